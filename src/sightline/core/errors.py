@@ -1,0 +1,68 @@
+"""The errors behind the exit codes.
+
+Every error that a user can cause is a `SightlineError`; the command line prints it as one line,
+`sightline: error: pairs.tsv:17: expected 2 columns, found 3`, and leaves with its `exit_code`.
+Anything else that reaches the top is our bug and exits with 1.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SightlineError(Exception):
+    """Base of all errors that carry an exit code and a one-line message."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class InputError(SightlineError, ValueError):
+    """The user's input or configuration is wrong (exit 2).
+
+    `where` names the place, such as `pairs.tsv:17` or `--optim.lr`, and stands in front of the message.
+    """
+
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, message: str, *, where: object = None) -> None:
+        self.where = None if where is None else str(where)
+        super().__init__(message if where is None else f"{where}: {message}")
+
+
+class EnvironmentFault(SightlineError):
+    """The machine refuses: disk full, memory, permission, a run directory in use (exit 3)."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class Diverged(SightlineError):
+    """The training loss became NaN or infinite; the last good state was kept (exit 4)."""
+
+    exit_code: ClassVar[int] = 4
+
+
+class CheckFailed(SightlineError):
+    """A check that the user asked for did not hold, as in `certify` (exit 5)."""
+
+    exit_code: ClassVar[int] = 5
+
+
+class Interrupted(SightlineError):
+    """A signal ended the run after its state was saved (exit 128 + signal number)."""
+
+    def __init__(self, message: str, *, signal_number: int) -> None:
+        super().__init__(message)
+        self.signal_number = signal_number
+
+    @property
+    def status(self) -> int:
+        return 128 + self.signal_number
+
+
+def exit_status(error: BaseException) -> int:
+    """The process exit status that stands for `error`."""
+    if isinstance(error, Interrupted):
+        return error.status
+    if isinstance(error, SightlineError):
+        return error.exit_code
+    return 1

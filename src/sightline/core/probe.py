@@ -1,0 +1,29 @@
+"""An identity module that names a tensor inside a model, so that it can be read or replaced."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class Probe(nn.Module):
+    """Identity that marks an inspectable tensor: `self.weights = Probe("B H T S")`.
+
+    `shape` spells the tensor's axes in the alphabet of `core.mixer`. Read the tensor with an ordinary forward hook,
+    replace it by returning a tensor from the hook. A module asks `attached` before it leaves its fused path for one
+    that forms the tensor; attaching never changes an output beyond rounding.
+    """
+
+    def __init__(self, shape: str) -> None:
+        super().__init__()
+        self.shape = shape
+
+    @property
+    def attached(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._forward_hooks or self._forward_pre_hooks)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+    def extra_repr(self) -> str:
+        return repr(self.shape)

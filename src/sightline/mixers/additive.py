@@ -1,0 +1,219 @@
+"""Additive attention inside a gated recurrence (Bahdanau, Cho & Bengio 2015, arXiv:1409.0473, appendix A)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from sightline.core.mixer import Memory, SequenceMixer, check_inputs, check_memory, keep
+from sightline.core.probe import Probe
+from sightline.ops.attend import attend_scores
+from sightline.parts.recurrent import input_weight, recurrent_weight
+
+Query = Literal["previous", "current"]
+Score = Literal["additive", "general", "dot"]
+
+
+@dataclass(frozen=True)
+class AdditiveConfig:
+    """Options of `Additive`; `None` widths mean `d_model`, and for d_summary a zero first state."""
+
+    d_hidden: int | None = None
+    d_memory: int | None = None
+    d_summary: int | None = None
+    d_attention: int | None = None
+    query: Query = "previous"
+    score: Score = "additive"
+    input_feeding: bool = False
+
+    def build(self, d_model: int) -> Additive:
+        return Additive(
+            d_model, self.d_hidden, self.d_memory, self.d_summary, self.d_attention, self.query, self.score,
+            self.input_feeding,
+        )
+
+    @classmethod
+    def examples(cls) -> tuple[AdditiveConfig, ...]:
+        return (
+            cls(),
+            cls(d_hidden=5, d_memory=6, d_summary=7, d_attention=3),
+            cls(query="current", d_memory=6, d_summary=7),
+            cls(query="current", score="general", d_memory=6, input_feeding=True),
+            cls(query="current", score="dot"),
+        )
+
+
+class AdditiveState(NamedTuple):
+    """The recurrence, and what it reads of the memory, projected once."""
+
+    hidden: Tensor  # (B, H)
+    first: Tensor  # (B, H), the hidden state before any document
+    fed: Tensor | None  # (B, D), the last output where input feeding is on
+    keys: Tensor  # (B, M, A)
+    values: Tensor  # (B, M, D_memory)
+    mask: Tensor | None  # (B, M)
+
+
+class Additive(SequenceMixer[AdditiveState]):
+    """A GRU decoder that looks back at the memory at every step.
+
+    `query="previous"`, Bahdanau et al. 2015, appendix A.2.2 (biases added, D the width of the input):
+
+        e_ij = vᵀ tanh(W s_{i-1} + U h_j),  α_i = softmax(e_i),  c_i = Σ_j α_ij h_j
+        r_i, z_i = σ(W_rz x_i + U_rz s_{i-1} + C_rz c_i),  n_i = tanh(W_n x_i + U_n (r_i ∘ s_{i-1}) + C_n c_i)
+        s_i = (1 - z_i) ∘ s_{i-1} + z_i ∘ n_i,  s_0 = tanh(W_s summary)
+        y_i = maxout of pairs of U_o s_{i-1} + V_o x_i + C_o c_i   (D maxima; x_i embeds the previous word)
+
+    `query="current"`, the order of Luong, Pham & Manning 2015 (arXiv:1508.04025, eqs. 5, 8): s_i = GRU(x_i, s_{i-1})
+    first, then c_i with s_i as the query, y_i = tanh(W_c [c_i ; s_i]); `score` is theirs too: additive ("concat"),
+    general sᵀ W h, or dot (d_hidden = d_memory). `input_feeding` (section 3.3) appends y_{i-1} to x_i. Deviation: their
+    recurrence is an LSTM. Without input feeding the attention of all positions is one batched operation.
+
+    The weights are `self.weights`, shape (B, T, M); where the query is sequential the probe sees one position a call.
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        d_hidden: int | None = None,
+        d_memory: int | None = None,
+        d_summary: int | None = None,
+        d_attention: int | None = None,
+        query: Query = "previous",
+        score: Score = "additive",
+        input_feeding: bool = False,
+    ) -> None:
+        super().__init__()
+        self.d_model = self.d_out = d_model
+        self.d_hidden = d_hidden or d_model
+        self.d_memory = d_memory or d_model
+        self.d_summary = d_summary
+        self.d_attention = d_attention or self.d_hidden
+        self.query, self.score, self.input_feeding = query, score, input_feeding
+        self._check_options()
+        if d_summary is not None:
+            self.from_summary = nn.Linear(d_summary, self.d_hidden)
+        self._build_score()
+        d_input = d_model * 2 if input_feeding else d_model
+        self.weight_input = input_weight(3, self.d_hidden, d_input)
+        self.weight_hidden = recurrent_weight(3, self.d_hidden)
+        self.bias = nn.Parameter(torch.zeros(3 * self.d_hidden))
+        if query == "previous":
+            self.weight_context = input_weight(3, self.d_hidden, self.d_memory)
+            self.readout = nn.Linear(self.d_hidden + d_model + self.d_memory, 2 * d_model)
+        else:
+            self.readout = nn.Linear(self.d_memory + self.d_hidden, d_model, bias=False)
+        self.weights = Probe("B T M")
+
+    def _check_options(self) -> None:
+        for name, value, allowed in (
+            ("query", self.query, ("previous", "current")),
+            ("score", self.score, ("additive", "general", "dot")),
+        ):
+            if value not in allowed:
+                raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
+        if self.query == "previous" and (self.score != "additive" or self.input_feeding):
+            raise ValueError("score and input_feeding are Luong's: they need query='current'")
+        if self.score == "dot" and self.d_hidden != self.d_memory:
+            raise ValueError(f"score='dot' needs d_hidden = d_memory, got {self.d_hidden} and {self.d_memory}")
+
+    def _build_score(self) -> None:
+        if self.score == "additive":
+            self.query_projection = nn.Linear(self.d_hidden, self.d_attention)
+            self.key_projection = nn.Linear(self.d_memory, self.d_attention, bias=False)
+            self.energy = nn.Linear(self.d_attention, 1, bias=False)
+        elif self.score == "general":
+            self.key_projection = nn.Linear(self.d_memory, self.d_hidden, bias=False)
+
+    def initial_state(self, batch: int, memory: Memory | None = None) -> AdditiveState:
+        values, mask, summary = check_memory(memory, batch, self.d_memory, self.d_summary, "Additive")
+        values = keep(values, mask)
+        first = values.new_zeros(batch, self.d_hidden)
+        if self.d_summary is not None:
+            first = torch.tanh(self.from_summary(summary))
+        fed = values.new_zeros(batch, self.d_out) if self.input_feeding else None
+        keys = values if self.score == "dot" else self.key_projection(values)
+        return AdditiveState(first, first, fed, keys, values, mask)
+
+    def forward(
+        self, x: Tensor, state: AdditiveState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
+    ) -> tuple[Tensor, AdditiveState]:
+        check_inputs(x, self.d_model, mask, starts)
+        if state is None:
+            raise ValueError("Additive reads a memory: give the state from initial_state(batch, memory)")
+        if x.shape[1] == 0:
+            return x.new_zeros(x.shape[0], 0, self.d_out), state
+        x = keep(x, mask)
+        y, state = self._fed(x, state, mask, starts) if self.input_feeding else self._unfed(x, state, mask, starts)
+        return keep(y, mask), state
+
+    def _unfed(
+        self, x: Tensor, state: AdditiveState, mask: Tensor | None, starts: Tensor | None
+    ) -> tuple[Tensor, AdditiveState]:
+        """All that does not wait for the recurrence (input products, readout, Luong's attention) in one piece."""
+        projected = (x @ self.weight_input.T + self.bias).unbind(1)
+        hidden, queries, contexts = state.hidden, [], []
+        for t, from_input in enumerate(projected):
+            hidden = _begin(hidden, state.first, starts, t)
+            if self.query == "previous":
+                context = self._context(hidden.unsqueeze(1), state).squeeze(1)
+                contexts.append(context)
+                queries.append(hidden)
+                new = self._cell(from_input + context @ self.weight_context.T, hidden)
+            else:
+                new = self._cell(from_input, hidden)
+                queries.append(new)
+            hidden = _advance(new, hidden, mask, t)
+        s = torch.stack(queries, 1)  # (B, T, H)
+        c = torch.stack(contexts, 1) if contexts else self._context(s, state)  # (B, T, D_memory)
+        return self._read(s, x, c), state._replace(hidden=hidden)
+
+    def _fed(
+        self, x: Tensor, state: AdditiveState, mask: Tensor | None, starts: Tensor | None
+    ) -> tuple[Tensor, AdditiveState]:
+        """With input feeding the readout is part of the recurrence."""
+        from_x, from_fed = self.weight_input.split(self.d_model, 1)
+        projected = (x @ from_x.T + self.bias).unbind(1)
+        hidden, fed, outputs = state.hidden, state.fed, []
+        for t, from_input in enumerate(projected):
+            hidden, fed = _begin(hidden, state.first, starts, t), _begin(fed, torch.zeros_like(fed), starts, t)
+            new = self._cell(from_input + fed @ from_fed.T, hidden)
+            y = self._read(new.unsqueeze(1), x, self._context(new.unsqueeze(1), state)).squeeze(1)
+            outputs.append(y)
+            hidden, fed = _advance(new, hidden, mask, t), _advance(y, fed, mask, t)
+        return torch.stack(outputs, 1), state._replace(hidden=hidden, fed=fed)
+
+    def _context(self, s: Tensor, state: AdditiveState) -> Tensor:
+        """Contexts (B, T, D_memory) for queries s (B, T, H)."""
+        if self.score == "additive":
+            pre = self.query_projection(s).unsqueeze(2) + state.keys.unsqueeze(1)  # (B, T, M, A)
+            scores = self.energy(torch.tanh(pre)).squeeze(-1)
+        else:
+            scores = s @ state.keys.transpose(1, 2)
+        return attend_scores(scores, state.values, state.mask, self.weights)
+
+    def _cell(self, from_input: Tensor, hidden: Tensor) -> Tensor:
+        """One step of Cho's GRU, update in Bahdanau's convention; from_input (B, 3H) in the order r, z, n."""
+        width = self.d_hidden
+        gates = torch.sigmoid(from_input[:, : 2 * width] + hidden @ self.weight_hidden[: 2 * width].T)
+        r, z = gates.chunk(2, 1)
+        n = torch.tanh(from_input[:, 2 * width :] + (r * hidden) @ self.weight_hidden[2 * width :].T)
+        return torch.lerp(hidden, n, z)
+
+    def _read(self, s: Tensor, x: Tensor, c: Tensor) -> Tensor:
+        if self.query == "current":
+            return torch.tanh(self.readout(torch.cat([c, s], 2)))
+        return self.readout(torch.cat([s, x, c], 2)).unflatten(2, (self.d_out, 2)).amax(3)
+
+
+def _begin(carried: Tensor, first: Tensor, starts: Tensor | None, t: int) -> Tensor:
+    """What position t is given: `first` where a document begins there."""
+    return carried if starts is None else torch.where(starts[:, t, None], first, carried)
+
+
+def _advance(new: Tensor, carried: Tensor, mask: Tensor | None, t: int) -> Tensor:
+    """What position t hands on: nothing new where it is padding."""
+    return new if mask is None else torch.where(mask[:, t, None], new, carried)

@@ -1,0 +1,91 @@
+"""Multi-head cross-attention of a decoder over an encoder's memory (Vaswani et al. 2017, § 3.2.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from sightline.core.mixer import Memory, SequenceMixer, check_inputs, check_memory, keep
+from sightline.core.probe import Probe
+from sightline.ops.attend import attend
+
+
+@dataclass(frozen=True)
+class CrossConfig:
+    """Options of `CrossAttention`; None means heads (key_heads), D/H (d_head), D (d_memory)."""
+
+    heads: int = 4
+    key_heads: int | None = None
+    d_head: int | None = None
+    d_memory: int | None = None
+    bias: bool = True
+
+    def build(self, d_model: int) -> CrossAttention:
+        return CrossAttention(d_model, self.heads, self.key_heads, self.d_head, self.d_memory, self.bias)
+
+    @classmethod
+    def examples(cls) -> tuple[CrossConfig, ...]:
+        return (cls(heads=2), cls(heads=4, key_heads=2, d_head=3, d_memory=5, bias=False))
+
+
+class CrossState(NamedTuple):
+    """Keys and values of the memory, projected once."""
+
+    keys: Tensor  # (B, G, M, K)
+    values: Tensor  # (B, G, M, K)
+    mask: Tensor | None  # (B, M)
+
+
+class CrossAttention(SequenceMixer[CrossState]):
+    """softmax(Q Kᵀ / √d_head) V with queries from the input and keys and values from the memory.
+
+    Positions of the input do not mix, so that `starts` changes nothing: all documents of a row read the row's memory.
+    The weights are `self.weights`, shape (B, H, T, M).
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        heads: int = 4,
+        key_heads: int | None = None,
+        d_head: int | None = None,
+        d_memory: int | None = None,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        if d_head is None and d_model % heads:
+            raise ValueError(f"d_model = {d_model} is not divisible by heads = {heads}: choose another or give d_head")
+        key_heads = key_heads or heads
+        if heads % key_heads:
+            raise ValueError(f"heads = {heads} is not a multiple of key_heads = {key_heads}")
+        self.d_model = self.d_out = d_model
+        self.d_memory = d_memory or d_model
+        self.d_head = d_head or d_model // heads
+        self.query = nn.Linear(d_model, heads * self.d_head, bias)
+        self.key = nn.Linear(self.d_memory, key_heads * self.d_head, bias)
+        self.value = nn.Linear(self.d_memory, key_heads * self.d_head, bias)
+        self.out = nn.Linear(heads * self.d_head, d_model, bias)
+        for linear in (self.query, self.key, self.value, self.out):
+            nn.init.xavier_uniform_(linear.weight)
+            if bias:
+                nn.init.zeros_(linear.bias)
+        self.weights = Probe("B H T M")
+
+    def initial_state(self, batch: int, memory: Memory | None = None) -> CrossState:
+        values, mask, _ = check_memory(memory, batch, self.d_memory, None, "CrossAttention")
+        values = keep(values, mask)
+        k, v = (linear(values).unflatten(2, (-1, self.d_head)).transpose(1, 2) for linear in (self.key, self.value))
+        return CrossState(k, v, mask)
+
+    def forward(
+        self, x: Tensor, state: CrossState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
+    ) -> tuple[Tensor, CrossState]:
+        check_inputs(x, self.d_model, mask, starts)
+        if state is None:
+            raise ValueError("CrossAttention reads a memory: give the state from initial_state(batch, memory)")
+        q = self.query(keep(x, mask)).unflatten(2, (-1, self.d_head)).transpose(1, 2)
+        visible = None if state.mask is None else state.mask[:, None, None, :]
+        y = attend(q, state.keys, state.values, visible=visible, probe=self.weights)
+        return keep(self.out(y.transpose(1, 2).flatten(2)), mask), state

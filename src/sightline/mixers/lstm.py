@@ -1,0 +1,96 @@
+"""Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate: Gers, Schmidhuber & Cummins 2000)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from sightline.ops.documents import Carried, at_length
+from sightline.parts.recurrent import Recurrent, RecurrentState, input_weight, recurrent_weight
+
+SHUT = 1e4  # a gate's pre-activation at which the sigmoid is exactly 0 (negative) or 1 in every dtype
+
+
+@dataclass(frozen=True)
+class LSTMConfig:
+    """Options of `LSTM`; `None` widths mean `d_model` (d_hidden) and no summary (d_summary)."""
+
+    d_hidden: int | None = None
+    d_summary: int | None = None
+    forget_gate: bool = True
+
+    def build(self, d_model: int) -> LSTM:
+        return LSTM(d_model, self.d_hidden, self.d_summary, self.forget_gate)
+
+    @classmethod
+    def examples(cls) -> tuple[LSTMConfig, ...]:
+        return (cls(), cls(d_hidden=5, d_summary=7), cls(forget_gate=False))
+
+
+class LSTM(Recurrent):
+    """c_t = f ∘ c_{t-1} + i ∘ g, h_t = o ∘ tanh(c_t); i, f, o = σ(W x_t + U h_{t-1} + b), g = tanh of the same form.
+
+    No peepholes. One bias, whose forget part starts at 1 (Jozefowicz et al. 2015); torch.nn.LSTM has two that add up.
+    `forget_gate=False` is the cell of 1997, c_t = c_{t-1} + i ∘ g. Parameters, gates in the order i, f, g, o (i, g, o
+    without forget gate): `weight_input` (4H, D), `weight_hidden` (4H, H), `bias` (4H,). The output is h_t.
+
+    Runs on torch's fused kernel (oneDNN on the CPU, cuDNN on CUDA), which knows no padding: past a row's end an extra
+    input feature shuts the input gate and opens the forget gate, so that c passes over the padding bit by bit.
+    """
+
+    carries: ClassVar[int] = 2
+
+    def __init__(
+        self, d_model: int, d_hidden: int | None = None, d_summary: int | None = None, forget_gate: bool = True
+    ) -> None:
+        super().__init__(d_model, d_hidden, d_summary)
+        self.forget_gate = forget_gate
+        gates = 4 if forget_gate else 3
+        self.weight_input = input_weight(gates, self.d_hidden, d_model)
+        self.weight_hidden = recurrent_weight(gates, self.d_hidden)
+        self.bias = nn.Parameter(torch.zeros(gates * self.d_hidden))
+        if forget_gate:
+            nn.init.ones_(self.bias[self.d_hidden : 2 * self.d_hidden])
+
+    def run(self, x: Tensor, carried: Carried, length: Tensor | None) -> tuple[Tensor, Carried]:
+        hidden, cell = (part.unsqueeze(0).contiguous() for part in carried)
+        weight_input, weight_hidden, bias = self._four_gates()
+        if length is not None:
+            past = torch.arange(x.shape[1], device=x.device) >= length.unsqueeze(1)  # (B, T)
+            x = torch.cat([x, past.unsqueeze(-1).to(x.dtype)], 2)
+            weight_input = torch.cat([weight_input, self._holding(weight_input)], 1)
+        weights = (weight_input, weight_hidden, bias, torch.zeros_like(bias))
+        y, hidden, cell = torch.lstm(x, (hidden, cell), weights, True, 1, 0.0, False, False, True)
+        last = hidden.squeeze(0) if length is None else at_length(carried[0], y, length)
+        return y, (last, cell.squeeze(0))
+
+    def _four_gates(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Weights for the four-gate kernel; a missing forget gate is one that is always open."""
+        if self.forget_gate:
+            return self.weight_input, self.weight_hidden, self.bias
+        widened = []
+        for tensor, value in ((self.weight_input, 0.0), (self.weight_hidden, 0.0), (self.bias, SHUT)):
+            i, g, o = tensor.chunk(3)
+            widened.append(torch.cat([i, torch.full_like(i, value), g, o]))
+        return widened[0], widened[1], widened[2]
+
+    def _holding(self, like: Tensor) -> Tensor:
+        """The extra feature's weights (4H, 1): input gate shut, forget gate open."""
+        column = like.new_zeros(4, self.d_hidden)
+        column[0], column[1] = -SHUT, SHUT
+        return column.view(-1, 1)
+
+    def step(self, x_t: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
+        hidden, cell = state.carried
+        gates = x_t @ self.weight_input.T + hidden @ self.weight_hidden.T + self.bias
+        if self.forget_gate:
+            i, f, g, o = gates.chunk(4, 1)
+            cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
+        else:
+            i, g, o = gates.chunk(3, 1)
+            cell = cell + torch.sigmoid(i) * torch.tanh(g)
+        hidden = torch.sigmoid(o) * torch.tanh(cell)
+        return hidden, state._replace(carried=(hidden, cell))

@@ -1,0 +1,51 @@
+"""The simple recurrent network (Elman 1990, "Finding Structure in Time")."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from sightline.ops.documents import Carried, at_length
+from sightline.parts.recurrent import Recurrent, RecurrentState, input_weight, recurrent_weight
+
+
+@dataclass(frozen=True)
+class RNNConfig:
+    """Options of `RNN`; `None` widths mean `d_model` (d_hidden) and no summary (d_summary)."""
+
+    d_hidden: int | None = None
+    d_summary: int | None = None
+
+    def build(self, d_model: int) -> RNN:
+        return RNN(d_model, self.d_hidden, self.d_summary)
+
+    @classmethod
+    def examples(cls) -> tuple[RNNConfig, ...]:
+        return (cls(), cls(d_hidden=5, d_summary=7))
+
+
+class RNN(Recurrent):
+    """h_t = tanh(W x_t + U h_{t-1} + b), the output is h_t (Elman 1990; Pascanu et al. 2013, eq. 1 with tanh outside).
+
+    One bias: torch.nn.RNN has two that only ever appear as a sum. Parameters: `weight_input` W (H, D),
+    `weight_hidden` U (H, H), `bias` b (H,).
+    """
+
+    def __init__(self, d_model: int, d_hidden: int | None = None, d_summary: int | None = None) -> None:
+        super().__init__(d_model, d_hidden, d_summary)
+        self.weight_input = input_weight(1, self.d_hidden, d_model)
+        self.weight_hidden = recurrent_weight(1, self.d_hidden)
+        self.bias = nn.Parameter(torch.zeros(self.d_hidden))
+
+    def run(self, x: Tensor, carried: Carried, length: Tensor | None) -> tuple[Tensor, Carried]:
+        (hidden,) = carried
+        weights = (self.weight_input, self.weight_hidden, self.bias, torch.zeros_like(self.bias))
+        y, final = torch.rnn_tanh(x, hidden.unsqueeze(0).contiguous(), weights, True, 1, 0.0, False, False, True)
+        return y, (final.squeeze(0) if length is None else at_length(hidden, y, length),)
+
+    def step(self, x_t: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
+        (hidden,) = state.carried
+        hidden = torch.tanh(x_t @ self.weight_input.T + hidden @ self.weight_hidden.T + self.bias)
+        return hidden, state._replace(carried=(hidden,))

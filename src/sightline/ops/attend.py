@@ -1,0 +1,84 @@
+"""Softmax attention over keys, one dispatcher: torch's fused kernel, or the plain form where somebody reads the weights."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sightline.core.probe import Probe
+
+
+def attend(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    visible: Tensor | None = None,
+    bias: Tensor | None = None,
+    causal: bool = False,
+    scale: float | None = None,
+    probe: Probe | None = None,
+) -> Tensor:
+    """softmax(scale · q kᵀ + bias) v (Vaswani et al. 2017, eq. 1), shape (B, H, T, V).
+
+    q (B, H, T, K); k (B, G, S, K) and v (B, G, S, V), where every key head serves H/G consecutive query heads;
+    visible, bool, and bias, float, broadcast to (B, H, T, S); scale defaults to 1/√K. `causal` hides keys after the
+    query, the last query standing at the last key (S >= T). A query that sees no key gets zeros and finite gradients.
+    With a listener on `probe` the weights (B, H, T, S) are formed and pass through it.
+    """
+    groups = q.shape[1] // k.shape[1]
+    if groups > 1:
+        k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
+    steps, length = q.shape[2], k.shape[2]
+    if length == 0 or q.numel() == 0:
+        return q.new_zeros(*q.shape[:3], v.shape[3]) + 0.0 * (q.sum() + v.sum())
+    scale = 1.0 / math.sqrt(q.shape[3]) if scale is None else scale
+    square = steps == length and visible is None and bias is None
+    if causal and steps > 1 and not (square and (probe is None or not probe.attached)):
+        before = torch.ones(steps, length, dtype=torch.bool, device=q.device).tril(length - steps)
+        visible = before if visible is None else visible & before
+        causal = False
+    if visible is None:
+        return _attend_visible(q, k, v, bias, causal and steps > 1, scale, probe)
+    seen = visible.any(-1, keepdim=True)  # rows without a key see all of them, and are emptied afterwards
+    allowed = visible | ~seen
+    bias = allowed if bias is None else torch.where(allowed, bias, -math.inf)
+    if probe is not None and probe.attached:
+        weights = probe(torch.softmax(_logits(q, k, bias, scale), -1).masked_fill(~seen, 0.0))
+        return (weights.to(v.dtype) @ v).masked_fill(~seen, 0.0)
+    return F.scaled_dot_product_attention(q, k, v, bias, scale=scale).masked_fill(~seen, 0.0)
+
+
+def _attend_visible(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, causal: bool, scale: float, probe: Probe | None
+) -> Tensor:
+    if probe is not None and probe.attached:
+        weights = probe(torch.softmax(_logits(q, k, bias, scale), -1))
+        return weights.to(v.dtype) @ v
+    return F.scaled_dot_product_attention(q, k, v, bias, is_causal=causal, scale=scale)
+
+
+def _logits(q: Tensor, k: Tensor, bias: Tensor | None, scale: float) -> Tensor:
+    """Logits (B, H, T, S) in float32 or better, as the fused kernel accumulates them."""
+    wide = torch.promote_types(q.dtype, torch.float32)
+    logits = (q.to(wide) @ k.to(wide).transpose(-1, -2)) * scale
+    if bias is None:
+        return logits
+    return logits.masked_fill(~bias, -math.inf) if bias.dtype == torch.bool else logits + bias
+
+
+def attend_scores(scores: Tensor, values: Tensor, mask: Tensor | None, probe: Probe) -> Tensor:
+    """Σ_s softmax(scores)_s values_s, shape (B, T, D), for scores (B, T, M), values (B, M, D), mask (B, M).
+
+    The weights pass through `probe`; a row whose memory is all masked, or empty, gets zeros.
+    """
+    if mask is None:
+        weights = torch.softmax(scores, -1)
+    else:
+        hidden = ~mask.unsqueeze(1)
+        lowest = torch.finfo(scores.dtype).min  # finite, so that a fully masked row has finite gradients
+        weights = torch.softmax(scores.masked_fill(hidden, lowest), -1).masked_fill(hidden, 0.0)
+    return probe(weights) @ values

@@ -1,0 +1,111 @@
+"""Where a token stands: position counters that know padding and documents, and the encodings built on them."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from sightline.core.mixer import Memory, SequenceMixer, check_inputs, keep
+
+Positions = Literal["none", "sinusoidal", "rotary", "alibi", "learned"]
+
+
+def advance(
+    position: Tensor, steps: int, mask: Tensor | None = None, starts: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Positions (B, T) of the next `steps` tokens and the next position (B,) after them.
+
+    position (B,) counts the real tokens of the current document so far; padding is not counted, a start begins at 0.
+    """
+    if mask is None and starts is None:
+        return position.unsqueeze(1) + torch.arange(steps, device=position.device), position + steps
+    shape = (position.shape[0], steps)
+    real = torch.ones(shape, dtype=torch.long, device=position.device) if mask is None else mask.long()
+    before = real.cumsum(1) - real  # (B, T) real tokens of this call before t
+    offset = -position.unsqueeze(1).expand(shape)
+    if starts is not None and steps:
+        at_start = torch.where(starts, before, torch.full_like(before, torch.iinfo(torch.long).min))
+        latest = at_start.cummax(1).values
+        offset = torch.where(latest >= 0, latest, offset)
+    positions = before - offset
+    return positions, (positions[:, -1] + real[:, -1] if steps else position)
+
+
+def sinusoid(positions: Tensor, d_model: int, dtype: torch.dtype) -> Tensor:
+    """Sinusoidal encodings (…, d_model): sin and cos of pos / 10000^(2i/d) interleaved (Vaswani et al. 2017, § 3.5)."""
+    pair = torch.arange((d_model + 1) // 2, device=positions.device)
+    angle = positions.double().unsqueeze(-1) * torch.exp(pair.double() * (-2.0 * math.log(10000.0) / d_model))
+    table = torch.stack([angle.sin(), angle.cos()], -1).flatten(-2)[..., :d_model]
+    return table.to(dtype)
+
+
+def rotate(x: Tensor, positions: Tensor) -> Tensor:
+    """Rotary encoding (Su et al. 2021, eq. 34) of x (B, H, T, K) at positions (B, T), in GPT-NeoX's half-split layout.
+
+    Dimension i < K/2 is paired with i + K/2 and turned by pos · 10000^(-2i/K); an odd last dimension stays.
+    """
+    half = x.shape[-1] // 2
+    rate = torch.exp(torch.arange(half, device=x.device).double() * (-math.log(10000.0) / max(half, 1)))
+    angle = positions.double()[:, None, :, None] * rate  # (B, 1, T, K/2) in double: exact at long range
+    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+    first, second, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
+    return torch.cat([first * cos - second * sin, second * cos + first * sin, rest], -1)
+
+
+def alibi_slopes(heads: int) -> Tensor:
+    """ALiBi's slope for each head (H,): 2^(-8i/H), and for other counts than powers of two the authors' interleaving."""
+    power = 2 ** math.floor(math.log2(heads))
+    slopes = [2.0 ** (-8.0 * (i + 1) / power) for i in range(power)]
+    extra = [2.0 ** (-4.0 * (i + 1) / power) for i in range(2 * power)][0::2]
+    return torch.tensor((slopes + extra)[:heads], dtype=torch.float64)
+
+
+def alibi_bias(slopes: Tensor, queries: Tensor, keys: Tensor, dtype: torch.dtype) -> Tensor:
+    """-slope · |distance|, shape (B, H, T, S), for query positions (B, T) and key positions (B, S) (Press et al. 2022)."""
+    distance = (queries.unsqueeze(2) - keys.unsqueeze(1)).abs()  # (B, T, S)
+    return -(slopes.to(dtype)[:, None, None] * distance.unsqueeze(1).to(dtype))
+
+
+class PositionState(NamedTuple):
+    """How far each row has come."""
+
+    position: Tensor  # (B,) real tokens of the current document so far
+
+
+class AddPositions(SequenceMixer[PositionState]):
+    """x plus an encoding of each token's position: `sinusoidal`, or `learned` with `limit` rows.
+
+    Raises `ValueError` where a learned table is too short: `position 512 is past the 512 that were learned`.
+    """
+
+    def __init__(self, d_model: int, kind: Literal["sinusoidal", "learned"] = "sinusoidal", limit: int = 1024) -> None:
+        super().__init__()
+        if kind not in ("sinusoidal", "learned"):
+            raise ValueError(f"added positions are 'sinusoidal' or 'learned', got {kind!r}")
+        self.d_model = self.d_out = d_model
+        self.kind, self.limit = kind, limit
+        if kind == "learned":
+            self.table = nn.Parameter(0.02 * torch.randn(limit, d_model))
+
+    def initial_state(self, batch: int, memory: Memory | None = None) -> PositionState:
+        device = self.table.device if self.kind == "learned" else None
+        return PositionState(torch.zeros(batch, dtype=torch.long, device=device))
+
+    def forward(
+        self, x: Tensor, state: PositionState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
+    ) -> tuple[Tensor, PositionState]:
+        check_inputs(x, self.d_model, mask, starts)
+        position = torch.zeros(x.shape[0], dtype=torch.long) if state is None else state.position
+        positions, after = advance(position.to(x.device), x.shape[1], mask, starts)
+        return keep(x + self.encode(positions, x.dtype), mask), PositionState(after)
+
+    def encode(self, positions: Tensor, dtype: torch.dtype) -> Tensor:
+        """Encodings (B, T, D) of positions (B, T)."""
+        if self.kind == "sinusoidal":
+            return sinusoid(positions, self.d_model, dtype)
+        if positions.numel() and int(positions.max()) >= self.limit:
+            raise ValueError(f"position {int(positions.max())} is past the {self.limit} that were learned")
+        return self.table[positions].to(dtype)

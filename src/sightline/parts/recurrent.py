@@ -1,0 +1,90 @@
+"""What all recurrences share: the state, the summary that may begin it, documents and padding."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from sightline.core.mixer import Memory, SequenceMixer, check_inputs, check_memory
+from sightline.ops.documents import Carried, run_documents
+
+
+class RecurrentState(NamedTuple):
+    """What a recurrence remembers."""
+
+    carried: Carried  # hidden state (B, H), and for an LSTM the cell state (B, H)
+    first: Carried | None = None  # the same before a document, where a memory's summary set it; None = zeros
+
+
+class Recurrent(SequenceMixer[RecurrentState]):
+    """A recurrence with `carries` vectors of width `d_hidden` per row, of which the first is the output.
+
+    With `d_summary` the state before the first position is projected from the memory's summary: tanh(W s) for the
+    hidden state (Cho et al. 2014, appendix A.1), W s for a cell state. Without it, zeros.
+    """
+
+    carries: ClassVar[int] = 1
+
+    def __init__(self, d_model: int, d_hidden: int | None, d_summary: int | None) -> None:
+        super().__init__()
+        self.d_model = d_model
+        self.d_hidden = self.d_out = d_model if d_hidden is None else d_hidden
+        self.d_summary = d_summary
+        if d_summary is not None:
+            self.from_summary = nn.Linear(d_summary, self.carries * self.d_hidden)
+
+    @abstractmethod
+    def run(self, x: Tensor, carried: Carried, length: Tensor | None) -> tuple[Tensor, Carried]:
+        """Outputs (B, T, H), T >= 1, and what is carried after `length` (B,) positions, None = T."""
+
+    @property
+    def like(self) -> Tensor:
+        """A parameter, for its device and dtype."""
+        return next(self.parameters())
+
+    def initial_state(self, batch: int, memory: Memory | None = None) -> RecurrentState:
+        if self.d_summary is None:
+            return RecurrentState(self._zeros(batch))
+        memory = check_memory(memory, batch, None, self.d_summary, type(self).__name__)
+        hidden, *rest = self.from_summary(memory.summary).chunk(self.carries, 1)
+        first = (torch.tanh(hidden), *rest)
+        return RecurrentState(first, first)
+
+    def forward(
+        self, x: Tensor, state: RecurrentState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
+    ) -> tuple[Tensor, RecurrentState]:
+        check_inputs(x, self.d_model, mask, starts)
+        batch, steps, _ = x.shape
+        if state is None:
+            state = self.initial_state(batch)
+        if batch == 0 or steps == 0:
+            return x.new_zeros(batch, steps, self.d_out), state
+        if mask is None and starts is None:
+            y, carried = self.run(x, state.carried, None)
+        else:
+            fresh = self._zeros(batch) if state.first is None else state.first
+            y, carried = run_documents(self._run_any, x, state.carried, fresh, mask, starts)
+        return y, state._replace(carried=carried)
+
+    def _run_any(self, x: Tensor, carried: Carried, length: Tensor) -> tuple[Tensor, Carried]:
+        if x.shape[1] == 0:
+            return x.new_zeros(x.shape[0], 0, self.d_out), carried
+        return self.run(x, carried, length)
+
+    def _zeros(self, batch: int) -> Carried:
+        return tuple(self.like.new_zeros(batch, self.d_hidden) for _ in range(self.carries))
+
+
+def recurrent_weight(gates: int, d_hidden: int) -> nn.Parameter:
+    """Hidden-to-hidden weights (gates·H, H), every gate's block orthogonal, so that no direction starts by vanishing."""
+    blocks = [nn.init.orthogonal_(torch.empty(d_hidden, d_hidden)) for _ in range(gates)]
+    return nn.Parameter(torch.cat(blocks))
+
+
+def input_weight(gates: int, d_hidden: int, d_model: int) -> nn.Parameter:
+    """Input-to-hidden weights (gates·H, D), Glorot-uniform for each gate."""
+    blocks = [nn.init.xavier_uniform_(torch.empty(d_hidden, d_model)) for _ in range(gates)]
+    return nn.Parameter(torch.cat(blocks))
