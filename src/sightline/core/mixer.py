@@ -82,8 +82,9 @@ def check_inputs(x: Tensor, d_model: int, mask: Tensor | None = None, starts: Te
         if flags is None:
             continue
         if flags.dtype != torch.bool:
-            raise ValueError(f"{name} must be bool with True = {'real' if name == 'mask' else 'a new document'}, "
-                             f"got {flags.dtype}")
+            raise ValueError(
+                f"{name} must be bool with True = {'real' if name == 'mask' else 'a new document'}, got {flags.dtype}"
+            )
         if flags.shape != x.shape[:2]:
             raise ValueError(f"expected {name} of shape {tuple(x.shape[:2])}, got {tuple(flags.shape)}")
 
@@ -96,8 +97,9 @@ def check_memory(memory: Memory | None, batch: int, d_memory: int | None, d_summ
     if d_memory is not None and (values.dim() != 3 or values.shape[0] != batch or values.shape[2] != d_memory):
         raise ValueError(f"{who} expects memory values of shape ({batch}, M, {d_memory}), got {tuple(values.shape)}")
     if mask is not None and (mask.dtype != torch.bool or mask.shape != values.shape[:2]):
-        raise ValueError(f"memory mask must be bool of shape {tuple(values.shape[:2])}, "
-                         f"got {mask.dtype} {tuple(mask.shape)}")
+        raise ValueError(
+            f"memory mask must be bool of shape {tuple(values.shape[:2])}, got {mask.dtype} {tuple(mask.shape)}"
+        )
     if d_summary is not None:
         if summary is None:
             raise ValueError(f"{who} reads the memory's summary of width {d_summary}, and this memory has none")

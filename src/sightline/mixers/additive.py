@@ -31,7 +31,13 @@ class AdditiveConfig:
 
     def build(self, d_model: int) -> Additive:
         return Additive(
-            d_model, self.d_hidden, self.d_memory, self.d_summary, self.d_attention, self.query, self.score,
+            d_model,
+            self.d_hidden,
+            self.d_memory,
+            self.d_summary,
+            self.d_attention,
+            self.query,
+            self.score,
             self.input_feeding,
         )
 

@@ -39,8 +39,9 @@ class Bidirectional(SequenceEncoder):
     def __init__(self, forward_mixer: SequenceMixer, backward_mixer: SequenceMixer) -> None:
         super().__init__()
         if forward_mixer.d_model != backward_mixer.d_model:
-            raise ValueError(f"both directions need one d_model, got {forward_mixer.d_model} "
-                             f"and {backward_mixer.d_model}")
+            raise ValueError(
+                f"both directions need one d_model, got {forward_mixer.d_model} and {backward_mixer.d_model}"
+            )
         self.forwards = forward_mixer
         self.backwards = backward_mixer
         self.d_model = forward_mixer.d_model

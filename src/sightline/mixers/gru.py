@@ -86,9 +86,7 @@ class GRU(Recurrent):
     def step(self, x_t: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
         (hidden,) = state.carried
         if self.reset == "after":
-            hidden = torch.gru_cell(
-                x_t, hidden, self.weight_input, self.weight_hidden, self.bias, self._bias_hidden()
-            )
+            hidden = torch.gru_cell(x_t, hidden, self.weight_input, self.weight_hidden, self.bias, self._bias_hidden())
         else:
             hidden = self._cell_before(x_t @ self.weight_input.T + self.bias, hidden)
         return hidden, state._replace(carried=(hidden,))

@@ -149,8 +149,9 @@ class SoftmaxAttention(SequenceMixer[SoftmaxState]):
         else:
             key_positions = places.tensor
         bias = self.heads.distance_bias(positions, key_positions, q.dtype)
-        y = attend(q, state.keys.tensor, state.values.tensor, visible=visible, bias=bias, causal=True,
-                   probe=self.weights)
+        y = attend(
+            q, state.keys.tensor, state.values.tensor, visible=visible, bias=bias, causal=True, probe=self.weights
+        )
         return self.heads.join(y, mask), state
 
     def _label(

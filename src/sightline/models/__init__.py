@@ -1,0 +1,30 @@
+"""Whole models, and the table of named presets."""
+
+from __future__ import annotations
+
+from sightline.models.attentive import AttentiveConfig
+from sightline.models.match import ModelConfig, count_parameters, match_parameters
+from sightline.models.recurrent import RecurrentConfig
+from sightline.models.sequence_model import SequenceModel
+from sightline.models.transformer import TransformerConfig
+
+ARCHITECTURES = {
+    "rnn": RecurrentConfig("rnn"),
+    "lstm": RecurrentConfig("lstm", reverse_source=True),
+    "gru": RecurrentConfig("gru", context="every_step"),
+    "bahdanau": AttentiveConfig("previous"),
+    "luong": AttentiveConfig("current", "general", input_feeding=True),
+    "transformer": TransformerConfig(),
+    "transformer-2017": TransformerConfig(
+        d_model=512,
+        heads=8,
+        layers=6,
+        d_feed_forward=2048,
+        positions="sinusoidal",
+        order="post",
+        activation="relu",
+        tie="all",
+    ),
+}
+
+__all__ = ["ARCHITECTURES", "ModelConfig", "SequenceModel", "count_parameters", "match_parameters"]

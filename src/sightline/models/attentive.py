@@ -1,0 +1,62 @@
+"""Recurrent encoder-decoders that look back: Bahdanau et al. 2015 and Luong et al. 2015."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from torch import nn
+
+from sightline.mixers import MIXERS
+from sightline.models.decoder import Decoder
+from sightline.models.encoder import FullEncoder
+from sightline.models.sequence_model import SequenceModel
+from sightline.models.stack import Pointwise, Stack
+from sightline.parts.frontends import TokenEmbedding
+from sightline.parts.heads import TokenHead
+
+
+@dataclass(frozen=True)
+class AttentiveConfig:
+    """A bidirectional GRU encoder and one additive-attention decoder layer, `d_model` units each way.
+
+    `query="previous"` is Bahdanau, Cho & Bengio 2015 (arXiv:1409.0473): attention before the recurrence, by the
+    previous state. Deviations: encoder GRUs reset after the product (torch's fused kernel), sizes are small by
+    default (theirs: 1000 units, embeddings of 620), dropout.
+
+    `query="current"` is Luong, Pham & Manning 2015 (arXiv:1508.04025), global attention: by the current state, after
+    the recurrence, with `score` general, dot or additive and optional `input_feeding`. Deviations: GRUs in place of
+    LSTMs, a bidirectional encoder in place of a stacked one, whose last state the decoder starts from.
+    """
+
+    query: Literal["previous", "current"] = "previous"
+    score: Literal["additive", "general", "dot"] = "additive"
+    input_feeding: bool = False
+    d_model: int = 128
+    dropout: float = 0.1
+
+    def resized(self, d_model: int) -> AttentiveConfig:
+        """The same architecture at another width."""
+        return replace(self, d_model=d_model)
+
+    def build(self, source_vocabulary: int, target_vocabulary: int) -> SequenceModel:
+        width = self.d_model
+        reader = MIXERS["bidirectional"]("gru", d_hidden=width).build(width)
+        encoder = FullEncoder(TokenEmbedding(source_vocabulary, width), reader, self.dropout, summary="first_backward")
+        attention = MIXERS["additive"](
+            d_hidden=2 * width if self.score == "dot" else width,
+            d_memory=encoder.d_memory,
+            d_summary=encoder.d_summary,
+            d_attention=width,
+            query=self.query,
+            score=self.score,
+            input_feeding=self.input_feeding,
+        )
+        layers = [attention.build(width), Pointwise(nn.Dropout(self.dropout), width)]
+        decoder = Decoder(
+            TokenEmbedding(target_vocabulary, width),
+            Stack(layers),
+            TokenHead(width, target_vocabulary),
+            dropout=self.dropout,
+        )
+        return SequenceModel(encoder, decoder, source_vocabulary, target_vocabulary)

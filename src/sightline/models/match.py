@@ -1,0 +1,58 @@
+"""Equal parameter budgets: the width at which an architecture has a given number of parameters."""
+
+from __future__ import annotations
+
+from typing import Protocol, Self, TypeVar
+
+import torch
+from torch import nn
+
+from sightline.core.errors import InputError
+
+
+class ModelConfig(Protocol):
+    """What every preset of `ARCHITECTURES` can do."""
+
+    @property
+    def d_model(self) -> int: ...
+
+    def resized(self, d_model: int) -> Self: ...
+
+    def build(self, source_vocabulary: int, target_vocabulary: int) -> nn.Module: ...
+
+
+C = TypeVar("C", bound=ModelConfig)
+
+
+def count_parameters(config: ModelConfig, source_vocabulary: int, target_vocabulary: int) -> int:
+    """Trainable parameters of the model, counted without allocating it; shared ones count once."""
+    with torch.device("meta"):
+        model = config.build(source_vocabulary, target_vocabulary)
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+def match_parameters(config: C, parameters: int, source_vocabulary: int, target_vocabulary: int, grain: int = 8) -> C:
+    """The config at the multiple of `grain` (and of its heads) whose parameter count is nearest to `parameters`.
+
+    Raises `InputError` where even the narrowest is more than half again as large: `params=1000 is too small …`.
+    """
+    grain *= max(1, getattr(config, "heads", 1))
+
+    def count(multiple: int) -> int:
+        return count_parameters(config.resized(multiple * grain), source_vocabulary, target_vocabulary)
+
+    high = 1
+    while count(high) < parameters:
+        high *= 2
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if count(middle) < parameters else (low, middle)
+    best = min((multiple for multiple in (low, high) if multiple), key=lambda m: abs(count(m) - parameters))
+    if count(best) > 1.5 * parameters:
+        raise InputError(
+            f"params={parameters} is too small for these vocabularies: the narrowest model "
+            f"(d_model {best * grain}) has {count(best)}",
+            where="--match",
+        )
+    return config.resized(best * grain)

@@ -1,0 +1,114 @@
+"""The Transformer encoder-decoder (Vaswani et al. 2017), as published and with modern defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
+
+from torch import nn
+
+from sightline.core.mixer import SequenceEncoder, SequenceMixer
+from sightline.mixers import MIXERS
+from sightline.models.decoder import Decoder
+from sightline.models.encoder import FullEncoder
+from sightline.models.sequence_model import SequenceModel
+from sightline.models.stack import AsEncoder, EncoderStack, Pointwise, Residual, ResidualEncoder, Stack
+from sightline.parts.feed_forward import Activation, FeedForward
+from sightline.parts.frontends import TokenEmbedding
+from sightline.parts.heads import TokenHead
+from sightline.parts.norm import Norm, make_norm
+from sightline.parts.positions import AddPositions, Positions
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """An encoder of `layers` (self-attention, feed-forward) and a decoder of `layers` (self-, cross-attention, feed-forward).
+
+    `order="post"`, `norm="layer"`, `positions="sinusoidal"`, `activation="relu"`, `scale_embedding`, `tie="target"` (or
+    `"all"`, with one vocabulary for both sides) are the paper's. `order="pre"` puts a norm before each sublayer and one
+    after the last (Xiong et al. 2020), which trains without a long warm-up. Dropout falls on the embedding sum and on
+    every sublayer's output (§ 5.4), not on attention weights. d_feed_forward None = 4·d_model.
+    """
+
+    d_model: int = 128
+    heads: int = 4
+    layers: int = 2
+    d_feed_forward: int | None = None
+    positions: Positions = "rotary"
+    order: Literal["pre", "post"] = "pre"
+    norm: Norm = "layer"
+    activation: Activation = "gelu"
+    tie: Literal["none", "target", "all"] = "target"
+    scale_embedding: bool = True
+    dropout: float = 0.1
+
+    def resized(self, d_model: int) -> TransformerConfig:
+        """The same architecture at another width, the feed-forward width in proportion."""
+        wide = None if self.d_feed_forward is None else max(1, self.d_feed_forward * d_model // self.d_model)
+        return replace(self, d_model=d_model, d_feed_forward=wide)
+
+    def build(self, source_vocabulary: int, target_vocabulary: int) -> SequenceModel:
+        if self.tie == "all" and source_vocabulary != target_vocabulary:
+            raise ValueError(
+                f"tie='all' needs one vocabulary for both sides, got {source_vocabulary} source "
+                f"and {target_vocabulary} target tokens"
+            )
+        embed = TokenEmbedding(target_vocabulary, self.d_model, scale=self.scale_embedding)
+        of_source = (
+            embed if self.tie == "all" else TokenEmbedding(source_vocabulary, self.d_model, scale=self.scale_embedding)
+        )
+        encoder = FullEncoder(of_source, EncoderStack(self._encoder_layers()))
+        decoder = Decoder(
+            embed,
+            Stack(self._decoder_layers()),
+            TokenHead(
+                self.d_model,
+                target_vocabulary,
+                tied=None if self.tie == "none" else embed.weight,
+                bias=self.tie == "none",
+            ),
+        )
+        return SequenceModel(encoder, decoder, source_vocabulary, target_vocabulary)
+
+    def _encoder_layers(self) -> list[SequenceEncoder]:
+        attention = MIXERS["softmax"](self.heads, causal=False, positions=self._inside)
+        layers: list[SequenceEncoder] = [AsEncoder(layer) for layer in self._below()]
+        for _ in range(self.layers):
+            layers.append(self._around(ResidualEncoder, attention.build(self.d_model)))
+            layers.append(self._around(ResidualEncoder, AsEncoder(self._feed_forward())))
+        return layers + ([AsEncoder(self._final_norm())] if self.order == "pre" else [])
+
+    def _decoder_layers(self) -> list[SequenceMixer]:
+        attention = MIXERS["softmax"](self.heads, positions=self._inside)
+        cross = MIXERS["cross"](self.heads)
+        layers = self._below()
+        for _ in range(self.layers):
+            layers.append(self._around(Residual, attention.build(self.d_model)))
+            layers.append(self._around(Residual, cross.build(self.d_model)))
+            layers.append(self._around(Residual, self._feed_forward()))
+        return layers + ([self._final_norm()] if self.order == "pre" else [])
+
+    @property
+    def _inside(self) -> Positions:
+        """Positions that live inside the attention; added ones stand once below the layers."""
+        return "none" if self.positions in ("sinusoidal", "learned") else self.positions
+
+    def _below(self) -> list[SequenceMixer]:
+        added: list[SequenceMixer] = []
+        if self.positions in ("sinusoidal", "learned"):
+            added.append(AddPositions(self.d_model, self.positions))
+        return [*added, Pointwise(nn.Dropout(self.dropout), self.d_model)]
+
+    def _around(self, residual: Callable[..., T], inner: SequenceMixer | SequenceEncoder) -> T:
+        return residual(inner, make_norm(self.norm, self.d_model), self.order, self.dropout)
+
+    def _feed_forward(self) -> Pointwise:
+        wide = self.d_feed_forward or 4 * self.d_model
+        return Pointwise(FeedForward(self.d_model, wide, self.activation), self.d_model)
+
+    def _final_norm(self) -> Pointwise:
+        return Pointwise(make_norm(self.norm, self.d_model), self.d_model)

@@ -1,0 +1,24 @@
+"""What turns vectors of width D into predictions."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class TokenHead(nn.Module):
+    """Logits (…, vocabulary) of x (…, D); `tied` shares an embedding matrix (Press & Wolf 2017)."""
+
+    def __init__(self, d_model: int, vocabulary: int, *, tied: nn.Parameter | None = None, bias: bool = True) -> None:
+        super().__init__()
+        self.linear = nn.Linear(d_model, vocabulary, bias)
+        if tied is None:
+            nn.init.xavier_uniform_(self.linear.weight)
+        elif tied.shape != (vocabulary, d_model):
+            raise ValueError(f"cannot tie a head of shape {(vocabulary, d_model)} to weights of {tuple(tied.shape)}")
+        else:
+            self.linear.weight = tied
+        if bias:
+            nn.init.zeros_(self.linear.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x)
