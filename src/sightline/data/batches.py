@@ -1,0 +1,232 @@
+"""Batches of token sequences: bucketed by length, bounded by padded tokens, in an order that a seed decides.
+
+The order of epoch e depends on (seed, e) alone, and a `Cursor` names any place in the endless stream: a run that stops
+goes on with the very batch that would have come next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sightline.core.errors import InputError
+from sightline.core.seeds import derive
+from sightline.data.tokenizer import Tokenizer
+
+_WIDTH = 1.25  # a bucket's longest example over its shortest: at most a fifth of a padded batch is padding
+
+
+class Batch(NamedTuple):
+    """Some examples, right-padded with `Tokenizer.PAD`.
+
+    source: (B, M) long, as encoded, without special tokens
+    source_mask: (B, M) bool, True = real
+    target: (B, T) long, each row BOS … EOS
+    target_mask: (B, T) bool
+    rows: index of each row's example in the data that the batches were made of
+    """
+
+    source: Tensor
+    source_mask: Tensor
+    target: Tensor
+    target_mask: Tensor
+    rows: tuple[int, ...]
+
+    @property
+    def tokens(self) -> int:
+        """Number of labels: real target tokens after BOS, EOS included."""
+        return int(self.target_mask[:, 1:].sum())
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on `device`."""
+        return Batch(*(tensor.to(device) for tensor in self[:4]), rows=self.rows)
+
+
+class Cursor(NamedTuple):
+    """A place in the stream: the next batch is number `index` of epoch `epoch`."""
+
+    epoch: int = 0
+    index: int = 0
+
+
+def pad(sequences: Sequence[Sequence[int]] | Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
+    """Ids (B, M) long, right-padded with PAD, and their mask (B, M) bool."""
+    lengths = np.fromiter((len(s) for s in sequences), dtype=np.int64, count=len(sequences))
+    width = int(lengths.max(initial=0))
+    mask = np.arange(width) < lengths[:, None]  # (B, M)
+    ids = np.full(mask.shape, Tokenizer.PAD, dtype=np.int64)
+    if width:
+        ids[mask] = np.concatenate([np.asarray(s, dtype=np.int64) for s in sequences])
+    return torch.from_numpy(ids), torch.from_numpy(mask)
+
+
+def collate(
+    source_ids: Sequence[Sequence[int]], target_ids: Sequence[Sequence[int]], rows: Sequence[int] | None = None
+) -> Batch:
+    """A batch of examples given without special tokens; BOS and EOS are put around each target."""
+    source, source_mask = pad(source_ids)
+    target, target_mask = pad([[Tokenizer.BOS, *ids, Tokenizer.EOS] for ids in target_ids])
+    numbers = range(len(source_ids)) if rows is None else rows
+    return Batch(source, source_mask, target, target_mask, tuple(int(row) for row in numbers))
+
+
+class PairBatches:
+    """Batches over pairs of id sequences (without special tokens).
+
+    A batch of B rows holds at most `max_tokens` = B · max(M, T) padded tokens, M and T its widths. Every example comes exactly once per
+    epoch. With `shuffle`, examples are shuffled inside length buckets and batches among each other, anew in each epoch;
+    without, every epoch is the same, shortest examples first.
+
+    An example that is longer than `max_length` (target counted with BOS and EOS) raises, is skipped or is truncated, as
+    `too_long` says; `skipped` and `truncated` count them. One that alone exceeds `max_tokens` always raises.
+
+    Raises:
+        InputError: "no examples to make batches of"; "example 17 has 5000 tokens, more than max_tokens 4096: …".
+    """
+
+    def __init__(
+        self,
+        source_ids: Sequence[Sequence[int]],
+        target_ids: Sequence[Sequence[int]],
+        *,
+        max_tokens: int,
+        seed: int,
+        shuffle: bool = True,
+        max_length: int | None = None,
+        too_long: Literal["error", "skip", "truncate"] = "error",
+    ) -> None:
+        if len(source_ids) != len(target_ids):
+            raise InputError(f"{len(source_ids)} sources but {len(target_ids)} targets")
+        self.max_tokens = max_tokens
+        self.seed = seed
+        self.shuffle = shuffle
+        self.skipped = 0
+        self.truncated = 0
+        rows, sources, targets = self._fit(source_ids, target_ids, max_length, too_long)
+        if not rows:
+            raise InputError("no examples to make batches of")
+        self._rows = np.array(rows)
+        self._source, self._source_ends = _flatten(sources)
+        self._target, self._target_ends = _flatten([[Tokenizer.BOS, *ids, Tokenizer.EOS] for ids in targets])
+        source_lengths = np.diff(self._source_ends, prepend=0)
+        target_lengths = np.diff(self._target_ends, prepend=0)
+        self._lengths = np.maximum(source_lengths, target_lengths)
+        longest = int(self._lengths.argmax())
+        if self._lengths[longest] > max_tokens:
+            raise InputError(
+                f"example {rows[longest] + 1} has {self._lengths[longest]} tokens, more than max_tokens {max_tokens}: "
+                "raise max_tokens or set max_length"
+            )
+        self._buckets = np.floor(np.log(self._lengths) / np.log(_WIDTH)).astype(np.int64)
+        self._plan: tuple[int, list[np.ndarray]] | None = None
+
+    @property
+    def examples(self) -> int:
+        """Number of examples in an epoch."""
+        return len(self._rows)
+
+    @property
+    def tokens(self) -> int:
+        """Number of labels in an epoch."""
+        return len(self._target) - self.examples
+
+    def epoch(self, number: int) -> list[Batch]:
+        """All batches of an epoch, in order."""
+        return [self._batch(chosen) for chosen in self._order(number)]
+
+    def stream(self, cursor: Cursor = Cursor()) -> Iterator[tuple[Batch, Cursor]]:
+        """Endless batches from `cursor` on, each with the cursor of the batch after it.
+
+        Raises:
+            InputError: "epoch 3 has no batch 700" when the cursor is not of this data.
+        """
+        epoch, index = cursor
+        while True:
+            order = self._order(epoch)
+            if not 0 <= index < len(order):
+                raise InputError(f"epoch {epoch} has no batch {index}, only {len(order)}: was the data changed?")
+            for position in range(index, len(order)):
+                last = position + 1 == len(order)
+                yield self._batch(order[position]), Cursor(epoch + 1, 0) if last else Cursor(epoch, position + 1)
+            epoch, index = epoch + 1, 0
+
+    def _fit(
+        self,
+        source_ids: Sequence[Sequence[int]],
+        target_ids: Sequence[Sequence[int]],
+        max_length: int | None,
+        too_long: str,
+    ) -> tuple[list[int], list[Sequence[int]], list[Sequence[int]]]:
+        """The examples to use, after `max_length`, with their indices."""
+        if too_long not in ("error", "skip", "truncate"):
+            raise InputError(f"unknown too_long {too_long!r}; choose error, skip or truncate")
+        if max_length is not None and max_length < 3:
+            raise InputError(f"max_length must leave room for BOS, a token and EOS: at least 3, found {max_length}")
+        rows: list[int] = []
+        sources: list[Sequence[int]] = []
+        targets: list[Sequence[int]] = []
+        for row, (source, target) in enumerate(zip(source_ids, target_ids, strict=True)):
+            if max_length is not None and max(len(source), len(target) + 2) > max_length:
+                if too_long == "error":
+                    length = max(len(source), len(target) + 2)
+                    raise InputError(f"example {row + 1} has {length} tokens, more than max_length {max_length}")
+                if too_long == "skip":
+                    self.skipped += 1
+                    continue
+                self.truncated += 1
+                source, target = source[:max_length], target[: max_length - 2]
+            rows.append(row)
+            sources.append(source)
+            targets.append(target)
+        return rows, sources, targets
+
+    def _order(self, epoch: int) -> list[np.ndarray]:
+        """Indices of the examples of each batch."""
+        if self._plan is None or self._plan[0] != (epoch if self.shuffle else 0):
+            self._plan = (epoch if self.shuffle else 0, self._plan_epoch(epoch))
+        return self._plan[1]
+
+    def _plan_epoch(self, epoch: int) -> list[np.ndarray]:
+        if self.shuffle:
+            random = np.random.Generator(np.random.PCG64(derive(self.seed, "batches", epoch)))
+            shuffled = random.permutation(self.examples)
+            order = shuffled[np.argsort(self._buckets[shuffled], kind="stable")]
+        else:
+            order = np.argsort(self._lengths, kind="stable")
+        cuts = _cuts(self._lengths[order].tolist(), self.max_tokens)
+        batches = np.split(order, cuts)
+        if self.shuffle:
+            batches = [batches[i] for i in random.permutation(len(batches))]
+        return batches
+
+    def _batch(self, chosen: np.ndarray) -> Batch:
+        source, source_mask = pad(_take(self._source, self._source_ends, chosen))
+        target, target_mask = pad(_take(self._target, self._target_ends, chosen))
+        return Batch(source, source_mask, target, target_mask, tuple(self._rows[chosen].tolist()))
+
+
+def _cuts(lengths: list[int], max_tokens: int) -> list[int]:
+    """Where new batches begin, filling each as far as `max_tokens` allows."""
+    cuts: list[int] = []
+    start, widest = 0, 0
+    for position, length in enumerate(lengths):
+        if (position - start + 1) * max(widest, length) > max_tokens:
+            cuts.append(position)
+            start, widest = position, 0
+        widest = max(widest, length)
+    return cuts
+
+
+def _flatten(sequences: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """All ids in one array, and where each sequence ends in it: a tenth of the memory of lists of lists."""
+    ends = np.cumsum(np.fromiter((len(s) for s in sequences), dtype=np.int64, count=len(sequences)))
+    total = int(ends[-1]) if len(ends) else 0
+    return np.fromiter((i for s in sequences for i in s), dtype=np.int32, count=total), ends
+
+
+def _take(flat: np.ndarray, ends: np.ndarray, chosen: np.ndarray) -> list[np.ndarray]:
+    return [flat[(ends[i - 1] if i else 0) : ends[i]] for i in chosen.tolist()]
