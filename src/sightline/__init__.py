@@ -1,0 +1,48 @@
+"""Sequence models from recurrence to attention.
+
+`import sightline` costs nothing: names are loaded when they are first asked for (PEP 562).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# Public name -> the module that has it.
+_NAMES = {
+    "ARCHITECTURES": "sightline.models",
+    "MIXERS": "sightline.mixers",
+    "Memory": "sightline.core.mixer",
+    "Probe": "sightline.core.probe",
+    "SequenceEncoder": "sightline.core.mixer",
+    "SequenceMixer": "sightline.core.mixer",
+    "SightlineError": "sightline.core.errors",
+    "load": "sightline.tasks.translation",
+}
+
+__all__ = ["__version__", *_NAMES]  # noqa: PLE0604  (all of them are strings)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NAMES:
+        raise AttributeError(f"module 'sightline' has no attribute {name!r}")
+    value = getattr(import_module(_NAMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+if TYPE_CHECKING:
+    from sightline.core.errors import SightlineError as SightlineError
+    from sightline.core.mixer import Memory as Memory
+    from sightline.core.mixer import SequenceEncoder as SequenceEncoder
+    from sightline.core.mixer import SequenceMixer as SequenceMixer
+    from sightline.core.probe import Probe as Probe
+    from sightline.mixers import MIXERS as MIXERS
+    from sightline.models import ARCHITECTURES as ARCHITECTURES
+    from sightline.tasks.translation import load as load

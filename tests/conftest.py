@@ -1,0 +1,22 @@
+"""Set-up of every test process: one thread each (workers share the cores), and annotations that are enforced."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # inherited by the processes that tests start
+os.environ.setdefault("MKL_NUM_THREADS", "1")
+
+import jaxtyping
+
+# Before the first import of sightline: from here on a call with a wrong type or shape fails.
+jaxtyping.install_import_hook("sightline", "beartype.beartype")
+
+import hypothesis  # noqa: E402
+import torch  # noqa: E402
+
+torch.set_num_threads(1)
+
+# Two busy cores make single examples slow without meaning anything; the same examples every time keep runs comparable.
+hypothesis.settings.register_profile("sightline", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("sightline")

@@ -1,0 +1,16 @@
+"""What a bare import costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+
+def test_import_sightline_loads_no_torch():
+    code = "import sys, sightline; dir(sightline); sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    code = "import sightline; assert not hasattr(sightline, 'nonsense'); sightline.SequenceMixer"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
