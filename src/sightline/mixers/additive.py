@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, check_memory, keep
 from sightline.core.probe import Probe
 from sightline.ops.attend import attend_scores
+from sightline.ops.gates import gate_and_candidate, transposed_parts
 from sightline.parts.recurrent import input_weight, recurrent_weight
 
 Query = Literal["previous", "current"]
@@ -160,19 +161,19 @@ class Additive(SequenceMixer[AdditiveState]):
         self, x: Tensor, state: AdditiveState, mask: Tensor | None, starts: Tensor | None
     ) -> tuple[Tensor, AdditiveState]:
         """All that does not wait for the recurrence (input products, readout, Luong's attention) in one piece."""
-        projected = (x @ self.weight_input.T + self.bias).unbind(1)
+        weights = transposed_parts(self.weight_hidden)
         hidden, queries, contexts = state.hidden, [], []
-        for t, from_input in enumerate(projected):
+        for t, from_input in enumerate((x @ self.weight_input.T + self.bias).unbind(1)):
             hidden = _begin(hidden, state.first, starts, t)
             if self.query == "previous":
+                queries.append(hidden)
                 context = self._context(hidden.unsqueeze(1), state).squeeze(1)
                 contexts.append(context)
+                from_input = torch.addmm(from_input, context, self.weight_context.T)
+            z, n = gate_and_candidate(from_input, hidden, *weights)
+            hidden = _advance(torch.lerp(hidden, n, z), hidden, mask, t)
+            if self.query == "current":
                 queries.append(hidden)
-                new = self._cell(from_input + context @ self.weight_context.T, hidden)
-            else:
-                new = self._cell(from_input, hidden)
-                queries.append(new)
-            hidden = _advance(new, hidden, mask, t)
         s = torch.stack(queries, 1)  # (B, T, H)
         c = torch.stack(contexts, 1) if contexts else self._context(s, state)  # (B, T, D_memory)
         return self._read(s, x, c), state._replace(hidden=hidden)
@@ -181,12 +182,14 @@ class Additive(SequenceMixer[AdditiveState]):
         self, x: Tensor, state: AdditiveState, mask: Tensor | None, starts: Tensor | None
     ) -> tuple[Tensor, AdditiveState]:
         """With input feeding the readout is part of the recurrence."""
-        from_x, from_fed = self.weight_input.split(self.d_model, 1)
-        projected = (x @ from_x.T + self.bias).unbind(1)
+        weights = transposed_parts(self.weight_hidden)
+        weight_x, weight_fed = self.weight_input.split(self.d_model, 1)
         hidden, fed, outputs = state.hidden, state.fed, []
-        for t, from_input in enumerate(projected):
-            hidden, fed = _begin(hidden, state.first, starts, t), _begin(fed, torch.zeros_like(fed), starts, t)
-            new = self._cell(from_input + fed @ from_fed.T, hidden)
+        nothing = torch.zeros_like(fed)
+        for t, from_input in enumerate((x @ weight_x.T + self.bias).unbind(1)):
+            hidden, fed = _begin(hidden, state.first, starts, t), _begin(fed, nothing, starts, t)
+            z, n = gate_and_candidate(torch.addmm(from_input, fed, weight_fed.T), hidden, *weights)
+            new = torch.lerp(hidden, n, z)
             y = self._read(new.unsqueeze(1), x, self._context(new.unsqueeze(1), state)).squeeze(1)
             outputs.append(y)
             hidden, fed = _advance(new, hidden, mask, t), _advance(y, fed, mask, t)
@@ -200,14 +203,6 @@ class Additive(SequenceMixer[AdditiveState]):
         else:
             scores = s @ state.keys.transpose(1, 2)
         return attend_scores(scores, state.values, state.mask, self.weights)
-
-    def _cell(self, from_input: Tensor, hidden: Tensor) -> Tensor:
-        """One step of Cho's GRU, update in Bahdanau's convention; from_input (B, 3H) in the order r, z, n."""
-        width = self.d_hidden
-        gates = torch.sigmoid(from_input[:, : 2 * width] + hidden @ self.weight_hidden[: 2 * width].T)
-        r, z = gates.chunk(2, 1)
-        n = torch.tanh(from_input[:, 2 * width :] + (r * hidden) @ self.weight_hidden[2 * width :].T)
-        return torch.lerp(hidden, n, z)
 
     def _read(self, s: Tensor, x: Tensor, c: Tensor) -> Tensor:
         if self.query == "current":

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.ops.documents import Carried, at_length
+from sightline.ops.gates import gate_and_candidate, transposed_parts
 from sightline.parts.recurrent import Recurrent, RecurrentState, input_weight, recurrent_weight
 
 
@@ -65,19 +66,13 @@ class GRU(Recurrent):
         return y
 
     def _run_before(self, x: Tensor, hidden: Tensor) -> Tensor:
-        projected = (x @ self.weight_input.T + self.bias).unbind(1)  # T of (B, 3H): the products that need no h
+        weights = transposed_parts(self.weight_hidden)
         outputs = []
-        for from_input in projected:
-            hidden = self._cell_before(from_input, hidden)
+        for from_input in (x @ self.weight_input.T + self.bias).unbind(1):  # (B, 3H): the products that need no h
+            z, n = gate_and_candidate(from_input, hidden, *weights)
+            hidden = torch.lerp(n, hidden, z)
             outputs.append(hidden)
         return torch.stack(outputs, 1)
-
-    def _cell_before(self, from_input: Tensor, hidden: Tensor) -> Tensor:
-        width = self.d_hidden
-        gates = torch.sigmoid(from_input[:, : 2 * width] + hidden @ self.weight_hidden[: 2 * width].T)
-        r, z = gates.chunk(2, 1)
-        n = torch.tanh(from_input[:, 2 * width :] + (r * hidden) @ self.weight_hidden[2 * width :].T)
-        return torch.lerp(n, hidden, z)
 
     def _bias_hidden(self) -> Tensor:
         zeros = self.bias.new_zeros(2 * self.d_hidden)
@@ -88,5 +83,7 @@ class GRU(Recurrent):
         if self.reset == "after":
             hidden = torch.gru_cell(x_t, hidden, self.weight_input, self.weight_hidden, self.bias, self._bias_hidden())
         else:
-            hidden = self._cell_before(x_t @ self.weight_input.T + self.bias, hidden)
+            from_input = x_t @ self.weight_input.T + self.bias
+            z, n = gate_and_candidate(from_input, hidden, *transposed_parts(self.weight_hidden))
+            hidden = torch.lerp(n, hidden, z)
         return hidden, state._replace(carried=(hidden,))

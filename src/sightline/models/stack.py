@@ -97,7 +97,8 @@ class Residual(SequenceMixer[Any]):
     ) -> tuple[Tensor, Any]:
         x = keep(x, mask)
         y, state = self.mixer(self.norm(x) if self.order == "pre" else x, state, mask, starts)
-        return keep(self._join(x, y), mask), state
+        x = self._join(x, y)  # zero under the mask already, unless a norm stands last
+        return x if self.order == "pre" else keep(x, mask), state
 
     def step(self, x_t: Tensor, state: Any) -> tuple[Tensor, Any]:
         y, state = self.mixer.step(self.norm(x_t) if self.order == "pre" else x_t, state)
@@ -205,7 +206,7 @@ class ResidualEncoder(SequenceEncoder):
     def forward(self, x: Tensor, mask: Tensor | None = None, starts: Tensor | None = None) -> Tensor:
         x = keep(x, mask)
         y = x + self.dropout(self.encoder(self.norm(x) if self.order == "pre" else x, mask, starts))
-        return keep(y if self.order == "pre" else self.norm(y), mask)
+        return y if self.order == "pre" else keep(self.norm(y), mask)
 
 
 def _check_residual(inner: SequenceMixer | SequenceEncoder, order: str) -> None:
