@@ -1,0 +1,83 @@
+"""How much a training may use: steps, target tokens, seconds or floating-point operations."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from sightline.core.errors import InputError
+
+Unit = Literal["steps", "tokens", "seconds", "flops"]
+
+PREFIXES = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
+COUNTED: dict[str, Unit] = {
+    "step": "steps", "steps": "steps",
+    "tok": "tokens", "toks": "tokens", "token": "tokens", "tokens": "tokens",
+    "flop": "flops", "flops": "flops", "FLOP": "flops", "FLOPs": "flops",
+}  # fmt: skip
+SECONDS = {"s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "m": 60.0, "min": 60.0, "minute": 60.0,
+           "minutes": 60.0, "h": 3600.0, "hour": 3600.0, "hours": 3600.0}  # fmt: skip
+FORMS = "write it as 60s, 5min, 2h, 500steps, 2Mtok or 1e15flop"
+
+
+@dataclass
+class Spent:
+    """What a training has used so far; part of every checkpoint, so that a resumed run counts on."""
+
+    steps: int = 0
+    tokens: int = 0  # target labels trained on
+    seconds: float = 0.0  # of training and validation; saving and set-up are not counted
+    flops: int = 0  # of training steps, forward and backward
+
+
+@dataclass(frozen=True)
+class Budget:
+    """An amount of one unit; training stops at the first step boundary where it is used up."""
+
+    amount: float
+    unit: Unit
+
+    @classmethod
+    def parse(cls, text: str, *, where: str = "--budget") -> Budget:
+        """`60s`, `5min`, `2h`, `500steps`, `2Mtok`, `1e15flop`; prefixes k M G/B T P E on the counted units.
+
+        Raises `InputError`: `--budget: expected an amount with a unit, found 'fast': write it as 60s, …`.
+        """
+        found = re.fullmatch(r"\s*([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([A-Za-z]*)\s*", text)
+        if found is None:
+            raise InputError(f"expected an amount with a unit, found {text!r}: {FORMS}", where=where)
+        number, word = float(found[1]), found[2]
+        if word == "":
+            raise InputError(f"{text!r} has no unit: {FORMS}", where=where)
+        amount, unit = _scaled(number, word, text, where)
+        if not math.isfinite(amount) or amount <= 0:
+            raise InputError(f"a budget must be positive and finite, found {text!r}", where=where)
+        if unit != "seconds":
+            amount = float(math.ceil(amount))
+        return cls(amount, unit)
+
+    def used(self, spent: Spent) -> float:
+        """How much of this budget's unit has been spent."""
+        return float(getattr(spent, self.unit))
+
+    def fraction(self, spent: Spent) -> float:
+        """The share of the budget that has been spent, at most 1."""
+        return min(self.used(spent) / self.amount, 1.0)
+
+    def __str__(self) -> str:
+        word = {"steps": "steps", "tokens": "tok", "seconds": "s", "flops": "flop"}[self.unit]
+        whole = int(self.amount)
+        number = str(whole) if whole == self.amount and whole < 10**15 else repr(self.amount)
+        return f"{number}{word}"
+
+
+def _scaled(number: float, word: str, text: str, where: str) -> tuple[float, Unit]:
+    if word in SECONDS:
+        return number * SECONDS[word], "seconds"
+    for length in (0, 1):
+        prefix, name = word[:length], word[length:]
+        if prefix in PREFIXES and name in COUNTED:
+            return number * PREFIXES[prefix], COUNTED[name]
+    raise InputError(f"unknown unit {word!r} in {text!r}: {FORMS}", where=where)

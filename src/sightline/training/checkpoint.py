@@ -1,0 +1,222 @@
+"""Checkpoints that are whole or not there: written beside their name, synced, hashed, renamed.
+
+`checkpoints/step-000500/` holds `model.safetensors`, `optimizer.safetensors`, `state.json` and, written last,
+`MANIFEST.json` with every file's size and SHA-256. The newest directory that verifies is the last checkpoint. Nothing
+is unpickled: tensors are safetensors, the rest is JSON.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from sightline.core.errors import InputError
+from sightline.training.files import faults, sync, write_bytes
+
+FORMAT = 1
+MANIFEST = "MANIFEST.json"
+FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
+PICKLED = (b"PK\x03\x04", b"PK\x05\x06", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"\x1f\x8b")
+logger = logging.getLogger("sightline")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A verified checkpoint's content."""
+
+    path: Path
+    step: int
+    model: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+    state: dict[str, Any]
+
+
+class Checkpoints:
+    """The checkpoints of one run. One process at a time: the run directory's lock is held by the caller."""
+
+    def __init__(self, directory: Path, keep: int = 2) -> None:
+        self.directory = directory
+        self.keep = keep
+
+    def clean(self) -> None:
+        """Removes what a killed save left."""
+        for path in self.directory.glob("step-*.tmp"):
+            shutil.rmtree(path)
+
+    def steps(self) -> list[tuple[int, Path]]:
+        """Finished directories, oldest first, by the step in their name (never by time: clocks go wrong)."""
+        if not self.directory.is_dir():
+            return []
+        found = [(re.fullmatch(r"step-(\d+)", path.name), path) for path in self.directory.iterdir()]
+        return sorted((int(match[1]), path) for match, path in found if match)
+
+    def save(self, step: int, files: Mapping[str, bytes]) -> Path:
+        """Writes checkpoint `step`, then removes all but the newest `keep`.
+
+        Raises `EnvironmentFault` with the path, and the bytes needed if the disk is full; older ones stay.
+        """
+        target = self.directory / f"step-{step:06d}"
+        with faults(target, sum(map(len, files.values()))):
+            self.directory.mkdir(parents=True, exist_ok=True)
+            beside = target.with_name(target.name + ".tmp")
+            if beside.exists():
+                shutil.rmtree(beside)
+            try:
+                beside.mkdir()
+                for name, content in files.items():
+                    write_bytes(beside / name, content)
+                write_bytes(beside / MANIFEST, _manifest(step, files))
+                sync(beside)
+            except OSError:
+                shutil.rmtree(beside, ignore_errors=True)
+                raise
+            if target.exists():  # one that does not verify: `newest` goes on from older ones only then
+                shutil.rmtree(target)
+            os.rename(beside, target)
+            sync(self.directory)
+            for _, old in self.steps()[: -self.keep]:
+                shutil.rmtree(old)
+        return target
+
+    def newest(self) -> Checkpoint | None:
+        """The newest checkpoint that verifies; each newer one that does not is reported.
+
+        Raises `InputError` if there are checkpoints and none verifies.
+        """
+        steps = self.steps()
+        for step, path in reversed(steps):
+            try:
+                return load(path, step)
+            except InputError as error:
+                logger.warning("%s; falling back to the checkpoint before it", error)
+        if steps:
+            raise InputError("no checkpoint here verifies; begin anew with --overwrite", where=self.directory)
+        return None
+
+
+def load(path: Path, step: int) -> Checkpoint:
+    """Reads and verifies one checkpoint directory; `InputError` names the file that is wrong and how."""
+    manifest = _json(path / MANIFEST, _read(path / MANIFEST))
+    listed = manifest.get("files")
+    if manifest.get("format") != FORMAT or manifest.get("step") != step or not isinstance(listed, dict):
+        raise InputError(f"not the manifest of step {step} in format {FORMAT}", where=path / MANIFEST)
+    if set(listed) != set(FILES):
+        raise InputError(f"must list {', '.join(FILES)}, lists {', '.join(sorted(listed))}", where=path / MANIFEST)
+    contents = {name: _read(path / name) for name in FILES}
+    for name, content in contents.items():
+        if listed[name] != _entry(content):
+            raise InputError(f"damaged: its {len(content):,} bytes are not those of the manifest", where=path / name)
+    model, optimizer = (tensors_from(contents[name], path / name) for name in FILES[:2])
+    return Checkpoint(path, step, model, optimizer, _json(path / FILES[2], contents[FILES[2]]))
+
+
+def tensors_from(content: bytes, where: Path) -> dict[str, Tensor]:
+    """The tensors in a safetensors file's content; pickles and archives are refused unread."""
+    if content.startswith(PICKLED):
+        raise InputError("a pickle or an archive, which can run code: only safetensors are read", where=where)
+    try:
+        return safetensors.torch.load(content)
+    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        raise InputError(f"not a safetensors file: {error}", where=where) from None
+
+
+def model_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """The model's state, each shared (tied) tensor once, under its first name."""
+    first: dict[tuple[Any, ...], str] = {}
+    for name, tensor in model.state_dict().items():
+        first.setdefault((tensor.data_ptr(), tensor.shape, tensor.stride()) if tensor.numel() else (name,), name)
+    state = model.state_dict()
+    return {name: state[name].contiguous() for name in first.values()}
+
+
+def restore_model(model: nn.Module, tensors: Mapping[str, Tensor], where: Path) -> None:
+    """Copies the tensors into the model; `InputError` names the first that is missing, unknown or of another shape."""
+    expected = model_tensors(model)
+    for name in [*expected, *tensors]:
+        if name not in tensors or name not in expected:
+            lacks = "the checkpoint" if name not in tensors else "the model"
+            raise InputError(f"{lacks} has no tensor {name!r}: it is of another architecture", where=where)
+        if tensors[name].shape != expected[name].shape or tensors[name].dtype != expected[name].dtype:
+            found, wanted = (f"{tuple(t.shape)} {t.dtype}" for t in (tensors[name], expected[name]))
+            raise InputError(f"tensor {name!r} is {found} in the checkpoint, {wanted} in the model", where=where)
+    model.load_state_dict(dict(tensors), strict=False)  # tied names were checked by `expected`
+
+
+def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's state as tensors named `<parameter>/<slot>`."""
+    return {
+        f"{name}/{slot}": tensor.contiguous()
+        for name, parameter in model.named_parameters()
+        for slot, tensor in optimizer.state.get(parameter, {}).items()
+    }
+
+
+def restore_optimizer(
+    model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], where: Path
+) -> None:
+    """Puts the named tensors back into the optimizer; `InputError` names one that fits no parameter."""
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    order = [names[parameter] for group in optimizer.param_groups for parameter in group["params"]]
+    slots: dict[int, dict[str, Tensor]] = {}
+    shapes = {name: parameter.shape for parameter, name in names.items()}
+    for key, tensor in tensors.items():
+        name, _, slot = key.rpartition("/")
+        if name not in shapes or (tensor.dim() > 0 and tensor.shape != shapes[name]):
+            raise InputError(f"optimizer state {key!r} {tuple(tensor.shape)} fits no parameter", where=where)
+        slots.setdefault(order.index(name), {})[slot] = tensor
+    optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def pack(model: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> dict[str, bytes]:
+    """The contents of a checkpoint's files."""
+    contents = (
+        safetensors.torch.save(model_tensors(model)),
+        safetensors.torch.save(optimizer_tensors(model, optimizer)),
+        json.dumps(state, indent=1, allow_nan=False).encode(),
+    )
+    return dict(zip(FILES, contents, strict=True))
+
+
+def _manifest(step: int, files: Mapping[str, bytes]) -> bytes:
+    entries = {name: _entry(content) for name, content in files.items()}
+    return json.dumps({"format": FORMAT, "step": step, "files": entries}, indent=1).encode()
+
+
+def _entry(content: bytes) -> dict[str, Any]:
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _read(path: Path) -> bytes:
+    """A regular file's content; links, devices and pipes are refused."""
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise InputError("not a regular file", where=path)
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise InputError("missing", where=path) from None
+    except PermissionError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=path) from None
+
+
+def _json(path: Path, content: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        raise InputError("not valid JSON", where=path) from None
+    if not isinstance(value, dict):
+        raise InputError("not a JSON object", where=path)
+    return value

@@ -1,0 +1,121 @@
+"""What a result depends on besides the code: machine, versions, threads, commit. And the device and dtype to use."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from sightline.core.errors import EnvironmentFault, InputError
+
+PACKAGES = ("torch", "numpy", "safetensors", "tokenizers", "sacrebleu", "scipy")
+WIDE = 256
+
+
+def environment() -> dict[str, Any]:
+    """The contents of environment.json, in plain JSON types."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "sightline": _version("sightline"),
+        "cpu": cpu_model(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "cores": available_cores(),
+        "threads": torch.get_num_threads(),
+        "memory_bytes": _memory_bytes(),
+        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_dirty": None if (status := _git("status", "--porcelain", "-uno")) is None else bool(status),
+        "command": sys.argv,
+    }
+
+
+def cpu_model() -> str:
+    """The processor's name, as the system gives it."""
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def available_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def resolve_device(device: str) -> torch.device:
+    """The device for "auto", "cpu", "cuda", "cuda:1" or "mps"; `EnvironmentFault` where it is not there."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind = device.partition(":")[0]
+    if kind not in ("cpu", "cuda", "mps"):
+        raise InputError(f"must be auto, cpu, cuda or mps, found {device!r}", where="--device")
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there[kind]:
+        raise EnvironmentFault(f"--device {device}: this machine or this torch has no {kind}; use --device cpu")
+    return torch.device(device)
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware multiplies bfloat16 matrices; elsewhere torch emulates it, 40 times slower or worse."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type == "cpu":
+        return not {"avx512_bf16", "amx_bf16"}.isdisjoint(_cpuinfo("flags").split())
+    return False
+
+
+def resolve_dtype(dtype: str, device: torch.device, model: nn.Module) -> Literal["float32", "bfloat16"]:
+    """The type that matrix products run in: "float32" as it is, "bfloat16" if the hardware has it, "auto" by a rule.
+
+    "auto" is bfloat16 where the hardware has it and, on a CPU, most of the model's weights stand in matrices of at
+    least `WIDE` rows and columns: below that, converting costs more than the faster product saves. A rule rather than
+    a measurement, so that a seed and a machine decide the result.
+    """
+    if dtype == "auto":
+        pays = device.type != "cpu" or _wide_share(model) > 0.5
+        return "bfloat16" if pays and has_bfloat16(device) else "float32"
+    if dtype not in ("float32", "bfloat16"):
+        raise InputError(f"must be auto, float32 or bfloat16, found {dtype!r}", where="--dtype")
+    if dtype == "bfloat16" and not has_bfloat16(device):
+        raise EnvironmentFault(f"--dtype bfloat16: this {device.type} has no bfloat16 products; use --dtype float32")
+    return "bfloat16" if dtype == "bfloat16" else "float32"
+
+
+def _wide_share(model: nn.Module) -> float:
+    sizes = [(p.numel(), min(p.shape)) for p in model.parameters() if p.dim() >= 2]
+    return sum(n for n, least in sizes if least >= WIDE) / max(sum(n for n, _ in sizes), 1)
+
+
+def _cpuinfo(key: str) -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
+            return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")
+    except OSError:
+        return ""
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _memory_bytes() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return None
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,387 @@
+"""The training loop: generic over the task, bounded by a budget, resumable to the bit.
+
+A run that stops anywhere goes on from its newest verified checkpoint as if it had never stopped: weights, optimizer,
+learning rate, next batch and dropout masks are those of the uninterrupted run, bit for bit, on the same machine with
+the same number of threads. The random stream of step n is seeded from (seed, n), so that no generator's state needs
+saving. With a budget in seconds the learning rate depends on the clock, and only then two runs differ.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from sightline.core.errors import Diverged, EnvironmentFault, InputError, Interrupted
+from sightline.core.seeds import derive
+from sightline.data.batches import Cursor
+from sightline.training.budget import Budget, Spent
+from sightline.training.checkpoint import pack, restore_model, restore_optimizer
+from sightline.training.environment import resolve_device, resolve_dtype
+from sightline.training.files import write_file
+from sightline.training.flops import StepFlops, shapes
+from sightline.training.loss import Objective, perplexity
+from sightline.training.optim import build_optimizer, learning_rate
+from sightline.training.rundir import RunDirectory, open_run
+from sightline.training.signals import Stopped, StopRequest
+from sightline.training.state import Progress, State, TrainConfig, TrainResult
+
+logger = logging.getLogger("sightline")
+Validate = Callable[[nn.Module], dict[str, float]]
+FORMAT = 1
+VALIDATION_SHARE = 0.1  # of a budget in seconds, at most, goes to validations before the last
+
+
+class Batches(Protocol):
+    """Where batches come from: endless, from any cursor on; `sightline.data.PairBatches` is one."""
+
+    def stream(self, cursor: Cursor) -> Iterator[tuple[Any, Cursor]]: ...
+
+
+def train(
+    model: nn.Module,
+    objective: Objective,
+    batches: Batches,
+    config: TrainConfig,
+    run_dir: Path | str,
+    *,
+    validate: Validate | None = None,
+    save_model: Callable[[Path], None] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+    files: Mapping[str, str] | None = None,
+) -> TrainResult:
+    """Trains `model` until the budget is used up, and leaves a run in `run_dir`.
+
+    `objective(model, batch)` gives a `Loss`; `validate(model)` a dict with the key "loss" at least, called in
+    evaluation mode without gradients; `save_model(directory)` writes the model as it stands into an empty directory,
+    for `best/` and `last/`. `files` (name to text) are written into the run directory. A model that is to be the same
+    in every run must have been initialised by the caller from the seed.
+
+    Raises:
+        InputError: the directory holds a run and neither `resume` nor `overwrite` is given; no checkpoint verifies.
+        EnvironmentFault: disk full, out of memory, directory not writable or in use by another process.
+        Diverged: a loss or gradient norm is NaN or infinite: `step 12: the loss is nan (rows 3, 17, …)`.
+        Interrupted: SIGINT or SIGTERM, after the state was saved.
+    """
+    path = Path(run_dir)
+    with open_run(path, keep=config.keep, resume=resume, overwrite=overwrite) as run:
+        for name, text in (files or {}).items():
+            write_file(path / name, text.encode())
+        device = resolve_device(config.device)
+        generators = [device] if device.type == "cuda" else []
+        with torch.random.fork_rng(generators), StopRequest().listening() as stop:
+            trainer = _Trainer(model, objective, batches, config, run, validate, save_model, on_progress, stop)
+            trainer.begin(resume)
+            return trainer.run_to_end()
+
+
+class _Trainer:
+    """One training: the loop and what it carries."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        objective: Objective,
+        batches: Batches,
+        config: TrainConfig,
+        run: RunDirectory,
+        validate: Validate | None,
+        save_model: Callable[[Path], None] | None,
+        on_progress: Callable[[Progress], None] | None,
+        stop: StopRequest,
+    ) -> None:
+        self.device = resolve_device(config.device)
+        self.model = model.to(self.device)
+        self.objective, self.batches, self.config, self.run, self.stop = objective, batches, config, run, stop
+        self.validate, self.save_model, self.on_progress = validate, save_model, on_progress
+        self.budget = Budget.parse(config.budget)
+        self.optimizer = build_optimizer(model, config.optim)
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.flops = StepFlops()
+        self.state = State(dtype=resolve_dtype(config.dtype, self.device, model))
+        self.history: list[dict[str, Any]] = []
+        self.saved_at, self.saved_step = time.perf_counter(), -1
+        self.last_progress: Progress | None = None
+
+    def begin(self, resume: bool) -> None:
+        """Takes up the newest checkpoint, or saves the first one, which shows that the disk will do."""
+        found = self.run.checkpoints.newest() if resume else None
+        if found is None:
+            if resume:
+                logger.warning("%s: no checkpoint to resume from; training begins anew", self.run.path)
+            self.run.rewind(0)
+            self.save()
+            return
+        place = found.path / "state.json"
+        try:
+            if found.state["format"] != FORMAT:
+                raise ValueError
+            self.state = State.from_dict(found.state["state"])
+            self._check_same_run(found.state["config"], place)
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"not a training state of format {FORMAT}", where=place) from None
+        restore_model(self.model, found.model, found.path / "model.safetensors")
+        restore_optimizer(self.model, self.optimizer, found.optimizer, found.path / "optimizer.safetensors")
+        self.history = self.run.rewind(self.state.metrics_bytes)
+        self.saved_step = found.step
+        if self.state.best_step == self.state.spent.steps:  # killed between the checkpoint and best/
+            self.save_as("best")
+        logger.info("%s: resumed at step %d", self.run.path, self.state.spent.steps)
+
+    def _check_same_run(self, before: Mapping[str, Any], where: Path) -> None:
+        """A resumed run may change how long it trains and how often it saves, nothing that the result depends on."""
+        now = asdict(self.config)
+        for name in ("seed", "optim", "metric", "validate_every"):
+            if before[name] != now[name]:
+                raise InputError(f"{name} was {before[name]} when the run began, now {now[name]}", where=where)
+
+    def run_to_end(self) -> TrainResult:
+        """Steps, validations and checkpoints until the budget is used up or patience ends."""
+        try:
+            stream = self.batches.stream(self.state.cursor)
+            while True:
+                if self.stop.signal_number is not None:
+                    self._leave()
+                status = self._status()
+                if self._validation_due(status is not None):
+                    self._validate()
+                elif status is None:
+                    self._step(*next(stream))
+                if status is not None:
+                    return self._end(status)
+                if time.perf_counter() - self.saved_at > self.config.checkpoint_every_s:
+                    self.save()
+        except Stopped:
+            self._leave()
+
+    def _fraction(self, spent: Spent | None = None) -> float:
+        """The share of the budget used. Of a budget in seconds, the last validation's time is set aside."""
+        reserve = self.state.last_validation_s if self.budget.unit == "seconds" else 0.0
+        spendable = max(self.budget.amount - reserve, 1e-9)
+        return min(self.budget.used(spent or self.state.spent) / spendable, 1.0)
+
+    def _status(self) -> Literal["completed", "early_stopped"] | None:
+        """How the run ends here, None = it goes on."""
+        if self._fraction() >= 1.0:
+            return "completed"
+        patience = self.config.patience
+        return "early_stopped" if patience is not None and self.state.without_better >= patience else None
+
+    def _validation_due(self, last: bool) -> bool:
+        state, step, times = self.state, self.state.spent.steps, self.config.validations
+        if self.validate is None or state.validated.steps == step:
+            return False
+        if last:
+            return True
+        if self.config.validate_every is not None:
+            return step % self.config.validate_every == 0
+        if self.budget.unit == "seconds" and state.validation_s > VALIDATION_SHARE * state.spent.seconds:
+            return False
+        return int(self._fraction() * times) > int(self._fraction(state.validated) * times)
+
+    def _step(self, batch: Any, following: Cursor) -> None:
+        """One batch: gradients, clipping, update. Nothing changes where the loss or a gradient is not finite."""
+        began = time.perf_counter()
+        state, optim = self.state, self.config.optim
+        step = state.spent.steps
+        torch.manual_seed(derive(self.config.seed, "dropout", step))
+        fraction = self._fraction()
+        if step <= optim.warmup_steps:
+            state.warm = state.spent
+        lr = learning_rate(optim, step, fraction, self._fraction(state.warm))
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        key = shapes(batch)
+        with self._memory_hint(batch):
+            loss, norm, nll, count = self._gradients(batch, key)
+            if not (torch.isfinite(torch.tensor([loss, norm, nll])).all()):
+                self._diverged(batch, loss, norm)
+            self.optimizer.step()
+        seconds = time.perf_counter() - began
+        spent = replace(
+            state.spent,
+            steps=step + 1,
+            tokens=state.spent.tokens + count,
+            seconds=state.spent.seconds + seconds,
+            flops=state.spent.flops + self.flops.of(key),
+        )
+        state.spent, state.cursor = spent, following
+        state.window_nll += nll
+        state.window_labels += count
+        state.window_s += seconds
+        self._report(nll / max(count, 1), count / max(seconds, 1e-9), lr)
+        if spent.steps % self.config.log_every == 0:
+            self._log_training(lr, norm)
+
+    def _gradients(self, batch: Any, key: Any) -> tuple[float, float, float, int]:
+        """The smoothed sum, the gradient's norm before clipping, the plain sum, and the number of labels."""
+        batch = batch.to(self.device)
+        self.model.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        with self.flops.counting(key):
+            with self._autocast():
+                loss = self.objective(self.model, batch)
+            (loss.total / max(loss.count, 1)).backward()
+        limit = self.config.optim.clip_norm
+        norm = nn.utils.clip_grad_norm_(self.parameters, float("inf") if limit is None else limit)
+        total, norm, nll = torch.stack([loss.total.detach().float(), norm.float(), loss.nll.float()]).tolist()
+        return total, norm, nll, loss.count
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.state.dtype == "bfloat16")
+
+    def _diverged(self, batch: Any, loss: float, norm: float) -> None:
+        """Keeps the state before this step, which is the last good one, and raises."""
+        step = self.state.spent.steps
+        what = f"the loss is {loss}" if loss != loss or abs(loss) == float("inf") else f"the gradient norm is {norm}"
+        rows = list(getattr(batch, "rows", ()))
+        self.save()
+        self.save_as("last")
+        self._log({"event": "diverged", "step": step, "what": what, "rows": rows})
+        shown = ", ".join(map(str, rows[:8])) + (", …" if len(rows) > 8 else "")
+        raise Diverged(
+            f"step {step + 1}: {what} (rows {shown}): the state before it is kept in {self.run.path}; "
+            "try a lower --optim.lr or a longer --optim.warmup-steps"
+        )
+
+    @contextmanager
+    def _memory_hint(self, batch: Any) -> Iterator[None]:
+        try:
+            yield
+        except (MemoryError, RuntimeError) as error:
+            if not (isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)):
+                raise
+            sizes = " and ".join("×".join(map(str, f.shape)) for f in batch if isinstance(f, Tensor) and f.dim() > 1)
+            raise EnvironmentFault(
+                f"step {self.state.spent.steps + 1}: out of memory on a batch of {sizes}: "
+                "lower --batch-size or the model's sizes"
+            ) from error
+
+    def _validate(self) -> None:
+        """Measures, keeps the best, and saves a checkpoint; a signal cuts it short and nothing of it is kept."""
+        began = time.perf_counter()
+        assert self.validate is not None
+        self._report_validating()
+        self.model.eval()
+        with torch.no_grad(), self._autocast(), self.stop.interruptible():
+            values = {name: float(value) for name, value in self.validate(self.model).items()}
+        seconds = time.perf_counter() - began
+        state = self.state
+        state.spent = replace(state.spent, seconds=state.spent.seconds + seconds)
+        state.last_validation_s = seconds
+        state.validation_s += seconds
+        state.validated = state.spent
+        better = self._take_metric(values)
+        self._log({"event": "valid", **asdict(state.spent), **_finite(values), "best": better})
+        self.save()
+        if better:
+            self.save_as("best")
+
+    def _take_metric(self, values: dict[str, float]) -> bool:
+        """Whether these values are the best so far."""
+        state, name = self.state, self.config.metric
+        if name not in values:
+            raise InputError(f"validation has no value {name!r}, only {', '.join(values)}", where="metric")
+        state.metric = values[name] if values[name] == values[name] else None
+        sign = -1.0 if name in ("loss", "perplexity") else 1.0
+        better = state.metric is not None and (
+            state.best_metric is None or sign * state.metric > sign * state.best_metric
+        )
+        if better:
+            state.best_metric, state.best_step, state.without_better = state.metric, state.spent.steps, 0
+        else:
+            state.without_better += 1
+        return better
+
+    def save(self) -> None:
+        """Saves a checkpoint, unless one of this step stands already."""
+        if self.saved_step == self.state.spent.steps:
+            return
+        self.state.metrics_bytes = self.run.logged_bytes()
+        content = {"format": FORMAT, "state": asdict(self.state), "config": asdict(self.config)}
+        self.run.checkpoints.save(self.state.spent.steps, pack(self.model, self.optimizer, content))
+        self.saved_at, self.saved_step = time.perf_counter(), self.state.spent.steps
+
+    def save_as(self, name: str) -> None:
+        """Writes the model as it stands to `best/` or `last/`."""
+        if self.save_model is not None:
+            self.model.eval()
+            self.run.save_model(name, self.save_model)
+
+    def _end(self, status: Literal["completed", "early_stopped"]) -> TrainResult:
+        state = self.state
+        self.save()
+        self.save_as("last")
+        if state.best_step is None:
+            self.save_as("best")
+        self._log({"event": "end", "status": status, **asdict(state.spent)})
+        spent = state.spent
+        return TrainResult(
+            status,
+            spent.steps,
+            spent.tokens,
+            spent.seconds,
+            spent.flops,
+            state.best_metric,
+            state.best_step,
+            self.history,
+        )
+
+    def _leave(self) -> None:
+        """After a signal: save and raise."""
+        assert self.stop.signal_number is not None
+        self.save()
+        self.save_as("last")
+        step = self.state.spent.steps
+        self._log({"event": "interrupted", "step": step, "signal": self.stop.name})
+        raise Interrupted(
+            f"{self.run.path}: stopped by {self.stop.name} after step {step}; the state is saved, go on with --resume",
+            signal_number=self.stop.signal_number,
+        )
+
+    def _log(self, record: dict[str, Any]) -> None:
+        self.run.log(record)
+        self.history.append(record)
+
+    def _log_training(self, lr: float, norm: float) -> None:
+        state = self.state
+        loss = state.window_nll / max(state.window_labels, 1)
+        values = {
+            "loss": loss,
+            "perplexity": perplexity(loss),
+            "grad_norm": norm,
+            "lr": lr,
+            "tokens_per_s": state.window_labels / max(state.window_s, 1e-9),
+        }
+        state.window_nll, state.window_labels, state.window_s = 0.0, 0, 0.0
+        self._log({"event": "train", **asdict(state.spent), **_finite(values)})
+
+    def _report(self, loss: float, tokens_per_s: float, lr: float) -> None:
+        if self.on_progress is None:
+            return
+        spent, fraction = self.state.spent, self._fraction()
+        left = spent.seconds * (1.0 - fraction) / max(fraction, 1e-9)
+        self.last_progress = Progress(
+            spent.steps, loss, self.state.metric, tokens_per_s, fraction, spent.seconds, left, lr
+        )
+        self.on_progress(self.last_progress)
+
+    def _report_validating(self) -> None:
+        if self.on_progress is not None and self.last_progress is not None:
+            self.on_progress(replace(self.last_progress, validating=True))
+
+
+def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
+    """JSON has no NaN and no infinity: null stands for them."""
+    return {name: value if abs(value) < float("inf") else None for name, value in values.items()}

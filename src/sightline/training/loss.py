@@ -1,0 +1,83 @@
+"""The training loss: a sum over labels, smoothed by a named convention, beside the plain one that perplexity is of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+Smoothing = Literal["uniform", "others", "others_but_pad"]
+
+
+class Loss(NamedTuple):
+    """What an objective returns for one batch: sums over its labels, so that batches of any size add up."""
+
+    total: Tensor  # (): differentiable, smoothed if the objective smooths
+    nll: Tensor  # (): detached, never smoothed, in nats
+    count: int  # labels that the sums run over
+
+    def perplexity(self) -> float:
+        """exp of the unsmoothed loss per label; 1 without labels."""
+        return perplexity(float(self.nll) / max(self.count, 1))
+
+
+# What training minimises: objective(model, batch) gives the batch's loss.
+Objective = Callable[[nn.Module, Any], Loss]
+
+
+def cross_entropy(
+    logits: Tensor,
+    labels: Tensor,
+    mask: Tensor | None = None,
+    *,
+    epsilon: float = 0.0,
+    smoothing: Smoothing = "uniform",
+    pad: int = 0,
+) -> Loss:
+    """The sum of cross entropies between softmax(logits) and smoothed one-hot labels, over real positions.
+
+    The target distribution q of a label y over V classes is, after `smoothing`:
+
+    - "uniform": q = (1 - ε)·onehot(y) + ε/V everywhere, gold included (Szegedy et al. 2016, eq. 12; torch's);
+    - "others": 1 - ε on y and ε/(V - 1) on each other class (newer fairseq);
+    - "others_but_pad": 1 - ε on y and ε/(V - 2) on each class but y and `pad` (JoeyNMT, the Annotated Transformer).
+
+    logits (..., V) of any float dtype, summed in float32 at least; labels (...) int64; mask (...) bool, True = counts.
+    What stands under the mask, NaN included, reaches neither the loss nor a gradient; with nothing real the loss is 0.
+    """
+    if not 0.0 <= epsilon < 1.0:
+        raise ValueError(f"label smoothing must be in [0, 1), got {epsilon}")
+    classes = logits.shape[-1]
+    if mask is None:
+        real, gold = logits.reshape(-1, classes), labels.reshape(-1)
+    else:
+        if mask.dtype != torch.bool or mask.shape != labels.shape:
+            raise ValueError(f"mask must be bool of shape {tuple(labels.shape)}, got {mask.dtype} {tuple(mask.shape)}")
+        real, gold = logits[mask], labels[mask]  # (N, V), (N,)
+    log_p = torch.log_softmax(real, -1, dtype=torch.promote_types(real.dtype, torch.float32))
+    gold_log_p = log_p.gather(-1, gold.unsqueeze(-1)).squeeze(-1)  # (N,)
+    nll = -gold_log_p.sum()
+    total = nll
+    if epsilon > 0.0:
+        others = log_p.sum() - gold_log_p.sum()
+        if smoothing == "uniform":
+            total = (1.0 - epsilon) * nll - epsilon / classes * (others - nll)
+        elif smoothing == "others":
+            total = (1.0 - epsilon) * nll - epsilon / (classes - 1) * others
+        elif smoothing == "others_but_pad":
+            pads = torch.where(gold == pad, 0.0, log_p[:, pad]).sum()
+            total = (1.0 - epsilon) * nll - epsilon / (classes - 2) * (others - pads)
+        else:
+            raise ValueError(f"smoothing must be 'uniform', 'others' or 'others_but_pad', got {smoothing!r}")
+    return Loss(total, nll.detach(), gold.numel())
+
+
+def perplexity(nats_per_label: float) -> float:
+    """exp(nats per label), infinite where that overflows."""
+    try:
+        return math.exp(nats_per_label)
+    except OverflowError:
+        return math.inf

@@ -1,0 +1,109 @@
+"""A run's directory: one owner at a time, its log of metrics, and the model directories `best/` and `last/`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sightline.core.errors import InputError
+from sightline.training.checkpoint import Checkpoints
+from sightline.training.files import faults, locked, recover_directory, replace_directory, sync, sync_tree
+
+OURS = ("metrics.jsonl", "checkpoints", "best", "last", "config.yaml", "environment.json", "report.html")
+MODELS = ("best", "last")
+logger = logging.getLogger("sightline")
+
+
+class RunDirectory:
+    """An open run directory, `{metrics.jsonl, checkpoints/step-000500/, best/, last/}`; made by `open_run`."""
+
+    def __init__(self, path: Path, keep: int) -> None:
+        self.path = path
+        self.checkpoints = Checkpoints(path / "checkpoints", keep)
+        with faults(path / "metrics.jsonl"):
+            self._metrics = os.open(path / "metrics.jsonl", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+
+    def close(self) -> None:
+        os.close(self._metrics)
+
+    def log(self, record: dict[str, Any]) -> None:
+        """Appends one line to metrics.jsonl in one write, so that a kill cuts at most the last line."""
+        with faults(self.path / "metrics.jsonl"):
+            os.write(self._metrics, json.dumps(record, allow_nan=False).encode() + b"\n")
+
+    def logged_bytes(self) -> int:
+        """The log's length, put on the disk: what a checkpoint remembers."""
+        with faults(self.path / "metrics.jsonl"):
+            os.fsync(self._metrics)
+        return os.fstat(self._metrics).st_size
+
+    def rewind(self, length: int) -> list[dict[str, Any]]:
+        """Cuts the log back to `length` bytes, what it held when the resumed checkpoint was saved; its records."""
+        size = os.fstat(self._metrics).st_size
+        if size < length:
+            logger.warning("%s: records are missing from it; it goes on from here", self.path / "metrics.jsonl")
+        with faults(self.path / "metrics.jsonl"):
+            content = os.pread(self._metrics, min(size, length), 0)
+            content = content[: content.rfind(b"\n") + 1]
+            os.ftruncate(self._metrics, len(content))
+        return [json.loads(line) for line in content.splitlines()]
+
+    def save_model(self, name: str, save: Callable[[Path], None]) -> None:
+        """Replaces the model directory `best` or `last` in one step."""
+        target = self.path / name
+        beside = target.with_name(name + ".tmp")
+        with faults(target):
+            if beside.exists():
+                shutil.rmtree(beside)
+            beside.mkdir()
+            save(beside)
+            sync_tree(beside)
+            replace_directory(beside, target)
+
+
+@contextmanager
+def open_run(path: Path, *, keep: int, resume: bool, overwrite: bool) -> Iterator[RunDirectory]:
+    """Makes and locks a run's directory.
+
+    Raises `InputError` where a run stands and neither `resume` nor `overwrite` is given, `EnvironmentFault` where the
+    directory cannot be written or another process trains in it.
+    """
+    if resume and overwrite:
+        raise InputError("--resume and --overwrite exclude each other")
+    if path.exists() and not path.is_dir():
+        raise InputError("not a directory", where=path)
+    with faults(path):
+        path.mkdir(parents=True, exist_ok=True)
+        sync(path.parent)
+    with locked(path):
+        occupied = [name for name in OURS if (path / name).exists()]
+        if occupied and not resume:
+            if not overwrite:
+                raise InputError("holds a run: go on with --resume, or begin anew with --overwrite", where=path)
+            _clear(path, occupied)
+        with faults(path):
+            for name in MODELS:
+                recover_directory(path / name)
+        run = RunDirectory(path, keep)
+        try:
+            with faults(run.checkpoints.directory):
+                run.checkpoints.clean()
+            yield run
+        finally:
+            run.close()
+
+
+def _clear(path: Path, names: list[str]) -> None:
+    with faults(path):
+        for name in names:
+            victim = path / name
+            if victim.is_dir() and not victim.is_symlink():
+                shutil.rmtree(victim)
+            else:
+                victim.unlink()
