@@ -1,0 +1,156 @@
+"""Beam search with a length penalty and exact early stopping."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sightline.decoding.hypothesis import Hypothesis, Step, permit, reorder, row_limits, state_device
+
+LENGTH_PENALTY = 0.6  # alpha of Vaswani et al. 2017, section 6.1
+
+
+def length_penalty(length: int, alpha: float) -> float:
+    """((5 + n) / 6)^alpha for n generated tokens (Wu et al. 2016, arXiv:1609.08144, equation 14)."""
+    return ((5 + length) / 6) ** alpha
+
+
+@torch.inference_mode()
+def beam(
+    step: Step,
+    state: Any,
+    *,
+    batch: int,
+    bos: int,
+    eos: int,
+    max_length: int | Sequence[int],
+    width: int = 4,
+    alpha: float = LENGTH_PENALTY,
+    n_best: int = 1,
+    banned: Sequence[int] = (),
+) -> list[list[Hypothesis]]:
+    """For each row the `n_best` hypotheses of highest score / length_penalty(n, alpha), best first.
+
+    n counts every generated token, `eos` included and `bos` not. A row has `width` places; a hypothesis that ends
+    keeps its place, so that `width=1` is greedy decoding at any alpha, and `width >= V**(max_length - 1)` is exhaustive
+    search. A row stops when its places are full of ended hypotheses, or when no hypothesis still open could overtake
+    its `n_best`-th ended one whatever it goes on to say; that changes no result. Hypotheses cut off at `max_length`
+    compete like the others, with `finished=False`. The other arguments are as in `greedy`.
+    """
+    if width < 1:
+        raise ValueError(f"beam width must be at least 1, got {width}")
+    if not 1 <= n_best <= width:
+        raise ValueError(f"n_best must be between 1 and the beam width {width}, got {n_best}")
+    if not abs(alpha) < torch.inf:
+        raise ValueError(f"length penalty alpha must be finite, got {alpha}")
+    device = state_device(state)
+    limits = row_limits(max_length, batch)
+    rows = [_Row(limit, width, alpha, n_best) for limit in limits]
+    active = [i for i, row in enumerate(rows) if not row.ended]
+    origin = torch.tensor(active, dtype=torch.long, device=device)
+    if active:
+        state = reorder(state, origin, batch)
+    owner = torch.arange(len(active), device=device)  # (N,) place in `active` of each open hypothesis
+    slot = torch.zeros_like(owner)  # (N,) its place within the row
+    scores = torch.zeros(len(active), dtype=torch.float64, device=device)  # (N,)
+    history = torch.full((len(active), 1), bos, dtype=torch.long, device=device)  # (N, 1 + t)
+    while active:
+        logits, state = step(history[:, -1], state)
+        logits, normaliser = permit(logits, banned)
+        best, parent, token = _expand(logits, scores - normaliser, owner, slot, len(active), width)  # (R, K) each
+        chosen = _settle(rows, active, best, parent, token, history, eos)
+        going = [i for i, row in enumerate(rows) if not row.ended]
+        kept = [pick for pick in chosen if not rows[active[pick[0]]].ended]
+        if not kept:
+            break
+        r, k = torch.tensor(kept, device=device).unbind(1)  # (N,) row and rank of the hypotheses that go on
+        index = parent[r, k]
+        state = reorder(state, index, len(history))
+        history = torch.cat([history[index], token[r, k].unsqueeze(1)], 1)
+        scores, slot = best[r, k], k
+        place = {row: i for i, row in enumerate(going)}
+        owner = torch.tensor([place[active[i]] for i, _ in kept], device=device)
+        active = going
+    return [row.results() for row in rows]
+
+
+class _Row:
+    """The ended hypotheses of one row, and when it may stop."""
+
+    def __init__(self, limit: int, width: int, alpha: float, n_best: int) -> None:
+        self.limit, self.width, self.alpha, self.n_best = limit, width, alpha, n_best
+        self.pool: list[tuple[float, Hypothesis]] = []  # with the penalised score
+        self.ended = limit == 0
+        if self.ended:
+            self.pool.append((0.0, Hypothesis((), 0.0, False)))
+
+    @property
+    def room(self) -> int:
+        return self.width - len(self.pool)
+
+    def end(self, hypothesis: Hypothesis, length: int) -> None:
+        self.pool.append((hypothesis.score / length_penalty(length, self.alpha), hypothesis))
+
+    def check(self, best_open: float | None, length: int) -> None:
+        """Ends the row if nothing open, at best `best_open` after `length` tokens, can still get ahead."""
+        if best_open is None:
+            self.ended = True
+        elif len(self.pool) >= self.n_best:
+            # A score only falls, so it counts most under the largest penalty yet to come: the last for a positive
+            # alpha, the next for a negative one.
+            largest = max(length_penalty(length + 1, self.alpha), length_penalty(self.limit, self.alpha))
+            nth = sorted((value for value, _ in self.pool), reverse=True)[self.n_best - 1]
+            self.ended = best_open / largest <= nth
+
+    def results(self) -> list[Hypothesis]:
+        return [hypothesis for _, hypothesis in sorted(self.pool, key=lambda pair: -pair[0])[: self.n_best]]
+
+
+def _expand(
+    logits: Tensor, scores: Tensor, owner: Tensor, slot: Tensor, rows: int, width: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The `width` best continuations of every row: scores (-inf where there are fewer), parents and tokens, (R, K)."""
+    count = min(width, logits.shape[1])
+    top, tokens = _top(logits, count)  # no row needs more than `width` continuations of one hypothesis
+    scored = scores.new_full((rows, width, count), -torch.inf)
+    scored[owner, slot] = scores.unsqueeze(1) + top
+    words = tokens.new_zeros((rows, width, count))
+    words[owner, slot] = tokens
+    parents = owner.new_zeros((rows, width))
+    parents[owner, slot] = torch.arange(len(owner), device=owner.device)
+    best, flat = _top(scored.flatten(1), width)
+    return best, parents.gather(1, flat // count), words.flatten(1).gather(1, flat)
+
+
+def _top(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """`topk` along axis 1, which for one item breaks ties as `argmax` does, so that a beam of 1 is greedy."""
+    if count == 1:
+        best = values.max(1, keepdim=True)
+        return best.values, best.indices
+    return values.topk(count, 1)
+
+
+def _settle(
+    rows: list[_Row], active: list[int], best: Tensor, parent: Tensor, token: Tensor, history: Tensor, eos: int
+) -> list[tuple[int, int]]:
+    """Puts the continuations that end into their rows' pools; returns (row in `active`, rank) of those that go on."""
+    length = history.shape[1]  # tokens generated by now: the history holds bos and all but the newest
+    chosen = []
+    for i, (scores, parents, tokens) in enumerate(zip(best.tolist(), parent.tolist(), token.tolist(), strict=True)):
+        row = rows[active[i]]
+        open_scores = []
+        for k in range(row.room):
+            if scores[k] == -torch.inf:
+                break
+            finished = tokens[k] == eos
+            if finished or length == row.limit:
+                said = history[parents[k], 1:].tolist() + ([] if finished else [tokens[k]])
+                row.end(Hypothesis(tuple(said), scores[k], finished), length)
+            else:
+                chosen.append((i, k))
+                open_scores.append(scores[k])
+        row.check(max(open_scores, default=None), length)
+    return chosen

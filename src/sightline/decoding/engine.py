@@ -1,0 +1,125 @@
+"""Decoding many sources: sorted by length, batched by tokens, given back in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import torch
+
+from sightline.core.errors import InputError
+from sightline.decoding.beam import LENGTH_PENALTY, beam
+from sightline.decoding.greedy import greedy
+from sightline.decoding.hypothesis import Hypothesis, Step
+from sightline.decoding.sample import check_truncation, sample
+
+Begin: TypeAlias = Callable[[list[int]], Any]
+
+
+@dataclass(frozen=True)
+class DecodingConfig:
+    """How to decode. `beam=1` is greedy; `sample` draws, with the options from `temperature` to `seed`.
+
+    max_length: most tokens of an output, end token included; None leaves it to the caller.
+    batch_tokens: most padded source tokens of a batch, times the beam width.
+    """
+
+    beam: int = 1
+    length_penalty: float = LENGTH_PENALTY
+    sample: bool = False
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float = 1.0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    seed: int = 0
+    max_length: int | None = None
+    batch_tokens: int = 4096
+
+    def __post_init__(self) -> None:
+        if self.beam < 1:
+            raise InputError(f"beam must be at least 1, got {self.beam}")
+        if self.beam > 1 and self.sample:
+            raise InputError(f"choose a beam of {self.beam} or sampling: they do not go together")
+        if not abs(self.length_penalty) < torch.inf:
+            raise InputError(f"length_penalty must be finite, got {self.length_penalty}")
+        if not 0.0 <= self.temperature < torch.inf:
+            raise InputError(f"temperature must be finite and not negative, got {self.temperature}")
+        for name in ("max_length", "batch_tokens"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} must be at least 1, got {value}")
+        try:
+            check_truncation(self.top_k, self.top_p, self.min_p, self.repetition_penalty)
+        except ValueError as error:
+            raise InputError(str(error)) from None
+
+
+def decode(
+    begin: Begin,
+    step: Step,
+    lengths: Sequence[int],
+    config: DecodingConfig,
+    *,
+    bos: int,
+    eos: int,
+    max_length: int | Sequence[int],
+    banned: Sequence[int] = (),
+    names: Sequence[int] | None = None,
+) -> list[Hypothesis]:
+    """The best or one sampled hypothesis for each of the sources, whose token counts are `lengths`, in their order.
+
+    `begin(rows)` gives the state before the first token for a batch of these sources, `step` the contract's step.
+    `names` are the sources' numbers in the random stream, by default their places, so that a source decoded in another
+    call under the same name gives the same. `config.max_length` overrides `max_length`, one number or one each.
+    """
+    limits = [max_length] * len(lengths) if isinstance(max_length, int) else list(max_length)
+    if config.max_length is not None:
+        limits = [config.max_length] * len(lengths)
+    found: dict[int, Hypothesis] = {}
+    for rows in plan(lengths, config.batch_tokens // config.beam):
+        with torch.inference_mode():
+            state = begin(rows)
+        common: dict[str, Any] = {
+            "batch": len(rows),
+            "bos": bos,
+            "eos": eos,
+            "max_length": [limits[row] for row in rows],
+            "banned": banned,
+        }
+        if config.sample:
+            hypotheses = sample(
+                step,
+                state,
+                temperature=config.temperature,
+                top_k=config.top_k,
+                top_p=config.top_p,
+                min_p=config.min_p,
+                repetition_penalty=config.repetition_penalty,
+                seed=config.seed,
+                rows=rows if names is None else [names[row] for row in rows],
+                **common,
+            )
+        elif config.beam == 1:
+            hypotheses = greedy(step, state, **common)
+        else:
+            ranked = beam(step, state, width=config.beam, alpha=config.length_penalty, **common)
+            hypotheses = [best for best, *_ in ranked]
+        found.update(zip(rows, hypotheses, strict=True))
+    return [found[row] for row in range(len(lengths))]
+
+
+def plan(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
+    """Rows in batches of at most `max_tokens` padded tokens (one row at least), longest first, alike lengths together.
+
+    Longest first, so that a batch too large for the machine's memory fails at the start and not at the end.
+    """
+    batches: list[list[int]] = []
+    longest = 0
+    for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]):
+        if not batches or (len(batches[-1]) + 1) * longest > max_tokens:
+            batches.append([])
+            longest = max(1, lengths[row])
+        batches[-1].append(row)
+    return batches

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sightline.decoding.beam import beam, length_penalty
+from sightline.decoding.greedy import greedy
+from tests.decoding.toys import EOS, Tree, counting, memoryless, scripted
+
+ALPHAS = [-1.0, 0.0, 0.6, 1.0, 2.5]
+
+
+def penalised(hypothesis, alpha):
+    generated = len(hypothesis.tokens) + hypothesis.finished
+    return hypothesis.score / ((5 + generated) / 6) ** alpha
+
+
+@pytest.mark.parametrize("alpha", ALPHAS)
+@pytest.mark.parametrize(("vocabulary", "longest"), [(2, 5), (3, 4), (4, 3), (5, 3)])
+def test_a_wide_beam_is_exhaustive_search(vocabulary, longest, alpha):
+    width = vocabulary ** (longest - 1)
+    tree = Tree(vocabulary, longest, tables=25, seed=vocabulary)
+    found = beam(
+        tree.step, tree.start(), batch=25, bos=tree.bos, eos=EOS, max_length=longest, width=width, alpha=alpha, n_best=2
+    )
+    for table, hypotheses in enumerate(found):
+        best = sorted(tree.all(longest, table), key=lambda h: -penalised(h, alpha))
+        for got, expected in zip(hypotheses, best[:2], strict=True):
+            assert got.tokens == expected.tokens
+            assert got.finished == expected.finished
+            assert got.score == pytest.approx(expected.score, abs=1e-5)
+
+
+@pytest.mark.parametrize("alpha", ALPHAS)
+def test_exhaustive_search_with_ties_finds_a_best_score(alpha):
+    tree = Tree(3, 4, tables=30, seed=1, coarse=True)
+    found = beam(tree.step, tree.start(), batch=30, bos=tree.bos, eos=EOS, max_length=4, width=27, alpha=alpha)
+    for table, (hypothesis,) in enumerate(found):
+        best = max(penalised(h, alpha) for h in tree.all(4, table))
+        assert penalised(hypothesis, alpha) == pytest.approx(best, abs=1e-5)
+        assert hypothesis.score == pytest.approx(tree.score(hypothesis.tokens, hypothesis.finished, table), abs=1e-5)
+
+
+@pytest.mark.parametrize("coarse", [False, True], ids=["no_ties", "ties"])
+@pytest.mark.parametrize("alpha", ALPHAS)
+def test_a_beam_of_one_is_greedy(alpha, coarse):
+    tree = Tree(4, 6, tables=60, seed=2, coarse=coarse)
+    arguments = {"batch": 60, "bos": tree.bos, "eos": EOS, "max_length": 6}
+    expected = greedy(tree.step, tree.start(), **arguments)
+    for (got,), wanted in zip(beam(tree.step, tree.start(), **arguments, width=1, alpha=alpha), expected, strict=True):
+        assert (got.tokens, got.finished) == (wanted.tokens, wanted.finished)
+        assert got.score == pytest.approx(wanted.score, abs=1e-9)
+
+
+@pytest.mark.parametrize("alpha", ALPHAS)
+@pytest.mark.parametrize("width", [2, 3, 5])
+def test_stopping_early_changes_no_result(width, alpha, monkeypatch):
+    tree = Tree(4, 6, tables=40, seed=9, scale=1.5)
+    arguments = {"batch": 40, "bos": tree.bos, "eos": EOS, "max_length": 6, "width": width, "alpha": alpha}
+    stopping = beam(tree.step, tree.start(), **arguments)
+    calls, steps = tree.calls, sum(tree.rows)
+
+    def only_when_nothing_is_open(self, best_open, length):
+        self.ended = best_open is None
+
+    monkeypatch.setattr("sightline.decoding.beam._Row.check", only_when_nothing_is_open)
+    tree.calls, tree.rows = 0, []
+    assert beam(tree.step, tree.start(), **arguments) == stopping
+    assert calls <= tree.calls
+    assert steps <= sum(tree.rows)
+    assert alpha > 1 or steps < sum(tree.rows)  # it does stop early; with a steep penalty there is always hope
+
+
+def test_a_longer_hypothesis_can_overtake_a_finished_one_under_a_length_penalty():
+    # After one token, EOS leads with log 0.5. Going on costs log 0.49 once and then nothing, so that dividing by the
+    # penalty of 10 tokens makes the long one better: the search must not stop at the first finished hypothesis.
+    sure = torch.tensor([-50.0, 0.0])
+    final = torch.tensor([0.0, -50.0])
+    logits = torch.stack([torch.tensor([0.50, 0.49]).log(), *[sure] * 8, final])
+    ((found,),) = beam(scripted(logits), counting(1), batch=1, bos=1, eos=EOS, max_length=12, width=2, alpha=0.6)
+    assert found.finished
+    assert len(found.tokens) == 9
+    ((plain,),) = beam(scripted(logits), counting(1), batch=1, bos=1, eos=EOS, max_length=12, width=2, alpha=0.0)
+    assert plain.tokens == ()
+
+
+def test_the_penalty_is_gnmts_and_counts_generated_tokens():
+    assert length_penalty(1, 0.6) == 1.0
+    assert length_penalty(7, 1.0) == 2.0
+    assert length_penalty(19, 0.5) == 2.0
+
+
+def test_a_beam_wider_than_the_vocabulary_works():
+    tree = Tree(3, 3, tables=5, seed=4)
+    arguments = {"batch": 5, "bos": tree.bos, "eos": EOS, "max_length": 3}
+    wide = beam(tree.step, tree.start(), **arguments, width=1000)
+    assert wide == beam(tree.step, tree.start(), **arguments, width=9)
+    assert all(len(hypotheses) == 1 for hypotheses in wide)
+
+
+def test_the_first_step_expands_one_hypothesis_per_row():
+    tree = Tree(5, 3, tables=6, seed=4)
+    hypotheses = beam(
+        tree.step, tree.start(), batch=6, bos=tree.bos, eos=EOS, max_length=3, width=4, alpha=0.0, n_best=4
+    )
+    assert tree.rows[0] == 6
+    for row in hypotheses:
+        assert len({(h.tokens, h.finished) for h in row}) == 4  # no hypothesis twice
+        assert [h.score for h in row] == sorted((h.score for h in row), reverse=True)
+
+
+def test_a_row_decodes_alike_in_any_batch():
+    tree = Tree(4, 6, tables=20, seed=5)
+    arguments = {"bos": tree.bos, "eos": EOS, "width": 3, "n_best": 2}
+    limits = [i % 7 for i in range(20)]
+    together = beam(tree.step, tree.start(), batch=20, max_length=limits, **arguments)
+    for table in range(20):
+        alone = beam(tree.step, tree.start([table]), batch=1, max_length=limits[table], **arguments)
+        assert alone == [together[table]]
+
+
+def test_banned_tokens_are_never_chosen_and_the_score_stays_the_models_own():
+    logits = torch.tensor([-2.0, 5.0, 1.0])
+    ((found,),) = beam(
+        memoryless(logits), counting(1), batch=1, bos=1, eos=EOS, max_length=3, width=2, alpha=0.0, banned=[1]
+    )
+    assert found.tokens == ()
+    assert found.score == pytest.approx(logits.log_softmax(0)[EOS].item(), abs=1e-5)
+
+
+def test_limits_of_nothing_give_empty_hypotheses():
+    ((found,), (other,)) = beam(
+        memoryless(torch.zeros(3)), counting(2), batch=2, bos=1, eos=EOS, max_length=[0, 2], width=2
+    )
+    assert found == ((), 0.0, False)
+    assert other.finished or len(other.tokens) == 2
+    assert beam(memoryless(torch.zeros(3)), counting(0), batch=0, bos=1, eos=EOS, max_length=3) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [({"width": 0}, "beam width"), ({"n_best": 0}, "n_best"), ({"width": 2, "n_best": 3}, "n_best"),
+     ({"alpha": float("nan")}, "alpha"), ({"max_length": -1}, "max_length")],
+)  # fmt: skip
+def test_wrong_arguments_are_named(wrong, named):
+    arguments = {"batch": 1, "bos": 1, "eos": EOS, "max_length": 3, **wrong}
+    with pytest.raises(ValueError, match=named):
+        beam(memoryless(torch.zeros(3)), counting(1), **arguments)
