@@ -1,0 +1,394 @@
+"""Configuration: YAML, environment and flags to frozen dataclasses, strictly.
+
+An unknown key is an error that names the nearest known one; a wrong value is an error that names its place, what was
+expected and what was found: `config.yaml: optim.lr: expected a number, found 'fast'`. Files are read by the rules of
+YAML 1.2, where `1e-3` is a number and `no` is text. Precedence: default < file < environment < flag.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import math
+import re
+import types
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from sightline.core.errors import InputError
+from sightline.core.yaml12 import dump_yaml, read_yaml, show
+
+C = TypeVar("C")
+
+_YES, _NO, _NOTHING = ("true", "yes", "on", "1"), ("false", "no", "off", "0"), ("none", "null", "")
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+
+
+class _Layer(NamedTuple):
+    """One source of values: a nested mapping, how it names a place, and whether its values are all text."""
+
+    values: Any
+    place: Callable[[tuple[str, ...]], str]
+    text: bool = False
+
+
+class _Unfit(Exception):
+    """A value does not fit; the message says what was expected."""
+
+
+def decode(cls: type[C], mapping: Mapping[str, Any], *, where: str = "config.yaml", base: C | None = None) -> C:
+    """An instance of the dataclass `cls` from a nested mapping, as YAML or JSON give it.
+
+    Keys that the mapping leaves out keep the value of `base`, or their default. Fields may be bool, int, float, str,
+    Path, Literal, None, tuples, lists, dicts by text, other such dataclasses, and unions of these.
+
+    Raises:
+        InputError: an unknown or missing key, a value of the wrong type, or one that the dataclass itself refuses:
+            `config.yaml: optim.lrr: unknown key, did you mean 'lr'?`
+    """
+    return _build(cls, [_Layer(mapping, _in_file(where))], base, ())
+
+
+def encode(config: Any) -> dict[str, Any]:
+    """The dataclass as nested dicts of plain JSON types, which `decode` reads back to an equal instance."""
+    return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config) if field.init}
+
+
+def override(config: C, changes: Mapping[str, Any], *, prefix: str = "") -> C:
+    """The dataclass with values changed by dotted key: `override(config, {"optim.lr": 3e-4})`.
+
+    Text is read as the type of the field wants it, so that flags may be handed over as they came; errors name the
+    place `prefix` + key.
+
+    Raises:
+        InputError: as `decode`.
+    """
+    return _build(type(config), [_flags_layer(changes, prefix)], config, ())
+
+
+def resolve(
+    cls: type[C],
+    *,
+    base: C | None = None,
+    file: Path | str | None = None,
+    environ: Mapping[str, str] | None = None,
+    flags: Mapping[str, Any] | None = None,
+) -> C:
+    """An instance of `cls` from all sources: default (or `base`) < YAML file < environment < flags by dotted key.
+
+    The environment names a key in capitals, levels joined by two underscores: `SIGHTLINE_OPTIM__LR=3e-4`. The sources
+    are joined before anything is checked, so that values which only fit together may come from different ones.
+
+    Raises:
+        InputError: as `decode`, with the place `config.yaml: optim.lr`, `SIGHTLINE_OPTIM__LR` or `--optim.lr`.
+    """
+    layers = [] if file is None else [_Layer(read_yaml(file), _in_file(str(file)))]
+    if environ:
+        layers.append(_environment_layer(cls, base, environ))
+    if flags:
+        layers.append(_flags_layer(flags, "--"))
+    return _build(cls, layers, base, ())
+
+
+def to_yaml(config: Any) -> str:
+    """The dataclass as YAML text that `parse_yaml` and `decode` read back to an equal instance."""
+    return dump_yaml(encode(config))
+
+
+def nearest(word: str, known: Any, cutoff: float = 0.6) -> str | None:
+    """The known word most like `word`, for "did you mean …?", or None."""
+    return next(iter(difflib.get_close_matches(word, list(known), 1, cutoff)), None)
+
+
+def _in_file(where: str) -> Callable[[tuple[str, ...]], str]:
+    return lambda path: f"{where}: {'.'.join(map(_printable, path))}" if path else where
+
+
+def _printable(key: str) -> str:
+    return key if key.isprintable() and len(key) <= 60 else show(key)
+
+
+def _flags_layer(changes: Mapping[str, Any], prefix: str) -> _Layer:
+    return _Layer(
+        _nested(changes, prefix), lambda path: prefix + ".".join(map(_printable, path)) if path else "", text=True
+    )
+
+
+def _environment_layer(cls: type, base: Any, environ: Mapping[str, str]) -> _Layer:
+    """The variables that name a key of `cls`. Others belong to other commands, unless they look like a slip."""
+    known = [field.name for field in dataclasses.fields(cls) if field.init]
+    found = {}
+    for variable, value in environ.items():
+        if not variable.startswith("SIGHTLINE_"):
+            continue
+        key = variable.removeprefix("SIGHTLINE_").lower().replace("__", ".")
+        if key.split(".")[0] in known:
+            found[key] = value
+        elif near := nearest(key.split(".")[0], known, cutoff=0.75):
+            raise InputError(f"unknown key, did you mean SIGHTLINE_{near.upper()}?", where=variable)
+    return _Layer(_nested(found, ""), lambda path: "SIGHTLINE_" + "__".join(path).upper() if path else "", text=True)
+
+
+def _nested(changes: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """{"optim.lr": 1} as {"optim": {"lr": 1}}."""
+    tree: dict[str, Any] = {}
+    for key, value in changes.items():
+        *parents, name = key.split(".")
+        at = tree
+        for parent in parents:
+            at = at.setdefault(parent, {})
+            if not isinstance(at, dict):
+                raise InputError(f"{parent} is given a value of its own as well", where=prefix + key)
+        if name in at:
+            raise InputError("given twice, once as a whole", where=prefix + key)
+        at[name] = value
+    return tree
+
+
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    hints = get_type_hints(cls)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
+
+
+def _build(cls: type[C], layers: list[_Layer], base: C | None, path: tuple[str, ...]) -> C:
+    hints = _hints(cls)
+    for layer in layers:
+        if not isinstance(layer.values, Mapping):
+            raise InputError(
+                f"expected the keys {', '.join(hints)}, found {show(layer.values)}", where=layer.place(path)
+            )
+        for key in layer.values:
+            if key not in hints:
+                raise InputError(f"unknown key{_suggest(key, cls)}", where=layer.place((*path, str(key))))
+    arguments = {}
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        if not field.init:
+            continue
+        given = [layer._replace(values=layer.values[field.name]) for layer in layers if field.name in layer.values]
+        default = _default(field) if base is None else getattr(base, field.name)
+        if given:
+            arguments[field.name] = _field(hints[field.name], given, default, (*path, field.name))
+        elif default is not dataclasses.MISSING:
+            arguments[field.name] = default
+        else:
+            where = layers[0].place(path) if layers else ""
+            raise InputError(f"missing key {field.name!r}", where=where or cls.__name__)
+    try:
+        return cls(**arguments)
+    except ValueError as error:
+        raise _refusal(error, layers, path) from error
+
+
+def _field(hint: Any, given: list[_Layer], default: Any, path: tuple[str, ...]) -> Any:
+    """The value of one field: of a dataclass all layers together, of anything else the last one."""
+    last = given[-1]
+    members = _members(hint)
+    nothing = last.values is None or (last.text and isinstance(last.values, str) and last.values.lower() in _NOTHING)
+    if nothing and type(None) in members and str not in members:
+        return None
+    base = default if dataclasses.is_dataclass(default) and not isinstance(default, type) else None
+    nested = type(base) if base is not None else next((m for m in members if dataclasses.is_dataclass(m)), None)
+    if nested is not None:
+        # A heading with nothing (uncommented) below it changes nothing.
+        return _build(nested, [layer for layer in given if layer.values is not None], base, path)
+    try:
+        return _value(hint, last.values, last.text)
+    except _Unfit as error:
+        raise InputError(f"expected {error}, found {show(last.values)}", where=last.place(path)) from None
+
+
+def _refusal(error: ValueError, layers: list[_Layer], path: tuple[str, ...]) -> InputError:
+    """The dataclass's own complaint, placed where the value that it names came from."""
+    message = str(error)
+    named = getattr(error, "where", None)
+    if named:
+        name = named.split(".")[-1]
+        for layer in reversed(layers):
+            if name in layer.values:
+                return InputError(message.removeprefix(f"{named}: "), where=layer.place((*path, name)))
+    return InputError(message, where=(layers[-1].place(path) if layers else "") or None)
+
+
+def _value(hint: Any, value: Any, text: bool) -> Any:
+    """`value` as the type `hint`; of text, as its reader would have meant it. Raises `_Unfit`."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return value
+    if origin in (Union, types.UnionType):
+        return _union(arguments, value, text)
+    if origin is Literal:
+        return _literal(arguments, value, text)
+    if origin in (tuple, list):
+        return _sequence(origin, arguments, value, text)
+    if origin is dict:
+        return _dict(arguments, value, text)
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return _item(hint, value)
+    reader = _SCALARS.get(hint)
+    if reader is None:
+        raise TypeError(f"configuration fields of type {hint} are not supported")
+    return reader(value, text)
+
+
+def _item(hint: type, value: Any) -> Any:
+    """A dataclass inside a tuple, list or dict, where it has no key of its own to report."""
+    try:
+        return _build(hint, [_Layer(value, _in_file(hint.__name__))], None, ())
+    except InputError as error:
+        raise _Unfit(f"{hint.__name__} ({error})") from None
+
+
+def _bool(value: Any, text: bool) -> bool:
+    if text and isinstance(value, str) and value.lower() in _YES + _NO:
+        return value.lower() in _YES
+    if not isinstance(value, bool):
+        raise _Unfit("true or false")
+    return value
+
+
+def _int(value: Any, text: bool) -> int:
+    if text and isinstance(value, str) and re.fullmatch(r"[-+]?\d{1,4000}", value, re.ASCII):
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _Unfit("an integer, written in full" if isinstance(value, (float, str)) else "an integer")
+    return value
+
+
+def _float(value: Any, text: bool) -> float:
+    if isinstance(value, str) and len(value) < 400 and _NUMBER.fullmatch(value):  # YAML 1.1 reads 1e-3 as text
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise _Unfit("a number")
+    try:
+        number = float(value)
+    except OverflowError:
+        raise _Unfit("a finite number") from None
+    if not math.isfinite(number):
+        raise _Unfit("a finite number")
+    return number
+
+
+def _str(value: Any, text: bool) -> str:
+    if not isinstance(value, str):
+        scalar = value is None or isinstance(value, (bool, int, float))
+        raise _Unfit("text (put it in quotes)" if scalar and not text else "text")
+    return value
+
+
+def _path(value: Any, text: bool) -> Path:
+    if isinstance(value, Path):
+        return value
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise _Unfit("a path")
+    return Path(value)
+
+
+def _none(value: Any, text: bool) -> None:
+    if value is not None and not (text and isinstance(value, str) and value.lower() in _NOTHING):
+        raise _Unfit("null")
+
+
+_SCALARS: dict[Any, Callable[[Any, bool], Any]] = {
+    bool: _bool,
+    int: _int,
+    float: _float,
+    str: _str,
+    Path: _path,
+    type(None): _none,
+}
+
+
+def _union(members: tuple[Any, ...], value: Any, text: bool) -> Any:
+    expected = []
+    for member in members:
+        try:
+            return _value(member, value, text)
+        except _Unfit as error:
+            expected.append(str(error))
+    raise _Unfit(" or ".join(dict.fromkeys(expected)))
+
+
+def _literal(choices: tuple[Any, ...], value: Any, text: bool) -> Any:
+    for choice in choices:
+        if type(value) is type(choice) and value == choice:
+            return choice
+        if text and isinstance(value, str) and value == str(choice):
+            return choice
+    words = [str(choice) for choice in choices]
+    near = nearest(value, words) if isinstance(value, str) else None
+    raise _Unfit(
+        f"{'one of ' if len(words) > 1 else ''}{', '.join(words)}" + (f" (did you mean {near}?)" if near else "")
+    )
+
+
+def _sequence(kind: type, arguments: tuple[Any, ...], value: Any, text: bool) -> Any:
+    if text and isinstance(value, str):
+        value = [part.strip() for part in value.split(",")] if value else []
+    if not isinstance(value, (list, tuple)):
+        raise _Unfit("a list")
+    if kind is tuple and not (len(arguments) == 2 and arguments[1] is Ellipsis):
+        items = () if arguments == ((),) else arguments
+        if len(value) != len(items):
+            raise _Unfit(f"a list of {len(items)}")
+    else:
+        items = (arguments[0],) * len(value)
+    read = []
+    for index, (item, part) in enumerate(zip(items, value, strict=True)):
+        try:
+            read.append(_value(item, part, text))
+        except _Unfit as error:
+            raise _Unfit(f"{error} as item {index + 1}") from None
+    return kind(read)
+
+
+def _dict(arguments: tuple[Any, ...], value: Any, text: bool) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise _Unfit("keys (text) and values")
+    read = {}
+    for key, part in value.items():
+        try:
+            read[key] = _value(arguments[1], part, text)
+        except _Unfit as error:
+            raise _Unfit(f"{error} under {key}") from None
+    return read
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return encode(value)
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, Path):
+        return str(value)
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"a configuration holds plain values, found {type(value).__name__}")
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+
+
+def _members(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+
+
+def _suggest(key: Any, cls: type) -> str:
+    """What the user may have meant by `key`: a sibling, or a key of that name further down."""
+    if near := nearest(str(key), _hints(cls)):
+        return f", did you mean {near!r}?"
+    deeper = [dotted for dotted in _dotted(cls) if dotted.split(".")[-1] == key]
+    return f", did you mean {deeper[0]!r}?" if deeper else f"; known: {', '.join(_hints(cls))}"
+
+
+def _dotted(cls: type, path: str = "") -> Iterator[str]:
+    for name, hint in _hints(cls).items():
+        yield path + name
+        for member in _members(hint):
+            if dataclasses.is_dataclass(member) and member is not cls:
+                yield from _dotted(member, f"{path}{name}.")  # type: ignore[arg-type]
