@@ -53,6 +53,9 @@ class Cursor(NamedTuple):
     index: int = 0
 
 
+_START = Cursor()
+
+
 def pad(sequences: Sequence[Sequence[int]] | Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
     """Ids (B, M) long, right-padded with PAD, and their mask (B, M) bool."""
     lengths = np.fromiter((len(s) for s in sequences), dtype=np.int64, count=len(sequences))
@@ -77,9 +80,9 @@ def collate(
 class PairBatches:
     """Batches over pairs of id sequences (without special tokens).
 
-    A batch of B rows holds at most `max_tokens` = B · max(M, T) padded tokens, M and T its widths. Every example comes exactly once per
-    epoch. With `shuffle`, examples are shuffled inside length buckets and batches among each other, anew in each epoch;
-    without, every epoch is the same, shortest examples first.
+    A batch of B rows, M and T wide, holds at most `max_tokens` padded tokens: B · max(M, T) <= max_tokens. Every
+    example comes exactly once per epoch. With `shuffle`, examples are shuffled inside length buckets and batches among
+    each other, anew in each epoch; without, every epoch is the same, shortest examples first.
 
     An example that is longer than `max_length` (target counted with BOS and EOS) raises, is skipped or is truncated, as
     `too_long` says; `skipped` and `truncated` count them. One that alone exceeds `max_tokens` always raises.
@@ -138,7 +141,7 @@ class PairBatches:
         """All batches of an epoch, in order."""
         return [self._batch(chosen) for chosen in self._order(number)]
 
-    def stream(self, cursor: Cursor = Cursor()) -> Iterator[tuple[Batch, Cursor]]:
+    def stream(self, cursor: Cursor = _START) -> Iterator[tuple[Batch, Cursor]]:
         """Endless batches from `cursor` on, each with the cursor of the batch after it.
 
         Raises:
@@ -191,34 +194,28 @@ class PairBatches:
         return self._plan[1]
 
     def _plan_epoch(self, epoch: int) -> list[np.ndarray]:
-        if self.shuffle:
-            random = np.random.Generator(np.random.PCG64(derive(self.seed, "batches", epoch)))
-            shuffled = random.permutation(self.examples)
-            order = shuffled[np.argsort(self._buckets[shuffled], kind="stable")]
-        else:
-            order = np.argsort(self._lengths, kind="stable")
-        cuts = _cuts(self._lengths[order].tolist(), self.max_tokens)
-        batches = np.split(order, cuts)
-        if self.shuffle:
-            batches = [batches[i] for i in random.permutation(len(batches))]
-        return batches
+        if not self.shuffle:
+            return self._cut(np.argsort(self._lengths, kind="stable"))
+        random = np.random.Generator(np.random.PCG64(derive(self.seed, "batches", epoch)))
+        shuffled = random.permutation(self.examples)
+        batches = self._cut(shuffled[np.argsort(self._buckets[shuffled], kind="stable")])
+        return [batches[i] for i in random.permutation(len(batches))]
+
+    def _cut(self, order: np.ndarray) -> list[np.ndarray]:
+        """Cut an order of examples into batches, filling each as far as `max_tokens` allows."""
+        cuts: list[int] = []
+        start, widest = 0, 0
+        for position, length in enumerate(self._lengths[order].tolist()):
+            if (position - start + 1) * max(widest, length) > self.max_tokens:
+                cuts.append(position)
+                start, widest = position, 0
+            widest = max(widest, length)
+        return np.split(order, cuts)
 
     def _batch(self, chosen: np.ndarray) -> Batch:
         source, source_mask = pad(_take(self._source, self._source_ends, chosen))
         target, target_mask = pad(_take(self._target, self._target_ends, chosen))
         return Batch(source, source_mask, target, target_mask, tuple(self._rows[chosen].tolist()))
-
-
-def _cuts(lengths: list[int], max_tokens: int) -> list[int]:
-    """Where new batches begin, filling each as far as `max_tokens` allows."""
-    cuts: list[int] = []
-    start, widest = 0, 0
-    for position, length in enumerate(lengths):
-        if (position - start + 1) * max(widest, length) > max_tokens:
-            cuts.append(position)
-            start, widest = position, 0
-        widest = max(widest, length)
-    return cuts
 
 
 def _flatten(sequences: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:

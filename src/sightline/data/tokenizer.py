@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
@@ -34,8 +34,8 @@ _CHUNK = 10_000  # texts handed to the library at once: bounds the memory that i
 class Tokenizer:
     """Token ids of one language.
 
-    `decode(encode(text)) == text` for every text (lower-cased first with `lowercase`). Ids 0 to 3 are `PAD`, `BOS`, `EOS`
-    and `UNK`; `encode` never produces them.
+    `decode(encode(text)) == text` for every text (lower-cased first with `lowercase`). Ids 0 to 3 are `PAD`, `BOS`,
+    `EOS` and `UNK`; `encode` never produces them.
     """
 
     PAD: ClassVar[int] = 0
@@ -55,8 +55,8 @@ class Tokenizer:
         """Learn a vocabulary of at most `size` tokens (special tokens and the 256 bytes included) from `texts`.
 
         Raises:
-            InputError: "unknown tokenizer kind 'word'; choose char, bpe or unigram", or "a vocabulary needs at least 260
-                tokens: …, found size 100".
+            InputError: "unknown tokenizer kind 'word'; choose char, bpe or unigram", or "a vocabulary needs at least
+                260 tokens (special tokens and bytes), found size 100".
         """
         if kind not in get_args(Kind):
             raise InputError(f"unknown tokenizer kind {kind!r}; choose char, bpe or unigram")
@@ -147,7 +147,9 @@ class Tokenizer:
         """
         import tokenizers
 
-        kind = mapping.get("kind") if isinstance(mapping, Mapping) else None
+        if not isinstance(mapping, Mapping):
+            raise InputError("not a tokenizer: expected a mapping", where=where)
+        kind: Any = mapping.get("kind")
         if kind not in get_args(Kind) or not isinstance(mapping.get("tokenizer"), Mapping):
             raise InputError("not a tokenizer: expected 'kind' (char, bpe or unigram) and 'tokenizer'", where=where)
         inner = mapping["tokenizer"]

@@ -1,0 +1,167 @@
+r"""Bytes of the user's files as checked lines of text, in bounded memory.
+
+A line ends at `\n` and nowhere else; `\r\n` ends and a byte order mark are accepted. Every complaint is one line that
+names file and line.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import stat
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, cast
+
+from sightline.core.errors import EnvironmentFault, InputError
+
+MAX_LINE_BYTES = 10_000_000
+MAX_EXPANSION = 200  # real text shrinks three- to twentyfold, a gzip bomb a thousandfold
+_FREE_BYTES = 64 * 1024 * 1024  # below this the expansion does not matter
+_BOM, _UTF16 = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
+
+
+class Line(NamedTuple):
+    """A line's number, from 1, with its text or what is wrong with it."""
+
+    number: int
+    text: str
+    error: str | None = None
+
+
+def check_file(path: Path) -> None:
+    """Refuse what is not a readable regular file.
+
+    Raises:
+        InputError: "pairs.tsv: no such file", "pairs: is a directory", "pairs.tsv: is not a regular file but a FIFO".
+        EnvironmentFault: "pairs.tsv: no permission to read it".
+    """
+    try:
+        mode = path.stat().st_mode
+    except PermissionError:
+        raise EnvironmentFault(f"{path}: no permission to read it") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        missing = isinstance(error, (FileNotFoundError, NotADirectoryError))
+        raise InputError("no such file" if missing else f"cannot be opened: {reason}", where=_name(path)) from None
+    if stat.S_ISDIR(mode):
+        raise InputError("is a directory; name a file in it", where=_name(path))
+    if not stat.S_ISREG(mode):
+        raise InputError(f"is not a regular file but a {_kind(mode)}; save the data in a file first", where=_name(path))
+    if not os.access(path, os.R_OK):
+        raise EnvironmentFault(f"{path}: no permission to read it")
+
+
+def open_bytes(path: Path) -> BinaryIO:
+    """A stream of the file's content, decompressed when its name ends in `.gz`."""
+    check_file(path)
+    try:
+        raw = path.open("rb")
+    except PermissionError:
+        raise EnvironmentFault(f"{path}: no permission to read it") from None
+    magic = raw.read(2)
+    raw.seek(0)
+    compressed = path.suffix.lower() == ".gz"
+    if compressed and magic and magic != b"\x1f\x8b":
+        raw.close()
+        raise InputError("is not gzip although its name ends in .gz", where=path)
+    if not compressed and magic == b"\x1f\x8b":
+        raw.close()
+        raise InputError("is gzip: let its name end in .gz", where=path)
+    return cast(BinaryIO, gzip.GzipFile(fileobj=raw, mode="rb")) if compressed else raw
+
+
+def read_lines(path: Path) -> Iterator[Line]:
+    """The lines of a text file, without their ends.
+
+    A line that cannot be used (too long, NUL, not UTF-8) comes with its `error` and no text: the caller may skip it.
+
+    Raises:
+        InputError: what is wrong with the whole file, such as "pairs.tsv: is empty" or "pairs.tsv.gz: broken gzip: …".
+    """
+    number = 0
+    with open_bytes(path) as stream:
+        for raw in _guarded(stream, path):
+            number += 1
+            if number == 1:
+                if raw.startswith(_UTF16):
+                    raise InputError("is UTF-16; save it as UTF-8", where=f"{path}:1")
+                raw = raw.removeprefix(_BOM)
+                if not raw:  # nothing but the mark
+                    number = 0
+                    break
+            yield _line(number, raw)
+    if not number:
+        raise InputError("is empty", where=path)
+
+
+def _guarded(stream: BinaryIO, path: Path) -> Iterator[bytes]:
+    """Raw lines with their ends; of a line that is too long only its first `MAX_LINE_BYTES` + 1 bytes."""
+    size = path.stat().st_size
+    expanded = 0
+    while True:
+        try:
+            raw = stream.readline(MAX_LINE_BYTES + 1)
+            rest = raw
+            while len(rest) > MAX_LINE_BYTES and not rest.endswith(b"\n"):
+                rest = stream.readline(MAX_LINE_BYTES + 1)
+                expanded += len(rest)
+                _check_expansion(expanded, size, path)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise InputError(f"broken gzip: {str(error).lower()}", where=path) from None
+        except OSError as error:
+            raise EnvironmentFault(f"{path}: cannot be read: {error.strerror or error}") from None
+        if not raw:
+            return
+        expanded += len(raw)
+        _check_expansion(expanded, size, path)
+        yield raw
+
+
+def read_whole(path: Path) -> bytes:
+    """All bytes of a file, decompressed, for formats that need random access."""
+    size = path.stat().st_size
+    chunks: list[bytes] = []
+    total = 0
+    with open_bytes(path) as stream:
+        try:
+            while chunk := stream.read(1 << 20):
+                total += len(chunk)
+                _check_expansion(total, size, path)
+                chunks.append(chunk)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise InputError(f"broken gzip: {str(error).lower()}", where=path) from None
+    return b"".join(chunks)
+
+
+def _check_expansion(expanded: int, size: int, path: Path) -> None:
+    if expanded > _FREE_BYTES and expanded > MAX_EXPANSION * size:
+        raise InputError(
+            f"expands to more than {MAX_EXPANSION} times its {size} bytes; if that is no mistake, decompress it first",
+            where=path,
+        )
+
+
+def _line(number: int, raw: bytes) -> Line:
+    if len(raw) > MAX_LINE_BYTES:
+        return Line(number, "", f"the line is longer than {MAX_LINE_BYTES} bytes")
+    end = -2 if raw.endswith(b"\r\n") else -1 if raw.endswith(b"\n") else None
+    raw = raw[:end]
+    if b"\0" in raw:
+        return Line(number, "", f"NUL at byte {raw.index(0) + 1}: is this a text file in UTF-8?")
+    try:
+        return Line(number, raw.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        return Line(number, "", f"invalid UTF-8 at byte {error.start + 1} (0x{raw[error.start]:02x})")
+
+
+def _kind(mode: int) -> str:
+    tests = {"FIFO": stat.S_ISFIFO, "socket": stat.S_ISSOCK, "device": lambda m: stat.S_ISCHR(m) or stat.S_ISBLK(m)}
+    return next((name for name, test in tests.items() if test(mode)), "special file")
+
+
+def _name(path: Path) -> str:
+    """The path as one printable line, whatever it holds."""
+    text = str(path)
+    return text if text.isprintable() else ascii(text)[1:-1]

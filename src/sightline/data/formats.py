@@ -1,0 +1,327 @@
+"""Tables of (source, target) pairs in the formats that users have: TSV, CSV, JSON Lines, parquet, parallel text.
+
+TSV and parallel text: a row is a line, and a quote is a character. CSV: RFC 4180, line breaks inside quotes included.
+Reading is strict; with `skip_bad` a bad row is counted instead, and every other complaint still raises.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from itertools import chain, zip_longest
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sightline.core.errors import InputError
+from sightline.data.files import MAX_LINE_BYTES, Line, check_file, read_lines, read_whole
+
+_SHOWN = 5
+
+
+class Pairs(NamedTuple):
+    """Texts and what they should become, in step."""
+
+    sources: list[str]
+    targets: list[str]
+
+
+class Columns(NamedTuple):
+    """The columns of source and target; both None = `source` and `target`, or the first two without a header."""
+
+    source: str | None = None
+    target: str | None = None
+
+
+@dataclass
+class Table:
+    """Pairs with the line that each begins on, and the rows that were skipped."""
+
+    name: str
+    skip_bad: bool = False
+    pairs: Pairs = field(default_factory=lambda: Pairs([], []))
+    lines: array[int] = field(default_factory=lambda: array("q"))
+    skipped: int = 0
+    complaints: list[str] = field(default_factory=list)
+
+    def add(self, line: int, source: str, target: str) -> None:
+        """Take a row, unless one of its texts is empty or holds what no text file can hold."""
+        for side, text in (("source", source), ("target", target)):
+            if not text or text.isspace():
+                return self.refuse(line, f"the {side} is empty")
+            if "\0" in text:
+                return self.refuse(line, f"NUL in the {side}")
+        self.pairs.sources.append(source)
+        self.pairs.targets.append(target)
+        self.lines.append(line)
+        return None
+
+    def refuse(self, line: int, problem: str) -> None:
+        """Raise for a bad row, or count it."""
+        error = InputError(problem, where=f"{self.name}:{line}")
+        if not self.skip_bad:
+            raise error
+        self.skipped += 1
+        if len(self.complaints) < _SHOWN:
+            self.complaints.append(str(error))
+
+    def finished(self, header: bool = False) -> Table:
+        """This table, once it is known to hold something."""
+        if not self.pairs.sources:
+            if self.skipped:
+                raise InputError(f"no good row: {self.skipped} bad ones, first {self.complaints[0]}", where=self.name)
+            raise InputError("has a header but no rows" if header else "is empty", where=self.name)
+        return self
+
+
+def read_table(path: Path, columns: Columns, skip_bad: bool) -> Table:
+    """Read one file, whose name says its format."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    kind = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else suffixes[-1] if suffixes else ""
+    reader = _READERS.get(kind)
+    if reader is None:
+        check_file(path)
+        known = ", ".join(_READERS)
+        hint = "; two parallel text files are given as a,b" if kind in (".txt", "") else ""
+        raise InputError(
+            f"unknown format {kind!r}: the name must end in {known} (or one of these and .gz){hint}", where=path
+        )
+    return reader(path, columns, skip_bad)
+
+
+def read_parallel(source: Path, target: Path, skip_bad: bool) -> Table:
+    """Two text files, line i of the one paired with line i of the other.
+
+    Raises:
+        InputError: "train.de, train.en: 29000 lines against 28999".
+    """
+    table = Table(f"{source},{target}", skip_bad)
+    left_count = right_count = 0
+    for left, right in zip_longest(read_lines(source), read_lines(target)):
+        left_count += left is not None
+        right_count += right is not None
+        if left is None or right is None:
+            continue
+        bad = next(((path, line) for path, line in ((source, left), (target, right)) if line.error), None)
+        if bad:
+            _refuse_line(table, bad[0], bad[1])
+        elif not left.text or left.text.isspace():
+            _refuse_line(table, source, left._replace(error="the line is empty"))
+        elif not right.text or right.text.isspace():
+            _refuse_line(table, target, right._replace(error="the line is empty"))
+        else:
+            table.add(left.number, left.text, right.text)
+    if left_count != right_count:
+        raise InputError(f"{left_count} lines against {right_count}", where=f"{source}, {target}")
+    return table.finished()
+
+
+def _refuse_line(table: Table, path: Path, line: Line) -> None:
+    name, table.name = table.name, str(path)
+    table.refuse(line.number, line.error or "")
+    table.name = name
+
+
+def _read_tsv(path: Path, columns: Columns, skip_bad: bool) -> Table:
+    table = Table(str(path), skip_bad)
+    return _read_rows(table, columns, ((line.number, line.text.split("\t"), line.error) for line in read_lines(path)))
+
+
+def _read_csv(path: Path, columns: Columns, skip_bad: bool) -> Table:
+    table = Table(str(path), skip_bad)
+    limit = csv.field_size_limit(MAX_LINE_BYTES)
+    try:
+        return _read_rows(table, columns, _csv_rows(path))
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[int, list[str], str | None]]:
+    """Rows with the line that each begins on."""
+    bad: list[Line] = []
+    begin, last, held = 1, 0, 0
+
+    def physical() -> Iterator[str]:
+        nonlocal last, held
+        for line in read_lines(path):
+            last = line.number
+            held += len(line.text)
+            if held > MAX_LINE_BYTES:
+                raise InputError(
+                    f"a quoted field is longer than {MAX_LINE_BYTES} characters: is its quote closed?",
+                    where=f"{path}:{begin}",
+                )
+            if line.error:
+                bad.append(line)
+            yield line.text + "\n"
+
+    reader = csv.reader(physical(), strict=True)
+    while True:
+        begin, held = last + 1, 0
+        bad.clear()
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield begin, [], _csv_problem(str(error))
+            continue
+        yield begin, row or [""], f"{bad[0].error} (line {bad[0].number})" if bad else None
+
+
+def _csv_problem(message: str) -> str:
+    if "unexpected end of data" in message:
+        return "the quote opened here is never closed"
+    if "expected after" in message:
+        return "text after a closing quote; a quote inside quotes is written twice"
+    if "new-line character" in message:
+        return "a carriage return outside quotes"
+    return message
+
+
+def _read_rows(table: Table, columns: Columns, rows: Iterable[tuple[int, list[str], str | None]]) -> Table:
+    """Rows of cells; the first one may be a header."""
+    rows = iter(rows)
+    begin, first, problem = next(rows)
+    if problem:
+        raise InputError(problem, where=f"{table.name}:{begin}")
+    width = len(first)
+    if width < 2:
+        raise InputError("expected at least 2 columns, found 1", where=f"{table.name}:{begin}")
+    places = _places(first, columns, f"{table.name}:{begin}")
+    header = places is not None
+    left, right = places or (0, 1)
+    for number, cells, error in rows if header else chain([(begin, first, None)], rows):
+        if error:
+            table.refuse(number, error)
+        elif len(cells) != width:
+            empty = " (an empty line)" if cells == [""] else ""
+            table.refuse(number, f"expected {width} columns, found {len(cells)}{empty}")
+        else:
+            table.add(number, cells[left], cells[right])
+    return table.finished(header)
+
+
+def _places(first: Sequence[str], columns: Columns, where: str) -> tuple[int, int] | None:
+    """Where the header `first` has source and target; None when it is no header."""
+    names = [cell.strip() for cell in first]
+    wanted = (columns.source or "source", columns.target or "target")
+    if columns == Columns() and not set(wanted) <= set(names):
+        return None
+    return _place(names, wanted[0], "source", where), _place(names, wanted[1], "target", where)
+
+
+def _place(names: Sequence[str], wanted: str, side: str, where: object) -> int:
+    if wanted not in names:
+        close = get_close_matches(wanted, names, n=1, cutoff=0.5)
+        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(map(repr, names[:20]))}"
+        raise InputError(f"no column {wanted!r} for the {side}: {hint}", where=where)
+    if names.count(wanted) > 1:
+        raise InputError(f"two columns are named {wanted!r}", where=where)
+    return names.index(wanted)
+
+
+def _read_jsonl(path: Path, columns: Columns, skip_bad: bool) -> Table:
+    table = Table(str(path), skip_bad)
+    keys = (columns.source or "source", columns.target or "target")
+    for line in read_lines(path):
+        if line.error:
+            table.refuse(line.number, line.error)
+            continue
+        try:
+            source, target = _json_pair(line.text, keys)
+        except ValueError as error:
+            table.refuse(line.number, str(error))
+        else:
+            table.add(line.number, source, target)
+    return table.finished()
+
+
+def _json_pair(text: str, keys: tuple[str, str]) -> tuple[str, str]:
+    """Both texts of a JSON object; any problem is a ValueError."""
+    try:
+        # Numbers stay text: one of a million digits costs nothing and overflows nothing.
+        row = json.loads(
+            text, object_pairs_hook=_object, parse_int=_Number, parse_float=_Number, parse_constant=_no_constant
+        )
+    except RecursionError:
+        raise ValueError("the JSON is nested too deeply") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"bad JSON: {error.msg} at character {error.pos + 1}") from None
+    if not isinstance(row, dict):
+        raise ValueError(f"expected a JSON object, found {_json_type(row)}")
+    texts = []
+    for key in keys:
+        if key not in row:
+            close = get_close_matches(key, list(row), n=1, cutoff=0.5)
+            raise ValueError(f"no key {key!r}" + (f" (did you mean {close[0]!r}?)" if close else ""))
+        value = row[key]
+        if not isinstance(value, str) or isinstance(value, _Number):
+            raise ValueError(f"{key!r} must be a string, found {_json_type(value)}")
+        if any(0xD800 <= ord(char) < 0xE000 for char in value):
+            raise ValueError(f"{key!r} holds a lone surrogate, which is no character")
+        texts.append(value)
+    return texts[0], texts[1]
+
+
+class _Number(str):
+    """A JSON number as it was written."""
+
+
+def _object(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(items)
+    if len(made) < len(items):
+        keys = [key for key, _ in items]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} occurs twice")
+    return made
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"bad JSON: {name} is no JSON value")
+
+
+def _json_type(value: object) -> str:
+    if isinstance(value, _Number):
+        return "a number"
+    names = {"dict": "an object", "list": "a list", "str": "a string", "bool": "true or false", "NoneType": "null"}
+    return names[type(value).__name__]
+
+
+def _read_parquet(path: Path, columns: Columns, skip_bad: bool) -> Table:
+    """Row numbers stand where other formats have lines."""
+    import polars as pl
+
+    check_file(path)
+    content: Any = io.BytesIO(read_whole(path)) if path.suffix.lower() == ".gz" else path
+    table = Table(str(path), skip_bad)
+    wanted = (columns.source or "source", columns.target or "target")
+    try:
+        names = list(pl.read_parquet_schema(content))
+        chosen = [_place(names, name, side, path) for name, side in zip(wanted, ("source", "target"), strict=True)]
+        if hasattr(content, "seek"):
+            content.seek(0)
+        frame = pl.read_parquet(content, columns=[names[place] for place in chosen])
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise InputError(f"broken parquet: {' '.join(str(error).split())[:200]}", where=path) from None
+    for name in wanted:
+        if frame[name].dtype not in (pl.String, pl.Categorical, pl.Enum):
+            raise InputError(f"the column {name!r} must hold strings, found {frame[name].dtype}", where=path)
+    for number, (source, target) in enumerate(zip(*(frame[name] for name in wanted), strict=True), 1):
+        if source is None or target is None:
+            table.refuse(number, f"the {'source' if source is None else 'target'} is null")
+        else:
+            table.add(number, source, target)
+    return table.finished(header=True)
+
+
+_READERS: dict[str, Callable[[Path, Columns, bool], Table]] = {
+    ".tsv": _read_tsv,
+    ".csv": _read_csv,
+    ".jsonl": _read_jsonl,
+    ".ndjson": _read_jsonl,
+    ".parquet": _read_parquet,
+}
