@@ -1,0 +1,292 @@
+"""The results of a comparison, as `results.json` holds them and as the report reads them. Imports no torch."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+
+from sightline.core.errors import InputError
+
+SCHEMA_VERSION = 1
+
+Status = Literal["done", "failed", "diverged", "interrupted"]
+LengthScores = list[float | None]
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """How a metric is written: its name in a sentence, its unit, and which direction is better."""
+
+    label: str
+    unit: str = ""
+    factor: float = 1.0  # shown value = stored value times factor
+    digits: int = 2
+    higher: bool = True
+    limits: tuple[float, float] = (-math.inf, math.inf)
+
+    def number(self, value: float | None) -> str:
+        """The value without its unit; an em dash where there is none."""
+        if value is None or not math.isfinite(value):
+            return "—"
+        return f"{value * self.factor:.{self.digits}f}".replace("-", "−")
+
+    def text(self, value: float | None) -> str:
+        """The value with its unit, such as `99.6 %`."""
+        return f"{self.number(value)} {self.unit}".strip()
+
+
+METRICS: dict[str, MetricInfo] = {
+    "exact_match": MetricInfo("exact match", "%", 100.0, 1, limits=(0.0, 1.0)),
+    "token_accuracy": MetricInfo("token accuracy", "%", 100.0, 1, limits=(0.0, 1.0)),
+    "bleu": MetricInfo("BLEU", "", 1.0, 1, limits=(0.0, 100.0)),
+    "chrf": MetricInfo("chrF", "", 1.0, 1, limits=(0.0, 100.0)),
+    "loss": MetricInfo("loss", "nats/token", 1.0, 3, higher=False, limits=(0.0, math.inf)),
+    "perplexity": MetricInfo("perplexity", "", 1.0, 3, higher=False, limits=(1.0, math.inf)),
+}
+
+
+def metric_info(name: str) -> MetricInfo:
+    """How to write the metric `name`; an unknown one under its own name."""
+    return METRICS.get(name, MetricInfo(name.replace("_", " "), digits=3))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean and its 95 % interval; the ends are None where one seed leaves the spread unknown."""
+
+    mean: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Rate:
+    """One candidate of the learning-rate search."""
+
+    lr: float
+    loss: float | None  # validation loss, nats per token; None when the trial failed
+    status: Status
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What one architecture reached over all its seeds; costs are means over the finished runs.
+
+    `peak_memory_bytes` is the largest resident set of the worker process, Python and PyTorch included.
+    `state_bytes` is the decoder's state for one sentence at the lengths that `Data.state_lengths` names.
+    `decode_ms_per_token` is greedy decoding of one sentence at a time.
+    """
+
+    arch: str
+    metrics: dict[str, Estimate]
+    train_s: float | None = None
+    tokens_per_s: float | None = None
+    parameters: int | None = None
+    peak_memory_bytes: int | None = None
+    decode_ms_per_token: float | None = None
+    state_bytes: int | None = None
+    learning_rate: float | None = None
+    rates: list[Rate] = field(default_factory=list)
+    by_length: LengthScores = field(default_factory=list)
+    finished: int = 0
+    started: int = 0
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: `history` holds the records of its metrics.jsonl, `error` the one line that ended it."""
+
+    arch: str
+    seed: int
+    status: Status
+    metrics: dict[str, float] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    error: str | None = None
+    train_s: float | None = None
+    steps: int | None = None
+    tokens: int | None = None
+    flops: float | None = None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The primary metric of `first` minus that of `second` on the same test items."""
+
+    first: str
+    second: str
+    difference: Estimate
+    p: float
+    p_holm: float
+    shown: bool
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What can be had without training."""
+
+    name: str
+    description: str
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Data:
+    """What was learnt from; sizes are numbers of pairs."""
+
+    name: str
+    sha256: str
+    train: int
+    valid: int
+    test: int
+    tested: int
+    notes: list[str] = field(default_factory=list)
+    tokens: str = "char"
+    source_vocabulary: int = 0
+    target_vocabulary: int = 0
+    state_lengths: str = ""
+
+
+@dataclass(frozen=True)
+class BudgetPlan:
+    """What each architecture was given; `explained` says it in words, the arithmetic included."""
+
+    per_run: str
+    seeds: list[int]
+    search_fraction: float = 0.0
+    search_rates: int = 0
+    search_each: str | None = None
+    final_each: str = ""
+    match: str | None = None
+    workers: int = 1
+    threads: int = 1
+    explained: str = ""
+
+
+@dataclass(frozen=True)
+class LengthBin:
+    """Test items by source length in characters, both ends included."""
+
+    low: int
+    high: int
+    items: int
+
+
+@dataclass(frozen=True)
+class AttentionMap:
+    """Weights (rows, columns) of one probe: rows = output pieces, columns = what is attended to.
+
+    `heads` is empty where the probe has one head or its heads were not kept; `weights` is their mean.
+    """
+
+    name: str
+    over: Literal["source", "source itself", "output itself"]
+    weights: list[list[float]]
+    heads: list[list[list[float]]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ArchitectureMaps:
+    """The attention maps of one architecture while it writes `output` for an example."""
+
+    arch: str
+    output: list[str]
+    prediction: str
+    maps: list[AttentionMap]
+
+
+@dataclass(frozen=True)
+class AttentionExample:
+    """One source sentence, cut into pieces, and what each architecture attended to."""
+
+    source: str
+    reference: str
+    pieces: list[str]
+    architectures: list[ArchitectureMaps]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One test pair with what each architecture made of it (its first finished seed)."""
+
+    source: str
+    reference: str
+    predictions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything a comparison found."""
+
+    command: str
+    environment: dict[str, Any]
+    data: Data
+    budget: BudgetPlan
+    verdict: str
+    architectures: list[Architecture]
+    runs: list[Run]
+    primary_metric: str = "exact_match"
+    pairs: list[Pair] = field(default_factory=list)
+    baselines: list[Baseline] = field(default_factory=list)
+    lengths: list[LengthBin] = field(default_factory=list)
+    attention: list[AttentionExample] = field(default_factory=list)
+    examples: list[Example] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    schema_version: int = SCHEMA_VERSION
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types, schema_version first, NaN and infinities as null."""
+        plain = asdict(self)
+        return _finite({"schema_version": plain.pop("schema_version"), **plain})
+
+    def save(self, path: Path) -> None:
+        """Write `results.json`, whole or not at all."""
+        text = json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False, indent=1)
+        temporary = path.with_name(path.name + ".tmp")
+        temporary.write_text(text + "\n", encoding="utf-8")
+        os.replace(temporary, path)
+
+    @classmethod
+    def from_dict(cls, mapping: Any, *, where: str = "results.json") -> Results:
+        """The results of a parsed results.json.
+
+        Raises `InputError` naming the first field that does not fit.
+        """
+        if isinstance(mapping, dict) and mapping.get("schema_version") != SCHEMA_VERSION:
+            found = mapping.get("schema_version")
+            raise InputError(f"expected schema_version {SCHEMA_VERSION}, found {found!r}", where=where)
+        try:
+            return pydantic.TypeAdapter(cls).validate_python(mapping)
+        except pydantic.ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            raise InputError(f"{place}: {first['msg']}", where=where) from None
+
+    @classmethod
+    def load(cls, path: Path) -> Results:
+        """The results in the file `path`.
+
+        Raises `InputError` where it is not a results.json.
+        """
+        try:
+            mapping = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise InputError("no such file", where=path) from None
+        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise InputError(f"not JSON: {error}", where=path) from None
+        return cls.from_dict(mapping, where=str(path))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return value

@@ -1,0 +1,227 @@
+"""Uncertainty of a comparison: intervals over seeds and test items, paired differences, Holm, the verdict.
+
+What varies is twofold. Another training with another seed gives another model, and another test set gives other
+items. Two architectures meet the same items, so items are resampled for both at once (a paired bootstrap); their
+seeds are unrelated, so each contributes a spread of its own. One draw of an architecture's score is
+
+    score*(items resampled)  +  s_a / sqrt(seeds_a) * t(nu_a)
+
+with s_a the standard deviation between its seeds. Resampling two or three seeds with replacement would understate
+their spread badly (by half with two, with a false alarm rate near one in three); Student's t does not. With so few
+seeds the spread itself is poorly known, so the architectures' variances are moderated (Smyth 2004, "Linear models and
+empirical Bayes methods for assessing differential expression", eq. 1 and section 6.2): where they are compatible with
+a common one they are pooled, and where they clearly differ each stands nearly alone; none is ever made smaller than
+it was seen, which keeps false alarms down where one architecture is far less stable than the others. Scores between limits vary less
+near the limits, so what is moderated is the variance over p(1 - p), with p the score's place between its limits.
+
+Intervals are the percentiles of the draws. A pair's p-value is twice the smaller share of draws of the difference on
+either side of zero, and Holm's step-down procedure keeps the chance of any false alarm over all pairs at 5 %.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from scipy import optimize, special
+from scipy import stats as distributions
+
+LEVEL = 0.95
+RESAMPLES = 10_000
+
+Score = Callable[[np.ndarray], np.ndarray]
+
+
+def mean_score(sums: np.ndarray) -> np.ndarray:
+    """Mean of one number per item, from sums (..., 2) of the number and of ones."""
+    return sums[..., 0] / sums[..., 1]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with the ends of its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Score of `first` minus score of `second`, with its 95 % interval and p-values."""
+
+    first: str
+    second: str
+    difference: Interval
+    p: float
+    p_holm: float
+
+    @property
+    def shown(self) -> bool:
+        """Whether a difference is shown: Holm's adjusted p-value is at most 5 %."""
+        return self.p_holm <= 1 - LEVEL
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Scores of all architectures, best first, and all pairwise differences (better minus worse)."""
+
+    scores: dict[str, Interval]
+    pairs: tuple[Difference, ...]
+
+    def pair(self, first: str, second: str) -> Difference:
+        """The difference between two architectures, whichever way round it was formed."""
+        for pair in self.pairs:
+            if (pair.first, pair.second) == (first, second):
+                return pair
+        raise KeyError(f"no pair ({first}, {second})")
+
+
+def moderated_variances(variances: np.ndarray, freedoms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Variances between seeds drawn towards their common value, and the degrees of freedom to use with them.
+
+    `variances` (A,) with `freedoms` (A,) = seeds - 1. Where the freedom is 0 the moderated variance is the common one.
+    With no freedom at all nothing is known: NaN, with 0 degrees of freedom.
+    """
+    variances, freedoms = np.asarray(variances, float), np.asarray(freedoms, float)
+    known = freedoms > 0
+    total = freedoms.sum()
+    if total == 0:
+        return np.full(len(variances), np.nan), np.zeros(len(variances))
+    pooled = float((variances[known] * freedoms[known]).sum() / total)
+    if known.sum() < 2 or pooled == 0.0:
+        own = np.where(known, variances, pooled)
+        return own, np.where(known, freedoms, total)
+    v, d = np.maximum(variances[known], 1e-6 * pooled), freedoms[known]
+    e = np.log(v) - special.digamma(d / 2) + np.log(d / 2)
+    excess = float(e.var(ddof=1) - special.polygamma(1, d / 2).mean())
+    if excess <= 0:
+        return np.maximum(pooled, np.where(known, variances, 0.0)), np.full(len(variances), total)
+    half = optimize.brentq(lambda x: float(special.polygamma(1, x)) - excess, 1e-4, 1e8)
+    prior_freedom = min(2 * half, total)
+    prior = float(np.exp(e.mean() + special.digamma(half) - np.log(half)))
+    own = np.where(known, variances, 0.0)
+    moderated = (prior_freedom * prior + freedoms * own) / (prior_freedom + freedoms)
+    return np.maximum(moderated, own), np.minimum(prior_freedom + freedoms, total)
+
+
+def _spread_of_means(
+    values: Mapping[str, Sequence[float] | np.ndarray], limits: tuple[float, float], items: int = 1000
+) -> dict[str, tuple[float, float]]:
+    """Standard error of each architecture's mean over its seeds, and its degrees of freedom (0: unknown)."""
+    low, high = limits
+    counts = np.array([len(seeds) for seeds in values.values()])
+    spread = np.array([np.var(seeds, ddof=1) if len(seeds) > 1 else 0.0 for seeds in values.values()])
+    if np.isfinite(high - low):  # half an item away from the limits, where p(1 - p) would be 0
+        place = np.array([(np.mean(seeds) - low) / (high - low) for seeds in values.values()])
+        place = (place * items + 0.5) / (items + 1)
+        scale = place * (1 - place)
+    else:
+        scale = np.ones(len(counts))
+    variances, freedoms = moderated_variances(spread / scale, counts - 1)
+    errors = np.sqrt(variances * scale / counts)
+    return {name: (float(e), float(f)) for name, e, f in zip(values, errors, freedoms, strict=True)}
+
+
+def seed_intervals(
+    values: Mapping[str, Sequence[float]], limits: tuple[float, float] = (-np.inf, np.inf)
+) -> dict[str, Interval]:
+    """Mean and t interval over the seeds of each architecture, variances moderated across architectures.
+
+    One seed everywhere leaves the spread unknown: low and high are NaN. Architectures without a value are left out.
+    """
+    values = {name: seeds for name, seeds in values.items() if len(seeds)}
+    intervals = {}
+    for name, (error, freedom) in _spread_of_means(values, limits).items():
+        mean = float(np.mean(values[name]))
+        half = distributions.t.ppf((1 + LEVEL) / 2, freedom) * error if freedom else np.nan
+        low, high = np.clip([mean - half, mean + half], *limits)
+        intervals[name] = Interval(mean, float(low), float(high))
+    return intervals
+
+
+def _item_draws(items: np.ndarray, score: Score, weights: np.ndarray) -> np.ndarray:
+    """Seed-averaged scores (R,) of items (seeds, N, K) under resampling weights (R, N)."""
+    seeds, count, width = items.shape
+    sums = weights @ items.transpose(1, 0, 2).reshape(count, seeds * width)  # (R, seeds·K)
+    return score(sums.reshape(len(weights), seeds, width)).mean(1)
+
+
+def compare_items(
+    items: Mapping[str, np.ndarray],
+    score: Score = mean_score,
+    *,
+    limits: tuple[float, float] = (-np.inf, np.inf),
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Comparison:
+    """Scores and paired differences of architectures that were tested on the same items.
+
+    `items[name]` is (seeds, N): one number per seed and item, the score being their mean; or (seeds, N, K): K
+    statistics per item, and `score` takes sums of them (..., K) to scores (...), as corpus BLEU needs. N must be the
+    same for all, seeds may differ. Larger scores are better. Interval ends are cut off at `limits`.
+
+    With one seed each, intervals and p-values speak about the test items only.
+
+    Raises `ValueError` where the numbers of items differ.
+    """
+    stacked = {name: np.asarray(x, float) for name, x in items.items() if len(x)}
+    stacked = {n: np.stack([x, np.ones_like(x)], -1) if x.ndim == 2 else x for n, x in stacked.items()}
+    if len(counts := {x.shape[1] for x in stacked.values()}) > 1:
+        raise ValueError(f"architectures were tested on different numbers of items: {sorted(counts)}")
+    if not stacked:
+        return Comparison({}, ())
+    per_seed = {name: score(x.sum(1)) for name, x in stacked.items()}
+    draws = _draws(stacked, per_seed, score, limits, resamples, np.random.default_rng(seed))
+    means = {name: float(values.mean()) for name, values in per_seed.items()}
+    order = sorted(means, key=lambda name: -means[name])
+    tails = (100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2)
+
+    def interval(mean: float, values: np.ndarray, low: float, high: float) -> Interval:
+        ends = np.clip(np.percentile(values, tails), low, high)
+        return Interval(mean, float(ends[0]), float(ends[1]))
+
+    span = limits[1] - limits[0]
+    differences = []
+    for first, second in combinations(order, 2):
+        delta = draws[first] - draws[second]
+        smaller = min(int((delta <= 0).sum()), int((delta >= 0).sum()))
+        p = min(1.0, 2 * (smaller + 1) / (resamples + 1))
+        differences.append((first, second, interval(means[first] - means[second], delta, -span, span), p))
+    adjusted = holm([p for *_, p in differences])
+    pairs = tuple(Difference(*d, p_holm=q) for d, q in zip(differences, adjusted, strict=True))
+    return Comparison({name: interval(means[name], draws[name], *limits) for name in order}, pairs)
+
+
+def _draws(
+    items: Mapping[str, np.ndarray],
+    per_seed: Mapping[str, np.ndarray],
+    score: Score,
+    limits: tuple[float, float],
+    resamples: int,
+    generator: np.random.Generator,
+) -> dict[str, np.ndarray]:
+    """Draws (R,) of every architecture's score: the same resampled items for all, and a t draw for its seeds."""
+    count = next(iter(items.values())).shape[1]
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in items}
+    for start in range(0, resamples, 500):  # in pieces: the weights of all at once would be large
+        weights = generator.multinomial(count, np.full(count, 1 / count), size=min(500, resamples - start))
+        for name, x in items.items():
+            parts[name].append(_item_draws(x, score, weights.astype(float)))
+    draws = {name: np.concatenate(pieces) for name, pieces in parts.items()}
+    for name, (error, freedom) in _spread_of_means(per_seed, limits, count).items():
+        if freedom:
+            draws[name] = draws[name] + error * generator.standard_t(freedom, resamples)
+    return draws
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values (Holm 1979): reject where adjusted <= level, over all hypotheses at once."""
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted

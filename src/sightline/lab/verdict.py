@@ -1,0 +1,95 @@
+"""The one sentence that a comparison ends in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sightline.lab.results import Baseline, Estimate, MetricInfo, Pair, metric_info
+
+
+def verdict(
+    metric: str,
+    scores: Mapping[str, Estimate],
+    pairs: Sequence[Pair],
+    *,
+    seeds: int,
+    baselines: Sequence[Baseline] = (),
+    unfinished: Sequence[str] = (),
+) -> str:
+    """Who is best by how much, or that no difference is shown.
+
+    `scores` best first; `pairs` (better minus worse) with Holm's correction behind `shown`; `seeds` the smallest
+    number of finished seeds among them; `unfinished` the architectures of which no run finished.
+    """
+    info = metric_info(metric)
+    sentence = _ranking(info, list(scores.items()), pairs, seeds)
+    if scores and baselines:
+        top_name, top = next(iter(scores.items()))
+        trivial = max(baselines, key=lambda b: b.metrics.get(metric, float("-inf")))
+        if trivial.metrics.get(metric, float("-inf")) >= top.mean:
+            value = info.text(trivial.metrics[metric])
+            sentence += f" None learnt enough: without any training, “{trivial.name}” reaches {value}, {top_name} less."
+    if unfinished:
+        sentence += f" No run of {_join(unfinished)} finished."
+    return sentence
+
+
+def _ranking(info: MetricInfo, scores: list[tuple[str, Estimate]], pairs: Sequence[Pair], seeds: int) -> str:
+    if not scores:
+        return "No verdict: no run finished."
+    best, top = scores[0]
+    if len(scores) == 1:
+        return f"Only {best} was measured: {info.label} {_with_interval(info, top)}."
+    if seeds < 2:
+        listed = ", ".join(f"{name} {info.text(score.mean)}" for name, score in scores)
+        return (
+            f"No verdict: with one seed the spread between trainings is unknown. In this one training each, "
+            f"{info.label}: {listed}."
+        )
+    rest = [pair for pair in pairs if pair.first == best]
+    ties = [pair for pair in rest if not pair.shown]
+    beaten = [pair.second for pair in rest if pair.shown]
+    if not ties:
+        nearest = rest[0]
+        return (
+            f"{best} is best: {info.label} {_with_interval(info, top)}, {_gap(info, nearest)} above {nearest.second} "
+            f"(95 % interval {_range(info, nearest.difference)})."
+        )
+    if not beaten:
+        others = _join([name for name, _ in scores])
+        nearest = rest[0]
+        return (
+            f"No difference shown between {others}: {info.label} from {info.text(scores[-1][1].mean)} to "
+            f"{info.text(top.mean)}; {best} and {nearest.second} differ by {_gap(info, nearest)} "
+            f"(95 % interval {_range(info, nearest.difference)})."
+        )
+    leaders = [best, *(pair.second for pair in ties)]
+    values = _join([info.text(dict(scores)[name].mean) for name in leaders])
+    nearest = ties[0]
+    return (
+        f"No difference shown between {_join(leaders)}: {info.label} {values} (difference of the first two "
+        f"{_gap(info, nearest)}, 95 % interval {_range(info, nearest.difference)}); {best} is above {_join(beaten)}."
+    )
+
+
+def _unit(info: MetricInfo) -> str:
+    return "points" if info.unit == "%" else info.unit or info.label
+
+
+def _gap(info: MetricInfo, pair: Pair) -> str:
+    return f"{info.number(pair.difference.mean)} {_unit(info)}"
+
+
+def _range(info: MetricInfo, estimate: Estimate) -> str:
+    low, high = info.number(estimate.low), info.number(estimate.high)
+    return f"{low} to {high}" if "−" in low + high else f"{low}–{high}"
+
+
+def _with_interval(info: MetricInfo, estimate: Estimate) -> str:
+    if estimate.low is None:
+        return info.text(estimate.mean)
+    return f"{info.text(estimate.mean)} [{_range(info, estimate)}]"
+
+
+def _join(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,67 @@
+"""What the verdict may and may not say."""
+
+from __future__ import annotations
+
+from sightline.lab.results import Baseline, Estimate, Pair
+from sightline.lab.verdict import verdict
+
+SCORES = {
+    "bahdanau": Estimate(0.996, 0.991, 0.999),
+    "transformer": Estimate(0.975, 0.965, 0.985),
+    "gru": Estimate(0.12, 0.10, 0.14),
+}
+
+
+def pair(first: str, second: str, low: float, high: float, shown: bool) -> Pair:
+    p = 0.001 if shown else 0.4
+    return Pair(first, second, Estimate(SCORES[first].mean - SCORES[second].mean, low, high), p, p, shown)
+
+
+ALL_SHOWN = [
+    pair("bahdanau", "transformer", 0.012, 0.030, True),
+    pair("bahdanau", "gru", 0.84, 0.90, True),
+    pair("transformer", "gru", 0.83, 0.88, True),
+]
+
+
+def test_a_clear_winner_is_named_with_its_interval_and_its_lead() -> None:
+    assert verdict("exact_match", SCORES, ALL_SHOWN, seeds=3) == (
+        "bahdanau is best: exact match 99.6 % [99.1–99.9], 2.1 points above transformer (95 % interval 1.2–3.0)."
+    )
+
+
+def test_a_tie_at_the_top_is_no_difference_shown() -> None:
+    pairs = [pair("bahdanau", "transformer", -0.01, 0.05, False), *ALL_SHOWN[1:]]
+    assert verdict("exact_match", SCORES, pairs, seeds=3) == (
+        "No difference shown between bahdanau and transformer: exact match 99.6 % and 97.5 % (difference of the first "
+        "two 2.1 points, 95 % interval −1.0 to 5.0); bahdanau is above gru."
+    )
+
+
+def test_no_difference_anywhere_is_said_so() -> None:
+    pairs = [pair(p.first, p.second, -1.0, 1.0, False) for p in ALL_SHOWN]
+    said = verdict("exact_match", SCORES, pairs, seeds=2)
+    assert said.startswith("No difference shown between bahdanau, transformer and gru: exact match from 12.0 % to 99.6 %")
+
+
+def test_one_seed_gives_no_verdict() -> None:
+    said = verdict("exact_match", SCORES, ALL_SHOWN, seeds=1)
+    assert said.startswith("No verdict: with one seed")
+    assert "best" not in said
+
+
+def test_a_trivial_baseline_that_wins_is_named() -> None:
+    baseline = Baseline("nearest training source", "copies", {"exact_match": 0.5})
+    scores = {"gru": SCORES["gru"], "lstm": Estimate(0.1, 0.08, 0.12)}
+    pairs = [Pair("gru", "lstm", Estimate(0.02, -0.01, 0.05), 0.3, 0.3, False)]
+    said = verdict("exact_match", scores, pairs, seeds=2, baselines=[baseline])
+    assert said.endswith("without any training, “nearest training source” reaches 50.0 %, gru less.")
+    assert "without any training" not in verdict("exact_match", SCORES, ALL_SHOWN, seeds=2, baselines=[baseline])
+
+
+def test_architectures_that_never_finished_are_named() -> None:
+    assert verdict("bleu", {}, [], seeds=0, unfinished=["rnn", "gru"]) == (
+        "No verdict: no run finished. No run of rnn and gru finished."
+    )
+    said = verdict("exact_match", {"gru": SCORES["gru"]}, [], seeds=2, unfinished=["rnn"])
+    assert said == "Only gru was measured: exact match 12.0 % [10.0–14.0]. No run of rnn finished."
