@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
@@ -28,6 +28,8 @@ Kind = Literal["char", "bpe", "unigram"]
 SPECIALS = ("<pad>", "<s>", "</s>", "<unk>")
 _BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
 _SMALLEST = len(SPECIALS) + len(_BYTES)
+# Components that a file may name: none of them has a pattern that could take exponential time.
+_PARTS = {"Lowercase", "ByteLevel", "Sequence", "ByteFallback", "Fuse"}
 _CHUNK = 10_000  # texts handed to the library at once: bounds the memory that its offset tables take
 
 
@@ -157,12 +159,18 @@ class Tokenizer:
         model = inner.get("model")
         if inner.get("added_tokens") or not isinstance(model, Mapping) or model.get("type") != expected:
             raise InputError(f"not a {kind} tokenizer: expected a {expected} model without added tokens", where=where)
+        parts = {name for key, part in inner.items() if key != "model" for name in _types(part)}
+        if not parts <= _PARTS:
+            raise InputError(f"not a tokenizer of ours: it uses {', '.join(sorted(parts - _PARTS))}", where=where)
         try:
             backend = tokenizers.Tokenizer.from_str(json.dumps(inner))
         except Exception as error:
             raise InputError(f"not a tokenizer: {_one_line(error)}", where=where) from None
-        if sorted(backend.get_vocab().values()) != list(range(backend.get_vocab_size())):
+        vocabulary = backend.get_vocab()
+        if sorted(vocabulary.values()) != list(range(len(vocabulary))):
             raise InputError("not a tokenizer: the ids of its vocabulary have gaps", where=where)
+        if not set(_BYTES if kind == "char" else _byte_of_symbol()) <= set(vocabulary):
+            raise InputError("not a tokenizer of ours: some bytes have no token", where=where)
         return cls(backend, kind)
 
 
@@ -271,7 +279,24 @@ def _subword_backend(texts: Iterable[str], kind: Kind, size: int, lowercase: boo
     backend.train_from_iterator(iter(texts), trainer)
     description = json.loads(backend.to_str())
     description["added_tokens"] = []
+    if kind == "unigram":
+        description["model"]["vocab"] = _settled(description["model"]["vocab"])
     return tokenizers.Tokenizer.from_str(json.dumps(description))
+
+
+def _settled(vocabulary: list[list[Any]]) -> list[list[Any]]:
+    """The vocabulary of a unigram model without the trainer's chance.
+
+    Symbols that earned no score of their own get the lowest one plus steps of 0.0001, in an order that differs from run
+    to run, and scores differ in their last bits: here such symbols share the lowest score, and scores are rounded.
+    """
+    specials, pieces = vocabulary[: len(SPECIALS)], vocabulary[len(SPECIALS) :]
+    lowest = min(score for _, score in pieces)
+    steps = 0.0001 * (len(_BYTES) + 1)
+    scores = {
+        piece: round(lowest if len(piece) == 1 and score < lowest + steps else score, 6) for piece, score in pieces
+    }
+    return [*specials, *([piece, scores[piece]] for piece in sorted(scores, key=lambda piece: (-scores[piece], piece)))]
 
 
 def _byte_of_symbol() -> dict[str, int]:
@@ -285,6 +310,17 @@ def _byte_of_symbol() -> dict[str, int]:
 
 
 _SYMBOLS: dict[str, int] = {}
+
+
+def _types(part: object) -> Iterator[str]:
+    """The names of all components in a description."""
+    if isinstance(part, Mapping):
+        if "type" in part:
+            yield str(part["type"])
+        part = list(part.values())
+    if isinstance(part, list):
+        for inner in part:
+            yield from _types(inner)
 
 
 def _check_text(text: object, number: int) -> None:
