@@ -9,12 +9,13 @@ saving. With a budget in seconds the learning rate depends on the clock, and onl
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NoReturn, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +40,7 @@ FORMAT = 1
 VALIDATION_SHARE = 0.1  # of a budget in seconds, at most, goes to validations before the last
 
 
+@runtime_checkable
 class Batches(Protocol):
     """Where batches come from: endless, from any cursor on; `sightline.data.PairBatches` is one."""
 
@@ -72,16 +74,20 @@ def train(
         Diverged: a loss or gradient norm is NaN or infinite: `step 12: the loss is nan (rows 3, 17, …)`.
         Interrupted: SIGINT or SIGTERM, after the state was saved.
     """
-    path = Path(run_dir)
-    with open_run(path, keep=config.keep, resume=resume, overwrite=overwrite) as run:
+    path, device = Path(run_dir), resolve_device(config.device)
+    dtype = resolve_dtype(config.dtype, device, model)
+    generators = [device] if device.type == "cuda" else []
+    with (
+        open_run(path, keep=config.keep, resume=resume, overwrite=overwrite) as run,
+        torch.random.fork_rng(generators),
+        StopRequest().listening() as stop,
+    ):
         for name, text in (files or {}).items():
             write_file(path / name, text.encode())
-        device = resolve_device(config.device)
-        generators = [device] if device.type == "cuda" else []
-        with torch.random.fork_rng(generators), StopRequest().listening() as stop:
-            trainer = _Trainer(model, objective, batches, config, run, validate, save_model, on_progress, stop)
-            trainer.begin(resume)
-            return trainer.run_to_end()
+        trainer = _Trainer(model.to(device), objective, batches, config, run, stop, device, dtype)
+        trainer.validate, trainer.save_model, trainer.on_progress = validate, save_model, on_progress
+        trainer.begin(resume)
+        return trainer.run_to_end()
 
 
 class _Trainer:
@@ -94,20 +100,20 @@ class _Trainer:
         batches: Batches,
         config: TrainConfig,
         run: RunDirectory,
-        validate: Validate | None,
-        save_model: Callable[[Path], None] | None,
-        on_progress: Callable[[Progress], None] | None,
         stop: StopRequest,
+        device: torch.device,
+        dtype: str,
     ) -> None:
-        self.device = resolve_device(config.device)
-        self.model = model.to(self.device)
-        self.objective, self.batches, self.config, self.run, self.stop = objective, batches, config, run, stop
-        self.validate, self.save_model, self.on_progress = validate, save_model, on_progress
+        self.model, self.objective, self.batches, self.config = model, objective, batches, config
+        self.run, self.stop, self.device = run, stop, device
+        self.validate: Validate | None = None
+        self.save_model: Callable[[Path], None] | None = None
+        self.on_progress: Callable[[Progress], None] | None = None
         self.budget = Budget.parse(config.budget)
         self.optimizer = build_optimizer(model, config.optim)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.flops = StepFlops()
-        self.state = State(dtype=resolve_dtype(config.dtype, self.device, model))
+        self.state = State(dtype=dtype)
         self.history: list[dict[str, Any]] = []
         self.saved_at, self.saved_step = time.perf_counter(), -1
         self.last_progress: Progress | None = None
@@ -142,7 +148,7 @@ class _Trainer:
     def _check_same_run(self, before: Mapping[str, Any], where: Path) -> None:
         """A resumed run may change how long it trains and how often it saves, nothing that the result depends on."""
         now = asdict(self.config)
-        for name in ("seed", "optim", "metric", "validate_every"):
+        for name in ("seed", "optim", "metric", "validate_every", "dtype"):
             if before[name] != now[name]:
                 raise InputError(f"{name} was {before[name]} when the run began, now {now[name]}", where=where)
 
@@ -205,7 +211,7 @@ class _Trainer:
         key = shapes(batch)
         with self._memory_hint(batch):
             loss, norm, nll, count = self._gradients(batch, key)
-            if not (torch.isfinite(torch.tensor([loss, norm, nll])).all()):
+            if not all(map(math.isfinite, (loss, norm, nll))):
                 self._diverged(batch, loss, norm)
             self.optimizer.step()
         seconds = time.perf_counter() - began
@@ -233,18 +239,19 @@ class _Trainer:
             with self._autocast():
                 loss = self.objective(self.model, batch)
             (loss.total / max(loss.count, 1)).backward()
-        limit = self.config.optim.clip_norm
-        norm = nn.utils.clip_grad_norm_(self.parameters, float("inf") if limit is None else limit)
+        norm = nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+        if self.config.optim.clip_norm is not None:
+            nn.utils.clip_grads_with_norm_(self.parameters, self.config.optim.clip_norm, norm)
         total, norm, nll = torch.stack([loss.total.detach().float(), norm.float(), loss.nll.float()]).tolist()
         return total, norm, nll, loss.count
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.state.dtype == "bfloat16")
 
-    def _diverged(self, batch: Any, loss: float, norm: float) -> None:
+    def _diverged(self, batch: Any, loss: float, norm: float) -> NoReturn:
         """Keeps the state before this step, which is the last good one, and raises."""
         step = self.state.spent.steps
-        what = f"the loss is {loss}" if loss != loss or abs(loss) == float("inf") else f"the gradient norm is {norm}"
+        what = f"the loss is {loss}" if not math.isfinite(loss) else f"the gradient norm is {norm}"
         rows = list(getattr(batch, "rows", ()))
         self.save()
         self.save_as("last")
@@ -262,10 +269,13 @@ class _Trainer:
         except (MemoryError, RuntimeError) as error:
             if not (isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)):
                 raise
+            self.optimizer.zero_grad(set_to_none=True)
+            with suppress(MemoryError, RuntimeError, EnvironmentFault):
+                self.save()
             sizes = " and ".join("×".join(map(str, f.shape)) for f in batch if isinstance(f, Tensor) and f.dim() > 1)
             raise EnvironmentFault(
                 f"step {self.state.spent.steps + 1}: out of memory on a batch of {sizes}: "
-                "lower --batch-size or the model's sizes"
+                "lower --batch-tokens or the model's sizes"
             ) from error
 
     def _validate(self) -> None:
@@ -338,7 +348,7 @@ class _Trainer:
             self.history,
         )
 
-    def _leave(self) -> None:
+    def _leave(self) -> NoReturn:
         """After a signal: save and raise."""
         assert self.stop.signal_number is not None
         self.save()
@@ -384,4 +394,4 @@ class _Trainer:
 
 def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
     """JSON has no NaN and no infinity: null stands for them."""
-    return {name: value if abs(value) < float("inf") else None for name, value in values.items()}
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}

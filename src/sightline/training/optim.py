@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import nn
@@ -43,7 +43,7 @@ class OptimConfig:
             ("warmup_steps", "at least 0", self.warmup_steps < 0),
             ("final_lr", "in [0, 1]", not 0 <= self.final_lr <= 1),
             ("clip_norm", "positive or null", self.clip_norm is not None and not self.clip_norm > 0),
-            ("schedule", "cosine, inverse_sqrt, linear or constant", self.schedule not in Kind.__args__),
+            ("schedule", "cosine, inverse_sqrt, linear or constant", self.schedule not in get_args(Kind)),
         ]
         for name, must, is_wrong in wrong:
             if is_wrong:

@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sightline.core.errors import InputError
+from safetensors import SafetensorError
+
+from sightline.core.errors import EnvironmentFault, InputError
 from sightline.training.checkpoint import Checkpoints
 from sightline.training.files import faults, locked, recover_directory, replace_directory, sync, sync_tree
 
@@ -33,9 +35,11 @@ class RunDirectory:
         os.close(self._metrics)
 
     def log(self, record: dict[str, Any]) -> None:
-        """Appends one line to metrics.jsonl in one write, so that a kill cuts at most the last line."""
-        with faults(self.path / "metrics.jsonl"):
-            os.write(self._metrics, json.dumps(record, allow_nan=False).encode() + b"\n")
+        """Appends one line to metrics.jsonl; a kill, or a full disk, cuts at most the last line."""
+        left = json.dumps(record, allow_nan=False).encode() + b"\n"
+        with faults(self.path / "metrics.jsonl", len(left)):
+            while left:
+                left = left[os.write(self._metrics, left) :]
 
     def logged_bytes(self) -> int:
         """The log's length, put on the disk: what a checkpoint remembers."""
@@ -52,7 +56,13 @@ class RunDirectory:
             content = os.pread(self._metrics, min(size, length), 0)
             content = content[: content.rfind(b"\n") + 1]
             os.ftruncate(self._metrics, len(content))
-        return [json.loads(line) for line in content.splitlines()]
+        records = []
+        for number, line in enumerate(content.splitlines(), 1):
+            try:
+                records.append(json.loads(line))
+            except ValueError:
+                logger.warning("%s:%d: not JSON; it is left out of the history", self.path / "metrics.jsonl", number)
+        return records
 
     def save_model(self, name: str, save: Callable[[Path], None]) -> None:
         """Replaces the model directory `best` or `last` in one step."""
@@ -62,8 +72,15 @@ class RunDirectory:
             if beside.exists():
                 shutil.rmtree(beside)
             beside.mkdir()
-            save(beside)
-            sync_tree(beside)
+            try:
+                save(beside)
+                sync_tree(beside)
+            except SafetensorError as error:  # how safetensors reports a disk that is full
+                shutil.rmtree(beside)
+                raise EnvironmentFault(f"{target}: {error}") from error
+            except OSError:
+                shutil.rmtree(beside)
+                raise
             replace_directory(beside, target)
 
 
@@ -97,6 +114,8 @@ def open_run(path: Path, *, keep: int, resume: bool, overwrite: bool) -> Iterato
             yield run
         finally:
             run.close()
+            if not (occupied and resume) and not run.checkpoints.steps():  # it failed before anything was saved
+                _clear(path, [name for name in OURS if (path / name).exists()])
 
 
 def _clear(path: Path, names: list[str]) -> None:

@@ -98,5 +98,8 @@ class State:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> State:
         """Back from `asdict`; raises KeyError or TypeError where the values are of another format."""
-        parts = {name: Spent(**values[name]) for name in ("spent", "warm", "validated")}
-        return cls(**{**values, **parts, "cursor": Cursor(*values["cursor"])})
+        fields: dict[str, Any] = dict(values)
+        for name in ("spent", "warm", "validated"):
+            fields[name] = Spent(**fields[name])
+        fields["cursor"] = Cursor(*fields["cursor"])
+        return cls(**fields)
