@@ -1,0 +1,127 @@
+"""What this machine is and what it does per second, measured in about two seconds."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sightline.training.environment import available_cores, environment, has_bfloat16
+
+# Distribution -> what it is for. None of them is needed to train, decode or compare.
+OPTIONAL = {
+    "transformers": "comparison with other libraries",
+    "tensorboard": "training curves in TensorBoard",
+    "ray": "searches over several machines",
+    "playwright": "tests of reports in a browser",
+}
+# What decides the speed of matrix products and of bfloat16.
+_FEATURES = ("avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "asimd", "bf16", "sve")
+
+
+def inspect_machine(directory: Path) -> dict[str, Any]:
+    """Software, processor, memory, the disk of `directory`, measured speeds, and advice; plain JSON types.
+
+    Sizes are in bytes (`_bytes`), speeds in 10⁹ floating-point operations or bytes per second (`_gflops`, `_gbps`).
+    """
+    facts = {
+        **{key: value for key, value in environment().items() if key not in ("command", "git_commit", "git_dirty")},
+        "features": _features(),
+        "granted_cores": granted_cores(),
+        "bfloat16_in_hardware": has_bfloat16(torch.device("cpu")),
+        "disk_free_bytes": shutil.disk_usage(directory).free,
+        "optional": {name: _version(name) for name in OPTIONAL},
+    }
+    facts["speed"] = _speeds()
+    facts["advice"] = advice(facts)
+    return facts
+
+
+def granted_cores() -> int:
+    """Cores' worth of time that this process gets: its affinity, within what a container grants."""
+    cores = available_cores()
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return max(1, min(cores, int(quota) // int(period)))
+    except (OSError, ValueError):  # no such file, or "max"
+        return cores
+
+
+def advice(facts: dict[str, Any]) -> list[str]:
+    """What to install, set or expect, given the facts of `inspect_machine`."""
+    lines, speed, cores = [], facts["speed"], facts["granted_cores"]
+    if facts["threads"] > cores:
+        lines.append(f"torch uses {facts['threads']} threads on {cores} cores: set OMP_NUM_THREADS={cores}")
+    elif facts["threads"] < cores:
+        lines.append(
+            f"torch uses {facts['threads']} of {cores} cores: unset OMP_NUM_THREADS to train one model at a time"
+        )
+    if facts["threads"] > 1 and speed["float32_gflops"] < 1.2 * speed["float32_one_thread_gflops"]:
+        lines.append("more threads bring no speed: other processes are busy, or the cores are shared")
+    if speed["bfloat16_gflops"] > 1.2 * max(speed["float32_gflops"], speed["float32_one_thread_gflops"]):
+        lines.append("bfloat16 products are faster here: --dtype auto uses them for models of at least 256 units")
+    elif facts["bfloat16_in_hardware"]:
+        lines.append("the processor has bfloat16, yet its products are not faster here: --dtype float32 may be")
+    if facts["memory_bytes"] is not None and facts["memory_bytes"] < 4 * 2**30:
+        lines.append("less than 4 GiB of memory: train one architecture at a time (--workers 1)")
+    if facts["disk_free_bytes"] < 2**30:
+        lines.append("less than 1 GiB of disk: checkpoints may not fit")
+    return lines
+
+
+def rate(run: Callable[[], object], work: float, seconds: float = 0.25) -> float:
+    """`work` units per call of `run`, as the highest rate in units per second seen within about `seconds`."""
+    run()
+    best, end = 0.0, time.perf_counter() + seconds
+    while (start := time.perf_counter()) < end:
+        run()
+        best = max(best, work / (time.perf_counter() - start))
+    return best
+
+
+def _speeds() -> dict[str, float]:
+    size, threads = 512, torch.get_num_threads()
+    a, b = torch.randn(2, size, size, generator=torch.Generator().manual_seed(0))
+    half_a, half_b = a.bfloat16(), b.bfloat16()
+    source = torch.ones(2**23)  # 32 MiB, past the caches of small machines
+    target = torch.empty_like(source)
+    gigaflop = 2 * size**3 / 1e9
+    with torch.inference_mode():
+        speeds = {
+            "float32_gflops": rate(lambda: a @ b, gigaflop),
+            "bfloat16_gflops": rate(lambda: half_a @ half_b, gigaflop),
+            "copy_gbps": rate(lambda: target.copy_(source), 2 * source.nbytes / 1e9),
+        }
+        try:
+            torch.set_num_threads(1)
+            speeds["float32_one_thread_gflops"] = rate(lambda: a @ b, gigaflop)
+        finally:
+            torch.set_num_threads(threads)
+    return {name: round(value, 1) for name, value in speeds.items()}
+
+
+def _features() -> list[str]:
+    for line in _cpuinfo():
+        if line.lower().startswith(("flags", "features")):
+            present = set(line.split(":", 1)[1].split())
+            return [name for name in _FEATURES if name in present]
+    return []
+
+
+def _cpuinfo() -> list[str]:
+    try:
+        return Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return []
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None

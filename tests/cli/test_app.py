@@ -1,0 +1,175 @@
+"""The command's frame: how fast it answers, what it says when something is wrong, and with which status it leaves."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import resource
+import subprocess
+import sys
+
+import pytest
+from cyclopts import App
+
+import sightline
+from sightline.cli import app as frame
+from sightline.core.errors import CheckFailed, Diverged, EnvironmentFault, InputError, Interrupted
+
+
+def run(*arguments, **options):
+    command = [sys.executable, "-m", "sightline", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+def test_help_answers_within_half_a_second_of_processor_time():
+    seconds = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = run("--help")
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert done.returncode == 0
+    assert min(seconds) < 0.5, seconds
+
+
+def test_help_names_every_verb_and_imports_neither_torch_nor_a_verb():
+    code = (
+        "import sys; from sightline.cli.app import COMMANDS, main; status = main(['--help']); "
+        "heavy = {'torch', 'numpy', 'polars', 'matplotlib', *(f'sightline.cli.{verb}' for verb in COMMANDS)}; "
+        "sys.exit(status or ', '.join(heavy & set(sys.modules)) or None)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for verb in frame.COMMANDS:
+        assert f" {verb} " in done.stdout
+
+
+@pytest.mark.parametrize("verb", frame.COMMANDS)
+def test_a_verb_s_help_imports_no_torch(verb):
+    code = (
+        "import sys; from sightline.cli.app import main; "
+        f"sys.exit(main(['{verb}', '--help']) or 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"Usage: sightline {verb}")
+
+
+def test_the_version_is_the_package_s():
+    assert run("--version").stdout == f"sightline {sightline.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["comprae"], "unknown command 'comprae', did you mean compare?"),
+        (["zzz"], "unknown command 'zzz'; known: demo, train, "),
+        (["--seeds", "3"], "unknown flag --seeds: flags stand behind the command"),
+        (["-x"], "unknown flag -x: flags stand behind the command"),
+        (["doctor", "--jsn"], "unknown option: --jsn. Did you mean --json?"),
+        (["doctor", "--zzz"], "unknown option: --zzz."),
+        (["doctor", "-q"], "unknown option: -q."),
+        (["doctor", "extra"], "unexpected argument 'extra'"),
+        (["doctor", "--json=maybe"], 'invalid value for --json: unable to convert "maybe" into bool.'),
+        (["doctor", "a\x1b[31mb\u202e"], "unexpected argument 'a\\x1b[31mb\\u202e'"),
+        (["doctor", ""], "unexpected argument ''"),
+    ],
+    ids=lambda value: " ".join(value).encode("unicode_escape").decode() if isinstance(value, list) else "",
+)
+def test_a_wrong_command_line_is_one_line_and_status_2(arguments, message, capsys):
+    assert frame.main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"sightline: error: {message}")
+    assert err.count("\n") == 1
+    assert err.rstrip("\n").isprintable()
+
+
+def failing(monkeypatch, error):
+    def build():
+        app = App(
+            result_action="return_value", print_error=False, exit_on_error=False, suppress_keyboard_interrupt=False
+        )
+
+        @app.default
+        def fail():
+            raise error
+
+        return app
+
+    monkeypatch.setattr(frame, "build", build)
+    return frame.main([])
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (
+            InputError("expected 2 columns, found 3", where="pairs.tsv:17"),
+            2,
+            "error: pairs.tsv:17: expected 2 columns, found 3",
+        ),
+        (EnvironmentFault("runs/x: in use by process 7"), 3, "error: runs/x: in use by process 7"),
+        (Diverged("the loss is NaN at step 3"), 4, "error: the loss is NaN at step 3"),
+        (CheckFailed("gru: causality"), 5, "error: gru: causality"),
+        (Interrupted("saved", signal_number=15), 143, "error: saved"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (OSError(errno.ENOSPC, "No space left on device", "runs/x"), 3, "error: runs/x: No space left on device"),
+        (PermissionError(errno.EACCES, "Permission denied", "/root/x"), 3, "error: /root/x: Permission denied"),
+        (MemoryError(), 3, "error: out of memory: "),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), 3, "error: out of memory: "),
+        (FileNotFoundError(errno.ENOENT, "No such file", "x"), 1, "error: FileNotFoundError: "),
+        (KeyError("x"), 1, "error: KeyError: 'x' (this is a bug; SIGHTLINE_TRACEBACK=1 shows where)"),
+        (InputError("two\nlines and \x1b]0;title\x07"), 2, "error: two lines and \\x1b]0;title\\x07"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+def test_an_error_is_one_line_with_its_own_status(monkeypatch, capsys, error, status, line):
+    assert failing(monkeypatch, error) == status
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"sightline: {line}")
+    assert err.count("\n") == 1
+
+
+def test_the_traceback_is_there_for_the_asking(monkeypatch, capsys):
+    monkeypatch.setenv("SIGHTLINE_TRACEBACK", "1")
+    assert failing(monkeypatch, KeyError("x")) == 1
+    assert "Traceback (most recent call last)" in capsys.readouterr().err
+
+
+def test_a_status_that_a_verb_returns_or_exits_with_is_kept(monkeypatch):
+    assert failing(monkeypatch, SystemExit(7)) == 7
+    assert failing(monkeypatch, SystemExit()) == 0
+    assert failing(monkeypatch, SystemExit("text")) == 1
+
+
+def test_a_reader_that_leaves_early_is_no_error():
+    code = (
+        "import sys; from sightline.cli import app; app.build = lambda: lambda *_, **__: print('x' * 10**6); "
+        "sys.exit(app.main([]))"
+    )
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    done = subprocess.run([sys.executable, "-c", code], stdout=write_end, stderr=subprocess.PIPE, check=False)
+    os.close(write_end)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_both_modules_run_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "sightline.cli", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == run("--version").stdout
+
+
+def test_doctor_says_the_same_to_people_and_to_programs():
+    told = json.loads(run("doctor", "--json").stdout)
+    assert told["schema_version"] == 1
+    assert told["sightline"] == sightline.__version__
+    assert told["cores"] == (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+    assert told["speed"]["float32_gflops"] > 0
+    lines = run("doctor").stdout.splitlines()
+    assert lines[0] == f"sightline     {told['sightline']}, Python {told['python']}, torch {told['packages']['torch']}"
+    assert any(line.startswith("memory ") for line in lines)
