@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Protocol, Self, TypeVar
 
 import torch
-from torch import nn
 
 from sightline.core.errors import InputError
+from sightline.models.sequence_model import SequenceModel
 
 
 class ModelConfig(Protocol):
@@ -18,7 +18,7 @@ class ModelConfig(Protocol):
 
     def resized(self, d_model: int) -> Self: ...
 
-    def build(self, source_vocabulary: int, target_vocabulary: int) -> nn.Module: ...
+    def build(self, source_vocabulary: int, target_vocabulary: int) -> SequenceModel: ...
 
 
 C = TypeVar("C", bound=ModelConfig)

@@ -1,0 +1,227 @@
+"""A model in a directory: `config.json`, `model.safetensors`, `README.md`.
+
+Reading trusts nothing. No pickle is opened, no name is imported: the architecture is looked up in `ARCHITECTURES`. The
+model is first built without memory on torch's meta device and compared with the tensors of the file, name by name and
+size by size, so that a config that claims billions of weights costs nothing to refuse.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from sightline.core.config import decode, encode, nearest
+from sightline.core.errors import EnvironmentFault, InputError
+from sightline.models import ARCHITECTURES, ModelConfig, SequenceModel
+
+FORMAT = 1
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+MOST_CONFIG_BYTES = 1 << 20
+PICKLED = (b"\x80", b"PK", b"\x1f\x8b")  # pickle, zip (as torch.save writes), gzip
+DTYPES = {torch.float32: "F32", torch.float64: "F64", torch.bool: "BOOL", torch.int64: "I64"}
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The contents of config.json. `options` belong to the task."""
+
+    format: int
+    task: str
+    arch: str
+    model: dict[str, Any]
+    source_vocabulary: int
+    target_vocabulary: int
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+class LoadedModel(NamedTuple):
+    """What `load_model` found."""
+
+    model: SequenceModel
+    arch: str
+    config: ModelConfig
+    task: str
+    options: dict[str, Any]
+
+
+def save_model(
+    directory: Path,
+    model: SequenceModel,
+    arch: str,
+    config: ModelConfig,
+    *,
+    task: str,
+    options: Mapping[str, Any],
+    card: str,
+) -> None:
+    """Writes the three files into an existing directory; `card` is README.md, a text for people.
+
+    A directory that must be whole or absent is the caller's care: write it under another name, then rename it.
+    """
+    stored = Stored(FORMAT, task, arch, encode(config), model.source_vocabulary, model.target_vocabulary, dict(options))
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in own_tensors(model).items()}
+    (directory / CONFIG).write_text(json.dumps(encode(stored), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    # As bytes, so that a full disk is an OSError and not an error of the format.
+    (directory / WEIGHTS).write_bytes(safetensors.torch.save(tensors, metadata={"format": "pt"}))
+    (directory / CARD).write_text(card, encoding="utf-8")
+
+
+def load_model(directory: Path | str) -> LoadedModel:
+    """The model in a directory, on the processor, in evaluation mode.
+
+    Raises:
+        InputError: one line with the file and what is wrong: missing, not JSON, an unknown key or architecture with
+            the nearest known one, a pickle or an archive (refused unread), truncated, tensors that are missing, left
+            over or of other shapes than the config says, weights that are NaN or infinite.
+    """
+    directory = Path(directory)
+    place = directory / CONFIG
+    stored = decode(Stored, _read_json(place), where=str(place))
+    if stored.format != FORMAT:
+        raise InputError(f"format {stored.format} is unknown; this version reads format {FORMAT}", where=place)
+    preset = ARCHITECTURES.get(stored.arch)
+    if preset is None:
+        near = nearest(stored.arch, ARCHITECTURES)
+        hint = f"did you mean {near!r}?" if near else f"known: {', '.join(ARCHITECTURES)}"
+        raise InputError(f"unknown architecture {stored.arch[:80]!r}, {hint}", where=place)
+    config = decode(type(preset), stored.model, where=f"{place}: model")
+    vocabularies = stored.source_vocabulary, stored.target_vocabulary
+    weights = directory / WEIGHTS
+    with _opened(weights) as file:
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        _check_plausible(stored, shapes, place)
+        empty = _build_empty(config, vocabularies, place)
+        _check_tensors(empty, shapes, {name: file.get_slice(name).get_dtype() for name in shapes}, weights)
+        with torch.random.fork_rng(devices=[]):
+            model = config.build(*vocabularies)
+        tensors = {name: file.get_tensor(name) for name in shapes}
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise InputError(f"tensor {name!r} holds NaN or infinity", where=weights)
+    model.load_state_dict(tensors, strict=False)  # `_check_tensors` was strict; tied names stand in the file once
+    return LoadedModel(model.eval(), stored.arch, config, stored.task, stored.options)
+
+
+def own_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """The model's parameters and saved buffers, a shared (tied) one once, under its first name."""
+    saved = model.state_dict().keys()
+    named = [*model.named_parameters(), *model.named_buffers()]
+    return {name: tensor for name, tensor in named if name in saved}
+
+
+def read_regular(path: Path, most_bytes: int) -> bytes:
+    """The content of a regular file of at most `most_bytes`.
+
+    Raises `InputError` where it is missing, too large or no regular file (a pipe or device could block or never end),
+    `EnvironmentFault` where it may not be read.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise InputError("not a regular file", where=path)
+        if status.st_size > most_bytes:
+            raise InputError(f"{status.st_size:,} bytes are too many, at most {most_bytes:,} are read", where=path)
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError("no such file", where=path) from None
+    except OSError as error:
+        raise EnvironmentFault(f"{path}: {error.strerror}") from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(read_regular(path, MOST_CONFIG_BYTES), object_pairs_hook=_once, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"not valid JSON: {_one_line(error)}", where=path) from None
+    if not isinstance(found, dict):
+        raise InputError("not a JSON object", where=path)
+    return found
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands twice")
+    return found
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[safe_open]:
+    """The safetensors file, its header checked by the library: bounds, overlaps, full coverage; nothing loaded yet."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise InputError("not a regular file", where=path)
+        with path.open("rb") as raw:
+            start = raw.read(9)
+        # 8 bytes of length and the brace that opens the header; what else it may be, it is not read any further.
+        if start[8:9] != b"{":
+            kind = "a pickle or an archive, which can run code" if start.startswith(PICKLED) else "something else"
+            raise InputError(f"not a safetensors file but {kind}; only safetensors are read", where=path)
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError("no such file", where=path) from None
+    except OSError as error:
+        raise EnvironmentFault(f"{path}: {error.strerror or _one_line(error)}") from error
+    except SafetensorError as error:
+        raise InputError(f"not a whole safetensors file: {_one_line(error)}", where=path) from None
+
+
+def _check_plausible(stored: Stored, shapes: Mapping[str, tuple[int, ...]], place: Path) -> None:
+    """Refuses sizes that the file cannot hold, before anything is built: a billion layers would take for ever."""
+    numbers = sum(math.prod(shape) for shape in shapes.values())
+    sizes = [("source_vocabulary", stored.source_vocabulary), ("target_vocabulary", stored.target_vocabulary)]
+    sizes += [(f"model.{name}", value) for name, value in stored.model.items() if isinstance(value, int)]
+    for name, value in sizes:
+        most = len(shapes) if name.endswith("layers") else numbers
+        if not 0 <= value <= most:
+            what = "tensors" if name.endswith("layers") else "numbers"
+            raise InputError(f"{name} is {value}, but {WEIGHTS} holds {most:,} {what}", where=place)
+
+
+def _build_empty(config: ModelConfig, vocabularies: tuple[int, int], place: Path) -> nn.Module:
+    """The model without memory for its weights; whatever it has against its sizes is the file's fault."""
+    try:
+        with torch.device("meta"):
+            return config.build(*vocabularies)
+    except Exception as error:
+        raise InputError(f"model: these sizes make no model: {_one_line(error)}", where=place) from None
+
+
+def _check_tensors(
+    model: nn.Module, shapes: Mapping[str, tuple[int, ...]], dtypes: Mapping[str, str], where: Path
+) -> None:
+    expected = own_tensors(model)
+    for name in [*expected, *shapes]:
+        if name not in shapes:
+            raise InputError(f"tensor {name!r}, which the config asks for, is missing", where=where)
+        if name not in expected:
+            raise InputError(f"tensor {name!r} has no place in the model of the config", where=where)
+        if shapes[name] != tuple(expected[name].shape):
+            raise InputError(
+                f"tensor {name!r} has shape {shapes[name]}, the config asks for {tuple(expected[name].shape)}",
+                where=where,
+            )
+        if dtypes[name] != DTYPES[expected[name].dtype]:
+            raise InputError(f"tensor {name!r} is {dtypes[name]}, expected {DTYPES[expected[name].dtype]}", where=where)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,0 +1,77 @@
+"""What a user chooses about a translation model, besides how to train it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sightline.core.config import nearest
+from sightline.core.errors import InputError
+from sightline.data.tokenizer import Kind
+from sightline.models import ARCHITECTURES, ModelConfig
+from sightline.training.loss import Smoothing
+
+
+@dataclass(frozen=True)
+class TokenizerConfig:
+    """How texts become tokens: `kind`, at most `size` tokens, one vocabulary for both sides with `shared`."""
+
+    kind: Kind = "char"
+    size: int = 8000
+    shared: bool = False
+    lowercase: bool = False
+
+
+@dataclass(frozen=True)
+class TranslationConfig:
+    """What is trained on pairs of texts: architecture and sizes, tokenizers, loss and batches.
+
+    `preset(arch)` gives the table's sizes and, for a preset with a paper's name, the paper's loss and vocabulary.
+
+    label_smoothing: ε of the loss, spread over the vocabulary as `smoothing` names (see `training.loss`)
+    batch_tokens: most padded tokens of a training batch, the longer side counted
+    max_length: most tokens of an example; a longer one raises, is skipped or is truncated, as `too_long` says
+    validation_pairs, validation_outputs: how many pairs a validation scores, and how many of them it decodes
+    """
+
+    arch: str = "transformer"
+    model: ModelConfig = ARCHITECTURES["transformer"]
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    label_smoothing: float = 0.0
+    smoothing: Smoothing = "uniform"
+    batch_tokens: int = 2048
+    max_length: int | None = None
+    too_long: Literal["error", "skip", "truncate"] = "error"
+    validation_pairs: int = 1000
+    validation_outputs: int = 200
+
+    def __post_init__(self) -> None:
+        check_architecture(self.arch)
+        if type(self.model) is not type(ARCHITECTURES[self.arch]):
+            raise InputError(f"{type(self.model).__name__} is not the config of {self.arch!r}", where="model")
+        if not 0.0 <= self.label_smoothing < 1.0:
+            raise InputError(f"must be in [0, 1), found {self.label_smoothing}", where="label_smoothing")
+        for name in ("batch_tokens", "validation_pairs", "validation_outputs"):
+            if getattr(self, name) < 1:
+                raise InputError(f"must be at least 1, found {getattr(self, name)}", where=name)
+
+    @classmethod
+    def preset(cls, arch: str, **changes: Any) -> TranslationConfig:
+        """The named architecture with its own settings, `changes` on top.
+
+        Raises:
+            InputError: "unknown architecture 'lstmm', did you mean 'lstm'?"
+        """
+        check_architecture(arch)
+        own: dict[str, Any] = {"arch": arch, "model": ARCHITECTURES[arch]}
+        if arch == "transformer-2017":  # Vaswani et al. 2017, sections 5.1 and 5.4
+            own |= {"label_smoothing": 0.1, "tokenizer": TokenizerConfig("bpe", shared=True)}
+        return cls(**{**own, **changes})
+
+
+def check_architecture(arch: str) -> None:
+    """Raise `InputError` with the nearest name where `arch` is not in the table."""
+    if arch not in ARCHITECTURES:
+        near = nearest(arch, ARCHITECTURES)
+        hint = f"did you mean {near!r}?" if near else f"known: {', '.join(ARCHITECTURES)}"
+        raise InputError(f"unknown architecture {arch!r}, {hint}", where="arch")

@@ -1,0 +1,325 @@
+"""Text to text: tokenizers and an encoder-decoder, trained on pairs, that translate, transliterate or normalise."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from sightline.core.config import decode as decode_config
+from sightline.core.config import encode as encode_config
+from sightline.core.errors import InputError
+from sightline.core.seeds import derive
+from sightline.data.batches import Batch, PairBatches, pad
+from sightline.data.read import Corpus, Pairs
+from sightline.data.tokenizer import Tokenizer, TokenizerPair
+from sightline.decoding.engine import DecodingConfig, decode
+from sightline.models import SequenceModel, match_parameters
+from sightline.models.store import CONFIG, load_model, save_model
+from sightline.tasks.card import model_card
+from sightline.tasks.config import TranslationConfig
+from sightline.tasks.metrics import Evaluation, Item, score_texts
+from sightline.training.files import faults, replace_directory, sync_tree
+from sightline.training.loss import Loss, cross_entropy, perplexity
+
+NAME = "translation"
+TOKENIZERS = "tokenizer.json"
+NEVER_SAID = (Tokenizer.PAD, Tokenizer.BOS, Tokenizer.UNK)
+
+
+class Translation(NamedTuple):
+    """One output of `TranslationTask.translate`."""
+
+    text: str
+    score: float  # the model's log-probability of it, in nats
+    finished: bool  # False: cut off at the length limit
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What config.json holds of the task besides the model."""
+
+    longest_output: int
+    data: str
+    settings: dict[str, Any]  # TranslationConfig without arch and model
+
+
+class TranslationTask:
+    """A model with its tokenizers: what is trained, saved, loaded and used.
+
+    `longest_output` is the most tokens of an output where decoding names no other limit; `data` says what the model
+    was trained on, in a line.
+    """
+
+    def __init__(
+        self,
+        config: TranslationConfig,
+        model: SequenceModel,
+        tokenizers: TokenizerPair,
+        *,
+        longest_output: int,
+        data: str = "",
+    ) -> None:
+        self.config = config
+        self.model = model
+        self.tokenizers = tokenizers
+        self.longest_output = longest_output
+        self.data = data
+
+    @classmethod
+    def build(
+        cls,
+        corpus: Corpus,
+        config: TranslationConfig,
+        *,
+        seed: int = 0,
+        parameters: int | None = None,
+        tokenizers: TokenizerPair | None = None,
+    ) -> TranslationTask:
+        """An untrained task: tokenizers learned from the training part alone, weights drawn from `seed`.
+
+        `parameters` scales the widths to about that many; `tokenizers` of another task on the same data may be given.
+        """
+        if not corpus.train.sources:
+            raise InputError("no training pairs", where=corpus.name)
+        tokenizers = tokenizers or TokenizerPair.train(*corpus.train, **encode_config(config.tokenizer))
+        if getattr(config.model, "tie", None) == "all" and not tokenizers.shared:
+            raise InputError(f"{config.arch} ties source and target embeddings: it needs tokenizer.shared")
+        sizes = tokenizers.source.size, tokenizers.target.size
+        if parameters is not None:
+            config = replace(config, model=match_parameters(config.model, parameters, *sizes))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(seed, "init"))
+            model = config.model.build(*sizes)
+        longest = max(map(len, tokenizers.target.encode_batch(corpus.train.targets)))
+        return cls(
+            config,
+            model,
+            tokenizers,
+            longest_output=longest + longest // 4 + 8,  # room for what is longer than anything seen in training
+            data=f"{corpus.name}: {len(corpus.train.sources):,} pairs, sha256 of the data {corpus.sha256}",
+        )
+
+    @property
+    def arch(self) -> str:
+        """The architecture's name in `ARCHITECTURES`."""
+        return self.config.arch
+
+    @property
+    def parameters(self) -> int:
+        """Trainable parameters; shared ones count once."""
+        return sum(parameter.numel() for parameter in self.model.parameters() if parameter.requires_grad)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.model.parameters()).device
+
+    def to(self, device: torch.device | str) -> TranslationTask:
+        """Moves the weights; returns itself."""
+        self.model.to(device)
+        return self
+
+    def batches(self, pairs: Pairs, *, seed: int) -> PairBatches:
+        """Shuffled training batches of the pairs."""
+        return PairBatches(
+            *self._encode(pairs),
+            max_tokens=self.config.batch_tokens,
+            seed=seed,
+            max_length=self.config.max_length,
+            too_long=self.config.too_long,
+        )
+
+    def loss(self, model: nn.Module, batch: Batch) -> Loss:
+        """Cross entropy of each next target token, given the source and the tokens before it (teacher forcing)."""
+        logits = model(batch.source, batch.source_mask, batch.target[:, :-1])  # (B, T, V)
+        return cross_entropy(
+            logits,
+            batch.target[:, 1:],
+            batch.target_mask[:, 1:],
+            epsilon=self.config.label_smoothing,
+            smoothing=self.config.smoothing,
+        )
+
+    def validator(self, pairs: Pairs) -> Callable[[nn.Module], dict[str, float]]:
+        """A function of the model: the metrics of `evaluate`, on evenly spaced pairs and greedy outputs of some."""
+        scored = spaced(pairs, self.config.validation_pairs)
+        decoded = spaced(pairs, self.config.validation_outputs)
+        batches = self._all_of(scored)
+
+        def validate(model: nn.Module) -> dict[str, float]:
+            outputs = [found.text for found in self.translate(decoded.sources)]
+            measured = likelihood(model, (batch.to(self.device) for batch in batches))
+            return {**measured, **score_texts(outputs, decoded.targets).metrics}
+
+        return validate
+
+    def translate(
+        self, texts: Sequence[str], decoding: DecodingConfig | None = None, *, first: int = 0
+    ) -> list[Translation]:
+        """An output for each text, in order; a text without tokens gives an empty one.
+
+        `first` is the number of the first text in the random stream, so that texts sampled in several calls get what
+        one call would give them. Dropout is off, whatever mode the model is in.
+        """
+        ids = self.tokenizers.source.encode_batch(texts)
+        rows = [row for row, tokens in enumerate(ids) if tokens]
+        training = self.model.training
+        self.model.eval()
+        try:
+            hypotheses = decode(
+                lambda chosen: self._begin([ids[rows[i]] for i in chosen]),
+                self.model.step,
+                [len(ids[row]) for row in rows],
+                decoding or DecodingConfig(),
+                bos=Tokenizer.BOS,
+                eos=Tokenizer.EOS,
+                max_length=self.longest_output,
+                banned=NEVER_SAID,
+                names=[first + row for row in rows],
+            )
+        finally:
+            self.model.train(training)
+        found = [Translation("", 0.0, True)] * len(ids)
+        for row, hypothesis in zip(rows, hypotheses, strict=True):
+            text = self.tokenizers.target.decode(hypothesis.tokens)
+            found[row] = Translation(text, hypothesis.score, hypothesis.finished)
+        return found
+
+    def predict(self, texts: Sequence[str], decoding: DecodingConfig | None = None) -> list[str]:
+        """The texts that `translate` gives; greedy without `decoding`."""
+        return [found.text for found in self.translate(texts, decoding)]
+
+    def evaluate(self, pairs: Pairs, decoding: DecodingConfig | None = None) -> Evaluation:
+        """Loss, perplexity and token accuracy, and exact match, BLEU and chrF of the outputs, item by item too."""
+        if not pairs.sources:
+            raise InputError("no pairs to evaluate on")
+        outputs = self.translate(pairs.sources, decoding)
+        scores = score_texts([found.text for found in outputs], pairs.targets)
+        lengths = [len(ids) for ids in self.tokenizers.source.encode_batch(pairs.sources)]
+        parts = zip(lengths, outputs, pairs.targets, scores.exact, scores.bleu, scores.chrf, strict=True)
+        items = tuple(
+            Item(length, found.text, reference, exact, found.finished, bleu, chrf)
+            for length, found, reference, exact, bleu, chrf in parts
+        )
+        training = self.model.training
+        self.model.eval()
+        measured = likelihood(self.model, (batch.to(self.device) for batch in self._all_of(pairs)))
+        self.model.train(training)
+        return Evaluation({**scores.metrics, **measured}, items, scores.signatures)
+
+    def write(self, directory: Path) -> None:
+        """Writes the model's files into an existing directory, as `training.train` asks of `save_model`."""
+        settings = encode_config(self.config)
+        sizes = settings.pop("model")
+        del settings["arch"]
+        tokens = self.tokenizers
+        kinds = f"{tokens.source.kind}, {tokens.source.size:,} in the source and {tokens.target.size:,} in the target"
+        save_model(
+            directory,
+            self.model,
+            self.arch,
+            self.config.model,
+            task=NAME,
+            options=encode_config(_Options(self.longest_output, self.data, settings)),
+            card=model_card(self.arch, self.parameters, sizes, kinds, self.data),
+        )
+        tokens.save(directory / TOKENIZERS)
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Writes the model directory `path`, whole or not at all.
+
+        Raises `InputError` where `path` exists and `overwrite` is not set or it is no model directory,
+        `EnvironmentFault` where it cannot be written.
+        """
+        target = Path(path)
+        if target.exists() and not (overwrite and (target / CONFIG).is_file()):
+            raise InputError("exists already" + (" and is no model directory" if overwrite else ""), where=target)
+        beside = target.with_name(target.name + ".tmp")
+        with faults(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(beside, ignore_errors=True)
+            try:
+                beside.mkdir()
+                self.write(beside)
+                sync_tree(beside)
+                replace_directory(beside, target)
+            finally:
+                shutil.rmtree(beside, ignore_errors=True)
+
+    @classmethod
+    def load(cls, path: str | Path) -> TranslationTask:
+        """The task in a model directory, on the processor, ready to predict.
+
+        Raises `InputError` in one line for whatever is wrong with the files (see `models.store.load_model`).
+        """
+        directory = Path(path)
+        found = load_model(directory)
+        place = f"{directory / CONFIG}: options"
+        if found.task != NAME:
+            raise InputError(f"holds a model for {found.task[:80]!r}, not for {NAME}", where=directory / CONFIG)
+        options = decode_config(_Options, found.options, where=place)
+        for name in ("arch", "model"):
+            if name in options.settings:
+                raise InputError("unknown key", where=f"{place}.settings.{name}")
+        base = TranslationConfig.preset(found.arch, model=found.config)
+        config = decode_config(TranslationConfig, options.settings, where=f"{place}.settings", base=base)
+        if options.longest_output < 1:
+            raise InputError(f"longest_output must be at least 1, found {options.longest_output}", where=place)
+        tokenizers = TokenizerPair.load(directory / TOKENIZERS)
+        sizes = tokenizers.source.size, tokenizers.target.size
+        expected = found.model.source_vocabulary, found.model.target_vocabulary
+        if sizes != expected:
+            raise InputError(
+                f"vocabularies of {sizes[0]} and {sizes[1]} tokens, but the model has {expected[0]} and {expected[1]}",
+                where=directory / TOKENIZERS,
+            )
+        return cls(config, found.model, tokenizers, longest_output=options.longest_output, data=options.data)
+
+    def _encode(self, pairs: Pairs) -> tuple[list[list[int]], list[list[int]]]:
+        return self.tokenizers.source.encode_batch(pairs.sources), self.tokenizers.target.encode_batch(pairs.targets)
+
+    def _all_of(self, pairs: Pairs) -> list[Batch]:
+        """Every pair in batches to score, however long."""
+        source_ids, target_ids = self._encode(pairs)
+        longest = max(len(ids) + 2 for ids in source_ids + target_ids)  # with BOS and EOS
+        largest = max(self.config.batch_tokens, longest)
+        return PairBatches(source_ids, target_ids, max_tokens=largest, seed=0, shuffle=False).epoch(0)
+
+    def _begin(self, source_ids: list[list[int]]) -> Any:
+        """The decoder's state before the first token of each of these sources."""
+        source, mask = pad(source_ids)
+        memory = self.model.encode(source.to(self.device), mask.to(self.device))
+        return self.model.initial_state(memory)
+
+
+@torch.no_grad()
+def likelihood(model: nn.Module, batches: Iterable[Batch]) -> dict[str, float]:
+    """How well the model, as it stands, predicts each next target token.
+
+    loss: nats per token, end tokens counted, never smoothed; perplexity: exp of it; token_accuracy: share of tokens
+    that the model ranks first.
+    """
+    nll, right, count = 0.0, 0, 0
+    for batch in batches:
+        logits = model(batch.source, batch.source_mask, batch.target[:, :-1])  # (B, T, V)
+        labels, mask = batch.target[:, 1:], batch.target_mask[:, 1:]
+        nll += float(cross_entropy(logits, labels, mask).nll)
+        right += int((logits.argmax(2) == labels)[mask].sum())
+        count += int(mask.sum())
+    loss = nll / count
+    return {"loss": loss, "perplexity": perplexity(loss), "token_accuracy": right / count}
+
+
+def spaced(pairs: Pairs, most: int) -> Pairs:
+    """At most `most` of the pairs, evenly spaced over them, so that a sorted file is sampled throughout."""
+    total = len(pairs.sources)
+    if total <= most:
+        return pairs
+    chosen = [i * total // most for i in range(most)]
+    return Pairs([pairs.sources[i] for i in chosen], [pairs.targets[i] for i in chosen])
