@@ -19,7 +19,7 @@ _NAMES = {
     "SequenceEncoder": "sightline.core.mixer",
     "SequenceMixer": "sightline.core.mixer",
     "SightlineError": "sightline.core.errors",
-    "load": "sightline.tasks.translation",
+    "load": "sightline.tasks.load",
 }
 
 __all__ = ["__version__", *_NAMES]  # noqa: PLE0604  (all of them are strings)
@@ -45,4 +45,4 @@ if TYPE_CHECKING:
     from sightline.core.probe import Probe as Probe
     from sightline.mixers import MIXERS as MIXERS
     from sightline.models import ARCHITECTURES as ARCHITECTURES
-    from sightline.tasks.translation import load as load
+    from sightline.tasks.load import load as load
