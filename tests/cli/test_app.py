@@ -116,7 +116,7 @@ def failing(monkeypatch, error):
         (Interrupted("saved", signal_number=15), 143, "error: saved"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (OSError(errno.ENOSPC, "No space left on device", "runs/x"), 3, "error: runs/x: No space left on device"),
-        (PermissionError(errno.EACCES, "Permission denied", "/root/x"), 3, "error: /root/x: Permission denied"),
+        (PermissionError(errno.EACCES, "Permission denied", "kept/x"), 3, "error: kept/x: Permission denied"),
         (MemoryError(), 3, "error: out of memory: "),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), 3, "error: out of memory: "),
         (FileNotFoundError(errno.ENOENT, "No such file", "x"), 1, "error: FileNotFoundError: "),

@@ -1,0 +1,70 @@
+# Every target sets up what it needs: a fresh machine needs Python >= 3.11 and make.
+#   make demo    train seven architectures on built-in data and open the comparison: a few minutes
+#   make test    all tests
+#   make check   format, lint, types, layers, documentation
+
+TORCH ?= torch==2.13.0
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# The first Python that is new enough; say `make PYTHON=/path/to/python3.12` for another.
+PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 python,$(shell \
+	$(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $(name))))
+
+# Parallel tests get one thread each; two processes with two threads on two cores stand in each other's way.
+CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
+TESTS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist worksteal
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check format lint types layers docs certify bench verify-multi30k clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "make: no Python >= 3.11 found; install one, or name it: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "make: $(PYTHON) cannot make virtual environments; on Debian or Ubuntu: apt install python3-venv," >&2; \
+		echo "      or name another: make PYTHON=python3.12" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet "$(TORCH)"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	@touch $(STAMP)
+
+demo: install
+	$(BIN)/sightline demo
+
+test: install
+	$(TESTS)
+
+check: format lint types layers docs
+
+format: install
+	$(BIN)/ruff format --check .
+
+lint: install
+	$(BIN)/ruff check .
+
+types: install
+	$(BIN)/pyrefly check
+
+layers: install
+	$(BIN)/lint-imports --no-cache
+
+docs: install
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build/html
+
+certify: install
+	$(BIN)/sightline certify
+
+bench: install
+	$(BIN)/python -m benchmarks
+
+verify-multi30k: install
+	$(BIN)/python benchmarks/verify_multi30k.py
+
+clean:
+	rm -rf $(VENV) docs/_build build dist .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,143 @@
+"""Write the pages that follow from the tables: mechanisms.md, architectures.md, commands.md.
+
+Run `python docs/generate.py` after a change; a test compares the files with what this gives.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import io
+import os
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import torch
+
+from sightline.cli.app import COMMANDS, main
+from sightline.core.config import encode
+from sightline.core.mixer import Memory, SequenceMixer
+from sightline.core.state import nbytes
+from sightline.mixers import MIXERS
+from sightline.models import ARCHITECTURES, count_parameters
+
+HERE = Path(__file__).parent
+D_MODEL, VOCABULARY = 64, 1000
+
+MECHANISMS_HEAD = f"""\
+# Mechanisms
+
+One file is one mechanism. This page is generated from the table `sightline.MIXERS`; tests hold every row to the laws
+of the [contract](concepts.md) and to an independent reference. Parameters and bytes of state per row are measured at
+d_model = {D_MODEL}, float32, default options, with a memory of 16 positions where one is read.
+
+| name | paper | kind | parameters | state after 16 tokens | after 256 |
+|---|---|---|--:|--:|--:|"""
+
+ARCHITECTURES_HEAD = f"""\
+# Architectures
+
+Named presets of whole models; this page is generated from the table `sightline.ARCHITECTURES`. A preset that carries a
+paper's name follows that paper, and its text lists every deviation. Sizes can be changed, or matched to a number of
+parameters (`--match params=2M`).
+
+| name | parameters at {VOCABULARY:,} + {VOCABULARY:,} tokens | differs from its family's defaults in |
+|---|--:|---|"""
+
+
+def mechanisms() -> str:
+    """The page of the mechanisms, from `MIXERS`."""
+    lines = [MECHANISMS_HEAD]
+    for name, config in MIXERS.items():
+        mixer = config().build(D_MODEL)
+        causal = isinstance(mixer, SequenceMixer)
+        sizes = [f"{state_bytes(mixer, length):,} B" for length in (16, 256)] if causal else ["–", "–"]
+        parameters = f"{sum(p.numel() for p in mixer.parameters()):,}"
+        row = [f"[`{name}`](#{name})", paper(config), kind(mixer), parameters, *sizes]
+        lines.append(f"| {' | '.join(row)} |")
+    for name, config in MIXERS.items():
+        lines += ["", f"## {name}", "", f"{paper(config)}.", ""]
+        for built in dict.fromkeys(type(example.build(12)) for example in config.examples()):
+            lines += [f"```text\n{built.__name__}: {inspect.getdoc(built)}\n```", ""]
+        lines += [*options(config)]
+    return "\n".join(lines) + "\n"
+
+
+def paper(config: type) -> str:
+    """The first sentence of the mechanism's file: what it is and whose."""
+    return (sys.modules[config.__module__].__doc__ or "").strip().splitlines()[0].rstrip(".")
+
+
+def kind(mixer: Any) -> str:
+    """What the mixer sees, in words."""
+    if not isinstance(mixer, SequenceMixer):
+        return "encoder"
+    return "causal, reads a memory" if mixer.d_memory is not None else "causal"
+
+
+def state_bytes(mixer: SequenceMixer[Any], length: int) -> int:
+    """Bytes of one row's state after `length` positions."""
+    memory = None
+    if mixer.d_memory is not None or mixer.d_summary is not None:
+        summary = None if mixer.d_summary is None else torch.zeros(1, mixer.d_summary)
+        memory = Memory(torch.zeros(1, 16, mixer.d_memory or 1), None, summary)
+    with torch.inference_mode():
+        _, state = mixer(torch.zeros(1, length, mixer.d_model), mixer.initial_state(1, memory))
+    return nbytes(state)
+
+
+def options(config: type) -> list[str]:
+    """The fields of a configuration as a table."""
+    lines = ["| option | type | default |", "|---|---|---|"]
+    hints = get_type_hints(config)
+    for field in dataclasses.fields(config):
+        lines.append(f"| `{field.name}` | {spelled(hints[field.name])} | `{field.default!r}` |")
+    return lines
+
+
+def spelled(hint: Any) -> str:
+    """A type in words."""
+    if get_origin(hint) is Literal:
+        return ", ".join(f"`{choice}`" for choice in get_args(hint))
+    if get_args(hint):
+        return " or ".join(spelled(member) for member in get_args(hint))
+    return "none" if hint is type(None) else hint.__name__
+
+
+def architectures() -> str:
+    """The page of the named presets, from `ARCHITECTURES`."""
+    lines = [ARCHITECTURES_HEAD]
+    for name, config in ARCHITECTURES.items():
+        plain = {field.name: field.default for field in dataclasses.fields(config)}
+        changed = [f"`{key}: {value}`" for key, value in encode(config).items() if value != plain[key]]
+        parameters = count_parameters(config, VOCABULARY, VOCABULARY)
+        lines.append(f"| `{name}` | {parameters:,} | {', '.join(changed) or 'nothing'} |")
+    for family in dict.fromkeys(type(config) for config in ARCHITECTURES.values()):
+        names = [name for name, config in ARCHITECTURES.items() if type(config) is family]
+        lines += ["", f"## {', '.join(names)}", "", f"```text\n{inspect.getdoc(family)}\n```", "", *options(family)]
+    return "\n".join(lines) + "\n"
+
+
+def commands() -> str:
+    """The command reference, from the help of every command."""
+    lines = ["# Commands", "", "```text", shown("--help"), "```"]
+    for verb in COMMANDS:
+        lines += ["", f"## sightline {verb}", "", "```text", shown(verb, "--help"), "```"]
+    return "\n".join(lines) + "\n"
+
+
+def shown(*arguments: str) -> str:
+    """What the command prints, 100 columns wide."""
+    os.environ.update(COLUMNS="100", NO_COLOR="1", TERM="dumb")
+    with redirect_stdout(io.StringIO()) as out:
+        main(arguments)
+    return "\n".join(line.rstrip() for line in out.getvalue().strip().splitlines())
+
+
+PAGES = {"mechanisms.md": mechanisms, "architectures.md": architectures, "commands.md": commands}
+
+if __name__ == "__main__":
+    for page, content in PAGES.items():
+        (HERE / page).write_text(content(), encoding="utf-8")
