@@ -45,7 +45,7 @@ class Budget:
 
         Raises `InputError`: `--budget: expected an amount with a unit, found 'fast': write it as 60s, …`.
         """
-        found = re.fullmatch(r"\s*([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([A-Za-z]*)\s*", text)
+        found = re.fullmatch(r"\s*([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([A-Za-z]*)\s*", text, re.ASCII)
         if found is None:
             raise InputError(f"expected an amount with a unit, found {text!r}: {FORMS}", where=where)
         number, word = float(found[1]), found[2]
