@@ -41,7 +41,9 @@ def test_a_tie_at_the_top_is_no_difference_shown() -> None:
 def test_no_difference_anywhere_is_said_so() -> None:
     pairs = [pair(p.first, p.second, -1.0, 1.0, False) for p in ALL_SHOWN]
     said = verdict("exact_match", SCORES, pairs, seeds=2)
-    assert said.startswith("No difference shown between bahdanau, transformer and gru: exact match from 12.0 % to 99.6 %")
+    assert said.startswith(
+        "No difference shown between bahdanau, transformer and gru: exact match from 12.0 % to 99.6 %"
+    )
 
 
 def test_one_seed_gives_no_verdict() -> None:

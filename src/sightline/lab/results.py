@@ -9,8 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import pydantic
-
+from sightline.core.config import decode
 from sightline.core.errors import InputError
 
 SCHEMA_VERSION = 1
@@ -30,15 +29,16 @@ class MetricInfo:
     higher: bool = True
     limits: tuple[float, float] = (-math.inf, math.inf)
 
-    def number(self, value: float | None) -> str:
+    def number(self, value: int | float | None) -> str:
         """The value without its unit; an em dash where there is none."""
         if value is None or not math.isfinite(value):
             return "—"
         return f"{value * self.factor:.{self.digits}f}".replace("-", "−")
 
-    def text(self, value: float | None) -> str:
+    def text(self, value: int | float | None) -> str:
         """The value with its unit, such as `99.6 %`."""
-        return f"{self.number(value)} {self.unit}".strip()
+        number = self.number(value)
+        return f"{number} {self.unit}" if self.unit and number != "—" else number
 
 
 METRICS: dict[str, MetricInfo] = {
@@ -257,15 +257,11 @@ class Results:
 
         Raises `InputError` naming the first field that does not fit.
         """
-        if isinstance(mapping, dict) and mapping.get("schema_version") != SCHEMA_VERSION:
-            found = mapping.get("schema_version")
+        if not isinstance(mapping, dict):
+            raise InputError("expected an object", where=where)
+        if (found := mapping.get("schema_version")) != SCHEMA_VERSION:
             raise InputError(f"expected schema_version {SCHEMA_VERSION}, found {found!r}", where=where)
-        try:
-            return pydantic.TypeAdapter(cls).validate_python(mapping)
-        except pydantic.ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
-            raise InputError(f"{place}: {first['msg']}", where=where) from None
+        return decode(cls, mapping, where=where)
 
     @classmethod
     def load(cls, path: Path) -> Results:
@@ -277,7 +273,7 @@ class Results:
             mapping = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise InputError("no such file", where=path) from None
-        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
             raise InputError(f"not JSON: {error}", where=path) from None
         return cls.from_dict(mapping, where=str(path))
 

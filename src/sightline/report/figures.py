@@ -1,0 +1,367 @@
+"""The figures of a report: scores, learning curves, quality by length. Drawn once, written for page and file.
+
+In the page a figure's colours are CSS variables, so that it follows light and dark, and its text is text; there each
+figure has a wide and a narrow form. Beside the report stand PNG and SVG files in the light colours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import ScaledTranslation
+
+from sightline.lab.results import MetricInfo, Results, metric_info
+from sightline.report.text import visible
+
+SVG = "http://www.w3.org/2000/svg"
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)), "-", "-", "-", "-")
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of a figure; `series` are told apart by the colour-blind, and by marker and dash besides."""
+
+    ink: str
+    muted: str
+    grid: str
+    paper: str
+    series: tuple[str, ...]
+
+
+LIGHT = Theme(
+    ink="#1b1f24",
+    muted="#5d6570",
+    grid="#dfe3e8",
+    paper="#ffffff",
+    series=("#0072b2", "#d55e00", "#007a5a", "#a4378f", "#8f6a00", "#2f86b5", "#4a4f57", "#b3123a"),
+)
+# Stand-ins that are replaced by CSS variables in the page's SVG.
+PAGE = Theme(
+    ink="#010101",
+    muted="#010102",
+    grid="#010103",
+    paper="#010104",
+    series=tuple(f"#0102{i:02x}" for i in range(8)),
+)
+VARIABLES = {
+    PAGE.ink: "var(--ink)",
+    PAGE.muted: "var(--muted)",
+    PAGE.grid: "var(--grid)",
+    PAGE.paper: "var(--paper)",
+    **{colour: f"var(--s{i})" for i, colour in enumerate(PAGE.series)},
+}
+
+STYLE = {
+    "font.size": 9.0,
+    "font.family": ["DejaVu Sans"],
+    "svg.fonttype": "none",  # text stays text
+    "text.parse_math": False,  # a $ in a name is a $
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "xtick.major.size": 3.0,
+    "ytick.major.size": 3.0,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One figure: a name for its files, a title, what it says in words, and how to draw it."""
+
+    name: str
+    title: str
+    description: str
+    draw: Callable[[Axes, Theme, bool], None]
+    height: float = 3.4
+
+    def page_svg(self) -> tuple[str, str]:
+        """The SVG elements for wide and for narrow pages."""
+        return self._inline(7.6, narrow=False), self._inline(3.7, narrow=True)
+
+    def save(self, directory: Path) -> list[Path]:
+        """Write `<name>.png` and `<name>.svg`."""
+        paths = [directory / f"{self.name}.{kind}" for kind in ("png", "svg")]
+        with self._figure(7.6, LIGHT, narrow=False, title=True) as figure:
+            for path in paths:
+                metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
+                figure.savefig(path, dpi=200, facecolor=LIGHT.paper, metadata=metadata)
+        return paths
+
+    def _inline(self, width: float, *, narrow: bool) -> str:
+        buffer = BytesIO()
+        with self._figure(width, PAGE, narrow=narrow, title=False) as figure:
+            figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+        return page_svg(buffer.getvalue(), self.description)
+
+    @contextmanager
+    def _figure(self, width: float, theme: Theme, *, narrow: bool, title: bool) -> Iterator[Figure]:
+        salt = f"{self.name}-{width}"  # ids differ between figures of one page, and not between runs
+        with mpl.rc_context({**STYLE, "svg.hashsalt": salt}):
+            figure = Figure(figsize=(width, self.height), layout="constrained")
+            axes = figure.add_subplot()
+            _dress(axes, theme)
+            self.draw(axes, theme, narrow)
+            if title:
+                axes.set_title(self.title, loc="left", fontsize=10, color=theme.ink)
+            yield figure
+
+
+def page_svg(svg: bytes, description: str) -> str:
+    """A matplotlib SVG as an element for the page: no style attributes (the page's policy bars them), page colours.
+
+    Its size comes from the page; text takes the page's font.
+    """
+    ElementTree.register_namespace("", SVG)
+    ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
+    root = ElementTree.fromstring(svg)
+    for child in list(root):
+        if child.tag == f"{{{SVG}}}metadata":
+            root.remove(child)
+    for element in root.iter():
+        for definition in [c for c in element if c.tag == f"{{{SVG}}}style"]:
+            element.remove(definition)
+        _unstyle(element)
+    for size in ("width", "height"):
+        root.attrib.pop(size, None)
+    root.set("role", "img")
+    root.set("aria-label", description)
+    root.set("stroke-linejoin", "round")
+    text = ElementTree.tostring(root, encoding="unicode")
+    used = set(re.findall(r"[\"(]#([\w-]+)", text))
+    text = re.sub(r' id="([^"]*)"', lambda m: m[0] if m[1] in used else "", text)
+    return re.sub("#0[0-9a-f]{5}", lambda m: VARIABLES.get(m[0], m[0]), text)
+
+
+def _unstyle(element: ElementTree.Element) -> None:
+    """The element's style attribute as presentation attributes, which a style policy lets pass."""
+    for declaration in element.attrib.pop("style", "").split(";"):
+        name, _, value = (part.strip() for part in declaration.partition(":"))
+        if name == "font":
+            size = re.search(r"([\d.]+)px", value)
+            if size:
+                element.set("font-size", size[1])
+            if "bold" in value or re.search(r"\b[67]00\b", value):
+                element.set("font-weight", "600")
+        elif name == "font-size":
+            element.set(name, value.removesuffix("px"))
+        elif name and name != "font-family":
+            element.set(name, value)
+
+
+def _dress(axes: Axes, theme: Theme) -> None:
+    for spine in axes.spines.values():
+        spine.set_color(theme.muted)
+    axes.tick_params(colors=theme.muted, labelcolor=theme.ink, labelsize=8.5)
+    axes.xaxis.label.set_color(theme.ink)
+    axes.yaxis.label.set_color(theme.ink)
+    axes.set_axisbelow(True)
+
+
+def drawings(results: Results) -> list[Drawing]:
+    """The figures that these results have the numbers for."""
+    info = metric_info(results.primary_metric)
+    order = {architecture.arch: i for i, architecture in enumerate(results.architectures)}
+    made = []
+    if any(results.primary_metric in a.metrics for a in results.architectures):
+        made.append(_scores(results, info, order))
+    curves = _curve_points(results)
+    if curves is not None:
+        made.append(_curves(results, curves, order))
+    if len(results.lengths) > 1 and any(a.by_length for a in results.architectures):
+        made.append(_lengths(results, info, order))
+    return made
+
+
+def _axis_label(info: MetricInfo, prefix: str = "") -> str:
+    return f"{prefix}{info.label}{f' ({info.unit})' if info.unit else ''}"
+
+
+def _scores(results: Results, info: MetricInfo, order: dict[str, int]) -> Drawing:
+    metric = results.primary_metric
+    rows = sorted(
+        (a for a in results.architectures if metric in a.metrics), key=lambda a: a.metrics[metric].mean, reverse=True
+    )
+    top = max(a.metrics[metric].mean for a in rows)
+    best = max((b.metrics[metric] for b in results.baselines if metric in b.metrics), default=None)
+
+    def draw(axes: Axes, theme: Theme, narrow: bool) -> None:
+        for y, row in enumerate(rows):
+            estimate, colour = row.metrics[metric], theme.series[order[row.arch] % 8]
+            mean = estimate.mean * info.factor
+            if estimate.low is not None and estimate.high is not None:
+                axes.hlines(y, estimate.low * info.factor, estimate.high * info.factor, colour, linewidth=2.2)
+            seeds = [
+                r.metrics[metric] * info.factor for r in results.runs if r.arch == row.arch and metric in r.metrics
+            ]
+            axes.plot(seeds, [y] * len(seeds), "|", color=colour, markersize=11, markeredgewidth=1.2)
+            axes.plot(mean, y, MARKERS[order[row.arch] % 8], color=colour, markersize=7, markeredgecolor=theme.paper)
+            ends = [v * info.factor for v in (estimate.low, estimate.high, estimate.mean) if v is not None]
+            left = estimate.mean > top / 2  # the label stands on the side that has room
+            axes.annotate(
+                info.text(estimate.mean), (min([*ends, *seeds]) if left else max([*ends, *seeds]), y),
+                (-9 if left else 9, 0), textcoords="offset points", ha="right" if left else "left", va="center",
+                color=theme.ink, bbox={"facecolor": theme.paper, "edgecolor": "none", "pad": 1.5},
+            )  # fmt: skip
+        axes.set_yticks(range(len(rows)), [visible(row.arch) for row in rows])
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        if best is not None:
+            axes.axvline(best * info.factor, color=theme.muted, linewidth=0.9, linestyle=(0, (3, 2)), zorder=0)
+            axes.annotate(
+                "best trivial baseline", (best * info.factor, len(rows) - 0.4), (4, 3),
+                textcoords="offset points", color=theme.muted, fontsize=8,
+            )  # fmt: skip
+        axes.set_xlabel(_axis_label(info))
+        axes.margins(x=0.08)
+        axes.grid(axis="x", color=theme.grid, linewidth=0.6)
+        axes.spines["left"].set_visible(False)
+        axes.tick_params(axis="y", length=0)
+
+    said = "; ".join(f"{row.arch} {info.text(row.metrics[metric].mean)}" for row in rows)
+    title = f"{info.label[:1].upper()}{info.label[1:]} on the test items, with 95 % intervals"
+    return Drawing("scores", title, visible(f"{title}: {said}"), draw, height=0.9 + 0.36 * len(rows))
+
+
+@dataclass(frozen=True)
+class _Curve:
+    arch: str
+    x: list[float]
+    y: list[float]
+
+
+@dataclass(frozen=True)
+class _Curves:
+    x_label: str
+    info: MetricInfo
+    curves: list[_Curve]
+
+
+def _curve_points(results: Results) -> _Curves | None:
+    """Validation over what the budget counts, one curve per run; None where no run was validated."""
+    unit = next(
+        (unit for ending, unit in (("tok", "tokens"), ("flop", "flops"), ("steps", "steps"))
+         if results.budget.per_run.endswith(ending)),
+        "seconds",
+    )  # fmt: skip
+    labels = {
+        "tokens": "target tokens trained on",
+        "flops": "training FLOPs",
+        "steps": "training steps",
+        "seconds": "training time (s)",
+    }
+    valid = [(run.arch, [h for h in run.history if h.get("event") == "valid"]) for run in results.runs]
+    metric = results.primary_metric if any(results.primary_metric in h for _, hs in valid for h in hs) else "loss"
+    curves = []
+    for arch, records in valid:
+        points = [(float(h[unit]), float(h[metric])) for h in records if _both(h.get(unit), h.get(metric))]
+        if points:
+            info = metric_info(metric)
+            curves.append(_Curve(arch, [x for x, _ in points], [y * info.factor for _, y in points]))
+    return _Curves(labels[unit], metric_info(metric), curves) if curves else None
+
+
+def _both(*values: object) -> bool:
+    return all(isinstance(value, int | float) for value in values)
+
+
+def _curves(results: Results, found: _Curves, order: dict[str, int]) -> Drawing:
+    def draw(axes: Axes, theme: Theme, narrow: bool) -> None:
+        ends: dict[str, tuple[float, float]] = {}
+        for curve in found.curves:
+            index = order.get(curve.arch, 0)
+            axes.plot(curve.x, curve.y, color=theme.series[index % 8], linestyle=DASHES[index % 8], linewidth=1.5)
+            axes.plot(
+                curve.x[-1:], curve.y[-1:], MARKERS[index % 8], color=theme.series[index % 8], markersize=5,
+                markeredgecolor=theme.paper,
+            )  # fmt: skip
+            x, y = ends.get(curve.arch, (0.0, 0.0))
+            ends[curve.arch] = (max(x, curve.x[-1]), y + curve.y[-1])
+        if found.info.label in ("loss", "perplexity"):
+            axes.set_yscale("log")
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter("{x:g}")
+            axes.tick_params(axis="y", which="minor", labelsize=7, colors=theme.muted)
+        counts = {arch: sum(c.arch == arch for c in found.curves) for arch in ends}
+        _end_labels(axes, theme, {a: (x, y / counts[a]) for a, (x, y) in ends.items()}, order)
+        axes.set_xlabel(found.x_label)
+        axes.set_ylabel(_axis_label(found.info, "validation "))
+        axes.grid(axis="y", color=theme.grid, linewidth=0.6)
+        axes.xaxis.set_major_locator(MaxNLocator(5 if narrow else 8, steps=[1, 2, 5, 10]))
+
+    title = f"Learning curves: validation {found.info.label}, one line per run"
+    return Drawing("learning-curves", title, title, draw, height=3.6)
+
+
+def _end_labels(axes: Axes, theme: Theme, ends: dict[str, tuple[float, float]], order: dict[str, int]) -> None:
+    """Names right of the lines' ends, moved apart where they would overlap."""
+    figure = axes.figure
+    names = sorted(ends, key=lambda name: ends[name][1])
+    figure.draw_without_rendering()  # type: ignore[union-attr]  # lays out, so that pixels mean something
+    to_pixels, to_data = axes.transData, axes.transData.inverted()
+    gap = 12.5 * figure.dpi / 72
+    height = [float(to_pixels.transform(ends[name])[1]) for name in names]
+    placed = spread_apart(height, gap)
+    right = max(x for x, _ in ends.values())
+    beside = axes.transData + ScaledTranslation(14 / 72, 0, axes.figure.dpi_scale_trans)
+    for name, y_pixels in zip(names, placed, strict=True):
+        y = float(to_data.transform((0.0, y_pixels))[1])
+        colour = theme.series[order.get(name, 0) % 8]
+        axes.annotate(
+            visible(name), ends[name], (right, y), textcoords=beside, va="center", color=colour,
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 3},
+            annotation_clip=False,
+        )  # fmt: skip
+
+
+def spread_apart(places: Sequence[float], gap: float) -> list[float]:
+    """Ascending places moved as little as possible (least squares) until neighbours are at least `gap` apart."""
+    groups: list[list[float]] = []  # each [sum of wishes, members]: pooled adjacent violators
+    for index, place in enumerate(places):
+        groups.append([place - index * gap, 1.0])
+        while len(groups) > 1 and groups[-2][0] / groups[-2][1] > groups[-1][0] / groups[-1][1]:
+            wish, members = groups.pop()
+            groups[-1][0] += wish
+            groups[-1][1] += members
+    starts = [wish / members for wish, members in groups for _ in range(int(members))]
+    return [start + index * gap for index, start in enumerate(starts)]
+
+
+def _lengths(results: Results, info: MetricInfo, order: dict[str, int]) -> Drawing:
+    bins = results.lengths
+
+    def draw(axes: Axes, theme: Theme, narrow: bool) -> None:
+        ends = {}
+        for row in results.architectures:
+            points = [(i, y * info.factor) for i, y in enumerate(row.by_length) if y is not None]
+            if not points:
+                continue
+            index = order[row.arch] % 8
+            axes.plot(
+                [x for x, _ in points], [y for _, y in points], MARKERS[index], color=theme.series[index],
+                linestyle=DASHES[index], linewidth=1.5, markersize=5, markeredgecolor=theme.paper,
+            )  # fmt: skip
+            ends[row.arch] = (float(points[-1][0]), points[-1][1])
+        _end_labels(axes, theme, ends, order)
+        labels = [f"{b.low}–{b.high}" if b.low != b.high else str(b.low) for b in bins]
+        axes.set_xticks(range(len(bins)), [f"{t}\nn={b.items}" for t, b in zip(labels, bins, strict=True)])
+        if narrow:
+            axes.tick_params(axis="x", labelsize=7)
+        axes.set_xlabel("source length (characters)")
+        axes.set_ylabel(_axis_label(info))
+        axes.grid(axis="y", color=theme.grid, linewidth=0.6)
+
+    title = f"{info.label[:1].upper()}{info.label[1:]} by source length"
+    return Drawing("by-length", title, title, draw, height=3.6)

@@ -1,0 +1,207 @@
+"""One self-contained HTML page from the results of a comparison. Runs no model, imports no torch.
+
+The page holds no script, fetches nothing and says so to the browser: its policy is `default-src 'none'` and lets only
+the one style sheet through whose hash it names. Every foreign text is escaped by the template engine.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from sightline.lab.results import Architecture, Example, Pair, Results, Run, metric_info
+from sightline.report.figures import drawings
+from sightline.report.text import piece, visible
+
+SHADES = 20  # steps of the attention maps
+CORE_METRICS = ("exact_match", "bleu", "chrf", "token_accuracy", "perplexity")
+
+
+def write_report(results: Results, directory: Path) -> Path:
+    """Write `report.html` and the figures as PNG and SVG into `directory`; the page's path."""
+    figures = directory / "figures"
+    figures.mkdir(parents=True, exist_ok=True)
+    for drawing in drawings(results):
+        drawing.save(figures)
+    page = directory / "report.html"
+    page.write_text(render(results), encoding="utf-8")
+    return page
+
+
+def render(results: Results) -> str:
+    """The page as text."""
+    style = _style()
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    figures = {d.name: _Figure(d.title, *map(Markup, d.page_svg())) for d in drawings(results)}
+    info = metric_info(results.primary_metric)
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            results=results,
+            info=info,
+            style=Markup(style),
+            style_hash=Markup(f"sha256-{digest}"),
+            figures=figures,
+            rows=_rows(results),
+            metrics=_other_metrics(results),
+            series={a.arch: i % 8 for i, a in enumerate(results.architectures)},
+            examples=[_example(example) for example in results.examples],
+            unfinished=[run for run in results.runs if run.status != "done"],
+            without_attention=_without_attention(results),
+            environment=_environment_rows(results.environment),
+            metric_info=metric_info,
+            SHADES=SHADES,
+        )
+    )
+
+
+@dataclass(frozen=True)
+class _Figure:
+    title: str
+    wide: Markup
+    narrow: Markup
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One architecture in the main table; `pair` is its difference to the best, None for the best itself."""
+
+    architecture: Architecture
+    pair: Pair | None
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """A prediction, and all architectures that made it."""
+
+    text: str
+    archs: list[str]
+    right: bool
+
+
+def _rows(results: Results) -> list[_Row]:
+    metric = results.primary_metric
+    measured = [a for a in results.architectures if metric in a.metrics]
+    measured.sort(key=lambda a: a.metrics[metric].mean, reverse=True)
+    behind = {pair.second: pair for pair in results.pairs if measured and pair.first == measured[0].arch}
+    missing = [a for a in results.architectures if metric not in a.metrics]
+    return [_Row(a, behind.get(a.arch)) for a in [*measured, *missing]]
+
+
+def _other_metrics(results: Results) -> list[str]:
+    there = {name for architecture in results.architectures for name in architecture.metrics}
+    return [name for name in CORE_METRICS if name in there and name != results.primary_metric]
+
+
+def _example(example: Example) -> tuple[Example, list[_Reading]]:
+    archs: dict[str, list[str]] = {}
+    for arch, text in example.predictions.items():
+        archs.setdefault(text, []).append(arch)
+    readings = [_Reading(text, names, text == example.reference) for text, names in archs.items()]
+    return example, sorted(readings, key=lambda r: not r.right)
+
+
+def _without_attention(results: Results) -> list[str]:
+    mapped = {maps.arch for example in results.attention for maps in example.architectures}
+    return [a.arch for a in results.architectures if a.finished and a.arch not in mapped]
+
+
+def _environment_rows(environment: dict[str, Any]) -> list[tuple[str, str]]:
+    rows = []
+    for key, value in environment.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{k} {v}" for k, v in value.items())
+        elif isinstance(value, list):
+            value = ", ".join(map(str, value))
+        elif key.endswith("_bytes") and isinstance(value, int):
+            key, value = key.removesuffix("_bytes"), size(value)
+        if value not in (None, ""):
+            rows.append((key.replace("_", " "), str(value)))
+    return rows
+
+
+def size(count: int | float | None) -> str:
+    """Bytes as text: 512 B, 12.4 kB, 1.3 GB (powers of 1000)."""
+    if count is None:
+        return "—"
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= factor:
+            return f"{count / factor:.3g} {unit}" if count < 1000 * factor else f"{count / factor:.0f} {unit}"
+    return f"{count:.0f} B"
+
+
+def quantity(count: int | float | None) -> str:
+    """A count as text: 950, 12,400, 1.98 M, 3.1e15."""
+    if count is None or not math.isfinite(count):
+        return "—"
+    if count >= 1e12:
+        return f"{count:.3g}"
+    if count >= 1e6:
+        return f"{count / 1e6:.{2 if count < 1e7 else 1 if count < 1e8 else 0}f} M"
+    return f"{count:,.0f}"
+
+
+def fixed(value: int | float | None, digits: int = 1) -> str:
+    """A number with so many decimals, or an em dash."""
+    return "—" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
+
+
+def shade(weight: int | float) -> int:
+    """The step, 0 to `SHADES`, of an attention weight."""
+    return 0 if not math.isfinite(weight) else round(min(max(weight, 0.0), 1.0) * SHADES)
+
+
+def long(pieces: list[str]) -> bool:
+    """Whether the pieces are too long to stand upright above columns."""
+    return any(len(text) > 2 for text in pieces if text != "</s>")
+
+
+def unbroken(text: str) -> str:
+    """The text with its numbers held together with their units."""
+    return re.sub(r"(?<=\d) (?=%|points\b|to\b)", "\u00a0", text)
+
+
+def probability(value: float) -> str:
+    """A p-value as text."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def run_metric(run: Run, name: str) -> str:
+    """A run's value of a metric as text."""
+    return metric_info(name).text(run.metrics.get(name))
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("sightline.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "visible": visible, "piece": piece, "size": size, "quantity": quantity, "fixed": fixed, "shade": shade,
+        "probability": probability, "long": long, "unbroken": unbroken,
+    }  # fmt: skip
+    environment.globals["run_metric"] = run_metric
+    return environment
+
+
+@cache
+def _style() -> str:
+    loader = _environment().loader
+    assert loader is not None
+    source, _, _ = loader.get_source(_environment(), "report.css")
+    shades = "\n".join(f".w{i}{{background:rgb(var(--heat)/{i / SHADES:g})}}" for i in range(1, SHADES + 1))
+    return source + shades

@@ -1,0 +1,110 @@
+"""The page in a real browser: nothing fetched, nothing barred, no sideways scrolling, light and dark, print."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sightline.report.html import write_report
+from tests.report.synthetic import make_results
+from tests.report.test_html import HOSTILE
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+
+if CHROMIUM is None:
+    pytest.skip("no chromium on this machine (Debian: apt-get install chromium)", allow_module_level=True)
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (pip install playwright)")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            str(tmp_path_factory.mktemp("profile")), executable_path=CHROMIUM, headless=True, args=FLAGS
+        )
+        yield context
+        context.close()
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_report(make_results(), tmp_path_factory.mktemp("report"))
+
+
+def _open(browser: Any, path: Path, width: int, scheme: str) -> tuple[Any, list[str]]:
+    page, complaints = browser.new_page(), []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: complaints.append(request.url) if request.url != path.as_uri() else None)
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme)
+    page.goto(path.as_uri())
+    return page, complaints
+
+
+@pytest.mark.parametrize("width", [1240, 390, 320])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_and_asks_for_nothing(browser: Any, report: Path, width: int, scheme: str) -> None:
+    page, complaints = _open(browser, report, width, scheme)
+    page.evaluate("document.querySelectorAll('details').forEach(element => element.open = true)")
+    assert complaints == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    shown = page.evaluate("[...document.querySelectorAll('figure svg')].filter(s => s.getBoundingClientRect().width > 0)"
+                          ".map(s => s.getBoundingClientRect().height)")  # fmt: skip
+    assert len(shown) == 3
+    assert min(shown) > 100
+    page.close()
+
+
+def test_ink_and_paper_follow_the_scheme_and_contrast(browser: Any, report: Path) -> None:
+    luminance = []
+    for scheme in ("light", "dark"):
+        page, _ = _open(browser, report, 1240, scheme)
+        read = "getComputedStyle(document.documentElement)['{}'].match(/\\d+/g).map(Number)"
+        values = [page.evaluate(read.format(name)) for name in ("color", "backgroundColor")]
+        text = page.evaluate(
+            "getComputedStyle(document.querySelector('figure svg text')).fill.match(/\\d+/g).map(Number)"
+        )
+        luminance.append([_luminance(value) for value in (*values, text)])
+        page.close()
+    for ink, paper, text in luminance:
+        assert _contrast(ink, paper) >= 7
+        assert _contrast(text, paper) >= 4.5
+    assert luminance[0][1] > 0.9
+    assert luminance[1][1] < 0.05
+
+
+def test_hostile_text_runs_nothing_and_builds_nothing(browser: Any, tmp_path: Path) -> None:
+    counts = []
+    for index, text in enumerate(["benign text", "".join(HOSTILE)]):
+        path = write_report(make_results(lambda _, text=text: text), tmp_path / str(index))
+        page, complaints = _open(browser, path, 1240, "light")
+        assert complaints == []
+        counts.append(page.evaluate("[...document.querySelectorAll('*')].map(e => e.tagName)"))
+        page.close()
+    assert all(count == counts[0] for count in counts)
+
+
+def test_it_prints_with_folded_parts_open(browser: Any, report: Path) -> None:
+    page, _ = _open(browser, report, 1240, "light")
+    assert page.pdf(format="A4").startswith(b"%PDF")
+    page.emulate_media(media="print")
+    assert page.evaluate("document.querySelector('#runs details table').getBoundingClientRect().height") > 50
+    page.close()
+
+
+def _luminance(colour: list[float]) -> float:
+    linear = [c / 255 / 12.92 if c / 255 <= 0.04045 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in colour[:3]]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def _contrast(a: float, b: float) -> float:
+    return (max(a, b) + 0.05) / (min(a, b) + 0.05)

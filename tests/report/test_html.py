@@ -1,0 +1,177 @@
+"""What the page must hold, and what it must not let through."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from sightline.lab.results import Results
+from sightline.report.html import quantity, render, size, write_report
+from tests.report.synthetic import LEVELS, SOURCES, make_results
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "</td></table></section></body><h1>x",
+    '" onmouseover="alert(1)" x=\'',
+    "<!-- --!> <![CDATA[ ]]>",
+    "</style><style>*{display:none}</style>",
+    "{{ 7 * 7 }}{% raw %}",
+    "&lt;img src=x onerror=alert(1)&gt;&#60;",
+    "\x00\x07\x1b[31m\u202e\u2066\ufeff\ud800\u2028",
+    "$\\frac{1}{0}$ \\usepackage",
+    "javascript:alert(1)//`${1}`",
+]
+
+
+class Tree(HTMLParser):
+    """The elements with their attributes, in order, text left out (foreign text in labels too)."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[object] = []
+        self.text: list[str] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, [(name, None if name in ("aria-label", "d") else value) for name, value in attrs]))
+
+    def handle_endtag(self, tag: str) -> None:
+        self.elements.append(tag)
+
+    def handle_comment(self, data: str) -> None:
+        self.elements.append("comment")
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return render(make_results())
+
+
+@pytest.fixture(scope="module")
+def benign() -> Tree:
+    return Tree(render(make_results(lambda text: "benign text")))
+
+
+@pytest.mark.parametrize("text", ["".join(HOSTILE), " ".join(reversed(HOSTILE))], ids=["joined", "reversed"])
+def test_hostile_text_leaves_the_element_tree_identical(text: str, benign: Tree) -> None:
+    assert Tree(render(make_results(lambda _: text))).elements == benign.elements
+
+
+def test_control_characters_and_overrides_are_shown_not_obeyed() -> None:
+    page = render(make_results(lambda _: "a\x1b[31m\u202eb\ud800\x00"))
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", page)
+    assert "a⟨U+001B⟩[31m⟨U+202E⟩b⟨U+D800⟩⟨U+0000⟩" in page
+
+
+def test_the_policy_bars_everything_but_the_one_style_sheet(page: str) -> None:
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
+    style = re.search(r"<style>(.*?)</style>", page, re.DOTALL)
+    assert policy is not None
+    assert style is not None
+    digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
+    assert policy[1].startswith(f"default-src 'none'; style-src 'sha256-{digest}'")
+    assert page.count("<style") == 1
+    assert not re.search(r"\sstyle\s*=", page)  # the policy would bar it
+    assert not re.search(r"<(script|link|img|iframe|object|embed|base|form)\b", page)
+
+
+def test_the_page_fetches_nothing(page: str) -> None:
+    for name, value in re.findall(r"\b(src|href|xlink:href|srcset|action)\s*=\s*\"([^\"]*)\"", page):
+        assert value.startswith("#"), (name, value)
+    assert "url(" not in re.sub(r"url\(#[\w-]+\)", "", page)
+    assert "@import" not in page
+
+
+def test_ids_are_unique_and_every_link_has_a_target(page: str) -> None:
+    ids = re.findall(r'\bid="([^"]*)"', page)
+    assert len(ids) == len(set(ids))
+    assert {link for link in re.findall(r'href="#([^"]*)"', page)} <= set(ids)
+
+
+def test_everything_a_reader_needs_is_there(page: str) -> None:
+    results = make_results()
+    text = " ".join("".join(Tree(page).text).split())
+    assert results.verdict.replace("%", "%") in text.replace("\xa0", " ")
+    for expected in (
+        *LEVELS, *(source for source, _ in SOURCES), "diverged: step 213: the loss is nan (rows 3, 17)",
+        "nearest training source", results.data.sha256, results.command, results.budget.explained,
+        "Example Processor 3000", "702 MB", "1.98 M", "1 of 10 runs did not finish",
+        "rnn, lstm, gru have no attention", "exact match on 1000 test items".capitalize(),
+    ):  # fmt: skip
+        assert expected in text, expected
+
+
+def test_attention_shows_each_piece_as_text_and_each_weight_as_a_cell(page: str) -> None:
+    example = make_results().attention[2]
+    body = page[page.index("Example 3") :]
+    table = body[body.index("<table") : body.index("</table>")]
+    heads = re.findall(r'<th scope="col"><bdi>(.*?)</bdi>', table)
+    assert heads == [piece.replace(" ", "␣") for piece in example.pieces]
+    assert table.count("<td class=") == len(example.pieces) * len(example.architectures[0].output)
+
+
+def test_a_comparison_in_which_nothing_finished_still_gives_a_page() -> None:
+    results = make_results()
+    failed = [replace(run, status="failed", metrics={}, history=[], error="out of memory") for run in results.runs]
+    architectures = [
+        replace(a, metrics={}, by_length=[], finished=0, train_s=None, rates=[], parameters=None)
+        for a in results.architectures
+    ]
+    page = render(
+        replace(results, runs=failed, architectures=architectures, pairs=[], attention=[], examples=[], baselines=[])
+    )
+    assert "10 of 10 runs did not finish" in page
+    assert "no run finished" in page
+
+
+def test_writing_needs_no_torch_and_leaves_page_and_figures(tmp_path: Path) -> None:
+    make_results().save(tmp_path / "results.json")
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from sightline.lab.results import Results; from sightline.report.html import write_report\n"
+        "write_report(Results.load(Path(sys.argv[1]) / 'results.json'), Path(sys.argv[1]))\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True)
+    assert {p.name for p in (tmp_path / "figures").iterdir()} == {
+        f"{name}.{kind}" for name in ("scores", "learning-curves", "by-length") for kind in ("png", "svg")
+    }
+    assert (tmp_path / "report.html").stat().st_size > 50_000
+
+
+def test_a_loaded_file_gives_the_same_page(tmp_path: Path, page: str) -> None:
+    make_results().save(tmp_path / "results.json")
+    assert render(Results.load(tmp_path / "results.json")) == page
+
+
+def test_figures_beside_the_page_are_real_images(tmp_path: Path) -> None:
+    write_report(make_results(lambda _: HOSTILE[0]), tmp_path)
+    assert (tmp_path / "figures" / "scores.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    assert b"<script" not in (tmp_path / "figures" / "scores.svg").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(None, "—"), (0, "0 B"), (999, "999 B"), (1024, "1.02 kB"), (65_536_000, "65.5 MB"), (3e12, "3000 GB")],
+)
+def test_sizes_are_in_powers_of_1000(value: float | None, shown: str) -> None:
+    assert size(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(None, "—"), (950, "950"), (12_400, "12,400"), (1_980_000, "1.98 M"), (3.1e15, "3.1e+15")]
+)
+def test_counts_are_short(value: float | None, shown: str) -> None:
+    assert quantity(value) == shown
