@@ -54,9 +54,11 @@ def test_no_sources_no_hypotheses():
     assert decode(TREE.start, TREE.step, [], DecodingConfig(), bos=TREE.bos, eos=EOS, max_length=5) == []
 
 
+@pytest.mark.parametrize("max_rows", [1, 7, 100])
 @pytest.mark.parametrize("max_tokens", [1, 29, 100, 10_000])
-def test_batches_hold_every_row_once_and_no_more_than_they_may(max_tokens):
-    batches = plan(LENGTHS, max_tokens)
+def test_batches_hold_every_row_once_and_no_more_than_they_may(max_tokens, max_rows):
+    batches = plan(LENGTHS, max_rows, max_tokens)
+    assert max(map(len, batches)) <= max_rows
     assert sorted(row for batch in batches for row in batch) == list(range(len(LENGTHS)))
     for batch in batches:
         assert len(batch) == 1 or len(batch) * max(LENGTHS[row] for row in batch) <= max_tokens
@@ -68,7 +70,7 @@ def test_batches_hold_every_row_once_and_no_more_than_they_may(max_tokens):
     "wrong",
     [{"beam": 0}, {"beam": 2, "sample": True}, {"length_penalty": float("inf")},
      {"temperature": -0.1}, {"top_k": 0}, {"top_p": 2.0}, {"min_p": -1.0}, {"repetition_penalty": -1.0},
-     {"max_length": 0}, {"batch_tokens": 0}],
+     {"max_length": 0}, {"batch_tokens": 0}, {"batch_size": 0}],
     ids=str,
 )  # fmt: skip
 def test_a_wrong_option_is_the_users_error(wrong):

@@ -22,7 +22,7 @@ class DecodingConfig:
     """How to decode. `beam=1` is greedy; `sample` draws, with the options from `temperature` to `seed`.
 
     max_length: most tokens of an output, end token included; None leaves it to the caller.
-    batch_tokens: most padded source tokens of a batch, times the beam width.
+    batch_size: most sources of a batch; batch_tokens: most padded source tokens of it, times the beam width.
     """
 
     beam: int = 1
@@ -35,6 +35,7 @@ class DecodingConfig:
     repetition_penalty: float = 1.0
     seed: int = 0
     max_length: int | None = None
+    batch_size: int = 256
     batch_tokens: int = 4096
 
     def __post_init__(self) -> None:
@@ -46,7 +47,7 @@ class DecodingConfig:
             raise InputError(f"length_penalty must be finite, got {self.length_penalty}")
         if not 0.0 <= self.temperature < torch.inf:
             raise InputError(f"temperature must be finite and not negative, got {self.temperature}")
-        for name in ("max_length", "batch_tokens"):
+        for name in ("max_length", "batch_size", "batch_tokens"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{name} must be at least 1, got {value}")
@@ -78,7 +79,7 @@ def decode(
     if config.max_length is not None:
         limits = [config.max_length] * len(lengths)
     found: dict[int, Hypothesis] = {}
-    for rows in plan(lengths, config.batch_tokens // config.beam):
+    for rows in plan(lengths, config.batch_size, config.batch_tokens // config.beam):
         with torch.inference_mode():
             state = begin(rows)
         common: dict[str, Any] = {
@@ -110,15 +111,16 @@ def decode(
     return [found[row] for row in range(len(lengths))]
 
 
-def plan(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
-    """Rows in batches of at most `max_tokens` padded tokens (one row at least), longest first, alike lengths together.
+def plan(lengths: Sequence[int], max_rows: int, max_tokens: int) -> list[list[int]]:
+    """Rows in batches of at most `max_rows` rows and, but for single rows, `max_tokens` padded tokens.
 
-    Longest first, so that a batch too large for the machine's memory fails at the start and not at the end.
+    Sorted by length, so that little is padded, and the longest first: a batch too large for the machine's memory fails
+    at the start and not at the end.
     """
     batches: list[list[int]] = []
     longest = 0
     for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]):
-        if not batches or (len(batches[-1]) + 1) * longest > max_tokens:
+        if not batches or len(batches[-1]) >= max_rows or (len(batches[-1]) + 1) * longest > max_tokens:
             batches.append([])
             longest = max(1, lengths[row])
         batches[-1].append(row)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, Self, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 
@@ -10,13 +10,14 @@ from sightline.core.errors import InputError
 from sightline.models.sequence_model import SequenceModel
 
 
+@runtime_checkable
 class ModelConfig(Protocol):
     """What every preset of `ARCHITECTURES` can do."""
 
     @property
     def d_model(self) -> int: ...
 
-    def resized(self, d_model: int) -> Self: ...
+    def resized(self, d_model: int) -> Any: ...
 
     def build(self, source_vocabulary: int, target_vocabulary: int) -> SequenceModel: ...
 

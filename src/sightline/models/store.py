@@ -7,6 +7,7 @@ size by size, so that a config that claims billions of weights costs nothing to 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import stat
@@ -34,7 +35,7 @@ DTYPES = {torch.float32: "F32", torch.float64: "F64", torch.bool: "BOOL", torch.
 
 @dataclass(frozen=True)
 class Stored:
-    """The contents of config.json. `options` belong to the task."""
+    """The contents of config.json. `options` belong to the task; the hash tells a damaged file from a whole one."""
 
     format: int
     task: str
@@ -42,6 +43,7 @@ class Stored:
     model: dict[str, Any]
     source_vocabulary: int
     target_vocabulary: int
+    weights_sha256: str
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -69,11 +71,21 @@ def save_model(
 
     A directory that must be whole or absent is the caller's care: write it under another name, then rename it.
     """
-    stored = Stored(FORMAT, task, arch, encode(config), model.source_vocabulary, model.target_vocabulary, dict(options))
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in own_tensors(model).items()}
-    (directory / CONFIG).write_text(json.dumps(encode(stored), indent=2, allow_nan=False) + "\n", encoding="utf-8")
     # As bytes, so that a full disk is an OSError and not an error of the format.
-    (directory / WEIGHTS).write_bytes(safetensors.torch.save(tensors, metadata={"format": "pt"}))
+    weights = safetensors.torch.save(tensors, metadata={"format": "pt"})
+    stored = Stored(
+        format=FORMAT,
+        task=task,
+        arch=arch,
+        model=encode(config),
+        source_vocabulary=model.source_vocabulary,
+        target_vocabulary=model.target_vocabulary,
+        weights_sha256=hashlib.sha256(weights).hexdigest(),
+        options=dict(options),
+    )
+    (directory / WEIGHTS).write_bytes(weights)
+    (directory / CONFIG).write_text(json.dumps(encode(stored), indent=2, allow_nan=False) + "\n", encoding="utf-8")
     (directory / CARD).write_text(card, encoding="utf-8")
 
 
@@ -103,6 +115,7 @@ def load_model(directory: Path | str) -> LoadedModel:
         _check_plausible(stored, shapes, place)
         empty = _build_empty(config, vocabularies, place)
         _check_tensors(empty, shapes, {name: file.get_slice(name).get_dtype() for name in shapes}, weights)
+        _check_hash(weights, stored.weights_sha256)
         with torch.random.fork_rng(devices=[]):
             model = config.build(*vocabularies)
         tensors = {name: file.get_tensor(name) for name in shapes}
@@ -221,6 +234,12 @@ def _check_tensors(
             )
         if dtypes[name] != DTYPES[expected[name].dtype]:
             raise InputError(f"tensor {name!r} is {dtypes[name]}, expected {DTYPES[expected[name].dtype]}", where=where)
+
+
+def _check_hash(path: Path, expected: str) -> None:
+    with path.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != expected:
+            raise InputError(f"damaged: it is not the file that {CONFIG} was saved with", where=path)
 
 
 def _one_line(error: BaseException) -> str:

@@ -1,0 +1,95 @@
+"""`sightline predict`: outputs of a trained model, a line for a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def predict(
+    run: Path,
+    /,
+    *texts: str,
+    beam: int = 1,
+    length_penalty: float | None = None,
+    sample: bool = False,
+    temperature: float | None = None,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    min_p: float | None = None,
+    repetition_penalty: float | None = None,
+    max_length: int | None = None,
+    seed: int | None = None,
+    batch_size: int | None = None,
+    device: str = "auto",
+    json: bool = False,
+) -> None:
+    """Translate the texts, or standard input line by line where there are none.
+
+    Outputs go to standard output in order, one line each; an empty line gives an empty line. Lines are answered as they
+    arrive, so that another program may talk to it.
+
+    Args:
+        run: A run's directory, or a model's.
+        texts: What to translate.
+        beam: Hypotheses kept; 1 is greedy decoding.
+        length_penalty: Alpha of ((5 + n) / 6)^alpha, which a hypothesis of n tokens is divided by.
+        sample: Draw the output instead of searching for the likeliest.
+        temperature: Of sampling: below 1 nearer to the likeliest, 0 greedy.
+        top_k: Sample among the k likeliest tokens.
+        top_p: Sample among the likeliest tokens that together reach this probability.
+        min_p: Sample among tokens at least this times as likely as the likeliest.
+        repetition_penalty: Divide the logit of tokens already in the output by this when sampling.
+        max_length: Most tokens of an output.
+        seed: Of sampling.
+        batch_size: Most lines decoded together.
+        device: auto, cpu, cuda or mps.
+        json: Print one JSON object with `schema_version` in place of lines.
+    """
+    import sys
+
+    from sightline.core.errors import InputError
+    from sightline.decoding.engine import DecodingConfig
+    from sightline.tasks.load import load
+    from sightline.tasks.stream import arriving, shown
+    from sightline.training.environment import resolve_device
+
+    searching = {"length_penalty": length_penalty}
+    sampling = {
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "min_p": min_p,
+        "repetition_penalty": repetition_penalty,
+        "seed": seed,
+    }
+    for needs, missing, options in (("--sample", not sample, sampling), ("--beam 2 or more", beam < 2, searching)):
+        for name, value in options.items():
+            if value is not None and missing:
+                raise InputError(f"needs {needs}", where=f"--{name.replace('_', '-')}")
+    given = {**searching, **sampling, "max_length": max_length, "batch_size": batch_size}
+    decoding = DecodingConfig(
+        beam=beam, sample=sample, **{name: value for name, value in given.items() if value is not None}
+    )
+    task = load(run).to(resolve_device(device))
+
+    terminal = sys.stdout.isatty()
+    records, first, cut = [], 0, 0
+    for lines in [list(texts)] if texts else arriving(sys.stdin.buffer):
+        found = task.translate(lines, decoding, first=first)
+        first += len(lines)
+        cut += sum(not output.finished for output in found)
+        if json:
+            records += [
+                {"source": source, "output": output.text, "score": output.score, "finished": output.finished}
+                for source, output in zip(lines, found, strict=True)
+            ]
+        else:
+            for output in found:
+                print(shown(output.text, terminal=terminal))
+            sys.stdout.flush()
+    if json:
+        from json import dumps
+
+        print(dumps({"schema_version": 1, "arch": task.arch, "predictions": records}, ensure_ascii=False))
+    if cut:
+        print(f"sightline: {cut} of {first} outputs were cut off: --max-length allows longer ones", file=sys.stderr)
