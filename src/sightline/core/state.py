@@ -94,15 +94,18 @@ class Growing:
 
 def map_state(function: Callable[[Tensor], Tensor], state: S) -> S:
     """The state with `function` applied to every tensor in it."""
-    part: Any = state
-    if part is None or isinstance(part, Tensor):
-        return part if part is None else function(part)
-    if isinstance(part, Growing):
-        return part.map(function)
-    if isinstance(part, tuple):
-        mapped = [map_state(function, inner) for inner in part]
-        return type(part)(*mapped) if hasattr(part, "_fields") else type(part)(mapped)
-    raise TypeError(f"a state holds tensors, Growing caches, None and tuples of them, found {type(part).__name__}")
+    return _mapped(function, state)
+
+
+def _mapped(function: Callable[[Tensor], Tensor], state: Any) -> Any:
+    if state is None or isinstance(state, Tensor):
+        return state if state is None else function(state)
+    if isinstance(state, Growing):
+        return state.map(function)
+    if isinstance(state, tuple):
+        mapped = [_mapped(function, part) for part in state]
+        return type(state)(*mapped) if hasattr(state, "_fields") else type(state)(mapped)
+    raise TypeError(f"a state holds tensors, Growing caches, None and tuples of them, found {type(state).__name__}")
 
 
 def leaves(state: Any) -> Iterator[Tensor]:
