@@ -75,8 +75,8 @@ def make_results(foreign: Callable[[str], str] = lambda text: text) -> Results:
             "cpu": foreign("Example Processor 3000 @ 2.5 GHz"), "cores": 2, "memory_bytes": 25_000_000_000,
             "python": "3.11.2", "packages": {"torch": "2.13.0", "numpy": "2.4.6"},
         },
-        data=Data(foreign("builtin:dates"), "9f" * 32, 20_000, 1_000, 2_000, 1_000, [foreign("a note")], "char", 312, 15,
-                  "at 29 source and 10 target tokens"),
+        data=Data(foreign("builtin:dates"), "9f" * 32, 20_000, 1_000, 2_000, 1_000, [foreign("a note")], "char", 312,
+                  15, "at 29 source and 10 target tokens"),
         budget=BudgetPlan("60s", [0, 1], 0.25, 3, "10s", "45s", "params=2M", 2, 1, foreign(
             "60s per run and 2 seeds make 120s per architecture: 3 trial rates of 10s each, then 45s per seed.")),
         verdict=foreign("bahdanau is best: exact match 99.6 % [99.3–99.9], 3.2 points above transformer "

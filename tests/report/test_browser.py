@@ -14,10 +14,15 @@ from tests.report.synthetic import make_results
 from tests.report.test_html import HOSTILE
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 if CHROMIUM is None:
     pytest.skip("no chromium on this machine (Debian: apt-get install chromium)", allow_module_level=True)
@@ -57,8 +62,8 @@ def test_it_fits_and_asks_for_nothing(browser: Any, report: Path, width: int, sc
     page.evaluate("document.querySelectorAll('details').forEach(element => element.open = true)")
     assert complaints == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    shown = page.evaluate("[...document.querySelectorAll('figure svg')].filter(s => s.getBoundingClientRect().width > 0)"
-                          ".map(s => s.getBoundingClientRect().height)")  # fmt: skip
+    measured = "[...document.querySelectorAll('figure svg')].map(e => e.getBoundingClientRect().height)"
+    shown = [height for height in page.evaluate(measured) if height]
     assert len(shown) == 3
     assert min(shown) > 100
     page.close()

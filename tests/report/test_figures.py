@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
@@ -19,7 +20,7 @@ from tests.report.synthetic import make_results
 def test_labels_end_up_apart_and_in_order(places: list[float], gap: float) -> None:
     moved = spread_apart(places, gap)
     assert len(moved) == len(places)
-    assert all(b - a >= gap - 1e-6 for a, b in zip(moved, moved[1:]))
+    assert all(b - a >= gap - 1e-6 for a, b in pairwise(moved))
     assert sum(moved) == pytest.approx(sum(places), abs=1e-6)  # least squares keeps the centre
 
 

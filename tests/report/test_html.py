@@ -97,7 +97,7 @@ def test_the_page_fetches_nothing(page: str) -> None:
 def test_ids_are_unique_and_every_link_has_a_target(page: str) -> None:
     ids = re.findall(r'\bid="([^"]*)"', page)
     assert len(ids) == len(set(ids))
-    assert {link for link in re.findall(r'href="#([^"]*)"', page)} <= set(ids)
+    assert set(re.findall(r'href="#([^"]*)"', page)) <= set(ids)
 
 
 def test_everything_a_reader_needs_is_there(page: str) -> None:

@@ -11,8 +11,9 @@ their spread badly (by half with two, with a false alarm rate near one in three)
 seeds the spread itself is poorly known, so the architectures' variances are moderated (Smyth 2004, "Linear models and
 empirical Bayes methods for assessing differential expression", eq. 1 and section 6.2): where they are compatible with
 a common one they are pooled, and where they clearly differ each stands nearly alone; none is ever made smaller than
-it was seen, which keeps false alarms down where one architecture is far less stable than the others. Scores between limits vary less
-near the limits, so what is moderated is the variance over p(1 - p), with p the score's place between its limits.
+it was seen, which keeps false alarms down where one architecture is far less stable than the others. Scores between
+limits vary less near the limits, so what is moderated is the variance over p(1 - p), with p the score's place between
+its limits.
 
 Intervals are the percentiles of the draws. A pair's p-value is twice the smaller share of draws of the difference on
 either side of zero, and Holm's step-down procedure keeps the chance of any false alarm over all pairs at 5 %.
