@@ -84,6 +84,21 @@ class RunDirectory:
             replace_directory(beside, target)
 
 
+def check_run(path: Path, *, resume: bool, overwrite: bool) -> list[str]:
+    """What of a run stands at `path`; raises `InputError` where that forbids to train there.
+
+    For a caller who wants to know before preparing data; `open_run` asks again, under the lock.
+    """
+    if resume and overwrite:
+        raise InputError("--resume and --overwrite exclude each other")
+    if path.exists() and not path.is_dir():
+        raise InputError("not a directory", where=path)
+    occupied = [name for name in OURS if (path / name).exists()]
+    if occupied and not (resume or overwrite):
+        raise InputError("holds a run: go on with --resume, or begin anew with --overwrite", where=path)
+    return occupied
+
+
 @contextmanager
 def open_run(path: Path, *, keep: int, resume: bool, overwrite: bool) -> Iterator[RunDirectory]:
     """Makes and locks a run's directory.
@@ -91,18 +106,13 @@ def open_run(path: Path, *, keep: int, resume: bool, overwrite: bool) -> Iterato
     Raises `InputError` where a run stands and neither `resume` nor `overwrite` is given, `EnvironmentFault` where the
     directory cannot be written or another process trains in it.
     """
-    if resume and overwrite:
-        raise InputError("--resume and --overwrite exclude each other")
-    if path.exists() and not path.is_dir():
-        raise InputError("not a directory", where=path)
+    check_run(path, resume=resume, overwrite=overwrite)
     with faults(path):
         path.mkdir(parents=True, exist_ok=True)
         sync(path.parent)
     with locked(path):
-        occupied = [name for name in OURS if (path / name).exists()]
-        if occupied and not resume:
-            if not overwrite:
-                raise InputError("holds a run: go on with --resume, or begin anew with --overwrite", where=path)
+        occupied = check_run(path, resume=resume, overwrite=overwrite)
+        if occupied and overwrite:
             _clear(path, occupied)
         with faults(path):
             for name in MODELS:

@@ -1,0 +1,29 @@
+"""Flags that a command does not spell out: any key of its configuration, levels joined by dots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def parse_overrides(tokens: Sequence[str]) -> dict[str, str]:
+    """`("--optim.lr", "3e-4", "--tokenizer.shared")` as `{"optim.lr": "3e-4", "tokenizer.shared": "true"}`.
+
+    Raises `InputError` for what is no flag: `unexpected argument 'pairs.tsv'`; and for a flag given twice.
+    """
+    from sightline.core.errors import InputError
+
+    found: dict[str, str] = {}
+    rest = list(tokens)
+    while rest:
+        token = rest.pop(0)
+        if not token.startswith("--") or token == "--":
+            kind = "unknown flag" if token.startswith("-") and token != "-" else "unexpected argument"
+            raise InputError(f"{kind} {token!r}")
+        name, equals, value = token[2:].partition("=")
+        if not equals:
+            value = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
+        key = name.replace("-", "_")
+        if key in found:
+            raise InputError("given twice", where=f"--{name}")
+        found[key] = value
+    return found

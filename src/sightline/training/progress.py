@@ -1,0 +1,111 @@
+"""How a training shows how far it is: a live line on a terminal, plain lines elsewhere, on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from sightline.training.state import Progress
+
+LINE_EVERY_S = 10.0
+DECAY = 0.95  # of the running averages that are shown
+
+
+@contextmanager
+def reporting(
+    metric: str = "loss", *, quiet: bool = False, stream: TextIO | None = None
+) -> Iterator[Callable[[Progress], None] | None]:
+    """An `on_progress` for `train`, None with `quiet`; `metric` names what `Progress.metric` is."""
+    stream = sys.stderr if stream is None else stream
+    if quiet:
+        yield None
+    elif stream.isatty():
+        with _live(metric, stream) as show:
+            yield show
+    else:
+        yield _Lines(metric, stream)
+
+
+class _Averages:
+    """Loss and speed, averaged over the last steps."""
+
+    def __init__(self) -> None:
+        self.loss = self.tokens_per_s = float("nan")
+
+    def update(self, progress: Progress) -> None:
+        if self.loss != self.loss:
+            self.loss, self.tokens_per_s = progress.loss, progress.tokens_per_s
+        self.loss += (1 - DECAY) * (progress.loss - self.loss)
+        self.tokens_per_s += (1 - DECAY) * (progress.tokens_per_s - self.tokens_per_s)
+
+
+class _Lines:
+    """A line when a tenth of the budget, or ten seconds, have passed since the last."""
+
+    def __init__(self, metric: str, stream: TextIO) -> None:
+        self.metric, self.stream = metric, stream
+        self.averages = _Averages()
+        self.tenth, self.at = 0, time.monotonic()
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.validating:
+            return
+        self.averages.update(progress)
+        tenth, now = int(progress.fraction * 10), time.monotonic()
+        if tenth == self.tenth and now - self.at < LINE_EVERY_S:
+            return
+        self.tenth, self.at = tenth, now
+        parts = [
+            f"step {progress.step:,}",
+            f"{progress.fraction:.0%}",
+            f"loss {self.averages.loss:.3f}",
+            *([] if progress.metric is None else [f"validation {self.metric} {progress.metric:.4g}"]),
+            f"{self.averages.tokens_per_s:,.0f} tokens/s",
+            f"{span(progress.seconds_left)} left",
+        ]
+        print("sightline: " + " · ".join(parts), file=self.stream, flush=True)
+
+
+@contextmanager
+def _live(metric: str, stream: TextIO) -> Iterator[Callable[[Progress], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn
+    from rich.progress import Progress as Display
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[numbers]}"),
+    )
+    averages = _Averages()
+    with Display(*columns, console=Console(file=stream), transient=True, refresh_per_second=5) as display:
+        task = display.add_task("training", total=1.0, numbers="")
+
+        def show(progress: Progress) -> None:
+            if not progress.validating:
+                averages.update(progress)
+            numbers = [f"loss {averages.loss:.3f}"]
+            if progress.metric is not None:
+                numbers.append(f"{metric} {progress.metric:.4g}")
+            numbers += [f"{averages.tokens_per_s:,.0f} tok/s", f"{span(progress.seconds_left)} left"]
+            display.update(
+                task,
+                completed=progress.fraction,
+                description="validating" if progress.validating else f"step {progress.step:,}",
+                numbers="  ".join(numbers),
+            )
+
+        yield show
+
+
+def span(seconds: float) -> str:
+    """A duration for people: `42 s`, `3 min 05 s`, `2 h 10 min`."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
+    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60):02d} min"
