@@ -11,19 +11,22 @@ import os
 import stat
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import NamedTuple
 
 from sightline.core.errors import EnvironmentFault, InputError
 
 MAX_LINE_BYTES = 10_000_000
 MAX_EXPANSION = 200  # real text shrinks three- to twentyfold, a gzip bomb a thousandfold
-_FREE_BYTES = 64 * 1024 * 1024  # below this the expansion does not matter
+_FREE_BYTES = 16 * 1024 * 1024  # below this the expansion does not matter
+_GZIP = b"\x1f\x8b"
 _BOM, _UTF16 = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 
 
 class Line(NamedTuple):
-    """A line's number, from 1, with its text or what is wrong with it."""
+    """A line's number, from 1, its text, and what is wrong with it; then the text is what could be saved of it."""
 
     number: int
     text: str
@@ -53,7 +56,7 @@ def check_file(path: Path) -> None:
         raise EnvironmentFault(f"{path}: no permission to read it")
 
 
-def open_bytes(path: Path) -> BinaryIO:
+def open_bytes(path: Path) -> BufferedIOBase:
     """A stream of the file's content, decompressed when its name ends in `.gz`."""
     check_file(path)
     try:
@@ -62,20 +65,21 @@ def open_bytes(path: Path) -> BinaryIO:
         raise EnvironmentFault(f"{path}: no permission to read it") from None
     magic = raw.read(2)
     raw.seek(0)
-    compressed = path.suffix.lower() == ".gz"
-    if compressed and magic and magic != b"\x1f\x8b":
-        raw.close()
-        raise InputError("is not gzip although its name ends in .gz", where=path)
-    if not compressed and magic == b"\x1f\x8b":
+    if path.suffix.lower() != ".gz":
+        if magic != _GZIP:
+            return raw
         raw.close()
         raise InputError("is gzip: let its name end in .gz", where=path)
-    return cast(BinaryIO, gzip.GzipFile(fileobj=raw, mode="rb")) if compressed else raw
+    raw.close()
+    if magic and magic != _GZIP:
+        raise InputError("is not gzip although its name ends in .gz", where=path)
+    return gzip.GzipFile(path, "rb")
 
 
 def read_lines(path: Path) -> Iterator[Line]:
     """The lines of a text file, without their ends.
 
-    A line that cannot be used (too long, NUL, not UTF-8) comes with its `error` and no text: the caller may skip it.
+    A line that cannot be used (too long, NUL, not UTF-8) comes with its `error`: the caller may skip it.
 
     Raises:
         InputError: what is wrong with the whole file, such as "pairs.tsv: is empty" or "pairs.tsv.gz: broken gzip: …".
@@ -91,32 +95,26 @@ def read_lines(path: Path) -> Iterator[Line]:
                 if not raw:  # nothing but the mark
                     number = 0
                     break
-            yield _line(number, raw)
+            yield checked_line(number, raw)
     if not number:
         raise InputError("is empty", where=path)
 
 
-def _guarded(stream: BinaryIO, path: Path) -> Iterator[bytes]:
+def _guarded(stream: BufferedIOBase, path: Path) -> Iterator[bytes]:
     """Raw lines with their ends; of a line that is too long only its first `MAX_LINE_BYTES` + 1 bytes."""
     size = path.stat().st_size
     expanded = 0
-    while True:
-        try:
-            raw = stream.readline(MAX_LINE_BYTES + 1)
-            rest = raw
-            while len(rest) > MAX_LINE_BYTES and not rest.endswith(b"\n"):
-                rest = stream.readline(MAX_LINE_BYTES + 1)
-                expanded += len(rest)
-                _check_expansion(expanded, size, path)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise InputError(f"broken gzip: {str(error).lower()}", where=path) from None
-        except OSError as error:
-            raise EnvironmentFault(f"{path}: cannot be read: {error.strerror or error}") from None
-        if not raw:
-            return
-        expanded += len(raw)
-        _check_expansion(expanded, size, path)
-        yield raw
+    with _plain_errors(path):
+        while raw := stream.readline(MAX_LINE_BYTES + 1):
+            expanded += len(raw)
+            if len(raw) > MAX_LINE_BYTES:
+                rest = raw
+                while len(rest) > MAX_LINE_BYTES and not rest.endswith(b"\n"):
+                    rest = stream.readline(MAX_LINE_BYTES + 1)
+                    expanded += len(rest)
+                    check_expansion(expanded, size, path)
+            check_expansion(expanded, size, path)
+            yield raw
 
 
 def read_whole(path: Path) -> bytes:
@@ -124,36 +122,52 @@ def read_whole(path: Path) -> bytes:
     size = path.stat().st_size
     chunks: list[bytes] = []
     total = 0
-    with open_bytes(path) as stream:
-        try:
-            while chunk := stream.read(1 << 20):
-                total += len(chunk)
-                _check_expansion(total, size, path)
-                chunks.append(chunk)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise InputError(f"broken gzip: {str(error).lower()}", where=path) from None
+    with open_bytes(path) as stream, _plain_errors(path):
+        while chunk := stream.read(1 << 20):
+            total += len(chunk)
+            check_expansion(total, size, path)
+            chunks.append(chunk)
     return b"".join(chunks)
 
 
-def _check_expansion(expanded: int, size: int, path: Path) -> None:
+@contextmanager
+def _plain_errors(path: Path) -> Iterator[None]:
+    """Say in one line why a file cannot be read on."""
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"broken gzip: {str(error).lower()}", where=path) from None
+    except OSError as error:
+        raise EnvironmentFault(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def check_expansion(expanded: int, size: int, path: Path) -> None:
+    """Refuse a file that turns out `expanded` bytes large, when that is out of proportion to its `size`.
+
+    Raises:
+        InputError: "pairs.tsv.gz: expands to more than 200 times its 1000 bytes; …".
+    """
     if expanded > _FREE_BYTES and expanded > MAX_EXPANSION * size:
         raise InputError(
-            f"expands to more than {MAX_EXPANSION} times its {size} bytes; if that is no mistake, decompress it first",
+            f"expands to more than {MAX_EXPANSION} times its {size} bytes; if that is no mistake, save it uncompressed",
             where=path,
         )
 
 
-def _line(number: int, raw: bytes) -> Line:
-    if len(raw) > MAX_LINE_BYTES:
-        return Line(number, "", f"the line is longer than {MAX_LINE_BYTES} bytes")
+def checked_line(number: int, raw: bytes) -> Line:
+    """The line in `raw`, given with its end, and what is wrong with it."""
     end = -2 if raw.endswith(b"\r\n") else -1 if raw.endswith(b"\n") else None
     raw = raw[:end]
+    if len(raw) > MAX_LINE_BYTES:
+        return Line(number, "", f"the line is longer than {MAX_LINE_BYTES} bytes")
     if b"\0" in raw:
-        return Line(number, "", f"NUL at byte {raw.index(0) + 1}: is this a text file in UTF-8?")
+        text = raw.replace(b"\0", b"").decode("utf-8", "replace")
+        return Line(number, text, f"NUL at byte {raw.index(0) + 1}: is this a text file in UTF-8?")
     try:
         return Line(number, raw.decode("utf-8"))
     except UnicodeDecodeError as error:
-        return Line(number, "", f"invalid UTF-8 at byte {error.start + 1} (0x{raw[error.start]:02x})")
+        problem = f"invalid UTF-8 at byte {error.start + 1} (0x{raw[error.start]:02x})"
+        return Line(number, raw.decode("utf-8", "replace"), problem)
 
 
 def _kind(mode: int) -> str:

@@ -9,18 +9,24 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sightline.core.errors import InputError
-from sightline.data.files import MAX_LINE_BYTES, Line, check_file, read_lines, read_whole
+from sightline.data.files import MAX_LINE_BYTES, Line, check_expansion, check_file, read_lines, read_whole
+
+if TYPE_CHECKING:
+    import polars
 
 _SHOWN = 5
+_VIEW_BYTES = 16  # what a cell takes in memory before its text
 
 
 class Pairs(NamedTuple):
@@ -133,7 +139,7 @@ def _read_tsv(path: Path, columns: Columns, skip_bad: bool) -> Table:
 
 def _read_csv(path: Path, columns: Columns, skip_bad: bool) -> Table:
     table = Table(str(path), skip_bad)
-    limit = csv.field_size_limit(MAX_LINE_BYTES)
+    limit = csv.field_size_limit(2 * MAX_LINE_BYTES)  # _csv_rows has its own, with a place
     try:
         return _read_rows(table, columns, _csv_rows(path))
     finally:
@@ -209,9 +215,11 @@ def _read_rows(table: Table, columns: Columns, rows: Iterable[tuple[int, list[st
 def _places(first: Sequence[str], columns: Columns, where: str) -> tuple[int, int] | None:
     """Where the header `first` has source and target; None when it is no header."""
     names = [cell.strip() for cell in first]
+    if columns == Columns():
+        names = [name.lower() for name in names]
+        if not {"source", "target"} <= set(names):
+            return None
     wanted = (columns.source or "source", columns.target or "target")
-    if columns == Columns() and not set(wanted) <= set(names):
-        return None
     return _place(names, wanted[0], "source", where), _place(names, wanted[1], "target", where)
 
 
@@ -262,8 +270,10 @@ def _json_pair(text: str, keys: tuple[str, str]) -> tuple[str, str]:
         value = row[key]
         if not isinstance(value, str) or isinstance(value, _Number):
             raise ValueError(f"{key!r} must be a string, found {_json_type(value)}")
-        if any(0xD800 <= ord(char) < 0xE000 for char in value):
-            raise ValueError(f"{key!r} holds a lone surrogate, which is no character")
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"{key!r} holds a lone surrogate, which is no character") from None
         texts.append(value)
     return texts[0], texts[1]
 
@@ -296,26 +306,58 @@ def _read_parquet(path: Path, columns: Columns, skip_bad: bool) -> Table:
     import polars as pl
 
     check_file(path)
-    content: Any = io.BytesIO(read_whole(path)) if path.suffix.lower() == ".gz" else path
+    content = io.BytesIO(read_whole(path)) if path.suffix.lower() == ".gz" else path
     table = Table(str(path), skip_bad)
     wanted = (columns.source or "source", columns.target or "target")
     try:
-        names = list(pl.read_parquet_schema(content))
-        chosen = [_place(names, name, side, path) for name, side in zip(wanted, ("source", "target"), strict=True)]
-        if hasattr(content, "seek"):
-            content.seek(0)
-        frame = pl.read_parquet(content, columns=[names[place] for place in chosen])
-    except (pl.exceptions.PolarsError, OSError) as error:
+        with _no_panic_traces():
+            frame = _text_columns(pl.scan_parquet(content), wanted, path)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise InputError(f"broken parquet: {' '.join(str(error).split())[:200]}", where=path) from None
-    for name in wanted:
-        if frame[name].dtype not in (pl.String, pl.Categorical, pl.Enum):
-            raise InputError(f"the column {name!r} must hold strings, found {frame[name].dtype}", where=path)
     for number, (source, target) in enumerate(zip(*(frame[name] for name in wanted), strict=True), 1):
         if source is None or target is None:
             table.refuse(number, f"the {'source' if source is None else 'target'} is null")
         else:
             table.add(number, source, target)
     return table.finished(header=True)
+
+
+def _text_columns(lazy: polars.LazyFrame, wanted: tuple[str, str], path: Path) -> polars.DataFrame:
+    """The two columns, once they are known to hold text of a bearable size."""
+    import polars as pl
+
+    schema = lazy.collect_schema()
+    for name, side in zip(wanted, ("source", "target"), strict=True):
+        _place(schema.names(), name, side, path)
+        if schema[name] not in (pl.String, pl.Categorical, pl.Enum):
+            raise InputError(f"the column {name!r} must hold strings, found {schema[name]}", where=path)
+    check_expansion(_VIEW_BYTES * lazy.select(pl.len()).collect().item(), path.stat().st_size, path)
+    frame = lazy.select(pl.col(name).cast(pl.String) for name in wanted).collect()
+    for name in wanted:
+        lengths = frame[name].str.len_bytes().fill_null(0)
+        check_expansion(int(lengths.sum()), path.stat().st_size, path)
+        longest = lengths.arg_max()
+        if longest is not None and lengths[longest] > MAX_LINE_BYTES:
+            raise InputError(f"the text is longer than {MAX_LINE_BYTES} bytes", where=f"{path}:{longest + 1}")
+    return frame
+
+
+@contextmanager
+def _no_panic_traces() -> Iterator[None]:
+    """Keep a panic of the parquet decoder, raised as an exception too, from filling stderr with stack traces."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # nobody listens
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 _READERS: dict[str, Callable[[Path, Columns, bool], Table]] = {

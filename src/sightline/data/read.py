@@ -182,7 +182,7 @@ def _builtin(name: str) -> dict[str, Pairs]:
     """The parts of `builtin:dates?…`."""
     kind, _, query = name.removeprefix("builtin:").partition("?")
     if kind != "dates":
-        raise InputError(f"unknown built-in data {kind!r}; there is builtin:dates")
+        raise InputError(f"unknown built-in data {kind!r}; there is builtin:dates", where="builtin")
     made = dates(DateOptions.parse(query))
     return {
         part: Pairs([source for source, _ in rows], [target for _, target in rows])
