@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 
 def predict(
@@ -50,7 +51,7 @@ def predict(
     from sightline.core.errors import InputError
     from sightline.decoding.engine import DecodingConfig
     from sightline.tasks.load import load
-    from sightline.tasks.stream import arriving, shown
+    from sightline.tasks.stream import Stream, arriving, shown
     from sightline.training.environment import resolve_device
 
     searching = {"length_penalty": length_penalty}
@@ -66,7 +67,7 @@ def predict(
         for name, value in options.items():
             if value is not None and missing:
                 raise InputError(f"needs {needs}", where=f"--{name.replace('_', '-')}")
-    given = {**searching, **sampling, "max_length": max_length, "batch_size": batch_size}
+    given: dict[str, Any] = {**searching, **sampling, "max_length": max_length, "batch_size": batch_size}
     decoding = DecodingConfig(
         beam=beam, sample=sample, **{name: value for name, value in given.items() if value is not None}
     )
@@ -74,7 +75,7 @@ def predict(
 
     terminal = sys.stdout.isatty()
     records, first, cut = [], 0, 0
-    for lines in [list(texts)] if texts else arriving(sys.stdin.buffer):
+    for lines in [list(texts)] if texts else arriving(cast(Stream, sys.stdin.buffer)):
         found = task.translate(lines, decoding, first=first)
         first += len(lines)
         cut += sum(not output.finished for output in found)

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from sightline.cli.app import main
+from sightline.core.config import to_yaml
+from sightline.decoding.engine import DecodingConfig
+from sightline.tasks.load import load
+from sightline.tasks.metrics import Evaluation
+from sightline.tasks.recipe import RunConfig
+from tests.tasks.small import corpus, untrained
+
+NAMES = {"exact_match", "bleu", "chrf", "loss", "perplexity", "token_accuracy"}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """The corpus as files, and the model directory of an untrained task on it."""
+    directory = tmp_path_factory.mktemp("data")
+    for part in ("train", "valid", "test"):
+        rows = zip(*getattr(corpus(), part), strict=True)
+        text = "source\ttarget\n" + "".join(f"{source}\t{target}\n" for source, target in rows)
+        (directory / f"{part}.tsv").write_text(text, encoding="utf-8")
+    untrained("gru", seed=3).save(directory / "model")
+    return directory
+
+
+@pytest.fixture
+def run(files, tmp_path):
+    """A run's directory as `train` leaves it."""
+    config = RunConfig(
+        data=str(files / "train.tsv"), valid=str(files / "valid.tsv"), test=str(files / "test.tsv"), arch="transformer"
+    )
+    shutil.copytree(files / "model", tmp_path / "run" / "best")
+    (tmp_path / "run" / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+    return tmp_path / "run"
+
+
+def measured(capsys, *arguments) -> dict:
+    assert main(["eval", *map(str, arguments), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_json_holds_what_evaluate_measures(files, capsys):
+    found = measured(capsys, files / "model", "--data", files / "test.tsv")
+    expected = load(files / "model").evaluate(corpus().test)
+    assert (found["schema_version"], found["arch"], found["pairs"]) == (1, "gru", 100)
+    assert found["data"] == str(files / "test.tsv")
+    assert set(found["metrics"]) == NAMES
+    assert found["metrics"] == pytest.approx(expected.metrics)
+    assert found["signatures"] == expected.signatures
+
+
+@pytest.mark.parametrize("part", ["train", "valid", "test"])
+def test_a_run_is_measured_on_a_part_of_its_own_data(part, run, files, capsys):
+    found = measured(capsys, run, "--part", part)
+    assert found["metrics"] == measured(capsys, files / "model", "--data", files / f"{part}.tsv")["metrics"]
+    assert measured(capsys, run / "best", "--part", part) == found
+
+
+def test_data_that_changed_since_training_is_told(run, capsys):
+    assert main(["eval", str(run)]) == 0
+    assert "is not what it was when the model was trained" in capsys.readouterr().err
+
+
+def test_people_get_a_line_for_a_metric(run, capsys):
+    assert main(["eval", str(run), "--limit", "10"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "10 pairs" in lines[0]
+    assert {line.split()[0] for line in lines[1:]} == NAMES
+    assert next(line for line in lines if "bleu" in line).endswith("version:2.6.0")
+
+
+def test_options_reach_the_decoder(files, capsys, monkeypatch):
+    data = ("--data", files / "test.tsv", "--limit", 20)
+    assert measured(capsys, files / "model", *data)["pairs"] == 20
+    greedy = measured(capsys, files / "model", *data)["metrics"]
+    assert measured(capsys, files / "model", *data, "--batch-size", 3)["metrics"] == pytest.approx(greedy, rel=1e-5)
+    used = []
+
+    def evaluate(self, pairs, decoding):
+        used.append(decoding)
+        return Evaluation({}, ())
+
+    monkeypatch.setattr("sightline.tasks.translation.TranslationTask.evaluate", evaluate)
+    measured(capsys, files / "model", *data, "--beam", 4, "--length-penalty", -2, "--max-length", 7)
+    assert used == [DecodingConfig(beam=4, length_penalty=-2.0, max_length=7)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "no config.yaml here says what it was trained on"),
+        (["--data", "nowhere.tsv"], "nowhere.tsv: no such file"),
+        (["--data", "builtin:numbers"], "unknown built-in data 'numbers'"),
+        (["--limit", "0"], "--limit: must be at least 1, found 0"),
+        (["--lowercase"], "--lowercase: needs --data"),
+        (["--source-column", "a"], "needs --data"),
+        (["--part", "tset"], "tset"),
+        (["--length-penalty", "1"], "--length-penalty: needs --beam 2 or more"),
+        (["--beam", "-1"], "beam must be at least 1, got -1"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_input_is_one_line_and_status_2(arguments, message, files, capsys, monkeypatch):
+    monkeypatch.chdir(files)
+    assert main(["eval", "model", *arguments]) == 2
+    out, error = capsys.readouterr()
+    assert (out, error.count("\n")) == ("", 1)
+    assert message in error
