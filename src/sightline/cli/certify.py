@@ -1,0 +1,159 @@
+"""`sightline certify`: do the mechanisms, yours too, obey the laws?"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from sightline.testing.report import LawResult
+    from sightline.testing.table import Row
+
+
+def certify(*mechanisms: str, only: str | None = None, law: tuple[str, ...] = (), json: bool = False) -> None:
+    """Check mechanisms against the laws that every mechanism obeys, and show the worst error of each.
+
+    The laws: chunks give what the whole gives, nobody sees the future, padding and packing change nothing, states are
+    values, results equal an independent reference, and more. Leaves with status 5 where one does not hold.
+
+    Args:
+        mechanisms: Names such as `lstm`, or `module:Config` for a mixer of your own; all of sightline's when none.
+        only: The same names, separated by commas.
+        law: Check this law alone; may be given several times.
+        json: Print one JSON object with `schema_version` in place of a table.
+    """
+    import sys
+    import time
+
+    from sightline.core.errors import CheckFailed
+    from sightline.lab.machine import granted_cores
+    from sightline.mixers import MIXERS
+    from sightline.testing.table import find_targets, run_table
+
+    named = [*mechanisms, *(name.strip() for name in (only or "").split(",") if name.strip())]
+    targets = find_targets(list(dict.fromkeys(named)) or list(MIXERS))
+    laws, began, rows = _laws(law), time.monotonic(), []
+    # The longest first, so that no worker is left with one at the end.
+    for row in run_table(sorted(targets, key=lambda target: "additive" not in target.mechanism), laws, granted_cores()):
+        rows.append(row)
+        print(f"[{len(rows):>{len(str(len(targets)))}}/{len(targets)}] {_progress(row)}", file=sys.stderr, flush=True)
+    rows.sort(key=lambda row: targets.index(row.target))
+    failed = [(row, result) for row in rows for result in row.results if result.passed is False]
+    checked = sum(result.passed is not None for row in rows for result in row.results)
+    if json:
+        _print_json(rows, laws)
+    else:
+        _print_tables(rows, laws)
+        print(
+            f"\n{checked} checks over {len(rows)} configurations in {time.monotonic() - began:.0f} s, "
+            f"{len(failed)} failed"
+        )
+    if failed:
+        row, result = failed[0]
+        more = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
+        raise CheckFailed(f"{row.target.mechanism} ({row.target.options}): {result}{more}")
+
+
+def _laws(chosen: tuple[str, ...]) -> list[str]:
+    from sightline.testing import LAWS
+    from sightline.testing.check import known_law
+
+    return [known_law(name) for name in chosen] or list(LAWS)
+
+
+def _progress(row: Row) -> str:
+    failed = [result.law for result in row.results if result.passed is False]
+    seconds = sum(result.seconds for result in row.results)
+    return (
+        f"{row.target.mechanism} ({row.target.options}): {', '.join(failed) or 'all'} "
+        f"{'FAILED' if failed else 'hold'}, {seconds:.1f} s"
+    )
+
+
+def _print_json(rows: list[Row], laws: list[str]) -> None:
+    from json import dumps
+
+    def number(value: float) -> float | None:
+        return value if math.isfinite(value) else None
+
+    results = [
+        {
+            "mechanism": row.target.mechanism,
+            "options": row.target.options,
+            "law": result.law,
+            "passed": result.passed,
+            "error": number(result.error),
+            "tolerance": result.tolerance,
+            "detail": result.detail,
+            "seconds": round(result.seconds, 3),
+        }
+        for row in rows
+        for result in row.results
+    ]
+    passed = all(result["passed"] is not False for result in results)
+    head = {"schema_version": 1, "command": "certify", "passed": passed, "laws": laws}
+    print(dumps({**head, "results": results}, ensure_ascii=False))
+
+
+def _print_tables(rows: list[Row], laws: list[str]) -> None:
+    """Laws downwards, mechanisms sideways, as many tables as the terminal's width asks for; then what needs words."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    by_mechanism: dict[str, list[Row]] = {}
+    for row in rows:
+        by_mechanism.setdefault(row.target.mechanism, []).append(row)
+    names = list(by_mechanism)
+    cell = max(15, *(len(name) + 2 for name in names))
+    abreast = max(1, (console.width - max(map(len, laws)) - 4) // cell)
+    console.print("Worst error / tolerance of each law; [bold]exact[/] = to the bit, or a plain yes; – = no meaning\n")
+    for at in range(0, len(names), abreast):
+        console.print(_table({name: by_mechanism[name] for name in names[at : at + abreast]}, laws))
+    for text in _remarks(rows):
+        console.print(text, markup=False, soft_wrap=True)
+
+
+def _table(by_mechanism: dict[str, list[Row]], laws: list[str]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("law", no_wrap=True)
+    for name in by_mechanism:
+        table.add_column(name, no_wrap=True)
+    for place, law in enumerate(laws):
+        cells = [_cell([row.results[place] for row in rows]) for rows in by_mechanism.values()]
+        table.add_row(law, *cells)
+    return table
+
+
+def _cell(results: list[LawResult]) -> str:
+    """The worst of a mechanism's configurations."""
+    failed = [result for result in results if result.passed is False]
+    applying = failed or [result for result in results if result.passed is not None]
+    if not applying:
+        return "–"
+    worst = max(applying, key=lambda result: result.error / result.tolerance if result.tolerance else result.error)
+    text = "exact" if not worst.error and not worst.tolerance else f"{worst.error:.0e}/{worst.tolerance:.0e}"
+    return f"[bold red]✗ {text}[/]" if failed else f"[green]✓[/] {text}"
+
+
+def _remarks(rows: list[Row]) -> list[str]:
+    """Failures in words, how far the long runs came, and why a law has no meaning somewhere."""
+    failures, reasons, long = [], {}, []
+    for row in rows:
+        who = f"{row.target.mechanism} ({row.target.options})"
+        for result in row.results:
+            if result.passed is False:
+                failures.append(f"FAILED  {who}: {result}")
+            elif result.passed is None:
+                reasons.setdefault((result.law, result.detail), []).append(row.target.mechanism)
+            elif result.law == "long and large":
+                long.append(f"{who}: {result.detail}")
+    return [
+        *failures,
+        *(f"–  {law}: {why} ({', '.join(dict.fromkeys(names))})" for (law, why), names in reasons.items()),
+        *(f"long  {text}" for text in long),
+    ]

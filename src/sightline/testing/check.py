@@ -1,0 +1,92 @@
+"""Run the laws over one configuration."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from sightline.core.errors import InputError
+from sightline.testing.findings import worst
+from sightline.testing.laws import LAWS
+from sightline.testing.reference import find_initial, find_reference
+from sightline.testing.report import LawResult, Report
+from sightline.testing.subject import NotApplicable, Reference, Subject
+
+FILL = "fill_uninitialized_memory"  # a property that torch puts on the module as it runs
+
+
+def check_mixer(
+    config: Any, *, d_model: int = 12, laws: Iterable[str] | None = None, reference: Reference | None = None
+) -> Report:
+    """The laws over `config.build(d_model)`, a `SequenceMixer` or `SequenceEncoder`, the house's or your own.
+
+    config is a (frozen) dataclass with `build(d_model)`. A mixer that reads a memory says so by its attributes
+    `d_memory` and `d_summary`. `laws` are names out of `sightline.testing.LAWS`, None = all.
+    `reference(config, parameters, x, mask, starts, memory)` is an independent implementation on float64 numpy arrays
+    that returns outputs (B, T, d_out); mechanisms of `sightline.mixers.MIXERS` have theirs in a source checkout.
+    Uninitialised memory is filled with NaN while the laws run.
+
+    Raises `InputError`, such as `no law is called 'purety'; did you mean 'purity of states'?`.
+    """
+    if not callable(getattr(config, "build", None)):
+        raise InputError(f"a config is a dataclass instance with build(d_model), got {config!r}")
+    names = list(LAWS) if laws is None else [known_law(name) for name in laws]
+    initial = find_initial(config) if reference is None else None
+    subject = Subject(config, d_model, reference or find_reference(config), initial)
+    return Report(config, d_model, tuple(run_law(name, subject) for name in names))
+
+
+def known_law(name: str) -> str:
+    """The name, or `InputError` with the nearest one where no law is called so."""
+    if name in LAWS:
+        return name
+    near = difflib.get_close_matches(name, LAWS, 1, 0.4)
+    raise InputError(f"no law is called {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"known: {[*LAWS]}"))
+
+
+def run_law(name: str, subject: Subject) -> LawResult:
+    """One law; an exception out of the mechanism is a failure with the exception as its detail."""
+    began = time.monotonic()
+
+    def result(passed: bool | None, error: float, tolerance: float, detail: str) -> LawResult:
+        return LawResult(name, passed, error, tolerance, detail, time.monotonic() - began)
+
+    try:
+        with poisoned_memory():
+            finding = worst(list(LAWS[name](subject)))
+    except NotApplicable as reason:
+        return result(None, 0.0, 0.0, str(reason))
+    except Exception as error:
+        text = str(error).strip() or "no message"
+        return result(False, math.inf, 0.0, f"{type(error).__name__}: {text.splitlines()[0]}")
+    if finding is None:
+        return result(None, 0.0, 0.0, "nothing to compare")
+    return result(finding.holds, finding.error, finding.tolerance, finding.what)
+
+
+@contextmanager
+def poisoned_memory() -> Iterator[None]:
+    """Fill what `torch.empty` and its kin hand out with NaN, so that reading before writing shows."""
+    deterministic, filled = torch.are_deterministic_algorithms_enabled(), _fill()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    _set_fill(True)
+    try:
+        yield
+    finally:
+        _set_fill(filled)
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+
+
+def _fill() -> bool:
+    return getattr(torch.utils.deterministic, FILL)
+
+
+def _set_fill(value: bool) -> None:
+    setattr(torch.utils.deterministic, FILL, value)

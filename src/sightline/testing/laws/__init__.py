@@ -1,0 +1,37 @@
+"""The laws that every mechanism obeys. `LAWS` names them; each is a function from a `Subject` to its findings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from sightline.testing.findings import Finding
+from sightline.testing.laws.chunks import chunks_are_whole, step_is_parallel
+from sightline.testing.laws.modules import compiles, probe_changes_nothing, round_trip
+from sightline.testing.laws.numerics import derivatives, equals_reference, long_and_large, low_precision
+from sightline.testing.laws.shapes import shape_and_dtype, sizes
+from sightline.testing.laws.states import batch_order_and_size, purity, select_commutes
+from sightline.testing.laws.visibility import causality, content_under_mask, packed_is_alone, padding
+from sightline.testing.subject import Subject
+
+Law = Callable[[Subject], Iterator[Finding]]
+
+LAWS: dict[str, Law] = {
+    "shape and dtype": shape_and_dtype,
+    "step = parallel": step_is_parallel,
+    "any chunks = whole": chunks_are_whole,
+    "causality": causality,
+    "padding": padding,
+    "packed = alone": packed_is_alone,
+    "content under the mask": content_under_mask,
+    "batch order and size": batch_order_and_size,
+    "purity of states": purity,
+    "select commutes": select_commutes,
+    "equals the reference": equals_reference,
+    "gradcheck": derivatives,
+    "low precision": low_precision,
+    "sizes and strides": sizes,
+    "long and large": long_and_large,
+    "config and weights round trip": round_trip,
+    "probe on = off": probe_changes_nothing,
+    "compiled = eager": compiles,
+}

@@ -1,0 +1,98 @@
+"""Feeding a sequence in any chunks gives what feeding it whole gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sightline.core.state import leaves, map_state
+from sightline.testing.findings import Finding, close
+from sightline.testing.subject import DTYPES, LENGTH, Subject, feed, normal, packed, ragged, steps, tensors
+
+CHUNKINGS = ((1,) * LENGTH, (4, 7), (2, 0, 3, 1, 5), (LENGTH - 1, 1))
+
+
+def step_is_parallel(subject: Subject) -> Iterator[Finding]:
+    """`step`, position by position, gives the outputs and the final state of one `forward`."""
+    subject.need_mixer("step")
+    for dtype in (*DTYPES, torch.bfloat16):
+        module, x, memory = subject.module(dtype), subject.x(dtype=dtype), subject.memory(dtype=dtype)
+        with torch.no_grad():
+            y, state = module(x, module.initial_state(len(x), memory))
+            stepped, after = steps(module, x, module.initial_state(len(x), memory))
+        yield close(stepped, y, "outputs")
+        yield close(leaves(after), leaves(state), "state")
+        with torch.no_grad():  # a prompt in one piece, with padding, then single steps
+            y, _ = module(x, module.initial_state(len(x), memory))
+            _, state = module(x[:, :4], module.initial_state(len(x), memory), torch.ones(len(x), 4, dtype=torch.bool))
+            stepped, _ = steps(module, x[:, 4:], state)
+        yield close(stepped, y[:, 4:], "outputs after a prompt")
+
+
+def chunks_are_whole(subject: Subject) -> Iterator[Finding]:
+    """Any chunks give the outputs, the final state and the gradients of the whole, with masks and documents too."""
+    subject.need_mixer("state between chunks")
+    for mask, starts in ((None, None), (ragged(), None), (None, packed()), (ragged(), packed())):
+        flags = " with " + " and ".join(n for n, f in (("mask", mask), ("starts", starts)) if f is not None)
+        flags = "" if mask is None and starts is None else flags
+        for dtype in DTYPES:
+            module, x, memory = subject.module(dtype), subject.x(dtype=dtype), subject.memory(dtype=dtype)
+            with torch.no_grad():
+                y, state = subject.whole(module, x, memory, mask, starts)
+                for sizes in CHUNKINGS:
+                    outputs, after = feed(module, x, module.initial_state(len(x), memory), sizes, mask, starts)
+                    yield close(outputs, y, f"outputs in chunks {sizes}{flags}")
+                    yield close(leaves(after), leaves(state), f"state in chunks {sizes}{flags}")
+        whole = _gradients(subject, (LENGTH,), mask, starts)
+        for sizes in CHUNKINGS[1:3]:
+            found = _gradients(subject, sizes, mask, starts)
+            yield close(found, whole, f"gradients in chunks {sizes}{flags}")
+    yield from _state_gradients(subject)
+
+
+def _gradients(subject: Subject, sizes: tuple[int, ...], mask: Tensor | None, starts: Tensor | None) -> list[Tensor]:
+    """Gradients for the inputs, the memory and all parameters, through outputs and final state."""
+    module, x, memory = subject.module(), subject.x().requires_grad_(), subject.memory()
+    if memory is not None:
+        memory = map_state(lambda t: t.detach().requires_grad_() if t.is_floating_point() else t, memory)
+    y, state = feed(module, x, module.initial_state(len(x), memory), sizes, mask, starts)
+    wanted = [x, *tensors(memory), *module.parameters()]
+    found = torch.autograd.grad(_score(y, state), wanted, allow_unused=True)
+    return [torch.zeros_like(w) if g is None else g for w, g in zip(wanted, found, strict=True)]
+
+
+def _state_gradients(subject: Subject) -> Iterator[Finding]:
+    """A state that was handed over passes the same gradient back, however the rest is fed."""
+    module, x, memory = subject.module(), subject.x(), subject.memory()
+    _, before = module(x[:, :4], module.initial_state(len(x), memory))
+    found = []
+    for sizes in ((7,), (3, 4), (1,) * 7):
+        state = map_state(lambda t: t.detach().clone(), before)
+        given = [leaf for leaf in leaves(state) if leaf.is_floating_point()]
+        for leaf in given:
+            leaf.requires_grad_()
+        if not given:
+            return
+        state = _refilled(state, iter(given))
+        y, after = feed(module, x[:, 4:], state, sizes)
+        gradients = torch.autograd.grad(_score(y, after), given, allow_unused=True)
+        found.append([torch.zeros_like(w) if g is None else g for w, g in zip(given, gradients, strict=True)])
+    for gradients, name in zip(found[1:], ("two chunks", "single positions"), strict=True):
+        yield close(gradients, found[0], f"gradient to the state in {name}")
+
+
+def _refilled(state: Any, given: Iterator[Tensor]) -> Any:
+    """The state with its float tensors taken from `given`, which hands out those that record gradients."""
+    return map_state(lambda t: next(given) if t.is_floating_point() else t, state)
+
+
+def _score(y: Tensor, state: Any) -> Tensor:
+    """A number that depends on every output and every float of the state."""
+    total = (y * normal(y.shape, "weights of outputs")).sum()
+    for i, leaf in enumerate(leaves(state)):
+        if leaf.is_floating_point():
+            total = total + (leaf * normal(leaf.shape, f"weights of state {i}")).sum()
+    return total

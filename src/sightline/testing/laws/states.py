@@ -1,0 +1,123 @@
+"""States are values, and rows of a batch know nothing of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+
+import torch
+
+from sightline.core.state import leaves, select
+from sightline.testing.findings import Finding, close, same
+from sightline.testing.subject import DTYPES, Subject, feed, packed, ragged, rows, snapshot, steps
+
+
+def batch_order_and_size(subject: Subject) -> Iterator[Finding]:
+    """A row gives the same in any order and in a batch of any size."""
+    order = torch.tensor([2, 0, 1])
+    for dtype in DTYPES:
+        module, x, memory = subject.module(dtype), subject.x(dtype=dtype), subject.memory(dtype=dtype)
+        for mask, starts in ((None, None), (ragged(), packed())):
+            y, state = subject.whole(module, x, memory, mask, starts)
+            shuffled, of_shuffled = subject.whole(
+                module, x[order], rows(memory, order), *(None if f is None else f[order] for f in (mask, starts))
+            )
+            yield close(shuffled, y[order], "rows in another order")
+            yield close(leaves(of_shuffled), [leaf[order] for leaf in leaves(state)], "state in another order")
+            for row in range(len(x)):
+                one = slice(row, row + 1)
+                alone, _ = subject.whole(
+                    module, x[one], rows(memory, one), *(None if f is None else f[one] for f in (mask, starts))
+                )
+                yield close(alone, y[one], "a row in a batch of its own")
+
+
+def purity(subject: Subject) -> Iterator[Finding]:
+    """No call changes a state that it was given or keeps one; forks from one state, interleaved, go their own ways."""
+    subject.need_mixer("state")
+    for mode in (torch.no_grad, torch.inference_mode, nullcontext):
+        with mode():
+            yield from _forks(subject)
+            yield from _given_states(subject)
+    yield from _across_modes(subject)
+
+
+def _forks(subject: Subject) -> Iterator[Finding]:
+    module, memory = subject.module(), subject.memory()
+    prefix = subject.x(steps=4)
+    left, right = subject.x(steps=6, name="left"), subject.x(steps=6, name="right")
+    expected = [subject.whole(module, torch.cat([prefix, way], 1), memory)[0][:, 4:] for way in (left, right)]
+    _, root = subject.whole(module, prefix, memory)
+    states, outputs = [root, root], ([], [])
+    for t in range(6):
+        for side, way in enumerate((left, right)):
+            y_t, states[side] = module.step(way[:, t], states[side])
+            outputs[side].append(y_t)
+    for side, name in enumerate(("first", "second")):
+        yield close(torch.stack(outputs[side], 1), expected[side], f"the {name} of two interleaved forks")
+    again, _ = feed(module, left, root, (2, 4))
+    yield close(again, expected[0], "a third fork, in chunks, after the two")
+
+
+def _given_states(subject: Subject) -> Iterator[Finding]:
+    module, x, memory = subject.module(), subject.x(), subject.memory()
+    for mask, starts in ((None, None), (ragged(), packed())):
+        _, state = subject.whole(module, x, memory, mask, starts)
+        kept = snapshot(state)
+        weights = [parameter.clone() for parameter in module.parameters()]
+        module(x, state)
+        module(x, state, ragged(), packed())
+        _, after = module.step(x[:, 0], state)
+        module.step(x[:, 1], after)
+        module.step(x[:1, 0], select(state, torch.tensor([1])))
+        subject.whole(module, subject.x(5), subject.memory(5))
+        yield same(leaves(state), kept, "a state that was given to forward, step and select")
+        yield same(module.parameters(), weights, "parameters after a call")
+        first, _ = module(x, state)
+        yield same(module(x, state)[0], first, "the same call on the same state, twice")
+
+
+def _across_modes(subject: Subject) -> Iterator[Finding]:
+    """A state made without gradients goes on with them, and the graph through two forks can be walked back."""
+    module, memory = subject.module(), subject.memory()
+    x = subject.x().requires_grad_()
+    y, _ = subject.whole(module, x, memory)
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode():
+            _, state = steps(module, x[:, :4], module.initial_state(len(x), memory))
+        with torch.no_grad():
+            rest, _ = steps(module, x[:, 4:], state)
+        yield close(rest, y[:, 4:], f"a state from {mode.__name__} that goes on elsewhere")
+    _, state = module(x[:, :4], module.initial_state(len(x), memory))
+    one, after = module(x[:, 4:5], state)
+    two, _ = module(x[:, 5:8], state)
+    three, _ = module(x[:, 8:], after)
+    (gradient,) = torch.autograd.grad(one.sum() + two.sum() + three.sum(), x)
+    again = subject.whole(module, x[:, [0, 1, 2, 3, 5, 6, 7]], memory)[0][:, 4:].sum()
+    again = again + subject.whole(module, x[:, [0, 1, 2, 3, 4, 8, 9, 10]], memory)[0][:, 4:].sum()
+    (expected,) = torch.autograd.grad(again, x)
+    yield close(gradient, expected, "the gradient through two forks")
+
+
+def select_commutes(subject: Subject) -> Iterator[Finding]:
+    """Selecting, repeating and dropping rows of a state is having fed those rows in the first place."""
+    subject.need_mixer("state")
+    for dtype in DTYPES:
+        module, x, memory = subject.module(dtype), subject.x(dtype=dtype), subject.memory(dtype=dtype)
+        for index in ([2, 0, 1], [1, 1, 0, 2, 2], [2]):
+            chosen = torch.tensor(index)
+            for mask, starts in ((None, None), (ragged()[:, :6], packed()[:, :6])):
+                with torch.no_grad():
+                    _, state = subject.whole(module, x[:, :6], memory, mask, starts)
+                    _, expected = subject.whole(
+                        module,
+                        x[chosen, :6],
+                        rows(memory, chosen),
+                        *(None if f is None else f[chosen] for f in (mask, starts)),
+                    )
+                    found = select(state, chosen)
+                    yield close(leaves(found), leaves(expected), f"state of rows {index}")
+                    y, after = steps(module, x[chosen, 6:], found)
+                    wanted, final = steps(module, x[chosen, 6:], expected)
+                    yield close(y, wanted, f"steps of rows {index}")
+                    yield close(leaves(after), leaves(final), f"state after steps of rows {index}")

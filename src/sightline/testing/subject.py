@@ -1,0 +1,193 @@
+"""A configuration under test: its modules, and inputs, memories and masks that are the same every time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sightline.core.mixer import Memory, SequenceMixer
+from sightline.core.seeds import derive
+from sightline.core.state import leaves
+
+BATCH, LENGTH, MEMORY = 3, 11, 5  # odd and different, so that no axis passes for another
+DTYPES = (torch.float64, torch.float32)
+
+Reference = Callable[..., np.ndarray]
+
+
+class ArrayMemory(NamedTuple):
+    """A `Memory` as a reference reads it: numpy arrays, float64 and bool."""
+
+    values: np.ndarray  # (B, M, D)
+    mask: np.ndarray | None  # (B, M)
+    summary: np.ndarray | None  # (B, ·)
+
+
+class NotApplicable(Exception):
+    """The law has no meaning for this form; the message says why."""
+
+
+class Subject:
+    """`config.build(d_model)` under test.
+
+    `reference(config, parameters, x, mask, starts, memory)` is an independent implementation on float64 arrays;
+    `initial(config, parameters)`, where there is one, gives what some freshly built parameters must be.
+    """
+
+    def __init__(
+        self, config: Any, d_model: int = 12, reference: Reference | None = None, initial: Callable | None = None
+    ) -> None:
+        self.config, self.d_model = config, d_model
+        self.reference, self.initial = reference, initial
+        self._modules: dict[torch.dtype, nn.Module] = {}
+        module = self.module()
+        self.is_mixer = isinstance(module, SequenceMixer)
+        self.d_memory: int | None = getattr(module, "d_memory", None)
+        self.d_summary: int | None = getattr(module, "d_summary", None)
+        self.reads_memory = self.d_memory is not None or self.d_summary is not None
+
+    def fresh(self, d_model: int | None = None) -> Any:
+        """A newly built module, initialised from a fixed seed, in float32."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(0, "initialisation"))
+            return self.config.build(d_model or self.d_model).eval()
+
+    def scattered(self, dtype: torch.dtype = torch.float64, d_model: int | None = None) -> Any:
+        """A new module whose parameters have all left their initial values, zeros and equal ones above all."""
+        module = self.fresh(d_model)
+        generator = torch.Generator().manual_seed(derive(0, "scatter"))
+        with torch.no_grad():
+            for parameter in module.parameters():
+                noise = torch.randn(parameter.shape, generator=generator)
+                fan_in = parameter.shape[-1] if parameter.dim() > 1 else 1
+                parameter.add_(noise, alpha=0.3 / math.sqrt(fan_in))
+        return module.to(dtype)
+
+    def module(self, dtype: torch.dtype = torch.float64) -> Any:
+        """The scattered module, shared by all laws: modules keep nothing, which the law of purity proves."""
+        if dtype not in self._modules:
+            self._modules[dtype] = self.scattered(dtype)
+        return self._modules[dtype]
+
+    def small_width(self) -> int:
+        """The smallest d_model that this configuration can be built with."""
+        for d_model in (2, 3, 4, 6, 8, self.d_model):
+            try:
+                self.fresh(d_model)
+            except (ValueError, RuntimeError):
+                continue
+            return d_model
+        return self.d_model
+
+    def need_mixer(self, what: str) -> None:
+        """Raise `NotApplicable` for an encoder, which has no `what`."""
+        if not self.is_mixer:
+            raise NotApplicable(f"an encoder has no {what}")
+
+    def x(
+        self,
+        batch: int = BATCH,
+        steps: int = LENGTH,
+        dtype: torch.dtype = torch.float64,
+        name: str = "x",
+        d_model: int | None = None,
+    ) -> Tensor:
+        """Inputs (B, T, D), standard normal, the same values in every dtype."""
+        return normal((batch, steps, d_model or self.d_model), name).to(dtype)
+
+    def memory(
+        self, batch: int = BATCH, dtype: torch.dtype = torch.float64, length: int = MEMORY, masked: bool = True
+    ) -> Memory | None:
+        """A memory whose rows have length, length - 1, … real positions (all, without `masked`); None where unread."""
+        if not self.reads_memory:
+            return None
+        values = normal((batch, length, self.d_memory or 1), "memory").to(dtype)
+        summary = None if self.d_summary is None else normal((batch, self.d_summary), "summary").to(dtype)
+        real = length - torch.arange(batch) % max(1, length - 1)
+        mask = torch.arange(length) < real.unsqueeze(1)
+        return Memory(values, mask if masked else None, summary)
+
+    def whole(
+        self,
+        module: Any,
+        x: Tensor,
+        memory: Memory | None = None,
+        mask: Tensor | None = None,
+        starts: Tensor | None = None,
+    ) -> tuple[Tensor, Any]:
+        """Outputs of the whole sequence in one call, and the final state (None for an encoder)."""
+        if not self.is_mixer:
+            return module(x, mask, starts), None
+        return module(x, module.initial_state(len(x), memory), mask, starts)
+
+
+def normal(shape: Sequence[int], name: str) -> Tensor:
+    """Standard normal float64 values that depend on `name` alone."""
+    generator = torch.Generator().manual_seed(derive(0, name))
+    return torch.randn(tuple(shape), generator=generator).double()
+
+
+def feed(
+    module: Any, x: Tensor, state: Any, sizes: Sequence[int], mask: Tensor | None = None, starts: Tensor | None = None
+) -> tuple[Tensor, Any]:
+    """Outputs and final state of x fed in chunks of `sizes`, which add up to its length."""
+    outputs, at = [], 0
+    for size in sizes:
+        part = slice(at, at + size)
+        y, state = module(
+            x[:, part], state, None if mask is None else mask[:, part], None if starts is None else starts[:, part]
+        )
+        outputs.append(y)
+        at += size
+    return torch.cat(outputs, 1), state
+
+
+def steps(module: Any, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    """Outputs and final state of x fed by `step`, one position at a time."""
+    outputs = []
+    for x_t in x.unbind(1):
+        y_t, state = module.step(x_t, state)
+        outputs.append(y_t)
+    return torch.stack(outputs, 1), state
+
+
+def rows(memory: Memory | None, index: Tensor | slice | list[int]) -> Memory | None:
+    """The memory of some rows of the batch."""
+    if memory is None:
+        return None
+    mask, summary = (None if part is None else part[index] for part in (memory.mask, memory.summary))
+    return Memory(memory.values[index], mask, summary)
+
+
+def tensors(memory: Memory | None) -> list[Tensor]:
+    """The float tensors of a memory."""
+    return [] if memory is None else [part for part in (memory.values, memory.summary) if part is not None]
+
+
+def snapshot(state: Any) -> list[Tensor]:
+    """Copies of all of a state's tensors."""
+    return [leaf.clone() for leaf in leaves(state)]
+
+
+def ragged(batch: int = BATCH, length: int = LENGTH) -> Tensor:
+    """A mask (B, T) with holes at the left, in the middle and at the right."""
+    mask = torch.ones(batch, length, dtype=torch.bool)
+    for row in range(batch):
+        mask[row, : row % 3] = False
+        mask[row, length // 2 : length // 2 + (row + 1) % 3] = False
+        mask[row, length - row % 2 :] = False
+    return mask
+
+
+def packed(batch: int = BATCH, length: int = LENGTH) -> Tensor:
+    """Document starts (B, T), different in every row, some at position 0 and some next to each other."""
+    starts = torch.zeros(batch, length, dtype=torch.bool)
+    for row in range(batch):
+        starts[row, row % 2 :: 3 + row] = True
+        starts[row, length // 2] = True
+    return starts

@@ -1,0 +1,40 @@
+"""Long short-term memory: the cell of 1997 without a forget gate, and the one of Gers et al. 2000 with it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .rows import documents, linear, sigmoid
+
+
+def reference(config, parameters, x, mask=None, starts=None, memory=None):
+    names = ("i", "f", "g", "o") if config.forget_gate else ("i", "g", "o")
+    H = parameters["bias"].shape[0] // len(names)
+    W, U, b = ({}, {}, {})
+    for n, name in enumerate(names):
+        block = slice(n * H, (n + 1) * H)
+        W[name] = parameters["weight_input"][block]
+        U[name] = parameters["weight_hidden"][block]
+        b[name] = parameters["bias"][block]
+    out = np.zeros((*x.shape[:2], H))
+    for row, positions in documents(x, mask, starts):
+        h, c = np.zeros(H), np.zeros(H)
+        if config.d_summary is not None:
+            both = linear(parameters, "from_summary", memory.summary[row])
+            h, c = np.tanh(both[:H]), both[H:]
+        for t in positions:
+            a = {name: W[name] @ x[row, t] + U[name] @ h + b[name] for name in names}
+            forget = sigmoid(a["f"]) if config.forget_gate else 1.0
+            c = forget * c + sigmoid(a["i"]) * np.tanh(a["g"])
+            h = sigmoid(a["o"]) * np.tanh(c)
+            out[row, t] = h
+    return out
+
+
+def initial(config, parameters):
+    """The forget gate's bias starts at 1, once (Gers et al. 2000; Jozefowicz et al. 2015, § 2.2); the others at 0."""
+    H = parameters["bias"].shape[0] // (4 if config.forget_gate else 3)
+    bias = np.zeros(parameters["bias"].shape)
+    if config.forget_gate:
+        bias[H : 2 * H] = 1.0
+    return {"bias": bias}

@@ -1,0 +1,81 @@
+"""Multi-head self-attention (Vaswani et al. 2017, § 3.2), one query and one key at a time, with positions."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .rows import documents, linear, softmax
+
+
+def reference(config, parameters, x, mask=None, starts=None, memory=None):
+    prefix = {name.removeprefix("heads."): value for name, value in parameters.items()}
+    out = np.zeros(x.shape)
+    for row, positions in documents(x, mask, starts):
+        inputs = [added(config, prefix, x[row, t], place) for place, t in enumerate(positions)]
+        for place, t in enumerate(positions):
+            seen = range(place + 1) if config.causal else range(len(positions))
+            out[row, t] = attend(config, prefix, inputs, place, seen)
+    return out
+
+
+def attend(config, parameters, inputs, place, seen):
+    """What the query at `place` gets from the keys `seen`."""
+    heads, key_heads = config.heads, config.key_heads or config.heads
+    d_head = parameters["query.weight"].shape[0] // heads
+    joined = []
+    for head in range(heads):
+        shared = head // (heads // key_heads)
+        own, theirs = slice(head * d_head, (head + 1) * d_head), slice(shared * d_head, (shared + 1) * d_head)
+        query = linear(parameters, "query", inputs[place])[own]
+        scores, values = [], []
+        for other in seen:
+            key = linear(parameters, "key", inputs[other])[theirs]
+            if config.positions == "rotary":
+                score = rotated(query, place) @ rotated(key, other) / np.sqrt(d_head)
+            else:
+                score = query @ key / np.sqrt(d_head)
+            if config.positions == "alibi":
+                score = score - slope(head, heads) * abs(place - other)
+            scores.append(score)
+            values.append(linear(parameters, "value", inputs[other])[theirs])
+        joined.append(sum(weight * value for weight, value in zip(softmax(scores), values, strict=True)))
+    return linear(parameters, "out", np.concatenate(joined))
+
+
+def added(config, parameters, x, place):
+    """The input with its position added, for the two schemes that add."""
+    if config.positions == "learned":
+        return x + parameters["added.table"][place]
+    if config.positions != "sinusoidal":
+        return x
+    encoding = np.zeros(len(x))
+    for dimension in range(len(x)):  # PE(pos, 2i) = sin(pos / 10000^(2i/d)), PE(pos, 2i+1) = cos of the same (§ 3.5)
+        i = dimension // 2
+        angle = place / 10000 ** (2 * i / len(x))
+        encoding[dimension] = math.sin(angle) if dimension % 2 == 0 else math.cos(angle)
+    return x + encoding
+
+
+def rotated(vector, place):
+    """Each pair (i, i + K/2) turned by place · 10000^(-2i/K) (Su et al. 2021, eq. 13-15; an odd last number stays)."""
+    d_head = len(vector)
+    half = d_head // 2
+    turned = vector.copy()
+    for i in range(half):
+        angle = place * 10000 ** (-i / half)
+        c, s = math.cos(angle), math.sin(angle)
+        turned[i] = c * vector[i] - s * vector[i + half]
+        turned[i + half] = s * vector[i] + c * vector[i + half]
+    return turned
+
+
+def slope(head, heads):
+    """ALiBi's slopes (Press et al. 2022, § 3): powers of 2^(-8/n); between powers of two as in the authors' code."""
+    if heads & (heads - 1) == 0:
+        return 2.0 ** (-8.0 * (head + 1) / heads)
+    lower = 1 << (heads.bit_length() - 1)
+    if head < lower:
+        return slope(head, lower)
+    return slope(2 * (head - lower), 2 * lower)
