@@ -71,7 +71,7 @@ def test_the_version_is_the_package_s():
         (["doctor", "--zzz"], "unknown option: --zzz."),
         (["doctor", "-q"], "unknown option: -q."),
         (["doctor", "extra"], "unexpected argument 'extra'"),
-        (["doctor", "--json=maybe"], 'invalid value for --json: unable to convert "maybe" into bool.'),
+        (["doctor", "--json=maybe"], "--json: expected true or false, found 'maybe'"),
         (["doctor", "a\x1b[31mb\u202e"], "unexpected argument 'a\\x1b[31mb\\u202e'"),
         (["doctor", ""], "unexpected argument ''"),
     ],

@@ -6,12 +6,24 @@ Verbs are named by path and imported when they are used, so that `sightline --he
 from __future__ import annotations
 
 import errno
+import math
 import os
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Any, get_args
 
-from cyclopts import App, CycloptsError, Parameter, UnknownCommandError, UnusedCliTokensError
+from cyclopts import (
+    App,
+    CoercionError,
+    CycloptsError,
+    MissingArgumentError,
+    Parameter,
+    Token,
+    UnknownCommandError,
+    UnusedCliTokensError,
+    convert,
+)
 
 from sightline import __version__
 from sightline.core.config import nearest
@@ -29,6 +41,8 @@ COMMANDS = {
     "doctor": "Show what this machine can do, and what to install or set.",
 }
 
+_KINDS = {int: "an integer", float: "a number", bool: "true or false"}
+
 # What the machine, and neither the user's input nor our code, is to blame for.
 _MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENOMEM}
 
@@ -43,7 +57,9 @@ def build() -> App:
         help_epilogue="Exit status: 0 done, 1 a bug of ours, 2 wrong input or flags, 3 the machine refuses, 4 training "
         "diverged, 5 a check did not hold, 130 or 143 interrupted with the state saved.",
         help_format="plaintext",  # Markdown would cost a third of the start-up time
-        default_parameter=Parameter(negative_iterable=()),
+        default_parameter=Parameter(
+            negative=(), converter=_read, show_default=lambda value: str(value) if value else None
+        ),
         result_action="return_value",
         print_error=False,
         exit_on_error=False,
@@ -52,6 +68,22 @@ def build() -> App:
     for place, (verb, summary) in enumerate(COMMANDS.items()):
         app.command(f"sightline.cli.{verb}:{verb}", name=verb, help=summary, sort_key=place)
     return app
+
+
+def _read(hint: Any, tokens: Sequence[Token]) -> Any:
+    """The value of a flag: as cyclopts reads it, except that it rounds 1.5 to an integer and takes nan for a number."""
+    for token in tokens:
+        for kind in (int, float):
+            if kind in (hint, *get_args(hint)) and str not in get_args(hint) and not _is_number(token.value, kind):
+                raise CoercionError(token=token, target_type=kind)
+    return convert(hint, tokens)
+
+
+def _is_number(text: str, kind: type[int] | type[float]) -> bool:
+    try:
+        return math.isfinite(kind(text))
+    except ValueError:
+        return False
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -99,6 +131,11 @@ def _misuse(error: CycloptsError) -> str:
         return f"unknown command {word!r}" + (f", did you mean {near}?" if near else f"; known: {', '.join(COMMANDS)}")
     if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
         return f"unexpected argument {error.unused_tokens[0]!r}"
+    if isinstance(error, CoercionError) and error.token is not None and error.target_type in _KINDS:
+        where = error.token.keyword or (error.argument and error.argument.name) or "argument"
+        return f"{where}: expected {_KINDS[error.target_type]}, found {error.token.value!r}"
+    if isinstance(error, MissingArgumentError) and error.argument is not None:
+        return f"{error.keyword or error.argument.name} needs a value"
     message = str(error)
     return message[:1].lower() + message[1:]
 

@@ -1,0 +1,58 @@
+"""Wrong flags of every verb: one line that names the flag, status 2, and nothing written."""
+
+from __future__ import annotations
+
+import pytest
+
+from sightline.cli.app import main
+
+WRONG = {
+    "train --seed 1.5": "--seed: expected an integer, found '1.5'",
+    "train --seed abc": "--seed: expected an integer, found 'abc'",
+    "train --seed": "--seed needs a value",
+    "train --seed 1 --seed 2": "parameter --seed specified multiple times.",
+    "train --limit 1e5": "--limit: expected an integer, found '1e5'",
+    "train --dta pairs.tsv": "--dta: unknown key, did you mean 'data'?",
+    "train pairs.tsv": "unexpected argument 'pairs.tsv'",
+    "train -z": "unknown flag '-z'",
+    "train --data absent.tsv --arch gru": "absent.tsv: no such file",
+    "train --data pairs.tsv --arch grru": "unknown architecture 'grru', did you mean 'gru'?",
+    "train --data pairs.tsv --arch gru --budget 60x": "--budget: unknown unit 'x' in '60x'",
+    "train --data pairs.tsv --arch gru --budget -3s": "--budget",
+    "train --data pairs.tsv --arch gru --budget 3s --max-steps 3": "--budget and --max-steps exclude each other",
+    "train --data pairs.tsv --arch gru --max-time 3steps": "--max-time: expected a time",
+    "train --data pairs.tsv --arch gru --optim.lrr 3": "--optim.lrr: unknown key, did you mean 'lr'?",
+    "train --data pairs.tsv --arch gru --optim.lr fast": "--optim.lr: expected a number, found 'fast'",
+    "train --data pairs.tsv --arch gru --optim.lr=-1": "--optim.lr: must be positive",
+    "train --data pairs.tsv --arch gru --dtype int8": "--dtype: expected one of auto, float32, bfloat16, found 'int8'",
+    "train --data pairs.tsv --arch gru --match params=many": "--match: expected params=NUMBER",
+    "train --config absent.yaml": "absent.yaml: no such file",
+    "train --config wrong.yaml": "wrong.yaml: optim.lrr: unknown key, did you mean 'lr'?",
+    "predict": "RUN needs a value",
+    "predict absent x": "absent: no such directory",
+    "predict . x": ".: no model here",
+    "predict . x --beam one": "--beam: expected an integer, found 'one'",
+    "predict . x --beam 0": "beam must be at least 1",
+    "predict . x --temperature 0.5": "--temperature: needs --sample",
+    "predict . x --sample --temperature nan": "--temperature: expected a number, found 'nan'",
+    "predict . x --bem 3": "unknown option: --bem. Did you mean --beam?",
+    "certify nope": "no mechanism is called 'nope'",
+    "certify lstm --law nope": "no law is called 'nope'",
+    "certify absent:Config": "no module 'absent'",
+    "certify os:Config": "module os has no 'Config'",
+    "certify --lw x": "unknown option: --lw. Did you mean --law?",
+}
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_a_wrong_flag_is_named_and_nothing_is_written(line, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pairs.tsv").write_text("".join(f"a{i}\tb{i}\n" for i in range(30)))
+    (tmp_path / "wrong.yaml").write_text("data: pairs.tsv\noptim: {lrr: 1}\n")
+    assert main(line.split()) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("sightline: error: ")
+    assert WRONG[line] in err
+    assert err.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pairs.tsv", "wrong.yaml"]
