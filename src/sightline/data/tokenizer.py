@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from sightline.core.errors import InputError
+from sightline.data.files import check_file
 
 if TYPE_CHECKING:
     import tokenizers
@@ -224,10 +225,9 @@ class TokenizerPair:
             InputError: "runs/x/tokenizer.json: not a tokenizer file: …".
         """
         path = Path(path)
+        check_file(path)
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise InputError("no such file", where=path) from None
         except (ValueError, RecursionError) as error:
             raise InputError(f"not a tokenizer file: {_one_line(error)}", where=path) from None
         if not isinstance(content, dict) or content.get("format") != 1:

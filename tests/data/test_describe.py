@@ -1,0 +1,141 @@
+"""What `sightline data` says about a file, and what it writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sightline.cli.app import main
+from sightline.core.errors import EnvironmentFault, InputError
+from sightline.data.describe import as_text, describe
+from sightline.data.formats import Pairs
+from sightline.data.read import load_corpus, read_pairs
+from sightline.data.write import write_pairs
+
+ROWS = [f"source number {i}\ttarget number {i}" for i in range(40)]
+ODD = {
+    "the same pair occurs more than once": ["a b c\td e f", "a b c\td e f"],
+    "the same source has different targets": ["g h i\tone", "g h i\ttwo"],
+    "source and target are the same text": ["the same\tthe same"],
+    "one side is far longer than usual for the other": ["xy\t" + "z" * 60],
+    "far longer than most": ["long " * 50 + ".\t" + "lang " * 50 + "."],
+    "white space at an end": ["left \tright"],
+    "control characters": ["es\x1b[31mcape\tred"],
+    "the replacement character U+FFFD": ["M\ufffdrz\tMarch"],
+}
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> Path:
+    path = tmp_path / "odd.tsv"
+    path.write_text("\n".join(["source\ttarget", *ROWS, *(row for rows in ODD.values() for row in rows)]) + "\n")
+    return path
+
+
+def test_suspicious_rows_are_named_with_their_lines(odd: Path) -> None:
+    (file,) = describe(odd)["files"]
+    found = {problem["problem"]: problem["lines"] for problem in file["suspicious"]}
+    line = 2 + len(ROWS)
+    expected = {}
+    for problem, rows in ODD.items():
+        expected[problem] = list(range(line, line + len(rows)))
+        line += len(rows)
+    assert found == expected
+
+
+def test_an_ordinary_file_has_nothing_suspicious(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text("\n".join(ROWS))
+    (file,) = describe(path)["files"]
+    assert file == {"name": str(path), "pairs": 40, "skipped": 0, "suspicious": []}
+
+
+def test_counts_lengths_and_overlap(tmp_path: Path) -> None:
+    train = tmp_path / "train.tsv"
+    train.write_text("ab\tx\nab\ty\nabcd\tz\n")
+    test = tmp_path / "test.tsv"
+    test.write_text("ab\tx\nqr\tö\n")
+    found = describe(train, valid=test, test=test)
+    assert found["parts"]["train"] == {
+        "pairs": 3,
+        "distinct_sources": 2,
+        "distinct_targets": 3,
+        "sources_in_train": 0,
+        "source_length": {"min": 2, "median": 2.0, "mean": 2.67, "p95": 3.8, "max": 4},
+        "target_length": {"min": 1, "median": 1.0, "mean": 1.0, "p95": 1.0, "max": 1},
+        "source_characters": 4,
+        "target_characters": 3,
+        "characters_not_in_train": 0,
+        "first": ["ab", "x"],
+    }
+    assert found["parts"]["test"]["sources_in_train"] == 1
+    assert found["parts"]["test"]["characters_not_in_train"] == 3
+    assert any("1 of 2 test sources occur in training too (lines 1)" in note for note in found["notes"])
+    assert any(str(train) in line for line in as_text(found))
+
+
+def test_the_command_prints_text_or_json(odd: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "describe", str(odd), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["schema_version"] == 1
+    assert found["sha256"] == load_corpus(odd).sha256
+    assert main(["data", "describe", str(odd)]) == 0
+    text = capsys.readouterr().out
+    assert f"{odd}: white space at an end: 1 rows (lines " in text
+    assert "\x1b" not in text
+
+
+def test_the_command_names_a_bad_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "bad.tsv"
+    path.write_text("\n".join(ROWS[:20]) + "\nno tab\n" + "\n".join(ROWS[20:]))
+    assert main(["data", "describe", str(path)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == f"sightline: error: {path}:21: expected 2 columns, found 1\n"
+    assert main(["data", "describe", str(path), "--skip-bad"]) == 0
+    assert "skipped 1 bad rows" in capsys.readouterr().out
+
+
+def test_built_in_data_as_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "dates.tsv"
+    arguments = ["data", "export", "builtin:dates?size=200&locales=2", "-o", str(path), "--part", "train"]
+    assert main(arguments) == 0
+    assert read_pairs(path) == load_corpus("builtin:dates?size=200&locales=2").train
+    assert main(arguments) == 2
+    assert "exists already; --overwrite replaces it" in capsys.readouterr().err
+    assert main([*arguments, "--overwrite"]) == 0
+
+
+@pytest.mark.parametrize("suffix", [".tsv", ".jsonl", ".parquet"])
+def test_written_pairs_are_read_back(suffix: str, tmp_path: Path) -> None:
+    pairs = Pairs(['"quote', "a\u2028b", "=1+1"], ["x\ry", "名", "'"])
+    write_pairs(pairs, tmp_path / f"a{suffix}")
+    assert read_pairs(tmp_path / f"a{suffix}") == pairs
+
+
+@pytest.mark.parametrize("text", ["a\tb", "a\nb", "a\r"])
+def test_what_tsv_cannot_hold_is_refused(text: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a\.tsv: pair 2 holds a tab or a line break"):
+        write_pairs(Pairs(["s", "s"], ["t", text]), tmp_path / "a.tsv")
+    write_pairs(Pairs(["s"], [text]), tmp_path / "a.jsonl")
+    assert read_pairs(tmp_path / "a.jsonl").targets == [text]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl"]
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.tsv"
+    write_pairs(Pairs(["s"], ["t"]), path)
+
+    def full(self: Path, content: bytes) -> int:
+        self.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(EnvironmentFault, match=r"a\.tsv: cannot be written: No space left on device"):
+        write_pairs(Pairs(["u"], ["v"]), path, overwrite=True)
+    assert read_pairs(path) == (["s"], ["t"])
+    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(InputError, match=r"must end in \.tsv"):
+        write_pairs(Pairs(["u"], ["v"]), tmp_path / "a.csv")
