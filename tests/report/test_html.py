@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from sightline.lab.results import Results
-from sightline.report.html import quantity, render, size, write_report
+from sightline.report.html import render, write_report
+from sightline.report.text import quantity, size
 from tests.report.synthetic import LEVELS, SOURCES, make_results
 
 HOSTILE = [

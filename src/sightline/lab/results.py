@@ -239,6 +239,14 @@ class Results:
     warnings: list[str] = field(default_factory=list)
     schema_version: int = SCHEMA_VERSION
 
+    @property
+    def ranked(self) -> list[Architecture]:
+        """The architectures, best first; those without a finished run last."""
+        name = self.primary_metric
+        measured = [a for a in self.architectures if name in a.metrics]
+        measured.sort(key=lambda a: a.metrics[name].mean, reverse=True)
+        return [*measured, *(a for a in self.architectures if name not in a.metrics)]
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types, schema_version first, NaN and infinities as null."""
         plain = asdict(self)

@@ -24,11 +24,11 @@ def verdict(
     info = metric_info(metric)
     sentence = _ranking(info, list(scores.items()), pairs, seeds)
     if scores and baselines:
-        top_name, top = next(iter(scores.items()))
+        top = next(iter(scores.values()))
         trivial = max(baselines, key=lambda b: b.metrics.get(metric, float("-inf")))
         if trivial.metrics.get(metric, float("-inf")) >= top.mean:
             value = info.text(trivial.metrics[metric])
-            sentence += f" None learnt enough: without any training, “{trivial.name}” reaches {value}, {top_name} less."
+            sentence += f" None learnt enough: “{trivial.name}” reaches {value} without any training."
     if unfinished:
         sentence += f" No run of {_join(unfinished)} finished."
     return sentence

@@ -192,9 +192,7 @@ def _axis_label(info: MetricInfo, prefix: str = "") -> str:
 
 def _scores(results: Results, info: MetricInfo, order: dict[str, int]) -> Drawing:
     metric = results.primary_metric
-    rows = sorted(
-        (a for a in results.architectures if metric in a.metrics), key=lambda a: a.metrics[metric].mean, reverse=True
-    )
+    rows = [a for a in results.ranked if metric in a.metrics]
     top = max(a.metrics[metric].mean for a in rows)
     best = max((b.metrics[metric] for b in results.baselines if metric in b.metrics), default=None)
 

@@ -20,7 +20,7 @@ from markupsafe import Markup
 
 from sightline.lab.results import Architecture, Example, Pair, Results, Run, metric_info
 from sightline.report.figures import drawings
-from sightline.report.text import piece, visible
+from sightline.report.text import piece, quantity, size, visible
 
 SHADES = 20  # steps of the attention maps
 CORE_METRICS = ("exact_match", "bleu", "chrf", "token_accuracy", "perplexity")
@@ -90,12 +90,9 @@ class _Reading:
 
 
 def _rows(results: Results) -> list[_Row]:
-    metric = results.primary_metric
-    measured = [a for a in results.architectures if metric in a.metrics]
-    measured.sort(key=lambda a: a.metrics[metric].mean, reverse=True)
-    behind = {pair.second: pair for pair in results.pairs if measured and pair.first == measured[0].arch}
-    missing = [a for a in results.architectures if metric not in a.metrics]
-    return [_Row(a, behind.get(a.arch)) for a in [*measured, *missing]]
+    ranked = results.ranked
+    behind = {pair.second: pair for pair in results.pairs if pair.first == ranked[0].arch}
+    return [_Row(architecture, behind.get(architecture.arch)) for architecture in ranked]
 
 
 def _other_metrics(results: Results) -> list[str]:
@@ -128,27 +125,6 @@ def _environment_rows(environment: dict[str, Any]) -> list[tuple[str, str]]:
         if value not in (None, ""):
             rows.append((key.replace("_", " "), str(value)))
     return rows
-
-
-def size(count: int | float | None) -> str:
-    """Bytes as text: 512 B, 12.4 kB, 1.3 GB (powers of 1000)."""
-    if count is None:
-        return "—"
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= factor:
-            return f"{count / factor:.3g} {unit}" if count < 1000 * factor else f"{count / factor:.0f} {unit}"
-    return f"{count:.0f} B"
-
-
-def quantity(count: int | float | None) -> str:
-    """A count as text: 950, 12,400, 1.98 M, 3.1e15."""
-    if count is None or not math.isfinite(count):
-        return "—"
-    if count >= 1e12:
-        return f"{count:.3g}"
-    if count >= 1e6:
-        return f"{count / 1e6:.{2 if count < 1e7 else 1 if count < 1e8 else 0}f} M"
-    return f"{count:,.0f}"
 
 
 def fixed(value: int | float | None, digits: int = 1) -> str:

@@ -1,7 +1,8 @@
-"""Foreign text made fit to be shown."""
+"""Foreign text made fit to be shown, and numbers with their units."""
 
 from __future__ import annotations
 
+import math
 import re
 
 # Control characters, and what would turn the direction of the text around it: shown by their code, not obeyed.
@@ -16,3 +17,24 @@ def visible(text: str) -> str:
 def piece(text: str) -> str:
     """A token for an axis label: a space as ␣, the end of the sentence as ⏎, everything unseen spelled out."""
     return "⏎" if text == "</s>" else visible(re.sub(r"\s", "␣", text))
+
+
+def size(count: int | float | None) -> str:
+    """Bytes as text: 512 B, 12.4 kB, 1.3 GB (powers of 1000)."""
+    if count is None:
+        return "—"
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= factor:
+            return f"{count / factor:.3g} {unit}" if count < 1000 * factor else f"{count / factor:.0f} {unit}"
+    return f"{count:.0f} B"
+
+
+def quantity(count: int | float | None) -> str:
+    """A count as text: 950, 12,400, 1.98 M, 3.1e15."""
+    if count is None or not math.isfinite(count):
+        return "—"
+    if count >= 1e12:
+        return f"{count:.3g}"
+    if count >= 1e6:
+        return f"{count / 1e6:.{2 if count < 1e7 else 1 if count < 1e8 else 0}f} M"
+    return f"{count:,.0f}"

@@ -1,0 +1,163 @@
+"""`sightline compare`: several architectures under one budget, to a verdict and a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from sightline.lab.plan import CompareConfig
+    from sightline.lab.results import Results
+
+
+def compare(
+    *,
+    data: str,
+    archs: str = "rnn,lstm,gru,bahdanau,transformer",
+    budget: str = "60s",
+    seeds: int = 3,
+    match: str | None = None,
+    out_dir: Annotated[Path | None, Parameter(name=["--out-dir", "-o"])] = None,
+    search: float = 0.2,
+    rates: int = 3,
+    metric: Literal["auto", "exact_match", "bleu"] = "auto",
+    tested: int = 1000,
+    valid: str | None = None,
+    test: str | None = None,
+    source_column: str | None = None,
+    target_column: str | None = None,
+    limit: int | None = None,
+    lowercase: bool = False,
+    tokens: Literal["char", "bpe", "unigram"] = "char",
+    vocabulary: int = 8000,
+    seed: int = 0,
+    workers: int | None = None,
+    device: str = "auto",
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto",
+    overwrite: bool = False,
+    json: bool = False,
+    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"])] = False,
+) -> None:
+    """Train architectures under the same budget, side by side, and say which is best and how sure that is.
+
+    Writes report.html, results.json and figures. Progress goes to standard error.
+
+    Args:
+        data: A file of pairs (.tsv .csv .jsonl .parquet, .gz), two parallel files as a,b, or builtin:dates.
+        archs: Names, with commas between: rnn lstm gru bahdanau luong transformer transformer-2017.
+        budget: What each run may use: 60s, 5min, 500steps, 2Mtok or 1e15flop.
+        seeds: Runs of each architecture; with one there is no verdict.
+        match: Scale every architecture to this size, as in params=2M.
+        out_dir: Where to; without it a new directory under runs/.
+        search: Share of the budget that goes to the search for learning rates; 0 uses the presets'.
+        rates: Learning rates that the search tries, the preset's among them.
+        metric: What the verdict is about; auto is exact match for single words, BLEU for sentences.
+        tested: Most test pairs to measure.
+        valid: File of validation pairs; without it a tenth of the data.
+        test: File of test pairs; without it a tenth of the data.
+        source_column: Column to read, by name or number.
+        target_column: Column to write.
+        limit: Use only the first so many pairs of each part.
+        lowercase: Lower-case everything.
+        tokens: What texts are cut into.
+        vocabulary: Most tokens on each side, for bpe and unigram.
+        seed: The first seed; the others follow it.
+        workers: Runs at a time; the cores are divided among them. Without it one for each core.
+        device: auto, cpu, cuda or mps.
+        dtype: auto, float32 or bfloat16.
+        overwrite: Replace the comparison in --out-dir.
+        json: Print the results as one JSON object in place of lines.
+        quiet: Show no progress.
+    """
+    from sightline.lab.plan import CompareConfig
+
+    config = CompareConfig(
+        data=data,
+        archs=tuple(part.strip() for part in archs.split(",") if part.strip()),
+        budget=budget,
+        seeds=seeds,
+        seed=seed,
+        match=match,
+        search=search,
+        rates=rates,
+        metric=metric,
+        tested=tested,
+        workers=workers,
+        device=device,
+        dtype=dtype,
+        valid=valid,
+        test=test,
+        source_column=source_column,
+        target_column=target_column,
+        limit=limit,
+        lowercase=lowercase,
+        tokens=tokens,
+        vocabulary=vocabulary,
+    )
+    run(config, out_dir, name=Path(data.split(",")[0]).stem, overwrite=overwrite, json=json, quiet=quiet)
+
+
+def run(config: CompareConfig, out_dir: Path | None, *, name: str, overwrite: bool, json: bool, quiet: bool) -> None:
+    """Compare, write the report, and print verdict, table and the report's path, or the results as JSON."""
+    import shlex
+    import sys
+
+    from sightline.lab.compare import compare as run_comparison
+    from sightline.lab.compare import free_directory
+    from sightline.lab.progress import Display
+    from sightline.report.html import write_report
+
+    directory = out_dir or free_directory(Path("runs"), f"compare-{name}")
+    command = shlex.join(["sightline", *sys.argv[1:]])
+    results = run_comparison(config, directory, command=command, overwrite=overwrite, display=Display(quiet=quiet))
+    report = write_report(results, directory)
+    if json:
+        from json import dumps
+
+        print(dumps(results.to_dict(), ensure_ascii=False, allow_nan=False))
+        return
+    print_table(results)
+    print(f"report: {report}")
+
+
+def print_table(results: Results) -> None:
+    """The verdict and the table of architectures, best first."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from sightline.lab.results import metric_info
+    from sightline.report.text import quantity, size, visible
+
+    info = metric_info(results.primary_metric)
+    table = Table(box=None, pad_edge=False, header_style="")
+    for heading in (
+        "architecture",
+        f"{info.label} [95 %]",
+        "train s",
+        "tokens/s",
+        "params",
+        "memory",
+        "ms/token",
+        "state",
+    ):
+        table.add_column(heading, justify="left" if heading == "architecture" else "right", no_wrap=True)
+    for a in results.ranked:
+        score = a.metrics.get(results.primary_metric)
+        quality = "no run finished"
+        if score is not None:
+            ends = "" if score.low is None else f" [{info.number(score.low)}, {info.number(score.high)}]"
+            quality = info.text(score.mean) + ends
+        row = (a.arch, quality, quantity(a.train_s), quantity(a.tokens_per_s), quantity(a.parameters),
+               size(a.peak_memory_bytes), "—" if a.decode_ms_per_token is None else f"{a.decode_ms_per_token:.2f}",
+               size(a.state_bytes))  # fmt: skip
+        table.add_row(*(Text(visible(cell)) for cell in row))
+    console = Console(width=None if Console().is_terminal else 120)
+    print(visible(results.verdict), end="\n\n", flush=True)
+    console.print(table)
+    for one in results.runs:
+        if one.status != "done":
+            console.print(Text(visible(f"{one.arch}, seed {one.seed}: {one.status}: {one.error}")))
+    console.print()

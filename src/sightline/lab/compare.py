@@ -1,0 +1,262 @@
+"""Several architectures under one budget: train, test, and say which is best and how sure that is.
+
+This process imports no torch: it hands jobs to worker processes, watches them, and reckons with what they leave.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sightline.core.errors import Diverged, EnvironmentFault, InputError, Interrupted, SightlineError
+from sightline.lab.jobs import DONE, Failure, Job, Measured, Prepared, read_json
+from sightline.lab.plan import CompareConfig, divide
+from sightline.lab.processes import Worker
+from sightline.lab.progress import Display, title
+from sightline.lab.results import BudgetPlan, Results, metric_info
+from sightline.lab.summary import Outcome, summarise
+
+POLL_S = 0.2
+OURS = ("prepared", "trials", "runs", "figures", "results.json", "report.html")
+
+
+def compare(
+    config: CompareConfig,
+    out_dir: Path,
+    *,
+    command: str = "",
+    overwrite: bool = False,
+    display: Display | None = None,
+) -> Results:
+    """Train every architecture of `config` with every seed, and leave `results.json` and the runs in `out_dir`.
+
+    Runs that fail or diverge are recorded, never dropped or repeated. `command` is what the results say reproduces
+    them.
+
+    Raises:
+        InputError: wrong data, architectures or sizes; a directory that holds something and no `overwrite`.
+        EnvironmentFault: the machine refuses.
+        Interrupted: after SIGTERM; KeyboardInterrupt after SIGINT. The workers have been ended by then.
+    """
+    check_free(out_dir, overwrite=overwrite)
+    session = _Session(config, out_dir, display or Display())
+    with _terminable(), session.display.shown():
+        try:
+            prepared = session.prepare()
+            session.announce()
+            session.train()
+        finally:
+            session.end()
+    results = summarise(config, session.plan, prepared, session.outcomes, session.rates, command)
+    results.save(out_dir / "results.json")
+    return results
+
+
+def check_free(out_dir: Path, *, overwrite: bool) -> None:
+    """Raise `InputError` where something stands in the directory, but for a comparison where `overwrite` is given."""
+    if not out_dir.exists():
+        return
+    if not out_dir.is_dir():
+        raise InputError("not a directory", where=out_dir)
+    there = sorted(path.name for path in out_dir.iterdir())
+    foreign = [name for name in there if name not in OURS]
+    if foreign:
+        raise InputError(f"holds {foreign[0]!r}, which is not of a comparison: name another", where=out_dir)
+    if there and not overwrite:
+        raise InputError("holds a comparison: name another directory, or give --overwrite", where=out_dir)
+
+
+def clear(out_dir: Path) -> None:
+    """Make the directory, empty of an earlier comparison."""
+    out_dir.mkdir(parents=True, exist_ok=True)
+    for name in OURS:
+        path = out_dir / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def free_directory(parent: Path, name: str) -> Path:
+    """`parent/name`, or with the first number behind it that makes it a directory that does not exist yet."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "data"
+    number = 1
+    while (path := parent / (name if number == 1 else f"{name}-{number}")).exists():
+        number += 1
+    return path
+
+
+def _plan(config: CompareConfig, prepared: Prepared) -> BudgetPlan:
+    """The budget divided; with a GPU, one worker at a time unless told otherwise."""
+    on_gpu = bool(prepared.environment.get("gpus")) and config.device != "cpu"
+    return divide(config, prepared.budget_amount, prepared.budget_unit, workers=1 if on_gpu else None)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM as an exception, so that workers are ended before this process is."""
+
+    def stop(number: int, _frame: object) -> None:
+        raise Interrupted("stopped by SIGTERM", signal_number=number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@dataclass
+class _Session:
+    """The jobs of one comparison: those that wait, those that run, and what came of the others."""
+
+    config: CompareConfig
+    out_dir: Path
+    display: Display
+    plan: BudgetPlan = field(default_factory=lambda: BudgetPlan("", []))
+    active: list[Worker] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+    rates: dict[str, list[Outcome]] = field(default_factory=dict)
+
+    def prepare(self) -> Prepared:
+        """Run the preparing job and wait for it; whatever is wrong with the user's input comes out here.
+
+        It works beside the output directory, so that wrong input leaves nothing behind and an earlier comparison whole.
+        """
+        beside = self.out_dir.with_name(f".{self.out_dir.name}.preparing")
+        self.display.total = 1
+        self.display.say(f"preparing {self.config.data}")
+        try:
+            beside.mkdir(parents=True, exist_ok=True)
+            self.active.append(Worker(Job("prepare", self.config, beside, beside), threads=1))
+            (worker,) = self._wait_for_one()
+            if (failure := worker.failure()) is not None:
+                raise _error(failure)
+            clear(self.out_dir)
+            beside.rename(self.out_dir / "prepared")
+        except OSError as error:
+            raise EnvironmentFault(f"{self.out_dir}: {error.strerror or error}") from error
+        finally:
+            self.end()
+            shutil.rmtree(beside, ignore_errors=True)
+        prepared = read_json(Prepared, self.out_dir / "prepared" / DONE)
+        self.display.metric = prepared.metric
+        self.plan = _plan(self.config, prepared)
+        return prepared
+
+    def announce(self) -> None:
+        """Say what comes."""
+        plan, archs = self.plan, self.config.archs
+        runs = len(archs) * self.config.seeds
+        trials = len(archs) * plan.search_rates
+        self.display.done, self.display.total = 0, runs + trials
+        told = f"{len(archs)} architectures × {self.config.seeds} seeds, {plan.per_run} each"
+        self.display.say(f"{told}, {plan.workers} at a time with {plan.threads} thread(s) each")
+        if trials:
+            self.display.say(f"first {trials} trials of learning rates, {plan.search_each} each, inside the budget")
+
+    def train(self) -> None:
+        """All trials and runs; a run begins when its architecture's trials are over."""
+        trials = [self._trial(arch, factor) for arch in self.config.archs for factor in self._factors()]
+        runs = [(arch, seed) for seed in self.config.all_seeds for arch in self.config.archs]
+        while trials or runs or self.active:
+            while len(self.active) < self.plan.workers and (job := self._next(trials, runs)) is not None:
+                self.active.append(Worker(job, self.plan.threads))
+                self.display.say(f"{title(self.active[-1])}: started")
+            for worker in self._wait_for_one():
+                self._take(worker)
+
+    def _factors(self) -> list[float]:
+        return self.config.factors if self.config.searches else []
+
+    def _next(self, trials: list[Job], runs: list[tuple[str, int]]) -> Job | None:
+        """The next job that can begin now, taken out of its list."""
+        if trials:
+            return trials.pop(0)
+        searching = {worker.job.arch for worker in self.active if worker.job.kind == "trial"}
+        for index, (arch, seed) in enumerate(runs):
+            if arch not in searching:
+                del runs[index]
+                return self._run(arch, seed)
+        return None
+
+    def _trial(self, arch: str, factor: float) -> Job:
+        directory = self.out_dir / "trials" / f"{arch}-x{factor:.3g}"
+        prepared, budget = self.out_dir / "prepared", self.plan.search_each or ""
+        return Job("trial", self.config, directory, prepared, arch, self.config.seed, budget, factor)
+
+    def _run(self, arch: str, seed: int) -> Job:
+        directory = self.out_dir / "runs" / f"{arch}-seed{seed}"
+        best = min(
+            (trial for trial in self.rates.get(arch, []) if trial.measured and trial.measured.loss is not None),
+            key=lambda trial: trial.measured.loss,  # type: ignore[union-attr]
+            default=None,
+        )
+        return Job(
+            "run",
+            self.config,
+            directory,
+            self.out_dir / "prepared",
+            arch,
+            seed,
+            self.plan.final_each,
+            1.0 if best is None else best.job.lr_factor,
+            attention=seed == self.config.seed,
+        )
+
+    def _wait_for_one(self) -> list[Worker]:
+        """Wait until a worker ends; those that have ended, taken out of the active ones."""
+        while not (ended := [worker for worker in self.active if worker.ended()]):
+            self.display.update(self.active)
+            time.sleep(POLL_S)
+        self.active = [worker for worker in self.active if worker not in ended]
+        return ended
+
+    def _take(self, worker: Worker) -> None:
+        """Record how a worker ended."""
+        failure = worker.failure()
+        measured = None if failure else read_json(Measured, worker.job.directory / DONE)
+        outcome = Outcome(worker.job, measured, failure)
+        self.display.done += 1
+        if worker.job.kind == "trial":
+            self.rates.setdefault(worker.job.arch, []).append(outcome)
+        else:
+            self.outcomes.append(outcome)
+        self.display.say(f"{title(worker)}: {self._told(outcome)} ({self.display.done} of {self.display.total})")
+        if worker.job.kind == "trial":
+            shutil.rmtree(worker.job.directory, ignore_errors=True)
+
+    def _told(self, outcome: Outcome) -> str:
+        if outcome.failure is not None:
+            return f"{outcome.failure.kind}: {outcome.failure.message}"
+        assert outcome.measured is not None
+        if (value := outcome.measured.metrics.get(self.display.metric or "")) is not None:
+            info = metric_info(self.display.metric or "")
+            return f"test {info.label} {info.text(value)} after {outcome.measured.train_s:.0f} s of training"
+        return f"validation loss {metric_info('loss').number(outcome.measured.loss)}"
+
+    def end(self) -> None:
+        """End whatever still runs."""
+        for worker in self.active:
+            worker.stop()
+        for worker in self.active:
+            worker.wait()
+        self.active = []
+
+
+def _error(failure: Failure) -> Exception:
+    """The failure of a job that the user's input or machine is to blame for, as what it was."""
+    kinds: dict[int, type[SightlineError]] = {2: InputError, 3: EnvironmentFault, 4: Diverged}
+    if failure.exit_code in kinds:
+        return kinds[failure.exit_code](failure.message)
+    return RuntimeError(failure.message)

@@ -1,0 +1,115 @@
+"""What the comparing process and its workers hand each other: plain JSON files and lines."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from sightline.core.config import decode, encode
+from sightline.lab.plan import CompareConfig
+from sightline.lab.results import ArchitectureMaps, Baseline
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one worker process does: prepare the data, or train (a trial of a learning rate, or a run to be measured).
+
+    `directory` is its own; `prepared` the one that the preparing job left. `lr_factor` multiplies the preset's rate.
+    """
+
+    kind: Literal["prepare", "trial", "run"]
+    config: CompareConfig
+    directory: Path
+    prepared: Path
+    arch: str = ""
+    seed: int = 0
+    budget: str = ""
+    lr_factor: float = 1.0
+    attention: bool = False
+
+    def save(self, path: Path) -> None:
+        """Write it where the worker reads it."""
+        path.write_text(json.dumps(encode(self), ensure_ascii=False), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Job:
+        """Read what `save` wrote."""
+        return decode(cls, json.loads(path.read_text(encoding="utf-8")), where=str(path))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the preparing job found out; the pairs and tokenizers lie beside it."""
+
+    data_name: str
+    sha256: str
+    train: int
+    valid: int
+    test: int
+    tested: int
+    notes: list[str]
+    budget_amount: float
+    budget_unit: str
+    learning_rates: dict[str, float]  # of the presets, by architecture
+    metric: str
+    source_vocabulary: int
+    target_vocabulary: int
+    tokens: str
+    state_lengths: str
+    sources: list[str]  # of the tested pairs
+    references: list[str]
+    attended: list[int]  # which of the tested pairs the attention is shown on
+    attended_pieces: list[list[str]]
+    baselines: list[Baseline]
+    environment: dict[str, Any]
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a training left: of a trial only the first four fields."""
+
+    loss: float | None  # the best validation loss, nats per token
+    learning_rate: float
+    train_s: float
+    history: list[dict[str, Any]]
+    metrics: dict[str, float] = field(default_factory=dict)
+    steps: int = 0
+    tokens: int = 0
+    flops: float = 0.0
+    parameters: int = 0
+    peak_memory_bytes: int = 0
+    decode_ms_per_token: float | None = None
+    state_bytes: int = 0
+    outputs: list[str] = field(default_factory=list)
+    exact: list[int] = field(default_factory=list)
+    bleu: list[list[int]] = field(default_factory=list)
+    maps: list[ArchitectureMaps] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """How a worker ended that did not end well."""
+
+    kind: Literal["failed", "diverged", "interrupted"]
+    message: str
+    exit_code: int = 1
+
+
+JOB, DONE, FAILED, LOG = "job.json", "result.json", "failure.json", "worker.log"
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a dataclass as JSON, whole or not at all."""
+    beside = path.with_name(path.name + ".tmp")
+    beside.write_text(json.dumps(encode(value), ensure_ascii=False, allow_nan=False), encoding="utf-8")
+    beside.replace(path)
+
+
+def read_json(cls: type[T], path: Path) -> T:
+    """Read what `write_json` wrote."""
+    return decode(cls, json.loads(path.read_text(encoding="utf-8")), where=str(path))

@@ -1,0 +1,152 @@
+"""What a comparison is asked to do, and how it divides the budget. Imports no torch."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from sightline.core.errors import InputError
+from sightline.lab.results import BudgetPlan
+
+SEARCH_STEP = 3.0  # candidate learning rates are this factor apart
+RESERVED_NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class CompareConfig:
+    """One comparison.
+
+    `budget` is what one run of one architecture may use (60s, 500steps, 2Mtok, 1e15flop); `search` the share of all its
+    runs' budget that goes to the learning-rate search, 0 = the preset's rate; `rates` the number of candidates;
+    `match` scales every architecture to a size, as in "params=2M"; `tested` the most test pairs that are measured.
+    """
+
+    data: str = "builtin:dates"
+    archs: tuple[str, ...] = ("rnn", "lstm", "gru", "bahdanau", "transformer")
+    budget: str = "60s"
+    seeds: int = 3
+    seed: int = 0
+    match: str | None = None
+    search: float = 0.2
+    rates: int = 3
+    metric: Literal["auto", "exact_match", "bleu"] = "auto"
+    tested: int = 1000
+    workers: int | None = None
+    device: str = "auto"
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    valid: str | None = None
+    test: str | None = None
+    source_column: str | None = None
+    target_column: str | None = None
+    limit: int | None = None
+    lowercase: bool = False
+    tokens: Literal["char", "bpe", "unigram"] = "char"
+    vocabulary: int = 8000
+
+    def __post_init__(self) -> None:
+        if not self.archs:
+            raise InputError("name at least one architecture", where="--archs")
+        repeated = sorted({arch for arch in self.archs if self.archs.count(arch) > 1})
+        if repeated:
+            raise InputError(f"{repeated[0]} is named twice", where="--archs")
+        for arch in self.archs:
+            if not RESERVED_NAMES.fullmatch(arch):
+                raise InputError(f"not an architecture's name: {arch!r}", where="--archs")
+        if not 0 <= self.search < 1:
+            raise InputError(f"expected a share from 0 to below 1, found {self.search:g}", where="--search")
+        for flag, value, least in (
+            ("--seeds", self.seeds, 1), ("--rates", self.rates, 2), ("--tested", self.tested, 1),
+            ("--workers", 1 if self.workers is None else self.workers, 1), ("--seed", self.seed, 0),
+        ):  # fmt: skip
+            if value < least:
+                raise InputError(f"must be at least {least}, found {value}", where=flag)
+
+    @property
+    def all_seeds(self) -> list[int]:
+        """The seeds of the runs: `seed` and those after it."""
+        return list(range(self.seed, self.seed + self.seeds))
+
+    @property
+    def searches(self) -> bool:
+        """Whether learning rates are searched for."""
+        return self.search > 0
+
+    @property
+    def factors(self) -> list[float]:
+        """What the preset's learning rate is multiplied by in the search, ascending, 1 among them."""
+        return [SEARCH_STEP ** (i - (self.rates - 1) // 2) for i in range(self.rates)]
+
+    @property
+    def parameters(self) -> int | None:
+        """The size to match: `params=2M` is 2,000,000."""
+        return None if self.match is None else parse_match(self.match)
+
+
+def parse_match(text: str) -> int:
+    """The parameters in `params=2M`.
+
+    Raises `InputError`: `--match: expected params=2M or the like, found '2M'`.
+    """
+    found = re.fullmatch(r"params=(\d+(?:\.\d+)?(?:[eE]\d+)?)([kKMGB]?)", text.strip())
+    if found is None:
+        raise InputError(f"expected params=2M or the like, found {text!r}", where="--match")
+    factor = {"": 1, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9}[found[2]]
+    parameters = round(float(found[1]) * factor)
+    if not 1 <= parameters <= 10**12:
+        raise InputError(f"expected between 1 and 1e12 parameters, found {text!r}", where="--match")
+    return parameters
+
+
+def cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def divide(config: CompareConfig, amount: float, unit: str, *, workers: int | None = None) -> BudgetPlan:
+    """How the budget (`amount` of `unit`, as `Budget` has them) is divided.
+
+    With b per run and s seeds an architecture has s·b. The share f of it goes to k candidate learning rates, f·s·b/k
+    each, and the rest to the seeds, (1 - f)·b each: the search is paid for out of the budget, not on top of it.
+    """
+    share = config.search if config.searches else 0.0
+    total = amount * config.seeds
+    each = total * share / config.rates
+    final = amount * (1 - share)
+    if unit != "seconds":
+        each, final = float(int(each)), float(int(final))
+        if final < 1 or (share and each < 1):
+            raise InputError(f"too small for {config.rates} candidate learning rates", where="--budget")
+    runs = len(config.archs) * config.seeds
+    workers = min(config.workers or workers or cores(), max(runs, len(config.archs) * config.rates * bool(share)))
+    plan = BudgetPlan(
+        per_run=written(amount, unit),
+        seeds=config.all_seeds,
+        search_fraction=share,
+        search_rates=config.rates if share else 0,
+        search_each=written(each, unit) if share else None,
+        final_each=written(final, unit),
+        match=config.match,
+        workers=workers,
+        threads=max(1, cores() // workers),
+        explained="",
+    )
+    return BudgetPlan(**{**vars(plan), "explained": _explained(plan, written(total, unit))})
+
+
+def written(amount: float, unit: str) -> str:
+    """A budget as `Budget.parse` reads it."""
+    word = {"steps": "steps", "tokens": "tok", "seconds": "s", "flops": "flop"}[unit]
+    return f"{int(amount)}{word}" if amount == int(amount) and amount < 1e15 else f"{amount:.6g}{word}"
+
+
+def _explained(plan: BudgetPlan, total: str) -> str:
+    seeds = len(plan.seeds)
+    said = f"{plan.per_run} for each run and {seeds} seed{'s' if seeds > 1 else ''} make {total} for each architecture"
+    if plan.search_each is None:
+        return said + ", at the learning rate of its preset (none searched for)."
+    return (
+        f"{said}. {plan.search_fraction:.0%} of it went to the learning-rate search, {plan.search_rates} candidates of "
+        f"{plan.search_each} each, chosen by validation loss; the rest to the runs, {plan.final_each} each."
+    )

@@ -1,0 +1,101 @@
+"""Worker processes: started with their share of the cores, watched, ended with their parent."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from sightline.lab.jobs import DONE, FAILED, JOB, LOG, Failure, Job, read_json
+
+GRACE_S = 10.0
+
+
+class Worker:
+    """One running job; `progress` is its newest line of progress."""
+
+    def __init__(self, job: Job, threads: int) -> None:
+        self.job = job
+        self.progress: dict[str, Any] = {"stage": "starting"}
+        self.began = time.monotonic()
+        job.directory.mkdir(parents=True, exist_ok=True)
+        job.save(job.directory / JOB)
+        with open(job.directory / LOG, "wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "sightline.lab.worker", str(job.directory / JOB), "--watch"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=environment(threads),
+                start_new_session=True,  # Ctrl-C reaches the comparing process alone, which then ends its workers
+            )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            try:
+                self.progress = json.loads(line)
+            except ValueError:
+                continue  # a library printed something
+
+    @property
+    def seconds(self) -> float:
+        """Since it was started."""
+        return time.monotonic() - self.began
+
+    def ended(self) -> bool:
+        """Whether the process is over."""
+        return self._process.poll() is not None
+
+    def failure(self) -> Failure | None:
+        """After the end: what went wrong, None if it did its job."""
+        self._close()
+        directory, status = self.job.directory, self._process.returncode
+        if status == 0 and (directory / DONE).exists():
+            return None
+        if (directory / FAILED).exists():
+            return read_json(Failure, directory / FAILED)
+        if status < 0:
+            name = signal.Signals(-status).name
+            hint = " (out of memory?)" if name == "SIGKILL" else ""
+            return Failure("failed", f"the worker process was ended by {name}{hint}")
+        return Failure("failed", f"the worker process exited with {status}: {_last_line(directory / LOG)}")
+
+    def stop(self) -> None:
+        """Ask the process to end; `wait` makes sure of it."""
+        if not self.ended():
+            self._process.terminate()
+
+    def wait(self) -> None:
+        """Wait for the end, and enforce it after `GRACE_S`."""
+        try:
+            self._process.wait(GRACE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._close()
+
+    def _close(self) -> None:
+        self._reader.join()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def environment(threads: int) -> dict[str, str]:
+    """The environment of a worker: every library that starts threads is told how many."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS", "POLARS_MAX_THREADS")
+    return {**os.environ, **dict.fromkeys(names, str(threads)), "TOKENIZERS_PARALLELISM": "false"}
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1][:300] if lines else "it said nothing"

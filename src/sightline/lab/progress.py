@@ -1,0 +1,122 @@
+"""How far a comparison is: a live table on a terminal, plain lines elsewhere, on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sightline.lab.results import metric_info
+
+if TYPE_CHECKING:
+    from rich.live import Live
+    from rich.table import Table
+
+    from sightline.lab.processes import Worker
+
+LINE_EVERY_S = 10.0
+
+
+class Display:
+    """Shows running workers and says what happened; `quiet` shows nothing."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._live: Live | None = None
+        self._last = time.monotonic()
+        self.metric: str | None = None
+        self.done, self.total = 0, 0
+
+    @contextmanager
+    def shown(self) -> Iterator[Display]:
+        """While this lasts the table stands at the bottom of the terminal."""
+        if self._quiet or not sys.stderr.isatty():
+            yield self
+            return
+        from rich.console import Console
+        from rich.live import Live
+
+        with Live(console=Console(stderr=True), refresh_per_second=4, transient=True) as self._live:
+            try:
+                yield self
+            finally:
+                self._live = None
+
+    def say(self, text: str) -> None:
+        """One line that stays."""
+        if self._quiet:
+            return
+        if self._live is not None:
+            from rich.text import Text
+
+            self._live.console.print(Text(text))
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def update(self, workers: Sequence[Worker]) -> None:
+        """Show where the workers are."""
+        if self._quiet:
+            return
+        if self._live is not None:
+            self._live.update(self._table(workers))
+        elif time.monotonic() - self._last >= LINE_EVERY_S:
+            self._last = time.monotonic()
+            for worker in workers:
+                self.say(f"  {title(worker)}: {', '.join(self._state(worker))}")
+
+    def _table(self, workers: Sequence[Worker]) -> Table:
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table.grid(padding=(0, 2))
+        table.add_row(Text(f"{self.done} of {self.total} done"))
+        for worker in workers:
+            fraction = float(worker.progress.get("fraction") or 0.0)
+            table.add_row(
+                Text(title(worker)), ProgressBar(100, 100 * fraction, width=24), *map(Text, self._state(worker))
+            )
+        return table
+
+    def _state(self, worker: Worker) -> list[str]:
+        """What is known of a worker, in words."""
+        progress = worker.progress
+        words = [str(progress["stage"])]
+        if (fraction := progress.get("fraction")) is not None:
+            words[0] += f" {fraction:.0%}"
+        if (loss := progress.get("loss")) is not None:
+            words.append(f"loss {loss:.3f}")
+        for name in (self.metric, "loss"):
+            value = _latest(worker, name) if name else None
+            if value is not None and name is not None:
+                words.append(f"validation {metric_info(name).label} {metric_info(name).text(value)}")
+                break
+        if (speed := progress.get("tokens_per_s")) is not None:
+            words.append(f"{speed:,.0f} tokens/s")
+        return words
+
+
+def title(worker: Worker) -> str:
+    """Which job a worker does."""
+    job = worker.job
+    if job.kind == "prepare":
+        return "preparing"
+    if job.kind == "trial":
+        return f"{job.arch}, trial of learning rate × {job.lr_factor:.3g}"
+    return f"{job.arch}, seed {job.seed}"
+
+
+def _latest(worker: Worker, name: str) -> float | None:
+    """The metric at the newest validation that the worker's run has logged."""
+    value: Any = None
+    try:
+        with open(worker.job.directory / "metrics.jsonl", "rb") as log:
+            for line in log:
+                if b'"valid"' in line and line.endswith(b"\n"):
+                    value = json.loads(line).get(name, value)
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, int | float) else None
