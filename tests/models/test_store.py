@@ -19,6 +19,7 @@ import torch
 
 from sightline.cli.app import main
 from sightline.core.errors import InputError
+from sightline.data.tokenizer import TokenizerPair
 from sightline.models import ARCHITECTURES
 from sightline.models.store import load_model, save_model
 from sightline.tasks.load import load
@@ -206,6 +207,12 @@ CASES = {
     "unknown_setting": (config("options", "settings", "batch_token", value=9), "did you mean 'batch_tokens'?"),
     "architecture_in_settings": (config("options", "settings", "arch", value="rnn"), "unknown key"),
     "no_tokenizer": (lambda model: (model / "tokenizer.json").unlink(), "tokenizer.json"),
+    "pipe_for_tokenizer": (
+        lambda model: ((model / "tokenizer.json").unlink(), os.mkfifo(model / "tokenizer.json")), "not a regular file"
+    ),
+    "tokenizer_of_another_model": (
+        lambda model: TokenizerPair.train(["abc"], ["x"]).save(model / "tokenizer.json"), "but the model has"
+    ),
     "tokenizer_not_json": (write("tokenizer.json", b"{"), "tokenizer.json"),
     "tokenizer_empty": (write("tokenizer.json", b"{}"), "tokenizer.json"),
 }  # fmt: skip
