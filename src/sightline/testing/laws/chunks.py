@@ -50,7 +50,21 @@ def chunks_are_whole(subject: Subject) -> Iterator[Finding]:
         for sizes in CHUNKINGS[1:3]:
             found = _gradients(subject, sizes, mask, starts)
             yield close(found, whole, f"gradients in chunks {sizes}{flags}")
+    yield from _flags_later(subject)
     yield from _state_gradients(subject)
+
+
+def _flags_later(subject: Subject) -> Iterator[Finding]:
+    """Padding or documents that first appear in a later call, and calls without either after that."""
+    mask, starts = ragged(), packed()
+    mask[:, :4], mask[:, 8:], starts[:, :4], starts[:, 8:] = True, True, False, False
+    for dtype in DTYPES:
+        module, x, memory = subject.module(dtype), subject.x(dtype=dtype), subject.memory(dtype=dtype)
+        y, _ = subject.whole(module, x, memory, mask, starts)
+        first, after = module(x[:, :4], module.initial_state(len(x), memory))
+        second, after = module(x[:, 4:8], after, mask[:, 4:8], starts[:, 4:8])
+        third, _ = module(x[:, 8:], after)
+        yield close(torch.cat([first, second, third], 1), y, "outputs where only the second call has flags")
 
 
 def _gradients(subject: Subject, sizes: tuple[int, ...], mask: Tensor | None, starts: Tensor | None) -> list[Tensor]:

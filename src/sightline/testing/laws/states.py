@@ -43,20 +43,23 @@ def purity(subject: Subject) -> Iterator[Finding]:
 
 
 def _forks(subject: Subject) -> Iterator[Finding]:
+    """From a state that one call made, and from one that single steps made, whose cache has room left to write to."""
     module, memory = subject.module(), subject.memory()
-    prefix = subject.x(steps=4)
+    prefix = subject.x(steps=5)
     left, right = subject.x(steps=6, name="left"), subject.x(steps=6, name="right")
-    expected = [subject.whole(module, torch.cat([prefix, way], 1), memory)[0][:, 4:] for way in (left, right)]
-    _, root = subject.whole(module, prefix, memory)
-    states, outputs = [root, root], ([], [])
-    for t in range(6):
-        for side, way in enumerate((left, right)):
-            y_t, states[side] = module.step(way[:, t], states[side])
-            outputs[side].append(y_t)
-    for side, name in enumerate(("first", "second")):
-        yield close(torch.stack(outputs[side], 1), expected[side], f"the {name} of two interleaved forks")
-    again, _ = feed(module, left, root, (2, 4))
-    yield close(again, expected[0], "a third fork, in chunks, after the two")
+    expected = [subject.whole(module, torch.cat([prefix, way], 1), memory)[0][:, 5:] for way in (left, right)]
+    _, at_once = subject.whole(module, prefix, memory)
+    _, in_steps = steps(module, prefix, module.initial_state(len(prefix), memory))
+    for root in (at_once, in_steps):
+        forks, outputs = [root, root], ([], [])
+        for t in range(6):
+            for side, way in enumerate((left, right)):
+                y_t, forks[side] = module.step(way[:, t], forks[side])
+                outputs[side].append(y_t)
+        for side, name in enumerate(("first", "second")):
+            yield close(torch.stack(outputs[side], 1), expected[side], f"the {name} of two interleaved forks")
+        again, _ = feed(module, left, root, (2, 4))
+        yield close(again, expected[0], "a third fork, in chunks, after the two")
 
 
 def _given_states(subject: Subject) -> Iterator[Finding]:

@@ -1,0 +1,42 @@
+"""Tests bite: every planted bug is seen by the laws named beside it, and every law sees some bug."""
+
+from __future__ import annotations
+
+import pytest
+
+from sightline.testing import LAWS, Subject, run_law
+from sightline.testing.reference import find_initial, find_reference
+
+from .planting import MUTANTS, Mutant
+
+
+def subject(config) -> Subject:
+    return Subject(config, reference=find_reference(config), initial=find_initial(config))
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.bug.replace(" ", "-"))
+def test_killed(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        mutant.plant(patch)
+        found = {law: run_law(law, subject(mutant.config)) for law in mutant.laws}
+    survived = [str(result) for result in found.values() if result.passed is not False]
+    assert not survived
+
+
+# These two take seconds, and certify runs them without any bug (tests/contract).
+CHEAP = [law for law in LAWS if law not in ("long and large", "compiled = eager")]
+
+
+@pytest.mark.parametrize("law", CHEAP)
+def test_holds_without_a_bug(law: str) -> None:
+    for config in dict.fromkeys(mutant.config for mutant in MUTANTS if law in mutant.laws):
+        result = run_law(law, subject(config))
+        assert result.passed, str(result)
+
+
+def test_every_law_kills() -> None:
+    assert {law for mutant in MUTANTS for law in mutant.laws} == set(LAWS)
+
+
+def test_enough_bugs() -> None:
+    assert len({mutant.bug for mutant in MUTANTS}) == len(MUTANTS) >= 14
