@@ -1,0 +1,86 @@
+"""Attention on tensors against a formula, at sizes and masks that mechanisms do not happen to ask for."""
+
+from __future__ import annotations
+
+import math
+
+import hypothesis.strategies as st
+import pytest
+import torch
+from hypothesis import given, settings
+
+from sightline.core.probe import Probe
+from sightline.ops.attend import attend, attend_scores
+
+
+def formula(q, k, v, allowed, bias, scale):
+    """softmax over the allowed keys, one query at a time; a query without any gives zeros."""
+    out = torch.zeros(*q.shape[:3], v.shape[3], dtype=torch.float64)
+    groups = q.shape[1] // k.shape[1]
+    for b in range(q.shape[0]):
+        for h in range(q.shape[1]):
+            for t in range(q.shape[2]):
+                keys = [s for s in range(k.shape[2]) if allowed[b, h, t, s]]
+                if not keys:
+                    continue
+                logits = torch.stack([scale * q[b, h, t] @ k[b, h // groups, s] + bias[b, h, t, s] for s in keys])
+                weights = (logits - logits.max()).exp()
+                out[b, h, t] = (weights / weights.sum()) @ v[b, h // groups, keys]
+    return out
+
+
+@settings(max_examples=40)
+@given(
+    batch=st.integers(1, 2),
+    groups=st.integers(1, 2),
+    key_heads=st.integers(1, 2),
+    steps=st.integers(1, 4),
+    cached=st.integers(0, 3),
+    width=st.sampled_from([1, 3, 4]),
+    causal=st.booleans(),
+    masked=st.booleans(),
+    biased=st.booleans(),
+    listening=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_attend_equals_the_formula(
+    batch, groups, key_heads, steps, cached, width, causal, masked, biased, listening, seed
+):
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*shape):
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    heads, length = groups * key_heads, steps + cached
+    q, k, v = normal(batch, heads, steps, width), normal(batch, key_heads, length, width), None
+    v = normal(batch, key_heads, length, width + 1)
+    visible = torch.rand(batch, 1, steps, length, generator=generator) > 0.5 if masked else None
+    bias = normal(1, heads, steps, length) if biased else None
+    probe = Probe("B H T S")
+    if listening:
+        probe.register_forward_hook(lambda module, inputs, output: None)
+    found = attend(q, k, v, visible=visible, bias=bias, causal=causal, probe=probe)
+    shape = (batch, heads, steps, length)
+    allowed = torch.ones(shape, dtype=torch.bool) if visible is None else visible.expand(shape).clone()
+    if causal:  # the last query stands at the last key
+        allowed &= torch.ones(steps, length, dtype=torch.bool).tril(cached)
+    zero = torch.zeros(shape, dtype=torch.float64)
+    expected = formula(q, k, v, allowed, zero if bias is None else bias.expand(shape), 1 / math.sqrt(width))
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_weights_are_shift_invariant_and_sum_to_one():
+    scores, values = torch.randn(2, 3, 5, dtype=torch.float64), torch.eye(5, dtype=torch.float64).expand(2, 5, 5)
+    mask = torch.tensor([[True, True, False, True, False], [True] * 5])
+    weights = attend_scores(scores, values, mask, Probe("B T M"))
+    torch.testing.assert_close(weights.sum(-1), torch.ones(2, 3, dtype=torch.float64), rtol=0, atol=1e-12)
+    torch.testing.assert_close(attend_scores(scores + 700.0, values, mask, Probe("B T M")), weights)
+    assert not weights[0, :, [2, 4]].any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_softmax_is_not_done_in_half_precision(dtype):
+    """2,048 equal weights: their sum in 16 bits would stop growing long before 1 / 2048 each is reached."""
+    q, k = torch.zeros(1, 1, 1, 4, dtype=dtype), torch.zeros(1, 1, 2048, 4, dtype=dtype)
+    v = torch.ones(1, 1, 2048, 1, dtype=dtype)
+    assert attend(q, k, v).item() == pytest.approx(1.0, abs=1e-2)

@@ -1,0 +1,32 @@
+"""Rows split into documents: every real position in exactly one of them, in order."""
+
+from __future__ import annotations
+
+import hypothesis.strategies as st
+import torch
+from hypothesis import given
+
+from sightline.ops.documents import split_documents
+
+
+@given(st.integers(1, 3), st.integers(0, 8), st.integers(0, 999), st.sampled_from(["mask", "starts", "both"]))
+def test_documents_are_those_of_a_loop(batch, steps, seed, given_flags):
+    generator = torch.Generator().manual_seed(seed)
+    mask = torch.rand(batch, steps, generator=generator) > 0.4 if given_flags != "starts" else None
+    starts = torch.rand(batch, steps, generator=generator) > 0.6 if given_flags != "mask" else None
+    expected = []
+    for row in range(batch):
+        expected.append((row, False, []))
+        for t in range(steps):
+            if starts is not None and starts[row, t]:
+                expected.append((row, True, []))
+            if mask is None or mask[row, t]:
+                expected[-1][2].append(row * steps + t)
+    found = split_documents(mask, starts)
+    listed = [
+        (int(row), bool(begins), index[: int(length)].tolist())
+        for row, begins, length, index in zip(found.row, found.begins, found.length, found.index, strict=True)
+    ]
+    assert listed == expected
+    assert found.valid.sum(1).tolist() == found.length.tolist()
+    assert found.last.tolist() == [max(n for n, (row, *_) in enumerate(expected) if row == r) for r in range(batch)]

@@ -1,0 +1,78 @@
+"""Position schemes against the formulas and numbers that their papers print."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from sightline.parts.positions import AddPositions, advance, alibi_bias, alibi_slopes, rotate, sinusoid
+
+# Press et al. 2022, § 3 (powers of two) and the authors' get_slopes(12).
+PUBLISHED = {
+    8: [2.0**-n for n in range(1, 9)],
+    16: [2.0 ** (-n / 2) for n in range(1, 17)],
+    12: [2.0**-n for n in range(1, 9)] + [2.0 ** (-n / 2) for n in (1, 3, 5, 7)],
+}
+
+
+@pytest.mark.parametrize("heads", PUBLISHED)
+def test_alibi_slopes_are_the_published_ones(heads):
+    assert alibi_slopes(heads).tolist() == pytest.approx(PUBLISHED[heads], rel=1e-12)
+
+
+def test_alibi_lowers_with_distance_and_by_the_same_for_a_cached_query():
+    whole = alibi_bias(alibi_slopes(2), torch.arange(6)[None], torch.arange(6)[None], torch.float64)
+    last = alibi_bias(alibi_slopes(2), torch.tensor([[5]]), torch.arange(6)[None], torch.float64)
+    assert torch.equal(whole[:, :, 5:], last)
+    assert whole[0, 0, 5].tolist() == [-5 / 16, -4 / 16, -3 / 16, -2 / 16, -1 / 16, 0]
+
+
+@pytest.mark.parametrize("d_model", [2, 7, 12])
+def test_sinusoid_is_the_paper_s(d_model):
+    positions = torch.tensor([[0, 1, 2, 511, 65535]])
+    found = sinusoid(positions, d_model, torch.float64)
+    for place, position in enumerate(positions[0].tolist()):
+        for dimension in range(d_model):
+            angle = position / 10000 ** (2 * (dimension // 2) / d_model)
+            expected = math.sin(angle) if dimension % 2 == 0 else math.cos(angle)
+            assert found[0, place, dimension].item() == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("width", [2, 6, 8])
+def test_rotary_is_multiplication_of_complex_numbers(width):
+    """Su et al. 2021, eq. 13: pair (i, i + K/2) as a complex number times e^(i · pos · θ)."""
+    x, positions = torch.randn(2, 3, 5, width, dtype=torch.float64), torch.tensor([[0, 1, 2, 3, 4], [7, 100, 8, 0, 1]])
+    half = width // 2
+    numbers = torch.complex(x[..., :half], x[..., half:])
+    theta = 10000.0 ** (-torch.arange(half, dtype=torch.float64) / half)
+    angle = positions[:, None, :, None].double() * theta
+    turned = numbers * torch.polar(torch.ones_like(angle), angle)
+    expected = torch.cat([turned.real, turned.imag], -1)
+    torch.testing.assert_close(rotate(x, positions), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_rotary_scores_depend_on_distance_alone():
+    q, k = torch.randn(1, 1, 1, 8, dtype=torch.float64), torch.randn(1, 1, 1, 8, dtype=torch.float64)
+
+    def score(i, j):
+        return (rotate(q, torch.tensor([[i]])) * rotate(k, torch.tensor([[j]]))).sum().item()
+
+    assert score(9, 4) == pytest.approx(score(60005, 60000), abs=1e-9)
+    assert score(9, 4) != pytest.approx(score(4, 9), abs=1e-3)
+
+
+def test_advance_counts_real_tokens_of_the_current_document():
+    mask = torch.tensor([[True, False, True, True], [False, False, True, True]])
+    starts = torch.tensor([[False, False, True, False], [False, False, False, False]])
+    positions, after = advance(torch.tensor([3, 5]), 4, mask, starts)
+    assert positions[mask].tolist() == [3, 0, 1, 5, 6]
+    assert after.tolist() == [2, 7]
+
+
+def test_a_learned_table_refuses_what_it_has_not_learned():
+    table = AddPositions(4, "learned", limit=6)
+    table(torch.zeros(1, 6, 4))
+    with pytest.raises(ValueError, match="position 6 is past the 6 that were learned"):
+        table(torch.zeros(1, 7, 4))
