@@ -32,7 +32,7 @@ class AttentiveConfig:
     query: Literal["previous", "current"] = "previous"
     score: Literal["additive", "general", "dot"] = "additive"
     input_feeding: bool = False
-    d_model: int = 128
+    d_model: int = 64
     dropout: float = 0.1
 
     def resized(self, d_model: int) -> AttentiveConfig:

@@ -30,7 +30,7 @@ class RecurrentConfig:
     """
 
     cell: Literal["rnn", "lstm", "gru"] = "gru"
-    d_model: int = 128
+    d_model: int = 96
     layers: int = 1
     context: Literal["initial", "every_step"] = "initial"
     reverse_source: bool = False

@@ -34,7 +34,7 @@ class TransformerConfig:
     every sublayer's output (§ 5.4), not on attention weights. d_feed_forward None = 4·d_model.
     """
 
-    d_model: int = 128
+    d_model: int = 64
     heads: int = 4
     layers: int = 2
     d_feed_forward: int | None = None

@@ -64,6 +64,8 @@ class TranslationConfig:
         """
         check_architecture(arch)
         own: dict[str, Any] = {"arch": arch, "model": ARCHITECTURES[arch]}
+        if arch == "transformer":
+            own["batch_tokens"] = 1024  # learns more in a minute of a CPU from more, smaller steps
         if arch == "transformer-2017":  # Vaswani et al. 2017, sections 5.1 and 5.4
             own |= {"label_smoothing": 0.1, "tokenizer": TokenizerConfig("bpe", shared=True)}
         return cls(**{**own, **changes})

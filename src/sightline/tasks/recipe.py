@@ -19,6 +19,7 @@ from sightline.training.optim import OptimConfig, paper_lr
 from sightline.training.state import TrainConfig
 
 P = TypeVar("P")
+RATES = {"rnn": 1e-3, "lstm": 3e-3, "gru": 4e-3, "bahdanau": 6e-3, "luong": 4e-3, "transformer": 4e-3}
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,11 @@ def preset(arch: str) -> RunConfig:
 
 
 def optim_preset(arch: str) -> OptimConfig:
-    """The optimizer's settings for an architecture; for `transformer-2017` those of the paper, section 5.3."""
+    """The optimizer's settings for an architecture at its preset's size.
+
+    For `transformer-2017` those of the paper, section 5.3; the others' rates did best on dates within a minute of one
+    core (LOG.md).
+    """
     if arch == "transformer-2017":
         return OptimConfig(
             lr=paper_lr(512, 4000),
@@ -94,7 +99,7 @@ def optim_preset(arch: str) -> OptimConfig:
             schedule="inverse_sqrt",
             clip_norm=None,
         )
-    return OptimConfig()
+    return OptimConfig(lr=RATES[arch])
 
 
 def resolve_run(*, file: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any]) -> RunConfig:
