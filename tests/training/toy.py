@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 from sightline.data.batches import Batch, PairBatches
 from sightline.training import Loss, OptimConfig, TrainConfig, cross_entropy
+from sightline.training.files import write_bytes
 
 VOCABULARY = 12
 
@@ -60,9 +60,8 @@ def validate(model: nn.Module) -> dict[str, float]:
 
 def save_to(model: nn.Module) -> Callable[[Path], None]:
     def save(directory: Path) -> None:
-        descriptor = os.open(directory / "model.safetensors", os.O_WRONLY | os.O_CREAT, 0o666)
-        os.write(descriptor, safetensors.torch.save({"weight": model.embedding.weight.detach().clone()}))
-        os.close(descriptor)
+        tensors = {"weight": model.embedding.weight.detach().clone()}
+        write_bytes(directory / "model.safetensors", safetensors.torch.save(tensors))
 
     return save
 

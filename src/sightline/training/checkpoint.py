@@ -81,12 +81,12 @@ class Checkpoints:
                     write_bytes(beside / name, content)
                 write_bytes(beside / MANIFEST, _manifest(step, files))
                 sync(beside)
+                if target.exists():  # one that does not verify: resuming began at an older one only then
+                    shutil.rmtree(target)
+                os.rename(beside, target)
             except OSError:
                 shutil.rmtree(beside, ignore_errors=True)
                 raise
-            if target.exists():  # one that does not verify: `newest` goes on from older ones only then
-                shutil.rmtree(target)
-            os.rename(beside, target)
             sync(self.directory)
             for _, old in self.steps()[: -self.keep]:
                 shutil.rmtree(old)

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
 
 from sightline.training.state import Progress
 
@@ -15,18 +14,15 @@ DECAY = 0.95  # of the running averages that are shown
 
 
 @contextmanager
-def reporting(
-    metric: str = "loss", *, quiet: bool = False, stream: TextIO | None = None
-) -> Iterator[Callable[[Progress], None] | None]:
+def reporting(metric: str = "loss", *, quiet: bool = False) -> Iterator[Callable[[Progress], None] | None]:
     """An `on_progress` for `train`, None with `quiet`; `metric` names what `Progress.metric` is."""
-    stream = sys.stderr if stream is None else stream
     if quiet:
         yield None
-    elif stream.isatty():
-        with _live(metric, stream) as show:
+    elif sys.stderr.isatty():
+        with _live(metric) as show:
             yield show
     else:
-        yield _Lines(metric, stream)
+        yield _Lines(metric)
 
 
 class _Averages:
@@ -45,8 +41,8 @@ class _Averages:
 class _Lines:
     """A line when a tenth of the budget, or ten seconds, have passed since the last."""
 
-    def __init__(self, metric: str, stream: TextIO) -> None:
-        self.metric, self.stream = metric, stream
+    def __init__(self, metric: str) -> None:
+        self.metric = metric
         self.averages = _Averages()
         self.tenth, self.at = 0, time.monotonic()
 
@@ -66,11 +62,11 @@ class _Lines:
             f"{self.averages.tokens_per_s:,.0f} tokens/s",
             f"{span(progress.seconds_left)} left",
         ]
-        print("sightline: " + " · ".join(parts), file=self.stream, flush=True)
+        print("sightline: " + " · ".join(parts), file=sys.stderr, flush=True)
 
 
 @contextmanager
-def _live(metric: str, stream: TextIO) -> Iterator[Callable[[Progress], None]]:
+def _live(metric: str) -> Iterator[Callable[[Progress], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn
     from rich.progress import Progress as Display
@@ -82,7 +78,7 @@ def _live(metric: str, stream: TextIO) -> Iterator[Callable[[Progress], None]]:
         TextColumn("{task.fields[numbers]}"),
     )
     averages = _Averages()
-    with Display(*columns, console=Console(file=stream), transient=True, refresh_per_second=5) as display:
+    with Display(*columns, console=Console(stderr=True), transient=True, refresh_per_second=5) as display:
         task = display.add_task("training", total=1.0, numbers="")
 
         def show(progress: Progress) -> None:

@@ -84,19 +84,29 @@ class RunDirectory:
             replace_directory(beside, target)
 
 
-def check_run(path: Path, *, resume: bool, overwrite: bool) -> list[str]:
-    """What of a run stands at `path`; raises `InputError` where that forbids to train there.
+def check_run(path: Path, *, resume: bool, overwrite: bool) -> None:
+    """Raises what `open_run` would, for a caller who wants to know before preparing data."""
+    _check_place(path, resume, overwrite)
+    if (path / ".lock").exists():
+        with locked(path):
+            _standing(path, resume, overwrite)
+    else:
+        _standing(path, resume, overwrite)
 
-    For a caller who wants to know before preparing data; `open_run` asks again, under the lock.
-    """
+
+def _check_place(path: Path, resume: bool, overwrite: bool) -> None:
     if resume and overwrite:
         raise InputError("--resume and --overwrite exclude each other")
     if path.exists() and not path.is_dir():
         raise InputError("not a directory", where=path)
-    occupied = [name for name in OURS if (path / name).exists()]
-    if occupied and not (resume or overwrite):
+
+
+def _standing(path: Path, resume: bool, overwrite: bool) -> list[str]:
+    """What of a run stands at `path`; `InputError` where that forbids to train there."""
+    names = [name for name in OURS if (path / name).exists()]
+    if names and not (resume or overwrite):
         raise InputError("holds a run: go on with --resume, or begin anew with --overwrite", where=path)
-    return occupied
+    return names
 
 
 @contextmanager
@@ -106,12 +116,12 @@ def open_run(path: Path, *, keep: int, resume: bool, overwrite: bool) -> Iterato
     Raises `InputError` where a run stands and neither `resume` nor `overwrite` is given, `EnvironmentFault` where the
     directory cannot be written or another process trains in it.
     """
-    check_run(path, resume=resume, overwrite=overwrite)
+    _check_place(path, resume, overwrite)
     with faults(path):
         path.mkdir(parents=True, exist_ok=True)
         sync(path.parent)
     with locked(path):
-        occupied = check_run(path, resume=resume, overwrite=overwrite)
+        occupied = _standing(path, resume, overwrite)
         if occupied and overwrite:
             _clear(path, occupied)
         with faults(path):

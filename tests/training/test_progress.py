@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from sightline.training.progress import reporting, span
+from sightline.training.state import Progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def at(step: int, validating: bool = False) -> Progress:
+    return Progress(
+        step, 2.0, 0.5 if step > 50 else None, 1000.0, step / 100, step * 0.1, 10 - step * 0.1, 1e-3, validating
+    )
+
+
+def test_plain_lines_every_tenth_of_the_budget(capsys: pytest.CaptureFixture[str]) -> None:
+    with reporting("bleu") as show:
+        assert show is not None
+        for step in range(1, 101):
+            show(at(step))
+            show(at(step, validating=True))
+    told = capsys.readouterr()
+    lines = told.err.splitlines()
+    assert len(lines) == 10
+    assert lines[0] == "sightline: step 10 · 10% · loss 2.000 · 1,000 tokens/s · 9 s left"
+    assert lines[-1] == "sightline: step 100 · 100% · loss 2.000 · validation bleu 0.5 · 1,000 tokens/s · 0 s left"
+    assert "\x1b" not in told.err
+    assert told.out == ""
+
+
+def test_a_live_display_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setenv("TERM", "xterm")
+    with reporting() as show:
+        assert show is not None
+        show(at(60))
+        show(at(60, validating=True))
+    assert "\x1b[" in stream.getvalue()
+    assert "loss 2.000" in stream.getvalue()
+    assert "validating" in stream.getvalue()
+
+
+def test_quiet_is_nothing() -> None:
+    with reporting(quiet=True) as show:
+        assert show is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (59.0, "59 s"), (185.0, "3 min 05 s"), (7805.0, "2 h 10 min")]
+)
+def test_spans_are_for_people(seconds: float, text: str) -> None:
+    assert span(seconds) == text
