@@ -1,5 +1,5 @@
 # Every target sets up what it needs: a fresh machine needs Python >= 3.11 and make.
-#   make demo    train seven architectures on built-in data and open the comparison: a few minutes
+#   make demo    compare five architectures on built-in data and write a report: less than seven minutes
 #   make test    all tests
 #   make check   format, lint, types, layers, documentation
 

@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
 
-from sightline.cli.app import COMMANDS, main
+from sightline.cli.app import COMMANDS, build, main
 from sightline.core.config import encode
 from sightline.core.mixer import Memory, SequenceMixer
 from sightline.core.state import nbytes
@@ -45,6 +45,14 @@ parameters (`--match params=2M`).
 
 | name | parameters at {VOCABULARY:,} + {VOCABULARY:,} tokens | differs from its family's defaults in |
 |---|--:|---|"""
+
+COMMANDS_HEAD = """\
+# Commands
+
+This page is generated from what the commands print with `--help`. Results go to standard output, progress and messages
+to standard error; `--json` prints one object with `schema_version`. The [quick start](quickstart.md) has the exit
+statuses.
+"""
 
 
 def mechanisms() -> str:
@@ -122,9 +130,12 @@ def architectures() -> str:
 
 def commands() -> str:
     """The command reference, from the help of every command."""
-    lines = ["# Commands", "", "```text", shown("--help"), "```"]
+    lines = [COMMANDS_HEAD, "```text", shown("--help"), "```"]
+    app = build()
     for verb in COMMANDS:
-        lines += ["", f"## sightline {verb}", "", "```text", shown(verb, "--help"), "```"]
+        nested = [name for name in app[verb] if not name.startswith("-")]
+        for path in [[verb], *([verb, name] for name in nested)]:
+            lines += ["", f"## sightline {' '.join(path)}", "", "```text", shown(*path, "--help"), "```"]
     return "\n".join(lines) + "\n"
 
 
@@ -133,7 +144,8 @@ def shown(*arguments: str) -> str:
     os.environ.update(COLUMNS="100", NO_COLOR="1", TERM="dumb")
     with redirect_stdout(io.StringIO()) as out:
         main(arguments)
-    return "\n".join(line.rstrip() for line in out.getvalue().strip().splitlines())
+    lines = [line.rstrip() for line in out.getvalue().partition("\nExit status:")[0].strip().splitlines()]
+    return "\n".join(lines)
 
 
 PAGES = {"mechanisms.md": mechanisms, "architectures.md": architectures, "commands.md": commands}

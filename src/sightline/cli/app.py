@@ -31,13 +31,13 @@ from sightline.core.errors import EnvironmentFault, SightlineError, exit_status
 
 # Verb -> what it does, in one line; the function is `sightline.cli.<verb>:<verb>`.
 COMMANDS = {
-    "demo": "Train seven architectures on dates written by people and compare them, in minutes.",
+    "demo": "Compare five architectures on dates as people write them: the whole path, in minutes.",
     "train": "Train one architecture on your data.",
     "eval": "Measure a trained model on its test part, or on another file.",
     "predict": "Translate arguments, or standard input line by line.",
     "compare": "Train several architectures under one budget and report which is best, and how sure that is.",
     "certify": "Check mechanisms, yours too, against the laws that every mechanism obeys.",
-    "data": "Show what a data set holds and how it would be read.",
+    "data": "Show how data would be read and divided, or write built-in data to a file.",
     "doctor": "Show what this machine can do, and what to install or set.",
 }
 
@@ -127,8 +127,9 @@ def _misuse(error: CycloptsError) -> str:
         word = error.unused_tokens[0]
         if word.startswith("-"):
             return f"unknown flag {word}: flags stand behind the command, as in `sightline compare --seeds 3`"
-        near = nearest(word, COMMANDS)
-        return f"unknown command {word!r}" + (f", did you mean {near}?" if near else f"; known: {', '.join(COMMANDS)}")
+        known = [name for name in error.app or () if not name.startswith("-")]
+        near = nearest(word, known)
+        return f"unknown command {word!r}" + (f", did you mean {near}?" if near else f"; known: {', '.join(known)}")
     if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
         return f"unexpected argument {error.unused_tokens[0]!r}"
     if isinstance(error, CoercionError) and error.token is not None and error.target_type in _KINDS:

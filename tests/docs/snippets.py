@@ -1,0 +1,29 @@
+"""The pieces of code in Markdown pages, in order, with their line numbers."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+FENCE = re.compile(r"^```(python|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+class Snippet(NamedTuple):
+    page: str
+    line: int
+    language: str
+    text: str
+
+    @property
+    def commands(self) -> list[str]:
+        """The commands of a console block: what follows `$ `, continued lines joined."""
+        joined = self.text.replace("\\\n", " ")
+        return [line[2:].strip() for line in joined.split("\n") if line.startswith("$ ")]
+
+
+def snippets(page: Path) -> list[Snippet]:
+    text = page.read_text(encoding="utf-8")
+    return [
+        Snippet(page.name, text.count("\n", 0, match.start()) + 2, match[1], match[2]) for match in FENCE.finditer(text)
+    ]

@@ -1,0 +1,102 @@
+"""The documentation tells the truth: generated pages are current, and what the pages show can be run."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.docs.snippets import snippets
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+GENERATED = ("architectures.md", "commands.md", "mechanisms.md")
+# A page shows budgets that give good models; here it is enough that the commands work.
+SHORTER = [
+    (r"(compare .*)--budget \S+", r"\1--budget 3steps --search 0 --quiet"),
+    (r"(train .*)--budget \S+", r"\1--budget 3steps --quiet"),
+    (r"--seeds \d+", "--seeds 1"),
+]
+
+
+def generator():
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("page", GENERATED)
+def test_a_generated_page_is_current(page, monkeypatch):
+    for name in ("COLUMNS", "NO_COLOR", "TERM"):
+        monkeypatch.setenv(name, os.environ.get(name, ""))  # the generator sets them
+    written = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    assert generator().PAGES[page]() == written, "out of date: run `python docs/generate.py` and commit"
+
+
+def write_pairs(folder: Path) -> None:
+    """A user's file: 60 sentences about counting."""
+    words = (
+        ["null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun"],
+        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"],
+    )
+    rows = [[" ".join(side[int(digit)] for digit in f"{number:02d}") for side in words] for number in range(60)]
+    (folder / "pairs.tsv").write_text("".join(f"{source}\t{target}\n" for source, target in rows), encoding="utf-8")
+
+
+def in_console(command: str, folder: Path) -> None:
+    for pattern, shorter in SHORTER:
+        command = re.sub(pattern, shorter, command)
+    script = command.replace("sightline ", f"{shlex.quote(sys.executable)} -m sightline ")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, f"{command}\n{done.stderr}"
+
+
+def together() -> list[list[Path]]:
+    """Pages with snippets; the quick start and the README show the same commands, which run once."""
+    first = [page for page in PAGES if page.stem in ("README", "quickstart")]
+    return [first, *([page] for page in PAGES if page not in first and snippets(page))]
+
+
+@pytest.mark.parametrize("pages", together(), ids=lambda pages: "+".join(page.stem for page in pages))
+def test_what_a_page_shows_can_be_run(pages, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_pairs(tmp_path)
+    names, done = {"__name__": "snippets"}, set()
+    for snippet in (snippet for page in pages for snippet in snippets(page)):
+        if snippet.language == "python":
+            exec(compile(snippet.text, f"{snippet.page}:{snippet.line}", "exec"), names)
+            continue
+        for command in snippet.commands:
+            if re.search(r"(^|\| )sightline ", command) and command not in done:
+                done.add(command)
+                in_console(command, tmp_path)
+
+
+def test_every_link_between_pages_leads_somewhere():
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_documentation_builds_without_a_warning(tmp_path):
+    if shutil.which("sphinx-build", path=str(Path(sys.executable).parent)) is None:
+        pytest.fail("Sphinx is not installed: make install")
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-q", "-W", "-b", "html", str(ROOT / "docs"), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
