@@ -14,6 +14,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sightline.core.errors import EnvironmentFault, InputError
 from sightline.data import files
@@ -286,6 +288,58 @@ def test_damaged_parquet_never_escapes(tmp_path: Path, capfd: pytest.CaptureFixt
         with suppress(InputError):
             read(path)
     assert capfd.readouterr().err == ""
+
+
+# Bytes that mean something to one format or another, so that random files get past its first check.
+MEANINGFUL = [
+    b"\t",
+    b"\n",
+    b"\r\n",
+    b",",
+    b'"',
+    b'""',
+    b"\0",
+    b"\xff\xfe",
+    b"\xef\xbb\xbf",
+    b"source",
+    b"target",
+    b"\\u",
+]
+MEANINGFUL += [
+    b'{"source": "a", "target": "b"}\n',
+    b"{",
+    b"}",
+    b"[",
+    b":",
+    b"a\tb\n",
+    b"a,b\n",
+    b"1e999",
+    b"\xed\xa0\x80",
+]
+
+
+@given(
+    content=st.lists(st.one_of(st.sampled_from(MEANINGFUL), st.binary(max_size=6)), max_size=12).map(b"".join),
+    suffix=st.sampled_from([".tsv", ".csv", ".jsonl", ".parquet"]),
+    compressed=st.booleans(),
+    skip_bad=st.booleans(),
+)
+def test_no_file_at_all_gives_anything_but_pairs_or_one_line(
+    content: bytes, suffix: str, compressed: bool, skip_bad: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.getbasetemp() / f"fuzz{suffix}{'.gz' if compressed else ''}"
+    path.write_bytes(gzip.compress(content) if compressed else content)
+    try:
+        table = read(path, skip_bad=skip_bad)
+    except InputError as error:
+        text = str(error)
+    else:
+        text = f"{path}: fine"
+        assert len(table.pairs.sources) == len(table.pairs.targets) == len(table.lines) > 0
+        assert all(text.strip() and "\0" not in text for texts in table.pairs for text in texts)
+        assert list(table.lines) == sorted(set(table.lines))
+    assert text.startswith(str(path))
+    assert "\n" not in text
 
 
 def test_too_few_sources_to_split(tmp_path: Path) -> None:

@@ -188,3 +188,16 @@ def test_the_hash_is_of_the_texts(tmp_path: Path) -> None:
     # Moving a letter from one text to the next is a change too.
     first = load_corpus(write(path, "ab\tc\nx\ty\nz\tw\n"))
     assert first.sha256 != load_corpus(write(path, "a\tbc\nx\ty\nz\tw\n")).sha256
+
+
+def test_parallel_files_skip_a_pair_when_one_side_is_bad(tmp_path: Path) -> None:
+    (tmp_path / "a.de").write_bytes(b"a\n\nc\n\xff\ne\n")
+    (tmp_path / "a.en").write_bytes(b"v\nw\nx\0\ny\nz\n")
+    table = read(f"{tmp_path}/a.de,{tmp_path}/a.en", skip_bad=True)
+    assert table.pairs == (["a", "e"], ["v", "z"])
+    assert list(table.lines) == [1, 5]
+    assert [complaint.split("/")[-1] for complaint in table.complaints] == [
+        "a.de:2: the line is empty",
+        "a.en:3: NUL at byte 2: is this a text file in UTF-8?",
+        "a.de:4: invalid UTF-8 at byte 1 (0xff)",
+    ]
