@@ -31,7 +31,7 @@ from sightline.testing.subject import (
 
 LONG = 65536
 SECONDS = 1.5  # what a mechanism whose state grows, or an encoder, may spend on the way to LONG
-GRADCHECK_ALL = 1500  # numbers up to which every partial derivative is checked, and not only a random projection
+GRADCHECK_ALL = 400  # numbers up to which every partial derivative is checked, and not only a random projection
 
 
 def equals_reference(subject: Subject) -> Iterator[Finding]:

@@ -1,0 +1,88 @@
+"""Whatever mixers are joined into obeys the same laws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import pytest
+from torch import nn
+
+from sightline.mixers import MIXERS
+from sightline.models.stack import (
+    AsEncoder,
+    DeepOutput,
+    EncoderStack,
+    FeedSummary,
+    Pointwise,
+    Residual,
+    ResidualEncoder,
+    Stack,
+)
+from sightline.parts.feed_forward import FeedForward
+from sightline.parts.positions import AddPositions
+from sightline.testing import LAWS, Subject, run_law
+
+
+def mixer(name: str, d_model: int, **options: object):
+    return MIXERS[name](**options).build(d_model)
+
+
+def decoder(d: int) -> Stack:
+    return Stack(
+        [
+            AddPositions(d, "sinusoidal"),
+            Residual(mixer("softmax", d, heads=2), nn.LayerNorm(d)),
+            Residual(mixer("cross", d, heads=2, d_memory=6), nn.RMSNorm(d, eps=1e-6), "post"),
+            Residual(Pointwise(FeedForward(d, 2 * d, "swiglu"), d), nn.LayerNorm(d)),
+        ]
+    )
+
+
+def with_summary(d: int) -> Stack:
+    inner = Stack([mixer("gru", 2 * d, d_hidden=d, d_summary=7), mixer("lstm", d, d_hidden=d)])
+    return Stack([FeedSummary(d, 7), DeepOutput(inner, d)])
+
+
+def encoder(d: int) -> EncoderStack:
+    return EncoderStack(
+        [
+            AsEncoder(AddPositions(d, "learned", limit=64)),
+            ResidualEncoder(mixer("softmax", d, heads=2, causal=False), nn.LayerNorm(d)),
+            ResidualEncoder(AsEncoder(Pointwise(FeedForward(d, d, "gelu"), d)), nn.LayerNorm(d), "post"),
+            mixer("bidirectional", d, d_hidden=3),
+        ]
+    )
+
+
+BUILDERS: dict[str, Callable[[int], nn.Module]] = {
+    "a decoder layer": decoder,
+    "summary at every step": with_summary,
+    "an encoder": encoder,
+    "positions alone": AddPositions,
+    "bahdanau in a stack": lambda d: Stack([mixer("rnn", d), mixer("additive", d, d_memory=6)]),
+}
+
+
+@dataclass(frozen=True)
+class Composite:
+    """A name that the decoder can write down, and what it stands for."""
+
+    name: str
+
+    def build(self, d_model: int) -> nn.Module:
+        return BUILDERS[self.name](d_model)
+
+
+@cache
+def subject(name: str) -> Subject:
+    return Subject(Composite(name))
+
+
+# tests/contract/test_laws.py has these two for every mechanism; composites add nothing to them but time.
+@pytest.mark.parametrize("law", [law for law in LAWS if law not in ("long and large", "compiled = eager")])
+@pytest.mark.parametrize("name", BUILDERS)
+def test_law(name: str, law: str) -> None:
+    result = run_law(law, subject(name))
+    assert result.passed is not False, str(result)
