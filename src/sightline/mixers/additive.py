@@ -103,7 +103,7 @@ class Additive(SequenceMixer[AdditiveState]):
         self._check_options()
         if d_summary is not None:
             self.from_summary = nn.Linear(d_summary, self.d_hidden)
-        self._build_score()
+        self._build_score(self.d_memory)
         d_input = d_model * 2 if input_feeding else d_model
         self.weight_input = input_weight(3, self.d_hidden, d_input)
         self.weight_hidden = recurrent_weight(3, self.d_hidden)
@@ -127,13 +127,13 @@ class Additive(SequenceMixer[AdditiveState]):
         if self.score == "dot" and self.d_hidden != self.d_memory:
             raise ValueError(f"score='dot' needs d_hidden = d_memory, got {self.d_hidden} and {self.d_memory}")
 
-    def _build_score(self) -> None:
+    def _build_score(self, d_memory: int) -> None:
         if self.score == "additive":
             self.query_projection = nn.Linear(self.d_hidden, self.d_attention)
-            self.key_projection = nn.Linear(self.d_memory, self.d_attention, bias=False)
+            self.key_projection = nn.Linear(d_memory, self.d_attention, bias=False)
             self.energy = nn.Linear(self.d_attention, 1, bias=False)
         elif self.score == "general":
-            self.key_projection = nn.Linear(self.d_memory, self.d_hidden, bias=False)
+            self.key_projection = nn.Linear(d_memory, self.d_hidden, bias=False)
 
     def initial_state(self, batch: int, memory: Memory | None = None) -> AdditiveState:
         values, mask, summary = check_memory(memory, batch, self.d_memory, self.d_summary, "Additive")
@@ -185,6 +185,8 @@ class Additive(SequenceMixer[AdditiveState]):
         weights = transposed_parts(self.weight_hidden)
         weight_x, weight_fed = self.weight_input.split(self.d_model, 1)
         hidden, fed, outputs = state.hidden, state.fed, []
+        if fed is None:
+            raise ValueError("input feeding needs a state from this mixer's initial_state; this one has no last output")
         nothing = torch.zeros_like(fed)
         for t, from_input in enumerate((x @ weight_x.T + self.bias).unbind(1)):
             hidden, fed = _begin(hidden, state.first, starts, t), _begin(fed, nothing, starts, t)

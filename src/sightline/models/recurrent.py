@@ -48,7 +48,7 @@ class RecurrentConfig:
             self.reverse_source,
         )
         layers = self._layers(encoder.d_summary, fed=self.context == "every_step")
-        if self.context == "every_step":
+        if self.context == "every_step" and encoder.d_summary is not None:
             layers = [FeedSummary(self.d_model, encoder.d_summary), DeepOutput(Stack(layers), self.d_model)]
         decoder = Decoder(
             TokenEmbedding(target_vocabulary, self.d_model),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +38,7 @@ class Stack(SequenceMixer[tuple[Any, ...]]):
 
     def __init__(self, mixers: Sequence[SequenceMixer]) -> None:
         super().__init__()
-        for below, above in zip(mixers, mixers[1:], strict=False):
+        for below, above in pairwise(mixers):
             if below.d_out != above.d_model:
                 raise ValueError(
                     f"{type(above).__name__} expects width {above.d_model}, but "
@@ -48,8 +49,11 @@ class Stack(SequenceMixer[tuple[Any, ...]]):
         self.d_memory = _only(mixer.d_memory for mixer in mixers)
         self.d_summary = _only(mixer.d_summary for mixer in mixers)
 
+    def _each(self) -> Iterator[SequenceMixer[Any]]:
+        return cast("Iterator[SequenceMixer[Any]]", iter(self.mixers))
+
     def initial_state(self, batch: int, memory: Memory | None = None) -> tuple[Any, ...]:
-        return tuple(mixer.initial_state(batch, memory) for mixer in self.mixers)
+        return tuple(mixer.initial_state(batch, memory) for mixer in self._each())
 
     def forward(
         self, x: Tensor, state: tuple[Any, ...] | None = None, mask: Tensor | None = None, starts: Tensor | None = None
@@ -57,14 +61,14 @@ class Stack(SequenceMixer[tuple[Any, ...]]):
         if state is None:
             state = self.initial_state(x.shape[0])
         after = []
-        for mixer, of_mixer in zip(self.mixers, state, strict=True):
+        for mixer, of_mixer in zip(self._each(), state, strict=True):
             x, of_mixer = mixer(x, of_mixer, mask, starts)
             after.append(of_mixer)
         return x, tuple(after)
 
     def step(self, x_t: Tensor, state: tuple[Any, ...]) -> tuple[Tensor, tuple[Any, ...]]:
         after = []
-        for mixer, of_mixer in zip(self.mixers, state, strict=True):
+        for mixer, of_mixer in zip(self._each(), state, strict=True):
             x_t, of_mixer = mixer.step(x_t, of_mixer)
             after.append(of_mixer)
         return x_t, tuple(after)

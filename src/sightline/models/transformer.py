@@ -20,13 +20,12 @@ from sightline.parts.heads import TokenHead
 from sightline.parts.norm import Norm, make_norm
 from sightline.parts.positions import AddPositions, Positions
 
-
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class TransformerConfig:
-    """An encoder of `layers` (self-attention, feed-forward) and a decoder of `layers` (self-, cross-attention, feed-forward).
+    """`layers` of (self-attention, feed-forward) encode, `layers` of (self-, cross-attention, feed-forward) decode.
 
     `order="post"`, `norm="layer"`, `positions="sinusoidal"`, `activation="relu"`, `scale_embedding`, `tie="target"` (or
     `"all"`, with one vocabulary for both sides) are the paper's. `order="pre"` puts a norm before each sublayer and one

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -25,7 +26,7 @@ class TokenEmbedding(nn.Module):
     @property
     def weight(self) -> nn.Parameter:
         """The embedding matrix (vocabulary, D)."""
-        return self.table.weight
+        return cast(nn.Parameter, self.table.weight)
 
     def forward(self, tokens: Tensor) -> Tensor:
         x = self.table(tokens)

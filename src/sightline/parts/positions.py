@@ -56,7 +56,7 @@ def rotate(x: Tensor, positions: Tensor) -> Tensor:
 
 
 def alibi_slopes(heads: int) -> Tensor:
-    """ALiBi's slope for each head (H,): 2^(-8i/H), and for other counts than powers of two the authors' interleaving."""
+    """ALiBi's slope for each head (H,): 2^(-8i/H); for other counts than powers of two the authors' interleaving."""
     power = 2 ** math.floor(math.log2(heads))
     slopes = [2.0 ** (-8.0 * (i + 1) / power) for i in range(power)]
     extra = [2.0 ** (-4.0 * (i + 1) / power) for i in range(2 * power)][0::2]
@@ -64,7 +64,7 @@ def alibi_slopes(heads: int) -> Tensor:
 
 
 def alibi_bias(slopes: Tensor, queries: Tensor, keys: Tensor, dtype: torch.dtype) -> Tensor:
-    """-slope · |distance|, shape (B, H, T, S), for query positions (B, T) and key positions (B, S) (Press et al. 2022)."""
+    """-slope · |distance|, shape (B, H, T, S), for positions of queries (B, T) and keys (B, S) (Press et al. 2022)."""
     distance = (queries.unsqueeze(2) - keys.unsqueeze(1)).abs()  # (B, T, S)
     return -(slopes.to(dtype)[:, None, None] * distance.unsqueeze(1).to(dtype))
 

@@ -79,7 +79,7 @@ class Recurrent(SequenceMixer[RecurrentState]):
 
 
 def recurrent_weight(gates: int, d_hidden: int) -> nn.Parameter:
-    """Hidden-to-hidden weights (gates·H, H), every gate's block orthogonal, so that no direction starts by vanishing."""
+    """Hidden-to-hidden weights (gates·H, H), each gate's block orthogonal, so that no direction starts by vanishing."""
     blocks = [nn.init.orthogonal_(torch.empty(d_hidden, d_hidden)) for _ in range(gates)]
     return nn.Parameter(torch.cat(blocks))
 
