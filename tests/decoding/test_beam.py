@@ -5,6 +5,7 @@ import torch
 
 from sightline.decoding.beam import beam, length_penalty
 from sightline.decoding.greedy import greedy
+from sightline.decoding.hypothesis import Hypothesis
 from tests.decoding.toys import EOS, Tree, counting, memoryless, scripted
 
 ALPHAS = [-1.0, 0.0, 0.6, 1.0, 2.5]
@@ -82,6 +83,41 @@ def test_a_longer_hypothesis_can_overtake_a_finished_one_under_a_length_penalty(
     assert len(found.tokens) == 9
     ((plain,),) = beam(scripted(logits), counting(1), batch=1, bos=1, eos=EOS, max_length=12, width=2, alpha=0.0)
     assert plain.tokens == ()
+
+
+def test_a_shorter_end_can_still_come_under_a_negative_penalty():
+    # The end after one token scores log 0.37 · (6/6) = -0.99; the other word ends for sure right after it, with
+    # log 0.63 · (7/6) = -0.54, which only the penalty of the next length shows, not that of the last one possible.
+    logits = torch.stack([torch.tensor([0.37, 0.63]).log(), *[torch.tensor([0.0, -50.0])] * 11])
+    ((found,),) = beam(scripted(logits), counting(1), batch=1, bos=1, eos=EOS, max_length=12, width=2, alpha=-1.0)
+    assert found.tokens == (1,)
+
+
+def by_definition(tree, table, width, alpha, longest):
+    """Beam search of one row as it is defined, with lists, and no early stopping: every hypothesis that goes on."""
+    opened, ended = [((), 0.0)], []
+    for length in range(1, longest + 1):
+        candidates = []
+        for tokens, _ in opened:
+            for token in range(tree.vocabulary):
+                finished = token == EOS
+                said = tokens if finished else (*tokens, token)
+                candidates.append(Hypothesis(said, tree.score(said, finished, table), finished))
+        best = sorted(candidates, key=lambda h: -h.score)[: width - len(ended)]
+        ended += [h for h in best if h.finished or length == longest]
+        opened = [(h.tokens, h.score) for h in best if not h.finished]
+    return max(ended, key=lambda h: penalised(h, alpha))
+
+
+@pytest.mark.parametrize("alpha", ALPHAS)
+@pytest.mark.parametrize("width", [1, 2, 3, 4])
+def test_a_narrow_beam_is_the_one_that_is_defined(width, alpha):
+    tree = Tree(4, 5, tables=25, seed=12, scale=1.5)
+    found = beam(tree.step, tree.start(), batch=25, bos=tree.bos, eos=EOS, max_length=5, width=width, alpha=alpha)
+    for table, (hypothesis,) in enumerate(found):
+        expected = by_definition(tree, table, width, alpha, 5)
+        assert (hypothesis.tokens, hypothesis.finished) == (expected.tokens, expected.finished)
+        assert hypothesis.score == pytest.approx(expected.score, abs=1e-5)
 
 
 def test_the_penalty_is_gnmts_and_counts_generated_tokens():

@@ -80,8 +80,16 @@ def test_a_token_of_probability_zero_is_not_drawn_from_any_uniform():
         assert (rows.gather(1, invert(rows, edges).unsqueeze(1)) > 0).all()
 
 
-def test_banned_tokens_are_not_drawn():
-    assert not torch.isin(draws(LOGITS, banned=[3, 0]), torch.tensor([0, 3])).any()
+def test_each_token_has_a_half_open_interval_of_the_uniform_as_long_as_its_probability():
+    chances = torch.tensor([[0.0, 0.25, 0.0, 0.75]] * 4, dtype=torch.float64)
+    uniform = torch.tensor([0.0, 0.25 - 2**-54, 0.25, 1 - 2**-53], dtype=torch.float64)
+    assert invert(chances, uniform).tolist() == [1, 1, 3, 3]
+
+
+def test_a_million_draws_hold_no_banned_token():
+    step, state = memoryless(LOGITS), counting(10_000)
+    found = sample(step, state, batch=10_000, bos=0, eos=NEVER, max_length=100, temperature=2.0, banned=[3, 0])
+    assert set().union(*(hypothesis.tokens for hypothesis in found)) == {1, 2, 4, 5, 7}
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1e-6, 1e-300, 5e-324])
@@ -132,7 +140,7 @@ def test_a_repetition_penalty_makes_what_was_said_less_likely():
     said = torch.tensor([[0, 0], [1, 1]])
     assert penalise(logits, said, 2.0).tolist() == [[1.0, -2.0, 0.5], [2.0, -4.0, 0.5]]
     assert logits.tolist() == [[2.0, -2.0, 0.5]] * 2  # the given logits are left alone
-    assert penalise(logits, said, 1.0) is logits
+    assert torch.equal(penalise(logits, said, 1.0), logits)
 
 
 def test_a_strong_repetition_penalty_forbids_a_repeat():

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from sightline.decoding.hypothesis import Hypothesis, Step, permit, reorder, row_limits, state_device
 
-# Choose the next token (N,) from permitted logits (N, V), the original rows (N,) and what they generated (N, t).
-Choose: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
+# Choose the next token (N,) from permitted logits (N, V), the rows (N,) they are of, the number t of the step, and
+# what all rows have generated, (B, T) of which the first t are written.
+Choose: TypeAlias = Callable[[Tensor, Tensor, int, Tensor], Tensor]
 
 # Finished rows leave the batch once they are this share of it: each leaving copies the state of those that stay.
 FINISHED_SHARE = 0.25
@@ -34,7 +35,7 @@ def greedy(
     Ties go to the lowest token. Raises `ValueError` on logits that are not finite.
     """
 
-    def likeliest(logits: Tensor, rows: Tensor, generated: Tensor) -> Tensor:
+    def likeliest(logits: Tensor, rows: Tensor, t: int, generated: Tensor) -> Tensor:
         return logits.argmax(1)
 
     return unroll(step, state, likeliest, batch=batch, bos=bos, eos=eos, max_length=max_length, banned=banned)
@@ -73,7 +74,7 @@ def unroll(
             rows, tokens, live = rows[kept], tokens[kept], live[kept]
         logits, state = step(tokens, state)
         logits, normaliser = permit(logits, banned)
-        tokens = choose(logits, rows, generated[rows, :t])
+        tokens = choose(logits, rows, t, generated)
         chosen = logits.gather(1, tokens.unsqueeze(1)).squeeze(1).double() - normaliser.double()
         generated[rows, t] = torch.where(live, tokens, eos)
         scores[rows] += torch.where(live, chosen, 0.0)

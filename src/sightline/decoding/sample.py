@@ -50,12 +50,13 @@ def sample(
         noise[i] = torch.rand(longest, generator=stream, dtype=torch.float64)
     noise = noise.to(state_device(state))
 
-    def draw(logits: Tensor, places: Tensor, generated: Tensor) -> Tensor:
-        logits = penalise(logits, generated, repetition_penalty)
+    def draw(logits: Tensor, places: Tensor, t: int, generated: Tensor) -> Tensor:
+        if repetition_penalty != 1.0 and t > 0:
+            logits = penalise(logits, generated[places, :t], repetition_penalty)
         if temperature == 0.0:
             return logits.argmax(1)
         chances = distribution(logits, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
-        return invert(chances, noise[places, generated.shape[1]])
+        return invert(chances, noise[places, t])
 
     return unroll(step, state, draw, batch=batch, bos=bos, eos=eos, max_length=max_length, banned=banned)
 
@@ -78,8 +79,6 @@ def penalise(logits: Tensor, generated: Tensor, penalty: float) -> Tensor:
     Keskar et al. 2019 (CTRL, arXiv:1909.05858, section 4.1), which divides always and so favours a repeated token
     whose logit is negative; with the sign respected, as is usual, a penalty above 1 never does.
     """
-    if penalty == 1.0 or generated.shape[1] == 0:
-        return logits
     before = logits.gather(1, generated)
     return logits.scatter(1, generated, torch.where(before > 0, before / penalty, before * penalty))
 
@@ -102,8 +101,7 @@ def distribution(
         chances = chances / chances.sum(1, keepdim=True)
     if top_p < 1.0:
         ordered, places = chances.sort(dim=1, descending=True, stable=True)
-        before = ordered.cumsum(1) - ordered  # the mass of the likelier tokens
-        before[:, 0] = 0.0  # exactly: the likeliest stays however small p is
+        before = ordered.cumsum(1) - ordered  # the mass of the likelier tokens; exactly 0 for the likeliest
         chances = torch.zeros_like(chances).scatter(1, places, ordered.masked_fill(before >= top_p, 0.0))
     if min_p > 0.0:
         chances = chances.masked_fill(chances < min_p * chances.amax(1, keepdim=True), 0.0)
