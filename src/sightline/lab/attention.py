@@ -32,7 +32,7 @@ class Seen(NamedTuple):
 def attached(model: nn.Module) -> Iterator[dict[str, Seen]]:
     """Whatever passes the model's probes of attention weights (last axis M or S), by the probe's path in the model.
 
-    Of several calls the last is kept.
+    Several calls of one probe, as of a decoder that goes step by step, are joined along the queries.
     """
     seen: dict[str, Seen] = {}
     handles = []
@@ -44,7 +44,10 @@ def attached(model: nn.Module) -> Iterator[dict[str, Seen]]:
             over = "source itself"
 
         def hook(_m: nn.Module, _i: tuple[Tensor, ...], weights: Tensor, name: str = name, over: Over = over) -> None:
-            seen[name] = Seen(over, weights.detach().float().cpu())
+            weights = weights.detach().float().cpu()
+            if name in seen:
+                weights = torch.cat([seen[name].weights, weights], -2)
+            seen[name] = Seen(over, weights)
 
         handles.append(module.register_forward_hook(hook))
     try:

@@ -40,11 +40,12 @@ def guesses(sources: Sequence[str], targets: Sequence[str], tested: Sequence[str
 
 def nearest_sources(known: Sequence[str], wanted: Sequence[str], chunk: int = 200) -> list[int]:
     """For each wanted text the index of the most similar known one; the first of equals."""
+    from scipy import sparse
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     vectorizer = TfidfVectorizer(analyzer="char", ngram_range=(1, 3), lowercase=False, dtype=np.float32)
     try:
-        memory = vectorizer.fit_transform(known).T.tocsr()
+        memory = sparse.csr_matrix(vectorizer.fit_transform(known)).T.tocsr()
     except ValueError:  # no text holds a character
         return [0] * len(wanted)
     found: list[int] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sightline.core.errors import InputError
@@ -78,26 +78,6 @@ class CompareConfig:
         """What the preset's learning rate is multiplied by in the search, ascending, 1 among them."""
         return [SEARCH_STEP ** (i - (self.rates - 1) // 2) for i in range(self.rates)]
 
-    @property
-    def parameters(self) -> int | None:
-        """The size to match: `params=2M` is 2,000,000."""
-        return None if self.match is None else parse_match(self.match)
-
-
-def parse_match(text: str) -> int:
-    """The parameters in `params=2M`.
-
-    Raises `InputError`: `--match: expected params=2M or the like, found '2M'`.
-    """
-    found = re.fullmatch(r"params=(\d+(?:\.\d+)?(?:[eE]\d+)?)([kKMGB]?)", text.strip())
-    if found is None:
-        raise InputError(f"expected params=2M or the like, found {text!r}", where="--match")
-    factor = {"": 1, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9}[found[2]]
-    parameters = round(float(found[1]) * factor)
-    if not 1 <= parameters <= 10**12:
-        raise InputError(f"expected between 1 and 1e12 parameters, found {text!r}", where="--match")
-    return parameters
-
 
 def cores() -> int:
     """Cores that this process may run on."""
@@ -132,7 +112,7 @@ def divide(config: CompareConfig, amount: float, unit: str, *, workers: int | No
         threads=max(1, cores() // workers),
         explained="",
     )
-    return BudgetPlan(**{**vars(plan), "explained": _explained(plan, written(total, unit))})
+    return replace(plan, explained=_explained(plan, written(total, unit)))
 
 
 def written(amount: float, unit: str) -> str:

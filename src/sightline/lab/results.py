@@ -33,7 +33,8 @@ class MetricInfo:
         """The value without its unit; an em dash where there is none."""
         if value is None or not math.isfinite(value):
             return "—"
-        return f"{value * self.factor:.{self.digits}f}".replace("-", "−")
+        # Adding zero makes of a negative zero a plain one.
+        return f"{round(value * self.factor, self.digits) + 0.0:.{self.digits}f}".replace("-", "−")
 
     def text(self, value: int | float | None) -> str:
         """The value with its unit, such as `99.6 %`."""

@@ -100,7 +100,7 @@ def moderated_variances(variances: np.ndarray, freedoms: np.ndarray) -> tuple[np
     excess = float(e.var(ddof=1) - special.polygamma(1, d / 2).mean())
     if excess <= 0:
         return np.maximum(pooled, np.where(known, variances, 0.0)), np.full(len(variances), total)
-    half = optimize.brentq(lambda x: float(special.polygamma(1, x)) - excess, 1e-4, 1e8)
+    half: float = optimize.brentq(lambda x: float(special.polygamma(1, x)) - excess, 1e-4, 1e8)  # pyrefly: ignore
     prior_freedom = min(2 * half, total)
     prior = float(np.exp(e.mean() + special.digamma(half) - np.log(half)))
     own = np.where(known, variances, 0.0)
@@ -138,7 +138,7 @@ def seed_intervals(
     for name, (error, freedom) in _spread_of_means(values, limits).items():
         mean = float(np.mean(values[name]))
         half = distributions.t.ppf((1 + LEVEL) / 2, freedom) * error if freedom else np.nan
-        low, high = np.clip([mean - half, mean + half], *limits)
+        low, high = np.clip(np.array([mean - half, mean + half]), *limits)
         intervals[name] = Interval(mean, float(low), float(high))
     return intervals
 

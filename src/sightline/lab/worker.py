@@ -24,7 +24,7 @@ import torch
 
 from sightline.core.errors import Diverged, InputError, Interrupted, SightlineError, exit_status
 from sightline.core.state import nbytes
-from sightline.data.read import Corpus, Pairs, load_corpus
+from sightline.data.read import Corpus, Pairs
 from sightline.data.tokenizer import Tokenizer, TokenizerPair
 from sightline.lab.attention import attention_maps
 from sightline.lab.baselines import guesses
@@ -32,14 +32,14 @@ from sightline.lab.jobs import DONE, FAILED, Failure, Job, Measured, Prepared, r
 from sightline.lab.plan import CompareConfig, divide
 from sightline.lab.results import Baseline
 from sightline.models import match_parameters
-from sightline.tasks.config import TokenizerConfig, TranslationConfig, check_architecture
+from sightline.tasks.config import TokenizerConfig
 from sightline.tasks.fit import train_translation
 from sightline.tasks.metrics import score_texts
+from sightline.tasks.recipe import RunConfig, preset, run_files
 from sightline.tasks.translation import TranslationTask, spaced
 from sightline.training.budget import Budget
 from sightline.training.environment import environment
-from sightline.training.optim import OptimConfig
-from sightline.training.state import Progress, TrainConfig
+from sightline.training.state import Progress
 
 VALIDATIONS = 15
 TIMED_SENTENCES = 20
@@ -74,19 +74,26 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def translation_config(config: CompareConfig, arch: str) -> TranslationConfig:
-    """The architecture's preset with the comparison's tokens; where a preset shares its vocabulary it still does."""
-    preset = TranslationConfig.preset(arch)
-    tokens = TokenizerConfig(config.tokens, config.vocabulary, preset.tokenizer.shared, config.lowercase)
-    return replace(preset, tokenizer=tokens)
+def run_config(config: CompareConfig, arch: str) -> RunConfig:
+    """The architecture's preset on the comparison's data and tokens; where a preset shares its vocabulary it does."""
+    base = preset(arch)
+    return replace(
+        base,
+        data=config.data,
+        valid=config.valid,
+        test=config.test,
+        source_column=config.source_column,
+        target_column=config.target_column,
+        limit=config.limit,
+        lowercase=config.lowercase,
+        match=config.match,
+        tokenizer=TokenizerConfig(config.tokens, config.vocabulary, base.tokenizer.shared, config.lowercase),
+        device=config.device,
+        dtype=config.dtype,
+    )
 
 
-def optim_config(arch: str) -> OptimConfig:
-    """How the architecture is optimised: the same for all, but for the learning rate that the search finds."""
-    return OptimConfig()
-
-
-def tokenizer_file(prepared: Path, config: TranslationConfig) -> Path:
+def tokenizer_file(prepared: Path, config: RunConfig) -> Path:
     """Where the tokenizers for this architecture lie."""
     return prepared / ("shared-tokenizer.json" if config.tokenizer.shared else "tokenizer.json")
 
@@ -96,18 +103,9 @@ def prepare(job: Job) -> Prepared:
     config = job.config
     budget = Budget.parse(config.budget)
     divide(config, budget.amount, budget.unit)
-    for arch in config.archs:
-        check_architecture(arch)
+    runs = [run_config(config, arch) for arch in config.archs]
     say("reading the data")
-    corpus = load_corpus(
-        config.data,
-        valid=config.valid,
-        test=config.test,
-        source_column=config.source_column,
-        target_column=config.target_column,
-        limit=config.limit,
-        lowercase=config.lowercase,
-    )
+    corpus = runs[0].corpus.load()
     for part in ("train", "valid", "test"):
         if not getattr(corpus, part).sources:
             raise InputError(f"no {part} pairs", where=corpus.name)
@@ -115,7 +113,7 @@ def prepare(job: Job) -> Prepared:
     pairs = {"train": corpus.train, "valid": corpus.valid, "test": tested}
     _save_pairs(job.prepared, corpus, pairs)
     say("training tokenizers")
-    tokenizers = _prepare_architectures(job, corpus.train)
+    tokenizers = _prepare_architectures(job, runs, corpus.train)
     metric = _metric(config, corpus.train.targets)
     say("scoring trivial baselines")
     baselines = [
@@ -134,7 +132,7 @@ def prepare(job: Job) -> Prepared:
         notes=list(corpus.notes),
         budget_amount=budget.amount,
         budget_unit=budget.unit,
-        learning_rates={arch: optim_config(arch).lr for arch in config.archs},
+        learning_rates={run.arch: run.optim.lr for run in runs},
         metric=metric,
         source_vocabulary=tokenizers.source.size,
         target_vocabulary=tokenizers.target.size,
@@ -149,21 +147,19 @@ def prepare(job: Job) -> Prepared:
     )
 
 
-def _prepare_architectures(job: Job, pairs: Pairs) -> TokenizerPair:
+def _prepare_architectures(job: Job, runs: list[RunConfig], pairs: Pairs) -> TokenizerPair:
     """Tokenizers for every architecture; what does not fit the data or the size is refused here, before training."""
     made: dict[Path, TokenizerPair] = {}
-    for arch in job.config.archs:
-        config = translation_config(job.config, arch)
-        path = tokenizer_file(job.prepared, config)
+    for run in runs:
+        path = tokenizer_file(job.prepared, run)
         if path not in made:
-            tokens = config.tokenizer
+            tokens = run.tokenizer
             made[path] = TokenizerPair.train(
                 *pairs, kind=tokens.kind, size=tokens.size, lowercase=tokens.lowercase, shared=tokens.shared
             )
             made[path].save(path)
-        if job.config.parameters is not None:
-            sizes = made[path].source.size, made[path].target.size
-            match_parameters(config.model, job.config.parameters, *sizes)
+        if run.parameters is not None:
+            match_parameters(run.model, run.parameters, made[path].source.size, made[path].target.size)
     return next(iter(made.values()))
 
 
@@ -213,33 +209,31 @@ def train(job: Job) -> Measured:
     """Train once and, unless it is a trial, measure."""
     say("starting")
     corpus = _load_pairs(job.prepared)
-    config = translation_config(job.config, job.arch)
-    tokenizers = TokenizerPair.load(tokenizer_file(job.prepared, config))
-    optim = optim_config(job.arch)
-    optim = replace(optim, lr=optim.lr * job.lr_factor)
-    training = TrainConfig(
+    run = run_config(job.config, job.arch)
+    run = replace(
+        run,
         budget=job.budget,
         seed=job.seed,
-        optim=optim,
+        optim=replace(run.optim, lr=run.optim.lr * job.lr_factor),
         validations=VALIDATIONS if job.kind == "run" else 2,
-        device=job.config.device,
-        dtype=job.config.dtype,
     )
+    tokenizers = TokenizerPair.load(tokenizer_file(job.prepared, run))
     found = train_translation(
         corpus,
-        config,
+        run.task,
         job.directory,
-        training,
-        parameters=job.config.parameters,
+        run.training,
+        parameters=run.parameters,
         tokenizers=tokenizers,
         on_progress=_progress(),
+        files=lambda task: run_files(run, corpus, task.config.model),
     )
     peak = peak_memory_bytes()
     result = found.training
     losses = [record["loss"] for record in result.history if record["event"] == "valid" and record["loss"] is not None]
     measured = Measured(
         loss=min(losses, default=None),
-        learning_rate=optim.lr,
+        learning_rate=run.optim.lr,
         train_s=result.seconds,
         history=_thinned(result.history),
         steps=result.steps,

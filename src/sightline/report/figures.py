@@ -190,6 +190,15 @@ def _axis_label(info: MetricInfo, prefix: str = "") -> str:
     return f"{prefix}{info.label}{f' ({info.unit})' if info.unit else ''}"
 
 
+def _widen(get: Callable[[], tuple[float, float]], put: Callable[..., Any], info: MetricInfo) -> None:
+    """An axis that begins at the metric's zero where it has one, and spans at least a hundredth of its range."""
+    span = (info.limits[1] - info.limits[0]) * info.factor
+    if span < float("inf"):
+        low, high = get()
+        high = max(high, span / 100)
+        put(min(low, -0.03 * high), high)
+
+
 def _scores(results: Results, info: MetricInfo, order: dict[str, int]) -> Drawing:
     metric = results.primary_metric
     rows = [a for a in results.ranked if metric in a.metrics]
@@ -224,6 +233,7 @@ def _scores(results: Results, info: MetricInfo, order: dict[str, int]) -> Drawin
             )  # fmt: skip
         axes.set_xlabel(_axis_label(info))
         axes.margins(x=0.08)
+        _widen(axes.get_xlim, axes.set_xlim, info)
         axes.grid(axis="x", color=theme.grid, linewidth=0.6)
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
@@ -292,6 +302,7 @@ def _curves(results: Results, found: _Curves, order: dict[str, int]) -> Drawing:
             axes.yaxis.set_major_formatter("{x:g}")
             axes.yaxis.set_minor_formatter("{x:g}")
             axes.tick_params(axis="y", which="minor", labelsize=7, colors=theme.muted)
+        _widen(axes.get_ylim, axes.set_ylim, found.info)
         counts = {arch: sum(c.arch == arch for c in found.curves) for arch in ends}
         _end_labels(axes, theme, {a: (x, y / counts[a]) for a, (x, y) in ends.items()}, order)
         axes.set_xlabel(found.x_label)
@@ -352,6 +363,7 @@ def _lengths(results: Results, info: MetricInfo, order: dict[str, int]) -> Drawi
                 linestyle=DASHES[index], linewidth=1.5, markersize=5, markeredgecolor=theme.paper,
             )  # fmt: skip
             ends[row.arch] = (float(points[-1][0]), points[-1][1])
+        _widen(axes.get_ylim, axes.set_ylim, info)
         _end_labels(axes, theme, ends, order)
         labels = [f"{b.low}–{b.high}" if b.low != b.high else str(b.low) for b in bins]
         axes.set_xticks(range(len(bins)), [f"{t}\nn={b.items}" for t, b in zip(labels, bins, strict=True)])

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jinja2
 from markupsafe import Markup
@@ -23,7 +23,7 @@ from sightline.report.figures import drawings
 from sightline.report.text import piece, quantity, size, visible
 
 SHADES = 20  # steps of the attention maps
-CORE_METRICS = ("exact_match", "bleu", "chrf", "token_accuracy", "perplexity")
+OTHER_METRICS = ("exact_match", "chrf", "perplexity")  # beside the primary one, as far as there is room
 
 
 def write_report(results: Results, directory: Path) -> Path:
@@ -97,7 +97,7 @@ def _rows(results: Results) -> list[_Row]:
 
 def _other_metrics(results: Results) -> list[str]:
     there = {name for architecture in results.architectures for name in architecture.metrics}
-    return [name for name in CORE_METRICS if name in there and name != results.primary_metric]
+    return [name for name in OTHER_METRICS if name in there and name != results.primary_metric][-2:]
 
 
 def _example(example: Example) -> tuple[Example, list[_Reading]]:
@@ -170,7 +170,7 @@ def _environment() -> jinja2.Environment:
         "visible": visible, "piece": piece, "size": size, "quantity": quantity, "fixed": fixed, "shade": shade,
         "probability": probability, "long": long, "unbroken": unbroken,
     }  # fmt: skip
-    environment.globals["run_metric"] = run_metric
+    cast("dict[str, Any]", environment.globals)["run_metric"] = run_metric
     return environment
 
 

@@ -1,0 +1,232 @@
+"""A whole comparison, small; crashes, signals and wrong input."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sightline.cli.app import main
+from sightline.core.errors import InputError
+from sightline.lab.compare import check_free, compare, free_directory
+from sightline.lab.jobs import Failure, Job, Measured, Prepared
+from sightline.lab.plan import CompareConfig, divide
+from sightline.lab.processes import Worker
+from sightline.lab.progress import Display
+from sightline.lab.results import Baseline, Results
+from sightline.lab.summary import Outcome, length_bins, summarise
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "pairs.tsv"
+    letters = random.Random(0)
+    words = {"".join(letters.choices("abcdefg", k=letters.randint(3, 9))) for _ in range(300)}
+    path.write_text("".join(f"{word}\t{word[::-1]}\n" for word in sorted(words)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def compared(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Results, Path]:
+    out_dir = tmp_path_factory.mktemp("lab") / "out"
+    config = CompareConfig(
+        str(pairs), ("gru", "bahdanau"), "20steps", seeds=2, match="params=60000", search=0.4, rates=2, workers=2
+    )
+    return compare(config, out_dir, command="sightline compare …", display=Display(quiet=True)), out_dir
+
+
+def test_it_measures_every_run(compared: tuple[Results, Path]) -> None:
+    results, _ = compared
+    assert [(run.arch, run.seed, run.status) for run in results.runs] == [
+        (arch, seed, "done") for arch in ("gru", "bahdanau") for seed in (0, 1)
+    ]
+    for run in results.runs:
+        assert run.steps == 12  # 20 less the 40 % that the search used
+        assert {"exact_match", "bleu", "chrf", "loss", "perplexity"} <= run.metrics.keys()
+        assert any(record["event"] == "valid" for record in run.history)
+    for architecture in results.architectures:
+        assert architecture.parameters == pytest.approx(60_000, rel=0.2)
+        assert [rate.status for rate in architecture.rates] == ["done", "done"]
+        assert architecture.learning_rate == min(architecture.rates, key=lambda rate: rate.loss or 0.0).lr
+        score = architecture.metrics["exact_match"]
+        assert score.low is not None
+        assert score.high is not None
+        assert score.low <= score.mean <= score.high
+        assert len(architecture.by_length) == len(results.lengths)
+    assert sum(b.items for b in results.lengths) == results.data.tested
+    assert len(results.pairs) == 1
+
+
+def test_only_the_one_with_attention_shows_it(compared: tuple[Results, Path]) -> None:
+    results, _ = compared
+    assert results.attention
+    assert {maps.arch for example in results.attention for maps in example.architectures} == {"bahdanau"}
+
+
+def test_it_leaves_a_file_that_reads_back_and_runs_that_load(compared: tuple[Results, Path]) -> None:
+    results, out_dir = compared
+    assert Results.load(out_dir / "results.json").to_dict() == results.to_dict()
+    assert (out_dir / "runs" / "gru-seed1" / "best" / "model.safetensors").exists()
+    assert (out_dir / "runs" / "gru-seed1" / "config.yaml").exists()
+    assert not list(out_dir.glob("trials/*"))
+    assert not list(out_dir.parent.glob(".*"))
+
+
+def _prepared(**changes: Any) -> Prepared:
+    values: dict[str, Any] = {
+        "data_name": "pairs.tsv", "sha256": "0" * 64, "train": 10, "valid": 2, "test": 4, "tested": 4, "notes": [],
+        "budget_amount": 60.0, "budget_unit": "seconds", "learning_rates": {"gru": 1e-3, "rnn": 1e-3},
+        "metric": "exact_match", "source_vocabulary": 9, "target_vocabulary": 9, "tokens": "char",
+        "state_lengths": "", "sources": ["a", "bb", "ccc", "dddd"], "references": ["1", "2", "3", "4"],
+        "attended": [], "attended_pieces": [], "baselines": [Baseline("copy", "", {"exact_match": 0.1})],
+        "environment": {},
+    }  # fmt: skip
+    return Prepared(**{**values, **changes})
+
+
+def test_failed_and_diverged_runs_are_recorded_and_left_out_of_the_means(tmp_path: Path) -> None:
+    config = CompareConfig(archs=("gru", "rnn"), seeds=2)
+
+    def job(arch: str, seed: int) -> Job:
+        return Job("run", config, tmp_path, tmp_path, arch, seed)
+
+    good = Measured(0.1, 1e-3, 5.0, [], {"exact_match": 0.75}, 10, 100, 1e9, 5000, 10**8, 0.5, 64, ["1", "2", "3", ""],
+                    [1, 1, 1, 0], [[1] * 10] * 4)  # fmt: skip
+    outcomes = [
+        Outcome(job("gru", 0), good, None),
+        Outcome(job("gru", 1), None, Failure("diverged", "step 3: the loss is nan", 4)),
+        Outcome(job("rnn", 0), None, Failure("failed", "ended by SIGKILL")),
+        Outcome(job("rnn", 1), None, Failure("failed", "ended by SIGKILL")),
+    ]
+    results = summarise(config, divide(config, 60.0, "seconds"), _prepared(), outcomes, {}, "")
+    gru, rnn = results.architectures
+    assert (gru.finished, gru.started, gru.metrics["exact_match"].mean) == (1, 2, 0.75)
+    assert (rnn.finished, rnn.metrics, rnn.train_s) == (0, {}, None)
+    assert [run.status for run in results.runs] == ["done", "diverged", "failed", "failed"]
+    assert results.runs[1].error == "step 3: the loss is nan"
+    assert "No run of rnn finished." in results.verdict
+
+
+def test_bins_are_a_partition_in_order() -> None:
+    lengths = [random.Random(1).randint(1, 40) for _ in range(500)] + [7] * 300
+    bins = length_bins(lengths)
+    assert sorted(i for *_, items in bins for i in items) == list(range(800))
+    assert all(low <= lengths[i] <= high for low, high, items in bins for i in items)
+    assert all(before[1] < after[0] for before, after in pairwise(bins))
+    assert length_bins([3, 3]) == [(3, 3, [0, 1])]
+
+
+def _wait(worker: Worker) -> Failure | None:
+    while not worker.ended():
+        time.sleep(0.05)
+    return worker.failure()
+
+
+def test_a_worker_that_cannot_work_says_why_in_one_line(tmp_path: Path) -> None:
+    job = Job("run", CompareConfig(archs=("gru",)), tmp_path / "run", tmp_path / "nothing", "gru", 0, "1steps")
+    failure = _wait(Worker(job, threads=1))
+    assert failure is not None
+    assert failure.kind == "failed"
+    assert "FileNotFoundError" in failure.message
+    assert "\n" not in failure.message
+    assert "Traceback" in (tmp_path / "run" / "worker.log").read_text()
+
+
+def test_a_killed_worker_is_a_failed_run(tmp_path: Path) -> None:
+    worker = Worker(Job("prepare", CompareConfig(), tmp_path, tmp_path), threads=1)
+    os.kill(_children(os.getpid())[0], signal.SIGKILL)
+    failure = _wait(worker)
+    assert failure == Failure("failed", "the worker process was ended by SIGKILL (out of memory?)")
+
+
+def _children(pid: int) -> list[int]:
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid and fields[0] != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+def test_no_worker_outlives_the_comparison(tmp_path: Path, number: signal.Signals) -> None:
+    command = [sys.executable, "-m", "sightline.cli", "compare", "--data", "builtin:dates", "-o", str(tmp_path / "out")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    deadline = time.monotonic() + 60
+    while not (workers := _children(process.pid)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[number]
+    assert "Traceback" not in said
+    while any(Path(f"/proc/{worker}").exists() for worker in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    if number != signal.SIGKILL:
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_an_occupied_directory_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("…")
+    with pytest.raises(InputError, match=r"holds 'thesis.tex', which is not of a comparison"):
+        check_free(tmp_path, overwrite=True)
+    (tmp_path / "thesis.tex").rename(tmp_path / "results.json")
+    with pytest.raises(InputError, match="give --overwrite"):
+        check_free(tmp_path, overwrite=False)
+    check_free(tmp_path, overwrite=True)
+    with pytest.raises(InputError, match="not a directory"):
+        check_free(tmp_path / "results.json", overwrite=True)
+
+
+def test_default_directories_never_collide(tmp_path: Path) -> None:
+    assert free_directory(tmp_path, "builtin:dates").name == "builtin-dates"
+    (tmp_path / "builtin-dates").mkdir()
+    assert free_directory(tmp_path, "builtin:dates").name == "builtin-dates-2"
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--archs", "gru,lstmm"], "unknown architecture 'lstmm', did you mean 'lstm'?"),
+        (["--seeds", "0"], "--seeds: must be at least 1, found 0"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_wrong_input_is_one_line_and_leaves_nothing(
+    pairs: Path, tmp_path: Path, flags: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out_dir = tmp_path / "out"
+    assert main(["compare", "--data", str(pairs), "-o", str(out_dir), "--quiet", *flags]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("sightline: error: ")
+    assert captured.err.count("\n") == 1
+    assert message in captured.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_json_prints_the_results_and_nothing_else(
+    compared: tuple[Results, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results, _ = compared
+    monkeypatch.setattr("sightline.lab.compare.compare", lambda *_, **__: results)
+    assert main(["compare", "--data", "x.tsv", "-o", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == results.to_dict()
+    assert main(["demo", "-o", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(results.verdict)
+    assert said.rstrip().endswith(str(tmp_path / "report.html"))

@@ -1,0 +1,84 @@
+"""What the workers measure: attention maps, state size, decoding time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from sightline.data.read import Corpus, Pairs
+from sightline.lab.attention import attached, attention_maps
+from sightline.lab.worker import attention_examples, decode_ms_per_token, peak_memory_bytes, state_bytes
+from sightline.tasks.config import TranslationConfig
+from sightline.tasks.translation import TranslationTask
+
+TEXTS = ["abc def", "ghij", "klmno pq", "rst", "uvwxyz"]
+
+
+@pytest.fixture(scope="module")
+def tasks() -> dict[str, TranslationTask]:
+    pairs = Pairs(TEXTS, [text[::-1] for text in TEXTS])
+    corpus = Corpus("letters", pairs, pairs, pairs, "0" * 64)
+    return {
+        arch: TranslationTask.build(corpus, TranslationConfig.preset(arch), parameters=120_000)
+        for arch in ("lstm", "gru", "bahdanau", "luong", "transformer")
+    }
+
+
+@pytest.mark.parametrize("arch", ["bahdanau", "luong", "transformer"])
+def test_each_row_of_a_map_is_a_distribution_over_what_is_attended_to(
+    tasks: dict[str, TranslationTask], arch: str
+) -> None:
+    found = attention_maps(tasks[arch], "abc def")
+    over = {m.over for m in found.maps}
+    assert over == ({"source", "source itself", "output itself"} if arch == "transformer" else {"source"})
+    assert found.output[-1] == "</s>"
+    sides = {"source": 7, "source itself": 7, "output itself": len(found.output)}
+    for one in found.maps:
+        weights = np.array(one.weights)
+        assert weights.shape == (7 if one.over == "source itself" else len(found.output), sides[one.over])
+        assert np.allclose(weights.sum(1), 1, atol=0.02)  # rounded to three decimals
+        assert weights.min() >= 0
+        if one.heads:
+            assert np.allclose(np.mean(one.heads, 0), weights, atol=0.002)
+        if one.over == "output itself":
+            assert np.allclose(weights, np.tril(weights))  # causal
+
+
+def test_architectures_without_attention_have_no_map(tasks: dict[str, TranslationTask]) -> None:
+    assert attention_maps(tasks["gru"], "abc").maps == []
+
+
+def test_looking_leaves_nothing_attached(tasks: dict[str, TranslationTask]) -> None:
+    model = tasks["transformer"].model
+    with attached(model) as seen:
+        pass
+    source, target = torch.tensor([[5, 6, 7]]), torch.tensor([[1, 5]])
+    model(source, None, target)
+    assert seen == {}
+
+
+def test_the_state_grows_with_what_an_architecture_keeps(tasks: dict[str, TranslationTask]) -> None:
+    sizes = {
+        arch: [state_bytes(task, [5] * m, [6] * t) for m, t in ((5, 3), (10, 3), (5, 9))]
+        for arch, task in tasks.items()
+    }
+    for arch in ("lstm", "gru"):
+        assert len(set(sizes[arch])) == 1
+    assert sizes["bahdanau"][0] == sizes["bahdanau"][2] < sizes["bahdanau"][1]
+    assert sizes["transformer"][0] < min(sizes["transformer"][1:])
+
+
+def test_decoding_time_and_memory_are_plausible(tasks: dict[str, TranslationTask]) -> None:
+    milliseconds = decode_ms_per_token(tasks["gru"], TEXTS)
+    assert milliseconds is not None
+    assert 0.001 < milliseconds < 1000
+    assert 50e6 < peak_memory_bytes() < 1e12
+
+
+def test_examples_are_short_enough_to_read_and_include_foreign_letters(tasks: dict[str, TranslationTask]) -> None:
+    sources = ["x", "y" * 60, "abcdef", "abcdefgh", "يناير 5", "a" * 30]
+    chosen = [sources[i] for i in attention_examples(sources, tasks["gru"].tokenizers)]
+    assert "يناير 5" in chosen
+    assert not {"x", "y" * 60} & set(chosen)
+    assert attention_examples(["x"], tasks["gru"].tokenizers) == []

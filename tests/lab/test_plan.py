@@ -1,0 +1,82 @@
+"""The arithmetic of budgets, and what a comparison refuses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sightline.core.errors import InputError
+from sightline.lab.plan import CompareConfig, cores, divide, written
+from sightline.training.budget import Budget
+
+CONFIG = CompareConfig()
+
+
+@given(
+    amount=st.floats(1, 1e5), seeds=st.integers(1, 9), search=st.floats(0, 0.9), rates=st.integers(2, 7)
+)  # fmt: skip
+def test_the_search_is_paid_for_out_of_the_budget(amount: float, seeds: int, search: float, rates: int) -> None:
+    plan = divide(replace(CONFIG, seeds=seeds, search=search, rates=rates), amount, "seconds")
+    each = Budget.parse(plan.search_each).amount if plan.search_each else 0.0
+    spent = plan.search_rates * each + seeds * Budget.parse(plan.final_each).amount
+    assert spent == pytest.approx(seeds * amount, rel=1e-4)
+
+
+@pytest.mark.parametrize("text", ["60s", "500steps", "2Mtok", "1e15flop"])
+def test_budgets_are_written_as_they_are_read(text: str) -> None:
+    budget = Budget.parse(text)
+    assert Budget.parse(written(budget.amount, budget.unit)) == budget
+
+
+def test_without_a_search_each_run_has_the_whole_budget() -> None:
+    plan = divide(replace(CONFIG, search=0.0), 60.0, "seconds")
+    assert (plan.final_each, plan.search_each, plan.search_rates) == ("60s", None, 0)
+    assert "preset" in plan.explained
+
+
+def test_the_presets_rate_is_among_the_candidates() -> None:
+    for rates in range(2, 8):
+        factors = replace(CONFIG, rates=rates).factors
+        assert len(factors) == rates
+        assert 1.0 in factors
+        assert factors == sorted(factors)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 64])
+def test_workers_share_the_cores(workers: int) -> None:
+    plan = divide(replace(CONFIG, workers=workers), 60.0, "seconds")
+    assert plan.workers <= max(workers, 1)
+    assert plan.threads >= 1
+    assert plan.threads == 1 or plan.workers * plan.threads <= cores()
+
+
+def test_one_run_gets_all_cores() -> None:
+    plan = divide(replace(CONFIG, archs=("gru",), seeds=1, search=0.0), 60.0, "seconds")
+    assert (plan.workers, plan.threads) == (1, cores())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"archs": ()}, "--archs: name at least one architecture"),
+        ({"archs": ("gru", "gru")}, "--archs: gru is named twice"),
+        ({"archs": ("../gru",)}, "--archs: not an architecture's name: '../gru'"),
+        ({"search": 1.0}, "--search: expected a share from 0 to below 1, found 1"),
+        ({"seeds": 0}, "--seeds: must be at least 1, found 0"),
+        ({"rates": 1}, "--rates: must be at least 2, found 1"),
+        ({"workers": 0}, "--workers: must be at least 1, found 0"),
+        ({"tested": 0}, "--tested: must be at least 1, found 0"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        replace(CONFIG, **changes)
+    assert str(caught.value) == message
+
+
+def test_a_budget_that_cannot_be_divided_is_refused() -> None:
+    with pytest.raises(InputError, match="--budget: too small for 3 candidate learning rates"):
+        divide(replace(CONFIG, seeds=1), 2.0, "steps")
