@@ -166,6 +166,30 @@ def test_nan_stops_before_the_step_and_keeps_the_last_good_state(tmp_path: Path,
     assert record["rows"] == list(batch.rows)
 
 
+def test_a_validation_loss_that_is_not_finite_stops_too_and_its_state_is_not_kept(tmp_path: Path) -> None:
+    values = iter([1.0, float("nan")])
+    with pytest.raises(Diverged, match="step 20: the validation loss is nan: "):
+        run_toy(tmp_path / "run", toy.config(), validate=lambda _: {"loss": next(values)})
+    found = Checkpoints(tmp_path / "run" / "checkpoints").newest()
+    assert found is not None
+    assert found.step == 10
+
+
+def test_weights_that_became_infinite_are_not_kept(tmp_path: Path) -> None:
+    def objective(model: torch.nn.Module, batch: Any) -> Loss:
+        with torch.no_grad():
+            model.norm.bias.fill_(torch.inf)
+        return toy.objective(model, batch)
+
+    model = toy.Toy()
+    with pytest.raises(Diverged, match="step 1: the loss is nan"):
+        run_toy(tmp_path / "run", toy.config(), objective, model=model, save_model=toy.save_to(model))
+    found = Checkpoints(tmp_path / "run" / "checkpoints").newest()
+    assert found is not None
+    assert all(tensor.isfinite().all() for tensor in found.model.values())
+    assert not (tmp_path / "run" / "last").exists()
+
+
 def test_a_step_without_labels_changes_nothing_but_the_decay(tmp_path: Path) -> None:
     def none_of_it(model: torch.nn.Module, batch: Any) -> Loss:
         return toy.objective(model, batch._replace(target_mask=torch.zeros_like(batch.target_mask)))

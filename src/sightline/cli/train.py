@@ -65,9 +65,10 @@ def train(
         json: Print one JSON object with `schema_version`.
         quiet: No progress.
     """
-    import logging
     import os
+    import sys
 
+    from sightline.cli.messages import messages
     from sightline.cli.overrides import parse_overrides
     from sightline.core.config import to_yaml
     from sightline.core.errors import InputError
@@ -76,7 +77,6 @@ def train(
     from sightline.training.progress import reporting
     from sightline.training.rundir import check_run
 
-    logging.basicConfig(format="sightline: %(message)s", level=logging.WARNING if quiet else logging.INFO)
     named = {"data": data, "arch": arch, "match": match, "valid": valid, "test": test, "limit": limit, "seed": seed,
              "device": device, "dtype": dtype, "budget": _budget(budget, max_steps, max_tokens, max_time)}  # fmt: skip
     flags = {key: value for key, value in named.items() if value is not None}
@@ -94,13 +94,13 @@ def train(
         check_run(place, resume=resume, overwrite=overwrite)
     corpus = run.corpus.load()
     for note in corpus.notes:
-        logging.getLogger("sightline").warning("%s: %s", corpus.name, note)
+        print(f"sightline: {corpus.name}: {note}", file=sys.stderr)
     if dry_run:
         _print(_planned(run, corpus), as_json=json)
         return
     if resume:
         check_same_data(place, corpus)
-    with reporting(run.metric, quiet=quiet) as on_progress:
+    with messages(quiet=quiet), reporting(run.metric, quiet=quiet) as on_progress:
         done = train_translation(
             corpus,
             run.task,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -153,8 +154,10 @@ class TranslationTask:
         batches = self._all_of(scored)
 
         def validate(model: nn.Module) -> dict[str, float]:
-            outputs = [found.text for found in self.translate(decoded.sources)]
             measured = likelihood(model, (batch.to(self.device) for batch in batches))
+            if not math.isfinite(measured["loss"]):
+                return measured  # a model that has diverged says nothing
+            outputs = [found.text for found in self.translate(decoded.sources)]
             return {**measured, **score_texts(outputs, decoded.targets).metrics}
 
         return validate

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal, NoReturn, Protocol, runtime_checkable
+from typing import Any, Literal, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ from sightline.core.errors import Diverged, EnvironmentFault, InputError, Interr
 from sightline.core.seeds import derive
 from sightline.data.batches import Cursor
 from sightline.training.budget import Budget, Spent
-from sightline.training.checkpoint import pack, restore_model, restore_optimizer
+from sightline.training.checkpoint import Checkpoint, pack, restore_model, restore_optimizer
 from sightline.training.environment import resolve_device, resolve_dtype
 from sightline.training.files import write_file
 from sightline.training.flops import StepFlops, shapes
@@ -32,19 +32,11 @@ from sightline.training.loss import Objective, perplexity
 from sightline.training.optim import build_optimizer, learning_rate
 from sightline.training.rundir import RunDirectory, open_run
 from sightline.training.signals import Stopped, StopRequest
-from sightline.training.state import Progress, State, TrainConfig, TrainResult
+from sightline.training.state import Batches, Progress, State, TrainConfig, TrainResult, Validate
 
 logger = logging.getLogger("sightline")
-Validate = Callable[[nn.Module], dict[str, float]]
 FORMAT = 1
 VALIDATION_SHARE = 0.1  # of a budget in seconds, at most, goes to validations before the last
-
-
-@runtime_checkable
-class Batches(Protocol):
-    """Where batches come from: endless, from any cursor on; `sightline.data.PairBatches` is one."""
-
-    def stream(self, cursor: Cursor) -> Iterator[tuple[Any, Cursor]]: ...
 
 
 def train(
@@ -71,7 +63,7 @@ def train(
     Raises:
         InputError: the directory holds a run and neither `resume` nor `overwrite` is given; no checkpoint verifies.
         EnvironmentFault: disk full, out of memory, directory not writable or in use by another process.
-        Diverged: a loss or gradient norm is NaN or infinite: `step 12: the loss is nan (rows 3, 17, …)`.
+        Diverged: a loss or gradient norm is NaN or infinite: `step 12: the loss is nan (rows 3, 17, …): …`.
         Interrupted: SIGINT or SIGTERM, after the state was saved.
     """
     path, device = Path(run_dir), resolve_device(config.device)
@@ -82,11 +74,9 @@ def train(
         torch.random.fork_rng(generators),
         StopRequest().listening() as stop,
     ):
-        for name, text in (files or {}).items():
-            write_file(path / name, text.encode())
         trainer = _Trainer(model.to(device), objective, batches, config, run, stop, device, dtype)
         trainer.validate, trainer.save_model, trainer.on_progress = validate, save_model, on_progress
-        trainer.begin(resume)
+        trainer.begin(resume, files or {})
         return trainer.run_to_end()
 
 
@@ -118,15 +108,25 @@ class _Trainer:
         self.saved_at, self.saved_step = time.perf_counter(), -1
         self.last_progress: Progress | None = None
 
-    def begin(self, resume: bool) -> None:
+    def begin(self, resume: bool, files: Mapping[str, str]) -> None:
         """Takes up the newest checkpoint, or saves the first one, which shows that the disk will do."""
         found = self.run.checkpoints.newest() if resume else None
         if found is None:
             if resume:
                 logger.warning("%s: no checkpoint to resume from; training begins anew", self.run.path)
             self.run.rewind(0)
+            self._write(files)
             self.save()
             return
+        self._take_up(found)
+        self._write(files)
+        logger.info("%s: resumed at step %d", self.run.path, self.state.spent.steps)
+
+    def _write(self, files: Mapping[str, str]) -> None:
+        for name, text in files.items():
+            write_file(self.run.path / name, text.encode())
+
+    def _take_up(self, found: Checkpoint) -> None:
         place = found.path / "state.json"
         try:
             if found.state["format"] != FORMAT:
@@ -143,7 +143,6 @@ class _Trainer:
         self.saved_step = found.step
         if self.state.best_step == self.state.spent.steps:  # killed between the checkpoint and best/
             self.save_as("best")
-        logger.info("%s: resumed at step %d", self.run.path, self.state.spent.steps)
 
     def _check_same_run(self, before: Mapping[str, Any], where: Path) -> None:
         """A resumed run may change how long it trains and how often it saves, nothing that the result depends on."""
@@ -212,7 +211,8 @@ class _Trainer:
         with self._memory_hint(batch):
             loss, norm, nll, count = self._gradients(batch, key)
             if not all(map(math.isfinite, (loss, norm, nll))):
-                self._diverged(batch, loss, norm)
+                what = f"the gradient norm is {norm}" if math.isfinite(loss) else f"the loss is {loss}"
+                self._diverged(step + 1, what, list(getattr(batch, "rows", ())))
             self.optimizer.step()
         seconds = time.perf_counter() - began
         spent = replace(
@@ -248,17 +248,15 @@ class _Trainer:
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.state.dtype == "bfloat16")
 
-    def _diverged(self, batch: Any, loss: float, norm: float) -> NoReturn:
-        """Keeps the state before this step, which is the last good one, and raises."""
-        step = self.state.spent.steps
-        what = f"the loss is {loss}" if not math.isfinite(loss) else f"the gradient norm is {norm}"
-        rows = list(getattr(batch, "rows", ()))
-        self.save()
-        self.save_as("last")
+    def _diverged(self, step: int, what: str, rows: list[int]) -> NoReturn:
+        """Raises; the state before the bad step is kept where it is a good one, and else the last checkpoint."""
+        if step > self.state.spent.steps and all(bool(p.isfinite().all()) for p in self.parameters):
+            self.save()
+            self.save_as("last")
         self._log({"event": "diverged", "step": step, "what": what, "rows": rows})
-        shown = ", ".join(map(str, rows[:8])) + (", …" if len(rows) > 8 else "")
+        shown = f" (rows {', '.join(map(str, rows[:8]))}{', …' if len(rows) > 8 else ''})" if rows else ""
         raise Diverged(
-            f"step {step + 1}: {what} (rows {shown}): the state before it is kept in {self.run.path}; "
+            f"step {step}: {what}{shown}: the state before it is kept in {self.run.path}; "
             "try a lower --optim.lr or a longer --optim.warmup-steps"
         )
 
@@ -286,6 +284,8 @@ class _Trainer:
         self.model.eval()
         with torch.no_grad(), self._autocast(), self.stop.interruptible():
             values = {name: float(value) for name, value in self.validate(self.model).items()}
+        if not math.isfinite(values.get("loss", 0.0)):
+            self._diverged(self.state.spent.steps, f"the validation loss is {values['loss']}", [])
         seconds = time.perf_counter() - began
         state = self.state
         state.spent = replace(state.spent, seconds=state.spent.seconds + seconds)

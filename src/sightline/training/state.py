@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from torch import nn
 
 from sightline.core.errors import InputError
 from sightline.data.batches import Cursor
 from sightline.training.budget import Budget, Spent
 from sightline.training.optim import OptimConfig
+
+Validate = Callable[[nn.Module], dict[str, float]]
+
+
+@runtime_checkable
+class Batches(Protocol):
+    """Where batches come from: endless, from any cursor on; `sightline.data.PairBatches` is one."""
+
+    def stream(self, cursor: Cursor) -> Iterator[tuple[Any, Cursor]]: ...
 
 
 @dataclass(frozen=True)

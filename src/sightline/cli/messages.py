@@ -1,0 +1,27 @@
+"""What the library has to say while a command runs, on stderr."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class _Lines(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        print(f"sightline: {record.getMessage()}", file=sys.stderr)  # wherever stderr points by now
+
+
+@contextmanager
+def messages(*, quiet: bool = False) -> Iterator[None]:
+    """Shows the library's warnings, and without `quiet` its information too."""
+    logger, handler = logging.getLogger("sightline"), _Lines()
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.WARNING if quiet else logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)

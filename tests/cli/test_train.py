@@ -1,0 +1,180 @@
+"""`sightline train` from flags to a run, in one process; its wrong flags are in test_flags.py."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import sightline
+from sightline.cli.app import main
+from sightline.core.config import decode
+from sightline.core.yaml12 import parse_yaml, read_yaml
+from sightline.tasks.recipe import RunConfig
+
+SMALL = ["--arch", "gru", "--model.d-model", "16", "--batch-tokens", "64", "--device", "cpu", "--max-steps", "6"]
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory to work in, with pairs to train on: words and the same reversed."""
+    words = [f"{a}{b}{c}" for a in "abcd" for b in "efgh" for c in "ijk"]
+    (tmp_path / "pairs.tsv").write_text("".join(f"{word}\t{word[::-1]}\n" for word in words))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def train(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> tuple[str, str]:
+    found = main(["train", *arguments])
+    out, err = capsys.readouterr()
+    assert found == status, err
+    return out, err
+
+
+def test_leaves_a_run_that_predicts(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, err = train(capsys, "--data", "pairs.tsv", *SMALL, "--json")
+    facts = json.loads(out)
+    run = Path("runs/pairs-gru-0")
+    assert facts["schema_version"] == 1
+    assert (facts["run"], facts["arch"], facts["status"], facts["steps"]) == (str(run), "gru", "completed", 6)
+    assert facts["metrics"]["loss"] > 0
+    assert sorted(path.name for path in run.iterdir() if path.name != ".lock") == [
+        "best", "checkpoints", "config.yaml", "environment.json", "last", "metrics.jsonl",
+    ]  # fmt: skip
+    for name in ("best", "last"):
+        assert sorted(path.name for path in (run / name).iterdir()) == [
+            "README.md", "config.json", "model.safetensors", "tokenizer.json",
+        ]  # fmt: skip
+    assert "sightline: step 6 · 100%" in err
+    model = sightline.load(run)
+    assert model.parameters == facts["parameters"]
+    assert len(model.predict(["aei", "bfj"])) == 2
+
+
+def test_the_saved_config_trains_the_same_model_again(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train(capsys, "--data", "pairs.tsv", *SMALL, "--match", "params=30k", "-o", "one", "-q")
+    train(capsys, "-c", "one/config.yaml", "-o", "two", "-q")
+    assert read_yaml(Path("one/config.yaml")) == read_yaml(Path("two/config.yaml"))
+    for name in ("best/model.safetensors", "last/model.safetensors", "last/tokenizer.json"):
+        assert Path("one", name).read_bytes() == Path("two", name).read_bytes()
+
+
+def test_resume_takes_the_runs_own_config(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--optim.schedule", "constant", "-q"]
+    train(capsys, "--data", "pairs.tsv", *SMALL, *options, "-o", "parted")
+    train(capsys, "--resume", "-o", "parted", "--max-steps", "9", "-q")
+    train(capsys, "--data", "pairs.tsv", *SMALL[:-1], "9", *options, "-o", "whole")
+    assert Path("parted/last/model.safetensors").read_bytes() == Path("whole/last/model.safetensors").read_bytes()
+
+
+def test_resume_refuses_other_data_and_other_settings(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train(capsys, "--data", "pairs.tsv", *SMALL, "-o", "run", "-q")
+    _, err = train(capsys, "--resume", "-o", "run", "--optim.lr", "1", "-q", status=2)
+    assert "optim was" in err
+    assert err.count("\n") == 1
+    _, err = train(capsys, "--resume", "-o", "run", "--model.d-model", "24", "-q", status=2)
+    assert "in the checkpoint" in err
+    with Path("pairs.tsv").open("a") as pairs:
+        pairs.write("zzz\tzzz\n")
+    _, err = train(capsys, "--resume", "-o", "run", "-q", status=2)
+    assert "run: the data has changed since the run began" in err
+    assert err.count("\n") == 1
+
+
+def test_a_run_is_not_overwritten_unless_asked(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train(capsys, "--data", "pairs.tsv", *SMALL, "-o", "run", "-q")
+    _, err = train(capsys, "--data", "pairs.tsv", *SMALL, "-o", "run", "-q", status=2)
+    assert err == "sightline: error: run: holds a run: go on with --resume, or begin anew with --overwrite\n"
+    train(capsys, "--data", "pairs.tsv", *SMALL, "-o", "run", "--overwrite", "-q")
+
+
+def test_dry_run_writes_nothing(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, _ = train(capsys, "--data", "pairs.tsv", *SMALL, "--dry-run", "--json")
+    facts = json.loads(out)
+    assert facts["parameters"] > 1000
+    assert sum(facts["pairs"].values()) == 48
+    assert [path.name for path in place.iterdir()] == ["pairs.tsv"]
+
+
+def resolved(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    out, _ = train(capsys, *arguments, "--print-config")
+    return parse_yaml(out)
+
+
+def test_default_below_file_below_environment_below_flag(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("my.yaml").write_text("data: pairs.tsv\narch: lstm\nseed: 1\npatience: 5\noptim: {lr: 1e-2, beta1: 0.8}\n")
+    monkeypatch.setenv("SIGHTLINE_OPTIM__LR", "2e-2")
+    monkeypatch.setenv("SIGHTLINE_SEED", "2")
+    found = resolved(capsys, "-c", "my.yaml", "--seed", "3", "--tokenizer.shared", "--optim.clip-norm", "none")
+    assert (found["arch"], found["patience"], found["seed"]) == ("lstm", 5, 3)
+    assert found["optim"]["lr"] == 0.02
+    assert found["optim"]["beta1"] == 0.8
+    assert found["optim"]["clip_norm"] is None
+    assert found["tokenizer"]["shared"] is True
+    assert found["keep"] == 2
+    assert decode(RunConfig, found, base=sightline_preset("lstm")).arch == "lstm"
+
+
+def sightline_preset(arch: str) -> RunConfig:
+    from sightline.tasks.recipe import preset
+
+    return preset(arch)
+
+
+def test_the_2017_transformer_is_trained_as_published(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Vaswani et al. 2017: β2 0.98, ε 1e-9, 4000 steps of warm-up, label smoothing 0.1, shared BPE."""
+    found = resolved(capsys, "--arch", "transformer-2017")
+    assert found["optim"]["lr"] == pytest.approx(512**-0.5 * 4000**-0.5)
+    assert found["optim"]["schedule"] == "inverse_sqrt"
+    assert (found["optim"]["beta1"], found["optim"]["beta2"], found["optim"]["eps"]) == (0.9, 0.98, 1e-9)
+    assert (found["optim"]["warmup_steps"], found["label_smoothing"]) == (4000, 0.1)
+    assert (found["tokenizer"]["kind"], found["tokenizer"]["shared"]) == ("bpe", True)
+
+
+def test_diverging_exits_4_in_one_line(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wild = [
+        "--optim.lr",
+        "1e30",
+        "--optim.warmup-steps",
+        "0",
+        "--optim.clip-norm",
+        "none",
+        "--optim.schedule",
+        "constant",
+    ]
+    _, err = train(capsys, "--data", "pairs.tsv", *SMALL, *wild, "-o", "run", "-q", status=4)
+    assert err.startswith("sightline: error: step ")
+    assert re.search(r"(loss|norm) is (nan|inf)", err)
+    assert err.count("\n") == 1
+    assert any(Path("run/checkpoints").iterdir())
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "state.json"])
+def test_a_run_whose_checkpoints_are_all_damaged_exits_2(
+    place: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    train(capsys, "--data", "pairs.tsv", *SMALL, "-o", "run", "-q")
+    for path in Path("run/checkpoints").iterdir():
+        (path / name).write_bytes((path / name).read_bytes()[:-3])
+    _, err = train(capsys, "--resume", "-o", "run", "-q", status=2)
+    last = err.splitlines()[-1]
+    assert last.startswith("sightline: error: run/checkpoints: no checkpoint here verifies")
+    assert "Traceback" not in err
+
+
+def test_data_must_be_named(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, err = train(capsys, "--arch", "gru", "-q", status=2)
+    assert err.startswith("sightline: error: --data: no data named")
+    assert not Path("runs").exists()
+
+
+def test_notes_on_the_data_are_told(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy("pairs.tsv", "valid.tsv")
+    _, err = train(capsys, "--data", "pairs.tsv", "--valid", "valid.tsv", *SMALL, "--dry-run")
+    assert "pairs.tsv" in err
