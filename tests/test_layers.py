@@ -1,0 +1,56 @@
+"""What may be imported: by the package, only what pyproject.toml declares; the order of layers is import-linter's."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def normal(distribution: str) -> str:
+    """A distribution's name without its version, as package indexes compare names."""
+    return re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", distribution)[0]).lower()
+
+
+def test_every_import_of_the_package_is_a_declared_dependency():
+    declared = {normal(line) for line in PROJECT["project"]["dependencies"]} | {"sightline"}
+    known, undeclared = packages_distributions(), set()
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+            for top in {name.split(".")[0] for name in names} - sys.stdlib_module_names:
+                if not declared & {normal(name) for name in known.get(top, [top])}:
+                    undeclared.add(f"{path.relative_to(ROOT)}: {top}")
+    assert not undeclared, sorted(undeclared)
+
+
+def test_every_dependency_is_imported_and_pinned():
+    pinned = {
+        normal(line)
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if line and not line.startswith("#")
+    }
+    text = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
+    for line in PROJECT["project"]["dependencies"]:
+        modules = [top for top, names in packages_distributions().items() if normal(line) in map(normal, names)]
+        assert any(re.search(rf"^\s*(import|from) {top}\b", text, re.MULTILINE) for top in modules), f"{line}: unused"
+        assert normal(line) in pinned | {"torch"}, f"{line}: no exact version in constraints.txt"
+
+
+def test_layers():
+    done = subprocess.run(
+        [sys.executable, "-c", "from importlinter.cli import lint_imports_command as run; run()", "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
