@@ -8,11 +8,12 @@ import multiprocessing
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sightline.core.errors import InputError
+from sightline.core.errors import EnvironmentFault, InputError
 from sightline.testing.report import LawResult, describe
 
 
@@ -75,6 +76,8 @@ def _imported(module_name: str, attribute: str) -> Any:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         raise InputError(f"no module {error.name!r} in {Path.cwd()} or among the installed ones") from error
+    except Exception as error:
+        raise InputError(f"importing {module_name} failed: {type(error).__name__}: {error}") from error
     if not hasattr(module, attribute):
         near = difflib.get_close_matches(attribute, vars(module), 1)
         raise InputError(
@@ -84,13 +87,18 @@ def _imported(module_name: str, attribute: str) -> Any:
 
 
 def run_table(targets: Sequence[Target], laws: Sequence[str] | None = None, workers: int = 1) -> Iterator[Row]:
-    """The rows as they are done, out of `workers` processes of one thread each; `laws` as in `check_mixer`."""
+    """The rows as they are done, out of `workers` processes of one thread each; `laws` as in `check_mixer`.
+
+    Raises `EnvironmentFault` where a worker was killed, for want of memory most likely.
+    """
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(targets)), mp_context=context, initializer=_one_thread) as pool:
         waiting = [pool.submit(_row, target, laws) for target in targets]
         try:
             for done in as_completed(waiting):
                 yield done.result()
+        except BrokenProcessPool as error:
+            raise EnvironmentFault("a worker process was killed: is there memory left?") from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 

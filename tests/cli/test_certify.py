@@ -1,0 +1,106 @@
+"""`sightline certify`: tables, JSON, mixers of one's own, and the status it leaves with."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from sightline.cli.app import main
+
+OWN = """
+from dataclasses import dataclass
+import torch
+from sightline.core.mixer import SequenceMixer, Stateless, check_inputs, keep
+
+class Shift(SequenceMixer):
+    def __init__(self, d_model, peek):
+        super().__init__()
+        self.d_model = self.d_out = d_model
+        self.peek = peek
+
+    def initial_state(self, batch, memory=None):
+        return Stateless()
+
+    def forward(self, x, state=None, mask=None, starts=None):
+        check_inputs(x, self.d_model, mask, starts)
+        y = torch.tanh(keep(x, mask))
+        if self.peek:
+            y = y + keep(x, mask).roll(-1, 1)
+        return keep(y, mask), Stateless()
+
+@dataclass(frozen=True)
+class ShiftConfig:
+    peek: bool = False
+
+    def build(self, d_model):
+        return Shift(d_model, self.peek)
+
+peeking = ShiftConfig(peek=True)
+nothing = 3
+"""
+
+
+def certify(folder, *arguments):
+    command = [sys.executable, "-m", "sightline", "certify", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "own.py").write_text(OWN)
+    (tmp_path / "broken.py").write_text("sightlin.core")
+    return tmp_path
+
+
+def test_a_mixer_of_one_s_own_passes_and_a_peeking_one_leaves_with_5(folder):
+    laws = ["--law", "causality", "--law", "step = parallel", "--law", "batch order and size"]
+    done = certify(folder, "own:ShiftConfig", "own:peeking", *laws, "--json")
+    assert done.returncode == 5
+    assert done.stderr.splitlines()[-1].startswith("sightline: error: own:peeking (peek=True): ")
+    found = json.loads(done.stdout)
+    assert found["schema_version"] == 1
+    assert not found["passed"]
+    verdicts = {(result["mechanism"], result["law"]): result["passed"] for result in found["results"]}
+    assert verdicts == {
+        ("own:ShiftConfig", "causality"): True,
+        ("own:ShiftConfig", "step = parallel"): True,
+        ("own:ShiftConfig", "batch order and size"): True,
+        ("own:peeking", "causality"): False,
+        ("own:peeking", "step = parallel"): False,
+        ("own:peeking", "batch order and size"): True,
+    }
+
+
+def test_the_table_shows_errors_against_tolerances(folder):
+    done = certify(folder, "--only", "rnn,bidirectional", "--law", "causality", "--law", "padding")
+    assert done.returncode == 0, done.stderr
+    assert "✓ exact" in done.stdout
+    assert "/1e-0" in done.stdout or "/1e-10" in done.stdout
+    assert "–  causality: an encoder sees the whole sequence (bidirectional)" in done.stdout
+    assert "0 failed" in done.stdout
+    assert done.stderr.count("hold") == 5  # progress, a line for each configuration
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["lstn"], "no mechanism is called 'lstn'; did you mean 'lstm'?"),
+        (["--law", "casuality"], "no law is called 'casuality'; did you mean 'causality'?"),
+        (["nowhere:Config"], "no module 'nowhere' in "),
+        (["own:ShiftConfg"], "module own has no 'ShiftConfg'; did you mean 'ShiftConfig'?"),
+        (["broken:Config"], "importing broken failed: NameError: name 'sightlin' is not defined"),
+        (["own:nothing"], "own:nothing is no config: it needs to be a dataclass with build(d_model)"),
+    ],
+)
+def test_mistakes_are_one_line_and_status_2(arguments, message, folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    assert main(["certify", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("sightline: error: ")
+    assert message in err
+    assert err.count("\n") == 1
