@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +170,27 @@ def test_a_run_whose_checkpoints_are_all_damaged_exits_2(
     last = err.splitlines()[-1]
     assert last.startswith("sightline: error: run/checkpoints: no checkpoint here verifies")
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_exits_by_its_number(
+    place: Path, capsys: pytest.CaptureFixture[str], number: int, status: int
+) -> None:
+    command = [sys.executable, "-m", "sightline", "train", "--data", "pairs.tsv", *SMALL[:-1], "1000000", "-o", "run"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not list(Path("run").glob("checkpoints/step-*/MANIFEST.json")):
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == status, err
+    last = err.splitlines()[-1]
+    found = re.fullmatch(r"sightline: error: run: stopped by SIG\w+ after step (\d+); the state is saved, .*", last)
+    assert found, err
+    step = int(found[1])
+    assert Path(f"run/checkpoints/step-{step:06d}/MANIFEST.json").exists()
+    assert Path("run/last/model.safetensors").exists()
+    out, _ = train(capsys, "--resume", "-o", "run", "--max-steps", str(step + 2), "-q", "--json")
+    assert json.loads(out)["steps"] == step + 2
 
 
 def test_data_must_be_named(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

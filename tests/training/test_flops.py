@@ -56,7 +56,7 @@ def test_equals_torchs_counter_where_torch_has_formulas() -> None:
     assert count_flops(lambda: model(x).sum().backward()) == counter.get_total_flops() > 0
 
 
-def gradients(arch: str, counted: bool) -> tuple[list[torch.Tensor], int]:
+def gradients(arch: str, counted: bool, dtype: torch.dtype = torch.float32) -> tuple[list[torch.Tensor], int]:
     """The gradients of one step of a small model, with dropout where it has some."""
     torch.manual_seed(0)
     preset = ARCHITECTURES[arch]
@@ -69,15 +69,16 @@ def gradients(arch: str, counted: bool) -> tuple[list[torch.Tensor], int]:
     if not counted:
         flops._known[()] = 0
     torch.manual_seed(1)
-    with flops.counting(()):
+    with flops.counting(()), torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
         cross_entropy(model(source, mask, target[:, :-1]), target[:, 1:]).total.backward()
     return [p.grad for p in model.parameters() if p.grad is not None], flops.of(())
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
 @pytest.mark.parametrize("arch", ARCHITECTURES)
-def test_counting_changes_no_bit_and_finds_all_products(arch: str) -> None:
-    plain, _ = gradients(arch, counted=False)
-    counted, total = gradients(arch, counted=True)
+def test_counting_changes_no_bit_and_finds_all_products(arch: str, dtype: torch.dtype) -> None:
+    plain, _ = gradients(arch, counted=False, dtype=dtype)
+    counted, total = gradients(arch, counted=True, dtype=dtype)
     assert len(plain) == len(counted) > 0
     assert all(torch.equal(a, b) for a, b in zip(plain, counted, strict=True))
     assert total > 0
