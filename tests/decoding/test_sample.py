@@ -74,7 +74,7 @@ def test_consecutive_draws_of_a_row_are_independent():
 
 
 def test_a_token_of_probability_zero_is_not_drawn_from_any_uniform():
-    edges = torch.tensor([0.0, 5e-324, 0.25, 0.5, 0.75, 1 - 2**-53], dtype=torch.float64)
+    edges = torch.tensor([0.0, 5e-324, 0.25, 0.5, 0.75, 1 - 2**-53, 1.0], dtype=torch.float64)  # 1 by rounding
     for chances in ([0.0, 0.5, 0.0, 0.5, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0], [0.25, 0.0, 0.25, 0.0, 0.5, 0.0]):
         rows = torch.tensor([chances] * len(edges), dtype=torch.float64)
         assert (rows.gather(1, invert(rows, edges).unsqueeze(1)) > 0).all()

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sightline.decoding.hypothesis import Hypothesis, Step, permit, reorder, row_limits, state_device
+from sightline.decoding.hypothesis import Hypothesis, Step, permit, precise, reorder, row_limits, state_device
 
 LENGTH_PENALTY = 0.6  # alpha of Vaswani et al. 2017, section 6.1
 
@@ -55,7 +55,7 @@ def beam(
         state = reorder(state, origin, batch)
     owner = torch.arange(len(active), device=device)  # (N,) place in `active` of each open hypothesis
     slot = torch.zeros_like(owner)  # (N,) its place within the row
-    scores = torch.zeros(len(active), dtype=torch.float64, device=device)  # (N,)
+    scores = torch.zeros(len(active), dtype=precise(device), device=device)  # (N,)
     history = torch.full((len(active), 1), bos, dtype=torch.long, device=device)  # (N, 1 + t)
     while active:
         logits, state = step(history[:, -1], state)

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from sightline.decoding.hypothesis import Hypothesis, Step, permit, reorder, row_limits, state_device
+from sightline.decoding.hypothesis import Hypothesis, Step, permit, precise, reorder, row_limits, state_device
 
 # Choose the next token (N,) from permitted logits (N, V), the rows (N,) they are of, the number t of the step, and
 # what all rows have generated, (B, T) of which the first t are written.
@@ -58,7 +58,7 @@ def unroll(
     limits = torch.tensor(row_limits(max_length, batch), dtype=torch.long, device=device)  # (B,)
     longest = int(limits.max()) if batch else 0
     generated = torch.full((batch, longest), eos, dtype=torch.long, device=device)  # (B, T)
-    scores = torch.zeros(batch, dtype=torch.float64, device=device)
+    scores = torch.zeros(batch, dtype=precise(device), device=device)
     lengths = torch.zeros(batch, dtype=torch.long, device=device)  # generated tokens, eos included
 
     rows = torch.arange(batch, device=device)  # original rows of the N that are still in the batch
@@ -75,7 +75,7 @@ def unroll(
         logits, state = step(tokens, state)
         logits, normaliser = permit(logits, banned)
         tokens = choose(logits, rows, t, generated)
-        chosen = logits.gather(1, tokens.unsqueeze(1)).squeeze(1).double() - normaliser.double()
+        chosen = logits.gather(1, tokens.unsqueeze(1)).squeeze(1).to(scores.dtype) - normaliser.to(scores.dtype)
         generated[rows, t] = torch.where(live, tokens, eos)
         scores[rows] += torch.where(live, chosen, 0.0)
         lengths[rows] += live.long()

@@ -40,6 +40,11 @@ def state_device(state: Any) -> torch.device:
     return next((leaf.device for leaf in leaves(state)), torch.device("cpu"))
 
 
+def precise(device: torch.device) -> torch.dtype:
+    """What scores are summed and probabilities accumulated in: float64, which Apple's GPUs do not have."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
 def reorder(state: Any, index: Tensor, rows: int) -> Any:
     """`select(state, index)`, without the copy where `index` takes all `rows` rows in their order."""
     unchanged = index.numel() == rows and torch.equal(index, torch.arange(rows, device=index.device))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sightline.core.seeds import derive
 from sightline.decoding.greedy import unroll
-from sightline.decoding.hypothesis import Hypothesis, Step, row_limits, state_device
+from sightline.decoding.hypothesis import Hypothesis, Step, precise, row_limits, state_device
 
 
 def sample(
@@ -48,7 +48,8 @@ def sample(
     for i, name in enumerate(names):
         stream = torch.Generator().manual_seed(derive(seed, "sampling", name))
         noise[i] = torch.rand(longest, generator=stream, dtype=torch.float64)
-    noise = noise.to(state_device(state))
+    device = state_device(state)
+    noise = noise.to(precise(device)).to(device)
 
     def draw(logits: Tensor, places: Tensor, t: int, generated: Tensor) -> Tensor:
         if repetition_penalty != 1.0 and t > 0:
@@ -86,13 +87,13 @@ def penalise(logits: Tensor, generated: Tensor, penalty: float) -> Tensor:
 def distribution(
     logits: Tensor, *, temperature: float = 1.0, top_k: int | None = None, top_p: float = 1.0, min_p: float = 0.0
 ) -> Tensor:
-    """Probabilities (N, V) in float64 of softmax(logits / temperature), cut off and renormalised in this order:
+    """Probabilities (N, V) of softmax(logits / temperature), cut off and renormalised in this order:
 
     - top-k keeps the k likeliest tokens (Fan et al. 2018, arXiv:1805.04833);
     - top-p keeps the smallest set of likeliest tokens whose mass reaches p (Holtzman et al. 2020, arXiv:1904.09751);
     - min-p keeps the tokens at least `min_p` times as likely as the likeliest (Nguyen et al. 2024, arXiv:2407.01082).
     """
-    logits = logits.double()
+    logits = logits.to(precise(logits.device))
     # The maximum goes first: a tiny temperature then sends the others to -inf and never makes inf - inf.
     chances = ((logits - logits.amax(1, keepdim=True)) / temperature).softmax(1)
     if top_k is not None and top_k < chances.shape[1]:
