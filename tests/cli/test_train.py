@@ -196,6 +196,8 @@ def test_a_signal_saves_and_exits_by_its_number(
 def test_data_must_be_named(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, err = train(capsys, "--arch", "gru", "-q", status=2)
     assert err.startswith("sightline: error: --data: no data named")
+    _, err = train(capsys, "--resume", "-o", "runs/nothing", status=2)
+    assert err.startswith("sightline: error: runs/nothing: no run here to resume")
     assert not Path("runs").exists()
 
 

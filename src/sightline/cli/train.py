@@ -83,8 +83,10 @@ def train(
     free = parse_overrides(overrides)
     if twice := next((key for key in free if key in flags), None):
         raise InputError("given twice", where=f"--{twice}")
-    if resume and config is None and out_dir is not None and (out_dir / "config.yaml").exists():
-        config = out_dir / "config.yaml"
+    if resume and config is None and out_dir is not None:
+        config = out_dir / "config.yaml" if (out_dir / "config.yaml").exists() else None
+        if config is None and data is None:
+            raise InputError("no run here to resume; begin one with --data and --arch", where=out_dir)
     run = resolve_run(file=config, environ=os.environ, flags={**flags, **free})
     if print_config:
         print(to_yaml(run), end="")
