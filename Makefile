@@ -17,7 +17,7 @@ CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 TESTS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types layers docs certify bench verify-multi30k clean
+.PHONY: help install demo test check format lint types layers docs certify bench verify-multi30k generate clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -35,7 +35,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 demo: install
-	$(BIN)/sightline demo
+	$(BIN)/sightline demo $(ARGS)
 
 test: install
 	$(TESTS)
@@ -61,10 +61,17 @@ certify: install
 	$(BIN)/sightline certify
 
 bench: install
-	$(BIN)/python -m benchmarks
+	@set -e; for script in $(filter-out benchmarks/verify_%,$(wildcard benchmarks/*.py)); do \
+		echo "$$script"; $(BIN)/python $$script; done
 
+# ARGS="--archs lstm,transformer --budget 55min", for instance.
 verify-multi30k: install
-	$(BIN)/python benchmarks/verify_multi30k.py
+	$(BIN)/python benchmarks/verify_multi30k.py $(ARGS)
+
+# The files that tests hold against the code: reference pages and public surface.
+generate: install
+	$(BIN)/python docs/generate.py
+	$(BIN)/python tests/test_surface.py
 
 clean:
 	rm -rf $(VENV) docs/_build build dist .pytest_cache .ruff_cache .hypothesis
