@@ -12,7 +12,7 @@ from sightline.decoding.greedy import greedy
 from sightline.decoding.sample import sample
 from tests.decoding.toys import EOS, Tree
 
-LENGTHS = [random.Random(1).randrange(0, 30) for _ in range(40)]
+LENGTHS = random.Random(1).choices(range(30), k=40)
 TREE = Tree(4, 5, tables=40, seed=6)
 
 
