@@ -21,8 +21,8 @@ def demo(
 ) -> None:
     """Compare five architectures on dates as people write them in many languages, to be put into ISO 8601.
 
-    The same as `sightline compare` on builtin:dates with --match params=250k, at the presets' learning rates. Nothing is
-    downloaded. On two cores it takes less than seven minutes.
+    The same as `sightline compare` on builtin:dates with --match params=250k, at the presets' learning rates. Nothing
+    is downloaded. On two cores it takes less than seven minutes.
 
     Args:
         out_dir: Where to; without it a new directory under runs/.
