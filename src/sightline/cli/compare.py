@@ -132,17 +132,9 @@ def print_table(results: Results) -> None:
     from sightline.report.text import quantity, size, visible
 
     info = metric_info(results.primary_metric)
-    table = Table(box=None, pad_edge=False, header_style="")
-    for heading in (
-        "architecture",
-        f"{info.label} [95 %]",
-        "train s",
-        "tokens/s",
-        "params",
-        "memory",
-        "ms/token",
-        "state",
-    ):
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="")
+    headings = ("architecture", f"{info.label} [95 %]", "train s", "tokens/s", "params", "memory", "ms/token", "state")
+    for heading in headings:
         table.add_column(heading, justify="left" if heading == "architecture" else "right", no_wrap=True)
     for a in results.ranked:
         score = a.metrics.get(results.primary_metric)
@@ -154,7 +146,7 @@ def print_table(results: Results) -> None:
                size(a.peak_memory_bytes), "—" if a.decode_ms_per_token is None else f"{a.decode_ms_per_token:.2f}",
                size(a.state_bytes))  # fmt: skip
         table.add_row(*(Text(visible(cell)) for cell in row))
-    console = Console(width=None if Console().is_terminal else 120)
+    console = Console(width=max(Console().width, 100))
     print(visible(results.verdict), end="\n\n", flush=True)
     console.print(table)
     for one in results.runs:

@@ -134,7 +134,7 @@ class _Session:
         It works beside the output directory, so that wrong input leaves nothing behind and an earlier comparison whole.
         """
         beside = self.out_dir.with_name(f".{self.out_dir.name}.preparing")
-        self.display.total = 1
+        self.display.begin(1)
         self.display.say(f"preparing {self.config.data}")
         try:
             beside.mkdir(parents=True, exist_ok=True)
@@ -159,7 +159,7 @@ class _Session:
         plan, archs = self.plan, self.config.archs
         runs = len(archs) * self.config.seeds
         trials = len(archs) * plan.search_rates
-        self.display.done, self.display.total = 0, runs + trials
+        self.display.begin(runs + trials)
         told = f"{len(archs)} architectures × {self.config.seeds} seeds, {plan.per_run} each"
         self.display.say(f"{told}, {plan.workers} at a time with {plan.threads} thread(s) each")
         if trials:
@@ -232,7 +232,7 @@ class _Session:
             self.rates.setdefault(worker.job.arch, []).append(outcome)
         else:
             self.outcomes.append(outcome)
-        self.display.say(f"{title(worker)}: {self._told(outcome)} ({self.display.done} of {self.display.total})")
+        self.display.say(f"{title(worker)}: {self._told(outcome)} ({self.display.count(self.active)})")
         if worker.job.kind == "trial":
             shutil.rmtree(worker.job.directory, ignore_errors=True)
 

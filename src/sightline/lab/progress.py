@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from sightline.lab.results import metric_info
 
 if TYPE_CHECKING:
+    from rich.console import Group
     from rich.live import Live
-    from rich.table import Table
 
     from sightline.lab.processes import Worker
 
@@ -29,6 +29,20 @@ class Display:
         self._last = time.monotonic()
         self.metric: str | None = None
         self.done, self.total = 0, 0
+        self._began = time.monotonic()
+
+    def begin(self, total: int) -> None:
+        """So many jobs begin now."""
+        self.done, self.total, self._began = 0, total, time.monotonic()
+
+    def count(self, workers: Sequence[Worker] = ()) -> str:
+        """How many jobs are done, and how long the others will take if they go on so."""
+        share = self.done + sum(float(worker.progress.get("fraction") or 0.0) for worker in workers)
+        said = f"{self.done} of {self.total} done"
+        if share < 1 or self.done == self.total:
+            return said
+        left = (time.monotonic() - self._began) / share * (self.total - share)
+        return f"{said}, about {f'{left / 60:.0f} min' if left >= 90 else f'{left:.0f} s'} left"
 
     @contextmanager
     def shown(self) -> Iterator[Display]:
@@ -67,32 +81,34 @@ class Display:
             for worker in workers:
                 self.say(f"  {title(worker)}: {', '.join(self._state(worker))}")
 
-    def _table(self, workers: Sequence[Worker]) -> Table:
+    def _table(self, workers: Sequence[Worker]) -> Group:
+        from rich.console import Group
         from rich.progress_bar import ProgressBar
         from rich.table import Table
         from rich.text import Text
 
         table = Table.grid(padding=(0, 2))
-        table.add_row(Text(f"{self.done} of {self.total} done"))
+        for width in (None, 16, None):
+            table.add_column(no_wrap=True, width=width)
         for worker in workers:
             fraction = float(worker.progress.get("fraction") or 0.0)
             table.add_row(
-                Text(title(worker)), ProgressBar(100, 100 * fraction, width=24), *map(Text, self._state(worker))
+                Text(title(worker)), ProgressBar(100, 100 * fraction, width=16), Text(", ".join(self._state(worker)))
             )
-        return table
+        return Group(table, Text(self.count(workers)))
 
     def _state(self, worker: Worker) -> list[str]:
         """What is known of a worker, in words."""
         progress = worker.progress
         words = [str(progress["stage"])]
-        if (fraction := progress.get("fraction")) is not None:
+        if (fraction := progress.get("fraction")) is not None and fraction < 1:
             words[0] += f" {fraction:.0%}"
         if (loss := progress.get("loss")) is not None:
             words.append(f"loss {loss:.3f}")
         for name in (self.metric, "loss"):
             value = _latest(worker, name) if name else None
             if value is not None and name is not None:
-                words.append(f"validation {metric_info(name).label} {metric_info(name).text(value)}")
+                words.append(f"{metric_info(name).label} {metric_info(name).text(value)}")
                 break
         if (speed := progress.get("tokens_per_s")) is not None:
             words.append(f"{speed:,.0f} tokens/s")

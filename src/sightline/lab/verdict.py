@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from sightline.lab.results import Baseline, Estimate, MetricInfo, Pair, metric_info
 
+FEW_SEEDS = 3
+
 
 def verdict(
     metric: str,
@@ -23,6 +25,8 @@ def verdict(
     """
     info = metric_info(metric)
     sentence = _ranking(info, list(scores.items()), pairs, seeds)
+    if 2 <= seeds <= FEW_SEEDS and any(not pair.shown for pair in pairs if pair.first == next(iter(scores))):
+        sentence += f" With {seeds} seeds only large differences can be shown."
     if scores and baselines:
         top = next(iter(scores.values()))
         trivial = max(baselines, key=lambda b: b.metrics.get(metric, float("-inf")))

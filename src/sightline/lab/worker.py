@@ -248,7 +248,7 @@ def train(job: Job) -> Measured:
 
 def _measure(job: Job, task: TranslationTask, test: Pairs, measured: Measured) -> Measured:
     """`measured` with quality on the test items, decoding time, state and attention."""
-    say("testing")
+    say("testing", fraction=1.0)
     evaluation = task.evaluate(test)
     maps = []
     if job.attention:
