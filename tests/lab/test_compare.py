@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sacrebleu.metrics import BLEU
 
 from sightline.cli.app import main
 from sightline.core.errors import InputError
@@ -24,6 +25,7 @@ from sightline.lab.processes import Worker
 from sightline.lab.progress import Display
 from sightline.lab.results import Baseline, Results
 from sightline.lab.summary import Outcome, length_bins, summarise
+from sightline.tasks.metrics import score_texts
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +116,30 @@ def test_failed_and_diverged_runs_are_recorded_and_left_out_of_the_means(tmp_pat
     assert [run.status for run in results.runs] == ["done", "diverged", "failed", "failed"]
     assert results.runs[1].error == "step 3: the loss is nan"
     assert "No run of rnn finished." in results.verdict
+
+
+def test_the_bleu_of_a_comparison_is_sacrebleus_of_each_seed(tmp_path: Path) -> None:
+    config = CompareConfig(archs=("gru", "rnn"), seeds=2, metric="bleu")
+    references = [f"the {a} cat saw the {b} dog {i} times" for i, (a, b) in enumerate([("old", "new")] * 20)]
+    prepared = _prepared(metric="bleu", sources=references, references=references)
+    outcomes, expected = [], {}
+    for arch, cut in (("gru", 7), ("rnn", 4)):
+        for seed in (0, 1):
+            outputs = [" ".join(text.split()[: cut + (i + seed) % 2]) for i, text in enumerate(references)]
+            scores = score_texts(outputs, references)
+            counts = [list(map(int, row)) for row in scores.bleu]
+            measured = Measured(1.0, 1e-3, 5.0, [], scores.metrics, outputs=outputs, exact=scores.exact, bleu=counts)
+            outcomes.append(Outcome(Job("run", config, tmp_path, tmp_path, arch, seed), measured, None))
+            expected.setdefault(arch, []).append(BLEU().corpus_score(outputs, [references]).score)
+    results = summarise(config, divide(config, 60.0, "seconds"), prepared, outcomes, {}, "")
+    for architecture in results.architectures:
+        score = architecture.metrics["bleu"]
+        assert score.mean == pytest.approx(sum(expected[architecture.arch]) / 2)
+        assert score.low is not None
+        assert score.low <= score.mean
+    assert results.ranked[0].arch == "gru"
+    assert results.pairs[0].shown
+    assert "BLEU" in results.verdict
 
 
 def test_bins_are_a_partition_in_order() -> None:
