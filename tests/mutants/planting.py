@@ -88,7 +88,10 @@ def _(patch):
         if kept is not None and kept.carried[0].shape[0] == x.shape[0] and kept.carried[0].dtype == x.dtype:
             state = kept
         y, state = original(self, x, state, mask, starts)
-        self.__dict__["kept"] = recurrent.RecurrentState(tuple(part.detach() for part in state.carried), state.first)
+        if not torch.is_inference_mode_enabled():
+            self.__dict__["kept"] = recurrent.RecurrentState(
+                tuple(part.detach() for part in state.carried), state.first
+            )
         return y, state
 
     wrap(patch, recurrent.Recurrent, "forward", forward)
@@ -442,7 +445,9 @@ def _(patch):
         patch,
         softmax.FullSoftmaxAttention,
         "forward",
-        lambda original, self, x, *flags: original(self, x if x.requires_grad else x.mul_(1.5), *flags),
+        lambda original, self, x, *flags: original(
+            self, x if x.requires_grad or 0 in x.stride() else x.mul_(1.5), *flags
+        ),
     )
 
 

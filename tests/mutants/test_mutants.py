@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from sightline.testing import LAWS, Subject, run_law
@@ -21,6 +23,8 @@ def test_killed(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
         found = {law: run_law(law, subject(mutant.config)) for law in mutant.laws}
     survived = [str(result) for result in found.values() if result.passed is not False]
     assert not survived
+    # A bug is seen by what it gives; an exception would only show that it was planted badly.
+    assert not [str(result) for result in found.values() if re.match(r"\w+(Error|Warning): ", result.detail)]
 
 
 # These two take seconds, and certify runs them without any bug (tests/contract).

@@ -112,11 +112,11 @@ def refused(call: object, what: str) -> Finding:
 
 
 def _listed(tensors: Tensors) -> list[Tensor]:
-    return [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    return [t.detach() for t in ([tensors] if isinstance(tensors, Tensor) else tensors)]
 
 
 def _vector(tensors: list[Tensor]) -> Tensor:
-    return torch.cat([t.detach().double().flatten() for t in tensors]) if tensors else torch.zeros(0)
+    return torch.cat([t.double().flatten() for t in tensors]) if tensors else torch.zeros(0)
 
 
 def _narrowest(tensors: list[Tensor]) -> torch.dtype:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.gradcheck import GradcheckError
 from torch.func import functional_call
 
 from sightline.core.mixer import Memory
@@ -108,8 +109,8 @@ def derivatives(subject: Subject) -> Iterator[Finding]:
 
     fast = sum(value.numel() for value in inputs) > GRADCHECK_ALL
     kind = "a random projection of the" if fast else "every"
-    passed = torch.autograd.gradcheck(call, inputs, fast_mode=fast, check_batched_grad=False)
-    yield true(passed, f"gradcheck, {kind} derivative of {sum(value.numel() for value in inputs)} numbers")
+    total = sum(value.numel() for value in inputs)
+    yield _gradcheck(call, inputs, fast, f"{kind} derivative of {total} numbers")
     if subject.is_mixer:
         yield from _state_derivatives(module, x, memory)
 
@@ -147,7 +148,14 @@ def _state_derivatives(module: Any, x: Tensor, memory: Memory | None) -> Iterato
         handed = iter(values)
         return module(x, map_state(lambda t: next(handed) if t.is_floating_point() else t.detach(), state))[0]
 
-    yield true(torch.autograd.gradcheck(call, given, fast_mode=True), "gradcheck for the state")
+    yield _gradcheck(call, given, True, "a random projection of the derivatives for the state")
+
+
+def _gradcheck(call: Callable[..., Any], inputs: list[Tensor], fast: bool, what: str) -> Finding:
+    try:
+        return true(torch.autograd.gradcheck(call, inputs, fast_mode=fast), what)
+    except GradcheckError as error:
+        return true(False, f"{what}: {str(error).splitlines()[0]}")
 
 
 def low_precision(subject: Subject) -> Iterator[Finding]:
