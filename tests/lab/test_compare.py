@@ -169,7 +169,7 @@ def test_a_worker_that_cannot_work_says_why_in_one_line(tmp_path: Path) -> None:
 
 def test_a_killed_worker_is_a_failed_run(tmp_path: Path) -> None:
     worker = Worker(Job("prepare", CompareConfig(), tmp_path, tmp_path), threads=1)
-    os.kill(_children(os.getpid())[0], signal.SIGKILL)
+    os.kill(worker.pid, signal.SIGKILL)
     failure = _wait(worker)
     assert failure == Failure("failed", "the worker process was ended by SIGKILL (out of memory?)")
 

@@ -147,7 +147,9 @@ def test_writing_needs_no_torch_and_leaves_page_and_figures(tmp_path: Path) -> N
     )
     subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True)
     assert {p.name for p in (tmp_path / "figures").iterdir()} == {
-        f"{name}.{kind}" for name in ("scores", "learning-curves", "by-length") for kind in ("png", "svg")
+        f"{name}.{kind}"
+        for name in ("scores", "learning-curves", "by-length", *(f"attention-{n}" for n in (1, 2, 3)))
+        for kind in ("png", "svg")
     }
     assert (tmp_path / "report.html").stat().st_size > 50_000
 

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ class Worker:
     def __init__(self, job: Job, threads: int) -> None:
         self.job = job
         self.progress: dict[str, Any] = {"stage": "starting"}
-        self.began = time.monotonic()
         job.directory.mkdir(parents=True, exist_ok=True)
         job.save(job.directory / JOB)
         with open(job.directory / LOG, "wb") as log:
@@ -47,9 +45,9 @@ class Worker:
                 continue  # a library printed something
 
     @property
-    def seconds(self) -> float:
-        """Since it was started."""
-        return time.monotonic() - self.began
+    def pid(self) -> int:
+        """The process's number."""
+        return self._process.pid
 
     def ended(self) -> bool:
         """Whether the process is over."""

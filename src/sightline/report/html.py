@@ -19,6 +19,7 @@ import jinja2
 from markupsafe import Markup
 
 from sightline.lab.results import Architecture, Example, Pair, Results, Run, metric_info
+from sightline.report.attention import save_attention
 from sightline.report.figures import drawings
 from sightline.report.text import piece, quantity, size, visible
 
@@ -32,6 +33,7 @@ def write_report(results: Results, directory: Path) -> Path:
     figures.mkdir(parents=True, exist_ok=True)
     for drawing in drawings(results):
         drawing.save(figures)
+    save_attention(results, figures)
     page = directory / "report.html"
     page.write_text(render(results), encoding="utf-8")
     return page

@@ -1,0 +1,67 @@
+"""Attention maps as PNG and SVG files; the page shows them as tables of real text instead."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from sightline.lab.results import AttentionExample, AttentionMap, Results
+from sightline.report.figures import LIGHT, STYLE
+from sightline.report.text import piece, visible
+
+# For letters that the first font lacks; those that are installed are used.
+FALLBACKS = (
+    "Noto Sans", "Noto Sans Arabic", "Noto Naskh Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari",
+    "Noto Sans Bengali", "Noto Sans Thai", "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans JP", "Hiragino Sans", "Arial Unicode MS",
+    "Microsoft YaHei", "WenQuanYi Zen Hei", "Droid Sans Fallback",
+)  # fmt: skip
+CELL = 0.17  # inches
+
+
+def save_attention(results: Results, directory: Path) -> list[Path]:
+    """Write `attention-<n>.png` and `.svg` for each example: what each architecture attends to in the source."""
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    fonts = ["DejaVu Sans", *(name for name in FALLBACKS if name in installed)]
+    paths = []
+    for number, example in enumerate(results.attention, 1):
+        with mpl.rc_context({**STYLE, "font.family": fonts, "svg.hashsalt": f"attention-{number}"}):
+            figure = _draw(example)
+            with warnings.catch_warnings():  # a letter that no installed font has is shown as a box
+                warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+                for kind in ("png", "svg"):
+                    path = directory / f"attention-{number}.{kind}"
+                    metadata = {"Date": None} if kind == "svg" else {"Software": None}
+                    figure.savefig(path, dpi=200, facecolor=LIGHT.paper, metadata=metadata)
+                    paths.append(path)
+    return paths
+
+
+def _draw(example: AttentionExample) -> Figure:
+    """One panel for each architecture's map over the source, side by side."""
+    panels = [(one, each) for one in example.architectures for each in one.maps if each.over == "source"]
+    rows = max(len(one.output) for one, _ in panels)
+    columns = len(example.pieces)
+    figure = Figure(figsize=(len(panels) * (CELL * columns + 0.7), CELL * rows + 0.9), layout="constrained")
+    for axes, (one, each) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        _panel(axes, each, example.pieces, one.output)
+        name = f"{visible(one.arch)}, {visible(each.name)}" if each.name != "attention" else visible(one.arch)
+        axes.set_title(name, loc="left", fontsize=9, color=LIGHT.ink)
+    return figure
+
+
+def _panel(axes: Axes, found: AttentionMap, pieces: list[str], output: list[str]) -> None:
+    shades = LinearSegmentedColormap.from_list("attention", [LIGHT.paper, "#0054a0"])
+    axes.imshow(found.weights, cmap=shades, vmin=0, vmax=1, interpolation="nearest")
+    turned = any(len(text) > 2 for text in pieces)
+    axes.set_xticks(range(len(pieces)), [piece(text) for text in pieces], rotation=90 if turned else 0, fontsize=8)
+    axes.set_yticks(range(len(output)), [piece(text).replace("⏎", "end") for text in output], fontsize=8)
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0, labelcolor=LIGHT.ink)
+    for spine in axes.spines.values():
+        spine.set(visible=True, color=LIGHT.grid)
