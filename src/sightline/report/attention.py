@@ -18,8 +18,8 @@ from sightline.report.text import piece, visible
 # For letters that the first font lacks; those that are installed are used.
 FALLBACKS = (
     "Noto Sans", "Noto Sans Arabic", "Noto Naskh Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari",
-    "Noto Sans Bengali", "Noto Sans Thai", "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans JP", "Hiragino Sans", "Arial Unicode MS",
-    "Microsoft YaHei", "WenQuanYi Zen Hei", "Droid Sans Fallback",
+    "Noto Sans Bengali", "Noto Sans Thai", "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans JP", "Hiragino Sans",
+    "Arial Unicode MS", "Microsoft YaHei", "WenQuanYi Zen Hei", "Droid Sans Fallback",
 )  # fmt: skip
 CELL = 0.17  # inches
 
