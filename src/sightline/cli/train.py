@@ -73,7 +73,7 @@ def train(
     from sightline.core.config import to_yaml
     from sightline.core.errors import InputError
     from sightline.tasks.fit import train_translation
-    from sightline.tasks.recipe import check_same_data, resolve_run, run_files
+    from sightline.tasks.recipe import check_same_run, resolve_run, run_files
     from sightline.training.progress import reporting
     from sightline.training.rundir import check_run
 
@@ -101,7 +101,7 @@ def train(
         _print(_planned(run, corpus), as_json=json)
         return
     if resume:
-        check_same_data(place, corpus)
+        check_same_run(place, run, corpus)
     with messages(quiet=quiet), reporting(run.metric, quiet=quiet) as on_progress:
         done = train_translation(
             corpus,

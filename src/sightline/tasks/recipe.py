@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sightline.core.config import resolve, to_yaml
+from sightline.core.config import encode, resolve, to_yaml
 from sightline.core.errors import InputError
 from sightline.core.yaml12 import read_yaml
 from sightline.data.read import Corpus, load_corpus
@@ -19,6 +19,7 @@ from sightline.training.optim import OptimConfig, paper_lr
 from sightline.training.state import TrainConfig
 
 P = TypeVar("P")
+MAY_CHANGE = {"budget", "validations", "patience", "checkpoint_every_s", "keep", "log_every", "device", "match"}
 RATES = {"rnn": 1e-3, "lstm": 3e-3, "gru": 4e-3, "bahdanau": 6e-3, "luong": 4e-3, "transformer": 4e-3}
 
 
@@ -124,18 +125,35 @@ def run_files(run: RunConfig, corpus: Corpus, model: ModelConfig) -> dict[str, s
     }
 
 
-def check_same_data(place: Path, corpus: Corpus) -> None:
-    """Raises `InputError` where the run at `place` began on other data than `corpus`."""
+def check_same_run(place: Path, run: RunConfig, corpus: Corpus) -> None:
+    """Raises `InputError` where the run at `place` began on other data, or with other settings, than to go on with.
+
+    How long it trains, where, and how often it looks and saves may change: `MAY_CHANGE`.
+    """
     try:
         before = json.loads((place / "environment.json").read_text(encoding="utf-8"))["data"]["sha256"]
     except (OSError, ValueError, KeyError, TypeError):
-        return  # nothing is known of the data: the checkpoint's own checks must do
+        before = corpus.sha256  # nothing is known of the data: the checkpoint's own checks must do
     if before != corpus.sha256:
         raise InputError(
             f"the data has changed since the run began (sha256 {before[:12]}… then, {corpus.sha256[:12]}… now); "
             "begin anew with --overwrite",
             where=place,
         )
+    if not (place / "config.yaml").exists():
+        return
+    began = _dotted(encode(resolve_run(file=place / "config.yaml", environ={}, flags={})))
+    free = MAY_CHANGE | {field.name for field in fields(DataConfig)} | ({"model"} if run.match else set())
+    for key, value in _dotted(encode(run)).items():
+        if key.split(".")[0] not in free and began.get(key) != value:
+            raise InputError(f"was {began.get(key)!r} when the run began, now {value!r}", where=f"--{key}")
+
+
+def _dotted(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _dotted(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
 
 
 def parse_match(text: str | None) -> int | None:

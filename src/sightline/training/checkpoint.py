@@ -135,12 +135,10 @@ def tensors_from(content: bytes, where: Path) -> dict[str, Tensor]:
 
 
 def model_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """The model's state, each shared (tied) tensor once, under its first name."""
-    first: dict[tuple[Any, ...], str] = {}
-    for name, tensor in model.state_dict().items():
-        first.setdefault((tensor.data_ptr(), tensor.shape, tensor.stride()) if tensor.numel() else (name,), name)
-    state = model.state_dict()
-    return {name: state[name].contiguous() for name in first.values()}
+    """The model's parameters and saved buffers, each shared (tied) one once, under its first name."""
+    saved = model.state_dict().keys()
+    named = [*model.named_parameters(), *model.named_buffers()]
+    return {name: tensor.detach().contiguous() for name, tensor in named if name in saved}
 
 
 def restore_model(model: nn.Module, tensors: Mapping[str, Tensor], where: Path) -> None:
@@ -153,7 +151,7 @@ def restore_model(model: nn.Module, tensors: Mapping[str, Tensor], where: Path) 
         if tensors[name].shape != expected[name].shape or tensors[name].dtype != expected[name].dtype:
             found, wanted = (f"{tuple(t.shape)} {t.dtype}" for t in (tensors[name], expected[name]))
             raise InputError(f"tensor {name!r} is {found} in the checkpoint, {wanted} in the model", where=where)
-    model.load_state_dict(dict(tensors), strict=False)  # tied names were checked by `expected`
+    model.load_state_dict(dict(tensors), strict=False)  # the loop was strict; tied names stand in the file once
 
 
 def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
