@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -134,6 +134,7 @@ class _Session:
         It works beside the output directory, so that wrong input leaves nothing behind and an earlier comparison whole.
         """
         beside = self.out_dir.with_name(f".{self.out_dir.name}.preparing")
+        made = [parent for parent in beside.parents if not parent.exists()]
         self.display.begin(1)
         self.display.say(f"preparing {self.config.data}")
         try:
@@ -149,6 +150,9 @@ class _Session:
         finally:
             self.end()
             shutil.rmtree(beside, ignore_errors=True)
+            for parent in made:
+                with suppress(OSError):  # not empty: it holds the comparison
+                    parent.rmdir()
         prepared = read_json(Prepared, self.out_dir / "prepared" / DONE)
         self.display.metric = prepared.metric
         self.plan = _plan(self.config, prepared)
