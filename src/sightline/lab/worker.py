@@ -8,6 +8,7 @@ went wrong to `failure.json`, in the job's directory.
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import statistics
@@ -256,7 +257,7 @@ def _measure(job: Job, task: TranslationTask, test: Pairs, measured: Measured) -
         maps = [attention_maps(task, test.sources[i]) for i in prepared.attended]
     return replace(
         measured,
-        metrics=evaluation.metrics,
+        metrics={name: value for name, value in evaluation.metrics.items() if math.isfinite(value)},
         outputs=[item.hypothesis for item in evaluation.items],
         exact=[item.exact for item in evaluation.items],
         bleu=[list(item.bleu) for item in evaluation.items],
