@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -93,6 +94,15 @@ def test_a_run_loads_as_its_best_model(trained):
     assert found.data == "numbers: 800 pairs, sha256 of the data " + corpus().sha256
 
 
+def test_a_run_without_a_best_model_loads_its_last(tmp_path):
+    best, last = untrained("gru", seed=1), untrained("gru", seed=2)
+    best.save(tmp_path / "best")
+    last.save(tmp_path / "last")
+    assert load(tmp_path).translate(TEXTS) == best.translate(TEXTS)
+    shutil.rmtree(tmp_path / "best")
+    assert load(tmp_path).translate(TEXTS) == last.translate(TEXTS)
+
+
 def test_the_seed_decides_weights_and_nothing_else_is_drawn_from():
     torch.manual_seed(5)
     first = untrained("lstm", seed=1)
@@ -144,15 +154,25 @@ def test_translating_leaves_the_models_mode_alone_and_uses_no_dropout():
         assert task.model.training is training
 
 
-def test_special_tokens_are_never_said():
+def favouring_specials() -> TranslationTask:
+    """A model that finds padding, start and unknown tokens by far the likeliest."""
     task = untrained("rnn")
+    (bias,) = (
+        parameter
+        for name, parameter in task.model.decoder.named_parameters()
+        if name.endswith("bias") and parameter.shape == (task.tokenizers.target.size,)
+    )
     with torch.no_grad():
-        for name, parameter in task.model.decoder.named_parameters():
-            if name.endswith("bias") and parameter.shape == (task.tokenizers.target.size,):
-                parameter[[Tokenizer.PAD, Tokenizer.BOS, Tokenizer.UNK]] = 100.0
-                break
-        else:
-            pytest.fail("no output bias found")
+        bias[[Tokenizer.PAD, Tokenizer.BOS, Tokenizer.UNK]] = 100.0
+    return task
+
+
+def test_guessing_the_padding_is_no_merit():
+    assert favouring_specials().evaluate(pairs([5, 12, 345])).metrics["token_accuracy"] == 0.0
+
+
+def test_special_tokens_are_never_said():
+    task = favouring_specials()
     for decoding in (DecodingConfig(max_length=5), DecodingConfig(beam=2, max_length=5)):
         assert all(output.score < -50 for output in task.translate(["12", "345"], decoding))
 
