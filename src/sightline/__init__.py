@@ -22,7 +22,17 @@ _NAMES = {
     "load": "sightline.tasks.load",
 }
 
-__all__ = ["__version__", *_NAMES]  # noqa: PLE0604  (all of them are strings)
+__all__ = [
+    "ARCHITECTURES",
+    "MIXERS",
+    "Memory",
+    "Probe",
+    "SequenceEncoder",
+    "SequenceMixer",
+    "SightlineError",
+    "__version__",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:

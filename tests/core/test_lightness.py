@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import sightline
+
 
 def test_import_sightline_loads_no_torch():
     code = "import sys, sightline; dir(sightline); sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
@@ -14,3 +16,8 @@ def test_import_sightline_loads_no_torch():
 def test_an_unknown_name_is_an_attribute_error():
     code = "import sightline; assert not hasattr(sightline, 'nonsense'); sightline.SequenceMixer"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_public_name_loads_and_there_are_no_others():
+    assert set(sightline.__all__) == {*sightline._NAMES, "__version__"}
+    assert all(getattr(sightline, name) is not None for name in sightline.__all__)
