@@ -153,8 +153,10 @@ def test_links_and_names_outside_are_refused(run: Path, tmp_path: Path) -> None:
     ("change", "message"),
     [
         (lambda state: state.update(format=99), "not a training state of format 1"),
-        (lambda state: state["state"].pop("cursor"), "not a training state"),
-        (lambda state: state["state"].update(extra=1), "not a training state"),
+        (lambda state: state["state"].update(cursor="here"), r"state\.json: state\.cursor: expected a list"),
+        (lambda state: state["state"]["spent"].update(steps=None), r"state\.spent\.steps: expected an integer"),
+        (lambda state: state["state"].update(extra=1), r"state\.extra: unknown key"),
+        (lambda state: state.pop("config"), "missing key 'config'"),
         (lambda state: state["config"].update(seed=7), "seed was 7 when the run began, now 0"),
     ],
 )

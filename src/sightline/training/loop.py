@@ -20,6 +20,7 @@ from typing import Any, Literal, NoReturn
 import torch
 from torch import Tensor, nn
 
+from sightline.core.config import decode
 from sightline.core.errors import Diverged, EnvironmentFault, InputError, Interrupted
 from sightline.core.seeds import derive
 from sightline.data.batches import Cursor
@@ -32,7 +33,7 @@ from sightline.training.loss import Objective, perplexity
 from sightline.training.optim import build_optimizer, learning_rate
 from sightline.training.rundir import RunDirectory, open_run
 from sightline.training.signals import Stopped, StopRequest
-from sightline.training.state import Batches, Progress, State, TrainConfig, TrainResult, Validate
+from sightline.training.state import Batches, Progress, Saved, State, TrainConfig, TrainResult, Validate
 
 logger = logging.getLogger("sightline")
 FORMAT = 1
@@ -128,15 +129,11 @@ class _Trainer:
 
     def _take_up(self, found: Checkpoint) -> None:
         place = found.path / "state.json"
-        try:
-            if found.state["format"] != FORMAT:
-                raise ValueError
-            self.state = State.from_dict(found.state["state"])
-            self._check_same_run(found.state["config"], place)
-        except (KeyError, TypeError, ValueError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"not a training state of format {FORMAT}", where=place) from None
+        if found.state.get("format") != FORMAT:
+            raise InputError(f"not a training state of format {FORMAT}", where=place)
+        saved = decode(Saved, found.state, where=str(place))
+        self._check_same_run(saved.config, place)
+        self.state = saved.state
         restore_model(self.model, found.model, found.path / "model.safetensors")
         restore_optimizer(self.model, self.optimizer, found.optimizer, found.path / "optimizer.safetensors")
         self.history = self.run.rewind(self.state.metrics_bytes)
@@ -144,17 +141,17 @@ class _Trainer:
         if self.state.best_step == self.state.spent.steps:  # killed between the checkpoint and best/
             self.save_as("best")
 
-    def _check_same_run(self, before: Mapping[str, Any], where: Path) -> None:
+    def _check_same_run(self, before: TrainConfig, where: Path) -> None:
         """A resumed run may change how long it trains and how often it saves, nothing that the result depends on."""
-        now = asdict(self.config)
         for name in ("seed", "optim", "metric", "validate_every", "dtype"):
-            if before[name] != now[name]:
-                raise InputError(f"{name} was {before[name]} when the run began, now {now[name]}", where=where)
+            then, now = getattr(before, name), getattr(self.config, name)
+            if then != now:
+                raise InputError(f"{name} was {then} when the run began, now {now}", where=where)
 
     def run_to_end(self) -> TrainResult:
         """Steps, validations and checkpoints until the budget is used up or patience ends."""
         try:
-            stream = self.batches.stream(self.state.cursor)
+            stream = self.batches.stream(Cursor(*self.state.cursor))
             while True:
                 if self.stop.signal_number is not None:
                     self._leave()

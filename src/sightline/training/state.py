@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -91,7 +91,7 @@ class State:
     """Everything besides tensors that a resumed run needs, in plain JSON types."""
 
     spent: Spent = field(default_factory=Spent)
-    cursor: Cursor = field(default_factory=Cursor)
+    cursor: tuple[int, int] = (0, 0)  # epoch and batch that come next
     warm: Spent = field(default_factory=Spent)  # when warm-up ended, or now
     validated: Spent = field(default_factory=Spent)  # when the last validation ended
     validation_s: float = 0.0  # all validations together
@@ -106,11 +106,11 @@ class State:
     metrics_bytes: int = 0
     dtype: str = "float32"
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> State:
-        """Back from `asdict`; raises KeyError or TypeError where the values are of another format."""
-        fields: dict[str, Any] = dict(values)
-        for name in ("spent", "warm", "validated"):
-            fields[name] = Spent(**fields[name])
-        fields["cursor"] = Cursor(*fields["cursor"])
-        return cls(**fields)
+
+@dataclass(frozen=True)
+class Saved:
+    """The contents of a checkpoint's state.json."""
+
+    format: int
+    state: State
+    config: TrainConfig
