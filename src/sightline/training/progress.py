@@ -86,7 +86,7 @@ def _live(metric: str) -> Iterator[Callable[[Progress], None]]:
                 averages.update(progress)
             numbers = [f"loss {averages.loss:.3f}"]
             if progress.metric is not None:
-                numbers.append(f"{metric} {progress.metric:.4g}")
+                numbers.append(f"valid {metric} {progress.metric:.4g}")
             numbers += [f"{averages.tokens_per_s:,.0f} tok/s", f"{span(progress.seconds_left)} left"]
             display.update(
                 task,
