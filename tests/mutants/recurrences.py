@@ -1,0 +1,184 @@
+"""Bugs planted into recurrences and what carries their states."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+import sightline.mixers.bidirectional as bidirectional
+import sightline.mixers.gru as gru
+import sightline.mixers.lstm as lstm
+import sightline.mixers.rnn as rnn
+import sightline.ops.documents as ops_documents
+import sightline.parts.recurrent as recurrent
+from sightline.testing.laws import states
+
+from .planting import mutant, wrap
+
+RNN = rnn.RNNConfig()
+LSTM = lstm.LSTMConfig()
+GRU = gru.GRUConfig()
+CHO = gru.GRUConfig(reset="before")
+BIDIRECTIONAL = bidirectional.BidirectionalConfig()
+
+
+@mutant("state ignored when more than one token is fed", LSTM, "any chunks = whole")
+def _(patch):
+    def forward(original, self, x, state=None, mask=None, starts=None):
+        return original(self, x, state if x.shape[1] == 1 else None, mask, starts)
+
+    wrap(patch, recurrent.Recurrent, "forward", forward)
+
+
+@mutant("state kept on the module", GRU, "purity of states", "any chunks = whole")
+def _(patch):
+    def forward(original, self, x, state=None, mask=None, starts=None):
+        kept = self.__dict__.get("kept")
+        if kept is not None and kept.carried[0].shape[0] == x.shape[0] and kept.carried[0].dtype == x.dtype:
+            state = kept
+        y, state = original(self, x, state, mask, starts)
+        if not torch.is_inference_mode_enabled():
+            self.__dict__["kept"] = recurrent.RecurrentState(
+                tuple(part.detach() for part in state.carried), state.first
+            )
+        return y, state
+
+    wrap(patch, recurrent.Recurrent, "forward", forward)
+
+
+@mutant("backward direction reads the padding first", BIDIRECTIONAL, "padding", "equals the reference")
+def _(patch):
+    def forward(self, x, mask=None, starts=None):
+        ahead, _ = self.forwards(x, mask=mask, starts=starts)
+        back, _ = self.backwards(x.flip(1), starts=None if starts is None else bidirectional._mirrored(starts))
+        return bidirectional.keep_both(torch.cat([ahead, back.flip(1)], 2), mask)
+
+    patch.setattr(
+        bidirectional, "keep_both", lambda y, mask: y if mask is None else y * mask.unsqueeze(-1), raising=False
+    )
+    patch.setattr(bidirectional.Bidirectional, "forward", forward)
+
+
+@mutant("backward documents begin one position late", BIDIRECTIONAL, "packed = alone", "equals the reference")
+def _(patch):
+    patch.setattr(bidirectional, "_mirrored", lambda starts: starts.flip(1))
+
+
+@mutant("final state taken behind the padding", LSTM, "padding", "any chunks = whole")
+def _(patch):
+    patch.setattr(lstm, "at_length", lambda first, y, length: y[:, -1])
+
+
+@mutant("forget-gate bias forgotten", LSTM, "equals the reference")
+def _(patch):
+    def build(original, self, d_model):
+        module = original(self, d_model)
+        nn.init.zeros_(module.bias)
+        return module
+
+    wrap(patch, lstm.LSTMConfig, "build", build)
+
+
+@mutant("forget gate's bias on the input gate", LSTM, "step = parallel")
+def _(patch):
+    def step(original, self, x_t, state):
+        swapped = torch.cat([self.bias.chunk(4)[i] for i in (1, 0, 2, 3)])
+        (before, _), width = state.carried, len(self.bias) // 4
+        gates = (x_t @ self.weight_input.T + before @ self.weight_hidden.T + swapped).split(width, 1)
+        cell = gates[1].sigmoid() * state.carried[1] + gates[0].sigmoid() * gates[2].tanh()
+        hidden = gates[3].sigmoid() * cell.tanh()
+        return hidden, state._replace(carried=(hidden, cell))
+
+    wrap(patch, lstm.LSTM, "step", step)
+
+
+@mutant("reset gate after the product instead of before", CHO, "equals the reference")
+def _(patch):
+    def after(from_input, hidden, gates, candidate):
+        width = hidden.shape[1]
+        r, z = (from_input[:, : 2 * width] + hidden @ gates).sigmoid().chunk(2, 1)
+        return z, torch.tanh(from_input[:, 2 * width :] + r * (hidden @ candidate))
+
+    patch.setattr(gru, "gate_and_candidate", after)
+
+
+@mutant("reorder misses one leaf: the cell", LSTM, "select commutes")
+def _(patch):
+    def select(original, state, index):
+        moved = original(state, index)
+        width = len(index)
+        return moved._replace(carried=(moved.carried[0], state.carried[1][:1].expand(width, -1)))
+
+    wrap(patch, states, "select", select)
+
+
+@mutant("gradient cut between chunks", CHO, "any chunks = whole")
+def _(patch):
+    def forward(original, self, x, state=None, mask=None, starts=None):
+        y, state = original(self, x, state, mask, starts)
+        return y, state._replace(carried=tuple(part.detach() for part in state.carried))
+
+    wrap(patch, recurrent.Recurrent, "forward", forward)
+
+
+@mutant("gradient of the reset gate missing", CHO, "gradcheck")
+def _(patch):
+    def cut(original, from_input, hidden, gates, candidate):
+        z, _ = original(from_input, hidden, gates, candidate)
+        width = hidden.shape[1]
+        r = (from_input[:, :width] + hidden @ gates[:, :width]).sigmoid().detach()
+        return z, torch.tanh(from_input[:, 2 * width :] + (r * hidden) @ candidate)
+
+    wrap(patch, gru, "gate_and_candidate", cut)
+
+
+@mutant("outputs always in float32", RNN, "shape and dtype")
+def _(patch):
+    def forward(original, self, x, state=None, mask=None, starts=None):
+        y, state = original(self, x, state, mask, starts)
+        return y.float(), state
+
+    wrap(patch, recurrent.Recurrent, "forward", forward)
+
+
+@mutant("initial state from uninitialised memory", RNN, "equals the reference")
+def _(patch):
+    def zeros(self, batch):
+        return tuple(torch.empty(batch, self.d_hidden, dtype=self.like.dtype) for _ in range(self.carries))
+
+    patch.setattr(recurrent.Recurrent, "_zeros", zeros)
+
+
+@mutant("rows coupled through a batch mean", GRU, "batch order and size")
+def _(patch):
+    wrap(
+        patch,
+        gru.GRU,
+        "run",
+        lambda original, self, x, carried, length: original(self, x - x.mean((0, 1), keepdim=True), carried, length),
+    )
+
+
+@mutant("a weight that is no parameter", GRU, "config and weights round trip")
+def _(patch):
+    def build(original, self, d_model):
+        module = original(self, d_model)
+        bias = 0.1 * torch.randn(3 * module.d_hidden)
+        del module._parameters["bias"]
+        module._apply = lambda change, *rest: (
+            setattr(module, "bias", change(module.bias)),
+            nn.Module._apply(module, change, *rest),
+        )[1]
+        module.bias = bias
+        return module
+
+    wrap(patch, gru.GRUConfig, "build", build)
+
+
+@mutant("documents of a row share their length", RNN, "packed = alone", "padding")
+def _(patch):
+    def split(original, mask, starts):
+        documents = original(mask, starts)
+        return documents._replace(length=documents.length.max().expand_as(documents.length))
+
+    wrap(patch, ops_documents, "split_documents", split)
