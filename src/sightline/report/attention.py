@@ -22,6 +22,8 @@ FALLBACKS = (
     "Arial Unicode MS", "Microsoft YaHei", "WenQuanYi Zen Hei", "Droid Sans Fallback",
 )  # fmt: skip
 CELL = 0.17  # inches
+CHARACTER = 0.08  # inches, of a label's character at 8 points
+LONGEST = 24  # characters of a label; a longer one would leave no room for the map
 
 
 def save_attention(results: Results, directory: Path) -> list[Path]:
@@ -47,10 +49,14 @@ def _draw(example: AttentionExample) -> Figure:
     panels = [(one, each) for one in example.architectures for each in one.maps if each.over == "source"]
     rows = max(len(one.output) for one, _ in panels)
     columns = len(example.pieces)
-    figure = Figure(figsize=(len(panels) * (CELL * columns + 0.7), CELL * rows + 0.9), layout="constrained")
+    above = CHARACTER * max(len(_label(text)) for text in example.pieces)
+    beside = CHARACTER * max(len(_label(text)) for one, _ in panels for text in one.output)
+    size = (len(panels) * (CELL * columns + beside + 0.6), CELL * rows + above + 0.8)
+    figure = Figure(figsize=size, layout="constrained")
     for axes, (one, each) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         _panel(axes, each, example.pieces, one.output)
-        name = f"{visible(one.arch)}, {visible(each.name)}" if each.name != "attention" else visible(one.arch)
+        names = [one.arch] if each.name == "attention" else [one.arch, each.name]
+        name = ", ".join(_short(visible(text)) for text in names)
         axes.set_title(name, loc="left", fontsize=9, color=LIGHT.ink)
     return figure
 
@@ -59,9 +65,17 @@ def _panel(axes: Axes, found: AttentionMap, pieces: list[str], output: list[str]
     shades = LinearSegmentedColormap.from_list("attention", [LIGHT.paper, "#0054a0"])
     axes.imshow(found.weights, cmap=shades, vmin=0, vmax=1, interpolation="nearest")
     turned = any(len(text) > 2 for text in pieces)
-    axes.set_xticks(range(len(pieces)), [piece(text) for text in pieces], rotation=90 if turned else 0, fontsize=8)
-    axes.set_yticks(range(len(output)), [piece(text).replace("⏎", "end") for text in output], fontsize=8)
+    axes.set_xticks(range(len(pieces)), [_label(text) for text in pieces], rotation=90 if turned else 0, fontsize=8)
+    axes.set_yticks(range(len(output)), [_label(text).replace("⏎", "end") for text in output], fontsize=8)
     axes.xaxis.tick_top()
     axes.tick_params(length=0, labelcolor=LIGHT.ink)
     for spine in axes.spines.values():
         spine.set(visible=True, color=LIGHT.grid)
+
+
+def _label(text: str) -> str:
+    return _short(piece(text))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
