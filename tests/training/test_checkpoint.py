@@ -9,6 +9,7 @@ import os
 import pickle
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -108,9 +109,12 @@ def test_when_none_verifies_the_run_is_refused_and_left_alone(run: Path) -> None
     assert [path for path in sorted(run.rglob("*")) if path.name != ".lock"] == [p for p in before if p.name != ".lock"]
 
 
+BOMBED = Path(tempfile.gettempdir(), "sightline-bomb")
+
+
 class Bomb:
     def __reduce__(self) -> tuple[Any, ...]:
-        return os.system, ("touch /tmp/sightline-bomb",)
+        return os.system, (f"touch {BOMBED}",)
 
 
 @pytest.mark.parametrize("kind", ["pickle", "torch zip"])
@@ -123,7 +127,7 @@ def test_a_pickle_is_refused_unread_even_with_a_true_manifest(run: Path, tmp_pat
     resign(newest(run))
     with pytest.raises(InputError, match=r"model\.safetensors: a pickle or an archive"):
         load(newest(run), 20)
-    assert not Path("/tmp/sightline-bomb").exists()
+    assert not BOMBED.exists()
 
 
 def resign(directory: Path) -> None:
