@@ -143,7 +143,8 @@ def test_softmax_equals_multihead_attention_with_padding(causal):
 
 def test_cross_equals_multihead_attention():
     ours = randomised(CrossConfig(heads=4).build(D))
-    theirs = multihead(ours.query, ours.key, ours.value, ours.out, 4)
+    part = ours.heads
+    theirs = multihead(part.query, part.key, part.value, part.out, 4)
     x, values = torch.randn(B, T, D, dtype=torch.float64), torch.randn(B, M, D, dtype=torch.float64)
     mask = torch.arange(M) < torch.tensor([5, 2, 4]).unsqueeze(1)
     y, _ = ours(x, ours.initial_state(B, Memory(values, mask)))

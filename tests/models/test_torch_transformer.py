@@ -57,7 +57,7 @@ def models():
             attention, cross, forward = of_decoder[3 * n : 3 * n + 3]
             copy_layer(
                 theirs.decoder.layers[n],
-                [attention.mixer.heads, cross.mixer],
+                [attention.mixer.heads, cross.mixer.heads],
                 forward.mixer.module,
                 [attention.norm, cross.norm, forward.norm],
             )

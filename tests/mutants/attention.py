@@ -12,6 +12,7 @@ import sightline.mixers.additive as additive
 import sightline.mixers.cross as cross
 import sightline.mixers.softmax as softmax
 import sightline.ops.attend as ops_attend
+import sightline.parts.positions as positions
 from sightline.core.state import Growing
 from sightline.testing.laws import states
 
@@ -25,6 +26,12 @@ ALIBI = softmax.SoftmaxConfig(heads=3, d_head=1, positions="alibi", bias=False)
 SINUSOIDAL = softmax.SoftmaxConfig(heads=2, positions="sinusoidal")
 FULL = softmax.SoftmaxConfig(heads=2, causal=False)
 CROSS = cross.CrossConfig(heads=2)
+
+
+def _everywhere(patch, attend):
+    """Plants into attention with and without masks."""
+    for module in (softmax, ops_attend):
+        wrap(patch, module, "attend", attend)
 
 
 @mutant("cache written in place though a fork owns its tail", SOFTMAX, "purity of states")
@@ -42,7 +49,7 @@ def _(patch):
     def attend(original, *qkv, visible=None, **named):
         return original(*qkv, visible=None if visible is None else ~visible, **named)
 
-    wrap(patch, softmax, "attend", attend)
+    _everywhere(patch, attend)
 
 
 @mutant("memory mask inverted", CROSS, "padding", "equals the reference")
@@ -71,7 +78,7 @@ def _(patch):
         ahead = torch.ones(steps, length, dtype=torch.bool).tril(length - steps + 1)
         return original(q, k, v, visible=ahead if visible is None else visible & ahead, **named)
 
-    wrap(patch, softmax, "attend", attend)
+    _everywhere(patch, attend)
 
 
 @mutant("off-by-one causality: does not see itself", SOFTMAX, "equals the reference")
@@ -81,7 +88,7 @@ def _(patch):
         before = torch.ones(steps, length, dtype=torch.bool).tril(length - steps - 1)
         return original(q, k, v, visible=before if visible is None else visible & before, **named)
 
-    wrap(patch, softmax, "attend", attend)
+    _everywhere(patch, attend)
 
 
 @mutant("top-left causal alignment over a cache", SOFTMAX, "any chunks = whole", "step = parallel")
@@ -90,7 +97,7 @@ def _(patch):
         corner = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool).tril(0)
         return original(q, k, v, visible=corner if visible is None else visible & corner, **named)
 
-    wrap(patch, softmax, "attend", attend)
+    _everywhere(patch, attend)
 
 
 @mutant("scale by d_model", SOFTMAX, "equals the reference")
@@ -98,7 +105,7 @@ def _(patch):
     def attend(original, q, k, v, **named):
         return original(q, k, v, scale=1.0 / math.sqrt(q.shape[1] * q.shape[3]), **named)
 
-    wrap(patch, softmax, "attend", attend)
+    _everywhere(patch, attend)
 
 
 @mutant("update gate keeps what it should replace", BAHDANAU, "equals the reference")
@@ -204,7 +211,7 @@ def _(patch):
         groups = q.shape[1] // k.shape[1]
         return original(q, k.repeat(1, groups, 1, 1), v.repeat(1, groups, 1, 1), **named)
 
-    wrap(patch, softmax, "attend", attend)
+    _everywhere(patch, attend)
 
 
 @mutant("rotary pairs interleaved instead of half-split", GROUPED, "equals the reference")
@@ -214,7 +221,7 @@ def _(patch):
         order = torch.cat([torch.arange(0, width, 2), torch.arange(1, width, 2), torch.arange(width, x.shape[-1])])
         return original(x[..., order], positions)[..., order.argsort()]
 
-    wrap(patch, softmax, "rotate", rotate)
+    wrap(patch, positions, "rotate", rotate)
     patch.setattr(softmax.SoftmaxConfig, "build", _wider_heads(softmax.SoftmaxConfig.build))
 
 
@@ -225,7 +232,7 @@ def _wider_heads(build):
 
 @mutant("ALiBi's penalty with the wrong sign", ALIBI, "equals the reference")
 def _(patch):
-    wrap(patch, softmax, "alibi_bias", lambda original, *given: -original(*given))
+    wrap(patch, positions, "alibi_bias", lambda original, *given: -original(*given))
 
 
 @mutant("listening to the weights drops the causal mask", SOFTMAX, "probe on = off")
@@ -233,7 +240,7 @@ def _(patch):
     def attend(original, q, k, v, *, causal=False, probe=None, **named):
         return original(q, k, v, causal=causal and not probe.attached, probe=probe, **named)
 
-    wrap(patch, softmax, "attend", attend)
+    _everywhere(patch, attend)
 
 
 @mutant("a fully masked row divides by zero", CROSS, "content under the mask")
@@ -253,7 +260,7 @@ def _(patch):
         powers = (q @ k.transpose(-1, -2)).exp() * (before if visible is None else visible & before)
         return probe(powers / powers.sum(-1, keepdim=True)) @ v
 
-    patch.setattr(softmax, "attend", attend)
+    _everywhere(patch, lambda original, *qkv, **named: attend(*qkv, **named))
 
 
 @mutant("8-bit queries and keys in low precision", SOFTMAX, "low precision")
@@ -263,7 +270,7 @@ def _(patch):
             q, k = (part.to(torch.float8_e4m3fn).to(part.dtype) for part in (q, k))
         return original(q, k, v, **named)
 
-    wrap(patch, softmax, "attend", attend)
+    _everywhere(patch, attend)
 
 
 @mutant("input scaled in place", FULL, "sizes and strides")

@@ -9,6 +9,7 @@ from .rows import linear, real_memory, softmax
 
 def reference(config, parameters, x, mask=None, starts=None, memory=None):
     heads, key_heads = config.heads, config.key_heads or config.heads
+    parameters = {name.removeprefix("heads."): value for name, value in parameters.items()}
     d_head = parameters["query.weight"].shape[0] // heads
     out = np.zeros(x.shape)
     for row in range(x.shape[0]):

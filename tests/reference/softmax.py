@@ -10,7 +10,7 @@ from .rows import documents, linear, softmax
 
 
 def reference(config, parameters, x, mask=None, starts=None, memory=None):
-    prefix = {name.removeprefix("heads."): value for name, value in parameters.items()}
+    prefix = {name.removeprefix("heads.").removeprefix("positions."): value for name, value in parameters.items()}
     out = np.zeros(x.shape)
     for row, positions in documents(x, mask, starts):
         inputs = [added(config, prefix, x[row, t], place) for place, t in enumerate(positions)]

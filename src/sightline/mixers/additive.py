@@ -201,7 +201,7 @@ class Additive(SequenceMixer[AdditiveState]):
         """Contexts (B, T, D_memory) for queries s (B, T, H)."""
         if self.score == "additive":
             pre = self.query_projection(s).unsqueeze(2) + state.keys.unsqueeze(1)  # (B, T, M, A)
-            scores = self.energy(torch.tanh(pre)).squeeze(-1)
+            scores = self.energy(pre.tanh_()).squeeze(-1)
         else:
             scores = s @ state.keys.transpose(1, 2)
         return attend_scores(scores, state.values, state.mask, self.weights)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, check_memory, keep
 from sightline.core.probe import Probe
 from sightline.ops.attend import attend
+from sightline.parts.attention_heads import AttentionHeads
 
 
 @dataclass(frozen=True)
@@ -55,29 +56,14 @@ class CrossAttention(SequenceMixer[CrossState]):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        if d_head is None and d_model % heads:
-            raise ValueError(f"d_model = {d_model} is not divisible by heads = {heads}: choose another or give d_head")
-        key_heads = key_heads or heads
-        if heads % key_heads:
-            raise ValueError(f"heads = {heads} is not a multiple of key_heads = {key_heads}")
         self.d_model = self.d_out = d_model
         self.d_memory = d_memory or d_model
-        self.d_head = d_head or d_model // heads
-        self.query = nn.Linear(d_model, heads * self.d_head, bias)
-        self.key = nn.Linear(self.d_memory, key_heads * self.d_head, bias)
-        self.value = nn.Linear(self.d_memory, key_heads * self.d_head, bias)
-        self.out = nn.Linear(heads * self.d_head, d_model, bias)
-        for linear in (self.query, self.key, self.value, self.out):
-            nn.init.xavier_uniform_(linear.weight)
-            if bias:
-                nn.init.zeros_(linear.bias)
+        self.heads = AttentionHeads(d_model, heads, key_heads, d_head, self.d_memory, bias)
         self.weights = Probe("B H T M")
 
     def initial_state(self, batch: int, memory: Memory | None = None) -> CrossState:
         values, mask, _ = check_memory(memory, batch, self.d_memory, None, "CrossAttention")
-        values = keep(values, mask)
-        k, v = (linear(values).unflatten(2, (-1, self.d_head)).transpose(1, 2) for linear in (self.key, self.value))
-        return CrossState(k, v, mask)
+        return CrossState(*self.heads.keys_values(keep(values, mask)), mask)
 
     def forward(
         self, x: Tensor, state: CrossState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
@@ -85,7 +71,7 @@ class CrossAttention(SequenceMixer[CrossState]):
         check_inputs(x, self.d_model, mask, starts)
         if state is None:
             raise ValueError("CrossAttention reads a memory: give the state from initial_state(batch, memory)")
-        q = self.query(keep(x, mask)).unflatten(2, (-1, self.d_head)).transpose(1, 2)
         visible = None if state.mask is None else state.mask[:, None, None, :]
+        q = self.heads.queries(keep(x, mask))
         y = attend(q, state.keys, state.values, visible=visible, probe=self.weights)
-        return keep(self.out(y.transpose(1, 2).flatten(2)), mask), state
+        return self.heads.join(y, mask), state

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer, check_inputs, keep
 from sightline.core.probe import Probe
 from sightline.core.state import Growing
-from sightline.ops.attend import attend
-from sightline.parts.positions import AddPositions, Positions, advance, alibi_bias, alibi_slopes, rotate
+from sightline.ops.attend import attend, attend_in_blocks
+from sightline.parts.attention_heads import AttentionHeads
+from sightline.parts.positions import AttentionPositions, Positions, advance
 
 
 @dataclass(frozen=True)
@@ -42,54 +43,6 @@ class SoftmaxConfig:
             cls(heads=4, key_heads=1, d_head=5, causal=False, positions="rotary"),
             cls(heads=3, d_head=2, causal=False, positions="alibi"),
         )
-
-
-class _Heads(nn.Module):
-    """The four projections and the position encoding, common to both forms."""
-
-    def __init__(
-        self, d_model: int, heads: int, key_heads: int | None, d_head: int | None, positions: Positions, bias: bool
-    ) -> None:
-        super().__init__()
-        if positions not in ("none", "sinusoidal", "rotary", "alibi", "learned"):
-            raise ValueError(f"positions must be none, sinusoidal, rotary, alibi or learned, got {positions!r}")
-        if d_head is None and d_model % heads:
-            raise ValueError(f"d_model = {d_model} is not divisible by heads = {heads}: choose another or give d_head")
-        self.heads, self.key_heads, self.positions = heads, key_heads or heads, positions
-        if heads % self.key_heads:
-            raise ValueError(f"heads = {heads} is not a multiple of key_heads = {self.key_heads}")
-        self.d_head = d_head or d_model // heads
-        self.query = nn.Linear(d_model, heads * self.d_head, bias)
-        self.key = nn.Linear(d_model, self.key_heads * self.d_head, bias)
-        self.value = nn.Linear(d_model, self.key_heads * self.d_head, bias)
-        self.out = nn.Linear(heads * self.d_head, d_model, bias)
-        for linear in (self.query, self.key, self.value, self.out):
-            nn.init.xavier_uniform_(linear.weight)
-            if bias:
-                nn.init.zeros_(linear.bias)
-        if positions in ("sinusoidal", "learned"):
-            self.added = AddPositions(d_model, positions)
-        if positions == "alibi":
-            self.register_buffer("slopes", alibi_slopes(heads), persistent=False)
-
-    def project(self, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries (B, H, T, K), keys and values (B, G, T, K) of x (B, T, D) at positions (B, T)."""
-        if self.positions in ("sinusoidal", "learned"):
-            x = x + self.added.encode(positions, x.dtype)
-        q, k, v = (
-            linear(x).unflatten(2, (-1, self.d_head)).transpose(1, 2) for linear in (self.query, self.key, self.value)
-        )
-        if self.positions == "rotary":
-            q, k = rotate(q, positions), rotate(k, positions)
-        return q, k, v
-
-    def distance_bias(self, queries: Tensor, keys: Tensor, dtype: torch.dtype) -> Tensor | None:
-        """ALiBi's bias (B, H, T, S) for the positions of queries (B, T) and keys (B, S)."""
-        return alibi_bias(self.slopes, queries, keys, dtype) if self.positions == "alibi" else None
-
-    def join(self, y: Tensor, mask: Tensor | None) -> Tensor:
-        """Head outputs (B, H, T, K) to (B, T, D)."""
-        return keep(self.out(y.transpose(1, 2).flatten(2)), mask)
 
 
 class SoftmaxState(NamedTuple):
@@ -123,7 +76,8 @@ class SoftmaxAttention(SequenceMixer[SoftmaxState]):
     ) -> None:
         super().__init__()
         self.d_model = self.d_out = d_model
-        self.heads = _Heads(d_model, heads, key_heads, d_head, positions, bias)
+        self.heads = AttentionHeads(d_model, heads, key_heads, d_head, bias=bias)
+        self.positions = AttentionPositions(positions, d_model, heads)
         self.weights = Probe("B H T S")
 
     def initial_state(self, batch: int, memory: Memory | None = None) -> SoftmaxState:
@@ -139,25 +93,38 @@ class SoftmaxAttention(SequenceMixer[SoftmaxState]):
         check_inputs(x, self.d_model, mask, starts)
         if state is None:
             state = self.initial_state(x.shape[0])
-        x = keep(x, mask)
         positions, after = advance(state.position, x.shape[1], mask, starts)
-        q, k, v = self.heads.project(x, positions)
-        document, labels, places, visible = self._label(state, positions, mask, starts)
-        state = SoftmaxState(state.keys.append(k), state.values.append(v), after, document, labels, places)
-        if places is None:
-            key_positions = torch.arange(state.keys.length, device=x.device).unsqueeze(0)
-        else:
-            key_positions = places.tensor
-        bias = self.heads.distance_bias(positions, key_positions, q.dtype)
-        y = attend(
-            q, state.keys.tensor, state.values.tensor, visible=visible, bias=bias, causal=True, probe=self.weights
+        x = self.positions.add(keep(x, mask), positions)
+        keys, values = self.heads.keys_values(x)
+        document, label, labels, places = self._label(state, positions, mask, starts)
+        state = SoftmaxState(
+            state.keys.append(self.positions.turn(keys, positions)),
+            state.values.append(values),
+            after,
+            document,
+            labels,
+            places,
         )
+        q = self.positions.turn(self.heads.queries(x), positions)
+        stands = torch.arange(state.keys.length, device=x.device).unsqueeze(0) if places is None else places.tensor
+
+        def relate(first: int, last: int) -> tuple[Tensor | None, Tensor | None]:
+            bias = self.positions.bias(positions[:, first:last], stands, q.dtype)
+            if label is None or labels is None:
+                return None, bias
+            return (label[:, None, first:last, None] == labels.tensor[:, None, None, :]), bias
+
+        k, v = state.keys.tensor, state.values.tensor
+        if label is None and self.positions.kind != "alibi":
+            y = attend(q, k, v, causal=True, probe=self.weights)
+        else:
+            y = attend_in_blocks(q, k, v, relate, causal=True, probe=self.weights)
         return self.heads.join(y, mask), state
 
     def _label(
         self, state: SoftmaxState, positions: Tensor, mask: Tensor | None, starts: Tensor | None
-    ) -> tuple[Tensor | None, Growing | None, Growing | None, Tensor | None]:
-        """The current document, the keys' labels and positions, and which keys have the queries' label (B, 1, T, S)."""
+    ) -> tuple[Tensor | None, Tensor | None, Growing | None, Growing | None]:
+        """The document after x, the documents (B, T) of x, and the keys' documents and positions; None = all one."""
         document, labels, places = state.document, state.labels, state.places
         if labels is None or document is None or places is None:
             if mask is None and starts is None:
@@ -170,9 +137,7 @@ class SoftmaxAttention(SequenceMixer[SoftmaxState]):
             label = label + starts.cumsum(1)
             document = document + starts.sum(1)
         of_keys = label if mask is None else label.masked_fill(~mask, -1)
-        labels, places = labels.append(of_keys), places.append(positions)
-        visible = label.unsqueeze(2) == labels.tensor.unsqueeze(1)
-        return document, labels, places, visible.unsqueeze(1)
+        return document, label, labels.append(of_keys), places.append(positions)
 
 
 class FullSoftmaxAttention(SequenceEncoder):
@@ -189,18 +154,26 @@ class FullSoftmaxAttention(SequenceEncoder):
     ) -> None:
         super().__init__()
         self.d_model = self.d_out = d_model
-        self.heads = _Heads(d_model, heads, key_heads, d_head, positions, bias)
+        self.heads = AttentionHeads(d_model, heads, key_heads, d_head, bias=bias)
+        self.positions = AttentionPositions(positions, d_model, heads)
         self.weights = Probe("B H T S")
 
     def forward(self, x: Tensor, mask: Tensor | None = None, starts: Tensor | None = None) -> Tensor:
         check_inputs(x, self.d_model, mask, starts)
-        x = keep(x, mask)
         positions, _ = advance(torch.zeros(x.shape[0], dtype=torch.long, device=x.device), x.shape[1], mask, starts)
-        q, k, v = self.heads.project(x, positions)
-        visible = None if mask is None else mask[:, None, None, :]  # (B, 1, 1, S)
-        if starts is not None:
-            label = starts.cumsum(1)
-            same = (label.unsqueeze(2) == label.unsqueeze(1)).unsqueeze(1)  # (B, 1, T, S)
-            visible = same if visible is None else visible & same
-        bias = self.heads.distance_bias(positions, positions, q.dtype)
-        return self.heads.join(attend(q, k, v, visible=visible, bias=bias, probe=self.weights), mask)
+        x = self.positions.add(keep(x, mask), positions)
+        k, v = self.heads.keys_values(x)
+        q, k = self.positions.turn(self.heads.queries(x), positions), self.positions.turn(k, positions)
+        real = None if mask is None else mask[:, None, None, :]  # (B, 1, 1, S)
+        if starts is None and self.positions.kind != "alibi":
+            return self.heads.join(attend(q, k, v, visible=real, probe=self.weights), mask)
+        document = None if starts is None else starts.cumsum(1)
+
+        def relate(first: int, last: int) -> tuple[Tensor | None, Tensor | None]:
+            bias = self.positions.bias(positions[:, first:last], positions, q.dtype)
+            if document is None:
+                return real, bias
+            same = document[:, None, first:last, None] == document[:, None, None, :]  # (B, 1, T, S)
+            return (same if real is None else same & real), bias
+
+        return self.heads.join(attend_in_blocks(q, k, v, relate, probe=self.weights), mask)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from sightline.core.probe import Probe
+
+BLOCK = 1024  # queries for which a mask or bias is formed at a time
+Relate = Callable[[int, int], tuple[Tensor | None, Tensor | None]]
 
 
 def attend(
@@ -50,6 +54,30 @@ def attend(
         weights = probe(torch.softmax(_logits(q, k, bias, scale), -1).masked_fill(~seen, 0.0))
         return (weights.to(v.dtype) @ v).masked_fill(~seen, 0.0)
     return _fused(q, k, v, bias, False, scale).masked_fill(~seen, 0.0)
+
+
+def attend_in_blocks(
+    q: Tensor, k: Tensor, v: Tensor, relate: Relate, *, causal: bool = False, probe: Probe | None = None
+) -> Tensor:
+    """`attend` where visible and bias depend on pairs of positions: formed for at most `BLOCK` queries at a time.
+
+    relate(first, last) gives visible and bias of the queries first..last-1, shapes (B, 1, last - first, S) and
+    (B, H, last - first, S), or None. What is held of them at once grows with S, not T·S, while no gradients are
+    recorded and nobody listens on `probe`.
+    """
+    steps, length = q.shape[2], k.shape[2]
+    if steps <= BLOCK or (probe is not None and probe.attached):
+        visible, bias = relate(0, steps)
+        return attend(q, k, v, visible=visible, bias=bias, causal=causal, probe=probe)
+    outputs = []
+    for first in range(0, steps, BLOCK):
+        last = min(first + BLOCK, steps)
+        reach = length - steps + last if causal else length  # no query of the block sees a key from here on
+        visible, bias = (None if part is None else part[..., :reach] for part in relate(first, last))
+        outputs.append(
+            attend(q[:, :, first:last], k[:, :, :reach], v[:, :, :reach], visible=visible, bias=bias, causal=causal)
+        )
+    return torch.cat(outputs, 2)
 
 
 def _attend_visible(

@@ -109,3 +109,27 @@ class AddPositions(SequenceMixer[PositionState]):
         if positions.numel() and int(positions.max()) >= self.limit:
             raise ValueError(f"position {int(positions.max())} is past the {self.limit} that were learned")
         return self.table[positions].to(dtype)
+
+
+class AttentionPositions(nn.Module):
+    """How one attention layer knows positions: added to its input, turned into queries and keys, or as a bias."""
+
+    def __init__(self, kind: Positions, d_model: int, heads: int) -> None:
+        super().__init__()
+        if kind not in ("none", "sinusoidal", "rotary", "alibi", "learned"):
+            raise ValueError(f"positions must be none, sinusoidal, rotary, alibi or learned, got {kind!r}")
+        self.kind = kind
+        self.added = AddPositions(d_model, kind) if kind in ("sinusoidal", "learned") else None
+        self.register_buffer("slopes", alibi_slopes(heads) if kind == "alibi" else None, persistent=False)
+
+    def add(self, x: Tensor, positions: Tensor) -> Tensor:
+        """The layer's input x (B, T, D), with encodings added where the kind is sinusoidal or learned."""
+        return x if self.added is None else x + self.added.encode(positions, x.dtype)
+
+    def turn(self, x: Tensor, positions: Tensor) -> Tensor:
+        """Queries or keys (B, H, T, K), turned where the kind is rotary."""
+        return rotate(x, positions) if self.kind == "rotary" else x
+
+    def bias(self, queries: Tensor, keys: Tensor, dtype: torch.dtype) -> Tensor | None:
+        """ALiBi's bias (B, H, T, S) for positions of queries (B, T) and keys (B, S); None for the other kinds."""
+        return None if self.slopes is None else alibi_bias(self.slopes, queries, keys, dtype)

@@ -1,0 +1,59 @@
+"""The four projections of multi-head attention (Vaswani et al. 2017, § 3.2.2)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from sightline.core.mixer import keep
+
+
+class AttentionHeads(nn.Module):
+    """Queries from one sequence, keys and values from another of width `d_source`, and the way back to width D.
+
+    `key_heads` < `heads` shares each key head among consecutive query heads; None means `heads` (key_heads), D/H
+    (d_head) and D (d_source).
+
+    Raises:
+        ValueError: "d_model = 10 is not divisible by heads = 4: …"; "heads = 4 is not a multiple of key_heads = 3".
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        heads: int,
+        key_heads: int | None = None,
+        d_head: int | None = None,
+        d_source: int | None = None,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        if d_head is None and d_model % heads:
+            raise ValueError(f"d_model = {d_model} is not divisible by heads = {heads}: choose another or give d_head")
+        self.heads, self.key_heads = heads, key_heads or heads
+        if heads % self.key_heads:
+            raise ValueError(f"heads = {heads} is not a multiple of key_heads = {self.key_heads}")
+        self.d_head = d_head or d_model // heads
+        d_source = d_source or d_model
+        self.query = nn.Linear(d_model, heads * self.d_head, bias)
+        self.key = nn.Linear(d_source, self.key_heads * self.d_head, bias)
+        self.value = nn.Linear(d_source, self.key_heads * self.d_head, bias)
+        self.out = nn.Linear(heads * self.d_head, d_model, bias)
+        for linear in (self.query, self.key, self.value, self.out):
+            nn.init.xavier_uniform_(linear.weight)
+            if bias:
+                nn.init.zeros_(linear.bias)
+
+    def queries(self, x: Tensor) -> Tensor:
+        """Queries (B, H, T, K) of x (B, T, D)."""
+        return self._split(self.query(x))
+
+    def keys_values(self, source: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values (B, G, S, K) of source (B, S, d_source)."""
+        return self._split(self.key(source)), self._split(self.value(source))
+
+    def join(self, y: Tensor, mask: Tensor | None) -> Tensor:
+        """Head outputs (B, H, T, K) to (B, T, D), zero at masked positions."""
+        return keep(self.out(y.transpose(1, 2).flatten(2)), mask)
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(2, (-1, self.d_head)).transpose(1, 2)
