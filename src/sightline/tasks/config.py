@@ -43,7 +43,7 @@ class TranslationConfig:
     max_length: int | None = None
     too_long: Literal["error", "skip", "truncate"] = "error"
     validation_pairs: int = 1000
-    validation_outputs: int = 200
+    validation_outputs: int = 100
 
     def __post_init__(self) -> None:
         check_architecture(self.arch)
