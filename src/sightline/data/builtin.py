@@ -249,7 +249,9 @@ def _draw(
         if text not in ambiguous:
             pairs.setdefault(text.replace(_YEAR, form.year(day)), day.isoformat())
     else:
-        raise InputError(f"{len(calendars)} locales cannot write {size} different dates; lower size", where="builtin:dates")
+        raise InputError(
+            f"{len(calendars)} locales cannot write {size} different dates; lower size", where="builtin:dates"
+        )
     return list(pairs.items())
 
 
