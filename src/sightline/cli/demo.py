@@ -21,7 +21,7 @@ def demo(
 ) -> None:
     """Compare five architectures on dates as people write them in many languages, to be put into ISO 8601.
 
-    The same as `sightline compare` on builtin:dates with --match params=250k, at the presets' learning rates. Nothing
+    The same as `sightline compare` on builtin:dates with --match params=200k, at the presets' learning rates. Nothing
     is downloaded. On two cores it takes less than seven minutes.
 
     Args:
@@ -38,6 +38,6 @@ def demo(
     from sightline.lab.plan import CompareConfig
 
     config = CompareConfig(
-        data="builtin:dates", budget=budget, seeds=seeds, seed=seed, workers=workers, match="params=250k", search=0.0
+        data="builtin:dates", budget=budget, seeds=seeds, seed=seed, workers=workers, match="params=200k", search=0.0
     )
     run(config, out_dir, name="demo", overwrite=overwrite, json=json, quiet=quiet)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -33,11 +34,11 @@ def count_parameters(config: ModelConfig, source_vocabulary: int, target_vocabul
 
 
 def match_parameters(config: C, parameters: int, source_vocabulary: int, target_vocabulary: int, grain: int = 8) -> C:
-    """The config at the multiple of `grain` (and of its heads) whose parameter count is nearest to `parameters`.
+    """The config at the multiple of `grain` (and of twice its heads) whose parameter count is nearest to `parameters`.
 
     Raises `InputError` where even the narrowest is more than half again as large: `params=1000 is too small …`.
     """
-    grain *= max(1, getattr(config, "heads", 1))
+    grain = math.lcm(grain, 2 * getattr(config, "heads", 1))  # even heads, as rotary positions like them
 
     def count(multiple: int) -> int:
         return count_parameters(config.resized(multiple * grain), source_vocabulary, target_vocabulary)

@@ -40,7 +40,7 @@ class TransformerConfig:
     positions: Positions = "rotary"
     order: Literal["pre", "post"] = "pre"
     norm: Norm = "layer"
-    activation: Activation = "gelu"
+    activation: Activation = "relu"
     tie: Literal["none", "target", "all"] = "target"
     scale_embedding: bool = True
     dropout: float = 0.1

@@ -29,7 +29,8 @@ class TranslationConfig:
     `preset(arch)` gives the table's sizes and, for a preset with a paper's name, the paper's loss and vocabulary.
 
     label_smoothing: ε of the loss, spread over the vocabulary as `smoothing` names (see `training.loss`)
-    batch_tokens: most padded tokens of a training batch, the longer side counted
+    batch_tokens: most padded tokens of a training batch, the longer side counted; within a minute of a CPU many small
+        steps teach more than few large ones (LOG.md), a longer training wants more
     max_length: most tokens of an example; a longer one raises, is skipped or is truncated, as `too_long` says
     validation_pairs, validation_outputs: how many pairs a validation scores, and how many of them it decodes
     """
@@ -39,7 +40,7 @@ class TranslationConfig:
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     label_smoothing: float = 0.0
     smoothing: Smoothing = "uniform"
-    batch_tokens: int = 2048
+    batch_tokens: int = 1024
     max_length: int | None = None
     too_long: Literal["error", "skip", "truncate"] = "error"
     validation_pairs: int = 1000
@@ -65,7 +66,7 @@ class TranslationConfig:
         check_architecture(arch)
         own: dict[str, Any] = {"arch": arch, "model": ARCHITECTURES[arch]}
         if arch == "transformer":
-            own["batch_tokens"] = 1024  # learns more in a minute of a CPU from more, smaller steps
+            own["batch_tokens"] = 768  # wants more steps than the recurrences do (LOG.md)
         if arch == "transformer-2017":  # Vaswani et al. 2017, sections 5.1 and 5.4
             own |= {"label_smoothing": 0.1, "tokenizer": TokenizerConfig("bpe", shared=True)}
         return cls(**{**own, **changes})
