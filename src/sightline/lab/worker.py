@@ -42,7 +42,7 @@ from sightline.training.budget import Budget
 from sightline.training.environment import environment
 from sightline.training.state import Progress
 
-VALIDATIONS = 15
+VALIDATIONS = 10
 TIMED_SENTENCES = 20
 MOST_RECORDS = 200  # of a run's training loss kept in results.json
 REPORT_EVERY_S = 0.5

@@ -20,7 +20,7 @@ from sightline.training.state import TrainConfig
 
 P = TypeVar("P")
 MAY_CHANGE = {"budget", "validations", "patience", "checkpoint_every_s", "keep", "log_every", "device", "match"}
-RATES = {"rnn": 1e-3, "lstm": 3e-3, "gru": 4e-3, "bahdanau": 6e-3, "luong": 4e-3, "transformer": 4e-3}
+RATES = {"rnn": 1e-3, "lstm": 3e-3, "gru": 4e-3, "bahdanau": 1e-2, "luong": 4e-3, "transformer": 4e-3}
 
 
 @dataclass(frozen=True)
