@@ -108,11 +108,10 @@ def dates(options: DateOptions) -> DateParts:
     """
     forms = [forms_of(locale) for locale in options.locales]
     ambiguous = _ambiguous([form for group in forms for form in group])
-    calendars = [_by_calendar(group) for group in forms]
     pools = split_dates(options.seed)
     sizes = (options.size, VALID_SIZE, TEST_SIZE)
     parts = [
-        _draw(pool, calendars, ambiguous, size, random.Random(derive(options.seed, "dates", name)))
+        _draw(pool, forms, ambiguous, size, random.Random(derive(options.seed, "dates", name)))
         for pool, size, name in zip(pools, sizes, ("train", "valid", "test"), strict=True)
     ]
     return DateParts(*parts)
@@ -223,35 +222,21 @@ def _days_of(year: int) -> Iterator[date]:
         day += timedelta(days=1)
 
 
-def _by_calendar(forms: Sequence[Form]) -> list[list[Form]]:
-    """The forms of each of a locale's calendars: a country with two of them writes both every day."""
-    found: dict[Callable[[date], str], list[Form]] = {}
-    for form in forms:
-        found.setdefault(form.year, []).append(form)
-    return list(found.values())
-
-
 def _draw(
-    pool: Sequence[date],
-    calendars: Sequence[Sequence[Sequence[Form]]],
-    ambiguous: frozenset[str],
-    size: int,
-    stream: random.Random,
+    pool: Sequence[date], forms: Sequence[Sequence[Form]], ambiguous: frozenset[str], size: int, stream: random.Random
 ) -> list[tuple[str, str]]:
-    """`size` different strings: a date, a locale, one of its calendars and one of its forms, each drawn uniformly."""
+    """`size` different strings: a date, a locale and one of its forms, each drawn uniformly."""
     pairs: dict[str, str] = {}
     for _ in range(20 * size + 1000):
         if len(pairs) == size:
             break
         day = stream.choice(pool)
-        form = stream.choice(stream.choice(stream.choice(calendars)))
+        form = stream.choice(stream.choice(forms))
         text = form.write(day.month, day.day, day.weekday())
         if text not in ambiguous:
             pairs.setdefault(text.replace(_YEAR, form.year(day)), day.isoformat())
     else:
-        raise InputError(
-            f"{len(calendars)} locales cannot write {size} different dates; lower size", where="builtin:dates"
-        )
+        raise InputError(f"{len(forms)} locales cannot write {size} different dates; lower size", where="builtin:dates")
     return list(pairs.items())
 
 
