@@ -88,7 +88,7 @@ def optim_preset(arch: str) -> OptimConfig:
     """The optimizer's settings for an architecture at its preset's size.
 
     For `transformer-2017` those of the paper, section 5.3; the others' rates were chosen on dates within a minute of
-    one core (LOG.md); those of `rnn` and `luong` were not themselves tried.
+    one core (LOG.md), from few trials; those of `rnn` and `luong` were compared with no other.
     """
     if arch == "transformer-2017":
         return OptimConfig(
