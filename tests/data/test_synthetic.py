@@ -31,7 +31,8 @@ def test_every_label_is_the_value_that_followed_the_key(data):
 def test_keys_and_values_come_from_their_halves_and_none_twice(data):
     pairs = data.inputs[:, : 2 * PAIRS].numpy()
     keys, values = pairs[:, 0::2], pairs[:, 1::2]
-    assert keys.min() >= 1 and keys.max() < VOCABULARY // 2 <= values.min()
+    assert keys.min() >= 1
+    assert keys.max() < VOCABULARY // 2 <= values.min()
     for part in (keys, values):
         assert all(len(set(row)) == PAIRS for row in part)
 
@@ -57,7 +58,8 @@ def test_within_counts_the_queries_that_a_reach_covers(data):
 
 def test_a_seed_gives_the_same_rows_and_another_seed_others():
     one, same, other = (recall(5, 16, 2, seed=seed) for seed in (1, 1, 2))
-    assert torch.equal(one.inputs, same.inputs) and not torch.equal(one.inputs, other.inputs)
+    assert torch.equal(one.inputs, same.inputs)
+    assert not torch.equal(one.inputs, other.inputs)
 
 
 @pytest.mark.parametrize(
