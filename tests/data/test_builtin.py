@@ -53,7 +53,7 @@ def test_no_date_and_no_string_is_in_two_parts(parts: DateParts) -> None:
 
 
 def test_sizes(default: DateParts) -> None:
-    assert [len(part) for part in default] == [30_000, 1000, 2000]
+    assert [len(part) for part in default] == [100_000, 1000, 2000]
     pools = split_dates(0)
     assert sorted(day for pool in pools for day in pool) == EVERY_DAY
     assert [len(pool) / len(EVERY_DAY) for pool in pools] == pytest.approx([0.8, 0.1, 0.1], abs=0.01)

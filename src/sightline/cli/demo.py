@@ -11,7 +11,7 @@ from cyclopts import Parameter
 def demo(
     *,
     out_dir: Annotated[Path | None, Parameter(name=["--out-dir", "-o"])] = None,
-    budget: str = "60s",
+    budget: str = "65s",
     seeds: int = 2,
     seed: int = 0,
     workers: int | None = None,

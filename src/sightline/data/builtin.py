@@ -40,7 +40,7 @@ class DateOptions(NamedTuple):
     """What `builtin:dates?locales=31&size=50000&seed=1` asks for; `locales` may also be names, as in `en+de+ja`."""
 
     locales: tuple[str, ...] = LOCALES[:DEFAULT_LOCALES]
-    size: int = 30_000
+    size: int = 100_000
     seed: int = 0
 
     @classmethod
