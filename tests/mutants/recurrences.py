@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
 import sightline.mixers.bidirectional as bidirectional
 import sightline.mixers.gru as gru
+import sightline.mixers.lru as lru
 import sightline.mixers.lstm as lstm
+import sightline.mixers.min_gru as min_gru
+import sightline.mixers.min_lstm as min_lstm
 import sightline.mixers.rnn as rnn
 import sightline.ops.documents as ops_documents
+import sightline.ops.scan as ops_scan
+import sightline.parts.minimal as minimal
 import sightline.parts.recurrent as recurrent
 from sightline.testing.laws import states
 
@@ -20,6 +26,10 @@ LSTM = lstm.LSTMConfig()
 GRU = gru.GRUConfig()
 CHO = gru.GRUConfig(reset="before")
 BIDIRECTIONAL = bidirectional.BidirectionalConfig()
+MIN_GRU = min_gru.MinGRUConfig()
+MIN_LSTM = min_lstm.MinLSTMConfig()
+APART = min_lstm.MinLSTMConfig(normalise=False)
+LRU = lru.LRUConfig()
 
 
 @mutant("state ignored when more than one token is fed", LSTM, "any chunks = whole")
@@ -182,3 +192,93 @@ def _(patch):
         return documents._replace(length=documents.length.max().expand_as(documents.length))
 
     wrap(patch, ops_documents, "split_documents", split)
+
+
+@mutant("minGRU's gate keeps what it should take", MIN_GRU, "equals the reference")
+def _(patch):
+    wrap(patch, min_gru.MinGRU, "gates", lambda original, self, z: original(self, -z))
+
+
+@mutant("a document of minGRU begins at 0 instead of g(0)", MIN_GRU, "packed = alone", "equals the reference")
+def _(patch):
+    wrap(patch, minimal.MinimalRecurrence, "_first", lambda original, self, batch: 0.0 * original(self, batch))
+    patch.setattr(
+        minimal.MinimalRecurrence,
+        "initial_state",
+        lambda self, batch, memory=None: recurrent.RecurrentState((self.bias.new_full((batch, self.d_hidden), 0.5),)),
+    )
+
+
+@mutant("a scan's last positions, short of a chunk, left as they were", MIN_GRU, "equals the reference")
+def _(patch):
+    def fill(original, h, *rest, **named):
+        original(h, *rest, **named)
+        h[:, h.shape[1] // 4 * 4 :] = 0.0
+
+    wrap(patch, ops_scan, "_fill", fill)
+
+
+@mutant("gradient of a scan not shifted by one", MIN_GRU, "gradcheck", "any chunks = whole")
+def _(patch):
+    wrap(patch, ops_scan, "_suffix_sums", lambda original, a, grad: original(a.roll(1, 1), grad))
+
+
+@mutant("minLSTM's gates not normalised", MIN_LSTM, "equals the reference")
+def _(patch):
+    patch.setattr(min_lstm.MinLSTM, "gates", lambda self, f, i: (f.sigmoid(), i.sigmoid()))
+
+
+@mutant("minLSTM forgets at padding", APART, "padding", "equals the reference")
+def _(patch):
+    def scan(original, forget, taken, initial):
+        return original(torch.where(taken == 0, 0.5, forget), taken, initial)
+
+    wrap(patch, minimal, "linear_scan", scan)
+
+
+@mutant("LRU without γ", LRU, "equals the reference")
+def _(patch):
+    def driven(original, self, x):
+        return original(self, x) / torch.exp(self.gamma)
+
+    wrap(patch, lru.LRU, "_driven", driven)
+
+
+@mutant("LRU's γ starts at 1", LRU, "equals the reference")
+def _(patch):
+    def build(original, self, d_model):
+        module = original(self, d_model)
+        nn.init.zeros_(module.gamma)
+        return module
+
+    wrap(patch, lru.LRUConfig, "build", build)
+
+
+@mutant("LRU's step turns the other way", LRU, "step = parallel")
+def _(patch):
+    def step(original, self, x_t, state):
+        with pytest.MonkeyPatch.context() as inner:
+            wrap(inner, lru.LRU, "_eigenvalues", lambda inside, module: inside(module).conj())
+            return original(self, x_t, state)
+
+    wrap(patch, lru.LRU, "step", step)
+
+
+@mutant("gradient of a complex scan not conjugated", LRU, "gradcheck")
+def _(patch):
+    def backward(ctx, grad):
+        a, initial, h = ctx.saved_tensors
+        g = ops_scan._suffix_sums(a, grad)
+        return g * ops_scan._previous(h, initial).conj(), g, a[:, 0] * g[:, 0]
+
+    patch.setattr(ops_scan._LinearScan, "backward", backward)
+
+
+@mutant("documents of an LRU go on from one to the next", LRU, "packed = alone", "equals the reference")
+def _(patch):
+    wrap(
+        patch,
+        lru.LRU,
+        "forward",
+        lambda original, self, x, state=None, mask=None, starts=None: original(self, x, state, mask, None),
+    )

@@ -101,7 +101,7 @@ def test_any_number_of_chunks(steps, width, chunks, from_end):
     whole = steps // chunks * chunks
     if whole:
         part = slice(steps - whole, steps) if from_end else slice(0, whole)
-        scan._fill_chunks(scan.LINEAR, h[:, part], x[:, part], y[:, part], state, chunks, from_end)
+        scan._fill_chunks(h[:, part], scan.LINEAR, x[:, part], y[:, part], state, chunks, from_end)
         turned = [t[:, part].flip(1) if from_end else t[:, part] for t in (x, y, h)]
         assert_equal(turned[2], loop(turned[0], turned[1], state))
         assert int(h.isnan().any(2).sum()) == 2 * (steps - whole)

@@ -84,7 +84,8 @@ class _Positive(torch.autograd.Function):
         return g
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (grad,) = grads
         (g,) = ctx.saved_tensors
         if torch.is_grad_enabled():
             return grad * torch.where(g >= 0.5, 1.0, g - g * g)
@@ -112,7 +113,8 @@ class _LinearScan(torch.autograd.Function):
         return h
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (grad,) = grads
         a, initial, h = ctx.saved_tensors
         a = a.conj()
         g = _suffix_sums(a, grad)  # the gradient of b
@@ -129,7 +131,8 @@ class _GatedScan(torch.autograd.Function):
         return h
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, ...]:
+        (grad,) = grads
         z, c, initial, h = ctx.saved_tensors
         a = 1.0 - z
         g = _suffix_sums(a, grad)
@@ -158,16 +161,16 @@ def _fill(h: Tensor, step: _Step, x: Tensor, y: Tensor, state: Tensor, from_end:
     steps = h.shape[1]
     chunks = _chunks(h.shape[0] * h.shape[2], steps)
     if chunks > 1:
-        cut = steps % chunks if from_end else steps - steps % chunks
-        parts = [(part[:, cut:], part[:, :cut]) if from_end else (part[:, :cut], part[:, cut:]) for part in (h, x, y)]
-        _fill_chunks(step, *(whole for whole, _ in parts), state, chunks, from_end)
-        state = parts[0][0][:, 0 if from_end else -1]
-        h, x, y = (rest for _, rest in parts)
+        rest = steps % chunks
+        whole, rest = (slice(rest, None), slice(rest)) if from_end else (slice(steps - rest), slice(steps - rest, None))
+        _fill_chunks(h[:, whole], step, x[:, whole], y[:, whole], state, chunks, from_end)
+        state = h[:, whole][:, 0 if from_end else -1]
+        h, x, y = h[:, rest], x[:, rest], y[:, rest]
     for h_t, x_t, y_t in _positions(1, from_end, h, x, y):
         state = step.advance(state, x_t, y_t, h_t)
 
 
-def _fill_chunks(step: _Step, h: Tensor, x: Tensor, y: Tensor, state: Tensor, chunks: int, from_end: bool) -> None:
+def _fill_chunks(h: Tensor, step: _Step, x: Tensor, y: Tensor, state: Tensor, chunks: int, from_end: bool) -> None:
     """`_fill` for T a multiple of `chunks`, which advance together."""
     h, x, y = (part.unflatten(1, (chunks, -1)) for part in (h, x, y))  # (B, chunks, length, D)
     ends = h.new_zeros(h.shape[0], chunks, h.shape[3])
