@@ -24,6 +24,7 @@ from .planting import mutant, wrap
 RNN = rnn.RNNConfig()
 LSTM = lstm.LSTMConfig()
 GRU = gru.GRUConfig()
+HEADS = lstm.LSTMConfig(heads=4)
 CHO = gru.GRUConfig(reset="before")
 BIDIRECTIONAL = bidirectional.BidirectionalConfig()
 MIN_GRU = min_gru.MinGRUConfig()
@@ -100,6 +101,20 @@ def _(patch):
         return hidden, state._replace(carried=(hidden, cell))
 
     wrap(patch, lstm.LSTM, "step", step)
+
+
+@mutant("heads of an LSTM read each other's hidden state", HEADS, "equals the reference", "step = parallel")
+def _(patch):
+    def by_head(original, self, weights):
+        parts = original(self, weights)
+        return parts[1:] + parts[:1] if weights.shape[1:] == (self.d_head,) else parts
+
+    wrap(patch, lstm.LSTM, "_by_head", by_head)
+
+
+@mutant("padding closes the forget gate instead of holding it open", LSTM, "padding", "any chunks = whole")
+def _(patch):
+    wrap(patch, lstm.LSTM, "_holding", lambda original, self, like: original(self, like).clamp(max=0))
 
 
 @mutant("reset gate after the product instead of before", CHO, "equals the reference")

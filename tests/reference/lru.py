@@ -1,4 +1,4 @@
-"""The linear recurrent unit (Orvieto et al. 2023, eqs. 3-7), real and imaginary parts apart."""
+"""The linear recurrent unit (Orvieto et al. 2023, eq. 7 and appendix A), real and imaginary parts apart."""
 
 from __future__ import annotations
 
@@ -25,6 +25,6 @@ def reference(config, parameters, x, mask=None, starts=None, memory=None):
 
 
 def initial(config, parameters):
-    """γ = √(1 - |λ|²) (eq. 7), for the eigenvalues that were drawn."""
+    """γ = √(1 - |λ|²) (§ 3.4), for the eigenvalues that were drawn."""
     radius = np.exp(-np.exp(parameters["nu"]))
     return {"gamma": (0.5 * np.log(1.0 - radius**2)).astype(np.float32)}

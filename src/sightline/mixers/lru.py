@@ -38,11 +38,11 @@ class LRUState(NamedTuple):
 
 
 class LRU(SequenceMixer[LRUState]):
-    """h_t = λ ∘ h_{t-1} + γ ∘ (B x_t) with complex λ, h, B; y_t = Re(C h_t) + D ∘ x_t (arXiv:2303.06349, eqs. 3-7).
+    """h_t = λ ∘ h_{t-1} + γ ∘ (B x_t) with complex λ, h, B; y_t = Re(C h_t) + D ∘ x_t (arXiv:2303.06349, eq. 7, § 3).
 
-    λ_j = exp(-exp(ν_j) + i exp(θ_j)), so that |λ_j| < 1 whatever the parameters (§ 3.3, eq. 5). At first |λ_j|² is
-    uniform in [r_min², r_max²], the phase uniform in [0, max_phase] (lemma 3.2), and γ_j = √(1 - |λ_j|²), which makes
-    white input keep its power (§ 3.4, eqs. 6-7). B and C start as Glorot normal, D as standard normal.
+    λ_j = exp(-exp(ν_j) + i exp(θ_j)), so that |λ_j| < 1 whatever the parameters (§ 3.3). At first |λ_j|² is uniform in
+    [r_min², r_max²], the phase uniform in [0, max_phase] (lemma 3.2), and γ_j = √(1 - |λ_j|²), which makes white input
+    keep its power (§ 3.4). B and C start as Glorot normal, D as standard normal (appendix A).
 
     N = `d_hidden`. Parameters: `nu`, `theta` and `gamma` (N,), the logarithms above (γ = exp(gamma)); `weight_input`
     (2N, D), the rows of B as real part, imaginary part, real part, …; `weight_output` (D, 2N), columns of Re C and
