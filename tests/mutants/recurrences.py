@@ -14,6 +14,7 @@ import sightline.mixers.min_gru as min_gru
 import sightline.mixers.min_lstm as min_lstm
 import sightline.mixers.rnn as rnn
 import sightline.ops.documents as ops_documents
+import sightline.ops.minimal as ops_minimal
 import sightline.ops.scan as ops_scan
 import sightline.parts.minimal as minimal
 import sightline.parts.recurrent as recurrent
@@ -28,6 +29,7 @@ HEADS = lstm.LSTMConfig(heads=4)
 CHO = gru.GRUConfig(reset="before")
 BIDIRECTIONAL = bidirectional.BidirectionalConfig()
 MIN_GRU = min_gru.MinGRUConfig()
+MIN_SUMMARY = min_gru.MinGRUConfig(d_hidden=5, d_summary=7)
 MIN_LSTM = min_lstm.MinLSTMConfig()
 APART = min_lstm.MinLSTMConfig(normalise=False)
 LRU = lru.LRUConfig()
@@ -211,7 +213,11 @@ def _(patch):
 
 @mutant("minGRU's gate keeps what it should take", MIN_GRU, "equals the reference")
 def _(patch):
-    wrap(patch, min_gru.MinGRU, "gates", lambda original, self, z: original(self, -z))
+    def scan(original, u, *rest):
+        k, c = u.chunk(2, 2)
+        return original(torch.cat([-k, c], 2), *rest)
+
+    wrap(patch, min_gru, "min_gru_scan", scan)
 
 
 @mutant("a document of minGRU begins at 0 instead of g(0)", MIN_GRU, "packed = alone", "equals the reference")
@@ -230,17 +236,31 @@ def _(patch):
         original(h, *rest, **named)
         h[:, h.shape[1] // 4 * 4 :] = 0.0
 
-    wrap(patch, ops_scan, "_fill", fill)
+    wrap(patch, ops_minimal, "fill", fill)
 
 
-@mutant("gradient of a scan not shifted by one", MIN_GRU, "gradcheck", "any chunks = whole")
+@mutant("gradient of a scan not shifted by one", MIN_LSTM, "gradcheck", "any chunks = whole")
 def _(patch):
     wrap(patch, ops_scan, "_suffix_sums", lambda original, a, grad: original(a.roll(1, 1), grad))
 
 
+@mutant("minGRU's candidate always has slope 1", MIN_GRU, "gradcheck")
+def _(patch):
+    wrap(patch, ops_minimal, "_backward", lambda original, *given: original(*given[:-1], True))
+
+
+@mutant("no gradient from a document of minGRU to what it begins with", MIN_SUMMARY, "gradcheck")
+def _(patch):
+    def backward(original, *given):
+        of_u, of_initial, of_first = original(*given)
+        return of_u, of_initial, torch.zeros_like(of_first)
+
+    wrap(patch, ops_minimal, "_backward", backward)
+
+
 @mutant("minLSTM's gates not normalised", MIN_LSTM, "equals the reference")
 def _(patch):
-    patch.setattr(min_lstm.MinLSTM, "gates", lambda self, f, i: (f.sigmoid(), i.sigmoid()))
+    patch.setattr(min_lstm.MinLSTM, "_gates", lambda self, f, i: (f.sigmoid(), i.sigmoid()))
 
 
 @mutant("minLSTM forgets at padding", APART, "padding", "equals the reference")
@@ -248,7 +268,7 @@ def _(patch):
     def scan(original, forget, taken, initial):
         return original(torch.where(taken == 0, 0.5, forget), taken, initial)
 
-    wrap(patch, minimal, "linear_scan", scan)
+    wrap(patch, ops_minimal, "linear_scan", scan)
 
 
 @mutant("LRU without γ", LRU, "equals the reference")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sightline.parts.minimal import Candidate, Gates, MinimalRecurrence
+from sightline.ops.minimal import min_gru_scan
+from sightline.parts.minimal import Candidate, MinimalRecurrence
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,9 @@ class MinGRU(MinimalRecurrence):
     ) -> None:
         super().__init__(d_model, d_hidden, d_summary, candidate, gates=1)
 
-    def gates(self, *of_input: Tensor) -> Gates:
-        (z,) = of_input
-        return None, torch.sigmoid(z)
+    def scan(self, u: Tensor, initial: Tensor, first: Tensor, mask: Tensor | None, starts: Tensor | None) -> Tensor:
+        return min_gru_scan(u, initial, first, mask, starts, self.candidate == "linear")
+
+    def advance(self, u_t: Tensor, hidden: Tensor) -> Tensor:
+        z, c = u_t.chunk(2, 1)
+        return torch.lerp(hidden, self.activate(c), torch.sigmoid(z))

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sightline.parts.minimal import Candidate, Gates, MinimalRecurrence
+from sightline.ops.minimal import minimal_scan
+from sightline.parts.minimal import Candidate, MinimalRecurrence
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,18 @@ class MinLSTM(MinimalRecurrence):
         self.normalise = normalise
         nn.init.constant_(self.bias[: self.d_hidden], forget_bias)
 
-    def gates(self, *of_input: Tensor) -> Gates:
-        f, i = of_input
+    def scan(self, u: Tensor, initial: Tensor, first: Tensor, mask: Tensor | None, starts: Tensor | None) -> Tensor:
+        f, i, c = u.chunk(3, 2)
+        return minimal_scan(*self._gates(f, i), self.activate(c), initial, first, mask, starts)
+
+    def advance(self, u_t: Tensor, hidden: Tensor) -> Tensor:
+        f, i, c = u_t.chunk(3, 1)
+        forget, take = self._gates(f, i)
+        c = self.activate(c)
+        return torch.lerp(hidden, c, take) if forget is None else forget * hidden + take * c
+
+    def _gates(self, f: Tensor, i: Tensor) -> tuple[Tensor | None, Tensor]:
+        """What is forgotten, None where it is all that is not taken, and what is taken."""
         if not self.normalise:
             return torch.sigmoid(f), torch.sigmoid(i)
         return None, torch.sigmoid(F.logsigmoid(i) - F.logsigmoid(f))  # i / (f + i), though both vanish

@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-GRAIN = 16384  # numbers for which a call's work outweighs its overhead
-FEWEST = 4  # chunks below which a second loop costs more than it saves
+GRAIN = 32768  # numbers for which a call's work outweighs its overhead
+FEWEST = 16  # chunks below which a second loop costs more than it saves
 
 
 def linear_scan(a: Tensor, b: Tensor, initial: Tensor) -> Tensor:
@@ -89,26 +89,31 @@ class _Positive(torch.autograd.Function):
         (g,) = ctx.saved_tensors
         if torch.is_grad_enabled():
             return grad * torch.where(g >= 0.5, 1.0, g - g * g)
-        slope = torch.addcmul(g, g, g, value=-1.0).masked_fill_(g >= 0.5, 1.0)
-        return slope.mul_(grad)
+        return positive_slope(g, torch.empty_like(g)).mul_(grad)
 
 
-class _Step(NamedTuple):
+def positive_slope(g: Tensor, room: Tensor) -> Tensor:
+    """The derivative of `positive` where it is g, computed in memory of the same shape; no graph is recorded."""
+    torch.ge(g, 0.5, out=room)  # a blend by zeros and ones, several times faster than a fill by a mask of bits
+    return torch.lerp(torch.addcmul(g, g, g, value=-1.0), g.new_ones(()), room, out=room)
+
+
+class Step(NamedTuple):
     """One step of a recurrence with two coefficients x, y."""
 
     advance: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # (h, x, y, out) -> the next h, in out
     decay: Callable[[Tensor, Tensor], Tensor]  # (p, x) -> p times what h is multiplied by, in p
 
 
-LINEAR = _Step(lambda h, a, b, out: torch.addcmul(b, a, h, out=out), lambda p, a: p.mul_(a))
-GATED = _Step(lambda h, z, c, out: torch.lerp(h, c, z, out=out), lambda p, z: p.addcmul_(p, z, value=-1.0))
+LINEAR = Step(lambda h, a, b, out: torch.addcmul(b, a, h, out=out), lambda p, a: p.mul_(a))
+GATED = Step(lambda h, z, c, out: torch.lerp(h, c, z, out=out), lambda p, z: p.addcmul_(p, z, value=-1.0))
 
 
 class _LinearScan(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor, initial: Tensor) -> Tensor:
-        h = _empty(b)
-        _fill(h, LINEAR, a, b, initial)
+        h = empty_like(b)
+        fill(h, LINEAR, a, b, initial)
         ctx.save_for_backward(a, initial, h)
         return h
 
@@ -116,17 +121,24 @@ class _LinearScan(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grads
         a, initial, h = ctx.saved_tensors
-        a = a.conj()
+        a = _conjugate(a)
         g = _suffix_sums(a, grad)  # the gradient of b
-        of_a = g * _previous(h, initial).conj() if ctx.needs_input_grad[0] else None
-        return of_a, g, a[:, 0] * g[:, 0]
+        of_initial = a[:, 0] * g[:, 0]
+        if not ctx.needs_input_grad[0]:
+            return None, g, of_initial
+        if torch.is_grad_enabled():
+            return g * _previous(h, initial).conj(), g, of_initial
+        of_a = empty_like(g)
+        of_a[:, 0] = initial.conj()
+        of_a[:, 1:] = h[:, :-1].conj()
+        return of_a.mul_(g), g, of_initial
 
 
 class _GatedScan(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor, c: Tensor, initial: Tensor) -> Tensor:
-        h = _empty(c)
-        _fill(h, GATED, z, c, initial)
+        h = empty_like(c)
+        fill(h, GATED, z, c, initial)
         ctx.save_for_backward(z, c, initial, h)
         return h
 
@@ -149,15 +161,18 @@ def _suffix_sums(a: Tensor, grad: Tensor) -> Tensor:
     if torch.is_grad_enabled():  # a derivative of the derivative is asked for
         rest = linear_scan(a[:, 1:].flip(1), grad[:, :-1].flip(1), grad[:, -1])
         return torch.cat([rest.flip(1), grad[:, -1:]], 1)
-    g = _empty(grad)
+    g = empty_like(grad)
     g[:, -1] = grad[:, -1]
     if g.shape[1] > 1:
-        _fill(g[:, :-1], LINEAR, a[:, 1:], grad[:, :-1], g[:, -1], from_end=True)
+        fill(g[:, :-1], LINEAR, a[:, 1:], grad[:, :-1], g[:, -1], from_end=True)
     return g
 
 
-def _fill(h: Tensor, step: _Step, x: Tensor, y: Tensor, state: Tensor, from_end: bool = False) -> None:
-    """Write the recurrence from `state` (B, D) into h (B, T, D), T >= 1, forwards or from the last position."""
+def fill(h: Tensor, step: Step, x: Tensor, y: Tensor, state: Tensor, from_end: bool = False) -> None:
+    """Write the recurrence from `state` (B, D) into h (B, T, D), T >= 1, forwards or from the last position.
+
+    No graph is recorded. h may share its memory with x or y.
+    """
     steps = h.shape[1]
     chunks = _chunks(h.shape[0] * h.shape[2], steps)
     if chunks > 1:
@@ -170,15 +185,15 @@ def _fill(h: Tensor, step: _Step, x: Tensor, y: Tensor, state: Tensor, from_end:
         state = step.advance(state, x_t, y_t, h_t)
 
 
-def _fill_chunks(h: Tensor, step: _Step, x: Tensor, y: Tensor, state: Tensor, chunks: int, from_end: bool) -> None:
-    """`_fill` for T a multiple of `chunks`, which advance together."""
+def _fill_chunks(h: Tensor, step: Step, x: Tensor, y: Tensor, state: Tensor, chunks: int, from_end: bool) -> None:
+    """`fill` for T a multiple of `chunks`, which advance together."""
     h, x, y = (part.unflatten(1, (chunks, -1)) for part in (h, x, y))  # (B, chunks, length, D)
     ends = h.new_zeros(h.shape[0], chunks, h.shape[3])
     decays = torch.ones_like(ends)
     for x_t, y_t in _positions(2, from_end, x, y):
         step.advance(ends, x_t, y_t, ends)
         step.decay(decays, x_t)
-    states = _empty(ends)
+    states = empty_like(ends)
     for state_k, decay_k, end_k in _positions(1, from_end, states, decays, ends):
         state_k.copy_(state)
         state = torch.addcmul(end_k, decay_k, state)
@@ -206,7 +221,16 @@ def _previous(h: Tensor, initial: Tensor) -> Tensor:
     return torch.cat([initial.unsqueeze(1), h[:, :-1]], 1)
 
 
-def _empty(like: Tensor) -> Tensor:
+def _conjugate(a: Tensor) -> Tensor:
+    """The conjugate in memory of its own, since a lazy one is formed anew in every call; expanded as a is."""
+    if not a.is_complex():
+        return a
+    constant = a.stride(0) == 0 and a.stride(1) == 0
+    return torch.conj_physical(a[:1, :1] if constant else a).expand_as(a)
+
+
+def empty_like(like: Tensor) -> Tensor:
+    """Memory for a tensor of this shape and dtype, in one piece."""
     return torch.empty_like(like, memory_format=torch.contiguous_format)
 
 

@@ -10,15 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, check_memory, keep
-from sightline.ops.scan import gated_scan, linear_scan, positive
+from sightline.ops.scan import positive
 from sightline.parts.recurrent import RecurrentState, input_weight
 
 Candidate = Literal["positive", "linear"]
-Gates = tuple[Tensor | None, Tensor]
 
 
 class MinimalRecurrence(SequenceMixer[RecurrentState]):
-    """h_t = forget_t ∘ h_{t-1} + take_t ∘ c_t with c_t = g(W_h x_t + b_h); gates and candidate see x_t, never h_{t-1}.
+    """h_t = forget_t ∘ h_{t-1} + take_t ∘ g(c_t); gates and candidate c_t = W_h x_t + b_h see x_t, never h_{t-1}.
 
     `candidate="positive"`: g(x) = x + 1/2 for x >= 0, σ(x) below, as in the paper's log-space form (Feng et al. 2024,
     arXiv:2410.01201, appendix B); the recurrence itself needs no logarithms here (`ops.scan`). `"linear"`: g(x) = x
@@ -45,14 +44,18 @@ class MinimalRecurrence(SequenceMixer[RecurrentState]):
         self.bias = nn.Parameter(torch.zeros((gates + 1) * self.d_hidden))
 
     @abstractmethod
-    def gates(self, *of_input: Tensor) -> Gates:
-        """forget, None where it is 1 - take, and take from the gates' W x + b, all (…, H)."""
+    def scan(self, u: Tensor, initial: Tensor, first: Tensor, mask: Tensor | None, starts: Tensor | None) -> Tensor:
+        """All states (B, T, H) from u = W x + b (B, T, G·H), flags as in `ops.minimal.minimal_scan`."""
+
+    @abstractmethod
+    def advance(self, u_t: Tensor, hidden: Tensor) -> Tensor:
+        """The next state (B, H) from u_t (B, G·H) and the last one."""
 
     def initial_state(self, batch: int, memory: Memory | None = None) -> RecurrentState:
         if self.d_summary is None:
             return RecurrentState((self._first(batch),))
         memory = check_memory(memory, batch, None, self.d_summary, type(self).__name__)
-        first = (self._activate(self.from_summary(memory.summary)),)
+        first = (self.activate(self.from_summary(memory.summary)),)
         return RecurrentState(first, first)
 
     def forward(
@@ -63,36 +66,19 @@ class MinimalRecurrence(SequenceMixer[RecurrentState]):
             state = self.initial_state(x.shape[0])
         if x.shape[0] == 0 or x.shape[1] == 0:
             return x.new_zeros(*x.shape[:2], self.d_out), state
-        (forget, take), c = self._coefficients(keep(x, mask))
-        dtype = c.dtype
-        if mask is not None:  # padding: all of h is kept, nothing is taken
-            padded = ~mask.unsqueeze(-1)
-            take = take.masked_fill(padded, 0.0)
-            forget = None if forget is None else forget.masked_fill(padded, 1.0)
-        if starts is not None:  # the first position of a document takes all there is, which is what follows h_0
-            begins = starts.unsqueeze(-1)
-            first = self._first(x.shape[0]) if state.first is None else state.first[0]
-            of_first = (1.0 - take if forget is None else forget) * first.unsqueeze(1)
-            c = torch.where(begins, of_first + take * c, c)
-            take = take.masked_fill(begins, 1.0)
-            forget = None if forget is None else forget.masked_fill(begins, 0.0)
         (hidden,) = state.carried
-        h = gated_scan(take, c, hidden) if forget is None else linear_scan(forget, take * c, hidden)
-        return keep(h.to(dtype), mask), state._replace(carried=(h[:, -1].to(hidden.dtype),))
+        first = self._first(x.shape[0]) if state.first is None else state.first[0]
+        u = F.linear(keep(x, mask), self.weight_input, self.bias)
+        h = self.scan(u, hidden, first, mask, starts)
+        return keep(h.to(u.dtype), mask), state._replace(carried=(h[:, -1].to(hidden.dtype),))
 
     def step(self, x_t: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
         (hidden,) = state.carried
-        (forget, take), c = self._coefficients(x_t)
-        h = torch.lerp(hidden, c, take) if forget is None else forget * hidden + take * c
+        h = self.advance(F.linear(x_t, self.weight_input, self.bias), hidden)
         return h, state._replace(carried=(h,))
 
-    def _coefficients(self, x: Tensor) -> tuple[Gates, Tensor]:
-        """The gates and the candidate (…, H); one product for each, whose results then lie in one piece."""
-        weights, biases = self.weight_input.split(self.d_hidden), self.bias.split(self.d_hidden)
-        *gates, candidate = (F.linear(x, weight, bias) for weight, bias in zip(weights, biases, strict=True))
-        return self.gates(*gates), self._activate(candidate)
-
-    def _activate(self, x: Tensor) -> Tensor:
+    def activate(self, x: Tensor) -> Tensor:
+        """The candidate's g."""
         return positive(x) if self.candidate == "positive" else x
 
     def _first(self, batch: int) -> Tensor:
