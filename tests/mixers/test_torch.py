@@ -59,6 +59,32 @@ def test_rnn_and_lstm_equal_torch(config, kind):
         assert_equal(found, wanted[0])
 
 
+def test_heads_are_lstms_of_their_own_over_one_input():
+    """A block-diagonal matrix mixes nothing between its blocks."""
+    ours, size = randomised(LSTMConfig(d_hidden=6, heads=2).build(D)), 3
+    x = torch.randn(B, T, D, dtype=torch.float64)
+    parts = []
+    for head in range(2):
+        theirs = nn.LSTM(D, size, batch_first=True).double()
+        rows = [row for gate in range(4) for row in range(6 * gate + size * head, 6 * gate + size * (head + 1))]
+        b_input, b_hidden = split_bias(ours.bias.detach()[rows])
+        theirs.load_state_dict(
+            {
+                "weight_ih_l0": ours.weight_input[rows],
+                "weight_hh_l0": ours.weight_hidden[rows],
+                "bias_ih_l0": b_input,
+                "bias_hh_l0": b_hidden,
+            }
+        )
+        parts.append(theirs(x)[0])
+    assert_equal(ours(x)[0], torch.cat(parts, 2))
+
+
+def test_heads_that_do_not_divide_are_refused():
+    with pytest.raises(ValueError, match="d_hidden = 10 is not a multiple of heads = 4"):
+        LSTMConfig(d_hidden=10, heads=4).build(D)
+
+
 def test_gru_equals_torch():
     ours, theirs = randomised(GRUConfig(d_hidden=H).build(D)), nn.GRU(D, H, batch_first=True).double()
     b_input, b_hidden = split_bias(ours.bias.detach())

@@ -12,6 +12,7 @@ import sightline.mixers.additive as additive
 import sightline.mixers.cross as cross
 import sightline.mixers.softmax as softmax
 import sightline.ops.attend as ops_attend
+import sightline.parts.attention_heads as heads
 import sightline.parts.positions as positions
 from sightline.core.state import Growing
 from sightline.testing.laws import states
@@ -26,6 +27,8 @@ ALIBI = softmax.SoftmaxConfig(heads=3, d_head=1, positions="alibi", bias=False)
 SINUSOIDAL = softmax.SoftmaxConfig(heads=2, positions="sinusoidal")
 FULL = softmax.SoftmaxConfig(heads=2, causal=False)
 CROSS = cross.CrossConfig(heads=2)
+NORMED = softmax.SoftmaxConfig(heads=2, positions="rotary", qk_norm="rms")
+CAPPED = softmax.SoftmaxConfig(heads=3, softcap=1.5, positions="alibi")
 
 
 def _everywhere(patch, attend):
@@ -312,3 +315,39 @@ def _(patch):
             1.01 * F.scaled_dot_product_attention(q, k, v, bias, is_causal=causal, scale=scale)
         ),
     )
+
+
+@mutant("queries and keys normalised after they are turned", NORMED, "equals the reference")
+def _(patch):
+    def turn(original, self, x, positions):
+        normed = original(self, x, positions)
+        return torch.nn.functional.rms_norm(normed, normed.shape[-1:], eps=1e-6)
+
+    patch.setattr(heads.AttentionHeads, "_split", _without_norms(heads.AttentionHeads._split))
+    wrap(patch, positions.AttentionPositions, "turn", turn)
+
+
+def _without_norms(split):
+    """Heads whose norms let everything pass."""
+
+    def called(self, x):
+        self.query_norm.forward = self.key_norm.forward = lambda x: x
+        return split(self, x)
+
+    return called
+
+
+@mutant("soft-cap over the bias too", CAPPED, "equals the reference")
+def _(patch):
+    def logits(original, q, k, bias, scale, softcap):
+        return softcap * torch.tanh(original(q, k, bias, scale, None) / softcap)
+
+    wrap(patch, ops_attend, "_logits", logits)
+
+
+@mutant("soft-cap forgotten while somebody listens", CAPPED, "probe on = off")
+def _(patch):
+    def attend(original, q, k, v, *, softcap=None, probe=None, **named):
+        return original(q, k, v, softcap=None if probe and probe.attached else softcap, probe=probe, **named)
+
+    _everywhere(patch, attend)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
 import sightline.mixers.bidirectional as bidirectional
 import sightline.mixers.gru as gru
+import sightline.mixers.lru as lru
 import sightline.mixers.lstm as lstm
+import sightline.mixers.min_gru as min_gru
+import sightline.mixers.min_lstm as min_lstm
 import sightline.mixers.rnn as rnn
 import sightline.ops.documents as ops_documents
+import sightline.ops.minimal as ops_minimal
+import sightline.ops.scan as ops_scan
+import sightline.parts.minimal as minimal
 import sightline.parts.recurrent as recurrent
 from sightline.testing.laws import states
 
@@ -18,8 +25,14 @@ from .planting import mutant, wrap
 RNN = rnn.RNNConfig()
 LSTM = lstm.LSTMConfig()
 GRU = gru.GRUConfig()
+HEADS = lstm.LSTMConfig(heads=4)
 CHO = gru.GRUConfig(reset="before")
 BIDIRECTIONAL = bidirectional.BidirectionalConfig()
+MIN_GRU = min_gru.MinGRUConfig()
+MIN_SUMMARY = min_gru.MinGRUConfig(d_hidden=5, d_summary=7)
+MIN_LSTM = min_lstm.MinLSTMConfig()
+APART = min_lstm.MinLSTMConfig(normalise=False)
+LRU = lru.LRUConfig()
 
 
 @mutant("state ignored when more than one token is fed", LSTM, "any chunks = whole")
@@ -90,6 +103,20 @@ def _(patch):
         return hidden, state._replace(carried=(hidden, cell))
 
     wrap(patch, lstm.LSTM, "step", step)
+
+
+@mutant("heads of an LSTM read each other's hidden state", HEADS, "equals the reference", "step = parallel")
+def _(patch):
+    def by_head(original, self, weights):
+        parts = original(self, weights)
+        return parts[1:] + parts[:1] if weights.shape[1:] == (self.d_head,) else parts
+
+    wrap(patch, lstm.LSTM, "_by_head", by_head)
+
+
+@mutant("padding closes the forget gate instead of holding it open", LSTM, "padding", "any chunks = whole")
+def _(patch):
+    wrap(patch, lstm.LSTM, "_holding", lambda original, self, like: original(self, like).clamp(max=0))
 
 
 @mutant("reset gate after the product instead of before", CHO, "equals the reference")
@@ -182,3 +209,111 @@ def _(patch):
         return documents._replace(length=documents.length.max().expand_as(documents.length))
 
     wrap(patch, ops_documents, "split_documents", split)
+
+
+@mutant("minGRU's gate keeps what it should take", MIN_GRU, "equals the reference")
+def _(patch):
+    def scan(original, u, *rest):
+        k, c = u.chunk(2, 2)
+        return original(torch.cat([-k, c], 2), *rest)
+
+    wrap(patch, min_gru, "min_gru_scan", scan)
+
+
+@mutant("a document of minGRU begins at 0 instead of g(0)", MIN_GRU, "packed = alone", "equals the reference")
+def _(patch):
+    wrap(patch, minimal.MinimalRecurrence, "_first", lambda original, self, batch: 0.0 * original(self, batch))
+    patch.setattr(
+        minimal.MinimalRecurrence,
+        "initial_state",
+        lambda self, batch, memory=None: recurrent.RecurrentState((self.bias.new_full((batch, self.d_hidden), 0.5),)),
+    )
+
+
+@mutant("a scan's last positions, short of a chunk, left as they were", MIN_GRU, "equals the reference")
+def _(patch):
+    def fill(original, h, *rest, **named):
+        original(h, *rest, **named)
+        h[:, h.shape[1] // 4 * 4 :] = 0.0
+
+    wrap(patch, ops_minimal, "fill", fill)
+
+
+@mutant("gradient of a scan not shifted by one", MIN_LSTM, "gradcheck", "any chunks = whole")
+def _(patch):
+    wrap(patch, ops_scan, "_suffix_sums", lambda original, a, grad: original(a.roll(1, 1), grad))
+
+
+@mutant("minGRU's candidate always has slope 1", MIN_GRU, "gradcheck")
+def _(patch):
+    wrap(patch, ops_minimal, "_backward", lambda original, *given: original(*given[:-1], True))
+
+
+@mutant("no gradient from a document of minGRU to what it begins with", MIN_SUMMARY, "gradcheck")
+def _(patch):
+    def backward(original, *given):
+        of_u, of_initial, of_first = original(*given)
+        return of_u, of_initial, torch.zeros_like(of_first)
+
+    wrap(patch, ops_minimal, "_backward", backward)
+
+
+@mutant("minLSTM's gates not normalised", MIN_LSTM, "equals the reference")
+def _(patch):
+    patch.setattr(min_lstm.MinLSTM, "_gates", lambda self, f, i: (f.sigmoid(), i.sigmoid()))
+
+
+@mutant("minLSTM forgets at padding", APART, "padding", "equals the reference")
+def _(patch):
+    def scan(original, forget, taken, initial):
+        return original(torch.where(taken == 0, 0.5, forget), taken, initial)
+
+    wrap(patch, ops_minimal, "linear_scan", scan)
+
+
+@mutant("LRU without γ", LRU, "equals the reference")
+def _(patch):
+    def driven(original, self, x):
+        return original(self, x) / torch.exp(self.gamma)
+
+    wrap(patch, lru.LRU, "_driven", driven)
+
+
+@mutant("LRU's γ starts at 1", LRU, "equals the reference")
+def _(patch):
+    def build(original, self, d_model):
+        module = original(self, d_model)
+        nn.init.zeros_(module.gamma)
+        return module
+
+    wrap(patch, lru.LRUConfig, "build", build)
+
+
+@mutant("LRU's step turns the other way", LRU, "step = parallel")
+def _(patch):
+    def step(original, self, x_t, state):
+        with pytest.MonkeyPatch.context() as inner:
+            wrap(inner, lru.LRU, "_eigenvalues", lambda inside, module: inside(module).conj())
+            return original(self, x_t, state)
+
+    wrap(patch, lru.LRU, "step", step)
+
+
+@mutant("gradient of a complex scan not conjugated", LRU, "gradcheck")
+def _(patch):
+    def backward(ctx, grad):
+        a, initial, h = ctx.saved_tensors
+        g = ops_scan._suffix_sums(a, grad)
+        return g * ops_scan._previous(h, initial).conj(), g, a[:, 0] * g[:, 0]
+
+    patch.setattr(ops_scan._LinearScan, "backward", backward)
+
+
+@mutant("documents of an LRU go on from one to the next", LRU, "packed = alone", "equals the reference")
+def _(patch):
+    wrap(
+        patch,
+        lru.LRU,
+        "forward",
+        lambda original, self, x, state=None, mask=None, starts=None: original(self, x, state, mask, None),
+    )

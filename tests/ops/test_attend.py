@@ -13,7 +13,7 @@ from sightline.core.probe import Probe
 from sightline.ops.attend import attend, attend_scores
 
 
-def formula(q, k, v, allowed, bias, scale):
+def formula(q, k, v, allowed, bias, scale, softcap=None):
     """softmax over the allowed keys, one query at a time; a query without any gives zeros."""
     out = torch.zeros(*q.shape[:3], v.shape[3], dtype=torch.float64)
     groups = q.shape[1] // k.shape[1]
@@ -23,13 +23,15 @@ def formula(q, k, v, allowed, bias, scale):
                 keys = [s for s in range(k.shape[2]) if allowed[b, h, t, s]]
                 if not keys:
                     continue
-                logits = torch.stack([scale * q[b, h, t] @ k[b, h // groups, s] + bias[b, h, t, s] for s in keys])
+                logits = torch.stack([scale * q[b, h, t] @ k[b, h // groups, s] for s in keys])
+                logits = logits if softcap is None else softcap * (logits / softcap).tanh()
+                logits = logits + bias[b, h, t, keys]
                 weights = (logits - logits.max()).exp()
                 out[b, h, t] = (weights / weights.sum()) @ v[b, h // groups, keys]
     return out
 
 
-@settings(max_examples=40)
+@settings(max_examples=60)
 @given(
     batch=st.integers(1, 2),
     groups=st.integers(1, 2),
@@ -41,10 +43,11 @@ def formula(q, k, v, allowed, bias, scale):
     masked=st.booleans(),
     biased=st.booleans(),
     listening=st.booleans(),
+    softcap=st.sampled_from([None, None, 0.7]),
     seed=st.integers(0, 99),
 )
 def test_attend_equals_the_formula(
-    batch, groups, key_heads, steps, cached, width, causal, masked, biased, listening, seed
+    batch, groups, key_heads, steps, cached, width, causal, masked, biased, listening, softcap, seed
 ):
     generator = torch.Generator().manual_seed(seed)
 
@@ -59,13 +62,14 @@ def test_attend_equals_the_formula(
     probe = Probe("B H T S")
     if listening:
         probe.register_forward_hook(lambda module, inputs, output: None)
-    found = attend(q, k, v, visible=visible, bias=bias, causal=causal, probe=probe)
+    found = attend(q, k, v, visible=visible, bias=bias, causal=causal, softcap=softcap, probe=probe)
     shape = (batch, heads, steps, length)
     allowed = torch.ones(shape, dtype=torch.bool) if visible is None else visible.expand(shape).clone()
     if causal:  # the last query stands at the last key
         allowed &= torch.ones(steps, length, dtype=torch.bool).tril(cached)
     zero = torch.zeros(shape, dtype=torch.float64)
-    expected = formula(q, k, v, allowed, zero if bias is None else bias.expand(shape), 1 / math.sqrt(width))
+    bias = zero if bias is None else bias.expand(shape)
+    expected = formula(q, k, v, allowed, bias, 1 / math.sqrt(width), softcap)
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
 
 
@@ -84,3 +88,10 @@ def test_half_precision_softmax_is_not_done_in_half_precision(dtype):
     q, k = torch.zeros(1, 1, 1, 4, dtype=dtype), torch.zeros(1, 1, 2048, 4, dtype=dtype)
     v = torch.ones(1, 1, 2048, 1, dtype=dtype)
     assert attend(q, k, v).item() == pytest.approx(1.0, abs=1e-2)
+
+
+def test_a_soft_cap_bounds_the_odds():
+    """No key outweighs another by more than e^(2c), however large the logits."""
+    q, k = torch.tensor([[[[1e4]]]]), torch.tensor([[[[1e4], [-1e4], [0.0]]]])
+    weights = attend(q, k, torch.eye(3)[None, None], scale=1.0, softcap=2.0)
+    torch.testing.assert_close(weights[0, 0, 0].log().diff(), torch.tensor([-4.0, 2.0]))

@@ -12,7 +12,9 @@ from .rows import documents
 
 def reference(config, parameters, x, mask=None, starts=None, memory=None):
     recurrence = import_module(f".{config.mixer}", __package__).reference
-    options = SimpleNamespace(d_summary=None, forget_gate=True, reset="after")
+    options = SimpleNamespace(
+        d_summary=None, forget_gate=True, heads=1, reset="after", candidate="positive", normalise=True
+    )
     forwards = {n.removeprefix("forwards."): p for n, p in parameters.items() if n.startswith("forwards.")}
     backwards = {n.removeprefix("backwards."): p for n, p in parameters.items() if n.startswith("backwards.")}
     parts = None

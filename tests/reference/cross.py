@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .rows import linear, real_memory, softmax
+from .rows import capped, head_normed, linear, real_memory, softmax
 
 
 def reference(config, parameters, x, mask=None, starts=None, memory=None):
@@ -22,9 +22,10 @@ def reference(config, parameters, x, mask=None, starts=None, memory=None):
             for head in range(heads):
                 shared = head // (heads // key_heads)  # consecutive query heads share a key head
                 own, theirs = slice(head * d_head, (head + 1) * d_head), slice(shared * d_head, (shared + 1) * d_head)
-                keys = [linear(parameters, "key", h)[theirs] for h in source]
+                asking = head_normed(config, parameters, "query", query[own])
+                keys = [head_normed(config, parameters, "key", linear(parameters, "key", h)[theirs]) for h in source]
                 values = [linear(parameters, "value", h)[theirs] for h in source]
-                weights = softmax([(query[own] @ key) / np.sqrt(d_head) for key in keys])
+                weights = softmax([capped(config, asking @ key / np.sqrt(d_head)) for key in keys])
                 joined.append(sum(weight * value for weight, value in zip(weights, values, strict=True)))
             out[row, t] = linear(parameters, "out", np.concatenate(joined))
     return out

@@ -1,4 +1,4 @@
-"""Long short-term memory: the cell of 1997 without a forget gate, and the one of Gers et al. 2000 with it."""
+"""Long short-term memory: the cell of 1997, the forget gate of Gers et al. 2000, and heads with a state each."""
 
 from __future__ import annotations
 
@@ -16,6 +16,13 @@ def reference(config, parameters, x, mask=None, starts=None, memory=None):
         W[name] = parameters["weight_input"][block]
         U[name] = parameters["weight_hidden"][block]
         b[name] = parameters["bias"][block]
+    K = H // config.heads
+    for name in names:  # (H, K) blocks into (H, H), zero between the heads
+        dense = np.zeros((H, H))
+        for unit in range(H):
+            for other in range(K):
+                dense[unit, unit // K * K + other] = U[name][unit, other]
+        U[name] = dense
     out = np.zeros((*x.shape[:2], H))
     for row, positions in documents(x, mask, starts):
         h, c = np.zeros(H), np.zeros(H)

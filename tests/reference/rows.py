@@ -40,3 +40,19 @@ def linear(parameters, name, x):
     """x Wᵀ + b of a linear layer, the bias where there is one."""
     y = parameters[f"{name}.weight"] @ x
     return y + parameters[f"{name}.bias"] if f"{name}.bias" in parameters else y
+
+
+def head_normed(config, parameters, name, vector):
+    """A query or key as `qk_norm` leaves it: LayerNorm (ε 1e-5) or RMSNorm (ε 1e-6) over its numbers, gain and bias."""
+    if config.qk_norm == "none":
+        return vector
+    gain = parameters[f"{name}_norm.weight"]
+    if config.qk_norm == "rms":
+        return gain * vector / np.sqrt(np.mean(vector * vector) + 1e-6)
+    centred = vector - np.mean(vector)
+    return gain * centred / np.sqrt(np.mean(centred * centred) + 1e-5) + parameters[f"{name}_norm.bias"]
+
+
+def capped(config, logit):
+    """c tanh(logit / c) where a soft-cap c is set."""
+    return logit if config.softcap is None else config.softcap * np.tanh(logit / config.softcap)

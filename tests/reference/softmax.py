@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from .rows import documents, linear, softmax
+from .rows import capped, documents, head_normed, linear, softmax
 
 
 def reference(config, parameters, x, mask=None, starts=None, memory=None):
@@ -28,14 +28,15 @@ def attend(config, parameters, inputs, place, seen):
     for head in range(heads):
         shared = head // (heads // key_heads)
         own, theirs = slice(head * d_head, (head + 1) * d_head), slice(shared * d_head, (shared + 1) * d_head)
-        query = linear(parameters, "query", inputs[place])[own]
+        query = head_normed(config, parameters, "query", linear(parameters, "query", inputs[place])[own])
         scores, values = [], []
         for other in seen:
-            key = linear(parameters, "key", inputs[other])[theirs]
+            key = head_normed(config, parameters, "key", linear(parameters, "key", inputs[other])[theirs])
             if config.positions == "rotary":
                 score = rotated(query, place) @ rotated(key, other) / np.sqrt(d_head)
             else:
                 score = query @ key / np.sqrt(d_head)
+            score = capped(config, score)
             if config.positions == "alibi":
                 score = score - slope(head, heads) * abs(place - other)
             scores.append(score)

@@ -6,7 +6,10 @@ from sightline.mixers.additive import AdditiveConfig
 from sightline.mixers.bidirectional import BidirectionalConfig
 from sightline.mixers.cross import CrossConfig
 from sightline.mixers.gru import GRUConfig
+from sightline.mixers.lru import LRUConfig
 from sightline.mixers.lstm import LSTMConfig
+from sightline.mixers.min_gru import MinGRUConfig
+from sightline.mixers.min_lstm import MinLSTMConfig
 from sightline.mixers.rnn import RNNConfig
 from sightline.mixers.softmax import SoftmaxConfig
 
@@ -18,4 +21,7 @@ MIXERS = {
     "additive": AdditiveConfig,  # Bahdanau et al. 2015
     "softmax": SoftmaxConfig,  # Vaswani et al. 2017
     "cross": CrossConfig,  # Vaswani et al. 2017
+    "lru": LRUConfig,  # Orvieto et al. 2023
+    "min_gru": MinGRUConfig,  # Feng et al. 2024
+    "min_lstm": MinLSTMConfig,  # Feng et al. 2024
 }

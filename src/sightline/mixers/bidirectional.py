@@ -15,7 +15,7 @@ from sightline.core.mixer import SequenceEncoder, SequenceMixer, check_inputs
 class BidirectionalConfig:
     """Two mixers of the kind `mixer` with default options and `d_hidden` (None = d_model) units each way."""
 
-    mixer: Literal["rnn", "lstm", "gru"] = "gru"
+    mixer: Literal["rnn", "lstm", "gru", "lru", "min_gru", "min_lstm"] = "gru"
     d_hidden: int | None = None
 
     def build(self, d_model: int) -> Bidirectional:
@@ -26,7 +26,14 @@ class BidirectionalConfig:
 
     @classmethod
     def examples(cls) -> tuple[BidirectionalConfig, ...]:
-        return (cls(), cls("lstm", d_hidden=5), cls("rnn"))
+        return (
+            cls(),
+            cls("lstm", d_hidden=5),
+            cls("rnn"),
+            cls("lru", d_hidden=5),
+            cls("min_gru", d_hidden=5),
+            cls("min_lstm"),
+        )
 
 
 class Bidirectional(SequenceEncoder):

@@ -10,7 +10,7 @@ from torch import Tensor
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, check_memory, keep
 from sightline.core.probe import Probe
 from sightline.ops.attend import attend
-from sightline.parts.attention_heads import AttentionHeads
+from sightline.parts.attention_heads import AttentionHeads, QKNorm, check_softcap
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,28 @@ class CrossConfig:
     d_head: int | None = None
     d_memory: int | None = None
     bias: bool = True
+    qk_norm: QKNorm = "none"
+    softcap: float | None = None
 
     def build(self, d_model: int) -> CrossAttention:
-        return CrossAttention(d_model, self.heads, self.key_heads, self.d_head, self.d_memory, self.bias)
+        return CrossAttention(
+            d_model,
+            self.heads,
+            self.key_heads,
+            self.d_head,
+            self.d_memory,
+            self.bias,
+            self.qk_norm,
+            self.softcap,
+        )
 
     @classmethod
     def examples(cls) -> tuple[CrossConfig, ...]:
-        return (cls(heads=2), cls(heads=4, key_heads=2, d_head=3, d_memory=5, bias=False))
+        return (
+            cls(heads=2),
+            cls(heads=4, key_heads=2, d_head=3, d_memory=5, bias=False),
+            cls(heads=2, qk_norm="rms", softcap=1.5),
+        )
 
 
 class CrossState(NamedTuple):
@@ -43,7 +58,7 @@ class CrossAttention(SequenceMixer[CrossState]):
     """softmax(Q Kᵀ / √d_head) V with queries from the input and keys and values from the memory.
 
     Positions of the input do not mix, so that `starts` changes nothing: all documents of a row read the row's memory.
-    The weights are `self.weights`, shape (B, H, T, M).
+    `qk_norm` and `softcap` as in `SoftmaxAttention`. The weights are `self.weights`, shape (B, H, T, M).
     """
 
     def __init__(
@@ -54,11 +69,14 @@ class CrossAttention(SequenceMixer[CrossState]):
         d_head: int | None = None,
         d_memory: int | None = None,
         bias: bool = True,
+        qk_norm: QKNorm = "none",
+        softcap: float | None = None,
     ) -> None:
         super().__init__()
         self.d_model = self.d_out = d_model
         self.d_memory = d_memory or d_model
-        self.heads = AttentionHeads(d_model, heads, key_heads, d_head, self.d_memory, bias)
+        self.heads = AttentionHeads(d_model, heads, key_heads, d_head, self.d_memory, bias, qk_norm)
+        self.softcap = check_softcap(softcap)
         self.weights = Probe("B H T M")
 
     def initial_state(self, batch: int, memory: Memory | None = None) -> CrossState:
@@ -73,5 +91,5 @@ class CrossAttention(SequenceMixer[CrossState]):
             raise ValueError("CrossAttention reads a memory: give the state from initial_state(batch, memory)")
         visible = None if state.mask is None else state.mask[:, None, None, :]
         q = self.heads.queries(keep(x, mask))
-        y = attend(q, state.keys, state.values, visible=visible, probe=self.weights)
+        y = attend(q, state.keys, state.values, visible=visible, softcap=self.softcap, probe=self.weights)
         return self.heads.join(y, mask), state

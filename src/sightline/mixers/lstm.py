@@ -21,51 +21,80 @@ class LSTMConfig:
     d_hidden: int | None = None
     d_summary: int | None = None
     forget_gate: bool = True
+    heads: int = 1
 
     def build(self, d_model: int) -> LSTM:
-        return LSTM(d_model, self.d_hidden, self.d_summary, self.forget_gate)
+        return LSTM(d_model, self.d_hidden, self.d_summary, self.forget_gate, self.heads)
 
     @classmethod
     def examples(cls) -> tuple[LSTMConfig, ...]:
-        return (cls(), cls(d_hidden=5, d_summary=7), cls(forget_gate=False))
+        return (
+            cls(),
+            cls(d_hidden=5, d_summary=7),
+            cls(forget_gate=False),
+            cls(heads=4),
+            cls(d_hidden=6, d_summary=7, forget_gate=False, heads=3),
+        )
 
 
 class LSTM(Recurrent):
     """c_t = f ∘ c_{t-1} + i ∘ g, h_t = o ∘ tanh(c_t); i, f, o = σ(W x_t + U h_{t-1} + b), g = tanh of the same form.
 
     No peepholes. One bias, whose forget part starts at 1 (Jozefowicz et al. 2015); torch.nn.LSTM has two that add up.
-    `forget_gate=False` is the cell of 1997, c_t = c_{t-1} + i ∘ g. Parameters, gates in the order i, f, g, o (i, g, o
-    without forget gate): `weight_input` (4H, D), `weight_hidden` (4H, H), `bias` (4H,). The output is h_t.
+    `forget_gate=False` is the cell of 1997, c_t = c_{t-1} + i ∘ g. `heads` > 1 makes U block-diagonal: the H units form
+    heads of K = H / heads, and a unit's gates see the hidden state of its own head alone (the memory mixing of Beck et
+    al. 2024, arXiv:2405.04517, § 2.2, and of Pöppel et al. 2024, arXiv:2412.07752); W stays dense. Parameters, gates in
+    the order i, f, g, o (i, g, o without forget gate): `weight_input` (4H, D), `weight_hidden` (4H, K), `bias` (4H,);
+    row n of a gate's H rows belongs to head n // K. The output is h_t.
 
-    Runs on torch's fused kernel (oneDNN on the CPU, cuDNN on CUDA), which knows no padding: past a row's end an extra
-    input feature shuts the input gate and opens the forget gate, so that c passes over the padding bit by bit.
+    Runs on torch's fused kernel (on the CPU oneDNN's in float32, forwards and backwards, lengths or not; cuDNN on
+    CUDA), which knows no padding: past a row's end an extra input feature shuts the input gate and opens the forget
+    gate, so that c passes over the padding bit by bit. Heads are LSTMs of their own over the same input, so that each
+    is a call of the same kernel.
+
+    Raises:
+        ValueError: "d_hidden = 10 is not a multiple of heads = 4".
     """
 
     carries: ClassVar[int] = 2
 
     def __init__(
-        self, d_model: int, d_hidden: int | None = None, d_summary: int | None = None, forget_gate: bool = True
+        self,
+        d_model: int,
+        d_hidden: int | None = None,
+        d_summary: int | None = None,
+        forget_gate: bool = True,
+        heads: int = 1,
     ) -> None:
         super().__init__(d_model, d_hidden, d_summary)
-        self.forget_gate = forget_gate
+        if heads < 1 or self.d_hidden % heads:
+            raise ValueError(f"d_hidden = {self.d_hidden} is not a multiple of heads = {heads}")
+        self.forget_gate, self.heads, self.d_head = forget_gate, heads, self.d_hidden // heads
         gates = 4 if forget_gate else 3
         self.weight_input = input_weight(gates, self.d_hidden, d_model)
-        self.weight_hidden = recurrent_weight(gates, self.d_hidden)
+        self.weight_hidden = recurrent_weight(gates * heads, self.d_head)
         self.bias = nn.Parameter(torch.zeros(gates * self.d_hidden))
         if forget_gate:
             nn.init.ones_(self.bias[self.d_hidden : 2 * self.d_hidden])
 
     def run(self, x: Tensor, carried: Carried, length: Tensor | None) -> tuple[Tensor, Carried]:
-        hidden, cell = (part.unsqueeze(0).contiguous() for part in carried)
         weight_input, weight_hidden, bias = self._four_gates()
         if length is not None:
             past = torch.arange(x.shape[1], device=x.device) >= length.unsqueeze(1)  # (B, T)
             x = torch.cat([x, past.unsqueeze(-1).to(x.dtype)], 2)
             weight_input = torch.cat([weight_input, self._holding(weight_input)], 1)
         weights = (weight_input, weight_hidden, bias, torch.zeros_like(bias))
-        y, hidden, cell = torch.lstm(x, (hidden, cell), weights, True, 1, 0.0, False, False, True)
-        last = hidden.squeeze(0) if length is None else at_length(carried[0], y, length)
-        return y, (last, cell.squeeze(0))
+        if self.heads == 1:
+            y, cell = _fused(x, carried, weights)
+        else:
+            heads = zip(zip(*(part.chunk(self.heads, 1) for part in carried)), zip(*map(self._by_head, weights)))
+            outputs, cells = zip(*(_fused(x, state, of_head) for state, of_head in heads))
+            y, cell = torch.cat(outputs, 2), torch.cat(cells, 1)
+        return y, (y[:, -1] if length is None else at_length(carried[0], y, length), cell)
+
+    def _by_head(self, weights: Tensor) -> list[Tensor]:
+        """The rows (4K, ·) of every head out of (4H, ·)."""
+        return [part.flatten(0, 1) for part in weights.unflatten(0, (4, self.heads, self.d_head)).unbind(1)]
 
     def _four_gates(self) -> tuple[Tensor, Tensor, Tensor]:
         """Weights for the four-gate kernel; a missing forget gate is one that is always open."""
@@ -85,7 +114,7 @@ class LSTM(Recurrent):
 
     def step(self, x_t: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
         hidden, cell = state.carried
-        gates = x_t @ self.weight_input.T + hidden @ self.weight_hidden.T + self.bias
+        gates = x_t @ self.weight_input.T + self._mixed(hidden) + self.bias
         if self.forget_gate:
             i, f, g, o = gates.chunk(4, 1)
             cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
@@ -94,3 +123,19 @@ class LSTM(Recurrent):
             cell = cell + torch.sigmoid(i) * torch.tanh(g)
         hidden = torch.sigmoid(o) * torch.tanh(cell)
         return hidden, state._replace(carried=(hidden, cell))
+
+    def _mixed(self, hidden: Tensor) -> Tensor:
+        """U h (B, gates·H), all heads' blocks in one batched product."""
+        if self.heads == 1:
+            return hidden @ self.weight_hidden.T
+        blocks = self.weight_hidden.unflatten(0, (-1, self.heads, self.d_head))  # (gates, heads, K, K)
+        blocks = blocks.permute(1, 3, 0, 2).flatten(2)  # (heads, K, gates·K)
+        by_head = hidden.unflatten(1, (self.heads, self.d_head)).transpose(0, 1) @ blocks  # (heads, B, gates·K)
+        return by_head.unflatten(2, (-1, self.d_head)).permute(1, 2, 0, 3).flatten(1)
+
+
+def _fused(x: Tensor, carried: Carried, weights: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    """Outputs (B, T, H) and the last cell state (B, H) of torch's kernel."""
+    hidden, cell = (part.unsqueeze(0).contiguous() for part in carried)
+    y, _, cell = torch.lstm(x, (hidden, cell), weights, True, 1, 0.0, False, False, True)
+    return y, cell.squeeze(0)

@@ -12,7 +12,7 @@ from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer, check_i
 from sightline.core.probe import Probe
 from sightline.core.state import Growing
 from sightline.ops.attend import attend, attend_in_blocks
-from sightline.parts.attention_heads import AttentionHeads
+from sightline.parts.attention_heads import AttentionHeads, QKNorm, check_softcap
 from sightline.parts.positions import AttentionPositions, Positions, advance
 
 
@@ -26,10 +26,21 @@ class SoftmaxConfig:
     causal: bool = True
     positions: Positions = "none"
     bias: bool = True
+    qk_norm: QKNorm = "none"
+    softcap: float | None = None
 
     def build(self, d_model: int) -> SoftmaxAttention | FullSoftmaxAttention:
         kind = SoftmaxAttention if self.causal else FullSoftmaxAttention
-        return kind(d_model, self.heads, self.key_heads, self.d_head, self.positions, self.bias)
+        return kind(
+            d_model,
+            self.heads,
+            self.key_heads,
+            self.d_head,
+            self.positions,
+            self.bias,
+            self.qk_norm,
+            self.softcap,
+        )
 
     @classmethod
     def examples(cls) -> tuple[SoftmaxConfig, ...]:
@@ -39,9 +50,12 @@ class SoftmaxConfig:
             cls(heads=3, d_head=1, positions="alibi", bias=False),
             cls(heads=2, positions="sinusoidal"),
             cls(heads=2, positions="learned"),
+            cls(heads=2, positions="rotary", qk_norm="rms"),
+            cls(heads=3, softcap=1.5, positions="alibi"),
             cls(heads=2, causal=False),
             cls(heads=4, key_heads=1, d_head=5, causal=False, positions="rotary"),
             cls(heads=3, d_head=2, causal=False, positions="alibi"),
+            cls(heads=2, key_heads=1, causal=False, qk_norm="layer", softcap=1.5),
         )
 
 
@@ -62,6 +76,9 @@ class SoftmaxAttention(SequenceMixer[SoftmaxState]):
     `key_heads` < `heads` shares each key head among consecutive query heads (Ainslie et al. 2023; 1 = Shazeer 2019).
     `positions`: `rotary` turns queries and keys, `alibi` lowers logits with distance, `sinusoidal` and `learned` are
     added to this layer's input (a Transformer adds them once, below its layers: `parts.positions.AddPositions`).
+    `qk_norm` normalises queries and keys, head by head and before they are turned (see `parts.attention_heads`).
+    `softcap` c bounds logits: c · tanh(logit / c), before a bias (Gemma 2, arXiv:2408.00118, § 2); torch's kernel knows
+    none, so that weights are formed, which costs memory in proportion to T·S while gradients are recorded.
     There is no dropout on the weights. The weights are `self.weights`, shape (B, H, T, S).
     """
 
@@ -73,11 +90,14 @@ class SoftmaxAttention(SequenceMixer[SoftmaxState]):
         d_head: int | None = None,
         positions: Positions = "none",
         bias: bool = True,
+        qk_norm: QKNorm = "none",
+        softcap: float | None = None,
     ) -> None:
         super().__init__()
         self.d_model = self.d_out = d_model
-        self.heads = AttentionHeads(d_model, heads, key_heads, d_head, bias=bias)
+        self.heads = AttentionHeads(d_model, heads, key_heads, d_head, None, bias, qk_norm)
         self.positions = AttentionPositions(positions, d_model, heads)
+        self.softcap = check_softcap(softcap)
         self.weights = Probe("B H T S")
 
     def initial_state(self, batch: int, memory: Memory | None = None) -> SoftmaxState:
@@ -115,10 +135,10 @@ class SoftmaxAttention(SequenceMixer[SoftmaxState]):
             return (label[:, None, first:last, None] == labels.tensor[:, None, None, :]), bias
 
         k, v = state.keys.tensor, state.values.tensor
-        if label is None and self.positions.kind != "alibi":
+        if label is None and self.positions.kind != "alibi" and self.softcap is None:
             y = attend(q, k, v, causal=True, probe=self.weights)
         else:
-            y = attend_in_blocks(q, k, v, relate, causal=True, probe=self.weights)
+            y = attend_in_blocks(q, k, v, relate, causal=True, softcap=self.softcap, probe=self.weights)
         return self.heads.join(y, mask), state
 
     def _label(
@@ -151,11 +171,14 @@ class FullSoftmaxAttention(SequenceEncoder):
         d_head: int | None = None,
         positions: Positions = "none",
         bias: bool = True,
+        qk_norm: QKNorm = "none",
+        softcap: float | None = None,
     ) -> None:
         super().__init__()
         self.d_model = self.d_out = d_model
-        self.heads = AttentionHeads(d_model, heads, key_heads, d_head, bias=bias)
+        self.heads = AttentionHeads(d_model, heads, key_heads, d_head, None, bias, qk_norm)
         self.positions = AttentionPositions(positions, d_model, heads)
+        self.softcap = check_softcap(softcap)
         self.weights = Probe("B H T S")
 
     def forward(self, x: Tensor, mask: Tensor | None = None, starts: Tensor | None = None) -> Tensor:
@@ -165,7 +188,7 @@ class FullSoftmaxAttention(SequenceEncoder):
         k, v = self.heads.keys_values(x)
         q, k = self.positions.turn(self.heads.queries(x), positions), self.positions.turn(k, positions)
         real = None if mask is None else mask[:, None, None, :]  # (B, 1, 1, S)
-        if starts is None and self.positions.kind != "alibi":
+        if starts is None and self.positions.kind != "alibi" and self.softcap is None:
             return self.heads.join(attend(q, k, v, visible=real, probe=self.weights), mask)
         document = None if starts is None else starts.cumsum(1)
 
@@ -176,4 +199,4 @@ class FullSoftmaxAttention(SequenceEncoder):
             same = document[:, None, first:last, None] == document[:, None, None, :]  # (B, 1, T, S)
             return (same if real is None else same & real), bias
 
-        return self.heads.join(attend_in_blocks(q, k, v, relate, probe=self.weights), mask)
+        return self.heads.join(attend_in_blocks(q, k, v, relate, softcap=self.softcap, probe=self.weights), mask)

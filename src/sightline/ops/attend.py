@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -24,6 +25,7 @@ def attend(
     bias: Tensor | None = None,
     causal: bool = False,
     scale: float | None = None,
+    softcap: float | None = None,
     probe: Probe | None = None,
 ) -> Tensor:
     """softmax(scale · q kᵀ + bias) v (Vaswani et al. 2017, eq. 1), shape (B, H, T, V).
@@ -31,7 +33,8 @@ def attend(
     q (B, H, T, K); k (B, G, S, K) and v (B, G, S, V), where every key head serves H/G consecutive query heads;
     visible, bool, and bias, float, broadcast to (B, H, T, S); scale defaults to 1/√K. `causal` hides keys after the
     query, the last query standing at the last key (S >= T). A query that sees no key gets zeros and finite gradients.
-    With a listener on `probe` the weights (B, H, T, S) are formed and pass through it.
+    `softcap` c bounds the logits before the bias: c · tanh(scale · q kᵀ / c) (Gemma 2, arXiv:2408.00118, § 2). With it,
+    or with a listener on `probe`, the weights (B, H, T, S) are formed, and pass through the probe.
     """
     groups = q.shape[1] // k.shape[1]
     if groups > 1:
@@ -40,24 +43,35 @@ def attend(
     if length == 0 or q.numel() == 0:
         return q.new_zeros(*q.shape[:3], v.shape[3]) + 0.0 * (q.sum() + v.sum())
     scale = 1.0 / math.sqrt(q.shape[3]) if scale is None else scale
+    plain = softcap is not None or (probe is not None and probe.attached)
     square = steps == length and visible is None and bias is None
-    if causal and steps > 1 and not (square and (probe is None or not probe.attached)):
+    if causal and steps > 1 and (plain or not square):
         before = torch.ones(steps, length, dtype=torch.bool, device=q.device).tril(length - steps)
         visible = before if visible is None else visible & before
         causal = False
-    if visible is None:
-        return _attend_visible(q, k, v, bias, causal and steps > 1, scale, probe)
-    seen = visible.any(-1, keepdim=True)  # rows without a key see all of them, and are emptied afterwards
-    allowed = visible | ~seen
-    bias = allowed if bias is None else torch.where(allowed, bias, -math.inf)
-    if probe is not None and probe.attached:
-        weights = probe(torch.softmax(_logits(q, k, bias, scale), -1).masked_fill(~seen, 0.0))
-        return (weights.to(v.dtype) @ v).masked_fill(~seen, 0.0)
-    return _fused(q, k, v, bias, False, scale).masked_fill(~seen, 0.0)
+    seen = None
+    if visible is not None:
+        seen = visible.any(-1, keepdim=True)  # rows without a key see all of them, and are emptied afterwards
+        allowed = visible | ~seen
+        bias = allowed if bias is None else torch.where(allowed, bias, -math.inf)
+    if plain:
+        weights = torch.softmax(_logits(q, k, bias, scale, softcap), -1)
+        weights = weights if seen is None else weights.masked_fill(~seen, 0.0)
+        y = (weights if probe is None else probe(weights)).to(v.dtype) @ v
+    else:
+        y = _fused(q, k, v, bias, causal and steps > 1, scale)
+    return y if seen is None else y.masked_fill(~seen, 0.0)
 
 
 def attend_in_blocks(
-    q: Tensor, k: Tensor, v: Tensor, relate: Relate, *, causal: bool = False, probe: Probe | None = None
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    relate: Relate,
+    *,
+    causal: bool = False,
+    softcap: float | None = None,
+    probe: Probe | None = None,
 ) -> Tensor:
     """`attend` where visible and bias depend on pairs of positions: formed for at most `BLOCK` queries at a time.
 
@@ -68,25 +82,15 @@ def attend_in_blocks(
     steps, length = q.shape[2], k.shape[2]
     if steps <= BLOCK or (probe is not None and probe.attached):
         visible, bias = relate(0, steps)
-        return attend(q, k, v, visible=visible, bias=bias, causal=causal, probe=probe)
+        return attend(q, k, v, visible=visible, bias=bias, causal=causal, softcap=softcap, probe=probe)
     outputs = []
+    call = partial(attend, causal=causal, softcap=softcap)
     for first in range(0, steps, BLOCK):
         last = min(first + BLOCK, steps)
         reach = length - steps + last if causal else length  # no query of the block sees a key from here on
         visible, bias = (None if part is None else part[..., :reach] for part in relate(first, last))
-        outputs.append(
-            attend(q[:, :, first:last], k[:, :, :reach], v[:, :, :reach], visible=visible, bias=bias, causal=causal)
-        )
+        outputs.append(call(q[:, :, first:last], k[:, :, :reach], v[:, :, :reach], visible=visible, bias=bias))
     return torch.cat(outputs, 2)
-
-
-def _attend_visible(
-    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, causal: bool, scale: float, probe: Probe | None
-) -> Tensor:
-    if probe is not None and probe.attached:
-        weights = probe(torch.softmax(_logits(q, k, bias, scale), -1))
-        return weights.to(v.dtype) @ v
-    return _fused(q, k, v, bias, causal, scale)
 
 
 def _fused(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, causal: bool, scale: float) -> Tensor:
@@ -104,10 +108,12 @@ def _fused(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, causal: bool, s
     return y.to(q.dtype)
 
 
-def _logits(q: Tensor, k: Tensor, bias: Tensor | None, scale: float) -> Tensor:
+def _logits(q: Tensor, k: Tensor, bias: Tensor | None, scale: float, softcap: float | None) -> Tensor:
     """Logits (B, H, T, S) in float32 or better, as the fused kernel accumulates them."""
     wide = torch.promote_types(q.dtype, torch.float32)
     logits = (q.to(wide) @ k.to(wide).transpose(-1, -2)) * scale
+    if softcap is not None:
+        logits = softcap * torch.tanh(logits / softcap)
     if bias is None:
         return logits
     return logits.masked_fill(~bias, -math.inf) if bias.dtype == torch.bool else logits + bias

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from torch import Tensor, nn
 
 from sightline.core.mixer import keep
+from sightline.parts.norm import make_norm
+
+QKNorm = Literal["none", "layer", "rms"]
 
 
 class AttentionHeads(nn.Module):
     """Queries from one sequence, keys and values from another of width `d_source`, and the way back to width D.
 
-    `key_heads` < `heads` shares each key head among consecutive query heads; None means `heads` (key_heads), D/H
-    (d_head) and D (d_source).
+    `key_heads` < `heads` shares each key head among consecutive query heads (Ainslie et al. 2023; 1 = Shazeer 2019);
+    None means `heads` (key_heads), D/H (d_head) and D (d_source). `qk_norm` normalises every query and key over its K
+    numbers, with a gain (and a bias for `layer`) that the heads share, so that logits cannot grow with the weights
+    (Dehghani et al. 2023, arXiv:2302.05442, § 2, with LayerNorm; RMSNorm: Team OLMo 2024, arXiv:2501.00656).
 
     Raises:
         ValueError: "d_model = 10 is not divisible by heads = 4: …"; "heads = 4 is not a multiple of key_heads = 3".
@@ -25,6 +32,7 @@ class AttentionHeads(nn.Module):
         d_head: int | None = None,
         d_source: int | None = None,
         bias: bool = True,
+        qk_norm: QKNorm = "none",
     ) -> None:
         super().__init__()
         if d_head is None and d_model % heads:
@@ -42,14 +50,19 @@ class AttentionHeads(nn.Module):
             nn.init.xavier_uniform_(linear.weight)
             if bias:
                 nn.init.zeros_(linear.bias)
+        if qk_norm not in ("none", "layer", "rms"):
+            raise ValueError(f"qk_norm must be none, layer or rms, got {qk_norm!r}")
+        plain = qk_norm == "none"
+        self.query_norm = nn.Identity() if plain else make_norm(qk_norm, self.d_head)
+        self.key_norm = nn.Identity() if plain else make_norm(qk_norm, self.d_head)
 
     def queries(self, x: Tensor) -> Tensor:
         """Queries (B, H, T, K) of x (B, T, D)."""
-        return self._split(self.query(x))
+        return self.query_norm(self._split(self.query(x)))
 
     def keys_values(self, source: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values (B, G, S, K) of source (B, S, d_source)."""
-        return self._split(self.key(source)), self._split(self.value(source))
+        return self.key_norm(self._split(self.key(source))), self._split(self.value(source))
 
     def join(self, y: Tensor, mask: Tensor | None) -> Tensor:
         """Head outputs (B, H, T, K) to (B, T, D), zero at masked positions."""
@@ -57,3 +70,10 @@ class AttentionHeads(nn.Module):
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(2, (-1, self.d_head)).transpose(1, 2)
+
+
+def check_softcap(softcap: float | None) -> float | None:
+    """The bound of the logits, or `ValueError`: "softcap must be positive, got 0.0"."""
+    if softcap is not None and not softcap > 0.0:
+        raise ValueError(f"softcap must be positive, got {softcap}")
+    return softcap

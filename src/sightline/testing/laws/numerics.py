@@ -87,11 +87,12 @@ def _memory_arrays(
 
 
 def derivatives(subject: Subject) -> Iterator[Finding]:
-    """gradcheck in float64 for inputs, memory, state and parameters."""
+    """gradcheck in float64 for inputs, memory, state and parameters, with padding and a document's start."""
     d_model = subject.small_width()
     module = subject.scattered(d_model=d_model)
     x = subject.x(2, 3, d_model=d_model)
     mask = torch.tensor([[True, True, True], [True, False, True]])
+    starts = torch.tensor([[False, False, False], [False, False, True]])
     names = [name for name, _ in module.named_parameters()]
     memory = _narrow_memory(subject, module)
     parts = [x, *tensors(memory), *module.parameters()]
@@ -103,8 +104,9 @@ def derivatives(subject: Subject) -> Iterator[Finding]:
         of_memory = memory and map_state(lambda t: next(given) if t.is_floating_point() else t, memory)
         parameters = dict(zip(names, given, strict=True))
         if not subject.is_mixer:
-            return (functional_call(module, parameters, (x, mask)),)
-        y, state = functional_call(_Fed(module), {f"mixer.{n}": p for n, p in parameters.items()}, (x, of_memory, mask))
+            return (functional_call(module, parameters, (x, mask, starts)),)
+        fed = {f"mixer.{name}": parameter for name, parameter in parameters.items()}
+        y, state = functional_call(_Fed(module), fed, (x, of_memory, mask, starts))
         return (y, *(leaf for leaf in leaves(state) if leaf.is_floating_point() and leaf.requires_grad))
 
     fast = sum(value.numel() for value in inputs) > GRADCHECK_ALL
@@ -122,10 +124,10 @@ class _Fed(torch.nn.Module):
         super().__init__()
         self.mixer = mixer
 
-    def forward(self, x: Tensor, memory: Memory | None, mask: Tensor | None) -> tuple[Tensor, Any]:
+    def forward(self, x: Tensor, memory: Memory | None, mask: Tensor, starts: Tensor) -> tuple[Tensor, Any]:
         state = self.mixer.initial_state(len(x), memory)  # type: ignore[operator]
-        y, state = self.mixer(x[:, :1], state, None if mask is None else mask[:, :1])
-        rest, state = self.mixer(x[:, 1:], state, None if mask is None else mask[:, 1:])
+        y, state = self.mixer(x[:, :1], state, mask[:, :1], starts[:, :1])
+        rest, state = self.mixer(x[:, 1:], state, mask[:, 1:], starts[:, 1:])
         return torch.cat([y, rest], 1), state
 
 

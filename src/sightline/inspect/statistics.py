@@ -1,0 +1,188 @@
+"""What attention weights are like, at any length: their statistics from queries and keys, without the n² weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sightline.parts.positions import advance
+
+QUERIES, KEYS = 256, 1024  # logits are formed for this many queries and keys at a time
+
+
+class AttentionStatistics(NamedTuple):
+    """What is known of the weights of every query. A query that sees no key, padding too, has zeros and -inf."""
+
+    entropy: Tensor  # (B, H, T) nats: 0 = all on one key, log n = even over n keys
+    largest: Tensor  # (B, H, T) the largest weight
+    logsumexp: Tensor  # (B, H, T) of the logits, as fused kernels return it
+    top_keys: Tensor  # (B, H, T, N) indices of the heaviest keys, heaviest first, -1 where there are fewer
+    top_weights: Tensor  # (B, H, T, N) their weights, 0 where there are fewer
+    by_distance: Tensor | None  # (B, H, S) mean weight at each distance over the queries that see a key
+
+
+@torch.no_grad()
+def attention_statistics(
+    q: Tensor,
+    k: Tensor,
+    *,
+    causal: bool = True,
+    memory: bool = False,
+    window: int | None = None,
+    mask: Tensor | None = None,
+    starts: Tensor | None = None,
+    scale: float | None = None,
+    softcap: float | None = None,
+    slopes: Tensor | None = None,
+    top: int = 8,
+) -> AttentionStatistics:
+    """Statistics of softmax(cap(scale · q kᵀ) - slope · distance) over the keys that each query sees.
+
+    q (B, H, T, K) and k (B, G, S, K), every key head serving H/G consecutive query heads. The queries are the last T of
+    the S positions, so that a cache may be looked into; `mask` (B, S), True = real, and `starts` (B, S), document
+    starts, are those of the positions. `causal` hides later keys, `window` w keys at distances of w and more. Distances
+    count real tokens. `softcap` c caps logits to c · tanh(logit / c); `slopes` (H,) are ALiBi's.
+
+    `memory=True`: k are keys of a memory, which has no order; only `mask` hides, and there is no `by_distance`.
+
+    Time grows with T·S (with T·w where a window but no mask is given), memory with T + S: the logits of 256 queries
+    and 1,024 keys at a time are formed, twice. Computed in float32, in float64 for such inputs.
+
+    Raises:
+        ValueError: "a memory has no order: causal, window, starts and slopes do not apply"; "5 queries cannot be the
+            last of 3 positions".
+    """
+    if memory and (causal or window is not None or starts is not None or slopes is not None):
+        raise ValueError("a memory has no order: causal, window, starts and slopes do not apply")
+    if not memory and q.shape[2] > k.shape[2]:
+        raise ValueError(f"{q.shape[2]} queries cannot be the last of {k.shape[2]} positions")
+    wide = torch.promote_types(torch.promote_types(q.dtype, k.dtype), torch.float32)
+    scale = 1.0 / math.sqrt(q.shape[3]) if scale is None else scale
+    order = None if memory else _order(k, mask, starts, causal, window)
+    rows = _Rows(q.to(wide) * scale, k.to(wide), mask, order, softcap, slopes)
+    mass = None if memory else q.new_zeros(*q.shape[:2], k.shape[2], dtype=wide)
+    blocks = range(0, max(1, q.shape[2]), QUERIES)
+    parts = zip(*(_of_queries(rows, slice(first, min(first + QUERIES, q.shape[2])), top, mass) for first in blocks))
+    entropy, largest, logsumexp, keys, weights = (torch.cat(part, 2) for part in parts)
+    if mass is not None:
+        mass = mass / logsumexp.isfinite().sum(2, keepdim=True).clamp(min=1)
+    return AttentionStatistics(entropy, largest, logsumexp, keys, weights, mass)
+
+
+class _Order(NamedTuple):
+    """What positions know of each other."""
+
+    places: Tensor  # (B, S) real tokens before, within the document
+    documents: Tensor  # (B, S)
+    causal: bool
+    window: int | None
+
+
+def _order(k: Tensor, mask: Tensor | None, starts: Tensor | None, causal: bool, window: int | None) -> _Order:
+    places, _ = advance(torch.zeros(k.shape[0], dtype=torch.long, device=k.device), k.shape[2], mask, starts)
+    return _Order(places, torch.zeros_like(places) if starts is None else starts.cumsum(1), causal, window)
+
+
+class _Rows(NamedTuple):
+    """The logits of a batch, piece by piece."""
+
+    q: Tensor  # (B, H, T, K), scaled
+    k: Tensor  # (B, G, S, K)
+    mask: Tensor | None  # (B, S)
+    order: _Order | None  # None: the keys of a memory
+    softcap: float | None
+    slopes: Tensor | None
+
+    def pieces(self, queries: slice) -> Iterator[tuple[int, Tensor, Tensor | None]]:
+        """(first key, logits (B, H, t, s), distances (B, t, s)) of the keys these queries may see; hidden = -inf."""
+        low, high, own = 0, self.k.shape[2], queries
+        if self.order is not None:
+            before = self.k.shape[2] - self.q.shape[2]
+            own = slice(before + queries.start, before + queries.stop)
+            high = own.stop if self.order.causal else high
+            if self.order.window is not None and self.mask is None:  # without padding distances are those of indices
+                low = max(0, own.start - self.order.window + 1)
+                high = min(high, own.stop + self.order.window - 1)
+        for begin in range(low, high, KEYS):
+            keys = slice(begin, min(begin + KEYS, high))
+            visible, distance = self._related(own, keys)
+            if visible is None or bool(visible.any()):
+                yield begin, self._logits(queries, keys, visible, distance), distance
+
+    def _related(self, own: slice, keys: slice) -> tuple[Tensor | None, Tensor | None]:
+        """Who sees whom (B, t, s), None = everybody, and how far apart they are."""
+        real = None if self.mask is None else self.mask[:, None, keys]
+        if self.order is None:
+            return real, None
+        places, documents, causal, window = self.order
+        distance = (places[:, own, None] - places[:, None, keys]).abs()
+        visible = documents[:, own, None] == documents[:, None, keys]
+        if self.mask is not None:
+            visible = visible & self.mask[:, own, None] & self.mask[:, None, keys]
+        if causal:
+            index = torch.arange(self.k.shape[2], device=self.k.device)
+            visible = visible & (index[own, None] >= index[keys])
+        if window is not None:
+            visible = visible & (distance < window)
+        return visible, distance
+
+    def _logits(self, queries: slice, keys: slice, visible: Tensor | None, distance: Tensor | None) -> Tensor:
+        groups = self.k.shape[1]
+        q = self.q[:, :, queries].unflatten(1, (groups, -1))  # (B, G, H/G, t, K)
+        logits = (q @ self.k[:, :, None, keys].transpose(-1, -2)).flatten(1, 2)  # (B, H, t, s)
+        if self.softcap is not None:
+            logits = self.softcap * torch.tanh(logits / self.softcap)
+        if self.slopes is not None and distance is not None:
+            logits = logits - self.slopes.to(logits)[:, None, None] * distance.unsqueeze(1)
+        return logits if visible is None else logits.masked_fill(~visible.unsqueeze(1), -math.inf)
+
+
+def _of_queries(rows: _Rows, queries: slice, top: int, mass: Tensor | None) -> tuple[Tensor, ...]:
+    """The statistics of up to `QUERIES` queries; their weights are added to `mass` (B, H, S) by distance."""
+    peak, total, moment, top_logits, top_keys = _read(rows, queries, top)
+    logsumexp = peak + total.log()
+    nothing = total == 0.0
+    safe = total.masked_fill(nothing, 1.0)
+    base = logsumexp.masked_fill(nothing, 0.0).unsqueeze(-1)
+    if mass is not None:
+        for _, logits, distance in rows.pieces(queries):
+            if distance is not None:
+                index = distance.flatten(1).unsqueeze(1).expand(*logits.shape[:2], -1)
+                mass.scatter_add_(2, index, (logits - base).exp_().flatten(2))
+    return (
+        (safe.log() - moment / safe).clamp(min=0.0),
+        (1.0 / safe).masked_fill(nothing, 0.0),
+        logsumexp,
+        top_keys.masked_fill(top_logits == -math.inf, -1),
+        (top_logits - base).exp_(),
+    )
+
+
+def _read(rows: _Rows, queries: slice, top: int) -> tuple[Tensor, ...]:
+    """One pass over the keys: largest logit m, Σ e^(x-m), Σ e^(x-m) (x - m), and the N largest logits with their keys.
+
+    All sums are kept relative to the largest logit so far, and brought to a new one when it comes.
+    """
+    shape = rows.q[:, :, queries].shape[:3]
+    peak, total, moment = rows.q.new_full(shape, -math.inf), rows.q.new_zeros(shape), rows.q.new_zeros(shape)
+    top_logits = rows.q.new_full((*shape, top), -math.inf)
+    top_keys = torch.full((*shape, top), -1, dtype=torch.long, device=rows.q.device)
+    for begin, logits, _ in rows.pieces(queries):
+        higher = torch.maximum(peak, logits.amax(-1))
+        level = higher.masked_fill(higher == -math.inf, 0.0)
+        fall = (peak - level).masked_fill(peak == -math.inf, 0.0)  # old sums are empty where there was no peak
+        shift = fall.exp()
+        moment = shift * (moment + fall * total)
+        relative = logits - level.unsqueeze(-1)
+        power = relative.exp()
+        total = shift * total + power.sum(-1)
+        moment = moment + (power * relative.masked_fill(relative == -math.inf, 0.0)).sum(-1)
+        peak = higher
+        found, place = logits.topk(min(top, logits.shape[-1]), -1)
+        top_logits, chosen = torch.cat([top_logits, found], -1).topk(top, -1)
+        top_keys = torch.cat([top_keys, place + begin], -1).gather(-1, chosen)
+    return peak, total, moment, top_logits, top_keys

@@ -1,0 +1,86 @@
+"""What minGRU and minLSTM share: gates that see the input alone, so that all positions are computed at once."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sightline.core.mixer import Memory, SequenceMixer, check_inputs, check_memory, keep
+from sightline.ops.scan import positive
+from sightline.parts.recurrent import RecurrentState, input_weight
+
+Candidate = Literal["positive", "linear"]
+
+
+class MinimalRecurrence(SequenceMixer[RecurrentState]):
+    """h_t = forget_t ∘ h_{t-1} + take_t ∘ g(c_t); gates and candidate c_t = W_h x_t + b_h see x_t, never h_{t-1}.
+
+    `candidate="positive"`: g(x) = x + 1/2 for x >= 0, σ(x) below, as in the paper's log-space form (Feng et al. 2024,
+    arXiv:2410.01201, appendix B); the recurrence itself needs no logarithms here (`ops.scan`). `"linear"`: g(x) = x
+    (§ 3). The state before the first position is g(0), and g(W s) of the memory's summary s with `d_summary`.
+    Parameters: `weight_input` (G·H, D) and `bias` (G·H,), the gates first, the candidate last. The output is h_t.
+
+    Raises:
+        ValueError: "candidate must be positive or linear, got 'tanh'".
+    """
+
+    def __init__(
+        self, d_model: int, d_hidden: int | None, d_summary: int | None, candidate: Candidate, gates: int
+    ) -> None:
+        super().__init__()
+        if candidate not in ("positive", "linear"):
+            raise ValueError(f"candidate must be positive or linear, got {candidate!r}")
+        self.candidate = candidate
+        self.d_model = d_model
+        self.d_hidden = self.d_out = d_model if d_hidden is None else d_hidden
+        self.d_summary = d_summary
+        if d_summary is not None:
+            self.from_summary = nn.Linear(d_summary, self.d_hidden)
+        self.weight_input = input_weight(gates + 1, self.d_hidden, d_model)
+        self.bias = nn.Parameter(torch.zeros((gates + 1) * self.d_hidden))
+
+    @abstractmethod
+    def scan(self, u: Tensor, initial: Tensor, first: Tensor, mask: Tensor | None, starts: Tensor | None) -> Tensor:
+        """All states (B, T, H) from u = W x + b (B, T, G·H), flags as in `ops.minimal.minimal_scan`."""
+
+    @abstractmethod
+    def advance(self, u_t: Tensor, hidden: Tensor) -> Tensor:
+        """The next state (B, H) from u_t (B, G·H) and the last one."""
+
+    def initial_state(self, batch: int, memory: Memory | None = None) -> RecurrentState:
+        if self.d_summary is None:
+            return RecurrentState((self._first(batch),))
+        memory = check_memory(memory, batch, None, self.d_summary, type(self).__name__)
+        first = (self.activate(self.from_summary(memory.summary)),)
+        return RecurrentState(first, first)
+
+    def forward(
+        self, x: Tensor, state: RecurrentState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
+    ) -> tuple[Tensor, RecurrentState]:
+        check_inputs(x, self.d_model, mask, starts)
+        if state is None:
+            state = self.initial_state(x.shape[0])
+        if x.shape[0] == 0 or x.shape[1] == 0:
+            return x.new_zeros(*x.shape[:2], self.d_out), state
+        (hidden,) = state.carried
+        first = self._first(x.shape[0]) if state.first is None else state.first[0]
+        u = F.linear(keep(x, mask), self.weight_input, self.bias)
+        h = self.scan(u, hidden, first, mask, starts)
+        return keep(h.to(u.dtype), mask), state._replace(carried=(h[:, -1].to(hidden.dtype),))
+
+    def step(self, x_t: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
+        (hidden,) = state.carried
+        h = self.advance(F.linear(x_t, self.weight_input, self.bias), hidden)
+        return h, state._replace(carried=(h,))
+
+    def activate(self, x: Tensor) -> Tensor:
+        """The candidate's g."""
+        return positive(x) if self.candidate == "positive" else x
+
+    def _first(self, batch: int) -> Tensor:
+        value = 0.5 if self.candidate == "positive" else 0.0
+        return self.bias.new_full((batch, self.d_hidden), value)
