@@ -6,6 +6,7 @@ from sightline.mixers.additive import AdditiveConfig
 from sightline.mixers.bidirectional import BidirectionalConfig
 from sightline.mixers.cross import CrossConfig
 from sightline.mixers.gru import GRUConfig
+from sightline.mixers.linear import LinearConfig
 from sightline.mixers.lstm import LSTMConfig
 from sightline.mixers.rnn import RNNConfig
 from sightline.mixers.softmax import SoftmaxConfig
@@ -18,4 +19,5 @@ MIXERS = {
     "additive": AdditiveConfig,  # Bahdanau et al. 2015
     "softmax": SoftmaxConfig,  # Vaswani et al. 2017
     "cross": CrossConfig,  # Vaswani et al. 2017
+    "linear": LinearConfig,  # Katharopoulos et al. 2020
 }

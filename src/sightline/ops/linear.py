@@ -115,7 +115,7 @@ def linear_attention_step(
     y = (q.unsqueeze(2) @ memory).squeeze(2)
     if keys is not None:
         keys = keys + k
-        y = y * reciprocal((q * keys).sum(-1, keepdim=True))
+        y = normalised(y, (q * keys).sum(-1, keepdim=True))
     return y.to(narrow), LinearState(memory, keys)
 
 
@@ -157,11 +157,16 @@ def full_linear_attention(
     narrow, (q, k, v) = v.dtype, (x.to(dtype) for x in (q, k, v))
     if starts is None:
         y = q @ (k.transpose(2, 3) @ v)
-        return (y * reciprocal(q @ k.sum(2).unsqueeze(3)) if normaliser else y).to(narrow)
+        return (normalised(y, q @ k.sum(2).unsqueeze(3)) if normaliser else y).to(narrow)
     if normaliser:
         v = torch.cat([v, torch.ones_like(v[..., :1])], 3)  # its column sums q_t · k_s
     y = linear_attention(q, k, v, starts=starts)[0] + _after(q, k, v, starts)
-    return (y[..., :-1] * reciprocal(y[..., -1:]) if normaliser else y).to(narrow)
+    return (normalised(y[..., :-1], y[..., -1:]) if normaliser else y).to(narrow)
+
+
+def normalised(y: Tensor, total: Tensor) -> Tensor:
+    """y / total, and 0 with gradient 0 where the total is 0."""
+    return y * reciprocal(total)
 
 
 def _after(q: Tensor, k: Tensor, v: Tensor, starts: Tensor) -> Tensor:
