@@ -19,7 +19,7 @@ from sightline.ops.linear import (
     linear_attention_step,
     normalised,
 )
-from sightline.parts.attention_heads import AttentionHeads
+from sightline.parts.attention_heads import AttentionHeads, hide
 from sightline.parts.feature_maps import FeatureMap, Features
 
 
@@ -104,7 +104,7 @@ def featured(
     x = keep(x, mask)
     k, v = heads.keys_values(x)
     q, k = features.queries(heads.queries(x)), features.keys(k)
-    return q, k if mask is None else k.masked_fill(~mask[:, None, :, None], 0.0), v
+    return q, hide(k, mask), v
 
 
 class FullLinearAttention(SequenceEncoder):
