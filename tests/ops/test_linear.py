@@ -11,10 +11,11 @@ import torch
 from hypothesis import given, settings
 
 import sightline.ops.linear as ops_linear
+import sightline.ops.tiles as tiles
 from sightline.ops import LinearState, linear_attention
-from sightline.ops.chunked_delta import chunked_delta
-from sightline.ops.chunked_linear import chunked_linear
+from sightline.ops.chunks import Inputs
 from sightline.ops.linear import full_linear_attention, stepwise_linear_attention
+from sightline.ops.tiles import forward_plain
 
 FORMS = ("plain", "constant", "position", "channel", "delta", "delta constant", "delta position")
 NORMALISED = ("plain", "constant", "position", "channel")
@@ -151,11 +152,17 @@ def test_any_cuts_give_what_the_whole_gives(form, normaliser):
     equal(case.gradients(found), case.gradients(expected))
 
 
+@pytest.mark.parametrize("tile", [4, 8, 24, 64])
 @pytest.mark.parametrize(("form", "normaliser"), CASES)
-def test_segments_without_a_graph_are_the_whole(monkeypatch, form, normaliser):
+def test_the_size_of_a_tile_changes_nothing(monkeypatch, form, normaliser, tile):
+    monkeypatch.setattr(ops_linear, "CHUNK", 4)
     case = Case(form, 23, normaliser=normaliser, packed=True)
-    expected = [x.detach() for x in case.run(linear_attention)]
-    monkeypatch.setattr(ops_linear, "SEGMENT", 7)
+    expected = case.run(stepwise_linear_attention)
+    monkeypatch.setattr(tiles, "TILE", tile)
+    monkeypatch.setattr(tiles, "ROWS", 1 if tile == 8 else 3)
+    found = case.run(linear_attention)
+    equal(found, expected)
+    equal(case.gradients(found), case.gradients(expected))
     with torch.no_grad():
         equal(case.run(linear_attention), expected)
 
@@ -204,11 +211,7 @@ def test_the_recorded_and_the_written_out_backward_agree(form, normaliser):
     rows = {name: x if name == "decay" and x.dim() == 1 else x.flatten(0, 1) for name, x in case.named.items()}
     rows = {name: x.repeat(2) if x.dim() == 1 else x for name, x in rows.items()}
     starts = case.rest["starts"].repeat_interleave(2, 0)
-    decay, beta, keys = (rows.get(name) for name in ("decay", "beta", "keys"))
-    if beta is None:
-        plain = chunked_linear(rows["q"], rows["k"], rows["v"], decay, starts, rows["memory"], keys, 8)
-    else:
-        plain = chunked_delta(rows["q"], rows["k"], rows["v"], beta, decay, starts, rows["memory"], 8)
+    plain = forward_plain(Inputs(**rows, starts=starts), 8)
     expected = [part.unflatten(0, (2, 2)) for part in plain if part is not None]
     found = case.run(linear_attention)
     equal(found, expected)

@@ -15,6 +15,36 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
+class Inputs(NamedTuple):
+    """What linear attention reads, for rows."""
+
+    q: Tensor  # (R, T, K)
+    k: Tensor  # (R, T, K)
+    v: Tensor  # (R, T, V)
+    memory: Tensor  # (R, K, V) the state before
+    keys: Tensor | None = None  # (R, K) the sum of keys before, where outputs are normalised
+    beta: Tensor | None = None  # (R, T)
+    decay: Tensor | None = None  # (R,), (R, T) or (R, T, K)
+    starts: Tensor | None = None  # (R, T)
+
+    def cut(self, rows: slice, span: slice, memory: Tensor, keys: Tensor | None) -> Inputs:
+        """Some rows over a span of positions, with the state before that span."""
+        q, k, v = (x[rows, span] for x in self[:3])
+        beta, starts = (x if x is None else x[rows, span] for x in (self.beta, self.starts))
+        decay = self.decay
+        if decay is not None:
+            decay = decay[rows] if decay.dim() == 1 else decay[rows, span]
+        return Inputs(q, k, v, memory, keys, beta, decay, starts)
+
+
+class Outputs(NamedTuple):
+    """What it gives, or the gradients of that."""
+
+    y: Tensor  # (R, T, V)
+    memory: Tensor  # (R, K, V) the state after
+    keys: Tensor | None = None  # (R, K)
+
+
 class Weights(NamedTuple):
     """What decay and documents do in each chunk; None = nothing. Without `within` and `logs`, only the past counts."""
 
@@ -33,6 +63,11 @@ def split(x: Tensor, chunk: int) -> Tensor:
     if missing:
         x = F.pad(x, (0, 0) * (x.dim() - 2) + (0, missing))
     return x.reshape(x.shape[0], -1, chunk, *x.shape[2:])
+
+
+def join(x: Tensor, length: int) -> Tensor:
+    """Chunks (R, N, C, …) as rows (R, T, …) of `length`."""
+    return x.flatten(1, 2)[:, :length]
 
 
 def chunk_weights(decay: Tensor | None, starts: Tensor | None, length: int, chunk: int, like: Tensor) -> Weights:

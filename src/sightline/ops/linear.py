@@ -12,11 +12,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sightline.ops.chunked_delta import ChunkedDelta, chunked_delta
-from sightline.ops.chunked_linear import ChunkedLinear, chunked_linear, reciprocal
+from sightline.ops.chunked_linear import reciprocal
+from sightline.ops.chunks import Inputs
+from sightline.ops.tiles import Tiled, forward_plain, forward_tiled
 
 CHUNK = 64  # positions whose pairs are formed
-SEGMENT = 16384  # positions at a time where no graph is recorded, so that what is held does not grow with the length
 
 
 class LinearState(NamedTuple):
@@ -71,20 +71,7 @@ def linear_attention(
         return torch.zeros_like(v), state
     if length == 1:
         return _one_position(q, k, v, decay, beta, state, starts)
-    recording = torch.is_grad_enabled() and any(
-        x is not None and x.requires_grad for x in (q, k, v, decay, beta, *state)
-    )
-    if length <= SEGMENT or recording:
-        return _by_chunks(q, k, v, decay, beta, state, starts)
-    outputs = torch.empty_like(v)
-    for first in range(0, length, SEGMENT):
-        part = slice(first, first + SEGMENT)
-        of_decay, of_beta = (x if x is None or x.dim() == 1 else x[:, :, part] for x in (decay, beta))
-        documents = None if starts is None else starts[:, part]
-        outputs[:, :, part], state = _by_chunks(
-            q[:, :, part], k[:, :, part], v[:, :, part], of_decay, of_beta, state, documents
-        )
-    return outputs, state
+    return _by_chunks(q, k, v, decay, beta, state, starts)
 
 
 def linear_attention_step(
@@ -227,14 +214,15 @@ def _by_chunks(
     narrow, (q, k, v) = v.dtype, (x.to(dtype).flatten(0, 1) for x in (q, k, v))
     memory = state.memory.flatten(0, 1)
     keys = None if state.keys is None else state.keys.flatten(0, 1)
-    compiling = torch.compiler.is_compiling()
+    beta = None if beta is None else beta.to(dtype).flatten(0, 1)
+    given = Inputs(q, k, v, memory, keys, beta, decay, starts)
     with torch.autocast(q.device.type, enabled=False):
-        if beta is not None:
-            run = chunked_delta if compiling else ChunkedDelta.apply
-            y, memory = run(q, k, v, beta.to(dtype).flatten(0, 1), decay, starts, memory, chunk)
+        if torch.compiler.is_compiling():
+            y, memory, keys = forward_plain(given, chunk)
+        elif torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in given):
+            y, memory, keys = Tiled.apply(chunk, *given)
         else:
-            run = chunked_linear if compiling else ChunkedLinear.apply
-            y, memory, keys = run(q, k, v, decay, starts, memory, keys, chunk)
+            y, memory, keys = forward_tiled(given, chunk)
     shape = (batch, heads)
     after = LinearState(memory.unflatten(0, shape), None if keys is None else keys.unflatten(0, shape))
     return y.unflatten(0, shape).to(narrow), after
