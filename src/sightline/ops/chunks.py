@@ -1,7 +1,8 @@
 """What chunked linear attention is made of: rows cut into chunks, and what decay and documents do inside and between.
 
 A row is one head of one batch entry. Shapes: R rows, N chunks, C positions in a chunk, K key size, V value size.
-Every weight is the exponential of a difference of cumulative log-decays that is <= 0, so that none overflows.
+Every weight is a product of decay factors or the exponential of a difference <= 0 of their logarithms: none overflows,
+and no quotient of decays is formed.
 """
 
 from __future__ import annotations
@@ -45,14 +46,19 @@ class Outputs(NamedTuple):
     keys: Tensor | None = None  # (R, K)
 
 
+# Of blocks of 1, 2, 4, … positions, M pairs of neighbours in a chunk: decay from the first position of the later block
+# to each of its positions, and after each position of the earlier block to its end, both (R, N, M, size, K).
+Levels = list[tuple[Tensor, Tensor]]
+
+
 class Weights(NamedTuple):
-    """What decay and documents do in each chunk; None = nothing. Without `within` and `logs`, only the past counts."""
+    """What decay and documents do in each chunk; None = nothing. Without `within` and `levels` all past keys count."""
 
     within: Tensor | None = None  # (R, N or 1, C, C) of the key at j for the query at i; 0 where j > i
     enter: Tensor | None = None  # (R, N, C, 1 or K) of the state before the chunk, at each position
     leave: Tensor | None = None  # (R, N, C, 1 or K) of each position in the state after the chunk
     total: Tensor | None = None  # (R, N, 1 or K, 1) of the state before in the state after
-    logs: Tensor | None = None  # (R, N, C, K) cumulative log-decay, where channels decay differently
+    levels: Levels | None = None  # where channels decay differently
     same: Tensor | None = None  # (R, N, C, C) j is not after i and in its document; None = one document
     last: Tensor | None = None  # (R, N, C, 1) in the document that the chunk ends in
 
@@ -62,7 +68,7 @@ def split(x: Tensor, chunk: int) -> Tensor:
     missing = -x.shape[1] % chunk
     if missing:
         x = F.pad(x, (0, 0) * (x.dim() - 2) + (0, missing))
-    return x.reshape(x.shape[0], -1, chunk, *x.shape[2:])
+    return x.reshape(x.shape[0], -1, chunk, *x.shape[2:]).contiguous()
 
 
 def join(x: Tensor, length: int) -> Tensor:
@@ -85,30 +91,49 @@ def chunk_weights(decay: Tensor | None, starts: Tensor | None, length: int, chun
     if decay is None:
         if same is None or first is None or last is None:
             return Weights()
-        flags = (flag.to(like.dtype) for flag in (same, first, last, first[:, :, -1:]))
-        return Weights(*flags, same=same, last=last)
-    logs = _cumulative(decay, length, chunk)  # (R, N, C, 1 or K)
-    end = logs[:, :, -1:]
-    enter, leave, total = (part.exp().to(like.dtype) for part in (logs, end - logs, end.transpose(2, 3)))
+        within, enter, leave, total = (flag.to(like.dtype) for flag in (same, first, last, first[:, :, -1:]))
+        return Weights(within, enter, leave, total, None, same, last)
+    logs = levels = within = None
+    if decay.dim() == 3:
+        enter, leave, levels = _by_channel(split(decay, chunk).exp())
+        total = enter[:, :, -1:].transpose(2, 3)
+    else:
+        logs = _cumulative(decay, length, chunk)  # (R, N, C, 1)
+        end = logs[:, :, -1:]
+        enter, leave, total = (part.exp().to(like.dtype) for part in (logs, end - logs, end))
+        alike = logs[:, :1] if decay.dim() == 1 else logs
+        between = (alike - alike.transpose(2, 3)).to(like.dtype)  # (R, N or 1, C, C)
+        within = between.masked_fill(~(past if same is None else same), -math.inf).exp_()
     if same is not None and first is not None and last is not None:
         enter, leave = enter.masked_fill(~first, 0.0), leave.masked_fill(~last, 0.0)
         total = total.masked_fill(~first[:, :, -1:], 0.0)
-    if decay.dim() == 3:
-        return Weights(None, enter, leave, total, logs, same, last)
-    alike = logs[:, :1] if decay.dim() == 1 else logs
-    between = (alike - alike.transpose(2, 3)).to(like.dtype)  # (R, N or 1, C, C)
-    within = between.masked_fill(~(past if same is None else same), -math.inf).exp()
-    return Weights(within, enter, leave, total, None, same, last)
+    return Weights(within, enter, leave, total, levels, same, last)
 
 
 def _cumulative(decay: Tensor, length: int, chunk: int) -> Tensor:
-    """Cumulative log-decay from each chunk's first position on, that one included."""
-    if decay.dim() == 3:
-        return split(decay, chunk).cumsum(2)
+    """Cumulative log-decay (R, N, C, 1) from each chunk's first position on, that one included, in float64."""
     if decay.dim() == 2:
         return split(decay.double(), chunk).cumsum(2).unsqueeze(3)
     real = split(torch.ones(1, length, device=decay.device, dtype=torch.float64), chunk).cumsum(2)
     return (decay.double()[:, None, None] * real).unsqueeze(3)
+
+
+def _by_channel(factors: Tensor) -> tuple[Tensor, Tensor, Levels]:
+    """`enter` and `leave` (R, N, C, K) of decay factors (R, N, C, K), and all levels below the chunk.
+
+    Two blocks become one: the later one's decay from the beginning is multiplied by the whole earlier block's, the
+    earlier one's decay to the end by the whole later block's.
+    """
+    enter, leave = factors, torch.ones_like(factors)
+    levels: Levels = []
+    for half in _halves(factors.shape[2]):
+        onward, to_end = _halved(enter, half), _halved(leave, half)  # (R, N, M, 2, half, K)
+        levels.append((onward[:, :, :, 1], to_end[:, :, :, 0]))
+        whole = onward[:, :, :, :, -1:]  # (R, N, M, 2, 1, K)
+        one = torch.ones_like(whole[:, :, :, 0])
+        enter = (onward * torch.stack([one, whole[:, :, :, 0]], 3)).flatten(2, 4)
+        leave = (to_end * torch.stack([whole[:, :, :, 1], one], 3)).flatten(2, 4)
+    return enter, leave, levels
 
 
 def log_decay_gradient(decay: Tensor, weights: Weights, at: Tensor, end: Tensor, length: int) -> Tensor:
@@ -140,41 +165,39 @@ def weigh(scores: Tensor, weights: Weights) -> Tensor:
 
 def pair_scores(q: Tensor, k: Tensor, weights: Weights) -> Tensor:
     """Σ_c q_ic k_jc · (decay of channel c between j and i) for the pairs of each chunk, 0 where j > i (R, N, C, C)."""
-    if weights.logs is None:
+    if weights.levels is None:
         return weigh(q @ k.transpose(-1, -2), weights)
     scores = q.new_zeros(*q.shape[:3], q.shape[2])
     scores.diagonal(dim1=2, dim2=3).copy_((q * k).sum(-1))
-    for half in _halves(q.shape[2]):
-        of_queries, of_keys = _across(weights.logs, half)
-        later, earlier = _halved(q, half)[:, :, :, 1], _halved(k, half)[:, :, :, 0]
-        block = (later * of_queries) @ (earlier * of_keys).transpose(-1, -2)  # (R, N, M, half, half)
-        _blocks(scores, half).copy_(block)
+    for of_queries, of_keys in weights.levels:
+        half = of_keys.shape[3]
+        later, earlier = _halved(q, half)[:, :, :, 1] * of_queries, _halved(k, half)[:, :, :, 0] * of_keys
+        _blocks(scores, half).copy_(later @ earlier.transpose(-1, -2))  # (R, N, M, half, half)
     return scores if weights.same is None else scores.masked_fill(~weights.same, 0.0)
 
 
 def pair_gradients(gradient: Tensor, q: Tensor, k: Tensor, weights: Weights) -> tuple[Tensor, Tensor]:
     """Gradients of q and k from that of `pair_scores`, which is overwritten."""
-    if weights.logs is None:
+    if weights.levels is None:
         gradient = weigh(gradient, weights)
         return gradient @ k, gradient.transpose(-1, -2) @ q
     if weights.same is not None:
         gradient = gradient.masked_fill_(~weights.same, 0.0)
     diagonal = gradient.diagonal(dim1=2, dim2=3).unsqueeze(3)
     to_q, to_k = diagonal * k, diagonal * q
-    for half in _halves(q.shape[2]):
-        of_queries, of_keys = _across(weights.logs, half)
+    for of_queries, of_keys in weights.levels:
+        half = of_keys.shape[3]
         later, earlier = _halved(q, half)[:, :, :, 1] * of_queries, _halved(k, half)[:, :, :, 0] * of_keys
         block = _blocks(gradient, half)
-        _halved(to_q, half)[:, :, :, 1].addcmul_(block @ earlier, of_queries)
-        _halved(to_k, half)[:, :, :, 0].addcmul_(block.transpose(-1, -2) @ later, of_keys)
+        _halved(to_q, half)[:, :, :, 1].addcmul_(_product(block, earlier), of_queries)
+        _halved(to_k, half)[:, :, :, 0].addcmul_(_product(block.transpose(-1, -2), later), of_keys)
     return to_q, to_k
 
 
 def _halves(chunk: int) -> Iterator[int]:
-    """1, 2, 4, … below the chunk's length, a power of two: pairs of positions that a boundary of such a block parts.
+    """1, 2, 4, … below the chunk's length, a power of two: every pair of positions is parted by one such boundary.
 
-    Measured from that boundary, a key's decay up to it and a query's decay from it are both <= 1: their product is
-    the pair's decay without any quotient, however strong it is.
+    A key's decay up to that boundary times a query's from it on is the pair's decay, both <= 1 however strong it is.
     """
     half = 1
     while half < chunk:
@@ -182,16 +205,18 @@ def _halves(chunk: int) -> Iterator[int]:
         half *= 2
 
 
+def _product(block: Tensor, x: Tensor) -> Tensor:
+    """block @ x; for blocks of 1 and 2, of which there are thousands, without a matrix product for each."""
+    size = block.shape[-1]
+    if size > 2:
+        return block @ x
+    y = block[..., :1] * x[..., :1, :]
+    return y if size == 1 else y.addcmul_(block[..., 1:], x[..., 1:, :])
+
+
 def _halved(x: Tensor, half: int) -> Tensor:
     """x (R, N, C, K) as (R, N, M, 2, half, K)."""
     return x.unflatten(2, (-1, 2, half))
-
-
-def _across(logs: Tensor, half: int) -> tuple[Tensor, Tensor]:
-    """Decay from each boundary to the queries after it, and to it from the keys before it (R, N, M, half, K)."""
-    parted = _halved(logs, half)
-    boundary = parted[:, :, :, 0, -1:]
-    return (parted[:, :, :, 1] - boundary).exp(), (boundary - parted[:, :, :, 0]).exp()
 
 
 def _blocks(scores: Tensor, half: int) -> Tensor:
@@ -208,19 +233,27 @@ def carry(
     updates (R, N, K, V); total broadcasts to them; mix (R, N, K, K); first (R, K, V). `backwards` begins at the end.
     """
     chunks = updates.shape[1]
-    order = range(chunks - 1, -1, -1) if backwards else range(chunks)
-    recording = torch.is_grad_enabled()
-    before = [] if recording else torch.empty_like(updates)
-    running = first
-    for n in order:
-        if isinstance(before, list):
-            before.append(running)
-        else:
-            before[:, n] = running
-        update = updates[:, n]
-        if mix is not None:
-            update = torch.baddbmm(update, mix[:, n], running, alpha=-1.0)
-        running = update + running if total is None else torch.addcmul(update, running, total[:, n])
-    if isinstance(before, list):
-        before = torch.stack(before[::-1] if backwards else before, 1)
-    return before, running
+    order = list(range(chunks - 1, -1, -1) if backwards else range(chunks))
+    if torch.is_grad_enabled():
+        states = [first]
+        for n in order:
+            states.append(_next(updates[:, n], total, mix, n, states[-1]))
+        before = states[:-1][::-1] if backwards else states[:-1]
+        return torch.stack(before, 1), states[-1]
+    before, last = torch.empty_like(updates), torch.empty_like(first)
+    before[:, order[0]] = first
+    for n, after in zip(order, [*order[1:], None], strict=True):
+        into = last if after is None else before[:, after]
+        _next(updates[:, n], total, mix, n, before[:, n], into)
+    return before, last
+
+
+def _next(
+    update: Tensor, total: Tensor | None, mix: Tensor | None, n: int, state: Tensor, into: Tensor | None = None
+) -> Tensor:
+    """The state after chunk n, written to `into` where that is given."""
+    if mix is not None:
+        update = torch.baddbmm(update, mix[:, n], state, alpha=-1.0)
+    if total is None:
+        return torch.add(update, state, out=into)
+    return torch.addcmul(update, state, total[:, n], out=into)
