@@ -21,6 +21,7 @@ MODULES = (
     "sightline.core.config",
     "sightline.models",
     "sightline.inspect",
+    "sightline.ops",
     "sightline.testing",
 )
 

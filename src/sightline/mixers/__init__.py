@@ -5,11 +5,16 @@ from __future__ import annotations
 from sightline.mixers.additive import AdditiveConfig
 from sightline.mixers.bidirectional import BidirectionalConfig
 from sightline.mixers.cross import CrossConfig
+from sightline.mixers.gated_delta import GatedDeltaConfig
+from sightline.mixers.gated_linear import GatedLinearConfig
 from sightline.mixers.gru import GRUConfig
 from sightline.mixers.lru import LRUConfig
 from sightline.mixers.lstm import LSTMConfig
 from sightline.mixers.min_gru import MinGRUConfig
 from sightline.mixers.min_lstm import MinLSTMConfig
+from sightline.mixers.linear import LinearConfig
+from sightline.mixers.lstm import LSTMConfig
+from sightline.mixers.retention import RetentionConfig
 from sightline.mixers.rnn import RNNConfig
 from sightline.mixers.softmax import SoftmaxConfig
 
@@ -24,4 +29,8 @@ MIXERS = {
     "lru": LRUConfig,  # Orvieto et al. 2023
     "min_gru": MinGRUConfig,  # Feng et al. 2024
     "min_lstm": MinLSTMConfig,  # Feng et al. 2024
+    "linear": LinearConfig,  # Katharopoulos et al. 2020
+    "retention": RetentionConfig,  # Sun et al. 2023
+    "gated_linear": GatedLinearConfig,  # Yang et al. 2024, Dao & Gu 2024
+    "gated_delta": GatedDeltaConfig,  # Yang et al. 2025
 }

@@ -77,3 +77,31 @@ def check_softcap(softcap: float | None) -> float | None:
     if softcap is not None and not softcap > 0.0:
         raise ValueError(f"softcap must be positive, got {softcap}")
     return softcap
+
+
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """x (B, T, H·K) as (B, H, T, K)."""
+    return x.unflatten(2, (heads, -1)).transpose(1, 2)
+
+
+def join_heads(y: Tensor) -> Tensor:
+    """y (B, H, T, V) as (B, T, H·V)."""
+    return y.transpose(1, 2).flatten(2)
+
+
+def head_size(d_model: int, heads: int, given: int | None, factor: float = 1.0) -> int:
+    """The size of a head: as given, or factor · D/H; `ValueError` where that is no whole number of at least 1."""
+    if given is not None:
+        return given
+    size = factor * d_model / heads
+    if size < 1 or size != int(size):
+        raise ValueError(f"{factor:g} * d_model / heads = {size:g} is no size of a head: choose another or give it")
+    return int(size)
+
+
+def hide(x: Tensor, mask: Tensor | None) -> Tensor:
+    """x (B, H, T, …) with zeros at the masked positions of mask (B, T)."""
+    if mask is None:
+        return x
+    hidden = ~mask.unsqueeze(1)
+    return x.masked_fill(hidden if x.dim() == 3 else hidden.unsqueeze(3), 0.0)

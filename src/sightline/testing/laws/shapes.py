@@ -13,7 +13,10 @@ from sightline.testing.subject import BATCH, LENGTH, Subject, packed, ragged, ro
 
 
 def shape_and_dtype(subject: Subject) -> Iterator[Finding]:
-    """Outputs are (B, T, d_out) in the input's dtype, state leaves have the batch first, bad arguments are refused."""
+    """Outputs are (B, T, d_out) in the input's dtype, state leaves have the batch first, bad arguments are refused.
+
+    A state is in the input's dtype, or in float32 where 16 bits are too few to sum up in.
+    """
     for dtype in (torch.float64, torch.float32, torch.bfloat16):
         module = subject.module(dtype)
         x, memory = subject.x(dtype=dtype), subject.memory(dtype=dtype)
@@ -30,7 +33,8 @@ def shape_and_dtype(subject: Subject) -> Iterator[Finding]:
             yield true(y_t.shape == (BATCH, module.d_out) and y_t.dtype == dtype, "step gives (B, d_out) in its dtype")
             for leaf in [*leaves(module.initial_state(BATCH, memory)), *leaves(state), *leaves(after)]:
                 yield true(leaf.shape[0] == BATCH, f"state leaves with the batch on axis 0, got {tuple(leaf.shape)}")
-                yield true(not leaf.is_floating_point() or leaf.dtype == dtype, f"state in {dtype}, got {leaf.dtype}")
+                fits = not leaf.is_floating_point() or leaf.dtype in (dtype, torch.promote_types(dtype, torch.float32))
+                yield true(fits, f"state in {dtype}, or float32 where that is wider, got {leaf.dtype}")
     yield from _refusals(subject)
 
 

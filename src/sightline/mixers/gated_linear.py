@@ -1,0 +1,197 @@
+"""Linear attention with decay that the input decides on: GLA (Yang et al. 2024, arXiv:2312.06635) and Mamba-2's SSD.
+
+`gla` decays each channel of the state by its own gate, `ssd` (Dao & Gu 2024, arXiv:2405.21060) each head by a number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sightline.core.mixer import Memory, SequenceMixer, check_inputs, keep
+from sightline.ops.linear import LinearState, initial_linear_state, linear_attention, linear_attention_step
+from sightline.parts.attention_heads import head_size, hide, join_heads, split_heads
+from sightline.parts.decay import HeadDecay
+from sightline.parts.positions import advance
+from sightline.parts.short_convolution import ShortConvolution
+
+
+@dataclass(frozen=True)
+class GatedLinearConfig:
+    """Options of `GatedLinearAttention` (gla) and `StateSpaceDual` (ssd).
+
+    d_head is the size of keys, None = D/2H (gla) and D/H (ssd), d_value that of values, None = D/H (gla) and 2D/H
+    (ssd). `gate_rank` is for gla, `convolution`, 0 = none, for ssd.
+    """
+
+    variant: Literal["gla", "ssd"] = "gla"
+    heads: int = 4
+    d_head: int | None = None
+    d_value: int | None = None
+    gate_rank: int = 16
+    convolution: int = 4
+
+    def build(self, d_model: int) -> GatedLinearAttention | StateSpaceDual:
+        if self.variant == "gla":
+            return GatedLinearAttention(d_model, self.heads, self.d_head, self.d_value, self.gate_rank)
+        return StateSpaceDual(d_model, self.heads, self.d_head, self.d_value, self.convolution)
+
+    @classmethod
+    def examples(cls) -> tuple[GatedLinearConfig, ...]:
+        return (
+            cls(heads=2),
+            cls(heads=3, d_head=3, d_value=5, gate_rank=2),
+            cls("ssd", heads=2),
+            cls("ssd", heads=3, d_head=5, d_value=3, convolution=2),
+            cls("ssd", heads=2, d_head=3, convolution=0),
+        )
+
+
+class GatedLinearState(NamedTuple):
+    """What both variants remember."""
+
+    memory: Tensor  # (B, H, K, V) decayed sum of kᵀ v, float32 or wider
+    tail: Tensor | None = None  # (B, W-1, ·) the convolution's last inputs
+    position: Tensor | None = None  # (B,) real tokens of the current document so far, for the convolution
+
+
+class GatedLinearAttention(SequenceMixer[GatedLinearState]):
+    """W_O (swish(W_r x + b_r) ∘ LN(o)), o_t = q_t S_t, S_t = diag(α_t) S_{t-1} + k_tᵀ v_t for each head (§ 4.1, 4.4).
+
+    α_t = σ(W_2 W_1 x_t + b)^{1/16} with W_1 of `gate_rank` rows. LN is taken over each head's values; its scale and
+    offset are shared by the heads. Queries are not scaled, q, k and v have no bias, as in the paper.
+    """
+
+    TEMPERATURE = 16.0
+
+    def __init__(
+        self,
+        d_model: int,
+        heads: int = 4,
+        d_head: int | None = None,
+        d_value: int | None = None,
+        gate_rank: int = 16,
+    ) -> None:
+        super().__init__()
+        self.d_model = self.d_out = d_model
+        self.heads = heads
+        self.d_head = head_size(d_model, heads, d_head, 0.5)
+        self.d_value = head_size(d_model, heads, d_value)
+        self.query = nn.Linear(d_model, heads * self.d_head, bias=False)
+        self.key = nn.Linear(d_model, heads * self.d_head, bias=False)
+        self.value = nn.Linear(d_model, heads * self.d_value, bias=False)
+        self.decay_in = nn.Linear(d_model, gate_rank, bias=False)
+        self.decay_out = nn.Linear(gate_rank, heads * self.d_head)
+        self.norm = nn.LayerNorm(self.d_value)
+        self.gate = nn.Linear(d_model, heads * self.d_value)
+        self.out = nn.Linear(heads * self.d_value, d_model, bias=False)
+        for linear in (self.query, self.key, self.value, self.decay_in, self.decay_out, self.gate, self.out):
+            nn.init.xavier_uniform_(linear.weight)
+            if linear.bias is not None:
+                nn.init.zeros_(linear.bias)
+
+    def initial_state(self, batch: int, memory: Memory | None = None) -> GatedLinearState:
+        zeros = initial_linear_state(batch, self.heads, self.d_head, self.d_value, like=self.key.weight)
+        return GatedLinearState(zeros.memory)
+
+    def forward(
+        self, x: Tensor, state: GatedLinearState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
+    ) -> tuple[Tensor, GatedLinearState]:
+        check_inputs(x, self.d_model, mask, starts)
+        if state is None:
+            state = self.initial_state(x.shape[0])
+        x = keep(x, mask)
+        q, k, v, decay = self._read(x)
+        carried = LinearState(state.memory)
+        y, carried = linear_attention(q, hide(k, mask), v, decay=hide(decay, mask), state=carried, starts=starts)
+        return keep(self._write(x, join_heads(self.norm(y))), mask), GatedLinearState(carried.memory)
+
+    def step(self, x_t: Tensor, state: GatedLinearState) -> tuple[Tensor, GatedLinearState]:
+        q, k, v, decay = (part.squeeze(2) for part in self._read(x_t.unsqueeze(1)))
+        y, carried = linear_attention_step(q, k, v, decay=decay, state=LinearState(state.memory))
+        return self._write(x_t, self.norm(y).flatten(1)), GatedLinearState(carried.memory)
+
+    def _read(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """q, k, v and ln α (B, H, T, ·), the last in float32 or wider."""
+        gate = self.decay_out(self.decay_in(x))
+        decay = F.logsigmoid(gate.to(torch.promote_types(gate.dtype, torch.float32))) / self.TEMPERATURE
+        parts = (self.query(x), self.key(x), self.value(x), decay)
+        q, k, v, decay = (split_heads(part, self.heads) for part in parts)
+        return q, k, v, decay
+
+    def _write(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.out(F.silu(self.gate(x)) * y)
+
+
+class StateSpaceDual(SequenceMixer[GatedLinearState]):
+    """Mamba-2's block (Dao & Gu 2024, § 7): W_O RMSNorm((y + d ∘ u) ∘ silu(W_z x)) with the state space model
+
+    h_t = exp(-A Δ_t) h_{t-1} + Δ_t B_tᵀ u_t and y_t = C_t h_t for each head: linear attention with q = C, k = B and
+    v = Δ u. B and C (B, T, K) are shared by all heads, u (B, H, T, V) is each head's own; u, B and C are read through
+    one short convolution over `convolution` positions and silu (0 = silu alone). A and Δ are those of
+    `parts.decay.HeadDecay`; d is a number a head, initially 1; the norm is taken over all heads.
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        heads: int = 4,
+        d_head: int | None = None,
+        d_value: int | None = None,
+        convolution: int = 4,
+    ) -> None:
+        super().__init__()
+        self.d_model = self.d_out = d_model
+        self.heads = heads
+        self.d_head = head_size(d_model, heads, d_head)
+        self.d_value = head_size(d_model, heads, d_value, 2.0)
+        inner = heads * self.d_value
+        self.gate = nn.Linear(d_model, inner, bias=False)
+        self.read = nn.Linear(d_model, inner + 2 * self.d_head, bias=False)  # u, B, C
+        self.convolution = ShortConvolution(inner + 2 * self.d_head, convolution, bias=True) if convolution else None
+        self.decay = HeadDecay(d_model, heads)
+        self.skip = nn.Parameter(torch.ones(heads))
+        self.norm = nn.RMSNorm(inner, eps=1e-5)
+        self.out = nn.Linear(inner, d_model, bias=False)
+        for linear in (self.gate, self.read, self.out):
+            nn.init.xavier_uniform_(linear.weight)
+
+    def initial_state(self, batch: int, memory: Memory | None = None) -> GatedLinearState:
+        zeros = initial_linear_state(batch, self.heads, self.d_head, self.d_value, like=self.out.weight).memory
+        if self.convolution is None:
+            return GatedLinearState(zeros)
+        position = torch.zeros(batch, dtype=torch.long, device=zeros.device)
+        return GatedLinearState(zeros, self.convolution.initial_tail(batch), position)
+
+    def forward(
+        self, x: Tensor, state: GatedLinearState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
+    ) -> tuple[Tensor, GatedLinearState]:
+        check_inputs(x, self.d_model, mask, starts)
+        if state is None:
+            state = self.initial_state(x.shape[0])
+        x = keep(x, mask)
+        read, tail, position = self.read(x), state.tail, state.position
+        if self.convolution is None or tail is None or position is None:
+            read = F.silu(read)
+        else:
+            positions, position = advance(position, x.shape[1], mask, starts)
+            read, tail = self.convolution(read, tail, positions, mask, starts)
+        u, k, q = read.split([self.heads * self.d_value, self.d_head, self.d_head], 2)
+        u, k, q = split_heads(u, self.heads), k.unsqueeze(1), q.unsqueeze(1)
+        decay, step = self.decay(x)
+        k = hide(k, mask).expand(-1, self.heads, -1, -1)
+        y, carried = linear_attention(
+            q.expand(-1, self.heads, -1, -1),
+            k,
+            step.unsqueeze(3) * u,
+            decay=hide(decay, mask),
+            state=LinearState(state.memory),
+            starts=starts,
+        )
+        y = join_heads(y + self.skip[:, None, None] * u).to(x.dtype)
+        y = self.out(self.norm(y * F.silu(self.gate(x))))
+        return keep(y, mask), GatedLinearState(carried.memory, tail, position)

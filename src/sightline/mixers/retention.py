@@ -1,0 +1,109 @@
+"""Multi-scale retention, linear attention that forgets at a constant rate (Sun et al. 2023, arXiv:2307.08621)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sightline.core.mixer import Memory, SequenceMixer, check_inputs, keep
+from sightline.ops.linear import LinearState, initial_linear_state, linear_attention, linear_attention_step
+from sightline.parts.attention_heads import head_size, hide, join_heads, split_heads
+from sightline.parts.positions import advance, rotate
+
+
+@dataclass(frozen=True)
+class RetentionConfig:
+    """Options of `Retention`: d_head None = D/H (keys), d_value None = 2 · d_head."""
+
+    heads: int = 4
+    d_head: int | None = None
+    d_value: int | None = None
+
+    def build(self, d_model: int) -> Retention:
+        return Retention(d_model, self.heads, self.d_head, self.d_value)
+
+    @classmethod
+    def examples(cls) -> tuple[RetentionConfig, ...]:
+        return (cls(heads=2), cls(heads=3, d_head=5, d_value=3))
+
+
+class RetentionState(NamedTuple):
+    """What retention remembers."""
+
+    memory: Tensor  # (B, H, K, V) decayed sum of kᵀ v, float32 or wider
+    position: Tensor  # (B,) real tokens of the current document so far
+
+
+class Retention(SequenceMixer[RetentionState]):
+    """W_O (swish(W_G x) ∘ GroupNorm(Y)) with Y_t = q_t S_t, S_t = γ S_{t-1} + k_tᵀ v_t for each head (eqs. 5-8).
+
+    Queries and keys are turned by rotary positions (e^{inθ} of eq. 4), keys divided by √d_head. γ = 1 - 2^(-5-h) of
+    head h = 0, 1, … is no parameter (eq. 8). The norm is taken over each head's values, without scale and offset, as
+    the authors' code has it; no projection has a bias; values are twice as wide as keys (§ 2.3).
+
+    Deviations: scores are not divided by √Σγ^(n-m) and max(|Σ|, 1) (§ 2.1), factors that the norm takes out again;
+    rotary pairs are (i, i + K/2), not neighbours, which is another order of the same weights.
+    """
+
+    def __init__(self, d_model: int, heads: int = 4, d_head: int | None = None, d_value: int | None = None) -> None:
+        super().__init__()
+        self.d_model = self.d_out = d_model
+        self.heads = heads
+        self.d_head = head_size(d_model, heads, d_head)
+        self.d_value = d_value or 2 * self.d_head
+        self.query = nn.Linear(d_model, heads * self.d_head, bias=False)
+        self.key = nn.Linear(d_model, heads * self.d_head, bias=False)
+        self.value = nn.Linear(d_model, heads * self.d_value, bias=False)
+        self.gate = nn.Linear(d_model, heads * self.d_value, bias=False)
+        self.out = nn.Linear(heads * self.d_value, d_model, bias=False)
+        for linear in (self.query, self.key, self.value, self.gate, self.out):
+            nn.init.xavier_uniform_(linear.weight)
+
+    def initial_state(self, batch: int, memory: Memory | None = None) -> RetentionState:
+        like = self.key.weight
+        zeros = initial_linear_state(batch, self.heads, self.d_head, self.d_value, like=like).memory
+        return RetentionState(zeros, torch.zeros(batch, dtype=torch.long, device=like.device))
+
+    def forward(
+        self, x: Tensor, state: RetentionState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
+    ) -> tuple[Tensor, RetentionState]:
+        check_inputs(x, self.d_model, mask, starts)
+        if state is None:
+            state = self.initial_state(x.shape[0])
+        x = keep(x, mask)
+        positions, after = advance(state.position, x.shape[1], mask, starts)
+        q, k, v = self._read(x, positions, state.memory.dtype)
+        decay = self.log_decay(x.device)
+        if mask is not None:  # padding forgets nothing
+            decay = hide(decay[:, None].expand(x.shape[0], -1, x.shape[1]), mask)
+        y, carried = linear_attention(q, hide(k, mask), v, decay=decay, state=LinearState(state.memory), starts=starts)
+        return keep(self._write(x, join_heads(self._norm(y))), mask), RetentionState(carried.memory, after)
+
+    def step(self, x_t: Tensor, state: RetentionState) -> tuple[Tensor, RetentionState]:
+        q, k, v = self._read(x_t.unsqueeze(1), state.position.unsqueeze(1), state.memory.dtype)
+        y, carried = linear_attention_step(
+            q.squeeze(2), k.squeeze(2), v.squeeze(2), decay=self.log_decay(x_t.device), state=LinearState(state.memory)
+        )
+        return self._write(x_t, self._norm(y).flatten(1)), RetentionState(carried.memory, state.position + 1)
+
+    def log_decay(self, device: torch.device | None = None) -> Tensor:
+        """ln γ of each head (H,), in float64 whatever the module's dtype: γ is close to 1."""
+        powers = torch.arange(self.heads, dtype=torch.float64, device=device)
+        return torch.log1p(-torch.exp2(-5.0 - powers))
+
+    def _read(self, x: Tensor, positions: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+        """Turned queries and keys (B, H, T, K) in the state's dtype, and values (B, H, T, V)."""
+        q, k, v = (split_heads(linear(x), self.heads) for linear in (self.query, self.key, self.value))
+        q, k = rotate(q.to(dtype), positions), rotate(k.to(dtype) / math.sqrt(self.d_head), positions)
+        return q, k, v
+
+    def _norm(self, y: Tensor) -> Tensor:
+        return F.layer_norm(y, y.shape[-1:])
+
+    def _write(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.out(F.silu(self.gate(x)) * y)

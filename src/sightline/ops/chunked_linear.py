@@ -1,0 +1,120 @@
+"""Linear attention with decay, chunk by chunk (Hua et al. 2022; Sun et al. 2023, eq. 7; Yang et al. 2024, § 4.2).
+
+Inside a chunk all pairs are formed, as in softmax attention; what came before the chunk is read from a state. Both are
+batched matrix products over rows and chunks. Shapes as in `ops.chunks`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sightline.ops.chunks import (
+    Inputs,
+    Outputs,
+    Weights,
+    carry,
+    chunk_weights,
+    join,
+    log_decay_gradient,
+    pair_gradients,
+    pair_scores,
+    split,
+    times,
+)
+
+
+class LinearKept(NamedTuple):
+    """What the backward reads beside inputs and outputs."""
+
+    before: Tensor  # (R, N, K, V) states before chunks
+    sums: Tensor | None  # (R, N, K, 1) sums of keys before chunks
+    inverse: Tensor | None  # (R, N, C, 1) 1 / denominator
+
+
+def linear_forward(given: Inputs, chunk: int) -> tuple[Outputs, LinearKept]:
+    """y_t = q_t S_t with S_t = exp(decay_t) S_{t-1} + k_tᵀ v_t, by operations that autograd records.
+
+    With `keys`, outputs are divided by q_t · keys_t. `chunk` is a power of two where channels decay differently.
+    """
+    length = given.q.shape[1]
+    weights = chunk_weights(given.decay, given.starts, length, chunk, given.q)
+    q, k, v = split(given.q, chunk), split(given.k, chunk), split(given.v, chunk)
+    scores = pair_scores(q, k, weights)
+    entering, leaving = times(q, weights.enter), times(k, weights.leave)
+    before, memory = carry(leaving.transpose(-1, -2) @ v, weights.total, given.memory)
+    y = add_product(scores @ v, entering, before)
+    if given.keys is None:
+        return Outputs(join(y, length), memory), LinearKept(before, None, None)
+    sums, keys = carry(leaving.sum(2).unsqueeze(3), weights.total, given.keys.unsqueeze(2))
+    inverse = reciprocal(scores.sum(3, keepdim=True) + entering @ sums)  # (R, N, C, 1)
+    y = y * inverse if torch.is_grad_enabled() else y.mul_(inverse)
+    return Outputs(join(y, length), memory, keys.squeeze(2)), LinearKept(before, sums, inverse)
+
+
+def linear_backward(given: Inputs, chunk: int, outputs: Outputs, kept: LinearKept, to: Outputs) -> Inputs:
+    """Gradients of the inputs from those of the outputs, `to`."""
+    length = given.q.shape[1]
+    weights = chunk_weights(given.decay, given.starts, length, chunk, given.q)
+    q, k, v, to_y = split(given.q, chunk), split(given.k, chunk), split(given.v, chunk), split(to.y, chunk)
+    to_scale = None
+    if kept.inverse is not None:
+        to_y = to_y * kept.inverse
+        to_scale = -(to_y * split(outputs.y, chunk)).sum(3, keepdim=True)  # (R, N, C, 1) of the denominator
+    entering, leaving = times(q, weights.enter), times(k, weights.leave)
+    after, to_memory = carry(entering.transpose(-1, -2) @ to_y, weights.total, to.memory, backwards=True)
+    to_v = add_product(pair_scores(q, k, weights).transpose(-1, -2) @ to_y, leaving, after)
+    to_scores = to_y @ v.transpose(-1, -2)
+    to_entering, to_leaving = to_y @ kept.before.transpose(-1, -2), v @ after.transpose(-1, -2)
+    end = None if given.decay is None else end_products(kept.before, outputs.memory, after)  # (R, N, K)
+    to_keys = None
+    if to_scale is not None and kept.sums is not None and to.keys is not None and outputs.keys is not None:
+        to_scores += to_scale
+        to_entering.addcmul_(to_scale, kept.sums.transpose(-1, -2))
+        updates = entering.transpose(-1, -2) @ to_scale
+        sums_after, to_keys = carry(updates, weights.total, to.keys.unsqueeze(2), backwards=True)
+        to_leaving += sums_after.transpose(-1, -2)
+        to_keys = to_keys.squeeze(2)
+        if end is not None:
+            end += end_products(kept.sums, outputs.keys.unsqueeze(2), sums_after)
+    to_q, to_k = pair_gradients(to_scores, q, k, weights)
+    to_q, to_k = add_weighted(to_q, to_entering, weights.enter), add_weighted(to_k, to_leaving, weights.leave)
+    to_decay = None
+    if given.decay is not None and end is not None:
+        to_decay = decay_gradient(given.decay, weights, q * to_q - k * to_k, end, length)
+    to_q, to_k, to_v = (join(part, length) for part in (to_q, to_k, to_v))
+    return Inputs(to_q, to_k, to_v, to_memory, to_keys, None, to_decay)
+
+
+def add_product(base: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """base + left @ right over (R, N), in place where no graph is recorded."""
+    if torch.is_grad_enabled():
+        return base + left @ right
+    base.flatten(0, 1).baddbmm_(left.flatten(0, 1), right.flatten(0, 1))
+    return base
+
+
+def reciprocal(x: Tensor) -> Tensor:
+    """1 / x, and 0 with gradient 0 where x is 0."""
+    zero = x == 0
+    return x.masked_fill(zero, 1.0).reciprocal().masked_fill(zero, 0.0)
+
+
+def decay_gradient(decay: Tensor, weights: Weights, at: Tensor, end: Tensor, length: int) -> Tensor:
+    """The gradient of `decay` from `at` (R, N, C, K) and `end` (R, N, K), those of its cumulative sums by channel."""
+    end = end.unsqueeze(2)
+    if decay.dim() < 3:
+        at, end = at.sum(3, keepdim=True), end.sum(3, keepdim=True)
+    return log_decay_gradient(decay, weights, at, end, length)
+
+
+def end_products(before: Tensor, final: Tensor, after: Tensor) -> Tensor:
+    """Σ_v S ∘ dS (R, N, K) of the states after each chunk, from those before, the final one, and gradients `after`."""
+    return (torch.cat([before[:, 1:], final.unsqueeze(1)], 1) * after).sum(3)
+
+
+def add_weighted(base: Tensor, x: Tensor, weight: Tensor | None) -> Tensor:
+    """base + x · weight, in place."""
+    return base.add_(x) if weight is None else base.addcmul_(x, weight)

@@ -1,0 +1,263 @@
+"""Linear attention: a state of fixed size that keys write values into and queries read.
+
+One function serves kernel attention with its normaliser (Katharopoulos et al. 2020), decay by a constant (Sun et al.
+2023), by a number a position (Dao & Gu 2024) or by channel (Yang et al. 2024), and the delta rule (Schlag et al. 2021)
+with and without decay (Yang et al. 2025). Each has a form by chunks, and all have one position by position beside it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sightline.ops.chunked_linear import reciprocal
+from sightline.ops.chunks import Inputs
+from sightline.ops.tiles import Tiled, forward_plain, forward_tiled
+
+CHUNK = 64  # positions whose pairs are formed
+
+
+class LinearState(NamedTuple):
+    """What linear attention remembers, in float32 or wider."""
+
+    memory: Tensor  # (B, H, K, V) decayed sum of kᵀ v
+    keys: Tensor | None = None  # (B, H, K) decayed sum of k, where outputs are normalised
+
+
+def initial_linear_state(
+    batch: int, heads: int, d_key: int, d_value: int, *, normaliser: bool = False, like: Tensor
+) -> LinearState:
+    """A state of zeros, in the dtype of `like` or float32 where that is narrower."""
+    dtype = torch.promote_types(like.dtype, torch.float32)
+    memory = like.new_zeros(batch, heads, d_key, d_value, dtype=dtype)
+    return LinearState(memory, like.new_zeros(batch, heads, d_key, dtype=dtype) if normaliser else None)
+
+
+def linear_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    decay: Tensor | None = None,
+    beta: Tensor | None = None,
+    normaliser: bool = False,
+    state: LinearState | None = None,
+    starts: Tensor | None = None,
+) -> tuple[Tensor, LinearState]:
+    """Causal linear attention: y_t = q_t S_t (B, H, T, V) and the state after the last position.
+
+    S_t = exp(decay_t) S_{t-1} + k_tᵀ v_t, with beta S_t = (I - beta_t k_tᵀ k_t) exp(decay_t) S_{t-1} + beta_t k_tᵀ v_t.
+    With `normaliser` y_t = q_t S_t / (q_t · z_t), z_t = exp(decay_t) z_{t-1} + k_t, and 0 where q_t · z_t = 0; q and k
+    must then not be negative. There is no scale: multiply q by it.
+
+    q, k (B, H, T, K); v (B, H, T, V); decay, the finite, non-positive logarithm of the decay factor: (H,) constant for
+    each head, (B, H, T) for each position, (B, H, T, K) for each channel too, or None; beta (B, H, T), which excludes
+    `normaliser` and decay by channel; starts, bool (B, T), True where a new document begins: the state is empty there.
+    T may be any number. A position with k = 0, decay = 0 and beta = 0 leaves the state as it is.
+
+    Computed in float32, or wider as the inputs are, by chunks of `CHUNK` positions; y has the dtype of v.
+
+    Raises:
+        ValueError: shapes that do not fit, such as "expected decay of shape (H,), (B, H, T) or (B, H, T, K) …".
+    """
+    _check(q, k, v, decay, beta, normaliser, starts)
+    batch, heads, length, d_key = q.shape
+    if state is None:
+        state = initial_linear_state(batch, heads, d_key, v.shape[3], normaliser=normaliser, like=q)
+    _check_state(state, (batch, heads, d_key, v.shape[3]), normaliser)
+    if v.numel() == 0 or d_key == 0:
+        return torch.zeros_like(v), state
+    if length == 1:
+        return _one_position(q, k, v, decay, beta, state, starts)
+    return _by_chunks(q, k, v, decay, beta, state, starts)
+
+
+def linear_attention_step(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    decay: Tensor | None = None,
+    beta: Tensor | None = None,
+    state: LinearState,
+) -> tuple[Tensor, LinearState]:
+    """One position of `linear_attention`: y (B, H, V) and the next state.
+
+    q, k (B, H, K); v (B, H, V); decay (H,), (B, H) or (B, H, K); beta (B, H). Normalised where the state holds a sum of
+    keys.
+    """
+    memory, keys = state
+    narrow, (q, k, v) = v.dtype, (x.to(memory.dtype) for x in (q, k, v))
+    if decay is not None:
+        factor = decay.to(memory.dtype).exp()
+        factor = factor.unsqueeze(-1) if decay.dim() < 3 else factor  # (…, K or 1)
+        memory = memory * factor.unsqueeze(-1)
+        keys = None if keys is None else keys * factor
+    if beta is not None:
+        held = (k.unsqueeze(2) @ memory).squeeze(2)  # (B, H, V)
+        v = beta.to(memory.dtype).unsqueeze(-1) * (v - held)
+    memory = memory + k.unsqueeze(3) * v.unsqueeze(2)
+    y = (q.unsqueeze(2) @ memory).squeeze(2)
+    if keys is not None:
+        keys = keys + k
+        y = normalised(y, (q * keys).sum(-1, keepdim=True))
+    return y.to(narrow), LinearState(memory, keys)
+
+
+def stepwise_linear_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    decay: Tensor | None = None,
+    beta: Tensor | None = None,
+    normaliser: bool = False,
+    state: LinearState | None = None,
+    starts: Tensor | None = None,
+) -> tuple[Tensor, LinearState]:
+    """`linear_attention` position by position: the plain form, to compare with."""
+    _check(q, k, v, decay, beta, normaliser, starts)
+    batch, heads, length, d_key = q.shape
+    if state is None:
+        state = initial_linear_state(batch, heads, d_key, v.shape[3], normaliser=normaliser, like=q)
+    outputs = []
+    for t in range(length):
+        at = slice(t, t + 1)
+        of_decay, of_beta = (x if x is None or x.dim() == 1 else x[:, :, at] for x in (decay, beta))
+        documents = None if starts is None else starts[:, at]
+        y, state = _one_position(q[:, :, at], k[:, :, at], v[:, :, at], of_decay, of_beta, state, documents)
+        outputs.append(y)
+    return torch.cat(outputs, 2) if outputs else torch.zeros_like(v), state
+
+
+def full_linear_attention(
+    q: Tensor, k: Tensor, v: Tensor, *, normaliser: bool = False, starts: Tensor | None = None
+) -> Tensor:
+    """Linear attention without the causal limit: q_t Σ_s k_sᵀ v_s (B, H, T, V) over the position's whole document.
+
+    Divided by q_t · Σ_s k_s with `normaliser`. Shapes as in `linear_attention`.
+    """
+    _check(q, k, v, None, None, normaliser, starts)
+    dtype = torch.promote_types(q.dtype, torch.float32)
+    narrow, (q, k, v) = v.dtype, (x.to(dtype) for x in (q, k, v))
+    if starts is None:
+        y = q @ (k.transpose(2, 3) @ v)
+        return (normalised(y, q @ k.sum(2).unsqueeze(3)) if normaliser else y).to(narrow)
+    if normaliser:
+        v = torch.cat([v, torch.ones_like(v[..., :1])], 3)  # its column sums q_t · k_s
+    y = linear_attention(q, k, v, starts=starts)[0] + _after(q, k, v, starts)
+    return (normalised(y[..., :-1], y[..., -1:]) if normaliser else y).to(narrow)
+
+
+def normalised(y: Tensor, total: Tensor) -> Tensor:
+    """y / total, and 0 with gradient 0 where the total is 0."""
+    return y * reciprocal(total)
+
+
+def _after(q: Tensor, k: Tensor, v: Tensor, starts: Tensor) -> Tensor:
+    """What every position reads from those after it in its document: causal attention over the reversed rows.
+
+    Keys and values stand one position later there, so that a position does not read itself a second time.
+    """
+    begins = torch.cat([torch.ones_like(starts[:, :1]), starts[:, 1:].flip(1)], 1)  # of reversed documents
+    q, k, v = (x.flip(2) for x in (q, k, v))
+    k, v = (torch.cat([torch.zeros_like(x[:, :, :1]), x[:, :, :-1]], 2) for x in (k, v))
+    k = k.masked_fill(begins[:, None, :, None], 0.0)
+    return linear_attention(q, k, v, starts=begins)[0].flip(2)
+
+
+def _one_position(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    decay: Tensor | None,
+    beta: Tensor | None,
+    state: LinearState,
+    starts: Tensor | None,
+) -> tuple[Tensor, LinearState]:
+    """`linear_attention` for T = 1."""
+    if starts is not None:
+        memory, keys = state
+        memory = memory.masked_fill(starts[:, :, None, None], 0.0)
+        state = LinearState(memory, None if keys is None else keys.masked_fill(starts[:, :, None], 0.0))
+    decay, beta = (x if x is None or x.dim() == 1 else x.squeeze(2) for x in (decay, beta))
+    y, state = linear_attention_step(q.squeeze(2), k.squeeze(2), v.squeeze(2), decay=decay, beta=beta, state=state)
+    return y.unsqueeze(2), state
+
+
+def _by_chunks(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    decay: Tensor | None,
+    beta: Tensor | None,
+    state: LinearState,
+    starts: Tensor | None,
+) -> tuple[Tensor, LinearState]:
+    """`linear_attention` for T > 1, heads and batch as rows; the written-out backward where a graph is recorded.
+
+    The compiler gets the plain operations: it writes the backward itself.
+    """
+    batch, heads, length, _ = q.shape
+    dtype = state.memory.dtype
+    pieces = -(-length // CHUNK)
+    chunk = -(-length // pieces)
+    if decay is not None:
+        if decay.dim() == 4:
+            chunk = min(CHUNK, 1 << (length - 1).bit_length())
+        decay = decay.to(dtype).expand(batch, heads) if decay.dim() == 1 else decay.to(dtype)
+        decay = decay.flatten(0, 1)
+    if starts is not None:
+        starts = starts.unsqueeze(1).expand(batch, heads, length).flatten(0, 1)
+    narrow, (q, k, v) = v.dtype, (x.to(dtype).flatten(0, 1) for x in (q, k, v))
+    memory = state.memory.flatten(0, 1)
+    keys = None if state.keys is None else state.keys.flatten(0, 1)
+    beta = None if beta is None else beta.to(dtype).flatten(0, 1)
+    given = Inputs(q, k, v, memory, keys, beta, decay, starts)
+    with torch.autocast(q.device.type, enabled=False):
+        if torch.compiler.is_compiling():
+            y, memory, keys = forward_plain(given, chunk)
+        elif torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in given):
+            y, memory, keys = Tiled.apply(chunk, *given)
+        else:
+            y, memory, keys = forward_tiled(given, chunk)
+    shape = (batch, heads)
+    after = LinearState(memory.unflatten(0, shape), None if keys is None else keys.unflatten(0, shape))
+    return y.unflatten(0, shape).to(narrow), after
+
+
+def _check(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    decay: Tensor | None,
+    beta: Tensor | None,
+    normaliser: bool,
+    starts: Tensor | None,
+) -> None:
+    if q.dim() != 4 or k.shape != q.shape or v.dim() != 4 or v.shape[:3] != q.shape[:3]:
+        shapes = ", ".join(str(tuple(x.shape)) for x in (q, k, v))
+        raise ValueError(f"expected q and k of shape (B, H, T, K) and v of shape (B, H, T, V), got {shapes}")
+    if decay is not None and decay.shape not in (q.shape[1:2], q.shape[:3], q.shape):
+        expected = f"(H,), (B, H, T) or (B, H, T, K) beside q of {tuple(q.shape)}"
+        raise ValueError(f"expected decay of shape {expected}, got {tuple(decay.shape)}")
+    if beta is not None:
+        if beta.shape != q.shape[:3]:
+            raise ValueError(f"expected beta of shape {tuple(q.shape[:3])}, got {tuple(beta.shape)}")
+        if normaliser:
+            raise ValueError("the delta rule (beta) has no normaliser")
+        if decay is not None and decay.dim() == 4:
+            raise ValueError("the delta rule (beta) takes decay of shape (H,) or (B, H, T), not by channel")
+    if starts is not None and (starts.dtype != torch.bool or starts.shape != (q.shape[0], q.shape[2])):
+        expected = f"bool of shape {(q.shape[0], q.shape[2])}"
+        raise ValueError(f"starts must be {expected}, got {starts.dtype} {tuple(starts.shape)}")
+
+
+def _check_state(state: LinearState, sizes: tuple[int, int, int, int], normaliser: bool) -> None:
+    if state.memory.shape != sizes:
+        raise ValueError(f"expected a state of shape {sizes}, got {tuple(state.memory.shape)}")
+    if (state.keys is not None) != normaliser:
+        held = "no" if state.keys is None else "a"
+        raise ValueError(f"the state holds {held} sum of keys, and normaliser is {normaliser}")

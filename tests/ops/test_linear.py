@@ -1,0 +1,302 @@
+"""Linear attention by chunks against one position after another, and against the explicit matrix of weights."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import hypothesis.strategies as st
+import pytest
+import torch
+from hypothesis import given, settings
+
+import sightline.ops.linear as ops_linear
+import sightline.ops.tiles as tiles
+from sightline.ops import LinearState, linear_attention
+from sightline.ops.chunks import Inputs
+from sightline.ops.linear import full_linear_attention, stepwise_linear_attention
+from sightline.ops.tiles import forward_plain
+
+FORMS = ("plain", "constant", "position", "channel", "delta", "delta constant", "delta position")
+NORMALISED = ("plain", "constant", "position", "channel")
+
+
+class Case:
+    """Inputs of `linear_attention` in one of its forms, a state included."""
+
+    def __init__(self, form, length, seed=0, *, normaliser=False, packed=False, strong=1.0, dtype=torch.float64):
+        generator = torch.Generator().manual_seed(seed)
+        batch, heads, d_key, d_value = 2, 2, 3, 5
+
+        def normal(*shape):
+            return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+        q, k = normal(batch, heads, length, d_key), normal(batch, heads, length, d_key)
+        if normaliser:
+            q, k = q.exp(), k.exp()
+        self.named = {"q": q, "k": k, "v": normal(batch, heads, length, d_value)}
+        if form.startswith("delta"):
+            self.named["k"] = k / k.norm(dim=3, keepdim=True)
+            self.named["beta"] = normal(batch, heads, length).sigmoid()
+        shape = {"constant": (heads,), "position": (batch, heads, length), "channel": (batch, heads, length, d_key)}
+        if form.split()[-1] in shape:
+            self.named["decay"] = -strong * normal(*shape[form.split()[-1]]).abs()
+        self.named["memory"] = normal(batch, heads, d_key, d_value)
+        if normaliser:
+            self.named["keys"] = normal(batch, heads, d_key).exp()
+        self.named = {name: x.to(dtype).requires_grad_() for name, x in self.named.items()}
+        starts = torch.rand(batch, length, generator=generator) < 0.2
+        self.rest = {"normaliser": normaliser, "starts": starts if packed else None}
+
+    def run(self, function, named=None):
+        """Outputs and the tensors of the final state."""
+        named = dict(self.named if named is None else named)
+        state = LinearState(named.pop("memory"), named.pop("keys", None))
+        y, state = function(**named, **self.rest, state=state)
+        return [y, *(part for part in state if part is not None)]
+
+    def gradients(self, outputs):
+        generator = torch.Generator().manual_seed(7)
+        loss = sum((y * torch.randn(y.shape, generator=generator, dtype=torch.float64).to(y)).sum() for y in outputs)
+        return torch.autograd.grad(loss, list(self.named.values()), materialize_grads=True)
+
+
+def equal(found, expected, tolerance=1e-10):
+    assert len(found) == len(expected)
+    for a, b in zip(found, expected, strict=True):
+        assert a.shape == b.shape
+        assert torch.isfinite(b).all()
+        error = (a - b).abs().max() / b.abs().max().clamp(min=1.0) if b.numel() else torch.zeros(())
+        assert error <= tolerance
+
+
+CASES = [pytest.param(form, False, id=form) for form in FORMS]
+CASES += [pytest.param(form, True, id=f"{form} normalised") for form in NORMALISED]
+
+
+@pytest.mark.parametrize(("form", "normaliser"), CASES)
+@settings(max_examples=20)
+@given(
+    length=st.integers(0, 21),
+    chunk=st.sampled_from([1, 2, 4, 8, 16]),
+    packed=st.booleans(),
+    strong=st.sampled_from([0.01, 1.0, 300.0]),
+    seed=st.integers(0, 99),
+)
+def test_chunks_equal_single_positions_gradients_too(form, normaliser, length, chunk, packed, strong, seed):
+    case = Case(form, length, seed, normaliser=normaliser, packed=packed, strong=strong)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ops_linear, "CHUNK", chunk)
+        found = case.run(linear_attention)
+        gradients = case.gradients(found)
+    expected = case.run(stepwise_linear_attention)
+    equal(found, expected)
+    equal(gradients, case.gradients(expected))
+
+
+@pytest.mark.parametrize("length", [64, 65, 127, 200])
+@pytest.mark.parametrize("form", FORMS)
+def test_chunks_of_the_default_length(form, length):
+    case = Case(form, length, packed=length == 127)
+    found, expected = case.run(linear_attention), case.run(stepwise_linear_attention)
+    equal(found, expected)
+    equal(case.gradients(found), case.gradients(expected))
+
+
+@pytest.mark.parametrize("normaliser", [False, True], ids=["sum", "mean"])
+@pytest.mark.parametrize("form", NORMALISED)
+def test_equals_the_explicit_matrix_of_weights(monkeypatch, form, normaliser):
+    """w_ts = Σ_c q_tc k_sc exp(decay_(s+1)c + … + decay_tc) for s <= t, rows divided by their sums where normalised."""
+    monkeypatch.setattr(ops_linear, "CHUNK", 4)
+    case = Case(form, 13, normaliser=normaliser)
+    q, k, v = (case.named[name].detach() for name in "qkv")
+    decay = case.named.get("decay", torch.zeros(2, dtype=torch.float64)).detach()
+    if decay.dim() == 1:
+        decay = decay[None, :, None].expand(2, 2, 13)
+    decay = decay if decay.dim() == 4 else decay.unsqueeze(3).expand_as(q)
+    expected = torch.zeros_like(v)
+    for t in range(13):
+        weights = torch.zeros(2, 2, 13, dtype=torch.float64)
+        for s in range(t + 1):
+            weights[:, :, s] = (q[:, :, t] * k[:, :, s] * decay[:, :, s + 1 : t + 1].sum(2).exp()).sum(2)
+        if normaliser:
+            weights = weights / weights.sum(2, keepdim=True)
+        expected[:, :, t] = (weights.unsqueeze(3) * v).sum(2)
+    decay = case.named.get("decay")
+    y, _ = linear_attention(q, k, v, decay=None if decay is None else decay.detach(), normaliser=normaliser)
+    equal([y], [expected])
+
+
+def test_the_delta_rule_replaces_what_a_key_holds():
+    """With beta = 1 and keys of length 1, reading a key gives the value written last, whatever it held before."""
+    k = torch.eye(4, dtype=torch.float64)[[0, 1, 0, 2, 1, 1, 3]].expand(1, 1, 7, 4)
+    v = torch.randn(1, 1, 7, 3, dtype=torch.float64)
+    y, state = linear_attention(k, k, v, beta=torch.ones(1, 1, 7, dtype=torch.float64))
+    equal([y, state.memory], [v, v[:, :, [2, 5, 3, 6]]])
+
+
+@pytest.mark.parametrize(("form", "normaliser"), CASES)
+def test_any_cuts_give_what_the_whole_gives(form, normaliser):
+    case = Case(form, 23, normaliser=normaliser, packed=True)
+    expected = case.run(linear_attention)
+    state = LinearState(case.named["memory"], case.named.get("keys"))
+    outputs, at = [], 0
+    for size in (5, 0, 1, 8, 2, 7):
+        part = slice(at, at + size)
+        inputs = {n: x if x.dim() == 1 else x[:, :, part] for n, x in case.named.items() if n not in ("memory", "keys")}
+        y, state = linear_attention(**inputs, normaliser=normaliser, starts=case.rest["starts"][:, part], state=state)
+        outputs.append(y)
+        at += size
+    found = [torch.cat(outputs, 2), *(part for part in state if part is not None)]
+    equal(found, expected)
+    equal(case.gradients(found), case.gradients(expected))
+
+
+@pytest.mark.parametrize("tile", [4, 8, 24, 64])
+@pytest.mark.parametrize(("form", "normaliser"), CASES)
+def test_the_size_of_a_tile_changes_nothing(monkeypatch, form, normaliser, tile):
+    monkeypatch.setattr(ops_linear, "CHUNK", 4)
+    case = Case(form, 23, normaliser=normaliser, packed=True)
+    expected = case.run(stepwise_linear_attention)
+    monkeypatch.setattr(tiles, "TILE", tile)
+    monkeypatch.setattr(tiles, "ROWS", 1 if tile == 8 else 3)
+    found = case.run(linear_attention)
+    equal(found, expected)
+    equal(case.gradients(found), case.gradients(expected))
+    with torch.no_grad():
+        equal(case.run(linear_attention), expected)
+
+
+@pytest.mark.parametrize(("form", "normaliser"), CASES)
+def test_first_and_second_derivatives(monkeypatch, form, normaliser):
+    monkeypatch.setattr(ops_linear, "CHUNK", 2)
+    case = Case(form, 5, normaliser=normaliser, packed=True)
+
+    def call(*values):
+        return tuple(case.run(linear_attention, dict(zip(case.named, values, strict=True))))
+
+    values = tuple(case.named.values())
+    assert torch.autograd.gradcheck(call, values, fast_mode=True)
+    assert torch.autograd.gradgradcheck(call, values, fast_mode=True)
+
+
+@pytest.mark.parametrize("written_out", [True, False], ids=["written out", "recorded"])
+@pytest.mark.parametrize("strong", [30.0, 1e4])
+@pytest.mark.parametrize("form", ["constant", "position", "channel", "delta constant", "delta position"])
+def test_strong_decay_leaves_no_nan(monkeypatch, form, strong, written_out):
+    """Decay of a whole chunk beyond what exp can hold: its inverse would be infinite, and 0 · inf NaN."""
+    if not written_out:
+        monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    case = Case(form, 130, strong=strong, dtype=torch.float32)
+    outputs = case.run(linear_attention)
+    for x in (*outputs, *case.gradients(outputs)):
+        assert torch.isfinite(x).all()
+
+
+@pytest.mark.parametrize("form", ["constant", "position", "delta position"])
+def test_a_strong_decay_leaves_later_weak_ones_exact(form):
+    """Float32: after exp(-1e4) the positions that follow still weigh each other to float32's precision."""
+    case = Case(form, 60, dtype=torch.float32)
+    named = {name: x.detach().clone() for name, x in case.named.items()}
+    if form != "constant":
+        named["decay"][:, :, 5] = -1e4
+    y = case.run(linear_attention, named)[0]
+    expected = case.run(stepwise_linear_attention, {name: x.double() for name, x in named.items()})[0]
+    equal([y.double()], [expected], 1e-5)
+
+
+@pytest.mark.parametrize(("form", "normaliser"), CASES)
+def test_the_recorded_and_the_written_out_backward_agree(form, normaliser):
+    case = Case(form, 16, normaliser=normaliser, packed=True)
+    rows = {name: x if name == "decay" and x.dim() == 1 else x.flatten(0, 1) for name, x in case.named.items()}
+    rows = {name: x.repeat(2) if x.dim() == 1 else x for name, x in rows.items()}
+    starts = case.rest["starts"].repeat_interleave(2, 0)
+    plain = forward_plain(Inputs(**rows, starts=starts), 8)
+    expected = [part.unflatten(0, (2, 2)) for part in plain if part is not None]
+    found = case.run(linear_attention)
+    equal(found, expected)
+    equal(case.gradients(found), case.gradients(expected))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_the_state_is_float32_in_16_bit_code(dtype):
+    """Ten thousand equal keys and values: a 16-bit sum would stop growing long before."""
+    ones = torch.ones(1, 1, 10_000, 1, dtype=dtype)
+    y, state = linear_attention(ones, ones, ones)
+    assert y.dtype == dtype
+    assert state.memory.dtype == torch.float32
+    assert state.memory.item() == 10_000
+    with torch.autocast("cpu", torch.bfloat16):
+        _, state = linear_attention(ones.float(), ones.float(), ones.float())
+    assert state.memory.item() == 10_000
+
+
+@pytest.mark.parametrize("normaliser", [False, True], ids=["sum", "mean"])
+@pytest.mark.parametrize("packed", [False, True], ids=["whole rows", "packed"])
+def test_the_full_form_sums_over_whole_documents(packed, normaliser):
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = (torch.rand(2, 2, 9, size, generator=generator, dtype=torch.float64) for size in (3, 3, 5))
+    starts = torch.rand(2, 9, generator=generator) < 0.4
+    document = starts.cumsum(1) if packed else torch.zeros(2, 9)
+    weights = torch.einsum("bhtk,bhsk->bhts", q, k) * (document[:, None, :, None] == document[:, None, None, :])
+    if normaliser:
+        weights = weights / weights.sum(3, keepdim=True)
+    equal([full_linear_attention(q, k, v, normaliser=normaliser, starts=starts if packed else None)], [weights @ v])
+
+
+def test_a_denominator_of_zero_gives_zeros_and_finite_gradients():
+    q, k, v = (torch.ones(1, 1, 5, 2, dtype=torch.float64).requires_grad_() for _ in range(3))
+    nothing = torch.zeros(1, 1, 5, 2, dtype=torch.float64)
+    y, _ = linear_attention(q, k * nothing, v, normaliser=True)
+    full = full_linear_attention(q, k * nothing, v, normaliser=True)
+    assert not y.any()
+    assert not full.any()
+    for gradient in torch.autograd.grad(y.sum() + full.sum(), (q, k, v)):
+        assert torch.isfinite(gradient).all()
+
+
+SCRIPT = """
+import resource, torch
+from sightline.ops import linear_attention
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # MiB on Linux
+
+torch.set_num_threads(1)
+q, k, v = torch.rand(3, 1, 1, 2**20, 4)
+decay = torch.full((1, 1, 2**20), -1e-3)
+with torch.no_grad():
+    linear_attention(q[:, :, :40000], k[:, :, :40000], v[:, :, :40000], decay=decay[:, :, :40000])
+    before = peak()
+    y, state = linear_attention(q, k, v, decay=decay)
+assert torch.isfinite(y).all()
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ru_maxrss is in KiB on Linux only")
+def test_a_million_positions_in_bounded_memory():
+    """The output alone takes 16 MiB; pairs of chunks of 64 positions for all of them would take 256 MiB."""
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 64
+
+
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        ({"k": torch.zeros(1, 2, 3, 5)}, "expected q and k of shape"),
+        ({"decay": torch.zeros(1, 2)}, "expected decay of shape"),
+        ({"beta": torch.zeros(2)}, "expected beta of shape"),
+        ({"beta": torch.zeros(1, 2, 3), "normaliser": True}, "has no normaliser"),
+        ({"beta": torch.zeros(1, 2, 3), "decay": torch.zeros(1, 2, 3, 4)}, "not by channel"),
+        ({"starts": torch.zeros(1, 3)}, "starts must be bool"),
+        ({"state": LinearState(torch.zeros(1, 2, 4, 3))}, "expected a state of shape"),
+        ({"state": LinearState(torch.zeros(1, 2, 4, 4)), "normaliser": True}, "no sum of keys"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_does_not_fit_is_refused(named, message):
+    x = torch.zeros(1, 2, 3, 4)
+    with pytest.raises(ValueError, match=message):
+        linear_attention(**{"q": x, "k": x, "v": x, **named})
