@@ -20,6 +20,7 @@ MODULES = (
     "sightline.core.state",
     "sightline.core.config",
     "sightline.models",
+    "sightline.ops",
     "sightline.testing",
 )
 

@@ -1,1 +1,6 @@
 """Functions on tensors, without parameters: the mathematics that mixers share."""
+
+from sightline.ops.pattern import BlockMask
+from sightline.ops.softmax import attention
+
+__all__ = ["BlockMask", "attention"]

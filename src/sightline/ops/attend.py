@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -57,7 +58,14 @@ def attend(
 
 
 def attend_in_blocks(
-    q: Tensor, k: Tensor, v: Tensor, relate: Relate, *, causal: bool = False, probe: Probe | None = None
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    relate: Relate,
+    *,
+    causal: bool = False,
+    scale: float | None = None,
+    probe: Probe | None = None,
 ) -> Tensor:
     """`attend` where visible and bias depend on pairs of positions: formed for at most `BLOCK` queries at a time.
 
@@ -68,15 +76,14 @@ def attend_in_blocks(
     steps, length = q.shape[2], k.shape[2]
     if steps <= BLOCK or (probe is not None and probe.attached):
         visible, bias = relate(0, steps)
-        return attend(q, k, v, visible=visible, bias=bias, causal=causal, probe=probe)
+        return attend(q, k, v, visible=visible, bias=bias, causal=causal, scale=scale, probe=probe)
     outputs = []
+    call = partial(attend, causal=causal, scale=scale)
     for first in range(0, steps, BLOCK):
         last = min(first + BLOCK, steps)
         reach = length - steps + last if causal else length  # no query of the block sees a key from here on
         visible, bias = (None if part is None else part[..., :reach] for part in relate(first, last))
-        outputs.append(
-            attend(q[:, :, first:last], k[:, :, :reach], v[:, :, :reach], visible=visible, bias=bias, causal=causal)
-        )
+        outputs.append(call(q[:, :, first:last], k[:, :, :reach], v[:, :, :reach], visible=visible, bias=bias))
     return torch.cat(outputs, 2)
 
 
