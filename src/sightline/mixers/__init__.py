@@ -9,6 +9,7 @@ from sightline.mixers.gru import GRUConfig
 from sightline.mixers.lstm import LSTMConfig
 from sightline.mixers.rnn import RNNConfig
 from sightline.mixers.softmax import SoftmaxConfig
+from sightline.mixers.window import WindowConfig
 
 MIXERS = {
     "rnn": RNNConfig,  # Elman 1990
@@ -18,4 +19,5 @@ MIXERS = {
     "additive": AdditiveConfig,  # Bahdanau et al. 2015
     "softmax": SoftmaxConfig,  # Vaswani et al. 2017
     "cross": CrossConfig,  # Vaswani et al. 2017
+    "window": WindowConfig,  # Child et al. 2019
 }

@@ -19,6 +19,10 @@ class BlockMask(NamedTuple):
     visible: Tensor  # (N, N) bool
     size: int  # positions in a block; the last one may be shorter
 
+    def number(self, length: int) -> int:
+        """Blocks that `length` positions fill, the last one perhaps in part."""
+        return -(-length // self.size)
+
 
 class Pattern(NamedTuple):
     """Whom a query sees, by positions alone. The last of T queries stands at the last of S >= T keys.
@@ -51,10 +55,7 @@ class Pattern(NamedTuple):
         return seen
 
     def pieces(self, steps: int, length: int, dtype: torch.dtype) -> list[Piece]:
-        """What this pattern lets `steps` queries see of `length` keys, with little besides.
-
-        Raises `ValueError` for a block mask that is too small for the keys.
-        """
+        """What this pattern lets `steps` queries see of `length` keys, with little besides."""
         if steps == 0:
             return []
         if self.blocks is not None:
@@ -150,16 +151,9 @@ def sparse_pieces(blocks: BlockMask, causal: bool, steps: int, length: int) -> l
 
     Where causal, blocks on the diagonal are triangles. First columns that all rows see are read in one piece, without
     gathering. Rows of blocks of which only some queries are here, and a shorter last block, have pieces of their own.
-
-    Raises:
-        ValueError: "100 positions are 7 blocks of 16, and the mask is for 6".
     """
     size, offset = blocks.size, length - steps
-    number = math.ceil(length / size)
-    if min(blocks.visible.shape) < number:
-        raise ValueError(
-            f"{length} positions are {number} blocks of {size}, and the mask is for {min(blocks.visible.shape)}"
-        )
+    number = blocks.number(length)
     visible = blocks.visible[:number, :number].cpu()
     whole = length // size  # key blocks of full size
     far = visible.tril(-1)[:, :whole] if causal else visible[:, :whole]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -51,23 +50,24 @@ def attention(
 
     Raises:
         ValueError: "4 queries cannot stand at the end of 3 keys"; "window must be at least 1, got 0"; "sinks need a
-            causal window"; "window and blocks exclude each other"; "mask must be bool of shape (2, 9), got …".
+            causal window"; "window and blocks exclude each other"; "100 positions are 7 blocks of 16, and the mask is
+            for 6"; "mask must be bool of shape (2, 9), got …".
     """
     _check(q, k, causal, window, sinks, blocks, mask, starts)
-    rows = partial(attend_pattern, pattern=Pattern(causal, window, sinks, blocks), scale=scale)
+    pattern = Pattern(causal, window, sinks, blocks)
     if mask is None:
         if starts is None:
-            return rows(q, k, v)
-        return attend_documents(rows, q, k, v, split_documents(None, starts), causal=causal)
+            return attend_pattern(q, k, v, pattern=pattern, scale=scale)
+        return attend_documents(q, k, v, split_documents(None, starts), lambda _: pattern, scale=scale)
     own = mask[:, None, mask.shape[1] - q.shape[2] :, None]  # (B, 1, T, 1)
     q = q.masked_fill(~own, 0.0)
     k, v = (x.masked_fill(~mask[:, None, :, None], 0.0) for x in (k, v))
     if causal and window is None and blocks is None:  # positions that hide nothing but themselves are left out
-        return attend_documents(rows, q, k, v, split_documents(mask, starts), causal=True)
+        return attend_documents(q, k, v, split_documents(mask, starts), lambda _: pattern, scale=scale)
     if starts is None:
-        y = rows(q, k, v, real=mask)
+        y = attend_pattern(q, k, v, pattern=pattern, real=mask, scale=scale)
     else:
-        y = attend_documents(rows, q, k, v, split_documents(None, starts), mask, causal=causal)
+        y = attend_documents(q, k, v, split_documents(None, starts), lambda _: pattern, real=mask, scale=scale)
     return y.masked_fill(~own, 0.0)
 
 
@@ -89,6 +89,11 @@ def _check(
         raise ValueError("sinks need a causal window")
     if window is not None and blocks is not None:
         raise ValueError("window and blocks exclude each other")
+    if blocks is not None and min(blocks.visible.shape) < blocks.number(k.shape[2]):
+        raise ValueError(
+            f"{k.shape[2]} positions are {blocks.number(k.shape[2])} blocks of {blocks.size}, and the mask is for "
+            f"{min(blocks.visible.shape)}"
+        )
     expected = (k.shape[0], k.shape[2])
     for name, flags in (("mask", mask), ("starts", starts)):
         if flags is not None and (flags.dtype != torch.bool or flags.shape != expected):
@@ -194,7 +199,7 @@ def _sloped(piece: Piece, offset: int, slope: float) -> Piece:
     if isinstance(queries, Gathered) or isinstance(keys, Gathered):
         raise ValueError("ALiBi's penalty is for windows; gathered blocks have no one distance")
     at = offset + queries.first - keys.first + torch.arange(queries.size).unsqueeze(1)
-    return _with_bias(piece, -slope * (at - torch.arange(keys.size)).abs())
+    return _with_bias(piece, -slope * (at - torch.arange(keys.size)).abs().double())
 
 
 def _with_bias(piece: Piece, bias: Tensor) -> Piece:
@@ -206,27 +211,35 @@ def _with_bias(piece: Piece, bias: Tensor) -> Piece:
 
 
 def attend_documents(
-    rows: Callable[..., Tensor],
     q: Tensor,
     k: Tensor,
     v: Tensor,
     documents: Documents,
-    real: Tensor | None = None,
+    pattern_of: Callable[[int], Pattern],
     *,
-    causal: bool,
+    real: Tensor | None = None,
+    slopes: Tensor | None = None,
+    scale: float | None = None,
+    probe: Probe | None = None,
     bucket: Callable[[int], int] | None = None,
 ) -> Tensor:
     """Attention (B, H, T, V) in which every document is a row of its own; zeros where no document is.
 
-    `documents` are those of k and v (B, G, S, ·); queries (B, H, T, K) stand at the end of the keys. rows(q, k, v,
-    real=…) is called for documents of similar lengths together, those with one `bucket(length)`, moved to the left of
-    rows; real hides what is not in `real` (B, S), nor, where not `causal`, in a document; None hides nothing.
+    `documents` are those of k and v (B, G, S, ·), positions without one left out; queries (B, H, T, K) stand at the end
+    of the keys. `pattern_of(length)` is what a document of `length` positions sees of itself, less what is not in
+    `real` (B, S). Documents with one `bucket(length)` share their calls, and have to share their pattern; None puts
+    similar lengths together.
     """
     batch, _, length, _ = k.shape
     steps = q.shape[2]
+    if probe is not None and probe.attached:
+        visible, distance = _documents_apart(documents, pattern_of, batch, length)
+        visible = visible if real is None else visible & real.unsqueeze(1)
+        bias = None if slopes is None else -(slopes.to(q.dtype)[:, None, None] * distance.unsqueeze(1).to(q.dtype))
+        visible, bias = (x if x is None else x[..., length - steps :, :] for x in (visible.unsqueeze(1), bias))
+        return attend(q, k, v, visible=visible, bias=bias, scale=scale, probe=probe)
     q = F.pad(q, (0, 0, length - steps, 0))
     flat = [x.transpose(1, 2).flatten(0, 1) for x in (q, k, v)]  # (B·S, H, ·)
-    kept = None if real is None else real.flatten()
     lengths = documents.length.tolist()
     members: dict[int, list[int]] = {}
     for document, size in enumerate(lengths):
@@ -235,10 +248,13 @@ def attend_documents(
     places, outputs = [], []
     for chosen in members.values():
         most = max(lengths[document] for document in chosen)
+        pattern = pattern_of(most)
         index, valid = documents.index[chosen, :most], documents.valid[chosen, :most]  # (N, L)
         moved = [x.index_select(0, index.flatten()).unflatten(0, index.shape).transpose(1, 2) for x in flat]
-        seen = kept[index] if causal and kept is not None else valid if kept is None else valid & kept[index]
-        y = rows(*moved, real=None if (causal and kept is None) or bool(seen.all()) else seen)
+        seen = torch.ones_like(valid) if pattern.causal else valid  # no query of the document sees what follows it
+        seen = seen if real is None else seen & real.flatten()[index]
+        hides = None if bool(seen.all()) else seen
+        y = attend_pattern(*moved, pattern=pattern, real=hides, slopes=slopes, scale=scale)
         places.append(index[valid])
         outputs.append(y.transpose(1, 2)[valid])
     if not outputs:
@@ -246,6 +262,21 @@ def attend_documents(
     found = torch.cat(outputs)
     whole = found.new_zeros(batch * length, *found.shape[1:]).index_copy(0, torch.cat(places), found)
     return whole.unflatten(0, (batch, length))[:, length - steps :].transpose(1, 2)
+
+
+def _documents_apart(
+    documents: Documents, pattern_of: Callable[[int], Pattern], batch: int, length: int
+) -> tuple[Tensor, Tensor]:
+    """Who sees whom, bool, and the distance inside the document, both (B, S, S)."""
+    visible = torch.zeros(batch, length, length, dtype=torch.bool, device=documents.index.device)
+    distance = torch.zeros_like(visible, dtype=torch.long)
+    for document, (row, size) in enumerate(zip(documents.row.tolist(), documents.length.tolist(), strict=True)):
+        if size:
+            at = documents.index[document, :size] - row * length
+            order = torch.arange(size, device=at.device)
+            visible[row, at.unsqueeze(1), at] = pattern_of(size).visible(0, size, size, size, at.device)
+            distance[row, at.unsqueeze(1), at] = (order.unsqueeze(1) - order).abs()
+    return visible, distance
 
 
 def _similar(length: int) -> int:
