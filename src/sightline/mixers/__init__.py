@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sightline.mixers.additive import AdditiveConfig
 from sightline.mixers.bidirectional import BidirectionalConfig
+from sightline.mixers.block_sparse import BlockSparseConfig
 from sightline.mixers.cross import CrossConfig
 from sightline.mixers.gru import GRUConfig
 from sightline.mixers.lstm import LSTMConfig
@@ -20,4 +21,5 @@ MIXERS = {
     "softmax": SoftmaxConfig,  # Vaswani et al. 2017
     "cross": CrossConfig,  # Vaswani et al. 2017
     "window": WindowConfig,  # Child et al. 2019
+    "block_sparse": BlockSparseConfig,  # Child et al. 2019
 }
