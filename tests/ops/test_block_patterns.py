@@ -15,7 +15,7 @@ def drawn(seen: torch.Tensor) -> list[str]:
 
 
 def test_strided():
-    """Child et al. 2019, figure 3b, for l = 3: the last l positions, and every l-th one before them."""
+    """Child et al. 2019, § 4.2, for l = 3: the last l positions and itself, and every l-th one before them."""
     assert drawn(block_pattern("strided", 8, causal=True, local=3)) == [
         "#.......",
         "##......",
@@ -29,7 +29,7 @@ def test_strided():
 
 
 def test_fixed():
-    """Child et al. 2019, figure 3c, for l = 3 and c = 1: the own stretch, and the last position of each one before."""
+    """Child et al. 2019, § 4.2, for l = 3 and c = 1: the own stretch, and the last position of each one before."""
     assert drawn(block_pattern("fixed", 8, causal=True, local=3, globals=1)) == [
         "#.......",
         "##......",
