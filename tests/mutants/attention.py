@@ -105,7 +105,7 @@ def _(patch):
 
 @mutant("scale by d_model", SOFTMAX, "equals the reference")
 def _(patch):
-    def attend(original, q, k, v, **named):
+    def attend(original, q, k, v, *, scale=None, **named):
         return original(q, k, v, scale=1.0 / math.sqrt(q.shape[1] * q.shape[3]), **named)
 
     _everywhere(patch, attend)

@@ -9,7 +9,7 @@ import pytest
 from sightline.testing import LAWS, Subject, run_law
 from sightline.testing.reference import find_initial, find_reference
 
-from . import attention, linear_family, recurrences  # noqa: F401 (importing them registers their bugs)
+from . import attention, linear_family, recurrences, sparse  # noqa: F401 (importing them registers their bugs)
 from .planting import MUTANTS, Mutant
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from sightline.ops.block_patterns import block_pattern
 from sightline.ops.linear import LinearState, linear_attention
+from sightline.ops.pattern import BlockMask
+from sightline.ops.softmax import attention
 
-__all__ = ["LinearState", "linear_attention"]
+__all__ = ["BlockMask", "LinearState", "attention", "block_pattern", "linear_attention"]

@@ -70,6 +70,7 @@ def attend_in_blocks(
     relate: Relate,
     *,
     causal: bool = False,
+    scale: float | None = None,
     softcap: float | None = None,
     probe: Probe | None = None,
 ) -> Tensor:
@@ -82,9 +83,9 @@ def attend_in_blocks(
     steps, length = q.shape[2], k.shape[2]
     if steps <= BLOCK or (probe is not None and probe.attached):
         visible, bias = relate(0, steps)
-        return attend(q, k, v, visible=visible, bias=bias, causal=causal, softcap=softcap, probe=probe)
+        return attend(q, k, v, visible=visible, bias=bias, causal=causal, scale=scale, softcap=softcap, probe=probe)
     outputs = []
-    call = partial(attend, causal=causal, softcap=softcap)
+    call = partial(attend, causal=causal, scale=scale, softcap=softcap)
     for first in range(0, steps, BLOCK):
         last = min(first + BLOCK, steps)
         reach = length - steps + last if causal else length  # no query of the block sees a key from here on

@@ -1,0 +1,232 @@
+"""Block-sparse self-attention (Child et al. 2019, arXiv:1904.10509; Beltagy et al. 2020; Zaheer et al. 2020)."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer, check_inputs, keep
+from sightline.core.probe import Probe
+from sightline.ops.attend import attend_in_blocks
+from sightline.ops.block_patterns import BlockPattern, block_pattern
+from sightline.ops.documents import split_documents
+from sightline.ops.pattern import BlockMask, Pattern
+from sightline.ops.softmax import attend_documents, attend_pattern
+from sightline.parts.attention_heads import AttentionHeads
+from sightline.parts.key_value_cache import KeyValueCache, empty_cache, extend_cache
+from sightline.parts.positions import AttentionPositions, advance
+
+Positions = Literal["none", "sinusoidal", "rotary", "learned"]  # ALiBi's bias is for windows, and for all keys
+
+
+class Layout(NamedTuple):
+    """A pattern of `ops.block_patterns` over blocks of `block` tokens."""
+
+    pattern: BlockPattern = "bigbird"
+    block: int = 64
+    local: int = 3
+    globals: int = 2
+    random: int = 3
+    seed: int = 0
+
+    def mask(self, number: int, causal: bool) -> BlockMask:
+        """The pattern of `number` blocks."""
+        return BlockMask(_drawn(self, number, causal), self.block)
+
+    def number(self, length: int) -> int:
+        """Blocks that `length` tokens fill."""
+        return -(-length // self.block)
+
+
+@lru_cache(maxsize=64)
+def _drawn(layout: Layout, number: int, causal: bool) -> Tensor:
+    options = {"local": layout.local, "globals": layout.globals, "random": layout.random, "seed": layout.seed}
+    with torch.inference_mode(False):  # the next call may record gradients
+        return block_pattern(layout.pattern, number, causal=causal, **options)
+
+
+@dataclass(frozen=True)
+class BlockSparseConfig:
+    """Options of `BlockSparseAttention` (causal) and `FullBlockSparseAttention`.
+
+    `local`, `globals` and `random` count blocks of `block` tokens and mean what `ops.block_patterns` says; layers with
+    different `seed` draw different random blocks.
+    """
+
+    pattern: BlockPattern = "bigbird"
+    block: int = 64
+    local: int = 3
+    globals: int = 2
+    random: int = 3
+    seed: int = 0
+    heads: int = 4
+    causal: bool = True
+    positions: Positions = "none"
+    global_projections: Literal["shared", "separate"] = "shared"
+
+    def build(self, d_model: int) -> BlockSparseAttention | FullBlockSparseAttention:
+        layout = Layout(self.pattern, self.block, self.local, self.globals, self.random, self.seed)
+        if not self.causal:
+            return FullBlockSparseAttention(d_model, layout, self.heads, self.positions, self.global_projections)
+        if self.global_projections != "shared":
+            raise ValueError("separate global projections are for encoders: causal=True allows 'shared' only")
+        return BlockSparseAttention(d_model, layout, self.heads, self.positions)
+
+    @classmethod
+    def examples(cls) -> tuple[BlockSparseConfig, ...]:
+        return (
+            cls("bigbird", block=2, local=1, globals=1, random=1, heads=2),
+            cls("longformer", block=3, local=2, globals=1, heads=3, positions="rotary"),
+            cls("strided", block=1, local=3, heads=2, positions="sinusoidal"),
+            cls("fixed", block=2, local=2, globals=1, heads=2, positions="learned"),
+            cls("bigbird", block=2, local=1, globals=1, random=1, heads=2, causal=False),
+            cls("longformer", block=2, local=3, globals=1, heads=3, causal=False, global_projections="separate"),
+        )
+
+
+class BlockSparseAttention(SequenceMixer[KeyValueCache]):
+    """`SoftmaxAttention` over the keys whose block the query's own block sees; only those blocks are computed.
+
+        y_t = Σ_s softmax_s(q_t · k_s / √d_head) v_s  over  s <= t with P[⌊t / block⌋, ⌊s / block⌋]
+
+    P is one of `ops.block_patterns`: `bigbird`, `longformer`, `strided` or `fixed`; deviations are listed there. Tokens
+    are counted from the start of the document, padding left out. All heads have one pattern. The state is the cache of
+    all keys. The weights are `self.weights`, shape (B, H, T, S).
+
+    Raises:
+        ValueError: "positions must be none, sinusoidal, rotary or learned, got 'alibi'", and those of `block_pattern`.
+    """
+
+    def __init__(
+        self, d_model: int, layout: Layout | None = None, heads: int = 4, positions: Positions = "none"
+    ) -> None:
+        super().__init__()
+        self.d_model = self.d_out = d_model
+        self.layout = _checked(layout, positions, causal=True)
+        self.heads = AttentionHeads(d_model, heads)
+        self.positions = AttentionPositions(positions, d_model, heads)
+        self.weights = Probe("B H T S")
+
+    def initial_state(self, batch: int, memory: Memory | None = None) -> KeyValueCache:
+        return empty_cache(batch, self.heads.key_heads, self.heads.d_head, self.heads.key.weight)
+
+    def pattern(self, length: int) -> Pattern:
+        """Who sees whom among `length` tokens of a document."""
+        return Pattern(True, blocks=self.layout.mask(self.layout.number(length), causal=True))
+
+    def forward(
+        self, x: Tensor, state: KeyValueCache | None = None, mask: Tensor | None = None, starts: Tensor | None = None
+    ) -> tuple[Tensor, KeyValueCache]:
+        check_inputs(x, self.d_model, mask, starts)
+        if state is None:
+            state = self.initial_state(x.shape[0])
+        positions, after = advance(state.position, x.shape[1], mask, starts)
+        x = self.positions.add(keep(x, mask), positions)
+        keys, values = self.heads.keys_values(x)
+        keys = self.positions.turn(keys, positions)
+        first = state.keys.length == 0
+        state, label = extend_cache(state, keys, values, positions, after, mask, starts)
+        q, k, v = self.positions.turn(self.heads.queries(x), positions), state.keys.tensor, state.values.tensor
+        if first and (mask is not None or starts is not None):
+            y = attend_documents(q, k, v, split_documents(mask, starts), self.pattern, probe=self.weights)
+        elif first or label is None or state.labels is None or state.places is None:
+            y = attend_pattern(q, k, v, pattern=self.pattern(k.shape[2]), probe=self.weights)
+        else:
+            y = self._masked(q, k, v, (label, positions), (state.labels.tensor, state.places.tensor))
+        return self.heads.join(y, mask), state
+
+    def _masked(
+        self, q: Tensor, k: Tensor, v: Tensor, queries: tuple[Tensor, Tensor], keys: tuple[Tensor, Tensor]
+    ) -> Tensor:
+        """With an explicit mask, from the documents and places (B, T) of queries and (B, S) of keys."""
+        longest = int(keys[1].max()) + 1 if keys[1].numel() else 0
+        visible = self.layout.mask(self.layout.number(longest), causal=True).visible.to(k.device)
+        label, block = queries[0], queries[1] // self.layout.block
+        labels, blocks = keys[0].unsqueeze(1), keys[1].unsqueeze(1) // self.layout.block
+
+        def relate(first: int, last: int) -> tuple[Tensor, None]:
+            part = slice(first, last)
+            seen = (label[:, part, None] == labels) & visible[block[:, part, None], blocks]
+            return seen.unsqueeze(1), None
+
+        return attend_in_blocks(q, k, v, relate, causal=True, probe=self.weights)
+
+
+class FullBlockSparseAttention(SequenceEncoder):
+    """`BlockSparseAttention` without the causal limit, for `bigbird` and `longformer`.
+
+    `global_projections="separate"` (Longformer, § 3.1): the queries of the global blocks, which see all of the
+    document, have projections of their own for themselves and for the keys and values that they read; those start out
+    as copies. Other queries read global keys through the common projections, as the authors' code does. Weights:
+    `self.weights` and, for global queries with projections of their own, `self.global_weights`, both (B, H, T, S).
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        layout: Layout | None = None,
+        heads: int = 4,
+        positions: Positions = "none",
+        global_projections: Literal["shared", "separate"] = "shared",
+    ) -> None:
+        super().__init__()
+        if global_projections not in ("shared", "separate"):
+            raise ValueError(f"global_projections must be shared or separate, got {global_projections!r}")
+        self.d_model = self.d_out = d_model
+        self.layout = _checked(layout, positions, causal=False)
+        self.heads = AttentionHeads(d_model, heads)
+        self.positions = AttentionPositions(positions, d_model, heads)
+        self.weights = Probe("B H T S")
+        self.separate = global_projections == "separate"
+        if self.separate:
+            common = (self.heads.query, self.heads.key, self.heads.value)
+            self.global_query, self.global_key, self.global_value = (copy.deepcopy(linear) for linear in common)
+            self.global_weights = Probe("B H T S")
+
+    def pattern(self, length: int, rows: Literal["all", "global", "other"] = "all") -> Pattern:
+        """Who sees whom among `length` tokens of a document, for all rows of blocks or some."""
+        visible, size = self.layout.mask(self.layout.number(length), causal=False)
+        of_global = torch.arange(len(visible)).unsqueeze(1) < self.layout.globals
+        if rows != "all":
+            visible = visible & (of_global if rows == "global" else ~of_global)
+        return Pattern(False, blocks=BlockMask(visible, size))
+
+    def forward(self, x: Tensor, mask: Tensor | None = None, starts: Tensor | None = None) -> Tensor:
+        check_inputs(x, self.d_model, mask, starts)
+        positions, _ = advance(torch.zeros(x.shape[0], dtype=torch.long, device=x.device), x.shape[1], mask, starts)
+        x = self.positions.add(keep(x, mask), positions)
+        documents = None if mask is None and starts is None else split_documents(mask, starts)
+
+        def attend(q: Tensor, k: Tensor, v: Tensor, rows: Literal["all", "global", "other"], probe: Probe) -> Tensor:
+            q, k = self.positions.turn(q, positions), self.positions.turn(k, positions)
+            if documents is None:
+                return attend_pattern(q, k, v, pattern=self.pattern(x.shape[1], rows), probe=probe)
+            # Random blocks depend on how many blocks there are: documents with equally many share a call.
+            number = self.layout.number
+            return attend_documents(q, k, v, documents, lambda n: self.pattern(n, rows), probe=probe, bucket=number)
+
+        q, (k, v) = self.heads.queries(x), self.heads.keys_values(x)
+        y = attend(q, k, v, "other" if self.separate else "all", self.weights)
+        if self.separate:
+            q, k, v = (
+                linear(x).unflatten(2, (-1, self.heads.d_head)).transpose(1, 2)
+                for linear in (self.global_query, self.global_key, self.global_value)
+            )
+            y = y + attend(q, k, v, "global", self.global_weights)
+        return self.heads.join(y, mask)
+
+
+def _checked(layout: Layout | None, positions: str, causal: bool) -> Layout:
+    """The layout, or its defaults, once a small pattern of it could be drawn."""
+    layout = layout or Layout()
+    if positions not in ("none", "sinusoidal", "rotary", "learned"):
+        raise ValueError(f"positions must be none, sinusoidal, rotary or learned, got {positions!r}")
+    if layout.block < 1:
+        raise ValueError(f"block must be at least 1, got {layout.block}")
+    layout.mask(1, causal)
+    return layout

@@ -1,0 +1,200 @@
+"""Sliding-window self-attention (Child et al. 2019, arXiv:1904.10509; Beltagy et al. 2020, arXiv:2004.05150, § 3.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer, check_inputs, keep
+from sightline.core.probe import Probe
+from sightline.ops.documents import Documents, split_documents
+from sightline.ops.pattern import Pattern
+from sightline.ops.softmax import attend_documents, attend_pattern
+from sightline.parts.attention_heads import AttentionHeads
+from sightline.parts.positions import AttentionPositions, Positions, advance
+
+
+@dataclass(frozen=True)
+class WindowConfig:
+    """Options of `WindowAttention` and `TwoSidedWindowAttention`; key_heads None = heads, d_head None = D/H."""
+
+    window: int = 128
+    sinks: int = 0
+    heads: int = 4
+    key_heads: int | None = None
+    d_head: int | None = None
+    causal: bool = True
+    positions: Positions = "none"
+
+    def build(self, d_model: int) -> WindowAttention | TwoSidedWindowAttention:
+        sizes = (self.heads, self.key_heads, self.d_head, self.positions)
+        if self.causal:
+            return WindowAttention(d_model, self.window, self.sinks, *sizes)
+        if self.sinks:
+            raise ValueError(f"sinks are for causal windows: causal=False allows sinks=0 only, got {self.sinks}")
+        return TwoSidedWindowAttention(d_model, self.window, *sizes)
+
+    @classmethod
+    def examples(cls) -> tuple[WindowConfig, ...]:
+        return (
+            cls(window=4, heads=2),
+            cls(window=3, sinks=2, heads=4, key_heads=2, d_head=3, positions="rotary"),
+            cls(window=1, sinks=1, heads=2, positions="sinusoidal"),
+            cls(window=5, heads=3, d_head=1, positions="alibi"),
+            cls(window=3, heads=2, causal=False),
+            cls(window=4, heads=4, key_heads=1, d_head=5, causal=False, positions="rotary"),
+            cls(window=2, heads=3, d_head=2, causal=False, positions="alibi"),
+        )
+
+
+class WindowState(NamedTuple):
+    """The keys and values that a later query may see, newest last: at most sinks + window - 1 of them."""
+
+    keys: Tensor  # (B, G, L, K)
+    values: Tensor  # (B, G, L, K)
+    position: Tensor  # (B,) real tokens of the current document so far
+    held: Tensor | None = None  # (B,) how many of the L are real, where padding or documents have been seen
+
+
+class WindowAttention(SequenceMixer[WindowState]):
+    """`SoftmaxAttention` in which a position sees itself, the window - 1 positions before it, and the sinks.
+
+        y_t = Σ_s softmax_s(q_t · k_s / √d_head) v_s  over s <= t with s > t - window or s < sinks
+
+    A window counts real tokens of the document. `sinks` keeps its first tokens visible for good (Xiao et al. 2024,
+    arXiv:2309.17453, § 3.2; deviation: their positions are places in the cache, these are places in the document). A
+    stack of n layers reaches n · (window - 1) positions back. The state is bounded, and time grows with T · window.
+
+    `key_heads` and `positions` are those of `SoftmaxAttention`; ALiBi and sinks exclude each other. The weights are
+    `self.weights`, shape (B, H, T, S), for the S keys of state and input together.
+
+    Raises:
+        ValueError: "window must be at least 1, got 0"; "sinks must not be negative, got -1"; "ALiBi's penalty would
+            push the sinks away: choose other positions, or sinks=0".
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        window: int = 128,
+        sinks: int = 0,
+        heads: int = 4,
+        key_heads: int | None = None,
+        d_head: int | None = None,
+        positions: Positions = "none",
+    ) -> None:
+        super().__init__()
+        _check_window(window)
+        if sinks < 0:
+            raise ValueError(f"sinks must not be negative, got {sinks}")
+        if sinks and positions == "alibi":
+            raise ValueError("ALiBi's penalty would push the sinks away: choose other positions, or sinks=0")
+        self.d_model = self.d_out = d_model
+        self.pattern = Pattern(True, window, sinks)
+        self.most = sinks + window - 1  # keys that a state holds
+        self.heads = AttentionHeads(d_model, heads, key_heads, d_head)
+        self.positions = AttentionPositions(positions, d_model, heads)
+        self.weights = Probe("B H T S")
+
+    def initial_state(self, batch: int, memory: Memory | None = None) -> WindowState:
+        weight = self.heads.key.weight
+        empty = weight.new_zeros(batch, self.heads.key_heads, 0, self.heads.d_head)
+        return WindowState(empty, empty, torch.zeros(batch, dtype=torch.long, device=weight.device))
+
+    def forward(
+        self, x: Tensor, state: WindowState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
+    ) -> tuple[Tensor, WindowState]:
+        check_inputs(x, self.d_model, mask, starts)
+        if state is None:
+            state = self.initial_state(x.shape[0])
+        positions, after = advance(state.position, x.shape[1], mask, starts)
+        x = self.positions.add(keep(x, mask), positions)
+        keys, values = self.heads.keys_values(x)
+        keys = torch.cat([state.keys, self.positions.turn(keys, positions)], 2)  # (B, G, S, K)
+        values = torch.cat([state.values, values], 2)
+        q = self.positions.turn(self.heads.queries(x), positions)
+        listened = {"slopes": self.positions.slopes, "probe": self.weights}
+        if mask is None and starts is None and state.held is None:
+            y = attend_pattern(q, keys, values, pattern=self.pattern, **listened)
+            return self.heads.join(y, mask), WindowState(self._last(keys), self._last(values), after)
+        real, begins = self._flags(state, x, mask, starts)
+        documents = split_documents(real, begins)
+        if mask is None and starts is None and (x.shape[1] == 1 or not self.pattern.sinks):
+            y = attend_pattern(q, keys, values, pattern=self.pattern, real=real, **listened)
+        else:
+            y = attend_documents(q, keys, values, documents, lambda _: self.pattern, **listened)
+        held = documents.length[documents.last].clamp(max=self.most)
+        state = WindowState(self._last_of(documents, keys), self._last_of(documents, values), after, held)
+        return self.heads.join(y, mask), state
+
+    def _last(self, part: Tensor) -> Tensor:
+        """The keys or values (B, G, L, K) that later queries may see, of those so far (B, G, S, K)."""
+        length, sinks = part.shape[2], self.pattern.sinks
+        if length <= self.most:
+            return part
+        return torch.cat([part[:, :, :sinks], part[:, :, length - self.most + sinks :]], 2)
+
+    def _last_of(self, documents: Documents, part: Tensor) -> Tensor:
+        """The same for the last document of each row; it stands on the right, zeros before it."""
+        length = documents.length[documents.last].unsqueeze(1)  # (B, 1)
+        count = length.clamp(max=self.most)
+        back = torch.arange(min(part.shape[2], self.most), device=part.device).flip(0)  # 0 = the newest
+        recent = self.most - self.pattern.sinks
+        order = torch.where(back < recent, length - 1 - back, count - 1 - back).clamp(min=0)  # (B, L)
+        place = F.pad(documents.index[documents.last], (0, 1)).gather(1, order)
+        taken = part.transpose(1, 2).flatten(0, 1)[place].transpose(1, 2)  # (B, G, L, K)
+        return taken.masked_fill((back >= count)[:, None, :, None], 0.0)
+
+    def _flags(
+        self, state: WindowState, x: Tensor, mask: Tensor | None, starts: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Mask and starts (B, S) of the state's keys and x together."""
+        batch, length = x.shape[0], state.keys.shape[2]
+        held = torch.full_like(state.position, length) if state.held is None else state.held
+        past = torch.arange(length, device=x.device) >= length - held.unsqueeze(1)
+        ones = torch.ones(batch, x.shape[1], dtype=torch.bool, device=x.device)
+        real = torch.cat([past, ones if mask is None else mask], 1)
+        return real, torch.cat([torch.zeros_like(past), ~ones if starts is None else starts], 1)
+
+
+class TwoSidedWindowAttention(SequenceEncoder):
+    """`WindowAttention` without the causal limit: a position sees itself and window - 1 positions on either side."""
+
+    def __init__(
+        self,
+        d_model: int,
+        window: int = 128,
+        heads: int = 4,
+        key_heads: int | None = None,
+        d_head: int | None = None,
+        positions: Positions = "none",
+    ) -> None:
+        super().__init__()
+        _check_window(window)
+        self.d_model = self.d_out = d_model
+        self.pattern = Pattern(False, window)
+        self.heads = AttentionHeads(d_model, heads, key_heads, d_head)
+        self.positions = AttentionPositions(positions, d_model, heads)
+        self.weights = Probe("B H T S")
+
+    def forward(self, x: Tensor, mask: Tensor | None = None, starts: Tensor | None = None) -> Tensor:
+        check_inputs(x, self.d_model, mask, starts)
+        positions, _ = advance(torch.zeros(x.shape[0], dtype=torch.long, device=x.device), x.shape[1], mask, starts)
+        x = self.positions.add(keep(x, mask), positions)
+        keys, values = self.heads.keys_values(x)
+        q, keys = self.positions.turn(self.heads.queries(x), positions), self.positions.turn(keys, positions)
+        listened = {"slopes": self.positions.slopes, "probe": self.weights}
+        if mask is None and starts is None:
+            return self.heads.join(attend_pattern(q, keys, values, pattern=self.pattern, **listened), None)
+        documents = split_documents(mask, starts)
+        y = attend_documents(q, keys, values, documents, lambda _: self.pattern, **listened)
+        return self.heads.join(y, mask)
+
+
+def _check_window(window: int) -> None:
+    if window < 1:
+        raise ValueError(f"window must be at least 1, got {window}")

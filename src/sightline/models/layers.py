@@ -1,0 +1,124 @@
+"""Residual layers of any mechanisms of the table: what most models since the Transformer are a pile of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, replace
+from itertools import cycle, islice
+from typing import Any
+
+from torch import nn
+
+from sightline.core.config import decode, nearest
+from sightline.core.errors import InputError
+from sightline.core.mixer import SequenceEncoder, SequenceMixer
+from sightline.mixers import MIXERS
+from sightline.mixers.bidirectional import Bidirectional
+from sightline.models.stack import AsEncoder, EncoderStack, NormOrder, Pointwise, Residual, ResidualEncoder, Stack
+from sightline.parts.feed_forward import Activation, FeedForward
+from sightline.parts.norm import Norm, make_norm
+from sightline.parts.positions import Positions
+
+SELF_MIXERS = tuple(name for name in MIXERS if name not in ("bidirectional", "additive", "cross"))
+
+
+@dataclass(frozen=True)
+class LayersConfig:
+    """`layers` times (mixer, feed-forward), each inside a residual, the mixers taken in turn from `mixers`.
+
+    mixers: names of mechanisms that read their own sequence; ("window", "gated_delta", "softmax") makes every third
+        layer see everything
+    options: of a mixer, by its name, as its config has them
+    heads, positions: of every mixer that has heads, or positions inside, and no option of its own for them
+    d_feed_forward: None = 4·d_model, for swiglu 8/3·d_model, which has as many weights; 0 leaves it out
+    order: "pre" puts a norm before each sublayer and one after the last, "post" one after each
+    """
+
+    mixers: tuple[str, ...] = ("softmax",)
+    options: dict[str, dict[str, Any]] = field(default_factory=dict)
+    d_model: int = 64
+    layers: int = 2
+    heads: int = 4
+    positions: Positions = "rotary"
+    d_feed_forward: int | None = None
+    activation: Activation = "gelu"
+    norm: Norm = "rms"
+    order: NormOrder = "pre"
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not self.mixers:
+            raise InputError("needs at least one mixer", where="mixers")
+        if self.layers < 1:
+            raise InputError(f"must be at least 1, found {self.layers}", where="layers")
+        for name in (*self.mixers, *self.options):
+            if name not in SELF_MIXERS:
+                near = nearest(name, SELF_MIXERS)
+                hint = f"did you mean {near!r}?" if near else f"known: {', '.join(SELF_MIXERS)}"
+                raise InputError(f"unknown mixer {name!r}, {hint}", where="mixers")
+            self.mixer_config(name)
+
+    def mixer_config(self, name: str, **changes: Any) -> Any:
+        """The config of the mixer `name`: its options, else `heads` and `positions`, and `changes` where it has them.
+
+        Raises:
+            InputError: "options.window: unknown key 'windw', did you mean 'window'?"
+        """
+        chosen = self.options.get(name, {})
+        config = decode(MIXERS[name], chosen, where=f"options.{name}")
+        given = {"heads": self.heads, "positions": self.positions, **changes}
+        missing = {f.name for f in fields(config)} - set(chosen)
+        return replace(config, **{key: value for key, value in given.items() if key in missing})
+
+    def causal_layers(self, *, reads_memory: bool = False) -> Stack:
+        """The layers as one causal mixer, with cross-attention to a memory of width d_model in each where it reads."""
+        layers: list[SequenceMixer] = [self._dropout()]
+        for name in self._names():
+            layers.append(self._residual(self.mixer_config(name).build(self.d_model)))
+            if reads_memory:
+                layers.append(self._residual(MIXERS["cross"](self.heads).build(self.d_model)))
+            if self._d_hidden:
+                layers.append(self._residual(self._feed_forward()))
+        return Stack([*layers, *self._last()])
+
+    def full_layers(self) -> EncoderStack:
+        """The layers as an encoder: mechanisms that have a two-sided form in that form, others in both directions."""
+        layers: list[SequenceEncoder] = [AsEncoder(self._dropout())]
+        for name in self._names():
+            layers.append(self._residual_encoder(self._full(name)))
+            if self._d_hidden:
+                layers.append(self._residual_encoder(AsEncoder(self._feed_forward())))
+        return EncoderStack([*layers, *(AsEncoder(norm) for norm in self._last())])
+
+    def _names(self) -> Iterator[str]:
+        return islice(cycle(self.mixers), self.layers)
+
+    def _full(self, name: str) -> SequenceEncoder:
+        config = self.mixer_config(name, causal=False)
+        if hasattr(config, "causal"):
+            return config.build(self.d_model)
+        both = Bidirectional(config.build(self.d_model), config.build(self.d_model))
+        join = nn.Linear(both.d_out, self.d_model)
+        return EncoderStack([both, AsEncoder(Pointwise(join, both.d_out, self.d_model))])
+
+    @property
+    def _d_hidden(self) -> int:
+        """The feed-forward width."""
+        if self.d_feed_forward is not None:
+            return self.d_feed_forward
+        return 4 * self.d_model if self.activation != "swiglu" else -(-8 * self.d_model // 3)
+
+    def _feed_forward(self) -> Pointwise:
+        return Pointwise(FeedForward(self.d_model, self._d_hidden, self.activation), self.d_model)
+
+    def _residual(self, mixer: SequenceMixer) -> Residual:
+        return Residual(mixer, make_norm(self.norm, self.d_model), self.order, self.dropout)
+
+    def _residual_encoder(self, encoder: SequenceEncoder) -> ResidualEncoder:
+        return ResidualEncoder(encoder, make_norm(self.norm, self.d_model), self.order, self.dropout)
+
+    def _dropout(self) -> Pointwise:
+        return Pointwise(nn.Dropout(self.dropout), self.d_model)
+
+    def _last(self) -> list[SequenceMixer]:
+        return [Pointwise(make_norm(self.norm, self.d_model), self.d_model)] if self.order == "pre" else []
