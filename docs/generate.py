@@ -8,15 +8,14 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import io
-import os
 import sys
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
+from rich.console import Console
 
-from sightline.cli.app import COMMANDS, build, main
+from sightline.cli.app import COMMANDS, build
 from sightline.core.config import encode
 from sightline.core.mixer import Memory, SequenceMixer
 from sightline.core.state import nbytes
@@ -99,9 +98,9 @@ def state_bytes(mixer: SequenceMixer[Any], length: int) -> int:
 def options(config: type) -> list[str]:
     """The fields of a configuration as a table."""
     lines = ["| option | type | default |", "|---|---|---|"]
-    hints = get_type_hints(config)
+    hints, defaults = get_type_hints(config), config()
     for field in dataclasses.fields(config):
-        lines.append(f"| `{field.name}` | {spelled(hints[field.name])} | `{field.default!r}` |")
+        lines.append(f"| `{field.name}` | {spelled(hints[field.name])} | `{getattr(defaults, field.name)!r}` |")
     return lines
 
 
@@ -109,16 +108,20 @@ def spelled(hint: Any) -> str:
     """A type in words."""
     if get_origin(hint) is Literal:
         return ", ".join(f"`{choice}`" for choice in get_args(hint))
+    if get_origin(hint) is tuple:
+        return f"list of {spelled(get_args(hint)[0])}"
+    if get_origin(hint) is dict:
+        return f"{spelled(get_args(hint)[1])} by name"
     if get_args(hint):
         return " or ".join(spelled(member) for member in get_args(hint))
-    return "none" if hint is type(None) else hint.__name__
+    return {type(None): "none", Any: "value"}.get(hint) or hint.__name__
 
 
 def architectures() -> str:
     """The page of the named presets, from `ARCHITECTURES`."""
     lines = [ARCHITECTURES_HEAD]
     for name, config in ARCHITECTURES.items():
-        plain = {field.name: field.default for field in dataclasses.fields(config)}
+        plain = encode(type(config)())
         changed = [f"`{key}: {value}`" for key, value in encode(config).items() if value != plain[key]]
         parameters = count_parameters(config, VOCABULARY, VOCABULARY)
         lines.append(f"| `{name}` | {parameters:,} | {', '.join(changed) or 'nothing'} |")
@@ -141,9 +144,9 @@ def commands() -> str:
 
 def shown(*arguments: str) -> str:
     """What the command prints, 100 columns wide."""
-    os.environ.update(COLUMNS="100", NO_COLOR="1", TERM="dumb")
-    with redirect_stdout(io.StringIO()) as out:
-        main(arguments)
+    out, app = io.StringIO(), build()
+    app.console = Console(file=out, width=100, color_system=None)
+    app(arguments)
     lines = [line.rstrip() for line in out.getvalue().partition("\nExit status:")[0].strip().splitlines()]
     return "\n".join(lines)
 

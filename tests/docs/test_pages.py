@@ -34,9 +34,7 @@ def generator():
 
 
 @pytest.mark.parametrize("page", GENERATED)
-def test_a_generated_page_is_current(page, monkeypatch):
-    for name in ("COLUMNS", "NO_COLOR", "TERM"):
-        monkeypatch.setenv(name, os.environ.get(name, ""))  # the generator sets them
+def test_a_generated_page_is_current(page):
     written = (ROOT / "docs" / page).read_text(encoding="utf-8")
     assert generator().PAGES[page]() == written, "out of date: run `python docs/generate.py` and commit"
 

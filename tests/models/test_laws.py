@@ -21,7 +21,7 @@ MEMORY = 10
 def model(arch: str):
     config = replace(ARCHITECTURES[arch], d_model=8)
     if hasattr(config, "heads"):
-        config = replace(config, heads=2, layers=2, d_feed_forward=12)
+        config = replace(config, heads=2, layers=max(2, len(getattr(config, "mixers", ()))), d_feed_forward=12)
     vocabulary = TARGET if getattr(config, "tie", None) == "all" else SOURCE
     torch.manual_seed(0)
     return config.build(vocabulary, TARGET).double().eval()

@@ -44,7 +44,8 @@ def train(
 
     Args:
         data: A file of pairs (tsv, csv, jsonl, parquet, .gz), two parallel files a,b, or builtin:dates.
-        arch: rnn, lstm, gru, bahdanau, luong, transformer or transformer-2017.
+        arch: rnn, lstm, gru, bahdanau, luong, transformer, transformer-2017, hybrid, or a mechanism in a Transformer's
+            place: window, block_sparse, linear, lru, retention, gated_linear, min_gru, min_lstm or gated_delta.
         out_dir: The run's directory [default: runs/DATA-ARCH-SEED].
         config: A YAML file, such as a run's config.yaml; flags win over it.
         budget: How long to train: 60s, 5min, 500steps, 2Mtok or 1e15flop.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from sightline.models.attentive import AttentiveConfig
+from sightline.models.encoder_decoder import EncoderDecoderConfig
+from sightline.models.language_model import LanguageModelConfig
 from sightline.models.match import ModelConfig, count_parameters, match_parameters
 from sightline.models.recurrent import RecurrentConfig
 from sightline.models.sequence_model import SequenceModel
@@ -25,6 +27,16 @@ ARCHITECTURES = {
         activation="relu",
         tie="all",
     ),
+    "window": EncoderDecoderConfig(("window",)),
+    "block_sparse": EncoderDecoderConfig(("block_sparse",)),
+    "linear": EncoderDecoderConfig(("linear",)),
+    "lru": EncoderDecoderConfig(("lru",)),
+    "retention": EncoderDecoderConfig(("retention",)),
+    "gated_linear": EncoderDecoderConfig(("gated_linear",)),
+    "min_gru": EncoderDecoderConfig(("min_gru",)),
+    "min_lstm": EncoderDecoderConfig(("min_lstm",)),
+    "gated_delta": EncoderDecoderConfig(("gated_delta",)),
+    "hybrid": EncoderDecoderConfig(("window", "gated_delta", "softmax"), layers=3),
 }
 
-__all__ = ["ARCHITECTURES", "ModelConfig", "SequenceModel", "count_parameters", "match_parameters"]
+__all__ = ["ARCHITECTURES", "EncoderDecoderConfig", "LanguageModelConfig", "ModelConfig", "SequenceModel", "count_parameters", "match_parameters"]

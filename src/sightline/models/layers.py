@@ -19,7 +19,7 @@ from sightline.parts.feed_forward import Activation, FeedForward
 from sightline.parts.norm import Norm, make_norm
 from sightline.parts.positions import Positions
 
-SELF_MIXERS = tuple(name for name in MIXERS if name not in ("bidirectional", "additive", "cross"))
+SELF_MIXERS = tuple(name for name in MIXERS if name not in ("bidirectional", "additive", "cross"))  # read themselves
 
 
 @dataclass(frozen=True)

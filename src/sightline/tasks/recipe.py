@@ -88,7 +88,8 @@ def optim_preset(arch: str) -> OptimConfig:
     """The optimizer's settings for an architecture at its preset's size.
 
     For `transformer-2017` those of the paper, section 5.3; the others' rates were chosen on dates within a minute of
-    one core (LOG.md), from few trials; those of `rnn` and `luong` were compared with no other.
+    one core (LOG.md), from few trials; those of `rnn` and `luong` were compared with no other, and the architectures
+    that are one mechanism in a Transformer's place have the Transformer's.
     """
     if arch == "transformer-2017":
         return OptimConfig(
@@ -100,7 +101,7 @@ def optim_preset(arch: str) -> OptimConfig:
             schedule="inverse_sqrt",
             clip_norm=None,
         )
-    return OptimConfig(lr=RATES[arch])
+    return OptimConfig(lr=RATES.get(arch, RATES["transformer"]))
 
 
 def resolve_run(*, file: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any]) -> RunConfig:
