@@ -44,9 +44,9 @@ class Retention(SequenceMixer[RetentionState]):
 
     Queries and keys are turned by rotary positions (e^{inθ} of eq. 4), keys divided by √d_head. γ = 1 - 2^(-5-h) of
     head h = 0, 1, … is no parameter (eq. 8). The norm is taken over each head's values, without scale and offset, as
-    the authors' code has it; no projection has a bias; values are twice as wide as keys (§ 2.3).
+    the authors' code has it; no projection has a bias; values are twice as wide as keys (§ 3.1).
 
-    Deviations: scores are not divided by √Σγ^(n-m) and max(|Σ|, 1) (§ 2.1), factors that the norm takes out again;
+    Deviations: scores are not divided by √Σγ^(n-m) and max(|Σ|, 1) (§ 2.2), factors that the norm takes out again;
     rotary pairs are (i, i + K/2), not neighbours, which is another order of the same weights.
     """
 

@@ -44,9 +44,10 @@ class Tiled(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
         saved, inputs = ctx.saved_tensors, len(Inputs._fields)
         given, to = Inputs(*saved[:inputs]), Outputs(*gradients)
-        if torch.is_grad_enabled():  # the caller wants to differentiate this gradient
-            return None, *_backward_plain(given, ctx.chunk, to)
-        return None, *_backward(given, ctx.chunk, saved[inputs], list(saved[inputs + 1 :]), to)
+        with torch.autocast(given.q.device.type, enabled=False):
+            if torch.is_grad_enabled():  # the caller wants to differentiate this gradient
+                return None, *_backward_plain(given, ctx.chunk, to)
+            return None, *_backward(given, ctx.chunk, saved[inputs], list(saved[inputs + 1 :]), to)
 
 
 def _tiles(given: Inputs, chunk: int) -> tuple[list[slice], list[slice]]:
