@@ -189,14 +189,10 @@ def _children(pid: int) -> list[int]:
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
 def test_no_worker_outlives_the_comparison(tmp_path: Path, number: signal.Signals) -> None:
-    command = [sys.executable, "-m", "sightline.cli", "compare", "--data", "builtin:dates", "-o", str(tmp_path / "out")]
-    process = subprocess.Popen(
-        command,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests in the background would hand on "ignore"
-    )
+    listening = "signal.signal(signal.SIGINT, signal.default_int_handler)"  # tests in the background inherit "ignore"
+    program = f"import signal, sys; {listening}; from sightline.cli.app import main; sys.exit(main())"
+    command = [sys.executable, "-c", program, "compare", "--data", "builtin:dates", "-o", str(tmp_path / "out")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     deadline = time.monotonic() + 60
     while not (workers := _children(process.pid)):
         assert time.monotonic() < deadline

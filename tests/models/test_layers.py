@@ -73,7 +73,9 @@ def test_tied_weights_are_one_parameter():
     assert count[1] - count[0] == VOCABULARY * 8 + VOCABULARY
 
 
-@pytest.mark.parametrize("config", [ARCHITECTURES["hybrid"], LanguageModelConfig(("lstm",), {"lstm": {"d_hidden": 64}})])
+@pytest.mark.parametrize(
+    "config", [ARCHITECTURES["hybrid"], LanguageModelConfig(("lstm",), {"lstm": {"d_hidden": 64}})]
+)
 def test_the_config_survives_json(config):
     assert decode(type(config), encode(config)) == config
 
@@ -93,8 +95,14 @@ def test_gated_feed_forward_has_about_as_many_weights():
         ({"mixers": ("cross",)}, "mixers: unknown mixer 'cross'"),
         ({"mixers": ()}, "mixers: needs at least one mixer"),
         ({"layers": 0}, "layers: must be at least 1, found 0"),
-        ({"mixers": ("window",), "options": {"window": {"windw": 3}}}, "options.window: windw: unknown key, did you mean 'window'?"),
-        ({"mixers": ("window",), "options": {"window": {"window": "x"}}}, "options.window: window: expected an integer"),
+        (
+            {"mixers": ("window",), "options": {"window": {"windw": 3}}},
+            "options.window: windw: unknown key, did you mean 'window'?",
+        ),
+        (
+            {"mixers": ("window",), "options": {"window": {"window": "x"}}},
+            "options.window: window: expected an integer",
+        ),
     ],
 )
 def test_wrong_layers_are_refused(given, message):

@@ -46,8 +46,8 @@ def compare(
 
     Args:
         data: A file of pairs (.tsv .csv .jsonl .parquet, .gz), two parallel files as a,b, or builtin:dates.
-        archs: Names, with commas between: rnn lstm gru bahdanau luong transformer transformer-2017 hybrid, or mechanisms
-            in a Transformer's place: window block_sparse linear lru retention gated_linear min_gru min_lstm gated_delta.
+        archs: Names, with commas between: rnn lstm gru bahdanau luong transformer transformer-2017 hybrid, or in a
+            Transformer's place window block_sparse linear lru retention gated_linear min_gru min_lstm gated_delta.
         budget: What each run may use: 60s, 5min, 500steps, 2Mtok or 1e15flop.
         seeds: Runs of each architecture; with one there is no verdict.
         match: Scale every architecture to this size, as in params=2M.

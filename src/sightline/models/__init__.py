@@ -39,4 +39,12 @@ ARCHITECTURES = {
     "hybrid": EncoderDecoderConfig(("window", "gated_delta", "softmax"), layers=3),
 }
 
-__all__ = ["ARCHITECTURES", "EncoderDecoderConfig", "LanguageModelConfig", "ModelConfig", "SequenceModel", "count_parameters", "match_parameters"]
+__all__ = [
+    "ARCHITECTURES",
+    "EncoderDecoderConfig",
+    "LanguageModelConfig",
+    "ModelConfig",
+    "SequenceModel",
+    "count_parameters",
+    "match_parameters",
+]

@@ -65,8 +65,8 @@ class LayersConfig:
             InputError: "options.window: unknown key 'windw', did you mean 'window'?"
         """
         chosen = self.options.get(name, {})
-        config = decode(MIXERS[name], chosen, where=f"options.{name}")
-        given = {"heads": self.heads, "positions": self.positions, **changes}
+        config: Any = decode(MIXERS[name], chosen, where=f"options.{name}")
+        given: dict[str, Any] = {"heads": self.heads, "positions": self.positions, **changes}
         missing = {f.name for f in fields(config)} - set(chosen)
         return replace(config, **{key: value for key, value in given.items() if key in missing})
 
