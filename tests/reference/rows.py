@@ -44,7 +44,7 @@ def linear(parameters, name, x):
 
 def head_normed(config, parameters, name, vector):
     """A query or key as `qk_norm` leaves it: LayerNorm (ε 1e-5) or RMSNorm (ε 1e-6) over its numbers, gain and bias."""
-    if config.qk_norm == "none":
+    if getattr(config, "qk_norm", "none") == "none":
         return vector
     gain = parameters[f"{name}_norm.weight"]
     if config.qk_norm == "rms":
@@ -55,4 +55,5 @@ def head_normed(config, parameters, name, vector):
 
 def capped(config, logit):
     """c tanh(logit / c) where a soft-cap c is set."""
-    return logit if config.softcap is None else config.softcap * np.tanh(logit / config.softcap)
+    softcap = getattr(config, "softcap", None)
+    return logit if softcap is None else softcap * np.tanh(logit / softcap)
