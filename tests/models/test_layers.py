@@ -109,3 +109,12 @@ def test_wrong_layers_are_refused(given, message):
     with pytest.raises(InputError) as error:
         LayersConfig(**given)
     assert str(error.value).startswith(message)
+
+
+def test_a_model_counted_without_memory_leaves_nothing_behind():
+    """A pattern of blocks that is remembered must not be remembered from the meta device."""
+    config = LanguageModelConfig(("block_sparse",), {"block_sparse": {"seed": 41}}, d_model=8, heads=2)
+    with torch.device("meta"):
+        config.build(VOCABULARY)
+    model = config.build(VOCABULARY)
+    assert model(tokens(1, 5), model.initial_state(1))[0].isfinite().all()

@@ -46,7 +46,8 @@ class Layout(NamedTuple):
 @lru_cache(maxsize=64)
 def _drawn(layout: Layout, number: int, causal: bool) -> Tensor:
     options = {"local": layout.local, "globals": layout.globals, "random": layout.random, "seed": layout.seed}
-    with torch.inference_mode(False):  # the next call may record gradients
+    # Whoever asks next may record gradients, or be on another device.
+    with torch.inference_mode(False), torch.device("cpu"):
         return block_pattern(layout.pattern, number, causal=causal, **options)
 
 

@@ -75,6 +75,7 @@ FORMULAS: dict[Any, Callable[..., int]] = {
     aten.mkldnn_rnn_layer_backward: _mkldnn_rnn_backward,
     aten._cudnn_rnn: _cudnn_rnn,
     aten._cudnn_rnn_backward: _cudnn_rnn_backward,
+    aten.baddbmm_: flop_registry[aten.baddbmm],
     aten.addmv: _addmv,
     aten.mv: _first,
     aten.dot: _first,
