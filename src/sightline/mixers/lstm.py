@@ -85,12 +85,11 @@ class LSTM(Recurrent):
             weight_input = torch.cat([weight_input, self._holding(weight_input)], 1)
         weights = (weight_input, weight_hidden, bias, torch.zeros_like(bias))
         if self.heads == 1:
-            y, cell = _fused(x, carried, weights)
+            y, hidden, cell = _fused(x, carried, weights)
         else:
             heads = zip(zip(*(part.chunk(self.heads, 1) for part in carried)), zip(*map(self._by_head, weights)))
-            outputs, cells = zip(*(_fused(x, state, of_head) for state, of_head in heads))
-            y, cell = torch.cat(outputs, 2), torch.cat(cells, 1)
-        return y, (y[:, -1] if length is None else at_length(carried[0], y, length), cell)
+            y, hidden, cell = (torch.cat(part, -1) for part in zip(*(_fused(x, *of_head) for of_head in heads)))
+        return y, (hidden if length is None else at_length(carried[0], y, length), cell)
 
     def _by_head(self, weights: Tensor) -> list[Tensor]:
         """The rows (4K, ·) of every head out of (4H, ·)."""
@@ -134,8 +133,8 @@ class LSTM(Recurrent):
         return by_head.unflatten(2, (-1, self.d_head)).permute(1, 2, 0, 3).flatten(1)
 
 
-def _fused(x: Tensor, carried: Carried, weights: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-    """Outputs (B, T, H) and the last cell state (B, H) of torch's kernel."""
+def _fused(x: Tensor, carried: Carried, weights: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
+    """Outputs (B, T, H) and the last hidden and cell state (B, H) of torch's kernel."""
     hidden, cell = (part.unsqueeze(0).contiguous() for part in carried)
-    y, _, cell = torch.lstm(x, (hidden, cell), weights, True, 1, 0.0, False, False, True)
-    return y, cell.squeeze(0)
+    y, hidden, cell = torch.lstm(x, (hidden, cell), weights, True, 1, 0.0, False, False, True)
+    return y, hidden.squeeze(0), cell.squeeze(0)

@@ -66,7 +66,7 @@ def scan_by_doubling(a: Tensor, b: Tensor, initial: Tensor) -> Tensor:
 
 
 def positive(x: Tensor) -> Tensor:
-    """g(x) = x + 1/2 for x >= 0 and σ(x) below: a candidate that is positive (Feng et al. 2024, appendix B.2).
+    """g(x) = x + 1/2 for x >= 0 and σ(x) below: a candidate that is positive (Feng et al. 2024, appendix B).
 
     That is max(σ(x), x + 1/2), whose derivative is 1 where g >= 1/2 and g (1 - g) below.
     """

@@ -52,17 +52,16 @@ class AttentionHeads(nn.Module):
                 nn.init.zeros_(linear.bias)
         if qk_norm not in ("none", "layer", "rms"):
             raise ValueError(f"qk_norm must be none, layer or rms, got {qk_norm!r}")
-        plain = qk_norm == "none"
-        self.query_norm = nn.Identity() if plain else make_norm(qk_norm, self.d_head)
-        self.key_norm = nn.Identity() if plain else make_norm(qk_norm, self.d_head)
+        self.query_norm = None if qk_norm == "none" else make_norm(qk_norm, self.d_head)
+        self.key_norm = None if qk_norm == "none" else make_norm(qk_norm, self.d_head)
 
     def queries(self, x: Tensor) -> Tensor:
         """Queries (B, H, T, K) of x (B, T, D)."""
-        return self.query_norm(self._split(self.query(x)))
+        return _normed(self.query_norm, self._split(self.query(x)))
 
     def keys_values(self, source: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values (B, G, S, K) of source (B, S, d_source)."""
-        return self.key_norm(self._split(self.key(source))), self._split(self.value(source))
+        return _normed(self.key_norm, self._split(self.key(source))), self._split(self.value(source))
 
     def join(self, y: Tensor, mask: Tensor | None) -> Tensor:
         """Head outputs (B, H, T, K) to (B, T, D), zero at masked positions."""
@@ -70,6 +69,11 @@ class AttentionHeads(nn.Module):
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(2, (-1, self.d_head)).transpose(1, 2)
+
+
+def _normed(norm: nn.Module | None, x: Tensor) -> Tensor:
+    """x (B, H, T, K) normalised in the dtype of the gain, which under autocast is wider than that of x."""
+    return x if norm is None else norm(x.to(next(norm.parameters()).dtype)).to(x.dtype)
 
 
 def check_softcap(softcap: float | None) -> float | None:

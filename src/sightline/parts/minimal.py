@@ -74,8 +74,9 @@ class MinimalRecurrence(SequenceMixer[RecurrentState]):
 
     def step(self, x_t: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
         (hidden,) = state.carried
-        h = self.advance(F.linear(x_t, self.weight_input, self.bias), hidden)
-        return h, state._replace(carried=(h,))
+        u_t = F.linear(x_t, self.weight_input, self.bias)  # under autocast narrower than the state
+        h = self.advance(u_t.to(hidden.dtype), hidden)
+        return h.to(u_t.dtype), state._replace(carried=(h,))
 
     def activate(self, x: Tensor) -> Tensor:
         """The candidate's g."""
