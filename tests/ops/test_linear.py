@@ -231,6 +231,14 @@ def test_the_state_is_float32_in_16_bit_code(dtype):
     assert state.memory.item() == 10_000
 
 
+@pytest.mark.parametrize("length", [1, 5])
+def test_a_narrow_state_is_widened_to_the_inputs(length):
+    q, k, v = torch.randn(3, 1, 1, length, 2, dtype=torch.float64)
+    _, state = linear_attention(q, k, v, state=LinearState(torch.ones(1, 1, 2, 2)))
+    assert state.memory.dtype == torch.float64
+    equal([state.memory], [1 + k.transpose(2, 3) @ v])
+
+
 @pytest.mark.parametrize("normaliser", [False, True], ids=["sum", "mean"])
 @pytest.mark.parametrize("packed", [False, True], ids=["whole rows", "packed"])
 def test_the_full_form_sums_over_whole_documents(packed, normaliser):
