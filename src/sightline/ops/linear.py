@@ -68,7 +68,7 @@ def linear_attention(
         state = initial_linear_state(batch, heads, d_key, v.shape[3], normaliser=normaliser, like=q)
     _check_state(state, (batch, heads, d_key, v.shape[3]), normaliser)
     dtype = torch.promote_types(state.memory.dtype, torch.promote_types(q.dtype, torch.float32))
-    state = LinearState(*(part if part is None else part.to(dtype) for part in state))
+    state = LinearState(state.memory.to(dtype), None if state.keys is None else state.keys.to(dtype))
     if v.numel() == 0 or d_key == 0:
         return torch.zeros_like(v), state
     if length == 1:
