@@ -17,7 +17,8 @@ def gate_and_candidate(
     width = hidden.shape[1]
     of_gates, of_candidate = from_input.split([2 * width, width], 1)
     r, z = torch.sigmoid(torch.addmm(of_gates, hidden, weight_gates)).chunk(2, 1)
-    return z, torch.tanh(torch.addmm(of_candidate, r * hidden, weight_candidate))
+    n = torch.tanh(torch.addmm(of_candidate, r * hidden, weight_candidate))
+    return z.to(hidden.dtype), n.to(hidden.dtype)  # under autocast the products are narrower
 
 
 def transposed_parts(weight_hidden: Tensor) -> tuple[Tensor, Tensor]:
