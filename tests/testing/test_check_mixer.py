@@ -14,7 +14,7 @@ from sightline.core.errors import CheckFailed, InputError
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, keep
 from sightline.testing import LAWS, Subject, check_mixer, describe, run_law
 from sightline.testing.check import poisoned_memory
-from sightline.testing.findings import MAX_FLOAT64, close, finite, same, worst
+from sightline.testing.findings import MAX_FLOAT64, RMS_FLOAT32, close, finite, same, worst
 from sightline.testing.rounding import as_bfloat16
 
 FAST = [law for law in LAWS if law not in ("long and large", "compiled = eager")]
@@ -177,3 +177,52 @@ def test_rounded_arrays_round_every_operation():
         bits = torch.from_numpy(np.atleast_1d(np.asarray(found))).to(torch.bfloat16).double().numpy()
         assert np.array_equal(bits, np.atleast_1d(np.asarray(found)))
         assert exact is None or np.array_equal(found, exact)
+
+
+class NoState(NamedTuple):
+    rows: Tensor  # (B,)
+
+
+class Difference(SequenceMixer[NoState]):
+    """a x - b x, a single position as (a - b) x: two right forms, which float32 tells apart where a is near b.
+
+    Single positions are off by `noise` besides, which float32 alone sees.
+    """
+
+    def __init__(self, d_model: int, a: float, noise: float) -> None:
+        super().__init__()
+        self.d_model = self.d_out = d_model
+        self.a, self.b, self.noise = nn.Parameter(torch.tensor(a)), nn.Parameter(torch.tensor(a - 1)), noise
+
+    def initial_state(self, batch: int, memory: Memory | None = None) -> NoState:
+        return NoState(self.a.new_zeros(batch))
+
+    def forward(self, x, state=None, mask=None, starts=None):
+        check_inputs(x, self.d_model, mask, starts)
+        kept = keep(x, mask)
+        y = self.a * kept - self.b * kept
+        if x.shape[1] == 1:
+            y = (self.a - self.b) * kept * (1 + self.noise * (x.dtype == torch.float32))
+        return y, self.initial_state(len(x)) if state is None else state
+
+
+@dataclass(frozen=True)
+class DifferenceConfig:
+    a: float
+    noise: float = 0.0
+
+    def build(self, d_model: int) -> Difference:
+        return Difference(d_model, self.a, self.noise)
+
+
+def test_float32_is_held_to_its_tolerance_or_to_what_one_rounding_of_the_inputs_does():
+    def chunks(a: float, noise: float = 0.0):
+        return check_mixer(DifferenceConfig(a, noise), laws=["any chunks = whole"]).results[0]
+
+    well, ill = chunks(1.0), chunks(500.0)
+    assert well.passed
+    assert well.tolerance == RMS_FLOAT32
+    assert ill.passed
+    assert RMS_FLOAT32 < ill.error < ill.tolerance < 1e-3
+    assert chunks(1.0, 2e-6).passed is False
+    assert chunks(500.0, 2 * ill.tolerance).passed is False

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from sightline.core.errors import InputError
+from sightline.testing.conditioning import conditioned
 from sightline.testing.findings import worst
 from sightline.testing.laws import LAWS
 from sightline.testing.reference import find_initial, find_reference
@@ -59,7 +60,7 @@ def run_law(name: str, subject: Subject) -> LawResult:
 
     try:
         with poisoned_memory():
-            finding = worst(list(LAWS[name](subject)))
+            finding = worst(conditioned(LAWS[name], subject, list(LAWS[name](subject))))
     except NotApplicable as reason:
         return result(None, 0.0, 0.0, str(reason))
     except Exception as error:

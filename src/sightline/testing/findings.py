@@ -15,12 +15,21 @@ RMS_BFLOAT16 = 1e-2
 FLOOR = 1e-2  # expected values smaller than this (RMS) do not make a relative error stricter
 
 
+class Comparison(NamedTuple):
+    """What `close` compared: so that the same comparison can be found again in another dtype."""
+
+    name: str
+    dtype: torch.dtype
+    expected: Tensor  # (N,) float64
+
+
 class Finding(NamedTuple):
     """One comparison: `error` must not exceed `tolerance`; a tolerance of 0 asks for bit-identity or a plain yes."""
 
     error: float
     tolerance: float
     what: str
+    compared: Comparison | None = None
 
     @property
     def holds(self) -> bool:
@@ -55,17 +64,23 @@ def close(actual: Tensors, expected: Tensors, what: str) -> Finding:
     difference = (a - b).abs()
     if not torch.isfinite(difference).all():
         return Finding(math.inf, MAX_FLOAT64, f"{what}: not finite")
+    compared = Comparison(what, dtype, b)
     largest = float(difference.max()) / max(1.0, float(b.abs().max()))
     if dtype == torch.float64:
-        return Finding(largest, MAX_FLOAT64, f"{what}, float64")
-    rms = float(difference.square().mean().sqrt()) / max(FLOOR, float(b.square().mean().sqrt()))
+        return Finding(largest, MAX_FLOAT64, f"{what}, float64", compared)
+    rms = relative_rms(difference, b)
     if dtype == torch.float32:
         in_all, in_one = (
-            Finding(rms, RMS_FLOAT32, f"{what}, float32 RMS"),
-            Finding(largest, MAX_FLOAT32, f"{what}, float32"),
+            Finding(rms, RMS_FLOAT32, f"{what}, float32 RMS", compared),
+            Finding(largest, MAX_FLOAT32, f"{what}, float32", compared),
         )
         return max(in_all, in_one, key=lambda finding: finding.severity)
-    return Finding(rms, RMS_BFLOAT16, f"{what}, {str(dtype).removeprefix('torch.')} RMS")
+    return Finding(rms, RMS_BFLOAT16, f"{what}, {str(dtype).removeprefix('torch.')} RMS", compared)
+
+
+def relative_rms(difference: Tensor, expected: Tensor) -> float:
+    """RMS of the difference over that of what was expected, which counts as `FLOOR` where it is smaller."""
+    return float(difference.square().mean().sqrt()) / max(FLOOR, float(expected.square().mean().sqrt()))
 
 
 def same(actual: Tensors, expected: Tensors, what: str) -> Finding:

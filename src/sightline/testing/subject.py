@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -45,6 +46,7 @@ class Subject:
         self.config, self.d_model = config, d_model
         self.reference, self.initial = reference, initial
         self._modules: dict[torch.dtype, nn.Module] = {}
+        self._draw: int | None = None
         module = self.module()
         self.is_mixer = isinstance(module, SequenceMixer)
         self.d_memory: int | None = getattr(module, "d_memory", None)
@@ -71,8 +73,24 @@ class Subject:
     def module(self, dtype: torch.dtype = torch.float64) -> Any:
         """The scattered module, shared by all laws: modules keep nothing, which the law of purity proves."""
         if dtype not in self._modules:
-            self._modules[dtype] = self.scattered(dtype)
+            module = self.scattered(dtype)
+            with torch.no_grad():
+                for name, parameter in module.named_parameters():
+                    parameter.copy_(self._moved(parameter, name))
+            self._modules[dtype] = module
         return self._modules[dtype]
+
+    def moved(self, draw: int) -> Subject:
+        """The same with shared modules and inputs that are off by up to one rounding in float32, by chance."""
+        other = copy.copy(self)
+        other._modules, other._draw = {}, draw
+        return other
+
+    def _moved(self, values: Tensor, name: str) -> Tensor:
+        if self._draw is None:
+            return values
+        generator = torch.Generator().manual_seed(derive(self._draw, f"rounding of {name}"))
+        return values * (1 + 2**-24 * (2 * torch.rand(values.shape, generator=generator, dtype=torch.float64) - 1))
 
     def small_width(self) -> int:
         """The smallest d_model that this configuration can be built with."""
@@ -98,7 +116,7 @@ class Subject:
         d_model: int | None = None,
     ) -> Tensor:
         """Inputs (B, T, D), standard normal, the same values in every dtype."""
-        return normal((batch, steps, d_model or self.d_model), name).to(dtype)
+        return self._moved(normal((batch, steps, d_model or self.d_model), name), name).to(dtype)
 
     def memory(
         self, batch: int = BATCH, dtype: torch.dtype = torch.float64, length: int = MEMORY, masked: bool = True

@@ -1,0 +1,63 @@
+"""What float32 cannot help: how far one rounding of inputs and parameters moves the exact result.
+
+Where a mechanism divides by a norm over a few values that happen to be nearly equal or nearly zero, every form of it,
+the reference too, loses digits. No form can then be held to a tolerance below that loss.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import torch
+
+from sightline.testing.findings import RMS_FLOAT32, Comparison, Finding, relative_rms
+from sightline.testing.subject import Subject
+
+ROUNDINGS = 8  # inside a mechanism for one of what goes in: at most 7.0 in 240 ill-conditioned sets of weights
+DRAWS = 4
+
+Key = tuple[str, int]  # a comparison's name, and how many of that name came before
+
+
+def conditioned(
+    law: Callable[[Subject], Iterable[Finding]], subject: Subject, findings: list[Finding]
+) -> list[Finding]:
+    """The findings of `law` on `subject`, those in float32 with the tolerance that their conditioning asks for.
+
+    Where one is beyond `RMS_FLOAT32`, its tolerance becomes `ROUNDINGS` times the largest relative RMS by which the
+    same comparison's expected values move in float64 when inputs and parameters move by one rounding to float32.
+    """
+    broken = [finding for finding in findings if _breaks_rms(finding)]
+    if not broken:
+        return findings
+    exact = _expected(findings)
+    moved = [_expected(law(subject.moved(draw))) for draw in range(DRAWS)]
+    found, seen = [], Counter[str]()
+    for finding in findings:
+        compared = finding.compared
+        if compared is not None and compared.dtype == torch.float32:
+            key = compared.name, seen[compared.name]
+            seen[compared.name] += 1
+            if _breaks_rms(finding) and key in exact:
+                loss = max(relative_rms(other[key] - exact[key], exact[key]) for other in moved)
+                finding = finding._replace(tolerance=max(RMS_FLOAT32, ROUNDINGS * loss))
+        found.append(finding)
+    return found
+
+
+def _breaks_rms(finding: Finding) -> bool:
+    return finding.tolerance == RMS_FLOAT32 and not finding.holds
+
+
+def _expected(findings: Iterable[Finding]) -> dict[Key, torch.Tensor]:
+    """What every comparison in float64 expected."""
+    exact = [f.compared for f in findings if f.compared is not None and f.compared.dtype == torch.float64]
+    return dict(zip(_keys(exact), (compared.expected for compared in exact), strict=True))
+
+
+def _keys(compared: Sequence[Comparison]) -> Iterator[Key]:
+    seen = Counter[str]()
+    for one in compared:
+        yield one.name, seen[one.name]
+        seen[one.name] += 1
