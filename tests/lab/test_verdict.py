@@ -38,6 +38,12 @@ def test_a_tie_at_the_top_is_no_difference_shown() -> None:
     )
 
 
+def test_an_interval_above_zero_beside_no_difference_is_explained() -> None:
+    first = pair("bahdanau", "transformer", 0.008, 0.074, False)
+    said = verdict("exact_match", SCORES, [first, *ALL_SHOWN[1:]], seeds=5)
+    assert "95 % interval 0.8–7.4 for this pair alone; p = 0.4 after correction for 3 comparisons" in said
+
+
 def test_no_difference_anywhere_is_said_so() -> None:
     pairs = [pair(p.first, p.second, -1.0, 1.0, False) for p in ALL_SHOWN]
     said = verdict("exact_match", SCORES, pairs, seeds=2)

@@ -65,15 +65,23 @@ def _ranking(info: MetricInfo, scores: list[tuple[str, Estimate]], pairs: Sequen
         return (
             f"No difference shown between {others}: {info.label} from {info.text(scores[-1][1].mean)} to "
             f"{info.text(top.mean)}; {best} and {nearest.second} differ by {_gap(info, nearest)} "
-            f"(95 % interval {_range(info, nearest.difference)})."
+            f"({_uncorrected(info, nearest, pairs)})."
         )
     leaders = [best, *(pair.second for pair in ties)]
     values = _join([info.text(dict(scores)[name].mean) for name in leaders])
     nearest = ties[0]
     return (
         f"No difference shown between {_join(leaders)}: {info.label} {values} (difference of the first two "
-        f"{_gap(info, nearest)}, 95 % interval {_range(info, nearest.difference)}); {best} is above {_join(beaten)}."
+        f"{_gap(info, nearest)}, {_uncorrected(info, nearest, pairs)}); {best} is above {_join(beaten)}."
     )
+
+
+def _uncorrected(info: MetricInfo, pair: Pair, pairs: Sequence[Pair]) -> str:
+    """The interval of a difference that is not shown, and why not where it lies on one side of zero."""
+    found, interval = pair.difference, f"95 % interval {_range(info, pair.difference)}"
+    if found.low is None or found.high is None or found.low <= 0 <= found.high:
+        return interval
+    return f"{interval} for this pair alone; p = {pair.p_holm:.2g} after correction for {len(pairs)} comparisons"
 
 
 def _unit(info: MetricInfo) -> str:
