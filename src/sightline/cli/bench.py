@@ -33,6 +33,8 @@ def bench(
     """
     import sys
 
+    import torch
+
     from sightline.core.errors import CheckFailed, InputError
     from sightline.lab.bench.measure import Settings
     from sightline.lab.bench.run import run_scenarios
@@ -44,14 +46,15 @@ def bench(
         if value is not None and value < 1:
             raise InputError(f"must be at least 1, found {value}", where=flag)
     scenarios = find_scenarios([name.strip() for name in (only or "").split(",") if name.strip()])
-    settings = Settings(pairs or (3 if quick else 10), threads or granted_cores(), str(resolve_device(device)))
+    threads = threads or min(torch.get_num_threads(), granted_cores())
+    settings = Settings(pairs or (3 if quick else 10), threads, str(resolve_device(device)))
     if out_dir is not None:
         out_dir.mkdir(parents=True, exist_ok=True)
 
     def tell(row: dict[str, Any]) -> None:
         print(f"{row['scenario']} at {row['size']:,} {row['size_unit']}: {_told(row)}", file=sys.stderr, flush=True)
 
-    hardware = {**environment(), "threads": settings.threads}
+    hardware = {**environment(), "threads": settings.threads, "command": ["sightline", *sys.argv[1:]]}
     found = run_scenarios(scenarios, settings, hardware, quick=quick, directory=out_dir, tell=tell)
     if json:
         from json import dumps

@@ -115,8 +115,8 @@ def _shares(case: Case, limits: Limits, ours_s: float) -> dict[str, Any]:
 
 
 def _met(aim: Aim, row: dict[str, Any]) -> bool | None:
-    """Whether a measured row meets the aim; None where there is no number."""
+    """Whether a measured row, its ratio to two digits as tables show it, meets the aim; None without a number."""
     if row["status"] != "measured":
         return None
-    found = row["ratio"]["median"] if aim.of == "ratio" else row["peak_bytes"]["ours"]
+    found = round(row["ratio"]["median"], 2) if aim.of == "ratio" else row["peak_bytes"]["ours"]
     return None if found is None else aim.met(found)

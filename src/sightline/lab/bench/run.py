@@ -24,6 +24,8 @@ def run_scenarios(
 ) -> dict[str, Any]:
     """All rows of the scenarios, in plain JSON types; `quick` takes the smallest size of each.
 
+    `hardware` is what `training.environment` tells, the command with it.
+
     `tell` gets every row as it is found. `directory` gets `bench-<scenario>.json` as each scenario ends, written beside
     its place and renamed.
     """
@@ -46,8 +48,8 @@ def report(rows: Sequence[dict[str, Any]], settings: Settings, hardware: dict[st
     """One object with `schema_version`."""
     return {
         "schema_version": SCHEMA_VERSION,
-        "command": "bench",
-        "hardware": hardware,
+        "command": hardware["command"],
+        "hardware": {name: value for name, value in hardware.items() if name != "command"},
         "settings": {"pairs": settings.pairs, "threads": settings.threads, "device": settings.device},
         "results": list(rows),
     }

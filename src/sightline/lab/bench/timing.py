@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import statistics
-import time
 from collections.abc import Callable, Sequence
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -26,11 +26,11 @@ def synchronize(device: torch.device) -> None:
 def seconds(run: Run, device: torch.device, repeats: int = 1) -> float:
     """Seconds of one call, as the mean of `repeats` in a row."""
     synchronize(device)
-    began = time.perf_counter()
+    began = perf_counter()
     for _ in range(repeats):
         run()
     synchronize(device)
-    return (time.perf_counter() - began) / repeats
+    return (perf_counter() - began) / repeats
 
 
 def in_turns(
@@ -44,9 +44,9 @@ def in_turns(
     warm = [seconds(run, device) for run in runs]
     repeats = [max(1, math.ceil(SHORTEST_S / max(s, 1e-9))) for s in warm]
     rounds: list[tuple[float, ...]] = []
-    began = time.perf_counter()
+    began = perf_counter()
     while True:
-        spent = time.perf_counter() - began
+        spent = perf_counter() - began
         if len(rounds) >= number and (spent >= TOTAL_S or len(rounds) >= 10 * number):
             return rounds
         if len(rounds) >= 3 and spent >= LONGEST_S:

@@ -80,7 +80,7 @@ def transformer_layer(size: int, device: torch.device) -> Case:
         return run()[:2]
 
     check = (lambda: output_and_input(run), lambda: output_and_input(other))
-    return Case(run, other, check, flops(size, 4 * WIDTH**2 + 2 * WIDTH * WIDE, size**2), 6.0 * x.nbytes)
+    return Case(run, other, check, flops(size, 4 * WIDTH**2 + 2 * WIDTH * WIDE, float(size**2)), 6.0 * x.nbytes)
 
 
 SCENARIOS = (
