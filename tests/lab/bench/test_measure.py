@@ -108,7 +108,8 @@ def test_a_short_call_is_repeated_and_a_long_case_ends_early(taking):
     rounds = in_turns([taking("a", 2**-8)], 3, CPU, lambda: None)
     assert len(taking.names) == 1 + 3 * 6  # 6 · 2⁻⁸ s is more than 0.02 s
     assert rounds[0][0] == pytest.approx(2**-8)
-    assert len(in_turns([taking("b", 200.0)], 10, CPU, lambda: None)) == 3
+    assert len(in_turns([taking("b", 15.0)], 10, CPU, lambda: None)) == 3
+    assert len(in_turns([taking("c", 50.0), taking("d", 50.0)], 10, CPU, lambda: None)) == 3
 
 
 def test_a_spread_is_median_quartiles_and_range():

@@ -15,6 +15,7 @@ from sightline.lab.bench.scenario import Run
 SHORTEST_S = 0.02  # a shorter call is repeated until it takes so long
 TOTAL_S = 1.0  # pairs go on for so long, if there are not enough of them sooner
 LONGEST_S = 300.0  # after so long no further pair begins
+ALONE_S = 20.0  # nor does a round of one run that is compared with nothing
 
 
 def synchronize(device: torch.device) -> None:
@@ -39,17 +40,18 @@ def in_turns(
     """Seconds of every run, `number` rounds and at least `TOTAL_S` of them, after one that warms up.
 
     The order alternates from round to round; `between` is called after each. Rounds that go on for longer than
-    `LONGEST_S` altogether end early, with three at least.
+    `LONGEST_S` altogether (`ALONE_S` for one run) end early, with three at least.
     """
     warm = [seconds(run, device) for run in runs]
     repeats = [max(1, math.ceil(SHORTEST_S / max(s, 1e-9))) for s in warm]
     rounds: list[tuple[float, ...]] = []
+    longest = LONGEST_S if len(runs) > 1 else ALONE_S
     began = perf_counter()
     while True:
         spent = perf_counter() - began
         if len(rounds) >= number and (spent >= TOTAL_S or len(rounds) >= 10 * number):
             return rounds
-        if len(rounds) >= 3 and spent >= LONGEST_S:
+        if len(rounds) >= 3 and spent >= longest:
             return rounds
         order = list(enumerate(runs))
         taken = {at: seconds(run, device, repeats[at]) for at, run in (order[::-1] if len(rounds) % 2 else order)}

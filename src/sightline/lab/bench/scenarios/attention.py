@@ -140,11 +140,9 @@ def window_flex(size: int, device: torch.device) -> Case:
     from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
     q, k, v = torch.randn(3, 1, HEADS, size, WIDTH, device=device)
-
-    def seen(b: Tensor, h: Tensor, at: Tensor, key: Tensor) -> Tensor:
-        return (at >= key) & (at - key < WINDOW)
-
-    mask = create_block_mask(seen, 1, 1, size, size, device=device.type)
+    mask = create_block_mask(
+        lambda row, head, at, key: (at >= key) & (at - key < WINDOW), 1, 1, size, size, device=device.type
+    )
     compiled = torch.compile(flex_attention)
 
     def other() -> list[Tensor]:
