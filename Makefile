@@ -7,6 +7,7 @@ TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PEERS := $(VENV)/.peers
 
 # The first Python that is new enough; say `make PYTHON=/path/to/python3.12` for another.
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 python,$(shell \
@@ -17,7 +18,7 @@ CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 TESTS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types layers docs certify bench verify-multi30k generate clean
+.PHONY: help install demo test check format lint types layers docs certify bench peers verify-multi30k generate clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -60,9 +61,16 @@ docs: install
 certify: install
 	$(BIN)/sightline certify
 
-bench: install
-	@set -e; for script in $(filter-out benchmarks/verify_%,$(wildcard benchmarks/*.py)); do \
-		echo "$$script"; $(BIN)/python $$script; done
+# Half an hour; ARGS="--only window --pairs 3" for less. The page of results is written anew from what there is.
+bench: $(PEERS)
+	@status=0; $(BIN)/sightline bench --out-dir benchmarks/results $(ARGS) || status=$$?; \
+		$(BIN)/python docs/generate.py; exit $$status
+
+peers: $(PEERS)
+
+$(PEERS): $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[peers]"
+	@touch $(PEERS)
 
 # ARGS="--archs lstm,transformer --budget 55min", for instance.
 verify-multi30k: install

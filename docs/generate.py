@@ -1,4 +1,4 @@
-"""Write the pages that follow from the tables: mechanisms.md, architectures.md, commands.md.
+"""Write the pages that follow from tables (mechanisms.md, architectures.md, commands.md) and results (performance.md).
 
 Run `python docs/generate.py` after a change; a test compares the files with what this gives.
 """
@@ -21,8 +21,11 @@ from sightline.core.mixer import Memory, SequenceMixer
 from sightline.core.state import nbytes
 from sightline.mixers import MIXERS
 from sightline.models import ARCHITECTURES, count_parameters
+from sightline.report.benchmark_figures import draw_figures, figures
+from sightline.report.benchmarks import load_results, page, rows_of
 
 HERE = Path(__file__).parent
+RESULTS, FIGURES = HERE.parent / "benchmarks" / "results", HERE / "figures"
 D_MODEL, VOCABULARY = 64, 1000
 
 MECHANISMS_HEAD = f"""\
@@ -151,8 +154,21 @@ def shown(*arguments: str) -> str:
     return "\n".join(lines)
 
 
-PAGES = {"mechanisms.md": mechanisms, "architectures.md": architectures, "commands.md": commands}
+def performance() -> str:
+    """The page of benchmarks, from the files that `make bench` wrote."""
+    reports = load_results(RESULTS)
+    made = figures(rows_of(reports))
+    return page(reports, [(f"{FIGURES.name}/{name}.svg", text) for name, (text, _) in made.items()])
+
+
+PAGES = {
+    "mechanisms.md": mechanisms,
+    "architectures.md": architectures,
+    "commands.md": commands,
+    "performance.md": performance,
+}
 
 if __name__ == "__main__":
+    draw_figures(rows_of(load_results(RESULTS)), FIGURES)
     for page, content in PAGES.items():
         (HERE / page).write_text(content(), encoding="utf-8")

@@ -17,7 +17,7 @@ from tests.docs.snippets import snippets
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-GENERATED = ("architectures.md", "commands.md", "mechanisms.md")
+GENERATED = ("architectures.md", "commands.md", "mechanisms.md", "performance.md")
 # A page shows budgets that give good models; here it is enough that the commands work.
 SHORTER = [
     (r"(compare .*)--budget \S+", r"\1--budget 3steps --search 0 --quiet"),

@@ -37,6 +37,7 @@ COMMANDS = {
     "predict": "Translate arguments, or standard input line by line.",
     "compare": "Train several architectures under one budget and report which is best, and how sure that is.",
     "certify": "Check mechanisms, yours too, against the laws that every mechanism obeys.",
+    "bench": "Measure the mechanisms beside other libraries: time, memory, and how near the machine's limit.",
     "data": "Show how data would be read and divided, or write built-in data to a file.",
     "doctor": "Show what this machine can do, and what to install or set.",
 }

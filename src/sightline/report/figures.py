@@ -113,7 +113,7 @@ class Drawing:
         with mpl.rc_context({**STYLE, "svg.hashsalt": salt}):
             figure = Figure(figsize=(width, self.height), layout="constrained")
             axes = figure.add_subplot()
-            _dress(axes, theme)
+            dress(axes, theme)
             self.draw(axes, theme, narrow)
             if title:
                 axes.set_title(self.title, loc="left", fontsize=10, color=theme.ink)
@@ -162,7 +162,8 @@ def _unstyle(element: ElementTree.Element) -> None:
             element.set(name, value)
 
 
-def _dress(axes: Axes, theme: Theme) -> None:
+def dress(axes: Axes, theme: Theme) -> None:
+    """Lines, ticks and labels in the theme's colours."""
     for spine in axes.spines.values():
         spine.set_color(theme.muted)
     axes.tick_params(colors=theme.muted, labelcolor=theme.ink, labelsize=8.5)

@@ -1,0 +1,112 @@
+"""`sightline bench`: how fast are the mechanisms beside what people use?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+
+def bench(
+    *,
+    only: str | None = None,
+    threads: int | None = None,
+    pairs: int | None = None,
+    quick: bool = False,
+    device: str = "auto",
+    out_dir: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Measure the mechanisms beside other libraries, in one process and in turns, after a check that results agree.
+
+    Shows the median ratio of times with its quartiles, our time, peaks of memory, and how near that comes to what the
+    machine can do. Leaves with status 5 where results differ. Peers that are not installed are named:
+    `pip install 'sightline[peers]'`. Everything takes about half an hour; keep the machine free of other work.
+
+    Args:
+        only: Names of scenarios or families, separated by commas; all when not given.
+        threads: Threads of the processor; as many as this process may use when not given.
+        pairs: Measure at least so many times in turns; 10 when not given, 3 with --quick.
+        quick: The smallest size of each scenario alone.
+        device: auto, cpu or cuda.
+        out_dir: Write bench-NAME.json for each scenario, as it ends, into this directory.
+        json: Print one JSON object with `schema_version` in place of a table.
+    """
+    import sys
+
+    import torch
+
+    from sightline.core.errors import CheckFailed, InputError
+    from sightline.lab.bench.measure import Settings
+    from sightline.lab.bench.run import run_scenarios
+    from sightline.lab.bench.table import find_scenarios
+    from sightline.lab.machine import granted_cores
+    from sightline.training.environment import environment, resolve_device
+
+    for flag, value in (("--threads", threads), ("--pairs", pairs)):
+        if value is not None and value < 1:
+            raise InputError(f"must be at least 1, found {value}", where=flag)
+    scenarios = find_scenarios([name.strip() for name in (only or "").split(",") if name.strip()])
+    threads = threads or min(torch.get_num_threads(), granted_cores())
+    settings = Settings(pairs or (3 if quick else 10), threads, str(resolve_device(device)))
+    if out_dir is not None:
+        out_dir.mkdir(parents=True, exist_ok=True)
+
+    def tell(row: dict[str, Any]) -> None:
+        print(f"{row['scenario']} at {row['size']:,} {row['size_unit']}: {_told(row)}", file=sys.stderr, flush=True)
+
+    hardware = {**environment(), "threads": settings.threads, "command": ["sightline", *sys.argv[1:]]}
+    found = run_scenarios(scenarios, settings, hardware, quick=quick, directory=out_dir, tell=tell)
+    if json:
+        from json import dumps
+
+        print(dumps(found, ensure_ascii=False))
+    else:
+        _print_table(found["results"])
+    wrong = [row for row in found["results"] if row["status"] in ("failed", "broken")]
+    if wrong:
+        more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        raise CheckFailed(f"{wrong[0]['scenario']} at {wrong[0]['size']:,}: {wrong[0]['detail']}{more}")
+
+
+def _told(row: dict[str, Any]) -> str:
+    if row["status"] != "measured":
+        return f"{row['status'].upper()}, {row['detail']}"
+    ratio = f"{_ratio(row)}, " if "ratio" in row else ""
+    return f"{ratio}{1e3 * row['ours_s']['median']:.3g} ms, {row['pairs']} rounds"
+
+
+def _ratio(row: dict[str, Any]) -> str:
+    ratio = row["ratio"]
+    return f"{ratio['median']:.2f} ({ratio['lower']:.2f} to {ratio['upper']:.2f})"
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    console.width = max(console.width, 120)  # a cut number says nothing; a pipe has 80 columns
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("scenario", no_wrap=True)
+    for name in ("size", "theirs / ours (quartiles)", "aim", "ours, ms", "MiB", "theirs", "of the limit"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(row["scenario"], f"{row['size']:,}", *_cells(row))
+    console.print(table)
+    console.print("For growth: time at the larger size / time at the smaller. Memory: peak above the inputs.")
+    for detail in dict.fromkeys(f"{row['status']}: {row['detail']}" for row in rows if row["status"] != "measured"):
+        console.print(detail, markup=False, soft_wrap=True)
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    if row["status"] != "measured":
+        return [row["status"].upper()]
+    aim, peak = row.get("aim"), row["peak_bytes"]
+    shown = ""
+    if aim is not None:
+        amount = f"{aim['value']:.3g}" if aim["of"] == "ratio" else f"{aim['value'] / 2**20:,.0f} MiB"
+        shown = f"{'≥' if aim['relation'] == 'at least' else '≤'} {amount} {'✓' if aim['met'] else '✗'}"
+    mebibytes = ["" if peak.get(side) is None else f"{peak[side] / 2**20:,.0f}" for side in ("ours", "other")]
+    share = f"{row['of_limit']['share']:.0%} {row['of_limit']['binding']}" if "of_limit" in row else ""
+    return [_ratio(row) if "ratio" in row else "", shown, f"{1e3 * row['ours_s']['median']:.3g}", *mebibytes, share]

@@ -1,0 +1,51 @@
+"""What the machine can do at most, measured beside what is timed: matrix products and copies."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from statistics import median
+
+import torch
+
+from sightline.lab.bench.timing import synchronize
+
+
+class Limits:
+    """Rates of a float32 matrix product and of a copy past the caches, sampled on `device` during a run."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        size, items = (8192, 2**28) if device.type == "cuda" else (1024, 2**25)
+        self._left, self._right = torch.randn(2, size, size, device=device)
+        self._product = torch.empty_like(self._left)
+        self._source = torch.ones(items, device=device)
+        self._target = torch.empty_like(self._source)
+        self._products: list[float] = []
+        self._copies: list[float] = []
+        self.sample(keep=False)
+
+    def sample(self, *, keep: bool = True) -> None:
+        """Measure each once more."""
+        product_s = self._seconds(lambda: torch.mm(self._left, self._right, out=self._product))
+        copy_s = self._seconds(lambda: self._target.copy_(self._source))
+        if keep:
+            self._products.append(2 * len(self._left) ** 3 / product_s)
+            self._copies.append(2 * self._source.nbytes / copy_s)
+
+    @property
+    def flops_per_s(self) -> float:
+        """The median rate of products, multiply and add counted apart."""
+        return median(self._products)
+
+    @property
+    def bytes_per_s(self) -> float:
+        """The median rate of copies, reading and writing counted apart."""
+        return median(self._copies)
+
+    def _seconds(self, run: Callable[[], object]) -> float:
+        synchronize(self.device)
+        began = time.perf_counter()
+        run()
+        synchronize(self.device)
+        return time.perf_counter() - began

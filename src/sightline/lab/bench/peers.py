@@ -1,0 +1,33 @@
+"""Other people's packages: found, or named as missing."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import warnings
+from importlib import metadata
+from typing import Any
+
+from sightline.lab.bench.scenario import Unavailable
+
+
+def version(package: str) -> str | None:
+    """The installed version of a distribution."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def load(package: str, module: str) -> Any:
+    """A module of a distribution; `Unavailable` where that is not installed or cannot be imported."""
+    if version(package) is None:
+        raise Unavailable(f"{package} is not installed: pip install 'sightline[peers]'")
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # models are built from configurations, nothing is fetched
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return importlib.import_module(module)
+        except Exception as error:
+            raise Unavailable(f"importing {module} failed: {type(error).__name__}: {error}") from error

@@ -1,0 +1,55 @@
+"""Scenarios one after another: results as they are found, a file for each scenario as it ends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from sightline.lab.bench.measure import Settings, measure
+from sightline.lab.bench.scenario import Scenario
+
+SCHEMA_VERSION = 1
+
+
+def run_scenarios(
+    scenarios: Sequence[Scenario],
+    settings: Settings,
+    hardware: dict[str, Any],
+    *,
+    quick: bool = False,
+    directory: Path | None = None,
+    tell: Callable[[dict[str, Any]], object] = lambda row: None,
+) -> dict[str, Any]:
+    """All rows of the scenarios, in plain JSON types; `quick` takes the smallest size of each.
+
+    `hardware` is what `training.environment` tells, the command with it.
+
+    `tell` gets every row as it is found. `directory` gets `bench-<scenario>.json` as each scenario ends, written beside
+    its place and renamed.
+    """
+    rows = []
+    for scenario in scenarios:
+        own = []
+        for size in scenario.sizes[:1] if quick else scenario.sizes:
+            own.append(measure(scenario, size, settings))
+            tell(own[-1])
+        rows += own
+        if directory is not None:
+            path = directory / f"bench-{scenario.name}.json"
+            beside = path.with_suffix(".new")
+            beside.write_text(json.dumps(report(own, settings, hardware), indent=1) + "\n", encoding="utf-8")
+            beside.replace(path)
+    return report(rows, settings, hardware)
+
+
+def report(rows: Sequence[dict[str, Any]], settings: Settings, hardware: dict[str, Any]) -> dict[str, Any]:
+    """One object with `schema_version`."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "command": hardware["command"],
+        "hardware": {name: value for name, value in hardware.items() if name != "command"},
+        "settings": {"pairs": settings.pairs, "threads": settings.threads, "device": settings.device},
+        "results": list(rows),
+    }

@@ -1,0 +1,220 @@
+"""Linear attention in all its forms, 8 heads of 64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sightline.lab.bench.equality import trained
+from sightline.lab.bench.peers import load
+from sightline.lab.bench.scenario import Aim, Case, Run, Scenario
+from sightline.ops import LinearState, linear_attention
+from sightline.ops.linear import stepwise_linear_attention
+
+HEADS, WIDTH = 8, 64
+CHECKED = 200  # positions, which are no whole number of chunks
+SEGMENT = 16384  # positions of one call where a sequence is fed piece by piece
+Named = dict[str, Any]  # tensors, by the name of the argument
+FORMS = ("normalised", "constant", "position", "channel", "delta", "delta_position")
+
+
+def arguments(form: str, size: int, device: torch.device) -> Named:
+    """What `linear_attention` takes in one of its forms; what models learn through records gradients."""
+    q, k, v = torch.randn(3, 1, HEADS, size, WIDTH, device=device)
+    named = {"q": q, "k": k, "v": v}
+    if form == "normalised":
+        named |= {"q": F.elu(q) + 1, "k": F.elu(k) + 1}
+    if form.startswith("delta"):
+        named |= {"k": F.normalize(k, dim=3), "beta": torch.rand(1, HEADS, size, device=device)}
+    shape = {"position": (1, HEADS, size), "channel": (1, HEADS, size, WIDTH)}.get(form.rpartition("_")[2])
+    if shape is not None:
+        named["decay"] = -0.1 * torch.rand(shape, device=device)
+    named = {name: x.requires_grad_() for name, x in named.items()}
+    if form == "constant":
+        named["decay"] = torch.log1p(-torch.exp2(-5.0 - torch.arange(HEADS, device=device)))
+    return named
+
+
+def training(form: str, named: Named, call: Callable[..., Any] = linear_attention) -> Run:
+    """Forward and backward of `call`."""
+    learnt = [x for x in named.values() if x.requires_grad]
+    towards = torch.ones_like(named["v"])
+    return lambda: trained(call(**named, normaliser=form == "normalised")[0], learnt, towards)
+
+
+def against_steps(form: str, device: torch.device) -> tuple[Run, Run]:
+    """Ours, and position by position in float64, over a few positions."""
+    narrow = arguments(form, CHECKED, device)
+    wide = {name: x.detach().double().requires_grad_(x.requires_grad) for name, x in narrow.items()}
+    return training(form, narrow), training(form, wide, stepwise_linear_attention)
+
+
+def least_flops(form: str, size: int) -> float:
+    """Of the recurrence: an update and a reading of the state, for the delta rule one more reading; thrice to train."""
+    products = 3 if form.startswith("delta") else 2
+    return 3.0 * products * 2 * HEADS * size * WIDTH**2
+
+
+def least_bytes(named: Named) -> float:
+    """Inputs and output once forwards; backwards all of these, the output's gradient and the inputs' gradients."""
+    inputs = sum(x.nbytes for x in named.values())
+    return 3.0 * (inputs + named["v"].nbytes)
+
+
+def linear_sdpa(form: str, size: int, device: torch.device) -> Case:
+    """Against causal softmax attention over the same q, k, v, which is another function."""
+    named = arguments(form, size, device)
+    q, k, v = learnt = [named[name] for name in ("q", "k", "v")]
+    towards = torch.ones_like(named["v"])
+
+    def other() -> list[Tensor]:
+        return trained(F.scaled_dot_product_attention(q, k, v, is_causal=True), learnt, towards)
+
+    return Case(training(form, named), other, against_steps(form, device), least_flops(form, size), least_bytes(named))
+
+
+def linear_mamba2(size: int, device: torch.device) -> Case:
+    """Mamba-2's scan with a head for every group: decay -dt, values dt · x, no skip."""
+    module = load("transformers", "transformers.models.mamba2.modeling_mamba2")
+    x, b, c, towards = torch.randn(4, 1, size, HEADS, WIDTH, device=device)
+    dt = 0.1 * torch.rand(1, size, HEADS, device=device)
+    inputs = [t.clone().requires_grad_() for t in (x, dt, b, c)]
+    rate = -torch.ones(HEADS, device=device)
+
+    def ours() -> list[Tensor]:
+        x, dt, b, c = (t.transpose(1, 2) for t in inputs)
+        y, _ = linear_attention(c, b, x * dt.unsqueeze(-1), decay=-dt)
+        return trained(y.transpose(1, 2), inputs, towards)
+
+    def other() -> list[Tensor]:
+        x, dt, b, c = inputs
+        return trained(module.mamba2_chunk_scan(x, dt, rate, b, c, chunk_size=64), inputs, towards)
+
+    moved = 3.0 * sum(t.nbytes for t in (*inputs, towards))
+    return Case(ours, other, None, least_flops("position", size), moved)
+
+
+def linear_qwen3_next(size: int, device: torch.device) -> Case:
+    """The gated delta rule; both scale queries by 1/√K."""
+    module = load("transformers", "transformers.models.qwen3_next.modeling_qwen3_next")
+    q, k, v, towards = torch.randn(4, 1, size, HEADS, WIDTH, device=device)
+    beta, g = torch.rand(2, 1, size, HEADS, device=device)
+    inputs = [t.clone().requires_grad_() for t in (q, F.normalize(k, dim=3), v, -0.1 * g, beta)]
+
+    def ours() -> list[Tensor]:
+        q, k, v, g, beta = (t.transpose(1, 2) for t in inputs)
+        y, _ = linear_attention(q * WIDTH**-0.5, k, v, decay=g, beta=beta)
+        return trained(y.transpose(1, 2), inputs, towards)
+
+    def other() -> list[Tensor]:
+        return trained(module.torch_chunk_gated_delta_rule(*inputs)[0], inputs, towards)
+
+    moved = 3.0 * sum(t.nbytes for t in (*inputs, towards))
+    return Case(ours, other, None, least_flops("delta_position", size), moved)
+
+
+def fed(named: Named, size: int) -> tuple[Tensor, LinearState]:
+    """Forward over `size` positions by segments, the same one again and again; the last outputs and the state."""
+    state, y = None, named["v"]
+    with torch.no_grad():
+        for _ in range(size // named["v"].shape[2]):
+            y, state = linear_attention(**named, state=state)
+    if state is None:
+        raise ValueError(f"{size} positions are less than a segment of {named['v'].shape[2]}")
+    return y, state
+
+
+def linear_long(size: int, device: torch.device) -> Case:
+    """Forward over `size` positions in segments; held against steps over 300 in segments of 100."""
+    named = {name: x.detach() for name, x in arguments("position", min(size, SEGMENT), device).items()}
+
+    def run() -> list[Tensor]:
+        y, state = fed(named, size)
+        return [y, state.memory]
+
+    few = {name: x[:, :, :100].contiguous() for name, x in named.items()}
+    thrice: Named = {name: torch.cat([x] * 3, 2).double() for name, x in few.items()}
+
+    def pieces() -> list[Tensor]:
+        y, state = fed(few, 300)
+        return [y, state.memory]
+
+    def whole() -> list[Tensor]:
+        y, state = stepwise_linear_attention(**thrice)
+        return [y[:, :, 200:], state.memory]
+
+    moved = size / named["v"].shape[2] * (sum(x.nbytes for x in named.values()) + named["v"].nbytes)
+    return Case(run, None, (pieces, whole), least_flops("position", size) / 3, moved)
+
+
+def linear_decoding(size: int, device: torch.device) -> Case:
+    """64 single steps after `size` positions, and after 64 times as many."""
+    named = {name: x.detach() for name, x in arguments("position", size, device).items()}
+    after = [fed(named, times * size)[1] for times in (1, 64)]
+    new = {name: x.detach() for name, x in arguments("position", 64, device).items()}
+    one = [{name: x[:, :, t : t + 1].contiguous() for name, x in new.items()} for t in range(64)]
+
+    def decoded(state: LinearState) -> list[Tensor]:
+        outputs = []
+        with torch.no_grad():
+            for arguments_t in one:
+                y, state = linear_attention(**arguments_t, state=state)
+                outputs.append(y)
+        return [torch.cat(outputs, 2), state.memory]
+
+    def at_once() -> list[Tensor]:
+        with torch.no_grad():
+            y, state = linear_attention(**new, state=after[1])
+        return [y, state.memory]
+
+    return Case(
+        lambda: decoded(after[0]), lambda: decoded(after[1]), (lambda: decoded(after[1]), at_once),
+        64 * 4.0 * HEADS * WIDTH**2, 64 * 2.0 * after[0].memory.nbytes,
+    )  # fmt: skip
+
+
+LENGTHS = (128, 256, 512, 1024, 2048, 4096)
+STEPS = f"our form position by position in float64, outputs and gradients, at {CHECKED} positions"
+WORDS = {
+    "normalised": "with a normaliser",
+    "constant": "with a constant decay for each head",
+    "position": "with decay by position",
+    "channel": "with decay by channel",
+    "delta": "by the delta rule",
+    "delta_position": "by the delta rule with decay by position",
+}
+SCENARIOS = (
+    *(
+        Scenario(
+            f"linear_{form}", "linear", "ratio", f"linear attention {WORDS[form]}",
+            "torch's scaled_dot_product_attention, is_causal", LENGTHS, partial(linear_sdpa, form), 130,
+            checked=STEPS, aims={512: Aim(1.0), 4096: Aim(5.0)},
+        )
+        for form in FORMS
+    ),
+    Scenario(
+        "linear_mamba2", "linear", "ratio", "linear attention with decay by position",
+        "Mamba-2's chunked scan in transformers, chunks of 64", (512, 4096), linear_mamba2, 130,
+        package="transformers", aims={512: Aim(4.0), 4096: Aim(4.0)},
+    ),
+    Scenario(
+        "linear_qwen3_next", "linear", "ratio", "the gated delta rule",
+        "Qwen3-Next's chunked rule in transformers, chunks of 64", (512, 4096), linear_qwen3_next, 130,
+        package="transformers", aims={512: Aim(4.0), 4096: Aim(4.0)},
+    ),
+    Scenario(
+        "linear_long", "linear", "curve", "decay by position, forward alone, fed 16,384 positions at a time",
+        "nothing", (65536, 1048576), linear_long, 700,
+        checked="our form position by position in float64, outputs and state, at 300 positions in pieces",
+    ),
+    Scenario(
+        "linear_decoding", "linear", "growth", "64 steps after 1,024 positions; time after 64 times as many",
+        "itself", (1024,), linear_decoding, 64, checked="the same positions in one call (outputs and state)",
+        aims={1024: Aim(1.1, relation="at most")},
+    ),
+)  # fmt: skip

@@ -1,0 +1,66 @@
+"""Times of two things that take turns, and the spread of their ratio."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import Any
+
+import torch
+
+from sightline.lab.bench.scenario import Run
+
+SHORTEST_S = 0.02  # a shorter call is repeated until it takes so long
+TOTAL_S = 1.0  # pairs go on for so long, if there are not enough of them sooner
+LONGEST_S = 300.0  # after so long no further pair begins
+ALONE_S = 20.0  # nor does a round of one run that is compared with nothing
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done what it was told; a CPU has."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def seconds(run: Run, device: torch.device, repeats: int = 1) -> float:
+    """Seconds of one call, as the mean of `repeats` in a row."""
+    synchronize(device)
+    began = perf_counter()
+    for _ in range(repeats):
+        run()
+    synchronize(device)
+    return (perf_counter() - began) / repeats
+
+
+def in_turns(
+    runs: Sequence[Run], number: int, device: torch.device, between: Callable[[], object]
+) -> list[tuple[float, ...]]:
+    """Seconds of every run, `number` rounds and at least `TOTAL_S` of them, after one that warms up.
+
+    The order alternates from round to round; `between` is called after each. Rounds that go on for longer than
+    `LONGEST_S` altogether (`ALONE_S` for one run) end early, with three at least.
+    """
+    warm = [seconds(run, device) for run in runs]
+    repeats = [max(1, math.ceil(SHORTEST_S / max(s, 1e-9))) for s in warm]
+    rounds: list[tuple[float, ...]] = []
+    longest = LONGEST_S if len(runs) > 1 else ALONE_S
+    began = perf_counter()
+    while True:
+        spent = perf_counter() - began
+        if len(rounds) >= number and (spent >= TOTAL_S or len(rounds) >= 10 * number):
+            return rounds
+        if len(rounds) >= 3 and spent >= longest:
+            return rounds
+        order = list(enumerate(runs))
+        taken = {at: seconds(run, device, repeats[at]) for at, run in (order[::-1] if len(rounds) % 2 else order)}
+        rounds.append(tuple(taken[at] for at, _ in order))
+        between()
+
+
+def spread(values: Sequence[float]) -> dict[str, Any]:
+    """Median, quartiles and range, rounded to six digits."""
+    lower, middle, upper = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else [values[0]] * 3
+    named = {"median": middle, "lower": lower, "upper": upper, "least": min(values), "most": max(values)}
+    return {name: float(f"{value:.6g}") for name, value in named.items()}

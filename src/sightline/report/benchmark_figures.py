@@ -1,0 +1,210 @@
+"""Figures of what `sightline bench` measured: time and memory by length, and how much faster than softmax attention."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from sightline.report.figures import DASHES, LIGHT, MARKERS, STYLE, dress
+
+Row = dict[str, Any]
+Curve = list[tuple[float, float]]  # (length, value)
+
+PANELS = {
+    "Recurrences, step by step": ("rnn", "lstm", "gru", "bidirectional"),
+    "Recurrences, by a scan": ("lru", "min_gru", "min_lstm"),
+    "Softmax over a part": ("window", "block_sparse"),
+    "Reading a memory of 64": ("cross", "additive"),
+    "Linear attention": ("linear", "retention", "gated_linear", "gated_delta"),
+    "Other libraries": ("x-transformers", "encoder layer, ours", "encoder layer, torch"),
+}
+# Curves that comparisons give besides: scenario, side, name in the panel.
+BORROWED = (
+    ("softmax_x_transformers", "other", "x-transformers"),
+    ("transformer_layer", "ours", "encoder layer, ours"),
+    ("transformer_layer", "other", "encoder layer, torch"),
+)
+REFERENCE = "softmax"
+
+
+def draw_figures(rows: Sequence[Row], directory: Path) -> None:
+    """Write what `figures` names into `directory`, as SVG; each holds the digest of what it was drawn from."""
+    directory.mkdir(exist_ok=True)
+    for name, (_, draw) in figures(rows).items():
+        with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
+            figure = Figure(figsize=(9.0, 5.6), layout="constrained")
+            draw(figure)
+            metadata = {"Date": None, "Description": digest(rows)}
+            figure.savefig(directory / f"{name}.svg", facecolor=LIGHT.paper, metadata=metadata)
+
+
+def figures(rows: Sequence[Row]) -> dict[str, tuple[str, Callable[[Figure], None]]]:
+    """The figures that these rows have numbers for: a name for the file, what it shows in words, how to draw it."""
+    made: dict[str, tuple[str, Callable[[Figure], None]]] = {}
+    for name, words, unit, pick in (
+        ("time-by-length", "time of forward and backward", "milliseconds", _milliseconds),
+        ("memory-by-length", "peak of memory above the inputs", "MiB", _mebibytes),
+    ):
+        curves = _curves(rows, pick)
+        if REFERENCE in curves:
+            text = f"Six panels: {words} by length, softmax attention in grey in each"
+            made[name] = (text, lambda figure, curves=curves, unit=unit: _panels(figure, curves, unit))
+    ratios = _ratios(rows)
+    if ratios:
+        text = "How many times faster than causal softmax attention each form of linear attention is, by length"
+        made["linear-by-length"] = (text, lambda figure: _linear(figure, ratios))
+    return made
+
+
+def digest(rows: Sequence[Row]) -> str:
+    """Of the numbers that figures show."""
+    return hashlib.sha256(json.dumps(list(rows), sort_keys=True).encode()).hexdigest()
+
+
+def _milliseconds(row: Row, side: str) -> float | None:
+    return 1e3 * row[f"{side}_s"]["median"]
+
+
+def _mebibytes(row: Row, side: str) -> float | None:
+    peak = row["peak_bytes"].get(side)
+    return None if not peak else peak / 2**20
+
+
+def _curves(rows: Sequence[Row], pick: Callable[[Row, str], float | None]) -> dict[str, Curve]:
+    wanted = {(name, side): label for name, side, label in BORROWED}
+    found: dict[str, Curve] = {}
+    for row in rows:
+        if row["status"] != "measured":
+            continue
+        if row["family"] == "mechanisms":
+            places = [("ours", row["scenario"].removeprefix("mechanism_"))]
+        else:
+            places = [
+                (side, wanted[row["scenario"], side]) for side in ("ours", "other") if (row["scenario"], side) in wanted
+            ]
+        for side, label in places:
+            value = pick(row, side)
+            if value is not None:
+                found.setdefault(label, []).append((row["size"], value))
+    return {label: sorted(curve) for label, curve in found.items()}
+
+
+def _ratios(rows: Sequence[Row]) -> dict[str, list[tuple[float, float, float, float]]]:
+    """Length, median and quartiles of each form of linear attention beside torch's kernel."""
+    found: dict[str, list[tuple[float, float, float, float]]] = {}
+    for row in rows:
+        if (
+            row["family"] == "linear"
+            and row["kind"] == "ratio"
+            and row["package"] == "torch"
+            and row["status"] == "measured"
+        ):
+            ratio = row["ratio"]
+            label = row["scenario"].removeprefix("linear_").replace("_", ", ")
+            found.setdefault(label, []).append((row["size"], ratio["median"], ratio["lower"], ratio["upper"]))
+    return {label: sorted(points) for label, points in found.items()}
+
+
+def _panels(figure: Figure, curves: dict[str, Curve], unit: str) -> None:
+    grid = figure.subplots(2, 3, sharex=True, sharey=True)
+    lengths = [length for length, _ in curves[REFERENCE]]
+    highest = max(value for curve in curves.values() for _, value in curve)
+    lowest = min(value for curve in curves.values() for _, value in curve)
+    for place, (title, names) in enumerate(PANELS.items()):
+        axes = grid.flat[place]
+        _logarithmic(axes, lengths, 0.62)
+        axes.set_ylim(lowest / 1.3, highest * 1.3)
+        axes.set_title(title, loc="left", fontsize=9.5, color=LIGHT.ink)
+        ends = [_line(axes, curves[REFERENCE], REFERENCE, LIGHT.muted, None, (0, (1, 1.5)))]
+        for number, name in enumerate(name for name in names if name in curves):
+            ends.append(_line(axes, curves[name], name, LIGHT.series[number], MARKERS[number], DASHES[number]))
+        _label(axes, ends)
+        if place >= 3:
+            axes.set_xlabel("positions")
+        if place % 3 == 0:
+            axes.set_ylabel(unit)
+
+
+def _linear(figure: Figure, ratios: dict[str, list[tuple[float, float, float, float]]]) -> None:
+    axes = figure.subplots()
+    lengths = [point[0] for point in next(iter(ratios.values()))]
+    _logarithmic(axes, lengths, 0.18)
+    axes.axhline(1.0, color=LIGHT.muted, linewidth=1.0, dashes=(1, 1.5))
+    ends = []
+    for number, (name, points) in enumerate(ratios.items()):
+        ends.append(_line(axes, [point[:2] for point in points], name, LIGHT.series[number], MARKERS[number], "-"))
+        axes.fill_between(
+            [point[0] for point in points], [point[2] for point in points], [point[3] for point in points],
+            color=LIGHT.series[number], alpha=0.15, linewidth=0,
+        )  # fmt: skip
+    _label(axes, ends)
+    axes.annotate(
+        "as fast as softmax attention",
+        (min(lengths), 1.0),
+        (0, 4),
+        textcoords="offset points",
+        fontsize=8.0,
+        color=LIGHT.muted,
+    )
+    axes.set_xlabel("positions")
+    axes.set_ylabel("times faster than causal softmax attention")
+    axes.yaxis.set_major_locator(FixedLocator([0.25, 0.5, 1, 2, 4, 8, 16]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _logarithmic(axes: Axes, lengths: Sequence[float], room: float) -> None:
+    """Both axes; on the right `room` times the width of the curves stays for names."""
+    dress(axes, LIGHT)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    width = max(lengths) / min(lengths)
+    axes.set_xlim(min(lengths) / width**0.05, max(lengths) * width**room)
+    axes.xaxis.set_major_locator(FixedLocator(list(lengths)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axes.grid(True, axis="y", color=LIGHT.grid, linewidth=0.6)
+
+
+def _line(
+    axes: Axes, curve: Sequence[tuple[float, ...]], name: str, colour: str, marker: str | None, dashes: Any
+) -> tuple[float, float, str, str]:
+    x, y = [point[0] for point in curve], [point[1] for point in curve]
+    axes.plot(x, y, color=colour, marker=marker, linestyle=dashes, linewidth=1.5, markersize=4.0)
+    return x[-1], y[-1], name, colour
+
+
+def _label(axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
+    """Names at the ends of lines, moved apart where they would touch."""
+    axes.figure.draw_without_rendering()
+    low, high = axes.transAxes.transform([(0, 0), (0, 1)])[:, 1]
+    apart = 9.5 * axes.figure.dpi / 72  # of the height of a name
+    order = sorted(ends, key=lambda end: end[1])
+    wanted = np.array([axes.transData.transform((x, y))[1] for x, y, _, _ in order])
+    placed = _moved_apart(wanted, apart, low, high)
+    for (x, y, name, colour), at in zip(order, placed):
+        up = (at - axes.transData.transform((x, y))[1]) * 72 / axes.figure.dpi
+        axes.annotate(name, (x, y), (6, up), textcoords="offset points", va="center", fontsize=8.0, color=colour)
+
+
+def _moved_apart(wanted: np.ndarray, apart: float, low: float, high: float) -> np.ndarray:
+    """Ascending places at least `apart` from each other, near the wanted ones."""
+    placed = wanted.copy()
+    for _ in range(200):
+        for i in range(1, len(placed)):
+            overlap = apart - (placed[i] - placed[i - 1])
+            if overlap > 0:
+                placed[i - 1] -= overlap / 2
+                placed[i] += overlap / 2
+        placed = np.clip(placed, low, high)
+    return placed
