@@ -27,7 +27,8 @@ def forward_plain(given: Inputs, chunk: int) -> Outputs:
 
 def forward_tiled(given: Inputs, chunk: int) -> Outputs:
     """The same without a graph."""
-    return _forward(given, chunk, None)
+    with torch.no_grad():
+        return _forward(given, chunk, None)
 
 
 class Tiled(torch.autograd.Function):
