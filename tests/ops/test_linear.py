@@ -205,6 +205,19 @@ def test_a_strong_decay_leaves_later_weak_ones_exact(form):
     equal([y.double()], [expected], 1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("form", ["position", "channel", "delta position"])
+def test_a_strong_decay_to_come_leaves_the_past_bit_by_bit_the_same(form, dtype):
+    """A chunk whose decay leaves the range of quotients is weighed otherwise, but not at the positions before."""
+    case = Case(form, 60, strong=0.1, dtype=dtype)
+    named = {name: x.detach().clone() for name, x in case.named.items()}
+    y = case.run(linear_attention, named)[0]
+    named["decay"][:, :, 41:43] = -1e3
+    changed = case.run(linear_attention, named)[0]
+    assert torch.equal(changed[:, :, :41], y[:, :, :41])
+    equal([changed.double()], [case.run(stepwise_linear_attention, {n: x.double() for n, x in named.items()})[0]], 1e-6)
+
+
 @pytest.mark.parametrize(("form", "normaliser"), CASES)
 def test_the_recorded_and_the_written_out_backward_agree(form, normaliser):
     case = Case(form, 16, normaliser=normaliser, packed=True)

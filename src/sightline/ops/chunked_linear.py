@@ -21,6 +21,7 @@ from sightline.ops.chunks import (
     log_decay_gradient,
     pair_gradients,
     pair_scores,
+    scaled,
     split,
     times,
 )
@@ -42,6 +43,7 @@ def linear_forward(given: Inputs, chunk: int) -> tuple[Outputs, LinearKept]:
     length = given.q.shape[1]
     weights = chunk_weights(given.decay, given.starts, length, chunk, given.q)
     q, k, v = split(given.q, chunk), split(given.k, chunk), split(given.v, chunk)
+    q, k = scaled(q, k, weights)
     scores = pair_scores(q, k, weights)
     entering, leaving = times(q, weights.enter), times(k, weights.leave)
     before, memory = carry(leaving.transpose(-1, -2) @ v, weights.total, given.memory)
@@ -59,6 +61,7 @@ def linear_backward(given: Inputs, chunk: int, outputs: Outputs, kept: LinearKep
     length = given.q.shape[1]
     weights = chunk_weights(given.decay, given.starts, length, chunk, given.q)
     q, k, v, to_y = split(given.q, chunk), split(given.k, chunk), split(given.v, chunk), split(to.y, chunk)
+    q, k = scaled(q, k, weights)
     to_scale = None
     if kept.inverse is not None:
         to_y = to_y * kept.inverse
@@ -84,6 +87,7 @@ def linear_backward(given: Inputs, chunk: int, outputs: Outputs, kept: LinearKep
     to_decay = None
     if given.decay is not None and end is not None:
         to_decay = decay_gradient(given.decay, weights, q * to_q - k * to_k, end, length)
+    to_q, to_k = scaled(to_q, to_k, weights)
     to_q, to_k, to_v = (join(part, length) for part in (to_q, to_k, to_v))
     return Inputs(to_q, to_k, to_v, to_memory, to_keys, None, to_decay)
 

@@ -1,8 +1,8 @@
 """What chunked linear attention is made of: rows cut into chunks, and what decay and documents do inside and between.
 
 A row is one head of one batch entry. Shapes: R rows, N chunks, C positions in a chunk, K key size, V value size.
-Every weight is a product of decay factors or the exponential of a difference <= 0 of their logarithms: none overflows,
-and no quotient of decays is formed.
+A pair's weight is a product of decay factors, the exponential of a difference <= 0 of their logarithms or, while no
+channel of a chunk has decayed below exp(-`RANGE`), the quotient of two products: none overflows.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+RANGE = 40.0  # of log-decays whose exponentials may be divided by: exp(40) = 2e17 is far from overflow
 
 
 class Inputs(NamedTuple):
@@ -51,16 +53,35 @@ class Outputs(NamedTuple):
 Levels = list[tuple[Tensor, Tensor]]
 
 
+class Scale(NamedTuple):
+    """Decay of each position from the chunk's beginning, and its inverse: their products are the decay in between."""
+
+    shrink: Tensor  # (R, N, C, K) the position's own decay included
+    grow: Tensor  # (R, N, C, K)
+
+
+class Stretches(NamedTuple):
+    """Where the documents of a chunk stand."""
+
+    same: Tensor  # (R, N, C, C) j is not after i and in its document
+    first: Tensor  # (R, N, C, 1) in the document that goes on from before the chunk
+    last: Tensor  # (R, N, C, 1) in the document that the chunk ends in
+
+
 class Weights(NamedTuple):
-    """What decay and documents do in each chunk; None = nothing. Without `within` and `levels` all past keys count."""
+    """What decay and documents do in each chunk; None = nothing. Without `within` and `levels` all past keys count.
+
+    With `scale` the others are meant for queries times `scale.shrink` and keys times `scale.grow`.
+    """
 
     within: Tensor | None = None  # (R, N or 1, C, C) of the key at j for the query at i; 0 where j > i
     enter: Tensor | None = None  # (R, N, C, 1 or K) of the state before the chunk, at each position
     leave: Tensor | None = None  # (R, N, C, 1 or K) of each position in the state after the chunk
     total: Tensor | None = None  # (R, N, 1 or K, 1) of the state before in the state after
     levels: Levels | None = None  # where channels decay differently
-    same: Tensor | None = None  # (R, N, C, C) j is not after i and in its document; None = one document
-    last: Tensor | None = None  # (R, N, C, 1) in the document that the chunk ends in
+    stretches: Stretches | None = None  # None = one document
+    scale: Scale | None = None
+    reach: tuple[Scale, Tensor] | None = None  # (R, N, C, 1) the positions whose pairs are weighed by that scale
 
 
 def split(x: Tensor, chunk: int) -> Tensor:
@@ -81,33 +102,84 @@ def chunk_weights(decay: Tensor | None, starts: Tensor | None, length: int, chun
 
     Cumulative sums of one number a position are taken in float64, so that strong decays leave small ones exact.
     """
-    past = torch.ones(chunk, chunk, dtype=torch.bool, device=like.device).tril()
-    same = first = last = None
-    if starts is not None:
-        document = split(starts, chunk).cumsum(2)  # (R, N, C) counted from 0 = the chunk begins inside it
-        same = (document.unsqueeze(3) == document.unsqueeze(2)) & past
-        first = (document == 0).unsqueeze(3)
-        last = (document == document[:, :, -1:]).unsqueeze(3)
+    stretches = None if starts is None else _stretches(split(starts, chunk))
     if decay is None:
-        if same is None or first is None or last is None:
-            return Weights()
-        within, enter, leave, total = (flag.to(like.dtype) for flag in (same, first, last, first[:, :, -1:]))
-        return Weights(within, enter, leave, total, None, same, last)
-    logs = levels = within = None
+        return Weights() if stretches is None else _undecayed(stretches, like.dtype)
     if decay.dim() == 3:
-        enter, leave, levels = _by_channel(split(decay, chunk).exp())
-        total = enter[:, :, -1:].transpose(2, 3)
-    else:
-        logs = _cumulative(decay, length, chunk)  # (R, N, C, 1)
-        end = logs[:, :, -1:]
-        enter, leave, total = (part.exp().to(like.dtype) for part in (logs, end - logs, end))
-        alike = logs[:, :1] if decay.dim() == 1 else logs
-        between = (alike - alike.transpose(2, 3)).to(like.dtype)  # (R, N or 1, C, C)
-        within = between.masked_fill(~(past if same is None else same), -math.inf).exp_()
-    if same is not None and first is not None and last is not None:
-        enter, leave = enter.masked_fill(~first, 0.0), leave.masked_fill(~last, 0.0)
-        total = total.masked_fill(~first[:, :, -1:], 0.0)
-    return Weights(within, enter, leave, total, levels, same, last)
+        return _channel_weights(split(decay, chunk).exp(), stretches)
+    logs = _cumulative(decay, length, chunk)  # (R, N, C, 1)
+    end = logs[:, :, -1:]
+    enter, leave, total = (part.exp().to(like.dtype) for part in (logs, end - logs, end))
+    alike = logs[:, :1] if decay.dim() == 1 else logs
+    between = (alike - alike.transpose(2, 3)).to(like.dtype)  # (R, N or 1, C, C)
+    seen = _past(chunk, like) if stretches is None else stretches.same
+    within = between.masked_fill(~seen, -math.inf).exp_()
+    return _parted(Weights(within, enter, leave, total, None, stretches))
+
+
+def _past(chunk: int, like: Tensor) -> Tensor:
+    return torch.ones(chunk, chunk, dtype=torch.bool, device=like.device).tril()
+
+
+def _stretches(starts: Tensor) -> Stretches:
+    """Of starts (R, N, C)."""
+    document = starts.cumsum(2)  # counted from 0 = the chunk begins inside it
+    same = (document.unsqueeze(3) == document.unsqueeze(2)) & _past(starts.shape[2], starts)
+    return Stretches(same, (document == 0).unsqueeze(3), (document == document[:, :, -1:]).unsqueeze(3))
+
+
+def _undecayed(stretches: Stretches, dtype: torch.dtype) -> Weights:
+    within, enter, leave = (flag.to(dtype) for flag in stretches)
+    return Weights(within, enter, leave, enter[:, :, -1:], None, stretches)
+
+
+def _parted(weights: Weights) -> Weights:
+    """Those of one document with the limits of `weights.stretches`."""
+    enter, leave, total, stretches = weights.enter, weights.leave, weights.total, weights.stretches
+    if stretches is None or enter is None or leave is None or total is None:
+        return weights
+    return weights._replace(
+        enter=enter.masked_fill(~stretches.first, 0.0),
+        leave=leave.masked_fill(~stretches.last, 0.0),
+        total=total.masked_fill(~stretches.first[:, :, -1:], 0.0),
+    )
+
+
+def _channel_weights(factors: Tensor, stretches: Stretches | None) -> Weights:
+    """The weights of decay factors (R, N, C, K).
+
+    Quotients are for positions that they reach in range, whatever comes after those: the past stays bit by bit the
+    same. Where a graph is recorded or compiled no choice may depend on values.
+    """
+    if torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return _level_weights(factors, stretches)
+    least = math.exp(-RANGE)
+    shrink = _products(factors.clone())
+    total = shrink[:, :, -1:]
+    if total.min() < least:
+        scale = Scale(shrink, shrink.clamp(min=least).reciprocal())
+        return _level_weights(factors, stretches)._replace(reach=(scale, shrink.amin(3, keepdim=True) >= least))
+    scale, whole = Scale(shrink, shrink.reciprocal()), total.transpose(2, 3)
+    if stretches is None:
+        return Weights(None, None, total, whole, None, None, scale)
+    within, enter, leave = (flag.to(factors.dtype) for flag in stretches)
+    return Weights(within, enter, leave * total, whole * enter[:, :, -1:], None, stretches, scale)
+
+
+def _level_weights(factors: Tensor, stretches: Stretches | None) -> Weights:
+    enter, leave, levels = _by_channel(factors)
+    return _parted(Weights(None, enter, leave, enter[:, :, -1:].transpose(2, 3), levels, stretches))
+
+
+def _products(factors: Tensor) -> Tensor:
+    """Cumulative products along axis 2, a power of two long, in place: neighbouring blocks become one, again and again.
+
+    Quotients of two of them lose what their common factors lost: they are as exact as the products in between.
+    """
+    for half in _halves(factors.shape[2]):
+        blocks = _halved(factors, half)
+        blocks[:, :, :, 1] *= blocks[:, :, :, 0, -1:]
+    return factors
 
 
 def _cumulative(decay: Tensor, length: int, chunk: int) -> Tensor:
@@ -142,13 +214,19 @@ def log_decay_gradient(decay: Tensor, weights: Weights, at: Tensor, end: Tensor,
     A position's decay reaches every later position of its document; sums stay inside documents, so that none leaks.
     """
     chunk = at.shape[2]
-    past = torch.ones(chunk, chunk, dtype=at.dtype, device=at.device).tril() if weights.same is None else weights.same
+    stretches = weights.stretches
+    past = _past(chunk, at) if stretches is None else stretches.same
     total = past.to(at.dtype).transpose(-1, -2) @ at  # (R, N, C, ·)
-    total = total + (end if weights.last is None else end * weights.last)
+    total = total + (end if stretches is None else end * stretches.last)
     total = total.flatten(1, 2)[:, :length]
     if decay.dim() == 1:
         return total.sum((1, 2)).to(decay.dtype)
     return (total if decay.dim() == 3 else total.squeeze(2)).to(decay.dtype)
+
+
+def scaled(q: Tensor, k: Tensor, weights: Weights) -> tuple[Tensor, Tensor]:
+    """Queries (or their gradients) times `shrink`, keys times `grow`, where the weights are meant for those."""
+    return (q, k) if weights.scale is None else (q * weights.scale.shrink, k * weights.scale.grow)
 
 
 def times(x: Tensor, weight: Tensor | None) -> Tensor:
@@ -166,14 +244,21 @@ def weigh(scores: Tensor, weights: Weights) -> Tensor:
 def pair_scores(q: Tensor, k: Tensor, weights: Weights) -> Tensor:
     """Σ_c q_ic k_jc · (decay of channel c between j and i) for the pairs of each chunk, 0 where j > i (R, N, C, C)."""
     if weights.levels is None:
-        return weigh(q @ k.transpose(-1, -2), weights)
-    scores = q.new_zeros(*q.shape[:3], q.shape[2])
-    scores.diagonal(dim1=2, dim2=3).copy_((q * k).sum(-1))
-    for of_queries, of_keys in weights.levels:
-        half = of_keys.shape[3]
-        later, earlier = _halved(q, half)[:, :, :, 1] * of_queries, _halved(k, half)[:, :, :, 0] * of_keys
-        _blocks(scores, half).copy_(later @ earlier.transpose(-1, -2))  # (R, N, M, half, half)
-    return scores if weights.same is None else scores.masked_fill(~weights.same, 0.0)
+        scores = weigh(q @ k.transpose(-1, -2), weights)
+    else:
+        scores = q.new_zeros(*q.shape[:3], q.shape[2])
+        scores.diagonal(dim1=2, dim2=3).copy_((q * k).sum(-1))
+        for of_queries, of_keys in weights.levels:
+            half = of_keys.shape[3]
+            later, earlier = _halved(q, half)[:, :, :, 1] * of_queries, _halved(k, half)[:, :, :, 0] * of_keys
+            _blocks(scores, half).copy_(later @ earlier.transpose(-1, -2))  # (R, N, M, half, half)
+        if weights.stretches is not None:
+            scores = scores.masked_fill(~weights.stretches.same, 0.0)
+    if weights.reach is None:
+        return scores
+    scale, near = weights.reach  # those positions get what they would get without the later ones, bit by bit
+    quotients = ((q * scale.shrink) @ (k * scale.grow).transpose(-1, -2)).tril_()
+    return torch.where(near if weights.stretches is None else near & weights.stretches.same, quotients, scores)
 
 
 def pair_gradients(gradient: Tensor, q: Tensor, k: Tensor, weights: Weights) -> tuple[Tensor, Tensor]:
@@ -181,8 +266,8 @@ def pair_gradients(gradient: Tensor, q: Tensor, k: Tensor, weights: Weights) -> 
     if weights.levels is None:
         gradient = weigh(gradient, weights)
         return gradient @ k, gradient.transpose(-1, -2) @ q
-    if weights.same is not None:
-        gradient = gradient.masked_fill_(~weights.same, 0.0)
+    if weights.stretches is not None:
+        gradient = gradient.masked_fill_(~weights.stretches.same, 0.0)
     diagonal = gradient.diagonal(dim1=2, dim2=3).unsqueeze(3)
     to_q, to_k = diagonal * k, diagonal * q
     for of_queries, of_keys in weights.levels:
@@ -225,35 +310,29 @@ def _blocks(scores: Tensor, half: int) -> Tensor:
     return parted[:, :, :, 1, :, :, 0, :].diagonal(dim1=2, dim2=4).movedim(-1, 2)
 
 
-def carry(
-    updates: Tensor, total: Tensor | None, first: Tensor, mix: Tensor | None = None, *, backwards: bool = False
-) -> tuple[Tensor, Tensor]:
-    """What stands before each chunk (R, N, K, V) and after the last one (R, K, V): S ← total S - mix S + update.
+def carry(updates: Tensor, total: Tensor | None, first: Tensor, *, backwards: bool = False) -> tuple[Tensor, Tensor]:
+    """What stands before each chunk (R, N, K, V) and after the last one (R, K, V): S ← total S + update.
 
-    updates (R, N, K, V); total broadcasts to them; mix (R, N, K, K); first (R, K, V). `backwards` begins at the end.
+    updates (R, N, K, V); total broadcasts to them; first (R, K, V). `backwards` begins at the end.
     """
     chunks = updates.shape[1]
     order = list(range(chunks - 1, -1, -1) if backwards else range(chunks))
     if torch.is_grad_enabled():
         states = [first]
         for n in order:
-            states.append(_next(updates[:, n], total, mix, n, states[-1]))
+            states.append(_next(updates[:, n], total, n, states[-1]))
         before = states[:-1][::-1] if backwards else states[:-1]
         return torch.stack(before, 1), states[-1]
     before, last = torch.empty_like(updates), torch.empty_like(first)
     before[:, order[0]] = first
     for n, after in zip(order, [*order[1:], None], strict=True):
         into = last if after is None else before[:, after]
-        _next(updates[:, n], total, mix, n, before[:, n], into)
+        _next(updates[:, n], total, n, before[:, n], into)
     return before, last
 
 
-def _next(
-    update: Tensor, total: Tensor | None, mix: Tensor | None, n: int, state: Tensor, into: Tensor | None = None
-) -> Tensor:
+def _next(update: Tensor, total: Tensor | None, n: int, state: Tensor, into: Tensor | None = None) -> Tensor:
     """The state after chunk n, written to `into` where that is given."""
-    if mix is not None:
-        update = torch.baddbmm(update, mix[:, n], state, alpha=-1.0)
     if total is None:
         return torch.add(update, state, out=into)
     return torch.addcmul(update, state, total[:, n], out=into)

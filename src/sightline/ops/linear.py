@@ -17,6 +17,7 @@ from sightline.ops.chunks import Inputs
 from sightline.ops.tiles import Tiled, forward_plain, forward_tiled
 
 CHUNK = 64  # positions whose pairs are formed
+DELTA_CHUNK = 32  # the same for the delta rule, which solves a system over them
 
 
 class LinearState(NamedTuple):
@@ -57,7 +58,8 @@ def linear_attention(
     `normaliser` and decay by channel; starts, bool (B, T), True where a new document begins: the state is empty there.
     T may be any number. A position with k = 0, decay = 0 and beta = 0 leaves the state as it is.
 
-    Computed in float32, or wider as the inputs are, by chunks of `CHUNK` positions; y has the dtype of v.
+    Computed in float32, or wider as the inputs are, by chunks of `CHUNK` positions, with beta of `DELTA_CHUNK`; y has
+    the dtype of v.
 
     Raises:
         ValueError: shapes that do not fit, such as "expected decay of shape (H,), (B, H, T) or (B, H, T, K) …".
@@ -204,7 +206,8 @@ def _by_chunks(
     """
     batch, heads, length, _ = q.shape
     dtype = state.memory.dtype
-    pieces = -(-length // CHUNK)
+    longest = CHUNK if beta is None else min(CHUNK, DELTA_CHUNK)
+    pieces = -(-length // longest)
     chunk = -(-length // pieces)
     if decay is not None:
         if decay.dim() == 4:

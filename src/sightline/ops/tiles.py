@@ -1,7 +1,8 @@
 """Chunked linear attention tile by tile, so that what one tile forms stays in the processor's cache.
 
 A tile is some rows over some chunks. Tiles of the same rows hand the state on, backwards its gradient. What a call
-needs beside inputs, outputs and, for the backward, one state a chunk does not grow with the length.
+needs beside inputs, outputs and what it keeps for the backward (one state a chunk, and for the delta rule what solved
+its systems) does not grow with the length.
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ def forward_plain(given: Inputs, chunk: int) -> Outputs:
 
 def forward_tiled(given: Inputs, chunk: int) -> Outputs:
     """The same without a graph."""
-    return _forward(given, chunk, None)
+    with torch.no_grad():
+        return _forward(given, chunk, None)
 
 
 class Tiled(torch.autograd.Function):
-    """`forward_tiled` with its backward written out, `Tiled.apply(chunk, *inputs)`: it keeps one state a chunk."""
+    """`forward_tiled` with its backward written out, `Tiled.apply(chunk, *inputs)`."""
 
     @staticmethod
     def forward(ctx: Any, chunk: int, *given: Any) -> tuple[Tensor, Tensor, Tensor | None]:
