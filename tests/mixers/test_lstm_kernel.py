@@ -1,10 +1,14 @@
-"""In float32 on a CPU the LSTM runs on oneDNN's kernel: padding, documents and directions do not push it off."""
+"""In float32 on a CPU the LSTM runs on oneDNN's kernel: padding, documents and directions do not push it off.
+
+Only where rows are many and wide and a good part of them is padding are packed rows faster.
+"""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
+from sightline.mixers import lstm
 from sightline.mixers.bidirectional import BidirectionalConfig
 from sightline.mixers.lstm import LSTMConfig
 from sightline.testing import Subject
@@ -50,3 +54,27 @@ def test_gradients_of_onednn_are_those_of_float64(name, flags):
         y = outputs(module, x, flags)
         found.append([part.double() for part in torch.autograd.grad(y.square().sum(), [x, *module.parameters()])])
     torch.testing.assert_close(*found, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("lengths", "packed"), [((4, 9, 3), True), ((9, 9, 8), False), ((2, 9), False)])
+def test_much_padding_is_packed_away(monkeypatch, lengths, packed):
+    monkeypatch.setattr(lstm, "WORK", 3 * 8)
+    module = LSTMConfig().build(8)
+    x, mask = torch.randn(len(lengths), 9, 8), torch.arange(9) < torch.tensor(lengths).unsqueeze(1)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        module(x, mask=mask)[0].sum().backward()
+    counts = {event.key: event.count for event in profile.key_averages()}
+    assert ("aten::mkldnn_rnn_layer" not in counts) == packed
+
+
+@pytest.mark.parametrize("forget_gate", [True, False])
+@pytest.mark.parametrize("flags", list(FLAGS.values())[1:], ids=list(FLAGS)[1:])
+def test_packed_rows_equal_the_kernel(monkeypatch, flags, forget_gate):
+    module, x = LSTMConfig(forget_gate=forget_gate).build(8).double(), torch.randn(3, 9, 8, dtype=torch.float64)
+    found = []
+    for work in (0, 10**9):
+        monkeypatch.setattr(lstm, "WORK", work)
+        y, state = module(x, **flags)
+        gradients = torch.autograd.grad(y.square().sum() + state.carried[1].sum(), list(module.parameters()))
+        found.append([y, *state.carried, *gradients])
+    torch.testing.assert_close(*found, rtol=1e-10, atol=1e-10)

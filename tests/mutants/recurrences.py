@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -13,8 +15,8 @@ import sightline.mixers.lstm as lstm
 import sightline.mixers.min_gru as min_gru
 import sightline.mixers.min_lstm as min_lstm
 import sightline.mixers.rnn as rnn
-import sightline.ops.documents as ops_documents
 import sightline.ops.minimal as ops_minimal
+import sightline.ops.packed as ops_packed
 import sightline.ops.scan as ops_scan
 import sightline.parts.minimal as minimal
 import sightline.parts.recurrent as recurrent
@@ -159,6 +161,24 @@ def _(patch):
     wrap(patch, gru, "gate_and_candidate", cut)
 
 
+@mutant("packed rows: weights' gradients from the states after a step", GRU, "gradcheck")
+def _(patch):
+    patch.setattr(ops_packed, "_before", lambda trace, sizes: trace.after[0])
+
+
+@mutant("packed rows: the state taken at a row's first position", RNN, "padding", "any chunks = whole")
+def _(patch):
+    wrap(patch, ops_packed, "pack", lambda original, given: original(given)._replace(last=original(given).order * 0))
+
+
+@mutant("packed rows: no gradient from the state at a row's end", RNN, "any chunks = whole")
+def _(patch):
+    def backward(original, ctx, of_y, *of_carried):
+        return original(ctx, of_y, *(torch.zeros_like(part) for part in of_carried))
+
+    patch.setattr(ops_packed._Packed, "backward", staticmethod(partial(backward, ops_packed._Packed.backward)))
+
+
 @mutant("outputs always in float32", RNN, "shape and dtype")
 def _(patch):
     def forward(original, self, x, state=None, mask=None, starts=None):
@@ -178,12 +198,10 @@ def _(patch):
 
 @mutant("rows coupled through a batch mean", GRU, "batch order and size")
 def _(patch):
-    wrap(
-        patch,
-        gru.GRU,
-        "run",
-        lambda original, self, x, carried, length: original(self, x - x.mean((0, 1), keepdim=True), carried, length),
-    )
+    def forward(original, self, x, state=None, mask=None, starts=None):
+        return original(self, x - x.mean((0, 1), keepdim=True) if x.numel() else x, state, mask, starts)
+
+    wrap(patch, recurrent.Recurrent, "forward", forward)
 
 
 @mutant("a weight that is no parameter", GRU, "config and weights round trip")
@@ -202,13 +220,13 @@ def _(patch):
     wrap(patch, gru.GRUConfig, "build", build)
 
 
-@mutant("documents of a row share their length", RNN, "packed = alone", "padding")
+@mutant("documents of a row share their length", LSTM, "packed = alone", "padding")
 def _(patch):
     def split(original, mask, starts):
         documents = original(mask, starts)
         return documents._replace(length=documents.length.max().expand_as(documents.length))
 
-    wrap(patch, ops_documents, "split_documents", split)
+    wrap(patch, recurrent, "split_documents", split)
 
 
 @mutant("minGRU's gate keeps what it should take", MIN_GRU, "equals the reference")

@@ -8,10 +8,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from sightline.ops.documents import Carried, at_length
+from sightline.ops.cells import Cell, LSTMCell
+from sightline.ops.documents import Carried, Documents, at_length
+from sightline.ops.packed import Weights
 from sightline.parts.recurrent import Recurrent, RecurrentState, input_weight, recurrent_weight
 
 SHUT = 1e4  # a gate's pre-activation at which the sigmoid is exactly 0 (negative) or 1 in every dtype
+WORK = 8192  # numbers in a step's hidden state from which packed rows can be faster than oneDNN's kernel
+PADDED = 1.2  # positions with padding for one without from which they are
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class LSTM(Recurrent):
     Runs on torch's fused kernel (on the CPU oneDNN's in float32, forwards and backwards, lengths or not; cuDNN on
     CUDA), which knows no padding: past a row's end an extra input feature shuts the input gate and opens the forget
     gate, so that c passes over the padding bit by bit. Heads are LSTMs of their own over the same input, so that each
-    is a call of the same kernel.
+    is a call of the same kernel. Many wide rows of which much is padding run without it on the CPU (`ops.packed`).
 
     Raises:
         ValueError: "d_hidden = 10 is not a multiple of heads = 4".
@@ -76,6 +80,15 @@ class LSTM(Recurrent):
         self.bias = nn.Parameter(torch.zeros(gates * self.d_hidden))
         if forget_gate:
             nn.init.ones_(self.bias[self.d_hidden : 2 * self.d_hidden])
+
+    def packed(self, x: Tensor, documents: Documents | None) -> tuple[Cell, Weights] | None:
+        if documents is None or self.heads > 1:
+            return None
+        rows, longest = documents.valid.shape
+        worth = rows * self.d_hidden >= WORK and PADDED * int(documents.length.sum()) < rows * longest
+        return (
+            (LSTMCell(self.forget_gate), Weights(self.weight_input, self.weight_hidden, self.bias)) if worth else None
+        )
 
     def run(self, x: Tensor, carried: Carried, length: Tensor | None) -> tuple[Tensor, Carried]:
         weight_input, weight_hidden, bias = self._four_gates()

@@ -53,7 +53,7 @@ def split_documents(mask: Tensor | None, starts: Tensor | None) -> Documents:
 
 
 def run_documents(
-    run: Run, x: Tensor, carried: Carried, fresh: Carried, mask: Tensor | None, starts: Tensor | None
+    run: Run, x: Tensor, carried: Carried, fresh: Carried, documents: Documents
 ) -> tuple[Tensor, Carried]:
     """Outputs (B, T, V), zero at masked positions, and what each row carries on.
 
@@ -61,17 +61,20 @@ def run_documents(
     `carried` is what the rows were given, `fresh` what a new document begins with, both tuples of (B, H).
     """
     batch, steps, width = x.shape
-    documents = split_documents(mask, starts)
     rows = x.reshape(batch * steps, width)[documents.index]  # (N, L, D)
     rows = rows.masked_fill(~documents.valid.unsqueeze(-1), 0.0)
-    begins = documents.begins.unsqueeze(1)
-    given = tuple(
-        torch.where(begins, new[documents.row], old[documents.row]) for old, new in zip(carried, fresh, strict=True)
-    )
-    y, final = run(rows, given, documents.length)
+    y, final = run(rows, states_given(documents, carried, fresh), documents.length)
     out = y.new_zeros(batch * steps, y.shape[2])
     out = out.index_put((documents.index[documents.valid],), y[documents.valid])
     return out.view(batch, steps, -1), tuple(part[documents.last] for part in final)
+
+
+def states_given(documents: Documents, carried: Carried, fresh: Carried) -> Carried:
+    """What each document (N, H) begins with: what its row carried (B, H), or the state of a new document (B, H)."""
+    begins = documents.begins.unsqueeze(1)
+    return tuple(
+        torch.where(begins, new[documents.row], old[documents.row]) for old, new in zip(carried, fresh, strict=True)
+    )
 
 
 def at_length(first: Tensor, y: Tensor, length: Tensor) -> Tensor:

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, check_memory
-from sightline.ops.documents import Carried, run_documents
+from sightline.ops.cells import Cell
+from sightline.ops.documents import Carried, Documents, run_documents, split_documents
+from sightline.ops.packed import Weights, packable, run_packed
 
 
 class RecurrentState(NamedTuple):
@@ -40,6 +42,14 @@ class Recurrent(SequenceMixer[RecurrentState]):
     def run(self, x: Tensor, carried: Carried, length: Tensor | None) -> tuple[Tensor, Carried]:
         """Outputs (B, T, H), T >= 1, and what is carried after `length` (B,) positions, None = T."""
 
+    def packed(self, x: Tensor, documents: Documents | None) -> tuple[Cell, Weights] | None:
+        """What to run over packed rows, None where `run` is as fast; documents None = whole rows of one."""
+        return None
+
+    def differentiated(self, x: Tensor) -> bool:
+        """Whether gradients will be asked for."""
+        return torch.is_grad_enabled() and (x.requires_grad or self.like.requires_grad)
+
     @property
     def like(self) -> Tensor:
         """A parameter, for its device and dtype."""
@@ -62,11 +72,15 @@ class Recurrent(SequenceMixer[RecurrentState]):
             state = self.initial_state(batch)
         if batch == 0 or steps == 0:
             return x.new_zeros(batch, steps, self.d_out), state
-        if mask is None and starts is None:
+        fresh = self._zeros(batch) if state.first is None else state.first
+        documents = None if mask is None and starts is None else split_documents(mask, starts)
+        packed = self.packed(x, documents) if packable(x, self.like, *state.carried, *fresh) else None
+        if packed is not None:
+            y, carried = run_packed(*packed, x, state.carried, fresh, documents)
+        elif documents is None:
             y, carried = self.run(x, state.carried, None)
         else:
-            fresh = self._zeros(batch) if state.first is None else state.first
-            y, carried = run_documents(self._run_any, x, state.carried, fresh, mask, starts)
+            y, carried = run_documents(self._run_any, x, state.carried, fresh, documents)
         return y, state._replace(carried=carried)
 
     def _run_any(self, x: Tensor, carried: Carried, length: Tensor) -> tuple[Tensor, Carried]:

@@ -115,7 +115,8 @@ class StepFlops:
     """The operations of training steps, counted while the first step of each shape runs and remembered after.
 
     Counting costs about 15 microseconds per operation, once per shape; no step is run twice for it. A count is exact
-    where the operations of a step follow from its shapes, as they do for all models here.
+    where the operations of a step follow from its shapes. Recurrences on the CPU leave padding out: a count is then
+    that of the first step, and steps of the same shapes with more or less padding differ from it.
     """
 
     def __init__(self) -> None:

@@ -1,0 +1,195 @@
+"""Recurrent cells over packed rows (`ops.packed`), forwards and backwards, every step in buffers over all steps.
+
+A buffer (R, columns · H) has the R positions of all rows step by step. In its columns `of_input` a cell finds W x + b;
+it adds U h of the step before to the columns `of_hidden` and turns them into gates. No step allocates memory or leaves
+a node in a graph, and none multiplies for a weight's gradient: the derivatives stand in a buffer of the same form,
+which one product for each weight reads in the end.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input  # (gradient, σ, grad_input=out)
+tanh_backward = torch.ops.aten.tanh_backward.grad_input
+
+Parts = tuple[Tensor, ...]
+
+
+class Trace(NamedTuple):
+    """What a cell leaves behind that has run over rows."""
+
+    gates: Tensor  # (R, columns · H)
+    given: Parts  # (N, H) what was carried at first
+    after: Parts  # (R, H) what is carried after each position
+    kept: Parts = ()  # (R, H) what else the derivatives need
+
+
+class Cell(ABC):
+    """One step of a recurrence that carries `carries` vectors (N, H), of which the first is its output."""
+
+    carries = 1
+    columns: int  # of the buffer, in units of H, as are:
+    of_input: slice  # where W x + b stands
+    of_hidden: slice  # what U h is added to
+
+    @abstractmethod
+    def advance(self, from_input: Tensor, from_hidden: Tensor, carried: Parts) -> Parts:
+        """The next carried (N, H) out of W x + b and U h (N, ·), by plain operations."""
+
+    @abstractmethod
+    def forward(self, gates: Tensor, given: Parts, weight: Tensor, sizes: list[int]) -> Trace:
+        """All steps; weight (·, H) is U, sizes says how many rows reach each step."""
+
+    @abstractmethod
+    def backward(
+        self, trace: Trace, weight: Tensor, sizes: list[int], of_output: Tensor, of_carried: Parts
+    ) -> tuple[Tensor, Parts]:
+        """The derivatives (R, columns · H) by the buffer's columns, and those (N, H) by what was given.
+
+        of_output (R, H) is the gradient of the outputs and of_carried (N, H) that of what else is carried after a row's
+        end; both are used up.
+        """
+
+
+class ElmanCell(Cell):
+    """h = tanh(W x + b + U h)."""
+
+    columns, of_input, of_hidden = 1, slice(0, 1), slice(0, 1)
+
+    def advance(self, from_input: Tensor, from_hidden: Tensor, carried: Parts) -> Parts:
+        return (torch.tanh(from_input + from_hidden),)
+
+    def forward(self, gates: Tensor, given: Parts, weight: Tensor, sizes: list[int]) -> Trace:
+        (hidden,), transposed = given, weight.T
+        for y in gates.split(sizes):
+            hidden = torch.addmm(y, hidden[: len(y)], transposed, out=y).tanh_()
+        return Trace(gates, given, (gates,))
+
+    def backward(
+        self, trace: Trace, weight: Tensor, sizes: list[int], of_output: Tensor, of_carried: Parts
+    ) -> tuple[Tensor, Parts]:
+        y, d = trace.gates.split(sizes), of_output.split(sizes)
+        for t in reversed(range(len(sizes))):
+            tanh_backward(d[t], y[t], grad_input=d[t])
+            if t:
+                before = d[t - 1][: sizes[t]]
+                torch.addmm(before, d[t], weight, out=before)
+        return of_output, (d[0] @ weight,)
+
+
+class LSTMCell(Cell):
+    """c = f ∘ c + i ∘ g, h = o ∘ tanh(c); columns i, f, g, o, without forget gate i, g, o and c = c + i ∘ g."""
+
+    carries = 2
+
+    def __init__(self, forget_gate: bool = True) -> None:
+        self.forget_gate = forget_gate
+        self.columns = 4 if forget_gate else 3
+        self.of_input = self.of_hidden = slice(0, self.columns)
+
+    def advance(self, from_input: Tensor, from_hidden: Tensor, carried: Parts) -> Parts:
+        i, *f, g, o = (from_input + from_hidden).chunk(self.columns, 1)
+        cell = carried[1] if not f else torch.sigmoid(f[0]) * carried[1]
+        cell = cell + torch.sigmoid(i) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(cell), cell
+
+    def forward(self, gates: Tensor, given: Parts, weight: Tensor, sizes: list[int]) -> Trace:
+        (hidden, cell), transposed, width = given, weight.T, weight.shape[1]
+        outputs, cells, bounded = (gates.new_empty(len(gates), width) for _ in range(3))
+        i, *f, g, o = (part.split(sizes) for part in gates.split(width, 1))
+        opened = gates[:, : -2 * width].split(sizes)  # i and f
+        whole, y, c, tanh_c = (part.split(sizes) for part in (gates, outputs, cells, bounded))
+        for t, rows in enumerate(sizes):
+            torch.addmm(whole[t], hidden[:rows], transposed, out=whole[t])
+            opened[t].sigmoid_()
+            g[t].tanh_()
+            o[t].sigmoid_()
+            if f:
+                torch.mul(i[t], g[t], out=c[t]).addcmul_(f[0][t], cell[:rows])
+            else:
+                torch.addcmul(cell[:rows], i[t], g[t], out=c[t])
+            torch.tanh(c[t], out=tanh_c[t])
+            hidden, cell = torch.mul(o[t], tanh_c[t], out=y[t]), c[t]
+        return Trace(gates, given, (outputs, cells), (bounded,))
+
+    def backward(
+        self, trace: Trace, weight: Tensor, sizes: list[int], of_output: Tensor, of_carried: Parts
+    ) -> tuple[Tensor, Parts]:
+        (of_cell,), width = of_carried, weight.shape[1]
+        room, of_gates = torch.empty_like(of_cell), torch.empty_like(trace.gates)
+        i, *f, g, o = (part.split(sizes) for part in trace.gates.split(width, 1))
+        of_i, *of_f, of_g, of_o = (part.split(sizes) for part in of_gates.split(width, 1))
+        opened, of_opened = (part[:, : -2 * width].split(sizes) for part in (trace.gates, of_gates))
+        whole, d, c, tanh_c = (part.split(sizes) for part in (of_gates, of_output, trace.after[1], trace.kept[0]))
+        for t in reversed(range(len(sizes))):
+            rows = sizes[t]
+            d_cell, through = of_cell[:rows], room[:rows]
+            torch.mul(d[t], o[t], out=through)
+            d_cell += tanh_backward(through, tanh_c[t], grad_input=through)
+            torch.mul(d[t], tanh_c[t], out=of_o[t])
+            torch.mul(d_cell, i[t], out=of_g[t])
+            torch.mul(d_cell, g[t], out=of_i[t])
+            if f:
+                torch.mul(d_cell, c[t - 1][:rows] if t else trace.given[1], out=of_f[0][t])
+                d_cell *= f[0][t]
+            sigmoid_backward(of_opened[t], opened[t], grad_input=of_opened[t])
+            tanh_backward(of_g[t], g[t], grad_input=of_g[t])
+            sigmoid_backward(of_o[t], o[t], grad_input=of_o[t])
+            if t:
+                before = d[t - 1][:rows]
+                torch.addmm(before, whole[t], weight, out=before)
+        return of_gates, (whole[0] @ weight, of_cell)
+
+
+class GRUCell(Cell):
+    """h = z ∘ h + (1 - z) ∘ n, n = tanh(W x + b + r ∘ a), a = U h + c; columns a, r, z, n.
+
+    U's rows stand in the order a, r, z, and what is added to U h, c, stands in the column a when the cell begins.
+    """
+
+    columns, of_input, of_hidden = 4, slice(1, 4), slice(0, 3)
+
+    def advance(self, from_input: Tensor, from_hidden: Tensor, carried: Parts) -> Parts:
+        (of_r, of_z, of_n), (a, r, z) = from_input.chunk(3, 1), from_hidden.chunk(3, 1)
+        n = torch.tanh(of_n + torch.sigmoid(of_r + r) * a)
+        return (torch.lerp(n, carried[0], torch.sigmoid(of_z + z)),)
+
+    def forward(self, gates: Tensor, given: Parts, weight: Tensor, sizes: list[int]) -> Trace:
+        (hidden,), transposed, width = given, weight.T, weight.shape[1]
+        outputs = gates.new_empty(len(gates), width)
+        a, r, z, n = (part.split(sizes) for part in gates.split(width, 1))
+        hearing, opened = gates[:, : 3 * width].split(sizes), gates[:, width : 3 * width].split(sizes)
+        for t, (rows, y) in enumerate(zip(sizes, outputs.split(sizes))):
+            before = hidden[:rows]
+            torch.addmm(hearing[t], before, transposed, out=hearing[t])
+            opened[t].sigmoid_()
+            n[t].addcmul_(r[t], a[t]).tanh_()
+            hidden = torch.lerp(n[t], before, z[t], out=y)
+        return Trace(gates, given, (outputs,))
+
+    def backward(
+        self, trace: Trace, weight: Tensor, sizes: list[int], of_output: Tensor, of_carried: Parts
+    ) -> tuple[Tensor, Parts]:
+        width, of_gates = weight.shape[1], torch.empty_like(trace.gates)
+        a, r, z, n = (part.split(sizes) for part in trace.gates.split(width, 1))
+        of_a, of_r, of_z, of_n = (part.split(sizes) for part in of_gates.split(width, 1))
+        opened, of_opened = (part[:, width : 3 * width].split(sizes) for part in (trace.gates, of_gates))
+        heard = of_gates[:, : 3 * width].split(sizes)
+        d, y = of_output.split(sizes), trace.after[0].split(sizes)
+        for t in reversed(range(len(sizes))):
+            rows = sizes[t]
+            torch.sub(y[t - 1][:rows] if t else trace.given[0], n[t], out=of_z[t]).mul_(d[t])
+            torch.addcmul(d[t], d[t], z[t], value=-1.0, out=of_n[t])
+            tanh_backward(of_n[t], n[t], grad_input=of_n[t])
+            torch.mul(of_n[t], a[t], out=of_r[t])
+            torch.mul(of_n[t], r[t], out=of_a[t])
+            sigmoid_backward(of_opened[t], opened[t], grad_input=of_opened[t])
+            if t:
+                before = d[t - 1][:rows].addcmul_(d[t], z[t])
+                torch.addmm(before, heard[t], weight, out=before)
+        return of_gates, (torch.addmm(d[0] * z[0], heard[0], weight),)
