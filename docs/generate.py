@@ -20,7 +20,7 @@ from sightline.core.config import encode
 from sightline.core.mixer import Memory, SequenceMixer
 from sightline.core.state import nbytes
 from sightline.mixers import MIXERS
-from sightline.models import ARCHITECTURES, count_parameters
+from sightline.models import ARCHITECTURES, LANGUAGE_MODELS, TOKEN_ENCODERS, count_parameters
 from sightline.report.benchmark_figures import draw_figures, figures
 from sightline.report.benchmarks import load_results, page, rows_of
 
@@ -38,15 +38,19 @@ d_model = {D_MODEL}, float32, default options, with a memory of 16 positions whe
 | name | paper | kind | parameters | state after 16 tokens | after 256 |
 |---|---|---|--:|--:|--:|"""
 
-ARCHITECTURES_HEAD = f"""\
+ARCHITECTURES_HEAD = """\
 # Architectures
 
-Named presets of whole models; this page is generated from the table `sightline.ARCHITECTURES`. A preset that carries a
-paper's name follows that paper, and its text lists every deviation. Sizes can be changed, or matched to a number of
-parameters (`--match params=2M`).
+Named presets of whole models, generated from the tables `ARCHITECTURES`, `LANGUAGE_MODELS` and `TOKEN_ENCODERS` of
+`sightline.models`. A preset that carries a paper's name follows that paper, and its text lists every deviation. Sizes
+can be changed, or matched to a number of parameters (`--match params=2M`, `match_parameters`).
+"""
 
-| name | parameters at {VOCABULARY:,} + {VOCABULARY:,} tokens | differs from its family's defaults in |
-|---|--:|---|"""
+FAMILIES = {
+    "Encoder-decoders": (ARCHITECTURES, 2),
+    "Decoder-only": (LANGUAGE_MODELS, 1),
+    "Encoder-only": (TOKEN_ENCODERS, 1),
+}
 
 COMMANDS_HEAD = """\
 # Commands
@@ -121,17 +125,27 @@ def spelled(hint: Any) -> str:
 
 
 def architectures() -> str:
-    """The page of the named presets, from `ARCHITECTURES`."""
+    """The page of the named presets, from their tables."""
     lines = [ARCHITECTURES_HEAD]
-    for name, config in ARCHITECTURES.items():
-        plain = encode(type(config)())
-        changed = [f"`{key}: {value}`" for key, value in encode(config).items() if value != plain[key]]
-        parameters = count_parameters(config, VOCABULARY, VOCABULARY)
-        lines.append(f"| `{name}` | {parameters:,} | {', '.join(changed) or 'nothing'} |")
-    for family in dict.fromkeys(type(config) for config in ARCHITECTURES.values()):
-        names = [name for name, config in ARCHITECTURES.items() if type(config) is family]
-        lines += ["", f"## {', '.join(names)}", "", f"```text\n{inspect.getdoc(family)}\n```", "", *options(family)]
-    return "\n".join(lines) + "\n"
+    for title, (table, vocabularies) in FAMILIES.items():
+        sizes = [VOCABULARY] * vocabularies
+        tokens = " + ".join(f"{size:,}" for size in sizes)
+        lines += [
+            f"## {title}",
+            "",
+            f"| name | parameters at {tokens} tokens | differs from its family's defaults in |",
+        ]
+        lines.append("|---|--:|---|")
+        for name, config in table.items():
+            plain = encode(type(config)())
+            changed = [f"`{key}: {value}`" for key, value in encode(config).items() if value != plain[key]]
+            lines.append(f"| `{name}` | {count_parameters(config, *sizes):,} | {', '.join(changed) or 'nothing'} |")
+        for family in dict.fromkeys(type(config) for config in table.values()):
+            names = [name for name, config in table.items() if type(config) is family]
+            lines += ["", f"### {', '.join(names)}" if len(names) < len(table) else f"### {family.__name__}", ""]
+            lines += [f"```text\n{inspect.getdoc(family)}\n```", "", *options(family)]
+        lines.append("")
+    return "\n".join(lines)
 
 
 def commands() -> str:

@@ -20,6 +20,7 @@ from sightline.models.stack import (
     ResidualEncoder,
     Stack,
 )
+from sightline.parts.causal_convolution import CausalConvolution
 from sightline.parts.feed_forward import FeedForward
 from sightline.parts.positions import AddPositions
 from sightline.testing import LAWS, Subject, run_law
@@ -61,6 +62,7 @@ BUILDERS: dict[str, Callable[[int], nn.Module]] = {
     "summary at every step": with_summary,
     "an encoder": encoder,
     "positions alone": AddPositions,
+    "a short convolution": CausalConvolution,
     "bahdanau in a stack": lambda d: Stack([mixer("rnn", d), mixer("additive", d, d_memory=6)]),
 }
 

@@ -1,14 +1,18 @@
-"""Whole models, and the table of named presets."""
+"""Whole models, and the tables of named presets."""
 
 from __future__ import annotations
 
 from sightline.models.attentive import AttentiveConfig
 from sightline.models.encoder_decoder import EncoderDecoderConfig
 from sightline.models.language_model import LanguageModelConfig
+from sightline.models.layers import SELF_MIXERS
 from sightline.models.match import ModelConfig, count_parameters, match_parameters
 from sightline.models.recurrent import RecurrentConfig
 from sightline.models.sequence_model import SequenceModel
+from sightline.models.token_encoder import TokenEncoderConfig
 from sightline.models.transformer import TransformerConfig
+
+HYBRID = ("window", "gated_delta", "softmax")
 
 ARCHITECTURES = {
     "rnn": RecurrentConfig("rnn"),
@@ -36,15 +40,24 @@ ARCHITECTURES = {
     "min_gru": EncoderDecoderConfig(("min_gru",)),
     "min_lstm": EncoderDecoderConfig(("min_lstm",)),
     "gated_delta": EncoderDecoderConfig(("gated_delta",)),
-    "hybrid": EncoderDecoderConfig(("window", "gated_delta", "softmax"), layers=3),
+    "hybrid": EncoderDecoderConfig(HYBRID, layers=3),
 }
+
+# Every mechanism that reads its own sequence, alone and in the hybrid, decoder-only and encoder-only.
+LANGUAGE_MODELS = {name: LanguageModelConfig((name,)) for name in SELF_MIXERS}
+LANGUAGE_MODELS["hybrid"] = LanguageModelConfig(HYBRID, layers=3)
+TOKEN_ENCODERS = {name: TokenEncoderConfig((name,)) for name in SELF_MIXERS}
+TOKEN_ENCODERS["hybrid"] = TokenEncoderConfig(HYBRID, layers=3)
 
 __all__ = [
     "ARCHITECTURES",
+    "LANGUAGE_MODELS",
+    "TOKEN_ENCODERS",
     "EncoderDecoderConfig",
     "LanguageModelConfig",
     "ModelConfig",
     "SequenceModel",
+    "TokenEncoderConfig",
     "count_parameters",
     "match_parameters",
 ]

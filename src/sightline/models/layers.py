@@ -15,6 +15,7 @@ from sightline.core.mixer import SequenceEncoder, SequenceMixer
 from sightline.mixers import MIXERS
 from sightline.mixers.bidirectional import Bidirectional
 from sightline.models.stack import AsEncoder, EncoderStack, NormOrder, Pointwise, Residual, ResidualEncoder, Stack
+from sightline.parts.causal_convolution import CausalConvolution
 from sightline.parts.feed_forward import Activation, FeedForward
 from sightline.parts.norm import Norm, make_norm
 from sightline.parts.positions import Positions
@@ -30,6 +31,7 @@ class LayersConfig:
         layer see everything
     options: of a mixer, by its name, as its config has them
     heads, positions: of every mixer that has heads, or positions inside, and no option of its own for them
+    convolution: k > 0 puts a short convolution over k positions, in a residual of its own, before each mixer
     d_feed_forward: None = 4·d_model, for swiglu 8/3·d_model, which has as many weights; 0 leaves it out
     order: "pre" puts a norm before each sublayer and one after the last, "post" one after each
     """
@@ -40,6 +42,7 @@ class LayersConfig:
     layers: int = 2
     heads: int = 4
     positions: Positions = "rotary"
+    convolution: int = 0
     d_feed_forward: int | None = None
     activation: Activation = "gelu"
     norm: Norm = "rms"
@@ -51,11 +54,18 @@ class LayersConfig:
             raise InputError("needs at least one mixer", where="mixers")
         if self.layers < 1:
             raise InputError(f"must be at least 1, found {self.layers}", where="layers")
+        if self.convolution < 0 or self.convolution == 1:
+            raise InputError(f"must be 0 or at least 2, found {self.convolution}", where="convolution")
         for name in (*self.mixers, *self.options):
             if name not in SELF_MIXERS:
                 near = nearest(name, SELF_MIXERS)
                 hint = f"did you mean {near!r}?" if near else f"known: {', '.join(SELF_MIXERS)}"
                 raise InputError(f"unknown mixer {name!r}, {hint}", where="mixers")
+            if "causal" in self.options.get(name, {}):
+                raise InputError(
+                    "follows from the model: a decoder's layers are causal, an encoder's see both sides",
+                    where=f"options.{name}.causal",
+                )
             self.mixer_config(name)
 
     def mixer_config(self, name: str, **changes: Any) -> Any:
@@ -74,6 +84,8 @@ class LayersConfig:
         """The layers as one causal mixer, with cross-attention to a memory of width d_model in each where it reads."""
         layers: list[SequenceMixer] = [self._dropout()]
         for name in self._names():
+            if self.convolution:
+                layers.append(self._residual(self._convolution()))
             layers.append(self._residual(self.mixer_config(name).build(self.d_model)))
             if reads_memory:
                 layers.append(self._residual(MIXERS["cross"](self.heads).build(self.d_model)))
@@ -85,6 +97,8 @@ class LayersConfig:
         """The layers as an encoder: mechanisms that have a two-sided form in that form, others in both directions."""
         layers: list[SequenceEncoder] = [AsEncoder(self._dropout())]
         for name in self._names():
+            if self.convolution:
+                layers.append(self._residual_encoder(self._both_ways(self._convolution(), self._convolution())))
             layers.append(self._residual_encoder(self._full(name)))
             if self._d_hidden:
                 layers.append(self._residual_encoder(AsEncoder(self._feed_forward())))
@@ -97,7 +111,10 @@ class LayersConfig:
         config = self.mixer_config(name, causal=False)
         if hasattr(config, "causal"):
             return config.build(self.d_model)
-        both = Bidirectional(config.build(self.d_model), config.build(self.d_model))
+        return self._both_ways(config.build(self.d_model), config.build(self.d_model))
+
+    def _both_ways(self, ahead: SequenceMixer, back: SequenceMixer) -> EncoderStack:
+        both = Bidirectional(ahead, back)
         join = nn.Linear(both.d_out, self.d_model)
         return EncoderStack([both, AsEncoder(Pointwise(join, both.d_out, self.d_model))])
 
@@ -116,6 +133,9 @@ class LayersConfig:
 
     def _residual_encoder(self, encoder: SequenceEncoder) -> ResidualEncoder:
         return ResidualEncoder(encoder, make_norm(self.norm, self.d_model), self.order, self.dropout)
+
+    def _convolution(self) -> CausalConvolution:
+        return CausalConvolution(self.d_model, self.convolution)
 
     def _dropout(self) -> Pointwise:
         return Pointwise(nn.Dropout(self.dropout), self.d_model)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
+from torch import nn
 
 from sightline.core.errors import InputError
 from sightline.models.sequence_model import SequenceModel
@@ -23,17 +25,27 @@ class ModelConfig(Protocol):
     def build(self, source_vocabulary: int, target_vocabulary: int) -> SequenceModel: ...
 
 
-C = TypeVar("C", bound=ModelConfig)
+@runtime_checkable
+class SizedConfig(Protocol):
+    """What the presets of every table can do, whatever sizes of vocabularies they are built with."""
+
+    def resized(self, d_model: int) -> Any: ...
+
+    @property
+    def build(self) -> Callable[..., nn.Module]: ...
 
 
-def count_parameters(config: ModelConfig, source_vocabulary: int, target_vocabulary: int) -> int:
-    """Trainable parameters of the model, counted without allocating it; shared ones count once."""
+C = TypeVar("C", bound=SizedConfig)
+
+
+def count_parameters(config: SizedConfig, *vocabularies: int) -> int:
+    """Trainable parameters of `config.build(*vocabularies)`, counted without allocating it; shared ones count once."""
     with torch.device("meta"):
-        model = config.build(source_vocabulary, target_vocabulary)
+        model = config.build(*vocabularies)
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
-def match_parameters(config: C, parameters: int, source_vocabulary: int, target_vocabulary: int, grain: int = 8) -> C:
+def match_parameters(config: C, parameters: int, *vocabularies: int, grain: int = 8) -> C:
     """The config at the multiple of `grain` (and of twice its heads) whose parameter count is nearest to `parameters`.
 
     Raises `InputError` where even the narrowest is more than half again as large: `params=1000 is too small …`.
@@ -41,7 +53,7 @@ def match_parameters(config: C, parameters: int, source_vocabulary: int, target_
     grain = math.lcm(grain, 2 * getattr(config, "heads", 1))  # even heads, as rotary positions like them
 
     def count(multiple: int) -> int:
-        return count_parameters(config.resized(multiple * grain), source_vocabulary, target_vocabulary)
+        return count_parameters(config.resized(multiple * grain), *vocabularies)
 
     high = 1
     while count(high) < parameters:

@@ -1,0 +1,136 @@
+"""Presets: every mechanism decoder-only and encoder-only, and each form keeps what it promises."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from sightline.core.config import decode, encode
+from sightline.core.errors import InputError
+from sightline.mixers import MIXERS
+from sightline.models import (
+    ARCHITECTURES,
+    LANGUAGE_MODELS,
+    TOKEN_ENCODERS,
+    LanguageModelConfig,
+    TokenEncoderConfig,
+    count_parameters,
+    match_parameters,
+)
+
+VOCABULARY = 11
+SMALL = {"d_model": 8, "heads": 2, "convolution": 3}
+READ_OTHERS = {"bidirectional", "additive", "cross"}  # wrap another mechanism, or read a memory
+
+
+def tokens(batch: int, length: int) -> torch.Tensor:
+    return torch.randint(VOCABULARY, (batch, length), generator=torch.Generator().manual_seed(1))
+
+
+def encoder(name: str, outputs: int | None = None, **options):
+    torch.manual_seed(0)
+    return replace(TOKEN_ENCODERS[name], **SMALL, **options).build(VOCABULARY, outputs).double().eval()
+
+
+def test_every_mechanism_has_each_form():
+    assert set(LANGUAGE_MODELS) == set(TOKEN_ENCODERS) == set(MIXERS) - READ_OTHERS | {"hybrid"}
+    assert set(ARCHITECTURES) >= set(LANGUAGE_MODELS) - {"softmax"}
+    assert "transformer" in ARCHITECTURES
+
+
+@pytest.mark.parametrize("activation", ["gelu", "swiglu"])
+@pytest.mark.parametrize("name", LANGUAGE_MODELS)
+def test_a_step_of_training_lowers_the_loss_and_reaches_every_weight(name, activation):
+    text = tokens(4, 12)
+    torch.manual_seed(0)
+    sizes = {"d_model": 8, "heads": 2, "activation": activation, "dropout": 0.0}
+    decoder = replace(LANGUAGE_MODELS[name], **sizes).build(VOCABULARY)
+    both = replace(TOKEN_ENCODERS[name], **sizes).build(VOCABULARY)
+    losses = {
+        decoder: lambda: F.cross_entropy(
+            decoder(text[:, :-1], decoder.initial_state(4))[0].flatten(0, 1), text[:, 1:].flatten()
+        ),
+        both: lambda: F.cross_entropy(both(text).flatten(0, 1), text.flip(1).flatten()),
+    }
+    for model, loss in losses.items():
+        optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+        before = loss()
+        before.backward()
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+        optimizer.step()
+        assert loss() < before
+
+
+@pytest.mark.parametrize("name", TOKEN_ENCODERS)
+def test_an_encoder_sees_both_sides_of_its_document_and_nothing_else(name):
+    model = encoder(name)
+    text, starts = tokens(1, 9), torch.zeros(1, 9, dtype=torch.bool)
+    starts[0, 4] = True
+    embedded = model.embedding(text).detach().requires_grad_()
+    model.encoder(embedded, None, starts)[0, 6].square().sum().backward()
+    assert (embedded.grad[0].abs().sum(1) > 0).tolist() == [False] * 4 + [True] * 5
+    alone = torch.cat([model(text[:, :4]), model(text[:, 4:])], 1)
+    torch.testing.assert_close(model(text, None, starts), alone, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("pooling", ["none", "mean"])
+@pytest.mark.parametrize("name", TOKEN_ENCODERS)
+def test_padding_changes_nothing(name, pooling):
+    model, text = encoder(name, outputs=3, pooling=pooling), tokens(3, 7)
+    mask = torch.tensor([[1, 1, 1, 1, 1, 0, 0], [0, 0, 0, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0, 0]]).bool()
+    found = model(text, mask)
+    for row in range(2):
+        real = found[row : row + 1] if pooling == "mean" else found[row : row + 1, mask[row]]
+        torch.testing.assert_close(real, model(text[row : row + 1, mask[row]]), rtol=1e-10, atol=1e-10)
+    assert found.isfinite().all()
+
+
+def test_the_pooled_head_reads_the_mean_of_the_tokens():
+    each, pooled = (encoder("softmax", outputs=3, pooling=pooling) for pooling in ("none", "mean"))
+    mask = torch.tensor([[True, True, False, True]])
+    expected = each(tokens(1, 4), mask)[:, mask[0]].mean(1)  # the head is linear
+    torch.testing.assert_close(pooled(tokens(1, 4), mask), expected)
+    with pytest.raises(ValueError, match="a row of several documents has no mean of its own"):
+        pooled(tokens(1, 4), None, mask)
+
+
+def test_an_encoder_cannot_be_fed_token_by_token():
+    model = encoder("gated_delta")
+    assert not hasattr(model, "step")
+    assert not hasattr(model, "initial_state")
+
+
+@pytest.mark.parametrize(("kind", "causal"), [(TokenEncoderConfig, True), (LanguageModelConfig, False)])
+def test_a_form_cannot_be_turned_into_the_other(kind, causal):
+    with pytest.raises(InputError) as error:
+        kind(("window",), {"window": {"causal": causal}})
+    assert str(error.value) == (
+        "options.window.causal: follows from the model: a decoder's layers are causal, an encoder's see both sides"
+    )
+
+
+@pytest.mark.parametrize("given", [{"convolution": 1}, {"convolution": -3}])
+def test_impossible_options_are_refused(given):
+    with pytest.raises(InputError, match=next(iter(given))):
+        TokenEncoderConfig(**given)
+
+
+def test_a_convolution_reaches_its_width_back_in_each_layer():
+    config = LanguageModelConfig(("window",), {"window": {"window": 2}}, d_model=8, heads=2, convolution=3)
+    torch.manual_seed(0)
+    model = config.build(VOCABULARY).double().eval()
+    embedded = model.embedding(tokens(1, 9)).detach().requires_grad_()
+    model.mixer(embedded)[0][0, 8].sum().backward()
+    seen = embedded.grad[0].abs().sum(1) > 0  # 2 layers of (3 - 1) + (2 - 1)
+    assert seen.tolist() == [False] * 2 + [True] * 7
+
+
+@pytest.mark.parametrize("table", [LANGUAGE_MODELS, TOKEN_ENCODERS], ids=["language models", "encoders"])
+@pytest.mark.parametrize("name", ["lru", "hybrid"])
+def test_sizes_can_be_matched_and_written_down(name, table):
+    config = match_parameters(table[name], 200_000, 1000)
+    assert count_parameters(config, 1000) == pytest.approx(200_000, rel=0.2)
+    assert decode(type(config), encode(config)) == config
