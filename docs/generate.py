@@ -184,5 +184,5 @@ PAGES = {
 
 if __name__ == "__main__":
     draw_figures(rows_of(load_results(RESULTS)), FIGURES)
-    for page, content in PAGES.items():
-        (HERE / page).write_text(content(), encoding="utf-8")
+    for name, content in PAGES.items():
+        (HERE / name).write_text(content(), encoding="utf-8")
