@@ -51,13 +51,14 @@ def test_law(name: str, number: int, law: str) -> None:
 
 # Shorter than what `sightline certify` runs, which goes on to 65,536 positions.
 SCRIPT = """
-import sys, torch, warnings
+import gc, sys, torch, warnings
 from sightline.mixers import MIXERS
 from sightline.testing import check_mixer
 from sightline.testing.laws import numerics
 
 torch.set_num_threads(1)
 warnings.simplefilter("error")
+gc.freeze()
 numerics.LONG, numerics.SECONDS = 8192, 0.5
 for kind in MIXERS.values():
     for config in kind.examples():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import gc
 import importlib
 import multiprocessing
 import sys
@@ -92,7 +93,7 @@ def run_table(targets: Sequence[Target], laws: Sequence[str] | None = None, work
     Raises `EnvironmentFault` where a worker was killed, for want of memory most likely.
     """
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(targets)), mp_context=context, initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(min(workers, len(targets)), mp_context=context, initializer=_begin) as pool:
         waiting = [pool.submit(_row, target, laws) for target in targets]
         try:
             for done in as_completed(waiting):
@@ -103,10 +104,14 @@ def run_table(targets: Sequence[Target], laws: Sequence[str] | None = None, work
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _one_thread() -> None:
+def _begin() -> None:
+    """One thread; and what has been imported, which stays to the end, is no longer searched for garbage."""
     import torch
 
+    import sightline.testing.check  # noqa: F401
+
     torch.set_num_threads(1)
+    gc.freeze()
 
 
 def _row(target: Target, laws: Sequence[str] | None) -> Row:
