@@ -18,7 +18,7 @@ CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 TESTS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types layers docs certify bench peers verify-multi30k generate clean
+.PHONY: help install demo test check format lint types layers docs certify certify-full bench peers verify-multi30k generate clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -60,6 +60,10 @@ docs: install
 
 certify: install
 	$(BIN)/sightline certify
+
+# Every mechanism along all 65,536 positions, however long that takes.
+certify-full: install
+	$(BIN)/sightline certify --full
 
 # Half an hour; ARGS="--only window --pairs 3" for less. The page of results is written anew from what there is.
 bench: $(PEERS)

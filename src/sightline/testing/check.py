@@ -23,7 +23,12 @@ FILL = "fill_uninitialized_memory"  # a property that torch puts on the module a
 
 
 def check_mixer(
-    config: Any, *, d_model: int = 12, laws: Iterable[str] | None = None, reference: Reference | None = None
+    config: Any,
+    *,
+    d_model: int = 12,
+    laws: Iterable[str] | None = None,
+    reference: Reference | None = None,
+    full: bool = False,
 ) -> Report:
     """The laws over `config.build(d_model)`, a `SequenceMixer` or `SequenceEncoder`, the house's or your own.
 
@@ -31,6 +36,7 @@ def check_mixer(
     `d_memory` and `d_summary`. `laws` are names out of `sightline.testing.LAWS`, None = all.
     `reference(config, parameters, x, mask, starts, memory)` is an independent implementation on float64 numpy arrays
     that returns outputs (B, T, d_out); mechanisms of `sightline.mixers.MIXERS` have theirs in a source checkout.
+    `full` takes slow mechanisms along all 65,536 positions, where they otherwise stop after some seconds.
     Uninitialised memory is filled with NaN while the laws run.
 
     Raises `InputError`, such as `no law is called 'purety'; did you mean 'purity of states'?`.
@@ -39,7 +45,7 @@ def check_mixer(
         raise InputError(f"a config is a dataclass instance with build(d_model), got {config!r}")
     names = list(LAWS) if laws is None else [known_law(name) for name in laws]
     initial = find_initial(config) if reference is None else None
-    subject = Subject(config, d_model, reference or find_reference(config), initial)
+    subject = Subject(config, d_model, reference or find_reference(config), initial, full)
     return Report(config, d_model, tuple(run_law(name, subject) for name in names))
 
 

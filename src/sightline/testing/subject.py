@@ -37,13 +37,19 @@ class Subject:
     """`config.build(d_model)` under test.
 
     `reference(config, parameters, x, mask, starts, memory)` is an independent implementation on float64 arrays;
-    `initial(config, parameters)`, where there is one, gives what some freshly built parameters must be.
+    `initial(config, parameters)`, where there is one, gives what some freshly built parameters must be. `full`: no law
+    stops early because a mechanism takes long.
     """
 
     def __init__(
-        self, config: Any, d_model: int = 12, reference: Reference | None = None, initial: Callable | None = None
+        self,
+        config: Any,
+        d_model: int = 12,
+        reference: Reference | None = None,
+        initial: Callable | None = None,
+        full: bool = False,
     ) -> None:
-        self.config, self.d_model = config, d_model
+        self.config, self.d_model, self.full = config, d_model, full
         self.reference, self.initial = reference, initial
         self._modules: dict[torch.dtype, nn.Module] = {}
         self._draw: int | None = None

@@ -87,14 +87,16 @@ def _imported(module_name: str, attribute: str) -> Any:
     return getattr(module, attribute)
 
 
-def run_table(targets: Sequence[Target], laws: Sequence[str] | None = None, workers: int = 1) -> Iterator[Row]:
-    """The rows as they are done, out of `workers` processes of one thread each; `laws` as in `check_mixer`.
+def run_table(
+    targets: Sequence[Target], laws: Sequence[str] | None = None, workers: int = 1, full: bool = False
+) -> Iterator[Row]:
+    """The rows as they are done, out of `workers` processes of one thread each; `laws`, `full` as in `check_mixer`.
 
     Raises `EnvironmentFault` where a worker was killed, for want of memory most likely.
     """
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(targets)), mp_context=context, initializer=_begin) as pool:
-        waiting = [pool.submit(_row, target, laws) for target in targets]
+        waiting = [pool.submit(_row, target, laws, full) for target in targets]
         try:
             for done in as_completed(waiting):
                 yield done.result()
@@ -114,11 +116,11 @@ def _begin() -> None:
     gc.freeze()
 
 
-def _row(target: Target, laws: Sequence[str] | None) -> Row:
+def _row(target: Target, laws: Sequence[str] | None, full: bool) -> Row:
     import warnings
 
     from sightline.testing.check import check_mixer
 
     warnings.simplefilter("ignore")  # what a mechanism warns about is not what is asked here
     config = _configs(target.mechanism)[target.number]
-    return Row(target, check_mixer(config, laws=laws).results)
+    return Row(target, check_mixer(config, laws=laws, full=full).results)

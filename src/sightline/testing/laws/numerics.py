@@ -198,8 +198,9 @@ def _rms(difference: np.ndarray, scale: np.ndarray) -> float:
 def long_and_large(subject: Subject) -> Iterator[Finding]:
     """Outputs stay finite along 65,536 positions, and outputs and gradients at inputs and logits of ±1e4.
 
-    Where the cost per position grows (an encoder, or a mixer whose state grows) the run ends when its time is up, and
-    the finding says how far it came. A declared limit on positions may be refused by `ValueError`.
+    Where the cost per position grows (an encoder, or a mixer whose state grows) the run ends when its time is up, unless
+    the subject is tested in full, and the finding says how far it came. A declared limit on positions may be refused by
+    `ValueError`.
     """
     for dtype in (torch.float32, torch.bfloat16):
         module, memory = subject.module(dtype), subject.memory(dtype=dtype)
@@ -233,9 +234,10 @@ def _long(subject: Subject) -> Iterator[Finding]:
             yield finite(y, f"outputs along {reached:,} positions")
             spent.append(time.process_time() - began)
             grows = grows or nbytes(state) > held
-            if grows and _out_of_time(spent, subject.is_mixer):
+            if grows and not subject.full and _out_of_time(spent, subject.is_mixer):
                 break
-    yield true(reached == LONG or (grows and reached >= 2048), f"finite to {reached:,} positions")
+    enough = reached == LONG or (grows and not subject.full and reached >= 2048)
+    yield true(enough, f"finite to {reached:,} positions")
 
 
 def _out_of_time(spent: list[float], in_chunks: bool) -> bool:
