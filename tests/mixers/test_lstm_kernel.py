@@ -58,6 +58,7 @@ def test_gradients_of_onednn_are_those_of_float64(name, flags):
 
 @pytest.mark.parametrize(("lengths", "packed"), [((4, 9, 3), True), ((9, 9, 8), False), ((2, 9), False)])
 def test_much_padding_is_packed_away(monkeypatch, lengths, packed):
+    monkeypatch.setattr(lstm, "ROWS", 2)
     monkeypatch.setattr(lstm, "WORK", 3 * 8)
     module = LSTMConfig().build(8)
     x, mask = torch.randn(len(lengths), 9, 8), torch.arange(9) < torch.tensor(lengths).unsqueeze(1)
@@ -72,8 +73,9 @@ def test_much_padding_is_packed_away(monkeypatch, lengths, packed):
 def test_packed_rows_equal_the_kernel(monkeypatch, flags, forget_gate):
     module, x = LSTMConfig(forget_gate=forget_gate).build(8).double(), torch.randn(3, 9, 8, dtype=torch.float64)
     found = []
-    for work in (0, 10**9):
-        monkeypatch.setattr(lstm, "WORK", work)
+    monkeypatch.setattr(lstm, "WORK", 0)
+    for rows in (0, 10**9):
+        monkeypatch.setattr(lstm, "ROWS", rows)
         y, state = module(x, **flags)
         gradients = torch.autograd.grad(y.square().sum() + state.carried[1].sum(), list(module.parameters()))
         found.append([y, *state.carried, *gradients])

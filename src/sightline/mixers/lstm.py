@@ -14,7 +14,7 @@ from sightline.ops.packed import Weights
 from sightline.parts.recurrent import Recurrent, RecurrentState, input_weight, recurrent_weight
 
 SHUT = 1e4  # a gate's pre-activation at which the sigmoid is exactly 0 (negative) or 1 in every dtype
-WORK = 8192  # numbers in a step's hidden state from which packed rows can be faster than oneDNN's kernel
+ROWS, WORK = 64, 8192  # rows and numbers of a step from which packed rows train faster than oneDNN's kernel
 PADDED = 1.2  # positions with padding for one without from which they are
 
 
@@ -82,13 +82,12 @@ class LSTM(Recurrent):
             nn.init.ones_(self.bias[self.d_hidden : 2 * self.d_hidden])
 
     def packed(self, x: Tensor, documents: Documents | None) -> tuple[Cell, Weights] | None:
-        if documents is None or self.heads > 1:
+        if documents is None or self.heads > 1 or not self.differentiated(x):
             return None
         rows, longest = documents.valid.shape
-        worth = rows * self.d_hidden >= WORK and PADDED * int(documents.length.sum()) < rows * longest
-        return (
-            (LSTMCell(self.forget_gate), Weights(self.weight_input, self.weight_hidden, self.bias)) if worth else None
-        )
+        if rows < ROWS or rows * self.d_hidden < WORK or PADDED * int(documents.length.sum()) >= rows * longest:
+            return None
+        return LSTMCell(self.forget_gate), Weights(self.weight_input, self.weight_hidden, self.bias)
 
     def run(self, x: Tensor, carried: Carried, length: Tensor | None) -> tuple[Tensor, Carried]:
         weight_input, weight_hidden, bias = self._four_gates()
