@@ -9,10 +9,12 @@ from functools import partial
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from sightline.core.probe import Probe
 
 BLOCK = 1024  # queries for which a mask or bias is formed at a time
+CAPPED = 128  # queries for which weights are formed at a time on a CPU, whose caches hold so many
 Relate = Callable[[int, int], tuple[Tensor | None, Tensor | None]]
 
 
@@ -89,19 +91,27 @@ def attend_in_blocks(
 
     relate(first, last) gives visible and bias of the queries first..last-1, shapes (B, 1, last - first, S) and
     (B, H, last - first, S), or None. What is held of them at once grows with S, not T·S, while no gradients are
-    recorded and nobody listens on `probe`.
+    recorded and nobody listens on `probe`; nor does it with `softcap`, whose weights are formed again in the backward.
     """
     steps, length = q.shape[2], k.shape[2]
-    if steps <= BLOCK or (probe is not None and probe.attached):
+    block = CAPPED if softcap is not None and q.device.type == "cpu" else BLOCK
+    if steps <= block or (probe is not None and probe.attached):
         visible, bias = relate(0, steps)
         return attend(q, k, v, visible=visible, bias=bias, causal=causal, scale=scale, softcap=softcap, probe=probe)
+
+    def part(q: Tensor, k: Tensor, v: Tensor, first: int, last: int) -> Tensor:
+        visible, bias = (x if x is None else x[..., : k.shape[2]] for x in relate(first, last))
+        return attend(q, k, v, visible=visible, bias=bias, causal=causal, scale=scale, softcap=softcap)
+
+    if softcap is not None and steps > BLOCK and torch.is_grad_enabled():
+        call = partial(checkpoint, part, use_reentrant=False, preserve_rng_state=False)
+    else:
+        call = part
     outputs = []
-    call = partial(attend, causal=causal, scale=scale, softcap=softcap)
-    for first in range(0, steps, BLOCK):
-        last = min(first + BLOCK, steps)
+    for first in range(0, steps, block):
+        last = min(first + block, steps)
         reach = length - steps + last if causal else length  # no query of the block sees a key from here on
-        visible, bias = (None if part is None else part[..., :reach] for part in relate(first, last))
-        outputs.append(call(q[:, :, first:last], k[:, :, :reach], v[:, :, :reach], visible=visible, bias=bias))
+        outputs.append(call(q[:, :, first:last], k[:, :, :reach], v[:, :, :reach], first, last))
     return torch.cat(outputs, 2)
 
 
@@ -130,6 +140,11 @@ def _logits(q: Tensor, k: Tensor, bias: Tensor | None, scale: float, softcap: fl
     if bias is None:
         return logits
     return logits.masked_fill(~bias, -math.inf) if bias.dtype == torch.bool else logits + bias
+
+
+def alibi_bias(slopes: Tensor, distance: Tensor, dtype: torch.dtype) -> Tensor:
+    """-slope · distance, (…, H, T, S), for slopes (H,) and distances (…, T, S)."""
+    return -(slopes.to(dtype)[:, None, None] * distance.unsqueeze(-3).to(dtype))
 
 
 def attend_scores(scores: Tensor, values: Tensor, mask: Tensor | None, probe: Probe) -> Tensor:
