@@ -191,12 +191,17 @@ def attend_packed(
     softcap: float | None = None,
     probe: Probe | None = None,
 ) -> Tensor:
-    """`attend_labelled` from mask and starts (B, T), T = S, on the path that is fastest; see `attend_documents`."""
+    """`attend_labelled` from mask and starts (B, T), T = S, on the path that is fastest; see `attend_documents`.
+
+    What stands at padding is not said: it gets zeros, or, where padding only follows, what its position would see.
+    """
     steps = q.shape[2]
     pattern, named = pattern_of(steps), {"slopes": slopes, "softcap": softcap, "probe": probe}
     if mask is None and starts is None:
         return attend_pattern(q, k, v, pattern=pattern, **named)
-    if starts is None and mask is not None and steps < TRIM_FROM and pattern.causal and right_padded(mask):
+    heard = probe is not None and probe.attached  # then padding has to have no weights
+    simple = starts is None and pattern.causal and steps < TRIM_FROM and not heard
+    if simple and mask is not None and right_padded(mask):
         return attend_pattern(q, k, v, pattern=pattern, **named)
     if pattern.everywhere and not (steps >= TRIM_FROM and available(q)):
         labels, _ = label_documents(places.new_zeros(len(places)), mask, starts, steps)
