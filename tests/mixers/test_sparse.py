@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+import sightline.ops.softmax as ops_softmax
 from sightline.core.state import leaves, nbytes
 from sightline.mixers.block_sparse import BlockSparseConfig
 from sightline.mixers.softmax import SoftmaxConfig
@@ -20,13 +21,22 @@ CAUSAL = [
     BlockSparseConfig("longformer", block=12, local=2, globals=1, heads=2),
     BlockSparseConfig("strided", block=8, local=5, heads=2),
     BlockSparseConfig("fixed", block=8, local=5, globals=2, heads=2),
+    SoftmaxConfig(heads=4, key_heads=2, positions="rotary"),
+    SoftmaxConfig(heads=2, positions="alibi"),
+    SoftmaxConfig(heads=2, softcap=2.0),
 ]
 ENCODERS = [
     WindowConfig(window=40, heads=2, causal=False, positions="alibi"),
     WindowConfig(window=23, heads=2, causal=False, positions="rotary"),
     BlockSparseConfig("bigbird", block=16, heads=2, causal=False),
     BlockSparseConfig("longformer", block=10, heads=2, causal=False, global_projections="separate"),
+    SoftmaxConfig(heads=2, causal=False, positions="alibi"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def cut_up_already_at_these_lengths(monkeypatch):
+    monkeypatch.setattr(ops_softmax, "TRIM_FROM", 100)
 
 
 def built(config):
@@ -37,6 +47,8 @@ def built(config):
 def flags(kind: str) -> tuple[torch.Tensor | None, torch.Tensor | None]:
     generator = torch.Generator().manual_seed(1)
     mask = torch.rand(B, T, generator=generator) > 0.2 if "mask" in kind else None
+    if kind == "mask on the right":
+        mask = torch.arange(T) < torch.tensor([[T], [T // 3]])
     starts = torch.rand(B, T, generator=generator) > 0.98 if "starts" in kind else None
     return mask, starts
 
@@ -48,7 +60,7 @@ def outputs_and_gradient(module, x, mask, starts):
 
 
 @pytest.mark.parametrize("config", [*CAUSAL, *ENCODERS], ids=str)
-@pytest.mark.parametrize("kind", ["", "mask", "starts", "mask and starts"])
+@pytest.mark.parametrize("kind", ["", "mask", "mask on the right", "starts", "mask and starts"])
 def test_blocks_equal_the_explicit_mask(config, kind):
     """With somebody listening to the weights the mask is explicit and whole."""
     module, x = built(config), torch.randn(B, T, D, dtype=torch.float64, requires_grad=True)

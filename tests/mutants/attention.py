@@ -12,6 +12,7 @@ import sightline.mixers.additive as additive
 import sightline.mixers.cross as cross
 import sightline.mixers.softmax as softmax
 import sightline.ops.attend as ops_attend
+import sightline.ops.softmax as ops_softmax
 import sightline.parts.attention_heads as heads
 import sightline.parts.positions as positions
 from sightline.core.state import Growing
@@ -33,7 +34,7 @@ CAPPED = softmax.SoftmaxConfig(heads=3, softcap=1.5, positions="alibi")
 
 def _everywhere(patch, attend):
     """Plants into attention with and without masks."""
-    for module in (softmax, ops_attend):
+    for module in (ops_softmax, ops_attend):
         wrap(patch, module, "attend", attend)
 
 
@@ -150,10 +151,13 @@ def _(patch):
 
 @mutant("documents isolated by positions alone", SINUSOIDAL, "packed = alone")
 def _(patch):
-    def label(original, self, state, positions, mask, starts):
-        return original(self, state, positions, mask, None)
-
-    wrap(patch, softmax.SoftmaxAttention, "_label", label)
+    wrap(patch, softmax, "extend_cache", lambda original, *given: original(*given[:-1], None))
+    wrap(
+        patch,
+        softmax,
+        "attend_cache",
+        lambda original, q, cache, mask, starts, *rest, **named: original(q, cache, mask, None, *rest, **named),
+    )
 
 
 @mutant("positions not begun anew with a document", SINUSOIDAL, "packed = alone")
@@ -235,7 +239,7 @@ def _wider_heads(build):
 
 @mutant("ALiBi's penalty with the wrong sign", ALIBI, "equals the reference")
 def _(patch):
-    wrap(patch, positions, "alibi_bias", lambda original, *given: -original(*given))
+    wrap(patch, ops_softmax, "alibi_bias", lambda original, *given: -original(*given))
 
 
 @mutant("listening to the weights drops the causal mask", SOFTMAX, "probe on = off")

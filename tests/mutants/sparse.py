@@ -7,6 +7,8 @@ import torch
 import sightline.mixers.block_sparse as block_sparse
 import sightline.mixers.window as window
 import sightline.ops.blocks as ops_blocks
+import sightline.ops.softmax as ops_softmax
+import sightline.parts.key_value_cache as key_value_cache
 
 from .planting import mutant, wrap
 
@@ -173,16 +175,17 @@ def _(patch):
         real = torch.zeros(k.shape[0] * k.shape[2], dtype=torch.bool)
         real[documents.index[documents.valid]] = True
         named["real"] = real.view(k.shape[0], -1)
-        return block_sparse.attend_pattern(q, k, v, pattern=pattern_of(k.shape[2]), **named)
+        return ops_softmax.attend_pattern(q, k, v, pattern=pattern_of(k.shape[2]), **named)
 
-    wrap(patch, block_sparse, "attend_documents", attend_documents)
+    wrap(patch, ops_softmax, "attend_documents", attend_documents)
 
 
 @mutant("blocks of a cache counted from the chunk", BIGBIRD, "any chunks = whole", "step = parallel")
 def _(patch):
-    def masked(original, self, q, k, v, queries, keys):
-        first = queries[1][:, :1]
-        return original(self, q, k, v, (queries[0], queries[1] - first), keys)
+    def attend_labelled(original, q, k, v, labels, places, **named):
+        first = k.shape[2] - q.shape[2]
+        moved = (places[:, first:] - places[:, first : first + 1]).clamp(min=0)
+        return original(q, k, v, labels, torch.cat([places[:, :first], moved], 1), **named)
 
     def attend_pattern(original, q, k, v, *, pattern, **named):
         steps, length = q.shape[2], k.shape[2]
@@ -192,8 +195,8 @@ def _(patch):
             pattern = pattern._replace(blocks=blocks._replace(visible=moved))
         return original(q, k, v, pattern=pattern, **named)
 
-    wrap(patch, block_sparse.BlockSparseAttention, "_masked", masked)
-    wrap(patch, block_sparse, "attend_pattern", attend_pattern)
+    wrap(patch, key_value_cache, "attend_labelled", attend_labelled)
+    wrap(patch, key_value_cache, "attend_pattern", attend_pattern)
 
 
 @mutant("global queries through the common projections", LONGFORMER, "equals the reference")

@@ -9,8 +9,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 
+import sightline.ops.attend as ops_attend
 from sightline.core.probe import Probe
-from sightline.ops.attend import attend, attend_scores
+from sightline.ops.attend import alibi_bias, attend, attend_in_blocks, attend_scores
 
 
 def formula(q, k, v, allowed, bias, scale, softcap=None):
@@ -95,3 +96,25 @@ def test_a_soft_cap_bounds_the_odds():
     q, k = torch.tensor([[[[1e4]]]]), torch.tensor([[[[1e4], [-1e4], [0.0]]]])
     weights = attend(q, k, torch.eye(3)[None, None], scale=1.0, softcap=2.0)
     torch.testing.assert_close(weights[0, 0, 0].log().diff(), torch.tensor([-4.0, 2.0]))
+
+
+def test_alibi_lowers_with_distance():
+    bias = alibi_bias(torch.tensor([0.25, 0.5]), torch.tensor([[0, 1, 2]]), torch.float64)
+    assert bias.tolist() == [[[0.0, -0.25, -0.5]], [[0.0, -0.5, -1.0]]]
+
+
+@pytest.mark.parametrize("anew", [False, True], ids=["kept", "formed-anew"])
+def test_a_soft_cap_by_blocks_of_queries(anew, monkeypatch):
+    """Some queries at a time, their weights kept for the backward or formed anew there: the formula either way."""
+    monkeypatch.setattr(ops_attend, "CAPPED", 3)
+    monkeypatch.setattr(ops_attend, "BLOCK", 5 if anew else 50)
+    q, k, v = (torch.randn(1, 2, steps, 3, dtype=torch.float64, requires_grad=True) for steps in (8, 10, 10))
+    slopes = torch.tensor([0.5, 0.25], dtype=torch.float64)
+    bias = alibi_bias(slopes, (torch.arange(2, 10).unsqueeze(1) - torch.arange(10)).abs(), torch.float64)[None]
+    found = attend_in_blocks(q, k, v, lambda a, b: (None, bias[:, :, a:b]), causal=True, softcap=0.7)
+    allowed = torch.ones(1, 2, 8, 10, dtype=torch.bool).tril(2)
+    expected = formula(q, k, v, allowed, bias, 1 / math.sqrt(3), 0.7)
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+    weights = torch.randn(expected.shape, dtype=torch.float64)
+    gradients = [torch.autograd.grad((y * weights).sum(), (q, k, v)) for y in (found, expected)]
+    torch.testing.assert_close(*gradients, rtol=1e-10, atol=1e-10)

@@ -6,7 +6,7 @@ import hypothesis.strategies as st
 import torch
 from hypothesis import given
 
-from sightline.ops.documents import split_documents
+from sightline.ops.documents import label_documents, right_padded, split_documents
 
 
 @given(st.integers(1, 3), st.integers(0, 8), st.integers(0, 999), st.sampled_from(["mask", "starts", "both"]))
@@ -30,3 +30,21 @@ def test_documents_are_those_of_a_loop(batch, steps, seed, given_flags):
     assert listed == expected
     assert found.valid.sum(1).tolist() == found.length.tolist()
     assert found.last.tolist() == [max(n for n, (row, *_) in enumerate(expected) if row == r) for r in range(batch)]
+
+
+def test_labels_in_any_chunks():
+    mask = torch.tensor([[True, False, True, True, False]])
+    starts = torch.tensor([[False, True, False, True, False]])
+    whole, last = label_documents(torch.tensor([3]), mask, starts, 5)
+    assert whole.tolist() == [[3, -1, 4, 5, -1]]
+    assert last.tolist() == [5]
+    first, between = label_documents(torch.tensor([3]), mask[:, :2], starts[:, :2], 2)
+    second, _ = label_documents(between, mask[:, 2:], starts[:, 2:], 3)
+    assert torch.equal(torch.cat([first, second], 1), whole)
+
+
+def test_padding_on_the_right():
+    rows = [[True, True, True], [True, False, False], [False, False, False]]
+    assert right_padded(torch.tensor(rows))
+    assert not right_padded(torch.tensor([*rows, [False, True, True]]))
+    assert right_padded(torch.zeros(2, 0, dtype=torch.bool))

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from sightline.parts.positions import AddPositions, advance, alibi_bias, alibi_slopes, rotate, sinusoid
+from sightline.parts.positions import AddPositions, advance, alibi_slopes, rotate, sinusoid
 
 # Press et al. 2022, § 3 (powers of two) and the authors' get_slopes(12).
 PUBLISHED = {
@@ -20,13 +20,6 @@ PUBLISHED = {
 @pytest.mark.parametrize("heads", PUBLISHED)
 def test_alibi_slopes_are_the_published_ones(heads):
     assert alibi_slopes(heads).tolist() == pytest.approx(PUBLISHED[heads], rel=1e-12)
-
-
-def test_alibi_lowers_with_distance_and_by_the_same_for_a_cached_query():
-    whole = alibi_bias(alibi_slopes(2), torch.arange(6)[None], torch.arange(6)[None], torch.float64)
-    last = alibi_bias(alibi_slopes(2), torch.tensor([[5]]), torch.arange(6)[None], torch.float64)
-    assert torch.equal(whole[:, :, 5:], last)
-    assert whole[0, 0, 5].tolist() == [-5 / 16, -4 / 16, -3 / 16, -2 / 16, -1 / 16, 0]
 
 
 @pytest.mark.parametrize("d_model", [2, 7, 12])

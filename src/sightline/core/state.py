@@ -58,7 +58,7 @@ class Growing:
         if added == 0:
             return self
         if torch.is_grad_enabled():
-            return Growing(torch.cat([self.tensor, new], self.axis), self.axis)
+            return Growing(torch.cat([self.tensor, new], self.axis) if self.length else new, self.axis)
         length = self.length + added
         frozen = self._buffer.is_inference() and not torch.is_inference_mode_enabled()
         if self._tail.length != self.length or length > self.capacity or frozen:

@@ -12,13 +12,12 @@ from torch import Tensor
 
 from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer, check_inputs, keep
 from sightline.core.probe import Probe
-from sightline.ops.attend import attend_in_blocks
 from sightline.ops.block_patterns import BlockPattern, block_pattern
 from sightline.ops.documents import split_documents
 from sightline.ops.pattern import BlockMask, Pattern
 from sightline.ops.softmax import attend_documents, attend_pattern
 from sightline.parts.attention_heads import AttentionHeads
-from sightline.parts.key_value_cache import KeyValueCache, empty_cache, extend_cache
+from sightline.parts.key_value_cache import KeyValueCache, attend_cache, empty_cache, extend_cache
 from sightline.parts.positions import AttentionPositions, advance
 
 Positions = Literal["none", "sinusoidal", "rotary", "learned"]  # ALiBi's bias is for windows, and for all keys
@@ -114,7 +113,7 @@ class BlockSparseAttention(SequenceMixer[KeyValueCache]):
         self.weights = Probe("B H T S")
 
     def initial_state(self, batch: int, memory: Memory | None = None) -> KeyValueCache:
-        return empty_cache(batch, self.heads.key_heads, self.heads.d_head, self.heads.key.weight)
+        return empty_cache(self.heads.none(batch))
 
     def pattern(self, length: int) -> Pattern:
         """Who sees whom among `length` tokens of a document."""
@@ -129,33 +128,9 @@ class BlockSparseAttention(SequenceMixer[KeyValueCache]):
         positions, after = advance(state.position, x.shape[1], mask, starts)
         x = self.positions.add(keep(x, mask), positions)
         keys, values = self.heads.keys_values(x)
-        keys = self.positions.turn(keys, positions)
-        first = state.keys.length == 0
-        state, label = extend_cache(state, keys, values, positions, after, mask, starts)
-        q, k, v = self.positions.turn(self.heads.queries(x), positions), state.keys.tensor, state.values.tensor
-        if first and (mask is not None or starts is not None):
-            y = attend_documents(q, k, v, split_documents(mask, starts), self.pattern, probe=self.weights)
-        elif first or label is None or state.labels is None or state.places is None:
-            y = attend_pattern(q, k, v, pattern=self.pattern(k.shape[2]), probe=self.weights)
-        else:
-            y = self._masked(q, k, v, (label, positions), (state.labels.tensor, state.places.tensor))
-        return self.heads.join(y, mask), state
-
-    def _masked(
-        self, q: Tensor, k: Tensor, v: Tensor, queries: tuple[Tensor, Tensor], keys: tuple[Tensor, Tensor]
-    ) -> Tensor:
-        """With an explicit mask, from the documents and places (B, T) of queries and (B, S) of keys."""
-        longest = int(keys[1].max()) + 1 if keys[1].numel() else 0
-        visible = self.layout.mask(self.layout.number(longest), causal=True).visible.to(k.device)
-        label, block = queries[0], queries[1] // self.layout.block
-        labels, blocks = keys[0].unsqueeze(1), keys[1].unsqueeze(1) // self.layout.block
-
-        def relate(first: int, last: int) -> tuple[Tensor, None]:
-            part = slice(first, last)
-            seen = (label[:, part, None] == labels) & visible[block[:, part, None], blocks]
-            return seen.unsqueeze(1), None
-
-        return attend_in_blocks(q, k, v, relate, causal=True, probe=self.weights)
+        state = extend_cache(state, self.positions.turn(keys, positions), values, positions, after, mask, starts)
+        q = self.positions.turn(self.heads.queries(x), positions)
+        return self.heads.join(attend_cache(q, state, mask, starts, self.pattern, probe=self.weights), mask), state
 
 
 class FullBlockSparseAttention(SequenceEncoder):

@@ -101,9 +101,8 @@ class WindowAttention(SequenceMixer[WindowState]):
         self.weights = Probe("B H T S")
 
     def initial_state(self, batch: int, memory: Memory | None = None) -> WindowState:
-        weight = self.heads.key.weight
-        empty = weight.new_zeros(batch, self.heads.key_heads, 0, self.heads.d_head)
-        return WindowState(empty, empty, torch.zeros(batch, dtype=torch.long, device=weight.device))
+        empty = self.heads.none(batch)
+        return WindowState(empty, empty, torch.zeros(batch, dtype=torch.long, device=empty.device))
 
     def forward(
         self, x: Tensor, state: WindowState | None = None, mask: Tensor | None = None, starts: Tensor | None = None

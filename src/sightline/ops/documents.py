@@ -52,6 +52,22 @@ def split_documents(mask: Tensor | None, starts: Tensor | None) -> Documents:
     return Documents(row, begins, length, index, valid, offset + per_row - 1)
 
 
+def label_documents(first: Tensor, mask: Tensor | None, starts: Tensor | None, steps: int) -> tuple[Tensor, Tensor]:
+    """The document (B, T) of each of `steps` positions, -1 for padding, and (B,) the last one, after `first` (B,).
+
+    mask and starts (B, T) as in `split_documents`; both may be None.
+    """
+    label = first.unsqueeze(1).expand(-1, steps)
+    if starts is not None:
+        label, first = label + starts.cumsum(1), first + starts.sum(1)
+    return (label if mask is None else label.masked_fill(~mask, -1)), first
+
+
+def right_padded(mask: Tensor) -> bool:
+    """Whether padding of mask (B, T) stands only at the end of rows; no elsewhere than on a CPU, where asking waits."""
+    return mask.device.type == "cpu" and not bool((mask[:, 1:] > mask[:, :-1]).any())
+
+
 def run_documents(
     run: Run, x: Tensor, carried: Carried, fresh: Carried, documents: Documents
 ) -> tuple[Tensor, Carried]:

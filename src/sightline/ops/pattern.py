@@ -45,12 +45,15 @@ class Pattern(NamedTuple):
         """Whether the queries first..last-1 of `steps` see each of `length` keys, (last - first, S) bool."""
         offset = length - steps
         at = torch.arange(offset + first, offset + last, device=device).unsqueeze(1)
-        keys = torch.arange(length, device=device)
-        seen = keys <= at if self.causal else torch.ones(last - first, length, dtype=torch.bool, device=device)
+        return self.sees(at, torch.arange(length, device=device))
+
+    def sees(self, at: Tensor, keys: Tensor) -> Tensor:
+        """Whether queries at the places `at` see keys at the places `keys`, bool, both counted in their document."""
+        seen = keys <= at if self.causal else torch.ones_like(keys <= at)
         if self.window is not None:
             seen = seen & (((at - keys).abs() < self.window) | (keys < self.sinks))
         if self.blocks is not None:
-            of_block = self.blocks.visible.to(device)[at // self.blocks.size, keys // self.blocks.size]
+            of_block = self.blocks.visible.to(at.device)[at // self.blocks.size, keys // self.blocks.size]
             seen = seen & of_block
         return seen
 

@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sightline.core.probe import Probe
-from sightline.ops.attend import attend, attend_in_blocks
+from sightline.ops.attend import alibi_bias, attend, attend_in_blocks
 from sightline.ops.blocks import Gathered, Piece, attend_pieces, available
-from sightline.ops.documents import Documents, split_documents
+from sightline.ops.documents import Documents, label_documents, right_padded, split_documents
 from sightline.ops.pattern import BlockMask, Pattern
 
 TRIM_FROM = 384  # queries from which a causal call is cut up: at 256 that gains nothing, at 512 a fifth of the time
@@ -62,10 +62,12 @@ def attention(
     own = mask[:, None, mask.shape[1] - q.shape[2] :, None]  # (B, 1, T, 1)
     q = q.masked_fill(~own, 0.0)
     k, v = (x.masked_fill(~mask[:, None, :, None], 0.0) for x in (k, v))
-    if causal and window is None and blocks is None:  # positions that hide nothing but themselves are left out
+    short = starts is None and k.shape[2] < TRIM_FROM
+    if causal and window is None and blocks is None and not short:  # what hides nothing but itself is left out
         return attend_documents(q, k, v, split_documents(mask, starts), lambda _: pattern, scale=scale)
     if starts is None:
-        y = attend_pattern(q, k, v, pattern=pattern, real=mask, scale=scale)
+        hides = None if causal and right_padded(mask) else mask
+        y = attend_pattern(q, k, v, pattern=pattern, real=hides, scale=scale)
     else:
         y = attend_documents(q, k, v, split_documents(None, starts), lambda _: pattern, real=mask, scale=scale)
     return y.masked_fill(~own, 0.0)
@@ -109,38 +111,102 @@ def attend_pattern(
     real: Tensor | None = None,
     slopes: Tensor | None = None,
     scale: float | None = None,
+    softcap: float | None = None,
     probe: Probe | None = None,
 ) -> Tensor:
     """`attention` over finite tensors for one document a row: real (B, S) hides keys, slopes (H,) are ALiBi's.
 
-    Position counts keys, so that ALiBi needs rows without sinks left behind. With a listener on `probe` the weights
-    (B, H, T, S) are formed and pass through it.
+    Position counts keys, so that ALiBi needs rows without sinks left behind. With `softcap` (see `ops.attend`), or with
+    a listener on `probe`, the weights (B, H, T, S) are formed, and pass through the probe.
     """
     steps, length = q.shape[2], k.shape[2]
     reach = (pattern.window or 0) + (pattern.sinks if steps == 1 else 0)
     if pattern.window is not None and pattern.causal and length <= reach:
         pattern = Pattern(True)
-    bare = pattern.everywhere and slopes is None
-    if q.numel() == 0 or length == 0 or (bare and not pattern.causal):
-        visible = None if real is None else real[:, None, None, :]
-        return attend(q, k, v, visible=visible, scale=scale, probe=probe)
-    short = bare and (real is not None or steps < TRIM_FROM)
-    if available(q) and not short and (probe is None or not probe.attached):
+    cut = pattern.causal and real is None if slopes is None else True
+    pays = not pattern.everywhere or (cut and steps >= TRIM_FROM)
+    plain = softcap is not None or (probe is not None and probe.attached)
+    if pays and not plain and q.numel() and length and available(q):
         return _by_pieces(q, k, v, pattern, real, slopes, scale)
-    if bare and real is None:
-        return attend(q, k, v, causal=True, scale=scale, probe=probe)
+    hides = None if real is None else real[:, None, None, :]
+    if pattern.everywhere and slopes is None and softcap is None and not (pattern.causal and real is not None):
+        return attend(q, k, v, visible=hides, causal=pattern.causal, scale=scale, probe=probe)
 
     def relate(first: int, last: int) -> tuple[Tensor | None, Tensor | None]:
-        visible = pattern.visible(first, last, steps, length, q.device)[None, None]
-        if real is not None:
-            visible = visible & real[:, None, None, :]
+        visible = None if pattern.everywhere else pattern.visible(first, last, steps, length, q.device)[None, None]
+        if hides is not None:
+            visible = hides if visible is None else visible & hides
         if slopes is None:
             return visible, None
         at = torch.arange(length - steps + first, length - steps + last, device=q.device).unsqueeze(1)
-        distance = (at - torch.arange(length, device=q.device)).abs().to(q.dtype)
-        return visible, -(slopes.to(q.dtype)[:, None, None] * distance)[None]
+        distance = (at - torch.arange(length, device=q.device)).abs()
+        return visible, alibi_bias(slopes, distance, q.dtype)[None]
 
-    return attend_in_blocks(q, k, v, relate, causal=pattern.causal, scale=scale, probe=probe)
+    return attend_in_blocks(q, k, v, relate, causal=pattern.causal, scale=scale, softcap=softcap, probe=probe)
+
+
+def attend_labelled(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    labels: Tensor,
+    places: Tensor,
+    *,
+    pattern: Pattern,
+    slopes: Tensor | None = None,
+    scale: float | None = None,
+    softcap: float | None = None,
+    probe: Probe | None = None,
+) -> Tensor:
+    """`attend_pattern` inside each document, by an explicit mask: `labels` (B, S) say which one, -1 = padding.
+
+    `places` (B, S) are the positions there, in ascending order; the queries stand at the end of the keys. Padding gets
+    zeros.
+    """
+    steps, length = q.shape[2], k.shape[2]
+    own, at = labels[:, length - steps :], places[:, length - steps :]  # (B, T)
+    own = own.masked_fill(own < 0, -2)
+
+    def relate(first: int, last: int) -> tuple[Tensor, Tensor | None]:
+        here = at[:, first:last, None]
+        visible = own[:, first:last, None] == labels.unsqueeze(1)  # (B, T, S)
+        if not pattern.everywhere:
+            visible = visible & pattern.sees(here, places.unsqueeze(1))
+        bias = None if slopes is None else alibi_bias(slopes, (here - places.unsqueeze(1)).abs(), q.dtype)
+        return visible.unsqueeze(1), bias
+
+    return attend_in_blocks(q, k, v, relate, causal=pattern.causal, scale=scale, softcap=softcap, probe=probe)
+
+
+def attend_packed(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    mask: Tensor | None,
+    starts: Tensor | None,
+    places: Tensor,
+    pattern_of: Callable[[int], Pattern],
+    *,
+    slopes: Tensor | None = None,
+    softcap: float | None = None,
+    probe: Probe | None = None,
+) -> Tensor:
+    """`attend_labelled` from mask and starts (B, T), T = S, on the path that is fastest; see `attend_documents`.
+
+    What stands at padding is not said: it gets zeros, or, where padding only follows, what its position would see.
+    """
+    steps = q.shape[2]
+    pattern, named = pattern_of(steps), {"slopes": slopes, "softcap": softcap, "probe": probe}
+    if mask is None and starts is None:
+        return attend_pattern(q, k, v, pattern=pattern, **named)
+    heard = probe is not None and probe.attached  # then padding has to have no weights
+    simple = starts is None and pattern.causal and steps < TRIM_FROM and not heard
+    if simple and mask is not None and right_padded(mask):
+        return attend_pattern(q, k, v, pattern=pattern, **named)
+    if pattern.everywhere and not (steps >= TRIM_FROM and available(q)):
+        labels, _ = label_documents(places.new_zeros(len(places)), mask, starts, steps)
+        return attend_labelled(q, k, v, labels, places, pattern=pattern, **named)
+    return attend_documents(q, k, v, split_documents(mask, starts), pattern_of, **named)
 
 
 def _by_pieces(
@@ -220,6 +286,7 @@ def attend_documents(
     real: Tensor | None = None,
     slopes: Tensor | None = None,
     scale: float | None = None,
+    softcap: float | None = None,
     probe: Probe | None = None,
     bucket: Callable[[int], int] | None = None,
 ) -> Tensor:
@@ -235,9 +302,9 @@ def attend_documents(
     if probe is not None and probe.attached:
         visible, distance = _documents_apart(documents, pattern_of, batch, length)
         visible = visible if real is None else visible & real.unsqueeze(1)
-        bias = None if slopes is None else -(slopes.to(q.dtype)[:, None, None] * distance.unsqueeze(1).to(q.dtype))
+        bias = None if slopes is None else alibi_bias(slopes, distance, q.dtype)
         visible, bias = (x if x is None else x[..., length - steps :, :] for x in (visible.unsqueeze(1), bias))
-        return attend(q, k, v, visible=visible, bias=bias, scale=scale, probe=probe)
+        return attend(q, k, v, visible=visible, bias=bias, scale=scale, softcap=softcap, probe=probe)
     q = F.pad(q, (0, 0, length - steps, 0))
     flat = [x.transpose(1, 2).flatten(0, 1) for x in (q, k, v)]  # (B·S, H, ·)
     lengths = documents.length.tolist()
@@ -254,7 +321,7 @@ def attend_documents(
         seen = torch.ones_like(valid) if pattern.causal else valid  # no query of the document sees what follows it
         seen = seen if real is None else seen & real.flatten()[index]
         hides = None if bool(seen.all()) else seen
-        y = attend_pattern(*moved, pattern=pattern, real=hides, slopes=slopes, scale=scale)
+        y = attend_pattern(*moved, pattern=pattern, real=hides, slopes=slopes, scale=scale, softcap=softcap)
         places.append(index[valid])
         outputs.append(y.transpose(1, 2)[valid])
     if not outputs:

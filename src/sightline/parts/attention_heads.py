@@ -63,6 +63,10 @@ class AttentionHeads(nn.Module):
         """Keys and values (B, G, S, K) of source (B, S, d_source)."""
         return _normed(self.key_norm, self._split(self.key(source))), self._split(self.value(source))
 
+    def none(self, batch: int) -> Tensor:
+        """Keys or values of no position yet, (B, G, 0, K)."""
+        return self.key.weight.new_zeros(batch, self.key_heads, 0, self.d_head)
+
     def join(self, y: Tensor, mask: Tensor | None) -> Tensor:
         """Head outputs (B, H, T, K) to (B, T, D), zero at masked positions."""
         return keep(self.out(y.transpose(1, 2).flatten(2)), mask)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from sightline.core.probe import Probe
 from sightline.core.state import Growing
+from sightline.ops.documents import label_documents
+from sightline.ops.pattern import Pattern
+from sightline.ops.softmax import attend_labelled, attend_packed, attend_pattern
 
 
 class KeyValueCache(NamedTuple):
@@ -21,10 +26,10 @@ class KeyValueCache(NamedTuple):
     places: Growing | None = None  # (B, S) the position of each key in its document
 
 
-def empty_cache(batch: int, key_heads: int, d_head: int, like: Tensor) -> KeyValueCache:
-    """The cache before the first position, in the dtype and on the device of `like`."""
-    empty = like.new_zeros(batch, key_heads, 0, d_head)
-    return KeyValueCache(Growing(empty, 2), Growing(empty, 2), torch.zeros(batch, dtype=torch.long, device=like.device))
+def empty_cache(none: Tensor) -> KeyValueCache:
+    """The cache before the first position, for keys and values like `none` (B, G, 0, K)."""
+    position = torch.zeros(len(none), dtype=torch.long, device=none.device)
+    return KeyValueCache(Growing(none, 2), Growing(none, 2), position)
 
 
 def extend_cache(
@@ -35,22 +40,40 @@ def extend_cache(
     after: Tensor,
     mask: Tensor | None,
     starts: Tensor | None,
-) -> tuple[KeyValueCache, Tensor | None]:
-    """The cache with keys and values (B, G, T, K) at `positions` (B, T), and the documents (B, T) of the new positions.
-
-    Those are None while neither padding nor documents have been seen. `after` (B,) is the position that follows.
-    """
+) -> KeyValueCache:
+    """The cache with keys and values (B, G, T, K) at `positions` (B, T); `after` (B,) is the position that follows."""
     cache = cache._replace(keys=cache.keys.append(keys), values=cache.values.append(values), position=after)
     document, labels, places = cache.document, cache.labels, cache.places
     if document is None or labels is None or places is None:
         if mask is None and starts is None:
-            return cache, None
+            return cache
         document = torch.zeros_like(after)
         past = torch.arange(cache.keys.length - keys.shape[2], device=keys.device).expand(len(after), -1)
         labels, places = Growing(torch.zeros_like(past), 1), Growing(past.contiguous(), 1)
-    label = document.unsqueeze(1).expand(positions.shape)
-    if starts is not None:
-        label = label + starts.cumsum(1)
-        document = document + starts.sum(1)
-    of_keys = label if mask is None else label.masked_fill(~mask, -1)
-    return cache._replace(document=document, labels=labels.append(of_keys), places=places.append(positions)), label
+    of_new, document = label_documents(document, mask, starts, keys.shape[2])
+    return cache._replace(document=document, labels=labels.append(of_new), places=places.append(positions))
+
+
+def attend_cache(
+    q: Tensor,
+    cache: KeyValueCache,
+    mask: Tensor | None,
+    starts: Tensor | None,
+    pattern_of: Callable[[int], Pattern],
+    *,
+    slopes: Tensor | None = None,
+    softcap: float | None = None,
+    probe: Probe | None = None,
+) -> Tensor:
+    """Attention (B, H, T, K) of the newest positions, q (B, H, T, K), with their mask and starts, over the cache.
+
+    `pattern_of(length)` is what a document of `length` positions sees of itself; what its positions see must not depend
+    on how many follow. `slopes` (H,) are ALiBi's.
+    """
+    k, v, named = cache.keys.tensor, cache.values.tensor, {"slopes": slopes, "softcap": softcap, "probe": probe}
+    if cache.labels is None or cache.places is None:
+        return attend_pattern(q, k, v, pattern=pattern_of(k.shape[2]), **named)
+    labels, places = cache.labels.tensor, cache.places.tensor
+    if q.shape[2] == k.shape[2]:
+        return attend_packed(q, k, v, mask, starts, places, pattern_of, **named)
+    return attend_labelled(q, k, v, labels, places, pattern=pattern_of(k.shape[2]), **named)

@@ -63,12 +63,6 @@ def alibi_slopes(heads: int) -> Tensor:
     return torch.tensor((slopes + extra)[:heads], dtype=torch.float64)
 
 
-def alibi_bias(slopes: Tensor, queries: Tensor, keys: Tensor, dtype: torch.dtype) -> Tensor:
-    """-slope · |distance|, shape (B, H, T, S), for positions of queries (B, T) and keys (B, S) (Press et al. 2022)."""
-    distance = (queries.unsqueeze(2) - keys.unsqueeze(1)).abs()  # (B, T, S)
-    return -(slopes.to(dtype)[:, None, None] * distance.unsqueeze(1).to(dtype))
-
-
 class PositionState(NamedTuple):
     """How far each row has come."""
 
@@ -129,7 +123,3 @@ class AttentionPositions(nn.Module):
     def turn(self, x: Tensor, positions: Tensor) -> Tensor:
         """Queries or keys (B, H, T, K), turned where the kind is rotary."""
         return rotate(x, positions) if self.kind == "rotary" else x
-
-    def bias(self, queries: Tensor, keys: Tensor, dtype: torch.dtype) -> Tensor | None:
-        """ALiBi's bias (B, H, T, S) for positions of queries (B, T) and keys (B, S); None for the other kinds."""
-        return None if self.slopes is None else alibi_bias(self.slopes, queries, keys, dtype)
