@@ -198,9 +198,9 @@ def _rms(difference: np.ndarray, scale: np.ndarray) -> float:
 def long_and_large(subject: Subject) -> Iterator[Finding]:
     """Outputs stay finite along 65,536 positions, and outputs and gradients at inputs and logits of ±1e4.
 
-    Where the cost per position grows (an encoder, or a mixer whose state grows) the run ends when its time is up, unless
-    the subject is tested in full, and the finding says how far it came. A declared limit on positions may be refused by
-    `ValueError`.
+    Where the cost per position grows (an encoder, or a mixer whose state grows) the run ends when its time is up,
+    unless the subject is tested in full, and the finding says how far it came. A declared limit on positions may be
+    refused by `ValueError`.
     """
     for dtype in (torch.float32, torch.bfloat16):
         module, memory = subject.module(dtype), subject.memory(dtype=dtype)
