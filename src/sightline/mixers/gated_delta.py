@@ -6,7 +6,6 @@ A key does not add its value to what the state holds for it, as in linear attent
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +15,7 @@ from sightline.core.mixer import Memory, SequenceMixer, check_inputs, keep
 from sightline.ops.linear import LinearState, initial_linear_state, linear_attention
 from sightline.parts.attention_heads import head_size, hide, join_heads, split_heads
 from sightline.parts.decay import HeadDecay
-from sightline.parts.positions import advance
-from sightline.parts.short_convolution import ShortConvolution
+from sightline.parts.short_convolution import ConvolvedState, ShortConvolution
 
 
 @dataclass(frozen=True)
@@ -47,15 +45,7 @@ class GatedDeltaConfig:
         )
 
 
-class GatedDeltaState(NamedTuple):
-    """What the delta rule remembers."""
-
-    memory: Tensor  # (B, H, K, V), float32 or wider
-    tail: Tensor | None = None  # (B, W-1, ·) the convolution's last inputs
-    position: Tensor | None = None  # (B,) real tokens of the current document so far, for the convolution
-
-
-class GatedDelta(SequenceMixer[GatedDeltaState]):
+class GatedDelta(SequenceMixer[ConvolvedState]):
     """W_O (RMSNorm(o) ∘ silu(W_g x)), o_t = q_t S_t, S_t = α_t (I - β_t k_tᵀ k_t) S_{t-1} + β_t k_tᵀ v_t (eq. 10).
 
     q, k and v are read through a short convolution over `convolution` positions and silu (0 = silu alone); q and k are
@@ -81,7 +71,7 @@ class GatedDelta(SequenceMixer[GatedDeltaState]):
         self.d_value = d_value or self.d_head
         self.sizes = [heads * self.d_head, heads * self.d_head, heads * self.d_value]
         self.read = nn.Linear(d_model, sum(self.sizes), bias=False)  # q, k, v
-        self.convolution = ShortConvolution(sum(self.sizes), convolution) if convolution else None
+        self.convolution = ShortConvolution(sum(self.sizes), convolution)
         self.rate = nn.Linear(d_model, heads, bias=False)
         self.decay = HeadDecay(d_model, heads) if decay else None
         self.norm = nn.RMSNorm(self.d_value, eps=1e-5)
@@ -91,26 +81,18 @@ class GatedDelta(SequenceMixer[GatedDeltaState]):
             if linear is not None:
                 nn.init.xavier_uniform_(linear.weight)
 
-    def initial_state(self, batch: int, memory: Memory | None = None) -> GatedDeltaState:
+    def initial_state(self, batch: int, memory: Memory | None = None) -> ConvolvedState:
         zeros = initial_linear_state(batch, self.heads, self.d_head, self.d_value, like=self.out.weight).memory
-        if self.convolution is None:
-            return GatedDeltaState(zeros)
-        position = torch.zeros(batch, dtype=torch.long, device=zeros.device)
-        return GatedDeltaState(zeros, self.convolution.initial_tail(batch), position)
+        return self.convolution.initial_state(zeros)
 
     def forward(
-        self, x: Tensor, state: GatedDeltaState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
-    ) -> tuple[Tensor, GatedDeltaState]:
+        self, x: Tensor, state: ConvolvedState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
+    ) -> tuple[Tensor, ConvolvedState]:
         check_inputs(x, self.d_model, mask, starts)
         if state is None:
             state = self.initial_state(x.shape[0])
         x = keep(x, mask)
-        read, tail, position = self.read(x), state.tail, state.position
-        if self.convolution is None or tail is None or position is None:
-            read = F.silu(read)
-        else:
-            positions, position = advance(position, x.shape[1], mask, starts)
-            read, tail = self.convolution(read, tail, positions, mask, starts)
+        read, state = self.convolution(self.read(x), state, mask, starts)
         q, k, v = (split_heads(part, self.heads) for part in read.split(self.sizes, 2))
         wide = state.memory.dtype
         decay = None if self.decay is None else hide(self.decay(x)[0], mask)
@@ -126,7 +108,7 @@ class GatedDelta(SequenceMixer[GatedDeltaState]):
         y = join_heads(self.norm(y))
         if self.gate is not None:
             y = y * F.silu(self.gate(x))
-        return keep(self.out(y), mask), GatedDeltaState(carried.memory, tail, position)
+        return keep(self.out(y), mask), state._replace(memory=carried.memory)
 
 
 def unit(x: Tensor) -> Tensor:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +16,7 @@ from sightline.core.mixer import Memory, SequenceMixer, check_inputs, keep
 from sightline.ops.linear import LinearState, initial_linear_state, linear_attention, linear_attention_step
 from sightline.parts.attention_heads import head_size, hide, join_heads, split_heads
 from sightline.parts.decay import HeadDecay
-from sightline.parts.positions import advance
-from sightline.parts.short_convolution import ShortConvolution
+from sightline.parts.short_convolution import ConvolvedState, ShortConvolution
 
 
 @dataclass(frozen=True)
@@ -51,15 +50,7 @@ class GatedLinearConfig:
         )
 
 
-class GatedLinearState(NamedTuple):
-    """What both variants remember."""
-
-    memory: Tensor  # (B, H, K, V) decayed sum of kᵀ v, float32 or wider
-    tail: Tensor | None = None  # (B, W-1, ·) the convolution's last inputs
-    position: Tensor | None = None  # (B,) real tokens of the current document so far, for the convolution
-
-
-class GatedLinearAttention(SequenceMixer[GatedLinearState]):
+class GatedLinearAttention(SequenceMixer[LinearState]):
     """W_O (swish(W_r x + b_r) ∘ LN(o)), o_t = q_t S_t, S_t = diag(α_t) S_{t-1} + k_tᵀ v_t for each head (§ 4.1, 4.4).
 
     α_t = σ(W_2 W_1 x_t + b)^{1/16} with W_1 of `gate_rank` rows. LN is taken over each head's values; its scale and
@@ -94,26 +85,24 @@ class GatedLinearAttention(SequenceMixer[GatedLinearState]):
             if linear.bias is not None:
                 nn.init.zeros_(linear.bias)
 
-    def initial_state(self, batch: int, memory: Memory | None = None) -> GatedLinearState:
-        zeros = initial_linear_state(batch, self.heads, self.d_head, self.d_value, like=self.key.weight)
-        return GatedLinearState(zeros.memory)
+    def initial_state(self, batch: int, memory: Memory | None = None) -> LinearState:
+        return initial_linear_state(batch, self.heads, self.d_head, self.d_value, like=self.key.weight)
 
     def forward(
-        self, x: Tensor, state: GatedLinearState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
-    ) -> tuple[Tensor, GatedLinearState]:
+        self, x: Tensor, state: LinearState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
+    ) -> tuple[Tensor, LinearState]:
         check_inputs(x, self.d_model, mask, starts)
         if state is None:
             state = self.initial_state(x.shape[0])
         x = keep(x, mask)
         q, k, v, decay = self._read(x)
-        carried = LinearState(state.memory)
-        y, carried = linear_attention(q, hide(k, mask), v, decay=hide(decay, mask), state=carried, starts=starts)
-        return keep(self._write(x, join_heads(self.norm(y))), mask), GatedLinearState(carried.memory)
+        y, state = linear_attention(q, hide(k, mask), v, decay=hide(decay, mask), state=state, starts=starts)
+        return keep(self._write(x, join_heads(self.norm(y))), mask), state
 
-    def step(self, x_t: Tensor, state: GatedLinearState) -> tuple[Tensor, GatedLinearState]:
+    def step(self, x_t: Tensor, state: LinearState) -> tuple[Tensor, LinearState]:
         q, k, v, decay = (part.squeeze(2) for part in self._read(x_t.unsqueeze(1)))
-        y, carried = linear_attention_step(q, k, v, decay=decay, state=LinearState(state.memory))
-        return self._write(x_t, self.norm(y).flatten(1)), GatedLinearState(carried.memory)
+        y, state = linear_attention_step(q, k, v, decay=decay, state=state)
+        return self._write(x_t, self.norm(y).flatten(1)), state
 
     def _read(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """q, k, v and ln α (B, H, T, ·), the last in float32 or wider."""
@@ -127,7 +116,7 @@ class GatedLinearAttention(SequenceMixer[GatedLinearState]):
         return self.out(F.silu(self.gate(x)) * y)
 
 
-class StateSpaceDual(SequenceMixer[GatedLinearState]):
+class StateSpaceDual(SequenceMixer[ConvolvedState]):
     """Mamba-2's block (Dao & Gu 2024, § 7): W_O RMSNorm((y + d ∘ u) ∘ silu(W_z x)) with the state space model
 
     h_t = exp(-A Δ_t) h_{t-1} + Δ_t B_tᵀ u_t and y_t = C_t h_t for each head: linear attention with q = C, k = B and
@@ -152,7 +141,7 @@ class StateSpaceDual(SequenceMixer[GatedLinearState]):
         inner = heads * self.d_value
         self.gate = nn.Linear(d_model, inner, bias=False)
         self.read = nn.Linear(d_model, inner + 2 * self.d_head, bias=False)  # u, B, C
-        self.convolution = ShortConvolution(inner + 2 * self.d_head, convolution, bias=True) if convolution else None
+        self.convolution = ShortConvolution(inner + 2 * self.d_head, convolution, bias=True)
         self.decay = HeadDecay(d_model, heads)
         self.skip = nn.Parameter(torch.ones(heads))
         self.norm = nn.RMSNorm(inner, eps=1e-5)
@@ -160,26 +149,18 @@ class StateSpaceDual(SequenceMixer[GatedLinearState]):
         for linear in (self.gate, self.read, self.out):
             nn.init.xavier_uniform_(linear.weight)
 
-    def initial_state(self, batch: int, memory: Memory | None = None) -> GatedLinearState:
+    def initial_state(self, batch: int, memory: Memory | None = None) -> ConvolvedState:
         zeros = initial_linear_state(batch, self.heads, self.d_head, self.d_value, like=self.out.weight).memory
-        if self.convolution is None:
-            return GatedLinearState(zeros)
-        position = torch.zeros(batch, dtype=torch.long, device=zeros.device)
-        return GatedLinearState(zeros, self.convolution.initial_tail(batch), position)
+        return self.convolution.initial_state(zeros)
 
     def forward(
-        self, x: Tensor, state: GatedLinearState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
-    ) -> tuple[Tensor, GatedLinearState]:
+        self, x: Tensor, state: ConvolvedState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
+    ) -> tuple[Tensor, ConvolvedState]:
         check_inputs(x, self.d_model, mask, starts)
         if state is None:
             state = self.initial_state(x.shape[0])
         x = keep(x, mask)
-        read, tail, position = self.read(x), state.tail, state.position
-        if self.convolution is None or tail is None or position is None:
-            read = F.silu(read)
-        else:
-            positions, position = advance(position, x.shape[1], mask, starts)
-            read, tail = self.convolution(read, tail, positions, mask, starts)
+        read, state = self.convolution(self.read(x), state, mask, starts)
         u, k, q = read.split([self.heads * self.d_value, self.d_head, self.d_head], 2)
         u, k, q = split_heads(u, self.heads), k.unsqueeze(1), q.unsqueeze(1)
         decay, step = self.decay(x)
@@ -194,4 +175,4 @@ class StateSpaceDual(SequenceMixer[GatedLinearState]):
         )
         y = join_heads(y + self.skip[:, None, None] * u).to(x.dtype)
         y = self.out(self.norm(y * F.silu(self.gate(x))))
-        return keep(y, mask), GatedLinearState(carried.memory, tail, position)
+        return keep(y, mask), state._replace(memory=carried.memory)

@@ -59,6 +59,10 @@ class LinearAttention(SequenceMixer[LinearState]):
     Projections are those of softmax attention, `heads` times. `features`: `elu` is the paper's φ(x) = elu(x) + 1,
     `performer` approximates softmax attention (`parts.feature_maps`). A position whose denominator is 0 gives zeros.
     The state is S (B, H, K, V) and z (B, H, K), in float32 in 16-bit code too.
+
+    The weights φ(q_t) · φ(k_s) / φ(q_t) · z_t over the positions of a call are formed where somebody reads them:
+    `self.weights`, shape (B, H, T, S). What they lack to 1 is read from the state, where earlier calls' positions are
+    no longer told apart.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class LinearAttention(SequenceMixer[LinearState]):
         self.d_model = self.d_out = d_model
         self.heads = AttentionHeads(d_model, heads, None, d_head, bias=bias)
         self.features = FeatureMap(features, self.heads.d_head, random_features)
+        self.weights = Probe("B H T S")
 
     def initial_state(self, batch: int, memory: Memory | None = None) -> LinearState:
         heads = self.heads
@@ -88,13 +93,37 @@ class LinearAttention(SequenceMixer[LinearState]):
         if state is None:
             state = self.initial_state(x.shape[0])
         q, k, v = featured(self.heads, self.features, x, mask)
-        y, state = linear_attention(q, k, v, normaliser=True, state=state, starts=starts)
-        return self.heads.join(y, mask), state
+        y, after = linear_attention(q, k, v, normaliser=True, state=state, starts=starts)
+        if self.weights.attached:
+            y = self._weighted(q, k, v, state, starts)
+        return self.heads.join(y, mask), after
 
     def step(self, x_t: Tensor, state: LinearState) -> tuple[Tensor, LinearState]:
+        if self.weights.attached:
+            return super().step(x_t, state)
         q, k, v = (part.squeeze(2) for part in featured(self.heads, self.features, x_t.unsqueeze(1), None))
         y, state = linear_attention_step(q, k, v, state=state)
         return self.heads.out(y.flatten(1)), state
+
+    def _weighted(self, q: Tensor, k: Tensor, v: Tensor, state: LinearState, starts: Tensor | None) -> Tensor:
+        """The outputs (B, H, T, V) by way of the weights."""
+        products = products_within(q, k, starts).tril()
+        if starts is not None:  # nothing before a call's first document is visible after it
+            q = q.masked_fill((starts.cumsum(1) > 0)[:, None, :, None], 0.0)
+        total, before = products.sum(3, keepdim=True), q @ state.memory.to(q.dtype)
+        if state.keys is not None:
+            total = total + (q * state.keys.to(q.dtype).unsqueeze(2)).sum(3, keepdim=True)
+        weights = self.weights(normalised(products, total))
+        return (weights @ v.to(weights.dtype) + normalised(before, total)).to(v.dtype)
+
+
+def products_within(q: Tensor, k: Tensor, starts: Tensor | None) -> Tensor:
+    """φ(q_t) · φ(k_s) (B, H, T, S), 0 where t and s stand in different documents."""
+    products = q @ k.transpose(2, 3)
+    if starts is None:
+        return products
+    document = starts.cumsum(1)
+    return products.masked_fill((document.unsqueeze(2) != document.unsqueeze(1)).unsqueeze(1), 0.0)
 
 
 def featured(
@@ -134,9 +163,6 @@ class FullLinearAttention(SequenceEncoder):
         q, k, v = featured(self.heads, self.features, x, mask)
         if not self.weights.attached:
             return self.heads.join(full_linear_attention(q, k, v, normaliser=True, starts=starts), mask)
-        products = q @ k.transpose(2, 3)  # (B, H, T, S)
-        if starts is not None:
-            document = starts.cumsum(1)
-            products = products.masked_fill((document.unsqueeze(2) != document.unsqueeze(1)).unsqueeze(1), 0.0)
+        products = products_within(q, k, starts)
         weights = self.weights(normalised(products, products.sum(3, keepdim=True)))
         return self.heads.join((weights @ v.to(weights.dtype)).to(v.dtype), mask)

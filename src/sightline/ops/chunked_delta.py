@@ -66,7 +66,7 @@ def delta_backward(given: Inputs, chunk: int, outputs: Outputs, kept: DeltaKept,
     to_written = add_weighted(to_written.add_(of_products), corrected @ after.transpose(-1, -2), weights.leave)
     to_decay = None
     if given.decay is not None:
-        at = q * to_q + k * (to_read - to_written)
+        at = (q * to_q).addcmul_(k, to_read).addcmul_(k, to_written, value=-1.0)
         to_decay = decay_gradient(given.decay, weights, at, end_products(kept.before, outputs.memory, after), length)
     to_q, to_k, to_v, to_beta = (join(part, length) for part in (to_q, to_read.add_(to_written), to_v, to_beta))
     return Inputs(to_q, to_k, to_v, to_memory, None, to_beta, to_decay)

@@ -86,7 +86,7 @@ def linear_backward(given: Inputs, chunk: int, outputs: Outputs, kept: LinearKep
     to_q, to_k = add_weighted(to_q, to_entering, weights.enter), add_weighted(to_k, to_leaving, weights.leave)
     to_decay = None
     if given.decay is not None and end is not None:
-        to_decay = decay_gradient(given.decay, weights, q * to_q - k * to_k, end, length)
+        to_decay = decay_gradient(given.decay, weights, (q * to_q).addcmul_(k, to_k, value=-1.0), end, length)
     to_q, to_k = scaled(to_q, to_k, weights)
     to_q, to_k, to_v = (join(part, length) for part in (to_q, to_k, to_v))
     return Inputs(to_q, to_k, to_v, to_memory, to_keys, None, to_decay)
@@ -116,7 +116,8 @@ def decay_gradient(decay: Tensor, weights: Weights, at: Tensor, end: Tensor, len
 
 def end_products(before: Tensor, final: Tensor, after: Tensor) -> Tensor:
     """Σ_v S ∘ dS (R, N, K) of the states after each chunk, from those before, the final one, and gradients `after`."""
-    return (torch.cat([before[:, 1:], final.unsqueeze(1)], 1) * after).sum(3)
+    inner, last = (before[:, 1:] * after[:, :-1]).sum(3), (final * after[:, -1]).sum(2)
+    return torch.cat([inner, last.unsqueeze(1)], 1)
 
 
 def add_weighted(base: Tensor, x: Tensor, weight: Tensor | None) -> Tensor:
