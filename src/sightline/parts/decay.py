@@ -13,13 +13,12 @@ class HeadDecay(nn.Module):
     """Log-decay -A Δ_t (B, H, T) and step Δ_t = softplus(w · x_t + b) (B, H, T) of each head (Dao & Gu 2024, § 7.1).
 
     A = exp(`log_rate`) > 0. Initially A is uniform in [1, 16] and Δ, at x = 0, log-uniform in [0.001, 0.1] (Gu & Dao
-    2023, § 3.6). In float32 or wider.
+    2023, § 3.6); w is `nn.Linear`'s, as in the authors' code. In float32 or wider.
     """
 
     def __init__(self, d_model: int, heads: int) -> None:
         super().__init__()
         self.step = nn.Linear(d_model, heads)
-        nn.init.xavier_uniform_(self.step.weight)
         step = torch.exp(torch.empty(heads).uniform_(math.log(1e-3), math.log(1e-1)))
         with torch.no_grad():
             self.step.bias.copy_(step + torch.log(-torch.expm1(-step)))  # the inverse of softplus
