@@ -45,7 +45,7 @@ def rows_of(reports: Sequence[dict[str, Any]]) -> list[Row]:
     return sorted(rows, key=lambda row: order.index(row["family"]))
 
 
-def page(reports: Sequence[dict[str, Any]], figures: Sequence[tuple[str, str]]) -> str:
+def performance_page(reports: Sequence[dict[str, Any]], figures: Sequence[tuple[str, str]]) -> str:
     """The page in Markdown; `figures` are paths as the page has them and what they show in words."""
     rows = rows_of(reports)
     lines = [HEAD, "", *_machines(reports), "", *_summary(rows), ""]
@@ -127,7 +127,7 @@ def _aim(row: Row) -> str:
     return f"{'≥' if aim['relation'] == 'at least' else '≤'} {amount}, {verdict}"
 
 
-def _mebibytes(value: float | None) -> str:
+def _mebibytes(value: int | float | None) -> str:
     return "" if value is None else f"{value / 2**20:,.0f}"
 
 
