@@ -20,7 +20,8 @@ def spread(value):
 def row(scenario, family, size, value, **more):
     return {
         "scenario": scenario, "family": family, "kind": "ratio", "question": f"what {scenario} asks",
-        "peer": "somebody", "package": "torch", "version": "1.2.3", "size": size, "size_unit": "positions",
+        "peer": "somebody", "package": "theirs" if family == "window" else "torch",
+        "version": "1.2.3", "size": size, "size_unit": "positions",
         "checked": "the peer", "tolerance": 1e-5, "error": 3e-7, "status": "measured", "pairs": 11,
         "ours_s": spread(0.25), "other_s": spread(0.25 * value), "ratio": spread(value),
         "peak_bytes": {"ours": 7 * 2**20, "other": 13 * 2**20}, "of_limit": {"share": 0.41, "binding": "copies"},
@@ -42,8 +43,8 @@ def test_a_row_of_the_page_has_all_numbers():
     aim = {"of": "ratio", "relation": "at least", "value": 3.0, "met": False}
     text = performance_page([report(row("window_x", "window", 4096, 2.5, aim=aim))], [])
     (line,) = [line for line in text.splitlines() if "window_x`)" in line]
-    for part in ("what window_x asks", "somebody 1.2.3", "4,096 positions", "2.50 (2.25–2.75)", "≥ 3, missed", "250",
-                 "| 7 | 13 |", "41%, copies"):  # fmt: skip
+    for part in ("what window_x asks", "somebody (theirs 1.2.3)", "4,096 positions", "2.50 (2.25–2.75)",
+                 "≥ 3, missed", "250",                 "| 7 | 13 |", "41%, copies"):  # fmt: skip
         assert part in line
     assert "0 of 1 aims are met. Missed: `window_x` at 4,096." in text
     assert "- the peer: `window_x`; 3e-07" in text

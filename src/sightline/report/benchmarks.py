@@ -25,8 +25,9 @@ HEAD = """\
 Generated from `benchmarks/results/bench-*.json`, which `make bench` writes (`sightline bench --only NAME` for a part).
 
 Each comparison runs in one process: a check that results agree, one round that warms up, then ours and the peer's in
-turns, in alternating order, at least ten rounds; each round gives one ratio, the peer's time divided by ours, of which
-tables show the median and the quartiles. Times are forward and backward in float32 where nothing else is said. *Memory*
+turns, in alternating order; each round gives one ratio, the peer's time divided by ours (beside itself: the time at the
+larger size divided by that at the smaller), of which tables show the median and the quartiles. Times are forward and
+backward in float32 where nothing else is said. *Memory*
 is how far one call, the first of a process of its own, lifts the resident high-water mark above the inputs. *Of the
 limit* is the least time that the machine allows over our time: the floating-point operations that the result needs
 at the rate of a 1024³ product, or its inputs and outputs at the rate of a copy of 128 MiB, whichever takes longer, both
@@ -96,7 +97,7 @@ def _table(rows: Sequence[Row]) -> list[str]:
         first = row["scenario"] != shown
         shown = row["scenario"]
         what = f"{row['question']} (`{row['scenario']}`)" if first else ""
-        beside = row["peer"] + (f" {row['version']}" if row["kind"] == "ratio" and row["version"] else "")
+        beside = row["peer"] + (f" ({row['package']} {row['version']})" if row["package"] != "torch" else "")
         cells = [what, beside if first else "", f"{row['size']:,} {row['size_unit']}", *_numbers(row)]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
