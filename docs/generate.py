@@ -22,7 +22,7 @@ from sightline.core.state import nbytes
 from sightline.mixers import MIXERS
 from sightline.models import ARCHITECTURES, LANGUAGE_MODELS, TOKEN_ENCODERS, count_parameters
 from sightline.report.benchmark_figures import draw_figures, figures
-from sightline.report.benchmarks import load_results, page, rows_of
+from sightline.report.benchmarks import load_results, performance_page, rows_of
 
 HERE = Path(__file__).parent
 RESULTS, FIGURES = HERE.parent / "benchmarks" / "results", HERE / "figures"
@@ -172,7 +172,7 @@ def performance() -> str:
     """The page of benchmarks, from the files that `make bench` wrote."""
     reports = load_results(RESULTS)
     made = figures(rows_of(reports))
-    return page(reports, [(f"{FIGURES.name}/{name}.svg", text) for name, (text, _) in made.items()])
+    return performance_page(reports, [(f"{FIGURES.name}/{name}.svg", text) for name, (text, _) in made.items()])
 
 
 PAGES = {

@@ -25,8 +25,9 @@ HEAD = """\
 Generated from `benchmarks/results/bench-*.json`, which `make bench` writes (`sightline bench --only NAME` for a part).
 
 Each comparison runs in one process: a check that results agree, one round that warms up, then ours and the peer's in
-turns, in alternating order, at least ten rounds; each round gives one ratio, the peer's time divided by ours, of which
-tables show the median and the quartiles. Times are forward and backward in float32 where nothing else is said. *Memory*
+turns, in alternating order; each round gives one ratio, the peer's time divided by ours (beside itself: the time at the
+larger size divided by that at the smaller), of which tables show the median and the quartiles. Times are forward and
+backward in float32 where nothing else is said. *Memory*
 is how far one call, the first of a process of its own, lifts the resident high-water mark above the inputs. *Of the
 limit* is the least time that the machine allows over our time: the floating-point operations that the result needs
 at the rate of a 1024³ product, or its inputs and outputs at the rate of a copy of 128 MiB, whichever takes longer, both
@@ -45,7 +46,7 @@ def rows_of(reports: Sequence[dict[str, Any]]) -> list[Row]:
     return sorted(rows, key=lambda row: order.index(row["family"]))
 
 
-def page(reports: Sequence[dict[str, Any]], figures: Sequence[tuple[str, str]]) -> str:
+def performance_page(reports: Sequence[dict[str, Any]], figures: Sequence[tuple[str, str]]) -> str:
     """The page in Markdown; `figures` are paths as the page has them and what they show in words."""
     rows = rows_of(reports)
     lines = [HEAD, "", *_machines(reports), "", *_summary(rows), ""]
@@ -96,7 +97,7 @@ def _table(rows: Sequence[Row]) -> list[str]:
         first = row["scenario"] != shown
         shown = row["scenario"]
         what = f"{row['question']} (`{row['scenario']}`)" if first else ""
-        beside = row["peer"] + (f" {row['version']}" if row["kind"] == "ratio" and row["version"] else "")
+        beside = row["peer"] + (f" ({row['package']} {row['version']})" if row["package"] != "torch" else "")
         cells = [what, beside if first else "", f"{row['size']:,} {row['size_unit']}", *_numbers(row)]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
@@ -127,7 +128,7 @@ def _aim(row: Row) -> str:
     return f"{'≥' if aim['relation'] == 'at least' else '≤'} {amount}, {verdict}"
 
 
-def _mebibytes(value: float | None) -> str:
+def _mebibytes(value: int | float | None) -> str:
     return "" if value is None else f"{value / 2**20:,.0f}"
 
 

@@ -119,4 +119,4 @@ def _met(aim: Aim, row: dict[str, Any]) -> bool | None:
     if row["status"] != "measured":
         return None
     found = round(row["ratio"]["median"], 2) if aim.of == "ratio" else row["peak_bytes"]["ours"]
-    return None if found is None else aim.met(found)
+    return None if found is None else aim.met(float(found))

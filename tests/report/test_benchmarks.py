@@ -1,0 +1,98 @@
+"""The page and the figures of benchmarks: every number of a row stands there, nothing that failed is left out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sightline.report.benchmark_figures import PANELS, REFERENCE, digest, draw_figures, figures
+from sightline.report.benchmarks import load_results, performance_page, rows_of
+
+ROOT = Path(__file__).parents[2]
+HARDWARE = {"cpu": "A processor", "gpus": [], "cores": 2, "packages": {"torch": "2.13.0"}, "git_commit": "0123456789"}
+
+
+def spread(value):
+    return {"median": value, "lower": 0.9 * value, "upper": 1.1 * value, "least": 0.5 * value, "most": 2 * value}
+
+
+def row(scenario, family, size, value, **more):
+    return {
+        "scenario": scenario, "family": family, "kind": "ratio", "question": f"what {scenario} asks",
+        "peer": "somebody", "package": "theirs" if family == "window" else "torch",
+        "version": "1.2.3", "size": size, "size_unit": "positions",
+        "checked": "the peer", "tolerance": 1e-5, "error": 3e-7, "status": "measured", "pairs": 11,
+        "ours_s": spread(0.25), "other_s": spread(0.25 * value), "ratio": spread(value),
+        "peak_bytes": {"ours": 7 * 2**20, "other": 13 * 2**20}, "of_limit": {"share": 0.41, "binding": "copies"},
+        **more,
+    }  # fmt: skip
+
+
+def curve(name, size):
+    alone = row(f"mechanism_{name}", "mechanisms", size, 1.0, kind="curve")
+    return {key: value for key, value in alone.items() if key not in ("ratio", "other_s")}
+
+
+def report(*rows):
+    settings = {"pairs": 10, "threads": 2, "device": "cpu"}
+    return {"schema_version": 1, "hardware": HARDWARE, "settings": settings, "results": list(rows)}
+
+
+def test_a_row_of_the_page_has_all_numbers():
+    aim = {"of": "ratio", "relation": "at least", "value": 3.0, "met": False}
+    text = performance_page([report(row("window_x", "window", 4096, 2.5, aim=aim))], [])
+    (line,) = [line for line in text.splitlines() if "window_x`)" in line]
+    for part in ("what window_x asks", "somebody (theirs 1.2.3)", "4,096 positions", "2.50 (2.25–2.75)",
+                 "≥ 3, missed", "250",                 "| 7 | 13 |", "41%, copies"):  # fmt: skip
+        assert part in line
+    assert "0 of 1 aims are met. Missed: `window_x` at 4,096." in text
+    assert "- the peer: `window_x`; 3e-07" in text
+    assert "A processor, 2 cores, 2 threads, torch 2.13.0, commit 0123456, at least 10 rounds" in text
+
+
+@pytest.mark.parametrize("status", ["failed", "missing", "broken"])
+def test_what_was_not_measured_stands_on_the_page_with_its_reason(status):
+    left = {"status": status, "detail": "for a reason"}
+    text = performance_page([report(row("window_x", "window", 4096, 2.5, **left), {**curve("gru", 128), **left})], [])
+    assert f"- `window_x` at 4,096: {status}, for a reason" in text
+    assert f"- `mechanism_gru` at 128: {status}, for a reason" in text
+    assert "2.50" not in text
+
+
+def test_figures_are_drawn_of_what_there_is(tmp_path):
+    names = [REFERENCE, *(name for names in PANELS.values() for name in names)]
+    rows = [curve(name, size) for name in names for size in (128, 512)]
+    rows += [row(f"linear_{form}", "linear", size, 2.0) for form in ("delta", "constant") for size in (128, 512)]
+    assert set(figures(rows)) == {"time-by-length", "memory-by-length", "linear-by-length"}
+    assert figures([]) == {}
+    draw_figures(rows, tmp_path)
+    drawn = (tmp_path / "time-by-length.svg").read_text(encoding="utf-8")
+    for name in names:
+        assert f">{name}<" in drawn
+    assert "milliseconds" in drawn
+    assert digest(rows) in drawn
+
+
+def test_every_mechanism_is_in_a_panel():
+    from sightline.mixers import MIXERS
+
+    shown = {name for names in PANELS.values() for name in names}
+    assert set(MIXERS) <= shown | {REFERENCE}
+
+
+def test_committed_figures_are_those_of_the_committed_results():
+    rows = rows_of(load_results(ROOT / "benchmarks" / "results"))
+    expected = figures(rows)
+    committed = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "figures").glob("*.svg")}
+    assert set(committed) == set(expected), "out of date: run `python docs/generate.py` and commit"
+    for name, drawn in committed.items():
+        assert digest(rows) in drawn, f"{name} is out of date: run `python docs/generate.py` and commit"
+
+
+def test_committed_results_are_of_scenarios_that_exist():
+    from sightline.lab.bench.table import SCENARIOS
+
+    for found in load_results(ROOT / "benchmarks" / "results"):
+        assert found["schema_version"] == 1
+        assert {row["scenario"] for row in found["results"]} <= set(SCENARIOS)
