@@ -6,9 +6,10 @@
 The protocol of Arora et al. 2023 ("Zoology", arXiv:2312.04927) with the two layers of Arora et al. 2024 ("Based",
 arXiv:2402.18668): a short convolution, then one layer of the mechanism with one head (ssd and gated_delta: four), no
 feed-forward; a vocabulary of 8,192, tied embeddings, AdamW with weight decay 0.1 on a cosine, accuracy at the keys that
-are asked for, the best of several rates. Deviations: every training row is new and there are fewer of them, the answer
+are asked for, the best of several trials. Deviations: every training row is new and there are fewer of them, the answer
 is sought among the 4,096 values instead of all tokens, and in training among those of the batch, gradients are clipped,
-embeddings do not decay.
+embeddings do not decay. A trial is a rate, and whether the first half of the steps has rows of a quarter of the length,
+with a quarter of the pairs.
 
 A window of w after a convolution of c reaches (w - 1) + (c - 1) positions back. The share of the test rows' queries
 whose value stands there, with one guess among all values for the others, is its ceiling. Each result is written to
@@ -23,7 +24,7 @@ import argparse
 import json
 import math
 import time
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +52,12 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "retention": ("retention", {}),
     "gla": ("gated_linear", {"variant": "gla"}),
     "ssd": ("gated_linear", {"variant": "ssd", **SPREAD}),
-    "delta": ("gated_delta", {"decay": False}),
+    "delta_net": ("gated_delta", {"decay": False, "gate": False}),
     "gated_delta": ("gated_delta", SPREAD),
     "lru": ("lru", {}),
     "min_gru": ("min_gru", {}),
 }
-LINEAR = ("linear", "retention", "gla", "ssd", "delta", "gated_delta")
+LINEAR = ("linear", "retention", "gla", "ssd", "delta_net", "gated_delta")
 
 
 def read(model: Decoder, rows: Recall) -> tuple[torch.Tensor, torch.Tensor]:
@@ -85,8 +86,8 @@ def accuracy(model: Decoder, rows: Recall) -> float:
     return float(torch.cat(right).mean())
 
 
-def train(config: LanguageModelConfig, rate: float, options: argparse.Namespace) -> Decoder:
-    """A model trained on new rows at every step."""
+def train(config: LanguageModelConfig, rate: float, short: int, options: argparse.Namespace) -> Decoder:
+    """A model trained on new rows at every step, in the first `short` steps on as many tokens in rows of a quarter."""
     torch.manual_seed(derive(options.seed, "initial"))
     model = config.build(VOCABULARY).train()
     optim = OptimConfig(lr=rate, warmup_steps=options.steps // 20, weight_decay=0.1)
@@ -95,7 +96,9 @@ def train(config: LanguageModelConfig, rate: float, options: argparse.Namespace)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(optim, step, step / options.steps, optim.warmup_steps / options.steps)
         seed = derive(options.seed, "rows", step)
-        rows = recall(options.batch, options.length, options.pairs, vocabulary=VOCABULARY, seed=seed)
+        part = 4 if step < short else 1
+        sizes = (options.batch * part, options.length // part, options.pairs // part)
+        rows = recall(*sizes, vocabulary=VOCABULARY, seed=seed)
         optimizer.zero_grad()
         loss(model, rows).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -103,7 +106,7 @@ def train(config: LanguageModelConfig, rate: float, options: argparse.Namespace)
     return model
 
 
-def trial(name: str, width: int, rate: float, options: argparse.Namespace, test: Recall) -> dict[str, Any]:
+def trial(name: str, width: int, rate: float, short: int, options: argparse.Namespace, test: Recall) -> dict[str, Any]:
     """One training: what it was, its accuracy on `test`, its size, its processor time."""
     mixer, own = MODELS[name]
     own = {key: int(value * width) if key == "d_head" else value for key, value in own.items()}
@@ -111,7 +114,7 @@ def trial(name: str, width: int, rate: float, options: argparse.Namespace, test:
         (mixer,), {mixer: own}, d_model=width, layers=1, heads=1, convolution=CONVOLUTION, d_feed_forward=0, dropout=0.0
     )
     began = time.process_time()
-    model = train(config, rate, options)
+    model = train(config, rate, short, options)
     seconds = time.process_time() - began
     with torch.no_grad():
         _, state = model.mixer(model.embedding(test.inputs[:1]))
@@ -119,6 +122,7 @@ def trial(name: str, width: int, rate: float, options: argparse.Namespace, test:
         "model": name,
         "d_model": width,
         "rate": rate,
+        "short_steps": short,
         "seed": options.seed,
         "accuracy": accuracy(model, test),
         "state_bytes": nbytes(state),
@@ -159,6 +163,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--models", default=",".join(MODELS))
     parser.add_argument("--widths", default="16,32,64")
     parser.add_argument("--rates", default="0.02,0.007", help="in this order; a model at 99 %% tries no further one")
+    parser.add_argument("--short", default="0,250", help="steps on rows of a quarter before the others, likewise")
     parser.add_argument("--length", type=int, default=64)
     parser.add_argument("--pairs", type=int, default=16)
     parser.add_argument("--steps", type=int, default=500)
@@ -183,19 +188,19 @@ def main() -> None:
             raise SystemExit(f"{options.out} was made with another {', '.join(differing)}: give another --out")
         content["results"] = before["results"]
     found = content["results"]
-    for rate in map(float, options.rates.split(",")):
-        for name in options.models.split(","):
-            for width in map(int, options.widths.split(",")):
-                same = [r for r in found if (r["model"], r["d_model"], r["seed"]) == (name, width, options.seed)]
-                if any(r["rate"] == rate or r["accuracy"] >= ENOUGH for r in same):
-                    continue
-                result = trial(name, width, rate, options, test)
-                found.append(result)
-                content["environment"] = environment()
-                options.out.parent.mkdir(exist_ok=True)
-                options.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-                print(f"{name:12s} d {width:3d}  rate {rate:g}  {result['accuracy']:6.2%}  "
-                      f"{result['state_bytes']:7,d} bytes of state  {result['cpu_s']:.0f} s", flush=True)  # fmt: skip
+    sweep = product(map(float, options.rates.split(",")), map(int, options.short.split(",")))
+    models = list(product(options.models.split(","), map(int, options.widths.split(","))))
+    for (rate, short), (name, width) in product(sweep, models):
+        same = [r for r in found if (r["model"], r["d_model"], r["seed"]) == (name, width, options.seed)]
+        if any((r["rate"], r["short_steps"]) == (rate, short) or r["accuracy"] >= ENOUGH for r in same):
+            continue
+        result = trial(name, width, rate, short, options, test)
+        found.append(result)
+        content["environment"] = environment()
+        options.out.parent.mkdir(exist_ok=True)
+        options.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        print(f"{name:12s} d {width:3d}  rate {rate:g}  short {short:3d}  {result['accuracy']:6.2%}  "
+              f"{result['state_bytes']:7,d} bytes of state  {result['cpu_s']:.0f} s", flush=True)  # fmt: skip
     print("ceilings:", ", ".join(f"{name} {most:.2%}" for name, most in windows.items()))
     wrong = verdicts(found, test)
     print("\n".join(wrong) or "all holds")
