@@ -25,7 +25,7 @@ def block_pattern(
     `bigbird` (Zaheer et al. 2020, arXiv:2007.14062, § 2, internal construction): |i - j| <= local / 2; the first
         `globals` blocks see all and are seen by all; and `random` more blocks j for each i, drawn by `scatter`.
     `longformer` (Beltagy et al. 2020, arXiv:2004.05150, § 3.1): `bigbird` without random blocks.
-    `strided` (Child et al. 2019, arXiv:1904.10509, § 4.2): i - j < l or (i - j) mod l = 0, with l = `local`.
+    `strided` (Child et al. 2019, arXiv:1904.10509, § 4.3): i - j < l or (i - j) mod l = 0, with l = `local`.
     `fixed` (ibid.): ⌊i / l⌋ = ⌊j / l⌋ or j mod l >= l - c, with l = `local` and c = `globals`.
 
     Child et al. give the two sets of a pattern to different heads or layers, or join them, as here. Where causal, the

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 class HeadDecay(nn.Module):
     """Log-decay -A Δ_t (B, H, T) and step Δ_t = softplus(w · x_t + b) (B, H, T) of each head (Dao & Gu 2024, § 7.1).
 
-    A = exp(`log_rate`) > 0. Initially A is uniform in [1, 16] and Δ, at x = 0, log-uniform in [0.001, 0.1] (Gu & Dao
-    2023, § 3.6); w is `nn.Linear`'s, as in the authors' code. In float32 or wider.
+    A = exp(`log_rate`) > 0. As the authors' code has it, A is at first uniform in [1, 16], Δ, at x = 0, log-uniform in
+    [0.001, 0.1] (Gu & Dao 2023, § 3.6, says uniform), and w as `nn.Linear` draws it. In float32 or wider.
     """
 
     def __init__(self, d_model: int, heads: int) -> None:

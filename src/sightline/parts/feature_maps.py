@@ -17,7 +17,7 @@ class FeatureMap(nn.Module):
     """φ of queries and keys (B, H, T, K), with `size` non-negative features, in float32 or wider.
 
     - `elu`: elu(x) + 1 (Katharopoulos et al. 2020, eq. 7), as exp(min(x, 0)) + max(x, 0), exact for small values.
-    - `relu`: max(x, 0) (Choromanski et al. 2021, § 4.3, there with a small constant added).
+    - `relu`: max(x, 0) (Choromanski et al. 2021, § 4.4, eq. 5 with f = ReLU; their code adds a small constant).
     - `performer`: exp(w_i · x' - |x'|²/2) / √m with x' = x / K^¼, whose expected product is exp(q · k / √K), for m
       orthogonal random w_i ~ N(0, I) (FAVOR+, Choromanski et al. 2021, lemma 1 and § 2.4). They are drawn when the
       module is built, shared by all heads and saved with it as the buffer `random` (m, K); they are not redrawn in
