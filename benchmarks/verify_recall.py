@@ -1,7 +1,7 @@
 """Multi-query associative recall: which mechanisms can look things up, and at which size of state?
 
     python benchmarks/verify_recall.py
-    python benchmarks/verify_recall.py --models softmax,gated_delta --widths 64 --seed 1 --out /tmp/recall.json
+    python benchmarks/verify_recall.py --models softmax,gated_delta --widths 64 --seed 1 --out recall.json
 
 The protocol of Arora et al. 2023 ("Zoology", arXiv:2312.04927) with the two layers of Arora et al. 2024 ("Based",
 arXiv:2402.18668): a short convolution, then one layer of the mechanism with one head (ssd and gated_delta: four), no
