@@ -51,7 +51,7 @@ def performance_page(reports: Sequence[dict[str, Any]], figures: Sequence[tuple[
     rows = rows_of(reports)
     lines = [HEAD, "", *_machines(reports), "", *_summary(rows), ""]
     for path, description in figures:
-        lines += [f"![{description}]({path})", ""]
+        lines += [f"![{description}]({path})", "", f"*{description}.*", ""]
     for family, title in FAMILIES.items():
         of_family = [row for row in rows if row["family"] == family]
         if of_family:
