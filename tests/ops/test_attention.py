@@ -17,6 +17,7 @@ from sightline.ops import BlockMask, attention
 from sightline.ops.pattern import Pattern
 from sightline.ops.softmax import attend_pattern
 from sightline.parts.positions import alibi_slopes
+from tests.written import Written
 
 F64 = torch.float64
 
@@ -249,3 +250,12 @@ def test_refusals(options, message):
         attention(x, x, x, **{"causal": True, **options})
     with pytest.raises(ValueError, match="6 queries cannot stand at the end of 5 keys"):
         attention(torch.zeros(1, 1, 6, 2), x, x, causal=True)
+
+
+@pytest.mark.parametrize("causal", [False, True], ids=["both sides", "causal"])
+def test_long_rows_with_alibi_form_no_square(causal):
+    length = 8200
+    q, k, v = torch.randn(3, 1, 1, length, 4)
+    with torch.no_grad(), Written() as written:
+        attend_pattern(q, k, v, pattern=Pattern(causal), slopes=torch.tensor([0.5]))
+    assert written.most < length * length / 6

@@ -16,6 +16,7 @@ from sightline.ops.documents import Documents, label_documents, right_padded, sp
 from sightline.ops.pattern import BlockMask, Pattern
 
 TRIM_FROM = 384  # queries from which a causal call is cut up: at 256 that gains nothing, at 512 a fifth of the time
+SLOPED = 2**24  # pairs of a query and a key up to which ALiBi's penalty is formed for whole pieces, float64
 
 
 def attention(
@@ -123,7 +124,7 @@ def attend_pattern(
     reach = (pattern.window or 0) + (pattern.sinks if steps == 1 else 0)
     if pattern.window is not None and pattern.causal and length <= reach:
         pattern = Pattern(True)
-    cut = pattern.causal and real is None if slopes is None else True
+    cut = pattern.causal and real is None if slopes is None else steps * length <= SLOPED
     pays = not pattern.everywhere or (cut and steps >= TRIM_FROM)
     plain = softcap is not None or (probe is not None and probe.attached)
     if pays and not plain and q.numel() and length and available(q):
