@@ -24,7 +24,7 @@ from sightline.data.read import Corpus, load_corpus
 from sightline.decoding.engine import DecodingConfig
 from sightline.models import ARCHITECTURES, ModelConfig
 from sightline.tasks.config import TokenizerConfig, TranslationConfig
-from sightline.tasks.fit import train_translation
+from sightline.tasks.fit import train_task
 from sightline.tasks.translation import TranslationTask
 from sightline.training.environment import environment
 from sightline.training.optim import OptimConfig
@@ -109,9 +109,8 @@ def verify(arch: str, corpus: Corpus, budget: str, runs: Path, seed: int) -> Out
     how = TrainConfig(budget=budget, seed=seed, optim=setting.optim, validations=12, checkpoint_every_s=120)
     run = runs / f"multi30k-{arch}-{seed}"
     with reporting(how.metric) as on_progress:
-        result = train_translation(
-            corpus, config, run, how, resume=(run / "checkpoints").exists(), on_progress=on_progress
-        )
+        untrained = TranslationTask.create(corpus, config, seed=seed)
+        result = train_task(untrained, corpus, run, how, resume=(run / "checkpoints").exists(), on_progress=on_progress)
     task, training = result.task, result.training
     greedy = task.evaluate(corpus.test)
     beam = task.evaluate(corpus.test, DecodingConfig(beam=5))

@@ -20,7 +20,7 @@ from sightline.core.config import encode
 from sightline.core.mixer import Memory, SequenceMixer
 from sightline.core.state import nbytes
 from sightline.mixers import MIXERS
-from sightline.models import ARCHITECTURES, LANGUAGE_MODELS, TOKEN_ENCODERS, count_parameters
+from sightline.models import ARCHITECTURES, ENCODERS, LANGUAGE_MODELS, count_parameters
 from sightline.report.benchmark_figures import draw_figures, figures
 from sightline.report.benchmarks import load_results, performance_page, rows_of
 
@@ -41,7 +41,7 @@ d_model = {D_MODEL}, float32, default options, with a memory of 16 positions whe
 ARCHITECTURES_HEAD = """\
 # Architectures
 
-Named presets of whole models, generated from the tables `ARCHITECTURES`, `LANGUAGE_MODELS` and `TOKEN_ENCODERS` of
+Named presets of whole models, generated from the tables `ARCHITECTURES`, `LANGUAGE_MODELS` and `ENCODERS` of
 `sightline.models`. A preset that carries a paper's name follows that paper, and its text lists every deviation. Sizes
 can be changed, or matched to a number of parameters (`--match params=2M`, `match_parameters`).
 """
@@ -49,7 +49,7 @@ can be changed, or matched to a number of parameters (`--match params=2M`, `matc
 FAMILIES = {
     "Encoder-decoders": (ARCHITECTURES, 2),
     "Decoder-only": (LANGUAGE_MODELS, 1),
-    "Encoder-only": (TOKEN_ENCODERS, 1),
+    "Encoder-only": (ENCODERS, 1),
 }
 
 COMMANDS_HEAD = """\

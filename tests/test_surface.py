@@ -30,7 +30,7 @@ def surface() -> Iterator[str]:
     import sightline
     from sightline.cli.app import build
     from sightline.core.config import encode
-    from sightline.tasks.recipe import preset
+    from sightline.tasks.table import TASKS
 
     yield from (f"sightline.{name}" for name in sorted(sightline.__all__))
     for name in MODULES:
@@ -42,7 +42,9 @@ def surface() -> Iterator[str]:
     yield from (f"mechanism {name}({fields(config)})" for name, config in sightline.MIXERS.items())
     yield from (f"architecture {name}({fields(type(config))})" for name, config in sightline.ARCHITECTURES.items())
     yield from flags(app := build(), "sightline", app.default_parameter)
-    yield from (f"configuration {key}" for key in dotted(encode(preset("transformer"))))
+    for name, task in TASKS.items():
+        keys = dotted(encode(task.preset(task.Run.arch)))
+        yield from (f"configuration {name} {key}" for key in keys)
 
 
 def flags(app: App, path: str, common: Parameter) -> Iterator[str]:

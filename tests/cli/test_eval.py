@@ -8,9 +8,9 @@ import pytest
 from sightline.cli.app import main
 from sightline.core.config import to_yaml
 from sightline.decoding.engine import DecodingConfig
+from sightline.tasks.config import TranslationRun
 from sightline.tasks.load import load
 from sightline.tasks.metrics import Evaluation
-from sightline.tasks.recipe import RunConfig
 from tests.tasks.small import corpus, untrained
 
 NAMES = {"exact_match", "bleu", "chrf", "loss", "perplexity", "token_accuracy"}
@@ -31,7 +31,7 @@ def files(tmp_path_factory):
 @pytest.fixture
 def run(files, tmp_path):
     """A run's directory as `train` leaves it."""
-    config = RunConfig(
+    config = TranslationRun(
         data=str(files / "train.tsv"), valid=str(files / "valid.tsv"), test=str(files / "test.tsv"), arch="transformer"
     )
     shutil.copytree(files / "model", tmp_path / "run" / "best")

@@ -18,7 +18,7 @@ import sightline
 from sightline.cli.app import main
 from sightline.core.config import decode
 from sightline.core.yaml12 import parse_yaml, read_yaml
-from sightline.tasks.recipe import RunConfig
+from sightline.tasks.config import TranslationRun
 
 SMALL = ["--arch", "gru", "--model.d-model", "16", "--batch-tokens", "64", "--device", "cpu", "--max-steps", "6"]
 
@@ -123,13 +123,13 @@ def test_default_below_file_below_environment_below_flag(
     assert found["optim"]["clip_norm"] is None
     assert found["tokenizer"]["shared"] is True
     assert found["keep"] == 2
-    assert decode(RunConfig, found, base=sightline_preset("lstm")).arch == "lstm"
+    assert decode(TranslationRun, found, base=sightline_preset("lstm")).arch == "lstm"
 
 
-def sightline_preset(arch: str) -> RunConfig:
-    from sightline.tasks.recipe import preset
+def sightline_preset(arch: str) -> TranslationRun:
+    from sightline.tasks.translation import TranslationTask
 
-    return preset(arch)
+    return TranslationTask.preset(arch)
 
 
 def test_the_2017_transformer_is_trained_as_published(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,7 @@ def tasks() -> dict[str, TranslationTask]:
     pairs = Pairs(TEXTS, [text[::-1] for text in TEXTS])
     corpus = Corpus("letters", pairs, pairs, pairs, "0" * 64)
     return {
-        arch: TranslationTask.build(corpus, TranslationConfig.preset(arch), parameters=120_000)
+        arch: TranslationTask.create(corpus, TranslationConfig.preset(arch), parameters=120_000)
         for arch in ("lstm", "gru", "bahdanau", "luong", "transformer")
     }
 

@@ -198,9 +198,15 @@ CASES = {
     "no_width": (config("model", "d_model", value=0), "these sizes make no model"),
     "another_width": (config("model", "d_model", value=24), "has shape"),
     "another_depth": (config("model", "layers", value=2), "is missing"),
-    "a_billion_words": (config("target_vocabulary", value=10**9), "target_vocabulary is 1000000000, but"),
-    "another_vocabulary": (config("source_vocabulary", value=11), "has shape"),
-    "another_format": (config("format", value=2), "format 2 is unknown"),
+    "a_billion_words": (config("outputs", value=10**9), "outputs is 1000000000, but"),
+    "a_billion_letters": (config("source", "vocabulary", value=10**9), "source.vocabulary is 1000000000, but"),
+    "another_vocabulary": (config("source", "vocabulary", value=11), "has shape"),
+    "another_source": (config("source", "kind", value="token"), "unknown kind 'token', did you mean 'tokens'?"),
+    "no_kind_of_source": (config("source", value={"vocabulary": 11}), "unknown kind 'None'"),
+    "unknown_key_of_source": (config("source", "vocab", value=9), "vocab: unknown key, did you mean 'vocabulary'?"),
+    "another_form": (config("form", value="decoders"), "unknown form 'decoders', did you mean 'decoder'?"),
+    "architecture_of_another_form": (config("form", value="decoder"), "config.json"),
+    "another_format": (config("format", value=1), "format 1 is unknown"),
     "another_task": (config("task", value="telepathy"), "'telepathy'"),
     "unknown_option": (config("options", "longest", value=9), "longest: unknown key, did you mean 'longest_output'?"),
     "option_out_of_range": (config("options", "longest_output", value=0), "longest_output must be at least 1"),
@@ -311,7 +317,19 @@ def test_claims_of_size_cost_no_memory(damage, model):
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_tied_weights_stand_in_the_file_once_and_come_back_tied(arch, tmp_path):
     task = untrained(arch)
-    save_model(tmp_path, task.model, arch, task.config.model, task="test", options={"a": [1]}, card="# card")
+    source, target = task.tokenizers.source.size, task.tokenizers.target.size
+    save_model(
+        tmp_path,
+        task.model,
+        task.config.model,
+        source,
+        target,
+        form=task.form,
+        arch=arch,
+        task="test",
+        options={"a": [1]},
+        card="# card",
+    )
     stored = safetensors.torch.load_file(tmp_path / "model.safetensors")
     assert sum(t.numel() for t in stored.values()) == task.parameters
     found = load_model(tmp_path)

@@ -82,7 +82,7 @@ def test_the_published_transformer_equals_torch_s(models):
 
 def test_weights_are_tied_three_ways_and_nothing_follows_the_last_norm(models):
     ours, theirs = models
-    assert ours.encoder.embedding.weight is ours.decoder.embedding.weight
+    assert ours.encoder.front_end.embedding.weight is ours.decoder.embedding.weight
     assert ours.decoder.head.linear.weight is ours.decoder.embedding.weight
     inside = sum(parameter.numel() for parameter in theirs.parameters())
     assert sum(parameter.numel() for parameter in ours.parameters()) == inside + VOCABULARY * D

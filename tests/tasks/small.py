@@ -33,4 +33,4 @@ def config(arch: str, d_model: int = 16, **changes) -> TranslationConfig:
 
 
 def untrained(arch: str = "gru", *, seed: int = 0, **changes) -> TranslationTask:
-    return TranslationTask.build(corpus(), config(arch, **changes), seed=seed)
+    return TranslationTask.create(corpus(), config(arch, **changes), seed=seed)

@@ -16,7 +16,7 @@ from sightline.data.tokenizer import Tokenizer
 from sightline.decoding.engine import DecodingConfig
 from sightline.models import ARCHITECTURES
 from sightline.tasks.config import TokenizerConfig, TranslationConfig
-from sightline.tasks.fit import train_translation
+from sightline.tasks.fit import train_task
 from sightline.tasks.load import load
 from sightline.tasks.metrics import bleu_of, score_texts
 from sightline.tasks.translation import TranslationTask, spaced
@@ -34,7 +34,12 @@ def trained(tmp_path_factory):
     training = TrainConfig(
         budget="200steps", dtype="float32", validations=2, optim=OptimConfig(lr=1e-2, warmup_steps=10)
     )
-    result = train_translation(corpus(), config("bahdanau", 32, batch_tokens=512), directory, training)
+    result = train_task(
+        TranslationTask.create(corpus(), config("bahdanau", 32, batch_tokens=512), seed=training.seed),
+        corpus(),
+        directory,
+        training,
+    )
     return directory, result
 
 
@@ -118,13 +123,13 @@ def test_the_seed_decides_weights_and_nothing_else_is_drawn_from():
 def test_tokenizers_see_the_training_part_alone():
     whole = corpus()
     other = replace(whole, valid=Pairs(["8x"], ["i!"]), test=Pairs(["9y"], ["j?"]))
-    built = TranslationTask.build(other, config("rnn")).tokenizers
+    built = TranslationTask.create(other, config("rnn")).tokenizers
     assert built.source.to_dict() == untrained("rnn").tokenizers.source.to_dict()
     assert built.target.pieces(built.target.encode("i!"))[1:] == ["<21>"]  # a byte: the character was never learned
 
 
 def test_parameters_are_matched():
-    task = TranslationTask.build(corpus(), config("gru"), parameters=40_000)
+    task = TranslationTask.create(corpus(), config("gru"), parameters=40_000)
     assert task.parameters == pytest.approx(40_000, rel=0.25)
     assert task.config.model.d_model != 16
 
@@ -287,9 +292,9 @@ def test_presets_follow_their_paper():
         (lambda: TranslationConfig(arch="rnn", model=ARCHITECTURES["transformer"]), "TransformerConfig"),
         (lambda: config("rnn", label_smoothing=1.0), "label_smoothing"),
         (lambda: config("rnn", batch_tokens=0), "batch_tokens"),
-        (lambda: TranslationTask.build(replace(corpus(), train=Pairs([], [])), config("rnn")), "no training pairs"),
+        (lambda: TranslationTask.create(replace(corpus(), train=Pairs([], [])), config("rnn")), "no training pairs"),
         (lambda: untrained("rnn").evaluate(Pairs([], [])), "no pairs"),
-        (lambda: TranslationTask.build(corpus(), config("transformer-2017", tokenizer=TokenizerConfig())), "shared"),
+        (lambda: TranslationTask.create(corpus(), config("transformer-2017", tokenizer=TokenizerConfig())), "shared"),
     ],
     ids=["unknown_architecture", "foreign_sizes", "smoothing", "batch", "empty_training", "empty_evaluation", "untied"],
 )
@@ -300,5 +305,5 @@ def test_wrong_input_is_named(wrong, message):
 
 def test_a_corpus_without_validation_is_refused_before_anything_is_written(tmp_path):
     with pytest.raises(InputError, match="no validation pairs"):
-        train_translation(replace(corpus(), valid=Pairs([], [])), config("rnn"), tmp_path / "run", TrainConfig())
+        train_task(untrained("rnn"), replace(corpus(), valid=Pairs([], [])), tmp_path / "run", TrainConfig())
     assert os.listdir(tmp_path) == []

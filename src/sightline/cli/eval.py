@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
 
 
 def eval(
     run: Path,
     /,
-    *,
+    *overrides: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
     data: str | None = None,
     part: Literal["train", "valid", "test"] = "test",
-    source_column: str | None = None,
-    target_column: str | None = None,
     limit: int | None = None,
-    lowercase: bool = False,
     beam: int = 1,
     length_penalty: float | None = None,
     max_length: int | None = None,
@@ -23,28 +22,27 @@ def eval(
     device: str = "auto",
     json: bool = False,
 ) -> None:
-    """Measure a model on the test part of the data that it was trained on, or on another file.
+    """Measure a model on the test part of the data that it was trained on, or on other data.
 
-    Exact match, BLEU and chrF (sacreBLEU) are of decoded outputs; loss (nats per token), perplexity and token accuracy
-    of the reference under the model.
+    Of translations exact match, BLEU and chrF (sacreBLEU) of decoded outputs, and loss (nats per token), perplexity and
+    token accuracy of the references under the model; other tasks have their own metrics. With --data every key that
+    says which data it is, and how to read it, is a flag as it is of `sightline train`: --source-column, --lowercase.
 
     Args:
         run: A run's directory, or a model's.
-        data: A file of pairs, all of which are used, two parallel files a,b, or builtin:dates.
+        data: Data to measure on, all of it, as `sightline train` reads it; of built-in data a part.
         part: Which part of a run's or of built-in data.
-        source_column: The column of the source, where the file's are not named source and target.
-        target_column: The column of the target.
-        limit: Use only the first so many pairs.
-        lowercase: Lower-case the file's texts.
+        limit: Use only the first so many items.
         beam: Hypotheses kept; 1 is greedy decoding.
         length_penalty: Alpha of ((5 + n) / 6)^alpha, which a hypothesis of n tokens is divided by.
         max_length: Most tokens of an output.
-        batch_size: Most texts decoded together.
+        batch_size: Most inputs decoded together.
         device: auto, cpu, cuda or mps.
         json: Print one JSON object with `schema_version`.
     """
     import sys
 
+    from sightline.cli.overrides import parse_overrides
     from sightline.core.errors import InputError
     from sightline.decoding.engine import DecodingConfig
     from sightline.tasks.load import load, part_of_data, part_of_run
@@ -54,28 +52,31 @@ def eval(
         raise InputError(f"must be at least 1, found {limit}", where="--limit")
     if length_penalty is not None and beam < 2:
         raise InputError("needs --beam 2 or more", where="--length-penalty")
+    keys = parse_overrides(overrides)
+    if keys and data is None:
+        raise InputError("needs --data", where=f"--{next(iter(keys)).replace('_', '-')}")
     given: dict[str, Any] = {"length_penalty": length_penalty, "max_length": max_length, "batch_size": batch_size}
-    decoding = DecodingConfig(beam=beam, **{name: value for name, value in given.items() if value is not None})
+    given = {name: value for name, value in given.items() if value is not None}
+    decoding = DecodingConfig(beam=beam, **given)
     task = load(run).to(resolve_device(device))
+    if not task.accepts_decoding and (given or beam != 1):
+        raise InputError(f"{task.name} decodes no sequences: leave out --beam and the other flags of decoding")
     if data is None:
-        if source_column or target_column or lowercase:
-            raise InputError("needs --data", where="--lowercase" if lowercase else "--source-column, --target-column")
         measured = part_of_run(run, part, limit)
         if measured.sha256 and measured.sha256 not in task.data:
             print(f"sightline: {measured.name} is not what it was when the model was trained", file=sys.stderr)
     else:
-        columns = {"source_column": source_column, "target_column": target_column}
-        measured = part_of_data(data, part, **columns, limit=limit, lowercase=lowercase)
-    found = task.evaluate(measured.pairs, decoding)
-    count = len(found.items)
+        measured = part_of_data(task, run, {"data": data, **keys}, part, limit)
+    found = task.measure(measured.items, decoding if task.accepts_decoding else None)
     if json:
         from json import dumps
         from math import isfinite
 
         metrics = {name: value if isfinite(value) else None for name, value in found.metrics.items()}
-        print(dumps({"schema_version": 1, "arch": task.arch, "data": measured.name, "pairs": count,
-                     "metrics": metrics, "signatures": found.signatures}, ensure_ascii=False))  # fmt: skip
+        told = {"task": task.name, "arch": task.arch, "data": measured.name, measured.unit: measured.size}
+        print(dumps({"schema_version": 1, **told, "metrics": metrics, **found.details}, ensure_ascii=False))
         return
-    print(f"{task.arch} on {measured.name}, {count:,} pairs")
+    print(f"{task.arch} on {measured.name}, {measured.size:,} {measured.unit}")
+    signatures = found.details.get("signatures", {})
     for name, value in found.metrics.items():
-        print(f"  {name:<15} {value:10.4f}  {found.signatures.get(name, '')}".rstrip())
+        print(f"  {name:<15} {value:10.4f}  {signatures.get(name, '')}".rstrip())

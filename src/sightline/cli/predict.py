@@ -9,7 +9,7 @@ from typing import Any, cast
 def predict(
     run: Path,
     /,
-    *texts: str,
+    *inputs: str,
     beam: int = 1,
     length_penalty: float | None = None,
     sample: bool = False,
@@ -24,14 +24,14 @@ def predict(
     device: str = "auto",
     json: bool = False,
 ) -> None:
-    """Translate the texts, or standard input line by line where there are none.
+    """Answer the inputs, or standard input line by line where there are none.
 
-    Outputs go to standard output in order, one line each; an empty line gives an empty line. Lines are answered as they
-    arrive, so that another program may talk to it.
+    Outputs go to standard output in order, one line each; an empty text gives an empty line. Lines are answered as they
+    arrive, so that another program may talk to it. An input is a text, or a file's path for a model that reads files.
 
     Args:
         run: A run's directory, or a model's.
-        texts: What to translate.
+        inputs: Texts, or paths.
         beam: Hypotheses kept; 1 is greedy decoding.
         length_penalty: Alpha of ((5 + n) / 6)^alpha, which a hypothesis of n tokens is divided by.
         sample: Draw the output instead of searching for the likeliest.
@@ -68,22 +68,22 @@ def predict(
             if value is not None and missing:
                 raise InputError(f"needs {needs}", where=f"--{name.replace('_', '-')}")
     given: dict[str, Any] = {**searching, **sampling, "max_length": max_length, "batch_size": batch_size}
-    decoding = DecodingConfig(
-        beam=beam, sample=sample, **{name: value for name, value in given.items() if value is not None}
-    )
+    given = {name: value for name, value in given.items() if value is not None}
+    decoding = DecodingConfig(beam=beam, sample=sample, **given)
     task = load(run).to(resolve_device(device))
+    if not task.accepts_decoding and (given or sample or beam != 1):
+        raise InputError(
+            f"{task.name} decodes no sequences: leave out --beam, --sample and the other flags of decoding"
+        )
 
     terminal = sys.stdout.isatty()
     records, first, cut = [], 0, 0
-    for lines in [list(texts)] if texts else arriving(cast(Stream, sys.stdin.buffer)):
-        found = task.translate(lines, decoding, first=first)
+    for lines in [list(inputs)] if inputs else arriving(cast(Stream, sys.stdin.buffer)):
+        found = task.answer(lines, decoding if task.accepts_decoding else None, first=first)
         first += len(lines)
-        cut += sum(not output.finished for output in found)
+        cut += sum(not output.complete for output in found)
         if json:
-            records += [
-                {"source": source, "output": output.text, "score": output.score, "finished": output.finished}
-                for source, output in zip(lines, found, strict=True)
-            ]
+            records += [output.record for output in found]
         else:
             for output in found:
                 print(shown(output.text, terminal=terminal))
@@ -91,6 +91,10 @@ def predict(
     if json:
         from json import dumps
 
-        print(dumps({"schema_version": 1, "arch": task.arch, "predictions": records}, ensure_ascii=False))
+        print(
+            dumps(
+                {"schema_version": 1, "task": task.name, "arch": task.arch, "predictions": records}, ensure_ascii=False
+            )
+        )
     if cut:
         print(f"sightline: {cut} of {first} outputs were cut off: --max-length allows longer ones", file=sys.stderr)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from sightline.data.read import Corpus
-    from sightline.tasks.fit import TranslationResult
-    from sightline.tasks.recipe import RunConfig
+    from sightline.tasks.fit import Trained
+    from sightline.tasks.task import Dataset
 
 
 def train(
     *overrides: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
     data: str | None = None,
+    task: str | None = None,
     arch: str | None = None,
     out_dir: Annotated[Path | None, Parameter(name=["--out-dir", "-o"])] = None,
     config: Annotated[Path | None, Parameter(name=["--config", "-c"])] = None,
@@ -43,7 +43,9 @@ def train(
     --model.d_model 256 or --tokenizer.kind bpe; --print-config shows them all.
 
     Args:
-        data: A file of pairs (tsv, csv, jsonl, parquet, .gz), two parallel files a,b, or builtin:dates.
+        data: A file of pairs (tsv, csv, jsonl, parquet, .gz), two parallel files a,b, or builtin:dates; other tasks
+            read other things, see docs/tasks.
+        task: What the model is for: translation (text to text) where nothing else is said.
         arch: rnn, lstm, gru, bahdanau, luong, transformer, transformer-2017, hybrid, or a mechanism in a Transformer's
             place: window, block_sparse, linear, lru, retention, gated_linear, min_gru, min_lstm or gated_delta.
         out_dir: The run's directory [default: runs/DATA-ARCH-SEED].
@@ -73,13 +75,15 @@ def train(
     from sightline.cli.overrides import parse_overrides
     from sightline.core.config import to_yaml
     from sightline.core.errors import InputError
-    from sightline.tasks.fit import train_translation
+    from sightline.tasks.fit import train_task
     from sightline.tasks.recipe import check_same_run, resolve_run, run_files
+    from sightline.tasks.table import TASKS
     from sightline.training.progress import reporting
     from sightline.training.rundir import check_run
 
-    named = {"data": data, "arch": arch, "match": match, "valid": valid, "test": test, "limit": limit, "seed": seed,
-             "device": device, "dtype": dtype, "budget": _budget(budget, max_steps, max_tokens, max_time)}  # fmt: skip
+    named = {"task": task, "data": data, "arch": arch, "match": match, "valid": valid, "test": test, "limit": limit,
+             "seed": seed, "device": device, "dtype": dtype,
+             "budget": _budget(budget, max_steps, max_tokens, max_time)}  # fmt: skip
     flags = {key: value for key, value in named.items() if value is not None}
     free = parse_overrides(overrides)
     if twice := next((key for key in free if key in flags), None):
@@ -92,58 +96,57 @@ def train(
     if print_config:
         print(to_yaml(run), end="")
         return
+    kind = TASKS[run.task]
     place = out_dir or Path("runs", f"{_stem(run.data)}-{run.arch}-{run.seed}")
     if not dry_run:
         check_run(place, resume=resume, overwrite=overwrite)
-    corpus = run.corpus.load()
-    for note in corpus.notes:
-        print(f"sightline: {corpus.name}: {note}", file=sys.stderr)
+    read = kind.load_data(run)
+    for note in read.notes:
+        print(f"sightline: {read.name}: {note}", file=sys.stderr)
     if dry_run:
-        _print(_planned(run, corpus), as_json=json)
+        _print(_planned(run, read), as_json=json)
         return
     if resume:
-        check_same_run(place, run, corpus)
+        check_same_run(place, run, read)
     with messages(quiet=quiet), reporting(run.metric, quiet=quiet) as on_progress:
-        done = train_translation(
-            corpus,
-            run.task,
+        done = train_task(
+            kind.build(read, run),
+            read,
             place,
             run.training,
-            parameters=run.parameters,
             resume=resume,
             overwrite=overwrite,
             on_progress=on_progress,
-            files=lambda task: run_files(run, corpus, task.config.model),
+            files=lambda task: run_files(run, read, task.sizes),
         )
     _print(_outcome(place, done), as_json=json)
 
 
-def _planned(run: RunConfig, corpus: Corpus) -> dict[str, Any]:
+def _planned(run: Any, data: Dataset) -> dict[str, Any]:
     """What `--dry-run` tells."""
-    from sightline.tasks.translation import TranslationTask
+    from sightline.tasks.table import TASKS
 
-    task = TranslationTask.build(corpus, run.task, seed=run.seed, parameters=run.parameters)
-    batches = task.batches(corpus.train, seed=run.seed)
+    task = TASKS[run.task].build(data, run)
     return {
         "run": None,
+        "task": run.task,
         "arch": run.arch,
         "status": "dry run: nothing was written",
         "parameters": task.parameters,
         "budget": run.budget,
-        "pairs": {part: len(getattr(corpus, part).sources) for part in ("train", "valid", "test")},
-        "vocabularies": [task.tokenizers.source.size, task.tokenizers.target.size],
-        "tokens_per_epoch": batches.tokens,
-        "batches_per_epoch": len(batches.epoch(0)),
+        task.unit: data.sizes,
+        **task.describe(data),
     }
 
 
-def _outcome(place: Path, done: TranslationResult) -> dict[str, Any]:
+def _outcome(place: Path, done: Trained[Any]) -> dict[str, Any]:
     """What a training ended with; metrics are the best validation's."""
     result = done.training
     counted = ("event", "steps", "tokens", "seconds", "flops", "best")
     best = [r for r in result.history if r["event"] == "valid" and r["steps"] == result.best_step]
     return {
         "run": str(place),
+        "task": done.task.name,
         "arch": done.task.arch,
         "status": result.status,
         "parameters": done.task.parameters,

@@ -31,6 +31,11 @@ class Corpus:
     sha256: str
     notes: tuple[str, ...] = ()
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many pairs each part has."""
+        return {part: len(getattr(self, part).sources) for part in ("train", "valid", "test")}
+
 
 def read(
     data: str | Path, *, source_column: str | None = None, target_column: str | None = None, skip_bad: bool = False

@@ -28,15 +28,15 @@ from sightline.core.state import nbytes
 from sightline.data.read import Corpus, Pairs
 from sightline.data.tokenizer import Tokenizer, TokenizerPair
 from sightline.lab.attention import attention_maps
-from sightline.lab.baselines import guesses
 from sightline.lab.jobs import DONE, FAILED, Failure, Job, Measured, Prepared, read_json, write_json
 from sightline.lab.plan import CompareConfig, divide
 from sightline.lab.results import Baseline
 from sightline.models import match_parameters
-from sightline.tasks.config import TokenizerConfig
-from sightline.tasks.fit import train_translation
+from sightline.tasks.baselines import guesses
+from sightline.tasks.config import TokenizerConfig, TranslationRun
+from sightline.tasks.fit import train_task
 from sightline.tasks.metrics import score_texts
-from sightline.tasks.recipe import RunConfig, preset, run_files
+from sightline.tasks.recipe import run_files
 from sightline.tasks.translation import TranslationTask, spaced
 from sightline.training.budget import Budget
 from sightline.training.environment import environment
@@ -75,9 +75,9 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def run_config(config: CompareConfig, arch: str) -> RunConfig:
+def run_config(config: CompareConfig, arch: str) -> TranslationRun:
     """The architecture's preset on the comparison's data and tokens; where a preset shares its vocabulary it does."""
-    base = preset(arch)
+    base = TranslationTask.preset(arch)
     return replace(
         base,
         data=config.data,
@@ -94,7 +94,7 @@ def run_config(config: CompareConfig, arch: str) -> RunConfig:
     )
 
 
-def tokenizer_file(prepared: Path, config: RunConfig) -> Path:
+def tokenizer_file(prepared: Path, config: TranslationRun) -> Path:
     """Where the tokenizers for this architecture lie."""
     return prepared / ("shared-tokenizer.json" if config.tokenizer.shared else "tokenizer.json")
 
@@ -148,7 +148,7 @@ def prepare(job: Job) -> Prepared:
     )
 
 
-def _prepare_architectures(job: Job, runs: list[RunConfig], pairs: Pairs) -> TokenizerPair:
+def _prepare_architectures(job: Job, runs: list[TranslationRun], pairs: Pairs) -> TokenizerPair:
     """Tokenizers for every architecture; what does not fit the data or the size is refused here, before training."""
     made: dict[Path, TokenizerPair] = {}
     for run in runs:
@@ -219,15 +219,14 @@ def train(job: Job) -> Measured:
         validations=VALIDATIONS if job.kind == "run" else 2,
     )
     tokenizers = TokenizerPair.load(tokenizer_file(job.prepared, run))
-    found = train_translation(
+    task = TranslationTask.create(corpus, run.settings, seed=run.seed, parameters=run.parameters, tokenizers=tokenizers)
+    found = train_task(
+        task,
         corpus,
-        run.task,
         job.directory,
         run.training,
-        parameters=run.parameters,
-        tokenizers=tokenizers,
         on_progress=_progress(),
-        files=lambda task: run_files(run, corpus, task.config.model),
+        files=lambda task: run_files(run, corpus, task.sizes),
     )
     peak = peak_memory_bytes()
     result = found.training

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sightline.models.attentive import AttentiveConfig
 from sightline.models.encoder_decoder import EncoderDecoderConfig
+from sightline.models.encoder_model import EncoderConfig
 from sightline.models.language_model import LanguageModelConfig
 from sightline.models.layers import SELF_MIXERS
-from sightline.models.match import ModelConfig, count_parameters, match_parameters
+from sightline.models.match import ModelConfig, SizedConfig, count_parameters, match_parameters
 from sightline.models.recurrent import RecurrentConfig
 from sightline.models.sequence_model import SequenceModel
-from sightline.models.token_encoder import TokenEncoderConfig
 from sightline.models.transformer import TransformerConfig
 
 HYBRID = ("window", "gated_delta", "softmax")
@@ -43,21 +45,32 @@ ARCHITECTURES = {
     "hybrid": EncoderDecoderConfig(HYBRID, layers=3),
 }
 
-# Every mechanism that reads its own sequence, alone and in the hybrid, decoder-only and encoder-only.
-LANGUAGE_MODELS = {name: LanguageModelConfig((name,)) for name in SELF_MIXERS}
+# Every mechanism that reads its own sequence, alone and in the hybrid, decoder-only and encoder-only. A mechanism's
+# name is the architecture's, but for softmax attention, whose layers make a Transformer.
+_NAMED = {"transformer" if name == "softmax" else name: (name,) for name in SELF_MIXERS}
+LANGUAGE_MODELS = {name: LanguageModelConfig(mixers) for name, mixers in _NAMED.items()}
 LANGUAGE_MODELS["hybrid"] = LanguageModelConfig(HYBRID, layers=3)
-TOKEN_ENCODERS = {name: TokenEncoderConfig((name,)) for name in SELF_MIXERS}
-TOKEN_ENCODERS["hybrid"] = TokenEncoderConfig(HYBRID, layers=3)
+ENCODERS = {name: EncoderConfig(mixers) for name, mixers in _NAMED.items()}
+ENCODERS["hybrid"] = EncoderConfig(HYBRID, layers=3)
+
+# The forms of models, as a model's file names them: what a form's presets build takes a source and outputs.
+FORMS: dict[str, Mapping[str, SizedConfig]] = {
+    "encoder-decoder": ARCHITECTURES,
+    "decoder": LANGUAGE_MODELS,
+    "encoder": ENCODERS,
+}
 
 __all__ = [
     "ARCHITECTURES",
+    "ENCODERS",
+    "FORMS",
     "LANGUAGE_MODELS",
-    "TOKEN_ENCODERS",
+    "EncoderConfig",
     "EncoderDecoderConfig",
     "LanguageModelConfig",
     "ModelConfig",
     "SequenceModel",
-    "TokenEncoderConfig",
+    "SizedConfig",
     "count_parameters",
     "match_parameters",
 ]

@@ -12,8 +12,9 @@ from sightline.models.decoder import Decoder
 from sightline.models.encoder import FullEncoder
 from sightline.models.sequence_model import SequenceModel
 from sightline.models.stack import Pointwise, Stack
-from sightline.parts.frontends import TokenEmbedding
+from sightline.parts.front_ends import Source, build_front_end
 from sightline.parts.heads import TokenHead
+from sightline.parts.token_embedding import TokenEmbedding
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,10 @@ class AttentiveConfig:
         """The same architecture at another width."""
         return replace(self, d_model=d_model)
 
-    def build(self, source_vocabulary: int, target_vocabulary: int) -> SequenceModel:
+    def build(self, source: Source, outputs: int) -> SequenceModel:
         width = self.d_model
         reader = MIXERS["bidirectional"]("gru", d_hidden=width).build(width)
-        encoder = FullEncoder(TokenEmbedding(source_vocabulary, width), reader, self.dropout, summary="first_backward")
+        encoder = FullEncoder(build_front_end(source, width), reader, self.dropout, summary="first_backward")
         attention = MIXERS["additive"](
             d_hidden=2 * width if self.score == "dot" else width,
             d_memory=encoder.d_memory,
@@ -54,9 +55,9 @@ class AttentiveConfig:
         )
         layers = [attention.build(width), Pointwise(nn.Dropout(self.dropout), width)]
         decoder = Decoder(
-            TokenEmbedding(target_vocabulary, width),
+            TokenEmbedding(outputs, width),
             Stack(layers),
-            TokenHead(width, target_vocabulary),
+            TokenHead(width, outputs),
             dropout=self.dropout,
         )
-        return SequenceModel(encoder, decoder, source_vocabulary, target_vocabulary)
+        return SequenceModel(encoder, decoder)

@@ -1,13 +1,14 @@
-"""Encoders of a sequence model: token ids in, `Memory` out."""
+"""Encoders of a sequence model: what a front end reads in, `Memory` out."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from sightline.core.front_end import FrontEnd
 from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer
 from sightline.core.state import leaves
 
@@ -15,14 +16,14 @@ Summary = Literal["none", "first_backward"]
 
 
 class Encoder(nn.Module, ABC):
-    """Reads token ids (B, M) with mask (B, M) and gives a memory."""
+    """Reads a source, token ids (B, M) for example, with its mask and gives a memory."""
 
     d_memory: int  # width of the memory's values
     d_summary: int | None  # width of its summary
 
     @abstractmethod
-    def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Memory:
-        """The memory of tokens (B, M); mask True = real."""
+    def forward(self, source: Any, mask: Tensor | None = None) -> Memory:
+        """The memory of what the front end takes for a source; mask True = real."""
 
 
 class FullEncoder(Encoder):
@@ -33,23 +34,23 @@ class FullEncoder(Encoder):
     """
 
     def __init__(
-        self, embedding: nn.Module, encoder: SequenceEncoder, dropout: float = 0.0, summary: Summary = "none"
+        self, front_end: FrontEnd, encoder: SequenceEncoder, dropout: float = 0.0, summary: Summary = "none"
     ) -> None:
         super().__init__()
-        self.embedding, self.encoder, self.summary = embedding, encoder, summary
+        self.front_end, self.encoder, self.summary = front_end, encoder, summary
         self.dropout = nn.Dropout(dropout)
         self.d_memory = encoder.d_out
         self.d_summary = None if summary == "none" else encoder.d_out // 2
 
-    def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Memory:
-        values = self.encoder(self.dropout(self.embedding(tokens)), mask)
+    def forward(self, source: Any, mask: Tensor | None = None) -> Memory:
+        x, mask = self.front_end(source, mask)
+        values = self.encoder(self.dropout(x), mask)
         if self.summary == "none":
             return Memory(values, mask)
         backward = values[:, :, values.shape[2] // 2 :]
-        first = (
-            torch.zeros(len(tokens), dtype=torch.long, device=tokens.device) if mask is None else mask.int().argmax(1)
-        )
-        return Memory(values, mask, backward[torch.arange(len(tokens), device=tokens.device), first])
+        rows = torch.arange(len(x), device=x.device)
+        first = torch.zeros_like(rows) if mask is None else mask.int().argmax(1)
+        return Memory(values, mask, backward[rows, first])
 
 
 class RecurrentEncoder(Encoder):
@@ -58,18 +59,19 @@ class RecurrentEncoder(Encoder):
     `reverse` reads the source from its end to its beginning (Sutskever, Vinyals & Le 2014, § 3.3).
     """
 
-    def __init__(self, embedding: nn.Module, mixer: SequenceMixer, dropout: float = 0.0, reverse: bool = False) -> None:
+    def __init__(self, front_end: FrontEnd, mixer: SequenceMixer, dropout: float = 0.0, reverse: bool = False) -> None:
         super().__init__()
-        self.embedding, self.mixer, self.reverse = embedding, mixer, reverse
+        self.front_end, self.mixer, self.reverse = front_end, mixer, reverse
         self.dropout = nn.Dropout(dropout)
         self.d_memory = mixer.d_out
         self.d_summary = sum(leaf.shape[1] for leaf in leaves(mixer.initial_state(0)))
 
-    def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Memory:
+    def forward(self, source: Any, mask: Tensor | None = None) -> Memory:
+        x, mask = self.front_end(source, mask)
+        x = self.dropout(x)
         if self.reverse:
-            tokens, flipped = tokens.flip(1), None if mask is None else mask.flip(1)
-            values, state = self.mixer(self.dropout(self.embedding(tokens)), None, flipped)
+            values, state = self.mixer(x.flip(1), None, None if mask is None else mask.flip(1))
             values = values.flip(1)
         else:
-            values, state = self.mixer(self.dropout(self.embedding(tokens)), None, mask)
+            values, state = self.mixer(x, None, mask)
         return Memory(values, mask, torch.cat(list(leaves(state)), 1))

@@ -8,8 +8,9 @@ from sightline.models.decoder import Decoder
 from sightline.models.encoder import FullEncoder
 from sightline.models.layers import LayersConfig
 from sightline.models.sequence_model import SequenceModel
-from sightline.parts.frontends import TokenEmbedding
+from sightline.parts.front_ends import Source, build_front_end
 from sightline.parts.heads import TokenHead
+from sightline.parts.token_embedding import TokenEmbedding
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,9 @@ class EncoderDecoderConfig(LayersConfig):
         wide = self.d_feed_forward and max(1, self.d_feed_forward * d_model // self.d_model)
         return replace(self, d_model=d_model, d_feed_forward=wide)
 
-    def build(self, source_vocabulary: int, target_vocabulary: int) -> SequenceModel:
-        encoder = FullEncoder(TokenEmbedding(source_vocabulary, self.d_model, scale=True), self.full_layers())
-        target = TokenEmbedding(target_vocabulary, self.d_model, scale=True)
-        head = TokenHead(self.d_model, target_vocabulary, tied=target.weight, bias=False)
+    def build(self, source: Source, outputs: int) -> SequenceModel:
+        encoder = FullEncoder(build_front_end(source, self.d_model, scale=True), self.full_layers())
+        target = TokenEmbedding(outputs, self.d_model, scale=True)
+        head = TokenHead(self.d_model, outputs, tied=target.weight, bias=False)
         decoder = Decoder(target, self.causal_layers(reads_memory=True), head)
-        return SequenceModel(encoder, decoder, source_vocabulary, target_vocabulary)
+        return SequenceModel(encoder, decoder)

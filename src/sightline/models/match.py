@@ -11,6 +11,7 @@ from torch import nn
 
 from sightline.core.errors import InputError
 from sightline.models.sequence_model import SequenceModel
+from sightline.parts.front_ends import Source
 
 
 @runtime_checkable
@@ -22,12 +23,15 @@ class ModelConfig(Protocol):
 
     def resized(self, d_model: int) -> Any: ...
 
-    def build(self, source_vocabulary: int, target_vocabulary: int) -> SequenceModel: ...
+    def build(self, source: Source, outputs: int) -> SequenceModel: ...
 
 
 @runtime_checkable
 class SizedConfig(Protocol):
-    """What the presets of every table can do, whatever sizes of vocabularies they are built with."""
+    """What the presets of every form can do: `build(source, outputs)` makes the model."""
+
+    @property
+    def d_model(self) -> int: ...
 
     def resized(self, d_model: int) -> Any: ...
 
@@ -38,14 +42,14 @@ class SizedConfig(Protocol):
 C = TypeVar("C", bound=SizedConfig)
 
 
-def count_parameters(config: SizedConfig, *vocabularies: int) -> int:
-    """Trainable parameters of `config.build(*vocabularies)`, counted without allocating it; shared ones count once."""
+def count_parameters(config: SizedConfig, *sizes: Source) -> int:
+    """Trainable parameters of `config.build(*sizes)`, counted without allocating it; shared ones count once."""
     with torch.device("meta"):
-        model = config.build(*vocabularies)
+        model = config.build(*sizes)
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
-def match_parameters(config: C, parameters: int, *vocabularies: int, grain: int = 8) -> C:
+def match_parameters(config: C, parameters: int, *sizes: Source, grain: int = 8) -> C:
     """The config at the multiple of `grain` (and of twice its heads) whose parameter count is nearest to `parameters`.
 
     Raises `InputError` where even the narrowest is more than half again as large: `params=1000 is too small …`.
@@ -53,7 +57,7 @@ def match_parameters(config: C, parameters: int, *vocabularies: int, grain: int 
     grain = math.lcm(grain, 2 * getattr(config, "heads", 1))  # even heads, as rotary positions like them
 
     def count(multiple: int) -> int:
-        return count_parameters(config.resized(multiple * grain), *vocabularies)
+        return count_parameters(config.resized(multiple * grain), *sizes)
 
     high = 1
     while count(high) < parameters:
@@ -65,7 +69,7 @@ def match_parameters(config: C, parameters: int, *vocabularies: int, grain: int 
     best = min((multiple for multiple in (low, high) if multiple), key=lambda m: abs(count(m) - parameters))
     if count(best) > 1.5 * parameters:
         raise InputError(
-            f"params={parameters} is too small for these vocabularies: the narrowest model "
+            f"params={parameters} is too small for this input and output: the narrowest model "
             f"(d_model {best * grain}) has {count(best)}",
             where="--match",
         )

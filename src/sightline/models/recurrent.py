@@ -13,8 +13,9 @@ from sightline.models.decoder import Decoder
 from sightline.models.encoder import RecurrentEncoder
 from sightline.models.sequence_model import SequenceModel
 from sightline.models.stack import DeepOutput, FeedSummary, Pointwise, Stack
-from sightline.parts.frontends import TokenEmbedding
+from sightline.parts.front_ends import Source, build_front_end
 from sightline.parts.heads import TokenHead
+from sightline.parts.token_embedding import TokenEmbedding
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,9 @@ class RecurrentConfig:
         """The same architecture at another width."""
         return replace(self, d_model=d_model)
 
-    def build(self, source_vocabulary: int, target_vocabulary: int) -> SequenceModel:
+    def build(self, source: Source, outputs: int) -> SequenceModel:
         encoder = RecurrentEncoder(
-            TokenEmbedding(source_vocabulary, self.d_model),
+            build_front_end(source, self.d_model),
             Stack(self._layers(None)),
             self.dropout,
             self.reverse_source,
@@ -51,13 +52,13 @@ class RecurrentConfig:
         if self.context == "every_step" and encoder.d_summary is not None:
             layers = [FeedSummary(self.d_model, encoder.d_summary), DeepOutput(Stack(layers), self.d_model)]
         decoder = Decoder(
-            TokenEmbedding(target_vocabulary, self.d_model),
+            TokenEmbedding(outputs, self.d_model),
             Stack(layers),
-            TokenHead(self.d_model, target_vocabulary),
+            TokenHead(self.d_model, outputs),
             norm=nn.Dropout(self.dropout),
             dropout=self.dropout,
         )
-        return SequenceModel(encoder, decoder, source_vocabulary, target_vocabulary)
+        return SequenceModel(encoder, decoder)
 
     def _layers(self, d_summary: int | None, fed: bool = False) -> list[SequenceMixer]:
         """The recurrent layers with dropout between; a fed first layer reads [word ; summary]."""

@@ -12,18 +12,17 @@ from sightline.models.encoder import Encoder
 
 
 class SequenceModel(nn.Module):
-    """Maps a source sequence to a target sequence; every architecture of the table is one of these.
+    """Maps a source to a target sequence; every architecture of the table is one of these.
 
     Decoding needs three methods and no knowledge of what is inside: `encode`, `initial_state`, `step`.
     """
 
-    def __init__(self, encoder: Encoder, decoder: Decoder, source_vocabulary: int, target_vocabulary: int) -> None:
+    def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
-        self.source_vocabulary, self.target_vocabulary = source_vocabulary, target_vocabulary
 
-    def encode(self, source: Tensor, source_mask: Tensor | None = None) -> Memory:
-        """The memory of source ids (B, M); mask (B, M), True = real."""
+    def encode(self, source: Any, source_mask: Tensor | None = None) -> Memory:
+        """The memory of a source, such as token ids (B, M), as the front end reads it; mask (B, M), True = real."""
         return self.encoder(source, source_mask)
 
     def initial_state(self, memory: Memory) -> Any:
@@ -38,7 +37,7 @@ class SequenceModel(nn.Module):
         """Logits (B, V) of what follows tokens (B,), and the next state."""
         return self.decoder.step(tokens, state)
 
-    def forward(self, source: Tensor, source_mask: Tensor | None, target: Tensor) -> Tensor:
+    def forward(self, source: Any, source_mask: Tensor | None, target: Tensor) -> Tensor:
         """Logits (B, T, V) under teacher forcing; target (B, T) begins with the start token, padding on the right.
 
         No target mask is needed: the decoder is causal, so that padding on the right reaches no real position.

@@ -1,8 +1,8 @@
 """A model in a directory: `config.json`, `model.safetensors`, `README.md`.
 
-Reading trusts nothing. No pickle is opened, no name is imported: the architecture is looked up in `ARCHITECTURES`. The
-model is first built without memory on torch's meta device and compared with the tensors of the file, name by name and
-size by size, so that a config that claims billions of weights costs nothing to refuse.
+Reading trusts nothing. No pickle is opened, no name is imported: the architecture is looked up in the table of its
+form. The model is first built without memory on torch's meta device and compared with the tensors of the file, name by
+name and size by size, so that a config that claims billions of weights costs nothing to refuse.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import safetensors.torch
 import torch
@@ -24,9 +24,14 @@ from torch import Tensor, nn
 
 from sightline.core.config import decode, encode, nearest
 from sightline.core.errors import EnvironmentFault, InputError
-from sightline.models import ARCHITECTURES, ModelConfig, SequenceModel
+from sightline.core.front_end import FrontEndConfig
+from sightline.models import FORMS, SizedConfig
+from sightline.parts.front_ends import Source, decode_front_end, encode_front_end
 
-FORMAT = 1
+T = TypeVar("T")
+
+FORMAT = 2
+MOST_SETTING = 1 << 31  # of a whole number that no size of a tensor bounds, such as a sampling rate
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 MOST_CONFIG_BYTES = 1 << 20
 PICKLED = (b"\x80", b"PK", b"\x1f\x8b")  # pickle, zip (as torch.save writes), gzip
@@ -35,14 +40,18 @@ DTYPES = {torch.float32: "F32", torch.float64: "F64", torch.bool: "BOOL", torch.
 
 @dataclass(frozen=True)
 class Stored:
-    """The contents of config.json. `options` belong to the task; the hash tells a damaged file from a whole one."""
+    """The contents of config.json. `options` belong to the task; the hash tells a damaged file from a whole one.
+
+    The model is `FORMS[form][arch]` with the values of `model`, built for the front end `source` and so many `outputs`.
+    """
 
     format: int
     task: str
+    form: str
     arch: str
     model: dict[str, Any]
-    source_vocabulary: int
-    target_vocabulary: int
+    source: dict[str, Any]
+    outputs: int
     weights_sha256: str
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -50,24 +59,32 @@ class Stored:
 class LoadedModel(NamedTuple):
     """What `load_model` found."""
 
-    model: SequenceModel
+    model: nn.Module
+    form: str
     arch: str
-    config: ModelConfig
+    config: Any  # of the type that the table of the form has
+    source: FrontEndConfig
+    outputs: int
     task: str
     options: dict[str, Any]
 
 
 def save_model(
     directory: Path,
-    model: SequenceModel,
-    arch: str,
-    config: ModelConfig,
+    model: nn.Module,
+    config: SizedConfig,
+    source: Source,
+    outputs: int,
     *,
+    form: str,
+    arch: str,
     task: str,
     options: Mapping[str, Any],
     card: str,
 ) -> None:
-    """Writes the three files into an existing directory; `card` is README.md, a text for people.
+    """Writes the three files of `config.build(source, outputs)`, as it stands, into an existing directory.
+
+    `form` and `arch` are the keys of the config's type in `FORMS`; `card` is README.md, a text for people.
 
     A directory that must be whole or absent is the caller's care: write it under another name, then rename it.
     """
@@ -77,10 +94,11 @@ def save_model(
     stored = Stored(
         format=FORMAT,
         task=task,
+        form=form,
         arch=arch,
         model=encode(config),
-        source_vocabulary=model.source_vocabulary,
-        target_vocabulary=model.target_vocabulary,
+        source=encode_front_end(source),
+        outputs=outputs,
         weights_sha256=hashlib.sha256(weights).hexdigest(),
         options=dict(options),
     )
@@ -102,28 +120,44 @@ def load_model(directory: Path | str) -> LoadedModel:
     stored = decode(Stored, _read_json(place), where=str(place))
     if stored.format != FORMAT:
         raise InputError(f"format {stored.format} is unknown; this version reads format {FORMAT}", where=place)
-    preset = ARCHITECTURES.get(stored.arch)
-    if preset is None:
-        near = nearest(stored.arch, ARCHITECTURES)
-        hint = f"did you mean {near!r}?" if near else f"known: {', '.join(ARCHITECTURES)}"
-        raise InputError(f"unknown architecture {stored.arch[:80]!r}, {hint}", where=place)
-    config = decode(type(preset), stored.model, where=f"{place}: model")
-    vocabularies = stored.source_vocabulary, stored.target_vocabulary
+    presets = _known(stored.form, FORMS, "form", place)
+    preset = _known(stored.arch, presets, "architecture", place)
+    config: Any = decode(type(preset), stored.model, where=f"{place}: model")
+    source = decode_front_end(stored.source, where=f"{place}: source")
     weights = directory / WEIGHTS
     with _opened(weights) as file:
         shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
         _check_plausible(stored, shapes, place)
-        empty = _build_empty(config, vocabularies, place)
+        empty = _build_empty(config, source, stored.outputs, place)
         _check_tensors(empty, shapes, {name: file.get_slice(name).get_dtype() for name in shapes}, weights)
         _check_hash(weights, stored.weights_sha256)
         with torch.random.fork_rng(devices=[]):
-            model = config.build(*vocabularies)
+            model = config.build(source, stored.outputs)
         tensors = {name: file.get_tensor(name) for name in shapes}
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise InputError(f"tensor {name!r} holds NaN or infinity", where=weights)
     model.load_state_dict(tensors, strict=False)  # `_check_tensors` was strict; tied names stand in the file once
-    return LoadedModel(model.eval(), stored.arch, config, stored.task, stored.options)
+    return LoadedModel(
+        model.eval(), stored.form, stored.arch, config, source, stored.outputs, stored.task, stored.options
+    )
+
+
+def _known(name: str, table: Mapping[str, T], what: str, place: Path) -> T:
+    if name in table:
+        return table[name]
+    near = nearest(name, table)
+    hint = f"did you mean {near!r}?" if near else f"known: {', '.join(table)}"
+    raise InputError(f"unknown {what} {name[:80]!r}, {hint}", where=place)
+
+
+def stored_task(directory: Path) -> str:
+    """The name of the task that the model in a directory is for; raises as `load_model` does for its config.json."""
+    place = directory / CONFIG
+    name = _read_json(place).get("task")
+    if not isinstance(name, str):
+        raise InputError("names no task", where=place)
+    return name
 
 
 def own_tensors(model: nn.Module) -> dict[str, Tensor]:
@@ -200,8 +234,13 @@ def _opened(path: Path) -> Iterator[safe_open]:
 def _check_plausible(stored: Stored, shapes: Mapping[str, tuple[int, ...]], place: Path) -> None:
     """Refuses sizes that the file cannot hold, before anything is built: a billion layers would take for ever."""
     numbers = sum(math.prod(shape) for shape in shapes.values())
-    sizes = [("source_vocabulary", stored.source_vocabulary), ("target_vocabulary", stored.target_vocabulary)]
+    settings = {f"source.{name}": value for name, value in stored.source.items() if name != "vocabulary"}
+    for name, value in settings.items():
+        if isinstance(value, int) and not 0 <= value <= MOST_SETTING:
+            raise InputError(f"{name} is {value}, at most {MOST_SETTING:,} is possible", where=place)
+    sizes = [("outputs", stored.outputs)]
     sizes += [(f"model.{name}", value) for name, value in stored.model.items() if isinstance(value, int)]
+    sizes += [("source.vocabulary", stored.source["vocabulary"])] if "vocabulary" in stored.source else []
     for name, value in sizes:
         most = len(shapes) if name.endswith("layers") else numbers
         if not 0 <= value <= most:
@@ -209,11 +248,11 @@ def _check_plausible(stored: Stored, shapes: Mapping[str, tuple[int, ...]], plac
             raise InputError(f"{name} is {value}, but {WEIGHTS} holds {most:,} {what}", where=place)
 
 
-def _build_empty(config: ModelConfig, vocabularies: tuple[int, int], place: Path) -> nn.Module:
+def _build_empty(config: SizedConfig, source: FrontEndConfig, outputs: int, place: Path) -> nn.Module:
     """The model without memory for its weights; whatever it has against its sizes is the file's fault."""
     try:
         with torch.device("meta"):
-            return config.build(*vocabularies)
+            return config.build(source, outputs)
     except Exception as error:
         raise InputError(f"model: these sizes make no model: {_one_line(error)}", where=place) from None
 

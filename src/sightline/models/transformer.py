@@ -15,10 +15,11 @@ from sightline.models.encoder import FullEncoder
 from sightline.models.sequence_model import SequenceModel
 from sightline.models.stack import AsEncoder, EncoderStack, Pointwise, Residual, ResidualEncoder, Stack
 from sightline.parts.feed_forward import Activation, FeedForward
-from sightline.parts.frontends import TokenEmbedding
+from sightline.parts.front_ends import Source, as_config, build_front_end
 from sightline.parts.heads import TokenHead
 from sightline.parts.norm import Norm, make_norm
 from sightline.parts.positions import AddPositions, Positions
+from sightline.parts.token_embedding import EmbeddedTokens, TokenEmbedding, Tokens
 
 T = TypeVar("T")
 
@@ -50,15 +51,16 @@ class TransformerConfig:
         wide = None if self.d_feed_forward is None else max(1, self.d_feed_forward * d_model // self.d_model)
         return replace(self, d_model=d_model, d_feed_forward=wide)
 
-    def build(self, source_vocabulary: int, target_vocabulary: int) -> SequenceModel:
-        if self.tie == "all" and source_vocabulary != target_vocabulary:
+    def build(self, source: Source, outputs: int) -> SequenceModel:
+        if self.tie == "all" and as_config(source) != Tokens(outputs):
             raise ValueError(
-                f"tie='all' needs one vocabulary for both sides, got {source_vocabulary} source "
-                f"and {target_vocabulary} target tokens"
+                f"tie='all' needs one vocabulary for both sides, got {as_config(source)} and {outputs} target tokens"
             )
-        embed = TokenEmbedding(target_vocabulary, self.d_model, scale=self.scale_embedding)
+        embed = TokenEmbedding(outputs, self.d_model, scale=self.scale_embedding)
         of_source = (
-            embed if self.tie == "all" else TokenEmbedding(source_vocabulary, self.d_model, scale=self.scale_embedding)
+            EmbeddedTokens(embed)
+            if self.tie == "all"
+            else build_front_end(source, self.d_model, scale=self.scale_embedding)
         )
         encoder = FullEncoder(of_source, EncoderStack(self._encoder_layers()))
         decoder = Decoder(
@@ -66,12 +68,12 @@ class TransformerConfig:
             Stack(self._decoder_layers()),
             TokenHead(
                 self.d_model,
-                target_vocabulary,
+                outputs,
                 tied=None if self.tie == "none" else embed.weight,
                 bias=self.tie == "none",
             ),
         )
-        return SequenceModel(encoder, decoder, source_vocabulary, target_vocabulary)
+        return SequenceModel(encoder, decoder)
 
     def _encoder_layers(self) -> list[SequenceEncoder]:
         attention = MIXERS["softmax"](self.heads, causal=False, positions=self._inside)

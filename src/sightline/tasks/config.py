@@ -1,15 +1,39 @@
-"""What a user chooses about a translation model, besides how to train it."""
+"""What a user chooses about a translation model and its data."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from sightline.core.config import nearest
 from sightline.core.errors import InputError
+from sightline.data.read import Corpus, load_corpus
 from sightline.data.tokenizer import Kind
 from sightline.models import ARCHITECTURES, ModelConfig
+from sightline.tasks.run import RunConfig, part_of, values_of
 from sightline.training.loss import Smoothing
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which pairs to train on; the fields are the arguments of `load_corpus`, `data_seed` its `seed`."""
+
+    data: str = ""
+    valid: str | None = None
+    test: str | None = None
+    source_column: str | None = None
+    target_column: str | None = None
+    limit: int | None = None
+    lowercase: bool = False
+    skip_bad: bool = False
+    data_seed: int = 0
+
+    def load(self) -> Corpus:
+        """The corpus; raises what `load_corpus` raises, and `InputError` where no data is named."""
+        if not self.data:
+            raise InputError("no data named: give a file, two parallel files a,b, or builtin:dates", where="--data")
+        options = values_of(self)
+        return load_corpus(options.pop("data"), seed=options.pop("data_seed"), **options)
 
 
 @dataclass(frozen=True)
@@ -78,3 +102,24 @@ def check_architecture(arch: str) -> None:
         near = nearest(arch, ARCHITECTURES)
         hint = f"did you mean {near!r}?" if near else f"known: {', '.join(ARCHITECTURES)}"
         raise InputError(f"unknown architecture {arch!r}, {hint}", where="arch")
+
+
+@dataclass(frozen=True)
+class TranslationRun(RunConfig, TranslationConfig, DataConfig):
+    """All of a translation's training."""
+
+    Data: ClassVar[type] = DataConfig
+
+    def __post_init__(self) -> None:
+        RunConfig.__post_init__(self)
+        TranslationConfig.__post_init__(self)
+
+    @property
+    def corpus(self) -> DataConfig:
+        """Which pairs."""
+        return part_of(DataConfig, self)
+
+    @property
+    def settings(self) -> TranslationConfig:
+        """Which model, and how its texts become batches."""
+        return part_of(TranslationConfig, self)

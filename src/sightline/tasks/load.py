@@ -1,29 +1,37 @@
-"""From a path to a model that is ready to use, and to the pairs to measure it on."""
+"""From a path to a model that is ready to use, and to the data to measure it on."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+from sightline.core.config import nearest, override
 from sightline.core.errors import InputError
-from sightline.data.read import Corpus, Pairs, load_corpus, read_pairs
-from sightline.models.store import CONFIG
+from sightline.models.store import CONFIG, stored_task
 from sightline.tasks.recipe import resolve_run
-from sightline.tasks.translation import TranslationTask
+from sightline.tasks.table import TASKS
+from sightline.tasks.task import Task
 
 PartName = Literal["train", "valid", "test"]
 RUN_CONFIG = "config.yaml"
 MODELS = ("best", "last")  # where a run keeps its models, the one to use first
 
 
-def load(path: str | Path) -> TranslationTask:
-    """The model of a run, the best where there is one and else the last, or of a model directory.
+def load(path: str | Path) -> Any:
+    """The `Task` of a run's model, the best where there is one and else the last, or of a model directory.
 
     Raises:
         InputError: "runs/x: no such directory", "runs/x: no model here: expected config.json, best/ or last/", or what
             is wrong with the model's files.
     """
-    return TranslationTask.load(model_directory(Path(path)))
+    directory = model_directory(Path(path))
+    name = stored_task(directory)
+    if name not in TASKS:
+        near = nearest(name, TASKS)
+        hint = f"did you mean {near!r}?" if near else f"known: {', '.join(TASKS)}"
+        raise InputError(f"holds a model for {name[:80]!r}, an unknown task; {hint}", where=directory / CONFIG)
+    return TASKS[name].load(directory)
 
 
 def model_directory(path: Path) -> Path:
@@ -39,44 +47,64 @@ def model_directory(path: Path) -> Path:
 
 
 class Part(NamedTuple):
-    """Pairs to measure a model on."""
+    """Items to measure a model on."""
 
     name: str  # such as "test part of builtin:dates"
-    pairs: Pairs
-    sha256: str | None  # of the whole corpus that they are a part of; None for a file of their own
+    items: Any  # what `Task.measure` takes
+    size: int
+    unit: str
+    sha256: str | None  # of all the data that they are a part of; None for a file of their own
+
+
+def run_config(run: Path) -> Any:
+    """The configuration of the run that `run` is, or is a model of; None where there is none."""
+    places = [run / RUN_CONFIG, run.parent / RUN_CONFIG] if run.name in MODELS else [run / RUN_CONFIG]
+    file = next((place for place in places if place.is_file()), None)
+    return None if file is None else resolve_run(file=file, environ={}, flags={})
 
 
 def part_of_run(run: Path, part: PartName = "test", limit: int | None = None) -> Part:
-    """A part of the very data that a run trained on, split as it was then.
+    """A part of the very data that a run trained on, split as it was then; `limit` keeps its first items.
 
     Raises:
         InputError: "runs/x: no config.yaml here says what it was trained on: name the --data to measure it on".
     """
-    places = [run / RUN_CONFIG, run.parent / RUN_CONFIG] if run.name in MODELS else [run / RUN_CONFIG]
-    file = next((place for place in places if place.is_file()), None)
-    if file is None:
+    config = run_config(run)
+    if config is None:
         raise InputError(f"no {RUN_CONFIG} here says what it was trained on: name the --data to measure on", where=run)
-    return _part(resolve_run(file=file, environ={}, flags={}).corpus.load(), part, limit)
+    return _part(config, part, limit)
 
 
 def part_of_data(
-    data: str,
-    part: PartName = "test",
-    *,
-    source_column: str | None = None,
-    target_column: str | None = None,
-    limit: int | None = None,
-    lowercase: bool = False,
+    task: Task[Any, Any, Any], run: Path, keys: Mapping[str, Any], part: PartName = "test", limit: int | None = None
 ) -> Part:
-    """All pairs of a file, or a part of built-in data."""
-    if data.startswith("builtin:"):
-        return _part(load_corpus(data, source_column=source_column, target_column=target_column), part, limit)
-    pairs = read_pairs(data, source_column=source_column, target_column=target_column)
-    if lowercase:
-        pairs = Pairs([text.lower() for text in pairs.sources], [text.lower() for text in pairs.targets])
-    return Part(data, Pairs(pairs.sources[:limit], pairs.targets[:limit]), None)
+    """All items of the data that `keys` name, or a part of built-in data; `limit` keeps the first so many.
+
+    Keys that are not named are those of the run, where there is one, but for which files it read.
+
+    Raises:
+        InputError: an unknown key; whatever is wrong with the files.
+    """
+    config: Any = run_config(run) or task.preset(task.arch)
+    if not keys["data"].startswith("builtin:"):
+        config = override(config, {key: None for key in ("valid", "test", "limit") if hasattr(config, key)})
+    unknown = next((key for key in keys if key.split(".")[0] not in config.data_keys()), None)
+    if unknown is not None:
+        near = nearest(unknown, config.data_keys())
+        raise InputError(f"unknown flag{f', did you mean --{near}?' if near else ''}", where=f"--{unknown}")
+    config = override(config, dict(keys), prefix="--")
+    if config.data.startswith("builtin:"):
+        return _part(config, part, limit)
+    items, size = task.read_part(config)
+    if limit is not None and limit < size:
+        items, size = task.select(items, range(limit)), limit
+    return Part(config.data, items, size, task.unit, None)
 
 
-def _part(corpus: Corpus, part: PartName, limit: int | None) -> Part:
-    pairs: Pairs = getattr(corpus, part)
-    return Part(f"{part} part of {corpus.name}", Pairs(pairs.sources[:limit], pairs.targets[:limit]), corpus.sha256)
+def _part(config: Any, part: PartName, limit: int | None) -> Part:
+    kind = TASKS[config.task]
+    data = kind.load_data(config)
+    items, size = getattr(data, part), data.sizes[part]
+    if limit is not None and limit < size:
+        items, size = kind.select(items, range(limit)), limit
+    return Part(f"{part} part of {data.name}", items, size, kind.unit, data.sha256)

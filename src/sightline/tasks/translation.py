@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -17,18 +17,21 @@ from sightline.core.config import encode as encode_config
 from sightline.core.errors import InputError
 from sightline.core.seeds import derive
 from sightline.data.batches import Batch, PairBatches, pad
-from sightline.data.read import Corpus, Pairs
+from sightline.data.read import Corpus, Pairs, read_pairs
 from sightline.data.tokenizer import Tokenizer, TokenizerPair
 from sightline.decoding.engine import DecodingConfig, decode
-from sightline.models import SequenceModel, match_parameters
-from sightline.models.store import CONFIG, load_model, save_model
+from sightline.models import ModelConfig, SequenceModel, match_parameters
+from sightline.models.store import CONFIG, LoadedModel, save_model
+from sightline.parts.token_embedding import Tokens
+from sightline.tasks.baselines import guesses
 from sightline.tasks.card import model_card
-from sightline.tasks.config import TranslationConfig
+from sightline.tasks.config import TranslationConfig, TranslationRun
 from sightline.tasks.metrics import Evaluation, Item, score_texts
-from sightline.training.files import faults, replace_directory, sync_tree
+from sightline.tasks.rates import optim_preset
+from sightline.tasks.run import values_of
+from sightline.tasks.task import Answer, Guess, Measured, Task
 from sightline.training.loss import Loss, cross_entropy, perplexity
 
-NAME = "translation"
 TOKENIZERS = "tokenizer.json"
 NEVER_SAID = (Tokenizer.PAD, Tokenizer.BOS, Tokenizer.UNK)
 
@@ -50,12 +53,18 @@ class _Options:
     settings: dict[str, Any]  # TranslationConfig without arch and model
 
 
-class TranslationTask:
+class TranslationTask(Task[Corpus, Pairs, TranslationRun]):
     """A model with its tokenizers: what is trained, saved, loaded and used.
 
     `longest_output` is the most tokens of an output where decoding names no other limit; `data` says what the model
     was trained on, in a line.
     """
+
+    name = "translation"
+    form = "encoder-decoder"
+    unit = "pairs"
+    Run: ClassVar[type[TranslationRun]] = TranslationRun
+    accepts_decoding = True
 
     def __init__(
         self,
@@ -73,7 +82,33 @@ class TranslationTask:
         self.data = data
 
     @classmethod
-    def build(
+    def preset(cls, arch: str) -> TranslationRun:
+        settings = TranslationConfig.preset(arch)
+        return TranslationRun(**values_of(settings), optim=optim_preset(arch))
+
+    @classmethod
+    def load_data(cls, run: TranslationRun) -> Corpus:
+        return run.corpus.load()
+
+    @classmethod
+    def read_part(cls, run: TranslationRun) -> tuple[Pairs, int]:
+        pairs = read_pairs(
+            run.data, source_column=run.source_column, target_column=run.target_column, skip_bad=run.skip_bad
+        )
+        lower = str.lower if run.lowercase else str
+        sides = [[lower(text) for text in texts[: run.limit]] for texts in pairs]
+        return Pairs(*sides), len(sides[0])
+
+    @classmethod
+    def select(cls, part: Pairs, chosen: Sequence[int]) -> Pairs:
+        return Pairs([part.sources[i] for i in chosen], [part.targets[i] for i in chosen])
+
+    @classmethod
+    def build(cls, data: Corpus, run: TranslationRun) -> TranslationTask:
+        return cls.create(data, run.settings, seed=run.seed, parameters=run.parameters)
+
+    @classmethod
+    def create(
         cls,
         corpus: Corpus,
         config: TranslationConfig,
@@ -107,29 +142,24 @@ class TranslationTask:
         )
 
     @property
-    def arch(self) -> str:
+    def arch(self) -> str:  # type: ignore[override]
         """The architecture's name in `ARCHITECTURES`."""
         return self.config.arch
 
     @property
-    def parameters(self) -> int:
-        """Trainable parameters; shared ones count once."""
-        return sum(parameter.numel() for parameter in self.model.parameters() if parameter.requires_grad)
+    def sizes(self) -> ModelConfig:
+        return self.config.model
 
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(self.model.parameters()).device
+    @classmethod
+    def primary_metric(cls, data: Corpus, run: TranslationRun) -> str:
+        """Exact match where most targets are single words, BLEU elsewhere."""
+        single = sum(len(target.split()) <= 1 for target in data.train.targets)
+        return "exact_match" if 2 * single > len(data.train.targets) else "bleu"
 
-    def to(self, device: torch.device | str) -> TranslationTask:
-        """Moves the weights; returns itself."""
-        self.model.to(device)
-        return self
-
-    def batches(self, pairs: Pairs, *, seed: int) -> PairBatches:
+    def batches(self, part: Pairs, *, seed: int) -> PairBatches:
         """Shuffled training batches of the pairs."""
         return PairBatches(
-            *self._encode(pairs),
+            *self._encode(part),
             max_tokens=self.config.batch_tokens,
             seed=seed,
             max_length=self.config.max_length,
@@ -147,10 +177,10 @@ class TranslationTask:
             smoothing=self.config.smoothing,
         )
 
-    def validator(self, pairs: Pairs) -> Callable[[nn.Module], dict[str, float]]:
+    def validator(self, part: Pairs) -> Callable[[nn.Module], dict[str, float]]:
         """A function of the model: the metrics of `evaluate`, on evenly spaced pairs and greedy outputs of some."""
-        scored = spaced(pairs, self.config.validation_pairs)
-        decoded = spaced(pairs, self.config.validation_outputs)
+        scored = spaced(part, self.config.validation_pairs)
+        decoded = spaced(part, self.config.validation_outputs)
         batches = self._all_of(scored)
 
         def validate(model: nn.Module) -> dict[str, float]:
@@ -194,9 +224,45 @@ class TranslationTask:
             found[row] = Translation(text, hypothesis.score, hypothesis.finished)
         return found
 
-    def predict(self, texts: Sequence[str], decoding: DecodingConfig | None = None) -> list[str]:
+    def predict(self, inputs: Sequence[str], decoding: DecodingConfig | None = None) -> list[str]:
         """The texts that `translate` gives; greedy without `decoding`."""
-        return [found.text for found in self.translate(texts, decoding)]
+        return [found.text for found in self.translate(inputs, decoding)]
+
+    def answer(self, inputs: Sequence[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
+        found = self.translate(inputs, decoding, first=first)
+        return [
+            Answer(
+                output.text,
+                {"source": source, "output": output.text, "score": output.score, "finished": output.finished},
+                output.finished,
+            )
+            for source, output in zip(inputs, found, strict=True)
+        ]
+
+    def measure(self, part: Pairs, decoding: Any = None) -> Measured:
+        found = self.evaluate(part, decoding)
+        return Measured(
+            found.metrics,
+            {
+                "exact_match": np.array([(item.exact, 1) for item in found.items], float),
+                "bleu": np.array([item.bleu for item in found.items], float),
+            },
+            tuple(item.hypothesis for item in found.items),
+            tuple(item.reference for item in found.items),
+            {"signatures": found.signatures},
+        )
+
+    def guesses(self, train: Pairs, part: Pairs) -> list[Guess]:
+        found = guesses(*train, part.sources)
+        return [Guess(one.name, one.description, score_texts(one.outputs, part.targets).metrics) for one in found]
+
+    def describe(self, data: Corpus) -> dict[str, Any]:
+        batches = self.batches(data.train, seed=0)
+        return {
+            "vocabularies": [self.tokenizers.source.size, self.tokenizers.target.size],
+            "tokens_per_epoch": batches.tokens,
+            "batches_per_epoch": len(batches.epoch(0)),
+        }
 
     def evaluate(self, pairs: Pairs, decoding: DecodingConfig | None = None) -> Evaluation:
         """Loss, perplexity and token accuracy, and exact match, BLEU and chrF of the outputs, item by item too."""
@@ -226,46 +292,20 @@ class TranslationTask:
         save_model(
             directory,
             self.model,
-            self.arch,
             self.config.model,
-            task=NAME,
+            Tokens(tokens.source.size),
+            tokens.target.size,
+            form=self.form,
+            arch=self.arch,
+            task=self.name,
             options=encode_config(_Options(self.longest_output, self.data, settings)),
             card=model_card(self.arch, self.parameters, sizes, kinds, self.data),
         )
         tokens.save(directory / TOKENIZERS)
 
-    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
-        """Writes the model directory `path`, whole or not at all.
-
-        Raises `InputError` where `path` exists and `overwrite` is not set or it is no model directory,
-        `EnvironmentFault` where it cannot be written.
-        """
-        target = Path(path)
-        if target.exists() and not (overwrite and (target / CONFIG).is_file()):
-            raise InputError("exists already" + (" and is no model directory" if overwrite else ""), where=target)
-        beside = target.with_name(target.name + ".tmp")
-        with faults(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(beside, ignore_errors=True)
-            try:
-                beside.mkdir()
-                self.write(beside)
-                sync_tree(beside)
-                replace_directory(beside, target)
-            finally:
-                shutil.rmtree(beside, ignore_errors=True)
-
     @classmethod
-    def load(cls, path: str | Path) -> TranslationTask:
-        """The task in a model directory, on the processor, ready to predict.
-
-        Raises `InputError` in one line for whatever is wrong with the files (see `models.store.load_model`).
-        """
-        directory = Path(path)
-        found = load_model(directory)
+    def read(cls, directory: Path, found: LoadedModel) -> TranslationTask:
         place = f"{directory / CONFIG}: options"
-        if found.task != NAME:
-            raise InputError(f"holds a model for {found.task[:80]!r}, not for {NAME}", where=directory / CONFIG)
         options = decode_config(_Options, found.options, where=place)
         for name in ("arch", "model"):
             if name in options.settings:
@@ -275,8 +315,10 @@ class TranslationTask:
         if options.longest_output < 1:
             raise InputError(f"longest_output must be at least 1, found {options.longest_output}", where=place)
         tokenizers = TokenizerPair.load(directory / TOKENIZERS)
+        if not isinstance(found.model, SequenceModel) or not isinstance(found.source, Tokens):
+            raise InputError(f"a model of {found.source} translates no text", where=directory / CONFIG)
         sizes = tokenizers.source.size, tokenizers.target.size
-        expected = found.model.source_vocabulary, found.model.target_vocabulary
+        expected = found.source.vocabulary, found.outputs
         if sizes != expected:
             raise InputError(
                 f"vocabularies of {sizes[0]} and {sizes[1]} tokens, but the model has {expected[0]} and {expected[1]}",

@@ -1,11 +1,14 @@
-"""What turns raw input into vectors of width D."""
+"""Tokens as vectors."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import cast
 
 from torch import Tensor, nn
+
+from sightline.core.front_end import FrontEnd
 
 
 class TokenEmbedding(nn.Module):
@@ -31,3 +34,25 @@ class TokenEmbedding(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         x = self.table(tokens)
         return x if self.factor == 1.0 else x * self.factor
+
+
+class EmbeddedTokens(FrontEnd):
+    """Token ids (B, M) by the rows of an embedding, which a decoder may share."""
+
+    def __init__(self, embedding: TokenEmbedding) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.d_model = embedding.weight.shape[1]
+
+    def forward(self, inputs: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        return self.embedding(inputs), mask
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Token ids of a vocabulary; how they are scaled, and whether a row is kept at zero, is the architecture's."""
+
+    vocabulary: int
+
+    def build(self, d_model: int, *, scale: bool = False, padding: int | None = 0) -> EmbeddedTokens:
+        return EmbeddedTokens(TokenEmbedding(self.vocabulary, d_model, scale=scale, padding=padding))

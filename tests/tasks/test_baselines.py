@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sightline.lab.baselines import guesses, nearest_sources
+from sightline.tasks.baselines import guesses, nearest_sources
 
 
 def test_each_baseline_follows_its_description() -> None:

@@ -1,0 +1,267 @@
+"""What every job is made of: data to train on, a model, a loss, a measure, and answers for new inputs.
+
+A job is a source and a target: text to text, text to a label, a series to its future. One class a job, named in
+`tasks.table.TASKS`; training, the command line and comparisons know nothing else of it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+import torch
+from torch import nn
+
+from sightline.core.config import nearest
+from sightline.core.errors import InputError
+from sightline.models import FORMS, SizedConfig
+from sightline.models.store import CONFIG, LoadedModel, load_model
+from sightline.tasks.run import RunConfig
+from sightline.training.files import faults, replace_directory, sync_tree
+from sightline.training.loss import Loss
+from sightline.training.state import Batches
+
+T = TypeVar("T", bound="Task[Any, Any, Any]")
+D = TypeVar("D", bound="Dataset")  # all of a task's data
+P = TypeVar("P")  # one part of it
+R = TypeVar("R", bound=RunConfig)
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """What `Task.load_data` gives: three parts, of a kind that only the task looks into.
+
+    sha256: of the content, the same in whatever container it came; notes: what the user should know, a line each;
+    sizes: how many items each part has, by name
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def train(self) -> Any: ...
+    @property
+    def valid(self) -> Any: ...
+    @property
+    def test(self) -> Any: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+    @property
+    def sizes(self) -> dict[str, int]: ...
+
+
+class Answer(NamedTuple):
+    """One output, as people read it and as `--json` gives it."""
+
+    text: str
+    record: dict[str, Any]
+    complete: bool = True  # False: cut off at a limit
+
+
+class Guess(NamedTuple):
+    """What can be had without training: a baseline and its scores on the same test items."""
+
+    name: str
+    description: str
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """How good a model is on some items.
+
+    metrics: by name, in the units of `lab.results.METRICS`
+    items: by metric, for those that a comparison may decide by: (N, 2), of every item in order the two numbers that the
+        metric is made of, the sum of the first over the sum of the second, which is what a bootstrap over items
+        resamples: (right, 1) for an accuracy, (nats, tokens) for a loss by token; for BLEU its ten counts, (N, 10)
+    outputs, references: of every item, as people read them; empty where they are no text
+    details: what else there is to show, such as a confusion matrix, in plain JSON types
+    """
+
+    metrics: dict[str, float]
+    items: dict[str, np.ndarray]
+    outputs: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+class Task(ABC, Generic[D, P, R]):
+    """A model with all that is needed to train it, to measure it and to use it on new inputs.
+
+    name: in `TASKS`, in config.json and of `--task`
+    form: of its models, a key of `FORMS`
+    unit: what one item is called, in the plural: pairs, documents, windows
+    Run: all of a training's configuration, flat: the task's own keys beside those of `RunConfig`
+    accepts_decoding: whether outputs are sequences, searched for or sampled by a `DecodingConfig`
+    """
+
+    name: ClassVar[str]
+    form: ClassVar[str]
+    unit: ClassVar[str]
+    Run: ClassVar[type[Any]]
+    accepts_decoding: ClassVar[bool] = False
+
+    arch: str
+    model: Any  # the `nn.Module`
+    data: str  # what it was trained on, in a line
+
+    @classmethod
+    def architectures(cls) -> Mapping[str, SizedConfig]:
+        """What `--arch` may name: the presets of the task's form."""
+        return FORMS[cls.form]
+
+    @classmethod
+    def check_architecture(cls, arch: str) -> None:
+        """Raises `InputError` where `arch` is none of this task's: the nearest name, or why its form does not do."""
+        known = cls.architectures()
+        if arch in known:
+            return
+        others = [form for form, presets in FORMS.items() if arch in presets]
+        if others:
+            raise InputError(
+                f"{arch!r} is an architecture of form {others[0]}, but {cls.name} needs one of form {cls.form}: "
+                f"{', '.join(known)}",
+                where="arch",
+            )
+        near = nearest(arch, known)
+        hint = f"did you mean {near!r}?" if near else f"known: {', '.join(known)}"
+        raise InputError(f"unknown architecture {arch!r}, {hint}", where="arch")
+
+    @classmethod
+    @abstractmethod
+    def preset(cls, arch: str) -> R:
+        """What the named architecture is trained with where nothing else is said.
+
+        Raises:
+            InputError: "arch: unknown architecture 'lstmm', did you mean 'lstm'?"
+        """
+
+    @classmethod
+    @abstractmethod
+    def load_data(cls, run: R) -> D:
+        """The data that the keys of `run` name, read and divided; `InputError` for whatever is wrong with it."""
+
+    @classmethod
+    @abstractmethod
+    def read_part(cls, run: R) -> tuple[P, int]:
+        """All items of the data that `run` names as one part to measure on, and how many they are."""
+
+    @classmethod
+    @abstractmethod
+    def select(cls, part: P, chosen: Sequence[int]) -> P:
+        """The items of a part that `chosen` names by number, in its order."""
+
+    @classmethod
+    @abstractmethod
+    def build(cls: type[T], data: D, run: R) -> T:
+        """An untrained task: what is fitted to data, to the training part alone; weights drawn from `run.seed`."""
+
+    @abstractmethod
+    def batches(self, part: P, *, seed: int) -> Batches:
+        """Shuffled training batches, from any cursor on the same."""
+
+    @abstractmethod
+    def loss(self, model: nn.Module, batch: Any) -> Loss:
+        """The training loss of one batch."""
+
+    @abstractmethod
+    def validator(self, part: P) -> Callable[[nn.Module], dict[str, float]]:
+        """A function of the model as it stands that gives "loss" and whatever else is shown while training."""
+
+    @classmethod
+    @abstractmethod
+    def primary_metric(cls, data: D, run: R) -> str:
+        """The name of the metric that a comparison decides by; `Measured.items` has it."""
+
+    @abstractmethod
+    def measure(self, part: P, decoding: Any = None) -> Measured:
+        """Every metric on a part, and the items that the primary one is made of. Dropout is off."""
+
+    @abstractmethod
+    def guesses(self, train: P, part: P) -> list[Guess]:
+        """Baselines learnt from the training part without a model, measured on `part` by the metrics of `measure`."""
+
+    @abstractmethod
+    def answer(self, inputs: Sequence[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
+        """An output for each input, in order: a line of text, or a file's path where the source is no text.
+
+        `first` is the number of the first input in the random stream. Dropout is off.
+        """
+
+    @abstractmethod
+    def predict(self, inputs: Any) -> list[Any]:
+        """Outputs as Python values, in order: texts, labels or arrays."""
+
+    @abstractmethod
+    def write(self, directory: Path) -> None:
+        """Writes the model's files into an existing directory, as `training.train` asks of `save_model`."""
+
+    @classmethod
+    @abstractmethod
+    def read(cls: type[T], directory: Path, found: LoadedModel) -> T:
+        """The task of `write`'s files; `found` is the model among them."""
+
+    def describe(self, data: D) -> dict[str, Any]:
+        """What a dry run tells besides parameters and sizes."""
+        return {}
+
+    @property
+    @abstractmethod
+    def sizes(self) -> SizedConfig:
+        """The model's config as it was built."""
+
+    @property
+    def parameters(self) -> int:
+        """Trainable parameters; shared ones count once."""
+        return sum(parameter.numel() for parameter in self.model.parameters() if parameter.requires_grad)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.model.parameters()).device
+
+    def to(self: T, device: torch.device | str) -> T:
+        """Moves the weights; returns itself."""
+        self.model.to(device)
+        return self
+
+    @classmethod
+    def load(cls: type[T], path: str | Path) -> T:
+        """The task in a model directory, on the processor, ready to use.
+
+        Raises `InputError` in one line for whatever is wrong with the files (see `models.store.load_model`).
+        """
+        directory = Path(path)
+        found = load_model(directory)
+        if found.task != cls.name:
+            raise InputError(f"holds a model for {found.task[:80]!r}, not for {cls.name}", where=directory / CONFIG)
+        if found.form != cls.form:
+            raise InputError(f"form is {found.form!r}, but {cls.name} needs {cls.form!r}", where=directory / CONFIG)
+        return cls.read(directory, found)
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Writes the model directory `path`, whole or not at all.
+
+        Raises `InputError` where `path` exists and `overwrite` is not set or it is no model directory,
+        `EnvironmentFault` where it cannot be written.
+        """
+        target = Path(path)
+        if target.exists() and not (overwrite and (target / CONFIG).is_file()):
+            raise InputError("exists already" + (" and is no model directory" if overwrite else ""), where=target)
+        beside = target.with_name(target.name + ".tmp")
+        with faults(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(beside, ignore_errors=True)
+            try:
+                beside.mkdir()
+                self.write(beside)
+                sync_tree(beside)
+                replace_directory(beside, target)
+            finally:
+                shutil.rmtree(beside, ignore_errors=True)
