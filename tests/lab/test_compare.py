@@ -41,7 +41,15 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def compared(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Results, Path]:
     out_dir = tmp_path_factory.mktemp("lab") / "out"
     config = CompareConfig(
-        str(pairs), ("gru", "bahdanau"), "20steps", seeds=2, match="params=60000", search=0.4, rates=2, workers=2
+        "translation",
+        str(pairs),
+        ("gru", "bahdanau"),
+        "20steps",
+        seeds=2,
+        match="params=60000",
+        search=0.4,
+        rates=2,
+        workers=2,
     )
     return compare(config, out_dir, command="sightline compare …", display=Display(quiet=True)), out_dir
 
@@ -87,8 +95,8 @@ def _prepared(**changes: Any) -> Prepared:
     values: dict[str, Any] = {
         "data_name": "pairs.tsv", "sha256": "0" * 64, "train": 10, "valid": 2, "test": 4, "tested": 4, "notes": [],
         "budget_amount": 60.0, "budget_unit": "seconds", "learning_rates": {"gru": 1e-3, "rnn": 1e-3},
-        "metric": "exact_match", "source_vocabulary": 9, "target_vocabulary": 9, "tokens": "char",
-        "state_lengths": "", "sources": ["a", "bb", "ccc", "dddd"], "references": ["1", "2", "3", "4"],
+        "metric": "exact_match", "unit": "pairs", "facts": {}, "loss_unit": "nats/token", "counted": "target tokens",
+        "sources": ["a", "bb", "ccc", "dddd"], "lengths": [1, 2, 3, 4], "length_of": "source length (characters)",
         "attended": [], "attended_pieces": [], "baselines": [Baseline("copy", "", {"exact_match": 0.1})],
         "environment": {},
     }  # fmt: skip
@@ -101,8 +109,11 @@ def test_failed_and_diverged_runs_are_recorded_and_left_out_of_the_means(tmp_pat
     def job(arch: str, seed: int) -> Job:
         return Job("run", config, tmp_path, tmp_path, arch, seed)
 
-    good = Measured(0.1, 1e-3, 5.0, [], {"exact_match": 0.75}, 10, 100, 1e9, 5000, 10**8, 0.5, 64, ["1", "2", "3", ""],
-                    [1, 1, 1, 0], [[1] * 10] * 4)  # fmt: skip
+    good = Measured(
+        0.1, 1e-3, 5.0, [], {"exact_match": 0.75}, 10, 100, 1e9, 5000, 10**8,
+        items=[[1.0, 1.0], [1.0, 1.0], [1.0, 1.0], [0.0, 1.0]],
+        outputs=["1", "2", "3", ""], references=["1", "2", "3", "4"],
+    )  # fmt: skip
     outcomes = [
         Outcome(job("gru", 0), good, None),
         Outcome(job("gru", 1), None, Failure("diverged", "step 3: the loss is nan", 4)),
@@ -121,14 +132,16 @@ def test_failed_and_diverged_runs_are_recorded_and_left_out_of_the_means(tmp_pat
 def test_the_bleu_of_a_comparison_is_sacrebleus_of_each_seed(tmp_path: Path) -> None:
     config = CompareConfig(archs=("gru", "rnn"), seeds=2, metric="bleu")
     references = [f"the {a} cat saw the {b} dog {i} times" for i, (a, b) in enumerate([("old", "new")] * 20)]
-    prepared = _prepared(metric="bleu", sources=references, references=references)
+    prepared = _prepared(metric="bleu", sources=references, lengths=[len(text) for text in references])
     outcomes, expected = [], {}
     for arch, cut in (("gru", 7), ("rnn", 4)):
         for seed in (0, 1):
             outputs = [" ".join(text.split()[: cut + (i + seed) % 2]) for i, text in enumerate(references)]
             scores = score_texts(outputs, references)
-            counts = [list(map(int, row)) for row in scores.bleu]
-            measured = Measured(1.0, 1e-3, 5.0, [], scores.metrics, outputs=outputs, exact=scores.exact, bleu=counts)
+            counts = [list(map(float, row)) for row in scores.bleu]
+            measured = Measured(
+                1.0, 1e-3, 5.0, [], scores.metrics, items=counts, outputs=outputs, references=references
+            )
             outcomes.append(Outcome(Job("run", config, tmp_path, tmp_path, arch, seed), measured, None))
             expected.setdefault(arch, []).append(BLEU().corpus_score(outputs, [references]).score)
     results = summarise(config, divide(config, 60.0, "seconds"), prepared, outcomes, {}, "")

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from sightline.data.read import Corpus, Pairs
-from sightline.lab.attention import attached, attention_maps
-from sightline.lab.worker import attention_examples, decode_ms_per_token, peak_memory_bytes, state_bytes
+from sightline.lab.attention import attached, attention_examples, attention_maps
+from sightline.lab.worker import peak_memory_bytes
 from sightline.tasks.config import TranslationConfig
 from sightline.tasks.translation import TranslationTask
 
@@ -60,8 +60,7 @@ def test_looking_leaves_nothing_attached(tasks: dict[str, TranslationTask]) -> N
 
 def test_the_state_grows_with_what_an_architecture_keeps(tasks: dict[str, TranslationTask]) -> None:
     sizes = {
-        arch: [state_bytes(task, [5] * m, [6] * t) for m, t in ((5, 3), (10, 3), (5, 9))]
-        for arch, task in tasks.items()
+        arch: [task.state_bytes([5] * m, [6] * t) for m, t in ((5, 3), (10, 3), (5, 9))] for arch, task in tasks.items()
     }
     for arch in ("lstm", "gru"):
         assert len(set(sizes[arch])) == 1
@@ -70,7 +69,7 @@ def test_the_state_grows_with_what_an_architecture_keeps(tasks: dict[str, Transl
 
 
 def test_decoding_time_and_memory_are_plausible(tasks: dict[str, TranslationTask]) -> None:
-    milliseconds = decode_ms_per_token(tasks["gru"], TEXTS)
+    milliseconds = tasks["gru"].ms_per_token(TEXTS)
     assert milliseconds is not None
     assert 0.001 < milliseconds < 1000
     assert 50e6 < peak_memory_bytes() < 1e12
@@ -78,7 +77,7 @@ def test_decoding_time_and_memory_are_plausible(tasks: dict[str, TranslationTask
 
 def test_examples_are_short_enough_to_read_and_include_foreign_letters(tasks: dict[str, TranslationTask]) -> None:
     sources = ["x", "y" * 60, "abcdef", "abcdefgh", "يناير 5", "a" * 30]
-    chosen = [sources[i] for i in attention_examples(sources, tasks["gru"].tokenizers)]
+    chosen = [sources[i] for i in attention_examples(tasks["gru"], sources)]
     assert "يناير 5" in chosen
     assert not {"x", "y" * 60} & set(chosen)
-    assert attention_examples(["x"], tasks["gru"].tokenizers) == []
+    assert attention_examples(tasks["gru"], ["x"]) == []

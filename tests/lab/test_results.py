@@ -19,7 +19,7 @@ def test_the_promised_keys_are_there(tmp_path: Path) -> None:
     promised = {"schema_version", "command", "environment", "data", "budget", "verdict", "architectures", "runs"}
     assert promised <= written.keys()
     architecture = written["architectures"][0]
-    costs = {"train_s", "tokens_per_s", "parameters", "peak_memory_bytes", "decode_ms_per_token", "state_bytes"}
+    costs = {"train_s", "tokens_per_s", "parameters", "peak_memory_bytes", "ms", "state_bytes"}
     assert {"arch", "metrics", *costs} <= architecture.keys()
     assert architecture["metrics"]["exact_match"].keys() == {"mean", "low", "high"}
     assert {"arch", "seed", "status", "metrics", "history"} <= written["runs"][0].keys()
@@ -46,9 +46,9 @@ def test_numbers_that_json_does_not_know_become_null(tmp_path: Path) -> None:
     [
         ("{", "not JSON"),
         ("[]", "expected an object"),
-        ('{"schema_version": 99}', "expected schema_version 1, found 99"),
-        ('{"schema_version": 1, "command": 3}', "command: expected text"),
-        ('{"schema_version": 1, "rums": []}', "did you mean 'runs'"),
+        ('{"schema_version": 99}', "expected schema_version 2, found 99"),
+        ('{"schema_version": 2, "command": 3}', "command: expected text"),
+        ('{"schema_version": 2, "rums": []}', "did you mean 'runs'"),
     ],
 )
 def test_other_files_are_refused_in_one_line(tmp_path: Path, content: str, message: str) -> None:

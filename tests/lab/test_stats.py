@@ -102,6 +102,20 @@ def test_statistics_that_are_not_means_are_scored_from_their_sums() -> None:
     assert comparison.scores["a"].mean == pytest.approx(expected)
 
 
+def test_where_smaller_is_better_it_is_the_mirror_image() -> None:
+    generator = np.random.default_rng(4)
+    errors = {"a": generator.random((3, 50)), "b": generator.random((3, 50)) + 0.2}
+    found = compare_items(errors, higher=False)
+    turned = compare_items({name: -values for name, values in errors.items()})
+    assert list(found.scores) == list(turned.scores) == ["a", "b"]
+    (pair,), (mirrored,) = found.pairs, turned.pairs
+    assert (pair.first, pair.p) == (mirrored.first, mirrored.p)
+    assert pair.difference.mean == pytest.approx(-mirrored.difference.mean)
+    assert (pair.difference.low, pair.difference.high) == pytest.approx(
+        (-mirrored.difference.high, -mirrored.difference.low)
+    )
+
+
 def test_different_test_items_are_refused() -> None:
     with pytest.raises(ValueError, match=r"different numbers of items: \[3, 4\]"):
         compare_items({"a": np.ones((1, 3)), "b": np.ones((1, 4))})

@@ -38,6 +38,17 @@ def test_a_tie_at_the_top_is_no_difference_shown() -> None:
     )
 
 
+def test_where_smaller_is_better_the_best_is_below_the_others() -> None:
+    scores = {"gru": Estimate(1.20, 1.15, 1.25), "lstm": Estimate(1.31, 1.25, 1.37)}
+    said = Pair("gru", "lstm", Estimate(-0.11, -0.15, -0.07), 0.001, 0.001, True)
+    trivial = [Baseline("always the mean", "", {"loss": 1.5})]
+    assert verdict("loss", scores, [said], seeds=5, baselines=trivial) == (
+        "gru is best: loss 1.200 [1.150–1.250], 0.110 loss below lstm (95 % interval 0.070–0.150)."
+    )
+    better = [Baseline("always the mean", "", {"loss": 1.1})]
+    assert "“always the mean” reaches 1.100 without" in verdict("loss", scores, [said], seeds=5, baselines=better)
+
+
 def test_an_interval_above_zero_beside_no_difference_is_explained() -> None:
     first = pair("bahdanau", "transformer", 0.008, 0.074, False)
     said = verdict("exact_match", SCORES, [first, *ALL_SHOWN[1:]], seeds=5)

@@ -54,8 +54,10 @@ def make_results(foreign: Callable[[str], str] = lambda text: text) -> Results:
                 tokens_per_s=21_000.0 - 3_100 * index,
                 parameters=1_980_000 + 4_000 * index,
                 peak_memory_bytes=(612 + 30 * index) * 10**6,
-                decode_ms_per_token=0.21 + 0.17 * index,
+                ms=0.21 + 0.17 * index,
+                ms_per="token",
                 state_bytes=1024 * (index + 1) ** 3,
+                state_of="29 source and 10 target tokens in",
                 learning_rate=1e-3,
                 rates=[Rate(5e-4, 0.4, "done"), Rate(1e-3, 0.31, "done"), Rate(2e-3, None, "diverged")],
                 by_length=[min(1.0, level * (1.05 - 0.02 * b * (5 - index))) for b in range(5)],
@@ -75,8 +77,8 @@ def make_results(foreign: Callable[[str], str] = lambda text: text) -> Results:
             "cpu": foreign("Example Processor 3000 @ 2.5 GHz"), "cores": 2, "memory_bytes": 25_000_000_000,
             "python": "3.11.2", "packages": {"torch": "2.13.0", "numpy": "2.4.6"},
         },
-        data=Data(foreign("builtin:dates"), "9f" * 32, 20_000, 1_000, 2_000, 1_000, [foreign("a note")], "char", 312,
-                  15, "at 29 source and 10 target tokens"),
+        data=Data(foreign("builtin:dates"), "9f" * 32, 20_000, 1_000, 2_000, 1_000, [foreign("a note")],
+                  facts={"tokens": foreign("char; vocabulary 312 source, 15 target")}),
         budget=BudgetPlan("60s", [0, 1], 0.25, 3, "10s", "45s", "params=2M", 2, 1, foreign(
             "60s per run and 2 seeds make 120s per architecture: 3 trial rates of 10s each, then 45s per seed.")),
         verdict=foreign("bahdanau is best: exact match 99.6 % [99.3–99.9], 3.2 points above transformer "

@@ -13,25 +13,24 @@ if TYPE_CHECKING:
 
 
 def compare(
-    *,
+    *overrides: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
     data: str,
-    archs: str = "rnn,lstm,gru,bahdanau,transformer",
+    task: str | None = None,
+    archs: str | None = None,
     budget: str = "60s",
     seeds: int = 3,
     match: str | None = None,
     out_dir: Annotated[Path | None, Parameter(name=["--out-dir", "-o"])] = None,
     search: float = 0.2,
     rates: int = 3,
-    metric: Literal["auto", "exact_match", "bleu"] = "auto",
+    metric: str = "auto",
     tested: int = 1000,
     valid: str | None = None,
     test: str | None = None,
-    source_column: str | None = None,
-    target_column: str | None = None,
     limit: int | None = None,
     lowercase: bool = False,
-    tokens: Literal["char", "bpe", "unigram"] = "char",
-    vocabulary: int = 8000,
+    tokens: str | None = None,
+    vocabulary: int | None = None,
     seed: int = 0,
     workers: int | None = None,
     device: str = "auto",
@@ -42,28 +41,32 @@ def compare(
 ) -> None:
     """Train architectures under the same budget, side by side, and say which is best and how sure that is.
 
-    Writes report.html, results.json and figures. Progress goes to standard error.
+    Writes report.html, results.json and figures. Progress goes to standard error. Every other key of the task's
+    configuration is a flag as well, as of `sightline train`, and holds for all architectures: --source-column, for
+    instance.
 
     Args:
-        data: A file of pairs (.tsv .csv .jsonl .parquet, .gz), two parallel files as a,b, or builtin:dates.
+        data: What `sightline train` takes: a file of pairs (.tsv .csv .jsonl .parquet, .gz), two parallel files as
+            a,b, builtin:dates, or what another task reads.
+        task: What the models are for: translation (text to text) where nothing else is said.
         archs: Names, with commas between: rnn lstm gru bahdanau luong transformer transformer-2017 hybrid, or in a
             Transformer's place window block_sparse linear lru retention gated_linear min_gru min_lstm gated_delta.
+            Without it some that the task is often solved by.
         budget: What each run may use: 60s, 5min, 500steps, 2Mtok or 1e15flop.
         seeds: Runs of each architecture; with one there is no verdict.
         match: Scale every architecture to this size, as in params=2M.
         out_dir: Where to; without it a new directory under runs/.
         search: Share of the budget that goes to the search for learning rates; 0 uses the presets'.
         rates: Learning rates that the search tries, the preset's among them.
-        metric: What the verdict is about; auto is exact match for single words, BLEU for sentences.
-        tested: Most test pairs to measure.
-        valid: File of validation pairs; without it a tenth of the data.
-        test: File of test pairs; without it a tenth of the data.
-        source_column: Column to read, by name or number.
-        target_column: Column to write.
-        limit: Use only the first so many pairs of each part.
+        metric: What the verdict is about; auto is the task's own, of translations exact match for single words and
+            BLEU for sentences.
+        tested: Most test items to measure.
+        valid: Validation data; without it a part of the data.
+        test: Test data; without it a part of the data.
+        limit: Use only the first so many items of each part.
         lowercase: Lower-case everything.
-        tokens: What texts are cut into.
-        vocabulary: Most tokens on each side, for bpe and unigram.
+        tokens: What texts are cut into: char, bpe or unigram.
+        vocabulary: Most tokens, of translations on each side, for bpe and unigram.
         seed: The first seed; the others follow it.
         workers: Runs at a time; the cores are divided among them. Without it one for each core.
         device: auto, cpu, cuda or mps.
@@ -72,11 +75,26 @@ def compare(
         json: Print the results as one JSON object in place of lines.
         quiet: Show no progress.
     """
+    from sightline.cli.overrides import parse_overrides
+    from sightline.core.errors import InputError
     from sightline.lab.plan import CompareConfig
+    from sightline.tasks.defaults import compared, task_of
 
+    task = task or task_of(data)
+    named = {"valid": valid, "test": test, "limit": limit, "tokenizer.kind": tokens, "tokenizer.size": vocabulary}
+    settings = {key: value for key, value in named.items() if value is not None}
+    if lowercase:
+        settings |= {"lowercase": True, "tokenizer.lowercase": True}
+    free = parse_overrides(overrides)
+    if twice := next((key for key in free if key in settings), None):
+        raise InputError("given twice", where=f"--{twice}")
+    if "arch" in free:
+        raise InputError("unknown flag, did you mean --archs?", where="--arch")
+    chosen = compared(task) if archs is None else tuple(part.strip() for part in archs.split(",") if part.strip())
     config = CompareConfig(
+        task=task,
         data=data,
-        archs=tuple(part.strip() for part in archs.split(",") if part.strip()),
+        archs=chosen,
         budget=budget,
         seeds=seeds,
         seed=seed,
@@ -88,14 +106,7 @@ def compare(
         workers=workers,
         device=device,
         dtype=dtype,
-        valid=valid,
-        test=test,
-        source_column=source_column,
-        target_column=target_column,
-        limit=limit,
-        lowercase=lowercase,
-        tokens=tokens,
-        vocabulary=vocabulary,
+        settings={**settings, **free},
     )
     run(config, out_dir, name=Path(data.split(",")[0]).stem, overwrite=overwrite, json=json, quiet=quiet)
 
@@ -134,7 +145,18 @@ def print_table(results: Results) -> None:
 
     info = metric_info(results.primary_metric)
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="")
-    headings = ("architecture", f"{info.label} [95 %]", "train s", "tokens/s", "params", "memory", "ms/token", "state")
+    per = next((a.ms_per for a in results.architectures if a.ms is not None), "item")
+    counted = results.data.counted.split()[-1]
+    headings = (
+        "architecture",
+        f"{info.label} [95 %]",
+        "train s",
+        f"{counted}/s",
+        "params",
+        "memory",
+        f"ms/{per}",
+        "state",
+    )
     for heading in headings:
         table.add_column(heading, justify="left" if heading == "architecture" else "right", no_wrap=True)
     for a in results.ranked:
@@ -144,7 +166,7 @@ def print_table(results: Results) -> None:
             ends = "" if score.low is None else f" [{info.number(score.low)}, {info.number(score.high)}]"
             quality = info.text(score.mean) + ends
         row = (a.arch, quality, quantity(a.train_s), quantity(a.tokens_per_s), quantity(a.parameters),
-               size(a.peak_memory_bytes), "—" if a.decode_ms_per_token is None else f"{a.decode_ms_per_token:.2f}",
+               size(a.peak_memory_bytes), "—" if a.ms is None else f"{a.ms:.2f}",
                size(a.state_bytes))  # fmt: skip
         table.add_row(*(Text(visible(cell)) for cell in row))
     console = Console(width=max(Console().width, 100))

@@ -77,7 +77,7 @@ def train(
     from sightline.core.errors import InputError
     from sightline.tasks.fit import train_task
     from sightline.tasks.recipe import check_same_run, resolve_run, run_files
-    from sightline.tasks.table import TASKS
+    from sightline.tasks.table import task_class
     from sightline.training.progress import reporting
     from sightline.training.rundir import check_run
 
@@ -96,7 +96,7 @@ def train(
     if print_config:
         print(to_yaml(run), end="")
         return
-    kind = TASKS[run.task]
+    kind = task_class(run.task)
     place = out_dir or Path("runs", f"{_stem(run.data)}-{run.arch}-{run.seed}")
     if not dry_run:
         check_run(place, resume=resume, overwrite=overwrite)
@@ -124,9 +124,9 @@ def train(
 
 def _planned(run: Any, data: Dataset) -> dict[str, Any]:
     """What `--dry-run` tells."""
-    from sightline.tasks.table import TASKS
+    from sightline.tasks.table import task_class
 
-    task = TASKS[run.task].build(data, run)
+    task = task_class(run.task).build(data, run)
     return {
         "run": None,
         "task": run.task,

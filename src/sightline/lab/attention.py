@@ -57,6 +57,22 @@ def attached(model: nn.Module) -> Iterator[dict[str, Seen]]:
             handle.remove()
 
 
+def attention_examples(task: TranslationTask, sources: list[str]) -> list[int]:
+    """Three test sources to look at: of the middle length, one of those with the most foreign letters, and a long one.
+
+    Only sources of 4 to 48 pieces are taken, so that a map can be read; fewer where there are no others.
+    """
+    lengths = [len(ids) for ids in task.tokenizers.source.encode_batch(sources)]
+    fit = [i for i, length in enumerate(lengths) if 4 <= length <= 48]
+    if not fit:
+        return []
+    by_length = sorted(fit, key=lambda i: (lengths[i], i))
+    middle = by_length[len(by_length) // 2]
+    near = [i for i in fit if lengths[i] <= lengths[middle] + 4]
+    foreign = max(near, key=lambda i: (sum(char > "\u02ff" for char in sources[i]), -i))
+    return list(dict.fromkeys([middle, foreign, by_length[len(by_length) * 9 // 10]]))
+
+
 @torch.no_grad()
 def attention_maps(task: TranslationTask, source: str) -> ArchitectureMaps:
     """The maps of the task's model while it is fed its own prediction (teacher forcing), the end token included.

@@ -43,7 +43,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What the preparing job found out; the pairs and tokenizers lie beside it."""
+    """What the preparing job found out; what the task keeps of data and fitting lies beside it."""
 
     data_name: str
     sha256: str
@@ -51,18 +51,19 @@ class Prepared:
     valid: int
     test: int
     tested: int
+    unit: str
     notes: list[str]
+    facts: dict[str, str]
     budget_amount: float
     budget_unit: str
     learning_rates: dict[str, float]  # of the presets, by architecture
     metric: str
-    source_vocabulary: int
-    target_vocabulary: int
-    tokens: str
-    state_lengths: str
-    sources: list[str]  # of the tested pairs
-    references: list[str]
-    attended: list[int]  # which of the tested pairs the attention is shown on
+    loss_unit: str
+    counted: str
+    sources: list[str]  # of the tested items
+    lengths: list[int]  # of the tested items
+    length_of: str
+    attended: list[int]  # which of the tested items the attention is shown on
     attended_pieces: list[list[str]]
     baselines: list[Baseline]
     environment: dict[str, Any]
@@ -73,7 +74,7 @@ class Prepared:
 class Measured:
     """What a training left: of a trial only the first four fields."""
 
-    loss: float | None  # the best validation loss, nats per token
+    loss: float | None  # the best validation loss, in the unit of the task
     learning_rate: float
     train_s: float
     history: list[dict[str, Any]]
@@ -83,11 +84,13 @@ class Measured:
     flops: float = 0.0
     parameters: int = 0
     peak_memory_bytes: int = 0
-    decode_ms_per_token: float | None = None
-    state_bytes: int = 0
+    ms: float | None = None  # of one output
+    ms_per: str = "item"
+    state_bytes: int | None = None
+    state_of: str = ""
+    items: list[list[float]] = field(default_factory=list)  # (N, K): of each tested item what the metric is made of
     outputs: list[str] = field(default_factory=list)
-    exact: list[int] = field(default_factory=list)
-    bleu: list[list[int]] = field(default_factory=list)
+    references: list[str] = field(default_factory=list)
     maps: list[ArchitectureMaps] = field(default_factory=list)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from sightline.core.errors import InputError
 from sightline.lab.results import BudgetPlan
@@ -20,8 +20,11 @@ class CompareConfig:
 
     `budget` is what one run of one architecture may use (60s, 500steps, 2Mtok, 1e15flop); `search` the share of all its
     runs' budget that goes to the learning-rate search, 0 = the preset's rate; `rates` the number of candidates;
-    `match` scales every architecture to a size, as in "params=2M"; `tested` the most test pairs that are measured.
+    `match` scales every architecture to a size, as in "params=2M"; `tested` the most test items that are measured;
+    `settings` are keys of the task's configuration that all architectures share, by dotted name.
     """
+
+    task: str = "translation"
 
     data: str = "builtin:dates"
     archs: tuple[str, ...] = ("rnn", "lstm", "gru", "bahdanau", "transformer")
@@ -31,19 +34,12 @@ class CompareConfig:
     match: str | None = None
     search: float = 0.2
     rates: int = 3
-    metric: Literal["auto", "exact_match", "bleu"] = "auto"
+    metric: str = "auto"
     tested: int = 1000
     workers: int | None = None
     device: str = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    valid: str | None = None
-    test: str | None = None
-    source_column: str | None = None
-    target_column: str | None = None
-    limit: int | None = None
-    lowercase: bool = False
-    tokens: Literal["char", "bpe", "unigram"] = "char"
-    vocabulary: int = 8000
+    settings: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.archs:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from sightline.core.config import decode
 from sightline.core.errors import InputError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Status = Literal["done", "failed", "diverged", "interrupted"]
 LengthScores = list[float | None]
@@ -47,7 +47,7 @@ METRICS: dict[str, MetricInfo] = {
     "token_accuracy": MetricInfo("token accuracy", "%", 100.0, 1, limits=(0.0, 1.0)),
     "bleu": MetricInfo("BLEU", "", 1.0, 1, limits=(0.0, 100.0)),
     "chrf": MetricInfo("chrF", "", 1.0, 1, limits=(0.0, 100.0)),
-    "loss": MetricInfo("loss", "nats/token", 1.0, 3, higher=False, limits=(0.0, math.inf)),
+    "loss": MetricInfo("loss", "", 1.0, 3, higher=False, limits=(0.0, math.inf)),
     "perplexity": MetricInfo("perplexity", "", 1.0, 3, higher=False, limits=(1.0, math.inf)),
 }
 
@@ -71,7 +71,7 @@ class Rate:
     """One candidate of the learning-rate search."""
 
     lr: float
-    loss: float | None  # validation loss, nats per token; None when the trial failed
+    loss: float | None  # validation loss; None when the trial failed
     status: Status
 
 
@@ -80,8 +80,8 @@ class Architecture:
     """What one architecture reached over all its seeds; costs are means over the finished runs.
 
     `peak_memory_bytes` is the largest resident set of the worker process, Python and PyTorch included.
-    `state_bytes` is the decoder's state for one sentence at the lengths that `Data.state_lengths` names.
-    `decode_ms_per_token` is greedy decoding of one sentence at a time.
+    `ms` is the time of one output, or of one of its tokens, as `ms_per` says, outputs asked for one at a time;
+    `state_bytes` is what is carried from step to step, `state_of` at which lengths.
     """
 
     arch: str
@@ -90,8 +90,10 @@ class Architecture:
     tokens_per_s: float | None = None
     parameters: int | None = None
     peak_memory_bytes: int | None = None
-    decode_ms_per_token: float | None = None
+    ms: float | None = None
+    ms_per: str = "item"
     state_bytes: int | None = None
+    state_of: str = ""
     learning_rate: float | None = None
     rates: list[Rate] = field(default_factory=list)
     by_length: LengthScores = field(default_factory=list)
@@ -138,7 +140,10 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Data:
-    """What was learnt from; sizes are numbers of pairs."""
+    """What was learnt from; sizes are numbers of `unit`, `facts` how it was read, by name.
+
+    `loss_unit` is the training loss's, `counted` what the tokens of a training are.
+    """
 
     name: str
     sha256: str
@@ -147,10 +152,11 @@ class Data:
     test: int
     tested: int
     notes: list[str] = field(default_factory=list)
-    tokens: str = "char"
-    source_vocabulary: int = 0
-    target_vocabulary: int = 0
-    state_lengths: str = ""
+    unit: str = "pairs"
+    facts: dict[str, str] = field(default_factory=dict)
+    loss_unit: str = "nats/token"
+    counted: str = "target tokens"
+    length_of: str = "source length (characters)"
 
 
 @dataclass(frozen=True)
@@ -245,7 +251,7 @@ class Results:
         """The architectures, best first; those without a finished run last."""
         name = self.primary_metric
         measured = [a for a in self.architectures if name in a.metrics]
-        measured.sort(key=lambda a: a.metrics[name].mean, reverse=True)
+        measured.sort(key=lambda a: a.metrics[name].mean, reverse=metric_info(name).higher)
         return [*measured, *(a for a in self.architectures if name not in a.metrics)]
 
     def to_dict(self) -> dict[str, Any]:

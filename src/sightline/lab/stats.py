@@ -155,6 +155,7 @@ def compare_items(
     score: Score = mean_score,
     *,
     limits: tuple[float, float] = (-np.inf, np.inf),
+    higher: bool = True,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Comparison:
@@ -162,7 +163,8 @@ def compare_items(
 
     `items[name]` is (seeds, N): one number per seed and item, the score being their mean; or (seeds, N, K): K
     statistics per item, and `score` takes sums of them (..., K) to scores (...), as corpus BLEU needs. N must be the
-    same for all, seeds may differ. Larger scores are better. Interval ends are cut off at `limits`.
+    same for all, seeds may differ. Larger scores are better, or with `higher` False smaller ones; a pair names
+    the better one first. Interval ends are cut off at `limits`.
 
     With one seed each, intervals and p-values speak about the test items only.
 
@@ -177,7 +179,7 @@ def compare_items(
     per_seed = {name: score(x.sum(1)) for name, x in stacked.items()}
     draws = _draws(stacked, per_seed, score, limits, resamples, np.random.default_rng(seed))
     means = {name: float(values.mean()) for name, values in per_seed.items()}
-    order = sorted(means, key=lambda name: -means[name])
+    order = sorted(means, key=lambda name: -means[name] if higher else means[name])
     tails = (100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2)
 
     def interval(mean: float, values: np.ndarray, low: float, high: float) -> Interval:

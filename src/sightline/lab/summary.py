@@ -59,7 +59,7 @@ def summarise(
     comparison = _compare(prepared.metric, found)
     pairs = [Pair(p.first, p.second, _estimate(p.difference), p.p, p.p_holm, p.shown) for p in comparison.pairs]
     scores = {arch: _estimate(interval) for arch, interval in comparison.scores.items()}
-    bins = length_bins([len(source) for source in prepared.sources])
+    bins = length_bins(prepared.lengths) if prepared.lengths else []
     others = _other_metrics(found)
     architectures = [
         _architecture(arch, found.get(arch, []), prepared, scores, others, bins, trials.get(arch, []), config)
@@ -94,17 +94,17 @@ def summarise(
     )
 
 
-def _items(metric: str, measured: Sequence[Measured]) -> np.ndarray:
-    """Per seed and test item what the metric is made of: (seeds, N), or (seeds, N, 10) for BLEU."""
-    return np.array([m.bleu if metric == "bleu" else m.exact for m in measured], float)
+def _items(measured: Sequence[Measured]) -> np.ndarray:
+    """Per seed and test item what the metric is made of, (seeds, N, K)."""
+    return np.array([m.items for m in measured], float)
 
 
 def _compare(metric: str, found: Mapping[str, Sequence[Measured]]) -> stats.Comparison:
-    items = {arch: _items(metric, measured) for arch, measured in found.items()}
-    limits = metric_info(metric).limits
+    items = {arch: _items(measured) for arch, measured in found.items()}
+    info = metric_info(metric)
     if metric == "bleu":
-        return stats.compare_items(items, bleu_of, limits=limits, resamples=BLEU_RESAMPLES)
-    return stats.compare_items(items, limits=limits)
+        return stats.compare_items(items, bleu_of, limits=info.limits, resamples=BLEU_RESAMPLES)
+    return stats.compare_items(items, limits=info.limits, higher=info.higher)
 
 
 def _estimate(interval: stats.Interval) -> Estimate:
@@ -145,10 +145,8 @@ def length_bins(lengths: Sequence[int]) -> list[Bin]:
 def _by_length(metric: str, measured: Sequence[Measured], bins: Sequence[Bin]) -> list[float | None]:
     if not measured:
         return []
-    items = _items(metric, measured)
-    if metric == "bleu":
-        return [float(bleu_of(items[:, chosen].sum(1)).mean()) for *_, chosen in bins]
-    return [float(items[:, chosen].mean()) for *_, chosen in bins]
+    items, score = _items(measured), bleu_of if metric == "bleu" else stats.mean_score
+    return [float(score(items[:, chosen].sum(1)).mean()) for *_, chosen in bins]
 
 
 def _architecture(
@@ -168,7 +166,7 @@ def _architecture(
     rates = sorted((_rate(trial, preset) for trial in trials), key=lambda rate: rate.lr)
     if not measured:
         return Architecture(arch, metrics, rates=rates, started=config.seeds)
-    decoding = [m.decode_ms_per_token for m in measured if m.decode_ms_per_token is not None]
+    times = [m.ms for m in measured if m.ms is not None]
     return Architecture(
         arch=arch,
         metrics=metrics,
@@ -176,8 +174,10 @@ def _architecture(
         tokens_per_s=float(np.mean([m.tokens / max(m.train_s, 1e-9) for m in measured])),
         parameters=measured[0].parameters,
         peak_memory_bytes=max(m.peak_memory_bytes for m in measured),
-        decode_ms_per_token=float(np.mean(decoding)) if decoding else None,
+        ms=float(np.mean(times)) if times else None,
+        ms_per=measured[0].ms_per,
         state_bytes=measured[0].state_bytes,
+        state_of=measured[0].state_of,
         learning_rate=measured[0].learning_rate,
         rates=rates,
         by_length=_by_length(prepared.metric, measured, bins),
@@ -220,20 +220,22 @@ def _data(prepared: Prepared) -> Data:
         test=prepared.test,
         tested=prepared.tested,
         notes=prepared.notes,
-        tokens=prepared.tokens,
-        source_vocabulary=prepared.source_vocabulary,
-        target_vocabulary=prepared.target_vocabulary,
-        state_lengths=prepared.state_lengths,
+        unit=prepared.unit,
+        facts=prepared.facts,
+        loss_unit=prepared.loss_unit,
+        counted=prepared.counted,
+        length_of=prepared.length_of,
     )
 
 
 def _attention(prepared: Prepared, found: Mapping[str, Sequence[Measured]]) -> list[AttentionExample]:
     examples = []
+    references = next((m.references for measured in found.values() for m in measured), [])
     for number, (item, pieces) in enumerate(zip(prepared.attended, prepared.attended_pieces, strict=True)):
         maps = [m.maps[number] for measured in found.values() for m in measured[:1] if len(m.maps) > number]
         maps = [one for one in maps if one.maps]
         if maps:
-            examples.append(AttentionExample(prepared.sources[item], prepared.references[item], pieces, maps))
+            examples.append(AttentionExample(prepared.sources[item], references[item], pieces, maps))
     return examples
 
 
@@ -241,20 +243,18 @@ def _examples(
     prepared: Prepared, found: Mapping[str, Sequence[Measured]], scores: Mapping[str, Estimate]
 ) -> list[Example]:
     """Test items to read: some that the best architecture gets wrong, some that it gets right and others do not."""
-    if not scores:
-        return []
     first = {arch: found[arch][0] for arch in scores}
-    right = np.array([m.exact for m in first.values()], bool)  # best architecture first
+    if not first or not prepared.sources or not all(m.outputs for m in first.values()):
+        return []
+    references = next(iter(first.values())).references
+    right = np.array([np.equal(m.outputs, references) for m in first.values()], bool)  # best architecture first
     wrong = np.flatnonzero(~right[0])
     split = np.flatnonzero(right[0] & ~right.all(0))
     rest = np.flatnonzero(right.all(0))
     share = MOST_EXAMPLES // 3
     kept = [*_spread(wrong, share), *_spread(split, MOST_EXAMPLES - share - min(len(rest), 2)), *_spread(rest, 2)]
     order = list(found)
-    return [
-        Example(prepared.sources[i], prepared.references[i], {arch: first[arch].outputs[i] for arch in order})
-        for i in kept
-    ]
+    return [Example(prepared.sources[i], references[i], {arch: first[arch].outputs[i] for arch in order}) for i in kept]
 
 
 def _spread(indices: np.ndarray, most: int) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from sightline.lab.results import Baseline, Estimate, MetricInfo, Pair, metric_info
 
@@ -20,22 +21,32 @@ def verdict(
 ) -> str:
     """Who is best by how much, or that no difference is shown.
 
-    `scores` best first; `pairs` (better minus worse) with Holm's correction behind `shown`; `seeds` the smallest
-    number of finished seeds among them; `unfinished` the architectures of which no run finished.
+    `scores` best first; `pairs` (first minus second, the better one first) with Holm's correction behind `shown`;
+    `seeds` the smallest number of finished seeds among them; `unfinished` the architectures of which no run finished.
     """
     info = metric_info(metric)
+    pairs = pairs if info.higher else [_turned(pair) for pair in pairs]
     sentence = _ranking(info, list(scores.items()), pairs, seeds)
     if 2 <= seeds <= FEW_SEEDS and any(not pair.shown for pair in pairs if pair.first == next(iter(scores))):
         sentence += f" With {seeds} seeds only large differences can be shown."
     if scores and baselines:
         top = next(iter(scores.values()))
-        trivial = max(baselines, key=lambda b: b.metrics.get(metric, float("-inf")))
-        if trivial.metrics.get(metric, float("-inf")) >= top.mean:
+        sign = 1 if info.higher else -1
+        known = [baseline for baseline in baselines if metric in baseline.metrics]
+        trivial = max(known, key=lambda b: sign * b.metrics[metric], default=None)
+        if trivial is not None and sign * trivial.metrics[metric] >= sign * top.mean:
             value = info.text(trivial.metrics[metric])
             sentence += f" None learnt enough: “{trivial.name}” reaches {value} without any training."
     if unfinished:
         sentence += f" No run of {_join(unfinished)} finished."
     return sentence
+
+
+def _turned(pair: Pair) -> Pair:
+    """The pair's difference as a lead where smaller is better."""
+    found = pair.difference
+    low, high = (None if end is None else -end for end in (found.high, found.low))
+    return replace(pair, difference=Estimate(-found.mean, low, high))
 
 
 def _ranking(info: MetricInfo, scores: list[tuple[str, Estimate]], pairs: Sequence[Pair], seeds: int) -> str:
@@ -50,13 +61,14 @@ def _ranking(info: MetricInfo, scores: list[tuple[str, Estimate]], pairs: Sequen
             f"No verdict: with one seed the spread between trainings is unknown. In this one training each, "
             f"{info.label}: {listed}."
         )
+    side = "above" if info.higher else "below"
     rest = [pair for pair in pairs if pair.first == best]
     ties = [pair for pair in rest if not pair.shown]
     beaten = [pair.second for pair in rest if pair.shown]
     if not ties:
         nearest = rest[0]
         return (
-            f"{best} is best: {info.label} {_with_interval(info, top)}, {_gap(info, nearest)} above {nearest.second} "
+            f"{best} is best: {info.label} {_with_interval(info, top)}, {_gap(info, nearest)} {side} {nearest.second} "
             f"(95 % interval {_range(info, nearest.difference)})."
         )
     if not beaten:
@@ -72,7 +84,7 @@ def _ranking(info: MetricInfo, scores: list[tuple[str, Estimate]], pairs: Sequen
     nearest = ties[0]
     return (
         f"No difference shown between {_join(leaders)}: {info.label} {values} (difference of the first two "
-        f"{_gap(info, nearest)}, {_uncorrected(info, nearest, pairs)}); {best} is above {_join(beaten)}."
+        f"{_gap(info, nearest)}, {_uncorrected(info, nearest, pairs)}); {best} is {side} {_join(beaten)}."
     )
 
 

@@ -11,7 +11,6 @@ import json
 import math
 import os
 import shutil
-import statistics
 import sys
 import threading
 import time
@@ -23,27 +22,21 @@ from typing import Any
 
 import torch
 
+from sightline.core.config import override
 from sightline.core.errors import Diverged, InputError, Interrupted, SightlineError, exit_status
-from sightline.core.state import nbytes
-from sightline.data.read import Corpus, Pairs
-from sightline.data.tokenizer import Tokenizer, TokenizerPair
-from sightline.lab.attention import attention_maps
+from sightline.lab.attention import attention_examples, attention_maps
 from sightline.lab.jobs import DONE, FAILED, Failure, Job, Measured, Prepared, read_json, write_json
 from sightline.lab.plan import CompareConfig, divide
 from sightline.lab.results import Baseline
-from sightline.models import match_parameters
-from sightline.tasks.baselines import guesses
-from sightline.tasks.config import TokenizerConfig, TranslationRun
 from sightline.tasks.fit import train_task
-from sightline.tasks.metrics import score_texts
 from sightline.tasks.recipe import run_files
-from sightline.tasks.translation import TranslationTask, spaced
+from sightline.tasks.table import task_class
+from sightline.tasks.task import Task
 from sightline.training.budget import Budget
 from sightline.training.environment import environment
 from sightline.training.state import Progress
 
 VALIDATIONS = 10
-TIMED_SENTENCES = 20
 MOST_RECORDS = 200  # of a run's training loss kept in results.json
 REPORT_EVERY_S = 0.5
 
@@ -75,142 +68,81 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def run_config(config: CompareConfig, arch: str) -> TranslationRun:
-    """The architecture's preset on the comparison's data and tokens; where a preset shares its vocabulary it does."""
-    base = TranslationTask.preset(arch)
-    return replace(
-        base,
-        data=config.data,
-        valid=config.valid,
-        test=config.test,
-        source_column=config.source_column,
-        target_column=config.target_column,
-        limit=config.limit,
-        lowercase=config.lowercase,
-        match=config.match,
-        tokenizer=TokenizerConfig(config.tokens, config.vocabulary, base.tokenizer.shared, config.lowercase),
-        device=config.device,
-        dtype=config.dtype,
-    )
-
-
-def tokenizer_file(prepared: Path, config: TranslationRun) -> Path:
-    """Where the tokenizers for this architecture lie."""
-    return prepared / ("shared-tokenizer.json" if config.tokenizer.shared else "tokenizer.json")
+def run_config(config: CompareConfig, arch: str) -> Any:
+    """The architecture's preset on the comparison's data, with its settings."""
+    kind = task_class(config.task)
+    kind.check_architecture(arch)
+    given = {"data": config.data, "device": config.device, "dtype": config.dtype, "match": config.match}
+    base = kind.preset(arch)
+    if hasattr(base, "tokenizer"):  # where a preset has its own tokens, equal ones are fairer
+        usual = kind.Run().tokenizer
+        base = replace(base, tokenizer=replace(base.tokenizer, kind=usual.kind, size=usual.size))
+    base = override(base, {k: v for k, v in given.items() if v is not None}, prefix="--")
+    return override(replace(base, task=config.task), config.settings, prefix="--")
 
 
 def prepare(job: Job) -> Prepared:
-    """Read the data, train tokenizers, check every architecture, and score the trivial baselines, once for all runs."""
+    """Read the data, check every architecture, and score the trivial baselines, once for all runs."""
     config = job.config
     budget = Budget.parse(config.budget)
     divide(config, budget.amount, budget.unit)
     runs = [run_config(config, arch) for arch in config.archs]
+    kind = task_class(config.task)
     say("reading the data")
-    corpus = runs[0].corpus.load()
-    for part in ("train", "valid", "test"):
-        if not getattr(corpus, part).sources:
-            raise InputError(f"no {part} pairs", where=corpus.name)
-    tested = spaced(corpus.test, config.tested)
-    pairs = {"train": corpus.train, "valid": corpus.valid, "test": tested}
-    _save_pairs(job.prepared, corpus, pairs)
-    say("training tokenizers")
-    tokenizers = _prepare_architectures(job, runs, corpus.train)
-    metric = _metric(config, corpus.train.targets)
+    data = kind.load_prepared(runs[0], job.prepared)
+    for part, size in data.sizes.items():
+        if not size:
+            raise InputError(f"no {part} {kind.unit}", where=data.name)
+    say("checking the architectures")
+    built: list[Any] = [kind.build_prepared(data, run, job.prepared) for run in runs]
+    task = built[0]
+    metric = kind.primary_metric(data, runs[0]) if config.metric == "auto" else config.metric
+    tested = _tested(kind, data, config.tested)
+    part = kind.select(data.test, tested)
     say("scoring trivial baselines")
-    baselines = [
-        Baseline(guess.name, guess.description, score_texts(guess.outputs, tested.targets).metrics)
-        for guess in guesses(*corpus.train, tested.sources)
-    ]
-    attended = attention_examples(tested.sources, tokenizers)
-    source, target = _state_example(tested, tokenizers)
+    baselines = [Baseline(guess.name, guess.description, guess.metrics) for guess in task.guesses(data.train, part)]
+    if baselines and not any(metric in baseline.metrics for baseline in baselines):
+        known = ", ".join(dict.fromkeys(name for baseline in baselines for name in baseline.metrics))
+        raise InputError(f"{kind.name} is not measured by {metric!r}; known: {known}", where="--metric")
+    sources = kind.sources(part)
+    attended = attention_examples(task, sources) if kind.shows_attention else []
     return Prepared(
-        data_name=corpus.name,
-        sha256=corpus.sha256,
-        train=len(corpus.train.sources),
-        valid=len(corpus.valid.sources),
-        test=len(corpus.test.sources),
-        tested=len(tested.sources),
-        notes=list(corpus.notes),
+        data_name=data.name,
+        sha256=data.sha256,
+        train=data.sizes["train"],
+        valid=data.sizes["valid"],
+        test=data.sizes["test"],
+        tested=len(tested),
+        unit=kind.unit,
+        notes=list(data.notes),
+        facts=task.facts(),
         budget_amount=budget.amount,
         budget_unit=budget.unit,
         learning_rates={run.arch: run.optim.lr for run in runs},
         metric=metric,
-        source_vocabulary=tokenizers.source.size,
-        target_vocabulary=tokenizers.target.size,
-        tokens=config.tokens,
-        state_lengths=f"{len(source)} source and {len(target)} target tokens in",
-        sources=tested.sources,
-        references=tested.targets,
+        loss_unit=kind.loss_unit,
+        counted=kind.counted,
+        sources=sources,
+        lengths=kind.lengths(part),
+        length_of=kind.length_of,
         attended=attended,
-        attended_pieces=[tokenizers.source.pieces(tokenizers.source.encode(tested.sources[i])) for i in attended],
+        attended_pieces=[task.tokenizers.source.pieces(task.tokenizers.source.encode(sources[i])) for i in attended],
         baselines=baselines,
         environment=environment() | {"threads": torch.get_num_threads(), "command": ""},
     )
 
 
-def _prepare_architectures(job: Job, runs: list[TranslationRun], pairs: Pairs) -> TokenizerPair:
-    """Tokenizers for every architecture; what does not fit the data or the size is refused here, before training."""
-    made: dict[Path, TokenizerPair] = {}
-    for run in runs:
-        path = tokenizer_file(job.prepared, run)
-        if path not in made:
-            tokens = run.tokenizer
-            made[path] = TokenizerPair.train(
-                *pairs, kind=tokens.kind, size=tokens.size, lowercase=tokens.lowercase, shared=tokens.shared
-            )
-            made[path].save(path)
-        if run.parameters is not None:
-            match_parameters(run.model, run.parameters, made[path].source.size, made[path].target.size)
-    return next(iter(made.values()))
-
-
-def _metric(config: CompareConfig, targets: list[str]) -> str:
-    """The metric of the verdict: exact match where most targets are single words, BLEU elsewhere."""
-    if config.metric != "auto":
-        return config.metric
-    single = sum(len(target.split()) <= 1 for target in targets)
-    return "exact_match" if 2 * single > len(targets) else "bleu"
-
-
-def _save_pairs(directory: Path, corpus: Corpus, pairs: dict[str, Pairs]) -> None:
-    content = {"name": corpus.name, "sha256": corpus.sha256, **{part: list(both) for part, both in pairs.items()}}
-    (directory / "pairs.json").write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-
-
-def _load_pairs(directory: Path) -> Corpus:
-    content = json.loads((directory / "pairs.json").read_text(encoding="utf-8"))
-    train, valid, test = (Pairs(*content[part]) for part in ("train", "valid", "test"))
-    return Corpus(content["name"], train, valid, test, content["sha256"])
-
-
-def attention_examples(sources: list[str], tokenizers: TokenizerPair) -> list[int]:
-    """Three test sources to look at: of the middle length, one of those with the most foreign letters, and a long one.
-
-    Only sources of 4 to 48 pieces are taken, so that a map can be read; fewer where there are no others.
-    """
-    lengths = [len(ids) for ids in tokenizers.source.encode_batch(sources)]
-    fit = [i for i, length in enumerate(lengths) if 4 <= length <= 48]
-    if not fit:
-        return []
-    by_length = sorted(fit, key=lambda i: (lengths[i], i))
-    middle = by_length[len(by_length) // 2]
-    near = [i for i in fit if lengths[i] <= lengths[middle] + 4]
-    foreign = max(near, key=lambda i: (sum(char > "\u02ff" for char in sources[i]), -i))
-    return list(dict.fromkeys([middle, foreign, by_length[len(by_length) * 9 // 10]]))
-
-
-def _state_example(pairs: Pairs, tokenizers: TokenizerPair) -> tuple[list[int], list[int]]:
-    """The ids of the test pair of the middle source length, on which the state is measured."""
-    ids = tokenizers.source.encode_batch(pairs.sources)
-    middle = sorted(range(len(ids)), key=lambda i: (len(ids[i]), i))[len(ids) // 2]
-    return ids[middle], tokenizers.target.encode(pairs.targets[middle])
+def _tested(kind: type[Task[Any, Any, Any]], data: Any, most: int) -> list[int]:
+    """At most so many of the test items, evenly spaced over them, so that a sorted file is sampled throughout."""
+    total = data.sizes["test"]
+    return [i * total // most for i in range(most)] if total > most else list(range(total))
 
 
 def train(job: Job) -> Measured:
     """Train once and, unless it is a trial, measure."""
     say("starting")
-    corpus = _load_pairs(job.prepared)
-    run = run_config(job.config, job.arch)
+    config, kind = job.config, task_class(job.config.task)
+    run = run_config(config, job.arch)
     run = replace(
         run,
         budget=job.budget,
@@ -218,15 +150,16 @@ def train(job: Job) -> Measured:
         optim=replace(run.optim, lr=run.optim.lr * job.lr_factor),
         validations=VALIDATIONS if job.kind == "run" else 2,
     )
-    tokenizers = TokenizerPair.load(tokenizer_file(job.prepared, run))
-    task = TranslationTask.create(corpus, run.settings, seed=run.seed, parameters=run.parameters, tokenizers=tokenizers)
+    data = kind.load_prepared(run, job.prepared)
+    if job.kind == "run" and data.sha256 != read_json(Prepared, job.prepared / DONE).sha256:
+        raise InputError("the data has changed since the comparison began", where=data.name)
     found = train_task(
-        task,
-        corpus,
+        kind.build_prepared(data, run, job.prepared),
+        data,
         job.directory,
         run.training,
         on_progress=_progress(),
-        files=lambda task: run_files(run, corpus, task.sizes),
+        files=lambda task: run_files(run, data, task.sizes),
     )
     peak = peak_memory_bytes()
     result = found.training
@@ -243,49 +176,29 @@ def train(job: Job) -> Measured:
         peak_memory_bytes=peak,
     )
     shutil.rmtree(job.directory / "checkpoints", ignore_errors=True)
-    return measured if job.kind == "trial" else _measure(job, found.task, corpus.test, measured)
+    if job.kind == "trial":
+        return measured
+    return _measure(job, found.task, kind.select(data.test, _tested(kind, data, config.tested)), measured)
 
 
-def _measure(job: Job, task: TranslationTask, test: Pairs, measured: Measured) -> Measured:
-    """`measured` with quality on the test items, decoding time, state and attention."""
+def _measure(job: Job, task: Any, part: Any, measured: Measured) -> Measured:
+    """`measured` with quality on the test items, what an output costs, and attention."""
     say("testing", fraction=1.0)
-    evaluation = task.evaluate(test)
-    maps = []
-    if job.attention:
-        prepared = read_json(Prepared, job.prepared / DONE)
-        maps = [attention_maps(task, test.sources[i]) for i in prepared.attended]
+    prepared = read_json(Prepared, job.prepared / DONE)
+    found, costs = task.measure(part), task.costs(part)
+    maps = [attention_maps(task, prepared.sources[i]) for i in prepared.attended] if job.attention else []
     return replace(
         measured,
-        metrics={name: value for name, value in evaluation.metrics.items() if math.isfinite(value)},
-        outputs=[item.hypothesis for item in evaluation.items],
-        exact=[item.exact for item in evaluation.items],
-        bleu=[list(item.bleu) for item in evaluation.items],
-        decode_ms_per_token=decode_ms_per_token(task, spaced(test, TIMED_SENTENCES).sources),
-        state_bytes=state_bytes(task, *_state_example(test, task.tokenizers)),
+        metrics={name: value for name, value in found.metrics.items() if math.isfinite(value)},
+        items=found.items[prepared.metric].tolist(),
+        outputs=list(found.outputs),
+        references=list(found.references),
+        ms=costs.ms,
+        ms_per=costs.per,
+        state_bytes=costs.state_bytes,
+        state_of=costs.state_of,
         maps=maps,
     )
-
-
-def decode_ms_per_token(task: TranslationTask, sources: list[str]) -> float | None:
-    """Median over sentences of greedy decoding time per output token, end token counted, one sentence at a time."""
-    task.translate(sources[:2])  # first calls are slower
-    times = []
-    for source in sources:
-        began = time.perf_counter()
-        (output,) = task.translate([source])
-        seconds = time.perf_counter() - began
-        times.append(1000 * seconds / (len(task.tokenizers.target.encode(output.text)) + output.finished or 1))
-    return statistics.median(times) if times else None
-
-
-@torch.no_grad()
-def state_bytes(task: TranslationTask, source: list[int], target: list[int]) -> int:
-    """Bytes of the decoder's state for one sentence after its start token and all of `target`."""
-    read = torch.tensor([source], device=task.device)  # (1, M)
-    fed = torch.tensor([[Tokenizer.BOS, *target]], device=task.device)  # (1, T)
-    state = task.model.initial_state(task.model.encode(read, torch.ones_like(read, dtype=torch.bool)))
-    _, state = task.model.decode(fed, state)
-    return nbytes(state)
 
 
 def peak_memory_bytes() -> int:

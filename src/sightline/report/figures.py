@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -204,7 +204,8 @@ def _scores(results: Results, info: MetricInfo, order: dict[str, int]) -> Drawin
     metric = results.primary_metric
     rows = [a for a in results.ranked if metric in a.metrics]
     top = max(a.metrics[metric].mean for a in rows)
-    best = max((b.metrics[metric] for b in results.baselines if metric in b.metrics), default=None)
+    trivial = [b.metrics[metric] for b in results.baselines if metric in b.metrics]
+    best = (max if info.higher else min)(trivial, default=None)
 
     def draw(axes: Axes, theme: Theme, narrow: bool) -> None:
         for y, row in enumerate(rows):
@@ -266,7 +267,7 @@ def _curve_points(results: Results) -> _Curves | None:
         "seconds",
     )  # fmt: skip
     labels = {
-        "tokens": "target tokens trained on",
+        "tokens": f"{results.data.counted} trained on",
         "flops": "training FLOPs",
         "steps": "training steps",
         "seconds": "training time (s)",
@@ -279,7 +280,8 @@ def _curve_points(results: Results) -> _Curves | None:
         if points:
             info = metric_info(metric)
             curves.append(_Curve(arch, [x for x, _ in points], [y * info.factor for _, y in points]))
-    return _Curves(labels[unit], metric_info(metric), curves) if curves else None
+    shown = replace(metric_info("loss"), unit=results.data.loss_unit) if metric == "loss" else metric_info(metric)
+    return _Curves(labels[unit], shown, curves) if curves else None
 
 
 def _both(*values: object) -> bool:
@@ -370,9 +372,9 @@ def _lengths(results: Results, info: MetricInfo, order: dict[str, int]) -> Drawi
         axes.set_xticks(range(len(bins)), [f"{t}\nn={b.items}" for t, b in zip(labels, bins, strict=True)])
         if narrow:
             axes.tick_params(axis="x", labelsize=7)
-        axes.set_xlabel("source length (characters)")
+        axes.set_xlabel(results.data.length_of)
         axes.set_ylabel(_axis_label(info))
         axes.grid(axis="y", color=theme.grid, linewidth=0.6)
 
-    title = f"{info.label[:1].upper()}{info.label[1:]} by source length"
+    title = f"{info.label[:1].upper()}{info.label[1:]} by {results.data.length_of.partition(' (')[0]}"
     return Drawing("by-length", title, title, draw, height=3.6)

@@ -24,7 +24,8 @@ from sightline.report.figures import drawings
 from sightline.report.text import piece, quantity, size, visible
 
 SHADES = 20  # steps of the attention maps
-OTHER_METRICS = ("exact_match", "chrf", "perplexity")  # beside the primary one, as far as there is room
+# Beside the primary one, as far as there is room: the first two that a task has.
+OTHER_METRICS = ("exact_match", "chrf", "perplexity", "macro_f1", "auroc", "mae", "mase", "bits_per_byte", "wer", "cer")
 
 
 def write_report(results: Results, directory: Path) -> Path:
@@ -62,6 +63,9 @@ def render(results: Results) -> str:
             without_attention=_without_attention(results),
             environment=_environment_rows(results.environment),
             metric_info=metric_info,
+            counted=results.data.counted.split()[-1],
+            timed=next((a for a in results.architectures if a.ms is not None), None),
+            carried=next((a for a in results.architectures if a.state_bytes is not None), None),
             SHADES=SHADES,
         )
     )

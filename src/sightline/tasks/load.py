@@ -10,7 +10,7 @@ from sightline.core.config import nearest, override
 from sightline.core.errors import InputError
 from sightline.models.store import CONFIG, stored_task
 from sightline.tasks.recipe import resolve_run
-from sightline.tasks.table import TASKS
+from sightline.tasks.table import task_class
 from sightline.tasks.task import Task
 
 PartName = Literal["train", "valid", "test"]
@@ -26,12 +26,7 @@ def load(path: str | Path) -> Any:
             is wrong with the model's files.
     """
     directory = model_directory(Path(path))
-    name = stored_task(directory)
-    if name not in TASKS:
-        near = nearest(name, TASKS)
-        hint = f"did you mean {near!r}?" if near else f"known: {', '.join(TASKS)}"
-        raise InputError(f"holds a model for {name[:80]!r}, an unknown task; {hint}", where=directory / CONFIG)
-    return TASKS[name].load(directory)
+    return task_class(stored_task(directory), where=str(directory / CONFIG)).load(directory)
 
 
 def model_directory(path: Path) -> Path:
@@ -102,7 +97,7 @@ def part_of_data(
 
 
 def _part(config: Any, part: PartName, limit: int | None) -> Part:
-    kind = TASKS[config.task]
+    kind = task_class(config.task)
     data = kind.load_data(config)
     items, size = getattr(data, part), data.sizes[part]
     if limit is not None and limit < size:

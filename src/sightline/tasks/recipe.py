@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sightline.core.config import encode, nearest, resolve, to_yaml
+from sightline.core.config import encode, resolve, to_yaml
 from sightline.core.errors import InputError
 from sightline.core.yaml12 import read_yaml
 from sightline.models import SizedConfig
+from sightline.tasks.defaults import task_of
 from sightline.tasks.run import RunConfig, dotted
-from sightline.tasks.table import BUILTIN_TASKS, TASKS
+from sightline.tasks.table import task_class
 from sightline.tasks.task import Dataset
 from sightline.training.environment import environment
 
@@ -30,14 +31,8 @@ def resolve_run(*, file: Path | None, environ: Mapping[str, str], flags: Mapping
     said = {} if file is None else read_yaml(file)
     named = {key: flags.get(key) or environ.get(f"SIGHTLINE_{key.upper()}") or said.get(key) for key in
              ("task", "arch", "data")}  # fmt: skip
-    data = str(named["data"] or "")
-    builtin = data.removeprefix("builtin:").partition("?")[0] if data.startswith("builtin:") else ""
-    name = str(named["task"] or BUILTIN_TASKS.get(builtin, "translation"))
-    task = TASKS.get(name)
-    if task is None:
-        near = nearest(name, TASKS)
-        hint = f"did you mean {near!r}?" if near else f"known: {', '.join(TASKS)}"
-        raise InputError(f"unknown task {name!r}, {hint}", where="--task" if flags.get("task") else "task")
+    name = str(named["task"] or task_of(str(named["data"])))
+    task = task_class(name, where="--task" if flags.get("task") else "task")
     base = task.preset(str(named["arch"] or task.Run.arch))  # type: ignore[attr-defined]
     return resolve(task.Run, base=replace(base, task=name), file=file, environ=environ, flags=flags)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from sightline.core.config import nearest
+from sightline.core.errors import InputError
 from sightline.tasks.task import Task
 from sightline.tasks.translation import TranslationTask
 
@@ -11,5 +13,15 @@ TASKS: dict[str, type[Task[Any, Any, Any]]] = {
     TranslationTask.name: TranslationTask,
 }
 
-# What built-in data is for, where --task does not say.
-BUILTIN_TASKS = {"dates": TranslationTask.name}
+
+def task_class(name: str, *, where: str = "--task") -> type[Task[Any, Any, Any]]:
+    """The task of that name.
+
+    Raises:
+        InputError: "--task: unknown task 'translations', did you mean 'translation'?"
+    """
+    if name in TASKS:
+        return TASKS[name]
+    near = nearest(name, TASKS)
+    hint = f"did you mean {near!r}?" if near else f"known: {', '.join(TASKS)}"
+    raise InputError(f"unknown task {name[:80]!r}, {hint}", where=where)

@@ -72,6 +72,15 @@ class Guess(NamedTuple):
     metrics: dict[str, float]
 
 
+class Costs(NamedTuple):
+    """What one output costs when outputs are asked for one at a time."""
+
+    ms: float | None = None  # median
+    per: str = "item"  # what the time is per: "token", "item"
+    state_bytes: int | None = None  # what is carried from step to step
+    state_of: str = ""  # at which lengths, such as "29 source and 10 target tokens in"
+
+
 @dataclass(frozen=True)
 class Measured:
     """How good a model is on some items.
@@ -99,6 +108,9 @@ class Task(ABC, Generic[D, P, R]):
     unit: what one item is called, in the plural: pairs, documents, windows
     Run: all of a training's configuration, flat: the task's own keys beside those of `RunConfig`
     accepts_decoding: whether outputs are sequences, searched for or sampled by a `DecodingConfig`
+    loss_unit, counted: of what the training loss is, and what a budget in tokens counts
+    length_of: what `lengths` are of, such as "source length (characters)"
+    shows_attention: whether `lab.attention` has maps of it
     """
 
     name: ClassVar[str]
@@ -106,6 +118,10 @@ class Task(ABC, Generic[D, P, R]):
     unit: ClassVar[str]
     Run: ClassVar[type[Any]]
     accepts_decoding: ClassVar[bool] = False
+    loss_unit: ClassVar[str] = "nats/token"
+    counted: ClassVar[str] = "target tokens"
+    length_of: ClassVar[str] = ""
+    shows_attention: ClassVar[bool] = False
 
     arch: str
     model: Any  # the `nn.Module`
@@ -206,6 +222,34 @@ class Task(ABC, Generic[D, P, R]):
     @abstractmethod
     def read(cls: type[T], directory: Path, found: LoadedModel) -> T:
         """The task of `write`'s files; `found` is the model among them."""
+
+    @classmethod
+    def sources(cls, part: P) -> list[str]:
+        """Every item's source as people read it; empty where that is no text."""
+        return []
+
+    @classmethod
+    def lengths(cls, part: P) -> list[int]:
+        """Every item's length, which quality is shown by; empty where that says nothing."""
+        return []
+
+    @classmethod
+    def load_prepared(cls, run: R, directory: Path) -> D:
+        """`load_data`; what takes long may be left in the directory, and found there by the next call."""
+        return cls.load_data(run)
+
+    @classmethod
+    def build_prepared(cls: type[T], data: D, run: R, directory: Path) -> T:
+        """`build`; what takes long to fit may be left in the directory, and found there by the next call."""
+        return cls.build(data, run)
+
+    def facts(self) -> dict[str, str]:
+        """How the data was read, a word or two each, for a report."""
+        return {}
+
+    def costs(self, part: P) -> Costs:
+        """What an output costs, measured on a few items."""
+        return Costs()
 
     def describe(self, data: D) -> dict[str, Any]:
         """What a dry run tells besides parameters and sizes."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
+import statistics
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +19,7 @@ from sightline.core.config import decode as decode_config
 from sightline.core.config import encode as encode_config
 from sightline.core.errors import InputError
 from sightline.core.seeds import derive
+from sightline.core.state import nbytes
 from sightline.data.batches import Batch, PairBatches, pad
 from sightline.data.read import Corpus, Pairs, read_pairs
 from sightline.data.tokenizer import Tokenizer, TokenizerPair
@@ -29,10 +33,11 @@ from sightline.tasks.config import TranslationConfig, TranslationRun
 from sightline.tasks.metrics import Evaluation, Item, score_texts
 from sightline.tasks.rates import optim_preset
 from sightline.tasks.run import values_of
-from sightline.tasks.task import Answer, Guess, Measured, Task
+from sightline.tasks.task import Answer, Costs, Guess, Measured, Task
 from sightline.training.loss import Loss, cross_entropy, perplexity
 
 TOKENIZERS = "tokenizer.json"
+TIMED = 20  # texts
 NEVER_SAID = (Tokenizer.PAD, Tokenizer.BOS, Tokenizer.UNK)
 
 
@@ -63,6 +68,8 @@ class TranslationTask(Task[Corpus, Pairs, TranslationRun]):
     name = "translation"
     form = "encoder-decoder"
     unit = "pairs"
+    length_of = "source length (characters)"
+    shows_attention = True
     Run: ClassVar[type[TranslationRun]] = TranslationRun
     accepts_decoding = True
 
@@ -106,6 +113,36 @@ class TranslationTask(Task[Corpus, Pairs, TranslationRun]):
     @classmethod
     def build(cls, data: Corpus, run: TranslationRun) -> TranslationTask:
         return cls.create(data, run.settings, seed=run.seed, parameters=run.parameters)
+
+    @classmethod
+    def load_prepared(cls, run: TranslationRun, directory: Path) -> Corpus:
+        kept = directory / "pairs.json"
+        if not kept.exists():
+            corpus = cls.load_data(run)
+            parts = {part: list(getattr(corpus, part)) for part in ("train", "valid", "test")}
+            content = {"name": corpus.name, "sha256": corpus.sha256, "notes": corpus.notes, **parts}
+            kept.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+            return corpus
+        content = json.loads(kept.read_text(encoding="utf-8"))
+        train, valid, test = (Pairs(*content[part]) for part in ("train", "valid", "test"))
+        return Corpus(content["name"], train, valid, test, content["sha256"], tuple(content["notes"]))
+
+    @classmethod
+    def build_prepared(cls, data: Corpus, run: TranslationRun, directory: Path) -> TranslationTask:
+        kept = directory / ("shared-tokenizer.json" if run.tokenizer.shared else "tokenizer.json")
+        known = TokenizerPair.load(kept) if kept.exists() else None
+        task = cls.create(data, run.settings, seed=run.seed, parameters=run.parameters, tokenizers=known)
+        if known is None:
+            task.tokenizers.save(kept)
+        return task
+
+    @classmethod
+    def sources(cls, part: Pairs) -> list[str]:
+        return part.sources
+
+    @classmethod
+    def lengths(cls, part: Pairs) -> list[int]:
+        return [len(source) for source in part.sources]
 
     @classmethod
     def create(
@@ -255,6 +292,43 @@ class TranslationTask(Task[Corpus, Pairs, TranslationRun]):
     def guesses(self, train: Pairs, part: Pairs) -> list[Guess]:
         found = guesses(*train, part.sources)
         return [Guess(one.name, one.description, score_texts(one.outputs, part.targets).metrics) for one in found]
+
+    def facts(self) -> dict[str, str]:
+        tokens = self.tokenizers
+        sizes = f"vocabulary {tokens.source.size:,} source, {tokens.target.size:,} target"
+        return {"tokens": f"{tokens.source.kind}; {sizes}"}
+
+    def costs(self, part: Pairs) -> Costs:
+        """Greedy decoding per output token, and the decoder's state for the pair of the middle source length."""
+        ids = self.tokenizers.source.encode_batch(part.sources)
+        middle = sorted(range(len(ids)), key=lambda i: (len(ids[i]), i))[len(ids) // 2]
+        source, target = ids[middle], self.tokenizers.target.encode(part.targets[middle])
+        return Costs(
+            self.ms_per_token(spaced(part, TIMED).sources),
+            "token",
+            self.state_bytes(source, target),
+            f"{len(source)} source and {len(target)} target tokens in",
+        )
+
+    def ms_per_token(self, sources: Sequence[str]) -> float | None:
+        """Median over texts of greedy decoding time per output token, end token counted, one text at a time."""
+        self.translate(sources[:2])  # first calls are slower
+        times = []
+        for source in sources:
+            began = time.perf_counter()
+            (output,) = self.translate([source])
+            seconds = time.perf_counter() - began
+            times.append(1000 * seconds / (len(self.tokenizers.target.encode(output.text)) + output.finished or 1))
+        return statistics.median(times) if times else None
+
+    @torch.no_grad()
+    def state_bytes(self, source: list[int], target: list[int]) -> int:
+        """Bytes of the decoder's state for one source after its start token and all of `target`."""
+        read = torch.tensor([source], device=self.device)  # (1, M)
+        fed = torch.tensor([[Tokenizer.BOS, *target]], device=self.device)  # (1, T)
+        state = self.model.initial_state(self.model.encode(read, torch.ones_like(read, dtype=torch.bool)))
+        _, state = self.model.decode(fed, state)
+        return nbytes(state)
 
     def describe(self, data: Corpus) -> dict[str, Any]:
         batches = self.batches(data.train, seed=0)

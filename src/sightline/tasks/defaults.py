@@ -1,0 +1,21 @@
+"""What is taken where a user names nothing: plain values, so that the command line needs no torch to know them."""
+
+from __future__ import annotations
+
+# The task that built-in data is for.
+BUILTIN_TASKS = {"dates": "translation"}
+
+# The architectures that a comparison takes, by task.
+COMPARED = {"translation": ("rnn", "lstm", "gru", "bahdanau", "transformer")}
+ELSE_COMPARED = ("lstm", "gru", "linear", "transformer")
+
+
+def task_of(data: str) -> str:
+    """The task that `data` is for where none is named."""
+    kind, _, name = data.partition(":")
+    return BUILTIN_TASKS.get(name.partition("?")[0], "translation") if kind == "builtin" else "translation"
+
+
+def compared(task: str) -> tuple[str, ...]:
+    """The architectures to compare on a task where none are named."""
+    return COMPARED.get(task, ELSE_COMPARED)
