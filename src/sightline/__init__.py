@@ -19,6 +19,7 @@ _NAMES = {
     "SequenceEncoder": "sightline.core.mixer",
     "SequenceMixer": "sightline.core.mixer",
     "SightlineError": "sightline.core.errors",
+    "fit": "sightline.tasks.api",
     "load": "sightline.tasks.load",
 }
 
@@ -31,6 +32,7 @@ __all__ = [
     "SequenceMixer",
     "SightlineError",
     "__version__",
+    "fit",
     "load",
 ]
 
@@ -55,4 +57,5 @@ if TYPE_CHECKING:
     from sightline.core.probe import Probe as Probe
     from sightline.mixers import MIXERS as MIXERS
     from sightline.models import ARCHITECTURES as ARCHITECTURES
+    from sightline.tasks.api import fit as fit
     from sightline.tasks.load import load as load
