@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from sightline.core.errors import InputError
-from sightline.lab.results import Estimate, Results, metric_info
+from sightline.lab.results import METRICS, Estimate, Results, metric_info
+from sightline.training.state import SMALLER_IS_BETTER
 from tests.report.synthetic import make_results
 
 
@@ -65,3 +66,7 @@ def test_metrics_are_written_in_their_unit() -> None:
     assert metric_info("bleu").text(34.52) == "34.5"
     assert metric_info("exact_match").text(None) == "—"
     assert metric_info("my_metric").text(-0.5) == "−0.500"
+
+
+def test_training_and_comparison_agree_on_what_is_better():
+    assert {name for name, info in METRICS.items() if not info.higher} == SMALLER_IS_BETTER

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import time
 from dataclasses import replace
 from itertools import pairwise
@@ -282,8 +283,26 @@ def test_out_of_memory_hints_at_the_batch(tmp_path: Path) -> None:
     def huge(model: torch.nn.Module, batch: Any) -> Loss:
         return Loss(torch.empty(2**60, dtype=torch.uint8).sum(), torch.zeros(()), 1)
 
-    with pytest.raises(EnvironmentFault, match=r"step 1: out of memory on a batch of \d+×\d+ .*lower --batch-tokens"):
+    with pytest.raises(
+        EnvironmentFault, match=r"step 1: out of memory on a batch of \d+×\d+ .*try --batch-tokens \d+, or"
+    ):
         run_toy(tmp_path / "run", toy.config("10steps"), huge)
+
+
+def test_out_of_memory_names_a_size_that_has_fitted(tmp_path: Path) -> None:
+    seen = []
+
+    def sometimes_huge(model: torch.nn.Module, batch: Any) -> Loss:
+        seen.append(sum(t.numel() for t in batch if isinstance(t, torch.Tensor)))
+        if len(seen) == 4:
+            torch.empty(2**60, dtype=torch.uint8)
+        return toy.objective(model, batch)
+
+    with pytest.raises(EnvironmentFault, match=r"step 4: .*what has fitted is --batch-tokens (\d+), or") as caught:
+        run_toy(tmp_path / "run", toy.config("10steps"), sometimes_huge)
+    named = int(re.search(r"tokens (\d+)", str(caught.value))[1])
+    _, size = toy.batches().size_key
+    assert 1 <= named <= size * min(max(seen[:3]) / seen[3], 0.5)
 
 
 def test_bfloat16_autocast_trains_float32_weights(tmp_path: Path) -> None:

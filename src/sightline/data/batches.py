@@ -128,6 +128,11 @@ class PairBatches:
         self._plan: tuple[int, list[np.ndarray]] | None = None
 
     @property
+    def size_key(self) -> tuple[str, int]:
+        """The setting that bounds a batch, and its value."""
+        return "batch_tokens", self.max_tokens
+
+    @property
     def examples(self) -> int:
         """Number of examples in an epoch."""
         return len(self._rows)

@@ -33,7 +33,16 @@ from sightline.training.loss import Objective, perplexity
 from sightline.training.optim import build_optimizer, learning_rate
 from sightline.training.rundir import RunDirectory, open_run
 from sightline.training.signals import Stopped, StopRequest
-from sightline.training.state import Batches, Progress, Saved, State, TrainConfig, TrainResult, Validate
+from sightline.training.state import (
+    SMALLER_IS_BETTER,
+    Batches,
+    Progress,
+    Saved,
+    State,
+    TrainConfig,
+    TrainResult,
+    Validate,
+)
 
 logger = logging.getLogger("sightline")
 FORMAT = 1
@@ -108,6 +117,7 @@ class _Trainer:
         self.history: list[dict[str, Any]] = []
         self.saved_at, self.saved_step = time.perf_counter(), -1
         self.last_progress: Progress | None = None
+        self.largest = 0  # numbers in the largest batch that has been trained on
 
     def begin(self, resume: bool, files: Mapping[str, str]) -> None:
         """Takes up the newest checkpoint, or saves the first one, which shows that the disk will do."""
@@ -212,6 +222,7 @@ class _Trainer:
                 self._diverged(step + 1, what, list(getattr(batch, "rows", ())))
             self.optimizer.step()
         seconds = time.perf_counter() - began
+        self.largest = max(self.largest, _numbers(batch))
         spent = replace(
             state.spent,
             steps=step + 1,
@@ -268,9 +279,12 @@ class _Trainer:
             with suppress(MemoryError, RuntimeError, EnvironmentFault):
                 self.save()
             sizes = " and ".join("×".join(map(str, f.shape)) for f in batch if isinstance(f, Tensor) and f.dim() > 1)
+            key, size = self.batches.size_key
+            fits = int(size * min(self.largest / max(_numbers(batch), 1), 0.5))  # what has fitted, or else half
             raise EnvironmentFault(
                 f"step {self.state.spent.steps + 1}: out of memory on a batch of {sizes}: "
-                "lower --batch-tokens or the model's sizes"
+                f"{'try' if not self.largest else 'what has fitted is'} --{key.replace('_', '-')} "
+                f"{max(1, fits or size // 2)}, or make the model smaller"
             ) from error
 
     def _validate(self) -> None:
@@ -301,7 +315,7 @@ class _Trainer:
         if name not in values:
             raise InputError(f"validation has no value {name!r}, only {', '.join(values)}", where="metric")
         state.metric = values[name] if values[name] == values[name] else None
-        sign = -1.0 if name in ("loss", "perplexity") else 1.0
+        sign = -1.0 if name in SMALLER_IS_BETTER else 1.0
         better = state.metric is not None and (
             state.best_metric is None or sign * state.metric > sign * state.best_metric
         )
@@ -392,3 +406,8 @@ class _Trainer:
 def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
     """JSON has no NaN and no infinity: null stands for them."""
     return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+
+def _numbers(batch: Any) -> int:
+    """How many numbers the batch's tensors hold, a measure of what it takes."""
+    return sum(field.numel() for field in batch if isinstance(field, Tensor))

@@ -15,10 +15,21 @@ from sightline.training.optim import OptimConfig
 
 Validate = Callable[[nn.Module], dict[str, float]]
 
+# Metrics that are better the smaller they are; any other the larger.
+SMALLER_IS_BETTER = frozenset(
+    {"loss", "perplexity", "bits_per_byte", "log_loss", "ece", "mse", "mae", "mase", "smape", "pinball", "cer", "wer"}
+)
+
 
 @runtime_checkable
 class Batches(Protocol):
-    """Where batches come from: endless, from any cursor on; `sightline.data.PairBatches` is one."""
+    """Where batches come from: endless, from any cursor on; `sightline.data.PairBatches` is one.
+
+    `size_key` names the setting that bounds a batch, and its value: what to lower where memory is short.
+    """
+
+    @property
+    def size_key(self) -> tuple[str, int]: ...
 
     def stream(self, cursor: Cursor) -> Iterator[tuple[Any, Cursor]]: ...
 
@@ -29,8 +40,8 @@ class TrainConfig:
 
     `budget` as in `Budget.parse`. Validation happens every `validate_every` steps, or else `validations` times, evenly
     over the budget, and at the end. `metric` is the validation value that picks `best/`, larger is better unless it is
-    "loss" or "perplexity"; after `patience` validations in a row without a better one training stops. A checkpoint is
-    saved with each validation and whenever `checkpoint_every_s` seconds have passed; the newest `keep` stay.
+    one of `SMALLER_IS_BETTER`; after `patience` validations in a row without a better one training stops. A checkpoint
+    is saved with each validation and whenever `checkpoint_every_s` seconds have passed; the newest `keep` stay.
     """
 
     budget: str = "60s"
