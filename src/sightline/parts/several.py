@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from sightline.core.front_end import FrontEnd
+from sightline.core.errors import InputError
+from sightline.core.front_end import FrontEnd, FrontEndConfig
+
+MOST_SOURCES = 16
 
 
 class Masked(NamedTuple):
@@ -57,3 +61,17 @@ class SeveralFrontEnd(FrontEnd):
             for x, own in zip(stretches, masks, strict=True)
         ]
         return torch.cat(stretches, 1), torch.cat(whole, 1)
+
+
+@dataclass(frozen=True)
+class Several:
+    """Several sources, each with its own front end, as one sequence; see `SeveralFrontEnd`."""
+
+    parts: tuple[FrontEndConfig, ...]
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.parts) <= MOST_SOURCES or any(isinstance(part, Several) for part in self.parts):
+            raise InputError(f"must be 1 to {MOST_SOURCES} sources that are single ones", where="parts")
+
+    def build(self, d_model: int) -> SeveralFrontEnd:
+        return SeveralFrontEnd([part.build(d_model) for part in self.parts])
