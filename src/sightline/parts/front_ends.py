@@ -8,10 +8,17 @@ from typing import Any
 from sightline.core.config import decode, encode, nearest
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEnd, FrontEndConfig
+from sightline.parts.audio_frames import AudioFrames
+from sightline.parts.image_patches import ImagePatches, Pixels
+from sightline.parts.several import Several
 from sightline.parts.token_embedding import Tokens
 
 FRONT_ENDS: dict[str, type] = {
     "tokens": Tokens,
+    "audio": AudioFrames,
+    "patches": ImagePatches,
+    "pixels": Pixels,
+    "several": Several,
 }
 
 Source = FrontEndConfig | int  # a number is a vocabulary of tokens
@@ -32,6 +39,8 @@ def encode_front_end(source: Source) -> dict[str, Any]:
     """The front end as plain values, its kind among them."""
     config = as_config(source)
     kind = next(name for name, cls in FRONT_ENDS.items() if cls is type(config))
+    if isinstance(config, Several):
+        return {"kind": kind, "parts": [encode_front_end(part) for part in config.parts]}
     return {"kind": kind, **encode(config)}
 
 
@@ -46,4 +55,20 @@ def decode_front_end(values: Mapping[str, Any], *, where: str) -> FrontEndConfig
         near = nearest(str(kind), FRONT_ENDS)
         hint = f"did you mean {near!r}?" if near else f"known: {', '.join(FRONT_ENDS)}"
         raise InputError(f"unknown kind {str(kind)[:80]!r}, {hint}", where=where)
+    if FRONT_ENDS[kind] is Several:
+        return _decode_several(values, where)
     return decode(FRONT_ENDS[kind], {key: value for key, value in values.items() if key != "kind"}, where=where)
+
+
+def _decode_several(values: Mapping[str, Any], where: str) -> Several:
+    """The parts, each with a kind of its own."""
+    parts = values.get("parts")
+    if set(values) != {"kind", "parts"} or not isinstance(parts, list) or not all(isinstance(p, dict) for p in parts):
+        raise InputError("expected the keys kind and parts, a list of front ends", where=where)
+    if any(part.get("kind") == "several" for part in parts):
+        raise InputError("several sources cannot be a part of several sources", where=where)
+    found = [decode_front_end(part, where=f"{where}.parts[{number}]") for number, part in enumerate(parts)]
+    try:
+        return Several(tuple(found))
+    except InputError as error:
+        raise InputError(str(error), where=where) from None

@@ -6,11 +6,17 @@ from typing import Any
 
 from sightline.core.config import nearest
 from sightline.core.errors import InputError
+from sightline.tasks.answering import AnsweringTask
+from sightline.tasks.captioning import CaptioningTask
 from sightline.tasks.task import Task
+from sightline.tasks.transcription import TranscriptionTask
 from sightline.tasks.translation import TranslationTask
 
 TASKS: dict[str, type[Task[Any, Any, Any]]] = {
     TranslationTask.name: TranslationTask,
+    TranscriptionTask.name: TranscriptionTask,
+    CaptioningTask.name: CaptioningTask,
+    AnsweringTask.name: AnsweringTask,
 }
 
 

@@ -106,9 +106,13 @@ def count_flops(function: Callable[[], object]) -> int:
 
 
 def shapes(batch: object) -> Hashable:
-    """The shapes of the tensors in a batch (a tuple): what a step's operations depend on."""
+    """The shapes of the tensors in a batch, a tuple that may hold tuples: what a step's operations depend on."""
     fields = batch if isinstance(batch, tuple) else (batch,)
-    return tuple(tuple(field.shape) for field in fields if isinstance(field, Tensor))
+    return tuple(
+        tuple(field.shape) if isinstance(field, Tensor) else shapes(field)
+        for field in fields
+        if isinstance(field, (Tensor, tuple))
+    )
 
 
 class StepFlops:

@@ -1,0 +1,199 @@
+"""The front ends for pictures: patches, as in the Vision Transformer, or one pixel after another."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from sightline.core.errors import InputError
+from sightline.core.front_end import FrontEnd
+from sightline.core.mixer import keep
+from sightline.parts.positions import sinusoid
+
+MOST_SIDE = 1 << 16
+Positions = Literal["learned", "sinusoidal", "none"]
+
+
+class GridPositions(nn.Module):
+    """x (B, rows · columns, D) plus an encoding of each place in the grid.
+
+    learned: a vector for each place; sinusoidal: the first half of the width tells the row, the second the column, each
+    as `sinusoid` does (of the encodings in Dosovitskiy et al. 2021, appendix D.4, the two-dimensional one, but fixed).
+    """
+
+    def __init__(self, rows: int, columns: int, d_model: int, kind: Positions = "learned") -> None:
+        super().__init__()
+        if kind not in ("learned", "sinusoidal", "none"):
+            raise ValueError(f"positions must be learned, sinusoidal or none, got {kind!r}")
+        self.rows, self.columns, self.kind = rows, columns, kind
+        self.table = nn.Parameter(0.02 * torch.randn(rows * columns, d_model)) if kind == "learned" else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.table is not None:
+            return x + self.table.to(x.dtype)
+        return x + self.sinusoid(x) if self.kind == "sinusoidal" else x
+
+    def sinusoid(self, x: Tensor) -> Tensor:
+        """The two-dimensional encodings (rows · columns, D), for x (B, rows · columns, D)."""
+        half = (x.shape[2] + 1) // 2
+        row = sinusoid(torch.arange(self.rows, device=x.device), half, x.dtype)  # (rows, half)
+        column = sinusoid(torch.arange(self.columns, device=x.device), x.shape[2] - half, x.dtype)
+        grid = [row[:, None].expand(-1, self.columns, -1), column[None].expand(self.rows, -1, -1)]
+        return torch.cat(grid, 2).flatten(0, 1)
+
+
+class PatchFrontEnd(FrontEnd):
+    """Pictures (B, C, H, W) cut into squares of `patch` × `patch` pixels, row by row, each mapped linearly to width D.
+
+    Dosovitskiy et al. 2021 (arXiv:2010.11929), eq. 1, without the class token, which is the pooling's affair. Bytes
+    are taken as shares of 255; both are centred at `mean` and divided by `deviation`. Patches of one pixel read the
+    picture as a sequence of pixels.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        channels: int,
+        patch: int,
+        d_model: int,
+        positions: Positions = "learned",
+        mean: float = 0.5,
+        deviation: float = 0.5,
+    ) -> None:
+        super().__init__()
+        if size[0] % patch or size[1] % patch:
+            raise ValueError(f"{size[0]} x {size[1]} pixels cannot be cut into patches of {patch} x {patch}")
+        self.size, self.channels, self.patch, self.d_model = size, channels, patch, d_model
+        self.mean, self.deviation = mean, deviation
+        self.embed = nn.Linear(channels * patch * patch, d_model)
+        self.positions = GridPositions(size[0] // patch, size[1] // patch, d_model, positions)
+
+    def forward(self, inputs: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Vectors (B, M, D) of pictures, bytes or floats in [0, 1]; mask (B, M) of patches."""
+        patches = self.cut(check_pictures(inputs, self.channels, self.size))
+        return keep(self.positions(self.embed(keep(patches, mask))), mask), mask
+
+    def cut(self, pictures: Tensor) -> Tensor:
+        """Patches (B, M, C · patch²) of pictures (B, C, H, W), scaled."""
+        x = scaled(pictures, self.embed.weight.dtype, self.mean, self.deviation)
+        side = self.patch
+        x = x.unflatten(2, (-1, side)).unflatten(4, (-1, side))  # (B, C, H/p, p, W/p, p)
+        return x.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
+
+
+class LevelFrontEnd(FrontEnd):
+    """Pictures of one channel (B, 1, H, W) as sequences of H · W pixels, with a vector for each of 256 levels."""
+
+    def __init__(self, size: tuple[int, int], d_model: int, positions: Positions = "learned") -> None:
+        super().__init__()
+        self.size, self.d_model = size, d_model
+        self.table = nn.Embedding(256, d_model)
+        self.positions = GridPositions(*size, d_model, positions)
+
+    def forward(self, inputs: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Vectors (B, H · W, D) of pictures as bytes; mask (B, H · W) of pixels."""
+        if inputs.dtype != torch.uint8:
+            raise ValueError(f"levels are bytes, got {inputs.dtype}")
+        x = self.table(check_pictures(inputs, 1, self.size).flatten(1).long())
+        return keep(self.positions(x), mask), mask
+
+
+def check_pictures(pictures: Tensor, channels: int, size: tuple[int, int]) -> Tensor:
+    """The pictures, or `ValueError` where they are not (B, channels, height, width)."""
+    if pictures.dim() != 4 or tuple(pictures.shape[1:]) != (channels, *size):
+        wanted = f"(B, {channels}, {size[0]}, {size[1]})"
+        raise ValueError(f"expected pictures of shape {wanted}, got {tuple(pictures.shape)}")
+    return pictures
+
+
+def scaled(pictures: Tensor, dtype: torch.dtype, mean: float, deviation: float) -> Tensor:
+    """(pixels - mean) / deviation, bytes taken as shares of 255."""
+    x = pictures.to(dtype)
+    if not pictures.is_floating_point():
+        x = x / 255.0
+    return (x - mean) / deviation
+
+
+@dataclass(frozen=True)
+class ImagePatches:
+    """Pictures of height × width pixels, cut into patches of `patch` × `patch`, each one position.
+
+    positions: "learned" and "sinusoidal" (in two dimensions) are added to the patches; an architecture's own positions
+        along the sequence come on top
+    mean, deviation: of pixels from 0 to 1, taken away and divided by
+    """
+
+    height: int
+    width: int
+    channels: int = 3
+    patch: int = 16
+    positions: Positions = "learned"
+    mean: float = 0.5
+    deviation: float = 0.5
+
+    def __post_init__(self) -> None:
+        _check_sizes(self.height, self.width, self.channels)
+        if not 1 <= self.patch <= min(self.height, self.width) or self.height % self.patch or self.width % self.patch:
+            both = math.gcd(self.height, self.width)
+            known = [side for side in range(1, both + 1) if both % side == 0]
+            choose = ", ".join(map(str, known[:12]))
+            found = f"{self.patch} for {self.height} x {self.width} pixels"
+            raise InputError(f"must divide height and width, found {found}: choose {choose}", where="patch")
+        _check_scale(self.deviation)
+
+    @property
+    def count(self) -> int:
+        """Positions of a picture."""
+        return (self.height // self.patch) * (self.width // self.patch)
+
+    def build(self, d_model: int) -> PatchFrontEnd:
+        size = self.height, self.width
+        return PatchFrontEnd(size, self.channels, self.patch, d_model, self.positions, self.mean, self.deviation)
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Pictures read as a sequence of height · width pixels, row by row, as in sequential MNIST (Le et al. 2015).
+
+    embedding: "linear" maps a pixel's channels to a vector, "levels" (one channel only) has one vector for each byte
+    """
+
+    height: int
+    width: int
+    channels: int = 1
+    embedding: Literal["linear", "levels"] = "linear"
+    positions: Positions = "none"
+    mean: float = 0.5
+    deviation: float = 0.5
+
+    def __post_init__(self) -> None:
+        _check_sizes(self.height, self.width, self.channels)
+        if self.embedding == "levels" and self.channels != 1:
+            raise InputError(f"levels are of one channel, found {self.channels}", where="embedding")
+        _check_scale(self.deviation)
+
+    @property
+    def count(self) -> int:
+        """Positions of a picture."""
+        return self.height * self.width
+
+    def build(self, d_model: int) -> PatchFrontEnd | LevelFrontEnd:
+        size = self.height, self.width
+        if self.embedding == "levels":
+            return LevelFrontEnd(size, d_model, self.positions)
+        return PatchFrontEnd(size, self.channels, 1, d_model, self.positions, self.mean, self.deviation)
+
+
+def _check_sizes(height: int, width: int, channels: int) -> None:
+    for name, value in (("height", height), ("width", width), ("channels", channels)):
+        if not 1 <= value <= MOST_SIDE:
+            raise InputError(f"must be from 1 to {MOST_SIDE}, found {value}", where=name)
+
+
+def _check_scale(deviation: float) -> None:
+    if not 0.0 < deviation < float("inf"):
+        raise InputError(f"must be positive and finite, found {deviation}", where="deviation")

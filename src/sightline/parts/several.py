@@ -1,0 +1,77 @@
+"""Several sources as one: the vectors of each stand one stretch after another in one sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from sightline.core.errors import InputError
+from sightline.core.front_end import FrontEnd, FrontEndConfig
+
+MOST_SOURCES = 16
+
+
+class Masked(NamedTuple):
+    """One source of several: what its front end reads, and the mask that goes with it."""
+
+    values: Tensor  # (B, …)
+    mask: Tensor | None = None  # True = real; None = all real
+
+    def to(self, device: torch.device | str) -> Masked:
+        """The same on `device`."""
+        return Masked(self.values.to(device), None if self.mask is None else self.mask.to(device))
+
+
+class SeveralFrontEnd(FrontEnd):
+    """Each source through its own front end, plus a learned vector that says which source it is, end to end.
+
+    One encoder reads all of it, so that an image's patches may look at the question's words before the decoder looks
+    at either; what it makes of them is one memory in several stretches.
+    """
+
+    def __init__(self, front_ends: Sequence[FrontEnd]) -> None:
+        super().__init__()
+        if not front_ends or len({front_end.d_model for front_end in front_ends}) > 1:
+            raise ValueError(f"expected front ends of one width, got {[f.d_model for f in front_ends]}")
+        self.front_ends = nn.ModuleList(front_ends)
+        self.d_model = front_ends[0].d_model
+        self.which = nn.Parameter(0.02 * torch.randn(len(front_ends), self.d_model))
+
+    def forward(self, inputs: Sequence[Masked], mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Vectors (B, M_1 + M_2 + …, D) of the sources, which bring their own masks, and their joint mask."""
+        if mask is not None:
+            raise ValueError("several sources bring a mask each, not one for all")
+        if len(inputs) != len(self.front_ends):
+            raise ValueError(f"expected {len(self.front_ends)} sources, got {len(inputs)}")
+        stretches: list[Tensor] = []
+        masks: list[Tensor | None] = []
+        for front_end, which, (values, own) in zip(self.front_ends, self.which, inputs, strict=True):
+            x, own = front_end(values, own)
+            x = x + which
+            stretches.append(x if own is None else x.masked_fill(~own.unsqueeze(-1), 0.0))
+            masks.append(own)
+        if all(own is None for own in masks):
+            return torch.cat(stretches, 1), None
+        whole = [
+            torch.ones(x.shape[:2], dtype=torch.bool, device=x.device) if own is None else own
+            for x, own in zip(stretches, masks, strict=True)
+        ]
+        return torch.cat(stretches, 1), torch.cat(whole, 1)
+
+
+@dataclass(frozen=True)
+class Several:
+    """Several sources, each with its own front end, as one sequence; see `SeveralFrontEnd`."""
+
+    parts: tuple[FrontEndConfig, ...]
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.parts) <= MOST_SOURCES or any(isinstance(part, Several) for part in self.parts):
+            raise InputError(f"must be 1 to {MOST_SOURCES} sources that are single ones", where="parts")
+
+    def build(self, d_model: int) -> SeveralFrontEnd:
+        return SeveralFrontEnd([part.build(d_model) for part in self.parts])

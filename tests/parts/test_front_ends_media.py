@@ -1,0 +1,237 @@
+"""The laws of a front end: what is padding, and what stands beside a row in its batch, changes nothing."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from sightline.core.errors import InputError
+from sightline.parts.audio_frames import AudioFrames
+from sightline.parts.image_patches import ImagePatches, Pixels
+from sightline.parts.positions import sinusoid
+from sightline.parts.several import Masked, SeveralFrontEnd
+from sightline.parts.spec_augment import SpecAugment, SpecAugmentConfig
+
+WIDTH = 6
+SOUNDS = {
+    "stride 1": AudioFrames(8000, mels=20, stride=1),
+    "stride 2": AudioFrames(8000, mels=20, stride=2, normalise="none"),
+    "stride 4": AudioFrames(8000, mels=20, stride=4, scale="htk"),
+    "stride 8, augmented": AudioFrames(8000, mels=20, stride=8, augment=SpecAugmentConfig()),
+}
+
+
+def made(config):
+    torch.manual_seed(0)
+    return config.build(WIDTH).double().eval()
+
+
+@pytest.fixture
+def rows():
+    """Five rows of 0 to 3000 samples, padded on the right."""
+    lengths = torch.tensor([[3000], [1], [1777], [0], [640]])
+    return torch.randn(5, 3000, dtype=torch.float64), torch.arange(3000) < lengths
+
+
+def close(found, wanted):
+    torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", SOUNDS)
+def test_each_row_is_as_it_would_be_alone(kind, rows):
+    samples, mask = rows
+    front_end = made(SOUNDS[kind])
+    x, real = front_end(samples, mask)
+    assert x.shape == (5, SOUNDS[kind].positions(3000), WIDTH)
+    for row, length in enumerate(mask.sum(1).tolist()):
+        alone, none = front_end(samples[row : row + 1, :length])
+        assert none is None
+        assert int(real[row].sum()) == alone.shape[1] == SOUNDS[kind].positions(length)
+        close(x[row, : alone.shape[1]], alone[0])
+        assert (x[row, alone.shape[1] :] == 0).all()
+
+
+@pytest.mark.parametrize("kind", SOUNDS)
+def test_padding_on_the_left_and_more_of_it_change_nothing(kind, rows):
+    samples, mask = rows
+    front_end = made(SOUNDS[kind])
+    x, real = front_end(samples, mask)
+    for left, right in ((77, 0), (0, 1234), (500, 3)):
+        wider, more = front_end(F.pad(samples, (left, right)), F.pad(mask, (left, right)))
+        assert (more[:, : real.shape[1]] == real).all()
+        assert not more[:, real.shape[1] :].any()
+        close(wider[:, : real.shape[1]], x)
+
+
+@pytest.mark.parametrize("kind", SOUNDS)
+def test_what_stands_under_the_mask_reaches_nothing(kind, rows):
+    samples, mask = rows
+    front_end = made(SOUNDS[kind])
+    results = []
+    for poison in (0.0, float("nan"), float("inf")):
+        poisoned = samples.masked_fill(~mask, poison).requires_grad_()
+        front_end.zero_grad()
+        x, real = front_end(poisoned, mask)
+        (x * x.detach().cos()).sum().backward()
+        gradients = [parameter.grad for parameter in front_end.parameters()]
+        results.append([x.detach(), real, poisoned.grad, *gradients])
+    for other in results[1:]:
+        for found, wanted in zip(other, results[0], strict=True):
+            assert torch.equal(found, wanted)
+            assert found.isfinite().all() if found.is_floating_point() else True
+
+
+@pytest.mark.parametrize("kind", SOUNDS)
+def test_the_order_of_rows_does_not_matter(kind, rows):
+    samples, mask = rows
+    front_end = made(SOUNDS[kind])
+    x, real = front_end(samples, mask)
+    order = torch.tensor([3, 0, 4, 2, 1])
+    y, other = front_end(samples[order], mask[order])
+    assert torch.equal(other, real[order])
+    close(y, x[order])
+
+
+def test_sound_without_samples_gives_no_positions():
+    x, mask = made(SOUNDS["stride 4"])(torch.zeros(2, 0, dtype=torch.float64))
+    assert x.shape == (2, 0, WIDTH)
+    assert mask is None
+
+
+def test_low_precision_keeps_the_spectrum(rows):
+    """Under autocast the spectrogram stays in float32: its range is far beyond what bfloat16 tells apart."""
+    samples, mask = rows
+    torch.manual_seed(0)
+    front_end = AudioFrames(8000, mels=20).build(WIDTH).eval()
+    exact = front_end.log_mel(samples.float(), mask)[0]
+    with torch.autocast("cpu", torch.bfloat16):
+        low = front_end.log_mel(samples.float(), mask)[0]
+    assert torch.equal(low, exact)
+
+
+def test_spec_augment_blots_out_what_it_may():
+    torch.manual_seed(0)
+    augment = SpecAugment(bands=1, band_width=5, stretches=1, stretch_width=10, stretch_share=0.2).train()
+    mask = torch.arange(40) < torch.tensor([40, 20, 3, 0]).repeat_interleave(200)[:, None]
+    gone = augment(torch.ones(800, 40, 16), mask) == 0
+    bands, stretches = gone.all(1).sum(1), gone.all(2)
+    assert bands.max() == 5
+    assert bands.min() == 0
+    assert not (stretches & ~mask).any()
+    longest = stretches.sum(1).view(4, 200).amax(1)
+    assert longest.tolist() == [8, 4, 0, 0]  # 0.2 of 40, 20, 3 and 0 frames
+    assert bands.float().mean() == pytest.approx(2.5, abs=0.2)
+    assert torch.equal(augment.eval()(torch.ones(2, 40, 16)), torch.ones(2, 40, 16))
+
+
+def test_patches_are_a_convolution_as_wide_as_its_stride():
+    """Dosovitskiy et al. 2021, § 3.1: linear projection of flattened patches."""
+    front_end = made(ImagePatches(12, 8, channels=3, patch=4, positions="none", mean=0.25, deviation=2.0))
+    pictures = torch.rand(2, 3, 12, 8, dtype=torch.float64)
+    x, mask = front_end(pictures)
+    weight = front_end.embed.weight.view(WIDTH, 3, 4, 4)
+    wanted = F.conv2d((pictures - 0.25) / 2.0, weight, front_end.embed.bias, stride=4)  # (B, D, 3, 2)
+    assert mask is None
+    close(x, wanted.flatten(2).transpose(1, 2))
+
+
+def test_bytes_are_shares_of_255():
+    front_end = made(ImagePatches(4, 4, 1, 2))
+    pictures = torch.randint(0, 256, (2, 1, 4, 4), dtype=torch.uint8)
+    close(front_end(pictures)[0], front_end(pictures.double() / 255)[0])
+
+
+def test_pixels_stand_row_by_row():
+    pictures = torch.rand(1, 2, 3, 5, dtype=torch.float64)
+    front_end = made(Pixels(3, 5, channels=2, mean=0.0, deviation=1.0))
+    x, _ = front_end(pictures)
+    assert x.shape == (1, 15, WIDTH)
+    close(x[0, 1 * 5 + 2], front_end.embed(pictures[0, :, 1, 2]))
+
+
+def test_levels_have_a_vector_each():
+    front_end = made(Pixels(2, 2, embedding="levels"))
+    x, _ = front_end(torch.tensor([[[[0, 255], [7, 7]]]], dtype=torch.uint8))
+    close(x[0], front_end.table.weight[[0, 255, 7, 7]])
+    with pytest.raises(ValueError, match=r"levels are bytes, got torch.float32"):
+        front_end(torch.zeros(1, 1, 2, 2))
+
+
+@pytest.mark.parametrize("width", [6, 7])
+def test_sinusoids_in_two_dimensions_tell_row_and_column(width):
+    config = ImagePatches(6, 4, 1, 2, positions="sinusoidal")
+    encoding = config.build(width).double().positions(torch.zeros(1, 6, width, dtype=torch.float64))[0]
+    half = (width + 1) // 2
+    for place in range(6):
+        row, column = sinusoid(torch.tensor(place // 2), half, torch.float64), place % 2
+        close(encoding[place, :half], row)
+        close(encoding[place, half:], sinusoid(torch.tensor(column), width - half, torch.float64))
+
+
+@pytest.mark.parametrize("config", [ImagePatches(4, 4, 1, 2), Pixels(4, 4), Pixels(4, 4, positions="sinusoidal")])
+def test_what_stands_under_a_mask_of_patches_reaches_nothing(config):
+    front_end = made(config)
+    mask = torch.rand(3, config.count) < 0.5
+    pictures = torch.rand(3, 1, 4, 4, dtype=torch.float64)
+    side = config.patch if isinstance(config, ImagePatches) else 1
+    hidden = ~mask.view(3, 1, 4 // side, 4 // side).repeat_interleave(side, 2).repeat_interleave(side, 3)
+    results = []
+    for poison in (0.0, float("nan")):
+        front_end.zero_grad()
+        x, _ = front_end(pictures.masked_fill(hidden, poison), mask)
+        x.square().sum().backward()
+        results.append([x.detach(), *(parameter.grad for parameter in front_end.parameters())])
+    assert (results[0][0][~mask] == 0).all()
+    for found, wanted in zip(*results, strict=True):
+        assert torch.equal(found, wanted)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: ImagePatches(9, 6), "patch: must divide height and width, found 16 for 9 x 6 pixels: choose 1, 3"),
+        (lambda: ImagePatches(0, 28), "height: must be from 1 to 65536, found 0"),
+        (lambda: ImagePatches(2**31, 16), "height: must be from 1 to 65536, found 2147483648"),
+        (lambda: ImagePatches(16, 16, deviation=0.0), "deviation: must be positive and finite, found 0.0"),
+        (lambda: Pixels(8, 8, 3, "levels"), "embedding: levels are of one channel, found 3"),
+    ],
+)  # fmt: skip
+def test_sizes_that_make_no_patches(make, message):
+    with pytest.raises(InputError) as caught:
+        make()
+    assert str(caught.value) == message
+
+
+def test_pictures_of_another_size_are_refused():
+    with pytest.raises(ValueError, match=r"expected pictures of shape \(B, 1, 4, 4\), got \(2, 1, 4, 6\)"):
+        made(ImagePatches(4, 4, 1, 2))(torch.zeros(2, 1, 4, 6))
+
+
+def several():
+    torch.manual_seed(0)
+    return SeveralFrontEnd([made(ImagePatches(4, 4, 1, 2)), made(SOUNDS["stride 4"])]).double().eval()
+
+
+def test_several_sources_are_several_stretches(rows):
+    front_end, pictures = several(), torch.rand(5, 1, 4, 4, dtype=torch.float64)
+    x, mask = front_end((Masked(pictures), Masked(*rows)))
+    seen, _ = front_end.front_ends[0](pictures)
+    heard, real = front_end.front_ends[1](*rows)
+    assert torch.equal(mask, torch.cat([torch.ones(5, 4, dtype=torch.bool), real], 1))
+    close(x[:, :4], seen + front_end.which[0])
+    close(x[:, 4:][real], (heard + front_end.which[1])[real])
+    assert (x[:, 4:][~real] == 0).all()
+
+
+def test_several_sources_without_masks_have_none():
+    front_end = SeveralFrontEnd([made(ImagePatches(4, 4, 1, 2)), made(Pixels(4, 4))])
+    pictures = torch.rand(2, 1, 4, 4, dtype=torch.float64)
+    x, mask = front_end((Masked(pictures), Masked(pictures)))
+    assert x.shape == (2, 20, WIDTH)
+    assert mask is None
+
+
+def test_several_sources_must_be_as_many_as_their_front_ends(rows):
+    with pytest.raises(ValueError, match="expected 2 sources, got 1"):
+        several()((Masked(*rows),))
