@@ -23,18 +23,31 @@ _SHOWN_PLACES = 10
 
 
 class LabelledPart(NamedTuple):
-    """Sources and the numbers of their labels, in step.
+    """Sources and their labels, in step, and where each stands.
 
-    sources: texts, series (T, C) float32, sounds (T,) float32, or pictures (C, H, W) uint8
-    labels: (N,) int64, or where an item may have any number of labels (N, C) bool
+    sources: texts, series (T, C) float32, sounds (T,) float32, or pictures (C, H, W) uint8, as `kind` says
+    many: whether an item may have any number of labels
     """
 
+    kind: SourceKind
+    many: bool
     sources: list[Source]
-    labels: np.ndarray
+    labels: list[Labels]
+    places: list[str]
 
-    def first(self, limit: int | None) -> LabelledPart:
-        """At most the first `limit` items."""
-        return LabelledPart(self.sources[:limit], self.labels[:limit])
+    def chosen(self, rows: Iterable[int]) -> LabelledPart:
+        """The items of these numbers, in their order."""
+        rows = list(rows)
+        sides = ([side[i] for i in rows] for side in (self.sources, self.labels, self.places))
+        return LabelledPart(self.kind, self.many, *sides)
+
+    def numbers(self, classes: Sequence[str]) -> np.ndarray:
+        """The index of each item's class, (N,) int64; or with any number of labels which it has, (N, C) bool.
+
+        Raises:
+            InputError: "test.csv:17: the label 'maybe' does not occur in training; did you mean 'may'?".
+        """
+        return class_numbers(self.labels, classes, self.places, self.many)
 
 
 @dataclass(frozen=True)
@@ -42,24 +55,27 @@ class LabelledData:
     """Labelled sources for training, validation and test.
 
     classes: the names of the labels, fixed by the training part
-    many: whether an item may have any number of labels
-    rate_hz: of sounds
     sha256: of sources and labels themselves, in order: the same content has the same hash whatever files it came in
     notes: what the user should know, a line each
     """
 
     name: str
-    kind: SourceKind
     classes: tuple[str, ...]
-    many: bool
     train: LabelledPart
     valid: LabelledPart
     test: LabelledPart
     sha256: str
-    rate_hz: int | None = None
     notes: tuple[str, ...] = ()
 
-    unit = "items"
+    @property
+    def kind(self) -> SourceKind:
+        """What the sources are."""
+        return self.train.kind
+
+    @property
+    def many(self) -> bool:
+        """Whether an item may have any number of labels."""
+        return self.train.many
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -112,7 +128,7 @@ def load_labelled(
     class_names(train.labels, train.name)  # what is wrong with them comes before what is wrong with their number
     divided = _divide(train, [part for part in SHARES if part not in tables], seed)
     divided |= {part: table for part, table in tables.items() if part != "train"}
-    return _numbered(name, divided, reading, limit)
+    return _data(name, divided, limit)
 
 
 def _said(table: LabelledTable) -> str:
@@ -147,35 +163,26 @@ def _divide(table: LabelledTable, missing: Sequence[str], seed: int) -> dict[str
 
 
 def _rows(table: LabelledTable, rows: Iterable[int]) -> LabelledTable:
-    rows = list(rows)
-    return replace(
-        table,
-        sources=[table.sources[i] for i in rows],
-        labels=[table.labels[i] for i in rows],
-        places=[table.places[i] for i in rows],
-    )
+    kept = part_of_table(table).chosen(rows)
+    return replace(table, sources=kept.sources, labels=kept.labels, places=kept.places)
 
 
-def _numbered(name: str, tables: dict[str, LabelledTable], reading: Reading, limit: int | None) -> LabelledData:
-    """The data set, its labels as numbers."""
+def part_of_table(table: LabelledTable) -> LabelledPart:
+    """All items of a table as one part."""
+    return LabelledPart(table.kind, table.many, table.sources, table.labels, table.places)
+
+
+def _data(name: str, tables: dict[str, LabelledTable], limit: int | None) -> LabelledData:
+    """The data set, once each label is known to be one of training's."""
     train = tables["train"]
     classes = class_names(train.labels, train.name)
     parts = {}
     for part in PARTS:
-        table = tables.get(part) or _rows(train, [])
-        numbers = class_numbers(table.labels, classes, table.places, train.many)
-        parts[part] = LabelledPart(table.sources, numbers).first(limit)
+        whole = part_of_table(tables.get(part) or _rows(train, []))
+        whole.numbers(classes)
+        parts[part] = whole.chosen(range(len(whole.sources))[:limit])
     keys = {part: [source_key(source) for source in tables[part].sources] for part in tables}
-    return LabelledData(
-        name,
-        train.kind,
-        classes,
-        train.many,
-        **parts,
-        sha256=_sha256(parts, classes),
-        rate_hz=reading.audio.rate_hz if train.kind == "audio" else None,
-        notes=tuple(_notes(tables, keys)),
-    )
+    return LabelledData(name, classes, **parts, sha256=_sha256(parts), notes=tuple(_notes(tables, keys)))
 
 
 def source_key(source: Source) -> bytes:
@@ -186,13 +193,13 @@ def source_key(source: Source) -> bytes:
     return hashlib.sha256(header + source.tobytes()).digest()
 
 
-def _sha256(parts: dict[str, LabelledPart], classes: Sequence[str]) -> str:
-    digest = hashlib.sha256("\0".join(classes).encode())
-    for part, (sources, labels) in parts.items():
-        digest.update(f"\0{part} {len(sources)}\0".encode())
-        for source in sources:
+def _sha256(parts: dict[str, LabelledPart]) -> str:
+    digest = hashlib.sha256()
+    for name, part in parts.items():
+        digest.update(f"{name} {part.kind} {len(part.sources)}\0".encode())
+        for source, labels in zip(part.sources, part.labels, strict=True):
             digest.update(source_key(source))
-        digest.update(labels.tobytes())
+            digest.update("\0".join([*labels, "\0"]).encode())
     return digest.hexdigest()
 
 
