@@ -38,8 +38,11 @@ class LabelledPart(NamedTuple):
     def chosen(self, rows: Iterable[int]) -> LabelledPart:
         """The items of these numbers, in their order."""
         rows = list(rows)
-        sides = ([side[i] for i in rows] for side in (self.sources, self.labels, self.places))
-        return LabelledPart(self.kind, self.many, *sides)
+        return self._replace(
+            sources=[self.sources[i] for i in rows],
+            labels=[self.labels[i] for i in rows],
+            places=[self.places[i] for i in rows],
+        )
 
     def numbers(self, classes: Sequence[str]) -> np.ndarray:
         """The index of each item's class, (N,) int64; or with any number of labels which it has, (N, C) bool.
