@@ -20,7 +20,7 @@ from sightline.core.config import encode
 from sightline.core.mixer import Memory, SequenceMixer
 from sightline.core.state import nbytes
 from sightline.mixers import MIXERS
-from sightline.models import ARCHITECTURES, ENCODERS, LANGUAGE_MODELS, count_parameters
+from sightline.models import ARCHITECTURES, ENCODERS, LANGUAGE_MODELS, NAMED_ENCODERS, count_parameters
 from sightline.report.benchmark_figures import draw_figures, figures
 from sightline.report.benchmarks import load_results, performance_page, rows_of
 
@@ -50,6 +50,7 @@ FAMILIES = {
     "Encoder-decoders": (ARCHITECTURES, 2),
     "Decoder-only": (LANGUAGE_MODELS, 1),
     "Encoder-only": (ENCODERS, 1),
+    "Encoder-only, by papers": (NAMED_ENCODERS, 2),
 }
 
 COMMANDS_HEAD = """\

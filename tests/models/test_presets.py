@@ -15,6 +15,7 @@ from sightline.models import (
     ARCHITECTURES,
     ENCODERS,
     LANGUAGE_MODELS,
+    NAMED_ENCODERS,
     EncoderConfig,
     LanguageModelConfig,
     count_parameters,
@@ -76,14 +77,14 @@ def test_an_encoder_sees_both_sides_of_its_document_and_nothing_else(name):
     torch.testing.assert_close(model(text, None, starts), alone, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("pooling", ["none", "mean"])
+@pytest.mark.parametrize("pooling", ["none", "mean", "last", "cls", "additive"])
 @pytest.mark.parametrize("name", ENCODERS)
 def test_padding_changes_nothing(name, pooling):
     model, text = encoder(name, outputs=3, pooling=pooling), tokens(3, 7)
     mask = torch.tensor([[1, 1, 1, 1, 1, 0, 0], [0, 0, 0, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0, 0]]).bool()
     found = model(text, mask)
     for row in range(2):
-        real = found[row : row + 1] if pooling == "mean" else found[row : row + 1, mask[row]]
+        real = found[row : row + 1, mask[row]] if pooling == "none" else found[row : row + 1]
         torch.testing.assert_close(real, model(text[row : row + 1, mask[row]]), rtol=1e-10, atol=1e-10)
     assert found.isfinite().all()
 
@@ -93,7 +94,7 @@ def test_the_pooled_head_reads_the_mean_of_the_tokens():
     mask = torch.tensor([[True, True, False, True]])
     expected = each(tokens(1, 4), mask)[:, mask[0]].mean(1)  # the head is linear
     torch.testing.assert_close(pooled(tokens(1, 4), mask), expected)
-    with pytest.raises(ValueError, match="a row of several documents has no mean of its own"):
+    with pytest.raises(ValueError, match="a row of several documents has no vector of its own"):
         pooled(tokens(1, 4), None, mask)
 
 
@@ -134,3 +135,48 @@ def test_sizes_can_be_matched_and_written_down(name, table):
     config = match_parameters(table[name], 200_000, 1000)
     assert count_parameters(config, 1000) == pytest.approx(200_000, rel=0.2)
     assert decode(type(config), encode(config)) == config
+
+
+def test_a_causal_encoder_pooled_at_the_last_position_is_a_recurrence_in_one_direction():
+    model = encoder("gru", outputs=3, pooling="none", causal=True)
+    text = tokens(2, 7)
+    changed = text.clone()
+    changed[:, 5] = (changed[:, 5] + 1) % VOCABULARY
+    before, after = model(text), model(changed)
+    assert torch.equal(before[:, :5], after[:, :5])
+    assert (before[:, 5:] != after[:, 5:]).any(2).all()
+    pooled = encoder("gru", outputs=3, pooling="last", causal=True)
+    torch.testing.assert_close(pooled(text), before[:, -1])
+
+
+def test_a_class_token_wants_layers_that_see_both_sides():
+    with pytest.raises(InputError, match="a class token stands first and sees nothing where layers are causal"):
+        EncoderConfig(pooling="cls", causal=True)
+
+
+def test_the_bilstm_with_additive_attention_is_that_of_the_paper():
+    config = NAMED_ENCODERS["bilstm_attention"]
+    model = config.build(VOCABULARY, 2)
+    recurrence = 2 * (4 * 128 * (300 + 128) + 2 * 4 * 128)  # torch.nn.LSTM's two biases are one here or two
+    attention, output = 256 * 128 + 128 + 128, 256 * 2 + 2
+    bias = sum(p.numel() for p in model.encoder.parameters() if p.dim() == 1)
+    weights = sum(p.numel() for p in model.encoder.parameters() if p.dim() == 2)
+    assert weights == 2 * 4 * 128 * (300 + 128)
+    assert recurrence - weights in (bias, 2 * bias)
+    assert sum(p.numel() for p in model.pooling.parameters()) == attention
+    assert sum(p.numel() for p in model.head.parameters()) == output
+    assert model.front_end.embedding.weight.shape == (VOCABULARY, 300)
+    assert decode(type(config), encode(config)) == config
+    assert count_parameters(match_parameters(config, 500_000, 1000, 2), 1000, 2) == pytest.approx(500_000, rel=0.2)
+
+
+@pytest.mark.parametrize("pooling", ["none", "mean", "additive"])
+def test_padding_changes_nothing_to_the_bilstm(pooling):
+    torch.manual_seed(0)
+    config = replace(NAMED_ENCODERS["bilstm_attention"], d_model=8, d_embedding=5, pooling=pooling)
+    model, text = config.build(VOCABULARY, 3).double().eval(), tokens(2, 7)
+    mask = torch.tensor([[1, 1, 1, 1, 1, 0, 0], [0, 0, 0, 1, 1, 1, 1]]).bool()
+    found = model(text, mask)
+    for row in range(2):
+        real = found[row : row + 1, mask[row]] if pooling == "none" else found[row : row + 1]
+        torch.testing.assert_close(real, model(text[row : row + 1, mask[row]]), rtol=1e-10, atol=1e-10)

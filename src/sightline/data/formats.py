@@ -86,17 +86,27 @@ class Table:
 
 def read_table(path: Path, columns: Columns, skip_bad: bool) -> Table:
     """Read one file, whose name says its format."""
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    kind = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else suffixes[-1] if suffixes else ""
+    kind = suffix_of(path)
     reader = _READERS.get(kind)
     if reader is None:
-        check_file(path)
-        known = ", ".join(_READERS)
         hint = "; two parallel text files are given as a,b" if kind in (".txt", "") else ""
-        raise InputError(
-            f"unknown format {kind!r}: the name must end in {known} (or one of these and .gz){hint}", where=path
-        )
+        raise unknown_format(path, _READERS, hint)
     return reader(path, columns, skip_bad)
+
+
+def suffix_of(path: Path) -> str:
+    """The suffix that names a file's format, that before `.gz` where there is one; "" without any."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    return suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else suffixes[-1] if suffixes else ""
+
+
+def unknown_format(path: Path, known: Iterable[str], hint: str = "") -> InputError:
+    """The error that a file's name ends in none of the `known` suffixes; raises where it is not even a file."""
+    check_file(path)
+    return InputError(
+        f"unknown format {suffix_of(path)!r}: the name must end in {', '.join(known)} (or one of these and .gz){hint}",
+        where=path,
+    )
 
 
 def read_parallel(source: Path, target: Path, skip_bad: bool) -> Table:
@@ -138,16 +148,19 @@ def _read_tsv(path: Path, columns: Columns, skip_bad: bool) -> Table:
 
 
 def _read_csv(path: Path, columns: Columns, skip_bad: bool) -> Table:
-    table = Table(str(path), skip_bad)
-    limit = csv.field_size_limit(2 * MAX_LINE_BYTES)  # _csv_rows has its own, with a place
+    return _read_rows(Table(str(path), skip_bad), columns, csv_rows(path))
+
+
+def csv_rows(path: Path) -> Iterator[tuple[int, list[str], str | None]]:
+    """Rows of a CSV file with the line that each begins on, and what is wrong with it."""
+    limit = csv.field_size_limit(2 * MAX_LINE_BYTES)  # there is one below, with a place
     try:
-        return _read_rows(table, columns, _csv_rows(path))
+        yield from _csv_rows(path)
     finally:
         csv.field_size_limit(limit)
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, list[str], str | None]]:
-    """Rows with the line that each begins on."""
     bad: list[Line] = []
     begin, last, held = 1, 0, 0
 
@@ -249,27 +262,33 @@ def _read_jsonl(path: Path, columns: Columns, skip_bad: bool) -> Table:
     return table.finished()
 
 
-def _json_pair(text: str, keys: tuple[str, str]) -> tuple[str, str]:
-    """Both texts of a JSON object; any problem is a ValueError."""
+def json_object(text: str) -> dict[str, Any]:
+    """The JSON object that a line holds, its numbers as `JsonNumber`; any problem is a ValueError."""
     try:
         # Numbers stay text: one of a million digits costs nothing and overflows nothing.
         row = json.loads(
-            text, object_pairs_hook=_object, parse_int=_Number, parse_float=_Number, parse_constant=_no_constant
+            text, object_pairs_hook=_object, parse_int=JsonNumber, parse_float=JsonNumber, parse_constant=_no_constant
         )
     except RecursionError:
         raise ValueError("the JSON is nested too deeply") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"bad JSON: {error.msg} at character {error.pos + 1}") from None
     if not isinstance(row, dict):
-        raise ValueError(f"expected a JSON object, found {_json_type(row)}")
+        raise ValueError(f"expected a JSON object, found {json_type(row)}")
+    return row
+
+
+def _json_pair(text: str, keys: tuple[str, str]) -> tuple[str, str]:
+    """Both texts of a JSON object; any problem is a ValueError."""
+    row = json_object(text)
     texts = []
     for key in keys:
         if key not in row:
             close = get_close_matches(key, list(row), n=1, cutoff=0.5)
             raise ValueError(f"no key {key!r}" + (f" (did you mean {close[0]!r}?)" if close else ""))
         value = row[key]
-        if not isinstance(value, str) or isinstance(value, _Number):
-            raise ValueError(f"{key!r} must be a string, found {_json_type(value)}")
+        if not isinstance(value, str) or isinstance(value, JsonNumber):
+            raise ValueError(f"{key!r} must be a string, found {json_type(value)}")
         try:
             value.encode()
         except UnicodeEncodeError:
@@ -278,7 +297,7 @@ def _json_pair(text: str, keys: tuple[str, str]) -> tuple[str, str]:
     return texts[0], texts[1]
 
 
-class _Number(str):
+class JsonNumber(str):
     """A JSON number as it was written."""
 
 
@@ -294,8 +313,9 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"bad JSON: {name} is no JSON value")
 
 
-def _json_type(value: object) -> str:
-    if isinstance(value, _Number):
+def json_type(value: object) -> str:
+    """What a value of `json_object` is, for an error message."""
+    if isinstance(value, JsonNumber):
         return "a number"
     names = {"dict": "an object", "list": "a list", "str": "a string", "bool": "true or false", "NoneType": "null"}
     return names[type(value).__name__]
@@ -310,7 +330,7 @@ def _read_parquet(path: Path, columns: Columns, skip_bad: bool) -> Table:
     table = Table(str(path), skip_bad)
     wanted = (columns.source or "source", columns.target or "target")
     try:
-        with _no_panic_traces():
+        with no_panic_traces():
             frame = _text_columns(pl.scan_parquet(content), wanted, path)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise InputError(f"broken parquet: {' '.join(str(error).split())[:200]}", where=path) from None
@@ -343,7 +363,7 @@ def _text_columns(lazy: polars.LazyFrame, wanted: tuple[str, str], path: Path) -
 
 
 @contextmanager
-def _no_panic_traces() -> Iterator[None]:
+def no_panic_traces() -> Iterator[None]:
     """Keep a panic of the parquet decoder, raised as an exception too, from filling stderr with stack traces."""
     try:
         kept = os.dup(2)

@@ -11,6 +11,7 @@ from sightline.models.language_model import LanguageModelConfig
 from sightline.models.layers import SELF_MIXERS
 from sightline.models.match import ModelConfig, SizedConfig, count_parameters, match_parameters
 from sightline.models.recurrent import RecurrentConfig
+from sightline.models.recurrent_encoder import RecurrentEncoderConfig
 from sightline.models.sequence_model import SequenceModel
 from sightline.models.transformer import TransformerConfig
 
@@ -53,11 +54,14 @@ LANGUAGE_MODELS["hybrid"] = LanguageModelConfig(HYBRID, layers=3)
 ENCODERS = {name: EncoderConfig(mixers) for name, mixers in _NAMED.items()}
 ENCODERS["hybrid"] = EncoderConfig(HYBRID, layers=3)
 
+# Encoders that are no pile of residual layers.
+NAMED_ENCODERS = {"bilstm_attention": RecurrentEncoderConfig()}
+
 # The forms of models, as a model's file names them: what a form's presets build takes a source and outputs.
 FORMS: dict[str, Mapping[str, SizedConfig]] = {
     "encoder-decoder": ARCHITECTURES,
     "decoder": LANGUAGE_MODELS,
-    "encoder": ENCODERS,
+    "encoder": {**ENCODERS, **NAMED_ENCODERS},
 }
 
 __all__ = [
@@ -65,10 +69,12 @@ __all__ = [
     "ENCODERS",
     "FORMS",
     "LANGUAGE_MODELS",
+    "NAMED_ENCODERS",
     "EncoderConfig",
     "EncoderDecoderConfig",
     "LanguageModelConfig",
     "ModelConfig",
+    "RecurrentEncoderConfig",
     "SequenceModel",
     "SizedConfig",
     "count_parameters",

@@ -5,26 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
+from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEnd
 from sightline.core.mixer import SequenceEncoder, keep
 from sightline.models.layers import LayersConfig
+from sightline.models.stack import AsEncoder
 from sightline.parts.front_ends import Source, build_front_end
 from sightline.parts.heads import TokenHead
+from sightline.parts.pooling import POOLINGS, Pooling
 from sightline.parts.token_embedding import EmbeddedTokens
 
-Pooling = Literal["none", "mean"]
+Pool = Literal["none", "mean", "last", "cls", "additive"]
 
 
 class EncoderModel(nn.Module):
-    """Front end, an encoder whose positions see their whole document, and a head over each position or their mean.
+    """Front end, an encoder whose positions see their whole document, and a head over each position or a pooled one.
 
     It has no state and no step: what sees both sides cannot be fed token by token.
     """
 
-    def __init__(self, front_end: FrontEnd, encoder: SequenceEncoder, head: nn.Module, pooling: Pooling) -> None:
+    def __init__(
+        self, front_end: FrontEnd, encoder: SequenceEncoder, head: nn.Module, pooling: Pooling | None = None
+    ) -> None:
         super().__init__()
         self.front_end, self.encoder, self.head, self.pooling = front_end, encoder, head, pooling
 
@@ -32,30 +36,42 @@ class EncoderModel(nn.Module):
         """Outputs (B, T, C) of the source's T positions, those of masked ones without meaning; pooled, (B, C).
 
         Of tokens (B, T) the mask and `starts` (B, T) are those of `SequenceEncoder`; a front end that joins positions
-        takes no `starts`. The mean of a row without positions is taken to be zero.
+        takes no `starts`.
 
         Raises:
-            ValueError: "a row of several documents has no mean of its own: starts are for pooling='none'".
+            ValueError: "a row of several documents has no vector of its own: starts are for pooling='none'".
         """
-        if self.pooling == "mean" and starts is not None:
-            raise ValueError("a row of several documents has no mean of its own: starts are for pooling='none'")
+        if self.pooling is not None and starts is not None:
+            raise ValueError("a row of several documents has no vector of its own: starts are for pooling='none'")
         x, mask = self.front_end(source, mask)
-        x = keep(self.encoder(x, mask, starts), mask)
-        if self.pooling == "mean":
-            real = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device) if mask is None else mask
-            x = x.sum(1) / real.sum(1, keepdim=True).clamp(min=1)
-        return self.head(x)
+        if self.pooling is None:
+            return self.head(keep(self.encoder(x, mask, starts), mask))
+        x, mask = self.pooling.prepare(x, mask)
+        return self.head(self.pooling(self.encoder(x, mask), mask))
 
 
 @dataclass(frozen=True)
 class EncoderConfig(LayersConfig):
-    """A front end, layers that see both sides, and a head over each position or, by `pooling`, over their mean.
+    """A front end, layers that see both sides, and a head over each position or, by `pooling`, over one vector.
 
     Windows, patterns of blocks, softmax and linear attention stand here without their causal limit, recurrences and
     the decaying members of the linear family once in each direction.
+
+    pooling: none; the mean; the last position; a class token; additive attention (see `parts.pooling`)
+    causal: every position sees those before it alone, and a recurrence is one in one direction; with pooling="last"
+        the classical recurrent classifier
     """
 
-    pooling: Pooling = "none"
+    pooling: Pool = "none"
+    causal: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.causal and self.pooling == "cls":
+            raise InputError(
+                "a class token stands first and sees nothing where layers are causal: choose pooling=last",
+                where="pooling",
+            )
 
     def resized(self, d_model: int) -> EncoderConfig:
         """The same architecture at another width, the feed-forward width in proportion."""
@@ -76,4 +92,6 @@ class EncoderConfig(LayersConfig):
             head = TokenHead(self.d_model, len(embedded), tied=embedded, bias=False)
         else:
             raise ValueError(f"a head by the embeddings needs tokens, got {source}")
-        return EncoderModel(front_end, self.full_layers(), head, self.pooling)
+        layers = AsEncoder(self.causal_layers()) if self.causal else self.full_layers()
+        pooling = None if self.pooling == "none" else POOLINGS[self.pooling](self.d_model)
+        return EncoderModel(front_end, layers, head, pooling)
