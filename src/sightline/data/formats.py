@@ -139,15 +139,15 @@ def _read_tsv(path: Path, columns: Columns, skip_bad: bool) -> Table:
 
 def _read_csv(path: Path, columns: Columns, skip_bad: bool) -> Table:
     table = Table(str(path), skip_bad)
-    limit = csv.field_size_limit(2 * MAX_LINE_BYTES)  # _csv_rows has its own, with a place
+    limit = csv.field_size_limit(2 * MAX_LINE_BYTES)  # csv_rows has its own, with a place
     try:
-        return _read_rows(table, columns, _csv_rows(path))
+        return _read_rows(table, columns, csv_rows(path))
     finally:
         csv.field_size_limit(limit)
 
 
-def _csv_rows(path: Path) -> Iterator[tuple[int, list[str], str | None]]:
-    """Rows with the line that each begins on."""
+def csv_rows(path: Path) -> Iterator[tuple[int, list[str], str | None]]:
+    """Rows of a CSV file with the line that each begins on, and what is wrong with it."""
     bad: list[Line] = []
     begin, last, held = 1, 0, 0
 
@@ -310,7 +310,7 @@ def _read_parquet(path: Path, columns: Columns, skip_bad: bool) -> Table:
     table = Table(str(path), skip_bad)
     wanted = (columns.source or "source", columns.target or "target")
     try:
-        with _no_panic_traces():
+        with no_panic_traces():
             frame = _text_columns(pl.scan_parquet(content), wanted, path)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise InputError(f"broken parquet: {' '.join(str(error).split())[:200]}", where=path) from None
@@ -343,7 +343,7 @@ def _text_columns(lazy: polars.LazyFrame, wanted: tuple[str, str], path: Path) -
 
 
 @contextmanager
-def _no_panic_traces() -> Iterator[None]:
+def no_panic_traces() -> Iterator[None]:
     """Keep a panic of the parquet decoder, raised as an exception too, from filling stderr with stack traces."""
     try:
         kept = os.dup(2)
