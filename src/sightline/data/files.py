@@ -104,7 +104,7 @@ def _guarded(stream: BufferedIOBase, path: Path) -> Iterator[bytes]:
     """Raw lines with their ends; of a line that is too long only its first `MAX_LINE_BYTES` + 1 bytes."""
     size = path.stat().st_size
     expanded = 0
-    with _plain_errors(path):
+    with plain_errors(path):
         while raw := stream.readline(MAX_LINE_BYTES + 1):
             expanded += len(raw)
             if len(raw) > MAX_LINE_BYTES:
@@ -122,7 +122,7 @@ def read_whole(path: Path) -> bytes:
     size = path.stat().st_size
     chunks: list[bytes] = []
     total = 0
-    with open_bytes(path) as stream, _plain_errors(path):
+    with open_bytes(path) as stream, plain_errors(path):
         while chunk := stream.read(1 << 20):
             total += len(chunk)
             check_expansion(total, size, path)
@@ -131,7 +131,7 @@ def read_whole(path: Path) -> bytes:
 
 
 @contextmanager
-def _plain_errors(path: Path) -> Iterator[None]:
+def plain_errors(path: Path) -> Iterator[None]:
     """Say in one line why a file cannot be read on."""
     try:
         yield

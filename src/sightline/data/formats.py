@@ -310,7 +310,7 @@ def _read_parquet(path: Path, columns: Columns, skip_bad: bool) -> Table:
     table = Table(str(path), skip_bad)
     wanted = (columns.source or "source", columns.target or "target")
     try:
-        with _no_panic_traces():
+        with no_panic_traces():
             frame = _text_columns(pl.scan_parquet(content), wanted, path)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise InputError(f"broken parquet: {' '.join(str(error).split())[:200]}", where=path) from None
@@ -343,7 +343,7 @@ def _text_columns(lazy: polars.LazyFrame, wanted: tuple[str, str], path: Path) -
 
 
 @contextmanager
-def _no_panic_traces() -> Iterator[None]:
+def no_panic_traces() -> Iterator[None]:
     """Keep a panic of the parquet decoder, raised as an exception too, from filling stderr with stack traces."""
     try:
         kept = os.dup(2)
