@@ -124,18 +124,32 @@ class Tokenizer:
         return [self._piece(int(i)) for i in ids]
 
     def _piece(self, index: int) -> str:
-        token = self._backend.id_to_token(index) if 0 <= index < self.size else None
-        if token is None:
-            raise InputError(f"token {index} is outside the vocabulary of {self.size}")
+        token = self.token(index)
         if index < len(SPECIALS):
             return token
         if self.kind == "char":
             return token if len(token) == 1 else f"<{token[3:5]}>"
-        raw = bytes(_byte_of_symbol()[symbol] for symbol in token)
+        raw = self.raw(index)
         try:
             return raw.decode()
         except UnicodeDecodeError:
             return "".join(chr(byte) if byte < 128 else f"<{byte:02X}>" for byte in raw)
+
+    def token(self, index: int) -> str:
+        """How the vocabulary spells a token: characters and `<0x0A>`, or the byte symbols of GPT-2."""
+        token = self._backend.id_to_token(index) if 0 <= index < self.size else None
+        if token is None:
+            raise InputError(f"token {index} is outside the vocabulary of {self.size}")
+        return token
+
+    def raw(self, index: int) -> bytes:
+        """The bytes of UTF-8 that a token stands for, part of a character maybe; none for a special token."""
+        token = self.token(index)
+        if index < len(SPECIALS):
+            return b""
+        if self.kind == "char":
+            return token.encode() if len(token) == 1 else bytes([int(token[3:5], 16)])
+        return bytes(_byte_of_symbol()[symbol] for symbol in token)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types from which `from_dict` makes an equal tokenizer."""
