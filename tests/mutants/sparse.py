@@ -9,6 +9,7 @@ import sightline.mixers.window as window
 import sightline.ops.blocks as ops_blocks
 import sightline.ops.softmax as ops_softmax
 import sightline.parts.key_value_cache as key_value_cache
+from sightline.ops.block_patterns import BlockMask
 
 from .planting import mutant, wrap
 
@@ -136,10 +137,11 @@ def _(patch):
 
 @mutant("random blocks that depend on the length", BIGBIRD, "any chunks = whole", "step = parallel")
 def _(patch):
-    def change(original, layout, number, causal):
-        return original(layout._replace(seed=number), number, causal)
+    def pattern(original, self, length):
+        blocks = self.layout._replace(seed=self.layout.number(length))
+        return original(self, length)._replace(blocks=blocks)
 
-    wrap(patch, block_sparse, "_drawn", change)
+    wrap(patch, block_sparse.BlockSparseAttention, "pattern", pattern)
 
 
 @mutant("random blocks of the longest document", FULL_BIGBIRD, "packed = alone", "padding")
@@ -150,23 +152,34 @@ def _(patch):
     wrap(patch, block_sparse, "attend_documents", attend_documents)
 
 
+def _matrix(patch, mixer, change):
+    """Plants into the matrix (N, N) of who sees whom, where the rows are not told apart."""
+
+    def pattern(original, self, length, *rows):
+        whole = original(self, length, *rows)
+        place = torch.arange(self.layout.number(length))
+        seen = self.layout.sees(place.unsqueeze(1), place, len(place), whole.causal)
+        return whole._replace(blocks=BlockMask(change(self.layout, seen), self.layout.size))
+
+    wrap(patch, mixer, "pattern", pattern)
+
+
 @mutant("fixed: the first positions of a stride sum it up", FIXED, "equals the reference")
 def _(patch):
-    def change(original, layout, number, causal):
-        row, column = torch.arange(number).unsqueeze(1), torch.arange(number)
+    def change(layout, seen):
+        row, column = torch.arange(len(seen)).unsqueeze(1), torch.arange(len(seen))
         return ((row // layout.local == column // layout.local) | (column % layout.local == 0)) & (column <= row)
 
-    wrap(patch, block_sparse, "_drawn", change)
+    _matrix(patch, block_sparse.BlockSparseAttention, change)
 
 
 @mutant("global blocks that are seen but do not see", FULL_BIGBIRD, "equals the reference")
 def _(patch):
-    def change(original, layout, number, causal):
-        seen = original(layout, number, causal).clone()
-        seen[: layout.globals] = seen[: layout.globals] & torch.eye(number, dtype=torch.bool)[: layout.globals]
+    def change(layout, seen):
+        seen[: layout.globals] &= torch.eye(len(seen), dtype=torch.bool)[: layout.globals]
         return seen
 
-    wrap(patch, block_sparse, "_drawn", change)
+    _matrix(patch, block_sparse.FullBlockSparseAttention, change)
 
 
 @mutant("blocks counted from the start of the row", BIGBIRD, "padding", "packed = alone")
@@ -190,9 +203,9 @@ def _(patch):
     def attend_pattern(original, q, k, v, *, pattern, **named):
         steps, length = q.shape[2], k.shape[2]
         if steps and steps < length:
-            blocks = pattern.blocks
-            moved = blocks.visible.roll((length - steps) // blocks.size, 0)
-            pattern = pattern._replace(blocks=blocks._replace(visible=moved))
+            size, place = pattern.blocks.size, torch.arange(pattern.blocks.number(length))
+            seen = pattern.blocks.sees(place.unsqueeze(1), place, len(place), pattern.causal)
+            pattern = pattern._replace(blocks=BlockMask(seen.roll((length - steps) // size, 0), size))
         return original(q, k, v, pattern=pattern, **named)
 
     wrap(patch, key_value_cache, "attend_labelled", attend_labelled)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import hypothesis.strategies as st
@@ -13,7 +14,7 @@ from torch.nn import attention as torch_attention
 import sightline.ops.blocks as ops_blocks
 import sightline.ops.softmax as ops_softmax
 from sightline.core.probe import Probe
-from sightline.ops import BlockMask, attention
+from sightline.ops import BlockLayout, BlockMask, attention, block_pattern
 from sightline.ops.pattern import Pattern
 from sightline.ops.softmax import attend_pattern
 from sightline.parts.positions import alibi_slopes
@@ -117,6 +118,40 @@ def test_block_masks(steps, cached, size, density, causal, masked, documents, se
     starts = torch.rand(2, length, generator=generator) > 0.9 if documents else None
     found = attention(q, k, v, causal=causal, blocks=blocks, mask=mask, starts=starts)
     seen = visible(steps, length, causal, None, 0, blocks, mask, starts, batch=2)
+    assert_equal(q, k, v, found, dense(q, k, v, seen))
+
+
+@settings(max_examples=60)
+@given(
+    kind=st.sampled_from(["bigbird", "longformer", "strided", "fixed", "both-sided bigbird", "both-sided longformer"]),
+    steps=st.integers(1, 40),
+    cached=st.integers(0, 9),
+    size=st.integers(1, 6),
+    flags=st.sampled_from(["", "mask", "starts", "mask and starts"]),
+    path=st.sampled_from(["pieces", "mask"]),
+    seed=st.integers(0, 99),
+)
+def test_named_patterns(kind, steps, cached, size, flags, path, seed):
+    """Each document by itself sees what the matrix of its own blocks shows."""
+    length, causal, name = steps + cached, not kind.startswith("both"), kind.split()[-1]
+    generator, q, k, v = inputs(seed, 2, 2, 1, steps, length, 4)
+    mask = torch.rand(2, length, generator=generator) > 0.3 if "mask" in flags else None
+    starts = torch.rand(2, length, generator=generator) > 0.9 if "starts" in flags else None
+    layout = BlockLayout(name, size, 3, 1, 2, seed)
+    with pytest.MonkeyPatch.context() as patch:
+        if path == "mask":
+            patch.setattr(ops_softmax, "available", lambda q: False)
+        found = attention(q, k, v, causal=causal, blocks=layout, mask=mask, starts=starts)
+    seen = torch.zeros(2, steps, length, dtype=torch.bool)
+    for row in range(2):
+        begins = [0, *([] if starts is None else (starts[row, 1:].nonzero().flatten() + 1).tolist()), length]
+        for begin, end in itertools.pairwise(begins):
+            number = layout.number(end - begin)
+            matrix = block_pattern(name, number, causal=causal, local=3, globals=1, random=2, seed=seed)
+            own = visible(end - begin, end - begin, causal, blocks=BlockMask(matrix, size))[0]
+            seen[row, max(0, begin - cached) : max(0, end - cached), begin:end] = own[max(0, cached - begin) :]
+    if mask is not None:
+        seen &= mask.unsqueeze(1) & mask[:, cached:].unsqueeze(2)
     assert_equal(q, k, v, found, dense(q, k, v, seen))
 
 
@@ -240,6 +275,8 @@ def test_nothing_at_all(shape, options):
         ({"sinks": 1, "window": 2, "causal": False}, "sinks need a causal window"),
         ({"window": 2, "blocks": BlockMask(torch.ones(3, 3).bool(), 2)}, "window and blocks exclude each other"),
         ({"blocks": BlockMask(torch.ones(2, 2).bool(), 2)}, "5 positions are 3 blocks of 2, and the mask is for 2"),
+        ({"blocks": BlockLayout("strided", 2), "causal": False}, "strided is causal only"),
+        ({"blocks": BlockLayout("bigbird", 0)}, "block must be at least 1, got 0"),
         ({"mask": torch.ones(1, 5)}, r"mask must be bool of shape \(1, 5\), got torch.float32"),
         ({"starts": torch.ones(1, 4).bool()}, r"starts must be bool of shape \(1, 5\)"),
     ],

@@ -10,8 +10,11 @@ import torch
 from hypothesis import given, settings
 
 import sightline.ops.blocks as ops_blocks
+from sightline.ops.block_patterns import BlockLayout, BlockMask, block_pattern
 from sightline.ops.blocks import BACKWARD, FORWARD, Blocks, Gathered, Piece, attend_pieces
-from sightline.ops.pattern import BlockMask, Pattern, causal_pieces, sink_pieces, sparse_pieces, window_pieces
+from sightline.ops.pattern import Pattern
+from sightline.ops.pieces import causal_pieces, sink_pieces, window_pieces
+from sightline.ops.sparse_pieces import sparse_pieces
 
 F64 = torch.float64
 
@@ -103,10 +106,49 @@ def test_block_masks(steps, cached, size, density, shared, causal, seed):
     number = -(-length // size)
     blocks = torch.rand(number, number, generator=torch.Generator().manual_seed(seed)) < density
     blocks[:, :shared] = True
-    pieces = sparse_pieces(BlockMask(blocks, size), causal, steps, length)
+    pieces = sparse_pieces(BlockMask(blocks, size), causal, steps, length, F64)
     at, keys = torch.arange(cached, length).unsqueeze(1), torch.arange(length)
     visible = blocks[at // size, keys // size] & ((keys <= at) | (not causal))
     assert_attends(pieces, steps, length, visible, seed)
+
+
+@settings(max_examples=200)
+@given(
+    kind=st.sampled_from(["bigbird", "longformer", "both-sided bigbird", "both-sided longformer", "strided", "fixed"]),
+    steps=st.integers(1, 60),
+    cached=st.integers(0, 30),
+    size=st.integers(1, 7),
+    local=st.integers(1, 6),
+    summary=st.integers(0, 3),
+    random=st.integers(0, 3),
+    seed=st.integers(0, 99),
+)
+def test_named_patterns(kind, steps, cached, size, local, summary, random, seed):
+    """Pieces cut from the rule are those of the matrix of all blocks."""
+    causal, name = not kind.startswith("both"), kind.split()[-1]
+    local = local if causal else local // 2 * 2 + 1
+    summary = min(summary, local) if name == "fixed" else summary
+    layout = BlockLayout(name, size, local, summary, random, seed)
+    length = steps + cached
+    blocks = block_pattern(
+        name, layout.number(length), causal=causal, local=local, globals=summary, random=random, seed=seed
+    )
+    at, keys = torch.arange(cached, length).unsqueeze(1), torch.arange(length)
+    visible = blocks[at // size, keys // size] & ((keys <= at) | (not causal))
+    assert_attends(sparse_pieces(layout, causal, steps, length, F64), steps, length, visible, seed)
+
+
+@pytest.mark.parametrize("name", ["strided", "fixed"])
+@pytest.mark.parametrize(("size", "local", "summary"), [(1, 40, 7), (16, 20, 3), (3, 77, 77), (64, 3, 1)])
+@pytest.mark.parametrize("cached", [0, 333])
+def test_long_strides(name, size, local, summary, cached):
+    """Strides, and stretches, that are cut up in turn."""
+    length = 1531
+    layout = BlockLayout(name, size, local, summary)
+    blocks = block_pattern(name, layout.number(length), causal=True, local=local, globals=summary)
+    at, keys = torch.arange(cached, length).unsqueeze(1), torch.arange(length)
+    visible = blocks[at // size, keys // size] & (keys <= at)
+    assert_attends(sparse_pieces(layout, True, length - cached, length, F64), length - cached, length, visible, 0)
 
 
 def test_portions_change_nothing(monkeypatch):
@@ -114,7 +156,7 @@ def test_portions_change_nothing(monkeypatch):
     monkeypatch.setattr(ops_blocks, "PORTION", 1)
     assert_attends(window_pieces(60, 60, 9, 0, F64, 4), 60, 60, visible, 0)
     blocks = torch.rand(12, 12, generator=torch.Generator().manual_seed(0)) < 0.5
-    pieces = sparse_pieces(BlockMask(blocks, 5), True, 60, 60)
+    pieces = sparse_pieces(BlockMask(blocks, 5), True, 60, 60, F64)
     visible = blocks.repeat_interleave(5, 0).repeat_interleave(5, 1).tril()
     assert_attends(pieces, 60, 60, visible, 0)
 
@@ -127,13 +169,17 @@ def test_a_view_where_blocks_lie_regularly_and_a_copy_elsewhere():
     gathered = Gathered(torch.tensor([[0, 2], [1, 0]]), 4, 6).take(x)
     assert gathered[0, 0, :, 0].tolist() == [6, 7, 8, 9, 14, 15, 16, 17]
     band = torch.ones(6, 6, dtype=torch.bool).tril(-1).triu(-2)
-    assert not any(isinstance(p.keys, Gathered) for p in sparse_pieces(BlockMask(band, 4), True, 24, 24))
+    assert not any(isinstance(p.keys, Gathered) for p in sparse_pieces(BlockMask(band, 4), True, 24, 24, F64))
 
 
 def test_gradcheck():
     q, k, v = inputs(0, 2, 9, 11, 3)
     blocks = BlockMask(torch.rand(4, 4, generator=torch.Generator().manual_seed(1)) < 0.6, 3)
-    for pieces in (causal_pieces(9, 11, 2), window_pieces(9, 11, 3, 1, F64, 2), sparse_pieces(blocks, True, 9, 11)):
+    for pieces in (
+        causal_pieces(9, 11, 2),
+        window_pieces(9, 11, 3, 1, F64, 2),
+        sparse_pieces(blocks, True, 9, 11, F64),
+    ):
         assert torch.autograd.gradcheck(lambda *qkv, p=pieces: attend_pieces(*qkv, p, 0.6), (q, k, v))
 
 
@@ -174,7 +220,7 @@ class TestCost:
     @pytest.mark.parametrize("causal", [True, False])
     def test_block_masks(self, causal):
         blocks = torch.rand(20, 20, generator=torch.Generator().manual_seed(0)) < 0.3
-        formed, _ = computed(sparse_pieces(BlockMask(blocks, 8), causal, 157, 157), 157, 157)
+        formed, _ = computed(sparse_pieces(BlockMask(blocks, 8), causal, 157, 157, F64), 157, 157)
         wanted = (blocks.tril() if causal else blocks).repeat_interleave(8, 0).repeat_interleave(8, 1)[:157, :157]
         assert torch.equal(formed.bool(), wanted)
         assert formed.max() == 1

@@ -4,50 +4,22 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer, check_inputs, keep
 from sightline.core.probe import Probe
-from sightline.ops.block_patterns import BlockPattern, block_pattern
+from sightline.ops.block_patterns import BlockLayout, BlockPattern
 from sightline.ops.documents import split_documents
-from sightline.ops.pattern import BlockMask, Pattern
+from sightline.ops.pattern import Pattern
 from sightline.ops.softmax import attend_documents, attend_pattern
 from sightline.parts.attention_heads import AttentionHeads
 from sightline.parts.key_value_cache import KeyValueCache, attend_cache, empty_cache, extend_cache
 from sightline.parts.positions import AttentionPositions, advance
 
 Positions = Literal["none", "sinusoidal", "rotary", "learned"]  # ALiBi's bias is for windows, and for all keys
-
-
-class Layout(NamedTuple):
-    """A pattern of `ops.block_patterns` over blocks of `block` tokens."""
-
-    pattern: BlockPattern = "bigbird"
-    block: int = 64
-    local: int = 3
-    globals: int = 2
-    random: int = 3
-    seed: int = 0
-
-    def mask(self, number: int, causal: bool) -> BlockMask:
-        """The pattern of `number` blocks."""
-        return BlockMask(_drawn(self, number, causal), self.block)
-
-    def number(self, length: int) -> int:
-        """Blocks that `length` tokens fill."""
-        return -(-length // self.block)
-
-
-@lru_cache(maxsize=64)
-def _drawn(layout: Layout, number: int, causal: bool) -> Tensor:
-    options = {"local": layout.local, "globals": layout.globals, "random": layout.random, "seed": layout.seed}
-    # Whoever asks next may record gradients, or be on another device.
-    with torch.inference_mode(False), torch.device("cpu"):
-        return block_pattern(layout.pattern, number, causal=causal, **options)
 
 
 @dataclass(frozen=True)
@@ -70,7 +42,7 @@ class BlockSparseConfig:
     global_projections: Literal["shared", "separate"] = "shared"
 
     def build(self, d_model: int) -> BlockSparseAttention | FullBlockSparseAttention:
-        layout = Layout(self.pattern, self.block, self.local, self.globals, self.random, self.seed)
+        layout = BlockLayout(self.pattern, self.block, self.local, self.globals, self.random, self.seed)
         if not self.causal:
             return FullBlockSparseAttention(d_model, layout, self.heads, self.positions, self.global_projections)
         if self.global_projections != "shared":
@@ -103,7 +75,7 @@ class BlockSparseAttention(SequenceMixer[KeyValueCache]):
     """
 
     def __init__(
-        self, d_model: int, layout: Layout | None = None, heads: int = 4, positions: Positions = "none"
+        self, d_model: int, layout: BlockLayout | None = None, heads: int = 4, positions: Positions = "none"
     ) -> None:
         super().__init__()
         self.d_model = self.d_out = d_model
@@ -117,7 +89,7 @@ class BlockSparseAttention(SequenceMixer[KeyValueCache]):
 
     def pattern(self, length: int) -> Pattern:
         """Who sees whom among `length` tokens of a document."""
-        return Pattern(True, blocks=self.layout.mask(self.layout.number(length), causal=True))
+        return Pattern(True, blocks=self.layout)
 
     def forward(
         self, x: Tensor, state: KeyValueCache | None = None, mask: Tensor | None = None, starts: Tensor | None = None
@@ -145,7 +117,7 @@ class FullBlockSparseAttention(SequenceEncoder):
     def __init__(
         self,
         d_model: int,
-        layout: Layout | None = None,
+        layout: BlockLayout | None = None,
         heads: int = 4,
         positions: Positions = "none",
         global_projections: Literal["shared", "separate"] = "shared",
@@ -166,11 +138,7 @@ class FullBlockSparseAttention(SequenceEncoder):
 
     def pattern(self, length: int, rows: Literal["all", "global", "other"] = "all") -> Pattern:
         """Who sees whom among `length` tokens of a document, for all rows of blocks or some."""
-        visible, size = self.layout.mask(self.layout.number(length), causal=False)
-        of_global = torch.arange(len(visible)).unsqueeze(1) < self.layout.globals
-        if rows != "all":
-            visible = visible & (of_global if rows == "global" else ~of_global)
-        return Pattern(False, blocks=BlockMask(visible, size))
+        return Pattern(False, blocks=self.layout._replace(rows=rows))
 
     def forward(self, x: Tensor, mask: Tensor | None = None, starts: Tensor | None = None) -> Tensor:
         check_inputs(x, self.d_model, mask, starts)
@@ -197,12 +165,10 @@ class FullBlockSparseAttention(SequenceEncoder):
         return self.heads.join(y, mask)
 
 
-def _checked(layout: Layout | None, positions: str, causal: bool) -> Layout:
+def _checked(layout: BlockLayout | None, positions: str, causal: bool) -> BlockLayout:
     """The layout, or its defaults, once a small pattern of it could be drawn."""
-    layout = layout or Layout()
+    layout = layout or BlockLayout()
     if positions not in ("none", "sinusoidal", "rotary", "learned"):
         raise ValueError(f"positions must be none, sinusoidal, rotary or learned, got {positions!r}")
-    if layout.block < 1:
-        raise ValueError(f"block must be at least 1, got {layout.block}")
-    layout.mask(1, causal)
+    layout.check(1, causal)
     return layout

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from sightline.ops.block_patterns import block_pattern
+from sightline.ops.block_patterns import BlockLayout, BlockMask, block_pattern
 from sightline.ops.linear import LinearState, linear_attention
-from sightline.ops.pattern import BlockMask
 from sightline.ops.softmax import attention
 
-__all__ = ["BlockMask", "LinearState", "attention", "block_pattern", "linear_attention"]
+__all__ = ["BlockLayout", "BlockMask", "LinearState", "attention", "block_pattern", "linear_attention"]

@@ -1,13 +1,166 @@
-"""The patterns of blocks that papers name, as data: who sees whom, block by block."""
+"""The patterns of blocks that papers name, and those of one's own, as data: who sees whom, block by block."""
 
 from __future__ import annotations
 
-from typing import Literal
+from functools import lru_cache
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 BlockPattern = Literal["bigbird", "longformer", "strided", "fixed"]
+PAIRS = 2**17  # pairs of blocks that random blocks are drawn from at a time, so that caches hold them
+
+
+class BlockLists(NamedTuple):
+    """The key blocks that each of some consecutive query blocks sees, ascending, row after row."""
+
+    first: int  # the first query block
+    counts: Tensor  # (R,) long, how many each sees
+    columns: Tensor  # (Σ counts,) long
+
+    def rows(self) -> Tensor:
+        """The query block of each entry, (Σ counts,)."""
+        return self.first + torch.arange(len(self.counts)).repeat_interleave(self.counts)
+
+    def where(self, chosen: Tensor) -> BlockLists:
+        """The entries where `chosen` (Σ counts,) bool is True."""
+        counts = torch.bincount(self.rows()[chosen] - self.first, minlength=len(self.counts))
+        return BlockLists(self.first, counts, self.columns[chosen])
+
+    def between(self, first: int, last: int) -> BlockLists:
+        """The rows first..last-1."""
+        begin, end = max(first, self.first) - self.first, max(last, first, self.first) - self.first
+        before, counts = int(self.counts[:begin].sum()), self.counts[begin:end]
+        return BlockLists(self.first + begin, counts, self.columns[before : before + int(counts.sum())])
+
+    def equal(self, count: int) -> tuple[Tensor, Tensor]:
+        """The rows (R, 1) that see `count` blocks, and those blocks (R, count)."""
+        at = (self.counts == count).nonzero()
+        begins = (self.counts.cumsum(0) - self.counts)[at]
+        return self.first + at, self.columns[begins + torch.arange(count)]
+
+
+class BlockMask(NamedTuple):
+    """A pattern of blocks: block i of the queries sees block j of the keys where `visible[i, j]`."""
+
+    visible: Tensor  # (N, N) bool
+    size: int  # positions in a block; the last one may be shorter
+
+    def number(self, length: int) -> int:
+        """Blocks that `length` positions fill, the last one perhaps in part."""
+        return -(-length // self.size)
+
+    def check(self, length: int, causal: bool) -> None:
+        """That it is for so many positions."""
+        number, there = self.number(length), min(self.visible.shape)
+        if there < number:
+            raise ValueError(f"{length} positions are {number} blocks of {self.size}, and the mask is for {there}")
+
+    def sees(self, row: Tensor, column: Tensor, number: int, causal: bool) -> Tensor:
+        """Whether query blocks `row` see key blocks `column`, bool; a causal limit apart."""
+        return self.visible.to(row.device)[row, column]
+
+    def lists(self, first: int, last: int, number: int, causal: bool) -> BlockLists:
+        """What the query blocks first..last-1 of `number` see, where `causal` up to their own block."""
+        visible = self.visible[first:last, :number].cpu()
+        return _listed(visible.tril(first) if causal else visible, first)
+
+
+class BlockLayout(NamedTuple):
+    """A pattern that `block_pattern` names, over any number of blocks of `size` positions.
+
+    `BlockMask(block_pattern(…), size)` shows the same, but keeps what grows with the square of their number: this one's
+    memory grows with the blocks that are seen. `rows` "global" leaves only the first `globals` blocks seeing anything,
+    "other" all but those.
+    """
+
+    pattern: BlockPattern = "bigbird"
+    size: int = 64
+    local: int = 3
+    globals: int = 2
+    random: int = 3
+    seed: int = 0
+    rows: Literal["all", "global", "other"] = "all"
+
+    def number(self, length: int) -> int:
+        """Blocks that `length` positions fill, the last one perhaps in part."""
+        return -(-length // self.size)
+
+    def check(self, length: int, causal: bool) -> None:
+        """That the options fit each other; see `block_pattern`."""
+        if self.size < 1:
+            raise ValueError(f"block must be at least 1, got {self.size}")
+        _check(self.pattern, causal, self.local, self.globals, self.random)
+
+    def sees(self, row: Tensor, column: Tensor, number: int, causal: bool) -> Tensor:
+        """Whether blocks `row` of `number` see blocks `column`, bool."""
+        if self.pattern == "strided":
+            seen = (row - column < self.local) | ((row - column) % self.local == 0)
+        elif self.pattern == "fixed":
+            seen = (row // self.local == column // self.local) | (column % self.local >= self.local - self.globals)
+        else:
+            seen = row - column < self.local if causal else (row - column).abs() <= self.local // 2
+            seen = seen | (column < self.globals) | (row < self.globals)
+            for drawn in self._drawn(0, number, number, causal).to(row.device)[row].unbind(-1):
+                seen = seen | (drawn == column)
+        seen = seen & (column <= row) if causal else seen
+        if self.rows == "all":
+            return seen
+        return seen & ((row < self.globals) == (self.rows == "global"))
+
+    def lists(self, first: int, last: int, number: int, causal: bool) -> BlockLists:
+        """What the query blocks first..last-1 of `number` see, where `causal` up to their own block."""
+        if self.pattern in ("strided", "fixed") or last <= first:
+            row = torch.arange(first, max(first, last)).unsqueeze(1)
+            return _listed(self.sees(row, torch.arange(number), number, causal), first)
+        summary = min(self.globals, number)
+        split = min(max(first, summary), last)
+        of_all, of_some = torch.arange(first, split).unsqueeze(1), torch.arange(split, last).unsqueeze(1)
+        whole = _listed((torch.arange(number) <= of_all) | (not causal), first)
+        columns = torch.cat([self.common(of_some, number, causal), self._drawn(split, last, number, causal)], 1)
+        columns = columns.sort(1).values
+        there = columns >= 0
+        if self.rows == "global":
+            there = torch.zeros_like(there)
+        elif self.rows == "other":
+            whole = BlockLists(first, torch.zeros_like(whole.counts), whole.columns[:0])
+        return BlockLists(first, torch.cat([whole.counts, there.sum(1)]), torch.cat([whole.columns, columns[there]]))
+
+    def common(self, row: Tensor, number: int, causal: bool) -> Tensor:
+        """The global and the local blocks that blocks `row` (R, 1) of `number` see, (R, ·) long, -1 for none."""
+        summary, half = min(self.globals, number), min(self.local // 2, number)
+        near = torch.arange(1 - min(self.local, number), 1) if causal else torch.arange(-half, half + 1)
+        columns = torch.cat([torch.arange(summary).expand(len(row), -1), row + near], 1)
+        columns[:, summary:].masked_fill_(columns[:, summary:] < summary, -1)
+        return columns.masked_fill_(columns > (row if causal else number - 1), -1)
+
+    def _drawn(self, first: int, last: int, number: int, causal: bool) -> Tensor:
+        if self.pattern != "bigbird" or not self.random or last <= first:
+            return torch.zeros(max(0, last - first), 0, dtype=torch.long)
+        return random_blocks(self._replace(size=1, rows="all"), first, last, number, causal)
+
+
+@lru_cache(maxsize=64)
+@torch.compiler.disable
+def random_blocks(layout: BlockLayout, first: int, last: int, number: int, causal: bool) -> Tensor:
+    """The random blocks of the query blocks first..last-1 of `number`, (R, `random`) long; -1 where none is left."""
+    # Whoever asks next may record gradients, or be on another device.
+    with torch.inference_mode(False), torch.device("cpu"):
+        none, step = torch.iinfo(torch.long).max, max(1, PAIRS // number)
+        drawn = torch.full((last - first, layout.random), -1)
+        for begin in range(first, last, step):
+            end = min(begin + step, last)
+            row, column = torch.arange(begin, end).unsqueeze(1), torch.arange(end if causal else number)
+            ranked = scatter(row, column, layout.seed)  # no two alike in a row: each step of it can be undone
+            if causal:
+                ranked[:, begin:].masked_fill_(column[begin:] > row, none)
+            taken = layout.common(row, number, causal)
+            ranked.scatter_(1, torch.where(taken < 0, row, taken), none)  # every block sees itself
+            ranked[: max(0, layout.globals - begin)] = none
+            smallest, chosen = ranked.topk(min(layout.random, len(column)), 1, largest=False)
+            drawn[begin - first : end - first, : chosen.shape[1]] = chosen.masked_fill_(smallest == none, -1)
+        return drawn
 
 
 def block_pattern(
@@ -36,22 +189,9 @@ def block_pattern(
         ValueError: "bigbird looks to both sides: local must be odd, got 2"; "strided is causal only"; "local must be at
             least 1, got 0"; "globals = 4 of local = 3 blocks"; "globals and random must not be negative, got -1 and 0".
     """
-    _check(name, causal, local, globals, random)
-    row, column = torch.arange(number).unsqueeze(1), torch.arange(number)
-    if name == "strided":
-        seen = (row - column < local) | ((row - column) % local == 0)
-    elif name == "fixed":
-        seen = (row // local == column // local) | (column % local >= local - globals)
-    else:
-        seen = row - column < local if causal else (row - column).abs() <= local // 2
-        seen = seen | (column < globals) | (row < globals)
-    seen = seen & (column <= row) if causal else seen
-    if name != "bigbird" or not random:
-        return seen
-    left = ~seen & (column <= row) if causal else ~seen
-    ranked = (scatter(row, column, seed) * number + column).masked_fill(~left, torch.iinfo(torch.long).max)
-    smallest = ranked.topk(min(random, number), 1, largest=False).indices
-    return seen | (torch.zeros_like(seen).scatter_(1, smallest, True) & left)
+    layout = BlockLayout(name, 1, local, globals, random, seed)
+    layout.check(number, causal)
+    return layout.sees(torch.arange(number).unsqueeze(1), torch.arange(number), number, causal)
 
 
 def scatter(row: Tensor, column: Tensor, seed: int = 0) -> Tensor:
@@ -61,10 +201,15 @@ def scatter(row: Tensor, column: Tensor, seed: int = 0) -> Tensor:
     x *= 0x297A2D39, x ^= x >> 15, all modulo 2³². So the draw is the same everywhere, and row i needs no other row.
     """
     low = 2**32 - 1
-    x = (0x9E3779B1 * row + 0x85EBCA77 * column + 0xC2B2AE3D * seed) & low
+    x = (0x9E3779B1 * row + (0x85EBCA77 * column + 0xC2B2AE3D * seed)).bitwise_and_(low)
     for shift, factor in ((15, 0x2C1B3C6D), (12, 0x297A2D39)):
-        x = ((x ^ (x >> shift)) * factor) & low
-    return x ^ (x >> 15)
+        x.bitwise_xor_(x >> shift).mul_(factor).bitwise_and_(low)
+    return x.bitwise_xor_(x >> 15)
+
+
+def _listed(visible: Tensor, first: int) -> BlockLists:
+    """The lists of visible (R, N)."""
+    return BlockLists(first, visible.sum(1), visible.nonzero()[:, 1])
 
 
 def _check(name: str, causal: bool, local: int, globals: int, random: int) -> None:

@@ -11,9 +11,10 @@ from torch.nn import functional as F
 
 from sightline.core.probe import Probe
 from sightline.ops.attend import alibi_bias, attend, attend_in_blocks
+from sightline.ops.block_patterns import BlockLayout, BlockMask
 from sightline.ops.blocks import Gathered, Piece, attend_pieces, available
 from sightline.ops.documents import Documents, label_documents, right_padded, split_documents
-from sightline.ops.pattern import BlockMask, Pattern
+from sightline.ops.pattern import Pattern
 
 TRIM_FROM = 384  # queries from which a causal call is cut up: at 256 that gains nothing, at 512 a fifth of the time
 SLOPED = 2**24  # pairs of a query and a key up to which ALiBi's penalty is formed for whole pieces, float64
@@ -27,7 +28,7 @@ def attention(
     causal: bool,
     window: int | None = None,
     sinks: int = 0,
-    blocks: BlockMask | None = None,
+    blocks: BlockMask | BlockLayout | None = None,
     mask: Tensor | None = None,
     starts: Tensor | None = None,
     scale: float | None = None,
@@ -41,7 +42,8 @@ def attention(
     - not after it, where `causal`;
     - itself or one of the `window` - 1 positions before it, and after it where not `causal`; or, with `sinks`, one of
       the first so many keys. Cost grows with T·window;
-    - in a block that its own block sees in `blocks`. Cost grows with the blocks seen;
+    - in a block that its own block sees in `blocks`: a matrix, or a named pattern without one. Cost grows with the
+      blocks seen;
     - real in `mask` (B, S) bool. What stands elsewhere, NaN too, reaches nothing, and the output there is 0;
     - of its own document: `starts` (B, S) bool is True where a new one begins, with which positions, sinks and blocks
       begin anew. Other documents cost nothing.
@@ -56,10 +58,13 @@ def attention(
     """
     _check(q, k, causal, window, sinks, blocks, mask, starts)
     pattern = Pattern(causal, window, sinks, blocks)
+    # A named pattern of blocks may depend on how many there are: documents with equally many share a call.
+    bucket = None if causal or blocks is None else blocks.number
     if mask is None:
         if starts is None:
             return attend_pattern(q, k, v, pattern=pattern, scale=scale)
-        return attend_documents(q, k, v, split_documents(None, starts), lambda _: pattern, scale=scale)
+        split = split_documents(None, starts)
+        return attend_documents(q, k, v, split, lambda _: pattern, scale=scale, bucket=bucket)
     own = mask[:, None, mask.shape[1] - q.shape[2] :, None]  # (B, 1, T, 1)
     q = q.masked_fill(~own, 0.0)
     k, v = (x.masked_fill(~mask[:, None, :, None], 0.0) for x in (k, v))
@@ -70,7 +75,8 @@ def attention(
         hides = None if causal and right_padded(mask) else mask
         y = attend_pattern(q, k, v, pattern=pattern, real=hides, scale=scale)
     else:
-        y = attend_documents(q, k, v, split_documents(None, starts), lambda _: pattern, real=mask, scale=scale)
+        split = split_documents(None, starts)
+        y = attend_documents(q, k, v, split, lambda _: pattern, real=mask, scale=scale, bucket=bucket)
     return y.masked_fill(~own, 0.0)
 
 
@@ -80,7 +86,7 @@ def _check(
     causal: bool,
     window: int | None,
     sinks: int,
-    blocks: BlockMask | None,
+    blocks: BlockMask | BlockLayout | None,
     mask: Tensor | None,
     starts: Tensor | None,
 ) -> None:
@@ -92,11 +98,8 @@ def _check(
         raise ValueError("sinks need a causal window")
     if window is not None and blocks is not None:
         raise ValueError("window and blocks exclude each other")
-    if blocks is not None and min(blocks.visible.shape) < blocks.number(k.shape[2]):
-        raise ValueError(
-            f"{k.shape[2]} positions are {blocks.number(k.shape[2])} blocks of {blocks.size}, and the mask is for "
-            f"{min(blocks.visible.shape)}"
-        )
+    if blocks is not None:
+        blocks.check(k.shape[2], causal)
     expected = (k.shape[0], k.shape[2])
     for name, flags in (("mask", mask), ("starts", starts)):
         if flags is not None and (flags.dtype != torch.bool or flags.shape != expected):
@@ -172,7 +175,7 @@ def attend_labelled(
         here = at[:, first:last, None]
         visible = own[:, first:last, None] == labels.unsqueeze(1)  # (B, T, S)
         if not pattern.everywhere:
-            visible = visible & pattern.sees(here, places.unsqueeze(1))
+            visible = visible & pattern.sees(here, places.unsqueeze(1), length)
         bias = None if slopes is None else alibi_bias(slopes, (here - places.unsqueeze(1)).abs(), q.dtype)
         return visible.unsqueeze(1), bias
 
