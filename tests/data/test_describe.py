@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
+import numpy as np
 import pytest
+import soundfile
 
 from sightline.cli.app import main
 from sightline.core.errors import EnvironmentFault, InputError
-from sightline.data.describe import as_text, describe
+from sightline.data.describe.series import commonest_period
+from sightline.data.describe.survey import Survey
 from sightline.data.formats import Pairs
 from sightline.data.read import load_corpus, read_pairs
 from sightline.data.write import write_pairs
+from sightline.tasks.describe import describe as describe_run
+from sightline.tasks.recipe import resolve_run
+from sightline.tasks.table import TASKS
 
 ROWS = [f"source number {i}\ttarget number {i}" for i in range(40)]
 ODD = {
@@ -27,6 +34,11 @@ ODD = {
 }
 
 
+def describe(data: Path, **keys: object) -> Survey:
+    flags = {"data": str(data), **{key: str(value) for key, value in keys.items()}}
+    return describe_run(resolve_run(file=None, environ={}, flags=flags))
+
+
 @pytest.fixture
 def odd(tmp_path: Path) -> Path:
     path = tmp_path / "odd.tsv"
@@ -35,8 +47,7 @@ def odd(tmp_path: Path) -> Path:
 
 
 def test_suspicious_rows_are_named_with_their_lines(odd: Path) -> None:
-    (file,) = describe(odd)["files"]
-    found = {problem["problem"]: problem["lines"] for problem in file["suspicious"]}
+    found = {finding.problem: finding.lines for finding in describe(odd).findings}
     line = 2 + len(ROWS)
     expected = {}
     for problem, rows in ODD.items():
@@ -48,8 +59,7 @@ def test_suspicious_rows_are_named_with_their_lines(odd: Path) -> None:
 def test_an_ordinary_file_has_nothing_suspicious(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     path.write_text("\n".join(ROWS))
-    (file,) = describe(path)["files"]
-    assert file == {"name": str(path), "pairs": 40, "skipped": 0, "suspicious": []}
+    assert describe(path).findings == []
 
 
 def test_counts_lengths_and_overlap(tmp_path: Path) -> None:
@@ -58,32 +68,32 @@ def test_counts_lengths_and_overlap(tmp_path: Path) -> None:
     test = tmp_path / "test.tsv"
     test.write_text("ab\tx\nqr\tö\n")
     found = describe(train, valid=test, test=test)
-    assert found["parts"]["train"] == {
+    assert found.parts["train"] == {
         "pairs": 3,
         "distinct_sources": 2,
         "distinct_targets": 3,
         "sources_in_train": 0,
-        "source_length": {"min": 2, "median": 2.0, "mean": 2.67, "p95": 3.8, "max": 4},
-        "target_length": {"min": 1, "median": 1.0, "mean": 1.0, "p95": 1.0, "max": 1},
+        "source_length": {"min": 2.0, "median": 2.0, "mean": 2.6667, "p95": 3.8, "max": 4.0},
+        "target_length": {"min": 1.0, "median": 1.0, "mean": 1.0, "p95": 1.0, "max": 1.0},
         "source_characters": 4,
         "target_characters": 3,
         "characters_not_in_train": 0,
-        "first": ["ab", "x"],
     }
-    assert found["parts"]["test"]["sources_in_train"] == 1
-    assert found["parts"]["test"]["characters_not_in_train"] == 3
-    assert any("1 of 2 test sources occur in training too (lines 1)" in note for note in found["notes"])
-    assert any(str(train) in line for line in as_text(found))
+    assert found.examples["train"] == "'ab' → 'x'"
+    assert found.parts["test"]["sources_in_train"] == 1
+    assert found.parts["test"]["characters_not_in_train"] == 3
+    assert any("1 of 2 test sources occur in training too (lines 1)" in note for note in found.notes)
+    assert any(str(train) in line for line in found.lines())
 
 
 def test_the_command_prints_text_or_json(odd: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "describe", str(odd), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["schema_version"] == 1
+    assert found["schema_version"] == 2
     assert found["sha256"] == load_corpus(odd).sha256
     assert main(["data", "describe", str(odd)]) == 0
     text = capsys.readouterr().out
-    assert f"{odd}: white space at an end: 1 rows (lines " in text
+    assert f"look at {odd}: white space at an end: 1 row (lines " in text
     assert "\x1b" not in text
 
 
@@ -139,3 +149,75 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(InputError, match=r"must end in \.tsv"):
         write_pairs(Pairs(["u"], ["v"]), tmp_path / "a.csv")
+
+
+KINDS = {
+    "translation": "builtin:dates?size=300&locales=2",
+    "classification": "builtin:digits",
+    "forecasting": "builtin:seasonal",
+    "language": "corpus",
+    "transcription": "clips.csv",
+}
+
+
+@pytest.fixture
+def corpora(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of texts, and a manifest of sounds, one of them silent and one there twice."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "corpus").mkdir()
+    for number in range(30):
+        (tmp_path / "corpus" / f"{number}.txt").write_text(f"document {number}\n" * (number + 1))
+    (tmp_path / "corpus" / "odd.txt").write_text("x" * 3000 + "\x07")
+    generator = np.random.default_rng(0)
+    rows = ["source,target"]
+    for number in range(40):
+        sound = generator.normal(0, 0.1, 800 + 10 * number)
+        if number == 7:
+            sound[:] = 0.0
+        soundfile.write(tmp_path / f"{number}.wav", sound, 8000)
+        rows.append(f"{number}.wav,word {number % 4}")
+    rows.append("3.wav,word 3")
+    (tmp_path / "clips.csv").write_text("\n".join(rows))
+    return tmp_path
+
+
+@pytest.mark.parametrize("task", KINDS)
+def test_the_data_of_every_task_is_described_and_drawn(
+    task: str, corpora: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if task not in TASKS:
+        pytest.fail(f"{task} is not a task")
+    rate = ["--sound.rate-hz", "8000"] if task == "transcription" else []
+    arguments = ["data", "describe", KINDS[task], "--task", task, "--picture", "out.svg", *rate]
+    assert main([*arguments, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found["parts"]) == {"train", "valid", "test"}
+    assert found["charts"]
+    assert all(len(values) == len(c["x"]) for c in found["charts"] for values in c["series"].values())
+    for chart in found["charts"]:
+        if chart["kind"] == "steps":  # shares of each part
+            assert [sum(values) for values in chart["series"].values()] == pytest.approx([100] * 3, abs=0.01)
+    assert ElementTree.parse(corpora / "out.svg").getroot().tag.endswith("svg")
+    assert main([*arguments, "--overwrite"]) == 0
+    assert "train" in capsys.readouterr().out
+    assert main(arguments) == 2
+    assert "exists already; --overwrite replaces it" in capsys.readouterr().err
+
+
+def test_odd_documents_and_sounds_are_named(corpora: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "describe", "corpus", "--task", "language"]) == 0
+    text = capsys.readouterr().out
+    assert "control characters: 1 row" in text
+    assert "a line of more than 2,000 characters: 1 row" in text
+    assert main(["data", "describe", "clips.csv", "--task", "transcription", "--sound.rate-hz", "8000"]) == 0
+    text = capsys.readouterr().out
+    assert "silent, no sample beyond 0.001: 1 row (at clips.csv:9)" in text
+    assert "the same source occurs more than once: 2 rows (at clips.csv:5, clips.csv:42)" in text
+
+
+def test_a_period_is_found_where_there_is_one() -> None:
+    steps = np.arange(600)
+    generator = np.random.default_rng(1)
+    daily = 10 + np.sin(2 * np.pi * steps / 24) + 0.1 * generator.normal(size=600)
+    assert commonest_period([daily]) in (23, 24, 25)
+    assert commonest_period([generator.normal(size=600).cumsum()]) is None

@@ -14,47 +14,52 @@ data = App(name="data", help_format="plaintext")
 def describe(
     path: str,
     /,
-    *,
+    *overrides: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
+    task: str | None = None,
     valid: str | None = None,
     test: str | None = None,
-    source_column: str | None = None,
-    target_column: str | None = None,
-    lowercase: bool = False,
-    skip_bad: bool = False,
-    data_seed: int = 0,
+    picture: Path | None = None,
+    overwrite: bool = False,
     json: bool = False,
 ) -> None:
-    """Show how data would be read and divided, and which rows look wrong, with their lines.
+    """Show how data would be read and divided, and what in it looks wrong, with line numbers or names.
+
+    Every key that says which data it is, and how to read it, is a flag as it is of `sightline train`: --source-column,
+    --lowercase, --skip-bad.
 
     Args:
-        path: A file of pairs (.tsv, .csv, .jsonl, .parquet, each also .gz), two parallel files a,b, or builtin:dates.
-        valid: Validation data; without it a tenth of the data is kept apart.
-        test: Test data; without it a tenth of the data is kept apart.
-        source_column: The column of the source, where it is not named source.
-        target_column: The column of the target, where it is not named target.
-        lowercase: Lower-case all texts.
-        skip_bad: Count and report bad rows instead of stopping at the first.
-        data_seed: Decides which tenth is kept apart.
+        path: What `sightline train` takes as --data: a file, two parallel files a,b, a folder, builtin:dates.
+        task: What the data is for: translation (text to text) where nothing else is said.
+        valid: Validation data; without it a part is kept apart.
+        test: Test data; without it a part is kept apart.
+        picture: Draw lengths, labels or series into this file, .svg or .png.
+        overwrite: Replace the picture where it exists.
         json: Print one JSON object with `schema_version`.
     """
-    from sightline.data import describe as description
+    from sightline.cli.overrides import parse_overrides
+    from sightline.core.errors import InputError
+    from sightline.tasks.describe import describe as survey_of
+    from sightline.tasks.recipe import resolve_run
 
-    found = description.describe(
-        path,
-        valid=valid,
-        test=test,
-        source_column=source_column,
-        target_column=target_column,
-        lowercase=lowercase,
-        skip_bad=skip_bad,
-        seed=data_seed,
-    )
+    if picture is not None and picture.suffix not in (".svg", ".png"):
+        raise InputError(f"expected a name that ends in .svg or .png, found {picture.name!r}", where="--picture")
+    if picture is not None and picture.exists() and not overwrite:
+        raise InputError("exists already; --overwrite replaces it", where=picture)
+    named = {"task": task, "data": path, "valid": valid, "test": test, **parse_overrides(overrides)}
+    run = resolve_run(file=None, environ={}, flags={key: value for key, value in named.items() if value is not None})
+    found = survey_of(run)
+    if picture is not None:
+        from sightline.report.survey import save_survey
+
+        save_survey(found, picture)
     if json:
         from json import dumps
 
-        print(dumps({"schema_version": 1, **found}, ensure_ascii=False))
+        print(dumps({"schema_version": 2, **found.to_dict()}, ensure_ascii=False, allow_nan=False))
     else:
-        print("\n".join(description.as_text(found)))
+        from sightline.report.text import visible
+
+        print("\n".join(visible(line) for line in found.lines()))
 
 
 @data.command

@@ -1,0 +1,76 @@
+"""The picture of a data set: a small chart for each thing that varies, the parts of the data told apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from sightline.data.describe.survey import Chart, Survey
+from sightline.report.figures import DASHES, LIGHT, STYLE, dress
+from sightline.report.text import visible
+
+LONGEST_NAME = 18
+
+
+def save_survey(survey: Survey, path: Path) -> None:
+    """Write the charts of `survey` into one figure, PNG or SVG by the name of `path`."""
+    charts = survey.charts or [Chart("nothing to draw: no part holds anything", "bars", "", "", [], {})]
+    heights = [_height(chart) for chart in charts]
+    with mpl.rc_context({**STYLE, "svg.hashsalt": survey.sha256}):
+        figure = Figure(figsize=(7.6, 0.5 + sum(heights)), layout="constrained")
+        figure.suptitle(visible(survey.data), x=0.01, ha="left", fontsize=10, color=LIGHT.ink)
+        rows = figure.subplots(len(charts), 1, squeeze=False, height_ratios=heights)
+        for axes, chart in zip(rows[:, 0], charts, strict=True):
+            dress(axes, LIGHT)
+            _draw(axes, chart)
+        metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
+        figure.savefig(path, dpi=200, facecolor=LIGHT.paper, metadata=metadata)
+
+
+def _height(chart: Chart) -> float:
+    """Inches."""
+    return 0.9 + 0.2 * len(chart.x) if chart.kind == "bars" else 2.1
+
+
+def _draw(axes: Axes, chart: Chart) -> None:
+    axes.set_title(visible(chart.title), loc="left", fontsize=9.5, color=LIGHT.ink)
+    if chart.kind == "bars":
+        _bars(axes, chart)
+    else:
+        for number, (name, values) in enumerate(chart.series.items()):
+            drawn = {"drawstyle": "steps-mid"} if chart.kind == "steps" else {}
+            style = {"color": LIGHT.series[number], "linestyle": DASHES[number], "linewidth": 1.4}
+            axes.plot(chart.x, values, label=name, **style, **drawn)
+        if chart.log_x:
+            axes.set_xscale("log")
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
+        if chart.kind == "steps":
+            axes.set_ylim(bottom=0)
+        axes.set_xlabel(visible(chart.x_label))
+        axes.set_ylabel(visible(chart.y_label))
+        axes.grid(axis="y", color=LIGHT.grid, linewidth=0.6)
+    if len(chart.series) > 1:
+        axes.legend(frameon=False, fontsize=8, labelcolor=LIGHT.ink, loc="best")
+
+
+def _bars(axes: Axes, chart: Chart) -> None:
+    """Names from the top, the parts' counts one after another in a bar."""
+    places, left = np.arange(len(chart.x)), np.zeros(len(chart.x))
+    for number, (name, values) in enumerate(chart.series.items()):
+        axes.barh(places, values, left=left, color=LIGHT.series[number], height=0.7, label=name)
+        left = left + np.asarray(values)
+    names = [visible(str(name)) for name in chart.x]
+    axes.set_yticks(places, [name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…" for name in names])
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_xlabel(visible(chart.y_label))
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.grid(axis="x", color=LIGHT.grid, linewidth=0.6)
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0)

@@ -1,0 +1,40 @@
+"""What is said of the data of any task before it is trained on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sightline.data.classes import LabelledData
+from sightline.data.describe.labelled import survey_labelled
+from sightline.data.describe.media import survey_media
+from sightline.data.describe.pairs import survey_pairs
+from sightline.data.describe.series import survey_series
+from sightline.data.describe.survey import Survey
+from sightline.data.describe.text import survey_text
+from sightline.data.media import MediaCorpus
+from sightline.data.read import Corpus, read
+from sightline.data.series import SeriesData
+from sightline.data.text import TextCorpus
+from sightline.tasks.table import task_class
+
+
+def describe(run: Any) -> Survey:
+    """The data that a task's configuration names, read and divided as training would, described.
+
+    Raises:
+        InputError: what `Task.load_data` raises.
+    """
+    data = task_class(run.task).load_data(run)
+    if isinstance(data, LabelledData):
+        return survey_labelled(data)
+    if isinstance(data, TextCorpus):
+        return survey_text(data)
+    if isinstance(data, SeriesData):
+        return survey_series(data)
+    if isinstance(data, MediaCorpus):
+        return survey_media(data, run.sound.rate_hz)
+    if isinstance(data, Corpus):
+        named = [] if run.data.startswith("builtin:") else [run.data, run.valid, run.test]
+        columns = {"source_column": run.source_column, "target_column": run.target_column}
+        return survey_pairs(data, [read(file, skip_bad=run.skip_bad, **columns) for file in named if file])
+    raise TypeError(f"nobody can describe {type(data).__name__}")
