@@ -10,6 +10,7 @@ from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEnd, FrontEndConfig
 from sightline.parts.audio_frames import AudioFrames
 from sightline.parts.image_patches import ImagePatches, Pixels
+from sightline.parts.series_patches import SeriesPatches, SeriesWindows
 from sightline.parts.several import Several
 from sightline.parts.token_embedding import Tokens
 
@@ -19,6 +20,8 @@ FRONT_ENDS: dict[str, type] = {
     "patches": ImagePatches,
     "pixels": Pixels,
     "several": Several,
+    "series_patches": SeriesPatches,
+    "series_windows": SeriesWindows,
 }
 
 Source = FrontEndConfig | int  # a number is a vocabulary of tokens

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # The task that built-in data is for.
-BUILTIN_TASKS = {"dates": "translation"}
+BUILTIN_TASKS = {"dates": "translation", "digits": "classification"}
 
 # The architectures that a comparison takes, by task.
 COMPARED = {"translation": ("rnn", "lstm", "gru", "bahdanau", "transformer")}

@@ -8,6 +8,7 @@ from sightline.core.config import nearest
 from sightline.core.errors import InputError
 from sightline.tasks.answering import AnsweringTask
 from sightline.tasks.captioning import CaptioningTask
+from sightline.tasks.classification import ClassificationTask
 from sightline.tasks.task import Task
 from sightline.tasks.transcription import TranscriptionTask
 from sightline.tasks.translation import TranslationTask
@@ -17,6 +18,7 @@ TASKS: dict[str, type[Task[Any, Any, Any]]] = {
     TranscriptionTask.name: TranscriptionTask,
     CaptioningTask.name: CaptioningTask,
     AnsweringTask.name: AnsweringTask,
+    ClassificationTask.name: ClassificationTask,
 }
 
 
