@@ -8,10 +8,13 @@ from typing import Any
 from sightline.core.config import decode, encode, nearest
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEnd, FrontEndConfig
+from sightline.parts.series_patches import SeriesPatches, SeriesWindows
 from sightline.parts.token_embedding import Tokens
 
 FRONT_ENDS: dict[str, type] = {
     "tokens": Tokens,
+    "series_patches": SeriesPatches,
+    "series_windows": SeriesWindows,
 }
 
 Source = FrontEndConfig | int  # a number is a vocabulary of tokens

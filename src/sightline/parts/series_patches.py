@@ -1,0 +1,120 @@
+"""Stretches of a series as vectors: the tokens of models that read numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from sightline.core.errors import InputError
+from sightline.core.front_end import FrontEnd
+from sightline.core.mixer import keep
+
+Padding = Literal["repeat", "zero"]
+
+
+class SeriesPatchEmbedding(FrontEnd):
+    """Every `stride` steps a patch of `patch` steps, all channels together, as one vector W p + b.
+
+    Nie et al. 2023 ("A Time Series is Worth 64 Words", arXiv:2211.14730, § 3.1), who read each channel alone: give them
+    as rows of one channel. Before that the end is padded: "repeat" repeats the last value `stride` times, as they do,
+    which makes M = ⌊(T - P)/S⌋ + 2 patches; "zero" completes the last patch with zeros, M = ⌈(T - P)/S⌉ + 1. A row
+    shorter than a patch is padded to one first. Rows that end early (masked on the right) have the patches that they
+    would have alone.
+    """
+
+    def __init__(self, channels: int, patch: int, stride: int, d_model: int, padding: Padding = "repeat") -> None:
+        super().__init__()
+        if not 1 <= stride <= patch:
+            raise InputError(f"must be between 1 and the patch of {patch} steps, found {stride}", where="stride")
+        if padding not in ("repeat", "zero"):
+            raise ValueError(f"padding must be 'repeat' or 'zero', got {padding!r}")
+        self.channels, self.patch, self.stride, self.padding = channels, patch, stride, padding
+        self.d_model = d_model
+        self.project = nn.Linear(channels * patch, d_model)
+
+    def count(self, steps: int) -> int:
+        """How many patches a row of so many steps has."""
+        over = max(steps, self.patch) - self.patch
+        return over // self.stride + 2 if self.padding == "repeat" else -(-over // self.stride) + 1
+
+    def forward(self, inputs: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Patches (B, M, D) of inputs (B, T, C); mask (B, T) True = real, padding on the right only.
+
+        Raises:
+            ValueError: "a series is masked at its end only: row 3 has a hole".
+        """
+        if inputs.dim() != 3 or inputs.shape[2] != self.channels:
+            raise ValueError(f"expected a series of shape (B, T, {self.channels}), got {tuple(inputs.shape)}")
+        steps = inputs.shape[1]
+        lengths = torch.full((len(inputs),), steps, device=inputs.device)
+        if mask is not None:
+            lengths = mask.sum(1)
+            holes = (mask != (torch.arange(steps, device=mask.device) < lengths[:, None])).any(1)
+            if holes.any():
+                raise ValueError(f"a series is masked at its end only: row {int(holes.int().argmax())} has a hole")
+        x = self._padded(keep(inputs, mask), lengths)
+        patches = x.unfold(1, self.patch, self.stride).flatten(2)  # (B, M, C·P)
+        found = self.project(patches)
+        if mask is None:
+            return found, None
+        over = lengths.clamp(min=self.patch) - self.patch
+        most = over // self.stride + 2 if self.padding == "repeat" else -(-over // self.stride) + 1
+        real = torch.arange(found.shape[1], device=mask.device) < torch.where(lengths > 0, most, 0)[:, None]
+        return keep(found, real), real
+
+    def _padded(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """The rows with what stands after their ends, just long enough for the patches of the longest."""
+        batch, steps, _ = x.shape
+        wanted = (self.count(steps) - 1) * self.stride + self.patch
+        x = torch.cat([x, x.new_zeros(batch, wanted - steps, self.channels)], 1) if wanted > steps else x[:, :wanted]
+        if self.padding == "zero" or not steps:
+            return x
+        last = (lengths - 1).clamp(min=0)
+        ends = x[torch.arange(batch, device=x.device), last].unsqueeze(1)  # (B, 1, C)
+        beyond = torch.arange(x.shape[1], device=x.device) > last[:, None]
+        return torch.where(beyond.unsqueeze(2), ends, x)
+
+
+@dataclass(frozen=True)
+class SeriesPatches:
+    """Series of so many channels, cut into patches: see `SeriesPatchEmbedding`."""
+
+    channels: int
+    patch: int = 16
+    stride: int = 8
+    padding: Padding = "repeat"
+
+    def __post_init__(self) -> None:
+        for name in ("channels", "patch", "stride"):
+            if getattr(self, name) < 1:
+                raise InputError(f"must be at least 1, found {getattr(self, name)}", where=name)
+
+    def build(self, d_model: int) -> SeriesPatchEmbedding:
+        return SeriesPatchEmbedding(self.channels, self.patch, self.stride, d_model, self.padding)
+
+
+@dataclass(frozen=True)
+class SeriesWindows:
+    """What a forecaster reads and what it is asked for: windows of a panel of series.
+
+    lookback, horizon: steps read, and steps to forecast after them
+    channels: columns to forecast; past, known: columns of covariates known up to now, and known ahead
+    """
+
+    lookback: int
+    horizon: int
+    channels: int = 1
+    past: int = 0
+    known: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in {"lookback": 1, "horizon": 1, "channels": 1, "past": 0, "known": 0}.items():
+            if getattr(self, name) < least:
+                raise InputError(f"must be at least {least}, found {getattr(self, name)}", where=name)
+
+    def build(self, d_model: int) -> SeriesPatchEmbedding:
+        """Patches of all the look-back's columns together; forecasters cut their own."""
+        return SeriesPatches(self.channels + self.past + self.known).build(d_model)
