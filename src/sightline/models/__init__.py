@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from sightline.models.attentive import AttentiveConfig
 from sightline.models.encoder_decoder import EncoderDecoderConfig
 from sightline.models.encoder_model import EncoderConfig
+from sightline.models.forecaster import ForecasterConfig
 from sightline.models.language_model import LanguageModelConfig
 from sightline.models.layers import SELF_MIXERS
+from sightline.models.linear_forecasters import DLinearConfig, NLinearConfig
 from sightline.models.match import ModelConfig, SizedConfig, count_parameters, match_parameters
 from sightline.models.recurrent import RecurrentConfig
 from sightline.models.recurrent_encoder import RecurrentEncoderConfig
@@ -53,6 +55,13 @@ LANGUAGE_MODELS = {name: LanguageModelConfig(mixers) for name, mixers in _NAMED.
 LANGUAGE_MODELS["hybrid"] = LanguageModelConfig(HYBRID, layers=3)
 ENCODERS = {name: EncoderConfig(mixers) for name, mixers in _NAMED.items()}
 ENCODERS["hybrid"] = EncoderConfig(HYBRID, layers=3)
+# Those over patches of series, beside the linear maps that they are measured against.
+FORECASTERS: dict[str, SizedConfig] = {
+    "dlinear": DLinearConfig(),
+    "nlinear": NLinearConfig(),
+    **{name: ForecasterConfig(mixers, dropout=0.2) for name, mixers in _NAMED.items()},
+    "hybrid": ForecasterConfig(HYBRID, layers=3, dropout=0.2),
+}
 
 # Encoders that are no pile of residual layers.
 NAMED_ENCODERS = {"bilstm_attention": RecurrentEncoderConfig()}
@@ -62,18 +71,23 @@ FORMS: dict[str, Mapping[str, SizedConfig]] = {
     "encoder-decoder": ARCHITECTURES,
     "decoder": LANGUAGE_MODELS,
     "encoder": {**ENCODERS, **NAMED_ENCODERS},
+    "forecaster": FORECASTERS,
 }
 
 __all__ = [
     "ARCHITECTURES",
     "ENCODERS",
+    "FORECASTERS",
     "FORMS",
     "LANGUAGE_MODELS",
     "NAMED_ENCODERS",
+    "DLinearConfig",
     "EncoderConfig",
     "EncoderDecoderConfig",
+    "ForecasterConfig",
     "LanguageModelConfig",
     "ModelConfig",
+    "NLinearConfig",
     "RecurrentEncoderConfig",
     "SequenceModel",
     "SizedConfig",

@@ -9,6 +9,7 @@ from sightline.core.errors import InputError
 from sightline.tasks.answering import AnsweringTask
 from sightline.tasks.captioning import CaptioningTask
 from sightline.tasks.classification import ClassificationTask
+from sightline.tasks.forecasting import ForecastingTask
 from sightline.tasks.task import Task
 from sightline.tasks.transcription import TranscriptionTask
 from sightline.tasks.translation import TranslationTask
@@ -19,6 +20,7 @@ TASKS: dict[str, type[Task[Any, Any, Any]]] = {
     CaptioningTask.name: CaptioningTask,
     AnsweringTask.name: AnsweringTask,
     ClassificationTask.name: ClassificationTask,
+    ForecastingTask.name: ForecastingTask,
 }
 
 

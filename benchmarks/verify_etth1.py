@@ -1,0 +1,204 @@
+"""ETTh1: do our numbers agree with published ones where they must, and what do attention and recurrence reach there?
+
+    python benchmarks/verify_etth1.py --archs dlinear,transformer,lstm --horizons 96,192,336,720
+
+Reads `ett/ETTh1.csv` under $SIGHTLINE_DATA (default ../shared/data): 8,640 hours of training, 2,880 of validation,
+2,880 of test, every column scaled by its training part; look-back 336. "Repeat the last value" is measured under the
+published protocol, whose loader leaves out the last windows that fill no batch of 32, and on every window. Then each
+architecture is trained for each horizon with the settings below, chosen beforehand or on the validation part, and
+measured under both. Results are written to benchmarks/results/etth1-<arch>.json; a run that was stopped goes on where
+it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sightline.core.config import encode
+from sightline.models import DLinearConfig, ForecasterConfig, NLinearConfig, SizedConfig
+from sightline.tasks import forecast_baselines
+from sightline.tasks.fit import train_task
+from sightline.tasks.forecasting import ForecastingTask
+from sightline.tasks.forecasting_config import PUBLISHED_BATCH, ForecastingRun
+from sightline.training.environment import environment
+from sightline.training.optim import OptimConfig
+from sightline.training.progress import reporting
+
+RESULTS = Path(__file__).parent / "results"
+HORIZONS = (96, 192, 336, 720)
+LOOKBACK = 336
+# Mean squared and mean absolute error by horizon. Repeat and DLinear: Zeng et al. 2023 (arXiv:2205.13504), table 2.
+REPEAT = {96: (1.295, 0.713), 192: (1.325, 0.733), 336: (1.323, 0.744), 720: (1.339, 0.756)}
+DLINEAR = {96: (0.375, 0.399), 192: (0.405, 0.416), 336: (0.439, 0.443), 720: (0.472, 0.490)}
+PATCHTST = {96: (0.375, 0.399), 192: (0.414, 0.421), 336: (0.431, 0.436), 720: (0.449, 0.466)}  # table 3, PatchTST/42
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How one architecture is trained here."""
+
+    model: SizedConfig
+    optim: OptimConfig
+    batch_size: int
+    epochs: int
+    patience: int
+    published: dict[int, tuple[float, float]] = field(default_factory=dict)
+
+
+def linear(model: SizedConfig, published: dict[int, tuple[float, float]] | None = None) -> Setting:
+    """Adam, batches of 32, at most 10 epochs, patience 3, as the authors; a cosine in place of their halving."""
+    optim = OptimConfig(lr=5e-3, beta2=0.999, weight_decay=0.0, warmup_steps=0, clip_norm=None)
+    return Setting(model, optim, 32, 10, 3, published or {})
+
+
+def patches(mixer: str) -> ForecasterConfig:
+    """The sizes of PatchTST on ETTh1: 3 layers, width 16, 4 heads, 128 inside, dropout 0.3, patches of 16 every 8."""
+    return ForecasterConfig(
+        (mixer,), d_model=16, layers=3, heads=4, d_feed_forward=128, dropout=0.3, patch=16, stride=8,
+        instance_norm="standard",
+    )  # fmt: skip
+
+
+SETTINGS = {
+    "dlinear": linear(DLinearConfig(), DLINEAR),
+    "nlinear": linear(NLinearConfig()),
+    "transformer": Setting(patches("softmax"), OptimConfig(lr=1e-3, weight_decay=0.0), 128, 10, 3, PATCHTST),
+    "lstm": Setting(patches("lstm"), OptimConfig(lr=1e-3, weight_decay=0.0), 128, 10, 3),
+    "gru": Setting(patches("gru"), OptimConfig(lr=1e-3, weight_decay=0.0), 128, 10, 3),
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one architecture, or repeating, reached at one horizon: errors under both protocols."""
+
+    arch: str
+    horizon: int
+    windows: int
+    published_windows: int
+    mse: float
+    mae: float
+    mse_published_protocol: float
+    mae_published_protocol: float
+    mase: float
+    published: tuple[float, float] | None = None
+    parameters: int = 0
+    steps: int = 0
+    best_step: int | None = None
+    validation_mse: float | None = None
+    train_s: float = 0.0
+
+
+def run_of(arch: str, horizon: int, data: str, seed: int) -> ForecastingRun:
+    """The configuration of one training."""
+    setting = SETTINGS[arch]
+    run = replace(
+        ForecastingTask.preset(arch), data=data, split=(8640.0, 2880.0, 2880.0), lookback=LOOKBACK, horizon=horizon,
+        season=24, model=setting.model, optim=setting.optim, batch_size=setting.batch_size, seed=seed,
+        patience=setting.patience, validation_windows=10_000, checkpoint_every_s=120.0, device="cpu", dtype="float32",
+    )  # fmt: skip
+    an_epoch = -(-(8640 - LOOKBACK - horizon + 1) // setting.batch_size)
+    return replace(run, budget=f"{setting.epochs * an_epoch}steps", validate_every=an_epoch)
+
+
+def errors(task: ForecastingTask, windows: Any, predictor: Any) -> dict[str, float]:
+    """Errors under both protocols, and how many windows each has."""
+    whole = windows.chosen(np.arange(len(windows) // PUBLISHED_BATCH * PUBLISHED_BATCH))
+    every, published = (task.score(part, predictor).metrics() for part in (windows, whole))
+    return {
+        "windows": len(windows), "published_windows": len(whole), "mse": every["mse"], "mae": every["mae"],
+        "mse_published_protocol": published["mse"], "mae_published_protocol": published["mae"], "mase": every["mase"],
+    }  # fmt: skip
+
+
+def repeat(horizon: int, data: str) -> Outcome:
+    """The last value again and again."""
+    run = run_of("nlinear", horizon, data, 0)
+    read = ForecastingTask.load_data(run)
+    task = ForecastingTask.build(read, run)
+    found: Any = errors(task, read.test, forecast_baselines.repeat(horizon))
+    return Outcome("repeat", horizon, **found, published=REPEAT[horizon])
+
+
+def verify(arch: str, horizon: int, data: str, runs: Path, seed: int) -> Outcome:
+    """Trains one architecture for one horizon, or goes on with it, and measures it on the test part."""
+    run = run_of(arch, horizon, data, seed)
+    read = ForecastingTask.load_data(run)
+    place = runs / f"etth1-{arch}-{horizon}-{seed}"
+    with reporting(run.metric) as on_progress:
+        done = train_task(
+            ForecastingTask.build(read, run), read, place, run.training,
+            resume=(place / "checkpoints").exists(), on_progress=on_progress,
+        )  # fmt: skip
+    task, training = done.task, done.training
+    found: Any = errors(task, read.test, task.predictor())
+    return Outcome(
+        arch,
+        horizon,
+        **found,
+        published=SETTINGS[arch].published.get(horizon),
+        parameters=task.parameters,
+        steps=training.steps,
+        best_step=training.best_step,
+        validation_mse=training.best_metric,
+        train_s=round(training.seconds, 1),
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--archs", default="dlinear,nlinear,transformer,lstm")
+    parser.add_argument("--horizons", default=",".join(map(str, HORIZONS)))
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    chosen = parser.parse_args()
+    torch.set_num_threads(chosen.threads)
+    data = str(Path(os.environ.get("SIGHTLINE_DATA", "../shared/data")) / "ett" / "ETTh1.csv")
+    horizons = [int(horizon) for horizon in chosen.horizons.split(",")]
+    good = True
+    for arch in ("repeat", *chosen.archs.split(",")):
+        outcomes = []
+        for horizon in horizons:
+            one = repeat(horizon, data) if arch == "repeat" else verify(arch, horizon, data, chosen.runs, chosen.seed)
+            good &= holds(one)
+            outcomes.append(one)
+        facts = {
+            "look_back": LOOKBACK, "seed": chosen.seed, "threads": torch.get_num_threads(),
+            "setting": encode(SETTINGS[arch]) if arch in SETTINGS else None,
+            "outcomes": [asdict(outcome) for outcome in outcomes],
+            "environment": {**environment(), "command": None},
+        }  # fmt: skip
+        RESULTS.mkdir(exist_ok=True)
+        text = json.dumps(facts, indent=2, ensure_ascii=False)
+        (RESULTS / f"etth1-{arch}.json").write_text(text + "\n", encoding="utf-8")
+    raise SystemExit(0 if good else 5)
+
+
+def holds(one: Outcome) -> bool:
+    """Whether the gate of this outcome holds, told in a line: repeat to .001, DLinear to .01 of published."""
+    reached = (one.mse_published_protocol, one.mae_published_protocol)
+    gate = {"repeat": 0.001, "dlinear": 0.01}.get(one.arch)
+    said = f"{one.arch} {one.horizon}: MSE {one.mse:.4f}, MAE {one.mae:.4f} on {one.windows:,} windows"
+    said += f"; published protocol {reached[0]:.4f} and {reached[1]:.4f}"
+    if one.published is not None:
+        said += f", published {one.published[0]:.3f} and {one.published[1]:.3f}"
+    if gate is None or one.published is None:
+        print(said, flush=True)
+        return True
+    # Published numbers have three places.
+    good = all(abs(a - b) <= gate + 0.0005 for a, b in zip(reached, one.published, strict=True))
+    print(f"{said}, within {gate}: {'holds' if good else 'does not hold'}", flush=True)
+    return good
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""Finding how long the season of series is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+LEAST = 0.2  # autocorrelation at the season, below which there is none
+MOST_STEPS = 20_000
+
+
+def find_season(series: Sequence[np.ndarray], most: int = 1000) -> int:
+    """The season in steps of series (T, C), 1 where none is found.
+
+    The first lag from 2 on, of at most a third of the longest series, at which the autocorrelation, averaged over all
+    columns after a straight line is taken off each, has a peak within a tenth of the highest peak; that must reach 0.2.
+    """
+    longest = max((len(rows) for rows in series), default=0)
+    lags = min(most, min(longest, MOST_STEPS) // 3)
+    if lags < 3:
+        return 1
+    total, count = np.zeros(lags + 2), 0
+    for rows in series:
+        rows = rows[-MOST_STEPS:]
+        if len(rows) < 3 * lags // 2 + 2:
+            continue
+        time = np.linspace(-1, 1, len(rows))[:, None]
+        rest = rows - rows.mean(0)
+        rest = rest - time * (time * rest).sum(0) / (time * time).sum()
+        spread = (rest**2).sum(0)
+        rest, spread = rest[:, spread > 0], spread[spread > 0]
+        if not rest.shape[1]:
+            continue
+        spectrum = np.abs(np.fft.rfft(rest, 2 * len(rows), axis=0)) ** 2
+        correlation = np.fft.irfft(spectrum, axis=0)[: lags + 2] / spread  # (lags + 2, C)
+        total += correlation.sum(1)
+        count += rest.shape[1]
+    if not count:
+        return 1
+    mean = total / count
+    peaks = [lag for lag in range(2, lags + 1) if mean[lag] > mean[lag - 1] and mean[lag] >= mean[lag + 1]]
+    highest = max((mean[lag] for lag in peaks), default=0.0)
+    if highest < LEAST:
+        return 1
+    return next(lag for lag in peaks if mean[lag] >= 0.9 * highest)

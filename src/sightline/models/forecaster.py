@@ -1,0 +1,222 @@
+"""Forecasters of any mechanisms of the table: all steps at once, or patch by patch.
+
+Both take a window of series (B, L, C) with its covariates and give Q numbers for every step and channel, (B, H, C, Q).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from sightline.core.errors import InputError
+from sightline.core.mixer import SequenceEncoder, SequenceMixer
+from sightline.models.layers import LayersConfig
+from sightline.models.linear_forecasters import as_windows
+from sightline.parts.front_ends import Source
+from sightline.parts.instance_norm import InstanceNorm, InstanceNormKind
+from sightline.parts.series_patches import SeriesPatchEmbedding, SeriesWindows
+
+Channels = Literal["independent", "mixed"]
+
+
+class DirectForecaster(nn.Module):
+    """Patches of the window through an encoder that sees all of it; one linear map of all patches gives all steps.
+
+    Nie et al. 2023 (PatchTST, arXiv:2211.14730) with independent channels: each is a row of its own, weights shared;
+    mixed channels are patches of all columns together. Covariates known ahead make the window go on over the horizon,
+    where the values are zero and a column says so. The columns of covariates go beside every channel.
+    """
+
+    def __init__(
+        self,
+        source: SeriesWindows,
+        outputs: int,
+        embed: SeriesPatchEmbedding,
+        encoder: SequenceEncoder,
+        norm: InstanceNorm,
+        channels: Channels,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.source, self.outputs, self.channels = source, outputs, channels
+        self.norm, self.front_end, self.encoder = norm, embed, encoder
+        steps = source.lookback + (source.horizon if source.known else 0)
+        columns = source.channels if channels == "mixed" else 1
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(embed.count(steps) * encoder.d_out, source.horizon * columns * outputs)
+
+    def forward(
+        self, values: Tensor, past: Tensor | None = None, known: Tensor | None = None, future: Tensor | None = None
+    ) -> Tensor:
+        """Forecasts (B, H, C, Q) of values (B, L, C), past (B, L, P), known (B, L + H, K); `future` is not read."""
+        source = self.source
+        x, statistics = self.norm(values)
+        horizon = source.horizon if source.known else 0
+        columns = [nn.functional.pad(_rows(x, self.channels), (0, 0, 0, horizon))]
+        if source.past:
+            columns.append(nn.functional.pad(_beside(_given(past, "past"), x, self.channels), (0, 0, 0, horizon)))
+        if source.known:
+            ahead = torch.ones_like(columns[0][:, :, :1])
+            ahead[:, : source.lookback] = 0.0
+            columns += [_beside(_given(known, "known"), x, self.channels), ahead]
+        found, _ = self.front_end(torch.cat(columns, 2))
+        y = self.head(self.dropout(self.encoder(found).flatten(1)))
+        y = y.unflatten(1, (source.horizon, -1, self.outputs))  # (B·C, H, 1, Q) or (B, H, C, Q)
+        if self.channels == "independent":
+            y = y.squeeze(2).unflatten(0, (len(values), source.channels)).transpose(1, 2)
+        return self.norm.undo(y, statistics)
+
+
+class AutoregressiveForecaster(nn.Module):
+    """A causal stack over patches: each says what the next one is, and what it says is read again.
+
+    As a language model over stretches of numbers (Das et al. 2024, TimesFM, arXiv:2310.10688). What is read again is
+    the middle one of the Q numbers: intervals of later patches are those given that the middle came true, too narrow.
+    Every patch also carries the covariates that are known of the next one; covariates known only up to now are zero
+    from the horizon on, where a column says so.
+    """
+
+    def __init__(
+        self,
+        source: SeriesWindows,
+        outputs: int,
+        patch: int,
+        mixer: SequenceMixer,
+        norm: InstanceNorm,
+        channels: Channels,
+    ) -> None:
+        super().__init__()
+        self.source, self.outputs, self.patch, self.channels = source, outputs, patch, channels
+        if source.lookback % patch:
+            raise InputError(f"must divide the look-back of {source.lookback} steps, found {patch}", where="patch")
+        self.norm, self.mixer = norm, mixer
+        self.columns = source.channels if channels == "mixed" else 1
+        read = self.columns + source.past + bool(source.past) + 2 * source.known
+        self.front_end = nn.Linear(patch * read, mixer.d_model)
+        self.head = nn.Linear(mixer.d_out, patch * self.columns * outputs)
+
+    def forward(
+        self, values: Tensor, past: Tensor | None = None, known: Tensor | None = None, future: Tensor | None = None
+    ) -> Tensor:
+        """Forecasts (B, H, C, Q); with `future` (B, H, C), every step after the first patch given those before it.
+
+        The latter, for training, is (B, L - P + H, C, Q): step P of the look-back first.
+        """
+        x, statistics = self.norm(values)
+        rows = _rows(x, self.channels)
+        covariates = self._covariates(x, past, known)
+        if future is None:
+            y = self._rollout(rows, covariates)
+        else:
+            ahead = _rows(self.norm.normalise(future, statistics), self.channels)
+            whole = self._whole_patches(torch.cat([rows, ahead], 1))
+            y, _ = self._predict(whole[:, : -self.patch], covariates, 0, None)
+            y = y[:, : rows.shape[1] - self.patch + self.source.horizon]
+        if self.channels == "independent":
+            y = y.squeeze(2).unflatten(0, (len(values), self.source.channels)).transpose(1, 2)
+        return self.norm.undo(y, statistics)
+
+    def _rollout(self, rows: Tensor, covariates: Tensor | None) -> Tensor:
+        """The horizon (B', H, C', Q), patch by patch; the stack's state carries what was read."""
+        found, state, start = [], None, 0
+        steps = self.source.horizon
+        while steps > 0:
+            y, state = self._predict(rows, covariates, start, state)
+            found.append(y[:, -self.patch :])
+            start += rows.shape[1]
+            rows = found[-1][..., self.outputs // 2]
+            steps -= self.patch
+        return torch.cat(found, 1)[:, : self.source.horizon]
+
+    def _predict(self, rows: Tensor, covariates: Tensor | None, start: int, state: object) -> tuple[Tensor, object]:
+        """What follows each patch of rows (B', T, C'), which begin at step `start`: (B', T, C', Q), and the state."""
+        if covariates is not None:
+            rows = torch.cat([rows, covariates[:, start : start + rows.shape[1]]], 2)
+        patches = rows.unflatten(1, (-1, self.patch)).flatten(2)
+        y, state = self.mixer(self.front_end(patches), state)
+        return self.head(y).unflatten(2, (self.patch, self.columns, self.outputs)).flatten(1, 2), state
+
+    def _covariates(self, x: Tensor, past: Tensor | None, known: Tensor | None) -> Tensor | None:
+        """What stands beside the values over look-back and horizon, in whole patches; None without covariates."""
+        source, columns = self.source, []
+        if source.past:
+            read = _beside(_given(past, "past"), x, self.channels)
+            read = torch.cat([read, torch.ones_like(read[:, :, :1])], 2)
+            columns.append(nn.functional.pad(read, (0, 0, 0, source.horizon)))
+        if source.known:
+            now = _beside(_given(known, "known"), x, self.channels)
+            then = nn.functional.pad(now[:, self.patch :], (0, 0, 0, self.patch))  # of the next patch
+            columns += [now, then]
+        return self._whole_patches(torch.cat(columns, 2)) if columns else None
+
+    def _whole_patches(self, x: Tensor) -> Tensor:
+        return nn.functional.pad(x, (0, 0, 0, -x.shape[1] % self.patch))
+
+
+def _rows(x: Tensor, channels: Channels) -> Tensor:
+    """Values (B, T, C) as rows: (B·C, T, 1) where channels are independent."""
+    return x.transpose(1, 2).flatten(0, 1).unsqueeze(2) if channels == "independent" else x
+
+
+def _beside(covariates: Tensor, x: Tensor, channels: Channels) -> Tensor:
+    """Covariates (B, T, K) for each of the rows of x (B, ·, C)."""
+    return covariates.repeat_interleave(x.shape[2], 0) if channels == "independent" else covariates
+
+
+def _given(covariates: Tensor | None, name: str) -> Tensor:
+    if covariates is None:
+        raise ValueError(f"this forecaster reads covariates: give `{name}`")
+    return covariates
+
+
+@dataclass(frozen=True)
+class ForecasterConfig(LayersConfig):
+    """Layers of (mixer, feed-forward) over patches of `patch` steps.
+
+    decoding: "direct": an encoder that sees the whole window and a head for all steps at once, a patch every `stride`
+        steps; "autoregressive": a causal stack, patch after patch without overlap
+    stride: None = half a patch where patches may overlap, a whole one where they do not
+    channels: "independent" reads each alone with the same weights, "mixed" all together
+    instance_norm: see `InstanceNorm`
+    head_dropout: on what the direct head reads
+    """
+
+    decoding: Literal["direct", "autoregressive"] = "direct"
+    patch: int = 16
+    stride: int | None = None
+    channels: Channels = "independent"
+    instance_norm: InstanceNormKind = "revin"
+    head_dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.patch < 1:
+            raise InputError(f"must be at least 1, found {self.patch}", where="patch")
+        if self.stride is not None and not 1 <= self.stride <= self.patch:
+            raise InputError(
+                f"must be between 1 and the patch of {self.patch} steps, found {self.stride}", where="stride"
+            )
+        if self.decoding == "autoregressive" and self.stride not in (None, self.patch):
+            raise InputError(
+                f"must be the patch of {self.patch} steps where each is said after the other", where="stride"
+            )
+
+    def resized(self, d_model: int) -> ForecasterConfig:
+        """The same architecture at another width, the feed-forward width in proportion."""
+        wide = self.d_feed_forward and max(1, self.d_feed_forward * d_model // self.d_model)
+        return replace(self, d_model=d_model, d_feed_forward=wide)
+
+    def build(self, source: Source, outputs: int = 1) -> DirectForecaster | AutoregressiveForecaster:
+        """A model of `outputs` numbers for every step and channel of `SeriesWindows`."""
+        windows = as_windows(source)
+        norm = InstanceNorm(windows.channels, self.instance_norm)
+        if self.decoding == "autoregressive":
+            return AutoregressiveForecaster(windows, outputs, self.patch, self.causal_layers(), norm, self.channels)
+        columns = windows.channels if self.channels == "mixed" else 1
+        columns += windows.past + windows.known + bool(windows.known)
+        stride = self.stride or max(1, self.patch // 2)
+        embed = SeriesPatchEmbedding(columns, self.patch, stride, self.d_model)
+        return DirectForecaster(windows, outputs, embed, self.full_layers(), norm, self.channels, self.head_dropout)
