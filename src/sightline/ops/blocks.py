@@ -72,7 +72,13 @@ class Gathered(NamedTuple):
 
     def take(self, x: Tensor) -> Tensor:
         """The blocks (P, N, R·block, …) of x (P, T, …): a copy."""
-        taken = self._split(x).index_select(1, self._within())
+        parts, within = self._split(x), self._within()
+        if parts.is_contiguous():
+            taken = parts.index_select(1, within)
+        else:  # `index_select` would copy all of x first
+            taken = x.new_empty(x.shape[0], len(within), *parts.shape[2:])
+            for row, into in zip(parts, taken, strict=True):
+                torch.index_select(row, 0, within, out=into)
         return taken.unflatten(1, self.index.shape).flatten(2, 3)
 
     def put(self, total: Tensor, part: Tensor, weight: Tensor | None = None) -> None:
@@ -162,13 +168,15 @@ class _Pieces(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, pieces: Sequence[Piece], scale: float) -> Tensor:
         q, k, v = (x if x.stride(-1) == 1 else x.contiguous() for x in (q, k, v))
+        given = q, k, v
+        q, k, v = _laid_out(pieces, *given)
         y = torch.zeros(q.shape, dtype=q.dtype)
         norm = torch.full(q.shape[:2], -math.inf, dtype=q.dtype)  # log of the softmax's denominator
         served = torch.zeros(1, q.shape[1], dtype=torch.bool)
         for piece in pieces:
             for portion in piece.portions(*q.shape[::2]):
                 _join(portion.queries, y, norm, served, *_forward(portion, q, k, v, scale))
-        ctx.save_for_backward(q, k, v, y, norm)
+        ctx.save_for_backward(*given, y, norm)
         ctx.pieces, ctx.scale = pieces, scale
         return y
 
@@ -193,6 +201,7 @@ class _Gradient(torch.autograd.Function):
         scale: float,
     ) -> tuple[Tensor, ...]:
         grad = grad.contiguous()
+        q, k, v = _laid_out(pieces, q, k, v)
         norm = norm.masked_fill(norm == -math.inf, math.inf)  # the weights of a query without keys: exp(-inf) = 0
         totals = tuple(torch.zeros(x.shape, dtype=x.dtype) for x in (q, k, v))
         for piece in pieces:
@@ -208,6 +217,17 @@ class _Gradient(torch.autograd.Function):
             "attention by pieces has no gradient of its gradient; under "
             "torch.nn.attention.sdpa_kernel(SDPBackend.MATH) attention has"
         )
+
+
+def _laid_out(pieces: Sequence[Piece], q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values (P, T, K), each row without gaps where blocks are gathered from it again and again."""
+    of_queries = any(isinstance(piece.queries, Gathered) for piece in pieces)
+    of_keys = any(isinstance(piece.keys, Gathered) for piece in pieces)
+
+    def even(x: Tensor, gathered: bool) -> Tensor:
+        return x.contiguous() if gathered and not x[0].is_contiguous() else x
+
+    return even(q, of_queries), even(k, of_keys), even(v, of_keys)
 
 
 def _forward(piece: Piece, q: Tensor, k: Tensor, v: Tensor, scale: float) -> tuple[Tensor, Tensor]:
