@@ -197,6 +197,11 @@ class WindowBatches:
         self._known_at = torch.from_numpy(starts[windows.record, 1] + windows.origin)
         self._order: tuple[int, np.ndarray] | None = None
 
+    @property
+    def size_key(self) -> tuple[str, int]:
+        """The setting that bounds a batch, and its value."""
+        return "batch_size", self.size
+
     def __len__(self) -> int:
         """Batches in an epoch."""
         return (len(self.windows) + self.size - 1) // self.size

@@ -43,9 +43,10 @@ def _draw(axes: Axes, chart: Chart) -> None:
         _bars(axes, chart)
     else:
         for number, (name, values) in enumerate(chart.series.items()):
-            drawn = {"drawstyle": "steps-mid"} if chart.kind == "steps" else {}
-            style = {"color": LIGHT.series[number], "linestyle": DASHES[number], "linewidth": 1.4}
-            axes.plot(chart.x, values, label=name, **style, **drawn)
+            (line,) = axes.plot(chart.x, values, color=LIGHT.series[number], linestyle=DASHES[number], linewidth=1.4)
+            line.set_label(name)
+            if chart.kind == "steps":
+                line.set_drawstyle("steps-mid")
         if chart.log_x:
             axes.set_xscale("log")
         else:

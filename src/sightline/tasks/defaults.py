@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 # The task that built-in data is for.
-BUILTIN_TASKS = {"dates": "translation", "digits": "classification"}
+BUILTIN_TASKS = {
+    "dates": "translation",
+    "digits": "classification",
+    "seasonal": "forecasting",
+    "ar": "forecasting",
+    "stdlib": "language",
+}
 
 # The architectures that a comparison takes, by task.
 COMPARED = {"translation": ("rnn", "lstm", "gru", "bahdanau", "transformer")}

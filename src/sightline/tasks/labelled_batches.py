@@ -77,6 +77,11 @@ class LabelledBatches:
         self._buckets = np.floor(np.log(self._lengths) / np.log(_WIDTH)).astype(np.int64)
         self._plan: tuple[int, list[np.ndarray]] | None = None
 
+    @property
+    def size_key(self) -> tuple[str, int]:
+        """The setting that bounds a batch, and its value."""
+        return "batch_size", self.batch_size
+
     def epoch(self, number: int) -> Iterator[LabelledBatch]:
         """All batches of an epoch, in order."""
         return map(self._batch, self._order(number))

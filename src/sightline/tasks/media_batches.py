@@ -131,6 +131,11 @@ class MediaBatches:
         )
 
     @property
+    def size_key(self) -> tuple[str, int]:
+        """The setting that bounds a batch, and its value."""
+        return self._plan.size_key
+
+    @property
     def tokens(self) -> int:
         """Number of labels in an epoch."""
         return self._plan.tokens
