@@ -12,7 +12,6 @@ import soundfile
 
 from sightline.cli.app import main
 from sightline.core.errors import EnvironmentFault, InputError
-from sightline.data.describe.series import commonest_period
 from sightline.data.describe.survey import Survey
 from sightline.data.formats import Pairs
 from sightline.data.read import load_corpus, read_pairs
@@ -213,11 +212,3 @@ def test_odd_documents_and_sounds_are_named(corpora: Path, capsys: pytest.Captur
     text = capsys.readouterr().out
     assert "silent, no sample beyond 0.001: 1 row (at clips.csv:9)" in text
     assert "the same source occurs more than once: 2 rows (at clips.csv:5, clips.csv:42)" in text
-
-
-def test_a_period_is_found_where_there_is_one() -> None:
-    steps = np.arange(600)
-    generator = np.random.default_rng(1)
-    daily = 10 + np.sin(2 * np.pi * steps / 24) + 0.1 * generator.normal(size=600)
-    assert commonest_period([daily]) in (23, 24, 25)
-    assert commonest_period([generator.normal(size=600).cumsum()]) is None

@@ -74,8 +74,8 @@ def test_a_trivial_baseline_that_wins_is_named() -> None:
     scores = {"gru": SCORES["gru"], "lstm": Estimate(0.1, 0.08, 0.12)}
     pairs = [Pair("gru", "lstm", Estimate(0.02, -0.01, 0.05), 0.3, 0.3, False)]
     said = verdict("exact_match", scores, pairs, seeds=2, baselines=[baseline])
-    assert said.endswith("None learnt enough: “nearest training source” reaches 50.0 % without any training.")
-    assert "without any training" not in verdict("exact_match", SCORES, ALL_SHOWN, seeds=2, baselines=[baseline])
+    assert said.endswith("None learnt enough: “nearest training source” reaches 50.0 % without a sequence model.")
+    assert "without a sequence model" not in verdict("exact_match", SCORES, ALL_SHOWN, seeds=2, baselines=[baseline])
 
 
 def test_architectures_that_never_finished_are_named() -> None:

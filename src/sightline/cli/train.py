@@ -108,7 +108,8 @@ def train(
         return
     if resume:
         check_same_run(place, run, read)
-    with messages(quiet=quiet), reporting(run.metric, quiet=quiet) as on_progress:
+    counted = kind.counted.split()[-1]
+    with messages(quiet=quiet), reporting(run.metric, counted=counted, quiet=quiet) as on_progress:
         done = train_task(
             kind.build(read, run),
             read,

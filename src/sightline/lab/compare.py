@@ -154,7 +154,7 @@ class _Session:
                 with suppress(OSError):  # not empty: it holds the comparison
                     parent.rmdir()
         prepared = read_json(Prepared, self.out_dir / "prepared" / DONE)
-        self.display.metric = prepared.metric
+        self.display.metric, self.display.counted = prepared.metric, prepared.counted.split()[-1]
         self.plan = _plan(self.config, prepared)
         return prepared
 

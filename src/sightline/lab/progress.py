@@ -28,6 +28,7 @@ class Display:
         self._live: Live | None = None
         self._last = time.monotonic()
         self.metric: str | None = None
+        self.counted = "tokens"
         self.done, self.total = 0, 0
         self._began = time.monotonic()
 
@@ -111,7 +112,7 @@ class Display:
                 words.append(f"{metric_info(name).label} {metric_info(name).text(value)}")
                 break
         if (speed := progress.get("tokens_per_s")) is not None:
-            words.append(f"{speed:,.0f} tokens/s")
+            words.append(f"{speed:,.0f} {self.counted}/s")
         return words
 
 

@@ -32,11 +32,11 @@ def verdict(
     if scores and baselines:
         top = next(iter(scores.values()))
         sign = 1 if info.higher else -1
-        known = [baseline for baseline in baselines if metric in baseline.metrics]
+        known = [baseline for baseline in baselines if metric in baseline.metrics and not baseline.bound]
         trivial = max(known, key=lambda b: sign * b.metrics[metric], default=None)
         if trivial is not None and sign * trivial.metrics[metric] >= sign * top.mean:
             value = info.text(trivial.metrics[metric])
-            sentence += f" None learnt enough: “{trivial.name}” reaches {value} without any training."
+            sentence += f" None learnt enough: “{trivial.name}” reaches {value} without a sequence model."
     if unfinished:
         sentence += f" No run of {_join(unfinished)} finished."
     return sentence

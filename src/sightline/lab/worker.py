@@ -100,7 +100,7 @@ def prepare(job: Job) -> Prepared:
     tested = _tested(kind, data, config.tested)
     part = kind.select(data.test, tested)
     say("scoring trivial baselines")
-    baselines = [Baseline(guess.name, guess.description, guess.metrics) for guess in task.guesses(data.train, part)]
+    baselines = [Baseline(*guess) for guess in task.guesses(data.train, part)]
     if baselines and not any(metric in baseline.metrics for baseline in baselines):
         known = ", ".join(dict.fromkeys(name for baseline in baselines for name in baseline.metrics))
         raise InputError(f"{kind.name} is not measured by {metric!r}; known: {known}", where="--metric")

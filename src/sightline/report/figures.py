@@ -6,6 +6,7 @@ figure has a wide and a narrow form. Beside the report stand PNG and SVG files i
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -204,7 +205,8 @@ def _scores(results: Results, info: MetricInfo, order: dict[str, int]) -> Drawin
     metric = results.primary_metric
     rows = [a for a in results.ranked if metric in a.metrics]
     top = max(a.metrics[metric].mean for a in rows)
-    trivial = [b.metrics[metric] for b in results.baselines if metric in b.metrics]
+    bounded = math.isfinite(info.limits[1])
+    trivial = [b.metrics[metric] for b in results.baselines if metric in b.metrics and not b.bound]
     best = (max if info.higher else min)(trivial, default=None)
 
     def draw(axes: Axes, theme: Theme, narrow: bool) -> None:
@@ -219,7 +221,7 @@ def _scores(results: Results, info: MetricInfo, order: dict[str, int]) -> Drawin
             axes.plot(seeds, [y] * len(seeds), "|", color=colour, markersize=11, markeredgewidth=1.2)
             axes.plot(mean, y, MARKERS[order[row.arch] % 8], color=colour, markersize=7, markeredgecolor=theme.paper)
             ends = [v * info.factor for v in (estimate.low, estimate.high, estimate.mean) if v is not None]
-            left = estimate.mean > top / 2  # the label stands on the side that has room
+            left = bounded and estimate.mean > top / 2  # the label stands on the side that has room
             axes.annotate(
                 info.text(estimate.mean), (min([*ends, *seeds]) if left else max([*ends, *seeds]), y),
                 (-9 if left else 9, 0), textcoords="offset points", ha="right" if left else "left", va="center",
@@ -230,11 +232,11 @@ def _scores(results: Results, info: MetricInfo, order: dict[str, int]) -> Drawin
         if best is not None:
             axes.axvline(best * info.factor, color=theme.muted, linewidth=0.9, linestyle=(0, (3, 2)), zorder=0)
             axes.annotate(
-                "best trivial baseline", (best * info.factor, len(rows) - 0.4), (4, 3),
+                "best baseline", (best * info.factor, len(rows) - 0.4), (4, 3),
                 textcoords="offset points", color=theme.muted, fontsize=8,
             )  # fmt: skip
         axes.set_xlabel(_axis_label(info))
-        axes.margins(x=0.08)
+        axes.margins(x=0.08 if bounded else 0.14)
         _widen(axes.get_xlim, axes.set_xlim, info)
         axes.grid(axis="x", color=theme.grid, linewidth=0.6)
         axes.spines["left"].set_visible(False)

@@ -43,8 +43,9 @@ def _draw(axes: Axes, chart: Chart) -> None:
         _bars(axes, chart)
     else:
         for number, (name, values) in enumerate(chart.series.items()):
-            (line,) = axes.plot(chart.x, values, color=LIGHT.series[number], linestyle=DASHES[number], linewidth=1.4)
+            (line,) = axes.plot(chart.x, values, color=LIGHT.series[number], linewidth=1.4)
             line.set_label(name)
+            line.set_linestyle(DASHES[number] if chart.kind == "steps" else "-")
             if chart.kind == "steps":
                 line.set_drawstyle("steps-mid")
         if chart.log_x:

@@ -13,8 +13,8 @@ from sightline.data.describe.survey import Survey
 from sightline.data.describe.text import survey_text
 from sightline.data.media import MediaCorpus
 from sightline.data.read import Corpus, read
-from sightline.data.series import SeriesData
 from sightline.data.text import TextCorpus
+from sightline.data.windows import WindowData
 from sightline.tasks.table import task_class
 
 
@@ -29,8 +29,8 @@ def describe(run: Any) -> Survey:
         return survey_labelled(data)
     if isinstance(data, TextCorpus):
         return survey_text(data)
-    if isinstance(data, SeriesData):
-        return survey_series(data)
+    if isinstance(data, WindowData):
+        return survey_series(data.series)
     if isinstance(data, MediaCorpus):
         return survey_media(data, run.sound.rate_hz)
     if isinstance(data, Corpus):

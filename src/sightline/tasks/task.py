@@ -65,11 +65,15 @@ class Answer(NamedTuple):
 
 
 class Guess(NamedTuple):
-    """What can be had without training: a baseline and its scores on the same test items."""
+    """What can be had without a sequence model: a baseline and its scores on the same test items.
+
+    bound: no baseline but the best that is possible, where the data's making is known
+    """
 
     name: str
     description: str
     metrics: dict[str, float]
+    bound: bool = False
 
 
 class Costs(NamedTuple):

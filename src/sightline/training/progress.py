@@ -14,15 +14,20 @@ DECAY = 0.95  # of the running averages that are shown
 
 
 @contextmanager
-def reporting(metric: str = "loss", *, quiet: bool = False) -> Iterator[Callable[[Progress], None] | None]:
-    """An `on_progress` for `train`, None with `quiet`; `metric` names what `Progress.metric` is."""
+def reporting(
+    metric: str = "loss", *, counted: str = "tokens", quiet: bool = False
+) -> Iterator[Callable[[Progress], None] | None]:
+    """An `on_progress` for `train`, None with `quiet`.
+
+    `metric` names what `Progress.metric` is, `counted` what the labels are that a second's number is shown of.
+    """
     if quiet:
         yield None
     elif sys.stderr.isatty():
-        with _live(metric) as show:
+        with _live(metric, counted) as show:
             yield show
     else:
-        yield _Lines(metric)
+        yield _Lines(metric, counted)
 
 
 class _Averages:
@@ -41,8 +46,8 @@ class _Averages:
 class _Lines:
     """A line when a tenth of the budget, or ten seconds, have passed since the last."""
 
-    def __init__(self, metric: str) -> None:
-        self.metric = metric
+    def __init__(self, metric: str, counted: str) -> None:
+        self.metric, self.counted = metric, counted
         self.averages = _Averages()
         self.tenth, self.at = 0, time.monotonic()
 
@@ -59,14 +64,14 @@ class _Lines:
             f"{progress.fraction:.0%}",
             f"loss {self.averages.loss:.3f}",
             *([] if progress.metric is None else [f"validation {self.metric} {progress.metric:.4g}"]),
-            f"{self.averages.tokens_per_s:,.0f} tokens/s",
+            f"{self.averages.tokens_per_s:,.0f} {self.counted}/s",
             f"{span(progress.seconds_left)} left",
         ]
         print("sightline: " + " · ".join(parts), file=sys.stderr, flush=True)
 
 
 @contextmanager
-def _live(metric: str) -> Iterator[Callable[[Progress], None]]:
+def _live(metric: str, counted: str) -> Iterator[Callable[[Progress], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn
     from rich.progress import Progress as Display
@@ -87,7 +92,7 @@ def _live(metric: str) -> Iterator[Callable[[Progress], None]]:
             numbers = [f"loss {averages.loss:.3f}"]
             if progress.metric is not None:
                 numbers.append(f"valid {metric} {progress.metric:.4g}")
-            numbers += [f"{averages.tokens_per_s:,.0f} tok/s", f"{span(progress.seconds_left)} left"]
+            numbers += [f"{averages.tokens_per_s:,.0f} {counted}/s", f"{span(progress.seconds_left)} left"]
             display.update(
                 task,
                 completed=progress.fraction,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from sightline.data.describe.survey import Chart, Finding, Survey, spread
+from sightline.data.seasons import find_season
 from sightline.data.series import PARTS, SeriesData
 
 MOST_DRAWN, MOST_POINTS = 4, 400
@@ -34,10 +35,9 @@ def survey_series(data: SeriesData) -> Survey:
         for number, record in enumerate(panel.records)
         for column in range(len(panel.targets))
     ]
-    period = commonest_period([values for _, _, values in columns])
+    season = find_season(data.values("train"))
     notes = [f"step {panel.grid.every}", f"{len(panel.records)} series of {len(panel.targets)} columns"]
-    if period is not None:
-        notes.append(f"values repeat every {period} steps (the largest autocorrelation of their differences)")
+    notes.append(f"a season of {season} steps in the training part" if season > 1 else "no season in the training part")
     return Survey(
         data.name,
         data.sha256,
@@ -47,26 +47,6 @@ def survey_series(data: SeriesData) -> Survey:
         {},
         [_drawn(data, name, start, values) for name, start, values in columns[:MOST_DRAWN]],
     )
-
-
-def commonest_period(columns: list[np.ndarray], least: float = 0.3) -> int | None:
-    """The lag with the largest mean autocorrelation of first differences, if that is above `least` and a local peak."""
-    found: dict[int, list[float]] = {}
-    for values in columns[:20]:
-        steps = np.diff(values)
-        steps = steps - steps.mean() if len(steps) else steps
-        size = len(steps)
-        power = float(steps @ steps)
-        if size < 8 or power == 0.0:
-            continue
-        transformed = np.fft.rfft(steps, 2 * size)
-        together = np.fft.irfft(np.abs(transformed) ** 2)[:size] / power
-        for lag in range(2, size // 3):
-            if together[lag] > together[lag - 1] and together[lag] >= together[lag + 1]:
-                found.setdefault(lag, []).append(float(together[lag]))
-    means = {lag: sum(heights) / len(columns[:20]) for lag, heights in found.items()}
-    best = max(means, key=lambda lag: (means[lag], -lag), default=None)
-    return best if best is not None and means[best] > least else None
 
 
 def _suspicious(data: SeriesData, name: str, start: int, values: np.ndarray) -> list[Finding]:
