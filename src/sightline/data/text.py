@@ -105,10 +105,25 @@ class TextPart:
             documents=len(places), size=sum(sizes[place] for place in places), only=tuple(before[p] for p in places)
         )
 
-    def fragments(self, numbers: Sequence[int] | None = None) -> Iterator[Fragment]:
-        """All texts in order, or those of the blocks `numbers`."""
+    def numbered(
+        self, numbers: Sequence[int] | None = None, most_bytes: int | None = None
+    ) -> Iterator[tuple[int, Fragment]]:
+        """All texts in order with the numbers of their blocks, or those of the blocks `numbers`, up to `most_bytes`."""
+        left = most_bytes
         for number in range(len(self.blocks)) if numbers is None else numbers:
-            yield from self.read(number)
+            for fragment in self.read(number):
+                if left is not None:
+                    raw = fragment.text.encode()
+                    if len(raw) > left:  # between characters; what follows is no end of the document
+                        yield number, Fragment(raw[:left].decode("utf-8", "ignore"), fragment.begins, False)
+                        return
+                    left -= len(raw)
+                yield number, fragment
+
+    def fragments(self, numbers: Sequence[int] | None = None, most_bytes: int | None = None) -> Iterator[Fragment]:
+        """The texts of `numbered`."""
+        for _, fragment in self.numbered(numbers, most_bytes):
+            yield fragment
 
     def texts(self) -> Iterator[str]:
         """The whole documents, one after another: for parts that are known to be small."""
