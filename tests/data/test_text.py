@@ -155,6 +155,18 @@ def test_limit_takes_the_first_documents(tmp_path):
     assert cut.train.size == sum(len(text.encode()) for text in whole[0][:7])
 
 
+@pytest.mark.parametrize("kind", ["folder", "jsonl", "parquet"])
+def test_documents_are_chosen_by_number_in_any_order(tmp_path, kind):
+    train = load_text(write(tmp_path, kind, documents(200))).train
+    whole = texts(train)
+    for chosen in ([3], [0, 1, 2], [9, 2, 2, 100, 101, 5], list(range(len(whole))), []):
+        part = train.select(chosen)
+        assert texts(part) == [whole[i] for i in chosen]
+        assert part.documents == len(chosen)
+        assert part.size == sum(len(whole[i].encode()) for i in chosen)
+    assert texts(train.select([9, 2, 5]).select([2, 0])) == [whole[5], whole[9]]
+
+
 def test_bad_documents_are_counted_where_they_may_be_skipped(tmp_path):
     for i, text in enumerate(documents(30)):
         (tmp_path / f"{i:02d}.txt").write_bytes(text.encode() * 9 + (b"\xff" if i % 10 == 3 else b""))

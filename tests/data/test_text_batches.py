@@ -130,7 +130,7 @@ def test_lanes_go_on_where_they_ended(one_text):
 def test_tokens_of_blocks_are_those_of_the_whole(one_text):
     tokenizer = TextTokenizer.train(one_text.train, "bpe", 400)
     whole = tokenizer.encode("".join(one_text.train.texts())).tolist()
-    found = [part.labels for part in stretches(one_text.train.fragments(), tokenizer)]
+    found = [part.labels for part in stretches(one_text.train.numbered(), tokenizer)]
     assert len(found) > 5
     assert np.concatenate(found).tolist() == whole
 
@@ -151,8 +151,7 @@ def test_sizes_must_be_positive(corpus, name):
 def test_windows_score_each_label_once_with_the_context_that_is_there(corpus, length, stride):
     tokenizer = TextTokenizer(None)
     texts = list(islice(corpus.valid.texts(), 3))
-    fragments = (fragment for fragment in islice(corpus.valid.fragments(), 3))
-    found = list(windows(stretches(fragments, tokenizer), length, stride))
+    found = list(windows(stretches(islice(corpus.valid.numbered(), 3), tokenizer), length, stride))
     for document, text in enumerate(texts):
         labels = [*tokenizer.encode(text).tolist(), EOS]
         mine = [window for window in found if window.document == document]
@@ -162,21 +161,38 @@ def test_windows_score_each_label_once_with_the_context_that_is_there(corpus, le
             end += window.scored
             assert window.labels.tolist() == labels[max(0, end - length) : end]
             assert window.tokens.tolist() == [BOS, *labels][max(0, end - length) : end]
+            assert window.first == max(0, end - length)
             assert window.scored == (length if i == 0 else stride) or i == len(mine) - 1
 
 
 def test_windows_of_a_long_text_do_not_see_where_blocks_end(one_text):
     tokenizer = TextTokenizer(None)
     text = "".join(one_text.valid.texts())
-    found = list(windows(stretches(one_text.valid.fragments(), tokenizer), 100, 30))
+    found = list(windows(stretches(one_text.valid.numbered(), tokenizer), 100, 30))
     labels = tokenizer.encode(text).tolist()
     assert np.concatenate([window.labels[-window.scored :] for window in found]).tolist() == labels
     assert {len(window.labels) for window in found} <= {100}
 
 
+def test_blocks_that_do_not_follow_each_other_are_documents_apart(one_text):
+    found = list(stretches(one_text.train.numbered([0, 1, 3]), TextTokenizer(None)))
+    assert [(stretch.document, stretch.first == 0, int(stretch.tokens[0]) == BOS) for stretch in found] == [
+        (0, True, True), (0, False, False), (1, True, True)
+    ]  # fmt: skip
+
+
+def test_so_many_bytes_and_no_more(corpus):
+    pieces = list(corpus.train.fragments(None, 1001))
+    whole = "".join(corpus.train.texts()).encode()
+    read = "".join(piece.text for piece in pieces).encode()
+    assert whole.startswith(read)
+    assert 997 < len(read) <= 1001
+    assert not pieces[-1].ends
+
+
 def test_batches_of_windows_hold_every_window(corpus):
     tokenizer = TextTokenizer(None)
-    found = list(windows(stretches(corpus.valid.fragments(), tokenizer), 64, 16))
+    found = list(windows(stretches(corpus.valid.numbered(), tokenizer), 64, 16))
     batches = list(batched(found, 8))
     assert sum(int(batch.scored.sum()) for batch in batches) == sum(window.scored for window in found)
     expected, got = Counter(), Counter()

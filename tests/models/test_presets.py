@@ -48,7 +48,8 @@ def test_a_step_of_training_lowers_the_loss_and_reaches_every_weight(name, activ
     text = tokens(4, 12)
     torch.manual_seed(0)
     sizes = {"d_model": 8, "heads": 2, "activation": activation, "dropout": 0.0}
-    decoder = replace(LANGUAGE_MODELS[name], **sizes).build(VOCABULARY)
+    config = LANGUAGE_MODELS[name]
+    decoder = replace(config, **{key: value for key, value in sizes.items() if hasattr(config, key)}).build(VOCABULARY)
     both = replace(ENCODERS[name], **sizes).build(VOCABULARY)
     losses = {
         decoder: lambda: F.cross_entropy(

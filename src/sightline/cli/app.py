@@ -35,6 +35,7 @@ COMMANDS = {
     "train": "Train one architecture on your data.",
     "eval": "Measure a trained model on its test part, or on another file.",
     "predict": "Translate arguments, or standard input line by line.",
+    "generate": "Go on from a prompt with a language model.",
     "compare": "Train several architectures under one budget and report which is best, and how sure that is.",
     "certify": "Check mechanisms, yours too, against the laws that every mechanism obeys.",
     "bench": "Measure the mechanisms beside other libraries: time, memory, and how near the machine's limit.",

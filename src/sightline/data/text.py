@@ -31,7 +31,7 @@ class Held(NamedTuple):
     block: Block
     documents: int  # of this part that begin in the block
     size: int  # bytes of this part's text in it
-    most: int | None = None  # take only the first so many documents
+    only: tuple[int, ...] | None = None  # which of these documents to take, by their place among them; None = all
 
 
 class TextPart:
@@ -66,18 +66,64 @@ class TextPart:
     def read(self, number: int) -> Iterator[Fragment]:
         """The texts of block `number` in order."""
         held = self.blocks[number]
-        left = held.most
+        place = 0
         for fragment, digest in self._readers[held.reader].read(held.block):
-            if left == 0:
-                return
             if not digest or self._belongs.to(self.name, digest):
-                yield fragment
-                left = None if left is None else left - 1
+                if held.only is None or place in held.only:
+                    yield fragment
+                place += 1
 
-    def fragments(self, numbers: Sequence[int] | None = None) -> Iterator[Fragment]:
-        """All texts in order, or those of the blocks `numbers`."""
+    def select(self, chosen: Sequence[int]) -> TextPart:
+        """The documents that `chosen` names by number, in its order."""
+        ends = np.cumsum([held.documents for held in self.blocks])
+        taken: list[tuple[int, list[int]]] = []
+        for number in chosen:
+            if not 0 <= number < self.documents:
+                raise InputError(f"the {self.name} part has no document {number}, only {self.documents}")
+            block = int(np.searchsorted(ends, number, "right"))
+            place = number - int(ends[block] - self.blocks[block].documents)
+            if taken and taken[-1][0] == block and taken[-1][1][-1] < place:
+                taken[-1][1].append(place)
+            else:
+                taken.append((block, [place]))
+        kept: list[Held] = []
+        for block, places in taken:
+            kept.append(self._only(block, places))
+            following = block + 1  # the rest of a text that is longer than a block
+            while following < len(self.blocks) and not self.blocks[following].block.begins:
+                kept.append(self.blocks[following])
+                following += 1
+        return TextPart(self.name, self._readers, kept, self._belongs)
+
+    def _only(self, number: int, places: list[int]) -> Held:
+        held = self.blocks[number]
+        if len(places) == held.documents:
+            return held
+        before = range(held.documents) if held.only is None else held.only
+        sizes = [len(fragment.text.encode()) for fragment in self.read(number)]
+        return held._replace(
+            documents=len(places), size=sum(sizes[place] for place in places), only=tuple(before[p] for p in places)
+        )
+
+    def numbered(
+        self, numbers: Sequence[int] | None = None, most_bytes: int | None = None
+    ) -> Iterator[tuple[int, Fragment]]:
+        """All texts in order with the numbers of their blocks, or those of the blocks `numbers`, up to `most_bytes`."""
+        left = most_bytes
         for number in range(len(self.blocks)) if numbers is None else numbers:
-            yield from self.read(number)
+            for fragment in self.read(number):
+                if left is not None:
+                    raw = fragment.text.encode()
+                    if len(raw) > left:  # between characters; what follows is no end of the document
+                        yield number, Fragment(raw[:left].decode("utf-8", "ignore"), fragment.begins, False)
+                        return
+                    left -= len(raw)
+                yield number, fragment
+
+    def fragments(self, numbers: Sequence[int] | None = None, most_bytes: int | None = None) -> Iterator[Fragment]:
+        """The texts of `numbered`."""
+        for _, fragment in self.numbered(numbers, most_bytes):
+            yield fragment
 
     def texts(self) -> Iterator[str]:
         """The whole documents, one after another: for parts that are known to be small."""
@@ -174,7 +220,7 @@ def load_text(
         if not parts[part].documents and (part == "train" or files is not None):
             raise InputError(counted.nothing(), where=str(files))
     if limit is not None:
-        parts = {part: _limited(found, limit) for part, found in parts.items()}
+        parts = {part: found.select(range(min(limit, found.documents))) for part, found in parts.items()}
     return TextCorpus(name, parts["train"], parts["valid"], parts["test"], digest.hexdigest(), tuple(counted.notes()))
 
 
@@ -322,23 +368,6 @@ def _by_position(
                 piece = Block(start, stop, block.line, start == low, block.ends and stop == block.stop)
                 held[part].append(Held(0, piece, int(start == low), stop - start))
     return {part: TextPart(part, [reader], held[part], _Belongs(0, {})) for part in held}
-
-
-def _limited(part: TextPart, limit: int) -> TextPart:
-    """The first `limit` documents of a part."""
-    kept: list[Held] = []
-    left = limit
-    for held in part.blocks:
-        if left <= 0 and held.block.begins:
-            break
-        if held.documents > left > 0:
-            size = 0
-            for fragment, _ in zip(part.read(len(kept)), range(left), strict=False):
-                size += len(fragment.text.encode())
-            held = held._replace(documents=left, most=left, size=size)
-        kept.append(held)
-        left -= held.documents
-    return TextPart(part.name, part._readers, kept, part._belongs)
 
 
 def _check_shares(valid_share: float, test_share: float) -> None:

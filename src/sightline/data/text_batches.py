@@ -165,8 +165,7 @@ class TextBatches(ABC):
         return np.split(order, np.flatnonzero(np.diff(number)) + 1)
 
     def _documents(self, blocks: np.ndarray) -> list[Positions]:
-        numbered = ((int(n), fragment) for n in blocks for fragment in self.part.read(int(n)))
-        return documents(numbered, self.tokenizer)
+        return documents(self.part.numbered(blocks.tolist()), self.tokenizer)
 
     def _random(self, *names: int) -> np.random.Generator:
         return np.random.Generator(np.random.PCG64(derive(self.seed, "text", *names)))

@@ -58,17 +58,13 @@ class TextTokenizer:
             if lowercase:
                 raise InputError("bytes have no case: choose char, bpe or unigram", where="tokenizer.lowercase")
             return cls(None)
-        chosen = part.sample(sample_bytes)
         seen = 0
 
         def texts() -> Iterator[str]:
             nonlocal seen
-            for fragment in part.fragments(chosen):
-                text = fragment.text[: max(sample_bytes, 1)]
-                seen += len(text.encode())
-                yield text
-                if seen >= sample_bytes:
-                    return
+            for fragment in part.fragments(part.sample(sample_bytes), sample_bytes):
+                seen += len(fragment.text.encode())
+                yield fragment.text
 
         inner = Tokenizer.train(texts(), kind, size, lowercase)
         return cls(inner, f"learned from {seen:,} of {part.size:,} bytes of the {part.name} part")

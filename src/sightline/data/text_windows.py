@@ -18,9 +18,10 @@ _POOL = 16  # batches sorted by length at a time
 
 
 class Stretch(NamedTuple):
-    """Positions of one document."""
+    """Positions of one document, in order."""
 
     document: int  # number of the document
+    first: int  # place of the first position in the document
     tokens: np.ndarray  # (N,) int32
     labels: np.ndarray  # (N,) int32
     begins: bool
@@ -31,6 +32,7 @@ class Window(NamedTuple):
     """Positions of one document of which the last `scored` count."""
 
     document: int
+    first: int  # place of the first position in the document
     tokens: np.ndarray  # (N,) int32
     labels: np.ndarray  # (N,) int32
     scored: int
@@ -43,18 +45,24 @@ class Windows(NamedTuple):
     labels: Tensor  # (B, T) long
     scored: Tensor  # (B, T) bool
     documents: np.ndarray  # (B,) number of each row's document
+    firsts: np.ndarray  # (B,) place of each row's first position in it
 
 
-def stretches(fragments: Iterable[Fragment], tokenizer: TextTokenizer) -> Iterator[Stretch]:
-    """The positions of documents in order, a fragment at a time; a document that begins in another part has BOS too."""
-    number, before, first = -1, TextTokenizer.BOS, True
-    for fragment in fragments:
-        begins = fragment.begins or first
-        number, first = number + begins, False
+def stretches(numbered: Iterable[tuple[int, Fragment]], tokenizer: TextTokenizer) -> Iterator[Stretch]:
+    """The positions of documents in order, a fragment at a time; fragments come with the numbers of their blocks.
+
+    What begins in a block that is not at hand begins with BOS as a document does.
+    """
+    document, place, before, last = -1, 0, TextTokenizer.BOS, -2
+    for number, fragment in numbered:
+        begins = fragment.begins or number not in (last, last + 1)
+        if begins:
+            document, place, before = document + 1, 0, TextTokenizer.BOS
         ids = tokenizer.encode(fragment.text)
-        here = positions(ids, begins, fragment.ends, TextTokenizer.BOS if begins else before)
-        before = int(ids[-1]) if len(ids) else before
-        yield Stretch(number, here.tokens, here.labels, begins, fragment.ends)
+        here = positions(ids, begins, fragment.ends, before)
+        before, last = int(ids[-1]) if len(ids) else before, number
+        yield Stretch(document, place, here.tokens, here.labels, begins, fragment.ends)
+        place += len(here.labels)
 
 
 def windows(found: Iterable[Stretch], length: int, stride: int) -> Iterator[Window]:
@@ -77,13 +85,14 @@ def windows(found: Iterable[Stretch], length: int, stride: int) -> Iterator[Wind
         if held is None:
             held = stretch
         else:
-            tokens, labels = (np.concatenate(pair) for pair in zip(held[1:3], stretch[1:3], strict=True))
+            tokens, labels = (np.concatenate(pair) for pair in zip(held[2:4], stretch[2:4], strict=True))
             held = held._replace(tokens=tokens, labels=labels)
         while len(held.labels) >= (end := done + stride if done else length):
             yield _window(held, end, length, end - done)
             done = end
         cut = max(0, done - length)
-        held, done = held._replace(tokens=held.tokens[cut:], labels=held.labels[cut:]), done - cut
+        held = held._replace(first=held.first + cut, tokens=held.tokens[cut:], labels=held.labels[cut:])
+        done -= cut
     if held is not None:
         yield from _rest(held, done, length)
 
@@ -95,8 +104,8 @@ def _rest(held: Stretch, done: int, length: int) -> Iterator[Window]:
 
 
 def _window(held: Stretch, end: int, length: int, scored: int) -> Window:
-    here = slice(max(0, end - length), end)
-    return Window(held.document, held.tokens[here], held.labels[here], scored)
+    start = max(0, end - length)
+    return Window(held.document, held.first + start, held.tokens[start:end], held.labels[start:end], scored)
 
 
 def batched(found: Iterable[Window], rows: int) -> Iterator[Windows]:
@@ -127,4 +136,5 @@ def _batches(pool: list[Window], rows: int) -> Iterator[Windows]:
             torch.from_numpy(labels),
             torch.from_numpy(scored),
             np.array([window.document for window in chosen]),
+            np.array([window.first for window in chosen]),
         )

@@ -10,8 +10,8 @@ import torch
 
 from sightline.core.errors import InputError
 from sightline.decoding.beam import LENGTH_PENALTY, beam
-from sightline.decoding.greedy import greedy
-from sightline.decoding.hypothesis import Hypothesis, Step
+from sightline.decoding.greedy import Watch, greedy
+from sightline.decoding.hypothesis import Hypothesis, Step, state_device
 from sightline.decoding.sample import check_truncation, sample
 
 Begin: TypeAlias = Callable[[list[int]], Any]
@@ -68,13 +68,19 @@ def decode(
     max_length: int | Sequence[int],
     banned: Sequence[int] = (),
     names: Sequence[int] | None = None,
+    said: Sequence[Sequence[int]] | None = None,
+    watch: Watch | None = None,
 ) -> list[Hypothesis]:
     """The best or one sampled hypothesis for each of the sources, whose token counts are `lengths`, in their order.
 
     `begin(rows)` gives the state before the first token for a batch of these sources, `step` the contract's step.
     `names` are the sources' numbers in the random stream, by default their places, so that a source decoded in another
-    call under the same name gives the same. `config.max_length` overrides `max_length`, one number or one each.
+    call under the same name gives the same. `config.max_length` overrides `max_length`, one number or one each. `said`
+    are each source's tokens that count as repeated when they come again. `watch` sees the tokens of all sources as they
+    come, under the sources' places, and may end them; a beam has no such order of tokens.
     """
+    if watch is not None and config.beam > 1:
+        raise ValueError("a beam of hypotheses cannot be watched: choose beam 1")
     limits = [max_length] * len(lengths) if isinstance(max_length, int) else list(max_length)
     if config.max_length is not None:
         limits = [config.max_length] * len(lengths)
@@ -89,6 +95,8 @@ def decode(
             "max_length": [limits[row] for row in rows],
             "banned": banned,
         }
+        if watch is not None:
+            common["watch"] = _of_batch(watch, rows)
         if config.sample:
             hypotheses = sample(
                 step,
@@ -100,6 +108,7 @@ def decode(
                 repetition_penalty=config.repetition_penalty,
                 seed=config.seed,
                 rows=rows if names is None else [names[row] for row in rows],
+                said=None if said is None else _filled([said[row] for row in rows]).to(state_device(state)),
                 **common,
             )
         elif config.beam == 1:
@@ -109,6 +118,18 @@ def decode(
             hypotheses = [best for best, *_ in ranked]
         found.update(zip(rows, hypotheses, strict=True))
     return [found[row] for row in range(len(lengths))]
+
+
+def _of_batch(watch: Watch, rows: Sequence[int]) -> Watch:
+    """`watch` for a batch of the sources `rows`."""
+    place = {row: i for i, row in enumerate(rows)}
+    return lambda said: [place[row] for row in watch([(rows[i], token) for i, token in said]) if row in place]
+
+
+def _filled(rows: Sequence[Sequence[int]]) -> torch.Tensor:
+    """Token ids (B, P), short rows filled with what they hold already."""
+    longest = max(map(len, rows), default=0)
+    return torch.tensor([[*row, *[row[0]] * (longest - len(row))] if row else [0] * longest for row in rows])
 
 
 def plan(lengths: Sequence[int], max_rows: int, max_tokens: int) -> list[list[int]]:

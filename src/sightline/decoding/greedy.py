@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -13,6 +13,9 @@ from sightline.decoding.hypothesis import Hypothesis, Step, permit, precise, reo
 # Choose the next token (N,) from permitted logits (N, V), the rows (N,) they are of, the number t of the step, and
 # what all rows have generated, (B, T) of which the first t are written.
 Choose: TypeAlias = Callable[[Tensor, Tensor, int, Tensor], Tensor]
+
+# What the rows that go on have just said, (row, token) each, end tokens apart; gives those that are to end here.
+Watch: TypeAlias = Callable[[list[tuple[int, int]]], Collection[int]]
 
 # Finished rows leave the batch once they are this share of it: each leaving copies the state of those that stay.
 FINISHED_SHARE = 0.25
@@ -27,18 +30,22 @@ def greedy(
     eos: int,
     max_length: int | Sequence[int],
     banned: Sequence[int] = (),
+    watch: Watch | None = None,
 ) -> list[Hypothesis]:
     """The likeliest token at every step, for `batch` rows at once.
 
     `step(tokens (B,), state) -> (logits (B, V), state)`; the first token fed is `bos`. A row ends with `eos` or after
     `max_length` generated tokens (one number, or one for each row), `eos` counted. `banned` tokens are never chosen.
-    Ties go to the lowest token. Raises `ValueError` on logits that are not finite.
+    Ties go to the lowest token. `watch` sees every token as it comes and may end rows. Raises `ValueError` on logits
+    that are not finite.
     """
 
     def likeliest(logits: Tensor, rows: Tensor, t: int, generated: Tensor) -> Tensor:
         return logits.argmax(1)
 
-    return unroll(step, state, likeliest, batch=batch, bos=bos, eos=eos, max_length=max_length, banned=banned)
+    return unroll(
+        step, state, likeliest, batch=batch, bos=bos, eos=eos, max_length=max_length, banned=banned, watch=watch
+    )
 
 
 @torch.inference_mode()
@@ -52,6 +59,7 @@ def unroll(
     eos: int,
     max_length: int | Sequence[int],
     banned: Sequence[int] = (),
+    watch: Watch | None = None,
 ) -> list[Hypothesis]:
     """Feeds each row what `choose` picked for it until it ends; arguments as in `greedy`."""
     device = state_device(state)
@@ -79,7 +87,12 @@ def unroll(
         generated[rows, t] = torch.where(live, tokens, eos)
         scores[rows] += torch.where(live, chosen, 0.0)
         lengths[rows] += live.long()
-        live = live & (tokens != eos) & (t + 1 < limits[rows])
+        said = live & (tokens != eos)
+        live = said & (t + 1 < limits[rows])
+        if watch is not None:
+            ended = watch(list(zip(rows[said].tolist(), tokens[said].tolist(), strict=True)))
+            if ended:
+                live = live & ~torch.isin(rows, torch.tensor(sorted(ended), device=device))
     return _hypotheses(generated, lengths, scores, eos)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sightline.core.seeds import derive
-from sightline.decoding.greedy import unroll
+from sightline.decoding.greedy import Watch, unroll
 from sightline.decoding.hypothesis import Hypothesis, Step, precise, row_limits, state_device
 
 
@@ -29,13 +29,16 @@ def sample(
     seed: int = 0,
     rows: Sequence[int] | None = None,
     banned: Sequence[int] = (),
+    watch: Watch | None = None,
+    said: Tensor | None = None,
 ) -> list[Hypothesis]:
     """One sequence for each row, drawn token by token from the model's distribution as `distribution` reshapes it.
 
     `temperature=0` is greedy decoding. Row i draws from a random stream of its own, named by `seed` and `rows[i]`
     (by default i), so that its output does not depend on what it is batched with. A token of probability zero is
-    never drawn. `score` is the model's own log-probability, before any reshaping. The other arguments are as in
-    `greedy`; raises `ValueError` on an option out of range.
+    never drawn. `score` is the model's own log-probability, before any reshaping. `said` (B, P) are tokens, such as a
+    prompt's, that count as repeated when they come again. The other arguments are as in `greedy`; raises `ValueError`
+    on an option out of range.
     """
     if not 0.0 <= temperature < torch.inf:
         raise ValueError(f"temperature must be finite and not negative, got {temperature}")
@@ -52,14 +55,15 @@ def sample(
     noise = noise.to(precise(device)).to(device)
 
     def draw(logits: Tensor, places: Tensor, t: int, generated: Tensor) -> Tensor:
-        if repetition_penalty != 1.0 and t > 0:
-            logits = penalise(logits, generated[places, :t], repetition_penalty)
+        if repetition_penalty != 1.0:
+            before = generated[places, :t] if said is None else torch.cat([said[places], generated[places, :t]], 1)
+            logits = penalise(logits, before, repetition_penalty)
         if temperature == 0.0:
             return logits.argmax(1)
         chances = distribution(logits, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
         return invert(chances, noise[places, t])
 
-    return unroll(step, state, draw, batch=batch, bos=bos, eos=eos, max_length=max_length, banned=banned)
+    return unroll(step, state, draw, batch=batch, bos=bos, eos=eos, max_length=max_length, banned=banned, watch=watch)
 
 
 def check_truncation(top_k: int | None, top_p: float, min_p: float, repetition_penalty: float) -> None:

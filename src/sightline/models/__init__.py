@@ -14,6 +14,7 @@ from sightline.models.linear_forecasters import DLinearConfig, NLinearConfig
 from sightline.models.match import ModelConfig, SizedConfig, count_parameters, match_parameters
 from sightline.models.recurrent import RecurrentConfig
 from sightline.models.recurrent_encoder import RecurrentEncoderConfig
+from sightline.models.recurrent_language_model import RecurrentLanguageModelConfig
 from sightline.models.sequence_model import SequenceModel
 from sightline.models.transformer import TransformerConfig
 
@@ -49,9 +50,15 @@ ARCHITECTURES = {
 }
 
 # Every mechanism that reads its own sequence, alone and in the hybrid, decoder-only and encoder-only. A mechanism's
-# name is the architecture's, but for softmax attention, whose layers make a Transformer.
+# name is the architecture's, but for softmax attention, whose layers make a Transformer. Decoder-only recurrences are
+# what their papers have, layers without residuals.
 _NAMED = {"transformer" if name == "softmax" else name: (name,) for name in SELF_MIXERS}
-LANGUAGE_MODELS = {name: LanguageModelConfig(mixers) for name, mixers in _NAMED.items()}
+LANGUAGE_MODELS: dict[str, LanguageModelConfig | RecurrentLanguageModelConfig] = {
+    "rnn": RecurrentLanguageModelConfig("rnn"),
+    "lstm": RecurrentLanguageModelConfig("lstm"),
+    "gru": RecurrentLanguageModelConfig("gru"),
+}
+LANGUAGE_MODELS |= {name: LanguageModelConfig(_NAMED[name]) for name in _NAMED if name not in LANGUAGE_MODELS}
 LANGUAGE_MODELS["hybrid"] = LanguageModelConfig(HYBRID, layers=3)
 ENCODERS = {name: EncoderConfig(mixers) for name, mixers in _NAMED.items()}
 ENCODERS["hybrid"] = EncoderConfig(HYBRID, layers=3)
@@ -89,6 +96,7 @@ __all__ = [
     "ModelConfig",
     "NLinearConfig",
     "RecurrentEncoderConfig",
+    "RecurrentLanguageModelConfig",
     "SequenceModel",
     "SizedConfig",
     "count_parameters",

@@ -188,7 +188,10 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
             predictor = baselines.truth(part, scaling, self.config.levels)
             found.append(("truth", "what the series were made by: no expected error is lower", predictor))
         batches = list(self._in_order(part).epoch())
-        return [Guess(name, said, self.score(part, predictor, batches).metrics()) for name, said, predictor in found]
+        return [
+            Guess(name, said, self.score(part, predictor, batches).metrics(), bound=name == "truth")
+            for name, said, predictor in found
+        ]
 
     def forecast(self, panel: Panel) -> Forecast:
         """The steps after the last value of every series.

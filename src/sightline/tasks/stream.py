@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Protocol, runtime_checkable
+from io import BufferedIOBase
+from typing import IO, Protocol, runtime_checkable
 
 from sightline.core.errors import InputError
 from sightline.data.files import MAX_LINE_BYTES, checked_line
@@ -61,3 +62,24 @@ def shown(text: str, *, terminal: bool) -> str:
     """`text` as one line; on a terminal without control sequences and without what changes the writing direction."""
     text = text.replace("\r\n", " ").replace("\n", " ")
     return _HOSTILE.sub("", text) if terminal else text
+
+
+def harmless(text: str) -> str:
+    """`text` for a terminal, its line ends kept: without control sequences and what changes the writing direction."""
+    return "\n".join(_HOSTILE.sub("", line) for line in text.split("\n"))
+
+
+def whole_text(stream: IO[bytes] | BufferedIOBase, name: str) -> str:
+    """All of a stream as one text; a byte order mark is left out.
+
+    Raises:
+        InputError: "stdin:17: invalid UTF-8 at byte 3 (0xff)", and likewise for NUL; "stdin: is longer than …".
+    """
+    raw = stream.read(MAX_LINE_BYTES + 1)
+    if len(raw) > MAX_LINE_BYTES:
+        raise InputError(f"is longer than {MAX_LINE_BYTES} bytes", where=name)
+    raw = raw.removeprefix(b"\xef\xbb\xbf")
+    for number, line in enumerate(raw.split(b"\n"), 1):
+        if error := checked_line(number, line + b"\n").error:
+            raise InputError(error, where=f"{name}:{number}")
+    return raw.decode()

@@ -10,6 +10,7 @@ from sightline.tasks.answering import AnsweringTask
 from sightline.tasks.captioning import CaptioningTask
 from sightline.tasks.classification import ClassificationTask
 from sightline.tasks.forecasting import ForecastingTask
+from sightline.tasks.language import LanguageTask
 from sightline.tasks.task import Task
 from sightline.tasks.transcription import TranscriptionTask
 from sightline.tasks.translation import TranslationTask
@@ -21,6 +22,7 @@ TASKS: dict[str, type[Task[Any, Any, Any]]] = {
     AnsweringTask.name: AnsweringTask,
     ClassificationTask.name: ClassificationTask,
     ForecastingTask.name: ForecastingTask,
+    LanguageTask.name: LanguageTask,
 }
 
 

@@ -1,0 +1,63 @@
+"""Decoder-only models that are recurrent layers and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from torch import nn
+
+from sightline.core.errors import InputError
+from sightline.core.mixer import SequenceMixer
+from sightline.mixers import MIXERS
+from sightline.models.decoder import Decoder
+from sightline.models.stack import Pointwise, Stack
+from sightline.parts.front_ends import Source, as_config
+from sightline.parts.heads import TokenHead
+from sightline.parts.token_embedding import TokenEmbedding, Tokens
+
+
+@dataclass(frozen=True)
+class RecurrentLanguageModelConfig:
+    """Embedding, `layers` recurrent layers, head, all `d_model` wide, no residuals and no norms.
+
+    The recurrent language model of Mikolov et al. 2010 and, with LSTM cells and dropout between the layers and around
+    them but never from step to step, of Zaremba, Sutskever & Vinyals 2014 (arXiv:1409.2329, § 3.1). Deviations: the
+    embedding is a matrix of its own width in both; sizes are small by default (theirs: up to 1,500 units).
+    `tie` shares the head with the embedding (Press & Wolf 2017).
+    """
+
+    cell: Literal["rnn", "lstm", "gru"] = "lstm"
+    d_model: int = 128
+    layers: int = 2
+    tie: bool = False
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.layers < 1:
+            raise InputError(f"must be at least 1, found {self.layers}", where="layers")
+
+    def resized(self, d_model: int) -> RecurrentLanguageModelConfig:
+        """The same architecture at another width."""
+        return replace(self, d_model=d_model)
+
+    def build(self, source: Source, outputs: int | None = None) -> Decoder:
+        """A model of what follows each token; outputs None = as many as there are tokens.
+
+        Raises:
+            ValueError: "a language model reads tokens, got ImagePatches(…)"; "tie needs as many outputs as tokens, …".
+        """
+        tokens = as_config(source)
+        if not isinstance(tokens, Tokens):
+            raise ValueError(f"a language model reads tokens, got {tokens}")
+        outputs = tokens.vocabulary if outputs is None else outputs
+        if self.tie and outputs != tokens.vocabulary:
+            raise ValueError(f"tie needs as many outputs as tokens, got {outputs} and {tokens.vocabulary}")
+        embedding = TokenEmbedding(tokens.vocabulary, self.d_model, scale=self.tie, padding=None)
+        head = TokenHead(self.d_model, outputs, tied=embedding.weight if self.tie else None, bias=not self.tie)
+        layers: list[SequenceMixer] = []
+        for layer in range(self.layers):
+            if layer:
+                layers.append(Pointwise(nn.Dropout(self.dropout), self.d_model))
+            layers.append(MIXERS[self.cell](d_hidden=self.d_model).build(self.d_model))
+        return Decoder(embedding, Stack(layers), head, norm=nn.Dropout(self.dropout), dropout=self.dropout)
