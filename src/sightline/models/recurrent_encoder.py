@@ -11,7 +11,7 @@ from torch import nn
 from sightline.core.mixer import SequenceEncoder, SequenceMixer
 from sightline.mixers import MIXERS
 from sightline.mixers.bidirectional import Bidirectional
-from sightline.models.encoder_model import EncoderModel, Pool
+from sightline.models.encoder_model import EncoderModel
 from sightline.models.stack import AsEncoder, EncoderStack, Pointwise
 from sightline.parts.front_ends import Source, build_front_end
 from sightline.parts.heads import TokenHead
@@ -34,7 +34,7 @@ class RecurrentEncoderConfig:
     mixer: Literal["rnn", "lstm", "gru", "lru", "min_gru", "min_lstm"] = "lstm"
     d_embedding: int = 300
     d_model: int = 256
-    pooling: Pool = "additive"
+    pooling: Literal["none", "mean", "last", "additive"] = "additive"
     dropout: float = 0.0
     embedding_std: float = 0.1
 

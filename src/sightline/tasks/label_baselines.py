@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -92,8 +93,6 @@ def _linear_of_texts(known: Sequence[Source], labels: np.ndarray, tested: Sequen
 
 def _logistic(x: Any, labels: np.ndarray, tested: Any) -> np.ndarray:
     """Log-probabilities (N, C), or log-odds, of `tested`."""
-    import warnings
-
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier
@@ -117,7 +116,9 @@ def _nearest_centroid(x: np.ndarray, labels: np.ndarray, tested: np.ndarray, wan
     from sklearn.metrics import f1_score
     from sklearn.neighbors import NearestCentroid
 
-    predicted = NearestCentroid().fit(x, labels).predict(tested)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="self.within_class_std_dev_")  # pixels that never change
+        predicted = NearestCentroid().fit(x, labels).predict(tested)
     f1 = f1_score(wanted, predicted, average="macro", zero_division=0)
     return {"accuracy": float((predicted == wanted).mean()), "macro_f1": float(f1)}
 
