@@ -54,25 +54,34 @@ class Setting:
 
 
 def linear(model: SizedConfig, published: dict[int, tuple[float, float]] | None = None) -> Setting:
-    """Adam, batches of 32, at most 10 epochs, patience 3, as the authors; a cosine in place of their halving."""
-    optim = OptimConfig(lr=5e-3, beta2=0.999, weight_decay=0.0, warmup_steps=0, clip_norm=None)
-    return Setting(model, optim, 32, 10, 3, published or {})
+    """Adam at 1e-4, batches of 8, at most 10 epochs, patience 3, as in the authors' first script for ETTh1.
+
+    One deviation: the rate falls along a cosine over the 10 epochs, where theirs is halved after each.
+    """
+    optim = OptimConfig(lr=1e-4, beta2=0.999, weight_decay=0.0, warmup_steps=0, clip_norm=None)
+    return Setting(model, optim, 8, 10, 3, published or {})
 
 
-def patches(mixer: str) -> ForecasterConfig:
-    """The sizes of PatchTST on ETTh1: 3 layers, width 16, 4 heads, 128 inside, dropout 0.3, patches of 16 every 8."""
-    return ForecasterConfig(
-        (mixer,), d_model=16, layers=3, heads=4, d_feed_forward=128, dropout=0.3, patch=16, stride=8,
+def patches(mixer: str) -> Setting:
+    """Two layers of width 32 over the 14 days of the look-back, each column alone; at most 5 epochs, patience 2.
+
+    A size that one core trains in a minute or two. PatchTST's published numbers stand beside the Transformer's, and
+    are of a larger one: 3 layers, 42 patches of 16 hours, 100 epochs.
+    """
+    model = ForecasterConfig(
+        (mixer,), d_model=32, layers=2, heads=4, d_feed_forward=64, dropout=0.2, patch=24, stride=24,
         instance_norm="standard",
     )  # fmt: skip
+    optim = OptimConfig(lr=1e-3, weight_decay=0.0)
+    return Setting(model, optim, 32, 5, 2, PATCHTST if mixer == "softmax" else {})
 
 
 SETTINGS = {
     "dlinear": linear(DLinearConfig(), DLINEAR),
     "nlinear": linear(NLinearConfig()),
-    "transformer": Setting(patches("softmax"), OptimConfig(lr=1e-3, weight_decay=0.0), 128, 10, 3, PATCHTST),
-    "lstm": Setting(patches("lstm"), OptimConfig(lr=1e-3, weight_decay=0.0), 128, 10, 3),
-    "gru": Setting(patches("gru"), OptimConfig(lr=1e-3, weight_decay=0.0), 128, 10, 3),
+    "transformer": patches("softmax"),
+    "lstm": patches("lstm"),
+    "gru": patches("gru"),
 }
 
 
@@ -155,7 +164,7 @@ def verify(arch: str, horizon: int, data: str, runs: Path, seed: int) -> Outcome
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--archs", default="dlinear,nlinear,transformer,lstm")
+    parser.add_argument("--archs", default="dlinear,transformer,lstm")
     parser.add_argument("--horizons", default=",".join(map(str, HORIZONS)))
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--seed", type=int, default=0)
