@@ -18,7 +18,7 @@ SOUNDS = {
     "stride 1": AudioFrames(8000, mels=20, stride=1),
     "stride 2": AudioFrames(8000, mels=20, stride=2, normalise="none"),
     "stride 4": AudioFrames(8000, mels=20, stride=4, scale="htk"),
-    "stride 8, augmented": AudioFrames(8000, mels=20, stride=8, augment=SpecAugmentConfig()),
+    "stride 8, augmented": AudioFrames(8000, mels=20, stride=8, normalise="level", augment=SpecAugmentConfig()),
 }
 
 

@@ -86,14 +86,27 @@ def test_normalised_bands_have_mean_0_and_variance_1_over_real_frames():
         torch.testing.assert_close(own.var(0, correction=0), torch.ones(20, dtype=torch.float64), atol=1e-3, rtol=0)
 
 
-def test_loudness_does_not_matter_once_normalised():
+def test_normalised_levels_keep_the_shape_of_the_spectrum():
+    samples = torch.randn(2, 5000, dtype=torch.float64)
+    mask = torch.arange(5000) < torch.tensor([[5000], [2500]])
+    frames, real = LogMel(16_000, 400, 160, 20, normalise="level").double()(samples, mask)
+    plain, _ = LogMel(16_000, 400, 160, 20, normalise="none").double()(samples, mask)
+    for row in range(2):
+        own, raw = frames[row][real[row]], plain[row][real[row]]
+        assert own.mean().item() == pytest.approx(0.0, abs=1e-9)
+        assert own.var(correction=0).item() == pytest.approx(1.0, abs=1e-3)
+        torch.testing.assert_close(own, (raw - raw.mean()) / raw.std(correction=0), atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("normalise", ["utterance", "level"])
+def test_loudness_does_not_matter_once_normalised(normalise):
     samples = torch.randn(1, 5000, dtype=torch.float64)
-    log_mel = LogMel(16_000, 400, 160, 20).double()
+    log_mel = LogMel(16_000, 400, 160, 20, normalise=normalise).double()
     torch.testing.assert_close(log_mel(samples)[0], log_mel(1e-2 * samples)[0], atol=1e-6, rtol=1e-6)
 
 
 def test_silence_is_finite():
-    for normalise in ("utterance", "none"):
+    for normalise in ("utterance", "level", "none"):
         frames, _ = LogMel(16_000, 400, 160, 20, normalise=normalise)(torch.zeros(1, 1000))
         assert frames.isfinite().all()
 

@@ -94,6 +94,10 @@ class Store:
             self._kept[number] = array
         return number
 
+    def name(self, number: int) -> str:
+        """A file's name, without its folder."""
+        return self._files[number][0].name
+
     def get(self, number: int) -> np.ndarray:
         """The array of a file, read again where it was not kept.
 
@@ -138,6 +142,10 @@ class Column:
     def digest(self, row: int) -> bytes:
         """What equal contents have in common."""
         return self.texts[row].encode() if self.store is None else self.store.digests[self.numbers[row]]
+
+    def shown(self, row: int) -> str:
+        """A row as people may read it: its text, or its file's name."""
+        return self.texts[row] if self.store is None else self.store.name(self.numbers[row])
 
     def select(self, rows: Sequence[int]) -> Column:
         """The rows named, in their order."""

@@ -39,7 +39,8 @@ class AudioFrames:
     window_ms, hop_ms: the length of a frame's Hann window and how far it moves on
     mels, low_hz, high_hz, scale: bands, from `low_hz` to `high_hz` (None = half of rate_hz), spaced by the mel scale of
         Slaney or HTK (see `parts.log_mel`)
-    normalise: "utterance" gives each band mean 0 and variance 1 over each sound, "none" leaves energies as they are
+    normalise: "utterance" gives each band of a sound mean 0 and variance 1, "level" all of them together, "none" leaves
+        energies as they are (see `LogMel`)
     stride: 1, 2, 4 or 8
     augment: SpecAugment while training; None = none
     """

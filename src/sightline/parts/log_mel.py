@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sightline.core.mixer import keep
+
 Scale = Literal["slaney", "htk"]
-Normalise = Literal["utterance", "none"]
+Normalise = Literal["utterance", "level", "none"]
 FLOOR = 1e-10  # of the energy in a band, before the logarithm
 _STEEPNESS = 27.0 / math.log(6.4)  # of Slaney's scale above 1 kHz: 27 mels for each factor of 6.4
 
@@ -64,7 +66,11 @@ class LogMel(nn.Module):
 
     Energies are squared magnitudes of `torch.stft`, over the window filled up with zeros to a power of two; not less
     than `FLOOR` counts. Frame i begins at sample i · hop of the row; the last ends in zeros where the row does not
-    fill it. `normalise="utterance"` gives each band of each row mean 0 and variance 1 over its real frames.
+    fill it.
+
+    normalise: "utterance" gives each band of each row mean 0 and variance 1 over its real frames, which takes away the
+    channel and, of a sound that does not change, all there is; "level" does so for all bands together, which takes away
+    the loudness and leaves the shape of the spectrum; "none" leaves energies as they are
     """
 
     def __init__(
@@ -81,8 +87,10 @@ class LogMel(nn.Module):
         super().__init__()
         if not 1 <= hop <= window:
             raise ValueError(f"the window moves on by 1 to {window} samples, its length, got {hop}")
-        if scale not in ("slaney", "htk") or normalise not in ("utterance", "none"):
-            raise ValueError(f"expected scale slaney or htk, normalise utterance or none, got {scale!r}, {normalise!r}")
+        if scale not in ("slaney", "htk"):
+            raise ValueError(f"scale must be slaney or htk, got {scale!r}")
+        if normalise not in ("utterance", "level", "none"):
+            raise ValueError(f"normalise must be utterance, level or none, got {normalise!r}")
         self.window, self.hop, self.mels, self.normalise = window, hop, mels, normalise
         self.fft = 1 << (window - 1).bit_length()
         filters = mel_filters(rate_hz, self.fft, mels, low_hz, rate_hz / 2 if high_hz is None else high_hz, scale)
@@ -102,7 +110,7 @@ class LogMel(nn.Module):
         with torch.autocast(samples.device.type, enabled=False):
             frames = self._frames(samples)  # (B, M, mels)
             found = None if lengths is None else self._mask(lengths, frames.shape[1])
-            return (frames if self.normalise == "none" else _standard(frames, found)), found
+            return self._normalised(frames, found), found
 
     def _frames(self, samples: Tensor) -> Tensor:
         count = self.count(samples.shape[1])
@@ -122,6 +130,16 @@ class LogMel(nn.Module):
         )  # (B, F, M)
         energy = spectrum.real**2 + spectrum.imag**2
         return (energy.transpose(1, 2) @ self.filters.to(energy.dtype)).clamp(min=FLOOR).log()
+
+    def _normalised(self, frames: Tensor, mask: Tensor | None) -> Tensor:
+        """Mean 0 and variance 1 over the real frames, and zeros at the others."""
+        if self.normalise == "none":
+            return keep(frames, mask)
+        over = (1,) if self.normalise == "utterance" else (1, 2)
+        steps = frames.new_full((len(frames),), frames.shape[1]) if mask is None else mask.sum(1)
+        count = (steps if self.normalise == "utterance" else steps * self.mels).clamp(min=1)[:, None, None]
+        centred = keep(frames - keep(frames, mask).sum(over, keepdim=True) / count, mask)
+        return centred / ((centred**2).sum(over, keepdim=True) / count + 1e-5).sqrt()
 
     def count(self, samples: int) -> int:
         """How many frames so many samples give."""
@@ -147,14 +165,3 @@ def _from_the_left(samples: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     moved = (places + first[:, None]).clamp(max=max(0, samples.shape[1] - 1))  # (B, T)
     lengths = (last - first + 1).clamp(min=0)
     return samples.gather(1, moved).masked_fill(places >= lengths[:, None], 0.0), lengths
-
-
-def _standard(frames: Tensor, mask: Tensor | None) -> Tensor:
-    """Mean 0 and variance 1 in each band of each row, over its real frames; zeros at the others."""
-    if mask is None:
-        mask = torch.ones(frames.shape[:2], dtype=torch.bool, device=frames.device)
-    real = mask.unsqueeze(2)
-    count = real.sum(1, keepdim=True).clamp(min=1)
-    centred = (frames - frames.masked_fill(~real, 0.0).sum(1, keepdim=True) / count).masked_fill(~real, 0.0)
-    variance = (centred**2).sum(1, keepdim=True) / count
-    return centred / (variance + 1e-5).sqrt()

@@ -80,7 +80,7 @@ def part_of_data(
     Raises:
         InputError: an unknown key; whatever is wrong with the files.
     """
-    config: Any = run_config(run) or task.preset(task.arch)
+    config: Any = run_config(run) or task.run
     if not keys["data"].startswith("builtin:"):
         config = override(config, {key: None for key in ("valid", "test", "limit") if hasattr(config, key)})
     unknown = next((key for key in keys if key.split(".")[0] not in config.data_keys()), None)

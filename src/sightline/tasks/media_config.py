@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
@@ -131,13 +132,22 @@ class PictureConfig:
                     "picture.fit to stretch or pad"
                 )
             height, width = sizes[0]
-        patch = self.patch
-        if patch is None:
-            sides = (side for side in range(1, min(height, width) + 1) if not (height % side or width % side))
-            patch = next((side for side in sides if height * width <= FEW_PATCHES * side * side), min(height, width))
+        patch = self.patch or _few(height, width)
         made = replace(self, height=height, width=width, patch=patch)
         made.front_end  # noqa: B018  complains where the patch does not divide the sides
         return made
+
+
+def _few(height: int, width: int) -> int:
+    """The smallest side of patches that divides both sides and makes at most `FEW_PATCHES`."""
+    both = math.gcd(height, width)
+    for side in range(1, both + 1):
+        if both % side == 0 and height * width <= FEW_PATCHES * side * side:
+            return side
+    raise InputError(
+        f"{height} x {width} pixels cannot be cut into {FEW_PATCHES} square patches or fewer: set picture.patch to a "
+        f"divisor of {both}, or picture.height and picture.width to a rounder size"
+    )
 
 
 def parse_sources(sources: Sequence[str]) -> tuple[tuple[str, Kind], ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import statistics
+import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,27 +18,25 @@ from torch import nn
 from sightline.core.config import decode as decode_config
 from sightline.core.config import encode as encode_config
 from sightline.core.errors import InputError
-from sightline.core.front_end import FrontEndConfig
 from sightline.core.seeds import derive
-from sightline.data.audio import AudioOptions
+from sightline.core.state import nbytes
 from sightline.data.images import ImageOptions
 from sightline.data.manifest import located
-from sightline.data.media import AudioReader, Column, ImageReader, Kind, MediaCorpus, MediaPart, MediaReading, Store
+from sightline.data.media import AudioReader, Column, ImageReader, Kind, MediaCorpus, MediaPart, Store
 from sightline.data.tokenizer import Tokenizer, TokenizerPair
 from sightline.decoding.engine import DecodingConfig
 from sightline.models import ModelConfig, SequenceModel, match_parameters
 from sightline.models.store import CONFIG, LoadedModel, save_model
-from sightline.parts.several import Several
-from sightline.parts.token_embedding import Tokens
 from sightline.tasks.card import model_card
 from sightline.tasks.error_rates import error_rates
 from sightline.tasks.media_baselines import media_guesses
 from sightline.tasks.media_batches import Inputs, MediaBatch, MediaBatches, on_device
 from sightline.tasks.media_config import MediaTextConfig, MediaTextRun, parse_sources
+from sightline.tasks.media_sources import check_reading, front_end, make_tokenizers, named, reading
 from sightline.tasks.metrics import score_texts
 from sightline.tasks.search import TextOutput, search
-from sightline.tasks.task import Answer, Guess, Measured, Task
-from sightline.tasks.translation import TOKENIZERS, likelihood
+from sightline.tasks.task import Answer, Costs, Guess, Measured, Task
+from sightline.tasks.translation import TIMED, TOKENIZERS, likelihood
 from sightline.training.loss import Loss, cross_entropy
 
 T = TypeVar("T", bound="MediaTextTask")
@@ -55,7 +55,7 @@ class _Options:
 class MediaTextTask(Task[MediaCorpus, MediaPart, MediaTextRun]):
     """A model with its tokenizers and what it knows of its sources: what is trained, saved, loaded and used.
 
-    `sources` are the columns with their kinds, in order; `longest_output` and `data` as in `TranslationTask`.
+    `columns` are those of the sources with their kinds, in order; `longest_output` and `data` as in `TranslationTask`.
     """
 
     form = "encoder-decoder"
@@ -69,7 +69,7 @@ class MediaTextTask(Task[MediaCorpus, MediaPart, MediaTextRun]):
         config: MediaTextConfig,
         model: SequenceModel,
         tokenizers: TokenizerPair,
-        sources: tuple[tuple[str, Kind], ...],
+        columns: tuple[tuple[str, Kind], ...],
         *,
         longest_output: int,
         data: str = "",
@@ -77,7 +77,7 @@ class MediaTextTask(Task[MediaCorpus, MediaPart, MediaTextRun]):
         self.config = config
         self.model = model
         self.tokenizers = tokenizers
-        self.sources = sources
+        self.columns = columns
         self.longest_output = longest_output
         self.data = data
 
@@ -88,7 +88,7 @@ class MediaTextTask(Task[MediaCorpus, MediaPart, MediaTextRun]):
     @classmethod
     def load_data(cls, run: MediaTextRun) -> MediaCorpus:
         if not run.data:
-            raise InputError(f"no data named: give a manifest, a table with {_columns(run)}", where="--data")
+            raise InputError(f"no data named: give a manifest, a table with {named(run)}", where="--data")
         return reading(run).corpus(run.data, run.valid, run.test, seed=run.data_seed)
 
     @classmethod
@@ -104,15 +104,15 @@ class MediaTextTask(Task[MediaCorpus, MediaPart, MediaTextRun]):
     def build(cls: type[T], data: MediaCorpus, run: MediaTextRun) -> T:
         if not len(data.train):
             raise InputError(f"no training {cls.unit}", where=data.name)
-        sources = parse_sources(run.sources)
+        columns = parse_sources(run.sources)
         config = run.settings
         for column in data.train.columns:
             if column.kind == "image":
                 shapes = [column.shape(row) for row in range(len(column))]
                 config = replace(config, picture=config.picture.settled(shapes))
         texts = [text for column in data.train.columns for text in column.texts]
-        tokenizers = _tokenizers(texts, data.train.targets, config)
-        source = front_end(sources, config, tokenizers)
+        tokenizers = make_tokenizers(texts, data.train.targets, config)
+        source = front_end(columns, config, tokenizers)
         sizes = source, tokenizers.target.size
         if run.parameters is not None:
             config = replace(config, model=match_parameters(config.model, run.parameters, *sizes))
@@ -124,7 +124,7 @@ class MediaTextTask(Task[MediaCorpus, MediaPart, MediaTextRun]):
             config,
             model,
             tokenizers,
-            sources,
+            columns,
             longest_output=longest + longest // 4 + 8,  # room for what is longer than anything seen in training
             data=f"{data.name}: {len(data.train):,} {cls.unit}, sha256 of the data {data.sha256}",
         )
@@ -141,7 +141,7 @@ class MediaTextTask(Task[MediaCorpus, MediaPart, MediaTextRun]):
     @property
     def run(self) -> MediaTextRun:
         """What a training like this one's is configured with."""
-        names = tuple(f"{name}:{kind}" for name, kind in self.sources)
+        names = tuple(f"{name}:{kind}" for name, kind in self.columns)
         settings = {name: getattr(self.config, name) for name in MediaTextConfig.__dataclass_fields__}
         return replace(self.preset(self.arch), sources=names, **settings)
 
@@ -223,6 +223,42 @@ class MediaTextTask(Task[MediaCorpus, MediaPart, MediaTextRun]):
         found = media_guesses(train, part, self.config)
         return [Guess(one.name, one.description, _scores(one.outputs, part.targets)[0]) for one in found]
 
+    @classmethod
+    def sources(cls, part: MediaPart) -> list[str]:
+        return [" · ".join(column.shown(row) for column in part.columns) for row in range(len(part))]
+
+    def facts(self) -> dict[str, str]:
+        target = self.tokenizers.target
+        kinds = ", ".join(f"{name} ({kind})" for name, kind in self.columns)
+        return {"sources": kinds, "tokens": f"{target.kind}; vocabulary {target.size:,}"}
+
+    def costs(self, part: MediaPart) -> Costs:
+        """Greedy decoding per output token, reading and encoding included, and the decoder's state for the item of the
+        middle length after all of its target.
+        """
+        positions = self._inputs(part).positions
+        middle = sorted(range(len(part)), key=lambda row: (positions[row], row))[len(part) // 2]
+        target = self.tokenizers.target.encode(part.targets[middle])
+        state = self._begin(self._inputs(part.select([middle])), [0])
+        with torch.no_grad():
+            _, state = self.model.decode(torch.tensor([[Tokenizer.BOS, *target]], device=self.device), state)
+        return Costs(
+            self._ms_per_token(spaced(part, TIMED)),
+            "token",
+            nbytes(state),
+            f"{positions[middle]} positions and {len(target)} target tokens in",
+        )
+
+    def _ms_per_token(self, part: MediaPart) -> float:
+        self.outputs(part.select([0]))  # the first call is slower
+        times = []
+        for row in range(len(part)):
+            began = time.perf_counter()
+            (output,) = self.outputs(part.select([row]))
+            seconds = time.perf_counter() - began
+            times.append(1000 * seconds / (len(self.tokenizers.target.encode(output.text)) + output.finished or 1))
+        return statistics.median(times)
+
     def describe(self, data: MediaCorpus) -> dict[str, Any]:
         batches = self.batches(data.train, seed=0)
         positions = self._inputs(data.train).positions
@@ -238,12 +274,12 @@ class MediaTextTask(Task[MediaCorpus, MediaPart, MediaTextRun]):
         sizes = settings.pop("model")
         del settings["arch"]
         target = self.tokenizers.target
-        names = tuple(f"{name}:{kind}" for name, kind in self.sources)
+        names = tuple(f"{name}:{kind}" for name, kind in self.columns)
         save_model(
             directory,
             self.model,
             self.config.model,
-            front_end(self.sources, self.config, self.tokenizers),
+            front_end(self.columns, self.config, self.tokenizers),
             target.size,
             form=self.form,
             arch=self.arch,
@@ -265,10 +301,10 @@ class MediaTextTask(Task[MediaCorpus, MediaPart, MediaTextRun]):
         if options.longest_output < 1:
             raise InputError(f"longest_output must be at least 1, found {options.longest_output}", where=place)
         with located(place):
-            sources = parse_sources(options.sources)
+            columns = parse_sources(options.sources)
         tokenizers = TokenizerPair.load(directory / TOKENIZERS)
         try:
-            expected = front_end(sources, config, tokenizers)
+            expected = front_end(columns, config, tokenizers)
         except ValueError as error:
             raise InputError(str(error), where=place) from None
         if found.source != expected:
@@ -279,19 +315,19 @@ class MediaTextTask(Task[MediaCorpus, MediaPart, MediaTextRun]):
                 where=directory / TOKENIZERS,
             )
         assert isinstance(found.model, SequenceModel)
-        return cls(config, found.model, tokenizers, sources, longest_output=options.longest_output, data=options.data)
+        return cls(config, found.model, tokenizers, columns, longest_output=options.longest_output, data=options.data)
 
     def _part(self, inputs: Sequence[Any]) -> MediaPart:
         """Items of files and texts that are named one by one."""
         rows = [[given] if isinstance(given, (str, Path)) else list(given) for given in inputs]
-        names = [name for name, _ in self.sources]
+        names = [name for name, _ in self.columns]
         for number, row in enumerate(rows, 1):
             if len(row) != len(names):
                 raise InputError(
                     f"expected {len(names)} values ({', '.join(names)}), found {len(row)}", where=f"input {number}"
                 )
         columns = []
-        for place, (name, kind) in enumerate(self.sources):
+        for place, (name, kind) in enumerate(self.columns):
             if kind == "text":
                 columns.append(Column(name, kind, tuple(str(row[place]) for row in rows)))
             else:
@@ -308,13 +344,13 @@ class MediaTextTask(Task[MediaCorpus, MediaPart, MediaTextRun]):
 
     def _inputs(self, part: MediaPart) -> Inputs:
         """The part's sources, once it is known that they are such as the model was trained on."""
-        kinds = [kind for _, kind in self.sources]
+        kinds = [kind for _, kind in self.columns]
         found = [column.kind for column in part.columns]
         if found != kinds:
             raise InputError(f"expected sources of kind {', '.join(kinds)}, found {', '.join(found)}", where="sources")
         for column in part.columns:
             if column.store is not None:
-                _check_reading(column, part, self.config)
+                check_reading(column, part, self.config)
         return Inputs(part.columns, self.config, self.tokenizers.source)
 
     def _batches(self, part: MediaPart, max_tokens: int, *, seed: int = 0, shuffle: bool = True) -> MediaBatches:
@@ -335,45 +371,10 @@ class MediaTextTask(Task[MediaCorpus, MediaPart, MediaTextRun]):
         return self.model.initial_state(self.model.encode(source, mask))
 
 
-def reading(run: MediaTextRun) -> MediaReading:
-    """How the manifests of a training are read."""
-    return MediaReading(
-        parse_sources(run.sources),
-        run.target_column,
-        run.sound.reading,
-        run.picture.reading,
-        run.limit,
-        run.lowercase,
-        run.skip_bad,
-    )
-
-
-def front_end(
-    sources: Sequence[tuple[str, Kind]], config: MediaTextConfig, tokenizers: TokenizerPair
-) -> FrontEndConfig:
-    """The front end for sources of these kinds."""
-    made: list[FrontEndConfig] = []
-    for _, kind in sources:
-        if kind == "text":
-            made.append(Tokens(tokenizers.source.size))
-        else:
-            made.append(config.sound.front_end if kind == "audio" else config.picture.front_end)
-    return made[0] if len(made) == 1 else Several(tuple(made))
-
-
 def spaced(part: MediaPart, most: int) -> MediaPart:
     """At most `most` of the items, evenly spaced over them."""
     total = len(part)
     return part if total <= most else part.select([i * total // most for i in range(most)])
-
-
-def _tokenizers(texts: Sequence[str], targets: Sequence[str], config: MediaTextConfig) -> TokenizerPair:
-    """Tokenizers of sources that are texts and of targets; one alone where no source is a text."""
-    chosen = config.tokenizer
-    if texts:
-        return TokenizerPair.train(texts, targets, **encode_config(chosen))
-    one = Tokenizer.train(targets, chosen.kind, chosen.size, chosen.lowercase)
-    return TokenizerPair(one, one)
 
 
 def _scores(
@@ -388,24 +389,3 @@ def _scores(
         "bleu": np.array(texts.bleu, float),
     }
     return {**rates.metrics, **texts.metrics}, items, texts.signatures
-
-
-def _check_reading(column: Column, part: MediaPart, config: MediaTextConfig) -> None:
-    """Refuse sounds of another rate and pictures of another size than the model was trained on."""
-    options = column.store.options if column.store is not None else None
-    if isinstance(options, AudioOptions) and options.rate_hz != config.sound.rate_hz:
-        raise InputError(
-            f"sounds were read at {options.rate_hz} samples a second, the model was trained at {config.sound.rate_hz}",
-            where="sound.rate_hz",
-        )
-    if isinstance(options, ImageOptions):
-        wanted = (config.picture.reading.channels, config.picture.height, config.picture.width)
-        for row in range(len(column)):
-            if column.shape(row) != wanted:
-                found, expected = (" x ".join(map(str, shape)) for shape in (column.shape(row), wanted))
-                raise InputError(f"has {found} values, the model was trained on {expected}", where=part.places[row])
-
-
-def _columns(run: MediaTextRun) -> str:
-    names = [name for name, _ in parse_sources(run.sources)]
-    return f"columns {', '.join(names)} and {run.target_column}"

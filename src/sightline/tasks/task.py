@@ -227,6 +227,11 @@ class Task(ABC, Generic[D, P, R]):
     def read(cls: type[T], directory: Path, found: LoadedModel) -> T:
         """The task of `write`'s files; `found` is the model among them."""
 
+    @property
+    def run(self) -> Any:
+        """What a training like this one's is configured with, as far as the task itself can tell."""
+        return self.preset(self.arch)
+
     @classmethod
     def sources(cls, part: P) -> list[str]:
         """Every item's source as people read it; empty where that is no text."""

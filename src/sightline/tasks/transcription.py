@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sightline.data.media import MediaCorpus
+from sightline.data.audio import AudioOptions
+from sightline.data.media import MediaCorpus, MediaPart
 from sightline.tasks.media_config import MediaTextRun
 from sightline.tasks.media_text import MediaTextTask
 
@@ -12,7 +13,16 @@ class TranscriptionTask(MediaTextTask):
 
     name = "transcription"
     default_sources = ("source:audio",)
+    length_of = "length (ms)"
 
     @classmethod
     def primary_metric(cls, data: MediaCorpus, run: MediaTextRun) -> str:
         return "cer"
+
+    @classmethod
+    def lengths(cls, part: MediaPart) -> list[int]:
+        sound = next((column for column in part.columns if column.kind == "audio"), None)
+        if sound is None or sound.store is None or not isinstance(sound.store.options, AudioOptions):
+            return []
+        rate_hz = sound.store.options.rate_hz
+        return [round(1000 * sound.shape(row)[0] / rate_hz) for row in range(len(part))]

@@ -1,0 +1,152 @@
+"""Spoken digits: are they written down as they were said, on the official test recordings?
+
+    python benchmarks/verify_spoken_digits.py
+    python benchmarks/verify_spoken_digits.py --archs transformer,gru --budget 120s --set sound.stride=2
+
+`fsdd` under $SIGHTLINE_DATA (default ../shared/data): 3,000 recordings at 8 kHz, ten digits, six speakers, fifty each.
+Official test: recordings 0 to 4 of each digit and speaker, 300 in all. Validation, which picks the best step and all
+settings: recordings 5 to 9. Training: the other 2,400. The target is the digit's English word, letter by letter.
+
+Gates, for the first architecture named: character error rate at most 3 %, at least 97 % of words right. Results go to
+benchmarks/results/spoken_digits-<arch>.json; exit status 5 where a gate does not hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sightline.core.config import encode, override
+from sightline.data.media import MediaCorpus
+from sightline.tasks.fit import train_task
+from sightline.tasks.transcription import TranscriptionTask
+from sightline.training.environment import environment
+from sightline.training.progress import reporting
+
+RESULTS = Path(__file__).parent / "results"
+WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+PARTS = {"train": range(10, 50), "valid": range(5, 10), "test": range(5)}
+SIZES = {"train": 2400, "valid": 300, "test": 300}
+MOST_CER, LEAST_RIGHT = 0.03, 0.97
+# Chosen on the validation part; the same for every architecture.
+SETTINGS: dict[str, Any] = {"sound.rate_hz": 8000, "dtype": "float32", "validations": 20, "validation_outputs": 300}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one architecture reached."""
+
+    arch: str
+    parameters: int
+    budget: str
+    steps: int
+    train_s: float
+    tested: int
+    cer: float
+    words_right: float
+    loss: float
+    wrong: list[tuple[str, str, str]]  # file, said, wanted
+    guesses: dict[str, dict[str, float]]  # without a model
+    settings: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, object] = field(default_factory=dict)
+
+
+def manifests(recordings: Path, folder: Path) -> dict[str, Path]:
+    """A table of files and words for each part."""
+    rows: dict[str, list[str]] = {part: ["source,target"] for part in PARTS}
+    for path in sorted(recordings.resolve().glob("*.wav")):
+        digit, _, number = path.stem.split("_")
+        part = next(part for part, numbers in PARTS.items() if int(number) in numbers)
+        rows[part].append(f"{path},{WORDS[int(digit)]}")
+    for part, lines in rows.items():
+        (folder / f"{part}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return {part: folder / f"{part}.csv" for part in PARTS}
+
+
+def verify(arch: str, folder: Path, runs: Path, changes: dict[str, Any]) -> Outcome:
+    """Trains one architecture, or goes on with it, and scores it on the test part."""
+    data = {"data": str(folder / "train.csv"), "valid": str(folder / "valid.csv"), "test": str(folder / "test.csv")}
+    run = override(TranscriptionTask.preset(arch), {**SETTINGS, **data, **changes})
+    corpus: MediaCorpus = TranscriptionTask.load_data(run)
+    if corpus.sizes != SIZES:
+        raise SystemExit(f"expected {SIZES} recordings, found {corpus.sizes}")
+    place = runs / f"spoken_digits-{arch}-{run.seed}"
+    with reporting(run.metric) as on_progress:
+        trained = train_task(
+            TranscriptionTask.build(corpus, run),
+            corpus,
+            place,
+            run.training,
+            resume=(place / "checkpoints").exists(),
+            on_progress=on_progress,
+        )
+    task, training = trained.task, trained.training
+    found = task.measure(corpus.test)
+    named = zip(task.sources(corpus.test), found.outputs, found.references, strict=True)
+    settings = encode(run)
+    return Outcome(
+        arch=arch,
+        parameters=task.parameters,
+        budget=run.budget,
+        steps=training.steps,
+        train_s=round(training.seconds, 1),
+        tested=len(corpus.test),
+        cer=round(found.metrics["cer"], 5),
+        words_right=round(found.metrics["exact_match"], 5),
+        loss=round(found.metrics["loss"], 5),
+        wrong=[(name, said, wanted) for name, said, wanted in named if said != wanted],
+        guesses={
+            guess.name: {name: round(guess.metrics[name], 4) for name in ("cer", "exact_match")}
+            for guess in task.guesses(corpus.train, corpus.test)
+        },
+        settings={key: settings[key] for key in ("sound", "model", "optim", "batch_tokens", "label_smoothing", "seed")},
+        environment=environment(),
+    )
+
+
+def holds(outcome: Outcome) -> bool:
+    """Whether the gates hold, a line each."""
+    cer, right = outcome.cer <= MOST_CER, outcome.words_right >= LEAST_RIGHT
+    print(f"{outcome.arch}: character error rate {outcome.cer:.2%}, at most {MOST_CER:.0%}: {_verdict(cer)}")
+    print(f"{outcome.arch}: words right {outcome.words_right:.2%}, at least {LEAST_RIGHT:.0%}: {_verdict(right)}")
+    return cer and right
+
+
+def _verdict(good: bool) -> str:
+    return "holds" if good else "does not hold"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--archs", default="transformer")
+    parser.add_argument("--budget", default="1500steps", help="of training, each; as in sightline train")
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="another setting")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    chosen = parser.parse_args()
+    torch.set_num_threads(chosen.threads)
+    changes = {"budget": chosen.budget, **dict(text.split("=", 1) for text in chosen.set)}
+    recordings = Path(os.environ.get("SIGHTLINE_DATA", "../shared/data")) / "fsdd" / "recordings"
+    good = []
+    with tempfile.TemporaryDirectory() as folder:
+        manifests(recordings, Path(folder))
+        for arch in chosen.archs.split(","):
+            outcome = verify(arch, Path(folder), chosen.runs, changes)
+            chosen.out.mkdir(parents=True, exist_ok=True)
+            text = json.dumps(asdict(outcome), indent=1, ensure_ascii=False)
+            (chosen.out / f"spoken_digits-{arch}.json").write_text(text + "\n", encoding="utf-8")
+            print(text, flush=True)
+            good.append(holds(outcome))
+    raise SystemExit(0 if good[0] else 5)
+
+
+if __name__ == "__main__":
+    main()

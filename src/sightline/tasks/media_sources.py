@@ -1,0 +1,73 @@
+"""What a task makes of its source columns: how they are read, what the model reads of them, whether they fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sightline.core.config import encode
+from sightline.core.errors import InputError
+from sightline.core.front_end import FrontEndConfig
+from sightline.data.audio import AudioOptions
+from sightline.data.images import ImageOptions
+from sightline.data.media import Column, Kind, MediaPart, MediaReading
+from sightline.data.tokenizer import Tokenizer, TokenizerPair
+from sightline.parts.several import Several
+from sightline.parts.token_embedding import Tokens
+from sightline.tasks.media_config import MediaTextConfig, MediaTextRun, parse_sources
+
+
+def reading(run: MediaTextRun) -> MediaReading:
+    """How the manifests of a training are read."""
+    return MediaReading(
+        parse_sources(run.sources),
+        run.target_column,
+        run.sound.reading,
+        run.picture.reading,
+        run.limit,
+        run.lowercase,
+        run.skip_bad,
+    )
+
+
+def front_end(
+    sources: Sequence[tuple[str, Kind]], config: MediaTextConfig, tokenizers: TokenizerPair
+) -> FrontEndConfig:
+    """The front end for sources of these kinds."""
+    made: list[FrontEndConfig] = []
+    for _, kind in sources:
+        if kind == "text":
+            made.append(Tokens(tokenizers.source.size))
+        else:
+            made.append(config.sound.front_end if kind == "audio" else config.picture.front_end)
+    return made[0] if len(made) == 1 else Several(tuple(made))
+
+
+def make_tokenizers(texts: Sequence[str], targets: Sequence[str], config: MediaTextConfig) -> TokenizerPair:
+    """Tokenizers of sources that are texts and of targets; one alone where no source is a text."""
+    chosen = config.tokenizer
+    if texts:
+        return TokenizerPair.train(texts, targets, **encode(chosen))
+    one = Tokenizer.train(targets, chosen.kind, chosen.size, chosen.lowercase)
+    return TokenizerPair(one, one)
+
+
+def check_reading(column: Column, part: MediaPart, config: MediaTextConfig) -> None:
+    """Refuse sounds of another rate and pictures of another size than the model was trained on."""
+    options = column.store.options if column.store is not None else None
+    if isinstance(options, AudioOptions) and options.rate_hz != config.sound.rate_hz:
+        raise InputError(
+            f"sounds were read at {options.rate_hz} samples a second, the model was trained at {config.sound.rate_hz}",
+            where="sound.rate_hz",
+        )
+    if isinstance(options, ImageOptions):
+        wanted = (config.picture.reading.channels, config.picture.height, config.picture.width)
+        for row in range(len(column)):
+            if column.shape(row) != wanted:
+                found, expected = (" x ".join(map(str, shape)) for shape in (column.shape(row), wanted))
+                raise InputError(f"has {found} values, the model was trained on {expected}", where=part.places[row])
+
+
+def named(run: MediaTextRun) -> str:
+    """The columns that a manifest must have, in words."""
+    names = [name for name, _ in parse_sources(run.sources)]
+    return f"columns {', '.join(names)} and {run.target_column}"
