@@ -27,6 +27,7 @@ class Documents(NamedTuple):
     last: Tensor  # (B,) the document that each row ends in
 
 
+@torch.compiler.disable  # shapes follow from values: each would break the graph anew
 def split_documents(mask: Tensor | None, starts: Tensor | None) -> Documents:
     """The documents of rows with padding (mask, True = real) and document starts, both (B, T); one may be None."""
     flags = mask if mask is not None else starts

@@ -213,6 +213,7 @@ def attend_packed(
     return attend_documents(q, k, v, split_documents(mask, starts), pattern_of, **named)
 
 
+@torch.compiler.disable  # which pieces there are follows from values: each would break the graph anew
 def _by_pieces(
     q: Tensor,
     k: Tensor,
@@ -280,6 +281,7 @@ def _with_bias(piece: Piece, bias: Tensor) -> Piece:
     return piece._replace(causal=False, mask=bias if mask is None else mask + bias)
 
 
+@torch.compiler.disable  # where documents lie follows from values
 def attend_documents(
     q: Tensor,
     k: Tensor,
