@@ -125,6 +125,11 @@ class TextBatches(ABC):
         self.part, self.tokenizer = part, tokenizer
         self.length, self.rows, self.seed, self.group_bytes = length, rows, seed, group_bytes
 
+    @property
+    def size_key(self) -> tuple[str, int]:
+        """The setting that bounds a batch, and its value."""
+        return "batch_size", self.rows
+
     @abstractmethod
     def groups(self, epoch: int) -> list[np.ndarray]:
         """Numbers of the blocks of each group, in order."""

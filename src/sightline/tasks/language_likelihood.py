@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ _CURVE = 1 << 16  # places in a context that are told apart
 _CHUNK = 1024  # positions read at a time where a state is carried
 
 
+@runtime_checkable
 class Model(Protocol):
     """What a `Decoder` does: logits and the state after the tokens; state None = that before any."""
 
