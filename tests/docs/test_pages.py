@@ -16,13 +16,18 @@ import pytest
 from tests.docs.snippets import snippets
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs").glob("tutorials/*.md"))]
 GENERATED = ("architectures.md", "commands.md", "mechanisms.md", "performance.md")
 # A page shows budgets that give good models; here it is enough that the commands work.
 SHORTER = [
     (r"(compare .*)--budget \S+", r"\1--budget 3steps --search 0 --quiet"),
     (r"(train .*)--budget \S+", r"\1--budget 3steps --quiet"),
     (r"--seeds \d+", "--seeds 1"),
+    (r"(compare .*)--out-dir", r"\1--tested 10 --seeds 1 --out-dir"),
+    (r"(compare .*--seeds \d+ .*)--seeds 1", r"\1"),
+    (r"(compare .*--tested \d+ .*)--tested \d+", r"\1"),
+    (r"--limit \d+", "--limit 3"),
+    (r"--archs (\w+),(\w+)(,\w+)*", r"--archs \1,\2"),
 ]
 
 

@@ -34,7 +34,7 @@ COMMANDS = {
     "demo": "Compare five architectures on dates as people write them: the whole path, in minutes.",
     "train": "Train one architecture on your data.",
     "eval": "Measure a trained model on its test part, or on another file.",
-    "predict": "Translate arguments, or standard input line by line.",
+    "predict": "Translate, label, forecast, transcribe: arguments, or standard input line by line.",
     "generate": "Go on from a prompt with a language model.",
     "compare": "Train several architectures under one budget and report which is best, and how sure that is.",
     "certify": "Check mechanisms, yours too, against the laws that every mechanism obeys.",

@@ -1,4 +1,4 @@
-"""`sightline predict`: outputs of a trained model, a line for a line."""
+"""`sightline predict`: outputs of a trained model, a line for a line where they are no tables."""
 
 from __future__ import annotations
 
@@ -86,7 +86,8 @@ def predict(
             records += [output.record for output in found]
         else:
             for output in found:
-                print(shown(output.text, terminal=terminal))
+                for line in output.text.split("\n") if task.answers_lines else [output.text]:
+                    print(shown(line, terminal=terminal))
             sys.stdout.flush()
     if json:
         from json import dumps

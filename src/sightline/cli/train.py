@@ -152,7 +152,7 @@ def _outcome(place: Path, done: Trained[Any]) -> dict[str, Any]:
         "status": result.status,
         "parameters": done.task.parameters,
         "steps": result.steps,
-        "tokens": result.tokens,
+        done.task.counted.split()[-1]: result.tokens,
         "seconds": result.seconds,
         "flops": result.flops,
         "best_step": result.best_step,

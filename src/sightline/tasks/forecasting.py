@@ -62,6 +62,7 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
 
     name = "forecasting"
     form = "forecaster"
+    answers_lines = True
     unit = "windows"
     Run: ClassVar[type[ForecastingRun]] = ForecastingRun
 

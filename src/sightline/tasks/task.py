@@ -114,6 +114,7 @@ class Task(ABC, Generic[D, P, R]):
     accepts_decoding: whether outputs are sequences, searched for or sampled by a `DecodingConfig`
     loss_unit, counted: of what the training loss is, and what a budget in tokens counts
     length_of: what `lengths` are of, such as "source length (characters)"
+    answers_lines: whether an answer's text is a table, several lines long
     shows_attention: whether `lab.attention` has maps of it
     """
 
@@ -126,6 +127,7 @@ class Task(ABC, Generic[D, P, R]):
     counted: ClassVar[str] = "target tokens"
     length_of: ClassVar[str] = ""
     shows_attention: ClassVar[bool] = False
+    answers_lines: ClassVar[bool] = False
 
     arch: str
     model: Any  # the `nn.Module`
