@@ -81,10 +81,12 @@ def reliability_drawing(bins: list[Mapping[str, float]], part: str = "test items
             place = (one["low"], 0.0)
             width = one["high"] - one["low"]
             axes.add_patch(Rectangle(place, width, height, facecolor=theme.series[0], alpha=0.25, linewidth=0))
-            axes.vlines(one["confidence"], *sorted((height, one["confidence"])), theme.series[1], linewidth=2.2)
+            sure = one["confidence"]
+            axes.vlines(sure, min(height, sure), max(height, sure), theme.series[1], linewidth=2.2)
         axes.scatter(
             [one["confidence"] for one in bins], [one["accuracy"] for one in bins],
-            s=[12 + 90 * one["count"] / largest for one in bins], color=theme.series[0], edgecolor=theme.paper, zorder=3,
+            s=[12 + 90 * one["count"] / largest for one in bins], color=theme.series[0], edgecolor=theme.paper,
+            zorder=3,
         )  # fmt: skip
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1.02)
@@ -100,8 +102,8 @@ def reliability_drawing(bins: list[Mapping[str, float]], part: str = "test items
     title = f"Reliability: {total:,} predictions on {part}, larger dots for more of them"
     worst = max(bins, key=lambda one: abs(one["accuracy"] - one["confidence"]) * one["count"])
     said = (
-        f"expected calibration error {100 * ece:.1f} %; furthest off by number: {100 * worst['accuracy']:.0f} % right at "
-        f"a confidence of {100 * worst['confidence']:.0f} %"
+        f"expected calibration error {100 * ece:.1f} %; furthest off by number: {100 * worst['accuracy']:.0f} % right "
+        f"at a confidence of {100 * worst['confidence']:.0f} %"
     )
     return Drawing("reliability", title, visible(f"{title}: {said}"), draw, height=4.2)
 
