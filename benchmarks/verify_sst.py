@@ -3,11 +3,12 @@
     python benchmarks/verify_sst.py --seeds 0,1,2
 
 Trains the preset `bilstm_attention` on `sst/sst_dataset.csv` under $SIGHTLINE_DATA (default ../shared/data): their
-split of the binary task, sentences of more than 5 words, the longest of each part excluded, as they do: 1,725 test items. The
-setting is theirs (embeddings of 300, an LSTM of 128 units a direction, batches of 32, Adam with a rate of 0.001 and a
-decay of 0.00001, 8 epochs at most, the best by the development part) with three deviations: embeddings begin at random
-instead of FastText's, weight decay is decoupled from the gradient and spares embeddings, and the development part is
-looked at four times an epoch. Published accuracy: .808. The baselines are measured on the same items.
+split of the binary task, sentences of more than 5 words, the longest of each part excluded, as they do: 1,725 test
+items. The setting is theirs (embeddings of 300, an LSTM of 128 units a direction, batches of 32, Adam with a rate of
+0.001 and a decay of 0.00001, 8 epochs at most, the best by the development part) with three deviations: embeddings
+begin at random instead of FastText's, weight decay is decoupled from the gradient and spares embeddings, and the
+development part is looked at four times an epoch. Published accuracy: .808. The baselines are measured on the same
+items.
 
 Results are written to benchmarks/results/sst.json. Exit status 5: another number of test items than 1,725, or a mean
 accuracy outside .79 to .83.
