@@ -11,10 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sightline.core.config import nearest
 from sightline.core.errors import InputError
 from sightline.data.digits import digits
 from sightline.data.labelled import LabelledTable, Reading, Source, SourceKind, read_labelled
 from sightline.data.labels import Labels, class_names, class_numbers
+from sightline.data.sequential import SEQUENTIAL, sequential
 from sightline.data.stratify import stratified_split
 
 PARTS = ("train", "valid", "test")
@@ -115,10 +117,10 @@ def load_labelled(
     if not name:
         raise InputError("no data named: give a table, a folder that has a folder for each class, or builtin:digits")
     if name.startswith("builtin:"):
-        if valid is not None or test is not None or reading != Reading():
+        columns = (reading.source_column, reading.label_separator, reading.split_column)
+        if valid is not None or test is not None or any(columns) or reading.label_column != Reading().label_column:
             raise InputError("built-in data takes no validation or test files and no columns", where=name)
-        table, seed = digits(name)
-        tables = {"train": table}
+        tables, seed = _builtin(name)
     else:
         files = {"train": data, "valid": valid, "test": test}
         tables = {part: read_labelled(Path(file), reading) for part, file in files.items() if file is not None}
@@ -132,6 +134,20 @@ def load_labelled(
     divided = _divide(train, [part for part in SHARES if part not in tables], seed)
     divided |= {part: table for part, table in tables.items() if part != "train"}
     return _data(name, divided, limit)
+
+
+def _builtin(name: str) -> tuple[dict[str, LabelledTable], int]:
+    """The tables of built-in data, and the seed that divides what is not divided."""
+    kind, _, query = name.removeprefix("builtin:").partition("?")
+    if kind in SEQUENTIAL:
+        return sequential(kind, query), 0
+    if kind != "digits":
+        known = ("digits", *SEQUENTIAL)
+        near = nearest(kind, known)
+        hint = f", did you mean {near!r}?" if near else f"; with labels there are {', '.join(known)}"
+        raise InputError(f"unknown built-in data {kind!r}{hint}", where="builtin")
+    table, seed = digits(query)
+    return {"train": table}, seed
 
 
 def _said(table: LabelledTable) -> str:

@@ -20,19 +20,14 @@ FORMS = ("image", "rows", "pixels")
 _GREYS = 16  # the largest value of a pixel
 
 
-def digits(name: str) -> tuple[LabelledTable, int]:
-    """All digits in one table, and the seed that divides them.
+def digits(query: str) -> tuple[LabelledTable, int]:
+    """All digits in one table, and the seed that divides them, for the part after `?`.
 
     Raises:
-        InputError: "builtin: unknown built-in data 'digit', did you mean 'digits'?", "builtin:digits: unknown option
-            …", "builtin:digits: as must be image, rows or pixels, found 'row'".
+        InputError: "builtin:digits: unknown option …", "builtin:digits: as must be image, rows or pixels, found 'row'".
     """
     from sklearn.datasets import load_digits
 
-    kind, _, query = name.removeprefix("builtin:").partition("?")
-    if kind != "digits":
-        hint = ", did you mean 'digits'?" if nearest(kind, ["digits"]) else "; with labels there is builtin:digits"
-        raise InputError(f"unknown built-in data {kind!r}{hint}", where="builtin")
     options = {"as": "image", "seed": "0"}
     for key, value in parse_qsl(query, keep_blank_values=True):
         if key not in options:

@@ -25,6 +25,7 @@ from sightline.models import SizedConfig, match_parameters
 from sightline.models.encoder_model import EncoderModel
 from sightline.models.store import CONFIG, LoadedModel, save_model
 from sightline.parts.token_embedding import Tokens
+from sightline.tasks.augment import shifted
 from sightline.tasks.classification_config import ClassificationConfig, ClassificationRun
 from sightline.tasks.label_baselines import SCORE, label_guesses
 from sightline.tasks.label_card import label_card
@@ -141,9 +142,10 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
         With any number of labels the sum of each label's binary cross entropy. Where classes are weighted, smoothing is
         torch's: every class's share of it has that class's weight.
         """
-        return label_loss(
-            model(batch.source, batch.source_mask), batch.labels, self.weights, self.config.label_smoothing
-        )
+        source = batch.source
+        if model.training and self.inputs.kind == "image":
+            source = shifted(source, self.config.shift_pixels, self.config.picture.ground)
+        return label_loss(model(source, batch.source_mask), batch.labels, self.weights, self.config.label_smoothing)
 
     def validator(self, part: LabelledPart) -> Callable[[nn.Module], dict[str, float]]:
         """A function of the model: loss, accuracy and macro F1 on evenly spaced items."""

@@ -74,6 +74,7 @@ class ClassificationConfig:
         weight by name, 1 for those not named. With any number of labels "balanced" weighs the presence of a label by
         how many times rarer it is than its absence
     label_smoothing: ε of the loss, spread evenly over all classes; with any number of labels over presence and absence
+    shift_pixels: pictures are moved by up to so many pixels each way while training (see `tasks.augment`)
     batch_size: items of a training batch
     max_length: most tokens or steps of an item; a longer one raises, or loses its end, as `too_long` says
     validation_items: how many items a validation scores
@@ -87,6 +88,7 @@ class ClassificationConfig:
     picture: PictureConfig = field(default_factory=PictureConfig)
     class_weights: dict[str, float] | Literal["none", "balanced"] = "none"
     label_smoothing: float = 0.0
+    shift_pixels: int = 0
     batch_size: int = 32
     max_length: int | None = None
     too_long: Literal["error", "truncate"] = "error"
@@ -101,7 +103,7 @@ class ClassificationConfig:
             raise InputError("labels are of whole items: choose mean, last, cls or additive", where="model.pooling")
         if not 0.0 <= self.label_smoothing < 1.0:
             raise InputError(f"must be in [0, 1), found {self.label_smoothing}", where="label_smoothing")
-        least = {"batch_size": 1, "validation_items": 1, "max_length": 1}
+        least = {"shift_pixels": 0, "batch_size": 1, "validation_items": 1, "max_length": 1}
         for name, low in least.items():
             value = getattr(self, name)
             if value is not None and value < low:

@@ -6,6 +6,9 @@ from __future__ import annotations
 BUILTIN_TASKS = {
     "dates": "translation",
     "digits": "classification",
+    "parity": "classification",
+    "modular": "classification",
+    "recall": "classification",
     "seasonal": "forecasting",
     "ar": "forecasting",
     "stdlib": "language",

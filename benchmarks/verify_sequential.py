@@ -1,0 +1,149 @@
+"""What only recurrence solves and what only attention solves: parity, sums modulo 5, and recall.
+
+    python benchmarks/verify_sequential.py --tasks parity --archs gru,transformer --seeds 0,1,2
+
+Every architecture reads the sequence once from left to right (`causal`) and is read at its last position; all have the
+same width, two layers, the same items, batches and steps. `builtin:parity` and `builtin:modular` train on at most 20
+bits or numbers and test on 41 to 100; `builtin:recall` has 32 pairs in training and test, and every layer of every
+architecture a short convolution before it, as in verify_recall.py, so that a value and its key meet. The best of the
+rates by the validation items, of the training's lengths, is measured on the test.
+
+Each result is written to benchmarks/results/sequential.json as it comes, and what stands there already is not trained
+again. Exit status 5: on parity or sums a recurrence below 95 % on average over seeds or attention within ten points of
+it; on recall the reverse.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sightline.data.classes import LabelledData, load_labelled
+from sightline.tasks.classification import ClassificationTask
+from sightline.tasks.classification_config import ClassificationRun, TextConfig
+from sightline.tasks.fit import train_task
+from sightline.training.environment import environment
+from sightline.training.optim import OptimConfig
+from sightline.training.progress import reporting
+
+RESULTS = Path(__file__).parent / "results" / "sequential.json"
+TASKS = {
+    "parity": "builtin:parity?size=20000&length=20&longest=100",
+    "modular": "builtin:modular?size=20000&length=20&longest=100",
+    "recall": "builtin:recall?size=20000&length=32",
+}
+RECURRENT, ATTENTIVE = ("rnn", "gru", "lstm"), ("transformer",)
+SOLVED, GAP = 0.95, 0.10
+
+
+def configured(task: str, arch: str, rate: float, seed: int, options: argparse.Namespace) -> ClassificationRun:
+    """One training: the same for all but the architecture, the rate and the seed."""
+    preset = ClassificationRun.preset(arch)
+    model: Any = preset.model
+    convolution = 3 if task == "recall" else 0
+    sizes = {"d_model": options.width, "layers": 2, "heads": 4, "dropout": 0.0, "convolution": convolution}
+    return replace(
+        preset,
+        data=TASKS[task],
+        model=replace(model, causal=True, pooling="last", **sizes),
+        text=TextConfig(min_count=1),
+        optim=OptimConfig(lr=rate, weight_decay=0.0, warmup_steps=options.steps // 20),
+        batch_size=options.batch,
+        budget=f"{options.steps}steps",
+        validations=4,
+        metric="accuracy",
+        validation_items=1000,
+        seed=seed,
+        dtype="float32",
+        checkpoint_every_s=600.0,
+    )
+
+
+def trial(data: LabelledData, run: ClassificationRun, place: Path) -> dict[str, float]:
+    """Accuracy of one training on the validation and the test items, its size and its time."""
+    task = ClassificationTask.build(data, run)
+    with reporting(run.metric) as on_progress:
+        done = train_task(task, data, place, run.training, on_progress=on_progress)
+    return {
+        "valid": done.task.measure(data.valid).metrics["accuracy"],
+        "test": done.task.measure(data.test).metrics["accuracy"],
+        "parameters": task.parameters,
+        "train_s": round(done.training.seconds, 1),
+    }
+
+
+def verdicts(found: list[dict[str, Any]]) -> list[str]:
+    """What does not hold, in words; only of what was trained."""
+    best: dict[tuple[str, str], dict[int, dict[str, Any]]] = {}
+    for one in found:
+        of_seed = best.setdefault((one["task"], one["arch"]), {})
+        before = of_seed.get(one["seed"])
+        if before is None or one["valid"] > before["valid"]:
+            of_seed[one["seed"]] = one
+    mean = {key: sum(one["test"] for one in seeds.values()) / len(seeds) for key, seeds in best.items()}
+    wrong = []
+    for (task, arch), value in mean.items():
+        print(f"{task:8s} {arch:12s} {value:6.1%}  over {len(best[task, arch])} seeds")
+        should = ATTENTIVE if task == "recall" else RECURRENT
+        if arch not in should:
+            continue
+        if value < SOLVED:
+            wrong.append(f"{task}: {arch} is at {value:.1%}, below {SOLVED:.0%}")
+        others = ATTENTIVE if should == RECURRENT else RECURRENT
+        wrong += [
+            f"{task}: {other} is at {mean[task, other]:.1%}, within {GAP:.0%} of {arch} at {value:.1%}"
+            for other in others
+            if mean.get((task, other), 0.0) > value - GAP
+        ]
+    return wrong
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tasks", default=",".join(TASKS))
+    parser.add_argument("--archs", default="gru,lstm,transformer")
+    parser.add_argument("--rates", default="0.003", help="in this order; a model that is right tries no further one")
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--width", type=int, default=32)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    settings = {key: getattr(options, key) for key in ("steps", "batch", "width")}
+    content: dict[str, Any] = {"schema_version": 1, **settings, "data": TASKS, "results": []}
+    if options.out.exists():
+        before = json.loads(options.out.read_text(encoding="utf-8"))
+        if differing := [key for key in settings if before.get(key) != settings[key]]:
+            raise SystemExit(f"{options.out} was made with another {', '.join(differing)}: give another --out")
+        content["results"] = before["results"]
+    found = content["results"]
+    seeds, rates = map(int, options.seeds.split(",")), list(map(float, options.rates.split(",")))
+    for task, arch, seed, rate in product(options.tasks.split(","), options.archs.split(","), list(seeds), rates):
+        same = [one for one in found if (one["task"], one["arch"], one["seed"]) == (task, arch, seed)]
+        if any(one["rate"] == rate or one["valid"] >= 0.999 for one in same):
+            continue
+        data = load_labelled(TASKS[task])
+        with tempfile.TemporaryDirectory() as folder:
+            made = trial(data, configured(task, arch, rate, seed, options), Path(folder) / "run")
+        found.append({"task": task, "arch": arch, "seed": seed, "rate": rate, **made})
+        content["environment"] = environment()
+        options.out.parent.mkdir(exist_ok=True)
+        options.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        print(f"{task} {arch} seed {seed} rate {rate:g}: valid {made['valid']:.1%}, test {made['test']:.1%}, "
+              f"{made['train_s']:.0f} s", flush=True)  # fmt: skip
+    wrong = verdicts(found)
+    print("\n".join(wrong) or "all holds")
+    raise SystemExit(5 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""Free Spoken Digits: does a small encoder over log-mel frames name 97 % of the official test recordings?
+
+    python benchmarks/verify_spoken_labels.py --arch transformer --steps 1500
+
+Trains an encoder on the wav files of `fsdd` under $SIGHTLINE_DATA (default ../shared/data), read by way of a table of
+their paths: recordings 0 to 4 of each digit and speaker are the official test (300), 5 to 9 validate (300), the other
+2,400 train. The best by the validation recordings is measured once on the test, the baselines beside it.
+
+Results are written to benchmarks/results/spoken-labels.json, one entry for each architecture and seed. Exit status 5:
+below 97 %.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sightline.data.classes import LabelledData
+from sightline.tasks.classification import ClassificationTask
+from sightline.tasks.classification_config import ClassificationRun
+from sightline.tasks.fit import train_task
+from sightline.tasks.media_config import SoundConfig
+from sightline.training.environment import environment
+from sightline.training.optim import OptimConfig
+from sightline.training.progress import reporting
+
+RESULTS = Path(__file__).parent / "results" / "spoken-labels.json"
+GATE, RATE_HZ = 0.97, 8000
+TESTED, VALIDATED = range(5), range(5, 10)  # numbers of recordings
+
+
+def configured(options: argparse.Namespace, table: Path) -> ClassificationRun:
+    """How it is trained; rate and sizes were chosen on the validation recordings."""
+    preset = ClassificationRun.preset(options.arch)
+    model: Any = preset.model
+    return replace(
+        preset,
+        data=str(table),
+        split_column="part",
+        model=replace(model, d_model=options.d_model, layers=2, pooling=options.pooling, dropout=0.1),
+        sound=SoundConfig(rate_hz=RATE_HZ, mels=40, stride=4),
+        optim=OptimConfig(lr=options.lr, weight_decay=0.01, warmup_steps=options.steps // 20),
+        budget=f"{options.steps}steps",
+        validations=10,
+        metric="accuracy",
+        seed=options.seed,
+        checkpoint_every_s=600.0,
+    )
+
+
+def write_table(recordings: Path, table: Path) -> None:
+    """The paths of all recordings, what is said in them, and the part that each belongs to."""
+    lines = ["source,label,part"]
+    for path in sorted(recordings.glob("*.wav")):
+        digit, _, number = path.stem.split("_")
+        part = "test" if int(number) in TESTED else "valid" if int(number) in VALIDATED else "train"
+        lines.append(f"{path.resolve()},{digit},{part}")
+    table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def trained(options: argparse.Namespace, run: ClassificationRun, data: LabelledData, place: Path) -> dict[str, Any]:
+    """One training and its scores on the test recordings."""
+    task = ClassificationTask.build(data, run)
+    with reporting(run.metric) as on_progress:
+        done = train_task(task, data, place, run.training, on_progress=on_progress)
+    found = done.task.measure(data.test)
+    settings = {key: getattr(options, key) for key in ("arch", "pooling", "d_model", "steps", "lr", "seed")}
+    return {
+        **settings,
+        "parameters": task.parameters,
+        "best_step": done.training.best_step,
+        "train_s": round(done.training.seconds, 1),
+        "dtype": run.dtype,
+        "metrics": {name: round(value, 5) for name, value in found.metrics.items()},
+        "confusion": found.details["confusion"],
+        "items": data.sizes,
+        "baselines": {guess.name: guess.metrics for guess in done.task.guesses(data.train, data.test)},
+        "threads": options.threads,
+        "environment": environment(),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--arch", default="transformer")
+    parser.add_argument("--pooling", default="mean")
+    parser.add_argument("--d-model", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    root = Path(os.environ.get("SIGHTLINE_DATA", "../shared/data")) / "fsdd" / "recordings"
+    with tempfile.TemporaryDirectory() as folder:
+        table = Path(folder) / "recordings.csv"
+        write_table(root, table)
+        run = configured(options, table)
+        data = ClassificationTask.load_data(run)
+        found = trained(options, run, data, Path(folder) / "run")
+    before = json.loads(options.out.read_text(encoding="utf-8"))["results"] if options.out.exists() else []
+    others = [one for one in before if (one["arch"], one["seed"]) != (found["arch"], found["seed"])]
+    options.out.parent.mkdir(exist_ok=True)
+    content = {"schema_version": 1, "results": [*others, found]}
+    options.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    accuracy = found["metrics"]["accuracy"]
+    print(f"{options.arch}, seed {options.seed}: {accuracy:.2%} of {data.sizes['test']} test recordings, "
+          f"{found['parameters']:,} parameters, {found['train_s']:.0f} s")  # fmt: skip
+    for name, metrics in found["baselines"].items():
+        print(f"{name}: {metrics['accuracy']:.2%}")
+    print("all holds" if accuracy >= GATE else f"below {GATE:.0%}")
+    raise SystemExit(0 if accuracy >= GATE else 5)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""Stanford Sentiment: does the BiLSTM with additive attention reach what Jain & Wallace 2019 published?
+
+    python benchmarks/verify_sst.py --seeds 0,1,2
+
+Trains the preset `bilstm_attention` on `sst/sst_dataset.csv` under $SIGHTLINE_DATA (default ../shared/data): their
+split of the binary task, sentences of more than 5 words, the longest of each part excluded, as they do: 1,725 test
+items. The setting is theirs (embeddings of 300, an LSTM of 128 units a direction, batches of 32, Adam with a rate of
+0.001 and a decay of 0.00001, 8 epochs at most, the best by the development part) with three deviations: embeddings
+begin at random instead of FastText's, weight decay is decoupled from the gradient and spares embeddings, and the
+development part is looked at four times an epoch. Published accuracy: .808. The baselines are measured on the same
+items.
+
+Results are written to benchmarks/results/sst.json. Exit status 5: another number of test items than 1,725, or a mean
+accuracy outside .79 to .83.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sightline.data.classes import LabelledData, LabelledPart, load_labelled
+from sightline.data.labelled import Reading
+from sightline.tasks.classification import ClassificationTask
+from sightline.tasks.classification_config import BILSTM_ATTENTION, ClassificationRun, TextConfig
+from sightline.tasks.fit import train_task
+from sightline.training.environment import environment
+from sightline.training.progress import reporting
+
+RESULTS = Path(__file__).parent / "results" / "sst.json"
+PUBLISHED, GATE, TEST_ITEMS = 0.808, (0.79, 0.83), 1725
+SHORTEST = 5  # words: a sentence needs more
+EPOCHS, LOOKS = 8, 4  # at most; at the development part in each
+
+
+def chosen(part: LabelledPart) -> LabelledPart:
+    """The sentences of more than 5 words and of fewer than the longest."""
+    lengths = [len(source.split()) for source in part.sources if isinstance(source, str)]
+    return part.chosen(i for i, length in enumerate(lengths) if SHORTEST < length < max(lengths))
+
+
+def sentences(root: Path) -> LabelledData:
+    """The three parts as published."""
+    data = load_labelled(root / "sst" / "sst_dataset.csv", Reading(split_column="exp_split"))
+    return replace(data, train=chosen(data.train), valid=chosen(data.valid), test=chosen(data.test))
+
+
+def trained(data: LabelledData, seed: int, options: argparse.Namespace, place: Path) -> dict[str, Any]:
+    """One training: what it was, and its scores on the test part."""
+    preset = ClassificationRun.preset(BILSTM_ATTENTION)
+    batches = -(-len(data.train.sources) // preset.batch_size)
+    model: Any = preset.model
+    model = replace(model, dropout=options.dropout)
+    run = replace(
+        preset,
+        model=model,
+        text=TextConfig(min_count=options.min_count),
+        seed=seed,
+        budget=f"{EPOCHS * batches}steps",
+        validate_every=batches // LOOKS,
+        metric="accuracy",
+        patience=options.patience,
+        checkpoint_every_s=600.0,
+        dtype="float32",
+    )
+    task = ClassificationTask.build(data, run)
+    with reporting(run.metric) as on_progress:
+        done = train_task(task, data, place, run.training, on_progress=on_progress, overwrite=True)
+    best = next(r for r in done.training.history if r["event"] == "valid" and r["steps"] == done.training.best_step)
+    found = done.task.measure(data.test)
+    return {
+        "seed": seed,
+        "dropout": options.dropout,
+        "min_count": options.min_count,
+        "parameters": task.parameters,
+        "vocabulary": 0 if task.inputs.words is None else task.inputs.words.size,
+        "steps": done.training.steps,
+        "best_step": done.training.best_step,
+        "train_s": round(done.training.seconds, 1),
+        "dev_accuracy": round(best["accuracy"], 4),
+        **{name: round(value, 4) for name, value in found.metrics.items()},
+        "reliability": found.details["reliability"],
+        "confusion": found.details["confusion"],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--dropout", type=float, default=0.0)
+    parser.add_argument("--min-count", type=int, default=1)
+    parser.add_argument("--patience", type=int, default=6, help="looks at the development part without a better one")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    data = sentences(Path(os.environ.get("SIGHTLINE_DATA", "../shared/data")))
+    print("items:", data.sizes)
+    found: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as runs:
+        for seed in map(int, options.seeds.split(",")):
+            found.append(trained(data, seed, options, Path(runs) / str(seed)))
+            one = found[-1]
+            said = f"dev {one['dev_accuracy']:.4f}, step {one['best_step']} of {one['steps']}, {one['train_s']:.0f} s"
+            print(f"seed {seed}: test accuracy {one['accuracy']:.4f}, {said}", flush=True)
+    task = ClassificationTask.build(data, ClassificationRun.preset(BILSTM_ATTENTION))
+    baselines = {guess.name: guess.metrics for guess in task.guesses(data.train, data.test)}
+    for name, metrics in baselines.items():
+        print(f"{name}: {metrics['accuracy']:.4f}")
+    mean = sum(one["accuracy"] for one in found) / len(found)
+    content = {
+        "schema_version": 1,
+        "items": data.sizes,
+        "sha256": data.sha256,
+        "published": PUBLISHED,
+        "mean_accuracy": round(mean, 4),
+        "results": found,
+        "baselines": baselines,
+        "threads": options.threads,
+        "environment": environment(),
+    }
+    options.out.parent.mkdir(exist_ok=True)
+    options.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    wrong = []
+    if data.sizes["test"] != TEST_ITEMS:
+        wrong.append(f"{data.sizes['test']} test items, not {TEST_ITEMS}")
+    if not GATE[0] <= mean <= GATE[1]:
+        wrong.append(f"a mean accuracy of {mean:.4f} is outside {GATE[0]} to {GATE[1]}")
+    print(f"n = {data.sizes['test']}, mean accuracy {mean:.4f} (published {PUBLISHED})")
+    print("\n".join(wrong) or "all holds")
+    raise SystemExit(5 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
