@@ -43,8 +43,8 @@ class Forecast:
                     yield found | {f"q{level:g}": value for level, value in zip(self.levels, said, strict=True)}
 
     def csv(self) -> str:
-        """The rows as a table with a header; the column of series is left out where the file has none."""
-        rows = list(self.rows())
+        """The rows as a table with a header, seven digits a number; no column of series where the file has none."""
+        rows = [{n: f"{v:.7g}" if isinstance(v, float) else v for n, v in row.items()} for row in self.rows()]
         names = [name for name in rows[0] if name != "series" or any(row["series"] for row in rows)]
         text = io.StringIO()
         writer = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")

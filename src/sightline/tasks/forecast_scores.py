@@ -6,7 +6,8 @@ them; mase and smape in the data's own. With e = y - ŷ:
 - mse, mae: mean of e² and of |e|
 - mase: mean of |e| over the mean |y_t - y_{t-m}| of the column in training, m the season (Hyndman & Koehler 2006, with
   the seasonal naive forecast in place of the plain one, as M4 has it); mean over columns of series
-- smape: mean of 200·|e| / (|y| + |ŷ|) in percent, 0 where both are 0 (Makridakis et al. 2020, M4); at most 200
+- smape: mean of 2·|e| / (|y| + |ŷ|), 0 where both are 0 (Makridakis et al. 2020, M4, who write it in percent); at most
+2
 - pinball: mean over quantiles q of max(q·e, (q - 1)·e)
 - coverage, width: of the widest interval, the share of values inside it, ends included, and its mean width
 """
@@ -78,7 +79,7 @@ class ForecastScores:
         )
         real, said = truth * spread + center, point * spread + center
         size = np.abs(real) + np.abs(said)
-        relative = np.divide(200 * np.abs(real - said), size, out=np.zeros_like(size), where=size > 0)
+        relative = np.divide(2 * np.abs(real - said), size, out=np.zeros_like(size), where=size > 0)
         self._sum("squared", record, error**2)
         self._sum("absolute", record, np.abs(error))
         self._sum("relative", record, relative)

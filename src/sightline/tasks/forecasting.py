@@ -65,6 +65,8 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
     answers_lines = True
     unit = "windows"
     Run: ClassVar[type[ForecastingRun]] = ForecastingRun
+    loss_unit = ""
+    counted = "values to forecast"
 
     def __init__(self, config: ForecastingConfig, model: nn.Module, fitted: Fitted, data: str = "") -> None:
         self.config, self.model, self.fitted, self.data = config, model, fitted, data
