@@ -75,10 +75,10 @@ class Tally:
         bits = nats / math.log(2) / size if size else math.nan
         return {"bits_per_byte": bits, "loss": loss, "perplexity": perplexity(loss)}
 
-    def by_position(self) -> list[dict[str, float]]:
+    def by_position(self) -> list[dict[str, Any]]:
         """The loss by the number of positions that a prediction could see, in steps of about a fifth."""
         seen = np.flatnonzero(self._curve[:, 1])
-        found: list[dict[str, float]] = []
+        found: list[dict[str, Any]] = []
         first = 1
         while len(seen) and first <= seen[-1] + 1:
             last = max(first, int(first * 1.2))
@@ -89,18 +89,15 @@ class Tally:
         return found
 
 
-@torch.no_grad()
 def score_windows(model: Model, found: Iterable[Window], rows: int, device: torch.device) -> Iterator[Scored]:
     """What the model makes of windows, each read with nothing before it."""
     for batch in batched(found, rows):
-        logits, _ = model(batch.tokens.to(device), None)
-        nats = _nats(logits, batch.labels.to(device)).numpy()
+        nats, _ = _read(model, None, batch.tokens.to(device), batch.labels.to(device))
         row, column = batch.scored.numpy().nonzero()
         labels = batch.labels.numpy()[row, column]
         yield Scored(batch.documents[row], batch.firsts[row] + column, column + 1, labels, nats[row, column])
 
 
-@torch.no_grad()
 def score_carried(model: Model, found: Iterable[Stretch], device: torch.device) -> Iterator[Scored]:
     """What the model makes of documents read once from beginning to end, its state carried along."""
     state: Any = None
@@ -113,13 +110,14 @@ def score_carried(model: Model, found: Iterable[Stretch], device: torch.device) 
             )
             if stretch.begins and start == 0:
                 state = None
-            logits, state = model(tokens, state)
-            nats = _nats(logits, labels)[0].numpy()
+            (nats,), state = _read(model, state, tokens, labels)
             place = stretch.first + start + np.arange(len(nats))
             yield Scored(np.full(len(nats), stretch.document), place, place + 1, stretch.labels[here], nats)
 
 
-def _nats(logits: Tensor, labels: Tensor) -> Tensor:
-    """-ln p (B, T) of the labels (B, T), on the processor, in float64."""
+@torch.no_grad()
+def _read(model: Model, state: Any, tokens: Tensor, labels: Tensor) -> tuple[np.ndarray, Any]:
+    """-ln p (B, T) of the labels that follow tokens (B, T), in float64, and the state after them."""
+    logits, state = model(tokens, state)
     log_p = torch.log_softmax(logits.float(), -1)
-    return -log_p.gather(-1, labels.unsqueeze(-1)).squeeze(-1).double().cpu()
+    return -log_p.gather(-1, labels.unsqueeze(-1)).squeeze(-1).double().cpu().numpy(), state
