@@ -73,6 +73,8 @@ def test_what_was_saved_says_the_same(trained, tmp_path):
     assert task.measure(data.test).outputs == result.task.measure(data.test).outputs
     task.save(tmp_path / "copy")
     again = load(tmp_path / "copy")
+    card = (tmp_path / "copy" / "README.md").read_text()
+    assert f"{' and '.join(kind for _, kind in task.columns)} to text" in card
     for name, tensor in again.model.state_dict().items():
         assert torch.equal(tensor, task.model.state_dict()[name])
     assert again.run.sources == task.run.sources

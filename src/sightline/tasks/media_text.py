@@ -27,10 +27,10 @@ from sightline.data.tokenizer import Tokenizer, TokenizerPair
 from sightline.decoding.engine import DecodingConfig
 from sightline.models import ModelConfig, SequenceModel, match_parameters
 from sightline.models.store import CONFIG, LoadedModel, save_model
-from sightline.tasks.card import model_card
 from sightline.tasks.error_rates import error_rates
 from sightline.tasks.media_baselines import media_guesses
 from sightline.tasks.media_batches import Inputs, MediaBatch, MediaBatches, on_device
+from sightline.tasks.media_card import media_card
 from sightline.tasks.media_config import MediaTextConfig, MediaTextRun, parse_sources
 from sightline.tasks.media_sources import check_reading, front_end, make_tokenizers, named, reading
 from sightline.tasks.metrics import score_texts
@@ -285,7 +285,15 @@ class MediaTextTask(Task[MediaCorpus, MediaPart, MediaTextRun]):
             arch=self.arch,
             task=self.name,
             options=encode_config(_Options(self.longest_output, self.data, names, settings)),
-            card=model_card(self.arch, self.parameters, sizes, f"{target.kind}, {target.size:,}", self.data),
+            card=media_card(
+                self.name,
+                self.config,
+                self.columns,
+                f"{target.kind}, {target.size:,}",
+                self.parameters,
+                self.data,
+                sizes,
+            ),
         )
         self.tokenizers.save(directory / TOKENIZERS)
 

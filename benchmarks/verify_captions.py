@@ -1,0 +1,187 @@
+"""Captions: does a model that sees a handwritten number say its name?
+
+    python benchmarks/verify_captions.py
+    python benchmarks/verify_captions.py --kind two --archs transformer,gru --budget 300s
+
+`mnist` under $SIGHTLINE_DATA (default ../shared/data). The caption is the digit's English word, letter by letter; of
+`--kind two`, pictures of two digits side by side, it is two words ("four seven"), made of the same training and test
+pictures: 60,000 random pairs to train and validate on, the 10,000 test pictures each once on the left and once on the
+right. Validation, which picks the best step and all settings, is the last 5,000 of the training pictures; of two digits
+both come from those. Test: all 10,000 test pictures.
+
+Gate, for the first architecture named: at least 98 % of the captions right to the letter. Results go to
+benchmarks/results/captions-<kind>-<arch>.json; exit status 5 where the gate does not hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import struct
+import tempfile
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sightline.core.config import encode, override
+from sightline.data.images import read_idx
+from sightline.tasks.captioning import CaptioningTask
+from sightline.tasks.fit import train_task
+from sightline.training.environment import environment
+from sightline.training.progress import reporting
+
+RESULTS = Path(__file__).parent / "results"
+WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+FILES = {"train": "train", "test": "t10k"}
+VALIDATED = 5000
+LEAST_RIGHT = 0.98
+# Chosen on the validation part; the same for every architecture.
+SETTINGS: dict[str, Any] = {
+    "picture.colour": "grey",
+    "picture.patch": 4,
+    "dtype": "float32",
+    "validations": 8,
+    "validation_items": 1000,
+    "validation_outputs": 300,
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one architecture reached."""
+
+    kind: str
+    arch: str
+    parameters: int
+    budget: str
+    steps: int
+    train_s: float
+    tested: int
+    right: float
+    cer: float
+    loss: float
+    confused: list[tuple[str, str, int]]  # said, wanted, how often; the commonest
+    guesses: dict[str, dict[str, float]]  # without a model
+    settings: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, object] = field(default_factory=dict)
+
+
+def manifests(kind: str, mnist: Path, folder: Path) -> dict[str, Path]:
+    """A table of pictures, as places in an idx file, and captions for each part."""
+    made = {}
+    for part, prefix in FILES.items():
+        pictures = read_idx(mnist / f"{prefix}-images-idx3-ubyte.gz")
+        labels = read_idx(mnist / f"{prefix}-labels-idx1-ubyte.gz")
+        names = [WORDS[label] for label in labels]
+        file = (mnist / f"{prefix}-images-idx3-ubyte.gz").resolve()
+        if part == "test":
+            made["test"] = rows(kind, pictures, names, file, folder, "test")
+            continue
+        first = len(labels) - VALIDATED
+        made["train"] = rows(kind, pictures[:first], names[:first], file, folder, "train")
+        made["valid"] = rows(kind, pictures[first:], names[first:], file, folder, "valid", first)
+    return made
+
+
+def rows(
+    kind: str, pictures: np.ndarray, names: list[str], file: Path, folder: Path, part: str, first: int = 0
+) -> Path:
+    """The table of one part; of two digits the pictures stand in an idx file of their own."""
+    if kind == "one":
+        lines = [f"{file}#{first + number},{name}" for number, name in enumerate(names)]
+    else:
+        file = folder / f"{part}-idx3-ubyte"
+        random = np.random.default_rng(0)
+        left, right = random.permutation(len(names)), random.permutation(len(names))
+        both = np.concatenate([pictures[left], pictures[right]], 2)  # (N, 28, 56)
+        file.write_bytes(struct.pack(">IIII", 0x0803, *both.shape) + both.tobytes())
+        lines = [
+            f"{file}#{number},{names[a]} {names[b]}" for number, (a, b) in enumerate(zip(left, right, strict=True))
+        ]
+    path = folder / f"{part}.csv"
+    path.write_text("\n".join(["source,target", *lines]) + "\n", encoding="utf-8")
+    return path
+
+
+def verify(kind: str, arch: str, parts: dict[str, Path], runs: Path, changes: dict[str, Any]) -> Outcome:
+    """Trains one architecture, or goes on with it, and scores it on the test part."""
+    data = {"data": str(parts["train"]), "valid": str(parts["valid"]), "test": str(parts["test"])}
+    run = override(CaptioningTask.preset(arch), {**SETTINGS, **data, **changes})
+    corpus = CaptioningTask.load_data(run)
+    place = runs / f"captions-{kind}-{arch}-{run.seed}"
+    with reporting(run.metric) as on_progress:
+        trained = train_task(
+            CaptioningTask.build(corpus, run),
+            corpus,
+            place,
+            run.training,
+            resume=(place / "checkpoints").exists(),
+            on_progress=on_progress,
+        )
+    task, training = trained.task, trained.training
+    found = task.measure(corpus.test)
+    pairs = zip(found.outputs, found.references, strict=True)
+    confused = Counter((said, wanted) for said, wanted in pairs if said != wanted)
+    settings = encode(run)
+    return Outcome(
+        kind=kind,
+        arch=arch,
+        parameters=task.parameters,
+        budget=run.budget,
+        steps=training.steps,
+        train_s=round(training.seconds, 1),
+        tested=len(corpus.test),
+        right=round(found.metrics["exact_match"], 5),
+        cer=round(found.metrics["cer"], 5),
+        loss=round(found.metrics["loss"], 5),
+        confused=[(said, wanted, count) for (said, wanted), count in confused.most_common(10)],
+        guesses={
+            guess.name: {name: round(guess.metrics[name], 4) for name in ("cer", "exact_match")}
+            for guess in task.guesses(corpus.train, corpus.test)
+        },
+        settings={key: settings[key] for key in ("picture", "model", "optim", "batch_tokens", "seed")},
+        environment=environment(),
+    )
+
+
+def holds(outcome: Outcome) -> bool:
+    """Whether the gate holds, in a line."""
+    good = outcome.right >= LEAST_RIGHT
+    verdict = "holds" if good else "does not hold"
+    print(f"{outcome.arch}, {outcome.kind}: captions right {outcome.right:.2%}, at least {LEAST_RIGHT:.0%}: {verdict}")
+    return good
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kind", choices=["one", "two"], default="one")
+    parser.add_argument("--archs", default="transformer")
+    parser.add_argument("--budget", default="3000steps", help="of training, each; as in sightline train")
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="another setting")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    chosen = parser.parse_args()
+    torch.set_num_threads(chosen.threads)
+    changes = {"budget": chosen.budget, **dict(text.split("=", 1) for text in chosen.set)}
+    mnist = Path(os.environ.get("SIGHTLINE_DATA", "../shared/data")) / "mnist"
+    good = []
+    with tempfile.TemporaryDirectory() as folder:
+        parts = manifests(chosen.kind, mnist, Path(folder))
+        for arch in chosen.archs.split(","):
+            outcome = verify(chosen.kind, arch, parts, chosen.runs, changes)
+            chosen.out.mkdir(parents=True, exist_ok=True)
+            text = json.dumps(asdict(outcome), indent=1, ensure_ascii=False)
+            (chosen.out / f"captions-{chosen.kind}-{arch}.json").write_text(text + "\n", encoding="utf-8")
+            print(text, flush=True)
+            good.append(holds(outcome))
+    raise SystemExit(0 if good[0] else 5)
+
+
+if __name__ == "__main__":
+    main()
