@@ -56,7 +56,7 @@ METRICS: dict[str, MetricInfo] = {
     "mse": MetricInfo("MSE", "", 1.0, 3, higher=False, limits=(0.0, math.inf)),
     "mae": MetricInfo("MAE", "", 1.0, 3, higher=False, limits=(0.0, math.inf)),
     "mase": MetricInfo("MASE", "", 1.0, 3, higher=False, limits=(0.0, math.inf)),
-    "smape": MetricInfo("sMAPE", "%", 1.0, 1, higher=False, limits=(0.0, 200.0)),
+    "smape": MetricInfo("sMAPE", "%", 100.0, 1, higher=False, limits=(0.0, 2.0)),
     "pinball": MetricInfo("pinball loss", "", 1.0, 3, higher=False, limits=(0.0, math.inf)),
     "coverage": MetricInfo("coverage", "%", 100.0, 1, limits=(0.0, 1.0)),
     "cer": MetricInfo("character error rate", "%", 100.0, 1, higher=False, limits=(0.0, math.inf)),
