@@ -2,6 +2,7 @@
 #   make demo    compare five architectures on built-in data and write a report: less than seven minutes
 #   make test    all tests
 #   make check   format, lint, types, layers, documentation
+#   make verify-shakespeare (multi30k, jsb, sst, mnist, etth1, spoken-digits …): published numbers on real data
 
 TORCH ?= torch==2.13.0
 VENV := .venv
@@ -18,7 +19,7 @@ CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 TESTS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types layers docs certify certify-full bench peers verify-multi30k generate clean
+.PHONY: help install demo test check format lint types layers docs certify certify-full bench peers generate clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -76,9 +77,10 @@ $(PEERS): $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[peers]"
 	@touch $(PEERS)
 
-# ARGS="--archs lstm,transformer --budget 55min", for instance.
-verify-multi30k: install
-	$(BIN)/python benchmarks/verify_multi30k.py $(ARGS)
+# Published numbers on real data, `make verify-shakespeare` for benchmarks/verify_shakespeare.py and so on; ARGS go to the
+# script. The data stands in ../shared/data, or where SIGHTLINE_DATA says.
+verify-%: install
+	$(BIN)/python benchmarks/verify_$(subst -,_,$*).py $(ARGS)
 
 # The files that tests hold against the code: reference pages and public surface.
 generate: install
