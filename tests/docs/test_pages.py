@@ -51,7 +51,8 @@ def write_pairs(folder: Path) -> None:
         ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"],
     )
     rows = [[" ".join(side[int(digit)] for digit in f"{number:02d}") for side in words] for number in range(60)]
-    (folder / "pairs.tsv").write_text("".join(f"{source}\t{target}\n" for source, target in rows), encoding="utf-8")
+    table = "".join(f"{source},{target}\n" for source, target in [("source", "target"), *rows])
+    (folder / "pairs.csv").write_text(table, encoding="utf-8")
 
 
 def in_console(command: str, folder: Path) -> None:
