@@ -142,7 +142,10 @@ def test_every_architecture_labels_with_every_pooling(arch, pooling):
 
 
 def test_an_architecture_of_another_form_is_refused_with_the_reason():
-    with pytest.raises(InputError, match="'bahdanau' is an architecture of form encoder-decoder, but classification"):
+    with pytest.raises(
+        InputError,
+        match="'bahdanau' is an encoder-decoder, which reads a source and writes a target, but classification",
+    ):
         ClassificationTask.preset("bahdanau")
     with pytest.raises(InputError, match="unknown architecture 'lstmm', did you mean 'lstm'"):
         ClassificationTask.preset("lstmm")

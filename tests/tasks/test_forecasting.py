@@ -217,7 +217,10 @@ def test_a_series_that_training_had_not_is_scaled_by_itself(tmp_path: Path) -> N
     ("changes", "message"),
     [
         ({"arch": "lstmm"}, "arch: unknown architecture 'lstmm', did you mean 'lstm'"),
-        ({"arch": "bahdanau"}, "arch: 'bahdanau' is an architecture of form encoder-decoder, but forecasting needs"),
+        (
+            {"arch": "bahdanau"},
+            "arch: 'bahdanau' is an encoder-decoder, which reads a source and writes a target, but forecasting needs",
+        ),
         ({"horizon": 0}, "horizon: must be at least 1"),
         ({"quantiles": (0.1, 0.9)}, "quantiles: expected rising levels"),
         ({"quantiles": (0.9, 0.5, 0.1)}, "quantiles: expected rising levels"),

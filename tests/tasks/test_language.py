@@ -237,7 +237,7 @@ def test_a_stateful_run_is_saved_as_a_plain_model(corpus, tmp_path):
     ("arch", "problem"),
     [
         ("bidirectional", "sees what it should predict: language modelling needs a causal architecture"),
-        ("bahdanau", "is an architecture of form encoder-decoder, but language needs one of form decoder"),
+        ("bahdanau", "is an encoder-decoder, which reads a source and writes a target, but language needs a decoder"),
         ("transfromer", "unknown architecture 'transfromer', did you mean 'transformer'?"),
     ],
 )

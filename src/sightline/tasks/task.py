@@ -26,6 +26,14 @@ from sightline.training.files import faults, replace_directory, sync_tree
 from sightline.training.loss import Loss
 from sightline.training.state import Batches
 
+# What the forms of models are, as an error says it.
+SAID = {
+    "encoder-decoder": "an encoder-decoder, which reads a source and writes a target",
+    "decoder": "a decoder, which sees only what came before",
+    "encoder": "an encoder, which sees both sides of every position",
+    "forecaster": "a forecaster, which maps windows of series to what follows",
+}
+
 T = TypeVar("T", bound="Task[Any, Any, Any]")
 D = TypeVar("D", bound="Dataset")  # all of a task's data
 P = TypeVar("P")  # one part of it
@@ -147,8 +155,7 @@ class Task(ABC, Generic[D, P, R]):
         others = [form for form, presets in FORMS.items() if arch in presets]
         if others:
             raise InputError(
-                f"{arch!r} is an architecture of form {others[0]}, but {cls.name} needs one of form {cls.form}: "
-                f"{', '.join(known)}",
+                f"{arch!r} is {SAID[others[0]]}, but {cls.name} needs {SAID[cls.form]}: {', '.join(known)}",
                 where="arch",
             )
         near = nearest(arch, known)
