@@ -47,7 +47,7 @@ def configured(options: argparse.Namespace, table: Path) -> ClassificationRun:
         data=str(table),
         split_column="part",
         model=replace(model, d_model=options.d_model, layers=2, pooling=options.pooling, dropout=options.dropout),
-        sound=SoundConfig(rate_hz=RATE_HZ, mels=40, stride=options.stride, augment=augment),
+        sound=SoundConfig(rate_hz=RATE_HZ, mels=40, normalise="level", stride=options.stride, augment=augment),
         optim=OptimConfig(lr=options.lr, weight_decay=0.01, warmup_steps=options.steps // 20),
         budget=f"{options.steps}steps",
         validations=10,
