@@ -23,6 +23,7 @@ from typing import Any
 import torch
 
 from sightline.data.classes import LabelledData
+from sightline.parts.spec_augment import SpecAugmentConfig
 from sightline.tasks.classification import ClassificationTask
 from sightline.tasks.classification_config import ClassificationRun
 from sightline.tasks.fit import train_task
@@ -40,12 +41,13 @@ def configured(options: argparse.Namespace, table: Path) -> ClassificationRun:
     """How it is trained; rate and sizes were chosen on the validation recordings."""
     preset = ClassificationRun.preset(options.arch)
     model: Any = preset.model
+    augment = SpecAugmentConfig(band_width=options.band_width, stretches=options.stretches)
     return replace(
         preset,
         data=str(table),
         split_column="part",
-        model=replace(model, d_model=options.d_model, layers=2, pooling=options.pooling, dropout=0.1),
-        sound=SoundConfig(rate_hz=RATE_HZ, mels=40, stride=4),
+        model=replace(model, d_model=options.d_model, layers=2, pooling=options.pooling, dropout=options.dropout),
+        sound=SoundConfig(rate_hz=RATE_HZ, mels=40, normalise="level", stride=options.stride, augment=augment),
         optim=OptimConfig(lr=options.lr, weight_decay=0.01, warmup_steps=options.steps // 20),
         budget=f"{options.steps}steps",
         validations=10,
@@ -71,7 +73,8 @@ def trained(options: argparse.Namespace, run: ClassificationRun, data: LabelledD
     with reporting(run.metric) as on_progress:
         done = train_task(task, data, place, run.training, on_progress=on_progress)
     found = done.task.measure(data.test)
-    settings = {key: getattr(options, key) for key in ("arch", "pooling", "d_model", "steps", "lr", "seed")}
+    names = ("arch", "seed", "pooling", "d_model", "steps", "lr", "stride", "band_width", "stretches", "dropout")
+    settings = {name: getattr(options, name) for name in names}
     return {
         **settings,
         "parameters": task.parameters,
@@ -93,6 +96,10 @@ def main() -> None:
     parser.add_argument("--pooling", default="mean")
     parser.add_argument("--d-model", type=int, default=64)
     parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--stride", type=int, default=4, choices=[1, 2, 4, 8])
+    parser.add_argument("--band-width", type=int, default=8, help="of SpecAugment, in bands of 40")
+    parser.add_argument("--stretches", type=int, default=2, help="of SpecAugment")
+    parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())

@@ -17,9 +17,10 @@ from torch.nn import functional as F
 from sightline.core.errors import InputError
 from sightline.data.classes import load_labelled
 from sightline.models import FORMS
-from sightline.tasks.classification import ClassificationTask, class_weights, label_loss
+from sightline.tasks.classification import ClassificationTask
 from sightline.tasks.classification_config import ClassificationConfig, SeriesConfig, TextConfig
 from sightline.tasks.fit import train_task
+from sightline.tasks.label_loss import class_weights, label_loss
 from sightline.tasks.load import load
 from sightline.tasks.media_config import PictureConfig
 from sightline.training.optim import OptimConfig
@@ -246,6 +247,14 @@ def test_series_in_patches_and_pictures_as_pixels():
     long = data("series").train.sources[0].repeat(100, 0)
     wide = data("series").train._replace(sources=[long] * 120)
     assert ClassificationTask.build(replace(data("series"), train=wide), run()).inputs.front_end.patch > 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_model_knows_how_it_was_trained(kind):
+    task = untrained(kind)
+    again = ClassificationTask.build(data(kind), task.run)
+    assert again.config == task.config
+    assert again.inputs.front_end == task.inputs.front_end
 
 
 def test_sizes_are_matched():

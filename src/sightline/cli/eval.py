@@ -20,6 +20,7 @@ def eval(
     max_length: int | None = None,
     batch_size: int | None = None,
     device: str = "auto",
+    figures: Path | None = None,
     json: bool = False,
 ) -> None:
     """Measure a model on the test part of the data that it was trained on, or on other data.
@@ -38,6 +39,8 @@ def eval(
         max_length: Most tokens of an output.
         batch_size: Most inputs decoded together.
         device: auto, cpu, cuda or mps.
+        figures: Write the figures of the result, where it has any, into this directory: of labels the confusion
+            matrix and the reliability of probabilities, as PNG and SVG.
         json: Print one JSON object with `schema_version`.
     """
     import sys
@@ -68,6 +71,8 @@ def eval(
     else:
         measured = part_of_data(task, run, {"data": data, **keys}, part, limit)
     found = task.measure(measured.items, decoding if task.accepts_decoding else None)
+    if figures is not None:
+        _draw(found.details, measured.name, task.name, figures)
     if json:
         from json import dumps
         from math import isfinite
@@ -80,3 +85,18 @@ def eval(
     signatures = found.details.get("signatures", {})
     for name, value in found.metrics.items():
         print(f"  {name:<15} {value:10.4f}  {signatures.get(name, '')}".rstrip())
+
+
+def _draw(details: dict[str, Any], part: str, task: str, directory: Path) -> None:
+    """Write the figures of a measurement; raises `InputError` where there are none of it."""
+    from sightline.core.errors import InputError
+    from sightline.report.labels import label_drawings
+    from sightline.training.files import faults
+
+    drawings = label_drawings(details, part)
+    if not drawings:
+        raise InputError(f"{task} has no figures of a measurement", where="--figures")
+    with faults(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        for drawing in drawings:
+            drawing.save(directory)

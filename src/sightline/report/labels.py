@@ -61,7 +61,7 @@ def confusion_drawing(confusion: Mapping[str, Any], part: str = "test items") ->
         axes.set_ylabel("true label")
 
     right, total = sum(counts[i][i] for i in range(len(counts))), sum(map(sum, counts))
-    title = f"Confusion matrix: {right:,} of {total:,} {part} right"
+    title = f"Confusion matrix: {right:,} of {total:,} right, {part}"
     if len(shown) < len(counts):
         title += f"; the {len(shown)} of {len(counts)} classes with most errors"
     said = "; ".join(_mistakes(confusion["labels"], counts)) or "no mistake"
@@ -99,7 +99,7 @@ def reliability_drawing(bins: list[Mapping[str, float]], part: str = "test items
             bbox={"facecolor": theme.paper, "edgecolor": "none", "pad": 1.5},
         )  # fmt: skip
 
-    title = f"Reliability: {total:,} predictions on {part}, larger dots for more of them"
+    title = f"Reliability of {total:,} predictions, {part}; larger dots for more of them"
     worst = max(bins, key=lambda one: abs(one["accuracy"] - one["confidence"]) * one["count"])
     said = (
         f"expected calibration error {100 * ece:.1f} %; furthest off by number: {100 * worst['accuracy']:.0f} % right "

@@ -11,12 +11,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 from sightline.core.config import decode as decode_config
 from sightline.core.config import encode as encode_config
-from sightline.core.config import nearest
 from sightline.core.errors import InputError
 from sightline.core.seeds import derive
 from sightline.data.classes import LabelledData, LabelledPart, part_of_table
@@ -29,10 +27,12 @@ from sightline.tasks.augment import shifted
 from sightline.tasks.classification_config import ClassificationConfig, ClassificationRun
 from sightline.tasks.label_baselines import SCORE, label_guesses
 from sightline.tasks.label_card import label_card
+from sightline.tasks.label_loss import class_weights, label_loss
 from sightline.tasks.labelled_batches import LabelledBatch, LabelledBatches
 from sightline.tasks.labelled_inputs import VOCABULARY, Inputs, Scaling, load_vocabulary
+from sightline.tasks.run import values_of
 from sightline.tasks.task import Answer, Costs, Guess, Measured, Task
-from sightline.training.loss import Loss, cross_entropy
+from sightline.training.loss import Loss
 
 TIMED = 20  # items
 
@@ -69,6 +69,7 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
     unit = "items"
     loss_unit = "nats/item"
     counted = "items"
+    length_of = "source length (characters or steps)"
     Run: ClassVar[type[ClassificationRun]] = ClassificationRun
 
     def __init__(
@@ -127,6 +128,11 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
     @property
     def sizes(self) -> SizedConfig:
         return self.config.model
+
+    @property
+    def run(self) -> ClassificationRun:
+        """What a training like this one's is configured with; how its data was read only as far as the model knows."""
+        return replace(ClassificationRun.preset(self.arch), **values_of(self.config), source_kind=self.inputs.kind)
 
     @classmethod
     def primary_metric(cls, data: LabelledData, run: ClassificationRun) -> str:
@@ -207,6 +213,11 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
     @classmethod
     def sources(cls, part: LabelledPart) -> list[str]:
         return [source for source in part.sources if isinstance(source, str)]
+
+    @classmethod
+    def lengths(cls, part: LabelledPart) -> list[int]:
+        """Of texts in characters and of series in steps; sounds and pictures have none that says much."""
+        return [len(source) for source in part.sources] if part.kind in ("text", "series") else []
 
     def facts(self) -> dict[str, str]:
         said = {"sources": self.inputs.kind, "classes": f"{len(self.classes):,}"}
@@ -335,50 +346,6 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
             p = np.exp(scores)
             said = (self.classes[int(scores.argmax())],)
         return Labelling(said, dict(zip(self.classes, p.tolist(), strict=True)))
-
-
-def class_weights(config: ClassificationConfig, labels: np.ndarray, classes: Sequence[str]) -> tuple[float, ...] | None:
-    """The weight of each class in the loss; see `ClassificationConfig.class_weights`.
-
-    Raises:
-        InputError: "class_weights.yess: no such class, did you mean 'yes'?"
-    """
-    chosen = config.class_weights
-    if chosen == "none":
-        return None
-    counts = labels.sum(0) if labels.ndim == 2 else np.bincount(labels, minlength=len(classes))
-    if isinstance(chosen, dict):
-        for name in chosen:
-            if name not in classes:
-                near = nearest(name, classes)
-                hint = f", did you mean {near!r}?" if near else f"; there are {', '.join(classes[:20])}"
-                raise InputError(f"no such class{hint}", where=f"class_weights.{name}")
-        return tuple(float(chosen.get(name, 1.0)) for name in classes)
-    counts = np.maximum(counts, 1)
-    balanced = (len(labels) - counts) / counts if labels.ndim == 2 else len(labels) / (len(classes) * counts)
-    return tuple(float(weight) for weight in balanced)
-
-
-def label_loss(
-    logits: Tensor, labels: Tensor, weights: tuple[float, ...] | None = None, smoothing: float = 0.0
-) -> Loss:
-    """The loss of logits (B, C) for labels (B,) int64, or (B, C) bool where there may be any number of them.
-
-    Its plain part is neither weighted nor smoothed; it counts items, or items times classes.
-    """
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    weight = None if weights is None else logits.new_tensor(weights)
-    if labels.dtype == torch.bool:
-        wanted = labels.to(logits.dtype)
-        plain = F.binary_cross_entropy_with_logits(logits, wanted, reduction="sum").detach()
-        smoothed = wanted * (1.0 - smoothing) + 0.5 * smoothing
-        total = F.binary_cross_entropy_with_logits(logits, smoothed, pos_weight=weight, reduction="sum")
-        return Loss(total, plain, labels.numel())
-    if weight is None:
-        return cross_entropy(logits, labels, epsilon=smoothing)
-    plain = F.cross_entropy(logits, labels, reduction="sum").detach()
-    total = F.cross_entropy(logits, labels, weight, label_smoothing=smoothing, reduction="sum")
-    return Loss(total, plain, len(labels))
 
 
 def _as_series(given: Any) -> np.ndarray:

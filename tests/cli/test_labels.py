@@ -1,0 +1,67 @@
+"""Labels by the command line: three commands on one's own table, figures on demand, one line for what is wrong."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from sightline.cli.app import main
+from tests.tasks.labelled import part, untrained
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> Path:
+    """A table of labelled texts, and the model directory of an untrained task."""
+    directory = tmp_path_factory.mktemp("labels")
+    items = part("text", 120, 0)
+    rows = zip(items.sources, items.labels, strict=True)
+    text = "text,label\n" + "".join(f"{source},{label}\n" for source, (label,) in rows)
+    (directory / "reviews.csv").write_text(text, encoding="utf-8")
+    untrained().save(directory / "model")
+    return directory
+
+
+def test_train_eval_predict_on_a_table(files, tmp_path, capsys, monkeypatch):
+    run = str(tmp_path / "run")
+    train = ["train", "--task", "classification", "--data", str(files / "reviews.csv"), "--arch", "gru", "--quiet"]
+    assert main([*train, "--budget", "4steps", "--model.d_model", "8", "--model.heads", "2", "--out-dir", run]) == 0
+    capsys.readouterr()
+    assert main(["eval", run, "--json", "--figures", str(tmp_path / "figures")]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["items"] == sum(map(sum, found["confusion"]["counts"]))
+    assert set(found["metrics"]) == {"accuracy", "macro_f1", "auroc", "loss", "ece"}
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {
+        f"{name}.{kind}" for name in ("confusion", "reliability") for kind in ("png", "svg")
+    }
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"the red sky\n\nof blue\n")))
+    assert main(["predict", run]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.count("\t") for line in lines] == [1, 0, 1]
+    assert lines[0].split("\t")[0] in {"red", "green", "blue"}
+    assert main(["predict", run, "the red sky", "--json"]) == 0
+    (one,) = json.loads(capsys.readouterr().out)["predictions"]
+    assert one["label"] == lines[0].split("\t")[0]
+    assert sum(one["probabilities"].values()) == pytest.approx(1)
+
+
+def test_another_table_is_measured_with_the_models_labels(files, tmp_path, capsys):
+    assert main(["eval", str(files / "model"), "--data", str(files / "reviews.csv"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["items"] == 120
+    (tmp_path / "other.csv").write_text("text,label\nred,red\nblue,bleu\n")
+    assert main(["eval", str(files / "model"), "--data", str(tmp_path / "other.csv")]) == 2
+    assert "other.csv:3: the label 'bleu' does not occur in training; did you mean 'blue'?" in capsys.readouterr().err
+
+
+def test_a_model_that_labels_decodes_nothing(files, capsys):
+    assert main(["predict", str(files / "model"), "red", "--beam", "4"]) == 2
+    assert "classification decodes no sequences" in capsys.readouterr().err
+
+
+def test_an_architecture_of_another_form_is_refused(files, capsys):
+    train = ["train", "--task", "classification", "--data", str(files / "reviews.csv")]
+    assert main([*train, "--arch", "bahdanau", "--dry-run"]) == 2
+    assert "classification needs one of form encoder" in capsys.readouterr().err
