@@ -77,7 +77,7 @@ def predict(
         raise InputError(
             f"{task.name} decodes no sequences: leave out --beam, --sample and the other flags of decoding"
         )
-    if figures is not None and not task.answers_lines:
+    if figures is not None and task.name != "forecasting":
         raise InputError(f"there are figures of forecasts, not of {task.name}", where="--figures")
 
     terminal = sys.stdout.isatty()
