@@ -22,6 +22,7 @@ def predict(
     seed: int | None = None,
     batch_size: int | None = None,
     device: str = "auto",
+    figures: Path | None = None,
     json: bool = False,
 ) -> None:
     """Answer the inputs, or standard input line by line where there are none.
@@ -44,6 +45,7 @@ def predict(
         seed: Of sampling.
         batch_size: Most lines decoded together.
         device: auto, cpu, cuda or mps.
+        figures: Of forecasts, a directory to write a figure of each series into, as SVG.
         json: Print one JSON object with `schema_version` in place of lines.
     """
     import sys
@@ -75,6 +77,8 @@ def predict(
         raise InputError(
             f"{task.name} decodes no sequences: leave out --beam, --sample and the other flags of decoding"
         )
+    if figures is not None and task.name != "forecasting":
+        raise InputError(f"there are figures of forecasts, not of {task.name}", where="--figures")
 
     terminal = sys.stdout.isatty()
     records, first, cut = [], 0, 0
@@ -82,13 +86,18 @@ def predict(
         found = task.answer(lines, decoding if task.accepts_decoding else None, first=first)
         first += len(lines)
         cut += sum(not output.complete for output in found)
-        if json:
+        if json or figures is not None:
             records += [output.record for output in found]
-        else:
+        if not json:
             for output in found:
                 for line in output.text.split("\n") if task.answers_lines else [output.text]:
                     print(shown(line, terminal=terminal))
             sys.stdout.flush()
+    if figures is not None:
+        from sightline.report.forecasts import save_forecasts
+
+        for path in save_forecasts(records, figures):
+            print(f"sightline: {path}", file=sys.stderr)
     if json:
         from json import dumps
 

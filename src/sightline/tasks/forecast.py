@@ -20,12 +20,14 @@ class Forecast:
     panel: the series that were read
     values: (R, H, C), the forecast of step h of column c of series r
     quantiles: (R, H, C, Q), of the levels `levels`; Q = 0 where the model says one number
+    context: how many of the last values `record` tells besides
     """
 
     panel: Panel
     values: np.ndarray
     quantiles: np.ndarray
     levels: tuple[float, ...] = ()
+    context: int = 0
 
     def times(self, record: int) -> list[str]:
         """The stamps of the steps of one series, as the file writes them."""
@@ -53,5 +55,17 @@ class Forecast:
         return text.getvalue()
 
     def record(self) -> dict[str, Any]:
-        """Plain JSON types: the file, the step, and the rows."""
-        return {"source": self.panel.name, "every": self.panel.grid.every, "forecast": list(self.rows())}
+        """Plain JSON types: the file, the step, the rows, and the last values that were seen, one row each."""
+        return {
+            "source": self.panel.name,
+            "every": self.panel.grid.every,
+            "forecast": list(self.rows()),
+            "seen": list(self._seen()),
+        }
+
+    def _seen(self) -> Iterator[dict[str, Any]]:
+        for one in self.panel.records:
+            for step in range(max(0, len(one.values) - self.context), len(one.values)):
+                time = self.panel.grid.text(one.start + step)
+                for place, column in enumerate(self.panel.targets):
+                    yield {"time": time, "series": one.name, "column": column, "value": float(one.values[step, place])}

@@ -213,7 +213,8 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
         self.model.train(training)
         said = scaled * scaling.spread[:, None, :, None] + scaling.center[:, None, :, None]
         levels = self.config.levels
-        return Forecast(panel, said[..., said.shape[3] // 2], said if levels else said[..., :0], levels)
+        context = min(self.config.lookback, 4 * self.config.horizon)  # a fifth of a figure at least is the future
+        return Forecast(panel, said[..., said.shape[3] // 2], said if levels else said[..., :0], levels, context)
 
     def predict(self, inputs: Sequence[Any]) -> list[Any]:
         """For each file's path a `Forecast`; for each array (T, C) of values the next ones (H, C, Q)."""

@@ -1,0 +1,154 @@
+"""Figures of forecasts: what was seen, what is expected, and how sure the model is.
+
+Drawn from the records that `sightline predict --json` prints. The SVG follows light and dark by itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+from matplotlib.ticker import MaxNLocator
+
+from sightline.core.errors import InputError
+from sightline.report.figures import LIGHT, VARIABLES, Drawing, Theme
+from sightline.report.text import visible
+
+MOST = 20  # figures of one forecast
+DARK = {
+    "--ink": "#e8eaed", "--muted": "#a2abb6", "--grid": "#2d3339", "--paper": "#15181b", "--s0": "#5ab4f0",
+    "--s1": "#ff9255",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Line:
+    """One column of one series: times as numbers (of days, or of steps), values, and intervals, the widest first."""
+
+    label: str
+    dated: bool
+    seen_at: list[float]
+    seen: list[float]
+    at: list[float]
+    value: list[float]
+    intervals: list[tuple[float, list[float], list[float]]]  # share covered, low, high
+
+
+def lines_of(record: Mapping[str, Any]) -> list[Line]:
+    """The columns of a record of `Forecast.record`, in its order."""
+    keys = dict.fromkeys((row["series"], row["column"]) for row in record["forecast"])
+    alone = len({column for _, column in keys}) == 1
+    made = []
+    for series, column in keys:
+        seen, ahead = (
+            [row for row in record[part] if (row["series"], row["column"]) == (series, column)]
+            for part in ("seen", "forecast")
+        )
+        dated = "-" in str(ahead[0]["time"])[1:]
+        levels = sorted(float(key[1:]) for key in ahead[0] if re.fullmatch(r"q[\d.e-]+", key))
+        intervals = []
+        for low in levels:
+            high = next((level for level in levels if abs(low + level - 1) < 1e-9), None)
+            if high is not None and low < 0.5:
+                below, above = ([row[f"q{level:g}"] for row in ahead] for level in (low, high))
+                intervals.append((high - low, below, above))
+        label = column if not series else series if alone else f"{series} {column}"
+        made.append(
+            Line(
+                label,
+                dated,
+                [_place(row["time"], dated) for row in seen],
+                [row["value"] for row in seen],
+                [_place(row["time"], dated) for row in ahead],
+                [row["value"] for row in ahead],
+                intervals,
+            )
+        )
+    return made
+
+
+def _place(time: str, dated: bool) -> float:
+    return float(date2num(datetime.fromisoformat(time).replace(tzinfo=None))) if dated else float(time)
+
+
+def forecast_drawing(line: Line, number: int) -> Drawing:
+    """One figure: the last values, the forecast after them, its intervals as bands."""
+
+    def draw(axes: Axes, theme: Theme, narrow: bool) -> None:
+        at, value = line.at, line.value
+        if line.seen:  # the line goes on where the last value was
+            at, value = [line.seen_at[-1], *at], [line.seen[-1], *value]
+        for place, (share, low, high) in enumerate(line.intervals):
+            axes.fill_between(
+                line.at, low, high, color=theme.series[1], alpha=0.18 + 0.12 * place, linewidth=0,
+                label=f"{100 * share:.0f} % interval",
+            )  # fmt: skip
+        axes.plot(line.seen_at, line.seen, color=theme.series[0], linewidth=1.3, label="seen")
+        axes.plot(at, value, color=theme.series[1], linewidth=1.5, linestyle=(0, (5, 1.5)), label="forecast")
+        if line.seen:
+            axes.axvline(line.seen_at[-1], color=theme.muted, linewidth=0.8, linestyle=(0, (2, 2)), zorder=0)
+        if line.dated:
+            locator = AutoDateLocator(minticks=2, maxticks=5 if narrow else 8)
+            axes.xaxis.set_major_locator(locator)
+            # The month beside every day: a single one beside the axis would be that of its end.
+            axes.xaxis.set_major_formatter(
+                ConciseDateFormatter(
+                    locator,
+                    formats=["%Y", "%b %Y", "%d %b", "%H:%M", "%H:%M", "%S.%f"],
+                    zero_formats=["", "%Y", "%d %b", "%d %b", "%H:%M", "%H:%M"],
+                    offset_formats=["", "", "%Y", "%d %b %Y", "%d %b %Y", "%d %b %Y %H:%M"],
+                )
+            )
+            axes.xaxis.get_offset_text().set_color(theme.muted)
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(4 if narrow else 8, integer=True))
+        axes.set_ylabel(visible(line.label))
+        axes.margins(x=0.01)
+        axes.grid(axis="y", color=theme.grid, linewidth=0.6)
+        axes.legend(
+            frameon=False, fontsize=8, labelcolor=theme.ink, ncols=2 if narrow else 4, loc="lower left",
+            bbox_to_anchor=(0, 1), borderaxespad=0.2,
+        )  # fmt: skip
+
+    said = f"{line.label}: {len(line.seen)} values seen, {len(line.value)} forecast, from {line.value[0]:.4g} to "
+    said += f"{line.value[-1]:.4g}"
+    return Drawing(f"forecast-{number}", visible(line.label), visible(said), draw, height=2.9)
+
+
+def save_forecasts(records: Sequence[Mapping[str, Any]], directory: Path) -> list[Path]:
+    """Write `forecast-<n>.svg` for each column of each series, the first 20.
+
+    Raises:
+        InputError: "out: exists and is no directory".
+    """
+    if directory.exists() and not directory.is_dir():
+        raise InputError("exists and is no directory", where=directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    drawn = [line for record in records for line in lines_of(record)][:MOST]
+    paths = []
+    for number, line in enumerate(drawn, 1):
+        path = directory / f"forecast-{number}.svg"
+        path.write_text(standalone(forecast_drawing(line, number)), encoding="utf-8")
+        paths.append(path)
+    return paths
+
+
+def standalone(drawing: Drawing) -> str:
+    """The drawing as a file of its own, in the colours that the reader's system prefers."""
+    svg, _ = drawing.page_svg()
+    named = {"--ink": LIGHT.ink, "--muted": LIGHT.muted, "--grid": LIGHT.grid, "--paper": LIGHT.paper}
+    light = named | {f"--s{i}": colour for i, colour in enumerate(LIGHT.series)}
+    used = [name for name in light if f"var({name})" in svg or name == "--paper"]
+    assert set(used) <= {value[4:-1] for value in VARIABLES.values()}
+    rules = ["".join(f"{name}:{colours[name]};" for name in used if name in colours) for colours in (light, DARK)]
+    style = (
+        f"<style>svg{{{rules[0]}background:var(--paper);font-family:system-ui,sans-serif}}"
+        f"@media (prefers-color-scheme:dark){{svg{{{rules[1]}}}}}</style>"
+    )
+    return svg.replace(">", f">{style}", 1) + "\n"
