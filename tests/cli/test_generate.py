@@ -130,4 +130,6 @@ def test_bad_bytes_on_standard_input(told):
 def test_a_model_of_another_task_is_refused(tmp_path, capsys):
     untrained("lstm", seed=4).save(tmp_path / "model")
     assert main(["generate", str(tmp_path / "model"), "x"]) == 2
-    assert "holds a model for translation, which goes on from no text: use `sightline predict`" in capsys.readouterr().err
+    assert (
+        "holds a model for translation, which goes on from no text: use `sightline predict`" in capsys.readouterr().err
+    )
