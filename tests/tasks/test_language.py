@@ -274,6 +274,20 @@ def test_a_model_directory_whose_vocabulary_does_not_fit(corpus, tmp_path):
         LanguageTask.load(tmp_path / "model")
 
 
+def test_a_tokenizer_is_learned_once_for_all_trainings_of_a_comparison(path, tmp_path):
+    flags = {"task": "language", "data": str(path), "arch": "lstm", "tokenizer.kind": "bpe", "tokenizer.size": "300"}
+    run = resolve_run(file=None, environ={}, flags=flags)
+    data = LanguageTask.load_data(run)
+    first = LanguageTask.build_prepared(data, run, tmp_path)
+    files = list(tmp_path.iterdir())
+    assert len(files) == 1
+    again = LanguageTask.build_prepared(data, run, tmp_path)
+    alone = LanguageTask.build(data, run)
+    assert again.tokenizer.to_dict() == first.tokenizer.to_dict() == alone.tokenizer.to_dict()
+    for a, b in zip(again.model.state_dict().values(), alone.model.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
 def test_widths_are_matched(corpus):
     task = LanguageTask.create(corpus, settings("lstm"), parameters=60_000)
     assert task.parameters == pytest.approx(60_000, rel=0.2)

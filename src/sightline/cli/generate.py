@@ -77,6 +77,8 @@ def generate(
     for name, value in sampling.items():
         if value is not None and not drawn:
             raise InputError("needs sampling: leave out --greedy and --beam", where=f"--{name.replace('_', '-')}")
+    if max_new_tokens is not None and max_new_tokens < 1:
+        raise InputError(f"must be at least 1, found {max_new_tokens}", where="--max-new-tokens")
     if length_penalty is not None and beam < 2:
         raise InputError("needs --beam 2 or more", where="--length-penalty")
     given: dict[str, Any] = {**sampling, "length_penalty": length_penalty, "max_length": max_new_tokens}

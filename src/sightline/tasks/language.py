@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,8 +28,8 @@ from sightline.models.carried import Carried
 from sightline.models.decoder import Decoder
 from sightline.models.store import CONFIG, LoadedModel, save_model
 from sightline.parts.token_embedding import Tokens
-from sightline.tasks.card import model_card
 from sightline.tasks.language_baselines import guesses
+from sightline.tasks.language_card import language_card
 from sightline.tasks.language_config import LanguageConfig, LanguageRun
 from sightline.tasks.language_generation import Generated, GenerationConfig, OnText, generate
 from sightline.tasks.language_likelihood import Scored, Tally, score_carried, score_windows
@@ -143,6 +144,19 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
             data=f"{corpus.name}: {part.documents:,} documents of {part.size:,} bytes, "
             f"sha256 of the data {corpus.sha256}",
         )
+
+    @classmethod
+    def build_prepared(cls, data: TextCorpus, run: LanguageRun, directory: Path) -> LanguageTask:
+        """`build`; the tokenizer is left in the directory, for all trainings with the same settings for it."""
+        config = run.tokenizer
+        name = f"text-{config.kind}-{config.size}-{config.lowercase}-{config.sample_bytes}.json"
+        place = directory / name
+        if not place.exists():
+            beside = place.with_name(f".{name}.{os.getpid()}")
+            TextTokenizer.train(data.train, **encode_config(config)).save(beside)
+            os.replace(beside, place)
+        tokenizer = TextTokenizer.load(place)
+        return cls.create(data, run.settings, seed=run.seed, parameters=run.parameters, tokenizer=tokenizer)
 
     @property
     def arch(self) -> str:  # type: ignore[override]
@@ -278,6 +292,8 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
         settings = encode_config(self.config)
         sizes = settings.pop("model")
         del settings["arch"]
+        tokens = f"{self.tokenizer.kind}, {self.tokenizer.size:,}"
+        tokens += f", {self.tokenizer.note}" if self.tokenizer.note else ""
         save_model(
             directory,
             self.decoder,
@@ -288,9 +304,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
             arch=self.arch,
             task=self.name,
             options=encode_config(_Options(self.data, settings)),
-            card=model_card(
-                self.arch, self.parameters, sizes, f"{self.tokenizer.kind}, {self.tokenizer.size:,}", self.data
-            ),
+            card=language_card(self.arch, self.parameters, sizes, tokens, self.config.context, self.data),
         )
         self.tokenizer.save(directory / TOKENIZER)
 
