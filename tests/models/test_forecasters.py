@@ -7,10 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.stats import norm
+from torch import nn
 
 from sightline.core.errors import InputError
 from sightline.models import FORECASTERS, ForecasterConfig, match_parameters
+from sightline.models.forecaster import AutoregressiveForecaster, at_levels
 from sightline.models.linear_forecasters import DLinearConfig, NLinearConfig
+from sightline.models.stack import Pointwise
+from sightline.parts.instance_norm import InstanceNorm
 from sightline.parts.series_patches import SeriesWindows
 
 LAYERED = [name for name in FORECASTERS if name not in ("dlinear", "nlinear")]
@@ -162,3 +167,55 @@ def test_patches_that_cannot_be() -> None:
         ForecasterConfig(decoding="autoregressive").build(SeriesWindows(20, 4), 1)
     with pytest.raises(ValueError, match="a forecaster reads windows of series, got"):
         ForecasterConfig().build(100, 1)
+
+
+def test_drawn_futures_have_the_spread_that_theory_gives() -> None:
+    """Patches of one step that say y_{t+1} ~ N(φ y_t, 1): h steps ahead the variance is (1 - φ^{2h}) / (1 - φ²)."""
+    phi, horizon = 0.8, 6
+    levels = torch.linspace(0.02, 0.98, 25, dtype=torch.float64)
+    source = SeriesWindows(3, horizon, 1)
+    model = AutoregressiveForecaster(source, 25, 1, Pointwise(nn.Identity(), 1), InstanceNorm(1, "none"), "independent")
+    model = model.double()
+    with torch.no_grad():
+        model.front_end.weight.fill_(1.0)
+        model.front_end.bias.zero_()
+        model.head.weight.fill_(phi)
+        model.head.bias.copy_(torch.from_numpy(norm.ppf(levels.numpy())))
+        values = torch.tensor([[[9.0], [9.0], [2.0]], [[9.0], [9.0], [-1.0]]], dtype=torch.float64)
+        generator = torch.Generator().manual_seed(0)
+        said = model.sample(values, None, None, levels=levels, paths=3000, generator=generator)[:, :, 0]  # (2, H, 25)
+        fed_back = model(values)[:, :, 0]
+    for row, last in enumerate((2.0, -1.0)):
+        for h in range(1, horizon + 1):
+            spread = ((1 - phi ** (2 * h)) / (1 - phi**2)) ** 0.5
+            expected = phi**h * last + spread * norm.ppf(levels.numpy())
+            np.testing.assert_allclose(said[row, h - 1].numpy(), expected, atol=0.2)
+    width = (fed_back[0, -1, -1] - fed_back[0, -1, 0]) / (said[0, -1, -1] - said[0, -1, 0])
+    assert width < 0.7  # reading the middle again, which is why futures are drawn
+
+
+def test_values_at_levels_lie_on_straight_lines() -> None:
+    quantiles = torch.tensor([[1.0, 2.0, 4.0]])
+    found = at_levels(quantiles, torch.tensor([0.25, 0.5, 0.75]), torch.tensor([[0.0, 0.25, 0.375, 0.5, 0.6, 1.0]]))
+    np.testing.assert_allclose(found[0].numpy(), [0.0, 1.0, 1.5, 2.0, 2.8, 6.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", LAYERED)
+@pytest.mark.parametrize("channels", ["independent", "mixed"])
+def test_every_mechanism_draws_futures(name: str, channels: str) -> None:
+    source = SeriesWindows(8, 10, 2, 1, 2)
+    model = small(name, decoding="autoregressive", channels=channels).build(source, 3).double().eval()
+    values, past, known, _ = batch(source)
+    levels = torch.tensor([0.1, 0.5, 0.9])
+
+    def draw(seed: int) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        return model.sample(values, past, known, levels=levels, paths=4, generator=generator)
+
+    with torch.no_grad():
+        said = draw(0)
+    assert said.shape == (3, 10, 2, 3)
+    assert (said.diff(dim=3) >= 0).all()
+    assert torch.equal(said, draw(0))
+    torch.testing.assert_close(said[:, :4], model(values, past, known)[:, :4].sort(3).values)
+    assert not torch.equal(said[:, 4:], draw(1)[:, 4:])

@@ -6,13 +6,14 @@ Both take a window of series (B, L, C) with its covariates and give Q numbers fo
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from sightline.core.errors import InputError
 from sightline.core.mixer import SequenceEncoder, SequenceMixer
+from sightline.core.state import select
 from sightline.models.layers import LayersConfig
 from sightline.models.linear_forecasters import as_windows
 from sightline.parts.front_ends import Source
@@ -119,6 +120,47 @@ class AutoregressiveForecaster(nn.Module):
             y = y.squeeze(2).unflatten(0, (len(values), self.source.channels)).transpose(1, 2)
         return self.norm.undo(y, statistics)
 
+    @torch.no_grad()
+    def sample(
+        self,
+        values: Tensor,
+        past: Tensor | None,
+        known: Tensor | None,
+        *,
+        levels: Tensor,
+        paths: int,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """Forecasts (B, H, C, Q) whose numbers are quantiles of the rising `levels` (Q,), each given the past alone.
+
+        Every patch is drawn `paths` times, each step from the quantiles that the model says for it, joined by straight
+        lines that go on beyond the outer ones; the model reads what was drawn. A step's quantiles are those of all its
+        paths' distributions together. The first patch needs no draw. Steps of one patch are drawn apart: what ties them
+        together the model does not say.
+        """
+        x, statistics = self.norm(values)
+        rows, covariates = _rows(x, self.channels), self._covariates(x, past, known)
+        y, state = self._predict(rows, covariates, 0, None)
+        found = [y[:, -self.patch :].sort(3).values]  # (B', P, C', Q)
+        start, steps = rows.shape[1], self.source.horizon - self.patch
+        each = torch.arange(len(rows), device=rows.device).repeat_interleave(paths)
+        state, said = select(state, each), found[0][each]
+        covariates = None if covariates is None else covariates[each]
+        middle = (torch.arange(19, device=rows.device, dtype=rows.dtype) + 0.5) / 19
+        while steps > 0:
+            shares = torch.rand(said.shape[:3], generator=generator, device=rows.device, dtype=rows.dtype)
+            drawn = at_levels(said, levels, shares.unsqueeze(3)).squeeze(3)
+            y, state = self._predict(drawn, covariates, start, state)
+            said = y.sort(3).values
+            spread = at_levels(said, levels, middle.expand(*said.shape[:3], -1))  # (B'·N, P, C', 19)
+            spread = spread.unflatten(0, (len(rows), paths)).movedim(1, 3).flatten(3)  # (B', P, C', N·19)
+            found.append(torch.quantile(spread, levels.to(spread.dtype), dim=3).movedim(0, 3))
+            start, steps = start + self.patch, steps - self.patch
+        y = torch.cat(found, 1)[:, : self.source.horizon]
+        if self.channels == "independent":
+            y = y.squeeze(2).unflatten(0, (len(values), self.source.channels)).transpose(1, 2)
+        return self.norm.undo(y, statistics)
+
     def _rollout(self, rows: Tensor, covariates: Tensor | None) -> Tensor:
         """The horizon (B', H, C', Q), patch by patch; the stack's state carries what was read."""
         found, state, start = [], None, 0
@@ -131,7 +173,7 @@ class AutoregressiveForecaster(nn.Module):
             steps -= self.patch
         return torch.cat(found, 1)[:, : self.source.horizon]
 
-    def _predict(self, rows: Tensor, covariates: Tensor | None, start: int, state: object) -> tuple[Tensor, object]:
+    def _predict(self, rows: Tensor, covariates: Tensor | None, start: int, state: Any) -> tuple[Tensor, Any]:
         """What follows each patch of rows (B', T, C'), which begin at step `start`: (B', T, C', Q), and the state."""
         if covariates is not None:
             rows = torch.cat([rows, covariates[:, start : start + rows.shape[1]]], 2)
@@ -154,6 +196,19 @@ class AutoregressiveForecaster(nn.Module):
 
     def _whole_patches(self, x: Tensor) -> Tensor:
         return nn.functional.pad(x, (0, 0, 0, -x.shape[1] % self.patch))
+
+
+def at_levels(quantiles: Tensor, levels: Tensor, shares: Tensor) -> Tensor:
+    """The values (…, N) at `shares` (…, N) of distributions whose quantiles (…, Q) of rising `levels` (Q,) are known.
+
+    Straight lines join the quantiles and go on beyond the outer ones.
+    """
+    levels = levels.to(quantiles.dtype)
+    if len(levels) == 1:
+        return quantiles.expand(shares.shape)
+    upper = torch.searchsorted(levels, shares.contiguous()).clamp(1, len(levels) - 1)
+    low, high = quantiles.gather(-1, upper - 1), quantiles.gather(-1, upper)
+    return low + (high - low) * (shares - levels[upper - 1]) / (levels[upper] - levels[upper - 1])
 
 
 def _rows(x: Tensor, channels: Channels) -> Tensor:
@@ -182,6 +237,7 @@ class ForecasterConfig(LayersConfig):
     channels: "independent" reads each alone with the same weights, "mixed" all together
     instance_norm: see `InstanceNorm`
     head_dropout: on what the direct head reads
+    paths: futures drawn for the quantiles of an autoregressive forecast; 0 reads the middle one again and again
     """
 
     decoding: Literal["direct", "autoregressive"] = "direct"
@@ -190,9 +246,12 @@ class ForecasterConfig(LayersConfig):
     channels: Channels = "independent"
     instance_norm: InstanceNormKind = "revin"
     head_dropout: float = 0.0
+    paths: int = 20
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.paths < 0:
+            raise InputError(f"must be at least 0, found {self.paths}", where="paths")
         if self.patch < 1:
             raise InputError(f"must be at least 1, found {self.patch}", where="patch")
         if self.stride is not None and not 1 <= self.stride <= self.patch:

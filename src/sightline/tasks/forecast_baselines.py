@@ -20,7 +20,8 @@ from sightline.training.loss import Loss
 from sightline.training.optim import OptimConfig
 from sightline.training.state import TrainConfig
 
-EPOCHS, MOST_STEPS = 10, 3000  # of the training of a linear map that nobody asked for
+# Bounds of the training of a linear map that nobody asked for: a minute or two of one core.
+EPOCHS, LEAST_STEPS, MOST_STEPS, MOST_FLOPS = 10, 100, 3000, 2e12
 
 Predictor = Callable[[WindowBatch], Tensor]  # (B, H, C, Q)
 
@@ -54,15 +55,16 @@ def squared_error(model: nn.Module, batch: WindowBatch) -> Loss:
 def linear(name: str, windows: Windows, scaling: Scaling) -> tuple[Predictor, int]:
     """`dlinear` or `nlinear` trained on the windows by squared error, and the steps that it took.
 
-    Adam at 0.005, batches of 32, the rate falling to zero along a cosine over 10 epochs, or 3,000 steps where that is
-    less; no validation.
+    Adam at 0.005, batches of 32, the rate falling to zero along a cosine over 10 epochs, or 3,000 steps or 2e12
+    operations where that is less, but 100 steps at least; no validation.
     """
     source = SeriesWindows(windows.lookback, windows.horizon, len(windows.panel.targets))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(0, "init"))
         model = FORECASTERS[name].build(source, 1)
     batches = WindowBatches(windows, scaling, size=32)
-    steps = min(EPOCHS * len(batches), MOST_STEPS)
+    a_step = 6 * 32 * source.channels * sum(parameter.numel() for parameter in model.parameters())
+    steps = min(EPOCHS * len(batches), MOST_STEPS, max(LEAST_STEPS, int(MOST_FLOPS / a_step)))
     optim = OptimConfig(lr=5e-3, beta2=0.999, weight_decay=0.0, warmup_steps=0, clip_norm=None)
     how = TrainConfig(budget=f"{steps}steps", optim=optim, device="cpu", dtype="float32", checkpoint_every_s=1e9)
     with tempfile.TemporaryDirectory() as place:

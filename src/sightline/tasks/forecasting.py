@@ -300,12 +300,18 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
         Quantiles that cross are put in order, which makes no pinball loss worse (Chernozhukov et al. 2010).
         """
         model = self.model if model is None else model
+        sample: Any = getattr(model, "sample", None)  # where patches follow one another
+        paths = getattr(self.config.model, "paths", 0) if self.config.levels and sample else 0
 
         @torch.no_grad()
         def forecast(batch: WindowBatch) -> Tensor:
             batch = batch.to(self.device)
-            said = model(batch.values, batch.past, batch.known)
-            return said.sort(3).values if self.config.levels else said
+            if not paths:
+                said = model(batch.values, batch.past, batch.known)
+                return said.sort(3).values if self.config.levels else said
+            generator = torch.Generator(self.device).manual_seed(derive(0, "paths", batch.rows[0]))
+            levels = torch.tensor(self.config.levels, device=self.device)
+            return sample(batch.values, batch.past, batch.known, levels=levels, paths=paths, generator=generator)
 
         return forecast
 
