@@ -30,10 +30,9 @@ from sightline.models.store import CONFIG, LoadedModel, save_model
 from sightline.parts.token_embedding import Tokens
 from sightline.tasks.language_baselines import guesses
 from sightline.tasks.language_card import language_card
-from sightline.tasks.language_config import LanguageConfig, LanguageRun
+from sightline.tasks.language_config import LanguageConfig, LanguageRun, language_optim
 from sightline.tasks.language_generation import Generated, GenerationConfig, OnText, generate
 from sightline.tasks.language_likelihood import Scored, Tally, score_carried, score_windows
-from sightline.tasks.rates import optim_preset
 from sightline.tasks.run import values_of
 from sightline.tasks.task import Answer, Guess, Measured, Task
 from sightline.training.loss import Loss, cross_entropy
@@ -87,7 +86,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
     @classmethod
     def preset(cls, arch: str) -> LanguageRun:
         cls.check_architecture(arch)
-        return LanguageRun(**values_of(LanguageConfig.preset(arch)), optim=optim_preset(arch))
+        return LanguageRun(**values_of(LanguageConfig.preset(arch)), optim=language_optim(arch))
 
     @classmethod
     def load_data(cls, run: LanguageRun) -> TextCorpus:

@@ -12,7 +12,9 @@ from sightline.data.text_tokenizer import TextKind
 from sightline.models import LANGUAGE_MODELS, SizedConfig
 from sightline.models.language_model import LanguageModelConfig
 from sightline.models.recurrent_language_model import RecurrentLanguageModelConfig
+from sightline.tasks.rates import RATES
 from sightline.tasks.run import RunConfig, part_of, values_of
+from sightline.training.optim import OptimConfig
 
 Bptt = Literal["rows", "stateful"]
 Evaluate = Literal["auto", "windows", "carried"]
@@ -107,6 +109,16 @@ class LanguageConfig:
             model = replace(model, d_model=128, layers=3 if len(model.mixers) == 3 else 4, dropout=0.0)
         own: dict[str, Any] = {"arch": arch, "model": model, **changes}
         return cls(**own)
+
+
+def language_optim(arch: str) -> OptimConfig:
+    """The optimizer's settings for an architecture on text.
+
+    The Transformer's rate is that of `benchmarks/verify_shakespeare.py`, where no other was tried; what stands in its
+    place has the same, and the recurrences the rates that they have on pairs.
+    """
+    rate = RATES[arch] if arch in ("rnn", "lstm", "gru") else 2e-3
+    return OptimConfig(lr=rate, beta2=0.99, weight_decay=0.1, final_lr=0.1)
 
 
 @dataclass(frozen=True)
