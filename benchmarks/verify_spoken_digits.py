@@ -38,7 +38,6 @@ MOST_CER, LEAST_RIGHT = 0.03, 0.97
 # Chosen on the validation part; the same for every architecture.
 SETTINGS: dict[str, Any] = {
     "sound.rate_hz": 8000,
-    "sound.normalise": "level",
     "sound.augment.band_width": 10,
     "sound.augment.stretch_share": 0.3,
     "model.dropout": 0.2,
