@@ -15,7 +15,7 @@ from sightline.parts.spec_augment import SpecAugment, SpecAugmentConfig
 
 WIDTH = 6
 SOUNDS = {
-    "stride 1": AudioFrames(8000, mels=20, stride=1),
+    "stride 1": AudioFrames(8000, mels=20, stride=1, normalise="utterance"),
     "stride 2": AudioFrames(8000, mels=20, stride=2, normalise="none"),
     "stride 4": AudioFrames(8000, mels=20, stride=4, scale="htk"),
     "stride 8, augmented": AudioFrames(8000, mels=20, stride=8, normalise="level", augment=SpecAugmentConfig()),

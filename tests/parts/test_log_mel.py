@@ -79,7 +79,7 @@ def test_every_sample_is_in_a_frame_and_no_frame_is_beyond(samples):
 def test_normalised_bands_have_mean_0_and_variance_1_over_real_frames():
     samples = torch.randn(3, 5000, dtype=torch.float64)
     mask = torch.arange(5000) < torch.tensor([[5000], [2500], [1400]])
-    frames, real = LogMel(16_000, 400, 160, 20).double()(samples, mask)
+    frames, real = LogMel(16_000, 400, 160, 20, normalise="utterance").double()(samples, mask)
     for row in range(3):
         own = frames[row][real[row]]
         torch.testing.assert_close(own.mean(0), torch.zeros(20, dtype=torch.float64), atol=1e-9, rtol=0)
@@ -126,3 +126,13 @@ def test_settings_that_make_no_frames(options, message):
     with pytest.raises(InputError) as caught:
         AudioFrames(**options)
     assert str(caught.value).startswith(message)
+
+
+def test_a_steady_tone_keeps_its_pitch():
+    """Unlike with "utterance", after which nothing is left of a sound that does not change."""
+    time = torch.arange(8000, dtype=torch.float64) / 16_000
+    tones = torch.stack([torch.sin(2 * math.pi * hertz * time) for hertz in (500.0, 2000.0)])
+    low, high = LogMel(16_000, 512, 256, 20).double()(tones)[0].mean(1).argmax(1).tolist()
+    assert high > low + 3
+    gone = LogMel(16_000, 512, 256, 20, normalise="utterance").double()(tones)[0]
+    assert gone.mean(1).abs().max() < 1e-9

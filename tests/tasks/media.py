@@ -63,7 +63,6 @@ def run(kind: str, manifest: Path, arch: str = "bahdanau", **changes):
         "sound.rate_hz": RATE_HZ,
         "sound.mels": 12,
         "sound.stride": 2,
-        "sound.normalise": "level",  # by band a steady tone would be gone
         "sound.augment": None,
         "picture.colour": "grey",
         "picture.patch": 4,

@@ -52,7 +52,7 @@ class AudioFrames:
     low_hz: float = 0.0
     high_hz: float | None = None
     scale: Scale = "slaney"
-    normalise: Normalise = "utterance"
+    normalise: Normalise = "level"
     stride: int = 4
     augment: SpecAugmentConfig | None = None
 

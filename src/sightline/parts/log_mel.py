@@ -82,7 +82,7 @@ class LogMel(nn.Module):
         low_hz: float = 0.0,
         high_hz: float | None = None,
         scale: Scale = "slaney",
-        normalise: Normalise = "utterance",
+        normalise: Normalise = "level",
     ) -> None:
         super().__init__()
         if not 1 <= hop <= window:

@@ -69,7 +69,7 @@ def _by_likeness(train: MediaPart, part: MediaPart, number: int, config: MediaTe
 
 
 def _heard(column: Column, config: MediaTextConfig) -> Iterator[np.ndarray]:
-    """Each sound as mean log-mel energies of equal stretches, of mean 0 and variance 1 by band."""
+    """Each sound as mean log-mel energies of equal stretches, of mean 0 and variance 1 over the sound."""
     frames = config.sound.front_end
     log_mel = LogMel(frames.rate_hz, frames.window, frames.hop, min(frames.mels, 20), frames.low_hz, frames.high_hz)
     for row in range(len(column)):

@@ -1,0 +1,88 @@
+"""What benchmarks/verify_spoken_digits.py and verify_captions.py train and test on, and hold their results against."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sightline.data.images import ImageOptions, read_idx
+from sightline.data.manifest import read_manifest
+from sightline.data.media import ImageReader
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+DATA = Path(os.environ.get("SIGHTLINE_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+def benchmark(name: str):
+    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # where dataclasses look themselves up
+    spec.loader.exec_module(module)
+    return module
+
+
+spoken, captions = benchmark("verify_spoken_digits"), benchmark("verify_captions")
+
+
+def test_the_test_part_is_the_official_one(tmp_path):
+    """github.com/Jakobovski/free-spoken-digit-dataset: recordings 0 to 4 of each digit and speaker are the test set."""
+    for digit in range(10):
+        for speaker in ("theo", "lucas"):
+            for number in range(50):
+                (tmp_path / f"{digit}_{speaker}_{number}.wav").touch()
+    found = {part: read_manifest(path) for part, path in spoken.manifests(tmp_path, tmp_path).items()}
+    assert {part: len(table.targets) for part, table in found.items()} == {"train": 800, "valid": 100, "test": 100}
+    files = {part: set(table.sources["source"]) for part, table in found.items()}
+    assert len(set.union(*files.values())) == 1000
+    assert {Path(file).stem.split("_")[2] for file in files["test"]} == set("01234")
+    named = dict(zip(found["test"].sources["source"], found["test"].targets, strict=True))
+    assert named[str(tmp_path / "7_theo_3.wav")] == "seven"
+
+
+@pytest.mark.parametrize(("cer", "right", "good"), [(0.03, 0.97, True), (0.0301, 0.99, False), (0.01, 0.9699, False)])
+def test_both_gates_of_spoken_digits_must_hold(cer, right, good):
+    blank = dict.fromkeys((field.name for field in fields(spoken.Outcome)), 0)
+    assert spoken.holds(spoken.Outcome(**{**blank, "arch": "gru", "cer": cer, "words_right": right})) is good
+
+
+@pytest.mark.parametrize(("right", "good"), [(0.98, True), (0.9799, False)])
+def test_the_gate_of_captions(right, good):
+    blank = dict.fromkeys((field.name for field in fields(captions.Outcome)), 0)
+    assert captions.holds(captions.Outcome(**{**blank, "arch": "gru", "kind": "one", "right": right})) is good
+
+
+def test_two_digits_are_two_pictures_side_by_side(tmp_path):
+    pictures = np.random.default_rng(1).integers(0, 256, (6, 28, 28), dtype=np.uint8)
+    names = ["one", "two", "three", "four", "five", "six"]
+    table = read_manifest(captions.rows("two", pictures, names, tmp_path / "x", tmp_path, "test"))
+    read = ImageReader(ImageOptions(colour="grey"))
+    sides = {"left": [], "right": []}
+    for row, caption in enumerate(table.targets):
+        both = read(table.file("source", row))[0]
+        assert both.shape == (28, 56)
+        for name, half, side in zip(caption.split(), (both[:, :28], both[:, 28:]), sides, strict=True):
+            np.testing.assert_array_equal(half, pictures[names.index(name)])
+            sides[side].append(name)
+    assert sorted(sides["left"]) == sorted(sides["right"]) == sorted(names)
+
+
+@pytest.mark.skipif(not (DATA / "mnist").is_dir(), reason=f"no MNIST in {DATA}")
+def test_captions_are_the_labels_of_mnist(tmp_path):
+    parts = captions.manifests("one", DATA / "mnist", tmp_path)
+    found = {part: read_manifest(path) for part, path in parts.items()}
+    assert {part: len(table.targets) for part, table in found.items()} == {
+        "train": 55_000,
+        "valid": 5_000,
+        "test": 10_000,
+    }
+    labels = read_idx(DATA / "mnist" / "train-labels-idx1-ubyte.gz")
+    pictures = read_idx(DATA / "mnist" / "train-images-idx3-ubyte.gz")
+    read = ImageReader(ImageOptions(colour="grey"))
+    for row in (0, 1, 4999):
+        np.testing.assert_array_equal(read(found["valid"].file("source", row))[0], pictures[55_000 + row])
+        assert found["valid"].targets[row] == captions.WORDS[labels[55_000 + row]]
