@@ -136,7 +136,7 @@ def _(patch):
 
 @mutant("the gradient skips the triangular system", DELTA, "gradcheck")
 def _(patch):
-    def kept(original, states, errors, inverse, factor):
-        return original(states, errors, torch.eye(inverse.shape[3]).to(inverse).expand_as(inverse), factor)
+    def kept(original, states, errors, inverse, *others):
+        return original(states, errors, torch.eye(inverse.shape[3]).to(inverse).expand_as(inverse), *others)
 
     wrap(patch, chunked_delta, "DeltaKept", kept)

@@ -36,6 +36,7 @@ class DeltaKept(NamedTuple):
     errors: Tensor  # (N, R, C, V) w
     inverse: Tensor  # (N, R, C, C) of the system's matrix
     factor: Tensor  # (N, R, C, K) W in w = (w without a state before) - W S
+    scores: Tensor  # (N, R, C, C) of queries and written keys
     within: Tensor | None = None  # these four, of `Weights`, chunks first, where they are not worked out again
     enter: Tensor | None = None
     leave: Tensor | None = None
@@ -67,7 +68,8 @@ def delta_forward(given: Inputs, chunk: int) -> tuple[Outputs, DeltaKept]:
     q, k, v = (_chunks(x, chunk) for x in given[:3])
     written = k * _chunks(_of_beta(given), chunk).unsqueeze(3)
     inverse = _inverse(weigh(_product(k, written.mT), weights).tril_(-1))
-    factor, errors = _product(inverse, times(k, weights.enter)), _product(inverse, v)
+    reading = inverse if weights.enter is None else inverse * weights.enter.mT
+    factor, errors = _product(reading, k), _product(inverse, v)
     leaving = times(written, weights.leave).mT
     states = given.memory.new_empty(len(k) + 1, *given.memory.shape)
     states[0] = given.memory
@@ -78,9 +80,10 @@ def delta_forward(given: Inputs, chunk: int) -> tuple[Outputs, DeltaKept]:
             torch.baddbmm(before, write, error, out=after)
         else:
             torch.mul(before, weights.total[n], out=after).baddbmm_(write, error)
-    y = _product(weigh(_product(q, written.mT), weights), errors)
+    scores = weigh(_product(q, written.mT), weights)
+    y = _product(scores, errors)
     _add(y, times(q, weights.enter), states[:-1])
-    kept = DeltaKept(states, errors, inverse, factor)
+    kept = DeltaKept(states, errors, inverse, factor, scores)
     if given.starts is None:
         kept = kept._replace(within=weights.within, enter=weights.enter, leave=weights.leave, total=weights.total)
     return Outputs(y.transpose(0, 1), states[-1]), kept
@@ -93,7 +96,7 @@ def delta_backward(given: Inputs, chunk: int, outputs: Outputs, kept: DeltaKept,
     q, k, to_y = _chunks(given.q, chunk), _chunks(given.k, chunk), _chunks(to.y, chunk)
     beta = _chunks(_of_beta(given), chunk).unsqueeze(3)
     written, reading = k * beta, times(to_y, weights.enter)
-    to_errors = _product(weigh(_product(q, written.mT), weights).mT, to_y)
+    to_errors = _product(kept.scores.mT, to_y)
     to_states = torch.empty_like(kept.states)  # the gradient before each chunk, and after the last
     torch.bmm(q.mT.flatten(0, 1), reading.flatten(0, 1), out=to_states[:-1].flatten(0, 1))
     to_states[-1] = to.memory
