@@ -118,7 +118,7 @@ def delta_backward(given: Inputs, chunk: int, outputs: Outputs, kept: DeltaKept,
     to_beta = (k * to_written).sum(3)  # (N, R, C)
     to_decay = None
     if given.decay is not None:
-        at = ((q * to_q).addcmul_(k, to_read, value=-1.0)).sum(3).addcmul_(beta.squeeze(3), to_beta, value=-1.0)
+        at = (q * to_q).addcmul_(written, to_written, value=-1.0).addcmul_(k, to_read, value=-1.0).sum(3)
         end = (kept.states[1:] * to_states[1:]).sum((2, 3))  # (N, R)
         at, end = at.transpose(0, 1).unsqueeze(3), end.T.unflatten(1, (-1, 1, 1))  # (R, N, C, 1), (R, N, 1, 1)
         to_decay = log_decay_gradient(given.decay, weights, at, end, given.q.shape[1])
