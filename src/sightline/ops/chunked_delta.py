@@ -1,8 +1,10 @@
 """The delta rule with decay, chunk by chunk (Yang, Wang, Zhang et al. 2024, § 3; Yang et al. 2025, § 3.3).
 
 S_t = exp(decay_t) (I - beta_t k_tᵀ k_t) S_{t-1} + beta_t k_tᵀ v_t is linear attention over values that are corrected by
-what the state already holds: S_t = exp(decay_t) S_{t-1} + k_tᵀ beta_t w_t with w_t = v_t - exp(decay_t) k_t S_{t-1}.
-The w of a chunk solve one unit lower triangular system (the WY form). Shapes as in `ops.chunks`.
+what the state already holds: S_t = exp(decay_t) S_{t-1} + p_tᵀ w_t with w_t = v_t - exp(decay_t) k_t S_{t-1} and the
+key that is written, p_t = beta_t k_t. The w of a chunk solve one unit lower triangular system (the WY form). Shapes as
+in `ops.chunks`; where no graph is recorded chunks come before rows, so that each step of the loop over chunks works in
+place on what lies together.
 """
 
 from __future__ import annotations
@@ -12,108 +14,154 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sightline.ops.chunked_linear import add_product, add_weighted, decay_gradient, end_products
-from sightline.ops.chunks import Inputs, Outputs, chunk_weights, join, pair_gradients, pair_scores, split, times
+from sightline.ops.chunked_linear import add_product
+from sightline.ops.chunks import (
+    Inputs,
+    Outputs,
+    Weights,
+    chunk_weights,
+    join,
+    log_decay_gradient,
+    pair_scores,
+    split,
+    times,
+    weigh,
+)
 
 
 class DeltaKept(NamedTuple):
-    """What the backward reads beside inputs and outputs."""
+    """What the backward reads beside inputs."""
 
-    before: Tensor  # (R, N, K, V) the states before the chunks
-    errors: Tensor  # (R, N, C, V) w
-    products: Tensor  # (R, N, C, C) P in w_i + Σ_j P_ij beta_j w_j = v_i - (reading of the state before the chunk)_i
-    inverse: Tensor  # (R, N, C, C) of that system
-    factor: Tensor  # (R, N, C, K) W in w = (w without a state before) - W S
+    states: Tensor  # (N + 1, R, K, V) before each chunk, and after the last
+    errors: Tensor  # (N, R, C, V) w
+    inverse: Tensor  # (N, R, C, C) of the system's matrix
+    factor: Tensor  # (N, R, C, K) W in w = (w without a state before) - W S
+    scores: Tensor  # (N, R, C, C) of queries and written keys
+    within: Tensor | None = None  # these four, of `Weights`, chunks first, where they are not worked out again
+    enter: Tensor | None = None
+    leave: Tensor | None = None
+    total: Tensor | None = None
 
 
-def delta_forward(given: Inputs, chunk: int) -> tuple[Outputs, DeltaKept]:
+def delta_plain(given: Inputs, chunk: int) -> Outputs:
     """y_t = q_t S_t and the state, by operations that autograd records."""
     length = given.q.shape[1]
     weights = chunk_weights(given.decay, given.starts, length, chunk, given.q)
-    q, k, v, beta = split(given.q, chunk), split(given.k, chunk), split(given.v, chunk), _of_beta(given, chunk)
-    products = _below(pair_scores(k, k, weights))
-    inverse = _inverse(products * beta.transpose(2, 3))
-    factor = inverse @ times(k, weights.enter)
-    leaving = (times(k, weights.leave) * beta).transpose(-1, -2)
-    before, errors, memory = _carry(inverse @ v, factor, leaving, weights.total, given.memory)
-    scores = pair_scores(q, k, weights) * beta.transpose(2, 3)
-    y = add_product(scores @ errors, times(q, weights.enter), before)
-    return Outputs(join(y, length), memory), DeltaKept(before, errors, products, inverse, factor)
-
-
-def delta_backward(given: Inputs, chunk: int, outputs: Outputs, kept: DeltaKept, to: Outputs) -> Inputs:
-    """Gradients of the inputs from those of the outputs, `to`."""
-    length = given.q.shape[1]
-    weights = chunk_weights(given.decay, given.starts, length, chunk, given.q)
-    q, k, to_y, beta = split(given.q, chunk), split(given.k, chunk), split(to.y, chunk), _of_beta(given, chunk)
-    leaving, into_state = times(k, weights.leave), kept.before.transpose(-1, -2)
-    local = pair_scores(q, k, weights).transpose(-1, -2) @ to_y
-    updates = times(q, weights.enter).transpose(-1, -2) @ to_y
-    after, to_written_values, to_memory = _carry_back(
-        local, updates, (kept.factor * beta).transpose(-1, -2), leaving, weights.total, to.memory
-    )
-    to_v = kept.inverse.transpose(-1, -2) @ (to_written_values * beta)
-    corrected = kept.errors * beta
-    to_products = (to_v @ corrected.transpose(-1, -2)).neg_().tril_(-1)
-    to_written_values.flatten(0, 1).baddbmm_(
-        kept.products.flatten(0, 1).transpose(1, 2), to_v.flatten(0, 1), alpha=-1.0
-    )
-    to_beta = (to_written_values * kept.errors).sum(3)
-    to_q, to_written = pair_gradients(to_y @ corrected.transpose(-1, -2), q, k, weights)
-    to_read, of_products = pair_gradients(to_products, k, k, weights)
-    to_q = add_weighted(to_q, to_y @ into_state, weights.enter)
-    to_read = add_weighted(to_read, (to_v @ into_state).neg_(), weights.enter)
-    to_written = add_weighted(to_written.add_(of_products), corrected @ after.transpose(-1, -2), weights.leave)
-    to_decay = None
-    if given.decay is not None:
-        at = (q * to_q).addcmul_(k, to_read).addcmul_(k, to_written, value=-1.0)
-        to_decay = decay_gradient(given.decay, weights, at, end_products(kept.before, outputs.memory, after), length)
-    to_q, to_k, to_v, to_beta = (join(part, length) for part in (to_q, to_read.add_(to_written), to_v, to_beta))
-    return Inputs(to_q, to_k, to_v, to_memory, None, to_beta, to_decay)
-
-
-def _of_beta(given: Inputs, chunk: int) -> Tensor:
-    """beta (R, N, C, 1)."""
-    if given.beta is None:
-        raise ValueError("the delta rule needs beta")
-    return split(given.beta, chunk).unsqueeze(3)
-
-
-def _below(scores: Tensor) -> Tensor:
-    """What stands below the diagonal, 0 elsewhere. Overwrites `scores` where no graph is recorded."""
-    return scores.tril(-1) if torch.is_grad_enabled() else scores.tril_(-1)
-
-
-def _inverse(below: Tensor) -> Tensor:
-    """(I + below)⁻¹ of strictly lower triangular matrices (R, N, C, C)."""
-    identity = torch.eye(below.shape[3], dtype=below.dtype, device=below.device).expand_as(below)
-    return torch.linalg.solve_triangular(below, identity, upper=False, unitriangular=True)
-
-
-def _carry(
-    alone: Tensor, factor: Tensor, leaving: Tensor, total: Tensor | None, state: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """States before each chunk, its w = alone - factor S, and the last state: S ← total S + leaving w."""
-    states, errors = [], []
+    q, k, v = split(given.q, chunk), split(given.k, chunk), split(given.v, chunk)
+    written = k * split(_of_beta(given), chunk).unsqueeze(3)
+    inverse = _inverse(pair_scores(k, written, weights).tril(-1))
+    alone, factor = inverse @ v, inverse @ times(k, weights.enter)
+    leaving = times(written, weights.leave).transpose(-1, -2)
+    state, states, errors = given.memory, [], []
     for n in range(alone.shape[1]):
         states.append(state)
         errors.append(torch.baddbmm(alone[:, n], factor[:, n], state, alpha=-1.0))
-        state = _onward(state, total, n, leaving[:, n], errors[-1], 1.0)
-    return torch.stack(states, 1), torch.stack(errors, 1), state
+        state = torch.baddbmm(times(state, _at(weights.total, n)), leaving[:, n], errors[-1])
+    y = pair_scores(q, written, weights) @ torch.stack(errors, 1)
+    y = add_product(y, times(q, weights.enter), torch.stack(states, 1))
+    return Outputs(join(y, length), state)
 
 
-def _carry_back(
-    local: Tensor, updates: Tensor, factor: Tensor, leaving: Tensor, total: Tensor | None, state: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients dS after each chunk, of its beta w, local + leaving dS, and of the state before the first one."""
-    after, found = [], []
-    for n in range(local.shape[1] - 1, -1, -1):
-        after.append(state)
-        found.append(torch.baddbmm(local[:, n], leaving[:, n], state))
-        state = _onward(state, total, n, factor[:, n], found[-1], -1.0).add_(updates[:, n])
-    return torch.stack(after[::-1], 1), torch.stack(found[::-1], 1), state
+def delta_forward(given: Inputs, chunk: int) -> tuple[Outputs, DeltaKept]:
+    """`delta_plain` without a graph, y as chunks (R, N, C, V)."""
+    weights = _weights(given, chunk)
+    q, k, v = (_chunks(x, chunk) for x in given[:3])
+    written = k * _chunks(_of_beta(given), chunk).unsqueeze(3)
+    inverse = _inverse(weigh(_product(k, written.mT), weights).tril_(-1))
+    reading = inverse if weights.enter is None else inverse * weights.enter.mT
+    factor, errors = _product(reading, k), _product(inverse, v)
+    leaving = times(written, weights.leave).mT
+    states = given.memory.new_empty(len(k) + 1, *given.memory.shape)
+    states[0] = given.memory
+    steps = zip(errors, factor, leaving, states[:-1], states[1:], strict=True)
+    for n, (error, read, write, before, after) in enumerate(steps):
+        error.baddbmm_(read, before, alpha=-1.0)
+        if weights.total is None:
+            torch.baddbmm(before, write, error, out=after)
+        else:
+            torch.mul(before, weights.total[n], out=after).baddbmm_(write, error)
+    scores = weigh(_product(q, written.mT), weights)
+    y = _product(scores, errors)
+    _add(y, times(q, weights.enter), states[:-1])
+    kept = DeltaKept(states, errors, inverse, factor, scores)
+    if given.starts is None:
+        kept = kept._replace(within=weights.within, enter=weights.enter, leave=weights.leave, total=weights.total)
+    return Outputs(y.transpose(0, 1), states[-1]), kept
 
 
-def _onward(state: Tensor, total: Tensor | None, n: int, left: Tensor, right: Tensor, sign: float) -> Tensor:
-    """total S + sign · left right, a new tensor."""
-    return torch.baddbmm(state if total is None else state * total[:, n], left, right, alpha=sign)
+def delta_backward(given: Inputs, chunk: int, outputs: Outputs, kept: DeltaKept, to: Outputs) -> Inputs:
+    """Gradients of the inputs, as chunks (R, N, C, ·), from those of the outputs, `to`."""
+    weights = Weights(kept.within, kept.enter, kept.leave, kept.total)
+    weights = weights if given.starts is None else _weights(given, chunk)
+    q, k, to_y = _chunks(given.q, chunk), _chunks(given.k, chunk), _chunks(to.y, chunk)
+    beta = _chunks(_of_beta(given), chunk).unsqueeze(3)
+    written, reading = k * beta, times(to_y, weights.enter)
+    to_errors = _product(kept.scores.mT, to_y)
+    to_states = torch.empty_like(kept.states)  # the gradient before each chunk, and after the last
+    torch.bmm(q.mT.flatten(0, 1), reading.flatten(0, 1), out=to_states[:-1].flatten(0, 1))
+    to_states[-1] = to.memory
+    leaving, factor = times(written, weights.leave), kept.factor.mT
+    for n in range(len(k) - 1, -1, -1):
+        after, before = to_states[n + 1], to_states[n]
+        to_errors[n].baddbmm_(leaving[n], after)
+        before = before.add_(after) if weights.total is None else before.addcmul_(after, weights.total[n])
+        before.baddbmm_(factor[n], to_errors[n], alpha=-1.0)
+    to_v = _product(kept.inverse.mT, to_errors)
+    of_scores = weigh(_product(to_y, kept.errors.mT), weights)
+    of_system = weigh(_product(to_v, kept.errors.mT), weights).tril_(-1)  # with its sign changed, as `to_read`
+    to_q, to_read = _product(of_scores, written), _product(of_system, written)
+    _add(to_q, reading, kept.states[:-1].mT)
+    _add(to_read, times(to_v, weights.enter), kept.states[:-1].mT)
+    to_written = _product(of_scores.mT, q)
+    _add(to_written, of_system.mT, k, -1.0)
+    _add(to_written, times(kept.errors, weights.leave), to_states[1:].mT)
+    to_beta = (k * to_written).sum(3)  # (N, R, C)
+    to_decay = None
+    if given.decay is not None:
+        at = (q * to_q).addcmul_(written, to_written, value=-1.0).addcmul_(k, to_read, value=-1.0).sum(3)
+        end = (kept.states[1:] * to_states[1:]).sum((2, 3))  # (N, R)
+        at, end = at.transpose(0, 1).unsqueeze(3), end.T.unflatten(1, (-1, 1, 1))  # (R, N, C, 1), (R, N, 1, 1)
+        to_decay = log_decay_gradient(given.decay, weights, at, end, given.q.shape[1])
+    to_k = to_written.mul_(beta).sub_(to_read)
+    to_q, to_k, to_v, to_beta = (part.transpose(0, 1) for part in (to_q, to_k, to_v, to_beta))
+    return Inputs(to_q, to_k, to_v, to_states[0], None, to_beta, to_decay)
+
+
+def _of_beta(given: Inputs) -> Tensor:
+    if given.beta is None:
+        raise ValueError("the delta rule needs beta")
+    return given.beta
+
+
+def _weights(given: Inputs, chunk: int) -> Weights:
+    """The weights of the chunks, chunks before rows."""
+    weights = chunk_weights(given.decay, given.starts, given.q.shape[1], chunk, given.q)
+    within, enter, leave, total = (x if x is None else x.transpose(0, 1) for x in weights[:4])
+    return Weights(within, enter, leave, total, None, weights.stretches)
+
+
+def _chunks(x: Tensor, chunk: int) -> Tensor:
+    """x (R, T, …) as chunks (N, R, C, …), the last one filled up with zeros."""
+    if x.shape[1] % chunk:
+        return split(x, chunk).transpose(0, 1).contiguous()
+    return x.unflatten(1, (-1, chunk)).transpose(0, 1).contiguous()
+
+
+def _product(left: Tensor, right: Tensor) -> Tensor:
+    """left @ right over (N, R)."""
+    return torch.bmm(left.flatten(0, 1), right.flatten(0, 1)).unflatten(0, left.shape[:2])
+
+
+def _add(base: Tensor, left: Tensor, right: Tensor, sign: float = 1.0) -> None:
+    """Add sign · left @ right over (N, R), in place."""
+    base.flatten(0, 1).baddbmm_(left.flatten(0, 1), right.flatten(0, 1), alpha=sign)
+
+
+def _at(total: Tensor | None, n: int) -> Tensor | None:
+    return None if total is None else total[:, n]
+
+
+def _inverse(below: Tensor) -> Tensor:
+    """(I + below)⁻¹ of strictly lower triangular matrices (…, C, C)."""
+    identity = torch.eye(below.shape[3], dtype=below.dtype, device=below.device).expand_as(below)
+    return torch.linalg.solve_triangular(below, identity, upper=False, unitriangular=True)

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sightline.ops.chunked_delta import DeltaKept, delta_backward, delta_forward
+from sightline.ops.chunked_delta import DeltaKept, delta_backward, delta_forward, delta_plain
 from sightline.ops.chunked_linear import LinearKept, linear_backward, linear_forward
-from sightline.ops.chunks import Inputs, Outputs
+from sightline.ops.chunks import Inputs, Outputs, join
 
 TILE = 2048  # positions in a tile, all its rows together
 ROWS = 4  # rows in a tile, more where they are short
@@ -22,7 +22,7 @@ ROWS = 4  # rows in a tile, more where they are short
 
 def forward_plain(given: Inputs, chunk: int) -> Outputs:
     """All in one, by operations that autograd records."""
-    return (linear_forward if given.beta is None else delta_forward)(given, chunk)[0]
+    return linear_forward(given, chunk)[0] if given.beta is None else delta_plain(given, chunk)
 
 
 def forward_tiled(given: Inputs, chunk: int) -> Outputs:
@@ -73,7 +73,8 @@ def _forward(given: Inputs, chunk: int, kept: list[Any] | None) -> Outputs:
     for rows in of_rows:
         memory, keys = given.memory[rows], None if given.keys is None else given.keys[rows]
         for span in of_spans:
-            (y[rows, span], memory, keys), of_tile = run(given.cut(rows, span, memory, keys), chunk)
+            (of_y, memory, keys), of_tile = run(given.cut(rows, span, memory, keys), chunk)
+            _write(y[rows, span], of_y)
             if kept is not None:
                 kept += [memory, keys, *of_tile]
         memories[rows] = memory
@@ -121,7 +122,16 @@ def _put(found: Inputs, rows: slice, span: slice, here: Inputs) -> None:
         if whole.dim() == 1:
             whole[rows] += part
         else:
-            whole[rows, span] = part
+            _write(whole[rows, span], part)
+
+
+def _write(place: Tensor, part: Tensor) -> None:
+    """Copy rows (R, T, …), or chunks of them (R, N, C, …) of which the last may be filled up, to their place."""
+    if part.dim() > place.dim() and place.shape[1] == part.shape[1] * part.shape[2]:
+        place = place.unflatten(1, part.shape[1:3])
+    elif part.dim() > place.dim():
+        part = join(part, place.shape[1])
+    place.copy_(part)
 
 
 def _backward_plain(given: Inputs, chunk: int, to: Outputs) -> tuple[Tensor | None, ...]:
