@@ -106,10 +106,11 @@ def test_bad_text_is_one_line_with_its_place(tmp_path, name):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case[2] and case[0].endswith(".jsonl")])
+BAD_ROWS = [name for name, case in CASES.items() if case[2] and case[0].endswith(".jsonl") and "UTF-16" not in name]
+
+
+@pytest.mark.parametrize("name", BAD_ROWS)
 def test_a_bad_row_may_be_skipped(tmp_path, name):
-    if "UTF-16" in name:
-        pytest.skip("the whole file is bad")
     path = tmp_path / "a.jsonl"
     rows = [json.dumps({"text": f"text {i}"}).encode() + b"\n" for i in range(40)]
     content = CASES[name][1]

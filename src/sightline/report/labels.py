@@ -91,7 +91,7 @@ def reliability_drawing(bins: list[Mapping[str, float]], part: str = "test items
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1.02)
         axes.set_aspect("equal")
-        axes.set_xlabel("confidence: probability of the prediction")
+        axes.set_xlabel("confidence: probability of the prediction (larger dots: more predictions)")
         axes.set_ylabel("share of right predictions")
         axes.grid(color=theme.grid, linewidth=0.6)
         axes.annotate(
@@ -99,7 +99,7 @@ def reliability_drawing(bins: list[Mapping[str, float]], part: str = "test items
             bbox={"facecolor": theme.paper, "edgecolor": "none", "pad": 1.5},
         )  # fmt: skip
 
-    title = f"Reliability of {total:,} predictions, {part}; larger dots for more of them"
+    title = f"Reliability of {total:,} predictions, {part}"
     worst = max(bins, key=lambda one: abs(one["accuracy"] - one["confidence"]) * one["count"])
     said = (
         f"expected calibration error {100 * ece:.1f} %; furthest off by number: {100 * worst['accuracy']:.0f} % right "
