@@ -75,8 +75,8 @@ def train(
     from sightline.cli.overrides import parse_overrides
     from sightline.core.config import to_yaml
     from sightline.core.errors import InputError
-    from sightline.tasks.fit import train_task
-    from sightline.tasks.recipe import check_same_run, resolve_run, run_files
+    from sightline.tasks.fit import train_run
+    from sightline.tasks.recipe import check_same_run, resolve_run
     from sightline.tasks.table import task_class
     from sightline.training.progress import reporting
     from sightline.training.rundir import check_run
@@ -106,20 +106,12 @@ def train(
     if dry_run:
         _print(_planned(run, read), as_json=json)
         return
-    if resume:
+    if resume:  # before the model is built, which may take long
         check_same_run(place, run, read)
     counted = kind.counted.split()[-1]
     with messages(quiet=quiet), reporting(run.metric, counted=counted, quiet=quiet) as on_progress:
-        done = train_task(
-            kind.build(read, run),
-            read,
-            place,
-            run.training,
-            resume=resume,
-            overwrite=overwrite,
-            on_progress=on_progress,
-            files=lambda task: run_files(run, read, task.sizes),
-        )
+        how = {"resume": resume, "overwrite": overwrite, "on_progress": on_progress}
+        done = train_run(kind.build(read, run), read, place, run, **how)
     _print(_outcome(place, done), as_json=json)
 
 

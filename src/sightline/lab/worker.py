@@ -28,8 +28,7 @@ from sightline.lab.attention import attention_examples, attention_maps
 from sightline.lab.jobs import DONE, FAILED, Failure, Job, Measured, Prepared, read_json, write_json
 from sightline.lab.plan import CompareConfig, divide
 from sightline.lab.results import Baseline
-from sightline.tasks.fit import train_task
-from sightline.tasks.recipe import run_files
+from sightline.tasks.fit import train_run
 from sightline.tasks.table import task_class
 from sightline.tasks.task import Task
 from sightline.training.budget import Budget
@@ -153,14 +152,8 @@ def train(job: Job) -> Measured:
     data = kind.load_prepared(run, job.prepared)
     if job.kind == "run" and data.sha256 != read_json(Prepared, job.prepared / DONE).sha256:
         raise InputError("the data has changed since the comparison began", where=data.name)
-    found = train_task(
-        kind.build_prepared(data, run, job.prepared),
-        data,
-        job.directory,
-        run.training,
-        on_progress=_progress(),
-        files=lambda task: run_files(run, data, task.sizes),
-    )
+    task = kind.build_prepared(data, run, job.prepared)
+    found = train_run(task, data, job.directory, run, on_progress=_progress())
     peak = peak_memory_bytes()
     result = found.training
     losses = [record["loss"] for record in result.history if record["event"] == "valid" and record["loss"] is not None]

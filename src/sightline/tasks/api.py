@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sightline.tasks.fit import train_task
-from sightline.tasks.recipe import check_same_run, resolve_run, run_files
+from sightline.tasks.fit import train_run
+from sightline.tasks.recipe import resolve_run
 from sightline.tasks.table import task_class
 from sightline.tasks.task import Dataset
 from sightline.training.rundir import check_run
@@ -53,16 +53,6 @@ def fit(
         place = Path(temporary) / "run" if out_dir is None else Path(out_dir)
         check_run(place, resume=resume, overwrite=overwrite)
         read: Dataset = kind.load_data(run) if isinstance(data, str | Path) else data
-        if resume:
-            check_same_run(place, run, read)
-        trained = train_task(
-            kind.build(read, run),
-            read,
-            place,
-            run.training,
-            resume=resume,
-            overwrite=overwrite,
-            on_progress=on_progress,
-            files=lambda built: run_files(run, read, built.sizes),
-        )
-    return trained.task
+        built = kind.build(read, run)
+        how = {"resume": resume, "overwrite": overwrite, "on_progress": on_progress}
+        return train_run(built, read, place, run, **how).task

@@ -9,6 +9,8 @@ from typing import Any, Generic, TypeVar
 
 from sightline.core.errors import InputError
 from sightline.core.seeds import derive
+from sightline.tasks.recipe import check_same_run, run_files
+from sightline.tasks.run import RunConfig
 from sightline.tasks.task import Dataset, Task
 from sightline.training.loop import train
 from sightline.training.state import Progress, TrainConfig, TrainResult
@@ -22,6 +24,35 @@ class Trained(Generic[T]):
 
     task: T
     training: TrainResult
+
+
+def train_run(
+    task: T,
+    data: Dataset,
+    run_dir: str | Path,
+    run: RunConfig,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Trained[T]:
+    """`train_task` by a whole configuration, which the run keeps, with the data's hash, as config.yaml.
+
+    Raises:
+        InputError: the run to resume began on other data or with other settings (see `check_same_run`).
+    """
+    if resume:
+        check_same_run(Path(run_dir), run, data)
+    return train_task(
+        task,
+        data,
+        run_dir,
+        run.training,
+        resume=resume,
+        overwrite=overwrite,
+        on_progress=on_progress,
+        files=lambda built: run_files(run, data, built.sizes),
+    )
 
 
 def train_task(
