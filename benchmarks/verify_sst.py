@@ -10,8 +10,8 @@ begin at random instead of FastText's, weight decay is decoupled from the gradie
 development part is looked at four times an epoch. Published accuracy: .808. The baselines are measured on the same
 items.
 
-Results are written to benchmarks/results/sst.json, and what stands there already is not trained again. Exit status 5: another number of test items than 1,725, or a mean
-accuracy outside .79 to .83.
+Results are written to benchmarks/results/sst.json, and what stands there already is not trained again. Exit status 5:
+another number of test items than 1,725, or a mean accuracy outside .79 to .83.
 """
 
 from __future__ import annotations
