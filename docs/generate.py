@@ -20,7 +20,15 @@ from sightline.core.config import encode
 from sightline.core.mixer import Memory, SequenceMixer
 from sightline.core.state import nbytes
 from sightline.mixers import MIXERS
-from sightline.models import ARCHITECTURES, ENCODERS, LANGUAGE_MODELS, NAMED_ENCODERS, count_parameters
+from sightline.models import (
+    ARCHITECTURES,
+    ENCODERS,
+    FORECASTERS,
+    LANGUAGE_MODELS,
+    NAMED_ENCODERS,
+    count_parameters,
+)
+from sightline.parts.series_patches import SeriesWindows
 from sightline.report.benchmark_figures import draw_figures, figures
 from sightline.report.benchmarks import load_results, performance_page, rows_of
 
@@ -41,9 +49,9 @@ d_model = {D_MODEL}, float32, default options, with a memory of 16 positions whe
 ARCHITECTURES_HEAD = """\
 # Architectures
 
-Named presets of whole models, generated from the tables `ARCHITECTURES`, `LANGUAGE_MODELS` and `ENCODERS` of
-`sightline.models`. A preset that carries a paper's name follows that paper, and its text lists every deviation. Sizes
-can be changed, or matched to a number of parameters (`--match params=2M`, `match_parameters`).
+Named presets of whole models, generated from the tables `ARCHITECTURES`, `LANGUAGE_MODELS`, `ENCODERS` and
+`FORECASTERS` of `sightline.models`. A preset that carries a paper's name follows that paper, and its text lists every
+deviation. Sizes can be changed, or matched to a number of parameters (`--match params=2M`, `match_parameters`).
 """
 
 FAMILIES = {
@@ -51,6 +59,7 @@ FAMILIES = {
     "Decoder-only": (LANGUAGE_MODELS, 1),
     "Encoder-only": (ENCODERS, 1),
     "Encoder-only, by papers": (NAMED_ENCODERS, 2),
+    "Forecasters": (FORECASTERS, 0),
 }
 
 COMMANDS_HEAD = """\
@@ -129,12 +138,13 @@ def architectures() -> str:
     """The page of the named presets, from their tables."""
     lines = [ARCHITECTURES_HEAD]
     for title, (table, vocabularies) in FAMILIES.items():
-        sizes = [VOCABULARY] * vocabularies
-        tokens = " + ".join(f"{size:,}" for size in sizes)
+        sizes = [VOCABULARY] * vocabularies or [SeriesWindows(96, 24), 1]
+        tokens = " + ".join([f"{VOCABULARY:,}"] * vocabularies)
+        read = f"{tokens} tokens" if vocabularies else "96 + 24 steps"
         lines += [
             f"## {title}",
             "",
-            f"| name | parameters at {tokens} tokens | differs from its family's defaults in |",
+            f"| name | parameters at {read} | differs from its family's defaults in |",
         ]
         lines.append("|---|--:|---|")
         for name, config in table.items():

@@ -116,7 +116,7 @@ def test_holes_and_gaps_are_filled_by_the_named_rule_and_counted(tmp_path: Path,
     path = written(tmp_path / "a.csv", "t,v\n0,1\n1,NaN\n2,4\n5,8\n")
     panel = load_panel(path, rules=Evenness(fill=fill))
     np.testing.assert_allclose(panel.records[0].values[:, 0], expected)
-    assert panel.notes == (f"{path}: 3 missing cells filled by {fill} (at or before lines 3, 5)",)
+    assert panel.notes == (f"3 missing cells filled by {fill} (at or before lines 3, 5)",)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_parts_are_divided_by_time_alike_for_all_series(tmp_path: Path) -> None:
     assert [rows[:, 0].tolist() for rows in data.values("valid")] == [[10.0, 11, 12, 13]] * 2
     assert [len(rows) for rows in data.values("train")] == [10, 4]
     assert data.panel.end == 18
-    assert data.notes == (f"{path}: the last 2 of 20 steps are in no part of the split",)
+    assert data.notes == ("the last 2 of 20 steps are in no part of the split",)
     assert load_series(path, SeriesColumns(series="id"), split=(0.5, 0.2, 0.3)).bounds == (0, 10, 14, 20)
 
 

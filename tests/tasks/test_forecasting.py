@@ -150,7 +150,7 @@ COVARIATES = {"past_covariates": ("heat",), "known_covariates": ("holiday",)}
 
 @pytest.mark.parametrize("decoding", ["direct", "autoregressive"])
 def test_a_forecast_follows_the_last_value(table: Path, decoding: str, tmp_path: Path) -> None:
-    task, _ = built(small(data=str(table), loss="quantile", model={"decoding": decoding}, **COVARIATES))
+    task, _ = built(small(data=str(table), loss="quantile", model={"decoding": decoding, "paths": 0}, **COVARIATES))
     answer = task.answer([str(table)])[0]
     rows = list(csv.DictReader(io.StringIO(answer.text)))
     assert [row["time"] for row in rows[:3]] == [f"2024-03-11 0{h}:00:00+00:00" for h in range(3)]
@@ -185,6 +185,15 @@ def test_what_is_missing_for_a_forecast_is_named(table: Path, tmp_path: Path) ->
     short.write_text("\n".join([lines[0].replace("load", "lod"), *lines[1:100]]) + "\n")
     with pytest.raises(InputError, match="no column 'load' for the target: did you mean 'lod'"):
         task.answer([str(short)])
+
+
+def test_what_a_forecast_costs_and_how_it_was_read() -> None:
+    task, data = built(small("nlinear", loss="quantile"))
+    costs = task.costs(data.test)
+    assert costs.ms is not None
+    assert 0 < costs.ms < 10_000
+    assert task.facts()["reads"] == "24 steps of 1h"
+    assert task.facts()["forecasts"] == "12 steps, quantiles 0.1, 0.5, 0.9"
 
 
 def test_arrays_are_forecast_too() -> None:

@@ -121,7 +121,7 @@ def make_panel(table: SeriesTable, rules: Evenness) -> Panel:
         grid = aligned(grid)
         index = floor_stamps(grid, ordered.values)
         code, index, values, rows = _resampled(code[order], index, table.values[order], order, rules.resample)
-        notes.append(f"{table.path}: {len(stamps):,} rows resampled by {rules.resample} to {len(index):,} steps of "
+        notes.append(f"{len(stamps):,} rows resampled by {rules.resample} to {len(index):,} steps of "
                      f"{grid.every}")  # fmt: skip
     filler = _Filler(table, grid, rules.fill)
     ends = [*np.flatnonzero(np.diff(code, prepend=-1)).tolist(), len(code)]
@@ -289,7 +289,7 @@ class _Filler:
         cells = sum(count for _, count in self.filled)
         lines = sorted({line for line, _ in self.filled})
         shown = ", ".join(map(str, lines[:_SHOWN])) + (", …" if len(lines) > _SHOWN else "")
-        return [f"{self.table.path}: {cells:,} missing cells filled by {self.rule} (at or before lines {shown})"]
+        return [f"{cells:,} missing cells filled by {self.rule} (at or before lines {shown})"]
 
 
 def _next(line: np.ndarray) -> np.ndarray:

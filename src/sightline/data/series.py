@@ -82,33 +82,28 @@ def load_series(
     rules: Evenness | None = None,
     *,
     split: Split = (0.7, 0.1, 0.2),
-    limit: int | None = None,
 ) -> SeriesData:
     """Read and divide series.
 
     split: shares of all times, at most 1 together, or numbers of steps, as in (8640, 2880, 2880); steps beyond are not
         used
-    limit: keep only the last so many steps
 
     Raises:
         InputError: what `load_panel` raises; "split: 3 steps of training, 0 of validation …".
     """
     name, truth = str(data), None
-    if limit is not None and limit < 3:
-        raise InputError(f"must be at least 3, found {limit}", where="limit")
     if name.startswith("builtin:"):
         if columns not in (None, SeriesColumns()) or rules not in (None, Evenness()):
             raise InputError("built-in series have no columns to name and nothing to fill", where=name)
         panel, truth = generate(name)
     else:
         panel = load_panel(data, columns, rules)
-    first = panel.start if limit is None else max(panel.start, panel.end - limit)
-    bounds = _bounds(first, panel.end, split)
+    bounds = _bounds(panel.start, panel.end, split)
     digest = _sha256(panel)
     unused = panel.end - bounds[-1]
     notes = [*panel.notes]
     if unused:
-        notes.append(f"{name}: the last {unused:,} of {panel.end - first:,} steps are in no part of the split")
+        notes.append(f"the last {unused:,} of {panel.end - panel.start:,} steps are in no part of the split")
     return SeriesData(name, cut(panel, bounds[-1]), bounds, digest, tuple(notes), truth)
 
 

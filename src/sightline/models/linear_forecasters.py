@@ -106,7 +106,11 @@ class _Linear:
 
 @dataclass(frozen=True)
 class DLinearConfig(_Linear):
-    """`DLinear` with an average over `moving_average` steps; `individual` gives every channel maps of its own."""
+    """A moving average and what it leaves, each by one linear map (Zeng et al. 2023, § 4.2).
+
+    moving_average: steps of the average
+    individual: maps of its own for every channel
+    """
 
     moving_average: int = 25
 
@@ -120,7 +124,10 @@ class DLinearConfig(_Linear):
 
 @dataclass(frozen=True)
 class NLinearConfig(_Linear):
-    """`NLinear`; `individual` gives every channel a map of its own."""
+    """One linear map of what lies above or below the last value (Zeng et al. 2023, § 4.2).
+
+    individual: a map of its own for every channel
+    """
 
     def build(self, source: Source, outputs: int = 1) -> NLinear:
         return NLinear(as_windows(source), outputs, self.individual)

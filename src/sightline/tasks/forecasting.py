@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,11 +44,12 @@ from sightline.tasks.forecasting_config import (
     optim_preset,
     preset_values,
 )
-from sightline.tasks.task import Answer, Guess, Measured, Task
+from sightline.tasks.task import Answer, Costs, Guess, Measured, Task
 from sightline.training.loss import Loss
 
 SERIES = "series.json"
 SCORED = 256  # windows forecast at once where no gradient is kept
+TIMED = 20  # windows whose forecast is timed
 
 
 @dataclass(frozen=True)
@@ -236,6 +239,28 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
     def answer(self, inputs: Sequence[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
         found = [self.forecast(self._read_panel(path)) for path in inputs]
         return [Answer(one.csv().rstrip("\n"), one.record()) for one in found]
+
+    def facts(self) -> dict[str, str]:
+        config, levels = self.config, ", ".join(f"{level:g}" for level in self.config.levels)
+        return {
+            "reads": f"{config.lookback} steps of {self.fitted.every}",
+            "forecasts": f"{config.horizon} steps, {f'quantiles {levels}' if levels else 'one number each'}",
+            "season": f"{self.fitted.season} steps, {'given' if config.season else 'found in training'}",
+            "windows": "all" if config.protocol == "every" else f"whole batches of {PUBLISHED_BATCH}, as published",
+        }
+
+    def costs(self, part: Windows) -> Costs:
+        """The time of one window's forecast, windows asked for one at a time."""
+        rows = np.arange(min(TIMED, len(part))) * len(part) // max(1, min(TIMED, len(part)))
+        batches = WindowBatches(part.chosen(rows), self.fitted.scaling(part.panel), size=1, shuffle=False)
+        self.model.eval()
+        predictor, times = self.predictor(), []
+        for batch in batches.epoch():
+            predictor(batch)  # the first call is slower
+            began = time.perf_counter()
+            predictor(batch)
+            times.append(1000 * (time.perf_counter() - began))
+        return Costs(statistics.median(times))
 
     def describe(self, data: WindowData) -> dict[str, Any]:
         panel = data.series.panel
