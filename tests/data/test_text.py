@@ -93,6 +93,9 @@ def test_equal_documents_never_stand_on_both_sides(tmp_path):
 def test_another_seed_splits_in_another_way(tmp_path):
     name = write(tmp_path, "jsonl", documents(300))
     assert all_parts(load_text(name)) != all_parts(load_text(name, seed=1))
+    assert load_text(name).sha256 == load_text(name).sha256
+    hashes = {load_text(name, **how).sha256 for how in ({}, {"seed": 1}, {"valid_share": 0.2}, {"limit": 5})}
+    assert len(hashes) == 4
 
 
 @pytest.mark.parametrize("count", [3, 4, 7])

@@ -148,7 +148,8 @@ class TextPart:
 class TextCorpus:
     """Running text for training, validation and test.
 
-    sha256: of the documents themselves, in order: the same texts have the same hash in whatever container they came
+    sha256: of the documents themselves, in order, and of how much each part has of them: the same texts, divided in the
+        same way, have the same hash in whatever container they came
     notes: what the user should know, a line each
     """
 
@@ -221,6 +222,8 @@ def load_text(
             raise InputError(counted.nothing(), where=str(files))
     if limit is not None:
         parts = {part: found.select(range(min(limit, found.documents))) for part, found in parts.items()}
+    for part, found in parts.items():
+        digest.update(f"{part} {found.documents} {found.size}\0".encode())
     return TextCorpus(name, parts["train"], parts["valid"], parts["test"], digest.hexdigest(), tuple(counted.notes()))
 
 
