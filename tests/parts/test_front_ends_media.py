@@ -136,6 +136,27 @@ def test_patches_are_a_convolution_as_wide_as_its_stride():
     close(x, wanted.flatten(2).transpose(1, 2))
 
 
+@pytest.mark.parametrize(("size", "patch"), [((8, 12), 4), ((12, 24), 6), ((14, 14), 14), ((6, 2), 2)])
+def test_a_stem_of_convolutions_gives_a_vector_for_each_patch(size, patch):
+    front_end = made(ImagePatches(*size, channels=2, patch=patch, stem="convolution", positions="none"))
+    pictures = torch.rand(3, 2, *size, dtype=torch.float64)
+    x, _ = front_end(pictures)
+    assert x.shape == (3, size[0] * size[1] // patch**2, WIDTH)
+    close(front_end(pictures[[2, 0, 1]])[0], x[[2, 0, 1]])
+
+
+def test_a_stem_of_convolutions_stands_where_its_patch_does():
+    """Only the patch of a changed pixel and its neighbours change, and the patch itself does."""
+    front_end = made(ImagePatches(16, 16, 1, 4, stem="convolution", positions="none"))
+    pictures = torch.rand(1, 1, 16, 16, dtype=torch.float64)
+    other = pictures.clone()
+    other[0, 0, 6, 10] += 0.5  # in row 1, column 2 of the grid
+    moved = (front_end(pictures)[0] - front_end(other)[0]).abs().amax(2).view(4, 4) > 1e-12
+    assert moved[1, 2]
+    assert not moved[3].any()
+    assert not moved[:, 0].any()
+
+
 def test_bytes_are_shares_of_255():
     front_end = made(ImagePatches(4, 4, 1, 2))
     pictures = torch.randint(0, 256, (2, 1, 4, 4), dtype=torch.uint8)
@@ -169,7 +190,15 @@ def test_sinusoids_in_two_dimensions_tell_row_and_column(width):
         close(encoding[place, half:], sinusoid(torch.tensor(column), width - half, torch.float64))
 
 
-@pytest.mark.parametrize("config", [ImagePatches(4, 4, 1, 2), Pixels(4, 4), Pixels(4, 4, positions="sinusoidal")])
+MASKED = [
+    ImagePatches(4, 4, 1, 2),
+    ImagePatches(4, 4, 1, 2, stem="convolution"),
+    Pixels(4, 4),
+    Pixels(4, 4, positions="sinusoidal"),
+]
+
+
+@pytest.mark.parametrize("config", MASKED)
 def test_what_stands_under_a_mask_of_patches_reaches_nothing(config):
     front_end = made(config)
     mask = torch.rand(3, config.count) < 0.5
@@ -194,6 +223,10 @@ def test_what_stands_under_a_mask_of_patches_reaches_nothing(config):
         (lambda: ImagePatches(0, 28), "height: must be from 1 to 65536, found 0"),
         (lambda: ImagePatches(2**31, 16), "height: must be from 1 to 65536, found 2147483648"),
         (lambda: ImagePatches(16, 16, deviation=0.0), "deviation: must be positive and finite, found 0.0"),
+        (
+            lambda: ImagePatches(9, 9, patch=3, stem="convolution"),
+            "patch: must be even for a stem of convolutions, found 3",
+        ),
         (lambda: Pixels(8, 8, 3, "levels"), "embedding: levels are of one channel, found 3"),
     ],
 )  # fmt: skip

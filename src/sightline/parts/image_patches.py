@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -15,6 +16,7 @@ from sightline.core.mixer import keep
 from sightline.parts.positions import sinusoid
 
 MOST_SIDE = 1 << 16
+Stem = Literal["linear", "convolution"]
 Positions = Literal["learned", "sinusoidal", "none"]
 
 
@@ -46,12 +48,40 @@ class GridPositions(nn.Module):
         return torch.cat(grid, 2).flatten(0, 1)
 
 
+class ConvolutionalStem(nn.Module):
+    """Pictures (B, C, H, W) as one vector for each `patch` × `patch` pixels, (B, M, D), by convolutions that overlap.
+
+    A 3 × 3 convolution with stride 2 for each factor of two in `patch`, widths doubling up to D, GELU after each, then
+    one as wide as its stride for what is left of `patch`, and a linear map: after Xiao et al. 2021 (arXiv:2106.14881,
+    § 3), whose batch norms are left out and whose ReLU is GELU here. Zeros surround the picture.
+    """
+
+    def __init__(self, channels: int, patch: int, d_model: int) -> None:
+        super().__init__()
+        halvings = (patch & -patch).bit_length() - 1
+        if not halvings:
+            raise ValueError(f"a stem of convolutions needs an even patch, got {patch}")
+        widths = [channels, *(max(1, d_model >> halvings - 1 - layer) for layer in range(halvings))]
+        layers: list[nn.Module] = []
+        for inner, outer in pairwise(widths):
+            layers += [nn.Conv2d(inner, outer, 3, stride=2, padding=1), nn.GELU()]
+        rest = patch >> halvings
+        if rest > 1:
+            layers += [nn.Conv2d(widths[-1], d_model, rest, stride=rest), nn.GELU()]
+        self.layers = nn.Sequential(*layers)
+        self.out = nn.Linear(d_model, d_model)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.out(self.layers(pictures).flatten(2).transpose(1, 2))
+
+
 class PatchFrontEnd(FrontEnd):
     """Pictures (B, C, H, W) cut into squares of `patch` × `patch` pixels, row by row, each mapped linearly to width D.
 
     Dosovitskiy et al. 2021 (arXiv:2010.11929), eq. 1, without the class token, which is the pooling's affair. Bytes
     are taken as shares of 255; both are centred at `mean` and divided by `deviation`. Patches of one pixel read the
-    picture as a sequence of pixels.
+    picture as a sequence of pixels. `stem="convolution"` maps by a `ConvolutionalStem` instead, which sees over the
+    edges of patches; masked patches are the colour `mean` to it.
     """
 
     def __init__(
@@ -61,25 +91,40 @@ class PatchFrontEnd(FrontEnd):
         patch: int,
         d_model: int,
         positions: Positions = "learned",
-        mean: float = 0.5,
-        deviation: float = 0.5,
+        stem: Stem = "linear",
+        scale: tuple[float, float] = (0.5, 0.5),
     ) -> None:
         super().__init__()
+        if stem not in ("linear", "convolution"):
+            raise ValueError(f"stem must be linear or convolution, got {stem!r}")
         if size[0] % patch or size[1] % patch:
             raise ValueError(f"{size[0]} x {size[1]} pixels cannot be cut into patches of {patch} x {patch}")
         self.size, self.channels, self.patch, self.d_model = size, channels, patch, d_model
-        self.mean, self.deviation = mean, deviation
-        self.embed = nn.Linear(channels * patch * patch, d_model)
+        self.mean, self.deviation = scale
+        linear = stem == "linear"
+        self.embed = nn.Linear(channels * patch * patch, d_model) if linear else None
+        self.stem = None if linear else ConvolutionalStem(channels, patch, d_model)
         self.positions = GridPositions(size[0] // patch, size[1] // patch, d_model, positions)
 
     def forward(self, inputs: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """Vectors (B, M, D) of pictures, bytes or floats in [0, 1]; mask (B, M) of patches."""
-        patches = self.cut(check_pictures(inputs, self.channels, self.size))
-        return keep(self.positions(self.embed(keep(patches, mask))), mask), mask
+        dtype = next(self.parameters()).dtype
+        pictures = scaled(check_pictures(inputs, self.channels, self.size), dtype, self.mean, self.deviation)
+        if self.embed is not None:
+            x = self.embed(keep(self.cut(pictures), mask))
+        else:
+            assert self.stem is not None  # one of the two
+            x = self.stem(pictures if mask is None else self._hidden(pictures, mask))
+        return keep(self.positions(x), mask), mask
 
-    def cut(self, pictures: Tensor) -> Tensor:
-        """Patches (B, M, C · patch²) of pictures (B, C, H, W), scaled."""
-        x = scaled(pictures, self.embed.weight.dtype, self.mean, self.deviation)
+    def _hidden(self, pictures: Tensor, mask: Tensor) -> Tensor:
+        """The pictures with zeros in masked patches."""
+        grid = mask.unflatten(1, (-1, self.size[1] // self.patch)).unsqueeze(1)  # (B, 1, H/p, W/p)
+        pixels = grid.repeat_interleave(self.patch, 2).repeat_interleave(self.patch, 3)
+        return pictures.masked_fill(~pixels, 0.0)
+
+    def cut(self, x: Tensor) -> Tensor:
+        """Patches (B, M, C · patch²) of pictures (B, C, H, W)."""
         side = self.patch
         x = x.unflatten(2, (-1, side)).unflatten(4, (-1, side))  # (B, C, H/p, p, W/p, p)
         return x.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
@@ -124,6 +169,8 @@ class ImagePatches:
 
     positions: "learned" and "sinusoidal" (in two dimensions) are added to the patches; an architecture's own positions
         along the sequence come on top
+    stem: "linear" maps each patch for itself, "convolution" by overlapping convolutions, which learn more from fewer
+        pictures and want an even patch (see `ConvolutionalStem`)
     mean, deviation: of pixels from 0 to 1, taken away and divided by
     """
 
@@ -132,6 +179,7 @@ class ImagePatches:
     channels: int = 3
     patch: int = 16
     positions: Positions = "learned"
+    stem: Stem = "linear"
     mean: float = 0.5
     deviation: float = 0.5
 
@@ -143,6 +191,8 @@ class ImagePatches:
             choose = ", ".join(map(str, known[:12]))
             found = f"{self.patch} for {self.height} x {self.width} pixels"
             raise InputError(f"must divide height and width, found {found}: choose {choose}", where="patch")
+        if self.stem == "convolution" and self.patch % 2:
+            raise InputError(f"must be even for a stem of convolutions, found {self.patch}", where="patch")
         _check_scale(self.deviation)
 
     @property
@@ -152,7 +202,8 @@ class ImagePatches:
 
     def build(self, d_model: int) -> PatchFrontEnd:
         size = self.height, self.width
-        return PatchFrontEnd(size, self.channels, self.patch, d_model, self.positions, self.mean, self.deviation)
+        scale = self.mean, self.deviation
+        return PatchFrontEnd(size, self.channels, self.patch, d_model, self.positions, self.stem, scale)
 
 
 @dataclass(frozen=True)
@@ -185,7 +236,8 @@ class Pixels:
         size = self.height, self.width
         if self.embedding == "levels":
             return LevelFrontEnd(size, d_model, self.positions)
-        return PatchFrontEnd(size, self.channels, 1, d_model, self.positions, self.mean, self.deviation)
+        scale = self.mean, self.deviation
+        return PatchFrontEnd(size, self.channels, 1, d_model, self.positions, "linear", scale)
 
 
 def _check_sizes(height: int, width: int, channels: int) -> None:

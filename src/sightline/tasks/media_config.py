@@ -14,7 +14,7 @@ from sightline.data.images import Colour, Fit, ImageOptions
 from sightline.data.media import KINDS, Kind
 from sightline.models import ARCHITECTURES, ModelConfig
 from sightline.parts.audio_frames import AudioFrames
-from sightline.parts.image_patches import ImagePatches, Pixels, Positions
+from sightline.parts.image_patches import ImagePatches, Pixels, Positions, Stem
 from sightline.parts.log_mel import Normalise, Scale
 from sightline.parts.spec_augment import SpecAugmentConfig
 from sightline.tasks.config import TokenizerConfig, check_architecture
@@ -77,6 +77,7 @@ class PictureConfig:
     view: patches of `patch` × `patch` pixels; pixels, one after another, by their values; or levels, a vector for each
         of 256 levels of grey
     patch: None = the smallest that divides both sides and makes at most 64 patches
+    stem: linear, or convolutions that see over the edges of patches
     """
 
     height: int | None = None
@@ -86,6 +87,7 @@ class PictureConfig:
     ground: int = 0
     view: Literal["patches", "pixels", "levels"] = "patches"
     patch: int | None = None
+    stem: Stem = "linear"
     positions: Positions = "learned"
     mean: float = 0.5
     deviation: float = 0.5
@@ -114,7 +116,7 @@ class PictureConfig:
             return Pixels(*common, embedding, self.positions, self.mean, self.deviation)
         if self.patch is None:
             raise ValueError("the size of patches is not settled")
-        return ImagePatches(*common, self.patch, self.positions, self.mean, self.deviation)
+        return ImagePatches(*common, self.patch, self.positions, self.stem, self.mean, self.deviation)
 
     def settled(self, shapes: Sequence[tuple[int, ...]]) -> PictureConfig:
         """The same with sizes for pictures of these shapes (C, H, W), where it names none.
