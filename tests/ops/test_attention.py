@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from torch.nn import attention as torch_attention
 
+import sightline.ops.block_patterns as ops_patterns
 import sightline.ops.blocks as ops_blocks
 import sightline.ops.softmax as ops_softmax
 from sightline.core.probe import Probe
@@ -296,3 +297,14 @@ def test_long_rows_with_alibi_form_no_square(causal):
     with torch.no_grad(), Written() as written:
         attend_pattern(q, k, v, pattern=Pattern(causal), slopes=torch.tensor([0.5]))
     assert written.most < length * length / 6
+
+
+@pytest.mark.parametrize("kind", ["bigbird", "longformer", "strided", "fixed", "both-sided bigbird"])
+def test_named_patterns_form_no_square(kind):
+    """No operation writes more than a few numbers for each position, or what random blocks are drawn from at a time."""
+    length, causal, name = 8192, not kind.startswith("both"), kind.split()[-1]
+    q, k, v = torch.randn(3, 1, 1, length, 4).unbind(0)
+    ops_patterns.random_blocks.cache_clear()
+    with torch.no_grad(), Written() as written:
+        attention(q, k, v, causal=causal, blocks=BlockLayout(name, 2, 3, 1, 2))
+    assert written.most <= max(ops_patterns.PAIRS, 64 * length) == 64 * length < (length // 2) ** 2 / 16
