@@ -22,17 +22,22 @@ from sightline.data.labelled import LabelledTable
 
 MODULUS = 5
 KEYS, VALUES = 64, 16
+LENGTHS = {"parity": 20, "modular": 10, "recall": 32}  # in bits, in numbers, in pairs
 HELD_OUT = 1000  # items of validation and of test
 
 
 @dataclass(frozen=True)
 class _Options:
-    """What the part after `?` asks for."""
+    """What the part after `?` asks for.
 
-    size: int = 20_000
-    length: int = 20  # longest of training, in bits or numbers; of recall the number of pairs
-    longest: int = 100  # of the test, whose items begin beyond twice `length`; not of recall
-    seed: int = 0
+    length: the longest of training, in bits or numbers; of recall the number of pairs
+    longest: of the test, whose items begin beyond twice `length`; recall has none
+    """
+
+    size: int
+    length: int
+    longest: int
+    seed: int
 
 
 def parity(random: np.random.Generator, count: int, low: int, high: int) -> tuple[list[str], list[str]]:
@@ -46,16 +51,12 @@ def parity(random: np.random.Generator, count: int, low: int, high: int) -> tupl
 
 
 def modular(random: np.random.Generator, count: int, low: int, high: int) -> tuple[list[str], list[str]]:
-    """Sums and differences of `low` to `high` numbers, such as 3 + 4 - 1, and what they leave divided by 5."""
+    """Rows of `low` to `high` numbers from 0 to 4, and what their sum leaves divided by 5."""
     sources, labels = [], []
     for length in random.integers(low, high + 1, count):
-        numbers, signs = random.integers(0, MODULUS, length), random.choice([1, -1], length)
-        signs[0] = 1
-        words = [str(numbers[0])]
-        for number, sign in zip(numbers[1:], signs[1:], strict=True):
-            words += ["+" if sign > 0 else "-", str(number)]
-        sources.append(" ".join(words))
-        labels.append(str((numbers * signs).sum() % MODULUS))
+        numbers = random.integers(0, MODULUS, length)
+        sources.append(" ".join(map(str, numbers)))
+        labels.append(str(numbers.sum() % MODULUS))
     return sources, labels
 
 
@@ -80,7 +81,7 @@ def sequential(kind: str, query: str) -> dict[str, LabelledTable]:
 
     Raises:
         InputError: "builtin:parity: unknown option 'lenght' (did you mean 'length'?)", "builtin:parity: longest must be
-            from 41 to 1000, found 30".
+            from 41 to 10000, found '30'".
     """
     options = _parse(kind, query)
     whole = {"train": options.size, "valid": HELD_OUT, "test": HELD_OUT}
@@ -108,8 +109,8 @@ def _parse(kind: str, query: str) -> _Options:
             raise InputError(f"unknown option {key!r}{hint}", where=where)
         given[key] = value
     size = _whole(given, "size", 20_000, 100, 1_000_000, where)
-    length = _whole(given, "length", 20, 2, KEYS if kind == "recall" else 400, where)
-    longest = _whole(given, "longest", max(100, 5 * length), 2 * length + 1, 10_000, where)
+    length = _whole(given, "length", LENGTHS[kind], 2, KEYS if kind == "recall" else 400, where)
+    longest = _whole(given, "longest", 5 * length, 2 * length + 1, 10_000, where)
     return _Options(size, length, longest, _whole(given, "seed", 0, 0, 2**63 - 1, where))
 
 
