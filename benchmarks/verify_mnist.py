@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sightline.data.classes import LabelledData, LabelledPart
+from sightline.data.classes import LabelledData, LabelledPart, content_sha256
 from sightline.data.images import read_idx
 from sightline.tasks.classification import ClassificationTask
 from sightline.tasks.classification_config import ClassificationRun
@@ -47,9 +47,12 @@ def part(root: Path, name: str, rows: slice) -> LabelledPart:
 
 def images(root: Path) -> LabelledData:
     """The official parts, the last training images set aside to validate."""
-    train, valid = (part(root, "train", rows) for rows in (slice(None, -VALID), slice(-VALID, None)))
-    source = (root / "SOURCE.txt").read_text(encoding="utf-8").split("\n")[0]
-    return LabelledData("MNIST", CLASSES, train, valid, part(root, "t10k", slice(None)), sha256=source)
+    parts = {
+        "train": part(root, "train", slice(None, -VALID)),
+        "valid": part(root, "train", slice(-VALID, None)),
+        "test": part(root, "t10k", slice(None)),
+    }
+    return LabelledData("MNIST", CLASSES, **parts, sha256=content_sha256(parts))
 
 
 def configured(options: argparse.Namespace, steps: int) -> ClassificationRun:

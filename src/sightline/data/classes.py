@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -201,7 +201,7 @@ def _data(name: str, tables: dict[str, LabelledTable], limit: int | None) -> Lab
         whole.numbers(classes)
         parts[part] = whole.chosen(range(len(whole.sources))[:limit])
     keys = {part: [source_key(source) for source in tables[part].sources] for part in tables}
-    return LabelledData(name, classes, **parts, sha256=_sha256(parts), notes=tuple(_notes(tables, keys)))
+    return LabelledData(name, classes, **parts, sha256=content_sha256(parts), notes=tuple(_notes(tables, keys)))
 
 
 def source_key(source: Source) -> bytes:
@@ -212,7 +212,8 @@ def source_key(source: Source) -> bytes:
     return hashlib.sha256(header + source.tobytes()).digest()
 
 
-def _sha256(parts: dict[str, LabelledPart]) -> str:
+def content_sha256(parts: Mapping[str, LabelledPart]) -> str:
+    """The hash of all sources and labels, in order."""
     digest = hashlib.sha256()
     for name, part in parts.items():
         digest.update(f"{name} {part.kind} {len(part.sources)}\0".encode())
