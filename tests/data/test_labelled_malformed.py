@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from sightline.core.errors import InputError
+from sightline.core.errors import EnvironmentFault, InputError
 from sightline.data.classes import load_labelled
 from sightline.data.labelled import Reading
 
@@ -331,6 +331,17 @@ def test_skip_bad_counts_what_can_be_skipped(tmp_path: Path) -> None:
     path.write_bytes(b"text,label\n ,a\n")
     with pytest.raises(InputError, match=r"no good row: 1 bad ones, first .*a\.csv:2: 'text' is empty"):
         load_labelled(path, Reading(skip_bad=True))
+
+
+def test_a_folder_that_may_not_be_read_is_a_fault_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", denied)
+    with pytest.raises(EnvironmentFault, match="cannot be read: Permission denied"):
+        load_labelled(tmp_path)
 
 
 PIECES = [

@@ -20,7 +20,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from sightline.core.errors import InputError
+from sightline.core.errors import EnvironmentFault, InputError
 from sightline.data import audio, images
 from sightline.data.files import read_lines
 from sightline.data.formats import JsonNumber
@@ -105,7 +105,6 @@ class _Gathering:
         self.reading = reading
         self.found = LabelledTable(str(path), "text")
         self.held_bytes = 0
-        self.last = ""
 
     def take(self, place: str, source: Callable[[], Source], labels: Labels, part: str | None = None) -> None:
         """One item, unless its source cannot be had or is not like those before it."""
@@ -195,7 +194,7 @@ def _text_file(file: Path) -> str:
 
 def _files(root: Path, reading: Reading) -> Iterator[tuple[SourceKind, Path, str]]:
     """(kind, file, class) of the files of a folder of folders, in order of their names."""
-    folders = sorted(entry for entry in root.iterdir() if not entry.name.startswith("."))
+    folders = _entries(root)
     if not folders:
         raise InputError("is an empty folder; expected a folder for each class", where=root)
     kind: SourceKind | None = None
@@ -203,7 +202,7 @@ def _files(root: Path, reading: Reading) -> Iterator[tuple[SourceKind, Path, str
     for folder in folders:
         if not folder.is_dir():
             raise InputError("stands beside the folders of the classes; expected folders alone", where=folder)
-        files = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+        files = _entries(folder)
         if not files:
             raise InputError("is an empty folder; expected the files of a class", where=folder)
         (label,) = labels_of(folder.name)
@@ -219,6 +218,14 @@ def _files(root: Path, reading: Reading) -> Iterator[tuple[SourceKind, Path, str
             if found != kind:
                 raise InputError(f"is {found}, but {first} is {kind}: expected one kind of file", where=file)
             yield kind, file, label
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What a folder holds, in order of name, hidden files apart."""
+    try:
+        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    except OSError as error:
+        raise EnvironmentFault(f"{folder}: cannot be read: {error.strerror or error}") from None
 
 
 def _kind_of(file: Path, reading: Reading) -> SourceKind:
