@@ -44,10 +44,13 @@ LEAST_RIGHT = 0.98
 SETTINGS: dict[str, Any] = {
     "picture.colour": "grey",
     "picture.patch": 4,
+    "picture.stem": "convolution",
+    "model.dropout": 0.05,
+    "batch_tokens": 4096,
     "dtype": "float32",
-    "validations": 8,
+    "validations": 4,
     "validation_items": 1000,
-    "validation_outputs": 300,
+    "validation_outputs": 100,
 }
 
 
@@ -145,7 +148,7 @@ def verify(kind: str, arch: str, parts: dict[str, Path], runs: Path, changes: di
             for guess in task.guesses(corpus.train, corpus.test)
         },
         settings={key: settings[key] for key in ("picture", "model", "optim", "batch_tokens", "seed")},
-        environment=environment(),
+        environment={name: value for name, value in environment().items() if name != "command"},
     )
 
 
@@ -160,8 +163,8 @@ def holds(outcome: Outcome) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kind", choices=["one", "two"], default="one")
-    parser.add_argument("--archs", default="transformer")
-    parser.add_argument("--budget", default="3000steps", help="of training, each; as in sightline train")
+    parser.add_argument("--archs", default="bahdanau")
+    parser.add_argument("--budget", default="1400steps", help="of training, each; as in sightline train")
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="another setting")

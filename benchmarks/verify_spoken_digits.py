@@ -115,7 +115,7 @@ def verify(arch: str, folder: Path, runs: Path, changes: dict[str, Any]) -> Outc
             for guess in task.guesses(corpus.train, corpus.test)
         },
         settings={key: settings[key] for key in ("sound", "model", "optim", "batch_tokens", "label_smoothing", "seed")},
-        environment=environment(),
+        environment={name: value for name, value in environment().items() if name != "command"},
     )
 
 
@@ -134,7 +134,7 @@ def _verdict(good: bool) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--archs", default="bahdanau")
-    parser.add_argument("--budget", default="2500steps", help="of training, each; as in sightline train")
+    parser.add_argument("--budget", default="2000steps", help="of training, each; as in sightline train")
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="another setting")

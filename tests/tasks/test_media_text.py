@@ -254,6 +254,9 @@ def test_patches_are_the_smallest_that_make_at_most_64(size, patch):
 def test_pictures_that_no_few_patches_make_up_are_told_of():
     with pytest.raises(InputError, match="97 x 89 pixels cannot be cut into 64 square patches or fewer: set"):
         PictureConfig().settled([(3, 97, 89)])
+    assert PictureConfig(view="pixels").settled([(3, 97, 89)]).front_end.count == 97 * 89
+    with pytest.raises(InputError, match="patch: must divide height and width, found 0 for 8 x 8 pixels"):
+        PictureConfig(patch=0).settled([(3, 8, 8)])
 
 
 @pytest.mark.parametrize(

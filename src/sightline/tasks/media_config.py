@@ -134,7 +134,7 @@ class PictureConfig:
                     "picture.fit to stretch or pad"
                 )
             height, width = sizes[0]
-        patch = self.patch or _few(height, width)
+        patch = _few(height, width) if self.patch is None and self.view == "patches" else self.patch
         made = replace(self, height=height, width=width, patch=patch)
         made.front_end  # noqa: B018  complains where the patch does not divide the sides
         return made
