@@ -59,6 +59,7 @@ METRICS: dict[str, MetricInfo] = {
     "smape": MetricInfo("sMAPE", "%", 100.0, 1, higher=False, limits=(0.0, 2.0)),
     "pinball": MetricInfo("pinball loss", "", 1.0, 3, higher=False, limits=(0.0, math.inf)),
     "coverage": MetricInfo("coverage", "%", 100.0, 1, limits=(0.0, 1.0)),
+    "interval_width": MetricInfo("interval width", "", 1.0, 3, higher=False, limits=(0.0, math.inf)),
     "cer": MetricInfo("character error rate", "%", 100.0, 1, higher=False, limits=(0.0, math.inf)),
     "wer": MetricInfo("word error rate", "%", 100.0, 1, higher=False, limits=(0.0, math.inf)),
     "loss": MetricInfo("loss", "", 1.0, 3, higher=False, limits=(0.0, math.inf)),
