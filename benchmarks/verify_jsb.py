@@ -67,6 +67,10 @@ class Pieces:
     def __init__(self, pieces: list[Tensor], seed: int) -> None:
         self.pieces, self.seed = pieces, seed
 
+    @property
+    def size_key(self) -> tuple[str, int]:
+        return "ROWS", ROWS
+
     def batch(self, chosen: list[int]) -> Frames:
         taken = [self.pieces[i] for i in chosen]
         lengths = torch.tensor([len(piece) for piece in taken])

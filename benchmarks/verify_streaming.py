@@ -65,6 +65,10 @@ class Noted:
     def __init__(self, inner: Any, path: Path, first: int) -> None:
         self.inner, self.path, self.step = inner, path, first
 
+    @property
+    def size_key(self) -> tuple[str, int]:
+        return self.inner.size_key
+
     def stream(self, cursor: Cursor) -> Iterator[tuple[Any, Cursor]]:
         with self.path.open("a", encoding="utf-8") as file:
             for batch, following in self.inner.stream(cursor):
