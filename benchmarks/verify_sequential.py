@@ -39,6 +39,7 @@ TASKS = {
     "modular": "builtin:modular?size=20000&length=10&longest=50",
     "recall": "builtin:recall?size=20000&length=32",
 }
+STEPS = {"parity": 1000, "modular": 2000, "recall": 1000}
 RECURRENT, ATTENTIVE = ("rnn", "gru", "lstm"), ("transformer",)
 SOLVED, GAP = 0.95, 0.10
 
@@ -54,11 +55,11 @@ def configured(task: str, arch: str, rate: float, seed: int, options: argparse.N
         data=TASKS[task],
         model=replace(model, causal=True, pooling="last", **sizes),
         text=TextConfig(min_count=1),
-        optim=OptimConfig(lr=rate, weight_decay=0.0, warmup_steps=options.steps // 20),
+        optim=OptimConfig(lr=rate, weight_decay=0.0, warmup_steps=STEPS[task] // 20),
         batch_size=options.batch,
-        budget=f"{options.steps}steps",
+        budget=f"{STEPS[task]}steps",
         validations=4,
-        metric="accuracy",
+        metric="loss",
         validation_items=1000,
         seed=seed,
         dtype="float32",
@@ -111,15 +112,14 @@ def main() -> None:
     parser.add_argument("--archs", default="gru,transformer")
     parser.add_argument("--rates", default="0.005", help="in this order; a model that is right tries no further one")
     parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    settings = {key: getattr(options, key) for key in ("steps", "batch", "width")}
-    content: dict[str, Any] = {"schema_version": 1, **settings, "data": TASKS, "results": []}
+    settings = {key: getattr(options, key) for key in ("batch", "width")}
+    content: dict[str, Any] = {"schema_version": 1, **settings, "data": TASKS, "steps": STEPS, "results": []}
     if options.out.exists():
         before = json.loads(options.out.read_text(encoding="utf-8"))
         if differing := [key for key in settings if before.get(key) != settings[key]]:
