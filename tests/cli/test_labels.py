@@ -64,4 +64,4 @@ def test_a_model_that_labels_decodes_nothing(files, capsys):
 def test_an_architecture_of_another_form_is_refused(files, capsys):
     train = ["train", "--task", "classification", "--data", str(files / "reviews.csv")]
     assert main([*train, "--arch", "bahdanau", "--dry-run"]) == 2
-    assert "classification needs one of form encoder" in capsys.readouterr().err
+    assert "classification needs an encoder, which sees both sides" in capsys.readouterr().err

@@ -27,7 +27,7 @@ SHORTER = [
     (r"(compare .*--seeds \d+ .*)--seeds 1", r"\1"),
     (r"(compare .*--tested \d+ .*)--tested \d+", r"\1"),
     (r"--limit \d+", "--limit 3"),
-    (r"--archs (\w+),(\w+)(,\w+)*", r"--archs \1,\2"),
+    (r"--archs (\w+)(,\w+)*", r"--archs \1"),
 ]
 
 
