@@ -17,7 +17,7 @@ SIZES = [(16_000, 512, 80, 0.0, 8000.0), (16_000, 400, 40, 133.0, 6854.0), (8000
 
 
 SAMPLES = np.random.default_rng(0).standard_normal(4000)
-# What transformers 5.23 gives for these; made anew by `python -m tests.parts.test_log_mel` where the peers are installed.
+# What transformers 5.23 gives; made anew by `python -m tests.parts.test_log_mel` where the peers are installed.
 STORED = Path(__file__).with_name("transformers_log_mel.npz")
 
 
