@@ -5,8 +5,8 @@
 
 `mnist` under $SIGHTLINE_DATA (default ../shared/data). The caption is the digit's English word, letter by letter; of
 `--kind two`, pictures of two digits side by side, it is two words ("four seven"), made of the same training and test
-pictures: 55,000 random pairs to train on and 5,000 to choose on, the 10,000 test pictures each once on the left and once
-on the right. Validation, which picks the best step and all settings, is the last 5,000 of the training pictures; of two
+pictures: 55,000 random pairs to train on and 5,000 to choose on, the 10,000 test pictures each once left and once
+right. Validation, which picks the best step and all settings, is the last 5,000 of the training pictures; of two
 digits both come from those. Test: all 10,000 test pictures.
 
 Gate, for the first architecture named: at least 98 % of the captions right to the letter. Results go to
