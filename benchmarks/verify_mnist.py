@@ -99,14 +99,15 @@ def main() -> None:
     steps = options.epochs * -(-data.sizes["train"] // options.batch_size)
     run = configured(options, steps)
     task = ClassificationTask.build(data, run)
-    place = options.runs / f"mnist-{options.pooling}-{options.epochs}-{options.seed}"
+    place = options.runs / f"mnist-{options.stem}-{options.pooling}-{options.epochs}-{options.seed}"
     with reporting(run.metric) as on_progress:
         done = train_task(
             task, data, place, run.training, resume=(place / "checkpoints").exists(), on_progress=on_progress
         )
     found = done.task.measure(data.test)
     baselines = {guess.name: guess.metrics for guess in done.task.guesses(data.train, data.test)}
-    settings = {key: getattr(options, key) for key in ("epochs", "patch", "pooling", "d_model", "layers", "lr", "seed")}
+    keys = ("epochs", "patch", "stem", "pooling", "d_model", "layers", "lr", "seed")
+    settings = {key: getattr(options, key) for key in keys}
     content = {
         "schema_version": 1,
         "items": data.sizes,
