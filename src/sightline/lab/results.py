@@ -48,6 +48,7 @@ METRICS: dict[str, MetricInfo] = {
     "bleu": MetricInfo("BLEU", "", 1.0, 1, limits=(0.0, 100.0)),
     "chrf": MetricInfo("chrF", "", 1.0, 1, limits=(0.0, 100.0)),
     "accuracy": MetricInfo("accuracy", "%", 100.0, 1, limits=(0.0, 1.0)),
+    "label_accuracy": MetricInfo("label accuracy", "%", 100.0, 1, limits=(0.0, 1.0)),
     "macro_f1": MetricInfo("macro F1", "%", 100.0, 1, limits=(0.0, 1.0)),
     "auroc": MetricInfo("AUROC", "", 1.0, 3, limits=(0.0, 1.0)),
     "log_loss": MetricInfo("log loss", "nats", 1.0, 3, higher=False, limits=(0.0, math.inf)),
