@@ -6,8 +6,8 @@ goes on with the very batch that would have come next.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +16,9 @@ from torch import Tensor
 from sightline.core.errors import InputError
 from sightline.core.seeds import derive
 from sightline.data.tokenizer import Tokenizer
+
+T = TypeVar("T")
+B = TypeVar("B")
 
 _WIDTH = 1.25  # a bucket's longest example over its shortest: at most a fifth of a padded batch is padding
 
@@ -54,6 +57,23 @@ class Cursor(NamedTuple):
 
 
 _START = Cursor()
+
+
+def planned(order: Callable[[int], Sequence[T]], batch: Callable[[T], B], cursor: Cursor) -> Iterator[tuple[B, Cursor]]:
+    """Endless batches of what `order` plans for each epoch, from `cursor` on, each with the cursor of the next.
+
+    Raises:
+        InputError: "epoch 3 has no batch 700" when the cursor is not of this data.
+    """
+    epoch, index = cursor
+    while True:
+        plan = order(epoch)
+        if not 0 <= index < len(plan):
+            raise InputError(f"epoch {epoch} has no batch {index}, only {len(plan)}: was the data changed?")
+        for place in range(index, len(plan)):
+            last = place + 1 == len(plan)
+            yield batch(plan[place]), Cursor(epoch + 1, 0) if last else Cursor(epoch, place + 1)
+        epoch, index = epoch + 1, 0
 
 
 def pad(sequences: Sequence[Sequence[int]] | Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
@@ -152,15 +172,7 @@ class PairBatches:
         Raises:
             InputError: "epoch 3 has no batch 700" when the cursor is not of this data.
         """
-        epoch, index = cursor
-        while True:
-            order = self._order(epoch)
-            if not 0 <= index < len(order):
-                raise InputError(f"epoch {epoch} has no batch {index}, only {len(order)}: was the data changed?")
-            for position in range(index, len(order)):
-                last = position + 1 == len(order)
-                yield self._batch(order[position]), Cursor(epoch + 1, 0) if last else Cursor(epoch, position + 1)
-            epoch, index = epoch + 1, 0
+        return planned(self._order, self._batch, cursor)
 
     def _fit(
         self,

@@ -19,7 +19,7 @@ from sightline.core.errors import InputError
 from sightline.core.seeds import derive
 from sightline.data.classes import LabelledData, LabelledPart, part_of_table
 from sightline.data.labelled import SourceKind, read_labelled
-from sightline.models import SizedConfig, match_parameters
+from sightline.models import match_parameters
 from sightline.models.encoder_model import EncoderModel
 from sightline.models.store import CONFIG, LoadedModel, save_model
 from sightline.parts.token_embedding import Tokens
@@ -119,15 +119,6 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
             model: Any = config.model.build(*sizes)
         said = f"{data.name}: {len(data.train.sources):,} items, sha256 of the data {data.sha256}"
         return cls(config, model, inputs, data.classes, many=data.many, weights=weights, data=said)
-
-    @property
-    def arch(self) -> str:  # type: ignore[override]
-        """The architecture's name in `FORMS["encoder"]`."""
-        return self.config.arch
-
-    @property
-    def sizes(self) -> SizedConfig:
-        return self.config.model
 
     @property
     def run(self) -> ClassificationRun:

@@ -29,7 +29,7 @@ from sightline.data.windows import (
     make_windows,
     next_windows,
 )
-from sightline.models import SizedConfig, match_parameters
+from sightline.models import match_parameters
 from sightline.models.store import CONFIG, LoadedModel, save_model
 from sightline.parts.series_patches import SeriesWindows
 from sightline.tasks import forecast_baselines as baselines
@@ -116,15 +116,6 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
         fitted = Fitted.of(series, run.series.columns, run.series.rules, scale=config.scale, season=config.season)
         said = f"{data.name}: {len(data.train):,} windows, sha256 of the data {data.sha256}"
         return cls(config, model, fitted, said)
-
-    @property
-    def arch(self) -> str:  # type: ignore[override]
-        """The architecture's name in `FORECASTERS`."""
-        return self.config.arch
-
-    @property
-    def sizes(self) -> SizedConfig:
-        return self.config.model
 
     @classmethod
     def primary_metric(cls, data: WindowData, run: ForecastingRun) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sightline.core.errors import InputError
 from sightline.core.seeds import derive
-from sightline.data.batches import Cursor
+from sightline.data.batches import Cursor, planned
 
 _WIDTH = 1.25  # the longest item of a bucket over its shortest
 
@@ -92,15 +92,7 @@ class LabelledBatches:
         Raises:
             InputError: "epoch 3 has no batch 700" when the cursor is not of this data.
         """
-        epoch, index = cursor
-        while True:
-            order = self._order(epoch)
-            if not 0 <= index < len(order):
-                raise InputError(f"epoch {epoch} has no batch {index}, only {len(order)}: was the data changed?")
-            for place in range(index, len(order)):
-                last = place + 1 == len(order)
-                yield self._batch(order[place]), Cursor(epoch + 1, 0) if last else Cursor(epoch, place + 1)
-            epoch, index = epoch + 1, 0
+        return planned(self._order, self._batch, cursor)
 
     def _order(self, epoch: int) -> list[np.ndarray]:
         if self._plan is None or self._plan[0] != epoch:

@@ -23,7 +23,7 @@ from sightline.data.text_readers import Fragment
 from sightline.data.text_tokenizer import TextTokenizer
 from sightline.data.text_windows import stretches, windows
 from sightline.decoding.engine import DecodingConfig
-from sightline.models import SizedConfig, match_parameters
+from sightline.models import match_parameters
 from sightline.models.carried import Carried
 from sightline.models.decoder import Decoder
 from sightline.models.store import CONFIG, LoadedModel, save_model
@@ -156,15 +156,6 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
             os.replace(beside, place)
         tokenizer = TextTokenizer.load(place)
         return cls.create(data, run.settings, seed=run.seed, parameters=run.parameters, tokenizer=tokenizer)
-
-    @property
-    def arch(self) -> str:  # type: ignore[override]
-        """The architecture's name in `LANGUAGE_MODELS`."""
-        return self.config.arch
-
-    @property
-    def sizes(self) -> SizedConfig:
-        return self.config.model
 
     @property
     def decoder(self) -> Decoder:

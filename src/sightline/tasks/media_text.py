@@ -25,7 +25,7 @@ from sightline.data.manifest import located
 from sightline.data.media import AudioReader, Column, ImageReader, Kind, MediaCorpus, MediaPart, Store
 from sightline.data.tokenizer import Tokenizer, TokenizerPair
 from sightline.decoding.engine import DecodingConfig
-from sightline.models import ModelConfig, SequenceModel, match_parameters
+from sightline.models import SequenceModel, match_parameters
 from sightline.models.store import CONFIG, LoadedModel, save_model
 from sightline.tasks.error_rates import error_rates
 from sightline.tasks.media_baselines import media_guesses
@@ -128,15 +128,6 @@ class MediaTextTask(Task[MediaCorpus, MediaPart, MediaTextRun]):
             longest_output=longest + longest // 4 + 8,  # room for what is longer than anything seen in training
             data=f"{data.name}: {len(data.train):,} {cls.unit}, sha256 of the data {data.sha256}",
         )
-
-    @property
-    def arch(self) -> str:  # type: ignore[override]
-        """The architecture's name in `ARCHITECTURES`."""
-        return self.config.arch
-
-    @property
-    def sizes(self) -> ModelConfig:
-        return self.config.model
 
     @property
     def run(self) -> MediaTextRun:

@@ -137,7 +137,7 @@ class Task(ABC, Generic[D, P, R]):
     shows_attention: ClassVar[bool] = False
     answers_lines: ClassVar[bool] = False
 
-    arch: str
+    config: Any  # the task's settings, `arch` and `model` among them
     model: Any  # the `nn.Module`
     data: str  # what it was trained on, in a line
 
@@ -274,9 +274,14 @@ class Task(ABC, Generic[D, P, R]):
         return {}
 
     @property
-    @abstractmethod
+    def arch(self) -> str:
+        """The architecture's name in `architectures()`."""
+        return self.config.arch
+
+    @property
     def sizes(self) -> SizedConfig:
         """The model's config as it was built."""
+        return self.config.model
 
     @property
     def parameters(self) -> int:

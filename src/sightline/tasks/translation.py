@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -23,8 +23,8 @@ from sightline.core.state import nbytes
 from sightline.data.batches import Batch, PairBatches, pad
 from sightline.data.read import Corpus, Pairs, read_pairs
 from sightline.data.tokenizer import Tokenizer, TokenizerPair
-from sightline.decoding.engine import DecodingConfig, decode
-from sightline.models import ModelConfig, SequenceModel, match_parameters
+from sightline.decoding.engine import DecodingConfig
+from sightline.models import SequenceModel, match_parameters
 from sightline.models.store import CONFIG, LoadedModel, save_model
 from sightline.parts.token_embedding import Tokens
 from sightline.tasks.baselines import guesses
@@ -33,20 +33,12 @@ from sightline.tasks.config import TranslationConfig, TranslationRun
 from sightline.tasks.metrics import Evaluation, Item, score_texts
 from sightline.tasks.rates import optim_preset
 from sightline.tasks.run import values_of
+from sightline.tasks.search import TextOutput, search
 from sightline.tasks.task import Answer, Costs, Guess, Measured, Task
 from sightline.training.loss import Loss, cross_entropy, perplexity
 
 TOKENIZERS = "tokenizer.json"
 TIMED = 20  # texts
-NEVER_SAID = (Tokenizer.PAD, Tokenizer.BOS, Tokenizer.UNK)
-
-
-class Translation(NamedTuple):
-    """One output of `TranslationTask.translate`."""
-
-    text: str
-    score: float  # the model's log-probability of it, in nats
-    finished: bool  # False: cut off at the length limit
 
 
 @dataclass(frozen=True)
@@ -178,15 +170,6 @@ class TranslationTask(Task[Corpus, Pairs, TranslationRun]):
             data=f"{corpus.name}: {len(corpus.train.sources):,} pairs, sha256 of the data {corpus.sha256}",
         )
 
-    @property
-    def arch(self) -> str:  # type: ignore[override]
-        """The architecture's name in `ARCHITECTURES`."""
-        return self.config.arch
-
-    @property
-    def sizes(self) -> ModelConfig:
-        return self.config.model
-
     @classmethod
     def primary_metric(cls, data: Corpus, run: TranslationRun) -> str:
         """Exact match where most targets are single words, BLEU elsewhere."""
@@ -231,7 +214,7 @@ class TranslationTask(Task[Corpus, Pairs, TranslationRun]):
 
     def translate(
         self, texts: Sequence[str], decoding: DecodingConfig | None = None, *, first: int = 0
-    ) -> list[Translation]:
+    ) -> list[TextOutput]:
         """An output for each text, in order; a text without tokens gives an empty one.
 
         `first` is the number of the first text in the random stream, so that texts sampled in several calls get what
@@ -239,26 +222,18 @@ class TranslationTask(Task[Corpus, Pairs, TranslationRun]):
         """
         ids = self.tokenizers.source.encode_batch(texts)
         rows = [row for row, tokens in enumerate(ids) if tokens]
-        training = self.model.training
-        self.model.eval()
-        try:
-            hypotheses = decode(
-                lambda chosen: self._begin([ids[rows[i]] for i in chosen]),
-                self.model.step,
-                [len(ids[row]) for row in rows],
-                decoding or DecodingConfig(),
-                bos=Tokenizer.BOS,
-                eos=Tokenizer.EOS,
-                max_length=self.longest_output,
-                banned=NEVER_SAID,
-                names=[first + row for row in rows],
-            )
-        finally:
-            self.model.train(training)
-        found = [Translation("", 0.0, True)] * len(ids)
-        for row, hypothesis in zip(rows, hypotheses, strict=True):
-            text = self.tokenizers.target.decode(hypothesis.tokens)
-            found[row] = Translation(text, hypothesis.score, hypothesis.finished)
+        outputs = search(
+            self.model,
+            lambda chosen: self._begin([ids[rows[i]] for i in chosen]),
+            [len(ids[row]) for row in rows],
+            self.tokenizers.target,
+            decoding,
+            longest=self.longest_output,
+            names=[first + row for row in rows],
+        )
+        found = [TextOutput("", 0.0, True)] * len(ids)
+        for row, output in zip(rows, outputs, strict=True):
+            found[row] = output
         return found
 
     def predict(self, inputs: Sequence[str], decoding: DecodingConfig | None = None) -> list[str]:
