@@ -16,7 +16,6 @@ benchmarks/results/captions-<kind>-<arch>.json; exit status 5 where the gate doe
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import struct
 import tempfile
@@ -28,11 +27,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from record import measured, write
 from sightline.core.config import encode, override
 from sightline.data.images import read_idx
 from sightline.tasks.captioning import CaptioningTask
 from sightline.tasks.fit import train_task
-from sightline.training.environment import environment
 from sightline.training.progress import reporting
 
 RESULTS = Path(__file__).parent / "results"
@@ -148,7 +147,7 @@ def verify(kind: str, arch: str, parts: dict[str, Path], runs: Path, changes: di
             for guess in task.guesses(corpus.train, corpus.test)
         },
         settings={key: settings[key] for key in ("picture", "model", "optim", "batch_tokens", "seed")},
-        environment={name: value for name, value in environment().items() if name != "command"},
+        environment=measured(),
     )
 
 
@@ -178,10 +177,7 @@ def main() -> None:
         parts = manifests(chosen.kind, mnist, Path(folder))
         for arch in chosen.archs.split(","):
             outcome = verify(chosen.kind, arch, parts, chosen.runs, changes)
-            chosen.out.mkdir(parents=True, exist_ok=True)
-            text = json.dumps(asdict(outcome), indent=1, ensure_ascii=False)
-            (chosen.out / f"captions-{chosen.kind}-{arch}.json").write_text(text + "\n", encoding="utf-8")
-            print(text, flush=True)
+            write(chosen.out / f"captions-{chosen.kind}-{arch}.json", asdict(outcome))
             good.append(holds(outcome))
     raise SystemExit(0 if good[0] else 5)
 

@@ -13,7 +13,6 @@ it was.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -22,13 +21,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from record import measured, write
 from sightline.core.config import encode
 from sightline.models import DLinearConfig, ForecasterConfig, NLinearConfig, SizedConfig
 from sightline.tasks import forecast_baselines
 from sightline.tasks.fit import train_task
 from sightline.tasks.forecasting import ForecastingTask
 from sightline.tasks.forecasting_config import PUBLISHED_BATCH, ForecastingRun
-from sightline.training.environment import environment
 from sightline.training.optim import OptimConfig
 from sightline.training.progress import reporting
 
@@ -184,11 +183,9 @@ def main() -> None:
             "look_back": LOOKBACK, "seed": chosen.seed, "threads": torch.get_num_threads(),
             "setting": encode(SETTINGS[arch]) if arch in SETTINGS else None,
             "outcomes": [asdict(outcome) for outcome in outcomes],
-            "environment": {**environment(), "command": None},
+            "environment": measured(),
         }  # fmt: skip
-        RESULTS.mkdir(exist_ok=True)
-        text = json.dumps(facts, indent=2, ensure_ascii=False)
-        (RESULTS / f"etth1-{arch}.json").write_text(text + "\n", encoding="utf-8")
+        write(RESULTS / f"etth1-{arch}.json", facts)
     raise SystemExit(0 if good else 5)
 
 

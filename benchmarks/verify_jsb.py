@@ -10,15 +10,14 @@ about 300K parameters: RNN 8.91, GRU 8.43, LSTM 8.45.
 
 A model is one recurrent layer that reads the keys, dropout, and a linear head with a Bernoulli for each key. Rate and
 dropout are chosen on the validation part, as is the step whose weights are tested. Results are written to
-benchmarks/results/jsb.json as they come. Exit status 5 where a test result is more than 0.15 above the published one,
-or the RNN is not the worst. The data is `jsb_chorales/JSB_Chorales.mat` under $SIGHTLINE_DATA (default
-../shared/data).
+benchmarks/results/jsb.json as they come; `--go-on` adds to what stands there. Exit status 5 where a test result is more
+than 0.15 above the published one, or the RNN is not the worst. The data is `jsb_chorales/JSB_Chorales.mat` under
+$SIGHTLINE_DATA (default ../shared/data).
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import tempfile
@@ -35,10 +34,10 @@ from scipy.io import loadmat
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from record import Record, record_options
 from sightline.core.seeds import derive
 from sightline.data.batches import Cursor
 from sightline.mixers import MIXERS
-from sightline.training.environment import environment
 from sightline.training.loop import train
 from sightline.training.loss import Loss
 from sightline.training.optim import OptimConfig
@@ -215,14 +214,14 @@ def read(path: Path) -> dict[str, list[Tensor]]:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", default=",".join(PUBLISHED))
-    parser.add_argument("--rates", default="8e-3")
-    parser.add_argument("--dropouts", default="0.2,0.3")
+    parser.add_argument("--rates", default="2e-3,8e-3")
+    parser.add_argument("--dropouts", default="0.3")
     parser.add_argument("--steps", type=int, default=2200)
     parser.add_argument(
         "--patience", type=int, default=8, help="validations, of which there is one in 58 steps, two epochs"
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    record_options(parser, RESULTS)
     return parser.parse_args()
 
 
@@ -233,11 +232,7 @@ def main() -> None:
     if not path.exists():
         raise SystemExit(f"{path}: no such file; SIGHTLINE_DATA names the folder with the data")
     parts = read(path)
-    content: dict[str, Any] = {"schema_version": 1, "published": PUBLISHED, "results": []}
-    if options.out.exists():
-        content = json.loads(options.out.read_text(encoding="utf-8"))
-    found = content["results"]
-    content["environment"] = environment()
+    record = Record(options.out, {"published": PUBLISHED}, go_on=options.go_on)
 
     def each(text: str) -> list[str]:
         return text.split(",")
@@ -245,16 +240,14 @@ def main() -> None:
     for cell, rate, dropout in product(each(options.cells), map(float, each(options.rates)),
                                        map(float, each(options.dropouts))):  # fmt: skip
         wanted = {"cell": cell, "rate": rate, "dropout": dropout, "seed": options.seed, "of_steps": options.steps}
-        if any(wanted.items() <= result.items() for result in found):
+        if record.alike(**wanted):
             continue
         result = trial(cell, rate, dropout, parts, options)
-        found.append(result)
-        options.out.parent.mkdir(exist_ok=True)
-        options.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        record.add(result)
         print(f"{cell:5s} {result['parameters']:,d} parameters  rate {rate:g}  dropout {dropout:g}  "
               f"train {result['train']:.3f}  valid {result['valid']:.3f}  test {result['test']:.3f}  "
               f"best at step {result['best_step']}  {result['cpu_s']:.0f} s", flush=True)  # fmt: skip
-    best = chosen(found)
+    best = chosen(record.results)
     for cell, result in best.items():
         print(f"{cell:5s} test {result['test']:.3f}, published {PUBLISHED[cell]}, chosen on validation")
     wrong = verdicts(best)

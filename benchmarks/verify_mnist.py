@@ -15,7 +15,6 @@ Results are written to benchmarks/results/mnist.json. Exit status 5: below 98.5 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -24,13 +23,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from record import measured, write
 from sightline.data.classes import LabelledData, LabelledPart, content_sha256
 from sightline.data.images import read_idx
 from sightline.tasks.classification import ClassificationTask
 from sightline.tasks.classification_config import ClassificationRun
 from sightline.tasks.fit import train_task
 from sightline.tasks.media_config import PictureConfig
-from sightline.training.environment import environment
 from sightline.training.optim import OptimConfig
 from sightline.training.progress import reporting
 
@@ -109,7 +108,6 @@ def main() -> None:
     keys = ("epochs", "patch", "stem", "pooling", "d_model", "layers", "lr", "seed")
     settings = {key: getattr(options, key) for key in keys}
     content = {
-        "schema_version": 1,
         "items": data.sizes,
         **settings,
         "batch_size": options.batch_size,
@@ -127,10 +125,9 @@ def main() -> None:
         ],
         "baselines": baselines,
         "threads": options.threads,
-        "environment": environment(),
+        "environment": measured(),
     }
-    options.out.parent.mkdir(exist_ok=True)
-    options.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write(options.out, content)
     accuracy = found.metrics["accuracy"]
     wrong = int(np.rint((1 - accuracy) * data.sizes["test"]))
     print(f"accuracy {accuracy:.2%} ({wrong} of {data.sizes['test']:,} wrong), "

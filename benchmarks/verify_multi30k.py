@@ -11,7 +11,6 @@ stopped goes on where it was.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import torch
 
+from record import measured, write
 from sightline.core.config import encode
 from sightline.data.read import Corpus, load_corpus
 from sightline.decoding.engine import DecodingConfig
@@ -26,7 +26,6 @@ from sightline.models import ARCHITECTURES, ModelConfig
 from sightline.tasks.config import TokenizerConfig, TranslationConfig
 from sightline.tasks.fit import train_task
 from sightline.tasks.translation import TranslationTask
-from sightline.training.environment import environment
 from sightline.training.optim import OptimConfig
 from sightline.training.progress import reporting
 from sightline.training.state import TrainConfig
@@ -131,7 +130,7 @@ def verify(arch: str, corpus: Corpus, budget: str, runs: Path, seed: int) -> Out
         test_loss=round(beam.metrics["loss"], 4),
         signature=beam.signatures["bleu"],
         published_bleu=PUBLISHED[arch],
-        environment=environment(),
+        environment=measured(),
     )
 
 
@@ -153,10 +152,7 @@ def main() -> None:
     outcomes = []
     for arch in chosen.archs.split(","):
         outcome = verify(arch, corpus, chosen.budget, chosen.runs, chosen.seed)
-        RESULTS.mkdir(exist_ok=True)
-        text = json.dumps({**asdict(outcome), "setting": encode(SETTINGS[arch])}, indent=2, ensure_ascii=False)
-        (RESULTS / f"multi30k-{arch}.json").write_text(text + "\n", encoding="utf-8")
-        print(text, flush=True)
+        write(RESULTS / f"multi30k-{arch}.json", {**asdict(outcome), "setting": encode(SETTINGS[arch])})
         outcomes.append(outcome)
     raise SystemExit(0 if holds(outcomes) else 5)
 

@@ -8,15 +8,14 @@ same width, two layers, the same items, batches and steps. `builtin:parity` trai
 and every layer of every architecture a short convolution before it, as in verify_recall.py, so that a value and its key
 meet. The best of the rates by the validation items, of the training's lengths, is measured on the test.
 
-Each result is written to benchmarks/results/sequential.json as it comes, and what stands there already is not trained
-again. Exit status 5: on parity or sums a recurrence below 95 % on average over seeds or attention within ten points of
+Each result is written to benchmarks/results/sequential.json as it comes; `--go-on` trains only what is missing there.
+Exit status 5: on parity or sums a recurrence below 95 % on average over seeds or attention within ten points of
 it; on recall the reverse.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from dataclasses import replace
 from itertools import product
@@ -25,11 +24,11 @@ from typing import Any
 
 import torch
 
+from record import Record, record_options
 from sightline.data.classes import LabelledData, load_labelled
 from sightline.tasks.classification import ClassificationTask
 from sightline.tasks.classification_config import ClassificationRun, TextConfig
 from sightline.tasks.fit import train_task
-from sightline.training.environment import environment
 from sightline.training.optim import OptimConfig
 from sightline.training.progress import reporting
 
@@ -115,32 +114,23 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    record_options(parser, RESULTS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     settings = {key: getattr(options, key) for key in ("batch", "width")}
-    content: dict[str, Any] = {"schema_version": 1, **settings, "data": TASKS, "steps": STEPS, "results": []}
-    if options.out.exists():
-        before = json.loads(options.out.read_text(encoding="utf-8"))
-        if differing := [key for key in settings if before.get(key) != settings[key]]:
-            raise SystemExit(f"{options.out} was made with another {', '.join(differing)}: give another --out")
-        content["results"] = before["results"]
-    found = content["results"]
+    record = Record(options.out, {**settings, "data": TASKS, "steps": STEPS}, go_on=options.go_on)
     seeds, rates = map(int, options.seeds.split(",")), list(map(float, options.rates.split(",")))
     for task, arch, seed, rate in product(options.tasks.split(","), options.archs.split(","), list(seeds), rates):
-        same = [one for one in found if (one["task"], one["arch"], one["seed"]) == (task, arch, seed)]
+        same = record.alike(task=task, arch=arch, seed=seed)
         if any(one["rate"] == rate or one["valid"] >= 0.999 for one in same):
             continue
         data = load_labelled(TASKS[task])
         with tempfile.TemporaryDirectory() as folder:
             made = trial(data, configured(task, arch, rate, seed, options), Path(folder) / "run")
-        found.append({"task": task, "arch": arch, "seed": seed, "rate": rate, **made})
-        content["environment"] = environment()
-        options.out.parent.mkdir(exist_ok=True)
-        options.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        record.add({"task": task, "arch": arch, "seed": seed, "rate": rate, **made})
         print(f"{task} {arch} seed {seed} rate {rate:g}: valid {made['valid']:.1%}, test {made['test']:.1%}, "
               f"{made['train_s']:.0f} s", flush=True)  # fmt: skip
-    wrong = verdicts(found)
+    wrong = verdicts(record.results)
     print("\n".join(wrong) or "all holds")
     raise SystemExit(5 if wrong else 0)
 

@@ -17,7 +17,6 @@ Each result is written to benchmarks/results/shakespeare.json as it comes. Exit 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import tempfile
 import time
@@ -27,12 +26,12 @@ from typing import Any
 
 import torch
 
+from record import Record, record_options
 from sightline.data.text import TextCorpus, load_text
 from sightline.models import match_parameters
 from sightline.tasks.fit import train_task
 from sightline.tasks.language import LanguageTask
 from sightline.tasks.language_config import LanguageConfig, TextTokenizerConfig
-from sightline.training.environment import environment
 from sightline.training.optim import OptimConfig
 from sightline.training.progress import reporting
 from sightline.training.state import TrainConfig
@@ -97,7 +96,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, help="in place of the setting's")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    record_options(parser, RESULTS)
     return parser.parse_args()
 
 
@@ -109,26 +108,20 @@ def main() -> None:
     if not text.exists():
         raise SystemExit(f"{text}: no such file; SIGHTLINE_DATA names the folder with the data")
     corpus = load_text(text, test_share=0.0)
-    content: dict[str, Any] = {"schema_version": 1, "published": PUBLISHED, "results": []}
-    if options.out.exists():
-        content = json.loads(options.out.read_text(encoding="utf-8"))
-    found = content["results"]
-    content["environment"] = environment()
+    record = Record(options.out, {"published": PUBLISHED}, go_on=options.go_on)
     for arch in options.archs.split(","):
         rate = options.rate or RATES[arch]
-        if any((r["arch"], r["rate"], r["seed"]) == (arch, rate, options.seed) for r in found):
+        if record.alike(arch=arch, rate=rate, seed=options.seed):
             continue
         with tempfile.TemporaryDirectory() as place:
             result = trial(arch, corpus, rate, options.seed, Path(place) / "run")
-        found.append(result)
-        options.out.parent.mkdir(exist_ok=True)
-        options.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    for result in found:
+        record.add(result)
+    for result in record.results:
         print(f"{result['arch']:14s} {result['parameters']:9,d} parameters  rate {result['rate']:g}"
               f"  seed {result['seed']}  {result['loss']:.4f} nats/character"
               f"  {result['loss_stride_16']:.4f} with stride 16"
               f"  {result['cpu_s']:.0f} s of processor time")  # fmt: skip
-    losses = [result["loss"] for result in found if result["arch"] == "transformer"]
+    losses = [result["loss"] for result in record.alike(arch="transformer")]
     holds = bool(losses) and max(losses) <= PUBLISHED
     print("holds" if holds else f"does not hold: the Transformer should be at most at {PUBLISHED}")
     raise SystemExit(0 if holds else 5)

@@ -8,13 +8,12 @@ Official test: recordings 0 to 4 of each digit and speaker, 300 in all. Validati
 settings: recordings 5 to 9. Training: the other 2,400. The target is the digit's English word, letter by letter.
 
 Gates, for the first architecture named: character error rate at most 3 %, at least 97 % of words right. Results go to
-benchmarks/results/spoken_digits-<arch>.json; exit status 5 where a gate does not hold.
+benchmarks/results/spoken-digits-<arch>.json; exit status 5 where a gate does not hold.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import tempfile
 from dataclasses import asdict, dataclass, field
@@ -23,11 +22,11 @@ from typing import Any
 
 import torch
 
+from record import measured, write
 from sightline.core.config import encode, override
 from sightline.data.media import MediaCorpus
 from sightline.tasks.fit import train_task
 from sightline.tasks.transcription import TranscriptionTask
-from sightline.training.environment import environment
 from sightline.training.progress import reporting
 
 RESULTS = Path(__file__).parent / "results"
@@ -115,7 +114,7 @@ def verify(arch: str, folder: Path, runs: Path, changes: dict[str, Any]) -> Outc
             for guess in task.guesses(corpus.train, corpus.test)
         },
         settings={key: settings[key] for key in ("sound", "model", "optim", "batch_tokens", "label_smoothing", "seed")},
-        environment={name: value for name, value in environment().items() if name != "command"},
+        environment=measured(),
     )
 
 
@@ -148,10 +147,7 @@ def main() -> None:
         manifests(recordings, Path(folder))
         for arch in chosen.archs.split(","):
             outcome = verify(arch, Path(folder), chosen.runs, changes)
-            chosen.out.mkdir(parents=True, exist_ok=True)
-            text = json.dumps(asdict(outcome), indent=1, ensure_ascii=False)
-            (chosen.out / f"spoken_digits-{arch}.json").write_text(text + "\n", encoding="utf-8")
-            print(text, flush=True)
+            write(chosen.out / f"spoken-digits-{arch}.json", asdict(outcome))
             good.append(holds(outcome))
     raise SystemExit(0 if good[0] else 5)
 

@@ -6,14 +6,13 @@ Trains an encoder on the wav files of `fsdd` under $SIGHTLINE_DATA (default ../s
 their paths: recordings 0 to 4 of each digit and speaker are the official test (300), 5 to 9 validate (300), the other
 2,400 train. The best by the validation recordings is measured once on the test, the baselines beside it.
 
-Results are written to benchmarks/results/spoken-labels.json, one entry for each architecture and seed. Exit status 5:
+Results are written to benchmarks/results/spoken-labels.json; `--go-on` adds to what stands there. Exit status 5:
 below 97 %.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import tempfile
 from dataclasses import replace
@@ -22,13 +21,13 @@ from typing import Any
 
 import torch
 
+from record import Record, record_options
 from sightline.data.classes import LabelledData
 from sightline.parts.spec_augment import SpecAugmentConfig
 from sightline.tasks.classification import ClassificationTask
 from sightline.tasks.classification_config import ClassificationRun
 from sightline.tasks.fit import train_task
 from sightline.tasks.media_config import SoundConfig
-from sightline.training.environment import environment
 from sightline.training.optim import OptimConfig
 from sightline.training.progress import reporting
 
@@ -89,7 +88,6 @@ def trained(options: argparse.Namespace, run: ClassificationRun, data: LabelledD
         "items": data.sizes,
         "baselines": {guess.name: guess.metrics for guess in done.task.guesses(data.train, data.test)},
         "threads": options.threads,
-        "environment": environment(),
     }
 
 
@@ -107,7 +105,7 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=4e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    record_options(parser, RESULTS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     root = Path(os.environ.get("SIGHTLINE_DATA", "../shared/data")) / "fsdd" / "recordings"
@@ -117,11 +115,7 @@ def main() -> None:
         run = configured(options, table)
         data = ClassificationTask.load_data(run)
         found = trained(options, run, data, Path(folder) / "run")
-    before = json.loads(options.out.read_text(encoding="utf-8"))["results"] if options.out.exists() else []
-    others = [one for one in before if (one["arch"], one["seed"]) != (found["arch"], found["seed"])]
-    options.out.parent.mkdir(exist_ok=True)
-    content = {"schema_version": 1, "results": [*others, found]}
-    options.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    Record(options.out, go_on=options.go_on).add(found)
     accuracy = found["metrics"]["accuracy"]
     print(f"{options.arch}, seed {options.seed}: {accuracy:.2%} of {data.sizes['test']} test recordings, "
           f"{found['parameters']:,} parameters, {found['train_s']:.0f} s")  # fmt: skip

@@ -17,7 +17,6 @@ another number of test items than 1,725, or a mean accuracy outside .79 to .83.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import tempfile
 from dataclasses import replace
@@ -26,12 +25,12 @@ from typing import Any
 
 import torch
 
+from record import Record, record_options
 from sightline.data.classes import LabelledData, LabelledPart, load_labelled
 from sightline.data.labelled import Reading
 from sightline.tasks.classification import ClassificationTask
 from sightline.tasks.classification_config import BILSTM_ATTENTION, ClassificationRun, TextConfig
 from sightline.tasks.fit import train_task
-from sightline.training.environment import environment
 from sightline.training.progress import reporting
 
 RESULTS = Path(__file__).parent / "results" / "sst.json"
@@ -98,40 +97,28 @@ def main() -> None:
     parser.add_argument("--min-count", type=int, default=1)
     parser.add_argument("--patience", type=int, default=6, help="looks at the development part without a better one")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    record_options(parser, RESULTS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     data = sentences(Path(os.environ.get("SIGHTLINE_DATA", "../shared/data")))
     print("items:", data.sizes)
-    before = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() else {}
-    found: list[dict[str, Any]] = [one for one in before.get("results", []) if before["sha256"] == data.sha256]
+    settings = {"items": data.sizes, "sha256": data.sha256, "published": PUBLISHED, "threads": options.threads}
+    record = Record(options.out, settings, go_on=options.go_on)
     with tempfile.TemporaryDirectory() as runs:
         for seed in map(int, options.seeds.split(",")):
             same = {"seed": seed, "dropout": options.dropout, "min_count": options.min_count}
-            if any(same.items() <= one.items() for one in found):
+            if record.alike(**same):
                 continue
-            found.append(trained(data, seed, options, Path(runs) / str(seed)))
-            one = found[-1]
+            one = trained(data, seed, options, Path(runs) / str(seed))
+            record.add(one)
             said = f"dev {one['dev_accuracy']:.4f}, step {one['best_step']} of {one['steps']}, {one['train_s']:.0f} s"
             print(f"seed {seed}: test accuracy {one['accuracy']:.4f}, {said}", flush=True)
     task = ClassificationTask.build(data, ClassificationRun.preset(BILSTM_ATTENTION))
     baselines = {guess.name: guess.metrics for guess in task.guesses(data.train, data.test)}
     for name, metrics in baselines.items():
         print(f"{name}: {metrics['accuracy']:.4f}")
-    mean = sum(one["accuracy"] for one in found) / len(found)
-    content = {
-        "schema_version": 1,
-        "items": data.sizes,
-        "sha256": data.sha256,
-        "published": PUBLISHED,
-        "mean_accuracy": round(mean, 4),
-        "results": found,
-        "baselines": baselines,
-        "threads": options.threads,
-        "environment": environment(),
-    }
-    options.out.parent.mkdir(exist_ok=True)
-    options.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    mean = sum(one["accuracy"] for one in record.results) / len(record.results)
+    record.write(mean_accuracy=round(mean, 4), baselines=baselines)
     wrong = []
     if data.sizes["test"] != TEST_ITEMS:
         wrong.append(f"{data.sizes['test']} test items, not {TEST_ITEMS}")

@@ -28,12 +28,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from record import measured, write
 from sightline.data.batches import Cursor
 from sightline.data.text import load_text
 from sightline.tasks.fit import train_task
 from sightline.tasks.language import LanguageTask
 from sightline.tasks.language_config import LanguageConfig, TextTokenizerConfig
-from sightline.training.environment import environment
 from sightline.training.optim import OptimConfig
 from sightline.training.state import TrainConfig
 
@@ -177,7 +177,7 @@ def verify(options: argparse.Namespace, place: Path) -> dict[str, Any]:
         "above_model_bytes": peak - model_bytes,
         "wrote_s": round(wrote_s, 1),
         "whole_s": round(whole_s, 1),
-        "environment": environment(),
+        "environment": measured(),
     }
 
 
@@ -205,8 +205,7 @@ def main() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with tempfile.TemporaryDirectory() as place:
         result = verify(options, Path(place))
-    options.out.parent.mkdir(exist_ok=True)
-    options.out.write_text(json.dumps({"schema_version": 1, **result}, indent=1) + "\n", encoding="utf-8")
+    write(options.out, result)
     print(f"killed after step {result['killed_after_step']}, gone on from step {result['resumed_after_step']}; "
           f"peak {result['above_model_bytes'] / 2**20:.0f} MiB above the model's")  # fmt: skip
     wrong = [name for name in ("same_batches", "same_weights") if not result[name]]

@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-PLACE = Path(__file__).parents[1] / "benchmarks" / "verify_etth1.py"
+import verify_etth1 as verify
 
 
-@pytest.fixture(scope="module")
-def verify() -> Any:
-    spec = importlib.util.spec_from_file_location("verify_etth1", PLACE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
-
-
-def outcome(verify: Any, arch: str, horizon: int, mse: float, mae: float) -> Any:
+def outcome(arch: str, horizon: int, mse: float, mae: float) -> Any:
     return verify.Outcome(
         arch, horizon, 2785, 2784, 9.0, 9.0, mse, mae, 1.0, published=verify.REPEAT[horizon] if arch == "repeat" else
         verify.DLINEAR[horizon],
@@ -44,17 +29,17 @@ def outcome(verify: Any, arch: str, horizon: int, mse: float, mae: float) -> Any
         ("transformer", 0.9, 0.9, True),  # beside them, honestly: no gate
     ],
 )
-def test_the_gates(verify: Any, arch: str, mse: float, mae: float, good: bool) -> None:
+def test_the_gates(arch: str, mse: float, mae: float, good: bool) -> None:
     """Errors under the published protocol decide, by .001 and .01 of numbers with three places."""
-    assert verify.holds(outcome(verify, arch, 96, mse, mae)) is good
+    assert verify.holds(outcome(arch, 96, mse, mae)) is good
 
 
-def test_without_a_published_number_nothing_is_claimed(verify: Any) -> None:
-    assert verify.holds(replace(outcome(verify, "dlinear", 96, 9.0, 9.0), published=None))
+def test_without_a_published_number_nothing_is_claimed() -> None:
+    assert verify.holds(replace(outcome("dlinear", 96, 9.0, 9.0), published=None))
 
 
 @pytest.mark.parametrize("arch", ["dlinear", "nlinear", "transformer", "lstm", "gru"])
-def test_epochs_are_whole(verify: Any, arch: str) -> None:
+def test_epochs_are_whole(arch: str) -> None:
     run = verify.run_of(arch, 96, "x.csv", 0)
     windows = 8640 - 336 - 96 + 1
     steps = int(run.budget.removesuffix("steps"))

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import sys
 from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import verify_captions as captions
+import verify_spoken_digits as spoken
 from sightline.data.images import ImageOptions, read_idx
 from sightline.data.manifest import read_manifest
 from sightline.data.media import ImageReader
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 DATA = Path(os.environ.get("SIGHTLINE_DATA", Path(__file__).parents[2] / "shared" / "data"))
-
-
-def benchmark(name: str):
-    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # where dataclasses look themselves up
-    spec.loader.exec_module(module)
-    return module
-
-
-spoken, captions = benchmark("verify_spoken_digits"), benchmark("verify_captions")
 
 
 def test_the_test_part_is_the_official_one(tmp_path):
