@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,10 +16,11 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sightline.core.errors import InputError
 from sightline.data.files import MAX_LINE_BYTES, Line, check_expansion, check_file, read_lines, read_whole
+from sightline.data.json_rows import json_object, string, under
 
 if TYPE_CHECKING:
     import polars
@@ -254,71 +254,13 @@ def _read_jsonl(path: Path, columns: Columns, skip_bad: bool) -> Table:
             table.refuse(line.number, line.error)
             continue
         try:
-            source, target = _json_pair(line.text, keys)
+            row = json_object(line.text)
+            source, target = (string(under(row, key), repr(key)) for key in keys)
         except ValueError as error:
             table.refuse(line.number, str(error))
         else:
             table.add(line.number, source, target)
     return table.finished()
-
-
-def json_object(text: str) -> dict[str, Any]:
-    """The JSON object that a line holds, its numbers as `JsonNumber`; any problem is a ValueError."""
-    try:
-        # Numbers stay text: one of a million digits costs nothing and overflows nothing.
-        row = json.loads(
-            text, object_pairs_hook=_object, parse_int=JsonNumber, parse_float=JsonNumber, parse_constant=_no_constant
-        )
-    except RecursionError:
-        raise ValueError("the JSON is nested too deeply") from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"bad JSON: {error.msg} at character {error.pos + 1}") from None
-    if not isinstance(row, dict):
-        raise ValueError(f"expected a JSON object, found {json_type(row)}")
-    return row
-
-
-def _json_pair(text: str, keys: tuple[str, str]) -> tuple[str, str]:
-    """Both texts of a JSON object; any problem is a ValueError."""
-    row = json_object(text)
-    texts = []
-    for key in keys:
-        if key not in row:
-            close = get_close_matches(key, list(row), n=1, cutoff=0.5)
-            raise ValueError(f"no key {key!r}" + (f" (did you mean {close[0]!r}?)" if close else ""))
-        value = row[key]
-        if not isinstance(value, str) or isinstance(value, JsonNumber):
-            raise ValueError(f"{key!r} must be a string, found {json_type(value)}")
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise ValueError(f"{key!r} holds a lone surrogate, which is no character") from None
-        texts.append(value)
-    return texts[0], texts[1]
-
-
-class JsonNumber(str):
-    """A JSON number as it was written."""
-
-
-def _object(items: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(items)
-    if len(made) < len(items):
-        keys = [key for key, _ in items]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} occurs twice")
-    return made
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"bad JSON: {name} is no JSON value")
-
-
-def json_type(value: object) -> str:
-    """What a value of `json_object` is, for an error message."""
-    if isinstance(value, JsonNumber):
-        return "a number"
-    names = {"dict": "an object", "list": "a list", "str": "a string", "bool": "true or false", "NoneType": "null"}
-    return names[type(value).__name__]
 
 
 def _read_parquet(path: Path, columns: Columns, skip_bad: bool) -> Table:

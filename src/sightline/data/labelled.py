@@ -23,7 +23,7 @@ import numpy as np
 from sightline.core.errors import EnvironmentFault, InputError
 from sightline.data import audio, images
 from sightline.data.files import read_lines
-from sightline.data.formats import JsonNumber
+from sightline.data.json_rows import JsonNumber
 from sightline.data.labels import Labels, labels_of
 from sightline.data.numbers import is_number, is_series, joined, number_of, series_of
 from sightline.data.records import Record, cell, read_records

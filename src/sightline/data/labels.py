@@ -9,7 +9,7 @@ import numpy as np
 
 from sightline.core.config import nearest
 from sightline.core.errors import InputError
-from sightline.data.formats import JsonNumber
+from sightline.data.json_rows import JsonNumber
 
 Labels = tuple[str, ...]  # of one item: one, or with several labels any number of them
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sightline.data.formats import JsonNumber
+from sightline.data.json_rows import JsonNumber
 
 _LARGEST = float(np.finfo(np.float32).max)
 

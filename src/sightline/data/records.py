@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sightline.core.config import nearest
 from sightline.core.errors import InputError
 from sightline.data.files import MAX_LINE_BYTES, check_expansion, check_file, read_lines, read_whole
-from sightline.data.formats import csv_rows, json_object, no_panic_traces, suffix_of, unknown_format
+from sightline.data.formats import csv_rows, no_panic_traces, suffix_of, unknown_format
+from sightline.data.json_rows import json_object
 
 if TYPE_CHECKING:
     import polars

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sightline.core.errors import InputError
 from sightline.data import text_readers
 from sightline.data.files import MAX_LINE_BYTES, check_expansion, check_file, checked_line, open_bytes, plain_errors
+from sightline.data.json_rows import json_object, string, under
 from sightline.data.text_readers import BOM, UTF16, Block, Content, Document, Fragment, Reader, Refuse, TextFile
 
 if TYPE_CHECKING:
@@ -86,63 +86,22 @@ class JsonLines(Reader):
                 yield raw
 
 
-class _Number(str):
-    """A JSON number as it was written: one of a million digits costs nothing and overflows nothing."""
-
-
 def json_text(raw: bytes, number: int, key: str) -> str:
     """The text under `key` of the JSON object on line `number`; any problem is a ValueError."""
     line = checked_line(number, raw.removeprefix(BOM) if number == 1 else raw)
     if line.error:
         raise ValueError(line.error)
-    try:
-        row = json.loads(
-            line.text, object_pairs_hook=_object, parse_int=_Number, parse_float=_Number, parse_constant=_no_constant
-        )
-    except RecursionError:
-        raise ValueError("the JSON is nested too deeply") from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"bad JSON: {error.msg} at character {error.pos + 1}") from None
-    if not isinstance(row, dict):
-        raise ValueError(f"expected a JSON object, found {_kind(row)}")
-    if key not in row:
-        close = get_close_matches(key, list(row), n=1, cutoff=0.5)
-        raise ValueError(f"no key {key!r}" + (f" (did you mean {close[0]!r}?)" if close else ""))
-    return checked_text(row[key], f"{key!r}")
+    return checked_text(under(json_object(line.text), key), repr(key))
 
 
 def checked_text(value: object, what: str) -> str:
     """A document's text; ValueError where `value` is none, or holds what no text file can hold."""
-    if not isinstance(value, str) or isinstance(value, _Number):
-        raise ValueError(f"{what} must be a string, found {_kind(value)}")
-    if not value:
+    text = string(value, what)
+    if not text:
         raise ValueError(f"{what} is empty")
-    if "\0" in value:
+    if "\0" in text:
         raise ValueError(f"NUL in {what}")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise ValueError(f"{what} holds a lone surrogate, which is no character") from None
-    return value
-
-
-def _object(items: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(items)
-    if len(made) < len(items):
-        keys = [key for key, _ in items]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} occurs twice")
-    return made
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"bad JSON: {name} is no JSON value")
-
-
-def _kind(value: object) -> str:
-    if isinstance(value, _Number):
-        return "a number"
-    names = {"dict": "an object", "list": "a list", "str": "a string", "bool": "true or false", "NoneType": "null"}
-    return names.get(type(value).__name__, type(value).__name__)
+    return text
 
 
 class Parquet(Reader):

@@ -11,6 +11,7 @@ class AnsweringTask(MediaTextTask):
     """Answers a question about a picture, or any other `sources`, which one encoder reads end to end."""
 
     name = "answering"
+    pipeline = "visual-question-answering"
     default_sources = ("image:image", "question:text")
 
     @classmethod

@@ -11,6 +11,7 @@ class CaptioningTask(MediaTextTask):
     """Describes pictures, read as patches or pixel by pixel."""
 
     name = "captioning"
+    pipeline = "image-to-text"
     default_sources = ("source:image",)
 
     @classmethod

@@ -7,18 +7,32 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def model_card(arch: str, parameters: int, sizes: Mapping[str, Any], tokenizers: str, data: str) -> str:
-    """The text, with the front matter that model hubs read."""
-    rows = [("Architecture", f"`{arch}`"), ("Parameters", f"{parameters:,}"), ("Sizes", f"`{json.dumps(dict(sizes))}`")]
-    rows += [("Tokens", tokenizers), ("Trained on", data)]
-    table = "\n".join(f"| {name} | {_cell(value)} |" for name, value in rows if value)
+def model_card(
+    arch: str,
+    job: str,
+    pipeline: str,
+    *,
+    parameters: int,
+    sizes: Mapping[str, Any],
+    facts: Mapping[str, str],
+    example: str,
+    files: str,
+) -> str:
+    """The text, with the front matter that model hubs read.
+
+    job in words ("text to label"); pipeline, the hubs' name for it, "" = they have none; facts, rows of the table, of
+    which empty ones are left out; example, what to print of `model`; files, what stands beside the weights.
+    """
+    rows = {"Architecture": f"`{arch}`", "Parameters": f"{parameters:,}", "Sizes": f"`{json.dumps(dict(sizes))}`"}
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
+    table += "".join(f"\n| {name} | {_cell(value)} |" for name, value in facts.items() if value)
+    tag = f"pipeline_tag: {pipeline}\n" if pipeline else ""
     return f"""---
 library_name: sightline
-pipeline_tag: translation
-tags: [sightline, {arch}]
+{tag}tags: [sightline, {arch}]
 ---
 
-# {arch}: text to text
+# {arch}: {job}
 
 | | |
 |---|---|
@@ -28,13 +42,12 @@ tags: [sightline, {arch}]
 import sightline
 
 model = sightline.load("path/to/this/directory")
-print(model.predict(["a text"]))
+print({example})
 ```
 
-`config.json` holds the sizes, `model.safetensors` the weights, `tokenizer.json` the vocabularies. Loading runs no code
-from these files.
+`config.json` holds the sizes, `model.safetensors` the weights{files}. Loading runs no code from these files.
 """
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split())
+    return " ".join(text.replace("|", "\\|").replace("`", "'").split())

@@ -24,9 +24,9 @@ from sightline.models.encoder_model import EncoderModel
 from sightline.models.store import CONFIG, LoadedModel, save_model
 from sightline.parts.token_embedding import Tokens
 from sightline.tasks.augment import shifted
+from sightline.tasks.card import model_card
 from sightline.tasks.classification_config import ClassificationConfig, ClassificationRun
 from sightline.tasks.label_baselines import SCORE, label_guesses
-from sightline.tasks.label_card import label_card
 from sightline.tasks.label_loss import class_weights, label_loss
 from sightline.tasks.labelled_batches import LabelledBatch, LabelledBatches
 from sightline.tasks.labelled_inputs import VOCABULARY, Inputs, Scaling, load_vocabulary
@@ -35,6 +35,9 @@ from sightline.tasks.task import Answer, Costs, Guess, Measured, Task
 from sightline.training.loss import Loss
 
 TIMED = 20  # items
+CARD_CLASSES = 20  # named in a model's README
+PIPELINES = {"text": "text-classification", "audio": "audio-classification", "image": "image-classification"}
+EXAMPLES = {"text": '["a text"]', "series": "[[0.1, 0.2, 0.3]]", "audio": '["a.wav"]', "image": '["a.png"]'}
 
 
 class Labelling(NamedTuple):
@@ -240,6 +243,7 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
         settings = encode_config(self.config)
         sizes = settings.pop("model")
         del settings["arch"]
+        more = f" and {len(self.classes) - CARD_CLASSES} more" if len(self.classes) > CARD_CLASSES else ""
         options = _Options(
             self.inputs.kind, self.classes, self.many, self.weights, self.inputs.scaling, self.data, settings
         )
@@ -253,7 +257,16 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
             arch=self.arch,
             task=self.name,
             options=encode_config(options),
-            card=label_card(self.arch, self.parameters, sizes, self.inputs.kind, self.classes, self.data),
+            card=model_card(
+                self.arch,
+                f"{self.inputs.kind} to label",
+                PIPELINES.get(self.inputs.kind, ""),
+                parameters=self.parameters,
+                sizes=sizes,
+                facts={"Labels": ", ".join(self.classes[:CARD_CLASSES]) + more, "Trained on": self.data},
+                example=f"model.predict({EXAMPLES[self.inputs.kind]})",
+                files="",
+            ),
         )
         self.inputs.save(directory)
 

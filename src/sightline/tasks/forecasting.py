@@ -33,8 +33,8 @@ from sightline.models import match_parameters
 from sightline.models.store import CONFIG, LoadedModel, save_model
 from sightline.parts.series_patches import SeriesWindows
 from sightline.tasks import forecast_baselines as baselines
+from sightline.tasks.card import model_card
 from sightline.tasks.forecast import Forecast
-from sightline.tasks.forecast_card import forecast_card
 from sightline.tasks.forecast_fitted import Fitted
 from sightline.tasks.forecast_scores import ForecastScores, Yardstick
 from sightline.tasks.forecasting_config import (
@@ -266,6 +266,8 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
         settings = encode_config(self.config)
         sizes = settings.pop("model")
         del settings["arch"]
+        levels = ", ".join(f"{level:g}" for level in self.config.levels)
+        levels = f"quantiles {levels}" if levels else "one number a step"
         save_model(
             directory,
             self.model,
@@ -276,7 +278,21 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
             arch=self.arch,
             task=self.name,
             options=encode_config(_Options(self.data, settings)),
-            card=forecast_card(self.config, self.fitted, self.parameters, sizes, self.data),
+            card=model_card(
+                self.arch,
+                "a series to its future",
+                "time-series-forecasting",
+                parameters=self.parameters,
+                sizes=sizes,
+                facts={
+                    "Reads": f"{self.config.lookback} steps of {self.fitted.every}",
+                    "Forecasts": f"{self.config.horizon} steps, {levels}",
+                    "Columns": ", ".join(self.fitted.columns.targets[:20]),
+                    "Trained on": self.data,
+                },
+                example='model.predict(["series.csv"])[0].csv()',
+                files=", `series.json` the scales of the series",
+            ),
         )
         self.fitted.write(directory / SERIES)
 

@@ -28,8 +28,8 @@ from sightline.models.carried import Carried
 from sightline.models.decoder import Decoder
 from sightline.models.store import CONFIG, LoadedModel, save_model
 from sightline.parts.token_embedding import Tokens
+from sightline.tasks.card import model_card
 from sightline.tasks.language_baselines import guesses
-from sightline.tasks.language_card import language_card
 from sightline.tasks.language_config import LanguageConfig, LanguageRun, language_optim
 from sightline.tasks.language_generation import Generated, GenerationConfig, OnText, generate
 from sightline.tasks.language_likelihood import Scored, Tally, score_carried, score_windows
@@ -294,7 +294,20 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
             arch=self.arch,
             task=self.name,
             options=encode_config(_Options(self.data, settings)),
-            card=language_card(self.arch, self.parameters, sizes, tokens, self.config.context, self.data),
+            card=model_card(
+                self.arch,
+                "what comes next in a text",
+                "text-generation",
+                parameters=self.parameters,
+                sizes=sizes,
+                facts={
+                    "Tokens": tokens,
+                    "Trained in rows of": f"{self.config.context:,} tokens",
+                    "Trained on": self.data,
+                },
+                example='model.generate(["Once upon a time"])[0].text',
+                files=", `tokenizer.json` the vocabulary",
+            ),
         )
         self.tokenizer.save(directory / TOKENIZER)
 

@@ -71,3 +71,23 @@ def named(run: MediaTextRun) -> str:
     """The columns that a manifest must have, in words."""
     names = [name for name, _ in parse_sources(run.sources)]
     return f"columns {', '.join(names)} and {run.target_column}"
+
+
+def described(columns: Sequence[tuple[str, Kind]], config: MediaTextConfig) -> str:
+    """What a model reads of each source, for its README."""
+    sound, picture = config.sound, config.picture
+    seen = f"in patches of {picture.patch} x {picture.patch}" if picture.view == "patches" else "pixel by pixel"
+    said = {
+        "text": "text",
+        "audio": f"sound at {sound.rate_hz:,} samples a second, {sound.mels} mel bands, a position every "
+        f"{sound.hop_ms * sound.stride:g} ms",
+        "image": f"{picture.colour} pictures of {picture.height} x {picture.width} pixels, {seen}",
+    }
+    return "; ".join(f"{name}: {said[kind]}" for name, kind in columns)
+
+
+def example(columns: Sequence[tuple[str, Kind]]) -> str:
+    """An item of these sources as one gives it to `predict`."""
+    given = {"audio": '"clip.wav"', "image": '"picture.png"', "text": '"a question"'}
+    parts = ", ".join(given[kind] for _, kind in columns)
+    return f"({parts})" if len(columns) > 1 else parts

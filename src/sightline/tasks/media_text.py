@@ -27,12 +27,20 @@ from sightline.data.tokenizer import Tokenizer, TokenizerPair
 from sightline.decoding.engine import DecodingConfig
 from sightline.models import SequenceModel, match_parameters
 from sightline.models.store import CONFIG, LoadedModel, save_model
+from sightline.tasks.card import model_card
 from sightline.tasks.error_rates import error_rates
 from sightline.tasks.media_baselines import media_guesses
 from sightline.tasks.media_batches import Inputs, MediaBatch, MediaBatches, on_device
-from sightline.tasks.media_card import media_card
 from sightline.tasks.media_config import MediaTextConfig, MediaTextRun, parse_sources
-from sightline.tasks.media_sources import check_reading, front_end, make_tokenizers, named, reading
+from sightline.tasks.media_sources import (
+    check_reading,
+    described,
+    example,
+    front_end,
+    make_tokenizers,
+    named,
+    reading,
+)
 from sightline.tasks.metrics import score_texts
 from sightline.tasks.search import TextOutput, search
 from sightline.tasks.task import Answer, Costs, Guess, Measured, Task
@@ -63,6 +71,7 @@ class MediaTextTask(Task[MediaCorpus, MediaPart, MediaTextRun]):
     Run: ClassVar[type[MediaTextRun]] = MediaTextRun
     accepts_decoding = True
     default_sources: ClassVar[tuple[str, ...]]
+    pipeline: ClassVar[str]  # what model hubs call the job
 
     def __init__(
         self,
@@ -276,14 +285,19 @@ class MediaTextTask(Task[MediaCorpus, MediaPart, MediaTextRun]):
             arch=self.arch,
             task=self.name,
             options=encode_config(_Options(self.longest_output, self.data, names, settings)),
-            card=media_card(
-                self.name,
-                self.config,
-                self.columns,
-                f"{target.kind}, {target.size:,}",
-                self.parameters,
-                self.data,
-                sizes,
+            card=model_card(
+                self.arch,
+                f"{' and '.join(kind for _, kind in self.columns)} to text",
+                self.pipeline,
+                parameters=self.parameters,
+                sizes=sizes,
+                facts={
+                    "Reads": described(self.columns, self.config),
+                    "Tokens": f"{target.kind}, {target.size:,}",
+                    "Trained on": self.data,
+                },
+                example=f"model.predict([{example(self.columns)}])",
+                files=", `tokenizer.json` the vocabularies",
             ),
         )
         self.tokenizers.save(directory / TOKENIZERS)

@@ -12,6 +12,7 @@ class TranscriptionTask(MediaTextTask):
     """Transcribes sounds, read as log-mel frames; judged by the character error rate."""
 
     name = "transcription"
+    pipeline = "automatic-speech-recognition"
     default_sources = ("source:audio",)
     length_of = "length (ms)"
 

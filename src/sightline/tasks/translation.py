@@ -348,7 +348,16 @@ class TranslationTask(Task[Corpus, Pairs, TranslationRun]):
             arch=self.arch,
             task=self.name,
             options=encode_config(_Options(self.longest_output, self.data, settings)),
-            card=model_card(self.arch, self.parameters, sizes, kinds, self.data),
+            card=model_card(
+                self.arch,
+                "text to text",
+                "translation",
+                parameters=self.parameters,
+                sizes=sizes,
+                facts={"Tokens": kinds, "Trained on": self.data},
+                example='model.predict(["a text"])',
+                files=", `tokenizer.json` the vocabularies",
+            ),
         )
         tokens.save(directory / TOKENIZERS)
 
