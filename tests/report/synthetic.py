@@ -13,12 +13,16 @@ from sightline.lab.results import (
     AttentionMap,
     Baseline,
     BudgetPlan,
+    Confusion,
+    Curve,
     Data,
+    Details,
     Estimate,
     Example,
     LengthBin,
     Pair,
     Rate,
+    ReliabilityBin,
     Results,
     Run,
 )
@@ -60,6 +64,7 @@ def make_results(foreign: Callable[[str], str] = lambda text: text) -> Results:
                 state_of="29 source and 10 target tokens in",
                 learning_rate=1e-3,
                 rates=[Rate(5e-4, 0.4, "done"), Rate(1e-3, 0.31, "done"), Rate(2e-3, None, "diverged")],
+                details=_details(level, index, foreign),
                 by_length=[min(1.0, level * (1.05 - 0.02 * b * (5 - index))) for b in range(5)],
                 finished=1 if arch == "rnn" else 2,
                 started=2,
@@ -101,6 +106,15 @@ def make_results(foreign: Callable[[str], str] = lambda text: text) -> Results:
         ],
         warnings=[foreign("a warning")],
     )  # fmt: skip
+
+
+def _details(level: float, index: int, foreign: Callable[[str], str]) -> Details:
+    right = round(100 * level)
+    return Details(
+        Confusion([foreign("March"), foreign("May")], [[right, 100 - right], [40, 60]]),
+        [ReliabilityBin(0.4, 0.6, 0.5, level / 2, 120), ReliabilityBin(0.8, 1.0, 0.9, level, 80)],
+        Curve("loss", "position in the context", [1.0, 8.0, 64.0, 512.0], [4.0, 3.0 - index / 4, None, 2.0]),
+    )
 
 
 def _run(arch: str, seed: int, level: float, foreign: Callable[[str], str], generator: np.random.Generator) -> Run:

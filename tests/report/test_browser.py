@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sightline.report.html import write_report
-from tests.report.synthetic import make_results
+from tests.report.synthetic import LEVELS, make_results
 from tests.report.test_html import HOSTILE
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -64,7 +64,7 @@ def test_it_fits_and_asks_for_nothing(browser: Any, report: Path, width: int, sc
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     measured = "[...document.querySelectorAll('figure svg')].map(e => e.getBoundingClientRect().height)"
     shown = [height for height in page.evaluate(measured) if height]
-    assert len(shown) == 3
+    assert len(shown) == 4 + 2 * len(LEVELS)
     assert min(shown) > 100
     page.close()
 

@@ -32,8 +32,11 @@ HOSTILE = [
 ]
 
 
+MOVED = ("aria-label", "d", "transform", "viewbox", "x", "y", "width", "height", "clip-path", "id")
+
+
 class Tree(HTMLParser):
-    """The elements with their attributes, in order, text left out (foreign text in labels too)."""
+    """The elements with their attributes, in order, text left out, and where names of labels move a figure's parts."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -43,7 +46,7 @@ class Tree(HTMLParser):
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, [(name, None if name in ("aria-label", "d") else value) for name, value in attrs]))
+        self.elements.append((tag, [(name, None if name in MOVED else value) for name, value in attrs]))
 
     def handle_endtag(self, tag: str) -> None:
         self.elements.append(tag)
@@ -127,7 +130,7 @@ def test_a_comparison_in_which_nothing_finished_still_gives_a_page() -> None:
     results = make_results()
     failed = [replace(run, status="failed", metrics={}, history=[], error="out of memory") for run in results.runs]
     architectures = [
-        replace(a, metrics={}, by_length=[], finished=0, train_s=None, rates=[], parameters=None)
+        replace(a, metrics={}, by_length=[], details=None, finished=0, train_s=None, rates=[], parameters=None)
         for a in results.architectures
     ]
     page = render(
@@ -148,10 +151,35 @@ def test_writing_needs_no_torch_and_leaves_page_and_figures(tmp_path: Path) -> N
     subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True)
     assert {p.name for p in (tmp_path / "figures").iterdir()} == {
         f"{name}.{kind}"
-        for name in ("scores", "learning-curves", "by-length", *(f"attention-{n}" for n in (1, 2, 3)))
+        for name in (
+            "scores",
+            "learning-curves",
+            "by-length",
+            "curve",
+            *(f"attention-{n}" for n in (1, 2, 3)),
+            *(f"{what}-{arch}" for what in ("confusion", "reliability") for arch in LEVELS),
+        )
         for kind in ("png", "svg")
     }
     assert (tmp_path / "report.html").stat().st_size > 50_000
+
+
+def test_a_name_in_a_file_of_results_cannot_leave_the_directory(tmp_path: Path) -> None:
+    results = make_results()
+    architectures = [replace(results.architectures[-1], arch="../../gone"), *results.architectures[:-1]]
+    write_report(replace(results, architectures=architectures), tmp_path / "a" / "b")
+    assert {path.name for path in tmp_path.iterdir()} == {"a"}
+    assert {path.name for path in (tmp_path / "a").iterdir()} == {"b"}
+    assert (tmp_path / "a" / "b" / "figures" / "confusion-______gone.png").exists()
+
+
+def test_labels_are_shown_for_every_architecture_best_first(page: str) -> None:
+    section = page[page.index('<section id="labels">') :]
+    section = section[: section.index("</section>")]
+    assert section.count("<svg") == 2 * len(LEVELS)
+    places = [section.index(f"</span>{arch}<") for arch in sorted(LEVELS, key=lambda arch: -LEVELS[arch])]
+    assert places == sorted(places)
+    assert "Loss by position in the context" in page
 
 
 def test_a_loaded_file_gives_the_same_page(tmp_path: Path, page: str) -> None:

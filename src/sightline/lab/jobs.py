@@ -91,6 +91,7 @@ class Measured:
     items: list[list[float]] = field(default_factory=list)  # (N, K): of each tested item what the metric is made of
     outputs: list[str] = field(default_factory=list)
     references: list[str] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)  # of the task
     maps: list[ArchitectureMaps] = field(default_factory=list)
 
 

@@ -92,6 +92,44 @@ class Rate:
 
 
 @dataclass(frozen=True)
+class Confusion:
+    """How many items of each true label (rows) were given each label (columns)."""
+
+    labels: list[str]
+    counts: list[list[int]]
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """Predictions with a probability between `low` and `high`: their mean probability, and the share that is right."""
+
+    low: float
+    high: float
+    confidence: float
+    accuracy: float
+    count: int
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A metric along the positions of the context or the steps of the horizon, as `along` says."""
+
+    metric: str
+    along: str
+    at: list[float]
+    values: list[float | None]
+
+
+@dataclass(frozen=True)
+class Details:
+    """What else was measured on the test items by an architecture's first finished seed."""
+
+    confusion: Confusion | None = None
+    reliability: list[ReliabilityBin] = field(default_factory=list)
+    curve: Curve | None = None
+
+
+@dataclass(frozen=True)
 class Architecture:
     """What one architecture reached over all its seeds; costs are means over the finished runs.
 
@@ -113,6 +151,7 @@ class Architecture:
     learning_rate: float | None = None
     rates: list[Rate] = field(default_factory=list)
     by_length: LengthScores = field(default_factory=list)
+    details: Details | None = None
     finished: int = 0
     started: int = 0
 

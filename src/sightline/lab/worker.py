@@ -186,6 +186,7 @@ def _measure(job: Job, task: Any, part: Any, measured: Measured) -> Measured:
         items=found.items[prepared.metric].tolist(),
         outputs=list(found.outputs),
         references=list(found.references),
+        details=found.details,
         ms=costs.ms,
         ms_per=costs.per,
         state_bytes=costs.state_bytes,

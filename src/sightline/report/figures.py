@@ -91,7 +91,11 @@ class Drawing:
 
     def page_svg(self) -> tuple[str, str]:
         """The SVG elements for wide and for narrow pages."""
-        return self._inline(7.6, narrow=False), self._inline(3.7, narrow=True)
+        return self._inline(7.6, narrow=False), self.narrow_svg()
+
+    def narrow_svg(self) -> str:
+        """The SVG element for narrow pages, or for one of two that stand side by side."""
+        return self._inline(3.7, narrow=True)
 
     def save(self, directory: Path) -> list[Path]:
         """Write `<name>.png` and `<name>.svg`."""
@@ -188,11 +192,12 @@ def drawings(results: Results) -> list[Drawing]:
     return made
 
 
-def _axis_label(info: MetricInfo, prefix: str = "") -> str:
+def axis_label(info: MetricInfo, prefix: str = "") -> str:
+    """A metric's name with its unit."""
     return f"{prefix}{info.label}{f' ({info.unit})' if info.unit else ''}"
 
 
-def _widen(get: Callable[[], tuple[float, float]], put: Callable[..., Any], info: MetricInfo) -> None:
+def widen(get: Callable[[], tuple[float, float]], put: Callable[..., Any], info: MetricInfo) -> None:
     """An axis that begins at the metric's zero where it has one, and spans at least a hundredth of its range."""
     span = (info.limits[1] - info.limits[0]) * info.factor
     if span < float("inf"):
@@ -235,9 +240,9 @@ def _scores(results: Results, info: MetricInfo, order: dict[str, int]) -> Drawin
                 "best baseline", (best * info.factor, len(rows) - 0.4), (4, 3),
                 textcoords="offset points", color=theme.muted, fontsize=8,
             )  # fmt: skip
-        axes.set_xlabel(_axis_label(info))
+        axes.set_xlabel(axis_label(info))
         axes.margins(x=0.08 if bounded else 0.14)
-        _widen(axes.get_xlim, axes.set_xlim, info)
+        widen(axes.get_xlim, axes.set_xlim, info)
         axes.grid(axis="x", color=theme.grid, linewidth=0.6)
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
@@ -307,11 +312,11 @@ def _curves(results: Results, found: _Curves, order: dict[str, int]) -> Drawing:
             axes.yaxis.set_major_formatter("{x:g}")
             axes.yaxis.set_minor_formatter("{x:g}")
             axes.tick_params(axis="y", which="minor", labelsize=7, colors=theme.muted)
-        _widen(axes.get_ylim, axes.set_ylim, found.info)
+        widen(axes.get_ylim, axes.set_ylim, found.info)
         counts = {arch: sum(c.arch == arch for c in found.curves) for arch in ends}
-        _end_labels(axes, theme, {a: (x, y / counts[a]) for a, (x, y) in ends.items()}, order)
+        end_labels(axes, theme, {a: (x, y / counts[a]) for a, (x, y) in ends.items()}, order)
         axes.set_xlabel(found.x_label)
-        axes.set_ylabel(_axis_label(found.info, "validation "))
+        axes.set_ylabel(axis_label(found.info, "validation "))
         axes.grid(axis="y", color=theme.grid, linewidth=0.6)
         axes.xaxis.set_major_locator(MaxNLocator(5 if narrow else 8, steps=[1, 2, 5, 10]))
 
@@ -319,7 +324,7 @@ def _curves(results: Results, found: _Curves, order: dict[str, int]) -> Drawing:
     return Drawing("learning-curves", title, title, draw, height=3.6)
 
 
-def _end_labels(axes: Axes, theme: Theme, ends: dict[str, tuple[float, float]], order: dict[str, int]) -> None:
+def end_labels(axes: Axes, theme: Theme, ends: dict[str, tuple[float, float]], order: dict[str, int]) -> None:
     """Names right of the lines' ends, moved apart where they would overlap."""
     figure = axes.figure
     names = sorted(ends, key=lambda name: ends[name][1])
@@ -368,14 +373,14 @@ def _lengths(results: Results, info: MetricInfo, order: dict[str, int]) -> Drawi
                 linestyle=DASHES[index], linewidth=1.5, markersize=5, markeredgecolor=theme.paper,
             )  # fmt: skip
             ends[row.arch] = (float(points[-1][0]), points[-1][1])
-        _widen(axes.get_ylim, axes.set_ylim, info)
-        _end_labels(axes, theme, ends, order)
+        widen(axes.get_ylim, axes.set_ylim, info)
+        end_labels(axes, theme, ends, order)
         labels = [f"{b.low}–{b.high}" if b.low != b.high else str(b.low) for b in bins]
         axes.set_xticks(range(len(bins)), [f"{t}\nn={b.items}" for t, b in zip(labels, bins, strict=True)])
         if narrow:
             axes.tick_params(axis="x", labelsize=7)
         axes.set_xlabel(results.data.length_of)
-        axes.set_ylabel(_axis_label(info))
+        axes.set_ylabel(axis_label(info))
         axes.grid(axis="y", color=theme.grid, linewidth=0.6)
 
     title = f"{info.label[:1].upper()}{info.label[1:]} by {results.data.length_of.partition(' (')[0]}"

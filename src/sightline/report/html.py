@@ -10,7 +10,7 @@ import base64
 import hashlib
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -20,10 +20,12 @@ from markupsafe import Markup
 
 from sightline.lab.results import Architecture, Example, Pair, Results, Run, metric_info
 from sightline.report.attention import save_attention
-from sightline.report.figures import drawings
+from sightline.report.details import curve_drawing, label_figures
+from sightline.report.figures import Drawing, drawings
 from sightline.report.text import piece, quantity, size, visible
 
 SHADES = 20  # steps of the attention maps
+SQUARE = 3.8  # inches
 # Beside the primary one, as far as there is room: the first two that a task has.
 OTHER_METRICS = ("exact_match", "chrf", "perplexity", "macro_f1", "auroc", "mae", "mase", "bits_per_byte", "wer", "cer")
 
@@ -32,7 +34,8 @@ def write_report(results: Results, directory: Path) -> Path:
     """Write `report.html` and the figures as PNG and SVG into `directory`; the page's path."""
     figures = directory / "figures"
     figures.mkdir(parents=True, exist_ok=True)
-    for drawing in drawings(results):
+    shown = [*all_drawings(results), *(d for a in results.architectures for d in label_figures(a))]
+    for drawing in shown:
         drawing.save(figures)
     save_attention(results, figures)
     page = directory / "report.html"
@@ -44,7 +47,7 @@ def render(results: Results) -> str:
     """The page as text."""
     style = _style()
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    figures = {d.name: _Figure(d.title, *map(Markup, d.page_svg())) for d in drawings(results)}
+    figures = {d.name: _figure(d) for d in all_drawings(results)}
     info = metric_info(results.primary_metric)
     return (
         _environment()
@@ -61,6 +64,7 @@ def render(results: Results) -> str:
             examples=[_example(example) for example in results.examples],
             unfinished=[run for run in results.runs if run.status != "done"],
             without_attention=_without_attention(results),
+            labels={a.arch: drawn for a in results.ranked if (drawn := [_beside(d) for d in label_figures(a)])},
             environment=_environment_rows(results.environment),
             metric_info=metric_info,
             counted=results.data.counted.split()[-1],
@@ -71,11 +75,26 @@ def render(results: Results) -> str:
     )
 
 
+def all_drawings(results: Results) -> list[Drawing]:
+    """The figures of the whole comparison."""
+    curve = curve_drawing(results)
+    return [*drawings(results), *([curve] if curve else [])]
+
+
 @dataclass(frozen=True)
 class _Figure:
     title: str
     wide: Markup
     narrow: Markup
+
+
+def _beside(drawing: Drawing) -> tuple[str, Markup]:
+    """Title and picture of a figure that stands beside another, no higher than it is wide."""
+    return drawing.title, Markup(replace(drawing, height=min(drawing.height, SQUARE)).narrow_svg())
+
+
+def _figure(drawing: Drawing) -> _Figure:
+    return _Figure(drawing.title, *map(Markup, drawing.page_svg()))
 
 
 @dataclass(frozen=True)

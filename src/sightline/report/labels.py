@@ -48,7 +48,7 @@ def confusion_drawing(confusion: Mapping[str, Any], part: str = "test items") ->
                     axes.text(x, y, f"{count:,}", ha="center", va="center", color=theme.ink, fontsize=size)
         axes.set_xlim(-0.5, len(shown) - 0.5)
         axes.set_ylim(len(shown) - 0.5, -0.5)
-        axes.set_aspect("equal")
+        axes.set_aspect("equal", anchor="N")
         turned = len(shown) > 6 or max(map(len, names)) > 6
         axes.set_xticks(range(len(shown)), names, rotation=90 if turned and max(map(len, names)) > 2 else 0)
         axes.set_yticks(range(len(shown)), names)
@@ -90,8 +90,10 @@ def reliability_drawing(bins: list[Mapping[str, float]], part: str = "test items
         )  # fmt: skip
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1.02)
-        axes.set_aspect("equal")
-        axes.set_xlabel("confidence: probability of the prediction (larger dots: more predictions)")
+        axes.set_aspect("equal", anchor="N")
+        axes.set_xlabel(
+            "confidence" if narrow else "confidence: probability of the prediction (larger dots: more predictions)"
+        )
         axes.set_ylabel("share of right predictions")
         axes.grid(color=theme.grid, linewidth=0.6)
         axes.annotate(
