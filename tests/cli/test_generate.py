@@ -133,3 +133,22 @@ def test_a_model_of_another_task_is_refused(tmp_path, capsys):
     assert (
         "holds a model for translation, which goes on from no text: use `sightline predict`" in capsys.readouterr().err
     )
+
+
+def test_a_language_model_is_measured_as_asked(model, tmp_path, capsys):
+    """Windows that overlap see more; what is asked for is told, and drawn."""
+    text = tmp_path / "text.txt"
+    text.write_text("the cat sat on the mat and the dog sat on the log\n" * 20)
+
+    def measured(*arguments: str) -> dict[str, object]:
+        assert main(["eval", str(model), "--data", str(text), "--json", *arguments]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    plain, strided = measured(), measured("--stride", "4", "--figures", str(tmp_path / "figures"))
+    assert strided["evaluated"].endswith(", 4 apart")
+    assert strided["evaluated"] != plain["evaluated"]
+    assert (strided["tokens"], strided["bytes"]) == (plain["tokens"], plain["bytes"])
+    assert max(p["first"] for p in strided["by_position"]) == max(p["first"] for p in plain["by_position"])
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {"curve.png", "curve.svg"}
+    assert main(["eval", str(model), "--data", str(text), "--stride", "0"]) == 2
+    assert "stride: must be between 1 and" in capsys.readouterr().err

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from sightline.lab.details import Confusion, Curve, Details, ReliabilityBin
 from sightline.lab.results import (
     Architecture,
     ArchitectureMaps,
@@ -13,16 +14,12 @@ from sightline.lab.results import (
     AttentionMap,
     Baseline,
     BudgetPlan,
-    Confusion,
-    Curve,
     Data,
-    Details,
     Estimate,
     Example,
     LengthBin,
     Pair,
     Rate,
-    ReliabilityBin,
     Results,
     Run,
 )

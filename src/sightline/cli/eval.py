@@ -27,7 +27,8 @@ def eval(
 
     Of translations exact match, BLEU and chrF (sacreBLEU) of decoded outputs, and loss (nats per token), perplexity and
     token accuracy of the references under the model; other tasks have their own metrics. With --data every key that
-    says which data it is, and how to read it, is a flag as it is of `sightline train`: --source-column, --lowercase.
+    says which data it is, and how to read it, is a flag as it is of `sightline train`: --source-column, --lowercase; so
+    are, of a language model, --stride and --evaluate, which say how it is measured.
 
     Args:
         run: A run's directory, or a model's.
@@ -40,12 +41,14 @@ def eval(
         batch_size: Most inputs decoded together.
         device: auto, cpu, cuda or mps.
         figures: Write the figures of the result, where it has any, into this directory: of labels the confusion
-            matrix and the reliability of probabilities, as PNG and SVG.
+            matrix and the reliability of probabilities, of a language model the loss by position, of forecasts the
+            error by step, as PNG and SVG.
         json: Print one JSON object with `schema_version`.
     """
     import sys
 
     from sightline.cli.overrides import parse_overrides
+    from sightline.core.config import override
     from sightline.core.errors import InputError
     from sightline.decoding.engine import DecodingConfig
     from sightline.tasks.load import load, part_of_data, part_of_run
@@ -56,12 +59,14 @@ def eval(
     if length_penalty is not None and beam < 2:
         raise InputError("needs --beam 2 or more", where="--length-penalty")
     keys = parse_overrides(overrides)
-    if keys and data is None:
-        raise InputError("needs --data", where=f"--{next(iter(keys)).replace('_', '-')}")
     given: dict[str, Any] = {"length_penalty": length_penalty, "max_length": max_length, "batch_size": batch_size}
     given = {name: value for name, value in given.items() if value is not None}
     decoding = DecodingConfig(beam=beam, **given)
     task = load(run).to(resolve_device(device))
+    how = {key: keys.pop(key) for key in task.measured_by if key in keys}
+    task.config = override(task.config, how, prefix="--")
+    if keys and data is None:
+        raise InputError("needs --data", where=f"--{next(iter(keys)).replace('_', '-')}")
     if not task.accepts_decoding and (given or beam != 1):
         raise InputError(f"{task.name} decodes no sequences: leave out --beam and the other flags of decoding")
     if data is None:
@@ -72,7 +77,7 @@ def eval(
         measured = part_of_data(task, run, {"data": data, **keys}, part, limit)
     found = task.measure(measured.items, decoding if task.accepts_decoding else None)
     if figures is not None:
-        _draw(found.details, measured.name, task.name, figures)
+        _draw(task, found.details, measured.name, figures)
     if json:
         from json import dumps
         from math import isfinite
@@ -87,15 +92,16 @@ def eval(
         print(f"  {name:<15} {value:10.4f}  {signatures.get(name, '')}".rstrip())
 
 
-def _draw(details: dict[str, Any], part: str, task: str, directory: Path) -> None:
+def _draw(task: Any, found: dict[str, Any], part: str, directory: Path) -> None:
     """Write the figures of a measurement; raises `InputError` where there are none of it."""
     from sightline.core.errors import InputError
-    from sightline.report.labels import label_drawings
+    from sightline.lab.details import details_of
+    from sightline.report.details import measurement_drawings
     from sightline.training.files import faults
 
-    drawings = label_drawings(details, part)
+    drawings = measurement_drawings(task.arch, details_of(found), task.loss_unit, part)
     if not drawings:
-        raise InputError(f"{task} has no figures of a measurement", where="--figures")
+        raise InputError(f"{task.name} has no figures of a measurement", where="--figures")
     with faults(directory):
         directory.mkdir(parents=True, exist_ok=True)
         for drawing in drawings:

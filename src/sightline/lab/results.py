@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from sightline.core.config import decode
 from sightline.core.errors import InputError
+from sightline.lab.details import Details
 
 SCHEMA_VERSION = 2
 
@@ -89,44 +90,6 @@ class Rate:
     lr: float
     loss: float | None  # validation loss; None when the trial failed
     status: Status
-
-
-@dataclass(frozen=True)
-class Confusion:
-    """How many items of each true label (rows) were given each label (columns)."""
-
-    labels: list[str]
-    counts: list[list[int]]
-
-
-@dataclass(frozen=True)
-class ReliabilityBin:
-    """Predictions with a probability between `low` and `high`: their mean probability, and the share that is right."""
-
-    low: float
-    high: float
-    confidence: float
-    accuracy: float
-    count: int
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A metric along the positions of the context or the steps of the horizon, as `along` says."""
-
-    metric: str
-    along: str
-    at: list[float]
-    values: list[float | None]
-
-
-@dataclass(frozen=True)
-class Details:
-    """What else was measured on the test items by an architecture's first finished seed."""
-
-    confusion: Confusion | None = None
-    reliability: list[ReliabilityBin] = field(default_factory=list)
-    curve: Curve | None = None
 
 
 @dataclass(frozen=True)

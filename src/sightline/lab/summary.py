@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from sightline.lab import stats
+from sightline.lab.details import details_of
 from sightline.lab.jobs import Failure, Job, Measured, Prepared
 from sightline.lab.plan import CompareConfig
 from sightline.lab.results import (
     Architecture,
     AttentionExample,
     BudgetPlan,
-    Confusion,
-    Curve,
     Data,
-    Details,
     Estimate,
     Example,
     LengthBin,
     Pair,
     Rate,
-    ReliabilityBin,
     Results,
     Run,
     metric_info,
@@ -36,7 +31,6 @@ from sightline.tasks.metrics import bleu_of
 BLEU_RESAMPLES = 2000  # each costs a BLEU for every run
 MOST_BINS = 5
 MOST_EXAMPLES = 12
-MOST_CLASSES = 200  # of a confusion matrix that results.json keeps
 
 
 @dataclass(frozen=True)
@@ -188,30 +182,10 @@ def _architecture(
         learning_rate=measured[0].learning_rate,
         rates=rates,
         by_length=_by_length(prepared.metric, measured, bins),
-        details=_details(prepared.metric, measured[0].details),
+        details=details_of(measured[0].details, prepared.metric),
         finished=len(measured),
         started=config.seeds,
     )
-
-
-def _details(metric: str, found: Mapping[str, Any]) -> Details | None:
-    """What the report draws of a task's own details; None where there is nothing of it."""
-    confusion, curve = found.get("confusion"), None
-    if confusion is not None and len(confusion["labels"]) > MOST_CLASSES:
-        confusion = None
-    if points := found.get("by_position"):
-        along = "position in the context"
-        curve = Curve("loss", along, [float(p["last"]) for p in points], [p["loss"] for p in points])
-    elif by_step := found.get("by_step"):
-        shown = metric if metric in by_step else next(iter(by_step))
-        values = [value if math.isfinite(value) else None for value in by_step[shown]]
-        curve = Curve(shown, "steps ahead", [float(step) for step in range(1, len(values) + 1)], values)
-    details = Details(
-        None if confusion is None else Confusion(**confusion),
-        [ReliabilityBin(**one) for one in found.get("reliability", [])],
-        curve,
-    )
-    return None if details == Details() else details
 
 
 def _rate(trial: Outcome, preset: float) -> Rate:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, replace
+from typing import Any
 
 from matplotlib.axes import Axes
 
-from sightline.lab.results import Architecture, Curve, Results, metric_info
+from sightline.lab.details import Curve, Details
+from sightline.lab.results import Architecture, Results, metric_info
 from sightline.report.figures import DASHES, MARKERS, Drawing, Theme, axis_label, end_labels, widen
 from sightline.report.labels import label_drawings
 from sightline.report.text import visible
@@ -16,16 +19,27 @@ MOST_MARKS = 24  # points up to which each has a mark
 WIDE = 100.0  # quotient of the last and the first place from which on the axis is logarithmic
 
 
-def curve_drawing(results: Results) -> Drawing | None:
-    """A line for each architecture's `details.curve`; None where there is none."""
-    found = {a.arch: a.details.curve for a in results.architectures if a.details is not None and a.details.curve}
-    if not found:
-        return None
+def comparison_drawings(results: Results) -> list[Drawing]:
+    """What holds for all architectures in one figure: a line for each `details.curve`, where there are some."""
+    curves = {a.arch: a.details.curve for a in results.architectures if a.details is not None and a.details.curve}
     order = {architecture.arch: i for i, architecture in enumerate(results.architectures)}
+    return [curve_drawing(curves, results.data.loss_unit, order)] if curves else []
+
+
+def measurement_drawings(arch: str, details: Details | None, loss_unit: str, part: str = "test items") -> list[Drawing]:
+    """The figures of one model's measurement."""
+    if details is None:
+        return []
+    drawings = label_drawings(_labels(details), part)
+    return [*drawings, curve_drawing({arch: details.curve}, loss_unit, {})] if details.curve else drawings
+
+
+def curve_drawing(found: Mapping[str, Curve], loss_unit: str, order: Mapping[str, int]) -> Drawing:
+    """A line for each architecture, in the colour that `order` gives it."""
     first = next(iter(found.values()))
     info = metric_info(first.metric)
     if first.metric == "loss":
-        info = replace(info, unit=results.data.loss_unit)
+        info = replace(info, unit=loss_unit)
 
     def draw(axes: Axes, theme: Theme, narrow: bool) -> None:
         ends = {}
@@ -33,7 +47,7 @@ def curve_drawing(results: Results) -> Drawing | None:
             points = _points(curve, info.factor)
             if not points:
                 continue
-            index = order[arch] % 8
+            index = order.get(arch, 0) % 8
             mark = MARKERS[index] if len(points) <= MOST_MARKS else "none"
             axes.plot(
                 *zip(*points, strict=True), color=theme.series[index], linestyle=DASHES[index], linewidth=1.5,
@@ -45,7 +59,7 @@ def curve_drawing(results: Results) -> Drawing | None:
             axes.xaxis.set_major_formatter("{x:,.0f}")
         widen(axes.get_ylim, axes.set_ylim, info)
         if ends:
-            end_labels(axes, theme, ends, order)
+            end_labels(axes, theme, ends, dict(order))
         axes.set_xlabel(first.along)
         axes.set_ylabel(axis_label(info))
         axes.grid(axis="y", color=theme.grid, linewidth=0.6)
@@ -62,14 +76,17 @@ def curve_drawing(results: Results) -> Drawing | None:
 
 def label_figures(architecture: Architecture) -> list[Drawing]:
     """Confusion matrix and reliability of an architecture, as far as they were kept, with its name in theirs."""
-    details = architecture.details
-    if details is None:
+    if architecture.details is None:
         return []
-    found = asdict(details)
-    drawings = label_drawings({key: found[key] for key in ("confusion", "reliability") if found[key]})
     file = re.sub(r"[^\w-]", "_", architecture.arch)
     said = visible(architecture.arch)
+    drawings = label_drawings(_labels(architecture.details))
     return [replace(d, name=f"{d.name}-{file}", description=f"{said}. {d.description}") for d in drawings]
+
+
+def _labels(details: Details) -> dict[str, Any]:
+    found = asdict(details)
+    return {key: found[key] for key in ("confusion", "reliability") if found[key]}
 
 
 def _points(curve: Curve, factor: float) -> list[tuple[float, float]]:

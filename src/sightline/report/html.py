@@ -20,7 +20,7 @@ from markupsafe import Markup
 
 from sightline.lab.results import Architecture, Example, Pair, Results, Run, metric_info
 from sightline.report.attention import save_attention
-from sightline.report.details import curve_drawing, label_figures
+from sightline.report.details import comparison_drawings, label_figures
 from sightline.report.figures import Drawing, drawings
 from sightline.report.text import piece, quantity, size, visible
 
@@ -77,8 +77,7 @@ def render(results: Results) -> str:
 
 def all_drawings(results: Results) -> list[Drawing]:
     """The figures of the whole comparison."""
-    curve = curve_drawing(results)
-    return [*drawings(results), *([curve] if curve else [])]
+    return [*drawings(results), *comparison_drawings(results)]
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
     unit = "documents"
     Run: ClassVar[type[LanguageRun]] = LanguageRun
     accepts_decoding = True
+    measured_by = ("stride", "evaluate")
     counted = "tokens"
     compared = ("lstm", "gated_linear", "transformer")
 

@@ -123,6 +123,7 @@ class Task(ABC, Generic[D, P, R]):
     loss_unit, counted: of what the training loss is, and what a budget in tokens counts
     length_of: what `lengths` are of, such as "source length (characters)"
     answers_lines: whether an answer's text is a table, several lines long
+    measured_by: keys of `config` that change nothing of the model, and may be others when it is measured
     shows_attention: whether `lab.attention` has maps of it
     """
 
@@ -136,6 +137,7 @@ class Task(ABC, Generic[D, P, R]):
     length_of: ClassVar[str] = ""
     shows_attention: ClassVar[bool] = False
     answers_lines: ClassVar[bool] = False
+    measured_by: ClassVar[tuple[str, ...]] = ()
 
     config: Any  # the task's settings, `arch` and `model` among them
     model: Any  # the `nn.Module`
