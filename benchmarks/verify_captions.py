@@ -2,14 +2,17 @@
 
     python benchmarks/verify_captions.py
     python benchmarks/verify_captions.py --kind two --archs transformer,gru --budget 300s
+    python benchmarks/verify_captions.py --kind question
 
 `mnist` under $SIGHTLINE_DATA (default ../shared/data). The caption is the digit's English word, letter by letter; of
 `--kind two`, pictures of two digits side by side, it is two words ("four seven"), made of the same training and test
 pictures: 55,000 random pairs to train on and 5,000 to choose on, the 10,000 test pictures each once left and once
-right. Validation, which picks the best step and all settings, is the last 5,000 of the training pictures; of two
-digits both come from those. Test: all 10,000 test pictures.
+right. Of `--kind question` a picture of one digit comes with one of three questions ("which digit is it?", "is it
+even?", "is it more than four?"), drawn at random, and both are read as one memory (task `answering`). Validation, which
+picks the best step and all settings, is the last 5,000 of the training pictures; of two digits both come from those.
+Test: all 10,000 test pictures.
 
-Gate, for the first architecture named: at least 98 % of the captions right to the letter. Results go to
+Gate, for the first architecture named: at least 98 % of the captions or answers right to the letter. Results go to
 benchmarks/results/captions-<kind>-<arch>.json; exit status 5 where the gate does not hold.
 """
 
@@ -30,12 +33,20 @@ import torch
 from record import measured, write
 from sightline.core.config import encode, override
 from sightline.data.images import read_idx
+from sightline.tasks.answering import AnsweringTask
 from sightline.tasks.captioning import CaptioningTask
 from sightline.tasks.fit import train_task
+from sightline.tasks.media_text import MediaTextTask
 from sightline.training.progress import reporting
 
 RESULTS = Path(__file__).parent / "results"
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+QUESTIONS = {
+    "which digit is it?": lambda digit: WORDS[digit],
+    "is it even?": lambda digit: "no" if digit % 2 else "yes",
+    "is it more than four?": lambda digit: "yes" if digit > 4 else "no",
+}
+TASKS: dict[str, type[MediaTextTask]] = {"one": CaptioningTask, "two": CaptioningTask, "question": AnsweringTask}
 FILES = {"train": "train", "test": "t10k"}
 VALIDATED = 5000
 LEAST_RIGHT = 0.98
@@ -94,8 +105,16 @@ def rows(
     kind: str, pictures: np.ndarray, names: list[str], file: Path, folder: Path, part: str, first: int = 0
 ) -> Path:
     """The table of one part; of two digits the pictures stand in an idx file of their own."""
+    header = "source,target"
     if kind == "one":
         lines = [f"{file}#{first + number},{name}" for number, name in enumerate(names)]
+    elif kind == "question":
+        header = "image,question,target"
+        asked = np.random.default_rng([first, len(names)]).integers(len(QUESTIONS), size=len(names))
+        lines = []
+        for number, (name, which) in enumerate(zip(names, asked, strict=True)):
+            question, answer = list(QUESTIONS.items())[which]
+            lines.append(f"{file}#{first + number},{question},{answer(WORDS.index(name))}")
     else:
         file = folder / f"{part}-idx3-ubyte"
         random = np.random.default_rng(0)
@@ -106,19 +125,20 @@ def rows(
             f"{file}#{number},{names[a]} {names[b]}" for number, (a, b) in enumerate(zip(left, right, strict=True))
         ]
     path = folder / f"{part}.csv"
-    path.write_text("\n".join(["source,target", *lines]) + "\n", encoding="utf-8")
+    path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
     return path
 
 
 def verify(kind: str, arch: str, parts: dict[str, Path], runs: Path, changes: dict[str, Any]) -> Outcome:
     """Trains one architecture, or goes on with it, and scores it on the test part."""
     data = {"data": str(parts["train"]), "valid": str(parts["valid"]), "test": str(parts["test"])}
-    run = override(CaptioningTask.preset(arch), {**SETTINGS, **data, **changes})
-    corpus = CaptioningTask.load_data(run)
+    job = TASKS[kind]
+    run = override(job.preset(arch), {**SETTINGS, **data, **changes})
+    corpus = job.load_data(run)
     place = runs / f"captions-{kind}-{arch}-{run.seed}"
     with reporting(run.metric) as on_progress:
         trained = train_task(
-            CaptioningTask.build(corpus, run),
+            job.build(corpus, run),
             corpus,
             place,
             run.training,
@@ -155,13 +175,13 @@ def holds(outcome: Outcome) -> bool:
     """Whether the gate holds, in a line."""
     good = outcome.right >= LEAST_RIGHT
     verdict = "holds" if good else "does not hold"
-    print(f"{outcome.arch}, {outcome.kind}: captions right {outcome.right:.2%}, at least {LEAST_RIGHT:.0%}: {verdict}")
+    print(f"{outcome.arch}, {outcome.kind}: right {outcome.right:.2%}, at least {LEAST_RIGHT:.0%}: {verdict}")
     return good
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kind", choices=["one", "two"], default="one")
+    parser.add_argument("--kind", choices=list(TASKS), default="one")
     parser.add_argument("--archs", default="bahdanau")
     parser.add_argument("--budget", default="1400steps", help="of training, each; as in sightline train")
     parser.add_argument("--runs", type=Path, default=Path("runs"))

@@ -60,6 +60,22 @@ def test_two_digits_are_two_pictures_side_by_side(tmp_path):
     assert sorted(sides["left"]) == sorted(sides["right"]) == sorted(names)
 
 
+def test_a_question_needs_the_picture_and_itself(tmp_path):
+    """No answer follows from the question alone, nor from the picture alone."""
+    names, pictures = list(captions.WORDS) * 30, np.zeros((300, 28, 28), np.uint8)
+    path = captions.rows("question", pictures, names, tmp_path / "x", tmp_path, "test")
+    table = read_manifest(path, sources=("image", "question"))
+    asked = list(zip(table.sources["question"], names, table.targets, strict=True))
+    assert {question for question, *_ in asked} == set(captions.QUESTIONS)
+    for question in captions.QUESTIONS:
+        assert len({answer for other, _, answer in asked if other == question}) > 1
+    for name in captions.WORDS:
+        assert len({answer for _, other, answer in asked if other == name}) > 1
+    assert ("is it even?", "eight", "yes") in asked
+    assert ("is it more than four?", "four", "no") in asked
+    assert ("which digit is it?", "seven", "seven") in asked
+
+
 @pytest.mark.skipif(not (DATA / "mnist").is_dir(), reason=f"no MNIST in {DATA}")
 def test_captions_are_the_labels_of_mnist(tmp_path):
     parts = captions.manifests("one", DATA / "mnist", tmp_path)
