@@ -19,15 +19,15 @@ RANGE = 40.0  # of log-decays whose exponentials may be divided by: exp(40) = 2e
 
 
 class Inputs(NamedTuple):
-    """What linear attention reads, for rows."""
+    """What linear attention reads, for rows; where P heads share queries and keys a row is such a group."""
 
     q: Tensor  # (R, T, K)
     k: Tensor  # (R, T, K)
-    v: Tensor  # (R, T, V)
-    memory: Tensor  # (R, K, V) the state before
+    v: Tensor  # (R, T, V), shared (R, T, P, V)
+    memory: Tensor  # (R, K, V) the state before, shared (R, K, P, V)
     keys: Tensor | None = None  # (R, K) the sum of keys before, where outputs are normalised
     beta: Tensor | None = None  # (R, T)
-    decay: Tensor | None = None  # (R,), (R, T) or (R, T, K)
+    decay: Tensor | None = None  # (R,), (R, T) or (R, T, K), shared (R, T, P)
     starts: Tensor | None = None  # (R, T)
 
     def cut(self, rows: slice, span: slice, memory: Tensor, keys: Tensor | None) -> Inputs:
@@ -43,8 +43,8 @@ class Inputs(NamedTuple):
 class Outputs(NamedTuple):
     """What it gives, or the gradients of that."""
 
-    y: Tensor  # (R, T, V)
-    memory: Tensor  # (R, K, V) the state after
+    y: Tensor  # as v
+    memory: Tensor  # (R, K, V) the state after, shared (R, K, P, V)
     keys: Tensor | None = None  # (R, K)
 
 
