@@ -10,6 +10,7 @@ import sightline.mixers.linear as linear
 import sightline.mixers.retention as retention
 import sightline.ops.chunked_delta as chunked_delta
 import sightline.ops.chunked_linear as chunked_linear
+import sightline.ops.chunked_shared as chunked_shared
 import sightline.parts.feature_maps as feature_maps
 import sightline.parts.short_convolution as short_convolution
 
@@ -93,7 +94,7 @@ def _(patch):
 
 @mutant("the decay's gradient forgets the state that is handed on", SSD, "gradcheck", "any chunks = whole")
 def _(patch):
-    wrap(patch, chunked_linear, "end_products", lambda original, *given: 0.0 * original(*given))
+    wrap(patch, chunked_shared, "end_products", lambda original, *given: 0.0 * original(*given))
 
 
 @mutant("the convolution reads the document before", SSD, "packed = alone", "equals the reference")

@@ -13,11 +13,10 @@ from hypothesis import given, settings
 import sightline.ops.linear as ops_linear
 import sightline.ops.tiles as tiles
 from sightline.ops import LinearState, linear_attention
-from sightline.ops.chunks import Inputs
 from sightline.ops.linear import full_linear_attention, stepwise_linear_attention
-from sightline.ops.tiles import forward_plain
 
-FORMS = ("plain", "constant", "position", "channel", "delta", "delta constant", "delta position")
+SHARED = ("shared", "shared constant", "shared position")
+FORMS = ("plain", "constant", "position", "channel", "delta", "delta constant", "delta position", *SHARED)
 NORMALISED = ("plain", "constant", "position", "channel")
 
 
@@ -26,12 +25,13 @@ class Case:
 
     def __init__(self, form, length, seed=0, *, normaliser=False, packed=False, strong=1.0, dtype=torch.float64):
         generator = torch.Generator().manual_seed(seed)
-        batch, heads, d_key, d_value = 2, 2, 3, 5
+        batch, groups, d_key, d_value = 2, 2, 3, 5
+        heads = 3 * groups if form in SHARED else groups
 
         def normal(*shape):
             return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
-        q, k = normal(batch, heads, length, d_key), normal(batch, heads, length, d_key)
+        q, k = normal(batch, groups, length, d_key), normal(batch, groups, length, d_key)
         if normaliser:
             q, k = q.exp(), k.exp()
         self.named = {"q": q, "k": k, "v": normal(batch, heads, length, d_value)}
@@ -183,7 +183,7 @@ def test_first_and_second_derivatives(monkeypatch, form, normaliser):
 
 @pytest.mark.parametrize("written_out", [True, False], ids=["written out", "recorded"])
 @pytest.mark.parametrize("strong", [30.0, 1e4])
-@pytest.mark.parametrize("form", ["constant", "position", "channel", "delta constant", "delta position"])
+@pytest.mark.parametrize("form", ["constant", "position", "channel", "delta constant", "delta position", *SHARED[1:]])
 def test_strong_decay_leaves_no_nan(monkeypatch, form, strong, written_out):
     """Decay of a whole chunk beyond what exp can hold: its inverse would be infinite, and 0 · inf NaN."""
     if not written_out:
@@ -194,12 +194,12 @@ def test_strong_decay_leaves_no_nan(monkeypatch, form, strong, written_out):
         assert torch.isfinite(x).all()
 
 
-@pytest.mark.parametrize("form", ["constant", "position", "delta position"])
+@pytest.mark.parametrize("form", ["constant", "position", "delta position", *SHARED[1:]])
 def test_a_strong_decay_leaves_later_weak_ones_exact(form):
     """Float32: after exp(-1e4) the positions that follow still weigh each other to float32's precision."""
     case = Case(form, 60, dtype=torch.float32)
     named = {name: x.detach().clone() for name, x in case.named.items()}
-    if form != "constant":
+    if named["decay"].dim() > 1:
         named["decay"][:, :, 5] = -1e4
     y = case.run(linear_attention, named)[0]
     expected = case.run(stepwise_linear_attention, {name: x.double() for name, x in named.items()})[0]
@@ -207,7 +207,7 @@ def test_a_strong_decay_leaves_later_weak_ones_exact(form):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("form", ["position", "channel", "delta position"])
+@pytest.mark.parametrize("form", ["position", "channel", "delta position", "shared position"])
 def test_a_strong_decay_to_come_leaves_the_past_bit_by_bit_the_same(form, dtype):
     """A chunk whose decay leaves the range of quotients is weighed otherwise, but not at the positions before."""
     case = Case(form, 60, strong=0.1, dtype=dtype)
@@ -220,16 +220,31 @@ def test_a_strong_decay_to_come_leaves_the_past_bit_by_bit_the_same(form, dtype)
 
 
 @pytest.mark.parametrize(("form", "normaliser"), CASES)
-def test_the_recorded_and_the_written_out_backward_agree(form, normaliser):
+def test_the_recorded_and_the_written_out_backward_agree(monkeypatch, form, normaliser):
+    monkeypatch.setattr(ops_linear, "CHUNK", 8)
     case = Case(form, 16, normaliser=normaliser, packed=True)
-    rows = {name: x if name == "decay" and x.dim() == 1 else x.flatten(0, 1) for name, x in case.named.items()}
-    rows = {name: x.repeat(2) if x.dim() == 1 else x for name, x in rows.items()}
-    starts = case.rest["starts"].repeat_interleave(2, 0)
-    plain = forward_plain(Inputs(**rows, starts=starts), 8)
-    expected = [part.unflatten(0, (2, 2)) for part in plain if part is not None]
     found = case.run(linear_attention)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    expected = case.run(linear_attention)
     equal(found, expected)
     equal(case.gradients(found), case.gradients(expected))
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-6)], ids=str)
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("form", ["plain", "constant", "position"])
+def test_shared_queries_and_keys_equal_copied_ones(form, groups, dtype, tolerance):
+    """Group g holds heads g H/G to (g + 1) H/G - 1, as Mamba-2 and grouped-query attention count them."""
+    case = Case(f"shared {form}" if form != "plain" else "shared", 150, packed=True, strong=0.1, dtype=dtype)
+    named = {name: x[:, :groups] if name in "qk" else x for name, x in case.named.items()}
+    copied = {name: x.repeat_interleave(6 // groups, 1) if name in "qk" else x for name, x in named.items()}
+    found, expected = case.run(linear_attention, named), case.run(linear_attention, copied)
+    equal(found, expected, tolerance)
+    for a, b in zip(case.gradients(found), case.gradients(expected), strict=True):
+        equal([a], [b], tolerance * b.abs().max().item())
+    y, _ = linear_attention(named["q"], named["k"], named["v"])
+    full = full_linear_attention(named["q"], named["k"], named["v"])
+    equal([full[:, :, -1]], [y[:, :, -1]], 10 * tolerance)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -312,6 +327,12 @@ def test_a_million_positions_in_bounded_memory():
         ({"beta": torch.zeros(2)}, "expected beta of shape"),
         ({"beta": torch.zeros(1, 2, 3), "normaliser": True}, "has no normaliser"),
         ({"beta": torch.zeros(1, 2, 3), "decay": torch.zeros(1, 2, 3, 4)}, "not by channel"),
+        ({"v": torch.zeros(1, 3, 3, 4)}, "3 heads of v cannot share 2 of q and k"),
+        ({"v": torch.zeros(1, 4, 3, 4), "decay": torch.zeros(2)}, "expected decay of shape"),
+        ({"v": torch.zeros(1, 4, 3, 4), "decay": torch.zeros(1, 4, 3, 4)}, "shared q and k"),
+        ({"v": torch.zeros(1, 4, 3, 4), "beta": torch.zeros(1, 4, 3)}, "shared q and k"),
+        ({"v": torch.zeros(1, 4, 3, 4), "normaliser": True}, "shared q and k"),
+        ({"v": torch.zeros(2, 2, 3, 4)}, "expected q and k of shape"),
         ({"starts": torch.zeros(1, 3)}, "starts must be bool"),
         ({"state": LinearState(torch.zeros(1, 2, 4, 3))}, "expected a state of shape"),
         ({"state": LinearState(torch.zeros(1, 2, 4, 4)), "normaliser": True}, "no sum of keys"),

@@ -164,10 +164,9 @@ class StateSpaceDual(SequenceMixer[ConvolvedState]):
         u, k, q = read.split([self.heads * self.d_value, self.d_head, self.d_head], 2)
         u, k, q = split_heads(u, self.heads), k.unsqueeze(1), q.unsqueeze(1)
         decay, step = self.decay(x)
-        k = hide(k, mask).expand(-1, self.heads, -1, -1)
         y, carried = linear_attention(
-            q.expand(-1, self.heads, -1, -1),
-            k,
+            q,
+            hide(k, mask),
             step.unsqueeze(3) * u,
             decay=hide(decay, mask),
             state=LinearState(state.memory),

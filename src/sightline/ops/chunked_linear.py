@@ -116,7 +116,7 @@ def decay_gradient(decay: Tensor, weights: Weights, at: Tensor, end: Tensor, len
 
 def end_products(before: Tensor, final: Tensor, after: Tensor) -> Tensor:
     """Σ_v S ∘ dS (R, N, K) of the states after each chunk, from those before, the final one, and gradients `after`."""
-    inner, last = (before[:, 1:] * after[:, :-1]).sum(3), (final * after[:, -1]).sum(2)
+    inner, last = (before[:, 1:] * after[:, :-1]).sum(-1), (final * after[:, -1]).sum(-1)
     return torch.cat([inner, last.unsqueeze(1)], 1)
 
 

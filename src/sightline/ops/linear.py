@@ -3,6 +3,7 @@
 One function serves kernel attention with its normaliser (Katharopoulos et al. 2020), decay by a constant (Sun et al.
 2023), by a number a position (Dao & Gu 2024) or by channel (Yang et al. 2024), and the delta rule (Schlag et al. 2021)
 with and without decay (Yang et al. 2025). Each has a form by chunks, and all have one position by position beside it.
+Decay by a number has one more for heads that share queries and keys.
 """
 
 from __future__ import annotations
@@ -53,10 +54,11 @@ def linear_attention(
     With `normaliser` y_t = q_t S_t / (q_t · z_t), z_t = exp(decay_t) z_{t-1} + k_t, and 0 where q_t · z_t = 0; q and k
     must then not be negative. There is no scale: multiply q by it.
 
-    q, k (B, H, T, K); v (B, H, T, V); decay, the finite, non-positive logarithm of the decay factor: (H,) constant for
-    each head, (B, H, T) for each position, (B, H, T, K) for each channel too, or None; beta (B, H, T), which excludes
-    `normaliser` and decay by channel; starts, bool (B, T), True where a new document begins: the state is empty there.
-    T may be any number. A position with k = 0, decay = 0 and beta = 0 leaves the state as it is.
+    q, k (B, H, T, K), or (B, G, T, K) where each H/G neighbouring heads share them, which excludes `normaliser`, decay
+    by channel and beta; v (B, H, T, V); decay, the finite, non-positive logarithm of the decay factor: (H,) constant
+    for each head, (B, H, T) for each position, (B, H, T, K) for each channel too, or None; beta (B, H, T), which
+    excludes `normaliser` and decay by channel; starts, bool (B, T), True where a new document begins: the state is
+    empty there. T may be any number. A position with k = 0, decay = 0 and beta = 0 leaves the state as it is.
 
     Computed in float32, or wider as the inputs are, by chunks of `CHUNK` positions, with beta of `DELTA_CHUNK`; y has
     the dtype of v.
@@ -65,7 +67,8 @@ def linear_attention(
         ValueError: shapes that do not fit, such as "expected decay of shape (H,), (B, H, T) or (B, H, T, K) …".
     """
     _check(q, k, v, decay, beta, normaliser, starts)
-    batch, heads, length, d_key = q.shape
+    batch, _, length, d_key = q.shape
+    heads = v.shape[1]
     if state is None:
         state = initial_linear_state(batch, heads, d_key, v.shape[3], normaliser=normaliser, like=q)
     _check_state(state, (batch, heads, d_key, v.shape[3]), normaliser)
@@ -75,6 +78,8 @@ def linear_attention(
         return torch.zeros_like(v), state
     if length == 1:
         return _one_position(q, k, v, decay, beta, state, starts)
+    if q.shape[1] != heads:
+        return _shared_by_chunks(q, k, v, decay, state, starts)
     return _by_chunks(q, k, v, decay, beta, state, starts)
 
 
@@ -89,11 +94,12 @@ def linear_attention_step(
 ) -> tuple[Tensor, LinearState]:
     """One position of `linear_attention`: y (B, H, V) and the next state.
 
-    q, k (B, H, K); v (B, H, V); decay (H,), (B, H) or (B, H, K); beta (B, H). Normalised where the state holds a sum of
-    keys.
+    q, k (B, H, K) or (B, G, K); v (B, H, V); decay (H,), (B, H) or (B, H, K); beta (B, H). Normalised where the state
+    holds a sum of keys.
     """
     memory, keys = state
     narrow, (q, k, v) = v.dtype, (x.to(memory.dtype) for x in (q, k, v))
+    q, k = (_for_each_head(x, v.shape[1]) for x in (q, k))
     if decay is not None:
         factor = decay.to(memory.dtype).exp()
         factor = factor.unsqueeze(-1) if decay.dim() < 3 else factor  # (…, K or 1)
@@ -123,9 +129,9 @@ def stepwise_linear_attention(
 ) -> tuple[Tensor, LinearState]:
     """`linear_attention` position by position: the plain form, to compare with."""
     _check(q, k, v, decay, beta, normaliser, starts)
-    batch, heads, length, d_key = q.shape
+    batch, _, length, d_key = q.shape
     if state is None:
-        state = initial_linear_state(batch, heads, d_key, v.shape[3], normaliser=normaliser, like=q)
+        state = initial_linear_state(batch, v.shape[1], d_key, v.shape[3], normaliser=normaliser, like=q)
     outputs = []
     for t in range(length):
         at = slice(t, t + 1)
@@ -145,7 +151,7 @@ def full_linear_attention(
     """
     _check(q, k, v, None, None, normaliser, starts)
     dtype = torch.promote_types(q.dtype, torch.float32)
-    narrow, (q, k, v) = v.dtype, (x.to(dtype) for x in (q, k, v))
+    narrow, (q, k, v) = v.dtype, (_for_each_head(x.to(dtype), v.shape[1]) for x in (q, k, v))
     if starts is None:
         y = q @ (k.transpose(2, 3) @ v)
         return (normalised(y, q @ k.sum(2).unsqueeze(3)) if normaliser else y).to(narrow)
@@ -191,6 +197,11 @@ def _one_position(
     return y.unsqueeze(2), state
 
 
+def _for_each_head(x: Tensor, heads: int) -> Tensor:
+    """x (B, G, …) as (B, H, …), copied where heads share it."""
+    return x if x.shape[1] == heads else x.repeat_interleave(heads // x.shape[1], 1)
+
+
 def _by_chunks(
     q: Tensor,
     k: Tensor,
@@ -200,15 +211,10 @@ def _by_chunks(
     state: LinearState,
     starts: Tensor | None,
 ) -> tuple[Tensor, LinearState]:
-    """`linear_attention` for T > 1, heads and batch as rows; the written-out backward where a graph is recorded.
-
-    The compiler gets the plain operations: it writes the backward itself.
-    """
+    """`linear_attention` for T > 1, heads and batch as rows."""
     batch, heads, length, _ = q.shape
     dtype = state.memory.dtype
-    longest = CHUNK if beta is None else min(CHUNK, DELTA_CHUNK)
-    pieces = -(-length // longest)
-    chunk = -(-length // pieces)
+    chunk = _even_chunk(length, CHUNK if beta is None else min(CHUNK, DELTA_CHUNK))
     if decay is not None:
         if decay.dim() == 4:
             chunk = min(CHUNK, 1 << (length - 1).bit_length())
@@ -220,17 +226,49 @@ def _by_chunks(
     memory = state.memory.flatten(0, 1)
     keys = None if state.keys is None else state.keys.flatten(0, 1)
     beta = None if beta is None else beta.to(dtype).flatten(0, 1)
-    given = Inputs(q, k, v, memory, keys, beta, decay, starts)
-    with torch.autocast(q.device.type, enabled=False):
-        if torch.compiler.is_compiling():
-            y, memory, keys = forward_plain(given, chunk)
-        elif torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in given):
-            y, memory, keys = Tiled.apply(chunk, *given)
-        else:
-            y, memory, keys = forward_tiled(given, chunk)
+    y, memory, keys = _run(Inputs(q, k, v, memory, keys, beta, decay, starts), chunk)
     shape = (batch, heads)
     after = LinearState(memory.unflatten(0, shape), None if keys is None else keys.unflatten(0, shape))
     return y.unflatten(0, shape).to(narrow), after
+
+
+def _shared_by_chunks(
+    q: Tensor, k: Tensor, v: Tensor, decay: Tensor | None, state: LinearState, starts: Tensor | None
+) -> tuple[Tensor, LinearState]:
+    """`linear_attention` for T > 1 and heads that share queries and keys, groups and batch as rows."""
+    batch, groups, length, _ = q.shape
+    dtype = state.memory.dtype
+    if decay is None:
+        decay = v.new_zeros(v.shape[:3], dtype=dtype)
+    elif decay.dim() == 1:
+        decay = decay[:, None].expand(v.shape[:3])
+
+    def rows(x: Tensor) -> Tensor:  # (B, H, ·, …) as (B G, ·, H/G, …)
+        return x.to(dtype).unflatten(1, (groups, -1)).transpose(2, 3).flatten(0, 1)
+
+    def heads(x: Tensor) -> Tensor:
+        return x.unflatten(0, (batch, groups)).transpose(2, 3).flatten(1, 2)
+
+    starts = None if starts is None else starts.repeat_interleave(groups, 0)
+    q, k = (x.to(dtype).flatten(0, 1) for x in (q, k))
+    given = Inputs(q, k, rows(v), rows(state.memory), decay=rows(decay), starts=starts)
+    y, memory, _ = _run(given, _even_chunk(length, CHUNK))
+    return heads(y).to(v.dtype), LinearState(heads(memory))
+
+
+def _even_chunk(length: int, longest: int) -> int:
+    """The least size of chunks, as few as those of `longest` are."""
+    return -(-length // -(-length // longest))
+
+
+def _run(given: Inputs, chunk: int) -> tuple[Tensor, Tensor, Tensor | None]:
+    """With the written-out backward where a graph is recorded; the compiler writes that of the plain operations."""
+    with torch.autocast(given.q.device.type, enabled=False):
+        if torch.compiler.is_compiling():
+            return forward_plain(given, chunk)
+        if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in given):
+            return Tiled.apply(chunk, *given)
+        return forward_tiled(given, chunk)
 
 
 def _check(
@@ -242,15 +280,16 @@ def _check(
     normaliser: bool,
     starts: Tensor | None,
 ) -> None:
-    if q.dim() != 4 or k.shape != q.shape or v.dim() != 4 or v.shape[:3] != q.shape[:3]:
+    if q.dim() != 4 or k.shape != q.shape or v.dim() != 4 or v.shape[:3:2] != q.shape[:3:2]:
         shapes = ", ".join(str(tuple(x.shape)) for x in (q, k, v))
         raise ValueError(f"expected q and k of shape (B, H, T, K) and v of shape (B, H, T, V), got {shapes}")
-    if decay is not None and decay.shape not in (q.shape[1:2], q.shape[:3], q.shape):
+    _check_groups(q.shape[1], v.shape[1], decay, beta, normaliser)
+    if decay is not None and decay.shape not in (v.shape[1:2], v.shape[:3], (*v.shape[:3], q.shape[3])):
         expected = f"(H,), (B, H, T) or (B, H, T, K) beside q of {tuple(q.shape)}"
         raise ValueError(f"expected decay of shape {expected}, got {tuple(decay.shape)}")
     if beta is not None:
-        if beta.shape != q.shape[:3]:
-            raise ValueError(f"expected beta of shape {tuple(q.shape[:3])}, got {tuple(beta.shape)}")
+        if beta.shape != v.shape[:3]:
+            raise ValueError(f"expected beta of shape {tuple(v.shape[:3])}, got {tuple(beta.shape)}")
         if normaliser:
             raise ValueError("the delta rule (beta) has no normaliser")
         if decay is not None and decay.dim() == 4:
@@ -258,6 +297,15 @@ def _check(
     if starts is not None and (starts.dtype != torch.bool or starts.shape != (q.shape[0], q.shape[2])):
         expected = f"bool of shape {(q.shape[0], q.shape[2])}"
         raise ValueError(f"starts must be {expected}, got {starts.dtype} {tuple(starts.shape)}")
+
+
+def _check_groups(groups: int, heads: int, decay: Tensor | None, beta: Tensor | None, normaliser: bool) -> None:
+    if groups == heads:
+        return
+    if groups == 0 or heads % groups:
+        raise ValueError(f"{heads} heads of v cannot share {groups} of q and k evenly")
+    if beta is not None or normaliser or (decay is not None and decay.dim() == 4):
+        raise ValueError("shared q and k go with decay of shape (H,) or (B, H, T) alone: no beta, no normaliser")
 
 
 def _check_state(state: LinearState, sizes: tuple[int, int, int, int], normaliser: bool) -> None:

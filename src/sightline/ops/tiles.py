@@ -14,16 +14,19 @@ from torch import Tensor
 
 from sightline.ops.chunked_delta import DeltaKept, delta_backward, delta_forward, delta_plain
 from sightline.ops.chunked_linear import LinearKept, linear_backward, linear_forward
+from sightline.ops.chunked_shared import SharedKept, shared_backward, shared_forward
 from sightline.ops.chunks import Inputs, Outputs, join
 
-TILE = 2048  # positions in a tile, all its rows together
+TILE = 2048  # positions in a tile, all its rows and heads together
 ROWS = 4  # rows in a tile, more where they are short
 DELTA_ROWS = 8  # the same for the delta rule, whose products chunk by chunk two threads then share better
 
 
 def forward_plain(given: Inputs, chunk: int) -> Outputs:
     """All in one, by operations that autograd records."""
-    return linear_forward(given, chunk)[0] if given.beta is None else delta_plain(given, chunk)
+    if given.beta is not None:
+        return delta_plain(given, chunk)
+    return (linear_forward if _shared(given) == 1 else shared_forward)(given, chunk)[0]
 
 
 def forward_tiled(given: Inputs, chunk: int) -> Outputs:
@@ -40,7 +43,8 @@ class Tiled(torch.autograd.Function):
         kept: list[Any] = []
         outputs = _forward(Inputs(*given), chunk, kept)
         ctx.chunk = chunk
-        ctx.save_for_backward(*given, outputs.y if outputs.keys is not None else None, *kept)
+        wanted = outputs.keys is not None or _shared(Inputs(*given)) > 1
+        ctx.save_for_backward(*given, outputs.y if wanted else None, *kept)
         return tuple(outputs)  # type: ignore[return-value]
 
     @staticmethod
@@ -56,10 +60,24 @@ class Tiled(torch.autograd.Function):
 def _tiles(given: Inputs, chunk: int) -> tuple[list[slice], list[slice]]:
     """The rows and the spans of positions that tiles are made of."""
     rows, length = given.q.shape[:2]
-    most = ROWS if given.beta is None else DELTA_ROWS
-    span = max(1, TILE // (min(rows, most) * chunk)) * chunk
-    high = max(1, TILE // min(span, length))
+    size, most = TILE // _shared(given), ROWS if given.beta is None else DELTA_ROWS
+    span = max(1, size // (min(rows, max(1, most // _shared(given))) * chunk)) * chunk
+    high = max(1, size // min(span, length))
     return _cuts(rows, high), _cuts(length, span)
+
+
+def _shared(given: Inputs) -> int:
+    """The heads that share a row's queries and keys."""
+    return given.v.shape[2] if given.v.dim() == 4 else 1
+
+
+def _form(given: Inputs) -> Any:
+    """Forward, what it keeps, and backward."""
+    if given.beta is not None:
+        return delta_forward, DeltaKept, delta_backward
+    if _shared(given) > 1:
+        return shared_forward, SharedKept, shared_backward
+    return linear_forward, LinearKept, linear_backward
 
 
 def _cuts(size: int, step: int) -> list[slice]:
@@ -68,7 +86,7 @@ def _cuts(size: int, step: int) -> list[slice]:
 
 def _forward(given: Inputs, chunk: int, kept: list[Any] | None) -> Outputs:
     """The outputs; what the backward wants of each tile is added to `kept`."""
-    run = linear_forward if given.beta is None else delta_forward
+    run = _form(given)[0]
     y, memories = torch.empty_like(given.v), torch.empty_like(given.memory)
     sums = None if given.keys is None else torch.empty_like(given.keys)
     of_rows, of_spans = _tiles(given, chunk)
@@ -87,8 +105,7 @@ def _forward(given: Inputs, chunk: int, kept: list[Any] | None) -> Outputs:
 
 def _backward(given: Inputs, chunk: int, y: Tensor | None, kept: list[Any], to: Outputs) -> Inputs:
     """Gradients of the inputs, tiles in the reverse order."""
-    form: Any = (LinearKept, linear_backward) if given.beta is None else (DeltaKept, delta_backward)
-    kind, back = form
+    _, kind, back = _form(given)
     size = 2 + len(kind._fields)
     found: Any = Inputs(*(_place(x) for x in given))
     of_rows, of_spans = _tiles(given, chunk)

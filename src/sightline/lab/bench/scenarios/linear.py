@@ -79,9 +79,10 @@ def linear_sdpa(form: str, size: int, device: torch.device) -> Case:
 
 
 def linear_mamba2(size: int, device: torch.device) -> Case:
-    """Mamba-2's scan with a head for every group: decay -dt, values dt · x, no skip."""
+    """Mamba-2's scan with B and C shared by all heads, as its models have them: decay -dt, values dt · x, no skip."""
     module = load("transformers", "transformers.models.mamba2.modeling_mamba2")
-    x, b, c, towards = torch.randn(4, 1, size, HEADS, WIDTH, device=device)
+    x, towards = torch.randn(2, 1, size, HEADS, WIDTH, device=device)
+    b, c = torch.randn(2, 1, size, 1, WIDTH, device=device)
     dt = 0.1 * torch.rand(1, size, HEADS, device=device)
     inputs = [t.clone().requires_grad_() for t in (x, dt, b, c)]
     rate = -torch.ones(HEADS, device=device)
@@ -198,7 +199,7 @@ SCENARIOS = (
         for form in FORMS
     ),
     Scenario(
-        "linear_mamba2", "linear", "ratio", "linear attention with decay by position",
+        "linear_mamba2", "linear", "ratio", "decay by position, queries and keys shared by all heads",
         "Mamba-2's chunked scan in transformers, chunks of 64", (512, 4096), linear_mamba2, 130,
         package="transformers", aims={512: Aim(4.0), 4096: Aim(4.0)},
     ),

@@ -1,0 +1,83 @@
+"""Linear attention whose heads share queries and keys, chunk by chunk, as in Mamba-2 (Dao & Gu 2024, § 6 and 7.2).
+
+Pairs are multiplied once for all P heads of a group and weighed for each. The states of a group stand side by side, so
+that writing and reading them is one product with all heads' values. Shapes as in `ops.chunks`, a row being a group of
+one batch entry; values, outputs and decay have an axis of heads before the last, states before the values.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sightline.ops.chunked_linear import add_product, end_products
+from sightline.ops.chunks import Inputs, Outputs, Weights, carry, chunk_weights, join, log_decay_gradient, split
+
+
+class SharedKept(NamedTuple):
+    """What the backward reads beside inputs and outputs."""
+
+    before: Tensor  # (R, N, K, P, V) states before chunks
+
+
+def shared_forward(given: Inputs, chunk: int) -> tuple[Outputs, SharedKept]:
+    """y_t = q_t S_t with S_t = exp(decay_t) S_{t-1} + k_tᵀ v_t for each head, by operations that autograd records."""
+    _, within, enter, leave, total = _weights(given, chunk)
+    q, k, v = split(given.q, chunk), split(given.k, chunk), _chunks(given.v, chunk)
+    scores = (q @ k.mT).unsqueeze(1) * within  # (R, P, N, C, C)
+    updates = (k.mT @ (v * leave).flatten(3)).unflatten(3, v.shape[3:])
+    before, memory = carry(updates, total, given.memory)
+    held = (q @ before.flatten(3)).unflatten(3, v.shape[3:])
+    y = torch.addcmul((scores @ _by_head(v)).permute(0, 2, 3, 1, 4), held, enter)
+    return Outputs(join(y, given.q.shape[1]), memory), SharedKept(before)
+
+
+def shared_backward(given: Inputs, chunk: int, outputs: Outputs, kept: SharedKept, to: Outputs) -> Inputs:
+    """Gradients of the inputs from those of the outputs, `to`; those of q, k and v as chunks."""
+    weights, within, enter, leave, total = _weights(given, chunk)
+    q, k = split(given.q, chunk), split(given.k, chunk)
+    v, y, to_y = (_chunks(x, chunk) for x in (given.v, outputs.y, to.y))  # (R, N, C, P, V)
+    reading, leaving = (to_y * enter).flatten(3), (v * leave).flatten(3)
+    after, to_memory = carry((q.mT @ reading).unflatten(3, v.shape[3:]), total, to.memory, backwards=True)
+    to_head = _by_head(to_y)
+    to_pairs = (to_head @ _by_head(v).mT).mul_(within).sum(1)  # (R, N, C, C)
+    scores = within.mul_((q @ k.mT).unsqueeze(1))
+    to_v = (k @ after.flatten(3)).unflatten(3, v.shape[3:])
+    torch.addcmul((scores.mT @ to_head).permute(0, 2, 3, 1, 4), to_v, leave, out=to_v)
+    to_q = add_product(to_pairs @ k, reading, kept.before.flatten(3).mT)
+    to_k = add_product(to_pairs.mT @ q, leaving, after.flatten(3).mT)
+    at = (to_y * y).sum(4) - (v * to_v).sum(4)  # (R, N, C, P): what a position reads less what it writes
+    end = end_products(kept.before, outputs.memory, after).sum(2)  # (R, N, P)
+    at, end = (x.movedim(-1, 1).flatten(0, 1).unsqueeze(-1) for x in (at, end.unsqueeze(2)))
+    decay = _of_decay(given)
+    to_decay = log_decay_gradient(decay, weights, at, end, decay.shape[1])
+    return Inputs(to_q, to_k, to_v, to_memory, None, None, to_decay.unflatten(0, within.shape[:2]).transpose(1, 2))
+
+
+def _of_decay(given: Inputs) -> Tensor:
+    """The decay with heads as rows, (R P, T)."""
+    if given.decay is None:
+        raise ValueError("heads that share queries and keys need decay")
+    return given.decay.transpose(1, 2).flatten(0, 1)
+
+
+def _weights(given: Inputs, chunk: int) -> tuple[Weights, Tensor, Tensor, Tensor, Tensor]:
+    """The weights with heads as rows; of pairs (R, P, N, C, C); `enter`, `leave` and `total` (R, N, ·, P, 1)."""
+    rows, length, heads = given.v.shape[:3]
+    starts = None if given.starts is None else given.starts.repeat_interleave(heads, 0)
+    weights = chunk_weights(_of_decay(given), starts, length, chunk, given.q)
+    within, *others = (x.unflatten(0, (rows, heads)) for x in weights[:4] if x is not None)
+    enter, leave, total = (x.permute(0, 2, 3, 1, 4) for x in others)
+    return weights, within, enter, leave, total
+
+
+def _chunks(x: Tensor, chunk: int) -> Tensor:
+    """x (R, T, …) as chunks (R, N, C, …), the last one filled up with zeros; a view where nothing is missing."""
+    return split(x, chunk) if x.shape[1] % chunk else x.unflatten(1, (-1, chunk))
+
+
+def _by_head(x: Tensor) -> Tensor:
+    """x (R, N, C, P, V) as (R, P, N, C, V)."""
+    return x.permute(0, 3, 1, 2, 4).contiguous()
