@@ -15,8 +15,7 @@ the rates given. Files named below are those of github.com/HazyResearch/zoology.
   and, as in their papers, one more convolution inside.
 - softmax_2: attention in both and nothing else: figure 2 of "Zoology" and zoology/experiments/iclr24_zoology_figure2/
   configs.py, whose shortest rows are 64 tokens with 4 pairs and zeros between the keys (the third command above); the
-  first command asks for 16 among noise. Here: rotary positions instead of learned ones, and embeddings at a tenth of
-  the rate of all else.
+  first command asks for 16 among noise. Here: rotary positions instead of learned ones.
 
 Deviations of both: RMSNorm, no dropout (there 0.1), every training row is new and there are fewer of them (there
 100,000 and more, 32 or 64 times), the answer is sought among the 4,096 values instead of all tokens, and in training
@@ -57,7 +56,6 @@ VOCABULARY, TESTED, CONVOLUTION = 8192, 1000, 3
 VALUES = VOCABULARY // 2  # the upper half of the vocabulary
 ENOUGH = 0.99  # for softmax attention; a rate that gives more ends the search
 SPREAD = {"heads": 4, "d_head": 0.5}  # rates of decay are drawn once a head; as much state as one head of D × D
-SLOW = 0.1  # how fast embeddings learn, against the rest, in attention alone
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "softmax": ("softmax", {}),
     "softmax_2": ("softmax", {}),  # attention alone, in both layers
@@ -102,26 +100,15 @@ def accuracy(model: Decoder, rows: Recall) -> float:
     return float(torch.cat(right).mean())
 
 
-def optimizer_of(model: Decoder, optim: OptimConfig, slow: float) -> torch.optim.AdamW:
-    """The optimizer, with `slow` times the rate for the embeddings."""
-    optimizer = build_optimizer(model, optim)
-    for group in optimizer.param_groups:
-        group["params"] = [p for p in group["params"] if p is not model.embedding.weight]
-        group["factor"] = 1.0
-    optimizer.add_param_group({"params": [model.embedding.weight], "weight_decay": 0.0, "factor": slow})
-    return optimizer
-
-
 def train(config: LanguageModelConfig, rate: float, options: argparse.Namespace) -> Decoder:
     """A model trained on new rows at every step, in the first half of them on as many tokens in rows of a quarter."""
     torch.manual_seed(derive(options.seed, "initial"))
     model = config.build(VOCABULARY).train()
     optim = OptimConfig(lr=rate, warmup_steps=options.steps // 20, weight_decay=0.1)
-    optimizer = optimizer_of(model, optim, 1.0 if config.convolution else SLOW)
+    optimizer = build_optimizer(model, optim)
     for step in range(options.steps):
-        now = learning_rate(optim, step, step / options.steps, optim.warmup_steps / options.steps)
         for group in optimizer.param_groups:
-            group["lr"] = group["factor"] * now
+            group["lr"] = learning_rate(optim, step, step / options.steps, optim.warmup_steps / options.steps)
         seed = derive(options.seed, "rows", step)
         part = 4 if 2 * step < options.steps else 1
         length = options.length // part
