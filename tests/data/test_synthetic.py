@@ -37,6 +37,14 @@ def test_keys_and_values_come_from_their_halves_and_none_twice(data):
         assert all(len(set(row)) == PAIRS for row in part)
 
 
+def test_without_noise_nothing_stands_between_the_questions():
+    data = recall(50, LENGTH, PAIRS, vocabulary=VOCABULARY, noise=False, seed=3)
+    asked = (data.labels != IGNORED)[:, 2 * PAIRS :]
+    assert torch.equal(data.inputs[:, 2 * PAIRS :] != 0, asked)
+    assert (asked.sum(1) == PAIRS).all()
+    assert (data.inputs[:, : 2 * PAIRS] != 0).all()
+
+
 def test_gaps_follow_the_power_law():
     """One pair: its gap is one draw from p(g) ∝ g^(a - 1), tested by χ² at 1 in 1000."""
     from scipy.stats import chisquare

@@ -35,14 +35,21 @@ class Recall(NamedTuple):
 
 
 def recall(
-    rows: int, length: int, pairs: int, *, vocabulary: int = 8192, gap_power: float = 0.01, seed: int = 0
+    rows: int,
+    length: int,
+    pairs: int,
+    *,
+    vocabulary: int = 8192,
+    gap_power: float = 0.01,
+    noise: bool = True,
+    seed: int = 0,
 ) -> Recall:
     """Multi-query associative recall (Arora et al. 2023, "Zoology", arXiv:2312.04927, appendix).
 
     A row begins with `pairs` keys, each followed by its value; keys come from the lower half of the vocabulary, values
     from the upper, none twice in a row. Then every key is asked for once, at even distances from the end of the pairs
     drawn without replacement with p(g) ∝ g^(gap_power - 1): most are asked for soon. The answer is the label at the
-    key's position. All other positions hold random tokens.
+    key's position. All other positions hold random tokens, without `noise` token 0, which is no key.
 
     Raises:
         InputError: `recall: length must be even and at least 4·pairs, found length 30 with 8 pairs`.
@@ -60,9 +67,9 @@ def recall(
     space = (length - 2 * pairs) // 2
     weights = np.arange(1, space + 1) ** (gap_power - 1.0)
     # the largest of log p + Gumbel noise are a draw without replacement
-    noise = stream.gumbel(size=(rows, space))
-    gaps = np.argsort(-(np.log(weights) + noise), axis=1)[:, :pairs]
-    inputs = stream.integers(0, vocabulary, size=(rows, length))
+    ranked = np.log(weights) + stream.gumbel(size=(rows, space))
+    gaps = np.argsort(-ranked, axis=1)[:, :pairs]
+    inputs = stream.integers(0, vocabulary if noise else 1, size=(rows, length))
     inputs[:, 0 : 2 * pairs : 2], inputs[:, 1 : 2 * pairs : 2] = keys, values
     labels, distance = np.full((rows, length), IGNORED), np.zeros((rows, length), dtype=np.int64)
     asked = 2 * pairs + 2 * gaps  # (rows, pairs)
