@@ -25,15 +25,14 @@ late or never otherwise.
 
 A window of w after a convolution of c reaches (w - 1) + (c - 1) positions back. The share of the test rows' queries
 whose value stands there, with one guess among all values for the others, is its ceiling. Each result is written to
-benchmarks/results/recall.json as it comes, and what stands there already is not trained again. Exit status 5: a window
-above its ceiling by more than chance, softmax attention of either kind below 99 % at the largest width, or a mechanism
-of the linear family that gets worse with a larger state.
+benchmarks/results/recall.json as it comes; `--go-on` trains only what is missing there. Exit status 5: a window above
+its ceiling by more than chance, softmax attention of either kind below 99 % at the largest width, or a mechanism of the
+linear family that gets worse with a larger state.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import time
 from itertools import pairwise, product
@@ -43,12 +42,12 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
+from record import Record, record_options
 from sightline.core.seeds import derive
 from sightline.core.state import nbytes
 from sightline.data.synthetic import IGNORED, Recall, recall
 from sightline.models import LanguageModelConfig
 from sightline.models.decoder import Decoder
-from sightline.training.environment import environment
 from sightline.training.optim import OptimConfig, build_optimizer, learning_rate
 
 RESULTS = Path(__file__).parent / "results" / "recall.json"
@@ -183,7 +182,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    record_options(parser, RESULTS)
     return parser.parse_args()
 
 
@@ -196,27 +195,18 @@ def main() -> None:
     sizes = (TESTED, options.length, options.pairs)
     test = recall(*sizes, vocabulary=VOCABULARY, noise=options.noise, seed=derive(0, "test"))
     windows = {name: ceiling(own["window"], test)[0] for name, (mixer, own) in MODELS.items() if mixer == "window"}
-    content: dict[str, Any] = {"schema_version": 1, **settings, "ceilings": windows, "results": []}
-    if options.out.exists():
-        before = json.loads(options.out.read_text(encoding="utf-8"))
-        if differing := [key for key in settings if before.get(key) != settings[key]]:
-            raise SystemExit(f"{options.out} was made with another {', '.join(differing)}: give another --out")
-        content["results"] = before["results"]
-    found = content["results"]
+    record = Record(options.out, {**settings, "ceilings": windows}, go_on=options.go_on)
     models, widths, rates = options.models.split(","), map(int, options.widths.split(",")), options.rates.split(",")
     for rate, name, width in product(map(float, rates), models, widths):
-        same = [r for r in found if (r["model"], r["d_model"], r["seed"]) == (name, width, options.seed)]
+        same = record.alike(model=name, d_model=width, seed=options.seed)
         if any(r["rate"] == rate or r["accuracy"] >= ENOUGH for r in same):
             continue
         result = trial(name, width, rate, options, test)
-        found.append(result)
-        content["environment"] = environment()
-        options.out.parent.mkdir(exist_ok=True)
-        options.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        record.add(result)
         print(f"{name:12s} d {width:3d}  rate {rate:g}  {result['accuracy']:6.2%}  "
               f"{result['state_bytes']:7,d} bytes of state  {result['cpu_s']:.0f} s", flush=True)  # fmt: skip
     print("ceilings:", ", ".join(f"{name} {most:.2%}" for name, most in windows.items()))
-    wrong = verdicts(found, test)
+    wrong = verdicts(record.results, test)
     print("\n".join(wrong) or "all holds")
     raise SystemExit(5 if wrong else 0)
 

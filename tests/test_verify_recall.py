@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 
+import verify_recall as benchmark
 from sightline.data.synthetic import recall
-
-PATH = Path(__file__).parents[1] / "benchmarks" / "verify_recall.py"
-
-
-@pytest.fixture(scope="module")
-def benchmark():
-    spec = importlib.util.spec_from_file_location("verify_recall", PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +17,7 @@ def result(model: str, d_model: int, accuracy: float) -> dict[str, object]:
     return {"model": model, "d_model": d_model, "accuracy": accuracy}
 
 
-def test_a_ceiling_is_what_the_reach_shows_and_a_guess(benchmark, rows):
+def test_a_ceiling_is_what_the_reach_shows_and_a_guess(rows):
     """Counted by hand: window 16 behind a convolution of 3 sees the positions t - 17 … t."""
     seen = asked = 0
     for inputs, labels in zip(rows.inputs.tolist(), rows.labels.tolist(), strict=True):
@@ -42,7 +30,7 @@ def test_a_ceiling_is_what_the_reach_shows_and_a_guess(benchmark, rows):
     assert 0 < chance < 0.1
 
 
-def test_a_window_above_its_ceiling_is_named(benchmark, rows):
+def test_a_window_above_its_ceiling_is_named(rows):
     most, chance = benchmark.ceiling(32, rows)
     assert benchmark.verdicts([result("window_32", 64, most + 0.9 * chance)], rows) == []
     (wrong,) = benchmark.verdicts([result("window_32", 64, most + 1.1 * chance)], rows)
@@ -61,5 +49,5 @@ def test_a_window_above_its_ceiling_is_named(benchmark, rows):
         ([("gla", 16, 0.1), ("gla", 16, 0.3), ("gla", 32, 0.2)], ["gla gets worse with a larger state: 30.0%, 20.0%"]),
     ],
 )
-def test_the_best_trial_of_a_width_counts(benchmark, rows, found, wrong):
+def test_the_best_trial_of_a_width_counts(rows, found, wrong):
     assert benchmark.verdicts([result(*one) for one in found], rows) == wrong
