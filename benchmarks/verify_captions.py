@@ -47,6 +47,7 @@ QUESTIONS = {
     "is it more than four?": lambda digit: "yes" if digit > 4 else "no",
 }
 TASKS: dict[str, type[MediaTextTask]] = {"one": CaptioningTask, "two": CaptioningTask, "question": AnsweringTask}
+BUDGETS = {"one": "1400steps", "two": "2800steps", "question": "2800steps"}
 FILES = {"train": "train", "test": "t10k"}
 VALIDATED = 5000
 LEAST_RIGHT = 0.98
@@ -183,14 +184,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kind", choices=list(TASKS), default="one")
     parser.add_argument("--archs", default="bahdanau")
-    parser.add_argument("--budget", default="1400steps", help="of training, each; as in sightline train")
+    parser.add_argument("--budget", help="of training, each; as in sightline train; without it that of the kind")
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="another setting")
     parser.add_argument("--out", type=Path, default=RESULTS)
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
-    changes = {"budget": chosen.budget, **dict(text.split("=", 1) for text in chosen.set)}
+    changes = {"budget": chosen.budget or BUDGETS[chosen.kind], **dict(text.split("=", 1) for text in chosen.set)}
     mnist = Path(os.environ.get("SIGHTLINE_DATA", "../shared/data")) / "mnist"
     good = []
     with tempfile.TemporaryDirectory() as folder:
