@@ -37,6 +37,6 @@ def test_results_of_other_settings_are_not_mixed(tmp_path):
 
 
 def test_the_command_names_no_place_of_this_machine(monkeypatch):
-    words = ["/home/me/benchmarks/verify_x.py", "--runs", "/big/runs", "--seed", "1", "--out=/big/x.json", "--go-on"]
+    words = ["/elsewhere/benchmarks/verify_x.py", "--runs", "/big/runs", "--seed", "1", "--out=/big/x.json", "--go-on"]
     monkeypatch.setattr(sys, "argv", words)
     assert measured()["command"] == ["benchmarks/verify_x.py", "--seed", "1", "--go-on"]

@@ -308,3 +308,18 @@ def test_named_patterns_form_no_square(kind):
     with torch.no_grad(), Written() as written:
         attention(q, k, v, causal=causal, blocks=BlockLayout(name, 2, 3, 1, 2))
     assert written.most <= max(ops_patterns.PAIRS, 64 * length) == 64 * length < (length // 2) ** 2 / 16
+
+
+@pytest.mark.parametrize(
+    ("threads", "steps", "pieces"), [(1, 800, True), (2, 800, False), (2, 400, True), (1, 300, False)]
+)
+def test_causal_calls_are_cut_where_that_gains(threads, steps, pieces, monkeypatch):
+    """From 768 positions on torch's own kernel is as fast with more threads than one; what comes out is the same."""
+    taken = []
+    cut = ops_softmax._by_pieces
+    monkeypatch.setattr(ops_softmax, "_by_pieces", lambda *given: taken.append(True) or cut(*given))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    q, k, v = torch.randn(3, 1, 2, steps, 8, generator=torch.Generator().manual_seed(0)).unbind(0)
+    y = attention(q, k, v, causal=True)
+    assert bool(taken) is pieces
+    torch.testing.assert_close(y, F.scaled_dot_product_attention(q, k, v, is_causal=True), rtol=1e-5, atol=1e-5)

@@ -17,6 +17,7 @@ from sightline.ops.documents import Documents, label_documents, right_padded, sp
 from sightline.ops.pattern import Pattern
 
 TRIM_FROM = 384  # queries from which a causal call is cut up: at 256 that gains nothing, at 512 a fifth of the time
+TRIM_TO = 768  # from here on torch's kernel wastes less, and only one thread gains by cutting (1.14 at 1,024, two 0.96)
 SLOPED = 2**24  # pairs of a query and a key up to which ALiBi's penalty is formed for whole pieces, float64
 
 
@@ -128,7 +129,8 @@ def attend_pattern(
     if pattern.window is not None and pattern.causal and length <= reach:
         pattern = Pattern(True)
     cut = pattern.causal and real is None if slopes is None else steps * length <= SLOPED
-    pays = not pattern.everywhere or (cut and steps >= TRIM_FROM)
+    whole = slopes is None and steps == length  # what torch's kernel does by itself
+    pays = not pattern.everywhere or (cut and steps >= TRIM_FROM and (not whole or _gains(steps)))
     plain = softcap is not None or (probe is not None and probe.attached)
     if pays and not plain and q.numel() and length and available(q):
         return _by_pieces(q, k, v, pattern, real, slopes, scale)
@@ -147,6 +149,11 @@ def attend_pattern(
         return visible, alibi_bias(slopes, distance, q.dtype)[None]
 
     return attend_in_blocks(q, k, v, relate, causal=pattern.causal, scale=scale, softcap=softcap, probe=probe)
+
+
+def _gains(steps: int) -> bool:
+    """Whether a causal call over as many keys as queries is faster in pieces than by torch's kernel."""
+    return steps < TRIM_TO or torch.get_num_threads() == 1
 
 
 def attend_labelled(
