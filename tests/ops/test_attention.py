@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from torch.nn import attention as torch_attention
+from torch.nn import functional as F
 
 import sightline.ops.block_patterns as ops_patterns
 import sightline.ops.blocks as ops_blocks
