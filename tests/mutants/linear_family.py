@@ -97,6 +97,11 @@ def _(patch):
     wrap(patch, chunked_shared, "end_products", lambda original, *given: 0.0 * original(*given))
 
 
+@mutant("a channel's gradient of the decay forgets the state that is handed on", GLA, "gradcheck", "any chunks = whole")
+def _(patch):
+    wrap(patch, chunked_linear, "end_products", lambda original, *given: 0.0 * original(*given))
+
+
 @mutant("the convolution reads the document before", SSD, "packed = alone", "equals the reference")
 def _(patch):
     def convolve(original, x, weight, tail, positions, mask, starts):

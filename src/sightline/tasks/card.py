@@ -6,26 +6,30 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from sightline.tasks.task import Task
+
 
 def model_card(
-    arch: str,
+    task: Task[Any, Any, Any],
+    sizes: Mapping[str, Any],
     job: str,
     pipeline: str,
     *,
-    parameters: int,
-    sizes: Mapping[str, Any],
     facts: Mapping[str, str],
     example: str,
     files: str,
 ) -> str:
     """The text, with the front matter that model hubs read.
 
-    job in words ("text to label"); pipeline, the hubs' name for it, "" = they have none; facts, rows of the table, of
-    which empty ones are left out; example, what to print of `model`; files, what stands beside the weights.
+    sizes of the model; job in words ("text to label"); pipeline, the hubs' name for it, "" = they have none; facts,
+    more rows of the table, of which empty ones are left out; example, what to print of `model`; files, what stands
+    beside the weights.
     """
-    rows = {"Architecture": f"`{arch}`", "Parameters": f"{parameters:,}", "Sizes": f"`{json.dumps(dict(sizes))}`"}
+    arch = task.arch
+    rows = {"Architecture": f"`{arch}`", "Parameters": f"{task.parameters:,}", "Sizes": f"`{json.dumps(dict(sizes))}`"}
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
-    table += "".join(f"\n| {name} | {_cell(value)} |" for name, value in facts.items() if value)
+    said = {**facts, "Trained on": task.data}
+    table += "".join(f"\n| {name} | {_cell(value)} |" for name, value in said.items() if value)
     tag = f"pipeline_tag: {pipeline}\n" if pipeline else ""
     return f"""---
 library_name: sightline

@@ -279,16 +279,14 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
             task=self.name,
             options=encode_config(_Options(self.data, settings)),
             card=model_card(
-                self.arch,
+                self,
+                sizes,
                 "a series to its future",
                 "time-series-forecasting",
-                parameters=self.parameters,
-                sizes=sizes,
                 facts={
                     "Reads": f"{self.config.lookback} steps of {self.fitted.every}",
                     "Forecasts": f"{self.config.horizon} steps, {levels}",
                     "Columns": ", ".join(self.fitted.columns.targets[:20]),
-                    "Trained on": self.data,
                 },
                 example='model.predict(["series.csv"])[0].csv()',
                 files=", `series.json` the scales of the series",
