@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from sightline.mixers import MIXERS
 from sightline.testing import LAWS, Subject, run_law
 from sightline.testing.reference import find_initial, find_reference
 
@@ -43,5 +44,10 @@ def test_every_law_kills() -> None:
     assert {law for mutant in MUTANTS for law in mutant.laws} == set(LAWS)
 
 
-def test_enough_bugs() -> None:
-    assert len({mutant.bug for mutant in MUTANTS}) == len(MUTANTS) >= 14
+def test_every_mechanism_has_a_planted_bug() -> None:
+    assert {type(mutant.config) for mutant in MUTANTS} == set(MIXERS.values())
+
+
+def test_no_bug_is_planted_twice() -> None:
+    bugs = [mutant.bug for mutant in MUTANTS]
+    assert sorted(set(bugs)) == sorted(bugs)
