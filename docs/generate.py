@@ -1,4 +1,4 @@
-"""Write the pages that follow from tables (mechanisms.md, architectures.md, commands.md) and results (performance.md).
+"""Write what follows from tables (mechanisms.md, architectures.md, commands.md, keys/) and results (performance.md).
 
 Run `python docs/generate.py` after a change; a test compares the files with what this gives.
 """
@@ -6,11 +6,13 @@ Run `python docs/generate.py` after a change; a test compares the files with wha
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import io
+import re
 import sys
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 import torch
 from rich.console import Console
@@ -31,6 +33,9 @@ from sightline.models import (
 from sightline.parts.series_patches import SeriesWindows
 from sightline.report.benchmark_figures import draw_figures, figures
 from sightline.report.benchmarks import load_results, performance_page, rows_of
+from sightline.tasks.defaults import compared
+from sightline.tasks.run import RunConfig
+from sightline.tasks.table import TASKS
 
 HERE = Path(__file__).parent
 RESULTS, FIGURES = HERE.parent / "benchmarks" / "results", HERE / "figures"
@@ -84,9 +89,14 @@ def mechanisms() -> str:
     for name, config in MIXERS.items():
         lines += ["", f"## {name}", "", f"{paper(config)}.", ""]
         for built in dict.fromkeys(type(example.build(12)) for example in config.examples()):
-            lines += [f"```text\n{built.__name__}: {inspect.getdoc(built)}\n```", ""]
-        lines += [*options(config)]
+            lines += [autodoc(built), ""]
+        lines += [autodoc(config), "", *options(config)]
     return "\n".join(lines) + "\n"
+
+
+def autodoc(cls: type) -> str:
+    """The docstring of a class, with its formulas; how it is called is shown by the table of options."""
+    return f"```{{eval-rst}}\n.. autoclass:: {cls.__module__}.{cls.__qualname__}\n   :no-index:\n```"
 
 
 def paper(config: type) -> str:
@@ -154,9 +164,84 @@ def architectures() -> str:
         for family in dict.fromkeys(type(config) for config in table.values()):
             names = [name for name, config in table.items() if type(config) is family]
             lines += ["", f"### {', '.join(names)}" if len(names) < len(table) else f"### {family.__name__}", ""]
-            lines += [f"```text\n{inspect.getdoc(family)}\n```", "", *options(family)]
+            lines += [autodoc(family), "", *options(family)]
         lines.append("")
     return "\n".join(lines)
+
+
+class Key(NamedTuple):
+    """A key of a configuration: dotted name, type and allowed values in words, default as a flag spells it."""
+
+    name: str
+    type: str
+    default: str
+    description: str
+
+
+def keys(config: Any, prefix: str = "") -> Iterator[Key]:
+    """All keys of a configuration; `config` has the defaults."""
+    hints = get_type_hints(type(config))
+    for field in dataclasses.fields(config):
+        value, name = getattr(config, field.name), prefix + field.name
+        if dataclasses.is_dataclass(value):
+            yield from keys(value, f"{name}.")
+        else:
+            default = shown_value(value)
+            yield Key(name, spelled(hints[field.name]), default, described(type(config), field.name))
+
+
+def shown_value(value: Any) -> str:
+    """A value as a flag spells it."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return ",".join(map(shown_value, value)) if isinstance(value, tuple | list) else str(value)
+
+
+def described(config: type, name: str) -> str:
+    """What the docstring of the class that declares a field says of it: its line `name: description`."""
+    line = rf"^ *(?:[\w, …]+, )?{name}(?:, [\w, …]+)?: (.+(?:\n {{8,}}.+)*)"
+    texts = (re.search(line, owner.__doc__ or "", re.MULTILINE) for owner in config.__mro__)
+    return next((" ".join(text[1].split()) for text in texts if text), "")
+
+
+def key_table(rows: Iterable[Key]) -> list[str]:
+    """Keys as a table."""
+    lines = ["| key | type | default | meaning |", "|---|---|---|---|"]
+    for row in rows:
+        cells = (f"`{row.name}`", row.type, f"`{row.default}`" if row.default else "", row.description)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return lines
+
+
+def common_keys() -> str:
+    """The keys that every task has, for the page of tasks."""
+    common = {field.name for field in dataclasses.fields(RunConfig)}
+    run = TASKS["translation"].preset("transformer")
+    return "\n".join(key_table(row for row in keys(run) if row.name.partition(".")[0] in common)) + "\n"
+
+
+def task_keys(name: str) -> str:
+    """The architectures of one task and its own keys, for its page."""
+    task, common = TASKS[name], {field.name for field in dataclasses.fields(RunConfig)}
+    by_default, data_keys = compared(name), set(task.Run.data_keys())
+    arch = by_default[-1]
+    own = [row for row in keys(task.preset(arch)) if row.name.partition(".")[0] not in common | {"arch", "model"}]
+    listed = ", ".join(f"`{known}`" for known in task.architectures())
+    lines = [
+        f"`--arch` chooses one of {listed}. `compare` takes {', '.join(f'`{one}`' for one in by_default)} by default.",
+        "",
+        "## Keys of the data",
+        "",
+        *key_table(row for row in own if row.name.partition(".")[0] in data_keys),
+        "",
+        "## Keys of the model, the loss and the evaluation",
+        "",
+        f"Defaults are those of `{arch}`. The keys `model.…` depend on the architecture: see",
+        "[Architectures](../architectures.md). Training has the [keys of every task](../tasks/index.md).",
+        "",
+        *key_table(row for row in own if row.name.partition(".")[0] not in data_keys),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def commands() -> str:
@@ -190,10 +275,13 @@ PAGES = {
     "mechanisms.md": mechanisms,
     "architectures.md": architectures,
     "commands.md": commands,
+    "keys/every-task.md": common_keys,
+    **{f"keys/{name}.md": partial(task_keys, name) for name in TASKS},
     "performance.md": performance,
 }
 
 if __name__ == "__main__":
     draw_figures(rows_of(load_results(RESULTS)), FIGURES)
     for name, content in PAGES.items():
+        (HERE / name).parent.mkdir(exist_ok=True)
         (HERE / name).write_text(content(), encoding="utf-8")

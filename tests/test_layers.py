@@ -57,7 +57,7 @@ def test_every_pin_is_a_dependency_or_names_the_one_that_requires_it():
         if line.startswith("#"):
             continue
         pin = re.fullmatch(r"([\w.-]+)==[\w.]+(?:  # ([\w.-]+))?", line)
-        assert pin, f"{line}: expected NAME==VERSION, and where it is not in pyproject.toml '  # NAME' of what requires it"
+        assert pin, f"{line}: expected NAME==VERSION, or NAME==VERSION  # WHAT REQUIRES IT"
         name, owner = normal(pin[1]), pin[2]
         assert (name in declared) == (owner is None), line
         if owner is not None:
