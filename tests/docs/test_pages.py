@@ -98,6 +98,21 @@ def test_every_link_between_pages_leads_somewhere():
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def anchor(title: str) -> str:
+    """What a heading of Markdown is linked by."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+def test_the_index_of_the_log_has_every_entry_and_nothing_else():
+    log = (ROOT / "LOG.md").read_text(encoding="utf-8")
+    listed = re.findall(r"\]\(((?:log/[\w.]+)?#[^)]+)\)", log)
+    entries = [f"#{anchor(title)}" for title in re.findall(r"^## (\d.*)", log, re.MULTILINE)]
+    for page in sorted((ROOT / "log").glob("*.md")):
+        titles = re.findall(r"^## (\d.*)", page.read_text(encoding="utf-8"), re.MULTILINE)
+        entries += [f"log/{page.name}#{anchor(title)}" for title in titles]
+    assert sorted(listed) == sorted(entries)
+
+
 def test_the_documentation_builds_without_a_warning(tmp_path):
     if shutil.which("sphinx-build", path=str(Path(sys.executable).parent)) is None:
         pytest.fail("Sphinx is not installed: make install")
