@@ -164,6 +164,7 @@ def test_both_modules_run_the_command():
     assert done.stdout == run("--version").stdout
 
 
+@pytest.mark.slow
 def test_doctor_says_the_same_to_people_and_to_programs():
     told = json.loads(run("doctor", "--json").stdout)
     assert told["schema_version"] == 1

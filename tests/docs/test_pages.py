@@ -76,6 +76,7 @@ def together() -> list[list[Path]]:
     return [first, *([page] for page in PAGES if page not in first and snippets(page))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pages", together(), ids=lambda pages: "+".join(page.stem for page in pages))
 def test_what_a_page_shows_can_be_run(pages, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -113,6 +114,7 @@ def test_the_index_of_the_log_has_every_entry_and_nothing_else():
     assert sorted(listed) == sorted(entries)
 
 
+@pytest.mark.slow
 def test_the_documentation_builds_without_a_warning(tmp_path):
     if shutil.which("sphinx-build", path=str(Path(sys.executable).parent)) is None:
         pytest.fail("Sphinx is not installed: make install")

@@ -27,6 +27,8 @@ from sightline.lab.results import Baseline, Results
 from sightline.lab.summary import Outcome, length_bins, summarise
 from sightline.tasks.metrics import score_texts
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -86,6 +86,7 @@ def test_the_decoding_time_is_per_token_the_end_included(
     assert tasks["gru"].ms_per_token(TEXTS) == pytest.approx(250)
 
 
+@pytest.mark.slow
 def test_the_peak_of_memory_is_the_highest_that_was_in_use() -> None:
     script = """
 from sightline.lab.worker import peak_memory_bytes

@@ -18,6 +18,7 @@ def subject(config) -> Subject:
     return Subject(config, reference=find_reference(config), initial=find_initial(config))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.bug.replace(" ", "-"))
 def test_killed(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
@@ -33,6 +34,7 @@ def test_killed(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
 CHEAP = [law for law in LAWS if law not in ("long and large", "compiled = eager")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", CHEAP)
 def test_holds_without_a_bug(law: str) -> None:
     for config in dict.fromkeys(mutant.config for mutant in MUTANTS if law in mutant.laws):
