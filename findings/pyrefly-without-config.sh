@@ -4,8 +4,8 @@
 # It then uses the preset "basic", which checks neither assignments, arguments nor returns. With `--preset default`, or
 # `[tool.pyrefly] preset = "default"`, the same file has three errors.
 #
-# Why a good guess is wrong: "0 errors" and exit status 0 read as "the types are right". The notice names the preset, not what
-# it leaves out, and goes unread in CI.
+# Why a good guess is wrong: "0 errors" and exit status 0 read as "the types are right". The notice names the preset,
+# not what it leaves out, and goes unread in CI.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -2,11 +2,11 @@
 # tokenizers 0.23.3: training the same Unigram model on the same text gives other token ids in every process.
 #
 # Pieces with equal scores come in a random order, and scores differ in their last bits; the trainer takes no seed.
-# Four processes below give four lists of pieces, which contain the same pieces; BPE gives one list.
+# Four processes below give four lists, which contain the same pieces; BPE gives one list.
 #
-# Why a good guess is wrong: the algorithm has no random step, and BPE is reproducible. A model trained with one tokenizer cannot be
-# used with the "same" tokenizer trained again, and a hash of the tokenizer differs between equal runs. Rounding the scores and
-# sorting the pieces by score and text after training makes the ids reproducible.
+# Why a good guess is wrong: the algorithm has no random step, and BPE is reproducible. A model trained with one
+# tokenizer cannot be used with the "same" tokenizer trained again, and a hash of the tokenizer differs between equal
+# runs. Rounding the scores and sorting the pieces by score and text after training makes the ids reproducible.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # torch 2.13.0, CPU: FlopCounterMode reports 0 for scaled_dot_product_attention and for nn.LSTM, silently.
 #
-# On the CPU attention runs as aten::_scaled_dot_product_flash_attention_for_cpu and nn.LSTM as aten::mkldnn_rnn_layer, for
-# which the counter has no formula. nn.GRU is decomposed into matrix products and counted exactly.
+# On the CPU attention runs as aten::_scaled_dot_product_flash_attention_for_cpu and nn.LSTM as aten::mkldnn_rnn_layer,
+# for which the counter has no formula. nn.GRU is decomposed into matrix products and counted exactly.
 #
-# Why a good guess is wrong: the counter knows the attention kernels of CUDA, and GRU on the same machine is right. A total
-# for a Transformer on a CPU misses the attention only, and looks plausible.
+# Why a good guess is wrong: the counter knows the attention kernels of CUDA, and GRU on the same machine is right. A
+# total for a Transformer on a CPU misses the attention only, and looks plausible.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # torch 2.13.0, CPU: index_select makes the whole input contiguous before it takes rows.
 #
-# A key-value cache is a buffer with room to grow, so that the filled part, buffer[:, :length], has gaps between its rows.
-# cache.index_select(1, index) allocates and copies all of it (8 MiB below) to return 4 KiB. cache[:, index] returns the same
-# values and allocates 4 KiB.
+# A key-value cache is a buffer with room to grow, so that the filled part, buffer[:, :length], has gaps between its
+# rows. cache.index_select(1, index) allocates and copies all of it (8 MiB below) to return 4 KiB. cache[:, index]
+# returns the same values and allocates 4 KiB.
 #
-# Why a good guess is wrong: index_select is the specialised function, "indexing" the general one, so index_select looks like
-# the cheaper choice. Its cost grows with the cache instead of with the rows that are taken.
+# Why a good guess is wrong: index_select is the specialised function, "indexing" the general one, so index_select
+# looks like the cheaper choice. Its cost grows with the cache instead of with the rows that are taken.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
