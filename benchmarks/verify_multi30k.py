@@ -20,12 +20,12 @@ import torch
 
 from record import measured, write
 from sightline.core.config import encode
-from sightline.data.read import Corpus, load_corpus
+from sightline.data.pairs.corpus import Corpus, load_corpus
 from sightline.decoding.engine import DecodingConfig
 from sightline.models import ARCHITECTURES, ModelConfig
-from sightline.tasks.config import TokenizerConfig, TranslationConfig
 from sightline.tasks.fit import train_task
-from sightline.tasks.translation import TranslationTask
+from sightline.tasks.translation.config import TokenizerConfig, TranslationConfig
+from sightline.tasks.translation.task import TranslationTask
 from sightline.training.optim import OptimConfig
 from sightline.training.progress import reporting
 from sightline.training.state import TrainConfig

@@ -8,10 +8,10 @@ import pytest
 from sightline.cli.app import main
 from sightline.core.config import to_yaml
 from sightline.decoding.engine import DecodingConfig
-from sightline.tasks.config import TranslationRun
 from sightline.tasks.load import load
-from sightline.tasks.metrics import Evaluation
-from tests.tasks.small import corpus, untrained
+from sightline.tasks.texts_out.scores import Evaluation
+from sightline.tasks.translation.config import TranslationRun
+from tests.tasks.translation.small import corpus, untrained
 
 NAMES = {"exact_match", "bleu", "chrf", "loss", "perplexity", "token_accuracy"}
 
@@ -85,7 +85,7 @@ def test_options_reach_the_decoder(files, capsys, monkeypatch):
         used.append(decoding)
         return Evaluation({}, ())
 
-    monkeypatch.setattr("sightline.tasks.translation.TranslationTask.evaluate", evaluate)
+    monkeypatch.setattr("sightline.tasks.translation.task.TranslationTask.evaluate", evaluate)
     measured(capsys, files / "model", *data, "--beam", 4, "--length-penalty", -2, "--max-length", 7)
     assert used == [DecodingConfig(beam=4, length_penalty=-2.0, max_length=7)]
 

@@ -62,7 +62,7 @@ def write_inputs(folder: Path) -> None:
     """The files that the trainings read."""
     import math
 
-    from tests.tasks.media import quarters, tones
+    from tests.tasks.media.small import quarters, tones
 
     digits = ["null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun"]
     names = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]

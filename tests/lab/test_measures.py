@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from sightline.data.read import Corpus, Pairs
+from sightline.data.pairs.corpus import Corpus, Pairs
 from sightline.lab.attention import attached, attention_examples, attention_maps
 from sightline.lab.worker import peak_memory_bytes
-from sightline.tasks.config import TranslationConfig
-from sightline.tasks.translation import TranslationTask
+from sightline.tasks.translation.config import TranslationConfig
+from sightline.tasks.translation.task import TranslationTask
 
 TEXTS = ["abc def", "ghij", "klmno pq", "rst", "uvwxyz"]
 
