@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import functools
 import math
 import re
 import types
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
 from sightline.core.errors import InputError
+from sightline.core.settings import default_of, hints_of, members_of
 from sightline.core.yaml12 import dump_yaml, read_yaml, show
 
 C = TypeVar("C")
@@ -147,14 +147,8 @@ def _nested(changes: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     return tree
 
 
-@functools.cache
-def _hints(cls: type) -> dict[str, Any]:
-    hints = get_type_hints(cls)
-    return {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
-
-
 def _build(cls: type[C], layers: list[_Layer], base: C | None, path: tuple[str, ...]) -> C:
-    hints = _hints(cls)
+    hints = hints_of(cls)
     for layer in layers:
         if not isinstance(layer.values, Mapping):
             raise InputError(
@@ -168,7 +162,7 @@ def _build(cls: type[C], layers: list[_Layer], base: C | None, path: tuple[str, 
         if not field.init:
             continue
         given = [layer._replace(values=layer.values[field.name]) for layer in layers if field.name in layer.values]
-        default = _default(field) if base is None else getattr(base, field.name)
+        default = default_of(field) if base is None else getattr(base, field.name)
         if given:
             arguments[field.name] = _field(hints[field.name], given, default, (*path, field.name))
         elif default is not dataclasses.MISSING:
@@ -185,7 +179,7 @@ def _build(cls: type[C], layers: list[_Layer], base: C | None, path: tuple[str, 
 def _field(hint: Any, given: list[_Layer], default: Any, path: tuple[str, ...]) -> Any:
     """The value of one field: of a dataclass all layers together, of anything else the last one."""
     last = given[-1]
-    members = _members(hint)
+    members = members_of(hint)
     nothing = last.values is None or (last.text and isinstance(last.values, str) and last.values.lower() in _NOTHING)
     if nothing and type(None) in members and str not in members:
         return None
@@ -370,25 +364,17 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"a configuration holds plain values, found {type(value).__name__}")
 
 
-def _default(field: dataclasses.Field[Any]) -> Any:
-    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-
-
-def _members(hint: Any) -> tuple[Any, ...]:
-    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
-
-
 def _suggest(key: Any, cls: type) -> str:
     """What the user may have meant by `key`: a sibling, or a key of that name further down."""
-    if near := nearest(str(key), _hints(cls)):
+    if near := nearest(str(key), hints_of(cls)):
         return f", did you mean {near!r}?"
     deeper = [dotted for dotted in _dotted(cls) if dotted.split(".")[-1] == key]
-    return f", did you mean {deeper[0]!r}?" if deeper else f"; known: {', '.join(_hints(cls))}"
+    return f", did you mean {deeper[0]!r}?" if deeper else f"; known: {', '.join(hints_of(cls))}"
 
 
 def _dotted(cls: type, path: str = "") -> Iterator[str]:
-    for name, hint in _hints(cls).items():
+    for name, hint in hints_of(cls).items():
         yield path + name
-        for member in _members(hint):
+        for member in members_of(hint):
             if dataclasses.is_dataclass(member) and member is not cls:
                 yield from _dotted(member, f"{path}{name}.")  # type: ignore[arg-type]
