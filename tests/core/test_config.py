@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline.core.config import decode, encode, nearest, override, resolve, to_yaml
+from sightline.core.config import decode, encode, override, resolve, to_yaml
 from sightline.core.errors import InputError
 from sightline.core.yaml12 import parse_yaml, read_yaml
 
@@ -126,7 +126,7 @@ MALFORMED = {
     "empty-path": ("out: ''", "out: expected a path, found ''"),
     "outside-the-choices": (
         "optim: {schedule: cosin}",
-        "expected one of cosine, linear, constant (did you mean cosine?), found 'cosin'",
+        "expected one of cosine, linear, constant (did you mean 'cosine'?), found 'cosin'",
     ),
     "choice-of-wrong-type": (
         "optim: {schedule: 3}",
@@ -361,7 +361,5 @@ def test_anything_in_place_of_a_section_is_refused_in_one_line_of_printable_text
     assert message.isprintable()
 
 
-def test_the_nearest_word_is_near():
-    assert nearest("bahdanu", ["rnn", "bahdanau"]) == "bahdanau"
-    assert nearest("zebra", ["rnn", "bahdanau"]) is None
+def test_text_that_is_a_number_is_read_as_one():
     assert math.isfinite(decode(Optim, {"lr": "1e-3"}).lr)

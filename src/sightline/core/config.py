@@ -8,7 +8,6 @@ YAML 1.2, where `1e-3` is a number and `no` is text. Precedence: default < file 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import re
 import types
@@ -18,6 +17,7 @@ from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origi
 
 from sightline.core.errors import InputError
 from sightline.core.settings import default_of, hints_of, members_of
+from sightline.core.suggest import nearest, suggest
 from sightline.core.yaml12 import dump_yaml, read_yaml, show
 
 C = TypeVar("C")
@@ -95,11 +95,6 @@ def resolve(
 def to_yaml(config: Any) -> str:
     """The dataclass as YAML text that `parse_yaml` and `decode` read back to an equal instance."""
     return dump_yaml(encode(config))
-
-
-def nearest(word: str, known: Any, cutoff: float = 0.6) -> str | None:
-    """The known word most like `word`, for "did you mean …?", or None."""
-    return next(iter(difflib.get_close_matches(word, list(known), 1, cutoff)), None)
 
 
 def _in_file(where: str) -> Callable[[tuple[str, ...]], str]:
@@ -313,9 +308,8 @@ def _literal(choices: tuple[Any, ...], value: Any, text: bool) -> Any:
             return choice
     words = [str(choice) for choice in choices]
     near = nearest(value, words) if isinstance(value, str) else None
-    raise _Unfit(
-        f"{'one of ' if len(words) > 1 else ''}{', '.join(words)}" + (f" (did you mean {near}?)" if near else "")
-    )
+    hint = f" (did you mean {near!r}?)" if near else ""
+    raise _Unfit(f"{'one of ' if len(words) > 1 else ''}{', '.join(words)}{hint}")
 
 
 def _sequence(kind: type, arguments: tuple[Any, ...], value: Any, text: bool) -> Any:
@@ -366,10 +360,10 @@ def _plain(value: Any) -> Any:
 
 def _suggest(key: Any, cls: type) -> str:
     """What the user may have meant by `key`: a sibling, or a key of that name further down."""
-    if near := nearest(str(key), hints_of(cls)):
-        return f", did you mean {near!r}?"
     deeper = [dotted for dotted in _dotted(cls) if dotted.split(".")[-1] == key]
-    return f", did you mean {deeper[0]!r}?" if deeper else f"; known: {', '.join(hints_of(cls))}"
+    if deeper and not nearest(str(key), hints_of(cls)):
+        return f", did you mean {deeper[0]!r}?"
+    return suggest(str(key), hints_of(cls))
 
 
 def _dotted(cls: type, path: str = "") -> Iterator[str]:

@@ -15,20 +15,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from sightline.core.config import decode, encode, nearest
+from sightline.core.config import decode, encode
 from sightline.core.errors import EnvironmentFault, InputError
 from sightline.core.front_end import FrontEndConfig
+from sightline.core.suggest import look_up
 from sightline.models import FORMS, SizedConfig
 from sightline.parts.front_ends import Source, decode_front_end, encode_front_end
-
-T = TypeVar("T")
 
 FORMAT = 2
 MOST_SETTING = 1 << 31  # of a whole number that no size of a tensor bounds, such as a sampling rate
@@ -120,8 +119,8 @@ def load_model(directory: Path | str) -> LoadedModel:
     stored = decode(Stored, _read_json(place), where=str(place))
     if stored.format != FORMAT:
         raise InputError(f"format {stored.format} is unknown; this version reads format {FORMAT}", where=place)
-    presets = _known(stored.form, FORMS, "form", place)
-    preset = _known(stored.arch, presets, "architecture", place)
+    presets = look_up(FORMS, stored.form, "form", where=place)
+    preset = look_up(presets, stored.arch, "architecture", where=place)
     config: Any = decode(type(preset), stored.model, where=f"{place}: model")
     source = decode_front_end(stored.source, where=f"{place}: source")
     weights = directory / WEIGHTS
@@ -141,14 +140,6 @@ def load_model(directory: Path | str) -> LoadedModel:
     return LoadedModel(
         model.eval(), stored.form, stored.arch, config, source, stored.outputs, stored.task, stored.options
     )
-
-
-def _known(name: str, table: Mapping[str, T], what: str, place: Path) -> T:
-    if name in table:
-        return table[name]
-    near = nearest(name, table)
-    hint = f"did you mean {near!r}?" if near else f"known: {', '.join(table)}"
-    raise InputError(f"unknown {what} {name[:80]!r}, {hint}", where=place)
 
 
 def stored_task(directory: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import gc
 import importlib
 import multiprocessing
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sightline.core.errors import EnvironmentFault, InputError
+from sightline.core.suggest import suggest, unknown
 from sightline.testing.report import LawResult, describe
 
 
@@ -52,9 +52,7 @@ def _configs(name: str) -> tuple[Any, ...]:
 
     if ":" not in name:
         if name not in MIXERS:
-            near = difflib.get_close_matches(name, MIXERS, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(MIXERS)}; your own is module:Config"
-            raise InputError(f"no mechanism is called {name!r}; {hint}")
+            raise InputError(unknown("mechanism", name, MIXERS, label="choose module:Config for your own, or one of"))
         return MIXERS[name].examples()
     found = _imported(*name.split(":", 1))
     if isinstance(found, type) and is_dataclass(found):
@@ -80,10 +78,7 @@ def _imported(module_name: str, attribute: str) -> Any:
     except Exception as error:
         raise InputError(f"importing {module_name} failed: {type(error).__name__}: {error}") from error
     if not hasattr(module, attribute):
-        near = difflib.get_close_matches(attribute, vars(module), 1)
-        raise InputError(
-            f"module {module_name} has no {attribute!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-        )
+        raise InputError(f"module {module_name} has no {attribute!r}{suggest(attribute, vars(module), label=None)}")
     return getattr(module, attribute)
 
 
