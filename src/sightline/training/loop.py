@@ -22,12 +22,12 @@ from torch import Tensor, nn
 
 from sightline.core.config import decode
 from sightline.core.errors import Diverged, EnvironmentFault, InputError, Interrupted
+from sightline.core.files import write_file
 from sightline.core.seeds import derive
 from sightline.data.batches import Cursor
 from sightline.training.budget import Budget, Spent
 from sightline.training.checkpoint import Checkpoint, pack, restore_model, restore_optimizer
 from sightline.training.environment import resolve_device, resolve_dtype
-from sightline.training.files import write_file
 from sightline.training.flops import StepFlops, shapes
 from sightline.training.loss import Objective, perplexity
 from sightline.training.optim import build_optimizer, learning_rate
@@ -135,7 +135,7 @@ class _Trainer:
 
     def _write(self, files: Mapping[str, str]) -> None:
         for name, text in files.items():
-            write_file(self.run.path / name, text.encode())
+            write_file(self.run.path / name, text)
 
     def _take_up(self, found: Checkpoint) -> None:
         place = found.path / "state.json"
