@@ -104,7 +104,7 @@ def test_when_none_verifies_the_run_is_refused_and_left_alone(run: Path) -> None
     for path in (run / "checkpoints").iterdir():
         (path / "state.json").write_text("{}")
     before = sorted(run.rglob("*"))
-    with pytest.raises(InputError, match="no checkpoint here verifies; begin anew with --overwrite"):
+    with pytest.raises(InputError, match="no checkpoint here verifies; start again with --overwrite"):
         run_toy(run, resume=True)
     assert [path for path in sorted(run.rglob("*")) if path.name != ".lock"] == [p for p in before if p.name != ".lock"]
 

@@ -152,7 +152,7 @@ def _refusal(error: BaseException) -> str | None:
         or type(error).__name__ == "OutOfMemoryError"
         or "DefaultCPUAllocator" in str(error)
     ):
-        return "out of memory: a smaller --batch-tokens, model or beam needs less"
+        return "out of memory: use smaller batches, a smaller model or a smaller beam"
     return None
 
 

@@ -27,11 +27,22 @@ _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
 class _Layer(NamedTuple):
-    """One source of values: a nested mapping, how it names a place, and whether its values are all text."""
+    """One source of values.
+
+    values: nested mappings
+    place: how the source names a key, given its path
+    text: its values are text, to be read as the field's type
+    dashes: its keys are flags, spelled with dashes in errors
+    """
 
     values: Any
     place: Callable[[tuple[str, ...]], str]
     text: bool = False
+    dashes: bool = False
+
+    def spelled(self, keys: str) -> str:
+        """Keys in the text of an error, as the source spells them."""
+        return keys.replace("_", "-") if self.dashes else keys
 
 
 class _Unfit(Exception):
@@ -107,7 +118,10 @@ def _printable(key: str) -> str:
 
 def _flags_layer(changes: Mapping[str, Any], prefix: str) -> _Layer:
     return _Layer(
-        _nested(changes, prefix), lambda path: prefix + ".".join(map(_printable, path)) if path else "", text=True
+        _nested(changes, prefix),
+        lambda path: prefix + ".".join(map(_printable, path)) if path else "",
+        text=True,
+        dashes=prefix == "--",
     )
 
 
@@ -135,9 +149,9 @@ def _nested(changes: Mapping[str, Any], prefix: str) -> dict[str, Any]:
         for parent in parents:
             at = at.setdefault(parent, {})
             if not isinstance(at, dict):
-                raise InputError(f"{parent} is given a value of its own as well", where=prefix + key)
+                raise InputError("set both as a whole and by sub-key", where=prefix + key)
         if name in at:
-            raise InputError("given twice, once as a whole", where=prefix + key)
+            raise InputError("set both as a whole and by sub-key", where=prefix + key)
         at[name] = value
     return tree
 
@@ -147,11 +161,14 @@ def _build(cls: type[C], layers: list[_Layer], base: C | None, path: tuple[str, 
     for layer in layers:
         if not isinstance(layer.values, Mapping):
             raise InputError(
-                f"expected the keys {', '.join(hints)}, found {show(layer.values)}", where=layer.place(path)
+                f"expected the keys {layer.spelled(', '.join(hints))}, found {show(layer.values)}",
+                where=layer.place(path),
             )
         for key in layer.values:
             if key not in hints:
-                raise InputError(f"unknown key{_suggest(key, cls)}", where=layer.place((*path, str(key))))
+                raise InputError(
+                    f"unknown key{layer.spelled(_suggest(key, cls))}", where=layer.place((*path, str(key)))
+                )
     arguments = {}
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
         if not field.init:
@@ -181,7 +198,7 @@ def _field(hint: Any, given: list[_Layer], default: Any, path: tuple[str, ...]) 
     base = default if dataclasses.is_dataclass(default) and not isinstance(default, type) else None
     nested = type(base) if base is not None else next((m for m in members if dataclasses.is_dataclass(m)), None)
     if nested is not None:
-        # A heading with nothing (uncommented) below it changes nothing.
+        # An empty section is ignored.
         return _build(nested, [layer for layer in given if layer.values is not None], base, path)
     try:
         return _value(hint, last.values, last.text)

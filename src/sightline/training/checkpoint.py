@@ -103,7 +103,7 @@ class Checkpoints:
             except (InputError, EnvironmentFault) as error:
                 logger.warning("%s; falling back to the checkpoint before it", error)
         if steps:
-            raise InputError("no checkpoint here verifies; begin anew with --overwrite", where=self.directory)
+            raise InputError("no checkpoint here verifies; start again with --overwrite", where=self.directory)
         return None
 
 

@@ -95,7 +95,7 @@ def _standing(path: Path, resume: bool, overwrite: bool) -> list[str]:
     """What of a run stands at `path`; `InputError` where that forbids to train there."""
     names = [name for name in OURS if (path / name).exists()]
     if names and not (resume or overwrite):
-        raise InputError("holds a run: go on with --resume, or begin anew with --overwrite", where=path)
+        raise InputError("contains a run: continue it with --resume, or replace it with --overwrite", where=path)
     return names
 
 
