@@ -154,23 +154,21 @@ def locked(directory: Path) -> Iterator[None]:
     Raises:
         EnvironmentFault: "runs/x: in use by process 4242 on host h".
     """
-    import fcntl
+    from filelock import FileLock, Timeout
 
     path = directory / ".lock"
-    with faults(path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    lock = FileLock(path, blocking=False)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(descriptor, 400, 0).decode(errors="replace").strip()
-            raise EnvironmentFault(f"{directory}: in use by {holder or 'another process'}") from None
         with faults(path):
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"process {os.getpid()} on host {socket.gethostname()}\n".encode(), 0)
+            try:
+                lock.acquire()
+            except Timeout:  # an OSError
+                holder = path.read_text(errors="replace").strip()
+                raise EnvironmentFault(f"{directory}: in use by {holder or 'another process'}") from None
+            path.write_text(f"process {os.getpid()} on host {socket.gethostname()}\n")
         yield
     finally:
-        os.close(descriptor)
+        lock.release()
 
 
 def read_regular(path: Path, most_bytes: int | None = None, *, follow_links: bool = True) -> bytes:
