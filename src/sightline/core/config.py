@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
 from sightline.core.errors import InputError
-from sightline.core.settings import default_of, hints_of, members_of
+from sightline.core.settings import default_of, flat_parts, keys_of, members_of
 from sightline.core.suggest import nearest, suggest
 from sightline.core.yaml12 import dump_yaml, read_yaml, show
 
@@ -64,7 +64,13 @@ def decode(cls: type[C], mapping: Mapping[str, Any], *, where: str = "config.yam
 
 def encode(config: Any) -> dict[str, Any]:
     """The dataclass as nested dicts of plain JSON types, which `decode` reads back to an equal instance."""
-    return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config) if field.init}
+    plain: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        if field.name in flat_parts(type(config)):
+            plain |= encode(getattr(config, field.name))
+        elif field.init:
+            plain[field.name] = _plain(getattr(config, field.name))
+    return plain
 
 
 def override(config: C, changes: Mapping[str, Any], *, prefix: str = "") -> C:
@@ -127,7 +133,7 @@ def _flags_layer(changes: Mapping[str, Any], prefix: str) -> _Layer:
 
 def _environment_layer(cls: type, base: Any, environ: Mapping[str, str]) -> _Layer:
     """The variables that name a key of `cls`. Others belong to other commands, unless they look like a slip."""
-    known = [field.name for field in dataclasses.fields(cls) if field.init]
+    known = list(keys_of(cls))
     found = {}
     for variable, value in environ.items():
         if not variable.startswith("SIGHTLINE_"):
@@ -157,15 +163,15 @@ def _nested(changes: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def _build(cls: type[C], layers: list[_Layer], base: C | None, path: tuple[str, ...]) -> C:
-    hints = hints_of(cls)
+    keys, parts = keys_of(cls), flat_parts(cls)
     for layer in layers:
         if not isinstance(layer.values, Mapping):
             raise InputError(
-                f"expected the keys {layer.spelled(', '.join(hints))}, found {show(layer.values)}",
+                f"expected the keys {layer.spelled(', '.join(keys))}, found {show(layer.values)}",
                 where=layer.place(path),
             )
         for key in layer.values:
-            if key not in hints:
+            if key not in keys:
                 raise InputError(
                     f"unknown key{layer.spelled(_suggest(key, cls))}", where=layer.place((*path, str(key)))
                 )
@@ -173,10 +179,13 @@ def _build(cls: type[C], layers: list[_Layer], base: C | None, path: tuple[str, 
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
         if not field.init:
             continue
-        given = [layer._replace(values=layer.values[field.name]) for layer in layers if field.name in layer.values]
         default = default_of(field) if base is None else getattr(base, field.name)
+        if field.name in parts:
+            arguments[field.name] = _build(parts[field.name], _only(layers, parts[field.name]), default, path)
+            continue
+        given = [layer._replace(values=layer.values[field.name]) for layer in layers if field.name in layer.values]
         if given:
-            arguments[field.name] = _field(hints[field.name], given, default, (*path, field.name))
+            arguments[field.name] = _field(keys[field.name], given, default, (*path, field.name))
         elif default is not dataclasses.MISSING:
             arguments[field.name] = default
         else:
@@ -186,6 +195,12 @@ def _build(cls: type[C], layers: list[_Layer], base: C | None, path: tuple[str, 
         return cls(**arguments)
     except ValueError as error:
         raise _refusal(error, layers, path) from error
+
+
+def _only(layers: list[_Layer], part: type) -> list[_Layer]:
+    """The layers with the keys of a flat part alone."""
+    keys = keys_of(part)
+    return [layer._replace(values={key: layer.values[key] for key in layer.values if key in keys}) for layer in layers]
 
 
 def _field(hint: Any, given: list[_Layer], default: Any, path: tuple[str, ...]) -> Any:
@@ -378,13 +393,13 @@ def _plain(value: Any) -> Any:
 def _suggest(key: Any, cls: type) -> str:
     """What the user may have meant by `key`: a sibling, or a key of that name further down."""
     deeper = [dotted for dotted in _dotted(cls) if dotted.split(".")[-1] == key]
-    if deeper and not nearest(str(key), hints_of(cls)):
+    if deeper and not nearest(str(key), keys_of(cls)):
         return f", did you mean {deeper[0]!r}?"
-    return suggest(str(key), hints_of(cls))
+    return suggest(str(key), keys_of(cls))
 
 
 def _dotted(cls: type, path: str = "") -> Iterator[str]:
-    for name, hint in hints_of(cls).items():
+    for name, hint in keys_of(cls).items():
         yield path + name
         for member in members_of(hint):
             if dataclasses.is_dataclass(member) and member is not cls:

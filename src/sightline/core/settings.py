@@ -23,6 +23,7 @@ from sightline.core.errors import InputError
 T = TypeVar("T")
 
 _KEY = "sightline"  # where a field's metadata has its `_Declared`
+_FLAT = "sightline.flat"
 _WORDS = {bool: "true or false", int: "integer", float: "number", str: "text", Path: "path", type(None): "null"}
 
 
@@ -124,6 +125,11 @@ def key(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def flat(default: Any = dataclasses.MISSING) -> Any:
+    """A field that is a dataclass whose keys are spelled without the field's name, as if the outer class had them."""
+    return dataclasses.field(default=default, metadata={_FLAT: True})
+
+
 class CheckedConfig:
     """Base of config dataclasses: `__post_init__` checks what the fields declare.
 
@@ -177,6 +183,22 @@ def hints_of(cls: type) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}
 
 
+@functools.cache
+def flat_parts(cls: type) -> dict[str, type]:
+    """The types of the fields declared by `flat`, by name."""
+    return {field.name: hints_of(cls)[field.name] for field in dataclasses.fields(cls) if _FLAT in field.metadata}
+
+
+@functools.cache
+def keys_of(cls: type) -> dict[str, Any]:
+    """The types of all keys of one level by name, those of flat parts among them."""
+    keys: dict[str, Any] = {}
+    for name, hint in hints_of(cls).items():
+        part = flat_parts(cls).get(name)
+        keys |= {name: hint} if part is None else keys_of(part)
+    return keys
+
+
 def members_of(hint: Any) -> tuple[Any, ...]:
     """The types of a union; any other type alone."""
     return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
@@ -193,6 +215,9 @@ def _described(cls: type, defaults: Any, path: str) -> Iterator[Key]:
             continue
         hint, declared = hints_of(cls)[field.name], _declared(cls, field.name)
         default = default_of(field) if defaults is None else getattr(defaults, field.name)
+        if field.name in flat_parts(cls):
+            yield from _described(hint, default, path)
+            continue
         sections = [member for member in members_of(hint) if dataclasses.is_dataclass(member)]
         if not sections and dataclasses.is_dataclass(default) and not isinstance(default, type):
             sections = [type(default)]

@@ -98,9 +98,11 @@ def run_table(
         waiting = {pool.submit(in_child, _row, target, laws, full, preload=PRELOADED): target for target in targets}
         try:
             for done in as_completed(waiting):
-                yield done.result()
-        except ProcessDied as error:
-            raise EnvironmentFault(f"certifying {waiting[done].mechanism}: {error}") from error
+                try:
+                    row = done.result()
+                except ProcessDied as error:
+                    raise EnvironmentFault(f"certifying {waiting[done].mechanism}: {error}") from error
+                yield row
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 

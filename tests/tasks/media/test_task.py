@@ -77,7 +77,7 @@ def test_what_was_saved_says_the_same(trained, tmp_path):
     assert f"{' and '.join(kind for _, kind in task.columns)} to text" in card
     for name, tensor in again.model.state_dict().items():
         assert torch.equal(tensor, task.model.state_dict()[name])
-    assert again.run.sources == task.run.sources
+    assert again.run.corpus.sources == task.run.corpus.sources
 
 
 def test_files_are_answered_as_items_are(trained, files):
@@ -161,7 +161,7 @@ def test_any_architecture_serves(kind, arch, files):
 
 
 def test_a_preset_that_shares_embeddings_with_its_source_does_not_here():
-    assert KINDS["captioning"].preset("transformer-2017").model.tie == "target"
+    assert KINDS["captioning"].preset("transformer-2017").settings.model.tie == "target"
     with pytest.raises(InputError, match="all is for texts on both sides"):
         override(KINDS["captioning"].preset("transformer-2017"), {"model.tie": "all"})
 
