@@ -14,15 +14,13 @@ import dataclasses
 import functools
 import math
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints, overload
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from sightline.core.errors import InputError
 
-T = TypeVar("T")
-
-_KEY = "sightline"  # where a field's metadata has its `_Declared`
 _WORDS = {bool: "true or false", int: "integer", float: "number", str: "text", Path: "path", type(None): "null"}
 
 
@@ -58,13 +56,6 @@ class Range(NamedTuple):
         return " and ".join(filter(None, (low, high)))
 
 
-class _Declared(NamedTuple):
-    """What `key` declares."""
-
-    description: str
-    range: Range
-
-
 class Key(NamedTuple):
     """One key of a configuration, in words.
 
@@ -83,45 +74,14 @@ class Key(NamedTuple):
     owner: type
 
 
-@overload
-def key(
-    default: T,
-    description: str,
-    *,
-    at_least: int | float | None = None,
-    above: int | float | None = None,
-    at_most: int | float | None = None,
-    below: int | float | None = None,
-) -> T: ...
-@overload
-def key(
-    *,
-    description: str,
-    factory: Callable[[], T] | None = None,
-    at_least: int | float | None = None,
-    above: int | float | None = None,
-    at_most: int | float | None = None,
-    below: int | float | None = None,
-) -> T: ...
-def key(
-    default: Any = dataclasses.MISSING,
-    description: str = "",
-    *,
-    factory: Callable[[], Any] | None = None,
-    at_least: int | float | None = None,
-    above: int | float | None = None,
-    at_most: int | float | None = None,
-    below: int | float | None = None,
-) -> Any:
-    """A field of a config dataclass, with a description (one sentence, with the unit) and the range of its numbers.
+def key(default: Any = MISSING, description: str = "", *, factory: Any = MISSING, **bounds: int | float) -> Any:
+    """A field of a config dataclass, with its description (one sentence, with the unit) and the range of its numbers.
 
-    The range also holds for each number in a tuple, list or dict. None is always in range. `factory` makes a default
-    that cannot be shared, such as a dict.
+    The bounds are those of `Range`: `at_least`, `above`, `at_most`, `below`. They also hold for each number in a tuple,
+    list or dict. None is always in range. `factory` makes a default that cannot be shared, such as a dict.
     """
-    metadata = {_KEY: _Declared(description, Range(at_least, above, at_most, below))}
-    if factory is not None:
-        return dataclasses.field(default_factory=factory, metadata=metadata)
-    return dataclasses.field(default=default, metadata=metadata)
+    metadata = {"description": description, "range": Range(**bounds)}
+    return dataclasses.field(default=default, default_factory=factory, metadata=metadata)
 
 
 class CheckedConfig:
@@ -144,14 +104,13 @@ def check_ranges(config: Any) -> None:
         value = getattr(config, name)
         choices = _choices(hint)
         if choices and value not in choices:
-            allowed = ", ".join(str(choice) for choice in choices if choice is not None)
-            raise InputError(f"must be one of {allowed}, found {value!r}", where=name)
-        allowed_range = _declared(type(config), name).range
-        if any(bound is not None for bound in allowed_range):
-            for place, number in _numbers(name, value):
-                if number not in allowed_range:
-                    finite = isinstance(number, int) or math.isfinite(number)
-                    raise InputError(f"must be {allowed_range if finite else 'finite'}, found {number!r}", where=place)
+            names = ", ".join(str(choice) for choice in choices if choice is not None)
+            raise InputError(f"must be one of {names}, found {value!r}", where=name)
+        allowed = _declared(type(config), name)["range"]
+        for place, number in _numbers(name, value) if str(allowed) else ():
+            if number not in allowed:
+                words = str(allowed) if isinstance(number, int) or math.isfinite(number) else "finite"
+                raise InputError(f"must be {words}, found {number!r}", where=place)
 
 
 def describe_keys(cls: type, default: Any = None) -> list[Key]:
@@ -183,8 +142,8 @@ def members_of(hint: Any) -> tuple[Any, ...]:
 
 
 def default_of(field: dataclasses.Field[Any]) -> Any:
-    """The default of a field, or `dataclasses.MISSING`."""
-    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+    """The default of a field, or `MISSING`."""
+    return field.default if field.default_factory is MISSING else field.default_factory()
 
 
 def _described(cls: type, defaults: Any, path: str) -> Iterator[Key]:
@@ -199,22 +158,20 @@ def _described(cls: type, defaults: Any, path: str) -> Iterator[Key]:
         yield Key(
             path + field.name,
             " or ".join(dict.fromkeys(map(_words, members_of(hint)))) if not sections else "section",
-            str(declared.range),
-            None if default is dataclasses.MISSING else "" if sections and default is not None else _spelled(default),
-            declared.description,
+            str(declared["range"]),
+            None if default is MISSING else "" if sections and default is not None else _spelled(default),
+            declared["description"],
             cls,
         )
         for section in sections:
             yield from _described(section, default if type(default) is section else None, f"{path}{field.name}.")
 
 
-def _declared(cls: type, name: str) -> _Declared:
-    """What the field declares; a subclass that only changes the default keeps its base's declaration."""
-    for owner in cls.__mro__:
-        field = vars(owner).get("__dataclass_fields__", {}).get(name)
-        if field is not None and _KEY in field.metadata:
-            return field.metadata[_KEY]
-    return _Declared("", Range())
+def _declared(cls: type, name: str) -> Mapping[str, Any]:
+    """What `key` declared; a subclass that only changes the default keeps its base's declaration."""
+    fields = (vars(owner).get("__dataclass_fields__", {}).get(name) for owner in cls.__mro__)
+    nothing = {"description": "", "range": Range()}
+    return next((field.metadata for field in fields if field is not None and "range" in field.metadata), nothing)
 
 
 def _choices(hint: Any) -> tuple[Any, ...]:
