@@ -32,11 +32,11 @@ import torch
 
 from record import measured, write
 from sightline.core.config import encode, override
-from sightline.data.images import read_idx
-from sightline.tasks.answering import AnsweringTask
-from sightline.tasks.captioning import CaptioningTask
+from sightline.data.media.images import read_idx
 from sightline.tasks.fit import train_task
-from sightline.tasks.media_text import MediaTextTask
+from sightline.tasks.media.answering import AnsweringTask
+from sightline.tasks.media.captioning import CaptioningTask
+from sightline.tasks.media.task import MediaTextTask
 from sightline.training.progress import reporting
 
 RESULTS = Path(__file__).parent / "results"

@@ -24,10 +24,10 @@ import torch
 from record import measured, write
 from sightline.core.config import encode
 from sightline.models import DLinearConfig, ForecasterConfig, NLinearConfig, SizedConfig
-from sightline.tasks import forecast_baselines
 from sightline.tasks.fit import train_task
-from sightline.tasks.forecasting import ForecastingTask
-from sightline.tasks.forecasting_config import PUBLISHED_BATCH, ForecastingRun
+from sightline.tasks.forecasting import baselines as forecast_baselines
+from sightline.tasks.forecasting.config import PUBLISHED_BATCH, ForecastingRun
+from sightline.tasks.forecasting.task import ForecastingTask
 from sightline.training.optim import OptimConfig
 from sightline.training.progress import reporting
 

@@ -24,12 +24,12 @@ import numpy as np
 import torch
 
 from record import measured, write
-from sightline.data.classes import LabelledData, LabelledPart, content_sha256
-from sightline.data.images import read_idx
-from sightline.tasks.classification import ClassificationTask
-from sightline.tasks.classification_config import ClassificationRun
+from sightline.data.labelled.corpus import LabelledData, LabelledPart, content_sha256
+from sightline.data.media.images import read_idx
+from sightline.tasks.classification.config import ClassificationRun
+from sightline.tasks.classification.task import ClassificationTask
 from sightline.tasks.fit import train_task
-from sightline.tasks.media_config import PictureConfig
+from sightline.tasks.media.config import PictureConfig
 from sightline.training.optim import OptimConfig
 from sightline.training.progress import reporting
 

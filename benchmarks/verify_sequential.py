@@ -25,9 +25,9 @@ from typing import Any
 import torch
 
 from record import Record, record_options
-from sightline.data.classes import LabelledData, load_labelled
-from sightline.tasks.classification import ClassificationTask
-from sightline.tasks.classification_config import ClassificationRun, TextConfig
+from sightline.data.labelled.corpus import LabelledData, load_labelled
+from sightline.tasks.classification.config import ClassificationRun, TextConfig
+from sightline.tasks.classification.task import ClassificationTask
 from sightline.tasks.fit import train_task
 from sightline.training.optim import OptimConfig
 from sightline.training.progress import reporting

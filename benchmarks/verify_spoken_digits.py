@@ -24,9 +24,9 @@ import torch
 
 from record import measured, write
 from sightline.core.config import encode, override
-from sightline.data.media import MediaCorpus
+from sightline.data.media.corpus import MediaCorpus
 from sightline.tasks.fit import train_task
-from sightline.tasks.transcription import TranscriptionTask
+from sightline.tasks.media.transcription import TranscriptionTask
 from sightline.training.progress import reporting
 
 RESULTS = Path(__file__).parent / "results"

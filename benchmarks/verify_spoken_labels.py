@@ -22,12 +22,12 @@ from typing import Any
 import torch
 
 from record import Record, record_options
-from sightline.data.classes import LabelledData
+from sightline.data.labelled.corpus import LabelledData
 from sightline.parts.spec_augment import SpecAugmentConfig
-from sightline.tasks.classification import ClassificationTask
-from sightline.tasks.classification_config import ClassificationRun
+from sightline.tasks.classification.config import ClassificationRun
+from sightline.tasks.classification.task import ClassificationTask
 from sightline.tasks.fit import train_task
-from sightline.tasks.media_config import SoundConfig
+from sightline.tasks.media.config import SoundConfig
 from sightline.training.optim import OptimConfig
 from sightline.training.progress import reporting
 

@@ -26,10 +26,10 @@ from typing import Any
 import torch
 
 from record import Record, record_options
-from sightline.data.classes import LabelledData, LabelledPart, load_labelled
-from sightline.data.labelled import Reading
-from sightline.tasks.classification import ClassificationTask
-from sightline.tasks.classification_config import BILSTM_ATTENTION, ClassificationRun, TextConfig
+from sightline.data.labelled.corpus import LabelledData, LabelledPart, load_labelled
+from sightline.data.labelled.table import Reading
+from sightline.tasks.classification.config import BILSTM_ATTENTION, ClassificationRun, TextConfig
+from sightline.tasks.classification.task import ClassificationTask
 from sightline.tasks.fit import train_task
 from sightline.training.progress import reporting
 

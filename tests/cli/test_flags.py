@@ -84,5 +84,5 @@ def test_a_wrong_flag_is_named_and_nothing_is_written(line, tmp_path, monkeypatc
     *progress, error = err.splitlines()
     assert error.startswith("sightline: error: ")
     assert WRONG[line] in error
-    assert all(told.startswith("preparing ") for told in progress)
+    assert all(line.strip().startswith("preparing") for line in progress)  # a slow machine prints more of them
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pairs.tsv", "wrong.yaml"]

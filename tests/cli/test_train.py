@@ -18,7 +18,7 @@ import sightline
 from sightline.cli.app import main
 from sightline.core.config import decode
 from sightline.core.yaml12 import parse_yaml, read_yaml
-from sightline.tasks.config import TranslationRun
+from sightline.tasks.translation.config import TranslationRun
 
 SMALL = ["--arch", "gru", "--model.d-model", "16", "--batch-tokens", "64", "--device", "cpu", "--max-steps", "6"]
 
@@ -127,7 +127,7 @@ def test_default_below_file_below_environment_below_flag(
 
 
 def sightline_preset(arch: str) -> TranslationRun:
-    from sightline.tasks.translation import TranslationTask
+    from sightline.tasks.translation.task import TranslationTask
 
     return TranslationTask.preset(arch)
 

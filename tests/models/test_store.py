@@ -19,11 +19,11 @@ import torch
 
 from sightline.cli.app import main
 from sightline.core.errors import InputError
-from sightline.data.tokenizer import TokenizerPair
+from sightline.data.tokens.tokenizer import TokenizerPair
 from sightline.models import ARCHITECTURES
 from sightline.models.store import load_model, save_model
 from sightline.tasks.load import load
-from tests.tasks.small import untrained
+from tests.tasks.translation.small import untrained
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 
 import sightline
 from sightline.core.errors import InputError
-from tests.tasks.small import corpus
+from tests.tasks.translation.small import corpus
 
 SMALL = {"model.d_model": 32, "batch_tokens": 512, "seed": 3}
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from sightline.data.classes import LabelledData
-from sightline.data.describe.labelled import survey_labelled
-from sightline.data.describe.media import survey_media
-from sightline.data.describe.pairs import survey_pairs
-from sightline.data.describe.series import survey_series
-from sightline.data.describe.survey import Survey
-from sightline.data.describe.text import survey_text
-from sightline.data.media import MediaCorpus
-from sightline.data.read import Corpus, read
-from sightline.data.text import TextCorpus
-from sightline.data.windows import WindowData
+from sightline.data.labelled.corpus import LabelledData
+from sightline.data.labelled.describe import survey_labelled
+from sightline.data.media.corpus import MediaCorpus
+from sightline.data.media.describe import survey_media
+from sightline.data.pairs.corpus import Corpus, read
+from sightline.data.pairs.describe import survey_pairs
+from sightline.data.series.describe import survey_series
+from sightline.data.series.windows import WindowData
+from sightline.data.survey import Survey
+from sightline.data.text.corpus import TextCorpus
+from sightline.data.text.describe import survey_text
 from sightline.tasks.table import task_class
 
 
