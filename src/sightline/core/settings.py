@@ -63,7 +63,7 @@ class Key(NamedTuple):
     type: "integer or null", "cosine, linear or constant"
     allowed: the range of a number, "at least 1", or nothing
     default: as a flag spells it: "null", "0.1,0.5,0.9"; None where the key has no default
-    owner: the dataclass that has the field; keys of a section that may be of several classes appear for each
+    owner: the dataclass that introduces the field; keys of a section that may be of several classes appear for each
     """
 
     name: str
@@ -100,17 +100,22 @@ def check_ranges(config: Any) -> None:
     Raises:
         InputError: "keep: must be at least 1, found 0"; "schedule: must be one of cosine, linear, found 'cosin'".
     """
-    for name, hint in hints_of(type(config)).items():
+    for name, choices, allowed in _checks(type(config)):
         value = getattr(config, name)
-        choices = _choices(hint)
         if choices and value not in choices:
             names = ", ".join(str(choice) for choice in choices if choice is not None)
             raise InputError(f"must be one of {names}, found {value!r}", where=name)
-        allowed = _declared(type(config), name)["range"]
-        for place, number in _numbers(name, value) if str(allowed) else ():
+        for place, number in _numbers(name, value):
             if number not in allowed:
                 words = str(allowed) if isinstance(number, int) or math.isfinite(number) else "finite"
                 raise InputError(f"must be {words}, found {number!r}", where=place)
+
+
+@functools.cache
+def _checks(cls: type) -> list[tuple[str, tuple[Any, ...], Range]]:
+    """The fields with choices or bounds, and these."""
+    checks = [(name, _choices(hint), _declared(cls, name)["range"]) for name, hint in hints_of(cls).items()]
+    return [check for check in checks if check[1] or check[2] != Range()]
 
 
 def describe_keys(cls: type, default: Any = None) -> list[Key]:
@@ -161,7 +166,7 @@ def _described(cls: type, defaults: Any, path: str) -> Iterator[Key]:
             str(declared["range"]),
             None if default is MISSING else "" if sections and default is not None else _spelled(default),
             declared["description"],
-            cls,
+            next(owner for owner in reversed(cls.__mro__) if field.name in vars(owner).get("__dataclass_fields__", ())),
         )
         for section in sections:
             yield from _described(section, default if type(default) is section else None, f"{path}{field.name}.")
@@ -219,4 +224,6 @@ def _spelled(value: Any) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, tuple | list):
         return ",".join(map(_spelled, value))
+    if isinstance(value, Mapping) and not value:
+        return ""
     return f"{value:.12g}" if isinstance(value, float) else str(value)
