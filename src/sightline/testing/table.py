@@ -1,4 +1,4 @@
-"""The laws over many configurations at once, in worker processes: what `sightline certify` shows."""
+"""The laws over many configurations, each in a process of its own, for `sightline certify`."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ PRELOADED = ["sightline.testing.check", "sightline.mixers", "torch._dynamo"]
 
 
 class Target(NamedTuple):
-    """One configuration, by a name that a worker process can find it under."""
+    """One configuration, by a name that another process can find it under."""
 
     mechanism: str  # a name of `MIXERS`, or module:Config
     number: int  # which of its examples
-    options: str  # what tells it from the others, for people
+    options: str  # in words
 
 
 @dataclass(frozen=True)
@@ -37,16 +37,14 @@ class Row:
 
 
 def find_targets(mechanisms: Sequence[str]) -> list[Target]:
-    """Every example of the mechanisms named: names of `MIXERS`, or `module:Config` for a class or instance of your own.
+    """Every example of the mechanisms: names of `MIXERS`, or `module:Config` for a class or instance of your own.
 
-    A config class without `examples()` is taken with its defaults. Modules are imported from the working directory too.
-    Raises `InputError` where something is not found, naming what is near.
+    A config class without `examples()` has its defaults. Modules are imported from the working directory too.
+    Raises `InputError` for an unknown name, with the nearest known one.
     """
-    found = []
-    for name in mechanisms:
-        for number, config in enumerate(_configs(name)):
-            found.append(Target(name, number, describe(config)))
-    return found
+    return [
+        Target(name, number, describe(config)) for name in mechanisms for number, config in enumerate(_configs(name))
+    ]
 
 
 def _configs(name: str) -> tuple[Any, ...]:
@@ -56,17 +54,17 @@ def _configs(name: str) -> tuple[Any, ...]:
         if name not in MIXERS:
             raise InputError(unknown("mechanism", name, MIXERS, label="choose module:Config for your own, or one of"))
         return MIXERS[name].examples()
-    found = _imported(*name.split(":", 1))
-    if isinstance(found, type) and is_dataclass(found):
+    target = _imported(*name.split(":", 1))
+    if isinstance(target, type) and is_dataclass(target):
         try:
-            configs = found.examples() if hasattr(found, "examples") else (found(),)
+            configs = target.examples() if hasattr(target, "examples") else (target(),)
         except TypeError as error:
             raise InputError(f"give {name} an examples() class method, or defaults: {error}") from error
     else:
-        configs = (found,)
+        configs = (target,)
     for config in configs:
         if not is_dataclass(config) or not callable(getattr(config, "build", None)):
-            raise InputError(f"{name} is no config: it needs to be a dataclass with build(d_model)")
+            raise InputError(f"{name} is not a config: expected a dataclass with build(d_model)")
     return tuple(configs)
 
 
