@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
 from rich.console import Console
@@ -20,6 +19,7 @@ from rich.console import Console
 from sightline.cli.app import COMMANDS, build
 from sightline.core.config import encode
 from sightline.core.mixer import Memory, SequenceMixer
+from sightline.core.settings import Key, describe_keys, keys_of
 from sightline.core.state import nbytes
 from sightline.mixers import MIXERS
 from sightline.models import (
@@ -169,77 +169,49 @@ def architectures() -> str:
     return "\n".join(lines)
 
 
-class Key(NamedTuple):
-    """A key of a configuration: dotted name, type and allowed values in words, default as a flag spells it."""
-
-    name: str
-    type: str
-    default: str
-    description: str
-
-
-def keys(config: Any, prefix: str = "") -> Iterator[Key]:
-    """All keys of a configuration; `config` has the defaults."""
-    hints = get_type_hints(type(config))
-    for field in dataclasses.fields(config):
-        value, name = getattr(config, field.name), prefix + field.name
-        if dataclasses.is_dataclass(value):
-            yield from keys(value, f"{name}.")
-        else:
-            default = shown_value(value)
-            yield Key(name, spelled(hints[field.name]), default, described(type(config), field.name))
-
-
-def shown_value(value: Any) -> str:
-    """A value as a flag spells it."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return ",".join(map(shown_value, value)) if isinstance(value, tuple | list) else str(value)
-
-
-def described(config: type, name: str) -> str:
-    """What the docstring of the class that declares a field says of it: its line `name: description`."""
-    line = rf"^ *(?:[\w, …]+, )?{name}(?:, [\w, …]+)?: (.+(?:\n {{8,}}.+)*)"
-    texts = (re.search(line, owner.__doc__ or "", re.MULTILINE) for owner in config.__mro__)
-    return next((" ".join(text[1].split()) for text in texts if text), "")
-
-
 def key_table(rows: Iterable[Key]) -> list[str]:
-    """Keys as a table."""
-    lines = ["| key | type | default | meaning |", "|---|---|---|---|"]
+    """Keys of a configuration as a table; a section's own row is left out."""
+    lines = ["| key | values | default | meaning |", "|---|---|---|---|"]
     for row in rows:
-        cells = (f"`{row.name}`", row.type, f"`{row.default}`" if row.default else "", row.description)
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        if row.type != "section":
+            values = f"{row.type}, {row.allowed}" if row.allowed else row.type
+            cells = (f"`{row.name}`", values, f"`{row.default}`" if row.default else "", row.description)
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return lines
+
+
+def part(row: Key, run: RunConfig) -> str:
+    """Which part of a run a key belongs to: corpus, settings, training; nothing for those of the run itself."""
+    name = row.name.partition(".")[0]
+    return next((one for one in ("corpus", "settings", "training") if name in keys_of(type(getattr(run, one)))), "")
 
 
 def common_keys() -> str:
     """The keys that every task has, for the page of tasks."""
-    common = {field.name for field in dataclasses.fields(RunConfig)}
     run = TASKS["translation"].preset("transformer")
-    return "\n".join(key_table(row for row in keys(run) if row.name.partition(".")[0] in common)) + "\n"
+    rows = (row for row in describe_keys(type(run), run) if part(row, run) in ("training", ""))
+    return "\n".join(key_table(rows)) + "\n"
 
 
 def task_keys(name: str) -> str:
     """The architectures of one task and its own keys, for its page."""
-    task, common = TASKS[name], {field.name for field in dataclasses.fields(RunConfig)}
-    by_default, data_keys = compared(name), set(task.Run.data_keys())
-    arch = by_default[-1]
-    own = [row for row in keys(task.preset(arch)) if row.name.partition(".")[0] not in common | {"arch", "model"}]
+    task, by_default = TASKS[name], compared(name)
+    run = task.preset(by_default[-1])
+    rows = [row for row in describe_keys(type(run), run) if row.name.partition(".")[0] not in ("arch", "model")]
     listed = ", ".join(f"`{known}`" for known in task.architectures())
     lines = [
         f"`--arch` chooses one of {listed}. `compare` takes {', '.join(f'`{one}`' for one in by_default)} by default.",
         "",
         "## Keys of the data",
         "",
-        *key_table(row for row in own if row.name.partition(".")[0] in data_keys),
+        *key_table(row for row in rows if part(row, run) == "corpus"),
         "",
         "## Keys of the model, the loss and the evaluation",
         "",
-        f"Defaults are those of `{arch}`. The keys `model.…` depend on the architecture: see",
+        f"Defaults are those of `{by_default[-1]}`. The keys `model.…` depend on the architecture: see",
         "[Architectures](../architectures.md). Training has the [keys of every task](../tasks/index.md).",
         "",
-        *key_table(row for row in own if row.name.partition(".")[0] not in data_keys),
+        *key_table(row for row in rows if part(row, run) == "settings"),
     ]
     return "\n".join(lines) + "\n"
 

@@ -25,7 +25,7 @@ from sightline.lab.processes import Worker
 from sightline.lab.progress import Display
 from sightline.lab.results import Baseline, Results
 from sightline.lab.summary import Outcome, length_bins, summarise
-from sightline.tasks.metrics import score_texts
+from sightline.tasks.texts_out.scores import score_texts
 
 
 @pytest.fixture(scope="module")

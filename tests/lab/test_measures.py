@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from sightline.data.read import Corpus, Pairs
+from sightline.data.pairs.corpus import Corpus, Pairs
 from sightline.lab.attention import attached, attention_examples, attention_maps
-from sightline.tasks.config import TranslationConfig
-from sightline.tasks.search import TextOutput
-from sightline.tasks.translation import TranslationTask
+from sightline.tasks.texts_out.search import TextOutput
+from sightline.tasks.translation.config import TranslationConfig
+from sightline.tasks.translation.task import Sentences, TranslationTask
 
 TEXTS = ["abc def", "ghij", "klmno pq", "rst", "uvwxyz"]
 
@@ -64,7 +64,8 @@ def test_looking_leaves_nothing_attached(tasks: dict[str, TranslationTask]) -> N
 
 def test_the_state_grows_with_what_an_architecture_keeps(tasks: dict[str, TranslationTask]) -> None:
     sizes = {
-        arch: [task.state_bytes([5] * m, [6] * t) for m, t in ((5, 3), (10, 3), (5, 9))] for arch, task in tasks.items()
+        arch: [task.state_bytes(Sentences([[5] * m]), 0, [6] * t) for m, t in ((5, 3), (10, 3), (5, 9))]
+        for arch, task in tasks.items()
     }
     for arch in ("lstm", "gru"):
         assert len(set(sizes[arch])) == 1
@@ -77,13 +78,14 @@ def test_the_decoding_time_is_per_token_the_end_included(
 ) -> None:
     clock = [0.0]
 
-    def translate(task: TranslationTask, sources: list[str]) -> list[TextOutput]:
-        clock[0] += 0.25 * (len(sources[0]) + 1)  # a quarter of a second for each letter and for the end
-        return [TextOutput(source, 0.0, True) for source in sources]
+    def write_texts(task: TranslationTask, part: Pairs) -> list[TextOutput]:
+        clock[0] += 0.25 * (len(part.sources[0]) + 1)  # a quarter of a second for each letter and for the end
+        return [TextOutput(source, 0.0, True) for source in part.sources]
 
-    monkeypatch.setattr(TranslationTask, "translate", translate)
+    monkeypatch.setattr(TranslationTask, "write_texts", write_texts)
     monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
-    assert tasks["gru"].ms_per_token(TEXTS) == pytest.approx(250)
+    task = tasks["gru"]
+    assert task.ms_per_token(task.part_of(TEXTS)) == pytest.approx(250)
 
 
 @pytest.mark.slow

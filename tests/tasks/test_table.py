@@ -11,11 +11,11 @@ import torch
 from sightline.core.config import decode, encode, override
 from sightline.core.errors import InputError
 from sightline.models import FORMS
+from sightline.tasks.architectures import IN_WORDS
 from sightline.tasks.defaults import BUILTIN_TASKS, compared, task_of
 from sightline.tasks.load import load
 from sightline.tasks.table import TASKS, task_class
-from sightline.tasks.task import SAID
-from tests.tasks import media
+from tests.tasks.media import small
 
 SMALL = {"model.d_model": 16}
 BUILTIN: dict[str, dict[str, Any]] = {
@@ -31,8 +31,8 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     """An untrained task, its data and the configuration that it was built from."""
     name = request.param
     kind = TASKS[name]
-    if name in media.KINDS:
-        run = media.run(name, media.manifests(tmp_path_factory.mktemp(name))[name], limit=60)
+    if name in small.KINDS:
+        run = small.run(name, small.manifests(tmp_path_factory.mktemp(name))[name], limit=60)
     else:
         run = override(kind.preset("gru"), {**SMALL, **BUILTIN[name]})
     data = kind.load_data(run)
@@ -43,7 +43,7 @@ def test_the_items_of_the_metric_that_decides_add_up_to_it(built: tuple[Any, Any
     task, data, run = built
     measured, primary = task.measure(data.test), task.primary_metric(data, run)
     counts = measured.items[primary]
-    if primary != "bleu":  # of BLEU there are ten counts (tests/tasks/test_translation.py)
+    if primary != "bleu":  # of BLEU there are ten counts (tests/tasks/translation)
         assert counts[:, 0].sum() / counts[:, 1].sum() == pytest.approx(measured.metrics[primary])
 
 
@@ -69,7 +69,7 @@ def test_measuring_draws_nothing_and_leaves_the_mode(built: tuple[Any, Any, Any]
 @pytest.mark.parametrize(("name", "arch"), [(name, arch) for name in TASKS for arch in TASKS[name].architectures()])
 def test_every_preset_can_be_written_down_and_read_back(name, arch):
     run = TASKS[name].preset(arch)
-    assert run.arch == arch
+    assert run.settings.arch == arch
     assert decode(type(run), encode(run), base=run) == run
 
 
@@ -80,7 +80,7 @@ def test_an_architecture_of_another_form_is_refused_with_the_reason(name):
     with pytest.raises(InputError) as caught:
         task.check_architecture(foreign)
     assert f"{foreign!r} is " in str(caught.value)
-    assert SAID[task.form] in str(caught.value)
+    assert IN_WORDS[task.form] in str(caught.value)
     with pytest.raises(InputError, match="did you mean 'gru'"):
         task.check_architecture("grru")
 
