@@ -18,7 +18,7 @@ from sightline.models.stack import AsEncoder, EncoderStack, NormOrder, Pointwise
 from sightline.parts.causal_convolution import CausalConvolution
 from sightline.parts.feed_forward import Activation, FeedForward
 from sightline.parts.norm import Norm, make_norm
-from sightline.parts.positions import Positions
+from sightline.parts.positions import PositionEncoding
 
 SELF_MIXERS = tuple(name for name in MIXERS if name not in ("bidirectional", "additive", "cross"))  # read themselves
 
@@ -41,7 +41,7 @@ class LayersConfig:
     d_model: int = 64
     layers: int = 2
     heads: int = 4
-    positions: Positions = "rotary"
+    positions: PositionEncoding = "rotary"
     convolution: int = 0
     d_feed_forward: int | None = None
     activation: Activation = "gelu"

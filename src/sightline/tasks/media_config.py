@@ -14,7 +14,7 @@ from sightline.data.images import Colour, Fit, ImageOptions
 from sightline.data.media import KINDS, Kind
 from sightline.models import ARCHITECTURES, ModelConfig
 from sightline.parts.audio_frames import AudioFrames
-from sightline.parts.image_patches import ImagePatches, Pixels, Positions, Stem
+from sightline.parts.image_patches import GridEncoding, ImagePatches, Pixels, Stem
 from sightline.parts.log_mel import Normalise, Scale
 from sightline.parts.spec_augment import SpecAugmentConfig
 from sightline.tasks.config import TokenizerConfig, check_architecture
@@ -88,7 +88,7 @@ class PictureConfig:
     view: Literal["patches", "pixels", "levels"] = "patches"
     patch: int | None = None
     stem: Stem = "linear"
-    positions: Positions = "learned"
+    positions: GridEncoding = "learned"
     mean: float = 0.5
     deviation: float = 0.5
 
