@@ -19,7 +19,7 @@ from sightline.parts.key_value_cache import KeyValueCache, attend_cache, empty_c
 from sightline.parts.self_attention import SelfAttention
 
 BlockPositions = Literal["none", "sinusoidal", "rotary", "learned"]  # ALiBi's bias is for windows, and for all keys
-Rows = Literal["all", "global", "other"]
+BlockRows = Literal["all", "global", "other"]
 
 
 @dataclass(frozen=True)
@@ -125,14 +125,14 @@ class FullBlockSparseAttention(SelfAttention, SequenceEncoder):
             self.global_query, self.global_key, self.global_value = (copy.deepcopy(linear) for linear in common)
             self.global_weights = Probe("B H T S")
 
-    def pattern(self, length: int, rows: Rows = "all") -> Pattern:
+    def pattern(self, length: int, rows: BlockRows = "all") -> Pattern:
         """Who sees whom among `length` tokens of a document, for all rows of blocks or some."""
         return Pattern(False, blocks=self.layout._replace(rows=rows))
 
     def forward(self, x: Tensor, mask: Tensor | None = None, starts: Tensor | None = None) -> Tensor:
         documents = None if mask is None and starts is None else split_documents(mask, starts)
 
-        def attend(q: Tensor, k: Tensor, v: Tensor, rows: Rows, probe: Probe) -> Tensor:
+        def attend(q: Tensor, k: Tensor, v: Tensor, rows: BlockRows, probe: Probe) -> Tensor:
             if documents is None:
                 return attend_pattern(q, k, v, pattern=self.pattern(x.shape[1], rows), probe=probe)
             # Random blocks depend on how many blocks there are: documents with the same number share a call.
