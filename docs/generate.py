@@ -76,7 +76,7 @@ def mechanisms() -> str:
     lines = [MECHANISMS_HEAD]
     for name, config in MIXERS.items():
         mixer = config().build(D_MODEL)
-        causal = mixer.causal
+        causal = isinstance(mixer, SequenceMixer)
         sizes = [f"{state_bytes(mixer, length):,} B" for length in (16, 256)] if causal else ["–", "–"]
         parameters = f"{sum(p.numel() for p in mixer.parameters()):,}"
         row = [f"[`{name}`](#{name})", paper(config), kind(mixer), parameters, *sizes]
@@ -96,7 +96,7 @@ def paper(config: type) -> str:
 
 def kind(mixer: Any) -> str:
     """What the mixer sees, in words."""
-    if not mixer.causal:
+    if not isinstance(mixer, SequenceMixer):
         return "encoder"
     return "causal, reads a memory" if mixer.d_memory is not None else "causal"
 
