@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from sightline.core.errors import InputError
-from sightline.core.front_end import FrontEnd
+from sightline.core.front_end import FrontEnd, sample_lengths
 from sightline.parts.log_mel import LogMel, MelScale, Normalise
 from sightline.parts.spec_augment import SpecAugment, SpecAugmentConfig
 from sightline.parts.subsampling import STRIDES, ConvolutionalSubsampling
@@ -56,6 +57,15 @@ class AudioFrames:
     stride: int = 4
     augment: SpecAugmentConfig | None = None
 
+    @classmethod
+    def examples(cls) -> tuple[AudioFrames, ...]:
+        return (
+            cls(8000, mels=20, stride=1, normalise="utterance"),
+            cls(8000, mels=20, stride=2, normalise="none"),
+            cls(8000, mels=20, stride=4, scale="htk"),
+            cls(8000, mels=20, stride=8, normalise="level", augment=SpecAugmentConfig()),
+        )
+
     def __post_init__(self) -> None:
         if self.stride not in STRIDES:
             raise InputError(f"must be one of {', '.join(map(str, STRIDES))}, found {self.stride}", where="stride")
@@ -91,6 +101,10 @@ class AudioFrames:
     def build(self, d_model: int) -> AudioFrontEnd:
         augment = self.augment.build() if self.augment is not None else None
         return AudioFrontEnd(self._log_mel(), ConvolutionalSubsampling(self.mels, d_model, self.stride), augment)
+
+    def sample(self, rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        samples = self.window + 20 * self.hop + 1
+        return torch.randn(rows, samples, generator=generator), sample_lengths(rows, samples)
 
     def _log_mel(self) -> LogMel:
         return LogMel(

@@ -114,8 +114,8 @@ class LogMel(nn.Module):
 
     def _frames(self, samples: Tensor) -> Tensor:
         count = self.count(samples.shape[1])
-        if not count:
-            return samples.new_zeros(len(samples), 0, self.mels)
+        if not count or not len(samples):  # MKL's transform refuses an empty batch
+            return samples.new_zeros(len(samples), count, self.mels)
         before = (self.fft - self.window) // 2  # torch.stft has the window in the middle of the transform
         total = (count - 1) * self.hop + self.fft
         padded = F.pad(samples, (before, total - before - samples.shape[1]))

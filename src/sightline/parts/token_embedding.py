@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import cast
+from typing import ClassVar, cast
 
+import torch
 from torch import Tensor, nn
 
-from sightline.core.front_end import FrontEnd
+from sightline.core.front_end import FrontEnd, sample_lengths
 
 
 class TokenEmbedding(nn.Module):
@@ -37,7 +38,9 @@ class TokenEmbedding(nn.Module):
 
 
 class EmbeddedTokens(FrontEnd):
-    """Token ids (B, M) by the rows of an embedding, which a decoder may share."""
+    """The rows of an embedding, which a decoder may share, for token ids (B, M)."""
+
+    pointwise: ClassVar[bool] = True
 
     def __init__(self, embedding: TokenEmbedding) -> None:
         super().__init__()
@@ -50,9 +53,16 @@ class EmbeddedTokens(FrontEnd):
 
 @dataclass(frozen=True)
 class Tokens:
-    """Token ids of a vocabulary; how they are scaled, and whether a row is kept at zero, is the architecture's."""
+    """Token ids of a vocabulary; the architecture decides their scale, and whether one row stays zero."""
 
     vocabulary: int
 
+    @classmethod
+    def examples(cls) -> tuple[Tokens, ...]:
+        return (cls(11),)
+
     def build(self, d_model: int, *, scale: bool = False, padding: int | None = 0) -> EmbeddedTokens:
         return EmbeddedTokens(TokenEmbedding(self.vocabulary, d_model, scale=scale, padding=padding))
+
+    def sample(self, rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        return torch.randint(self.vocabulary, (rows, 7), generator=generator), sample_lengths(rows, 7)
