@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import final
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from sightline.parts.subsampling import STRIDES, ConvolutionalSubsampling
 MOST_SAMPLES, MOST_MELS = 1 << 16, 512  # of a window, of a spectrogram
 
 
+@final
 class AudioFrontEnd(FrontEnd):
     """Samples (B, T) as vectors (B, M, D), one for `subsampling.stride` frames of `log_mel`."""
 
@@ -33,6 +35,7 @@ class AudioFrontEnd(FrontEnd):
         return self.subsampling(frames, mask)
 
 
+@final
 @dataclass(frozen=True)
 class AudioFrames:
     """Sound at `rate_hz` samples a second as log-mel frames, every `stride` of them joined into one position.

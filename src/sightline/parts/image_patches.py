@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, final
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ Stem = Literal["linear", "convolution"]
 GridEncoding = Literal["learned", "sinusoidal", "none"]
 
 
+@final
 class GridPositions(nn.Module):
     """x (B, rows · columns, D) plus an encoding of each place in the grid.
 
@@ -48,6 +49,7 @@ class GridPositions(nn.Module):
         return torch.cat(grid, 2).flatten(0, 1)
 
 
+@final
 class ConvolutionalStem(nn.Module):
     """Pictures (B, C, H, W) as one vector for each `patch` × `patch` pixels, (B, M, D), by convolutions that overlap.
 
@@ -75,6 +77,7 @@ class ConvolutionalStem(nn.Module):
         return self.out(self.layers(pictures).flatten(2).transpose(1, 2))
 
 
+@final
 class PatchFrontEnd(FrontEnd):
     """Pictures (B, C, H, W) cut into squares of `patch` × `patch` pixels, row by row, each mapped linearly to width D.
 
@@ -128,6 +131,7 @@ class PatchFrontEnd(FrontEnd):
         return x.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
 
 
+@final
 class LevelFrontEnd(FrontEnd):
     """Pictures of one channel (B, 1, H, W) as sequences of H · W pixels, with a vector for each of 256 levels."""
 
@@ -164,6 +168,7 @@ def scaled(pictures: Tensor, dtype: torch.dtype, mean: float, deviation: float) 
     return (x - mean) / deviation
 
 
+@final
 @dataclass(frozen=True)
 class ImagePatches:
     """Pictures of height × width pixels, cut into patches of `patch` × `patch`, each one position.
@@ -219,6 +224,7 @@ class ImagePatches:
         return PatchFrontEnd(size, self.channels, self.patch, d_model, self.positions, self.stem, scale)
 
 
+@final
 @dataclass(frozen=True)
 class Pixels:
     """Pictures read as a sequence of height · width pixels, row by row, as in sequential MNIST (Le et al. 2015).

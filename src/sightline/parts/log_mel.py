@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, final
 
 import numpy as np
 import torch
@@ -61,6 +61,7 @@ def mel_filters(rate_hz: int, fft: int, mels: int, low_hz: float, high_hz: float
     return filters
 
 
+@final
 class LogMel(nn.Module):
     """ln of the energy in `mels` bands, in a Hann window of `window` samples that moves on by `hop`.
 

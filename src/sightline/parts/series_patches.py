@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, final
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from sightline.core.mixer import keep
 Padding = Literal["repeat", "zero"]
 
 
+@final
 class SeriesPatchEmbedding(FrontEnd):
     """Every `stride` steps a patch of `patch` steps, all channels together, as one vector W p + b.
 
@@ -81,6 +82,7 @@ class SeriesPatchEmbedding(FrontEnd):
         return torch.where(beyond.unsqueeze(2), ends, x)
 
 
+@final
 @dataclass(frozen=True)
 class SeriesPatches:
     """Series of so many channels, cut into patches: see `SeriesPatchEmbedding`."""
@@ -107,6 +109,7 @@ class SeriesPatches:
         return SeriesPatchEmbedding(self.channels, self.patch, self.stride, d_model, self.padding)
 
 
+@final
 @dataclass(frozen=True)
 class SeriesWindows:
     """What a forecaster reads and what it is asked for: windows of a panel of series.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,7 @@ class Masked(NamedTuple):
         return Masked(self.values.to(device), None if self.mask is None else self.mask.to(device))
 
 
+@final
 class SeveralFrontEnd(FrontEnd):
     """Each source through its own front end, plus a learned vector for each source, one source after another.
 
@@ -66,6 +67,7 @@ class SeveralFrontEnd(FrontEnd):
         return torch.cat(stretches, 1), torch.cat(whole, 1)
 
 
+@final
 @dataclass(frozen=True)
 class Several:
     """Several sources, each with its own front end, as one sequence; see `SeveralFrontEnd`."""

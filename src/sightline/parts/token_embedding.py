@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import ClassVar, cast, final
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from sightline.core.front_end import FrontEnd, sample_lengths
 
 
+@final
 class TokenEmbedding(nn.Module):
     """Embeds token ids (B, T) as (B, T, D); `scale` multiplies by √D (Vaswani et al. 2017, § 3.4).
 
@@ -37,6 +38,7 @@ class TokenEmbedding(nn.Module):
         return x if self.factor == 1.0 else x * self.factor
 
 
+@final
 class EmbeddedTokens(FrontEnd):
     """The rows of an embedding, which a decoder may share, for token ids (B, M)."""
 
@@ -51,6 +53,7 @@ class EmbeddedTokens(FrontEnd):
         return self.embedding(inputs), mask
 
 
+@final
 @dataclass(frozen=True)
 class Tokens:
     """Token ids of a vocabulary; the architecture decides their scale, and whether one row stays zero."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, final
 
 import torch
 from torch import Tensor
@@ -25,6 +25,7 @@ ROWS = 5
 Sources: TypeAlias = Masked | tuple[Masked, ...]  # what one call reads: an input, or those of several front ends
 
 
+@final
 class FrontEndSubject:
     """`config.build(d_model)` in float64 and evaluation mode, and inputs that are the same every time.
 
