@@ -40,6 +40,8 @@ TokenPositions = Int[Tensor, "B T"]  # counted in each position's document
 # What a decoder reads from an encoder, E its width
 MemoryValues = Float[Tensor, "B M E"]
 MemoryMask = Bool[Tensor, "B M"]
+Scores = Float[Tensor, "B T M"]  # how much each position attends to each position of the memory
+ScoreSums = Float[Tensor, "B T E"]
 Summary = Float[Tensor, "B P"]  # what a decoder without attention gets
 
 # Softmax attention: each of G key heads serves H / G query heads

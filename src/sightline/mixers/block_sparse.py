@@ -12,9 +12,9 @@ from torch import Tensor
 from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer, check_inputs, keep
 from sightline.core.probe import Probe
 from sightline.ops.block_patterns import BlockLayout, BlockPattern
-from sightline.ops.documents import split_documents
+from sightline.ops.execute import execute
 from sightline.ops.pattern import Pattern
-from sightline.ops.softmax import attend_documents, attend_pattern
+from sightline.ops.plan import plan_packed
 from sightline.parts.attention_heads import AttentionHeads
 from sightline.parts.key_value_cache import KeyValueCache, attend_cache, empty_cache, extend_cache
 from sightline.parts.positions import AttentionPositions, advance
@@ -87,10 +87,6 @@ class BlockSparseAttention(SequenceMixer[KeyValueCache]):
     def initial_state(self, batch: int, memory: Memory | None = None) -> KeyValueCache:
         return empty_cache(self.heads.none(batch))
 
-    def pattern(self, length: int) -> Pattern:
-        """Who sees whom among `length` tokens of a document."""
-        return Pattern(True, blocks=self.layout)
-
     def forward(
         self, x: Tensor, state: KeyValueCache | None = None, mask: Tensor | None = None, starts: Tensor | None = None
     ) -> tuple[Tensor, KeyValueCache]:
@@ -102,7 +98,8 @@ class BlockSparseAttention(SequenceMixer[KeyValueCache]):
         keys, values = self.heads.keys_values(x)
         state = extend_cache(state, self.positions.turn(keys, positions), values, positions, after, mask, starts)
         q = self.positions.turn(self.heads.queries(x), positions)
-        return self.heads.join(attend_cache(q, state, mask, starts, self.pattern, probe=self.weights), mask), state
+        y = attend_cache(q, state, mask, starts, Pattern(True, blocks=self.layout), probe=self.weights)
+        return self.heads.join(y, mask), state
 
 
 class FullBlockSparseAttention(SequenceEncoder):
@@ -136,23 +133,15 @@ class FullBlockSparseAttention(SequenceEncoder):
             self.global_query, self.global_key, self.global_value = (copy.deepcopy(linear) for linear in common)
             self.global_weights = Probe("B H T S")
 
-    def pattern(self, length: int, rows: Literal["all", "global", "other"] = "all") -> Pattern:
-        """Who sees whom among `length` tokens of a document, for all rows of blocks or some."""
-        return Pattern(False, blocks=self.layout._replace(rows=rows))
-
     def forward(self, x: Tensor, mask: Tensor | None = None, starts: Tensor | None = None) -> Tensor:
         check_inputs(x, self.d_model, mask, starts)
         positions, _ = advance(torch.zeros(x.shape[0], dtype=torch.long, device=x.device), x.shape[1], mask, starts)
         x = self.positions.add(keep(x, mask), positions)
-        documents = None if mask is None and starts is None else split_documents(mask, starts)
 
         def attend(q: Tensor, k: Tensor, v: Tensor, rows: Literal["all", "global", "other"], probe: Probe) -> Tensor:
             q, k = self.positions.turn(q, positions), self.positions.turn(k, positions)
-            if documents is None:
-                return attend_pattern(q, k, v, pattern=self.pattern(x.shape[1], rows), probe=probe)
-            # Random blocks depend on how many blocks there are: documents with equally many share a call.
-            number = self.layout.number
-            return attend_documents(q, k, v, documents, lambda n: self.pattern(n, rows), probe=probe, bucket=number)
+            plan = plan_packed(q, mask, starts, positions, Pattern(False, blocks=self.layout._replace(rows=rows)))
+            return execute(q, k, v, plan, probe)
 
         q, (k, v) = self.heads.queries(x), self.heads.keys_values(x)
         y = attend(q, k, v, "other" if self.separate else "all", self.weights)

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer, check_inputs, keep
 from sightline.core.probe import Probe
+from sightline.ops.execute import execute
 from sightline.ops.pattern import Pattern
-from sightline.ops.softmax import attend_packed, attend_pattern
+from sightline.ops.plan import plan_packed
 from sightline.parts.attention_heads import AttentionHeads, QKNorm, check_softcap
 from sightline.parts.key_value_cache import KeyValueCache, attend_cache, empty_cache, extend_cache
 from sightline.parts.positions import AttentionPositions, Positions, advance
@@ -104,7 +105,7 @@ class SoftmaxAttention(SequenceMixer[KeyValueCache]):
         state = extend_cache(state, self.positions.turn(keys, positions), values, positions, after, mask, starts)
         q = self.positions.turn(self.heads.queries(x), positions)
         listened = {"slopes": self.positions.slopes, "softcap": self.softcap, "probe": self.weights}
-        y = attend_cache(q, state, mask, starts, lambda _: Pattern(True), **listened)
+        y = attend_cache(q, state, mask, starts, Pattern(True), **listened)
         return self.heads.join(y, mask), state
 
 
@@ -135,9 +136,6 @@ class FullSoftmaxAttention(SequenceEncoder):
         x = self.positions.add(keep(x, mask), positions)
         k, v = self.heads.keys_values(x)
         q, k = self.positions.turn(self.heads.queries(x), positions), self.positions.turn(k, positions)
-        named = {"slopes": self.positions.slopes, "softcap": self.softcap, "probe": self.weights}
-        if starts is None and self.positions.slopes is None:
-            y = attend_pattern(q, k, v, pattern=Pattern(False), real=mask, **named)
-        else:
-            y = attend_packed(q, k, v, mask, starts, positions, lambda _: Pattern(False), **named)
-        return self.heads.join(y, mask)
+        named = {"slopes": self.positions.slopes, "softcap": self.softcap, "listened": self.weights.attached}
+        plan = plan_packed(q, mask, starts, positions, Pattern(False), **named)
+        return self.heads.join(execute(q, k, v, plan, self.weights), mask)

@@ -12,8 +12,9 @@ from torch.nn import functional as F
 from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer, check_inputs, keep
 from sightline.core.probe import Probe
 from sightline.ops.documents import Documents, split_documents
+from sightline.ops.execute import execute
 from sightline.ops.pattern import Pattern
-from sightline.ops.softmax import attend_documents, attend_pattern
+from sightline.ops.plan import Plan, plan_packed
 from sightline.parts.attention_heads import AttentionHeads
 from sightline.parts.positions import AttentionPositions, Positions, advance
 
@@ -116,16 +117,17 @@ class WindowAttention(SequenceMixer[WindowState]):
         keys = torch.cat([state.keys, self.positions.turn(keys, positions)], 2)  # (B, G, S, K)
         values = torch.cat([state.values, values], 2)
         q = self.positions.turn(self.heads.queries(x), positions)
-        listened = {"slopes": self.positions.slopes, "probe": self.weights}
+        plan = Plan(self.pattern, slopes=self.positions.slopes)
         if mask is None and starts is None and state.held is None:
-            y = attend_pattern(q, keys, values, pattern=self.pattern, **listened)
+            y = execute(q, keys, values, plan, self.weights)
             return self.heads.join(y, mask), WindowState(self._last(keys), self._last(values), after)
         real, begins = self._flags(state, x, mask, starts)
         documents = split_documents(real, begins)
         if mask is None and starts is None and (x.shape[1] == 1 or not self.pattern.sinks):
-            y = attend_pattern(q, keys, values, pattern=self.pattern, real=real, **listened)
+            plan = plan._replace(real=real)
         else:
-            y = attend_documents(q, keys, values, documents, lambda _: self.pattern, **listened)
+            plan = plan._replace(documents=documents)
+        y = execute(q, keys, values, plan, self.weights)
         held = documents.length[documents.last].clamp(max=self.most)
         state = WindowState(self._last_of(documents, keys), self._last_of(documents, values), after, held)
         return self.heads.join(y, mask), state
@@ -186,12 +188,8 @@ class TwoSidedWindowAttention(SequenceEncoder):
         x = self.positions.add(keep(x, mask), positions)
         keys, values = self.heads.keys_values(x)
         q, keys = self.positions.turn(self.heads.queries(x), positions), self.positions.turn(keys, positions)
-        listened = {"slopes": self.positions.slopes, "probe": self.weights}
-        if mask is None and starts is None:
-            return self.heads.join(attend_pattern(q, keys, values, pattern=self.pattern, **listened), None)
-        documents = split_documents(mask, starts)
-        y = attend_documents(q, keys, values, documents, lambda _: self.pattern, **listened)
-        return self.heads.join(y, mask)
+        plan = plan_packed(q, mask, starts, positions, self.pattern, slopes=self.positions.slopes)
+        return self.heads.join(execute(q, keys, values, plan, self.weights), mask)
 
 
 def _check_window(window: int) -> None:
