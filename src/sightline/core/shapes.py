@@ -10,12 +10,11 @@ where that was imported before sightline, as under pytest, where a wrong shape i
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 
-@final
 class _Unchecked:
     """`Float[Tensor, "B T"]` without jaxtyping: the tensor's type alone."""
 
@@ -41,6 +40,8 @@ TokenPositions = Int[Tensor, "B T"]  # counted in each position's document
 # What a decoder reads from an encoder, E its width
 MemoryValues = Float[Tensor, "B M E"]
 MemoryMask = Bool[Tensor, "B M"]
+Scores = Float[Tensor, "B T M"]  # how much each position attends to each position of the memory
+ScoreSums = Float[Tensor, "B T E"]
 Summary = Float[Tensor, "B P"]  # what a decoder without attention gets
 
 # Softmax attention: each of G key heads serves H / G query heads

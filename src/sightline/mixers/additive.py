@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, check_memory, keep
 from sightline.core.probe import Probe
-from sightline.ops.attend import attend_scores
+from sightline.ops.dense import softmax_average
 from sightline.ops.gates import gate_and_candidate, transposed_parts
 from sightline.parts.recurrent import input_weight, recurrent_weight
 
@@ -206,7 +206,7 @@ class Additive(SequenceMixer[AdditiveState]):
             scores = self.energy(pre.tanh_()).squeeze(-1)
         else:
             scores = s @ state.keys.transpose(1, 2)
-        return attend_scores(scores, state.values, state.mask, self.weights)
+        return softmax_average(scores, state.values, state.mask, self.weights)
 
     def _read(self, s: Tensor, x: Tensor, c: Tensor) -> Tensor:
         if self.query == "current":

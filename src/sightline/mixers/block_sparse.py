@@ -11,15 +11,13 @@ from torch import Tensor
 from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer, keep
 from sightline.core.probe import Probe
 from sightline.ops.block_patterns import BlockLayout, BlockPattern
-from sightline.ops.documents import split_documents
+from sightline.ops.execute import execute
 from sightline.ops.pattern import Pattern
-from sightline.ops.softmax import attend_documents, attend_pattern
 from sightline.parts.attention_heads import split_heads
 from sightline.parts.key_value_cache import KeyValueCache, attend_cache, empty_cache, extend_cache
 from sightline.parts.self_attention import SelfAttention
 
 BlockPositions = Literal["none", "sinusoidal", "rotary", "learned"]  # ALiBi's bias is for windows, and for all keys
-BlockRows = Literal["all", "global", "other"]
 
 
 @final
@@ -82,7 +80,8 @@ class BlockSparseAttention(SelfAttention, SequenceMixer[KeyValueCache]):
         super().__init__(d_model, heads, positions=positions)
         self.layout = _checked(layout, positions, causal=True)
 
-    def pattern(self, length: int) -> Pattern:
+    @property
+    def pattern(self) -> Pattern:
         return Pattern(True, blocks=self.layout)
 
     def initial_state(self, batch: int, memory: Memory | None = None) -> KeyValueCache:
@@ -94,7 +93,7 @@ class BlockSparseAttention(SelfAttention, SequenceMixer[KeyValueCache]):
         state = self.initial_state(x.shape[0]) if state is None else state
         q, k, v, positions, after = self.project(x, mask, starts, state.position)
         state = extend_cache(state, k, v, positions, after, mask, starts)
-        y = attend_cache(q, state, mask, starts, self.pattern, **self.logits)
+        y = attend_cache(q, state, mask, starts, self.pattern, probe=self.weights)
         return self.heads.join(y, mask), state
 
 
@@ -126,29 +125,25 @@ class FullBlockSparseAttention(SelfAttention, SequenceEncoder):
             self.global_query, self.global_key, self.global_value = (copy.deepcopy(linear) for linear in common)
             self.global_weights = Probe("B H T S")
 
-    def pattern(self, length: int, rows: BlockRows = "all") -> Pattern:
-        """Who sees whom among `length` tokens of a document, for all rows of blocks or some."""
+    @property
+    def pattern(self) -> Pattern:
+        return Pattern(False, blocks=self.layout)
+
+    def _of_rows(self, rows: Literal["global", "other"]) -> Pattern:
         return Pattern(False, blocks=self.layout._replace(rows=rows))
 
     def forward(self, x: Tensor, mask: Tensor | None = None, starts: Tensor | None = None) -> Tensor:
-        documents = None if mask is None and starts is None else split_documents(mask, starts)
-
-        def attend(q: Tensor, k: Tensor, v: Tensor, rows: BlockRows, probe: Probe) -> Tensor:
-            if documents is None:
-                return attend_pattern(q, k, v, pattern=self.pattern(x.shape[1], rows), probe=probe)
-            # Random blocks depend on how many blocks there are: documents with the same number share a call.
-            number = self.layout.number
-            return attend_documents(q, k, v, documents, lambda n: self.pattern(n, rows), probe=probe, bucket=number)
-
-        q, k, v, positions, _ = self.project(x, mask, starts)
-        y = attend(q, k, v, "other" if self.separate else "all", self.weights)
-        if self.separate:
-            added = self.positions.add(keep(x, mask), positions)
-            linears = (self.global_query, self.global_key, self.global_value)
-            q, k, v = (split_heads(linear(added), self.heads.heads) for linear in linears)
-            q, k = self.positions.turn(q, positions), self.positions.turn(k, positions)
-            y = y + attend(q, k, v, "global", self.global_weights)
-        return self.heads.join(y, mask)
+        own = self.project(x, mask, starts)
+        plan = self.plan(own, mask, starts)
+        if not self.separate:
+            return self.heads.join(execute(own.q, own.k, own.v, plan, self.weights), mask)
+        of_global, of_other = (plan._replace(pattern=self._of_rows(rows)) for rows in ("global", "other"))
+        y = execute(own.q, own.k, own.v, of_other, self.weights)
+        x = self.positions.add(keep(x, mask), own.positions)
+        linears = (self.global_query, self.global_key, self.global_value)
+        q, k, v = (split_heads(linear(x), self.heads.heads) for linear in linears)
+        q, k = self.positions.turn(q, own.positions), self.positions.turn(k, own.positions)
+        return self.heads.join(y + execute(q, k, v, of_global, self.global_weights), mask)
 
 
 def _checked(layout: BlockLayout | None, positions: str, causal: bool) -> BlockLayout:

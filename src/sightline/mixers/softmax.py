@@ -8,8 +8,8 @@ from typing import final
 from torch import Tensor
 
 from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer
+from sightline.ops.execute import execute
 from sightline.ops.pattern import Pattern
-from sightline.ops.softmax import attend_packed, attend_pattern
 from sightline.parts.attention_heads import QKNorm
 from sightline.parts.key_value_cache import KeyValueCache, attend_cache, empty_cache, extend_cache
 from sightline.parts.positions import PositionEncoding
@@ -65,7 +65,8 @@ class SoftmaxAttention(SelfAttention, SequenceMixer[KeyValueCache]):
     them again. There is no dropout on the weights. The weights are `self.weights`, shape (B, H, T, S).
     """
 
-    def pattern(self, length: int) -> Pattern:
+    @property
+    def pattern(self) -> Pattern:
         return Pattern(True)
 
     def initial_state(self, batch: int, memory: Memory | None = None) -> KeyValueCache:
@@ -77,7 +78,7 @@ class SoftmaxAttention(SelfAttention, SequenceMixer[KeyValueCache]):
         state = self.initial_state(x.shape[0]) if state is None else state
         q, k, v, positions, after = self.project(x, mask, starts, state.position)
         state = extend_cache(state, k, v, positions, after, mask, starts)
-        y = attend_cache(q, state, mask, starts, self.pattern, **self.logits)
+        y = attend_cache(q, state, mask, starts, self.pattern, **self.logits, probe=self.weights)
         return self.heads.join(y, mask), state
 
 
@@ -85,13 +86,11 @@ class SoftmaxAttention(SelfAttention, SequenceMixer[KeyValueCache]):
 class FullSoftmaxAttention(SelfAttention, SequenceEncoder):
     """`SoftmaxAttention` without the causal limit: every position sees its whole document."""
 
-    def pattern(self, length: int) -> Pattern:
+    @property
+    def pattern(self) -> Pattern:
         return Pattern(False)
 
     def forward(self, x: Tensor, mask: Tensor | None = None, starts: Tensor | None = None) -> Tensor:
-        q, k, v, positions, _ = self.project(x, mask, starts)
-        if starts is None and self.positions.slopes is None:
-            y = attend_pattern(q, k, v, pattern=self.pattern(x.shape[1]), real=mask, **self.logits)
-        else:
-            y = attend_packed(q, k, v, mask, starts, positions, self.pattern, **self.logits)
+        own = self.project(x, mask, starts)
+        y = execute(own.q, own.k, own.v, self.plan(own, mask, starts), self.weights)
         return self.heads.join(y, mask)

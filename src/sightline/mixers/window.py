@@ -11,8 +11,9 @@ from torch.nn import functional as F
 
 from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer
 from sightline.ops.documents import Documents, split_documents
+from sightline.ops.execute import execute
 from sightline.ops.pattern import Pattern
-from sightline.ops.softmax import attend_documents, attend_pattern
+from sightline.ops.plan import Plan
 from sightline.parts.positions import PositionEncoding
 from sightline.parts.self_attention import SelfAttention
 
@@ -97,7 +98,8 @@ class WindowAttention(SelfAttention, SequenceMixer[WindowState]):
         self.window, self.sinks = window, sinks
         self.most = sinks + window - 1  # keys that a state contains
 
-    def pattern(self, length: int) -> Pattern:
+    @property
+    def pattern(self) -> Pattern:
         return Pattern(True, self.window, self.sinks)
 
     def initial_state(self, batch: int, memory: Memory | None = None) -> WindowState:
@@ -110,16 +112,17 @@ class WindowAttention(SelfAttention, SequenceMixer[WindowState]):
         state = self.initial_state(x.shape[0]) if state is None else state
         q, keys, values, _, after = self.project(x, mask, starts, state.position)
         keys, values = torch.cat([state.keys, keys], 2), torch.cat([state.values, values], 2)  # (B, G, S, K)
-        pattern = self.pattern(keys.shape[2])
+        plan = Plan(self.pattern, **self.logits)
         if mask is None and starts is None and state.held is None:
-            y = attend_pattern(q, keys, values, pattern=pattern, **self.logits)
+            y = execute(q, keys, values, plan, self.weights)
             return self.heads.join(y, mask), WindowState(self._last(keys), self._last(values), after)
         real, begins = self._flags(state, x, mask, starts)
         documents = split_documents(real, begins)
         if mask is None and starts is None and (x.shape[1] == 1 or not self.sinks):
-            y = attend_pattern(q, keys, values, pattern=pattern, real=real, **self.logits)
+            plan = plan._replace(real=real)
         else:
-            y = attend_documents(q, keys, values, documents, self.pattern, **self.logits)
+            plan = plan._replace(documents=documents)
+        y = execute(q, keys, values, plan, self.weights)
         held = documents.length[documents.last].clamp(max=self.most)
         state = WindowState(self._last_of(documents, keys), self._last_of(documents, values), after, held)
         return self.heads.join(y, mask), state
@@ -171,15 +174,13 @@ class TwoSidedWindowAttention(SelfAttention, SequenceEncoder):
         _check_window(window)
         self.window = window
 
-    def pattern(self, length: int) -> Pattern:
+    @property
+    def pattern(self) -> Pattern:
         return Pattern(False, self.window)
 
     def forward(self, x: Tensor, mask: Tensor | None = None, starts: Tensor | None = None) -> Tensor:
-        q, k, v, _, _ = self.project(x, mask, starts)
-        if mask is None and starts is None:
-            y = attend_pattern(q, k, v, pattern=self.pattern(x.shape[1]), **self.logits)
-        else:
-            y = attend_documents(q, k, v, split_documents(mask, starts), self.pattern, **self.logits)
+        own = self.project(x, mask, starts)
+        y = execute(own.q, own.k, own.v, self.plan(own, mask, starts), self.weights)
         return self.heads.join(y, mask)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from sightline.core.mixer import check_inputs, keep
 from sightline.core.probe import Probe
 from sightline.ops.pattern import Pattern
+from sightline.ops.plan import Plan, plan_packed
 from sightline.parts.attention_heads import AttentionHeads, QKNorm, check_softcap
 from sightline.parts.positions import AttentionPositions, PositionEncoding, advance
 
@@ -49,9 +50,10 @@ class SelfAttention(nn.Module, ABC):
         self.softcap = check_softcap(softcap)
         self.weights = Probe("B H T S")
 
+    @property
     @abstractmethod
-    def pattern(self, length: int) -> Pattern:
-        """Who sees whom among `length` tokens of a document."""
+    def pattern(self) -> Pattern:
+        """Who sees whom in a document."""
 
     def project(
         self, x: Tensor, mask: Tensor | None = None, starts: Tensor | None = None, position: Tensor | None = None
@@ -70,7 +72,12 @@ class SelfAttention(nn.Module, ABC):
         q, k = (self.positions.turn(part, positions) for part in (self.heads.queries(x), k))
         return Projected(q, k, v, positions, after)
 
+    def plan(self, own: Projected, mask: Tensor | None, starts: Tensor | None) -> Plan:
+        """The plan of attention among the positions of one call."""
+        listened = self.weights.attached
+        return plan_packed(own.q, mask, starts, own.positions, self.pattern, **self.logits, listened=listened)
+
     @property
     def logits(self) -> dict[str, Any]:
-        """What the functions of `ops` need to know about logits and weights."""
-        return {"slopes": self.positions.slopes, "softcap": self.softcap, "probe": self.weights}
+        """What changes logits, by the names that a plan has for it."""
+        return {"slopes": self.positions.slopes, "softcap": self.softcap}
