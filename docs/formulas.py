@@ -33,6 +33,7 @@ FUNCTIONS = {
     "tanh", "softmax", "exp", "log", "ln", "silu", "swish", "elu", "relu", "maxout", "max", "min", "mod", "diag", "Re",
     "Im", "RMSNorm", "LN", "GroupNorm", "GRU", "LSTM", "sign", "cos", "sin",
 }  # fmt: skip
+NAMES = {"scale"}  # words that are variables of formulas
 ATOM = re.compile(
     r"\s+|[A-Za-z]+|\d[\d,]*\.?\d*|[<>!]=|⁻¹|\{|\}|.",
 )
@@ -101,7 +102,7 @@ def tex(text: str) -> str:
 def is_part(token: str) -> bool:
     """Whether a token without spaces may stand in a formula."""
     bare = re.sub(r"_\{[^}]*\}|_\w+", "", token)
-    words = [word for word in WORD.findall(bare) if word not in FUNCTIONS]
+    words = [word for word in WORD.findall(bare) if word not in FUNCTIONS | NAMES]
     if words:
         named = re.findall(r"([A-Za-z]{2,})_(?:\w\b|\{)", token)  # decay_t
         names = re.findall(r"\b([a-z])_[a-z]{3,}\b", token)  # d_head
