@@ -16,6 +16,7 @@ import sightline.ops.execute as ops_execute
 import sightline.ops.plan as ops_plan
 import sightline.parts.attention_heads as heads
 import sightline.parts.positions as positions
+import sightline.parts.self_attention as self_attention
 from sightline.core.state import Growing
 from sightline.testing.laws import states
 
@@ -67,7 +68,7 @@ def _(patch):
 
 @mutant("pad content leaks through 0 · NaN", SOFTMAX, "content under the mask")
 def _(patch):
-    patch.setattr(softmax, "keep", lambda x, mask: x if mask is None else x * mask.unsqueeze(-1).to(x.dtype))
+    patch.setattr(self_attention, "keep", lambda x, mask: x if mask is None else x * mask.unsqueeze(-1).to(x.dtype))
 
 
 @mutant("pad content reaches the keys of the memory", CROSS, "content under the mask")
@@ -164,7 +165,7 @@ def _(patch):
 def _(patch):
     wrap(
         patch,
-        softmax,
+        self_attention,
         "advance",
         lambda original, position, steps, mask=None, starts=None: original(position, steps, mask, None),
     )
@@ -172,14 +173,16 @@ def _(patch):
 
 @mutant("positions not continued from the state", SINUSOIDAL, "any chunks = whole", "step = parallel")
 def _(patch):
-    wrap(patch, softmax, "advance", lambda original, position, *rest: original(torch.zeros_like(position), *rest))
+    wrap(
+        patch, self_attention, "advance", lambda original, position, *rest: original(torch.zeros_like(position), *rest)
+    )
 
 
 @mutant("padding counted as positions", SINUSOIDAL, "padding", "equals the reference")
 def _(patch):
     wrap(
         patch,
-        softmax,
+        self_attention,
         "advance",
         lambda original, position, steps, mask=None, starts=None: original(position, steps, None, starts),
     )

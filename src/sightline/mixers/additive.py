@@ -15,7 +15,7 @@ from sightline.ops.gates import gate_and_candidate, transposed_parts
 from sightline.parts.recurrent import input_weight, recurrent_weight
 
 Query = Literal["previous", "current"]
-Score = Literal["additive", "general", "dot"]
+AttentionScore = Literal["additive", "general", "dot"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class AdditiveConfig:
     d_summary: int | None = None
     d_attention: int | None = None
     query: Query = "previous"
-    score: Score = "additive"
+    score: AttentionScore = "additive"
     input_feeding: bool = False
 
     def build(self, d_model: int) -> Additive:
@@ -90,7 +90,7 @@ class Additive(SequenceMixer[AdditiveState]):
         d_summary: int | None = None,
         d_attention: int | None = None,
         query: Query = "previous",
-        score: Score = "additive",
+        score: AttentionScore = "additive",
         input_feeding: bool = False,
     ) -> None:
         super().__init__()

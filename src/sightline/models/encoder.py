@@ -12,7 +12,7 @@ from sightline.core.front_end import FrontEnd
 from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer
 from sightline.core.state import leaves
 
-Summary = Literal["none", "first_backward"]
+EncoderSummary = Literal["none", "first_backward"]
 
 
 class Encoder(nn.Module, ABC):
@@ -34,7 +34,7 @@ class FullEncoder(Encoder):
     """
 
     def __init__(
-        self, front_end: FrontEnd, encoder: SequenceEncoder, dropout: float = 0.0, summary: Summary = "none"
+        self, front_end: FrontEnd, encoder: SequenceEncoder, dropout: float = 0.0, summary: EncoderSummary = "none"
     ) -> None:
         super().__init__()
         self.front_end, self.encoder, self.summary = front_end, encoder, summary

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from torch import Tensor, nn
@@ -72,11 +72,6 @@ class EncoderConfig(LayersConfig):
                 "a class token stands first and sees nothing where layers are causal: choose pooling=last",
                 where="pooling",
             )
-
-    def resized(self, d_model: int) -> EncoderConfig:
-        """The same architecture at another width, the feed-forward width in proportion."""
-        wide = self.d_feed_forward and max(1, self.d_feed_forward * d_model // self.d_model)
-        return replace(self, d_model=d_model, d_feed_forward=wide)
 
     def build(self, source: Source, outputs: int | None = None) -> EncoderModel:
         """A model of `outputs` numbers; None = logits of the vocabulary, by the embeddings (masked language models).

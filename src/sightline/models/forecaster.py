@@ -5,7 +5,7 @@ Both take a window of series (B, L, C) with its covariates and give Q numbers fo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -262,11 +262,6 @@ class ForecasterConfig(LayersConfig):
             raise InputError(
                 f"must be the patch of {self.patch} steps where each is said after the other", where="stride"
             )
-
-    def resized(self, d_model: int) -> ForecasterConfig:
-        """The same architecture at another width, the feed-forward width in proportion."""
-        wide = self.d_feed_forward and max(1, self.d_feed_forward * d_model // self.d_model)
-        return replace(self, d_model=d_model, d_feed_forward=wide)
 
     def build(self, source: Source, outputs: int = 1) -> DirectForecaster | AutoregressiveForecaster:
         """A model of `outputs` numbers for every step and channel of `SeriesWindows`."""

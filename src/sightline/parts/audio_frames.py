@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEnd
-from sightline.parts.log_mel import LogMel, Normalise, Scale
+from sightline.parts.log_mel import LogMel, MelScale, Normalise
 from sightline.parts.spec_augment import SpecAugment, SpecAugmentConfig
 from sightline.parts.subsampling import STRIDES, ConvolutionalSubsampling
 
@@ -51,7 +51,7 @@ class AudioFrames:
     mels: int = 80
     low_hz: float = 0.0
     high_hz: float | None = None
-    scale: Scale = "slaney"
+    scale: MelScale = "slaney"
     normalise: Normalise = "level"
     stride: int = 4
     augment: SpecAugmentConfig | None = None

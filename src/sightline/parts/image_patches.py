@@ -17,7 +17,7 @@ from sightline.parts.positions import sinusoid
 
 MOST_SIDE = 1 << 16
 Stem = Literal["linear", "convolution"]
-Positions = Literal["learned", "sinusoidal", "none"]
+GridEncoding = Literal["learned", "sinusoidal", "none"]
 
 
 class GridPositions(nn.Module):
@@ -27,7 +27,7 @@ class GridPositions(nn.Module):
     as `sinusoid` does (of the encodings in Dosovitskiy et al. 2021, appendix D.4, the two-dimensional one, but fixed).
     """
 
-    def __init__(self, rows: int, columns: int, d_model: int, kind: Positions = "learned") -> None:
+    def __init__(self, rows: int, columns: int, d_model: int, kind: GridEncoding = "learned") -> None:
         super().__init__()
         if kind not in ("learned", "sinusoidal", "none"):
             raise ValueError(f"positions must be learned, sinusoidal or none, got {kind!r}")
@@ -90,7 +90,7 @@ class PatchFrontEnd(FrontEnd):
         channels: int,
         patch: int,
         d_model: int,
-        positions: Positions = "learned",
+        positions: GridEncoding = "learned",
         stem: Stem = "linear",
         scale: tuple[float, float] = (0.5, 0.5),
     ) -> None:
@@ -133,7 +133,7 @@ class PatchFrontEnd(FrontEnd):
 class LevelFrontEnd(FrontEnd):
     """Pictures of one channel (B, 1, H, W) as sequences of H · W pixels, with a vector for each of 256 levels."""
 
-    def __init__(self, size: tuple[int, int], d_model: int, positions: Positions = "learned") -> None:
+    def __init__(self, size: tuple[int, int], d_model: int, positions: GridEncoding = "learned") -> None:
         super().__init__()
         self.size, self.d_model = size, d_model
         self.table = nn.Embedding(256, d_model)
@@ -178,7 +178,7 @@ class ImagePatches:
     width: int
     channels: int = 3
     patch: int = 16
-    positions: Positions = "learned"
+    positions: GridEncoding = "learned"
     stem: Stem = "linear"
     mean: float = 0.5
     deviation: float = 0.5
@@ -217,7 +217,7 @@ class Pixels:
     width: int
     channels: int = 1
     embedding: Literal["linear", "levels"] = "linear"
-    positions: Positions = "none"
+    positions: GridEncoding = "none"
     mean: float = 0.5
     deviation: float = 0.5
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, keep
 
-Positions = Literal["none", "sinusoidal", "rotary", "alibi", "learned"]
+PositionEncoding = Literal["none", "sinusoidal", "rotary", "alibi", "learned"]
 
 
 def advance(
@@ -108,7 +108,7 @@ class AddPositions(SequenceMixer[PositionState]):
 class AttentionPositions(nn.Module):
     """How one attention layer knows positions: added to its input, turned into queries and keys, or as a bias."""
 
-    def __init__(self, kind: Positions, d_model: int, heads: int) -> None:
+    def __init__(self, kind: PositionEncoding, d_model: int, heads: int) -> None:
         super().__init__()
         if kind not in ("none", "sinusoidal", "rotary", "alibi", "learned"):
             raise ValueError(f"positions must be none, sinusoidal, rotary, alibi or learned, got {kind!r}")

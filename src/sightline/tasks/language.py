@@ -24,8 +24,8 @@ from sightline.data.text_tokenizer import TextTokenizer
 from sightline.data.text_windows import stretches, windows
 from sightline.decoding.engine import DecodingConfig
 from sightline.models import match_parameters
-from sightline.models.carried import Carried
 from sightline.models.decoder import Decoder
+from sightline.models.stateful import StatefulDecoder
 from sightline.models.store import CONFIG, LoadedModel, save_model
 from sightline.parts.token_embedding import Tokens
 from sightline.tasks.card import model_card
@@ -53,8 +53,8 @@ class _Options:
 class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
     """A causal model with its tokenizer; `data` says what it was trained on, in a line.
 
-    With `bptt="stateful"` an untrained task's `model` is the decoder in a `Carried`, so that a checkpoint has the state
-    that the next batch begins with; what is saved, measured and used is the decoder.
+    With `bptt="stateful"` an untrained task's `model` is the decoder in a `StatefulDecoder`, so that a checkpoint has
+    the state that the next batch begins with; what is saved, measured and used is the decoder.
     """
 
     name = "language"
@@ -67,7 +67,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
     compared = ("lstm", "gated_linear", "transformer")
 
     def __init__(
-        self, config: LanguageConfig, model: Decoder | Carried, tokenizer: TextTokenizer, *, data: str = ""
+        self, config: LanguageConfig, model: Decoder | StatefulDecoder, tokenizer: TextTokenizer, *, data: str = ""
     ) -> None:
         self.config = config
         self.model = model
@@ -139,7 +139,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
         part = corpus.train
         return cls(
             config,
-            Carried(model, config.rows, config.context) if config.bptt == "stateful" else model,
+            StatefulDecoder(model, config.rows, config.context) if config.bptt == "stateful" else model,
             tokenizer,
             data=f"{corpus.name}: {part.documents:,} documents of {part.size:,} bytes, "
             f"sha256 of the data {corpus.sha256}",
@@ -161,7 +161,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
     @property
     def decoder(self) -> Decoder:
         """The model itself, whose state is a value."""
-        return self.model.model if isinstance(self.model, Carried) else self.model
+        return self.model.model if isinstance(self.model, StatefulDecoder) else self.model
 
     @classmethod
     def primary_metric(cls, data: TextCorpus, run: LanguageRun) -> str:

@@ -14,8 +14,8 @@ from sightline.data.images import Colour, Fit, ImageOptions
 from sightline.data.media import KINDS, Kind
 from sightline.models import ARCHITECTURES, ModelConfig
 from sightline.parts.audio_frames import AudioFrames
-from sightline.parts.image_patches import ImagePatches, Pixels, Positions, Stem
-from sightline.parts.log_mel import Normalise, Scale
+from sightline.parts.image_patches import GridEncoding, ImagePatches, Pixels, Stem
+from sightline.parts.log_mel import MelScale, Normalise
 from sightline.parts.spec_augment import SpecAugmentConfig
 from sightline.tasks.config import TokenizerConfig, check_architecture
 from sightline.tasks.rates import optim_preset
@@ -38,7 +38,7 @@ class SoundConfig:
     mels: int = 40
     low_hz: float = 0.0
     high_hz: float | None = None
-    scale: Scale = "slaney"
+    scale: MelScale = "slaney"
     normalise: Normalise = "level"
     stride: int = 4
     augment: SpecAugmentConfig | None = field(default_factory=SpecAugmentConfig)
@@ -88,7 +88,7 @@ class PictureConfig:
     view: Literal["patches", "pixels", "levels"] = "patches"
     patch: int | None = None
     stem: Stem = "linear"
-    positions: Positions = "learned"
+    positions: GridEncoding = "learned"
     mean: float = 0.5
     deviation: float = 0.5
 

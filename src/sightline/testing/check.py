@@ -25,14 +25,15 @@ FILL = "fill_uninitialized_memory"  # a property that torch puts on the module a
 def check_mixer(
     config: Any,
     *,
-    d_model: int = 12,
+    d_model: int | None = None,
     laws: Iterable[str] | None = None,
     reference: Reference | None = None,
     full: bool = False,
 ) -> Report:
     """The laws over `config.build(d_model)`, a `SequenceMixer` or `SequenceEncoder`, the house's or your own.
 
-    config is a (frozen) dataclass with `build(d_model)`. A mixer that reads a memory says so by its attributes
+    config is a (frozen) dataclass with `build(d_model)`; d_model None = 12, or the next larger width that the config
+    accepts. A mixer that reads a memory says so by its attributes
     `d_memory` and `d_summary`. `laws` are names out of `sightline.testing.LAWS`, None = all.
     `reference(config, parameters, x, mask, starts, memory)` is an independent implementation on float64 numpy arrays
     that returns outputs (B, T, d_out); mechanisms of `sightline.mixers.MIXERS` have theirs in a source checkout.
@@ -46,7 +47,7 @@ def check_mixer(
     names = list(LAWS) if laws is None else [known_law(name) for name in laws]
     initial = find_initial(config) if reference is None else None
     subject = Subject(config, d_model, reference or find_reference(config), initial, full)
-    return Report(config, d_model, tuple(run_law(name, subject) for name in names))
+    return Report(config, subject.d_model, tuple(run_law(name, subject) for name in names))
 
 
 def known_law(name: str) -> str:

@@ -27,7 +27,7 @@ class Target(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Row:
+class CheckedConfig:
     """The laws over one configuration."""
 
     target: Target
@@ -89,7 +89,7 @@ def _imported(module_name: str, attribute: str) -> Any:
 
 def run_table(
     targets: Sequence[Target], laws: Sequence[str] | None = None, workers: int = 1, full: bool = False
-) -> Iterator[Row]:
+) -> Iterator[CheckedConfig]:
     """The rows as they are done, out of `workers` processes of one thread each; `laws`, `full` as in `check_mixer`.
 
     Raises `EnvironmentFault` where a worker was killed, for want of memory most likely.
@@ -116,11 +116,11 @@ def _begin() -> None:
     gc.freeze()
 
 
-def _row(target: Target, laws: Sequence[str] | None, full: bool) -> Row:
+def _row(target: Target, laws: Sequence[str] | None, full: bool) -> CheckedConfig:
     import warnings
 
     from sightline.testing.check import check_mixer
 
     warnings.simplefilter("ignore")  # what a mechanism warns about is not what is asked here
     config = _configs(target.mechanism)[target.number]
-    return Row(target, check_mixer(config, laws=laws, full=full).results)
+    return CheckedConfig(target, check_mixer(config, laws=laws, full=full).results)
