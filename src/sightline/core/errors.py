@@ -7,7 +7,7 @@ Anything else that reaches the top is our bug and exits with 1.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, final
 
 
 class SightlineError(Exception):
@@ -16,6 +16,7 @@ class SightlineError(Exception):
     exit_code: ClassVar[int] = 1
 
 
+@final
 class InputError(SightlineError, ValueError):
     """The user's input or configuration is wrong (exit 2).
 
@@ -29,24 +30,28 @@ class InputError(SightlineError, ValueError):
         super().__init__(message if where is None else f"{where}: {message}")
 
 
+@final
 class EnvironmentFault(SightlineError):
     """The machine refuses: disk full, memory, permission, a run directory in use (exit 3)."""
 
     exit_code: ClassVar[int] = 3
 
 
+@final
 class Diverged(SightlineError):
     """The training loss became NaN or infinite; the last good state was kept (exit 4)."""
 
     exit_code: ClassVar[int] = 4
 
 
+@final
 class CheckFailed(SightlineError):
     """A check that the user asked for did not hold, as in `certify` (exit 5)."""
 
     exit_code: ClassVar[int] = 5
 
 
+@final
 class Interrupted(SightlineError):
     """A signal ended the run after its state was saved (exit 128 + signal number)."""
 

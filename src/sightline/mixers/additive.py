@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ Query = Literal["previous", "current"]
 AttentionScore = Literal["additive", "general", "dot"]
 
 
+@final
 @dataclass(frozen=True)
 class AdditiveConfig:
     """Options of `Additive`; `None` widths mean `d_model`, and for d_summary a zero first state."""
@@ -64,6 +65,7 @@ class AdditiveState(NamedTuple):
     mask: Tensor | None  # (B, M)
 
 
+@final
 class Additive(SequenceMixer[AdditiveState]):
     """A GRU decoder that looks back at the memory at every step.
 

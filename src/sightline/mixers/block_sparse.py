@@ -22,6 +22,7 @@ BlockPositions = Literal["none", "sinusoidal", "rotary", "learned"]  # ALiBi's b
 BlockRows = Literal["all", "global", "other"]
 
 
+@final
 @dataclass(frozen=True)
 class BlockSparseConfig:
     """Options of `BlockSparseAttention` (causal) and `FullBlockSparseAttention`.

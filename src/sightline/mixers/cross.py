@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 from torch import Tensor
 
@@ -13,6 +13,7 @@ from sightline.ops.dense import dense_attention
 from sightline.parts.attention_heads import AttentionHeads, QKNorm, check_softcap
 
 
+@final
 @dataclass(frozen=True)
 class CrossConfig:
     """Options of `CrossAttention`; None means heads (key_heads), D/H (d_head), D (d_memory)."""
@@ -54,6 +55,7 @@ class CrossState(NamedTuple):
     mask: Tensor | None  # (B, M)
 
 
+@final
 class CrossAttention(SequenceMixer[CrossState]):
     """softmax(Q Kᵀ / √d_head) V with queries from the input and keys and values from the memory.
 

@@ -18,6 +18,7 @@ from sightline.parts.decay import HeadDecay
 from sightline.parts.short_convolution import ConvolvedRecurrence, ShortConvolution
 
 
+@final
 @dataclass(frozen=True)
 class GatedDeltaConfig:
     """Options of `GatedDelta`: d_head (keys) None = D/H, d_value None = d_head, convolution 0 = none.

@@ -19,6 +19,7 @@ from sightline.parts.decay import HeadDecay
 from sightline.parts.short_convolution import ConvolvedRecurrence, ShortConvolution
 
 
+@final
 @dataclass(frozen=True)
 class GatedLinearConfig:
     """Options of `GatedLinearAttention` (gla) and `StateSpaceDual` (ssd).

@@ -25,6 +25,7 @@ from sightline.parts.attention_heads import AttentionHeads, hide
 from sightline.parts.feature_maps import FeatureMap, Features
 
 
+@final
 @dataclass(frozen=True)
 class LinearConfig:
     """Options of `LinearAttention` (causal) and `FullLinearAttention`; d_head None = D/H.

@@ -16,6 +16,7 @@ from sightline.parts.positions import PositionEncoding
 from sightline.parts.self_attention import SelfAttention
 
 
+@final
 @dataclass(frozen=True)
 class SoftmaxConfig:
     """Options of `SoftmaxAttention` (causal) and `FullSoftmaxAttention`; key_heads None = heads, d_head None = D/H."""

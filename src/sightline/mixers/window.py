@@ -17,6 +17,7 @@ from sightline.parts.positions import PositionEncoding
 from sightline.parts.self_attention import SelfAttention
 
 
+@final
 @dataclass(frozen=True)
 class WindowConfig:
     """Options of `WindowAttention` and `TwoSidedWindowAttention`; key_heads None = heads, d_head None = D/H."""

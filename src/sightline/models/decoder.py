@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, final
 
 from torch import Tensor, nn
 
@@ -12,6 +12,7 @@ from sightline.parts.heads import TokenHead
 from sightline.parts.token_embedding import TokenEmbedding, Tokens
 
 
+@final
 class Decoder(nn.Module):
     """Embedding, a causal mixer (usually a `Stack`), a final norm where the architecture has one, and a head."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Literal
+from typing import Any, Literal, final
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,7 @@ class Encoder(nn.Module, ABC):
         """The memory of what the front end takes for a source; mask True = real."""
 
 
+@final
 class FullEncoder(Encoder):
     """An encoder whose positions see the whole source.
 
@@ -53,6 +54,7 @@ class FullEncoder(Encoder):
         return Memory(values, mask, backward[rows, first])
 
 
+@final
 class RecurrentEncoder(Encoder):
     """A causal mixer of fixed state size reads the source once; the summary is its final state, all of it.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import final
 
 from sightline.models.decoder import Decoder
 from sightline.models.encoder import FullEncoder
@@ -13,6 +14,7 @@ from sightline.parts.heads import TokenHead
 from sightline.parts.token_embedding import TokenEmbedding
 
 
+@final
 @dataclass(frozen=True)
 class EncoderDecoderConfig(LayersConfig):
     """`layers` of (mixer, feed-forward) encode, `layers` of (mixer, cross-attention, feed-forward) decode.

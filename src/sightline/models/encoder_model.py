@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, final
 
 from torch import Tensor, nn
 
@@ -20,6 +20,7 @@ from sightline.parts.token_embedding import EmbeddedTokens
 Pool = Literal["none", "mean", "last", "cls", "additive"]
 
 
+@final
 class EncoderModel(nn.Module):
     """Front end, an encoder whose positions see their whole document, and a head over each position or a pooled one.
 
@@ -50,6 +51,7 @@ class EncoderModel(nn.Module):
         return self.head(self.pooling(self.encoder(x, mask), mask))
 
 
+@final
 @dataclass(frozen=True)
 class EncoderConfig(LayersConfig):
     """A front end, layers that see both sides, and a head over each position or, by `pooling`, over one vector.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import final
 
 from sightline.models.decoder import Decoder, token_ends
 from sightline.models.layers import LayersConfig
 from sightline.parts.front_ends import Source
 
 
+@final
 @dataclass(frozen=True)
 class LanguageModelConfig(LayersConfig):
     """Token embeddings, causal layers, and a head that shares the embeddings with `tie`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, final
 
 from torch import nn
 
@@ -15,6 +15,7 @@ from sightline.models.stack import Pointwise, Stack
 from sightline.parts.front_ends import Source
 
 
+@final
 @dataclass(frozen=True)
 class RecurrentLanguageModelConfig:
     """Embedding, `layers` recurrent layers, head, all `d_model` wide, no residuals and no norms.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from sightline.core.state import Growing, leaves, map_state
 from sightline.models.decoder import Decoder
 
 
+@final
 class StatefulDecoder(nn.Module):
     """`model` for rows of text that continue where the last call ended: gradients stop there, the state does not.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, final
 
 from torch import nn
 
@@ -24,6 +24,7 @@ from sightline.parts.token_embedding import EmbeddedTokens, TokenEmbedding, Toke
 T = TypeVar("T")
 
 
+@final
 @dataclass(frozen=True)
 class TransformerConfig:
     """`layers` of (self-attention, feed-forward) encode, `layers` of (self-, cross-attention, feed-forward) decode.

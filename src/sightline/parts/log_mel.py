@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, final
 
 import numpy as np
 import torch
@@ -61,6 +61,7 @@ def mel_filters(rate_hz: int, fft: int, mels: int, low_hz: float, high_hz: float
     return filters
 
 
+@final
 class LogMel(nn.Module):
     """ln of the energy in `mels` bands, in a Hann window of `window` samples that moves on by `hop`.
 
@@ -114,8 +115,8 @@ class LogMel(nn.Module):
 
     def _frames(self, samples: Tensor) -> Tensor:
         count = self.count(samples.shape[1])
-        if not count:
-            return samples.new_zeros(len(samples), 0, self.mels)
+        if not count or not len(samples):  # MKL's transform refuses an empty batch
+            return samples.new_zeros(len(samples), count, self.mels)
         before = (self.fft - self.window) // 2  # torch.stft has the window in the middle of the transform
         total = (count - 1) * self.hop + self.fft
         padded = F.pad(samples, (before, total - before - samples.shape[1]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
@@ -69,6 +69,7 @@ class PositionState(NamedTuple):
     position: Tensor  # (B,) real tokens of the current document so far
 
 
+@final
 class AddPositions(SequenceMixer[PositionState]):
     """x plus an encoding of each token's position: `sinusoidal`, or `learned` with `limit` rows.
 
@@ -105,6 +106,7 @@ class AddPositions(SequenceMixer[PositionState]):
         return self.table[positions].to(dtype)
 
 
+@final
 class AttentionPositions(nn.Module):
     """How one attention layer knows positions: added to its input, turned into queries and keys, or as a bias."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 
 from sightline.core.errors import InputError
 from sightline.testing.conditioning import conditioned
-from sightline.testing.findings import worst
+from sightline.testing.findings import Finding, worst
 from sightline.testing.laws import LAWS
 from sightline.testing.reference import find_initial, find_reference
 from sightline.testing.report import LawResult, Report
@@ -59,7 +59,12 @@ def known_law(name: str) -> str:
 
 
 def run_law(name: str, subject: Subject) -> LawResult:
-    """One law; an exception out of the mechanism is a failure with the exception as its detail."""
+    """One law; an exception in the mechanism is a failure, and its text the detail."""
+    return judge(name, lambda: conditioned(LAWS[name], subject, list(LAWS[name](subject))))
+
+
+def judge(name: str, find: Callable[[], Iterable[Finding]]) -> LawResult:
+    """The result of the law `name`, whose findings `find` returns."""
     began = time.monotonic()
 
     def result(passed: bool | None, error: float, tolerance: float, detail: str) -> LawResult:
@@ -67,7 +72,7 @@ def run_law(name: str, subject: Subject) -> LawResult:
 
     try:
         with poisoned_memory():
-            finding = worst(conditioned(LAWS[name], subject, list(LAWS[name](subject))))
+            finding = worst(find())
     except NotApplicable as reason:
         return result(None, 0.0, 0.0, str(reason))
     except Exception as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, final
 
 import numpy as np
 import torch
@@ -31,10 +31,12 @@ class ArrayMemory(NamedTuple):
     summary: np.ndarray | None  # (B, ·)
 
 
+@final
 class NotApplicable(Exception):
     """The law has no meaning for this form; the message says why."""
 
 
+@final
 class Subject:
     """`config.build(d_model)` under test; d_model None = the first of `WIDTHS` that the config accepts.
 

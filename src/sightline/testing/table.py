@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, final
 
 from sightline.core.errors import EnvironmentFault, InputError
 from sightline.testing.report import LawResult, describe
@@ -26,6 +26,7 @@ class Target(NamedTuple):
     options: str  # what tells it from the others, for people
 
 
+@final
 @dataclass(frozen=True)
 class CheckedConfig:
     """The laws over one configuration."""
