@@ -33,9 +33,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def train(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> tuple[str, str]:
-    found = main(["train", *arguments])
+    code = main(["train", *arguments])
     out, err = capsys.readouterr()
-    assert found == status, err
+    assert code == status, err
     return out, err
 
 
@@ -80,9 +80,9 @@ def test_resume_refuses_other_data_and_other_settings(place: Path, capsys: pytes
     _, err = train(capsys, "--resume", "-o", "run", "--optim.lr", "1", "-q", status=2)
     assert re.fullmatch(r"sightline: error: --optim\.lr: was \S+ when the run began, now 1\.0\n", err)
     _, err = train(capsys, "--resume", "-o", "run", "--model.d-model", "24", "-q", status=2)
-    assert err == "sightline: error: --model.d_model: was 16 when the run began, now 24\n"
+    assert err == "sightline: error: --model.d-model: was 16 when the run began, now 24\n"
     _, err = train(capsys, "--resume", "-o", "run", "--batch-tokens", "65", "-q", status=2)
-    assert err == "sightline: error: --batch_tokens: was 64 when the run began, now 65\n"
+    assert err == "sightline: error: --batch-tokens: was 64 when the run began, now 65\n"
     with Path("pairs.tsv").open("a") as pairs:
         pairs.write("zzz\tzzz\n")
     _, err = train(capsys, "--resume", "-o", "run", "-q", status=2)
@@ -198,11 +198,11 @@ def test_data_must_be_named(place: Path, capsys: pytest.CaptureFixture[str]) -> 
     _, err = train(capsys, "--arch", "gru", "-q", status=2)
     assert err.startswith("sightline: error: --data: no data named")
     _, err = train(capsys, "--resume", "-o", "runs/nothing", status=2)
-    assert err.startswith("sightline: error: runs/nothing: no run here to resume")
+    assert err.startswith("sightline: error: runs/nothing: no run to resume")
     assert not Path("runs").exists()
 
 
-def test_notes_on_the_data_are_told(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_notes_on_the_data_are_printed(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copy("pairs.tsv", "valid.tsv")
     _, err = train(capsys, "--data", "pairs.tsv", "--valid", "valid.tsv", *SMALL, "--dry-run")
     assert "pairs.tsv" in err
