@@ -1,4 +1,4 @@
-"""A call in a process of its own, so that neither its memory nor its end touches anything else."""
+"""Calls in a separate process, isolated in memory and from crashes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from sightline.lab.bench.scenario import Unavailable
 
 T = TypeVar("T")
-# What every child needs, imported once and inherited by fork; nothing is computed before the fork.
+# Imported once and inherited by every child through fork; nothing is computed before the fork.
 PRELOADED = ["sightline.lab.bench.table"]
 
 
@@ -21,7 +21,7 @@ class ChildFailed(Exception):
 
 
 def in_child(function: Callable[..., T], *arguments: Any) -> T:
-    """`function(*arguments)` in a fresh process; `Unavailable` comes through, all else is `ChildFailed`."""
+    """`function(*arguments)` in a new process; passes `Unavailable` on and turns other errors into `ChildFailed`."""
     context: Any = multiprocessing.get_context("spawn")
     if "forkserver" in multiprocessing.get_all_start_methods():
         context = multiprocessing.get_context("forkserver")
@@ -51,13 +51,13 @@ def in_child(function: Callable[..., T], *arguments: Any) -> T:
 
 def _child(sender: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     try:
-        answer = ("done", function(*arguments))
+        message = ("done", function(*arguments))
     except Unavailable as error:
-        answer = ("unavailable", str(error))
+        message = ("unavailable", str(error))
     except BaseException as error:
         at = traceback.extract_tb(error.__traceback__)[-1]
-        answer = ("failed", f"{type(error).__name__}: {error} ({at.filename.rpartition('/')[2]}:{at.lineno})")
-    sender.send(answer)
+        message = ("failed", f"{type(error).__name__}: {error} ({at.filename.rpartition('/')[2]}:{at.lineno})")
+    sender.send(message)
 
 
 def _ending(status: int | None) -> str:
