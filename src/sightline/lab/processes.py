@@ -1,4 +1,4 @@
-"""Worker processes: started with their share of the cores, watched, ended with their parent."""
+"""Worker processes: started with their share of the cores, monitored, ended with their parent."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GRACE_S = 10.0
 
 
 class Worker:
-    """One running job; `progress` is its newest line of progress."""
+    """One running job; `progress` is its latest progress message."""
 
     def __init__(self, job: Job, threads: int) -> None:
         self.job = job
@@ -31,7 +31,7 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=environment(threads),
-                start_new_session=True,  # Ctrl-C reaches the comparing process alone, which then ends its workers
+                start_new_session=True,  # Ctrl-C reaches only the comparing process, which then ends its workers
             )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -46,15 +46,15 @@ class Worker:
 
     @property
     def pid(self) -> int:
-        """The process's number."""
+        """The process ID."""
         return self._process.pid
 
     def ended(self) -> bool:
-        """Whether the process is over."""
+        """Whether the process has ended."""
         return self._process.poll() is not None
 
     def failure(self) -> Failure | None:
-        """After the end: what went wrong, None if it did its job."""
+        """The failure of an ended process; None if the job succeeded."""
         self._close()
         directory, status = self.job.directory, self._process.returncode
         if status == 0 and (directory / DONE).exists():
@@ -64,16 +64,16 @@ class Worker:
         if status < 0:
             name = signal.Signals(-status).name
             hint = " (out of memory?)" if name == "SIGKILL" else ""
-            return Failure("failed", f"the worker process was ended by {name}{hint}")
+            return Failure("failed", f"the worker process was killed by {name}{hint}")
         return Failure("failed", f"the worker process exited with {status}: {_last_line(directory / LOG)}")
 
     def stop(self) -> None:
-        """Ask the process to end; `wait` makes sure of it."""
+        """Ask the process to end; `wait` enforces it."""
         if not self.ended():
             self._process.terminate()
 
     def wait(self) -> None:
-        """Wait for the end, and enforce it after `GRACE_S`."""
+        """Wait for the process to end; kill it after `GRACE_S`."""
         try:
             self._process.wait(GRACE_S)
         except subprocess.TimeoutExpired:
@@ -89,11 +89,11 @@ class Worker:
 
 
 def environment(threads: int) -> dict[str, str]:
-    """The environment of a worker: every library that starts threads is told how many."""
+    """The environment of a worker, which limits the threads of every library."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS", "POLARS_MAX_THREADS")
     return {**os.environ, **dict.fromkeys(names, str(threads)), "TOKENIZERS_PARALLELISM": "false"}
 
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1][:300] if lines else "it said nothing"
+    return lines[-1][:300] if lines else "no output"
