@@ -42,7 +42,7 @@ def test_only_what_there_are_numbers_for_is_drawn():
 
 def test_a_confusion_matrix_says_its_numbers():
     drawing = confusion_drawing(DETAILS["confusion"])
-    assert drawing.title == "Confusion matrix: 15 of 1,252 correct, test items"
+    assert drawing.title == "Confusion matrix, test items: 15 of 1,252 correct"
     assert "'<maybe> & a name that is far too long' predicted as 'yes' 1,234 times" in drawing.description
     shown = texts(drawing.page_svg()[0])
     assert {"5", "2", "1", "7", "1,234", "3"} <= set(shown)

@@ -61,7 +61,7 @@ def confusion_drawing(confusion: Mapping[str, Any], part: str = "test items") ->
         axes.set_ylabel("true label")
 
     right, total = sum(counts[i][i] for i in range(len(counts))), sum(map(sum, counts))
-    title = f"Confusion matrix: {right:,} of {total:,} correct, {part}"
+    title = f"Confusion matrix, {part}: {right:,} of {total:,} correct"
     if len(shown) < len(counts):
         title += f"; the {len(shown)} of {len(counts)} classes with the most errors"
     mistakes = "; ".join(_mistakes(confusion["labels"], counts)) or "none"
@@ -103,7 +103,7 @@ def reliability_drawing(bins: list[Mapping[str, float]], part: str = "test items
             bbox={"facecolor": theme.paper, "edgecolor": "none", "pad": 1.5},
         )  # fmt: skip
 
-    title = f"Reliability of {total:,} predictions, {part}"
+    title = f"Reliability, {part}: {total:,} predictions"
     worst = max(bins, key=lambda one: abs(one["accuracy"] - one["confidence"]) * one["count"])
     summary = (
         f"expected calibration error {100 * ece:.1f} %; largest contribution: {100 * worst['accuracy']:.0f} % correct "
