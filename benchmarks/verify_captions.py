@@ -172,7 +172,7 @@ def verify(kind: str, arch: str, parts: dict[str, Path], runs: Path, changes: di
     )
 
 
-def holds(outcome: Outcome) -> bool:
+def passes(outcome: Outcome) -> bool:
     """Whether the threshold is met; prints the result."""
     good = outcome.right >= LEAST_RIGHT
     verdict = "passed" if good else "failed"
@@ -203,7 +203,7 @@ def main() -> None:
         for arch in chosen.archs.split(","):
             outcome = verify(chosen.kind, arch, parts, chosen.runs, changes)
             write(chosen.out / f"captions-{chosen.kind}-{arch}.json", asdict(outcome))
-            good.append(holds(outcome))
+            good.append(passes(outcome))
     raise SystemExit(0 if good[0] else 5)
 
 

@@ -178,7 +178,7 @@ def main() -> None:
         outcomes = []
         for horizon in horizons:
             one = repeat(horizon, data) if arch == "repeat" else verify(arch, horizon, data, chosen.runs, chosen.seed)
-            good &= holds(one)
+            good &= passes(one)
             outcomes.append(one)
         facts = {
             "look_back": LOOKBACK, "seed": chosen.seed, "threads": torch.get_num_threads(),
@@ -190,7 +190,7 @@ def main() -> None:
     raise SystemExit(0 if good else 5)
 
 
-def holds(one: Outcome) -> bool:
+def passes(one: Outcome) -> bool:
     """Whether the outcome is close to the published numbers (repeat: .001, DLinear: .01); prints the result."""
     reached = (one.mse_published_protocol, one.mae_published_protocol)
     tolerance = {"repeat": 0.001, "dlinear": 0.01}.get(one.arch)

@@ -157,10 +157,10 @@ def main() -> None:
         outcome = verify(arch, corpus, chosen.budget, chosen.runs, chosen.seed)
         write(RESULTS / f"multi30k-{arch}.json", {**asdict(outcome), "setting": encode(SETTINGS[arch])})
         outcomes.append(outcome)
-    raise SystemExit(0 if holds(outcomes) else 5)
+    raise SystemExit(0 if passes(outcomes) else 5)
 
 
-def holds(outcomes: list[Outcome]) -> bool:
+def passes(outcomes: list[Outcome]) -> bool:
     """Whether the thresholds are met for the trained architectures; prints one line each."""
     good = True
     for below, above in pairwise(outcomes):

@@ -119,7 +119,7 @@ def verify(arch: str, folder: Path, runs: Path, changes: dict[str, Any]) -> Outc
     )
 
 
-def holds(outcome: Outcome) -> bool:
+def passes(outcome: Outcome) -> bool:
     """Whether the thresholds are met; prints one line each."""
     cer, right = outcome.cer <= MOST_CER, outcome.words_right >= LEAST_RIGHT
     print(f"{outcome.arch}: character error rate {outcome.cer:.2%}, at most {MOST_CER:.0%} allowed: {_verdict(cer)}")
@@ -151,7 +151,7 @@ def main() -> None:
         for arch in chosen.archs.split(","):
             outcome = verify(arch, Path(folder), chosen.runs, changes)
             write(chosen.out / f"spoken-digits-{arch}.json", asdict(outcome))
-            good.append(holds(outcome))
+            good.append(passes(outcome))
     raise SystemExit(0 if good[0] else 5)
 
 

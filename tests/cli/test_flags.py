@@ -63,7 +63,7 @@ WRONG = {
     "data export pairs.tsv --out pairs.tsv": "pairs.tsv",
     "bench --pairs 0": "--pairs: must be at least 1, found 0",
     "bench --threads 1.5": "--threads: expected an integer, found '1.5'",
-    "bench --only windw": "--only: no scenario or family is called 'windw', did you mean 'window'?",
+    "bench --only windw": "--only: unknown scenario or family 'windw', did you mean 'window'?",
     "bench --device abacus": "--device: must be auto, cpu, cuda or mps, found 'abacus'",
     "certify nope": "no mechanism is called 'nope'",
     "certify lstm --law nope": "no law is called 'nope'",

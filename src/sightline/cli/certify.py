@@ -113,9 +113,7 @@ def _print_tables(rows: list[Row], laws: list[str]) -> None:
     names = list(by_mechanism)
     cell = max(15, *(len(name) + 2 for name in names))
     abreast = max(1, (console.width - max(map(len, laws)) - 4) // cell)
-    console.print(
-        "Largest error / tolerance of each law; [bold]exact[/] = bitwise, or a yes-or-no check; – = not applicable\n"
-    )
+    console.print("Largest error / tolerance; [bold]exact[/] = bitwise or yes-no check; – = not applicable\n")
     for at in range(0, len(names), abreast):
         console.print(_table({name: by_mechanism[name] for name in names[at : at + abreast]}, laws))
     for text in _remarks(rows):

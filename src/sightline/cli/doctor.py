@@ -35,7 +35,7 @@ def _lines(facts: dict[str, Any]) -> list[str]:
     rows = [
         ("sightline", f"{facts['sightline']}, Python {facts['python']}, torch {facts['packages']['torch']}"),
         ("system", facts["platform"]),
-        ("processor", f"{facts['cpu']}, {facts['granted_cores']} usable cores, {facts['threads']} threads"),
+        ("processor", f"{facts['cpu']}; usable cores: {facts['granted_cores']}, torch threads: {facts['threads']}"),
         ("features", " ".join(facts["features"]) or "unknown"),
         ("memory", f"{memory}, {facts['disk_free_bytes'] / 2**30:.1f} GiB of disk free here"),
         ("GPU", ", ".join(facts["gpus"]) or "none available to torch"),

@@ -42,13 +42,13 @@ def generate(
         max_new_tokens: Maximum number of tokens to add [default: 200].
         greedy: Always take the most likely token.
         sample: Sample each token; the default unless --greedy or --beam is set.
-        beam: Beam width; 1 is no beam search.
+        beam: Beam width; 1 disables beam search.
         length_penalty: Alpha: the score of n tokens is divided by ((5 + n) / 6)^alpha.
         temperature: Sampling temperature; lower is more deterministic, 0 is greedy.
         top_k: Sample only from the k most likely tokens.
         top_p: Sample only from the smallest set of most likely tokens whose probabilities sum to at least top_p.
         min_p: Keep tokens whose probability is at least min_p times that of the most likely one.
-        repetition_penalty: Penalty for tokens that are already in the prompt or output when sampling; 1 is none.
+        repetition_penalty: Penalty for tokens that are already in the prompt or output when sampling; 1 disables it.
         stop: Stop before this string; can be repeated.
         seed: Seed of the sampling.
         num_samples: Number of outputs per prompt.

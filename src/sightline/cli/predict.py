@@ -41,7 +41,7 @@ def predict(
         top_k: Sample only from the k most likely tokens.
         top_p: Sample only from the smallest set of most likely tokens whose probabilities sum to at least top_p.
         min_p: Keep tokens whose probability is at least min_p times that of the most likely one.
-        repetition_penalty: Penalty for tokens that are already in the output when sampling; 1 is none.
+        repetition_penalty: Penalty for tokens that are already in the output when sampling; 1 disables it.
         max_length: Maximum number of tokens of an output.
         seed: Seed of the sampling.
         batch_size: Maximum number of inputs decoded together.

@@ -42,11 +42,11 @@ def greedy(
         ValueError: "the model's logits are NaN or infinite: its weights or its input are not finite".
     """
 
-    def likeliest(logits: Tensor, rows: Tensor, t: int, generated: Tensor) -> Tensor:
+    def most_likely(logits: Tensor, rows: Tensor, t: int, generated: Tensor) -> Tensor:
         return logits.argmax(1)
 
     return unroll(
-        step, state, likeliest, batch=batch, bos=bos, eos=eos, max_length=max_length, banned=banned, watch=watch
+        step, state, most_likely, batch=batch, bos=bos, eos=eos, max_length=max_length, banned=banned, watch=watch
     )
 
 

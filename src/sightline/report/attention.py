@@ -49,9 +49,9 @@ def _draw(example: AttentionExample) -> Figure:
     panels = [(one, each) for one in example.architectures for each in one.maps if each.over == "source"]
     rows = max(len(one.output) for one, _ in panels)
     columns = len(example.pieces)
-    above = CHARACTER * max(len(_label(text)) for text in example.pieces)
-    beside = CHARACTER * max(len(_label(text)) for one, _ in panels for text in one.output)
-    size = (len(panels) * (CELL * columns + beside + 0.6), CELL * rows + above + 0.8)
+    top_margin = CHARACTER * max(len(_label(text)) for text in example.pieces)
+    left_margin = CHARACTER * max(len(_label(text)) for one, _ in panels for text in one.output)
+    size = (len(panels) * (CELL * columns + left_margin + 0.6), CELL * rows + top_margin + 0.8)
     figure = Figure(figsize=size, layout="constrained")
     for axes, (one, each) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         _panel(axes, each, example.pieces, one.output)

@@ -333,12 +333,12 @@ def end_labels(axes: Axes, theme: Theme, ends: dict[str, tuple[float, float]], o
     height = [float(to_pixels.transform(ends[name])[1]) for name in names]
     placed = spread_apart(height, gap)
     right = max(x for x, _ in ends.values())
-    beside = axes.transData + ScaledTranslation(14 / 72, 0, axes.figure.dpi_scale_trans)
+    at_right = axes.transData + ScaledTranslation(14 / 72, 0, axes.figure.dpi_scale_trans)
     for name, y_pixels in zip(names, placed, strict=True):
         y = float(to_data.transform((0.0, y_pixels))[1])
         colour = theme.series[order.get(name, 0) % 8]
         axes.annotate(
-            visible(name), ends[name], (right, y), textcoords=beside, va="center", color=colour,
+            visible(name), ends[name], (right, y), textcoords=at_right, va="center", color=colour,
             arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 3},
             annotation_clip=False,
         )  # fmt: skip

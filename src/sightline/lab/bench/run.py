@@ -36,9 +36,9 @@ def run_scenarios(
         rows += own
         if directory is not None:
             path = directory / f"bench-{scenario.name}.json"
-            beside = path.with_suffix(".new")
-            beside.write_text(json.dumps(report(own, settings, hardware), indent=1) + "\n", encoding="utf-8")
-            beside.replace(path)
+            temporary = path.with_suffix(".new")
+            temporary.write_text(json.dumps(report(own, settings, hardware), indent=1) + "\n", encoding="utf-8")
+            temporary.replace(path)
     return report(rows, settings, hardware)
 
 

@@ -20,12 +20,12 @@ def find_scenarios(names: Sequence[str]) -> list[Scenario]:
     """The scenarios with these names or of families with these names, in the order of the table; all without names.
 
     Raises:
-        InputError: "no scenario or family is called 'windw', did you mean 'window'?".
+        InputError: "unknown scenario or family 'windw', did you mean 'window'?".
     """
     families = {scenario.family for scenario in SCENARIOS.values()}
     for name in names:
         if name not in SCENARIOS and name not in families:
             near = difflib.get_close_matches(name, [*families, *SCENARIOS], 1)
             hint = f"did you mean {near[0]!r}?" if near else f"families: {', '.join(sorted(families))}"
-            raise InputError(f"no scenario or family is called {name!r}, {hint}", where="--only")
+            raise InputError(f"unknown scenario or family {name!r}, {hint}", where="--only")
     return [s for s in SCENARIOS.values() if not names or s.name in names or s.family in names]
