@@ -32,11 +32,11 @@ import torch
 
 from record import measured, write
 from sightline.core.config import encode, override
-from sightline.data.images import read_idx
-from sightline.tasks.answering import AnsweringTask
-from sightline.tasks.captioning import CaptioningTask
+from sightline.data.media.images import read_idx
 from sightline.tasks.fit import train_task
-from sightline.tasks.media_text import MediaTextTask
+from sightline.tasks.media.answering import AnsweringTask
+from sightline.tasks.media.captioning import CaptioningTask
+from sightline.tasks.media.task import MediaTextTask
 from sightline.training.progress import reporting
 
 RESULTS = Path(__file__).parent / "results"
@@ -136,8 +136,8 @@ def verify(kind: str, arch: str, parts: dict[str, Path], runs: Path, changes: di
     job = TASKS[kind]
     run = override(job.preset(arch), {**SETTINGS, **data, **changes})
     corpus = job.load_data(run)
-    place = runs / f"captions-{kind}-{arch}-{run.seed}"
-    with reporting(run.metric) as on_progress:
+    place = runs / f"captions-{kind}-{arch}-{run.training.seed}"
+    with reporting(run.training.metric) as on_progress:
         trained = train_task(
             job.build(corpus, run),
             corpus,
@@ -155,7 +155,7 @@ def verify(kind: str, arch: str, parts: dict[str, Path], runs: Path, changes: di
         kind=kind,
         arch=arch,
         parameters=task.parameters,
-        budget=run.budget,
+        budget=run.training.budget,
         steps=training.steps,
         train_s=round(training.seconds, 1),
         tested=len(corpus.test),

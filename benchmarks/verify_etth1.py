@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,10 @@ import torch
 from record import measured, write
 from sightline.core.config import encode
 from sightline.models import DLinearConfig, ForecasterConfig, NLinearConfig, SizedConfig
-from sightline.tasks import forecast_baselines
 from sightline.tasks.fit import train_task
-from sightline.tasks.forecasting import ForecastingTask
-from sightline.tasks.forecasting_config import PUBLISHED_BATCH, ForecastingRun
+from sightline.tasks.forecasting import baselines as forecast_baselines
+from sightline.tasks.forecasting.config import PUBLISHED_BATCH, ForecastingRun
+from sightline.tasks.forecasting.task import ForecastingTask
 from sightline.training.optim import OptimConfig
 from sightline.training.progress import reporting
 
@@ -109,13 +109,13 @@ class Outcome:
 def run_of(arch: str, horizon: int, data: str, seed: int) -> ForecastingRun:
     """The configuration of one training."""
     setting = SETTINGS[arch]
-    run = replace(
-        ForecastingTask.preset(arch), data=data, split=(8640.0, 2880.0, 2880.0), lookback=LOOKBACK, horizon=horizon,
+    run = ForecastingTask.preset(arch).changed(
+        data=data, split=(8640.0, 2880.0, 2880.0), lookback=LOOKBACK, horizon=horizon,
         season=24, model=setting.model, optim=setting.optim, batch_size=setting.batch_size, seed=seed,
         patience=setting.patience, validation_windows=10_000, checkpoint_every_s=120.0, device="cpu", dtype="float32",
     )  # fmt: skip
     epoch_steps = -(-(8640 - LOOKBACK - horizon + 1) // setting.batch_size)
-    return replace(run, budget=f"{setting.epochs * epoch_steps}steps", validate_every=epoch_steps)
+    return run.changed(budget=f"{setting.epochs * epoch_steps}steps", validate_every=epoch_steps)
 
 
 def errors(task: ForecastingTask, windows: Any, predictor: Any) -> dict[str, float]:
@@ -142,7 +142,7 @@ def verify(arch: str, horizon: int, data: str, runs: Path, seed: int) -> Outcome
     run = run_of(arch, horizon, data, seed)
     dataset = ForecastingTask.load_data(run)
     place = runs / f"etth1-{arch}-{horizon}-{seed}"
-    with reporting(run.metric) as on_progress:
+    with reporting(run.training.metric) as on_progress:
         trained = train_task(
             ForecastingTask.build(dataset, run), dataset, place, run.training,
             resume=(place / "checkpoints").exists(), on_progress=on_progress,

@@ -24,12 +24,12 @@ import numpy as np
 import torch
 
 from record import measured, write
-from sightline.data.classes import LabelledData, LabelledPart, content_sha256
-from sightline.data.images import read_idx
-from sightline.tasks.classification import ClassificationTask
-from sightline.tasks.classification_config import ClassificationRun
+from sightline.data.labelled.corpus import LabelledData, LabelledPart, content_sha256
+from sightline.data.media.images import read_idx
+from sightline.tasks.classification.config import ClassificationRun
+from sightline.tasks.classification.task import ClassificationTask
 from sightline.tasks.fit import train_task
-from sightline.tasks.media_config import PictureConfig
+from sightline.tasks.media.config import PictureConfig
 from sightline.training.optim import OptimConfig
 from sightline.training.progress import reporting
 
@@ -59,9 +59,8 @@ def images(root: Path) -> LabelledData:
 def configured(options: argparse.Namespace, steps: int) -> ClassificationRun:
     """The training configuration."""
     preset = ClassificationRun.preset("transformer")
-    model: Any = preset.model
-    return replace(
-        preset,
+    model: Any = preset.settings.model
+    return preset.changed(
         model=replace(
             model, d_model=options.d_model, layers=options.layers, heads=4, pooling=options.pooling, dropout=0.0
         ),
@@ -99,7 +98,7 @@ def main() -> None:
     run = configured(options, steps)
     task = ClassificationTask.build(data, run)
     place = options.runs / f"mnist-{options.stem}-{options.pooling}-{options.epochs}-{options.seed}"
-    with reporting(run.metric) as on_progress:
+    with reporting(run.training.metric) as on_progress:
         trained = train_task(
             task, data, place, run.training, resume=(place / "checkpoints").exists(), on_progress=on_progress
         )
@@ -114,7 +113,7 @@ def main() -> None:
         "parameters": task.parameters,
         "steps": trained.training.steps,
         "train_s": round(trained.training.seconds, 1),
-        "dtype": run.dtype,
+        "dtype": run.training.dtype,
         "metrics": {name: round(value, 5) for name, value in evaluation.metrics.items()},
         "reliability": evaluation.details["reliability"],
         "confusion": evaluation.details["confusion"],

@@ -21,12 +21,12 @@ import torch
 
 from record import measured, write
 from sightline.core.config import encode
-from sightline.data.read import Corpus, load_corpus
+from sightline.data.pairs.corpus import Corpus, load_corpus
 from sightline.decoding.engine import DecodingConfig
 from sightline.models import ARCHITECTURES, ModelConfig
-from sightline.tasks.config import TokenizerConfig, TranslationConfig
 from sightline.tasks.fit import train_task
-from sightline.tasks.translation import TranslationTask
+from sightline.tasks.translation.config import TokenizerConfig, TranslationConfig
+from sightline.tasks.translation.task import TranslationTask
 from sightline.training.optim import OptimConfig
 from sightline.training.progress import reporting
 from sightline.training.state import TrainConfig
@@ -114,8 +114,8 @@ def verify(arch: str, corpus: Corpus, budget: str, runs: Path, seed: int) -> Out
             untrained, corpus, run, train_config, resume=(run / "checkpoints").exists(), on_progress=on_progress
         )
     task, training = result.task, result.training
-    greedy = task.evaluate(corpus.test)
-    beam = task.evaluate(corpus.test, DecodingConfig(beam=5))
+    greedy = task.measure(corpus.test)
+    beam = task.measure(corpus.test, DecodingConfig(beam=5))
     return Outcome(
         arch=arch,
         parameters=task.parameters,
@@ -131,7 +131,7 @@ def verify(arch: str, corpus: Corpus, budget: str, runs: Path, seed: int) -> Out
         bleu_beam_5=round(beam.metrics["bleu"], 2),
         chrf_beam_5=round(beam.metrics["chrf"], 2),
         test_loss=round(beam.metrics["loss"], 4),
-        signature=beam.signatures["bleu"],
+        signature=beam.details["signatures"]["bleu"],
         published_bleu=PUBLISHED[arch],
         environment=measured(),
     )

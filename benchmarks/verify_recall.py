@@ -47,7 +47,7 @@ from torch.nn import functional as F
 from record import Record, record_options
 from sightline.core.seeds import derive
 from sightline.core.state import nbytes
-from sightline.data.synthetic import IGNORED, Recall, recall
+from sightline.data.labelled.recall import IGNORED, Recall, recall
 from sightline.models import LanguageModelConfig
 from sightline.models.decoder import Decoder
 from sightline.training.optim import OptimConfig, build_optimizer, learning_rate

@@ -25,9 +25,9 @@ from typing import Any
 import torch
 
 from record import Record, record_options
-from sightline.data.classes import LabelledData, load_labelled
-from sightline.tasks.classification import ClassificationTask
-from sightline.tasks.classification_config import ClassificationRun, TextConfig
+from sightline.data.labelled.corpus import LabelledData, load_labelled
+from sightline.tasks.classification.config import ClassificationRun, TextConfig
+from sightline.tasks.classification.task import ClassificationTask
 from sightline.tasks.fit import train_task
 from sightline.training.optim import OptimConfig
 from sightline.training.progress import reporting
@@ -46,11 +46,10 @@ SOLVED, GAP = 0.95, 0.10
 def configured(task: str, arch: str, rate: float, seed: int, options: argparse.Namespace) -> ClassificationRun:
     """The configuration of one training, which differs only in architecture, rate and seed."""
     preset = ClassificationRun.preset(arch)
-    model: Any = preset.model
+    model: Any = preset.settings.model
     convolution = 3 if task == "recall" else 0
     sizes = {"d_model": options.width, "layers": 2, "heads": 4, "dropout": 0.0, "convolution": convolution}
-    return replace(
-        preset,
+    return preset.changed(
         data=TASKS[task],
         model=replace(model, causal=True, pooling="last", **sizes),
         text=TextConfig(min_count=1),
@@ -69,7 +68,7 @@ def configured(task: str, arch: str, rate: float, seed: int, options: argparse.N
 def trial(data: LabelledData, run: ClassificationRun, place: Path) -> dict[str, float]:
     """Train once; accuracy on the validation and test items, number of parameters and time."""
     task = ClassificationTask.build(data, run)
-    with reporting(run.metric) as on_progress:
+    with reporting(run.training.metric) as on_progress:
         trained = train_task(task, data, place, run.training, on_progress=on_progress)
     return {
         "valid": trained.task.measure(data.valid).metrics["accuracy"],

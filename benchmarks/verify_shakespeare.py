@@ -27,11 +27,11 @@ from typing import Any
 import torch
 
 from record import Record, record_options
-from sightline.data.text import TextCorpus, load_text
+from sightline.data.text.corpus import TextCorpus, load_text
 from sightline.models import match_parameters
 from sightline.tasks.fit import train_task
-from sightline.tasks.language import LanguageTask
-from sightline.tasks.language_config import LanguageConfig, TextTokenizerConfig
+from sightline.tasks.language.config import LanguageConfig, TextTokenizerConfig
+from sightline.tasks.language.task import LanguageTask
 from sightline.training.optim import OptimConfig
 from sightline.training.progress import reporting
 from sightline.training.state import TrainConfig

@@ -25,9 +25,9 @@ import torch
 
 from record import measured, write
 from sightline.core.config import encode, override
-from sightline.data.media import MediaCorpus
+from sightline.data.media.corpus import MediaCorpus
 from sightline.tasks.fit import train_task
-from sightline.tasks.transcription import TranscriptionTask
+from sightline.tasks.media.transcription import TranscriptionTask
 from sightline.training.progress import reporting
 
 RESULTS = Path(__file__).parent / "results"
@@ -85,8 +85,8 @@ def verify(arch: str, folder: Path, runs: Path, changes: dict[str, Any]) -> Outc
     corpus: MediaCorpus = TranscriptionTask.load_data(run)
     if corpus.sizes != SIZES:
         raise SystemExit(f"expected {SIZES} recordings, found {corpus.sizes}")
-    place = runs / f"spoken_digits-{arch}-{run.seed}"
-    with reporting(run.metric) as on_progress:
+    place = runs / f"spoken_digits-{arch}-{run.training.seed}"
+    with reporting(run.training.metric) as on_progress:
         trained = train_task(
             TranscriptionTask.build(corpus, run),
             corpus,
@@ -102,7 +102,7 @@ def verify(arch: str, folder: Path, runs: Path, changes: dict[str, Any]) -> Outc
     return Outcome(
         arch=arch,
         parameters=task.parameters,
-        budget=run.budget,
+        budget=run.training.budget,
         steps=training.steps,
         train_s=round(training.seconds, 1),
         tested=len(corpus.test),

@@ -23,12 +23,12 @@ from typing import Any
 import torch
 
 from record import Record, record_options
-from sightline.data.classes import LabelledData
+from sightline.data.labelled.corpus import LabelledData
 from sightline.parts.spec_augment import SpecAugmentConfig
-from sightline.tasks.classification import ClassificationTask
-from sightline.tasks.classification_config import ClassificationRun
+from sightline.tasks.classification.config import ClassificationRun
+from sightline.tasks.classification.task import ClassificationTask
 from sightline.tasks.fit import train_task
-from sightline.tasks.media_config import SoundConfig
+from sightline.tasks.media.config import SoundConfig
 from sightline.training.optim import OptimConfig
 from sightline.training.progress import reporting
 
@@ -40,10 +40,9 @@ TESTED, VALIDATED = range(5), range(5, 10)  # recording numbers
 def configured(options: argparse.Namespace, table: Path) -> ClassificationRun:
     """The training configuration; rate and sizes were chosen on the validation recordings."""
     preset = ClassificationRun.preset(options.arch)
-    model: Any = preset.model
+    model: Any = preset.settings.model
     augment = SpecAugmentConfig(band_width=options.band_width, stretch_share=options.stretch_share)
-    return replace(
-        preset,
+    return preset.changed(
         data=str(table),
         split_column="part",
         model=replace(model, d_model=options.d_model, layers=2, pooling=options.pooling, dropout=options.dropout),
@@ -72,7 +71,7 @@ def write_table(recordings: Path, table: Path) -> None:
 def trained(options: argparse.Namespace, run: ClassificationRun, data: LabelledData, place: Path) -> dict[str, Any]:
     """Train once and evaluate on the test recordings."""
     task = ClassificationTask.build(data, run)
-    with reporting(run.metric) as on_progress:
+    with reporting(run.training.metric) as on_progress:
         trained_run = train_task(task, data, place, run.training, on_progress=on_progress)
     evaluation = trained_run.task.measure(data.test)
     names = ("arch", "seed", "pooling", "d_model", "steps", "batch_size", "lr")
@@ -83,7 +82,7 @@ def trained(options: argparse.Namespace, run: ClassificationRun, data: LabelledD
         "parameters": task.parameters,
         "best_step": trained_run.training.best_step,
         "train_s": round(trained_run.training.seconds, 1),
-        "dtype": run.dtype,
+        "dtype": run.training.dtype,
         "metrics": {name: round(value, 5) for name, value in evaluation.metrics.items()},
         "confusion": evaluation.details["confusion"],
         "items": data.sizes,

@@ -26,10 +26,10 @@ from typing import Any
 import torch
 
 from record import Record, record_options
-from sightline.data.classes import LabelledData, LabelledPart, load_labelled
-from sightline.data.labelled import Reading
-from sightline.tasks.classification import ClassificationTask
-from sightline.tasks.classification_config import BILSTM_ATTENTION, ClassificationRun, TextConfig
+from sightline.data.labelled.corpus import LabelledData, LabelledPart, load_labelled
+from sightline.data.labelled.table import Reading
+from sightline.tasks.classification.config import BILSTM_ATTENTION, ClassificationRun, TextConfig
+from sightline.tasks.classification.task import ClassificationTask
 from sightline.tasks.fit import train_task
 from sightline.training.progress import reporting
 
@@ -54,11 +54,10 @@ def sentences(root: Path) -> LabelledData:
 def trained(data: LabelledData, seed: int, options: argparse.Namespace, place: Path) -> dict[str, Any]:
     """Train once; the settings and the metrics on the test part."""
     preset = ClassificationRun.preset(BILSTM_ATTENTION)
-    batches = -(-len(data.train.sources) // preset.batch_size)
-    model: Any = preset.model
+    batches = -(-len(data.train.sources) // preset.settings.batch_size)
+    model: Any = preset.settings.model
     model = replace(model, dropout=options.dropout)
-    run = replace(
-        preset,
+    run = preset.changed(
         model=model,
         text=TextConfig(min_count=options.min_count),
         seed=seed,
@@ -70,7 +69,7 @@ def trained(data: LabelledData, seed: int, options: argparse.Namespace, place: P
         dtype="float32",
     )
     task = ClassificationTask.build(data, run)
-    with reporting(run.metric) as on_progress:
+    with reporting(run.training.metric) as on_progress:
         trained_run = train_task(task, data, place, run.training, on_progress=on_progress, overwrite=True)
     best = next(
         r

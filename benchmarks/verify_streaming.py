@@ -30,10 +30,10 @@ import torch
 
 from record import measured, write
 from sightline.data.batches import Cursor
-from sightline.data.text import load_text
+from sightline.data.text.corpus import load_text
 from sightline.tasks.fit import train_task
-from sightline.tasks.language import LanguageTask
-from sightline.tasks.language_config import LanguageConfig, TextTokenizerConfig
+from sightline.tasks.language.config import LanguageConfig, TextTokenizerConfig
+from sightline.tasks.language.task import LanguageTask
 from sightline.training.optim import OptimConfig
 from sightline.training.state import TrainConfig
 

@@ -11,9 +11,9 @@ import pytest
 
 import verify_captions as captions
 import verify_spoken_digits as spoken
-from sightline.data.images import ImageOptions, read_idx
-from sightline.data.manifest import read_manifest
-from sightline.data.media import ImageReader
+from sightline.data.media.corpus import ImageReader
+from sightline.data.media.images import ImageOptions, read_idx
+from sightline.data.media.manifest import read_manifest
 
 DATA = Path(os.environ.get("SIGHTLINE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import verify_recall as benchmark
-from sightline.data.synthetic import recall
+from sightline.data.labelled.recall import recall
 
 
 @pytest.fixture(scope="module")

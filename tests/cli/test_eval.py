@@ -8,10 +8,10 @@ import pytest
 from sightline.cli.app import main
 from sightline.core.config import to_yaml
 from sightline.decoding.engine import DecodingConfig
-from sightline.tasks.config import TranslationRun
 from sightline.tasks.load import load
-from sightline.tasks.metrics import Evaluation
-from tests.tasks.small import corpus, untrained
+from sightline.tasks.task import Measured
+from sightline.tasks.translation.config import TranslationRun
+from tests.tasks.translation.small import corpus, untrained
 
 NAMES = {"exact_match", "bleu", "chrf", "loss", "perplexity", "token_accuracy"}
 
@@ -31,9 +31,8 @@ def files(tmp_path_factory):
 @pytest.fixture
 def run(files, tmp_path):
     """The directory of a run as `train` writes it."""
-    config = TranslationRun(
-        data=str(files / "train.tsv"), valid=str(files / "valid.tsv"), test=str(files / "test.tsv"), arch="transformer"
-    )
+    files_of = {part: str(files / f"{part}.tsv") for part in ("valid", "test")}
+    config = TranslationRun().changed(data=str(files / "train.tsv"), **files_of)
     shutil.copytree(files / "model", tmp_path / "run" / "best")
     (tmp_path / "run" / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
     return tmp_path / "run"
@@ -46,12 +45,12 @@ def measured(capsys, *arguments) -> dict:
 
 def test_json_contains_what_evaluate_measures(files, capsys):
     found = measured(capsys, files / "model", "--data", files / "test.tsv")
-    expected = load(files / "model").evaluate(corpus().test)
+    expected = load(files / "model").measure(corpus().test)
     assert (found["schema_version"], found["arch"], found["pairs"]) == (1, "gru", 100)
     assert found["data"] == str(files / "test.tsv")
     assert set(found["metrics"]) == NAMES
     assert found["metrics"] == pytest.approx(expected.metrics)
-    assert found["signatures"] == expected.signatures
+    assert found["signatures"] == expected.details["signatures"]
 
 
 @pytest.mark.parametrize("part", ["train", "valid", "test"])
@@ -81,11 +80,11 @@ def test_options_reach_the_decoder(files, capsys, monkeypatch):
     assert measured(capsys, files / "model", *data, "--batch-size", 3)["metrics"] == pytest.approx(greedy, rel=1e-5)
     used = []
 
-    def evaluate(self, pairs, decoding):
+    def measure(self, pairs, decoding):
         used.append(decoding)
-        return Evaluation({}, ())
+        return Measured({}, {}, details={"signatures": {}})
 
-    monkeypatch.setattr("sightline.tasks.translation.TranslationTask.evaluate", evaluate)
+    monkeypatch.setattr("sightline.tasks.translation.task.TranslationTask.measure", measure)
     measured(capsys, files / "model", *data, "--beam", 4, "--length-penalty", -2, "--max-length", 7)
     assert used == [DecodingConfig(beam=4, length_penalty=-2.0, max_length=7)]
 

@@ -50,10 +50,10 @@ WRONG = {
     "compare --data pairs.tsv --search 2": "--search",
     "compare --data pairs.tsv --match 2M": "match: expected params=NUMBER",
     "compare --data pairs.tsv --tokens words": "--tokenizer.kind: expected one of char, bpe, unigram, found 'words'",
-    "compare --data pairs.tsv --arch gru": "--arch: unknown flag, did you mean --archs?",
+    "compare --data pairs.tsv --arch gru": "--arch: unknown flag, did you mean '--archs'?",
     "demo --budget 3parsecs": "--budget: unknown unit 'parsecs'",
     "demo --seeds many": "--seeds: expected an integer, found 'many'",
-    "data describ pairs.tsv": "unknown command 'describ', did you mean describe?",
+    "data describ pairs.tsv": "unknown command 'describ', did you mean 'describe'?",
     "data describe": "PATH needs a value",
     "data describe absent.csv": "absent.csv: no such file",
     "data describe pairs.tsv --source-column 9": "column",
@@ -65,8 +65,8 @@ WRONG = {
     "bench --threads 1.5": "--threads: expected an integer, found '1.5'",
     "bench --only windw": "--only: unknown scenario or family 'windw', did you mean 'window'?",
     "bench --device abacus": "--device: must be auto, cpu, cuda or mps, found 'abacus'",
-    "certify nope": "no mechanism is called 'nope'",
-    "certify lstm --law nope": "no law is called 'nope'",
+    "certify nope": "unknown mechanism 'nope'",
+    "certify lstm --law nope": "unknown law 'nope'",
     "certify absent:Config": "no module 'absent'",
     "certify os:Config": "module os has no 'Config'",
     "certify --lw x": "unknown option: --lw. Did you mean --law?",
@@ -84,5 +84,5 @@ def test_a_wrong_flag_is_named_and_nothing_is_written(command, tmp_path, monkeyp
     *progress, error = err.splitlines()
     assert error.startswith("sightline: error: ")
     assert WRONG[command] in error
-    assert all(line.startswith("preparing ") for line in progress)
+    assert all(line.strip().startswith("preparing") for line in progress)  # a slow machine prints more of them
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pairs.tsv", "wrong.yaml"]

@@ -10,13 +10,13 @@ from types import SimpleNamespace
 import pytest
 
 from sightline.cli.app import main
-from sightline.data.text import load_text
+from sightline.data.text.corpus import load_text
 from sightline.decoding.engine import DecodingConfig
 from sightline.models import LANGUAGE_MODELS
-from sightline.tasks.language import LanguageTask
-from sightline.tasks.language_config import LanguageConfig
-from sightline.tasks.language_generation import GenerationConfig
-from tests.tasks.small import untrained
+from sightline.tasks.language.config import LanguageConfig
+from sightline.tasks.language.generation import GenerationConfig
+from sightline.tasks.language.task import LanguageTask
+from tests.tasks.translation.small import untrained
 
 
 @pytest.fixture(scope="module")

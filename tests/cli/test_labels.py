@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sightline.cli.app import main
-from tests.tasks.labelled import part, untrained
+from tests.tasks.classification.small import part, untrained
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 
 from sightline.cli.app import main
 from sightline.tasks.load import load
-from tests.tasks.small import untrained
+from tests.tasks.translation.small import untrained
 
 TEXTS = ["7", "123", "40", "999"]
 

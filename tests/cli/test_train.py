@@ -18,7 +18,7 @@ import sightline
 from sightline.cli.app import main
 from sightline.core.config import decode
 from sightline.core.yaml12 import parse_yaml, read_yaml
-from sightline.tasks.config import TranslationRun
+from sightline.tasks.translation.config import TranslationRun
 
 SMALL = ["--arch", "gru", "--model.d-model", "16", "--batch-tokens", "64", "--device", "cpu", "--max-steps", "6"]
 
@@ -93,7 +93,7 @@ def test_resume_refuses_other_data_and_other_settings(place: Path, capsys: pytes
 def test_a_run_is_not_overwritten_unless_asked(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train(capsys, "--data", "pairs.tsv", *SMALL, "-o", "run", "-q")
     _, err = train(capsys, "--data", "pairs.tsv", *SMALL, "-o", "run", "-q", status=2)
-    assert err == "sightline: error: run: holds a run: go on with --resume, or begin anew with --overwrite\n"
+    assert err == "sightline: error: run: contains a run: continue it with --resume, or replace it with --overwrite\n"
     train(capsys, "--data", "pairs.tsv", *SMALL, "-o", "run", "--overwrite", "-q")
 
 
@@ -123,11 +123,11 @@ def test_default_below_file_below_environment_below_flag(
     assert found["optim"]["clip_norm"] is None
     assert found["tokenizer"]["shared"] is True
     assert found["keep"] == 2
-    assert decode(TranslationRun, found, base=sightline_preset("lstm")).arch == "lstm"
+    assert decode(TranslationRun, found, base=sightline_preset("lstm")).settings.arch == "lstm"
 
 
 def sightline_preset(arch: str) -> TranslationRun:
-    from sightline.tasks.translation import TranslationTask
+    from sightline.tasks.translation.task import TranslationTask
 
     return TranslationTask.preset(arch)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sightline.core.errors import InputError
 from sightline.data.batches import Batch, Cursor, PairBatches, collate, pad
-from sightline.data.tokenizer import Tokenizer
+from sightline.data.tokens.tokenizer import Tokenizer
 
 IDS = st.lists(st.integers(4, 99), max_size=12)
 EXAMPLES = st.lists(st.tuples(IDS, IDS), min_size=1, max_size=40)

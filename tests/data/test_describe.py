@@ -12,10 +12,10 @@ import soundfile
 
 from sightline.cli.app import main
 from sightline.core.errors import EnvironmentFault, InputError
-from sightline.data.describe.survey import Survey
-from sightline.data.formats import Pairs
-from sightline.data.read import load_corpus, read_pairs
-from sightline.data.write import write_pairs
+from sightline.data.pairs.corpus import load_corpus, read_pairs
+from sightline.data.pairs.table import Pairs
+from sightline.data.pairs.write import write_pairs
+from sightline.data.survey import Survey
 from sightline.tasks.describe import describe as describe_run
 from sightline.tasks.recipe import resolve_run
 from sightline.tasks.table import TASKS

@@ -25,7 +25,7 @@ from sightline.lab.processes import Worker
 from sightline.lab.progress import Display
 from sightline.lab.results import Baseline, Results
 from sightline.lab.summary import Outcome, length_bins, summarise
-from sightline.tasks.metrics import score_texts
+from sightline.tasks.texts_out.scores import score_texts
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +184,7 @@ def test_a_killed_worker_is_a_failed_run(tmp_path: Path) -> None:
     worker = Worker(Job("prepare", CompareConfig(), tmp_path, tmp_path), threads=1)
     os.kill(worker.pid, signal.SIGKILL)
     failure = _wait(worker)
-    assert failure == Failure("failed", "the worker process was killed by SIGKILL (out of memory?)")
+    assert failure == Failure("failed", "the worker process was ended by SIGKILL (out of memory?)")
 
 
 def _children(pid: int) -> list[int]:

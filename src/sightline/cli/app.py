@@ -28,8 +28,8 @@ from cyclopts import (
 )
 
 from sightline import __version__
-from sightline.core.config import nearest
 from sightline.core.errors import EnvironmentFault, SightlineError, exit_status
+from sightline.core.suggest import unknown
 
 # Verb -> summary; the function is `sightline.cli.<verb>:<verb>`.
 COMMANDS = {
@@ -157,8 +157,7 @@ def _misuse(error: CycloptsError) -> str:
         if word.startswith("-"):
             return f"unknown flag {word}: flags go after the command, e.g. `sightline compare --seeds 3`"
         known = [name for name in error.app or () if not name.startswith("-")]
-        near = nearest(word, known)
-        return f"unknown command {word!r}" + (f", did you mean {near}?" if near else f"; known: {', '.join(known)}")
+        return unknown("command", word, known)
     if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
         return f"unexpected argument {error.unused_tokens[0]!r}"
     if isinstance(error, CoercionError) and error.token is not None and error.target_type in _KINDS:
@@ -180,7 +179,7 @@ def _environment_fault(error: BaseException) -> str | None:
         or type(error).__name__ == "OutOfMemoryError"
         or "DefaultCPUAllocator" in str(error)
     ):
-        return "out of memory: reduce --batch-tokens, the model or the beam"
+        return "out of memory: use smaller batches, a smaller model or a smaller beam"
     return None
 
 

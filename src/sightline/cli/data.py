@@ -80,8 +80,8 @@ def export(
     """
     import sys
 
-    from sightline.data.read import Pairs, load_corpus
-    from sightline.data.write import write_pairs
+    from sightline.data.pairs.corpus import Pairs, load_corpus
+    from sightline.data.pairs.write import write_pairs
 
     corpus = load_corpus(path)
     chosen = [corpus.train, corpus.valid, corpus.test] if part == "all" else [getattr(corpus, part)]

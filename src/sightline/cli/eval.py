@@ -94,9 +94,9 @@ def eval(
 def _draw(task: Any, details: dict[str, Any], part: str, directory: Path) -> None:
     """Write the figures of an evaluation; raises `InputError` if the task has none."""
     from sightline.core.errors import InputError
+    from sightline.core.files import faults
     from sightline.lab.details import details_of
     from sightline.report.details import measurement_drawings
-    from sightline.training.files import faults
 
     drawings = measurement_drawings(task.arch, details_of(details), task.loss_unit, part)
     if not drawings:

@@ -60,14 +60,14 @@ def generate(
     """
     import sys
 
+    from sightline.cli.stream import harmless, whole_text
     from sightline.core.config import override
     from sightline.core.errors import InputError
-    from sightline.data.files import open_bytes
+    from sightline.data.rows.files import open_bytes
     from sightline.decoding.engine import DecodingConfig
-    from sightline.tasks.language import LanguageTask
-    from sightline.tasks.language_generation import GenerationConfig
+    from sightline.tasks.language.generation import GenerationConfig
+    from sightline.tasks.language.task import LanguageTask
     from sightline.tasks.load import load
-    from sightline.tasks.stream import harmless, whole_text
     from sightline.training.environment import resolve_device
 
     if sum((greedy, sample, beam > 1)) > 1:

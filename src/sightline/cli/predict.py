@@ -51,11 +51,11 @@ def predict(
     """
     import sys
 
+    from sightline.cli.stream import Stream, arriving, shown
     from sightline.core.config import override
     from sightline.core.errors import InputError
     from sightline.decoding.engine import DecodingConfig
     from sightline.tasks.load import load
-    from sightline.tasks.stream import Stream, arriving, shown
     from sightline.training.environment import resolve_device
 
     searching = {"length_penalty": length_penalty}

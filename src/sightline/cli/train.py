@@ -98,7 +98,7 @@ def train(
         print(to_yaml(run), end="")
         return
     kind = task_class(run.task)
-    directory = out_dir or Path("runs", f"{_stem(run.data)}-{run.arch}-{run.seed}")
+    directory = out_dir or Path("runs", f"{_stem(run.corpus.data)}-{run.settings.arch}-{run.training.seed}")
     if not dry_run:
         check_run(directory, resume=resume, overwrite=overwrite)
     dataset = kind.load_data(run)
@@ -110,7 +110,7 @@ def train(
     if resume:  # before the model is built, which may take long
         check_same_run(directory, run, dataset)
     counted = kind.counted.split()[-1]
-    with messages(quiet=quiet), reporting(run.metric, counted=counted, quiet=quiet) as on_progress:
+    with messages(quiet=quiet), reporting(run.training.metric, counted=counted, quiet=quiet) as on_progress:
         options = {"resume": resume, "overwrite": overwrite, "on_progress": on_progress}
         trained = train_run(kind.build(dataset, run), dataset, directory, run, **options)
     _print(_outcome(directory, trained), as_json=json)
@@ -124,10 +124,10 @@ def _planned(run: Any, data: Dataset) -> dict[str, Any]:
     return {
         "run": None,
         "task": run.task,
-        "arch": run.arch,
+        "arch": run.settings.arch,
         "status": "dry run: nothing was written",
         "parameters": task.parameters,
-        "budget": run.budget,
+        "budget": run.training.budget,
         task.unit: data.sizes,
         **task.describe(data),
     }

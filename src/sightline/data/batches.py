@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sightline.core.errors import InputError
 from sightline.core.seeds import derive
-from sightline.data.tokenizer import Tokenizer
+from sightline.data.tokens.tokenizer import Tokenizer
 
 T = TypeVar("T")
 B = TypeVar("B")

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from sightline.core.probe import Probe
-from sightline.data.tokenizer import Tokenizer
+from sightline.data.tokens.tokenizer import Tokenizer
 from sightline.lab.results import ArchitectureMaps, AttentionMap
-from sightline.tasks.translation import TranslationTask
+from sightline.tasks.translation.task import TranslationTask
 
 MOST_HEADS_CELLS = 20_000  # over all heads of one probe; above this only their mean is kept
 

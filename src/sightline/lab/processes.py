@@ -1,23 +1,28 @@
-"""Worker processes: started with their share of the cores, monitored, ended with their parent."""
+"""Processes of a comparison: each has its share of the cores, reports progress, and ends with its parent."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
+from sightline.core.processes import ending
 from sightline.lab.jobs import DONE, FAILED, JOB, LOG, Failure, Job, read_json
 
 GRACE_S = 10.0
 
 
+@final
 class Worker:
-    """One running job; `progress` is its latest progress message."""
+    """One running job; `progress` is its latest progress message.
+
+    Unlike `core.processes.in_child`, it runs a separate program: the thread counts of all libraries are set before
+    anything is imported, its output goes to a log, and Ctrl-C does not reach it.
+    """
 
     def __init__(self, job: Job, threads: int) -> None:
         self.job = job
@@ -61,11 +66,8 @@ class Worker:
             return None
         if (directory / FAILED).exists():
             return read_json(Failure, directory / FAILED)
-        if status < 0:
-            name = signal.Signals(-status).name
-            hint = " (out of memory?)" if name == "SIGKILL" else ""
-            return Failure("failed", f"the worker process was killed by {name}{hint}")
-        return Failure("failed", f"the worker process exited with {status}: {_last_line(directory / LOG)}")
+        detail = "" if status < 0 else f": {_last_line(directory / LOG)}"
+        return Failure("failed", f"the worker process {ending(status)}{detail}")
 
     def stop(self) -> None:
         """Ask the process to end; `wait` enforces it."""
@@ -96,4 +98,4 @@ def environment(threads: int) -> dict[str, str]:
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1][:300] if lines else "no output"
+    return lines[-1][:300] if lines else "its log is empty"

@@ -73,9 +73,10 @@ def run_config(config: CompareConfig, arch: str) -> Any:
     kind.check_architecture(arch)
     common = {"data": config.data, "device": config.device, "dtype": config.dtype, "match": config.match}
     base = kind.preset(arch)
-    if hasattr(base, "tokenizer"):  # the same tokenizer for all makes the comparison fair
-        usual = kind.Run().tokenizer
-        base = replace(base, tokenizer=replace(base.tokenizer, kind=usual.kind, size=usual.size))
+    tokenizer = getattr(base.settings, "tokenizer", None)
+    if tokenizer is not None:  # the same tokenizer for all makes the comparison fair
+        usual = kind.Run().settings.tokenizer
+        base = base.changed(tokenizer=replace(tokenizer, kind=usual.kind, size=usual.size))
     base = override(base, {k: v for k, v in common.items() if v is not None}, prefix="--")
     return override(replace(base, task=config.task), config.settings, prefix="--")
 
@@ -117,7 +118,7 @@ def prepare(job: Job) -> Prepared:
         facts=task.facts(),
         budget_amount=budget.amount,
         budget_unit=budget.unit,
-        learning_rates={run.arch: run.optim.lr for run in runs},
+        learning_rates={run.settings.arch: run.training.optim.lr for run in runs},
         metric=metric,
         loss_unit=kind.loss_unit,
         counted=kind.counted,
@@ -142,13 +143,9 @@ def train(job: Job) -> Measured:
     say("starting")
     config, kind = job.config, task_class(job.config.task)
     run = run_config(config, job.arch)
-    run = replace(
-        run,
-        budget=job.budget,
-        seed=job.seed,
-        optim=replace(run.optim, lr=run.optim.lr * job.lr_factor),
-        validations=VALIDATIONS if job.kind == "run" else 2,
-    )
+    optim = replace(run.training.optim, lr=run.training.optim.lr * job.lr_factor)
+    validations = VALIDATIONS if job.kind == "run" else 2
+    run = run.changed(budget=job.budget, seed=job.seed, optim=optim, validations=validations)
     data = kind.load_prepared(run, job.prepared)
     if job.kind == "run" and data.sha256 != read_json(Prepared, job.prepared / DONE).sha256:
         raise InputError("the data has changed since the comparison began", where=data.name)
@@ -159,7 +156,7 @@ def train(job: Job) -> Measured:
     losses = [record["loss"] for record in result.history if record["event"] == "valid" and record["loss"] is not None]
     measured = Measured(
         loss=min(losses, default=None),
-        learning_rate=run.optim.lr,
+        learning_rate=optim.lr,
         train_s=result.seconds,
         history=_thinned(result.history),
         steps=result.steps,

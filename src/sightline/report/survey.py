@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from sightline.data.describe.survey import Chart, Survey
+from sightline.data.survey import Chart, Survey
 from sightline.report.figures import DASHES, LIGHT, STYLE, dress
 from sightline.report.text import visible
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from sightline.data.classes import LabelledData
-from sightline.data.describe.labelled import survey_labelled
-from sightline.data.describe.media import survey_media
-from sightline.data.describe.pairs import survey_pairs
-from sightline.data.describe.series import survey_series
-from sightline.data.describe.survey import Survey
-from sightline.data.describe.text import survey_text
-from sightline.data.media import MediaCorpus
-from sightline.data.read import Corpus, read
-from sightline.data.text import TextCorpus
-from sightline.data.windows import WindowData
+from sightline.data.labelled.corpus import LabelledData
+from sightline.data.labelled.describe import survey_labelled
+from sightline.data.media.corpus import MediaCorpus
+from sightline.data.media.describe import survey_media
+from sightline.data.pairs.corpus import Corpus, read
+from sightline.data.pairs.describe import survey_pairs
+from sightline.data.series.describe import survey_series
+from sightline.data.series.windows import WindowData
+from sightline.data.survey import Survey
+from sightline.data.text.corpus import TextCorpus
+from sightline.data.text.describe import survey_text
 from sightline.tasks.table import task_class
 
 
@@ -32,9 +32,10 @@ def describe(run: Any) -> Survey:
     if isinstance(data, WindowData):
         return survey_series(data.series)
     if isinstance(data, MediaCorpus):
-        return survey_media(data, run.sound.rate_hz)
+        return survey_media(data, run.settings.sound.rate_hz)
     if isinstance(data, Corpus):
-        named = [] if run.data.startswith("builtin:") else [run.data, run.valid, run.test]
-        columns = {"source_column": run.source_column, "target_column": run.target_column}
-        return survey_pairs(data, [read(file, skip_bad=run.skip_bad, **columns) for file in named if file])
+        corpus = run.corpus
+        named = [] if corpus.data.startswith("builtin:") else [corpus.data, corpus.valid, corpus.test]
+        columns = {"source_column": corpus.source_column, "target_column": corpus.target_column}
+        return survey_pairs(data, [read(file, skip_bad=corpus.skip_bad, **columns) for file in named if file])
     raise TypeError(f"nobody can describe {type(data).__name__}")
