@@ -20,7 +20,7 @@ import torch
 
 from record import measured, write
 from sightline.core.config import encode
-from sightline.data.pairs.corpus import Corpus, load_corpus
+from sightline.data.pairs.corpus import PairCorpus, load_corpus
 from sightline.decoding.engine import DecodingConfig
 from sightline.models import ARCHITECTURES, ModelConfig
 from sightline.tasks.fit import train_task
@@ -85,7 +85,7 @@ class Outcome:
     environment: dict[str, object] = field(default_factory=dict)
 
 
-def corpus_of(root: Path) -> Corpus:
+def corpus_of(root: Path) -> PairCorpus:
     """Train, validation and test 2016, lower-cased."""
 
     def pair(name: str) -> str:
@@ -94,7 +94,7 @@ def corpus_of(root: Path) -> Corpus:
     return load_corpus(pair("train"), valid=pair("val"), test=pair("test_2016_flickr"), lowercase=True)
 
 
-def verify(arch: str, corpus: Corpus, budget: str, runs: Path, seed: int) -> Outcome:
+def verify(arch: str, corpus: PairCorpus, budget: str, runs: Path, seed: int) -> Outcome:
     """Trains one architecture, or goes on with it, and scores it on the test part."""
     setting = SETTINGS[arch]
     config = TranslationConfig.preset(
@@ -134,7 +134,7 @@ def verify(arch: str, corpus: Corpus, budget: str, runs: Path, seed: int) -> Out
     )
 
 
-def labels(task: TranslationTask, corpus: Corpus) -> int:
+def labels(task: TranslationTask, corpus: PairCorpus) -> int:
     """Target tokens of one epoch, end tokens counted."""
     return task.batches(corpus.train, seed=0).tokens
 

@@ -38,8 +38,8 @@ def describe(
     """
     from sightline.cli.overrides import parse_overrides
     from sightline.core.errors import InputError
-    from sightline.tasks.describe import describe as survey_of
     from sightline.tasks.recipe import resolve_run
+    from sightline.tasks.table import task_class
 
     if picture is not None and picture.suffix not in (".svg", ".png"):
         raise InputError(f"expected a name that ends in .svg or .png, found {picture.name!r}", where="--picture")
@@ -47,19 +47,19 @@ def describe(
         raise InputError("exists already; --overwrite replaces it", where=picture)
     named = {"task": task, "data": path, "valid": valid, "test": test, **parse_overrides(overrides)}
     run = resolve_run(file=None, environ={}, flags={key: value for key, value in named.items() if value is not None})
-    found = survey_of(run)
+    survey = task_class(run.task).load_data(run).describe()
     if picture is not None:
         from sightline.report.survey import save_survey
 
-        save_survey(found, picture)
+        save_survey(survey, picture)
     if json:
         from json import dumps
 
-        print(dumps({"schema_version": 2, **found.to_dict()}, ensure_ascii=False, allow_nan=False))
+        print(dumps({"schema_version": 2, **survey.to_dict()}, ensure_ascii=False, allow_nan=False))
     else:
         from sightline.report.text import visible
 
-        print("\n".join(visible(line) for line in found.lines()))
+        print("\n".join(visible(line) for line in survey.lines()))
 
 
 @data.command

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
+    from sightline.data.corpus import Corpus
     from sightline.tasks.fit import Trained
-    from sightline.tasks.task import Dataset
 
 
 def train(
@@ -115,7 +115,7 @@ def train(
     _print(_outcome(place, done), as_json=json)
 
 
-def _planned(run: Any, data: Dataset) -> dict[str, Any]:
+def _planned(run: Any, data: Corpus[Any]) -> dict[str, Any]:
     """What `--dry-run` tells."""
     from sightline.tasks.table import task_class
 

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -19,12 +19,13 @@ from torch import nn
 
 from sightline.core.config import nearest
 from sightline.core.errors import InputError
+from sightline.data.batches import Batches
+from sightline.data.corpus import Corpus
 from sightline.models import FORMS, SizedConfig
 from sightline.models.store import CONFIG, LoadedModel, load_model
 from sightline.tasks.run import RunConfig
 from sightline.training.files import faults, replace_directory, sync_tree
 from sightline.training.loss import Loss
-from sightline.training.state import Batches
 
 # What the forms of models are, as an error says it.
 SAID = {
@@ -35,33 +36,9 @@ SAID = {
 }
 
 T = TypeVar("T", bound="Task[Any, Any, Any]")
-D = TypeVar("D", bound="Dataset")  # all of a task's data
+D = TypeVar("D", bound=Corpus[Any])  # all of a task's data
 P = TypeVar("P")  # one part of it
 R = TypeVar("R", bound=RunConfig)
-
-
-@runtime_checkable
-class Dataset(Protocol):
-    """What `Task.load_data` gives: three parts, of a kind that only the task looks into.
-
-    sha256: of the content, the same in whatever container it came; notes: what the user should know, a line each;
-    sizes: how many items each part has, by name
-    """
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def train(self) -> Any: ...
-    @property
-    def valid(self) -> Any: ...
-    @property
-    def test(self) -> Any: ...
-    @property
-    def sha256(self) -> str: ...
-    @property
-    def notes(self) -> tuple[str, ...]: ...
-    @property
-    def sizes(self) -> dict[str, int]: ...
 
 
 class Answer(NamedTuple):

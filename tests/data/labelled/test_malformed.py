@@ -303,7 +303,9 @@ def test_a_label_that_training_lacks_is_named_with_its_line(tmp_path: Path) -> N
 def test_parts_of_two_kinds(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b"text,label\n" + TEN)
     (tmp_path / "b.csv").write_bytes(b"x1,x2,label\n1,2,a\n")
-    with pytest.raises(InputError, match=r"b\.csv \(test\): holds series with one label each, but .*a\.csv holds text"):
+    with pytest.raises(
+        InputError, match=r"b\.csv \(test\): contains series with one label each, but .*a\.csv contains text"
+    ):
         load_labelled(tmp_path / "a.csv", test=tmp_path / "b.csv")
 
 

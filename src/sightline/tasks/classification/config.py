@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from sightline.core.errors import InputError
-from sightline.data.labelled.corpus import LabelledData, load_labelled
+from sightline.data.labelled.corpus import LabelledCorpus, load_labelled
 from sightline.data.labelled.table import Reading
 from sightline.models import FORMS, SizedConfig
 from sightline.tasks.media.config import PictureConfig, SoundConfig
@@ -146,7 +146,7 @@ class ClassificationRun(RunConfig, ClassificationConfig, LabelledDataConfig):
             self.picture.reading,
         )
 
-    def load(self) -> LabelledData:
+    def load(self) -> LabelledCorpus:
         """The data; raises what `load_labelled` raises."""
         parts: dict[str, Any] = {"valid": self.valid, "test": self.test, "limit": self.limit, "seed": self.data_seed}
         return load_labelled(self.data if self.data.startswith("builtin:") else self._path(), self.reading, **parts)

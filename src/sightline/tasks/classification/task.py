@@ -17,7 +17,8 @@ from sightline.core.config import decode as decode_config
 from sightline.core.config import encode as encode_config
 from sightline.core.errors import InputError
 from sightline.core.seeds import derive
-from sightline.data.labelled.corpus import LabelledData, LabelledPart, part_of_table
+from sightline.data.labelled.corpus import LabelledCorpus
+from sightline.data.labelled.part import LabelledPart
 from sightline.data.labelled.table import SourceKind, read_labelled
 from sightline.models import match_parameters
 from sightline.models.encoder_model import EncoderModel
@@ -60,7 +61,7 @@ class _Options:
     settings: dict[str, Any]  # ClassificationConfig without arch and model
 
 
-class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
+class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
     """A model with the names of its classes and with what its sources become.
 
     classes: the names, fixed by the training part; many: whether an item may have any number of them
@@ -95,22 +96,22 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
         return ClassificationRun.preset(arch)
 
     @classmethod
-    def load_data(cls, run: ClassificationRun) -> LabelledData:
+    def load_data(cls, run: ClassificationRun) -> LabelledCorpus:
         return run.load()
 
     @classmethod
     def read_part(cls, run: ClassificationRun) -> tuple[LabelledPart, int]:
-        part = part_of_table(read_labelled(Path(run.data), run.reading))
+        part = LabelledPart.of(read_labelled(Path(run.data), run.reading))
         if run.limit is not None:
-            part = part.chosen(range(len(part.sources))[: run.limit])
+            part = part.select(range(len(part.sources))[: run.limit])
         return part, len(part.sources)
 
     @classmethod
     def select(cls, part: LabelledPart, chosen: Sequence[int]) -> LabelledPart:
-        return part.chosen(chosen)
+        return part.select(chosen)
 
     @classmethod
-    def build(cls, data: LabelledData, run: ClassificationRun) -> ClassificationTask:
+    def build(cls, data: LabelledCorpus, run: ClassificationRun) -> ClassificationTask:
         inputs = Inputs.fit(data.kind, data.train.sources, run.settings)
         config = inputs.config
         sizes = inputs.front_end, len(data.classes)
@@ -129,7 +130,7 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
         return replace(ClassificationRun.preset(self.arch), **values_of(self.config), source_kind=self.inputs.kind)
 
     @classmethod
-    def primary_metric(cls, data: LabelledData, run: ClassificationRun) -> str:
+    def primary_metric(cls, data: LabelledCorpus, run: ClassificationRun) -> str:
         return "accuracy"
 
     def batches(self, part: LabelledPart, *, seed: int) -> LabelledBatches:
@@ -150,7 +151,7 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
     def validator(self, part: LabelledPart) -> Callable[[nn.Module], dict[str, float]]:
         """A function of the model: loss, accuracy and macro F1 on evenly spaced items."""
         total, most = len(part.sources), self.config.validation_items
-        scored = part if total <= most else part.chosen(i * total // most for i in range(most))
+        scored = part if total <= most else part.select(i * total // most for i in range(most))
         batches, labels = self._batches(scored, shuffle=False), scored.numbers(self.classes)
 
         def validate(model: nn.Module) -> dict[str, float]:
@@ -224,14 +225,14 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
         step = max(1, len(part.sources) // TIMED)
         times = []
         for i in range(0, len(part.sources), step)[:TIMED]:
-            one = part.chosen([i])
+            one = part.select([i])
             self.label(one)  # the first call is slower
             began = time.perf_counter()
             self.label(one)
             times.append(1000 * (time.perf_counter() - began))
         return Costs(statistics.median(times) if times else None)
 
-    def describe(self, data: LabelledData) -> dict[str, Any]:
+    def describe(self, data: LabelledCorpus) -> dict[str, Any]:
         counts = dict.fromkeys(self.classes, 0)
         for of_item in data.train.labels:
             for name in of_item:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from sightline.core.errors import InputError
-from sightline.data.series.corpus import SeriesColumns, SeriesData, Split, load_series
+from sightline.data.series.corpus import SeriesColumns, SeriesData, load_series
 from sightline.data.series.panel import Evenness, Fill, Resample
 from sightline.models import FORECASTERS, SizedConfig
 from sightline.tasks.run import RunConfig, part_of
@@ -35,7 +35,7 @@ class SeriesConfig:
     every: str | None = None
     resample: Resample | None = None
     fill: Fill | None = None
-    split: Split = (0.7, 0.1, 0.2)
+    split: tuple[float, float, float] = (0.7, 0.1, 0.2)
     limit: int | None = None
 
     @property

@@ -23,7 +23,7 @@ from sightline.data.series.times import Grid
 from sightline.data.series.windows import (
     WindowBatch,
     WindowBatches,
-    WindowData,
+    WindowCorpus,
     Windows,
     all_windows,
     make_windows,
@@ -60,7 +60,7 @@ class _Options:
     settings: dict[str, Any]  # ForecastingConfig without arch and model
 
 
-class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
+class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
     """A forecaster with the scales of its series: what is trained, saved, loaded and used."""
 
     name = "forecasting"
@@ -80,14 +80,14 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
         return ForecastingRun(**preset_values(arch), optim=optim_preset(arch))
 
     @classmethod
-    def load_data(cls, run: ForecastingRun) -> WindowData:
+    def load_data(cls, run: ForecastingRun) -> WindowCorpus:
         data = make_windows(run.series.load(), run.lookback, run.horizon, limit=run.limit)
         if run.protocol == "every":
             return data
         whole = len(data.test) // PUBLISHED_BATCH * PUBLISHED_BATCH
         if not whole:
             raise InputError(f"needs {PUBLISHED_BATCH} windows of test, found {len(data.test)}", where="protocol")
-        return replace(data, test=data.test.chosen(np.arange(whole)))
+        return replace(data, test=data.test.select(np.arange(whole)))
 
     @classmethod
     def read_part(cls, run: ForecastingRun) -> tuple[Windows, int]:
@@ -97,10 +97,10 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
 
     @classmethod
     def select(cls, part: Windows, chosen: Sequence[int]) -> Windows:
-        return part.chosen(chosen)
+        return part.select(chosen)
 
     @classmethod
-    def build(cls, data: WindowData, run: ForecastingRun) -> ForecastingTask:
+    def build(cls, data: WindowCorpus, run: ForecastingRun) -> ForecastingTask:
         config, series = run.settings, data.series
         panel = series.panel
         if config.arch in ("dlinear", "nlinear") and (panel.past or panel.known):
@@ -118,7 +118,7 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
         return cls(config, model, fitted, said)
 
     @classmethod
-    def primary_metric(cls, data: WindowData, run: ForecastingRun) -> str:
+    def primary_metric(cls, data: WindowCorpus, run: ForecastingRun) -> str:
         """The metric that is trained for: mse, mae or pinball."""
         return run.settings.metric_name
 
@@ -148,7 +148,7 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
         """A function of the model: the metrics of forecasts of evenly spaced windows; "loss" is the primary one."""
         most = self.config.validation_windows
         if len(part) > most:
-            part = part.chosen(np.arange(most) * len(part) // most)
+            part = part.select(np.arange(most) * len(part) // most)
         batches = list(self._in_order(part).epoch())
 
         def validate(model: nn.Module) -> dict[str, float]:
@@ -243,7 +243,7 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
     def costs(self, part: Windows) -> Costs:
         """The time of one window's forecast, windows asked for one at a time."""
         rows = np.arange(min(TIMED, len(part))) * len(part) // max(1, min(TIMED, len(part)))
-        batches = WindowBatches(part.chosen(rows), self.fitted.scaling(part.panel), size=1, shuffle=False)
+        batches = WindowBatches(part.select(rows), self.fitted.scaling(part.panel), size=1, shuffle=False)
         self.model.eval()
         predictor, times = self.predictor(), []
         for batch in batches.epoch():
@@ -253,7 +253,7 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
             times.append(1000 * (time.perf_counter() - began))
         return Costs(statistics.median(times))
 
-    def describe(self, data: WindowData) -> dict[str, Any]:
+    def describe(self, data: WindowCorpus) -> dict[str, Any]:
         panel = data.series.panel
         return {
             "series": len(panel.records),

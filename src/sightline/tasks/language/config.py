@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from sightline.core.errors import InputError
 from sightline.data.text.batches import GROUP_BYTES
-from sightline.data.text.corpus import Split, TextCorpus, load_text
+from sightline.data.text.corpus import TextCorpus, TextSplit, load_text
 from sightline.data.tokens.text import TextKind
 from sightline.models import LANGUAGE_MODELS, SizedConfig
 from sightline.models.language_model import LanguageModelConfig
@@ -28,7 +28,7 @@ class TextConfig:
     valid: str | None = None
     test: str | None = None
     column: str = "text"
-    split: Split = "auto"
+    split: TextSplit = "auto"
     valid_share: float = 0.1
     test_share: float = 0.1
     limit: int | None = None

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 from sightline.core.config import nearest
 from sightline.core.errors import InputError
 from sightline.data.media.audio import AudioOptions, Mix, Resample
-from sightline.data.media.corpus import KINDS, Kind
+from sightline.data.media.columns import KINDS, Kind
 from sightline.data.media.images import Colour, Fit, ImageOptions
 from sightline.models import ARCHITECTURES, ModelConfig
 from sightline.parts.audio_frames import AudioFrames

@@ -20,7 +20,8 @@ from sightline.core.config import encode as encode_config
 from sightline.core.errors import InputError
 from sightline.core.seeds import derive
 from sightline.core.state import nbytes
-from sightline.data.media.corpus import AudioReader, Column, ImageReader, Kind, MediaCorpus, MediaPart, Store
+from sightline.data.media.columns import AudioReader, Column, ImageReader, Kind, MediaPart, Store
+from sightline.data.media.corpus import MediaCorpus
 from sightline.data.media.images import ImageOptions
 from sightline.data.media.manifest import located
 from sightline.data.tokens.tokenizer import Tokenizer, TokenizerPair
@@ -266,7 +267,7 @@ class MediaTextTask(Task[MediaCorpus, MediaPart, MediaTextRun]):
             "vocabulary": self.tokenizers.target.size,
             "positions": {"mean": round(float(np.mean(positions)), 1), "longest": max(positions)},
             "tokens_per_epoch": batches.tokens,
-            "batches_per_epoch": len(batches.epoch(0)),
+            "batches_per_epoch": len(batches),
         }
 
     def write(self, directory: Path) -> None:
@@ -370,8 +371,8 @@ class MediaTextTask(Task[MediaCorpus, MediaPart, MediaTextRun]):
         positions = self._inputs(part).positions
         lengths = [len(ids) + 2 for ids in self.tokenizers.target.encode_batch(part.targets)]
         batches = self._batches(part, max(self.config.batch_tokens, *positions, *lengths), shuffle=False)
-        for batch in batches.epoch(0):
-            yield batches.filled(batch).to(self.device)
+        for batch in batches.epoch():
+            yield batch.to(self.device)
 
     def _begin(self, inputs: Inputs, rows: list[int]) -> Any:
         """The decoder's state before the first token for these items."""

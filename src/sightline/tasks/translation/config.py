@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from sightline.core.config import nearest
 from sightline.core.errors import InputError
-from sightline.data.pairs.corpus import Corpus, load_corpus
+from sightline.data.pairs.corpus import PairCorpus, load_corpus
 from sightline.data.tokens.tokenizer import Kind
 from sightline.models import ARCHITECTURES, ModelConfig
 from sightline.tasks.run import RunConfig, part_of, values_of
@@ -28,7 +28,7 @@ class DataConfig:
     skip_bad: bool = False
     data_seed: int = 0
 
-    def load(self) -> Corpus:
+    def load(self) -> PairCorpus:
         """The corpus; raises what `load_corpus` raises, and `InputError` where no data is named."""
         if not self.data:
             raise InputError("no data named: give a file, two parallel files a,b, or builtin:dates", where="--data")

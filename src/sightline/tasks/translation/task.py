@@ -21,7 +21,7 @@ from sightline.core.errors import InputError
 from sightline.core.seeds import derive
 from sightline.core.state import nbytes
 from sightline.data.batches import Batch, PairBatches, pad
-from sightline.data.pairs.corpus import Corpus, Pairs, read_pairs
+from sightline.data.pairs.corpus import PairCorpus, Pairs, read_pairs, select
 from sightline.data.tokens.tokenizer import Tokenizer, TokenizerPair
 from sightline.decoding.engine import DecodingConfig
 from sightline.models import SequenceModel, match_parameters
@@ -50,7 +50,7 @@ class _Options:
     settings: dict[str, Any]  # TranslationConfig without arch and model
 
 
-class TranslationTask(Task[Corpus, Pairs, TranslationRun]):
+class TranslationTask(Task[PairCorpus, Pairs, TranslationRun]):
     """A model with its tokenizers: what is trained, saved, loaded and used.
 
     `longest_output` is the most tokens of an output where decoding names no other limit; `data` says what the model
@@ -86,7 +86,7 @@ class TranslationTask(Task[Corpus, Pairs, TranslationRun]):
         return TranslationRun(**values_of(settings), optim=optim_preset(arch))
 
     @classmethod
-    def load_data(cls, run: TranslationRun) -> Corpus:
+    def load_data(cls, run: TranslationRun) -> PairCorpus:
         return run.corpus.load()
 
     @classmethod
@@ -100,14 +100,14 @@ class TranslationTask(Task[Corpus, Pairs, TranslationRun]):
 
     @classmethod
     def select(cls, part: Pairs, chosen: Sequence[int]) -> Pairs:
-        return Pairs([part.sources[i] for i in chosen], [part.targets[i] for i in chosen])
+        return select(part, chosen)
 
     @classmethod
-    def build(cls, data: Corpus, run: TranslationRun) -> TranslationTask:
+    def build(cls, data: PairCorpus, run: TranslationRun) -> TranslationTask:
         return cls.create(data, run.settings, seed=run.seed, parameters=run.parameters)
 
     @classmethod
-    def load_prepared(cls, run: TranslationRun, directory: Path) -> Corpus:
+    def load_prepared(cls, run: TranslationRun, directory: Path) -> PairCorpus:
         kept = directory / "pairs.json"
         if not kept.exists():
             corpus = cls.load_data(run)
@@ -117,10 +117,10 @@ class TranslationTask(Task[Corpus, Pairs, TranslationRun]):
             return corpus
         content = json.loads(kept.read_text(encoding="utf-8"))
         train, valid, test = (Pairs(*content[part]) for part in ("train", "valid", "test"))
-        return Corpus(content["name"], train, valid, test, content["sha256"], tuple(content["notes"]))
+        return PairCorpus(content["name"], train, valid, test, content["sha256"], tuple(content["notes"]))
 
     @classmethod
-    def build_prepared(cls, data: Corpus, run: TranslationRun, directory: Path) -> TranslationTask:
+    def build_prepared(cls, data: PairCorpus, run: TranslationRun, directory: Path) -> TranslationTask:
         kept = directory / ("shared-tokenizer.json" if run.tokenizer.shared else "tokenizer.json")
         known = TokenizerPair.load(kept) if kept.exists() else None
         task = cls.create(data, run.settings, seed=run.seed, parameters=run.parameters, tokenizers=known)
@@ -139,7 +139,7 @@ class TranslationTask(Task[Corpus, Pairs, TranslationRun]):
     @classmethod
     def create(
         cls,
-        corpus: Corpus,
+        corpus: PairCorpus,
         config: TranslationConfig,
         *,
         seed: int = 0,
@@ -171,7 +171,7 @@ class TranslationTask(Task[Corpus, Pairs, TranslationRun]):
         )
 
     @classmethod
-    def primary_metric(cls, data: Corpus, run: TranslationRun) -> str:
+    def primary_metric(cls, data: PairCorpus, run: TranslationRun) -> str:
         """Exact match where most targets are single words, BLEU elsewhere."""
         single = sum(len(target.split()) <= 1 for target in data.train.targets)
         return "exact_match" if 2 * single > len(data.train.targets) else "bleu"
@@ -305,12 +305,12 @@ class TranslationTask(Task[Corpus, Pairs, TranslationRun]):
         _, state = self.model.decode(fed, state)
         return nbytes(state)
 
-    def describe(self, data: Corpus) -> dict[str, Any]:
+    def describe(self, data: PairCorpus) -> dict[str, Any]:
         batches = self.batches(data.train, seed=0)
         return {
             "vocabularies": [self.tokenizers.source.size, self.tokenizers.target.size],
             "tokens_per_epoch": batches.tokens,
-            "batches_per_epoch": len(batches.epoch(0)),
+            "batches_per_epoch": len(batches),
         }
 
     def evaluate(self, pairs: Pairs, decoding: DecodingConfig | None = None) -> Evaluation:
@@ -391,7 +391,7 @@ class TranslationTask(Task[Corpus, Pairs, TranslationRun]):
         source_ids, target_ids = self._encode(pairs)
         longest = max(len(ids) + 2 for ids in source_ids + target_ids)  # with BOS and EOS
         largest = max(self.config.batch_tokens, longest)
-        return PairBatches(source_ids, target_ids, max_tokens=largest, seed=0, shuffle=False).epoch(0)
+        return list(PairBatches(source_ids, target_ids, max_tokens=largest, seed=0, shuffle=False).epoch())
 
     def _begin(self, source_ids: list[list[int]]) -> Any:
         """The decoder's state before the first token of each of these sources."""
