@@ -39,8 +39,8 @@ class LabelledPart:
     def select(self, rows: Iterable[int]) -> LabelledPart:
         """The items of these numbers, in their order."""
         rows = list(rows)
-        columns = ([column[row] for row in rows] for column in (self.sources, self.labels, self.places))
-        return LabelledPart(self.kind, self.many, *columns)
+        sources, labels = [self.sources[row] for row in rows], [self.labels[row] for row in rows]
+        return LabelledPart(self.kind, self.many, sources, labels, [self.places[row] for row in rows])
 
     def numbers(self, classes: Sequence[str]) -> np.ndarray:
         """The index of each item's class, (N,) int64; with any number of labels whether it has each class, (N, C) bool.
