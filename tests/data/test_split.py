@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from sightline.core.errors import InputError
 from sightline.data.labelled.corpus import load_labelled
 from sightline.data.labelled.table import Reading
 from sightline.data.media.corpus import MediaReading
 from sightline.data.pairs.corpus import load_corpus
 from sightline.data.series.corpus import load_series
+from sightline.data.split import PARTS, HashSplit, by_column, by_hash, by_time, rows_of
 from sightline.data.text.corpus import load_text
 
-PARTS = ("train", "valid", "test")
 Parts = dict[str, list[str]]
 
 
@@ -100,3 +101,50 @@ def digest(parts: Parts, folder: Path) -> str:
     """How many items each part has, and the hash of all of them; items are named without their folder."""
     content = json.dumps(parts).replace(json.dumps(str(folder))[1:-1], "")
     return f"{[len(parts[part]) for part in PARTS]} {hashlib.sha256(content.encode()).hexdigest()[:16]}"
+
+
+KEYS = [f"key {i}" for i in range(300)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_keys_one_at_a_time_are_divided_as_all_at_once(seed: int) -> None:
+    shares = {"test": 0.1, "valid": 0.2}
+    split = HashSplit(shares, seed)
+    parts = by_hash(KEYS, shares, seed)
+    assert [split.part(key) for key in KEYS] == parts
+    sizes = {part: len(rows) for part, rows in rows_of(parts).items()}
+    assert sizes["test"] == pytest.approx(30, abs=15)
+    assert sizes["valid"] == pytest.approx(60, abs=20)
+    assert by_hash(KEYS, shares, seed + 1) != parts
+
+
+def test_the_nearest_key_fills_a_part() -> None:
+    shares = {"test": 0.001, "valid": 0.001}
+    split = HashSplit(shares, 0)
+    first, second = sorted(KEYS, key=split.u)[-1:-3:-1]
+    assert split.fill(map(split.u, KEYS))
+    assert {key: split.part(key) for key in KEYS if split.part(key) != "train"} == {first: "test", second: "valid"}
+    assert not split.fill([0.1, 0.2])
+    with pytest.raises(InputError, match="2 different sources cannot be split into 3 parts"):
+        by_hash(["a", "b", "a"], shares, 0)
+
+
+def test_without_shares_all_keys_are_in_the_rest() -> None:
+    assert {HashSplit({"test": 0.0}, 0, rest="valid").part(key) for key in KEYS} == {"valid"}
+
+
+@pytest.mark.parametrize(
+    ("cell", "part"), [("train", "train"), (" Dev ", "valid"), ("VALIDATION", "valid"), ("test", "test")]
+)
+def test_cells_name_parts(cell: str, part: str) -> None:
+    assert by_column(cell, "split") == part
+
+
+def test_a_cell_that_names_no_part() -> None:
+    with pytest.raises(ValueError, match="'split' is 'tset', expected train, valid"):
+        by_column("tset", "split")
+
+
+def test_shares_and_steps_of_time() -> None:
+    assert by_time(10, 110, (0.7, 0.1, 0.2)) == (10, 80, 90, 110)
+    assert by_time(10, 110, (40.0, 20.0, 10.0)) == (10, 50, 70, 80)
