@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from sightline.core.config import nearest
 from sightline.core.errors import InputError
+from sightline.data.builtin import parse_name
 from sightline.data.corpus import Corpus, listed, overlap_notes, skip_notes
 from sightline.data.labelled.describe import survey_labelled
 from sightline.data.labelled.digits import digits
@@ -107,14 +107,9 @@ def load_labelled(
 
 def _builtin(name: str) -> tuple[dict[str, LabelledTable], int]:
     """The tables of built-in data, and the seed that divides what is not divided."""
-    kind, _, query = name.removeprefix("builtin:").partition("?")
+    kind, query = parse_name(name, ("digits", *SEQUENTIAL))
     if kind in SEQUENTIAL:
         return sequential(kind, query), 0
-    if kind != "digits":
-        known = ("digits", *SEQUENTIAL)
-        near = nearest(kind, known)
-        hint = f", did you mean {near!r}?" if near else f"; with labels there are {', '.join(known)}"
-        raise InputError(f"unknown built-in data {kind!r}{hint}", where="builtin")
     table, seed = digits(query)
     return {"train": table}, seed
 

@@ -46,7 +46,7 @@ class LabelledPart:
         """The index of each item's class, (N,) int64; with any number of labels whether it has each class, (N, C) bool.
 
         Raises:
-            InputError: "test.csv:17: the label 'maybe' does not occur in training; did you mean 'may'?".
+            InputError: "test.csv:17: the label 'maybe' does not occur in training, did you mean 'may'?".
         """
         return class_numbers(self.labels, classes, self.places, self.many)
 

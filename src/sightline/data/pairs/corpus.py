@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import final
 
 from sightline.core.errors import InputError
+from sightline.data.builtin import parse_name
 from sightline.data.corpus import Corpus, overlap_notes, skip_notes
 from sightline.data.pairs.dates import DateOptions, dates
 from sightline.data.pairs.describe import survey_pairs
@@ -154,9 +155,7 @@ def select(pairs: Pairs, rows: Sequence[int]) -> Pairs:
 
 def _builtin(name: str) -> dict[str, Pairs]:
     """The parts of `builtin:dates?…`."""
-    kind, _, query = name.removeprefix("builtin:").partition("?")
-    if kind != "dates":
-        raise InputError(f"unknown built-in data {kind!r}; there is builtin:dates", where="builtin")
+    _, query = parse_name(name, ("dates",))
     parts = dates(DateOptions.parse(query))._asdict()
     return {part: Pairs([source for source, _ in rows], [target for _, target in rows]) for part, rows in parts.items()}
 
