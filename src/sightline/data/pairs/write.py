@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
-from sightline.core.errors import EnvironmentFault, InputError
+from sightline.core.errors import InputError
+from sightline.core.files import write_file
 from sightline.data.pairs.table import Pairs
 
 
 def write_pairs(pairs: Pairs, path: str | Path, *, overwrite: bool = False) -> None:
-    """Write `.tsv`, `.jsonl` or `.parquet` with the columns `source` and `target`, as `read_pairs` takes it back.
+    """Write `.tsv`, `.jsonl` or `.parquet` with the columns `source` and `target`, as `read_pairs` reads it.
 
     Raises:
         InputError: "dates.xls: the name must end in .tsv, .jsonl or .parquet", "dates.tsv: exists already; …", or
-            "dates.tsv: pair 7 holds a tab or a line break, which TSV cannot; …".
-        EnvironmentFault: "dates.tsv: cannot be written: No space left on device".
+            "dates.tsv: pair 7 has a tab or a line break, which TSV cannot; …".
+        EnvironmentFault: "dates.tsv: No space left on device: 812 bytes are needed, 0 are free".
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -24,15 +24,7 @@ def write_pairs(pairs: Pairs, path: str | Path, *, overwrite: bool = False) -> N
         raise InputError("the name must end in .tsv, .jsonl or .parquet", where=path)
     if path.exists() and not overwrite:
         raise InputError("already exists; use --overwrite to replace it", where=path)
-    content = _content(pairs, suffix, path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        beside.write_bytes(content)
-        os.replace(beside, path)
-    except OSError as error:
-        raise EnvironmentFault(f"{path}: cannot be written: {error.strerror or error}") from None
-    finally:
-        beside.unlink(missing_ok=True)
+    write_file(path, _content(pairs, suffix, path))
 
 
 def _content(pairs: Pairs, suffix: str, path: Path) -> bytes:
@@ -51,6 +43,8 @@ def _content(pairs: Pairs, suffix: str, path: Path) -> bytes:
         lines = ["source\ttarget"]
         for number, (source, target) in enumerate(rows, 1):
             if any(mark in text for text in (source, target) for mark in "\t\n") or target.endswith("\r"):
-                raise InputError(f"pair {number} holds a tab or a line break, which TSV cannot; use .jsonl", where=path)
+                raise InputError(
+                    f"pair {number} contains a tab or a line break, which TSV cannot; use .jsonl", where=path
+                )
             lines.append(f"{source}\t{target}")
     return "".join(line + "\n" for line in lines).encode()
