@@ -64,7 +64,7 @@ CASES: dict[str, tuple[str, bytes | Callable[[Path], object], str, str]] = {
     "jsonl: cut short": ("a.jsonl", b'{"source": "a", "target": "b\n', ":1", "bad JSON: Unterminated string"),
     "jsonl: an array": ("a.jsonl", b'["a", "b"]\n', ":1", "expected a JSON object, found a list"),
     "jsonl: null": ("a.jsonl", b"null\n", ":1", "expected a JSON object, found null"),
-    "jsonl: missing key": ("a.jsonl", b'{"source": "a", "targt": "b"}\n', ":1", "no key 'target', did you mean 'targt'"),
+    "jsonl: missing key": ("a.jsonl", b'{"source": "a", "targt": "b"}\n', ":1", "no key 'target', did you mean"),
     "jsonl: a number": ("a.jsonl", b'{"source": "a", "target": 7}\n', ":1", "must be a string, found a number"),
     "jsonl: a boolean": ("a.jsonl", b'{"source": true, "target": "b"}\n', ":1", "string, found true or false"),
     "jsonl: a huge number": ("a.jsonl", b'{"source": "a", "target": %s}\n' % (b"9" * 9999), ":1", "found a number"),

@@ -12,7 +12,7 @@ from abc import abstractmethod
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple, final
+from typing import final
 
 from sightline.core.errors import InputError
 from sightline.data.rows import files
@@ -20,11 +20,7 @@ from sightline.data.rows.files import Line, read_lines
 from sightline.data.rows.record import Record, Rows
 
 
-class _Cells(NamedTuple):
-    line: int
-    cells: list[str]
-    problem: str | None
-    stop: int
+_Cells = tuple[int, list[str], str | None, int]  # line, cells, problem, stop
 
 
 class Delimited(Rows):
@@ -32,11 +28,11 @@ class Delimited(Rows):
 
     def __init__(self, path: Path, *, header: bool = True) -> None:
         with closing(self._rows(path)) as rows:
-            first = next(rows)
-        if first.problem:
-            raise InputError(first.problem, where=f"{path}:{first.line}")
-        names = [cell.strip() if header else str(number) for number, cell in enumerate(first.cells, 1)]
-        super().__init__(path, names, first.line)
+            line, cells, problem, _ = next(rows)
+        if problem:
+            raise InputError(problem, where=f"{path}:{line}")
+        names = [cell.strip() if header else str(number) for number, cell in enumerate(cells, 1)]
+        super().__init__(path, names, line)
         self._header = header
 
     def without_header(self) -> Rows:
@@ -66,7 +62,7 @@ class Tsv(Delimited):
 
     def _rows(self, path: Path) -> Generator[_Cells, None, None]:
         for number, text, error, stop in read_lines(path):
-            yield _Cells(number, text.split("\t"), error, stop)
+            yield number, text.split("\t"), error, stop
 
 
 @final
@@ -107,9 +103,9 @@ def _csv_rows(path: Path) -> Generator[_Cells, None, None]:
         except StopIteration:
             return
         except csv.Error as error:
-            yield _Cells(begin, [], _problem(str(error)), last.stop)
+            yield begin, [], _problem(str(error)), last.stop
             continue
-        yield _Cells(begin, row or [""], f"{bad[0].error} (line {bad[0].number})" if bad else None, last.stop)
+        yield begin, row or [""], f"{bad[0].error} (line {bad[0].number})" if bad else None, last.stop
 
 
 def _problem(message: str) -> str:

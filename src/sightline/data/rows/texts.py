@@ -19,10 +19,11 @@ def text_of(value: object, what: str, *, blank: bool = False) -> str:
     """
     if not isinstance(value, str) or isinstance(value, JsonNumber):
         raise ValueError(f"{what} must be a string, found {type_name(value)}")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise ValueError(f"{what} contains an unpaired surrogate and cannot be encoded as UTF-8") from None
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"{what} contains an unpaired surrogate and cannot be encoded as UTF-8") from None
     if not value or (value.isspace() and not blank):
         raise ValueError(f"{what} is empty")
     if "\0" in value:
