@@ -19,7 +19,7 @@ from sightline.tasks.fit import train_task
 from sightline.tasks.load import load
 from sightline.tasks.texts_out.scores import bleu_of, score_texts
 from sightline.tasks.translation.config import TokenizerConfig, TranslationConfig
-from sightline.tasks.translation.task import TranslationTask, spaced
+from sightline.tasks.translation.task import TranslationTask
 from sightline.training.optim import OptimConfig
 from sightline.training.state import TrainConfig
 from tests.tasks.translation.small import config, corpus, pairs, untrained
@@ -63,7 +63,7 @@ def stepwise(task: TranslationTask, source: str, target: str) -> tuple[float, in
 def test_loss_and_accuracy_are_those_of_predicting_token_by_token(arch):
     task = untrained(arch)
     test = pairs([5, 123, 40, 999, 7])
-    found = task.evaluate(test).metrics
+    found = task.measure(test).metrics
     scores = [stepwise(task, source, target) for source, target in zip(*test, strict=True)]
     tokens = sum(len(task.tokenizers.target.encode(target)) + 1 for target in test.targets)
     assert found["loss"] == pytest.approx(-sum(total for total, _ in scores) / tokens, rel=1e-5)
@@ -88,7 +88,7 @@ def test_smoothing_changes_what_is_minimised_and_not_what_is_reported():
 
 def test_a_short_training_learns_the_task(trained):
     _, result = trained
-    assert result.task.evaluate(corpus().test).metrics["exact_match"] > 0.95
+    assert result.task.measure(corpus().test).metrics["exact_match"] > 0.95
     assert result.training.steps == 200
 
 
@@ -173,7 +173,7 @@ def favouring_specials() -> TranslationTask:
 
 
 def test_guessing_the_padding_is_no_merit():
-    assert favouring_specials().evaluate(pairs([5, 12, 345])).metrics["token_accuracy"] == 0.0
+    assert favouring_specials().measure(pairs([5, 12, 345])).metrics["token_accuracy"] == 0.0
 
 
 def test_special_tokens_are_never_said():
@@ -219,21 +219,22 @@ def test_a_validation_measures_what_an_evaluation_does(trained):
     task, valid = trained[1].task, corpus().valid
     task.model.eval()
     measured = task.validator(valid)(task.model)
-    assert measured == pytest.approx(task.evaluate(valid).metrics, rel=1e-5)
+    assert measured == pytest.approx(task.measure(valid).metrics, rel=1e-5)
 
 
-def test_items_tell_each_outcome(trained):
+def test_outputs_and_items_tell_each_outcome(trained):
     test = corpus().test
-    evaluation = trained[1].task.evaluate(test)
-    assert [item.reference for item in evaluation.items] == test.targets
-    assert [item.source_tokens for item in evaluation.items] == [len(source) for source in test.sources]
-    assert sum(item.exact for item in evaluation.items) / 100 == evaluation.metrics["exact_match"]
+    measured = trained[1].task.measure(test)
+    assert list(measured.references) == test.targets
+    exact = [[output == reference, 1] for output, reference in zip(measured.outputs, test.targets, strict=True)]
+    assert measured.items["exact_match"].tolist() == exact
+    assert measured.items["exact_match"][:, 0].mean() == measured.metrics["exact_match"]
 
 
 def test_pairs_are_sampled_evenly():
-    chosen = spaced(pairs(range(100)), 10)
+    chosen = TranslationTask.spaced(pairs(range(100)), 10)
     assert chosen.sources == [str(number) for number in range(0, 100, 10)]
-    assert spaced(pairs(range(5)), 10) == pairs(range(5))
+    assert TranslationTask.spaced(pairs(range(5)), 10) == pairs(range(5))
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
@@ -293,7 +294,7 @@ def test_presets_follow_their_paper():
         (lambda: config("rnn", label_smoothing=1.0), "label_smoothing"),
         (lambda: config("rnn", batch_tokens=0), "batch_tokens"),
         (lambda: TranslationTask.create(replace(corpus(), train=Pairs([], [])), config("rnn")), "no training pairs"),
-        (lambda: untrained("rnn").evaluate(Pairs([], [])), "no pairs"),
+        (lambda: untrained("rnn").measure(Pairs([], [])), "no pairs"),
         (lambda: TranslationTask.create(corpus(), config("transformer-2017", tokenizer=TokenizerConfig())), "shared"),
     ],
     ids=["unknown_architecture", "foreign_sizes", "smoothing", "batch", "empty_training", "empty_evaluation", "untied"],

@@ -3,34 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-
-
-class Item(NamedTuple):
-    """One test item and what became of it."""
-
-    source_tokens: int
-    hypothesis: str
-    reference: str
-    exact: int  # 1 where hypothesis and reference are the same text
-    finished: bool  # False: the output was cut off at the length limit
-    bleu: tuple[int, ...]  # the 10 counts that add up to corpus BLEU, see `bleu_of`
-    chrf: float  # sentence chrF, 0 to 100
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Corpus metrics by name, one `Item` for each pair in order, and sacreBLEU's signatures.
-
-    exact_match, token_accuracy: shares in [0, 1]; bleu, chrf: 0 to 100; loss: nats per target token, never smoothed.
-    """
-
-    metrics: dict[str, float]
-    items: tuple[Item, ...]
-    signatures: dict[str, str] = field(default_factory=dict)
 
 
 class Scores(NamedTuple):
@@ -67,7 +42,7 @@ def score_texts(hypotheses: Sequence[str], references: Sequence[str]) -> Scores:
 def bleu_of(counts: np.ndarray) -> np.ndarray:
     """Corpus BLEU (...) of summed counts (..., 10): hypothesis and reference length, 4 matches, 4 totals.
 
-    With `Item.bleu` of any selection of items, summed, this is sacreBLEU's score of that selection: what a bootstrap
+    With `Scores.bleu` of any selection of items, summed, this is sacreBLEU's score of that selection: what a bootstrap
     over items resamples.
     """
     from sacrebleu.metrics import BLEU
