@@ -19,7 +19,6 @@ from sightline.data.rows import files
 from sightline.data.rows.files import Line, read_lines
 from sightline.data.rows.record import Record, Rows
 
-
 _Cells = tuple[int, list[str], str | None, int]  # line, cells, problem, stop
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, final
+from typing import Any, Literal, NamedTuple, final
 
 from sightline.core.errors import InputError
 from sightline.data.rows.delimited import Csv, Tsv, csv_bytes, tsv_bytes
@@ -24,12 +24,12 @@ class Format(NamedTuple):
     form: "delimited": lines of cells, which can be read as running text too; "objects": each row names its own cells;
         "columns": columns with types
     open: opens a file
-    write: the bytes of a file, from columns of texts
+    write: the bytes of a file, from columns of texts; in forms other than "delimited" of numbers too
     """
 
     form: Form
     open: Callable[[Path], Rows]
-    write: Callable[[Mapping[str, Sequence[str]]], bytes]
+    write: Callable[[Mapping[str, Sequence[Any]]], bytes]
 
 
 FORMATS: dict[str, Format] = {

@@ -74,7 +74,7 @@ def type_name(value: object) -> str:
     return names.get(type(value).__name__, type(value).__name__)
 
 
-def jsonl_bytes(columns: Mapping[str, Sequence[str]]) -> bytes:
+def jsonl_bytes(columns: Mapping[str, Sequence[Any]]) -> bytes:
     """A JSON Lines file of the columns."""
     rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()

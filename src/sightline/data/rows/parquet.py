@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 from sightline.core.errors import InputError
 from sightline.data.rows.files import MAX_LINE_BYTES, check_expansion, check_file, read_whole
@@ -87,7 +87,7 @@ def _long_texts(frame: polars.DataFrame) -> set[int]:
     return {row for column in texts for row in column.fill_null(False).arg_true()} if texts.width else set()
 
 
-def parquet_bytes(columns: Mapping[str, Sequence[str]]) -> bytes:
+def parquet_bytes(columns: Mapping[str, Sequence[Any]]) -> bytes:
     """A parquet file of the columns."""
     import polars as pl
 
