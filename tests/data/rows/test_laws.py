@@ -15,9 +15,9 @@ import pytest
 
 from sightline.core.errors import CheckFailed
 from sightline.data.rows import delimited, files, json_lines
+from sightline.data.rows.columnar import Columnar
 from sightline.data.rows.formats import FORMATS, Format
 from sightline.data.rows.json_lines import JsonLines
-from sightline.data.rows.parquet import Parquet
 from sightline.data.rows.record import Gathered, Record, Rows
 from sightline.testing.rows import ROW_LAWS, check_format
 
@@ -65,7 +65,7 @@ def _(patch):
 
 @bug("the last rows are missing", ".parquet", "same items")
 def _(patch):
-    wrap(patch, Parquet, "_frames", lambda original, self, names, start, stop: original(self, names, start, stop - 1))
+    wrap(patch, Columnar, "_frames", lambda original, self, names, start, stop: original(self, names, start, stop - 1))
 
 
 @bug("rows are counted, not lines", ".csv", "true places")
@@ -82,7 +82,7 @@ def _(patch):
     def records(original, self, *place) -> Iterator[Record]:
         return (record._replace(line=record.line - 1) for record in original(self, *place))
 
-    wrap(patch, Parquet, "_records", records)
+    wrap(patch, Columnar, "_records", records)
 
 
 @bug("errors name no line", ".tsv", "true places")
@@ -92,7 +92,7 @@ def _(patch):
 
 @bug("a part begins with the row before it", ".parquet", "any part")
 def _(patch):
-    wrap(patch, Parquet, "part", lambda original, self, names, start, stop, line: original(
+    wrap(patch, Columnar, "part", lambda original, self, names, start, stop, line: original(
         self, names, max(start - 1, 0), stop, line))  # fmt: skip
 
 
@@ -116,7 +116,7 @@ def _(patch):
 
 @bug("all rows are one frame", ".parquet", "bounded memory")
 def _(patch):
-    patch.setattr("sightline.data.rows.parquet.CHUNK", 10**9)
+    patch.setattr("sightline.data.rows.columnar.CHUNK", 10**9)
 
 
 @bug("the byte order mark stays", ".tsv", "edges of a file")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, final
 
 from sightline.core.errors import InputError
+from sightline.data.rows.columnar import Columnar, columnar_bytes
 from sightline.data.rows.delimited import Csv, Tsv, csv_bytes, tsv_bytes
 from sightline.data.rows.files import check_file
 from sightline.data.rows.json_lines import JsonLines, jsonl_bytes
-from sightline.data.rows.parquet import Parquet, parquet_bytes
 from sightline.data.rows.record import Rows
 
 Form = Literal["delimited", "objects", "columns"]
@@ -37,7 +38,7 @@ FORMATS: dict[str, Format] = {
     ".csv": Format("delimited", Csv, csv_bytes),
     ".jsonl": Format("objects", JsonLines, jsonl_bytes),
     ".ndjson": Format("objects", JsonLines, jsonl_bytes),
-    ".parquet": Format("columns", Parquet, parquet_bytes),
+    ".parquet": Format("columns", partial(Columnar, kind="parquet"), partial(columnar_bytes, kind="parquet")),
 }
 
 

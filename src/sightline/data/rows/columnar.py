@@ -1,4 +1,4 @@
-"""Parquet, read by polars a few thousand rows at a time; a row's number stands for its line."""
+"""Files with typed columns, read by polars a few thousand rows at a time; a row's number is its line."""
 
 from __future__ import annotations
 
@@ -20,18 +20,22 @@ _CELL_BYTES = 8  # the least that a cell takes in memory
 
 
 @final
-class Parquet(Rows):
-    """A table whose columns have types."""
+class Columnar(Rows):
+    """A table whose columns have types.
+
+    kind: the format as polars calls it, in `scan_…` and `write_…`
+    """
 
     in_bytes = False
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, kind: str) -> None:
         import polars as pl
 
         check_file(path)
         content = io.BytesIO(read_whole(path)) if path.suffix.lower() == ".gz" else path
-        with _plain_errors(path):
-            self._frame = pl.scan_parquet(content, glob=False)
+        self._kind = kind
+        with _plain_errors(path, kind):
+            self._frame = getattr(pl, f"scan_{kind}")(content, glob=False)
             self._types = dict(self._frame.collect_schema())
             self._count = int(self._frame.select(pl.len()).collect().item())
         super().__init__(path, tuple(self._types))
@@ -72,7 +76,7 @@ class Parquet(Rows):
         columns = [pl.col(name).cast(pl.String) if self._types[name] in words else pl.col(name) for name in names]
         expanded = 0
         for low in range(start, stop, CHUNK):
-            with _plain_errors(self.path):
+            with _plain_errors(self.path, self._kind):
                 frame = self._frame.slice(low, min(CHUNK, stop - low)).select(columns).collect()
             expanded += int(frame.estimated_size())
             check_expansion(expanded, size, self.path)
@@ -87,17 +91,17 @@ def _long_texts(frame: polars.DataFrame) -> set[int]:
     return {row for column in texts for row in column.fill_null(False).arg_true()} if texts.width else set()
 
 
-def parquet_bytes(columns: Mapping[str, Sequence[Any]]) -> bytes:
-    """A parquet file of the columns."""
+def columnar_bytes(columns: Mapping[str, Sequence[Any]], kind: str) -> bytes:
+    """A file of the columns."""
     import polars as pl
 
     buffer = io.BytesIO()
-    pl.DataFrame(dict(columns)).write_parquet(buffer)
+    getattr(pl.DataFrame(dict(columns)), f"write_{kind}")(buffer)
     return buffer.getvalue()
 
 
 @contextmanager
-def _plain_errors(path: Path) -> Iterator[None]:
+def _plain_errors(path: Path, kind: str) -> Iterator[None]:
     """Say in one line why reading failed; a panic of the decoder, an exception too, writes no stack trace to stderr."""
     import polars as pl
 
@@ -105,7 +109,7 @@ def _plain_errors(path: Path) -> Iterator[None]:
         with _no_stderr():
             yield
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise InputError(f"broken parquet: {' '.join(str(error).split())[:200]}", where=path) from None
+        raise InputError(f"broken {kind}: {' '.join(str(error).split())[:200]}", where=path) from None
 
 
 @contextmanager
