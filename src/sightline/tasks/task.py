@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +22,8 @@ from sightline.core.config import decode, encode
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
 from sightline.core.seeds import derive
+from sightline.data.batches import Batches
+from sightline.data.corpus import Corpus
 from sightline.models import FORMS, SizedConfig, match_parameters
 from sightline.models.store import CONFIG, LoadedModel, load_model, save_model
 from sightline.tasks.architectures import check_architecture
@@ -29,37 +31,12 @@ from sightline.tasks.card import Card
 from sightline.tasks.run import RunConfig
 from sightline.training.files import faults, replace_directory, sync_tree
 from sightline.training.loss import Loss
-from sightline.training.state import Batches
 
 T = TypeVar("T", bound="Task[Any, Any, Any]")
-D = TypeVar("D", bound="Dataset")  # all of a task's data
+D = TypeVar("D", bound=Corpus[Any])  # all of a task's data
 P = TypeVar("P")  # one part of it
 R = TypeVar("R", bound=RunConfig)
 T_ = TypeVar("T_")
-
-
-@runtime_checkable
-class Dataset(Protocol):
-    """What `Task.load_data` gives: three parts, of a kind that only the task looks into.
-
-    sha256: of the content, the same in whatever container it came; notes: what the user should know, a line each;
-    sizes: how many items each part has, by name
-    """
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def train(self) -> Any: ...
-    @property
-    def valid(self) -> Any: ...
-    @property
-    def test(self) -> Any: ...
-    @property
-    def sha256(self) -> str: ...
-    @property
-    def notes(self) -> tuple[str, ...]: ...
-    @property
-    def sizes(self) -> dict[str, int]: ...
 
 
 class Answer(NamedTuple):

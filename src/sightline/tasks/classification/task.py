@@ -15,7 +15,8 @@ from torch import nn
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
 from sightline.core.modes import evaluating
-from sightline.data.labelled.corpus import LabelledData, LabelledPart, part_of_table
+from sightline.data.labelled.corpus import LabelledCorpus
+from sightline.data.labelled.part import LabelledPart
 from sightline.data.labelled.table import SourceKind, read_labelled
 from sightline.models.encoder_model import EncoderModel
 from sightline.models.store import CONFIG, LoadedModel
@@ -54,7 +55,7 @@ class LabelOptions(Options):
     scaling: Scaling | None
 
 
-class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
+class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
     """A model with the names of its classes and with what its sources become.
 
     classes: the names, fixed by the training part; many: whether an item may have any number of them
@@ -85,22 +86,22 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
         self.classes, self.many, self.weights, self.data = classes, many, weights, data
 
     @classmethod
-    def load_data(cls, run: ClassificationRun) -> LabelledData:
+    def load_data(cls, run: ClassificationRun) -> LabelledCorpus:
         return run.load()
 
     @classmethod
     def read_part(cls, run: ClassificationRun) -> tuple[LabelledPart, int]:
-        part = part_of_table(read_labelled(Path(run.corpus.data), run.reading))
+        part = LabelledPart.of(read_labelled(Path(run.corpus.data), run.reading))
         if run.corpus.limit is not None:
-            part = part.chosen(range(len(part.sources))[: run.corpus.limit])
+            part = part.select(range(len(part.sources))[: run.corpus.limit])
         return part, len(part.sources)
 
     @classmethod
     def select(cls, part: LabelledPart, chosen: Sequence[int]) -> LabelledPart:
-        return part.chosen(chosen)
+        return part.select(chosen)
 
     @classmethod
-    def build(cls, data: LabelledData, run: ClassificationRun) -> ClassificationTask:
+    def build(cls, data: LabelledCorpus, run: ClassificationRun) -> ClassificationTask:
         inputs = Inputs.fit(data.kind, data.train.sources, run.settings)
         sizes = inputs.front_end, len(data.classes)
         config, model = cls.draw(inputs.config, sizes, seed=run.training.seed, parameters=run.parameters)
@@ -134,7 +135,7 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
         return self.preset(self.arch).changed(source_kind=self.inputs.kind, settings=self.config)
 
     @classmethod
-    def primary_metric(cls, data: LabelledData, run: ClassificationRun) -> str:
+    def primary_metric(cls, data: LabelledCorpus, run: ClassificationRun) -> str:
         return "accuracy"
 
     def batches(self, part: LabelledPart, *, seed: int) -> LabelledBatches:
@@ -155,7 +156,7 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
     def validator(self, part: LabelledPart) -> Callable[[nn.Module], dict[str, float]]:
         """A function of the model: loss, accuracy and macro F1 on evenly spaced items."""
         total, most = len(part.sources), self.config.validation_items
-        scored = part if total <= most else part.chosen(i * total // most for i in range(most))
+        scored = part if total <= most else part.select(i * total // most for i in range(most))
         batches, labels = self._batches(scored, shuffle=False), scored.numbers(self.classes)
 
         def validate(model: nn.Module) -> dict[str, float]:
@@ -229,12 +230,12 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
         step = max(1, len(part.sources) // TIMED)
         times = []
         for i in range(0, len(part.sources), step)[:TIMED]:
-            one = part.chosen([i])
+            one = part.select([i])
             self.label(one)  # the first call is slower
             times.append(timed_ms(lambda one=one: self.label(one))[1])
         return Costs(statistics.median(times) if times else None)
 
-    def describe(self, data: LabelledData) -> dict[str, Any]:
+    def describe(self, data: LabelledCorpus) -> dict[str, Any]:
         counts = dict.fromkeys(self.classes, 0)
         for of_item in data.train.labels:
             for name in of_item:

@@ -21,7 +21,7 @@ from sightline.data.series.times import Grid
 from sightline.data.series.windows import (
     WindowBatch,
     WindowBatches,
-    WindowData,
+    WindowCorpus,
     Windows,
     all_windows,
     make_windows,
@@ -47,7 +47,7 @@ SCORED = 256  # windows forecast at once where no gradient is kept
 TIMED = 20  # windows whose forecast is timed
 
 
-class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
+class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
     """A forecaster with the scales of its series: what is trained, saved, loaded and used."""
 
     name = "forecasting"
@@ -62,7 +62,7 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
         self.config, self.model, self.fitted, self.data = config, model, fitted, data
 
     @classmethod
-    def load_data(cls, run: ForecastingRun) -> WindowData:
+    def load_data(cls, run: ForecastingRun) -> WindowCorpus:
         config = run.settings
         data = make_windows(run.corpus.load(), config.lookback, config.horizon, limit=run.corpus.limit)
         if config.protocol == "every":
@@ -70,7 +70,7 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
         whole = len(data.test) // PUBLISHED_BATCH * PUBLISHED_BATCH
         if not whole:
             raise InputError(f"needs {PUBLISHED_BATCH} windows of test, found {len(data.test)}", where="protocol")
-        return replace(data, test=data.test.chosen(np.arange(whole)))
+        return replace(data, test=data.test.select(np.arange(whole)))
 
     @classmethod
     def read_part(cls, run: ForecastingRun) -> tuple[Windows, int]:
@@ -80,10 +80,10 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
 
     @classmethod
     def select(cls, part: Windows, chosen: Sequence[int]) -> Windows:
-        return part.chosen(chosen)
+        return part.select(chosen)
 
     @classmethod
-    def build(cls, data: WindowData, run: ForecastingRun) -> ForecastingTask:
+    def build(cls, data: WindowCorpus, run: ForecastingRun) -> ForecastingTask:
         config, series = run.settings, data.series
         panel = series.panel
         if config.arch in ("dlinear", "nlinear") and (panel.past or panel.known):
@@ -109,7 +109,7 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
         return task
 
     @classmethod
-    def primary_metric(cls, data: WindowData, run: ForecastingRun) -> str:
+    def primary_metric(cls, data: WindowCorpus, run: ForecastingRun) -> str:
         """The metric that is trained for: mse, mae or pinball."""
         return run.settings.metric_name
 
@@ -139,7 +139,7 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
         """A function of the model: the metrics of forecasts of evenly spaced windows; "loss" is the primary one."""
         most = self.config.validation_windows
         if len(part) > most:
-            part = part.chosen(np.arange(most) * len(part) // most)
+            part = part.select(np.arange(most) * len(part) // most)
         batches = list(self._in_order(part).epoch())
 
         def validate(model: nn.Module) -> dict[str, float]:
@@ -228,7 +228,7 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
     def costs(self, part: Windows) -> Costs:
         """The time of one window's forecast, windows asked for one at a time."""
         rows = np.arange(min(TIMED, len(part))) * len(part) // max(1, min(TIMED, len(part)))
-        batches = WindowBatches(part.chosen(rows), self.fitted.scaling(part.panel), size=1, shuffle=False)
+        batches = WindowBatches(part.select(rows), self.fitted.scaling(part.panel), size=1, shuffle=False)
         predictor, times = self.predictor(), []
         with evaluating(self.model):
             for batch in batches.epoch():
@@ -236,7 +236,7 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
                 times.append(timed_ms(lambda batch=batch: predictor(batch))[1])
         return Costs(statistics.median(times))
 
-    def describe(self, data: WindowData) -> dict[str, Any]:
+    def describe(self, data: WindowCorpus) -> dict[str, Any]:
         panel = data.series.panel
         return {
             "series": len(panel.records),

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from sightline.data.text.corpus import TextPart
+from sightline.data.text.part import TextPart
 from sightline.tasks.task import Guess
 
 LEARNED_BYTES = 1 << 23  # of the training part, evenly spaced

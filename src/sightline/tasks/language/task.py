@@ -15,7 +15,8 @@ from sightline.core.config import encode
 from sightline.core.errors import InputError
 from sightline.core.modes import evaluating
 from sightline.data.text.batches import Lanes, PackedRows, TextBatch, TextBatches
-from sightline.data.text.corpus import TextCorpus, TextPart, load_text
+from sightline.data.text.corpus import TextCorpus, load_text
+from sightline.data.text.part import TextPart
 from sightline.data.text.readers import Fragment
 from sightline.data.text.windows import stretches, windows
 from sightline.data.tokens.text import TextTokenizer

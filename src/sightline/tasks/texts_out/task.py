@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from sightline.core.errors import InputError
 from sightline.core.modes import evaluating
 from sightline.core.state import nbytes
+from sightline.data.batches import BatchStream
 from sightline.data.tokens.tokenizer import Tokenizer, TokenizerPair
 from sightline.decoding.engine import DecodingConfig
 from sightline.models import SequenceModel
@@ -98,8 +99,8 @@ class TextsOutTask(Task[D, P, R]):
         """The sources of a part's items."""
 
     @abstractmethod
-    def in_order(self, part: P) -> Iterable[Any]:
-        """Every item in batches to score, however long; may be read again and again."""
+    def in_order(self, part: P) -> BatchStream[Any]:
+        """Every item in batches to score, however long."""
 
     @abstractmethod
     def part_of(self, inputs: Sequence[Any]) -> P:
@@ -127,7 +128,7 @@ class TextsOutTask(Task[D, P, R]):
         batches = self.in_order(scored)
 
         def validate(model: nn.Module) -> dict[str, float]:
-            measured = likelihood(model, batches, self.device)
+            measured = likelihood(model, batches.epoch(), self.device)
             if not math.isfinite(measured["loss"]):
                 return measured  # the outputs of a model that has diverged mean nothing
             return {**measured, **self.score(self._texts(decoded), decoded.targets).metrics}
@@ -184,7 +185,7 @@ class TextsOutTask(Task[D, P, R]):
         outputs = self._texts(part, decoding)
         scores = self.score(outputs, part.targets)
         with evaluating(self.model):
-            measured = likelihood(self.model, self.in_order(part), self.device)
+            measured = likelihood(self.model, self.in_order(part).epoch(), self.device)
         return Measured(
             {**scores.metrics, **measured},
             scores.items,
