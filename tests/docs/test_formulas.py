@@ -56,6 +56,10 @@ def test_formulas_are_told_from_text(text, parts):
     assert "".join(piece for _, piece in pieces) == text
 
 
+def test_what_cannot_be_converted_stays_code():
+    assert formulas.inline("with x_t = \u266d here") == "with \\ :code:`x_t = \u266d`\\  here"
+
+
 @pytest.mark.parametrize("documented", DOCUMENTED, ids=lambda one: one.__name__)
 def test_every_formula_of_a_docstring_can_be_shown(documented):
     text = "\n".join(formulas.restructured((inspect.getdoc(documented) or "").splitlines()))
