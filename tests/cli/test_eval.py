@@ -9,7 +9,7 @@ from sightline.cli.app import main
 from sightline.core.config import to_yaml
 from sightline.decoding.engine import DecodingConfig
 from sightline.tasks.load import load
-from sightline.tasks.texts_out.scores import Evaluation
+from sightline.tasks.task import Measured
 from sightline.tasks.translation.config import TranslationRun
 from tests.tasks.translation.small import corpus, untrained
 
@@ -44,14 +44,14 @@ def measured(capsys, *arguments) -> dict:
     return json.loads(capsys.readouterr().out)
 
 
-def test_json_holds_what_evaluate_measures(files, capsys):
+def test_json_contains_what_is_measured(files, capsys):
     found = measured(capsys, files / "model", "--data", files / "test.tsv")
-    expected = load(files / "model").evaluate(corpus().test)
+    expected = load(files / "model").measure(corpus().test)
     assert (found["schema_version"], found["arch"], found["pairs"]) == (1, "gru", 100)
     assert found["data"] == str(files / "test.tsv")
     assert set(found["metrics"]) == NAMES
     assert found["metrics"] == pytest.approx(expected.metrics)
-    assert found["signatures"] == expected.signatures
+    assert found["signatures"] == expected.details["signatures"]
 
 
 @pytest.mark.parametrize("part", ["train", "valid", "test"])
@@ -81,11 +81,11 @@ def test_options_reach_the_decoder(files, capsys, monkeypatch):
     assert measured(capsys, files / "model", *data, "--batch-size", 3)["metrics"] == pytest.approx(greedy, rel=1e-5)
     used = []
 
-    def evaluate(self, pairs, decoding):
+    def measure(self, pairs, decoding):
         used.append(decoding)
-        return Evaluation({}, ())
+        return Measured({}, {})
 
-    monkeypatch.setattr("sightline.tasks.translation.task.TranslationTask.evaluate", evaluate)
+    monkeypatch.setattr("sightline.tasks.translation.task.TranslationTask.measure", measure)
     measured(capsys, files / "model", *data, "--beam", 4, "--length-penalty", -2, "--max-length", 7)
     assert used == [DecodingConfig(beam=4, length_penalty=-2.0, max_length=7)]
 

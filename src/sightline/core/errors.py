@@ -15,6 +15,11 @@ class SightlineError(Exception):
 
     exit_code: ClassVar[int] = 1
 
+    @property
+    def status(self) -> int:
+        """The process exit status that stands for the error."""
+        return self.exit_code
+
 
 class InputError(SightlineError, ValueError):
     """The user's input or configuration is wrong (exit 2).
@@ -61,8 +66,4 @@ class Interrupted(SightlineError):
 
 def exit_status(error: BaseException) -> int:
     """The process exit status that stands for `error`."""
-    if isinstance(error, Interrupted):
-        return error.status
-    if isinstance(error, SightlineError):
-        return error.exit_code
-    return 1
+    return error.status if isinstance(error, SightlineError) else 1

@@ -43,7 +43,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What the preparing job found out; what the task keeps of data and fitting lies beside it."""
+    """The result of the preparing job; what the task stores of its data and fitting is in the same directory."""
 
     data_name: str
     sha256: str
@@ -57,7 +57,8 @@ class Prepared:
     budget_amount: float
     budget_unit: str
     learning_rates: dict[str, float]  # of the presets, by architecture
-    metric: str
+    metric: str  # that decides
+    metrics: list[str]  # that are measured, in the order in which a report shows them
     loss_unit: str
     counted: str
     sources: list[str]  # of the tested items
@@ -71,8 +72,8 @@ class Prepared:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What a training left: of a trial only the first four fields."""
+class JobResult:
+    """The result of a training: of a trial only the first four fields."""
 
     loss: float | None  # the best validation loss, in the unit of the task
     learning_rate: float
@@ -88,7 +89,7 @@ class Measured:
     ms_per: str = "item"
     state_bytes: int | None = None
     state_of: str = ""
-    items: list[list[float]] = field(default_factory=list)  # (N, K): of each tested item what the metric is made of
+    items: list[list[float]] = field(default_factory=list)  # (N, K), of the metric that decides, as `Measured` has them
     outputs: list[str] = field(default_factory=list)
     references: list[str] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)  # of the task

@@ -97,10 +97,9 @@ class Costs(NamedTuple):
 class Measured:
     """How good a model is on some items.
 
-    metrics: by name, in the units of `lab.results.METRICS`
-    items: by metric, for those that a comparison may decide by: (N, 2), of every item in order the two numbers that the
-        metric is made of, the sum of the first over the sum of the second, which is what a bootstrap over items
-        resamples: (right, 1) for an accuracy, (nats, tokens) for a loss by token; for BLEU its ten counts, (N, 10)
+    metrics: by name, in the units of `core.metrics`
+    items: for each metric a row (N, K) for every item, in order, that `core.metrics.Metric.value` takes to the metric;
+        of a metric that is not in that table (N, 2), the sum of the first over the sum of the second
     outputs, references: of every item, as people read them; empty where they are no text
     details: what else there is to show, such as a confusion matrix, in plain JSON types
     """
@@ -207,12 +206,14 @@ class Task(ABC, Generic[D, P, R]):
 
     @classmethod
     @abstractmethod
-    def primary_metric(cls, data: D, run: R) -> str:
-        """The name of the metric that a comparison decides by; `Measured.items` has it."""
+    def metrics(cls, data: D, run: R) -> tuple[str, ...]:
+        """The metrics that `measure` reports of a model trained so: first the one that decides a comparison by default,
+        then those that a report shows beside it.
+        """
 
     @abstractmethod
     def measure(self, part: P, decoding: Any = None) -> Measured:
-        """Every metric on a part, and the items that the primary one is made of. Dropout is off."""
+        """Every metric on a part, and the items that it is made of. Dropout is off."""
 
     @abstractmethod
     def guesses(self, train: P, part: P) -> list[Guess]:

@@ -15,12 +15,6 @@ from sightline.training.optim import OptimConfig
 
 Validate = Callable[[nn.Module], dict[str, float]]
 
-# Metrics that are better the smaller they are; any other the larger.
-SMALLER_IS_BETTER = frozenset(
-    ("loss", "perplexity", "bits_per_byte", "log_loss", "ece", "cer", "wer")  # of what is said
-    + ("mse", "mae", "mase", "smape", "pinball", "interval_width")  # of numbers
-)
-
 
 @runtime_checkable
 class Batches(Protocol):
@@ -40,9 +34,9 @@ class TrainConfig:
     """How to train.
 
     `budget` as in `Budget.parse`. Validation happens every `validate_every` steps, or else `validations` times, evenly
-    over the budget, and at the end. `metric` is the validation value that picks `best/`, larger is better unless it is
-    one of `SMALLER_IS_BETTER`; after `patience` validations in a row without a better one training stops. A checkpoint
-    is saved with each validation and whenever `checkpoint_every_s` seconds have passed; the newest `keep` stay.
+    over the budget, and at the end. `metric` is the validation value that picks `best/`, in the direction that
+    `core.metrics` says; after `patience` validations in a row without a better one training stops. A checkpoint is
+    saved with each validation and whenever `checkpoint_every_s` seconds have passed; the newest `keep` stay.
     """
 
     budget: str = "60s"

@@ -129,8 +129,8 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
         return replace(ClassificationRun.preset(self.arch), **values_of(self.config), source_kind=self.inputs.kind)
 
     @classmethod
-    def primary_metric(cls, data: LabelledData, run: ClassificationRun) -> str:
-        return "accuracy"
+    def metrics(cls, data: LabelledData, run: ClassificationRun) -> tuple[str, ...]:
+        return "accuracy", "macro_f1", "auroc", "loss", "ece", *(["label_accuracy"] if data.many else [])
 
     def batches(self, part: LabelledPart, *, seed: int) -> LabelledBatches:
         """Shuffled training batches of the items."""
@@ -166,11 +166,9 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
         """Accuracy, macro F1, AUROC, loss and calibration error; `details` has `confusion` and `reliability`."""
         labels, scores = part.numbers(self.classes), self._all_scores(part)
         found = SCORE[self.many](scores, labels, self.classes)
-        right = np.stack([found.right, np.ones_like(found.right)], 1)
         outputs = tuple("|".join(self._labelling(row).labels) for row in scores)
         references = tuple("|".join(of_item) for of_item in part.labels)
-        items = {"accuracy": right, "loss": found.nats}
-        return Measured(found.metrics, items, outputs, references, found.details)
+        return Measured(found.metrics, found.items, outputs, references, found.details)
 
     def guesses(self, train: LabelledPart, part: LabelledPart) -> list[Guess]:
         known = train.sources, train.numbers(self.classes)

@@ -43,7 +43,7 @@ from sightline.tasks.forecasting.config import (
 )
 from sightline.tasks.forecasting.fitted import Fitted
 from sightline.tasks.forecasting.forecast import Forecast
-from sightline.tasks.forecasting.scores import ForecastScores, Yardstick
+from sightline.tasks.forecasting.scores import ForecastScores, Yardstick, intervals_of
 from sightline.tasks.task import Answer, Costs, Guess, Measured, Task
 from sightline.training.loss import Loss
 
@@ -118,9 +118,12 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
         return cls(config, model, fitted, said)
 
     @classmethod
-    def primary_metric(cls, data: WindowData, run: ForecastingRun) -> str:
-        """The metric that is trained for: mse, mae or pinball."""
-        return run.settings.metric_name
+    def metrics(cls, data: WindowData, run: ForecastingRun) -> tuple[str, ...]:
+        """First the one that is trained for: mse, mae or pinball."""
+        levels = run.settings.levels
+        names = [run.settings.metric_name, "mae", "mase", "mse", "smape", *(["pinball"] if levels else [])]
+        names += ["coverage", "interval_width"] if intervals_of(levels) else []
+        return tuple(dict.fromkeys(names))
 
     def batches(self, part: Windows, *, seed: int) -> WindowBatches:
         return WindowBatches(part, self.fitted.scaling(part.panel), size=self.config.batch_size, seed=seed)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -164,8 +162,8 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
         return self.model.model if isinstance(self.model, Carried) else self.model
 
     @classmethod
-    def primary_metric(cls, data: TextCorpus, run: LanguageRun) -> str:
-        return "bits_per_byte"
+    def metrics(cls, data: TextCorpus, run: LanguageRun) -> tuple[str, ...]:
+        return "bits_per_byte", "perplexity", "loss"
 
     def batches(self, part: TextPart, *, seed: int) -> TextBatches:
         """Packed rows, or for stateful training lanes that read on."""
@@ -215,7 +213,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
                 tally.add(scored)
         finally:
             self.model.train(training)
-        nats, labels, size = tally.items.T
+        nats, labels, size = tally.rows.T
         config = self.config
         details = {
             "by_position": tally.by_position(),
@@ -226,8 +224,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
             if config.carried
             else f"windows of {config.context} positions, {config.stride or config.context} apart",
         }
-        items = {"bits_per_byte": np.stack([nats / math.log(2), size], 1), "loss": np.stack([nats, labels], 1)}
-        return Measured(tally.metrics(), items, details=details)
+        return Measured(tally.metrics(), tally.items(), details=details)
 
     def guesses(self, train: TextPart, part: TextPart) -> list[Guess]:
         return guesses(train, part)

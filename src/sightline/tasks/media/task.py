@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,9 +41,10 @@ from sightline.tasks.media.sources import (
 )
 from sightline.tasks.task import Answer, Costs, Guess, Measured, Task
 from sightline.tasks.texts_out.error_rates import error_rates
-from sightline.tasks.texts_out.scores import score_texts
+from sightline.tasks.texts_out.likelihood import likelihood
+from sightline.tasks.texts_out.scores import TextScores, score_texts, text_metrics
 from sightline.tasks.texts_out.search import TextOutput, search
-from sightline.tasks.translation.task import TIMED, TOKENIZERS, likelihood
+from sightline.tasks.translation.task import TIMED, TOKENIZERS
 from sightline.training.loss import Loss, cross_entropy
 
 T = TypeVar("T", bound="MediaTextTask")
@@ -146,8 +146,8 @@ class MediaTextTask(Task[MediaCorpus, MediaPart, MediaTextRun]):
         return replace(self.preset(self.arch), sources=names, **settings)
 
     @classmethod
-    @abstractmethod
-    def primary_metric(cls, data: MediaCorpus, run: MediaTextRun) -> str: ...
+    def metrics(cls, data: MediaCorpus, run: MediaTextRun) -> tuple[str, ...]:
+        return (*text_metrics(data.train.targets), "cer", "wer")
 
     def batches(self, part: MediaPart, *, seed: int) -> MediaBatches:
         """Shuffled training batches of the items."""
@@ -165,11 +165,11 @@ class MediaTextTask(Task[MediaCorpus, MediaPart, MediaTextRun]):
         decoded = spaced(part, self.config.validation_outputs)
 
         def validate(model: nn.Module) -> dict[str, float]:
-            measured = likelihood(model, self._all_of(scored))  # type: ignore[arg-type]
+            measured = likelihood(model, self._all_of(scored), self.device).metrics
             if not math.isfinite(measured["loss"]):
                 return measured  # a model that has diverged says nothing
             outputs = [found.text for found in self.outputs(decoded)]
-            return {**measured, **_scores(outputs, decoded.targets)[0]}
+            return {**measured, **_scores(outputs, decoded.targets).metrics}
 
         return validate
 
@@ -210,18 +210,23 @@ class MediaTextTask(Task[MediaCorpus, MediaPart, MediaTextRun]):
         """
         if not len(part):
             raise InputError(f"no {self.unit} to evaluate on")
-        found = self.outputs(part, decoding)
-        said = [output.text for output in found]
-        scores, items, signatures = _scores(said, part.targets)
+        outputs = [output.text for output in self.outputs(part, decoding)]
+        scores = _scores(outputs, part.targets)
         training = self.model.training
         self.model.eval()
-        measured = likelihood(self.model, self._all_of(part))  # type: ignore[arg-type]
+        measured = likelihood(self.model, self._all_of(part), self.device)
         self.model.train(training)
-        return Measured({**scores, **measured}, items, tuple(said), part.targets, {"signatures": signatures})
+        return Measured(
+            {**scores.metrics, **measured.metrics},
+            {**scores.items, **measured.items},
+            tuple(outputs),
+            part.targets,
+            {"signatures": scores.signatures},
+        )
 
     def guesses(self, train: MediaPart, part: MediaPart) -> list[Guess]:
         found = media_guesses(train, part, self.config)
-        return [Guess(one.name, one.description, _scores(one.outputs, part.targets)[0]) for one in found]
+        return [Guess(one.name, one.description, _scores(one.outputs, part.targets).metrics) for one in found]
 
     @classmethod
     def sources(cls, part: MediaPart) -> list[str]:
@@ -385,15 +390,7 @@ def spaced(part: MediaPart, most: int) -> MediaPart:
     return part if total <= most else part.select([i * total // most for i in range(most)])
 
 
-def _scores(
-    said: Sequence[str], wanted: Sequence[str]
-) -> tuple[dict[str, float], dict[str, np.ndarray], dict[str, str]]:
-    """Metrics of outputs, what they are made of item by item, and sacreBLEU's signatures."""
-    rates, texts = error_rates(said, wanted), score_texts(said, wanted)
-    items = {
-        "cer": np.array(rates.characters, float),
-        "wer": np.array(rates.words, float),
-        "exact_match": np.array([(exact, 1) for exact in texts.exact], float),
-        "bleu": np.array(texts.bleu, float),
-    }
-    return {**rates.metrics, **texts.metrics}, items, texts.signatures
+def _scores(outputs: Sequence[str], references: Sequence[str]) -> TextScores:
+    """Error rates, exact match, BLEU and chrF."""
+    rates, texts = error_rates(outputs, references), score_texts(outputs, references)
+    return TextScores({**rates.metrics, **texts.metrics}, {**rates.items, **texts.items}, texts.signatures)

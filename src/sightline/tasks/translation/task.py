@@ -6,12 +6,11 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -32,10 +31,11 @@ from sightline.tasks.rates import optim_preset
 from sightline.tasks.run import values_of
 from sightline.tasks.task import Answer, Costs, Guess, Measured, Task
 from sightline.tasks.texts_out.baselines import guesses
-from sightline.tasks.texts_out.scores import Evaluation, Item, score_texts
+from sightline.tasks.texts_out.likelihood import likelihood
+from sightline.tasks.texts_out.scores import score_texts, text_metrics
 from sightline.tasks.texts_out.search import TextOutput, search
 from sightline.tasks.translation.config import TranslationConfig, TranslationRun
-from sightline.training.loss import Loss, cross_entropy, perplexity
+from sightline.training.loss import Loss, cross_entropy
 
 TOKENIZERS = "tokenizer.json"
 TIMED = 20  # texts
@@ -171,10 +171,8 @@ class TranslationTask(Task[Corpus, Pairs, TranslationRun]):
         )
 
     @classmethod
-    def primary_metric(cls, data: Corpus, run: TranslationRun) -> str:
-        """Exact match where most targets are single words, BLEU elsewhere."""
-        single = sum(len(target.split()) <= 1 for target in data.train.targets)
-        return "exact_match" if 2 * single > len(data.train.targets) else "bleu"
+    def metrics(cls, data: Corpus, run: TranslationRun) -> tuple[str, ...]:
+        return text_metrics(data.train.targets)
 
     def batches(self, part: Pairs, *, seed: int) -> PairBatches:
         """Shuffled training batches of the pairs."""
@@ -198,13 +196,13 @@ class TranslationTask(Task[Corpus, Pairs, TranslationRun]):
         )
 
     def validator(self, part: Pairs) -> Callable[[nn.Module], dict[str, float]]:
-        """A function of the model: the metrics of `evaluate`, on evenly spaced pairs and greedy outputs of some."""
+        """A function of the model: the metrics of `measure`, on evenly spaced pairs and greedy outputs of some."""
         scored = spaced(part, self.config.validation_pairs)
         decoded = spaced(part, self.config.validation_outputs)
         batches = self._all_of(scored)
 
         def validate(model: nn.Module) -> dict[str, float]:
-            measured = likelihood(model, (batch.to(self.device) for batch in batches))
+            measured = likelihood(model, batches, self.device).metrics
             if not math.isfinite(measured["loss"]):
                 return measured  # a model that has diverged says nothing
             outputs = [found.text for found in self.translate(decoded.sources)]
@@ -252,16 +250,21 @@ class TranslationTask(Task[Corpus, Pairs, TranslationRun]):
         ]
 
     def measure(self, part: Pairs, decoding: Any = None) -> Measured:
-        found = self.evaluate(part, decoding)
+        """Exact match, BLEU and chrF of the outputs; loss, perplexity and token accuracy of the references."""
+        if not part.sources:
+            raise InputError("no pairs to evaluate on")
+        outputs = [output.text for output in self.translate(part.sources, decoding)]
+        scores = score_texts(outputs, part.targets)
+        training = self.model.training
+        self.model.eval()
+        measured = likelihood(self.model, self._all_of(part), self.device)
+        self.model.train(training)
         return Measured(
-            found.metrics,
-            {
-                "exact_match": np.array([(item.exact, 1) for item in found.items], float),
-                "bleu": np.array([item.bleu for item in found.items], float),
-            },
-            tuple(item.hypothesis for item in found.items),
-            tuple(item.reference for item in found.items),
-            {"signatures": found.signatures},
+            {**scores.metrics, **measured.metrics},
+            {**scores.items, **measured.items},
+            tuple(outputs),
+            tuple(part.targets),
+            {"signatures": scores.signatures},
         )
 
     def guesses(self, train: Pairs, part: Pairs) -> list[Guess]:
@@ -312,24 +315,6 @@ class TranslationTask(Task[Corpus, Pairs, TranslationRun]):
             "tokens_per_epoch": batches.tokens,
             "batches_per_epoch": len(batches.epoch(0)),
         }
-
-    def evaluate(self, pairs: Pairs, decoding: DecodingConfig | None = None) -> Evaluation:
-        """Loss, perplexity and token accuracy, and exact match, BLEU and chrF of the outputs, item by item too."""
-        if not pairs.sources:
-            raise InputError("no pairs to evaluate on")
-        outputs = self.translate(pairs.sources, decoding)
-        scores = score_texts([found.text for found in outputs], pairs.targets)
-        lengths = [len(ids) for ids in self.tokenizers.source.encode_batch(pairs.sources)]
-        parts = zip(lengths, outputs, pairs.targets, scores.exact, scores.bleu, scores.chrf, strict=True)
-        items = tuple(
-            Item(length, found.text, reference, exact, found.finished, bleu, chrf)
-            for length, found, reference, exact, bleu, chrf in parts
-        )
-        training = self.model.training
-        self.model.eval()
-        measured = likelihood(self.model, (batch.to(self.device) for batch in self._all_of(pairs)))
-        self.model.train(training)
-        return Evaluation({**scores.metrics, **measured}, items, scores.signatures)
 
     def write(self, directory: Path) -> None:
         """Writes the model's files into an existing directory, as `training.train` asks of `save_model`."""
@@ -398,24 +383,6 @@ class TranslationTask(Task[Corpus, Pairs, TranslationRun]):
         source, mask = pad(source_ids)
         memory = self.model.encode(source.to(self.device), mask.to(self.device))
         return self.model.initial_state(memory)
-
-
-@torch.no_grad()
-def likelihood(model: nn.Module, batches: Iterable[Batch]) -> dict[str, float]:
-    """How well the model, as it stands, predicts each next target token.
-
-    loss: nats per token, end tokens counted, never smoothed; perplexity: exp of it; token_accuracy: share of tokens
-    that the model ranks first.
-    """
-    nll, right, count = 0.0, 0, 0
-    for batch in batches:
-        logits = model(batch.source, batch.source_mask, batch.target[:, :-1])  # (B, T, V)
-        labels, mask = batch.target[:, 1:], batch.target_mask[:, 1:]
-        nll += float(cross_entropy(logits, labels, mask).nll)
-        right += int((logits.argmax(2) == labels)[mask].sum())
-        count += int(mask.sum())
-    loss = nll / count
-    return {"loss": loss, "perplexity": perplexity(loss), "token_accuracy": right / count}
 
 
 def spaced(pairs: Pairs, most: int) -> Pairs:
