@@ -111,8 +111,8 @@ def verify(arch: str, corpus: Corpus, budget: str, runs: Path, seed: int) -> Out
         untrained = TranslationTask.create(corpus, config, seed=seed)
         result = train_task(untrained, corpus, run, how, resume=(run / "checkpoints").exists(), on_progress=on_progress)
     task, training = result.task, result.training
-    greedy = task.evaluate(corpus.test)
-    beam = task.evaluate(corpus.test, DecodingConfig(beam=5))
+    greedy = task.measure(corpus.test)
+    beam = task.measure(corpus.test, DecodingConfig(beam=5))
     return Outcome(
         arch=arch,
         parameters=task.parameters,
@@ -128,7 +128,7 @@ def verify(arch: str, corpus: Corpus, budget: str, runs: Path, seed: int) -> Out
         bleu_beam_5=round(beam.metrics["bleu"], 2),
         chrf_beam_5=round(beam.metrics["chrf"], 2),
         test_loss=round(beam.metrics["loss"], 4),
-        signature=beam.signatures["bleu"],
+        signature=beam.details["signatures"]["bleu"],
         published_bleu=PUBLISHED[arch],
         environment=measured(),
     )

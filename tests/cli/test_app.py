@@ -63,7 +63,7 @@ def test_the_version_is_the_package_s():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["comprae"], "unknown command 'comprae', did you mean compare?"),
+        (["comprae"], "unknown command 'comprae', did you mean 'compare'?"),
         (["zzz"], "unknown command 'zzz'; known: demo, train, "),
         (["--seeds", "3"], "unknown flag --seeds: flags stand behind the command"),
         (["-x"], "unknown flag -x: flags stand behind the command"),

@@ -89,10 +89,10 @@ def test_the_table_shows_errors_against_tolerances(folder):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["lstn"], "no mechanism is called 'lstn'; did you mean 'lstm'?"),
-        (["--law", "casuality"], "no law is called 'casuality'; did you mean 'causality'?"),
+        (["lstn"], "unknown mechanism 'lstn', did you mean 'lstm'?"),
+        (["--law", "casuality"], "unknown law 'casuality', did you mean 'causality'?"),
         (["nowhere:Config"], "no module 'nowhere' in "),
-        (["own:ShiftConfg"], "module own has no 'ShiftConfg'; did you mean 'ShiftConfig'?"),
+        (["own:ShiftConfg"], "module own has no 'ShiftConfg', did you mean 'ShiftConfig'?"),
         (["broken:Config"], "importing broken failed: NameError: name 'sightlin' is not defined"),
         (["own:nothing"], "own:nothing is no config: it needs to be a dataclass with build(d_model)"),
     ],

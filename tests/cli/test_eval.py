@@ -44,7 +44,7 @@ def measured(capsys, *arguments) -> dict:
     return json.loads(capsys.readouterr().out)
 
 
-def test_json_contains_what_is_measured(files, capsys):
+def test_json_holds_what_evaluate_measures(files, capsys):
     found = measured(capsys, files / "model", "--data", files / "test.tsv")
     expected = load(files / "model").measure(corpus().test)
     assert (found["schema_version"], found["arch"], found["pairs"]) == (1, "gru", 100)
@@ -83,7 +83,7 @@ def test_options_reach_the_decoder(files, capsys, monkeypatch):
 
     def measure(self, pairs, decoding):
         used.append(decoding)
-        return Measured({}, {})
+        return Measured({}, {}, details={"signatures": {}})
 
     monkeypatch.setattr("sightline.tasks.translation.task.TranslationTask.measure", measure)
     measured(capsys, files / "model", *data, "--beam", 4, "--length-penalty", -2, "--max-length", 7)

@@ -80,9 +80,9 @@ def test_resume_refuses_other_data_and_other_settings(place: Path, capsys: pytes
     _, err = train(capsys, "--resume", "-o", "run", "--optim.lr", "1", "-q", status=2)
     assert re.fullmatch(r"sightline: error: --optim\.lr: was \S+ when the run began, now 1\.0\n", err)
     _, err = train(capsys, "--resume", "-o", "run", "--model.d-model", "24", "-q", status=2)
-    assert err == "sightline: error: --model.d_model: was 16 when the run began, now 24\n"
+    assert err == "sightline: error: --model.d-model: was 16 when the run began, now 24\n"
     _, err = train(capsys, "--resume", "-o", "run", "--batch-tokens", "65", "-q", status=2)
-    assert err == "sightline: error: --batch_tokens: was 64 when the run began, now 65\n"
+    assert err == "sightline: error: --batch-tokens: was 64 when the run began, now 65\n"
     with Path("pairs.tsv").open("a") as pairs:
         pairs.write("zzz\tzzz\n")
     _, err = train(capsys, "--resume", "-o", "run", "-q", status=2)
@@ -93,7 +93,7 @@ def test_resume_refuses_other_data_and_other_settings(place: Path, capsys: pytes
 def test_a_run_is_not_overwritten_unless_asked(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train(capsys, "--data", "pairs.tsv", *SMALL, "-o", "run", "-q")
     _, err = train(capsys, "--data", "pairs.tsv", *SMALL, "-o", "run", "-q", status=2)
-    assert err == "sightline: error: run: holds a run: go on with --resume, or begin anew with --overwrite\n"
+    assert err == "sightline: error: run: contains a run: continue it with --resume, or replace it with --overwrite\n"
     train(capsys, "--data", "pairs.tsv", *SMALL, "-o", "run", "--overwrite", "-q")
 
 

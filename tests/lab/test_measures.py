@@ -10,7 +10,7 @@ from sightline.data.pairs.corpus import Corpus, Pairs
 from sightline.lab.attention import attached, attention_examples, attention_maps
 from sightline.lab.worker import peak_memory_bytes
 from sightline.tasks.translation.config import TranslationConfig
-from sightline.tasks.translation.task import TranslationTask
+from sightline.tasks.translation.task import Sentences, TranslationTask
 
 TEXTS = ["abc def", "ghij", "klmno pq", "rst", "uvwxyz"]
 
@@ -60,7 +60,8 @@ def test_looking_leaves_nothing_attached(tasks: dict[str, TranslationTask]) -> N
 
 def test_the_state_grows_with_what_an_architecture_keeps(tasks: dict[str, TranslationTask]) -> None:
     sizes = {
-        arch: [task.state_bytes([5] * m, [6] * t) for m, t in ((5, 3), (10, 3), (5, 9))] for arch, task in tasks.items()
+        arch: [task.state_bytes(Sentences([[5] * m]), 0, [6] * t) for m, t in ((5, 3), (10, 3), (5, 9))]
+        for arch, task in tasks.items()
     }
     for arch in ("lstm", "gru"):
         assert len(set(sizes[arch])) == 1
@@ -69,7 +70,7 @@ def test_the_state_grows_with_what_an_architecture_keeps(tasks: dict[str, Transl
 
 
 def test_decoding_time_and_memory_are_plausible(tasks: dict[str, TranslationTask]) -> None:
-    milliseconds = tasks["gru"].ms_per_token(TEXTS)
+    milliseconds = tasks["gru"].ms_per_token(tasks["gru"].part_of(TEXTS))
     assert milliseconds is not None
     assert 0.001 < milliseconds < 1000
     assert 50e6 < peak_memory_bytes() < 1e12

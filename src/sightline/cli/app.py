@@ -26,8 +26,8 @@ from cyclopts import (
 )
 
 from sightline import __version__
-from sightline.core.config import nearest
 from sightline.core.errors import EnvironmentFault, SightlineError, exit_status
+from sightline.core.suggest import unknown
 
 # Verb -> what it does, in one line; the function is `sightline.cli.<verb>:<verb>`.
 COMMANDS = {
@@ -130,8 +130,7 @@ def _misuse(error: CycloptsError) -> str:
         if word.startswith("-"):
             return f"unknown flag {word}: flags stand behind the command, as in `sightline compare --seeds 3`"
         known = [name for name in error.app or () if not name.startswith("-")]
-        near = nearest(word, known)
-        return f"unknown command {word!r}" + (f", did you mean {near}?" if near else f"; known: {', '.join(known)}")
+        return unknown("command", word, known)
     if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
         return f"unexpected argument {error.unused_tokens[0]!r}"
     if isinstance(error, CoercionError) and error.token is not None and error.target_type in _KINDS:
@@ -153,7 +152,7 @@ def _refusal(error: BaseException) -> str | None:
         or type(error).__name__ == "OutOfMemoryError"
         or "DefaultCPUAllocator" in str(error)
     ):
-        return "out of memory: a smaller --batch-tokens, model or beam needs less"
+        return "out of memory: use smaller batches, a smaller model or a smaller beam"
     return None
 
 

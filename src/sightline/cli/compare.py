@@ -89,7 +89,7 @@ def compare(
     if twice := next((key for key in free if key in settings), None):
         raise InputError("given twice", where=f"--{twice}")
     if "arch" in free:
-        raise InputError("unknown flag, did you mean --archs?", where="--arch")
+        raise InputError("unknown flag, did you mean '--archs'?", where="--arch")
     chosen = compared(task) if archs is None else tuple(part.strip() for part in archs.split(",") if part.strip())
     config = CompareConfig(
         task=task,

@@ -95,9 +95,9 @@ def eval(
 def _draw(task: Any, found: dict[str, Any], part: str, directory: Path) -> None:
     """Write the figures of a measurement; raises `InputError` where there are none of it."""
     from sightline.core.errors import InputError
+    from sightline.core.files import faults
     from sightline.lab.details import details_of
     from sightline.report.details import measurement_drawings
-    from sightline.training.files import faults
 
     drawings = measurement_drawings(task.arch, details_of(found), task.loss_unit, part)
     if not drawings:

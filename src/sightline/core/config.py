@@ -8,16 +8,16 @@ YAML 1.2, where `1e-3` is a number and `no` is text. Precedence: default < file 
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import functools
 import math
 import re
 import types
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
 from sightline.core.errors import InputError
+from sightline.core.settings import default_of, hints_of, members_of
+from sightline.core.suggest import nearest, suggest
 from sightline.core.yaml12 import dump_yaml, read_yaml, show
 
 C = TypeVar("C")
@@ -27,11 +27,22 @@ _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
 class _Layer(NamedTuple):
-    """One source of values: a nested mapping, how it names a place, and whether its values are all text."""
+    """One source of values.
+
+    values: nested mappings
+    place: how the source names a key, given its path
+    text: its values are text, to be read as the field's type
+    dashes: its keys are flags, spelled with dashes in errors
+    """
 
     values: Any
     place: Callable[[tuple[str, ...]], str]
     text: bool = False
+    dashes: bool = False
+
+    def spelled(self, keys: str) -> str:
+        """Keys in the text of an error, as the source spells them."""
+        return keys.replace("_", "-") if self.dashes else keys
 
 
 class _Unfit(Exception):
@@ -97,11 +108,6 @@ def to_yaml(config: Any) -> str:
     return dump_yaml(encode(config))
 
 
-def nearest(word: str, known: Any, cutoff: float = 0.6) -> str | None:
-    """The known word most like `word`, for "did you mean …?", or None."""
-    return next(iter(difflib.get_close_matches(word, list(known), 1, cutoff)), None)
-
-
 def _in_file(where: str) -> Callable[[tuple[str, ...]], str]:
     return lambda path: f"{where}: {'.'.join(map(_printable, path))}" if path else where
 
@@ -112,7 +118,10 @@ def _printable(key: str) -> str:
 
 def _flags_layer(changes: Mapping[str, Any], prefix: str) -> _Layer:
     return _Layer(
-        _nested(changes, prefix), lambda path: prefix + ".".join(map(_printable, path)) if path else "", text=True
+        _nested(changes, prefix),
+        lambda path: prefix + ".".join(map(_printable, path)) if path else "",
+        text=True,
+        dashes=prefix == "--",
     )
 
 
@@ -140,35 +149,32 @@ def _nested(changes: Mapping[str, Any], prefix: str) -> dict[str, Any]:
         for parent in parents:
             at = at.setdefault(parent, {})
             if not isinstance(at, dict):
-                raise InputError(f"{parent} is given a value of its own as well", where=prefix + key)
+                raise InputError("set both as a whole and by sub-key", where=prefix + key)
         if name in at:
-            raise InputError("given twice, once as a whole", where=prefix + key)
+            raise InputError("set both as a whole and by sub-key", where=prefix + key)
         at[name] = value
     return tree
 
 
-@functools.cache
-def _hints(cls: type) -> dict[str, Any]:
-    hints = get_type_hints(cls)
-    return {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
-
-
 def _build(cls: type[C], layers: list[_Layer], base: C | None, path: tuple[str, ...]) -> C:
-    hints = _hints(cls)
+    hints = hints_of(cls)
     for layer in layers:
         if not isinstance(layer.values, Mapping):
             raise InputError(
-                f"expected the keys {', '.join(hints)}, found {show(layer.values)}", where=layer.place(path)
+                f"expected the keys {layer.spelled(', '.join(hints))}, found {show(layer.values)}",
+                where=layer.place(path),
             )
         for key in layer.values:
             if key not in hints:
-                raise InputError(f"unknown key{_suggest(key, cls)}", where=layer.place((*path, str(key))))
+                raise InputError(
+                    f"unknown key{layer.spelled(_suggest(key, cls))}", where=layer.place((*path, str(key)))
+                )
     arguments = {}
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
         if not field.init:
             continue
         given = [layer._replace(values=layer.values[field.name]) for layer in layers if field.name in layer.values]
-        default = _default(field) if base is None else getattr(base, field.name)
+        default = default_of(field) if base is None else getattr(base, field.name)
         if given:
             arguments[field.name] = _field(hints[field.name], given, default, (*path, field.name))
         elif default is not dataclasses.MISSING:
@@ -185,14 +191,14 @@ def _build(cls: type[C], layers: list[_Layer], base: C | None, path: tuple[str, 
 def _field(hint: Any, given: list[_Layer], default: Any, path: tuple[str, ...]) -> Any:
     """The value of one field: of a dataclass all layers together, of anything else the last one."""
     last = given[-1]
-    members = _members(hint)
+    members = members_of(hint)
     nothing = last.values is None or (last.text and isinstance(last.values, str) and last.values.lower() in _NOTHING)
     if nothing and type(None) in members and str not in members:
         return None
     base = default if dataclasses.is_dataclass(default) and not isinstance(default, type) else None
     nested = type(base) if base is not None else next((m for m in members if dataclasses.is_dataclass(m)), None)
     if nested is not None:
-        # A heading with nothing (uncommented) below it changes nothing.
+        # An empty section is ignored.
         return _build(nested, [layer for layer in given if layer.values is not None], base, path)
     try:
         return _value(hint, last.values, last.text)
@@ -319,9 +325,8 @@ def _literal(choices: tuple[Any, ...], value: Any, text: bool) -> Any:
             return choice
     words = [str(choice) for choice in choices]
     near = nearest(value, words) if isinstance(value, str) else None
-    raise _Unfit(
-        f"{'one of ' if len(words) > 1 else ''}{', '.join(words)}" + (f" (did you mean {near}?)" if near else "")
-    )
+    hint = f" (did you mean {near!r}?)" if near else ""
+    raise _Unfit(f"{'one of ' if len(words) > 1 else ''}{', '.join(words)}{hint}")
 
 
 def _sequence(kind: type, arguments: tuple[Any, ...], value: Any, text: bool) -> Any:
@@ -370,25 +375,17 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"a configuration holds plain values, found {type(value).__name__}")
 
 
-def _default(field: dataclasses.Field[Any]) -> Any:
-    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-
-
-def _members(hint: Any) -> tuple[Any, ...]:
-    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
-
-
 def _suggest(key: Any, cls: type) -> str:
     """What the user may have meant by `key`: a sibling, or a key of that name further down."""
-    if near := nearest(str(key), _hints(cls)):
-        return f", did you mean {near!r}?"
     deeper = [dotted for dotted in _dotted(cls) if dotted.split(".")[-1] == key]
-    return f", did you mean {deeper[0]!r}?" if deeper else f"; known: {', '.join(_hints(cls))}"
+    if deeper and not nearest(str(key), hints_of(cls)):
+        return f", did you mean {deeper[0]!r}?"
+    return suggest(str(key), hints_of(cls))
 
 
 def _dotted(cls: type, path: str = "") -> Iterator[str]:
-    for name, hint in _hints(cls).items():
+    for name, hint in hints_of(cls).items():
         yield path + name
-        for member in _members(hint):
+        for member in members_of(hint):
             if dataclasses.is_dataclass(member) and member is not cls:
                 yield from _dotted(member, f"{path}{name}.")  # type: ignore[arg-type]

@@ -24,14 +24,17 @@ class SightlineError(Exception):
 class InputError(SightlineError, ValueError):
     """The user's input or configuration is wrong (exit 2).
 
-    `where` names the place, such as `pairs.tsv:17` or `--optim.lr`, and stands in front of the message.
+    `where` names the place, such as `pairs.tsv:17` or `--optim.lr`, and comes before the message. Flags have
+    dashes: the place of the key `batch_tokens` is `--batch-tokens`.
     """
 
     exit_code: ClassVar[int] = 2
 
     def __init__(self, message: str, *, where: object = None) -> None:
         self.where = None if where is None else str(where)
-        super().__init__(message if where is None else f"{where}: {message}")
+        if self.where is not None and self.where.startswith("--"):
+            self.where = self.where.replace("_", "-")
+        super().__init__(message if self.where is None else f"{self.where}: {message}")
 
 
 class EnvironmentFault(SightlineError):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from sightline.core.config import decode, encode
+from sightline.core.files import write_file
 from sightline.lab.plan import CompareConfig
 from sightline.lab.results import ArchitectureMaps, Baseline
 
@@ -33,7 +34,7 @@ class Job:
 
     def save(self, path: Path) -> None:
         """Write it where the worker reads it."""
-        path.write_text(json.dumps(encode(self), ensure_ascii=False), encoding="utf-8")
+        write_json(path, self)
 
     @classmethod
     def load(cls, path: Path) -> Job:
@@ -110,9 +111,7 @@ JOB, DONE, FAILED, LOG = "job.json", "result.json", "failure.json", "worker.log"
 
 def write_json(path: Path, value: Any) -> None:
     """Write a dataclass as JSON, whole or not at all."""
-    beside = path.with_name(path.name + ".tmp")
-    beside.write_text(json.dumps(encode(value), ensure_ascii=False, allow_nan=False), encoding="utf-8")
-    beside.replace(path)
+    write_file(path, json.dumps(encode(value), ensure_ascii=False, allow_nan=False))
 
 
 def read_json(cls: type[T], path: Path) -> T:

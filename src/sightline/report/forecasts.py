@@ -17,6 +17,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.ticker import MaxNLocator
 
 from sightline.core.errors import InputError
+from sightline.core.files import write_file
 from sightline.report.figures import LIGHT, VARIABLES, Drawing, Theme
 from sightline.report.text import visible
 
@@ -134,7 +135,7 @@ def save_forecasts(records: Sequence[Mapping[str, Any]], directory: Path) -> lis
     paths = []
     for number, line in enumerate(drawn, 1):
         path = directory / f"forecast-{number}.svg"
-        path.write_text(standalone(forecast_drawing(line, number)), encoding="utf-8")
+        write_file(path, standalone(forecast_drawing(line, number)))
         paths.append(path)
     return paths
 

@@ -18,6 +18,7 @@ from typing import Any, cast
 import jinja2
 from markupsafe import Markup
 
+from sightline.core.files import write_file
 from sightline.core.metrics import Metric, find_metric
 from sightline.lab.results import Architecture, Example, Pair, Results, Run
 from sightline.report.attention import save_attention
@@ -39,7 +40,7 @@ def write_report(results: Results, directory: Path) -> Path:
         drawing.save(figures)
     save_attention(results, figures)
     page = directory / "report.html"
-    page.write_text(render(results), encoding="utf-8")
+    write_file(page, render(results))
     return page
 
 

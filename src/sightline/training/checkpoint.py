@@ -13,7 +13,6 @@ import logging
 import os
 import re
 import shutil
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,13 +23,13 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from sightline.core.errors import InputError
-from sightline.training.files import faults, sync, write_bytes
+from sightline.core.errors import EnvironmentFault, InputError
+from sightline.core.files import faults, parse_json_object, read_regular, sync, write_new
+from sightline.core.weights import HEADER_BYTES, check_safetensors, own_tensors
 
 FORMAT = 1
 MANIFEST = "MANIFEST.json"
 FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
-PICKLED = (b"PK\x03\x04", b"PK\x05\x06", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"\x1f\x8b")
 logger = logging.getLogger("sightline")
 
 
@@ -78,8 +77,8 @@ class Checkpoints:
             try:
                 beside.mkdir()
                 for name, content in files.items():
-                    write_bytes(beside / name, content)
-                write_bytes(beside / MANIFEST, _manifest(step, files))
+                    write_new(beside / name, content)
+                write_new(beside / MANIFEST, _manifest(step, files))
                 sync(beside)
                 if target.exists():  # one that does not verify: resuming began at an older one only then
                     shutil.rmtree(target)
@@ -101,16 +100,16 @@ class Checkpoints:
         for step, path in reversed(steps):
             try:
                 return load(path, step)
-            except InputError as error:
+            except (InputError, EnvironmentFault) as error:
                 logger.warning("%s; falling back to the checkpoint before it", error)
         if steps:
-            raise InputError("no checkpoint here verifies; begin anew with --overwrite", where=self.directory)
+            raise InputError("no checkpoint here verifies; start again with --overwrite", where=self.directory)
         return None
 
 
 def load(path: Path, step: int) -> Checkpoint:
     """Reads and verifies one checkpoint directory; `InputError` names the file that is wrong and how."""
-    manifest = _json(path / MANIFEST, _read(path / MANIFEST))
+    manifest = parse_json_object(_read(path / MANIFEST), where=path / MANIFEST)
     listed = manifest.get("files")
     if manifest.get("format") != FORMAT or manifest.get("step") != step or not isinstance(listed, dict):
         raise InputError(f"not the manifest of step {step} in format {FORMAT}", where=path / MANIFEST)
@@ -121,29 +120,25 @@ def load(path: Path, step: int) -> Checkpoint:
         if listed[name] != _entry(content):
             raise InputError(f"damaged: its {len(content):,} bytes are not those of the manifest", where=path / name)
     model, optimizer = (tensors_from(contents[name], path / name) for name in FILES[:2])
-    return Checkpoint(path, step, model, optimizer, _json(path / FILES[2], contents[FILES[2]]))
+    return Checkpoint(path, step, model, optimizer, parse_json_object(contents[FILES[2]], where=path / FILES[2]))
+
+
+def _read(path: Path) -> bytes:
+    return read_regular(path, follow_links=False)
 
 
 def tensors_from(content: bytes, where: Path) -> dict[str, Tensor]:
     """The tensors in a safetensors file's content; pickles and archives are refused unread."""
-    if content.startswith(PICKLED):
-        raise InputError("a pickle or an archive, which can run code: only safetensors are read", where=where)
+    check_safetensors(content[:HEADER_BYTES], where=where)
     try:
         return safetensors.torch.load(content)
     except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
         raise InputError(f"not a safetensors file: {error}", where=where) from None
 
 
-def model_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """The model's parameters and saved buffers, each shared (tied) one once, under its first name."""
-    saved = model.state_dict().keys()
-    named = [*model.named_parameters(), *model.named_buffers()]
-    return {name: tensor.detach().contiguous() for name, tensor in named if name in saved}
-
-
 def restore_model(model: nn.Module, tensors: Mapping[str, Tensor], where: Path) -> None:
     """Copies the tensors into the model; `InputError` names the first that is missing, unknown or of another shape."""
-    expected = model_tensors(model)
+    expected = own_tensors(model)
     for name in [*expected, *tensors]:
         if name not in tensors or name not in expected:
             lacks = "the checkpoint" if name not in tensors else "the model"
@@ -182,7 +177,7 @@ def restore_optimizer(
 def pack(model: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> dict[str, bytes]:
     """The contents of a checkpoint's files."""
     contents = (
-        safetensors.torch.save(model_tensors(model)),
+        safetensors.torch.save(own_tensors(model)),
         safetensors.torch.save(optimizer_tensors(model, optimizer)),
         json.dumps(state, indent=1, allow_nan=False).encode(),
     )
@@ -196,25 +191,3 @@ def _manifest(step: int, files: Mapping[str, bytes]) -> bytes:
 
 def _entry(content: bytes) -> dict[str, Any]:
     return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-
-
-def _read(path: Path) -> bytes:
-    """A regular file's content; links, devices and pipes are refused."""
-    try:
-        if not stat.S_ISREG(path.lstat().st_mode):
-            raise InputError("not a regular file", where=path)
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise InputError("missing", where=path) from None
-    except PermissionError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=path) from None
-
-
-def _json(path: Path, content: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(content)
-    except (ValueError, RecursionError):
-        raise InputError("not valid JSON", where=path) from None
-    if not isinstance(value, dict):
-        raise InputError("not a JSON object", where=path)
-    return value

@@ -14,8 +14,8 @@ from typing import Any
 from safetensors import SafetensorError
 
 from sightline.core.errors import EnvironmentFault, InputError
+from sightline.core.files import faults, locked, recover_directory, remove_unfinished, replacing_directory, sync
 from sightline.training.checkpoint import Checkpoints
-from sightline.training.files import faults, locked, recover_directory, replace_directory, sync, sync_tree
 
 OURS = ("metrics.jsonl", "checkpoints", "best", "last", "config.yaml", "environment.json", "report.html")
 MODELS = ("best", "last")
@@ -67,21 +67,11 @@ class RunDirectory:
     def save_model(self, name: str, save: Callable[[Path], None]) -> None:
         """Replaces the model directory `best` or `last` in one step."""
         target = self.path / name
-        beside = target.with_name(name + ".tmp")
-        with faults(target):
-            if beside.exists():
-                shutil.rmtree(beside)
-            beside.mkdir()
-            try:
-                save(beside)
-                sync_tree(beside)
-            except SafetensorError as error:  # how safetensors reports a disk that is full
-                shutil.rmtree(beside)
-                raise EnvironmentFault(f"{target}: {error}") from error
-            except OSError:
-                shutil.rmtree(beside)
-                raise
-            replace_directory(beside, target)
+        try:
+            with replacing_directory(target) as directory:
+                save(directory)
+        except SafetensorError as error:  # how safetensors reports a full disk
+            raise EnvironmentFault(f"{target}: {error}") from error
 
 
 def check_run(path: Path, *, resume: bool, overwrite: bool) -> None:
@@ -105,7 +95,7 @@ def _standing(path: Path, resume: bool, overwrite: bool) -> list[str]:
     """What of a run stands at `path`; `InputError` where that forbids to train there."""
     names = [name for name in OURS if (path / name).exists()]
     if names and not (resume or overwrite):
-        raise InputError("holds a run: go on with --resume, or begin anew with --overwrite", where=path)
+        raise InputError("contains a run: continue it with --resume, or replace it with --overwrite", where=path)
     return names
 
 
@@ -125,6 +115,7 @@ def open_run(path: Path, *, keep: int, resume: bool, overwrite: bool) -> Iterato
         if occupied and overwrite:
             _clear(path, occupied)
         with faults(path):
+            remove_unfinished(path)
             for name in MODELS:
                 recover_directory(path / name)
         run = RunDirectory(path, keep)

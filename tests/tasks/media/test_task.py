@@ -109,14 +109,14 @@ def test_sampling_does_not_depend_on_how_inputs_are_cut(trained, files):
     _, _, result, data = trained
     part = data.test.select(range(4))
     decoding = DecodingConfig(sample=True, temperature=3.0, seed=5)
-    whole = [found.text for found in result.task.outputs(part, decoding)]
+    whole = [found.text for found in result.task.write_texts(part, decoding)]
     halves = [
         found.text
         for first in (0, 2)
-        for found in result.task.outputs(part.select([first, first + 1]), decoding, first=first)
+        for found in result.task.write_texts(part.select([first, first + 1]), decoding, first=first)
     ]
     assert whole == halves
-    assert whole != [found.text for found in result.task.outputs(part, replace(decoding, seed=6))]
+    assert whole != [found.text for found in result.task.write_texts(part, replace(decoding, seed=6))]
 
 
 def stepwise(task, part, row) -> tuple[float, int]:
@@ -124,7 +124,7 @@ def stepwise(task, part, row) -> tuple[float, int]:
     labels = [*task.tokenizers.target.encode(part.targets[row]), Tokenizer.EOS]
     task.model.eval()
     with torch.no_grad():
-        state = task._begin(task._inputs(part.select([row])), [0])
+        state = task._begin(task.sources_of(part.select([row])), [0])
         total, right, token = 0.0, 0, Tokenizer.BOS
         for label in labels:
             logits, state = task.model.step(torch.tensor([token]), state)

@@ -20,7 +20,7 @@ from sightline.tasks.fit import train_task
 from sightline.tasks.load import load
 from sightline.tasks.texts_out.scores import score_texts
 from sightline.tasks.translation.config import TokenizerConfig, TranslationConfig
-from sightline.tasks.translation.task import TranslationTask, spaced
+from sightline.tasks.translation.task import TranslationTask
 from sightline.training.optim import OptimConfig
 from sightline.training.state import TrainConfig
 from tests.tasks.translation.small import config, corpus, pairs, untrained
@@ -239,9 +239,9 @@ def test_items_are_in_the_order_of_the_pairs(trained):
 
 
 def test_pairs_are_sampled_evenly():
-    chosen = spaced(pairs(range(100)), 10)
+    chosen = TranslationTask.spaced(pairs(range(100)), 10)
     assert chosen.sources == [str(number) for number in range(0, 100, 10)]
-    assert spaced(pairs(range(5)), 10) == pairs(range(5))
+    assert TranslationTask.spaced(pairs(range(5)), 10) == pairs(range(5))
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)

@@ -128,7 +128,7 @@ class TextBatches(ABC):
     @property
     def size_key(self) -> tuple[str, int]:
         """The setting that bounds a batch, and its value."""
-        return "batch_size", self.rows
+        return "batch_tokens", self.rows * self.length
 
     @abstractmethod
     def groups(self, epoch: int) -> list[np.ndarray]:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 
+from sightline.core.processes import CallFailed, in_child
 from sightline.lab.bench.equality import check_case
 from sightline.lab.bench.limits import Limits
 from sightline.lab.bench.memory import peak_bytes
 from sightline.lab.bench.peers import version
-from sightline.lab.bench.process import ChildFailed, in_child
 from sightline.lab.bench.scenario import Aim, Case, Scenario, Unavailable
 from sightline.lab.bench.timing import in_turns, spread
 
 Side = Literal["ours", "other"]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -48,18 +50,23 @@ def measure(scenario: Scenario, size: int, settings: Settings) -> dict[str, Any]
         "tolerance": scenario.tolerance,
     }
     try:
-        row |= in_child(examine, scenario, size, settings)
+        row |= _apart(examine, scenario, size, settings)
         if row["status"] == "measured":
             sides: tuple[Side, ...] = ("ours", "other") if scenario.kind == "ratio" else ("ours",)
-            row["peak_bytes"] = {side: in_child(weigh, scenario, size, settings, side) for side in sides}
+            row["peak_bytes"] = {side: _apart(weigh, scenario, size, settings, side) for side in sides}
     except Unavailable as error:
         row |= {"status": "missing", "detail": str(error)}
-    except ChildFailed as error:
+    except CallFailed as error:
         row |= {"status": "broken", "detail": str(error)}
     aim = scenario.aims.get(size)
     if aim is not None:
         row["aim"] = {"of": aim.of, "relation": aim.relation, "value": aim.value, "met": _met(aim, row)}
     return row
+
+
+def _apart(function: Callable[..., T], *arguments: Any) -> T:
+    """`function(*arguments)` in a process of its own; nothing is computed in the process that it is forked from."""
+    return in_child(function, *arguments, passing=(Unavailable,), preload=["sightline.lab.bench.table"])
 
 
 def examine(scenario: Scenario, size: int, settings: Settings) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from sightline.core.files import write_file
 from sightline.lab.bench.measure import Settings, measure
 from sightline.lab.bench.scenario import Scenario
 
@@ -37,10 +38,8 @@ def run_scenarios(
             tell(own[-1])
         rows += own
         if directory is not None:
-            path = directory / f"bench-{scenario.name}.json"
-            beside = path.with_suffix(".new")
-            beside.write_text(json.dumps(report(own, settings, hardware), indent=1) + "\n", encoding="utf-8")
-            beside.replace(path)
+            text = json.dumps(report(own, settings, hardware), indent=1) + "\n"
+            write_file(directory / f"bench-{scenario.name}.json", text)
     return report(rows, settings, hardware)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,17 +12,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from sightline.core.config import decode as decode_config
-from sightline.core.config import encode as encode_config
 from sightline.core.errors import InputError
-from sightline.core.seeds import derive
+from sightline.core.front_end import FrontEndConfig
+from sightline.core.modes import evaluating
 from sightline.data.labelled.corpus import LabelledData, LabelledPart, part_of_table
 from sightline.data.labelled.table import SourceKind, read_labelled
-from sightline.models import match_parameters
 from sightline.models.encoder_model import EncoderModel
-from sightline.models.store import CONFIG, LoadedModel, save_model
+from sightline.models.store import CONFIG, LoadedModel
 from sightline.parts.token_embedding import Tokens
-from sightline.tasks.card import model_card
+from sightline.tasks.card import Card
 from sightline.tasks.classification.augment import shifted
 from sightline.tasks.classification.baselines import SCORE, label_guesses
 from sightline.tasks.classification.batches import LabelledBatch, LabelledBatches
@@ -31,7 +28,7 @@ from sightline.tasks.classification.config import ClassificationConfig, Classifi
 from sightline.tasks.classification.inputs import VOCABULARY, Inputs, Scaling, load_vocabulary
 from sightline.tasks.classification.loss import class_weights, label_loss
 from sightline.tasks.run import values_of
-from sightline.tasks.task import Answer, Costs, Guess, Measured, Task
+from sightline.tasks.task import Answer, Costs, Guess, Measured, Options, Task, timed_ms
 from sightline.training.loss import Loss
 
 TIMED = 20  # items
@@ -48,16 +45,14 @@ class Labelling(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Options:
-    """What config.json holds of the task besides the model."""
+class LabelOptions(Options):
+    """With the kind of source, the classes, and what is fitted to the training part."""
 
     kind: SourceKind
     classes: tuple[str, ...]
     many: bool
     weights: tuple[float, ...] | None
     scaling: Scaling | None
-    data: str
-    settings: dict[str, Any]  # ClassificationConfig without arch and model
 
 
 class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
@@ -74,6 +69,7 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
     counted = "items"
     length_of = "source length (characters or steps)"
     Run: ClassVar[type[ClassificationRun]] = ClassificationRun
+    Options = LabelOptions
 
     def __init__(
         self,
@@ -112,16 +108,31 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
     @classmethod
     def build(cls, data: LabelledData, run: ClassificationRun) -> ClassificationTask:
         inputs = Inputs.fit(data.kind, data.train.sources, run.settings)
-        config = inputs.config
         sizes = inputs.front_end, len(data.classes)
-        if run.parameters is not None:
-            config = replace(config, model=match_parameters(config.model, run.parameters, *sizes))
+        config, model = cls.draw(inputs.config, sizes, seed=run.seed, parameters=run.parameters)
         weights = class_weights(config, data.train.numbers(data.classes), data.classes)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive(run.seed, "init"))
-            model: Any = config.model.build(*sizes)
-        said = f"{data.name}: {len(data.train.sources):,} items, sha256 of the data {data.sha256}"
-        return cls(config, model, inputs, data.classes, many=data.many, weights=weights, data=said)
+        return cls(config, model, inputs, data.classes, many=data.many, weights=weights, data=cls.trained_on(data))
+
+    @classmethod
+    def restore(
+        cls, directory: Path, loaded: LoadedModel, config: ClassificationConfig, options: LabelOptions
+    ) -> ClassificationTask:
+        place = f"{directory / CONFIG}: options"
+        classes = options.classes
+        if len(set(classes)) != loaded.outputs or len(classes) != loaded.outputs:
+            raise InputError(f"{len(classes)} classes, but the model has {loaded.outputs} outputs", where=place)
+        if options.weights is not None and len(options.weights) != len(classes):
+            raise InputError(f"{len(options.weights)} weights of {len(classes)} classes", where=place)
+        words = load_vocabulary(directory / VOCABULARY) if options.kind == "text" else None
+        if words is not None and loaded.source != Tokens(words.size):
+            raise InputError(
+                f"a vocabulary of {words.size} tokens, but the model reads {loaded.source}",
+                where=directory / VOCABULARY,
+            )
+        inputs = Inputs(options.kind, config, loaded.source, words, options.scaling)
+        inputs.check(place)
+        model: Any = loaded.model
+        return cls(config, model, inputs, classes, many=options.many, weights=options.weights, data=options.data)
 
     @property
     def run(self) -> ClassificationRun:
@@ -224,9 +235,7 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
         for i in range(0, len(part.sources), step)[:TIMED]:
             one = part.chosen([i])
             self.label(one)  # the first call is slower
-            began = time.perf_counter()
-            self.label(one)
-            times.append(1000 * (time.perf_counter() - began))
+            times.append(timed_ms(lambda one=one: self.label(one))[1])
         return Costs(statistics.median(times) if times else None)
 
     def describe(self, data: LabelledData) -> dict[str, Any]:
@@ -237,60 +246,35 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
         said: dict[str, Any] = {"source": self.inputs.kind, "labels": counts}
         return said | ({"vocabulary": self.inputs.words.size} if self.inputs.words is not None else {})
 
-    def write(self, directory: Path) -> None:
-        settings = encode_config(self.config)
-        sizes = settings.pop("model")
-        del settings["arch"]
-        more = f" and {len(self.classes) - CARD_CLASSES} more" if len(self.classes) > CARD_CLASSES else ""
-        options = _Options(
-            self.inputs.kind, self.classes, self.many, self.weights, self.inputs.scaling, self.data, settings
-        )
-        save_model(
-            directory,
-            self.model,
-            self.config.model,
-            self.inputs.front_end,
-            len(self.classes),
-            form=self.form,
-            arch=self.arch,
-            task=self.name,
-            options=encode_config(options),
-            card=model_card(
-                self,
-                sizes,
-                f"{self.inputs.kind} to label",
-                PIPELINES.get(self.inputs.kind, ""),
-                facts={"Labels": ", ".join(self.classes[:CARD_CLASSES]) + more},
-                example=f"model.predict({EXAMPLES[self.inputs.kind]})",
-                files="",
-            ),
-        )
-        self.inputs.save(directory)
+    @property
+    def source(self) -> FrontEndConfig:
+        return self.inputs.front_end
 
-    @classmethod
-    def read(cls, directory: Path, found: LoadedModel) -> ClassificationTask:
-        place = f"{directory / CONFIG}: options"
-        options = decode_config(_Options, found.options, where=place)
-        for name in ("arch", "model"):
-            if name in options.settings:
-                raise InputError("unknown key", where=f"{place}.settings.{name}")
-        base = replace(ClassificationRun.preset(found.arch).settings, model=found.config)
-        config = decode_config(ClassificationConfig, options.settings, where=f"{place}.settings", base=base)
-        classes = options.classes
-        if len(set(classes)) != found.outputs or len(classes) != found.outputs:
-            raise InputError(f"{len(classes)} classes, but the model has {found.outputs} outputs", where=place)
-        if options.weights is not None and len(options.weights) != len(classes):
-            raise InputError(f"{len(options.weights)} weights of {len(classes)} classes", where=place)
-        words = load_vocabulary(directory / VOCABULARY) if options.kind == "text" else None
-        if words is not None and found.source != Tokens(words.size):
-            raise InputError(
-                f"a vocabulary of {words.size} tokens, but the model reads {found.source}",
-                where=directory / VOCABULARY,
-            )
-        inputs = Inputs(options.kind, config, found.source, words, options.scaling)
-        inputs.check(place)
-        model: Any = found.model
-        return cls(config, model, inputs, classes, many=options.many, weights=options.weights, data=options.data)
+    @property
+    def outputs(self) -> int:
+        return len(self.classes)
+
+    def more_options(self) -> dict[str, Any]:
+        return {
+            "kind": self.inputs.kind,
+            "classes": self.classes,
+            "many": self.many,
+            "weights": self.weights,
+            "scaling": self.inputs.scaling,
+        }
+
+    def card(self) -> Card:
+        more = f" and {len(self.classes) - CARD_CLASSES} more" if len(self.classes) > CARD_CLASSES else ""
+        kind = self.inputs.kind
+        return Card(
+            f"{kind} to label",
+            PIPELINES.get(kind, ""),
+            f"model.predict({EXAMPLES[kind]})",
+            {"Labels": ", ".join(self.classes[:CARD_CLASSES]) + more},
+        )
+
+    def save_files(self, directory: Path) -> None:
+        self.inputs.save(directory)
 
     def _source(self, given: Any) -> Any:
         if isinstance(given, str | Path):
@@ -320,12 +304,8 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
         """What `SCORE` takes, of every item in order, from the model in evaluation mode."""
         if not part.sources:
             return np.zeros((0, len(self.classes)))
-        training = self.model.training
-        self.model.eval()
-        try:
+        with evaluating(self.model):
             return self._scores(self.model, self._batches(part, shuffle=False), len(part.sources))
-        finally:
-            self.model.train(training)
 
     @torch.no_grad()
     def _scores(self, model: nn.Module, batches: LabelledBatches, count: int) -> np.ndarray:

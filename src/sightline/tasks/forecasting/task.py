@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,9 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sightline.core.config import decode as decode_config
-from sightline.core.config import encode as encode_config
 from sightline.core.errors import InputError
+from sightline.core.modes import evaluating
 from sightline.core.seeds import derive
 from sightline.data.series.corpus import load_panel, load_series
 from sightline.data.series.panel import Panel, Record
@@ -29,10 +27,9 @@ from sightline.data.series.windows import (
     make_windows,
     next_windows,
 )
-from sightline.models import match_parameters
-from sightline.models.store import CONFIG, LoadedModel, save_model
+from sightline.models.store import CONFIG, LoadedModel
 from sightline.parts.series_patches import SeriesWindows
-from sightline.tasks.card import model_card
+from sightline.tasks.card import Card
 from sightline.tasks.forecasting import baselines
 from sightline.tasks.forecasting.config import (
     PUBLISHED_BATCH,
@@ -44,20 +41,12 @@ from sightline.tasks.forecasting.config import (
 from sightline.tasks.forecasting.fitted import Fitted
 from sightline.tasks.forecasting.forecast import Forecast
 from sightline.tasks.forecasting.scores import ForecastScores, Yardstick, intervals_of
-from sightline.tasks.task import Answer, Costs, Guess, Measured, Task
+from sightline.tasks.task import Answer, Costs, Guess, Measured, Task, timed_ms
 from sightline.training.loss import Loss
 
 SERIES = "series.json"
 SCORED = 256  # windows forecast at once where no gradient is kept
 TIMED = 20  # windows whose forecast is timed
-
-
-@dataclass(frozen=True)
-class _Options:
-    """What config.json holds of the task besides the model."""
-
-    data: str
-    settings: dict[str, Any]  # ForecastingConfig without arch and model
 
 
 class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
@@ -108,14 +97,22 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
                 f"{config.arch} reads no covariates; leave them out, or take another architecture", where="arch"
             )
         source = SeriesWindows(config.lookback, config.horizon, len(panel.targets), len(panel.past), len(panel.known))
-        if run.parameters is not None:
-            config = replace(config, model=match_parameters(config.model, run.parameters, source, config.outputs))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive(run.seed, "init"))
-            model = config.model.build(source, config.outputs)
+        config, model = cls.draw(config, (source, config.outputs), seed=run.seed, parameters=run.parameters)
         fitted = Fitted.of(series, run.series.columns, run.series.rules, scale=config.scale, season=config.season)
-        said = f"{data.name}: {len(data.train):,} windows, sha256 of the data {data.sha256}"
-        return cls(config, model, fitted, said)
+        return cls(config, model, fitted, cls.trained_on(data))
+
+    @classmethod
+    def restore(cls, directory: Path, loaded: LoadedModel, config: ForecastingConfig, options: Any) -> ForecastingTask:
+        if not isinstance(loaded.source, SeriesWindows):
+            raise InputError(f"a model of {loaded.source} forecasts no series", where=directory / CONFIG)
+        task = cls(config, loaded.model, Fitted.read(directory / SERIES), options.data)
+        if task.source != loaded.source or config.outputs != loaded.outputs:
+            raise InputError(
+                f"the series and settings ask for {task.source} and {config.outputs} outputs, but the model has "
+                f"{loaded.source} and {loaded.outputs}",
+                where=directory / SERIES,
+            )
+        return task
 
     @classmethod
     def metrics(cls, data: WindowData, run: ForecastingRun) -> tuple[str, ...]:
@@ -163,12 +160,8 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
     def measure(self, part: Windows, decoding: Any = None) -> Measured:
         if (part.lookback, part.horizon) != (self.config.lookback, self.config.horizon):
             part = all_windows(part.panel, self.config.lookback, self.config.horizon)
-        training = self.model.training
-        self.model.eval()
-        try:
+        with evaluating(self.model):
             scores = self.score(part, self.predictor())
-        finally:
-            self.model.train(training)
         return Measured(scores.metrics(), scores.items(part.record, part.origin), details=scores.details())
 
     def guesses(self, train: Windows, part: Windows) -> list[Guess]:
@@ -203,11 +196,9 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
         windows = next_windows(panel, self.config.lookback, self.config.horizon)
         scaling = self.fitted.scaling(panel)
         batches = WindowBatches(windows, scaling, size=SCORED, shuffle=False)
-        training = self.model.training
-        self.model.eval()
-        predictor = self.predictor()
-        scaled = torch.cat([predictor(batch).cpu() for batch in batches.epoch()]).double().numpy()
-        self.model.train(training)
+        with evaluating(self.model):
+            predictor = self.predictor()
+            scaled = torch.cat([predictor(batch).cpu() for batch in batches.epoch()]).double().numpy()
         said = scaled * scaling.spread[:, None, :, None] + scaling.center[:, None, :, None]
         levels = self.config.levels
         context = min(self.config.lookback, 4 * self.config.horizon)  # a fifth of a figure at least is the future
@@ -247,13 +238,11 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
         """The time of one window's forecast, windows asked for one at a time."""
         rows = np.arange(min(TIMED, len(part))) * len(part) // max(1, min(TIMED, len(part)))
         batches = WindowBatches(part.chosen(rows), self.fitted.scaling(part.panel), size=1, shuffle=False)
-        self.model.eval()
         predictor, times = self.predictor(), []
-        for batch in batches.epoch():
-            predictor(batch)  # the first call is slower
-            began = time.perf_counter()
-            predictor(batch)
-            times.append(1000 * (time.perf_counter() - began))
+        with evaluating(self.model):
+            for batch in batches.epoch():
+                predictor(batch)  # the first call is slower
+                times.append(timed_ms(lambda batch=batch: predictor(batch))[1])
         return Costs(statistics.median(times))
 
     def describe(self, data: WindowData) -> dict[str, Any]:
@@ -265,60 +254,27 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
             "season": self.fitted.season,
         }
 
-    def write(self, directory: Path) -> None:
-        settings = encode_config(self.config)
-        sizes = settings.pop("model")
-        del settings["arch"]
+    @property
+    def outputs(self) -> int:
+        return self.config.outputs
+
+    def card(self) -> Card:
         levels = ", ".join(f"{level:g}" for level in self.config.levels)
         levels = f"quantiles {levels}" if levels else "one number a step"
-        save_model(
-            directory,
-            self.model,
-            self.config.model,
-            self.source,
-            self.config.outputs,
-            form=self.form,
-            arch=self.arch,
-            task=self.name,
-            options=encode_config(_Options(self.data, settings)),
-            card=model_card(
-                self,
-                sizes,
-                "a series to its future",
-                "time-series-forecasting",
-                facts={
-                    "Reads": f"{self.config.lookback} steps of {self.fitted.every}",
-                    "Forecasts": f"{self.config.horizon} steps, {levels}",
-                    "Columns": ", ".join(self.fitted.columns.targets[:20]),
-                },
-                example='model.predict(["series.csv"])[0].csv()',
-                files=", `series.json` the scales of the series",
-            ),
+        return Card(
+            "a series to its future",
+            "time-series-forecasting",
+            'model.predict(["series.csv"])[0].csv()',
+            {
+                "Reads": f"{self.config.lookback} steps of {self.fitted.every}",
+                "Forecasts": f"{self.config.horizon} steps, {levels}",
+                "Columns": ", ".join(self.fitted.columns.targets[:20]),
+            },
+            ", `series.json` the scales of the series",
         )
-        self.fitted.write(directory / SERIES)
 
-    @classmethod
-    def read(cls, directory: Path, found: LoadedModel) -> ForecastingTask:
-        place = f"{directory / CONFIG}: options"
-        options = decode_config(_Options, found.options, where=place)
-        for name in ("arch", "model"):
-            if name in options.settings:
-                raise InputError("unknown key", where=f"{place}.settings.{name}")
-        if not isinstance(found.source, SeriesWindows):
-            raise InputError(f"a model of {found.source} forecasts no series", where=directory / CONFIG)
-        windows = {"lookback": found.source.lookback, "horizon": found.source.horizon}
-        values: dict[str, Any] = {**preset_values(found.arch), "model": found.config, **windows}
-        base = ForecastingConfig(**values)
-        config = decode_config(ForecastingConfig, options.settings, where=f"{place}.settings", base=base)
-        fitted = Fitted.read(directory / SERIES)
-        task = cls(config, found.model, fitted, options.data)
-        if task.source != found.source or config.outputs != found.outputs:
-            raise InputError(
-                f"the series and settings ask for {task.source} and {config.outputs} outputs, but the model has "
-                f"{found.source} and {found.outputs}",
-                where=directory / SERIES,
-            )
-        return task
+    def save_files(self, directory: Path) -> None:
+        self.fitted.write(directory / SERIES)
 
     @property
     def source(self) -> SeriesWindows:

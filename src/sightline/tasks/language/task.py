@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
 from torch import nn
 
-from sightline.core.config import decode as decode_config
-from sightline.core.config import encode as encode_config
+from sightline.core.config import encode
 from sightline.core.errors import InputError
-from sightline.core.seeds import derive
+from sightline.core.modes import evaluating
 from sightline.data.text.batches import Lanes, PackedRows, TextBatch, TextBatches
 from sightline.data.text.corpus import TextCorpus, TextPart, load_text
 from sightline.data.text.readers import Fragment
 from sightline.data.text.windows import stretches, windows
 from sightline.data.tokens.text import TextTokenizer
 from sightline.decoding.engine import DecodingConfig
-from sightline.models import match_parameters
 from sightline.models.carried import Carried
 from sightline.models.decoder import Decoder
-from sightline.models.store import CONFIG, LoadedModel, save_model
+from sightline.models.store import CONFIG, LoadedModel
 from sightline.parts.token_embedding import Tokens
-from sightline.tasks.card import model_card
+from sightline.tasks.card import Card
 from sightline.tasks.language.baselines import guesses
 from sightline.tasks.language.config import LanguageConfig, LanguageRun, language_optim
 from sightline.tasks.language.generation import Generated, GenerationConfig, OnText, generate
@@ -38,14 +34,6 @@ from sightline.training.loss import Loss, cross_entropy
 TOKENIZER = "tokenizer.json"
 BOTH_WAYS = ("bidirectional", "encoder", "bert", "bilstm", "bigru", "birnn")  # names that people try
 _ROWS = 64  # windows read at a time, of 128 positions
-
-
-@dataclass(frozen=True)
-class _Options:
-    """What config.json holds of the task besides the model."""
-
-    data: str
-    settings: dict[str, Any]  # LanguageConfig without arch and model
 
 
 class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
@@ -127,21 +115,17 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
         given.
         """
         cls.check_architecture(config.arch)
-        tokenizer = tokenizer or TextTokenizer.train(corpus.train, **encode_config(config.tokenizer))
-        if parameters is not None:
-            config = replace(config, model=match_parameters(config.model, parameters, tokenizer.size, tokenizer.size))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive(seed, "init"))
-            model = config.model.build(Tokens(tokenizer.size), tokenizer.size)
-        assert isinstance(model, Decoder)
-        part = corpus.train
-        return cls(
-            config,
-            Carried(model, config.rows, config.context) if config.bptt == "stateful" else model,
-            tokenizer,
-            data=f"{corpus.name}: {part.documents:,} documents of {part.size:,} bytes, "
-            f"sha256 of the data {corpus.sha256}",
-        )
+        tokenizer = tokenizer or TextTokenizer.train(corpus.train, **encode(config.tokenizer))
+        sizes = Tokens(tokenizer.size), tokenizer.size
+        config, model = cls.draw(config, sizes, seed=seed, parameters=parameters)
+        if config.bptt == "stateful":
+            model = Carried(model, config.rows, config.context)
+        return cls(config, model, tokenizer, data=cls.trained_on(corpus))
+
+    @classmethod
+    def trained_on(cls, data: TextCorpus) -> str:
+        part = data.train
+        return f"{data.name}: {part.documents:,} documents of {part.size:,} bytes, sha256 of the data {data.sha256}"
 
     @classmethod
     def build_prepared(cls, data: TextCorpus, run: LanguageRun, directory: Path) -> LanguageTask:
@@ -151,7 +135,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
         place = directory / name
         if not place.exists():
             beside = place.with_name(f".{name}.{os.getpid()}")
-            TextTokenizer.train(data.train, **encode_config(config)).save(beside)
+            TextTokenizer.train(data.train, **encode(config)).save(beside)
             os.replace(beside, place)
         tokenizer = TextTokenizer.load(place)
         return cls.create(data, run.settings, seed=run.seed, parameters=run.parameters, tokenizer=tokenizer)
@@ -205,14 +189,10 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
         """Bits per byte, loss and perplexity of all of a part; `details` has the loss by position in the context."""
         if not part.size:
             raise InputError("no text to evaluate on")
-        training = self.model.training
-        self.model.eval()
         tally = Tally(self.tokenizer)
-        try:
+        with evaluating(self.model):
             for scored in self._scored(part.numbered()):
                 tally.add(scored)
-        finally:
-            self.model.train(training)
         nats, labels, size = tally.rows.T
         config = self.config
         details = {
@@ -238,13 +218,9 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
         on_text: OnText | None = None,
     ) -> list[Generated]:
         """Continuations of prompts (see `language_generation.generate`); dropout is off."""
-        training = self.model.training
-        self.model.eval()
-        try:
-            found = config or GenerationConfig()
-            return generate(self.decoder, self.tokenizer, prompts, found, first=first, on_text=on_text)
-        finally:
-            self.model.train(training)
+        with evaluating(self.model):
+            chosen = config or GenerationConfig()
+            return generate(self.decoder, self.tokenizer, prompts, chosen, first=first, on_text=on_text)
 
     def answer(self, inputs: Sequence[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
         found = self.generate(inputs, GenerationConfig(decoding or DecodingConfig()), first=first)
@@ -275,51 +251,43 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
             "rows": self.config.rows,
         }
 
-    def write(self, directory: Path) -> None:
-        """Writes the model's files into an existing directory, as `training.train` asks of `save_model`."""
-        settings = encode_config(self.config)
-        sizes = settings.pop("model")
-        del settings["arch"]
-        tokens = f"{self.tokenizer.kind}, {self.tokenizer.size:,}"
-        tokens += f", {self.tokenizer.note}" if self.tokenizer.note else ""
-        save_model(
-            directory,
-            self.decoder,
-            self.config.model,
-            Tokens(self.tokenizer.size),
-            self.tokenizer.size,
-            form=self.form,
-            arch=self.arch,
-            task=self.name,
-            options=encode_config(_Options(self.data, settings)),
-            card=model_card(
-                self,
-                sizes,
-                "what comes next in a text",
-                "text-generation",
-                facts={"Tokens": tokens, "Trained in rows of": f"{self.config.context:,} tokens"},
-                example='model.generate(["Once upon a time"])[0].text',
-                files=", `tokenizer.json` the vocabulary",
-            ),
+    @property
+    def source(self) -> Tokens:
+        return Tokens(self.tokenizer.size)
+
+    @property
+    def outputs(self) -> int:
+        return self.tokenizer.size
+
+    @property
+    def stored_model(self) -> nn.Module:
+        return self.decoder
+
+    def card(self) -> Card:
+        note = f", {self.tokenizer.note}" if self.tokenizer.note else ""
+        return Card(
+            "what comes next in a text",
+            "text-generation",
+            'model.generate(["Once upon a time"])[0].text',
+            {
+                "Tokens": f"{self.tokenizer.kind}, {self.tokenizer.size:,}{note}",
+                "Trained in rows of": f"{self.config.context:,} tokens",
+            },
+            ", `tokenizer.json` the vocabulary",
         )
+
+    def save_files(self, directory: Path) -> None:
         self.tokenizer.save(directory / TOKENIZER)
 
     @classmethod
-    def read(cls, directory: Path, found: LoadedModel) -> LanguageTask:
-        place = f"{directory / CONFIG}: options"
-        options = decode_config(_Options, found.options, where=place)
-        for name in ("arch", "model"):
-            if name in options.settings:
-                raise InputError("unknown key", where=f"{place}.settings.{name}")
-        base = LanguageConfig.preset(found.arch, model=found.config)
-        config = decode_config(LanguageConfig, options.settings, where=f"{place}.settings", base=base)
+    def restore(cls, directory: Path, loaded: LoadedModel, config: LanguageConfig, options: Any) -> LanguageTask:
         tokenizer = TextTokenizer.load(directory / TOKENIZER)
-        if not isinstance(found.model, Decoder) or not isinstance(found.source, Tokens):
-            raise InputError(f"a model of {found.source} reads no text", where=directory / CONFIG)
-        if not tokenizer.size == found.source.vocabulary == found.outputs:
+        if not isinstance(loaded.model, Decoder) or not isinstance(loaded.source, Tokens):
+            raise InputError(f"a model of {loaded.source} reads no text", where=directory / CONFIG)
+        if not tokenizer.size == loaded.source.vocabulary == loaded.outputs:
             raise InputError(
-                f"a vocabulary of {tokenizer.size} tokens, but the model has {found.source.vocabulary} "
-                f"and {found.outputs}",
+                f"a vocabulary of {tokenizer.size} tokens, but the model has {loaded.source.vocabulary} "
+                f"and {loaded.outputs}",
                 where=directory / TOKENIZER,
             )
-        return cls(config, found.model, tokenizer, data=options.data)
+        return cls(config, loaded.model, tokenizer, data=options.data)

@@ -15,6 +15,7 @@ from sightline.data.media.corpus import Column, MediaPart
 from sightline.data.tokens.tokenizer import Tokenizer
 from sightline.parts.several import Masked
 from sightline.tasks.media.config import MediaTextConfig
+from sightline.tasks.texts_out.task import on_device
 
 
 class MediaBatch(NamedTuple):
@@ -40,12 +41,6 @@ class MediaBatch(NamedTuple):
         """The same batch on `device`."""
         source, mask = on_device(self.source, self.source_mask, device)
         return MediaBatch(source, mask, self.target.to(device), self.target_mask.to(device), self.rows)
-
-
-def on_device(source: Any, mask: Tensor | None, device: torch.device | str) -> tuple[Any, Tensor | None]:
-    """A source and its mask on `device`."""
-    moved = source.to(device) if isinstance(source, Tensor) else tuple(one.to(device) for one in source)
-    return moved, None if mask is None else mask.to(device)
 
 
 class Inputs:

@@ -41,13 +41,6 @@ def score_texts(hypotheses: Sequence[str], references: Sequence[str]) -> TextSco
     return TextScores(metrics, items, signatures)
 
 
-def text_metrics(targets: Sequence[str]) -> tuple[str, ...]:
-    """The metrics of `score_texts` and `likelihood`: exact match first where most targets are one word, else BLEU."""
-    single = sum(len(target.split()) <= 1 for target in targets)
-    first = "exact_match" if 2 * single > len(targets) else "bleu"
-    return tuple(dict.fromkeys([first, "exact_match", "chrf", "perplexity", "bleu", "loss", "token_accuracy"]))
-
-
 def check_lengths(hypotheses: Sequence[str], references: Sequence[str]) -> None:
     """Raises `ValueError` unless there is a reference for each hypothesis, and at least one."""
     if len(hypotheses) != len(references):

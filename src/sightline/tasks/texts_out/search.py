@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from sightline.core.modes import evaluating
 from sightline.data.tokens.tokenizer import Tokenizer
 from sightline.decoding.engine import DecodingConfig, decode
 from sightline.models import SequenceModel
@@ -36,9 +37,7 @@ def search(
     `longest` is the most tokens of an output where decoding names no other limit; `names` are the sources' numbers in
     the random stream.
     """
-    training = model.training
-    model.eval()
-    try:
+    with evaluating(model):
         hypotheses = decode(
             begin,
             model.step,
@@ -50,6 +49,4 @@ def search(
             banned=NEVER_SAID,
             names=names,
         )
-    finally:
-        model.train(training)
     return [TextOutput(tokenizer.decode(found.tokens), found.score, found.finished) for found in hypotheses]

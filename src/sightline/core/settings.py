@@ -1,0 +1,265 @@
+"""Keys of configurations that say what they mean: a description, and the range of their values.
+
+    @dataclass(frozen=True)
+    class TrainConfig(CheckedConfig):
+        keep: int = key(2, "Checkpoints to keep.", at_least=1)
+
+Construction then refuses `keep=0` with `keep: must be at least 1, found 0`, and `describe_keys(TrainConfig)` gives the
+help and the docs their text.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import types
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints, overload
+
+from sightline.core.errors import InputError
+
+T = TypeVar("T")
+
+_KEY = "sightline"  # where a field's metadata has its `_Declared`
+_WORDS = {bool: "true or false", int: "integer", float: "number", str: "text", Path: "path", type(None): "null"}
+
+
+class Range(NamedTuple):
+    """The numbers that a key may have: finite ones between bounds, each included or not."""
+
+    at_least: int | float | None = None
+    above: int | float | None = None
+    at_most: int | float | None = None
+    below: int | float | None = None
+
+    def __contains__(self, value: object) -> bool:
+        """Whether the number lies within the bounds. NaN and infinities never do."""
+        return (
+            isinstance(value, int | float)
+            and (isinstance(value, int) or math.isfinite(value))
+            and (self.at_least is None or value >= self.at_least)
+            and (self.above is None or value > self.above)
+            and (self.at_most is None or value <= self.at_most)
+            and (self.below is None or value < self.below)
+        )
+
+    def __str__(self) -> str:
+        least, above, most, below = ("" if bound is None else _spelled(bound) for bound in self)
+        if least and most:
+            return f"between {least} and {most}"
+        if least and below:
+            return f"in [{least}, {below})"
+        low = f"at least {least}" if least else f"above {above}" if above else ""
+        high = f"at most {most}" if most else f"below {below}" if below else ""
+        if low == "above 0" and not high:
+            return "positive"
+        return " and ".join(filter(None, (low, high)))
+
+
+class _Declared(NamedTuple):
+    """What `key` declares."""
+
+    description: str
+    range: Range
+
+
+class Key(NamedTuple):
+    """One key of a configuration, in words.
+
+    name: dotted, as files and flags spell it: `optim.lr`
+    type: "integer or null", "cosine, linear or constant"
+    allowed: the range of a number, "at least 1", or nothing
+    default: as a flag spells it: "null", "0.1,0.5,0.9"; None where the key has no default
+    owner: the dataclass that has the field; keys of a section that may be of several classes appear for each
+    """
+
+    name: str
+    type: str
+    allowed: str
+    default: str | None
+    description: str
+    owner: type
+
+
+@overload
+def key(
+    default: T,
+    description: str,
+    *,
+    at_least: int | float | None = None,
+    above: int | float | None = None,
+    at_most: int | float | None = None,
+    below: int | float | None = None,
+) -> T: ...
+@overload
+def key(
+    *,
+    description: str,
+    factory: Callable[[], T] | None = None,
+    at_least: int | float | None = None,
+    above: int | float | None = None,
+    at_most: int | float | None = None,
+    below: int | float | None = None,
+) -> T: ...
+def key(
+    default: Any = dataclasses.MISSING,
+    description: str = "",
+    *,
+    factory: Callable[[], Any] | None = None,
+    at_least: int | float | None = None,
+    above: int | float | None = None,
+    at_most: int | float | None = None,
+    below: int | float | None = None,
+) -> Any:
+    """A field of a config dataclass, with a description (one sentence, with the unit) and the range of its numbers.
+
+    The range also holds for each number in a tuple, list or dict. None is always in range. `factory` makes a default
+    that cannot be shared, such as a dict.
+    """
+    metadata = {_KEY: _Declared(description, Range(at_least, above, at_most, below))}
+    if factory is not None:
+        return dataclasses.field(default_factory=factory, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+class CheckedConfig:
+    """Base of config dataclasses: `__post_init__` checks what the fields declare.
+
+    A subclass with checks of its own extends `__post_init__` and calls this one through `super()` first.
+    """
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+
+def check_ranges(config: Any) -> None:
+    """Check each field of a dataclass against its declared range and its `Literal` choices.
+
+    Raises:
+        InputError: "keep: must be at least 1, found 0"; "schedule: must be one of cosine, linear, found 'cosin'".
+    """
+    for name, hint in hints_of(type(config)).items():
+        value = getattr(config, name)
+        choices = _choices(hint)
+        if choices and value not in choices:
+            allowed = ", ".join(str(choice) for choice in choices if choice is not None)
+            raise InputError(f"must be one of {allowed}, found {value!r}", where=name)
+        allowed_range = _declared(type(config), name).range
+        if any(bound is not None for bound in allowed_range):
+            for place, number in _numbers(name, value):
+                if number not in allowed_range:
+                    finite = isinstance(number, int) or math.isfinite(number)
+                    raise InputError(f"must be {allowed_range if finite else 'finite'}, found {number!r}", where=place)
+
+
+def describe_keys(cls: type, default: Any = None) -> list[Key]:
+    """All keys of the dataclass `cls`, nested ones by dotted name, in the order of its fields.
+
+    Args:
+        cls: a config dataclass.
+        default: an instance whose values are the defaults, instead of the fields' own.
+    """
+    return list(_described(cls, default, ""))
+
+
+def missing_descriptions(cls: type) -> list[str]:
+    """The fields that `cls` and its nested dataclasses do not describe: `["OptimConfig.lr", …]`."""
+    missing = [f"{row.owner.__name__}.{row.name.split('.')[-1]}" for row in describe_keys(cls) if not row.description]
+    return list(dict.fromkeys(missing))
+
+
+@functools.cache
+def hints_of(cls: type) -> dict[str, Any]:
+    """The types of the fields that a dataclass's constructor takes, by name."""
+    hints = get_type_hints(cls)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}
+
+
+def members_of(hint: Any) -> tuple[Any, ...]:
+    """The types of a union; any other type alone."""
+    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+
+
+def default_of(field: dataclasses.Field[Any]) -> Any:
+    """The default of a field, or `dataclasses.MISSING`."""
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+
+
+def _described(cls: type, defaults: Any, path: str) -> Iterator[Key]:
+    for field in dataclasses.fields(cls):
+        if not field.init:
+            continue
+        hint, declared = hints_of(cls)[field.name], _declared(cls, field.name)
+        default = default_of(field) if defaults is None else getattr(defaults, field.name)
+        sections = [member for member in members_of(hint) if dataclasses.is_dataclass(member)]
+        if not sections and dataclasses.is_dataclass(default) and not isinstance(default, type):
+            sections = [type(default)]
+        yield Key(
+            path + field.name,
+            " or ".join(dict.fromkeys(map(_words, members_of(hint)))) if not sections else "section",
+            str(declared.range),
+            None if default is dataclasses.MISSING else "" if sections and default is not None else _spelled(default),
+            declared.description,
+            cls,
+        )
+        for section in sections:
+            yield from _described(section, default if type(default) is section else None, f"{path}{field.name}.")
+
+
+def _declared(cls: type, name: str) -> _Declared:
+    """What the field declares; a subclass that only changes the default keeps its base's declaration."""
+    for owner in cls.__mro__:
+        field = vars(owner).get("__dataclass_fields__", {}).get(name)
+        if field is not None and _KEY in field.metadata:
+            return field.metadata[_KEY]
+    return _Declared("", Range())
+
+
+def _choices(hint: Any) -> tuple[Any, ...]:
+    """The values of a `Literal`, or of a union of such and None; nothing for any other type."""
+    choices: list[Any] = []
+    for member in members_of(hint):
+        if member is type(None):
+            choices.append(None)
+        elif get_origin(member) is Literal:
+            choices += get_args(member)
+        else:
+            return ()
+    return tuple(choices)
+
+
+def _numbers(name: str, value: Any) -> Iterator[tuple[str, int | float]]:
+    """The numbers in a field's value, each with its place."""
+    if isinstance(value, Mapping):
+        for inner, part in value.items():
+            yield from _numbers(f"{name}.{inner}", part)
+    elif isinstance(value, tuple | list):
+        for part in value:
+            yield from _numbers(name, part)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield name, value
+
+
+def _words(hint: Any) -> str:
+    """A type in words."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        *others, last = map(str, arguments)
+        return f"{', '.join(others)} or {last}" if others else last
+    if origin in (tuple, list):
+        items = dict.fromkeys(_words(part) + "s" * (part in (int, float)) for part in arguments if part is not Ellipsis)
+        return f"list of {' or '.join(items)}"
+    if origin is dict:
+        return f"keys, each with a value: {_words(arguments[1])}"
+    return _WORDS.get(hint, "any value")
+
+
+def _spelled(value: Any) -> str:
+    """A value as a flag spells it."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, tuple | list):
+        return ",".join(map(_spelled, value))
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
