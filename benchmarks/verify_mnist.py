@@ -104,7 +104,7 @@ def main() -> None:
             task, data, place, run.training, resume=(place / "checkpoints").exists(), on_progress=on_progress
         )
     found = done.task.measure(data.test)
-    baselines = {guess.name: guess.metrics for guess in done.task.guesses(data.train, data.test)}
+    baselines = {baseline.name: baseline.metrics for baseline in done.task.baselines(data.train, data.test)}
     keys = ("epochs", "patch", "stem", "pooling", "d_model", "layers", "lr", "seed")
     settings = {key: getattr(options, key) for key in keys}
     content = {

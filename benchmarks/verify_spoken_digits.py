@@ -110,8 +110,8 @@ def verify(arch: str, folder: Path, runs: Path, changes: dict[str, Any]) -> Outc
         loss=round(found.metrics["loss"], 5),
         wrong=[(name, said, wanted) for name, said, wanted in named if said != wanted],
         guesses={
-            guess.name: {name: round(guess.metrics[name], 4) for name in ("cer", "exact_match")}
-            for guess in task.guesses(corpus.train, corpus.test)
+            baseline.name: {name: round(baseline.metrics[name], 4) for name in ("cer", "exact_match")}
+            for baseline in task.baselines(corpus.train, corpus.test)
         },
         settings={key: settings[key] for key in ("sound", "model", "optim", "batch_tokens", "label_smoothing", "seed")},
         environment=measured(),

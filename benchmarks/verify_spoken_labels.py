@@ -86,7 +86,7 @@ def trained(options: argparse.Namespace, run: ClassificationRun, data: LabelledD
         "metrics": {name: round(value, 5) for name, value in found.metrics.items()},
         "confusion": found.details["confusion"],
         "items": data.sizes,
-        "baselines": {guess.name: guess.metrics for guess in done.task.guesses(data.train, data.test)},
+        "baselines": {baseline.name: baseline.metrics for baseline in done.task.baselines(data.train, data.test)},
         "threads": options.threads,
     }
 

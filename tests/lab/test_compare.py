@@ -18,12 +18,13 @@ from sacrebleu.metrics import BLEU
 
 from sightline.cli.app import main
 from sightline.core.errors import InputError
+from sightline.core.metrics import Baseline
 from sightline.lab.compare import check_free, compare, free_directory
 from sightline.lab.jobs import Failure, Job, JobResult, Prepared
 from sightline.lab.plan import CompareConfig, divide
 from sightline.lab.processes import Worker
 from sightline.lab.progress import Display
-from sightline.lab.results import Baseline, Results
+from sightline.lab.results import Results
 from sightline.lab.summary import Outcome, length_bins, summarise
 from sightline.tasks.texts_out.scores import score_texts
 

@@ -70,6 +70,20 @@ class Metric:
         return function(items.sum(-2) if weights is None else weights @ items)
 
 
+@final
+@dataclass(frozen=True)
+class Baseline:
+    """The scores of a model-free baseline on the test items.
+
+    bound: whether it is an upper bound of synthetic data rather than a baseline
+    """
+
+    name: str
+    description: str
+    metrics: dict[str, float]
+    bound: bool = False
+
+
 def ratio(sums: Any) -> Any:
     """The first of two sums (..., 2) over the second."""
     return sums[..., 0] / sums[..., 1]

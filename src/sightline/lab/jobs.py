@@ -9,8 +9,9 @@ from typing import Any, Literal, TypeVar
 
 from sightline.core.config import decode, encode
 from sightline.core.files import write_file
+from sightline.core.metrics import Baseline
 from sightline.lab.plan import CompareConfig
-from sightline.lab.results import ArchitectureMaps, Baseline
+from sightline.lab.results import ArchitectureMaps
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from sightline.core.config import decode
 from sightline.core.errors import InputError
 from sightline.core.files import write_file
-from sightline.core.metrics import Metric, find_metric
+from sightline.core.metrics import Baseline, Metric, find_metric
 from sightline.lab.details import Details
 
 SCHEMA_VERSION = 2
@@ -91,16 +91,6 @@ class Pair:
     p: float
     p_holm: float
     shown: bool
-
-
-@dataclass(frozen=True)
-class Baseline:
-    """What can be had without a sequence model; or, as a `bound`, the best that is possible."""
-
-    name: str
-    description: str
-    metrics: dict[str, float]
-    bound: bool = False
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from sightline.core.metrics import Metric, find_metric
-from sightline.lab.results import Baseline, Estimate, Pair
+from sightline.core.metrics import Baseline, Metric, find_metric
+from sightline.lab.results import Estimate, Pair
 
 FEW_SEEDS = 3
 

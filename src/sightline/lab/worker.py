@@ -28,7 +28,6 @@ from sightline.core.metrics import find_metric
 from sightline.lab.attention import attention_examples, attention_maps
 from sightline.lab.jobs import DONE, FAILED, Failure, Job, JobResult, Prepared, read_json, write_json
 from sightline.lab.plan import CompareConfig, divide
-from sightline.lab.results import Baseline
 from sightline.tasks.fit import train_run
 from sightline.tasks.table import task_class
 from sightline.tasks.task import Task
@@ -101,7 +100,7 @@ def prepare(job: Job) -> Prepared:
     tested = _tested(kind, data, config.tested)
     part = kind.select(data.test, tested)
     say("scoring trivial baselines")
-    baselines = [Baseline(*guess) for guess in task.guesses(data.train, part)]
+    baselines = task.baselines(data.train, part)
     known = [baseline.metrics[metric] for baseline in baselines if metric in baseline.metrics]
     if known and all(map(math.isnan, known)):
         raise InputError(f"{metric} is undefined for these test items", where="--metric")

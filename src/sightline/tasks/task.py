@@ -21,6 +21,7 @@ from torch import nn
 from sightline.core.config import decode, encode, nearest
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
+from sightline.core.metrics import Baseline
 from sightline.core.seeds import derive
 from sightline.models import FORMS, SizedConfig, match_parameters
 from sightline.models.store import CONFIG, LoadedModel, load_model, save_model
@@ -75,18 +76,6 @@ class Answer(NamedTuple):
     text: str
     record: dict[str, Any]
     complete: bool = True  # False: cut off at a limit
-
-
-class Guess(NamedTuple):
-    """What can be had without a sequence model: a baseline and its scores on the same test items.
-
-    bound: no baseline but the best that is possible, where the data's making is known
-    """
-
-    name: str
-    description: str
-    metrics: dict[str, float]
-    bound: bool = False
 
 
 def timed_ms(call: Callable[[], T_]) -> tuple[T_, float]:
@@ -241,8 +230,8 @@ class Task(ABC, Generic[D, P, R]):
         """Every metric on a part, and the items that it is made of. Dropout is off."""
 
     @abstractmethod
-    def guesses(self, train: P, part: P) -> list[Guess]:
-        """Baselines learnt from the training part without a model, measured on `part` by the metrics of `measure`."""
+    def baselines(self, train: P, part: P) -> list[Baseline]:
+        """Model-free baselines, learned from the training part, with their scores on `part`."""
 
     @abstractmethod
     def answer(self, inputs: Sequence[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:

@@ -14,6 +14,7 @@ from torch import nn
 
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
+from sightline.core.metrics import Baseline
 from sightline.core.modes import evaluating
 from sightline.data.labelled.corpus import LabelledData, LabelledPart, part_of_table
 from sightline.data.labelled.table import SourceKind, read_labelled
@@ -22,13 +23,13 @@ from sightline.models.store import CONFIG, LoadedModel
 from sightline.parts.token_embedding import Tokens
 from sightline.tasks.card import Card
 from sightline.tasks.classification.augment import shifted
-from sightline.tasks.classification.baselines import SCORE, label_guesses
+from sightline.tasks.classification.baselines import SCORE, label_baselines
 from sightline.tasks.classification.batches import LabelledBatch, LabelledBatches
 from sightline.tasks.classification.config import ClassificationConfig, ClassificationRun
 from sightline.tasks.classification.inputs import VOCABULARY, Inputs, Scaling, load_vocabulary
 from sightline.tasks.classification.loss import class_weights, label_loss
 from sightline.tasks.run import values_of
-from sightline.tasks.task import Answer, Costs, Guess, Measured, Options, Task, timed_ms
+from sightline.tasks.task import Answer, Costs, Measured, Options, Task, timed_ms
 from sightline.training.loss import Loss
 
 TIMED = 20  # items
@@ -181,10 +182,10 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
         references = tuple("|".join(of_item) for of_item in part.labels)
         return Measured(found.metrics, found.items, outputs, references, found.details)
 
-    def guesses(self, train: LabelledPart, part: LabelledPart) -> list[Guess]:
+    def baselines(self, train: LabelledPart, part: LabelledPart) -> list[Baseline]:
         known = train.sources, train.numbers(self.classes)
         tested = part.sources, part.numbers(self.classes)
-        return label_guesses(self.inputs.kind, known, tested, self.classes, self.config.sound.front_end)
+        return label_baselines(self.inputs.kind, known, tested, self.classes, self.config.sound.front_end)
 
     def label(self, part: LabelledPart) -> list[Labelling]:
         """The labels of a part's items and the probabilities of all classes; dropout is off."""

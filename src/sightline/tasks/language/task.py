@@ -11,6 +11,7 @@ from torch import nn
 
 from sightline.core.config import encode
 from sightline.core.errors import InputError
+from sightline.core.metrics import Baseline
 from sightline.core.modes import evaluating
 from sightline.data.text.batches import Lanes, PackedRows, TextBatch, TextBatches
 from sightline.data.text.corpus import TextCorpus, TextPart, load_text
@@ -23,12 +24,12 @@ from sightline.models.decoder import Decoder
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.parts.token_embedding import Tokens
 from sightline.tasks.card import Card
-from sightline.tasks.language.baselines import guesses
+from sightline.tasks.language.baselines import code_lengths
 from sightline.tasks.language.config import LanguageConfig, LanguageRun, language_optim
 from sightline.tasks.language.generation import Generated, GenerationConfig, OnText, generate
 from sightline.tasks.language.likelihood import Scored, Tally, score_carried, score_windows
 from sightline.tasks.run import values_of
-from sightline.tasks.task import Answer, Guess, Measured, Task
+from sightline.tasks.task import Answer, Measured, Task
 from sightline.training.loss import Loss, cross_entropy
 
 TOKENIZER = "tokenizer.json"
@@ -206,8 +207,8 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
         }
         return Measured(tally.metrics(), tally.items(), details=details)
 
-    def guesses(self, train: TextPart, part: TextPart) -> list[Guess]:
-        return guesses(train, part)
+    def baselines(self, train: TextPart, part: TextPart) -> list[Baseline]:
+        return code_lengths(train, part)
 
     def generate(
         self,

@@ -11,13 +11,14 @@ import numpy as np
 
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
+from sightline.core.metrics import Baseline
 from sightline.data.media.corpus import AudioReader, Column, ImageReader, Kind, MediaCorpus, MediaPart, Store
 from sightline.data.media.manifest import located
 from sightline.data.tokens.tokenizer import TokenizerPair
 from sightline.models import SequenceModel
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.tasks.card import Card
-from sightline.tasks.media.baselines import media_guesses
+from sightline.tasks.media.baselines import media_baselines
 from sightline.tasks.media.batches import Inputs, MediaBatch, MediaBatches
 from sightline.tasks.media.config import MediaTextConfig, MediaTextRun, parse_sources
 from sightline.tasks.media.sources import (
@@ -29,7 +30,6 @@ from sightline.tasks.media.sources import (
     named,
     reading,
 )
-from sightline.tasks.task import Guess
 from sightline.tasks.texts_out.error_rates import error_rates
 from sightline.tasks.texts_out.scores import TextScores, score_texts
 from sightline.tasks.texts_out.task import TOKENIZERS, TextsOutOptions, TextsOutTask
@@ -202,9 +202,9 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
         places = tuple(f"input {number}" for number in range(1, len(rows) + 1))
         return MediaPart(tuple(columns), ("",) * len(rows), places)
 
-    def guesses(self, train: MediaPart, part: MediaPart) -> list[Guess]:
-        found = media_guesses(train, part, self.config)
-        return [Guess(one.name, one.description, self.score(one.outputs, part.targets).metrics) for one in found]
+    def baselines(self, train: MediaPart, part: MediaPart) -> list[Baseline]:
+        outputs = media_baselines(train, part, self.config)
+        return [Baseline(one.name, one.description, self.score(one.outputs, part.targets).metrics) for one in outputs]
 
     def facts(self) -> dict[str, str]:
         target = self.tokenizers.target

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sightline.core.config import encode
 from sightline.core.errors import InputError
+from sightline.core.metrics import Baseline
 from sightline.data.batches import Batch, PairBatches, pad
 from sightline.data.pairs.corpus import Corpus, Pairs, read_pairs
 from sightline.data.tokens.tokenizer import TokenizerPair
@@ -21,8 +22,7 @@ from sightline.parts.token_embedding import Tokens
 from sightline.tasks.card import Card
 from sightline.tasks.rates import optim_preset
 from sightline.tasks.run import values_of
-from sightline.tasks.task import Guess
-from sightline.tasks.texts_out.baselines import guesses
+from sightline.tasks.texts_out.baselines import text_baselines
 from sightline.tasks.texts_out.search import TextOutput
 from sightline.tasks.texts_out.task import TOKENIZERS, TextsOutTask
 from sightline.tasks.translation.config import TranslationConfig, TranslationRun
@@ -180,9 +180,9 @@ class TranslationTask(TextsOutTask[Corpus, Pairs, TranslationRun]):
         """An output for each text, as `write_texts`; a text without tokens gives an empty one."""
         return self.write_texts(self.part_of(texts), decoding, first=first)
 
-    def guesses(self, train: Pairs, part: Pairs) -> list[Guess]:
-        found = guesses(*train, part.sources)
-        return [Guess(one.name, one.description, self.score(one.outputs, part.targets).metrics) for one in found]
+    def baselines(self, train: Pairs, part: Pairs) -> list[Baseline]:
+        outputs = text_baselines(*train, part.sources)
+        return [Baseline(one.name, one.description, self.score(one.outputs, part.targets).metrics) for one in outputs]
 
     def facts(self) -> dict[str, str]:
         tokens = self.tokenizers
