@@ -136,8 +136,8 @@ def verify(kind: str, arch: str, parts: dict[str, Path], runs: Path, changes: di
     job = TASKS[kind]
     run = override(job.preset(arch), {**SETTINGS, **data, **changes})
     corpus = job.load_data(run)
-    place = runs / f"captions-{kind}-{arch}-{run.seed}"
-    with reporting(run.metric) as on_progress:
+    place = runs / f"captions-{kind}-{arch}-{run.training.seed}"
+    with reporting(run.training.metric) as on_progress:
         trained = train_task(
             job.build(corpus, run),
             corpus,
@@ -155,7 +155,7 @@ def verify(kind: str, arch: str, parts: dict[str, Path], runs: Path, changes: di
         kind=kind,
         arch=arch,
         parameters=task.parameters,
-        budget=run.budget,
+        budget=run.training.budget,
         steps=training.steps,
         train_s=round(training.seconds, 1),
         tested=len(corpus.test),

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -108,13 +108,13 @@ class Outcome:
 def run_of(arch: str, horizon: int, data: str, seed: int) -> ForecastingRun:
     """The configuration of one training."""
     setting = SETTINGS[arch]
-    run = replace(
-        ForecastingTask.preset(arch), data=data, split=(8640.0, 2880.0, 2880.0), lookback=LOOKBACK, horizon=horizon,
+    run = ForecastingTask.preset(arch).changed(
+        data=data, split=(8640.0, 2880.0, 2880.0), lookback=LOOKBACK, horizon=horizon,
         season=24, model=setting.model, optim=setting.optim, batch_size=setting.batch_size, seed=seed,
         patience=setting.patience, validation_windows=10_000, checkpoint_every_s=120.0, device="cpu", dtype="float32",
     )  # fmt: skip
     an_epoch = -(-(8640 - LOOKBACK - horizon + 1) // setting.batch_size)
-    return replace(run, budget=f"{setting.epochs * an_epoch}steps", validate_every=an_epoch)
+    return run.changed(budget=f"{setting.epochs * an_epoch}steps", validate_every=an_epoch)
 
 
 def errors(task: ForecastingTask, windows: Any, predictor: Any) -> dict[str, float]:
@@ -141,7 +141,7 @@ def verify(arch: str, horizon: int, data: str, runs: Path, seed: int) -> Outcome
     run = run_of(arch, horizon, data, seed)
     read = ForecastingTask.load_data(run)
     place = runs / f"etth1-{arch}-{horizon}-{seed}"
-    with reporting(run.metric) as on_progress:
+    with reporting(run.training.metric) as on_progress:
         done = train_task(
             ForecastingTask.build(read, run), read, place, run.training,
             resume=(place / "checkpoints").exists(), on_progress=on_progress,

@@ -59,9 +59,8 @@ def images(root: Path) -> LabelledData:
 def configured(options: argparse.Namespace, steps: int) -> ClassificationRun:
     """How it is trained."""
     preset = ClassificationRun.preset("transformer")
-    model: Any = preset.model
-    return replace(
-        preset,
+    model: Any = preset.settings.model
+    return preset.changed(
         model=replace(
             model, d_model=options.d_model, layers=options.layers, heads=4, pooling=options.pooling, dropout=0.0
         ),
@@ -99,7 +98,7 @@ def main() -> None:
     run = configured(options, steps)
     task = ClassificationTask.build(data, run)
     place = options.runs / f"mnist-{options.stem}-{options.pooling}-{options.epochs}-{options.seed}"
-    with reporting(run.metric) as on_progress:
+    with reporting(run.training.metric) as on_progress:
         done = train_task(
             task, data, place, run.training, resume=(place / "checkpoints").exists(), on_progress=on_progress
         )
@@ -114,7 +113,7 @@ def main() -> None:
         "parameters": task.parameters,
         "steps": done.training.steps,
         "train_s": round(done.training.seconds, 1),
-        "dtype": run.dtype,
+        "dtype": run.training.dtype,
         "metrics": {name: round(value, 5) for name, value in found.metrics.items()},
         "reliability": found.details["reliability"],
         "confusion": found.details["confusion"],

@@ -46,11 +46,10 @@ SOLVED, GAP = 0.95, 0.10
 def configured(task: str, arch: str, rate: float, seed: int, options: argparse.Namespace) -> ClassificationRun:
     """One training: the same for all but the architecture, the rate and the seed."""
     preset = ClassificationRun.preset(arch)
-    model: Any = preset.model
+    model: Any = preset.settings.model
     convolution = 3 if task == "recall" else 0
     sizes = {"d_model": options.width, "layers": 2, "heads": 4, "dropout": 0.0, "convolution": convolution}
-    return replace(
-        preset,
+    return preset.changed(
         data=TASKS[task],
         model=replace(model, causal=True, pooling="last", **sizes),
         text=TextConfig(min_count=1),
@@ -69,7 +68,7 @@ def configured(task: str, arch: str, rate: float, seed: int, options: argparse.N
 def trial(data: LabelledData, run: ClassificationRun, place: Path) -> dict[str, float]:
     """Accuracy of one training on the validation and the test items, its size and its time."""
     task = ClassificationTask.build(data, run)
-    with reporting(run.metric) as on_progress:
+    with reporting(run.training.metric) as on_progress:
         done = train_task(task, data, place, run.training, on_progress=on_progress)
     return {
         "valid": done.task.measure(data.valid).metrics["accuracy"],

@@ -84,8 +84,8 @@ def verify(arch: str, folder: Path, runs: Path, changes: dict[str, Any]) -> Outc
     corpus: MediaCorpus = TranscriptionTask.load_data(run)
     if corpus.sizes != SIZES:
         raise SystemExit(f"expected {SIZES} recordings, found {corpus.sizes}")
-    place = runs / f"spoken_digits-{arch}-{run.seed}"
-    with reporting(run.metric) as on_progress:
+    place = runs / f"spoken_digits-{arch}-{run.training.seed}"
+    with reporting(run.training.metric) as on_progress:
         trained = train_task(
             TranscriptionTask.build(corpus, run),
             corpus,
@@ -101,7 +101,7 @@ def verify(arch: str, folder: Path, runs: Path, changes: dict[str, Any]) -> Outc
     return Outcome(
         arch=arch,
         parameters=task.parameters,
-        budget=run.budget,
+        budget=run.training.budget,
         steps=training.steps,
         train_s=round(training.seconds, 1),
         tested=len(corpus.test),

@@ -39,10 +39,9 @@ TESTED, VALIDATED = range(5), range(5, 10)  # numbers of recordings
 def configured(options: argparse.Namespace, table: Path) -> ClassificationRun:
     """How it is trained; rate and sizes were chosen on the validation recordings."""
     preset = ClassificationRun.preset(options.arch)
-    model: Any = preset.model
+    model: Any = preset.settings.model
     augment = SpecAugmentConfig(band_width=options.band_width, stretch_share=options.stretch_share)
-    return replace(
-        preset,
+    return preset.changed(
         data=str(table),
         split_column="part",
         model=replace(model, d_model=options.d_model, layers=2, pooling=options.pooling, dropout=options.dropout),
@@ -71,7 +70,7 @@ def write_table(recordings: Path, table: Path) -> None:
 def trained(options: argparse.Namespace, run: ClassificationRun, data: LabelledData, place: Path) -> dict[str, Any]:
     """One training and its scores on the test recordings."""
     task = ClassificationTask.build(data, run)
-    with reporting(run.metric) as on_progress:
+    with reporting(run.training.metric) as on_progress:
         done = train_task(task, data, place, run.training, on_progress=on_progress)
     found = done.task.measure(data.test)
     names = ("arch", "seed", "pooling", "d_model", "steps", "batch_size", "lr")
@@ -82,7 +81,7 @@ def trained(options: argparse.Namespace, run: ClassificationRun, data: LabelledD
         "parameters": task.parameters,
         "best_step": done.training.best_step,
         "train_s": round(done.training.seconds, 1),
-        "dtype": run.dtype,
+        "dtype": run.training.dtype,
         "metrics": {name: round(value, 5) for name, value in found.metrics.items()},
         "confusion": found.details["confusion"],
         "items": data.sizes,

@@ -54,11 +54,10 @@ def sentences(root: Path) -> LabelledData:
 def trained(data: LabelledData, seed: int, options: argparse.Namespace, place: Path) -> dict[str, Any]:
     """One training: what it was, and its scores on the test part."""
     preset = ClassificationRun.preset(BILSTM_ATTENTION)
-    batches = -(-len(data.train.sources) // preset.batch_size)
-    model: Any = preset.model
+    batches = -(-len(data.train.sources) // preset.settings.batch_size)
+    model: Any = preset.settings.model
     model = replace(model, dropout=options.dropout)
-    run = replace(
-        preset,
+    run = preset.changed(
         model=model,
         text=TextConfig(min_count=options.min_count),
         seed=seed,
@@ -70,7 +69,7 @@ def trained(data: LabelledData, seed: int, options: argparse.Namespace, place: P
         dtype="float32",
     )
     task = ClassificationTask.build(data, run)
-    with reporting(run.metric) as on_progress:
+    with reporting(run.training.metric) as on_progress:
         done = train_task(task, data, place, run.training, on_progress=on_progress, overwrite=True)
     best = next(r for r in done.training.history if r["event"] == "valid" and r["steps"] == done.training.best_step)
     found = done.task.measure(data.test)

@@ -94,7 +94,7 @@ def test_the_table_shows_errors_against_tolerances(folder):
         (["nowhere:Config"], "no module 'nowhere' in "),
         (["own:ShiftConfg"], "module own has no 'ShiftConfg', did you mean 'ShiftConfig'?"),
         (["broken:Config"], "importing broken failed: NameError: name 'sightlin' is not defined"),
-        (["own:nothing"], "own:nothing is no config: it needs to be a dataclass with build(d_model)"),
+        (["own:nothing"], "own:nothing is not a config: expected a dataclass with build(d_model)"),
     ],
 )
 def test_mistakes_are_one_line_and_status_2(arguments, message, folder, monkeypatch, capsys):
@@ -106,3 +106,12 @@ def test_mistakes_are_one_line_and_status_2(arguments, message, folder, monkeypa
     assert err.startswith("sightline: error: ")
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_a_killed_process_is_an_error_of_the_environment(folder):
+    (folder / "own.py").write_text(
+        OWN.replace("y = torch.tanh(", "__import__('os').kill(__import__('os').getpid(), 9)\n        y = torch.tanh(")
+    )
+    done = certify(folder, "own:ShiftConfig", "--law", "causality")
+    assert done.returncode == 3
+    assert "certifying own:ShiftConfig: the process was ended by SIGKILL (out of memory?)" in done.stderr

@@ -31,9 +31,8 @@ def files(tmp_path_factory):
 @pytest.fixture
 def run(files, tmp_path):
     """A run's directory as `train` leaves it."""
-    config = TranslationRun(
-        data=str(files / "train.tsv"), valid=str(files / "valid.tsv"), test=str(files / "test.tsv"), arch="transformer"
-    )
+    files_of = {part: str(files / f"{part}.tsv") for part in ("valid", "test")}
+    config = TranslationRun().changed(data=str(files / "train.tsv"), **files_of)
     shutil.copytree(files / "model", tmp_path / "run" / "best")
     (tmp_path / "run" / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
     return tmp_path / "run"

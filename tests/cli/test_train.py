@@ -123,7 +123,7 @@ def test_default_below_file_below_environment_below_flag(
     assert found["optim"]["clip_norm"] is None
     assert found["tokenizer"]["shared"] is True
     assert found["keep"] == 2
-    assert decode(TranslationRun, found, base=sightline_preset("lstm")).arch == "lstm"
+    assert decode(TranslationRun, found, base=sightline_preset("lstm")).settings.arch == "lstm"
 
 
 def sightline_preset(arch: str) -> TranslationRun:

@@ -41,9 +41,9 @@ def classification(_: Path, *, many: bool) -> Subject:
 
 def forecasting(_: Path, **changes: Any) -> Subject:
     preset = ForecastingTask.preset("gru")
-    model = replace(preset.model, d_model=8, layers=1)
-    run = replace(preset, data="builtin:seasonal?length=300&season=6&series=2", lookback=24, horizon=6, model=model)
-    run = replace(run, **changes)
+    model = replace(preset.settings.model, d_model=8, layers=1)
+    data_set = "builtin:seasonal?length=300&season=6&series=2"
+    run = preset.changed(data=data_set, lookback=24, horizon=6, model=model, **changes)
     data = ForecastingTask.load_data(run)
     return ForecastingTask.build(data, run), data, run
 
@@ -52,7 +52,8 @@ def language(folder: Path) -> Subject:
     texts = [f"{number} times {number} is {number * number}." for number in range(60)]
     (folder / "a.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     preset = LanguageTask.preset("gru")
-    run = replace(preset, data=str(folder / "a.jsonl"), context=24, model=replace(preset.model, d_model=8, layers=1))
+    model = replace(preset.settings.model, d_model=8, layers=1)
+    run = preset.changed(data=str(folder / "a.jsonl"), context=24, model=model)
     data = LanguageTask.load_data(run)
     return LanguageTask.build(data, run), data, run
 

@@ -97,7 +97,7 @@ def train(
         print(to_yaml(run), end="")
         return
     kind = task_class(run.task)
-    place = out_dir or Path("runs", f"{_stem(run.data)}-{run.arch}-{run.seed}")
+    place = out_dir or Path("runs", f"{_stem(run.corpus.data)}-{run.settings.arch}-{run.training.seed}")
     if not dry_run:
         check_run(place, resume=resume, overwrite=overwrite)
     read = kind.load_data(run)
@@ -109,7 +109,7 @@ def train(
     if resume:  # before the model is built, which may take long
         check_same_run(place, run, read)
     counted = kind.counted.split()[-1]
-    with messages(quiet=quiet), reporting(run.metric, counted=counted, quiet=quiet) as on_progress:
+    with messages(quiet=quiet), reporting(run.training.metric, counted=counted, quiet=quiet) as on_progress:
         how = {"resume": resume, "overwrite": overwrite, "on_progress": on_progress}
         done = train_run(kind.build(read, run), read, place, run, **how)
     _print(_outcome(place, done), as_json=json)
@@ -123,10 +123,10 @@ def _planned(run: Any, data: Dataset) -> dict[str, Any]:
     return {
         "run": None,
         "task": run.task,
-        "arch": run.arch,
+        "arch": run.settings.arch,
         "status": "dry run: nothing was written",
         "parameters": task.parameters,
-        "budget": run.budget,
+        "budget": run.training.budget,
         task.unit: data.sizes,
         **task.describe(data),
     }

@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from sightline.training.environment import available_cores, environment, has_bfloat16
+from sightline.core.processes import available_cores
+from sightline.training.environment import environment, has_bfloat16
 
 # Distribution -> what it is for. None of them is needed to train, decode or compare.
 OPTIONAL = {

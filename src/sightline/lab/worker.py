@@ -73,9 +73,10 @@ def run_config(config: CompareConfig, arch: str) -> Any:
     kind.check_architecture(arch)
     given = {"data": config.data, "device": config.device, "dtype": config.dtype, "match": config.match}
     base = kind.preset(arch)
-    if hasattr(base, "tokenizer"):  # where a preset has its own tokens, equal ones are fairer
-        usual = kind.Run().tokenizer
-        base = replace(base, tokenizer=replace(base.tokenizer, kind=usual.kind, size=usual.size))
+    tokenizer = getattr(base.settings, "tokenizer", None)
+    if tokenizer is not None:  # where a preset has its own tokens, equal ones are fairer
+        usual = kind.Run().settings.tokenizer
+        base = base.changed(tokenizer=replace(tokenizer, kind=usual.kind, size=usual.size))
     base = override(base, {k: v for k, v in given.items() if v is not None}, prefix="--")
     return override(replace(base, task=config.task), config.settings, prefix="--")
 
@@ -118,7 +119,7 @@ def prepare(job: Job) -> Prepared:
         facts=task.facts(),
         budget_amount=budget.amount,
         budget_unit=budget.unit,
-        learning_rates={run.arch: run.optim.lr for run in runs},
+        learning_rates={run.settings.arch: run.training.optim.lr for run in runs},
         metric=metric,
         metrics=list(metrics),
         loss_unit=kind.loss_unit,
@@ -158,13 +159,9 @@ def train(job: Job) -> JobResult:
     say("starting")
     config, kind = job.config, task_class(job.config.task)
     run = run_config(config, job.arch)
-    run = replace(
-        run,
-        budget=job.budget,
-        seed=job.seed,
-        optim=replace(run.optim, lr=run.optim.lr * job.lr_factor),
-        validations=VALIDATIONS if job.kind == "run" else 2,
-    )
+    optim = replace(run.training.optim, lr=run.training.optim.lr * job.lr_factor)
+    validations = VALIDATIONS if job.kind == "run" else 2
+    run = run.changed(budget=job.budget, seed=job.seed, optim=optim, validations=validations)
     data = kind.load_prepared(run, job.prepared)
     if job.kind == "run" and data.sha256 != read_json(Prepared, job.prepared / DONE).sha256:
         raise InputError("the data has changed since the comparison began", where=data.name)
@@ -175,7 +172,7 @@ def train(job: Job) -> JobResult:
     valid = [record["loss"] for record in training.history if record["event"] == "valid"]
     result = JobResult(
         loss=min((loss for loss in valid if loss is not None), default=None),
-        learning_rate=run.optim.lr,
+        learning_rate=optim.lr,
         train_s=training.seconds,
         history=_thinned(training.history),
         steps=training.steps,
