@@ -1,6 +1,6 @@
-"""Write the pages that follow from tables (mechanisms.md, architectures.md, commands.md) and results (performance.md).
+"""Write the files that follow from tables (pages, names of architectures in `--help`) and results (performance.md).
 
-Run `python docs/generate.py` after a change; a test compares the files with what this gives.
+Run `python docs/generate.py` after a change; a test compares the files with the output of this script.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ D_MODEL, VOCABULARY = 64, 1000
 MECHANISMS_HEAD = f"""\
 # Mechanisms
 
-One file is one mechanism. This page is generated from the table `sightline.MIXERS`; tests hold every row to the laws
-of the [contract](concepts.md) and to an independent reference. Parameters and bytes of state per row are measured at
-d_model = {D_MODEL}, float32, default options, with a memory of 16 positions where one is read.
+One file is one mechanism. This page is generated from the table `sightline.MIXERS`; tests check every row against the
+laws of the [contract](concepts.md) and an independent reference. Parameters and bytes of state per row are measured at
+d_model = {D_MODEL}, float32 and default options, with a memory of 16 positions for mechanisms that read one.
 
 | name | paper | kind | parameters | state after 16 tokens | after 256 |
 |---|---|---|--:|--:|--:|"""
@@ -50,24 +50,32 @@ ARCHITECTURES_HEAD = """\
 # Architectures
 
 Named presets of whole models, generated from the tables `ARCHITECTURES`, `LANGUAGE_MODELS`, `ENCODERS` and
-`FORECASTERS` of `sightline.models`. A preset that carries a paper's name follows that paper, and its text lists every
-deviation. Sizes can be changed, or matched to a number of parameters (`--match params=2M`, `match_parameters`).
+`FORECASTERS` of `sightline.models`. A preset named after a paper follows that paper; its description lists every
+deviation. Sizes can be changed or matched to a number of parameters (`--match params=2M`, `match_parameters`).
 """
 
 FAMILIES = {
     "Encoder-decoders": (ARCHITECTURES, 2),
     "Decoder-only": (LANGUAGE_MODELS, 1),
     "Encoder-only": (ENCODERS, 1),
-    "Encoder-only, by papers": (NAMED_ENCODERS, 2),
+    "Encoder-only, from papers": (NAMED_ENCODERS, 2),
     "Forecasters": (FORECASTERS, 0),
 }
 
 COMMANDS_HEAD = """\
 # Commands
 
-This page is generated from what the commands print with `--help`. Results go to standard output, progress and messages
-to standard error; `--json` prints one object with `schema_version`. The [quick start](quickstart.md) has the exit
-statuses.
+This page is generated from the commands' `--help`. Results go to standard output, progress and messages to standard
+error; `--json` prints one object with `schema_version`. The [quick start](quickstart.md) lists the exit statuses.
+"""
+
+ARCHITECTURE_NAMES_HEAD = '''\
+"""The names of all architectures, written by docs/generate.py so that `--help` need not import torch."""
+
+from __future__ import annotations
+'''
+ARCHITECTURE_NAMES_END = """\
+ARCH_HELP = f"Architecture: {', '.join(ARCHITECTURES)}. Not all of them fit every task."
 """
 
 
@@ -90,12 +98,12 @@ def mechanisms() -> str:
 
 
 def paper(config: type) -> str:
-    """The first sentence of the mechanism's file: what it is and whose."""
+    """The first sentence of the mechanism's file, which names the mechanism and its authors."""
     return (sys.modules[config.__module__].__doc__ or "").strip().splitlines()[0].rstrip(".")
 
 
 def kind(mixer: Any) -> str:
-    """What the mixer sees, in words."""
+    """Which positions the mixer sees, in words."""
     if not isinstance(mixer, SequenceMixer):
         return "encoder"
     return "causal, reads a memory" if mixer.d_memory is not None else "causal"
@@ -161,32 +169,40 @@ def architectures() -> str:
 
 def commands() -> str:
     """The command reference, from the help of every command."""
-    lines = [COMMANDS_HEAD, "```text", shown("--help"), "```"]
+    lines = [COMMANDS_HEAD, "```text", help_of(), "```"]
     app = build()
     for verb in COMMANDS:
         nested = [name for name in app[verb] if not name.startswith("-")]
         for path in [[verb], *([verb, name] for name in nested)]:
-            lines += ["", f"## sightline {' '.join(path)}", "", "```text", shown(*path, "--help"), "```"]
+            lines += ["", f"## sightline {' '.join(path)}", "", "```text", help_of(*path), "```"]
     return "\n".join(lines) + "\n"
 
 
-def shown(*arguments: str) -> str:
-    """What the command prints, 100 columns wide."""
-    out, app = io.StringIO(), build()
-    app.console = Console(file=out, width=100, color_system=None)
-    app(arguments)
+def help_of(*path: str) -> str:
+    """The help of a command, 80 columns wide."""
+    out, app = io.StringIO(), build(next(iter(path), None))
+    app.console = Console(file=out, width=80, color_system=None)
+    app([*path, "--help"])
     lines = [line.rstrip() for line in out.getvalue().partition("\nExit status:")[0].strip().splitlines()]
     return "\n".join(lines)
 
 
+def architecture_names() -> str:
+    """The module with the names of all architectures, for the help, which imports no torch."""
+    names = dict.fromkeys(name for table, _ in FAMILIES.values() for name in table)
+    lines = [f'    "{name}",' for name in names]
+    return "\n".join([ARCHITECTURE_NAMES_HEAD, "ARCHITECTURES = (", *lines, ")", ARCHITECTURE_NAMES_END])
+
+
 def performance() -> str:
-    """The page of benchmarks, from the files that `make bench` wrote."""
+    """The page of benchmarks, from the files of `make bench`."""
     reports = load_results(RESULTS)
-    made = figures(rows_of(reports))
-    return performance_page(reports, [(f"{FIGURES.name}/{name}.svg", text) for name, (text, _) in made.items()])
+    drawings = figures(rows_of(reports))
+    return performance_page(reports, [(f"{FIGURES.name}/{name}.svg", text) for name, (text, _) in drawings.items()])
 
 
 PAGES = {
+    "../src/sightline/cli/architectures.py": architecture_names,  # first: the help of `train` lists these names
     "mechanisms.md": mechanisms,
     "architectures.md": architectures,
     "commands.md": commands,

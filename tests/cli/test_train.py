@@ -33,9 +33,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def train(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> tuple[str, str]:
-    found = main(["train", *arguments])
+    code = main(["train", *arguments])
     out, err = capsys.readouterr()
-    assert found == status, err
+    assert code == status, err
     return out, err
 
 
@@ -198,11 +198,11 @@ def test_data_must_be_named(place: Path, capsys: pytest.CaptureFixture[str]) -> 
     _, err = train(capsys, "--arch", "gru", "-q", status=2)
     assert err.startswith("sightline: error: --data: no data named")
     _, err = train(capsys, "--resume", "-o", "runs/nothing", status=2)
-    assert err.startswith("sightline: error: runs/nothing: no run here to resume")
+    assert err.startswith("sightline: error: runs/nothing: no run to resume")
     assert not Path("runs").exists()
 
 
-def test_notes_on_the_data_are_told(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_notes_on_the_data_are_printed(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copy("pairs.tsv", "valid.tsv")
     _, err = train(capsys, "--data", "pairs.tsv", "--valid", "valid.tsv", *SMALL, "--dry-run")
     assert "pairs.tsv" in err

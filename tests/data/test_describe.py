@@ -113,7 +113,7 @@ def test_built_in_data_as_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert main(arguments) == 0
     assert read_pairs(path) == load_corpus("builtin:dates?size=200&locales=2").train
     assert main(arguments) == 2
-    assert "exists already; --overwrite replaces it" in capsys.readouterr().err
+    assert "already exists; use --overwrite to replace it" in capsys.readouterr().err
     assert main([*arguments, "--overwrite"]) == 0
 
 
@@ -200,7 +200,7 @@ def test_the_data_of_every_task_is_described_and_drawn(
     assert main([*arguments, "--overwrite"]) == 0
     assert "train" in capsys.readouterr().out
     assert main(arguments) == 2
-    assert "exists already; --overwrite replaces it" in capsys.readouterr().err
+    assert "already exists; use --overwrite to replace it" in capsys.readouterr().err
 
 
 def test_odd_documents_and_sounds_are_named(corpora: Path, capsys: pytest.CaptureFixture[str]) -> None:

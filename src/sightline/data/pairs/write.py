@@ -23,7 +23,7 @@ def write_pairs(pairs: Pairs, path: str | Path, *, overwrite: bool = False) -> N
     if suffix not in (".tsv", ".jsonl", ".parquet"):
         raise InputError("the name must end in .tsv, .jsonl or .parquet", where=path)
     if path.exists() and not overwrite:
-        raise InputError("exists already; --overwrite replaces it", where=path)
+        raise InputError("already exists; use --overwrite to replace it", where=path)
     content = _content(pairs, suffix, path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
