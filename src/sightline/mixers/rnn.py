@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sightline.ops.cells import Cell, ElmanCell
 from sightline.ops.documents import Carried, Documents, at_length
-from sightline.ops.packed import Weights
+from sightline.ops.packed import CellWeights
 from sightline.parts.recurrent import Recurrent, RecurrentState, input_weight, recurrent_weight
 
 
@@ -44,10 +44,10 @@ class RNN(Recurrent):
         self.weight_hidden = recurrent_weight(1, self.d_hidden)
         self.bias = nn.Parameter(torch.zeros(self.d_hidden))
 
-    def packed(self, x: Tensor, documents: Documents | None) -> tuple[Cell, Weights] | None:
+    def packed(self, x: Tensor, documents: Documents | None) -> tuple[Cell, CellWeights] | None:
         if documents is None and not self.differentiated(x):
             return None
-        return ElmanCell(), Weights(self.weight_input, self.weight_hidden, self.bias)
+        return ElmanCell(), CellWeights(self.weight_input, self.weight_hidden, self.bias)
 
     def run(self, x: Tensor, carried: Carried, length: Tensor | None) -> tuple[Tensor, Carried]:
         (hidden,) = carried

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, check_memory
 from sightline.ops.cells import Cell
 from sightline.ops.documents import Carried, Documents, run_documents, split_documents
-from sightline.ops.packed import Weights, packable, run_packed
+from sightline.ops.packed import CellWeights, packable, run_packed
 
 
 class RecurrentState(NamedTuple):
@@ -42,7 +42,7 @@ class Recurrent(SequenceMixer[RecurrentState]):
     def run(self, x: Tensor, carried: Carried, length: Tensor | None) -> tuple[Tensor, Carried]:
         """Outputs (B, T, H), T >= 1, and what is carried after `length` (B,) positions, None = T."""
 
-    def packed(self, x: Tensor, documents: Documents | None) -> tuple[Cell, Weights] | None:
+    def packed(self, x: Tensor, documents: Documents | None) -> tuple[Cell, CellWeights] | None:
         """What to run over packed rows, None where `run` is as fast; documents None = whole rows of one."""
         return None
 
