@@ -6,10 +6,9 @@ import copy
 from dataclasses import dataclass
 from typing import Literal, final
 
-from torch import Tensor
-
 from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer, keep
 from sightline.core.probe import Probe
+from sightline.core.shapes import Mask, MixedSequences, Sequences, Starts
 from sightline.ops.block_patterns import BlockLayout, BlockPattern
 from sightline.ops.execute import execute
 from sightline.ops.pattern import Pattern
@@ -88,8 +87,8 @@ class BlockSparseAttention(SelfAttention, SequenceMixer[KeyValueCache]):
         return empty_cache(self.heads.none(batch))
 
     def forward(
-        self, x: Tensor, state: KeyValueCache | None = None, mask: Tensor | None = None, starts: Tensor | None = None
-    ) -> tuple[Tensor, KeyValueCache]:
+        self, x: Sequences, state: KeyValueCache | None = None, mask: Mask | None = None, starts: Starts | None = None
+    ) -> tuple[MixedSequences, KeyValueCache]:
         state = self.initial_state(x.shape[0]) if state is None else state
         q, k, v, positions, after = self.project(x, mask, starts, state.position)
         state = extend_cache(state, k, v, positions, after, mask, starts)
@@ -132,7 +131,7 @@ class FullBlockSparseAttention(SelfAttention, SequenceEncoder):
     def _of_rows(self, rows: Literal["global", "other"]) -> Pattern:
         return Pattern(False, blocks=self.layout._replace(rows=rows))
 
-    def forward(self, x: Tensor, mask: Tensor | None = None, starts: Tensor | None = None) -> Tensor:
+    def forward(self, x: Sequences, mask: Mask | None = None, starts: Starts | None = None) -> MixedSequences:
         own = self.project(x, mask, starts)
         plan = self.plan(own, mask, starts)
         if not self.separate:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sightline.core.mixer import check_inputs, keep
 from sightline.core.probe import Probe
+from sightline.core.shapes import Counts, Mask, Sequences, Starts
 from sightline.ops.pattern import Pattern
 from sightline.ops.plan import Plan, plan_packed
 from sightline.parts.attention_heads import AttentionHeads, QKNorm, check_softcap
@@ -56,7 +57,7 @@ class SelfAttention(nn.Module, ABC):
         """Who sees whom in a document."""
 
     def project(
-        self, x: Tensor, mask: Tensor | None = None, starts: Tensor | None = None, position: Tensor | None = None
+        self, x: Sequences, mask: Mask | None = None, starts: Starts | None = None, position: Counts | None = None
     ) -> Projected:
         """Queries, keys and values of x (B, T, D) after `position` (B,) earlier tokens, None = none.
 
@@ -72,7 +73,7 @@ class SelfAttention(nn.Module, ABC):
         q, k = (self.positions.turn(part, positions) for part in (self.heads.queries(x), k))
         return Projected(q, k, v, positions, after)
 
-    def plan(self, own: Projected, mask: Tensor | None, starts: Tensor | None) -> Plan:
+    def plan(self, own: Projected, mask: Mask | None, starts: Starts | None) -> Plan:
         """The plan of attention among the positions of one call."""
         listened = self.weights.attached
         return plan_packed(own.q, mask, starts, own.positions, self.pattern, **self.logits, listened=listened)
