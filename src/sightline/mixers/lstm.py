@@ -8,6 +8,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor, nn
 
+from sightline.core.shapes import Counts, HiddenSequences, MixedPosition, Position, Sequences
 from sightline.ops.cells import Cell, LSTMCell
 from sightline.ops.documents import Carried, Documents, at_length
 from sightline.ops.packed import CellWeights
@@ -83,7 +84,7 @@ class LSTM(Recurrent):
         if forget_gate:
             nn.init.ones_(self.bias[self.d_hidden : 2 * self.d_hidden])
 
-    def packed(self, x: Tensor, documents: Documents | None) -> tuple[Cell, CellWeights] | None:
+    def packed(self, x: Sequences, documents: Documents | None) -> tuple[Cell, CellWeights] | None:
         if documents is None or self.heads > 1 or not self.differentiated(x):
             return None
         rows, longest = documents.valid.shape
@@ -91,7 +92,7 @@ class LSTM(Recurrent):
             return None
         return LSTMCell(self.forget_gate), CellWeights(self.weight_input, self.weight_hidden, self.bias)
 
-    def run(self, x: Tensor, carried: Carried, length: Tensor | None) -> tuple[Tensor, Carried]:
+    def run(self, x: Sequences, carried: Carried, length: Counts | None) -> tuple[HiddenSequences, Carried]:
         weight_input, weight_hidden, bias = self._four_gates()
         if length is not None:
             past = torch.arange(x.shape[1], device=x.device) >= length.unsqueeze(1)  # (B, T)
@@ -125,7 +126,7 @@ class LSTM(Recurrent):
         column[0], column[1] = -SHUT, SHUT
         return column.view(-1, 1)
 
-    def step(self, x_t: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
+    def step(self, x_t: Position, state: RecurrentState) -> tuple[MixedPosition, RecurrentState]:
         hidden, cell = state.carried
         gates = x_t @ self.weight_input.T + self._mixed(hidden) + self.bias
         if self.forget_gate:
