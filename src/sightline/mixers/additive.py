@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, check_memory, keep
 from sightline.core.probe import Probe
+from sightline.core.shapes import Mask, MixedSequences, Sequences, Starts
 from sightline.ops.dense import softmax_average
 from sightline.ops.gates import gate_and_candidate, transposed_parts
 from sightline.parts.recurrent import input_weight, recurrent_weight
@@ -148,8 +149,8 @@ class Additive(SequenceMixer[AdditiveState]):
         return AdditiveState(first, first, fed, keys, values, mask)
 
     def forward(
-        self, x: Tensor, state: AdditiveState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
-    ) -> tuple[Tensor, AdditiveState]:
+        self, x: Sequences, state: AdditiveState | None = None, mask: Mask | None = None, starts: Starts | None = None
+    ) -> tuple[MixedSequences, AdditiveState]:
         check_inputs(x, self.d_model, mask, starts)
         if state is None:
             raise ValueError("Additive reads a memory: give the state from initial_state(batch, memory)")

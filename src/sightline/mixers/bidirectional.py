@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sightline.core.mixer import SequenceEncoder, SequenceMixer, check_inputs
+from sightline.core.shapes import Mask, MixedSequences, Sequences, Starts
 
 
 @final
@@ -56,7 +57,7 @@ class Bidirectional(SequenceEncoder):
         self.d_model = forward_mixer.d_model
         self.d_out = forward_mixer.d_out + backward_mixer.d_out
 
-    def forward(self, x: Tensor, mask: Tensor | None = None, starts: Tensor | None = None) -> Tensor:
+    def forward(self, x: Sequences, mask: Mask | None = None, starts: Starts | None = None) -> MixedSequences:
         check_inputs(x, self.d_model, mask, starts)
         ahead, _ = self.forwards(x, mask=mask, starts=starts)
         back, _ = self.backwards(

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer, check_inputs, keep
 from sightline.core.probe import Probe
+from sightline.core.shapes import Mask, MixedPosition, MixedSequences, Position, Sequences, Starts
 from sightline.ops.linear import (
     LinearState,
     full_linear_attention,
@@ -74,7 +75,7 @@ class _FeatureAttention(nn.Module, ABC):
         self.features = FeatureMap(features, self.heads.d_head, random_features)
         self.weights = Probe("B H T S")
 
-    def project(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, x: Sequences, mask: Mask | None) -> tuple[Tensor, Tensor, Tensor]:
         """φ(q), φ(k) (B, H, T, ·) and v (B, H, T, V) of x (B, T, D); keys at masked positions are 0."""
         x = keep(x, mask)
         k, v = self.heads.keys_values(x)
@@ -102,8 +103,8 @@ class LinearAttention(_FeatureAttention, SequenceMixer[LinearState]):
         )
 
     def forward(
-        self, x: Tensor, state: LinearState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
-    ) -> tuple[Tensor, LinearState]:
+        self, x: Sequences, state: LinearState | None = None, mask: Mask | None = None, starts: Starts | None = None
+    ) -> tuple[MixedSequences, LinearState]:
         check_inputs(x, self.d_model, mask, starts)
         if state is None:
             state = self.initial_state(x.shape[0])
@@ -113,7 +114,7 @@ class LinearAttention(_FeatureAttention, SequenceMixer[LinearState]):
             y = self._weighted(q, k, v, state, starts)
         return self.heads.join(y, mask), after
 
-    def step(self, x_t: Tensor, state: LinearState) -> tuple[Tensor, LinearState]:
+    def step(self, x_t: Position, state: LinearState) -> tuple[MixedPosition, LinearState]:
         if self.weights.attached:
             return super().step(x_t, state)
         q, k, v = (part.squeeze(2) for part in self.project(x_t.unsqueeze(1), None))
@@ -140,7 +141,7 @@ class FullLinearAttention(_FeatureAttention, SequenceEncoder):
     (B, H, T, S).
     """
 
-    def forward(self, x: Tensor, mask: Tensor | None = None, starts: Tensor | None = None) -> Tensor:
+    def forward(self, x: Sequences, mask: Mask | None = None, starts: Starts | None = None) -> MixedSequences:
         check_inputs(x, self.d_model, mask, starts)
         q, k, v = self.project(x, mask)
         if not self.weights.attached:

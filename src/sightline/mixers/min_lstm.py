@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sightline.core.shapes import Hidden, HiddenSequences, Mask, Starts
 from sightline.ops.minimal import minimal_scan
 from sightline.parts.minimal import Candidate, MinimalRecurrence
 
@@ -61,11 +62,13 @@ class MinLSTM(MinimalRecurrence):
         self.normalise = normalise
         nn.init.constant_(self.bias[: self.d_hidden], forget_bias)
 
-    def scan(self, u: Tensor, initial: Tensor, first: Tensor, mask: Tensor | None, starts: Tensor | None) -> Tensor:
+    def scan(
+        self, u: Tensor, initial: Hidden, first: Hidden, mask: Mask | None, starts: Starts | None
+    ) -> HiddenSequences:
         f, i, c = u.chunk(3, 2)
         return minimal_scan(*self._gates(f, i), self.activate(c), initial, first, mask, starts)
 
-    def advance(self, u_t: Tensor, hidden: Tensor) -> Tensor:
+    def advance(self, u_t: Tensor, hidden: Hidden) -> Hidden:
         f, i, c = u_t.chunk(3, 1)
         forget, take = self._gates(f, i)
         c = self.activate(c)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, keep
+from sightline.core.shapes import Mask, MixedPosition, MixedSequences, Position, Sequences, Starts
 from sightline.ops.linear import LinearState, initial_linear_state, linear_attention, linear_attention_step
 from sightline.parts.attention_heads import head_size, hide, join_heads, split_heads
 from sightline.parts.positions import advance, rotate
@@ -72,8 +73,8 @@ class Retention(SequenceMixer[RetentionState]):
         return RetentionState(zeros, torch.zeros(batch, dtype=torch.long, device=like.device))
 
     def forward(
-        self, x: Tensor, state: RetentionState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
-    ) -> tuple[Tensor, RetentionState]:
+        self, x: Sequences, state: RetentionState | None = None, mask: Mask | None = None, starts: Starts | None = None
+    ) -> tuple[MixedSequences, RetentionState]:
         check_inputs(x, self.d_model, mask, starts)
         if state is None:
             state = self.initial_state(x.shape[0])
@@ -86,7 +87,7 @@ class Retention(SequenceMixer[RetentionState]):
         y, carried = linear_attention(q, hide(k, mask), v, decay=decay, state=LinearState(state.memory), starts=starts)
         return keep(self._write(x, join_heads(self._norm(y))), mask), RetentionState(carried.memory, after)
 
-    def step(self, x_t: Tensor, state: RetentionState) -> tuple[Tensor, RetentionState]:
+    def step(self, x_t: Position, state: RetentionState) -> tuple[MixedPosition, RetentionState]:
         q, k, v = self._read(x_t.unsqueeze(1), state.position.unsqueeze(1), state.memory.dtype)
         y, carried = linear_attention_step(
             q.squeeze(2), k.squeeze(2), v.squeeze(2), decay=self.log_decay(x_t.device), state=LinearState(state.memory)

@@ -7,6 +7,7 @@ from typing import Literal, final
 from torch import Tensor, nn
 
 from sightline.core.mixer import keep
+from sightline.core.shapes import Attended, Keys, Mask, Queries, Sequences, Values
 from sightline.parts.norm import make_norm
 
 QKNorm = Literal["none", "layer", "rms"]
@@ -56,19 +57,19 @@ class AttentionHeads(nn.Module):
         self.query_norm = None if qk_norm == "none" else make_norm(qk_norm, self.d_head)
         self.key_norm = None if qk_norm == "none" else make_norm(qk_norm, self.d_head)
 
-    def queries(self, x: Tensor) -> Tensor:
+    def queries(self, x: Sequences) -> Queries:
         """Queries (B, H, T, K) of x (B, T, D)."""
         return _normed(self.query_norm, self._split(self.query(x)))
 
-    def keys_values(self, source: Tensor) -> tuple[Tensor, Tensor]:
+    def keys_values(self, source: Tensor) -> tuple[Keys, Values]:
         """Keys and values (B, G, S, K) of source (B, S, d_source)."""
         return _normed(self.key_norm, self._split(self.key(source))), self._split(self.value(source))
 
-    def none(self, batch: int) -> Tensor:
+    def none(self, batch: int) -> Keys:
         """Keys or values of no position yet, (B, G, 0, K)."""
         return self.key.weight.new_zeros(batch, self.key_heads, 0, self.d_head)
 
-    def join(self, y: Tensor, mask: Tensor | None) -> Tensor:
+    def join(self, y: Attended, mask: Mask | None) -> Sequences:
         """Head outputs (B, H, T, K) to (B, T, D), zero at masked positions."""
         return keep(self.out(y.transpose(1, 2).flatten(2)), mask)
 

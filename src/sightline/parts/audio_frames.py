@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEnd, sample_lengths
+from sightline.core.shapes import Mask, MemoryMask, MemoryValues
 from sightline.parts.log_mel import LogMel, MelScale, Normalise
 from sightline.parts.spec_augment import SpecAugment, SpecAugmentConfig
 from sightline.parts.subsampling import STRIDES, ConvolutionalSubsampling
@@ -28,7 +29,7 @@ class AudioFrontEnd(FrontEnd):
         self.log_mel, self.augment, self.subsampling = log_mel, augment, subsampling
         self.d_model = subsampling.norm.normalized_shape[0]
 
-    def forward(self, inputs: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    def forward(self, inputs: Tensor, mask: Mask | None = None) -> tuple[MemoryValues, MemoryMask | None]:
         frames, mask = self.log_mel(inputs, mask)
         if self.augment is not None:
             frames = self.augment(frames, mask)

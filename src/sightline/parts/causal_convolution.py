@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, keep
+from sightline.core.shapes import Mask, MixedSequences, Sequences, Starts
 from sightline.ops.convolve import convolve
 from sightline.parts.positions import advance
 
@@ -45,8 +46,12 @@ class CausalConvolution(SequenceMixer[ConvolutionState]):
         return ConvolutionState(tail, torch.zeros(batch, dtype=torch.long, device=tail.device))
 
     def forward(
-        self, x: Tensor, state: ConvolutionState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
-    ) -> tuple[Tensor, ConvolutionState]:
+        self,
+        x: Sequences,
+        state: ConvolutionState | None = None,
+        mask: Mask | None = None,
+        starts: Starts | None = None,
+    ) -> tuple[MixedSequences, ConvolutionState]:
         check_inputs(x, self.d_model, mask, starts)
         if state is None:
             state = self.initial_state(x.shape[0])

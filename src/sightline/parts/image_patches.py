@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEnd
 from sightline.core.mixer import keep
+from sightline.core.shapes import Mask, MemoryMask, MemoryValues, Sequences
 from sightline.parts.positions import sinusoid
 
 MOST_SIDE = 1 << 16
@@ -35,7 +36,7 @@ class GridPositions(nn.Module):
         self.rows, self.columns, self.kind = rows, columns, kind
         self.table = nn.Parameter(0.02 * torch.randn(rows * columns, d_model)) if kind == "learned" else None
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Sequences) -> Tensor:
         if self.table is not None:
             return x + self.table.to(x.dtype)
         return x + self.sinusoid(x) if self.kind == "sinusoidal" else x
@@ -109,7 +110,7 @@ class PatchFrontEnd(FrontEnd):
         self.stem = None if linear else ConvolutionalStem(channels, patch, d_model)
         self.positions = GridPositions(size[0] // patch, size[1] // patch, d_model, positions)
 
-    def forward(self, inputs: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    def forward(self, inputs: Tensor, mask: Mask | None = None) -> tuple[MemoryValues, MemoryMask | None]:
         """Vectors (B, M, D) of pictures, bytes or floats in [0, 1]; mask (B, M) of patches."""
         dtype = next(self.parameters()).dtype
         pictures = scaled(check_pictures(inputs, self.channels, self.size), dtype, self.mean, self.deviation)
@@ -141,7 +142,7 @@ class LevelFrontEnd(FrontEnd):
         self.table = nn.Embedding(256, d_model)
         self.positions = GridPositions(*size, d_model, positions)
 
-    def forward(self, inputs: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    def forward(self, inputs: Tensor, mask: Mask | None = None) -> tuple[MemoryValues, MemoryMask | None]:
         """Vectors (B, H · W, D) of pictures as bytes; mask (B, H · W) of pixels."""
         if inputs.dtype != torch.uint8:
             raise ValueError(f"levels are bytes, got {inputs.dtype}")

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, check_memory
+from sightline.core.shapes import Counts, HiddenSequences, Mask, MixedSequences, Sequences, Starts
 from sightline.ops.cells import Cell
 from sightline.ops.documents import Carried, Documents, run_documents, split_documents
-from sightline.ops.packed import Weights, packable, run_packed
+from sightline.ops.packed import CellWeights, packable, run_packed
 
 
 class RecurrentState(NamedTuple):
@@ -39,10 +40,10 @@ class Recurrent(SequenceMixer[RecurrentState]):
             self.from_summary = nn.Linear(d_summary, self.carries * self.d_hidden)
 
     @abstractmethod
-    def run(self, x: Tensor, carried: Carried, length: Tensor | None) -> tuple[Tensor, Carried]:
+    def run(self, x: Sequences, carried: Carried, length: Counts | None) -> tuple[HiddenSequences, Carried]:
         """Outputs (B, T, H), T >= 1, and what is carried after `length` (B,) positions, None = T."""
 
-    def packed(self, x: Tensor, documents: Documents | None) -> tuple[Cell, Weights] | None:
+    def packed(self, x: Sequences, documents: Documents | None) -> tuple[Cell, CellWeights] | None:
         """What to run over packed rows, None where `run` is as fast; documents None = whole rows of one."""
         return None
 
@@ -64,8 +65,8 @@ class Recurrent(SequenceMixer[RecurrentState]):
         return RecurrentState(first, first)
 
     def forward(
-        self, x: Tensor, state: RecurrentState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
-    ) -> tuple[Tensor, RecurrentState]:
+        self, x: Sequences, state: RecurrentState | None = None, mask: Mask | None = None, starts: Starts | None = None
+    ) -> tuple[MixedSequences, RecurrentState]:
         check_inputs(x, self.d_model, mask, starts)
         batch, steps, _ = x.shape
         if state is None:

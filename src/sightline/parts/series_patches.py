@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEnd, sample_lengths
 from sightline.core.mixer import keep
+from sightline.core.shapes import Mask, MemoryMask, MemoryValues
 
 Padding = Literal["repeat", "zero"]
 
@@ -43,7 +44,7 @@ class SeriesPatchEmbedding(FrontEnd):
         over = max(steps, self.patch) - self.patch
         return over // self.stride + 2 if self.padding == "repeat" else -(-over // self.stride) + 1
 
-    def forward(self, inputs: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    def forward(self, inputs: Tensor, mask: Mask | None = None) -> tuple[MemoryValues, MemoryMask | None]:
         """Patches (B, M, D) of inputs (B, T, C); mask (B, T) True = real, padding on the right only.
 
         Raises:
