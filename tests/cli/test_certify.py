@@ -94,7 +94,7 @@ def test_the_table_shows_errors_against_tolerances(folder):
         (["nowhere:Config"], "no module 'nowhere' in "),
         (["own:ShiftConfg"], "module own has no 'ShiftConfg'; did you mean 'ShiftConfig'?"),
         (["broken:Config"], "importing broken failed: NameError: name 'sightlin' is not defined"),
-        (["own:nothing"], "own:nothing is no config: it needs to be a dataclass with build(d_model)"),
+        (["own:nothing"], "own:nothing is not a config: it must be a dataclass with build(d_model)"),
     ],
 )
 def test_mistakes_are_one_line_and_status_2(arguments, message, folder, monkeypatch, capsys):

@@ -20,7 +20,7 @@ class SightlineError(Exception):
 class InputError(SightlineError, ValueError):
     """The user's input or configuration is wrong (exit 2).
 
-    `where` names the place, such as `pairs.tsv:17` or `--optim.lr`, and stands in front of the message.
+    `where` names the place, such as `pairs.tsv:17` or `--optim.lr`, and comes before the message.
     """
 
     exit_code: ClassVar[int] = 2

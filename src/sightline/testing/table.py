@@ -39,7 +39,7 @@ def find_targets(mechanisms: Sequence[str]) -> list[Target]:
     """Every example of the mechanisms named: names of `MIXERS`, or `module:Config` for a class or instance of your own.
 
     A config class without `examples()` is taken with its defaults. Modules are imported from the working directory too.
-    Raises `InputError` where something is not found, naming what is near.
+    Raises `InputError` for an unknown name, with the nearest known one.
     """
     found = []
     for name in mechanisms:
@@ -67,7 +67,7 @@ def _configs(name: str) -> tuple[Any, ...]:
         configs = (found,)
     for config in configs:
         if not is_dataclass(config) or not callable(getattr(config, "build", None)):
-            raise InputError(f"{name} is no config: it needs to be a dataclass with build(d_model)")
+            raise InputError(f"{name} is not a config: it must be a dataclass with build(d_model)")
     return tuple(configs)
 
 
@@ -108,7 +108,7 @@ def run_table(
 
 
 def _begin() -> None:
-    """One thread; and what has been imported, which stays to the end, is no longer searched for garbage."""
+    """One thread, and no garbage collection of the imported modules, which stay to the end."""
     import torch
 
     import sightline.testing.check  # noqa: F401
@@ -122,6 +122,6 @@ def _row(target: Target, laws: Sequence[str] | None, full: bool) -> CheckedConfi
 
     from sightline.testing.check import check_mixer
 
-    warnings.simplefilter("ignore")  # what a mechanism warns about is not what is asked here
+    warnings.simplefilter("ignore")  # a mechanism's warnings are not under test
     config = _configs(target.mechanism)[target.number]
     return CheckedConfig(target, check_mixer(config, laws=laws, full=full).results)
