@@ -163,7 +163,7 @@ class Additive(SequenceMixer[AdditiveState]):
     def _unfed(
         self, x: Tensor, state: AdditiveState, mask: Tensor | None, starts: Tensor | None
     ) -> tuple[Tensor, AdditiveState]:
-        """All that does not wait for the recurrence (input products, readout, Luong's attention) for all positions at once."""
+        """Computes what needs no recurrence (input products, readout, Luong's attention) for all positions at once."""
         weights = transposed_parts(self.weight_hidden)
         hidden, queries, contexts = state.hidden, [], []
         for t, from_input in enumerate((x @ self.weight_input.T + self.bias).unbind(1)):
