@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-PACKAGES = ("sightline.core", "sightline.mixers", "sightline.parts", "sightline.models", "sightline.testing",
-            "sightline.decoding")  # fmt: skip
+PACKAGES = ("sightline.core", "sightline.ops", "sightline.mixers", "sightline.parts", "sightline.models",
+            "sightline.testing", "sightline.decoding")  # fmt: skip
 
 # Meant to be extended, though complete.
 EXTENSIBLE = {

@@ -12,7 +12,7 @@ from sightline.core.shapes import Counts, HiddenSequences, MixedPosition, Positi
 from sightline.ops.cells import Cell, GRUCell
 from sightline.ops.documents import Carried, Documents, at_length
 from sightline.ops.gates import gate_and_candidate, transposed_parts
-from sightline.ops.packed import Weights
+from sightline.ops.packed import CellWeights
 from sightline.parts.recurrent import Recurrent, RecurrentState, input_weight, recurrent_weight
 
 
@@ -60,11 +60,11 @@ class GRU(Recurrent):
         if reset == "after":
             self.bias_candidate = nn.Parameter(torch.zeros(self.d_hidden))
 
-    def packed(self, x: Sequences, documents: Documents | None) -> tuple[Cell, Weights] | None:
+    def packed(self, x: Sequences, documents: Documents | None) -> tuple[Cell, CellWeights] | None:
         if self.reset == "before" or (documents is None and not self.differentiated(x)):
             return None
         hidden = self.weight_hidden.roll(self.d_hidden, 0)  # the candidate first
-        return GRUCell(), Weights(self.weight_input, hidden, self.bias, self.bias_candidate)
+        return GRUCell(), CellWeights(self.weight_input, hidden, self.bias, self.bias_candidate)
 
     def run(self, x: Sequences, carried: Carried, length: Counts | None) -> tuple[HiddenSequences, Carried]:
         (hidden,) = carried

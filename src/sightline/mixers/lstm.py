@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sightline.core.shapes import Counts, HiddenSequences, MixedPosition, Position, Sequences
 from sightline.ops.cells import Cell, LSTMCell
 from sightline.ops.documents import Carried, Documents, at_length
-from sightline.ops.packed import Weights
+from sightline.ops.packed import CellWeights
 from sightline.parts.recurrent import Recurrent, RecurrentState, input_weight, recurrent_weight
 
 SHUT = 1e4  # a gate's pre-activation at which the sigmoid is exactly 0 (negative) or 1 in every dtype
@@ -84,13 +84,13 @@ class LSTM(Recurrent):
         if forget_gate:
             nn.init.ones_(self.bias[self.d_hidden : 2 * self.d_hidden])
 
-    def packed(self, x: Sequences, documents: Documents | None) -> tuple[Cell, Weights] | None:
+    def packed(self, x: Sequences, documents: Documents | None) -> tuple[Cell, CellWeights] | None:
         if documents is None or self.heads > 1 or not self.differentiated(x):
             return None
         rows, longest = documents.valid.shape
         if rows < ROWS or rows * self.d_hidden < WORK or PADDED * int(documents.length.sum()) >= rows * longest:
             return None
-        return LSTMCell(self.forget_gate), Weights(self.weight_input, self.weight_hidden, self.bias)
+        return LSTMCell(self.forget_gate), CellWeights(self.weight_input, self.weight_hidden, self.bias)
 
     def run(self, x: Sequences, carried: Carried, length: Counts | None) -> tuple[HiddenSequences, Carried]:
         weight_input, weight_hidden, bias = self._four_gates()

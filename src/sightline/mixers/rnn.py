@@ -11,7 +11,7 @@ from torch import nn
 from sightline.core.shapes import Counts, HiddenSequences, MixedPosition, Position, Sequences
 from sightline.ops.cells import Cell, ElmanCell
 from sightline.ops.documents import Carried, Documents, at_length
-from sightline.ops.packed import Weights
+from sightline.ops.packed import CellWeights
 from sightline.parts.recurrent import Recurrent, RecurrentState, input_weight, recurrent_weight
 
 
@@ -45,10 +45,10 @@ class RNN(Recurrent):
         self.weight_hidden = recurrent_weight(1, self.d_hidden)
         self.bias = nn.Parameter(torch.zeros(self.d_hidden))
 
-    def packed(self, x: Sequences, documents: Documents | None) -> tuple[Cell, Weights] | None:
+    def packed(self, x: Sequences, documents: Documents | None) -> tuple[Cell, CellWeights] | None:
         if documents is None and not self.differentiated(x):
             return None
-        return ElmanCell(), Weights(self.weight_input, self.weight_hidden, self.bias)
+        return ElmanCell(), CellWeights(self.weight_input, self.weight_hidden, self.bias)
 
     def run(self, x: Sequences, carried: Carried, length: Counts | None) -> tuple[HiddenSequences, Carried]:
         (hidden,) = carried

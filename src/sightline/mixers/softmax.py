@@ -77,8 +77,7 @@ class SoftmaxAttention(SelfAttention, SequenceMixer[KeyValueCache]):
         state = self.initial_state(x.shape[0]) if state is None else state
         q, k, v, positions, after = self.project(x, mask, starts, state.position)
         state = extend_cache(state, k, v, positions, after, mask, starts)
-        y = attend_cache(q, state, mask, starts, self.pattern, **self.logits, probe=self.weights)
-        return self.heads.join(y, mask), state
+        return self.heads.join(attend_cache(q, state, mask, starts, self.plan, self.weights), mask), state
 
 
 @final
@@ -90,6 +89,6 @@ class FullSoftmaxAttention(SelfAttention, SequenceEncoder):
         return Pattern(False)
 
     def forward(self, x: Sequences, mask: Mask | None = None, starts: Starts | None = None) -> MixedSequences:
-        own = self.project(x, mask, starts)
-        y = execute(own.q, own.k, own.v, self.plan(own, mask, starts), self.weights)
-        return self.heads.join(y, mask)
+        q, k, v, positions, _ = self.project(x, mask, starts)
+        plan = self.plan.packed(q, mask, starts, positions, self.weights.attached)
+        return self.heads.join(execute(q, k, v, plan, self.weights), mask)

@@ -12,7 +12,7 @@ from sightline.core.mixer import Memory, SequenceMixer, check_inputs, check_memo
 from sightline.core.shapes import Counts, HiddenSequences, Mask, MixedSequences, Sequences, Starts
 from sightline.ops.cells import Cell
 from sightline.ops.documents import Carried, Documents, run_documents, split_documents
-from sightline.ops.packed import Weights, packable, run_packed
+from sightline.ops.packed import CellWeights, packable, run_packed
 
 
 class RecurrentState(NamedTuple):
@@ -43,7 +43,7 @@ class Recurrent(SequenceMixer[RecurrentState]):
     def run(self, x: Sequences, carried: Carried, length: Counts | None) -> tuple[HiddenSequences, Carried]:
         """Outputs (B, T, H), T >= 1, and the state after `length` (B,) positions, None = T."""
 
-    def packed(self, x: Sequences, documents: Documents | None) -> tuple[Cell, Weights] | None:
+    def packed(self, x: Sequences, documents: Documents | None) -> tuple[Cell, CellWeights] | None:
         """The cell and weights for packed rows, None where `run` is as fast; documents None = one document per row."""
         return None
 
