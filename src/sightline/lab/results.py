@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from sightline.core.config import decode
 from sightline.core.errors import InputError
+from sightline.core.files import write_file
 from sightline.lab.details import Details
 
 SCHEMA_VERSION = 2
@@ -281,9 +281,7 @@ class Results:
     def save(self, path: Path) -> None:
         """Write `results.json`, whole or not at all."""
         text = json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False, indent=1)
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text(text + "\n", encoding="utf-8")
-        os.replace(temporary, path)
+        write_file(path, text + "\n")
 
     @classmethod
     def from_dict(cls, mapping: Any, *, where: str = "results.json") -> Results:

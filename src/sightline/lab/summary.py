@@ -26,7 +26,7 @@ from sightline.lab.results import (
     metric_info,
 )
 from sightline.lab.verdict import verdict
-from sightline.tasks.metrics import bleu_of
+from sightline.tasks.texts_out.scores import bleu_of
 
 BLEU_RESAMPLES = 2000  # each costs a BLEU for every run
 MOST_BINS = 5

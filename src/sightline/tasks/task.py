@@ -7,61 +7,36 @@ A job is a source and a target: text to text, text to a label, a series to its f
 from __future__ import annotations
 
 import shutil
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import nn
 
-from sightline.core.config import nearest
+from sightline.core.config import decode, encode
 from sightline.core.errors import InputError
-from sightline.models import FORMS, SizedConfig
-from sightline.models.store import CONFIG, LoadedModel, load_model
+from sightline.core.front_end import FrontEndConfig
+from sightline.core.seeds import derive
+from sightline.data.batches import Batches
+from sightline.data.corpus import Corpus
+from sightline.models import FORMS, SizedConfig, match_parameters
+from sightline.models.store import CONFIG, LoadedModel, load_model, save_model
+from sightline.tasks.architectures import check_architecture
+from sightline.tasks.card import Card
 from sightline.tasks.run import RunConfig
 from sightline.training.files import faults, replace_directory, sync_tree
 from sightline.training.loss import Loss
-from sightline.training.state import Batches
-
-# What the forms of models are, as an error says it.
-SAID = {
-    "encoder-decoder": "an encoder-decoder, which reads a source and writes a target",
-    "decoder": "a decoder, which sees only what came before",
-    "encoder": "an encoder, which sees both sides of every position",
-    "forecaster": "a forecaster, which maps windows of series to what follows",
-}
 
 T = TypeVar("T", bound="Task[Any, Any, Any]")
-D = TypeVar("D", bound="Dataset")  # all of a task's data
+D = TypeVar("D", bound=Corpus[Any])  # all of a task's data
 P = TypeVar("P")  # one part of it
 R = TypeVar("R", bound=RunConfig)
-
-
-@runtime_checkable
-class Dataset(Protocol):
-    """What `Task.load_data` gives: three parts, of a kind that only the task looks into.
-
-    sha256: of the content, the same in whatever container it came; notes: what the user should know, a line each;
-    sizes: how many items each part has, by name
-    """
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def train(self) -> Any: ...
-    @property
-    def valid(self) -> Any: ...
-    @property
-    def test(self) -> Any: ...
-    @property
-    def sha256(self) -> str: ...
-    @property
-    def notes(self) -> tuple[str, ...]: ...
-    @property
-    def sizes(self) -> dict[str, int]: ...
+T_ = TypeVar("T_")
 
 
 class Answer(NamedTuple):
@@ -82,6 +57,13 @@ class Guess(NamedTuple):
     description: str
     metrics: dict[str, float]
     bound: bool = False
+
+
+def timed_ms(call: Callable[[], T_]) -> tuple[T_, float]:
+    """A call's result and how long it took."""
+    began = time.perf_counter()
+    result = call()
+    return result, 1000 * (time.perf_counter() - began)
 
 
 class Costs(NamedTuple):
@@ -112,6 +94,17 @@ class Measured:
     details: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Options:
+    """What config.json contains of every task besides the model; a task that stores more extends it.
+
+    settings: the task's config without `arch` and `model`
+    """
+
+    data: str
+    settings: dict[str, Any]
+
+
 class Task(ABC, Generic[D, P, R]):
     """A model with all that is needed to train it, to measure it and to use it on new inputs.
 
@@ -125,6 +118,7 @@ class Task(ABC, Generic[D, P, R]):
     answers_lines: whether an answer's text is a table, several lines long
     measured_by: keys of `config` that change nothing of the model, and may be others when it is measured
     shows_attention: whether `lab.attention` has maps of it
+    Options: the entry "options" of config.json
     """
 
     name: ClassVar[str]
@@ -138,6 +132,7 @@ class Task(ABC, Generic[D, P, R]):
     shows_attention: ClassVar[bool] = False
     answers_lines: ClassVar[bool] = False
     measured_by: ClassVar[tuple[str, ...]] = ()
+    Options: ClassVar[type[Any]] = Options
 
     config: Any  # the task's settings, `arch` and `model` among them
     model: Any  # the `nn.Module`
@@ -150,28 +145,18 @@ class Task(ABC, Generic[D, P, R]):
 
     @classmethod
     def check_architecture(cls, arch: str) -> None:
-        """Raises `InputError` where `arch` is none of this task's: the nearest name, or why its form does not do."""
-        known = cls.architectures()
-        if arch in known:
-            return
-        others = [form for form, presets in FORMS.items() if arch in presets]
-        if others:
-            raise InputError(
-                f"{arch!r} is {SAID[others[0]]}, but {cls.name} needs {SAID[cls.form]}: {', '.join(known)}",
-                where="arch",
-            )
-        near = nearest(arch, known)
-        hint = f"did you mean {near!r}?" if near else f"known: {', '.join(known)}"
-        raise InputError(f"unknown architecture {arch!r}, {hint}", where="arch")
+        """Raises `InputError` where `arch` is not of the task's form (see `architectures.check_architecture`)."""
+        check_architecture(arch, cls.form, cls.name)
 
     @classmethod
-    @abstractmethod
     def preset(cls, arch: str) -> R:
-        """What the named architecture is trained with where nothing else is said.
+        """How the named architecture is trained by default.
 
         Raises:
             InputError: "arch: unknown architecture 'lstmm', did you mean 'lstm'?"
         """
+        cls.check_architecture(arch)
+        return replace(cls.Run.preset(arch), task=cls.name)
 
     @classmethod
     @abstractmethod
@@ -229,14 +214,58 @@ class Task(ABC, Generic[D, P, R]):
     def predict(self, inputs: Any) -> list[Any]:
         """Outputs as Python values, in order: texts, labels or arrays."""
 
+    @property
     @abstractmethod
-    def write(self, directory: Path) -> None:
-        """Writes the model's files into an existing directory, as `training.train` asks of `save_model`."""
+    def source(self) -> FrontEndConfig:
+        """The model's front end."""
+
+    @property
+    @abstractmethod
+    def outputs(self) -> int:
+        """The model's outputs for each position or item: tokens, classes, quantiles."""
+
+    @abstractmethod
+    def card(self) -> Card:
+        """The README of the saved model."""
 
     @classmethod
     @abstractmethod
-    def read(cls: type[T], directory: Path, found: LoadedModel) -> T:
-        """The task of `write`'s files; `found` is the model among them."""
+    def restore(cls: type[T], directory: Path, loaded: LoadedModel, config: Any, options: Any) -> T:
+        """The task of a model directory; `options` is an instance of `Options`.
+
+        Raises `InputError` where the model does not fit the settings or the other files.
+        """
+
+    @property
+    def stored_model(self) -> nn.Module:
+        """The module that is saved."""
+        return self.model
+
+    def more_options(self) -> dict[str, Any]:
+        """The fields of `Options` that only this task has."""
+        return {}
+
+    def save_files(self, directory: Path) -> None:
+        """Writes files beside the weights, such as a vocabulary."""
+
+    def write(self, directory: Path) -> None:
+        """Writes the model's files into an existing directory, as `training.train` asks of `save_model`."""
+        settings = encode(self.config)
+        sizes = settings.pop("model")
+        del settings["arch"]
+        save_model(
+            directory,
+            self.stored_model,
+            self.config.model,
+            self.source,
+            self.outputs,
+            form=self.form,
+            arch=self.arch,
+            task=self.name,
+            options=encode(self.Options(data=self.data, settings=settings, **self.more_options())),
+            card=self.card().text(self.arch, self.parameters, sizes, self.data),
+        )
+        self.save_files(directory)
 
     @property
     def run(self) -> Any:
@@ -270,6 +299,23 @@ class Task(ABC, Generic[D, P, R]):
     def costs(self, part: P) -> Costs:
         """What an output costs, measured on a few items."""
         return Costs()
+
+    @classmethod
+    def trained_on(cls, data: D) -> str:
+        """The data of a training, in a line."""
+        return f"{data.name}: {data.sizes['train']:,} {cls.unit}, sha256 of the data {data.sha256}"
+
+    @staticmethod
+    def draw(config: Any, sizes: tuple[Any, Any], *, seed: int, parameters: int | None) -> tuple[Any, Any]:
+        """The task's config with its model scaled to `parameters`, and the model with weights drawn from `seed`.
+
+        sizes: what `config.model.build` takes, a front end and a number of outputs
+        """
+        if parameters is not None:
+            config = replace(config, model=match_parameters(config.model, parameters, *sizes))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(seed, "init"))
+            return config, config.model.build(*sizes)
 
     def describe(self, data: D) -> dict[str, Any]:
         """What a dry run tells besides parameters and sizes."""
@@ -312,7 +358,15 @@ class Task(ABC, Generic[D, P, R]):
             raise InputError(f"holds a model for {found.task[:80]!r}, not for {cls.name}", where=directory / CONFIG)
         if found.form != cls.form:
             raise InputError(f"form is {found.form!r}, but {cls.name} needs {cls.form!r}", where=directory / CONFIG)
-        return cls.read(directory, found)
+        place = f"{directory / CONFIG}: options"
+        options = decode(cls.Options, found.options, where=place)
+        for name in ("arch", "model"):
+            if name in options.settings:
+                raise InputError("unknown key", where=f"{place}.settings.{name}")
+        preset = cls.preset(found.arch).settings
+        settings = {**options.settings, "model": encode(found.config)}
+        config = decode(type(preset), settings, where=f"{place}.settings", base=preset)
+        return cls.restore(directory, found, config, options)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Writes the model directory `path`, whole or not at all.
