@@ -21,6 +21,7 @@ from torch import nn
 from sightline.core.config import decode, encode
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
+from sightline.core.metrics import Baseline
 from sightline.core.seeds import derive
 from sightline.data.batches import Batches
 from sightline.data.corpus import Corpus
@@ -47,18 +48,6 @@ class Answer(NamedTuple):
     complete: bool = True  # False: cut off at a limit
 
 
-class Guess(NamedTuple):
-    """What can be had without a sequence model: a baseline and its scores on the same test items.
-
-    bound: no baseline but the best that is possible, where the data's making is known
-    """
-
-    name: str
-    description: str
-    metrics: dict[str, float]
-    bound: bool = False
-
-
 def timed_ms(call: Callable[[], T_]) -> tuple[T_, float]:
     """A call's result and how long it took."""
     began = time.perf_counter()
@@ -79,10 +68,9 @@ class Costs(NamedTuple):
 class Measured:
     """How good a model is on some items.
 
-    metrics: by name, in the units of `lab.results.METRICS`
-    items: by metric, for those that a comparison may decide by: (N, 2), of every item in order the two numbers that the
-        metric is made of, the sum of the first over the sum of the second, which is what a bootstrap over items
-        resamples: (right, 1) for an accuracy, (nats, tokens) for a loss by token; for BLEU its ten counts, (N, 10)
+    metrics: by name, in the units of `core.metrics`
+    items: for each metric a row (N, K) for every item, in order, that `core.metrics.Metric.value` takes to the metric;
+        of a metric that is not in that table (N, 2), the sum of the first over the sum of the second
     outputs, references: of every item, as people read them; empty where they are no text
     details: what else there is to show, such as a confusion matrix, in plain JSON types
     """
@@ -192,16 +180,18 @@ class Task(ABC, Generic[D, P, R]):
 
     @classmethod
     @abstractmethod
-    def primary_metric(cls, data: D, run: R) -> str:
-        """The name of the metric that a comparison decides by; `Measured.items` has it."""
+    def metrics(cls, data: D, run: R) -> tuple[str, ...]:
+        """The metrics that `measure` reports of a model trained so: first the one that decides a comparison by default,
+        then those that a report shows beside it.
+        """
 
     @abstractmethod
     def measure(self, part: P, decoding: Any = None) -> Measured:
-        """Every metric on a part, and the items that the primary one is made of. Dropout is off."""
+        """Every metric on a part, and the items that it is made of. Dropout is off."""
 
     @abstractmethod
-    def guesses(self, train: P, part: P) -> list[Guess]:
-        """Baselines learnt from the training part without a model, measured on `part` by the metrics of `measure`."""
+    def baselines(self, train: P, part: P) -> list[Baseline]:
+        """Model-free baselines, learned from the training part, with their scores on `part`."""
 
     @abstractmethod
     def answer(self, inputs: Sequence[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:

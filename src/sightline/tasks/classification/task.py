@@ -14,6 +14,7 @@ from torch import nn
 
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
+from sightline.core.metrics import Baseline
 from sightline.core.modes import evaluating
 from sightline.data.labelled.corpus import LabelledCorpus
 from sightline.data.labelled.part import LabelledPart
@@ -23,12 +24,12 @@ from sightline.models.store import CONFIG, LoadedModel
 from sightline.parts.token_embedding import Tokens
 from sightline.tasks.card import Card
 from sightline.tasks.classification.augment import shifted
-from sightline.tasks.classification.baselines import SCORE, label_guesses
+from sightline.tasks.classification.baselines import SCORE, label_baselines
 from sightline.tasks.classification.batches import LabelledBatch, LabelledBatches
 from sightline.tasks.classification.config import ClassificationConfig, ClassificationRun
 from sightline.tasks.classification.inputs import VOCABULARY, Inputs, Scaling, load_vocabulary
 from sightline.tasks.classification.loss import class_weights, label_loss
-from sightline.tasks.task import Answer, Costs, Guess, Measured, Options, Task, timed_ms
+from sightline.tasks.task import Answer, Costs, Measured, Options, Task, timed_ms
 from sightline.training.loss import Loss
 
 TIMED = 20  # items
@@ -135,8 +136,8 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
         return self.preset(self.arch).changed(source_kind=self.inputs.kind, settings=self.config)
 
     @classmethod
-    def primary_metric(cls, data: LabelledCorpus, run: ClassificationRun) -> str:
-        return "accuracy"
+    def metrics(cls, data: LabelledCorpus, run: ClassificationRun) -> tuple[str, ...]:
+        return "accuracy", "macro_f1", "auroc", "loss", "ece", *(["label_accuracy"] if data.many else [])
 
     def batches(self, part: LabelledPart, *, seed: int) -> LabelledBatches:
         """Shuffled training batches of the items."""
@@ -172,16 +173,14 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
         """Accuracy, macro F1, AUROC, loss and calibration error; `details` has `confusion` and `reliability`."""
         labels, scores = part.numbers(self.classes), self._all_scores(part)
         found = SCORE[self.many](scores, labels, self.classes)
-        right = np.stack([found.right, np.ones_like(found.right)], 1)
         outputs = tuple("|".join(self._labelling(row).labels) for row in scores)
         references = tuple("|".join(of_item) for of_item in part.labels)
-        items = {"accuracy": right, "loss": found.nats}
-        return Measured(found.metrics, items, outputs, references, found.details)
+        return Measured(found.metrics, found.items, outputs, references, found.details)
 
-    def guesses(self, train: LabelledPart, part: LabelledPart) -> list[Guess]:
+    def baselines(self, train: LabelledPart, part: LabelledPart) -> list[Baseline]:
         known = train.sources, train.numbers(self.classes)
         tested = part.sources, part.numbers(self.classes)
-        return label_guesses(self.inputs.kind, known, tested, self.classes, self.config.sound.front_end)
+        return label_baselines(self.inputs.kind, known, tested, self.classes, self.config.sound.front_end)
 
     def label(self, part: LabelledPart) -> list[Labelling]:
         """The labels of a part's items and the probabilities of all classes; dropout is off."""
