@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from sightline.testing.report import LawResult
-    from sightline.testing.table import Row
+    from sightline.testing.table import CertifiedConfig
 
 
 def certify(
@@ -68,7 +68,7 @@ def _laws(chosen: tuple[str, ...]) -> list[str]:
     return [known_law(name) for name in chosen] or list(LAWS)
 
 
-def _progress(row: Row) -> str:
+def _progress(row: CertifiedConfig) -> str:
     failed = [result.law for result in row.results if result.passed is False]
     seconds = sum(result.seconds for result in row.results)
     return (
@@ -77,7 +77,7 @@ def _progress(row: Row) -> str:
     )
 
 
-def _print_json(rows: list[Row], laws: list[str]) -> None:
+def _print_json(rows: list[CertifiedConfig], laws: list[str]) -> None:
     from json import dumps
 
     def number(value: float) -> float | None:
@@ -102,12 +102,12 @@ def _print_json(rows: list[Row], laws: list[str]) -> None:
     print(dumps({**head, "results": results}, ensure_ascii=False))
 
 
-def _print_tables(rows: list[Row], laws: list[str]) -> None:
+def _print_tables(rows: list[CertifiedConfig], laws: list[str]) -> None:
     """Tables with a row per law and a column per mechanism, as many as fit the terminal; then the remarks."""
     from rich.console import Console
 
     console = Console(highlight=False)
-    by_mechanism: dict[str, list[Row]] = {}
+    by_mechanism: dict[str, list[CertifiedConfig]] = {}
     for row in rows:
         by_mechanism.setdefault(row.target.mechanism, []).append(row)
     names = list(by_mechanism)
@@ -120,7 +120,7 @@ def _print_tables(rows: list[Row], laws: list[str]) -> None:
         console.print(text, markup=False, soft_wrap=True)
 
 
-def _table(by_mechanism: dict[str, list[Row]], laws: list[str]) -> Table:
+def _table(by_mechanism: dict[str, list[CertifiedConfig]], laws: list[str]) -> Table:
     from rich import box
     from rich.table import Table
 
@@ -145,7 +145,7 @@ def _cell(results: list[LawResult]) -> str:
     return f"[bold red]✗ {text}[/]" if failed else f"[green]✓[/] {text}"
 
 
-def _remarks(rows: list[Row]) -> list[str]:
+def _remarks(rows: list[CertifiedConfig]) -> list[str]:
     """Failures, the reasons why a law does not apply, and the lengths that the long runs reached."""
     failures, reasons, long = [], {}, []
     for row in rows:

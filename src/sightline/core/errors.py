@@ -16,6 +16,7 @@ class SightlineError(Exception):
     exit_code: ClassVar[int] = 1
 
 
+@final
 class InputError(SightlineError, ValueError):
     """The user's input or configuration is wrong (exit 2).
 
@@ -32,6 +33,7 @@ class InputError(SightlineError, ValueError):
         super().__init__(message if self.where is None else f"{self.where}: {message}")
 
 
+@final
 class EnvironmentFault(SightlineError):
     """The environment does not allow it: disk, memory, permissions, a run directory in use (exit 3)."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -80,6 +80,7 @@ def beam(
     return [row.results() for row in rows]
 
 
+@final
 class _Row:
     """The finished hypotheses of one row, and when it may stop."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, final
 
 import torch
 
@@ -17,6 +17,7 @@ from sightline.decoding.sample import check_truncation, sample
 Begin: TypeAlias = Callable[[list[int]], Any]
 
 
+@final
 @dataclass(frozen=True)
 class DecodingConfig:
     """How to decode. `beam=1` is greedy; `sample` samples, with the options from `temperature` to `seed`.

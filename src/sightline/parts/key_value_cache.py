@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -11,8 +10,9 @@ from torch import Tensor
 from sightline.core.probe import Probe
 from sightline.core.state import Growing
 from sightline.ops.documents import label_documents
+from sightline.ops.execute import execute
 from sightline.ops.pattern import Pattern
-from sightline.ops.softmax import attend_labelled, attend_packed, attend_pattern
+from sightline.ops.plan import Plan, plan_packed
 
 
 class KeyValueCache(NamedTuple):
@@ -59,7 +59,7 @@ def attend_cache(
     cache: KeyValueCache,
     mask: Tensor | None,
     starts: Tensor | None,
-    pattern_of: Callable[[int], Pattern],
+    pattern: Pattern,
     *,
     slopes: Tensor | None = None,
     softcap: float | None = None,
@@ -67,13 +67,15 @@ def attend_cache(
 ) -> Tensor:
     """Attention (B, H, T, K) of the newest positions, q (B, H, T, K), with their mask and starts, over the cache.
 
-    `pattern_of(length)` is what a document of `length` positions sees of itself; what its positions see must not depend
-    on how many follow. `slopes` (H,) are ALiBi's.
+    `pattern` is causal: what a position sees does not depend on how many follow. `slopes` (H,) are ALiBi's.
     """
-    k, v, named = cache.keys.tensor, cache.values.tensor, {"slopes": slopes, "softcap": softcap, "probe": probe}
-    if cache.labels is None or cache.places is None:
-        return attend_pattern(q, k, v, pattern=pattern_of(k.shape[2]), **named)
-    labels, places = cache.labels.tensor, cache.places.tensor
-    if q.shape[2] == k.shape[2]:
-        return attend_packed(q, k, v, mask, starts, places, pattern_of, **named)
-    return attend_labelled(q, k, v, labels, places, pattern=pattern_of(k.shape[2]), **named)
+    k, v = cache.keys.tensor, cache.values.tensor
+    plan = Plan(pattern, slopes=slopes, softcap=softcap)
+    if cache.labels is not None and cache.places is not None:
+        labels, places = cache.labels.tensor, cache.places.tensor
+        plan = plan._replace(labels=labels, places=places)
+        if q.shape[2] == k.shape[2]:
+            listened = probe is not None and probe.attached
+            named = {"slopes": slopes, "softcap": softcap, "listened": listened}
+            plan = plan_packed(q, mask, starts, places, pattern, **named)
+    return execute(q, k, v, plan, probe)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, final
 
 from sightline.core.errors import EnvironmentFault, InputError
 from sightline.core.processes import ProcessDied, in_child
@@ -28,8 +28,9 @@ class Target(NamedTuple):
     options: str  # in words
 
 
+@final
 @dataclass(frozen=True)
-class Row:
+class CertifiedConfig:
     """The laws over one configuration."""
 
     target: Target
@@ -84,7 +85,7 @@ def _imported(module_name: str, attribute: str) -> Any:
 
 def run_table(
     targets: Sequence[Target], laws: Sequence[str] | None = None, workers: int = 1, full: bool = False
-) -> Iterator[Row]:
+) -> Iterator[CertifiedConfig]:
     """The rows in the order in which they finish, each from a process of its own with one thread.
 
     At most `workers` processes run at a time; `laws` and `full` as in `check_mixer`.
@@ -105,7 +106,7 @@ def run_table(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _row(target: Target, laws: Sequence[str] | None, full: bool) -> Row:
+def _row(target: Target, laws: Sequence[str] | None, full: bool) -> CertifiedConfig:
     import warnings
 
     import torch
@@ -116,4 +117,4 @@ def _row(target: Target, laws: Sequence[str] | None, full: bool) -> Row:
     gc.freeze()  # imported modules stay until the end: collecting garbage need not look at them
     warnings.simplefilter("ignore")  # the laws do not ask what a mechanism warns about
     config = _configs(target.mechanism)[target.number]
-    return Row(target, check_mixer(config, laws=laws, full=full).results)
+    return CertifiedConfig(target, check_mixer(config, laws=laws, full=full).results)

@@ -315,7 +315,7 @@ def changed(directory: Path, change) -> None:
         (lambda c: c["source"]["parts"][0].update(kind="patch"), "source.parts[0]: unknown kind 'patch', did you mean"),
         (lambda c: c["source"]["parts"][0].update(patch=3), "source.parts[0]: patch: must divide height and width"),
         (lambda c: c["source"]["parts"].append({"kind": "several"}), "several sources cannot be a part of several"),
-        (lambda c: c["source"]["parts"].clear(), "must be 1 to 16 sources that are single ones"),
+        (lambda c: c["source"]["parts"].clear(), "must be 1 to 16 sources, none of them several sources itself"),
         (lambda c: c["source"]["parts"][1].update(vocabulary=2**40), "tensor"),
         (lambda c: c.update(task="captioning"), ""),
     ],

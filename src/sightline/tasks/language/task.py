@@ -20,8 +20,8 @@ from sightline.data.text.readers import Fragment
 from sightline.data.text.windows import stretches, windows
 from sightline.data.tokens.text import TextTokenizer
 from sightline.decoding.engine import DecodingConfig
-from sightline.models.carried import Carried
 from sightline.models.decoder import Decoder
+from sightline.models.stateful import StatefulDecoder
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.parts.token_embedding import Tokens
 from sightline.tasks.card import Card
@@ -40,8 +40,8 @@ _ROWS = 64  # windows read at a time, of 128 positions
 class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
     """A causal model with its tokenizer; `data` says what it was trained on, in a line.
 
-    With `bptt="stateful"` an untrained task's `model` is the decoder in a `Carried`, so that a checkpoint has the state
-    that the next batch begins with; what is saved, measured and used is the decoder.
+    With `bptt="stateful"` an untrained task's `model` is the decoder in a `StatefulDecoder`, so that a checkpoint has
+    the state that the next batch begins with; what is saved, measured and used is the decoder.
     """
 
     name = "language"
@@ -54,7 +54,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
     compared = ("lstm", "gated_linear", "transformer")
 
     def __init__(
-        self, config: LanguageConfig, model: Decoder | Carried, tokenizer: TextTokenizer, *, data: str = ""
+        self, config: LanguageConfig, model: Decoder | StatefulDecoder, tokenizer: TextTokenizer, *, data: str = ""
     ) -> None:
         self.config = config
         self.model = model
@@ -115,7 +115,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
         sizes = Tokens(tokenizer.size), tokenizer.size
         config, model = cls.draw(config, sizes, seed=seed, parameters=parameters)
         if config.bptt == "stateful":
-            model = Carried(model, config.rows, config.context)
+            model = StatefulDecoder(model, config.rows, config.context)
         return cls(config, model, tokenizer, data=cls.trained_on(corpus))
 
     @classmethod
@@ -139,7 +139,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
     @property
     def decoder(self) -> Decoder:
         """The model itself, whose state is a value."""
-        return self.model.model if isinstance(self.model, Carried) else self.model
+        return self.model.model if isinstance(self.model, StatefulDecoder) else self.model
 
     @classmethod
     def primary_metric(cls, data: TextCorpus, run: LanguageRun) -> str:

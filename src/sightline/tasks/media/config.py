@@ -15,8 +15,8 @@ from sightline.data.media.corpus import KINDS, Kind
 from sightline.data.media.images import Colour, Fit, ImageOptions
 from sightline.models import ARCHITECTURES
 from sightline.parts.audio_frames import AudioFrames
-from sightline.parts.image_patches import ImagePatches, Pixels, Positions, Stem
-from sightline.parts.log_mel import Normalise, Scale
+from sightline.parts.image_patches import GridEncoding, ImagePatches, Pixels, Stem
+from sightline.parts.log_mel import MelScale, Normalise
 from sightline.parts.spec_augment import SpecAugmentConfig
 from sightline.tasks.architectures import check_architecture
 from sightline.tasks.rates import optim_preset
@@ -40,7 +40,7 @@ class SoundConfig(CheckedConfig):
     mels: int = key(40, "Mel bands.")
     low_hz: float = key(0.0, "Lower edge of the lowest mel band.")
     high_hz: float | None = key(None, "Upper edge of the highest mel band; null: half of rate_hz.")
-    scale: Scale = key("slaney", "Mel scale.")
+    scale: MelScale = key("slaney", "Mel scale.")
     normalise: Normalise = key("level", "How log-mel energies are normalised.")
     stride: int = key(4, "Frames that one position of the model covers.")
     augment: SpecAugmentConfig | None = key(SpecAugmentConfig(), "SpecAugment while training; null: none.")
@@ -88,7 +88,7 @@ class PictureConfig(CheckedConfig):
         None, "Side of a patch in pixels; null: the smallest that divides both sides and makes at most 64 patches."
     )
     stem: Stem = key("linear", "How patches are embedded; convolutions see across the edges of patches.")
-    positions: Positions = key("learned", "Position embeddings.")
+    positions: GridEncoding = key("learned", "Position embeddings.")
     mean: float = key(0.5, "Subtracted from values in [0, 1].")
     deviation: float = key(0.5, "Divides the values after `mean` is subtracted.")
 
