@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import torch
 from sightline.core.mixer import SequenceMixer, Stateless, check_inputs, keep
 
+pytestmark = pytest.mark.slow
+
 class Shift(SequenceMixer):
     def __init__(self, d_model, peek):
         super().__init__()

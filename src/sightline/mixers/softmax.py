@@ -78,8 +78,7 @@ class SoftmaxAttention(SelfAttention, SequenceMixer[KeyValueCache]):
         state = self.initial_state(x.shape[0]) if state is None else state
         q, k, v, positions, after = self.project(x, mask, starts, state.position)
         state = extend_cache(state, k, v, positions, after, mask, starts)
-        y = attend_cache(q, state, mask, starts, self.pattern, **self.logits, probe=self.weights)
-        return self.heads.join(y, mask), state
+        return self.heads.join(attend_cache(q, state, mask, starts, self.plan, self.weights), mask), state
 
 
 @final
@@ -91,6 +90,6 @@ class FullSoftmaxAttention(SelfAttention, SequenceEncoder):
         return Pattern(False)
 
     def forward(self, x: Tensor, mask: Tensor | None = None, starts: Tensor | None = None) -> Tensor:
-        own = self.project(x, mask, starts)
-        y = execute(own.q, own.k, own.v, self.plan(own, mask, starts), self.weights)
-        return self.heads.join(y, mask)
+        q, k, v, positions, _ = self.project(x, mask, starts)
+        plan = self.plan.packed(q, mask, starts, positions, self.weights.attached)
+        return self.heads.join(execute(q, k, v, plan, self.weights), mask)

@@ -43,6 +43,27 @@ class Plan(NamedTuple):
     scale: float | None = None  # None = 1/√K
     softcap: float | None = None
 
+    def packed(
+        self, q: Queries, mask: Mask | None, starts: Starts | None, places: TokenPositions, listened: bool
+    ) -> Plan:
+        """The fastest plan for rows with padding (`mask`) and documents (`starts`) that attend to themselves, T = S.
+
+        This plan is the one without either; `places` are positions in documents. Padding gets zeros or, where it only
+        follows and nobody listens to the weights, any finite values.
+        """
+        pattern, short = self.pattern, q.shape[2] < TRIM_FROM
+        if mask is None and starts is None:
+            return self
+        if mask is not None and starts is None:
+            if pattern.everywhere and not pattern.causal and self.slopes is None:
+                return self._replace(real=mask)
+            if pattern.causal and short and not listened and right_padded(mask):
+                return self
+        if pattern.everywhere and (short or not available(q)):
+            labels, _ = label_documents(places.new_zeros(len(places)), mask, starts, q.shape[2])
+            return self._replace(labels=labels, places=places)
+        return self._replace(documents=split_documents(mask, starts))
+
     def kernel(self, q: Queries, length: int, listened: bool) -> Kernel:
         """How `length` keys are read: by pieces, by one call of torch's kernel, or with an explicit mask.
 
@@ -115,35 +136,6 @@ class Plan(NamedTuple):
                 visible[row, at.unsqueeze(1), at] = self.pattern.sees(order.unsqueeze(1), order, size)
                 distance[row, at.unsqueeze(1), at] = (order.unsqueeze(1) - order).abs()
         return visible, distance
-
-
-def plan_packed(
-    q: Queries,
-    mask: Mask | None,
-    starts: Starts | None,
-    places: TokenPositions,
-    pattern: Pattern,
-    *,
-    slopes: Tensor | None = None,
-    softcap: float | None = None,
-    listened: bool = False,
-) -> Plan:
-    """The fastest plan for rows with padding (`mask`) and documents (`starts`) that attend to themselves, T = S.
-
-    `places` are positions in documents. Padding gets zeros or, where it only follows and nobody listens, any values.
-    """
-    plan, steps = Plan(pattern, slopes=slopes, softcap=softcap), q.shape[2]
-    if mask is None and starts is None:
-        return plan
-    if starts is None and slopes is None and pattern.everywhere and not pattern.causal:
-        return plan._replace(real=mask)
-    short = steps < TRIM_FROM
-    if mask is not None and starts is None and pattern.causal and short and not listened and right_padded(mask):
-        return plan
-    if pattern.everywhere and (short or not available(q)):
-        labels, _ = label_documents(places.new_zeros(len(places)), mask, starts, steps)
-        return plan._replace(labels=labels, places=places)
-    return plan._replace(documents=split_documents(mask, starts))
 
 
 def alibi_bias(slopes: Tensor, distance: Tensor, dtype: torch.dtype) -> Tensor:

@@ -11,8 +11,7 @@ from sightline.core.probe import Probe
 from sightline.core.state import Growing
 from sightline.ops.documents import label_documents
 from sightline.ops.execute import execute
-from sightline.ops.pattern import Pattern
-from sightline.ops.plan import Plan, plan_packed
+from sightline.ops.plan import Plan
 
 
 class KeyValueCache(NamedTuple):
@@ -55,27 +54,17 @@ def extend_cache(
 
 
 def attend_cache(
-    q: Tensor,
-    cache: KeyValueCache,
-    mask: Tensor | None,
-    starts: Tensor | None,
-    pattern: Pattern,
-    *,
-    slopes: Tensor | None = None,
-    softcap: float | None = None,
-    probe: Probe | None = None,
+    q: Tensor, cache: KeyValueCache, mask: Tensor | None, starts: Tensor | None, plan: Plan, probe: Probe
 ) -> Tensor:
     """Attention (B, H, T, K) of the newest positions, q (B, H, T, K), with their mask and starts, over the cache.
 
-    `pattern` is causal: what a position sees does not depend on how many follow. `slopes` (H,) are ALiBi's.
+    `plan` is for rows of one document. Its pattern is causal: what a position sees does not depend on how many follow.
     """
     k, v = cache.keys.tensor, cache.values.tensor
-    plan = Plan(pattern, slopes=slopes, softcap=softcap)
     if cache.labels is not None and cache.places is not None:
         labels, places = cache.labels.tensor, cache.places.tensor
-        plan = plan._replace(labels=labels, places=places)
         if q.shape[2] == k.shape[2]:
-            listened = probe is not None and probe.attached
-            named = {"slopes": slopes, "softcap": softcap, "listened": listened}
-            plan = plan_packed(q, mask, starts, places, pattern, **named)
+            plan = plan.packed(q, mask, starts, places, probe.attached)
+        else:
+            plan = plan._replace(labels=labels, places=places)
     return execute(q, k, v, plan, probe)

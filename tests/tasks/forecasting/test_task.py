@@ -50,7 +50,7 @@ def test_a_linear_map_comes_near_the_truth_of_a_season(
     run = small(arch, "builtin:seasonal?length=3000&season=6&series=2&slope=0", budget="250steps", lookback=60)
     task, data = built(run)
     trained = train_task(task, data, tmp_path / "run", run.training).task
-    scores = {guess.name: guess.metrics["mse"] for guess in trained.guesses(data.train, data.test)}
+    scores = {baseline.name: baseline.metrics["mse"] for baseline in trained.baselines(data.train, data.test)}
     reached = trained.measure(data.test).metrics["mse"]
     assert scores["truth"] == pytest.approx(float(np.mean((0.5 / np.array(task.fitted.spread)) ** 2)), rel=0.12)
     assert scores["truth"] < reached < 1.3 * scores["truth"]
@@ -185,7 +185,7 @@ def test_what_is_missing_for_a_forecast_is_named(table: Path, tmp_path: Path) ->
     with pytest.raises(InputError, match="the step is 2h, but the model was trained on steps of 1h"):
         task.answer([str(short)])
     short.write_text("\n".join([lines[0].replace("load", "lod"), *lines[1:100]]) + "\n")
-    with pytest.raises(InputError, match="no column 'load' for the target: did you mean 'lod'"):
+    with pytest.raises(InputError, match="no column 'load' for the target, did you mean 'lod'"):
         task.answer([str(short)])
 
 
