@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -113,7 +114,7 @@ def test_built_in_data_as_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert main(arguments) == 0
     assert read_pairs(path) == load_corpus("builtin:dates?size=200&locales=2").train
     assert main(arguments) == 2
-    assert "exists already; --overwrite replaces it" in capsys.readouterr().err
+    assert "already exists; use --overwrite to replace it" in capsys.readouterr().err
     assert main([*arguments, "--overwrite"]) == 0
 
 
@@ -137,12 +138,11 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     path = tmp_path / "a.tsv"
     write_pairs(Pairs(["s"], ["t"]), path)
 
-    def full(self: Path, content: bytes) -> int:
-        self.touch()
+    def full(source: Path, target: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(EnvironmentFault, match=r"a\.tsv: cannot be written: No space left on device"):
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(EnvironmentFault, match=r"a\.tsv: No space left on device: 18 bytes are needed"):
         write_pairs(Pairs(["u"], ["v"]), path, overwrite=True)
     assert read_pairs(path) == (["s"], ["t"])
     assert list(tmp_path.iterdir()) == [path]
@@ -200,7 +200,7 @@ def test_the_data_of_every_task_is_described_and_drawn(
     assert main([*arguments, "--overwrite"]) == 0
     assert "train" in capsys.readouterr().out
     assert main(arguments) == 2
-    assert "exists already; --overwrite replaces it" in capsys.readouterr().err
+    assert "already exists; use --overwrite to replace it" in capsys.readouterr().err
 
 
 def test_odd_documents_and_sounds_are_named(corpora: Path, capsys: pytest.CaptureFixture[str]) -> None:

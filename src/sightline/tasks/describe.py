@@ -32,9 +32,10 @@ def describe(run: Any) -> Survey:
     if isinstance(data, WindowData):
         return survey_series(data.series)
     if isinstance(data, MediaCorpus):
-        return survey_media(data, run.sound.rate_hz)
+        return survey_media(data, run.settings.sound.rate_hz)
     if isinstance(data, Corpus):
-        named = [] if run.data.startswith("builtin:") else [run.data, run.valid, run.test]
-        columns = {"source_column": run.source_column, "target_column": run.target_column}
-        return survey_pairs(data, [read(file, skip_bad=run.skip_bad, **columns) for file in named if file])
+        corpus = run.corpus
+        named = [] if corpus.data.startswith("builtin:") else [corpus.data, corpus.valid, corpus.test]
+        columns = {"source_column": corpus.source_column, "target_column": corpus.target_column}
+        return survey_pairs(data, [read(file, skip_bad=corpus.skip_bad, **columns) for file in named if file])
     raise TypeError(f"nobody can describe {type(data).__name__}")

@@ -18,25 +18,18 @@ import numpy as np
 import torch
 from torch import nn
 
-from sightline.core.config import decode, encode, nearest
+from sightline.core.config import decode, encode
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
 from sightline.core.seeds import derive
 from sightline.models import FORMS, SizedConfig, match_parameters
 from sightline.models.store import CONFIG, LoadedModel, load_model, save_model
+from sightline.tasks.architectures import check_architecture
 from sightline.tasks.card import Card
 from sightline.tasks.run import RunConfig
 from sightline.training.files import faults, replace_directory, sync_tree
 from sightline.training.loss import Loss
 from sightline.training.state import Batches
-
-# What the forms of models are, as an error says it.
-SAID = {
-    "encoder-decoder": "an encoder-decoder, which reads a source and writes a target",
-    "decoder": "a decoder, which sees only what came before",
-    "encoder": "an encoder, which sees both sides of every position",
-    "forecaster": "a forecaster, which maps windows of series to what follows",
-}
 
 T = TypeVar("T", bound="Task[Any, Any, Any]")
 D = TypeVar("D", bound="Dataset")  # all of a task's data
@@ -175,28 +168,18 @@ class Task(ABC, Generic[D, P, R]):
 
     @classmethod
     def check_architecture(cls, arch: str) -> None:
-        """Raises `InputError` where `arch` is none of this task's: the nearest name, or why its form does not do."""
-        known = cls.architectures()
-        if arch in known:
-            return
-        others = [form for form, presets in FORMS.items() if arch in presets]
-        if others:
-            raise InputError(
-                f"{arch!r} is {SAID[others[0]]}, but {cls.name} needs {SAID[cls.form]}: {', '.join(known)}",
-                where="arch",
-            )
-        near = nearest(arch, known)
-        hint = f"did you mean {near!r}?" if near else f"known: {', '.join(known)}"
-        raise InputError(f"unknown architecture {arch!r}, {hint}", where="arch")
+        """Raises `InputError` where `arch` is not of the task's form (see `architectures.check_architecture`)."""
+        check_architecture(arch, cls.form, cls.name)
 
     @classmethod
-    @abstractmethod
     def preset(cls, arch: str) -> R:
-        """What the named architecture is trained with where nothing else is said.
+        """How the named architecture is trained by default.
 
         Raises:
             InputError: "arch: unknown architecture 'lstmm', did you mean 'lstm'?"
         """
+        cls.check_architecture(arch)
+        return replace(cls.Run.preset(arch), task=cls.name)
 
     @classmethod
     @abstractmethod

@@ -1,10 +1,23 @@
-"""Proof: the laws of the contract over any mixer, the house's or your own (`check_mixer`, `sightline certify`)."""
+"""The laws of the contracts, over any mixer (`check_mixer`, `sightline certify`) or front end (`check_front_end`)."""
 
 from __future__ import annotations
 
 from sightline.testing.check import check_mixer, run_law
+from sightline.testing.front_ends import FRONT_END_LAWS, FrontEndSubject, check_front_end, run_front_end_law
 from sightline.testing.laws import LAWS
 from sightline.testing.report import LawResult, Report, describe
 from sightline.testing.subject import Subject
 
-__all__ = ["LAWS", "LawResult", "Report", "Subject", "check_mixer", "describe", "run_law"]
+__all__ = [
+    "FRONT_END_LAWS",
+    "LAWS",
+    "FrontEndSubject",
+    "LawResult",
+    "Report",
+    "Subject",
+    "check_front_end",
+    "check_mixer",
+    "describe",
+    "run_front_end_law",
+    "run_law",
+]

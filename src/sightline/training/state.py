@@ -1,10 +1,10 @@
-"""How to train, how far a training is, and what it tells while it runs: plain values, no behaviour."""
+"""Settings, state, progress and result of a training: plain values without behaviour."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, final, runtime_checkable
 
 from torch import nn
 
@@ -24,9 +24,9 @@ SMALLER_IS_BETTER = frozenset(
 
 @runtime_checkable
 class Batches(Protocol):
-    """Where batches come from: endless, from any cursor on; `sightline.data.PairBatches` is one.
+    """An endless source of batches that can start at any cursor, such as `sightline.data.PairBatches`.
 
-    `size_key` names the setting that bounds a batch, and its value: what to lower where memory is short.
+    `size_key` is the key of the configuration that bounds a batch, and its value: lower it when memory is short.
     """
 
     @property
@@ -68,9 +68,10 @@ class TrainConfig(CheckedConfig):
         Budget.parse(self.budget, where="budget")
 
 
+@final
 @dataclass(frozen=True)
 class TrainResult:
-    """How a training ended; `history` holds the records of metrics.jsonl."""
+    """The end of a training; `history` has the records of metrics.jsonl."""
 
     status: Literal["completed", "early_stopped"]
     steps: int
@@ -82,9 +83,10 @@ class TrainResult:
     history: list[dict[str, Any]]
 
 
+@final
 @dataclass(frozen=True)
 class Progress:
-    """What a progress display shows; `on_progress` gets one after each step and each validation."""
+    """The values of a progress display; `on_progress` gets them after each step and before each validation."""
 
     step: int
     loss: float  # nats per label of the last step, unsmoothed
@@ -97,12 +99,13 @@ class Progress:
     validating: bool = False
 
 
+@final
 @dataclass
 class State:
     """Everything besides tensors that a resumed run needs, in plain JSON types."""
 
     spent: Spent = field(default_factory=Spent)
-    cursor: tuple[int, int] = (0, 0)  # epoch and batch that come next
+    cursor: tuple[int, int] = (0, 0)  # next epoch and batch
     warm: Spent = field(default_factory=Spent)  # when warm-up ended, or now
     validated: Spent = field(default_factory=Spent)  # when the last validation ended
     validation_s: float = 0.0  # all validations together
@@ -118,6 +121,7 @@ class State:
     dtype: str = "float32"
 
 
+@final
 @dataclass(frozen=True)
 class Saved:
     """The contents of a checkpoint's state.json."""

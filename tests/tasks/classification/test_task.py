@@ -134,7 +134,9 @@ def test_answers_to_series_sounds_and_pictures(tmp_path):
 )
 def test_every_architecture_labels_with_every_pooling(arch, pooling):
     configured = run(arch)
-    task = ClassificationTask.build(data(), replace(configured, model=replace(configured.model, pooling=pooling)))
+    task = ClassificationTask.build(
+        data(), configured.changed(model=replace(configured.settings.model, pooling=pooling))
+    )
     batch, _ = next(task.batches(data().train, seed=0).stream())
     loss = task.loss(task.model, batch)
     loss.total.backward()
@@ -186,7 +188,7 @@ def test_given_weights():
     assert class_weights(config, np.zeros(2, int), ("a", "b")) == (1.0, 3.0)
     with pytest.raises(InputError, match=r"class_weights\.bb: no such class, did you mean 'b'"):
         class_weights(replace(config, class_weights={"bb": 1.0}), np.zeros(2, int), ("a", "b"))
-    with pytest.raises(InputError, match=r"class_weights\.a: must be a weight of at least 0, found -1"):
+    with pytest.raises(InputError, match=r"class_weights\.a: must be at least 0, found -1"):
         replace(config, class_weights={"a": -1.0})
 
 
@@ -323,7 +325,7 @@ def test_a_vocabulary_that_is_not_the_models(tmp_path):
         ({"label_smoothing": 1.0}, "label_smoothing: must be in"),
         ({"batch_size": 0}, "batch_size: must be at least 1"),
         ({"max_length": 0}, "max_length: must be at least 1"),
-        ({"arch": "bahdanau"}, "'bahdanau' is no architecture that labels"),
+        ({"arch": "bahdanau"}, "'bahdanau' is an encoder-decoder"),
         ({"model": FORMS["encoder"]["gru"]}, r"model.pooling: labels are of whole items"),
         ({"arch": "bilstm_attention"}, "model: EncoderConfig is not the config of 'bilstm_attention'"),
     ],

@@ -31,7 +31,7 @@ class Manifest:
     notes: tuple[str, ...] = ()
 
     def place(self, row: int) -> str:
-        """Where a row stands, such as `clips.csv:17`."""
+        """The place of a row, such as `clips.csv:17`."""
         return f"{self.path}:{self.lines[row]}"
 
     def file(self, column: str, row: int) -> Path:
@@ -68,7 +68,7 @@ def read_manifest(
 
 @contextmanager
 def located(place: str) -> Iterator[None]:
-    """Puts `place` in front of what is raised inside: `clips.csv:17: clips/a.wav: no such file`."""
+    """Puts `place` in front of errors from inside: `clips.csv:17: clips/a.wav: no such file`."""
     try:
         yield
     except InputError as error:

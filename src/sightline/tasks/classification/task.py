@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -27,7 +27,6 @@ from sightline.tasks.classification.batches import LabelledBatch, LabelledBatche
 from sightline.tasks.classification.config import ClassificationConfig, ClassificationRun
 from sightline.tasks.classification.inputs import VOCABULARY, Inputs, Scaling, load_vocabulary
 from sightline.tasks.classification.loss import class_weights, label_loss
-from sightline.tasks.run import values_of
 from sightline.tasks.task import Answer, Costs, Guess, Measured, Options, Task, timed_ms
 from sightline.training.loss import Loss
 
@@ -86,19 +85,14 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
         self.classes, self.many, self.weights, self.data = classes, many, weights, data
 
     @classmethod
-    def preset(cls, arch: str) -> ClassificationRun:
-        cls.check_architecture(arch)
-        return ClassificationRun.preset(arch)
-
-    @classmethod
     def load_data(cls, run: ClassificationRun) -> LabelledData:
         return run.load()
 
     @classmethod
     def read_part(cls, run: ClassificationRun) -> tuple[LabelledPart, int]:
-        part = part_of_table(read_labelled(Path(run.data), run.reading))
-        if run.limit is not None:
-            part = part.chosen(range(len(part.sources))[: run.limit])
+        part = part_of_table(read_labelled(Path(run.corpus.data), run.reading))
+        if run.corpus.limit is not None:
+            part = part.chosen(range(len(part.sources))[: run.corpus.limit])
         return part, len(part.sources)
 
     @classmethod
@@ -109,7 +103,7 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
     def build(cls, data: LabelledData, run: ClassificationRun) -> ClassificationTask:
         inputs = Inputs.fit(data.kind, data.train.sources, run.settings)
         sizes = inputs.front_end, len(data.classes)
-        config, model = cls.draw(inputs.config, sizes, seed=run.seed, parameters=run.parameters)
+        config, model = cls.draw(inputs.config, sizes, seed=run.training.seed, parameters=run.parameters)
         weights = class_weights(config, data.train.numbers(data.classes), data.classes)
         return cls(config, model, inputs, data.classes, many=data.many, weights=weights, data=cls.trained_on(data))
 
@@ -137,7 +131,7 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
     @property
     def run(self) -> ClassificationRun:
         """What a training like this one's is configured with; how its data was read only as far as the model knows."""
-        return replace(ClassificationRun.preset(self.arch), **values_of(self.config), source_kind=self.inputs.kind)
+        return self.preset(self.arch).changed(source_kind=self.inputs.kind, settings=self.config)
 
     @classmethod
     def primary_metric(cls, data: LabelledData, run: ClassificationRun) -> str:

@@ -16,7 +16,7 @@ from sightline.core.errors import InputError
 from sightline.core.modes import evaluating
 from sightline.core.seeds import derive
 from sightline.data.series.corpus import load_panel, load_series
-from sightline.data.series.panel import Panel, Record
+from sightline.data.series.panel import Panel, Series
 from sightline.data.series.times import Grid
 from sightline.data.series.windows import (
     WindowBatch,
@@ -35,8 +35,6 @@ from sightline.tasks.forecasting.config import (
     PUBLISHED_BATCH,
     ForecastingConfig,
     ForecastingRun,
-    optim_preset,
-    preset_values,
 )
 from sightline.tasks.forecasting.fitted import Fitted
 from sightline.tasks.forecasting.forecast import Forecast
@@ -64,14 +62,10 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
         self.config, self.model, self.fitted, self.data = config, model, fitted, data
 
     @classmethod
-    def preset(cls, arch: str) -> ForecastingRun:
-        cls.check_architecture(arch)
-        return ForecastingRun(**preset_values(arch), optim=optim_preset(arch))
-
-    @classmethod
     def load_data(cls, run: ForecastingRun) -> WindowData:
-        data = make_windows(run.series.load(), run.lookback, run.horizon, limit=run.limit)
-        if run.protocol == "every":
+        config = run.settings
+        data = make_windows(run.corpus.load(), config.lookback, config.horizon, limit=run.corpus.limit)
+        if config.protocol == "every":
             return data
         whole = len(data.test) // PUBLISHED_BATCH * PUBLISHED_BATCH
         if not whole:
@@ -80,8 +74,8 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
 
     @classmethod
     def read_part(cls, run: ForecastingRun) -> tuple[Windows, int]:
-        panel = load_panel(run.data, run.series.columns, run.series.rules)
-        windows = all_windows(panel, run.lookback, run.horizon)
+        panel = load_panel(run.corpus.data, run.corpus.columns, run.corpus.rules)
+        windows = all_windows(panel, run.settings.lookback, run.settings.horizon)
         return windows, len(windows)
 
     @classmethod
@@ -97,8 +91,8 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
                 f"{config.arch} reads no covariates; leave them out, or take another architecture", where="arch"
             )
         source = SeriesWindows(config.lookback, config.horizon, len(panel.targets), len(panel.past), len(panel.known))
-        config, model = cls.draw(config, (source, config.outputs), seed=run.seed, parameters=run.parameters)
-        fitted = Fitted.of(series, run.series.columns, run.series.rules, scale=config.scale, season=config.season)
+        config, model = cls.draw(config, (source, config.outputs), seed=run.training.seed, parameters=run.parameters)
+        fitted = Fitted.of(series, run.corpus.columns, run.corpus.rules, scale=config.scale, season=config.season)
         return cls(config, model, fitted, cls.trained_on(data))
 
     @classmethod
@@ -214,7 +208,7 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
                 raise InputError(f"expected values of shape (T, {len(targets)}), got {values.shape}")
             empty = np.zeros((len(values), 0))
             grid = Grid("number", 0, 1)
-            made = self.forecast(Panel("values", grid, targets, (), (), (Record("", 0, values, empty, empty),)))
+            made = self.forecast(Panel("values", grid, targets, (), (), (Series("", 0, values, empty, empty),)))
             found.append(made.quantiles[0] if made.levels else made.values[0][..., None])
         return found
 

@@ -71,18 +71,17 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
 
     @classmethod
     def preset(cls, arch: str) -> MediaTextRun:
-        cls.check_architecture(arch)
-        return MediaTextRun.preset(arch, task=cls.name, sources=cls.default_sources)
+        return super().preset(arch).changed(sources=cls.default_sources)
 
     @classmethod
     def load_data(cls, run: MediaTextRun) -> MediaCorpus:
-        if not run.data:
-            raise InputError(f"no data named: give a manifest, a table with {named(run)}", where="--data")
-        return reading(run).corpus(run.data, run.valid, run.test, seed=run.data_seed)
+        corpus = run.corpus
+        data = corpus.named(f"a manifest, a table with {named(corpus)}")
+        return reading(run).corpus(data, corpus.valid, corpus.test, seed=corpus.data_seed)
 
     @classmethod
     def read_part(cls, run: MediaTextRun) -> tuple[MediaPart, int]:
-        part, _ = reading(run).read(run.data)
+        part, _ = reading(run).read(run.corpus.data)
         return part, len(part)
 
     @classmethod
@@ -93,7 +92,7 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
     def build(cls: type[T], data: MediaCorpus, run: MediaTextRun) -> T:
         if not len(data.train):
             raise InputError(f"no training {cls.unit}", where=data.name)
-        columns = parse_sources(run.sources)
+        columns = parse_sources(run.corpus.sources)
         config = run.settings
         for column in data.train.columns:
             if column.kind == "image":
@@ -102,7 +101,7 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
         texts = [text for column in data.train.columns for text in column.texts]
         tokenizers = make_tokenizers(texts, data.train.targets, config)
         sizes = front_end(columns, config, tokenizers), tokenizers.target.size
-        config, model = cls.draw(config, sizes, seed=run.seed, parameters=run.parameters)
+        config, model = cls.draw(config, sizes, seed=run.training.seed, parameters=run.parameters)
         longest = cls.room_for(tokenizers, data.train.targets)
         return cls(config, model, tokenizers, columns, longest_output=longest, data=cls.trained_on(data))
 
@@ -131,8 +130,7 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
     @property
     def run(self) -> MediaTextRun:
         """What a training like this one's is configured with."""
-        settings = {name: getattr(self.config, name) for name in MediaTextConfig.__dataclass_fields__}
-        return replace(self.preset(self.arch), sources=self._column_names, **settings)
+        return self.preset(self.arch).changed(sources=self._column_names, settings=self.config)
 
     @classmethod
     def sources(cls, part: MediaPart) -> list[str]:

@@ -20,8 +20,6 @@ from sightline.models import SequenceModel
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.parts.token_embedding import Tokens
 from sightline.tasks.card import Card
-from sightline.tasks.rates import optim_preset
-from sightline.tasks.run import values_of
 from sightline.tasks.task import Guess
 from sightline.tasks.texts_out.baselines import guesses
 from sightline.tasks.texts_out.scores import score_texts
@@ -53,21 +51,16 @@ class TranslationTask(TextsOutTask[Corpus, Pairs, TranslationRun]):
     Run: ClassVar[type[TranslationRun]] = TranslationRun
 
     @classmethod
-    def preset(cls, arch: str) -> TranslationRun:
-        cls.check_architecture(arch)
-        return TranslationRun(**values_of(TranslationConfig.preset(arch)), optim=optim_preset(arch))
-
-    @classmethod
     def load_data(cls, run: TranslationRun) -> Corpus:
         return run.corpus.load()
 
     @classmethod
     def read_part(cls, run: TranslationRun) -> tuple[Pairs, int]:
-        pairs = read_pairs(
-            run.data, source_column=run.source_column, target_column=run.target_column, skip_bad=run.skip_bad
-        )
-        lower = str.lower if run.lowercase else str
-        sides = [[lower(text) for text in texts[: run.limit]] for texts in pairs]
+        corpus = run.corpus
+        columns = {"source_column": corpus.source_column, "target_column": corpus.target_column}
+        pairs = read_pairs(corpus.data, **columns, skip_bad=corpus.skip_bad)
+        lower = str.lower if corpus.lowercase else str
+        sides = [[lower(text) for text in texts[: corpus.limit]] for texts in pairs]
         return Pairs(*sides), len(sides[0])
 
     @classmethod
@@ -76,7 +69,7 @@ class TranslationTask(TextsOutTask[Corpus, Pairs, TranslationRun]):
 
     @classmethod
     def build(cls, data: Corpus, run: TranslationRun) -> TranslationTask:
-        return cls.create(data, run.settings, seed=run.seed, parameters=run.parameters)
+        return cls.create(data, run.settings, seed=run.training.seed, parameters=run.parameters)
 
     @classmethod
     def load_prepared(cls, run: TranslationRun, directory: Path) -> Corpus:
@@ -93,9 +86,9 @@ class TranslationTask(TextsOutTask[Corpus, Pairs, TranslationRun]):
 
     @classmethod
     def build_prepared(cls, data: Corpus, run: TranslationRun, directory: Path) -> TranslationTask:
-        kept = directory / ("shared-tokenizer.json" if run.tokenizer.shared else "tokenizer.json")
+        kept = directory / ("shared-tokenizer.json" if run.settings.tokenizer.shared else "tokenizer.json")
         known = TokenizerPair.load(kept) if kept.exists() else None
-        task = cls.create(data, run.settings, seed=run.seed, parameters=run.parameters, tokenizers=known)
+        task = cls.create(data, run.settings, seed=run.training.seed, parameters=run.parameters, tokenizers=known)
         if known is None:
             task.tokenizers.save(kept)
         return task
