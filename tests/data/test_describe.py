@@ -17,9 +17,8 @@ from sightline.data.pairs.corpus import load_corpus, read_pairs
 from sightline.data.pairs.table import Pairs
 from sightline.data.pairs.write import write_pairs
 from sightline.data.survey import Survey
-from sightline.tasks.describe import describe as describe_run
 from sightline.tasks.recipe import resolve_run
-from sightline.tasks.table import TASKS
+from sightline.tasks.table import TASKS, task_class
 
 ROWS = [f"source number {i}\ttarget number {i}" for i in range(40)]
 ODD = {
@@ -36,7 +35,8 @@ ODD = {
 
 def describe(data: Path, **keys: object) -> Survey:
     flags = {"data": str(data), **{key: str(value) for key, value in keys.items()}}
-    return describe_run(resolve_run(file=None, environ={}, flags=flags))
+    run = resolve_run(file=None, environ={}, flags=flags)
+    return task_class(run.task).load_data(run).describe()
 
 
 @pytest.fixture

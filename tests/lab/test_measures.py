@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from sightline.data.pairs.corpus import Corpus, Pairs
+from sightline.data.pairs.corpus import PairCorpus, Pairs
 from sightline.lab.attention import attached, attention_examples, attention_maps
 from sightline.tasks.texts_out.search import TextOutput
 from sightline.tasks.translation.config import TranslationConfig
@@ -22,7 +22,7 @@ TEXTS = ["abc def", "ghij", "klmno pq", "rst", "uvwxyz"]
 @pytest.fixture(scope="module")
 def tasks() -> dict[str, TranslationTask]:
     pairs = Pairs(TEXTS, [text[::-1] for text in TEXTS])
-    corpus = Corpus("letters", pairs, pairs, pairs, "0" * 64)
+    corpus = PairCorpus("letters", pairs, pairs, pairs, "0" * 64)
     return {
         arch: TranslationTask.create(corpus, TranslationConfig.preset(arch), parameters=120_000)
         for arch in ("lstm", "gru", "bahdanau", "luong", "transformer")

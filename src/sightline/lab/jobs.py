@@ -9,8 +9,9 @@ from typing import Any, Literal, TypeVar
 
 from sightline.core.config import decode, encode
 from sightline.core.files import write_file
+from sightline.core.metrics import Baseline
 from sightline.lab.plan import CompareConfig
-from sightline.lab.results import ArchitectureMaps, Baseline
+from sightline.lab.results import ArchitectureMaps
 
 T = TypeVar("T")
 
@@ -58,7 +59,8 @@ class Prepared:
     budget_amount: float
     budget_unit: str
     learning_rates: dict[str, float]  # the presets' rates, by architecture
-    metric: str
+    metric: str  # the one that decides
+    metrics: list[str]  # all that are measured, in the order of a report
     loss_unit: str
     counted: str
     sources: list[str]  # of the tested items
@@ -72,7 +74,7 @@ class Prepared:
 
 
 @dataclass(frozen=True)
-class Measured:
+class JobResult:
     """The result of a training; a trial has only the first four fields."""
 
     loss: float | None  # the best validation loss, in the unit of the task
@@ -89,7 +91,7 @@ class Measured:
     ms_per: str = "item"
     state_bytes: int | None = None
     state_of: str = ""
-    items: list[list[float]] = field(default_factory=list)  # (N, K): the statistics of the metric for each tested item
+    items: list[list[float]] = field(default_factory=list)  # (N, K): the rows of the deciding metric, see `Metric`
     outputs: list[str] = field(default_factory=list)
     references: list[str] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)  # as the task defines them

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,10 @@ import torch
 
 from sightline.core.config import override
 from sightline.core.errors import Diverged, InputError, Interrupted, SightlineError, exit_status
+from sightline.core.metrics import find_metric
 from sightline.lab.attention import attention_examples, attention_maps
-from sightline.lab.jobs import DONE, FAILED, Failure, Job, Measured, Prepared, read_json, write_json
+from sightline.lab.jobs import DONE, FAILED, Failure, Job, JobResult, Prepared, read_json, write_json
 from sightline.lab.plan import CompareConfig, divide
-from sightline.lab.results import Baseline
 from sightline.tasks.fit import train_run
 from sightline.tasks.table import task_class
 from sightline.tasks.task import Task
@@ -96,14 +96,15 @@ def prepare(job: Job) -> Prepared:
     say("checking the architectures")
     built: list[Any] = [kind.build_prepared(data, run, job.prepared) for run in runs]
     task = built[0]
-    metric = kind.primary_metric(data, runs[0]) if config.metric == "auto" else config.metric
+    metrics = kind.metrics(data, runs[0])
+    metric = deciding(metrics, config.metric)
     tested = _tested(kind, data, config.tested)
     part = kind.select(data.test, tested)
     say("scoring the baselines")
-    baselines = [Baseline(*guess) for guess in task.guesses(data.train, part)]
-    if baselines and not any(metric in baseline.metrics for baseline in baselines):
-        known = ", ".join(dict.fromkeys(name for baseline in baselines for name in baseline.metrics))
-        raise InputError(f"{kind.name} is not measured by {metric!r}; known: {known}", where="--metric")
+    baselines = task.baselines(data.train, part)
+    known = [baseline.metrics[metric] for baseline in baselines if metric in baseline.metrics]
+    if known and all(map(math.isnan, known)):
+        raise InputError(f"{metric} is undefined for these test items", where="--metric")
     sources = kind.sources(part)
     attended = attention_examples(task, sources) if kind.shows_attention else []
     return Prepared(
@@ -120,6 +121,7 @@ def prepare(job: Job) -> Prepared:
         budget_unit=budget.unit,
         learning_rates={run.settings.arch: run.training.optim.lr for run in runs},
         metric=metric,
+        metrics=list(metrics),
         loss_unit=kind.loss_unit,
         counted=kind.counted,
         sources=sources,
@@ -132,13 +134,27 @@ def prepare(job: Job) -> Prepared:
     )
 
 
+def deciding(metrics: Sequence[str], asked: str) -> str:
+    """The metric that decides among those that a task reports, of which "auto" is the first.
+
+    Raises `InputError` where it is not among them, or where a comparison may not rank by it.
+    """
+    names = [name for name in metrics if find_metric(name).decides]
+    if asked == "auto":
+        return names[0]
+    if asked not in names:
+        reason = "alone does not rank models" if asked in metrics else "is not a metric of this task"
+        raise InputError(f"{asked!r} {reason}: choose one of {', '.join(names)}", where="--metric")
+    return asked
+
+
 def _tested(kind: type[Task[Any, Any, Any]], data: Any, most: int) -> list[int]:
     """Indices of at most `most` test items, evenly spaced so that they cover a sorted file."""
     total = data.sizes["test"]
     return [i * total // most for i in range(most)] if total > most else list(range(total))
 
 
-def train(job: Job) -> Measured:
+def train(job: Job) -> JobResult:
     """Train once and, except in a trial, evaluate."""
     say("starting")
     config, kind = job.config, task_class(job.config.task)
@@ -152,33 +168,36 @@ def train(job: Job) -> Measured:
     task = kind.build_prepared(data, run, job.prepared)
     trained = train_run(task, data, job.directory, run, on_progress=_progress())
     peak = peak_memory_bytes()
-    result = trained.training
-    losses = [record["loss"] for record in result.history if record["event"] == "valid" and record["loss"] is not None]
-    measured = Measured(
-        loss=min(losses, default=None),
+    training = trained.training
+    valid = [record["loss"] for record in training.history if record["event"] == "valid"]
+    result = JobResult(
+        loss=min((loss for loss in valid if loss is not None), default=None),
         learning_rate=optim.lr,
-        train_s=result.seconds,
-        history=_thinned(result.history),
-        steps=result.steps,
-        tokens=result.tokens,
-        flops=float(result.flops),
+        train_s=training.seconds,
+        history=_thinned(training.history),
+        steps=training.steps,
+        tokens=training.tokens,
+        flops=float(training.flops),
         parameters=trained.task.parameters,
         peak_memory_bytes=peak,
     )
     shutil.rmtree(job.directory / "checkpoints", ignore_errors=True)
     if job.kind == "trial":
-        return measured
-    return _measure(job, trained.task, kind.select(data.test, _tested(kind, data, config.tested)), measured)
+        return result
+    return _measure(job, trained.task, kind.select(data.test, _tested(kind, data, config.tested)), result)
 
 
-def _measure(job: Job, task: Any, part: Any, measured: Measured) -> Measured:
-    """`measured` with the metrics on the test items, the cost of an output, and attention maps."""
+def _measure(job: Job, task: Any, part: Any, result: JobResult) -> JobResult:
+    """`result` with the metrics on the test items, the cost of an output, and attention maps."""
     say("testing", fraction=1.0)
     prepared = read_json(Prepared, job.prepared / DONE)
     evaluation, costs = task.measure(part), task.costs(part)
+    value = evaluation.metrics[prepared.metric]
+    if not math.isfinite(value):
+        raise InputError(f"{prepared.metric} of the trained model is {value}", where="--metric")
     maps = [attention_maps(task, prepared.sources[i]) for i in prepared.attended] if job.attention else []
     return replace(
-        measured,
+        result,
         metrics={name: value for name, value in evaluation.metrics.items() if math.isfinite(value)},
         items=evaluation.items[prepared.metric].tolist(),
         outputs=list(evaluation.outputs),

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -21,7 +21,10 @@ from torch import nn
 from sightline.core.config import decode, encode
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
+from sightline.core.metrics import Baseline
 from sightline.core.seeds import derive
+from sightline.data.batches import Batches
+from sightline.data.corpus import Corpus
 from sightline.models import FORMS, SizedConfig, match_parameters
 from sightline.models.store import CONFIG, LoadedModel, load_model, save_model
 from sightline.tasks.architectures import check_architecture
@@ -29,37 +32,12 @@ from sightline.tasks.card import Card
 from sightline.tasks.run import RunConfig
 from sightline.training.files import faults, replace_directory, sync_tree
 from sightline.training.loss import Loss
-from sightline.training.state import Batches
 
 T = TypeVar("T", bound="Task[Any, Any, Any]")
-D = TypeVar("D", bound="Dataset")  # all of a task's data
+D = TypeVar("D", bound=Corpus[Any])  # all of a task's data
 P = TypeVar("P")  # one part of it
 R = TypeVar("R", bound=RunConfig)
 T_ = TypeVar("T_")
-
-
-@runtime_checkable
-class Dataset(Protocol):
-    """What `Task.load_data` gives: three parts, of a kind that only the task looks into.
-
-    sha256: of the content, the same in whatever container it came; notes: what the user should know, a line each;
-    sizes: how many items each part has, by name
-    """
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def train(self) -> Any: ...
-    @property
-    def valid(self) -> Any: ...
-    @property
-    def test(self) -> Any: ...
-    @property
-    def sha256(self) -> str: ...
-    @property
-    def notes(self) -> tuple[str, ...]: ...
-    @property
-    def sizes(self) -> dict[str, int]: ...
 
 
 class Answer(NamedTuple):
@@ -68,18 +46,6 @@ class Answer(NamedTuple):
     text: str
     record: dict[str, Any]
     complete: bool = True  # False: cut off at a limit
-
-
-class Guess(NamedTuple):
-    """What can be had without a sequence model: a baseline and its scores on the same test items.
-
-    bound: no baseline but the best that is possible, where the data's making is known
-    """
-
-    name: str
-    description: str
-    metrics: dict[str, float]
-    bound: bool = False
 
 
 def timed_ms(call: Callable[[], T_]) -> tuple[T_, float]:
@@ -102,10 +68,9 @@ class Costs(NamedTuple):
 class Measured:
     """How good a model is on some items.
 
-    metrics: by name, in the units of `lab.results.METRICS`
-    items: by metric, for those that a comparison may decide by: (N, 2), of every item in order the two numbers that the
-        metric is made of, the sum of the first over the sum of the second, which is what a bootstrap over items
-        resamples: (right, 1) for an accuracy, (nats, tokens) for a loss by token; for BLEU its ten counts, (N, 10)
+    metrics: by name, in the units of `core.metrics`
+    items: for each metric a row (N, K) for every item, in order, that `core.metrics.Metric.value` takes to the metric;
+        of a metric that is not in that table (N, 2), the sum of the first over the sum of the second
     outputs, references: of every item, as people read them; empty where they are no text
     details: what else there is to show, such as a confusion matrix, in plain JSON types
     """
@@ -215,16 +180,18 @@ class Task(ABC, Generic[D, P, R]):
 
     @classmethod
     @abstractmethod
-    def primary_metric(cls, data: D, run: R) -> str:
-        """The name of the metric that a comparison decides by; `Measured.items` has it."""
+    def metrics(cls, data: D, run: R) -> tuple[str, ...]:
+        """The metrics that `measure` reports of a model trained so: first the one that decides a comparison by default,
+        then those that a report shows beside it.
+        """
 
     @abstractmethod
     def measure(self, part: P, decoding: Any = None) -> Measured:
-        """Every metric on a part, and the items that the primary one is made of. Dropout is off."""
+        """Every metric on a part, and the items that it is made of. Dropout is off."""
 
     @abstractmethod
-    def guesses(self, train: P, part: P) -> list[Guess]:
-        """Baselines learnt from the training part without a model, measured on `part` by the metrics of `measure`."""
+    def baselines(self, train: P, part: P) -> list[Baseline]:
+        """Model-free baselines, learned from the training part, with their scores on `part`."""
 
     @abstractmethod
     def answer(self, inputs: Sequence[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:

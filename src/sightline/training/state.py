@@ -2,45 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, final, runtime_checkable
+from typing import Any, Literal, final
 
 from torch import nn
 
 from sightline.core.settings import CheckedConfig, key
-from sightline.data.batches import Cursor
 from sightline.training.budget import Budget, Spent
 from sightline.training.optim import OptimConfig
 
 Validate = Callable[[nn.Module], dict[str, float]]
-
-# Metrics that are better the smaller they are; any other the larger.
-SMALLER_IS_BETTER = frozenset(
-    ("loss", "perplexity", "bits_per_byte", "log_loss", "ece", "cer", "wer")  # of what is said
-    + ("mse", "mae", "mase", "smape", "pinball", "interval_width")  # of numbers
-)
-
-
-@runtime_checkable
-class Batches(Protocol):
-    """An endless source of batches that can start at any cursor, such as `sightline.data.PairBatches`.
-
-    `size_key` is the key of the configuration that bounds a batch, and its value: lower it when memory is short.
-    """
-
-    @property
-    def size_key(self) -> tuple[str, int]: ...
-
-    def stream(self, cursor: Cursor) -> Iterator[tuple[Any, Cursor]]: ...
 
 
 @dataclass(frozen=True)
 class TrainConfig(CheckedConfig):
     """How to train.
 
-    `metric` picks `best/`: larger is better unless it is one of `SMALLER_IS_BETTER`. A checkpoint is saved with each
-    validation and whenever `checkpoint_every_s` seconds have passed.
+    `metric` picks `best/`, in the direction that `core.metrics` says. A checkpoint is saved with each validation and
+    whenever `checkpoint_every_s` seconds have passed.
 
     Raises:
         InputError: "keep: must be at least 1, found 0"; what `Budget.parse` raises.

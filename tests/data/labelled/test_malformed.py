@@ -302,14 +302,16 @@ def test_bad_data_is_one_line_with_its_place(case: str, tmp_path: Path) -> None:
 def test_a_label_that_training_lacks_is_named_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b"text,label\n" + TEN)
     (tmp_path / "b.csv").write_bytes(b"text,label\nx,a\ny,ab\n")
-    with pytest.raises(InputError, match=r"b\.csv:3: the label 'ab' does not occur in training; did you mean '"):
+    with pytest.raises(InputError, match=r"b\.csv:3: the label 'ab' does not occur in training, did you mean '"):
         load_labelled(tmp_path / "a.csv", test=tmp_path / "b.csv")
 
 
 def test_parts_of_two_kinds(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b"text,label\n" + TEN)
     (tmp_path / "b.csv").write_bytes(b"x1,x2,label\n1,2,a\n")
-    with pytest.raises(InputError, match=r"b\.csv \(test\): holds series with one label each, but .*a\.csv holds text"):
+    with pytest.raises(
+        InputError, match=r"b\.csv \(test\): contains series with one label each, but .*a\.csv contains text"
+    ):
         load_labelled(tmp_path / "a.csv", test=tmp_path / "b.csv")
 
 
@@ -318,9 +320,9 @@ def test_parts_of_two_kinds(tmp_path: Path) -> None:
     [
         ("", "no data named"),
         ("builtin:digit", "builtin: unknown built-in data 'digit', did you mean 'digits'?"),
-        ("builtin:digits?is=rows", "builtin:digits: unknown option 'is'; choose from as, seed"),
+        ("builtin:digits?is=rows", "builtin:digits: unknown option 'is'; known: as, seed"),
         ("builtin:digits?as=row", "builtin:digits: as must be image, rows or pixels, found 'row'"),
-        ("builtin:digits?seed=-1", "builtin:digits: seed must be between 0 and"),
+        ("builtin:digits?seed=-1", "builtin:digits: seed must be from 0 to"),
     ],
 )
 def test_bad_names(name: str, message: str) -> None:

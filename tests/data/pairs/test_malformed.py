@@ -178,13 +178,13 @@ def test_bad_names_and_columns(
     ("data", "message"),
     [
         ("builtin:numbers", "unknown built-in data 'numbers'"),
-        ("builtin:dates?local=3", "unknown option 'local' (did you mean 'locales'?)"),
-        ("builtin:dates?locales=0", "locales must be between 1 and"),
-        ("builtin:dates?locales=en+dee", "unknown locale 'dee' (did you mean 'de'?)"),
-        ("builtin:dates?size=-1", "size must be between 1 and 500000, found '-1'"),
-        ("builtin:dates?size=9999999", "size must be between 1 and 500000"),
-        ("builtin:dates?seed=x", "seed must be between 0 and"),
-        ("builtin:dates?size=", "size must be between 1 and 500000, found ''"),
+        ("builtin:dates?local=3", "unknown option 'local', did you mean 'locales'?"),
+        ("builtin:dates?locales=0", "locales must be from 1 to"),
+        ("builtin:dates?locales=en+dee", "unknown locale 'dee', did you mean 'de'?"),
+        ("builtin:dates?size=-1", "size must be from 1 to 500000, found '-1'"),
+        ("builtin:dates?size=9999999", "size must be from 1 to 500000"),
+        ("builtin:dates?seed=x", "seed must be from 0 to"),
+        ("builtin:dates?size=", "size must be from 1 to 500000, found ''"),
     ],
 )
 def test_bad_options_of_built_in_data(data: str, message: str) -> None:

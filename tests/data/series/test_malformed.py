@@ -131,7 +131,7 @@ def test_a_bad_table_is_one_line_with_its_place(case: str, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("builtin:sesonal", "builtin: unknown built-in series 'sesonal', did you mean 'seasonal'?"),
+        ("builtin:sesonal", "builtin: unknown built-in data 'sesonal', did you mean 'seasonal'?"),
         ("builtin:ar?phi=2", "builtin:ar: phi must be between -0.999 and 0.999, found 2.0"),
         ("builtin:ar?phy=0.5", "builtin:ar: phy: unknown key, did you mean 'phi'?"),
         ("builtin:seasonal?length=many", "builtin:seasonal: length: expected an integer"),

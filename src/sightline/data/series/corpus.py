@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, final
 
 import numpy as np
 
@@ -15,6 +13,7 @@ from sightline.core.errors import InputError
 from sightline.data.series.builtin import Truth, generate
 from sightline.data.series.panel import Evenness, Panel, Series, cut, make_panel
 from sightline.data.series.table import SeriesColumns, read_series_table
+from sightline.data.split import PARTS, by_time
 
 __all__ = [
     "Evenness",
@@ -23,23 +22,19 @@ __all__ = [
     "Series",
     "SeriesColumns",
     "SeriesData",
-    "Split",
     "load_panel",
     "load_series",
 ]
 
-PartName = Literal["train", "valid", "test"]
-PARTS: tuple[PartName, ...] = ("train", "valid", "test")
-Split = tuple[float, float, float]
 
-
+@final
 @dataclass(frozen=True)
 class SeriesData:
     """A panel divided by time: the same times are in the same part in every series.
 
     bounds: indices on the grid where training begins, and where each of train, valid and test ends
-    sha256: of values, times and names, in whatever container they came
-    truth: of built-in series, what the best possible forecast is
+    sha256: of values, times and names, whatever file they came in
+    truth: of built-in series, the process that generated them
     """
 
     name: str
@@ -49,7 +44,7 @@ class SeriesData:
     notes: tuple[str, ...] = ()
     truth: Truth | None = None
 
-    def span(self, part: PartName) -> tuple[int, int]:
+    def span(self, part: str) -> tuple[int, int]:
         """The steps on the grid, from and up to, whose values belong to the part."""
         place = PARTS.index(part)
         return self.bounds[place], self.bounds[place + 1]
@@ -59,7 +54,7 @@ class SeriesData:
         """Values of each part, all series together."""
         return {part: sum(len(rows) for rows in self.values(part)) for part in PARTS}
 
-    def values(self, part: PartName) -> list[np.ndarray]:
+    def values(self, part: str) -> list[np.ndarray]:
         """The values (T, C) of each series in the part; T may be 0."""
         low, high = self.span(part)
         return [r.values[max(low - r.start, 0) : max(high - r.start, 0)] for r in self.panel.records]
@@ -81,7 +76,7 @@ def load_series(
     columns: SeriesColumns | None = None,
     rules: Evenness | None = None,
     *,
-    split: Split = (0.7, 0.1, 0.2),
+    split: tuple[float, float, float] = (0.7, 0.1, 0.2),
 ) -> SeriesData:
     """Read and divide series.
 
@@ -98,36 +93,13 @@ def load_series(
         panel, truth = generate(name)
     else:
         panel = load_panel(data, columns, rules)
-    bounds = _bounds(panel.start, panel.end, split)
+    bounds = by_time(panel.start, panel.end, split)
     digest = _sha256(panel)
     unused = panel.end - bounds[-1]
     notes = [*panel.notes]
     if unused:
         notes.append(f"the last {unused:,} of {panel.end - panel.start:,} steps are in no part of the split")
     return SeriesData(name, cut(panel, bounds[-1]), bounds, digest, tuple(notes), truth)
-
-
-def _bounds(first: int, end: int, split: Split) -> tuple[int, int, int, int]:
-    if len(split) != 3 or not all(math.isfinite(x) and x >= 0 for x in split):
-        raise InputError(f"expected three shares or numbers of steps, found {split}", where="split")
-    total = end - first
-    if sum(split) <= 1 + 1e-9:
-        ends = [first + round(total * sum(split[: i + 1])) for i in range(3)]
-    elif all(x == int(x) for x in split):
-        ends = [first + int(sum(split[: i + 1])) for i in range(3)]
-        if ends[-1] > end:
-            raise InputError(f"asks for {ends[-1] - first:,} steps of {total:,}", where="split")
-    else:
-        raise InputError(
-            f"expected shares of at most 1 together, or whole numbers of steps, found {split}", where="split"
-        )
-    sizes = [high - low for low, high in pairwise([first, *ends])]
-    if min(sizes) < 1:
-        raise InputError(
-            f"{sizes[0]:,} steps of training, {sizes[1]:,} of validation, {sizes[2]:,} of test: each part needs some",
-            where="split",
-        )
-    return first, ends[0], ends[1], ends[2]
 
 
 def _sha256(panel: Panel) -> str:

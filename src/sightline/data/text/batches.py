@@ -16,15 +16,13 @@ import torch
 from torch import Tensor
 
 from sightline.core.errors import InputError
-from sightline.core.seeds import derive
-from sightline.data.batches import Cursor
-from sightline.data.text.corpus import TextPart
+from sightline.data.batches import START, Cursor, generator
+from sightline.data.text.part import TextPart
 from sightline.data.text.readers import Fragment
 from sightline.data.tokens.text import TextTokenizer
 
 GROUP_BYTES = 1 << 23
 _BITS = 24  # of a cursor's index that number the batch within its group
-_START = Cursor()
 
 
 class TextBatch(NamedTuple):
@@ -124,11 +122,7 @@ class TextBatches(ABC):
             raise InputError(f"the {part.name} part has no text to make batches of")
         self.part, self.tokenizer = part, tokenizer
         self.length, self.rows, self.seed, self.group_bytes = length, rows, seed, group_bytes
-
-    @property
-    def size_key(self) -> tuple[str, int]:
-        """The setting that bounds a batch, and its value."""
-        return "batch_tokens", self.rows * self.length
+        self.size_key = "batch_tokens", rows * length
 
     @abstractmethod
     def groups(self, epoch: int) -> list[np.ndarray]:
@@ -138,7 +132,7 @@ class TextBatches(ABC):
     def batches(self, blocks: np.ndarray, epoch: int, group: int) -> Iterator[TextBatch]:
         """The batches of a group."""
 
-    def stream(self, cursor: Cursor = _START) -> Iterator[tuple[TextBatch, Cursor]]:
+    def stream(self, cursor: Cursor = START) -> Iterator[tuple[TextBatch, Cursor]]:
         """Endless batches from `cursor` on, each with the cursor of the batch after it.
 
         Raises:
@@ -173,7 +167,7 @@ class TextBatches(ABC):
         return documents(self.part.numbered(blocks.tolist()), self.tokenizer)
 
     def _random(self, *names: int) -> np.random.Generator:
-        return np.random.Generator(np.random.PCG64(derive(self.seed, "text", *names)))
+        return generator(self.seed, "text", *names)
 
 
 class PackedRows(TextBatches):

@@ -1,7 +1,7 @@
 """Documents of one file, in blocks that can be read on their own; here a file that is one document, text or code.
 
 `scan` goes through a file once, refuses bad content and lists its blocks; `read` gives the text of a block. Neither
-keeps more than a block in memory (`BLOCK_BYTES`, or a row where that is longer; of parquet some thousand rows), so that the
+keeps more than a block in memory (`BLOCK_BYTES`, or a row where that is longer; of parquet some thousand rows): the
 size of a corpus does not matter.
 """
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from sightline.core.errors import InputError
 from sightline.data.rows.files import check_file
-from sightline.data.text.corpus import TextPart
+from sightline.data.text.part import TextPart
 from sightline.data.tokens.tokenizer import SPECIALS, Tokenizer
 
 TextKind = Literal["byte", "char", "bpe", "unigram"]

@@ -14,7 +14,7 @@ import numpy as np
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
 from sightline.data.labelled.table import Source, SourceKind
-from sightline.data.media.corpus import AudioReader, ImageReader
+from sightline.data.media.columns import AudioReader, ImageReader
 from sightline.data.rows.files import check_file
 from sightline.data.rows.numbers import series_of
 from sightline.data.tokens.tokenizer import Tokenizer

@@ -14,20 +14,22 @@ from torch import nn
 
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
+from sightline.core.metrics import Baseline
 from sightline.core.modes import evaluating
-from sightline.data.labelled.corpus import LabelledData, LabelledPart, part_of_table
+from sightline.data.labelled.corpus import LabelledCorpus
+from sightline.data.labelled.part import LabelledPart
 from sightline.data.labelled.table import SourceKind, read_labelled
 from sightline.models.encoder_model import EncoderModel
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.parts.token_embedding import Tokens
 from sightline.tasks.card import Card
 from sightline.tasks.classification.augment import shifted
-from sightline.tasks.classification.baselines import SCORE, label_guesses
+from sightline.tasks.classification.baselines import SCORE, label_baselines
 from sightline.tasks.classification.batches import LabelledBatch, LabelledBatches
 from sightline.tasks.classification.config import ClassificationConfig, ClassificationRun
 from sightline.tasks.classification.inputs import VOCABULARY, Inputs, Scaling, load_vocabulary
 from sightline.tasks.classification.loss import class_weights, label_loss
-from sightline.tasks.task import Answer, Costs, Guess, Measured, Options, Task, timed_ms
+from sightline.tasks.task import Answer, Costs, Measured, Options, Task, timed_ms
 from sightline.training.loss import Loss
 
 TIMED = 20  # items
@@ -54,7 +56,7 @@ class LabelOptions(Options):
     scaling: Scaling | None
 
 
-class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
+class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
     """A model with the names of its classes and with what its sources become.
 
     classes: the names, fixed by the training part; many: whether an item may have any number of them
@@ -85,22 +87,22 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
         self.classes, self.many, self.weights, self.data = classes, many, weights, data
 
     @classmethod
-    def load_data(cls, run: ClassificationRun) -> LabelledData:
+    def load_data(cls, run: ClassificationRun) -> LabelledCorpus:
         return run.load()
 
     @classmethod
     def read_part(cls, run: ClassificationRun) -> tuple[LabelledPart, int]:
-        part = part_of_table(read_labelled(Path(run.corpus.data), run.reading))
+        part = LabelledPart.of(read_labelled(Path(run.corpus.data), run.reading))
         if run.corpus.limit is not None:
-            part = part.chosen(range(len(part.sources))[: run.corpus.limit])
+            part = part.select(range(len(part.sources))[: run.corpus.limit])
         return part, len(part.sources)
 
     @classmethod
     def select(cls, part: LabelledPart, chosen: Sequence[int]) -> LabelledPart:
-        return part.chosen(chosen)
+        return part.select(chosen)
 
     @classmethod
-    def build(cls, data: LabelledData, run: ClassificationRun) -> ClassificationTask:
+    def build(cls, data: LabelledCorpus, run: ClassificationRun) -> ClassificationTask:
         inputs = Inputs.fit(data.kind, data.train.sources, run.settings)
         sizes = inputs.front_end, len(data.classes)
         config, model = cls.draw(inputs.config, sizes, seed=run.training.seed, parameters=run.parameters)
@@ -134,8 +136,8 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
         return self.preset(self.arch).changed(source_kind=self.inputs.kind, settings=self.config)
 
     @classmethod
-    def primary_metric(cls, data: LabelledData, run: ClassificationRun) -> str:
-        return "accuracy"
+    def metrics(cls, data: LabelledCorpus, run: ClassificationRun) -> tuple[str, ...]:
+        return "accuracy", "macro_f1", "auroc", "loss", "ece", *(["label_accuracy"] if data.many else [])
 
     def batches(self, part: LabelledPart, *, seed: int) -> LabelledBatches:
         """Shuffled training batches of the items."""
@@ -155,7 +157,7 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
     def validator(self, part: LabelledPart) -> Callable[[nn.Module], dict[str, float]]:
         """A function of the model: loss, accuracy and macro F1 on evenly spaced items."""
         total, most = len(part.sources), self.config.validation_items
-        scored = part if total <= most else part.chosen(i * total // most for i in range(most))
+        scored = part if total <= most else part.select(i * total // most for i in range(most))
         batches, labels = self._batches(scored, shuffle=False), scored.numbers(self.classes)
 
         def validate(model: nn.Module) -> dict[str, float]:
@@ -171,16 +173,14 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
         """Accuracy, macro F1, AUROC, loss and calibration error; `details` has `confusion` and `reliability`."""
         labels, scores = part.numbers(self.classes), self._all_scores(part)
         found = SCORE[self.many](scores, labels, self.classes)
-        right = np.stack([found.right, np.ones_like(found.right)], 1)
         outputs = tuple("|".join(self._labelling(row).labels) for row in scores)
         references = tuple("|".join(of_item) for of_item in part.labels)
-        items = {"accuracy": right, "loss": found.nats}
-        return Measured(found.metrics, items, outputs, references, found.details)
+        return Measured(found.metrics, found.items, outputs, references, found.details)
 
-    def guesses(self, train: LabelledPart, part: LabelledPart) -> list[Guess]:
+    def baselines(self, train: LabelledPart, part: LabelledPart) -> list[Baseline]:
         known = train.sources, train.numbers(self.classes)
         tested = part.sources, part.numbers(self.classes)
-        return label_guesses(self.inputs.kind, known, tested, self.classes, self.config.sound.front_end)
+        return label_baselines(self.inputs.kind, known, tested, self.classes, self.config.sound.front_end)
 
     def label(self, part: LabelledPart) -> list[Labelling]:
         """The labels of a part's items and the probabilities of all classes; dropout is off."""
@@ -229,12 +229,12 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
         step = max(1, len(part.sources) // TIMED)
         times = []
         for i in range(0, len(part.sources), step)[:TIMED]:
-            one = part.chosen([i])
+            one = part.select([i])
             self.label(one)  # the first call is slower
             times.append(timed_ms(lambda one=one: self.label(one))[1])
         return Costs(statistics.median(times) if times else None)
 
-    def describe(self, data: LabelledData) -> dict[str, Any]:
+    def describe(self, data: LabelledCorpus) -> dict[str, Any]:
         counts = dict.fromkeys(self.classes, 0)
         for of_item in data.train.labels:
             for name in of_item:

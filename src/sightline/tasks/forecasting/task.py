@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.core.errors import InputError
+from sightline.core.metrics import Baseline
 from sightline.core.modes import evaluating
 from sightline.core.seeds import derive
 from sightline.data.series.corpus import load_panel, load_series
@@ -21,7 +22,7 @@ from sightline.data.series.times import Grid
 from sightline.data.series.windows import (
     WindowBatch,
     WindowBatches,
-    WindowData,
+    WindowCorpus,
     Windows,
     all_windows,
     make_windows,
@@ -31,6 +32,7 @@ from sightline.models.store import CONFIG, LoadedModel
 from sightline.parts.series_patches import SeriesWindows
 from sightline.tasks.card import Card
 from sightline.tasks.forecasting import baselines
+from sightline.tasks.forecasting.baselines import Predictor
 from sightline.tasks.forecasting.config import (
     PUBLISHED_BATCH,
     ForecastingConfig,
@@ -38,8 +40,8 @@ from sightline.tasks.forecasting.config import (
 )
 from sightline.tasks.forecasting.fitted import Fitted
 from sightline.tasks.forecasting.forecast import Forecast
-from sightline.tasks.forecasting.scores import ForecastScores, Yardstick
-from sightline.tasks.task import Answer, Costs, Guess, Measured, Task, timed_ms
+from sightline.tasks.forecasting.scores import ForecastScores, Yardstick, intervals_of
+from sightline.tasks.task import Answer, Costs, Measured, Task, timed_ms
 from sightline.training.loss import Loss
 
 SERIES = "series.json"
@@ -47,7 +49,7 @@ SCORED = 256  # windows forecast at once where no gradient is kept
 TIMED = 20  # windows whose forecast is timed
 
 
-class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
+class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
     """A forecaster with the scales of its series: what is trained, saved, loaded and used."""
 
     name = "forecasting"
@@ -62,7 +64,7 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
         self.config, self.model, self.fitted, self.data = config, model, fitted, data
 
     @classmethod
-    def load_data(cls, run: ForecastingRun) -> WindowData:
+    def load_data(cls, run: ForecastingRun) -> WindowCorpus:
         config = run.settings
         data = make_windows(run.corpus.load(), config.lookback, config.horizon, limit=run.corpus.limit)
         if config.protocol == "every":
@@ -70,7 +72,7 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
         whole = len(data.test) // PUBLISHED_BATCH * PUBLISHED_BATCH
         if not whole:
             raise InputError(f"needs {PUBLISHED_BATCH} windows of test, found {len(data.test)}", where="protocol")
-        return replace(data, test=data.test.chosen(np.arange(whole)))
+        return replace(data, test=data.test.select(np.arange(whole)))
 
     @classmethod
     def read_part(cls, run: ForecastingRun) -> tuple[Windows, int]:
@@ -80,10 +82,10 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
 
     @classmethod
     def select(cls, part: Windows, chosen: Sequence[int]) -> Windows:
-        return part.chosen(chosen)
+        return part.select(chosen)
 
     @classmethod
-    def build(cls, data: WindowData, run: ForecastingRun) -> ForecastingTask:
+    def build(cls, data: WindowCorpus, run: ForecastingRun) -> ForecastingTask:
         config, series = run.settings, data.series
         panel = series.panel
         if config.arch in ("dlinear", "nlinear") and (panel.past or panel.known):
@@ -109,9 +111,12 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
         return task
 
     @classmethod
-    def primary_metric(cls, data: WindowData, run: ForecastingRun) -> str:
-        """The metric that is trained for: mse, mae or pinball."""
-        return run.settings.metric_name
+    def metrics(cls, data: WindowCorpus, run: ForecastingRun) -> tuple[str, ...]:
+        """First the one that is trained for: mse, mae or pinball."""
+        levels = run.settings.levels
+        names = [run.settings.metric_name, "mae", "mase", "mse", "smape", *(["pinball"] if levels else [])]
+        names += ["coverage", "interval_width"] if intervals_of(levels) else []
+        return tuple(dict.fromkeys(names))
 
     def batches(self, part: Windows, *, seed: int) -> WindowBatches:
         return WindowBatches(part, self.fitted.scaling(part.panel), size=self.config.batch_size, seed=seed)
@@ -139,7 +144,7 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
         """A function of the model: the metrics of forecasts of evenly spaced windows; "loss" is the primary one."""
         most = self.config.validation_windows
         if len(part) > most:
-            part = part.chosen(np.arange(most) * len(part) // most)
+            part = part.select(np.arange(most) * len(part) // most)
         batches = list(self._in_order(part).epoch())
 
         def validate(model: nn.Module) -> dict[str, float]:
@@ -155,9 +160,9 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
             scores = self.score(part, self.predictor())
         return Measured(scores.metrics(), scores.items(part.record, part.origin), details=scores.details())
 
-    def guesses(self, train: Windows, part: Windows) -> list[Guess]:
+    def baselines(self, train: Windows, part: Windows) -> list[Baseline]:
         horizon, season, scaling = self.config.horizon, self.fitted.season, self.fitted.scaling(part.panel)
-        found: list[tuple[str, str, baselines.Predictor]] = [
+        found: list[tuple[str, str, Predictor]] = [
             ("repeat", "the last value again and again", baselines.repeat(horizon)),
             ("mean", "the mean of the look-back", baselines.averaged(horizon)),
         ]
@@ -173,7 +178,7 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
             found.append(("truth", "what the series were made by: no expected error is lower", predictor))
         batches = list(self._in_order(part).epoch())
         return [
-            Guess(name, said, self.score(part, predictor, batches).metrics(), bound=name == "truth")
+            Baseline(name, said, self.score(part, predictor, batches).metrics(), bound=name == "truth")
             for name, said, predictor in found
         ]
 
@@ -228,7 +233,7 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
     def costs(self, part: Windows) -> Costs:
         """The time of one window's forecast, windows asked for one at a time."""
         rows = np.arange(min(TIMED, len(part))) * len(part) // max(1, min(TIMED, len(part)))
-        batches = WindowBatches(part.chosen(rows), self.fitted.scaling(part.panel), size=1, shuffle=False)
+        batches = WindowBatches(part.select(rows), self.fitted.scaling(part.panel), size=1, shuffle=False)
         predictor, times = self.predictor(), []
         with evaluating(self.model):
             for batch in batches.epoch():
@@ -236,7 +241,7 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
                 times.append(timed_ms(lambda batch=batch: predictor(batch))[1])
         return Costs(statistics.median(times))
 
-    def describe(self, data: WindowData) -> dict[str, Any]:
+    def describe(self, data: WindowCorpus) -> dict[str, Any]:
         panel = data.series.panel
         return {
             "series": len(panel.records),
@@ -274,7 +279,7 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
         sizes = len(columns.targets), len(columns.past), len(columns.known)
         return SeriesWindows(self.config.lookback, self.config.horizon, *sizes)
 
-    def predictor(self, model: nn.Module | None = None) -> baselines.Predictor:
+    def predictor(self, model: nn.Module | None = None) -> Predictor:
         """Scaled forecasts of the model as it stands, or of another.
 
         Quantiles that cross are put in order, which makes no pinball loss worse (Chernozhukov et al. 2010).
@@ -296,7 +301,7 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
         return forecast
 
     def score(
-        self, part: Windows, predictor: baselines.Predictor, batches: Iterable[WindowBatch] | None = None
+        self, part: Windows, predictor: Predictor, batches: Iterable[WindowBatch] | None = None
     ) -> ForecastScores:
         """What forecasts of a part are worth; `batches` are its windows in order, where they are at hand."""
         batches = self._in_order(part).epoch() if batches is None else batches

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 from torch import nn
 
 from sightline.core.config import encode
 from sightline.core.errors import InputError
+from sightline.core.metrics import Baseline
 from sightline.core.modes import evaluating
 from sightline.data.text.batches import Lanes, PackedRows, TextBatch, TextBatches
-from sightline.data.text.corpus import TextCorpus, TextPart, load_text
+from sightline.data.text.corpus import TextCorpus, load_text
+from sightline.data.text.part import TextPart
 from sightline.data.text.readers import Fragment
 from sightline.data.text.windows import stretches, windows
 from sightline.data.tokens.text import TextTokenizer
@@ -25,11 +25,11 @@ from sightline.models.stateful import StatefulDecoder
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.parts.token_embedding import Tokens
 from sightline.tasks.card import Card
-from sightline.tasks.language.baselines import guesses
+from sightline.tasks.language.baselines import code_lengths
 from sightline.tasks.language.config import LanguageConfig, LanguageRun
 from sightline.tasks.language.generation import Generated, GenerationConfig, OnText, generate
 from sightline.tasks.language.likelihood import Scored, Tally, score_carried, score_windows
-from sightline.tasks.task import Answer, Guess, Measured, Task
+from sightline.tasks.task import Answer, Measured, Task
 from sightline.training.loss import Loss, cross_entropy
 
 TOKENIZER = "tokenizer.json"
@@ -142,8 +142,8 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
         return self.model.model if isinstance(self.model, StatefulDecoder) else self.model
 
     @classmethod
-    def primary_metric(cls, data: TextCorpus, run: LanguageRun) -> str:
-        return "bits_per_byte"
+    def metrics(cls, data: TextCorpus, run: LanguageRun) -> tuple[str, ...]:
+        return "bits_per_byte", "perplexity", "loss"
 
     def batches(self, part: TextPart, *, seed: int) -> TextBatches:
         """Packed rows, or for stateful training lanes that read on."""
@@ -189,7 +189,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
         with evaluating(self.model):
             for scored in self._scored(part.numbered()):
                 tally.add(scored)
-        nats, labels, size = tally.items.T
+        nats, labels, size = tally.rows.T
         config = self.config
         details = {
             "by_position": tally.by_position(),
@@ -200,11 +200,10 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
             if config.carried
             else f"windows of {config.context} positions, {config.stride or config.context} apart",
         }
-        items = {"bits_per_byte": np.stack([nats / math.log(2), size], 1), "loss": np.stack([nats, labels], 1)}
-        return Measured(tally.metrics(), items, details=details)
+        return Measured(tally.metrics(), tally.items(), details=details)
 
-    def guesses(self, train: TextPart, part: TextPart) -> list[Guess]:
-        return guesses(train, part)
+    def baselines(self, train: TextPart, part: TextPart) -> list[Baseline]:
+        return code_lengths(train, part)
 
     def generate(
         self,

@@ -11,7 +11,7 @@ from sightline.core.config import nearest
 from sightline.core.errors import InputError
 from sightline.core.settings import CheckedConfig, flat, key
 from sightline.data.media.audio import AudioOptions, Mix, Resample
-from sightline.data.media.corpus import KINDS, Kind
+from sightline.data.media.columns import KINDS, Kind
 from sightline.data.media.images import Colour, Fit, ImageOptions
 from sightline.models import ARCHITECTURES
 from sightline.parts.audio_frames import AudioFrames

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from sightline.core.config import encode
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
-from sightline.data.media.audio import AudioOptions
-from sightline.data.media.corpus import Column, Kind, MediaPart, MediaReading
-from sightline.data.media.images import ImageOptions
+from sightline.data.media.columns import Column, Kind, MediaPart
+from sightline.data.media.corpus import MediaReading
 from sightline.data.tokens.tokenizer import Tokenizer, TokenizerPair
 from sightline.parts.several import Several
 from sightline.parts.token_embedding import Tokens
@@ -53,13 +52,12 @@ def make_tokenizers(texts: Sequence[str], targets: Sequence[str], config: MediaT
 
 def check_reading(column: Column, part: MediaPart, config: MediaTextConfig) -> None:
     """Refuse sounds of another rate and pictures of another size than the model was trained on."""
-    options = column.store.options if column.store is not None else None
-    if isinstance(options, AudioOptions) and options.rate_hz != config.sound.rate_hz:
+    if column.rate_hz not in (None, config.sound.rate_hz):
         raise InputError(
-            f"sounds were read at {options.rate_hz} samples a second, the model was trained at {config.sound.rate_hz}",
+            f"sounds were read at {column.rate_hz} samples a second, the model was trained at {config.sound.rate_hz}",
             where="sound.rate_hz",
         )
-    if isinstance(options, ImageOptions):
+    if column.kind == "image":
         wanted = (config.picture.reading.channels, config.picture.height, config.picture.width)
         for row in range(len(column)):
             if column.shape(row) != wanted:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -11,14 +11,16 @@ import numpy as np
 
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
-from sightline.data.media.corpus import AudioReader, Column, ImageReader, Kind, MediaCorpus, MediaPart, Store
+from sightline.core.metrics import Baseline
+from sightline.data.media.columns import AudioReader, Column, ImageReader, Kind, MediaPart, Store
+from sightline.data.media.corpus import MediaCorpus
 from sightline.data.media.manifest import located
 from sightline.data.tokens.tokenizer import TokenizerPair
 from sightline.models import SequenceModel
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.tasks.card import Card
-from sightline.tasks.media.baselines import media_guesses
-from sightline.tasks.media.batches import Inputs, MediaBatch, MediaBatches
+from sightline.tasks.media.baselines import media_baselines
+from sightline.tasks.media.batches import Inputs, MediaBatches
 from sightline.tasks.media.config import MediaTextConfig, MediaTextRun, parse_sources
 from sightline.tasks.media.sources import (
     check_reading,
@@ -29,10 +31,9 @@ from sightline.tasks.media.sources import (
     named,
     reading,
 )
-from sightline.tasks.task import Guess
 from sightline.tasks.texts_out.error_rates import error_rates
-from sightline.tasks.texts_out.scores import score_texts
-from sightline.tasks.texts_out.task import TOKENIZERS, TextScores, TextsOutOptions, TextsOutTask
+from sightline.tasks.texts_out.scores import TextScores, score_texts
+from sightline.tasks.texts_out.task import TOKENIZERS, TextsOutOptions, TextsOutTask
 
 T = TypeVar("T", bound="MediaTextTask")
 
@@ -139,13 +140,11 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
     @classmethod
     def score(cls, outputs: Sequence[str], references: Sequence[str]) -> TextScores:
         rates, texts = error_rates(outputs, references), score_texts(outputs, references)
-        items = {
-            "cer": np.array(rates.characters, float),
-            "wer": np.array(rates.words, float),
-            "exact_match": np.array([(exact, 1) for exact in texts.exact], float),
-            "bleu": np.array(texts.bleu, float),
-        }
-        return TextScores({**rates.metrics, **texts.metrics}, items, texts.signatures)
+        return TextScores({**rates.metrics, **texts.metrics}, {**rates.items, **texts.items}, texts.signatures)
+
+    @classmethod
+    def metrics(cls, data: MediaCorpus, run: MediaTextRun) -> tuple[str, ...]:
+        return (*super().metrics(data, run), "cer", "wer")
 
     @property
     def validation_size(self) -> int:
@@ -159,10 +158,10 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
         """Shuffled training batches of the items."""
         return self._batches(part, self.config.batch_tokens, seed=seed)
 
-    def in_order(self, part: MediaPart) -> _InOrder:
+    def in_order(self, part: MediaPart) -> MediaBatches:
         positions = self.sources_of(part).positions
         lengths = [len(ids) + 2 for ids in self.tokenizers.target.encode_batch(part.targets)]
-        return _InOrder(self._batches(part, max(self.config.batch_tokens, *positions, *lengths), shuffle=False))
+        return self._batches(part, max(self.config.batch_tokens, *positions, *lengths), shuffle=False)
 
     def sources_of(self, part: MediaPart) -> Inputs:
         """The part's sources, once it is known that they are such as the model was trained on."""
@@ -202,9 +201,9 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
         places = tuple(f"input {number}" for number in range(1, len(rows) + 1))
         return MediaPart(tuple(columns), ("",) * len(rows), places)
 
-    def guesses(self, train: MediaPart, part: MediaPart) -> list[Guess]:
-        found = media_guesses(train, part, self.config)
-        return [Guess(one.name, one.description, self.score(one.outputs, part.targets).metrics) for one in found]
+    def baselines(self, train: MediaPart, part: MediaPart) -> list[Baseline]:
+        outputs = media_baselines(train, part, self.config)
+        return [Baseline(one.name, one.description, self.score(one.outputs, part.targets).metrics) for one in outputs]
 
     def facts(self) -> dict[str, str]:
         target = self.tokenizers.target
@@ -218,7 +217,7 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
             "vocabulary": self.tokenizers.target.size,
             "positions": {"mean": round(float(np.mean(positions)), 1), "longest": max(positions)},
             "tokens_per_epoch": batches.tokens,
-            "batches_per_epoch": len(batches.epoch(0)),
+            "batches_per_epoch": len(batches),
         }
 
     def more_options(self) -> dict[str, Any]:
@@ -241,13 +240,3 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
     def _batches(self, part: MediaPart, max_tokens: int, *, seed: int = 0, shuffle: bool = True) -> MediaBatches:
         target_ids = self.tokenizers.target.encode_batch(part.targets)
         return MediaBatches(part, self.sources_of(part), target_ids, max_tokens=max_tokens, seed=seed, shuffle=shuffle)
-
-
-@dataclass(frozen=True)
-class _InOrder:
-    """All batches of an epoch, read anew each time."""
-
-    batches: MediaBatches
-
-    def __iter__(self) -> Iterator[MediaBatch]:
-        return map(self.batches.filled, self.batches.epoch(0))

@@ -7,24 +7,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 from torch import Tensor
 
 from sightline.core.config import encode
 from sightline.core.errors import InputError
-from sightline.data.batches import Batch, PairBatches, pad
-from sightline.data.pairs.corpus import Corpus, Pairs, read_pairs
+from sightline.core.metrics import Baseline
+from sightline.data.batches import PairBatches, pad
+from sightline.data.pairs.corpus import PairCorpus, Pairs, read_pairs, select
 from sightline.data.tokens.tokenizer import TokenizerPair
 from sightline.decoding.engine import DecodingConfig
 from sightline.models import SequenceModel
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.parts.token_embedding import Tokens
 from sightline.tasks.card import Card
-from sightline.tasks.task import Guess
-from sightline.tasks.texts_out.baselines import guesses
-from sightline.tasks.texts_out.scores import score_texts
+from sightline.tasks.texts_out.baselines import text_baselines
 from sightline.tasks.texts_out.search import TextOutput
-from sightline.tasks.texts_out.task import TOKENIZERS, TextScores, TextsOutTask
+from sightline.tasks.texts_out.task import TOKENIZERS, TextsOutTask
 from sightline.tasks.translation.config import TranslationConfig, TranslationRun
 
 
@@ -40,7 +38,7 @@ class Sentences:
         return pad([self.ids[row] for row in rows])
 
 
-class TranslationTask(TextsOutTask[Corpus, Pairs, TranslationRun]):
+class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
     """A model with its tokenizers: what is trained, saved, loaded and used."""
 
     name = "translation"
@@ -51,7 +49,7 @@ class TranslationTask(TextsOutTask[Corpus, Pairs, TranslationRun]):
     Run: ClassVar[type[TranslationRun]] = TranslationRun
 
     @classmethod
-    def load_data(cls, run: TranslationRun) -> Corpus:
+    def load_data(cls, run: TranslationRun) -> PairCorpus:
         return run.corpus.load()
 
     @classmethod
@@ -65,14 +63,14 @@ class TranslationTask(TextsOutTask[Corpus, Pairs, TranslationRun]):
 
     @classmethod
     def select(cls, part: Pairs, chosen: Sequence[int]) -> Pairs:
-        return Pairs([part.sources[i] for i in chosen], [part.targets[i] for i in chosen])
+        return select(part, chosen)
 
     @classmethod
-    def build(cls, data: Corpus, run: TranslationRun) -> TranslationTask:
+    def build(cls, data: PairCorpus, run: TranslationRun) -> TranslationTask:
         return cls.create(data, run.settings, seed=run.training.seed, parameters=run.parameters)
 
     @classmethod
-    def load_prepared(cls, run: TranslationRun, directory: Path) -> Corpus:
+    def load_prepared(cls, run: TranslationRun, directory: Path) -> PairCorpus:
         kept = directory / "pairs.json"
         if not kept.exists():
             corpus = cls.load_data(run)
@@ -82,10 +80,10 @@ class TranslationTask(TextsOutTask[Corpus, Pairs, TranslationRun]):
             return corpus
         content = json.loads(kept.read_text(encoding="utf-8"))
         train, valid, test = (Pairs(*content[part]) for part in ("train", "valid", "test"))
-        return Corpus(content["name"], train, valid, test, content["sha256"], tuple(content["notes"]))
+        return PairCorpus(content["name"], train, valid, test, content["sha256"], tuple(content["notes"]))
 
     @classmethod
-    def build_prepared(cls, data: Corpus, run: TranslationRun, directory: Path) -> TranslationTask:
+    def build_prepared(cls, data: PairCorpus, run: TranslationRun, directory: Path) -> TranslationTask:
         kept = directory / ("shared-tokenizer.json" if run.settings.tokenizer.shared else "tokenizer.json")
         known = TokenizerPair.load(kept) if kept.exists() else None
         task = cls.create(data, run.settings, seed=run.training.seed, parameters=run.parameters, tokenizers=known)
@@ -96,7 +94,7 @@ class TranslationTask(TextsOutTask[Corpus, Pairs, TranslationRun]):
     @classmethod
     def create(
         cls,
-        corpus: Corpus,
+        corpus: PairCorpus,
         config: TranslationConfig,
         *,
         seed: int = 0,
@@ -139,20 +137,6 @@ class TranslationTask(TextsOutTask[Corpus, Pairs, TranslationRun]):
     def lengths(cls, part: Pairs) -> list[int]:
         return [len(source) for source in part.sources]
 
-    @classmethod
-    def primary_metric(cls, data: Corpus, run: TranslationRun) -> str:
-        """Exact match where most targets are single words, BLEU elsewhere."""
-        single = sum(len(target.split()) <= 1 for target in data.train.targets)
-        return "exact_match" if 2 * single > len(data.train.targets) else "bleu"
-
-    @classmethod
-    def score(cls, outputs: Sequence[str], references: Sequence[str]) -> TextScores:
-        scores = score_texts(outputs, references)
-        exact = np.array([(right, 1) for right in scores.exact], float)
-        return TextScores(
-            scores.metrics, {"exact_match": exact, "bleu": np.array(scores.bleu, float)}, scores.signatures
-        )
-
     @property
     def validation_size(self) -> int:
         return self.config.validation_pairs
@@ -171,11 +155,11 @@ class TranslationTask(TextsOutTask[Corpus, Pairs, TranslationRun]):
             too_long=self.config.too_long,
         )
 
-    def in_order(self, part: Pairs) -> list[Batch]:
+    def in_order(self, part: Pairs) -> PairBatches:
         source_ids, target_ids = self._encode(part)
         longest = max(len(ids) + 2 for ids in source_ids + target_ids)  # with BOS and EOS
         largest = max(self.config.batch_tokens, longest)
-        return PairBatches(source_ids, target_ids, max_tokens=largest, seed=0, shuffle=False).epoch(0)
+        return PairBatches(source_ids, target_ids, max_tokens=largest, seed=0, shuffle=False)
 
     def sources_of(self, part: Pairs) -> Sentences:
         return Sentences(self.tokenizers.source.encode_batch(part.sources))
@@ -189,21 +173,21 @@ class TranslationTask(TextsOutTask[Corpus, Pairs, TranslationRun]):
         """An output for each text, as `write_texts`; a text without tokens gives an empty one."""
         return self.write_texts(self.part_of(texts), decoding, first=first)
 
-    def guesses(self, train: Pairs, part: Pairs) -> list[Guess]:
-        found = guesses(*train, part.sources)
-        return [Guess(one.name, one.description, score_texts(one.outputs, part.targets).metrics) for one in found]
+    def baselines(self, train: Pairs, part: Pairs) -> list[Baseline]:
+        outputs = text_baselines(*train, part.sources)
+        return [Baseline(one.name, one.description, self.score(one.outputs, part.targets).metrics) for one in outputs]
 
     def facts(self) -> dict[str, str]:
         tokens = self.tokenizers
         sizes = f"vocabulary {tokens.source.size:,} source, {tokens.target.size:,} target"
         return {"tokens": f"{tokens.source.kind}; {sizes}"}
 
-    def describe(self, data: Corpus) -> dict[str, Any]:
+    def describe(self, data: PairCorpus) -> dict[str, Any]:
         batches = self.batches(data.train, seed=0)
         return {
             "vocabularies": [self.tokenizers.source.size, self.tokenizers.target.size],
             "tokens_per_epoch": batches.tokens,
-            "batches_per_epoch": len(batches.epoch(0)),
+            "batches_per_epoch": len(batches),
         }
 
     def card(self) -> Card:
