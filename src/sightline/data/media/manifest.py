@@ -22,13 +22,16 @@ from sightline.data.rows.texts import text_rows
 @final
 @dataclass(frozen=True)
 class Manifest:
-    """Rows of a table: the cells of each source column, the targets, and the line that each row begins on."""
+    """Rows of a table: the cells of each source column, the targets, and the line that each row begins on.
+
+    table: counts the rows that were skipped
+    """
 
     path: Path
     sources: dict[str, list[str]]
     targets: list[str]
     lines: array[int]
-    notes: tuple[str, ...] = ()
+    table: Gathered
 
     def place(self, row: int) -> str:
         """The place of a row, such as `clips.csv:17`."""
@@ -63,7 +66,7 @@ def read_manifest(
         cells.append(texts_of_row)
     table.check_some(lines)
     *by_source, targets = ([*column] for column in zip(*cells, strict=True))
-    return Manifest(path, dict(zip(sources, by_source, strict=True)), targets, lines, tuple(table.notes()))
+    return Manifest(path, dict(zip(sources, by_source, strict=True)), targets, lines, table)
 
 
 @contextmanager
