@@ -127,7 +127,7 @@ def test_written_pairs_are_read_back(suffix: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["a\tb", "a\nb", "a\r"])
 def test_what_tsv_cannot_hold_is_refused(text: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"a\.tsv: pair 2 has a tab or a line break"):
+    with pytest.raises(InputError, match=r"a\.tsv: pair 2 contains a tab or a line break"):
         write_pairs(Pairs(["s", "s"], ["t", text]), tmp_path / "a.tsv")
     write_pairs(Pairs(["s"], [text]), tmp_path / "a.jsonl")
     assert read_pairs(tmp_path / "a.jsonl").targets == [text]

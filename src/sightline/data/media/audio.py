@@ -27,7 +27,7 @@ _MAX_PAGE_BYTES = 27 + 255 + 255 * 255  # of an Ogg page (RFC 3533, § 6)
 _UNKNOWN = (0, 0xFFFFFFFF)  # what is written as length by a program that writes into a pipe
 
 Mix = Literal["mean", "first", "refuse"]
-Resample = Literal["polyphase", "refuse"]
+Resampling = Literal["polyphase", "refuse"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class AudioOptions:
 
     rate_hz: int = 16_000
     mix: Mix = "mean"
-    resample: Resample = "polyphase"
+    resample: Resampling = "polyphase"
     max_s: float = 60.0
 
     def __post_init__(self) -> None:

@@ -15,7 +15,7 @@ def write_pairs(pairs: Pairs, path: str | Path, *, overwrite: bool = False) -> N
 
     Raises:
         InputError: "dates.xls: the name must end in .tsv, .jsonl or .parquet", "dates.tsv: exists already; …", or
-            "dates.tsv: pair 7 has a tab or a line break, which TSV cannot; …".
+            "dates.tsv: pair 7 contains a tab or a line break, which TSV cannot; …".
         EnvironmentFault: "dates.tsv: No space left on device: 812 bytes are needed, 0 are free".
     """
     path = Path(path)

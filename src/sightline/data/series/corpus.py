@@ -19,9 +19,9 @@ __all__ = [
     "Evenness",
     "Panel",
     "Record",
-    "Scaling",
     "SeriesColumns",
     "SeriesData",
+    "SeriesScaling",
     "load_panel",
     "load_series",
 ]
@@ -113,7 +113,7 @@ def _sha256(panel: Panel) -> str:
     return digest.hexdigest()
 
 
-class Scaling(NamedTuple):
+class SeriesScaling(NamedTuple):
     """What values are divided by after their mean is taken off, learnt from training alone.
 
     center, spread: (R, C), by series and column; past, known: (2, P), (2, K), center and spread of covariates, all
@@ -138,7 +138,7 @@ class Scaling(NamedTuple):
         return replace(panel, records=tuple(records))
 
 
-def fit_scaling(data: SeriesData, kind: Literal["standard", "none"] = "standard") -> Scaling:
+def fit_scaling(data: SeriesData, kind: Literal["standard", "none"] = "standard") -> SeriesScaling:
     """Mean and standard deviation (divided by N, as scikit-learn's StandardScaler) of each column in training.
 
     A column that does not vary keeps its size (spread 1). A series without two training values gets the mean and
@@ -164,7 +164,7 @@ def fit_scaling(data: SeriesData, kind: Literal["standard", "none"] = "standard"
         every = pooled(whole)
         parts = [np.stack([rows.mean(0), _some(rows.std(0))]) if len(rows) > 1 else every for rows in series]
         center, spread = np.stack([part[0] for part in parts]), np.stack([part[1] for part in parts])
-    return Scaling(center, spread, covariates("past"), covariates("known"))
+    return SeriesScaling(center, spread, covariates("past"), covariates("known"))
 
 
 def _some(spread: np.ndarray) -> np.ndarray:

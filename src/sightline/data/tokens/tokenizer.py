@@ -25,7 +25,7 @@ from sightline.data.rows.files import check_file
 if TYPE_CHECKING:
     import tokenizers
 
-Kind = Literal["char", "bpe", "unigram"]
+TokenizerKind = Literal["char", "bpe", "unigram"]
 SPECIALS = ("<pad>", "<s>", "</s>", "<unk>")
 _BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
 _SMALLEST = len(SPECIALS) + len(_BYTES)
@@ -46,11 +46,11 @@ class Tokenizer:
     EOS: ClassVar[int] = 2
     UNK: ClassVar[int] = 3
 
-    def __init__(self, backend: tokenizers.Tokenizer, kind: Kind) -> None:
+    def __init__(self, backend: tokenizers.Tokenizer, kind: TokenizerKind) -> None:
         if tuple(backend.id_to_token(i) for i in range(len(SPECIALS))) != SPECIALS:
             raise InputError(f"the first tokens of a vocabulary must be {' '.join(SPECIALS)}")
         self._backend = backend
-        self.kind: Kind = kind
+        self.kind: TokenizerKind = kind
         self.size: int = backend.get_vocab_size()
 
     @classmethod
@@ -167,7 +167,7 @@ class Tokenizer:
         if not isinstance(mapping, Mapping):
             raise InputError("not a tokenizer: expected a mapping", where=where)
         kind: Any = mapping.get("kind")
-        if kind not in get_args(Kind) or not isinstance(mapping.get("tokenizer"), Mapping):
+        if kind not in get_args(TokenizerKind) or not isinstance(mapping.get("tokenizer"), Mapping):
             raise InputError("not a tokenizer: expected 'kind' (char, bpe or unigram) and 'tokenizer'", where=where)
         inner = mapping["tokenizer"]
         expected = "Unigram" if kind == "unigram" else "BPE"
@@ -269,7 +269,7 @@ def _char_backend(texts: Iterable[str], size: int, lowercase: bool) -> tokenizer
     return backend
 
 
-def _subword_backend(texts: Iterable[str], kind: Kind, size: int, lowercase: bool) -> tokenizers.Tokenizer:
+def _subword_backend(texts: Iterable[str], kind: TokenizerKind, size: int, lowercase: bool) -> tokenizers.Tokenizer:
     import tokenizers
     from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 

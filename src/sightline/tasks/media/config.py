@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Literal
 
 from sightline.core.config import nearest
 from sightline.core.errors import InputError
-from sightline.data.media.audio import AudioOptions, Mix, Resample
-from sightline.data.media.columns import KINDS, Kind
+from sightline.data.media.audio import AudioOptions, Mix, Resampling
+from sightline.data.media.columns import KINDS, MediaKind
 from sightline.data.media.images import Colour, Fit, ImageOptions
 from sightline.models import ARCHITECTURES, ModelConfig
 from sightline.parts.audio_frames import AudioFrames
@@ -31,7 +31,7 @@ class SoundConfig:
 
     rate_hz: int = 16_000
     mix: Mix = "mean"
-    resample: Resample = "polyphase"
+    resample: Resampling = "polyphase"
     max_s: float = 60.0
     window_ms: float = 25.0
     hop_ms: float = 10.0
@@ -152,14 +152,14 @@ def _few(height: int, width: int) -> int:
     )
 
 
-def parse_sources(sources: Sequence[str]) -> tuple[tuple[str, Kind], ...]:
+def parse_sources(sources: Sequence[str]) -> tuple[tuple[str, MediaKind], ...]:
     """`("image:image", "question:text")` as columns with their kinds; a kind alone is of the column `source`.
 
     Raises:
         InputError: "sources: expected column:kind, kind being audio, image or text, found 'image:pcture', did you mean
             'image'?"
     """
-    found: list[tuple[str, Kind]] = []
+    found: list[tuple[str, MediaKind]] = []
     for text in sources:
         name, _, kind = text.rpartition(":")
         known = next((one for one in KINDS if one == kind), None)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from sightline.core.config import nearest
 from sightline.core.errors import InputError
 from sightline.data.pairs.corpus import PairCorpus, load_corpus
-from sightline.data.tokens.tokenizer import Kind
+from sightline.data.tokens.tokenizer import TokenizerKind
 from sightline.models import ARCHITECTURES, ModelConfig
 from sightline.tasks.run import RunConfig, part_of, values_of
 from sightline.training.loss import Smoothing
@@ -40,7 +40,7 @@ class DataConfig:
 class TokenizerConfig:
     """How texts become tokens: `kind`, at most `size` tokens, one vocabulary for both sides with `shared`."""
 
-    kind: Kind = "char"
+    kind: TokenizerKind = "char"
     size: int = 8000
     shared: bool = False
     lowercase: bool = False
