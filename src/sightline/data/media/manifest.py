@@ -1,7 +1,7 @@
-"""Lists of files and what they should become: a table with columns `source`, `target`, paths relative to the table.
+"""Manifests: tables of files and their targets, with columns `source` and `target`, paths relative to the table.
 
-Every format of `data.formats` will do. Several sources are several columns: `image`, `question`, `target`. What goes
-wrong with a file is told with the line that names it: `clips.csv:17: clips/a.wav: no such file`.
+Every format of `data.pairs.table` is read. Several sources are several columns: `image`, `question`, `target`. An error
+about a file names the line of the manifest: `clips.csv:17: clips/a.wav: no such file`.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class Manifest:
     notes: tuple[str, ...] = ()
 
     def place(self, row: int) -> str:
-        """Where a row stands, such as `clips.csv:17`."""
+        """The place of a row, such as `clips.csv:17`."""
         return f"{self.path}:{self.lines[row]}"
 
     def file(self, column: str, row: int) -> Path:
-        """The file that a cell names; a relative path begins where the manifest lies."""
+        """The file that a cell names; a relative path begins in the folder of the manifest."""
         return self.path.parent / self.sources[column][row]
 
 
@@ -43,7 +43,7 @@ def read_manifest(
     With the default columns a table without a header has its source and target in the first two.
 
     Raises:
-        InputError: "clips.csv:1: no column 'image' for the source: …" and what `data.read.read` says of bad tables.
+        InputError: "clips.csv:1: no column 'image' for the source: …" and the errors of `read_table`.
     """
     if not sources or len(set(sources)) < len(sources) or target in sources:
         raise InputError(f"expected one or more different columns, found {', '.join(sources)} and {target}")
@@ -67,7 +67,7 @@ def read_manifest(
 
 @contextmanager
 def located(place: str) -> Iterator[None]:
-    """Puts `place` in front of what is raised inside: `clips.csv:17: clips/a.wav: no such file`."""
+    """Put `place` in front of an error raised inside: `clips.csv:17: clips/a.wav: no such file`."""
     try:
         yield
     except InputError as error:

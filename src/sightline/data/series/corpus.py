@@ -1,4 +1,4 @@
-"""From what the user names (`load.csv`, `builtin:seasonal`) to series divided by time and scaled by their past."""
+"""Series read from a file or generated (`load.csv`, `builtin:seasonal`), divided by time and scaled by their past."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def load_panel(data: str | Path, columns: SeriesColumns | None = None, rules: Ev
     """The series of a file.
 
     Raises:
-        InputError: whatever is wrong with the file, in one line with its place (see `read_series_table`, `make_panel`).
+        InputError: any problem with the file, in one line with its place (see `read_series_table`, `make_panel`).
     """
     if not str(data):
         raise InputError("no data named: give a .csv, .tsv or .parquet table of series, or builtin:seasonal")
@@ -89,7 +89,7 @@ def load_series(
     name, truth = str(data), None
     if name.startswith("builtin:"):
         if columns not in (None, SeriesColumns()) or rules not in (None, Evenness()):
-            raise InputError("built-in series have no columns to name and nothing to fill", where=name)
+            raise InputError("built-in series have no columns to name and no gaps to fill", where=name)
         panel, truth = generate(name)
     else:
         panel = load_panel(data, columns, rules)
@@ -114,7 +114,7 @@ def _sha256(panel: Panel) -> str:
 
 
 class SeriesScaling(NamedTuple):
-    """What values are divided by after their mean is taken off, learnt from training alone.
+    """The mean that is subtracted from values and the spread that they are divided by, learnt from training alone.
 
     center, spread: (R, C), by series and column; past, known: (2, P), (2, K), center and spread of covariates, all
     series together

@@ -117,7 +117,7 @@ def _between(
 
 
 def next_windows(panel: Panel, lookback: int, horizon: int) -> Windows:
-    """One window for each series, whose horizon begins after its last value; what stands there is zero.
+    """One window for each series, whose horizon begins after its last value; its values there are zero.
 
     Raises:
         InputError: "load.csv: 'a' has 20 steps, but the model reads 96"; "load.csv: 'a' has 3 steps of 'holiday' beyond
