@@ -19,7 +19,7 @@ WRONG = {
     "train --data pairs.tsv --arch grru": "unknown architecture 'grru', did you mean 'gru'?",
     "train --data pairs.tsv --arch gru --budget 60x": "--budget: unknown unit 'x' in '60x'",
     "train --data pairs.tsv --arch gru --budget -3s": "--budget",
-    "train --data pairs.tsv --arch gru --budget 3s --max-steps 3": "--budget and --max-steps exclude each other",
+    "train --data pairs.tsv --arch gru --budget 3s --max-steps 3": "--budget and --max-steps are mutually exclusive",
     "train --data pairs.tsv --arch gru --max-time 3steps": "--max-time: expected a time",
     "train --data pairs.tsv --arch gru --optim.lrr 3": "--optim.lrr: unknown key, did you mean 'lr'?",
     "train --data pairs.tsv --arch gru --optim.lr fast": "--optim.lr: expected a number, found 'fast'",
@@ -32,8 +32,8 @@ WRONG = {
     "predict absent x": "absent: no such directory",
     "predict . x": ".: no model here",
     "predict . x --beam one": "--beam: expected an integer, found 'one'",
-    "predict . x --beam 0": "beam must be at least 1",
-    "predict . x --temperature 0.5": "--temperature: needs --sample",
+    "predict . x --beam 0": "--beam: must be at least 1",
+    "predict . x --temperature 0.5": "--temperature: requires --sample",
     "predict . x --sample --temperature nan": "--temperature: expected a number, found 'nan'",
     "predict . x --bem 3": "unknown option: --bem. Did you mean --beam?",
     "eval": "RUN needs a value",
@@ -73,16 +73,16 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("line", WRONG)
-def test_a_wrong_flag_is_named_and_nothing_is_written(line, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("command", WRONG)
+def test_a_wrong_flag_is_named_and_nothing_is_written(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pairs.tsv").write_text("".join(f"a{i}\tb{i}\n" for i in range(30)))
     (tmp_path / "wrong.yaml").write_text("data: pairs.tsv\noptim: {lrr: 1}\n")
-    assert main(line.split()) == 2
+    assert main(command.split()) == 2
     out, err = capsys.readouterr()
     assert out == ""
     *progress, error = err.splitlines()
     assert error.startswith("sightline: error: ")
-    assert WRONG[line] in error
+    assert WRONG[command] in error
     assert all(line.strip().startswith("preparing") for line in progress)  # a slow machine prints more of them
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pairs.tsv", "wrong.yaml"]

@@ -1,4 +1,4 @@
-"""Labels by the command line: three commands on one's own table, figures on demand, one line for what is wrong."""
+"""Classification on the command line: three commands on a user's table, figures, and errors in one line."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_another_table_is_measured_with_the_models_labels(files, tmp_path, capsy
 
 def test_a_model_that_labels_decodes_nothing(files, capsys):
     assert main(["predict", str(files / "model"), "red", "--beam", "4"]) == 2
-    assert "classification decodes no sequences" in capsys.readouterr().err
+    assert "classification does not decode sequences" in capsys.readouterr().err
 
 
 def test_an_architecture_of_another_form_is_refused(files, capsys):

@@ -33,9 +33,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def train(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> tuple[str, str]:
-    found = main(["train", *arguments])
+    code = main(["train", *arguments])
     out, err = capsys.readouterr()
-    assert found == status, err
+    assert code == status, err
     return out, err
 
 
@@ -123,7 +123,7 @@ def test_default_below_file_below_environment_below_flag(
     assert found["optim"]["clip_norm"] is None
     assert found["tokenizer"]["shared"] is True
     assert found["keep"] == 2
-    assert decode(TranslationRun, found, base=sightline_preset("lstm")).arch == "lstm"
+    assert decode(TranslationRun, found, base=sightline_preset("lstm")).settings.arch == "lstm"
 
 
 def sightline_preset(arch: str) -> TranslationRun:
@@ -173,6 +173,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_exits_2(
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_saves_and_exits_by_its_number(
     place: Path, capsys: pytest.CaptureFixture[str], number: int, status: int
@@ -198,11 +199,11 @@ def test_data_must_be_named(place: Path, capsys: pytest.CaptureFixture[str]) -> 
     _, err = train(capsys, "--arch", "gru", "-q", status=2)
     assert err.startswith("sightline: error: --data: no data named")
     _, err = train(capsys, "--resume", "-o", "runs/nothing", status=2)
-    assert err.startswith("sightline: error: runs/nothing: no run here to resume")
+    assert err.startswith("sightline: error: runs/nothing: no run to resume")
     assert not Path("runs").exists()
 
 
-def test_notes_on_the_data_are_told(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_notes_on_the_data_are_printed(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copy("pairs.tsv", "valid.tsv")
     _, err = train(capsys, "--data", "pairs.tsv", "--valid", "valid.tsv", *SMALL, "--dry-run")
     assert "pairs.tsv" in err

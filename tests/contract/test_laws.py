@@ -1,4 +1,4 @@
-"""Every law over every mechanism of the table, with every example of its options."""
+"""Every law over every mechanism of the table, with its default options and with every example of them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from sightline.mixers import MIXERS
 from sightline.testing import LAWS, Subject, describe, run_law
 from sightline.testing.reference import find_initial, find_reference, reference_module
 
+CONFIGS = {name: tuple(dict.fromkeys((kind(), *kind.examples()))) for name, kind in MIXERS.items()}
 EXAMPLES = [
     pytest.param(name, number, id=f"{name}-{describe(config)}".replace(" ", ","))
-    for name, kind in MIXERS.items()
-    for number, config in enumerate(kind.examples())
+    for name, configs in CONFIGS.items()
+    for number, config in enumerate(configs)
 ]
 
 # Checked types cost a call each: long sequences and the compiler are left to processes without them.
@@ -33,7 +34,7 @@ ENCODERS_HAVE_NONE = {
 
 @cache
 def subject(name: str, number: int) -> Subject:
-    config = MIXERS[name].examples()[number]
+    config = CONFIGS[name][number]
     return Subject(config, reference=find_reference(config), initial=find_initial(config))
 
 
@@ -61,13 +62,14 @@ warnings.simplefilter("error")
 gc.freeze()
 numerics.LONG, numerics.SECONDS = 8192, 0.5
 for kind in MIXERS.values():
-    for config in kind.examples():
+    for config in dict.fromkeys((kind(), *kind.examples())):
         report = check_mixer(config, laws=[sys.argv[1]])
         print(*report.results)
         report.raise_for_failures()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", WITHOUT_TYPE_CHECKS)
 def test_law_without_type_checks(law: str) -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT, law], capture_output=True, text=True, check=False)

@@ -143,7 +143,7 @@ MALFORMED = {
     "wrong-value-in-dict": ("weights: {a: x}", "weights: expected a number under a, found {'a': 'x'}"),
     "refused-by-the-class": ("optim: {lr: -1}", "config.yaml: optim.lr: must be positive, found -1"),
     "values-that-do-not-fit": ("model: {heads: 3}", "config.yaml: model: d_model = 8 is not divisible by heads = 3"),
-    "key-twice": ("seed: 1\nseed: 2", "config.yaml:3: not YAML: key 'seed' stands twice"),
+    "key-twice": ("seed: 1\nseed: 2", "config.yaml:3: not YAML: key 'seed' is repeated"),
     "not-yaml": ("seed: [1", "not YAML: "),
     "tab": ("optim:\n\tlr: 1", "config.yaml:3: not YAML: "),
     "python-object": ("seed: !!python/name:os.system", "config.yaml:2: not YAML: could not determine a constructor"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-import sightline.ops.softmax as ops_softmax
+import sightline.ops.plan as ops_plan
 from sightline.core.state import leaves, nbytes
 from sightline.mixers.block_sparse import BlockSparseConfig
 from sightline.mixers.softmax import SoftmaxConfig
@@ -36,7 +36,7 @@ ENCODERS = [
 
 @pytest.fixture(autouse=True)
 def cut_up_already_at_these_lengths(monkeypatch):
-    monkeypatch.setattr(ops_softmax, "TRIM_FROM", 100)
+    monkeypatch.setattr(ops_plan, "TRIM_FROM", 100)
 
 
 def built(config):

@@ -11,10 +11,12 @@ from torch.nn import functional as F
 import sightline.mixers.additive as additive
 import sightline.mixers.cross as cross
 import sightline.mixers.softmax as softmax
-import sightline.ops.attend as ops_attend
-import sightline.ops.softmax as ops_softmax
+import sightline.ops.dense as ops_dense
+import sightline.ops.execute as ops_execute
+import sightline.ops.plan as ops_plan
 import sightline.parts.attention_heads as heads
 import sightline.parts.positions as positions
+import sightline.parts.self_attention as self_attention
 from sightline.core.state import Growing
 from sightline.testing.laws import states
 
@@ -34,8 +36,7 @@ CAPPED = softmax.SoftmaxConfig(heads=3, softcap=1.5, positions="alibi")
 
 def _everywhere(patch, attend):
     """Plants into attention with and without masks."""
-    for module in (ops_softmax, ops_attend):
-        wrap(patch, module, "attend", attend)
+    wrap(patch, ops_execute, "dense_attention", attend)
 
 
 @mutant("cache written in place though a fork owns its tail", SOFTMAX, "purity of states")
@@ -67,7 +68,7 @@ def _(patch):
 
 @mutant("pad content leaks through 0 · NaN", SOFTMAX, "content under the mask")
 def _(patch):
-    patch.setattr(softmax, "keep", lambda x, mask: x if mask is None else x * mask.unsqueeze(-1).to(x.dtype))
+    patch.setattr(self_attention, "keep", lambda x, mask: x if mask is None else x * mask.unsqueeze(-1).to(x.dtype))
 
 
 @mutant("pad content reaches the keys of the memory", CROSS, "content under the mask")
@@ -164,7 +165,7 @@ def _(patch):
 def _(patch):
     wrap(
         patch,
-        softmax,
+        self_attention,
         "advance",
         lambda original, position, steps, mask=None, starts=None: original(position, steps, mask, None),
     )
@@ -172,14 +173,16 @@ def _(patch):
 
 @mutant("positions not continued from the state", SINUSOIDAL, "any chunks = whole", "step = parallel")
 def _(patch):
-    wrap(patch, softmax, "advance", lambda original, position, *rest: original(torch.zeros_like(position), *rest))
+    wrap(
+        patch, self_attention, "advance", lambda original, position, *rest: original(torch.zeros_like(position), *rest)
+    )
 
 
 @mutant("padding counted as positions", SINUSOIDAL, "padding", "equals the reference")
 def _(patch):
     wrap(
         patch,
-        softmax,
+        self_attention,
         "advance",
         lambda original, position, steps, mask=None, starts=None: original(position, steps, None, starts),
     )
@@ -205,11 +208,11 @@ def _(patch):
 
 @mutant("normaliser over the padding", BAHDANAU, "padding", "equals the reference")
 def _(patch):
-    def attend_scores(scores, values, mask, probe):
+    def softmax_average(scores, values, mask, probe):
         weights = scores.softmax(-1)
         return probe(weights if mask is None else weights.masked_fill(~mask.unsqueeze(1), 0.0)) @ values
 
-    patch.setattr(additive, "attend_scores", attend_scores)
+    patch.setattr(additive, "softmax_average", softmax_average)
 
 
 @mutant("key heads tiled instead of repeated", GROUPED, "equals the reference")
@@ -239,7 +242,7 @@ def _wider_heads(build):
 
 @mutant("ALiBi's penalty with the wrong sign", ALIBI, "equals the reference")
 def _(patch):
-    wrap(patch, ops_softmax, "alibi_bias", lambda original, *given: -original(*given))
+    wrap(patch, ops_plan, "alibi_bias", lambda original, *given: -original(*given))
 
 
 @mutant("listening to the weights drops the causal mask", SOFTMAX, "probe on = off")
@@ -257,7 +260,7 @@ def _(patch):
         scores = scores if visible is None else scores.masked_fill(~visible, -math.inf)
         return probe(scores.softmax(-1)) @ v
 
-    patch.setattr(cross, "attend", fused)
+    patch.setattr(cross, "dense_attention", fused)
 
 
 @mutant("softmax without subtracting the maximum", SOFTMAX, "long and large")
@@ -307,13 +310,13 @@ def _(patch):
     def attend(original, q, k, v, **named):
         return original(q, k, 2 * v if torch.compiler.is_compiling() else v, **named)
 
-    wrap(patch, cross, "attend", attend)
+    wrap(patch, cross, "dense_attention", attend)
 
 
 @mutant("attention weights not normalised in the fused path", SOFTMAX, "equals the reference", "probe on = off")
 def _(patch):
     patch.setattr(
-        ops_attend,
+        ops_dense,
         "_fused",
         lambda q, k, v, bias, causal, scale: (
             1.01 * F.scaled_dot_product_attention(q, k, v, bias, is_causal=causal, scale=scale)
@@ -346,7 +349,7 @@ def _(patch):
     def logits(original, q, k, bias, scale, softcap):
         return softcap * torch.tanh(original(q, k, bias, scale, None) / softcap)
 
-    wrap(patch, ops_attend, "_logits", logits)
+    wrap(patch, ops_dense, "_logits", logits)
 
 
 @mutant("soft-cap forgotten while somebody listens", CAPPED, "probe on = off")

@@ -7,9 +7,10 @@ import torch
 import sightline.mixers.block_sparse as block_sparse
 import sightline.mixers.window as window
 import sightline.ops.blocks as ops_blocks
-import sightline.ops.softmax as ops_softmax
+import sightline.ops.piece_kernel as piece_kernel
+import sightline.ops.plan as ops_plan
 import sightline.parts.key_value_cache as key_value_cache
-from sightline.ops.block_patterns import BlockMask
+from sightline.ops.block_patterns import BlockLayout, BlockMask
 
 from .planting import mutant, wrap
 
@@ -25,30 +26,30 @@ LONGFORMER = block_sparse.BlockSparseConfig(
 TWO_SIDED = window.WindowConfig(window=3, heads=2, causal=False)
 
 
-def _pattern(patch, change):
-    """Plants into what the window sees, with and without documents."""
-    wrap(
-        patch,
-        window,
-        "attend_pattern",
-        lambda original, *qkv, pattern, **named: original(*qkv, pattern=change(pattern), **named),
-    )
-    wrap(
-        patch,
-        window,
-        "attend_documents",
-        lambda original, *given, **named: original(*given[:-1], lambda n: change(given[-1](n)), **named),
-    )
+def _plan(patch, mixer, change):
+    """Plants into the plan of a mixer's calls; change(plan, q, k) gives another plan."""
+    wrap(patch, mixer, "execute", lambda original, q, k, v, plan, probe: original(q, k, v, change(plan, q, k), probe))
+
+
+def _as_one_document(plan, q, k):
+    """Padding takes up positions, and a row is one document."""
+    if plan.documents is None:
+        return plan
+    real = torch.zeros(k.shape[0] * k.shape[2], dtype=torch.bool)
+    real[plan.documents.index[plan.documents.valid]] = True
+    return plan._replace(real=real.view(k.shape[0], -1), documents=None)
 
 
 @mutant("a window that sees one key more", WINDOW, "equals the reference", "any chunks = whole")
 def _(patch):
-    _pattern(patch, lambda pattern: pattern._replace(window=pattern.window + 1))
+    _plan(
+        patch, window, lambda plan, q, k: plan._replace(pattern=plan.pattern._replace(window=plan.pattern.window + 1))
+    )
 
 
 @mutant("a two-sided window that looks back only", TWO_SIDED, "equals the reference")
 def _(patch):
-    _pattern(patch, lambda pattern: pattern._replace(causal=True))
+    _plan(patch, window, lambda plan, q, k: plan._replace(pattern=plan.pattern._replace(causal=True)))
 
 
 @mutant("a window's state one key short", WINDOW, "any chunks = whole", "step = parallel")
@@ -67,22 +68,16 @@ def _(patch):
 
 @mutant("a window over the borders of documents", SINKS, "packed = alone", "equals the reference")
 def _(patch):
-    def attend_documents(original, q, k, v, documents, pattern_of, **named):
-        if documents.begins.any():
-            return window.attend_pattern(q, k, v, pattern=pattern_of(0), **named)
-        return original(q, k, v, documents, pattern_of, **named)
+    def change(plan, q, k):
+        several = plan.documents is not None and plan.documents.begins.any()
+        return plan._replace(documents=None) if several else plan
 
-    wrap(patch, window, "attend_documents", attend_documents)
+    _plan(patch, window, change)
 
 
 @mutant("padding takes places in the window", WINDOW, "padding", "equals the reference")
 def _(patch):
-    def attend_documents(original, q, k, v, documents, pattern_of, **named):
-        real = torch.zeros(k.shape[0] * k.shape[2], dtype=torch.bool)
-        real[documents.index[documents.valid]] = True
-        return window.attend_pattern(q, k, v, pattern=pattern_of(0), real=real.view(k.shape[0], -1), **named)
-
-    wrap(patch, window, "attend_documents", attend_documents)
+    _plan(patch, window, _as_one_document)
 
 
 @mutant("empty places of the state taken for keys", WINDOW, "padding")
@@ -97,10 +92,7 @@ def _(patch):
 
 @mutant("ALiBi rewards distance in a window", ALIBI, "equals the reference")
 def _(patch):
-    def attend_pattern(original, q, k, v, *, slopes, **named):
-        return original(q, k, v, slopes=None if slopes is None else -slopes, **named)
-
-    wrap(patch, window, "attend_pattern", attend_pattern)
+    _plan(patch, window, lambda plan, q, k: plan._replace(slopes=-plan.slopes))
 
 
 @mutant("the last piece instead of the joined ones", SINKS, "equals the reference", "step = parallel")
@@ -109,7 +101,7 @@ def _(patch):
         queries.put(y, part)
         queries.put(norm, of_part)
 
-    wrap(patch, ops_blocks, "_join", join)
+    wrap(patch, piece_kernel, "_join", join)
 
 
 @mutant("pieces joined with equal weights", SINKS, "equals the reference", "gradcheck")
@@ -121,47 +113,57 @@ def _(patch):
         if seen:
             queries.put(y, (before + part) / 2)
 
-    wrap(patch, ops_blocks, "_join", join)
+    wrap(patch, piece_kernel, "_join", join)
 
 
 @mutant("a piece's gradient from its own normaliser", SINKS, "gradcheck", "any chunks = whole")
 def _(patch):
     def backward(original, piece, grad, q, k, v, y, norm, scale):
-        _, own = ops_blocks._forward(piece, q, k, v, scale)
+        _, own = piece_kernel._forward(piece, q, k, v, scale)
         norm = norm.clone()
         piece.queries.put(norm, own)
         return original(piece, grad, q, k, v, y, norm, scale)
 
-    wrap(patch, ops_blocks, "_backward", backward)
+    wrap(patch, piece_kernel, "_backward", backward)
 
 
 @mutant("random blocks that depend on the length", BIGBIRD, "any chunks = whole", "step = parallel")
 def _(patch):
-    def pattern(original, self, length):
-        blocks = self.layout._replace(seed=self.layout.number(length))
-        return original(self, length)._replace(blocks=blocks)
-
-    wrap(patch, block_sparse.BlockSparseAttention, "pattern", pattern)
+    wrap(
+        patch,
+        BlockLayout,
+        "_drawn",
+        lambda original, self, first, last, number, causal: original(
+            self._replace(seed=number), first, last, number, causal
+        ),
+    )
 
 
 @mutant("random blocks of the longest document", FULL_BIGBIRD, "packed = alone", "padding")
 def _(patch):
-    def attend_documents(original, *given, bucket, **named):
-        return original(*given, **named)
-
-    wrap(patch, block_sparse, "attend_documents", attend_documents)
+    wrap(patch, ops_plan, "_alike", lambda original, pattern, length: original(pattern._replace(causal=True), length))
 
 
-def _matrix(patch, mixer, change):
-    """Plants into the matrix (N, N) of who sees whom, where the rows are not told apart."""
+def _matrix(patch, change):
+    """Plants into the matrix (N, N) of who sees whom, block by block."""
 
-    def pattern(original, self, length, *rows):
-        whole = original(self, length, *rows)
-        place = torch.arange(self.layout.number(length))
-        seen = self.layout.sees(place.unsqueeze(1), place, len(place), whole.causal)
-        return whole._replace(blocks=BlockMask(change(self.layout, seen), self.layout.size))
+    class Changed(BlockMask):
+        def matrix(self, number, causal):
+            place = torch.arange(number)
+            return change(self.layout, self.layout.sees(place.unsqueeze(1), place, number, causal))
 
-    wrap(patch, mixer, "pattern", pattern)
+        def sees(self, row, column, number, causal):
+            return self.matrix(number, causal)[row, column]
+
+        def lists(self, first, last, number, causal):
+            return BlockMask(self.matrix(number, causal), self.size).lists(first, last, number, causal)
+
+    def pattern(original, causal, *, blocks):
+        changed = Changed(torch.empty(0), blocks.size)
+        changed.layout = blocks
+        return original(causal, blocks=changed)
+
+    wrap(patch, block_sparse, "Pattern", pattern)
 
 
 @mutant("fixed: the first positions of a stride sum it up", FIXED, "equals the reference")
@@ -170,7 +172,7 @@ def _(patch):
         row, column = torch.arange(len(seen)).unsqueeze(1), torch.arange(len(seen))
         return ((row // layout.local == column // layout.local) | (column % layout.local == 0)) & (column <= row)
 
-    _matrix(patch, block_sparse.BlockSparseAttention, change)
+    _matrix(patch, change)
 
 
 @mutant("global blocks that are seen but do not see", FULL_BIGBIRD, "equals the reference")
@@ -179,47 +181,37 @@ def _(patch):
         seen[: layout.globals] &= torch.eye(len(seen), dtype=torch.bool)[: layout.globals]
         return seen
 
-    _matrix(patch, block_sparse.FullBlockSparseAttention, change)
+    _matrix(patch, change)
 
 
 @mutant("blocks counted from the start of the row", BIGBIRD, "padding", "packed = alone")
 def _(patch):
-    def attend_documents(original, q, k, v, documents, pattern_of, **named):
-        real = torch.zeros(k.shape[0] * k.shape[2], dtype=torch.bool)
-        real[documents.index[documents.valid]] = True
-        named["real"] = real.view(k.shape[0], -1)
-        return ops_softmax.attend_pattern(q, k, v, pattern=pattern_of(k.shape[2]), **named)
-
-    wrap(patch, ops_softmax, "attend_documents", attend_documents)
+    _plan(patch, key_value_cache, _as_one_document)
 
 
 @mutant("blocks of a cache counted from the chunk", BIGBIRD, "any chunks = whole", "step = parallel")
 def _(patch):
-    def attend_labelled(original, q, k, v, labels, places, **named):
-        first = k.shape[2] - q.shape[2]
-        moved = (places[:, first:] - places[:, first : first + 1]).clamp(min=0)
-        return original(q, k, v, labels, torch.cat([places[:, :first], moved], 1), **named)
+    def change(plan, q, k):
+        first, blocks = k.shape[2] - q.shape[2], plan.pattern.blocks
+        if plan.places is not None:
+            moved = (plan.places[:, first:] - plan.places[:, first : first + 1]).clamp(min=0)
+            return plan._replace(places=torch.cat([plan.places[:, :first], moved], 1))
+        if not 0 < first < k.shape[2]:
+            return plan
+        place = torch.arange(blocks.number(k.shape[2]))
+        seen = blocks.sees(place.unsqueeze(1), place, len(place), True).roll(first // blocks.size, 0)
+        return plan._replace(pattern=plan.pattern._replace(blocks=BlockMask(seen, blocks.size)))
 
-    def attend_pattern(original, q, k, v, *, pattern, **named):
-        steps, length = q.shape[2], k.shape[2]
-        if steps and steps < length:
-            size, place = pattern.blocks.size, torch.arange(pattern.blocks.number(length))
-            seen = pattern.blocks.sees(place.unsqueeze(1), place, len(place), pattern.causal)
-            pattern = pattern._replace(blocks=BlockMask(seen.roll((length - steps) // size, 0), size))
-        return original(q, k, v, pattern=pattern, **named)
-
-    wrap(patch, key_value_cache, "attend_labelled", attend_labelled)
-    wrap(patch, key_value_cache, "attend_pattern", attend_pattern)
+    _plan(patch, key_value_cache, change)
 
 
 @mutant("global queries through the common projections", LONGFORMER, "equals the reference")
 def _(patch):
-    wrap(
-        patch,
-        block_sparse.FullBlockSparseAttention,
-        "pattern",
-        lambda original, self, length, rows="all": original(self, length, "all" if rows == "other" else rows),
-    )
+    def pattern(original, causal, *, blocks):
+        rows = "all" if blocks.rows == "other" else blocks.rows
+        return original(causal, blocks=blocks._replace(rows=rows))
+
+    wrap(patch, block_sparse, "Pattern", pattern)
 
 
 @mutant("global projections drawn anew", LONGFORMER, "equals the reference")

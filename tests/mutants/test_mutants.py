@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 
 import pytest
 
-from sightline.testing import LAWS, Subject, run_law
+from sightline.mixers import MIXERS
+from sightline.testing import LAWS, LawResult, Subject, run_law
 from sightline.testing.reference import find_initial, find_reference
+from tests.unchecked import unchecked
 
 from . import attention, linear_family, recurrences, sparse  # noqa: F401 (importing them registers their bugs)
 from .planting import MUTANTS, Mutant
@@ -17,11 +20,18 @@ def subject(config) -> Subject:
     return Subject(config, reference=find_reference(config), initial=find_initial(config))
 
 
+def run(law: str, config) -> LawResult:
+    """The compiler cannot trace the checks of shapes: its law runs without them."""
+    with unchecked() if law == "compiled = eager" else nullcontext():
+        return run_law(law, subject(config))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.bug.replace(" ", "-"))
 def test_killed(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         mutant.plant(patch)
-        found = {law: run_law(law, subject(mutant.config)) for law in mutant.laws}
+        found = {law: run(law, mutant.config) for law in mutant.laws}
     survived = [str(result) for result in found.values() if result.passed is not False]
     assert not survived
     # A bug is seen by what it gives; an exception would only show that it was planted badly.
@@ -32,6 +42,7 @@ def test_killed(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
 CHEAP = [law for law in LAWS if law not in ("long and large", "compiled = eager")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", CHEAP)
 def test_holds_without_a_bug(law: str) -> None:
     for config in dict.fromkeys(mutant.config for mutant in MUTANTS if law in mutant.laws):
@@ -43,5 +54,10 @@ def test_every_law_kills() -> None:
     assert {law for mutant in MUTANTS for law in mutant.laws} == set(LAWS)
 
 
-def test_enough_bugs() -> None:
-    assert len({mutant.bug for mutant in MUTANTS}) == len(MUTANTS) >= 14
+def test_every_mechanism_has_a_planted_bug() -> None:
+    assert {type(mutant.config) for mutant in MUTANTS} == set(MIXERS.values())
+
+
+def test_no_bug_is_planted_twice() -> None:
+    bugs = [mutant.bug for mutant in MUTANTS]
+    assert sorted(set(bugs)) == sorted(bugs)

@@ -9,9 +9,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-import sightline.ops.attend as ops_attend
+import sightline.ops.execute as ops_execute
 from sightline.core.probe import Probe
-from sightline.ops.attend import alibi_bias, attend, attend_in_blocks, attend_scores
+from sightline.ops.dense import dense_attention, softmax_average
+from sightline.ops.execute import execute
+from sightline.ops.pattern import Pattern
+from sightline.ops.plan import Plan, alibi_bias
 
 
 def formula(q, k, v, allowed, bias, scale, softcap=None):
@@ -47,7 +50,7 @@ def formula(q, k, v, allowed, bias, scale, softcap=None):
     softcap=st.sampled_from([None, None, 0.7]),
     seed=st.integers(0, 99),
 )
-def test_attend_equals_the_formula(
+def test_dense_attention_equals_the_formula(
     batch, groups, key_heads, steps, cached, width, causal, masked, biased, listening, softcap, seed
 ):
     generator = torch.Generator().manual_seed(seed)
@@ -63,10 +66,10 @@ def test_attend_equals_the_formula(
     probe = Probe("B H T S")
     if listening:
         probe.register_forward_hook(lambda module, inputs, output: None)
-    found = attend(q, k, v, visible=visible, bias=bias, causal=causal, softcap=softcap, probe=probe)
+    found = dense_attention(q, k, v, visible=visible, bias=bias, causal=causal, softcap=softcap, probe=probe)
     shape = (batch, heads, steps, length)
     allowed = torch.ones(shape, dtype=torch.bool) if visible is None else visible.expand(shape).clone()
-    if causal:  # the last query stands at the last key
+    if causal:  # the last query is at the last key
         allowed &= torch.ones(steps, length, dtype=torch.bool).tril(cached)
     zero = torch.zeros(shape, dtype=torch.float64)
     bias = zero if bias is None else bias.expand(shape)
@@ -77,9 +80,9 @@ def test_attend_equals_the_formula(
 def test_weights_are_shift_invariant_and_sum_to_one():
     scores, values = torch.randn(2, 3, 5, dtype=torch.float64), torch.eye(5, dtype=torch.float64).expand(2, 5, 5)
     mask = torch.tensor([[True, True, False, True, False], [True] * 5])
-    weights = attend_scores(scores, values, mask, Probe("B T M"))
+    weights = softmax_average(scores, values, mask, Probe("B T M"))
     torch.testing.assert_close(weights.sum(-1), torch.ones(2, 3, dtype=torch.float64), rtol=0, atol=1e-12)
-    torch.testing.assert_close(attend_scores(scores + 700.0, values, mask, Probe("B T M")), weights)
+    torch.testing.assert_close(softmax_average(scores + 700.0, values, mask, Probe("B T M")), weights)
     assert not weights[0, :, [2, 4]].any()
 
 
@@ -88,13 +91,13 @@ def test_half_precision_softmax_is_not_done_in_half_precision(dtype):
     """2,048 equal weights: their sum in 16 bits would stop growing long before 1 / 2048 each is reached."""
     q, k = torch.zeros(1, 1, 1, 4, dtype=dtype), torch.zeros(1, 1, 2048, 4, dtype=dtype)
     v = torch.ones(1, 1, 2048, 1, dtype=dtype)
-    assert attend(q, k, v).item() == pytest.approx(1.0, abs=1e-2)
+    assert dense_attention(q, k, v).item() == pytest.approx(1.0, abs=1e-2)
 
 
 def test_a_soft_cap_bounds_the_odds():
     """No key outweighs another by more than e^(2c), however large the logits."""
     q, k = torch.tensor([[[[1e4]]]]), torch.tensor([[[[1e4], [-1e4], [0.0]]]])
-    weights = attend(q, k, torch.eye(3)[None, None], scale=1.0, softcap=2.0)
+    weights = dense_attention(q, k, torch.eye(3)[None, None], scale=1.0, softcap=2.0)
     torch.testing.assert_close(weights[0, 0, 0].log().diff(), torch.tensor([-4.0, 2.0]))
 
 
@@ -103,15 +106,15 @@ def test_alibi_lowers_with_distance():
     assert bias.tolist() == [[[0.0, -0.25, -0.5]], [[0.0, -0.5, -1.0]]]
 
 
-@pytest.mark.parametrize("anew", [False, True], ids=["kept", "formed-anew"])
-def test_a_soft_cap_by_blocks_of_queries(anew, monkeypatch):
-    """Some queries at a time, their weights kept for the backward or formed anew there: the formula either way."""
-    monkeypatch.setattr(ops_attend, "CAPPED", 3)
-    monkeypatch.setattr(ops_attend, "BLOCK", 5 if anew else 50)
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "recomputed"])
+def test_a_soft_cap_by_blocks_of_queries(kept, monkeypatch):
+    """Some queries at a time, their weights kept for the backward or recomputed there: the formula either way."""
+    monkeypatch.setattr(ops_execute, "CAPPED", 3)
+    monkeypatch.setattr(ops_execute, "BLOCK", 50 if kept else 5)
     q, k, v = (torch.randn(1, 2, steps, 3, dtype=torch.float64, requires_grad=True) for steps in (8, 10, 10))
     slopes = torch.tensor([0.5, 0.25], dtype=torch.float64)
     bias = alibi_bias(slopes, (torch.arange(2, 10).unsqueeze(1) - torch.arange(10)).abs(), torch.float64)[None]
-    found = attend_in_blocks(q, k, v, lambda a, b: (None, bias[:, :, a:b]), causal=True, softcap=0.7)
+    found = execute(q, k, v, Plan(Pattern(True), slopes=slopes, softcap=0.7))
     allowed = torch.ones(1, 2, 8, 10, dtype=torch.bool).tril(2)
     expected = formula(q, k, v, allowed, bias, 1 / math.sqrt(3), 0.7)
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)

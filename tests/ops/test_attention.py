@@ -13,13 +13,17 @@ from torch.nn import attention as torch_attention
 from torch.nn import functional as F
 
 import sightline.ops.block_patterns as ops_patterns
-import sightline.ops.blocks as ops_blocks
+import sightline.ops.execute as ops_execute
+import sightline.ops.piece_kernel as piece_kernel
+import sightline.ops.plan as ops_plan
 import sightline.ops.softmax as ops_softmax
 from sightline.core.probe import Probe
 from sightline.ops import BlockLayout, BlockMask, attention, block_pattern
+from sightline.ops.execute import execute
 from sightline.ops.pattern import Pattern
-from sightline.ops.softmax import attend_pattern
+from sightline.ops.plan import Plan
 from sightline.parts.positions import alibi_slopes
+from tests.unchecked import unchecked
 from tests.written import Written
 
 F64 = torch.float64
@@ -142,7 +146,7 @@ def test_named_patterns(kind, steps, cached, size, flags, path, seed):
     layout = BlockLayout(name, size, 3, 1, 2, seed)
     with pytest.MonkeyPatch.context() as patch:
         if path == "mask":
-            patch.setattr(ops_softmax, "available", lambda q: False)
+            patch.setattr(ops_plan, "available", lambda q: False)
         found = attention(q, k, v, causal=causal, blocks=layout, mask=mask, starts=starts)
     seen = torch.zeros(2, steps, length, dtype=torch.bool)
     for row in range(2):
@@ -161,7 +165,8 @@ def test_named_patterns(kind, steps, cached, size, flags, path, seed):
 @pytest.mark.parametrize("flags", ["", "mask", "starts", "mask and starts"])
 @pytest.mark.parametrize(("steps", "cached"), [(1, 0), (130, 0), (300, 0), (517, 3), (256, 40)])
 def test_causal(monkeypatch, steps, cached, flags, trim):
-    monkeypatch.setattr(ops_softmax, "TRIM_FROM", trim)
+    for module in (ops_plan, ops_softmax):
+        monkeypatch.setattr(module, "TRIM_FROM", trim)
     length = steps + cached
     generator, q, k, v = inputs(steps, 2, 2, 1, steps, length, 4)
     mask = torch.rand(2, length, generator=generator) > 0.3 if "mask" in flags else None
@@ -180,8 +185,8 @@ def test_causal(monkeypatch, steps, cached, flags, trim):
 @pytest.mark.parametrize(
     "options", [{"causal": True, "window": 7, "sinks": 2}, {"causal": False, "window": 5}], ids=str
 )
-def test_what_stands_under_the_mask_reaches_nothing(options, path, monkeypatch):
-    monkeypatch.setattr(ops_softmax, "available", (lambda q: False) if path == "mask" else ops_blocks.available)
+def test_content_under_the_mask_reaches_nothing(options, path, monkeypatch):
+    monkeypatch.setattr(ops_plan, "available", (lambda q: False) if path == "mask" else piece_kernel.available)
     generator, q, k, v = inputs(3, 2, 2, 2, 50, 50, 4)
     mask = torch.rand(2, 50, generator=generator) > 0.4
     mask[1] = False
@@ -207,8 +212,8 @@ def test_alibi(window, masked):
     slopes = alibi_slopes(3)
     distance = (torch.arange(10, 160).unsqueeze(1) - torch.arange(160)).abs()
     for pattern in (Pattern(True, window), Pattern(False, window)):
-        found = attend_pattern(q, k, v, pattern=pattern, real=real, slopes=slopes)
-        seen = pattern.visible(0, 150, 150, 160, q.device).expand(2, -1, -1)
+        found = execute(q, k, v, Plan(pattern, real, slopes=slopes))
+        seen = pattern.sees(torch.arange(10, 160).unsqueeze(1), torch.arange(160), 160).expand(2, -1, -1)
         seen = seen if real is None else seen & real.unsqueeze(1)
         assert_equal(q, k, v, found, dense(q, k, v, seen, bias=-slopes[:, None, None] * distance))
 
@@ -228,11 +233,11 @@ def test_other_dtypes(dtype):
 @pytest.mark.parametrize("options", [{"window": 9, "sinks": 2}, {"window": None}, {"window": 80}], ids=str)
 def test_the_explicit_mask_gives_the_same(options, monkeypatch):
     """The plain path, which other devices take, and the weights that a probe reads."""
-    monkeypatch.setattr(ops_softmax, "TRIM_FROM", 1)
+    monkeypatch.setattr(ops_plan, "TRIM_FROM", 1)
     _, q, k, v = inputs(8, 2, 2, 1, 60, 70, 4)
     fast = attention(q, k, v, causal=True, **options)
     with torch_attention.sdpa_kernel(torch_attention.SDPBackend.MATH):
-        assert not ops_blocks.available(q)
+        assert not piece_kernel.available(q)
         plain = attention(q, k, v, causal=True, **options)
         torch.testing.assert_close(fast, plain, rtol=1e-10, atol=1e-10)
         (first,) = torch.autograd.grad(plain.square().sum(), q, create_graph=True)
@@ -240,7 +245,7 @@ def test_the_explicit_mask_gives_the_same(options, monkeypatch):
         assert torch.isfinite(second).all()
     probe, seen = Probe("B H T S"), []
     probe.register_forward_hook(lambda _module, _inputs, weights: seen.append(weights))
-    attend_pattern(q, k, v, pattern=Pattern(True, **options), probe=probe)
+    execute(q, k, v, Plan(Pattern(True, **options)), probe)
     torch.testing.assert_close(seen[0] @ v.repeat_interleave(2, 1), fast, rtol=1e-10, atol=1e-10)
 
 
@@ -276,7 +281,7 @@ def test_nothing_at_all(shape, options):
         ({"sinks": 1}, "sinks need a causal window"),
         ({"sinks": 1, "window": 2, "causal": False}, "sinks need a causal window"),
         ({"window": 2, "blocks": BlockMask(torch.ones(3, 3).bool(), 2)}, "window and blocks exclude each other"),
-        ({"blocks": BlockMask(torch.ones(2, 2).bool(), 2)}, "5 positions are 3 blocks of 2, and the mask is for 2"),
+        ({"blocks": BlockMask(torch.ones(2, 2).bool(), 2)}, "5 positions are 3 blocks of 2, but the mask has 2"),
         ({"blocks": BlockLayout("strided", 2), "causal": False}, "strided is causal only"),
         ({"blocks": BlockLayout("bigbird", 0)}, "block must be at least 1, got 0"),
         ({"mask": torch.ones(1, 5)}, r"mask must be bool of shape \(1, 5\), got torch.float32"),
@@ -285,9 +290,9 @@ def test_nothing_at_all(shape, options):
 )
 def test_refusals(options, message):
     x = torch.zeros(1, 1, 5, 2)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message), unchecked():
         attention(x, x, x, **{"causal": True, **options})
-    with pytest.raises(ValueError, match="6 queries cannot stand at the end of 5 keys"):
+    with pytest.raises(ValueError, match="6 queries cannot be the last of 5 positions"):
         attention(torch.zeros(1, 1, 6, 2), x, x, causal=True)
 
 
@@ -296,7 +301,7 @@ def test_long_rows_with_alibi_form_no_square(causal):
     length = 8200
     q, k, v = torch.randn(3, 1, 1, length, 4)
     with torch.no_grad(), Written() as written:
-        attend_pattern(q, k, v, pattern=Pattern(causal), slopes=torch.tensor([0.5]))
+        execute(q, k, v, Plan(Pattern(causal), slopes=torch.tensor([0.5])))
     assert written.most < length * length / 6
 
 
@@ -317,8 +322,8 @@ def test_named_patterns_form_no_square(kind):
 def test_causal_calls_are_cut_where_that_gains(threads, steps, pieces, monkeypatch):
     """From 768 positions on torch's own kernel is as fast with more threads than one; what comes out is the same."""
     taken = []
-    cut = ops_softmax._by_pieces
-    monkeypatch.setattr(ops_softmax, "_by_pieces", lambda *given: taken.append(True) or cut(*given))
+    cut = ops_execute._by_pieces
+    monkeypatch.setattr(ops_execute, "_by_pieces", lambda *arguments: taken.append(True) or cut(*arguments))
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     q, k, v = torch.randn(3, 1, 2, steps, 8, generator=torch.Generator().manual_seed(0)).unbind(0)
     y = attention(q, k, v, causal=True)

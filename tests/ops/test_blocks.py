@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-import sightline.ops.attend as ops_attend
+import sightline.ops.execute as ops_execute
 from sightline.mixers.softmax import SoftmaxConfig
 
 
@@ -26,7 +26,7 @@ def test_the_size_of_a_block_changes_nothing(monkeypatch, block, positions, caus
         return y.detach(), torch.autograd.grad(y.square().sum(), x)[0]
 
     whole = run()
-    monkeypatch.setattr(ops_attend, "BLOCK", block)
+    monkeypatch.setattr(ops_execute, "BLOCK", block)
     torch.testing.assert_close(run(), whole, rtol=1e-10, atol=1e-10)
 
 
@@ -35,7 +35,7 @@ def test_a_block_over_a_cache_stands_at_its_end(monkeypatch):
     mixer = SoftmaxConfig(heads=2, positions="alibi").build(6).double()
     x = torch.randn(2, 12, 6, dtype=torch.float64)
     whole, _ = mixer(x)
-    monkeypatch.setattr(ops_attend, "BLOCK", 3)
+    monkeypatch.setattr(ops_execute, "BLOCK", 3)
     first, state = mixer(x[:, :4])
     rest, _ = mixer(x[:, 4:], state)
     torch.testing.assert_close(torch.cat([first, rest], 1), whole, rtol=1e-10, atol=1e-10)

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 
 import sightline.ops.blocks as ops_blocks
 from sightline.ops.block_patterns import BlockLayout, BlockMask, block_pattern
-from sightline.ops.blocks import BACKWARD, FORWARD, Blocks, Gathered, Piece, attend_pieces
+from sightline.ops.block_pieces import block_pieces
+from sightline.ops.blocks import Blocks, Gathered, Piece
 from sightline.ops.pattern import Pattern
-from sightline.ops.pieces import causal_pieces, sink_pieces, window_pieces
-from sightline.ops.sparse_pieces import sparse_pieces
+from sightline.ops.piece_kernel import BACKWARD, FORWARD, attention_by_pieces
+from sightline.ops.window_pieces import causal_pieces, sink_pieces, window_pieces
 
 F64 = torch.float64
 
@@ -54,7 +55,7 @@ def assert_attends(pieces, steps, length, visible, seed):
     _, seen = computed(pieces, steps, length)
     assert torch.equal(seen, visible.long())
     q, k, v = inputs(seed, 2, steps, length)
-    found, expected = attend_pieces(q, k, v, pieces, 0.7), dense(q, k, v, visible, 0.7)
+    found, expected = attention_by_pieces(q, k, v, pieces, 0.7), dense(q, k, v, visible, 0.7)
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
     weights = torch.randn(found.shape, dtype=F64, generator=torch.Generator().manual_seed(seed))
     one = torch.autograd.grad((found * weights).sum(), (q, k, v))
@@ -106,7 +107,7 @@ def test_block_masks(steps, cached, size, density, shared, causal, seed):
     number = -(-length // size)
     blocks = torch.rand(number, number, generator=torch.Generator().manual_seed(seed)) < density
     blocks[:, :shared] = True
-    pieces = sparse_pieces(BlockMask(blocks, size), causal, steps, length, F64)
+    pieces = block_pieces(BlockMask(blocks, size), causal, steps, length, F64)
     at, keys = torch.arange(cached, length).unsqueeze(1), torch.arange(length)
     visible = blocks[at // size, keys // size] & ((keys <= at) | (not causal))
     assert_attends(pieces, steps, length, visible, seed)
@@ -135,7 +136,7 @@ def test_named_patterns(kind, steps, cached, size, local, summary, random, seed)
     )
     at, keys = torch.arange(cached, length).unsqueeze(1), torch.arange(length)
     visible = blocks[at // size, keys // size] & ((keys <= at) | (not causal))
-    assert_attends(sparse_pieces(layout, causal, steps, length, F64), steps, length, visible, seed)
+    assert_attends(block_pieces(layout, causal, steps, length, F64), steps, length, visible, seed)
 
 
 @pytest.mark.parametrize("name", ["strided", "fixed"])
@@ -148,7 +149,7 @@ def test_long_strides(name, size, local, summary, cached):
     blocks = block_pattern(name, layout.number(length), causal=True, local=local, globals=summary)
     at, keys = torch.arange(cached, length).unsqueeze(1), torch.arange(length)
     visible = blocks[at // size, keys // size] & (keys <= at)
-    assert_attends(sparse_pieces(layout, True, length - cached, length, F64), length - cached, length, visible, 0)
+    assert_attends(block_pieces(layout, True, length - cached, length, F64), length - cached, length, visible, 0)
 
 
 def test_portions_change_nothing(monkeypatch):
@@ -156,7 +157,7 @@ def test_portions_change_nothing(monkeypatch):
     monkeypatch.setattr(ops_blocks, "PORTION", 1)
     assert_attends(window_pieces(60, 60, 9, 0, F64, 4), 60, 60, visible, 0)
     blocks = torch.rand(12, 12, generator=torch.Generator().manual_seed(0)) < 0.5
-    pieces = sparse_pieces(BlockMask(blocks, 5), True, 60, 60, F64)
+    pieces = block_pieces(BlockMask(blocks, 5), True, 60, 60, F64)
     visible = blocks.repeat_interleave(5, 0).repeat_interleave(5, 1).tril()
     assert_attends(pieces, 60, 60, visible, 0)
 
@@ -169,7 +170,7 @@ def test_a_view_where_blocks_lie_regularly_and_a_copy_elsewhere():
     gathered = Gathered(torch.tensor([[0, 2], [1, 0]]), 4, 6).take(x)
     assert gathered[0, 0, :, 0].tolist() == [6, 7, 8, 9, 14, 15, 16, 17]
     band = torch.ones(6, 6, dtype=torch.bool).tril(-1).triu(-2)
-    assert not any(isinstance(p.keys, Gathered) for p in sparse_pieces(BlockMask(band, 4), True, 24, 24, F64))
+    assert not any(isinstance(p.keys, Gathered) for p in block_pieces(BlockMask(band, 4), True, 24, 24, F64))
 
 
 def test_gradcheck():
@@ -178,14 +179,16 @@ def test_gradcheck():
     for pieces in (
         causal_pieces(9, 11, 2),
         window_pieces(9, 11, 3, 1, F64, 2),
-        sparse_pieces(blocks, True, 9, 11, F64),
+        block_pieces(blocks, True, 9, 11, F64),
     ):
-        assert torch.autograd.gradcheck(lambda *qkv, p=pieces: attend_pieces(*qkv, p, 0.6), (q, k, v))
+        assert torch.autograd.gradcheck(lambda *qkv, p=pieces: attention_by_pieces(*qkv, p, 0.6), (q, k, v))
 
 
 def test_no_gradient_of_the_gradient():
     q, k, v = inputs(0, 1, 5, 5)
-    (first,) = torch.autograd.grad(attend_pieces(q, k, v, causal_pieces(5, 5, 2), 1.0).sum(), q, create_graph=True)
+    (first,) = torch.autograd.grad(
+        attention_by_pieces(q, k, v, causal_pieces(5, 5, 2), 1.0).sum(), q, create_graph=True
+    )
     with pytest.raises(RuntimeError, match="has no gradient of its gradient"):
         first.sum().backward()
 
@@ -195,11 +198,11 @@ def test_joining_survives_large_logits():
     q, k, v = (x.detach() for x in inputs(0, 1, 64, 64))
     for size in (0.0, 1e4):
         flat = torch.full_like(k, size)
-        y = attend_pieces(torch.ones_like(q), flat, v, causal_pieces(64, 64, 4), 1.0)
+        y = attention_by_pieces(torch.ones_like(q), flat, v, causal_pieces(64, 64, 4), 1.0)
         expected = v.cumsum(2) / torch.arange(1, 65).unsqueeze(1)
         torch.testing.assert_close(y, expected, rtol=1e-9, atol=1e-9)
     k[:, :, 0] = 1e4 * q.sign()[:, :, -1]
-    y = attend_pieces(q, k, v, causal_pieces(64, 64, 4), 1.0)
+    y = attention_by_pieces(q, k, v, causal_pieces(64, 64, 4), 1.0)
     torch.testing.assert_close(y[:, :, -1], v[:, :, 0], rtol=1e-12, atol=1e-12)
 
 
@@ -220,7 +223,7 @@ class TestCost:
     @pytest.mark.parametrize("causal", [True, False])
     def test_block_masks(self, causal):
         blocks = torch.rand(20, 20, generator=torch.Generator().manual_seed(0)) < 0.3
-        formed, _ = computed(sparse_pieces(BlockMask(blocks, 8), causal, 157, 157, F64), 157, 157)
+        formed, _ = computed(block_pieces(BlockMask(blocks, 8), causal, 157, 157, F64), 157, 157)
         wanted = (blocks.tril() if causal else blocks).repeat_interleave(8, 0).repeat_interleave(8, 1)[:157, :157]
         assert torch.equal(formed.bool(), wanted)
         assert formed.max() == 1
@@ -270,7 +273,7 @@ class TestKernel:
 def test_what_is_not_seen_by_any_piece_is_zero():
     q, k, v = inputs(0, 2, 6, 6)
     pieces = [Piece(Blocks(2, 2), Blocks(0, 3))]
-    y = attend_pieces(q, k, v, pieces, 1.0)
+    y = attention_by_pieces(q, k, v, pieces, 1.0)
     assert not y[:, :, [0, 1, 4, 5]].any()
     gradients = torch.autograd.grad(y.square().sum(), (q, k, v))
     assert not any(g[:, :, 4:].any() for g in gradients)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from sightline.core.errors import CheckFailed, InputError
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, keep
+from sightline.mixers.gated_linear import GatedLinearConfig
 from sightline.testing import LAWS, Subject, check_mixer, describe, run_law
 from sightline.testing.check import poisoned_memory
 from sightline.testing.findings import MAX_FLOAT64, RMS_FLOAT32, close, finite, same, worst
@@ -126,6 +127,15 @@ def test_unknown_laws_and_things_that_are_no_configs_are_refused():
         check_mixer(MeanConfig(), laws=["purity"])
     with pytest.raises(InputError, match=r"with build\(d_model\), got 3"):
         check_mixer(3)
+
+
+def test_a_config_is_checked_at_a_width_that_it_accepts():
+    report = check_mixer(GatedLinearConfig(), laws=["shape and dtype"])
+    assert report.passed
+    assert report.d_model == 16  # keys of half the width over 4 heads: 12 gives no whole number
+    assert check_mixer(MeanConfig(), laws=["shape and dtype"]).d_model == 12
+    with pytest.raises(InputError, match=r"accepts no d_model of 12, .*: pass a d_model that it accepts"):
+        check_mixer(GatedLinearConfig(heads=67))
 
 
 def test_laws_leave_random_streams_and_settings_as_they_were():

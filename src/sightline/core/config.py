@@ -1,8 +1,8 @@
 """Configuration: YAML, environment and flags to frozen dataclasses, strictly.
 
-An unknown key is an error that names the nearest known one; a wrong value is an error that names its place, what was
-expected and what was found: `config.yaml: optim.lr: expected a number, found 'fast'`. Files are read by the rules of
-YAML 1.2, where `1e-3` is a number and `no` is text. Precedence: default < file < environment < flag.
+An unknown key is an error that names the nearest known one; a wrong value is an error that names its place, the
+expected type and the value: `config.yaml: optim.lr: expected a number, found 'fast'`. Files follow YAML 1.2, where
+`1e-3` is a number and `no` is text. Precedence: default < file < environment < flag.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
 from sightline.core.errors import InputError
-from sightline.core.settings import default_of, hints_of, members_of
+from sightline.core.settings import default_of, flat_parts, keys_of, members_of
 from sightline.core.suggest import nearest, suggest
 from sightline.core.yaml12 import dump_yaml, read_yaml, show
 
@@ -64,14 +64,19 @@ def decode(cls: type[C], mapping: Mapping[str, Any], *, where: str = "config.yam
 
 def encode(config: Any) -> dict[str, Any]:
     """The dataclass as nested dicts of plain JSON types, which `decode` reads back to an equal instance."""
-    return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config) if field.init}
+    plain: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        if field.name in flat_parts(type(config)):
+            plain |= encode(getattr(config, field.name))
+        elif field.init:
+            plain[field.name] = _plain(getattr(config, field.name))
+    return plain
 
 
 def override(config: C, changes: Mapping[str, Any], *, prefix: str = "") -> C:
     """The dataclass with values changed by dotted key: `override(config, {"optim.lr": 3e-4})`.
 
-    Text is read as the type of the field wants it, so that flags may be handed over as they came; errors name the
-    place `prefix` + key.
+    Text is converted to the type of the field, as flags need it; errors name the place `prefix` + key.
 
     Raises:
         InputError: as `decode`.
@@ -89,8 +94,8 @@ def resolve(
 ) -> C:
     """An instance of `cls` from all sources: default (or `base`) < YAML file < environment < flags by dotted key.
 
-    The environment names a key in capitals, levels joined by two underscores: `SIGHTLINE_OPTIM__LR=3e-4`. The sources
-    are joined before anything is checked, so that values which only fit together may come from different ones.
+    The environment names a key in capitals, levels joined by two underscores: `SIGHTLINE_OPTIM__LR=3e-4`. All
+    sources are merged before values are checked, so values that only fit together may come from different sources.
 
     Raises:
         InputError: as `decode`, with the place `config.yaml: optim.lr`, `SIGHTLINE_OPTIM__LR` or `--optim.lr`.
@@ -126,18 +131,18 @@ def _flags_layer(changes: Mapping[str, Any], prefix: str) -> _Layer:
 
 
 def _environment_layer(cls: type, base: Any, environ: Mapping[str, str]) -> _Layer:
-    """The variables that name a key of `cls`. Others belong to other commands, unless they look like a slip."""
-    known = [field.name for field in dataclasses.fields(cls) if field.init]
-    found = {}
+    """The variables that name a key of `cls`. Others belong to other commands, unless they look misspelt."""
+    known = list(keys_of(cls))
+    values = {}
     for variable, value in environ.items():
         if not variable.startswith("SIGHTLINE_"):
             continue
         key = variable.removeprefix("SIGHTLINE_").lower().replace("__", ".")
         if key.split(".")[0] in known:
-            found[key] = value
+            values[key] = value
         elif near := nearest(key.split(".")[0], known, cutoff=0.75):
             raise InputError(f"unknown key, did you mean SIGHTLINE_{near.upper()}?", where=variable)
-    return _Layer(_nested(found, ""), lambda path: "SIGHTLINE_" + "__".join(path).upper() if path else "", text=True)
+    return _Layer(_nested(values, ""), lambda path: "SIGHTLINE_" + "__".join(path).upper() if path else "", text=True)
 
 
 def _nested(changes: Mapping[str, Any], prefix: str) -> dict[str, Any]:
@@ -157,15 +162,15 @@ def _nested(changes: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def _build(cls: type[C], layers: list[_Layer], base: C | None, path: tuple[str, ...]) -> C:
-    hints = hints_of(cls)
+    keys, parts = keys_of(cls), flat_parts(cls)
     for layer in layers:
         if not isinstance(layer.values, Mapping):
             raise InputError(
-                f"expected the keys {layer.spelled(', '.join(hints))}, found {show(layer.values)}",
+                f"expected the keys {layer.spelled(', '.join(keys))}, found {show(layer.values)}",
                 where=layer.place(path),
             )
         for key in layer.values:
-            if key not in hints:
+            if key not in keys:
                 raise InputError(
                     f"unknown key{layer.spelled(_suggest(key, cls))}", where=layer.place((*path, str(key)))
                 )
@@ -173,10 +178,13 @@ def _build(cls: type[C], layers: list[_Layer], base: C | None, path: tuple[str, 
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
         if not field.init:
             continue
-        given = [layer._replace(values=layer.values[field.name]) for layer in layers if field.name in layer.values]
         default = default_of(field) if base is None else getattr(base, field.name)
-        if given:
-            arguments[field.name] = _field(hints[field.name], given, default, (*path, field.name))
+        if field.name in parts:
+            arguments[field.name] = _build(parts[field.name], _only(layers, parts[field.name]), default, path)
+            continue
+        sources = [layer._replace(values=layer.values[field.name]) for layer in layers if field.name in layer.values]
+        if sources:
+            arguments[field.name] = _field(keys[field.name], sources, default, (*path, field.name))
         elif default is not dataclasses.MISSING:
             arguments[field.name] = default
         else:
@@ -188,9 +196,15 @@ def _build(cls: type[C], layers: list[_Layer], base: C | None, path: tuple[str, 
         raise _refusal(error, layers, path) from error
 
 
-def _field(hint: Any, given: list[_Layer], default: Any, path: tuple[str, ...]) -> Any:
-    """The value of one field: of a dataclass all layers together, of anything else the last one."""
-    last = given[-1]
+def _only(layers: list[_Layer], part: type) -> list[_Layer]:
+    """The layers with the keys of a flat part alone."""
+    keys = keys_of(part)
+    return [layer._replace(values={key: layer.values[key] for key in layer.values if key in keys}) for layer in layers]
+
+
+def _field(hint: Any, sources: list[_Layer], default: Any, path: tuple[str, ...]) -> Any:
+    """The value of one field: a dataclass from all layers together, anything else from the last one."""
+    last = sources[-1]
     members = members_of(hint)
     nothing = last.values is None or (last.text and isinstance(last.values, str) and last.values.lower() in _NOTHING)
     if nothing and type(None) in members and str not in members:
@@ -199,7 +213,7 @@ def _field(hint: Any, given: list[_Layer], default: Any, path: tuple[str, ...]) 
     nested = type(base) if base is not None else next((m for m in members if dataclasses.is_dataclass(m)), None)
     if nested is not None:
         # An empty section is ignored.
-        return _build(nested, [layer for layer in given if layer.values is not None], base, path)
+        return _build(nested, [layer for layer in sources if layer.values is not None], base, path)
     try:
         return _value(hint, last.values, last.text)
     except _Unfit as error:
@@ -207,7 +221,7 @@ def _field(hint: Any, given: list[_Layer], default: Any, path: tuple[str, ...]) 
 
 
 def _refusal(error: ValueError, layers: list[_Layer], path: tuple[str, ...]) -> InputError:
-    """The dataclass's own complaint, placed where the value that it names came from."""
+    """The error that the dataclass raised, placed where the value that it names came from."""
     message = str(error)
     named = getattr(error, "where", None)
     if named:
@@ -219,7 +233,7 @@ def _refusal(error: ValueError, layers: list[_Layer], path: tuple[str, ...]) -> 
 
 
 def _value(hint: Any, value: Any, text: bool) -> Any:
-    """`value` as the type `hint`; of text, as its reader would have meant it. Raises `_Unfit`."""
+    """`value` as the type `hint`, converted from text if `text`. Raises `_Unfit`."""
     origin, arguments = get_origin(hint), get_args(hint)
     if hint is Any:
         return value
@@ -372,19 +386,19 @@ def _plain(value: Any) -> Any:
         return str(value)
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    raise TypeError(f"a configuration holds plain values, found {type(value).__name__}")
+    raise TypeError(f"a configuration contains only plain values, found {type(value).__name__}")
 
 
 def _suggest(key: Any, cls: type) -> str:
     """What the user may have meant by `key`: a sibling, or a key of that name further down."""
     deeper = [dotted for dotted in _dotted(cls) if dotted.split(".")[-1] == key]
-    if deeper and not nearest(str(key), hints_of(cls)):
+    if deeper and not nearest(str(key), keys_of(cls)):
         return f", did you mean {deeper[0]!r}?"
-    return suggest(str(key), hints_of(cls))
+    return suggest(str(key), keys_of(cls))
 
 
 def _dotted(cls: type, path: str = "") -> Iterator[str]:
-    for name, hint in hints_of(cls).items():
+    for name, hint in keys_of(cls).items():
         yield path + name
         for member in members_of(hint):
             if dataclasses.is_dataclass(member) and member is not cls:

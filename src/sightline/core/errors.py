@@ -1,13 +1,13 @@
 """The errors behind the exit codes.
 
 Every error that a user can cause is a `SightlineError`; the command line prints it as one line,
-`sightline: error: pairs.tsv:17: expected 2 columns, found 3`, and leaves with its `exit_code`.
-Anything else that reaches the top is our bug and exits with 1.
+`sightline: error: pairs.tsv:17: expected 2 columns, found 3`, and exits with its `exit_code`.
+Any other exception is an internal error and exits with 1.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, final
 
 
 class SightlineError(Exception):
@@ -15,7 +15,13 @@ class SightlineError(Exception):
 
     exit_code: ClassVar[int] = 1
 
+    @property
+    def status(self) -> int:
+        """The process exit status that stands for the error."""
+        return self.exit_code
 
+
+@final
 class InputError(SightlineError, ValueError):
     """The user's input or configuration is wrong (exit 2).
 
@@ -32,24 +38,28 @@ class InputError(SightlineError, ValueError):
         super().__init__(message if self.where is None else f"{self.where}: {message}")
 
 
+@final
 class EnvironmentFault(SightlineError):
-    """The machine refuses: disk full, memory, permission, a run directory in use (exit 3)."""
+    """The environment does not allow it: disk, memory, permissions, a run directory in use (exit 3)."""
 
     exit_code: ClassVar[int] = 3
 
 
+@final
 class Diverged(SightlineError):
     """The training loss became NaN or infinite; the last good state was kept (exit 4)."""
 
     exit_code: ClassVar[int] = 4
 
 
+@final
 class CheckFailed(SightlineError):
-    """A check that the user asked for did not hold, as in `certify` (exit 5)."""
+    """A check failed, as in `certify` (exit 5)."""
 
     exit_code: ClassVar[int] = 5
 
 
+@final
 class Interrupted(SightlineError):
     """A signal ended the run after its state was saved (exit 128 + signal number)."""
 
@@ -63,9 +73,5 @@ class Interrupted(SightlineError):
 
 
 def exit_status(error: BaseException) -> int:
-    """The process exit status that stands for `error`."""
-    if isinstance(error, Interrupted):
-        return error.status
-    if isinstance(error, SightlineError):
-        return error.exit_code
-    return 1
+    """The exit status of the process for `error`."""
+    return error.status if isinstance(error, SightlineError) else 1

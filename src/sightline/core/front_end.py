@@ -1,10 +1,11 @@
-"""What stands between raw input and the mixers: tokens, frames, patches or pixels in, vectors of one width out."""
+"""The contract of front ends: tokens, sound, pictures or series in, vectors of one width out."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 
@@ -12,18 +13,33 @@ class FrontEnd(nn.Module, ABC):
     """Turns raw input, batch first, into vectors of width `d_model`.
 
     The number of positions M may be smaller than that of the input, where frames are joined or cut into patches; the
-    mask follows. What stands under the input's mask, NaN included, reaches no real position.
+    mask follows. Content under the input's mask, NaN included, reaches no real position.
     """
 
+    pointwise: ClassVar[bool] = False  # each position follows from one input position, so that chunks give the whole
     d_model: int
 
     @abstractmethod
     def forward(self, inputs: Any, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """Vectors (B, M, D) of the inputs, and their mask (B, M), True = real; None where all are."""
+        """Vectors (B, M, D) of the inputs, and their mask (B, M), True = real; None where the input's is None."""
+
+    def hidden(self, inputs: Tensor, mask: Tensor) -> Tensor:
+        """Which numbers of the inputs the mask hides, bool and broadcastable to them; by default a mask of axis 1."""
+        return ~mask.view(*mask.shape, *[1] * (inputs.dim() - 2))
 
 
 @runtime_checkable
 class FrontEndConfig(Protocol):
-    """A frozen dataclass of plain values, one for each kind of input; `parts.front_ends` has the table."""
+    """A frozen dataclass of plain values, one for each kind of input; `parts.front_ends` has the table.
+
+    For the laws (`testing.check_front_end`) it has two more methods: `examples()`, a class method that returns some
+    configs, and `sample(rows, generator)`, which returns random inputs and a mask for them.
+    """
 
     def build(self, d_model: int) -> FrontEnd: ...
+
+
+def sample_lengths(rows: int, length: int) -> Tensor:
+    """A mask (B, T) for the laws: a whole row, then shorter ones, padded on the right, then one of padding alone."""
+    lengths = torch.tensor([length, length // 2 + 1, 1, 0] * rows)[:rows]
+    return torch.arange(length) < lengths.unsqueeze(1)

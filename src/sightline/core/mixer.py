@@ -7,7 +7,7 @@ H heads, K key size, V value size. Batch first. Masks are bool and `True` means 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Generic, NamedTuple, TypeVar
+from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,7 @@ class SequenceMixer(nn.Module, ABC, Generic[S]):
     reads none. A mixer that reads a memory gets it once, in `initial_state`, and keeps what it needs in the state.
     """
 
+    causal: ClassVar[bool] = True
     d_model: int  # width of the input
     d_out: int  # width of the output
     d_memory: int | None = None
@@ -66,6 +67,7 @@ class SequenceMixer(nn.Module, ABC, Generic[S]):
 class SequenceEncoder(nn.Module, ABC):
     """Mixes a whole sequence: every position may see every other. It has no step to misuse."""
 
+    causal: ClassVar[bool] = False
     d_model: int
     d_out: int
 

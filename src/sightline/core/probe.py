@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import final
+
 from torch import Tensor, nn
 
 
+@final
 class Probe(nn.Module):
     """Identity that marks an inspectable tensor: `self.weights = Probe("B H T S")`.
 

@@ -14,15 +14,14 @@ import dataclasses
 import functools
 import math
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints, overload
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from sightline.core.errors import InputError
 
-T = TypeVar("T")
-
-_KEY = "sightline"  # where a field's metadata has its `_Declared`
+_FLAT = "flat"
 _WORDS = {bool: "true or false", int: "integer", float: "number", str: "text", Path: "path", type(None): "null"}
 
 
@@ -58,13 +57,6 @@ class Range(NamedTuple):
         return " and ".join(filter(None, (low, high)))
 
 
-class _Declared(NamedTuple):
-    """What `key` declares."""
-
-    description: str
-    range: Range
-
-
 class Key(NamedTuple):
     """One key of a configuration, in words.
 
@@ -72,7 +64,7 @@ class Key(NamedTuple):
     type: "integer or null", "cosine, linear or constant"
     allowed: the range of a number, "at least 1", or nothing
     default: as a flag spells it: "null", "0.1,0.5,0.9"; None where the key has no default
-    owner: the dataclass that has the field; keys of a section that may be of several classes appear for each
+    owner: the dataclass that introduces the field; keys of a section that may be of several classes appear for each
     """
 
     name: str
@@ -83,45 +75,19 @@ class Key(NamedTuple):
     owner: type
 
 
-@overload
-def key(
-    default: T,
-    description: str,
-    *,
-    at_least: int | float | None = None,
-    above: int | float | None = None,
-    at_most: int | float | None = None,
-    below: int | float | None = None,
-) -> T: ...
-@overload
-def key(
-    *,
-    description: str,
-    factory: Callable[[], T] | None = None,
-    at_least: int | float | None = None,
-    above: int | float | None = None,
-    at_most: int | float | None = None,
-    below: int | float | None = None,
-) -> T: ...
-def key(
-    default: Any = dataclasses.MISSING,
-    description: str = "",
-    *,
-    factory: Callable[[], Any] | None = None,
-    at_least: int | float | None = None,
-    above: int | float | None = None,
-    at_most: int | float | None = None,
-    below: int | float | None = None,
-) -> Any:
-    """A field of a config dataclass, with a description (one sentence, with the unit) and the range of its numbers.
+def key(default: Any = MISSING, description: str = "", *, factory: Any = MISSING, **bounds: int | float) -> Any:
+    """A field of a config dataclass, with its description (one sentence, with the unit) and the range of its numbers.
 
-    The range also holds for each number in a tuple, list or dict. None is always in range. `factory` makes a default
-    that cannot be shared, such as a dict.
+    The bounds are those of `Range`: `at_least`, `above`, `at_most`, `below`. They also hold for each number in a tuple,
+    list or dict. None is always in range. `factory` makes a default that cannot be shared, such as a dict.
     """
-    metadata = {_KEY: _Declared(description, Range(at_least, above, at_most, below))}
-    if factory is not None:
-        return dataclasses.field(default_factory=factory, metadata=metadata)
-    return dataclasses.field(default=default, metadata=metadata)
+    metadata = {"description": description, "range": Range(**bounds)}
+    return dataclasses.field(default=default, default_factory=factory, metadata=metadata)
+
+
+def flat(default: Any = MISSING) -> Any:
+    """A field that is a dataclass whose keys are spelled without the field's name, as if the outer class had them."""
+    return dataclasses.field(default=default, metadata={_FLAT: True})
 
 
 class CheckedConfig:
@@ -140,18 +106,22 @@ def check_ranges(config: Any) -> None:
     Raises:
         InputError: "keep: must be at least 1, found 0"; "schedule: must be one of cosine, linear, found 'cosin'".
     """
-    for name, hint in hints_of(type(config)).items():
+    for name, choices, allowed in _checks(type(config)):
         value = getattr(config, name)
-        choices = _choices(hint)
         if choices and value not in choices:
-            allowed = ", ".join(str(choice) for choice in choices if choice is not None)
-            raise InputError(f"must be one of {allowed}, found {value!r}", where=name)
-        allowed_range = _declared(type(config), name).range
-        if any(bound is not None for bound in allowed_range):
-            for place, number in _numbers(name, value):
-                if number not in allowed_range:
-                    finite = isinstance(number, int) or math.isfinite(number)
-                    raise InputError(f"must be {allowed_range if finite else 'finite'}, found {number!r}", where=place)
+            names = ", ".join(str(choice) for choice in choices if choice is not None)
+            raise InputError(f"must be one of {names}, found {value!r}", where=name)
+        for place, number in _numbers(name, value):
+            if number not in allowed:
+                words = str(allowed) if isinstance(number, int) or math.isfinite(number) else "finite"
+                raise InputError(f"must be {words}, found {number!r}", where=place)
+
+
+@functools.cache
+def _checks(cls: type) -> list[tuple[str, tuple[Any, ...], Range]]:
+    """The fields with choices or bounds, and these."""
+    checks = [(name, _choices(hint), _declared(cls, name)["range"]) for name, hint in hints_of(cls).items()]
+    return [check for check in checks if check[1] or check[2] != Range()]
 
 
 def describe_keys(cls: type, default: Any = None) -> list[Key]:
@@ -177,14 +147,30 @@ def hints_of(cls: type) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}
 
 
+@functools.cache
+def flat_parts(cls: type) -> dict[str, type]:
+    """The types of the fields declared by `flat`, by name."""
+    return {field.name: hints_of(cls)[field.name] for field in dataclasses.fields(cls) if _FLAT in field.metadata}
+
+
+@functools.cache
+def keys_of(cls: type) -> dict[str, Any]:
+    """The types of all keys of one level by name, those of flat parts among them."""
+    keys: dict[str, Any] = {}
+    for name, hint in hints_of(cls).items():
+        part = flat_parts(cls).get(name)
+        keys |= {name: hint} if part is None else keys_of(part)
+    return keys
+
+
 def members_of(hint: Any) -> tuple[Any, ...]:
     """The types of a union; any other type alone."""
     return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
 
 
 def default_of(field: dataclasses.Field[Any]) -> Any:
-    """The default of a field, or `dataclasses.MISSING`."""
-    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+    """The default of a field, or `MISSING`."""
+    return field.default if field.default_factory is MISSING else field.default_factory()
 
 
 def _described(cls: type, defaults: Any, path: str) -> Iterator[Key]:
@@ -193,28 +179,29 @@ def _described(cls: type, defaults: Any, path: str) -> Iterator[Key]:
             continue
         hint, declared = hints_of(cls)[field.name], _declared(cls, field.name)
         default = default_of(field) if defaults is None else getattr(defaults, field.name)
+        if field.name in flat_parts(cls):
+            yield from _described(hint, default, path)
+            continue
         sections = [member for member in members_of(hint) if dataclasses.is_dataclass(member)]
         if not sections and dataclasses.is_dataclass(default) and not isinstance(default, type):
             sections = [type(default)]
         yield Key(
             path + field.name,
             " or ".join(dict.fromkeys(map(_words, members_of(hint)))) if not sections else "section",
-            str(declared.range),
-            None if default is dataclasses.MISSING else "" if sections and default is not None else _spelled(default),
-            declared.description,
-            cls,
+            str(declared["range"]),
+            None if default is MISSING else "" if sections and default is not None else _spelled(default),
+            declared["description"],
+            next(owner for owner in reversed(cls.__mro__) if field.name in vars(owner).get("__dataclass_fields__", ())),
         )
         for section in sections:
             yield from _described(section, default if type(default) is section else None, f"{path}{field.name}.")
 
 
-def _declared(cls: type, name: str) -> _Declared:
-    """What the field declares; a subclass that only changes the default keeps its base's declaration."""
-    for owner in cls.__mro__:
-        field = vars(owner).get("__dataclass_fields__", {}).get(name)
-        if field is not None and _KEY in field.metadata:
-            return field.metadata[_KEY]
-    return _Declared("", Range())
+def _declared(cls: type, name: str) -> Mapping[str, Any]:
+    """What `key` declared; a subclass that only changes the default keeps its base's declaration."""
+    fields = (vars(owner).get("__dataclass_fields__", {}).get(name) for owner in cls.__mro__)
+    nothing = {"description": "", "range": Range()}
+    return next((field.metadata for field in fields if field is not None and "range" in field.metadata), nothing)
 
 
 def _choices(hint: Any) -> tuple[Any, ...]:
@@ -262,4 +249,6 @@ def _spelled(value: Any) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, tuple | list):
         return ",".join(map(_spelled, value))
+    if isinstance(value, Mapping) and not value:
+        return ""
     return f"{value:.12g}" if isinstance(value, float) else str(value)

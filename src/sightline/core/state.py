@@ -7,7 +7,7 @@ checkpoints, the laws) uses the functions of this file and knows no mechanism.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeVar, final
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from torch import Tensor
 S = TypeVar("S")
 
 
+@final
 class _Tail:
     """How much of a shared buffer has been written; common to all `Growing` values on that buffer."""
 
@@ -24,6 +25,7 @@ class _Tail:
         self.length = length
 
 
+@final
 class Growing:
     """A tensor that is appended to along one axis, as a value: `append` returns a new one and never changes this one.
 

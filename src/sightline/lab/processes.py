@@ -18,9 +18,9 @@ GRACE_S = 10.0
 
 @final
 class Worker:
-    """One running job; `progress` is its newest line of progress.
+    """One running job; `progress` is its latest progress message.
 
-    Unlike `core.processes.in_child` it is a program of its own: the numbers of threads of all libraries are set before
+    Unlike `core.processes.in_child`, it runs a separate program: the thread counts of all libraries are set before
     anything is imported, its output goes to a log, and Ctrl-C does not reach it.
     """
 
@@ -51,7 +51,7 @@ class Worker:
 
     @property
     def pid(self) -> int:
-        """The process's id."""
+        """The process ID."""
         return self._process.pid
 
     def ended(self) -> bool:
@@ -59,7 +59,7 @@ class Worker:
         return self._process.poll() is not None
 
     def failure(self) -> Failure | None:
-        """What went wrong, for a process that has ended; None if it finished its job."""
+        """The failure of an ended process; None if the job succeeded."""
         self._close()
         directory, status = self.job.directory, self._process.returncode
         if status == 0 and (directory / DONE).exists():
@@ -91,7 +91,7 @@ class Worker:
 
 
 def environment(threads: int) -> dict[str, str]:
-    """The environment of a worker, with the number of threads for each library that starts any."""
+    """The environment of a worker, which limits the threads of every library."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS", "POLARS_MAX_THREADS")
     return {**os.environ, **dict.fromkeys(names, str(threads)), "TOKENIZERS_PARALLELISM": "false"}
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
 
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, check_memory, keep
 from sightline.core.probe import Probe
-from sightline.ops.attend import attend_scores
+from sightline.ops.dense import softmax_average
 from sightline.ops.gates import gate_and_candidate, transposed_parts
 from sightline.parts.recurrent import input_weight, recurrent_weight
 
 Query = Literal["previous", "current"]
-Score = Literal["additive", "general", "dot"]
+AttentionScore = Literal["additive", "general", "dot"]
 
 
+@final
 @dataclass(frozen=True)
 class AdditiveConfig:
     """Options of `Additive`; `None` widths mean `d_model`, and for d_summary a zero first state."""
@@ -27,7 +28,7 @@ class AdditiveConfig:
     d_summary: int | None = None
     d_attention: int | None = None
     query: Query = "previous"
-    score: Score = "additive"
+    score: AttentionScore = "additive"
     input_feeding: bool = False
 
     def build(self, d_model: int) -> Additive:
@@ -64,6 +65,7 @@ class AdditiveState(NamedTuple):
     mask: Tensor | None  # (B, M)
 
 
+@final
 class Additive(SequenceMixer[AdditiveState]):
     """A GRU decoder that looks back at the memory at every step.
 
@@ -90,7 +92,7 @@ class Additive(SequenceMixer[AdditiveState]):
         d_summary: int | None = None,
         d_attention: int | None = None,
         query: Query = "previous",
-        score: Score = "additive",
+        score: AttentionScore = "additive",
         input_feeding: bool = False,
     ) -> None:
         super().__init__()
@@ -204,7 +206,7 @@ class Additive(SequenceMixer[AdditiveState]):
             scores = self.energy(pre.tanh_()).squeeze(-1)
         else:
             scores = s @ state.keys.transpose(1, 2)
-        return attend_scores(scores, state.values, state.mask, self.weights)
+        return softmax_average(scores, state.values, state.mask, self.weights)
 
     def _read(self, s: Tensor, x: Tensor, c: Tensor) -> Tensor:
         if self.query == "current":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, final
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from sightline.core.mixer import SequenceEncoder, SequenceMixer, check_inputs
 
 
+@final
 @dataclass(frozen=True)
 class BidirectionalConfig:
     """Two mixers of the kind `mixer` with default options and `d_hidden` (None = d_model) units each way."""
@@ -36,6 +37,7 @@ class BidirectionalConfig:
         )
 
 
+@final
 class Bidirectional(SequenceEncoder):
     """[→h_t ; ←h_t]: one causal mixer reads forwards, another backwards from each row's (or document's) true end.
 

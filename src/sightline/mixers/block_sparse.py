@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, final
 
-import torch
 from torch import Tensor
 
-from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer, check_inputs, keep
+from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer
 from sightline.core.probe import Probe
 from sightline.ops.block_patterns import BlockLayout, BlockPattern
-from sightline.ops.documents import split_documents
+from sightline.ops.execute import execute
 from sightline.ops.pattern import Pattern
-from sightline.ops.softmax import attend_documents, attend_pattern
-from sightline.parts.attention_heads import AttentionHeads
+from sightline.ops.plan import Plan
+from sightline.parts.attention_heads import split_heads
 from sightline.parts.key_value_cache import KeyValueCache, attend_cache, empty_cache, extend_cache
-from sightline.parts.positions import AttentionPositions, advance
+from sightline.parts.self_attention import SelfAttention
 
-Positions = Literal["none", "sinusoidal", "rotary", "learned"]  # ALiBi's bias is for windows, and for all keys
+BlockPositions = Literal["none", "sinusoidal", "rotary", "learned"]  # ALiBi's bias is for windows, and for all keys
+BlockRows = Literal["all", "global", "other"]
 
 
+@final
 @dataclass(frozen=True)
 class BlockSparseConfig:
     """Options of `BlockSparseAttention` (causal) and `FullBlockSparseAttention`.
@@ -38,7 +39,7 @@ class BlockSparseConfig:
     seed: int = 0
     heads: int = 4
     causal: bool = True
-    positions: Positions = "none"
+    positions: BlockPositions = "none"
     global_projections: Literal["shared", "separate"] = "shared"
 
     def build(self, d_model: int) -> BlockSparseAttention | FullBlockSparseAttention:
@@ -61,57 +62,50 @@ class BlockSparseConfig:
         )
 
 
-class BlockSparseAttention(SequenceMixer[KeyValueCache]):
+@final
+class BlockSparseAttention(SelfAttention, SequenceMixer[KeyValueCache]):
     """`SoftmaxAttention` over the keys whose block the query's own block sees; only those blocks are computed.
 
         y_t = Σ_s softmax_s(q_t · k_s / √d_head) v_s  over  s <= t with P[⌊t / block⌋, ⌊s / block⌋]
 
     P is one of `ops.block_patterns`: `bigbird`, `longformer`, `strided` or `fixed`; deviations are listed there. Tokens
-    are counted from the start of the document, padding left out. All heads have one pattern. The state is the cache of
-    all keys. The weights are `self.weights`, shape (B, H, T, S).
+    are counted from the start of the document, without padding. All heads have the same pattern. The state is the
+    cache of all keys. The weights are `self.weights`, shape (B, H, T, S).
 
     Raises:
         ValueError: "positions must be none, sinusoidal, rotary or learned, got 'alibi'", and those of `block_pattern`.
     """
 
     def __init__(
-        self, d_model: int, layout: BlockLayout | None = None, heads: int = 4, positions: Positions = "none"
+        self, d_model: int, layout: BlockLayout | None = None, heads: int = 4, positions: BlockPositions = "none"
     ) -> None:
-        super().__init__()
-        self.d_model = self.d_out = d_model
+        super().__init__(d_model, heads, positions=positions)
         self.layout = _checked(layout, positions, causal=True)
-        self.heads = AttentionHeads(d_model, heads)
-        self.positions = AttentionPositions(positions, d_model, heads)
-        self.weights = Probe("B H T S")
+
+    @property
+    def pattern(self) -> Pattern:
+        return Pattern(True, blocks=self.layout)
 
     def initial_state(self, batch: int, memory: Memory | None = None) -> KeyValueCache:
         return empty_cache(self.heads.none(batch))
 
-    def pattern(self, length: int) -> Pattern:
-        """Who sees whom among `length` tokens of a document."""
-        return Pattern(True, blocks=self.layout)
-
     def forward(
         self, x: Tensor, state: KeyValueCache | None = None, mask: Tensor | None = None, starts: Tensor | None = None
     ) -> tuple[Tensor, KeyValueCache]:
-        check_inputs(x, self.d_model, mask, starts)
-        if state is None:
-            state = self.initial_state(x.shape[0])
-        positions, after = advance(state.position, x.shape[1], mask, starts)
-        x = self.positions.add(keep(x, mask), positions)
-        keys, values = self.heads.keys_values(x)
-        state = extend_cache(state, self.positions.turn(keys, positions), values, positions, after, mask, starts)
-        q = self.positions.turn(self.heads.queries(x), positions)
-        return self.heads.join(attend_cache(q, state, mask, starts, self.pattern, probe=self.weights), mask), state
+        state = self.initial_state(x.shape[0]) if state is None else state
+        q, k, v, positions, after = self.project(x, mask, starts, state.position)
+        state = extend_cache(state, k, v, positions, after, mask, starts)
+        return self.heads.join(attend_cache(q, state, mask, starts, self.plan, self.weights), mask), state
 
 
-class FullBlockSparseAttention(SequenceEncoder):
+@final
+class FullBlockSparseAttention(SelfAttention, SequenceEncoder):
     """`BlockSparseAttention` without the causal limit, for `bigbird` and `longformer`.
 
-    `global_projections="separate"` (Longformer, § 3.1): the queries of the global blocks, which see all of the
-    document, have projections of their own for themselves and for the keys and values that they read; those start out
-    as copies. Other queries read global keys through the common projections, as the authors' code does. Weights:
-    `self.weights` and, for global queries with projections of their own, `self.global_weights`, both (B, H, T, S).
+    `global_projections="separate"` (Longformer, § 3.1): the queries of the global blocks, which see the whole
+    document, and the keys and values that they read have projections of their own, initialised as copies. Other queries
+    read global keys through the shared projections, as the authors' code does. Weights: `self.weights` and, for global
+    queries with projections of their own, `self.global_weights`, both (B, H, T, S).
     """
 
     def __init__(
@@ -119,48 +113,36 @@ class FullBlockSparseAttention(SequenceEncoder):
         d_model: int,
         layout: BlockLayout | None = None,
         heads: int = 4,
-        positions: Positions = "none",
+        positions: BlockPositions = "none",
         global_projections: Literal["shared", "separate"] = "shared",
     ) -> None:
-        super().__init__()
+        super().__init__(d_model, heads, positions=positions)
         if global_projections not in ("shared", "separate"):
             raise ValueError(f"global_projections must be shared or separate, got {global_projections!r}")
-        self.d_model = self.d_out = d_model
         self.layout = _checked(layout, positions, causal=False)
-        self.heads = AttentionHeads(d_model, heads)
-        self.positions = AttentionPositions(positions, d_model, heads)
-        self.weights = Probe("B H T S")
         self.separate = global_projections == "separate"
         if self.separate:
             common = (self.heads.query, self.heads.key, self.heads.value)
             self.global_query, self.global_key, self.global_value = (copy.deepcopy(linear) for linear in common)
             self.global_weights = Probe("B H T S")
 
-    def pattern(self, length: int, rows: Literal["all", "global", "other"] = "all") -> Pattern:
-        """Who sees whom among `length` tokens of a document, for all rows of blocks or some."""
-        return Pattern(False, blocks=self.layout._replace(rows=rows))
+    @property
+    def pattern(self) -> Pattern:
+        return Pattern(False, blocks=self.layout)
 
     def forward(self, x: Tensor, mask: Tensor | None = None, starts: Tensor | None = None) -> Tensor:
-        check_inputs(x, self.d_model, mask, starts)
-        positions, _ = advance(torch.zeros(x.shape[0], dtype=torch.long, device=x.device), x.shape[1], mask, starts)
-        x = self.positions.add(keep(x, mask), positions)
-        documents = None if mask is None and starts is None else split_documents(mask, starts)
+        x, positions, _ = self.place(x, mask, starts)
 
-        def attend(q: Tensor, k: Tensor, v: Tensor, rows: Literal["all", "global", "other"], probe: Probe) -> Tensor:
+        def attend(q: Tensor, k: Tensor, v: Tensor, rows: BlockRows, probe: Probe) -> Tensor:
             q, k = self.positions.turn(q, positions), self.positions.turn(k, positions)
-            if documents is None:
-                return attend_pattern(q, k, v, pattern=self.pattern(x.shape[1], rows), probe=probe)
-            # Random blocks depend on how many blocks there are: documents with equally many share a call.
-            number = self.layout.number
-            return attend_documents(q, k, v, documents, lambda n: self.pattern(n, rows), probe=probe, bucket=number)
+            plan = Plan(Pattern(False, blocks=self.layout._replace(rows=rows)))
+            return execute(q, k, v, plan.packed(q, mask, starts, positions, probe.attached), probe)
 
         q, (k, v) = self.heads.queries(x), self.heads.keys_values(x)
         y = attend(q, k, v, "other" if self.separate else "all", self.weights)
         if self.separate:
-            q, k, v = (
-                linear(x).unflatten(2, (-1, self.heads.d_head)).transpose(1, 2)
-                for linear in (self.global_query, self.global_key, self.global_value)
-            )
+            linears = (self.global_query, self.global_key, self.global_value)
+            q, k, v = (split_heads(linear(x), self.heads.heads) for linear in linears)
             y = y + attend(q, k, v, "global", self.global_weights)
         return self.heads.join(y, mask)
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 from torch import Tensor
 
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, check_memory, keep
 from sightline.core.probe import Probe
-from sightline.ops.attend import attend
+from sightline.ops.dense import dense_attention
 from sightline.parts.attention_heads import AttentionHeads, QKNorm, check_softcap
 
 
+@final
 @dataclass(frozen=True)
 class CrossConfig:
     """Options of `CrossAttention`; None means heads (key_heads), D/H (d_head), D (d_memory)."""
@@ -54,6 +55,7 @@ class CrossState(NamedTuple):
     mask: Tensor | None  # (B, M)
 
 
+@final
 class CrossAttention(SequenceMixer[CrossState]):
     """softmax(Q Kᵀ / √d_head) V with queries from the input and keys and values from the memory.
 
@@ -91,5 +93,5 @@ class CrossAttention(SequenceMixer[CrossState]):
             raise ValueError("CrossAttention reads a memory: give the state from initial_state(batch, memory)")
         visible = None if state.mask is None else state.mask[:, None, None, :]
         q = self.heads.queries(keep(x, mask))
-        y = attend(q, state.keys, state.values, visible=visible, softcap=self.softcap, probe=self.weights)
+        y = dense_attention(q, state.keys, state.values, visible=visible, softcap=self.softcap, probe=self.weights)
         return self.heads.join(y, mask), state

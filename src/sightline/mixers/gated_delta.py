@@ -1,23 +1,24 @@
 """The delta rule with decay, Gated DeltaNet (Yang, Kautz & Hatamizadeh 2025, arXiv:2412.06464), and DeltaNet without.
 
-A key does not add its value to what the state holds for it, as in linear attention, but replaces it.
+A key replaces the value that the state contains for it, where linear attention adds to that value.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sightline.core.mixer import Memory, SequenceMixer, check_inputs, keep
-from sightline.ops.linear import LinearState, initial_linear_state, linear_attention
+from sightline.ops.linear import LinearState, linear_attention
 from sightline.parts.attention_heads import head_size, hide, join_heads, split_heads
 from sightline.parts.decay import HeadDecay
-from sightline.parts.short_convolution import ConvolvedState, ShortConvolution
+from sightline.parts.short_convolution import ConvolvedRecurrence, ShortConvolution
 
 
+@final
 @dataclass(frozen=True)
 class GatedDeltaConfig:
     """Options of `GatedDelta`: d_head (keys) None = D/H, d_value None = d_head, convolution 0 = none.
@@ -45,13 +46,14 @@ class GatedDeltaConfig:
         )
 
 
-class GatedDelta(SequenceMixer[ConvolvedState]):
+@final
+class GatedDelta(ConvolvedRecurrence):
     """W_O (RMSNorm(o) ∘ silu(W_g x)), o_t = q_t S_t, S_t = α_t (I - β_t k_tᵀ k_t) S_{t-1} + β_t k_tᵀ v_t (eq. 10).
 
-    q, k and v are read through a short convolution over `convolution` positions and silu (0 = silu alone); q and k are
-    then of length 1 for each head, so that with β_t = σ(w_β · x_t) a key takes the part β_t of what is held for it
-    away. α_t = exp(-A Δ_t) is `parts.decay.HeadDecay`'s, 1 without `decay`; without `gate` the norm's output is used as
-    it is. The norm is taken over each head's values; its scale is shared by the heads. No projection has a bias.
+    q, k and v are read through a short convolution over `convolution` positions and silu (0 = silu alone). q and k then
+    have length 1 in each head, so that a key removes the share β_t = σ(w_β · x_t) of the value stored for it.
+    α_t = exp(-A Δ_t) is `parts.decay.HeadDecay`'s, 1 without `decay`; without `gate` the norm's output is the result.
+    The norm is over each head's values; all heads share its scale. No projection has a bias.
     """
 
     def __init__(
@@ -81,34 +83,24 @@ class GatedDelta(SequenceMixer[ConvolvedState]):
             if linear is not None:
                 nn.init.xavier_uniform_(linear.weight)
 
-    def initial_state(self, batch: int, memory: Memory | None = None) -> ConvolvedState:
-        zeros = initial_linear_state(batch, self.heads, self.d_head, self.d_value, like=self.out.weight).memory
-        return self.convolution.initial_state(zeros)
-
-    def forward(
-        self, x: Tensor, state: ConvolvedState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
-    ) -> tuple[Tensor, ConvolvedState]:
-        check_inputs(x, self.d_model, mask, starts)
-        if state is None:
-            state = self.initial_state(x.shape[0])
-        x = keep(x, mask)
-        read, state = self.convolution(self.read(x), state, mask, starts)
+    def recur(
+        self, x: Tensor, read: Tensor, memory: LinearState, mask: Tensor | None, starts: Tensor | None
+    ) -> tuple[Tensor, LinearState]:
         q, k, v = (split_heads(part, self.heads) for part in read.split(self.sizes, 2))
-        wide = state.memory.dtype
-        decay = None if self.decay is None else hide(self.decay(x)[0], mask)
-        y, carried = linear_attention(
+        wide = memory.memory.dtype
+        y, memory = linear_attention(
             unit(q.to(wide)),
             hide(unit(k.to(wide)), mask),
             v,
-            decay=decay,
+            decay=None if self.decay is None else hide(self.decay(x)[0], mask),
             beta=hide(torch.sigmoid(self.rate(x).to(wide)).transpose(1, 2), mask),
-            state=LinearState(state.memory),
+            state=memory,
             starts=starts,
         )
         y = join_heads(self.norm(y))
         if self.gate is not None:
             y = y * F.silu(self.gate(x))
-        return keep(self.out(y), mask), state._replace(memory=carried.memory)
+        return self.out(y), memory
 
 
 def unit(x: Tensor) -> Tensor:

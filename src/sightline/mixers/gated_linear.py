@@ -1,12 +1,12 @@
-"""Linear attention with decay that the input decides on: GLA (Yang et al. 2024, arXiv:2312.06635) and Mamba-2's SSD.
+"""Linear attention whose decay depends on the input: GLA (Yang et al. 2024, arXiv:2312.06635) and Mamba-2's SSD.
 
-`gla` decays each channel of the state by its own gate, `ssd` (Dao & Gu 2024, arXiv:2405.21060) each head by a number.
+`gla` decays each channel of the state by its own gate; `ssd` (Dao & Gu 2024, arXiv:2405.21060) has one decay per head.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, final
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +16,10 @@ from sightline.core.mixer import Memory, SequenceMixer, check_inputs, keep
 from sightline.ops.linear import LinearState, initial_linear_state, linear_attention, linear_attention_step
 from sightline.parts.attention_heads import head_size, hide, join_heads, split_heads
 from sightline.parts.decay import HeadDecay
-from sightline.parts.short_convolution import ConvolvedState, ShortConvolution
+from sightline.parts.short_convolution import ConvolvedRecurrence, ShortConvolution
 
 
+@final
 @dataclass(frozen=True)
 class GatedLinearConfig:
     """Options of `GatedLinearAttention` (gla) and `StateSpaceDual` (ssd).
@@ -50,11 +51,12 @@ class GatedLinearConfig:
         )
 
 
+@final
 class GatedLinearAttention(SequenceMixer[LinearState]):
     """W_O (swish(W_r x + b_r) ∘ LN(o)), o_t = q_t S_t, S_t = diag(α_t) S_{t-1} + k_tᵀ v_t for each head (§ 4.1, 4.4).
 
-    α_t = σ(W_2 W_1 x_t + b)^{1/16} with W_1 of `gate_rank` rows. LN is taken over each head's values; its scale and
-    offset are shared by the heads. Queries are not scaled, q, k and v have no bias, as in the paper.
+    α_t = σ(W_2 W_1 x_t + b)^{1/16} with W_1 of `gate_rank` rows. LN is over each head's values; all heads share its
+    scale and offset. Queries are not scaled, and q, k and v have no bias, as in the paper.
     """
 
     TEMPERATURE = 16.0
@@ -116,13 +118,14 @@ class GatedLinearAttention(SequenceMixer[LinearState]):
         return self.out(F.silu(self.gate(x)) * y)
 
 
-class StateSpaceDual(SequenceMixer[ConvolvedState]):
+@final
+class StateSpaceDual(ConvolvedRecurrence):
     """Mamba-2's block (Dao & Gu 2024, § 7): W_O RMSNorm((y + d ∘ u) ∘ silu(W_z x)) with the state space model
 
     h_t = exp(-A Δ_t) h_{t-1} + Δ_t B_tᵀ u_t and y_t = C_t h_t for each head: linear attention with q = C, k = B and
     v = Δ u. B and C (B, T, K) are shared by all heads, u (B, H, T, V) is each head's own; u, B and C are read through
     one short convolution over `convolution` positions and silu (0 = silu alone). A and Δ are those of
-    `parts.decay.HeadDecay`; d is a number a head, initially 1; the norm is taken over all heads.
+    `parts.decay.HeadDecay`; d is one number per head, initially 1; the norm is over all heads together.
     """
 
     def __init__(
@@ -149,29 +152,13 @@ class StateSpaceDual(SequenceMixer[ConvolvedState]):
         for linear in (self.gate, self.read, self.out):
             nn.init.xavier_uniform_(linear.weight)
 
-    def initial_state(self, batch: int, memory: Memory | None = None) -> ConvolvedState:
-        zeros = initial_linear_state(batch, self.heads, self.d_head, self.d_value, like=self.out.weight).memory
-        return self.convolution.initial_state(zeros)
-
-    def forward(
-        self, x: Tensor, state: ConvolvedState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
-    ) -> tuple[Tensor, ConvolvedState]:
-        check_inputs(x, self.d_model, mask, starts)
-        if state is None:
-            state = self.initial_state(x.shape[0])
-        x = keep(x, mask)
-        read, state = self.convolution(self.read(x), state, mask, starts)
+    def recur(
+        self, x: Tensor, read: Tensor, memory: LinearState, mask: Tensor | None, starts: Tensor | None
+    ) -> tuple[Tensor, LinearState]:
         u, k, q = read.split([self.heads * self.d_value, self.d_head, self.d_head], 2)
-        u, k, q = split_heads(u, self.heads), k.unsqueeze(1), q.unsqueeze(1)
+        u, k, q = split_heads(u, self.heads), hide(k.unsqueeze(1), mask), q.unsqueeze(1)
         decay, step = self.decay(x)
-        y, carried = linear_attention(
-            q,
-            hide(k, mask),
-            step.unsqueeze(3) * u,
-            decay=hide(decay, mask),
-            state=LinearState(state.memory),
-            starts=starts,
-        )
+        v = step.unsqueeze(3) * u
+        y, memory = linear_attention(q, k, v, decay=hide(decay, mask), state=memory, starts=starts)
         y = join_heads(y + self.skip[:, None, None] * u).to(x.dtype)
-        y = self.out(self.norm(y * F.silu(self.gate(x))))
-        return keep(y, mask), state._replace(memory=carried.memory)
+        return self.out(self.norm(y * F.silu(self.gate(x)))), memory

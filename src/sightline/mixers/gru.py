@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, final
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from sightline.ops.packed import Weights
 from sightline.parts.recurrent import Recurrent, RecurrentState, input_weight, recurrent_weight
 
 
+@final
 @dataclass(frozen=True)
 class GRUConfig:
     """Options of `GRU`; `None` widths mean `d_model` (d_hidden) and no summary (d_summary)."""
@@ -31,6 +32,7 @@ class GRUConfig:
         return (cls(), cls(d_hidden=5, d_summary=7), cls(reset="before"))
 
 
+@final
 class GRU(Recurrent):
     """h_t = z ∘ h_{t-1} + (1 - z) ∘ n with reset and update gates r, z = σ(W x_t + U h_{t-1} + b).
 

@@ -5,9 +5,11 @@ Replacing exp(q · k) by a product of features φ(q) · φ(k) turns attention in
 
 from __future__ import annotations
 
+from abc import ABC
 from dataclasses import dataclass
+from typing import final
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer, check_inputs, keep
 from sightline.core.probe import Probe
@@ -23,6 +25,7 @@ from sightline.parts.attention_heads import AttentionHeads, hide
 from sightline.parts.feature_maps import FeatureMap, Features
 
 
+@final
 @dataclass(frozen=True)
 class LinearConfig:
     """Options of `LinearAttention` (causal) and `FullLinearAttention`; d_head None = D/H.
@@ -53,17 +56,8 @@ class LinearConfig:
         )
 
 
-class LinearAttention(SequenceMixer[LinearState]):
-    """y_t = φ(q_t) S_t / (φ(q_t) · z_t) with S_t = Σ_{s<=t} φ(k_s)ᵀ v_s and z_t = Σ_{s<=t} φ(k_s) (eqs. 8-12).
-
-    Projections are those of softmax attention, `heads` times. `features`: `elu` is the paper's φ(x) = elu(x) + 1,
-    `performer` approximates softmax attention (`parts.feature_maps`). A position whose denominator is 0 gives zeros.
-    The state is S (B, H, K, V) and z (B, H, K), in float32 in 16-bit code too.
-
-    The weights φ(q_t) · φ(k_s) / φ(q_t) · z_t over the positions of a call are formed where somebody reads them:
-    `self.weights`, shape (B, H, T, S). What they lack to 1 is read from the state, where earlier calls' positions are
-    no longer told apart.
-    """
+class _FeatureAttention(nn.Module, ABC):
+    """What linear attention consists of, causal or not: projections, features φ of queries and keys, and a probe."""
 
     def __init__(
         self,
@@ -80,6 +74,27 @@ class LinearAttention(SequenceMixer[LinearState]):
         self.features = FeatureMap(features, self.heads.d_head, random_features)
         self.weights = Probe("B H T S")
 
+    def project(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """φ(q), φ(k) (B, H, T, ·) and v (B, H, T, V) of x (B, T, D); keys at masked positions are 0."""
+        x = keep(x, mask)
+        k, v = self.heads.keys_values(x)
+        q, k = self.features.queries(self.heads.queries(x)), self.features.keys(k)
+        return q, hide(k, mask), v
+
+
+@final
+class LinearAttention(_FeatureAttention, SequenceMixer[LinearState]):
+    """y_t = φ(q_t) S_t / (φ(q_t) · z_t) with S_t = Σ_{s<=t} φ(k_s)ᵀ v_s and z_t = Σ_{s<=t} φ(k_s) (eqs. 8-12).
+
+    Projections are those of softmax attention, `heads` times. `features`: `elu` is the paper's φ(x) = elu(x) + 1,
+    `performer` approximates softmax attention (`parts.feature_maps`). A position whose denominator is 0 gives zeros.
+    The state is S (B, H, K, V) and z (B, H, K), in float32 in 16-bit code too.
+
+    The weights φ(q_t) · φ(k_s) / φ(q_t) · z_t over the positions of a call are formed where somebody reads them:
+    `self.weights`, shape (B, H, T, S). What they lack to 1 is read from the state, where earlier calls' positions are
+    no longer told apart.
+    """
+
     def initial_state(self, batch: int, memory: Memory | None = None) -> LinearState:
         heads = self.heads
         return initial_linear_state(
@@ -92,7 +107,7 @@ class LinearAttention(SequenceMixer[LinearState]):
         check_inputs(x, self.d_model, mask, starts)
         if state is None:
             state = self.initial_state(x.shape[0])
-        q, k, v = featured(self.heads, self.features, x, mask)
+        q, k, v = self.project(x, mask)
         y, after = linear_attention(q, k, v, normaliser=True, state=state, starts=starts)
         if self.weights.attached:
             y = self._weighted(q, k, v, state, starts)
@@ -101,7 +116,7 @@ class LinearAttention(SequenceMixer[LinearState]):
     def step(self, x_t: Tensor, state: LinearState) -> tuple[Tensor, LinearState]:
         if self.weights.attached:
             return super().step(x_t, state)
-        q, k, v = (part.squeeze(2) for part in featured(self.heads, self.features, x_t.unsqueeze(1), None))
+        q, k, v = (part.squeeze(2) for part in self.project(x_t.unsqueeze(1), None))
         y, state = linear_attention_step(q, k, v, state=state)
         return self.heads.out(y.flatten(1)), state
 
@@ -117,6 +132,24 @@ class LinearAttention(SequenceMixer[LinearState]):
         return (weights @ v.to(weights.dtype) + normalised(before, total)).to(v.dtype)
 
 
+@final
+class FullLinearAttention(_FeatureAttention, SequenceEncoder):
+    """`LinearAttention` without the causal limit (eqs. 4-6): every position sees its whole document.
+
+    The weights φ(q_t) · φ(k_s) / Σ_s φ(q_t) · φ(k_s) are formed where somebody reads them: `self.weights`, shape
+    (B, H, T, S).
+    """
+
+    def forward(self, x: Tensor, mask: Tensor | None = None, starts: Tensor | None = None) -> Tensor:
+        check_inputs(x, self.d_model, mask, starts)
+        q, k, v = self.project(x, mask)
+        if not self.weights.attached:
+            return self.heads.join(full_linear_attention(q, k, v, normaliser=True, starts=starts), mask)
+        products = products_within(q, k, starts)
+        weights = self.weights(normalised(products, products.sum(3, keepdim=True)))
+        return self.heads.join((weights @ v.to(weights.dtype)).to(v.dtype), mask)
+
+
 def products_within(q: Tensor, k: Tensor, starts: Tensor | None) -> Tensor:
     """φ(q_t) · φ(k_s) (B, H, T, S), 0 where t and s stand in different documents."""
     products = q @ k.transpose(2, 3)
@@ -124,45 +157,3 @@ def products_within(q: Tensor, k: Tensor, starts: Tensor | None) -> Tensor:
         return products
     document = starts.cumsum(1)
     return products.masked_fill((document.unsqueeze(2) != document.unsqueeze(1)).unsqueeze(1), 0.0)
-
-
-def featured(
-    heads: AttentionHeads, features: FeatureMap, x: Tensor, mask: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """φ(q), φ(k) (B, H, T, ·) and v (B, H, T, V) of x (B, T, D); keys at masked positions are 0."""
-    x = keep(x, mask)
-    k, v = heads.keys_values(x)
-    q, k = features.queries(heads.queries(x)), features.keys(k)
-    return q, hide(k, mask), v
-
-
-class FullLinearAttention(SequenceEncoder):
-    """`LinearAttention` without the causal limit (eqs. 4-6): every position sees its whole document.
-
-    The weights φ(q_t) · φ(k_s) / Σ_s φ(q_t) · φ(k_s) are formed where somebody reads them: `self.weights`, shape
-    (B, H, T, S).
-    """
-
-    def __init__(
-        self,
-        d_model: int,
-        heads: int = 4,
-        d_head: int | None = None,
-        features: Features = "elu",
-        random_features: int | None = None,
-        bias: bool = True,
-    ) -> None:
-        super().__init__()
-        self.d_model = self.d_out = d_model
-        self.heads = AttentionHeads(d_model, heads, None, d_head, bias=bias)
-        self.features = FeatureMap(features, self.heads.d_head, random_features)
-        self.weights = Probe("B H T S")
-
-    def forward(self, x: Tensor, mask: Tensor | None = None, starts: Tensor | None = None) -> Tensor:
-        check_inputs(x, self.d_model, mask, starts)
-        q, k, v = featured(self.heads, self.features, x, mask)
-        if not self.weights.attached:
-            return self.heads.join(full_linear_attention(q, k, v, normaliser=True, starts=starts), mask)
-        products = products_within(q, k, starts)
-        weights = self.weights(normalised(products, products.sum(3, keepdim=True)))
-        return self.heads.join((weights @ v.to(weights.dtype)).to(v.dtype), mask)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from sightline.core.mixer import Memory, SequenceMixer, check_inputs, keep
 from sightline.ops.scan import linear_scan
 
 
+@final
 @dataclass(frozen=True)
 class LRUConfig:
     """Options of `LRU`; d_hidden, the number of complex states, is `d_model` where it is None."""
@@ -37,6 +38,7 @@ class LRUState(NamedTuple):
     hidden: Tensor  # (B, N, 2)
 
 
+@final
 class LRU(SequenceMixer[LRUState]):
     """h_t = λ ∘ h_{t-1} + γ ∘ (B x_t) with complex λ, h, B; y_t = Re(C h_t) + D ∘ x_t (arXiv:2303.06349, eq. 7, § 3).
 

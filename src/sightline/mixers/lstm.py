@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ ROWS, WORK = 64, 8192  # rows and numbers of a step from which packed rows train
 PADDED = 1.2  # positions with padding for one without from which they are
 
 
+@final
 @dataclass(frozen=True)
 class LSTMConfig:
     """Options of `LSTM`; `None` widths mean `d_model` (d_hidden) and no summary (d_summary)."""
@@ -41,6 +42,7 @@ class LSTMConfig:
         )
 
 
+@final
 class LSTM(Recurrent):
     """c_t = f ∘ c_{t-1} + i ∘ g, h_t = o ∘ tanh(c_t); i, f, o = σ(W x_t + U h_{t-1} + b), g = tanh of the same form.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import final
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from sightline.ops.minimal import min_gru_scan
 from sightline.parts.minimal import Candidate, MinimalRecurrence
 
 
+@final
 @dataclass(frozen=True)
 class MinGRUConfig:
     """Options of `MinGRU`; `None` widths mean `d_model` (d_hidden) and no summary (d_summary)."""
@@ -27,6 +29,7 @@ class MinGRUConfig:
         return (cls(), cls(d_hidden=5, d_summary=7), cls(candidate="linear"))
 
 
+@final
 class MinGRU(MinimalRecurrence):
     """h_t = (1 - z_t) ∘ h_{t-1} + z_t ∘ g(W_h x_t + b_h), z_t = σ(W_z x_t + b_z) (§ 3.1; log-space form: appendix B).
 

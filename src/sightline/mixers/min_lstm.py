@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import final
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from sightline.ops.minimal import minimal_scan
 from sightline.parts.minimal import Candidate, MinimalRecurrence
 
 
+@final
 @dataclass(frozen=True)
 class MinLSTMConfig:
     """Options of `MinLSTM`; `None` widths mean `d_model` (d_hidden) and no summary (d_summary)."""
@@ -34,6 +36,7 @@ class MinLSTMConfig:
         )
 
 
+@final
 class MinLSTM(MinimalRecurrence):
     """h_t = f'_t ∘ h_{t-1} + i'_t ∘ g(W_h x_t + b_h) with f' = f / (f + i), i' = i / (f + i), f, i = σ(W x_t + b).
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from sightline.parts.attention_heads import head_size, hide, join_heads, split_h
 from sightline.parts.positions import advance, rotate
 
 
+@final
 @dataclass(frozen=True)
 class RetentionConfig:
     """Options of `Retention`: d_head None = D/H (keys), d_value None = 2 · d_head."""
@@ -39,6 +40,7 @@ class RetentionState(NamedTuple):
     position: Tensor  # (B,) real tokens of the current document so far
 
 
+@final
 class Retention(SequenceMixer[RetentionState]):
     """W_O (swish(W_G x) ∘ GroupNorm(Y)) with Y_t = q_t S_t, S_t = γ S_{t-1} + k_tᵀ v_t for each head (eqs. 5-8).
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import final
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from sightline.ops.packed import Weights
 from sightline.parts.recurrent import Recurrent, RecurrentState, input_weight, recurrent_weight
 
 
+@final
 @dataclass(frozen=True)
 class RNNConfig:
     """Options of `RNN`; `None` widths mean `d_model` (d_hidden) and no summary (d_summary)."""
@@ -28,6 +30,7 @@ class RNNConfig:
         return (cls(), cls(d_hidden=5, d_summary=7))
 
 
+@final
 class RNN(Recurrent):
     """h_t = tanh(W x_t + U h_{t-1} + b), the output is h_t (Elman 1990; Pascanu et al. 2013, eq. 1 with tanh outside).
 

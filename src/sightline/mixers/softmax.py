@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import final
 
-import torch
 from torch import Tensor
 
-from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer, check_inputs, keep
-from sightline.core.probe import Probe
+from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer
+from sightline.ops.execute import execute
 from sightline.ops.pattern import Pattern
-from sightline.ops.softmax import attend_packed, attend_pattern
-from sightline.parts.attention_heads import AttentionHeads, QKNorm, check_softcap
+from sightline.parts.attention_heads import QKNorm
 from sightline.parts.key_value_cache import KeyValueCache, attend_cache, empty_cache, extend_cache
-from sightline.parts.positions import AttentionPositions, Positions, advance
+from sightline.parts.positions import PositionEncoding
+from sightline.parts.self_attention import SelfAttention
 
 
+@final
 @dataclass(frozen=True)
 class SoftmaxConfig:
     """Options of `SoftmaxAttention` (causal) and `FullSoftmaxAttention`; key_heads None = heads, d_head None = D/H."""
@@ -24,23 +25,15 @@ class SoftmaxConfig:
     key_heads: int | None = None
     d_head: int | None = None
     causal: bool = True
-    positions: Positions = "none"
+    positions: PositionEncoding = "none"
     bias: bool = True
     qk_norm: QKNorm = "none"
     softcap: float | None = None
 
     def build(self, d_model: int) -> SoftmaxAttention | FullSoftmaxAttention:
         kind = SoftmaxAttention if self.causal else FullSoftmaxAttention
-        return kind(
-            d_model,
-            self.heads,
-            self.key_heads,
-            self.d_head,
-            self.positions,
-            self.bias,
-            self.qk_norm,
-            self.softcap,
-        )
+        sizes = (self.heads, self.key_heads, self.d_head)
+        return kind(d_model, *sizes, self.positions, self.bias, self.qk_norm, self.softcap)
 
     @classmethod
     def examples(cls) -> tuple[SoftmaxConfig, ...]:
@@ -59,35 +52,22 @@ class SoftmaxConfig:
         )
 
 
-class SoftmaxAttention(SequenceMixer[KeyValueCache]):
+@final
+class SoftmaxAttention(SelfAttention, SequenceMixer[KeyValueCache]):
     """softmax(Q Kᵀ / √d_head) V over all positions so far, `heads` times, then an output projection (eq. 1, § 3.2.2).
 
     `key_heads` < `heads` shares each key head among consecutive query heads (Ainslie et al. 2023; 1 = Shazeer 2019).
-    `positions`: `rotary` turns queries and keys, `alibi` lowers logits with distance, `sinusoidal` and `learned` are
+    `positions`: `rotary` rotates queries and keys, `alibi` lowers logits with distance, `sinusoidal` and `learned` are
     added to this layer's input (a Transformer adds them once, below its layers: `parts.positions.AddPositions`).
-    `qk_norm` normalises queries and keys, head by head and before they are turned (see `parts.attention_heads`).
-    `softcap` c bounds logits: c · tanh(logit / c), before a bias (Gemma 2, arXiv:2408.00118, § 2); torch's kernel knows
-    none, so that weights are formed, for some queries at a time; from 1,025 on anew in the backward.
-    There is no dropout on the weights. The weights are `self.weights`, shape (B, H, T, S).
+    `qk_norm` normalises the queries and keys of each head before the rotation (see `parts.attention_heads`).
+    `softcap` c bounds logits: c · tanh(logit / c), before a bias (Gemma 2, arXiv:2408.00118, § 2). torch's kernel has
+    no such bound, so the weights are formed, for some queries at a time; from 1,025 queries on the backward pass forms
+    them again. There is no dropout on the weights. The weights are `self.weights`, shape (B, H, T, S).
     """
 
-    def __init__(
-        self,
-        d_model: int,
-        heads: int = 4,
-        key_heads: int | None = None,
-        d_head: int | None = None,
-        positions: Positions = "none",
-        bias: bool = True,
-        qk_norm: QKNorm = "none",
-        softcap: float | None = None,
-    ) -> None:
-        super().__init__()
-        self.d_model = self.d_out = d_model
-        self.heads = AttentionHeads(d_model, heads, key_heads, d_head, None, bias, qk_norm)
-        self.positions = AttentionPositions(positions, d_model, heads)
-        self.softcap = check_softcap(softcap)
-        self.weights = Probe("B H T S")
+    @property
+    def pattern(self) -> Pattern:
+        return Pattern(True)
 
     def initial_state(self, batch: int, memory: Memory | None = None) -> KeyValueCache:
         return empty_cache(self.heads.none(batch))
@@ -95,49 +75,21 @@ class SoftmaxAttention(SequenceMixer[KeyValueCache]):
     def forward(
         self, x: Tensor, state: KeyValueCache | None = None, mask: Tensor | None = None, starts: Tensor | None = None
     ) -> tuple[Tensor, KeyValueCache]:
-        check_inputs(x, self.d_model, mask, starts)
-        if state is None:
-            state = self.initial_state(x.shape[0])
-        positions, after = advance(state.position, x.shape[1], mask, starts)
-        x = self.positions.add(keep(x, mask), positions)
-        keys, values = self.heads.keys_values(x)
-        state = extend_cache(state, self.positions.turn(keys, positions), values, positions, after, mask, starts)
-        q = self.positions.turn(self.heads.queries(x), positions)
-        listened = {"slopes": self.positions.slopes, "softcap": self.softcap, "probe": self.weights}
-        y = attend_cache(q, state, mask, starts, lambda _: Pattern(True), **listened)
-        return self.heads.join(y, mask), state
+        state = self.initial_state(x.shape[0]) if state is None else state
+        q, k, v, positions, after = self.project(x, mask, starts, state.position)
+        state = extend_cache(state, k, v, positions, after, mask, starts)
+        return self.heads.join(attend_cache(q, state, mask, starts, self.plan, self.weights), mask), state
 
 
-class FullSoftmaxAttention(SequenceEncoder):
+@final
+class FullSoftmaxAttention(SelfAttention, SequenceEncoder):
     """`SoftmaxAttention` without the causal limit: every position sees its whole document."""
 
-    def __init__(
-        self,
-        d_model: int,
-        heads: int = 4,
-        key_heads: int | None = None,
-        d_head: int | None = None,
-        positions: Positions = "none",
-        bias: bool = True,
-        qk_norm: QKNorm = "none",
-        softcap: float | None = None,
-    ) -> None:
-        super().__init__()
-        self.d_model = self.d_out = d_model
-        self.heads = AttentionHeads(d_model, heads, key_heads, d_head, None, bias, qk_norm)
-        self.positions = AttentionPositions(positions, d_model, heads)
-        self.softcap = check_softcap(softcap)
-        self.weights = Probe("B H T S")
+    @property
+    def pattern(self) -> Pattern:
+        return Pattern(False)
 
     def forward(self, x: Tensor, mask: Tensor | None = None, starts: Tensor | None = None) -> Tensor:
-        check_inputs(x, self.d_model, mask, starts)
-        positions, _ = advance(torch.zeros(x.shape[0], dtype=torch.long, device=x.device), x.shape[1], mask, starts)
-        x = self.positions.add(keep(x, mask), positions)
-        k, v = self.heads.keys_values(x)
-        q, k = self.positions.turn(self.heads.queries(x), positions), self.positions.turn(k, positions)
-        named = {"slopes": self.positions.slopes, "softcap": self.softcap, "probe": self.weights}
-        if starts is None and self.positions.slopes is None:
-            y = attend_pattern(q, k, v, pattern=Pattern(False), real=mask, **named)
-        else:
-            y = attend_packed(q, k, v, mask, starts, positions, lambda _: Pattern(False), **named)
-        return self.heads.join(y, mask)
+        q, k, v, positions, _ = self.project(x, mask, starts)
+        plan = self.plan.packed(q, mask, starts, positions, self.weights.attached)
+        return self.heads.join(execute(q, k, v, plan, self.weights), mask)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer, check_inputs, keep
-from sightline.core.probe import Probe
+from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer
 from sightline.ops.documents import Documents, split_documents
+from sightline.ops.execute import execute
 from sightline.ops.pattern import Pattern
-from sightline.ops.softmax import attend_documents, attend_pattern
-from sightline.parts.attention_heads import AttentionHeads
-from sightline.parts.positions import AttentionPositions, Positions, advance
+from sightline.parts.positions import PositionEncoding
+from sightline.parts.self_attention import SelfAttention
 
 
+@final
 @dataclass(frozen=True)
 class WindowConfig:
     """Options of `WindowAttention` and `TwoSidedWindowAttention`; key_heads None = heads, d_head None = D/H."""
@@ -28,7 +28,7 @@ class WindowConfig:
     key_heads: int | None = None
     d_head: int | None = None
     causal: bool = True
-    positions: Positions = "none"
+    positions: PositionEncoding = "none"
 
     def build(self, d_model: int) -> WindowAttention | TwoSidedWindowAttention:
         sizes = (self.heads, self.key_heads, self.d_head, self.positions)
@@ -60,13 +60,14 @@ class WindowState(NamedTuple):
     held: Tensor | None = None  # (B,) how many of the L are real, where padding or documents have been seen
 
 
-class WindowAttention(SequenceMixer[WindowState]):
+@final
+class WindowAttention(SelfAttention, SequenceMixer[WindowState]):
     """`SoftmaxAttention` in which a position sees itself, the window - 1 positions before it, and the sinks.
 
         y_t = Σ_s softmax_s(q_t · k_s / √d_head) v_s  over s <= t with s > t - window or s < sinks
 
-    A window counts real tokens of the document. `sinks` keeps its first tokens visible for good (Xiao et al. 2024,
-    arXiv:2309.17453, § 3.2; deviation: their positions are places in the cache, these are places in the document). A
+    A window counts real tokens of the document. The document's first `sinks` tokens stay visible (Xiao et al. 2024,
+    arXiv:2309.17453, § 3.2; deviation: they count positions in the cache, this class counts them in the document). A
     stack of n layers reaches n · (window - 1) positions back. The state is bounded, and time grows with T · window.
 
     `key_heads` and `positions` are those of `SoftmaxAttention`; ALiBi and sinks exclude each other. The weights are
@@ -74,7 +75,7 @@ class WindowAttention(SequenceMixer[WindowState]):
 
     Raises:
         ValueError: "window must be at least 1, got 0"; "sinks must not be negative, got -1"; "ALiBi's penalty would
-            push the sinks away: choose other positions, or sinks=0".
+            hide the sinks: choose other positions, or sinks=0".
     """
 
     def __init__(
@@ -85,20 +86,20 @@ class WindowAttention(SequenceMixer[WindowState]):
         heads: int = 4,
         key_heads: int | None = None,
         d_head: int | None = None,
-        positions: Positions = "none",
+        positions: PositionEncoding = "none",
     ) -> None:
-        super().__init__()
+        super().__init__(d_model, heads, key_heads, d_head, positions)
         _check_window(window)
         if sinks < 0:
             raise ValueError(f"sinks must not be negative, got {sinks}")
         if sinks and positions == "alibi":
-            raise ValueError("ALiBi's penalty would push the sinks away: choose other positions, or sinks=0")
-        self.d_model = self.d_out = d_model
-        self.pattern = Pattern(True, window, sinks)
-        self.most = sinks + window - 1  # keys that a state holds
-        self.heads = AttentionHeads(d_model, heads, key_heads, d_head)
-        self.positions = AttentionPositions(positions, d_model, heads)
-        self.weights = Probe("B H T S")
+            raise ValueError("ALiBi's penalty would hide the sinks: choose other positions, or sinks=0")
+        self.window, self.sinks = window, sinks
+        self.most = sinks + window - 1  # keys that a state contains
+
+    @property
+    def pattern(self) -> Pattern:
+        return Pattern(True, self.window, self.sinks)
 
     def initial_state(self, batch: int, memory: Memory | None = None) -> WindowState:
         empty = self.heads.none(batch)
@@ -107,32 +108,26 @@ class WindowAttention(SequenceMixer[WindowState]):
     def forward(
         self, x: Tensor, state: WindowState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
     ) -> tuple[Tensor, WindowState]:
-        check_inputs(x, self.d_model, mask, starts)
-        if state is None:
-            state = self.initial_state(x.shape[0])
-        positions, after = advance(state.position, x.shape[1], mask, starts)
-        x = self.positions.add(keep(x, mask), positions)
-        keys, values = self.heads.keys_values(x)
-        keys = torch.cat([state.keys, self.positions.turn(keys, positions)], 2)  # (B, G, S, K)
-        values = torch.cat([state.values, values], 2)
-        q = self.positions.turn(self.heads.queries(x), positions)
-        listened = {"slopes": self.positions.slopes, "probe": self.weights}
+        state = self.initial_state(x.shape[0]) if state is None else state
+        q, keys, values, _, after = self.project(x, mask, starts, state.position)
+        keys, values = torch.cat([state.keys, keys], 2), torch.cat([state.values, values], 2)  # (B, G, S, K)
         if mask is None and starts is None and state.held is None:
-            y = attend_pattern(q, keys, values, pattern=self.pattern, **listened)
+            y = execute(q, keys, values, self.plan, self.weights)
             return self.heads.join(y, mask), WindowState(self._last(keys), self._last(values), after)
         real, begins = self._flags(state, x, mask, starts)
         documents = split_documents(real, begins)
-        if mask is None and starts is None and (x.shape[1] == 1 or not self.pattern.sinks):
-            y = attend_pattern(q, keys, values, pattern=self.pattern, real=real, **listened)
+        if mask is None and starts is None and (x.shape[1] == 1 or not self.sinks):
+            plan = self.plan._replace(real=real)
         else:
-            y = attend_documents(q, keys, values, documents, lambda _: self.pattern, **listened)
+            plan = self.plan._replace(documents=documents)
+        y = execute(q, keys, values, plan, self.weights)
         held = documents.length[documents.last].clamp(max=self.most)
         state = WindowState(self._last_of(documents, keys), self._last_of(documents, values), after, held)
         return self.heads.join(y, mask), state
 
     def _last(self, part: Tensor) -> Tensor:
         """The keys or values (B, G, L, K) that later queries may see, of those so far (B, G, S, K)."""
-        length, sinks = part.shape[2], self.pattern.sinks
+        length, sinks = part.shape[2], self.sinks
         if length <= self.most:
             return part
         return torch.cat([part[:, :, :sinks], part[:, :, length - self.most + sinks :]], 2)
@@ -142,7 +137,7 @@ class WindowAttention(SequenceMixer[WindowState]):
         length = documents.length[documents.last].unsqueeze(1)  # (B, 1)
         count = length.clamp(max=self.most)
         back = torch.arange(min(part.shape[2], self.most), device=part.device).flip(0)  # 0 = the newest
-        recent = self.most - self.pattern.sinks
+        recent = self.most - self.sinks
         order = torch.where(back < recent, length - 1 - back, count - 1 - back).clamp(min=0)  # (B, L)
         place = F.pad(documents.index[documents.last], (0, 1)).gather(1, order)
         taken = part.transpose(1, 2).flatten(0, 1)[place].transpose(1, 2)  # (B, G, L, K)
@@ -160,7 +155,8 @@ class WindowAttention(SequenceMixer[WindowState]):
         return real, torch.cat([torch.zeros_like(past), ~ones if starts is None else starts], 1)
 
 
-class TwoSidedWindowAttention(SequenceEncoder):
+@final
+class TwoSidedWindowAttention(SelfAttention, SequenceEncoder):
     """`WindowAttention` without the causal limit: a position sees itself and window - 1 positions on either side."""
 
     def __init__(
@@ -170,28 +166,20 @@ class TwoSidedWindowAttention(SequenceEncoder):
         heads: int = 4,
         key_heads: int | None = None,
         d_head: int | None = None,
-        positions: Positions = "none",
+        positions: PositionEncoding = "none",
     ) -> None:
-        super().__init__()
+        super().__init__(d_model, heads, key_heads, d_head, positions)
         _check_window(window)
-        self.d_model = self.d_out = d_model
-        self.pattern = Pattern(False, window)
-        self.heads = AttentionHeads(d_model, heads, key_heads, d_head)
-        self.positions = AttentionPositions(positions, d_model, heads)
-        self.weights = Probe("B H T S")
+        self.window = window
+
+    @property
+    def pattern(self) -> Pattern:
+        return Pattern(False, self.window)
 
     def forward(self, x: Tensor, mask: Tensor | None = None, starts: Tensor | None = None) -> Tensor:
-        check_inputs(x, self.d_model, mask, starts)
-        positions, _ = advance(torch.zeros(x.shape[0], dtype=torch.long, device=x.device), x.shape[1], mask, starts)
-        x = self.positions.add(keep(x, mask), positions)
-        keys, values = self.heads.keys_values(x)
-        q, keys = self.positions.turn(self.heads.queries(x), positions), self.positions.turn(keys, positions)
-        listened = {"slopes": self.positions.slopes, "probe": self.weights}
-        if mask is None and starts is None:
-            return self.heads.join(attend_pattern(q, keys, values, pattern=self.pattern, **listened), None)
-        documents = split_documents(mask, starts)
-        y = attend_documents(q, keys, values, documents, lambda _: self.pattern, **listened)
-        return self.heads.join(y, mask)
+        q, k, v, positions, _ = self.project(x, mask, starts)
+        plan = self.plan.packed(q, mask, starts, positions, self.weights.attached)
+        return self.heads.join(execute(q, k, v, plan, self.weights), mask)
 
 
 def _check_window(window: int) -> None:

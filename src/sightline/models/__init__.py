@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sightline.models.attentive import AttentiveConfig
+from sightline.models.config import ModelConfig, SizedConfig
 from sightline.models.encoder_decoder import EncoderDecoderConfig
 from sightline.models.encoder_model import EncoderConfig
 from sightline.models.forecaster import ForecasterConfig
 from sightline.models.language_model import LanguageModelConfig
 from sightline.models.layers import SELF_MIXERS
 from sightline.models.linear_forecasters import DLinearConfig, NLinearConfig
-from sightline.models.match import ModelConfig, SizedConfig, count_parameters, match_parameters
+from sightline.models.match import count_parameters, match_parameters
 from sightline.models.recurrent import RecurrentConfig
 from sightline.models.recurrent_encoder import RecurrentEncoderConfig
 from sightline.models.recurrent_language_model import RecurrentLanguageModelConfig
@@ -20,7 +21,10 @@ from sightline.models.transformer import TransformerConfig
 
 HYBRID = ("window", "gated_delta", "softmax")
 
-ARCHITECTURES = {
+# Every mechanism that reads its own sequence makes an architecture of its name; softmax attention makes a Transformer.
+_NAMED = {"transformer" if name == "softmax" else name: (name,) for name in SELF_MIXERS}
+
+ARCHITECTURES: dict[str, ModelConfig] = {
     "rnn": RecurrentConfig("rnn"),
     "lstm": RecurrentConfig("lstm", reverse_source=True),
     "gru": RecurrentConfig("gru", context="every_step"),
@@ -37,22 +41,10 @@ ARCHITECTURES = {
         activation="relu",
         tie="all",
     ),
-    "window": EncoderDecoderConfig(("window",)),
-    "block_sparse": EncoderDecoderConfig(("block_sparse",)),
-    "linear": EncoderDecoderConfig(("linear",)),
-    "lru": EncoderDecoderConfig(("lru",)),
-    "retention": EncoderDecoderConfig(("retention",)),
-    "gated_linear": EncoderDecoderConfig(("gated_linear",)),
-    "min_gru": EncoderDecoderConfig(("min_gru",)),
-    "min_lstm": EncoderDecoderConfig(("min_lstm",)),
-    "gated_delta": EncoderDecoderConfig(("gated_delta",)),
-    "hybrid": EncoderDecoderConfig(HYBRID, layers=3),
 }
-
-# Every mechanism that reads its own sequence, alone and in the hybrid, decoder-only and encoder-only. A mechanism's
-# name is the architecture's, but for softmax attention, whose layers make a Transformer. Decoder-only recurrences are
-# what their papers have, layers without residuals.
-_NAMED = {"transformer" if name == "softmax" else name: (name,) for name in SELF_MIXERS}
+ARCHITECTURES |= {name: EncoderDecoderConfig(_NAMED[name]) for name in _NAMED if name not in ARCHITECTURES}
+ARCHITECTURES["hybrid"] = EncoderDecoderConfig(HYBRID, layers=3)
+# Recurrent language models follow their papers: layers without residuals.
 LANGUAGE_MODELS: dict[str, LanguageModelConfig | RecurrentLanguageModelConfig] = {
     "rnn": RecurrentLanguageModelConfig("rnn"),
     "lstm": RecurrentLanguageModelConfig("lstm"),
@@ -62,7 +54,7 @@ LANGUAGE_MODELS |= {name: LanguageModelConfig(_NAMED[name]) for name in _NAMED i
 LANGUAGE_MODELS["hybrid"] = LanguageModelConfig(HYBRID, layers=3)
 ENCODERS = {name: EncoderConfig(mixers) for name, mixers in _NAMED.items()}
 ENCODERS["hybrid"] = EncoderConfig(HYBRID, layers=3)
-# Those over patches of series, beside the linear maps that they are measured against.
+# Over patches of series, beside the linear maps that they are compared with.
 FORECASTERS: dict[str, SizedConfig] = {
     "dlinear": DLinearConfig(),
     "nlinear": NLinearConfig(),
@@ -70,10 +62,10 @@ FORECASTERS: dict[str, SizedConfig] = {
     "hybrid": ForecasterConfig(HYBRID, layers=3, dropout=0.2),
 }
 
-# Encoders that are no pile of residual layers.
+# Encoders that are not a stack of residual layers.
 NAMED_ENCODERS = {"bilstm_attention": RecurrentEncoderConfig()}
 
-# The forms of models, as a model's file names them: what a form's presets build takes a source and outputs.
+# The forms of models, by the names that config.json stores: every preset builds from a source and outputs.
 FORMS: dict[str, Mapping[str, SizedConfig]] = {
     "encoder-decoder": ARCHITECTURES,
     "decoder": LANGUAGE_MODELS,

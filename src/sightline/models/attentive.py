@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, final
 
 from torch import nn
 
@@ -17,6 +17,7 @@ from sightline.parts.heads import TokenHead
 from sightline.parts.token_embedding import TokenEmbedding
 
 
+@final
 @dataclass(frozen=True)
 class AttentiveConfig:
     """A bidirectional GRU encoder and one additive-attention decoder layer, `d_model` units each way.

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, final
 
 from torch import Tensor, nn
 
 from sightline.core.mixer import Memory, SequenceMixer
+from sightline.parts.front_ends import Source, as_config
+from sightline.parts.heads import TokenHead
+from sightline.parts.token_embedding import TokenEmbedding, Tokens
 
 
+@final
 class Decoder(nn.Module):
     """Embedding, a causal mixer (usually a `Stack`), a final norm where the architecture has one, and a head."""
 
@@ -41,3 +45,21 @@ class Decoder(nn.Module):
         """Logits (B, V) of what follows tokens (B,)."""
         x, state = self.mixer.step(self.dropout(self.embedding(tokens)), state)
         return self.head(self.norm(x)), state
+
+
+def token_ends(
+    source: Source, outputs: int | None, d_model: int, *, tie: bool, scale: bool
+) -> tuple[TokenEmbedding, TokenHead]:
+    """Embedding and head of a language model, one matrix with `tie`; outputs None = as many as there are tokens.
+
+    Raises:
+        ValueError: "a language model reads tokens, got ImagePatches(…)"; "tie needs as many outputs as tokens, …".
+    """
+    tokens = as_config(source)
+    if not isinstance(tokens, Tokens):
+        raise ValueError(f"a language model reads tokens, got {tokens}")
+    outputs = tokens.vocabulary if outputs is None else outputs
+    if tie and outputs != tokens.vocabulary:
+        raise ValueError(f"tie needs as many outputs as tokens, got {outputs} and {tokens.vocabulary}")
+    embedding = TokenEmbedding(tokens.vocabulary, d_model, scale=scale, padding=None)
+    return embedding, TokenHead(d_model, outputs, tied=embedding.weight if tie else None, bias=not tie)

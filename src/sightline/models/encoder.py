@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Literal
+from typing import Any, Literal, final
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from sightline.core.front_end import FrontEnd
 from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer
 from sightline.core.state import leaves
 
-Summary = Literal["none", "first_backward"]
+EncoderSummary = Literal["none", "first_backward"]
 
 
 class Encoder(nn.Module, ABC):
@@ -26,6 +26,7 @@ class Encoder(nn.Module, ABC):
         """The memory of what the front end takes for a source; mask True = real."""
 
 
+@final
 class FullEncoder(Encoder):
     """An encoder whose positions see the whole source.
 
@@ -34,7 +35,7 @@ class FullEncoder(Encoder):
     """
 
     def __init__(
-        self, front_end: FrontEnd, encoder: SequenceEncoder, dropout: float = 0.0, summary: Summary = "none"
+        self, front_end: FrontEnd, encoder: SequenceEncoder, dropout: float = 0.0, summary: EncoderSummary = "none"
     ) -> None:
         super().__init__()
         self.front_end, self.encoder, self.summary = front_end, encoder, summary
@@ -53,6 +54,7 @@ class FullEncoder(Encoder):
         return Memory(values, mask, backward[rows, first])
 
 
+@final
 class RecurrentEncoder(Encoder):
     """A causal mixer of fixed state size reads the source once; the summary is its final state, all of it.
 

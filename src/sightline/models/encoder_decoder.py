@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import final
 
 from sightline.models.decoder import Decoder
 from sightline.models.encoder import FullEncoder
@@ -13,17 +14,13 @@ from sightline.parts.heads import TokenHead
 from sightline.parts.token_embedding import TokenEmbedding
 
 
+@final
 @dataclass(frozen=True)
 class EncoderDecoderConfig(LayersConfig):
     """`layers` of (mixer, feed-forward) encode, `layers` of (mixer, cross-attention, feed-forward) decode.
 
     The target's embeddings are the output weights too. With `mixers=("softmax",)` it is a Transformer.
     """
-
-    def resized(self, d_model: int) -> EncoderDecoderConfig:
-        """The same architecture at another width, the feed-forward width in proportion."""
-        wide = self.d_feed_forward and max(1, self.d_feed_forward * d_model // self.d_model)
-        return replace(self, d_model=d_model, d_feed_forward=wide)
 
     def build(self, source: Source, outputs: int) -> SequenceModel:
         encoder = FullEncoder(build_front_end(source, self.d_model, scale=True), self.full_layers())

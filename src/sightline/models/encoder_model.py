@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, final
 
 from torch import Tensor, nn
 
@@ -20,6 +20,7 @@ from sightline.parts.token_embedding import EmbeddedTokens
 Pool = Literal["none", "mean", "last", "cls", "additive"]
 
 
+@final
 class EncoderModel(nn.Module):
     """Front end, an encoder whose positions see their whole document, and a head over each position or a pooled one.
 
@@ -50,6 +51,7 @@ class EncoderModel(nn.Module):
         return self.head(self.pooling(self.encoder(x, mask), mask))
 
 
+@final
 @dataclass(frozen=True)
 class EncoderConfig(LayersConfig):
     """A front end, layers that see both sides, and a head over each position or, by `pooling`, over one vector.
@@ -72,11 +74,6 @@ class EncoderConfig(LayersConfig):
                 "a class token stands first and sees nothing where layers are causal: choose pooling=last",
                 where="pooling",
             )
-
-    def resized(self, d_model: int) -> EncoderConfig:
-        """The same architecture at another width, the feed-forward width in proportion."""
-        wide = self.d_feed_forward and max(1, self.d_feed_forward * d_model // self.d_model)
-        return replace(self, d_model=d_model, d_feed_forward=wide)
 
     def build(self, source: Source, outputs: int | None = None) -> EncoderModel:
         """A model of `outputs` numbers; None = logits of the vocabulary, by the embeddings (masked language models).

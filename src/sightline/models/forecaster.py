@@ -5,8 +5,8 @@ Both take a window of series (B, L, C) with its covariates and give Q numbers fo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, final
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,7 @@ from sightline.parts.series_patches import SeriesPatchEmbedding, SeriesWindows
 Channels = Literal["independent", "mixed"]
 
 
+@final
 class DirectForecaster(nn.Module):
     """Patches of the window through an encoder that sees all of it; one linear map of all patches gives all steps.
 
@@ -71,6 +72,7 @@ class DirectForecaster(nn.Module):
         return self.norm.undo(y, statistics)
 
 
+@final
 class AutoregressiveForecaster(nn.Module):
     """A causal stack over patches: each says what the next one is, and what it says is read again.
 
@@ -227,6 +229,7 @@ def _given(covariates: Tensor | None, name: str) -> Tensor:
     return covariates
 
 
+@final
 @dataclass(frozen=True)
 class ForecasterConfig(LayersConfig):
     """Layers of (mixer, feed-forward) over patches of `patch` steps.
@@ -262,11 +265,6 @@ class ForecasterConfig(LayersConfig):
             raise InputError(
                 f"must be the patch of {self.patch} steps where each is said after the other", where="stride"
             )
-
-    def resized(self, d_model: int) -> ForecasterConfig:
-        """The same architecture at another width, the feed-forward width in proportion."""
-        wide = self.d_feed_forward and max(1, self.d_feed_forward * d_model // self.d_model)
-        return replace(self, d_model=d_model, d_feed_forward=wide)
 
     def build(self, source: Source, outputs: int = 1) -> DirectForecaster | AutoregressiveForecaster:
         """A model of `outputs` numbers for every step and channel of `SeriesWindows`."""

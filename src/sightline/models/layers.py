@@ -1,12 +1,13 @@
-"""Residual layers of any mechanisms of the table: what most models since the Transformer are a pile of."""
+"""Residual layers of any mechanisms of the table: what most models since the Transformer consist of."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from itertools import cycle, islice
-from typing import Any
+from typing import Any, TypeVar
 
+import torch
 from torch import nn
 
 from sightline.core.config import decode
@@ -19,9 +20,9 @@ from sightline.models.stack import AsEncoder, EncoderStack, NormOrder, Pointwise
 from sightline.parts.causal_convolution import CausalConvolution
 from sightline.parts.feed_forward import Activation, FeedForward
 from sightline.parts.norm import Norm, make_norm
-from sightline.parts.positions import Positions
+from sightline.parts.positions import PositionEncoding
 
-SELF_MIXERS = tuple(name for name in MIXERS if name not in ("bidirectional", "additive", "cross"))  # read themselves
+C = TypeVar("C", bound="LayersConfig")
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class LayersConfig:
     d_model: int = 64
     layers: int = 2
     heads: int = 4
-    positions: Positions = "rotary"
+    positions: PositionEncoding = "rotary"
     convolution: int = 0
     d_feed_forward: int | None = None
     activation: Activation = "gelu"
@@ -66,6 +67,11 @@ class LayersConfig:
                     where=f"options.{name}.causal",
                 )
             self.mixer_config(name)
+
+    def resized(self: C, d_model: int) -> C:
+        """The same architecture at another width, the feed-forward width in proportion."""
+        wide = self.d_feed_forward and max(1, self.d_feed_forward * d_model // self.d_model)
+        return replace(self, d_model=d_model, d_feed_forward=wide)
 
     def mixer_config(self, name: str, **changes: Any) -> Any:
         """The config of the mixer `name`: its options, else `heads` and `positions`, and `changes` where it has them.
@@ -141,3 +147,13 @@ class LayersConfig:
 
     def _last(self) -> list[SequenceMixer]:
         return [Pointwise(make_norm(self.norm, self.d_model), self.d_model)] if self.order == "pre" else []
+
+
+def reads_itself(name: str) -> bool:
+    """Whether the mechanism `name` is causal and reads its own sequence, not a memory: it can be a layer of a stack."""
+    with torch.device("meta"):
+        mixer = MIXERS[name]().build(LayersConfig.d_model)
+    return mixer.causal and mixer.d_memory is None
+
+
+SELF_MIXERS = tuple(name for name in MIXERS if reads_itself(name))

@@ -7,7 +7,7 @@ more.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NoReturn, final
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from sightline.parts.front_ends import Source
 from sightline.parts.series_patches import SeriesWindows
 
 
+@final
 class StepMaps(nn.Module):
     """W x + b along time, from L steps to H·Q numbers; the same for every channel, or one for each (`individual`)."""
 
@@ -38,6 +39,7 @@ class StepMaps(nn.Module):
         return torch.baddbmm(self.bias, x.transpose(0, 1), self.weight).transpose(0, 1)
 
 
+@final
 class DLinear(nn.Module):
     """A moving average (the trend) and what it leaves (the season), each by a linear map; their sum is the forecast.
 
@@ -62,6 +64,7 @@ class DLinear(nn.Module):
         return _steps(self.season(x - trend) + self.trend(trend), self.horizon, self.outputs)
 
 
+@final
 class NLinear(nn.Module):
     """x_L + W (x - x_L) + b: the last value is taken off and put back (§ 4.2), which follows a drifting level."""
 
@@ -104,6 +107,7 @@ class _Linear:
         raise InputError("a linear forecaster has the size of its windows: it cannot be scaled", where="--match")
 
 
+@final
 @dataclass(frozen=True)
 class DLinearConfig(_Linear):
     """A moving average and what it leaves, each by one linear map (Zeng et al. 2023, § 4.2).
@@ -122,6 +126,7 @@ class DLinearConfig(_Linear):
         return DLinear(as_windows(source), outputs, self.moving_average, self.individual)
 
 
+@final
 @dataclass(frozen=True)
 class NLinearConfig(_Linear):
     """One linear map of what lies above or below the last value (Zeng et al. 2023, § 4.2).

@@ -3,41 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import TypeVar
 
 import torch
-from torch import nn
 
 from sightline.core.errors import InputError
-from sightline.models.sequence_model import SequenceModel
+from sightline.models.config import SizedConfig
 from sightline.parts.front_ends import Source
-
-
-@runtime_checkable
-class ModelConfig(Protocol):
-    """What every preset of `ARCHITECTURES` can do."""
-
-    @property
-    def d_model(self) -> int: ...
-
-    def resized(self, d_model: int) -> Any: ...
-
-    def build(self, source: Source, outputs: int) -> SequenceModel: ...
-
-
-@runtime_checkable
-class SizedConfig(Protocol):
-    """What the presets of every form can do: `build(source, outputs)` makes the model."""
-
-    @property
-    def d_model(self) -> int: ...
-
-    def resized(self, d_model: int) -> Any: ...
-
-    @property
-    def build(self) -> Callable[..., nn.Module]: ...
-
 
 C = TypeVar("C", bound=SizedConfig)
 
@@ -52,7 +24,7 @@ def count_parameters(config: SizedConfig, *sizes: Source) -> int:
 def match_parameters(config: C, parameters: int, *sizes: Source, grain: int = 8) -> C:
     """The config at the multiple of `grain` (and of twice its heads) whose parameter count is nearest to `parameters`.
 
-    Raises `InputError` where even the narrowest is more than half again as large: `params=1000 is too small …`.
+    Raises `InputError` where even the narrowest is more than 1.5 times as large: `params=1000 is too small …`.
     """
     grain = math.lcm(grain, 2 * getattr(config, "heads", 1))  # even heads, as rotary positions like them
 

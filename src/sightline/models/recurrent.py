@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, final
 
 from torch import nn
 
@@ -18,6 +18,7 @@ from sightline.parts.heads import TokenHead
 from sightline.parts.token_embedding import TokenEmbedding
 
 
+@final
 @dataclass(frozen=True)
 class RecurrentConfig:
     """A recurrent encoder and a recurrent decoder of `layers` layers, all `d_model` wide.

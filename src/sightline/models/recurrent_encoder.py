@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, final
 
 import torch
 from torch import nn
@@ -19,6 +19,7 @@ from sightline.parts.pooling import POOLINGS
 from sightline.parts.token_embedding import EmbeddedTokens
 
 
+@final
 @dataclass(frozen=True)
 class RecurrentEncoderConfig:
     """Embeddings, one recurrence in each direction, additive attention, a linear map: "BiLSTM" of Jain & Wallace 2019.

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, final
 
 from torch import nn
 
 from sightline.core.errors import InputError
 from sightline.core.mixer import SequenceMixer
 from sightline.mixers import MIXERS
-from sightline.models.decoder import Decoder
+from sightline.models.decoder import Decoder, token_ends
 from sightline.models.stack import Pointwise, Stack
-from sightline.parts.front_ends import Source, as_config
-from sightline.parts.heads import TokenHead
-from sightline.parts.token_embedding import TokenEmbedding, Tokens
+from sightline.parts.front_ends import Source
 
 
+@final
 @dataclass(frozen=True)
 class RecurrentLanguageModelConfig:
     """Embedding, `layers` recurrent layers, head, all `d_model` wide, no residuals and no norms.
@@ -47,14 +46,7 @@ class RecurrentLanguageModelConfig:
         Raises:
             ValueError: "a language model reads tokens, got ImagePatches(…)"; "tie needs as many outputs as tokens, …".
         """
-        tokens = as_config(source)
-        if not isinstance(tokens, Tokens):
-            raise ValueError(f"a language model reads tokens, got {tokens}")
-        outputs = tokens.vocabulary if outputs is None else outputs
-        if self.tie and outputs != tokens.vocabulary:
-            raise ValueError(f"tie needs as many outputs as tokens, got {outputs} and {tokens.vocabulary}")
-        embedding = TokenEmbedding(tokens.vocabulary, self.d_model, scale=self.tie, padding=None)
-        head = TokenHead(self.d_model, outputs, tied=embedding.weight if self.tie else None, bias=not self.tie)
+        embedding, head = token_ends(source, outputs, self.d_model, tie=self.tie, scale=self.tie)
         layers: list[SequenceMixer] = []
         for layer in range(self.layers):
             if layer:

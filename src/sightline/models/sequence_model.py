@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, final
 
 from torch import Tensor, nn
 
@@ -11,6 +11,7 @@ from sightline.models.decoder import Decoder
 from sightline.models.encoder import Encoder
 
 
+@final
 class SequenceModel(nn.Module):
     """Maps a source to a target sequence; every architecture of the table is one of these.
 

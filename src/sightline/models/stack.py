@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast, final
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer, Statele
 NormOrder = Literal["pre", "post"]
 
 
+@final
 class Pointwise(SequenceMixer[Stateless]):
     """A module that treats every position alone (feed-forward, dropout, norm), as a mixer."""
 
@@ -33,6 +34,7 @@ class Pointwise(SequenceMixer[Stateless]):
         return keep(self.module(keep(x, mask)), mask), Stateless()
 
 
+@final
 class Stack(SequenceMixer[tuple[Any, ...]]):
     """Mixers one after another; the state is the tuple of theirs, and all of them are offered the same memory."""
 
@@ -82,6 +84,7 @@ def _only(widths: Any) -> int | None:
     return next(iter(found), None)
 
 
+@final
 class Residual(SequenceMixer[Any]):
     """x + dropout(mixer(norm(x))) with `order="pre"`, norm(x + dropout(mixer(x))) with `order="post"` (2017)."""
 
@@ -113,6 +116,7 @@ class Residual(SequenceMixer[Any]):
         return joined if self.order == "pre" else self.norm(joined)
 
 
+@final
 class DeepOutput(SequenceMixer[Any]):
     """maxout over pairs of W [mixer(x) ; x]: the output looks past the recurrence at its input (Pascanu et al. 2014).
 
@@ -143,6 +147,7 @@ class SummaryState(NamedTuple):
     context: Tensor  # (B, D)
 
 
+@final
 class FeedSummary(SequenceMixer[SummaryState]):
     """[x_t ; tanh(W summary)] at every step: the decoder never has to carry the source along (Cho et al. 2014, eq. 2).
 
@@ -169,6 +174,7 @@ class FeedSummary(SequenceMixer[SummaryState]):
         return keep(y, mask), state
 
 
+@final
 class AsEncoder(SequenceEncoder):
     """A causal mixer as one layer of an encoder."""
 
@@ -181,6 +187,7 @@ class AsEncoder(SequenceEncoder):
         return self.mixer(x, None, mask, starts)[0]
 
 
+@final
 class EncoderStack(SequenceEncoder):
     """Encoders one after another."""
 
@@ -195,6 +202,7 @@ class EncoderStack(SequenceEncoder):
         return x
 
 
+@final
 class ResidualEncoder(SequenceEncoder):
     """`Residual` around an encoder."""
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, final
 
 import safetensors.torch
 import torch
@@ -38,6 +38,7 @@ MOST_CONFIG_BYTES = 1 << 20
 DTYPES = {torch.float32: "F32", torch.float64: "F64", torch.bool: "BOOL", torch.int64: "I64"}
 
 
+@final
 @dataclass(frozen=True)
 class Stored:
     """The contents of config.json. `options` belong to the task; the hash tells a damaged file from a whole one.

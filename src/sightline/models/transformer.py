@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, final
 
 from torch import nn
 
@@ -18,12 +18,13 @@ from sightline.parts.feed_forward import Activation, FeedForward
 from sightline.parts.front_ends import Source, as_config, build_front_end
 from sightline.parts.heads import TokenHead
 from sightline.parts.norm import Norm, make_norm
-from sightline.parts.positions import AddPositions, Positions
+from sightline.parts.positions import AddPositions, PositionEncoding
 from sightline.parts.token_embedding import EmbeddedTokens, TokenEmbedding, Tokens
 
 T = TypeVar("T")
 
 
+@final
 @dataclass(frozen=True)
 class TransformerConfig:
     """`layers` of (self-attention, feed-forward) encode, `layers` of (self-, cross-attention, feed-forward) decode.
@@ -38,7 +39,7 @@ class TransformerConfig:
     heads: int = 4
     layers: int = 2
     d_feed_forward: int | None = None
-    positions: Positions = "rotary"
+    positions: PositionEncoding = "rotary"
     order: Literal["pre", "post"] = "pre"
     norm: Norm = "layer"
     activation: Activation = "relu"
@@ -94,7 +95,7 @@ class TransformerConfig:
         return layers + ([self._final_norm()] if self.order == "pre" else [])
 
     @property
-    def _inside(self) -> Positions:
+    def _inside(self) -> PositionEncoding:
         """Positions that live inside the attention; added ones stand once below the layers."""
         return "none" if self.positions in ("sinusoidal", "learned") else self.positions
 

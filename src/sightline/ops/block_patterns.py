@@ -55,7 +55,7 @@ class BlockMask(NamedTuple):
         """That it is for so many positions."""
         number, there = self.number(length), min(self.visible.shape)
         if there < number:
-            raise ValueError(f"{length} positions are {number} blocks of {self.size}, and the mask is for {there}")
+            raise ValueError(f"{length} positions are {number} blocks of {self.size}, but the mask has {there}")
 
     def sees(self, row: Tensor, column: Tensor, number: int, causal: bool) -> Tensor:
         """Whether query blocks `row` see key blocks `column`, bool; a causal limit apart."""

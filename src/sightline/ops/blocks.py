@@ -1,28 +1,20 @@
-"""Softmax attention put together from pieces: the blocks of the attention matrix that are looked at, and no others.
+"""Blocks of consecutive positions, and pieces of the attention matrix: pairs of a query block and a key block.
 
-A piece is a set of (query block, key block) pairs of one size that one kernel call computes, every pair as a head of
-its own. A query that several pieces serve gets its softmax over all their keys: the kernel returns, beside the outputs
-y_i, the logarithms l_i = log Σ_s exp(logit_s) of their normalisers, and
-
-    y = Σ_i exp(l_i - l) y_i,    l = log Σ_i exp(l_i),
-
-is exact. So is the gradient: the kernel's backward forms its weights anew as exp(logit - l) from the l that it is
-given, and each piece is given the joined y and l (so do Liu et al. 2023, "Ring attention", join several machines).
+For 6 positions, `Blocks(0, 2, 3, 2)` is [0 1] [2 3] [4 5], and `Blocks(1, 3, 2, 2)` is [1 2 3] [3 4 5].
+`Gathered(torch.tensor([[0, 2], [1, 0]]), 2)` puts blocks of two together: [0 1 4 5] and [2 3 0 1]. The piece
+`Piece(Blocks(0, 2, 3, 2), Blocks(0, 2, 3, 2), causal=True)` is then the three triangles along the diagonal.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-FORWARD, BACKWARD = (f"_scaled_dot_product_flash_attention_for_cpu{end}" for end in ("", "_backward"))
-PORTION = (
-    2**21
-)  # numbers that the keys of one kernel call may hold where blocks overlap: 8 MiB, so that caches hold them
+PORTION = 2**21  # numbers in the keys of one kernel call where blocks overlap: 8 MiB, so that caches hold them
 
 
 class Blocks(NamedTuple):
@@ -53,6 +45,15 @@ class Blocks(NamedTuple):
     def portion(self, first: int, last: int) -> Blocks:
         """The blocks first..last-1."""
         return Blocks(self.first + first * self.step, self.size, last - first, self.step)
+
+    def members(self, shift: int = 0) -> Tensor:
+        """The positions (N, size), moved by `shift`."""
+        begins = shift + self.first + self.step * torch.arange(self.number).unsqueeze(1)
+        return begins + torch.arange(self.size)
+
+    def scaled(self, factor: int, shift: int = 0) -> Blocks:
+        """The same blocks of things that are `factor` positions long, moved by `shift` positions."""
+        return Blocks(shift + self.first * factor, self.size * factor, self.number, self.step * factor)
 
 
 class Gathered(NamedTuple):
@@ -106,6 +107,20 @@ class Gathered(NamedTuple):
         return (self.index + self.shift // self.block).flatten()
 
 
+def gather(index: Tensor, size: int, shift: int = 0) -> Blocks | Gathered:
+    """The n-th block is put together from the blocks `index[n]` of `size` positions, moved by `shift`.
+
+    The result is `Blocks`, which copy nothing, where the index (N, R) is regular: [[2, 3], [4, 5]], but not [[2, 4]].
+    """
+    count, width = index.shape
+    start = int(index[0, 0])
+    step = int(index[1, 0]) - start if count > 1 else 1
+    regular = start + step * torch.arange(count).unsqueeze(1) + torch.arange(width)
+    if step > 0 and torch.equal(index, regular):
+        return Blocks(shift + start * size, width * size, count, step * size)
+    return Gathered(index, size, shift)
+
+
 class Piece(NamedTuple):
     """Pairs of query and key blocks: the n-th of the queries sees the n-th of the keys.
 
@@ -127,153 +142,34 @@ class Piece(NamedTuple):
             own = self.mask if self.mask is None or self.mask.dim() == 2 else self.mask[first:last]
             yield Piece(self.queries.portion(first, last), self.keys.portion(first, last), self.causal, own)
 
-    def broadcast_mask(self, dtype: torch.dtype) -> Tensor | None:
-        """The mask as the kernel takes it, (1, 1 or N, 1 or size, size) in the dtype of the queries."""
+    def kernel_mask(self, dtype: torch.dtype) -> Tensor | None:
+        """The mask as torch's kernel takes it, (1, 1 or N, 1 or size, size) in the dtype of the queries."""
         if self.mask is None:
             return None
         return (self.mask[None, None] if self.mask.dim() == 2 else self.mask[None]).to(dtype)
 
+    def regular(self) -> tuple[Blocks, Blocks]:
+        """The blocks of queries and of keys; `ValueError` where they are gathered."""
+        if isinstance(self.queries, Gathered) or isinstance(self.keys, Gathered):
+            raise ValueError("gathered blocks have no common distance between queries and keys")
+        return self.queries, self.keys
 
-def available(q: Tensor) -> bool:
-    """Whether the kernel runs on tensors like q and has not been switched off.
+    def without_hidden(self, real: Tensor) -> Piece:
+        """The piece without the keys that are False in `real` (S,)."""
+        taken = self.keys.take(real.unsqueeze(0))[0].unsqueeze(1)  # (N, 1, size)
+        if bool(taken.all()):
+            return self
+        return self._with_bias(torch.zeros(taken.shape).masked_fill_(~taken, -math.inf))
 
-    `torch.nn.attention.sdpa_kernel(SDPBackend.MATH)`, which makes attention twice differentiable, switches it off; so
-    do the transforms of `torch.func`.
-    """
-    return (
-        q.device.type == "cpu"
-        and q.is_floating_point()
-        and torch.backends.cuda.flash_sdp_enabled()
-        and not torch._C._are_functorch_transforms_active()
-        and all(hasattr(torch.ops.aten, name) for name in (FORWARD, BACKWARD))
-    )
+    def with_slope(self, offset: int, slope: float) -> Piece:
+        """The piece with ALiBi's bias -slope · |distance|; query 0 is at position `offset` of the keys."""
+        queries, keys = self.regular()
+        at = offset + queries.first - keys.first + torch.arange(queries.size).unsqueeze(1)
+        return self._with_bias(-slope * (at - torch.arange(keys.size)).abs().double())
 
-
-@torch.compiler.disable
-def attend_pieces(q: Tensor, k: Tensor, v: Tensor, pieces: Sequence[Piece], scale: float) -> Tensor:
-    """softmax(scale · q kᵀ + masks) v over the keys that the pieces name, shape (B, H, T, K); zeros for none.
-
-    q (B, H, T, K), k and v (B, H, S, K) in float32 or float64 on the CPU, strided in any way. The gradient is exact;
-    there is no gradient of the gradient.
-    """
-    rows = q.shape[:2]
-    if q.numel() == 0 or not pieces:
-        return torch.zeros_like(q) + 0.0 * (q.sum() + k.sum() + v.sum())
-    return _Pieces.apply(*(x.flatten(0, 1) for x in (q, k, v)), pieces, scale).unflatten(0, rows)
-
-
-class _Pieces(torch.autograd.Function):
-    """Attention by pieces over q, k, v (P, T, K)."""
-
-    @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, pieces: Sequence[Piece], scale: float) -> Tensor:
-        q, k, v = (x if x.stride(-1) == 1 else x.contiguous() for x in (q, k, v))
-        given = q, k, v
-        q, k, v = _laid_out(pieces, *given)
-        y = torch.zeros(q.shape, dtype=q.dtype)
-        norm = torch.full(q.shape[:2], -math.inf, dtype=q.dtype)  # log of the softmax's denominator
-        served = torch.zeros(1, q.shape[1], dtype=torch.bool)
-        for piece in pieces:
-            for portion in piece.portions(*q.shape[::2]):
-                _join(portion.queries, y, norm, served, *_forward(portion, q, k, v, scale))
-        ctx.save_for_backward(*given, y, norm)
-        ctx.pieces, ctx.scale = pieces, scale
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        return *_Gradient.apply(*grads, *ctx.saved_tensors, ctx.pieces, ctx.scale), None, None
-
-
-class _Gradient(torch.autograd.Function):
-    """The gradients for q, k and v; a function of its own so that asking for theirs is an error, and not silence."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        grad: Tensor,
-        q: Tensor,
-        k: Tensor,
-        v: Tensor,
-        y: Tensor,
-        norm: Tensor,
-        pieces: Sequence[Piece],
-        scale: float,
-    ) -> tuple[Tensor, ...]:
-        grad = grad.contiguous()
-        q, k, v = _laid_out(pieces, q, k, v)
-        norm = norm.masked_fill(norm == -math.inf, math.inf)  # the weights of a query without keys: exp(-inf) = 0
-        totals = tuple(torch.zeros(x.shape, dtype=x.dtype) for x in (q, k, v))
-        for piece in pieces:
-            for portion in piece.portions(*q.shape[::2]):
-                parts = _backward(portion, grad, q, k, v, y, norm, scale)
-                for blocks, total, part in zip((portion.queries, portion.keys, portion.keys), totals, parts):
-                    blocks.add(total, part)
-        return totals
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> None:
-        raise RuntimeError(
-            "attention by pieces has no gradient of its gradient; under "
-            "torch.nn.attention.sdpa_kernel(SDPBackend.MATH) attention has"
-        )
-
-
-def _laid_out(pieces: Sequence[Piece], q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys and values (P, T, K), each row without gaps where blocks are gathered from it again and again."""
-    of_queries = any(isinstance(piece.queries, Gathered) for piece in pieces)
-    of_keys = any(isinstance(piece.keys, Gathered) for piece in pieces)
-
-    def even(x: Tensor, gathered: bool) -> Tensor:
-        return x.contiguous() if gathered and not x[0].is_contiguous() else x
-
-    return even(q, of_queries), even(k, of_keys), even(v, of_keys)
-
-
-def _forward(piece: Piece, q: Tensor, k: Tensor, v: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """Outputs (P, N, size, K) of the pairs and logarithms (P, N, size) of their normalisers, -inf for no key."""
-    mask = piece.broadcast_mask(q.dtype)
-    y, norm = getattr(torch.ops.aten, FORWARD)(
-        piece.queries.take(q), piece.keys.take(k), piece.keys.take(v), 0.0, piece.causal, attn_mask=mask, scale=scale
-    )
-    if mask is None:
-        return y, norm
-    blind = (mask == -math.inf).all(-1)  # (1, N, size): the kernel says 0 there, or whatever it likes
-    if not blind.any():
-        return y, norm
-    return y.masked_fill(blind.unsqueeze(-1), 0.0), norm.masked_fill(blind, -math.inf)
-
-
-def _join(queries: Blocks | Gathered, y: Tensor, norm: Tensor, served: Tensor, part: Tensor, of_part: Tensor) -> None:
-    """Join the outputs `part` and normalisers `of_part` of some queries into those that they have so far, in place."""
-    if not queries.take(served).any():
-        queries.put(y, part)
-        queries.put(norm, of_part)
-        queries.put(served, torch.ones((), dtype=torch.bool).expand(1, queries.number, queries.size))
-        return
-    so_far = queries.take(norm)
-    largest = torch.maximum(so_far, of_part)
-    largest = largest.masked_fill(largest == -math.inf, 0.0)  # nothing seen so far or here
-    old, new = (so_far - largest).exp(), (of_part - largest).exp()
-    total = old + new  # at least 1 where anything is seen
-    queries.put(y, part, (new / total.clamp(min=1.0)).unsqueeze(-1))
-    queries.put(norm, largest + total.log())
-
-
-def _backward(
-    piece: Piece, grad: Tensor, q: Tensor, k: Tensor, v: Tensor, y: Tensor, norm: Tensor, scale: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of the pairs' queries, keys and values, from the joined outputs and normalisers."""
-    queries, keys = piece.queries.take, piece.keys.take
-    return getattr(torch.ops.aten, BACKWARD)(
-        queries(grad),
-        queries(q),
-        keys(k),
-        keys(v),
-        queries(y),
-        queries(norm),
-        0.0,
-        piece.causal,
-        attn_mask=piece.broadcast_mask(q.dtype),
-        scale=scale,
-    )
+    def _with_bias(self, bias: Tensor) -> Piece:
+        """The piece with `bias`, (size, size) or (N, 1 or size, size), on its logits."""
+        mask = self.mask
+        if self.causal:
+            mask = torch.full((self.queries.size, self.keys.size), -math.inf).triu(1)
+        return self._replace(causal=False, mask=bias if mask is None else mask + bias)

@@ -1,4 +1,4 @@
-"""Which keys a query may see by where it stands, as a mask and as the pieces that a kernel computes."""
+"""Which keys a query may see by position, as a mask and as the pieces that a kernel computes."""
 
 from __future__ import annotations
 
@@ -8,16 +8,22 @@ import torch
 from torch import Tensor
 
 from sightline.ops.block_patterns import BlockLayout, BlockMask
+from sightline.ops.block_pieces import block_pieces
 from sightline.ops.blocks import Blocks, Piece
-from sightline.ops.pieces import causal_pieces, sink_pieces, window_pieces
-from sightline.ops.sparse_pieces import sparse_pieces
+from sightline.ops.window_pieces import causal_pieces, sink_pieces, window_pieces
 
 
 class Pattern(NamedTuple):
-    """Whom a query sees, by positions alone. The last of T queries stands at the last of S >= T keys.
+    """Which keys a query sees, by position alone. The last of T queries is at the last of S >= T keys.
 
-    `causal` hides keys after the query; `window` w hides those w or more positions away (before it and, where not
-    causal, after it), the first `sinks` keys excepted; `blocks` hides all keys of some blocks.
+    `causal` hides later keys; `window` w hides keys at a distance of w or more (on both sides where not causal), except
+    the first `sinks` keys; `blocks` hides all keys of some blocks. `Pattern(True, window=2, sinks=1)` over 5 positions:
+
+        1 0 0 0 0
+        1 1 0 0 0
+        1 1 1 0 0
+        1 0 1 1 0
+        1 0 0 1 1
     """
 
     causal: bool
@@ -27,17 +33,27 @@ class Pattern(NamedTuple):
 
     @property
     def everywhere(self) -> bool:
-        """Whether nothing is hidden, a causal limit apart."""
+        """Whether nothing is hidden, or later keys alone."""
         return self.window is None and self.blocks is None
 
-    def visible(self, first: int, last: int, steps: int, length: int, device: torch.device) -> Tensor:
-        """Whether the queries first..last-1 of `steps` see each of `length` keys, (last - first, S) bool."""
-        offset = length - steps
-        at = torch.arange(offset + first, offset + last, device=device).unsqueeze(1)
-        return self.sees(at, torch.arange(length, device=device), length)
+    def check(self, length: int) -> None:
+        """Raise `ValueError` where the options contradict each other, or do not fit `length` keys."""
+        if self.window is not None and self.window < 1:
+            raise ValueError(f"window must be at least 1, got {self.window}")
+        if self.sinks and (not self.causal or self.window is None):
+            raise ValueError("sinks need a causal window")
+        if self.window is not None and self.blocks is not None:
+            raise ValueError("window and blocks exclude each other")
+        if self.blocks is not None:
+            self.blocks.check(length, self.causal)
+
+    def reduced(self, steps: int, length: int) -> Pattern:
+        """The same pattern without a causal window that hides nothing from `steps` queries over `length` keys."""
+        reach = (self.window or 0) + (self.sinks if steps == 1 else 0)
+        return Pattern(True) if self.window is not None and self.causal and length <= reach else self
 
     def sees(self, at: Tensor, keys: Tensor, length: int) -> Tensor:
-        """Whether queries at the places `at` see keys at `keys`, bool, both counted in a document of `length`."""
+        """Whether queries at positions `at` see keys at positions `keys`, bool, in a document of `length` positions."""
         seen = keys <= at if self.causal else torch.ones_like(keys <= at)
         if self.window is not None:
             seen = seen & (((at - keys).abs() < self.window) | (keys < self.sinks))
@@ -47,11 +63,11 @@ class Pattern(NamedTuple):
         return seen
 
     def pieces(self, steps: int, length: int, dtype: torch.dtype) -> list[Piece]:
-        """What this pattern lets `steps` queries see of `length` keys, with little besides."""
+        """The pairs of `steps` queries and `length` keys that this pattern shows, and few others."""
         if steps == 0:
             return []
         if self.blocks is not None:
-            return sparse_pieces(self.blocks, self.causal, steps, length, dtype)
+            return block_pieces(self.blocks, self.causal, steps, length, dtype)
         if self.window is None:
             return causal_pieces(steps, length) if self.causal else [Piece(Blocks(0, steps), Blocks(0, length))]
         before = min(self.window, length) - 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, final
 
 from torch import Tensor, nn
 
@@ -12,6 +12,7 @@ from sightline.parts.norm import make_norm
 QKNorm = Literal["none", "layer", "rms"]
 
 
+@final
 class AttentionHeads(nn.Module):
     """Queries from one sequence, keys and values from another of width `d_source`, and the way back to width D.
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import final
 
+import torch
 from torch import Tensor
 
 from sightline.core.errors import InputError
-from sightline.core.front_end import FrontEnd
-from sightline.parts.log_mel import LogMel, Normalise, Scale
+from sightline.core.front_end import FrontEnd, sample_lengths
+from sightline.parts.log_mel import LogMel, MelScale, Normalise
 from sightline.parts.spec_augment import SpecAugment, SpecAugmentConfig
 from sightline.parts.subsampling import STRIDES, ConvolutionalSubsampling
 
 MOST_SAMPLES, MOST_MELS = 1 << 16, 512  # of a window, of a spectrogram
 
 
+@final
 class AudioFrontEnd(FrontEnd):
     """Samples (B, T) as vectors (B, M, D), one for `subsampling.stride` frames of `log_mel`."""
 
@@ -32,6 +35,7 @@ class AudioFrontEnd(FrontEnd):
         return self.subsampling(frames, mask)
 
 
+@final
 @dataclass(frozen=True)
 class AudioFrames:
     """Sound at `rate_hz` samples a second as log-mel frames, every `stride` of them joined into one position.
@@ -51,10 +55,19 @@ class AudioFrames:
     mels: int = 80
     low_hz: float = 0.0
     high_hz: float | None = None
-    scale: Scale = "slaney"
+    scale: MelScale = "slaney"
     normalise: Normalise = "level"
     stride: int = 4
     augment: SpecAugmentConfig | None = None
+
+    @classmethod
+    def examples(cls) -> tuple[AudioFrames, ...]:
+        return (
+            cls(8000, mels=20, stride=1, normalise="utterance"),
+            cls(8000, mels=20, stride=2, normalise="none"),
+            cls(8000, mels=20, stride=4, scale="htk"),
+            cls(8000, mels=20, stride=8, normalise="level", augment=SpecAugmentConfig()),
+        )
 
     def __post_init__(self) -> None:
         if self.stride not in STRIDES:
@@ -91,6 +104,10 @@ class AudioFrames:
     def build(self, d_model: int) -> AudioFrontEnd:
         augment = self.augment.build() if self.augment is not None else None
         return AudioFrontEnd(self._log_mel(), ConvolutionalSubsampling(self.mels, d_model, self.stride), augment)
+
+    def sample(self, rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        samples = self.window + 20 * self.hop + 1
+        return torch.randn(rows, samples, generator=generator), sample_lengths(rows, samples)
 
     def _log_mel(self) -> LogMel:
         return LogMel(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ class ConvolutionState(NamedTuple):
     position: Tensor  # (B,) real tokens of the current document so far
 
 
+@final
 class CausalConvolution(SequenceMixer[ConvolutionState]):
     """y_t = Σ_i w_i ∘ x_{t-i} over the `width` positions up to t, each channel for itself, without a nonlinearity.
 

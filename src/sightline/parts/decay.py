@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+@final
 class HeadDecay(nn.Module):
     """Log-decay -A Δ_t (B, H, T) and step Δ_t = softplus(w · x_t + b) (B, H, T) of each head (Dao & Gu 2024, § 7.1).
 

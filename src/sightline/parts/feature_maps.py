@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, final
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ Features = Literal["elu", "relu", "performer"]
 HEADROOM = 60.0  # the largest exponent of a feature: sums over 10^11 positions still fit float32
 
 
+@final
 class FeatureMap(nn.Module):
     """φ of queries and keys (B, H, T, K), with `size` non-negative features, in float32 or wider.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, final
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -10,6 +10,7 @@ from torch.nn import functional as F
 Activation = Literal["relu", "gelu", "swiglu"]
 
 
+@final
 class FeedForward(nn.Module):
     """W_2 act(W_1 x + b_1) + b_2, or W_2 (silu(W_g x) ∘ W_1 x) for `swiglu` (Shazeer 2020), on (…, D)."""
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import final
+
 from torch import Tensor, nn
 
 
+@final
 class TokenHead(nn.Module):
     """Logits (…, vocabulary) of x (…, D); `tied` shares an embedding matrix (Press & Wolf 2017)."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, final
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +17,10 @@ from sightline.parts.positions import sinusoid
 
 MOST_SIDE = 1 << 16
 Stem = Literal["linear", "convolution"]
-Positions = Literal["learned", "sinusoidal", "none"]
+GridEncoding = Literal["learned", "sinusoidal", "none"]
 
 
+@final
 class GridPositions(nn.Module):
     """x (B, rows · columns, D) plus an encoding of each place in the grid.
 
@@ -27,7 +28,7 @@ class GridPositions(nn.Module):
     as `sinusoid` does (of the encodings in Dosovitskiy et al. 2021, appendix D.4, the two-dimensional one, but fixed).
     """
 
-    def __init__(self, rows: int, columns: int, d_model: int, kind: Positions = "learned") -> None:
+    def __init__(self, rows: int, columns: int, d_model: int, kind: GridEncoding = "learned") -> None:
         super().__init__()
         if kind not in ("learned", "sinusoidal", "none"):
             raise ValueError(f"positions must be learned, sinusoidal or none, got {kind!r}")
@@ -48,6 +49,7 @@ class GridPositions(nn.Module):
         return torch.cat(grid, 2).flatten(0, 1)
 
 
+@final
 class ConvolutionalStem(nn.Module):
     """Pictures (B, C, H, W) as one vector for each `patch` × `patch` pixels, (B, M, D), by convolutions that overlap.
 
@@ -75,6 +77,7 @@ class ConvolutionalStem(nn.Module):
         return self.out(self.layers(pictures).flatten(2).transpose(1, 2))
 
 
+@final
 class PatchFrontEnd(FrontEnd):
     """Pictures (B, C, H, W) cut into squares of `patch` × `patch` pixels, row by row, each mapped linearly to width D.
 
@@ -90,7 +93,7 @@ class PatchFrontEnd(FrontEnd):
         channels: int,
         patch: int,
         d_model: int,
-        positions: Positions = "learned",
+        positions: GridEncoding = "learned",
         stem: Stem = "linear",
         scale: tuple[float, float] = (0.5, 0.5),
     ) -> None:
@@ -114,14 +117,12 @@ class PatchFrontEnd(FrontEnd):
             x = self.embed(keep(self.cut(pictures), mask))
         else:
             assert self.stem is not None  # one of the two
-            x = self.stem(pictures if mask is None else self._hidden(pictures, mask))
+            x = self.stem(pictures if mask is None else pictures.masked_fill(self.hidden(pictures, mask), 0.0))
         return keep(self.positions(x), mask), mask
 
-    def _hidden(self, pictures: Tensor, mask: Tensor) -> Tensor:
-        """The pictures with zeros in masked patches."""
+    def hidden(self, inputs: Tensor, mask: Tensor) -> Tensor:
         grid = mask.unflatten(1, (-1, self.size[1] // self.patch)).unsqueeze(1)  # (B, 1, H/p, W/p)
-        pixels = grid.repeat_interleave(self.patch, 2).repeat_interleave(self.patch, 3)
-        return pictures.masked_fill(~pixels, 0.0)
+        return ~grid.repeat_interleave(self.patch, 2).repeat_interleave(self.patch, 3)
 
     def cut(self, x: Tensor) -> Tensor:
         """Patches (B, M, C · patch²) of pictures (B, C, H, W)."""
@@ -130,10 +131,11 @@ class PatchFrontEnd(FrontEnd):
         return x.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
 
 
+@final
 class LevelFrontEnd(FrontEnd):
     """Pictures of one channel (B, 1, H, W) as sequences of H · W pixels, with a vector for each of 256 levels."""
 
-    def __init__(self, size: tuple[int, int], d_model: int, positions: Positions = "learned") -> None:
+    def __init__(self, size: tuple[int, int], d_model: int, positions: GridEncoding = "learned") -> None:
         super().__init__()
         self.size, self.d_model = size, d_model
         self.table = nn.Embedding(256, d_model)
@@ -145,6 +147,9 @@ class LevelFrontEnd(FrontEnd):
             raise ValueError(f"levels are bytes, got {inputs.dtype}")
         x = self.table(check_pictures(inputs, 1, self.size).flatten(1).long())
         return keep(self.positions(x), mask), mask
+
+    def hidden(self, inputs: Tensor, mask: Tensor) -> Tensor:
+        return ~mask.view(-1, 1, *self.size)
 
 
 def check_pictures(pictures: Tensor, channels: int, size: tuple[int, int]) -> Tensor:
@@ -163,6 +168,7 @@ def scaled(pictures: Tensor, dtype: torch.dtype, mean: float, deviation: float) 
     return (x - mean) / deviation
 
 
+@final
 @dataclass(frozen=True)
 class ImagePatches:
     """Pictures of height × width pixels, cut into patches of `patch` × `patch`, each one position.
@@ -178,7 +184,7 @@ class ImagePatches:
     width: int
     channels: int = 3
     patch: int = 16
-    positions: Positions = "learned"
+    positions: GridEncoding = "learned"
     stem: Stem = "linear"
     mean: float = 0.5
     deviation: float = 0.5
@@ -200,12 +206,25 @@ class ImagePatches:
         """Positions of a picture."""
         return (self.height // self.patch) * (self.width // self.patch)
 
+    @classmethod
+    def examples(cls) -> tuple[ImagePatches, ...]:
+        return (
+            cls(6, 4, channels=2, patch=2),
+            cls(4, 8, channels=1, patch=4, positions="sinusoidal", mean=0.25, deviation=2.0),
+            cls(8, 8, channels=1, patch=2, positions="none", stem="convolution"),
+        )
+
+    def sample(self, rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        pictures = torch.rand(rows, self.channels, self.height, self.width, generator=generator)
+        return pictures, _sample_patches(rows, self.count, generator)
+
     def build(self, d_model: int) -> PatchFrontEnd:
         size = self.height, self.width
         scale = self.mean, self.deviation
         return PatchFrontEnd(size, self.channels, self.patch, d_model, self.positions, self.stem, scale)
 
 
+@final
 @dataclass(frozen=True)
 class Pixels:
     """Pictures read as a sequence of height · width pixels, row by row, as in sequential MNIST (Le et al. 2015).
@@ -217,7 +236,7 @@ class Pixels:
     width: int
     channels: int = 1
     embedding: Literal["linear", "levels"] = "linear"
-    positions: Positions = "none"
+    positions: GridEncoding = "none"
     mean: float = 0.5
     deviation: float = 0.5
 
@@ -231,6 +250,20 @@ class Pixels:
     def count(self) -> int:
         """Positions of a picture."""
         return self.height * self.width
+
+    @classmethod
+    def examples(cls) -> tuple[Pixels, ...]:
+        return (
+            cls(3, 4),
+            cls(3, 2, channels=3, positions="learned"),
+            cls(2, 3, embedding="levels", positions="sinusoidal"),
+        )
+
+    def sample(self, rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        size = rows, self.channels, self.height, self.width
+        levels = torch.randint(256, size, generator=generator, dtype=torch.uint8)
+        pictures = levels if self.embedding == "levels" else levels / 255.0
+        return pictures, _sample_patches(rows, self.count, generator)
 
     def build(self, d_model: int) -> PatchFrontEnd | LevelFrontEnd:
         size = self.height, self.width
@@ -249,3 +282,10 @@ def _check_sizes(height: int, width: int, channels: int) -> None:
 def _check_scale(deviation: float) -> None:
     if not 0.0 < deviation < float("inf"):
         raise InputError(f"must be positive and finite, found {deviation}", where="deviation")
+
+
+def _sample_patches(rows: int, count: int, generator: torch.Generator) -> Tensor:
+    """A mask (B, M) of patches for the laws: the first row whole, the last without any."""
+    mask = torch.rand(rows, count, generator=generator) < 0.5
+    mask[0], mask[-1] = True, False
+    return mask

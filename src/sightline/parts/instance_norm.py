@@ -5,7 +5,7 @@ A series whose level or spread drifts looks alike in every window; the model for
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ class WindowStatistics(NamedTuple):
     spread: Tensor
 
 
+@final
 class InstanceNorm(nn.Module):
     """Takes each window's level and spread off its values, and puts them back on forecasts.
 

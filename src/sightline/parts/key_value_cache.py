@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -11,8 +10,8 @@ from torch import Tensor
 from sightline.core.probe import Probe
 from sightline.core.state import Growing
 from sightline.ops.documents import label_documents
-from sightline.ops.pattern import Pattern
-from sightline.ops.softmax import attend_labelled, attend_packed, attend_pattern
+from sightline.ops.execute import execute
+from sightline.ops.plan import Plan
 
 
 class KeyValueCache(NamedTuple):
@@ -55,25 +54,17 @@ def extend_cache(
 
 
 def attend_cache(
-    q: Tensor,
-    cache: KeyValueCache,
-    mask: Tensor | None,
-    starts: Tensor | None,
-    pattern_of: Callable[[int], Pattern],
-    *,
-    slopes: Tensor | None = None,
-    softcap: float | None = None,
-    probe: Probe | None = None,
+    q: Tensor, cache: KeyValueCache, mask: Tensor | None, starts: Tensor | None, plan: Plan, probe: Probe
 ) -> Tensor:
     """Attention (B, H, T, K) of the newest positions, q (B, H, T, K), with their mask and starts, over the cache.
 
-    `pattern_of(length)` is what a document of `length` positions sees of itself; what its positions see must not depend
-    on how many follow. `slopes` (H,) are ALiBi's.
+    `plan` is for rows of one document. Its pattern is causal: what a position sees does not depend on how many follow.
     """
-    k, v, named = cache.keys.tensor, cache.values.tensor, {"slopes": slopes, "softcap": softcap, "probe": probe}
-    if cache.labels is None or cache.places is None:
-        return attend_pattern(q, k, v, pattern=pattern_of(k.shape[2]), **named)
-    labels, places = cache.labels.tensor, cache.places.tensor
-    if q.shape[2] == k.shape[2]:
-        return attend_packed(q, k, v, mask, starts, places, pattern_of, **named)
-    return attend_labelled(q, k, v, labels, places, pattern=pattern_of(k.shape[2]), **named)
+    k, v = cache.keys.tensor, cache.values.tensor
+    if cache.labels is not None and cache.places is not None:
+        labels, places = cache.labels.tensor, cache.places.tensor
+        if q.shape[2] == k.shape[2]:
+            plan = plan.packed(q, mask, starts, places, probe.attached)
+        else:
+            plan = plan._replace(labels=labels, places=places)
+    return execute(q, k, v, plan, probe)

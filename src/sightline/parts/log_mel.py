@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, final
 
 import numpy as np
 import torch
@@ -12,13 +12,13 @@ from torch.nn import functional as F
 
 from sightline.core.mixer import keep
 
-Scale = Literal["slaney", "htk"]
+MelScale = Literal["slaney", "htk"]
 Normalise = Literal["utterance", "level", "none"]
 FLOOR = 1e-10  # of the energy in a band, before the logarithm
 _STEEPNESS = 27.0 / math.log(6.4)  # of Slaney's scale above 1 kHz: 27 mels for each factor of 6.4
 
 
-def to_mel(hertz: np.ndarray, scale: Scale) -> np.ndarray:
+def to_mel(hertz: np.ndarray, scale: MelScale) -> np.ndarray:
     """Frequencies in mel.
 
     htk: 2595 log₁₀(1 + f/700), as in O'Shaughnessy 1987 and the HTK book; slaney: linear below 1 kHz at 15 mels, then
@@ -29,14 +29,14 @@ def to_mel(hertz: np.ndarray, scale: Scale) -> np.ndarray:
     return np.where(hertz < 1000.0, 0.015 * hertz, 15.0 + _STEEPNESS * np.log(np.maximum(hertz, 1000.0) / 1000.0))
 
 
-def to_hertz(mel: np.ndarray, scale: Scale) -> np.ndarray:
+def to_hertz(mel: np.ndarray, scale: MelScale) -> np.ndarray:
     """The inverse of `to_mel`."""
     if scale == "htk":
         return 700.0 * (10.0 ** (mel / 2595.0) - 1.0)
     return np.where(mel < 15.0, mel / 0.015, 1000.0 * np.exp((mel - 15.0) / _STEEPNESS))
 
 
-def mel_filters(rate_hz: int, fft: int, mels: int, low_hz: float, high_hz: float, scale: Scale) -> np.ndarray:
+def mel_filters(rate_hz: int, fft: int, mels: int, low_hz: float, high_hz: float, scale: MelScale) -> np.ndarray:
     """Triangular filters (fft/2 + 1, mels), evenly spaced in mel, each of area 1 over hertz (Slaney's normalisation).
 
     Raises:
@@ -61,6 +61,7 @@ def mel_filters(rate_hz: int, fft: int, mels: int, low_hz: float, high_hz: float
     return filters
 
 
+@final
 class LogMel(nn.Module):
     """ln of the energy in `mels` bands, in a Hann window of `window` samples that moves on by `hop`.
 
@@ -81,7 +82,7 @@ class LogMel(nn.Module):
         mels: int,
         low_hz: float = 0.0,
         high_hz: float | None = None,
-        scale: Scale = "slaney",
+        scale: MelScale = "slaney",
         normalise: Normalise = "level",
     ) -> None:
         super().__init__()
@@ -114,8 +115,8 @@ class LogMel(nn.Module):
 
     def _frames(self, samples: Tensor) -> Tensor:
         count = self.count(samples.shape[1])
-        if not count:
-            return samples.new_zeros(len(samples), 0, self.mels)
+        if not count or not len(samples):  # MKL's transform refuses an empty batch
+            return samples.new_zeros(len(samples), count, self.mels)
         before = (self.fft - self.window) // 2  # torch.stft has the window in the middle of the transform
         total = (count - 1) * self.hop + self.fft
         padded = F.pad(samples, (before, total - before - samples.shape[1]))

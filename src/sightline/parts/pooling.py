@@ -7,6 +7,7 @@ neither the vector nor a gradient.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import final
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,7 @@ class Pooling(nn.Module, ABC):
         """The vector (B, D) of x (B, T, D), the encoder's output for what `prepare` gave; mask (B, T), True = real."""
 
 
+@final
 class MeanPooling(Pooling):
     """The mean over real positions."""
 
@@ -43,6 +45,7 @@ class MeanPooling(Pooling):
         return keep(x, mask).sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
 
 
+@final
 class LastPooling(Pooling):
     """The last real position: what a recurrence that reads forwards holds after the whole sequence."""
 
@@ -60,6 +63,7 @@ class LastPooling(Pooling):
         return keep(x, mask)[torch.arange(len(x), device=x.device), last]
 
 
+@final
 class ClassToken(Pooling):
     """A learned vector in front of the sequence, read where it comes out (Devlin et al. 2019; Dosovitskiy et al. 2021).
 
@@ -80,6 +84,7 @@ class ClassToken(Pooling):
         return x[:, 0]
 
 
+@final
 class AdditivePooling(Pooling):
     """Σ α_t h_t with α = softmax over real positions of vᵀ tanh(W h_t + b).
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
 
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, keep
 
-Positions = Literal["none", "sinusoidal", "rotary", "alibi", "learned"]
+PositionEncoding = Literal["none", "sinusoidal", "rotary", "alibi", "learned"]
 
 
 def advance(
@@ -69,6 +69,7 @@ class PositionState(NamedTuple):
     position: Tensor  # (B,) real tokens of the current document so far
 
 
+@final
 class AddPositions(SequenceMixer[PositionState]):
     """x plus an encoding of each token's position: `sinusoidal`, or `learned` with `limit` rows.
 
@@ -105,10 +106,11 @@ class AddPositions(SequenceMixer[PositionState]):
         return self.table[positions].to(dtype)
 
 
+@final
 class AttentionPositions(nn.Module):
     """How one attention layer knows positions: added to its input, turned into queries and keys, or as a bias."""
 
-    def __init__(self, kind: Positions, d_model: int, heads: int) -> None:
+    def __init__(self, kind: PositionEncoding, d_model: int, heads: int) -> None:
         super().__init__()
         if kind not in ("none", "sinusoidal", "rotary", "alibi", "learned"):
             raise ValueError(f"positions must be none, sinusoidal, rotary, alibi or learned, got {kind!r}")

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, final
 
 import torch
 from torch import Tensor, nn
 
 from sightline.core.errors import InputError
-from sightline.core.front_end import FrontEnd
+from sightline.core.front_end import FrontEnd, sample_lengths
 from sightline.core.mixer import keep
 
 Padding = Literal["repeat", "zero"]
 
 
+@final
 class SeriesPatchEmbedding(FrontEnd):
     """Every `stride` steps a patch of `patch` steps, all channels together, as one vector W p + b.
 
@@ -36,7 +37,9 @@ class SeriesPatchEmbedding(FrontEnd):
         self.project = nn.Linear(channels * patch, d_model)
 
     def count(self, steps: int) -> int:
-        """How many patches a row of so many steps has."""
+        """How many patches a row of `steps` steps has."""
+        if not steps:
+            return 0
         over = max(steps, self.patch) - self.patch
         return over // self.stride + 2 if self.padding == "repeat" else -(-over // self.stride) + 1
 
@@ -55,22 +58,23 @@ class SeriesPatchEmbedding(FrontEnd):
             holes = (mask != (torch.arange(steps, device=mask.device) < lengths[:, None])).any(1)
             if holes.any():
                 raise ValueError(f"a series is masked at its end only: row {int(holes.int().argmax())} has a hole")
+        if not steps:
+            return self.project(inputs.new_zeros(len(inputs), 0, self.channels * self.patch)), mask
         x = self._padded(keep(inputs, mask), lengths)
-        patches = x.unfold(1, self.patch, self.stride).flatten(2)  # (B, M, C·P)
-        found = self.project(patches)
+        vectors = self.project(x.unfold(1, self.patch, self.stride).flatten(2))  # of patches (B, M, C·P)
         if mask is None:
-            return found, None
+            return vectors, None
         over = lengths.clamp(min=self.patch) - self.patch
         most = over // self.stride + 2 if self.padding == "repeat" else -(-over // self.stride) + 1
-        real = torch.arange(found.shape[1], device=mask.device) < torch.where(lengths > 0, most, 0)[:, None]
-        return keep(found, real), real
+        real = torch.arange(vectors.shape[1], device=mask.device) < torch.where(lengths > 0, most, 0)[:, None]
+        return keep(vectors, real), real
 
     def _padded(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """The rows with what stands after their ends, just long enough for the patches of the longest."""
+        """The rows with padding after their ends, just long enough for the patches of the longest."""
         batch, steps, _ = x.shape
-        wanted = (self.count(steps) - 1) * self.stride + self.patch
-        x = torch.cat([x, x.new_zeros(batch, wanted - steps, self.channels)], 1) if wanted > steps else x[:, :wanted]
-        if self.padding == "zero" or not steps:
+        length = (self.count(steps) - 1) * self.stride + self.patch
+        x = torch.cat([x, x.new_zeros(batch, length - steps, self.channels)], 1) if length > steps else x[:, :length]
+        if self.padding == "zero":
             return x
         last = (lengths - 1).clamp(min=0)
         ends = x[torch.arange(batch, device=x.device), last].unsqueeze(1)  # (B, 1, C)
@@ -78,6 +82,7 @@ class SeriesPatchEmbedding(FrontEnd):
         return torch.where(beyond.unsqueeze(2), ends, x)
 
 
+@final
 @dataclass(frozen=True)
 class SeriesPatches:
     """Series of so many channels, cut into patches: see `SeriesPatchEmbedding`."""
@@ -92,10 +97,19 @@ class SeriesPatches:
             if getattr(self, name) < 1:
                 raise InputError(f"must be at least 1, found {getattr(self, name)}", where=name)
 
+    @classmethod
+    def examples(cls) -> tuple[SeriesPatches, ...]:
+        return (cls(2, 4, 2), cls(1, 5, 3, "zero"), cls(3, 3, 3), cls(2, 6, 1, "zero"))
+
+    def sample(self, rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        steps = 3 * self.patch + 2
+        return torch.randn(rows, steps, self.channels, generator=generator), sample_lengths(rows, steps)
+
     def build(self, d_model: int) -> SeriesPatchEmbedding:
         return SeriesPatchEmbedding(self.channels, self.patch, self.stride, d_model, self.padding)
 
 
+@final
 @dataclass(frozen=True)
 class SeriesWindows:
     """What a forecaster reads and what it is asked for: windows of a panel of series.
@@ -115,6 +129,16 @@ class SeriesWindows:
             if getattr(self, name) < least:
                 raise InputError(f"must be at least {least}, found {getattr(self, name)}", where=name)
 
+    @classmethod
+    def examples(cls) -> tuple[SeriesWindows, ...]:
+        return (cls(48, 24), cls(48, 24, channels=7, past=1, known=2))
+
+    def sample(self, rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        return self._patches().sample(rows, generator)
+
     def build(self, d_model: int) -> SeriesPatchEmbedding:
         """Patches of all the look-back's columns together; forecasters cut their own."""
-        return SeriesPatches(self.channels + self.past + self.known).build(d_model)
+        return self._patches().build(d_model)
+
+    def _patches(self) -> SeriesPatches:
+        return SeriesPatches(self.channels + self.past + self.known)

@@ -1,22 +1,25 @@
-"""Several sources as one: the vectors of each stand one stretch after another in one sequence."""
+"""Several sources as one sequence: the vectors of each source follow those of the source before it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
 
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEnd, FrontEndConfig
+from sightline.parts.image_patches import ImagePatches
+from sightline.parts.series_patches import SeriesPatches
+from sightline.parts.token_embedding import Tokens
 
 MOST_SOURCES = 16
 
 
 class Masked(NamedTuple):
-    """One source of several: what its front end reads, and the mask that goes with it."""
+    """One source of several: the inputs of its front end, and their mask."""
 
     values: Tensor  # (B, …)
     mask: Tensor | None = None  # True = real; None = all real
@@ -26,11 +29,12 @@ class Masked(NamedTuple):
         return Masked(self.values.to(device), None if self.mask is None else self.mask.to(device))
 
 
+@final
 class SeveralFrontEnd(FrontEnd):
-    """Each source through its own front end, plus a learned vector that says which source it is, end to end.
+    """Each source through its own front end, plus a learned vector for each source, one source after another.
 
-    One encoder reads all of it, so that an image's patches may look at the question's words before the decoder looks
-    at either; what it makes of them is one memory in several stretches.
+    One encoder reads all of them, so that an image's patches can attend to the words of a question before the decoder
+    attends to either. The encoder's outputs are one memory with a stretch for each source.
     """
 
     def __init__(self, front_ends: Sequence[FrontEnd]) -> None:
@@ -42,9 +46,9 @@ class SeveralFrontEnd(FrontEnd):
         self.which = nn.Parameter(0.02 * torch.randn(len(front_ends), self.d_model))
 
     def forward(self, inputs: Sequence[Masked], mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """Vectors (B, M_1 + M_2 + …, D) of the sources, which bring their own masks, and their joint mask."""
+        """Vectors (B, M_1 + M_2 + …, D) of the sources, which have their own masks, and their joint mask."""
         if mask is not None:
-            raise ValueError("several sources bring a mask each, not one for all")
+            raise ValueError("each of several sources has a mask of its own: pass no joint mask")
         if len(inputs) != len(self.front_ends):
             raise ValueError(f"expected {len(self.front_ends)} sources, got {len(inputs)}")
         stretches: list[Tensor] = []
@@ -63,6 +67,7 @@ class SeveralFrontEnd(FrontEnd):
         return torch.cat(stretches, 1), torch.cat(whole, 1)
 
 
+@final
 @dataclass(frozen=True)
 class Several:
     """Several sources, each with its own front end, as one sequence; see `SeveralFrontEnd`."""
@@ -71,7 +76,19 @@ class Several:
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.parts) <= MOST_SOURCES or any(isinstance(part, Several) for part in self.parts):
-            raise InputError(f"must be 1 to {MOST_SOURCES} sources that are single ones", where="parts")
+            raise InputError(f"must be 1 to {MOST_SOURCES} sources, none of them several sources itself", where="parts")
 
     def build(self, d_model: int) -> SeveralFrontEnd:
         return SeveralFrontEnd([part.build(d_model) for part in self.parts])
+
+    @classmethod
+    def examples(cls) -> tuple[Several, ...]:
+        return (
+            cls((Tokens(11), ImagePatches(4, 4, channels=1, patch=2))),
+            cls((SeriesPatches(2, 4, 2),)),
+        )
+
+    def sample(self, rows: int, generator: torch.Generator) -> tuple[tuple[Masked, ...], None]:
+        """Inputs of the parts, which need `sample` too, each with its own mask."""
+        parts: Any = self.parts
+        return tuple(Masked(*part.sample(rows, generator)) for part in parts), None

@@ -1,26 +1,30 @@
-"""The short convolution that recurrences of linear attention read their inputs through."""
+"""Recurrences of linear attention that read their inputs through a short convolution."""
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from abc import abstractmethod
+from typing import NamedTuple, final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sightline.core.mixer import Memory, SequenceMixer, check_inputs, keep
 from sightline.ops.convolve import convolve
+from sightline.ops.linear import LinearState, initial_linear_state
 from sightline.parts.positions import advance
 
 
 class ConvolvedState(NamedTuple):
-    """What linear attention remembers whose inputs are read through a short convolution."""
+    """The state of a `ConvolvedRecurrence`."""
 
     memory: Tensor  # (B, H, K, V) decayed sum of kᵀ v, float32 or wider
     tail: Tensor | None = None  # (B, W-1, ·) the convolution's last inputs; None without one
     position: Tensor | None = None  # (B,) real tokens of the current document so far, for the convolution
 
 
+@final
 class ShortConvolution(nn.Module):
     """silu of a causal convolution over the last `width` positions, each channel for itself; width 0 is silu alone.
 
@@ -56,3 +60,36 @@ class ShortConvolution(nn.Module):
         positions, position = advance(position, x.shape[1], mask, starts)
         y, tail = convolve(x, self.weight, tail, positions, mask, starts)
         return F.silu(y if self.bias is None else y + self.bias), ConvolvedState(memory, tail, position)
+
+
+class ConvolvedRecurrence(SequenceMixer[ConvolvedState]):
+    """A recurrence of linear attention over `read(x)`, which a short convolution has mixed: its state and its masks.
+
+    A mechanism sets the fields below, and `d_model` and `d_out`; its equation is `recur`.
+    """
+
+    heads: int
+    d_head: int  # size of a key
+    d_value: int
+    read: nn.Linear
+    convolution: ShortConvolution
+
+    @abstractmethod
+    def recur(
+        self, x: Tensor, read: Tensor, memory: LinearState, mask: Tensor | None, starts: Tensor | None
+    ) -> tuple[Tensor, LinearState]:
+        """Outputs (B, T, D) and the next memory, from x (B, T, D), 0 at padding, and `read` (B, T, ·)."""
+
+    def initial_state(self, batch: int, memory: Memory | None = None) -> ConvolvedState:
+        zeros = initial_linear_state(batch, self.heads, self.d_head, self.d_value, like=self.read.weight).memory
+        return self.convolution.initial_state(zeros)
+
+    def forward(
+        self, x: Tensor, state: ConvolvedState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
+    ) -> tuple[Tensor, ConvolvedState]:
+        check_inputs(x, self.d_model, mask, starts)
+        state = self.initial_state(x.shape[0]) if state is None else state
+        x = keep(x, mask)
+        read, state = self.convolution(self.read(x), state, mask, starts)
+        y, after = self.recur(x, read, LinearState(state.memory), mask, starts)
+        return keep(y, mask), state._replace(memory=after.memory)

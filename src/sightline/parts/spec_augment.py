@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import final
 
 import torch
 from torch import Tensor, nn
 
 
+@final
 @dataclass(frozen=True)
 class SpecAugmentConfig:
     """How much is blotted out of each row, by the paper's letters (table 1); its policy LD is 2, 27, 2, 100, 1.
@@ -26,6 +28,7 @@ class SpecAugmentConfig:
         return SpecAugment(self.bands, self.band_width, self.stretches, self.stretch_width, self.stretch_share)
 
 
+@final
 class SpecAugment(nn.Module):
     """Frames (B, M, mels) with bands and stretches of each row set to zero, its mean where rows are normalised.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import final
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -10,6 +12,7 @@ from sightline.core.mixer import keep
 STRIDES = (1, 2, 4, 8)
 
 
+@final
 class ConvolutionalSubsampling(nn.Module):
     """Convolutions over 3 frames: one that keeps their number, then one for each factor of two that halves it.
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import cast
+from typing import ClassVar, cast, final
 
+import torch
 from torch import Tensor, nn
 
-from sightline.core.front_end import FrontEnd
+from sightline.core.front_end import FrontEnd, sample_lengths
 
 
+@final
 class TokenEmbedding(nn.Module):
     """Embeds token ids (B, T) as (B, T, D); `scale` multiplies by √D (Vaswani et al. 2017, § 3.4).
 
@@ -36,8 +38,11 @@ class TokenEmbedding(nn.Module):
         return x if self.factor == 1.0 else x * self.factor
 
 
+@final
 class EmbeddedTokens(FrontEnd):
-    """Token ids (B, M) by the rows of an embedding, which a decoder may share."""
+    """The rows of an embedding, which a decoder may share, for token ids (B, M)."""
+
+    pointwise: ClassVar[bool] = True
 
     def __init__(self, embedding: TokenEmbedding) -> None:
         super().__init__()
@@ -48,11 +53,19 @@ class EmbeddedTokens(FrontEnd):
         return self.embedding(inputs), mask
 
 
+@final
 @dataclass(frozen=True)
 class Tokens:
-    """Token ids of a vocabulary; how they are scaled, and whether a row is kept at zero, is the architecture's."""
+    """Token ids of a vocabulary; the architecture decides their scale, and whether one row stays zero."""
 
     vocabulary: int
 
+    @classmethod
+    def examples(cls) -> tuple[Tokens, ...]:
+        return (cls(11),)
+
     def build(self, d_model: int, *, scale: bool = False, padding: int | None = 0) -> EmbeddedTokens:
         return EmbeddedTokens(TokenEmbedding(self.vocabulary, d_model, scale=scale, padding=padding))
+
+    def sample(self, rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        return torch.randint(self.vocabulary, (rows, 7), generator=generator), sample_lengths(rows, 7)

@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sightline.core.config import encode, resolve, to_yaml
+from sightline.core.config import resolve, to_yaml
 from sightline.core.errors import InputError
 from sightline.core.yaml12 import read_yaml
 from sightline.data.corpus import Corpus
 from sightline.models import SizedConfig
 from sightline.tasks.defaults import task_of
-from sightline.tasks.run import RunConfig, dotted
+from sightline.tasks.run import RunConfig
 from sightline.tasks.table import task_class
 from sightline.training.environment import environment
 
@@ -33,7 +33,7 @@ def resolve_run(*, file: Path | None, environ: Mapping[str, str], flags: Mapping
              ("task", "arch", "data")}  # fmt: skip
     name = str(named["task"] or task_of(str(named["data"])))
     task = task_class(name, where="--task" if flags.get("task") else "task")
-    base = task.preset(str(named["arch"] or task.Run.arch))  # type: ignore[attr-defined]
+    base = task.preset(str(named["arch"] or task.Run().settings.arch))  # type: ignore[attr-defined]
     return resolve(task.Run, base=replace(base, task=name), file=file, environ=environ, flags=flags)
 
 
@@ -41,7 +41,7 @@ def run_files(run: RunConfig, data: Corpus[Any], model: SizedConfig) -> dict[str
     """What a run keeps: config.yaml with the sizes as built, and environment.json with the data's hash."""
     facts = {**environment(), "data": {"name": data.name, "sha256": data.sha256, **data.sizes}}
     return {
-        "config.yaml": to_yaml(replace(run, model=model, match=None)),  # type: ignore[call-arg]
+        "config.yaml": to_yaml(run.changed(model=model, match=None)),  # type: ignore[call-arg]
         "environment.json": json.dumps(facts, indent=1, ensure_ascii=False) + "\n",
     }
 
@@ -64,8 +64,8 @@ def check_same_run(place: Path, run: RunConfig, data: Corpus[Any]) -> None:
         )
     if not (place / "config.yaml").exists():
         return
-    began = dotted(encode(resolve_run(file=place / "config.yaml", environ={}, flags={})))
-    free = MAY_CHANGE | set(run.data_keys()) | ({"model"} if run.match else set())
-    for key, value in dotted(encode(run)).items():
+    began = resolve_run(file=place / "config.yaml", environ={}, flags={}).dotted()
+    free = MAY_CHANGE | set(run.data_keys) | ({"model"} if run.match else set())
+    for key, value in run.dotted().items():
         if key.split(".")[0] not in free and began.get(key) != value:
             raise InputError(f"was {began.get(key)!r} when the run began, now {value!r}", where=f"--{key}")

@@ -18,26 +18,20 @@ import numpy as np
 import torch
 from torch import nn
 
-from sightline.core.config import decode, encode, nearest
+from sightline.core.config import decode, encode
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
+from sightline.core.metrics import Baseline
 from sightline.core.seeds import derive
 from sightline.data.batches import Batches
 from sightline.data.corpus import Corpus
 from sightline.models import FORMS, SizedConfig, match_parameters
 from sightline.models.store import CONFIG, LoadedModel, load_model, save_model
+from sightline.tasks.architectures import check_architecture
 from sightline.tasks.card import Card
 from sightline.tasks.run import RunConfig
 from sightline.training.files import faults, replace_directory, sync_tree
 from sightline.training.loss import Loss
-
-# What the forms of models are, as an error says it.
-SAID = {
-    "encoder-decoder": "an encoder-decoder, which reads a source and writes a target",
-    "decoder": "a decoder, which sees only what came before",
-    "encoder": "an encoder, which sees both sides of every position",
-    "forecaster": "a forecaster, which maps windows of series to what follows",
-}
 
 T = TypeVar("T", bound="Task[Any, Any, Any]")
 D = TypeVar("D", bound=Corpus[Any])  # all of a task's data
@@ -52,18 +46,6 @@ class Answer(NamedTuple):
     text: str
     record: dict[str, Any]
     complete: bool = True  # False: cut off at a limit
-
-
-class Guess(NamedTuple):
-    """What can be had without a sequence model: a baseline and its scores on the same test items.
-
-    bound: no baseline but the best that is possible, where the data's making is known
-    """
-
-    name: str
-    description: str
-    metrics: dict[str, float]
-    bound: bool = False
 
 
 def timed_ms(call: Callable[[], T_]) -> tuple[T_, float]:
@@ -86,10 +68,9 @@ class Costs(NamedTuple):
 class Measured:
     """How good a model is on some items.
 
-    metrics: by name, in the units of `lab.results.METRICS`
-    items: by metric, for those that a comparison may decide by: (N, 2), of every item in order the two numbers that the
-        metric is made of, the sum of the first over the sum of the second, which is what a bootstrap over items
-        resamples: (right, 1) for an accuracy, (nats, tokens) for a loss by token; for BLEU its ten counts, (N, 10)
+    metrics: by name, in the units of `core.metrics`
+    items: for each metric a row (N, K) for every item, in order, that `core.metrics.Metric.value` takes to the metric;
+        of a metric that is not in that table (N, 2), the sum of the first over the sum of the second
     outputs, references: of every item, as people read them; empty where they are no text
     details: what else there is to show, such as a confusion matrix, in plain JSON types
     """
@@ -152,28 +133,18 @@ class Task(ABC, Generic[D, P, R]):
 
     @classmethod
     def check_architecture(cls, arch: str) -> None:
-        """Raises `InputError` where `arch` is none of this task's: the nearest name, or why its form does not do."""
-        known = cls.architectures()
-        if arch in known:
-            return
-        others = [form for form, presets in FORMS.items() if arch in presets]
-        if others:
-            raise InputError(
-                f"{arch!r} is {SAID[others[0]]}, but {cls.name} needs {SAID[cls.form]}: {', '.join(known)}",
-                where="arch",
-            )
-        near = nearest(arch, known)
-        hint = f"did you mean {near!r}?" if near else f"known: {', '.join(known)}"
-        raise InputError(f"unknown architecture {arch!r}, {hint}", where="arch")
+        """Raises `InputError` where `arch` is not of the task's form (see `architectures.check_architecture`)."""
+        check_architecture(arch, cls.form, cls.name)
 
     @classmethod
-    @abstractmethod
     def preset(cls, arch: str) -> R:
-        """What the named architecture is trained with where nothing else is said.
+        """How the named architecture is trained by default.
 
         Raises:
             InputError: "arch: unknown architecture 'lstmm', did you mean 'lstm'?"
         """
+        cls.check_architecture(arch)
+        return replace(cls.Run.preset(arch), task=cls.name)
 
     @classmethod
     @abstractmethod
@@ -209,16 +180,18 @@ class Task(ABC, Generic[D, P, R]):
 
     @classmethod
     @abstractmethod
-    def primary_metric(cls, data: D, run: R) -> str:
-        """The name of the metric that a comparison decides by; `Measured.items` has it."""
+    def metrics(cls, data: D, run: R) -> tuple[str, ...]:
+        """The metrics that `measure` reports of a model trained so: first the one that decides a comparison by default,
+        then those that a report shows beside it.
+        """
 
     @abstractmethod
     def measure(self, part: P, decoding: Any = None) -> Measured:
-        """Every metric on a part, and the items that the primary one is made of. Dropout is off."""
+        """Every metric on a part, and the items that it is made of. Dropout is off."""
 
     @abstractmethod
-    def guesses(self, train: P, part: P) -> list[Guess]:
-        """Baselines learnt from the training part without a model, measured on `part` by the metrics of `measure`."""
+    def baselines(self, train: P, part: P) -> list[Baseline]:
+        """Model-free baselines, learned from the training part, with their scores on `part`."""
 
     @abstractmethod
     def answer(self, inputs: Sequence[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:

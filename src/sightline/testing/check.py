@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from sightline.core.errors import InputError
 from sightline.core.suggest import unknown
 from sightline.testing.conditioning import conditioned
-from sightline.testing.findings import worst
+from sightline.testing.findings import Finding, worst
 from sightline.testing.laws import LAWS
 from sightline.testing.reference import find_initial, find_reference
 from sightline.testing.report import LawResult, Report
@@ -25,14 +25,15 @@ FILL = "fill_uninitialized_memory"  # a property that torch puts on the module a
 def check_mixer(
     config: Any,
     *,
-    d_model: int = 12,
+    d_model: int | None = None,
     laws: Iterable[str] | None = None,
     reference: Reference | None = None,
     full: bool = False,
 ) -> Report:
     """The laws over `config.build(d_model)`, a `SequenceMixer` or `SequenceEncoder`, the house's or your own.
 
-    config is a (frozen) dataclass with `build(d_model)`. A mixer that reads a memory says so by its attributes
+    config is a (frozen) dataclass with `build(d_model)`; d_model None = 12, or the next larger width that the config
+    accepts. A mixer that reads a memory says so by its attributes
     `d_memory` and `d_summary`. `laws` are names out of `sightline.testing.LAWS`, None = all.
     `reference(config, parameters, x, mask, starts, memory)` is an independent implementation on float64 numpy arrays
     that returns outputs (B, T, d_out); mechanisms of `sightline.mixers.MIXERS` have theirs in a source checkout.
@@ -46,7 +47,7 @@ def check_mixer(
     names = list(LAWS) if laws is None else [known_law(name) for name in laws]
     initial = find_initial(config) if reference is None else None
     subject = Subject(config, d_model, reference or find_reference(config), initial, full)
-    return Report(config, d_model, tuple(run_law(name, subject) for name in names))
+    return Report(config, subject.d_model, tuple(run_law(name, subject) for name in names))
 
 
 def known_law(name: str) -> str:
@@ -57,7 +58,12 @@ def known_law(name: str) -> str:
 
 
 def run_law(name: str, subject: Subject) -> LawResult:
-    """One law; an exception out of the mechanism is a failure with the exception as its detail."""
+    """One law; an exception in the mechanism is a failure, and its text the detail."""
+    return judge(name, lambda: conditioned(LAWS[name], subject, list(LAWS[name](subject))))
+
+
+def judge(name: str, find: Callable[[], Iterable[Finding]]) -> LawResult:
+    """The result of the law `name`, whose findings `find` returns."""
     began = time.monotonic()
 
     def result(passed: bool | None, error: float, tolerance: float, detail: str) -> LawResult:
@@ -65,7 +71,7 @@ def run_law(name: str, subject: Subject) -> LawResult:
 
     try:
         with poisoned_memory():
-            finding = worst(conditioned(LAWS[name], subject, list(LAWS[name](subject))))
+            finding = worst(find())
     except NotApplicable as reason:
         return result(None, 0.0, 0.0, str(reason))
     except Exception as error:

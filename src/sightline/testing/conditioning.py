@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 
-from sightline.testing.findings import RMS_FLOAT32, Comparison, Finding, relative_rms
+from sightline.testing.findings import RMS_FLOAT32, ComparedTensors, Finding, relative_rms
 from sightline.testing.subject import Subject
 
 ROUNDINGS = 8  # inside a mechanism for one of what goes in: at most 7.0 in 240 ill-conditioned sets of weights
@@ -56,7 +56,7 @@ def _expected(findings: Iterable[Finding]) -> dict[Key, torch.Tensor]:
     return dict(zip(_keys(exact), (compared.expected for compared in exact), strict=True))
 
 
-def _keys(compared: Sequence[Comparison]) -> Iterator[Key]:
+def _keys(compared: Sequence[ComparedTensors]) -> Iterator[Key]:
     seen = Counter[str]()
     for one in compared:
         yield one.name, seen[one.name]

@@ -15,7 +15,7 @@ RMS_BFLOAT16 = 1e-2
 FLOOR = 1e-2  # expected values smaller than this (RMS) do not make a relative error stricter
 
 
-class Comparison(NamedTuple):
+class ComparedTensors(NamedTuple):
     """What `close` compared: so that the same comparison can be found again in another dtype."""
 
     name: str
@@ -29,7 +29,7 @@ class Finding(NamedTuple):
     error: float
     tolerance: float
     what: str
-    compared: Comparison | None = None
+    compared: ComparedTensors | None = None
 
     @property
     def holds(self) -> bool:
@@ -64,7 +64,7 @@ def close(actual: Tensors, expected: Tensors, what: str) -> Finding:
     difference = (a - b).abs()
     if not torch.isfinite(difference).all():
         return Finding(math.inf, MAX_FLOAT64, f"{what}: not finite")
-    compared = Comparison(what, dtype, b)
+    compared = ComparedTensors(what, dtype, b)
     largest = float(difference.max()) / max(1.0, float(b.abs().max()))
     if dtype == torch.float64:
         return Finding(largest, MAX_FLOAT64, f"{what}, float64", compared)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import MISSING, dataclass, fields
-from typing import Any
+from typing import Any, final
 
 from sightline.core.errors import CheckFailed
 
@@ -19,6 +19,7 @@ def describe(config: Any) -> str:
     return " ".join(options) or "default"
 
 
+@final
 @dataclass(frozen=True)
 class LawResult:
     """How one law stands: `passed` None means that it has no meaning for this form, and `detail` says why.
@@ -40,6 +41,7 @@ class LawResult:
         return f"{self.law}: {verdict}, {self.error:.1e} against {self.tolerance:.0e} ({self.detail})"
 
 
+@final
 @dataclass(frozen=True)
 class Report:
     """The laws over one configuration."""

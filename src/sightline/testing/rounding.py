@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import torch
 
 
+@final
 class RoundedArray(np.ndarray):
     """A float64 array whose arithmetic (ufuncs, `@`, sums) rounds each result to the nearest bfloat16."""
 

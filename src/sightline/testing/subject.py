@@ -5,17 +5,19 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, final
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sightline.core.errors import InputError
 from sightline.core.mixer import Memory, SequenceMixer
 from sightline.core.seeds import derive
 from sightline.core.state import leaves
 
 BATCH, LENGTH, MEMORY = 3, 11, 5  # odd and different, so that no axis passes for another
+WIDTHS = (12, 16, 24, 32, 48, 64)  # a config is checked at the first that it can be built with
 DTYPES = (torch.float64, torch.float32)
 
 Reference = Callable[..., np.ndarray]
@@ -29,12 +31,14 @@ class ArrayMemory(NamedTuple):
     summary: np.ndarray | None  # (B, ·)
 
 
+@final
 class NotApplicable(Exception):
     """The law has no meaning for this form; the message says why."""
 
 
+@final
 class Subject:
-    """`config.build(d_model)` under test.
+    """`config.build(d_model)` under test; d_model None = the first of `WIDTHS` that the config accepts.
 
     `reference(config, parameters, x, mask, starts, memory)` is an independent implementation on float64 arrays;
     `initial(config, parameters)`, where there is one, gives what some freshly built parameters must be. `full`: no law
@@ -44,12 +48,13 @@ class Subject:
     def __init__(
         self,
         config: Any,
-        d_model: int = 12,
+        d_model: int | None = None,
         reference: Reference | None = None,
         initial: Callable | None = None,
         full: bool = False,
     ) -> None:
-        self.config, self.d_model, self.full = config, d_model, full
+        self.config, self.full = config, full
+        self.d_model = self._accepted_width() if d_model is None else d_model
         self.reference, self.initial = reference, initial
         self._modules: dict[torch.dtype, nn.Module] = {}
         self._draw: int | None = None
@@ -97,6 +102,18 @@ class Subject:
             return values
         generator = torch.Generator().manual_seed(derive(self._draw, f"rounding of {name}"))
         return values * (1 + 2**-24 * (2 * torch.rand(values.shape, generator=generator, dtype=torch.float64) - 1))
+
+    def _accepted_width(self) -> int:
+        refusal = None
+        for d_model in WIDTHS:
+            try:
+                self.fresh(d_model)
+            except ValueError as error:
+                refusal = refusal or error
+            else:
+                return d_model
+        widths = ", ".join(map(str, WIDTHS))
+        raise InputError(f"{self.config} accepts no d_model of {widths} ({refusal}): pass a d_model that it accepts")
 
     def small_width(self) -> int:
         """The smallest d_model that this configuration can be built with."""

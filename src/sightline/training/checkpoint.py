@@ -1,8 +1,8 @@
-"""Checkpoints that are whole or not there: written beside their name, synced, hashed, renamed.
+"""Checkpoints that are complete or absent: written under a temporary name, synced, hashed, renamed.
 
-`checkpoints/step-000500/` holds `model.safetensors`, `optimizer.safetensors`, `state.json` and, written last,
-`MANIFEST.json` with every file's size and SHA-256. The newest directory that verifies is the last checkpoint. Nothing
-is unpickled: tensors are safetensors, the rest is JSON.
+`checkpoints/step-000500/` contains `model.safetensors`, `optimizer.safetensors`, `state.json` and, written last,
+`MANIFEST.json` with every file's size and SHA-256. A resumed run continues from the newest directory that verifies.
+Nothing is unpickled: tensors are safetensors, the rest is JSON.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import safetensors.torch
 import torch
@@ -33,9 +33,10 @@ FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
 logger = logging.getLogger("sightline")
 
 
+@final
 @dataclass(frozen=True)
 class Checkpoint:
-    """A verified checkpoint's content."""
+    """The content of a verified checkpoint."""
 
     path: Path
     step: int
@@ -44,29 +45,30 @@ class Checkpoint:
     state: dict[str, Any]
 
 
+@final
 class Checkpoints:
-    """The checkpoints of one run. One process at a time: the run directory's lock is held by the caller."""
+    """The checkpoints of one run. The caller holds the lock of the run directory."""
 
     def __init__(self, directory: Path, keep: int = 2) -> None:
         self.directory = directory
         self.keep = keep
 
     def clean(self) -> None:
-        """Removes what a killed save left."""
+        """Remove the rests of a killed save."""
         for path in self.directory.glob("step-*.tmp"):
             shutil.rmtree(path)
 
     def steps(self) -> list[tuple[int, Path]]:
-        """Finished directories, oldest first, by the step in their name (never by time: clocks go wrong)."""
+        """Finished directories, oldest first, by the step in their names (clocks are not reliable)."""
         if not self.directory.is_dir():
             return []
-        found = [(re.fullmatch(r"step-(\d+)", path.name), path) for path in self.directory.iterdir()]
-        return sorted((int(match[1]), path) for match, path in found if match)
+        names = [(re.fullmatch(r"step-(\d+)", path.name), path) for path in self.directory.iterdir()]
+        return sorted((int(name[1]), path) for name, path in names if name)
 
     def save(self, step: int, files: Mapping[str, bytes]) -> Path:
-        """Writes checkpoint `step`, then removes all but the newest `keep`.
+        """Write checkpoint `step`, then remove all but the newest `keep`.
 
-        Raises `EnvironmentFault` with the path, and the bytes needed if the disk is full; older ones stay.
+        Raises `EnvironmentFault` with the path, and the bytes needed if the disk is full; older checkpoints stay.
         """
         target = self.directory / f"step-{step:06d}"
         with faults(target, sum(map(len, files.values()))):
@@ -80,7 +82,7 @@ class Checkpoints:
                     write_new(beside / name, content)
                 write_new(beside / MANIFEST, _manifest(step, files))
                 sync(beside)
-                if target.exists():  # one that does not verify: resuming began at an older one only then
+                if target.exists():  # it does not verify: otherwise the run would have resumed from it
                     shutil.rmtree(target)
                 os.rename(beside, target)
             except OSError:
@@ -92,9 +94,9 @@ class Checkpoints:
         return target
 
     def newest(self) -> Checkpoint | None:
-        """The newest checkpoint that verifies; each newer one that does not is reported.
+        """The newest checkpoint that verifies, or None; logs each newer one that does not.
 
-        Raises `InputError` if there are checkpoints and none verifies.
+        Raises `InputError` if there are checkpoints but none verifies.
         """
         steps = self.steps()
         for step, path in reversed(steps):
@@ -108,7 +110,7 @@ class Checkpoints:
 
 
 def load(path: Path, step: int) -> Checkpoint:
-    """Reads and verifies one checkpoint directory; `InputError` names the file that is wrong and how."""
+    """Read and verify one checkpoint directory; `InputError` names the damaged file and the reason."""
     manifest = parse_json_object(_read(path / MANIFEST), where=path / MANIFEST)
     listed = manifest.get("files")
     if manifest.get("format") != FORMAT or manifest.get("step") != step or not isinstance(listed, dict):
@@ -118,7 +120,7 @@ def load(path: Path, step: int) -> Checkpoint:
     contents = {name: _read(path / name) for name in FILES}
     for name, content in contents.items():
         if listed[name] != _entry(content):
-            raise InputError(f"damaged: its {len(content):,} bytes are not those of the manifest", where=path / name)
+            raise InputError(f"damaged: its {len(content):,} bytes do not match the manifest", where=path / name)
     model, optimizer = (tensors_from(contents[name], path / name) for name in FILES[:2])
     return Checkpoint(path, step, model, optimizer, parse_json_object(contents[FILES[2]], where=path / FILES[2]))
 
@@ -128,7 +130,7 @@ def _read(path: Path) -> bytes:
 
 
 def tensors_from(content: bytes, where: Path) -> dict[str, Tensor]:
-    """The tensors in a safetensors file's content; pickles and archives are refused unread."""
+    """The tensors in the content of a safetensors file; pickles and archives are refused unread."""
     check_safetensors(content[:HEADER_BYTES], where=where)
     try:
         return safetensors.torch.load(content)
@@ -137,16 +139,16 @@ def tensors_from(content: bytes, where: Path) -> dict[str, Tensor]:
 
 
 def restore_model(model: nn.Module, tensors: Mapping[str, Tensor], where: Path) -> None:
-    """Copies the tensors into the model; `InputError` names the first that is missing, unknown or of another shape."""
+    """Copy the tensors into the model; `InputError` names the first that does not fit."""
     expected = own_tensors(model)
     for name in [*expected, *tensors]:
         if name not in tensors or name not in expected:
             lacks = "the checkpoint" if name not in tensors else "the model"
-            raise InputError(f"{lacks} has no tensor {name!r}: it is of another architecture", where=where)
+            raise InputError(f"{lacks} has no tensor {name!r}: the architectures differ", where=where)
         if tensors[name].shape != expected[name].shape or tensors[name].dtype != expected[name].dtype:
-            found, wanted = (f"{tuple(t.shape)} {t.dtype}" for t in (tensors[name], expected[name]))
-            raise InputError(f"tensor {name!r} is {found} in the checkpoint, {wanted} in the model", where=where)
-    model.load_state_dict(dict(tensors), strict=False)  # the loop was strict; tied names stand in the file once
+            saved, own = (f"{tuple(t.shape)} {t.dtype}" for t in (tensors[name], expected[name]))
+            raise InputError(f"tensor {name!r} is {saved} in the checkpoint, {own} in the model", where=where)
+    model.load_state_dict(dict(tensors), strict=False)  # the loop was strict; the file has a tied tensor once
 
 
 def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -161,7 +163,7 @@ def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dic
 def restore_optimizer(
     model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], where: Path
 ) -> None:
-    """Puts the named tensors back into the optimizer; `InputError` names one that fits no parameter."""
+    """Put the named tensors back into the optimizer; `InputError` names one that fits no parameter."""
     names = {parameter: name for name, parameter in model.named_parameters()}
     order = [names[parameter] for group in optimizer.param_groups for parameter in group["params"]]
     slots: dict[int, dict[str, Tensor]] = {}

@@ -68,7 +68,7 @@ def learning_rate(config: OptimConfig, step: int, fraction: float, warm_fraction
 
 
 def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
-    """AdamW over the model's trainable parameters; matrices decay, embeddings and vectors (norms, biases) do not."""
+    """AdamW over the model's trainable parameters; matrices decay; embeddings and vectors (norms, biases) do not."""
     embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
     decayed, plain = [], []
     for parameter in model.parameters():

@@ -1,10 +1,10 @@
-"""How to train, how far a training is, and what it tells while it runs: plain values, no behaviour."""
+"""Settings, state, progress and result of a training: plain values without behaviour."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, final
 
 from torch import nn
 
@@ -14,19 +14,13 @@ from sightline.training.optim import OptimConfig
 
 Validate = Callable[[nn.Module], dict[str, float]]
 
-# Metrics that are better the smaller they are; any other the larger.
-SMALLER_IS_BETTER = frozenset(
-    ("loss", "perplexity", "bits_per_byte", "log_loss", "ece", "cer", "wer")  # of what is said
-    + ("mse", "mae", "mase", "smape", "pinball", "interval_width")  # of numbers
-)
-
 
 @dataclass(frozen=True)
 class TrainConfig(CheckedConfig):
     """How to train.
 
-    `metric` picks `best/`: larger is better unless it is one of `SMALLER_IS_BETTER`. A checkpoint is saved with each
-    validation and whenever `checkpoint_every_s` seconds have passed.
+    `metric` picks `best/`, in the direction that `core.metrics` says. A checkpoint is saved with each validation and
+    whenever `checkpoint_every_s` seconds have passed.
 
     Raises:
         InputError: "keep: must be at least 1, found 0"; what `Budget.parse` raises.
@@ -54,9 +48,10 @@ class TrainConfig(CheckedConfig):
         Budget.parse(self.budget, where="budget")
 
 
+@final
 @dataclass(frozen=True)
 class TrainResult:
-    """How a training ended; `history` holds the records of metrics.jsonl."""
+    """The end of a training; `history` has the records of metrics.jsonl."""
 
     status: Literal["completed", "early_stopped"]
     steps: int
@@ -68,9 +63,10 @@ class TrainResult:
     history: list[dict[str, Any]]
 
 
+@final
 @dataclass(frozen=True)
 class Progress:
-    """What a progress display shows; `on_progress` gets one after each step and each validation."""
+    """The values of a progress display; `on_progress` gets them after each step and before each validation."""
 
     step: int
     loss: float  # nats per label of the last step, unsmoothed
@@ -83,12 +79,13 @@ class Progress:
     validating: bool = False
 
 
+@final
 @dataclass
 class State:
     """Everything besides tensors that a resumed run needs, in plain JSON types."""
 
     spent: Spent = field(default_factory=Spent)
-    cursor: tuple[int, int] = (0, 0)  # epoch and batch that come next
+    cursor: tuple[int, int] = (0, 0)  # next epoch and batch
     warm: Spent = field(default_factory=Spent)  # when warm-up ended, or now
     validated: Spent = field(default_factory=Spent)  # when the last validation ended
     validation_s: float = 0.0  # all validations together
@@ -104,6 +101,7 @@ class State:
     dtype: str = "float32"
 
 
+@final
 @dataclass(frozen=True)
 class Saved:
     """The contents of a checkpoint's state.json."""

@@ -220,11 +220,11 @@ MANIFESTS: dict[str, tuple[str, bytes, dict[str, object], str]] = {
     "no such column": ("a.csv", b"sorce,target\na.wav,x\n", {}, ""),
     "no such named column": (
         "a.csv", b"imge,question,target\n1,2,3\n", {"sources": ("image", "question")},
-        ":1: no column 'image' for the source: did you mean 'imge'?",
+        ":1: no column 'image' for the source, did you mean 'imge'?",
     ),
     "too few cells": ("a.tsv", b"source\ttarget\na.wav\n", {}, ":2: expected 2 columns, found 1"),
     "empty target": ("a.tsv", b"source\ttarget\na.wav\t\n", {}, ":2: the target is empty"),
-    "number for a path": ("a.jsonl", b'{"source": 1, "target": "x"}\n', {}, ":1: 'source' must be a string"),
+    "number for a path": ("a.jsonl", b'{"source": 1, "target": "x"}\n', {}, ":1: the source must be a string"),
     "empty manifest": ("a.csv", b"", {}, ": is empty"),
 }  # fmt: skip
 

@@ -18,6 +18,7 @@ from sightline.data.text.corpus import load_text
 from sightline.data.text.positions import stretches
 from sightline.data.text.windows import batched, windows
 from sightline.data.tokens.text import TextTokenizer
+from sightline.tasks.language.config import LanguageRun
 from tests.data.text.test_corpus import documents
 
 BOS, EOS = TextTokenizer.BOS, TextTokenizer.EOS
@@ -102,6 +103,13 @@ def test_a_stream_goes_on_from_any_cursor(corpus, kind, place):
         assert left.rows == right.rows
         for a, b in zip(left[:4], right[:4], strict=True):
             assert (a is None and b is None) or torch.equal(a, b)
+
+
+@pytest.mark.parametrize("kind", [PackedRows, Lanes])
+def test_a_batch_is_bounded_by_a_key_that_exists_as_a_flag(corpus, kind):
+    key, size = made(kind, corpus.train, length=50, rows=4).size_key
+    assert (key, size) == ("batch_tokens", 200)
+    assert hasattr(LanguageRun(), key)
 
 
 @pytest.mark.parametrize("kind", [PackedRows, Lanes])

@@ -58,7 +58,7 @@ def data(kind: SourceKind = "text", count: int = 120, many: bool = False) -> Lab
 
 def run(arch: str = "gru", d_model: int = 16, **changes: Any) -> ClassificationRun:
     preset = ClassificationRun.preset(arch)
-    model: Any = preset.model.resized(d_model)
+    model: Any = preset.settings.model.resized(d_model)
     if hasattr(model, "heads"):
         model = replace(model, heads=2, layers=1, dropout=0.0)
     own = {
@@ -67,7 +67,7 @@ def run(arch: str = "gru", d_model: int = 16, **changes: Any) -> ClassificationR
         "sound": SoundConfig(rate_hz=RATE_HZ, mels=8, stride=2, augment=None),
         "batch_size": 16,
     }
-    return replace(preset, model=model, **{**own, **changes})
+    return preset.changed(model=model, **{**own, **changes})
 
 
 def untrained(kind: SourceKind = "text", arch: str = "gru", many: bool = False, **changes: Any) -> ClassificationTask:

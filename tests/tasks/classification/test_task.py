@@ -82,14 +82,14 @@ def test_a_label_does_not_depend_on_what_else_is_asked(trained):
 
 def test_baselines_are_measured_alike(trained):
     _, of, task = trained
-    guesses = {guess.name: guess for guess in task.guesses(of.train, of.test)}
-    assert guesses["most frequent class"].metrics["accuracy"] < 0.7
-    linear = next(guess for name, guess in guesses.items() if "logistic" in name)
+    baselines = {baseline.name: baseline for baseline in task.baselines(of.train, of.test)}
+    assert baselines["most frequent class"].metrics["accuracy"] < 0.7
+    linear = next(baseline for name, baseline in baselines.items() if "logistic" in name)
     assert linear.metrics["accuracy"] > 0.6
     assert set(linear.metrics) == set(task.measure(of.test).metrics)
     if not task.many:
         shares, wanted = (np.bincount(p.numbers(of.classes), minlength=3) / len(p.labels) for p in (of.train, of.test))
-        assert guesses["by chance"].metrics["accuracy"] == pytest.approx((shares * wanted).sum())
+        assert baselines["by chance"].metrics["accuracy"] == pytest.approx((shares * wanted).sum())
 
 
 def test_answers_to_texts():
@@ -134,7 +134,9 @@ def test_answers_to_series_sounds_and_pictures(tmp_path):
 )
 def test_every_architecture_labels_with_every_pooling(arch, pooling):
     configured = run(arch)
-    task = ClassificationTask.build(data(), replace(configured, model=replace(configured.model, pooling=pooling)))
+    task = ClassificationTask.build(
+        data(), configured.changed(model=replace(configured.settings.model, pooling=pooling))
+    )
     batch, _ = next(task.batches(data().train, seed=0).stream())
     loss = task.loss(task.model, batch)
     loss.total.backward()
@@ -186,7 +188,7 @@ def test_given_weights():
     assert class_weights(config, np.zeros(2, int), ("a", "b")) == (1.0, 3.0)
     with pytest.raises(InputError, match=r"class_weights\.bb: no such class, did you mean 'b'"):
         class_weights(replace(config, class_weights={"bb": 1.0}), np.zeros(2, int), ("a", "b"))
-    with pytest.raises(InputError, match=r"class_weights\.a: must be a weight of at least 0, found -1"):
+    with pytest.raises(InputError, match=r"class_weights\.a: must be at least 0, found -1"):
         replace(config, class_weights={"a": -1.0})
 
 
@@ -323,7 +325,7 @@ def test_a_vocabulary_that_is_not_the_models(tmp_path):
         ({"label_smoothing": 1.0}, "label_smoothing: must be in"),
         ({"batch_size": 0}, "batch_size: must be at least 1"),
         ({"max_length": 0}, "max_length: must be at least 1"),
-        ({"arch": "bahdanau"}, "'bahdanau' is no architecture that labels"),
+        ({"arch": "bahdanau"}, "'bahdanau' is an encoder-decoder"),
         ({"model": FORMS["encoder"]["gru"]}, r"model.pooling: labels are of whole items"),
         ({"arch": "bilstm_attention"}, "model: EncoderConfig is not the config of 'bilstm_attention'"),
     ],
@@ -355,5 +357,5 @@ def test_digits_as_pictures_and_as_rows():
         task = ClassificationTask.build(of, run())
         batch, _ = next(task.batches(of.train, seed=0).stream())
         assert task.model(batch.source, batch.source_mask).shape == (16, 10)
-        linear = next(g for g in task.guesses(of.train, of.test) if g.name == "logistic regression")
+        linear = next(g for g in task.baselines(of.train, of.test) if g.name == "logistic regression")
         assert linear.metrics["accuracy"] > 0.8

@@ -32,9 +32,9 @@ def small(
     preset = ForecastingTask.preset(arch)
     if arch not in ("dlinear", "nlinear"):
         model = {"d_model": 16, "layers": 1, "heads": 2, "patch": 6, "dropout": 0.0, **changes.pop("model", {})}
-        preset = replace(preset, model=replace(preset.model, **model))
+        preset = preset.changed(model=replace(preset.settings.model, **model))
     run = {"lookback": 24, "horizon": 12, "budget": "20steps", "device": "cpu", "batch_size": 32, **changes}
-    return replace(preset, data=data, **run)
+    return preset.changed(data=data, **run)
 
 
 def built(run: ForecastingRun) -> tuple[ForecastingTask, Any]:
@@ -50,7 +50,7 @@ def test_a_linear_map_comes_near_the_truth_of_a_season(
     run = small(arch, "builtin:seasonal?length=3000&season=6&series=2&slope=0", budget="250steps", lookback=60)
     task, data = built(run)
     trained = train_task(task, data, tmp_path / "run", run.training).task
-    scores = {guess.name: guess.metrics["mse"] for guess in trained.guesses(data.train, data.test)}
+    scores = {baseline.name: baseline.metrics["mse"] for baseline in trained.baselines(data.train, data.test)}
     reached = trained.measure(data.test).metrics["mse"]
     assert scores["truth"] == pytest.approx(float(np.mean((0.5 / np.array(task.fitted.spread)) ** 2)), rel=0.12)
     assert scores["truth"] < reached < 1.3 * scores["truth"]
@@ -71,7 +71,9 @@ def test_true_quantiles_are_calibrated_and_cheapest() -> None:
         data="builtin:ar?length=6000&phi=0.8&series=1", loss="quantile", quantiles=(0.05, 0.25, 0.5, 0.75, 0.95)
     )
     task, data = built(run)
-    truth = task.score(data.test, baselines.truth(data.test, task.fitted.scaling(data.test.panel), run.quantiles))
+    truth = task.score(
+        data.test, baselines.truth(data.test, task.fitted.scaling(data.test.panel), run.settings.quantiles)
+    )
     assert truth.metrics()["coverage"] == pytest.approx(0.9, abs=0.02)
     assert truth.details()["intervals"][1]["coverage"] == pytest.approx(0.5, abs=0.03)
     assert truth.metrics()["pinball"] < task.measure(data.test).metrics["pinball"]
@@ -183,7 +185,7 @@ def test_what_is_missing_for_a_forecast_is_named(table: Path, tmp_path: Path) ->
     with pytest.raises(InputError, match="the step is 2h, but the model was trained on steps of 1h"):
         task.answer([str(short)])
     short.write_text("\n".join([lines[0].replace("load", "lod"), *lines[1:100]]) + "\n")
-    with pytest.raises(InputError, match="no column 'load' for the target: did you mean 'lod'"):
+    with pytest.raises(InputError, match="no column 'load' for the target, did you mean 'lod'"):
         task.answer([str(short)])
 
 
@@ -212,12 +214,12 @@ def test_a_series_that_training_had_not_is_scaled_by_itself(tmp_path: Path) -> N
     (tmp_path / "b.csv").write_text(rows("xa", 1000.0))
     run = small("nlinear", str(tmp_path / "a.csv"), series_column="id")
     task, _ = built(run)
-    scaling = task.fitted.scaling(load_series(tmp_path / "b.csv", run.series.columns).panel)
+    scaling = task.fitted.scaling(load_series(tmp_path / "b.csv", run.corpus.columns).panel)
     assert scaling.spread[0, 0] == pytest.approx(1000 / np.sqrt(2), rel=0.02)
     assert scaling.spread[1, 0] == task.fitted.spread[0][0]
     found = list(csv.DictReader(io.StringIO(task.answer([str(tmp_path / "b.csv")])[0].text)))
     assert [row["series"] for row in found] == ["x"] * 12 + ["a"] * 12
-    part, size = ForecastingTask.read_part(replace(run, data=str(tmp_path / "b.csv")))
+    part, size = ForecastingTask.read_part(run.changed(data=str(tmp_path / "b.csv")))
     assert size == len(part) == 2 * (120 - 24 - 12 + 1)
     assert task.measure(part).details["by_series"][0]["series"] == "x"
 
@@ -288,7 +290,7 @@ def test_a_series_file_that_is_none_is_refused(content: bytes, tmp_path: Path) -
 
 def test_every_architecture_of_the_form_has_a_preset() -> None:
     for arch in FORECASTERS:
-        assert ForecastingTask.preset(arch).arch == arch
+        assert ForecastingTask.preset(arch).settings.arch == arch
 
 
 @pytest.mark.skipif(not ETT.exists(), reason=f"needs {ETT}: see SIGHTLINE_DATA")

@@ -72,10 +72,10 @@ def run(kind: str, manifest: Path, arch: str = "bahdanau", **changes):
     if kind == "captioning":
         keys |= {"sources": "image:image", "target_column": "name"}
     small = override(preset, keys)
-    model = small.model.resized(16)
+    model = small.settings.model.resized(16)
     if hasattr(model, "heads"):
         model = replace(model, heads=2, layers=1)
-    return replace(small, model=model)
+    return small.changed(model=model)
 
 
 def manifests(folder: Path) -> dict[str, Path]:

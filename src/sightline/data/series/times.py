@@ -115,6 +115,25 @@ def stamp_text(when: datetime, zone: int | None, dates: bool) -> str:
     return when.astimezone(timezone(timedelta(minutes=zone))).isoformat(" ")
 
 
+def stamps_of(cells: polars.Series, form: str | None = None) -> Stamps:
+    """The stamps of a column of texts, whole numbers, dates or times; those of a typed zone in UTC.
+
+    Raises:
+        BadTime: an empty cell, and what `parse_times` raises.
+    """
+    import polars as pl
+
+    if cells.null_count():
+        raise BadTime(int(cells.is_null().arg_max() or 0), "an empty time")
+    if cells.dtype == pl.String:
+        return parse_times(cells, form)
+    if cells.dtype.is_integer():
+        return Stamps(cells.cast(pl.Int64).to_numpy(), "number")
+    zoned = isinstance(cells.dtype, pl.Datetime) and cells.dtype.time_zone is not None
+    values = cells.cast(pl.Datetime("us", "UTC" if zoned else None)).to_physical().to_numpy()
+    return Stamps(values, "time", 0 if zoned else None, cells.dtype == pl.Date)
+
+
 def parse_times(cells: polars.Series, form: str | None = None) -> Stamps:
     """The stamps that text cells hold: whole numbers or ISO 8601, or times of the strptime form `form`.
 

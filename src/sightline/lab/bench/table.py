@@ -1,4 +1,4 @@
-"""The table of scenarios. One line in a file of `scenarios` makes one known."""
+"""The table of scenarios. A line in a file of `scenarios` adds one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCENARIOS = {
 
 
 def find_scenarios(names: Sequence[str]) -> list[Scenario]:
-    """The scenarios of these names, or of families of these names, in the table's order; all where none is given.
+    """The scenarios with these names or of families with these names, in the order of the table; all without names.
 
     Raises:
         InputError: "unknown scenario or family 'windw', did you mean 'window'?".

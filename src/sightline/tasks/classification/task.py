@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -14,6 +14,7 @@ from torch import nn
 
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
+from sightline.core.metrics import Baseline
 from sightline.core.modes import evaluating
 from sightline.data.labelled.corpus import LabelledCorpus
 from sightline.data.labelled.part import LabelledPart
@@ -23,13 +24,12 @@ from sightline.models.store import CONFIG, LoadedModel
 from sightline.parts.token_embedding import Tokens
 from sightline.tasks.card import Card
 from sightline.tasks.classification.augment import shifted
-from sightline.tasks.classification.baselines import SCORE, label_guesses
+from sightline.tasks.classification.baselines import SCORE, label_baselines
 from sightline.tasks.classification.batches import LabelledBatch, LabelledBatches
 from sightline.tasks.classification.config import ClassificationConfig, ClassificationRun
 from sightline.tasks.classification.inputs import VOCABULARY, Inputs, Scaling, load_vocabulary
 from sightline.tasks.classification.loss import class_weights, label_loss
-from sightline.tasks.run import values_of
-from sightline.tasks.task import Answer, Costs, Guess, Measured, Options, Task, timed_ms
+from sightline.tasks.task import Answer, Costs, Measured, Options, Task, timed_ms
 from sightline.training.loss import Loss
 
 TIMED = 20  # items
@@ -87,19 +87,14 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
         self.classes, self.many, self.weights, self.data = classes, many, weights, data
 
     @classmethod
-    def preset(cls, arch: str) -> ClassificationRun:
-        cls.check_architecture(arch)
-        return ClassificationRun.preset(arch)
-
-    @classmethod
     def load_data(cls, run: ClassificationRun) -> LabelledCorpus:
         return run.load()
 
     @classmethod
     def read_part(cls, run: ClassificationRun) -> tuple[LabelledPart, int]:
-        part = LabelledPart.of(read_labelled(Path(run.data), run.reading))
-        if run.limit is not None:
-            part = part.select(range(len(part.sources))[: run.limit])
+        part = LabelledPart.of(read_labelled(Path(run.corpus.data), run.reading))
+        if run.corpus.limit is not None:
+            part = part.select(range(len(part.sources))[: run.corpus.limit])
         return part, len(part.sources)
 
     @classmethod
@@ -110,7 +105,7 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
     def build(cls, data: LabelledCorpus, run: ClassificationRun) -> ClassificationTask:
         inputs = Inputs.fit(data.kind, data.train.sources, run.settings)
         sizes = inputs.front_end, len(data.classes)
-        config, model = cls.draw(inputs.config, sizes, seed=run.seed, parameters=run.parameters)
+        config, model = cls.draw(inputs.config, sizes, seed=run.training.seed, parameters=run.parameters)
         weights = class_weights(config, data.train.numbers(data.classes), data.classes)
         return cls(config, model, inputs, data.classes, many=data.many, weights=weights, data=cls.trained_on(data))
 
@@ -138,11 +133,11 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
     @property
     def run(self) -> ClassificationRun:
         """What a training like this one's is configured with; how its data was read only as far as the model knows."""
-        return replace(ClassificationRun.preset(self.arch), **values_of(self.config), source_kind=self.inputs.kind)
+        return self.preset(self.arch).changed(source_kind=self.inputs.kind, settings=self.config)
 
     @classmethod
-    def primary_metric(cls, data: LabelledCorpus, run: ClassificationRun) -> str:
-        return "accuracy"
+    def metrics(cls, data: LabelledCorpus, run: ClassificationRun) -> tuple[str, ...]:
+        return "accuracy", "macro_f1", "auroc", "loss", "ece", *(["label_accuracy"] if data.many else [])
 
     def batches(self, part: LabelledPart, *, seed: int) -> LabelledBatches:
         """Shuffled training batches of the items."""
@@ -178,16 +173,14 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
         """Accuracy, macro F1, AUROC, loss and calibration error; `details` has `confusion` and `reliability`."""
         labels, scores = part.numbers(self.classes), self._all_scores(part)
         found = SCORE[self.many](scores, labels, self.classes)
-        right = np.stack([found.right, np.ones_like(found.right)], 1)
         outputs = tuple("|".join(self._labelling(row).labels) for row in scores)
         references = tuple("|".join(of_item) for of_item in part.labels)
-        items = {"accuracy": right, "loss": found.nats}
-        return Measured(found.metrics, items, outputs, references, found.details)
+        return Measured(found.metrics, found.items, outputs, references, found.details)
 
-    def guesses(self, train: LabelledPart, part: LabelledPart) -> list[Guess]:
+    def baselines(self, train: LabelledPart, part: LabelledPart) -> list[Baseline]:
         known = train.sources, train.numbers(self.classes)
         tested = part.sources, part.numbers(self.classes)
-        return label_guesses(self.inputs.kind, known, tested, self.classes, self.config.sound.front_end)
+        return label_baselines(self.inputs.kind, known, tested, self.classes, self.config.sound.front_end)
 
     def label(self, part: LabelledPart) -> list[Labelling]:
         """The labels of a part's items and the probabilities of all classes; dropout is off."""

@@ -3,40 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 from sightline.core.errors import InputError
+from sightline.core.settings import flat, key
 from sightline.data.series.corpus import SeriesColumns, SeriesData, load_series
 from sightline.data.series.panel import Evenness, Fill, Resample
 from sightline.models import FORECASTERS, SizedConfig
-from sightline.tasks.run import RunConfig, part_of
+from sightline.tasks.architectures import check_architecture
+from sightline.tasks.run import DataConfig, RunConfig, TaskConfig
 from sightline.training.optim import OptimConfig
+from sightline.training.state import TrainConfig
 
 Objective = Literal["mse", "mae", "quantile"]
 PUBLISHED_BATCH = 32
 
 
 @dataclass(frozen=True)
-class SeriesConfig:
-    """Which series to train on, and how to read and divide them.
+class SeriesDataConfig(DataConfig):
+    """Which series to train on, and how to read and divide them."""
 
-    time_column … time_format: see `SeriesColumns`; every, resample, fill: see `Evenness`
-    split: shares of the times for training, validation and test, or numbers of steps
-    limit: only the first so many windows of each part
-    """
-
-    data: str = ""
-    time_column: str | None = None
-    series_column: str | None = None
-    targets: tuple[str, ...] = ()
-    past_covariates: tuple[str, ...] = ()
-    known_covariates: tuple[str, ...] = ()
-    time_format: str | None = None
-    every: str | None = None
-    resample: Resample | None = None
-    fill: Fill | None = None
-    split: tuple[float, float, float] = (0.7, 0.1, 0.2)
-    limit: int | None = None
+    time_column: str | None = key(None, "Column of the times; null: judged by its name.")
+    series_column: str | None = key(None, "Column that names each row's series; null: one series.")
+    targets: tuple[str, ...] = key((), "Columns to forecast; none named: all columns of numbers.")
+    past_covariates: tuple[str, ...] = key((), "Columns that are known only in the past.")
+    known_covariates: tuple[str, ...] = key((), "Columns that are known in advance, over the horizon too.")
+    time_format: str | None = key(None, "How times are written, as strptime takes it; null: judged by the values.")
+    every: str | None = key(None, "Step between times, such as 1h or 1d; null: judged by the times.")
+    resample: Resample | None = key(None, "How several times within a step become one; null: refuse them.")
+    fill: Fill | None = key(None, "How missing steps are filled; null: refuse them.")
+    split: tuple[float, float, float] = key(
+        (0.7, 0.1, 0.2), "Shares of the times for training, validation and test, or their numbers of steps."
+    )
 
     @property
     def columns(self) -> SeriesColumns:
@@ -57,46 +55,35 @@ class SeriesConfig:
 
     def load(self) -> SeriesData:
         """The series; raises what `load_series` raises, and `InputError` where no data is named."""
-        if not self.data:
-            raise InputError("no data named: give a .csv, .tsv or .parquet table, or builtin:seasonal", where="--data")
-        if self.limit is not None and self.limit < 1:
-            raise InputError(f"must be at least 1, found {self.limit}", where="limit")
-        return load_series(self.data, self.columns, self.rules, split=self.split)
+        data = self.named("a .csv, .tsv or .parquet table, or builtin:seasonal")
+        return load_series(data, self.columns, self.rules, split=self.split)
 
 
 @dataclass(frozen=True)
-class ForecastingConfig:
-    """What is trained on windows of series: architecture and sizes, what it reads and says, loss and batches.
+class ForecastingConfig(TaskConfig):
+    """What is trained on windows of series: architecture and sizes, what it reads and forecasts, loss and batches.
 
-    lookback, horizon: steps read, and steps forecast after them
-    loss: "mse", "mae", or "quantile" for a forecast of all `quantiles` by the pinball loss; the middle one is the point
-    season: steps of a season, of mase and the seasonal naive forecast; None = found in training (`find_season`)
-    scale: what values are divided by before anything else: the training part's standard deviation, or nothing
-    protocol: "every" measures on every window; "published" leaves out the last ones that fill no batch of 32, as the
-        loaders of Informer, Autoformer and LTSF-Linear do at that batch size
-    batch_size: windows of a training batch
-    validation_windows: how many windows, evenly spaced, a validation forecasts
+    loss: "quantile" forecasts all `quantiles` by the pinball loss; the middle one is the point forecast
+    protocol: "published" leaves out the last windows that fill no batch of 32, as the loaders of Informer, Autoformer
+        and LTSF-Linear do at that batch size
     """
 
-    arch: str = "transformer"
-    model: SizedConfig = FORECASTERS["transformer"]
-    lookback: int = 96
-    horizon: int = 24
-    loss: Objective = "mse"
-    quantiles: tuple[float, ...] = (0.1, 0.5, 0.9)
-    season: int | None = None
-    scale: Literal["standard", "none"] = "standard"
-    protocol: Literal["every", "published"] = "every"
-    batch_size: int = 64
-    validation_windows: int = 2000
+    form = "forecaster"
+
+    arch: str = key("transformer", "Architecture.")
+    model: SizedConfig = key(FORECASTERS["transformer"], "Sizes of the model.")
+    lookback: int = key(96, "Steps that the model reads.", at_least=1)
+    horizon: int = key(24, "Steps that the model forecasts after them.", at_least=1)
+    loss: Objective = key("mse", "Loss of the forecasts.")
+    quantiles: tuple[float, ...] = key((0.1, 0.5, 0.9), "Levels of a quantile forecast, 0.5 in the middle.")
+    season: int | None = key(None, "Steps of a season, for MASE and seasonal baselines; null: estimated.", at_least=1)
+    scale: Literal["standard", "none"] = key("standard", "Divide values by the training part's standard deviation.")
+    protocol: Literal["every", "published"] = key("every", "Windows to measure on: all, or whole batches of 32.")
+    batch_size: int = key(64, "Windows of a training batch.", at_least=1)
+    validation_windows: int = key(2000, "Windows that a validation forecasts.", at_least=1)
 
     def __post_init__(self) -> None:
-        if self.arch in FORECASTERS and type(self.model) is not type(FORECASTERS[self.arch]):
-            raise InputError(f"{type(self.model).__name__} is not the config of {self.arch!r}", where="model")
-        for name in ("lookback", "horizon", "batch_size", "validation_windows", "season"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"must be at least 1, found {value}", where=name)
+        super().__post_init__()
         patch = getattr(self.model, "patch", 1)
         if getattr(self.model, "decoding", "") == "autoregressive" and self.lookback % patch:
             raise InputError(
@@ -142,30 +129,18 @@ def optim_preset(arch: str) -> OptimConfig:
     return OptimConfig(lr=1e-3)
 
 
-def preset_values(arch: str) -> dict[str, Any]:
-    """The keys of `ForecastingConfig` that depend on the architecture."""
-    linear = arch in ("dlinear", "nlinear")
-    return {"arch": arch, "model": FORECASTERS[arch], "batch_size": 32 if linear else 64}
-
-
 @dataclass(frozen=True)
-class ForecastingRun(RunConfig, ForecastingConfig, SeriesConfig):
+class ForecastingRun(RunConfig):
     """All of a forecaster's training."""
 
-    Data: ClassVar[type] = SeriesConfig
-
+    corpus: SeriesDataConfig = flat(SeriesDataConfig())
+    settings: ForecastingConfig = flat(ForecastingConfig())
     task: str = "forecasting"
 
-    def __post_init__(self) -> None:
-        RunConfig.__post_init__(self)
-        ForecastingConfig.__post_init__(self)
-
-    @property
-    def series(self) -> SeriesConfig:
-        """Which series."""
-        return part_of(SeriesConfig, self)
-
-    @property
-    def settings(self) -> ForecastingConfig:
-        """Which model, and what it reads and says."""
-        return part_of(ForecastingConfig, self)
+    @classmethod
+    def preset(cls, arch: str) -> ForecastingRun:
+        """The named architecture with its batch size and optimizer."""
+        check_architecture(arch, ForecastingConfig.form, "forecasting")
+        linear = arch in ("dlinear", "nlinear")
+        settings = ForecastingConfig(arch=arch, model=FORECASTERS[arch], batch_size=32 if linear else 64)
+        return cls(settings=settings, training=TrainConfig(optim=optim_preset(arch)))

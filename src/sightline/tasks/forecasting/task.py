@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.core.errors import InputError
+from sightline.core.metrics import Baseline
 from sightline.core.modes import evaluating
 from sightline.core.seeds import derive
 from sightline.data.series.corpus import load_panel, load_series
@@ -31,17 +32,16 @@ from sightline.models.store import CONFIG, LoadedModel
 from sightline.parts.series_patches import SeriesWindows
 from sightline.tasks.card import Card
 from sightline.tasks.forecasting import baselines
+from sightline.tasks.forecasting.baselines import Predictor
 from sightline.tasks.forecasting.config import (
     PUBLISHED_BATCH,
     ForecastingConfig,
     ForecastingRun,
-    optim_preset,
-    preset_values,
 )
 from sightline.tasks.forecasting.fitted import Fitted
 from sightline.tasks.forecasting.forecast import Forecast
-from sightline.tasks.forecasting.scores import ForecastScores, Yardstick
-from sightline.tasks.task import Answer, Costs, Guess, Measured, Task, timed_ms
+from sightline.tasks.forecasting.scores import ForecastScores, Yardstick, intervals_of
+from sightline.tasks.task import Answer, Costs, Measured, Task, timed_ms
 from sightline.training.loss import Loss
 
 SERIES = "series.json"
@@ -64,14 +64,10 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         self.config, self.model, self.fitted, self.data = config, model, fitted, data
 
     @classmethod
-    def preset(cls, arch: str) -> ForecastingRun:
-        cls.check_architecture(arch)
-        return ForecastingRun(**preset_values(arch), optim=optim_preset(arch))
-
-    @classmethod
     def load_data(cls, run: ForecastingRun) -> WindowCorpus:
-        data = make_windows(run.series.load(), run.lookback, run.horizon, limit=run.limit)
-        if run.protocol == "every":
+        config = run.settings
+        data = make_windows(run.corpus.load(), config.lookback, config.horizon, limit=run.corpus.limit)
+        if config.protocol == "every":
             return data
         whole = len(data.test) // PUBLISHED_BATCH * PUBLISHED_BATCH
         if not whole:
@@ -80,8 +76,8 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
 
     @classmethod
     def read_part(cls, run: ForecastingRun) -> tuple[Windows, int]:
-        panel = load_panel(run.data, run.series.columns, run.series.rules)
-        windows = all_windows(panel, run.lookback, run.horizon)
+        panel = load_panel(run.corpus.data, run.corpus.columns, run.corpus.rules)
+        windows = all_windows(panel, run.settings.lookback, run.settings.horizon)
         return windows, len(windows)
 
     @classmethod
@@ -97,8 +93,8 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
                 f"{config.arch} reads no covariates; leave them out, or take another architecture", where="arch"
             )
         source = SeriesWindows(config.lookback, config.horizon, len(panel.targets), len(panel.past), len(panel.known))
-        config, model = cls.draw(config, (source, config.outputs), seed=run.seed, parameters=run.parameters)
-        fitted = Fitted.of(series, run.series.columns, run.series.rules, scale=config.scale, season=config.season)
+        config, model = cls.draw(config, (source, config.outputs), seed=run.training.seed, parameters=run.parameters)
+        fitted = Fitted.of(series, run.corpus.columns, run.corpus.rules, scale=config.scale, season=config.season)
         return cls(config, model, fitted, cls.trained_on(data))
 
     @classmethod
@@ -115,9 +111,12 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         return task
 
     @classmethod
-    def primary_metric(cls, data: WindowCorpus, run: ForecastingRun) -> str:
-        """The metric that is trained for: mse, mae or pinball."""
-        return run.settings.metric_name
+    def metrics(cls, data: WindowCorpus, run: ForecastingRun) -> tuple[str, ...]:
+        """First the one that is trained for: mse, mae or pinball."""
+        levels = run.settings.levels
+        names = [run.settings.metric_name, "mae", "mase", "mse", "smape", *(["pinball"] if levels else [])]
+        names += ["coverage", "interval_width"] if intervals_of(levels) else []
+        return tuple(dict.fromkeys(names))
 
     def batches(self, part: Windows, *, seed: int) -> WindowBatches:
         return WindowBatches(part, self.fitted.scaling(part.panel), size=self.config.batch_size, seed=seed)
@@ -161,9 +160,9 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
             scores = self.score(part, self.predictor())
         return Measured(scores.metrics(), scores.items(part.record, part.origin), details=scores.details())
 
-    def guesses(self, train: Windows, part: Windows) -> list[Guess]:
+    def baselines(self, train: Windows, part: Windows) -> list[Baseline]:
         horizon, season, scaling = self.config.horizon, self.fitted.season, self.fitted.scaling(part.panel)
-        found: list[tuple[str, str, baselines.Predictor]] = [
+        found: list[tuple[str, str, Predictor]] = [
             ("repeat", "the last value again and again", baselines.repeat(horizon)),
             ("mean", "the mean of the look-back", baselines.averaged(horizon)),
         ]
@@ -179,7 +178,7 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
             found.append(("truth", "what the series were made by: no expected error is lower", predictor))
         batches = list(self._in_order(part).epoch())
         return [
-            Guess(name, said, self.score(part, predictor, batches).metrics(), bound=name == "truth")
+            Baseline(name, said, self.score(part, predictor, batches).metrics(), bound=name == "truth")
             for name, said, predictor in found
         ]
 
@@ -280,7 +279,7 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         sizes = len(columns.targets), len(columns.past), len(columns.known)
         return SeriesWindows(self.config.lookback, self.config.horizon, *sizes)
 
-    def predictor(self, model: nn.Module | None = None) -> baselines.Predictor:
+    def predictor(self, model: nn.Module | None = None) -> Predictor:
         """Scaled forecasts of the model as it stands, or of another.
 
         Quantiles that cross are put in order, which makes no pinball loss worse (Chernozhukov et al. 2010).
@@ -302,7 +301,7 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         return forecast
 
     def score(
-        self, part: Windows, predictor: baselines.Predictor, batches: Iterable[WindowBatch] | None = None
+        self, part: Windows, predictor: Predictor, batches: Iterable[WindowBatch] | None = None
     ) -> ForecastScores:
         """What forecasts of a part are worth; `batches` are its windows in order, where they are at hand."""
         batches = self._in_order(part).epoch() if batches is None else batches

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from sightline.core.errors import InputError
+from sightline.core.settings import CheckedConfig, flat, key
 from sightline.data.text.batches import GROUP_BYTES
 from sightline.data.text.corpus import TextCorpus, TextSplit, load_text
 from sightline.data.tokens.text import TextKind
@@ -13,80 +14,78 @@ from sightline.models import LANGUAGE_MODELS, SizedConfig
 from sightline.models.language_model import LanguageModelConfig
 from sightline.models.recurrent_language_model import RecurrentLanguageModelConfig
 from sightline.tasks.rates import RATES
-from sightline.tasks.run import RunConfig, part_of, values_of
+from sightline.tasks.run import FilesConfig, RunConfig, TaskConfig
 from sightline.training.optim import OptimConfig
+from sightline.training.state import TrainConfig
 
 Bptt = Literal["rows", "stateful"]
 Evaluate = Literal["auto", "windows", "carried"]
 
 
 @dataclass(frozen=True)
-class TextConfig:
-    """Which text to train on; the fields are the arguments of `load_text`, `data_seed` its `seed`."""
+class RunningTextConfig(FilesConfig):
+    """Which text to train on; see `load_text`."""
 
-    data: str = ""
-    valid: str | None = None
-    test: str | None = None
-    column: str = "text"
-    split: TextSplit = "auto"
-    valid_share: float = 0.1
-    test_share: float = 0.1
-    limit: int | None = None
-    skip_bad: bool = False
-    data_seed: int = 0
+    column: str = key("text", "Column of the texts in a table.")
+    split: TextSplit = key("auto", "How text is divided into parts.")
+    valid_share: float = key(0.1, "Share of the text for validation.")
+    test_share: float = key(0.1, "Share of the text for the test.")
 
     def load(self) -> TextCorpus:
         """The corpus; raises what `load_text` raises, and `InputError` where no data is named."""
-        if not self.data:
-            raise InputError("no data named: give a text file, a folder, a glob or builtin:stdlib", where="--data")
-        options = values_of(self)
-        return load_text(options.pop("data"), seed=options.pop("data_seed"), **options)
+        return load_text(
+            self.named("a text file, a folder, a glob or builtin:stdlib"),
+            valid=self.valid,
+            test=self.test,
+            column=self.column,
+            split=self.split,
+            valid_share=self.valid_share,
+            test_share=self.test_share,
+            limit=self.limit,
+            seed=self.data_seed,
+            skip_bad=self.skip_bad,
+        )
 
 
 @dataclass(frozen=True)
-class TextTokenizerConfig:
-    """How text becomes tokens: `kind`, at most `size` tokens, learned from at most about `sample_bytes` of training."""
+class TextTokenizerConfig(CheckedConfig):
+    """How text becomes tokens."""
 
-    kind: TextKind = "byte"
-    size: int = 8000
-    lowercase: bool = False
-    sample_bytes: int = 1 << 24
+    kind: TextKind = key("byte", "Tokenizer.")
+    size: int = key(8000, "Most tokens of the vocabulary, for bpe and unigram.", at_least=1)
+    lowercase: bool = key(False, "Lower-case the text before it is split into tokens.")
+    sample_bytes: int = key(1 << 24, "Bytes of training text, about, that the vocabulary is learned from.", at_least=1)
 
 
 @dataclass(frozen=True)
-class LanguageConfig:
-    """What is trained on running text: architecture and sizes, tokens, rows, and what a loss is measured with.
+class LanguageConfig(TaskConfig):
+    """What is trained on running text: architecture and sizes, tokens, rows, and how a loss is measured.
 
-    context: positions of a training row, and of a window that is evaluated
-    batch_tokens: positions of a training batch, in rows of `context`
-    bptt: "rows" packs documents into rows and begins each with an empty state; "stateful" reads on where the last batch
-        ended, its state carried over and gradients cut off (truncated back-propagation through time), which needs a
-        model whose state is of fixed size
+    bptt: "rows" packs documents into rows and begins each with an empty state; "stateful" continues where the last
+        batch ended, its state carried over and gradients cut off (truncated back-propagation through time), which needs
+        a model whose state has a fixed size
     evaluate: "windows" measures in windows of `context` positions, `stride` apart; "carried" reads each document once,
         the state carried along; "auto" is carried after stateful training and windows otherwise
-    stride: positions that a window scores after a document's first; None = `context`, windows side by side
-    validation_bytes: how much of the validation part a validation scores, evenly spaced
-    group_bytes: text that is shuffled at a time, and held in memory
     """
 
-    arch: str = "transformer"
-    model: SizedConfig = LANGUAGE_MODELS["transformer"]
-    tokenizer: TextTokenizerConfig = field(default_factory=TextTokenizerConfig)
-    context: int = 128
-    batch_tokens: int = 2048
-    bptt: Bptt = "rows"
-    evaluate: Evaluate = "auto"
-    stride: int | None = None
-    validation_bytes: int = 200_000
-    group_bytes: int = GROUP_BYTES
+    form = "decoder"
+
+    arch: str = key("transformer", "Architecture.")
+    model: SizedConfig = key(LANGUAGE_MODELS["transformer"], "Sizes of the model.")
+    tokenizer: TextTokenizerConfig = key(TextTokenizerConfig(), "Tokenizer.")
+    context: int = key(128, "Positions of a training row, and of a window that is evaluated.", at_least=1)
+    batch_tokens: int = key(2048, "Positions of a training batch, in rows of `context`.", at_least=1)
+    bptt: Bptt = key("rows", "Begin each row with an empty state, or carry the state from batch to batch.")
+    evaluate: Evaluate = key("auto", "Measure in windows, or carry the state along each document.")
+    stride: int | None = key(
+        None, "Positions that a window scores after a document's first; null: `context`.", at_least=1
+    )
+    validation_bytes: int = key(200_000, "Bytes of the validation part that a validation scores.", at_least=1)
+    group_bytes: int = key(GROUP_BYTES, "Bytes of text that are shuffled at a time, and kept in memory.", at_least=1)
 
     def __post_init__(self) -> None:
-        if self.arch in LANGUAGE_MODELS and type(self.model) is not type(LANGUAGE_MODELS[self.arch]):
-            raise InputError(f"{type(self.model).__name__} is not the config of {self.arch!r}", where="model")
-        for name in ("context", "batch_tokens", "validation_bytes", "group_bytes"):
-            if getattr(self, name) < 1:
-                raise InputError(f"must be at least 1, found {getattr(self, name)}", where=name)
-        if self.stride is not None and not 1 <= self.stride <= self.context:
+        super().__post_init__()
+        if self.stride is not None and self.stride > self.context:
             raise InputError(f"must be between 1 and the context {self.context}, found {self.stride}", where="stride")
 
     @property
@@ -122,23 +121,14 @@ def language_optim(arch: str) -> OptimConfig:
 
 
 @dataclass(frozen=True)
-class LanguageRun(RunConfig, LanguageConfig, TextConfig):
+class LanguageRun(RunConfig):
     """All of a language model's training."""
 
-    Data: ClassVar[type] = TextConfig
-
+    corpus: RunningTextConfig = flat(RunningTextConfig())
+    settings: LanguageConfig = flat(LanguageConfig())
     task: str = "language"
 
-    def __post_init__(self) -> None:
-        RunConfig.__post_init__(self)
-        LanguageConfig.__post_init__(self)
-
-    @property
-    def corpus(self) -> TextConfig:
-        """Which text."""
-        return part_of(TextConfig, self)
-
-    @property
-    def settings(self) -> LanguageConfig:
-        """Which model, and how text becomes batches."""
-        return part_of(LanguageConfig, self)
+    @classmethod
+    def preset(cls, arch: str) -> LanguageRun:
+        """The named architecture at a size for text, with its optimizer."""
+        return cls(settings=LanguageConfig.preset(arch), training=TrainConfig(optim=language_optim(arch)))

@@ -99,7 +99,7 @@ def generate(
         max_length=most,
         banned=NEVER_SAID,
         names=[first + number for number in range(len(rows))],
-        said=[ids[row] for row in rows],
+        prompts=[ids[row] for row in rows],
         watch=watch if decoding.beam == 1 else None,
     )
     found = []

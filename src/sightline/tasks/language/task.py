@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 from torch import nn
 
 from sightline.core.config import encode
 from sightline.core.errors import InputError
+from sightline.core.metrics import Baseline
 from sightline.core.modes import evaluating
 from sightline.data.text.batches import Lanes, PackedRows, TextBatch, TextBatches
 from sightline.data.text.corpus import TextCorpus, load_text
@@ -22,17 +21,16 @@ from sightline.data.text.readers import Fragment
 from sightline.data.text.windows import windows
 from sightline.data.tokens.text import TextTokenizer
 from sightline.decoding.engine import DecodingConfig
-from sightline.models.carried import Carried
 from sightline.models.decoder import Decoder
+from sightline.models.stateful import StatefulDecoder
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.parts.token_embedding import Tokens
 from sightline.tasks.card import Card
-from sightline.tasks.language.baselines import guesses
-from sightline.tasks.language.config import LanguageConfig, LanguageRun, language_optim
+from sightline.tasks.language.baselines import code_lengths
+from sightline.tasks.language.config import LanguageConfig, LanguageRun
 from sightline.tasks.language.generation import Generated, GenerationConfig, OnText, generate
 from sightline.tasks.language.likelihood import Scored, Tally, score_carried, score_windows
-from sightline.tasks.run import values_of
-from sightline.tasks.task import Answer, Guess, Measured, Task
+from sightline.tasks.task import Answer, Measured, Task
 from sightline.training.loss import Loss, cross_entropy
 
 TOKENIZER = "tokenizer.json"
@@ -43,8 +41,8 @@ _ROWS = 64  # windows read at a time, of 128 positions
 class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
     """A causal model with its tokenizer; `data` says what it was trained on, in a line.
 
-    With `bptt="stateful"` an untrained task's `model` is the decoder in a `Carried`, so that a checkpoint has the state
-    that the next batch begins with; what is saved, measured and used is the decoder.
+    With `bptt="stateful"` an untrained task's `model` is the decoder in a `StatefulDecoder`, so that a checkpoint has
+    the state that the next batch begins with; what is saved, measured and used is the decoder.
     """
 
     name = "language"
@@ -57,7 +55,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
     compared = ("lstm", "gated_linear", "transformer")
 
     def __init__(
-        self, config: LanguageConfig, model: Decoder | Carried, tokenizer: TextTokenizer, *, data: str = ""
+        self, config: LanguageConfig, model: Decoder | StatefulDecoder, tokenizer: TextTokenizer, *, data: str = ""
     ) -> None:
         self.config = config
         self.model = model
@@ -75,23 +73,18 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
         super().check_architecture(arch)
 
     @classmethod
-    def preset(cls, arch: str) -> LanguageRun:
-        cls.check_architecture(arch)
-        return LanguageRun(**values_of(LanguageConfig.preset(arch)), optim=language_optim(arch))
-
-    @classmethod
     def load_data(cls, run: LanguageRun) -> TextCorpus:
         return run.corpus.load()
 
     @classmethod
     def read_part(cls, run: LanguageRun) -> tuple[TextPart, int]:
         found = load_text(
-            run.data,
-            column=run.column,
+            run.corpus.data,
+            column=run.corpus.column,
             valid_share=0.0,
             test_share=0.0,
-            limit=run.limit,
-            skip_bad=run.skip_bad,
+            limit=run.corpus.limit,
+            skip_bad=run.corpus.skip_bad,
         ).train
         return found, found.documents
 
@@ -101,7 +94,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
 
     @classmethod
     def build(cls, data: TextCorpus, run: LanguageRun) -> LanguageTask:
-        return cls.create(data, run.settings, seed=run.seed, parameters=run.parameters)
+        return cls.create(data, run.settings, seed=run.training.seed, parameters=run.parameters)
 
     @classmethod
     def create(
@@ -123,7 +116,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
         sizes = Tokens(tokenizer.size), tokenizer.size
         config, model = cls.draw(config, sizes, seed=seed, parameters=parameters)
         if config.bptt == "stateful":
-            model = Carried(model, config.rows, config.context)
+            model = StatefulDecoder(model, config.rows, config.context)
         return cls(config, model, tokenizer, data=cls.trained_on(corpus))
 
     @classmethod
@@ -134,7 +127,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
     @classmethod
     def build_prepared(cls, data: TextCorpus, run: LanguageRun, directory: Path) -> LanguageTask:
         """`build`; the tokenizer is left in the directory, for all trainings with the same settings for it."""
-        config = run.tokenizer
+        config = run.settings.tokenizer
         name = f"text-{config.kind}-{config.size}-{config.lowercase}-{config.sample_bytes}.json"
         place = directory / name
         if not place.exists():
@@ -142,16 +135,16 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
             TextTokenizer.train(data.train, **encode(config)).save(beside)
             os.replace(beside, place)
         tokenizer = TextTokenizer.load(place)
-        return cls.create(data, run.settings, seed=run.seed, parameters=run.parameters, tokenizer=tokenizer)
+        return cls.create(data, run.settings, seed=run.training.seed, parameters=run.parameters, tokenizer=tokenizer)
 
     @property
     def decoder(self) -> Decoder:
         """The model itself, whose state is a value."""
-        return self.model.model if isinstance(self.model, Carried) else self.model
+        return self.model.model if isinstance(self.model, StatefulDecoder) else self.model
 
     @classmethod
-    def primary_metric(cls, data: TextCorpus, run: LanguageRun) -> str:
-        return "bits_per_byte"
+    def metrics(cls, data: TextCorpus, run: LanguageRun) -> tuple[str, ...]:
+        return "bits_per_byte", "perplexity", "loss"
 
     def batches(self, part: TextPart, *, seed: int) -> TextBatches:
         """Packed rows, or for stateful training lanes that read on."""
@@ -197,7 +190,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
         with evaluating(self.model):
             for scored in self._scored(part.numbered()):
                 tally.add(scored)
-        nats, labels, size = tally.items.T
+        nats, labels, size = tally.rows.T
         config = self.config
         details = {
             "by_position": tally.by_position(),
@@ -208,11 +201,10 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
             if config.carried
             else f"windows of {config.context} positions, {config.stride or config.context} apart",
         }
-        items = {"bits_per_byte": np.stack([nats / math.log(2), size], 1), "loss": np.stack([nats, labels], 1)}
-        return Measured(tally.metrics(), items, details=details)
+        return Measured(tally.metrics(), tally.items(), details=details)
 
-    def guesses(self, train: TextPart, part: TextPart) -> list[Guess]:
-        return guesses(train, part)
+    def baselines(self, train: TextPart, part: TextPart) -> list[Baseline]:
+        return code_lengths(train, part)
 
     def generate(
         self,

@@ -4,46 +4,49 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from sightline.core.config import nearest
 from sightline.core.errors import InputError
+from sightline.core.settings import CheckedConfig, flat, key
 from sightline.data.media.audio import AudioOptions, Mix, Resampling
 from sightline.data.media.columns import KINDS, MediaKind
 from sightline.data.media.images import Colour, Fit, ImageOptions
-from sightline.models import ARCHITECTURES, ModelConfig
+from sightline.models import ARCHITECTURES
 from sightline.parts.audio_frames import AudioFrames
-from sightline.parts.image_patches import ImagePatches, Pixels, Positions, Stem
-from sightline.parts.log_mel import Normalise, Scale
+from sightline.parts.image_patches import GridEncoding, ImagePatches, Pixels, Stem
+from sightline.parts.log_mel import MelScale, Normalise
 from sightline.parts.spec_augment import SpecAugmentConfig
+from sightline.tasks.architectures import check_architecture
 from sightline.tasks.rates import optim_preset
-from sightline.tasks.run import RunConfig, part_of
-from sightline.tasks.translation.config import TokenizerConfig, check_architecture
-from sightline.training.loss import Smoothing
+from sightline.tasks.run import FilesConfig, RunConfig
+from sightline.tasks.texts_out.config import TextsOutConfig
+from sightline.training.state import TrainConfig
 
 FEW_PATCHES = 64
 
 
 @dataclass(frozen=True)
-class SoundConfig:
+class SoundConfig(CheckedConfig):
     """How sounds are read and become positions; see `AudioOptions` for the first four, `AudioFrames` for the others."""
 
-    rate_hz: int = 16_000
-    mix: Mix = "mean"
-    resample: Resampling = "polyphase"
-    max_s: float = 60.0
-    window_ms: float = 25.0
-    hop_ms: float = 10.0
-    mels: int = 40
-    low_hz: float = 0.0
-    high_hz: float | None = None
-    scale: Scale = "slaney"
-    normalise: Normalise = "level"
-    stride: int = 4
-    augment: SpecAugmentConfig | None = field(default_factory=SpecAugmentConfig)
+    rate_hz: int = key(16_000, "Samples a second; sounds of another rate are resampled.")
+    mix: Mix = key("mean", "How several channels become one.")
+    resample: Resampling = key("polyphase", "Resampler.")
+    max_s: float = key(60.0, "Longest sound, in seconds.")
+    window_ms: float = key(25.0, "Length of an analysis window, in milliseconds.")
+    hop_ms: float = key(10.0, "Distance between windows, in milliseconds.")
+    mels: int = key(40, "Mel bands.")
+    low_hz: float = key(0.0, "Lower edge of the lowest mel band.")
+    high_hz: float | None = key(None, "Upper edge of the highest mel band; null: half of rate_hz.")
+    scale: MelScale = key("slaney", "Mel scale.")
+    normalise: Normalise = key("level", "How log-mel energies are normalised.")
+    stride: int = key(4, "Frames that one position of the model covers.")
+    augment: SpecAugmentConfig | None = key(SpecAugmentConfig(), "SpecAugment while training; null: none.")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.reading  # noqa: B018  both complain of what cannot be meant
         self.front_end  # noqa: B018
 
@@ -70,29 +73,27 @@ class SoundConfig:
 
 
 @dataclass(frozen=True)
-class PictureConfig:
-    """How pictures are read and become positions; see `ImageOptions`, `ImagePatches` and `Pixels`.
+class PictureConfig(CheckedConfig):
+    """How pictures are read and become positions; see `ImageOptions`, `ImagePatches` and `Pixels`."""
 
-    height, width: None = those of the training pictures, if they are all of one size
-    view: patches of `patch` × `patch` pixels; pixels, one after another, by their values; or levels, a vector for each
-        of 256 levels of grey
-    patch: None = the smallest that divides both sides and makes at most 64 patches
-    stem: linear, or convolutions that see over the edges of patches
-    """
-
-    height: int | None = None
-    width: int | None = None
-    fit: Fit = "refuse"
-    colour: Colour = "rgb"
-    ground: int = 0
-    view: Literal["patches", "pixels", "levels"] = "patches"
-    patch: int | None = None
-    stem: Stem = "linear"
-    positions: Positions = "learned"
-    mean: float = 0.5
-    deviation: float = 0.5
+    height: int | None = key(None, "Height in pixels; null: that of the training pictures, if all have one size.")
+    width: int | None = key(None, "Width in pixels; null: that of the training pictures, if all have one size.")
+    fit: Fit = key("refuse", "What happens to pictures of other sizes.")
+    colour: Colour = key("rgb", "Channels that are read.")
+    ground: int = key(0, "Level of padding and behind transparency, 0 to 255.")
+    view: Literal["patches", "pixels", "levels"] = key(
+        "patches", "Positions: patches; pixels by value; or pixels by a vector for each of 256 levels of grey."
+    )
+    patch: int | None = key(
+        None, "Side of a patch in pixels; null: the smallest that divides both sides and makes at most 64 patches."
+    )
+    stem: Stem = key("linear", "How patches are embedded; convolutions see across the edges of patches.")
+    positions: GridEncoding = key("learned", "Position embeddings.")
+    mean: float = key(0.5, "Subtracted from values in [0, 1].")
+    deviation: float = key(0.5, "Divides the values after `mean` is subtracted.")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if (self.height is None) != (self.width is None):
             raise InputError("must be given together with width", where="height")
         if self.view == "levels" and self.colour != "grey":
@@ -180,82 +181,48 @@ def parse_sources(sources: Sequence[str]) -> tuple[tuple[str, MediaKind], ...]:
 
 
 @dataclass(frozen=True)
-class MediaDataConfig:
-    """Which manifests to train on, and their columns.
+class ManifestConfig(FilesConfig):
+    """Which manifests to train on, and their columns."""
 
-    sources: `column:kind` for each source, kind being audio, image or text, such as image:image,question:text
-    limit: only the first so many items of each manifest
-    data_seed: decides which items validate and test, where no manifest of their own is named
-    """
-
-    data: str = ""
-    valid: str | None = None
-    test: str | None = None
-    sources: tuple[str, ...] = ("source:audio",)
-    target_column: str = "target"
-    limit: int | None = None
-    lowercase: bool = False
-    skip_bad: bool = False
-    data_seed: int = 0
-
-
-@dataclass(frozen=True)
-class MediaTextConfig:
-    """What is trained on sounds or pictures and texts: architecture and sizes, how sources are read, loss and batches.
-
-    tokenizer: of the targets, and of sources that are texts
-    batch_tokens: most padded positions of a training batch, those of a source or of a target, whichever are more
-    validation_items, validation_outputs: how many items a validation scores, and how many of them it decodes
-    """
-
-    arch: str = "transformer"
-    model: ModelConfig = ARCHITECTURES["transformer"]
-    sound: SoundConfig = field(default_factory=SoundConfig)
-    picture: PictureConfig = field(default_factory=PictureConfig)
-    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
-    label_smoothing: float = 0.0
-    smoothing: Smoothing = "uniform"
-    batch_tokens: int = 1024
-    validation_items: int = 1000
-    validation_outputs: int = 100
+    sources: tuple[str, ...] = key(
+        ("source:audio",), "Sources as column:kind, kind being audio, image or text: image:image,question:text."
+    )
+    target_column: str = key("target", "Column of the targets.")
+    lowercase: bool = key(False, "Lower-case texts when they are read.")
 
     def __post_init__(self) -> None:
-        check_architecture(self.arch)
-        if type(self.model) is not type(ARCHITECTURES[self.arch]):
-            raise InputError(f"{type(self.model).__name__} is not the config of {self.arch!r}", where="model")
-        if getattr(self.model, "tie", None) == "all":
-            raise InputError("all is for texts on both sides: choose none or target", where="model.tie")
-        if not 0.0 <= self.label_smoothing < 1.0:
-            raise InputError(f"must be in [0, 1), found {self.label_smoothing}", where="label_smoothing")
-        for name in ("batch_tokens", "validation_items", "validation_outputs"):
-            if getattr(self, name) < 1:
-                raise InputError(f"must be at least 1, found {getattr(self, name)}", where=name)
-
-
-@dataclass(frozen=True)
-class MediaTextRun(RunConfig, MediaTextConfig, MediaDataConfig):
-    """All of such a training."""
-
-    Data: ClassVar[type] = MediaDataConfig
-
-    task: str = "transcription"
-
-    def __post_init__(self) -> None:
-        RunConfig.__post_init__(self)
-        MediaTextConfig.__post_init__(self)
+        super().__post_init__()
         parse_sources(self.sources)
 
-    @property
-    def settings(self) -> MediaTextConfig:
-        """Which model, and how its sources become batches."""
-        return part_of(MediaTextConfig, self)
+
+@dataclass(frozen=True)
+class MediaTextConfig(TextsOutConfig):
+    """What is trained on sounds or pictures and texts: architecture and sizes, how sources are read, loss, batches."""
+
+    sound: SoundConfig = key(SoundConfig(), "How sounds are read.")
+    picture: PictureConfig = key(PictureConfig(), "How pictures are read.")
+    validation_items: int = key(1000, "Items that a validation scores.", at_least=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if getattr(self.model, "tie", None) == "all":
+            raise InputError("all is for texts on both sides: choose none or target", where="model.tie")
+
+
+@dataclass(frozen=True)
+class MediaTextRun(RunConfig):
+    """All of such a training."""
+
+    corpus: ManifestConfig = flat(ManifestConfig())
+    settings: MediaTextConfig = flat(MediaTextConfig())
+    task: str = "transcription"
 
     @classmethod
-    def preset(cls, arch: str, **changes: Any) -> MediaTextRun:
+    def preset(cls, arch: str) -> MediaTextRun:
         """The named architecture with its optimizer; a preset that shares embeddings with its source does not here."""
-        check_architecture(arch)
+        check_architecture(arch, MediaTextConfig.form)
         model: Any = ARCHITECTURES[arch]
         if getattr(model, "tie", None) == "all":
             model = replace(model, tie="target")
-        own: dict[str, Any] = {"arch": arch, "model": model, "optim": optim_preset(arch)}
-        return cls(**{**own, **changes})
+        settings = MediaTextConfig(arch=arch, model=model)
+        return cls(settings=settings, training=TrainConfig(optim=optim_preset(arch)))

@@ -12,19 +12,19 @@ from sightline.data.media.corpus import MediaReading
 from sightline.data.tokens.tokenizer import Tokenizer, TokenizerPair
 from sightline.parts.several import Several
 from sightline.parts.token_embedding import Tokens
-from sightline.tasks.media.config import MediaTextConfig, MediaTextRun, parse_sources
+from sightline.tasks.media.config import ManifestConfig, MediaTextConfig, MediaTextRun, parse_sources
 
 
 def reading(run: MediaTextRun) -> MediaReading:
     """How the manifests of a training are read."""
     return MediaReading(
-        parse_sources(run.sources),
-        run.target_column,
-        run.sound.reading,
-        run.picture.reading,
-        run.limit,
-        run.lowercase,
-        run.skip_bad,
+        parse_sources(run.corpus.sources),
+        run.corpus.target_column,
+        run.settings.sound.reading,
+        run.settings.picture.reading,
+        run.corpus.limit,
+        run.corpus.lowercase,
+        run.corpus.skip_bad,
     )
 
 
@@ -65,10 +65,10 @@ def check_reading(column: Column, part: MediaPart, config: MediaTextConfig) -> N
                 raise InputError(f"has {found} values, the model was trained on {expected}", where=part.places[row])
 
 
-def named(run: MediaTextRun) -> str:
+def named(corpus: ManifestConfig) -> str:
     """The columns that a manifest must have, in words."""
-    names = [name for name, _ in parse_sources(run.sources)]
-    return f"columns {', '.join(names)} and {run.target_column}"
+    names = [name for name, _ in parse_sources(corpus.sources)]
+    return f"columns {', '.join(names)} and {corpus.target_column}"
 
 
 def described(columns: Sequence[tuple[str, MediaKind]], config: MediaTextConfig) -> str:

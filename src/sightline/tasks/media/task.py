@@ -11,6 +11,7 @@ import numpy as np
 
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
+from sightline.core.metrics import Baseline
 from sightline.data.media.columns import AudioReader, Column, ImageReader, MediaKind, MediaPart, Store
 from sightline.data.media.corpus import MediaCorpus
 from sightline.data.media.manifest import located
@@ -18,7 +19,7 @@ from sightline.data.tokens.tokenizer import TokenizerPair
 from sightline.models import SequenceModel
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.tasks.card import Card
-from sightline.tasks.media.baselines import media_guesses
+from sightline.tasks.media.baselines import media_baselines
 from sightline.tasks.media.batches import Inputs, MediaBatches
 from sightline.tasks.media.config import MediaTextConfig, MediaTextRun, parse_sources
 from sightline.tasks.media.sources import (
@@ -30,10 +31,9 @@ from sightline.tasks.media.sources import (
     named,
     reading,
 )
-from sightline.tasks.task import Guess
 from sightline.tasks.texts_out.error_rates import error_rates
-from sightline.tasks.texts_out.scores import score_texts
-from sightline.tasks.texts_out.task import TOKENIZERS, TextScores, TextsOutOptions, TextsOutTask
+from sightline.tasks.texts_out.scores import TextScores, score_texts
+from sightline.tasks.texts_out.task import TOKENIZERS, TextsOutOptions, TextsOutTask
 
 T = TypeVar("T", bound="MediaTextTask")
 
@@ -72,18 +72,17 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
 
     @classmethod
     def preset(cls, arch: str) -> MediaTextRun:
-        cls.check_architecture(arch)
-        return MediaTextRun.preset(arch, task=cls.name, sources=cls.default_sources)
+        return super().preset(arch).changed(sources=cls.default_sources)
 
     @classmethod
     def load_data(cls, run: MediaTextRun) -> MediaCorpus:
-        if not run.data:
-            raise InputError(f"no data named: give a manifest, a table with {named(run)}", where="--data")
-        return reading(run).corpus(run.data, run.valid, run.test, seed=run.data_seed)
+        corpus = run.corpus
+        data = corpus.named(f"a manifest, a table with {named(corpus)}")
+        return reading(run).corpus(data, corpus.valid, corpus.test, seed=corpus.data_seed)
 
     @classmethod
     def read_part(cls, run: MediaTextRun) -> tuple[MediaPart, int]:
-        part, _ = reading(run).read(run.data)
+        part, _ = reading(run).read(run.corpus.data)
         return part, len(part)
 
     @classmethod
@@ -94,7 +93,7 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
     def build(cls: type[T], data: MediaCorpus, run: MediaTextRun) -> T:
         if not len(data.train):
             raise InputError(f"no training {cls.unit}", where=data.name)
-        columns = parse_sources(run.sources)
+        columns = parse_sources(run.corpus.sources)
         config = run.settings
         for column in data.train.columns:
             if column.kind == "image":
@@ -103,7 +102,7 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
         texts = [text for column in data.train.columns for text in column.texts]
         tokenizers = make_tokenizers(texts, data.train.targets, config)
         sizes = front_end(columns, config, tokenizers), tokenizers.target.size
-        config, model = cls.draw(config, sizes, seed=run.seed, parameters=run.parameters)
+        config, model = cls.draw(config, sizes, seed=run.training.seed, parameters=run.parameters)
         longest = cls.room_for(tokenizers, data.train.targets)
         return cls(config, model, tokenizers, columns, longest_output=longest, data=cls.trained_on(data))
 
@@ -132,8 +131,7 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
     @property
     def run(self) -> MediaTextRun:
         """What a training like this one's is configured with."""
-        settings = {name: getattr(self.config, name) for name in MediaTextConfig.__dataclass_fields__}
-        return replace(self.preset(self.arch), sources=self._column_names, **settings)
+        return self.preset(self.arch).changed(sources=self._column_names, settings=self.config)
 
     @classmethod
     def sources(cls, part: MediaPart) -> list[str]:
@@ -142,13 +140,11 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
     @classmethod
     def score(cls, outputs: Sequence[str], references: Sequence[str]) -> TextScores:
         rates, texts = error_rates(outputs, references), score_texts(outputs, references)
-        items = {
-            "cer": np.array(rates.characters, float),
-            "wer": np.array(rates.words, float),
-            "exact_match": np.array([(exact, 1) for exact in texts.exact], float),
-            "bleu": np.array(texts.bleu, float),
-        }
-        return TextScores({**rates.metrics, **texts.metrics}, items, texts.signatures)
+        return TextScores({**rates.metrics, **texts.metrics}, {**rates.items, **texts.items}, texts.signatures)
+
+    @classmethod
+    def metrics(cls, data: MediaCorpus, run: MediaTextRun) -> tuple[str, ...]:
+        return (*super().metrics(data, run), "cer", "wer")
 
     @property
     def validation_size(self) -> int:
@@ -205,9 +201,9 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
         places = tuple(f"input {number}" for number in range(1, len(rows) + 1))
         return MediaPart(tuple(columns), ("",) * len(rows), places)
 
-    def guesses(self, train: MediaPart, part: MediaPart) -> list[Guess]:
-        found = media_guesses(train, part, self.config)
-        return [Guess(one.name, one.description, self.score(one.outputs, part.targets).metrics) for one in found]
+    def baselines(self, train: MediaPart, part: MediaPart) -> list[Baseline]:
+        outputs = media_baselines(train, part, self.config)
+        return [Baseline(one.name, one.description, self.score(one.outputs, part.targets).metrics) for one in outputs]
 
     def facts(self) -> dict[str, str]:
         target = self.tokenizers.target

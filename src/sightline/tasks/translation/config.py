@@ -2,92 +2,61 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from sightline.core.config import nearest
-from sightline.core.errors import InputError
+from sightline.core.settings import flat, key
 from sightline.data.pairs.corpus import PairCorpus, load_corpus
-from sightline.data.tokens.tokenizer import TokenizerKind
-from sightline.models import ARCHITECTURES, ModelConfig
-from sightline.tasks.run import RunConfig, part_of, values_of
-from sightline.training.loss import Smoothing
+from sightline.models import ARCHITECTURES
+from sightline.tasks.architectures import check_architecture
+from sightline.tasks.rates import optim_preset
+from sightline.tasks.run import FilesConfig, RunConfig
+from sightline.tasks.texts_out.config import TextsOutConfig, TokenizerConfig
+from sightline.training.state import TrainConfig
 
 
 @dataclass(frozen=True)
-class DataConfig:
-    """Which pairs to train on; the fields are the arguments of `load_corpus`, `data_seed` its `seed`."""
+class PairsConfig(FilesConfig):
+    """Which pairs to train on; see `load_corpus`."""
 
-    data: str = ""
-    valid: str | None = None
-    test: str | None = None
-    source_column: str | None = None
-    target_column: str | None = None
-    limit: int | None = None
-    lowercase: bool = False
-    skip_bad: bool = False
-    data_seed: int = 0
+    source_column: str | None = key(None, "Column of the sources; null: `source`, or the first.")
+    target_column: str | None = key(None, "Column of the targets; null: `target`, or the second.")
+    lowercase: bool = key(False, "Lower-case sources and targets when they are read.")
 
     def load(self) -> PairCorpus:
         """The corpus; raises what `load_corpus` raises, and `InputError` where no data is named."""
-        if not self.data:
-            raise InputError("no data named: give a file, two parallel files a,b, or builtin:dates", where="--data")
-        options = values_of(self)
-        return load_corpus(options.pop("data"), seed=options.pop("data_seed"), **options)
+        return load_corpus(
+            self.named("a file, two parallel files a,b, or builtin:dates"),
+            valid=self.valid,
+            test=self.test,
+            source_column=self.source_column,
+            target_column=self.target_column,
+            limit=self.limit,
+            seed=self.data_seed,
+            lowercase=self.lowercase,
+            skip_bad=self.skip_bad,
+        )
 
 
 @dataclass(frozen=True)
-class TokenizerConfig:
-    """How texts become tokens: `kind`, at most `size` tokens, one vocabulary for both sides with `shared`."""
-
-    kind: TokenizerKind = "char"
-    size: int = 8000
-    shared: bool = False
-    lowercase: bool = False
-
-
-@dataclass(frozen=True)
-class TranslationConfig:
+class TranslationConfig(TextsOutConfig):
     """What is trained on pairs of texts: architecture and sizes, tokenizers, loss and batches.
 
     `preset(arch)` gives the table's sizes and, for a preset with a paper's name, the paper's loss and vocabulary.
-
-    label_smoothing: ε of the loss, spread over the vocabulary as `smoothing` names (see `training.loss`)
-    batch_tokens: most padded tokens of a training batch, the longer side counted; within a minute of a CPU many small
-        steps teach more than few large ones (LOG.md), a longer training wants more
-    max_length: most tokens of an example; a longer one raises, is skipped or is truncated, as `too_long` says
-    validation_pairs, validation_outputs: how many pairs a validation scores, and how many of them it decodes
     """
 
-    arch: str = "transformer"
-    model: ModelConfig = ARCHITECTURES["transformer"]
-    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
-    label_smoothing: float = 0.0
-    smoothing: Smoothing = "uniform"
-    batch_tokens: int = 1024
-    max_length: int | None = None
-    too_long: Literal["error", "skip", "truncate"] = "error"
-    validation_pairs: int = 1000
-    validation_outputs: int = 100
-
-    def __post_init__(self) -> None:
-        check_architecture(self.arch)
-        if type(self.model) is not type(ARCHITECTURES[self.arch]):
-            raise InputError(f"{type(self.model).__name__} is not the config of {self.arch!r}", where="model")
-        if not 0.0 <= self.label_smoothing < 1.0:
-            raise InputError(f"must be in [0, 1), found {self.label_smoothing}", where="label_smoothing")
-        for name in ("batch_tokens", "validation_pairs", "validation_outputs"):
-            if getattr(self, name) < 1:
-                raise InputError(f"must be at least 1, found {getattr(self, name)}", where=name)
+    max_length: int | None = key(None, "Most tokens of an example; null: any number.", at_least=1)
+    too_long: Literal["error", "skip", "truncate"] = key("error", "What happens to an example beyond max_length.")
+    validation_pairs: int = key(1000, "Pairs that a validation scores.", at_least=1)
 
     @classmethod
     def preset(cls, arch: str, **changes: Any) -> TranslationConfig:
         """The named architecture with its own settings, `changes` on top.
 
         Raises:
-            InputError: "unknown architecture 'lstmm', did you mean 'lstm'?"
+            InputError: "arch: unknown architecture 'lstmm', did you mean 'lstm'?"
         """
-        check_architecture(arch)
+        check_architecture(arch, cls.form, "translation")
         own: dict[str, Any] = {"arch": arch, "model": ARCHITECTURES[arch]}
         if arch == "transformer":
             own["batch_tokens"] = 768  # wants more steps than the recurrences do (LOG.md)
@@ -96,30 +65,15 @@ class TranslationConfig:
         return cls(**{**own, **changes})
 
 
-def check_architecture(arch: str) -> None:
-    """Raise `InputError` with the nearest name where `arch` is not in the table."""
-    if arch not in ARCHITECTURES:
-        near = nearest(arch, ARCHITECTURES)
-        hint = f"did you mean {near!r}?" if near else f"known: {', '.join(ARCHITECTURES)}"
-        raise InputError(f"unknown architecture {arch!r}, {hint}", where="arch")
-
-
 @dataclass(frozen=True)
-class TranslationRun(RunConfig, TranslationConfig, DataConfig):
+class TranslationRun(RunConfig):
     """All of a translation's training."""
 
-    Data: ClassVar[type] = DataConfig
+    corpus: PairsConfig = flat(PairsConfig())
+    settings: TranslationConfig = flat(TranslationConfig())
 
-    def __post_init__(self) -> None:
-        RunConfig.__post_init__(self)
-        TranslationConfig.__post_init__(self)
-
-    @property
-    def corpus(self) -> DataConfig:
-        """Which pairs."""
-        return part_of(DataConfig, self)
-
-    @property
-    def settings(self) -> TranslationConfig:
-        """Which model, and how its texts become batches."""
-        return part_of(TranslationConfig, self)
+    @classmethod
+    def preset(cls, arch: str) -> TranslationRun:
+        """The named architecture with its own settings and optimizer."""
+        settings = TranslationConfig.preset(arch)
+        return cls(settings=settings, training=TrainConfig(optim=optim_preset(arch)))

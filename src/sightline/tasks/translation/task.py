@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 from torch import Tensor
 
 from sightline.core.config import encode
 from sightline.core.errors import InputError
+from sightline.core.metrics import Baseline
 from sightline.data.batches import PairBatches, pad
 from sightline.data.pairs.corpus import PairCorpus, Pairs, read_pairs, select
 from sightline.data.tokens.tokenizer import TokenizerPair
@@ -20,13 +20,9 @@ from sightline.models import SequenceModel
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.parts.token_embedding import Tokens
 from sightline.tasks.card import Card
-from sightline.tasks.rates import optim_preset
-from sightline.tasks.run import values_of
-from sightline.tasks.task import Guess
-from sightline.tasks.texts_out.baselines import guesses
-from sightline.tasks.texts_out.scores import score_texts
+from sightline.tasks.texts_out.baselines import text_baselines
 from sightline.tasks.texts_out.search import TextOutput
-from sightline.tasks.texts_out.task import TOKENIZERS, TextScores, TextsOutTask
+from sightline.tasks.texts_out.task import TOKENIZERS, TextsOutTask
 from sightline.tasks.translation.config import TranslationConfig, TranslationRun
 
 
@@ -53,21 +49,16 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
     Run: ClassVar[type[TranslationRun]] = TranslationRun
 
     @classmethod
-    def preset(cls, arch: str) -> TranslationRun:
-        cls.check_architecture(arch)
-        return TranslationRun(**values_of(TranslationConfig.preset(arch)), optim=optim_preset(arch))
-
-    @classmethod
     def load_data(cls, run: TranslationRun) -> PairCorpus:
         return run.corpus.load()
 
     @classmethod
     def read_part(cls, run: TranslationRun) -> tuple[Pairs, int]:
-        pairs = read_pairs(
-            run.data, source_column=run.source_column, target_column=run.target_column, skip_bad=run.skip_bad
-        )
-        lower = str.lower if run.lowercase else str
-        sides = [[lower(text) for text in texts[: run.limit]] for texts in pairs]
+        corpus = run.corpus
+        columns = {"source_column": corpus.source_column, "target_column": corpus.target_column}
+        pairs = read_pairs(corpus.data, **columns, skip_bad=corpus.skip_bad)
+        lower = str.lower if corpus.lowercase else str
+        sides = [[lower(text) for text in texts[: corpus.limit]] for texts in pairs]
         return Pairs(*sides), len(sides[0])
 
     @classmethod
@@ -76,7 +67,7 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
 
     @classmethod
     def build(cls, data: PairCorpus, run: TranslationRun) -> TranslationTask:
-        return cls.create(data, run.settings, seed=run.seed, parameters=run.parameters)
+        return cls.create(data, run.settings, seed=run.training.seed, parameters=run.parameters)
 
     @classmethod
     def load_prepared(cls, run: TranslationRun, directory: Path) -> PairCorpus:
@@ -93,9 +84,9 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
 
     @classmethod
     def build_prepared(cls, data: PairCorpus, run: TranslationRun, directory: Path) -> TranslationTask:
-        kept = directory / ("shared-tokenizer.json" if run.tokenizer.shared else "tokenizer.json")
+        kept = directory / ("shared-tokenizer.json" if run.settings.tokenizer.shared else "tokenizer.json")
         known = TokenizerPair.load(kept) if kept.exists() else None
-        task = cls.create(data, run.settings, seed=run.seed, parameters=run.parameters, tokenizers=known)
+        task = cls.create(data, run.settings, seed=run.training.seed, parameters=run.parameters, tokenizers=known)
         if known is None:
             task.tokenizers.save(kept)
         return task
@@ -146,20 +137,6 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
     def lengths(cls, part: Pairs) -> list[int]:
         return [len(source) for source in part.sources]
 
-    @classmethod
-    def primary_metric(cls, data: PairCorpus, run: TranslationRun) -> str:
-        """Exact match where most targets are single words, BLEU elsewhere."""
-        single = sum(len(target.split()) <= 1 for target in data.train.targets)
-        return "exact_match" if 2 * single > len(data.train.targets) else "bleu"
-
-    @classmethod
-    def score(cls, outputs: Sequence[str], references: Sequence[str]) -> TextScores:
-        scores = score_texts(outputs, references)
-        exact = np.array([(right, 1) for right in scores.exact], float)
-        return TextScores(
-            scores.metrics, {"exact_match": exact, "bleu": np.array(scores.bleu, float)}, scores.signatures
-        )
-
     @property
     def validation_size(self) -> int:
         return self.config.validation_pairs
@@ -196,9 +173,9 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
         """An output for each text, as `write_texts`; a text without tokens gives an empty one."""
         return self.write_texts(self.part_of(texts), decoding, first=first)
 
-    def guesses(self, train: Pairs, part: Pairs) -> list[Guess]:
-        found = guesses(*train, part.sources)
-        return [Guess(one.name, one.description, score_texts(one.outputs, part.targets).metrics) for one in found]
+    def baselines(self, train: Pairs, part: Pairs) -> list[Baseline]:
+        outputs = text_baselines(*train, part.sources)
+        return [Baseline(one.name, one.description, self.score(one.outputs, part.targets).metrics) for one in outputs]
 
     def facts(self) -> dict[str, str]:
         tokens = self.tokenizers

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -117,6 +117,7 @@ def derivatives(subject: Subject) -> Iterator[Finding]:
         yield from _state_derivatives(module, x, memory)
 
 
+@final
 class _Fed(torch.nn.Module):
     """A mixer with its initial state inside the call, so that its parameters are replaced there too."""
 

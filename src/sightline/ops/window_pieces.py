@@ -1,4 +1,9 @@
-"""The pieces that a causal limit, a window and its sinks are cut into, for `ops.blocks` to compute."""
+"""How a causal limit, a window and its sinks are cut into pieces (`ops.blocks`).
+
+`causal_pieces(8, 8, block=2)` gives four triangles of two rows on the diagonal; two squares of two, the queries [2 3]
+over the keys [0 1] and [6 7] over [4 5]; and one square of four, [4 … 7] over [0 … 3]. `window_pieces(8, 8, before=2,
+after=0, …, block=2)` takes two queries at a time over the four keys that either of them sees, with a mask.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +20,8 @@ DIAGONAL = 128  # rows of the smallest triangle that a causal pattern is cut int
 def causal_pieces(steps: int, length: int, block: int = DIAGONAL) -> list[Piece]:
     """Triangles of `block` rows along the diagonal, and the rectangles before them, twice as large each time.
 
-    With c = block this costs T²/2 + cT/2 products of a query and a key, of which T²/2 are needed; torch's kernel, which
-    reads keys 512 at a time, costs T² up to 512 positions and T²/2 + 256 T from there on.
+    With c = block this costs T²/2 + cT/2 products of a query and a key, of which T²/2 are needed. torch's kernel, which
+    reads 512 keys at a time, costs T² up to 512 positions and T²/2 + 256 T above.
     """
     offset = length - steps
     pieces = [Piece(Blocks(0, steps), Blocks(0, offset))] if offset else []
@@ -25,15 +30,13 @@ def causal_pieces(steps: int, length: int, block: int = DIAGONAL) -> list[Piece]
         pieces.append(Piece(Blocks(0, block, whole, block), Blocks(offset, block, whole, block), causal=True))
     if rest:
         pieces.append(Piece(Blocks(whole * block, rest), Blocks(offset + whole * block, rest), causal=True))
-    return pieces + [
-        Piece(queries, keys._replace(first=offset + keys.first)) for queries, keys in rectangles(steps, block)
-    ]
+    return pieces + [Piece(queries, keys.scaled(1, offset)) for queries, keys in rectangles(steps, block)]
 
 
 def rectangles(steps: int, width: int) -> list[tuple[Blocks, Blocks]]:
-    """What is left of `steps` queries and as many keys beside triangles of `width` rows along the diagonal.
+    """The rest of a causal pattern over `steps` positions, without triangles of `width` rows along the diagonal.
 
-    Every later half of 2·width, 4·width, … positions sees the earlier half.
+    In every 2·width, 4·width, … positions the later half sees the earlier half.
     """
     parts = []
     while width < steps:
@@ -50,7 +53,7 @@ def rectangles(steps: int, width: int) -> list[tuple[Blocks, Blocks]]:
 def window_pieces(
     steps: int, length: int, before: int, after: int, dtype: torch.dtype, block: int | None = None
 ) -> list[Piece]:
-    """`block` queries at a time over the `before + block + after` keys that one of them sees: one piece, two ends.
+    """`block` queries at a time over the `before + block + after` keys that any of them sees: one piece, and two ends.
 
     A query costs products with before + block + after keys, of which before + 1 + after are needed.
     """
@@ -77,14 +80,14 @@ def window_pieces(
 
 
 def sink_pieces(steps: int, length: int, before: int, sinks: int, dtype: torch.dtype) -> list[Piece]:
-    """The first `sinks` keys for the queries whose window, `before` keys back, does not reach them any more."""
+    """The first `sinks` keys, for the queries whose window of `before` earlier keys no longer reaches them."""
     offset, sinks = length - steps, min(sinks, length)
     some = min(steps, max(0, before + 1 - offset))  # from here on a query has the first sink behind its window
     every = min(steps, max(0, before + sinks - offset))  # from here on all sinks
     pieces = []
     if sinks and every > some:
         rows = torch.arange(some, every).unsqueeze(1)
-        hidden = rows + offset - torch.arange(sinks) <= before  # in the window, and counted there
+        hidden = rows + offset - torch.arange(sinks) <= before  # inside the window, whose pieces include it
         mask = torch.zeros(hidden.shape, dtype=dtype).masked_fill_(hidden, -math.inf)
         pieces.append(Piece(Blocks(some, every - some), Blocks(0, sinks), mask=mask))
     if sinks and steps > every:

@@ -1,8 +1,8 @@
-"""A causal model whose state goes on from one call to the next, for truncated back-propagation through time."""
+"""A causal model that keeps its state from one call to the next, for truncated back-propagation through time."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -13,15 +13,16 @@ from sightline.core.state import Growing, leaves, map_state
 from sightline.models.decoder import Decoder
 
 
-class Carried(nn.Module):
-    """`model` for rows of text that go on where the last call ended: gradients end there, the state does not.
+@final
+class StatefulDecoder(nn.Module):
+    """`model` for rows of text that continue where the last call ended: gradients stop there, the state does not.
 
-    The state stands in buffers, so that a checkpoint has it and a training that is killed goes on as if it had not
-    been. It must be of fixed size: recurrences and linear attention, and a window once it is full; a cache that grows
-    with the text is refused.
+    The state is stored in buffers, so that a checkpoint contains it and an interrupted training resumes exactly. It
+    must have a fixed size: recurrences, linear attention, and a window once it is full; a cache that grows with the
+    text is refused.
 
     Args:
-        model: what is trained; it keeps no state itself.
+        model: the decoder to train; it keeps no state itself.
         rows: rows of every call.
         length: positions of a call, as the state's size may depend on it.
 
@@ -41,15 +42,15 @@ class Carried(nn.Module):
     @property
     def state(self) -> Any:
         """The state that the next call begins with."""
-        held = iter([getattr(self, f"carried_{place}") for place in range(self._count)])
-        return map_state(lambda _: next(held), self._like)
+        buffers = iter([getattr(self, f"carried_{place}") for place in range(self._count)])
+        return map_state(lambda _: next(buffers), self._like)
 
     def forward(
         self, tokens: Tensor, state: Any = None, mask: Tensor | None = None, starts: Tensor | None = None
     ) -> tuple[Tensor, Any]:
         """Logits (B, T, V) of what follows tokens (B, T), and the state after them.
 
-        Where no state is given that of the last call is used and left for the next one, cut off from the graph.
+        Without `state` the call continues from the last one and stores its final state, detached, for the next.
         """
         if state is not None:
             return self.model(tokens, state, mask, starts)
@@ -65,7 +66,7 @@ def settled_state(model: Decoder, rows: int, length: int) -> Any:
     with evaluating(model):
         state = model.initial_state(rows)
         shapes: list[list[tuple[torch.Size, torch.dtype]]] = []
-        # A window may take some calls to fill; what has not settled by then grows for good.
+        # A window may take some calls to fill; a state that still changes its size after them grows without end.
         for _ in range(_CALLS):
             tokens = torch.zeros(rows, length, dtype=torch.long, device=next(model.parameters()).device)
             flags = torch.ones_like(tokens, dtype=torch.bool)

@@ -1,7 +1,7 @@
-"""The pieces that patterns of blocks are cut into: what grows with their number is what is seen, and nothing else.
+"""How patterns of blocks are cut into pieces (`ops.blocks`), whose number grows only with the blocks that are seen.
 
-`bigbird`, `longformer` and masks of one's own are read from lists, row after row. `strided` and `fixed` have rows that
-grow, but rows share them: they are the causal pattern over some of the blocks, and are cut up like that one.
+`bigbird`, `longformer` and explicit masks are read from lists of blocks, row by row. `strided` and `fixed` have rows
+that grow with the length: they are the causal pattern over some of the blocks, and are cut like that pattern.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from sightline.ops.block_patterns import BlockLayout, BlockLists, BlockMask
-from sightline.ops.blocks import Blocks, Gathered, Piece
-from sightline.ops.pieces import DIAGONAL, causal_pieces, rectangles, window_pieces
+from sightline.ops.blocks import Blocks, Gathered, Piece, gather
+from sightline.ops.window_pieces import DIAGONAL, causal_pieces, rectangles, window_pieces
 
 
-def sparse_pieces(
+def block_pieces(
     blocks: BlockMask | BlockLayout, causal: bool, steps: int, length: int, dtype: torch.dtype
 ) -> list[Piece]:
     """What `blocks` lets `steps` queries see of `length` keys, and no other pairs of blocks."""
@@ -71,7 +71,7 @@ def _whole_rows(far: BlockLists, whole: int, size: int, offset: int) -> list[Pie
     for count in far.counts.unique().tolist():
         if 0 < count < whole:
             rows, index = far.equal(count)
-            pieces.append(Piece(_joined(rows, size, -offset), _joined(index, size)))
+            pieces.append(Piece(gather(rows, size, -offset), gather(index, size)))
     return pieces
 
 
@@ -88,7 +88,7 @@ def _diagonal(rows: Tensor, size: int, offset: int) -> list[Piece]:
     """The triangles of the blocks `rows` (R,) along the diagonal."""
     if not len(rows):
         return []
-    return [Piece(_joined(rows.unsqueeze(1), size, -offset), _joined(rows.unsqueeze(1), size), causal=True)]
+    return [Piece(gather(rows.unsqueeze(1), size, -offset), gather(rows.unsqueeze(1), size), causal=True)]
 
 
 def _edges(blocks: BlockMask | BlockLayout, steps: int, length: int) -> list[int]:
@@ -103,7 +103,7 @@ def _edge(row: int, columns: Tensor, triangle: bool, size: int, offset: int, len
     start, stop = max(offset, row * size), min(length, (row + 1) * size)
     queries, pieces = Blocks(start - offset, stop - start), []
     if len(columns):
-        pieces.append(Piece(queries, _joined(columns.unsqueeze(0), size)))
+        pieces.append(Piece(queries, gather(columns.unsqueeze(0), size)))
     if triangle:
         if start > row * size:
             pieces.append(Piece(queries, Blocks(row * size, start - row * size)))
@@ -123,17 +123,17 @@ def _strided(layout: BlockLayout, steps: int, length: int, dtype: torch.dtype) -
     if begin < end:
         classes = torch.arange(period).unsqueeze(1)
         for piece in causal_pieces(end - begin, end, max(1, DIAGONAL // size)):
-            queries, keys = _regular(piece)
-            members = (_members(queries, begin), _members(keys))
+            queries, keys = piece.regular()
+            members = (queries.members(begin), keys.members())
             index = [(classes.unsqueeze(1) + period * part).flatten(0, 1) for part in members]
-            pieces.append(Piece(_joined(index[0], size, -offset), _joined(index[1], size), piece.causal))
+            pieces.append(Piece(gather(index[0], size, -offset), gather(index[1], size), piece.causal))
     apart = [(first, whole)] if begin >= end else [(first, begin * period), (end * period, whole)]
     for low, high in apart:
         for a in range(low // period, math.ceil(high / period)) if low < high else []:
             rows = torch.arange(max(low, a * period), min(high, (a + 1) * period)).unsqueeze(1)
             if a:
                 index = rows % period + period * torch.arange(a)
-                pieces.append(Piece(_joined(rows, size, -offset), _joined(index, size)))
+                pieces.append(Piece(gather(rows, size, -offset), gather(index, size)))
             pieces += _diagonal(rows.squeeze(1), size, offset)
     for edge in _edges(layout, steps, length):
         columns = layout.lists(edge, edge + 1, layout.number(length), True).columns
@@ -151,8 +151,8 @@ def _blocks_before(first: int, whole: int, before: int, size: int, offset: int, 
     for piece in window_pieces(whole - first, whole - 1, before - 1, 0, dtype, together):
         mask = piece.mask
         mask = None if mask is None else mask.repeat_interleave(size, 0).repeat_interleave(size, 1)
-        queries, keys = _regular(piece)
-        pieces.append(Piece(_larger(queries, size, first * size - offset), _larger(keys, size), mask=mask))
+        queries, keys = piece.regular()
+        pieces.append(Piece(queries.scaled(size, first * size - offset), keys.scaled(size), mask=mask))
     return pieces
 
 
@@ -164,7 +164,7 @@ def _fixed(layout: BlockLayout, steps: int, length: int) -> list[Piece]:
     def summaries(stretches: Tensor) -> Blocks | Gathered:
         """The last blocks of `stretches` (N, R)."""
         last = torch.arange(layout.local - layout.globals, layout.local)
-        return _joined((stretches.unsqueeze(2) * layout.local + last).flatten(1), size)
+        return gather((stretches.unsqueeze(2) * layout.local + last).flatten(1), size)
 
     pieces = []
     if begin < end:
@@ -174,7 +174,7 @@ def _fixed(layout: BlockLayout, steps: int, length: int) -> list[Piece]:
         if begin and layout.globals:
             pieces.append(Piece(body, summaries(torch.arange(begin).unsqueeze(0))))
         for queries, keys in rectangles(end - begin, 1) if layout.globals else []:
-            pieces.append(Piece(_larger(queries, stretch, body.first), summaries(_members(keys, begin))))
+            pieces.append(Piece(queries.scaled(stretch, body.first), summaries(keys.members(begin))))
     apart = [(offset, length)] if begin > end else [(offset, begin * stretch), (end * stretch, length)]
     for low, high in apart:
         if low < high:
@@ -187,45 +187,15 @@ def _fixed(layout: BlockLayout, steps: int, length: int) -> list[Piece]:
     return pieces
 
 
-def _regular(piece: Piece) -> tuple[Blocks, Blocks]:
-    """The blocks of queries and keys of a piece of the causal pattern, or of a window."""
-    if isinstance(piece.queries, Gathered) or isinstance(piece.keys, Gathered):
-        raise ValueError("only pieces that lie regularly can be spread")
-    return piece.queries, piece.keys
-
-
-def _members(blocks: Blocks, shift: int = 0) -> Tensor:
-    """The positions of regular blocks (N, size), moved by `shift`."""
-    begins = shift + blocks.first + blocks.step * torch.arange(blocks.number).unsqueeze(1)
-    return begins + torch.arange(blocks.size)
-
-
-def _larger(blocks: Blocks, factor: int, shift: int = 0) -> Blocks:
-    """Blocks of things that are `factor` positions long, moved by `shift` positions."""
-    first, size, number, step = blocks
-    return Blocks(shift + first * factor, size * factor, number, step * factor)
-
-
 def _repeated(piece: Piece, queries: int, keys: int, times: int = 1, step: int = 1) -> list[Piece]:
     """A piece moved by so many `queries` and `keys`, and again after each `step` positions, `times` in all."""
-    of_queries, of_keys = _regular(piece)
-    of_queries, of_keys = _larger(of_queries, 1, queries), _larger(of_keys, 1, keys)
+    of_queries, of_keys = piece.regular()
+    of_queries, of_keys = of_queries.scaled(1, queries), of_keys.scaled(1, keys)
     if times == 1:
         return [piece._replace(queries=of_queries, keys=of_keys)]
     alone = range(of_queries.number)
     parts = [[Blocks(b.first + n * b.step, b.size, times, step) for n in alone] for b in (of_queries, of_keys)]
     return [piece._replace(queries=one, keys=other) for one, other in zip(*parts, strict=True)]
-
-
-def _joined(index: Tensor, size: int, shift: int = 0) -> Blocks | Gathered:
-    """Blocks put together from those that `index` (N, R) names, moved by `shift`: a view where they lie regularly."""
-    count, width = index.shape
-    start = int(index[0, 0])
-    step = int(index[1, 0]) - start if count > 1 else 1
-    regular = start + step * torch.arange(count).unsqueeze(1) + torch.arange(width)
-    if step > 0 and torch.equal(index, regular):
-        return Blocks(shift + start * size, width * size, count, step * size)
-    return Gathered(index, size, shift)
 
 
 def _runs(flags: Tensor) -> list[tuple[int, int]]:

@@ -11,7 +11,7 @@ import torch
 from sightline.core.errors import InputError
 from sightline.core.weights import own_tensors
 from sightline.models import LANGUAGE_MODELS
-from sightline.models.carried import Carried
+from sightline.models.stateful import StatefulDecoder
 from sightline.training.checkpoint import restore_model
 
 FIXED = [name for name in LANGUAGE_MODELS if name not in ("transformer", "block_sparse", "hybrid")]
@@ -38,7 +38,7 @@ def test_batches_one_after_another_are_the_whole_text(name):
     model = built(name)
     tokens = torch.randint(30, (3, 35), generator=torch.Generator().manual_seed(1))
     whole, _ = model(tokens, model.initial_state(3))
-    carried = Carried(model, 3, 7)
+    carried = StatefulDecoder(model, 3, 7)
     pieces = [carried(piece, None, None, starting(piece) if i == 0 else None)[0]
               for i, piece in enumerate(tokens.split(7, 1))]  # fmt: skip
     torch.testing.assert_close(torch.cat(pieces, 1), whole, rtol=1e-4, atol=1e-5)
@@ -47,7 +47,7 @@ def test_batches_one_after_another_are_the_whole_text(name):
 @pytest.mark.parametrize("name", FIXED)
 def test_a_checkpoint_has_the_state(name):
     tokens = torch.randint(30, (3, 21), generator=torch.Generator().manual_seed(1)).split(7, 1)
-    first, second = Carried(built(name), 3, 7), Carried(built(name), 3, 7)
+    first, second = StatefulDecoder(built(name), 3, 7), StatefulDecoder(built(name), 3, 7)
     for i, piece in enumerate(tokens[:2]):
         first(piece, None, None, starting(piece) if i == 0 else None)
     restore_model(second, {key: value.clone() for key, value in own_tensors(first).items()}, Path("here"))
@@ -55,7 +55,7 @@ def test_a_checkpoint_has_the_state(name):
 
 
 def test_gradients_end_where_a_batch_begins():
-    carried = Carried(built("lstm"), 2, 5)
+    carried = StatefulDecoder(built("lstm"), 2, 5)
     tokens = torch.randint(30, (2, 5))
     first, _ = carried(tokens, None, None, starting(tokens))
     second, _ = carried(tokens)
@@ -66,7 +66,7 @@ def test_gradients_end_where_a_batch_begins():
 
 
 def test_a_state_given_is_used_and_none_is_left():
-    carried = Carried(built("gru"), 2, 5)
+    carried = StatefulDecoder(built("gru"), 2, 5)
     before = [buffer.clone() for buffer in carried.buffers()]
     carried(torch.randint(30, (4, 3)), carried.model.initial_state(4))
     assert all(torch.equal(a, b) for a, b in zip(before, carried.buffers(), strict=True))
@@ -75,4 +75,4 @@ def test_a_state_given_is_used_and_none_is_left():
 @pytest.mark.parametrize("name", ["transformer", "hybrid", "block_sparse"])
 def test_a_state_that_grows_is_refused(name):
     with pytest.raises(InputError, match="grows with the text"):
-        Carried(built(name), 2, 5)
+        StatefulDecoder(built(name), 2, 5)

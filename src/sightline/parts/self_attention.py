@@ -1,0 +1,86 @@
+"""What every softmax attention over its own input consists of, causal or not."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from sightline.core.mixer import check_inputs, keep
+from sightline.core.probe import Probe
+from sightline.ops.pattern import Pattern
+from sightline.ops.plan import Plan
+from sightline.parts.attention_heads import AttentionHeads, QKNorm, check_softcap
+from sightline.parts.positions import AttentionPositions, PositionEncoding, advance
+
+
+class Projected(NamedTuple):
+    """An input's queries, keys and values, and where it is in its documents."""
+
+    q: Tensor  # (B, H, T, K)
+    k: Tensor  # (B, G, T, K)
+    v: Tensor  # (B, G, T, K)
+    positions: Tensor  # (B, T)
+    after: Tensor  # (B,) the position that follows
+
+
+class SelfAttention(nn.Module, ABC):
+    """Projections of an input and the logits' options; a mechanism adds who sees whom, and a state if it is causal.
+
+    The arguments are those of `mixers.softmax.SoftmaxAttention`. The weights are `self.weights`, shape (B, H, T, S).
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        heads: int = 4,
+        key_heads: int | None = None,
+        d_head: int | None = None,
+        positions: PositionEncoding = "none",
+        bias: bool = True,
+        qk_norm: QKNorm = "none",
+        softcap: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.d_model = self.d_out = d_model
+        self.heads = AttentionHeads(d_model, heads, key_heads, d_head, None, bias, qk_norm)
+        self.positions = AttentionPositions(positions, d_model, heads)
+        self.softcap = check_softcap(softcap)
+        self.weights = Probe("B H T S")
+
+    @property
+    @abstractmethod
+    def pattern(self) -> Pattern:
+        """Who sees whom inside a document."""
+
+    @property
+    def plan(self) -> Plan:
+        """The plan for rows that are one document without padding."""
+        return Plan(self.pattern, slopes=self.positions.slopes, softcap=self.softcap)
+
+    def place(
+        self, x: Tensor, mask: Tensor | None = None, starts: Tensor | None = None, position: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """x (B, T, D) as it is projected, its positions (B, T), and the position (B,) that follows.
+
+        `position` (B,) counts earlier tokens, None = none.
+
+        Raises:
+            ValueError: as `core.mixer.check_inputs` does.
+        """
+        check_inputs(x, self.d_model, mask, starts)
+        if position is None:
+            position = torch.zeros(x.shape[0], dtype=torch.long, device=x.device)
+        positions, after = advance(position, x.shape[1], mask, starts)
+        return self.positions.add(keep(x, mask), positions), positions, after
+
+    def project(
+        self, x: Tensor, mask: Tensor | None = None, starts: Tensor | None = None, position: Tensor | None = None
+    ) -> Projected:
+        """Queries, keys and values of x (B, T, D); arguments and errors as in `place`."""
+        x, positions, after = self.place(x, mask, starts, position)
+        k, v = self.heads.keys_values(x)
+        q, k = (self.positions.turn(part, positions) for part in (self.heads.queries(x), k))
+        return Projected(q, k, v, positions, after)
