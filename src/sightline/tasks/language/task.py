@@ -16,8 +16,9 @@ from sightline.core.modes import evaluating
 from sightline.data.text.batches import Lanes, PackedRows, TextBatch, TextBatches
 from sightline.data.text.corpus import TextCorpus, load_text
 from sightline.data.text.part import TextPart
+from sightline.data.text.positions import stretches
 from sightline.data.text.readers import Fragment
-from sightline.data.text.windows import stretches, windows
+from sightline.data.text.windows import windows
 from sightline.data.tokens.text import TextTokenizer
 from sightline.decoding.engine import DecodingConfig
 from sightline.models.decoder import Decoder
