@@ -24,7 +24,7 @@ from sightline.lab.jobs import Failure, Job, JobResult, Prepared
 from sightline.lab.plan import CompareConfig, divide
 from sightline.lab.processes import Worker
 from sightline.lab.progress import Display
-from sightline.lab.results import Results
+from sightline.lab.results import Data, Results
 from sightline.lab.summary import Outcome, length_bins, summarise
 from sightline.tasks.texts_out.scores import score_texts
 
@@ -93,14 +93,12 @@ def test_it_leaves_a_file_that_reads_back_and_runs_that_load(compared: tuple[Res
 
 
 def _prepared(**changes: Any) -> Prepared:
+    data = Data("pairs.tsv", "0" * 64, train=10, valid=2, test=4, tested=4)
     values: dict[str, Any] = {
-        "data_name": "pairs.tsv", "sha256": "0" * 64, "train": 10, "valid": 2, "test": 4, "tested": 4, "notes": [],
-        "budget_amount": 60.0, "budget_unit": "seconds", "learning_rates": {"gru": 1e-3, "rnn": 1e-3},
-        "metric": "exact_match", "unit": "pairs", "facts": {}, "loss_unit": "nats/token", "counted": "target tokens",
-        "metrics": ["exact_match"],
-        "sources": ["a", "bb", "ccc", "dddd"], "lengths": [1, 2, 3, 4], "length_of": "source length (characters)",
-        "attended": [], "attended_pieces": [], "baselines": [Baseline("copy", "", {"exact_match": 0.1})],
-        "environment": {},
+        "data": data, "budget_amount": 60.0, "budget_unit": "seconds", "learning_rates": {"gru": 1e-3, "rnn": 1e-3},
+        "metric": "exact_match", "metrics": ["exact_match"], "sources": ["a", "bb", "ccc", "dddd"],
+        "lengths": [1, 2, 3, 4], "attended": [], "attended_pieces": [],
+        "baselines": [Baseline("copy", "", {"exact_match": 0.1})], "environment": {},
     }  # fmt: skip
     return Prepared(**{**values, **changes})
 
@@ -223,10 +221,12 @@ def test_no_worker_outlives_the_comparison(tmp_path: Path, number: signal.Signal
 
 def test_an_occupied_directory_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("…")
-    with pytest.raises(InputError, match=r"holds 'thesis.tex', which is not of a comparison"):
+    with pytest.raises(
+        InputError, match=r"contains 'thesis.tex', which is not part of a comparison: choose another directory"
+    ):
         check_free(tmp_path, overwrite=True)
     (tmp_path / "thesis.tex").rename(tmp_path / "results.json")
-    with pytest.raises(InputError, match="give --overwrite"):
+    with pytest.raises(InputError, match=r"contains a comparison: .* add --overwrite"):
         check_free(tmp_path, overwrite=False)
     check_free(tmp_path, overwrite=True)
     with pytest.raises(InputError, match="not a directory"):

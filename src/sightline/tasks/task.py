@@ -129,6 +129,7 @@ class Task(ABC, Generic[D, P, R]):
     answers_lines: whether an answer's text is a table, several lines long
     measured_by: keys of `config` that change nothing of the model, and may be others when it is measured
     shows_attention: whether `lab.attention` has maps of it
+    same_in_comparison: keys that all architectures of a comparison share, at the task's default
     Options: the entry "options" of config.json
     """
 
@@ -141,6 +142,7 @@ class Task(ABC, Generic[D, P, R]):
     counted: ClassVar[str] = "target tokens"
     length_of: ClassVar[str] = ""
     shows_attention: ClassVar[bool] = False
+    same_in_comparison: ClassVar[tuple[str, ...]] = ()
     answers_lines: ClassVar[bool] = False
     measured_by: ClassVar[tuple[str, ...]] = ()
     Options: ClassVar[type[Any]] = Options
