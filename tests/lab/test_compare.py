@@ -244,6 +244,10 @@ def test_default_directories_never_collide(tmp_path: Path) -> None:
     [
         (["--archs", "gru,lstmm"], "unknown architecture 'lstmm', did you mean 'lstm'?"),
         (["--seeds", "0"], "--seeds: must be at least 1, found 0"),
+        (
+            ["--metric", "macro_f1", "--archs", "gru"],
+            "--metric: 'macro_f1' is not a metric of this task: choose one of exact_match, chrf, perplexity, ",
+        ),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
@@ -258,6 +262,21 @@ def test_wrong_input_is_one_line_and_leaves_nothing(
     assert captured.err.count("\n") == 1
     assert message in captured.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_comparison_without_a_finished_run_reports_it_and_exits_as_its_runs_do(
+    pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out_dir = tmp_path / "out"
+    shape = ["--archs", "gru", "--seeds", "1", "--search", "0", "--budget", "6steps", "--model.d_model", "16"]
+    diverging = ["--optim.lr", "1e30", "--optim.warmup_steps", "0"]
+    assert main(["compare", "--data", str(pairs), "-o", str(out_dir), "--quiet", *shape, *diverging]) == 4
+    captured = capsys.readouterr()
+    assert captured.out.startswith("No verdict: no run finished. No run of gru finished.")
+    assert captured.err.startswith("sightline: error: no run finished: step ")
+    assert captured.err.count("\n") == 1
+    assert [run.status for run in Results.load(out_dir / "results.json").runs] == ["diverged"]
+    assert (out_dir / "report.html").exists()
 
 
 def test_json_prints_the_results_and_nothing_else(
