@@ -164,8 +164,8 @@ def verify(kind: str, arch: str, parts: dict[str, Path], runs: Path, changes: di
         loss=round(evaluation.metrics["loss"], 5),
         confused=[(output, reference, count) for (output, reference), count in confused.most_common(10)],
         guesses={
-            guess.name: {name: round(guess.metrics[name], 4) for name in ("cer", "exact_match")}
-            for guess in task.guesses(corpus.train, corpus.test)
+            baseline.name: {name: round(baseline.metrics[name], 4) for name in ("cer", "exact_match")}
+            for baseline in task.baselines(corpus.train, corpus.test)
         },
         settings={key: settings[key] for key in ("picture", "model", "optim", "batch_tokens", "seed")},
         environment=measured(),

@@ -111,8 +111,8 @@ def verify(arch: str, folder: Path, runs: Path, changes: dict[str, Any]) -> Outc
         loss=round(evaluation.metrics["loss"], 5),
         wrong=[(name, output, reference) for name, output, reference in named if output != reference],
         guesses={
-            guess.name: {name: round(guess.metrics[name], 4) for name in ("cer", "exact_match")}
-            for guess in task.guesses(corpus.train, corpus.test)
+            baseline.name: {name: round(baseline.metrics[name], 4) for name in ("cer", "exact_match")}
+            for baseline in task.baselines(corpus.train, corpus.test)
         },
         settings={key: settings[key] for key in ("sound", "model", "optim", "batch_tokens", "label_smoothing", "seed")},
         environment=measured(),

@@ -115,22 +115,28 @@ def run(config: CompareConfig, out_dir: Path | None, *, name: str, overwrite: bo
     import shlex
     import sys
 
+    from sightline.lab.compare import NoRunFinished, free_directory
     from sightline.lab.compare import compare as run_comparison
-    from sightline.lab.compare import free_directory
     from sightline.lab.progress import Display
     from sightline.report.html import write_report
 
     directory = out_dir or free_directory(Path("runs"), f"compare-{name}")
     command = shlex.join(["sightline", *sys.argv[1:]])
-    results = run_comparison(config, directory, command=command, overwrite=overwrite, display=Display(quiet=quiet))
+    failure = None
+    try:
+        results = run_comparison(config, directory, command=command, overwrite=overwrite, display=Display(quiet=quiet))
+    except NoRunFinished as error:
+        results, failure = error.results, error
     report = write_report(results, directory)
     if json:
         from json import dumps
 
         print(dumps(results.to_dict(), ensure_ascii=False, allow_nan=False))
-        return
-    print_table(results)
-    print(f"report: {report}")
+    else:
+        print_table(results)
+        print(f"report: {report}")
+    if failure is not None:
+        raise failure
 
 
 def print_table(results: Results) -> None:
@@ -139,18 +145,16 @@ def print_table(results: Results) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from sightline.lab.results import metric_info
     from sightline.report.text import quantity, size, visible
 
-    info = metric_info(results.primary_metric)
+    info = results.metric
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="")
     per = next((a.ms_per for a in results.architectures if a.ms is not None), "item")
-    counted = results.data.counted.split()[-1]
     headings = (
         "architecture",
         f"{info.label} [95 %]",
         "train s",
-        f"{counted}/s",
+        f"{results.data.speed_unit}/s",
         "params",
         "memory",
         f"ms/{per}",

@@ -15,6 +15,11 @@ class SightlineError(Exception):
 
     exit_code: ClassVar[int] = 1
 
+    @property
+    def status(self) -> int:
+        """The process exit status that stands for the error."""
+        return self.exit_code
+
 
 @final
 class InputError(SightlineError, ValueError):
@@ -69,8 +74,4 @@ class Interrupted(SightlineError):
 
 def exit_status(error: BaseException) -> int:
     """The exit status of the process for `error`."""
-    if isinstance(error, Interrupted):
-        return error.status
-    if isinstance(error, SightlineError):
-        return error.exit_code
-    return 1
+    return error.status if isinstance(error, SightlineError) else 1

@@ -9,8 +9,9 @@ from typing import Any, Literal, TypeVar
 
 from sightline.core.config import decode, encode
 from sightline.core.files import write_file
+from sightline.core.metrics import Baseline
 from sightline.lab.plan import CompareConfig
-from sightline.lab.results import ArchitectureMaps, Baseline
+from sightline.lab.results import ArchitectureMaps, Data
 
 T = TypeVar("T")
 
@@ -46,24 +47,14 @@ class Job:
 class Prepared:
     """The result of the preparing job; the task stores its data and fitted state in the same directory."""
 
-    data_name: str
-    sha256: str
-    train: int
-    valid: int
-    test: int
-    tested: int
-    unit: str
-    notes: list[str]
-    facts: dict[str, str]
+    data: Data
     budget_amount: float
     budget_unit: str
     learning_rates: dict[str, float]  # the presets' rates, by architecture
-    metric: str
-    loss_unit: str
-    counted: str
+    metric: str  # the one that decides
+    metrics: list[str]  # all that are measured, in the order of a report
     sources: list[str]  # of the tested items
     lengths: list[int]  # of the tested items
-    length_of: str
     attended: list[int]  # indices of the tested items whose attention is shown
     attended_pieces: list[list[str]]
     baselines: list[Baseline]
@@ -72,7 +63,7 @@ class Prepared:
 
 
 @dataclass(frozen=True)
-class Measured:
+class JobResult:
     """The result of a training; a trial has only the first four fields."""
 
     loss: float | None  # the best validation loss, in the unit of the task
@@ -89,7 +80,7 @@ class Measured:
     ms_per: str = "item"
     state_bytes: int | None = None
     state_of: str = ""
-    items: list[list[float]] = field(default_factory=list)  # (N, K): the statistics of the metric for each tested item
+    items: list[list[float]] = field(default_factory=list)  # (N, K): the rows of the deciding metric, see `Metric`
     outputs: list[str] = field(default_factory=list)
     references: list[str] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)  # as the task defines them

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from sightline.lab.results import metric_info
+from sightline.core.metrics import find_metric
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -109,7 +109,7 @@ class Display:
         for name in (self.metric, "loss"):
             value = _latest(worker, name) if name else None
             if value is not None and name is not None:
-                words.append(f"{metric_info(name).label} {metric_info(name).text(value)}")
+                words.append(f"{find_metric(name).label} {find_metric(name).text(value)}")
                 break
         if (speed := progress.get("tokens_per_s")) is not None:
             words.append(f"{speed:,.0f} {self.counted}/s")

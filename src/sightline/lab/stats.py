@@ -21,7 +21,7 @@ on either side of zero; Holm's step-down procedure limits the probability of any
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -29,15 +29,13 @@ import numpy as np
 from scipy import optimize, special
 from scipy import stats as distributions
 
+from sightline.core.metrics import Metric
+
 LEVEL = 0.95
 RESAMPLES = 10_000
 
-Score = Callable[[np.ndarray], np.ndarray]
-
-
-def mean_score(sums: np.ndarray) -> np.ndarray:
-    """Mean of one number per item, from sums (..., 2) of the numbers and of ones."""
-    return sums[..., 0] / sums[..., 1]
+FEW_RESAMPLES = 2000  # of a metric that is slow to compute
+MEAN = Metric("mean", "mean")
 
 
 @dataclass(frozen=True)
@@ -143,30 +141,21 @@ def seed_intervals(
     return intervals
 
 
-def _item_draws(items: np.ndarray, score: Score, weights: np.ndarray) -> np.ndarray:
-    """Seed-averaged scores (R,) of items (seeds, N, K) under resampling weights (R, N)."""
-    seeds, count, width = items.shape
-    sums = weights @ items.transpose(1, 0, 2).reshape(count, seeds * width)  # (R, seeds·K)
-    return score(sums.reshape(len(weights), seeds, width)).mean(1)
-
-
 def compare_items(
     items: Mapping[str, np.ndarray],
-    score: Score = mean_score,
+    metric: Metric = MEAN,
     *,
-    limits: tuple[float, float] = (-np.inf, np.inf),
-    higher: bool = True,
-    resamples: int = RESAMPLES,
+    resamples: int | None = None,
     seed: int = 0,
 ) -> Comparison:
     """Scores and paired differences of architectures that were tested on the same items.
 
-    `items[name]` is (seeds, N), one number per seed and item whose mean is the score; or (seeds, N, K), K statistics
-    per item, and `score` maps their sums (..., K) to scores (...), as corpus BLEU requires. N must be the same for all;
-    the number of seeds may differ. Larger scores are better if `higher`, otherwise smaller ones; a pair names the
-    better architecture first. Interval bounds are clipped to `limits`.
+    `items[name]` is (seeds, N), one number per seed and item whose mean is the score; or (seeds, N, K), rows of which
+    `metric.value` is the score. N must be the same for all; the number of seeds may differ. A pair names the better
+    architecture first. Interval bounds are clipped to the metric's limits.
 
-    With one seed each, intervals and p-values only cover the variation of the test items.
+    With one seed each, intervals and p-values only cover the variation of the test items. Resamples in which the metric
+    is undefined are left out, such as the AUROC of a resample in which all labels are the same.
 
     Raises:
         ValueError: "architectures were tested on different numbers of items: [90, 100]".
@@ -177,14 +166,18 @@ def compare_items(
         raise ValueError(f"architectures were tested on different numbers of items: {sorted(counts)}")
     if not stacked:
         return Comparison({}, ())
-    per_seed = {name: score(x.sum(1)) for name, x in stacked.items()}
-    draws = _draws(stacked, per_seed, score, limits, resamples, np.random.default_rng(seed))
+    resamples = resamples or (FEW_RESAMPLES if metric.costly else RESAMPLES)
+    limits = metric.limits
+    with np.errstate(divide="ignore", invalid="ignore"):
+        per_seed = {name: metric.value(x) for name, x in stacked.items()}
+        draws = _draws(stacked, per_seed, metric, resamples, np.random.default_rng(seed))
     means = {name: float(values.mean()) for name, values in per_seed.items()}
-    order = sorted(means, key=lambda name: -means[name] if higher else means[name])
+    order = sorted(means, key=lambda name: -means[name] if metric.higher_is_better else means[name])
     tails = (100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2)
 
     def interval(mean: float, values: np.ndarray, low: float, high: float) -> Interval:
-        ends = np.clip(np.percentile(values, tails), low, high)
+        values = values[~np.isnan(values)]
+        ends = np.clip(np.percentile(values, tails), low, high) if len(values) else (np.nan, np.nan)
         return Interval(mean, float(ends[0]), float(ends[1]))
 
     span = limits[1] - limits[0]
@@ -192,7 +185,7 @@ def compare_items(
     for first, second in combinations(order, 2):
         delta = draws[first] - draws[second]
         smaller = min(int((delta <= 0).sum()), int((delta >= 0).sum()))
-        p = min(1.0, 2 * (smaller + 1) / (resamples + 1))
+        p = min(1.0, 2 * (smaller + 1) / (int((~np.isnan(delta)).sum()) + 1))
         differences.append((first, second, interval(means[first] - means[second], delta, -span, span), p))
     adjusted = holm([p for *_, p in differences])
     pairs = tuple(Difference(*d, p_holm=q) for d, q in zip(differences, adjusted, strict=True))
@@ -202,8 +195,7 @@ def compare_items(
 def _draws(
     items: Mapping[str, np.ndarray],
     per_seed: Mapping[str, np.ndarray],
-    score: Score,
-    limits: tuple[float, float],
+    metric: Metric,
     resamples: int,
     generator: np.random.Generator,
 ) -> dict[str, np.ndarray]:
@@ -213,9 +205,9 @@ def _draws(
     for start in range(0, resamples, 500):  # in chunks: all weights at once would need much memory
         weights = generator.multinomial(count, np.full(count, 1 / count), size=min(500, resamples - start))
         for name, x in items.items():
-            parts[name].append(_item_draws(x, score, weights.astype(float)))
+            parts[name].append(metric.value(x, weights.astype(float)).mean(0))
     draws = {name: np.concatenate(pieces) for name, pieces in parts.items()}
-    for name, (error, freedom) in _spread_of_means(per_seed, limits, count).items():
+    for name, (error, freedom) in _spread_of_means(per_seed, metric.limits, count).items():
         if freedom:
             draws[name] = draws[name] + error * generator.standard_t(freedom, resamples)
     return draws

@@ -15,8 +15,9 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,11 @@ import torch
 
 from sightline.core.config import override
 from sightline.core.errors import Diverged, InputError, Interrupted, SightlineError, exit_status
+from sightline.core.metrics import find_metric
 from sightline.lab.attention import attention_examples, attention_maps
-from sightline.lab.jobs import DONE, FAILED, Failure, Job, Measured, Prepared, read_json, write_json
+from sightline.lab.jobs import DONE, FAILED, Failure, Job, JobResult, Prepared, read_json, write_json
 from sightline.lab.plan import CompareConfig, divide
-from sightline.lab.results import Baseline
+from sightline.lab.results import Data
 from sightline.tasks.fit import train_run
 from sightline.tasks.table import task_class
 from sightline.tasks.task import Task
@@ -71,14 +73,11 @@ def run_config(config: CompareConfig, arch: str) -> Any:
     """The preset of the architecture with the data and settings of the comparison."""
     kind = task_class(config.task)
     kind.check_architecture(arch)
-    common = {"data": config.data, "device": config.device, "dtype": config.dtype, "match": config.match}
-    base = kind.preset(arch)
-    tokenizer = getattr(base.settings, "tokenizer", None)
-    if tokenizer is not None:  # the same tokenizer for all makes the comparison fair
-        usual = kind.Run().settings.tokenizer
-        base = base.changed(tokenizer=replace(tokenizer, kind=usual.kind, size=usual.size))
-    base = override(base, {k: v for k, v in common.items() if v is not None}, prefix="--")
-    return override(replace(base, task=config.task), config.settings, prefix="--")
+    usual = kind.Run().settings
+    common = {key: attrgetter(key)(usual) for key in kind.same_in_comparison}
+    common |= {"data": config.data, "device": config.device, "dtype": config.dtype, "match": config.match}
+    run = override(kind.preset(arch), {key: v for key, v in common.items() if v is not None}, prefix="--")
+    return override(replace(run, task=config.task), config.settings, prefix="--")
 
 
 def prepare(job: Job) -> Prepared:
@@ -96,40 +95,59 @@ def prepare(job: Job) -> Prepared:
     say("checking the architectures")
     built: list[Any] = [kind.build_prepared(data, run, job.prepared) for run in runs]
     task = built[0]
-    metric = kind.primary_metric(data, runs[0]) if config.metric == "auto" else config.metric
+    metrics = kind.metrics(data, runs[0])
+    metric = deciding(metrics, config.metric)
     tested = _tested(kind, data, config.tested)
     part = kind.select(data.test, tested)
     say("scoring the baselines")
-    baselines = [Baseline(*guess) for guess in task.guesses(data.train, part)]
-    if baselines and not any(metric in baseline.metrics for baseline in baselines):
-        known = ", ".join(dict.fromkeys(name for baseline in baselines for name in baseline.metrics))
-        raise InputError(f"{kind.name} is not measured by {metric!r}; known: {known}", where="--metric")
+    baselines = task.baselines(data.train, part)
+    known = [baseline.metrics[metric] for baseline in baselines if metric in baseline.metrics]
+    if known and all(map(math.isnan, known)):
+        raise InputError(f"{metric} is undefined for these test items", where="--metric")
     sources = kind.sources(part)
     attended = attention_examples(task, sources) if kind.shows_attention else []
+    pieces = [task.tokenizers.source.pieces(task.tokenizers.source.encode(sources[i])) for i in attended]
     return Prepared(
-        data_name=data.name,
-        sha256=data.sha256,
-        train=data.sizes["train"],
-        valid=data.sizes["valid"],
-        test=data.sizes["test"],
-        tested=len(tested),
-        unit=kind.unit,
-        notes=list(data.notes),
-        facts=task.facts(),
+        data=Data(
+            name=data.name,
+            sha256=data.sha256,
+            train=data.sizes["train"],
+            valid=data.sizes["valid"],
+            test=data.sizes["test"],
+            tested=len(tested),
+            notes=list(data.notes),
+            unit=kind.unit,
+            facts=task.facts(),
+            loss_unit=kind.loss_unit,
+            counted=kind.counted,
+            length_of=kind.length_of,
+        ),
         budget_amount=budget.amount,
         budget_unit=budget.unit,
         learning_rates={run.settings.arch: run.training.optim.lr for run in runs},
         metric=metric,
-        loss_unit=kind.loss_unit,
-        counted=kind.counted,
+        metrics=list(metrics),
         sources=sources,
         lengths=kind.lengths(part),
-        length_of=kind.length_of,
         attended=attended,
-        attended_pieces=[task.tokenizers.source.pieces(task.tokenizers.source.encode(sources[i])) for i in attended],
+        attended_pieces=pieces,
         baselines=baselines,
         environment=environment() | {"threads": torch.get_num_threads(), "command": ""},
     )
+
+
+def deciding(metrics: Sequence[str], asked: str) -> str:
+    """The metric that decides among those that a task reports, of which "auto" is the first.
+
+    Raises `InputError` where it is not among them, or where a comparison may not rank by it.
+    """
+    names = [name for name in metrics if find_metric(name).decides]
+    if asked == "auto":
+        return names[0]
+    if asked not in names:
+        reason = "alone does not rank models" if asked in metrics else "is not a metric of this task"
+        raise InputError(f"{asked!r} {reason}: choose one of {', '.join(names)}", where="--metric")
+    return asked
 
 
 def _tested(kind: type[Task[Any, Any, Any]], data: Any, most: int) -> list[int]:
@@ -138,7 +156,7 @@ def _tested(kind: type[Task[Any, Any, Any]], data: Any, most: int) -> list[int]:
     return [i * total // most for i in range(most)] if total > most else list(range(total))
 
 
-def train(job: Job) -> Measured:
+def train(job: Job) -> JobResult:
     """Train once and, except in a trial, evaluate."""
     say("starting")
     config, kind = job.config, task_class(job.config.task)
@@ -147,38 +165,41 @@ def train(job: Job) -> Measured:
     validations = VALIDATIONS if job.kind == "run" else 2
     run = run.changed(budget=job.budget, seed=job.seed, optim=optim, validations=validations)
     data = kind.load_prepared(run, job.prepared)
-    if job.kind == "run" and data.sha256 != read_json(Prepared, job.prepared / DONE).sha256:
+    if job.kind == "run" and data.sha256 != read_json(Prepared, job.prepared / DONE).data.sha256:
         raise InputError("the data has changed since the comparison began", where=data.name)
     task = kind.build_prepared(data, run, job.prepared)
     trained = train_run(task, data, job.directory, run, on_progress=_progress())
     peak = peak_memory_bytes()
-    result = trained.training
-    losses = [record["loss"] for record in result.history if record["event"] == "valid" and record["loss"] is not None]
-    measured = Measured(
-        loss=min(losses, default=None),
+    training = trained.training
+    valid = [record["loss"] for record in training.history if record["event"] == "valid"]
+    result = JobResult(
+        loss=min((loss for loss in valid if loss is not None), default=None),
         learning_rate=optim.lr,
-        train_s=result.seconds,
-        history=_thinned(result.history),
-        steps=result.steps,
-        tokens=result.tokens,
-        flops=float(result.flops),
+        train_s=training.seconds,
+        history=_thinned(training.history),
+        steps=training.steps,
+        tokens=training.tokens,
+        flops=float(training.flops),
         parameters=trained.task.parameters,
         peak_memory_bytes=peak,
     )
     shutil.rmtree(job.directory / "checkpoints", ignore_errors=True)
     if job.kind == "trial":
-        return measured
-    return _measure(job, trained.task, kind.select(data.test, _tested(kind, data, config.tested)), measured)
+        return result
+    return _measure(job, trained.task, kind.select(data.test, _tested(kind, data, config.tested)), result)
 
 
-def _measure(job: Job, task: Any, part: Any, measured: Measured) -> Measured:
-    """`measured` with the metrics on the test items, the cost of an output, and attention maps."""
+def _measure(job: Job, task: Any, part: Any, result: JobResult) -> JobResult:
+    """`result` with the metrics on the test items, the cost of an output, and attention maps."""
     say("testing", fraction=1.0)
     prepared = read_json(Prepared, job.prepared / DONE)
     evaluation, costs = task.measure(part), task.costs(part)
+    value = evaluation.metrics[prepared.metric]
+    if not math.isfinite(value):
+        raise InputError(f"{prepared.metric} of the trained model is {value}", where="--metric")
     maps = [attention_maps(task, prepared.sources[i]) for i in prepared.attended] if job.attention else []
     return replace(
-        measured,
+        result,
         metrics={name: value for name, value in evaluation.metrics.items() if math.isfinite(value)},
         items=evaluation.items[prepared.metric].tolist(),
         outputs=list(evaluation.outputs),

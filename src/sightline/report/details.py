@@ -9,8 +9,9 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from sightline.core.metrics import find_metric
 from sightline.lab.details import Curve, Details
-from sightline.lab.results import Architecture, Results, metric_info
+from sightline.lab.results import Architecture, Results
 from sightline.report.figures import DASHES, MARKERS, Drawing, Theme, axis_label, end_labels, widen
 from sightline.report.labels import label_drawings
 from sightline.report.text import visible
@@ -37,9 +38,7 @@ def measurement_drawings(arch: str, details: Details | None, loss_unit: str, par
 def curve_drawing(curves: Mapping[str, Curve], loss_unit: str, order: Mapping[str, int]) -> Drawing:
     """One line per architecture, in the colour given by `order`."""
     first = next(iter(curves.values()))
-    info = metric_info(first.metric)
-    if first.metric == "loss":
-        info = replace(info, unit=loss_unit)
+    info = find_metric(first.metric).in_unit_of(loss_unit)
 
     def draw(axes: Axes, theme: Theme, narrow: bool) -> None:
         ends = {}

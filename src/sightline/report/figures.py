@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
-from sightline.lab.results import MetricInfo, Results, metric_info
+from sightline.core.metrics import Metric
+from sightline.lab.results import Results
 from sightline.report.text import visible
 
 SVG = "http://www.w3.org/2000/svg"
@@ -178,7 +179,7 @@ def dress(axes: Axes, theme: Theme) -> None:
 
 def drawings(results: Results) -> list[Drawing]:
     """The figures that can be drawn from these results."""
-    info = metric_info(results.primary_metric)
+    info = results.metric
     order = {architecture.arch: i for i, architecture in enumerate(results.architectures)}
     figures = []
     if any(results.primary_metric in a.metrics for a in results.architectures):
@@ -191,12 +192,12 @@ def drawings(results: Results) -> list[Drawing]:
     return figures
 
 
-def axis_label(info: MetricInfo, prefix: str = "") -> str:
+def axis_label(info: Metric, prefix: str = "") -> str:
     """The name of a metric with its unit."""
     return f"{prefix}{info.label}{f' ({info.unit})' if info.unit else ''}"
 
 
-def widen(get: Callable[[], tuple[float, float]], put: Callable[..., Any], info: MetricInfo) -> None:
+def widen(get: Callable[[], tuple[float, float]], put: Callable[..., Any], info: Metric) -> None:
     """Let the axis of a bounded metric start near 0 and span at least a hundredth of its range."""
     span = (info.limits[1] - info.limits[0]) * info.factor
     if span < float("inf"):
@@ -205,13 +206,13 @@ def widen(get: Callable[[], tuple[float, float]], put: Callable[..., Any], info:
         put(min(low, -0.03 * high), high)
 
 
-def _scores(results: Results, info: MetricInfo, order: dict[str, int]) -> Drawing:
+def _scores(results: Results, info: Metric, order: dict[str, int]) -> Drawing:
     metric = results.primary_metric
     rows = [a for a in results.ranked if metric in a.metrics]
     top = max(a.metrics[metric].mean for a in rows)
     bounded = math.isfinite(info.limits[1])
     baselines = [b.metrics[metric] for b in results.baselines if metric in b.metrics and not b.bound]
-    best = (max if info.higher else min)(baselines, default=None)
+    best = (max if info.higher_is_better else min)(baselines, default=None)
 
     def draw(axes: Axes, theme: Theme, narrow: bool) -> None:
         for y, row in enumerate(rows):
@@ -261,7 +262,7 @@ class _Curve:
 @dataclass(frozen=True)
 class _Curves:
     x_label: str
-    info: MetricInfo
+    info: Metric
     curves: list[_Curve]
 
 
@@ -280,14 +281,13 @@ def _curve_points(results: Results) -> _Curves | None:
     }
     valid = [(run.arch, [h for h in run.history if h.get("event") == "valid"]) for run in results.runs]
     metric = results.primary_metric if any(results.primary_metric in h for _, hs in valid for h in hs) else "loss"
+    info = results.metric_named(metric)
     curves = []
     for arch, records in valid:
         points = [(float(h[unit]), float(h[metric])) for h in records if _both(h.get(unit), h.get(metric))]
         if points:
-            info = metric_info(metric)
             curves.append(_Curve(arch, [x for x, _ in points], [y * info.factor for _, y in points]))
-    shown = replace(metric_info("loss"), unit=results.data.loss_unit) if metric == "loss" else metric_info(metric)
-    return _Curves(labels[unit], shown, curves) if curves else None
+    return _Curves(labels[unit], info, curves) if curves else None
 
 
 def _both(*values: object) -> bool:
@@ -306,7 +306,7 @@ def _curves(results: Results, validation: _Curves, order: dict[str, int]) -> Dra
             )  # fmt: skip
             x, y = ends.get(curve.arch, (0.0, 0.0))
             ends[curve.arch] = (max(x, curve.x[-1]), y + curve.y[-1])
-        if validation.info.label in ("loss", "perplexity"):
+        if validation.info.log_scale:
             axes.set_yscale("log")
             axes.yaxis.set_major_formatter("{x:g}")
             axes.yaxis.set_minor_formatter("{x:g}")
@@ -357,7 +357,7 @@ def spread_apart(places: Sequence[float], gap: float) -> list[float]:
     return [start + index * gap for index, start in enumerate(starts)]
 
 
-def _lengths(results: Results, info: MetricInfo, order: dict[str, int]) -> Drawing:
+def _lengths(results: Results, info: Metric, order: dict[str, int]) -> Drawing:
     bins = results.lengths
 
     def draw(axes: Axes, theme: Theme, narrow: bool) -> None:

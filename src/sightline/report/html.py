@@ -19,7 +19,8 @@ import jinja2
 from markupsafe import Markup
 
 from sightline.core.files import write_file
-from sightline.lab.results import Architecture, Example, Pair, Results, Run, metric_info
+from sightline.core.metrics import Metric, find_metric
+from sightline.lab.results import Architecture, Example, Pair, Results, Run
 from sightline.report.attention import save_attention
 from sightline.report.details import comparison_drawings, label_figures
 from sightline.report.figures import Drawing, drawings
@@ -27,8 +28,7 @@ from sightline.report.text import piece, quantity, size, visible
 
 SHADES = 20  # shades of the attention maps
 SQUARE = 3.8  # inches
-# Further metrics of the table: the first two that a task has.
-OTHER_METRICS = ("exact_match", "chrf", "perplexity", "macro_f1", "auroc", "mae", "mase", "bits_per_byte", "wer", "cer")
+OTHER_METRICS = 2  # columns of the table beside the primary metric
 
 
 def write_report(results: Results, directory: Path) -> Path:
@@ -49,7 +49,7 @@ def render(results: Results) -> str:
     style = _style()
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     figures = {d.name: _figure(d) for d in all_drawings(results)}
-    info = metric_info(results.primary_metric)
+    info = results.metric
     return (
         _environment()
         .get_template("report.html.j2")
@@ -67,8 +67,6 @@ def render(results: Results) -> str:
             without_attention=_without_attention(results),
             labels={a.arch: drawn for a in results.ranked if (drawn := [_beside(d) for d in label_figures(a)])},
             environment=_environment_rows(results.environment),
-            metric_info=metric_info,
-            counted=results.data.counted.split()[-1],
             timed=next((a for a in results.architectures if a.ms is not None), None),
             carried=next((a for a in results.architectures if a.state_bytes is not None), None),
             SHADES=SHADES,
@@ -120,9 +118,10 @@ def _rows(results: Results) -> list[_Row]:
     return [_Row(architecture, behind.get(architecture.arch)) for architecture in ranked]
 
 
-def _other_metrics(results: Results) -> list[str]:
-    there = {name for architecture in results.architectures for name in architecture.metrics}
-    return [name for name in OTHER_METRICS if name in there and name != results.primary_metric][-2:]
+def _other_metrics(results: Results) -> list[Metric]:
+    """The first of the further metrics, in the task's order."""
+    names = dict.fromkeys(name for architecture in results.architectures for name in architecture.metrics)
+    return [results.metric_named(name) for name in names if name != results.primary_metric][:OTHER_METRICS]
 
 
 def _example(example: Example) -> tuple[Example, list[_Prediction]]:
@@ -179,7 +178,7 @@ def probability(value: float) -> str:
 
 def run_metric(run: Run, name: str) -> str:
     """The metric of a run as text."""
-    return metric_info(name).text(run.metrics.get(name))
+    return find_metric(name).text(run.metrics.get(name))
 
 
 @cache

@@ -23,6 +23,7 @@ from torch import nn
 from sightline.core.config import decode
 from sightline.core.errors import Diverged, EnvironmentFault, InputError, Interrupted
 from sightline.core.files import write_file
+from sightline.core.metrics import find_metric
 from sightline.core.seeds import derive
 from sightline.data.batches import Batches, Cursor
 from sightline.training.checkpoint import Checkpoint, pack, restore_model, restore_optimizer
@@ -35,7 +36,6 @@ from sightline.training.pace import Pace
 from sightline.training.rundir import RunDirectory, open_run
 from sightline.training.signals import Stopped, StopRequest
 from sightline.training.state import (
-    SMALLER_IS_BETTER,
     Progress,
     Saved,
     State,
@@ -274,7 +274,7 @@ class _Trainer:
         if name not in values:
             raise InputError(f"validation has no value {name!r}, only {', '.join(values)}", where="metric")
         state.metric = values[name] if values[name] == values[name] else None
-        sign = -1.0 if name in SMALLER_IS_BETTER else 1.0
+        sign = 1.0 if find_metric(name).higher_is_better else -1.0
         better = state.metric is not None and (
             state.best_metric is None or sign * state.metric > sign * state.best_metric
         )

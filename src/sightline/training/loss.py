@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -82,3 +83,9 @@ def perplexity(nats_per_label: float) -> float:
         return math.exp(nats_per_label)
     except OverflowError:
         return math.inf
+
+
+def perplexity_of(sums: np.ndarray) -> np.ndarray:
+    """Perplexities (...) of sums (..., 2) of nats and labels."""
+    with np.errstate(over="ignore"):
+        return np.exp(sums[..., 0] / sums[..., 1])

@@ -14,19 +14,13 @@ from sightline.training.optim import OptimConfig
 
 Validate = Callable[[nn.Module], dict[str, float]]
 
-# Metrics that are better the smaller they are; any other the larger.
-SMALLER_IS_BETTER = frozenset(
-    ("loss", "perplexity", "bits_per_byte", "log_loss", "ece", "cer", "wer")  # of what is said
-    + ("mse", "mae", "mase", "smape", "pinball", "interval_width")  # of numbers
-)
-
 
 @dataclass(frozen=True)
 class TrainConfig(CheckedConfig):
     """How to train.
 
-    `metric` picks `best/`: larger is better unless it is one of `SMALLER_IS_BETTER`. A checkpoint is saved with each
-    validation and whenever `checkpoint_every_s` seconds have passed.
+    `metric` picks `best/`, in the direction that `core.metrics` says. A checkpoint is saved with each validation and
+    whenever `checkpoint_every_s` seconds have passed.
 
     Raises:
         InputError: "keep: must be at least 1, found 0"; what `Budget.parse` raises.

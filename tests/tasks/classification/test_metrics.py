@@ -7,6 +7,7 @@ import pytest
 from scipy.special import expit, log_softmax
 from sklearn.metrics import accuracy_score, f1_score, log_loss, roc_auc_score
 
+from sightline.core.metrics import find_metric
 from sightline.tasks.classification.metrics import calibration, score_classes, score_label_sets
 
 CLASSES = ("a", "b", "c")
@@ -27,15 +28,33 @@ def test_scikit_learn_gives_the_same():
     assert found["loss"] == pytest.approx(log_loss(labels, p))
 
 
-def test_items_add_up_to_the_metrics():
+def test_details_add_up_to_the_metrics():
     log_p, labels = cases()
     found = score_classes(log_p, labels, CLASSES)
-    assert found.right.mean() == pytest.approx(found.metrics["accuracy"])
-    assert found.nats[:, 0].sum() / found.nats[:, 1].sum() == pytest.approx(found.metrics["loss"])
     counts = np.array(found.details["confusion"]["counts"])
     assert counts.sum(1).tolist() == np.bincount(labels, minlength=3).tolist()
     assert counts.trace() / counts.sum() == pytest.approx(found.metrics["accuracy"])
     assert sum(one["count"] for one in found.details["reliability"]) == len(labels)
+
+
+def label_sets(n: int = 100) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(3)
+    return 2 * random.normal(size=(n, 3)), random.random((n, 3)) < 0.4
+
+
+@pytest.mark.parametrize(("score", "data"), [(score_classes, cases), (score_label_sets, label_sets)])
+def test_metrics_of_a_resample_are_those_of_its_items(score, data):
+    scores, labels = data(60)
+    items = score(scores.round(1), labels, CLASSES).items
+    random = np.random.default_rng(4)
+    chosen = [np.arange(60), *(random.integers(0, 60, 60) for _ in range(5)), np.flatnonzero(labels == labels[0])[:20]]
+    for some in chosen:
+        expected = score(scores.round(1)[some], labels[some], CLASSES).metrics
+        weights = np.bincount(some, minlength=60).astype(float)
+        assert items.keys() == expected.keys()
+        for name, rows in items.items():
+            value = find_metric(name).value(np.stack([rows, rows]), weights[None])
+            np.testing.assert_allclose(value, np.full((2, 1), expected[name]), rtol=1e-10, err_msg=name)
 
 
 def test_calibration_by_its_definition():
@@ -83,8 +102,7 @@ def test_a_label_that_is_not_there_leaves_the_others_their_scores():
 
 
 def test_sets_of_labels():
-    random = np.random.default_rng(3)
-    odds, labels = 2 * random.normal(size=(100, 3)), random.random((100, 3)) < 0.4
+    odds, labels = label_sets()
     scored = score_label_sets(odds, labels, CLASSES)
     found, p = scored.metrics, expit(odds)
     assert found["accuracy"] == pytest.approx(accuracy_score(labels, odds >= 0))
@@ -92,7 +110,6 @@ def test_sets_of_labels():
     assert found["macro_f1"] == pytest.approx(f1_score(labels, odds >= 0, average="macro"))
     assert found["auroc"] == pytest.approx(roc_auc_score(labels, p, average="macro"))
     assert found["loss"] == pytest.approx(np.mean([log_loss(labels[:, c], p[:, c]) for c in range(3)]))
-    assert scored.nats[:, 0].sum() / scored.nats[:, 1].sum() == pytest.approx(found["loss"])
     (tn, fp), (fn, tp) = scored.details["confusions"]["b"]
     assert (tn + fp, fn + tp) == ((~labels[:, 1]).sum(), labels[:, 1].sum())
     assert tn + tp == ((odds[:, 1] >= 0) == labels[:, 1]).sum()

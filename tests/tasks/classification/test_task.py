@@ -82,14 +82,14 @@ def test_a_label_does_not_depend_on_what_else_is_asked(trained):
 
 def test_baselines_are_measured_alike(trained):
     _, of, task = trained
-    guesses = {guess.name: guess for guess in task.guesses(of.train, of.test)}
-    assert guesses["most frequent class"].metrics["accuracy"] < 0.7
-    linear = next(guess for name, guess in guesses.items() if "logistic" in name)
+    baselines = {baseline.name: baseline for baseline in task.baselines(of.train, of.test)}
+    assert baselines["most frequent class"].metrics["accuracy"] < 0.7
+    linear = next(baseline for name, baseline in baselines.items() if "logistic" in name)
     assert linear.metrics["accuracy"] > 0.6
     assert set(linear.metrics) == set(task.measure(of.test).metrics)
     if not task.many:
         shares, wanted = (np.bincount(p.numbers(of.classes), minlength=3) / len(p.labels) for p in (of.train, of.test))
-        assert guesses["by chance"].metrics["accuracy"] == pytest.approx((shares * wanted).sum())
+        assert baselines["by chance"].metrics["accuracy"] == pytest.approx((shares * wanted).sum())
 
 
 def test_answers_to_texts():
@@ -357,5 +357,5 @@ def test_digits_as_pictures_and_as_rows():
         task = ClassificationTask.build(of, run())
         batch, _ = next(task.batches(of.train, seed=0).stream())
         assert task.model(batch.source, batch.source_mask).shape == (16, 10)
-        linear = next(g for g in task.guesses(of.train, of.test) if g.name == "logistic regression")
+        linear = next(g for g in task.baselines(of.train, of.test) if g.name == "logistic regression")
         assert linear.metrics["accuracy"] > 0.8

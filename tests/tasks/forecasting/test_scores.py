@@ -7,8 +7,9 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics import mean_absolute_error, mean_pinball_loss, mean_squared_error
 
-from sightline.data.series.corpus import Scaling
-from sightline.data.series.panel import Panel, Record
+from sightline.core.metrics import find_metric
+from sightline.data.series.corpus import SeriesScaling
+from sightline.data.series.panel import Panel, Series
 from sightline.data.series.times import Grid
 from sightline.tasks.forecasting.scores import ForecastScores, Yardstick, intervals_of, naive_errors
 
@@ -16,7 +17,7 @@ from sightline.tasks.forecasting.scores import ForecastScores, Yardstick, interv
 def panel(*series: np.ndarray) -> Panel:
     columns = series[0].shape[1]
     records = tuple(
-        Record(f"s{i}", 0, rows, np.zeros((len(rows), 0)), np.zeros((len(rows), 0))) for i, rows in enumerate(series)
+        Series(f"s{i}", 0, rows, np.zeros((len(rows), 0)), np.zeros((len(rows), 0))) for i, rows in enumerate(series)
     )
     return Panel("p", Grid("number", 0, 1), tuple(f"c{i}" for i in range(columns)), (), (), records)
 
@@ -24,7 +25,7 @@ def panel(*series: np.ndarray) -> Panel:
 def yardstick(records: int, columns: int, *, season: int = 1, quantiles: tuple[float, ...] = (), spread: float = 1.0,
               center: float = 0.0, naive: float = 1.0) -> Yardstick:  # fmt: skip
     shape = (records, columns)
-    scaling = Scaling(np.full(shape, center), np.full(shape, spread), np.zeros((2, 0)), np.zeros((2, 0)))
+    scaling = SeriesScaling(np.full(shape, center), np.full(shape, spread), np.zeros((2, 0)), np.zeros((2, 0)))
     return Yardstick(scaling, np.full(shape, naive), season, quantiles)
 
 
@@ -83,7 +84,7 @@ def test_the_naive_forecast_in_training_has_a_mase_of_one() -> None:
     series = np.cumsum(np.random.default_rng(2).normal(size=(300, 2)), 0)
     for season in (1, 5):
         scores = ForecastScores(panel(series), 1, Yardstick(
-            Scaling(np.zeros((1, 2)), np.ones((1, 2)), np.zeros((2, 0)), np.zeros((2, 0))),
+            SeriesScaling(np.zeros((1, 2)), np.ones((1, 2)), np.zeros((2, 0)), np.zeros((2, 0))),
             naive_errors([series], season), season,
         ))  # fmt: skip
         scores.add(np.zeros(300 - season, int), series[:-season, None, :, None], series[season:, None])
@@ -116,14 +117,19 @@ def test_intervals_are_pairs_of_quantiles(levels: tuple[float, ...], pairs: list
     assert intervals_of(levels) == pairs
 
 
-def test_items_are_blocks_that_add_up_to_the_metric() -> None:
+def test_items_are_blocks_that_add_up_to_the_metrics() -> None:
     random = np.random.default_rng(3)
-    record = np.repeat([0, 1], [25, 9])
-    origin = np.concatenate([np.arange(8, 33), np.arange(8, 17)])
-    scores = ForecastScores(panel(np.zeros((40, 2)), np.zeros((40, 2))), 10, yardstick(2, 2))
-    scores.add(record, random.normal(size=(34, 10, 2, 1)), random.normal(size=(34, 10, 2)))
-    items = scores.items(record, origin)
-    for name in ("mse", "mae"):
-        assert items[name][:, 0].sum() / items[name][:, 1].sum() == pytest.approx(scores.metrics()[name])
+    record = np.repeat([0, 1, 2], [25, 9, 4])
+    origin = np.concatenate([np.arange(8, 33), np.arange(8, 17), np.arange(20, 24)])
+    ruler = yardstick(3, 2, quantiles=(0.1, 0.5, 0.9), spread=3.0)
+    ruler.naive[:] = [[0.5, 2.0], [3.0, 0.0], [0.0, 0.0]]  # 0: unknown, such a column has no mase
+    scores = ForecastScores(panel(*[np.zeros((40, 2))] * 3), 10, ruler)
+    for rows in np.array_split(np.arange(38), 4):
+        forecast = np.sort(random.normal(size=(len(rows), 10, 2, 3)), 3)
+        scores.add(record[rows], forecast, random.normal(size=(len(rows), 10, 2)))
+    items, metrics = scores.items(record, origin), scores.metrics()
+    assert items.keys() == metrics.keys()
+    for name, rows in items.items():
+        assert find_metric(name).value(rows[None]) == pytest.approx([metrics[name]]), name
     # origins 8–9, 10–19, 20–29, 30–32 of the first series, 8–9 and 10–16 of the second; 20 numbers a window
-    assert items["mse"][:, 1].tolist() == [40, 200, 200, 60, 40, 140]
+    assert items["mse"][:, 1].tolist() == [40, 200, 200, 60, 40, 140, 80]

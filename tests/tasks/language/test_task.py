@@ -129,9 +129,9 @@ def test_the_curve_is_the_mean_at_each_place(corpus):
     assert first["loss"] == pytest.approx(each[: len(each) - rest][seen == 1].mean(), rel=1e-5)
 
 
-def test_xz_and_the_other_guesses_are_code_lengths(corpus):
+def test_xz_and_the_other_baselines_are_code_lengths(corpus):
     task = made(corpus)
-    found = {guess.name: guess.metrics["bits_per_byte"] for guess in task.guesses(corpus.train, corpus.test)}
+    found = {baseline.name: baseline.metrics["bits_per_byte"] for baseline in task.baselines(corpus.train, corpus.test)}
     raw = "".join(corpus.test.texts()).encode()
     assert found["uniform"] == 8.0
     assert found["xz"] == pytest.approx(

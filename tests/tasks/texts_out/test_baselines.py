@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sightline.tasks.texts_out.baselines import guesses, nearest_sources
+from sightline.tasks.texts_out.baselines import nearest_sources, text_baselines
 
 
 def test_each_baseline_follows_its_description() -> None:
-    found = {g.name: g.outputs for g in guesses(["ab", "abc", "xyz"], ["1", "2", "2"], ["abcd", "xy", "ab"])}
+    found = {g.name: g.outputs for g in text_baselines(["ab", "abc", "xyz"], ["1", "2", "2"], ["abcd", "xy", "ab"])}
     assert found["copy the source"] == ["abcd", "xy", "ab"]
     assert found["most frequent target"] == ["2", "2", "2"]
     assert found["nearest training source"] == ["2", "2", "1"]

@@ -10,6 +10,7 @@ import torch
 from sacrebleu.metrics import BLEU, CHRF
 
 from sightline.core.errors import EnvironmentFault, InputError
+from sightline.core.metrics import find_metric
 from sightline.data.batches import collate
 from sightline.data.pairs.corpus import Pairs
 from sightline.data.tokens.tokenizer import Tokenizer
@@ -17,7 +18,7 @@ from sightline.decoding.engine import DecodingConfig
 from sightline.models import ARCHITECTURES
 from sightline.tasks.fit import train_task
 from sightline.tasks.load import load
-from sightline.tasks.texts_out.scores import bleu_of, score_texts
+from sightline.tasks.texts_out.scores import score_texts
 from sightline.tasks.translation.config import TokenizerConfig, TranslationConfig
 from sightline.tasks.translation.task import TranslationTask
 from sightline.training.optim import OptimConfig
@@ -199,7 +200,8 @@ def test_corpus_scores_are_sacrebleus_and_add_up_from_items(trained):
     assert scores.signatures["bleu"].startswith("nrefs:1|case:mixed|eff:no|tok:13a")
 
 
-def test_bleu_of_a_resample_is_bleu_of_those_items():
+@pytest.mark.parametrize(("name", "metric"), [("bleu", BLEU()), ("chrf", CHRF())], ids=["bleu", "chrf"])
+def test_the_score_of_a_resample_is_the_score_of_those_items(name, metric):
     references = [
         "the cat sat on the mat today",
         "a dog ran in the park",
@@ -207,12 +209,13 @@ def test_bleu_of_a_resample_is_bleu_of_those_items():
         "one more line here",
     ]
     outputs = ["the cat sat on a mat today", "a dog ran in the dark park", "we see far away", "another line here"]
-    counts = np.array(score_texts(outputs, references).bleu)
+    rows = score_texts(outputs, references).items[name]
     chosen = [[0, 1, 2, 3], [0, 0, 1, 3], [2, 2, 2, 1]]
     expected = [
-        BLEU().corpus_score([outputs[i] for i in rows], [[references[i] for i in rows]]).score for rows in chosen
+        metric.corpus_score([outputs[i] for i in some], [[references[i] for i in some]]).score for some in chosen
     ]
-    np.testing.assert_allclose(bleu_of(counts[np.array(chosen)].sum(1)), expected, rtol=1e-12)
+    weights = np.array([np.bincount(some, minlength=4) for some in chosen], float)
+    np.testing.assert_allclose(find_metric(name).value(rows[None], weights)[0], expected, rtol=1e-12)
 
 
 def test_a_validation_measures_what_an_evaluation_does(trained):
@@ -222,13 +225,17 @@ def test_a_validation_measures_what_an_evaluation_does(trained):
     assert measured == pytest.approx(task.measure(valid).metrics, rel=1e-5)
 
 
-def test_outputs_and_items_tell_each_outcome(trained):
-    test = corpus().test
-    measured = trained[1].task.measure(test)
-    assert list(measured.references) == test.targets
-    exact = [[output == reference, 1] for output, reference in zip(measured.outputs, test.targets, strict=True)]
-    assert measured.items["exact_match"].tolist() == exact
-    assert measured.items["exact_match"][:, 0].mean() == measured.metrics["exact_match"]
+def test_items_are_in_the_order_of_the_pairs(trained):
+    task, test = trained[1].task, corpus().test
+    measured = task.measure(test)
+    assert measured.references == tuple(test.targets)
+    right = [output == reference for output, reference in zip(measured.outputs, test.targets, strict=True)]
+    assert measured.items["exact_match"][:, 0].tolist() == right
+    tokens = [len(ids) + 1 for ids in task.tokenizers.target.encode_batch(test.targets)]
+    assert measured.items["loss"][:, 1].tolist() == tokens
+    alone = [task.measure(Pairs([test.sources[i]], [test.targets[i]])).metrics["loss"] for i in range(5)]
+    each = measured.items["loss"][:5]
+    assert each[:, 0] / each[:, 1] == pytest.approx(alone, rel=1e-4)
 
 
 def test_pairs_are_sampled_evenly():

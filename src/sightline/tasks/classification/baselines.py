@@ -1,4 +1,4 @@
-"""What labels can be had without a model: the commonest one, chance, and linear classifiers of plain features."""
+"""Baselines for classification: the most frequent class, chance, and linear classifiers of plain features."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from sightline.core.metrics import Baseline
 from sightline.data.labelled.table import Source, SourceKind
 from sightline.parts.audio_frames import AudioFrames
 from sightline.parts.log_mel import LogMel
 from sightline.tasks.classification.metrics import LabelScores, score_classes, score_label_sets
-from sightline.tasks.task import Guess
 
 MOST_ITEMS = 10_000  # training items that a linear classifier learns from
 STRETCHES = 8  # of a sound or of a series whose length varies
@@ -24,13 +24,13 @@ SCORE: dict[bool, Callable[[np.ndarray, np.ndarray, Sequence[str]], LabelScores]
 }
 
 
-def label_guesses(
+def label_baselines(
     kind: SourceKind,
     train: tuple[Sequence[Source], np.ndarray],
     tested: tuple[Sequence[Source], np.ndarray],
     classes: Sequence[str],
     sound: AudioFrames,
-) -> list[Guess]:
+) -> list[Baseline]:
     """The baselines, learnt from training sources and the numbers of their labels, on those `tested`.
 
     Labels are (N,) int64, or with any number of labels (N, C) bool; `sound` is how sounds become frames.
@@ -44,22 +44,22 @@ def label_guesses(
         if many
         else f"always {classes[int(shares.argmax())]!r}, the training shares as probabilities"
     )
-    found = [Guess("most frequent class", commonest, SCORE[many](prior, wanted, classes).metrics)]
-    found.append(Guess("by chance", "labels drawn in the training part's shares", _by_chance(shares, wanted)))
+    found = [Baseline("most frequent class", commonest, SCORE[many](prior, wanted, classes).metrics)]
+    found.append(Baseline("by chance", "labels drawn in the training part's shares", _by_chance(shares, wanted)))
     chosen = list(range(0, len(labels), -(-len(labels) // MOST_ITEMS)))
     among = "" if len(chosen) == len(labels) else f", learnt from {len(chosen):,} of the training items"
     kept, learnt = [train[0][i] for i in chosen], labels[chosen]
     if kind == "text":
         made = _linear_of_texts(kept, learnt, tested[0])
         said = f"logistic regression of TF-IDF weights of words and pairs of words{among}"
-        found.append(Guess("TF-IDF + logistic regression", said, SCORE[many](made, wanted, classes).metrics))
+        found.append(Baseline("TF-IDF + logistic regression", said, SCORE[many](made, wanted, classes).metrics))
         return found
     view, what = _view(kind, kept, tested[0], sound)
     x, y = _scaled(view(kept), view(tested[0]))
     made = _logistic(x, learnt, y)
-    found.append(Guess("logistic regression", f"of {what}{among}", SCORE[many](made, wanted, classes).metrics))
+    found.append(Baseline("logistic regression", f"of {what}{among}", SCORE[many](made, wanted, classes).metrics))
     if not many:
-        found.append(Guess("nearest centroid", f"of {what}{among}", _nearest_centroid(x, learnt, y, wanted)))
+        found.append(Baseline("nearest centroid", f"of {what}{among}", _nearest_centroid(x, learnt, y, wanted)))
     return found
 
 

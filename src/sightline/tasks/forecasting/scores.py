@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from sightline.data.series.corpus import Scaling
+from sightline.data.series.corpus import SeriesScaling
 from sightline.data.series.panel import Panel
 
 TABLE_SERIES = 50  # of which `details` have a row each
@@ -33,7 +33,7 @@ class Yardstick:
     naive: (R, C), the mean |y_t - y_{t-m}| in training; 0 where it is unknown, which leaves the column out of mase
     """
 
-    scaling: Scaling
+    scaling: SeriesScaling
     naive: np.ndarray
     season: int
     quantiles: tuple[float, ...] = ()
@@ -65,9 +65,7 @@ class ForecastScores:
         names += [f"{what}{i}" for i in range(len(self.intervals)) for what in ("inside", "width")]
         self.sums = {name: np.zeros(self.shape) for name in names}
         self.windows = np.zeros(len(panel.records), dtype=np.int64)
-        self.each: dict[str, list[np.ndarray]] = {
-            name: [] for name in ("squared", "absolute", "pinball") if name in names
-        }
+        self.each: dict[str, list[np.ndarray]] = {name: [] for name in [*names, "naive"]}  # (B,), sums of windows
 
     def add(self, record: np.ndarray, forecast: np.ndarray, truth: np.ndarray) -> None:
         """Windows of series `record` (B,): forecasts (B, H, C, Q) and what came (B, H, C), both scaled."""
@@ -82,6 +80,7 @@ class ForecastScores:
         relative = np.divide(2 * np.abs(real - said), size, out=np.zeros_like(size), where=size > 0)
         self._sum("squared", record, error**2)
         self._sum("absolute", record, np.abs(error))
+        self.each["naive"].append((np.abs(error).sum(1) * self._naive_units[record]).sum(1))
         self._sum("relative", record, relative)
         np.add.at(self.windows, record, 1)
         if not self.yardstick.quantiles:
@@ -97,8 +96,13 @@ class ForecastScores:
     def _sum(self, name: str, record: np.ndarray, values: np.ndarray) -> None:
         """Adds values (B, H, C)."""
         np.add.at(self.sums[name], record, values.transpose(0, 2, 1))
-        if name in self.each:
-            self.each[name].append(values.sum((1, 2)))
+        self.each[name].append(values.sum((1, 2)))
+
+    @property
+    def _naive_units(self) -> np.ndarray:
+        """A scaled error of 1 (R, C) as a multiple of the naive forecast's error; 0 where that is unknown."""
+        naive = self.yardstick.naive
+        return np.divide(self.yardstick.scaling.spread, naive, out=np.zeros_like(naive), where=naive > 0)
 
     def metrics(self) -> dict[str, float]:
         """Every metric by name."""
@@ -151,19 +155,23 @@ class ForecastScores:
         }  # fmt: skip
 
     def items(self, record: np.ndarray, origin: np.ndarray) -> dict[str, np.ndarray]:
-        """For paired statistics, (N, 2): sum of errors and how many, over blocks of windows of one series.
+        """For paired statistics, by metric (N, 2): sum of errors and how many, over blocks of windows of one series.
 
-        Neighbouring windows share most of their steps, and are no independent trials; windows whose origins fall into
-        the same stretch as long as the horizon are one item together.
+        Neighbouring windows share most of their steps, so they are not independent trials: windows whose origins are in
+        the same stretch as long as the horizon are one item together. In the rows of mase each column of series has the
+        same weight, as in the metric: errors and counts are divided by the number of the series' windows.
         """
         block = origin // self.horizon
-        places = np.arange(len(record))
-        groups = [list(group) for _, group in groupby(places, key=lambda i: (record[i], block[i]))]
-        size = self.shape[1] * self.horizon
-        names = {"mse": "squared", "mae": "absolute", "pinball": "pinball"}
-        found = {}
-        for name, of in names.items():
-            if of in self.each:
-                each = np.concatenate(self.each[of])
-                found[name] = np.array([(each[group].sum(), len(group) * size) for group in groups])
-        return found
+        groups = [list(group) for _, group in groupby(range(len(record)), key=lambda i: (record[i], block[i]))]
+        sizes = np.array([len(group) for group in groups])
+        series = record[[group[0] for group in groups]]
+
+        def summed(name: str) -> np.ndarray:
+            each = np.concatenate(self.each[name])
+            return np.array([each[group].sum() for group in groups])
+
+        values = sizes * self.shape[1] * self.horizon
+        items = {name: np.stack([summed(source), values], 1) for name, source in self._sources().items()}
+        known = (self.yardstick.naive > 0).sum(1)[series]  # columns
+        shares = np.stack([summed("naive") / self.horizon, known * sizes], 1) / self.windows[series][:, None]
+        return {**items, "mase": shares}

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from sightline.core.errors import InputError
+from sightline.core.metrics import Baseline
 from sightline.core.modes import evaluating
 from sightline.core.seeds import derive
 from sightline.data.series.corpus import load_panel, load_series
-from sightline.data.series.panel import Panel, Record
+from sightline.data.series.panel import Panel, Series
 from sightline.data.series.times import Grid
 from sightline.data.series.windows import (
     WindowBatch,
@@ -30,7 +31,7 @@ from sightline.data.series.windows import (
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.parts.series_patches import SeriesWindows
 from sightline.tasks.card import Card
-from sightline.tasks.forecasting import baselines
+from sightline.tasks.forecasting.baselines import TRUTH, Predictor, all_baselines
 from sightline.tasks.forecasting.config import (
     PUBLISHED_BATCH,
     ForecastingConfig,
@@ -38,8 +39,9 @@ from sightline.tasks.forecasting.config import (
 )
 from sightline.tasks.forecasting.fitted import Fitted
 from sightline.tasks.forecasting.forecast import Forecast
-from sightline.tasks.forecasting.scores import ForecastScores, Yardstick
-from sightline.tasks.task import Answer, Costs, Guess, Measured, Task, timed_ms
+from sightline.tasks.forecasting.scores import ForecastScores, Yardstick, intervals_of
+from sightline.tasks.outcomes import Answer, Costs, Measured, timed_ms
+from sightline.tasks.task import Task
 from sightline.training.loss import Loss
 
 SERIES = "series.json"
@@ -79,10 +81,6 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         return windows, len(windows)
 
     @classmethod
-    def select(cls, part: Windows, chosen: Sequence[int]) -> Windows:
-        return part.select(chosen)
-
-    @classmethod
     def build(cls, data: WindowCorpus, run: ForecastingRun) -> ForecastingTask:
         config, series = run.settings, data.series
         panel = series.panel
@@ -109,9 +107,12 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         return task
 
     @classmethod
-    def primary_metric(cls, data: WindowCorpus, run: ForecastingRun) -> str:
-        """The metric that is trained for: mse, mae or pinball."""
-        return run.settings.metric_name
+    def metrics(cls, data: WindowCorpus, run: ForecastingRun) -> tuple[str, ...]:
+        """First the one that is trained for: mse, mae or pinball."""
+        levels = run.settings.levels
+        names = [run.settings.metric_name, "mae", "mase", "mse", "smape", *(["pinball"] if levels else [])]
+        names += ["coverage", "interval_width"] if intervals_of(levels) else []
+        return tuple(dict.fromkeys(names))
 
     def batches(self, part: Windows, *, seed: int) -> WindowBatches:
         return WindowBatches(part, self.fitted.scaling(part.panel), size=self.config.batch_size, seed=seed)
@@ -137,9 +138,7 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
 
     def validator(self, part: Windows) -> Callable[[nn.Module], dict[str, float]]:
         """A function of the model: the metrics of forecasts of evenly spaced windows; "loss" is the primary one."""
-        most = self.config.validation_windows
-        if len(part) > most:
-            part = part.select(np.arange(most) * len(part) // most)
+        part = self.spaced(part, self.config.validation_windows)
         batches = list(self._in_order(part).epoch())
 
         def validate(model: nn.Module) -> dict[str, float]:
@@ -155,26 +154,11 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
             scores = self.score(part, self.predictor())
         return Measured(scores.metrics(), scores.items(part.record, part.origin), details=scores.details())
 
-    def guesses(self, train: Windows, part: Windows) -> list[Guess]:
-        horizon, season, scaling = self.config.horizon, self.fitted.season, self.fitted.scaling(part.panel)
-        found: list[tuple[str, str, baselines.Predictor]] = [
-            ("repeat", "the last value again and again", baselines.repeat(horizon)),
-            ("mean", "the mean of the look-back", baselines.averaged(horizon)),
-        ]
-        if 1 < season <= self.config.lookback:
-            how = "given" if self.config.season else "found in training"
-            said = f"the value one season before, of {season} steps, {how}"
-            found.append(("seasonal naive", said, baselines.seasonal(horizon, season)))
-        for name, label in (("dlinear", "DLinear"), ("nlinear", "NLinear")):
-            predictor, steps = baselines.linear(name, train, self.fitted.scaling(train.panel))
-            found.append((label, f"one linear map from look-back to horizon, {steps:,} steps of training", predictor))
-        if part.truth is not None:
-            predictor = baselines.truth(part, scaling, self.config.levels)
-            found.append(("truth", "what the series were made by: no expected error is lower", predictor))
+    def baselines(self, train: Windows, part: Windows) -> list[Baseline]:
         batches = list(self._in_order(part).epoch())
         return [
-            Guess(name, said, self.score(part, predictor, batches).metrics(), bound=name == "truth")
-            for name, said, predictor in found
+            Baseline(name, description, self.score(part, predictor, batches).metrics(), bound=name == TRUTH)
+            for name, description, predictor in all_baselines(train, part, self.fitted, self.config)
         ]
 
     def forecast(self, panel: Panel) -> Forecast:
@@ -208,7 +192,7 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
                 raise InputError(f"expected values of shape (T, {len(targets)}), got {values.shape}")
             empty = np.zeros((len(values), 0))
             grid = Grid("number", 0, 1)
-            made = self.forecast(Panel("values", grid, targets, (), (), (Record("", 0, values, empty, empty),)))
+            made = self.forecast(Panel("values", grid, targets, (), (), (Series("", 0, values, empty, empty),)))
             found.append(made.quantiles[0] if made.levels else made.values[0][..., None])
         return found
 
@@ -227,8 +211,8 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
 
     def costs(self, part: Windows) -> Costs:
         """The time of one window's forecast, windows asked for one at a time."""
-        rows = np.arange(min(TIMED, len(part))) * len(part) // max(1, min(TIMED, len(part)))
-        batches = WindowBatches(part.select(rows), self.fitted.scaling(part.panel), size=1, shuffle=False)
+        part = self.spaced(part, TIMED)
+        batches = WindowBatches(part, self.fitted.scaling(part.panel), size=1, shuffle=False)
         predictor, times = self.predictor(), []
         with evaluating(self.model):
             for batch in batches.epoch():
@@ -274,7 +258,7 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         sizes = len(columns.targets), len(columns.past), len(columns.known)
         return SeriesWindows(self.config.lookback, self.config.horizon, *sizes)
 
-    def predictor(self, model: nn.Module | None = None) -> baselines.Predictor:
+    def predictor(self, model: nn.Module | None = None) -> Predictor:
         """Scaled forecasts of the model as it stands, or of another.
 
         Quantiles that cross are put in order, which makes no pinball loss worse (Chernozhukov et al. 2010).
@@ -296,7 +280,7 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         return forecast
 
     def score(
-        self, part: Windows, predictor: baselines.Predictor, batches: Iterable[WindowBatch] | None = None
+        self, part: Windows, predictor: Predictor, batches: Iterable[WindowBatch] | None = None
     ) -> ForecastScores:
         """What forecasts of a part are worth; `batches` are its windows in order, where they are at hand."""
         batches = self._in_order(part).epoch() if batches is None else batches

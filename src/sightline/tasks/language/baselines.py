@@ -1,4 +1,4 @@
-"""How short a code for the text can be had without a model of sequences."""
+"""Baselines for language models: code lengths of text without a sequence model."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from sightline.core.metrics import Baseline
 from sightline.data.text.part import TextPart
-from sightline.tasks.task import Guess
 
 LEARNED_BYTES = 1 << 23  # of the training part, evenly spaced
 _END = 256  # the symbol that ends a document
 
 
-def guesses(train: TextPart, part: TextPart) -> list[Guess]:
+def code_lengths(train: TextPart, part: TextPart) -> list[Baseline]:
     """Baselines in bits per byte: counts of one byte and of pairs, and a general-purpose compressor."""
     fragments = train.fragments(train.sample(LEARNED_BYTES), LEARNED_BYTES)
     single, pairs = np.zeros(_END + 1), np.zeros((_END + 1, _END + 1))
@@ -48,7 +48,7 @@ def guesses(train: TextPart, part: TextPart) -> list[Guess]:
         ("byte pairs", f"how often each byte follows another in {seen} (Witten-Bell smoothing)"),
         ("xz", "the test part itself, compressed with xz -9e"),
     ]
-    return [Guess(name, text, {"bits_per_byte": score}) for (name, text), score in zip(names, scores, strict=True)]
+    return [Baseline(name, text, {"bits_per_byte": score}) for (name, text), score in zip(names, scores, strict=True)]
 
 
 def _symbols(texts: Iterable[tuple[str, bool]]) -> Iterable[np.ndarray]:

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sightline.data.text.windows import Stretch, Window, batched
+from sightline.data.text.positions import Stretch
+from sightline.data.text.windows import Window, batched
 from sightline.data.tokens.text import TextTokenizer
 from sightline.training.loss import perplexity
 
@@ -64,16 +65,22 @@ class Tally:
         np.add.at(self._curve, np.minimum(scored.seen, _CURVE) - 1, values[:, :2])
 
     @property
-    def items(self) -> np.ndarray:
+    def rows(self) -> np.ndarray:
         """Nats, labels and bytes (N, 3) of every item: documents in order, long ones in stretches of `ITEM`."""
         return np.array([self._items[key] for key in sorted(self._items)]).reshape(-1, 3)
 
     def metrics(self) -> dict[str, float]:
         """loss: nats per token; bits_per_byte; perplexity: exp of the loss."""
-        nats, labels, size = self.items.sum(0).tolist() if self._items else (0.0, 0, 0)
+        nats, labels, size = self.rows.sum(0).tolist() if self._items else (0.0, 0, 0)
         loss = nats / max(labels, 1)
         bits = nats / math.log(2) / size if size else math.nan
         return {"bits_per_byte": bits, "loss": loss, "perplexity": perplexity(loss)}
+
+    def items(self) -> dict[str, np.ndarray]:
+        """The rows of items that each metric is made of."""
+        nats, labels, size = self.rows.T
+        by_label = np.stack([nats, labels], 1)
+        return {"bits_per_byte": np.stack([nats / math.log(2), size], 1), "loss": by_label, "perplexity": by_label}
 
     def by_position(self) -> list[dict[str, Any]]:
         """The loss by the number of positions that a prediction could see, in steps of about a fifth."""

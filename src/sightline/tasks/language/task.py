@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 from torch import nn
 
 from sightline.core.config import encode
 from sightline.core.errors import InputError
+from sightline.core.metrics import Baseline
 from sightline.core.modes import evaluating
 from sightline.data.text.batches import Lanes, PackedRows, TextBatch, TextBatches
 from sightline.data.text.corpus import TextCorpus, load_text
 from sightline.data.text.part import TextPart
+from sightline.data.text.positions import stretches
 from sightline.data.text.readers import Fragment
-from sightline.data.text.windows import stretches, windows
+from sightline.data.text.windows import windows
 from sightline.data.tokens.text import TextTokenizer
 from sightline.decoding.engine import DecodingConfig
 from sightline.models.decoder import Decoder
@@ -26,11 +26,12 @@ from sightline.models.stateful import StatefulDecoder
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.parts.token_embedding import Tokens
 from sightline.tasks.card import Card
-from sightline.tasks.language.baselines import guesses
+from sightline.tasks.language.baselines import code_lengths
 from sightline.tasks.language.config import LanguageConfig, LanguageRun
 from sightline.tasks.language.generation import Generated, GenerationConfig, OnText, generate
 from sightline.tasks.language.likelihood import Scored, Tally, score_carried, score_windows
-from sightline.tasks.task import Answer, Guess, Measured, Task
+from sightline.tasks.outcomes import Answer, Measured
+from sightline.tasks.task import Task
 from sightline.training.loss import Loss, cross_entropy
 
 TOKENIZER = "tokenizer.json"
@@ -50,6 +51,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
     unit = "documents"
     Run: ClassVar[type[LanguageRun]] = LanguageRun
     accepts_decoding = True
+    same_in_comparison = ("tokenizer.kind", "tokenizer.size")
     measured_by = ("stride", "evaluate")
     counted = "tokens"
     compared = ("lstm", "gated_linear", "transformer")
@@ -73,10 +75,6 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
         super().check_architecture(arch)
 
     @classmethod
-    def load_data(cls, run: LanguageRun) -> TextCorpus:
-        return run.corpus.load()
-
-    @classmethod
     def read_part(cls, run: LanguageRun) -> tuple[TextPart, int]:
         found = load_text(
             run.corpus.data,
@@ -87,10 +85,6 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
             skip_bad=run.corpus.skip_bad,
         ).train
         return found, found.documents
-
-    @classmethod
-    def select(cls, part: TextPart, chosen: Sequence[int]) -> TextPart:
-        return part.select(chosen)
 
     @classmethod
     def build(cls, data: TextCorpus, run: LanguageRun) -> LanguageTask:
@@ -143,8 +137,8 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
         return self.model.model if isinstance(self.model, StatefulDecoder) else self.model
 
     @classmethod
-    def primary_metric(cls, data: TextCorpus, run: LanguageRun) -> str:
-        return "bits_per_byte"
+    def metrics(cls, data: TextCorpus, run: LanguageRun) -> tuple[str, ...]:
+        return "bits_per_byte", "perplexity", "loss"
 
     def batches(self, part: TextPart, *, seed: int) -> TextBatches:
         """Packed rows, or for stateful training lanes that read on."""
@@ -190,7 +184,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
         with evaluating(self.model):
             for scored in self._scored(part.numbered()):
                 tally.add(scored)
-        nats, labels, size = tally.items.T
+        nats, labels, size = tally.rows.T
         config = self.config
         details = {
             "by_position": tally.by_position(),
@@ -201,11 +195,10 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
             if config.carried
             else f"windows of {config.context} positions, {config.stride or config.context} apart",
         }
-        items = {"bits_per_byte": np.stack([nats / math.log(2), size], 1), "loss": np.stack([nats, labels], 1)}
-        return Measured(tally.metrics(), items, details=details)
+        return Measured(tally.metrics(), tally.items(), details=details)
 
-    def guesses(self, train: TextPart, part: TextPart) -> list[Guess]:
-        return guesses(train, part)
+    def baselines(self, train: TextPart, part: TextPart) -> list[Baseline]:
+        return code_lengths(train, part)
 
     def generate(
         self,

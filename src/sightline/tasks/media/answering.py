@@ -15,5 +15,5 @@ class AnsweringTask(MediaTextTask):
     default_sources = ("image:image", "question:text")
 
     @classmethod
-    def primary_metric(cls, data: MediaCorpus, run: MediaTextRun) -> str:
-        return "exact_match"
+    def metrics(cls, data: MediaCorpus, run: MediaTextRun) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(["exact_match", *super().metrics(data, run)]))

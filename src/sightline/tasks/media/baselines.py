@@ -1,4 +1,4 @@
-"""What can be said of sounds and pictures without a model: the commonest answer, the answer to the most similar one."""
+"""Baselines for sounds and pictures: the most frequent answer, and the answer to the most similar item."""
 
 from __future__ import annotations
 
@@ -11,41 +11,40 @@ import torch
 from sightline.data.media.columns import Column, MediaPart
 from sightline.parts.log_mel import LogMel
 from sightline.tasks.media.config import MediaTextConfig
-from sightline.tasks.texts_out.baselines import Guessed
+from sightline.tasks.texts_out.baselines import BaselineOutputs
 
 MOST_NEIGHBOURS = 5000  # training items that the nearest one is looked for among
 STRETCHES, SIDE = 8, 16  # of a sound, of a picture, as they are compared
 
 
-def media_guesses(train: MediaPart, part: MediaPart, config: MediaTextConfig) -> list[Guessed]:
-    """The trivial baselines, learnt from training items, on `part`."""
+def media_baselines(train: MediaPart, part: MediaPart, config: MediaTextConfig) -> list[BaselineOutputs]:
+    """The baselines, learned from training items, on `part`."""
     common, count = Counter(train.targets).most_common(1)[0]
-    found = [
-        Guessed("most frequent target", f"always the commonest training target ({count:,} times)", [common] * len(part))
-    ]
+    description = f"always the commonest training target ({count:,} times)"
+    baselines = [BaselineOutputs("most frequent target", description, [common] * len(part))]
     texts = next((number for number, column in enumerate(train.columns) if column.kind == "text"), None)
     if texts is not None:
-        found.append(_by_text(train, part, texts, common))
+        baselines.append(_by_text(train, part, texts, common))
     number = next(number for number, column in enumerate(train.columns) if column.kind != "text")
-    found.append(_by_likeness(train, part, number, config))
-    return found
+    baselines.append(_by_likeness(train, part, number, config))
+    return baselines
 
 
-def _by_text(train: MediaPart, part: MediaPart, number: int, common: str) -> Guessed:
-    """What is most often answered to the same text, whatever is heard or seen: what a blind model could know."""
+def _by_text(train: MediaPart, part: MediaPart, number: int, common: str) -> BaselineOutputs:
+    """The most frequent answer to the same text, whatever the sound or picture: the best that a blind model can do."""
     answers: dict[str, Counter[str]] = {}
     for text, target in zip(train.columns[number].texts, train.targets, strict=True):
         answers.setdefault(text, Counter())[target] += 1
     best = {text: counts.most_common(1)[0][0] for text, counts in answers.items()}
     name = train.columns[number].name
-    return Guessed(
+    return BaselineOutputs(
         f"most frequent for the {name}",
         f"the commonest training target of the same {name}, the commonest of all where it is new",
         [best.get(text, common) for text in part.columns[number].texts],
     )
 
 
-def _by_likeness(train: MediaPart, part: MediaPart, number: int, config: MediaTextConfig) -> Guessed:
+def _by_likeness(train: MediaPart, part: MediaPart, number: int, config: MediaTextConfig) -> BaselineOutputs:
     from sklearn.neighbors import NearestNeighbors
 
     step = -(-len(train) // MOST_NEIGHBOURS)
@@ -61,7 +60,7 @@ def _by_likeness(train: MediaPart, part: MediaPart, number: int, config: MediaTe
         if kind == "audio"
         else f"grey values of {SIDE} x {SIDE} pixels"
     )
-    return Guessed(
+    return BaselineOutputs(
         "nearest training item",
         f"the target of the most similar of {among} (least squares over {what})",
         [known.targets[place] for place in places],

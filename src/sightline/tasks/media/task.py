@@ -11,14 +11,15 @@ import numpy as np
 
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
-from sightline.data.media.columns import AudioReader, Column, ImageReader, Kind, MediaPart, Store
+from sightline.core.metrics import Baseline
+from sightline.data.media.columns import AudioReader, Column, ImageReader, MediaKind, MediaPart, Store
 from sightline.data.media.corpus import MediaCorpus
 from sightline.data.media.manifest import located
 from sightline.data.tokens.tokenizer import TokenizerPair
 from sightline.models import SequenceModel
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.tasks.card import Card
-from sightline.tasks.media.baselines import media_guesses
+from sightline.tasks.media.baselines import media_baselines
 from sightline.tasks.media.batches import Inputs, MediaBatches
 from sightline.tasks.media.config import MediaTextConfig, MediaTextRun, parse_sources
 from sightline.tasks.media.sources import (
@@ -30,10 +31,9 @@ from sightline.tasks.media.sources import (
     named,
     reading,
 )
-from sightline.tasks.task import Guess
 from sightline.tasks.texts_out.error_rates import error_rates
-from sightline.tasks.texts_out.scores import score_texts
-from sightline.tasks.texts_out.task import TOKENIZERS, TextScores, TextsOutOptions, TextsOutTask
+from sightline.tasks.texts_out.scores import TextScores, score_texts
+from sightline.tasks.texts_out.task import TOKENIZERS, TextsOutOptions, TextsOutTask
 
 T = TypeVar("T", bound="MediaTextTask")
 
@@ -62,7 +62,7 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
         config: MediaTextConfig,
         model: SequenceModel,
         tokenizers: TokenizerPair,
-        columns: tuple[tuple[str, Kind], ...],
+        columns: tuple[tuple[str, MediaKind], ...],
         *,
         longest_output: int,
         data: str = "",
@@ -84,10 +84,6 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
     def read_part(cls, run: MediaTextRun) -> tuple[MediaPart, int]:
         part, _ = reading(run).read(run.corpus.data)
         return part, len(part)
-
-    @classmethod
-    def select(cls, part: MediaPart, chosen: Sequence[int]) -> MediaPart:
-        return part.select(chosen)
 
     @classmethod
     def build(cls: type[T], data: MediaCorpus, run: MediaTextRun) -> T:
@@ -140,13 +136,11 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
     @classmethod
     def score(cls, outputs: Sequence[str], references: Sequence[str]) -> TextScores:
         rates, texts = error_rates(outputs, references), score_texts(outputs, references)
-        items = {
-            "cer": np.array(rates.characters, float),
-            "wer": np.array(rates.words, float),
-            "exact_match": np.array([(exact, 1) for exact in texts.exact], float),
-            "bleu": np.array(texts.bleu, float),
-        }
-        return TextScores({**rates.metrics, **texts.metrics}, items, texts.signatures)
+        return TextScores({**rates.metrics, **texts.metrics}, {**rates.items, **texts.items}, texts.signatures)
+
+    @classmethod
+    def metrics(cls, data: MediaCorpus, run: MediaTextRun) -> tuple[str, ...]:
+        return (*super().metrics(data, run), "cer", "wer")
 
     @property
     def validation_size(self) -> int:
@@ -203,9 +197,9 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
         places = tuple(f"input {number}" for number in range(1, len(rows) + 1))
         return MediaPart(tuple(columns), ("",) * len(rows), places)
 
-    def guesses(self, train: MediaPart, part: MediaPart) -> list[Guess]:
-        found = media_guesses(train, part, self.config)
-        return [Guess(one.name, one.description, self.score(one.outputs, part.targets).metrics) for one in found]
+    def baselines(self, train: MediaPart, part: MediaPart) -> list[Baseline]:
+        outputs = media_baselines(train, part, self.config)
+        return [Baseline(one.name, one.description, self.score(one.outputs, part.targets).metrics) for one in outputs]
 
     def facts(self) -> dict[str, str]:
         target = self.tokenizers.target

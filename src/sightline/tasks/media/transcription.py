@@ -17,8 +17,8 @@ class TranscriptionTask(MediaTextTask):
     length_of = "length (ms)"
 
     @classmethod
-    def primary_metric(cls, data: MediaCorpus, run: MediaTextRun) -> str:
-        return "cer"
+    def metrics(cls, data: MediaCorpus, run: MediaTextRun) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(["cer", "wer", *super().metrics(data, run)]))
 
     @classmethod
     def lengths(cls, part: MediaPart) -> list[int]:

@@ -1,4 +1,4 @@
-"""What can be had without training: the scores that any model worth its budget must beat."""
+"""Baselines for texts: outputs that any model worth its budget must beat."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 MOST_NEIGHBOURS = 50_000  # training sources that the nearest one is looked for among
 
 
-class Guessed(NamedTuple):
+class BaselineOutputs(NamedTuple):
     """One baseline's outputs for the test sources."""
 
     name: str
@@ -19,18 +19,18 @@ class Guessed(NamedTuple):
     outputs: list[str]
 
 
-def guesses(sources: Sequence[str], targets: Sequence[str], tested: Sequence[str]) -> list[Guessed]:
-    """The trivial baselines, learnt from training pairs, on the sources `tested`."""
+def text_baselines(sources: Sequence[str], targets: Sequence[str], tested: Sequence[str]) -> list[BaselineOutputs]:
+    """The baselines, learned from training pairs, on the sources `tested`."""
     common, count = Counter(targets).most_common(1)[0]
     looked = list(range(0, len(sources), -(-len(sources) // MOST_NEIGHBOURS)))
     nearest = nearest_sources([sources[i] for i in looked], tested)
     among = f"the {len(looked):,} training sources" if len(looked) == len(sources) else f"{len(looked):,} of them"
     return [
-        Guessed("copy the source", "the source itself, unchanged", list(tested)),
-        Guessed(
+        BaselineOutputs("copy the source", "the source itself, unchanged", list(tested)),
+        BaselineOutputs(
             "most frequent target", f"always the commonest training target ({count:,} times)", [common] * len(tested)
         ),
-        Guessed(
+        BaselineOutputs(
             "nearest training source",
             f"the target of the most similar of {among} (cosine of TF-IDF weights of 1 to 3 characters)",
             [targets[looked[i]] for i in nearest],

@@ -1,55 +1,90 @@
-"""How good outputs are: exact match, BLEU and chrF by sacreBLEU, and what a paired bootstrap needs of each item."""
+"""How good texts are beside one reference each: exact match, and BLEU and chrF by sacreBLEU."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
 
-class Scores(NamedTuple):
-    """What `score_texts` gives: corpus scores, and each item's parts of them."""
+class TextScores(NamedTuple):
+    """Metrics by name, and for each the rows of items that it is made of, as in `Measured`.
 
-    metrics: dict[str, float]  # exact_match, bleu, chrf
-    exact: list[int]
-    bleu: list[tuple[int, ...]]
-    chrf: list[float]
+    signatures: sacreBLEU's, by metric
+    """
+
+    metrics: dict[str, float]
+    items: dict[str, np.ndarray]
     signatures: dict[str, str]
 
 
-def score_texts(hypotheses: Sequence[str], references: Sequence[str]) -> Scores:
-    """Exact match, BLEU (Papineni et al. 2002) and chrF2 (Popović 2015) of outputs against one reference each."""
+def score_texts(hypotheses: Sequence[str], references: Sequence[str]) -> TextScores:
+    """Exact match, BLEU (Papineni et al. 2002) and chrF2 (Popović 2015) of outputs against one reference each.
+
+    exact_match is a share in [0, 1]; bleu and chrf range from 0 to 100.
+
+    Raises:
+        ValueError: "2 hypotheses for 3 references", "nothing to score".
+    """
     from sacrebleu.metrics import BLEU, CHRF
 
+    check_lengths(hypotheses, references)
+    exact = [hypothesis == reference for hypothesis, reference in zip(hypotheses, references, strict=True)]
+    metrics, items, signatures = {"exact_match": sum(exact) / len(exact)}, {"exact_match": counted(exact)}, {}
+    for name, metric in (("bleu", BLEU()), ("chrf", CHRF())):
+        metrics[name] = metric.corpus_score(hypotheses, [references]).score
+        rows = metric._extract_corpus_statistics(hypotheses, [references])
+        items[name] = np.array([list(row) for row in rows], float)
+        signatures[name] = str(metric.get_signature())
+    return TextScores(metrics, items, signatures)
+
+
+def check_lengths(hypotheses: Sequence[str], references: Sequence[str]) -> None:
+    """Raises `ValueError` unless there is a reference for each hypothesis, and at least one."""
     if len(hypotheses) != len(references):
         raise ValueError(f"{len(hypotheses)} hypotheses for {len(references)} references")
     if not references:
         raise ValueError("nothing to score")
-    exact = [int(said == wanted) for said, wanted in zip(hypotheses, references, strict=True)]
-    bleu, chrf = BLEU(), CHRF()
-    metrics = {
-        "exact_match": sum(exact) / len(exact),
-        "bleu": bleu.corpus_score(hypotheses, [references]).score,
-        "chrf": chrf.corpus_score(hypotheses, [references]).score,
-    }
-    counts = [tuple(row) for row in bleu._extract_corpus_statistics(hypotheses, [references])]
-    each = [chrf.sentence_score(said, [wanted]).score for said, wanted in zip(hypotheses, references, strict=True)]
-    signatures = {"bleu": str(bleu.get_signature()), "chrf": str(chrf.get_signature())}
-    return Scores(metrics, exact, counts, each, signatures)
+
+
+def counted(values: Any) -> np.ndarray:
+    """Rows (N, 2) of a number for each item and 1."""
+    values = np.asarray(values, float)
+    return np.stack([values, np.ones_like(values)], 1)
 
 
 def bleu_of(counts: np.ndarray) -> np.ndarray:
-    """Corpus BLEU (...) of summed counts (..., 10): hypothesis and reference length, 4 matches, 4 totals.
+    """Corpus BLEU (...) of summed counts (..., 10): length of hypotheses and of references, 4 matches, 4 totals.
 
-    With `Scores.bleu` of any selection of items, summed, this is sacreBLEU's score of that selection: what a bootstrap
-    over items resamples.
+    Of the summed rows of any selection of items this is sacreBLEU's score of that selection.
     """
+    return _each_row(counts, _bleu)
+
+
+def chrf_of(counts: np.ndarray) -> np.ndarray:
+    """Corpus chrF (...) of summed counts (..., 18): for n = 1 to 6 n-grams of hypotheses, of references, and matches.
+
+    Of the summed rows of any selection of items this is sacreBLEU's score of that selection.
+    """
+    return _each_row(counts, _chrf()._compute_f_score)
+
+
+def _each_row(counts: np.ndarray, score: Callable[[list[float]], float]) -> np.ndarray:
+    rows = counts.reshape(-1, counts.shape[-1]).tolist()
+    return np.array([score(row) for row in rows]).reshape(counts.shape[:-1])
+
+
+def _bleu(row: list[float]) -> float:
     from sacrebleu.metrics import BLEU
 
-    rows = counts.reshape(-1, 10)
-    scores = [
-        BLEU.compute_bleu(row[2:6].tolist(), row[6:].tolist(), int(row[0]), int(row[1]), smooth_method="exp").score
-        for row in rows
-    ]
-    return np.array(scores).reshape(counts.shape[:-1])
+    matches, totals = ([int(count) for count in part] for part in (row[2:6], row[6:]))
+    return BLEU.compute_bleu(matches, totals, int(row[0]), int(row[1]), smooth_method="exp").score
+
+
+@cache
+def _chrf() -> Any:
+    from sacrebleu.metrics import CHRF
+
+    return CHRF()

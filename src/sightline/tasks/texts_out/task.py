@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 import statistics
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -22,10 +21,14 @@ from sightline.data.tokens.tokenizer import Tokenizer, TokenizerPair
 from sightline.decoding.engine import DecodingConfig
 from sightline.models import SequenceModel
 from sightline.models.store import CONFIG
+from sightline.tasks.outcomes import Answer, Costs, Measured, timed_ms
 from sightline.tasks.run import RunConfig
-from sightline.tasks.task import Answer, Costs, D, Measured, Options, Task, timed_ms
+from sightline.tasks.saved import Options
+from sightline.tasks.task import D, Task
+from sightline.tasks.texts_out.likelihood import likelihood
+from sightline.tasks.texts_out.scores import TextScores, score_texts
 from sightline.tasks.texts_out.search import TextOutput, search
-from sightline.training.loss import Loss, cross_entropy, perplexity
+from sightline.training.loss import Loss, cross_entropy
 
 TOKENIZERS = "tokenizer.json"
 TIMED = 20  # items
@@ -43,17 +46,6 @@ class Sources(Protocol):
     def batch(self, rows: Sequence[int]) -> tuple[Any, Tensor | None]:
         """The model's source for these items, and its mask."""
         ...
-
-
-class TextScores(NamedTuple):
-    """What outputs are worth against one reference each.
-
-    items: by metric, as in `Measured`; signatures: sacreBLEU's
-    """
-
-    metrics: dict[str, float]
-    items: dict[str, np.ndarray]
-    signatures: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -77,6 +69,7 @@ class TextsOutTask(Task[D, P, R]):
 
     form = "encoder-decoder"
     accepts_decoding = True
+    same_in_comparison = ("tokenizer.kind", "tokenizer.size")
     Options = TextsOutOptions
     positions_are: ClassVar[str] = "positions"
 
@@ -107,9 +100,17 @@ class TextsOutTask(Task[D, P, R]):
         """New inputs as a part whose targets are empty."""
 
     @classmethod
-    @abstractmethod
     def score(cls, outputs: Sequence[str], references: Sequence[str]) -> TextScores:
         """The metrics of outputs."""
+        return score_texts(outputs, references)
+
+    @classmethod
+    def metrics(cls, data: Any, run: Any) -> tuple[str, ...]:
+        """First exact match where most targets are single words, else BLEU."""
+        targets = data.train.targets
+        single = sum(len(target.split()) <= 1 for target in targets)
+        first = "exact_match" if 2 * single > len(targets) else "bleu"
+        return tuple(dict.fromkeys([first, "exact_match", "chrf", "perplexity", "bleu", "loss", "token_accuracy"]))
 
     @property
     def outputs(self) -> int:
@@ -128,7 +129,7 @@ class TextsOutTask(Task[D, P, R]):
         batches = self.in_order(scored)
 
         def validate(model: nn.Module) -> dict[str, float]:
-            measured = likelihood(model, batches.epoch(), self.device)
+            measured = likelihood(model, batches.epoch(), self.device).metrics
             if not math.isfinite(measured["loss"]):
                 return measured  # the outputs of a model that has diverged mean nothing
             return {**measured, **self.score(self._texts(decoded), decoded.targets).metrics}
@@ -187,8 +188,8 @@ class TextsOutTask(Task[D, P, R]):
         with evaluating(self.model):
             measured = likelihood(self.model, self.in_order(part).epoch(), self.device)
         return Measured(
-            {**scores.metrics, **measured},
-            scores.items,
+            {**scores.metrics, **measured.metrics},
+            {**scores.items, **measured.items},
             tuple(outputs),
             tuple(part.targets),
             {"signatures": scores.signatures},
@@ -227,10 +228,8 @@ class TextsOutTask(Task[D, P, R]):
         return nbytes(state)
 
     @classmethod
-    def spaced(cls, part: P, most: int) -> P:
-        """At most `most` of the items, evenly spaced over them, so that a sorted file is sampled throughout."""
-        total = len(part.targets)
-        return part if total <= most else cls.select(part, [i * total // most for i in range(most)])
+    def count(cls, part: P) -> int:
+        return len(part.targets)
 
     @staticmethod
     def room_for(tokenizers: TokenizerPair, targets: Sequence[str]) -> int:
@@ -265,22 +264,3 @@ def on_device(source: Any, mask: Tensor | None, device: torch.device | str) -> t
     """A source, one tensor or several, and its mask on `device`."""
     moved = source.to(device) if isinstance(source, Tensor) else tuple(one.to(device) for one in source)
     return moved, None if mask is None else mask.to(device)
-
-
-@torch.no_grad()
-def likelihood(model: nn.Module, batches: Iterable[Any], device: torch.device) -> dict[str, float]:
-    """How well the model, as it stands, predicts each next target token.
-
-    loss: nats per token, end tokens counted, never smoothed; perplexity: exp of it; token_accuracy: share of tokens
-    that the model ranks first.
-    """
-    nll, right, count = 0.0, 0, 0
-    for batch in batches:
-        batch = batch.to(device)
-        logits = model(batch.source, batch.source_mask, batch.target[:, :-1])  # (B, T, V)
-        labels, mask = batch.target[:, 1:], batch.target_mask[:, 1:]
-        nll += float(cross_entropy(logits, labels, mask).nll)
-        right += int((logits.argmax(2) == labels)[mask].sum())
-        count += int(mask.sum())
-    loss = nll / count
-    return {"loss": loss, "perplexity": perplexity(loss), "token_accuracy": right / count}

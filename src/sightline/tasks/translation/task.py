@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 from torch import Tensor
 
 from sightline.core.config import encode
 from sightline.core.errors import InputError
+from sightline.core.metrics import Baseline
 from sightline.data.batches import PairBatches, pad
 from sightline.data.pairs.corpus import PairCorpus, Pairs, read_pairs, select
 from sightline.data.tokens.tokenizer import TokenizerPair
@@ -20,11 +20,9 @@ from sightline.models import SequenceModel
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.parts.token_embedding import Tokens
 from sightline.tasks.card import Card
-from sightline.tasks.task import Guess
-from sightline.tasks.texts_out.baselines import guesses
-from sightline.tasks.texts_out.scores import score_texts
+from sightline.tasks.texts_out.baselines import text_baselines
 from sightline.tasks.texts_out.search import TextOutput
-from sightline.tasks.texts_out.task import TOKENIZERS, TextScores, TextsOutTask
+from sightline.tasks.texts_out.task import TOKENIZERS, TextsOutTask
 from sightline.tasks.translation.config import TranslationConfig, TranslationRun
 
 
@@ -49,10 +47,6 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
     shows_attention = True
     positions_are = "source"
     Run: ClassVar[type[TranslationRun]] = TranslationRun
-
-    @classmethod
-    def load_data(cls, run: TranslationRun) -> PairCorpus:
-        return run.corpus.load()
 
     @classmethod
     def read_part(cls, run: TranslationRun) -> tuple[Pairs, int]:
@@ -139,20 +133,6 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
     def lengths(cls, part: Pairs) -> list[int]:
         return [len(source) for source in part.sources]
 
-    @classmethod
-    def primary_metric(cls, data: PairCorpus, run: TranslationRun) -> str:
-        """Exact match where most targets are single words, BLEU elsewhere."""
-        single = sum(len(target.split()) <= 1 for target in data.train.targets)
-        return "exact_match" if 2 * single > len(data.train.targets) else "bleu"
-
-    @classmethod
-    def score(cls, outputs: Sequence[str], references: Sequence[str]) -> TextScores:
-        scores = score_texts(outputs, references)
-        exact = np.array([(right, 1) for right in scores.exact], float)
-        return TextScores(
-            scores.metrics, {"exact_match": exact, "bleu": np.array(scores.bleu, float)}, scores.signatures
-        )
-
     @property
     def validation_size(self) -> int:
         return self.config.validation_pairs
@@ -189,9 +169,9 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
         """An output for each text, as `write_texts`; a text without tokens gives an empty one."""
         return self.write_texts(self.part_of(texts), decoding, first=first)
 
-    def guesses(self, train: Pairs, part: Pairs) -> list[Guess]:
-        found = guesses(*train, part.sources)
-        return [Guess(one.name, one.description, score_texts(one.outputs, part.targets).metrics) for one in found]
+    def baselines(self, train: Pairs, part: Pairs) -> list[Baseline]:
+        outputs = text_baselines(*train, part.sources)
+        return [Baseline(one.name, one.description, self.score(one.outputs, part.targets).metrics) for one in outputs]
 
     def facts(self) -> dict[str, str]:
         tokens = self.tokenizers
