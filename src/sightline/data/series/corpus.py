@@ -13,7 +13,7 @@ from sightline.core.errors import InputError
 from sightline.data.rows.formats import suffixes
 from sightline.data.series.builtin import Truth, generate
 from sightline.data.series.panel import Evenness, Panel, Series, cut, make_panel
-from sightline.data.series.table import FORMS, SeriesColumns, read_series_table
+from sightline.data.series.table import SERIES_FORMS, SeriesColumns, read_series_table
 from sightline.data.split import PARTS, by_time
 
 __all__ = [
@@ -68,7 +68,7 @@ def load_panel(data: str | Path, columns: SeriesColumns | None = None, rules: Ev
         InputError: whatever is wrong with the file, in one line with its place (see `read_series_table`, `make_panel`).
     """
     if not str(data):
-        raise InputError(f"no data named: give a {suffixes(FORMS)} table of series, or builtin:seasonal")
+        raise InputError(f"no data named: give a {suffixes(SERIES_FORMS)} table of series, or builtin:seasonal")
     return make_panel(read_series_table(Path(data), columns or SeriesColumns()), rules or Evenness())
 
 
