@@ -51,7 +51,7 @@ def test_the_command_describes_a_task_without_a_summary(
 
         @classmethod
         def load_data(cls, run: Any) -> Any:
-            return Tagged(run.data, ["a", "b"], ["c"], ["d"], "1" * 64, tags=("x",))
+            return Tagged(run.corpus.data, ["a", "b"], ["c"], ["d"], "1" * 64, tags=("x",))
 
     monkeypatch.setitem(TASKS, "tagging", TaggingTask)
     assert main(["data", "describe", "words.txt", "--task", "tagging", "--json"]) == 0

@@ -1,4 +1,4 @@
-"""From what the user names (`reviews.csv`, a folder for each class, `builtin:digits`) to data to learn labels from."""
+"""Labelled data read from a table, from a folder for each class, or built in (`reviews.csv`, `builtin:digits`)."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def load_labelled(
     limit: keep only the first `limit` items of each part
 
     Raises:
-        InputError: whatever is wrong with the files, in one line; "a.csv: only one class, 'yes': …"; "test.csv:17: the
+        InputError: any problem with the files, in one line; "a.csv: only one class, 'yes': …"; "test.csv:17: the
             label 'maybe' does not occur in training".
     """
     if limit is not None and limit < 1:
@@ -89,7 +89,7 @@ def load_labelled(
                 f"contains {_content(table)}, but {train.name} contains {_content(train)}",
                 where=f"{table.name} ({part})",
             )
-    class_names(train.labels, train.name)  # what is wrong with them comes before what is wrong with their number
+    class_names(train.labels, train.name)  # errors in labels are reported before too few of them
     parts = _divide(train, [part for part in SHARES if part not in tables], seed)
     parts |= {part: LabelledPart.of(table) for part, table in tables.items() if part != "train"}
     classes = class_names(parts["train"].labels, train.name)
@@ -102,7 +102,7 @@ def load_labelled(
 
 
 def _builtin(name: str) -> tuple[dict[str, LabelledTable], int]:
-    """The tables of built-in data, and the seed that divides what is not divided."""
+    """The tables of built-in data, and the seed that divides a table without parts."""
     kind, query = parse_name(name, ("digits", *SEQUENTIAL))
     if kind in SEQUENTIAL:
         return sequential(kind, query), 0

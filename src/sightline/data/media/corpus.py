@@ -14,10 +14,10 @@ from sightline.data.media.columns import (
     KEEP_BYTES,
     AudioReader,
     Column,
+    FileReader,
     ImageReader,
-    Kind,
+    MediaKind,
     MediaPart,
-    Reader,
     Store,
 )
 from sightline.data.media.describe import survey_media
@@ -47,7 +47,7 @@ class MediaReading:
     skip_bad: leave out and report rows whose cells or files are bad, instead of raising
     """
 
-    sources: tuple[tuple[str, Kind], ...]
+    sources: tuple[tuple[str, MediaKind], ...]
     target: str = "target"
     audio: AudioOptions = field(default_factory=AudioOptions)
     image: ImageOptions = field(default_factory=ImageOptions)
@@ -85,7 +85,7 @@ class MediaReading:
         table.check_some(rows)
         return self._part(manifest, rows, stores, numbers), table.notes()
 
-    def _reader(self, kind: Kind) -> Reader:
+    def _reader(self, kind: MediaKind) -> FileReader:
         return AudioReader(self.audio) if kind == "audio" else ImageReader(self.image)
 
     def _part(

@@ -1,4 +1,4 @@
-"""From what the user names (`pairs.tsv`, `a.de,a.en`, `builtin:dates`) to training, validation and test pairs."""
+"""Pairs read from files or built in (`pairs.tsv`, `a.de,a.en`, `builtin:dates`), divided into parts."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def load_corpus(
     limit: keep only the first `limit` pairs of each part
 
     Raises:
-        InputError: whatever is wrong with the files, in one line.
+        InputError: any problem with the files, in one line.
     """
     if limit is not None and limit < 1:
         raise InputError(f"limit must be at least 1, found {limit}")

@@ -1,4 +1,4 @@
-"""From what the user names (`load.csv`, `builtin:seasonal`) to series divided by time and scaled by their past."""
+"""Series read from a file or generated (`load.csv`, `builtin:seasonal`), divided by time and scaled by their past."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from sightline.data.split import PARTS, by_time
 __all__ = [
     "Evenness",
     "Panel",
-    "Scaling",
     "Series",
     "SeriesColumns",
     "SeriesData",
+    "SeriesScaling",
     "load_panel",
     "load_series",
 ]
@@ -65,7 +65,7 @@ def load_panel(data: str | Path, columns: SeriesColumns | None = None, rules: Ev
     """The series of a file.
 
     Raises:
-        InputError: whatever is wrong with the file, in one line with its place (see `read_series_table`, `make_panel`).
+        InputError: any problem with the file, in one line with its place (see `read_series_table`, `make_panel`).
     """
     if not str(data):
         raise InputError(f"no data named: give a {suffixes(SERIES_FORMS)} table of series, or builtin:seasonal")
@@ -90,7 +90,7 @@ def load_series(
     name, truth = str(data), None
     if name.startswith("builtin:"):
         if columns not in (None, SeriesColumns()) or rules not in (None, Evenness()):
-            raise InputError("built-in series have no columns to name and nothing to fill", where=name)
+            raise InputError("built-in series have no columns to name and no gaps to fill", where=name)
         panel, truth = generate(name)
     else:
         panel = load_panel(data, columns, rules)
@@ -114,8 +114,8 @@ def _sha256(panel: Panel) -> str:
     return digest.hexdigest()
 
 
-class Scaling(NamedTuple):
-    """What values are divided by after their mean is taken off, learnt from training alone.
+class SeriesScaling(NamedTuple):
+    """The mean that is subtracted from values and the spread that they are divided by, learnt from training alone.
 
     center, spread: (R, C), by series and column; past, known: (2, P), (2, K), center and spread of covariates, all
     series together
@@ -139,7 +139,7 @@ class Scaling(NamedTuple):
         return replace(panel, records=tuple(records))
 
 
-def fit_scaling(data: SeriesData, kind: Literal["standard", "none"] = "standard") -> Scaling:
+def fit_scaling(data: SeriesData, kind: Literal["standard", "none"] = "standard") -> SeriesScaling:
     """Mean and standard deviation (divided by N, as scikit-learn's StandardScaler) of each column in training.
 
     A column that does not vary keeps its size (spread 1). A series without two training values gets the mean and
@@ -165,7 +165,7 @@ def fit_scaling(data: SeriesData, kind: Literal["standard", "none"] = "standard"
         every = pooled(whole)
         parts = [np.stack([rows.mean(0), _some(rows.std(0))]) if len(rows) > 1 else every for rows in series]
         center, spread = np.stack([part[0] for part in parts]), np.stack([part[1] for part in parts])
-    return Scaling(center, spread, covariates("past"), covariates("known"))
+    return SeriesScaling(center, spread, covariates("past"), covariates("known"))
 
 
 def _some(spread: np.ndarray) -> np.ndarray:
