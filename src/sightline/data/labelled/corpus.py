@@ -10,7 +10,7 @@ from typing import final
 
 from sightline.core.errors import InputError
 from sightline.data.builtin import parse_name
-from sightline.data.corpus import Corpus, listed, overlap_notes, skip_notes
+from sightline.data.corpus import Corpus, listed, overlap_notes
 from sightline.data.labelled.describe import survey_labelled
 from sightline.data.labelled.digits import digits
 from sightline.data.labelled.labels import Labels, class_names
@@ -80,8 +80,8 @@ def load_labelled(
             raise InputError("built-in data takes no validation or test files and no columns", where=name)
         tables, seed = _builtin(name)
     else:
-        files = {"train": data, "valid": valid, "test": test}
-        tables = {part: read_labelled(Path(file), reading) for part, file in files.items() if file is not None}
+        named = (("train", data), ("valid", valid), ("test", test))
+        tables = {part: read_labelled(Path(file), reading) for part, file in named if file is not None}
     train = tables["train"]
     for part, table in tables.items():
         if (table.kind, table.many) != (train.kind, train.many):
@@ -95,11 +95,8 @@ def load_labelled(
     classes = class_names(parts["train"].labels, train.name)
     for part in PARTS:
         parts[part].numbers(classes)  # every label is known
-    notes = [
-        note
-        for table in {table.name: table for table in tables.values()}.values()
-        for note in skip_notes("bad rows", table.skipped, table.complaints, f"{table.name}: ")
-    ]
+    files = {table.name: table for table in tables.values()}  # one file may be several parts
+    notes = [note for table in files.values() for note in table.notes()]
     notes += _notes(parts)
     limited = {part: parts[part].select(range(len(parts[part]))[:limit]) for part in PARTS}
     return LabelledCorpus(name=name, **limited, sha256=content_sha256(limited), notes=tuple(notes), classes=classes)

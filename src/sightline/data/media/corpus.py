@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import final
 
 from sightline.core.errors import InputError
-from sightline.data.corpus import Corpus, overlap_notes, skip_notes
+from sightline.data.corpus import Corpus, overlap_notes
 from sightline.data.media.audio import AudioOptions
 from sightline.data.media.columns import (
     KEEP_BYTES,
@@ -23,6 +23,7 @@ from sightline.data.media.columns import (
 from sightline.data.media.describe import survey_media
 from sightline.data.media.images import ImageOptions
 from sightline.data.media.manifest import Manifest, read_manifest
+from sightline.data.rows.record import Gathered
 from sightline.data.split import PARTS, SHARES, by_hash, rows_of
 from sightline.data.survey import Survey
 
@@ -68,7 +69,7 @@ class MediaReading:
         }
         rows: list[int] = []
         numbers: dict[str, list[int]] = {name: [] for name in stores}
-        bad: list[str] = []
+        gathered = Gathered(str(path), skip_bad=self.skip_bad)
         for row in range(len(manifest.targets)):
             if self.limit is not None and len(rows) == self.limit:
                 break
@@ -77,17 +78,13 @@ class MediaReading:
                     name: store.add(manifest.file(name, row), manifest.place(row)) for name, store in stores.items()
                 }
             except InputError as error:
-                if not self.skip_bad:
-                    raise
-                bad.append(str(error))
+                gathered.refuse(error, manifest.place(row))
                 continue
             rows.append(row)
             for name, number in added.items():
                 numbers[name].append(number)
-        notes = list(manifest.notes)
-        notes += skip_notes("rows with bad files", len(bad), bad[:_SHOWN], f"{path}: ")
-        if not rows:
-            raise InputError(f"no good row: {len(bad)} bad ones, first {bad[0]}", where=path)
+        gathered.check_some(rows)
+        notes = [*manifest.notes, *gathered.notes("rows with bad files")]
         return self._part(manifest, rows, stores, numbers), notes
 
     def _reader(self, kind: MediaKind) -> FileReader:

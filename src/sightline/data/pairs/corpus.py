@@ -10,7 +10,7 @@ from typing import final
 
 from sightline.core.errors import InputError
 from sightline.data.builtin import parse_name
-from sightline.data.corpus import Corpus, overlap_notes, skip_notes
+from sightline.data.corpus import Corpus, overlap_notes
 from sightline.data.pairs.dates import DateOptions, dates
 from sightline.data.pairs.describe import survey_pairs
 from sightline.data.pairs.table import Columns, Pairs, Table, read_parallel, read_table
@@ -46,11 +46,7 @@ class PairReading:
         if missing:
             rows = rows_of(by_hash(parts["train"].sources, missing, seed))
             parts |= {part: select(parts["train"], rows[part]) for part in ("train", *missing)}
-        notes = [
-            note
-            for table in tables.values()
-            for note in skip_notes("bad rows", table.skipped, table.complaints, f"{table.name}: ")
-        ]
+        notes = [note for table in tables.values() for note in table.notes()]
         known = set(parts["train"].sources)
         for part in ("valid", "test"):
             if part in tables:

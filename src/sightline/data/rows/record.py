@@ -124,7 +124,7 @@ class Rows(ABC):
 
 @dataclass
 class Gathered:
-    """What was read from a table, and the rows that were skipped."""
+    """Items that were read, by the name of what they come from, and how many were skipped."""
 
     name: str
     skip_bad: bool = field(default=False, kw_only=True)
@@ -148,9 +148,10 @@ class Gathered:
         if not rows:
             raise InputError("has a header but no rows", where=self.name)
 
-    def notes(self) -> list[str]:
-        """A line on the rows that were skipped, if any."""
+    def notes(self, items: str = "bad rows") -> list[str]:
+        """A line on the items that were skipped, if any."""
         if not self.skipped:
             return []
         more = f"; and {self.skipped - len(self.complaints)} more" if self.skipped > len(self.complaints) else ""
-        return [f"{self.name}: skipped {self.skipped} bad rows: {'; '.join(self.complaints)}{more}"]
+        where = f"{self.name}: " if self.name else ""
+        return [f"{where}skipped {self.skipped} {items}: {'; '.join(self.complaints)}{more}"]
