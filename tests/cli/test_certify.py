@@ -11,12 +11,12 @@ import pytest
 from sightline.cli.app import main
 from sightline.mixers import MIXERS
 
+pytestmark = pytest.mark.slow
+
 OWN = """
 from dataclasses import dataclass
 import torch
 from sightline.core.mixer import SequenceMixer, Stateless, check_inputs, keep
-
-pytestmark = pytest.mark.slow
 
 class Shift(SequenceMixer):
     def __init__(self, d_model, peek):

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer
 from sightline.core.probe import Probe
+from sightline.core.shapes import Mask, MixedSequences, Sequences, Starts
 from sightline.ops.block_patterns import BlockLayout, BlockPattern
 from sightline.ops.execute import execute
 from sightline.ops.pattern import Pattern
@@ -90,8 +91,8 @@ class BlockSparseAttention(SelfAttention, SequenceMixer[KeyValueCache]):
         return empty_cache(self.heads.none(batch))
 
     def forward(
-        self, x: Tensor, state: KeyValueCache | None = None, mask: Tensor | None = None, starts: Tensor | None = None
-    ) -> tuple[Tensor, KeyValueCache]:
+        self, x: Sequences, state: KeyValueCache | None = None, mask: Mask | None = None, starts: Starts | None = None
+    ) -> tuple[MixedSequences, KeyValueCache]:
         state = self.initial_state(x.shape[0]) if state is None else state
         q, k, v, positions, after = self.project(x, mask, starts, state.position)
         state = extend_cache(state, k, v, positions, after, mask, starts)
@@ -130,10 +131,10 @@ class FullBlockSparseAttention(SelfAttention, SequenceEncoder):
     def pattern(self) -> Pattern:
         return Pattern(False, blocks=self.layout)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None, starts: Tensor | None = None) -> Tensor:
+    def forward(self, x: Sequences, mask: Mask | None = None, starts: Starts | None = None) -> MixedSequences:
         x, positions, _ = self.place(x, mask, starts)
 
-        def attend(q: Tensor, k: Tensor, v: Tensor, rows: BlockRows, probe: Probe) -> Tensor:
+        def attend(q: Tensor, k: Tensor, v: Tensor, rows: Literal["all", "global", "other"], probe: Probe) -> Tensor:
             q, k = self.positions.turn(q, positions), self.positions.turn(k, positions)
             plan = Plan(Pattern(False, blocks=self.layout._replace(rows=rows)))
             return execute(q, k, v, plan.packed(q, mask, starts, positions, probe.attached), probe)

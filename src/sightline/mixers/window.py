@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer
+from sightline.core.shapes import Mask, MixedSequences, Sequences, Starts
 from sightline.ops.documents import Documents, split_documents
 from sightline.ops.execute import execute
 from sightline.ops.pattern import Pattern
@@ -106,8 +107,8 @@ class WindowAttention(SelfAttention, SequenceMixer[WindowState]):
         return WindowState(empty, empty, torch.zeros(batch, dtype=torch.long, device=empty.device))
 
     def forward(
-        self, x: Tensor, state: WindowState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
-    ) -> tuple[Tensor, WindowState]:
+        self, x: Sequences, state: WindowState | None = None, mask: Mask | None = None, starts: Starts | None = None
+    ) -> tuple[MixedSequences, WindowState]:
         state = self.initial_state(x.shape[0]) if state is None else state
         q, keys, values, _, after = self.project(x, mask, starts, state.position)
         keys, values = torch.cat([state.keys, keys], 2), torch.cat([state.values, values], 2)  # (B, G, S, K)
@@ -133,7 +134,7 @@ class WindowAttention(SelfAttention, SequenceMixer[WindowState]):
         return torch.cat([part[:, :, :sinks], part[:, :, length - self.most + sinks :]], 2)
 
     def _last_of(self, documents: Documents, part: Tensor) -> Tensor:
-        """The same for the last document of each row; it stands on the right, zeros before it."""
+        """The same for the last document of each row; right-aligned, with zeros before it."""
         length = documents.length[documents.last].unsqueeze(1)  # (B, 1)
         count = length.clamp(max=self.most)
         back = torch.arange(min(part.shape[2], self.most), device=part.device).flip(0)  # 0 = the newest
@@ -176,7 +177,7 @@ class TwoSidedWindowAttention(SelfAttention, SequenceEncoder):
     def pattern(self) -> Pattern:
         return Pattern(False, self.window)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None, starts: Tensor | None = None) -> Tensor:
+    def forward(self, x: Sequences, mask: Mask | None = None, starts: Starts | None = None) -> MixedSequences:
         q, k, v, positions, _ = self.project(x, mask, starts)
         plan = self.plan.packed(q, mask, starts, positions, self.weights.attached)
         return self.heads.join(execute(q, k, v, plan, self.weights), mask)

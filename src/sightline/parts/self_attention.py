@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sightline.core.mixer import check_inputs, keep
 from sightline.core.probe import Probe
+from sightline.core.shapes import Counts, Mask, Sequences, Starts, TokenPositions
 from sightline.ops.pattern import Pattern
 from sightline.ops.plan import Plan
 from sightline.parts.attention_heads import AttentionHeads, QKNorm, check_softcap
@@ -61,9 +62,9 @@ class SelfAttention(nn.Module, ABC):
         return Plan(self.pattern, slopes=self.positions.slopes, softcap=self.softcap)
 
     def place(
-        self, x: Tensor, mask: Tensor | None = None, starts: Tensor | None = None, position: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """x (B, T, D) as it is projected, its positions (B, T), and the position (B,) that follows.
+        self, x: Sequences, mask: Mask | None = None, starts: Starts | None = None, position: Counts | None = None
+    ) -> tuple[Sequences, TokenPositions, Counts]:
+        """x as it is projected, its positions, and the position that follows.
 
         `position` (B,) counts earlier tokens, None = none.
 
@@ -77,7 +78,7 @@ class SelfAttention(nn.Module, ABC):
         return self.positions.add(keep(x, mask), positions), positions, after
 
     def project(
-        self, x: Tensor, mask: Tensor | None = None, starts: Tensor | None = None, position: Tensor | None = None
+        self, x: Sequences, mask: Mask | None = None, starts: Starts | None = None, position: Counts | None = None
     ) -> Projected:
         """Queries, keys and values of x (B, T, D); arguments and errors as in `place`."""
         x, positions, after = self.place(x, mask, starts, position)

@@ -9,7 +9,7 @@ from sklearn.metrics import mean_absolute_error, mean_pinball_loss, mean_squared
 
 from sightline.core.metrics import find_metric
 from sightline.data.series.corpus import SeriesScaling
-from sightline.data.series.panel import Panel, Record
+from sightline.data.series.panel import Panel, Series
 from sightline.data.series.times import Grid
 from sightline.tasks.forecasting.scores import ForecastScores, Yardstick, intervals_of, naive_errors
 
@@ -17,7 +17,7 @@ from sightline.tasks.forecasting.scores import ForecastScores, Yardstick, interv
 def panel(*series: np.ndarray) -> Panel:
     columns = series[0].shape[1]
     records = tuple(
-        Record(f"s{i}", 0, rows, np.zeros((len(rows), 0)), np.zeros((len(rows), 0))) for i, rows in enumerate(series)
+        Series(f"s{i}", 0, rows, np.zeros((len(rows), 0)), np.zeros((len(rows), 0))) for i, rows in enumerate(series)
     )
     return Panel("p", Grid("number", 0, 1), tuple(f"c{i}" for i in range(columns)), (), (), records)
 

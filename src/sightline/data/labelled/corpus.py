@@ -95,8 +95,7 @@ def load_labelled(
     classes = class_names(parts["train"].labels, train.name)
     for part in PARTS:
         parts[part].numbers(classes)  # every label is known
-    files = {table.name: table for table in tables.values()}  # one file may be several parts
-    notes = [note for table in files.values() for note in table.notes()]
+    notes = [note for table in {table.name: table for table in tables.values()}.values() for note in table.notes()]
     notes += _notes(parts)
     limited = {part: parts[part].select(range(len(parts[part]))[:limit]) for part in PARTS}
     return LabelledCorpus(name=name, **limited, sha256=content_sha256(limited), notes=tuple(notes), classes=classes)

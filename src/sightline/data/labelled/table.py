@@ -48,7 +48,7 @@ class Reading:
 
     kind: what the sources are; "auto" tells it from the columns and from the names of files
     source_column: one name, several with commas between, or a range such as `x1:x96` of the columns' order
-    label_separator: what stands between the labels of an item that may have any number of them
+    label_separator: the text between the labels of an item that may have any number of them
     split_column: the column that says which part a row belongs to: train, valid (validation, val, dev) or test
     lowercase: of texts
     """

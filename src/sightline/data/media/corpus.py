@@ -23,7 +23,6 @@ from sightline.data.media.columns import (
 from sightline.data.media.describe import survey_media
 from sightline.data.media.images import ImageOptions
 from sightline.data.media.manifest import Manifest, read_manifest
-from sightline.data.rows.record import Gathered
 from sightline.data.split import PARTS, SHARES, by_hash, rows_of
 from sightline.data.survey import Survey
 
@@ -69,7 +68,7 @@ class MediaReading:
         }
         rows: list[int] = []
         numbers: dict[str, list[int]] = {name: [] for name in stores}
-        gathered = Gathered(str(path), skip_bad=self.skip_bad)
+        table = manifest.table
         for row in range(len(manifest.targets)):
             if self.limit is not None and len(rows) == self.limit:
                 break
@@ -78,14 +77,13 @@ class MediaReading:
                     name: store.add(manifest.file(name, row), manifest.place(row)) for name, store in stores.items()
                 }
             except InputError as error:
-                gathered.refuse(error, manifest.place(row))
+                table.refuse(error, manifest.place(row))
                 continue
             rows.append(row)
             for name, number in added.items():
                 numbers[name].append(number)
-        gathered.check_some(rows)
-        notes = [*manifest.notes, *gathered.notes("rows with bad files")]
-        return self._part(manifest, rows, stores, numbers), notes
+        table.check_some(rows)
+        return self._part(manifest, rows, stores, numbers), table.notes()
 
     def _reader(self, kind: MediaKind) -> FileReader:
         return AudioReader(self.audio) if kind == "audio" else ImageReader(self.image)

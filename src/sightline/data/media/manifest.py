@@ -22,16 +22,19 @@ from sightline.data.rows.texts import text_rows
 @final
 @dataclass(frozen=True)
 class Manifest:
-    """Rows of a table: the cells of each source column, the targets, and the line that each row begins on."""
+    """Rows of a table: the cells of each source column, the targets, and the line that each row begins on.
+
+    table: counts the rows that were skipped
+    """
 
     path: Path
     sources: dict[str, list[str]]
     targets: list[str]
     lines: array[int]
-    notes: tuple[str, ...] = ()
+    table: Gathered
 
     def place(self, row: int) -> str:
-        """Where a row stands, such as `clips.csv:17`."""
+        """The place of a row, such as `clips.csv:17`."""
         return f"{self.path}:{self.lines[row]}"
 
     def file(self, column: str, row: int) -> Path:
@@ -63,12 +66,12 @@ def read_manifest(
         cells.append(texts_of_row)
     table.check_some(lines)
     *by_source, targets = ([*column] for column in zip(*cells, strict=True))
-    return Manifest(path, dict(zip(sources, by_source, strict=True)), targets, lines, tuple(table.notes()))
+    return Manifest(path, dict(zip(sources, by_source, strict=True)), targets, lines, table)
 
 
 @contextmanager
 def located(place: str) -> Iterator[None]:
-    """Puts `place` in front of what is raised inside: `clips.csv:17: clips/a.wav: no such file`."""
+    """Puts `place` in front of errors from inside: `clips.csv:17: clips/a.wav: no such file`."""
     try:
         yield
     except InputError as error:

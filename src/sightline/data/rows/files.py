@@ -27,7 +27,7 @@ BOM, UTF16 = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 
 
 class Line(NamedTuple):
-    """A line's number, from 1, its text, and what is wrong with it; then the text is what could be saved of it.
+    """A line's number, from 1, its text, and its problem; the text is then the readable rest.
 
     stop: bytes of the file's content up to the end of the line
     """
@@ -194,7 +194,7 @@ def check_expansion(expanded: int, size: int, path: Path) -> None:
 
 
 def checked_line(number: int, raw: bytes, stop: int = 0) -> Line:
-    """The line in `raw`, which includes its end, and what is wrong with it."""
+    """The line in `raw`, which includes its end, and its problem."""
     end = -2 if raw.endswith(b"\r\n") else -1 if raw.endswith(b"\n") else None
     raw = raw[:end]
     if len(raw) > MAX_LINE_BYTES:

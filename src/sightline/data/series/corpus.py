@@ -11,14 +11,14 @@ import numpy as np
 
 from sightline.core.errors import InputError
 from sightline.data.series.builtin import Truth, generate
-from sightline.data.series.panel import Evenness, Panel, Record, cut, make_panel
+from sightline.data.series.panel import Evenness, Panel, Series, cut, make_panel
 from sightline.data.series.table import SeriesColumns, read_series_table
 from sightline.data.split import PARTS, by_time
 
 __all__ = [
     "Evenness",
     "Panel",
-    "Record",
+    "Series",
     "SeriesColumns",
     "SeriesData",
     "SeriesScaling",

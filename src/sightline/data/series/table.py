@@ -71,7 +71,7 @@ class SeriesTable(NamedTuple):
         return self.targets + self.past + self.known
 
     def place(self, row: int) -> str:
-        """Where a row stands, for messages."""
+        """The place of a row, for messages."""
         return f"{self.path}:{self.lines[row]}"
 
 

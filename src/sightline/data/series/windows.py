@@ -20,7 +20,7 @@ from sightline.data.corpus import Corpus
 from sightline.data.series.builtin import Truth
 from sightline.data.series.corpus import SeriesData, SeriesScaling
 from sightline.data.series.describe import survey_series
-from sightline.data.series.panel import Panel, Record
+from sightline.data.series.panel import Panel, Series
 from sightline.data.split import PARTS
 from sightline.data.survey import Survey
 
@@ -137,7 +137,7 @@ def next_windows(panel: Panel, lookback: int, horizon: int) -> Windows:
             )
         values, past = (np.pad(rows, ((0, horizon), (0, 0))) for rows in (record.values, record.past))
         known = record.known[: steps + horizon] if panel.known else np.zeros((steps + horizon, 0))
-        records.append(Record(record.name, record.start, values, past, known))
+        records.append(Series(record.name, record.start, values, past, known))
     origin = np.array([len(record.values) for record in panel.records])
     return Windows(replace(panel, records=tuple(records)), lookback, horizon, np.arange(len(records)), origin)
 

@@ -73,7 +73,7 @@ def load_text(
     if limit is not None and limit < 1:
         raise InputError(f"limit must be at least 1, found {limit}")
     name = str(data)
-    counted = _Counted("", skip_bad=skip_bad or name == STDLIB)
+    counted = _Counted("", skip_bad=skip_bad or name == STDLIB, unit="document")
     files_of: dict[str, str | Path | None] = {"valid": valid, "test": test}
     shares = {part: share for part, share in (("test", test_share), ("valid", valid_share)) if files_of[part] is None}
     readers = [reader_of(path, column) for path in text_files(name)]
@@ -92,8 +92,8 @@ def load_text(
             others = [reader_of(path, column) for path in text_files(str(files))]
             parts[part] = _by_documents(others, {}, counted, digest, seed, whole=part)[part]
     for part, files in (("train", data), *files_of.items()):
-        if not parts[part].documents and (part == "train" or files is not None):
-            raise InputError(counted.nothing(), where=str(files))
+        if part == "train" or files is not None:
+            counted.check_some(parts[part].documents, files, "is empty")
     if limit is not None:
         parts = {name: part.select(range(min(limit, len(part)))) for name, part in parts.items()}
     for part in parts.values():
@@ -101,19 +101,15 @@ def load_text(
     return TextCorpus(str(data), **parts, sha256=digest.hexdigest(), notes=tuple(counted.notes()))
 
 
+@final
 @dataclass
 class _Counted(Gathered):
     """How many documents and files were left out of a corpus."""
 
     empty: int = 0
 
-    def nothing(self) -> str:
-        if self.skipped:
-            return f"no good document: {self.skipped} bad ones, first {self.complaints[0]}"
-        return "is empty"
-
-    def notes(self, items: str = "bad documents") -> list[str]:
-        return super().notes(items) + ([f"left out {self.empty} empty files"] if self.empty else [])
+    def notes(self) -> list[str]:
+        return super().notes() + ([f"left out {self.empty} empty files"] if self.empty else [])
 
 
 def _by_documents(

@@ -86,10 +86,6 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
         return part, len(part)
 
     @classmethod
-    def select(cls, part: MediaPart, chosen: Sequence[int]) -> MediaPart:
-        return part.select(chosen)
-
-    @classmethod
     def build(cls: type[T], data: MediaCorpus, run: MediaTextRun) -> T:
         if not len(data.train):
             raise InputError(f"no training {cls.unit}", where=data.name)

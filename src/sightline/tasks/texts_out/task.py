@@ -21,8 +21,10 @@ from sightline.data.tokens.tokenizer import Tokenizer, TokenizerPair
 from sightline.decoding.engine import DecodingConfig
 from sightline.models import SequenceModel
 from sightline.models.store import CONFIG
+from sightline.tasks.outcomes import Answer, Costs, Measured, timed_ms
 from sightline.tasks.run import RunConfig
-from sightline.tasks.task import Answer, Costs, D, Measured, Options, Task, timed_ms
+from sightline.tasks.saved import Options
+from sightline.tasks.task import D, Task
 from sightline.tasks.texts_out.likelihood import likelihood
 from sightline.tasks.texts_out.scores import TextScores, score_texts
 from sightline.tasks.texts_out.search import TextOutput, search
@@ -225,10 +227,8 @@ class TextsOutTask(Task[D, P, R]):
         return nbytes(state)
 
     @classmethod
-    def spaced(cls, part: P, most: int) -> P:
-        """At most `most` of the items, evenly spaced over them, so that a sorted file is sampled throughout."""
-        total = len(part.targets)
-        return part if total <= most else cls.select(part, [i * total // most for i in range(most)])
+    def count(cls, part: P) -> int:
+        return len(part.targets)
 
     @staticmethod
     def room_for(tokenizers: TokenizerPair, targets: Sequence[str]) -> int:

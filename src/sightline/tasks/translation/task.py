@@ -49,10 +49,6 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
     Run: ClassVar[type[TranslationRun]] = TranslationRun
 
     @classmethod
-    def load_data(cls, run: TranslationRun) -> PairCorpus:
-        return run.corpus.load()
-
-    @classmethod
     def read_part(cls, run: TranslationRun) -> tuple[Pairs, int]:
         corpus = run.corpus
         columns = {"source_column": corpus.source_column, "target_column": corpus.target_column}
