@@ -150,12 +150,11 @@ def print_table(results: Results) -> None:
     info = results.metric
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="")
     per = next((a.ms_per for a in results.architectures if a.ms is not None), "item")
-    counted = results.data.counted.split()[-1]
     headings = (
         "architecture",
         f"{info.label} [95 %]",
         "train s",
-        f"{counted}/s",
+        f"{results.data.speed_unit}/s",
         "params",
         "memory",
         f"ms/{per}",
