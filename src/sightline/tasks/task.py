@@ -127,6 +127,7 @@ class Task(ABC, Generic[D, P, R]):
     loss_unit, counted: of what the training loss is, and what a budget in tokens counts
     length_of: what `lengths` are of, such as "source length (characters)"
     answers_lines: whether an answer's text is a table, several lines long
+    draws_answers: whether `report.forecasts` draws the records of answers
     measured_by: keys of `config` that change nothing of the model, and may be others when it is measured
     shows_attention: whether `lab.attention` has maps of it
     same_in_comparison: keys that all architectures of a comparison share, at the task's default
@@ -144,6 +145,7 @@ class Task(ABC, Generic[D, P, R]):
     shows_attention: ClassVar[bool] = False
     same_in_comparison: ClassVar[tuple[str, ...]] = ()
     answers_lines: ClassVar[bool] = False
+    draws_answers: ClassVar[bool] = False
     measured_by: ClassVar[tuple[str, ...]] = ()
     Options: ClassVar[type[Any]] = Options
 
