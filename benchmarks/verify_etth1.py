@@ -120,7 +120,7 @@ def run_of(arch: str, horizon: int, data: str, seed: int) -> ForecastingRun:
 
 def errors(task: ForecastingTask, windows: Any, predictor: Any) -> dict[str, float]:
     """Errors and numbers of windows under both protocols."""
-    whole = windows.chosen(np.arange(len(windows) // PUBLISHED_BATCH * PUBLISHED_BATCH))
+    whole = windows.select(np.arange(len(windows) // PUBLISHED_BATCH * PUBLISHED_BATCH))
     every, published = (task.score(part, predictor).metrics() for part in (windows, whole))
     return {
         "windows": len(windows), "published_windows": len(whole), "mse": every["mse"], "mae": every["mae"],

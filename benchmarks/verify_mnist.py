@@ -24,7 +24,8 @@ import numpy as np
 import torch
 
 from record import measured, write
-from sightline.data.labelled.corpus import LabelledData, LabelledPart, content_sha256
+from sightline.data.labelled.corpus import LabelledCorpus
+from sightline.data.labelled.part import LabelledPart, content_sha256
 from sightline.data.media.images import read_idx
 from sightline.tasks.classification.config import ClassificationRun
 from sightline.tasks.classification.task import ClassificationTask
@@ -46,14 +47,14 @@ def part(root: Path, name: str, rows: slice) -> LabelledPart:
     return LabelledPart("image", False, list(images[:, None]), [(str(label),) for label in labels.tolist()], places)
 
 
-def images(root: Path) -> LabelledData:
+def images(root: Path) -> LabelledCorpus:
     """The official parts, with the last training images for validation."""
     parts = {
         "train": part(root, "train", slice(None, -VALID)),
         "valid": part(root, "train", slice(-VALID, None)),
         "test": part(root, "t10k", slice(None)),
     }
-    return LabelledData("MNIST", CLASSES, **parts, sha256=content_sha256(parts))
+    return LabelledCorpus("MNIST", **parts, sha256=content_sha256(parts), classes=CLASSES)
 
 
 def configured(options: argparse.Namespace, steps: int) -> ClassificationRun:

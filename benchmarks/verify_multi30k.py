@@ -21,7 +21,7 @@ import torch
 
 from record import measured, write
 from sightline.core.config import encode
-from sightline.data.pairs.corpus import Corpus, load_corpus
+from sightline.data.pairs.corpus import PairCorpus, load_corpus
 from sightline.decoding.engine import DecodingConfig
 from sightline.models import ARCHITECTURES, ModelConfig
 from sightline.tasks.fit import train_task
@@ -86,7 +86,7 @@ class Outcome:
     environment: dict[str, object] = field(default_factory=dict)
 
 
-def corpus_of(root: Path) -> Corpus:
+def corpus_of(root: Path) -> PairCorpus:
     """Training, validation and test 2016 data, lower-cased."""
 
     def pair(name: str) -> str:
@@ -95,7 +95,7 @@ def corpus_of(root: Path) -> Corpus:
     return load_corpus(pair("train"), valid=pair("val"), test=pair("test_2016_flickr"), lowercase=True)
 
 
-def verify(arch: str, corpus: Corpus, budget: str, runs: Path, seed: int) -> Outcome:
+def verify(arch: str, corpus: PairCorpus, budget: str, runs: Path, seed: int) -> Outcome:
     """Train one architecture, or resume its run, and evaluate it on the test part."""
     setting = SETTINGS[arch]
     config = TranslationConfig.preset(
@@ -137,7 +137,7 @@ def verify(arch: str, corpus: Corpus, budget: str, runs: Path, seed: int) -> Out
     )
 
 
-def labels(task: TranslationTask, corpus: Corpus) -> int:
+def labels(task: TranslationTask, corpus: PairCorpus) -> int:
     """Target tokens of one epoch, including end tokens."""
     return task.batches(corpus.train, seed=0).tokens
 

@@ -25,7 +25,7 @@ from typing import Any
 import torch
 
 from record import Record, record_options
-from sightline.data.labelled.corpus import LabelledData, load_labelled
+from sightline.data.labelled.corpus import LabelledCorpus, load_labelled
 from sightline.tasks.classification.config import ClassificationRun, TextConfig
 from sightline.tasks.classification.task import ClassificationTask
 from sightline.tasks.fit import train_task
@@ -65,7 +65,7 @@ def configured(task: str, arch: str, rate: float, seed: int, options: argparse.N
     )
 
 
-def trial(data: LabelledData, run: ClassificationRun, place: Path) -> dict[str, float]:
+def trial(data: LabelledCorpus, run: ClassificationRun, place: Path) -> dict[str, float]:
     """Train once; accuracy on the validation and test items, number of parameters and time."""
     task = ClassificationTask.build(data, run)
     with reporting(run.training.metric) as on_progress:

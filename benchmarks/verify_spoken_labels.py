@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from record import Record, record_options
-from sightline.data.labelled.corpus import LabelledData
+from sightline.data.labelled.corpus import LabelledCorpus
 from sightline.parts.spec_augment import SpecAugmentConfig
 from sightline.tasks.classification.config import ClassificationRun
 from sightline.tasks.classification.task import ClassificationTask
@@ -68,7 +68,7 @@ def write_table(recordings: Path, table: Path) -> None:
     table.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def trained(options: argparse.Namespace, run: ClassificationRun, data: LabelledData, place: Path) -> dict[str, Any]:
+def trained(options: argparse.Namespace, run: ClassificationRun, data: LabelledCorpus, place: Path) -> dict[str, Any]:
     """Train once and evaluate on the test recordings."""
     task = ClassificationTask.build(data, run)
     with reporting(run.training.metric) as on_progress:

@@ -26,7 +26,8 @@ from typing import Any
 import torch
 
 from record import Record, record_options
-from sightline.data.labelled.corpus import LabelledData, LabelledPart, load_labelled
+from sightline.data.labelled.corpus import LabelledCorpus, load_labelled
+from sightline.data.labelled.part import LabelledPart
 from sightline.data.labelled.table import Reading
 from sightline.tasks.classification.config import BILSTM_ATTENTION, ClassificationRun, TextConfig
 from sightline.tasks.classification.task import ClassificationTask
@@ -42,16 +43,16 @@ EPOCHS, VALIDATIONS = 8, 4  # at most; per epoch
 def chosen(part: LabelledPart) -> LabelledPart:
     """The sentences of more than 5 words, without the longest ones."""
     lengths = [len(source.split()) for source in part.sources if isinstance(source, str)]
-    return part.chosen(i for i, length in enumerate(lengths) if SHORTEST < length < max(lengths))
+    return part.select(i for i, length in enumerate(lengths) if SHORTEST < length < max(lengths))
 
 
-def sentences(root: Path) -> LabelledData:
+def sentences(root: Path) -> LabelledCorpus:
     """The three published parts."""
     data = load_labelled(root / "sst" / "sst_dataset.csv", Reading(split_column="exp_split"))
     return replace(data, train=chosen(data.train), valid=chosen(data.valid), test=chosen(data.test))
 
 
-def trained(data: LabelledData, seed: int, options: argparse.Namespace, place: Path) -> dict[str, Any]:
+def trained(data: LabelledCorpus, seed: int, options: argparse.Namespace, place: Path) -> dict[str, Any]:
     """Train once; the settings and the metrics on the test part."""
     preset = ClassificationRun.preset(BILSTM_ATTENTION)
     batches = -(-len(data.train.sources) // preset.settings.batch_size)

@@ -1,4 +1,4 @@
-"""Write the files that follow from tables (pages, names of architectures in `--help`) and results (performance.md).
+"""Write what follows from tables (pages, keys, names of architectures in `--help`) and results (performance.md).
 
 Run `python docs/generate.py` after a change; a test compares the files with the output of this script.
 """
@@ -6,9 +6,10 @@ Run `python docs/generate.py` after a change; a test compares the files with the
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import io
 import sys
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -18,6 +19,7 @@ from rich.console import Console
 from sightline.cli.app import COMMANDS, build
 from sightline.core.config import encode
 from sightline.core.mixer import Memory, SequenceMixer
+from sightline.core.settings import Key, describe_keys, keys_of
 from sightline.core.state import nbytes
 from sightline.mixers import MIXERS
 from sightline.models import (
@@ -31,6 +33,9 @@ from sightline.models import (
 from sightline.parts.series_patches import SeriesWindows
 from sightline.report.benchmark_figures import draw_figures, figures
 from sightline.report.benchmarks import load_results, performance_page, rows_of
+from sightline.tasks.defaults import compared
+from sightline.tasks.run import RunConfig
+from sightline.tasks.table import TASKS
 
 HERE = Path(__file__).parent
 RESULTS, FIGURES = HERE.parent / "benchmarks" / "results", HERE / "figures"
@@ -92,9 +97,14 @@ def mechanisms() -> str:
     for name, config in MIXERS.items():
         lines += ["", f"## {name}", "", f"{paper(config)}.", ""]
         for built in dict.fromkeys(type(example.build(12)) for example in config.examples()):
-            lines += [f"```text\n{built.__name__}: {inspect.getdoc(built)}\n```", ""]
-        lines += [*options(config)]
+            lines += [autodoc(built), ""]
+        lines += [autodoc(config), "", *options(config)]
     return "\n".join(lines) + "\n"
+
+
+def autodoc(cls: type) -> str:
+    """The docstring of a class, with its formulas; how it is called is shown by the table of options."""
+    return f"```{{eval-rst}}\n.. autoclass:: {cls.__module__}.{cls.__qualname__}\n   :no-index:\n```"
 
 
 def paper(config: type) -> str:
@@ -162,9 +172,56 @@ def architectures() -> str:
         for family in dict.fromkeys(type(config) for config in table.values()):
             names = [name for name, config in table.items() if type(config) is family]
             lines += ["", f"### {', '.join(names)}" if len(names) < len(table) else f"### {family.__name__}", ""]
-            lines += [f"```text\n{inspect.getdoc(family)}\n```", "", *options(family)]
+            lines += [autodoc(family), "", *options(family)]
         lines.append("")
     return "\n".join(lines)
+
+
+def key_table(rows: Iterable[Key]) -> list[str]:
+    """Keys of a configuration as a table; a section's own row is left out."""
+    lines = ["| key | values | default | meaning |", "|---|---|---|---|"]
+    for row in rows:
+        if row.type != "section":
+            values = f"{row.type}, {row.allowed}" if row.allowed else row.type
+            cells = (f"`{row.name}`", values, f"`{row.default}`" if row.default else "", row.description)
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return lines
+
+
+def part(row: Key, run: RunConfig) -> str:
+    """Which part of a run a key belongs to: corpus, settings, training; nothing for those of the run itself."""
+    name = row.name.partition(".")[0]
+    return next((one for one in ("corpus", "settings", "training") if name in keys_of(type(getattr(run, one)))), "")
+
+
+def common_keys() -> str:
+    """The keys that every task has, for the page of tasks."""
+    run = TASKS["translation"].preset("transformer")
+    rows = (row for row in describe_keys(type(run), run) if part(row, run) in ("training", ""))
+    return "\n".join(key_table(rows)) + "\n"
+
+
+def task_keys(name: str) -> str:
+    """The architectures of one task and its own keys, for its page."""
+    task, by_default = TASKS[name], compared(name)
+    run = task.preset(by_default[-1])
+    rows = [row for row in describe_keys(type(run), run) if row.name.partition(".")[0] not in ("arch", "model")]
+    listed = ", ".join(f"`{known}`" for known in task.architectures())
+    lines = [
+        f"`--arch` chooses one of {listed}. `compare` takes {', '.join(f'`{one}`' for one in by_default)} by default.",
+        "",
+        "## Keys of the data",
+        "",
+        *key_table(row for row in rows if part(row, run) == "corpus"),
+        "",
+        "## Keys of the model, the loss and the evaluation",
+        "",
+        f"Defaults are those of `{by_default[-1]}`. The keys `model.…` depend on the architecture: see",
+        "[Architectures](../architectures.md). Training has the [keys of every task](../tasks/index.md).",
+        "",
+        *key_table(row for row in rows if part(row, run) == "settings"),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def commands() -> str:
@@ -206,10 +263,13 @@ PAGES = {
     "mechanisms.md": mechanisms,
     "architectures.md": architectures,
     "commands.md": commands,
+    "keys/every-task.md": common_keys,
+    **{f"keys/{name}.md": partial(task_keys, name) for name in TASKS},
     "performance.md": performance,
 }
 
 if __name__ == "__main__":
     draw_figures(rows_of(load_results(RESULTS)), FIGURES)
     for name, content in PAGES.items():
+        (HERE / name).parent.mkdir(exist_ok=True)
         (HERE / name).write_text(content(), encoding="utf-8")

@@ -9,11 +9,13 @@ from collections.abc import Iterator
 
 import pytest
 
-PACKAGES = ("sightline.core", "sightline.mixers", "sightline.parts", "sightline.models", "sightline.testing",
-            "sightline.decoding")  # fmt: skip
+PACKAGES = ("sightline.core", "sightline.ops", "sightline.mixers", "sightline.parts", "sightline.models",
+            "sightline.testing", "sightline.decoding")  # fmt: skip
 
 # Meant to be extended, though complete.
 EXTENSIBLE = {
+    "CallFailed": "any failure of a call in another process, of which ProcessDied is one",
+    "CheckedConfig": "the range checks that configs inherit",
     "LayersConfig": "the options that four kinds of models share",
     "SightlineError": "what the errors behind the exit codes have in common",
 }

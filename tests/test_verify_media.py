@@ -11,7 +11,7 @@ import pytest
 
 import verify_captions as captions
 import verify_spoken_digits as spoken
-from sightline.data.media.corpus import ImageReader
+from sightline.data.media.columns import ImageReader
 from sightline.data.media.images import ImageOptions, read_idx
 from sightline.data.media.manifest import read_manifest
 

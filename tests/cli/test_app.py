@@ -175,6 +175,7 @@ def test_both_modules_run_the_command():
     assert done.stdout == run("--version").stdout
 
 
+@pytest.mark.slow
 def test_doctor_prints_the_same_facts_as_text_and_as_json():
     facts = json.loads(run("doctor", "--json").stdout)
     assert facts["schema_version"] == 1

@@ -11,6 +11,8 @@ import pytest
 from sightline.cli.app import main
 from sightline.mixers import MIXERS
 
+pytestmark = pytest.mark.slow
+
 OWN = """
 from dataclasses import dataclass
 import torch

@@ -53,7 +53,7 @@ def test_another_table_is_measured_with_the_models_labels(files, tmp_path, capsy
     assert json.loads(capsys.readouterr().out)["items"] == 120
     (tmp_path / "other.csv").write_text("text,label\nred,red\nblue,bleu\n")
     assert main(["eval", str(files / "model"), "--data", str(tmp_path / "other.csv")]) == 2
-    assert "other.csv:3: the label 'bleu' does not occur in training; did you mean 'blue'?" in capsys.readouterr().err
+    assert "other.csv:3: the label 'bleu' does not occur in training, did you mean 'blue'?" in capsys.readouterr().err
 
 
 def test_a_model_that_labels_decodes_nothing(files, capsys):

@@ -123,6 +123,7 @@ def test_a_bad_line_is_named_and_what_came_before_is_answered(run):
     assert error.startswith("sightline: error: stdin:3: invalid UTF-8 at byte 1")
 
 
+@pytest.mark.slow
 def test_a_process_that_waits_is_answered_line_by_line(model):
     command = [sys.executable, "-m", "sightline", "predict", str(model)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:

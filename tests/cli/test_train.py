@@ -173,6 +173,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_exits_2(
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_saves_and_exits_by_its_number(
     place: Path, capsys: pytest.CaptureFixture[str], number: int, status: int

@@ -55,6 +55,7 @@ def compared(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Res
     return compare(config, out_dir, command="sightline compare …", display=Display(quiet=True)), out_dir
 
 
+@pytest.mark.slow
 def test_it_measures_every_run(compared: tuple[Results, Path]) -> None:
     results, _ = compared
     assert [(run.arch, run.seed, run.status) for run in results.runs] == [
@@ -77,12 +78,14 @@ def test_it_measures_every_run(compared: tuple[Results, Path]) -> None:
     assert len(results.pairs) == 1
 
 
+@pytest.mark.slow
 def test_only_the_one_with_attention_shows_it(compared: tuple[Results, Path]) -> None:
     results, _ = compared
     assert results.attention
     assert {maps.arch for example in results.attention for maps in example.architectures} == {"bahdanau"}
 
 
+@pytest.mark.slow
 def test_it_leaves_a_file_that_reads_back_and_runs_that_load(compared: tuple[Results, Path]) -> None:
     results, out_dir = compared
     assert Results.load(out_dir / "results.json").to_dict() == results.to_dict()
@@ -168,6 +171,7 @@ def _wait(worker: Worker) -> Failure | None:
     return worker.failure()
 
 
+@pytest.mark.slow
 def test_a_worker_that_cannot_work_says_why_in_one_line(tmp_path: Path) -> None:
     job = Job("run", CompareConfig(archs=("gru",)), tmp_path / "run", tmp_path / "nothing", "gru", 0, "1steps")
     failure = _wait(Worker(job, threads=1))
@@ -178,6 +182,7 @@ def test_a_worker_that_cannot_work_says_why_in_one_line(tmp_path: Path) -> None:
     assert "Traceback" in (tmp_path / "run" / "worker.log").read_text()
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_a_failed_run(tmp_path: Path) -> None:
     worker = Worker(Job("prepare", CompareConfig(), tmp_path, tmp_path), threads=1)
     os.kill(worker.pid, signal.SIGKILL)
@@ -197,6 +202,7 @@ def _children(pid: int) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
 def test_no_worker_outlives_the_comparison(tmp_path: Path, number: signal.Signals) -> None:
@@ -264,6 +270,7 @@ def test_wrong_input_is_one_line_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_comparison_without_a_finished_run_reports_it_and_exits_as_its_runs_do(
     pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -279,6 +286,7 @@ def test_a_comparison_without_a_finished_run_reports_it_and_exits_as_its_runs_do
     assert (out_dir / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_json_prints_the_results_and_nothing_else(
     compared: tuple[Results, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,8 @@ from sightline.lab.progress import Display
 from sightline.lab.results import Results
 from sightline.report.html import write_report
 
+pytestmark = pytest.mark.slow
+
 JOBS = {
     "classification": ("gru", "transformer"),
     "forecasting": ("dlinear", "gru"),

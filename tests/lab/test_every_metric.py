@@ -21,8 +21,9 @@ from sightline.lab.summary import Outcome, summarise
 from sightline.lab.worker import deciding
 from sightline.tasks.forecasting.task import ForecastingTask
 from sightline.tasks.language.task import LanguageTask
+from sightline.tasks.outcomes import Measured
 from sightline.tasks.table import TASKS
-from sightline.tasks.task import Measured, Task
+from sightline.tasks.task import Task
 from sightline.tasks.translation.task import TranslationTask
 from tests.tasks.classification import small as labels
 from tests.tasks.media import small as media

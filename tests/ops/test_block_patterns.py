@@ -85,7 +85,7 @@ def test_causal_rows_do_not_depend_on_how_many_follow(name):
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("dense", {}, "a pattern is bigbird, longformer, strided or fixed, got 'dense'"),
+        ("dense", {}, "pattern must be bigbird, longformer, strided or fixed, got 'dense'"),
         ("bigbird", {"local": 2, "causal": False}, "bigbird looks to both sides: local must be odd, got 2"),
         ("longformer", {"local": 0}, "local must be at least 1, got 0"),
         ("strided", {"causal": False}, "strided is causal only"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 
 import hypothesis.strategies as st
 import pytest
@@ -13,8 +14,10 @@ from hypothesis import given, settings
 import sightline.ops.linear as ops_linear
 import sightline.ops.tiles as tiles
 from sightline.ops import LinearState, linear_attention
-from sightline.ops.linear import full_linear_attention, stepwise_linear_attention
+from sightline.ops.linear import full_linear_attention
+from tests.unchecked import unchecked
 
+stepwise = partial(linear_attention, stepwise=True)
 SHARED = ("shared", "shared constant", "shared position")
 FORMS = ("plain", "constant", "position", "channel", "delta", "delta constant", "delta position", *SHARED)
 NORMALISED = ("plain", "constant", "position", "channel")
@@ -89,7 +92,7 @@ def test_chunks_equal_single_positions_gradients_too(form, normaliser, length, c
         patch.setattr(ops_linear, "CHUNK", chunk)
         found = case.run(linear_attention)
         gradients = case.gradients(found)
-    expected = case.run(stepwise_linear_attention)
+    expected = case.run(stepwise)
     equal(found, expected)
     equal(gradients, case.gradients(expected))
 
@@ -98,7 +101,7 @@ def test_chunks_equal_single_positions_gradients_too(form, normaliser, length, c
 @pytest.mark.parametrize("form", FORMS)
 def test_chunks_of_the_default_length(form, length):
     case = Case(form, length, packed=length == 127)
-    found, expected = case.run(linear_attention), case.run(stepwise_linear_attention)
+    found, expected = case.run(linear_attention), case.run(stepwise)
     equal(found, expected)
     equal(case.gradients(found), case.gradients(expected))
 
@@ -157,7 +160,7 @@ def test_any_cuts_give_what_the_whole_gives(form, normaliser):
 def test_the_size_of_a_tile_changes_nothing(monkeypatch, form, normaliser, tile):
     monkeypatch.setattr(ops_linear, "CHUNK", 4)
     case = Case(form, 23, normaliser=normaliser, packed=True)
-    expected = case.run(stepwise_linear_attention)
+    expected = case.run(stepwise)
     monkeypatch.setattr(tiles, "TILE", tile)
     for name in ("ROWS", "DELTA_ROWS"):
         monkeypatch.setattr(tiles, name, 1 if tile == 8 else 3)
@@ -202,7 +205,7 @@ def test_a_strong_decay_leaves_later_weak_ones_exact(form):
     if named["decay"].dim() > 1:
         named["decay"][:, :, 5] = -1e4
     y = case.run(linear_attention, named)[0]
-    expected = case.run(stepwise_linear_attention, {name: x.double() for name, x in named.items()})[0]
+    expected = case.run(stepwise, {name: x.double() for name, x in named.items()})[0]
     equal([y.double()], [expected], 1e-5)
 
 
@@ -216,7 +219,7 @@ def test_a_strong_decay_to_come_leaves_the_past_bit_by_bit_the_same(form, dtype)
     named["decay"][:, :, 41:43] = -1e3
     changed = case.run(linear_attention, named)[0]
     assert torch.equal(changed[:, :, :41], y[:, :, :41])
-    equal([changed.double()], [case.run(stepwise_linear_attention, {n: x.double() for n, x in named.items()})[0]], 1e-6)
+    equal([changed.double()], [case.run(stepwise, {n: x.double() for n, x in named.items()})[0]], 1e-6)
 
 
 @pytest.mark.parametrize(("form", "normaliser"), CASES)
@@ -327,7 +330,7 @@ def test_a_million_positions_in_bounded_memory():
         ({"beta": torch.zeros(2)}, "expected beta of shape"),
         ({"beta": torch.zeros(1, 2, 3), "normaliser": True}, "has no normaliser"),
         ({"beta": torch.zeros(1, 2, 3), "decay": torch.zeros(1, 2, 3, 4)}, "not by channel"),
-        ({"v": torch.zeros(1, 3, 3, 4)}, "3 heads of v cannot share 2 of q and k"),
+        ({"v": torch.zeros(1, 3, 3, 4)}, "3 heads of v cannot share 2 heads of q and k"),
         ({"v": torch.zeros(1, 4, 3, 4), "decay": torch.zeros(2)}, "expected decay of shape"),
         ({"v": torch.zeros(1, 4, 3, 4), "decay": torch.zeros(1, 4, 3, 4)}, "shared q and k"),
         ({"v": torch.zeros(1, 4, 3, 4), "beta": torch.zeros(1, 4, 3)}, "shared q and k"),
@@ -339,7 +342,7 @@ def test_a_million_positions_in_bounded_memory():
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_does_not_fit_is_refused(named, message):
+def test_inputs_that_do_not_fit_are_refused(named, message):
     x = torch.zeros(1, 2, 3, 4)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message), unchecked():
         linear_attention(**{"q": x, "k": x, "v": x, **named})

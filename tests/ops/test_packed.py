@@ -9,7 +9,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from sightline.ops.cells import ElmanCell, GRUCell, LSTMCell
 from sightline.ops.documents import split_documents
-from sightline.ops.packed import Weights, pack, packable, packed_composed, run_packed
+from sightline.ops.packed import CellWeights, pack, packable, packed_composed, run_packed
 
 B, T, D, H = 4, 9, 5, 3
 CELLS = {"rnn": ElmanCell(), "lstm": LSTMCell(), "1997": LSTMCell(forget_gate=False), "gru": GRUCell()}
@@ -30,7 +30,7 @@ def inputs(cell):
     """x, weights, carried and fresh states."""
     rows = H * {"ElmanCell": 1, "GRUCell": 3}.get(type(cell).__name__, cell.columns)
     bias_hidden = normal(4, H) if isinstance(cell, GRUCell) else None
-    weights = Weights(normal(1, rows, D), normal(2, rows, H), normal(3, rows), bias_hidden)
+    weights = CellWeights(normal(1, rows, D), normal(2, rows, H), normal(3, rows), bias_hidden)
     carried, fresh = (tuple(normal(seed + n, B, H) for n in range(cell.carries)) for seed in (5, 7))
     return normal(0, B, T, D), weights, carried, fresh
 
@@ -80,10 +80,10 @@ def test_outputs_states_and_gradients_are_those_of_a_loop(cell, flags):
 def test_equals_torch_with_packed_sequences(name, kind):
     cell, theirs = CELLS[name], kind(D, H, batch_first=True).double()
     bias = theirs.bias_ih_l0 + theirs.bias_hh_l0
-    weights = Weights(theirs.weight_ih_l0, theirs.weight_hh_l0, bias)
+    weights = CellWeights(theirs.weight_ih_l0, theirs.weight_hh_l0, bias)
     if name == "gru":  # the candidate first, and its second bias apart
         bias = theirs.bias_ih_l0 + torch.cat([theirs.bias_hh_l0[: 2 * H], torch.zeros(H, dtype=torch.float64)])
-        weights = Weights(theirs.weight_ih_l0, theirs.weight_hh_l0.roll(H, 0), bias, theirs.bias_hh_l0[2 * H :])
+        weights = CellWeights(theirs.weight_ih_l0, theirs.weight_hh_l0.roll(H, 0), bias, theirs.bias_hh_l0[2 * H :])
     x, lengths = normal(0, B, T, D), LENGTHS.clamp(min=1)
     given = tuple(normal(5 + n, B, H) for n in range(cell.carries))
     ragged = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
@@ -107,7 +107,7 @@ def test_second_derivatives(cell):
     used = [part for part in weights if part is not None]
 
     def run(x, carried, *weights):
-        y, final = run_packed(cell, Weights(*weights), x, (carried, *rest), fresh, documents)
+        y, final = run_packed(cell, CellWeights(*weights), x, (carried, *rest), fresh, documents)
         return y, *final
 
     first, *rest = carried

@@ -37,8 +37,8 @@ def describe(
     """
     from sightline.cli.overrides import parse_overrides
     from sightline.core.errors import InputError
-    from sightline.tasks.describe import describe as survey_of
     from sightline.tasks.recipe import resolve_run
+    from sightline.tasks.table import task_class
 
     if picture is not None and picture.suffix not in (".svg", ".png"):
         raise InputError(f"expected a file name ending in .svg or .png, found {picture.name!r}", where="--picture")
@@ -46,7 +46,7 @@ def describe(
         raise InputError("already exists; use --overwrite to replace it", where=picture)
     named = {"task": task, "data": path, "valid": valid, "test": test, **parse_overrides(overrides)}
     run = resolve_run(file=None, environ={}, flags={key: value for key, value in named.items() if value is not None})
-    survey = survey_of(run)
+    survey = task_class(run.task).load_data(run).describe()
     if picture is not None:
         from sightline.report.survey import save_survey
 

@@ -10,8 +10,8 @@ from cyclopts import Parameter
 from sightline.cli.architectures import ARCH_HELP
 
 if TYPE_CHECKING:
+    from sightline.data.corpus import Corpus
     from sightline.tasks.fit import Trained
-    from sightline.tasks.task import Dataset
 
 
 def train(
@@ -116,7 +116,7 @@ def train(
     _print(_outcome(directory, trained), as_json=json)
 
 
-def _planned(run: Any, data: Dataset) -> dict[str, Any]:
+def _planned(run: Any, data: Corpus[Any]) -> dict[str, Any]:
     """The facts that `--dry-run` prints."""
     from sightline.tasks.table import task_class
 

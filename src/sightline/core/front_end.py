@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from sightline.core.shapes import Mask, MemoryMask, MemoryValues
+
 
 class FrontEnd(nn.Module, ABC):
     """Turns raw input, batch first, into vectors of width `d_model`.
@@ -20,7 +22,7 @@ class FrontEnd(nn.Module, ABC):
     d_model: int
 
     @abstractmethod
-    def forward(self, inputs: Any, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    def forward(self, inputs: Any, mask: Mask | None = None) -> tuple[MemoryValues, MemoryMask | None]:
         """Vectors (B, M, D) of the inputs, and their mask (B, M), True = real; None where the input's is None."""
 
     def hidden(self, inputs: Tensor, mask: Tensor) -> Tensor:

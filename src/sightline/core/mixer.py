@@ -12,15 +12,27 @@ from typing import ClassVar, Generic, NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
+from sightline.core.shapes import (
+    Mask,
+    MemoryMask,
+    MemoryValues,
+    MixedPosition,
+    MixedSequences,
+    Position,
+    Sequences,
+    Starts,
+    Summary,
+)
+
 S = TypeVar("S")
 
 
 class Memory(NamedTuple):
-    """What a decoder reads from an encoder. Several sources are several stretches of one memory."""
+    """An encoder's output as a decoder reads it. Several sources are several stretches of one memory."""
 
-    values: Tensor  # (B, M, D)
-    mask: Tensor | None = None  # (B, M), True = real; None = all real
-    summary: Tensor | None = None  # (B, ·): all that a decoder without attention gets
+    values: MemoryValues
+    mask: MemoryMask | None = None  # True = real; None = all real
+    summary: Summary | None = None  # all that a decoder without attention gets
 
 
 class Stateless(NamedTuple):
@@ -49,16 +61,16 @@ class SequenceMixer(nn.Module, ABC, Generic[S]):
 
     @abstractmethod
     def forward(
-        self, x: Tensor, state: S | None = None, mask: Tensor | None = None, starts: Tensor | None = None
-    ) -> tuple[Tensor, S]:
+        self, x: Sequences, state: S | None = None, mask: Mask | None = None, starts: Starts | None = None
+    ) -> tuple[MixedSequences, S]:
         """Outputs (B, T, d_out) and the state after position T, for any T >= 0.
 
         x (B, T, d_model); state None means `initial_state(B)`; mask (B, T), False = padding, which changes neither
         state nor positions and whose outputs are zero; starts (B, T), True where a new document begins: nothing before
-        it is visible from there on, states and positions begin anew.
+        it is visible from there on, and states and positions start again.
         """
 
-    def step(self, x_t: Tensor, state: S) -> tuple[Tensor, S]:
+    def step(self, x_t: Position, state: S) -> tuple[MixedPosition, S]:
         """One position: x_t (B, d_model) to (B, d_out) and the next state."""
         y, state = self(x_t.unsqueeze(1), state)
         return y.squeeze(1), state
@@ -72,7 +84,7 @@ class SequenceEncoder(nn.Module, ABC):
     d_out: int
 
     @abstractmethod
-    def forward(self, x: Tensor, mask: Tensor | None = None, starts: Tensor | None = None) -> Tensor:
+    def forward(self, x: Sequences, mask: Mask | None = None, starts: Starts | None = None) -> MixedSequences:
         """Outputs (B, T, d_out) from x (B, T, d_model); mask and starts (B, T) as in `SequenceMixer.forward`."""
 
 
@@ -110,6 +122,6 @@ def check_memory(memory: Memory | None, batch: int, d_memory: int | None, d_summ
     return memory
 
 
-def keep(x: Tensor, mask: Tensor | None) -> Tensor:
-    """x (B, T, ·) with zeros wherever mask (B, T) is False; what stood there, NaN too, is gone, gradients included."""
+def keep(x: Sequences, mask: Mask | None) -> Sequences:
+    """x with zeros wherever the mask is False: content there, NaN too, has no effect and receives no gradient."""
     return x if mask is None else x.masked_fill(~mask.unsqueeze(-1), 0.0)

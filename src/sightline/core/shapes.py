@@ -10,11 +10,12 @@ where that was imported before sightline, as under pytest, where a wrong shape i
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 from torch import Tensor
 
 
+@final
 class _Unchecked:
     """`Float[Tensor, "B T"]` without jaxtyping: the tensor's type alone."""
 

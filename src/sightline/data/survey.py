@@ -1,9 +1,10 @@
-"""What is said of a data set before it is trained on: counts, lengths, what looks wrong and where, and charts."""
+"""A summary of a data set before it is trained on: counts, lengths, what looks wrong and where, and charts."""
 
 from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -18,7 +19,7 @@ CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _BINS = 24
 
 
-class Finding(NamedTuple):
+class DataFinding(NamedTuple):
     """Something that looks wrong: what, in which file, how often, and the first places (line numbers or names)."""
 
     file: str
@@ -56,7 +57,7 @@ class Survey:
     data: str
     sha256: str
     parts: dict[str, dict[str, Any]]
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[DataFinding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     examples: dict[str, str] = field(default_factory=dict)
     charts: list[Chart] = field(default_factory=list)
@@ -72,7 +73,7 @@ class Survey:
         return plain
 
     def lines(self) -> Iterator[str]:
-        """The lines that say it to a person."""
+        """The summary as text, line by line."""
         yield f"{self.data}  sha256 {self.sha256[:16]}"
         yield ""
         names = list(dict.fromkeys(name for part in self.parts.values() for name in part))
@@ -103,24 +104,39 @@ def _cell(value: Any) -> str:
 
 
 def spread(values: Numbers) -> dict[str, float]:
-    """Smallest, median, mean, 95th percentile and largest; empty of nothing."""
-    found = np.asarray(values, float)
-    if not found.size:
+    """Smallest, median, mean, 95th percentile and largest; empty where there are no values."""
+    x = np.asarray(values, float)
+    if not x.size:
         return {}
-    ends = {"min": found.min(), "median": np.median(found), "mean": found.mean(), "p95": np.percentile(found, 95)}
-    return {name: round(float(value), 4) for name, value in {**ends, "max": found.max()}.items()}
+    ends = {"min": x.min(), "median": np.median(x), "mean": x.mean(), "p95": np.percentile(x, 95), "max": x.max()}
+    return {name: round(float(value), 4) for name, value in ends.items()}
 
 
 def findings(
     file: str, items: Sequence[Any], places: Sequence[Any], looks: Mapping[str, Callable[[Any], bool]]
-) -> list[Finding]:
-    """For each way to look wrong, by what is said of it, the items that do."""
-    found = []
-    for problem, wrong in looks.items():
-        where = [place for item, place in zip(items, places, strict=True) if wrong(item)]
-        if where:
-            found.append(Finding(file, problem, len(where), where[:SHOWN]))
-    return found
+) -> list[DataFinding]:
+    """For each way to look wrong, named by its problem, the items that do, with their places."""
+    wrong_places = {
+        problem: [place for item, place in zip(items, places, strict=True) if wrong(item)]
+        for problem, wrong in looks.items()
+    }
+    return [DataFinding(file, problem, len(at), at[:SHOWN]) for problem, at in wrong_places.items() if at]
+
+
+def repeated(file: str, keys: Sequence[Any], places: Sequence[Any]) -> list[DataFinding]:
+    """A finding on the items whose key another one has too; none where all keys differ."""
+    times = Counter(keys)
+    return findings(file, keys, places, {"the same source occurs more than once": lambda key: times[key] > 1})
+
+
+def sound_looks() -> dict[str, Callable[[np.ndarray], bool]]:
+    """Ways in which samples in [-1, 1] look wrong."""
+    return {
+        "silent, no sample beyond 0.001": lambda samples: float(np.abs(samples).max(initial=0.0)) < 1e-3,
+        "clipped, a hundredth of the samples at full scale": lambda samples: bool(
+            samples.size and (np.abs(samples) > 0.999).mean() > 0.01
+        ),
+    }
 
 
 def text_looks(median: float) -> dict[str, Callable[[str], bool]]:

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from sightline.core.mixer import SequenceEncoder, SequenceMixer, check_inputs
+from sightline.core.shapes import Mask, MixedSequences, Sequences, Starts
 
 
 @final
 @dataclass(frozen=True)
 class BidirectionalConfig:
-    """Two mixers of the kind `mixer` with default options and `d_hidden` (None = d_model) units each way."""
+    """Two mixers of the kind `mixer` with default options and `d_hidden` (None = d_model) units in each direction."""
 
     mixer: Literal["rnn", "lstm", "gru", "lru", "min_gru", "min_lstm"] = "gru"
     d_hidden: int | None = None
@@ -42,7 +43,7 @@ class Bidirectional(SequenceEncoder):
     """[→h_t ; ←h_t]: one causal mixer reads forwards, another backwards from each row's (or document's) true end.
 
     Works for any two `SequenceMixer`s of equal d_model. The output is d_out = forward.d_out + backward.d_out wide; the
-    backward mixer's final output stands at each row's first real position.
+    backward mixer's final output is at each row's first real position.
     """
 
     def __init__(self, forward_mixer: SequenceMixer, backward_mixer: SequenceMixer) -> None:
@@ -56,7 +57,7 @@ class Bidirectional(SequenceEncoder):
         self.d_model = forward_mixer.d_model
         self.d_out = forward_mixer.d_out + backward_mixer.d_out
 
-    def forward(self, x: Tensor, mask: Tensor | None = None, starts: Tensor | None = None) -> Tensor:
+    def forward(self, x: Sequences, mask: Mask | None = None, starts: Starts | None = None) -> MixedSequences:
         check_inputs(x, self.d_model, mask, starts)
         ahead, _ = self.forwards(x, mask=mask, starts=starts)
         back, _ = self.backwards(

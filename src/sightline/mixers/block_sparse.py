@@ -8,16 +8,19 @@ from typing import Literal, final
 
 from torch import Tensor
 
-from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer, keep
+from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer
 from sightline.core.probe import Probe
+from sightline.core.shapes import Mask, MixedSequences, Sequences, Starts
 from sightline.ops.block_patterns import BlockLayout, BlockPattern
 from sightline.ops.execute import execute
 from sightline.ops.pattern import Pattern
+from sightline.ops.plan import Plan
 from sightline.parts.attention_heads import split_heads
 from sightline.parts.key_value_cache import KeyValueCache, attend_cache, empty_cache, extend_cache
 from sightline.parts.self_attention import SelfAttention
 
 BlockPositions = Literal["none", "sinusoidal", "rotary", "learned"]  # ALiBi's bias is for windows, and for all keys
+BlockRows = Literal["all", "global", "other"]
 
 
 @final
@@ -88,13 +91,12 @@ class BlockSparseAttention(SelfAttention, SequenceMixer[KeyValueCache]):
         return empty_cache(self.heads.none(batch))
 
     def forward(
-        self, x: Tensor, state: KeyValueCache | None = None, mask: Tensor | None = None, starts: Tensor | None = None
-    ) -> tuple[Tensor, KeyValueCache]:
+        self, x: Sequences, state: KeyValueCache | None = None, mask: Mask | None = None, starts: Starts | None = None
+    ) -> tuple[MixedSequences, KeyValueCache]:
         state = self.initial_state(x.shape[0]) if state is None else state
         q, k, v, positions, after = self.project(x, mask, starts, state.position)
         state = extend_cache(state, k, v, positions, after, mask, starts)
-        y = attend_cache(q, state, mask, starts, self.pattern, probe=self.weights)
-        return self.heads.join(y, mask), state
+        return self.heads.join(attend_cache(q, state, mask, starts, self.plan, self.weights), mask), state
 
 
 @final
@@ -129,21 +131,21 @@ class FullBlockSparseAttention(SelfAttention, SequenceEncoder):
     def pattern(self) -> Pattern:
         return Pattern(False, blocks=self.layout)
 
-    def _of_rows(self, rows: Literal["global", "other"]) -> Pattern:
-        return Pattern(False, blocks=self.layout._replace(rows=rows))
+    def forward(self, x: Sequences, mask: Mask | None = None, starts: Starts | None = None) -> MixedSequences:
+        x, positions, _ = self.place(x, mask, starts)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None, starts: Tensor | None = None) -> Tensor:
-        own = self.project(x, mask, starts)
-        plan = self.plan(own, mask, starts)
-        if not self.separate:
-            return self.heads.join(execute(own.q, own.k, own.v, plan, self.weights), mask)
-        of_global, of_other = (plan._replace(pattern=self._of_rows(rows)) for rows in ("global", "other"))
-        y = execute(own.q, own.k, own.v, of_other, self.weights)
-        x = self.positions.add(keep(x, mask), own.positions)
-        linears = (self.global_query, self.global_key, self.global_value)
-        q, k, v = (split_heads(linear(x), self.heads.heads) for linear in linears)
-        q, k = self.positions.turn(q, own.positions), self.positions.turn(k, own.positions)
-        return self.heads.join(y + execute(q, k, v, of_global, self.global_weights), mask)
+        def attend(q: Tensor, k: Tensor, v: Tensor, rows: Literal["all", "global", "other"], probe: Probe) -> Tensor:
+            q, k = self.positions.turn(q, positions), self.positions.turn(k, positions)
+            plan = Plan(Pattern(False, blocks=self.layout._replace(rows=rows)))
+            return execute(q, k, v, plan.packed(q, mask, starts, positions, probe.attached), probe)
+
+        q, (k, v) = self.heads.queries(x), self.heads.keys_values(x)
+        y = attend(q, k, v, "other" if self.separate else "all", self.weights)
+        if self.separate:
+            linears = (self.global_query, self.global_key, self.global_value)
+            q, k, v = (split_heads(linear(x), self.heads.heads) for linear in linears)
+            y = y + attend(q, k, v, "global", self.global_weights)
+        return self.heads.join(y, mask)
 
 
 def _checked(layout: BlockLayout | None, positions: str, causal: bool) -> BlockLayout:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, check_memory, keep
 from sightline.core.probe import Probe
+from sightline.core.shapes import Mask, MixedSequences, Sequences, Starts
 from sightline.ops.dense import dense_attention
 from sightline.parts.attention_heads import AttentionHeads, QKNorm, check_softcap
 
@@ -86,8 +87,8 @@ class CrossAttention(SequenceMixer[CrossState]):
         return CrossState(*self.heads.keys_values(keep(values, mask)), mask)
 
     def forward(
-        self, x: Tensor, state: CrossState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
-    ) -> tuple[Tensor, CrossState]:
+        self, x: Sequences, state: CrossState | None = None, mask: Mask | None = None, starts: Starts | None = None
+    ) -> tuple[MixedSequences, CrossState]:
         check_inputs(x, self.d_model, mask, starts)
         if state is None:
             raise ValueError("CrossAttention reads a memory: give the state from initial_state(batch, memory)")

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sightline.core.shapes import Mask, MixedSequences, Sequences, Starts
 from sightline.ops.linear import LinearState, linear_attention
 from sightline.parts.attention_heads import head_size, hide, join_heads, split_heads
 from sightline.parts.decay import HeadDecay
@@ -84,8 +85,8 @@ class GatedDelta(ConvolvedRecurrence):
                 nn.init.xavier_uniform_(linear.weight)
 
     def recur(
-        self, x: Tensor, read: Tensor, memory: LinearState, mask: Tensor | None, starts: Tensor | None
-    ) -> tuple[Tensor, LinearState]:
+        self, x: Sequences, read: Tensor, memory: LinearState, mask: Mask | None, starts: Starts | None
+    ) -> tuple[MixedSequences, LinearState]:
         q, k, v = (split_heads(part, self.heads) for part in read.split(self.sizes, 2))
         wide = memory.memory.dtype
         y, memory = linear_attention(

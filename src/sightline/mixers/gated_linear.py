@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, keep
+from sightline.core.shapes import Mask, MixedPosition, MixedSequences, Position, Sequences, Starts
 from sightline.ops.linear import LinearState, initial_linear_state, linear_attention, linear_attention_step
 from sightline.parts.attention_heads import head_size, hide, join_heads, split_heads
 from sightline.parts.decay import HeadDecay
@@ -73,7 +74,7 @@ class GatedLinearAttention(SequenceMixer[LinearState]):
         self.d_model = self.d_out = d_model
         self.heads = heads
         self.d_head = head_size(d_model, heads, d_head, 0.5)
-        self.d_value = head_size(d_model, heads, d_value)
+        self.d_value = head_size(d_model, heads, d_value, name="d_value")
         self.query = nn.Linear(d_model, heads * self.d_head, bias=False)
         self.key = nn.Linear(d_model, heads * self.d_head, bias=False)
         self.value = nn.Linear(d_model, heads * self.d_value, bias=False)
@@ -91,8 +92,8 @@ class GatedLinearAttention(SequenceMixer[LinearState]):
         return initial_linear_state(batch, self.heads, self.d_head, self.d_value, like=self.key.weight)
 
     def forward(
-        self, x: Tensor, state: LinearState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
-    ) -> tuple[Tensor, LinearState]:
+        self, x: Sequences, state: LinearState | None = None, mask: Mask | None = None, starts: Starts | None = None
+    ) -> tuple[MixedSequences, LinearState]:
         check_inputs(x, self.d_model, mask, starts)
         if state is None:
             state = self.initial_state(x.shape[0])
@@ -101,7 +102,7 @@ class GatedLinearAttention(SequenceMixer[LinearState]):
         y, state = linear_attention(q, hide(k, mask), v, decay=hide(decay, mask), state=state, starts=starts)
         return keep(self._write(x, join_heads(self.norm(y))), mask), state
 
-    def step(self, x_t: Tensor, state: LinearState) -> tuple[Tensor, LinearState]:
+    def step(self, x_t: Position, state: LinearState) -> tuple[MixedPosition, LinearState]:
         q, k, v, decay = (part.squeeze(2) for part in self._read(x_t.unsqueeze(1)))
         y, state = linear_attention_step(q, k, v, decay=decay, state=state)
         return self._write(x_t, self.norm(y).flatten(1)), state
@@ -140,7 +141,7 @@ class StateSpaceDual(ConvolvedRecurrence):
         self.d_model = self.d_out = d_model
         self.heads = heads
         self.d_head = head_size(d_model, heads, d_head)
-        self.d_value = head_size(d_model, heads, d_value, 2.0)
+        self.d_value = head_size(d_model, heads, d_value, 2.0, "d_value")
         inner = heads * self.d_value
         self.gate = nn.Linear(d_model, inner, bias=False)
         self.read = nn.Linear(d_model, inner + 2 * self.d_head, bias=False)  # u, B, C
@@ -153,8 +154,8 @@ class StateSpaceDual(ConvolvedRecurrence):
             nn.init.xavier_uniform_(linear.weight)
 
     def recur(
-        self, x: Tensor, read: Tensor, memory: LinearState, mask: Tensor | None, starts: Tensor | None
-    ) -> tuple[Tensor, LinearState]:
+        self, x: Sequences, read: Tensor, memory: LinearState, mask: Mask | None, starts: Starts | None
+    ) -> tuple[MixedSequences, LinearState]:
         u, k, q = read.split([self.heads * self.d_value, self.d_head, self.d_head], 2)
         u, k, q = split_heads(u, self.heads), hide(k.unsqueeze(1), mask), q.unsqueeze(1)
         decay, step = self.decay(x)

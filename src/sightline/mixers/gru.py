@@ -8,10 +8,11 @@ from typing import Literal, final
 import torch
 from torch import Tensor, nn
 
+from sightline.core.shapes import Counts, HiddenSequences, MixedPosition, Position, Sequences
 from sightline.ops.cells import Cell, GRUCell
 from sightline.ops.documents import Carried, Documents, at_length
 from sightline.ops.gates import gate_and_candidate, transposed_parts
-from sightline.ops.packed import Weights
+from sightline.ops.packed import CellWeights
 from sightline.parts.recurrent import Recurrent, RecurrentState, input_weight, recurrent_weight
 
 
@@ -59,13 +60,13 @@ class GRU(Recurrent):
         if reset == "after":
             self.bias_candidate = nn.Parameter(torch.zeros(self.d_hidden))
 
-    def packed(self, x: Tensor, documents: Documents | None) -> tuple[Cell, Weights] | None:
+    def packed(self, x: Sequences, documents: Documents | None) -> tuple[Cell, CellWeights] | None:
         if self.reset == "before" or (documents is None and not self.differentiated(x)):
             return None
         hidden = self.weight_hidden.roll(self.d_hidden, 0)  # the candidate first
-        return GRUCell(), Weights(self.weight_input, hidden, self.bias, self.bias_candidate)
+        return GRUCell(), CellWeights(self.weight_input, hidden, self.bias, self.bias_candidate)
 
-    def run(self, x: Tensor, carried: Carried, length: Tensor | None) -> tuple[Tensor, Carried]:
+    def run(self, x: Sequences, carried: Carried, length: Counts | None) -> tuple[HiddenSequences, Carried]:
         (hidden,) = carried
         y = self._run_after(x, hidden) if self.reset == "after" else self._run_before(x, hidden)
         return y, (y[:, -1] if length is None else at_length(hidden, y, length),)
@@ -88,7 +89,7 @@ class GRU(Recurrent):
         zeros = self.bias.new_zeros(2 * self.d_hidden)
         return torch.cat([zeros, self.bias_candidate])
 
-    def step(self, x_t: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
+    def step(self, x_t: Position, state: RecurrentState) -> tuple[MixedPosition, RecurrentState]:
         (hidden,) = state.carried
         if self.reset == "after":
             hidden = torch.gru_cell(x_t, hidden, self.weight_input, self.weight_hidden, self.bias, self._bias_hidden())

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer, check_inputs, keep
 from sightline.core.probe import Probe
+from sightline.core.shapes import Mask, MixedPosition, MixedSequences, Position, Sequences, Starts
 from sightline.ops.linear import (
     LinearState,
     full_linear_attention,
@@ -57,7 +58,7 @@ class LinearConfig:
 
 
 class _FeatureAttention(nn.Module, ABC):
-    """What linear attention consists of, causal or not: projections, features φ of queries and keys, and a probe."""
+    """The projections and the features φ of queries and keys that both forms of linear attention share."""
 
     def __init__(
         self,
@@ -74,7 +75,7 @@ class _FeatureAttention(nn.Module, ABC):
         self.features = FeatureMap(features, self.heads.d_head, random_features)
         self.weights = Probe("B H T S")
 
-    def project(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, x: Sequences, mask: Mask | None) -> tuple[Tensor, Tensor, Tensor]:
         """φ(q), φ(k) (B, H, T, ·) and v (B, H, T, V) of x (B, T, D); keys at masked positions are 0."""
         x = keep(x, mask)
         k, v = self.heads.keys_values(x)
@@ -90,9 +91,9 @@ class LinearAttention(_FeatureAttention, SequenceMixer[LinearState]):
     `performer` approximates softmax attention (`parts.feature_maps`). A position whose denominator is 0 gives zeros.
     The state is S (B, H, K, V) and z (B, H, K), in float32 in 16-bit code too.
 
-    The weights φ(q_t) · φ(k_s) / φ(q_t) · z_t over the positions of a call are formed where somebody reads them:
-    `self.weights`, shape (B, H, T, S). What they lack to 1 is read from the state, where earlier calls' positions are
-    no longer told apart.
+    The weights φ(q_t) · φ(k_s) / φ(q_t) · z_t over the positions of a call are formed only for a hook on
+    `self.weights`, shape (B, H, T, S). They sum to less than 1 where earlier calls contribute: the state no longer
+    distinguishes their positions.
     """
 
     def initial_state(self, batch: int, memory: Memory | None = None) -> LinearState:
@@ -102,8 +103,8 @@ class LinearAttention(_FeatureAttention, SequenceMixer[LinearState]):
         )
 
     def forward(
-        self, x: Tensor, state: LinearState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
-    ) -> tuple[Tensor, LinearState]:
+        self, x: Sequences, state: LinearState | None = None, mask: Mask | None = None, starts: Starts | None = None
+    ) -> tuple[MixedSequences, LinearState]:
         check_inputs(x, self.d_model, mask, starts)
         if state is None:
             state = self.initial_state(x.shape[0])
@@ -113,7 +114,7 @@ class LinearAttention(_FeatureAttention, SequenceMixer[LinearState]):
             y = self._weighted(q, k, v, state, starts)
         return self.heads.join(y, mask), after
 
-    def step(self, x_t: Tensor, state: LinearState) -> tuple[Tensor, LinearState]:
+    def step(self, x_t: Position, state: LinearState) -> tuple[MixedPosition, LinearState]:
         if self.weights.attached:
             return super().step(x_t, state)
         q, k, v = (part.squeeze(2) for part in self.project(x_t.unsqueeze(1), None))
@@ -136,11 +137,11 @@ class LinearAttention(_FeatureAttention, SequenceMixer[LinearState]):
 class FullLinearAttention(_FeatureAttention, SequenceEncoder):
     """`LinearAttention` without the causal limit (eqs. 4-6): every position sees its whole document.
 
-    The weights φ(q_t) · φ(k_s) / Σ_s φ(q_t) · φ(k_s) are formed where somebody reads them: `self.weights`, shape
+    The weights φ(q_t) · φ(k_s) / Σ_s φ(q_t) · φ(k_s) are formed only for a hook on `self.weights`, shape
     (B, H, T, S).
     """
 
-    def forward(self, x: Tensor, mask: Tensor | None = None, starts: Tensor | None = None) -> Tensor:
+    def forward(self, x: Sequences, mask: Mask | None = None, starts: Starts | None = None) -> MixedSequences:
         check_inputs(x, self.d_model, mask, starts)
         q, k, v = self.project(x, mask)
         if not self.weights.attached:
@@ -151,7 +152,7 @@ class FullLinearAttention(_FeatureAttention, SequenceEncoder):
 
 
 def products_within(q: Tensor, k: Tensor, starts: Tensor | None) -> Tensor:
-    """φ(q_t) · φ(k_s) (B, H, T, S), 0 where t and s stand in different documents."""
+    """φ(q_t) · φ(k_s) (B, H, T, S), 0 where t and s are in different documents."""
     products = q @ k.transpose(2, 3)
     if starts is None:
         return products

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, keep
+from sightline.core.shapes import Mask, MixedPosition, MixedSequences, Position, Sequences, Starts
 from sightline.ops.scan import linear_scan
 
 
@@ -33,7 +34,7 @@ class LRUConfig:
 
 
 class LRUState(NamedTuple):
-    """The complex state, real and imaginary parts apart."""
+    """The complex state, real and imaginary parts side by side."""
 
     hidden: Tensor  # (B, N, 2)
 
@@ -48,7 +49,7 @@ class LRU(SequenceMixer[LRUState]):
 
     N = `d_hidden`. Parameters: `nu`, `theta` and `gamma` (N,), the logarithms above (γ = exp(gamma)); `weight_input`
     (2N, D), the rows of B as real part, imaginary part, real part, …; `weight_output` (D, 2N), columns of Re C and
-    -Im C in the same order; `skip` (D,). The paper's block puts a norm before it and a gated linear unit behind.
+    -Im C in the same order; `skip` (D,). The paper's block has a norm before it and a gated linear unit after it.
 
     Raises:
         ValueError: "the ring needs 0 <= r_min < r_max <= 1, got 0.9 and 0.5".
@@ -80,8 +81,8 @@ class LRU(SequenceMixer[LRUState]):
         return LRUState(self.skip.new_zeros(batch, self.d_hidden, 2))
 
     def forward(
-        self, x: Tensor, state: LRUState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
-    ) -> tuple[Tensor, LRUState]:
+        self, x: Sequences, state: LRUState | None = None, mask: Mask | None = None, starts: Starts | None = None
+    ) -> tuple[MixedSequences, LRUState]:
         check_inputs(x, self.d_model, mask, starts)
         if state is None:
             state = self.initial_state(x.shape[0])
@@ -98,7 +99,7 @@ class LRU(SequenceMixer[LRUState]):
         last = torch.view_as_real(h[:, -1]).to(state.hidden.dtype)
         return keep(self._read(h, x), mask), LRUState(last)
 
-    def step(self, x_t: Tensor, state: LRUState) -> tuple[Tensor, LRUState]:
+    def step(self, x_t: Position, state: LRUState) -> tuple[MixedPosition, LRUState]:
         h = self._eigenvalues() * _complex(state.hidden) + self._driven(x_t)
         return self._read(h, x_t), LRUState(torch.view_as_real(h).to(state.hidden.dtype))
 

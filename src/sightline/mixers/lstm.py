@@ -8,14 +8,15 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor, nn
 
+from sightline.core.shapes import Counts, HiddenSequences, MixedPosition, Position, Sequences
 from sightline.ops.cells import Cell, LSTMCell
 from sightline.ops.documents import Carried, Documents, at_length
-from sightline.ops.packed import Weights
+from sightline.ops.packed import CellWeights
 from sightline.parts.recurrent import Recurrent, RecurrentState, input_weight, recurrent_weight
 
 SHUT = 1e4  # a gate's pre-activation at which the sigmoid is exactly 0 (negative) or 1 in every dtype
-ROWS, WORK = 64, 8192  # rows and numbers of a step from which packed rows train faster than oneDNN's kernel
-PADDED = 1.2  # positions with padding for one without from which they are
+ROWS, WORK = 64, 8192  # rows, and numbers per step, from which packed rows train faster than oneDNN's kernel
+PADDED = 1.2  # positions per real position from which they do
 
 
 @final
@@ -83,15 +84,15 @@ class LSTM(Recurrent):
         if forget_gate:
             nn.init.ones_(self.bias[self.d_hidden : 2 * self.d_hidden])
 
-    def packed(self, x: Tensor, documents: Documents | None) -> tuple[Cell, Weights] | None:
+    def packed(self, x: Sequences, documents: Documents | None) -> tuple[Cell, CellWeights] | None:
         if documents is None or self.heads > 1 or not self.differentiated(x):
             return None
         rows, longest = documents.valid.shape
         if rows < ROWS or rows * self.d_hidden < WORK or PADDED * int(documents.length.sum()) >= rows * longest:
             return None
-        return LSTMCell(self.forget_gate), Weights(self.weight_input, self.weight_hidden, self.bias)
+        return LSTMCell(self.forget_gate), CellWeights(self.weight_input, self.weight_hidden, self.bias)
 
-    def run(self, x: Tensor, carried: Carried, length: Tensor | None) -> tuple[Tensor, Carried]:
+    def run(self, x: Sequences, carried: Carried, length: Counts | None) -> tuple[HiddenSequences, Carried]:
         weight_input, weight_hidden, bias = self._four_gates()
         if length is not None:
             past = torch.arange(x.shape[1], device=x.device) >= length.unsqueeze(1)  # (B, T)
@@ -125,7 +126,7 @@ class LSTM(Recurrent):
         column[0], column[1] = -SHUT, SHUT
         return column.view(-1, 1)
 
-    def step(self, x_t: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
+    def step(self, x_t: Position, state: RecurrentState) -> tuple[MixedPosition, RecurrentState]:
         hidden, cell = state.carried
         gates = x_t @ self.weight_input.T + self._mixed(hidden) + self.bias
         if self.forget_gate:

@@ -8,6 +8,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from sightline.core.shapes import Hidden, HiddenSequences, Mask, Starts
 from sightline.ops.minimal import min_gru_scan
 from sightline.parts.minimal import Candidate, MinimalRecurrence
 
@@ -31,7 +32,7 @@ class MinGRUConfig:
 
 @final
 class MinGRU(MinimalRecurrence):
-    """h_t = (1 - z_t) ∘ h_{t-1} + z_t ∘ g(W_h x_t + b_h), z_t = σ(W_z x_t + b_z) (§ 3.1; log-space form: appendix B).
+    """h_t = (1 - z_t) ∘ h_{t-1} + z_t ∘ g(W_h x_t + b_h), z_t = σ(W_z x_t + b_z).
 
     A GRU without reset gate whose gate and candidate do not see h_{t-1}: a row of any length is a parallel scan.
     `candidate="positive"` has g(x) = x + 1/2 for x >= 0 and σ(x) below, and the state starts at g(0) = 1/2;
@@ -48,9 +49,11 @@ class MinGRU(MinimalRecurrence):
     ) -> None:
         super().__init__(d_model, d_hidden, d_summary, candidate, gates=1)
 
-    def scan(self, u: Tensor, initial: Tensor, first: Tensor, mask: Tensor | None, starts: Tensor | None) -> Tensor:
+    def scan(
+        self, u: Tensor, initial: Hidden, first: Hidden, mask: Mask | None, starts: Starts | None
+    ) -> HiddenSequences:
         return min_gru_scan(u, initial, first, mask, starts, self.candidate == "linear")
 
-    def advance(self, u_t: Tensor, hidden: Tensor) -> Tensor:
+    def advance(self, u_t: Tensor, hidden: Hidden) -> Hidden:
         z, c = u_t.chunk(2, 1)
         return torch.lerp(hidden, self.activate(c), torch.sigmoid(z))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sightline.core.shapes import Hidden, HiddenSequences, Mask, Starts
 from sightline.ops.minimal import minimal_scan
 from sightline.parts.minimal import Candidate, MinimalRecurrence
 
@@ -40,8 +41,8 @@ class MinLSTMConfig:
 class MinLSTM(MinimalRecurrence):
     """h_t = f'_t ∘ h_{t-1} + i'_t ∘ g(W_h x_t + b_h) with f' = f / (f + i), i' = i / (f + i), f, i = σ(W x_t + b).
 
-    An LSTM without output gate whose gates and candidate do not see h_{t-1} (§ 3.2; log-space form: appendix B): a row
-    of any length is a parallel scan. Normalised gates add up to 1, so that h keeps its scale whatever the length;
+    An LSTM without output gate whose gates and candidate do not see h_{t-1}: a row of any length is a
+    parallel scan. Normalised gates add up to 1, so that h keeps its scale whatever the length;
     `normalise=False` has f and i themselves. `forget_bias` is where the forget gate's bias starts; a larger one
     remembers longer from the beginning. `candidate="positive"` has g(x) = x + 1/2 for x >= 0 and σ(x) below, and the
     state starts at g(0) = 1/2; `"linear"` has g(x) = x. With `d_summary` the state starts at g(W s) of the memory's
@@ -61,18 +62,20 @@ class MinLSTM(MinimalRecurrence):
         self.normalise = normalise
         nn.init.constant_(self.bias[: self.d_hidden], forget_bias)
 
-    def scan(self, u: Tensor, initial: Tensor, first: Tensor, mask: Tensor | None, starts: Tensor | None) -> Tensor:
+    def scan(
+        self, u: Tensor, initial: Hidden, first: Hidden, mask: Mask | None, starts: Starts | None
+    ) -> HiddenSequences:
         f, i, c = u.chunk(3, 2)
         return minimal_scan(*self._gates(f, i), self.activate(c), initial, first, mask, starts)
 
-    def advance(self, u_t: Tensor, hidden: Tensor) -> Tensor:
+    def advance(self, u_t: Tensor, hidden: Hidden) -> Hidden:
         f, i, c = u_t.chunk(3, 1)
         forget, take = self._gates(f, i)
         c = self.activate(c)
         return torch.lerp(hidden, c, take) if forget is None else forget * hidden + take * c
 
     def _gates(self, f: Tensor, i: Tensor) -> tuple[Tensor | None, Tensor]:
-        """What is forgotten, None where it is all that is not taken, and what is taken."""
+        """The shares of the old state that stay (None = 1 - the second) and of the candidate that are added."""
         if not self.normalise:
             return torch.sigmoid(f), torch.sigmoid(i)
         return None, torch.sigmoid(F.logsigmoid(i) - F.logsigmoid(f))  # i / (f + i), though both vanish

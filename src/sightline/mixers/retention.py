@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, keep
+from sightline.core.shapes import Mask, MixedPosition, MixedSequences, Position, Sequences, Starts
 from sightline.ops.linear import LinearState, initial_linear_state, linear_attention, linear_attention_step
 from sightline.parts.attention_heads import head_size, hide, join_heads, split_heads
 from sightline.parts.positions import advance, rotate
@@ -34,7 +35,7 @@ class RetentionConfig:
 
 
 class RetentionState(NamedTuple):
-    """What retention remembers."""
+    """The state of retention."""
 
     memory: Tensor  # (B, H, K, V) decayed sum of kᵀ v, float32 or wider
     position: Tensor  # (B,) real tokens of the current document so far
@@ -42,14 +43,14 @@ class RetentionState(NamedTuple):
 
 @final
 class Retention(SequenceMixer[RetentionState]):
-    """W_O (swish(W_G x) ∘ GroupNorm(Y)) with Y_t = q_t S_t, S_t = γ S_{t-1} + k_tᵀ v_t for each head (eqs. 5-8).
+    """W_O (swish(W_G x) ∘ GroupNorm(Y)) with Y_t = q_t S_t, S_t = γ S_{t-1} + k_tᵀ v_t for each head.
 
-    Queries and keys are turned by rotary positions (e^{inθ} of eq. 4), keys divided by √d_head. γ = 1 - 2^(-5-h) of
-    head h = 0, 1, … is no parameter (eq. 8). The norm is taken over each head's values, without scale and offset, as
-    the authors' code has it; no projection has a bias; values are twice as wide as keys (§ 3.1).
+    Queries and keys are rotated by rotary positions (the paper's e^{inθ}), keys divided by √d_head. γ = 1 - 2^(-5-h) of
+    head h = 0, 1, … is fixed, not trained. The norm is over each head's values, without scale and offset, as in the
+    authors' code; no projection has a bias; values are twice as wide as keys.
 
-    Deviations: scores are not divided by √Σγ^(n-m) and max(|Σ|, 1) (§ 2.2), factors that the norm takes out again;
-    rotary pairs are (i, i + K/2), not neighbours, which is another order of the same weights.
+    Deviations: scores are not divided by √Σγ^(n-m) and max(|Σ|, 1), factors that the norm cancels; rotary pairs are
+    (i, i + K/2), not neighbours, which is another order of the same weights.
     """
 
     def __init__(self, d_model: int, heads: int = 4, d_head: int | None = None, d_value: int | None = None) -> None:
@@ -72,8 +73,8 @@ class Retention(SequenceMixer[RetentionState]):
         return RetentionState(zeros, torch.zeros(batch, dtype=torch.long, device=like.device))
 
     def forward(
-        self, x: Tensor, state: RetentionState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
-    ) -> tuple[Tensor, RetentionState]:
+        self, x: Sequences, state: RetentionState | None = None, mask: Mask | None = None, starts: Starts | None = None
+    ) -> tuple[MixedSequences, RetentionState]:
         check_inputs(x, self.d_model, mask, starts)
         if state is None:
             state = self.initial_state(x.shape[0])
@@ -86,7 +87,7 @@ class Retention(SequenceMixer[RetentionState]):
         y, carried = linear_attention(q, hide(k, mask), v, decay=decay, state=LinearState(state.memory), starts=starts)
         return keep(self._write(x, join_heads(self._norm(y))), mask), RetentionState(carried.memory, after)
 
-    def step(self, x_t: Tensor, state: RetentionState) -> tuple[Tensor, RetentionState]:
+    def step(self, x_t: Position, state: RetentionState) -> tuple[MixedPosition, RetentionState]:
         q, k, v = self._read(x_t.unsqueeze(1), state.position.unsqueeze(1), state.memory.dtype)
         y, carried = linear_attention_step(
             q.squeeze(2), k.squeeze(2), v.squeeze(2), decay=self.log_decay(x_t.device), state=LinearState(state.memory)

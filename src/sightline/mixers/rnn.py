@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import final
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from sightline.core.shapes import Counts, HiddenSequences, MixedPosition, Position, Sequences
 from sightline.ops.cells import Cell, ElmanCell
 from sightline.ops.documents import Carried, Documents, at_length
-from sightline.ops.packed import Weights
+from sightline.ops.packed import CellWeights
 from sightline.parts.recurrent import Recurrent, RecurrentState, input_weight, recurrent_weight
 
 
@@ -44,18 +45,18 @@ class RNN(Recurrent):
         self.weight_hidden = recurrent_weight(1, self.d_hidden)
         self.bias = nn.Parameter(torch.zeros(self.d_hidden))
 
-    def packed(self, x: Tensor, documents: Documents | None) -> tuple[Cell, Weights] | None:
+    def packed(self, x: Sequences, documents: Documents | None) -> tuple[Cell, CellWeights] | None:
         if documents is None and not self.differentiated(x):
             return None
-        return ElmanCell(), Weights(self.weight_input, self.weight_hidden, self.bias)
+        return ElmanCell(), CellWeights(self.weight_input, self.weight_hidden, self.bias)
 
-    def run(self, x: Tensor, carried: Carried, length: Tensor | None) -> tuple[Tensor, Carried]:
+    def run(self, x: Sequences, carried: Carried, length: Counts | None) -> tuple[HiddenSequences, Carried]:
         (hidden,) = carried
         weights = (self.weight_input, self.weight_hidden, self.bias, torch.zeros_like(self.bias))
         y, final = torch.rnn_tanh(x, hidden.unsqueeze(0).contiguous(), weights, True, 1, 0.0, False, False, True)
         return y, (final.squeeze(0) if length is None else at_length(hidden, y, length),)
 
-    def step(self, x_t: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
+    def step(self, x_t: Position, state: RecurrentState) -> tuple[MixedPosition, RecurrentState]:
         (hidden,) = state.carried
         hidden = torch.tanh(x_t @ self.weight_input.T + hidden @ self.weight_hidden.T + self.bias)
         return hidden, state._replace(carried=(hidden,))

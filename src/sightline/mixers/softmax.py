@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
-from torch import Tensor
-
 from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer
+from sightline.core.shapes import Mask, MixedSequences, Sequences, Starts
 from sightline.ops.execute import execute
 from sightline.ops.pattern import Pattern
 from sightline.parts.attention_heads import QKNorm
@@ -73,13 +72,12 @@ class SoftmaxAttention(SelfAttention, SequenceMixer[KeyValueCache]):
         return empty_cache(self.heads.none(batch))
 
     def forward(
-        self, x: Tensor, state: KeyValueCache | None = None, mask: Tensor | None = None, starts: Tensor | None = None
-    ) -> tuple[Tensor, KeyValueCache]:
+        self, x: Sequences, state: KeyValueCache | None = None, mask: Mask | None = None, starts: Starts | None = None
+    ) -> tuple[MixedSequences, KeyValueCache]:
         state = self.initial_state(x.shape[0]) if state is None else state
         q, k, v, positions, after = self.project(x, mask, starts, state.position)
         state = extend_cache(state, k, v, positions, after, mask, starts)
-        y = attend_cache(q, state, mask, starts, self.pattern, **self.logits, probe=self.weights)
-        return self.heads.join(y, mask), state
+        return self.heads.join(attend_cache(q, state, mask, starts, self.plan, self.weights), mask), state
 
 
 @final
@@ -90,7 +88,7 @@ class FullSoftmaxAttention(SelfAttention, SequenceEncoder):
     def pattern(self) -> Pattern:
         return Pattern(False)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None, starts: Tensor | None = None) -> Tensor:
-        own = self.project(x, mask, starts)
-        y = execute(own.q, own.k, own.v, self.plan(own, mask, starts), self.weights)
-        return self.heads.join(y, mask)
+    def forward(self, x: Sequences, mask: Mask | None = None, starts: Starts | None = None) -> MixedSequences:
+        q, k, v, positions, _ = self.project(x, mask, starts)
+        plan = self.plan.packed(q, mask, starts, positions, self.weights.attached)
+        return self.heads.join(execute(q, k, v, plan, self.weights), mask)

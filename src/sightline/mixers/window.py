@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer
+from sightline.core.shapes import Mask, MixedSequences, Sequences, Starts
 from sightline.ops.documents import Documents, split_documents
 from sightline.ops.execute import execute
 from sightline.ops.pattern import Pattern
-from sightline.ops.plan import Plan
 from sightline.parts.positions import PositionEncoding
 from sightline.parts.self_attention import SelfAttention
 
@@ -107,21 +107,20 @@ class WindowAttention(SelfAttention, SequenceMixer[WindowState]):
         return WindowState(empty, empty, torch.zeros(batch, dtype=torch.long, device=empty.device))
 
     def forward(
-        self, x: Tensor, state: WindowState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
-    ) -> tuple[Tensor, WindowState]:
+        self, x: Sequences, state: WindowState | None = None, mask: Mask | None = None, starts: Starts | None = None
+    ) -> tuple[MixedSequences, WindowState]:
         state = self.initial_state(x.shape[0]) if state is None else state
         q, keys, values, _, after = self.project(x, mask, starts, state.position)
         keys, values = torch.cat([state.keys, keys], 2), torch.cat([state.values, values], 2)  # (B, G, S, K)
-        plan = Plan(self.pattern, **self.logits)
         if mask is None and starts is None and state.held is None:
-            y = execute(q, keys, values, plan, self.weights)
+            y = execute(q, keys, values, self.plan, self.weights)
             return self.heads.join(y, mask), WindowState(self._last(keys), self._last(values), after)
         real, begins = self._flags(state, x, mask, starts)
         documents = split_documents(real, begins)
         if mask is None and starts is None and (x.shape[1] == 1 or not self.sinks):
-            plan = plan._replace(real=real)
+            plan = self.plan._replace(real=real)
         else:
-            plan = plan._replace(documents=documents)
+            plan = self.plan._replace(documents=documents)
         y = execute(q, keys, values, plan, self.weights)
         held = documents.length[documents.last].clamp(max=self.most)
         state = WindowState(self._last_of(documents, keys), self._last_of(documents, values), after, held)
@@ -135,7 +134,7 @@ class WindowAttention(SelfAttention, SequenceMixer[WindowState]):
         return torch.cat([part[:, :, :sinks], part[:, :, length - self.most + sinks :]], 2)
 
     def _last_of(self, documents: Documents, part: Tensor) -> Tensor:
-        """The same for the last document of each row; it stands on the right, zeros before it."""
+        """The same for the last document of each row; right-aligned, with zeros before it."""
         length = documents.length[documents.last].unsqueeze(1)  # (B, 1)
         count = length.clamp(max=self.most)
         back = torch.arange(min(part.shape[2], self.most), device=part.device).flip(0)  # 0 = the newest
@@ -178,10 +177,10 @@ class TwoSidedWindowAttention(SelfAttention, SequenceEncoder):
     def pattern(self) -> Pattern:
         return Pattern(False, self.window)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None, starts: Tensor | None = None) -> Tensor:
-        own = self.project(x, mask, starts)
-        y = execute(own.q, own.k, own.v, self.plan(own, mask, starts), self.weights)
-        return self.heads.join(y, mask)
+    def forward(self, x: Sequences, mask: Mask | None = None, starts: Starts | None = None) -> MixedSequences:
+        q, k, v, positions, _ = self.project(x, mask, starts)
+        plan = self.plan.packed(q, mask, starts, positions, self.weights.attached)
+        return self.heads.join(execute(q, k, v, plan, self.weights), mask)
 
 
 def _check_window(window: int) -> None:

@@ -1,4 +1,13 @@
-"""The patterns of blocks that papers name, and those of one's own, as data: who sees whom, block by block."""
+"""Patterns of blocks, those with a name in the literature and explicit ones: which block sees which.
+
+The causal `longformer` with local = 2 and globals = 1, over 5 blocks, and `strided` with local = 2:
+
+    1 0 0 0 0      1 0 0 0 0
+    1 1 0 0 0      1 1 0 0 0
+    1 1 1 0 0      1 1 1 0 0
+    1 0 1 1 0      0 1 1 1 0
+    1 0 0 1 1      1 0 1 1 1
+"""
 
 from __future__ import annotations
 
@@ -48,30 +57,30 @@ class BlockMask(NamedTuple):
     size: int  # positions in a block; the last one may be shorter
 
     def number(self, length: int) -> int:
-        """Blocks that `length` positions fill, the last one perhaps in part."""
+        """How many blocks `length` positions need; the last one may be shorter."""
         return -(-length // self.size)
 
     def check(self, length: int, causal: bool) -> None:
-        """That it is for so many positions."""
+        """Raise `ValueError` where the matrix is too small for `length` positions."""
         number, there = self.number(length), min(self.visible.shape)
         if there < number:
             raise ValueError(f"{length} positions are {number} blocks of {self.size}, but the mask has {there}")
 
     def sees(self, row: Tensor, column: Tensor, number: int, causal: bool) -> Tensor:
-        """Whether query blocks `row` see key blocks `column`, bool; a causal limit apart."""
+        """Whether query blocks `row` see key blocks `column`, bool; ignores `causal`."""
         return self.visible.to(row.device)[row, column]
 
     def lists(self, first: int, last: int, number: int, causal: bool) -> BlockLists:
-        """What the query blocks first..last-1 of `number` see, where `causal` up to their own block."""
+        """The blocks that query blocks first..last-1 of `number` see, up to their own where `causal`."""
         visible = self.visible[first:last, :number].cpu()
         return _listed(visible.tril(first) if causal else visible, first)
 
 
 class BlockLayout(NamedTuple):
-    """A pattern that `block_pattern` names, over any number of blocks of `size` positions.
+    """A named pattern (see `block_pattern`) over any number of blocks of `size` positions.
 
-    `BlockMask(block_pattern(…), size)` shows the same, but keeps what grows with the square of their number: this one's
-    memory grows with the blocks that are seen. `rows` "global" leaves only the first `globals` blocks seeing anything,
+    `BlockMask(block_pattern(…), size)` shows the same, but its memory grows with the square of their number, and that
+    of a layout with the blocks that are seen. `rows` "global" leaves only the first `globals` blocks seeing anything,
     "other" all but those.
     """
 
@@ -84,11 +93,11 @@ class BlockLayout(NamedTuple):
     rows: Literal["all", "global", "other"] = "all"
 
     def number(self, length: int) -> int:
-        """Blocks that `length` positions fill, the last one perhaps in part."""
+        """How many blocks `length` positions need; the last one may be shorter."""
         return -(-length // self.size)
 
     def check(self, length: int, causal: bool) -> None:
-        """That the options fit each other; see `block_pattern`."""
+        """Raise `ValueError` where the options contradict each other; see `block_pattern`."""
         if self.size < 1:
             raise ValueError(f"block must be at least 1, got {self.size}")
         _check(self.pattern, causal, self.local, self.globals, self.random)
@@ -110,7 +119,7 @@ class BlockLayout(NamedTuple):
         return seen & ((row < self.globals) == (self.rows == "global"))
 
     def lists(self, first: int, last: int, number: int, causal: bool) -> BlockLists:
-        """What the query blocks first..last-1 of `number` see, where `causal` up to their own block."""
+        """The blocks that query blocks first..last-1 of `number` see, up to their own where `causal`."""
         if self.pattern in ("strided", "fixed") or last <= first:
             row = torch.arange(first, max(first, last)).unsqueeze(1)
             return _listed(self.sees(row, torch.arange(number), number, causal), first)
@@ -145,7 +154,7 @@ class BlockLayout(NamedTuple):
 @torch.compiler.disable
 def random_blocks(layout: BlockLayout, first: int, last: int, number: int, causal: bool) -> Tensor:
     """The random blocks of the query blocks first..last-1 of `number`, (R, `random`) long; -1 where none is left."""
-    # Whoever asks next may record gradients, or be on another device.
+    # The cached result must not depend on the first caller's device or gradient mode.
     with torch.inference_mode(False), torch.device("cpu"):
         none, step = torch.iinfo(torch.long).max, max(1, PAIRS // number)
         drawn = torch.full((last - first, layout.random), -1)
@@ -175,10 +184,10 @@ def block_pattern(
 ) -> Tensor:
     """Whether block i of `number` sees block j, (N, N) bool, by the rule `name`; where `causal`, for j <= i only.
 
-    `bigbird` (Zaheer et al. 2020, arXiv:2007.14062, § 2, internal construction): |i - j| <= local / 2; the first
+    `bigbird` (Zaheer et al. 2020, arXiv:2007.14062, internal construction): |i - j| <= local / 2; the first
         `globals` blocks see all and are seen by all; and `random` more blocks j for each i, drawn by `scatter`.
-    `longformer` (Beltagy et al. 2020, arXiv:2004.05150, § 3.1): `bigbird` without random blocks.
-    `strided` (Child et al. 2019, arXiv:1904.10509, § 4.3): i - j < l or (i - j) mod l = 0, with l = `local`.
+    `longformer` (Beltagy et al. 2020, arXiv:2004.05150): `bigbird` without random blocks.
+    `strided` (Child et al. 2019, arXiv:1904.10509): i - j < l or (i - j) mod l = 0, with l = `local`.
     `fixed` (ibid.): ⌊i / l⌋ = ⌊j / l⌋ or j mod l >= l - c, with l = `local` and c = `globals`.
 
     Child et al. give the two sets of a pattern to different heads or layers, or join them, as here. Where causal, the
@@ -195,7 +204,7 @@ def block_pattern(
 
 
 def scatter(row: Tensor, column: Tensor, seed: int = 0) -> Tensor:
-    """A number in 0…2³² - 1 for every pair, long: of the blocks left over, those with the smallest are drawn.
+    """A number in 0…2³² - 1 for every pair, long: of the remaining blocks, those with the smallest numbers are drawn.
 
     x = 0x9E3779B1·i + 0x85EBCA77·j + 0xC2B2AE3D·seed, then x ^= x >> 15, x *= 0x2C1B3C6D, x ^= x >> 12,
     x *= 0x297A2D39, x ^= x >> 15, all modulo 2³². So the draw is the same everywhere, and row i needs no other row.
@@ -214,7 +223,7 @@ def _listed(visible: Tensor, first: int) -> BlockLists:
 
 def _check(name: str, causal: bool, local: int, globals: int, random: int) -> None:
     if name not in ("bigbird", "longformer", "strided", "fixed"):
-        raise ValueError(f"a pattern is bigbird, longformer, strided or fixed, got {name!r}")
+        raise ValueError(f"pattern must be bigbird, longformer, strided or fixed, got {name!r}")
     if local < 1:
         raise ValueError(f"local must be at least 1, got {local}")
     if globals < 0 or random < 0:

@@ -1,15 +1,15 @@
-"""Recurrent cells over packed rows (`ops.packed`), forwards and backwards, every step in buffers over all steps.
+"""Recurrent cells over packed rows (`ops.packed`), forwards and backwards, in buffers for all steps.
 
-A buffer (R, columns · H) has the R positions of all rows step by step. In its columns `of_input` a cell finds W x + b;
-it adds U h of the step before to the columns `of_hidden` and turns them into gates. No step allocates memory or leaves
-a node in a graph, and none multiplies for a weight's gradient: the derivatives stand in a buffer of the same form,
-which one product for each weight reads in the end.
+A buffer (R, columns · H) has the R positions of all rows, sorted by step. When a cell begins, the columns `of_input`
+contain W x + b; the cell adds U h of the step before to the columns `of_hidden` and turns them into gates. No step
+allocates memory, extends a graph or multiplies for a weight's gradient: the derivatives go into a buffer of the same
+form, from which one product for each weight computes its gradient in the end.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 import torch
 from torch import Tensor
@@ -21,12 +21,12 @@ Parts = tuple[Tensor, ...]
 
 
 class Trace(NamedTuple):
-    """What a cell leaves behind that has run over rows."""
+    """The tensors of a cell's run over rows."""
 
     gates: Tensor  # (R, columns · H)
-    given: Parts  # (N, H) what was carried at first
-    after: Parts  # (R, H) what is carried after each position
-    kept: Parts = ()  # (R, H) what else the derivatives need
+    first: Parts  # (N, H) the state before the rows
+    after: Parts  # (R, H) the state after each position
+    kept: Parts = ()  # (R, H) other tensors that the derivatives need
 
 
 class Cell(ABC):
@@ -34,28 +34,29 @@ class Cell(ABC):
 
     carries = 1
     columns: int  # of the buffer, in units of H, as are:
-    of_input: slice  # where W x + b stands
-    of_hidden: slice  # what U h is added to
+    of_input: slice  # the columns of W x + b
+    of_hidden: slice  # the columns that U h is added to
 
     @abstractmethod
     def advance(self, from_input: Tensor, from_hidden: Tensor, carried: Parts) -> Parts:
-        """The next carried (N, H) out of W x + b and U h (N, ·), by plain operations."""
+        """The next state (N, H) from W x + b and U h (N, ·), by plain operations."""
 
     @abstractmethod
-    def forward(self, gates: Tensor, given: Parts, weight: Tensor, sizes: list[int]) -> Trace:
-        """All steps; weight (·, H) is U, sizes says how many rows reach each step."""
+    def forward(self, gates: Tensor, first: Parts, weight: Tensor, sizes: list[int]) -> Trace:
+        """All steps; weight (·, H) is U, `sizes` counts the rows that reach each step."""
 
     @abstractmethod
     def backward(
         self, trace: Trace, weight: Tensor, sizes: list[int], of_output: Tensor, of_carried: Parts
     ) -> tuple[Tensor, Parts]:
-        """The derivatives (R, columns · H) by the buffer's columns, and those (N, H) by what was given.
+        """The derivatives (R, columns · H) by the buffer's columns, and those (N, H) by the first state.
 
-        of_output (R, H) is the gradient of the outputs and of_carried (N, H) that of what else is carried after a row's
-        end; both are used up.
+        of_output (R, H) is the gradient of the outputs and of_carried (N, H) that of the rest of the last state; both
+        are overwritten.
         """
 
 
+@final
 class ElmanCell(Cell):
     """h = tanh(W x + b + U h)."""
 
@@ -64,11 +65,11 @@ class ElmanCell(Cell):
     def advance(self, from_input: Tensor, from_hidden: Tensor, carried: Parts) -> Parts:
         return (torch.tanh(from_input + from_hidden),)
 
-    def forward(self, gates: Tensor, given: Parts, weight: Tensor, sizes: list[int]) -> Trace:
-        (hidden,), transposed = given, weight.T
+    def forward(self, gates: Tensor, first: Parts, weight: Tensor, sizes: list[int]) -> Trace:
+        (hidden,), transposed = first, weight.T
         for y in gates.split(sizes):
             hidden = torch.addmm(y, hidden[: len(y)], transposed, out=y).tanh_()
-        return Trace(gates, given, (gates,))
+        return Trace(gates, first, (gates,))
 
     def backward(
         self, trace: Trace, weight: Tensor, sizes: list[int], of_output: Tensor, of_carried: Parts
@@ -82,6 +83,7 @@ class ElmanCell(Cell):
         return of_output, (d[0] @ weight,)
 
 
+@final
 class LSTMCell(Cell):
     """c = f ∘ c + i ∘ g, h = o ∘ tanh(c); columns i, f, g, o, without forget gate i, g, o and c = c + i ∘ g."""
 
@@ -98,8 +100,8 @@ class LSTMCell(Cell):
         cell = cell + torch.sigmoid(i) * torch.tanh(g)
         return torch.sigmoid(o) * torch.tanh(cell), cell
 
-    def forward(self, gates: Tensor, given: Parts, weight: Tensor, sizes: list[int]) -> Trace:
-        (hidden, cell), transposed, width = given, weight.T, weight.shape[1]
+    def forward(self, gates: Tensor, first: Parts, weight: Tensor, sizes: list[int]) -> Trace:
+        (hidden, cell), transposed, width = first, weight.T, weight.shape[1]
         outputs, cells, bounded = (gates.new_empty(len(gates), width) for _ in range(3))
         i, *f, g, o = (part.split(sizes) for part in gates.split(width, 1))
         opened = gates[:, : -2 * width].split(sizes)  # i and f
@@ -115,7 +117,7 @@ class LSTMCell(Cell):
                 torch.addcmul(cell[:rows], i[t], g[t], out=c[t])
             torch.tanh(c[t], out=tanh_c[t])
             hidden, cell = torch.mul(o[t], tanh_c[t], out=y[t]), c[t]
-        return Trace(gates, given, (outputs, cells), (bounded,))
+        return Trace(gates, first, (outputs, cells), (bounded,))
 
     def backward(
         self, trace: Trace, weight: Tensor, sizes: list[int], of_output: Tensor, of_carried: Parts
@@ -135,7 +137,7 @@ class LSTMCell(Cell):
             torch.mul(d_cell, i[t], out=of_g[t])
             torch.mul(d_cell, g[t], out=of_i[t])
             if f:
-                torch.mul(d_cell, c[t - 1][:rows] if t else trace.given[1], out=of_f[0][t])
+                torch.mul(d_cell, c[t - 1][:rows] if t else trace.first[1], out=of_f[0][t])
                 d_cell *= f[0][t]
             sigmoid_backward(of_opened[t], opened[t], grad_input=of_opened[t])
             tanh_backward(of_g[t], g[t], grad_input=of_g[t])
@@ -146,10 +148,11 @@ class LSTMCell(Cell):
         return of_gates, (whole[0] @ weight, of_cell)
 
 
+@final
 class GRUCell(Cell):
     """h = z ∘ h + (1 - z) ∘ n, n = tanh(W x + b + r ∘ a), a = U h + c; columns a, r, z, n.
 
-    U's rows stand in the order a, r, z, and what is added to U h, c, stands in the column a when the cell begins.
+    U's rows are in the order a, r, z. The column a contains the bias c of U h when the cell begins.
     """
 
     columns, of_input, of_hidden = 4, slice(1, 4), slice(0, 3)
@@ -159,18 +162,18 @@ class GRUCell(Cell):
         n = torch.tanh(of_n + torch.sigmoid(of_r + r) * a)
         return (torch.lerp(n, carried[0], torch.sigmoid(of_z + z)),)
 
-    def forward(self, gates: Tensor, given: Parts, weight: Tensor, sizes: list[int]) -> Trace:
-        (hidden,), transposed, width = given, weight.T, weight.shape[1]
+    def forward(self, gates: Tensor, first: Parts, weight: Tensor, sizes: list[int]) -> Trace:
+        (hidden,), transposed, width = first, weight.T, weight.shape[1]
         outputs = gates.new_empty(len(gates), width)
         a, r, z, n = (part.split(sizes) for part in gates.split(width, 1))
-        hearing, opened = gates[:, : 3 * width].split(sizes), gates[:, width : 3 * width].split(sizes)
+        from_hidden, opened = gates[:, : 3 * width].split(sizes), gates[:, width : 3 * width].split(sizes)
         for t, (rows, y) in enumerate(zip(sizes, outputs.split(sizes))):
             before = hidden[:rows]
-            torch.addmm(hearing[t], before, transposed, out=hearing[t])
+            torch.addmm(from_hidden[t], before, transposed, out=from_hidden[t])
             opened[t].sigmoid_()
             n[t].addcmul_(r[t], a[t]).tanh_()
             hidden = torch.lerp(n[t], before, z[t], out=y)
-        return Trace(gates, given, (outputs,))
+        return Trace(gates, first, (outputs,))
 
     def backward(
         self, trace: Trace, weight: Tensor, sizes: list[int], of_output: Tensor, of_carried: Parts
@@ -179,11 +182,11 @@ class GRUCell(Cell):
         a, r, z, n = (part.split(sizes) for part in trace.gates.split(width, 1))
         of_a, of_r, of_z, of_n = (part.split(sizes) for part in of_gates.split(width, 1))
         opened, of_opened = (part[:, width : 3 * width].split(sizes) for part in (trace.gates, of_gates))
-        heard = of_gates[:, : 3 * width].split(sizes)
+        to_hidden = of_gates[:, : 3 * width].split(sizes)
         d, y = of_output.split(sizes), trace.after[0].split(sizes)
         for t in reversed(range(len(sizes))):
             rows = sizes[t]
-            torch.sub(y[t - 1][:rows] if t else trace.given[0], n[t], out=of_z[t]).mul_(d[t])
+            torch.sub(y[t - 1][:rows] if t else trace.first[0], n[t], out=of_z[t]).mul_(d[t])
             torch.addcmul(d[t], d[t], z[t], value=-1.0, out=of_n[t])
             tanh_backward(of_n[t], n[t], grad_input=of_n[t])
             torch.mul(of_n[t], a[t], out=of_r[t])
@@ -191,5 +194,5 @@ class GRUCell(Cell):
             sigmoid_backward(of_opened[t], opened[t], grad_input=of_opened[t])
             if t:
                 before = d[t - 1][:rows].addcmul_(d[t], z[t])
-                torch.addmm(before, heard[t], weight, out=before)
-        return of_gates, (torch.addmm(d[0] * z[0], heard[0], weight),)
+                torch.addmm(before, to_hidden[t], weight, out=before)
+        return of_gates, (torch.addmm(d[0] * z[0], to_hidden[0], weight),)

@@ -1,10 +1,12 @@
-"""The delta rule with decay, chunk by chunk (Yang, Wang, Zhang et al. 2024, § 3; Yang et al. 2025, § 3.3).
+"""The delta rule with decay, chunk by chunk (Yang, Wang, Zhang et al. 2024; Yang et al. 2025).
 
 S_t = exp(decay_t) (I - beta_t k_tᵀ k_t) S_{t-1} + beta_t k_tᵀ v_t is linear attention over values that are corrected by
-what the state already holds: S_t = exp(decay_t) S_{t-1} + p_tᵀ w_t with w_t = v_t - exp(decay_t) k_t S_{t-1} and the
-key that is written, p_t = beta_t k_t. The w of a chunk solve one unit lower triangular system (the WY form). Shapes as
-in `ops.chunks`; where no graph is recorded chunks come before rows, so that each step of the loop over chunks works in
-place on what lies together.
+the state's present content: S_t = exp(decay_t) S_{t-1} + p_tᵀ w_t with w_t = v_t - exp(decay_t) k_t S_{t-1} and the
+key that is written, p_t = beta_t k_t. The w of a chunk solve one unit lower triangular system (the WY form): without
+decay, and from an empty state, w_1 = v_1, w_2 = v_2 - (k_2 · p_1) w_1, w_3 = v_3 - (k_3 · p_1) w_1 - (k_3 · p_2) w_2, …
+
+Shapes as in `ops.chunks`. Where no graph is recorded, chunks come before rows, so that each step of the loop over
+chunks works in place on adjacent memory.
 """
 
 from __future__ import annotations
@@ -16,9 +18,9 @@ from torch import Tensor
 
 from sightline.ops.chunked_linear import add_product
 from sightline.ops.chunks import (
-    Inputs,
-    Outputs,
-    Weights,
+    ChunkWeights,
+    LinearInputs,
+    LinearOutputs,
     chunk_weights,
     join,
     log_decay_gradient,
@@ -30,49 +32,49 @@ from sightline.ops.chunks import (
 
 
 class DeltaKept(NamedTuple):
-    """What the backward reads beside inputs."""
+    """Tensors that the backward reads beside inputs."""
 
     states: Tensor  # (N + 1, R, K, V) before each chunk, and after the last
     errors: Tensor  # (N, R, C, V) w
     inverse: Tensor  # (N, R, C, C) of the system's matrix
     factor: Tensor  # (N, R, C, K) W in w = (w without a state before) - W S
     scores: Tensor  # (N, R, C, C) of queries and written keys
-    within: Tensor | None = None  # these four, of `Weights`, chunks first, where they are not worked out again
+    within: Tensor | None = None  # these four, of `Weights`, chunks first, where they are not recomputed
     enter: Tensor | None = None
     leave: Tensor | None = None
     total: Tensor | None = None
 
 
-def delta_plain(given: Inputs, chunk: int) -> Outputs:
+def delta_plain(inputs: LinearInputs, chunk: int) -> LinearOutputs:
     """y_t = q_t S_t and the state, by operations that autograd records."""
-    length = given.q.shape[1]
-    weights = chunk_weights(given.decay, given.starts, length, chunk, given.q)
-    q, k, v = split(given.q, chunk), split(given.k, chunk), split(given.v, chunk)
-    written = k * split(_of_beta(given), chunk).unsqueeze(3)
+    length = inputs.q.shape[1]
+    weights = chunk_weights(inputs.decay, inputs.starts, length, chunk, inputs.q)
+    q, k, v = split(inputs.q, chunk), split(inputs.k, chunk), split(inputs.v, chunk)
+    written = k * split(_of_beta(inputs), chunk).unsqueeze(3)
     inverse = _inverse(pair_scores(k, written, weights).tril(-1))
     alone, factor = inverse @ v, inverse @ times(k, weights.enter)
     leaving = times(written, weights.leave).transpose(-1, -2)
-    state, states, errors = given.memory, [], []
+    state, states, errors = inputs.memory, [], []
     for n in range(alone.shape[1]):
         states.append(state)
         errors.append(torch.baddbmm(alone[:, n], factor[:, n], state, alpha=-1.0))
         state = torch.baddbmm(times(state, _at(weights.total, n)), leaving[:, n], errors[-1])
     y = pair_scores(q, written, weights) @ torch.stack(errors, 1)
     y = add_product(y, times(q, weights.enter), torch.stack(states, 1))
-    return Outputs(join(y, length), state)
+    return LinearOutputs(join(y, length), state)
 
 
-def delta_forward(given: Inputs, chunk: int) -> tuple[Outputs, DeltaKept]:
+def delta_forward(inputs: LinearInputs, chunk: int) -> tuple[LinearOutputs, DeltaKept]:
     """`delta_plain` without a graph, y as chunks (R, N, C, V)."""
-    weights = _weights(given, chunk)
-    q, k, v = (_chunks(x, chunk) for x in given[:3])
-    written = k * _chunks(_of_beta(given), chunk).unsqueeze(3)
+    weights = _weights(inputs, chunk)
+    q, k, v = (_chunks(x, chunk) for x in inputs[:3])
+    written = k * _chunks(_of_beta(inputs), chunk).unsqueeze(3)
     inverse = _inverse(weigh(_product(k, written.mT), weights).tril_(-1))
     reading = inverse if weights.enter is None else inverse * weights.enter.mT
     factor, errors = _product(reading, k), _product(inverse, v)
     leaving = times(written, weights.leave).mT
-    states = given.memory.new_empty(len(k) + 1, *given.memory.shape)
-    states[0] = given.memory
+    states = inputs.memory.new_empty(len(k) + 1, *inputs.memory.shape)
+    states[0] = inputs.memory
     steps = zip(errors, factor, leaving, states[:-1], states[1:], strict=True)
     for n, (error, read, write, before, after) in enumerate(steps):
         error.baddbmm_(read, before, alpha=-1.0)
@@ -84,17 +86,19 @@ def delta_forward(given: Inputs, chunk: int) -> tuple[Outputs, DeltaKept]:
     y = _product(scores, errors)
     _add(y, times(q, weights.enter), states[:-1])
     kept = DeltaKept(states, errors, inverse, factor, scores)
-    if given.starts is None:
+    if inputs.starts is None:
         kept = kept._replace(within=weights.within, enter=weights.enter, leave=weights.leave, total=weights.total)
-    return Outputs(y.transpose(0, 1), states[-1]), kept
+    return LinearOutputs(y.transpose(0, 1), states[-1]), kept
 
 
-def delta_backward(given: Inputs, chunk: int, outputs: Outputs, kept: DeltaKept, to: Outputs) -> Inputs:
+def delta_backward(
+    inputs: LinearInputs, chunk: int, outputs: LinearOutputs, kept: DeltaKept, to: LinearOutputs
+) -> LinearInputs:
     """Gradients of the inputs, as chunks (R, N, C, ·), from those of the outputs, `to`."""
-    weights = Weights(kept.within, kept.enter, kept.leave, kept.total)
-    weights = weights if given.starts is None else _weights(given, chunk)
-    q, k, to_y = _chunks(given.q, chunk), _chunks(given.k, chunk), _chunks(to.y, chunk)
-    beta = _chunks(_of_beta(given), chunk).unsqueeze(3)
+    weights = ChunkWeights(kept.within, kept.enter, kept.leave, kept.total)
+    weights = weights if inputs.starts is None else _weights(inputs, chunk)
+    q, k, to_y = _chunks(inputs.q, chunk), _chunks(inputs.k, chunk), _chunks(to.y, chunk)
+    beta = _chunks(_of_beta(inputs), chunk).unsqueeze(3)
     written, reading = k * beta, times(to_y, weights.enter)
     to_errors = _product(kept.scores.mT, to_y)
     to_states = torch.empty_like(kept.states)  # the gradient before each chunk, and after the last
@@ -117,27 +121,27 @@ def delta_backward(given: Inputs, chunk: int, outputs: Outputs, kept: DeltaKept,
     _add(to_written, times(kept.errors, weights.leave), to_states[1:].mT)
     to_beta = (k * to_written).sum(3)  # (N, R, C)
     to_decay = None
-    if given.decay is not None:
+    if inputs.decay is not None:
         at = (q * to_q).addcmul_(written, to_written, value=-1.0).addcmul_(k, to_read, value=-1.0).sum(3)
         end = (kept.states[1:] * to_states[1:]).sum((2, 3))  # (N, R)
         at, end = at.transpose(0, 1).unsqueeze(3), end.T.unflatten(1, (-1, 1, 1))  # (R, N, C, 1), (R, N, 1, 1)
-        to_decay = log_decay_gradient(given.decay, weights, at, end, given.q.shape[1])
+        to_decay = log_decay_gradient(inputs.decay, weights, at, end, inputs.q.shape[1])
     to_k = to_written.mul_(beta).sub_(to_read)
     to_q, to_k, to_v, to_beta = (part.transpose(0, 1) for part in (to_q, to_k, to_v, to_beta))
-    return Inputs(to_q, to_k, to_v, to_states[0], None, to_beta, to_decay)
+    return LinearInputs(to_q, to_k, to_v, to_states[0], None, to_beta, to_decay)
 
 
-def _of_beta(given: Inputs) -> Tensor:
-    if given.beta is None:
+def _of_beta(inputs: LinearInputs) -> Tensor:
+    if inputs.beta is None:
         raise ValueError("the delta rule needs beta")
-    return given.beta
+    return inputs.beta
 
 
-def _weights(given: Inputs, chunk: int) -> Weights:
+def _weights(inputs: LinearInputs, chunk: int) -> ChunkWeights:
     """The weights of the chunks, chunks before rows."""
-    weights = chunk_weights(given.decay, given.starts, given.q.shape[1], chunk, given.q)
+    weights = chunk_weights(inputs.decay, inputs.starts, inputs.q.shape[1], chunk, inputs.q)
     within, enter, leave, total = (x if x is None else x.transpose(0, 1) for x in weights[:4])
-    return Weights(within, enter, leave, total, None, weights.stretches)
+    return ChunkWeights(within, enter, leave, total, None, weights.stretches)
 
 
 def _chunks(x: Tensor, chunk: int) -> Tensor:

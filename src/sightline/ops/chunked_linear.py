@@ -1,7 +1,7 @@
-"""Linear attention with decay, chunk by chunk (Hua et al. 2022; Sun et al. 2023, eq. 7; Yang et al. 2024, § 4.2).
+"""Linear attention with decay, chunk by chunk (Hua et al. 2022; Sun et al. 2023; Yang et al. 2024).
 
-Inside a chunk all pairs are formed, as in softmax attention; what came before the chunk is read from a state. Both are
-batched matrix products over rows and chunks. Shapes as in `ops.chunks`.
+Inside a chunk all pairs are formed, as in softmax attention; earlier chunks are read from a state. Both are batched
+matrix products over rows and chunks. Shapes and the weights of pairs as in `ops.chunks`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from sightline.ops.chunks import (
-    Inputs,
-    Outputs,
-    Weights,
+    ChunkWeights,
+    LinearInputs,
+    LinearOutputs,
     carry,
     chunk_weights,
     join,
@@ -28,39 +28,41 @@ from sightline.ops.chunks import (
 
 
 class LinearKept(NamedTuple):
-    """What the backward reads beside inputs and outputs."""
+    """Tensors that the backward reads beside inputs and outputs."""
 
     before: Tensor  # (R, N, K, V) states before chunks
     sums: Tensor | None  # (R, N, K, 1) sums of keys before chunks
     inverse: Tensor | None  # (R, N, C, 1) 1 / denominator
 
 
-def linear_forward(given: Inputs, chunk: int) -> tuple[Outputs, LinearKept]:
+def linear_forward(inputs: LinearInputs, chunk: int) -> tuple[LinearOutputs, LinearKept]:
     """y_t = q_t S_t with S_t = exp(decay_t) S_{t-1} + k_tᵀ v_t, by operations that autograd records.
 
     With `keys`, outputs are divided by q_t · keys_t. `chunk` is a power of two where channels decay differently.
     """
-    length = given.q.shape[1]
-    weights = chunk_weights(given.decay, given.starts, length, chunk, given.q)
-    q, k, v = split(given.q, chunk), split(given.k, chunk), split(given.v, chunk)
+    length = inputs.q.shape[1]
+    weights = chunk_weights(inputs.decay, inputs.starts, length, chunk, inputs.q)
+    q, k, v = split(inputs.q, chunk), split(inputs.k, chunk), split(inputs.v, chunk)
     q, k = scaled(q, k, weights)
     scores = pair_scores(q, k, weights)
     entering, leaving = times(q, weights.enter), times(k, weights.leave)
-    before, memory = carry(leaving.transpose(-1, -2) @ v, weights.total, given.memory)
+    before, memory = carry(leaving.transpose(-1, -2) @ v, weights.total, inputs.memory)
     y = add_product(scores @ v, entering, before)
-    if given.keys is None:
-        return Outputs(join(y, length), memory), LinearKept(before, None, None)
-    sums, keys = carry(leaving.sum(2).unsqueeze(3), weights.total, given.keys.unsqueeze(2))
+    if inputs.keys is None:
+        return LinearOutputs(join(y, length), memory), LinearKept(before, None, None)
+    sums, keys = carry(leaving.sum(2).unsqueeze(3), weights.total, inputs.keys.unsqueeze(2))
     inverse = reciprocal(scores.sum(3, keepdim=True) + entering @ sums)  # (R, N, C, 1)
     y = y * inverse if torch.is_grad_enabled() else y.mul_(inverse)
-    return Outputs(join(y, length), memory, keys.squeeze(2)), LinearKept(before, sums, inverse)
+    return LinearOutputs(join(y, length), memory, keys.squeeze(2)), LinearKept(before, sums, inverse)
 
 
-def linear_backward(given: Inputs, chunk: int, outputs: Outputs, kept: LinearKept, to: Outputs) -> Inputs:
+def linear_backward(
+    inputs: LinearInputs, chunk: int, outputs: LinearOutputs, kept: LinearKept, to: LinearOutputs
+) -> LinearInputs:
     """Gradients of the inputs from those of the outputs, `to`."""
-    length = given.q.shape[1]
-    weights = chunk_weights(given.decay, given.starts, length, chunk, given.q)
-    q, k, v, to_y = split(given.q, chunk), split(given.k, chunk), split(given.v, chunk), split(to.y, chunk)
+    length = inputs.q.shape[1]
+    weights = chunk_weights(inputs.decay, inputs.starts, length, chunk, inputs.q)
+    q, k, v, to_y = split(inputs.q, chunk), split(inputs.k, chunk), split(inputs.v, chunk), split(to.y, chunk)
     q, k = scaled(q, k, weights)
     to_scale = None
     if kept.inverse is not None:
@@ -71,7 +73,7 @@ def linear_backward(given: Inputs, chunk: int, outputs: Outputs, kept: LinearKep
     to_v = add_product(pair_scores(q, k, weights).transpose(-1, -2) @ to_y, leaving, after)
     to_scores = to_y @ v.transpose(-1, -2)
     to_entering, to_leaving = to_y @ kept.before.transpose(-1, -2), v @ after.transpose(-1, -2)
-    end = None if given.decay is None else end_products(kept.before, outputs.memory, after)  # (R, N, K)
+    end = None if inputs.decay is None else end_products(kept.before, outputs.memory, after)  # (R, N, K)
     to_keys = None
     if to_scale is not None and kept.sums is not None and to.keys is not None and outputs.keys is not None:
         to_scores += to_scale
@@ -85,11 +87,11 @@ def linear_backward(given: Inputs, chunk: int, outputs: Outputs, kept: LinearKep
     to_q, to_k = pair_gradients(to_scores, q, k, weights)
     to_q, to_k = add_weighted(to_q, to_entering, weights.enter), add_weighted(to_k, to_leaving, weights.leave)
     to_decay = None
-    if given.decay is not None and end is not None:
-        to_decay = decay_gradient(given.decay, weights, (q * to_q).addcmul_(k, to_k, value=-1.0), end, length)
+    if inputs.decay is not None and end is not None:
+        to_decay = decay_gradient(inputs.decay, weights, (q * to_q).addcmul_(k, to_k, value=-1.0), end, length)
     to_q, to_k = scaled(to_q, to_k, weights)
     to_q, to_k, to_v = (join(part, length) for part in (to_q, to_k, to_v))
-    return Inputs(to_q, to_k, to_v, to_memory, to_keys, None, to_decay)
+    return LinearInputs(to_q, to_k, to_v, to_memory, to_keys, None, to_decay)
 
 
 def add_product(base: Tensor, left: Tensor, right: Tensor) -> Tensor:
@@ -106,7 +108,7 @@ def reciprocal(x: Tensor) -> Tensor:
     return x.masked_fill(zero, 1.0).reciprocal().masked_fill(zero, 0.0)
 
 
-def decay_gradient(decay: Tensor, weights: Weights, at: Tensor, end: Tensor, length: int) -> Tensor:
+def decay_gradient(decay: Tensor, weights: ChunkWeights, at: Tensor, end: Tensor, length: int) -> Tensor:
     """The gradient of `decay` from `at` (R, N, C, K) and `end` (R, N, K), those of its cumulative sums by channel."""
     end = end.unsqueeze(2)
     if decay.dim() < 3:

@@ -1,8 +1,21 @@
-"""What chunked linear attention is made of: rows cut into chunks, and what decay and documents do inside and between.
+"""Parts of chunked linear attention: rows cut into chunks, and the weights that decay and documents give to pairs.
 
 A row is one head of one batch entry. Shapes: R rows, N chunks, C positions in a chunk, K key size, V value size.
-A pair's weight is a product of decay factors, the exponential of a difference <= 0 of their logarithms or, while no
-channel of a chunk has decayed below exp(-`RANGE`), the quotient of two products: none overflows.
+
+The key at j contributes to the query at i >= j with a weight, the product of the decay factors between them. Example: a
+chunk of 4 positions whose decay factors are 1/2, 1/2, 1/2 and 1 has these weights, which `chunk_weights` computes:
+
+    within   1    0    0    0      enter   1/2    leave   1/4    total   1/8
+             1/2  1    0    0              1/4            1/2
+             1/4  1/2  1    0              1/8            1
+             1/4  1/2  1    1              1/8            1
+
+`within` is for pairs inside the chunk, `enter` for the state before the chunk as each position reads it, `leave` for
+each position in the state after the chunk, and `total` for the state before in the state after.
+
+No weight overflows: it is the exponential of a difference <= 0 of logarithms or, while no channel of a chunk has
+decayed below exp(-`RANGE`), the quotient of two cumulative products. Where channels decay differently and strongly
+there are no quotients but `Levels`.
 """
 
 from __future__ import annotations
@@ -18,8 +31,8 @@ from torch.nn import functional as F
 RANGE = 40.0  # of log-decays whose exponentials may be divided by: exp(40) = 2e17 is far from overflow
 
 
-class Inputs(NamedTuple):
-    """What linear attention reads, for rows; where P heads share queries and keys a row is such a group."""
+class LinearInputs(NamedTuple):
+    """Inputs of linear attention as rows; where P heads share queries and keys, a row is such a group of heads."""
 
     q: Tensor  # (R, T, K)
     k: Tensor  # (R, T, K)
@@ -30,58 +43,61 @@ class Inputs(NamedTuple):
     decay: Tensor | None = None  # (R,), (R, T) or (R, T, K), shared (R, T, P)
     starts: Tensor | None = None  # (R, T)
 
-    def cut(self, rows: slice, span: slice, memory: Tensor, keys: Tensor | None) -> Inputs:
+    def cut(self, rows: slice, span: slice, memory: Tensor, keys: Tensor | None) -> LinearInputs:
         """Some rows over a span of positions, with the state before that span."""
         q, k, v = (x[rows, span] for x in self[:3])
         beta, starts = (x if x is None else x[rows, span] for x in (self.beta, self.starts))
         decay = self.decay
         if decay is not None:
             decay = decay[rows] if decay.dim() == 1 else decay[rows, span]
-        return Inputs(q, k, v, memory, keys, beta, decay, starts)
+        return LinearInputs(q, k, v, memory, keys, beta, decay, starts)
 
 
-class Outputs(NamedTuple):
-    """What it gives, or the gradients of that."""
+class LinearOutputs(NamedTuple):
+    """Outputs of linear attention, or their gradients."""
 
     y: Tensor  # as v
     memory: Tensor  # (R, K, V) the state after, shared (R, K, P, V)
     keys: Tensor | None = None  # (R, K)
 
 
-# Of blocks of 1, 2, 4, … positions, M pairs of neighbours in a chunk: decay from the first position of the later block
-# to each of its positions, and after each position of the earlier block to its end, both (R, N, M, size, K).
+# A chunk is cut into pairs of neighbouring blocks of 1, 2, 4, … positions. For the M pairs of one size a level has the
+# decay from the start of the later block through each of its positions, and the decay after each position of the
+# earlier block to its end, both (R, N, M, size, K). At exactly one level two positions are in the two blocks of a pair:
+# their weight is a product of these two, both <= 1. In a chunk of 4, positions 0 and 3 are in a pair of blocks of 2:
+# weight(3, 0) = (decay after 0 to the end of 1) · (decay of 2 and 3).
 Levels = list[tuple[Tensor, Tensor]]
 
 
 class Scale(NamedTuple):
-    """Decay of each position from the chunk's beginning, and its inverse: their products are the decay in between."""
+    """Decay from the chunk's beginning through each position, and its inverse: weight(i, j) = shrink_i · grow_j."""
 
     shrink: Tensor  # (R, N, C, K) the position's own decay included
     grow: Tensor  # (R, N, C, K)
 
 
 class Stretches(NamedTuple):
-    """Where the documents of a chunk stand."""
+    """Which positions of a chunk share a document."""
 
     same: Tensor  # (R, N, C, C) j is not after i and in its document
-    first: Tensor  # (R, N, C, 1) in the document that goes on from before the chunk
+    first: Tensor  # (R, N, C, 1) in the document that continues from before the chunk
     last: Tensor  # (R, N, C, 1) in the document that the chunk ends in
 
 
-class Weights(NamedTuple):
-    """What decay and documents do in each chunk; None = nothing. Without `within` and `levels` all past keys count.
+class ChunkWeights(NamedTuple):
+    """The weights of each chunk (see above); None = all 1. Without `within` and `levels` all past keys weigh 1.
 
-    With `scale` the others are meant for queries times `scale.shrink` and keys times `scale.grow`.
+    With `scale` the other weights are for queries times `scale.shrink` and keys times `scale.grow`.
     """
 
-    within: Tensor | None = None  # (R, N or 1, C, C) of the key at j for the query at i; 0 where j > i
-    enter: Tensor | None = None  # (R, N, C, 1 or K) of the state before the chunk, at each position
-    leave: Tensor | None = None  # (R, N, C, 1 or K) of each position in the state after the chunk
-    total: Tensor | None = None  # (R, N, 1 or K, 1) of the state before in the state after
-    levels: Levels | None = None  # where channels decay differently
+    within: Tensor | None = None  # (R, N or 1, C, C), 0 where j > i
+    enter: Tensor | None = None  # (R, N, C, 1 or K)
+    leave: Tensor | None = None  # (R, N, C, 1 or K)
+    total: Tensor | None = None  # (R, N, 1 or K, 1)
+    levels: Levels | None = None  # in place of `within`, where channels decay differently
     stretches: Stretches | None = None  # None = one document
     scale: Scale | None = None
-    reach: tuple[Scale, Tensor] | None = None  # (R, N, C, 1) the positions whose pairs are weighed by that scale
+    reach: tuple[Scale, Tensor] | None = None  # a scale, and (R, N, C, 1) the positions whose pairs it weighs
 
 
 def split(x: Tensor, chunk: int) -> Tensor:
@@ -93,19 +109,19 @@ def split(x: Tensor, chunk: int) -> Tensor:
 
 
 def join(x: Tensor, length: int) -> Tensor:
-    """Chunks (R, N, C, …) as rows (R, T, …) of `length`."""
+    """Chunks (R, N, C, …) as rows (R, T, …), T = `length`."""
     return x.flatten(1, 2)[:, :length]
 
 
-def chunk_weights(decay: Tensor | None, starts: Tensor | None, length: int, chunk: int, like: Tensor) -> Weights:
+def chunk_weights(decay: Tensor | None, starts: Tensor | None, length: int, chunk: int, like: Tensor) -> ChunkWeights:
     """The weights for rows of `length`; decay (R,), (R, T) or (R, T, K), starts (R, T); dtype and device of `like`.
 
-    Cumulative sums of one number a position are taken in float64, so that strong decays leave small ones exact, and to
-    base 2: on the CPU `exp2` costs a third of what `exp` does, and a twentieth where results vanish.
+    Cumulative sums of the decay by position are float64, so that strong decays leave later weak ones exact, and to base
+    2: on the CPU `exp2` costs a third of `exp`, and a twentieth where results vanish.
     """
     stretches = None if starts is None else _stretches(split(starts, chunk))
     if decay is None:
-        return Weights() if stretches is None else _undecayed(stretches, like.dtype)
+        return ChunkWeights() if stretches is None else _weights_without_decay(stretches, like.dtype)
     if decay.dim() == 3:
         return _channel_weights(split(decay, chunk).exp(), stretches)
     logs = _cumulative(decay, length, chunk)  # (R, N, C, 1)
@@ -118,27 +134,33 @@ def chunk_weights(decay: Tensor | None, starts: Tensor | None, length: int, chun
     else:
         between = between.masked_fill(~stretches.same, -math.inf)
     within = between.exp2_()
-    return _parted(Weights(within, enter, leave, total, None, stretches))
+    return _within_documents(ChunkWeights(within, enter, leave, total, None, stretches))
 
 
 def _past(chunk: int, like: Tensor) -> Tensor:
+    """Whether position j is not after i, (C, C) bool."""
     return torch.ones(chunk, chunk, dtype=torch.bool, device=like.device).tril()
 
 
 def _stretches(starts: Tensor) -> Stretches:
-    """Of starts (R, N, C)."""
-    document = starts.cumsum(2)  # counted from 0 = the chunk begins inside it
+    """Documents of chunks from starts (R, N, C)."""
+    document = starts.cumsum(2)  # 0 = the one that continues from before the chunk
     same = (document.unsqueeze(3) == document.unsqueeze(2)) & _past(starts.shape[2], starts)
     return Stretches(same, (document == 0).unsqueeze(3), (document == document[:, :, -1:]).unsqueeze(3))
 
 
-def _undecayed(stretches: Stretches, dtype: torch.dtype) -> Weights:
+def _weights_without_decay(stretches: Stretches, dtype: torch.dtype) -> ChunkWeights:
+    """Weights of 1 inside documents, and 0 between them."""
     within, enter, leave = (flag.to(dtype) for flag in stretches)
-    return Weights(within, enter, leave, enter[:, :, -1:], None, stretches)
+    return ChunkWeights(within, enter, leave, enter[:, :, -1:], None, stretches)
 
 
-def _parted(weights: Weights) -> Weights:
-    """Those of one document with the limits of `weights.stretches`."""
+def _within_documents(weights: ChunkWeights) -> ChunkWeights:
+    """Weights of a single document with those of state and chunk set to 0 across the borders in `weights.stretches`.
+
+    In a chunk [a b | c d], in which | begins a document, a and b read the state before the chunk, and c and d write the
+    state after it: `enter` is 0 at c and d, `leave` is 0 at a and b, and `total` is 0.
+    """
     enter, leave, total, stretches = weights.enter, weights.leave, weights.total, weights.stretches
     if stretches is None or enter is None or leave is None or total is None:
         return weights
@@ -149,45 +171,59 @@ def _parted(weights: Weights) -> Weights:
     )
 
 
-def _channel_weights(factors: Tensor, stretches: Stretches | None) -> Weights:
+def _channel_weights(factors: Tensor, stretches: Stretches | None) -> ChunkWeights:
     """The weights of decay factors (R, N, C, K).
 
-    Quotients are for positions that they reach in range, whatever comes after those: the past stays bit by bit the
-    same. Where a graph is recorded or compiled no choice may depend on values.
+    Positions up to which all products are in range use quotients, whatever follows: so a changed future leaves the
+    past the same, bit by bit. Where a graph is recorded or compiled, no choice may depend on values.
     """
     if torch.is_grad_enabled() or torch.compiler.is_compiling():
         return _level_weights(factors, stretches)
     least = math.exp(-RANGE)
-    shrink = _products(factors.clone())
+    shrink = _cumulative_products(factors.clone())
     total = shrink[:, :, -1:]
     if total.min() < least:
         scale = Scale(shrink, shrink.clamp(min=least).reciprocal())
         return _level_weights(factors, stretches)._replace(reach=(scale, shrink.amin(3, keepdim=True) >= least))
     scale, whole = Scale(shrink, shrink.reciprocal()), total.transpose(2, 3)
     if stretches is None:
-        return Weights(None, None, total, whole, None, None, scale)
+        return ChunkWeights(None, None, total, whole, None, None, scale)
     within, enter, leave = (flag.to(factors.dtype) for flag in stretches)
-    return Weights(within, enter, leave * total, whole * enter[:, :, -1:], None, stretches, scale)
+    return ChunkWeights(within, enter, leave * total, whole * enter[:, :, -1:], None, stretches, scale)
 
 
-def _level_weights(factors: Tensor, stretches: Stretches | None) -> Weights:
-    enter, leave, levels = _by_channel(factors)
-    return _parted(Weights(None, enter, leave, enter[:, :, -1:].transpose(2, 3), levels, stretches))
+def _level_weights(factors: Tensor, stretches: Stretches | None) -> ChunkWeights:
+    """The weights of decay factors (R, N, C, K), as `Levels`.
+
+    Two blocks become one: the later one's decay from the beginning is multiplied by the whole earlier block's, the
+    earlier one's decay to the end by the whole later block's.
+    """
+    enter, leave, levels = factors, torch.ones_like(factors), []
+    for half in _halves(factors.shape[2]):
+        onward, to_end = _block_pairs(enter, half), _block_pairs(leave, half)  # (R, N, M, 2, half, K)
+        levels.append((onward[:, :, :, 1], to_end[:, :, :, 0]))
+        whole = onward[:, :, :, :, -1:]  # (R, N, M, 2, 1, K)
+        one = torch.ones_like(whole[:, :, :, 0])
+        enter = (onward * torch.stack([one, whole[:, :, :, 0]], 3)).flatten(2, 4)
+        leave = (to_end * torch.stack([whole[:, :, :, 1], one], 3)).flatten(2, 4)
+    weights = ChunkWeights(None, enter, leave, enter[:, :, -1:].transpose(2, 3), levels, stretches)
+    return _within_documents(weights)
 
 
-def _products(factors: Tensor) -> Tensor:
-    """Cumulative products along axis 2, a power of two long, in place: neighbouring blocks become one, again and again.
+def _cumulative_products(factors: Tensor) -> Tensor:
+    """Cumulative products along axis 2, a power of two long, in place: pairs of neighbouring blocks become one.
 
-    Quotients of two of them lose what their common factors lost: they are as exact as the products in between.
+    For factors a, b, c, d: a, ab, c, cd after the first round and a, ab, abc, abcd after the second. A quotient of two
+    of these has the rounding of their common factors in both: it is as exact as the product of the factors in between.
     """
     for half in _halves(factors.shape[2]):
-        blocks = _halved(factors, half)
+        blocks = _block_pairs(factors, half)
         blocks[:, :, :, 1] *= blocks[:, :, :, 0, -1:]
     return factors
 
 
 def _cumulative(decay: Tensor, length: int, chunk: int) -> Tensor:
-    """Cumulative log₂-decay (R, N, C, 1) from each chunk's first position on, that one included, in float64."""
+    """Cumulative log₂-decay (R, N, C, 1) in each chunk, the first position's included, in float64."""
     decay = decay.double() / math.log(2.0)
     if decay.dim() == 2:
         return split(decay, chunk).cumsum(2).unsqueeze(3)
@@ -195,28 +231,10 @@ def _cumulative(decay: Tensor, length: int, chunk: int) -> Tensor:
     return (decay[:, None, None] * real).unsqueeze(3)
 
 
-def _by_channel(factors: Tensor) -> tuple[Tensor, Tensor, Levels]:
-    """`enter` and `leave` (R, N, C, K) of decay factors (R, N, C, K), and all levels below the chunk.
+def log_decay_gradient(decay: Tensor, weights: ChunkWeights, at: Tensor, end: Tensor, length: int) -> Tensor:
+    """The gradient of `decay` from those of its cumulative sums: `at` (R, N, C, ·) of positions, `end` of chunks.
 
-    Two blocks become one: the later one's decay from the beginning is multiplied by the whole earlier block's, the
-    earlier one's decay to the end by the whole later block's.
-    """
-    enter, leave = factors, torch.ones_like(factors)
-    levels: Levels = []
-    for half in _halves(factors.shape[2]):
-        onward, to_end = _halved(enter, half), _halved(leave, half)  # (R, N, M, 2, half, K)
-        levels.append((onward[:, :, :, 1], to_end[:, :, :, 0]))
-        whole = onward[:, :, :, :, -1:]  # (R, N, M, 2, 1, K)
-        one = torch.ones_like(whole[:, :, :, 0])
-        enter = (onward * torch.stack([one, whole[:, :, :, 0]], 3)).flatten(2, 4)
-        leave = (to_end * torch.stack([whole[:, :, :, 1], one], 3)).flatten(2, 4)
-    return enter, leave, levels
-
-
-def log_decay_gradient(decay: Tensor, weights: Weights, at: Tensor, end: Tensor, length: int) -> Tensor:
-    """The gradient of `decay` from those of the cumulative sums: `at` (R, N, C, ·) each position, `end` each chunk's.
-
-    A position's decay reaches every later position of its document; sums stay inside documents, so that none leaks.
+    A position's decay reaches every later position of its document; no sum crosses a document's border.
     """
     chunk = at.shape[2]
     stretches = weights.stretches
@@ -229,8 +247,8 @@ def log_decay_gradient(decay: Tensor, weights: Weights, at: Tensor, end: Tensor,
     return (total if decay.dim() == 3 else total.squeeze(2)).to(decay.dtype)
 
 
-def scaled(q: Tensor, k: Tensor, weights: Weights) -> tuple[Tensor, Tensor]:
-    """Queries (or their gradients) times `shrink`, keys times `grow`, where the weights are meant for those."""
+def scaled(q: Tensor, k: Tensor, weights: ChunkWeights) -> tuple[Tensor, Tensor]:
+    """Queries (or their gradients) times `shrink` and keys times `grow`, where the weights have a scale."""
     return (q, k) if weights.scale is None else (q * weights.scale.shrink, k * weights.scale.grow)
 
 
@@ -239,14 +257,14 @@ def times(x: Tensor, weight: Tensor | None) -> Tensor:
     return x if weight is None else x * weight
 
 
-def weigh(scores: Tensor, weights: Weights) -> Tensor:
-    """Products of all pairs (R, N, C, C) with each pair's weight. Overwrites `scores` where no graph is recorded."""
+def weigh(scores: Tensor, weights: ChunkWeights) -> Tensor:
+    """Scores of all pairs (R, N, C, C) times their weights. Overwrites `scores` where no graph is recorded."""
     if weights.within is None:
         return scores.tril_()
     return scores * weights.within if torch.is_grad_enabled() else scores.mul_(weights.within)
 
 
-def pair_scores(q: Tensor, k: Tensor, weights: Weights) -> Tensor:
+def pair_scores(q: Tensor, k: Tensor, weights: ChunkWeights) -> Tensor:
     """Σ_c q_ic k_jc · (decay of channel c between j and i) for the pairs of each chunk, 0 where j > i (R, N, C, C)."""
     if weights.levels is None:
         scores = weigh(q @ k.transpose(-1, -2), weights)
@@ -255,18 +273,19 @@ def pair_scores(q: Tensor, k: Tensor, weights: Weights) -> Tensor:
         scores.diagonal(dim1=2, dim2=3).copy_((q * k).sum(-1))
         for of_queries, of_keys in weights.levels:
             half = of_keys.shape[3]
-            later, earlier = _halved(q, half)[:, :, :, 1] * of_queries, _halved(k, half)[:, :, :, 0] * of_keys
-            _blocks(scores, half).copy_(later @ earlier.transpose(-1, -2))  # (R, N, M, half, half)
+            later = _block_pairs(q, half)[:, :, :, 1] * of_queries
+            earlier = _block_pairs(k, half)[:, :, :, 0] * of_keys
+            _later_by_earlier(scores, half).copy_(later @ earlier.transpose(-1, -2))  # (R, N, M, half, half)
         if weights.stretches is not None:
             scores = scores.masked_fill(~weights.stretches.same, 0.0)
     if weights.reach is None:
         return scores
-    scale, near = weights.reach  # those positions get what they would get without the later ones, bit by bit
+    scale, near = weights.reach  # positions in range are computed as if there were no later ones
     quotients = ((q * scale.shrink) @ (k * scale.grow).transpose(-1, -2)).tril_()
     return torch.where(near if weights.stretches is None else near & weights.stretches.same, quotients, scores)
 
 
-def pair_gradients(gradient: Tensor, q: Tensor, k: Tensor, weights: Weights) -> tuple[Tensor, Tensor]:
+def pair_gradients(gradient: Tensor, q: Tensor, k: Tensor, weights: ChunkWeights) -> tuple[Tensor, Tensor]:
     """Gradients of q and k from that of `pair_scores`, which is overwritten."""
     if weights.levels is None:
         gradient = weigh(gradient, weights)
@@ -277,26 +296,24 @@ def pair_gradients(gradient: Tensor, q: Tensor, k: Tensor, weights: Weights) -> 
     to_q, to_k = diagonal * k, diagonal * q
     for of_queries, of_keys in weights.levels:
         half = of_keys.shape[3]
-        later, earlier = _halved(q, half)[:, :, :, 1] * of_queries, _halved(k, half)[:, :, :, 0] * of_keys
-        block = _blocks(gradient, half)
-        _halved(to_q, half)[:, :, :, 1].addcmul_(_product(block, earlier), of_queries)
-        _halved(to_k, half)[:, :, :, 0].addcmul_(_product(block.transpose(-1, -2), later), of_keys)
+        later = _block_pairs(q, half)[:, :, :, 1] * of_queries
+        earlier = _block_pairs(k, half)[:, :, :, 0] * of_keys
+        block = _later_by_earlier(gradient, half)
+        _block_pairs(to_q, half)[:, :, :, 1].addcmul_(_small_product(block, earlier), of_queries)
+        _block_pairs(to_k, half)[:, :, :, 0].addcmul_(_small_product(block.transpose(-1, -2), later), of_keys)
     return to_q, to_k
 
 
 def _halves(chunk: int) -> Iterator[int]:
-    """1, 2, 4, … below the chunk's length, a power of two: every pair of positions is parted by one such boundary.
-
-    A key's decay up to that boundary times a query's from it on is the pair's decay, both <= 1 however strong it is.
-    """
+    """The sizes of neighbouring blocks: 1, 2, 4, … below the chunk's length, a power of two."""
     half = 1
     while half < chunk:
         yield half
         half *= 2
 
 
-def _product(block: Tensor, x: Tensor) -> Tensor:
-    """block @ x; for blocks of 1 and 2, of which there are thousands, without a matrix product for each."""
+def _small_product(block: Tensor, x: Tensor) -> Tensor:
+    """block @ x; for blocks of 1 and 2, of which there are thousands, elementwise."""
     size = block.shape[-1]
     if size > 2:
         return block @ x
@@ -304,21 +321,24 @@ def _product(block: Tensor, x: Tensor) -> Tensor:
     return y if size == 1 else y.addcmul_(block[..., 1:], x[..., 1:, :])
 
 
-def _halved(x: Tensor, half: int) -> Tensor:
-    """x (R, N, C, K) as (R, N, M, 2, half, K)."""
+def _block_pairs(x: Tensor, half: int) -> Tensor:
+    """x (R, N, C, K) as M pairs of neighbouring blocks, (R, N, M, 2, half, K)."""
     return x.unflatten(2, (-1, 2, half))
 
 
-def _blocks(scores: Tensor, half: int) -> Tensor:
-    """The view (R, N, M, half, half) of the pairs that a boundary parts: later half by earlier half."""
-    parted = scores.unflatten(3, (-1, 2, half)).unflatten(2, (-1, 2, half))  # (R, N, M, 2, half, M, 2, half)
-    return parted[:, :, :, 1, :, :, 0, :].diagonal(dim1=2, dim2=4).movedim(-1, 2)
+def _later_by_earlier(scores: Tensor, half: int) -> Tensor:
+    """A view (R, N, M, half, half) of scores (R, N, C, C): the later block of each pair by the earlier one.
+
+    For C = 4 that is the scores at (1, 0) and (3, 2) for half = 1, and those of 2 and 3 by 0 and 1 for half = 2.
+    """
+    pairs = scores.unflatten(3, (-1, 2, half)).unflatten(2, (-1, 2, half))  # (R, N, M, 2, half, M, 2, half)
+    return pairs[:, :, :, 1, :, :, 0, :].diagonal(dim1=2, dim2=4).movedim(-1, 2)
 
 
 def carry(updates: Tensor, total: Tensor | None, first: Tensor, *, backwards: bool = False) -> tuple[Tensor, Tensor]:
-    """What stands before each chunk (R, N, K, V) and after the last one (R, K, V): S ← total S + update.
+    """The states before each chunk (R, N, K, V) and after the last one (R, K, V): S ← total S + update.
 
-    updates (R, N, K, V); total broadcasts to them; first (R, K, V). `backwards` begins at the end.
+    updates (R, N, K, V); total broadcasts to them; first (R, K, V). `backwards` begins with the last chunk.
     """
     chunks = updates.shape[1]
     order = list(range(chunks - 1, -1, -1) if backwards else range(chunks))
@@ -337,7 +357,7 @@ def carry(updates: Tensor, total: Tensor | None, first: Tensor, *, backwards: bo
 
 
 def _next(update: Tensor, total: Tensor | None, n: int, state: Tensor, into: Tensor | None = None) -> Tensor:
-    """The state after chunk n, written to `into` where that is given."""
+    """The state after chunk n, written to `into` unless that is None."""
     if total is None:
         return torch.add(update, state, out=into)
     return torch.addcmul(update, state, total[:, n], out=into)

@@ -1,24 +1,29 @@
-"""Short causal convolution over positions, which knows padding and documents."""
+"""Short causal convolution over positions, which leaves out padding and stops at the borders of documents."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from sightline.core.shapes import Float, Mask, Sequences, Starts, TokenPositions
+
+ChannelWeights = Float[Tensor, "D W"]
+Tail = Float[Tensor, "B W-1 D"]
+
 
 def convolve(
-    x: Tensor,
-    weight: Tensor,
-    tail: Tensor,
-    positions: Tensor,
-    mask: Tensor | None = None,
-    starts: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
+    x: Sequences,
+    weight: ChannelWeights,
+    tail: Tail,
+    positions: TokenPositions,
+    mask: Mask | None = None,
+    starts: Starts | None = None,
+) -> tuple[Sequences, Tail]:
     """y_t = Σ_i weight_i ∘ x_{t-W+1+i} over the last W real positions of t's document (B, T, D), and the next tail.
 
-    x (B, T, D), 0 at masked positions; weight (D, W); tail (B, W-1, D), the last real inputs before x; positions (B, T)
-    count the real tokens of the document before t, calls before this one included (`parts.positions.advance`). Before
-    a document's first token stand zeros. Outputs at masked positions mean nothing.
+    x is 0 at masked positions; tail (B, W-1, D) has the last real inputs before x; positions count the real tokens of
+    the document before t, in earlier calls too (`parts.positions.advance`). Inputs before a document's first token are
+    0: W = 2 makes weight_1 ∘ x_0, weight_0 ∘ x_0 + weight_1 ∘ x_1, … Outputs at masked positions are undefined.
     """
     batch, length, d_model = x.shape
     width = weight.shape[1]
@@ -27,7 +32,7 @@ def convolve(
         order = (~mask).long().argsort(dim=1, stable=True)
         x = x.gather(1, order.unsqueeze(2).expand_as(x))
         positions = positions.gather(1, order)
-    if starts is None and length:  # no document begins here: only the tail may belong to another one
+    if starts is None and length:  # no document begins here: only the tail may be of another one
         lags = torch.arange(width - 1, 0, -1, device=x.device)
         tail = tail.masked_fill((positions[:, :1] < lags).unsqueeze(2), 0.0)
     row = torch.cat([tail.to(x.dtype), x], 1)  # (B, W-1+T, D)

@@ -27,7 +27,7 @@ def dense_attention(
     softcap: float | None = None,
     probe: Probe | None = None,
 ) -> Attended:
-    """softmax(scale · q kᵀ + bias) v (Vaswani et al. 2017, eq. 1), shape (B, H, T, V).
+    """softmax(scale · q kᵀ + bias) v (Vaswani et al. 2017), shape (B, H, T, V).
 
     Every key head serves H/G consecutive query heads. `visible`, bool, and `bias`, float, broadcast to (B, H, T, S);
     scale defaults to 1/√K. `causal` hides later keys; the last of the T queries is at the last of S >= T keys. A query

@@ -1,7 +1,8 @@
-"""Ragged rows for recurrences: run every document alone, at full kernel speed, whatever padding or packing it sits in.
+"""The documents in rows with padding: where they are, and how to run a recurrence over each of them alone.
 
-A recurrence has no attention mask. Instead of guarding each step, the real positions of every document are moved to
-the left of a row of their own, the kernel runs over those rows, and the outputs are moved back.
+A recurrence has no attention mask. Instead of a check at each step, the real positions of every document move to the
+left of a row of their own, the kernel runs over these rows at full speed, and the outputs move back. In the row
+[a b | c _ d], in which | begins a document and _ is padding, the documents are [a b] and [c d].
 """
 
 from __future__ import annotations
@@ -12,23 +13,24 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-Carried = tuple[Tensor, ...]  # what one step hands to the next, each (N, H)
-Run = Callable[[Tensor, Carried, Tensor], tuple[Tensor, Carried]]
+from sightline.core.shapes import Counts, HiddenSequences, Mask, Sequences, Starts, TokenPositions
+
+Carried = tuple[Tensor, ...]  # what one step passes to the next, each (N, H)
 
 
 class Documents(NamedTuple):
-    """Where the N documents of a batch stand. Document 0 of each row continues what came before the row."""
+    """The N documents of a batch. The first document of each row continues the one before the row."""
 
     row: Tensor  # (N,) the batch row
-    begins: Tensor  # (N,) False = continues the state that the row was given
+    begins: Tensor  # (N,) False = continues the state before the row
     length: Tensor  # (N,) real positions
     index: Tensor  # (N, L) positions in the flattened (B·T), 0 past the length
     valid: Tensor  # (N, L) False past the length
     last: Tensor  # (B,) the document that each row ends in
 
 
-@torch.compiler.disable  # shapes follow from values: each would break the graph anew
-def split_documents(mask: Tensor | None, starts: Tensor | None) -> Documents:
+@torch.compiler.disable  # shapes follow from values, on which a graph would have to be cut
+def split_documents(mask: Mask | None, starts: Starts | None) -> Documents:
     """The documents of rows with padding (mask, True = real) and document starts, both (B, T); one may be None."""
     flags = mask if mask is not None else starts
     if flags is None:
@@ -53,10 +55,12 @@ def split_documents(mask: Tensor | None, starts: Tensor | None) -> Documents:
     return Documents(row, begins, length, index, valid, offset + per_row - 1)
 
 
-def label_documents(first: Tensor, mask: Tensor | None, starts: Tensor | None, steps: int) -> tuple[Tensor, Tensor]:
-    """The document (B, T) of each of `steps` positions, -1 for padding, and (B,) the last one, after `first` (B,).
+def label_documents(
+    first: Counts, mask: Mask | None, starts: Starts | None, steps: int
+) -> tuple[TokenPositions, Counts]:
+    """The document (B, T) of each of `steps` positions, -1 for padding, and the last document (B,).
 
-    mask and starts (B, T) as in `split_documents`; both may be None.
+    Documents are counted from `first`; mask and starts as in `split_documents`, but both may be None.
     """
     label = first.unsqueeze(1).expand(-1, steps)
     if starts is not None:
@@ -64,30 +68,34 @@ def label_documents(first: Tensor, mask: Tensor | None, starts: Tensor | None, s
     return (label if mask is None else label.masked_fill(~mask, -1)), first
 
 
-def right_padded(mask: Tensor) -> bool:
-    """Whether padding of mask (B, T) stands only at the end of rows; no elsewhere than on a CPU, where asking waits."""
+def right_padded(mask: Mask) -> bool:
+    """Whether padding is only at the end of rows; always False on a GPU, where the answer would have to wait."""
     return mask.device.type == "cpu" and not bool((mask[:, 1:] > mask[:, :-1]).any())
 
 
 def run_documents(
-    run: Run, x: Tensor, carried: Carried, fresh: Carried, documents: Documents
-) -> tuple[Tensor, Carried]:
-    """Outputs (B, T, V), zero at masked positions, and what each row carries on.
+    run: Callable[[Tensor, Carried, Tensor], tuple[Tensor, Carried]],
+    x: Sequences,
+    carried: Carried,
+    fresh: Carried,
+    documents: Documents,
+) -> tuple[HiddenSequences, Carried]:
+    """Outputs (B, T, H), zero at masked positions, and the state after each row.
 
-    run(x (N, L, D), carried, length (N,)) gives outputs (N, L, V) and what is carried after `length` positions.
-    `carried` is what the rows were given, `fresh` what a new document begins with, both tuples of (B, H).
+    run(x (N, L, D), carried, length (N,)) returns outputs (N, L, H) and the state after `length` positions. `carried`
+    is the state before the rows, `fresh` that of a new document, both tuples of (B, H).
     """
     batch, steps, width = x.shape
     rows = x.reshape(batch * steps, width)[documents.index]  # (N, L, D)
     rows = rows.masked_fill(~documents.valid.unsqueeze(-1), 0.0)
-    y, final = run(rows, states_given(documents, carried, fresh), documents.length)
+    y, final = run(rows, first_states(documents, carried, fresh), documents.length)
     out = y.new_zeros(batch * steps, y.shape[2])
     out = out.index_put((documents.index[documents.valid],), y[documents.valid])
     return out.view(batch, steps, -1), tuple(part[documents.last] for part in final)
 
 
-def states_given(documents: Documents, carried: Carried, fresh: Carried) -> Carried:
-    """What each document (N, H) begins with: what its row carried (B, H), or the state of a new document (B, H)."""
+def first_states(documents: Documents, carried: Carried, fresh: Carried) -> Carried:
+    """The state (N, H) before each document: that of its row (B, H), or that of a new document (B, H)."""
     begins = documents.begins.unsqueeze(1)
     return tuple(
         torch.where(begins, new[documents.row], old[documents.row]) for old, new in zip(carried, fresh, strict=True)
@@ -95,6 +103,6 @@ def states_given(documents: Documents, carried: Carried, fresh: Carried) -> Carr
 
 
 def at_length(first: Tensor, y: Tensor, length: Tensor) -> Tensor:
-    """y (N, L, H) after `length` (N,) positions, which is `first` (N, H) where the length is 0."""
+    """The last of the first `length` (N,) positions of y (N, L, H), or `first` (N, H) where the length is 0."""
     whole = torch.cat([first.unsqueeze(1), y], 1)
     return whole[torch.arange(len(length), device=y.device), length]

@@ -19,6 +19,7 @@ from sightline.core.probe import Probe
 from sightline.core.shapes import Attended, Keys, Queries, Values
 from sightline.ops.blocks import Piece
 from sightline.ops.dense import dense_attention
+from sightline.ops.documents import Documents
 from sightline.ops.piece_kernel import attention_by_pieces
 from sightline.ops.plan import Plan
 
@@ -32,18 +33,18 @@ def execute(q: Queries, k: Keys, v: Values, plan: Plan, probe: Probe | None = No
     q, k and v are finite everywhere. With a listener on `probe` the weights (B, H, T, S) pass through it.
     """
     if plan.documents is not None and not (probe is not None and probe.attached):
-        return _execute_documents(q, k, v, plan)
+        return _execute_documents(q, k, v, plan, plan.documents)
     return _execute_rows(q, k, v, plan, probe)
 
 
 @torch.compiler.disable  # where documents are follows from values
-def _execute_documents(q: Tensor, k: Tensor, v: Tensor, plan: Plan) -> Tensor:
+def _execute_documents(q: Tensor, k: Tensor, v: Tensor, plan: Plan, documents: Documents) -> Tensor:
     """Every document as a row of its own."""
     (batch, _, length, _), steps = k.shape, q.shape[2]
     q = F.pad(q, (0, 0, length - steps, 0))
     flat = [x.transpose(1, 2).flatten(0, 1) for x in (q, k, v)]  # (B·S, H, ·)
     places, outputs = [], []
-    for index, valid, part in plan.groups():
+    for index, valid, part in plan.groups(documents):
         rows = (x.index_select(0, index.flatten()).unflatten(0, index.shape).transpose(1, 2) for x in flat)
         places.append(index[valid])
         outputs.append(_execute_rows(*rows, plan=part).transpose(1, 2)[valid])

@@ -1,18 +1,20 @@
-"""The gated cell of Cho et al. 2014, which several mechanisms share."""
+"""The gated cell of Cho et al. 2014, for loops that need one step at a time."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from sightline.core.shapes import Hidden, Position
+
 
 def gate_and_candidate(
-    from_input: Tensor, hidden: Tensor, weight_gates: Tensor, weight_candidate: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Update gate z and candidate n (B, H), the reset gate applied before the product (Cho et al. 2014, eqs. 5-8).
+    from_input: Position, hidden: Hidden, weight_gates: Tensor, weight_candidate: Tensor
+) -> tuple[Hidden, Hidden]:
+    """Update gate z and candidate n (B, H), the reset gate applied before the product (Cho et al. 2014).
 
-    from_input (B, 3H) holds everything that needs no hidden state, in the order r, z, n; hidden (B, H);
-    weight_gates (H, 2H) for r and z and weight_candidate (H, H) stand transposed, so that a loop slices nothing.
+    r, z = σ(a_{r,z} + h U_{r,z}) and n = tanh(a_n + (r ∘ h) U_n), where from_input (B, 3H) is a, in the order r, z, n.
+    weight_gates (H, 2H) for r and z and weight_candidate (H, H) are transposed, so that a loop slices nothing.
     """
     width = hidden.shape[1]
     of_gates, of_candidate = from_input.split([2 * width, width], 1)
@@ -22,7 +24,7 @@ def gate_and_candidate(
 
 
 def transposed_parts(weight_hidden: Tensor) -> tuple[Tensor, Tensor]:
-    """weight_hidden (3H, H) as `gate_and_candidate` wants it."""
+    """weight_hidden (3H, H) as `gate_and_candidate` takes it: (H, 2H) and (H, H)."""
     width = weight_hidden.shape[1]
     gates, candidate = weight_hidden.T.split([2 * width, width], 1)
     return gates, candidate

@@ -1,9 +1,9 @@
 """Linear attention: a state of fixed size that keys write values into and queries read.
 
-One function serves kernel attention with its normaliser (Katharopoulos et al. 2020), decay by a constant (Sun et al.
-2023), by a number a position (Dao & Gu 2024) or by channel (Yang et al. 2024), and the delta rule (Schlag et al. 2021)
-with and without decay (Yang et al. 2025). Each has a form by chunks, and all have one position by position beside it.
-Decay by a number has one more for heads that share queries and keys.
+One function computes kernel attention with its normaliser (Katharopoulos et al. 2020), decay by a constant (Sun et al.
+2023), by position (Dao & Gu 2024) or by channel (Yang et al. 2024), and the delta rule (Schlag et al. 2021) with and
+without decay (Yang et al. 2025). Each form is computed chunk by chunk; decay by position has a second chunked form for
+heads that share queries and keys. Every form can also be computed position by position, for comparison.
 """
 
 from __future__ import annotations
@@ -13,16 +13,21 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sightline.core.shapes import Attended, Float, HeadValues, Rates, SharedQueries, Starts
 from sightline.ops.chunked_linear import reciprocal
-from sightline.ops.chunks import Inputs
+from sightline.ops.chunks import LinearInputs
 from sightline.ops.tiles import Tiled, forward_plain, forward_tiled
 
 CHUNK = 64  # positions whose pairs are formed
 DELTA_CHUNK = 32  # the same for the delta rule, which solves a system over them
 
+Maybe = Tensor | None
+OneQuery = Float[Tensor, "B G K"]
+OneValue = Float[Tensor, "B H V"]
+
 
 class LinearState(NamedTuple):
-    """What linear attention remembers, in float32 or wider."""
+    """The memory of linear attention, in float32 or wider."""
 
     memory: Tensor  # (B, H, K, V) decayed sum of kᵀ v
     keys: Tensor | None = None  # (B, H, K) decayed sum of k, where outputs are normalised
@@ -38,64 +43,64 @@ def initial_linear_state(
 
 
 def linear_attention(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
+    q: SharedQueries,
+    k: SharedQueries,
+    v: HeadValues,
     *,
     decay: Tensor | None = None,
-    beta: Tensor | None = None,
+    beta: Rates | None = None,
     normaliser: bool = False,
     state: LinearState | None = None,
-    starts: Tensor | None = None,
-) -> tuple[Tensor, LinearState]:
+    starts: Starts | None = None,
+    stepwise: bool = False,
+) -> tuple[Attended, LinearState]:
     """Causal linear attention: y_t = q_t S_t (B, H, T, V) and the state after the last position.
 
     S_t = exp(decay_t) S_{t-1} + k_tᵀ v_t, with beta S_t = (I - beta_t k_tᵀ k_t) exp(decay_t) S_{t-1} + beta_t k_tᵀ v_t.
     With `normaliser` y_t = q_t S_t / (q_t · z_t), z_t = exp(decay_t) z_{t-1} + k_t, and 0 where q_t · z_t = 0; q and k
-    must then not be negative. There is no scale: multiply q by it.
+    must then not be negative. There is no scale: multiply q by it. Example: for k = v = 1 and decay = log(1/2) at all
+    positions the states are 1, 3/2, 7/4, …
 
-    q, k (B, H, T, K), or (B, G, T, K) where each H/G neighbouring heads share them, which excludes `normaliser`, decay
-    by channel and beta; v (B, H, T, V); decay, the finite, non-positive logarithm of the decay factor: (H,) constant
-    for each head, (B, H, T) for each position, (B, H, T, K) for each channel too, or None; beta (B, H, T), which
-    excludes `normaliser` and decay by channel; starts, bool (B, T), True where a new document begins: the state is
-    empty there. T may be any number. A position with k = 0, decay = 0 and beta = 0 leaves the state as it is.
+    Each of the G heads of q and k serves H/G consecutive heads of v; G < H excludes `normaliser`, decay by channel and
+    beta. `decay` is the finite, non-positive logarithm of the decay factor: (H,) constant for each head, (B, H, T) for
+    each position, (B, H, T, K) for each channel too, or None. beta excludes `normaliser` and decay by channel. `starts`
+    is True where a new document begins: the state is empty there. T may be any number. A position with k = 0, decay = 0
+    and beta = 0 leaves the state as it is.
 
-    Computed in float32, or wider as the inputs are, by chunks of `CHUNK` positions, with beta of `DELTA_CHUNK`; y has
-    the dtype of v.
+    Computed in float32, or wider as the inputs are, by chunks of `CHUNK` positions, with beta of `DELTA_CHUNK`, or
+    `stepwise`: slow, without chunks. y has the dtype of v.
 
     Raises:
         ValueError: shapes that do not fit, such as "expected decay of shape (H,), (B, H, T) or (B, H, T, K) …".
     """
     _check(q, k, v, decay, beta, normaliser, starts)
-    batch, _, length, d_key = q.shape
-    heads = v.shape[1]
-    if state is None:
-        state = initial_linear_state(batch, heads, d_key, v.shape[3], normaliser=normaliser, like=q)
-    _check_state(state, (batch, heads, d_key, v.shape[3]), normaliser)
+    batch, groups, length, d_key = q.shape
+    sizes = batch, v.shape[1], d_key, v.shape[3]
+    state = initial_linear_state(*sizes, normaliser=normaliser, like=q) if state is None else state
+    _check_state(state, sizes, normaliser)
     dtype = torch.promote_types(state.memory.dtype, torch.promote_types(q.dtype, torch.float32))
     state = LinearState(state.memory.to(dtype), None if state.keys is None else state.keys.to(dtype))
     if v.numel() == 0 or d_key == 0:
         return torch.zeros_like(v), state
-    if length == 1:
-        return _one_position(q, k, v, decay, beta, state, starts)
-    if q.shape[1] != heads:
+    if length == 1 or stepwise:
+        return _by_positions(q, k, v, decay, beta, state, starts)
+    if groups != v.shape[1]:
         return _shared_by_chunks(q, k, v, decay, state, starts)
     return _by_chunks(q, k, v, decay, beta, state, starts)
 
 
 def linear_attention_step(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
+    q: OneQuery,
+    k: OneQuery,
+    v: OneValue,
     *,
     decay: Tensor | None = None,
     beta: Tensor | None = None,
     state: LinearState,
-) -> tuple[Tensor, LinearState]:
+) -> tuple[OneValue, LinearState]:
     """One position of `linear_attention`: y (B, H, V) and the next state.
 
-    q, k (B, H, K) or (B, G, K); v (B, H, V); decay (H,), (B, H) or (B, H, K); beta (B, H). Normalised where the state
-    holds a sum of keys.
+    decay (H,), (B, H) or (B, H, K); beta (B, H). Normalised where the state has a sum of keys.
     """
     memory, keys = state
     narrow, (q, k, v) = v.dtype, (x.to(memory.dtype) for x in (q, k, v))
@@ -116,38 +121,12 @@ def linear_attention_step(
     return y.to(narrow), LinearState(memory, keys)
 
 
-def stepwise_linear_attention(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    *,
-    decay: Tensor | None = None,
-    beta: Tensor | None = None,
-    normaliser: bool = False,
-    state: LinearState | None = None,
-    starts: Tensor | None = None,
-) -> tuple[Tensor, LinearState]:
-    """`linear_attention` position by position: the plain form, to compare with."""
-    _check(q, k, v, decay, beta, normaliser, starts)
-    batch, _, length, d_key = q.shape
-    if state is None:
-        state = initial_linear_state(batch, v.shape[1], d_key, v.shape[3], normaliser=normaliser, like=q)
-    outputs = []
-    for t in range(length):
-        at = slice(t, t + 1)
-        of_decay, of_beta = (x if x is None or x.dim() == 1 else x[:, :, at] for x in (decay, beta))
-        documents = None if starts is None else starts[:, at]
-        y, state = _one_position(q[:, :, at], k[:, :, at], v[:, :, at], of_decay, of_beta, state, documents)
-        outputs.append(y)
-    return torch.cat(outputs, 2) if outputs else torch.zeros_like(v), state
-
-
 def full_linear_attention(
-    q: Tensor, k: Tensor, v: Tensor, *, normaliser: bool = False, starts: Tensor | None = None
-) -> Tensor:
+    q: SharedQueries, k: SharedQueries, v: HeadValues, *, normaliser: bool = False, starts: Starts | None = None
+) -> Attended:
     """Linear attention without the causal limit: q_t Σ_s k_sᵀ v_s (B, H, T, V) over the position's whole document.
 
-    Divided by q_t · Σ_s k_s with `normaliser`. Shapes as in `linear_attention`.
+    Divided by q_t · Σ_s k_s with `normaliser`. Heads and `starts` as in `linear_attention`.
     """
     _check(q, k, v, None, None, normaliser, starts)
     dtype = torch.promote_types(q.dtype, torch.float32)
@@ -167,9 +146,9 @@ def normalised(y: Tensor, total: Tensor) -> Tensor:
 
 
 def _after(q: Tensor, k: Tensor, v: Tensor, starts: Tensor) -> Tensor:
-    """What every position reads from those after it in its document: causal attention over the reversed rows.
+    """The sum over later positions of the document: causal attention over the reversed rows.
 
-    Keys and values stand one position later there, so that a position does not read itself a second time.
+    Keys and values are moved one position on, so that no position reads itself a second time.
     """
     begins = torch.cat([torch.ones_like(starts[:, :1]), starts[:, 1:].flip(1)], 1)  # of reversed documents
     q, k, v = (x.flip(2) for x in (q, k, v))
@@ -178,23 +157,20 @@ def _after(q: Tensor, k: Tensor, v: Tensor, starts: Tensor) -> Tensor:
     return linear_attention(q, k, v, starts=begins)[0].flip(2)
 
 
-def _one_position(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    decay: Tensor | None,
-    beta: Tensor | None,
-    state: LinearState,
-    starts: Tensor | None,
+def _by_positions(
+    q: Tensor, k: Tensor, v: Tensor, decay: Maybe, beta: Maybe, state: LinearState, starts: Maybe
 ) -> tuple[Tensor, LinearState]:
-    """`linear_attention` for T = 1."""
-    if starts is not None:
-        memory, keys = state
-        memory = memory.masked_fill(starts[:, :, None, None], 0.0)
-        state = LinearState(memory, None if keys is None else keys.masked_fill(starts[:, :, None], 0.0))
-    decay, beta = (x if x is None or x.dim() == 1 else x.squeeze(2) for x in (decay, beta))
-    y, state = linear_attention_step(q.squeeze(2), k.squeeze(2), v.squeeze(2), decay=decay, beta=beta, state=state)
-    return y.unsqueeze(2), state
+    """`linear_attention` position by position."""
+    outputs = []
+    for t in range(q.shape[2]):
+        if starts is not None:
+            begins = starts[:, t, None, None]  # (B, 1, 1)
+            keys = None if state.keys is None else state.keys.masked_fill(begins, 0.0)
+            state = LinearState(state.memory.masked_fill(begins.unsqueeze(3), 0.0), keys)
+        now, rate = (x if x is None or x.dim() == 1 else x[:, :, t] for x in (decay, beta))
+        y, state = linear_attention_step(q[:, :, t], k[:, :, t], v[:, :, t], decay=now, beta=rate, state=state)
+        outputs.append(y)
+    return torch.stack(outputs, 2), state
 
 
 def _for_each_head(x: Tensor, heads: int) -> Tensor:
@@ -203,13 +179,7 @@ def _for_each_head(x: Tensor, heads: int) -> Tensor:
 
 
 def _by_chunks(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    decay: Tensor | None,
-    beta: Tensor | None,
-    state: LinearState,
-    starts: Tensor | None,
+    q: Tensor, k: Tensor, v: Tensor, decay: Maybe, beta: Maybe, state: LinearState, starts: Maybe
 ) -> tuple[Tensor, LinearState]:
     """`linear_attention` for T > 1, heads and batch as rows."""
     batch, heads, length, _ = q.shape
@@ -226,7 +196,7 @@ def _by_chunks(
     memory = state.memory.flatten(0, 1)
     keys = None if state.keys is None else state.keys.flatten(0, 1)
     beta = None if beta is None else beta.to(dtype).flatten(0, 1)
-    y, memory, keys = _run(Inputs(q, k, v, memory, keys, beta, decay, starts), chunk)
+    y, memory, keys = _run(LinearInputs(q, k, v, memory, keys, beta, decay, starts), chunk)
     shape = (batch, heads)
     after = LinearState(memory.unflatten(0, shape), None if keys is None else keys.unflatten(0, shape))
     return y.unflatten(0, shape).to(narrow), after
@@ -251,39 +221,36 @@ def _shared_by_chunks(
 
     starts = None if starts is None else starts.repeat_interleave(groups, 0)
     q, k = (x.to(dtype).flatten(0, 1) for x in (q, k))
-    given = Inputs(q, k, rows(v), rows(state.memory), decay=rows(decay), starts=starts)
-    y, memory, _ = _run(given, _even_chunk(length, CHUNK))
+    inputs = LinearInputs(q, k, rows(v), rows(state.memory), decay=rows(decay), starts=starts)
+    y, memory, _ = _run(inputs, _even_chunk(length, CHUNK))
     return heads(y).to(v.dtype), LinearState(heads(memory))
 
 
 def _even_chunk(length: int, longest: int) -> int:
-    """The least size of chunks, as few as those of `longest` are."""
+    """The shortest chunk of which as few fill `length` as of chunks of `longest`."""
     return -(-length // -(-length // longest))
 
 
-def _run(given: Inputs, chunk: int) -> tuple[Tensor, Tensor, Tensor | None]:
-    """With the written-out backward where a graph is recorded; the compiler writes that of the plain operations."""
-    with torch.autocast(given.q.device.type, enabled=False):
+def _run(inputs: LinearInputs, chunk: int) -> tuple[Tensor, Tensor, Tensor | None]:
+    """With the explicit backward where a graph is recorded; a compiler derives its own from the plain operations."""
+    with torch.autocast(inputs.q.device.type, enabled=False):
         if torch.compiler.is_compiling():
-            return forward_plain(given, chunk)
-        if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in given):
-            return Tiled.apply(chunk, *given)
-        return forward_tiled(given, chunk)
+            return forward_plain(inputs, chunk)
+        if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in inputs):
+            return Tiled.apply(chunk, *inputs)
+        return forward_tiled(inputs, chunk)
 
 
-def _check(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    decay: Tensor | None,
-    beta: Tensor | None,
-    normaliser: bool,
-    starts: Tensor | None,
-) -> None:
+def _check(q: Tensor, k: Tensor, v: Tensor, decay: Maybe, beta: Maybe, normaliser: bool, starts: Maybe) -> None:
     if q.dim() != 4 or k.shape != q.shape or v.dim() != 4 or v.shape[:3:2] != q.shape[:3:2]:
         shapes = ", ".join(str(tuple(x.shape)) for x in (q, k, v))
         raise ValueError(f"expected q and k of shape (B, H, T, K) and v of shape (B, H, T, V), got {shapes}")
-    _check_groups(q.shape[1], v.shape[1], decay, beta, normaliser)
+    groups, heads, by_channel = q.shape[1], v.shape[1], decay is not None and decay.dim() == 4
+    if groups != heads:
+        if groups == 0 or heads % groups:
+            raise ValueError(f"{heads} heads of v cannot share {groups} heads of q and k evenly")
+        if beta is not None or normaliser or by_channel:
+            raise ValueError("shared q and k allow decay of shape (H,) or (B, H, T), but no beta and no normaliser")
     if decay is not None and decay.shape not in (v.shape[1:2], v.shape[:3], (*v.shape[:3], q.shape[3])):
         expected = f"(H,), (B, H, T) or (B, H, T, K) beside q of {tuple(q.shape)}"
         raise ValueError(f"expected decay of shape {expected}, got {tuple(decay.shape)}")
@@ -292,25 +259,16 @@ def _check(
             raise ValueError(f"expected beta of shape {tuple(v.shape[:3])}, got {tuple(beta.shape)}")
         if normaliser:
             raise ValueError("the delta rule (beta) has no normaliser")
-        if decay is not None and decay.dim() == 4:
+        if by_channel:
             raise ValueError("the delta rule (beta) takes decay of shape (H,) or (B, H, T), not by channel")
     if starts is not None and (starts.dtype != torch.bool or starts.shape != (q.shape[0], q.shape[2])):
         expected = f"bool of shape {(q.shape[0], q.shape[2])}"
         raise ValueError(f"starts must be {expected}, got {starts.dtype} {tuple(starts.shape)}")
 
 
-def _check_groups(groups: int, heads: int, decay: Tensor | None, beta: Tensor | None, normaliser: bool) -> None:
-    if groups == heads:
-        return
-    if groups == 0 or heads % groups:
-        raise ValueError(f"{heads} heads of v cannot share {groups} of q and k evenly")
-    if beta is not None or normaliser or (decay is not None and decay.dim() == 4):
-        raise ValueError("shared q and k go with decay of shape (H,) or (B, H, T) alone: no beta, no normaliser")
-
-
 def _check_state(state: LinearState, sizes: tuple[int, int, int, int], normaliser: bool) -> None:
     if state.memory.shape != sizes:
         raise ValueError(f"expected a state of shape {sizes}, got {tuple(state.memory.shape)}")
     if (state.keys is not None) != normaliser:
-        held = "no" if state.keys is None else "a"
-        raise ValueError(f"the state holds {held} sum of keys, and normaliser is {normaliser}")
+        has = "no" if state.keys is None else "a"
+        raise ValueError(f"the state has {has} sum of keys, but normaliser is {normaliser}")

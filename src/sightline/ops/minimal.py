@@ -1,43 +1,46 @@
 """The recurrences of minGRU and minLSTM (Feng et al. 2024, arXiv:2410.01201) over rows with padding and documents.
 
-`minimal_scan` composes them of single operations, which move most of their bytes between them. `min_gru_scan` has gate,
-candidate and scan in one: the gate stands in the memory that the states then take, what only a step needs is formed
-for a stretch of positions that stays in the cache, and the backward pass recomputes gate and candidate from the
-pre-activations and works in the memory of the gradient that it gives.
+`minimal_scan` consists of single operations, which spend most of their time moving intermediate results.
+`min_gru_scan` fuses gate, candidate and scan: the states overwrite the gate, intermediate results exist for a stretch
+of positions that stays in the cache, and the backward recomputes gate and candidate from the pre-activations, in the
+memory of the gradient that it returns.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
+from sightline.core.shapes import Hidden, HiddenSequences, Mask, Sequences, Starts
+from sightline.ops.derivatives import differentiable_gradients
 from sightline.ops.scan import GATED, LINEAR, empty_like, fill, gated_scan, linear_scan, positive, positive_slope
 
 TILE = 65536  # numbers of one half that are worked on at a time
+Maybe = Tensor | None
 
 
 def minimal_scan(
-    forget: Tensor | None,
-    take: Tensor,
-    c: Tensor,
-    initial: Tensor,
-    first: Tensor,
-    mask: Tensor | None = None,
-    starts: Tensor | None = None,
-) -> Tensor:
+    forget: HiddenSequences | None,
+    take: HiddenSequences,
+    c: HiddenSequences,
+    initial: Hidden,
+    first: Hidden,
+    mask: Mask | None = None,
+    starts: Starts | None = None,
+) -> HiddenSequences:
     """h (B, T, H) with h_t = forget_t ∘ h_{t-1} + take_t ∘ c_t and h_0 = initial (B, H).
 
-    forget, None where it is 1 - take, take and c (B, T, H). At padding (mask (B, T), True = real) the state stays; at a
-    document's start (starts (B, T)) h_{t-1} is first (B, H).
+    forget = None means 1 - take. Padding (False in mask) leaves the state as it is; at a document's start h_{t-1} is
+    first (B, H).
     """
     if mask is not None:
         padded = ~mask.unsqueeze(2)
         take = take.masked_fill(padded, 0.0)
         forget = None if forget is None else forget.masked_fill(padded, 1.0)
-    if starts is not None:  # such a position takes all there is: what follows the first state
+    if starts is not None:  # a document's first state does not depend on h_{t-1}: forget = 0 and take = 1
         begins = starts.unsqueeze(2)
         of_first = (1.0 - take if forget is None else forget) * first.unsqueeze(1)
         c = torch.where(begins, of_first + take * c, c)
@@ -47,13 +50,13 @@ def minimal_scan(
 
 
 def min_gru_scan(
-    u: Tensor,
-    initial: Tensor,
-    first: Tensor,
-    mask: Tensor | None = None,
-    starts: Tensor | None = None,
+    u: Sequences,
+    initial: Hidden,
+    first: Hidden,
+    mask: Mask | None = None,
+    starts: Starts | None = None,
     linear: bool = False,
-) -> Tensor:
+) -> HiddenSequences:
     """`minimal_scan` with take = σ(k), forget = 1 - take and the candidate g(c), from u = [k ; c] (B, T, 2H).
 
     g is `positive`, or the identity with `linear`. Differentiable twice and more. 16-bit inputs are computed in
@@ -68,26 +71,21 @@ def min_gru_scan(
 
 
 def min_gru_composed(
-    u: Tensor, initial: Tensor, first: Tensor, mask: Tensor | None, starts: Tensor | None, linear: bool
-) -> Tensor:
-    """`min_gru_scan` out of single operations."""
+    u: Sequences, initial: Hidden, first: Hidden, mask: Mask | None, starts: Starts | None, linear: bool
+) -> HiddenSequences:
+    """`min_gru_scan` by single operations."""
     k, c = u.chunk(2, 2)
     return minimal_scan(None, torch.sigmoid(k), c if linear else positive(c), initial, first, mask, starts)
 
 
+@final
 class _MinGRUScan(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any,
-        u: Tensor,
-        initial: Tensor,
-        first: Tensor,
-        mask: Tensor | None,
-        starts: Tensor | None,
-        linear: bool,
+        ctx: Any, u: Tensor, initial: Tensor, first: Tensor, mask: Maybe, starts: Maybe, linear: bool
     ) -> Tensor:
         k, c = u.chunk(2, 2)
-        h = empty_like(k)  # holds the gate until the state of its position is written
+        h = empty_like(k)  # contains the gate until the state of its position is written
         g = c if linear and starts is None else empty_like(c)
         for tile in _tiles(h):
             torch.sigmoid(k[:, tile], out=h[:, tile])
@@ -109,23 +107,14 @@ class _MinGRUScan(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         u, initial, first, h = ctx.saved_tensors
-        if torch.is_grad_enabled():  # a derivative of the derivative is asked for
-            wanted = [part for part, needed in zip((u, initial, first), ctx.needs_input_grad) if needed]
-            h = min_gru_composed(u, initial, first, *ctx.flags)
-            found = iter(torch.autograd.grad(h, wanted, grads[0], create_graph=True, allow_unused=True))
-            return *(next(found) if needed else None for needed in ctx.needs_input_grad[:3]), None, None, None
+        if torch.is_grad_enabled():  # for a derivative of the derivative
+            h, inputs = min_gru_composed(u, initial, first, *ctx.flags), (u, initial, first)
+            return *differentiable_gradients([h], inputs, grads, ctx.needs_input_grad[:3]), None, None, None
         return *_backward(u, initial, first, h, grads[0], *ctx.flags), None, None, None
 
 
 def _backward(
-    u: Tensor,
-    initial: Tensor,
-    first: Tensor,
-    h: Tensor,
-    grad: Tensor,
-    mask: Tensor | None,
-    starts: Tensor | None,
-    linear: bool,
+    u: Tensor, initial: Tensor, first: Tensor, h: Tensor, grad: Tensor, mask: Maybe, starts: Maybe, linear: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of u, initial and first. With d the gradient of h_t and p the state before,
 
@@ -133,7 +122,7 @@ def _backward(
     """
     of_u = empty_like(u)
     (k, c), (of_k, of_c) = u.chunk(2, 2), of_u.chunk(2, 2)
-    keeps, d = of_k, of_c  # 1 - z and d stand where the gradients of k and c are going to
+    keeps, d = of_k, of_c  # 1 - z and d use the memory of the gradients of k and c
     for tile in _tiles(h):
         torch.neg(k[:, tile], out=keeps[:, tile]).sigmoid_()
     one = h.new_ones(())

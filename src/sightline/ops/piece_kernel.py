@@ -84,19 +84,9 @@ class _Gradient(torch.autograd.Function):
     """The gradients of q, k and v; a function of its own so that a gradient of them raises instead of being wrong."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        grad: Tensor,
-        q: Tensor,
-        k: Tensor,
-        v: Tensor,
-        y: Tensor,
-        norm: Tensor,
-        pieces: Sequence[Piece],
-        scale: float,
-    ) -> tuple[Tensor, ...]:
-        grad = grad.contiguous()
-        q, k, v = _compact(pieces, q, k, v)
+    def forward(ctx: Any, grad: Tensor, *saved: Any) -> tuple[Tensor, ...]:
+        q, k, v, y, norm, pieces, scale = saved
+        grad, (q, k, v) = grad.contiguous(), _compact(pieces, q, k, v)
         norm = norm.masked_fill(norm == -math.inf, math.inf)  # the weights of a query without keys: exp(-inf) = 0
         totals = tuple(torch.zeros(x.shape, dtype=x.dtype) for x in (q, k, v))
         for piece in pieces:
@@ -160,15 +150,6 @@ def _backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of the pairs' queries, keys and values, from the joined outputs and normalisers."""
     queries, keys = piece.queries.take, piece.keys.take
-    return getattr(torch.ops.aten, BACKWARD)(
-        queries(grad),
-        queries(q),
-        keys(k),
-        keys(v),
-        queries(y),
-        queries(norm),
-        0.0,
-        piece.causal,
-        attn_mask=piece.kernel_mask(q.dtype),
-        scale=scale,
-    )
+    blocks = queries(grad), queries(q), keys(k), keys(v), queries(y), queries(norm)
+    mask = piece.kernel_mask(q.dtype)
+    return getattr(torch.ops.aten, BACKWARD)(*blocks, 0.0, piece.causal, attn_mask=mask, scale=scale)

@@ -43,6 +43,27 @@ class Plan(NamedTuple):
     scale: float | None = None  # None = 1/√K
     softcap: float | None = None
 
+    def packed(
+        self, q: Queries, mask: Mask | None, starts: Starts | None, places: TokenPositions, listened: bool
+    ) -> Plan:
+        """The fastest plan for rows with padding (`mask`) and documents (`starts`) that attend to themselves, T = S.
+
+        This plan is the one without either; `places` are positions in documents. Padding gets zeros or, where it only
+        follows and nobody listens to the weights, any finite values.
+        """
+        pattern, short = self.pattern, q.shape[2] < TRIM_FROM
+        if mask is None and starts is None:
+            return self
+        if mask is not None and starts is None:
+            if pattern.everywhere and not pattern.causal and self.slopes is None:
+                return self._replace(real=mask)
+            if pattern.causal and short and not listened and right_padded(mask):
+                return self
+        if pattern.everywhere and (short or not available(q)):
+            labels, _ = label_documents(places.new_zeros(len(places)), mask, starts, q.shape[2])
+            return self._replace(labels=labels, places=places)
+        return self._replace(documents=split_documents(mask, starts))
+
     def kernel(self, q: Queries, length: int, listened: bool) -> Kernel:
         """How `length` keys are read: by pieces, by one call of torch's kernel, or with an explicit mask.
 
@@ -68,7 +89,8 @@ class Plan(NamedTuple):
         start = length - q.shape[2]
         rows = slice(start + first, start + last)
         if self.documents is not None:
-            visible, distance = (x[:, rows] for x in self._document_matrix(len(q), length))
+            matrices = _document_matrices(self.documents, self.pattern, len(q), length)
+            visible, distance = (x[:, rows] for x in matrices)
         else:
             places = torch.arange(length, device=q.device).unsqueeze(0) if self.places is None else self.places
             at, keys = places[:, rows].unsqueeze(2), places.unsqueeze(1)
@@ -85,12 +107,9 @@ class Plan(NamedTuple):
         bias = None if self.slopes is None or distance is None else alibi_bias(self.slopes, distance, q.dtype)
         return None if visible is None else visible.unsqueeze(1), bias
 
-    def groups(self) -> Iterator[tuple[Tensor, Tensor, Plan]]:
+    def groups(self, documents: Documents) -> Iterator[tuple[Tensor, Tensor, Plan]]:
         """Documents that share a call: positions (N, L) in the flattened (B·S), which of these are real, and a plan."""
-        documents, pattern = self.documents, self.pattern
-        if documents is None:
-            raise ValueError("the plan has no documents")
-        lengths, members = documents.length.tolist(), {}
+        pattern, lengths, members = self.pattern, documents.length.tolist(), {}
         for document, length in enumerate(lengths):
             if length:
                 members.setdefault(_alike(pattern, length), []).append(document)
@@ -101,54 +120,23 @@ class Plan(NamedTuple):
             seen = seen if self.real is None else seen & self.real.flatten()[index]
             yield index, valid, self._replace(real=None if bool(seen.all()) else seen, documents=None)
 
-    def _document_matrix(self, batch: int, length: int) -> tuple[Tensor, Tensor]:
-        """Who sees whom, bool, and the distance inside the document, both (B, S, S)."""
-        documents = self.documents
-        if documents is None:
-            raise ValueError("the plan has no documents")
-        visible = torch.zeros(batch, length, length, dtype=torch.bool, device=documents.index.device)
-        distance = torch.zeros_like(visible, dtype=torch.long)
-        for document, (row, size) in enumerate(zip(documents.row.tolist(), documents.length.tolist(), strict=True)):
-            if size:
-                at = documents.index[document, :size] - row * length
-                order = torch.arange(size, device=at.device)
-                visible[row, at.unsqueeze(1), at] = self.pattern.sees(order.unsqueeze(1), order, size)
-                distance[row, at.unsqueeze(1), at] = (order.unsqueeze(1) - order).abs()
-        return visible, distance
-
-
-def plan_packed(
-    q: Queries,
-    mask: Mask | None,
-    starts: Starts | None,
-    places: TokenPositions,
-    pattern: Pattern,
-    *,
-    slopes: Tensor | None = None,
-    softcap: float | None = None,
-    listened: bool = False,
-) -> Plan:
-    """The fastest plan for rows with padding (`mask`) and documents (`starts`) that attend to themselves, T = S.
-
-    `places` are positions in documents. Padding gets zeros or, where it only follows and nobody listens, any values.
-    """
-    plan, steps = Plan(pattern, slopes=slopes, softcap=softcap), q.shape[2]
-    if mask is None and starts is None:
-        return plan
-    if starts is None and slopes is None and pattern.everywhere and not pattern.causal:
-        return plan._replace(real=mask)
-    short = steps < TRIM_FROM
-    if mask is not None and starts is None and pattern.causal and short and not listened and right_padded(mask):
-        return plan
-    if pattern.everywhere and (short or not available(q)):
-        labels, _ = label_documents(places.new_zeros(len(places)), mask, starts, steps)
-        return plan._replace(labels=labels, places=places)
-    return plan._replace(documents=split_documents(mask, starts))
-
 
 def alibi_bias(slopes: Tensor, distance: Tensor, dtype: torch.dtype) -> Tensor:
     """-slope · distance, (…, H, T, S), for slopes (H,) and distances (…, T, S)."""
     return -(slopes.to(dtype)[:, None, None] * distance.unsqueeze(-3).to(dtype))
+
+
+def _document_matrices(documents: Documents, pattern: Pattern, batch: int, length: int) -> tuple[Tensor, Tensor]:
+    """Who sees whom, bool, and the distance inside the document, both (B, S, S)."""
+    visible = torch.zeros(batch, length, length, dtype=torch.bool, device=documents.index.device)
+    distance = torch.zeros_like(visible, dtype=torch.long)
+    for document, (row, size) in enumerate(zip(documents.row.tolist(), documents.length.tolist(), strict=True)):
+        if size:
+            at = documents.index[document, :size] - row * length
+            order = torch.arange(size, device=at.device)
+            visible[row, at.unsqueeze(1), at] = pattern.sees(order.unsqueeze(1), order, size)
+            distance[row, at.unsqueeze(1), at] = (order.unsqueeze(1) - order).abs()
+    return visible, distance
 
 
 def _alike(pattern: Pattern, length: int) -> int:

@@ -1,37 +1,43 @@
-"""Elementwise linear recurrences over time, all positions at once: what makes gated recurrences without U h parallel.
+"""Elementwise linear recurrences over all positions at once: gated recurrences without U h are of this form.
 
-h_t = a_t ∘ h_{t-1} + b_t is associative (Blelloch 1990, "Prefix Sums and Their Applications", § 1.4), so that a row can
-be cut into chunks that run side by side. Heinsen (2023, arXiv:2311.06281) and Feng et al. (2024, arXiv:2410.01201)
-reach the same by cumulative sums of log a and a log-cumsum-exp, which asks for a, b > 0 and for divisions by products
-that vanish. Here nothing is divided and no logarithm taken: any 0 <= |a| <= 1 is safe, a = 0 included, and b may have
-any sign, so that no form in log space is needed beside it.
+h_t = a_t ∘ h_{t-1} + b_t is associative (Blelloch 1990, "Prefix Sums and Their Applications"), so that a row can be cut
+into chunks that are computed together. Heinsen (2023, arXiv:2311.06281) and Feng et al. (2024, arXiv:2410.01201) use
+cumulative sums of log a and a log-cumsum-exp, which need a, b > 0 and divide by products that vanish. This module
+neither divides nor takes logarithms: any 0 <= |a| <= 1 is safe, a = 0 included, and b may have any sign.
 
-How: a row is cut into chunks, a loop over the positions of a chunk advances all chunks together from h = 0 and keeps
-the products of a, a loop over the chunks passes the true states on, and a second loop over positions writes h. That
-reads a and b twice and writes h once, where doubling (log₂ T rounds) moves a, b and h log₂ T times. Where one position
-of all rows is work enough for a call, there is one chunk and one loop: every number is then moved once. The backward
-pass is the same recurrence from the end, from a and h alone.
+Method: a loop over the positions of a chunk advances all chunks together from h = 0 and multiplies the a; a loop over
+the chunks computes the true state before each; a second loop over positions writes h. This reads a and b twice and
+writes h once, where doubling (log₂ T rounds) moves a, b and h log₂ T times. Example with two chunks, a = 1/2, b = 1 and
+h_0 = 0: [1 3/2] [1 3/2] after the first loop; the second chunk's true first state is 3/2, and its products of a are 1/2
+and 1/4; so the second loop writes [1 3/2] [7/4 15/8]. Where one position of all rows is enough work for a call, there
+is one chunk and one loop, which moves every number once. The backward is the same recurrence from the end, from a and h
+alone.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, final
 
 import torch
 from torch import Tensor
 
+from sightline.core.shapes import Num
+
 GRAIN = 32768  # numbers for which a call's work outweighs its overhead
 FEWEST = 16  # chunks below which a second loop costs more than it saves
 
+ScanRows = Num[Tensor, "B T D"]
+ScanState = Num[Tensor, "B D"]
 
-def linear_scan(a: Tensor, b: Tensor, initial: Tensor) -> Tensor:
+
+def linear_scan(a: ScanRows, b: ScanRows, initial: ScanState) -> ScanRows:
     """h (B, T, D) with h_t = a_t ∘ h_{t-1} + b_t and h_0 = initial (B, D).
 
-    a and b (B, T, D), real or complex, |a| <= 1; a may be expanded. Differentiable twice and more. 16-bit inputs are
-    computed in float32 and the result rounded. A new document is a_t = 0, with a_t ∘ its first state added to b_t;
-    padding is a_t = 1, b_t = 0.
+    a and b are real or complex, |a| <= 1; a may be expanded. Differentiable twice and more. 16-bit inputs are computed
+    in float32 and the result is rounded. For a new document with first state s, add a_t ∘ s to b_t and set a_t = 0; for
+    padding set a_t = 1 and b_t = 0.
     """
     a, b, initial, dtype = _alike(a, b, initial)
     if b.numel() == 0:
@@ -41,10 +47,10 @@ def linear_scan(a: Tensor, b: Tensor, initial: Tensor) -> Tensor:
     return _LinearScan.apply(a, b, initial).to(dtype)
 
 
-def gated_scan(z: Tensor, c: Tensor, initial: Tensor) -> Tensor:
+def gated_scan(z: ScanRows, c: ScanRows, initial: ScanState) -> ScanRows:
     """h (B, T, D) with h_t = (1 - z_t) ∘ h_{t-1} + z_t ∘ c_t and h_0 = initial (B, D): `linear_scan` with one gate.
 
-    z, 0 <= z <= 1, and c (B, T, D); 1 - z and z ∘ c are never formed, and a small z keeps all its digits.
+    0 <= z <= 1; neither 1 - z nor z ∘ c is formed, so that a small z keeps all its digits.
     """
     z, c, initial, dtype = _alike(z, c, initial)
     if c.numel() == 0:
@@ -54,8 +60,8 @@ def gated_scan(z: Tensor, c: Tensor, initial: Tensor) -> Tensor:
     return _GatedScan.apply(z, c, initial).to(dtype)
 
 
-def scan_by_doubling(a: Tensor, b: Tensor, initial: Tensor) -> Tensor:
-    """`linear_scan` in log₂ T rounds of plain operations (Hillis & Steele 1986): what a compiler is given to trace."""
+def scan_by_doubling(a: ScanRows, b: ScanRows, initial: ScanState) -> ScanRows:
+    """`linear_scan` in log₂ T rounds of plain operations (Hillis & Steele 1986), for a compiler to trace."""
     h = torch.cat([a[:, :1] * initial.unsqueeze(1) + b[:, :1], b[:, 1:]], 1)
     span = 1
     while span < h.shape[1]:
@@ -66,7 +72,7 @@ def scan_by_doubling(a: Tensor, b: Tensor, initial: Tensor) -> Tensor:
 
 
 def positive(x: Tensor) -> Tensor:
-    """g(x) = x + 1/2 for x >= 0 and σ(x) below: a candidate that is positive (Feng et al. 2024, appendix B).
+    """g(x) = x + 1/2 for x >= 0 and σ(x) below: a candidate that is positive (Feng et al. 2024).
 
     That is max(σ(x), x + 1/2), whose derivative is 1 where g >= 1/2 and g (1 - g) below.
     """
@@ -75,6 +81,7 @@ def positive(x: Tensor) -> Tensor:
     return _Positive.apply(x)
 
 
+@final
 class _Positive(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -98,17 +105,18 @@ def positive_slope(g: Tensor, room: Tensor) -> Tensor:
     return torch.lerp(torch.addcmul(g, g, g, value=-1.0), g.new_ones(()), room, out=room)
 
 
-class Step(NamedTuple):
+class ScanStep(NamedTuple):
     """One step of a recurrence with two coefficients x, y."""
 
     advance: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # (h, x, y, out) -> the next h, in out
     decay: Callable[[Tensor, Tensor], Tensor]  # (p, x) -> p times what h is multiplied by, in p
 
 
-LINEAR = Step(lambda h, a, b, out: torch.addcmul(b, a, h, out=out), lambda p, a: p.mul_(a))
-GATED = Step(lambda h, z, c, out: torch.lerp(h, c, z, out=out), lambda p, z: p.addcmul_(p, z, value=-1.0))
+LINEAR = ScanStep(lambda h, a, b, out: torch.addcmul(b, a, h, out=out), lambda p, a: p.mul_(a))
+GATED = ScanStep(lambda h, z, c, out: torch.lerp(h, c, z, out=out), lambda p, z: p.addcmul_(p, z, value=-1.0))
 
 
+@final
 class _LinearScan(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor, initial: Tensor) -> Tensor:
@@ -134,6 +142,7 @@ class _LinearScan(torch.autograd.Function):
         return of_a.mul_(g), g, of_initial
 
 
+@final
 class _GatedScan(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor, c: Tensor, initial: Tensor) -> Tensor:
@@ -158,7 +167,7 @@ class _GatedScan(torch.autograd.Function):
 
 def _suffix_sums(a: Tensor, grad: Tensor) -> Tensor:
     """g (B, T, D) with g_t = grad_t + a_{t+1} ∘ g_{t+1}, the recurrence from the end."""
-    if torch.is_grad_enabled():  # a derivative of the derivative is asked for
+    if torch.is_grad_enabled():  # for a derivative of the derivative
         rest = linear_scan(a[:, 1:].flip(1), grad[:, :-1].flip(1), grad[:, -1])
         return torch.cat([rest.flip(1), grad[:, -1:]], 1)
     g = empty_like(grad)
@@ -168,7 +177,7 @@ def _suffix_sums(a: Tensor, grad: Tensor) -> Tensor:
     return g
 
 
-def fill(h: Tensor, step: Step, x: Tensor, y: Tensor, state: Tensor, from_end: bool = False) -> None:
+def fill(h: Tensor, step: ScanStep, x: Tensor, y: Tensor, state: Tensor, from_end: bool = False) -> None:
     """Write the recurrence from `state` (B, D) into h (B, T, D), T >= 1, forwards or from the last position.
 
     No graph is recorded. h may share its memory with x or y.
@@ -185,7 +194,7 @@ def fill(h: Tensor, step: Step, x: Tensor, y: Tensor, state: Tensor, from_end: b
         state = step.advance(state, x_t, y_t, h_t)
 
 
-def _fill_chunks(h: Tensor, step: Step, x: Tensor, y: Tensor, state: Tensor, chunks: int, from_end: bool) -> None:
+def _fill_chunks(h: Tensor, step: ScanStep, x: Tensor, y: Tensor, state: Tensor, chunks: int, from_end: bool) -> None:
     """`fill` for T a multiple of `chunks`, which advance together."""
     h, x, y = (part.unflatten(1, (chunks, -1)) for part in (h, x, y))  # (B, chunks, length, D)
     ends = h.new_zeros(h.shape[0], chunks, h.shape[3])
@@ -222,7 +231,7 @@ def _previous(h: Tensor, initial: Tensor) -> Tensor:
 
 
 def _conjugate(a: Tensor) -> Tensor:
-    """The conjugate in memory of its own, since a lazy one is formed anew in every call; expanded as a is."""
+    """The conjugate in memory of its own, since each call would compute a lazy one again; expanded as a is."""
     if not a.is_complex():
         return a
     constant = a.stride(0) == 0 and a.stride(1) == 0
@@ -230,7 +239,7 @@ def _conjugate(a: Tensor) -> Tensor:
 
 
 def empty_like(like: Tensor) -> Tensor:
-    """Memory for a tensor of this shape and dtype, in one piece."""
+    """Contiguous memory for a tensor of this shape and dtype."""
     return torch.empty_like(like, memory_format=torch.contiguous_format)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEnd, sample_lengths
+from sightline.core.shapes import Mask, MemoryMask, MemoryValues
 from sightline.parts.log_mel import LogMel, MelScale, Normalise
 from sightline.parts.spec_augment import SpecAugment, SpecAugmentConfig
 from sightline.parts.subsampling import STRIDES, ConvolutionalSubsampling
@@ -28,7 +29,7 @@ class AudioFrontEnd(FrontEnd):
         self.log_mel, self.augment, self.subsampling = log_mel, augment, subsampling
         self.d_model = subsampling.norm.normalized_shape[0]
 
-    def forward(self, inputs: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    def forward(self, inputs: Tensor, mask: Mask | None = None) -> tuple[MemoryValues, MemoryMask | None]:
         frames, mask = self.log_mel(inputs, mask)
         if self.augment is not None:
             frames = self.augment(frames, mask)
@@ -40,7 +41,7 @@ class AudioFrontEnd(FrontEnd):
 class AudioFrames:
     """Sound at `rate_hz` samples a second as log-mel frames, every `stride` of them joined into one position.
 
-    window_ms, hop_ms: the length of a frame's Hann window and how far it moves on
+    window_ms, hop_ms: the length of a frame's Hann window, and the step from one to the next
     mels, low_hz, high_hz, scale: bands, from `low_hz` to `high_hz` (None = half of rate_hz), spaced by the mel scale of
         Slaney or HTK (see `parts.log_mel`)
     normalise: "utterance" gives each band of a sound mean 0 and variance 1, "level" all of them together, "none" leaves
@@ -97,7 +98,7 @@ class AudioFrames:
         return round(self.rate_hz * self.hop_ms / 1000)
 
     def positions(self, samples: int) -> int:
-        """How many positions so many samples become."""
+        """The number of positions of a sound of `samples` samples."""
         frames = 1 - (-max(0, samples - self.window) // self.hop) if samples else 0
         return -(-frames // self.stride)
 

@@ -1,4 +1,4 @@
-"""How fast a state forgets, as the input says: one number a head."""
+"""Decay of a state that depends on the input: one number per head."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import math
 from typing import final
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
+
+from sightline.core.shapes import Rates, Sequences
 
 
 @final
@@ -26,7 +28,7 @@ class HeadDecay(nn.Module):
             self.step.bias.copy_(step + torch.log(-torch.expm1(-step)))  # the inverse of softplus
         self.log_rate = nn.Parameter(torch.empty(heads).uniform_(1.0, 16.0).log())
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Sequences) -> tuple[Rates, Rates]:
         wide = torch.promote_types(x.dtype, torch.float32)
         step = F.softplus(self.step(x).to(wide)).transpose(1, 2)
         return -self.log_rate.to(wide).exp().unsqueeze(1) * step, step

@@ -1,4 +1,4 @@
-"""The growing cache of attention over all that has been: keys, values, and which document each belongs to."""
+"""The growing cache of attention over all earlier positions: keys, values, and the document of each."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 
 from sightline.core.probe import Probe
+from sightline.core.shapes import Attended, Counts, Keys, Mask, Queries, SharedQueries, Starts, TokenPositions
 from sightline.core.state import Growing
 from sightline.ops.documents import label_documents
 from sightline.ops.execute import execute
-from sightline.ops.pattern import Pattern
-from sightline.ops.plan import Plan, plan_packed
+from sightline.ops.plan import Plan
 
 
 class KeyValueCache(NamedTuple):
-    """The state. Labels and places of keys stand only where padding or documents have been seen."""
+    """The state. Labels and places of keys exist only once padding or documents have been seen."""
 
     keys: Growing  # (B, G, S, K)
     values: Growing  # (B, G, S, K)
@@ -26,7 +26,7 @@ class KeyValueCache(NamedTuple):
     places: Growing | None = None  # (B, S) the position of each key in its document
 
 
-def empty_cache(none: Tensor) -> KeyValueCache:
+def empty_cache(none: Keys) -> KeyValueCache:
     """The cache before the first position, for keys and values like `none` (B, G, 0, K)."""
     position = torch.zeros(len(none), dtype=torch.long, device=none.device)
     return KeyValueCache(Growing(none, 2), Growing(none, 2), position)
@@ -34,12 +34,12 @@ def empty_cache(none: Tensor) -> KeyValueCache:
 
 def extend_cache(
     cache: KeyValueCache,
-    keys: Tensor,
-    values: Tensor,
-    positions: Tensor,
-    after: Tensor,
-    mask: Tensor | None,
-    starts: Tensor | None,
+    keys: SharedQueries,
+    values: SharedQueries,
+    positions: TokenPositions,
+    after: Counts,
+    mask: Mask | None,
+    starts: Starts | None,
 ) -> KeyValueCache:
     """The cache with keys and values (B, G, T, K) at `positions` (B, T); `after` (B,) is the position that follows."""
     cache = cache._replace(keys=cache.keys.append(keys), values=cache.values.append(values), position=after)
@@ -55,27 +55,17 @@ def extend_cache(
 
 
 def attend_cache(
-    q: Tensor,
-    cache: KeyValueCache,
-    mask: Tensor | None,
-    starts: Tensor | None,
-    pattern: Pattern,
-    *,
-    slopes: Tensor | None = None,
-    softcap: float | None = None,
-    probe: Probe | None = None,
-) -> Tensor:
+    q: Queries, cache: KeyValueCache, mask: Mask | None, starts: Starts | None, plan: Plan, probe: Probe
+) -> Attended:
     """Attention (B, H, T, K) of the newest positions, q (B, H, T, K), with their mask and starts, over the cache.
 
-    `pattern` is causal: what a position sees does not depend on how many follow. `slopes` (H,) are ALiBi's.
+    `plan` is for rows of one document. Its pattern is causal: what a position sees does not depend on how many follow.
     """
     k, v = cache.keys.tensor, cache.values.tensor
-    plan = Plan(pattern, slopes=slopes, softcap=softcap)
     if cache.labels is not None and cache.places is not None:
         labels, places = cache.labels.tensor, cache.places.tensor
-        plan = plan._replace(labels=labels, places=places)
         if q.shape[2] == k.shape[2]:
-            listened = probe is not None and probe.attached
-            named = {"slopes": slopes, "softcap": softcap, "listened": listened}
-            plan = plan_packed(q, mask, starts, places, pattern, **named)
+            plan = plan.packed(q, mask, starts, places, probe.attached)
+        else:
+            plan = plan._replace(labels=labels, places=places)
     return execute(q, k, v, plan, probe)

@@ -1,4 +1,4 @@
-"""What minGRU and minLSTM share: gates that see the input alone, so that all positions are computed at once."""
+"""The base of minGRU and minLSTM: gates depend on the input alone, so that all positions are computed at once."""
 
 from __future__ import annotations
 
@@ -10,6 +10,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, check_memory, keep
+from sightline.core.shapes import (
+    Hidden,
+    HiddenSequences,
+    Mask,
+    MixedPosition,
+    MixedSequences,
+    Position,
+    Sequences,
+    Starts,
+)
 from sightline.ops.scan import positive
 from sightline.parts.recurrent import RecurrentState, input_weight
 
@@ -19,9 +29,9 @@ Candidate = Literal["positive", "linear"]
 class MinimalRecurrence(SequenceMixer[RecurrentState]):
     """h_t = forget_t ∘ h_{t-1} + take_t ∘ g(c_t); gates and candidate c_t = W_h x_t + b_h see x_t, never h_{t-1}.
 
-    `candidate="positive"`: g(x) = x + 1/2 for x >= 0, σ(x) below, as in the paper's log-space form (Feng et al. 2024,
-    arXiv:2410.01201, appendix B); the recurrence itself needs no logarithms here (`ops.scan`). `"linear"`: g(x) = x
-    (§ 3). The state before the first position is g(0), and g(W s) of the memory's summary s with `d_summary`.
+    `candidate="positive"`: g(x) = x + 1/2 for x >= 0, σ(x) below, as in the log-space form of Feng et al. 2024
+    (arXiv:2410.01201); the recurrence itself needs no logarithms here (`ops.scan`). `"linear"`: g(x) = x. The state
+    before the first position is g(0), and g(W s) of the memory's summary s with `d_summary`.
     Parameters: `weight_input` (G·H, D) and `bias` (G·H,), the gates first, the candidate last. The output is h_t.
 
     Raises:
@@ -44,11 +54,13 @@ class MinimalRecurrence(SequenceMixer[RecurrentState]):
         self.bias = nn.Parameter(torch.zeros((gates + 1) * self.d_hidden))
 
     @abstractmethod
-    def scan(self, u: Tensor, initial: Tensor, first: Tensor, mask: Tensor | None, starts: Tensor | None) -> Tensor:
+    def scan(
+        self, u: Tensor, initial: Hidden, first: Hidden, mask: Mask | None, starts: Starts | None
+    ) -> HiddenSequences:
         """All states (B, T, H) from u = W x + b (B, T, G·H), flags as in `ops.minimal.minimal_scan`."""
 
     @abstractmethod
-    def advance(self, u_t: Tensor, hidden: Tensor) -> Tensor:
+    def advance(self, u_t: Tensor, hidden: Hidden) -> Hidden:
         """The next state (B, H) from u_t (B, G·H) and the last one."""
 
     def initial_state(self, batch: int, memory: Memory | None = None) -> RecurrentState:
@@ -59,8 +71,8 @@ class MinimalRecurrence(SequenceMixer[RecurrentState]):
         return RecurrentState(first, first)
 
     def forward(
-        self, x: Tensor, state: RecurrentState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
-    ) -> tuple[Tensor, RecurrentState]:
+        self, x: Sequences, state: RecurrentState | None = None, mask: Mask | None = None, starts: Starts | None = None
+    ) -> tuple[MixedSequences, RecurrentState]:
         check_inputs(x, self.d_model, mask, starts)
         if state is None:
             state = self.initial_state(x.shape[0])
@@ -72,7 +84,7 @@ class MinimalRecurrence(SequenceMixer[RecurrentState]):
         h = self.scan(u, hidden, first, mask, starts)
         return keep(h.to(u.dtype), mask), state._replace(carried=(h[:, -1].to(hidden.dtype),))
 
-    def step(self, x_t: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
+    def step(self, x_t: Position, state: RecurrentState) -> tuple[MixedPosition, RecurrentState]:
         (hidden,) = state.carried
         u_t = F.linear(x_t, self.weight_input, self.bias)  # under autocast narrower than the state
         h = self.advance(u_t.to(hidden.dtype), hidden)

@@ -1,7 +1,7 @@
 """From the vectors of a sequence to one: their mean, the last of them, a class token, or additive attention.
 
-Every kind sees real positions alone. A row without any gives zeros, and what stands under a mask, NaN included, reaches
-neither the vector nor a gradient.
+Every kind sees only real positions. A row without any gives zeros. Content under a mask, NaN included, reaches neither
+the vector nor a gradient.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from sightline.core.mixer import check_inputs, keep
 from sightline.core.probe import Probe
+from sightline.core.shapes import Mask, Position, Sequences
 
 
 class Pooling(nn.Module, ABC):
@@ -21,12 +22,12 @@ class Pooling(nn.Module, ABC):
 
     d_model: int
 
-    def prepare(self, x: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """What the encoder is to read in place of x (B, T, D) and mask (B, T): the same, but for a class token."""
+    def prepare(self, x: Sequences, mask: Mask | None = None) -> tuple[Tensor, Tensor | None]:
+        """The input for the encoder in place of x (B, T, D) and mask (B, T): the same, except with a class token."""
         return x, mask
 
     @abstractmethod
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Sequences, mask: Mask | None = None) -> Position:
         """The vector (B, D) of x (B, T, D), the encoder's output for what `prepare` gave; mask (B, T), True = real."""
 
 
@@ -38,7 +39,7 @@ class MeanPooling(Pooling):
         super().__init__()
         self.d_model = d_model
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Sequences, mask: Mask | None = None) -> Position:
         check_inputs(x, self.d_model, mask)
         if mask is None:
             return x.sum(1) / max(x.shape[1], 1)
@@ -47,13 +48,13 @@ class MeanPooling(Pooling):
 
 @final
 class LastPooling(Pooling):
-    """The last real position: what a recurrence that reads forwards holds after the whole sequence."""
+    """The last real position: the output of a forward recurrence after the whole sequence."""
 
     def __init__(self, d_model: int) -> None:
         super().__init__()
         self.d_model = d_model
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Sequences, mask: Mask | None = None) -> Position:
         check_inputs(x, self.d_model, mask)
         if not x.shape[1]:
             return x.sum(1)
@@ -75,11 +76,11 @@ class ClassToken(Pooling):
         self.d_model = d_model
         self.token = nn.Parameter(0.02 * torch.randn(d_model))
 
-    def prepare(self, x: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    def prepare(self, x: Sequences, mask: Mask | None = None) -> tuple[Tensor, Tensor | None]:
         x = torch.cat([self.token.to(x.dtype).expand(len(x), 1, -1), x], 1)
         return x, None if mask is None else torch.cat([mask.new_ones(len(mask), 1), mask], 1)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Sequences, mask: Mask | None = None) -> Position:
         check_inputs(x, self.d_model, mask)
         return x[:, 0]
 
@@ -100,7 +101,7 @@ class AdditivePooling(Pooling):
         self.score = nn.Linear(self.project.out_features, 1, bias=False)
         self.weights = Probe("B T")
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Sequences, mask: Mask | None = None) -> Position:
         check_inputs(x, self.d_model, mask)
         x = keep(x, mask)
         scores = self.score(torch.tanh(self.project(x))).squeeze(2)  # (B, T)

@@ -1,4 +1,4 @@
-"""Where a token stands: position counters that know padding and documents, and the encodings built on them."""
+"""Positions of tokens: counters that skip padding and restart with documents, and the encodings built on them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, keep
+from sightline.core.shapes import Counts, Mask, MixedSequences, Queries, Sequences, Slopes, Starts, TokenPositions
 
 PositionEncoding = Literal["none", "sinusoidal", "rotary", "alibi", "learned"]
 
 
 def advance(
-    position: Tensor, steps: int, mask: Tensor | None = None, starts: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
+    position: Counts, steps: int, mask: Mask | None = None, starts: Starts | None = None
+) -> tuple[TokenPositions, Counts]:
     """Positions (B, T) of the next `steps` tokens and the next position (B,) after them.
 
     position (B,) counts the real tokens of the current document so far; padding is not counted, a start begins at 0.
@@ -42,7 +43,7 @@ def sinusoid(positions: Tensor, d_model: int, dtype: torch.dtype) -> Tensor:
     return table.to(dtype)
 
 
-def rotate(x: Tensor, positions: Tensor) -> Tensor:
+def rotate(x: Queries, positions: TokenPositions) -> Queries:
     """Rotary encoding (Su et al. 2021, eq. 34) of x (B, H, T, K) at positions (B, T), in GPT-NeoX's half-split layout.
 
     Dimension i < K/2 is paired with i + K/2 and turned by pos · 10000^(-2i/K); an odd last dimension stays.
@@ -55,7 +56,7 @@ def rotate(x: Tensor, positions: Tensor) -> Tensor:
     return torch.cat([first * cos - second * sin, second * cos + first * sin, rest], -1)
 
 
-def alibi_slopes(heads: int) -> Tensor:
+def alibi_slopes(heads: int) -> Slopes:
     """ALiBi's slope for each head (H,): 2^(-8i/H); for other counts than powers of two the authors' interleaving."""
     power = 2 ** math.floor(math.log2(heads))
     slopes = [2.0 ** (-8.0 * (i + 1) / power) for i in range(power)]
@@ -64,7 +65,7 @@ def alibi_slopes(heads: int) -> Tensor:
 
 
 class PositionState(NamedTuple):
-    """How far each row has come."""
+    """The position of each row."""
 
     position: Tensor  # (B,) real tokens of the current document so far
 
@@ -73,7 +74,7 @@ class PositionState(NamedTuple):
 class AddPositions(SequenceMixer[PositionState]):
     """x plus an encoding of each token's position: `sinusoidal`, or `learned` with `limit` rows.
 
-    Raises `ValueError` where a learned table is too short: `position 512 is past the 512 that were learned`.
+    Raises `ValueError` where a learned table is too short: `position 512 exceeds the 512 learned positions`.
     """
 
     def __init__(self, d_model: int, kind: Literal["sinusoidal", "learned"] = "sinusoidal", limit: int = 1024) -> None:
@@ -90,25 +91,25 @@ class AddPositions(SequenceMixer[PositionState]):
         return PositionState(torch.zeros(batch, dtype=torch.long, device=device))
 
     def forward(
-        self, x: Tensor, state: PositionState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
-    ) -> tuple[Tensor, PositionState]:
+        self, x: Sequences, state: PositionState | None = None, mask: Mask | None = None, starts: Starts | None = None
+    ) -> tuple[MixedSequences, PositionState]:
         check_inputs(x, self.d_model, mask, starts)
         position = torch.zeros(x.shape[0], dtype=torch.long) if state is None else state.position
         positions, after = advance(position.to(x.device), x.shape[1], mask, starts)
         return keep(x + self.encode(positions, x.dtype), mask), PositionState(after)
 
-    def encode(self, positions: Tensor, dtype: torch.dtype) -> Tensor:
+    def encode(self, positions: TokenPositions, dtype: torch.dtype) -> Sequences:
         """Encodings (B, T, D) of positions (B, T)."""
         if self.kind == "sinusoidal":
             return sinusoid(positions, self.d_model, dtype)
         if positions.numel() and int(positions.max()) >= self.limit:
-            raise ValueError(f"position {int(positions.max())} is past the {self.limit} that were learned")
+            raise ValueError(f"position {int(positions.max())} exceeds the {self.limit} learned positions")
         return self.table[positions].to(dtype)
 
 
 @final
 class AttentionPositions(nn.Module):
-    """How one attention layer knows positions: added to its input, turned into queries and keys, or as a bias."""
+    """The positions of one attention layer: added to its input, as a rotation of queries and keys, or as a bias."""
 
     def __init__(self, kind: PositionEncoding, d_model: int, heads: int) -> None:
         super().__init__()
@@ -118,10 +119,10 @@ class AttentionPositions(nn.Module):
         self.added = AddPositions(d_model, kind) if kind in ("sinusoidal", "learned") else None
         self.register_buffer("slopes", alibi_slopes(heads) if kind == "alibi" else None, persistent=False)
 
-    def add(self, x: Tensor, positions: Tensor) -> Tensor:
+    def add(self, x: Sequences, positions: TokenPositions) -> Sequences:
         """The layer's input x (B, T, D), with encodings added where the kind is sinusoidal or learned."""
         return x if self.added is None else x + self.added.encode(positions, x.dtype)
 
-    def turn(self, x: Tensor, positions: Tensor) -> Tensor:
+    def turn(self, x: Queries, positions: TokenPositions) -> Queries:
         """Queries or keys (B, H, T, K), turned where the kind is rotary."""
         return rotate(x, positions) if self.kind == "rotary" else x

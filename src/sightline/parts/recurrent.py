@@ -1,4 +1,4 @@
-"""What all recurrences share: the state, the summary that may begin it, documents and padding."""
+"""The base of all recurrences: the state, its first value from a summary, documents and padding."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, check_memory
+from sightline.core.shapes import Counts, HiddenSequences, Mask, MixedSequences, Sequences, Starts
 from sightline.ops.cells import Cell
 from sightline.ops.documents import Carried, Documents, run_documents, split_documents
-from sightline.ops.packed import Weights, packable, run_packed
+from sightline.ops.packed import CellWeights, packable, run_packed
 
 
 class RecurrentState(NamedTuple):
-    """What a recurrence remembers."""
+    """The state of a recurrence."""
 
     carried: Carried  # hidden state (B, H), and for an LSTM the cell state (B, H)
     first: Carried | None = None  # the same before a document, where a memory's summary set it; None = zeros
@@ -39,15 +40,15 @@ class Recurrent(SequenceMixer[RecurrentState]):
             self.from_summary = nn.Linear(d_summary, self.carries * self.d_hidden)
 
     @abstractmethod
-    def run(self, x: Tensor, carried: Carried, length: Tensor | None) -> tuple[Tensor, Carried]:
-        """Outputs (B, T, H), T >= 1, and what is carried after `length` (B,) positions, None = T."""
+    def run(self, x: Sequences, carried: Carried, length: Counts | None) -> tuple[HiddenSequences, Carried]:
+        """Outputs (B, T, H), T >= 1, and the state after `length` (B,) positions, None = T."""
 
-    def packed(self, x: Tensor, documents: Documents | None) -> tuple[Cell, Weights] | None:
-        """What to run over packed rows, None where `run` is as fast; documents None = whole rows of one."""
+    def packed(self, x: Sequences, documents: Documents | None) -> tuple[Cell, CellWeights] | None:
+        """The cell and weights for packed rows, None where `run` is as fast; documents None = one document per row."""
         return None
 
     def differentiated(self, x: Tensor) -> bool:
-        """Whether gradients will be asked for."""
+        """Whether gradients are recorded."""
         return torch.is_grad_enabled() and (x.requires_grad or self.like.requires_grad)
 
     @property
@@ -64,8 +65,8 @@ class Recurrent(SequenceMixer[RecurrentState]):
         return RecurrentState(first, first)
 
     def forward(
-        self, x: Tensor, state: RecurrentState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
-    ) -> tuple[Tensor, RecurrentState]:
+        self, x: Sequences, state: RecurrentState | None = None, mask: Mask | None = None, starts: Starts | None = None
+    ) -> tuple[MixedSequences, RecurrentState]:
         check_inputs(x, self.d_model, mask, starts)
         batch, steps, _ = x.shape
         if state is None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from sightline.core.mixer import check_inputs, keep
 from sightline.core.probe import Probe
+from sightline.core.shapes import Counts, Mask, Sequences, Starts, TokenPositions
 from sightline.ops.pattern import Pattern
-from sightline.ops.plan import Plan, plan_packed
+from sightline.ops.plan import Plan
 from sightline.parts.attention_heads import AttentionHeads, QKNorm, check_softcap
 from sightline.parts.positions import AttentionPositions, PositionEncoding, advance
 
@@ -53,12 +54,19 @@ class SelfAttention(nn.Module, ABC):
     @property
     @abstractmethod
     def pattern(self) -> Pattern:
-        """Who sees whom in a document."""
+        """Who sees whom inside a document."""
 
-    def project(
-        self, x: Tensor, mask: Tensor | None = None, starts: Tensor | None = None, position: Tensor | None = None
-    ) -> Projected:
-        """Queries, keys and values of x (B, T, D) after `position` (B,) earlier tokens, None = none.
+    @property
+    def plan(self) -> Plan:
+        """The plan for rows that are one document without padding."""
+        return Plan(self.pattern, slopes=self.positions.slopes, softcap=self.softcap)
+
+    def place(
+        self, x: Sequences, mask: Mask | None = None, starts: Starts | None = None, position: Counts | None = None
+    ) -> tuple[Sequences, TokenPositions, Counts]:
+        """x as it is projected, its positions, and the position that follows.
+
+        `position` (B,) counts earlier tokens, None = none.
 
         Raises:
             ValueError: as `core.mixer.check_inputs` does.
@@ -67,17 +75,13 @@ class SelfAttention(nn.Module, ABC):
         if position is None:
             position = torch.zeros(x.shape[0], dtype=torch.long, device=x.device)
         positions, after = advance(position, x.shape[1], mask, starts)
-        x = self.positions.add(keep(x, mask), positions)
+        return self.positions.add(keep(x, mask), positions), positions, after
+
+    def project(
+        self, x: Sequences, mask: Mask | None = None, starts: Starts | None = None, position: Counts | None = None
+    ) -> Projected:
+        """Queries, keys and values of x (B, T, D); arguments and errors as in `place`."""
+        x, positions, after = self.place(x, mask, starts, position)
         k, v = self.heads.keys_values(x)
         q, k = (self.positions.turn(part, positions) for part in (self.heads.queries(x), k))
         return Projected(q, k, v, positions, after)
-
-    def plan(self, own: Projected, mask: Tensor | None, starts: Tensor | None) -> Plan:
-        """The plan of attention among the positions of one call."""
-        listened = self.weights.attached
-        return plan_packed(own.q, mask, starts, own.positions, self.pattern, **self.logits, listened=listened)
-
-    @property
-    def logits(self) -> dict[str, Any]:
-        """What changes logits, by the names that a plan has for it."""
-        return {"slopes": self.positions.slopes, "softcap": self.softcap}

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEnd, sample_lengths
 from sightline.core.mixer import keep
+from sightline.core.shapes import Mask, MemoryMask, MemoryValues
 
 Padding = Literal["repeat", "zero"]
 
@@ -43,7 +44,7 @@ class SeriesPatchEmbedding(FrontEnd):
         over = max(steps, self.patch) - self.patch
         return over // self.stride + 2 if self.padding == "repeat" else -(-over // self.stride) + 1
 
-    def forward(self, inputs: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    def forward(self, inputs: Tensor, mask: Mask | None = None) -> tuple[MemoryValues, MemoryMask | None]:
         """Patches (B, M, D) of inputs (B, T, C); mask (B, T) True = real, padding on the right only.
 
         Raises:
@@ -85,7 +86,7 @@ class SeriesPatchEmbedding(FrontEnd):
 @final
 @dataclass(frozen=True)
 class SeriesPatches:
-    """Series of so many channels, cut into patches: see `SeriesPatchEmbedding`."""
+    """Series of `channels` channels, cut into patches: see `SeriesPatchEmbedding`."""
 
     channels: int
     patch: int = 16
@@ -112,7 +113,7 @@ class SeriesPatches:
 @final
 @dataclass(frozen=True)
 class SeriesWindows:
-    """What a forecaster reads and what it is asked for: windows of a panel of series.
+    """The input and output of a forecaster: windows of a panel of series.
 
     lookback, horizon: steps read, and steps to forecast after them
     channels: columns to forecast; past, known: columns of covariates known up to now, and known ahead

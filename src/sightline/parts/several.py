@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEnd, FrontEndConfig
+from sightline.core.shapes import Mask, MemoryMask, MemoryValues
 from sightline.parts.image_patches import ImagePatches
 from sightline.parts.series_patches import SeriesPatches
 from sightline.parts.token_embedding import Tokens
@@ -45,7 +46,7 @@ class SeveralFrontEnd(FrontEnd):
         self.d_model = front_ends[0].d_model
         self.which = nn.Parameter(0.02 * torch.randn(len(front_ends), self.d_model))
 
-    def forward(self, inputs: Sequence[Masked], mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    def forward(self, inputs: Sequence[Masked], mask: Mask | None = None) -> tuple[MemoryValues, MemoryMask | None]:
         """Vectors (B, M_1 + M_2 + …, D) of the sources, which have their own masks, and their joint mask."""
         if mask is not None:
             raise ValueError("each of several sources has a mask of its own: pass no joint mask")

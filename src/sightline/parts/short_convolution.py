@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, keep
+from sightline.core.shapes import Mask, MixedSequences, Sequences, Starts
 from sightline.ops.convolve import convolve
 from sightline.ops.linear import LinearState, initial_linear_state
 from sightline.parts.positions import advance
@@ -28,13 +29,13 @@ class ConvolvedState(NamedTuple):
 class ShortConvolution(nn.Module):
     """silu of a causal convolution over the last `width` positions, each channel for itself; width 0 is silu alone.
 
-    What it remembers is its last width - 1 inputs, zeros before the first.
+    Its state is its last width - 1 inputs, zeros before the first.
     """
 
     def __init__(self, channels: int, width: int, bias: bool = False) -> None:
         super().__init__()
         if width < 0 or width == 1:
-            raise ValueError(f"a convolution is at least 2 positions wide, got {width}")
+            raise ValueError(f"width must be 0 or at least 2 positions, got {width}")
         self.width = width
         self.weight = self.bias = None
         if width:
@@ -51,9 +52,9 @@ class ShortConvolution(nn.Module):
         return ConvolvedState(memory, tail, torch.zeros(batch, dtype=torch.long, device=memory.device))
 
     def forward(
-        self, x: Tensor, state: ConvolvedState, mask: Tensor | None = None, starts: Tensor | None = None
-    ) -> tuple[Tensor, ConvolvedState]:
-        """Outputs (B, T, ·) of x (B, T, ·) and the state with its tail and position moved on, the memory as it was."""
+        self, x: Sequences, state: ConvolvedState, mask: Mask | None = None, starts: Starts | None = None
+    ) -> tuple[Sequences, ConvolvedState]:
+        """Outputs (B, T, ·) of x (B, T, ·) and the state with a new tail and position, and the same memory."""
         memory, tail, position = state
         if self.weight is None or tail is None or position is None:
             return F.silu(x), state
@@ -76,8 +77,8 @@ class ConvolvedRecurrence(SequenceMixer[ConvolvedState]):
 
     @abstractmethod
     def recur(
-        self, x: Tensor, read: Tensor, memory: LinearState, mask: Tensor | None, starts: Tensor | None
-    ) -> tuple[Tensor, LinearState]:
+        self, x: Sequences, read: Tensor, memory: LinearState, mask: Mask | None, starts: Starts | None
+    ) -> tuple[MixedSequences, LinearState]:
         """Outputs (B, T, D) and the next memory, from x (B, T, D), 0 at padding, and `read` (B, T, ·)."""
 
     def initial_state(self, batch: int, memory: Memory | None = None) -> ConvolvedState:
@@ -85,8 +86,8 @@ class ConvolvedRecurrence(SequenceMixer[ConvolvedState]):
         return self.convolution.initial_state(zeros)
 
     def forward(
-        self, x: Tensor, state: ConvolvedState | None = None, mask: Tensor | None = None, starts: Tensor | None = None
-    ) -> tuple[Tensor, ConvolvedState]:
+        self, x: Sequences, state: ConvolvedState | None = None, mask: Mask | None = None, starts: Starts | None = None
+    ) -> tuple[MixedSequences, ConvolvedState]:
         check_inputs(x, self.d_model, mask, starts)
         state = self.initial_state(x.shape[0]) if state is None else state
         x = keep(x, mask)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.core.front_end import FrontEnd, sample_lengths
+from sightline.core.shapes import Mask, MemoryMask, MemoryValues
 
 
 @final
@@ -49,7 +50,7 @@ class EmbeddedTokens(FrontEnd):
         self.embedding = embedding
         self.d_model = embedding.weight.shape[1]
 
-    def forward(self, inputs: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    def forward(self, inputs: Tensor, mask: Mask | None = None) -> tuple[MemoryValues, MemoryMask | None]:
         return self.embedding(inputs), mask
 
 

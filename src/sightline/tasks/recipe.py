@@ -11,11 +11,11 @@ from typing import Any
 from sightline.core.config import resolve, to_yaml
 from sightline.core.errors import InputError
 from sightline.core.yaml12 import read_yaml
+from sightline.data.corpus import Corpus
 from sightline.models import SizedConfig
 from sightline.tasks.defaults import task_of
 from sightline.tasks.run import RunConfig
 from sightline.tasks.table import task_class
-from sightline.tasks.task import Dataset
 from sightline.training.environment import environment
 
 MAY_CHANGE = {"budget", "validations", "patience", "checkpoint_every_s", "keep", "log_every", "device", "match"}
@@ -37,7 +37,7 @@ def resolve_run(*, file: Path | None, environ: Mapping[str, str], flags: Mapping
     return resolve(task.Run, base=replace(base, task=name), file=file, environ=environ, flags=flags)
 
 
-def run_files(run: RunConfig, data: Dataset, model: SizedConfig) -> dict[str, str]:
+def run_files(run: RunConfig, data: Corpus[Any], model: SizedConfig) -> dict[str, str]:
     """What a run keeps: config.yaml with the sizes as built, and environment.json with the data's hash."""
     facts = {**environment(), "data": {"name": data.name, "sha256": data.sha256, **data.sizes}}
     return {
@@ -46,7 +46,7 @@ def run_files(run: RunConfig, data: Dataset, model: SizedConfig) -> dict[str, st
     }
 
 
-def check_same_run(place: Path, run: RunConfig, data: Dataset) -> None:
+def check_same_run(place: Path, run: RunConfig, data: Corpus[Any]) -> None:
     """Raises `InputError` where the run at `place` began on other data, or with other settings, than to go on with.
 
     How long it trains, where, and how often it looks and saves may change: `MAY_CHANGE`. Keys that say which data it is

@@ -86,6 +86,10 @@ class RunConfig(CheckedConfig):
         super().__post_init__()
         parse_match(self.match)
 
+    def load(self) -> Any:
+        """The data, read and divided; `InputError` for whatever is wrong with it."""
+        return self.corpus.load()  # type: ignore[attr-defined]
+
     @property
     def data_keys(self) -> tuple[str, ...]:
         """The keys that say which data it is."""

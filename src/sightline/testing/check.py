@@ -30,7 +30,7 @@ def check_mixer(
     reference: Reference | None = None,
     full: bool = False,
 ) -> Report:
-    """The laws over `config.build(d_model)`, a `SequenceMixer` or `SequenceEncoder`, the house's or your own.
+    """The laws over `config.build(d_model)`, a `SequenceMixer` or `SequenceEncoder`, one of ours or your own.
 
     config is a (frozen) dataclass with `build(d_model)`; d_model None = 12, or the next larger width that the config
     accepts. A mixer that reads a memory says so by its attributes

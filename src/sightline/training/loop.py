@@ -25,7 +25,7 @@ from sightline.core.errors import Diverged, EnvironmentFault, InputError, Interr
 from sightline.core.files import write_file
 from sightline.core.metrics import find_metric
 from sightline.core.seeds import derive
-from sightline.data.batches import Cursor
+from sightline.data.batches import Batches, Cursor
 from sightline.training.checkpoint import Checkpoint, pack, restore_model, restore_optimizer
 from sightline.training.environment import resolve_device, resolve_dtype
 from sightline.training.flops import StepFlops, shapes
@@ -36,7 +36,6 @@ from sightline.training.pace import Pace
 from sightline.training.rundir import RunDirectory, open_run
 from sightline.training.signals import Stopped, StopRequest
 from sightline.training.state import (
-    Batches,
     Progress,
     Saved,
     State,

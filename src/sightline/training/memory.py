@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sightline.core.errors import EnvironmentFault
-from sightline.training.state import Batches
+from sightline.data.batches import Batches
 
 
 @final

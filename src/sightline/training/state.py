@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, final, runtime_checkable
+from typing import Any, Literal, final
 
 from torch import nn
 
 from sightline.core.settings import CheckedConfig, key
-from sightline.data.batches import Cursor
 from sightline.training.budget import Budget, Spent
 from sightline.training.optim import OptimConfig
 
 Validate = Callable[[nn.Module], dict[str, float]]
-
-
-@runtime_checkable
-class Batches(Protocol):
-    """An endless source of batches that can start at any cursor, such as `sightline.data.PairBatches`.
-
-    `size_key` is the key of the configuration that bounds a batch, and its value: lower it when memory is short.
-    """
-
-    @property
-    def size_key(self) -> tuple[str, int]: ...
-
-    def stream(self, cursor: Cursor) -> Iterator[tuple[Any, Cursor]]: ...
 
 
 @dataclass(frozen=True)

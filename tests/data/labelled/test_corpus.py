@@ -16,10 +16,11 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from sightline.core.errors import InputError
-from sightline.data.labelled.corpus import load_labelled, source_key
+from sightline.data.labelled.corpus import load_labelled
+from sightline.data.labelled.part import source_key
 from sightline.data.labelled.table import Reading, read_labelled
 from sightline.data.media.images import ImageOptions
-from sightline.data.split import stratified_split
+from sightline.data.split import by_label
 
 ROWS = [("good, indeed", "yes"), ('a "quoted" word', "no"), ("ünï", "yes"), ("plain", "no")]
 
@@ -150,7 +151,7 @@ items = st.lists(st.tuples(st.integers(0, 40), st.sampled_from("aaab")), min_siz
 def test_a_split_keeps_equal_sources_together_and_each_label_in_proportion(rows: list, seed: int) -> None:
     keys = [f"{label}{number}".encode() for number, label in rows]
     strata = [label for _, label in rows]
-    parts = stratified_split(keys, strata, {"test": 0.1, "valid": 0.1}, seed)
+    parts = by_label(keys, strata, {"test": 0.1, "valid": 0.1}, seed)
     of_key: dict[bytes, set[str]] = {}
     for key, part in zip(keys, parts, strict=True):
         of_key.setdefault(key, set()).add(part)
@@ -167,7 +168,7 @@ def test_a_split_keeps_equal_sources_together_and_each_label_in_proportion(rows:
 def test_a_split_does_not_depend_on_the_order_of_rows(rows: list, order: random.Random) -> None:
     def split(of: list) -> dict[bytes, str]:
         keys = [str(number).encode() for number, _ in of]
-        return dict(zip(keys, stratified_split(keys, [label for _, label in of], {"test": 0.2}, 0), strict=True))
+        return dict(zip(keys, by_label(keys, [label for _, label in of], {"test": 0.2}, 0), strict=True))
 
     shuffled = list(rows)
     order.shuffle(shuffled)

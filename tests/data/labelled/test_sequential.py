@@ -52,13 +52,13 @@ def test_a_seed_decides() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("parity?lenght=3", "builtin:parity: unknown option 'lenght' (did you mean 'length'?)"),
+        ("parity?lenght=3", "builtin:parity: unknown option 'lenght', did you mean 'length'?"),
         ("parity?longest=30", "builtin:parity: longest must be from 41 to 10000, found '30'"),
         ("modular?size=1", "builtin:modular: size must be from 100 to 1000000, found '1'"),
         ("recall?length=65", "builtin:recall: length must be from 2 to 64, found '65'"),
         ("recall?longest=5", "builtin:recall: unknown option 'longest'"),
         ("partiy", "builtin: unknown built-in data 'partiy', did you mean 'parity'?"),
-        ("x", "builtin: unknown built-in data 'x'; with labels there are digits, parity, modular, recall"),
+        ("x", "builtin: unknown built-in data 'x'; known: digits, parity, modular, recall"),
     ],
 )
 def test_bad_options(name: str, message: str) -> None:

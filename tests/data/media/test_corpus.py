@@ -13,7 +13,8 @@ from PIL import Image
 
 from sightline.core.errors import InputError
 from sightline.data.media.audio import AudioOptions
-from sightline.data.media.corpus import AudioReader, ImageReader, MediaReading, Store
+from sightline.data.media.columns import AudioReader, ImageReader, Store
+from sightline.data.media.corpus import MediaReading
 from sightline.data.media.images import ImageOptions
 
 SOUNDS = MediaReading((("source", "audio"),), audio=AudioOptions(8000))
@@ -92,7 +93,7 @@ def test_bad_files_are_an_error_or_are_skipped_and_told_of(clips):
     part, notes = MediaReading(SOUNDS.sources, audio=SOUNDS.audio, skip_bad=True).read(clips)
     assert len(part) == 38
     assert len(notes) == 1
-    assert notes[0].startswith(f"{clips}: skipped 2 rows with bad files: {clips}:9: ")
+    assert notes[0].startswith(f"{clips}: skipped 2 bad rows: {clips}:9: ")
     for number in range(40):
         (clips.parent / f"{number}.wav").unlink(missing_ok=True)
     with pytest.raises(InputError, match="no good row: 40 bad ones, first "):
@@ -149,7 +150,7 @@ def test_pictures_of_an_idx_file(digits, tmp_path):
     with pytest.raises(InputError, match=r"nowhere\.gz: no such file"):
         read(tmp_path / "nowhere.gz#0")
     (tmp_path / "labels").write_bytes(b"\0\0\x08\x01" + struct.pack(">I", 2) + b"\7\7")
-    with pytest.raises(InputError, match="labels: holds no pictures but an array of 1 dimensions"):
+    with pytest.raises(InputError, match="labels: contains no pictures but an array of 1 dimensions"):
         read(tmp_path / "labels#0")
 
 

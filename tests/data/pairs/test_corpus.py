@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline.data.pairs.corpus import Corpus, load_corpus, read, read_pairs, split_by_source
+from sightline.data.pairs.corpus import PairCorpus, load_corpus, read, read_pairs
 from sightline.data.pairs.table import Pairs
 from sightline.data.rows import files
 
@@ -122,7 +122,7 @@ def corpus_file(path: Path, rows: int) -> Path:
     return write(path, "".join(f"source {i % (rows // 2)}\ttarget {i}\n" for i in range(rows)))
 
 
-def parts(corpus: Corpus) -> list[Pairs]:
+def parts(corpus: PairCorpus) -> list[Pairs]:
     return [corpus.train, corpus.valid, corpus.test]
 
 
@@ -147,10 +147,10 @@ def test_a_source_keeps_its_part_when_data_grows(tmp_path: Path) -> None:
 @pytest.mark.parametrize("distinct", [3, 4, 5, 8])
 @pytest.mark.parametrize("seed", range(5))
 def test_no_part_of_a_small_file_is_empty(distinct: int, seed: int, tmp_path: Path) -> None:
-    pairs = Pairs([f"s{i}" for i in range(distinct)], ["t"] * distinct)
-    divided = split_by_source(pairs, {"test": 0.1, "valid": 0.1}, seed)
-    assert sum(len(part.sources) for part in divided.values()) == distinct
-    assert all(part.sources for part in divided.values())
+    path = write(tmp_path / "a.tsv", "".join(f"s{i}\tt\n" for i in range(distinct)))
+    sizes = load_corpus(path, seed=seed).sizes
+    assert sum(sizes.values()) == distinct
+    assert all(sizes.values())
 
 
 def test_given_parts_are_not_split_off(tmp_path: Path) -> None:

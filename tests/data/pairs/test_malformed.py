@@ -64,15 +64,15 @@ CASES: dict[str, tuple[str, bytes | Callable[[Path], object], str, str]] = {
     "jsonl: cut short": ("a.jsonl", b'{"source": "a", "target": "b\n', ":1", "bad JSON: Unterminated string"),
     "jsonl: an array": ("a.jsonl", b'["a", "b"]\n', ":1", "expected a JSON object, found a list"),
     "jsonl: null": ("a.jsonl", b"null\n", ":1", "expected a JSON object, found null"),
-    "jsonl: missing key": ("a.jsonl", b'{"source": "a", "targt": "b"}\n', ":1", "no key 'target' (did you mean"),
+    "jsonl: missing key": ("a.jsonl", b'{"source": "a", "targt": "b"}\n', ":1", "no key 'target', did you mean"),
     "jsonl: a number": ("a.jsonl", b'{"source": "a", "target": 7}\n', ":1", "must be a string, found a number"),
     "jsonl: a boolean": ("a.jsonl", b'{"source": true, "target": "b"}\n', ":1", "string, found true or false"),
     "jsonl: a huge number": ("a.jsonl", b'{"source": "a", "target": %s}\n' % (b"9" * 9999), ":1", "found a number"),
-    "jsonl: NaN": ("a.jsonl", b'{"source": "a", "target": NaN}\n', ":1", "NaN is no JSON value"),
+    "jsonl: NaN": ("a.jsonl", b'{"source": "a", "target": NaN}\n', ":1", "NaN is not a JSON value"),
     "jsonl: key twice": ("a.jsonl", b'{"source": "a", "source": "b"}\n', ":1", "the key 'source' occurs twice"),
     "jsonl: deep lists": ("a.jsonl", b"[" * DEEP + b"]" * DEEP + b"\n", ":1", "the JSON is nested too deeply"),
     "jsonl: deep objects": ("a.jsonl", b'{"a":' * DEEP + b"\n", ":1", "the JSON is nested too deeply"),
-    "jsonl: surrogate": ("a.jsonl", b'{"source": "\\ud800", "target": "b"}\n', ":1", "holds a lone surrogate"),
+    "jsonl: surrogate": ("a.jsonl", b'{"source": "\\ud800", "target": "b"}\n', ":1", "contains an unpaired surrogate"),
     "jsonl: NUL escape": ("a.jsonl", b'{"source": "a\\u0000", "target": "b"}\n', ":1", "NUL in the source"),
     "jsonl: empty value": ("a.jsonl", b'{"source": "", "target": "b"}\n', ":1", "the source is empty"),
     "jsonl: empty line": ("a.jsonl", b'{"source": "a", "target": "b"}\n\n', ":2", "bad JSON: Expecting value"),
@@ -87,7 +87,7 @@ CASES: dict[str, tuple[str, bytes | Callable[[Path], object], str, str]] = {
     "parquet: cut short": ("a.parquet", damaged_parquet, "", "broken parquet: "),
     "parquet: no such column": ("a.parquet", parquet(source=["a"], targte=["b"]), "", "did you mean 'targte'?"),
     "parquet: numbers": ("a.parquet", parquet(source=["a"], target=[1]), "", "must hold strings, found Int64"),
-    "parquet: null": ("a.parquet", parquet(source=["a", "b"], target=["x", None]), ":2", "the target is null"),
+    "parquet: null": ("a.parquet", parquet(source=["a", "b"], target=["x", None]), ":2", "target must be a string"),
     "parquet: no rows": ("a.parquet", lambda path: pl.DataFrame(
         schema={"source": pl.String, "target": pl.String}
     ).write_parquet(path), "", "has a header but no rows"),
@@ -151,11 +151,11 @@ def test_parallel_files_that_do_not_match(
         ("", {}, "no data named"),
         ("a,b,c", {}, "a,b,c: expected one file, or two parallel ones as a,b, found 3 names"),
         ("a,", {}, "a,: expected one file"),
-        ("a.tsv", {"source_column": "sorce"}, "a.tsv:1: no column 'sorce' for the source: did you mean 'source'?"),
+        ("a.tsv", {"source_column": "sorce"}, "a.tsv:1: no column 'sorce' for the source, did you mean 'source'?"),
         (
             "a.tsv",
             {"target_column": "zebra"},
-            "a.tsv:1: no column 'zebra' for the target: there are 'source', 'target'",
+            "a.tsv:1: no column 'zebra' for the target; columns: 'source', 'target'",
         ),
         ("a.de,a.en", {"source_column": "de"}, "a.de,a.en: parallel text files have no columns"),
         ("nowhere\n.tsv", {}, "nowhere\\n.tsv: no such file"),
@@ -178,13 +178,13 @@ def test_bad_names_and_columns(
     ("data", "message"),
     [
         ("builtin:numbers", "unknown built-in data 'numbers'"),
-        ("builtin:dates?local=3", "unknown option 'local' (did you mean 'locales'?)"),
-        ("builtin:dates?locales=0", "locales must be between 1 and"),
-        ("builtin:dates?locales=en+dee", "unknown locale 'dee' (did you mean 'de'?)"),
-        ("builtin:dates?size=-1", "size must be between 1 and 500000, found '-1'"),
-        ("builtin:dates?size=9999999", "size must be between 1 and 500000"),
-        ("builtin:dates?seed=x", "seed must be between 0 and"),
-        ("builtin:dates?size=", "size must be between 1 and 500000, found ''"),
+        ("builtin:dates?local=3", "unknown option 'local', did you mean 'locales'?"),
+        ("builtin:dates?locales=0", "locales must be from 1 to"),
+        ("builtin:dates?locales=en+dee", "unknown locale 'dee', did you mean 'de'?"),
+        ("builtin:dates?size=-1", "size must be from 1 to 500000, found '-1'"),
+        ("builtin:dates?size=9999999", "size must be from 1 to 500000"),
+        ("builtin:dates?seed=x", "seed must be from 0 to"),
+        ("builtin:dates?size=", "size must be from 1 to 500000, found ''"),
     ],
 )
 def test_bad_options_of_built_in_data(data: str, message: str) -> None:
@@ -229,7 +229,6 @@ def test_an_open_quote_does_not_take_the_whole_file(
     suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "MAX_LINE_BYTES", 1000)
-    monkeypatch.setattr("sightline.data.pairs.table.MAX_LINE_BYTES", 1000)
     content = b'a,b\nc,"d\n' + b"eee,fff\n" * 1000
     path = tmp_path / f"a{suffix}"
     path.write_bytes(gzip.compress(content) if suffix.endswith("gz") else content)

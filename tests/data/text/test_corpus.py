@@ -14,7 +14,8 @@ import pytest
 
 from sightline.core.errors import InputError
 from sightline.data.text import readers
-from sightline.data.text.corpus import TextCorpus, TextPart, load_text
+from sightline.data.text.corpus import TextCorpus, load_text
+from sightline.data.text.part import TextPart
 
 WORDS = ["über", "the", "日本語", "quick", "\tfox", "x = y", "", "🙂", "end\r"]
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from sightline.data.labelled.corpus import LabelledData, LabelledPart
+from sightline.data.labelled.corpus import LabelledCorpus
+from sightline.data.labelled.part import LabelledPart
 from sightline.data.labelled.table import Source, SourceKind
 from sightline.tasks.classification.config import ClassificationRun, SeriesConfig, TextConfig
 from sightline.tasks.classification.task import ClassificationTask
@@ -49,10 +50,10 @@ def part(kind: SourceKind, count: int, seed: int, many: bool = False) -> Labelle
     return LabelledPart(kind, many, sources(kind, labels, random), [tuple(sorted(names)) for names in found], places)
 
 
-def data(kind: SourceKind = "text", count: int = 120, many: bool = False) -> LabelledData:
+def data(kind: SourceKind = "text", count: int = 120, many: bool = False) -> LabelledCorpus:
     parts = part(kind, count, 0, many), part(kind, 30, 1, many), part(kind, 30, 2, many)
     classes = tuple(sorted({*WORDS, *(["warm"] if many else [])}))
-    return LabelledData(f"{kind}s", classes, *parts, sha256=hashlib.sha256(kind.encode()).hexdigest())
+    return LabelledCorpus(f"{kind}s", *parts, hashlib.sha256(kind.encode()).hexdigest(), classes=classes)
 
 
 def run(arch: str = "gru", d_model: int = 16, **changes: Any) -> ClassificationRun:

@@ -74,7 +74,7 @@ def test_a_saved_model_says_the_same(trained, tmp_path):
 
 def test_a_label_does_not_depend_on_what_else_is_asked(trained):
     _, of, task = trained
-    alone = [task.label(of.test.chosen([i]))[0] for i in range(5)]
+    alone = [task.label(of.test.select([i]))[0] for i in range(5)]
     for one, among in zip(alone, task.label(of.test), strict=False):
         assert one.labels == among.labels
         assert one.probabilities == pytest.approx(among.probabilities, abs=1e-4)
@@ -156,12 +156,12 @@ def test_an_architecture_of_another_form_is_refused_with_the_reason():
 
 def test_what_is_fitted_is_fitted_to_training_alone():
     of = data("series")
-    changed = replace(of, test=of.test._replace(sources=[100 * source for source in of.test.sources]))
+    changed = replace(of, test=replace(of.test, sources=[100 * source for source in of.test.sources]))
     assert ClassificationTask.build(of, run()).inputs.scaling == ClassificationTask.build(changed, run()).inputs.scaling
     steps = np.concatenate(of.train.sources)
     scaled = np.concatenate(ClassificationTask.build(of, run()).inputs.arrays(of.train.sources))
     np.testing.assert_allclose(scaled, (steps - steps.mean(0)) / steps.std(0), atol=1e-4)
-    texts = replace(data(), test=part("text", 5, 3)._replace(sources=["unseen words"] * 5))
+    texts = replace(data(), test=replace(part("text", 5, 3), sources=["unseen words"] * 5))
     words = ClassificationTask.build(texts, run()).inputs.words
     assert words is not None
     assert words.encode_batch(["unseen red"])[0] == [1, *words.encode_batch(["red"])[0]]
@@ -169,7 +169,7 @@ def test_what_is_fitted_is_fitted_to_training_alone():
 
 def test_a_channel_that_never_changes_is_left_alone():
     of = data("series")
-    flat = of.train._replace(sources=[np.hstack([source[:, :1], 0 * source[:, 1:] + 7]) for source in of.train.sources])
+    flat = replace(of.train, sources=[np.hstack([source[:, :1], 0 * source[:, 1:] + 7]) for source in of.train.sources])
     task = ClassificationTask.build(replace(of, train=flat), run())
     assert all(np.isfinite(array).all() and not array[:, 1].any() for array in task.inputs.arrays(flat.sources))
 
@@ -247,7 +247,7 @@ def test_series_in_patches_and_pictures_as_pixels():
     assert pixels.inputs.front_end.count == 36
     assert untrained("image").inputs.front_end.channels == 1
     long = data("series").train.sources[0].repeat(100, 0)
-    wide = data("series").train._replace(sources=[long] * 120)
+    wide = replace(data("series").train, sources=[long] * 120)
     assert ClassificationTask.build(replace(data("series"), train=wide), run()).inputs.front_end.patch > 1
 
 
@@ -276,7 +276,7 @@ def test_data_of_another_kind_is_refused():
     with pytest.raises(InputError, match="expected text with one label each, found series"):
         task.measure(data("series").test)
     with pytest.raises(InputError, match=r"part 9:0: the label 'purple' does not occur in training"):
-        task.measure(part("text", 1, 9)._replace(labels=[("purple",)]))
+        task.measure(replace(part("text", 1, 9), labels=[("purple",)]))
 
 
 @pytest.mark.parametrize(

@@ -185,7 +185,7 @@ def test_what_is_missing_for_a_forecast_is_named(table: Path, tmp_path: Path) ->
     with pytest.raises(InputError, match="the step is 2h, but the model was trained on steps of 1h"):
         task.answer([str(short)])
     short.write_text("\n".join([lines[0].replace("load", "lod"), *lines[1:100]]) + "\n")
-    with pytest.raises(InputError, match="no column 'load' for the target: did you mean 'lod'"):
+    with pytest.raises(InputError, match="no column 'load' for the target, did you mean 'lod'"):
         task.answer([str(short)])
 
 

@@ -191,8 +191,7 @@ def test_batches_keep_their_bound_and_hold_each_item_once(files):
     task, data = untrained("transcription", files)
     batches = task.batches(data.train, seed=0)
     seen = []
-    for planned in batches.epoch(0):
-        batch = batches.filled(planned)
+    for batch in batches.epoch(0):
         frames = task.config.sound.front_end.positions(batch.source.shape[1])
         assert len(batch.rows) * max(frames - 1, batch.target.shape[1]) <= task.config.batch_tokens
         for row, samples, mask in zip(batch.rows, batch.source, batch.source_mask, strict=True):

@@ -6,7 +6,7 @@ import hashlib
 import random
 from dataclasses import replace
 
-from sightline.data.pairs.corpus import Corpus, Pairs
+from sightline.data.pairs.corpus import PairCorpus, Pairs
 from sightline.tasks.translation.config import TranslationConfig
 from sightline.tasks.translation.task import TranslationTask
 
@@ -18,10 +18,10 @@ def pairs(numbers) -> Pairs:
     return Pairs(sources, ["".join(LETTERS[digit] for digit in source) for source in sources])
 
 
-def corpus() -> Corpus:
+def corpus() -> PairCorpus:
     numbers = random.Random(0).sample(range(1000), 1000)
     parts = pairs(numbers[:800]), pairs(numbers[800:900]), pairs(numbers[900:])
-    return Corpus("numbers", *parts, hashlib.sha256(b"numbers").hexdigest())
+    return PairCorpus("numbers", *parts, hashlib.sha256(b"numbers").hexdigest())
 
 
 def config(arch: str, d_model: int = 16, **changes) -> TranslationConfig:

@@ -1,4 +1,4 @@
-"""What labelled data holds: how many of each label, how long sources are, what is double, and what looks wrong."""
+"""A summary of labelled data: counts of each label, lengths of sources, repetitions, and what looks wrong."""
 
 from __future__ import annotations
 
@@ -8,42 +8,52 @@ from typing import Any
 
 import numpy as np
 
-from sightline.data.labelled.corpus import PARTS, LabelledData, LabelledPart, source_key
+from sightline.data.corpus import Corpus
+from sightline.data.labelled.part import LabelledPart
 from sightline.data.labelled.table import Source
-from sightline.data.survey import Finding, Survey, bars, findings, histogram, spread, text_looks
+from sightline.data.survey import (
+    DataFinding,
+    Survey,
+    bars,
+    findings,
+    histogram,
+    repeated,
+    sound_looks,
+    spread,
+    text_looks,
+)
 
 FEW = 10  # a label with fewer training items can hardly be learnt
 UNITS = {"text": "characters", "series": "steps", "audio": "samples", "image": "pixels"}
 
 
-def survey_labelled(data: LabelledData) -> Survey:
+def survey_labelled(corpus: Corpus[LabelledPart]) -> Survey:
     """Counts, label balance, lengths, repetitions and overlaps, and items that look wrong, with their places."""
-    parts: dict[str, LabelledPart] = {name: getattr(data, name) for name in PARTS}
-    keys = {name: [source_key(source) for source in part.sources] for name, part in parts.items()}
+    filled = corpus.filled
+    keys = {name: part.keys() for name, part in corpus.parts.items()}
     known = set(keys["train"])
-    filled = {name: part for name, part in parts.items() if part.sources}
     counts = {name: Counter(label for of_item in part.labels for label in of_item) for name, part in filled.items()}
     lengths = {name: [_length(source) for source in part.sources] for name, part in filled.items()}
-    unit = UNITS[data.kind]
+    unit = UNITS[corpus.train.kind]
     described = {
         name: {
-            "items": len(part.sources),
+            "items": len(part),
             "distinct_sources": len(set(keys[name])),
             "sources_in_train": 0 if name == "train" else sum(key in known for key in keys[name]),
             "labels": len(counts.get(name, ())),
-            "commonest_label": _commonest(counts.get(name, Counter()), len(part.sources)),
-            f"{unit}": spread(lengths.get(name, [])),
+            "commonest_label": _commonest(counts.get(name, Counter()), len(part)),
+            unit: spread(lengths.get(name, [])),
         }
-        for name, part in parts.items()
+        for name, part in corpus.parts.items()
     }
     charts = [bars("Labels", counts, "items"), *histogram("Source length", unit, lengths, "items")]
-    found = [finding for name, part in filled.items() for finding in _suspicious(name, part, keys[name])]
+    suspicious = [finding for name, part in filled.items() for finding in _suspicious(name, part, keys[name])]
     return Survey(
-        data.name,
-        data.sha256,
+        corpus.name,
+        corpus.sha256,
         described,
-        found + _rare(counts["train"], data.name),
-        list(data.notes),
+        suspicious + _rare(counts["train"], corpus.name),
+        list(corpus.notes),
         {
             name: f"{_shown(part.sources[0])} → {', '.join(part.labels[0]) or 'no label'}"
             for name, part in filled.items()
@@ -69,15 +79,12 @@ def _shown(source: Source) -> str:
     return " × ".join(map(str, source.shape)) + " numbers"
 
 
-def _rare(counts: Counter[str], name: str) -> list[Finding]:
+def _rare(counts: Counter[str], name: str) -> list[DataFinding]:
     rare = [label for label, count in sorted(counts.items()) if count < FEW]
-    return [Finding(name, f"labels with fewer than {FEW} training items", len(rare), rare[:FEW])] if rare else []
+    return [DataFinding(name, f"labels with fewer than {FEW} training items", len(rare), rare[:FEW])] if rare else []
 
 
-def _suspicious(name: str, part: LabelledPart, keys: list[bytes]) -> list[Finding]:
-    times = Counter(keys)
-    again = [place for place, key in zip(part.places, keys, strict=True) if times[key] > 1]
-    found = [Finding(name, "the same source occurs more than once", len(again), again[:FEW])] if again else []
+def _suspicious(name: str, part: LabelledPart, keys: list[bytes]) -> list[DataFinding]:
     looks: dict[str, Callable[[Any], bool]]
     if part.kind == "text":
         looks = text_looks(float(np.median([_length(source) for source in part.sources])))
@@ -86,14 +93,4 @@ def _suspicious(name: str, part: LabelledPart, keys: list[bytes]) -> list[Findin
         looks = sound_looks()
     else:
         looks = {"all values the same": lambda array: array.size > 1 and bool((array == array.flat[0]).all())}
-    return found + findings(name, part.sources, part.places, looks)
-
-
-def sound_looks() -> dict[str, Callable[[np.ndarray], bool]]:
-    """Ways in which samples in [-1, 1] look wrong."""
-    return {
-        "silent, no sample beyond 0.001": lambda samples: float(np.abs(samples).max(initial=0.0)) < 1e-3,
-        "clipped, a hundredth of the samples at full scale": lambda samples: bool(
-            samples.size and (np.abs(samples) > 0.999).mean() > 0.01
-        ),
-    }
+    return repeated(name, keys, part.places) + findings(name, part.sources, part.places, looks)

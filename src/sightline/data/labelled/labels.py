@@ -1,4 +1,4 @@
-"""Labels: what a cell says, the names that a training part fixes, and the numbers that a model learns."""
+"""Labels: the names in a cell, the classes that a training part fixes, and the numbers that a model learns."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from sightline.core.config import nearest
 from sightline.core.errors import InputError
+from sightline.core.suggest import suggest
 from sightline.data.rows.json_lines import JsonNumber
 
 Labels = tuple[str, ...]  # of one item: one, or with several labels any number of them
@@ -22,16 +22,16 @@ def labels_of(value: Any, separator: str | None = None) -> Labels:
             fraction"; whatever is wrong, without the place.
     """
     if isinstance(value, list):
-        found = tuple(_name(part) for part in value)
+        names = tuple(_name(part) for part in value)
     elif separator is None:
         return (_name(value),)
     else:
         text = _name(value, empty=True)
-        found = tuple(_name(part) for part in text.split(separator)) if text else ()
-    for name in found:
-        if found.count(name) > 1:
+        names = tuple(_name(part) for part in text.split(separator)) if text else ()
+    for name in names:
+        if names.count(name) > 1:
             raise ValueError(f"the label {name[:80]!r} occurs twice")
-    return tuple(sorted(found))
+    return tuple(sorted(names))
 
 
 def _name(value: Any, *, empty: bool = False) -> str:
@@ -48,7 +48,7 @@ def _name(value: Any, *, empty: bool = False) -> str:
     if not name and not empty:
         raise ValueError("the label is empty")
     if not name.isprintable():
-        raise ValueError(f"the label {name[:80]!r} holds characters that cannot be printed")
+        raise ValueError(f"the label {name[:80]!r} contains characters that cannot be printed")
     if len(name) > 200:
         raise ValueError(f"the label is {len(name)} characters long; at most 200 make a name")
     return name
@@ -58,12 +58,12 @@ def class_names(labels: Iterable[Labels], where: object) -> tuple[str, ...]:
     """The names of the classes, in order: that of their numbers where all are integers, else that of their letters.
 
     Raises:
-        InputError: "a.csv: only one class, 'yes': there is nothing to tell apart".
+        InputError: "a.csv: only one class, 'yes': at least two are needed".
     """
     names = {name for of_item in labels for name in of_item}
     if len(names) < 2:
         what = f"only one class, {min(names)!r}" if names else "no labels"
-        raise InputError(f"{what}: there is nothing to tell apart", where=where)
+        raise InputError(f"{what}: at least two are needed", where=where)
     integers = all(name.removeprefix("-").isdecimal() and name.isascii() for name in names)
     return tuple(sorted(names, key=lambda name: (int(name), name)) if integers else sorted(names))
 
@@ -72,15 +72,14 @@ def class_numbers(labels: Sequence[Labels], names: Sequence[str], places: Sequen
     """The index of each item's class, (N,) int64; with `many` whether it has each class, (N, C) bool.
 
     Raises:
-        InputError: "test.csv:17: the label 'maybe' does not occur in training; did you mean 'may'?".
+        InputError: "test.csv:17: the label 'maybe' does not occur in training, did you mean 'may'?".
     """
     index = {name: i for i, name in enumerate(names)}
     numbers = np.zeros((len(labels), len(names)), bool) if many else np.zeros(len(labels), np.int64)
     for row, of_item in enumerate(labels):
         for name in of_item:
             if name not in index:
-                near = nearest(name, names)
-                hint = f"; did you mean {near!r}?" if near else ""
+                hint = suggest(name, names, label=None)
                 raise InputError(f"the label {name!r} does not occur in training{hint}", where=places[row])
             if many:
                 numbers[row, index[name]] = True

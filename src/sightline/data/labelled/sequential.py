@@ -1,23 +1,21 @@
-"""`builtin:parity`, `builtin:modular` and `builtin:recall`: sequences whose label says what an architecture can hold.
+"""`builtin:parity`, `builtin:modular` and `builtin:recall`: sequences whose label shows the limits of an architecture.
 
 Parity and modular sums are read by a state of 2 or 5 values that each symbol changes: a nonlinear recurrence has it at
-any length, attention has no place for it (Hahn 2020, arXiv:1906.06755; Delétang et al. 2023, arXiv:2207.02098), nor has
+any length, attention cannot compute it (Hahn 2020, arXiv:1906.06755; Delétang et al. 2023, arXiv:2207.02098), nor has
 a linear recurrence of positive factors (Grazzi et al. 2025, arXiv:2411.12537). Their test items are longer than any
-training item. Recall asks for the value of one of many keys: attention looks it up, a state of fixed size has to hold
+training item. Recall asks for the value of one of many keys: attention looks it up, a state of fixed size must store
 them all (Arora et al. 2023, arXiv:2312.04927).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import parse_qsl
 
 import numpy as np
 
-from sightline.core.config import nearest
-from sightline.core.errors import InputError
 from sightline.core.seeds import derive
+from sightline.data.builtin import parse_options, parse_seed, whole_number
 from sightline.data.labelled.table import LabelledTable
 
 MODULUS = 5
@@ -28,7 +26,7 @@ HELD_OUT = 1000  # items of validation and of test
 
 @dataclass(frozen=True)
 class _Options:
-    """What the part after `?` asks for.
+    """The options after `?`.
 
     length: the longest of training, in bits or numbers; of recall the number of pairs
     longest: of the test, whose items begin beyond twice `length`; recall has none
@@ -41,7 +39,7 @@ class _Options:
 
 
 def parity(random: np.random.Generator, count: int, low: int, high: int) -> tuple[list[str], list[str]]:
-    """Rows of `low` to `high` bits, and whether the ones among them are even or odd in number."""
+    """Rows of `low` to `high` bits, and whether the number of ones is even or odd."""
     sources, labels = [], []
     for length in random.integers(low, high + 1, count):
         bits = random.integers(0, 2, length)
@@ -51,7 +49,7 @@ def parity(random: np.random.Generator, count: int, low: int, high: int) -> tupl
 
 
 def modular(random: np.random.Generator, count: int, low: int, high: int) -> tuple[list[str], list[str]]:
-    """Rows of `low` to `high` numbers from 0 to 4, and what their sum leaves divided by 5."""
+    """Rows of `low` to `high` numbers from 0 to 4, and their sum modulo 5."""
     sources, labels = [], []
     for length in random.integers(low, high + 1, count):
         numbers = random.integers(0, MODULUS, length)
@@ -61,7 +59,7 @@ def modular(random: np.random.Generator, count: int, low: int, high: int) -> tup
 
 
 def recall(random: np.random.Generator, count: int, low: int, high: int) -> tuple[list[str], list[str]]:
-    """`high` pairs of a key and a value, then one of the keys; its value is the label."""
+    """`high` pairs of a key and a value, then one of the keys, whose value is the label."""
     sources, labels = [], []
     for _ in range(count):
         keys, values = random.permutation(KEYS)[:high], random.integers(0, VALUES, high)
@@ -80,7 +78,7 @@ def sequential(kind: str, query: str) -> dict[str, LabelledTable]:
     """The parts of `builtin:parity?size=20000&length=20&longest=100&seed=0`; all options may be left out.
 
     Raises:
-        InputError: "builtin:parity: unknown option 'lenght' (did you mean 'length'?)", "builtin:parity: longest must be
+        InputError: "builtin:parity: unknown option 'lenght', did you mean 'length'?", "builtin:parity: longest must be
             from 41 to 10000, found '30'".
     """
     options = _parse(kind, query)
@@ -100,22 +98,9 @@ def sequential(kind: str, query: str) -> dict[str, LabelledTable]:
 
 def _parse(kind: str, query: str) -> _Options:
     where = f"builtin:{kind}"
-    given: dict[str, str] = {}
     known = ("size", "length", "seed") if kind == "recall" else ("size", "length", "longest", "seed")
-    for key, value in parse_qsl(query, keep_blank_values=True):
-        if key not in known:
-            near = nearest(key, known)
-            hint = f" (did you mean {near!r}?)" if near else f"; choose from {', '.join(known)}"
-            raise InputError(f"unknown option {key!r}{hint}", where=where)
-        given[key] = value
-    size = _whole(given, "size", 20_000, 100, 1_000_000, where)
-    length = _whole(given, "length", LENGTHS[kind], 2, KEYS if kind == "recall" else 400, where)
-    longest = _whole(given, "longest", 5 * length, 2 * length + 1, 10_000, where)
-    return _Options(size, length, longest, _whole(given, "seed", 0, 0, 2**63 - 1, where))
-
-
-def _whole(given: Mapping[str, str], key: str, default: int, low: int, high: int, where: str) -> int:
-    text = given.get(key, str(default))
-    if not (text.isascii() and text.isdigit() and len(text) < 20 and low <= int(text) <= high):
-        raise InputError(f"{key} must be from {low} to {high}, found {text!r}", where=where)
-    return int(text)
+    options = parse_options(query, known, where)
+    size = whole_number(options, "size", 20_000, 100, 1_000_000, where)
+    length = whole_number(options, "length", LENGTHS[kind], 2, KEYS if kind == "recall" else 400, where)
+    longest = whole_number(options, "longest", 5 * length, 2 * length + 1, 10_000, where)
+    return _Options(size, length, longest, parse_seed(options, where))

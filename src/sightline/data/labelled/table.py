@@ -1,6 +1,6 @@
 """Sources with labels, of one file or one folder: texts, series, sounds, pictures.
 
-A table (CSV, TSV, JSON Lines, parquet; see `data.records`) has a column of labels, and as source
+A table (see `data.rows`) has a column of labels, and as source
 
 - text: the column `text` or `source`;
 - a series of one channel: numeric columns, a step each, in their order; or a column that holds a list of numbers;
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
 
@@ -24,9 +24,11 @@ from sightline.core.errors import EnvironmentFault, InputError
 from sightline.data.labelled.labels import Labels, labels_of
 from sightline.data.media import audio, images
 from sightline.data.rows.files import read_lines
+from sightline.data.rows.formats import open_rows
 from sightline.data.rows.json_lines import JsonNumber
 from sightline.data.rows.numbers import is_number, is_series, joined, number_of, series_of
-from sightline.data.rows.records import Record, cell, read_records
+from sightline.data.rows.record import Gathered, Record
+from sightline.data.rows.texts import text_of
 
 SourceKind = Literal["text", "series", "audio", "image"]
 Source = str | np.ndarray
@@ -37,7 +39,6 @@ for _suffix in audio.SUFFIXES:
 for _suffix in images.SUFFIXES:
     MEDIA[_suffix] = "image"
 MAX_HELD_BYTES = 4 << 30  # of decoded sounds and pictures, which stay in memory
-_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Reading:
 
     kind: what the sources are; "auto" tells it from the columns and from the names of files
     source_column: one name, several with commas between, or a range such as `x1:x96` of the columns' order
-    label_separator: what stands between the labels of an item that may have any number of them
+    label_separator: the text between the labels of an item that may have any number of them
     split_column: the column that says which part a row belongs to: train, valid (validation, val, dev) or test
     lowercase: of texts
     """
@@ -63,97 +64,77 @@ class Reading:
 
 
 @dataclass
-class LabelledTable:
-    """Sources and their labels in step, where each stands, and the rows that were skipped.
+class LabelledTable(Gathered):
+    """Sources and their labels in step, the place of each, and the rows that were skipped.
 
-    parts: what the column of parts says of each row, where there is one
+    parts: the part of each row, where a column names it
     many: whether an item may have any number of labels
     """
 
-    name: str
     kind: SourceKind
     many: bool = False
     sources: list[Source] = field(default_factory=list)
     labels: list[Labels] = field(default_factory=list)
     places: list[str] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
-    skipped: int = 0
-    complaints: list[str] = field(default_factory=list)
 
 
 def read_labelled(path: Path, reading: Reading) -> LabelledTable:
     """The labelled sources of a table or a folder.
 
     Raises:
-        InputError: "a.csv:17: 'x3' is nan: numbers must be finite", "a.csv:17: photos/7.png: no such file", "a.csv:1:
-            no column 'label': did you mean 'lable'?", and whatever else is wrong, with file and line.
+        InputError: "a.csv:17: 'x3' is nan: numbers must be finite", "a.csv:17: photos/7.png: no such file", "a.csv:2:
+            no column 'label', did you mean 'lable'?", and other problems, with file and line.
     """
-    table = _Gathering(path, reading)
+    items = _Items(path, reading)
     if path.is_dir():
         for kind, file, label in _files(path, reading):
-            table.found.kind = kind
-            table.take(str(file), partial(table.media, file), (label,))
+            items.table.kind = kind
+            items.take(str(file), partial(items.media, file), (label,))
     else:
-        _read_table(path, reading, table)
-    return table.finished()
+        _read_table(path, reading, items)
+    items.table.check_some(items.table.sources)
+    return items.table
 
 
-class _Gathering:
-    """A table that grows; the first source decides what all of them are."""
+@final
+class _Items:
+    """Gathers items into a table; the first source decides what all of them are."""
 
     def __init__(self, path: Path, reading: Reading) -> None:
         self.reading = reading
-        self.found = LabelledTable(str(path), "text")
-        self.held_bytes = 0
+        self.table = LabelledTable(str(path), "text", skip_bad=reading.skip_bad)
+        self._bytes = 0
 
-    def take(self, place: str, source: Callable[[], Source], labels: Labels, part: str | None = None) -> None:
-        """One item, unless its source cannot be had or is not like those before it."""
+    def take(self, place: str, read: Callable[[], Source], labels: Labels, part: str | None = None) -> None:
+        """Add one item, unless its source cannot be read or is not like those before it."""
+        table = self.table
         try:
-            made = source()
-            self._check_alike(made)
+            source = read()
+            self._check_alike(source)
         except ValueError as error:
-            self.refuse(place, error)
+            table.refuse(error, place)
             return
-        if isinstance(made, np.ndarray):
-            self.held_bytes += made.nbytes
-            if self.held_bytes > MAX_HELD_BYTES:
+        if isinstance(source, np.ndarray):
+            self._bytes += source.nbytes
+            if self._bytes > MAX_HELD_BYTES:
                 limit = f"{MAX_HELD_BYTES >> 30} GiB of memory"
                 raise InputError(
                     f"the sources up to here take more than {limit}: use fewer or smaller ones", where=place
                 )
-        self.found.sources.append(made)
-        self.found.labels.append(labels)
-        self.found.places.append(place)
+        table.sources.append(source)
+        table.labels.append(labels)
+        table.places.append(place)
         if part is not None:
-            self.found.parts.append(part)
+            table.parts.append(part)
 
-    def refuse(self, place: str, error: Exception) -> None:
-        """Raise for a bad row, or count it."""
-        inner = isinstance(error, InputError) and str(error).startswith(place)
-        told = error if isinstance(error, InputError) and inner else InputError(str(error), where=place)
-        if not self.reading.skip_bad:
-            raise told from None
-        self.found.skipped += 1
-        if len(self.found.complaints) < _SHOWN:
-            self.found.complaints.append(str(told))
-
-    def text(self, text: Any, what: str) -> str:
-        """A text that says something, as it is to be learned from."""
-        text = self.string(text, what)
+    def text(self, value: Any, what: str) -> str:
+        """A text, in small letters where they are asked for."""
+        text = text_of(value, what)
         return text.lower() if self.reading.lowercase else text
 
-    def string(self, text: Any, what: str) -> str:
-        """A text that says something, as it stands."""
-        if not _is_text(text):
-            raise ValueError(f"{what} must be a string, found {str(text)[:40]!r}")
-        if not text or text.isspace():
-            raise ValueError(f"{what} is empty")
-        if "\0" in text:
-            raise ValueError(f"NUL in {what}")
-        return text
-
     def media(self, file: Path) -> Source:
-        """What a file holds, by its suffix."""
+        """The content of a file, by its suffix."""
         kind = MEDIA.get(file.suffix.lower(), "text")
         if kind == "audio":
             return audio.read_audio(file, self.reading.audio)
@@ -162,25 +143,16 @@ class _Gathering:
         return self.text(_text_file(file), "the text")
 
     def _check_alike(self, source: Source) -> None:
-        if not self.found.sources or isinstance(source, str):
+        if not self.table.sources or isinstance(source, str):
             return
-        first = self.found.sources[0]
+        first = self.table.sources[0]
         if isinstance(first, str):
             return
-        if self.found.kind == "series" and source.shape[1] != first.shape[1]:
+        if self.table.kind == "series" and source.shape[1] != first.shape[1]:
             raise ValueError(f"the series has {source.shape[1]} channels, the first one has {first.shape[1]}")
-        if self.found.kind == "image" and source.shape != first.shape:
+        if self.table.kind == "image" and source.shape != first.shape:
             sizes = [" x ".join(map(str, shape)) for shape in (source.shape, first.shape)]
             raise ValueError(f"the picture has {sizes[0]} channels and pixels, the first one has {sizes[1]}: set size")
-
-    def finished(self) -> LabelledTable:
-        """The table, once it is known to hold something."""
-        if not self.found.sources:
-            if self.found.skipped:
-                first = self.found.complaints[0]
-                raise InputError(f"no good row: {self.found.skipped} bad ones, first {first}", where=self.found.name)
-            raise InputError("has a header but no rows", where=self.found.name)
-        return self.found
 
 
 def _text_file(file: Path) -> str:
@@ -201,7 +173,7 @@ def _files(root: Path, reading: Reading) -> Iterator[tuple[SourceKind, Path, str
     first = root
     for folder in folders:
         if not folder.is_dir():
-            raise InputError("stands beside the folders of the classes; expected folders alone", where=folder)
+            raise InputError("unexpected file next to the class folders", where=folder)
         files = _entries(folder)
         if not files:
             raise InputError("is an empty folder; expected the files of a class", where=folder)
@@ -213,10 +185,10 @@ def _files(root: Path, reading: Reading) -> Iterator[tuple[SourceKind, Path, str
                     f"such as {root / 'train'} and as test {root / 'test'}",
                     where=file,
                 )
-            found = _kind_of(file, reading)
-            kind, first = kind or found, file if kind is None else first
-            if found != kind:
-                raise InputError(f"is {found}, but {first} is {kind}: expected one kind of file", where=file)
+            own = _kind_of(file, reading)
+            kind, first = kind or own, file if kind is None else first
+            if own != kind:
+                raise InputError(f"is {own}, but {first} is {kind}: expected one kind of file", where=file)
             yield kind, file, label
 
 
@@ -245,33 +217,38 @@ class _Selection(NamedTuple):
     lists: bool = False  # of a series: the cells are lists and not numbers
 
 
-def _read_table(path: Path, reading: Reading, table: _Gathering) -> None:
+def _read_table(path: Path, reading: Reading, items: _Items) -> None:
+    table = items.table
+    rows = open_rows(path)
+    if len(set(rows.columns)) < len(rows.columns):
+        for name in rows.columns:
+            rows.column(name)
     selection: _Selection | None = None
-    for record in read_records(path):
+    for record in rows.records():
         place = f"{path}:{record.line}"
         if record.problem:
-            table.refuse(place, ValueError(record.problem))
+            table.refuse(record.problem, place)
             continue
         try:
             if selection is None:
                 selection = _select(record, reading)
-                table.found.kind = selection.kind
-                value = cell(record, reading.label_column)
-                table.found.many = reading.label_separator is not None or isinstance(value, list)
-            labels = labels_of(cell(record, reading.label_column), reading.label_separator)
-            if not table.found.many and len(labels) != 1:
+                table.kind = selection.kind
+                value = record.cell(reading.label_column)
+                table.many = reading.label_separator is not None or isinstance(value, list)
+            labels = labels_of(record.cell(reading.label_column), reading.label_separator)
+            if not table.many and len(labels) != 1:
                 raise ValueError("a list of labels, but the first row has a single one")
             part = None if reading.split_column is None else _part(record, reading.split_column)
         except ValueError as error:
             if selection is None:  # nothing of the table can be read
                 raise InputError(str(error), where=place) from None
-            table.refuse(place, error)
+            table.refuse(error, place)
             continue
-        table.take(place, partial(_source, record, selection, path, table), labels, part)
+        items.take(place, partial(_source, record, selection, path, items), labels, part)
 
 
 def _part(record: Record, column: str) -> str:
-    value = str(cell(record, column)).strip().lower()
+    value = str(record.cell(column)).strip().lower()
     names = {"train": "train", "training": "train", "test": "test", "valid": "valid", "validation": "valid"}
     names |= {"val": "valid", "dev": "valid"}
     if value not in names:
@@ -280,17 +257,17 @@ def _part(record: Record, column: str) -> str:
 
 
 def _select(record: Record, reading: Reading) -> _Selection:
-    """What the first record shows about all of them; ValueError where it is nothing that can be learned from."""
-    cell(record, reading.label_column)
+    """What the first record shows about all of them; ValueError where it has no source."""
+    record.cell(reading.label_column)
     if reading.split_column is not None:
-        cell(record, reading.split_column)
+        record.cell(reading.split_column)
     own = {reading.label_column, reading.split_column}
     columns = _named(record, reading.source_column) if reading.source_column else ()
     if overlap := own & set(columns):
         raise ValueError(f"the column {min(map(str, overlap))!r} cannot be source and label at once")
     if not columns:
-        found = [name for name in TEXT_COLUMNS if name in record.cells and name not in own]
-        columns = (found[0],) if found else tuple(name for name in record.cells if name not in own)
+        texts = [name for name in TEXT_COLUMNS if name in record.cells and name not in own]
+        columns = (texts[0],) if texts else tuple(name for name in record.cells if name not in own)
         if not columns:
             raise ValueError("no column besides the labels: expected 'text', 'source' or numbers")
     values = [record.cells[name] for name in columns]
@@ -314,29 +291,29 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and not isinstance(value, JsonNumber)
 
 
-def _named(record: Record, wanted: str) -> tuple[str, ...]:
-    """The columns that `a`, `a,b` or `a:d` names; a column of just that name comes first."""
+def _named(record: Record, names: str) -> tuple[str, ...]:
+    """The columns that `a`, `a,b` or `a:d` names; a column with exactly that name comes first."""
     order = list(record.cells)
     columns: list[str] = []
-    for name in [wanted] if wanted in record.cells else wanted.split(","):
+    for name in [names] if names in record.cells else names.split(","):
         first, colon, last = name.partition(":")
         if name in record.cells or not colon:
-            cell(record, name)
+            record.cell(name)
             columns.append(name)
             continue
-        cell(record, first)
-        cell(record, last)
+        record.cell(first)
+        record.cell(last)
         chosen = order[order.index(first) : order.index(last) + 1]
         if not chosen:
-            raise ValueError(f"no columns from {first!r} to {last!r}: they stand the other way round")
+            raise ValueError(f"column range {f'{first}:{last}'!r} is reversed")
         columns += chosen
     if len(set(columns)) < len(columns):
-        raise ValueError(f"a column is named twice in {wanted!r}")
+        raise ValueError(f"a column is named twice in {names!r}")
     return tuple(columns)
 
 
-def _source(record: Record, selection: _Selection, path: Path, table: _Gathering) -> Source:
-    values = [cell(record, name) for name in selection.columns]
+def _source(record: Record, selection: _Selection, path: Path, items: _Items) -> Source:
+    values = [record.cell(name) for name in selection.columns]
     if selection.kind == "series":
         if selection.lists:
             each = [series_of(v, repr(name)) for v, name in zip(values, selection.columns, strict=True)]
@@ -345,12 +322,12 @@ def _source(record: Record, selection: _Selection, path: Path, table: _Gathering
         return np.array(numbers, np.float32)[:, None]
     what = repr(selection.columns[0])
     if selection.kind == "text":
-        return table.text(values[0], what)
-    text = table.string(values[0], what)
+        return items.text(values[0], what)
+    text = text_of(values[0], what)
     if not text.isprintable():
         raise ValueError(f"the path {text[:80]!r} holds characters that cannot be printed")
     file = path.parent / text
     if MEDIA.get(file.suffix.lower()) != selection.kind:
         known = ", ".join(suffix for suffix, kind in MEDIA.items() if kind == selection.kind)
         raise ValueError(f"{text}: unknown kind of file {file.suffix!r}: expected {known}")
-    return table.media(file)
+    return items.media(file)

@@ -1,7 +1,7 @@
 """Lists of files and what they should become: a table with columns `source`, `target`, paths relative to the table.
 
-Every format of `data.formats` will do. Several sources are several columns: `image`, `question`, `target`. What goes
-wrong with a file is told with the line that names it: `clips.csv:17: clips/a.wav: no such file`.
+Every format of `data.rows` will do. Several sources are several columns: `image`, `question`, `target`. An error about
+a file names the line that names the file: `clips.csv:17: clips/a.wav: no such file`.
 """
 
 from __future__ import annotations
@@ -11,23 +11,30 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import final
 
 from sightline.core.errors import EnvironmentFault, InputError
-from sightline.data.pairs.table import Columns, read_table
+from sightline.data.pairs.table import open_texts
+from sightline.data.rows.record import Gathered
+from sightline.data.rows.texts import text_rows
 
 
+@final
 @dataclass(frozen=True)
 class Manifest:
-    """Rows of a table: the cells of each source column, the targets, and the line that each row begins on."""
+    """Rows of a table: the cells of each source column, the targets, and the line that each row begins on.
+
+    table: counts the rows that were skipped
+    """
 
     path: Path
     sources: dict[str, list[str]]
     targets: list[str]
     lines: array[int]
-    notes: tuple[str, ...] = ()
+    table: Gathered
 
     def place(self, row: int) -> str:
-        """Where a row stands, such as `clips.csv:17`."""
+        """The place of a row, such as `clips.csv:17`."""
         return f"{self.path}:{self.lines[row]}"
 
     def file(self, column: str, row: int) -> Path:
@@ -43,31 +50,28 @@ def read_manifest(
     With the default columns a table without a header has its source and target in the first two.
 
     Raises:
-        InputError: "clips.csv:1: no column 'image' for the source: …" and what `data.read.read` says of bad tables.
+        InputError: "clips.csv:1: no column 'image' for the source: …" and the other errors of a bad table.
     """
     if not sources or len(set(sources)) < len(sources) or target in sources:
         raise InputError(f"expected one or more different columns, found {', '.join(sources)} and {target}")
     path = Path(path)
-    plain = tuple(sources) == ("source",) and target == "target"
-    tables = [read_table(path, Columns() if plain else Columns(name, target), skip_bad) for name in sources]
-    cells = [dict(zip(table.lines, table.pairs.sources, strict=True)) for table in tables]
-    rows = [row for row, line in enumerate(tables[0].lines) if all(line in of_line for of_line in cells)]
-    lines = array("q", (tables[0].lines[row] for row in rows))
-    notes = {f"{path}: skipped bad rows: {'; '.join(table.complaints)}" for table in tables if table.skipped}
-    if not rows:
-        raise InputError("no row has all of its columns", where=path)
-    return Manifest(
-        path,
-        {name: [of_line[line] for line in lines] for name, of_line in zip(sources, cells, strict=True)},
-        [tables[0].pairs.targets[row] for row in rows],
-        lines,
-        tuple(sorted(notes)),
-    )
+    named = (*sources, target) != ("source", "target")
+    columns = [*(("source", name) for name in sources), ("target", target)]
+    rows, texts = open_texts(path, [(role, name if named else None) for role, name in columns])
+    table = Gathered(str(path), skip_bad=skip_bad)
+    cells: list[list[str]] = []
+    lines = array("q")
+    for line, texts_of_row in text_rows(rows, texts, table):
+        lines.append(line)
+        cells.append(texts_of_row)
+    table.check_some(lines)
+    *by_source, targets = ([*column] for column in zip(*cells, strict=True))
+    return Manifest(path, dict(zip(sources, by_source, strict=True)), targets, lines, table)
 
 
 @contextmanager
 def located(place: str) -> Iterator[None]:
-    """Puts `place` in front of what is raised inside: `clips.csv:17: clips/a.wav: no such file`."""
+    """Puts `place` in front of errors from inside: `clips.csv:17: clips/a.wav: no such file`."""
     try:
         yield
     except InputError as error:

@@ -1,40 +1,78 @@
-"""From what the user names (`pairs.tsv`, `a.de,a.en`, `builtin:dates`) to training, validation and test pairs."""
+"""Pairs read from files or built in (`pairs.tsv`, `a.de,a.en`, `builtin:dates`), divided into parts."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import final
 
 from sightline.core.errors import InputError
+from sightline.data.builtin import parse_name
+from sightline.data.corpus import Corpus, overlap_notes
 from sightline.data.pairs.dates import DateOptions, dates
+from sightline.data.pairs.describe import survey_pairs
 from sightline.data.pairs.table import Columns, Pairs, Table, read_parallel, read_table
+from sightline.data.split import PARTS, SHARES, by_hash, rows_of
+from sightline.data.survey import Survey
 
-__all__ = ["Corpus", "Pairs", "Table", "load_corpus", "read", "read_pairs", "split_by_source"]
-
-_SHOWN_LINES = 10
+__all__ = ["PairCorpus", "Pairs", "Table", "load_corpus", "read", "read_pairs"]
 
 
+@final
 @dataclass(frozen=True)
-class Corpus:
+class PairReading:
+    """How files of pairs are read."""
+
+    source_column: str | None = None
+    target_column: str | None = None
+    lowercase: bool = False
+    skip_bad: bool = False
+
+    def table(self, file: str | Path) -> Table:
+        """The pairs of a file with their lines, as the file spells them."""
+        columns = {"source_column": self.source_column, "target_column": self.target_column}
+        return read(file, skip_bad=self.skip_bad, **columns)
+
+    def parts(self, files: Mapping[str, str | Path], seed: int) -> tuple[dict[str, Pairs], list[str]]:
+        """The pairs of each part, read or split off, and notes."""
+        tables = {part: self.table(file) for part, file in files.items()}
+        if self.lowercase:
+            for texts in (texts for table in tables.values() for texts in table.pairs):
+                texts[:] = [text.lower() for text in texts]
+        parts = {part: table.pairs for part, table in tables.items()}
+        missing = {part: share for part, share in SHARES.items() if part not in tables}
+        if missing:
+            rows = rows_of(by_hash(parts["train"].sources, missing, seed))
+            parts |= {part: select(parts["train"], rows[part]) for part in ("train", *missing)}
+        notes = [note for table in tables.values() for note in table.notes()]
+        known = set(parts["train"].sources)
+        for part in ("valid", "test"):
+            if part in tables:
+                table, where = tables[part], f"{tables[part].name}: "
+                notes += overlap_notes(part, table.pairs.sources, known, table.lines, where=where, unit="lines ")
+        return parts, notes
+
+
+@final
+@dataclass(frozen=True)
+class PairCorpus(Corpus[Pairs]):
     """Pairs for training, validation and test.
 
-    sha256: of the pairs themselves, in order: the same texts have the same hash in whatever container they came
-    notes: what the user should know, a line each: overlaps, skipped rows
+    sha256: of the texts, whatever files they came in
+    files, reading: where they came from, which a summary reads again to name lines; none of built-in data
     """
 
-    name: str
-    train: Pairs
-    valid: Pairs
-    test: Pairs
-    sha256: str
-    notes: tuple[str, ...] = ()
+    files: tuple[str | Path, ...] = field(default=(), compare=False)
+    reading: PairReading = field(default=PairReading(), compare=False)
 
-    @property
-    def sizes(self) -> dict[str, int]:
-        """How many pairs each part has."""
-        return {part: len(getattr(self, part).sources) for part in ("train", "valid", "test")}
+    def size(self, part: Pairs) -> int:
+        return len(part.sources)
+
+    def describe(self) -> Survey:
+        """Counts, lengths in characters, repetitions, overlaps, and suspicious rows by line."""
+        return survey_pairs(self, [self.reading.table(file) for file in self.files])
 
 
 def read(
@@ -77,126 +115,49 @@ def load_corpus(
     seed: int = 0,
     lowercase: bool = False,
     skip_bad: bool = False,
-) -> Corpus:
+) -> PairCorpus:
     """Read and split data.
 
     A part that is not given (`valid`, `test`) is a tenth of `data`, chosen by a hash of the source text and `seed`, so
-    that equal sources never stand on both sides. Use one `seed` for all runs on the same data: it decides what the test
+    that equal sources are never in two parts. Use one `seed` for all runs on the same data: it decides what the test
     part is, and is not the seed of training. Built-in data takes its own, as in `builtin:dates?seed=1`.
 
-    limit: keep only the first so many pairs of each part
+    limit: keep only the first `limit` pairs of each part
 
     Raises:
-        InputError: whatever is wrong with the files, in one line.
+        InputError: any problem with the files, in one line.
     """
     if limit is not None and limit < 1:
         raise InputError(f"limit must be at least 1, found {limit}")
     name = str(data)
+    reading = PairReading(source_column, target_column, lowercase, skip_bad)
+    files: dict[str, str | Path] = {}
     if name.startswith("builtin:"):
         if valid is not None or test is not None or source_column or target_column:
             raise InputError("built-in data takes no validation or test files and no columns", where=name)
         parts, notes = _builtin(name), []
     else:
-        reading = _Reading(source_column, target_column, lowercase, skip_bad)
-        parts, notes = reading.parts({"train": data, "valid": valid, "test": test}, seed)
-    if limit is not None:
-        parts = {part: Pairs(pairs.sources[:limit], pairs.targets[:limit]) for part, pairs in parts.items()}
-    return Corpus(name, parts["train"], parts["valid"], parts["test"], _sha256(parts), tuple(notes))
+        files = {part: f for part, f in (("train", data), ("valid", valid), ("test", test)) if f is not None}
+        parts, notes = reading.parts(files, seed)
+    parts = {part: select(parts[part], range(len(parts[part].sources))[:limit]) for part in PARTS}
+    sha256 = _sha256(parts)
+    return PairCorpus(name, **parts, sha256=sha256, notes=tuple(notes), files=tuple(files.values()), reading=reading)
 
 
-def split_by_source(pairs: Pairs, shares: Mapping[str, float], seed: int) -> dict[str, Pairs]:
-    """Divide pairs into the parts named in `shares` and `train`, by a hash of the source.
-
-    Where a part would stay empty, the source whose hash comes nearest goes there.
-
-    Raises:
-        InputError: "2 different sources cannot be split into 3 parts; …".
-    """
-    place = {source: _fraction(source, seed) for source in dict.fromkeys(pairs.sources)}
-    if len(place) <= len(shares):
-        raise InputError(
-            f"{len(place)} different sources cannot be split into {len(shares) + 1} parts; "
-            "add rows or name the files of all parts"
-        )
-    ranked = sorted(place, key=lambda source: place[source])
-    part_of: dict[str, str] = {}
-    low = 1.0
-    for later, (part, share) in zip(range(len(shares), 0, -1), shares.items(), strict=True):
-        low -= share
-        count = sum(place[source] >= low for source in ranked)
-        for _ in range(min(max(count, 1), len(ranked) - later)):
-            part_of[ranked.pop()] = part
-    parts = {part: Pairs([], []) for part in ("train", *shares)}
-    for source, target in zip(*pairs, strict=True):
-        part = parts[part_of.get(source, "train")]
-        part.sources.append(source)
-        part.targets.append(target)
-    return parts
-
-
-def _fraction(source: str, seed: int) -> float:
-    digest = hashlib.sha256(f"{seed}/{source}".encode()).digest()
-    return int.from_bytes(digest[:6], "big") / 2**48
-
-
-@dataclass(frozen=True)
-class _Reading:
-    source_column: str | None
-    target_column: str | None
-    lowercase: bool
-    skip_bad: bool
-
-    def parts(self, files: Mapping[str, str | Path | None], seed: int) -> tuple[dict[str, Pairs], list[str]]:
-        """The pairs of each part, read or split off, and notes."""
-        tables = {part: self._table(file) for part, file in files.items() if file is not None}
-        missing = {part: 0.1 for part in ("test", "valid") if part not in tables}
-        split = split_by_source(tables["train"].pairs, missing, seed) if missing else {}
-        parts = {part: split[part] if part in split else tables[part].pairs for part in files}
-        notes = [note for table in tables.values() for note in _skip_notes(table)]
-        for part in ("valid", "test"):
-            if part in tables:
-                notes += _overlap_notes(parts["train"], part, tables[part])
-        return parts, notes
-
-    def _table(self, file: str | Path) -> Table:
-        table = read(file, source_column=self.source_column, target_column=self.target_column, skip_bad=self.skip_bad)
-        if self.lowercase:
-            for texts in table.pairs:
-                texts[:] = [text.lower() for text in texts]
-        return table
-
-
-def _skip_notes(table: Table) -> list[str]:
-    if not table.skipped:
-        return []
-    more = f"; and {table.skipped - len(table.complaints)} more" if table.skipped > len(table.complaints) else ""
-    return [f"{table.name}: skipped {table.skipped} bad rows: {'; '.join(table.complaints)}{more}"]
-
-
-def _overlap_notes(train: Pairs, part: str, table: Table) -> list[str]:
-    known = set(train.sources)
-    lines = [line for line, source in zip(table.lines, table.pairs.sources, strict=True) if source in known]
-    if not lines:
-        return []
-    shown = ", ".join(map(str, lines[:_SHOWN_LINES])) + (", …" if len(lines) > _SHOWN_LINES else "")
-    total = len(table.lines)
-    return [f"{table.name}: {len(lines)} of {total} {part} sources occur in training too (lines {shown})"]
+def select(pairs: Pairs, rows: Sequence[int]) -> Pairs:
+    """The pairs named by number, in the order of `rows`."""
+    return Pairs([pairs.sources[row] for row in rows], [pairs.targets[row] for row in rows])
 
 
 def _builtin(name: str) -> dict[str, Pairs]:
     """The parts of `builtin:dates?…`."""
-    kind, _, query = name.removeprefix("builtin:").partition("?")
-    if kind != "dates":
-        raise InputError(f"unknown built-in data {kind!r}; there is builtin:dates", where="builtin")
-    made = dates(DateOptions.parse(query))
-    return {
-        part: Pairs([source for source, _ in rows], [target for _, target in rows])
-        for part, rows in made._asdict().items()
-    }
+    _, query = parse_name(name, ("dates",))
+    parts = dates(DateOptions.parse(query))._asdict()
+    return {part: Pairs([source for source, _ in rows], [target for _, target in rows]) for part, rows in parts.items()}
 
 
 def _sha256(parts: Mapping[str, Pairs]) -> str:
-    """Hash of all texts; NUL, which no text holds, ends each."""
+    """Hash of all texts; NUL, which no text contains, ends each."""
     digest = hashlib.sha256()
     for part, pairs in parts.items():
         digest.update(f"{part} {len(pairs.sources)}\0".encode())

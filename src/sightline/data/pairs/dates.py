@@ -16,13 +16,14 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from difflib import get_close_matches
 from typing import NamedTuple
-from urllib.parse import parse_qsl
 
 from sightline.core.errors import InputError
 from sightline.core.seeds import derive
+from sightline.core.suggest import unknown
+from sightline.data.builtin import parse_options, parse_seed, whole_number
 
+NAME = "builtin:dates"
 FIRST, LAST = date(1950, 1, 1), date(2049, 12, 31)
 VALID_SIZE, TEST_SIZE, MOST = 1000, 2000, 500_000
 DEFAULT_LOCALES = 8
@@ -33,11 +34,11 @@ LOCALES = (
 )
 _ZERO = {"arab": "\u0660", "arabext": "\u06f0", "beng": "\u09e6", "deva": "\u0966"}
 _SKELETONS = ("yMd", "yMMMd", "yMMMMd", "yMEd", "yMMMEd", "GyMMMd", "GyMMMEd")
-_YEAR = "\0"  # stands for the year while strings are compared
+_YEAR = "\0"  # in place of the year while strings are compared
 
 
 class DateOptions(NamedTuple):
-    """What `builtin:dates?locales=31&size=50000&seed=1` asks for; `locales` may also be names, as in `en+de+ja`."""
+    """The options of `builtin:dates?locales=31&size=50000&seed=1`; `locales` may also be names, as in `en+de+ja`."""
 
     locales: tuple[str, ...] = LOCALES[:DEFAULT_LOCALES]
     size: int = 100_000
@@ -48,18 +49,14 @@ class DateOptions(NamedTuple):
         """Read the part after `?`.
 
         Raises:
-            InputError: "builtin:dates: unknown option 'local' (did you mean 'locales'?)", "builtin:dates: size must be
-                between 1 and 500000, found 0", …
+            InputError: "builtin:dates: unknown option 'local', did you mean 'locales'?", "builtin:dates: size must be
+                from 1 to 500000, found '0'", …
         """
-        options: dict[str, str] = {}
-        for key, value in parse_qsl(query, keep_blank_values=True):
-            if key not in cls._fields:
-                raise InputError(f"unknown option {key!r}{_nearest(key, cls._fields)}", where="builtin:dates")
-            options[key] = value
+        options = parse_options(query, cls._fields, NAME)
         return cls(
             locales=_locales(options.get("locales", str(DEFAULT_LOCALES))),
-            size=_whole(options, "size", cls._field_defaults["size"], 1, MOST),
-            seed=_whole(options, "seed", cls._field_defaults["seed"], 0, 2**63 - 1),
+            size=whole_number(options, "size", cls._field_defaults["size"], 1, MOST, NAME),
+            seed=parse_seed(options, NAME),
         )
 
 
@@ -75,7 +72,7 @@ class DateParts(NamedTuple):
 class Form:
     """One way to write a date: a CLDR pattern in a locale.
 
-    `parts` holds literal strings, and tables of strings with the place in (month, day, weekday) that picks from them;
+    `parts` has literal strings, and tables of strings with the place in (month, day, weekday) that picks from them;
     `None` is the year.
     """
 
@@ -202,7 +199,7 @@ def _compile(locale: str, pattern: str, year: Callable[[date], str]) -> Form:
 
 
 def _ambiguous(forms: Sequence[Form]) -> frozenset[str]:
-    """The strings, without their year, that stand for more than one month and day."""
+    """The strings, without their year, that mean more than one month and day."""
     meaning: dict[str, tuple[int, int]] = {}
     twice: set[str] = set()
     days = [(d.month, d.day) for d in _days_of(2000)]
@@ -236,7 +233,7 @@ def _draw(
         if text not in ambiguous:
             pairs.setdefault(text.replace(_YEAR, form.year(day)), day.isoformat())
     else:
-        raise InputError(f"{len(forms)} locales cannot write {size} different dates; lower size", where="builtin:dates")
+        raise InputError(f"{len(forms)} locales cannot write {size} different dates; lower size", where=NAME)
     return list(pairs.items())
 
 
@@ -248,22 +245,10 @@ def _digits(numbering: str) -> dict[int, int]:
 def _locales(text: str) -> tuple[str, ...]:
     if text.isascii() and text.isdigit():
         if not 1 <= int(text[:9]) <= len(LOCALES):
-            raise InputError(f"locales must be between 1 and {len(LOCALES)}, found {text}", where="builtin:dates")
+            raise InputError(f"locales must be from 1 to {len(LOCALES)}, found {text}", where=NAME)
         return LOCALES[: int(text)]
     names = tuple(dict.fromkeys(text.replace(" ", "+").split("+")))  # a query writes "+" for a space
     for name in names:
         if name not in LOCALES:
-            raise InputError(f"unknown locale {name!r}{_nearest(name, LOCALES)}", where="builtin:dates")
+            raise InputError(unknown("locale", name, LOCALES), where=NAME)
     return names
-
-
-def _whole(options: dict[str, str], key: str, default: int, low: int, high: int) -> int:
-    text = options.get(key, str(default))
-    if not (text.isascii() and text.isdigit() and len(text) < 20 and low <= int(text) <= high):
-        raise InputError(f"{key} must be between {low} and {high}, found {text!r}", where="builtin:dates")
-    return int(text)
-
-
-def _nearest(word: str, choices: Sequence[str]) -> str:
-    close = get_close_matches(word, choices, n=1)
-    return f" (did you mean {close[0]!r}?)" if close else f"; choose from {', '.join(choices)}"

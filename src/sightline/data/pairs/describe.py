@@ -1,4 +1,4 @@
-"""What pairs of texts hold, how they divide, and which rows look wrong."""
+"""A summary of pairs of texts: counts, lengths, overlaps between parts, and rows that look wrong."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from sightline.data.pairs.corpus import Corpus
+from sightline.data.corpus import Corpus
 from sightline.data.pairs.table import Pairs, Table
-from sightline.data.survey import CONTROL, FAR, Chart, Finding, Survey, findings, histogram, spread
+from sightline.data.survey import CONTROL, FAR, Chart, DataFinding, Survey, findings, histogram, spread
 
-Pair = tuple[str, str]
+TextPair = tuple[str, str]
 
 
-def survey_pairs(corpus: Corpus, tables: Sequence[Table]) -> Survey:
+def survey_pairs(corpus: Corpus[Pairs], tables: Sequence[Table]) -> Survey:
     """Counts, lengths (in characters), repetitions, overlaps, and in `tables` suspicious rows by line."""
-    parts = {"train": corpus.train, "valid": corpus.valid, "test": corpus.test}
-    filled = {name: pairs for name, pairs in parts.items() if pairs.sources}
+    filled = corpus.filled
     return Survey(
         corpus.name,
         corpus.sha256,
-        {name: _part(pairs, corpus) for name, pairs in parts.items()},
-        [found for table in tables for found in suspicious(table)],
+        {name: _part(pairs, corpus) for name, pairs in corpus.parts.items()},
+        [finding for table in tables for finding in suspicious(table)],
         list(corpus.notes),
         {name: f"{pairs.sources[0]!r} → {pairs.targets[0]!r}" for name, pairs in filled.items()},
         [chart for number, side in enumerate(("Source", "Target")) for chart in _lengths(side, number, filled)],
@@ -35,7 +34,7 @@ def _lengths(side: str, number: int, parts: dict[str, Pairs]) -> list[Chart]:
     return histogram(f"{side} length", "characters", lengths, "pairs")
 
 
-def _part(pairs: Pairs, corpus: Corpus) -> dict[str, Any]:
+def _part(pairs: Pairs, corpus: Corpus[Pairs]) -> dict[str, Any]:
     train = set(corpus.train.sources) if pairs is not corpus.train else set()
     alphabets = [set().union(*texts) for texts in corpus.train]
     return {
@@ -52,22 +51,22 @@ def _part(pairs: Pairs, corpus: Corpus) -> dict[str, Any]:
     }
 
 
-def suspicious(table: Table) -> list[Finding]:
-    """Rows that look wrong, each with its line (its row number in parquet); nothing of it stops a training."""
-    pairs: list[Pair] = list(zip(*table.pairs, strict=True))
+def suspicious(table: Table) -> list[DataFinding]:
+    """Rows that look wrong, each with its line (its row number in parquet); none of it stops training."""
+    pairs: list[TextPair] = list(zip(*table.pairs, strict=True))
     counts = Counter(pairs)
     meanings = Counter(source for source, _ in counts)
     source_median, target_median = (float(np.median([len(text) for text in texts])) for texts in table.pairs)
     usual = source_median / target_median
 
-    def far_apart(pair: Pair) -> bool:
+    def far_apart(pair: TextPair) -> bool:
         ratio = len(pair[0]) / len(pair[1]) / usual
         return max(ratio, 1 / ratio) > FAR and max(map(len, pair)) > 20
 
-    def far_longer(pair: Pair) -> bool:
+    def far_longer(pair: TextPair) -> bool:
         return len(pair[0]) > max(20.0, FAR * source_median) or len(pair[1]) > max(20.0, FAR * target_median)
 
-    looks: dict[str, Callable[[Pair], bool]] = {
+    looks: dict[str, Callable[[TextPair], bool]] = {
         "the same pair occurs more than once": lambda pair: counts[pair] > 1,
         "the same source has different targets": lambda pair: meanings[pair[0]] > 1,
         "source and target are the same text": lambda pair: pair[0] == pair[1],

@@ -2,55 +2,30 @@
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 
-from sightline.core.errors import EnvironmentFault, InputError
+from sightline.core.errors import InputError
+from sightline.core.files import write_file
 from sightline.data.pairs.table import Pairs
+from sightline.data.rows.formats import FORMATS, suffixes
 
 
 def write_pairs(pairs: Pairs, path: str | Path, *, overwrite: bool = False) -> None:
-    """Write `.tsv`, `.jsonl` or `.parquet` with the columns `source` and `target`, as `read_pairs` takes it back.
+    """Write a table with the columns `source` and `target`, which `read_pairs` reads back.
 
     Raises:
-        InputError: "dates.xls: the name must end in .tsv, .jsonl or .parquet", "dates.tsv: exists already; …", or
-            "dates.tsv: pair 7 holds a tab or a line break, which TSV cannot; …".
-        EnvironmentFault: "dates.tsv: cannot be written: No space left on device".
+        InputError: "dates.xls: the name must end in …", "dates.tsv: already exists; …", "dates.tsv: row 7 contains a
+            tab or a line break, which TSV cannot store; …".
+        EnvironmentFault: "dates.tsv: No space left on device: 812 bytes are needed, 0 are free".
     """
     path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix not in (".tsv", ".jsonl", ".parquet"):
-        raise InputError("the name must end in .tsv, .jsonl or .parquet", where=path)
+    entry = FORMATS.get(path.suffix.lower())
+    if entry is None:
+        raise InputError(f"the name must end in {suffixes()}", where=path)
     if path.exists() and not overwrite:
         raise InputError("already exists; use --overwrite to replace it", where=path)
-    content = _content(pairs, suffix, path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        beside.write_bytes(content)
-        os.replace(beside, path)
-    except OSError as error:
-        raise EnvironmentFault(f"{path}: cannot be written: {error.strerror or error}") from None
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def _content(pairs: Pairs, suffix: str, path: Path) -> bytes:
-    if suffix == ".parquet":
-        import io
-
-        import polars as pl
-
-        buffer = io.BytesIO()
-        pl.DataFrame({"source": pairs.sources, "target": pairs.targets}).write_parquet(buffer)
-        return buffer.getvalue()
-    rows = zip(*pairs, strict=True)
-    if suffix == ".jsonl":
-        lines = [json.dumps({"source": source, "target": target}, ensure_ascii=False) for source, target in rows]
-    else:
-        lines = ["source\ttarget"]
-        for number, (source, target) in enumerate(rows, 1):
-            if any(mark in text for text in (source, target) for mark in "\t\n") or target.endswith("\r"):
-                raise InputError(f"pair {number} holds a tab or a line break, which TSV cannot; use .jsonl", where=path)
-            lines.append(f"{source}\t{target}")
-    return "".join(line + "\n" for line in lines).encode()
+        content = entry.write({"source": pairs.sources, "target": pairs.targets})
+    except ValueError as error:
+        raise InputError(f"{error}; use .jsonl", where=path) from None
+    write_file(path, content)

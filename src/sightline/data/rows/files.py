@@ -1,12 +1,13 @@
-r"""Bytes of the user's files as checked lines of text, in bounded memory.
+r"""The user's files as checked lines of text, in bounded memory.
 
-A line ends at `\n` and nowhere else; `\r\n` ends and a byte order mark are accepted. Every complaint is one line that
-names file and line.
+A line ends at `\n` and nowhere else; `\r\n` ends and a byte order mark are accepted. Every error is one line that names
+the file and the line.
 """
 
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import stat
 import zlib
@@ -14,27 +15,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedIOBase
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 from sightline.core.errors import EnvironmentFault, InputError
 
 MAX_LINE_BYTES = 10_000_000
 MAX_EXPANSION = 200  # real text shrinks three- to twentyfold, a gzip bomb a thousandfold
-_FREE_BYTES = 16 * 1024 * 1024  # below this the expansion does not matter
+_FREE_BYTES = 16 << 20  # below this the expansion does not matter
 _GZIP = b"\x1f\x8b"
-_BOM, _UTF16 = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
+BOM, UTF16 = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 
 
 class Line(NamedTuple):
-    """A line's number, from 1, its text, and what is wrong with it; then the text is what could be saved of it."""
+    """A line's number, from 1, its text, and its problem; the text is then the readable rest.
+
+    stop: bytes of the file's content up to the end of the line
+    """
 
     number: int
     text: str
     error: str | None = None
+    stop: int = 0
 
 
 def check_file(path: Path) -> None:
-    """Refuse what is not a readable regular file.
+    """Refuse anything but a readable regular file.
 
     Raises:
         InputError: "pairs.tsv: no such file", "pairs: is a directory", "pairs.tsv: is not a regular file but a FIFO".
@@ -82,26 +87,34 @@ def read_lines(path: Path) -> Iterator[Line]:
     A line that cannot be used (too long, NUL, not UTF-8) comes with its `error`: the caller may skip it.
 
     Raises:
-        InputError: what is wrong with the whole file, such as "pairs.tsv: is empty" or "pairs.tsv.gz: broken gzip: …".
+        InputError: a problem of the whole file, such as "pairs.tsv: is empty" or "pairs.tsv.gz: broken gzip: …".
     """
     number = 0
     with open_bytes(path) as stream:
-        for raw in _guarded(stream, path):
+        for raw, stop in _guarded(stream, path):
             number += 1
             if number == 1:
-                if raw.startswith(_UTF16):
+                if raw.startswith(UTF16):
                     raise InputError("is UTF-16; save it as UTF-8", where=f"{path}:1")
-                raw = raw.removeprefix(_BOM)
+                raw = raw.removeprefix(BOM)
                 if not raw:  # nothing but the mark
                     number = 0
                     break
-            yield checked_line(number, raw)
+            yield checked_line(number, raw, stop)
     if not number:
         raise InputError("is empty", where=path)
 
 
-def _guarded(stream: BufferedIOBase, path: Path) -> Iterator[bytes]:
-    """Raw lines with their ends; of a line that is too long only its first `MAX_LINE_BYTES` + 1 bytes."""
+def split_lines(content: bytes, number: int, stop: int = 0) -> Iterator[Line]:
+    """The lines of a part of a text file that begins with line `number`, after `stop` bytes."""
+    for raw in io.BytesIO(content):
+        stop += len(raw)
+        yield checked_line(number, raw.removeprefix(BOM) if number == 1 else raw, stop)
+        number += 1
+
+
+def _guarded(stream: BufferedIOBase, path: Path) -> Iterator[tuple[bytes, int]]:
+    """Raw lines with their ends and the bytes up to there; of too long a line its first `MAX_LINE_BYTES` + 1 bytes."""
     size = path.stat().st_size
     expanded = 0
     with plain_errors(path):
@@ -114,7 +127,7 @@ def _guarded(stream: BufferedIOBase, path: Path) -> Iterator[bytes]:
                     expanded += len(rest)
                     check_expansion(expanded, size, path)
             check_expansion(expanded, size, path)
-            yield raw
+            yield raw, expanded
 
 
 def read_whole(path: Path) -> bytes:
@@ -130,9 +143,35 @@ def read_whole(path: Path) -> bytes:
     return b"".join(chunks)
 
 
+@final
+class Content:
+    """The content of a file at any place; of a compressed one best read forwards."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._stream: BufferedIOBase | None = None
+
+    def read(self, start: int, stop: int) -> bytes:
+        """The bytes from `start` up to `stop`."""
+        if self.path.suffix.lower() != ".gz":
+            with open_bytes(self.path) as stream, plain_errors(self.path):
+                stream.seek(start)
+                return self._whole(stream.read(stop - start), stop - start)
+        if self._stream is None or self._stream.tell() > start:
+            self._stream = open_bytes(self.path)
+        with plain_errors(self.path):
+            self._stream.seek(start)
+            return self._whole(self._stream.read(stop - start), stop - start)
+
+    def _whole(self, content: bytes, size: int) -> bytes:
+        if len(content) < size:
+            raise InputError("has become shorter since it was read first", where=self.path)
+        return content
+
+
 @contextmanager
 def plain_errors(path: Path) -> Iterator[None]:
-    """Say in one line why a file cannot be read on."""
+    """Say in one line why reading a file failed."""
     try:
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -142,32 +181,32 @@ def plain_errors(path: Path) -> Iterator[None]:
 
 
 def check_expansion(expanded: int, size: int, path: Path) -> None:
-    """Refuse a file that turns out `expanded` bytes large, when that is out of proportion to its `size`.
+    """Refuse a file whose content, `expanded` bytes so far, is out of proportion to its `size`.
 
     Raises:
         InputError: "pairs.tsv.gz: expands to more than 200 times its 1000 bytes; …".
     """
     if expanded > _FREE_BYTES and expanded > MAX_EXPANSION * size:
         raise InputError(
-            f"expands to more than {MAX_EXPANSION} times its {size} bytes; if that is no mistake, save it uncompressed",
+            f"expands to more than {MAX_EXPANSION} times its {size} bytes; if this is intended, save it uncompressed",
             where=path,
         )
 
 
-def checked_line(number: int, raw: bytes) -> Line:
-    """The line in `raw`, given with its end, and what is wrong with it."""
+def checked_line(number: int, raw: bytes, stop: int = 0) -> Line:
+    """The line in `raw`, which includes its end, and its problem."""
     end = -2 if raw.endswith(b"\r\n") else -1 if raw.endswith(b"\n") else None
     raw = raw[:end]
     if len(raw) > MAX_LINE_BYTES:
-        return Line(number, "", f"the line is longer than {MAX_LINE_BYTES} bytes")
+        return Line(number, "", f"the line is longer than {MAX_LINE_BYTES} bytes", stop)
     if b"\0" in raw:
         text = raw.replace(b"\0", b"").decode("utf-8", "replace")
-        return Line(number, text, f"NUL at byte {raw.index(0) + 1}: is this a text file in UTF-8?")
+        return Line(number, text, f"NUL at byte {raw.index(0) + 1}: is this a text file in UTF-8?", stop)
     try:
-        return Line(number, raw.decode("utf-8"))
+        return Line(number, raw.decode("utf-8"), None, stop)
     except UnicodeDecodeError as error:
         problem = f"invalid UTF-8 at byte {error.start + 1} (0x{raw[error.start]:02x})"
-        return Line(number, raw.decode("utf-8", "replace"), problem)
+        return Line(number, raw.decode("utf-8", "replace"), problem, stop)
 
 
 def _kind(mode: int) -> str:
@@ -176,6 +215,6 @@ def _kind(mode: int) -> str:
 
 
 def _name(path: Path) -> str:
-    """The path as one printable line, whatever it holds."""
+    """The path as one printable line, whatever characters it contains."""
     text = str(path)
     return text if text.isprintable() else ascii(text)[1:-1]

@@ -12,10 +12,11 @@ from urllib.parse import parse_qsl
 
 import numpy as np
 
-from sightline.core.config import nearest, override
+from sightline.core.config import override
 from sightline.core.errors import InputError
-from sightline.core.seeds import derive
-from sightline.data.series.panel import Panel, Record
+from sightline.data.batches import generator
+from sightline.data.builtin import parse_name
+from sightline.data.series.panel import Panel, Series
 from sightline.data.series.times import Grid, parse_every
 
 MOST = 1_000_000
@@ -97,20 +98,15 @@ def generate(name: str) -> tuple[Panel, Truth]:
     """The panel and the truth of `builtin:seasonal?…` or `builtin:ar?…`: one hourly table of `series` columns.
 
     Raises:
-        InputError: "builtin: unknown built-in series 'sesonal', did you mean 'seasonal'?", "builtin:ar: phi must be
+        InputError: "builtin: unknown built-in data 'sesonal', did you mean 'seasonal'?", "builtin:ar: phi must be
             between -0.999 and 0.999, found 2.0".
     """
-    kind, _, query = name.removeprefix("builtin:").partition("?")
     kinds = {"seasonal": SeasonalOptions, "ar": ArOptions}
-    if kind not in kinds:
-        near = nearest(kind, kinds)
-        hint = f"did you mean {near!r}?" if near else f"there are {', '.join(f'builtin:{k}' for k in kinds)}"
-        raise InputError(f"unknown built-in series {kind!r}, {hint}", where="builtin")
+    kind, query = parse_name(name, kinds)
     place = f"builtin:{kind}"
-    given = dict(parse_qsl(query, keep_blank_values=True))
-    options = override(kinds[kind](), given, prefix=f"{place}: ")
+    options = override(kinds[kind](), dict(parse_qsl(query, keep_blank_values=True)), prefix=f"{place}: ")
     _check(options, place)
-    random = np.random.Generator(np.random.PCG64(derive(options.seed, place)))
+    random = generator(options.seed, place)
     level = random.normal(0.0, 3.0, options.series)
     noise = random.standard_normal((options.length, options.series))
     truth: Truth
@@ -129,7 +125,7 @@ def generate(name: str) -> tuple[Panel, Truth]:
     empty = np.zeros((options.length, 0))
     targets = tuple(f"s{i}" for i in range(options.series))
     grid = Grid("time", origin, parse_every("1h", "time")[1])
-    return Panel(name, grid, targets, (), (), (Record("", 0, values, empty, empty),)), truth
+    return Panel(name, grid, targets, (), (), (Series("", 0, values, empty, empty),)), truth
 
 
 def _check(options: SeasonalOptions | ArOptions, place: str) -> None:

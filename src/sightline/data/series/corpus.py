@@ -1,45 +1,40 @@
-"""From what the user names (`load.csv`, `builtin:seasonal`) to series divided by time and scaled by their past."""
+"""Series read from a file or generated (`load.csv`, `builtin:seasonal`), divided by time and scaled by their past."""
 
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, final
 
 import numpy as np
 
 from sightline.core.errors import InputError
 from sightline.data.series.builtin import Truth, generate
-from sightline.data.series.panel import Evenness, Panel, Record, cut, make_panel
+from sightline.data.series.panel import Evenness, Panel, Series, cut, make_panel
 from sightline.data.series.table import SeriesColumns, read_series_table
+from sightline.data.split import PARTS, by_time
 
 __all__ = [
     "Evenness",
     "Panel",
-    "Record",
-    "Scaling",
+    "Series",
     "SeriesColumns",
     "SeriesData",
-    "Split",
+    "SeriesScaling",
     "load_panel",
     "load_series",
 ]
 
-PartName = Literal["train", "valid", "test"]
-PARTS: tuple[PartName, ...] = ("train", "valid", "test")
-Split = tuple[float, float, float]
 
-
+@final
 @dataclass(frozen=True)
 class SeriesData:
     """A panel divided by time: the same times are in the same part in every series.
 
     bounds: indices on the grid where training begins, and where each of train, valid and test ends
-    sha256: of values, times and names, in whatever container they came
-    truth: of built-in series, what the best possible forecast is
+    sha256: of values, times and names, whatever file they came in
+    truth: of built-in series, the process that generated them
     """
 
     name: str
@@ -49,7 +44,7 @@ class SeriesData:
     notes: tuple[str, ...] = ()
     truth: Truth | None = None
 
-    def span(self, part: PartName) -> tuple[int, int]:
+    def span(self, part: str) -> tuple[int, int]:
         """The steps on the grid, from and up to, whose values belong to the part."""
         place = PARTS.index(part)
         return self.bounds[place], self.bounds[place + 1]
@@ -59,7 +54,7 @@ class SeriesData:
         """Values of each part, all series together."""
         return {part: sum(len(rows) for rows in self.values(part)) for part in PARTS}
 
-    def values(self, part: PartName) -> list[np.ndarray]:
+    def values(self, part: str) -> list[np.ndarray]:
         """The values (T, C) of each series in the part; T may be 0."""
         low, high = self.span(part)
         return [r.values[max(low - r.start, 0) : max(high - r.start, 0)] for r in self.panel.records]
@@ -69,7 +64,7 @@ def load_panel(data: str | Path, columns: SeriesColumns | None = None, rules: Ev
     """The series of a file.
 
     Raises:
-        InputError: whatever is wrong with the file, in one line with its place (see `read_series_table`, `make_panel`).
+        InputError: any problem with the file, in one line with its place (see `read_series_table`, `make_panel`).
     """
     if not str(data):
         raise InputError("no data named: give a .csv, .tsv or .parquet table of series, or builtin:seasonal")
@@ -81,7 +76,7 @@ def load_series(
     columns: SeriesColumns | None = None,
     rules: Evenness | None = None,
     *,
-    split: Split = (0.7, 0.1, 0.2),
+    split: tuple[float, float, float] = (0.7, 0.1, 0.2),
 ) -> SeriesData:
     """Read and divide series.
 
@@ -94,40 +89,17 @@ def load_series(
     name, truth = str(data), None
     if name.startswith("builtin:"):
         if columns not in (None, SeriesColumns()) or rules not in (None, Evenness()):
-            raise InputError("built-in series have no columns to name and nothing to fill", where=name)
+            raise InputError("built-in series have no columns to name and no gaps to fill", where=name)
         panel, truth = generate(name)
     else:
         panel = load_panel(data, columns, rules)
-    bounds = _bounds(panel.start, panel.end, split)
+    bounds = by_time(panel.start, panel.end, split)
     digest = _sha256(panel)
     unused = panel.end - bounds[-1]
     notes = [*panel.notes]
     if unused:
         notes.append(f"the last {unused:,} of {panel.end - panel.start:,} steps are in no part of the split")
     return SeriesData(name, cut(panel, bounds[-1]), bounds, digest, tuple(notes), truth)
-
-
-def _bounds(first: int, end: int, split: Split) -> tuple[int, int, int, int]:
-    if len(split) != 3 or not all(math.isfinite(x) and x >= 0 for x in split):
-        raise InputError(f"expected three shares or numbers of steps, found {split}", where="split")
-    total = end - first
-    if sum(split) <= 1 + 1e-9:
-        ends = [first + round(total * sum(split[: i + 1])) for i in range(3)]
-    elif all(x == int(x) for x in split):
-        ends = [first + int(sum(split[: i + 1])) for i in range(3)]
-        if ends[-1] > end:
-            raise InputError(f"asks for {ends[-1] - first:,} steps of {total:,}", where="split")
-    else:
-        raise InputError(
-            f"expected shares of at most 1 together, or whole numbers of steps, found {split}", where="split"
-        )
-    sizes = [high - low for low, high in pairwise([first, *ends])]
-    if min(sizes) < 1:
-        raise InputError(
-            f"{sizes[0]:,} steps of training, {sizes[1]:,} of validation, {sizes[2]:,} of test: each part needs some",
-            where="split",
-        )
-    return first, ends[0], ends[1], ends[2]
 
 
 def _sha256(panel: Panel) -> str:
@@ -141,8 +113,8 @@ def _sha256(panel: Panel) -> str:
     return digest.hexdigest()
 
 
-class Scaling(NamedTuple):
-    """What values are divided by after their mean is taken off, learnt from training alone.
+class SeriesScaling(NamedTuple):
+    """The mean that is subtracted from values and the spread that they are divided by, learnt from training alone.
 
     center, spread: (R, C), by series and column; past, known: (2, P), (2, K), center and spread of covariates, all
     series together
@@ -166,7 +138,7 @@ class Scaling(NamedTuple):
         return replace(panel, records=tuple(records))
 
 
-def fit_scaling(data: SeriesData, kind: Literal["standard", "none"] = "standard") -> Scaling:
+def fit_scaling(data: SeriesData, kind: Literal["standard", "none"] = "standard") -> SeriesScaling:
     """Mean and standard deviation (divided by N, as scikit-learn's StandardScaler) of each column in training.
 
     A column that does not vary keeps its size (spread 1). A series without two training values gets the mean and
@@ -192,7 +164,7 @@ def fit_scaling(data: SeriesData, kind: Literal["standard", "none"] = "standard"
         every = pooled(whole)
         parts = [np.stack([rows.mean(0), _some(rows.std(0))]) if len(rows) > 1 else every for rows in series]
         center, spread = np.stack([part[0] for part in parts]), np.stack([part[1] for part in parts])
-    return Scaling(center, spread, covariates("past"), covariates("known"))
+    return SeriesScaling(center, spread, covariates("past"), covariates("known"))
 
 
 def _some(spread: np.ndarray) -> np.ndarray:

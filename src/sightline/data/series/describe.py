@@ -1,4 +1,4 @@
-"""What time series hold: where they begin and end, how large they are, whether they repeat, and what looks wrong."""
+"""A summary of time series: where they begin and end, their values, their season, and what looks wrong."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from sightline.data.series.corpus import PARTS, SeriesData
+from sightline.data.series.corpus import SeriesData
 from sightline.data.series.seasons import find_season
-from sightline.data.survey import Chart, Finding, Survey, spread
+from sightline.data.split import PARTS
+from sightline.data.survey import Chart, DataFinding, Survey, spread
 
 MOST_DRAWN, MOST_POINTS = 4, 400
 STUCK = 0.1  # of a series: the share of one value in a row from which a sensor may have been stuck
-FAR = 10.0  # an outlier is so many times the usual distance (median absolute deviation) from the median
+FAR = 10.0  # of an outlier: its distance from the median over the usual one (median absolute deviation)
 
 
 def survey_series(data: SeriesData) -> Survey:
@@ -42,30 +43,34 @@ def survey_series(data: SeriesData) -> Survey:
         data.name,
         data.sha256,
         described,
-        [found for name, start, values in columns for found in _suspicious(data, name, start, values)],
+        [finding for name, start, values in columns for finding in _suspicious(data, name, start, values)],
         [*notes, *data.notes],
         {},
         [_drawn(data, name, start, values) for name, start, values in columns[:MOST_DRAWN]],
     )
 
 
-def _suspicious(data: SeriesData, name: str, start: int, values: np.ndarray) -> list[Finding]:
-    grid, found = data.panel.grid, []
+def _suspicious(data: SeriesData, name: str, start: int, values: np.ndarray) -> list[DataFinding]:
+    grid, suspicious = data.panel.grid, []
     if (values == values[0]).all():
-        return [Finding(name, "always the same value", len(values), [f"from {grid.text(start)}"])]
+        return [DataFinding(name, "always the same value", len(values), [f"from {grid.text(start)}"])]
     edges = np.flatnonzero(np.diff(values) != 0) + 1
     bounds = np.concatenate([[0], edges, [len(values)]])
     longest = int(np.diff(bounds).argmax())
     stretch = int(bounds[longest + 1] - bounds[longest])
     if stretch > max(10, STUCK * len(values)):
-        found.append(Finding(name, "one value in a row", stretch, [f"from {grid.text(start + int(bounds[longest]))}"]))
+        suspicious.append(
+            DataFinding(name, "one value in a row", stretch, [f"from {grid.text(start + int(bounds[longest]))}"])
+        )
     middle = np.median(values)
     usual = float(np.median(np.abs(values - middle)))
     far = np.flatnonzero(np.abs(values - middle) > FAR * usual) if usual > 0 else np.array([], int)
     if len(far) and len(far) <= 0.01 * len(values):
         shown = [grid.text(start + int(place)) for place in far[:10]]
-        found.append(Finding(name, f"more than {FAR:g} times as far from the median as usual", len(far), shown))
-    return found
+        suspicious.append(
+            DataFinding(name, f"more than {FAR:g} times as far from the median as usual", len(far), shown)
+        )
+    return suspicious
 
 
 def _drawn(data: SeriesData, name: str, start: int, values: np.ndarray) -> Chart:

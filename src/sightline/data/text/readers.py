@@ -1,8 +1,8 @@
 """Documents of one file, in blocks that can be read on their own; here a file that is one document, text or code.
 
-`scan` goes through a file once, refuses what is wrong with it and says where its blocks stand; `read` gives the text of
-a block. Neither holds more than a block (`BLOCK_BYTES`, or a row where that is longer; of parquet a row group) in
-memory, so that the size of a corpus does not matter.
+`scan` goes through a file once, refuses bad content and lists its blocks; `read` gives the text of a block. Neither
+keeps more than a block in memory (`BLOCK_BYTES`, or a row where that is longer; of parquet some thousand rows): the
+size of a corpus does not matter.
 """
 
 from __future__ import annotations
@@ -10,15 +10,13 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from io import BufferedIOBase
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, final
 
 from sightline.core.errors import InputError
-from sightline.data.rows.files import check_expansion, open_bytes, plain_errors
+from sightline.data.rows.files import BOM, UTF16, Content, check_expansion, open_bytes, plain_errors
 
 BLOCK_BYTES = 1 << 18
-BOM, UTF16 = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 _BLANK = frozenset(b" \t\r\n\v\f")
 _TAIL = 1 << 16  # bytes in which a block looks for a good end
 
@@ -73,30 +71,7 @@ class Reader(ABC):
         """The texts of a block in order; with each whole document its digest, with a stretch of one nothing."""
 
 
-class Content:
-    """The content of a file at any place; of a compressed one best read forwards."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.stream: BufferedIOBase | None = None
-
-    def read(self, start: int, stop: int) -> bytes:
-        if self.path.suffix.lower() != ".gz":
-            with open_bytes(self.path) as stream, plain_errors(self.path):
-                stream.seek(start)
-                return self._whole(stream.read(stop - start), stop - start)
-        if self.stream is None or self.stream.tell() > start:
-            self.stream = open_bytes(self.path)
-        with plain_errors(self.path):
-            self.stream.seek(start)
-            return self._whole(self.stream.read(stop - start), stop - start)
-
-    def _whole(self, found: bytes, size: int) -> bytes:
-        if len(found) < size:
-            raise InputError("has become shorter since it was read first", where=self.path)
-        return found
-
-
+@final
 class TextFile(Reader):
     """A file that is one document, line ends as they are; only a byte order mark is left out."""
 
@@ -107,16 +82,16 @@ class TextFile(Reader):
         self._content = Content(path)
 
     def scan(self, refuse: Refuse) -> Iterator[tuple[Block, list[Document]]]:
-        digest, found = hashlib.sha256(), []
+        digest, blocks = hashlib.sha256(), []
         try:
             for block, content in self._blocks():
                 digest.update(content)
-                found.append((block, len(content)))
+                blocks.append((block, len(content)))
         except _Fault as fault:
             refuse(fault.problem, f"{self.path}:{fault.line}")
             return
         name = digest.digest()
-        for block, size in found:
+        for block, size in blocks:
             yield block, [Document(name, size)]
 
     def read(self, block: Block) -> Iterator[tuple[Fragment, bytes]]:
@@ -166,9 +141,9 @@ class _Fault(Exception):
 
 
 def _cut(held: bytes) -> int:
-    """Where a block of text may end: behind the last line end that stands between two words, or between characters.
+    """Where a block of text may end: after the last line end between two words, or between characters.
 
-    No tokenizer joins what stands on both sides of such a line end, so that text in blocks has the tokens of the whole.
+    No tokenizer joins the two sides of such a line end, so that text in blocks has the tokens of the whole.
     """
     floor, end, second = max(0, len(held) - _TAIL), len(held), 0
     while (end := held.rfind(b"\n", floor, end)) > 0:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from sightline.core.errors import InputError
 from sightline.core.settings import CheckedConfig, flat, key
-from sightline.data.labelled.corpus import LabelledData, load_labelled
+from sightline.data.labelled.corpus import LabelledCorpus, load_labelled
 from sightline.data.labelled.table import Reading
 from sightline.models import FORMS, SizedConfig
 from sightline.tasks.architectures import check_architecture
@@ -121,7 +121,7 @@ class ClassificationRun(RunConfig):
             settings.picture.reading,
         )
 
-    def load(self) -> LabelledData:
+    def load(self) -> LabelledCorpus:
         """The data; raises what `load_labelled` raises."""
         corpus = self.corpus
         data = corpus.named("a table, a folder that has a folder for each class, or builtin:digits")

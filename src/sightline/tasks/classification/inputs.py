@@ -14,7 +14,7 @@ import numpy as np
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
 from sightline.data.labelled.table import Source, SourceKind
-from sightline.data.media.corpus import AudioReader, ImageReader
+from sightline.data.media.columns import AudioReader, ImageReader
 from sightline.data.rows.files import check_file
 from sightline.data.rows.numbers import series_of
 from sightline.data.tokens.tokenizer import Tokenizer
@@ -152,6 +152,24 @@ class Inputs:
             return series_of(line if line.lstrip()[:1] == "[" else line.split(","), "the series")
         except ValueError as error:
             raise InputError(f"expected numbers with commas between or a JSON list: {error}") from None
+
+    def accept(self, value: Any) -> Source:
+        """An input as `predict` takes it: a text or a path as in `read`, an array, or a series (T, C) as nested lists.
+
+        Raises:
+            InputError: as `read`; "expected series of numbers, (T,) or (T, C)".
+        """
+        if isinstance(value, str | Path):
+            return self.read(str(value))
+        if self.kind != "series":
+            return value
+        try:
+            series = np.asarray(value, np.float32)
+        except (ValueError, TypeError):
+            raise InputError("expected series of numbers, (T,) or (T, C)") from None
+        if series.ndim not in (1, 2) or not len(series) or not np.isfinite(series).all():
+            raise InputError(f"expected finite series (T,) or (T, C), found shape {series.shape}")
+        return series if series.ndim == 2 else series[:, None]
 
     def check(self, place: str) -> None:
         """Refuses, of a model's file, a front end that is not for this kind of source, and a scaling that does not fit.

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,8 +16,10 @@ from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
 from sightline.core.metrics import Baseline
 from sightline.core.modes import evaluating
-from sightline.data.labelled.corpus import LabelledData, LabelledPart, part_of_table
+from sightline.data.labelled.corpus import LabelledCorpus
+from sightline.data.labelled.part import LabelledPart
 from sightline.data.labelled.table import SourceKind, read_labelled
+from sightline.data.spaced import spaced
 from sightline.models.encoder_model import EncoderModel
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.parts.token_embedding import Tokens
@@ -27,21 +29,17 @@ from sightline.tasks.classification.baselines import SCORE, label_baselines
 from sightline.tasks.classification.batches import LabelledBatch, LabelledBatches
 from sightline.tasks.classification.config import ClassificationConfig, ClassificationRun
 from sightline.tasks.classification.inputs import VOCABULARY, Inputs, Scaling, load_vocabulary
+from sightline.tasks.classification.labelling import NO_ANSWER, Labelling
 from sightline.tasks.classification.loss import class_weights, label_loss
-from sightline.tasks.task import Answer, Costs, Measured, Options, Task, timed_ms
+from sightline.tasks.outcomes import Answer, Costs, Measured, timed_ms
+from sightline.tasks.saved import Options
+from sightline.tasks.task import Task
 from sightline.training.loss import Loss
 
 TIMED = 20  # items
 CARD_CLASSES = 20  # named in a model's README
 PIPELINES = {"text": "text-classification", "audio": "audio-classification", "image": "image-classification"}
 EXAMPLES = {"text": '["a text"]', "series": "[[0.1, 0.2, 0.3]]", "audio": '["a.wav"]', "image": '["a.png"]'}
-
-
-class Labelling(NamedTuple):
-    """What `ClassificationTask.label` says of one item."""
-
-    labels: tuple[str, ...]  # one, or with any number of labels those of at least even odds
-    probabilities: dict[str, float]  # of every class
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class LabelOptions(Options):
     scaling: Scaling | None
 
 
-class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
+class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
     """A model with the names of its classes and with what its sources become.
 
     classes: the names, fixed by the training part; many: whether an item may have any number of them
@@ -86,22 +84,14 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
         self.classes, self.many, self.weights, self.data = classes, many, weights, data
 
     @classmethod
-    def load_data(cls, run: ClassificationRun) -> LabelledData:
-        return run.load()
-
-    @classmethod
     def read_part(cls, run: ClassificationRun) -> tuple[LabelledPart, int]:
-        part = part_of_table(read_labelled(Path(run.corpus.data), run.reading))
+        part = LabelledPart.of(read_labelled(Path(run.corpus.data), run.reading))
         if run.corpus.limit is not None:
-            part = part.chosen(range(len(part.sources))[: run.corpus.limit])
+            part = part.select(range(len(part.sources))[: run.corpus.limit])
         return part, len(part.sources)
 
     @classmethod
-    def select(cls, part: LabelledPart, chosen: Sequence[int]) -> LabelledPart:
-        return part.chosen(chosen)
-
-    @classmethod
-    def build(cls, data: LabelledData, run: ClassificationRun) -> ClassificationTask:
+    def build(cls, data: LabelledCorpus, run: ClassificationRun) -> ClassificationTask:
         inputs = Inputs.fit(data.kind, data.train.sources, run.settings)
         sizes = inputs.front_end, len(data.classes)
         config, model = cls.draw(inputs.config, sizes, seed=run.training.seed, parameters=run.parameters)
@@ -135,7 +125,7 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
         return self.preset(self.arch).changed(source_kind=self.inputs.kind, settings=self.config)
 
     @classmethod
-    def metrics(cls, data: LabelledData, run: ClassificationRun) -> tuple[str, ...]:
+    def metrics(cls, data: LabelledCorpus, run: ClassificationRun) -> tuple[str, ...]:
         return "accuracy", "macro_f1", "auroc", "loss", "ece", *(["label_accuracy"] if data.many else [])
 
     def batches(self, part: LabelledPart, *, seed: int) -> LabelledBatches:
@@ -155,26 +145,25 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
 
     def validator(self, part: LabelledPart) -> Callable[[nn.Module], dict[str, float]]:
         """A function of the model: loss, accuracy and macro F1 on evenly spaced items."""
-        total, most = len(part.sources), self.config.validation_items
-        scored = part if total <= most else part.chosen(i * total // most for i in range(most))
+        scored = self.spaced(part, self.config.validation_items)
         batches, labels = self._batches(scored, shuffle=False), scored.numbers(self.classes)
 
         def validate(model: nn.Module) -> dict[str, float]:
             scores = self._scores(model, batches, len(labels))
             if not np.isfinite(scores).all():
                 return {"loss": float("nan")}
-            found = SCORE[self.many](scores, labels, self.classes).metrics
-            return {name: found[name] for name in ("loss", "accuracy", "macro_f1")}
+            metrics = SCORE[self.many](scores, labels, self.classes).metrics
+            return {name: metrics[name] for name in ("loss", "accuracy", "macro_f1")}
 
         return validate
 
     def measure(self, part: LabelledPart, decoding: Any = None) -> Measured:
         """Accuracy, macro F1, AUROC, loss and calibration error; `details` has `confusion` and `reliability`."""
         labels, scores = part.numbers(self.classes), self._all_scores(part)
-        found = SCORE[self.many](scores, labels, self.classes)
-        outputs = tuple("|".join(self._labelling(row).labels) for row in scores)
+        result = SCORE[self.many](scores, labels, self.classes)
+        outputs = tuple("|".join(Labelling.of(row, self.classes, self.many).labels) for row in scores)
         references = tuple("|".join(of_item) for of_item in part.labels)
-        return Measured(found.metrics, found.items, outputs, references, found.details)
+        return Measured(result.metrics, result.items, outputs, references, result.details)
 
     def baselines(self, train: LabelledPart, part: LabelledPart) -> list[Baseline]:
         known = train.sources, train.numbers(self.classes)
@@ -183,30 +172,24 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
 
     def label(self, part: LabelledPart) -> list[Labelling]:
         """The labels of a part's items and the probabilities of all classes; dropout is off."""
-        return [self._labelling(row) for row in self._all_scores(part)]
+        return [Labelling.of(row, self.classes, self.many) for row in self._all_scores(part)]
 
     def predict(self, inputs: Any) -> list[Any]:
         """The label of each input, or with any number of labels a tuple of them.
 
         An input is a text; a series (T, C) as an array or a list; a sound's or a picture's path, or its array.
         """
-        found = self.label(self._part([self._source(one) for one in inputs]))
-        return [one.labels if self.many else one.labels[0] for one in found]
+        labellings = self.label(self._part([self.inputs.accept(value) for value in inputs]))
+        return [one.labels if self.many else one.labels[0] for one in labellings]
 
     def answer(self, inputs: Sequence[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
         """A label and its probability, with a tab between; of several labels `a|b` and `0.9000|0.7000`."""
-        filled = [one for one in inputs if one.strip()]
-        found = iter(self.label(self._part([self.inputs.read(one) for one in filled])))
-        answers = []
-        for one in inputs:
-            if not one.strip():
-                answers.append(Answer("", {"source": one, "label": None, "probabilities": None}))
-                continue
-            said, p = next(found)
-            text = "|".join(said) + "\t" + "|".join(f"{p[name]:.4f}" for name in said)
-            record = {"labels": list(said)} if self.many else {"label": said[0]}
-            answers.append(Answer(text, {"source": one, **record, "probabilities": p}))
-        return answers
+        filled = [line for line in inputs if line.strip()]
+        labellings = iter(self.label(self._part([self.inputs.read(line) for line in filled])))
+        return [
+            next(labellings).answer(line, self.many) if line.strip() else Answer("", {"source": line, **NO_ANSWER})
+            for line in inputs
+        ]
 
     @classmethod
     def sources(cls, part: LabelledPart) -> list[str]:
@@ -218,28 +201,27 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
         return [len(source) for source in part.sources] if part.kind in ("text", "series") else []
 
     def facts(self) -> dict[str, str]:
-        said = {"sources": self.inputs.kind, "classes": f"{len(self.classes):,}"}
+        facts = {"sources": self.inputs.kind, "classes": f"{len(self.classes):,}"}
         if self.inputs.words is not None:
-            said["tokens"] = f"{self.inputs.words.kind}; vocabulary {self.inputs.words.size:,}"
-        return said
+            facts["tokens"] = f"{self.inputs.words.kind}; vocabulary {self.inputs.words.size:,}"
+        return facts
 
     def costs(self, part: LabelledPart) -> Costs:
         """The time of one label, items asked for one at a time."""
-        step = max(1, len(part.sources) // TIMED)
         times = []
-        for i in range(0, len(part.sources), step)[:TIMED]:
-            one = part.chosen([i])
+        for row in spaced(len(part), TIMED):
+            one = part.select([row])
             self.label(one)  # the first call is slower
             times.append(timed_ms(lambda one=one: self.label(one))[1])
         return Costs(statistics.median(times) if times else None)
 
-    def describe(self, data: LabelledData) -> dict[str, Any]:
+    def describe(self, data: LabelledCorpus) -> dict[str, Any]:
         counts = dict.fromkeys(self.classes, 0)
         for of_item in data.train.labels:
             for name in of_item:
                 counts[name] += 1
-        said: dict[str, Any] = {"source": self.inputs.kind, "labels": counts}
-        return said | ({"vocabulary": self.inputs.words.size} if self.inputs.words is not None else {})
+        facts: dict[str, Any] = {"source": self.inputs.kind, "labels": counts}
+        return facts | ({"vocabulary": self.inputs.words.size} if self.inputs.words is not None else {})
 
     @property
     def source(self) -> FrontEndConfig:
@@ -270,11 +252,6 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
 
     def save_files(self, directory: Path) -> None:
         self.inputs.save(directory)
-
-    def _source(self, given: Any) -> Any:
-        if isinstance(given, str | Path):
-            return self.inputs.read(str(given))
-        return given if self.inputs.kind != "series" else _as_series(given)
 
     def _part(self, sources: Sequence[Any]) -> LabelledPart:
         places = [f"input {number}" for number in range(1, len(sources) + 1)]
@@ -309,27 +286,6 @@ class ClassificationTask(Task[LabelledData, LabelledPart, ClassificationRun]):
         for batch in batches.epoch(0):
             batch = batch.to(self.device)
             logits = model(batch.source, batch.source_mask).double()  # (B, C)
-            said = logits if self.many else torch.log_softmax(logits, 1)
-            scores[list(batch.rows)] = said.cpu().numpy()
+            values = logits if self.many else torch.log_softmax(logits, 1)
+            scores[list(batch.rows)] = values.cpu().numpy()
         return scores
-
-    def _labelling(self, scores: np.ndarray) -> Labelling:
-        """Of one row of `_scores`."""
-        if self.many:
-            p = np.exp(-np.logaddexp(0.0, -scores))
-            said = tuple(name for name, odds in zip(self.classes, scores, strict=True) if odds >= 0)
-        else:
-            p = np.exp(scores)
-            said = (self.classes[int(scores.argmax())],)
-        return Labelling(said, dict(zip(self.classes, p.tolist(), strict=True)))
-
-
-def _as_series(given: Any) -> np.ndarray:
-    """A series (T, C) of an array or of nested lists; `InputError` where it is none."""
-    try:
-        series = np.asarray(given, np.float32)
-    except (ValueError, TypeError):
-        raise InputError("expected series of numbers, (T,) or (T, C)") from None
-    if series.ndim not in (1, 2) or not len(series) or not np.isfinite(series).all():
-        raise InputError(f"expected finite series (T,) or (T, C), found shape {series.shape}")
-    return series if series.ndim == 2 else series[:, None]

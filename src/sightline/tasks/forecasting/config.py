@@ -7,7 +7,7 @@ from typing import Literal
 
 from sightline.core.errors import InputError
 from sightline.core.settings import flat, key
-from sightline.data.series.corpus import SeriesColumns, SeriesData, Split, load_series
+from sightline.data.series.corpus import SeriesColumns, SeriesData, load_series
 from sightline.data.series.panel import Evenness, Fill, Resample
 from sightline.models import FORECASTERS, SizedConfig
 from sightline.tasks.architectures import check_architecture
@@ -32,7 +32,7 @@ class SeriesDataConfig(DataConfig):
     every: str | None = key(None, "Step between times, such as 1h or 1d; null: judged by the times.")
     resample: Resample | None = key(None, "How several times within a step become one; null: refuse them.")
     fill: Fill | None = key(None, "How missing steps are filled; null: refuse them.")
-    split: Split = key(
+    split: tuple[float, float, float] = key(
         (0.7, 0.1, 0.2), "Shares of the times for training, validation and test, or their numbers of steps."
     )
 

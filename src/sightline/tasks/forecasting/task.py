@@ -17,12 +17,12 @@ from sightline.core.metrics import Baseline
 from sightline.core.modes import evaluating
 from sightline.core.seeds import derive
 from sightline.data.series.corpus import load_panel, load_series
-from sightline.data.series.panel import Panel, Record
+from sightline.data.series.panel import Panel, Series
 from sightline.data.series.times import Grid
 from sightline.data.series.windows import (
     WindowBatch,
     WindowBatches,
-    WindowData,
+    WindowCorpus,
     Windows,
     all_windows,
     make_windows,
@@ -31,8 +31,7 @@ from sightline.data.series.windows import (
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.parts.series_patches import SeriesWindows
 from sightline.tasks.card import Card
-from sightline.tasks.forecasting import baselines
-from sightline.tasks.forecasting.baselines import Predictor
+from sightline.tasks.forecasting.baselines import TRUTH, Predictor, all_baselines
 from sightline.tasks.forecasting.config import (
     PUBLISHED_BATCH,
     ForecastingConfig,
@@ -41,7 +40,8 @@ from sightline.tasks.forecasting.config import (
 from sightline.tasks.forecasting.fitted import Fitted
 from sightline.tasks.forecasting.forecast import Forecast
 from sightline.tasks.forecasting.scores import ForecastScores, Yardstick, intervals_of
-from sightline.tasks.task import Answer, Costs, Measured, Task, timed_ms
+from sightline.tasks.outcomes import Answer, Costs, Measured, timed_ms
+from sightline.tasks.task import Task
 from sightline.training.loss import Loss
 
 SERIES = "series.json"
@@ -49,7 +49,7 @@ SCORED = 256  # windows forecast at once where no gradient is kept
 TIMED = 20  # windows whose forecast is timed
 
 
-class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
+class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
     """A forecaster with the scales of its series: what is trained, saved, loaded and used."""
 
     name = "forecasting"
@@ -65,7 +65,7 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
         self.config, self.model, self.fitted, self.data = config, model, fitted, data
 
     @classmethod
-    def load_data(cls, run: ForecastingRun) -> WindowData:
+    def load_data(cls, run: ForecastingRun) -> WindowCorpus:
         config = run.settings
         data = make_windows(run.corpus.load(), config.lookback, config.horizon, limit=run.corpus.limit)
         if config.protocol == "every":
@@ -73,7 +73,7 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
         whole = len(data.test) // PUBLISHED_BATCH * PUBLISHED_BATCH
         if not whole:
             raise InputError(f"needs {PUBLISHED_BATCH} windows of test, found {len(data.test)}", where="protocol")
-        return replace(data, test=data.test.chosen(np.arange(whole)))
+        return replace(data, test=data.test.select(np.arange(whole)))
 
     @classmethod
     def read_part(cls, run: ForecastingRun) -> tuple[Windows, int]:
@@ -82,11 +82,7 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
         return windows, len(windows)
 
     @classmethod
-    def select(cls, part: Windows, chosen: Sequence[int]) -> Windows:
-        return part.chosen(chosen)
-
-    @classmethod
-    def build(cls, data: WindowData, run: ForecastingRun) -> ForecastingTask:
+    def build(cls, data: WindowCorpus, run: ForecastingRun) -> ForecastingTask:
         config, series = run.settings, data.series
         panel = series.panel
         if config.arch in ("dlinear", "nlinear") and (panel.past or panel.known):
@@ -112,7 +108,7 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
         return task
 
     @classmethod
-    def metrics(cls, data: WindowData, run: ForecastingRun) -> tuple[str, ...]:
+    def metrics(cls, data: WindowCorpus, run: ForecastingRun) -> tuple[str, ...]:
         """First the one that is trained for: mse, mae or pinball."""
         levels = run.settings.levels
         names = [run.settings.metric_name, "mae", "mase", "mse", "smape", *(["pinball"] if levels else [])]
@@ -143,9 +139,7 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
 
     def validator(self, part: Windows) -> Callable[[nn.Module], dict[str, float]]:
         """A function of the model: the metrics of forecasts of evenly spaced windows; "loss" is the primary one."""
-        most = self.config.validation_windows
-        if len(part) > most:
-            part = part.chosen(np.arange(most) * len(part) // most)
+        part = self.spaced(part, self.config.validation_windows)
         batches = list(self._in_order(part).epoch())
 
         def validate(model: nn.Module) -> dict[str, float]:
@@ -162,25 +156,10 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
         return Measured(scores.metrics(), scores.items(part.record, part.origin), details=scores.details())
 
     def baselines(self, train: Windows, part: Windows) -> list[Baseline]:
-        horizon, season, scaling = self.config.horizon, self.fitted.season, self.fitted.scaling(part.panel)
-        found: list[tuple[str, str, Predictor]] = [
-            ("repeat", "the last value again and again", baselines.repeat(horizon)),
-            ("mean", "the mean of the look-back", baselines.averaged(horizon)),
-        ]
-        if 1 < season <= self.config.lookback:
-            how = "given" if self.config.season else "found in training"
-            said = f"the value one season before, of {season} steps, {how}"
-            found.append(("seasonal naive", said, baselines.seasonal(horizon, season)))
-        for name, label in (("dlinear", "DLinear"), ("nlinear", "NLinear")):
-            predictor, steps = baselines.linear(name, train, self.fitted.scaling(train.panel))
-            found.append((label, f"one linear map from look-back to horizon, {steps:,} steps of training", predictor))
-        if part.truth is not None:
-            predictor = baselines.truth(part, scaling, self.config.levels)
-            found.append(("truth", "what the series were made by: no expected error is lower", predictor))
         batches = list(self._in_order(part).epoch())
         return [
-            Baseline(name, said, self.score(part, predictor, batches).metrics(), bound=name == "truth")
-            for name, said, predictor in found
+            Baseline(name, description, self.score(part, predictor, batches).metrics(), bound=name == TRUTH)
+            for name, description, predictor in all_baselines(train, part, self.fitted, self.config)
         ]
 
     def forecast(self, panel: Panel) -> Forecast:
@@ -214,7 +193,7 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
                 raise InputError(f"expected values of shape (T, {len(targets)}), got {values.shape}")
             empty = np.zeros((len(values), 0))
             grid = Grid("number", 0, 1)
-            made = self.forecast(Panel("values", grid, targets, (), (), (Record("", 0, values, empty, empty),)))
+            made = self.forecast(Panel("values", grid, targets, (), (), (Series("", 0, values, empty, empty),)))
             found.append(made.quantiles[0] if made.levels else made.values[0][..., None])
         return found
 
@@ -233,8 +212,8 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
 
     def costs(self, part: Windows) -> Costs:
         """The time of one window's forecast, windows asked for one at a time."""
-        rows = np.arange(min(TIMED, len(part))) * len(part) // max(1, min(TIMED, len(part)))
-        batches = WindowBatches(part.chosen(rows), self.fitted.scaling(part.panel), size=1, shuffle=False)
+        part = self.spaced(part, TIMED)
+        batches = WindowBatches(part, self.fitted.scaling(part.panel), size=1, shuffle=False)
         predictor, times = self.predictor(), []
         with evaluating(self.model):
             for batch in batches.epoch():
@@ -242,7 +221,7 @@ class ForecastingTask(Task[WindowData, Windows, ForecastingRun]):
                 times.append(timed_ms(lambda batch=batch: predictor(batch))[1])
         return Costs(statistics.median(times))
 
-    def describe(self, data: WindowData) -> dict[str, Any]:
+    def describe(self, data: WindowCorpus) -> dict[str, Any]:
         panel = data.series.panel
         return {
             "series": len(panel.records),

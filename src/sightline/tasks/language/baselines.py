@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from sightline.core.metrics import Baseline
-from sightline.data.text.corpus import TextPart
+from sightline.data.text.part import TextPart
 
 LEARNED_BYTES = 1 << 23  # of the training part, evenly spaced
 _END = 256  # the symbol that ends a document

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from sightline.core.errors import InputError
 from sightline.core.settings import CheckedConfig, flat, key
 from sightline.data.text.batches import GROUP_BYTES
-from sightline.data.text.corpus import Split, TextCorpus, load_text
+from sightline.data.text.corpus import TextCorpus, TextSplit, load_text
 from sightline.data.tokens.text import TextKind
 from sightline.models import LANGUAGE_MODELS, SizedConfig
 from sightline.models.language_model import LanguageModelConfig
@@ -27,7 +27,7 @@ class RunningTextConfig(FilesConfig):
     """Which text to train on; see `load_text`."""
 
     column: str = key("text", "Column of the texts in a table.")
-    split: Split = key("auto", "How text is divided into parts.")
+    split: TextSplit = key("auto", "How text is divided into parts.")
     valid_share: float = key(0.1, "Share of the text for validation.")
     test_share: float = key(0.1, "Share of the text for the test.")
 

@@ -14,9 +14,11 @@ from sightline.core.errors import InputError
 from sightline.core.metrics import Baseline
 from sightline.core.modes import evaluating
 from sightline.data.text.batches import Lanes, PackedRows, TextBatch, TextBatches
-from sightline.data.text.corpus import TextCorpus, TextPart, load_text
+from sightline.data.text.corpus import TextCorpus, load_text
+from sightline.data.text.part import TextPart
+from sightline.data.text.positions import stretches
 from sightline.data.text.readers import Fragment
-from sightline.data.text.windows import stretches, windows
+from sightline.data.text.windows import windows
 from sightline.data.tokens.text import TextTokenizer
 from sightline.decoding.engine import DecodingConfig
 from sightline.models.decoder import Decoder
@@ -28,7 +30,8 @@ from sightline.tasks.language.baselines import code_lengths
 from sightline.tasks.language.config import LanguageConfig, LanguageRun
 from sightline.tasks.language.generation import Generated, GenerationConfig, OnText, generate
 from sightline.tasks.language.likelihood import Scored, Tally, score_carried, score_windows
-from sightline.tasks.task import Answer, Measured, Task
+from sightline.tasks.outcomes import Answer, Measured
+from sightline.tasks.task import Task
 from sightline.training.loss import Loss, cross_entropy
 
 TOKENIZER = "tokenizer.json"
@@ -72,10 +75,6 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
         super().check_architecture(arch)
 
     @classmethod
-    def load_data(cls, run: LanguageRun) -> TextCorpus:
-        return run.corpus.load()
-
-    @classmethod
     def read_part(cls, run: LanguageRun) -> tuple[TextPart, int]:
         found = load_text(
             run.corpus.data,
@@ -86,10 +85,6 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
             skip_bad=run.corpus.skip_bad,
         ).train
         return found, found.documents
-
-    @classmethod
-    def select(cls, part: TextPart, chosen: Sequence[int]) -> TextPart:
-        return part.select(chosen)
 
     @classmethod
     def build(cls, data: TextCorpus, run: LanguageRun) -> LanguageTask:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from sightline.data.media.corpus import Column, MediaPart
+from sightline.data.media.columns import Column, MediaPart
 from sightline.parts.log_mel import LogMel
 from sightline.tasks.media.config import MediaTextConfig
 from sightline.tasks.texts_out.baselines import BaselineOutputs

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, final
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sightline.core.errors import InputError
-from sightline.data.batches import Batch, Cursor, PairBatches, pad
-from sightline.data.media.corpus import Column, MediaPart
+from sightline.data.batches import BatchStream, PairBatches, pad
+from sightline.data.media.columns import Column, MediaPart
 from sightline.data.tokens.tokenizer import Tokenizer
 from sightline.parts.several import Masked
 from sightline.tasks.media.config import MediaTextConfig
@@ -93,10 +93,11 @@ def _padded(sounds: list[np.ndarray], grain: int) -> Masked:
     return Masked(torch.from_numpy(samples), torch.from_numpy(np.arange(width) < lengths[:, None]))
 
 
-class MediaBatches:
+@final
+class MediaBatches(BatchStream[MediaBatch]):
     """`PairBatches` over items whose sources are read as they are needed: the same order, the same bound.
 
-    A batch of B items, M and T positions wide, holds at most `max_tokens` padded ones: B · max(M, T) <= max_tokens.
+    A batch of B items, M and T positions wide, has at most `max_tokens` padded ones: B · max(M, T) <= max_tokens.
 
     Raises:
         InputError: "clips.csv:17: has 2000 positions, more than batch_tokens 1024: …".
@@ -112,6 +113,7 @@ class MediaBatches:
         seed: int,
         shuffle: bool = True,
     ) -> None:
+        super().__init__(("batch_tokens", max_tokens), seed=seed, shuffle=shuffle)
         positions = inputs.positions
         for row, (source, target) in enumerate(zip(positions, target_ids, strict=True)):
             longest = max(source, len(target) + 2)
@@ -121,29 +123,17 @@ class MediaBatches:
                     where=part.places[row],
                 )
         self._inputs = inputs
-        self._plan = PairBatches(
-            [range(count) for count in positions], target_ids, max_tokens=max_tokens, seed=seed, shuffle=shuffle
-        )
-
-    @property
-    def size_key(self) -> tuple[str, int]:
-        """The setting that bounds a batch, and its value."""
-        return self._plan.size_key
+        sources = [range(count) for count in positions]
+        self._pairs = PairBatches(sources, target_ids, max_tokens=max_tokens, seed=seed, shuffle=shuffle)
 
     @property
     def tokens(self) -> int:
         """Number of labels in an epoch."""
-        return self._plan.tokens
+        return self._pairs.tokens
 
-    def epoch(self, number: int) -> list[Batch]:
-        """The batches of an epoch, in order, without their sources."""
-        return self._plan.epoch(number)
+    def plan(self, epoch: int) -> list[np.ndarray]:
+        return self._pairs.plan(epoch)
 
-    def stream(self, cursor: Cursor = Cursor()) -> Iterator[tuple[MediaBatch, Cursor]]:  # noqa: B008  a value
-        """Endless batches from `cursor` on, each with the cursor of the batch after it."""
-        for batch, following in self._plan.stream(cursor):
-            yield self.filled(batch), following
-
-    def filled(self, batch: Batch) -> MediaBatch:
-        """A planned batch with its sources."""
-        return MediaBatch(*self._inputs.batch(batch.rows), batch.target, batch.target_mask, batch.rows)
+    def batch(self, rows: np.ndarray) -> MediaBatch:
+        pairs = self._pairs.batch(rows)
+        return MediaBatch(*self._inputs.batch(pairs.rows), pairs.target, pairs.target_mask, pairs.rows)

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from sightline.core.config import encode
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
-from sightline.data.media.audio import AudioOptions
-from sightline.data.media.corpus import Column, Kind, MediaPart, MediaReading
-from sightline.data.media.images import ImageOptions
+from sightline.data.media.columns import Column, MediaKind, MediaPart
+from sightline.data.media.corpus import MediaReading
 from sightline.data.tokens.tokenizer import Tokenizer, TokenizerPair
 from sightline.parts.several import Several
 from sightline.parts.token_embedding import Tokens
@@ -30,7 +29,7 @@ def reading(run: MediaTextRun) -> MediaReading:
 
 
 def front_end(
-    sources: Sequence[tuple[str, Kind]], config: MediaTextConfig, tokenizers: TokenizerPair
+    sources: Sequence[tuple[str, MediaKind]], config: MediaTextConfig, tokenizers: TokenizerPair
 ) -> FrontEndConfig:
     """The front end for sources of these kinds."""
     made: list[FrontEndConfig] = []
@@ -53,13 +52,12 @@ def make_tokenizers(texts: Sequence[str], targets: Sequence[str], config: MediaT
 
 def check_reading(column: Column, part: MediaPart, config: MediaTextConfig) -> None:
     """Refuse sounds of another rate and pictures of another size than the model was trained on."""
-    options = column.store.options if column.store is not None else None
-    if isinstance(options, AudioOptions) and options.rate_hz != config.sound.rate_hz:
+    if column.rate_hz not in (None, config.sound.rate_hz):
         raise InputError(
-            f"sounds were read at {options.rate_hz} samples a second, the model was trained at {config.sound.rate_hz}",
+            f"sounds were read at {column.rate_hz} samples a second, the model was trained at {config.sound.rate_hz}",
             where="sound.rate_hz",
         )
-    if isinstance(options, ImageOptions):
+    if column.kind == "image":
         wanted = (config.picture.reading.channels, config.picture.height, config.picture.width)
         for row in range(len(column)):
             if column.shape(row) != wanted:
@@ -73,7 +71,7 @@ def named(corpus: ManifestConfig) -> str:
     return f"columns {', '.join(names)} and {corpus.target_column}"
 
 
-def described(columns: Sequence[tuple[str, Kind]], config: MediaTextConfig) -> str:
+def described(columns: Sequence[tuple[str, MediaKind]], config: MediaTextConfig) -> str:
     """What a model reads of each source, for its README."""
     sound, picture = config.sound, config.picture
     seen = f"in patches of {picture.patch} x {picture.patch}" if picture.view == "patches" else "pixel by pixel"
@@ -86,7 +84,7 @@ def described(columns: Sequence[tuple[str, Kind]], config: MediaTextConfig) -> s
     return "; ".join(f"{name}: {said[kind]}" for name, kind in columns)
 
 
-def example(columns: Sequence[tuple[str, Kind]]) -> str:
+def example(columns: Sequence[tuple[str, MediaKind]]) -> str:
     """An item of these sources as one gives it to `predict`."""
     given = {"audio": '"clip.wav"', "image": '"picture.png"', "text": '"a question"'}
     parts = ", ".join(given[kind] for _, kind in columns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -12,14 +12,15 @@ import numpy as np
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
 from sightline.core.metrics import Baseline
-from sightline.data.media.corpus import AudioReader, Column, ImageReader, Kind, MediaCorpus, MediaPart, Store
+from sightline.data.media.columns import AudioReader, Column, ImageReader, MediaKind, MediaPart, Store
+from sightline.data.media.corpus import MediaCorpus
 from sightline.data.media.manifest import located
 from sightline.data.tokens.tokenizer import TokenizerPair
 from sightline.models import SequenceModel
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.tasks.card import Card
 from sightline.tasks.media.baselines import media_baselines
-from sightline.tasks.media.batches import Inputs, MediaBatch, MediaBatches
+from sightline.tasks.media.batches import Inputs, MediaBatches
 from sightline.tasks.media.config import MediaTextConfig, MediaTextRun, parse_sources
 from sightline.tasks.media.sources import (
     check_reading,
@@ -61,7 +62,7 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
         config: MediaTextConfig,
         model: SequenceModel,
         tokenizers: TokenizerPair,
-        columns: tuple[tuple[str, Kind], ...],
+        columns: tuple[tuple[str, MediaKind], ...],
         *,
         longest_output: int,
         data: str = "",
@@ -83,10 +84,6 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
     def read_part(cls, run: MediaTextRun) -> tuple[MediaPart, int]:
         part, _ = reading(run).read(run.corpus.data)
         return part, len(part)
-
-    @classmethod
-    def select(cls, part: MediaPart, chosen: Sequence[int]) -> MediaPart:
-        return part.select(chosen)
 
     @classmethod
     def build(cls: type[T], data: MediaCorpus, run: MediaTextRun) -> T:
@@ -157,10 +154,10 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
         """Shuffled training batches of the items."""
         return self._batches(part, self.config.batch_tokens, seed=seed)
 
-    def in_order(self, part: MediaPart) -> _InOrder:
+    def in_order(self, part: MediaPart) -> MediaBatches:
         positions = self.sources_of(part).positions
         lengths = [len(ids) + 2 for ids in self.tokenizers.target.encode_batch(part.targets)]
-        return _InOrder(self._batches(part, max(self.config.batch_tokens, *positions, *lengths), shuffle=False))
+        return self._batches(part, max(self.config.batch_tokens, *positions, *lengths), shuffle=False)
 
     def sources_of(self, part: MediaPart) -> Inputs:
         """The part's sources, once it is known that they are such as the model was trained on."""
@@ -216,7 +213,7 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
             "vocabulary": self.tokenizers.target.size,
             "positions": {"mean": round(float(np.mean(positions)), 1), "longest": max(positions)},
             "tokens_per_epoch": batches.tokens,
-            "batches_per_epoch": len(batches.epoch(0)),
+            "batches_per_epoch": len(batches),
         }
 
     def more_options(self) -> dict[str, Any]:
@@ -239,13 +236,3 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
     def _batches(self, part: MediaPart, max_tokens: int, *, seed: int = 0, shuffle: bool = True) -> MediaBatches:
         target_ids = self.tokenizers.target.encode_batch(part.targets)
         return MediaBatches(part, self.sources_of(part), target_ids, max_tokens=max_tokens, seed=seed, shuffle=shuffle)
-
-
-@dataclass(frozen=True)
-class _InOrder:
-    """All batches of an epoch, read anew each time."""
-
-    batches: MediaBatches
-
-    def __iter__(self) -> Iterator[MediaBatch]:
-        return map(self.batches.filled, self.batches.epoch(0))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sightline.data.media.audio import AudioOptions
-from sightline.data.media.corpus import MediaCorpus, MediaPart
+from sightline.data.media.columns import MediaPart
+from sightline.data.media.corpus import MediaCorpus
 from sightline.tasks.media.config import MediaTextRun
 from sightline.tasks.media.task import MediaTextTask
 
@@ -23,7 +23,6 @@ class TranscriptionTask(MediaTextTask):
     @classmethod
     def lengths(cls, part: MediaPart) -> list[int]:
         sound = next((column for column in part.columns if column.kind == "audio"), None)
-        if sound is None or sound.store is None or not isinstance(sound.store.options, AudioOptions):
+        if sound is None or sound.rate_hz is None:
             return []
-        rate_hz = sound.store.options.rate_hz
-        return [round(1000 * sound.shape(row)[0] / rate_hz) for row in range(len(part))]
+        return [round(1000 * sound.shape(row)[0] / sound.rate_hz) for row in range(len(part))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
@@ -16,12 +16,15 @@ from torch import Tensor, nn
 from sightline.core.errors import InputError
 from sightline.core.modes import evaluating
 from sightline.core.state import nbytes
+from sightline.data.batches import BatchStream
 from sightline.data.tokens.tokenizer import Tokenizer, TokenizerPair
 from sightline.decoding.engine import DecodingConfig
 from sightline.models import SequenceModel
 from sightline.models.store import CONFIG
+from sightline.tasks.outcomes import Answer, Costs, Measured, timed_ms
 from sightline.tasks.run import RunConfig
-from sightline.tasks.task import Answer, Costs, D, Measured, Options, Task, timed_ms
+from sightline.tasks.saved import Options
+from sightline.tasks.task import D, Task
 from sightline.tasks.texts_out.likelihood import likelihood
 from sightline.tasks.texts_out.scores import TextScores, score_texts
 from sightline.tasks.texts_out.search import TextOutput, search
@@ -89,8 +92,8 @@ class TextsOutTask(Task[D, P, R]):
         """The sources of a part's items."""
 
     @abstractmethod
-    def in_order(self, part: P) -> Iterable[Any]:
-        """Every item in batches to score, however long; may be read again and again."""
+    def in_order(self, part: P) -> BatchStream[Any]:
+        """Every item in batches to score, however long."""
 
     @abstractmethod
     def part_of(self, inputs: Sequence[Any]) -> P:
@@ -126,7 +129,7 @@ class TextsOutTask(Task[D, P, R]):
         batches = self.in_order(scored)
 
         def validate(model: nn.Module) -> dict[str, float]:
-            measured = likelihood(model, batches, self.device).metrics
+            measured = likelihood(model, batches.epoch(), self.device).metrics
             if not math.isfinite(measured["loss"]):
                 return measured  # the outputs of a model that has diverged mean nothing
             return {**measured, **self.score(self._texts(decoded), decoded.targets).metrics}
@@ -183,7 +186,7 @@ class TextsOutTask(Task[D, P, R]):
         outputs = self._texts(part, decoding)
         scores = self.score(outputs, part.targets)
         with evaluating(self.model):
-            measured = likelihood(self.model, self.in_order(part), self.device)
+            measured = likelihood(self.model, self.in_order(part).epoch(), self.device)
         return Measured(
             {**scores.metrics, **measured.metrics},
             {**scores.items, **measured.items},
@@ -225,10 +228,8 @@ class TextsOutTask(Task[D, P, R]):
         return nbytes(state)
 
     @classmethod
-    def spaced(cls, part: P, most: int) -> P:
-        """At most `most` of the items, evenly spaced over them, so that a sorted file is sampled throughout."""
-        total = len(part.targets)
-        return part if total <= most else cls.select(part, [i * total // most for i in range(most)])
+    def count(cls, part: P) -> int:
+        return len(part.targets)
 
     @staticmethod
     def room_for(tokenizers: TokenizerPair, targets: Sequence[str]) -> int:

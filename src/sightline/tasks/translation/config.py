@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sightline.core.settings import flat, key
-from sightline.data.pairs.corpus import Corpus, load_corpus
+from sightline.data.pairs.corpus import PairCorpus, load_corpus
 from sightline.models import ARCHITECTURES
 from sightline.tasks.architectures import check_architecture
 from sightline.tasks.rates import optim_preset
@@ -23,7 +23,7 @@ class PairsConfig(FilesConfig):
     target_column: str | None = key(None, "Column of the targets; null: `target`, or the second.")
     lowercase: bool = key(False, "Lower-case sources and targets when they are read.")
 
-    def load(self) -> Corpus:
+    def load(self) -> PairCorpus:
         """The corpus; raises what `load_corpus` raises, and `InputError` where no data is named."""
         return load_corpus(
             self.named("a file, two parallel files a,b, or builtin:dates"),

@@ -12,8 +12,8 @@ from torch import Tensor
 from sightline.core.config import encode
 from sightline.core.errors import InputError
 from sightline.core.metrics import Baseline
-from sightline.data.batches import Batch, PairBatches, pad
-from sightline.data.pairs.corpus import Corpus, Pairs, read_pairs
+from sightline.data.batches import PairBatches, pad
+from sightline.data.pairs.corpus import PairCorpus, Pairs, read_pairs, select
 from sightline.data.tokens.tokenizer import TokenizerPair
 from sightline.decoding.engine import DecodingConfig
 from sightline.models import SequenceModel
@@ -38,7 +38,7 @@ class Sentences:
         return pad([self.ids[row] for row in rows])
 
 
-class TranslationTask(TextsOutTask[Corpus, Pairs, TranslationRun]):
+class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
     """A model with its tokenizers: what is trained, saved, loaded and used."""
 
     name = "translation"
@@ -47,10 +47,6 @@ class TranslationTask(TextsOutTask[Corpus, Pairs, TranslationRun]):
     shows_attention = True
     positions_are = "source"
     Run: ClassVar[type[TranslationRun]] = TranslationRun
-
-    @classmethod
-    def load_data(cls, run: TranslationRun) -> Corpus:
-        return run.corpus.load()
 
     @classmethod
     def read_part(cls, run: TranslationRun) -> tuple[Pairs, int]:
@@ -63,14 +59,14 @@ class TranslationTask(TextsOutTask[Corpus, Pairs, TranslationRun]):
 
     @classmethod
     def select(cls, part: Pairs, chosen: Sequence[int]) -> Pairs:
-        return Pairs([part.sources[i] for i in chosen], [part.targets[i] for i in chosen])
+        return select(part, chosen)
 
     @classmethod
-    def build(cls, data: Corpus, run: TranslationRun) -> TranslationTask:
+    def build(cls, data: PairCorpus, run: TranslationRun) -> TranslationTask:
         return cls.create(data, run.settings, seed=run.training.seed, parameters=run.parameters)
 
     @classmethod
-    def load_prepared(cls, run: TranslationRun, directory: Path) -> Corpus:
+    def load_prepared(cls, run: TranslationRun, directory: Path) -> PairCorpus:
         kept = directory / "pairs.json"
         if not kept.exists():
             corpus = cls.load_data(run)
@@ -80,10 +76,10 @@ class TranslationTask(TextsOutTask[Corpus, Pairs, TranslationRun]):
             return corpus
         content = json.loads(kept.read_text(encoding="utf-8"))
         train, valid, test = (Pairs(*content[part]) for part in ("train", "valid", "test"))
-        return Corpus(content["name"], train, valid, test, content["sha256"], tuple(content["notes"]))
+        return PairCorpus(content["name"], train, valid, test, content["sha256"], tuple(content["notes"]))
 
     @classmethod
-    def build_prepared(cls, data: Corpus, run: TranslationRun, directory: Path) -> TranslationTask:
+    def build_prepared(cls, data: PairCorpus, run: TranslationRun, directory: Path) -> TranslationTask:
         kept = directory / ("shared-tokenizer.json" if run.settings.tokenizer.shared else "tokenizer.json")
         known = TokenizerPair.load(kept) if kept.exists() else None
         task = cls.create(data, run.settings, seed=run.training.seed, parameters=run.parameters, tokenizers=known)
@@ -94,7 +90,7 @@ class TranslationTask(TextsOutTask[Corpus, Pairs, TranslationRun]):
     @classmethod
     def create(
         cls,
-        corpus: Corpus,
+        corpus: PairCorpus,
         config: TranslationConfig,
         *,
         seed: int = 0,
@@ -155,11 +151,11 @@ class TranslationTask(TextsOutTask[Corpus, Pairs, TranslationRun]):
             too_long=self.config.too_long,
         )
 
-    def in_order(self, part: Pairs) -> list[Batch]:
+    def in_order(self, part: Pairs) -> PairBatches:
         source_ids, target_ids = self._encode(part)
         longest = max(len(ids) + 2 for ids in source_ids + target_ids)  # with BOS and EOS
         largest = max(self.config.batch_tokens, longest)
-        return PairBatches(source_ids, target_ids, max_tokens=largest, seed=0, shuffle=False).epoch(0)
+        return PairBatches(source_ids, target_ids, max_tokens=largest, seed=0, shuffle=False)
 
     def sources_of(self, part: Pairs) -> Sentences:
         return Sentences(self.tokenizers.source.encode_batch(part.sources))
@@ -182,12 +178,12 @@ class TranslationTask(TextsOutTask[Corpus, Pairs, TranslationRun]):
         sizes = f"vocabulary {tokens.source.size:,} source, {tokens.target.size:,} target"
         return {"tokens": f"{tokens.source.kind}; {sizes}"}
 
-    def describe(self, data: Corpus) -> dict[str, Any]:
+    def describe(self, data: PairCorpus) -> dict[str, Any]:
         batches = self.batches(data.train, seed=0)
         return {
             "vocabularies": [self.tokenizers.source.size, self.tokenizers.target.size],
             "tokens_per_epoch": batches.tokens,
-            "batches_per_epoch": len(batches.epoch(0)),
+            "batches_per_epoch": len(batches),
         }
 
     def card(self) -> Card:

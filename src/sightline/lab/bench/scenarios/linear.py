@@ -14,7 +14,6 @@ from sightline.lab.bench.equality import trained
 from sightline.lab.bench.peers import load
 from sightline.lab.bench.scenario import Aim, Case, Run, Scenario
 from sightline.ops import LinearState, linear_attention
-from sightline.ops.linear import stepwise_linear_attention
 
 HEADS, WIDTH = 8, 64
 CHECKED = 200  # positions; not a multiple of the chunk size
@@ -51,7 +50,7 @@ def against_steps(form: str, device: torch.device) -> tuple[Run, Run]:
     """Ours, and the stepwise form in float64, over a few positions."""
     narrow = arguments(form, CHECKED, device)
     wide = {name: x.detach().double().requires_grad_(x.requires_grad) for name, x in narrow.items()}
-    return training(form, narrow), training(form, wide, stepwise_linear_attention)
+    return training(form, narrow), training(form, wide, partial(linear_attention, stepwise=True))
 
 
 def least_flops(form: str, size: int) -> float:
@@ -146,7 +145,7 @@ def linear_long(size: int, device: torch.device) -> Case:
         return [y, state.memory]
 
     def whole() -> list[Tensor]:
-        y, state = stepwise_linear_attention(**thrice)
+        y, state = linear_attention(**thrice, stepwise=True)
         return [y[:, :, 200:], state.memory]
 
     moved = size / named["v"].shape[2] * (sum(x.nbytes for x in named.values()) + named["v"].nbytes)

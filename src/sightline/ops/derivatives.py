@@ -1,0 +1,26 @@
+"""Derivatives of derivatives, for operations whose backward is written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Tensors = Sequence[Tensor | None]
+
+
+def differentiable_gradients(
+    outputs: Tensors, inputs: Tensors, gradients: Tensors, needed: Sequence[bool]
+) -> tuple[Tensor | None, ...]:
+    """Gradients of the inputs that are needed, None for others, which can be differentiated in turn.
+
+    `outputs` are computed from the inputs by plain operations, and have `gradients`; outputs without a graph are left
+    out. An input that no output depends on has the gradient 0.
+    """
+    pairs = [(y, g) for y, g in zip(outputs, gradients, strict=True) if y is not None and y.requires_grad]
+    learnt: Any = [x for x, need in zip(inputs, needed, strict=True) if need]
+    options: dict[str, Any] = {"create_graph": True, "materialize_grads": True}
+    results = iter(torch.autograd.grad([y for y, _ in pairs], learnt, [g for _, g in pairs], **options))
+    return tuple(next(results) if need else None for need in needed)
