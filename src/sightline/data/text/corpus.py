@@ -24,7 +24,6 @@ from sightline.data.text.readers import Block, Document, Reader, TextFile
 from sightline.data.text.rows import reader_of
 
 TextSplit = Literal["auto", "documents", "position"]
-_SHOWN = 5
 _FEW = 1000  # documents: of more, no part stays empty
 
 
