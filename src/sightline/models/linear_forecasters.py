@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sightline.core.errors import InputError
+from sightline.core.settings import key
 from sightline.parts.front_ends import Source
 from sightline.parts.series_patches import SeriesWindows
 
@@ -95,7 +96,7 @@ def as_windows(source: Source) -> SeriesWindows:
 
 @dataclass(frozen=True)
 class _Linear:
-    individual: bool = False
+    individual: bool = key(False, "Use a map of its own for every channel.")
 
     @property
     def d_model(self) -> int:
@@ -117,7 +118,7 @@ class DLinearConfig(_Linear):
     individual: maps of its own for every channel
     """
 
-    moving_average: int = 25
+    moving_average: int = key(25, "Steps of the moving average.")
 
     def __post_init__(self) -> None:
         if self.moving_average < 1:

@@ -9,6 +9,7 @@ from torch import nn
 
 from sightline.core.errors import InputError
 from sightline.core.mixer import SequenceMixer
+from sightline.core.settings import key
 from sightline.mixers import MIXERS
 from sightline.models.decoder import Decoder, token_ends
 from sightline.models.stack import Pointwise, Stack
@@ -26,11 +27,11 @@ class RecurrentLanguageModelConfig:
     `tie` shares the head with the embedding (Press & Wolf 2017), which is then multiplied by √d_model.
     """
 
-    cell: Literal["rnn", "lstm", "gru"] = "lstm"
-    d_model: int = 128
-    layers: int = 2
-    tie: bool = False
-    dropout: float = 0.1
+    cell: Literal["rnn", "lstm", "gru"] = key("lstm", "Recurrent cell.")
+    d_model: int = key(128, "Width of the model.")
+    layers: int = key(2, "Number of layers.")
+    tie: bool = key(False, "Share the output weights with the embeddings.")
+    dropout: float = key(0.1, "Share of values that dropout sets to zero.")
 
     def __post_init__(self) -> None:
         if self.layers < 1:
