@@ -1,7 +1,9 @@
 # Every target sets up what it needs: a fresh machine needs Python >= 3.11 and make.
 #   make demo    compare five architectures on built-in data and write a report: less than seven minutes
-#   make test    all tests
+#   make quick   format, lint, types, layers and the fast tests: less than three minutes on two cores
+#   make test    all tests; ARGS="tests/ops -k window" for some of them
 #   make check   format, lint, types, layers, documentation
+#   make hooks   check the format, lint and types of each commit
 #   make verify-shakespeare (multi30k, jsb, sst, mnist, etth1, spoken-digits …): published numbers on real data
 
 TORCH ?= torch==2.13.0
@@ -19,7 +21,7 @@ CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 TESTS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types layers docs certify certify-full bench peers generate clean
+.PHONY: help install demo quick test hooks check format lint types layers docs certify certify-full bench peers generate clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -40,7 +42,14 @@ demo: install
 	$(BIN)/sightline demo $(ARGS)
 
 test: install
-	$(TESTS)
+	$(TESTS) $(ARGS)
+
+quick: format lint types layers
+	$(TESTS) -m "not slow" $(ARGS)
+
+# A git hook that runs what is in .venv: nothing is fetched.
+hooks: install
+	git config core.hooksPath .githooks
 
 check: format lint types layers docs
 

@@ -1,4 +1,4 @@
-"""The file of results that a verification writes as it goes."""
+"""The results file of a verification, written after each training."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 
 from sightline.training.environment import environment
 
-PLACES = ("--out", "--runs")  # options that say where to write, not what to measure
+PLACES = ("--out", "--runs")  # options for output locations, which do not affect the results
 
 
 class Record:
-    """Results of some trainings with what they share: begun anew, or, with `go_on`, after those that the file holds.
+    """Results of several trainings with common settings: empty, or with `go_on` the results already in the file.
 
-    Ends the program where the file was made with other `settings`.
+    Exits the program if the file was written with other `settings`.
     """
 
     def __init__(self, path: Path, settings: dict[str, Any] | None = None, *, go_on: bool = False) -> None:
@@ -25,15 +25,15 @@ class Record:
         if go_on and path.exists():
             before = json.loads(path.read_text(encoding="utf-8"))
             if differing := [key for key, value in self.settings.items() if before.get(key) != value]:
-                raise SystemExit(f"{path} was made with another {', '.join(differing)}: give another --out")
+                raise SystemExit(f"{path} has different settings ({', '.join(differing)}): choose another --out")
             self.results = before["results"]
 
-    def alike(self, **wanted: Any) -> list[dict[str, Any]]:
-        """The results that have all of these values."""
-        return [result for result in self.results if wanted.items() <= result.items()]
+    def matching(self, **values: Any) -> list[dict[str, Any]]:
+        """The results with all of these values."""
+        return [result for result in self.results if values.items() <= result.items()]
 
     def add(self, result: dict[str, Any], **more: Any) -> None:
-        """Keeps a result, and writes the file with all so far; `more` stands beside them."""
+        """Add a result and write the file with all results so far; `more` are further top-level keys."""
         self.results.append(result)
         self.write(**more)
 
@@ -42,22 +42,22 @@ class Record:
 
 
 def record_options(parser: argparse.ArgumentParser, path: Path) -> None:
-    """`--out` and `--go-on`."""
+    """Add `--out` and `--go-on`."""
     parser.add_argument("--out", type=Path, default=path)
-    parser.add_argument("--go-on", action="store_true", help="keep what the file holds, train what is missing")
+    parser.add_argument("--go-on", action="store_true", help="keep the results in the file and train only missing ones")
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
-    """Writes a file of results, all of it or nothing."""
+    """Write a results file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"schema_version": 1, **content}, indent=1, ensure_ascii=False)
-    beside = path.with_suffix(".part")
-    beside.write_text(text + "\n", encoding="utf-8")
-    beside.replace(path)
+    temporary = path.with_suffix(".part")
+    temporary.write_text(text + "\n", encoding="utf-8")
+    temporary.replace(path)
 
 
 def measured() -> dict[str, Any]:
-    """The machine, the versions, and the command without the places that it wrote to."""
+    """The machine, the versions, and the command without its output locations."""
     command = [f"benchmarks/{Path(sys.argv[0]).name}"]
     words = iter(sys.argv[1:])
     for word in words:

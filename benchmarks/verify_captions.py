@@ -1,19 +1,19 @@
-"""Captions: does a model that sees a handwritten number say its name?
+"""MNIST captions: does a model write the name of a handwritten digit?
 
     python benchmarks/verify_captions.py
     python benchmarks/verify_captions.py --kind two --archs transformer,gru --budget 300s
     python benchmarks/verify_captions.py --kind question
 
-`mnist` under $SIGHTLINE_DATA (default ../shared/data). The caption is the digit's English word, letter by letter; of
-`--kind two`, pictures of two digits side by side, it is two words ("four seven"), made of the same training and test
-pictures: 55,000 random pairs to train on and 5,000 to choose on, the 10,000 test pictures each once left and once
-right. Of `--kind question` a picture of one digit comes with one of three questions ("which digit is it?", "is it
-even?", "is it more than four?"), drawn at random, and both are read as one memory (task `answering`). Validation, which
-picks the best step and all settings, is the last 5,000 of the training pictures; of two digits both come from those.
-Test: all 10,000 test pictures.
+Reads `mnist` under $SIGHTLINE_DATA (default ../shared/data). The caption is the English word of the digit, letter by
+letter. With `--kind two`, pictures contain two digits next to each other and captions two words ("four seven"): 55,000
+random training pairs, 5,000 validation pairs, and 10,000 test pairs in which each test picture is once left and once
+right. With `--kind question`, a picture of one digit comes with one of three random questions ("which digit is it?",
+"is it even?", "is it more than four?"), both in one memory (task `answering`). The validation part, which selects the
+best step and all settings, consists of the last 5,000 training pictures. The test part consists of all 10,000 test
+pictures.
 
-Gate, for the first architecture named: at least 98 % of the captions or answers right to the letter. Results go to
-benchmarks/results/captions-<kind>-<arch>.json; exit status 5 where the gate does not hold.
+Threshold for the first architecture: at least 98 % of captions or answers exactly correct. Writes the results to
+benchmarks/results/captions-<kind>-<arch>.json. Exit status 5 if the threshold is not met.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ import torch
 
 from record import measured, write
 from sightline.core.config import encode, override
-from sightline.data.images import read_idx
-from sightline.tasks.answering import AnsweringTask
-from sightline.tasks.captioning import CaptioningTask
+from sightline.data.media.images import read_idx
 from sightline.tasks.fit import train_task
-from sightline.tasks.media_text import MediaTextTask
+from sightline.tasks.media.answering import AnsweringTask
+from sightline.tasks.media.captioning import CaptioningTask
+from sightline.tasks.media.task import MediaTextTask
 from sightline.training.progress import reporting
 
 RESULTS = Path(__file__).parent / "results"
@@ -67,7 +67,7 @@ SETTINGS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one architecture reached."""
+    """The results of one architecture."""
 
     kind: str
     arch: str
@@ -79,33 +79,33 @@ class Outcome:
     right: float
     cer: float
     loss: float
-    confused: list[tuple[str, str, int]]  # said, wanted, how often; the commonest
-    guesses: dict[str, dict[str, float]]  # without a model
+    confused: list[tuple[str, str, int]]  # output, reference, count; the most frequent ones
+    guesses: dict[str, dict[str, float]]  # baselines
     settings: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, object] = field(default_factory=dict)
 
 
 def manifests(kind: str, mnist: Path, folder: Path) -> dict[str, Path]:
-    """A table of pictures, as places in an idx file, and captions for each part."""
-    made = {}
+    """A table per part with pictures, as locations in an idx file, and captions."""
+    tables = {}
     for part, prefix in FILES.items():
         pictures = read_idx(mnist / f"{prefix}-images-idx3-ubyte.gz")
         labels = read_idx(mnist / f"{prefix}-labels-idx1-ubyte.gz")
         names = [WORDS[label] for label in labels]
         file = (mnist / f"{prefix}-images-idx3-ubyte.gz").resolve()
         if part == "test":
-            made["test"] = rows(kind, pictures, names, file, folder, "test")
+            tables["test"] = rows(kind, pictures, names, file, folder, "test")
             continue
         first = len(labels) - VALIDATED
-        made["train"] = rows(kind, pictures[:first], names[:first], file, folder, "train")
-        made["valid"] = rows(kind, pictures[first:], names[first:], file, folder, "valid", first)
-    return made
+        tables["train"] = rows(kind, pictures[:first], names[:first], file, folder, "train")
+        tables["valid"] = rows(kind, pictures[first:], names[first:], file, folder, "valid", first)
+    return tables
 
 
 def rows(
     kind: str, pictures: np.ndarray, names: list[str], file: Path, folder: Path, part: str, first: int = 0
 ) -> Path:
-    """The table of one part; of two digits the pictures stand in an idx file of their own."""
+    """The table of one part; pictures with two digits are written to a new idx file."""
     header = "source,target"
     if kind == "one":
         lines = [f"{file}#{first + number},{name}" for number, name in enumerate(names)]
@@ -131,13 +131,13 @@ def rows(
 
 
 def verify(kind: str, arch: str, parts: dict[str, Path], runs: Path, changes: dict[str, Any]) -> Outcome:
-    """Trains one architecture, or goes on with it, and scores it on the test part."""
+    """Train one architecture, or resume its run, and evaluate it on the test part."""
     data = {"data": str(parts["train"]), "valid": str(parts["valid"]), "test": str(parts["test"])}
     job = TASKS[kind]
     run = override(job.preset(arch), {**SETTINGS, **data, **changes})
     corpus = job.load_data(run)
-    place = runs / f"captions-{kind}-{arch}-{run.seed}"
-    with reporting(run.metric) as on_progress:
+    place = runs / f"captions-{kind}-{arch}-{run.training.seed}"
+    with reporting(run.training.metric) as on_progress:
         trained = train_task(
             job.build(corpus, run),
             corpus,
@@ -147,36 +147,38 @@ def verify(kind: str, arch: str, parts: dict[str, Path], runs: Path, changes: di
             on_progress=on_progress,
         )
     task, training = trained.task, trained.training
-    found = task.measure(corpus.test)
-    pairs = zip(found.outputs, found.references, strict=True)
-    confused = Counter((said, wanted) for said, wanted in pairs if said != wanted)
+    evaluation = task.measure(corpus.test)
+    pairs = zip(evaluation.outputs, evaluation.references, strict=True)
+    confused = Counter((output, reference) for output, reference in pairs if output != reference)
     settings = encode(run)
     return Outcome(
         kind=kind,
         arch=arch,
         parameters=task.parameters,
-        budget=run.budget,
+        budget=run.training.budget,
         steps=training.steps,
         train_s=round(training.seconds, 1),
         tested=len(corpus.test),
-        right=round(found.metrics["exact_match"], 5),
-        cer=round(found.metrics["cer"], 5),
-        loss=round(found.metrics["loss"], 5),
-        confused=[(said, wanted, count) for (said, wanted), count in confused.most_common(10)],
+        right=round(evaluation.metrics["exact_match"], 5),
+        cer=round(evaluation.metrics["cer"], 5),
+        loss=round(evaluation.metrics["loss"], 5),
+        confused=[(output, reference, count) for (output, reference), count in confused.most_common(10)],
         guesses={
-            guess.name: {name: round(guess.metrics[name], 4) for name in ("cer", "exact_match")}
-            for guess in task.guesses(corpus.train, corpus.test)
+            baseline.name: {name: round(baseline.metrics[name], 4) for name in ("cer", "exact_match")}
+            for baseline in task.baselines(corpus.train, corpus.test)
         },
         settings={key: settings[key] for key in ("picture", "model", "optim", "batch_tokens", "seed")},
         environment=measured(),
     )
 
 
-def holds(outcome: Outcome) -> bool:
-    """Whether the gate holds, in a line."""
+def passes(outcome: Outcome) -> bool:
+    """Whether the threshold is met; prints the result."""
     good = outcome.right >= LEAST_RIGHT
-    verdict = "holds" if good else "does not hold"
-    print(f"{outcome.arch}, {outcome.kind}: right {outcome.right:.2%}, at least {LEAST_RIGHT:.0%}: {verdict}")
+    verdict = "passed" if good else "failed"
+    print(
+        f"{outcome.arch}, {outcome.kind}: {outcome.right:.2%} correct, at least {LEAST_RIGHT:.0%} required: {verdict}"
+    )
     return good
 
 
@@ -184,10 +186,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kind", choices=list(TASKS), default="one")
     parser.add_argument("--archs", default="bahdanau")
-    parser.add_argument("--budget", help="of training, each; as in sightline train; without it that of the kind")
+    parser.add_argument(
+        "--budget", help="training budget of each architecture, as in sightline train; default: by kind"
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="another setting")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting")
     parser.add_argument("--out", type=Path, default=RESULTS)
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
@@ -199,7 +203,7 @@ def main() -> None:
         for arch in chosen.archs.split(","):
             outcome = verify(chosen.kind, arch, parts, chosen.runs, changes)
             write(chosen.out / f"captions-{chosen.kind}-{arch}.json", asdict(outcome))
-            good.append(holds(outcome))
+            good.append(passes(outcome))
     raise SystemExit(0 if good[0] else 5)
 
 

@@ -1,20 +1,21 @@
-"""ETTh1: do our numbers agree with published ones where they must, and what do attention and recurrence reach there?
+"""ETTh1: comparison with published numbers, and results of attention and recurrence.
 
     python benchmarks/verify_etth1.py --archs dlinear,transformer,lstm --horizons 96,192,336,720
 
-Reads `ett/ETTh1.csv` under $SIGHTLINE_DATA (default ../shared/data): 8,640 hours of training, 2,880 of validation,
-2,880 of test, every column scaled by its training part; look-back 336. "Repeat the last value" is measured under the
-published protocol, whose loader leaves out the last windows that fill no batch of 32, and on every window. Then each
-architecture is trained for each horizon with the settings below, chosen beforehand or on the validation part, and
-measured under both. Results are written to benchmarks/results/etth1-<arch>.json; a run that was stopped goes on where
-it was.
+Reads `ett/ETTh1.csv` under $SIGHTLINE_DATA (default ../shared/data): 8,640 hours for training, 2,880 for validation,
+2,880 for test; every column is scaled by its training part; look-back 336. "Repeat the last value" is evaluated on
+every window and under the published protocol, whose loader drops the last windows that do not fill a batch of 32. Then
+each architecture is trained for each horizon with the settings below, which were chosen beforehand or on the
+validation part, and evaluated under both protocols. Writes the results to benchmarks/results/etth1-<arch>.json and
+resumes interrupted runs. Exit status 5 if repeat differs from the published numbers by more than .001, or DLinear by
+more than .01.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,10 @@ import torch
 from record import measured, write
 from sightline.core.config import encode
 from sightline.models import DLinearConfig, ForecasterConfig, NLinearConfig, SizedConfig
-from sightline.tasks import forecast_baselines
 from sightline.tasks.fit import train_task
-from sightline.tasks.forecasting import ForecastingTask
-from sightline.tasks.forecasting_config import PUBLISHED_BATCH, ForecastingRun
+from sightline.tasks.forecasting import baselines as forecast_baselines
+from sightline.tasks.forecasting.config import PUBLISHED_BATCH, ForecastingRun
+from sightline.tasks.forecasting.task import ForecastingTask
 from sightline.training.optim import OptimConfig
 from sightline.training.progress import reporting
 
@@ -42,7 +43,7 @@ PATCHTST = {96: (0.375, 0.399), 192: (0.414, 0.421), 336: (0.431, 0.436), 720: (
 
 @dataclass(frozen=True)
 class Setting:
-    """How one architecture is trained here."""
+    """The training settings of one architecture."""
 
     model: SizedConfig
     optim: OptimConfig
@@ -55,17 +56,17 @@ class Setting:
 def linear(model: SizedConfig, published: dict[int, tuple[float, float]] | None = None) -> Setting:
     """Adam at 1e-4, batches of 8, at most 10 epochs, patience 3, as in the authors' first script for ETTh1.
 
-    One deviation: the rate falls along a cosine over the 10 epochs, where theirs is halved after each.
+    One deviation: a cosine schedule over the 10 epochs instead of halving the rate after each epoch.
     """
     optim = OptimConfig(lr=1e-4, beta2=0.999, weight_decay=0.0, warmup_steps=0, clip_norm=None)
     return Setting(model, optim, 8, 10, 3, published or {})
 
 
 def patches(mixer: str) -> Setting:
-    """Two layers of width 32 over the 14 days of the look-back, each column alone; at most 5 epochs, patience 2.
+    """Two layers of width 32 over the 14 days of the look-back, each column separately; at most 5 epochs, patience 2.
 
-    A size that one core trains in a minute or two. PatchTST's published numbers stand beside the Transformer's, and
-    are of a larger one: 3 layers, 42 patches of 16 hours, 100 epochs.
+    One core trains this size in a minute or two. PatchTST's published numbers, listed for comparison with the
+    Transformer, are from a larger model: 3 layers, 42 patches of 16 hours, 100 epochs.
     """
     model = ForecasterConfig(
         (mixer,), d_model=32, layers=2, heads=4, d_feed_forward=64, dropout=0.2, patch=24, stride=24,
@@ -86,7 +87,7 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one architecture, or repeating, reached at one horizon: errors under both protocols."""
+    """Errors of one architecture, or of repeating, at one horizon under both protocols."""
 
     arch: str
     horizon: int
@@ -108,18 +109,18 @@ class Outcome:
 def run_of(arch: str, horizon: int, data: str, seed: int) -> ForecastingRun:
     """The configuration of one training."""
     setting = SETTINGS[arch]
-    run = replace(
-        ForecastingTask.preset(arch), data=data, split=(8640.0, 2880.0, 2880.0), lookback=LOOKBACK, horizon=horizon,
+    run = ForecastingTask.preset(arch).changed(
+        data=data, split=(8640.0, 2880.0, 2880.0), lookback=LOOKBACK, horizon=horizon,
         season=24, model=setting.model, optim=setting.optim, batch_size=setting.batch_size, seed=seed,
         patience=setting.patience, validation_windows=10_000, checkpoint_every_s=120.0, device="cpu", dtype="float32",
     )  # fmt: skip
-    an_epoch = -(-(8640 - LOOKBACK - horizon + 1) // setting.batch_size)
-    return replace(run, budget=f"{setting.epochs * an_epoch}steps", validate_every=an_epoch)
+    epoch_steps = -(-(8640 - LOOKBACK - horizon + 1) // setting.batch_size)
+    return run.changed(budget=f"{setting.epochs * epoch_steps}steps", validate_every=epoch_steps)
 
 
 def errors(task: ForecastingTask, windows: Any, predictor: Any) -> dict[str, float]:
-    """Errors under both protocols, and how many windows each has."""
-    whole = windows.chosen(np.arange(len(windows) // PUBLISHED_BATCH * PUBLISHED_BATCH))
+    """Errors and numbers of windows under both protocols."""
+    whole = windows.select(np.arange(len(windows) // PUBLISHED_BATCH * PUBLISHED_BATCH))
     every, published = (task.score(part, predictor).metrics() for part in (windows, whole))
     return {
         "windows": len(windows), "published_windows": len(whole), "mse": every["mse"], "mae": every["mae"],
@@ -128,30 +129,30 @@ def errors(task: ForecastingTask, windows: Any, predictor: Any) -> dict[str, flo
 
 
 def repeat(horizon: int, data: str) -> Outcome:
-    """The last value again and again."""
+    """The baseline that repeats the last value."""
     run = run_of("nlinear", horizon, data, 0)
-    read = ForecastingTask.load_data(run)
-    task = ForecastingTask.build(read, run)
-    found: Any = errors(task, read.test, forecast_baselines.repeat(horizon))
-    return Outcome("repeat", horizon, **found, published=REPEAT[horizon])
+    dataset = ForecastingTask.load_data(run)
+    task = ForecastingTask.build(dataset, run)
+    scores: Any = errors(task, dataset.test, forecast_baselines.repeat(horizon))
+    return Outcome("repeat", horizon, **scores, published=REPEAT[horizon])
 
 
 def verify(arch: str, horizon: int, data: str, runs: Path, seed: int) -> Outcome:
-    """Trains one architecture for one horizon, or goes on with it, and measures it on the test part."""
+    """Train one architecture for one horizon, or resume its run, and evaluate it on the test part."""
     run = run_of(arch, horizon, data, seed)
-    read = ForecastingTask.load_data(run)
+    dataset = ForecastingTask.load_data(run)
     place = runs / f"etth1-{arch}-{horizon}-{seed}"
-    with reporting(run.metric) as on_progress:
-        done = train_task(
-            ForecastingTask.build(read, run), read, place, run.training,
+    with reporting(run.training.metric) as on_progress:
+        trained = train_task(
+            ForecastingTask.build(dataset, run), dataset, place, run.training,
             resume=(place / "checkpoints").exists(), on_progress=on_progress,
         )  # fmt: skip
-    task, training = done.task, done.training
-    found: Any = errors(task, read.test, task.predictor())
+    task, training = trained.task, trained.training
+    scores: Any = errors(task, dataset.test, task.predictor())
     return Outcome(
         arch,
         horizon,
-        **found,
+        **scores,
         published=SETTINGS[arch].published.get(horizon),
         parameters=task.parameters,
         steps=training.steps,
@@ -177,7 +178,7 @@ def main() -> None:
         outcomes = []
         for horizon in horizons:
             one = repeat(horizon, data) if arch == "repeat" else verify(arch, horizon, data, chosen.runs, chosen.seed)
-            good &= holds(one)
+            good &= passes(one)
             outcomes.append(one)
         facts = {
             "look_back": LOOKBACK, "seed": chosen.seed, "threads": torch.get_num_threads(),
@@ -189,20 +190,20 @@ def main() -> None:
     raise SystemExit(0 if good else 5)
 
 
-def holds(one: Outcome) -> bool:
-    """Whether the gate of this outcome holds, told in a line: repeat to .001, DLinear to .01 of published."""
+def passes(one: Outcome) -> bool:
+    """Whether the outcome is close to the published numbers (repeat: .001, DLinear: .01); prints the result."""
     reached = (one.mse_published_protocol, one.mae_published_protocol)
-    gate = {"repeat": 0.001, "dlinear": 0.01}.get(one.arch)
-    said = f"{one.arch} {one.horizon}: MSE {one.mse:.4f}, MAE {one.mae:.4f} on {one.windows:,} windows"
-    said += f"; published protocol {reached[0]:.4f} and {reached[1]:.4f}"
+    tolerance = {"repeat": 0.001, "dlinear": 0.01}.get(one.arch)
+    text = f"{one.arch} {one.horizon}: MSE {one.mse:.4f}, MAE {one.mae:.4f} on {one.windows:,} windows"
+    text += f"; published protocol {reached[0]:.4f} and {reached[1]:.4f}"
     if one.published is not None:
-        said += f", published {one.published[0]:.3f} and {one.published[1]:.3f}"
-    if gate is None or one.published is None:
-        print(said, flush=True)
+        text += f", published {one.published[0]:.3f} and {one.published[1]:.3f}"
+    if tolerance is None or one.published is None:
+        print(text, flush=True)
         return True
-    # Published numbers have three places.
-    good = all(abs(a - b) <= gate + 0.0005 for a, b in zip(reached, one.published, strict=True))
-    print(f"{said}, within {gate}: {'holds' if good else 'does not hold'}", flush=True)
+    # Published numbers have three decimals.
+    good = all(abs(a - b) <= tolerance + 0.0005 for a, b in zip(reached, one.published, strict=True))
+    print(f"{text}, tolerance {tolerance}: {'passed' if good else 'failed'}", flush=True)
     return good
 
 

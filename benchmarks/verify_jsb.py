@@ -1,17 +1,17 @@
-"""JSB chorales: what recurrences make of polyphonic music, beside published numbers.
+"""JSB chorales: recurrences on polyphonic music, compared with published numbers.
 
     python benchmarks/verify_jsb.py
     python benchmarks/verify_jsb.py --cells lstm --rates 2e-3 --seed 1
 
 The protocol of Bai, Kolter & Koltun 2018 (arXiv:1803.01271, § 4.1 and table 1), data of Boulanger-Lewandowski et al.
-2012: from each frame of 88 keys the next one is predicted, every key on its own; the negative log-likelihood is summed
-over keys and averaged over the frames of the test part (a piece's first frame is read and not predicted). Published, at
+2012: each frame of 88 keys predicts the next one, with independent keys; the negative log-likelihood is summed over the
+keys and averaged over the frames of the test part (the first frame of a piece is not predicted). Published results at
 about 300K parameters: RNN 8.91, GRU 8.43, LSTM 8.45.
 
-A model is one recurrent layer that reads the keys, dropout, and a linear head with a Bernoulli for each key. Rate and
-dropout are chosen on the validation part, as is the step whose weights are tested. Results are written to
-benchmarks/results/jsb.json as they come; `--go-on` adds to what stands there. Exit status 5 where a test result is more
-than 0.15 above the published one, or the RNN is not the worst. The data is `jsb_chorales/JSB_Chorales.mat` under
+A model consists of one recurrent layer that reads the keys, dropout, and a linear head with a Bernoulli distribution
+per key. The validation part selects the learning rate, the dropout and the step. Each result is written to
+benchmarks/results/jsb.json; `--go-on` keeps the results in this file. Exit status 5 if a test result is more than 0.15
+above the published one, or if the RNN is not the worst. The data is `jsb_chorales/JSB_Chorales.mat` under
 $SIGHTLINE_DATA (default ../shared/data).
 """
 
@@ -50,7 +50,7 @@ KEYS, PARAMETERS, ROWS = 88, 300_000, 8
 
 
 class Frames(NamedTuple):
-    """Some pieces, padded on the right: frames (B, T, 88) and which of them are real (B, T)."""
+    """Pieces padded on the right: frames (B, T, 88) and mask (B, T)."""
 
     frames: Tensor
     mask: Tensor
@@ -61,7 +61,7 @@ class Frames(NamedTuple):
 
 
 class Pieces:
-    """Batches of pieces in an order that the seed and the epoch decide."""
+    """Batches of pieces in an order determined by the seed and the epoch."""
 
     def __init__(self, pieces: list[Tensor], seed: int) -> None:
         self.pieces, self.seed = pieces, seed
@@ -71,9 +71,9 @@ class Pieces:
         return "ROWS", ROWS
 
     def batch(self, chosen: list[int]) -> Frames:
-        taken = [self.pieces[i] for i in chosen]
-        lengths = torch.tensor([len(piece) for piece in taken])
-        frames = nn.utils.rnn.pad_sequence(taken, batch_first=True)
+        pieces = [self.pieces[i] for i in chosen]
+        lengths = torch.tensor([len(piece) for piece in pieces])
+        frames = nn.utils.rnn.pad_sequence(pieces, batch_first=True)
         return Frames(frames, torch.arange(frames.shape[1]) < lengths.unsqueeze(1), tuple(chosen))
 
     def stream(self, cursor: Cursor) -> Iterator[tuple[Frames, Cursor]]:
@@ -82,7 +82,7 @@ class Pieces:
         while True:
             random = np.random.Generator(np.random.PCG64(derive(self.seed, "pieces", epoch)))
             shuffled = random.permutation(len(self.pieces))
-            # Pieces of like length stand together, as a recurrence takes time by the longest, but not always the same.
+            # Batch pieces of similar length, since the longest determines the time, but vary the batches.
             lengths = np.array([len(self.pieces[i]) for i in shuffled]) * random.uniform(0.8, 1.25, len(shuffled))
             order = shuffled[np.argsort(lengths)]
             batches = [order[first : first + ROWS].tolist() for first in range(0, len(order), ROWS)]
@@ -94,7 +94,7 @@ class Pieces:
 
 
 class Polyphony(nn.Module):
-    """Logits of each key in the frame after each one."""
+    """Logits of each key in the next frame."""
 
     def __init__(self, cell: str, d_hidden: int, dropout: float) -> None:
         super().__init__()
@@ -104,12 +104,12 @@ class Polyphony(nn.Module):
         nn.init.constant_(self.head.bias, math.log(4 / (KEYS - 4)))  # a chorale has four voices
 
     def forward(self, frames: Tensor) -> Tensor:
-        y, _ = self.mixer(frames)  # padding stands on the right, where a causal mixer has nothing to mask
+        y, _ = self.mixer(frames)  # padding is on the right: a causal mixer needs no mask
         return self.head(self.dropout(y))
 
 
 def loss(model: nn.Module, batch: Frames) -> Loss:
-    """The negative log-likelihood of every frame but the first, in nats summed over its keys."""
+    """Negative log-likelihood of all frames except the first, in nats summed over keys."""
     logits = model(batch.frames[:, :-1])
     each = F.binary_cross_entropy_with_logits(logits, batch.frames[:, 1:], reduction="none").sum(2)  # (B, T)
     real = batch.mask[:, 1:]
@@ -118,15 +118,15 @@ def loss(model: nn.Module, batch: Frames) -> Loss:
 
 
 def per_frame(model: nn.Module, pieces: Pieces) -> float:
-    """The mean over all frames that are predicted."""
+    """Mean loss over all predicted frames."""
     model.eval()
     with torch.no_grad():
-        found = loss(model, pieces.batch(list(range(len(pieces.pieces)))))
-    return float(found.nll) / found.count
+        total = loss(model, pieces.batch(list(range(len(pieces.pieces)))))
+    return float(total.nll) / total.count
 
 
 def width(cell: str) -> int:
-    """The width, a multiple of eight, whose model is nearest to the published size."""
+    """The width, a multiple of eight, whose model size is closest to the published one."""
 
     def distance(d_hidden: int) -> int:
         with torch.device("meta"):
@@ -138,7 +138,7 @@ def width(cell: str) -> int:
 def trial(
     cell: str, rate: float, dropout: float, parts: dict[str, list[Tensor]], options: argparse.Namespace
 ) -> dict[str, Any]:
-    """One training; the weights of the best validation on the test part."""
+    """Train once; evaluate the weights of the best validation on the test part."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(options.seed, "init"))
         model = Polyphony(cell, width(cell), dropout)
@@ -152,7 +152,7 @@ def trial(
     def save(directory: Path) -> None:
         safetensors.torch.save_file(model.state_dict(), directory / "model.safetensors")
 
-    how = TrainConfig(
+    config = TrainConfig(
         budget=f"{options.steps}steps",
         seed=options.seed,
         optim=OptimConfig(lr=rate, beta2=0.999, warmup_steps=100, weight_decay=0.01, final_lr=0.02),
@@ -163,7 +163,7 @@ def trial(
     began = time.process_time()
     with tempfile.TemporaryDirectory() as place:
         run = Path(place) / "run"
-        done = train(model, loss, train_part, how, run, validate=validate, save_model=save)
+        done = train(model, loss, train_part, config, run, validate=validate, save_model=save)
         model.load_state_dict(safetensors.torch.load_file(run / "best" / "model.safetensors"))
     return {
         "cell": cell,
@@ -182,17 +182,17 @@ def trial(
     }
 
 
-def chosen(found: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Of every cell the trial that the validation part likes best."""
+def chosen(results: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The trial of each cell with the best validation result."""
     return {
         cell: min(of_cell, key=lambda result: result["valid"])
         for cell in PUBLISHED
-        if (of_cell := [result for result in found if result["cell"] == cell])
+        if (of_cell := [result for result in results if result["cell"] == cell])
     }
 
 
 def verdicts(best: dict[str, dict[str, Any]]) -> list[str]:
-    """What does not hold, in words."""
+    """The failed checks in words."""
     wrong = [
         f"{cell} is at {result['test']:.3f}, more than {MARGIN} above {PUBLISHED[cell]}"
         for cell, result in best.items()
@@ -218,7 +218,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--dropouts", default="0.3")
     parser.add_argument("--steps", type=int, default=2200)
     parser.add_argument(
-        "--patience", type=int, default=8, help="validations, of which there is one in 58 steps, two epochs"
+        "--patience", type=int, default=8, help="validations without improvement; one per 58 steps (two epochs)"
     )
     parser.add_argument("--seed", type=int, default=0)
     record_options(parser, RESULTS)
@@ -230,7 +230,7 @@ def main() -> None:
     torch.set_num_threads(1)
     path = Path(os.environ.get("SIGHTLINE_DATA", "../shared/data")) / "jsb_chorales" / "JSB_Chorales.mat"
     if not path.exists():
-        raise SystemExit(f"{path}: no such file; SIGHTLINE_DATA names the folder with the data")
+        raise SystemExit(f"{path}: no such file; set SIGHTLINE_DATA to the folder with the data")
     parts = read(path)
     record = Record(options.out, {"published": PUBLISHED}, go_on=options.go_on)
 
@@ -239,8 +239,8 @@ def main() -> None:
 
     for cell, rate, dropout in product(each(options.cells), map(float, each(options.rates)),
                                        map(float, each(options.dropouts))):  # fmt: skip
-        wanted = {"cell": cell, "rate": rate, "dropout": dropout, "seed": options.seed, "of_steps": options.steps}
-        if record.alike(**wanted):
+        settings = {"cell": cell, "rate": rate, "dropout": dropout, "seed": options.seed, "of_steps": options.steps}
+        if record.matching(**settings):
             continue
         result = trial(cell, rate, dropout, parts, options)
         record.add(result)
@@ -249,9 +249,9 @@ def main() -> None:
               f"best at step {result['best_step']}  {result['cpu_s']:.0f} s", flush=True)  # fmt: skip
     best = chosen(record.results)
     for cell, result in best.items():
-        print(f"{cell:5s} test {result['test']:.3f}, published {PUBLISHED[cell]}, chosen on validation")
+        print(f"{cell:5s} test {result['test']:.3f}, published {PUBLISHED[cell]}, selected on validation")
     wrong = verdicts(best)
-    print("\n".join(wrong) or "all holds")
+    print("\n".join(wrong) or "all checks passed")
     raise SystemExit(5 if wrong else 0)
 
 

@@ -1,33 +1,35 @@
-"""Multi-query associative recall: which mechanisms can look things up, and at which size of state?
+"""Multi-query associative recall by mechanism and state size.
 
     python benchmarks/verify_recall.py
     python benchmarks/verify_recall.py --models softmax,gated_delta --widths 64 --seed 1 --out recall.json
     python benchmarks/verify_recall.py --models softmax_2 --widths 64 --pairs 4 --no-noise --out recall-attention.json
 
 The task of Arora et al. 2023 ("Zoology", arXiv:2312.04927) with two layers of one head, no feed-forward, a vocabulary
-of 8,192, tied embeddings, AdamW with weight decay 0.1 on a cosine, accuracy at the keys that are asked for, the best of
-the rates given. Files named below are those of github.com/HazyResearch/zoology. The two layers are
+of 8,192, tied embeddings, and AdamW with weight decay 0.1 and a cosine schedule. The result is the accuracy at the
+queried keys with the best learning rate. The files named below are those of github.com/HazyResearch/zoology. The two
+layers are
 
-- a short convolution of 3, then the mechanism: Arora et al. 2024 ("Based", arXiv:2402.18668) and
-  zoology/experiments/arxiv24_based_figure2/configs.py, whose `Hybrid` takes `BaseConv` for the first of two layers and
-  the mechanism for the second, without positions; tests of 64 tokens with 4, 8 and 16 pairs, and longer ones. Here: 16
-  pairs alone; the convolution has no gate; rotary positions in softmax and window; ssd and gated_delta have four heads
-  and, as in their papers, one more convolution inside.
-- softmax_2: attention in both and nothing else: figure 2 of "Zoology" and zoology/experiments/iclr24_zoology_figure2/
-  configs.py, whose shortest rows are 64 tokens with 4 pairs and zeros between the keys (the third command above); the
-  first command asks for 16 among noise. Here: rotary positions instead of learned ones.
+- a short convolution of 3, then the mechanism, as in Arora et al. 2024 ("Based", arXiv:2402.18668) and
+  zoology/experiments/arxiv24_based_figure2/configs.py, whose `Hybrid` uses `BaseConv` as the first of two layers and
+  the mechanism as the second, without positions; they test 64 tokens with 4, 8 and 16 pairs, and longer rows.
+  Differences: 16 pairs only; the convolution has no gate; rotary positions in softmax and window; ssd and gated_delta
+  have four heads and, as in their papers, an additional convolution.
+- softmax_2: attention in both layers, as in figure 2 of "Zoology" and
+  zoology/experiments/iclr24_zoology_figure2/configs.py, whose shortest rows have 64 tokens with 4 pairs and zeros
+  between the keys (the third command above); the first command queries 16 pairs among noise. Difference: rotary
+  instead of learned positions.
 
-Deviations of both: RMSNorm, no dropout (there 0.1), every training row is new and there are fewer of them (there
-100,000 and more, 32 or 64 times), the answer is sought among the 4,096 values instead of all tokens, and in training
-among those of the batch, gradients are clipped, embeddings do not decay. The first half of the steps has rows of a
-quarter of the length with as many pairs as fit, at most those asked for: mechanisms with an output gate find the answer
-late or never otherwise.
+Differences of both: RMSNorm; no dropout (published: 0.1); every training row is new and there are fewer rows
+(published: at least 100,000, 32 or 64 times); answers are restricted to the 4,096 values instead of all tokens, and in
+training to those of the batch; gradients are clipped; no weight decay for embeddings. In the first half of the steps,
+rows have a quarter of the length and as many pairs as fit: otherwise mechanisms with an output gate learn the task
+late or never.
 
-A window of w after a convolution of c reaches (w - 1) + (c - 1) positions back. The share of the test rows' queries
-whose value stands there, with one guess among all values for the others, is its ceiling. Each result is written to
-benchmarks/results/recall.json as it comes; `--go-on` trains only what is missing there. Exit status 5: a window above
-its ceiling by more than chance, softmax attention of either kind below 99 % at the largest width, or a mechanism of the
-linear family that gets worse with a larger state.
+A window of w after a convolution of c reaches (w - 1) + (c - 1) positions back. The ceiling of the window is the
+fraction of test queries whose value is in this range, plus chance among all values for the others. Each result is
+written to benchmarks/results/recall.json; `--go-on` trains only missing ones. Exit status 5 if a window exceeds its
+ceiling by more than chance, if softmax attention of either kind is below 99 % at the largest width, or if a mechanism
+of the linear family is worse with a larger state.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ from torch.nn import functional as F
 from record import Record, record_options
 from sightline.core.seeds import derive
 from sightline.core.state import nbytes
-from sightline.data.synthetic import IGNORED, Recall, recall
+from sightline.data.labelled.recall import IGNORED, Recall, recall
 from sightline.models import LanguageModelConfig
 from sightline.models.decoder import Decoder
 from sightline.training.optim import OptimConfig, build_optimizer, learning_rate
@@ -53,11 +55,11 @@ from sightline.training.optim import OptimConfig, build_optimizer, learning_rate
 RESULTS = Path(__file__).parent / "results" / "recall.json"
 VOCABULARY, TESTED, CONVOLUTION = 8192, 1000, 3
 VALUES = VOCABULARY // 2  # the upper half of the vocabulary
-ENOUGH = 0.99  # for softmax attention; a rate that gives more ends the search
-SPREAD = {"heads": 4, "d_head": 0.5}  # rates of decay are drawn once a head; as much state as one head of D × D
+ENOUGH = 0.99  # for softmax attention; the search ends at a rate that reaches it
+SPREAD = {"heads": 4, "d_head": 0.5}  # decay rates are initialised per head; same state size as one head of D × D
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "softmax": ("softmax", {}),
-    "softmax_2": ("softmax", {}),  # attention alone, in both layers
+    "softmax_2": ("softmax", {}),  # attention in both layers
     "window_16": ("window", {"window": 16}),
     "window_32": ("window", {"window": 32}),
     "linear": ("linear", {}),
@@ -69,38 +71,38 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "lru": ("lru", {}),
     "min_gru": ("min_gru", {}),
 }
-ALONE = ("softmax_2",)  # two layers of the mechanism and no convolution
+ALONE = ("softmax_2",)  # two layers of the mechanism without a convolution
 LINEAR = ("linear", "retention", "gla", "ssd", "delta_net", "gated_delta")
 
 
 def read(model: Decoder, rows: Recall) -> tuple[torch.Tensor, torch.Tensor]:
-    """What the model says (queries, D) at the keys that are asked for, and the values that belong to them."""
-    asked = rows.labels != IGNORED
+    """The model's outputs (queries, D) at the queried keys, and the values of these keys."""
+    queried = rows.labels != IGNORED
     x, _ = model.mixer(model.embedding(rows.inputs))
-    return model.norm(x[asked]), rows.labels[asked]
+    return model.norm(x[queried]), rows.labels[queried]
 
 
 def loss(model: Decoder, rows: Recall) -> torch.Tensor:
-    """Cross-entropy among the values that any row of the batch asks for."""
-    said, values = read(model, rows)
+    """Cross-entropy over the values that occur as answers in the batch."""
+    outputs, values = read(model, rows)
     candidates, number = torch.unique(values, return_inverse=True)
-    return F.cross_entropy(F.linear(said, model.embedding.weight[candidates]), number)
+    return F.cross_entropy(F.linear(outputs, model.embedding.weight[candidates]), number)
 
 
 def accuracy(model: Decoder, rows: Recall) -> float:
-    """The share of queries answered rightly, out of all values."""
+    """The fraction of queries answered correctly, with all values as candidates."""
     model.eval()
     right = []
     with torch.no_grad():
         for first in range(0, len(rows.inputs), 50):
-            said, values = read(model, Recall(*(part[first : first + 50] for part in rows)))
-            logits = F.linear(said, model.embedding.weight[VALUES:])
+            outputs, values = read(model, Recall(*(part[first : first + 50] for part in rows)))
+            logits = F.linear(outputs, model.embedding.weight[VALUES:])
             right.append((logits.argmax(1) == values - VALUES).double())
     return float(torch.cat(right).mean())
 
 
 def train(config: LanguageModelConfig, rate: float, options: argparse.Namespace) -> Decoder:
-    """A model trained on new rows at every step, in the first half of them on as many tokens in rows of a quarter."""
+    """Train on new rows at every step; in the first half on as many tokens in rows of a quarter of the length."""
     torch.manual_seed(derive(options.seed, "initial"))
     model = config.build(VOCABULARY).train()
     optim = OptimConfig(lr=rate, warmup_steps=options.steps // 20, weight_decay=0.1)
@@ -121,7 +123,7 @@ def train(config: LanguageModelConfig, rate: float, options: argparse.Namespace)
 
 
 def trial(name: str, width: int, rate: float, options: argparse.Namespace, test: Recall) -> dict[str, Any]:
-    """One training: what it was, its accuracy on `test`, its size, its processor time."""
+    """Train once; the settings, the accuracy on `test`, the size and the CPU time."""
     mixer, own = MODELS[name]
     own = {key: int(value * width) if key == "d_head" else value for key, value in own.items()}
     layers, convolution = (2, 0) if name in ALONE else (1, CONVOLUTION)
@@ -145,16 +147,16 @@ def trial(name: str, width: int, rate: float, options: argparse.Namespace, test:
 
 
 def ceiling(window: int, test: Recall) -> tuple[float, float]:
-    """The share of queries that a window can answer, and how far above it chance may bring one (four deviations)."""
+    """The fraction of queries that a window can answer, and the tolerance for chance (four standard deviations)."""
     within = test.within(window - 1 + CONVOLUTION - 1)
     most = within + (1 - within) / VALUES
     return most, 4 * math.sqrt(most * (1 - most) / int((test.labels != IGNORED).sum()))
 
 
-def verdicts(found: list[dict[str, Any]], test: Recall) -> list[str]:
-    """What does not hold, in words."""
+def verdicts(results: list[dict[str, Any]], test: Recall) -> list[str]:
+    """The failed checks in words."""
     best: dict[str, dict[int, float]] = {}
-    for result in found:
+    for result in results:
         of_model = best.setdefault(result["model"], {})
         of_model[result["d_model"]] = max(result["accuracy"], of_model.get(result["d_model"], 0.0))
     wrong = []
@@ -167,7 +169,7 @@ def verdicts(found: list[dict[str, Any]], test: Recall) -> list[str]:
         if name.startswith("softmax") and by_width[-1] < ENOUGH:
             wrong.append(f"{name} is at {by_width[-1]:.2%}, below {ENOUGH:.0%}")
         if name in LINEAR and any(b < min(a, ENOUGH) for a, b in pairwise(by_width)):
-            wrong.append(f"{name} gets worse with a larger state: {', '.join(f'{a:.1%}' for a in by_width)}")
+            wrong.append(f"{name} is worse with a larger state: {', '.join(f'{a:.1%}' for a in by_width)}")
     return wrong
 
 
@@ -175,10 +177,12 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", default=",".join(MODELS))
     parser.add_argument("--widths", default="16,32,64")
-    parser.add_argument("--rates", default="0.02", help="in this order; a model at 99 %% tries no further one")
+    parser.add_argument(
+        "--rates", default="0.02", help="learning rates in order; a model that reaches 99 %% tries no further ones"
+    )
     parser.add_argument("--length", type=int, default=64)
     parser.add_argument("--pairs", type=int, default=16)
-    parser.add_argument("--no-noise", dest="noise", action="store_false", help="zeros between the keys asked for")
+    parser.add_argument("--no-noise", dest="noise", action="store_false", help="zeros between the queried keys")
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--seed", type=int, default=0)
@@ -191,14 +195,14 @@ def main() -> None:
     torch.set_num_threads(1)
     settings = {key: getattr(options, key) for key in ("length", "pairs", "noise", "steps", "batch")}
     settings |= {"vocabulary": VOCABULARY, "tested": TESTED, "convolution": CONVOLUTION}
-    # one set of test rows for all seeds
+    # the same test rows for all seeds
     sizes = (TESTED, options.length, options.pairs)
     test = recall(*sizes, vocabulary=VOCABULARY, noise=options.noise, seed=derive(0, "test"))
     windows = {name: ceiling(own["window"], test)[0] for name, (mixer, own) in MODELS.items() if mixer == "window"}
     record = Record(options.out, {**settings, "ceilings": windows}, go_on=options.go_on)
     models, widths, rates = options.models.split(","), map(int, options.widths.split(",")), options.rates.split(",")
     for rate, name, width in product(map(float, rates), models, widths):
-        same = record.alike(model=name, d_model=width, seed=options.seed)
+        same = record.matching(model=name, d_model=width, seed=options.seed)
         if any(r["rate"] == rate or r["accuracy"] >= ENOUGH for r in same):
             continue
         result = trial(name, width, rate, options, test)
@@ -207,7 +211,7 @@ def main() -> None:
               f"{result['state_bytes']:7,d} bytes of state  {result['cpu_s']:.0f} s", flush=True)  # fmt: skip
     print("ceilings:", ", ".join(f"{name} {most:.2%}" for name, most in windows.items()))
     wrong = verdicts(record.results, test)
-    print("\n".join(wrong) or "all holds")
+    print("\n".join(wrong) or "all checks passed")
     raise SystemExit(5 if wrong else 0)
 
 

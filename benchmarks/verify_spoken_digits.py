@@ -1,14 +1,15 @@
-"""Spoken digits: are they written down as they were said, on the official test recordings?
+"""Transcription of spoken digits on the official test recordings.
 
     python benchmarks/verify_spoken_digits.py
     python benchmarks/verify_spoken_digits.py --archs transformer,gru --budget 3min --set sound.stride=2
 
-`fsdd` under $SIGHTLINE_DATA (default ../shared/data): 3,000 recordings at 8 kHz, ten digits, six speakers, fifty each.
-Official test: recordings 0 to 4 of each digit and speaker, 300 in all. Validation, which picks the best step and all
-settings: recordings 5 to 9. Training: the other 2,400. The target is the digit's English word, letter by letter.
+Reads `fsdd` under $SIGHTLINE_DATA (default ../shared/data): 3,000 recordings at 8 kHz, fifty for each of ten digits
+and six speakers. Official test part: recordings 0 to 4 of each digit and speaker, 300 in total. Validation part, which
+selects the best step and all settings: recordings 5 to 9. Training part: the other 2,400. The target is the English
+word of the digit, letter by letter.
 
-Gates, for the first architecture named: character error rate at most 3 %, at least 97 % of words right. Results go to
-benchmarks/results/spoken-digits-<arch>.json; exit status 5 where a gate does not hold.
+Thresholds for the first architecture: character error rate at most 3 %, at least 97 % of words correct. Writes the
+results to benchmarks/results/spoken-digits-<arch>.json. Exit status 5 if a threshold is not met.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ import torch
 
 from record import measured, write
 from sightline.core.config import encode, override
-from sightline.data.media import MediaCorpus
+from sightline.data.media.corpus import MediaCorpus
 from sightline.tasks.fit import train_task
-from sightline.tasks.transcription import TranscriptionTask
+from sightline.tasks.media.transcription import TranscriptionTask
 from sightline.training.progress import reporting
 
 RESULTS = Path(__file__).parent / "results"
@@ -48,7 +49,7 @@ SETTINGS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one architecture reached."""
+    """The results of one architecture."""
 
     arch: str
     parameters: int
@@ -59,14 +60,14 @@ class Outcome:
     cer: float
     words_right: float
     loss: float
-    wrong: list[tuple[str, str, str]]  # file, said, wanted
-    guesses: dict[str, dict[str, float]]  # without a model
+    wrong: list[tuple[str, str, str]]  # file, output, reference
+    guesses: dict[str, dict[str, float]]  # baselines
     settings: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, object] = field(default_factory=dict)
 
 
 def manifests(recordings: Path, folder: Path) -> dict[str, Path]:
-    """A table of files and words for each part."""
+    """A table of files and words per part."""
     rows: dict[str, list[str]] = {part: ["source,target"] for part in PARTS}
     for path in sorted(recordings.resolve().glob("*.wav")):
         digit, _, number = path.stem.split("_")
@@ -78,14 +79,14 @@ def manifests(recordings: Path, folder: Path) -> dict[str, Path]:
 
 
 def verify(arch: str, folder: Path, runs: Path, changes: dict[str, Any]) -> Outcome:
-    """Trains one architecture, or goes on with it, and scores it on the test part."""
+    """Train one architecture, or resume its run, and evaluate it on the test part."""
     data = {"data": str(folder / "train.csv"), "valid": str(folder / "valid.csv"), "test": str(folder / "test.csv")}
     run = override(TranscriptionTask.preset(arch), {**SETTINGS, **data, **changes})
     corpus: MediaCorpus = TranscriptionTask.load_data(run)
     if corpus.sizes != SIZES:
         raise SystemExit(f"expected {SIZES} recordings, found {corpus.sizes}")
-    place = runs / f"spoken_digits-{arch}-{run.seed}"
-    with reporting(run.metric) as on_progress:
+    place = runs / f"spoken_digits-{arch}-{run.training.seed}"
+    with reporting(run.training.metric) as on_progress:
         trained = train_task(
             TranscriptionTask.build(corpus, run),
             corpus,
@@ -95,48 +96,50 @@ def verify(arch: str, folder: Path, runs: Path, changes: dict[str, Any]) -> Outc
             on_progress=on_progress,
         )
     task, training = trained.task, trained.training
-    found = task.measure(corpus.test)
-    named = zip(task.sources(corpus.test), found.outputs, found.references, strict=True)
+    evaluation = task.measure(corpus.test)
+    named = zip(task.sources(corpus.test), evaluation.outputs, evaluation.references, strict=True)
     settings = encode(run)
     return Outcome(
         arch=arch,
         parameters=task.parameters,
-        budget=run.budget,
+        budget=run.training.budget,
         steps=training.steps,
         train_s=round(training.seconds, 1),
         tested=len(corpus.test),
-        cer=round(found.metrics["cer"], 5),
-        words_right=round(found.metrics["exact_match"], 5),
-        loss=round(found.metrics["loss"], 5),
-        wrong=[(name, said, wanted) for name, said, wanted in named if said != wanted],
+        cer=round(evaluation.metrics["cer"], 5),
+        words_right=round(evaluation.metrics["exact_match"], 5),
+        loss=round(evaluation.metrics["loss"], 5),
+        wrong=[(name, output, reference) for name, output, reference in named if output != reference],
         guesses={
-            guess.name: {name: round(guess.metrics[name], 4) for name in ("cer", "exact_match")}
-            for guess in task.guesses(corpus.train, corpus.test)
+            baseline.name: {name: round(baseline.metrics[name], 4) for name in ("cer", "exact_match")}
+            for baseline in task.baselines(corpus.train, corpus.test)
         },
         settings={key: settings[key] for key in ("sound", "model", "optim", "batch_tokens", "label_smoothing", "seed")},
         environment=measured(),
     )
 
 
-def holds(outcome: Outcome) -> bool:
-    """Whether the gates hold, a line each."""
+def passes(outcome: Outcome) -> bool:
+    """Whether the thresholds are met; prints one line each."""
     cer, right = outcome.cer <= MOST_CER, outcome.words_right >= LEAST_RIGHT
-    print(f"{outcome.arch}: character error rate {outcome.cer:.2%}, at most {MOST_CER:.0%}: {_verdict(cer)}")
-    print(f"{outcome.arch}: words right {outcome.words_right:.2%}, at least {LEAST_RIGHT:.0%}: {_verdict(right)}")
+    print(f"{outcome.arch}: character error rate {outcome.cer:.2%}, at most {MOST_CER:.0%} allowed: {_verdict(cer)}")
+    print(f"{outcome.arch}: {outcome.words_right:.2%} of words correct, {LEAST_RIGHT:.0%} required: {_verdict(right)}")
     return cer and right
 
 
 def _verdict(good: bool) -> str:
-    return "holds" if good else "does not hold"
+    return "passed" if good else "failed"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--archs", default="bahdanau")
-    parser.add_argument("--budget", default="2000steps", help="of training, each; as in sightline train")
+    parser.add_argument(
+        "--budget", default="2000steps", help="training budget of each architecture, as in sightline train"
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="another setting")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting")
     parser.add_argument("--out", type=Path, default=RESULTS)
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
@@ -148,7 +151,7 @@ def main() -> None:
         for arch in chosen.archs.split(","):
             outcome = verify(arch, Path(folder), chosen.runs, changes)
             write(chosen.out / f"spoken-digits-{arch}.json", asdict(outcome))
-            good.append(holds(outcome))
+            good.append(passes(outcome))
     raise SystemExit(0 if good[0] else 5)
 
 

@@ -1,13 +1,13 @@
-"""Five gigabytes of text: training in bounded memory, and the same batches after a kill as without one.
+"""Five gigabytes of text: training in bounded memory, and identical batches after a kill.
 
     python benchmarks/verify_streaming.py
     python benchmarks/verify_streaming.py --gigabytes 0.2 --steps 60
 
-Generates a text (removed afterwards), trains a small model on it three ways, each in a process of its own: without a
-stop; killed with SIGKILL on the way; and gone on with from what the killed one left. Every process notes the SHA-256 of
-each batch that it trains on, and at the end its peak resident memory. Exit status 5 where that is 2 GiB or more above
-what the model takes (weights, gradients, both moments of AdamW), where a batch after the kill is another than without
-one, or where the weights at the end are.
+Generates a text (removed afterwards) and trains a small model on it three times, in separate processes: without
+interruption; killed with SIGKILL; and resumed from the state of the killed one. Every process logs the SHA-256 of each
+training batch and its peak resident memory. Exit status 5 if the peak is 2 GiB or more above the size of the model
+(weights, gradients, both moments of AdamW), or if a batch after the kill or the final weights differ from the
+uninterrupted run.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ import torch
 
 from record import measured, write
 from sightline.data.batches import Cursor
-from sightline.data.text import load_text
+from sightline.data.text.corpus import load_text
 from sightline.tasks.fit import train_task
-from sightline.tasks.language import LanguageTask
-from sightline.tasks.language_config import LanguageConfig, TextTokenizerConfig
+from sightline.tasks.language.config import LanguageConfig, TextTokenizerConfig
+from sightline.tasks.language.task import LanguageTask
 from sightline.training.optim import OptimConfig
 from sightline.training.state import TrainConfig
 
@@ -42,7 +42,7 @@ LIMIT_BYTES = 2 << 30
 
 
 def write_text(path: Path, size: int, seed: int) -> None:
-    """Numbered paragraphs of made-up words, drawn from a pool: quick to write, and no two stretches alike."""
+    """Write numbered paragraphs of random words from a pool: fast to write, and no two parts are equal."""
     random = np.random.Generator(np.random.PCG64(seed))
     letters = random.integers(97, 123, (20_000, 9), dtype=np.uint8)
     lengths = random.integers(2, 10, 20_000)
@@ -59,8 +59,8 @@ def write_text(path: Path, size: int, seed: int) -> None:
             number += len(chosen)
 
 
-class Noted:
-    """Batches that leave a line for each one that is taken: its number in the training and its hash."""
+class Logged:
+    """Batches that log their step and hash when they are used."""
 
     def __init__(self, inner: Any, path: Path, first: int) -> None:
         self.inner, self.path, self.step = inner, path, first
@@ -79,7 +79,7 @@ class Noted:
 
 
 def child(options: argparse.Namespace) -> None:
-    """One training; the last line of its notes is its memory and the hash of its weights."""
+    """Train once; the last line of the log contains the peak memory and the hash of the weights."""
     torch.set_num_threads(1)
     corpus = load_text(options.text)
     config = LanguageConfig.preset(
@@ -91,7 +91,7 @@ def child(options: argparse.Namespace) -> None:
         validation_bytes=20_000,
         group_bytes=1 << 21,
     )
-    how = TrainConfig(
+    train_config = TrainConfig(
         budget=f"{options.steps}steps",
         optim=OptimConfig(lr=1e-3, warmup_steps=10),
         validations=2,
@@ -102,19 +102,19 @@ def child(options: argparse.Namespace) -> None:
     if options.resume:
         states = sorted((options.run / "checkpoints").glob("step-*/state.json"))
         first = json.loads(states[-1].read_text(encoding="utf-8"))["state"]["spent"]["steps"]
-    made = task.batches
-    task.batches = lambda part, *, seed: Noted(made(part, seed=seed), options.notes, first)
-    done = train_task(task, corpus, options.run, how, resume=options.resume)
+    batches = task.batches
+    task.batches = lambda part, *, seed: Logged(batches(part, seed=seed), options.notes, first)
+    trained = train_task(task, corpus, options.run, train_config, resume=options.resume)
     weights = hashlib.sha256()
     for tensor in LanguageTask.load(options.run / "last").model.state_dict().values():
         weights.update(tensor.numpy().tobytes())
-    told = {"peak_bytes": peak_bytes(), "parameters": done.task.parameters, "weights": weights.hexdigest()}
+    facts = {"peak_bytes": peak_bytes(), "parameters": trained.task.parameters, "weights": weights.hexdigest()}
     with options.notes.open("a", encoding="utf-8") as file:
-        print(json.dumps(told), file=file)
+        print(json.dumps(facts), file=file)
 
 
 def peak_bytes() -> int:
-    """The most memory that this process has had resident."""
+    """Peak resident memory of this process."""
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
 
@@ -127,7 +127,7 @@ def start(text: Path, run: Path, notes: Path, options: argparse.Namespace, *extr
 
 
 def batches_of(notes: Path) -> list[tuple[int, str]]:
-    """Number and hash of each batch that a process noted."""
+    """Step and hash of each batch in the log of a process."""
     lines = [line.split() for line in notes.read_text(encoding="utf-8").splitlines() if not line.startswith("{")]
     return [(int(step), digest) for step, digest in lines]
 
@@ -152,7 +152,7 @@ def verify(options: argparse.Namespace, place: Path) -> dict[str, Any]:
     process = start(text, place / "cut", notes["killed"], options)
     while not notes["killed"].exists() or len(batches_of(notes["killed"])) < options.steps * 2 // 3:
         if process.poll() is not None:
-            raise SystemExit("the training to be killed ended by itself")
+            raise SystemExit("the training ended before it could be killed")
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -191,7 +191,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--checkpoint-every-s", type=float, default=3.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULTS)
-    for name in ("--text", "--run", "--notes"):  # of the processes that this one starts
+    for name in ("--text", "--run", "--notes"):  # for the processes that this one starts
         parser.add_argument(name, type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--resume", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -206,12 +206,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         result = verify(options, Path(place))
     write(options.out, result)
-    print(f"killed after step {result['killed_after_step']}, gone on from step {result['resumed_after_step']}; "
-          f"peak {result['above_model_bytes'] / 2**20:.0f} MiB above the model's")  # fmt: skip
+    print(f"killed after step {result['killed_after_step']}, resumed from step {result['resumed_after_step']}; "
+          f"peak {result['above_model_bytes'] / 2**20:.0f} MiB above the size of the model")  # fmt: skip
     wrong = [name for name in ("same_batches", "same_weights") if not result[name]]
     if result["above_model_bytes"] >= LIMIT_BYTES:
         wrong.append("memory")
-    print(f"does not hold: {', '.join(wrong)}" if wrong else "all holds")
+    print(f"failed: {', '.join(wrong)}" if wrong else "all checks passed")
     raise SystemExit(5 if wrong else 0)
 
 

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 from sightline import __version__
+
+sys.path.insert(0, str(Path(__file__).parent))  # formulas.py
 
 project = "sightline"
 author = "the sightline authors"
 copyright = "the sightline authors, Apache-2.0"
 version = release = __version__
 
-extensions = ["myst_parser"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "formulas"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "keys"]
 nitpicky = True
+nitpick_ignore_regex = [("py:.*", ".*")]  # types of other libraries: their documentation needs a network
 
+default_role = "code"
+html_math_renderer = "mathml"
+autodoc_member_order = "bysource"
+autodoc_class_signature = "mixed"
+autodoc_typehints = "signature"
+autodoc_inherit_docstrings = False
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 88
+add_module_names = False
+
+html_static_path = ["static"]
+html_css_files = ["formulas.css"]
 html_theme = "furo"
 html_title = f"sightline {__version__}"
 html_show_sourcelink = False

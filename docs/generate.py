@@ -1,14 +1,15 @@
-"""Write the pages that follow from tables (mechanisms.md, architectures.md, commands.md) and results (performance.md).
+"""Write what follows from tables (pages, keys, names of architectures in `--help`) and results (performance.md).
 
-Run `python docs/generate.py` after a change; a test compares the files with what this gives.
+Run `python docs/generate.py` after a change; a test compares the files with the output of this script.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import io
 import sys
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -18,6 +19,7 @@ from rich.console import Console
 from sightline.cli.app import COMMANDS, build
 from sightline.core.config import encode
 from sightline.core.mixer import Memory, SequenceMixer
+from sightline.core.settings import Key, describe_keys, keys_of
 from sightline.core.state import nbytes
 from sightline.mixers import MIXERS
 from sightline.models import (
@@ -31,6 +33,9 @@ from sightline.models import (
 from sightline.parts.series_patches import SeriesWindows
 from sightline.report.benchmark_figures import draw_figures, figures
 from sightline.report.benchmarks import load_results, performance_page, rows_of
+from sightline.tasks.defaults import compared
+from sightline.tasks.run import RunConfig
+from sightline.tasks.table import TASKS
 
 HERE = Path(__file__).parent
 RESULTS, FIGURES = HERE.parent / "benchmarks" / "results", HERE / "figures"
@@ -39,9 +44,9 @@ D_MODEL, VOCABULARY = 64, 1000
 MECHANISMS_HEAD = f"""\
 # Mechanisms
 
-One file is one mechanism. This page is generated from the table `sightline.MIXERS`; tests hold every row to the laws
-of the [contract](concepts.md) and to an independent reference. Parameters and bytes of state per row are measured at
-d_model = {D_MODEL}, float32, default options, with a memory of 16 positions where one is read.
+One file is one mechanism. This page is generated from the table `sightline.MIXERS`; tests check every row against the
+laws of the [contract](concepts.md) and an independent reference. Parameters and bytes of state per row are measured at
+d_model = {D_MODEL}, float32 and default options, with a memory of 16 positions for mechanisms that read one.
 
 | name | paper | kind | parameters | state after 16 tokens | after 256 |
 |---|---|---|--:|--:|--:|"""
@@ -50,24 +55,32 @@ ARCHITECTURES_HEAD = """\
 # Architectures
 
 Named presets of whole models, generated from the tables `ARCHITECTURES`, `LANGUAGE_MODELS`, `ENCODERS` and
-`FORECASTERS` of `sightline.models`. A preset that carries a paper's name follows that paper, and its text lists every
-deviation. Sizes can be changed, or matched to a number of parameters (`--match params=2M`, `match_parameters`).
+`FORECASTERS` of `sightline.models`. A preset named after a paper follows that paper; its description lists every
+deviation. Sizes can be changed or matched to a number of parameters (`--match params=2M`, `match_parameters`).
 """
 
 FAMILIES = {
     "Encoder-decoders": (ARCHITECTURES, 2),
     "Decoder-only": (LANGUAGE_MODELS, 1),
     "Encoder-only": (ENCODERS, 1),
-    "Encoder-only, by papers": (NAMED_ENCODERS, 2),
+    "Encoder-only, from papers": (NAMED_ENCODERS, 2),
     "Forecasters": (FORECASTERS, 0),
 }
 
 COMMANDS_HEAD = """\
 # Commands
 
-This page is generated from what the commands print with `--help`. Results go to standard output, progress and messages
-to standard error; `--json` prints one object with `schema_version`. The [quick start](quickstart.md) has the exit
-statuses.
+This page is generated from the commands' `--help`. Results go to standard output, progress and messages to standard
+error; `--json` prints one object with `schema_version`. The [quick start](quickstart.md) lists the exit statuses.
+"""
+
+ARCHITECTURE_NAMES_HEAD = '''\
+"""The names of all architectures, written by docs/generate.py so that `--help` need not import torch."""
+
+from __future__ import annotations
+'''
+ARCHITECTURE_NAMES_END = """\
+ARCH_HELP = f"Architecture: {', '.join(ARCHITECTURES)}. Not all of them fit every task."
 """
 
 
@@ -84,18 +97,23 @@ def mechanisms() -> str:
     for name, config in MIXERS.items():
         lines += ["", f"## {name}", "", f"{paper(config)}.", ""]
         for built in dict.fromkeys(type(example.build(12)) for example in config.examples()):
-            lines += [f"```text\n{built.__name__}: {inspect.getdoc(built)}\n```", ""]
-        lines += [*options(config)]
+            lines += [autodoc(built), ""]
+        lines += [autodoc(config), "", *options(config)]
     return "\n".join(lines) + "\n"
 
 
+def autodoc(cls: type) -> str:
+    """The docstring of a class, with its formulas; how it is called is shown by the table of options."""
+    return f"```{{eval-rst}}\n.. autoclass:: {cls.__module__}.{cls.__qualname__}\n   :no-index:\n```"
+
+
 def paper(config: type) -> str:
-    """The first sentence of the mechanism's file: what it is and whose."""
+    """The first sentence of the mechanism's file, which names the mechanism and its authors."""
     return (sys.modules[config.__module__].__doc__ or "").strip().splitlines()[0].rstrip(".")
 
 
 def kind(mixer: Any) -> str:
-    """What the mixer sees, in words."""
+    """Which positions the mixer sees, in words."""
     if not isinstance(mixer, SequenceMixer):
         return "encoder"
     return "causal, reads a memory" if mixer.d_memory is not None else "causal"
@@ -154,46 +172,104 @@ def architectures() -> str:
         for family in dict.fromkeys(type(config) for config in table.values()):
             names = [name for name, config in table.items() if type(config) is family]
             lines += ["", f"### {', '.join(names)}" if len(names) < len(table) else f"### {family.__name__}", ""]
-            lines += [f"```text\n{inspect.getdoc(family)}\n```", "", *options(family)]
+            lines += [autodoc(family), "", *options(family)]
         lines.append("")
     return "\n".join(lines)
 
 
+def key_table(rows: Iterable[Key]) -> list[str]:
+    """Keys of a configuration as a table; a section's own row is left out."""
+    lines = ["| key | values | default | meaning |", "|---|---|---|---|"]
+    for row in rows:
+        if row.type != "section":
+            values = f"{row.type}, {row.allowed}" if row.allowed else row.type
+            cells = (f"`{row.name}`", values, f"`{row.default}`" if row.default else "", row.description)
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return lines
+
+
+def part(row: Key, run: RunConfig) -> str:
+    """Which part of a run a key belongs to: corpus, settings, training; nothing for those of the run itself."""
+    name = row.name.partition(".")[0]
+    return next((one for one in ("corpus", "settings", "training") if name in keys_of(type(getattr(run, one)))), "")
+
+
+def common_keys() -> str:
+    """The keys that every task has, for the page of tasks."""
+    run = TASKS["translation"].preset("transformer")
+    rows = (row for row in describe_keys(type(run), run) if part(row, run) in ("training", ""))
+    return "\n".join(key_table(rows)) + "\n"
+
+
+def task_keys(name: str) -> str:
+    """The architectures of one task and its own keys, for its page."""
+    task, by_default = TASKS[name], compared(name)
+    run = task.preset(by_default[-1])
+    rows = [row for row in describe_keys(type(run), run) if row.name.partition(".")[0] not in ("arch", "model")]
+    listed = ", ".join(f"`{known}`" for known in task.architectures())
+    lines = [
+        f"`--arch` chooses one of {listed}. `compare` takes {', '.join(f'`{one}`' for one in by_default)} by default.",
+        "",
+        "## Keys of the data",
+        "",
+        *key_table(row for row in rows if part(row, run) == "corpus"),
+        "",
+        "## Keys of the model, the loss and the evaluation",
+        "",
+        f"Defaults are those of `{by_default[-1]}`. The keys `model.…` depend on the architecture: see",
+        "[Architectures](../architectures.md). Training has the [keys of every task](../tasks/index.md).",
+        "",
+        *key_table(row for row in rows if part(row, run) == "settings"),
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def commands() -> str:
     """The command reference, from the help of every command."""
-    lines = [COMMANDS_HEAD, "```text", shown("--help"), "```"]
+    lines = [COMMANDS_HEAD, "```text", help_of(), "```"]
     app = build()
     for verb in COMMANDS:
         nested = [name for name in app[verb] if not name.startswith("-")]
         for path in [[verb], *([verb, name] for name in nested)]:
-            lines += ["", f"## sightline {' '.join(path)}", "", "```text", shown(*path, "--help"), "```"]
+            lines += ["", f"## sightline {' '.join(path)}", "", "```text", help_of(*path), "```"]
     return "\n".join(lines) + "\n"
 
 
-def shown(*arguments: str) -> str:
-    """What the command prints, 100 columns wide."""
-    out, app = io.StringIO(), build()
-    app.console = Console(file=out, width=100, color_system=None)
-    app(arguments)
+def help_of(*path: str) -> str:
+    """The help of a command, 80 columns wide."""
+    out, app = io.StringIO(), build(next(iter(path), None))
+    app.console = Console(file=out, width=80, color_system=None)
+    app([*path, "--help"])
     lines = [line.rstrip() for line in out.getvalue().partition("\nExit status:")[0].strip().splitlines()]
     return "\n".join(lines)
 
 
+def architecture_names() -> str:
+    """The module with the names of all architectures, for the help, which imports no torch."""
+    names = dict.fromkeys(name for table, _ in FAMILIES.values() for name in table)
+    lines = [f'    "{name}",' for name in names]
+    return "\n".join([ARCHITECTURE_NAMES_HEAD, "ARCHITECTURES = (", *lines, ")", ARCHITECTURE_NAMES_END])
+
+
 def performance() -> str:
-    """The page of benchmarks, from the files that `make bench` wrote."""
+    """The page of benchmarks, from the files of `make bench`."""
     reports = load_results(RESULTS)
-    made = figures(rows_of(reports))
-    return performance_page(reports, [(f"{FIGURES.name}/{name}.svg", text) for name, (text, _) in made.items()])
+    drawings = figures(rows_of(reports))
+    return performance_page(reports, [(f"{FIGURES.name}/{name}.svg", text) for name, (text, _) in drawings.items()])
 
 
 PAGES = {
+    "../src/sightline/cli/architectures.py": architecture_names,  # first: the help of `train` lists these names
     "mechanisms.md": mechanisms,
     "architectures.md": architectures,
     "commands.md": commands,
+    "keys/every-task.md": common_keys,
+    **{f"keys/{name}.md": partial(task_keys, name) for name in TASKS},
     "performance.md": performance,
 }
 
 if __name__ == "__main__":
     draw_figures(rows_of(load_results(RESULTS)), FIGURES)
     for name, content in PAGES.items():
+        (HERE / name).parent.mkdir(exist_ok=True)
         (HERE / name).write_text(content(), encoding="utf-8")

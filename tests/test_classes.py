@@ -14,6 +14,8 @@ PACKAGES = ("sightline.core", "sightline.ops", "sightline.mixers", "sightline.pa
 
 # Meant to be extended, though complete.
 EXTENSIBLE = {
+    "CallFailed": "any failure of a call in another process, of which ProcessDied is one",
+    "CheckedConfig": "the range checks that configs inherit",
     "LayersConfig": "the options that four kinds of models share",
     "SightlineError": "what the errors behind the exit codes have in common",
 }

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import packages_distributions
+from importlib.metadata import distributions, packages_distributions, requires
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -49,6 +49,27 @@ def test_every_dependency_is_imported_and_pinned():
         modules = [top for top, names in packages_distributions().items() if normal(line) in map(normal, names)]
         assert any(re.search(rf"^\s*(import|from) {top}\b", text, re.MULTILINE) for top in modules), f"{line}: unused"
         assert normal(line) in pinned | {"torch"}, f"{line}: no exact version in constraints.txt"
+
+
+def requirements(table: dict) -> set[str]:
+    """The distributions that pyproject.toml names, extras included."""
+    extras = table["project"]["optional-dependencies"]
+    return {normal(line) for lines in (table["project"]["dependencies"], *extras.values()) for line in lines}
+
+
+def test_every_pin_is_a_dependency_or_names_the_one_that_requires_it():
+    declared = requirements(PROJECT)
+    for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():
+        if line.startswith("#"):
+            continue
+        pin = re.fullmatch(r"([\w.-]+)==[\w.]+(?:  # ([\w.-]+))?", line)
+        assert pin, f"{line}: expected NAME==VERSION, or NAME==VERSION  # WHAT REQUIRES IT"
+        name, owner = normal(pin[1]), pin[2]
+        assert (name in declared) == (owner is None), line
+        if owner is not None:
+            assert normal(owner) in declared, line
+            if normal(owner) in {normal(one.metadata["Name"]) for one in distributions()}:
+                assert name in {normal(one) for one in requires(owner) or ()}, f"{owner} does not require {name}"
 
 
 def test_layers():

@@ -43,7 +43,7 @@ def surface() -> Iterator[str]:
     yield from (f"architecture {name}({fields(type(config))})" for name, config in sightline.ARCHITECTURES.items())
     yield from flags(app := build(), "sightline", app.default_parameter)
     for name, task in TASKS.items():
-        keys = dotted(encode(task.preset(task.Run.arch)))
+        keys = dotted(encode(task.preset(task.Run().settings.arch)))
         yield from (f"configuration {name} {key}" for key in keys)
 
 

@@ -11,9 +11,9 @@ import pytest
 
 import verify_captions as captions
 import verify_spoken_digits as spoken
-from sightline.data.images import ImageOptions, read_idx
-from sightline.data.manifest import read_manifest
-from sightline.data.media import ImageReader
+from sightline.data.media.columns import ImageReader
+from sightline.data.media.images import ImageOptions, read_idx
+from sightline.data.media.manifest import read_manifest
 
 DATA = Path(os.environ.get("SIGHTLINE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
@@ -36,13 +36,13 @@ def test_the_test_part_is_the_official_one(tmp_path):
 @pytest.mark.parametrize(("cer", "right", "good"), [(0.03, 0.97, True), (0.0301, 0.99, False), (0.01, 0.9699, False)])
 def test_both_gates_of_spoken_digits_must_hold(cer, right, good):
     blank = dict.fromkeys((field.name for field in fields(spoken.Outcome)), 0)
-    assert spoken.holds(spoken.Outcome(**{**blank, "arch": "gru", "cer": cer, "words_right": right})) is good
+    assert spoken.passes(spoken.Outcome(**{**blank, "arch": "gru", "cer": cer, "words_right": right})) is good
 
 
 @pytest.mark.parametrize(("right", "good"), [(0.98, True), (0.9799, False)])
 def test_the_gate_of_captions(right, good):
     blank = dict.fromkeys((field.name for field in fields(captions.Outcome)), 0)
-    assert captions.holds(captions.Outcome(**{**blank, "arch": "gru", "kind": "one", "right": right})) is good
+    assert captions.passes(captions.Outcome(**{**blank, "arch": "gru", "kind": "one", "right": right})) is good
 
 
 def test_two_digits_are_two_pictures_side_by_side(tmp_path):

@@ -1,4 +1,4 @@
-"""The command's frame: how fast it answers, what it says when something is wrong, and with which status it leaves."""
+"""The command's frame: its start-up time, its error messages and its exit statuses."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from cyclopts import App
 
 import sightline
 from sightline.cli import app as frame
+from sightline.cli.architectures import ARCHITECTURES
 from sightline.core.errors import CheckFailed, Diverged, EnvironmentFault, InputError, Interrupted
 
 
@@ -56,6 +57,14 @@ def test_a_verb_s_help_imports_no_torch(verb):
     assert done.stdout.startswith(f"Usage: sightline {verb}")
 
 
+def test_the_help_of_a_verb_shows_its_whole_docstring_in_80_columns():
+    lines = run("train", "--help", env={**os.environ, "COLUMNS": "80"}).stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    text = " ".join(" ".join(lines).replace("│", " ").split())
+    assert "Every other key is a flag too, with dots between levels, such as --optim.lr 3e-4" in text
+    assert f"Architecture: {', '.join(ARCHITECTURES)}." in text
+
+
 def test_the_version_is_the_package_s():
     assert run("--version").stdout == f"sightline {sightline.__version__}\n"
 
@@ -63,10 +72,10 @@ def test_the_version_is_the_package_s():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["comprae"], "unknown command 'comprae', did you mean compare?"),
+        (["comprae"], "unknown command 'comprae', did you mean 'compare'?"),
         (["zzz"], "unknown command 'zzz'; known: demo, train, "),
-        (["--seeds", "3"], "unknown flag --seeds: flags stand behind the command"),
-        (["-x"], "unknown flag -x: flags stand behind the command"),
+        (["--seeds", "3"], "unknown flag --seeds: flags go after the command"),
+        (["-x"], "unknown flag -x: flags go after the command"),
         (["doctor", "--jsn"], "unknown option: --jsn. Did you mean --json?"),
         (["doctor", "--zzz"], "unknown option: --zzz."),
         (["doctor", "-q"], "unknown option: -q."),
@@ -87,7 +96,7 @@ def test_a_wrong_command_line_is_one_line_and_status_2(arguments, message, capsy
 
 
 def failing(monkeypatch, error):
-    def build():
+    def build(verb):
         app = App(
             result_action="return_value", print_error=False, exit_on_error=False, suppress_keyboard_interrupt=False
         )
@@ -120,7 +129,9 @@ def failing(monkeypatch, error):
         (MemoryError(), 3, "error: out of memory: "),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), 3, "error: out of memory: "),
         (FileNotFoundError(errno.ENOENT, "No such file", "x"), 1, "error: FileNotFoundError: "),
-        (KeyError("x"), 1, "error: KeyError: 'x' (this is a bug; SIGHTLINE_TRACEBACK=1 shows where)"),
+        (KeyError("x"), 1, "error: KeyError: 'x' (internal error; set SIGHTLINE_TRACEBACK=1 for a traceback)"),
+        (InputError("must be 1", where="--model.d_model"), 2, "error: --model.d-model: must be 1"),
+        (InputError("no such file", where="a/--x_y.tsv"), 2, "error: a/--x_y.tsv: no such file"),
         (InputError("two\nlines and \x1b]0;title\x07"), 2, "error: two lines and \\x1b]0;title\\x07"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
@@ -133,7 +144,7 @@ def test_an_error_is_one_line_with_its_own_status(monkeypatch, capsys, error, st
     assert err.count("\n") == 1
 
 
-def test_the_traceback_is_there_for_the_asking(monkeypatch, capsys):
+def test_a_traceback_is_printed_on_request(monkeypatch, capsys):
     monkeypatch.setenv("SIGHTLINE_TRACEBACK", "1")
     assert failing(monkeypatch, KeyError("x")) == 1
     assert "Traceback (most recent call last)" in capsys.readouterr().err
@@ -145,9 +156,9 @@ def test_a_status_that_a_verb_returns_or_exits_with_is_kept(monkeypatch):
     assert failing(monkeypatch, SystemExit("text")) == 1
 
 
-def test_a_reader_that_leaves_early_is_no_error():
+def test_a_closed_pipe_is_not_an_error():
     code = (
-        "import sys; from sightline.cli import app; app.build = lambda: lambda *_, **__: print('x' * 10**6); "
+        "import sys; from sightline.cli import app; app.build = lambda _: lambda *_, **__: print('x' * 10**6); "
         "sys.exit(app.main([]))"
     )
     read_end, write_end = os.pipe()
@@ -164,12 +175,15 @@ def test_both_modules_run_the_command():
     assert done.stdout == run("--version").stdout
 
 
-def test_doctor_says_the_same_to_people_and_to_programs():
-    told = json.loads(run("doctor", "--json").stdout)
-    assert told["schema_version"] == 1
-    assert told["sightline"] == sightline.__version__
-    assert told["cores"] == (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
-    assert told["speed"]["float32_gflops"] > 0
+@pytest.mark.slow
+def test_doctor_prints_the_same_facts_as_text_and_as_json():
+    facts = json.loads(run("doctor", "--json").stdout)
+    assert facts["schema_version"] == 1
+    assert facts["sightline"] == sightline.__version__
+    assert facts["cores"] == (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+    assert facts["speed"]["float32_gflops"] > 0
     lines = run("doctor").stdout.splitlines()
-    assert lines[0] == f"sightline     {told['sightline']}, Python {told['python']}, torch {told['packages']['torch']}"
+    assert (
+        lines[0] == f"sightline     {facts['sightline']}, Python {facts['python']}, torch {facts['packages']['torch']}"
+    )
     assert any(line.startswith("memory ") for line in lines)

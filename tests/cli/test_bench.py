@@ -1,4 +1,4 @@
-"""`sightline bench`: table, JSON, files as scenarios end, and the status it leaves with."""
+"""`sightline bench`: the table, JSON, the files written after each scenario, and the exit status."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def row(scenario, size, **more):
 
 @pytest.fixture
 def measured(monkeypatch):
-    """Nothing is measured; `measured[name]` is what its rows have besides."""
+    """Replaces the measurement; `measured[name]` adds keys to the rows of a scenario."""
     extra = {}
     monkeypatch.setattr(run, "measure", lambda scenario, size, _: row(scenario, size, **extra.get(scenario.name, {})))
     return extra
@@ -37,12 +37,12 @@ def measured(monkeypatch):
 def test_one_object_with_hardware_and_command(measured, capsys):
     assert main(["bench", "--only", "causal,lstm_packed", "--pairs", "4", "--threads", "1", "--json"]) == 0
     out, err = capsys.readouterr()
-    found = json.loads(out)
-    assert set(found) == {"schema_version", "command", "hardware", "settings", "results"}
-    assert found["schema_version"] == 1
-    assert found["settings"] == {"pairs": 4, "threads": 1, "device": found["settings"]["device"]}
-    assert {"cpu", "packages", "git_commit", "memory_bytes"} <= set(found["hardware"])
-    assert [r["scenario"] for r in found["results"]] == ["causal_sdpa"] * 4 + ["lstm_packed"]
+    results = json.loads(out)
+    assert set(results) == {"schema_version", "command", "hardware", "settings", "results"}
+    assert results["schema_version"] == 1
+    assert results["settings"] == {"pairs": 4, "threads": 1, "device": results["settings"]["device"]}
+    assert {"cpu", "packages", "git_commit", "memory_bytes"} <= set(results["hardware"])
+    assert [r["scenario"] for r in results["results"]] == ["causal_sdpa"] * 4 + ["lstm_packed"]
     assert len(err.splitlines()) == 5
 
 

@@ -8,10 +8,10 @@ import pytest
 from sightline.cli.app import main
 from sightline.core.config import to_yaml
 from sightline.decoding.engine import DecodingConfig
-from sightline.tasks.config import TranslationRun
 from sightline.tasks.load import load
-from sightline.tasks.metrics import Evaluation
-from tests.tasks.small import corpus, untrained
+from sightline.tasks.outcomes import Measured
+from sightline.tasks.translation.config import TranslationRun
+from tests.tasks.translation.small import corpus, untrained
 
 NAMES = {"exact_match", "bleu", "chrf", "loss", "perplexity", "token_accuracy"}
 
@@ -30,10 +30,9 @@ def files(tmp_path_factory):
 
 @pytest.fixture
 def run(files, tmp_path):
-    """A run's directory as `train` leaves it."""
-    config = TranslationRun(
-        data=str(files / "train.tsv"), valid=str(files / "valid.tsv"), test=str(files / "test.tsv"), arch="transformer"
-    )
+    """The directory of a run as `train` writes it."""
+    files_of = {part: str(files / f"{part}.tsv") for part in ("valid", "test")}
+    config = TranslationRun().changed(data=str(files / "train.tsv"), **files_of)
     shutil.copytree(files / "model", tmp_path / "run" / "best")
     (tmp_path / "run" / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
     return tmp_path / "run"
@@ -44,14 +43,14 @@ def measured(capsys, *arguments) -> dict:
     return json.loads(capsys.readouterr().out)
 
 
-def test_json_holds_what_evaluate_measures(files, capsys):
+def test_json_contains_what_evaluate_measures(files, capsys):
     found = measured(capsys, files / "model", "--data", files / "test.tsv")
-    expected = load(files / "model").evaluate(corpus().test)
+    expected = load(files / "model").measure(corpus().test)
     assert (found["schema_version"], found["arch"], found["pairs"]) == (1, "gru", 100)
     assert found["data"] == str(files / "test.tsv")
     assert set(found["metrics"]) == NAMES
     assert found["metrics"] == pytest.approx(expected.metrics)
-    assert found["signatures"] == expected.signatures
+    assert found["signatures"] == expected.details["signatures"]
 
 
 @pytest.mark.parametrize("part", ["train", "valid", "test"])
@@ -61,9 +60,9 @@ def test_a_run_is_measured_on_a_part_of_its_own_data(part, run, files, capsys):
     assert measured(capsys, run / "best", "--part", part) == found
 
 
-def test_data_that_changed_since_training_is_told(run, capsys):
+def test_data_that_changed_since_training_is_reported(run, capsys):
     assert main(["eval", str(run)]) == 0
-    assert "is not what it was when the model was trained" in capsys.readouterr().err
+    assert "has changed since the model was trained" in capsys.readouterr().err
 
 
 def test_people_get_a_line_for_a_metric(run, capsys):
@@ -81,11 +80,11 @@ def test_options_reach_the_decoder(files, capsys, monkeypatch):
     assert measured(capsys, files / "model", *data, "--batch-size", 3)["metrics"] == pytest.approx(greedy, rel=1e-5)
     used = []
 
-    def evaluate(self, pairs, decoding):
+    def measure(self, pairs, decoding):
         used.append(decoding)
-        return Evaluation({}, ())
+        return Measured({}, {}, details={"signatures": {}})
 
-    monkeypatch.setattr("sightline.tasks.translation.TranslationTask.evaluate", evaluate)
+    monkeypatch.setattr("sightline.tasks.translation.task.TranslationTask.measure", measure)
     measured(capsys, files / "model", *data, "--beam", 4, "--length-penalty", -2, "--max-length", 7)
     assert used == [DecodingConfig(beam=4, length_penalty=-2.0, max_length=7)]
 
@@ -97,11 +96,11 @@ def test_options_reach_the_decoder(files, capsys, monkeypatch):
         (["--data", "nowhere.tsv"], "nowhere.tsv: no such file"),
         (["--data", "builtin:numbers"], "unknown built-in data 'numbers'"),
         (["--limit", "0"], "--limit: must be at least 1, found 0"),
-        (["--lowercase"], "--lowercase: needs --data"),
-        (["--source-column", "a"], "needs --data"),
+        (["--lowercase"], "--lowercase: requires --data"),
+        (["--source-column", "a"], "--source-column: requires --data"),
         (["--part", "tset"], "tset"),
-        (["--length-penalty", "1"], "--length-penalty: needs --beam 2 or more"),
-        (["--beam", "-1"], "beam must be at least 1, got -1"),
+        (["--length-penalty", "1"], "--length-penalty: requires --beam 2 or more"),
+        (["--beam", "-1"], "--beam: must be at least 1, found -1"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -1,4 +1,4 @@
-"""`sightline generate`: prompts from anywhere, text as it comes, and one line for whatever is wrong."""
+"""`sightline generate`: sources of prompts, streamed text, and errors in one line."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from types import SimpleNamespace
 import pytest
 
 from sightline.cli.app import main
-from sightline.data.text import load_text
+from sightline.data.text.corpus import load_text
 from sightline.decoding.engine import DecodingConfig
 from sightline.models import LANGUAGE_MODELS
-from sightline.tasks.language import LanguageTask
-from sightline.tasks.language_config import LanguageConfig
-from sightline.tasks.language_generation import GenerationConfig
-from tests.tasks.small import untrained
+from sightline.tasks.language.config import LanguageConfig
+from sightline.tasks.language.generation import GenerationConfig
+from sightline.tasks.language.task import LanguageTask
+from tests.tasks.translation.small import untrained
 
 
 @pytest.fixture(scope="module")
@@ -29,17 +29,17 @@ def model(tmp_path_factory):
 
 
 @pytest.fixture
-def told(monkeypatch, capsys, model):
+def run(monkeypatch, capsys, model):
     """Runs `generate` on the model with this on standard input; status, output, error."""
 
-    def tell(*arguments: str, stdin: bytes = b"", terminal: bool = False):
+    def call(*arguments: str, stdin: bytes = b"", terminal: bool = False):
         stream = SimpleNamespace(buffer=io.BytesIO(stdin), isatty=lambda: terminal)
         monkeypatch.setattr("sys.stdin", stream)
         status = main(["generate", str(model), *arguments])
         out, error = capsys.readouterr()
         return status, out, error
 
-    return tell
+    return call
 
 
 def expected(model, prompt: str, most: int = 9, **options) -> str:
@@ -48,42 +48,42 @@ def expected(model, prompt: str, most: int = 9, **options) -> str:
     return task.generate([prompt], GenerationConfig(DecodingConfig(max_length=most, **options), **own))[0].text
 
 
-def test_a_prompt_from_an_argument_a_file_or_standard_input(told, model, tmp_path):
+def test_a_prompt_from_an_argument_a_file_or_standard_input(run, model, tmp_path):
     (tmp_path / "prompt.txt").write_text("the cat")
-    wanted = (0, expected(model, "the cat") + "\n", "")
-    assert told("the cat", "--greedy", "--max-new-tokens", "9") == wanted
-    assert told("--prompt-file", str(tmp_path / "prompt.txt"), "--greedy", "--max-new-tokens", "9") == wanted
-    assert told("--greedy", "--max-new-tokens", "9", stdin=b"the cat\n") == wanted
-    assert told("the cat", "--greedy", "--max-new-tokens", "9", "--echo")[1] == "the cat" + wanted[1]
+    outcome = (0, expected(model, "the cat") + "\n", "")
+    assert run("the cat", "--greedy", "--max-new-tokens", "9") == outcome
+    assert run("--prompt-file", str(tmp_path / "prompt.txt"), "--greedy", "--max-new-tokens", "9") == outcome
+    assert run("--greedy", "--max-new-tokens", "9", stdin=b"the cat\n") == outcome
+    assert run("the cat", "--greedy", "--max-new-tokens", "9", "--echo")[1] == "the cat" + outcome[1]
 
 
-def test_on_a_terminal_without_a_prompt_a_document_begins(told, model):
-    assert told("--greedy", "--max-new-tokens", "9", terminal=True)[1] == expected(model, "") + "\n"
+def test_on_a_terminal_without_a_prompt_a_document_begins(run, model):
+    assert run("--greedy", "--max-new-tokens", "9", terminal=True)[1] == expected(model, "") + "\n"
 
 
-def test_sampling_is_what_happens_where_nothing_is_said(told, model):
+def test_sampling_is_the_default(run, model):
     options = ("--max-new-tokens", "9", "--seed", "7")
-    drawn = told("the", *options)[1]
+    drawn = run("the", *options)[1]
     assert drawn == expected(model, "the", sample=True, seed=7) + "\n"
-    assert told("the", *options, "--sample")[1] == drawn
-    assert told("the", "--max-new-tokens", "9", "--seed", "8")[1] != drawn
+    assert run("the", *options, "--sample")[1] == drawn
+    assert run("the", "--max-new-tokens", "9", "--seed", "8")[1] != drawn
 
 
-def test_every_sampling_flag_arrives(told, model):
+def test_every_sampling_flag_arrives(run, model):
     flags = ["--temperature", "0.7", "--top-k", "5", "--top-p", "0.9", "--min-p", "0.01", "--repetition-penalty", "1.3"]
-    given = {"temperature": 0.7, "top_k": 5, "top_p": 0.9, "min_p": 0.01, "repetition_penalty": 1.3}
-    assert told("the", "--max-new-tokens", "9", *flags)[1] == expected(model, "the", sample=True, **given) + "\n"
+    options = {"temperature": 0.7, "top_k": 5, "top_p": 0.9, "min_p": 0.01, "repetition_penalty": 1.3}
+    assert run("the", "--max-new-tokens", "9", *flags)[1] == expected(model, "the", sample=True, **options) + "\n"
 
 
-def test_stop_strings_end_the_text(told, model):
+def test_stop_strings_end_the_text(run, model):
     whole = expected(model, "the", 30, sample=True)
     stop = whole[3]
-    found = told("the", "--max-new-tokens", "30", "--stop", stop, "--stop", "never")[1]
+    found = run("the", "--max-new-tokens", "30", "--stop", stop, "--stop", "never")[1]
     assert found == whole[: whole.index(stop)] + "\n"
 
 
-def test_json_holds_every_output(told):
-    status, out, _ = told("the", "cat", "--num-samples", "2", "--max-new-tokens", "5", "--json")
+def test_json_holds_every_output(run):
+    status, out, _ = run("the", "cat", "--num-samples", "2", "--max-new-tokens", "5", "--json")
     found = json.loads(out)
     assert status == 0
     assert (found["schema_version"], found["arch"]) == (1, "lstm")
@@ -91,9 +91,9 @@ def test_json_holds_every_output(told):
     assert all(set(one) == {"prompt", "text", "score", "tokens", "ended", "dropped"} for one in found["generated"])
 
 
-def test_several_outputs_come_one_after_another(told):
-    _, out, _ = told("the", "--num-samples", "3", "--max-new-tokens", "5")
-    _, listed, _ = told("the", "--num-samples", "3", "--max-new-tokens", "5", "--json")
+def test_several_outputs_come_one_after_another(run):
+    _, out, _ = run("the", "--num-samples", "3", "--max-new-tokens", "5")
+    _, listed, _ = run("the", "--num-samples", "3", "--max-new-tokens", "5", "--json")
     assert out == "".join(one["text"] + "\n" for one in json.loads(listed)["generated"])
 
 
@@ -101,19 +101,19 @@ def test_several_outputs_come_one_after_another(told):
     ("arguments", "problem"),
     [
         (("x", "--greedy", "--sample"), "choose one of --greedy, --sample and --beam"),
-        (("x", "--greedy", "--temperature", "1"), "--temperature: needs sampling: leave out --greedy and --beam"),
-        (("x", "--length-penalty", "1"), "--length-penalty: needs --beam 2 or more"),
-        (("x", "--top-p", "2"), "top_p must be above 0 and at most 1, got 2.0"),
+        (("x", "--greedy", "--temperature", "1"), "--temperature: requires sampling: remove --greedy and --beam"),
+        (("x", "--length-penalty", "1"), "--length-penalty: requires --beam 2 or more"),
+        (("x", "--top-p", "2"), "--top-p: must be above 0 and at most 1, found 2.0"),
         (("x", "--max-new-tokens", "0"), "--max-new-tokens: must be at least 1, found 0"),
         (("x", "--stop", ""), "--stop: an empty stop string would end every text"),
         (("x", "--num-samples", "0"), "--num-samples: must be at least 1, found 0"),
         (("x", "--greedy", "--num-samples", "2"), "several outputs of a prompt need sampling"),
-        (("x", "--prompt-file", "a.txt"), "--prompt-file: give prompts or a file, not both"),
+        (("x", "--prompt-file", "a.txt"), "--prompt-file: pass either prompts or a file"),
         (("--prompt-file", "nothing.txt"), "nothing.txt: no such file"),
     ],
 )
-def test_what_makes_no_sense_is_one_line(told, arguments, problem):
-    status, out, error = told(*arguments)
+def test_invalid_options_are_one_line(run, arguments, problem):
+    status, out, error = run(*arguments)
     assert status == 2
     assert out == ""
     assert error.startswith("sightline: error: ")
@@ -121,8 +121,8 @@ def test_what_makes_no_sense_is_one_line(told, arguments, problem):
     assert error.count("\n") == 1
 
 
-def test_bad_bytes_on_standard_input(told):
-    status, _, error = told("--greedy", stdin=b"one\ntw\xff")
+def test_bad_bytes_on_standard_input(run):
+    status, _, error = run("--greedy", stdin=b"one\ntw\xff")
     assert status == 2
     assert "stdin:2: invalid UTF-8 at byte 3 (0xff)" in error
 
@@ -130,13 +130,12 @@ def test_bad_bytes_on_standard_input(told):
 def test_a_model_of_another_task_is_refused(tmp_path, capsys):
     untrained("lstm", seed=4).save(tmp_path / "model")
     assert main(["generate", str(tmp_path / "model"), "x"]) == 2
-    assert (
-        "holds a model for translation, which goes on from no text: use `sightline predict`" in capsys.readouterr().err
-    )
+    expected = "model: is a translation model; `generate` needs a language model (use `sightline predict`)"
+    assert expected in capsys.readouterr().err
 
 
 def test_a_language_model_is_measured_as_asked(model, tmp_path, capsys):
-    """Windows that overlap see more; what is asked for is told, and drawn."""
+    """Overlapping windows see more context; the evaluation reports and draws the chosen stride."""
     text = tmp_path / "text.txt"
     text.write_text("the cat sat on the mat and the dog sat on the log\n" * 20)
 

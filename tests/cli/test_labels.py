@@ -1,4 +1,4 @@
-"""Labels by the command line: three commands on one's own table, figures on demand, one line for what is wrong."""
+"""Classification on the command line: three commands on a user's table, figures, and errors in one line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sightline.cli.app import main
-from tests.tasks.labelled import part, untrained
+from tests.tasks.classification.small import part, untrained
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +53,12 @@ def test_another_table_is_measured_with_the_models_labels(files, tmp_path, capsy
     assert json.loads(capsys.readouterr().out)["items"] == 120
     (tmp_path / "other.csv").write_text("text,label\nred,red\nblue,bleu\n")
     assert main(["eval", str(files / "model"), "--data", str(tmp_path / "other.csv")]) == 2
-    assert "other.csv:3: the label 'bleu' does not occur in training; did you mean 'blue'?" in capsys.readouterr().err
+    assert "other.csv:3: the label 'bleu' does not occur in training, did you mean 'blue'?" in capsys.readouterr().err
 
 
 def test_a_model_that_labels_decodes_nothing(files, capsys):
     assert main(["predict", str(files / "model"), "red", "--beam", "4"]) == 2
-    assert "classification decodes no sequences" in capsys.readouterr().err
+    assert "classification does not decode sequences" in capsys.readouterr().err
 
 
 def test_an_architecture_of_another_form_is_refused(files, capsys):

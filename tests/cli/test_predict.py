@@ -10,7 +10,7 @@ import pytest
 
 from sightline.cli.app import main
 from sightline.tasks.load import load
-from tests.tasks.small import untrained
+from tests.tasks.translation.small import untrained
 
 TEXTS = ["7", "123", "40", "999"]
 
@@ -23,106 +23,107 @@ def model(tmp_path_factory):
 
 
 @pytest.fixture
-def told(monkeypatch, capsys, model):
+def run(monkeypatch, capsys, model):
     """Runs `predict` on the model with this on standard input; status, output lines, error."""
 
-    def tell(*arguments: str, stdin: bytes = b""):
+    def call(*arguments: str, stdin: bytes = b""):
         monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(stdin)))
         status = main(["predict", str(model), *arguments])
         out, error = capsys.readouterr()
         return status, out, error
 
-    return tell
+    return call
 
 
-def test_arguments_and_standard_input_say_the_same_in_order(told, model):
+def test_arguments_and_standard_input_say_the_same_in_order(run, model):
     expected = "".join(text + "\n" for text in load(model).predict(TEXTS))
-    assert told(*TEXTS)[:2] == (0, expected)
-    assert told(stdin="\n".join(TEXTS).encode())[:2] == (0, expected)
+    assert run(*TEXTS)[:2] == (0, expected)
+    assert run(stdin="\n".join(TEXTS).encode())[:2] == (0, expected)
 
 
-def test_an_empty_line_gives_an_empty_line(told):
-    status, out, _ = told(stdin=b"7\n\n123\n\n")
+def test_an_empty_line_gives_an_empty_line(run):
+    status, out, _ = run(stdin=b"7\n\n123\n\n")
     assert status == 0
     lines = out.split("\n")
     assert (len(lines), lines[1], lines[3], lines[4]) == (5, "", "", "")
 
 
-def test_no_input_no_output(told):
-    assert told(stdin=b"") == (0, "", "")
+def test_no_input_no_output(run):
+    assert run(stdin=b"") == (0, "", "")
 
 
-def test_json_holds_every_output_with_its_score(told, model):
-    status, out, _ = told("--json", "--beam", "2", *TEXTS)
+def test_json_contains_every_output_with_its_score(run, model):
+    status, out, _ = run("--json", "--beam", "2", *TEXTS)
     found = json.loads(out)
     assert status == 0
     assert (found["schema_version"], found["arch"]) == (1, "bahdanau")
     assert [record["source"] for record in found["predictions"]] == TEXTS
     assert all(record["score"] < 0 for record in found["predictions"])
-    greedy = json.loads(told("--json", *TEXTS)[1])["predictions"]
+    greedy = json.loads(run("--json", *TEXTS)[1])["predictions"]
     assert [record["output"] for record in greedy] == load(model).predict(TEXTS)
 
 
-def test_options_reach_the_decoder(told):
-    drawn = {told("--sample", "--temperature", "5", "--seed", seed, *TEXTS)[1] for seed in ("1", "2")}
+def test_options_reach_the_decoder(run):
+    drawn = {run("--sample", "--temperature", "5", "--seed", seed, *TEXTS)[1] for seed in ("1", "2")}
     assert len(drawn) == 2
-    assert told("--sample", "--temperature", "0", *TEXTS)[1] == told(*TEXTS)[1]
-    assert told("--sample", "--top-k", "1", "--seed", "8", *TEXTS)[1] == told(*TEXTS)[1]
-    assert told("--sample", "--top-p", "1e-9", *TEXTS)[1] == told("--sample", "--min-p", "1", *TEXTS)[1]
-    one = [told("--batch-size", size, *TEXTS)[1] for size in ("1", "100")]
+    assert run("--sample", "--temperature", "0", *TEXTS)[1] == run(*TEXTS)[1]
+    assert run("--sample", "--top-k", "1", "--seed", "8", *TEXTS)[1] == run(*TEXTS)[1]
+    assert run("--sample", "--top-p", "1e-9", *TEXTS)[1] == run("--sample", "--min-p", "1", *TEXTS)[1]
+    one = [run("--batch-size", size, *TEXTS)[1] for size in ("1", "100")]
     assert one[0] == one[1]
 
 
-def test_cut_off_outputs_are_told_on_standard_error(told):
-    records = json.loads(told("--json", "--max-length", "1", *TEXTS)[1])["predictions"]
+def test_truncated_outputs_are_reported_on_standard_error(run):
+    records = json.loads(run("--json", "--max-length", "1", *TEXTS)[1])["predictions"]
     cut = sum(not record["finished"] for record in records)
     assert cut > 0
-    status, out, error = told("--max-length", "1", *TEXTS)
+    status, out, error = run("--max-length", "1", *TEXTS)
     assert status == 0
     assert out == "".join(record["output"] + "\n" for record in records)
-    assert error == f"sightline: {cut} of 4 outputs were cut off: --max-length allows longer ones\n"
+    assert error == f"sightline: {cut} of 4 outputs were truncated; increase --max-length\n"
 
 
-def test_sampling_a_stream_is_sampling_its_lines_at_once(told):
+def test_sampling_a_stream_is_sampling_its_lines_at_once(run):
     arguments = ("--sample", "--temperature", "4", "--seed", "3")
-    assert told(*arguments, *TEXTS)[1] == told(*arguments, stdin="\n".join(TEXTS).encode())[1]
+    assert run(*arguments, *TEXTS)[1] == run(*arguments, stdin="\n".join(TEXTS).encode())[1]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--beam", "0"], "beam must be at least 1, got 0"),
+        (["--beam", "0"], "--beam: must be at least 1, found 0"),
         (["--beam", "two"], "--beam: expected an integer"),
-        (["--temperature", "0.5"], "--temperature: needs --sample"),
-        (["--top-k", "5"], "--top-k: needs --sample"),
-        (["--seed", "5"], "--seed: needs --sample"),
-        (["--length-penalty", "1"], "--length-penalty: needs --beam 2 or more"),
-        (["--sample", "--beam", "4"], "they do not go together"),
-        (["--sample", "--temperature", "-1"], "temperature must be finite and not negative, got -1.0"),
-        (["--sample", "--top-p", "1.5"], "top_p must be above 0 and at most 1, got 1.5"),
+        (["--temperature", "0.5"], "--temperature: requires --sample"),
+        (["--top-k", "5"], "--top-k: requires --sample"),
+        (["--seed", "5"], "--seed: requires --sample"),
+        (["--length-penalty", "1"], "--length-penalty: requires --beam 2 or more"),
+        (["--sample", "--beam", "4"], "a beam of 4 and sampling are mutually exclusive"),
+        (["--sample", "--temperature", "-1"], "--temperature: must be finite and not negative, found -1.0"),
+        (["--sample", "--top-p", "1.5"], "--top-p: must be above 0 and at most 1, found 1.5"),
         (["--sample", "--min-p", "nan"], "--min-p: expected a number, found 'nan'"),
-        (["--sample", "--top-k", "0"], "top_k must be at least 1, got 0"),
-        (["--sample", "--repetition-penalty", "0"], "repetition_penalty must be positive"),
-        (["--max-length", "0"], "max_length must be at least 1, got 0"),
-        (["--batch-size", "0"], "batch_size must be at least 1, got 0"),
+        (["--sample", "--top-k", "0"], "--top-k: must be at least 1, found 0"),
+        (["--sample", "--repetition-penalty", "0"], "--repetition-penalty: must be positive"),
+        (["--max-length", "0"], "--max-length: must be at least 1, found 0"),
+        (["--batch-size", "0"], "--batch-size: must be at least 1, found 0"),
         (["--device", "abacus"], "must be auto, cpu, cuda or mps, found 'abacus'"),
         (["--beem", "4"], "unknown option: --beem"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )  # fmt: skip
-def test_wrong_options_are_one_line_and_status_2(arguments, message, told):
-    status, out, error = told(*arguments, "7")
+def test_wrong_options_are_one_line_and_status_2(arguments, message, run):
+    status, out, error = run(*arguments, "7")
     assert (status, out, error.count("\n")) == (2, "", 1)
     assert message in error
 
 
-def test_a_bad_line_is_named_and_what_came_before_is_answered(told):
-    status, out, error = told(stdin=b"7\n123\n\xff\n40\n")
+def test_a_bad_line_is_named_and_what_came_before_is_answered(run):
+    status, out, error = run(stdin=b"7\n123\n\xff\n40\n")
     assert status == 2
     assert out.count("\n") == 2
     assert error.startswith("sightline: error: stdin:3: invalid UTF-8 at byte 1")
 
 
+@pytest.mark.slow
 def test_a_process_that_waits_is_answered_line_by_line(model):
     command = [sys.executable, "-m", "sightline", "predict", str(model)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:

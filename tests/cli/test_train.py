@@ -18,7 +18,7 @@ import sightline
 from sightline.cli.app import main
 from sightline.core.config import decode
 from sightline.core.yaml12 import parse_yaml, read_yaml
-from sightline.tasks.config import TranslationRun
+from sightline.tasks.translation.config import TranslationRun
 
 SMALL = ["--arch", "gru", "--model.d-model", "16", "--batch-tokens", "64", "--device", "cpu", "--max-steps", "6"]
 
@@ -33,9 +33,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def train(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> tuple[str, str]:
-    found = main(["train", *arguments])
+    code = main(["train", *arguments])
     out, err = capsys.readouterr()
-    assert found == status, err
+    assert code == status, err
     return out, err
 
 
@@ -80,9 +80,9 @@ def test_resume_refuses_other_data_and_other_settings(place: Path, capsys: pytes
     _, err = train(capsys, "--resume", "-o", "run", "--optim.lr", "1", "-q", status=2)
     assert re.fullmatch(r"sightline: error: --optim\.lr: was \S+ when the run began, now 1\.0\n", err)
     _, err = train(capsys, "--resume", "-o", "run", "--model.d-model", "24", "-q", status=2)
-    assert err == "sightline: error: --model.d_model: was 16 when the run began, now 24\n"
+    assert err == "sightline: error: --model.d-model: was 16 when the run began, now 24\n"
     _, err = train(capsys, "--resume", "-o", "run", "--batch-tokens", "65", "-q", status=2)
-    assert err == "sightline: error: --batch_tokens: was 64 when the run began, now 65\n"
+    assert err == "sightline: error: --batch-tokens: was 64 when the run began, now 65\n"
     with Path("pairs.tsv").open("a") as pairs:
         pairs.write("zzz\tzzz\n")
     _, err = train(capsys, "--resume", "-o", "run", "-q", status=2)
@@ -93,7 +93,7 @@ def test_resume_refuses_other_data_and_other_settings(place: Path, capsys: pytes
 def test_a_run_is_not_overwritten_unless_asked(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train(capsys, "--data", "pairs.tsv", *SMALL, "-o", "run", "-q")
     _, err = train(capsys, "--data", "pairs.tsv", *SMALL, "-o", "run", "-q", status=2)
-    assert err == "sightline: error: run: holds a run: go on with --resume, or begin anew with --overwrite\n"
+    assert err == "sightline: error: run: contains a run: continue it with --resume, or replace it with --overwrite\n"
     train(capsys, "--data", "pairs.tsv", *SMALL, "-o", "run", "--overwrite", "-q")
 
 
@@ -123,11 +123,11 @@ def test_default_below_file_below_environment_below_flag(
     assert found["optim"]["clip_norm"] is None
     assert found["tokenizer"]["shared"] is True
     assert found["keep"] == 2
-    assert decode(TranslationRun, found, base=sightline_preset("lstm")).arch == "lstm"
+    assert decode(TranslationRun, found, base=sightline_preset("lstm")).settings.arch == "lstm"
 
 
 def sightline_preset(arch: str) -> TranslationRun:
-    from sightline.tasks.translation import TranslationTask
+    from sightline.tasks.translation.task import TranslationTask
 
     return TranslationTask.preset(arch)
 
@@ -173,6 +173,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_exits_2(
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_saves_and_exits_by_its_number(
     place: Path, capsys: pytest.CaptureFixture[str], number: int, status: int
@@ -198,11 +199,11 @@ def test_data_must_be_named(place: Path, capsys: pytest.CaptureFixture[str]) -> 
     _, err = train(capsys, "--arch", "gru", "-q", status=2)
     assert err.startswith("sightline: error: --data: no data named")
     _, err = train(capsys, "--resume", "-o", "runs/nothing", status=2)
-    assert err.startswith("sightline: error: runs/nothing: no run here to resume")
+    assert err.startswith("sightline: error: runs/nothing: no run to resume")
     assert not Path("runs").exists()
 
 
-def test_notes_on_the_data_are_told(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_notes_on_the_data_are_printed(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copy("pairs.tsv", "valid.tsv")
     _, err = train(capsys, "--data", "pairs.tsv", "--valid", "valid.tsv", *SMALL, "--dry-run")
     assert "pairs.tsv" in err

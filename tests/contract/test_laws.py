@@ -69,6 +69,7 @@ for kind in MIXERS.values():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", WITHOUT_TYPE_CHECKS)
 def test_law_without_type_checks(law: str) -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT, law], capture_output=True, text=True, check=False)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline.core.config import decode, encode, nearest, override, resolve, to_yaml
+from sightline.core.config import decode, encode, override, resolve, to_yaml
 from sightline.core.errors import InputError
 from sightline.core.yaml12 import parse_yaml, read_yaml
 
@@ -91,7 +91,7 @@ def test_leading_zeros_are_decimal():
     assert from_yaml("seed: 0123").seed == 123
 
 
-def test_a_heading_with_nothing_below_it_changes_nothing():
+def test_an_empty_section_is_ignored():
     assert from_yaml("optim:\n  # lr: 1\nmodel:\n") == Run("x")
 
 
@@ -126,7 +126,7 @@ MALFORMED = {
     "empty-path": ("out: ''", "out: expected a path, found ''"),
     "outside-the-choices": (
         "optim: {schedule: cosin}",
-        "expected one of cosine, linear, constant (did you mean cosine?), found 'cosin'",
+        "expected one of cosine, linear, constant (did you mean 'cosine'?), found 'cosin'",
     ),
     "choice-of-wrong-type": (
         "optim: {schedule: 3}",
@@ -143,7 +143,7 @@ MALFORMED = {
     "wrong-value-in-dict": ("weights: {a: x}", "weights: expected a number under a, found {'a': 'x'}"),
     "refused-by-the-class": ("optim: {lr: -1}", "config.yaml: optim.lr: must be positive, found -1"),
     "values-that-do-not-fit": ("model: {heads: 3}", "config.yaml: model: d_model = 8 is not divisible by heads = 3"),
-    "key-twice": ("seed: 1\nseed: 2", "config.yaml:3: not YAML: key 'seed' stands twice"),
+    "key-twice": ("seed: 1\nseed: 2", "config.yaml:3: not YAML: key 'seed' is repeated"),
     "not-yaml": ("seed: [1", "not YAML: "),
     "tab": ("optim:\n\tlr: 1", "config.yaml:3: not YAML: "),
     "python-object": ("seed: !!python/name:os.system", "config.yaml:2: not YAML: could not determine a constructor"),
@@ -233,11 +233,13 @@ def test_text_from_a_flag_is_read_as_the_field_wants_it(key, text, value):
         ({"optim.lr": "-1"}, "--optim.lr: must be positive, found -1.0"),
         ({"seed": "1.5"}, "--seed: expected an integer, written in full, found '1.5'"),
         ({"shuffle": "maybe"}, "--shuffle: expected true or false, found 'maybe'"),
-        ({"optim": "1"}, "--optim: expected the keys lr, schedule, clip_norm, betas, found '1'"),
+        ({"optim": "1"}, "--optim: expected the keys lr, schedule, clip-norm, betas, found '1'"),
         ({"seed.x": "1"}, "--seed: expected an integer, found {'x': '1'}"),
-        ({"optim": "1", "optim.lr": "2"}, "--optim.lr: optim is given a value of its own as well"),
-        ({"optim.lr": "2", "optim": "1"}, "--optim: given twice, once as a whole"),
+        ({"optim": "1", "optim.lr": "2"}, "--optim.lr: set both as a whole and by sub-key"),
+        ({"optim.lr": "2", "optim": "1"}, "--optim: set both as a whole and by sub-key"),
         ({"": "2"}, "unknown key"),
+        ({"optim.clip_nrom": "2"}, "--optim.clip-nrom: unknown key, did you mean 'clip-norm'?"),
+        ({"optim.clip_norm": "x"}, "--optim.clip-norm: expected a number or null, found 'x'"),
         ({"model.heads": "3"}, "--model: d_model = 8 is not divisible by heads = 3"),
     ],
     ids=lambda value: "+".join(value) if isinstance(value, dict) else "",
@@ -361,7 +363,5 @@ def test_anything_in_place_of_a_section_is_refused_in_one_line_of_printable_text
     assert message.isprintable()
 
 
-def test_the_nearest_word_is_near():
-    assert nearest("bahdanu", ["rnn", "bahdanau"]) == "bahdanau"
-    assert nearest("zebra", ["rnn", "bahdanau"]) is None
+def test_text_that_is_a_number_is_read_as_one():
     assert math.isfinite(decode(Optim, {"lr": "1e-3"}).lr)

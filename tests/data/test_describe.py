@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -12,13 +13,12 @@ import soundfile
 
 from sightline.cli.app import main
 from sightline.core.errors import EnvironmentFault, InputError
-from sightline.data.describe.survey import Survey
-from sightline.data.formats import Pairs
-from sightline.data.read import load_corpus, read_pairs
-from sightline.data.write import write_pairs
-from sightline.tasks.describe import describe as describe_run
+from sightline.data.pairs.corpus import load_corpus, read_pairs
+from sightline.data.pairs.table import Pairs
+from sightline.data.pairs.write import write_pairs
+from sightline.data.survey import Survey
 from sightline.tasks.recipe import resolve_run
-from sightline.tasks.table import TASKS
+from sightline.tasks.table import TASKS, task_class
 
 ROWS = [f"source number {i}\ttarget number {i}" for i in range(40)]
 ODD = {
@@ -35,7 +35,8 @@ ODD = {
 
 def describe(data: Path, **keys: object) -> Survey:
     flags = {"data": str(data), **{key: str(value) for key, value in keys.items()}}
-    return describe_run(resolve_run(file=None, environ={}, flags=flags))
+    run = resolve_run(file=None, environ={}, flags=flags)
+    return task_class(run.task).load_data(run).describe()
 
 
 @pytest.fixture
@@ -113,11 +114,11 @@ def test_built_in_data_as_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert main(arguments) == 0
     assert read_pairs(path) == load_corpus("builtin:dates?size=200&locales=2").train
     assert main(arguments) == 2
-    assert "exists already; --overwrite replaces it" in capsys.readouterr().err
+    assert "already exists; use --overwrite to replace it" in capsys.readouterr().err
     assert main([*arguments, "--overwrite"]) == 0
 
 
-@pytest.mark.parametrize("suffix", [".tsv", ".jsonl", ".parquet"])
+@pytest.mark.parametrize("suffix", [".tsv", ".csv", ".jsonl", ".ndjson", ".parquet"])
 def test_written_pairs_are_read_back(suffix: str, tmp_path: Path) -> None:
     pairs = Pairs(['"quote', "a\u2028b", "=1+1"], ["x\ry", "名", "'"])
     write_pairs(pairs, tmp_path / f"a{suffix}")
@@ -126,7 +127,7 @@ def test_written_pairs_are_read_back(suffix: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["a\tb", "a\nb", "a\r"])
 def test_what_tsv_cannot_hold_is_refused(text: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"a\.tsv: pair 2 holds a tab or a line break"):
+    with pytest.raises(InputError, match=r"a\.tsv: row 2 contains a tab or a line break"):
         write_pairs(Pairs(["s", "s"], ["t", text]), tmp_path / "a.tsv")
     write_pairs(Pairs(["s"], [text]), tmp_path / "a.jsonl")
     assert read_pairs(tmp_path / "a.jsonl").targets == [text]
@@ -137,17 +138,16 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     path = tmp_path / "a.tsv"
     write_pairs(Pairs(["s"], ["t"]), path)
 
-    def full(self: Path, content: bytes) -> int:
-        self.touch()
+    def full(source: Path, target: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(EnvironmentFault, match=r"a\.tsv: cannot be written: No space left on device"):
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(EnvironmentFault, match=r"a\.tsv: No space left on device: 18 bytes are needed"):
         write_pairs(Pairs(["u"], ["v"]), path, overwrite=True)
     assert read_pairs(path) == (["s"], ["t"])
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(InputError, match=r"must end in \.tsv"):
-        write_pairs(Pairs(["u"], ["v"]), tmp_path / "a.csv")
+        write_pairs(Pairs(["u"], ["v"]), tmp_path / "a.xls")
 
 
 KINDS = {
@@ -200,7 +200,7 @@ def test_the_data_of_every_task_is_described_and_drawn(
     assert main([*arguments, "--overwrite"]) == 0
     assert "train" in capsys.readouterr().out
     assert main(arguments) == 2
-    assert "exists already; --overwrite replaces it" in capsys.readouterr().err
+    assert "already exists; use --overwrite to replace it" in capsys.readouterr().err
 
 
 def test_odd_documents_and_sounds_are_named(corpora: Path, capsys: pytest.CaptureFixture[str]) -> None:

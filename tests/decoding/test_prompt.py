@@ -52,10 +52,10 @@ def test_every_token_is_seen_and_a_row_may_be_ended(drawn):
     whole = decode(tree.start, tree.step, [1] * 6, config, **common)
     seen: dict[int, list[int]] = {row: [] for row in range(6)}
 
-    def watch(said):
-        for row, token in said:
+    def watch(new):
+        for row, token in new:
             seen[row].append(token)
-        return [row for row, _ in said if row % 2 and len(seen[row]) == 2]
+        return [row for row, _ in new if row % 2 and len(seen[row]) == 2]
 
     found = decode(tree.start, tree.step, [1] * 6, config, **common, watch=watch)
     for row, (cut, full) in enumerate(zip(found, whole, strict=True)):
@@ -71,8 +71,8 @@ def test_watching_knows_sources_by_their_places_whatever_the_batches():
     tree = Tree(5, 6, tables=7, seed=4)
     seen: dict[int, list[int]] = {row: [] for row in range(7)}
 
-    def watch(said):
-        for row, token in said:
+    def watch(new):
+        for row, token in new:
             seen[row].append(token)
         return []
 
@@ -86,18 +86,18 @@ def test_watching_knows_sources_by_their_places_whatever_the_batches():
 def test_a_beam_cannot_be_watched():
     tree = Tree(3, 3)
     with pytest.raises(ValueError, match="cannot be watched"):
-        decode(tree.start, tree.step, [1], DecodingConfig(beam=2), bos=3, eos=0, max_length=2, watch=lambda said: [])
+        decode(tree.start, tree.step, [1], DecodingConfig(beam=2), bos=3, eos=0, max_length=2, watch=lambda new: [])
 
 
-def test_what_the_prompt_said_counts_as_repeated():
+def test_tokens_of_the_prompt_count_as_repeated():
     logits = torch.tensor([[1.0, 3.0, 2.0, -1.0]])
 
     def step(tokens, state):
         return logits.expand(len(tokens), -1), state
 
-    def first(said):
+    def first(prompts):
         options = {"repetition_penalty": 2.0, "temperature": 0.0, "max_length": 1, "bos": 0, "eos": 9}
-        return sample(step, torch.zeros(1), batch=1, said=said, **options)[0].tokens
+        return sample(step, torch.zeros(1), batch=1, prompts=prompts, **options)[0].tokens
 
     assert first(None) == (1,)
     assert first(torch.tensor([[1]])) == (2,)  # 3 / 2 < 2

@@ -1,4 +1,4 @@
-"""The pieces of code in Markdown pages, in order, with their line numbers."""
+"""The code blocks of Markdown pages, in order, with their line numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Snippet(NamedTuple):
 
     @property
     def commands(self) -> list[str]:
-        """The commands of a console block: what follows `$ `, continued lines joined."""
+        """The commands of a console block: the text after `$ `, with continued lines joined."""
         joined = self.text.replace("\\\n", " ")
         return [line[2:].strip() for line in joined.split("\n") if line.startswith("$ ")]
 

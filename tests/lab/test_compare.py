@@ -18,14 +18,15 @@ from sacrebleu.metrics import BLEU
 
 from sightline.cli.app import main
 from sightline.core.errors import InputError
+from sightline.core.metrics import Baseline
 from sightline.lab.compare import check_free, compare, free_directory
-from sightline.lab.jobs import Failure, Job, Measured, Prepared
+from sightline.lab.jobs import Failure, Job, JobResult, Prepared
 from sightline.lab.plan import CompareConfig, divide
 from sightline.lab.processes import Worker
 from sightline.lab.progress import Display
-from sightline.lab.results import Baseline, Results
+from sightline.lab.results import Results
 from sightline.lab.summary import Outcome, length_bins, summarise
-from sightline.tasks.metrics import score_texts
+from sightline.tasks.texts_out.scores import score_texts
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,7 @@ def compared(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Res
     return compare(config, out_dir, command="sightline compare …", display=Display(quiet=True)), out_dir
 
 
+@pytest.mark.slow
 def test_it_measures_every_run(compared: tuple[Results, Path]) -> None:
     results, _ = compared
     assert [(run.arch, run.seed, run.status) for run in results.runs] == [
@@ -76,12 +78,14 @@ def test_it_measures_every_run(compared: tuple[Results, Path]) -> None:
     assert len(results.pairs) == 1
 
 
+@pytest.mark.slow
 def test_only_the_one_with_attention_shows_it(compared: tuple[Results, Path]) -> None:
     results, _ = compared
     assert results.attention
     assert {maps.arch for example in results.attention for maps in example.architectures} == {"bahdanau"}
 
 
+@pytest.mark.slow
 def test_it_leaves_a_file_that_reads_back_and_runs_that_load(compared: tuple[Results, Path]) -> None:
     results, out_dir = compared
     assert Results.load(out_dir / "results.json").to_dict() == results.to_dict()
@@ -96,6 +100,7 @@ def _prepared(**changes: Any) -> Prepared:
         "data_name": "pairs.tsv", "sha256": "0" * 64, "train": 10, "valid": 2, "test": 4, "tested": 4, "notes": [],
         "budget_amount": 60.0, "budget_unit": "seconds", "learning_rates": {"gru": 1e-3, "rnn": 1e-3},
         "metric": "exact_match", "unit": "pairs", "facts": {}, "loss_unit": "nats/token", "counted": "target tokens",
+        "metrics": ["exact_match"],
         "sources": ["a", "bb", "ccc", "dddd"], "lengths": [1, 2, 3, 4], "length_of": "source length (characters)",
         "attended": [], "attended_pieces": [], "baselines": [Baseline("copy", "", {"exact_match": 0.1})],
         "environment": {},
@@ -109,7 +114,7 @@ def test_failed_and_diverged_runs_are_recorded_and_left_out_of_the_means(tmp_pat
     def job(arch: str, seed: int) -> Job:
         return Job("run", config, tmp_path, tmp_path, arch, seed)
 
-    good = Measured(
+    good = JobResult(
         0.1, 1e-3, 5.0, [], {"exact_match": 0.75}, 10, 100, 1e9, 5000, 10**8,
         items=[[1.0, 1.0], [1.0, 1.0], [1.0, 1.0], [0.0, 1.0]],
         outputs=["1", "2", "3", ""], references=["1", "2", "3", "4"],
@@ -138,11 +143,9 @@ def test_the_bleu_of_a_comparison_is_sacrebleus_of_each_seed(tmp_path: Path) -> 
         for seed in (0, 1):
             outputs = [" ".join(text.split()[: cut + (i + seed) % 2]) for i, text in enumerate(references)]
             scores = score_texts(outputs, references)
-            counts = [list(map(float, row)) for row in scores.bleu]
-            measured = Measured(
-                1.0, 1e-3, 5.0, [], scores.metrics, items=counts, outputs=outputs, references=references
-            )
-            outcomes.append(Outcome(Job("run", config, tmp_path, tmp_path, arch, seed), measured, None))
+            counts = scores.items["bleu"].tolist()
+            result = JobResult(1.0, 1e-3, 5.0, [], scores.metrics, items=counts, outputs=outputs, references=references)
+            outcomes.append(Outcome(Job("run", config, tmp_path, tmp_path, arch, seed), result, None))
             expected.setdefault(arch, []).append(BLEU().corpus_score(outputs, [references]).score)
     results = summarise(config, divide(config, 60.0, "seconds"), prepared, outcomes, {}, "")
     for architecture in results.architectures:
@@ -170,6 +173,7 @@ def _wait(worker: Worker) -> Failure | None:
     return worker.failure()
 
 
+@pytest.mark.slow
 def test_a_worker_that_cannot_work_says_why_in_one_line(tmp_path: Path) -> None:
     job = Job("run", CompareConfig(archs=("gru",)), tmp_path / "run", tmp_path / "nothing", "gru", 0, "1steps")
     failure = _wait(Worker(job, threads=1))
@@ -180,6 +184,7 @@ def test_a_worker_that_cannot_work_says_why_in_one_line(tmp_path: Path) -> None:
     assert "Traceback" in (tmp_path / "run" / "worker.log").read_text()
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_a_failed_run(tmp_path: Path) -> None:
     worker = Worker(Job("prepare", CompareConfig(), tmp_path, tmp_path), threads=1)
     os.kill(worker.pid, signal.SIGKILL)
@@ -199,6 +204,7 @@ def _children(pid: int) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
 def test_no_worker_outlives_the_comparison(tmp_path: Path, number: signal.Signals) -> None:
@@ -260,6 +266,7 @@ def test_wrong_input_is_one_line_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_json_prints_the_results_and_nothing_else(
     compared: tuple[Results, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,8 +9,10 @@ import pytest
 from sightline.lab.compare import compare
 from sightline.lab.plan import CompareConfig
 from sightline.lab.progress import Display
-from sightline.lab.results import Results, metric_info
+from sightline.lab.results import Results
 from sightline.report.html import write_report
+
+pytestmark = pytest.mark.slow
 
 JOBS = {
     "classification": ("gru", "transformer"),
@@ -41,7 +43,7 @@ def test_it_is_measured_by_the_jobs_own_metric_beside_its_baselines(compared: tu
     }[job]  # fmt: skip
     assert [run.status for run in results.runs] == ["done", "done"]
     first, second = (a.metrics[results.primary_metric].mean for a in results.ranked)
-    assert (first >= second) is metric_info(results.primary_metric).higher or first == second
+    assert (first >= second) is results.metric.higher_is_better or first == second
     assert any(results.primary_metric in baseline.metrics for baseline in results.baselines)
 
 

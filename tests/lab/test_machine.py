@@ -29,7 +29,7 @@ def test_a_healthy_machine_gets_no_advice():
         ({"threads": 1}, "unset OMP_NUM_THREADS"),
         ({"memory_bytes": 2**30}, "4 GiB"),
         ({"disk_free_bytes": 2**20}, "disk"),
-        ({"speed": {**HEALTHY["speed"], "float32_gflops": 91.0}}, "more threads bring no speed"),
+        ({"speed": {**HEALTHY["speed"], "float32_gflops": 91.0}}, "more threads do not increase the speed"),
         ({"speed": {**HEALTHY["speed"], "bfloat16_gflops": 900.0}}, "bfloat16 products are faster"),
         ({"bfloat16_in_hardware": True}, "not faster here"),
     ],

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 import torch
 
-from sightline.data.read import Corpus, Pairs
+from sightline.data.pairs.corpus import PairCorpus, Pairs
 from sightline.lab.attention import attached, attention_examples, attention_maps
-from sightline.lab.worker import peak_memory_bytes
-from sightline.tasks.config import TranslationConfig
-from sightline.tasks.translation import TranslationTask
+from sightline.tasks.texts_out.search import TextOutput
+from sightline.tasks.translation.config import TranslationConfig
+from sightline.tasks.translation.task import Sentences, TranslationTask
 
 TEXTS = ["abc def", "ghij", "klmno pq", "rst", "uvwxyz"]
 
@@ -18,7 +22,7 @@ TEXTS = ["abc def", "ghij", "klmno pq", "rst", "uvwxyz"]
 @pytest.fixture(scope="module")
 def tasks() -> dict[str, TranslationTask]:
     pairs = Pairs(TEXTS, [text[::-1] for text in TEXTS])
-    corpus = Corpus("letters", pairs, pairs, pairs, "0" * 64)
+    corpus = PairCorpus("letters", pairs, pairs, pairs, "0" * 64)
     return {
         arch: TranslationTask.create(corpus, TranslationConfig.preset(arch), parameters=120_000)
         for arch in ("lstm", "gru", "bahdanau", "luong", "transformer")
@@ -60,7 +64,8 @@ def test_looking_leaves_nothing_attached(tasks: dict[str, TranslationTask]) -> N
 
 def test_the_state_grows_with_what_an_architecture_keeps(tasks: dict[str, TranslationTask]) -> None:
     sizes = {
-        arch: [task.state_bytes([5] * m, [6] * t) for m, t in ((5, 3), (10, 3), (5, 9))] for arch, task in tasks.items()
+        arch: [task.state_bytes(Sentences([[5] * m]), 0, [6] * t) for m, t in ((5, 3), (10, 3), (5, 9))]
+        for arch, task in tasks.items()
     }
     for arch in ("lstm", "gru"):
         assert len(set(sizes[arch])) == 1
@@ -68,11 +73,36 @@ def test_the_state_grows_with_what_an_architecture_keeps(tasks: dict[str, Transl
     assert sizes["transformer"][0] < min(sizes["transformer"][1:])
 
 
-def test_decoding_time_and_memory_are_plausible(tasks: dict[str, TranslationTask]) -> None:
-    milliseconds = tasks["gru"].ms_per_token(TEXTS)
-    assert milliseconds is not None
-    assert 0.001 < milliseconds < 1000
-    assert 50e6 < peak_memory_bytes() < 1e12
+def test_the_decoding_time_is_per_token_the_end_included(
+    tasks: dict[str, TranslationTask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+
+    def write_texts(task: TranslationTask, part: Pairs) -> list[TextOutput]:
+        clock[0] += 0.25 * (len(part.sources[0]) + 1)  # a quarter of a second for each letter and for the end
+        return [TextOutput(source, 0.0, True) for source in part.sources]
+
+    monkeypatch.setattr(TranslationTask, "write_texts", write_texts)
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    task = tasks["gru"]
+    assert task.ms_per_token(task.part_of(TEXTS)) == pytest.approx(250)
+
+
+@pytest.mark.slow
+def test_the_peak_of_memory_is_the_highest_that_was_in_use() -> None:
+    script = """
+from sightline.lab.worker import peak_memory_bytes
+peaks = []
+for size in (2**28, 2**29, 2**20):
+    ballast = b"x" * size
+    del ballast
+    peaks.append(peak_memory_bytes())
+print(*peaks)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    first, second, third = map(int, done.stdout.split())
+    assert second - first == pytest.approx(2**28, rel=0.1)
+    assert third == second
 
 
 def test_examples_are_short_enough_to_read_and_include_foreign_letters(tasks: dict[str, TranslationTask]) -> None:

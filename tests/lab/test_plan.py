@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightline.core.errors import InputError
-from sightline.lab.plan import CompareConfig, cores, divide, written
+from sightline.core.processes import available_cores
+from sightline.lab.plan import CompareConfig, divide, written
 from sightline.training.budget import Budget
 
 CONFIG = CompareConfig()
@@ -50,12 +51,12 @@ def test_workers_share_the_cores(workers: int) -> None:
     plan = divide(replace(CONFIG, workers=workers), 60.0, "seconds")
     assert plan.workers <= max(workers, 1)
     assert plan.threads >= 1
-    assert plan.threads == 1 or plan.workers * plan.threads <= cores()
+    assert plan.threads == 1 or plan.workers * plan.threads <= available_cores()
 
 
-def test_one_run_gets_all_cores() -> None:
+def test_one_run_gets_all_available_cores() -> None:
     plan = divide(replace(CONFIG, archs=("gru",), seeds=1, search=0.0), 60.0, "seconds")
-    assert (plan.workers, plan.threads) == (1, cores())
+    assert (plan.workers, plan.threads) == (1, available_cores())
 
 
 @pytest.mark.parametrize(

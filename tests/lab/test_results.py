@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from sightline.core.errors import InputError
-from sightline.lab.results import METRICS, Estimate, Results, metric_info
-from sightline.training.state import SMALLER_IS_BETTER
+from sightline.lab.results import Estimate, Results
 from tests.report.synthetic import make_results
 
 
@@ -59,14 +58,3 @@ def test_other_files_are_refused_in_one_line(tmp_path: Path, content: str, messa
         Results.load(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def test_metrics_are_written_in_their_unit() -> None:
-    assert metric_info("exact_match").text(0.9964) == "99.6 %"
-    assert metric_info("bleu").text(34.52) == "34.5"
-    assert metric_info("exact_match").text(None) == "—"
-    assert metric_info("my_metric").text(-0.5) == "−0.500"
-
-
-def test_training_and_comparison_agree_on_what_is_better():
-    assert {name for name, info in METRICS.items() if not info.higher} == SMALLER_IS_BETTER

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats as distributions
 
+from sightline.core.metrics import Metric
 from sightline.lab.stats import compare_items, holm, moderated_variances, seed_intervals
+
+SHARE = Metric("share", "share", limits=(0.0, 1.0))
 
 
 def simulate(
@@ -97,7 +100,7 @@ def test_pairing_on_the_same_items_shows_what_separate_samples_would_hide() -> N
 def test_statistics_that_are_not_means_are_scored_from_their_sums() -> None:
     generator = np.random.default_rng(4)
     parts = generator.integers(1, 9, (2, 50, 2)).astype(float)  # matches, totals
-    comparison = compare_items({"a": parts}, lambda sums: sums[..., 0] / sums[..., 1], resamples=500)
+    comparison = compare_items({"a": parts}, Metric("precision", "precision"), resamples=500)
     expected = (parts[..., 0].sum(1) / parts[..., 1].sum(1)).mean()
     assert comparison.scores["a"].mean == pytest.approx(expected)
 
@@ -105,7 +108,7 @@ def test_statistics_that_are_not_means_are_scored_from_their_sums() -> None:
 def test_where_smaller_is_better_it_is_the_mirror_image() -> None:
     generator = np.random.default_rng(4)
     errors = {"a": generator.random((3, 50)), "b": generator.random((3, 50)) + 0.2}
-    found = compare_items(errors, higher=False)
+    found = compare_items(errors, Metric("error", "error", higher_is_better=False))
     turned = compare_items({name: -values for name, values in errors.items()})
     assert list(found.scores) == list(turned.scores) == ["a", "b"]
     (pair,), (mirrored,) = found.pairs, turned.pairs
@@ -131,7 +134,7 @@ def test_equal_architectures_seldom_differ(seeds: int, spread: list[float]) -> N
     repetitions, alarms, covered, pairs = 100, 0, 0, 0
     for _ in range(repetitions):
         answers = simulate(generator, seeds, 200, [0.8] * 4, spread)
-        comparison = compare_items(answers, limits=(0.0, 1.0), resamples=500)
+        comparison = compare_items(answers, SHARE, resamples=500)
         alarms += any(pair.shown for pair in comparison.pairs)
         covered += sum(pair.difference.low <= 0 <= pair.difference.high for pair in comparison.pairs)
         pairs += len(comparison.pairs)
@@ -145,7 +148,7 @@ def test_plain_gaps_are_shown_with_two_seeds() -> None:
     found = 0
     for _ in range(20):
         answers = simulate(generator, 2, 500, [0.99, 0.93, 0.2], [0.1, 0.1, 0.1])
-        comparison = compare_items(answers, limits=(0.0, 1.0), resamples=1000)
+        comparison = compare_items(answers, SHARE, resamples=1000)
         assert comparison.pair("arch0", "arch2").shown
         found += comparison.pair("arch0", "arch1").shown
     assert found >= 14

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sightline.lab.results import Baseline, Estimate, Pair
+from sightline.core.metrics import Baseline
+from sightline.lab.results import Estimate, Pair
 from sightline.lab.verdict import verdict
 
 SCORES = {

@@ -37,7 +37,7 @@ def outputs(module, x, flags):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_training_runs_on_onednn(name, flags):
     module, x = CONFIGS[name].build(8), torch.randn(3, 9, 8, requires_grad=True)
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], acc_events=True) as profile:
         outputs(module, x, flags).square().sum().backward()
     counts = {event.key: event.count for event in profile.key_averages()}
     for kernel in ("aten::mkldnn_rnn_layer", "aten::mkldnn_rnn_layer_backward"):
@@ -62,7 +62,7 @@ def test_much_padding_is_packed_away(monkeypatch, lengths, packed):
     monkeypatch.setattr(lstm, "WORK", 3 * 8)
     module = LSTMConfig().build(8)
     x, mask = torch.randn(len(lengths), 9, 8), torch.arange(9) < torch.tensor(lengths).unsqueeze(1)
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], acc_events=True) as profile:
         module(x, mask=mask)[0].sum().backward()
     counts = {event.key: event.count for event in profile.key_averages()}
     assert ("aten::mkldnn_rnn_layer" not in counts) == packed

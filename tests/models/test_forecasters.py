@@ -153,7 +153,7 @@ def test_what_is_known_ahead_is_read_and_what_is_not_has_no_future(decoding: str
 
 
 def test_a_linear_forecaster_cannot_be_scaled() -> None:
-    with pytest.raises(InputError, match="--match: a linear forecaster has the size of its windows"):
+    with pytest.raises(InputError, match="--match: the size of a linear forecaster follows from its windows"):
         match_parameters(DLinearConfig(), 10_000, SeriesWindows(96, 24), 1)
     matched = match_parameters(FORECASTERS["gru"], 200_000, SeriesWindows(96, 24), 1)
     count = sum(p.numel() for p in matched.build(SeriesWindows(96, 24), 1).parameters())

@@ -151,7 +151,7 @@ def test_a_causal_encoder_pooled_at_the_last_position_is_a_recurrence_in_one_dir
 
 
 def test_a_class_token_wants_layers_that_see_both_sides():
-    with pytest.raises(InputError, match="a class token stands first and sees nothing where layers are causal"):
+    with pytest.raises(InputError, match="a class token comes first and sees nothing in causal layers"):
         EncoderConfig(pooling="cls", causal=True)
 
 

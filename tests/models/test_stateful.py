@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from sightline.core.errors import InputError
+from sightline.core.weights import own_tensors
 from sightline.models import LANGUAGE_MODELS
 from sightline.models.stateful import StatefulDecoder
-from sightline.training.checkpoint import model_tensors, restore_model
+from sightline.training.checkpoint import restore_model
 
 FIXED = [name for name in LANGUAGE_MODELS if name not in ("transformer", "block_sparse", "hybrid")]
 
@@ -49,7 +50,7 @@ def test_a_checkpoint_has_the_state(name):
     first, second = StatefulDecoder(built(name), 3, 7), StatefulDecoder(built(name), 3, 7)
     for i, piece in enumerate(tokens[:2]):
         first(piece, None, None, starting(piece) if i == 0 else None)
-    restore_model(second, {key: value.clone() for key, value in model_tensors(first).items()}, Path("here"))
+    restore_model(second, {key: value.clone() for key, value in own_tensors(first).items()}, Path("here"))
     assert torch.equal(first(tokens[2])[0], second(tokens[2])[0])
 
 

@@ -19,11 +19,11 @@ import torch
 
 from sightline.cli.app import main
 from sightline.core.errors import InputError
-from sightline.data.tokenizer import TokenizerPair
+from sightline.data.tokens.tokenizer import TokenizerPair
 from sightline.models import ARCHITECTURES
 from sightline.models.store import load_model, save_model
 from sightline.tasks.load import load
-from tests.tasks.small import untrained
+from tests.tasks.translation.small import untrained
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +178,7 @@ CASES = {
     "config_a_list": (write("config.json", b"[1, 2]"), "not a JSON object"),
     "config_of_depth_100000": (write("config.json", b"[" * 100_000), "not valid JSON"),
     "config_of_2_MB": (write("config.json", b" " * 2_000_000 + b"{}"), "bytes are too many"),
-    "config_key_twice": (write("config.json", b'{"arch": "gru", "arch": "rnn"}'), "a key stands twice"),
+    "config_key_twice": (write("config.json", b'{"arch": "gru", "arch": "rnn"}'), "a key is repeated"),
     "config_nan": (write("config.json", b'{"format": NaN}'), "NaN is not JSON"),
     "config_huge_integer": (write("config.json", b'{"format": ' + b"9" * 5000 + b"}"), "not valid JSON"),
     "unknown_key": (config("archh", value="gru"), "archh: unknown key, did you mean 'arch'?"),

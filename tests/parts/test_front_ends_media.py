@@ -167,7 +167,7 @@ def test_sinusoids_in_two_dimensions_tell_row_and_column(width):
             lambda: ImagePatches(9, 9, patch=3, stem="convolution"),
             "patch: must be even for a stem of convolutions, found 3",
         ),
-        (lambda: Pixels(8, 8, 3, "levels"), "embedding: levels are of one channel, found 3"),
+        (lambda: Pixels(8, 8, 3, "levels"), "embedding: levels need pictures of one channel, found 3"),
     ],
 )  # fmt: skip
 def test_sizes_that_make_no_patches(make, message):

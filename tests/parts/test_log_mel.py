@@ -140,7 +140,10 @@ def test_silence_is_finite():
     [
         ({"stride": 3}, "stride: must be one of 1, 2, 4, 8, found 3"),
         ({"mels": 0}, "mels: must be from 1 to 512, found 0"),
-        ({"mels": 500}, "mels: filter 1 of 500 holds no frequency of the spectrum: fewer mels or a longer window"),
+        (
+            {"mels": 500},
+            "mels: filter 1 of 500 contains no frequency of the spectrum: choose fewer mels or a longer window",
+        ),
         ({"low_hz": 9000.0}, "mels: expected 0 <= low_hz < high_hz <= 8000, got 9000 and 8000"),
         ({"hop_ms": 50.0}, "expected hop_ms <= window_ms and from 1 to 65536 samples each, found 50 and 25 at 16000"),
         ({"window_ms": 1e9, "hop_ms": 1e8}, "expected hop_ms <= window_ms and from 1 to 65536 samples each"),

@@ -67,5 +67,5 @@ def test_advance_counts_real_tokens_of_the_current_document():
 def test_a_learned_table_refuses_what_it_has_not_learned():
     table = AddPositions(4, "learned", limit=6)
     table(torch.zeros(1, 6, 4))
-    with pytest.raises(ValueError, match="position 6 is past the 6 that were learned"):
+    with pytest.raises(ValueError, match="position 6 exceeds the 6 learned positions"):
         table(torch.zeros(1, 7, 4))

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 
+from sightline.core.metrics import Baseline
 from sightline.lab.details import Confusion, Curve, Details, ReliabilityBin
 from sightline.lab.results import (
     Architecture,
     ArchitectureMaps,
     AttentionExample,
     AttentionMap,
-    Baseline,
     BudgetPlan,
     Data,
     Estimate,

@@ -13,6 +13,8 @@ from sightline.report.html import write_report
 from tests.report.synthetic import LEVELS, make_results
 from tests.report.test_html import HOSTILE
 
+pytestmark = pytest.mark.slow
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
     "--no-sandbox",

@@ -69,7 +69,7 @@ def test_the_svg_is_whole_and_has_no_fixed_colour(times: list[str]) -> None:
     assert light == dark >= set(re.findall(r"var\((--[a-z0-9]+)\)", svg))
     assert not re.findall(r"#[0-9a-fA-F]{6}", svg.replace(style, ""))
     texts = {element.text for element in root.iter() if element.tag.endswith("}text")}
-    assert {"seen", "forecast", "90 % interval", "50 % interval", "load"} <= texts
+    assert {"observed", "forecast", "90 % interval", "50 % interval", "load"} <= texts
 
 
 def test_files_are_written_and_a_hostile_name_stays_text(tmp_path: Path) -> None:
@@ -82,5 +82,5 @@ def test_files_are_written_and_a_hostile_name_stays_text(tmp_path: Path) -> None
 
 def test_a_file_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
-    with pytest.raises(InputError, match="exists and is no directory"):
+    with pytest.raises(InputError, match="exists and is not a directory"):
         save_forecasts([record(HOURS)], tmp_path / "out")

@@ -68,6 +68,7 @@ def benign() -> Tree:
     return Tree(render(make_results(lambda text: "benign text")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["".join(HOSTILE), " ".join(reversed(HOSTILE))], ids=["joined", "reversed"])
 def test_hostile_text_leaves_the_element_tree_identical(text: str, benign: Tree) -> None:
     assert Tree(render(make_results(lambda _: text))).elements == benign.elements
@@ -140,6 +141,7 @@ def test_a_comparison_in_which_nothing_finished_still_gives_a_page() -> None:
     assert "no run finished" in page
 
 
+@pytest.mark.slow
 def test_writing_needs_no_torch_and_leaves_page_and_figures(tmp_path: Path) -> None:
     make_results().save(tmp_path / "results.json")
     program = (
@@ -164,6 +166,7 @@ def test_writing_needs_no_torch_and_leaves_page_and_figures(tmp_path: Path) -> N
     assert (tmp_path / "report.html").stat().st_size > 50_000
 
 
+@pytest.mark.slow
 def test_a_name_in_a_file_of_results_cannot_leave_the_directory(tmp_path: Path) -> None:
     results = make_results()
     architectures = [replace(results.architectures[-1], arch="../../gone"), *results.architectures[:-1]]
@@ -187,6 +190,7 @@ def test_a_loaded_file_gives_the_same_page(tmp_path: Path, page: str) -> None:
     assert render(Results.load(tmp_path / "results.json")) == page
 
 
+@pytest.mark.slow
 def test_figures_beside_the_page_are_real_images(tmp_path: Path) -> None:
     write_report(make_results(lambda _: HOSTILE[0]), tmp_path)
     assert (tmp_path / "figures" / "scores.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")

@@ -42,8 +42,8 @@ def test_only_what_there_are_numbers_for_is_drawn():
 
 def test_a_confusion_matrix_says_its_numbers():
     drawing = confusion_drawing(DETAILS["confusion"])
-    assert drawing.title == "Confusion matrix: 15 of 1,252 right, test items"
-    assert "'<maybe> & a name that is far too long' taken for 'yes' 1,234 times" in drawing.description
+    assert drawing.title == "Confusion matrix, test items: 15 of 1,252 correct"
+    assert "'<maybe> & a name that is far too long' predicted as 'yes' 1,234 times" in drawing.description
     shown = texts(drawing.page_svg()[0])
     assert {"5", "2", "1", "7", "1,234", "3"} <= set(shown)
     assert "0" not in shown
@@ -63,7 +63,7 @@ def test_many_classes_are_those_with_most_errors():
     for wrong in range(40, 50):
         counts[wrong, 0] = 5
     drawing = confusion_drawing({"labels": [f"c{i}" for i in range(50)], "counts": counts.tolist()})
-    assert f"the {MOST_CLASSES} of 50 classes with most errors" in drawing.title
+    assert f"the {MOST_CLASSES} of 50 classes with the most errors" in drawing.title
     assert {"c0", *(f"c{i}" for i in range(40, 50))} <= set(texts(drawing.page_svg()[0]))
 
 

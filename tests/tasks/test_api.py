@@ -6,7 +6,7 @@ import pytest
 
 import sightline
 from sightline.core.errors import InputError
-from tests.tasks.small import corpus
+from tests.tasks.translation.small import corpus
 
 SMALL = {"model.d_model": 32, "batch_tokens": 512, "seed": 3}
 
@@ -25,7 +25,7 @@ def test_from_a_file_it_is_the_run_that_the_command_leaves(tmp_path):
     sightline.fit("translation", tmp_path / "pairs.tsv", "gru", "4steps", **keep)
     assert (tmp_path / "run" / "config.yaml").exists()
     assert (tmp_path / "run" / "best" / "model.safetensors").exists()
-    with pytest.raises(InputError, match="holds a run"):
+    with pytest.raises(InputError, match="contains a run"):
         sightline.fit("translation", tmp_path / "pairs.tsv", "gru", "8steps", **keep)
     sightline.fit("translation", tmp_path / "pairs.tsv", "gru", "8steps", resume=True, **keep)
 

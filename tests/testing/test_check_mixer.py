@@ -123,7 +123,7 @@ def test_an_exception_is_a_failure_that_shows_it():
 
 
 def test_unknown_laws_and_things_that_are_no_configs_are_refused():
-    with pytest.raises(InputError, match="no law is called 'purity'; did you mean 'purity of states'"):
+    with pytest.raises(InputError, match="unknown law 'purity', did you mean 'purity of states'"):
         check_mixer(MeanConfig(), laws=["purity"])
     with pytest.raises(InputError, match=r"with build\(d_model\), got 3"):
         check_mixer(3)

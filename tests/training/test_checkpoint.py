@@ -19,9 +19,9 @@ import pytest
 import torch
 
 from sightline.core.errors import EnvironmentFault, InputError, exit_status
+from sightline.core.files import replace_directory
 from sightline.training import TrainResult, train
 from sightline.training.checkpoint import FILES, Checkpoints, load
-from sightline.training.files import replace_directory
 from tests.training import toy
 
 
@@ -104,7 +104,7 @@ def test_when_none_verifies_the_run_is_refused_and_left_alone(run: Path) -> None
     for path in (run / "checkpoints").iterdir():
         (path / "state.json").write_text("{}")
     before = sorted(run.rglob("*"))
-    with pytest.raises(InputError, match="no checkpoint here verifies; begin anew with --overwrite"):
+    with pytest.raises(InputError, match="no checkpoint here verifies; start again with --overwrite"):
         run_toy(run, resume=True)
     assert [path for path in sorted(run.rglob("*")) if path.name != ".lock"] == [p for p in before if p.name != ".lock"]
 
@@ -125,7 +125,7 @@ def test_a_pickle_is_refused_unread_even_with_a_true_manifest(run: Path, tmp_pat
     else:
         torch.save({"weights": Bomb()}, path)
     resign(newest(run))
-    with pytest.raises(InputError, match=r"model\.safetensors: a pickle or an archive"):
+    with pytest.raises(InputError, match=r"model\.safetensors: not a safetensors file but a pickle or an archive"):
         load(newest(run), 20)
     assert not BOMBED.exists()
 
@@ -334,7 +334,7 @@ def test_replacing_a_directory_leaves_the_new_one_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchange: bool
 ) -> None:
     if not exchange:
-        monkeypatch.setattr("sightline.training.files._exchange", lambda a, b: False)
+        monkeypatch.setattr("sightline.core.files._exchange", lambda a, b: False)
     for name in ("first", "second"):
         (tmp_path / "best.tmp").mkdir()
         (tmp_path / "best.tmp" / name).write_text(name)

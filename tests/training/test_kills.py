@@ -18,6 +18,8 @@ import pytest
 
 from sightline.training.checkpoint import Checkpoints
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 BUDGET = "60steps"
 

@@ -244,7 +244,7 @@ def test_a_run_is_not_overwritten_silently(tmp_path: Path) -> None:
     run = tmp_path / "run"
     run_toy(run, toy.config("10steps"))
     before = (run / "metrics.jsonl").read_bytes()
-    with pytest.raises(InputError, match="holds a run: go on with --resume, or begin anew with --overwrite"):
+    with pytest.raises(InputError, match="contains a run: continue it with --resume, or replace it with --overwrite"):
         run_toy(run, toy.config("10steps"))
     with pytest.raises(InputError, match="exclude each other"):
         run_toy(run, toy.config("10steps"), resume=True, overwrite=True)
@@ -284,7 +284,8 @@ def test_out_of_memory_hints_at_the_batch(tmp_path: Path) -> None:
         return Loss(torch.empty(2**60, dtype=torch.uint8).sum(), torch.zeros(()), 1)
 
     with pytest.raises(
-        EnvironmentFault, match=r"step 1: out of memory on a batch of \d+×\d+ .*try --batch-tokens \d+, or"
+        EnvironmentFault,
+        match=r"step 1: out of memory on a batch of \d+×\d+ .*; try --batch-tokens \d+ or a smaller model",
     ):
         run_toy(tmp_path / "run", toy.config("10steps"), huge)
 
@@ -298,7 +299,9 @@ def test_out_of_memory_names_a_size_that_has_fitted(tmp_path: Path) -> None:
             torch.empty(2**60, dtype=torch.uint8)
         return toy.objective(model, batch)
 
-    with pytest.raises(EnvironmentFault, match=r"step 4: .*what has fitted is --batch-tokens (\d+), or") as caught:
+    with pytest.raises(
+        EnvironmentFault, match=r"step 4: .*; --batch-tokens (\d+) fitted earlier, or use a smaller model"
+    ) as caught:
         run_toy(tmp_path / "run", toy.config("10steps"), sometimes_huge)
     named = int(re.search(r"tokens (\d+)", str(caught.value))[1])
     _, size = toy.batches().size_key

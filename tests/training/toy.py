@@ -10,9 +10,9 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from sightline.core.files import write_new
 from sightline.data.batches import Batch, PairBatches
 from sightline.training import Loss, OptimConfig, TrainConfig, cross_entropy
-from sightline.training.files import write_bytes
 
 VOCABULARY = 12
 
@@ -61,7 +61,7 @@ def validate(model: nn.Module) -> dict[str, float]:
 def save_to(model: nn.Module) -> Callable[[Path], None]:
     def save(directory: Path) -> None:
         tensors = {"weight": model.embedding.weight.detach().clone()}
-        write_bytes(directory / "model.safetensors", safetensors.torch.save(tensors))
+        write_new(directory / "model.safetensors", safetensors.torch.save(tensors))
 
     return save
 

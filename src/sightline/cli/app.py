@@ -1,13 +1,15 @@
-"""The `sightline` command: finds the verb, runs it, and turns what goes wrong into one line and an exit status.
+"""The `sightline` command: finds the verb, runs it, and turns errors into one line and an exit status.
 
-Verbs are named by path and imported when they are used, so that `sightline --help` imports neither them nor torch.
+Verbs are registered by import path and imported on use, so that `sightline --help` imports neither them nor torch.
 """
 
 from __future__ import annotations
 
 import errno
+import inspect
 import math
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -26,38 +28,47 @@ from cyclopts import (
 )
 
 from sightline import __version__
-from sightline.core.config import nearest
 from sightline.core.errors import EnvironmentFault, SightlineError, exit_status
+from sightline.core.suggest import unknown
 
-# Verb -> what it does, in one line; the function is `sightline.cli.<verb>:<verb>`.
+# Verb -> summary; the function is `sightline.cli.<verb>:<verb>`.
 COMMANDS = {
-    "demo": "Compare five architectures on dates as people write them: the whole path, in minutes.",
+    "demo": "Compare five architectures on built-in data, from training to report, in minutes.",
     "train": "Train one architecture on your data.",
-    "eval": "Measure a trained model on its test part, or on another file.",
-    "predict": "Translate, label, forecast, transcribe: arguments, or standard input line by line.",
-    "generate": "Go on from a prompt with a language model.",
-    "compare": "Train several architectures under one budget and report which is best, and how sure that is.",
-    "certify": "Check mechanisms, yours too, against the laws that every mechanism obeys.",
-    "bench": "Measure the mechanisms beside other libraries: time, memory, and how near the machine's limit.",
-    "data": "Show how data would be read and divided, or write built-in data to a file.",
+    "eval": "Evaluate a trained model on its test data or on other data.",
+    "predict": "Run a trained model: translate, classify, forecast or transcribe.",
+    "generate": "Continue a prompt with a language model.",
+    "compare": "Train several architectures under one budget and report which is best, with uncertainty.",
+    "certify": "Verify mechanisms, including your own, against the laws all mechanisms must satisfy.",
+    "bench": "Benchmark the mechanisms against other libraries: time, memory, hardware limits.",
+    "data": "Show how data is read and split, or write built-in data to a file.",
     "doctor": "Show what this machine can do, and what to install or set.",
 }
 
 _KINDS = {int: "an integer", float: "a number", bool: "true or false"}
 
-# What the machine, and neither the user's input nor our code, is to blame for.
-_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENOMEM}
+# Errors of the environment rather than of the user's input or of this code.
+_ENVIRONMENT = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENOMEM,
+}
 
 
-def build() -> App:
-    """The command-line application with all its verbs."""
+def build(verb: str | None = None) -> App:
+    """The command-line application with all its verbs; `verb` is imported and shows its whole docstring as help."""
     app = App(
         name="sightline",
         version=f"sightline {__version__}",
         help="Sequence models from recurrence to attention: train them on your data, compare them under an equal "
         "budget, and see why one wins.",
-        help_epilogue="Exit status: 0 done, 1 a bug of ours, 2 wrong input or flags, 3 the machine refuses, 4 training "
-        "diverged, 5 a check did not hold, 130 or 143 interrupted with the state saved.",
+        help_epilogue="Exit status: 0 success, 1 internal error, 2 invalid input or flags, 3 environment error (disk, "
+        "memory, permissions), 4 training diverged, 5 a check failed, 130 or 143 interrupted (state saved).",
         help_format="plaintext",  # Markdown would cost a third of the start-up time
         default_parameter=Parameter(
             negative=(), converter=_read, show_default=lambda value: str(value) if value else None
@@ -67,13 +78,25 @@ def build() -> App:
         exit_on_error=False,
         suppress_keyboard_interrupt=False,
     )
-    for place, (verb, summary) in enumerate(COMMANDS.items()):
-        app.command(f"sightline.cli.{verb}:{verb}", name=verb, help=summary, sort_key=place)
+    for place, (name, summary) in enumerate(COMMANDS.items()):
+        app.command(f"sightline.cli.{name}:{name}", name=name, help=summary, sort_key=place)
+    if verb in COMMANDS:
+        _document(app[verb])
     return app
 
 
+def _document(command: App) -> None:
+    """Show the whole docstring of a command in its help, without the line breaks of the source."""
+    for nested in (command[name] for name in command if not name.startswith("-")):
+        _document(nested)
+    if command.default_command is not None:
+        command.help = None  # replaces the summary of the list of commands by the docstring
+        text = inspect.getdoc(command.default_command) or ""
+        command.default_command.__doc__ = re.sub(r"(?<=\S)\n(?: {8})?(?=\S)", " ", text)
+
+
 def _read(hint: Any, tokens: Sequence[Token]) -> Any:
-    """The value of a flag: as cyclopts reads it, except that it rounds 1.5 to an integer and takes nan for a number."""
+    """Converts a flag's value. Unlike cyclopts, refuses 1.5 as an integer and nan as a number."""
     for token in tokens:
         for kind in (int, float):
             if kind in (hint, *get_args(hint)) and str not in get_args(hint) and not _is_number(token.value, kind):
@@ -91,10 +114,11 @@ def _is_number(text: str, kind: type[int] | type[float]) -> bool:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status (see `core.errors`); this function raises nothing."""
     try:
-        outcome = build()(sys.argv[1:] if arguments is None else list(arguments), verbose=False)
+        arguments = sys.argv[1:] if arguments is None else list(arguments)
+        outcome = build(next(iter(arguments), None))(arguments, verbose=False)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader, `head` for one, has seen enough. Python would complain once more when it closes stdout.
+        # The reader, such as `head`, has closed the pipe. Python would report that again when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except BaseException as error:
@@ -103,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _report(error: BaseException) -> int:
-    """Print the one line that stands for `error`, and return the exit status."""
+    """Print `error` as one line and return the exit status."""
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else int(error.code is not None)
     if os.environ.get("SIGHTLINE_TRACEBACK"):
@@ -114,24 +138,26 @@ def _report(error: BaseException) -> int:
     if isinstance(error, CycloptsError):
         status, message = 2, _misuse(error)
     elif isinstance(error, SightlineError):
-        status, message = exit_status(error), str(error)
-    elif (refusal := _refusal(error)) is not None:
-        status, message = EnvironmentFault.exit_code, refusal
+        status, message = exit_status(error), _as_typed(str(error))
+    elif (fault := _environment_fault(error)) is not None:
+        status, message = EnvironmentFault.exit_code, fault
     else:
-        status, message = 1, f"{type(error).__name__}: {error} (this is a bug; SIGHTLINE_TRACEBACK=1 shows where)"
+        status, message = (
+            1,
+            f"{type(error).__name__}: {error} (internal error; set SIGHTLINE_TRACEBACK=1 for a traceback)",
+        )
     print(f"sightline: error: {_line(message)}", file=sys.stderr)
     return status
 
 
 def _misuse(error: CycloptsError) -> str:
-    """What is wrong with the command line."""
+    """The message for an invalid command line."""
     if isinstance(error, UnknownCommandError) and error.unused_tokens:
         word = error.unused_tokens[0]
         if word.startswith("-"):
-            return f"unknown flag {word}: flags stand behind the command, as in `sightline compare --seeds 3`"
+            return f"unknown flag {word}: flags go after the command, e.g. `sightline compare --seeds 3`"
         known = [name for name in error.app or () if not name.startswith("-")]
-        near = nearest(word, known)
-        return f"unknown command {word!r}" + (f", did you mean {near}?" if near else f"; known: {', '.join(known)}")
+        return unknown("command", word, known)
     if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
         return f"unexpected argument {error.unused_tokens[0]!r}"
     if isinstance(error, CoercionError) and error.token is not None and error.target_type in _KINDS:
@@ -143,21 +169,26 @@ def _misuse(error: CycloptsError) -> str:
     return message[:1].lower() + message[1:]
 
 
-def _refusal(error: BaseException) -> str | None:
-    """What the machine refused, where that is what happened."""
-    if isinstance(error, OSError) and error.errno in _MACHINE:
+def _environment_fault(error: BaseException) -> str | None:
+    """The message for an error of the environment; None for any other error."""
+    if isinstance(error, OSError) and error.errno in _ENVIRONMENT:
         return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
-    # torch says it in three ways: OutOfMemoryError, and RuntimeError with the allocator's name.
+    # torch raises OutOfMemoryError, or RuntimeError with the allocator's name.
     if (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
         or "DefaultCPUAllocator" in str(error)
     ):
-        return "out of memory: a smaller --batch-tokens, model or beam needs less"
+        return "out of memory: use smaller batches, a smaller model or a smaller beam"
     return None
 
 
+def _as_typed(message: str) -> str:
+    """The message with flags as users type them: `--batch-size` for the key `--batch_size`."""
+    return re.sub(r"(?<![\w/'-])--[a-z][\w.]*", lambda flag: flag[0].replace("_", "-"), message)
+
+
 def _line(message: str) -> str:
-    """One printable line; escape sequences and direction marks out of a user's file reach no terminal."""
+    """One printable line: escape sequences and direction marks from a user's file never reach the terminal."""
     one = " ".join(message.split())
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in one)

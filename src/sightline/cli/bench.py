@@ -1,4 +1,4 @@
-"""`sightline bench`: how fast are the mechanisms beside what people use?"""
+"""`sightline bench`: speed and memory of the mechanisms compared with other libraries."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ def bench(
     out_dir: Path | None = None,
     json: bool = False,
 ) -> None:
-    """Measure the mechanisms beside other libraries, in one process and in turns, after a check that results agree.
+    """Benchmark the mechanisms against other libraries, in one process and in turns, after checking that results agree.
 
-    Shows the median ratio of times with its quartiles, our time, peaks of memory, and how near that comes to what the
-    machine can do. Leaves with status 5 where results differ. Peers that are not installed are named:
-    `pip install 'sightline[peers]'`. Everything takes about half an hour; keep the machine free of other work.
+    Shows the median ratio of times with quartiles, our time, peak memory, and the fraction of the hardware limit. Exits
+    with status 5 if results differ. Reports peers that are not installed (`pip install 'sightline[peers]'`). A full run
+    takes about half an hour; keep the machine idle otherwise.
 
     Args:
-        only: Names of scenarios or families, separated by commas; all when not given.
-        threads: Threads of the processor; as many as this process may use when not given.
-        pairs: Measure at least so many times in turns; 10 when not given, 3 with --quick.
-        quick: The smallest size of each scenario alone.
+        only: Comma-separated names of scenarios or families. Default: all.
+        threads: CPU threads. Default: all that this process may use.
+        pairs: Minimum number of measurements in turns. Default: 10, or 3 with --quick.
+        quick: Measure only the smallest size of each scenario.
         device: auto, cpu or cuda.
-        out_dir: Write bench-NAME.json for each scenario, as it ends, into this directory.
-        json: Print one JSON object with `schema_version` in place of a table.
+        out_dir: Write bench-NAME.json to this directory after each scenario.
+        json: Print one JSON object with `schema_version` instead of a table.
     """
     import sys
 
@@ -51,24 +51,24 @@ def bench(
     if out_dir is not None:
         out_dir.mkdir(parents=True, exist_ok=True)
 
-    def tell(row: dict[str, Any]) -> None:
-        print(f"{row['scenario']} at {row['size']:,} {row['size_unit']}: {_told(row)}", file=sys.stderr, flush=True)
+    def report(row: dict[str, Any]) -> None:
+        print(f"{row['scenario']} at {row['size']:,} {row['size_unit']}: {_outcome(row)}", file=sys.stderr, flush=True)
 
     hardware = {**environment(), "threads": settings.threads, "command": ["sightline", *sys.argv[1:]]}
-    found = run_scenarios(scenarios, settings, hardware, quick=quick, directory=out_dir, tell=tell)
+    results = run_scenarios(scenarios, settings, hardware, quick=quick, directory=out_dir, on_row=report)
     if json:
         from json import dumps
 
-        print(dumps(found, ensure_ascii=False))
+        print(dumps(results, ensure_ascii=False))
     else:
-        _print_table(found["results"])
-    wrong = [row for row in found["results"] if row["status"] in ("failed", "broken")]
-    if wrong:
-        more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-        raise CheckFailed(f"{wrong[0]['scenario']} at {wrong[0]['size']:,}: {wrong[0]['detail']}{more}")
+        _print_table(results["results"])
+    failed = [row for row in results["results"] if row["status"] in ("failed", "broken")]
+    if failed:
+        more = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
+        raise CheckFailed(f"{failed[0]['scenario']} at {failed[0]['size']:,}: {failed[0]['detail']}{more}")
 
 
-def _told(row: dict[str, Any]) -> str:
+def _outcome(row: dict[str, Any]) -> str:
     if row["status"] != "measured":
         return f"{row['status'].upper()}, {row['detail']}"
     ratio = f"{_ratio(row)}, " if "ratio" in row else ""
@@ -86,15 +86,15 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     console = Console(highlight=False)
-    console.width = max(console.width, 120)  # a cut number says nothing; a pipe has 80 columns
+    console.width = max(console.width, 120)  # in 80 columns, the width of a pipe, numbers would be cut off
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("scenario", no_wrap=True)
-    for name in ("size", "theirs / ours (quartiles)", "aim", "ours, ms", "MiB", "theirs", "of the limit"):
+    for name in ("size", "theirs / ours (quartiles)", "target", "ours, ms", "MiB", "theirs", "of the limit"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(row["scenario"], f"{row['size']:,}", *_cells(row))
     console.print(table)
-    console.print("For growth: time at the larger size / time at the smaller. Memory: peak above the inputs.")
+    console.print("Growth: time at the larger size / time at the smaller size. MiB: peak memory beyond the inputs.")
     for detail in dict.fromkeys(f"{row['status']}: {row['detail']}" for row in rows if row["status"] != "measured"):
         console.print(detail, markup=False, soft_wrap=True)
 

@@ -1,4 +1,4 @@
-"""`sightline certify`: do the mechanisms, yours too, obey the laws?"""
+"""`sightline certify`: verify mechanisms, including the user's own, against the laws."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from sightline.testing.report import LawResult
-    from sightline.testing.table import CheckedConfig
+    from sightline.testing.table import CertifiedConfig
 
 
 def certify(
     *mechanisms: str, only: str | None = None, law: tuple[str, ...] = (), full: bool = False, json: bool = False
 ) -> None:
-    """Check mechanisms against the laws that every mechanism obeys, and show the worst error of each.
+    """Verify mechanisms against the laws that all mechanisms must satisfy, and show the largest error of each.
 
-    The laws: chunks give what the whole gives, nobody sees the future, padding and packing change nothing, states are
-    values, results equal an independent reference, and more. Leaves with status 5 where one does not hold.
+    The laws: any chunks give the result of the whole sequence, no position sees the future, padding and packing change
+    nothing, states are values, results equal an independent reference, and more. Exits with status 5 if a law fails.
 
     Args:
-        mechanisms: Names such as `lstm`, or `module:Config` for a mixer of your own; all of sightline's when none.
-        only: The same names, separated by commas.
-        law: Check this law alone; may be given several times.
-        full: Let slow mechanisms go all 65,536 positions of the law of long sequences, which takes minutes; without it
-            they stop after some seconds and say how far they came.
-        json: Print one JSON object with `schema_version` in place of a table.
+        mechanisms: Names such as `lstm`, or `module:Config` for your own mixer. Default: all built-in mechanisms.
+        only: Comma-separated names, in addition to the arguments.
+        law: Check only this law; can be repeated.
+        full: Run slow mechanisms over all 65,536 positions of the law on long sequences, which takes minutes. Without
+            it they stop after some seconds and report the position reached.
+        json: Print one JSON object with `schema_version` instead of a table.
     """
     import sys
     import time
@@ -39,7 +39,7 @@ def certify(
     named = [*mechanisms, *(name.strip() for name in (only or "").split(",") if name.strip())]
     targets = find_targets(list(dict.fromkeys(named)) or list(MIXERS))
     laws, began, rows = _laws(law), time.monotonic(), []
-    # The longest first, so that no worker is left with one at the end.
+    # The slowest first, so that no worker is still busy with one at the end.
     slow_first = sorted(targets, key=lambda target: "additive" not in target.mechanism)
     for row in run_table(slow_first, laws, granted_cores(), full):
         rows.append(row)
@@ -68,16 +68,16 @@ def _laws(chosen: tuple[str, ...]) -> list[str]:
     return [known_law(name) for name in chosen] or list(LAWS)
 
 
-def _progress(row: CheckedConfig) -> str:
+def _progress(row: CertifiedConfig) -> str:
     failed = [result.law for result in row.results if result.passed is False]
     seconds = sum(result.seconds for result in row.results)
     return (
         f"{row.target.mechanism} ({row.target.options}): {', '.join(failed) or 'all'} "
-        f"{'FAILED' if failed else 'hold'}, {seconds:.1f} s"
+        f"{'FAILED' if failed else 'passed'}, {seconds:.1f} s"
     )
 
 
-def _print_json(rows: list[CheckedConfig], laws: list[str]) -> None:
+def _print_json(rows: list[CertifiedConfig], laws: list[str]) -> None:
     from json import dumps
 
     def number(value: float) -> float | None:
@@ -102,25 +102,25 @@ def _print_json(rows: list[CheckedConfig], laws: list[str]) -> None:
     print(dumps({**head, "results": results}, ensure_ascii=False))
 
 
-def _print_tables(rows: list[CheckedConfig], laws: list[str]) -> None:
-    """Laws downwards, mechanisms sideways, as many tables as the terminal's width asks for; then what needs words."""
+def _print_tables(rows: list[CertifiedConfig], laws: list[str]) -> None:
+    """Tables with a row per law and a column per mechanism, as many as fit the terminal; then the remarks."""
     from rich.console import Console
 
     console = Console(highlight=False)
-    by_mechanism: dict[str, list[CheckedConfig]] = {}
+    by_mechanism: dict[str, list[CertifiedConfig]] = {}
     for row in rows:
         by_mechanism.setdefault(row.target.mechanism, []).append(row)
     names = list(by_mechanism)
     cell = max(15, *(len(name) + 2 for name in names))
     abreast = max(1, (console.width - max(map(len, laws)) - 4) // cell)
-    console.print("Worst error / tolerance of each law; [bold]exact[/] = to the bit, or a plain yes; – = no meaning\n")
+    console.print("Largest error / tolerance; [bold]exact[/] = bitwise or yes-no check; – = not applicable\n")
     for at in range(0, len(names), abreast):
         console.print(_table({name: by_mechanism[name] for name in names[at : at + abreast]}, laws))
     for text in _remarks(rows):
         console.print(text, markup=False, soft_wrap=True)
 
 
-def _table(by_mechanism: dict[str, list[CheckedConfig]], laws: list[str]) -> Table:
+def _table(by_mechanism: dict[str, list[CertifiedConfig]], laws: list[str]) -> Table:
     from rich import box
     from rich.table import Table
 
@@ -135,7 +135,7 @@ def _table(by_mechanism: dict[str, list[CheckedConfig]], laws: list[str]) -> Tab
 
 
 def _cell(results: list[LawResult]) -> str:
-    """The worst of a mechanism's configurations."""
+    """The largest error over the configurations of a mechanism."""
     failed = [result for result in results if result.passed is False]
     applying = failed or [result for result in results if result.passed is not None]
     if not applying:
@@ -145,8 +145,8 @@ def _cell(results: list[LawResult]) -> str:
     return f"[bold red]✗ {text}[/]" if failed else f"[green]✓[/] {text}"
 
 
-def _remarks(rows: list[CheckedConfig]) -> list[str]:
-    """Failures in words, how far the long runs came, and why a law has no meaning somewhere."""
+def _remarks(rows: list[CertifiedConfig]) -> list[str]:
+    """Failures, the reasons why a law does not apply, and the lengths that the long runs reached."""
     failures, reasons, long = [], {}, []
     for row in rows:
         who = f"{row.target.mechanism} ({row.target.options})"

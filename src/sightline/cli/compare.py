@@ -1,4 +1,4 @@
-"""`sightline compare`: several architectures under one budget, to a verdict and a report."""
+"""`sightline compare`: compare architectures under one budget; prints a verdict and writes a report."""
 
 from __future__ import annotations
 
@@ -39,40 +39,39 @@ def compare(
     json: bool = False,
     quiet: Annotated[bool, Parameter(name=["--quiet", "-q"])] = False,
 ) -> None:
-    """Train architectures under the same budget, side by side, and say which is best and how sure that is.
+    """Train several architectures under one budget and report which is best, with the uncertainty of that verdict.
 
-    Writes report.html, results.json and figures. Progress goes to standard error. Every other key of the task's
-    configuration is a flag as well, as of `sightline train`, and holds for all architectures: --source-column, for
+    Writes report.html, results.json and figures; progress goes to standard error. Every other key of the task's
+    configuration is a flag too, as with `sightline train`, and applies to all architectures: --source-column, for
     instance.
 
     Args:
-        data: What `sightline train` takes: a file of pairs (.tsv .csv .jsonl .parquet, .gz), two parallel files as
-            a,b, builtin:dates, or what another task reads.
-        task: What the models are for: translation (text to text) where nothing else is said.
-        archs: Names, with commas between: rnn lstm gru bahdanau luong transformer transformer-2017 hybrid, or in a
-            Transformer's place window block_sparse linear lru retention gated_linear min_gru min_lstm gated_delta.
-            Without it some that the task is often solved by.
-        budget: What each run may use: 60s, 5min, 500steps, 2Mtok or 1e15flop.
-        seeds: Runs of each architecture; with one there is no verdict.
-        match: Scale every architecture to this size, as in params=2M.
-        out_dir: Where to; without it a new directory under runs/.
-        search: Share of the budget that goes to the search for learning rates; 0 uses the presets'.
-        rates: Learning rates that the search tries, the preset's among them.
-        metric: What the verdict is about; auto is the task's own, of translations exact match for single words and
-            BLEU for sentences.
-        tested: Most test items to measure.
-        valid: Validation data; without it a part of the data.
-        test: Test data; without it a part of the data.
-        limit: Use only the first so many items of each part.
-        lowercase: Lower-case everything.
-        tokens: What texts are cut into: char, bpe or unigram.
-        vocabulary: Most tokens, of translations on each side, for bpe and unigram.
-        seed: The first seed; the others follow it.
-        workers: Runs at a time; the cores are divided among them. Without it one for each core.
+        data: Data as `sightline train` reads it: a file of pairs (.tsv, .csv, .jsonl, .parquet, also with .gz), two
+            parallel files a,b, built-in data such as builtin:dates, or the format of another task.
+        task: Task, e.g. classification or language. Default: translation, or the task of the built-in data.
+        archs: Comma-separated names of architectures; `sightline train --help` lists them. Default: a small set that is
+            common for the task.
+        budget: Budget of each run: 60s, 5min, 500steps, 2Mtok or 1e15flop.
+        seeds: Number of runs of each architecture; a verdict needs at least 2.
+        match: Scale every architecture to this size, e.g. params=2M.
+        out_dir: Output directory. Default: a new directory under runs/.
+        search: Fraction of the budget spent on the learning-rate search; 0 uses the presets' rates.
+        rates: Number of learning rates that the search tries, including the preset's.
+        metric: Metric that decides the ranking. auto: the task's default (translation: exact match for single words,
+            BLEU otherwise).
+        tested: Maximum number of test items.
+        valid: Validation data. Default: split off from --data.
+        test: Test data. Default: split off from --data.
+        limit: Use only the first N items of each part.
+        lowercase: Convert all text to lower case.
+        tokens: Tokenizer: char, bpe or unigram.
+        vocabulary: Vocabulary size of bpe and unigram; for translation, of each language.
+        seed: First seed; the others are the numbers after it.
+        workers: Number of parallel runs, which share the cores. Default: one per core.
         device: auto, cpu, cuda or mps.
         dtype: auto, float32 or bfloat16.
         overwrite: Replace the comparison in --out-dir.
-        json: Print the results as one JSON object in place of lines.
+        json: Print the results as one JSON object instead of a table.
         quiet: Show no progress.
     """
     from sightline.cli.overrides import parse_overrides
@@ -87,9 +86,9 @@ def compare(
         settings |= {"lowercase": True, "tokenizer.lowercase": True}
     free = parse_overrides(overrides)
     if twice := next((key for key in free if key in settings), None):
-        raise InputError("given twice", where=f"--{twice}")
+        raise InputError("specified twice", where=f"--{twice.replace('_', '-')}")
     if "arch" in free:
-        raise InputError("unknown flag, did you mean --archs?", where="--arch")
+        raise InputError("unknown flag, did you mean '--archs'?", where="--arch")
     chosen = compared(task) if archs is None else tuple(part.strip() for part in archs.split(",") if part.strip())
     config = CompareConfig(
         task=task,
@@ -112,26 +111,32 @@ def compare(
 
 
 def run(config: CompareConfig, out_dir: Path | None, *, name: str, overwrite: bool, json: bool, quiet: bool) -> None:
-    """Compare, write the report, and print verdict, table and the report's path, or the results as JSON."""
+    """Compare and write the report; print the verdict, the table and the report's path, or the results as JSON."""
     import shlex
     import sys
 
+    from sightline.lab.compare import NoRunFinished, free_directory
     from sightline.lab.compare import compare as run_comparison
-    from sightline.lab.compare import free_directory
     from sightline.lab.progress import Display
     from sightline.report.html import write_report
 
     directory = out_dir or free_directory(Path("runs"), f"compare-{name}")
     command = shlex.join(["sightline", *sys.argv[1:]])
-    results = run_comparison(config, directory, command=command, overwrite=overwrite, display=Display(quiet=quiet))
+    failure = None
+    try:
+        results = run_comparison(config, directory, command=command, overwrite=overwrite, display=Display(quiet=quiet))
+    except NoRunFinished as error:
+        results, failure = error.results, error
     report = write_report(results, directory)
     if json:
         from json import dumps
 
         print(dumps(results.to_dict(), ensure_ascii=False, allow_nan=False))
-        return
-    print_table(results)
-    print(f"report: {report}")
+    else:
+        print_table(results)
+        print(f"report: {report}")
+    if failure is not None:
+        raise failure
 
 
 def print_table(results: Results) -> None:
@@ -140,10 +145,9 @@ def print_table(results: Results) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from sightline.lab.results import metric_info
     from sightline.report.text import quantity, size, visible
 
-    info = metric_info(results.primary_metric)
+    info = results.metric
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="")
     per = next((a.ms_per for a in results.architectures if a.ms is not None), "item")
     counted = results.data.counted.split()[-1]
@@ -172,7 +176,7 @@ def print_table(results: Results) -> None:
     console = Console(width=max(Console().width, 100))
     print(visible(results.verdict), end="\n\n", flush=True)
     console.print(table)
-    for one in results.runs:
-        if one.status != "done":
-            console.print(Text(visible(f"{one.arch}, seed {one.seed}: {one.status}: {one.error}")))
+    for unfinished in (run for run in results.runs if run.status != "done"):
+        text = f"{unfinished.arch}, seed {unfinished.seed}: {unfinished.status}: {unfinished.error}"
+        console.print(Text(visible(text)))
     console.print()

@@ -1,4 +1,4 @@
-"""`sightline data`: what a data set holds, and built-in data as a file."""
+"""`sightline data`: describe a data set, and write built-in data to a file."""
 
 from __future__ import annotations
 
@@ -22,44 +22,43 @@ def describe(
     overwrite: bool = False,
     json: bool = False,
 ) -> None:
-    """Show how data would be read and divided, and what in it looks wrong, with line numbers or names.
+    """Show how data is read and split, and list suspicious items with their line numbers or names.
 
-    Every key that says which data it is, and how to read it, is a flag as it is of `sightline train`: --source-column,
-    --lowercase, --skip-bad.
+    Every key that describes the data is a flag, as with `sightline train`: --source-column, --lowercase, --skip-bad.
 
     Args:
-        path: What `sightline train` takes as --data: a file, two parallel files a,b, a folder, builtin:dates.
-        task: What the data is for: translation (text to text) where nothing else is said.
-        valid: Validation data; without it a part is kept apart.
-        test: Test data; without it a part is kept apart.
-        picture: Draw lengths, labels or series into this file, .svg or .png.
-        overwrite: Replace the picture where it exists.
+        path: Data as in `sightline train --data`: a file, two parallel files a,b, a folder, or builtin:dates.
+        task: Task, e.g. classification or language. Default: translation, or the task of the built-in data.
+        valid: Validation data. Default: split off from the data.
+        test: Test data. Default: split off from the data.
+        picture: Draw the lengths, labels or series to this file (.svg or .png).
+        overwrite: Replace an existing picture.
         json: Print one JSON object with `schema_version`.
     """
     from sightline.cli.overrides import parse_overrides
     from sightline.core.errors import InputError
-    from sightline.tasks.describe import describe as survey_of
     from sightline.tasks.recipe import resolve_run
+    from sightline.tasks.table import task_class
 
     if picture is not None and picture.suffix not in (".svg", ".png"):
-        raise InputError(f"expected a name that ends in .svg or .png, found {picture.name!r}", where="--picture")
+        raise InputError(f"expected a file name ending in .svg or .png, found {picture.name!r}", where="--picture")
     if picture is not None and picture.exists() and not overwrite:
-        raise InputError("exists already; --overwrite replaces it", where=picture)
+        raise InputError("already exists; use --overwrite to replace it", where=picture)
     named = {"task": task, "data": path, "valid": valid, "test": test, **parse_overrides(overrides)}
     run = resolve_run(file=None, environ={}, flags={key: value for key, value in named.items() if value is not None})
-    found = survey_of(run)
+    survey = task_class(run.task).load_data(run).describe()
     if picture is not None:
         from sightline.report.survey import save_survey
 
-        save_survey(found, picture)
+        save_survey(survey, picture)
     if json:
         from json import dumps
 
-        print(dumps({"schema_version": 2, **found.to_dict()}, ensure_ascii=False, allow_nan=False))
+        print(dumps({"schema_version": 2, **survey.to_dict()}, ensure_ascii=False, allow_nan=False))
     else:
         from sightline.report.text import visible
 
-        print("\n".join(visible(line) for line in found.lines()))
+        print("\n".join(visible(line) for line in survey.lines()))
 
 
 @data.command
@@ -71,18 +70,18 @@ def export(
     part: Literal["train", "valid", "test", "all"] = "all",
     overwrite: bool = False,
 ) -> None:
-    """Write pairs, built-in ones for example, to a file.
+    """Write pairs, such as built-in data, to a file.
 
     Args:
-        path: What `describe` takes.
-        out: The file to write; its name ends in .tsv, .jsonl or .parquet.
-        part: Which part; all of them one after the other by default.
-        overwrite: Replace the file where it exists.
+        path: Data as in `sightline data describe`.
+        out: Output file; its name ends in .tsv, .jsonl or .parquet.
+        part: Part to write; all writes the parts one after another.
+        overwrite: Replace an existing file.
     """
     import sys
 
-    from sightline.data.read import Pairs, load_corpus
-    from sightline.data.write import write_pairs
+    from sightline.data.pairs.corpus import Pairs, load_corpus
+    from sightline.data.pairs.write import write_pairs
 
     corpus = load_corpus(path)
     chosen = [corpus.train, corpus.valid, corpus.test] if part == "all" else [getattr(corpus, part)]

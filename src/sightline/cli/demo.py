@@ -1,4 +1,4 @@
-"""`sightline demo`: the whole path on built-in data, in minutes."""
+"""`sightline demo`: a comparison on built-in data, in minutes."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ def demo(
     json: bool = False,
     quiet: Annotated[bool, Parameter(name=["--quiet", "-q"])] = False,
 ) -> None:
-    """Compare five architectures on dates as people write them in many languages, to be put into ISO 8601.
+    """Compare five architectures at converting human-written dates of many languages to ISO 8601.
 
-    The same as `sightline compare` on builtin:dates with --match params=200k, at the presets' learning rates. Nothing
-    is downloaded. On two cores it takes less than seven minutes.
+    Same as `sightline compare` on builtin:dates with --match params=200k and --search 0. Downloads nothing. Takes less
+    than seven minutes on two cores.
 
     Args:
-        out_dir: Where to; without it a new directory under runs/.
-        budget: What each run may use.
-        seeds: Runs of each architecture.
-        seed: The first seed; the others follow it.
-        workers: Runs at a time; the cores are divided among them. Without it one for each core.
+        out_dir: Output directory. Default: a new directory under runs/.
+        budget: Budget of each run.
+        seeds: Number of runs of each architecture.
+        seed: First seed; the others are the numbers after it.
+        workers: Number of parallel runs, which share the cores. Default: one per core.
         overwrite: Replace the comparison in --out-dir.
-        json: Print the results as one JSON object in place of lines.
+        json: Print the results as one JSON object instead of a table.
         quiet: Show no progress.
     """
     from sightline.cli.compare import run

@@ -1,4 +1,4 @@
-"""`sightline doctor`: what this machine can do, and what to install or set."""
+"""`sightline doctor`: the machine's hardware, software and speed, with advice."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Any
 
 
 def doctor(*, json: bool = False) -> None:
-    """Show software, processor, memory, disk and measured speeds of this machine, with advice.
+    """Show the software, processor, memory, disk and measured speed of this machine, with advice.
 
     Takes about three seconds and changes nothing.
 
     Args:
-        json: Print one JSON object with `schema_version` in place of lines for people.
+        json: Print one JSON object with `schema_version` instead of lines.
     """
     from pathlib import Path
 
@@ -35,10 +35,10 @@ def _lines(facts: dict[str, Any]) -> list[str]:
     rows = [
         ("sightline", f"{facts['sightline']}, Python {facts['python']}, torch {facts['packages']['torch']}"),
         ("system", facts["platform"]),
-        ("processor", f"{facts['cpu']}, {facts['granted_cores']} usable cores, {facts['threads']} threads"),
+        ("processor", f"{facts['cpu']}; usable cores: {facts['granted_cores']}, torch threads: {facts['threads']}"),
         ("features", " ".join(facts["features"]) or "unknown"),
         ("memory", f"{memory}, {facts['disk_free_bytes'] / 2**30:.1f} GiB of disk free here"),
-        ("GPU", ", ".join(facts["gpus"]) or "none that torch can use"),
+        ("GPU", ", ".join(facts["gpus"]) or "none available to torch"),
         (
             "float32",
             f"{speed['float32_gflops']:.0f} GFLOP/s ({speed['float32_one_thread_gflops']:.0f} with one thread)",

@@ -30,69 +30,68 @@ def generate(
     device: str = "auto",
     json: bool = False,
 ) -> None:
-    """Go on from the prompts, from a file, or from standard input where there are none; drawn at random if not said.
+    """Continue prompts with a language model, by sampling unless --greedy or --beam is set.
 
-    One output of one prompt appears as it is made, several one after another when they are done, each with a line end.
-    All of standard input is one prompt, but for a line end at its end; on a terminal the text begins with nothing.
+    Without prompts, standard input is one prompt, without its last line break; on a terminal the prompt is empty. A
+    single output is printed while it is generated, several outputs when they are complete, each on a new line.
 
     Args:
-        run: A run's directory, or a model's.
-        prompts: Texts to go on from; an empty one begins a document.
-        prompt_file: A file that is one prompt, all of it.
-        max_new_tokens: Most tokens to add [default: 200].
-        greedy: Always take the likeliest token.
-        sample: Draw each token, which is what happens where neither --greedy nor --beam is given.
-        beam: Hypotheses kept; 1 is no search.
-        length_penalty: Alpha of ((5 + n) / 6)^alpha, which a hypothesis of n tokens is divided by.
-        temperature: Of sampling: below 1 nearer to the likeliest, 0 greedy.
-        top_k: Sample among the k likeliest tokens.
-        top_p: Sample among the likeliest tokens that together reach this probability.
-        min_p: Sample among tokens at least this times as likely as the likeliest.
-        repetition_penalty: Divide the logit of tokens already in the prompt or output by this when sampling.
-        stop: End the text before this; may be given several times.
-        seed: Of sampling.
-        num_samples: Outputs for each prompt.
-        batch_size: Most outputs made together.
-        truncate: What to do with a prompt too long for the model: error, or left, which drops its beginning.
+        run: Directory of a run or of a model.
+        prompts: Texts to continue; an empty one starts a document.
+        prompt_file: File whose whole content is one prompt.
+        max_new_tokens: Maximum number of tokens to add [default: 200].
+        greedy: Always take the most likely token.
+        sample: Sample each token; the default unless --greedy or --beam is set.
+        beam: Beam width; 1 disables beam search.
+        length_penalty: Alpha: the score of n tokens is divided by ((5 + n) / 6)^alpha.
+        temperature: Sampling temperature; lower is more deterministic, 0 is greedy.
+        top_k: Sample only from the k most likely tokens.
+        top_p: Sample only from the smallest set of most likely tokens whose probabilities sum to at least top_p.
+        min_p: Keep tokens whose probability is at least min_p times that of the most likely one.
+        repetition_penalty: Penalty for tokens that are already in the prompt or output when sampling; 1 disables it.
+        stop: Stop before this string; can be repeated.
+        seed: Seed of the sampling.
+        num_samples: Number of outputs per prompt.
+        batch_size: Maximum number of outputs generated together.
+        truncate: How to handle a prompt that is too long for the model: fail (error) or drop its beginning (left).
         echo: Print each prompt before its output.
         device: auto, cpu, cuda or mps.
         json: Print one JSON object with `schema_version`.
     """
     import sys
 
+    from sightline.cli.stream import harmless, whole_text
+    from sightline.core.config import override
     from sightline.core.errors import InputError
-    from sightline.data.files import open_bytes
+    from sightline.data.rows.files import open_bytes
     from sightline.decoding.engine import DecodingConfig
-    from sightline.tasks.language import LanguageTask
-    from sightline.tasks.language_generation import GenerationConfig
+    from sightline.tasks.language.generation import GenerationConfig
+    from sightline.tasks.language.task import LanguageTask
     from sightline.tasks.load import load
-    from sightline.tasks.stream import harmless, whole_text
     from sightline.training.environment import resolve_device
 
     if sum((greedy, sample, beam > 1)) > 1:
         raise InputError("choose one of --greedy, --sample and --beam")
-    drawn = not greedy and beam == 1
+    sampled = not greedy and beam == 1
     sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p,
                 "repetition_penalty": repetition_penalty, "seed": seed}  # fmt: skip
     for name, value in sampling.items():
-        if value is not None and not drawn:
-            raise InputError("needs sampling: leave out --greedy and --beam", where=f"--{name.replace('_', '-')}")
+        if value is not None and not sampled:
+            raise InputError("requires sampling: remove --greedy and --beam", where=f"--{name.replace('_', '-')}")
     if max_new_tokens is not None and max_new_tokens < 1:
         raise InputError(f"must be at least 1, found {max_new_tokens}", where="--max-new-tokens")
     if length_penalty is not None and beam < 2:
-        raise InputError("needs --beam 2 or more", where="--length-penalty")
-    given: dict[str, Any] = {**sampling, "length_penalty": length_penalty, "max_length": max_new_tokens}
-    given |= {"batch_size": batch_size}
-    decoding = DecodingConfig(
-        beam=beam, sample=drawn, **{key: value for key, value in given.items() if value is not None}
-    )
+        raise InputError("requires --beam 2 or more", where="--length-penalty")
+    optional: dict[str, Any] = {**sampling, "length_penalty": length_penalty, "max_length": max_new_tokens}
+    optional = {name: value for name, value in {**optional, "batch_size": batch_size}.items() if value is not None}
+    decoding = override(DecodingConfig(), {"beam": beam, "sample": sampled, **optional}, prefix="--")
     config = GenerationConfig(decoding, num_samples, tuple(stop or ()), truncate)
     if prompts and prompt_file is not None:
-        raise InputError("give prompts or a file, not both", where="--prompt-file")
+        raise InputError("pass either prompts or a file", where="--prompt-file")
     task = load(run)
     if not isinstance(task, LanguageTask):
         raise InputError(
-            f"holds a model for {task.name}, which goes on from no text: use `sightline predict`", where=run
+            f"is a {task.name} model; `generate` needs a language model (use `sightline predict`)", where=run
         )
     task.to(resolve_device(device))
     if prompt_file is not None:
@@ -104,22 +103,22 @@ def generate(
     terminal = sys.stdout.isatty()
     shown = harmless if terminal else str
 
-    def appear(_: int, text: str) -> None:
+    def show(_: int, text: str) -> None:
         print(shown(text), end="", flush=True)
 
-    one = len(prompts) * num_samples == 1 and not json
-    if one and echo:
-        appear(0, prompts[0])
-    found = task.generate(prompts, config, on_text=appear if one else None)
+    single = len(prompts) * num_samples == 1 and not json
+    if single and echo:
+        show(0, prompts[0])
+    outputs = task.generate(prompts, config, on_text=show if single else None)
     if json:
         from json import dumps
 
-        records = [one._asdict() for one in found]
+        records = [output._asdict() for output in outputs]
         print(dumps({"schema_version": 1, "arch": task.arch, "generated": records}, ensure_ascii=False))
-    elif one:
+    elif single:
         print(flush=True)
     else:
-        for output in found:
+        for output in outputs:
             print(shown((output.prompt if echo else "") + output.text))
-    if dropped := max(output.dropped for output in found):
-        print(f"sightline: the first {dropped} tokens of a prompt were dropped: --truncate left", file=sys.stderr)
+    if dropped := max(output.dropped for output in outputs):
+        print(f"sightline: dropped the first {dropped} tokens of a prompt (--truncate left)", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What the library has to say while a command runs, on stderr."""
+"""Messages of the library on stderr while a command runs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from contextlib import contextmanager
 
 class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        print(f"sightline: {record.getMessage()}", file=sys.stderr)  # wherever stderr points by now
+        print(f"sightline: {record.getMessage()}", file=sys.stderr)  # sys.stderr may have been replaced since the start
 
 
 @contextmanager
 def messages(*, quiet: bool = False) -> Iterator[None]:
-    """Shows the library's warnings, and without `quiet` its information too."""
+    """Shows the library's warnings and, unless `quiet`, its informational messages."""
     logger, handler = logging.getLogger("sightline"), _Lines()
     before = logger.level
     logger.addHandler(handler)

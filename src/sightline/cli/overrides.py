@@ -1,4 +1,4 @@
-"""Flags that a command does not spell out: any key of its configuration, levels joined by dots."""
+"""Flags for any key of the configuration that a command does not declare, with dots between levels."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from collections.abc import Sequence
 def parse_overrides(tokens: Sequence[str]) -> dict[str, str]:
     """`("--optim.lr", "3e-4", "--tokenizer.shared")` as `{"optim.lr": "3e-4", "tokenizer.shared": "true"}`.
 
-    Raises `InputError` for what is no flag: `unexpected argument 'pairs.tsv'`; and for a flag given twice.
+    Raises:
+        InputError: "unexpected argument 'pairs.tsv'"; "--optim.lr: specified twice".
     """
     from sightline.core.errors import InputError
 
-    found: dict[str, str] = {}
+    overrides: dict[str, str] = {}
     rest = list(tokens)
     while rest:
         token = rest.pop(0)
@@ -23,7 +24,7 @@ def parse_overrides(tokens: Sequence[str]) -> dict[str, str]:
         if not equals:
             value = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
         key = name.replace("-", "_")
-        if key in found:
-            raise InputError("given twice", where=f"--{name}")
-        found[key] = value
-    return found
+        if key in overrides:
+            raise InputError("specified twice", where=f"--{name}")
+        overrides[key] = value
+    return overrides

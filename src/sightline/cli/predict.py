@@ -1,4 +1,4 @@
-"""`sightline predict`: outputs of a trained model, a line for a line where they are no tables."""
+"""`sightline predict`: outputs of a trained model, one line per input except for tables."""
 
 from __future__ import annotations
 
@@ -25,35 +25,37 @@ def predict(
     figures: Path | None = None,
     json: bool = False,
 ) -> None:
-    """Answer the inputs, or standard input line by line where there are none.
+    """Run a trained model on the inputs, or on standard input line by line if there are none.
 
-    Outputs go to standard output in order, one line each; an empty text gives an empty line. Lines are answered as they
-    arrive, so that another program may talk to it. An input is a text, or a file's path for a model that reads files.
+    Outputs go to standard output in order, one line per input; an empty input gives an empty line. Each line is
+    answered as it arrives, so that another program can talk to `predict`. An input is a text, or the path of a file if
+    the model reads files.
 
     Args:
-        run: A run's directory, or a model's.
-        inputs: Texts, or paths.
-        beam: Hypotheses kept; 1 is greedy decoding.
-        length_penalty: Alpha of ((5 + n) / 6)^alpha, which a hypothesis of n tokens is divided by.
-        sample: Draw the output instead of searching for the likeliest.
-        temperature: Of sampling: below 1 nearer to the likeliest, 0 greedy.
-        top_k: Sample among the k likeliest tokens.
-        top_p: Sample among the likeliest tokens that together reach this probability.
-        min_p: Sample among tokens at least this times as likely as the likeliest.
-        repetition_penalty: Divide the logit of tokens already in the output by this when sampling.
-        max_length: Most tokens of an output.
-        seed: Of sampling.
-        batch_size: Most lines decoded together.
+        run: Directory of a run or of a model.
+        inputs: Texts or paths.
+        beam: Beam width; 1 is greedy decoding.
+        length_penalty: Alpha: the score of n tokens is divided by ((5 + n) / 6)^alpha.
+        sample: Sample the output instead of searching for the most likely one.
+        temperature: Sampling temperature; lower is more deterministic, 0 is greedy.
+        top_k: Sample only from the k most likely tokens.
+        top_p: Sample only from the smallest set of most likely tokens whose probabilities sum to at least top_p.
+        min_p: Keep tokens whose probability is at least min_p times that of the most likely one.
+        repetition_penalty: Penalty for tokens that are already in the output when sampling; 1 disables it.
+        max_length: Maximum number of tokens of an output.
+        seed: Seed of the sampling.
+        batch_size: Maximum number of inputs decoded together.
         device: auto, cpu, cuda or mps.
-        figures: Of forecasts, a directory to write a figure of each series into, as SVG.
-        json: Print one JSON object with `schema_version` in place of lines.
+        figures: For forecasts: write an SVG figure of each series to this directory.
+        json: Print one JSON object with `schema_version` instead of lines.
     """
     import sys
 
+    from sightline.cli.stream import Stream, arriving, shown
+    from sightline.core.config import override
     from sightline.core.errors import InputError
     from sightline.decoding.engine import DecodingConfig
     from sightline.tasks.load import load
-    from sightline.tasks.stream import Stream, arriving, shown
     from sightline.training.environment import resolve_device
 
     searching = {"length_penalty": length_penalty}
@@ -68,28 +70,26 @@ def predict(
     for needs, missing, options in (("--sample", not sample, sampling), ("--beam 2 or more", beam < 2, searching)):
         for name, value in options.items():
             if value is not None and missing:
-                raise InputError(f"needs {needs}", where=f"--{name.replace('_', '-')}")
-    given: dict[str, Any] = {**searching, **sampling, "max_length": max_length, "batch_size": batch_size}
-    given = {name: value for name, value in given.items() if value is not None}
-    decoding = DecodingConfig(beam=beam, sample=sample, **given)
+                raise InputError(f"requires {needs}", where=f"--{name.replace('_', '-')}")
+    optional: dict[str, Any] = {**searching, **sampling, "max_length": max_length, "batch_size": batch_size}
+    optional = {name: value for name, value in optional.items() if value is not None}
+    decoding = override(DecodingConfig(), {"beam": beam, "sample": sample, **optional}, prefix="--")
     task = load(run).to(resolve_device(device))
-    if not task.accepts_decoding and (given or sample or beam != 1):
-        raise InputError(
-            f"{task.name} decodes no sequences: leave out --beam, --sample and the other flags of decoding"
-        )
+    if not task.accepts_decoding and (optional or sample or beam != 1):
+        raise InputError(f"{task.name} does not decode sequences: remove --beam, --sample and other decoding flags")
     if figures is not None and task.name != "forecasting":
-        raise InputError(f"there are figures of forecasts, not of {task.name}", where="--figures")
+        raise InputError(f"predict draws no figures for {task.name}", where="--figures")
 
     terminal = sys.stdout.isatty()
     records, first, cut = [], 0, 0
     for lines in [list(inputs)] if inputs else arriving(cast(Stream, sys.stdin.buffer)):
-        found = task.answer(lines, decoding if task.accepts_decoding else None, first=first)
+        outputs = task.answer(lines, decoding if task.accepts_decoding else None, first=first)
         first += len(lines)
-        cut += sum(not output.complete for output in found)
+        cut += sum(not output.complete for output in outputs)
         if json or figures is not None:
-            records += [output.record for output in found]
+            records += [output.record for output in outputs]
         if not json:
-            for output in found:
+            for output in outputs:
                 for line in output.text.split("\n") if task.answers_lines else [output.text]:
                     print(shown(line, terminal=terminal))
             sys.stdout.flush()
@@ -107,4 +107,4 @@ def predict(
             )
         )
     if cut:
-        print(f"sightline: {cut} of {first} outputs were cut off: --max-length allows longer ones", file=sys.stderr)
+        print(f"sightline: {cut} of {first} outputs were truncated; increase --max-length", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`sightline train`: one architecture on the user's data."""
+"""`sightline train`: train one architecture on the user's data."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from sightline.cli.architectures import ARCH_HELP
+
 if TYPE_CHECKING:
+    from sightline.data.corpus import Corpus
     from sightline.tasks.fit import Trained
-    from sightline.tasks.task import Dataset
 
 
 def train(
     *overrides: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
     data: str | None = None,
     task: str | None = None,
-    arch: str | None = None,
+    arch: Annotated[str | None, Parameter(help=ARCH_HELP)] = None,
     out_dir: Annotated[Path | None, Parameter(name=["--out-dir", "-o"])] = None,
     config: Annotated[Path | None, Parameter(name=["--config", "-c"])] = None,
     budget: str | None = None,
@@ -37,36 +39,35 @@ def train(
     json: bool = False,
     quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative=())] = False,
 ) -> None:
-    """Train one architecture on your data, and leave a run that `predict` and `eval` read.
+    """Train one architecture on your data and write a run that `predict` and `eval` read.
 
-    Every other key of the configuration is a flag as well, levels joined by dots, such as --optim.lr 3e-4,
-    --model.d_model 256 or --tokenizer.kind bpe; --print-config shows them all.
+    The flags below are the most common keys of the configuration. Every other key is a flag too, with dots between
+    levels, such as --optim.lr 3e-4, --model.d-model 256 or --tokenizer.kind bpe. `--print-config` prints all keys with
+    their values; the documentation describes them (docs/tasks).
 
     Args:
-        data: A file of pairs (tsv, csv, jsonl, parquet, .gz), two parallel files a,b, or builtin:dates; other tasks
-            read other things, see docs/tasks.
-        task: What the model is for: translation (text to text) where nothing else is said.
-        arch: rnn, lstm, gru, bahdanau, luong, transformer, transformer-2017, hybrid, or a mechanism in a Transformer's
-            place: window, block_sparse, linear, lru, retention, gated_linear, min_gru, min_lstm or gated_delta.
-        out_dir: The run's directory [default: runs/DATA-ARCH-SEED].
-        config: A YAML file, such as a run's config.yaml; flags win over it.
-        budget: How long to train: 60s, 5min, 500steps, 2Mtok or 1e15flop.
-        max_steps: The same as --budget Nsteps.
-        max_tokens: The same as --budget Ntok.
-        max_time: The same as --budget, in time: 60s, 5min, 2h.
-        match: Scale the model's widths to a number of parameters: params=2M.
-        valid: Validation pairs, where they are not to be split from the data.
-        test: Test pairs, likewise.
-        limit: Use only the first so many pairs of each part.
-        seed: Decides initial weights, order and dropout.
+        data: Training data: a file of pairs (.tsv, .csv, .jsonl, .parquet, also with .gz), two parallel files a,b, or
+            built-in data such as builtin:dates. Other tasks read other formats (docs/tasks).
+        task: Task, e.g. classification or language. Default: translation, or the task of the built-in data.
+        out_dir: Directory of the run [default: runs/DATA-ARCH-SEED].
+        config: YAML file, such as the config.yaml of a run. Flags override it.
+        budget: Training budget: 60s, 5min, 500steps, 2Mtok or 1e15flop.
+        max_steps: Same as --budget Nsteps.
+        max_tokens: Same as --budget Ntok.
+        max_time: Same as --budget with a time such as 60s, 5min or 2h.
+        match: Scale the widths of the model to a number of parameters, e.g. params=2M.
+        valid: Validation data. Default: split off from --data.
+        test: Test data. Default: split off from --data.
+        limit: Use only the first N items of each part.
+        seed: Seed of the initial weights, the data order and dropout.
         device: auto, cpu, cuda or mps.
         dtype: auto, float32 or bfloat16.
-        resume: Go on from the newest checkpoint that verifies; without --config, by the run's own config.yaml.
-        overwrite: Begin anew where a run stands.
-        dry_run: Read the data, build the model, show what would be trained, and write nothing.
-        print_config: Print the resolved configuration as YAML, and do nothing else.
+        resume: Continue from the newest intact checkpoint. Without --config, use the run's own config.yaml.
+        overwrite: Replace the run in --out-dir.
+        dry_run: Read the data, build the model, show what would be trained; write nothing.
+        print_config: Print the resolved configuration as YAML and exit.
         json: Print one JSON object with `schema_version`.
-        quiet: No progress.
+        quiet: Show no progress.
     """
     import os
     import sys
@@ -87,64 +88,64 @@ def train(
     flags = {key: value for key, value in named.items() if value is not None}
     free = parse_overrides(overrides)
     if twice := next((key for key in free if key in flags), None):
-        raise InputError("given twice", where=f"--{twice}")
+        raise InputError("specified twice", where=f"--{twice.replace('_', '-')}")
     if resume and config is None and out_dir is not None:
         config = out_dir / "config.yaml" if (out_dir / "config.yaml").exists() else None
         if config is None and data is None:
-            raise InputError("no run here to resume; begin one with --data and --arch", where=out_dir)
+            raise InputError("no run to resume; start one with --data and --arch", where=out_dir)
     run = resolve_run(file=config, environ=os.environ, flags={**flags, **free})
     if print_config:
         print(to_yaml(run), end="")
         return
     kind = task_class(run.task)
-    place = out_dir or Path("runs", f"{_stem(run.data)}-{run.arch}-{run.seed}")
+    directory = out_dir or Path("runs", f"{_stem(run.corpus.data)}-{run.settings.arch}-{run.training.seed}")
     if not dry_run:
-        check_run(place, resume=resume, overwrite=overwrite)
-    read = kind.load_data(run)
-    for note in read.notes:
-        print(f"sightline: {read.name}: {note}", file=sys.stderr)
+        check_run(directory, resume=resume, overwrite=overwrite)
+    dataset = kind.load_data(run)
+    for note in dataset.notes:
+        print(f"sightline: {dataset.name}: {note}", file=sys.stderr)
     if dry_run:
-        _print(_planned(run, read), as_json=json)
+        _print(_planned(run, dataset), as_json=json)
         return
     if resume:  # before the model is built, which may take long
-        check_same_run(place, run, read)
+        check_same_run(directory, run, dataset)
     counted = kind.counted.split()[-1]
-    with messages(quiet=quiet), reporting(run.metric, counted=counted, quiet=quiet) as on_progress:
-        how = {"resume": resume, "overwrite": overwrite, "on_progress": on_progress}
-        done = train_run(kind.build(read, run), read, place, run, **how)
-    _print(_outcome(place, done), as_json=json)
+    with messages(quiet=quiet), reporting(run.training.metric, counted=counted, quiet=quiet) as on_progress:
+        options = {"resume": resume, "overwrite": overwrite, "on_progress": on_progress}
+        trained = train_run(kind.build(dataset, run), dataset, directory, run, **options)
+    _print(_outcome(directory, trained), as_json=json)
 
 
-def _planned(run: Any, data: Dataset) -> dict[str, Any]:
-    """What `--dry-run` tells."""
+def _planned(run: Any, data: Corpus[Any]) -> dict[str, Any]:
+    """The facts that `--dry-run` prints."""
     from sightline.tasks.table import task_class
 
     task = task_class(run.task).build(data, run)
     return {
         "run": None,
         "task": run.task,
-        "arch": run.arch,
+        "arch": run.settings.arch,
         "status": "dry run: nothing was written",
         "parameters": task.parameters,
-        "budget": run.budget,
+        "budget": run.training.budget,
         task.unit: data.sizes,
         **task.describe(data),
     }
 
 
-def _outcome(place: Path, done: Trained[Any]) -> dict[str, Any]:
-    """What a training ended with; metrics are the best validation's."""
-    result = done.training
+def _outcome(directory: Path, trained: Trained[Any]) -> dict[str, Any]:
+    """The facts printed after training; the metrics are those of the best validation."""
+    result = trained.training
     counted = ("event", "steps", "tokens", "seconds", "flops", "best")
     best = [r for r in result.history if r["event"] == "valid" and r["steps"] == result.best_step]
     return {
-        "run": str(place),
-        "task": done.task.name,
-        "arch": done.task.arch,
+        "run": str(directory),
+        "task": trained.task.name,
+        "arch": trained.task.arch,
         "status": result.status,
-        "parameters": done.task.parameters,
+        "parameters": trained.task.parameters,
         "steps": result.steps,
-        done.task.counted.split()[-1]: result.tokens,
+        trained.task.counted.split()[-1]: result.tokens,
         "seconds": result.seconds,
         "flops": result.flops,
         "best_step": result.best_step,
@@ -177,10 +178,10 @@ def _budget(budget: str | None, steps: int | None, tokens: int | None, time: str
     from sightline.core.errors import InputError
     from sightline.training.budget import Budget
 
-    given = {"--budget": budget, "--max-steps": steps, "--max-tokens": tokens, "--max-time": time}
-    flags = [flag for flag, value in given.items() if value is not None]
+    values = {"--budget": budget, "--max-steps": steps, "--max-tokens": tokens, "--max-time": time}
+    flags = [flag for flag, value in values.items() if value is not None]
     if len(flags) > 1:
-        raise InputError(f"{' and '.join(flags)} exclude each other")
+        raise InputError(f"{' and '.join(flags)} are mutually exclusive")
     if time is not None and Budget.parse(time, where="--max-time").unit != "seconds":
         raise InputError(f"expected a time such as 60s, 5min or 2h, found {time!r}", where="--max-time")
     if steps is not None:
@@ -189,6 +190,6 @@ def _budget(budget: str | None, steps: int | None, tokens: int | None, time: str
 
 
 def _stem(data: str) -> str:
-    """A directory's name for the data: `pairs` for `in/pairs.tsv.gz`, `dates` for `builtin:dates`."""
+    """The data's name in a directory name: `pairs` for `in/pairs.tsv.gz`, `dates` for `builtin:dates`."""
     name = Path(data.split(",")[0].removeprefix("builtin:").split("?")[0]).name
     return name.split(".")[0] or "data"

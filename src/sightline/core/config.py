@@ -1,23 +1,23 @@
 """Configuration: YAML, environment and flags to frozen dataclasses, strictly.
 
-An unknown key is an error that names the nearest known one; a wrong value is an error that names its place, what was
-expected and what was found: `config.yaml: optim.lr: expected a number, found 'fast'`. Files are read by the rules of
-YAML 1.2, where `1e-3` is a number and `no` is text. Precedence: default < file < environment < flag.
+An unknown key is an error that names the nearest known one; a wrong value is an error that names its place, the
+expected type and the value: `config.yaml: optim.lr: expected a number, found 'fast'`. Files follow YAML 1.2, where
+`1e-3` is a number and `no` is text. Precedence: default < file < environment < flag.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import functools
 import math
 import re
 import types
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
 from sightline.core.errors import InputError
+from sightline.core.settings import default_of, flat_parts, keys_of, members_of
+from sightline.core.suggest import nearest, suggest
 from sightline.core.yaml12 import dump_yaml, read_yaml, show
 
 C = TypeVar("C")
@@ -27,11 +27,22 @@ _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
 class _Layer(NamedTuple):
-    """One source of values: a nested mapping, how it names a place, and whether its values are all text."""
+    """One source of values.
+
+    values: nested mappings
+    place: how the source names a key, given its path
+    text: its values are text, to be read as the field's type
+    dashes: its keys are flags, spelled with dashes in errors
+    """
 
     values: Any
     place: Callable[[tuple[str, ...]], str]
     text: bool = False
+    dashes: bool = False
+
+    def spelled(self, keys: str) -> str:
+        """Keys in the text of an error, as the source spells them."""
+        return keys.replace("_", "-") if self.dashes else keys
 
 
 class _Unfit(Exception):
@@ -53,14 +64,19 @@ def decode(cls: type[C], mapping: Mapping[str, Any], *, where: str = "config.yam
 
 def encode(config: Any) -> dict[str, Any]:
     """The dataclass as nested dicts of plain JSON types, which `decode` reads back to an equal instance."""
-    return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config) if field.init}
+    plain: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        if field.name in flat_parts(type(config)):
+            plain |= encode(getattr(config, field.name))
+        elif field.init:
+            plain[field.name] = _plain(getattr(config, field.name))
+    return plain
 
 
 def override(config: C, changes: Mapping[str, Any], *, prefix: str = "") -> C:
     """The dataclass with values changed by dotted key: `override(config, {"optim.lr": 3e-4})`.
 
-    Text is read as the type of the field wants it, so that flags may be handed over as they came; errors name the
-    place `prefix` + key.
+    Text is converted to the type of the field, as flags need it; errors name the place `prefix` + key.
 
     Raises:
         InputError: as `decode`.
@@ -78,8 +94,8 @@ def resolve(
 ) -> C:
     """An instance of `cls` from all sources: default (or `base`) < YAML file < environment < flags by dotted key.
 
-    The environment names a key in capitals, levels joined by two underscores: `SIGHTLINE_OPTIM__LR=3e-4`. The sources
-    are joined before anything is checked, so that values which only fit together may come from different ones.
+    The environment names a key in capitals, levels joined by two underscores: `SIGHTLINE_OPTIM__LR=3e-4`. All
+    sources are merged before values are checked, so values that only fit together may come from different sources.
 
     Raises:
         InputError: as `decode`, with the place `config.yaml: optim.lr`, `SIGHTLINE_OPTIM__LR` or `--optim.lr`.
@@ -97,11 +113,6 @@ def to_yaml(config: Any) -> str:
     return dump_yaml(encode(config))
 
 
-def nearest(word: str, known: Any, cutoff: float = 0.6) -> str | None:
-    """The known word most like `word`, for "did you mean …?", or None."""
-    return next(iter(difflib.get_close_matches(word, list(known), 1, cutoff)), None)
-
-
 def _in_file(where: str) -> Callable[[tuple[str, ...]], str]:
     return lambda path: f"{where}: {'.'.join(map(_printable, path))}" if path else where
 
@@ -112,23 +123,26 @@ def _printable(key: str) -> str:
 
 def _flags_layer(changes: Mapping[str, Any], prefix: str) -> _Layer:
     return _Layer(
-        _nested(changes, prefix), lambda path: prefix + ".".join(map(_printable, path)) if path else "", text=True
+        _nested(changes, prefix),
+        lambda path: prefix + ".".join(map(_printable, path)) if path else "",
+        text=True,
+        dashes=prefix == "--",
     )
 
 
 def _environment_layer(cls: type, base: Any, environ: Mapping[str, str]) -> _Layer:
-    """The variables that name a key of `cls`. Others belong to other commands, unless they look like a slip."""
-    known = [field.name for field in dataclasses.fields(cls) if field.init]
-    found = {}
+    """The variables that name a key of `cls`. Others belong to other commands, unless they look misspelt."""
+    known = list(keys_of(cls))
+    values = {}
     for variable, value in environ.items():
         if not variable.startswith("SIGHTLINE_"):
             continue
         key = variable.removeprefix("SIGHTLINE_").lower().replace("__", ".")
         if key.split(".")[0] in known:
-            found[key] = value
+            values[key] = value
         elif near := nearest(key.split(".")[0], known, cutoff=0.75):
             raise InputError(f"unknown key, did you mean SIGHTLINE_{near.upper()}?", where=variable)
-    return _Layer(_nested(found, ""), lambda path: "SIGHTLINE_" + "__".join(path).upper() if path else "", text=True)
+    return _Layer(_nested(values, ""), lambda path: "SIGHTLINE_" + "__".join(path).upper() if path else "", text=True)
 
 
 def _nested(changes: Mapping[str, Any], prefix: str) -> dict[str, Any]:
@@ -140,37 +154,37 @@ def _nested(changes: Mapping[str, Any], prefix: str) -> dict[str, Any]:
         for parent in parents:
             at = at.setdefault(parent, {})
             if not isinstance(at, dict):
-                raise InputError(f"{parent} is given a value of its own as well", where=prefix + key)
+                raise InputError("set both as a whole and by sub-key", where=prefix + key)
         if name in at:
-            raise InputError("given twice, once as a whole", where=prefix + key)
+            raise InputError("set both as a whole and by sub-key", where=prefix + key)
         at[name] = value
     return tree
 
 
-@functools.cache
-def _hints(cls: type) -> dict[str, Any]:
-    hints = get_type_hints(cls)
-    return {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
-
-
 def _build(cls: type[C], layers: list[_Layer], base: C | None, path: tuple[str, ...]) -> C:
-    hints = _hints(cls)
+    keys, parts = keys_of(cls), flat_parts(cls)
     for layer in layers:
         if not isinstance(layer.values, Mapping):
             raise InputError(
-                f"expected the keys {', '.join(hints)}, found {show(layer.values)}", where=layer.place(path)
+                f"expected the keys {layer.spelled(', '.join(keys))}, found {show(layer.values)}",
+                where=layer.place(path),
             )
         for key in layer.values:
-            if key not in hints:
-                raise InputError(f"unknown key{_suggest(key, cls)}", where=layer.place((*path, str(key))))
+            if key not in keys:
+                raise InputError(
+                    f"unknown key{layer.spelled(_suggest(key, cls))}", where=layer.place((*path, str(key)))
+                )
     arguments = {}
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
         if not field.init:
             continue
-        given = [layer._replace(values=layer.values[field.name]) for layer in layers if field.name in layer.values]
-        default = _default(field) if base is None else getattr(base, field.name)
-        if given:
-            arguments[field.name] = _field(hints[field.name], given, default, (*path, field.name))
+        default = default_of(field) if base is None else getattr(base, field.name)
+        if field.name in parts:
+            arguments[field.name] = _build(parts[field.name], _only(layers, parts[field.name]), default, path)
+            continue
+        sources = [layer._replace(values=layer.values[field.name]) for layer in layers if field.name in layer.values]
+        if sources:
+            arguments[field.name] = _field(keys[field.name], sources, default, (*path, field.name))
         elif default is not dataclasses.MISSING:
             arguments[field.name] = default
         else:
@@ -182,18 +196,24 @@ def _build(cls: type[C], layers: list[_Layer], base: C | None, path: tuple[str, 
         raise _refusal(error, layers, path) from error
 
 
-def _field(hint: Any, given: list[_Layer], default: Any, path: tuple[str, ...]) -> Any:
-    """The value of one field: of a dataclass all layers together, of anything else the last one."""
-    last = given[-1]
-    members = _members(hint)
+def _only(layers: list[_Layer], part: type) -> list[_Layer]:
+    """The layers with the keys of a flat part alone."""
+    keys = keys_of(part)
+    return [layer._replace(values={key: layer.values[key] for key in layer.values if key in keys}) for layer in layers]
+
+
+def _field(hint: Any, sources: list[_Layer], default: Any, path: tuple[str, ...]) -> Any:
+    """The value of one field: a dataclass from all layers together, anything else from the last one."""
+    last = sources[-1]
+    members = members_of(hint)
     nothing = last.values is None or (last.text and isinstance(last.values, str) and last.values.lower() in _NOTHING)
     if nothing and type(None) in members and str not in members:
         return None
     base = default if dataclasses.is_dataclass(default) and not isinstance(default, type) else None
     nested = type(base) if base is not None else next((m for m in members if dataclasses.is_dataclass(m)), None)
     if nested is not None:
-        # A heading with nothing (uncommented) below it changes nothing.
-        return _build(nested, [layer for layer in given if layer.values is not None], base, path)
+        # An empty section is ignored.
+        return _build(nested, [layer for layer in sources if layer.values is not None], base, path)
     try:
         return _value(hint, last.values, last.text)
     except _Unfit as error:
@@ -201,7 +221,7 @@ def _field(hint: Any, given: list[_Layer], default: Any, path: tuple[str, ...]) 
 
 
 def _refusal(error: ValueError, layers: list[_Layer], path: tuple[str, ...]) -> InputError:
-    """The dataclass's own complaint, placed where the value that it names came from."""
+    """The error that the dataclass raised, placed where the value that it names came from."""
     message = str(error)
     named = getattr(error, "where", None)
     if named:
@@ -213,7 +233,7 @@ def _refusal(error: ValueError, layers: list[_Layer], path: tuple[str, ...]) -> 
 
 
 def _value(hint: Any, value: Any, text: bool) -> Any:
-    """`value` as the type `hint`; of text, as its reader would have meant it. Raises `_Unfit`."""
+    """`value` as the type `hint`, converted from text if `text`. Raises `_Unfit`."""
     origin, arguments = get_origin(hint), get_args(hint)
     if hint is Any:
         return value
@@ -319,9 +339,8 @@ def _literal(choices: tuple[Any, ...], value: Any, text: bool) -> Any:
             return choice
     words = [str(choice) for choice in choices]
     near = nearest(value, words) if isinstance(value, str) else None
-    raise _Unfit(
-        f"{'one of ' if len(words) > 1 else ''}{', '.join(words)}" + (f" (did you mean {near}?)" if near else "")
-    )
+    hint = f" (did you mean {near!r}?)" if near else ""
+    raise _Unfit(f"{'one of ' if len(words) > 1 else ''}{', '.join(words)}{hint}")
 
 
 def _sequence(kind: type, arguments: tuple[Any, ...], value: Any, text: bool) -> Any:
@@ -367,28 +386,20 @@ def _plain(value: Any) -> Any:
         return str(value)
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    raise TypeError(f"a configuration holds plain values, found {type(value).__name__}")
-
-
-def _default(field: dataclasses.Field[Any]) -> Any:
-    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-
-
-def _members(hint: Any) -> tuple[Any, ...]:
-    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    raise TypeError(f"a configuration contains only plain values, found {type(value).__name__}")
 
 
 def _suggest(key: Any, cls: type) -> str:
     """What the user may have meant by `key`: a sibling, or a key of that name further down."""
-    if near := nearest(str(key), _hints(cls)):
-        return f", did you mean {near!r}?"
     deeper = [dotted for dotted in _dotted(cls) if dotted.split(".")[-1] == key]
-    return f", did you mean {deeper[0]!r}?" if deeper else f"; known: {', '.join(_hints(cls))}"
+    if deeper and not nearest(str(key), keys_of(cls)):
+        return f", did you mean {deeper[0]!r}?"
+    return suggest(str(key), keys_of(cls))
 
 
 def _dotted(cls: type, path: str = "") -> Iterator[str]:
-    for name, hint in _hints(cls).items():
+    for name, hint in keys_of(cls).items():
         yield path + name
-        for member in _members(hint):
+        for member in members_of(hint):
             if dataclasses.is_dataclass(member) and member is not cls:
                 yield from _dotted(member, f"{path}{name}.")  # type: ignore[arg-type]

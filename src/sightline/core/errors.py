@@ -1,8 +1,8 @@
 """The errors behind the exit codes.
 
 Every error that a user can cause is a `SightlineError`; the command line prints it as one line,
-`sightline: error: pairs.tsv:17: expected 2 columns, found 3`, and leaves with its `exit_code`.
-Anything else that reaches the top is our bug and exits with 1.
+`sightline: error: pairs.tsv:17: expected 2 columns, found 3`, and exits with its `exit_code`.
+Any other exception is an internal error and exits with 1.
 """
 
 from __future__ import annotations
@@ -15,24 +15,32 @@ class SightlineError(Exception):
 
     exit_code: ClassVar[int] = 1
 
+    @property
+    def status(self) -> int:
+        """The process exit status that stands for the error."""
+        return self.exit_code
+
 
 @final
 class InputError(SightlineError, ValueError):
     """The user's input or configuration is wrong (exit 2).
 
-    `where` names the place, such as `pairs.tsv:17` or `--optim.lr`, and stands in front of the message.
+    `where` names the place, such as `pairs.tsv:17` or `--optim.lr`, and comes before the message. Flags have
+    dashes: the place of the key `batch_tokens` is `--batch-tokens`.
     """
 
     exit_code: ClassVar[int] = 2
 
     def __init__(self, message: str, *, where: object = None) -> None:
         self.where = None if where is None else str(where)
-        super().__init__(message if where is None else f"{where}: {message}")
+        if self.where is not None and self.where.startswith("--"):
+            self.where = self.where.replace("_", "-")
+        super().__init__(message if self.where is None else f"{self.where}: {message}")
 
 
 @final
 class EnvironmentFault(SightlineError):
-    """The machine refuses: disk full, memory, permission, a run directory in use (exit 3)."""
+    """The environment does not allow it: disk, memory, permissions, a run directory in use (exit 3)."""
 
     exit_code: ClassVar[int] = 3
 
@@ -46,7 +54,7 @@ class Diverged(SightlineError):
 
 @final
 class CheckFailed(SightlineError):
-    """A check that the user asked for did not hold, as in `certify` (exit 5)."""
+    """A check failed, as in `certify` (exit 5)."""
 
     exit_code: ClassVar[int] = 5
 
@@ -65,9 +73,5 @@ class Interrupted(SightlineError):
 
 
 def exit_status(error: BaseException) -> int:
-    """The process exit status that stands for `error`."""
-    if isinstance(error, Interrupted):
-        return error.status
-    if isinstance(error, SightlineError):
-        return error.exit_code
-    return 1
+    """The exit status of the process for `error`."""
+    return error.status if isinstance(error, SightlineError) else 1

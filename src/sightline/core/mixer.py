@@ -28,7 +28,7 @@ S = TypeVar("S")
 
 
 class Memory(NamedTuple):
-    """What a decoder reads from an encoder. Several sources are several stretches of one memory."""
+    """An encoder's output as a decoder reads it. Several sources are several stretches of one memory."""
 
     values: MemoryValues
     mask: MemoryMask | None = None  # True = real; None = all real
@@ -67,7 +67,7 @@ class SequenceMixer(nn.Module, ABC, Generic[S]):
 
         x (B, T, d_model); state None means `initial_state(B)`; mask (B, T), False = padding, which changes neither
         state nor positions and whose outputs are zero; starts (B, T), True where a new document begins: nothing before
-        it is visible from there on, states and positions begin anew.
+        it is visible from there on, and states and positions start again.
         """
 
     def step(self, x_t: Position, state: S) -> tuple[MixedPosition, S]:

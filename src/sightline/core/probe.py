@@ -22,7 +22,7 @@ class Probe(nn.Module):
 
     @property
     def attached(self) -> bool:
-        """Whether anybody listens."""
+        """Whether the probe has a hook."""
         return bool(self._forward_hooks or self._forward_pre_hooks)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ S = TypeVar("S")
 
 @final
 class _Tail:
-    """How much of a shared buffer has been written; common to all `Growing` values on that buffer."""
+    """The written length of a buffer, shared by all `Growing` values on it."""
 
     __slots__ = ("length",)
 
@@ -30,7 +30,7 @@ class Growing:
     """A tensor that is appended to along one axis, as a value: `append` returns a new one and never changes this one.
 
     Successive values share one buffer. `append` writes in place only when this value ends where the written part of
-    the buffer ends, so that nobody else can see the place written to, and copies into a buffer of twice the length
+    the buffer ends, so that no other value can see the items written, and copies into a buffer of twice the length
     otherwise: O(1) amortised per appended item. While gradients are recorded it concatenates instead.
     """
 

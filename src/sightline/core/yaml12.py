@@ -21,10 +21,10 @@ _SCALARS = (
 
 
 def read_yaml(path: Path | str) -> dict[str, Any]:
-    """The mapping in a YAML 1.2 file; a repeated key is an error, and no tag constructs anything.
+    """The mapping in a YAML 1.2 file; a repeated key is an error, and tags construct no objects.
 
     Raises:
-        InputError: no such file, not UTF-8, not YAML (with the line), or no mapping at the top.
+        InputError: no such file, not UTF-8, not YAML (with the line), or not a mapping.
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
@@ -63,14 +63,14 @@ def dump_yaml(values: dict[str, Any]) -> str:
 
 
 def show(value: Any) -> str:
-    """The value in one line, as YAML spells it where that differs from Python; of a long one the ends."""
+    """The value on one line as YAML spells it; a long one is shortened in the middle."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     short = reprlib.Repr()
     short.maxstring, short.maxother, short.maxlong, short.maxlevel = 60, 60, 40, 3
     try:
         return short.repr(value)
-    except ValueError:  # Python spells no integer of more than 4300 digits
+    except ValueError:  # Python prints no integer of more than 4300 digits
         return "an integer of thousands of digits"
 
 
@@ -92,7 +92,7 @@ def _classes() -> tuple[Any, Any]:
                     value = self.construct_object(key, deep=True)
                     if value in seen:
                         raise yaml.constructor.ConstructorError(
-                            problem=f"key {show(value)} stands twice", problem_mark=key.start_mark
+                            problem=f"key {show(value)} is repeated", problem_mark=key.start_mark
                         )
                     seen.add(value)
             return loaded

@@ -1,13 +1,14 @@
-"""Batches of token sequences: bucketed by length, bounded by padded tokens, in an order that a seed decides.
+"""Streams of batches: an endless sequence in an order that a seed decides, and batches of pairs of token sequences.
 
-The order of epoch e depends on (seed, e) alone, and a `Cursor` names any place in the endless stream: a run that stops
-goes on with the very batch that would have come next.
+The order of epoch e depends on (seed, e) alone, and a `Cursor` names any place in the stream: training that resumes
+continues with the very batch that would have come next.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar, final, runtime_checkable
 
 import numpy as np
 import torch
@@ -15,22 +16,125 @@ from torch import Tensor
 
 from sightline.core.errors import InputError
 from sightline.core.seeds import derive
-from sightline.data.tokenizer import Tokenizer
+from sightline.data.tokens.tokenizer import Tokenizer
 
-T = TypeVar("T")
 B = TypeVar("B")
 
-_WIDTH = 1.25  # a bucket's longest example over its shortest: at most a fifth of a padded batch is padding
+_WIDTH = 1.25  # a bucket's longest item over its shortest: at most a fifth of a padded batch is padding
+
+
+class Cursor(NamedTuple):
+    """A place in a stream: the next batch is number `index` of epoch `epoch`."""
+
+    epoch: int = 0
+    index: int = 0
+
+
+START = Cursor()
+
+
+@runtime_checkable
+class Batches(Protocol):
+    """An endless stream of batches that begins at any cursor; `sightline.testing.check_batches` has its laws.
+
+    size_key: the setting that bounds a batch, and its value: what to lower where memory is short
+    """
+
+    @property
+    def size_key(self) -> tuple[str, int]: ...
+
+    def stream(self, cursor: Cursor) -> Iterator[tuple[Any, Cursor]]:
+        """Batches from `cursor` on, each with the cursor of the batch after it."""
+        ...
+
+
+class BatchStream(ABC, Generic[B]):
+    """Batches that are planned an epoch at a time, as numbers of items; every item comes once per epoch.
+
+    Raises:
+        InputError: "batch_size: must be at least 1, found 0".
+    """
+
+    def __init__(self, size_key: tuple[str, int], *, seed: int, shuffle: bool) -> None:
+        key, size = size_key
+        if size < 1:
+            raise InputError(f"must be at least 1, found {size}", where=key)
+        self.size_key, self.size, self.seed, self.shuffle = size_key, size, seed, shuffle
+        self._kept: tuple[int, list[np.ndarray]] | None = None  # an epoch and its plan
+
+    @abstractmethod
+    def plan(self, epoch: int) -> list[np.ndarray]:
+        """The numbers of the items of each batch of an epoch, in order."""
+
+    @abstractmethod
+    def batch(self, rows: np.ndarray) -> B:
+        """The batch of the items with these numbers."""
+
+    def __len__(self) -> int:
+        """Batches in the first epoch."""
+        return len(self._planned(0))
+
+    def epoch(self, number: int = 0) -> Iterator[B]:
+        """All batches of an epoch, in order."""
+        return map(self.batch, self._planned(number))
+
+    def stream(self, cursor: Cursor = START) -> Iterator[tuple[B, Cursor]]:
+        """Endless batches from `cursor` on, each with the cursor of the batch after it.
+
+        Raises:
+            InputError: "epoch 3 has no batch 700, only 80: was the data changed?"
+        """
+        epoch, index = cursor
+        while True:
+            plan = self._planned(epoch)
+            if not 0 <= index < len(plan):
+                raise InputError(f"epoch {epoch} has no batch {index}, only {len(plan)}: was the data changed?")
+            for place in range(index, len(plan)):
+                last = place + 1 == len(plan)
+                yield self.batch(plan[place]), Cursor(epoch + 1, 0) if last else Cursor(epoch, place + 1)
+            epoch, index = epoch + 1, 0
+
+    def bucketed(
+        self, lengths: np.ndarray, cut: Callable[[np.ndarray], list[np.ndarray]], epoch: int
+    ) -> list[np.ndarray]:
+        """A plan in which items of similar length share a batch; `cut` divides an order of items into batches.
+
+        Items are shuffled inside buckets of length, then batches among each other; without `shuffle` the shortest
+        come first.
+        """
+        if not self.shuffle:
+            return cut(np.argsort(lengths, kind="stable"))
+        random = generator(self.seed, "batches", epoch)
+        shuffled = random.permutation(len(lengths))
+        buckets = np.floor(np.log(lengths) / np.log(_WIDTH)).astype(np.int64)
+        batches = cut(shuffled[np.argsort(buckets[shuffled], kind="stable")])
+        return [batches[i] for i in random.permutation(len(batches))]
+
+    def _planned(self, epoch: int) -> list[np.ndarray]:
+        epoch = epoch if self.shuffle else 0
+        if self._kept is None or self._kept[0] != epoch:
+            self._kept = (epoch, self.plan(epoch))
+        return self._kept[1]
+
+
+def generator(seed: int, *names: str | int) -> np.random.Generator:
+    """The random stream of these names (`core.seeds`)."""
+    return np.random.Generator(np.random.PCG64(derive(seed, *names)))
+
+
+def in_batches(order: np.ndarray, size: int) -> list[np.ndarray]:
+    """An order of items cut into batches of `size`; the last may be smaller."""
+    return np.split(order, range(size, len(order), size))
 
 
 class Batch(NamedTuple):
-    """Some examples, right-padded with `Tokenizer.PAD`.
+    """Some pairs, right-padded with `Tokenizer.PAD`.
 
     source: (B, M) long, as encoded, without special tokens
     source_mask: (B, M) bool, True = real
     target: (B, T) long, each row BOS … EOS
     target_mask: (B, T) bool
-    rows: index of each row's example in the data that the batches were made of
+    rows: number of each row's pair in the data
     """
 
     source: Tensor
@@ -49,33 +153,6 @@ class Batch(NamedTuple):
         return Batch(*(tensor.to(device) for tensor in self[:4]), rows=self.rows)
 
 
-class Cursor(NamedTuple):
-    """A place in the stream: the next batch is number `index` of epoch `epoch`."""
-
-    epoch: int = 0
-    index: int = 0
-
-
-_START = Cursor()
-
-
-def planned(order: Callable[[int], Sequence[T]], batch: Callable[[T], B], cursor: Cursor) -> Iterator[tuple[B, Cursor]]:
-    """Endless batches of what `order` plans for each epoch, from `cursor` on, each with the cursor of the next.
-
-    Raises:
-        InputError: "epoch 3 has no batch 700" when the cursor is not of this data.
-    """
-    epoch, index = cursor
-    while True:
-        plan = order(epoch)
-        if not 0 <= index < len(plan):
-            raise InputError(f"epoch {epoch} has no batch {index}, only {len(plan)}: was the data changed?")
-        for place in range(index, len(plan)):
-            last = place + 1 == len(plan)
-            yield batch(plan[place]), Cursor(epoch + 1, 0) if last else Cursor(epoch, place + 1)
-        epoch, index = epoch + 1, 0
-
-
 def pad(sequences: Sequence[Sequence[int]] | Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
     """Ids (B, M) long, right-padded with PAD, and their mask (B, M) bool."""
     lengths = np.fromiter((len(s) for s in sequences), dtype=np.int64, count=len(sequences))
@@ -90,21 +167,22 @@ def pad(sequences: Sequence[Sequence[int]] | Sequence[np.ndarray]) -> tuple[Tens
 def collate(
     source_ids: Sequence[Sequence[int]], target_ids: Sequence[Sequence[int]], rows: Sequence[int] | None = None
 ) -> Batch:
-    """A batch of examples given without special tokens; BOS and EOS are put around each target."""
+    """A batch of pairs without special tokens; BOS and EOS are put around each target."""
     source, source_mask = pad(source_ids)
     target, target_mask = pad([[Tokenizer.BOS, *ids, Tokenizer.EOS] for ids in target_ids])
     numbers = range(len(source_ids)) if rows is None else rows
     return Batch(source, source_mask, target, target_mask, tuple(int(row) for row in numbers))
 
 
-class PairBatches:
+@final
+class PairBatches(BatchStream[Batch]):
     """Batches over pairs of id sequences (without special tokens).
 
-    A batch of B rows, M and T wide, holds at most `max_tokens` padded tokens: B · max(M, T) <= max_tokens. Every
-    example comes exactly once per epoch. With `shuffle`, examples are shuffled inside length buckets and batches among
-    each other, anew in each epoch; without, every epoch is the same, shortest examples first.
+    A batch of B rows, M and T wide, has at most `max_tokens` padded tokens: B · max(M, T) <= max_tokens. With
+    `shuffle`, pairs of similar length are shuffled differently in each epoch; without, every epoch is the same,
+    shortest pairs first.
 
-    An example that is longer than `max_length` (target counted with BOS and EOS) raises, is skipped or is truncated, as
+    A pair that is longer than `max_length` (target counted with BOS and EOS) raises, is skipped or is truncated, as
     `too_long` says; `skipped` and `truncated` count them. One that alone exceeds `max_tokens` always raises.
 
     Raises:
@@ -122,11 +200,9 @@ class PairBatches:
         max_length: int | None = None,
         too_long: Literal["error", "skip", "truncate"] = "error",
     ) -> None:
+        super().__init__(("batch_tokens", max_tokens), seed=seed, shuffle=shuffle)
         if len(source_ids) != len(target_ids):
             raise InputError(f"{len(source_ids)} sources but {len(target_ids)} targets")
-        self.max_tokens = max_tokens
-        self.seed = seed
-        self.shuffle = shuffle
         self.skipped = 0
         self.truncated = 0
         rows, sources, targets = self._fit(source_ids, target_ids, max_length, too_long)
@@ -144,17 +220,10 @@ class PairBatches:
                 f"example {rows[longest] + 1} has {self._lengths[longest]} tokens, more than max_tokens {max_tokens}: "
                 "raise max_tokens or set max_length"
             )
-        self._buckets = np.floor(np.log(self._lengths) / np.log(_WIDTH)).astype(np.int64)
-        self._plan: tuple[int, list[np.ndarray]] | None = None
-
-    @property
-    def size_key(self) -> tuple[str, int]:
-        """The setting that bounds a batch, and its value."""
-        return "batch_tokens", self.max_tokens
 
     @property
     def examples(self) -> int:
-        """Number of examples in an epoch."""
+        """Number of pairs in an epoch."""
         return len(self._rows)
 
     @property
@@ -162,17 +231,13 @@ class PairBatches:
         """Number of labels in an epoch."""
         return len(self._target) - self.examples
 
-    def epoch(self, number: int) -> list[Batch]:
-        """All batches of an epoch, in order."""
-        return [self._batch(chosen) for chosen in self._order(number)]
+    def plan(self, epoch: int) -> list[np.ndarray]:
+        return self.bucketed(self._lengths, self._cut, epoch)
 
-    def stream(self, cursor: Cursor = _START) -> Iterator[tuple[Batch, Cursor]]:
-        """Endless batches from `cursor` on, each with the cursor of the batch after it.
-
-        Raises:
-            InputError: "epoch 3 has no batch 700" when the cursor is not of this data.
-        """
-        return planned(self._order, self._batch, cursor)
+    def batch(self, rows: np.ndarray) -> Batch:
+        source, source_mask = pad(_take(self._source, self._source_ends, rows))
+        target, target_mask = pad(_take(self._target, self._target_ends, rows))
+        return Batch(source, source_mask, target, target_mask, tuple(self._rows[rows].tolist()))
 
     def _fit(
         self,
@@ -181,7 +246,7 @@ class PairBatches:
         max_length: int | None,
         too_long: str,
     ) -> tuple[list[int], list[Sequence[int]], list[Sequence[int]]]:
-        """The examples to use, after `max_length`, with their indices."""
+        """The pairs to use, after `max_length`, with their numbers."""
         if too_long not in ("error", "skip", "truncate"):
             raise InputError(f"unknown too_long {too_long!r}; choose error, skip or truncate")
         if max_length is not None and max_length < 3:
@@ -204,35 +269,16 @@ class PairBatches:
             targets.append(target)
         return rows, sources, targets
 
-    def _order(self, epoch: int) -> list[np.ndarray]:
-        """Indices of the examples of each batch."""
-        if self._plan is None or self._plan[0] != (epoch if self.shuffle else 0):
-            self._plan = (epoch if self.shuffle else 0, self._plan_epoch(epoch))
-        return self._plan[1]
-
-    def _plan_epoch(self, epoch: int) -> list[np.ndarray]:
-        if not self.shuffle:
-            return self._cut(np.argsort(self._lengths, kind="stable"))
-        random = np.random.Generator(np.random.PCG64(derive(self.seed, "batches", epoch)))
-        shuffled = random.permutation(self.examples)
-        batches = self._cut(shuffled[np.argsort(self._buckets[shuffled], kind="stable")])
-        return [batches[i] for i in random.permutation(len(batches))]
-
     def _cut(self, order: np.ndarray) -> list[np.ndarray]:
-        """Cut an order of examples into batches, filling each as far as `max_tokens` allows."""
+        """Cut an order of pairs into batches, filling each as far as `max_tokens` allows."""
         cuts: list[int] = []
         start, widest = 0, 0
         for position, length in enumerate(self._lengths[order].tolist()):
-            if (position - start + 1) * max(widest, length) > self.max_tokens:
+            if (position - start + 1) * max(widest, length) > self.size:
                 cuts.append(position)
                 start, widest = position, 0
             widest = max(widest, length)
         return np.split(order, cuts)
-
-    def _batch(self, chosen: np.ndarray) -> Batch:
-        source, source_mask = pad(_take(self._source, self._source_ends, chosen))
-        target, target_mask = pad(_take(self._target, self._target_ends, chosen))
-        return Batch(source, source_mask, target, target_mask, tuple(self._rows[chosen].tolist()))
 
 
 def _flatten(sequences: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
@@ -242,5 +288,5 @@ def _flatten(sequences: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray
     return np.fromiter((i for s in sequences for i in s), dtype=np.int32, count=total), ends
 
 
-def _take(flat: np.ndarray, ends: np.ndarray, chosen: np.ndarray) -> list[np.ndarray]:
-    return [flat[(ends[i - 1] if i else 0) : ends[i]] for i in chosen.tolist()]
+def _take(flat: np.ndarray, ends: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
+    return [flat[(ends[i - 1] if i else 0) : ends[i]] for i in rows.tolist()]

@@ -32,13 +32,16 @@ def beam(
     n_best: int = 1,
     banned: Sequence[int] = (),
 ) -> list[list[Hypothesis]]:
-    """For each row the `n_best` hypotheses of highest score / length_penalty(n, alpha), best first.
+    """The `n_best` hypotheses of each row with the highest score / length_penalty(n, alpha), best first.
 
-    n counts every generated token, `eos` included and `bos` not. A row has `width` places; a hypothesis that ends
-    keeps its place, so that `width=1` is greedy decoding at any alpha, and `width >= V**(max_length - 1)` is exhaustive
-    search. A row stops when its places are full of ended hypotheses, or when no hypothesis still open could overtake
-    its `n_best`-th ended one whatever it goes on to say; that changes no result. Hypotheses cut off at `max_length`
-    compete like the others, with `finished=False`. The other arguments are as in `greedy`.
+    n counts every generated token, including `eos` but not `bos`. A row has `width` slots, and a finished hypothesis
+    keeps its slot, so that `width=1` is greedy decoding at any alpha and `width >= V**(max_length - 1)` is exhaustive
+    search. A row stops when finished hypotheses fill its slots, or when no continuation of an open hypothesis could
+    overtake its `n_best`-th finished one; this changes no result. Hypotheses truncated at `max_length` compete like the
+    others, with `finished=False`. The other arguments are as in `greedy`.
+
+    Raises:
+        ValueError: "beam width must be at least 1, got 0"; n_best or alpha out of range; logits that are not finite.
     """
     if width < 1:
         raise ValueError(f"beam width must be at least 1, got {width}")
@@ -53,37 +56,37 @@ def beam(
     origin = torch.tensor(active, dtype=torch.long, device=device)
     if active:
         state = reorder(state, origin, batch)
-    owner = torch.arange(len(active), device=device)  # (N,) place in `active` of each open hypothesis
-    slot = torch.zeros_like(owner)  # (N,) its place within the row
+    owner = torch.arange(len(active), device=device)  # (N,) index in `active` of each open hypothesis
+    slot = torch.zeros_like(owner)  # (N,) its slot within the row
     scores = torch.zeros(len(active), dtype=precise(device), device=device)  # (N,)
     history = torch.full((len(active), 1), bos, dtype=torch.long, device=device)  # (N, 1 + t)
     while active:
         logits, state = step(history[:, -1], state)
         logits, normaliser = permit(logits, banned)
         best, parent, token = _expand(logits, scores - normaliser, owner, slot, len(active), width)  # (R, K) each
-        chosen = _settle(rows, active, best, parent, token, history, eos)
-        going = [i for i, row in enumerate(rows) if not row.ended]
+        chosen = _advance(rows, active, best, parent, token, history, eos)
+        remaining = [i for i, row in enumerate(rows) if not row.ended]
         kept = [pick for pick in chosen if not rows[active[pick[0]]].ended]
         if not kept:
             break
-        r, k = torch.tensor(kept, device=device).unbind(1)  # (N,) row and rank of the hypotheses that go on
+        r, k = torch.tensor(kept, device=device).unbind(1)  # (N,) row and rank of the hypotheses that continue
         index = parent[r, k]
         state = reorder(state, index, len(history))
         history = torch.cat([history[index], token[r, k].unsqueeze(1)], 1)
         scores, slot = best[r, k], k
-        place = {row: i for i, row in enumerate(going)}
+        place = {row: i for i, row in enumerate(remaining)}
         owner = torch.tensor([place[active[i]] for i, _ in kept], device=device)
-        active = going
+        active = remaining
     return [row.results() for row in rows]
 
 
 @final
 class _Row:
-    """The ended hypotheses of one row, and when it may stop."""
+    """The finished hypotheses of one row, and when it may stop."""
 
     def __init__(self, limit: int, width: int, alpha: float, n_best: int) -> None:
         self.limit, self.width, self.alpha, self.n_best = limit, width, alpha, n_best
-        self.pool: list[tuple[float, Hypothesis]] = []  # with the penalised score
+        self.pool: list[tuple[float, Hypothesis]] = []  # with their penalised scores
         self.ended = limit == 0
         if self.ended:
             self.pool.append((0.0, Hypothesis((), 0.0, False)))
@@ -96,12 +99,12 @@ class _Row:
         self.pool.append((hypothesis.score / length_penalty(length, self.alpha), hypothesis))
 
     def check(self, best_open: float | None, length: int) -> None:
-        """Ends the row if nothing open, at best `best_open` after `length` tokens, can still get ahead."""
+        """End the row if no open hypothesis, the best with score `best_open` after `length` tokens, can overtake."""
         if best_open is None:
             self.ended = True
         elif len(self.pool) >= self.n_best:
-            # A score only falls, so it counts most under the largest penalty yet to come: the last for a positive
-            # alpha, the next for a negative one.
+            # A score can only fall, so the bound divides it by the largest penalty still to come: the last one if
+            # alpha is positive, the next one if it is negative.
             largest = max(length_penalty(length + 1, self.alpha), length_penalty(self.limit, self.alpha))
             nth = sorted((value for value, _ in self.pool), reverse=True)[self.n_best - 1]
             self.ended = best_open / largest <= nth
@@ -113,32 +116,32 @@ class _Row:
 def _expand(
     logits: Tensor, scores: Tensor, owner: Tensor, slot: Tensor, rows: int, width: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The `width` best continuations of every row: scores (-inf where there are fewer), parents and tokens, (R, K)."""
+    """The `width` best continuations of every row: scores (-inf if there are fewer), parents and tokens, (R, K)."""
     count = min(width, logits.shape[1])
     top, tokens = _top(logits, count)  # no row needs more than `width` continuations of one hypothesis
     scored = scores.new_full((rows, width, count), -torch.inf)
     scored[owner, slot] = scores.unsqueeze(1) + top
-    words = tokens.new_zeros((rows, width, count))
-    words[owner, slot] = tokens
+    candidates = tokens.new_zeros((rows, width, count))
+    candidates[owner, slot] = tokens
     parents = owner.new_zeros((rows, width))
     parents[owner, slot] = torch.arange(len(owner), device=owner.device)
     best, flat = _top(scored.flatten(1), width)
-    return best, parents.gather(1, flat // count), words.flatten(1).gather(1, flat)
+    return best, parents.gather(1, flat // count), candidates.flatten(1).gather(1, flat)
 
 
 def _top(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """`topk` along axis 1, which for one item breaks ties as `argmax` does, so that a beam of 1 is greedy."""
+    """`topk` along axis 1; for one item it breaks ties like `argmax`, so that a beam of 1 is greedy."""
     if count == 1:
         best = values.max(1, keepdim=True)
         return best.values, best.indices
     return values.topk(count, 1)
 
 
-def _settle(
+def _advance(
     rows: list[_Row], active: list[int], best: Tensor, parent: Tensor, token: Tensor, history: Tensor, eos: int
 ) -> list[tuple[int, int]]:
-    """Puts the continuations that end into their rows' pools; returns (row in `active`, rank) of those that go on."""
-    length = history.shape[1]  # tokens generated by now: the history holds bos and all but the newest
+    """Add finished continuations to the pools of their rows; return (row in `active`, rank) of the others."""
+    length = history.shape[1]  # generated tokens: the history contains bos and all but the newest
     chosen = []
     for i, (scores, parents, tokens) in enumerate(zip(best.tolist(), parent.tolist(), token.tolist(), strict=True)):
         row = rows[active[i]]
@@ -148,8 +151,8 @@ def _settle(
                 break
             finished = tokens[k] == eos
             if finished or length == row.limit:
-                said = history[parents[k], 1:].tolist() + ([] if finished else [tokens[k]])
-                row.end(Hypothesis(tuple(said), scores[k], finished), length)
+                output = history[parents[k], 1:].tolist() + ([] if finished else [tokens[k]])
+                row.end(Hypothesis(tuple(output), scores[k], finished), length)
             else:
                 chosen.append((i, k))
                 open_scores.append(scores[k])

@@ -1,4 +1,4 @@
-"""Decoding many sources: sorted by length, batched by tokens, given back in order."""
+"""Decoding of many sources: sorted by length, batched by tokens, returned in the original order."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ Begin: TypeAlias = Callable[[list[int]], Any]
 @final
 @dataclass(frozen=True)
 class DecodingConfig:
-    """How to decode. `beam=1` is greedy; `sample` draws, with the options from `temperature` to `seed`.
+    """How to decode. `beam=1` is greedy; `sample` samples, with the options from `temperature` to `seed`.
 
-    max_length: most tokens of an output, end token included; None leaves it to the caller.
-    batch_size: most sources of a batch; batch_tokens: most padded source tokens of it, times the beam width.
+    max_length: maximum number of tokens of an output, including the end token; None leaves it to the caller.
+    batch_size: maximum number of sources in a batch.
+    batch_tokens: maximum number of padded source tokens in a batch, times the beam width.
     """
 
     beam: int = 1
@@ -41,21 +42,18 @@ class DecodingConfig:
 
     def __post_init__(self) -> None:
         if self.beam < 1:
-            raise InputError(f"beam must be at least 1, got {self.beam}")
+            raise InputError(f"must be at least 1, found {self.beam}", where="beam")
         if self.beam > 1 and self.sample:
-            raise InputError(f"choose a beam of {self.beam} or sampling: they do not go together")
+            raise InputError(f"a beam of {self.beam} and sampling are mutually exclusive")
         if not abs(self.length_penalty) < torch.inf:
-            raise InputError(f"length_penalty must be finite, got {self.length_penalty}")
+            raise InputError(f"must be finite, found {self.length_penalty}", where="length_penalty")
         if not 0.0 <= self.temperature < torch.inf:
-            raise InputError(f"temperature must be finite and not negative, got {self.temperature}")
+            raise InputError(f"must be finite and not negative, found {self.temperature}", where="temperature")
         for name in ("max_length", "batch_size", "batch_tokens"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise InputError(f"{name} must be at least 1, got {value}")
-        try:
-            check_truncation(self.top_k, self.top_p, self.min_p, self.repetition_penalty)
-        except ValueError as error:
-            raise InputError(str(error)) from None
+                raise InputError(f"must be at least 1, found {value}", where=name)
+        check_truncation(self.top_k, self.top_p, self.min_p, self.repetition_penalty)
 
 
 def decode(
@@ -69,23 +67,26 @@ def decode(
     max_length: int | Sequence[int],
     banned: Sequence[int] = (),
     names: Sequence[int] | None = None,
-    said: Sequence[Sequence[int]] | None = None,
+    prompts: Sequence[Sequence[int]] | None = None,
     watch: Watch | None = None,
 ) -> list[Hypothesis]:
-    """The best or one sampled hypothesis for each of the sources, whose token counts are `lengths`, in their order.
+    """The best or one sampled hypothesis of each source, in the order of the sources, whose token counts are `lengths`.
 
-    `begin(rows)` gives the state before the first token for a batch of these sources, `step` the contract's step.
-    `names` are the sources' numbers in the random stream, by default their places, so that a source decoded in another
-    call under the same name gives the same. `config.max_length` overrides `max_length`, one number or one each. `said`
-    are each source's tokens that count as repeated when they come again. `watch` sees the tokens of all sources as they
-    come, under the sources' places, and may end them; a beam has no such order of tokens.
+    `begin(rows)` returns the state before the first token for a batch of sources; `step` is the contract's step.
+    `names` number the sources' random streams (default: their indices): a source decoded in another call under the same
+    name gives the same output. `config.max_length` overrides `max_length`, one number or one per source.
+    `repetition_penalty` also covers the tokens `prompts` of each source. `watch` sees the tokens of all sources, with
+    their indices, as they are generated and may end a source; beam search has no such order.
+
+    Raises:
+        ValueError: "beam search cannot be watched: use beam 1".
     """
     if watch is not None and config.beam > 1:
-        raise ValueError("a beam of hypotheses cannot be watched: choose beam 1")
+        raise ValueError("beam search cannot be watched: use beam 1")
     limits = [max_length] * len(lengths) if isinstance(max_length, int) else list(max_length)
     if config.max_length is not None:
         limits = [config.max_length] * len(lengths)
-    found: dict[int, Hypothesis] = {}
+    decoded: dict[int, Hypothesis] = {}
     for rows in plan(lengths, config.batch_size, config.batch_tokens // config.beam):
         with torch.inference_mode():
             state = begin(rows)
@@ -109,7 +110,7 @@ def decode(
                 repetition_penalty=config.repetition_penalty,
                 seed=config.seed,
                 rows=rows if names is None else [names[row] for row in rows],
-                said=None if said is None else _filled([said[row] for row in rows]).to(state_device(state)),
+                prompts=None if prompts is None else _padded([prompts[row] for row in rows]).to(state_device(state)),
                 **common,
             )
         elif config.beam == 1:
@@ -117,27 +118,27 @@ def decode(
         else:
             ranked = beam(step, state, width=config.beam, alpha=config.length_penalty, **common)
             hypotheses = [best for best, *_ in ranked]
-        found.update(zip(rows, hypotheses, strict=True))
-    return [found[row] for row in range(len(lengths))]
+        decoded.update(zip(rows, hypotheses, strict=True))
+    return [decoded[row] for row in range(len(lengths))]
 
 
 def _of_batch(watch: Watch, rows: Sequence[int]) -> Watch:
     """`watch` for a batch of the sources `rows`."""
     place = {row: i for i, row in enumerate(rows)}
-    return lambda said: [place[row] for row in watch([(rows[i], token) for i, token in said]) if row in place]
+    return lambda new: [place[row] for row in watch([(rows[i], token) for i, token in new]) if row in place]
 
 
-def _filled(rows: Sequence[Sequence[int]]) -> torch.Tensor:
-    """Token ids (B, P), short rows filled with what they hold already."""
+def _padded(rows: Sequence[Sequence[int]]) -> torch.Tensor:
+    """Token ids (B, P); short rows are padded with their first token, which adds no new token to them."""
     longest = max(map(len, rows), default=0)
     return torch.tensor([[*row, *[row[0]] * (longest - len(row))] if row else [0] * longest for row in rows])
 
 
 def plan(lengths: Sequence[int], max_rows: int, max_tokens: int) -> list[list[int]]:
-    """Rows in batches of at most `max_rows` rows and, but for single rows, `max_tokens` padded tokens.
+    """Rows in batches of at most `max_rows` rows and `max_tokens` padded tokens, except for single rows.
 
-    Sorted by length, so that little is padded, and the longest first: a batch too large for the machine's memory fails
-    at the start and not at the end.
+    Sorted by length, which reduces padding, and the longest first: a batch that exceeds the memory fails at the start
+    rather than at the end.
     """
     batches: list[list[int]] = []
     longest = 0

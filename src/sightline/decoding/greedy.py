@@ -1,4 +1,4 @@
-"""Greedy decoding, and the loop that it shares with sampling: one token per row and step."""
+"""Greedy decoding, and the loop it shares with sampling: one token per row and step."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import Tensor
 
 from sightline.decoding.hypothesis import Hypothesis, Step, permit, precise, reorder, row_limits, state_device
 
-# Choose the next token (N,) from permitted logits (N, V), the rows (N,) they are of, the number t of the step, and
-# what all rows have generated, (B, T) of which the first t are written.
+# Chooses the next tokens (N,) from the permitted logits (N, V), their rows (N,), the step number t, and the tokens that
+# all rows have generated (B, T), of which the first t are written.
 Choose: TypeAlias = Callable[[Tensor, Tensor, int, Tensor], Tensor]
 
-# What the rows that go on have just said, (row, token) each, end tokens apart; gives those that are to end here.
+# Takes the newest tokens of the active rows as (row, token), without end tokens; returns the rows that end here.
 Watch: TypeAlias = Callable[[list[tuple[int, int]]], Collection[int]]
 
-# Finished rows leave the batch once they are this share of it: each leaving copies the state of those that stay.
+# Finished rows leave the batch once they are this fraction of it: each removal copies the state of the others.
 FINISHED_SHARE = 0.25
 
 
@@ -32,19 +32,21 @@ def greedy(
     banned: Sequence[int] = (),
     watch: Watch | None = None,
 ) -> list[Hypothesis]:
-    """The likeliest token at every step, for `batch` rows at once.
+    """Choose the most likely token at every step, for `batch` rows at once.
 
-    `step(tokens (B,), state) -> (logits (B, V), state)`; the first token fed is `bos`. A row ends with `eos` or after
-    `max_length` generated tokens (one number, or one for each row), `eos` counted. `banned` tokens are never chosen.
-    Ties go to the lowest token. `watch` sees every token as it comes and may end rows. Raises `ValueError` on logits
-    that are not finite.
+    `step(tokens (B,), state) -> (logits (B, V), state)`; the first input token is `bos`. A row ends with `eos` or after
+    `max_length` generated tokens (one number, or one per row), including `eos`. `banned` tokens are never chosen. Ties
+    go to the lowest token. `watch` sees every token when it is generated and may end rows.
+
+    Raises:
+        ValueError: "the model's logits are NaN or infinite: its weights or its input are not finite".
     """
 
-    def likeliest(logits: Tensor, rows: Tensor, t: int, generated: Tensor) -> Tensor:
+    def most_likely(logits: Tensor, rows: Tensor, t: int, generated: Tensor) -> Tensor:
         return logits.argmax(1)
 
     return unroll(
-        step, state, likeliest, batch=batch, bos=bos, eos=eos, max_length=max_length, banned=banned, watch=watch
+        step, state, most_likely, batch=batch, bos=bos, eos=eos, max_length=max_length, banned=banned, watch=watch
     )
 
 
@@ -61,15 +63,15 @@ def unroll(
     banned: Sequence[int] = (),
     watch: Watch | None = None,
 ) -> list[Hypothesis]:
-    """Feeds each row what `choose` picked for it until it ends; arguments as in `greedy`."""
+    """Feed each row the tokens that `choose` selects until it ends; arguments as in `greedy`."""
     device = state_device(state)
     limits = torch.tensor(row_limits(max_length, batch), dtype=torch.long, device=device)  # (B,)
     longest = int(limits.max()) if batch else 0
     generated = torch.full((batch, longest), eos, dtype=torch.long, device=device)  # (B, T)
     scores = torch.zeros(batch, dtype=precise(device), device=device)
-    lengths = torch.zeros(batch, dtype=torch.long, device=device)  # generated tokens, eos included
+    lengths = torch.zeros(batch, dtype=torch.long, device=device)  # generated tokens, including eos
 
-    rows = torch.arange(batch, device=device)  # original rows of the N that are still in the batch
+    rows = torch.arange(batch, device=device)  # original indices of the N rows still in the batch
     live = limits > 0  # (N,)
     tokens = torch.full((batch,), bos, dtype=torch.long, device=device)
     for t in range(longest):
@@ -87,18 +89,18 @@ def unroll(
         generated[rows, t] = torch.where(live, tokens, eos)
         scores[rows] += torch.where(live, chosen, 0.0)
         lengths[rows] += live.long()
-        said = live & (tokens != eos)
-        live = said & (t + 1 < limits[rows])
+        new = live & (tokens != eos)
+        live = new & (t + 1 < limits[rows])
         if watch is not None:
-            ended = watch(list(zip(rows[said].tolist(), tokens[said].tolist(), strict=True)))
+            ended = watch(list(zip(rows[new].tolist(), tokens[new].tolist(), strict=True)))
             if ended:
                 live = live & ~torch.isin(rows, torch.tensor(sorted(ended), device=device))
     return _hypotheses(generated, lengths, scores, eos)
 
 
 def _hypotheses(generated: Tensor, lengths: Tensor, scores: Tensor, eos: int) -> list[Hypothesis]:
-    found = []
+    hypotheses = []
     for tokens, length, score in zip(generated.tolist(), lengths.tolist(), scores.tolist(), strict=True):
         finished = length > 0 and tokens[length - 1] == eos
-        found.append(Hypothesis(tuple(tokens[: length - finished]), score, finished))
-    return found
+        hypotheses.append(Hypothesis(tuple(tokens[: length - finished]), score, finished))
+    return hypotheses

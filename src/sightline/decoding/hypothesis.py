@@ -1,7 +1,7 @@
-"""What every decoder takes and gives: a step function, a state, and hypotheses.
+"""The interface of all decoders: a step function, a state, and hypotheses.
 
-Decoders know a model only as `step(tokens (B,), state) -> (logits (B, V), state)` and the state only through
-`core.state`, so that anything that keeps the contract can be searched.
+A decoder knows a model only as `step(tokens (B,), state) -> (logits (B, V), state)` and the state only through
+`core.state`, so that it can search any model that satisfies the contract.
 """
 
 from __future__ import annotations
@@ -20,42 +20,44 @@ Step: TypeAlias = Callable[[Tensor, Any], tuple[Tensor, Any]]
 class Hypothesis(NamedTuple):
     """One output of a decoder."""
 
-    tokens: tuple[int, ...]  # without the token that begins and the one that ends a sequence
-    score: float  # sum of the model's log-probabilities in nats, the end token's included when finished
-    finished: bool  # False: cut off at max_length
+    tokens: tuple[int, ...]  # without the start and end tokens
+    score: float  # sum of the model's log-probabilities in nats, including the end token's if finished
+    finished: bool  # False: truncated at max_length
 
 
 def row_limits(max_length: int | Sequence[int], batch: int) -> list[int]:
-    """The most tokens, end token included, that each of `batch` rows may generate."""
+    """Maximum number of tokens, including the end token, for each of `batch` rows."""
     limits = [max_length] * batch if isinstance(max_length, int) else [int(limit) for limit in max_length]
     if len(limits) != batch:
-        raise ValueError(f"expected one max_length or {batch}, one for each row, got {len(limits)}")
+        raise ValueError(f"expected one max_length or {batch}, one per row, got {len(limits)}")
     if any(limit < 0 for limit in limits):
         raise ValueError(f"max_length must not be negative, got {min(limits)}")
     return limits
 
 
 def state_device(state: Any) -> torch.device:
-    """Where the state lives; the processor for a state without tensors."""
+    """The device of the state; the CPU for a state without tensors."""
     return next((leaf.device for leaf in leaves(state)), torch.device("cpu"))
 
 
 def precise(device: torch.device) -> torch.dtype:
-    """What scores are summed and probabilities accumulated in: float64, which Apple's GPUs do not have."""
+    """The dtype for sums of scores and probabilities: float64, or float32 on Apple GPUs, which lack float64."""
     return torch.float32 if device.type == "mps" else torch.float64
 
 
 def reorder(state: Any, index: Tensor, rows: int) -> Any:
-    """`select(state, index)`, without the copy where `index` takes all `rows` rows in their order."""
+    """`select(state, index)`, without a copy if `index` selects all `rows` rows in order."""
     unchanged = index.numel() == rows and torch.equal(index, torch.arange(rows, device=index.device))
     return state if unchanged else select(state, index)
 
 
 def permit(logits: Tensor, banned: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Logits (B, V), at least float32, with -inf for the banned tokens, and the normaliser (B,) of all of them.
+    """Logits (B, V), at least float32, with -inf for banned tokens, and the normaliser (B,) over all tokens.
 
-    A logit less the normaliser is the model's own log-probability: banning renormalises nothing. Raises `ValueError`
-    where the normaliser is not finite: any token chosen from such logits would be an accident.
+    A logit minus the normaliser is the model's own log-probability: banning does not renormalise.
+
+    Raises:
+        ValueError: the normaliser is not finite, or every token is banned.
     """
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     normaliser = logits.logsumexp(1)

@@ -1,4 +1,4 @@
-"""Going on from a prompt: the first token comes from what the prompt's last position says, not from a start token."""
+"""Continuation of a prompt: the logits at its last position give the first token; no start token is fed."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from sightline.decoding.hypothesis import Step
 
 
 class Prompted(NamedTuple):
-    """The state after a prompt, with what the model says next where nothing has been chosen yet."""
+    """The state after a prompt, with the logits of the next token until it has been chosen."""
 
     logits: Tensor | None  # (B, V)
     state: Any
 
 
 def after_prompt(step: Step) -> Step:
-    """`step` for states that are `Prompted`: the first call ignores its tokens, which every decoder begins with."""
+    """`step` for `Prompted` states: the first call ignores the start tokens that every decoder feeds."""
 
-    def go_on(tokens: Tensor, prompted: Prompted) -> tuple[Tensor, Prompted]:
+    def continued(tokens: Tensor, prompted: Prompted) -> tuple[Tensor, Prompted]:
         if prompted.logits is not None:
             return prompted.logits, Prompted(None, prompted.state)
         logits, state = step(tokens, prompted.state)
         return logits, Prompted(None, state)
 
-    return go_on
+    return continued

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sightline.core.errors import InputError
 from sightline.core.seeds import derive
 from sightline.decoding.greedy import Watch, unroll
 from sightline.decoding.hypothesis import Hypothesis, Step, precise, row_limits, state_device
@@ -30,18 +31,20 @@ def sample(
     rows: Sequence[int] | None = None,
     banned: Sequence[int] = (),
     watch: Watch | None = None,
-    said: Tensor | None = None,
+    prompts: Tensor | None = None,
 ) -> list[Hypothesis]:
-    """One sequence for each row, drawn token by token from the model's distribution as `distribution` reshapes it.
+    """Sample one sequence per row, token by token, from the model's distribution as modified by `distribution`.
 
-    `temperature=0` is greedy decoding. Row i draws from a random stream of its own, named by `seed` and `rows[i]`
-    (by default i), so that its output does not depend on what it is batched with. A token of probability zero is
-    never drawn. `score` is the model's own log-probability, before any reshaping. `said` (B, P) are tokens, such as a
-    prompt's, that count as repeated when they come again. The other arguments are as in `greedy`; raises `ValueError`
-    on an option out of range.
+    `temperature=0` is greedy decoding. Row i has its own random stream, derived from `seed` and `rows[i]` (default: i),
+    so that its output does not depend on the rest of the batch. A token of probability zero is never sampled. `score`
+    is the model's log-probability before any modification. `repetition_penalty` also covers the tokens `prompts`
+    (B, P). The other arguments are as in `greedy`.
+
+    Raises:
+        InputError: an option out of range, e.g. "top_p: must be above 0 and at most 1, found 2.0".
     """
     if not 0.0 <= temperature < torch.inf:
-        raise ValueError(f"temperature must be finite and not negative, got {temperature}")
+        raise InputError(f"must be finite and not negative, found {temperature}", where="temperature")
     check_truncation(top_k, top_p, min_p, repetition_penalty)
     names = range(batch) if rows is None else rows
     if len(names) != batch:
@@ -56,7 +59,8 @@ def sample(
 
     def draw(logits: Tensor, places: Tensor, t: int, generated: Tensor) -> Tensor:
         if repetition_penalty != 1.0:
-            before = generated[places, :t] if said is None else torch.cat([said[places], generated[places, :t]], 1)
+            before = generated[places, :t]
+            before = before if prompts is None else torch.cat([prompts[places], before], 1)
             logits = penalise(logits, before, repetition_penalty)
         if temperature == 0.0:
             return logits.argmax(1)
@@ -67,22 +71,22 @@ def sample(
 
 
 def check_truncation(top_k: int | None, top_p: float, min_p: float, repetition_penalty: float) -> None:
-    """Raise `ValueError` where an option of `sample` is out of range."""
+    """Raise `InputError`, which names the option, if an option of `sample` is out of range."""
     if top_k is not None and top_k < 1:
-        raise ValueError(f"top_k must be at least 1, got {top_k}")
+        raise InputError(f"must be at least 1, found {top_k}", where="top_k")
     if not 0.0 < top_p <= 1.0:
-        raise ValueError(f"top_p must be above 0 and at most 1, got {top_p}")
+        raise InputError(f"must be above 0 and at most 1, found {top_p}", where="top_p")
     if not 0.0 <= min_p <= 1.0:
-        raise ValueError(f"min_p must be between 0 and 1, got {min_p}")
+        raise InputError(f"must be between 0 and 1, found {min_p}", where="min_p")
     if not 0.0 < repetition_penalty < torch.inf:
-        raise ValueError(f"repetition_penalty must be positive and finite, got {repetition_penalty}")
+        raise InputError(f"must be positive and finite, found {repetition_penalty}", where="repetition_penalty")
 
 
 def penalise(logits: Tensor, generated: Tensor, penalty: float) -> Tensor:
-    """Logits (N, V), those of the tokens `generated` (N, t) divided by `penalty` where positive, else multiplied.
+    """Logits (N, V), those of the tokens `generated` (N, t) divided by `penalty` if positive, else multiplied by it.
 
-    Keskar et al. 2019 (CTRL, arXiv:1909.05858, section 4.1), which divides always and so favours a repeated token
-    whose logit is negative; with the sign respected, as is usual, a penalty above 1 never does.
+    Keskar et al. 2019 (CTRL, arXiv:1909.05858, section 4.1) always divide, which favours repeated tokens with negative
+    logits. Like most implementations, this one respects the sign: a penalty above 1 never favours repetition.
     """
     before = logits.gather(1, generated)
     return logits.scatter(1, generated, torch.where(before > 0, before / penalty, before * penalty))
@@ -91,14 +95,14 @@ def penalise(logits: Tensor, generated: Tensor, penalty: float) -> Tensor:
 def distribution(
     logits: Tensor, *, temperature: float = 1.0, top_k: int | None = None, top_p: float = 1.0, min_p: float = 0.0
 ) -> Tensor:
-    """Probabilities (N, V) of softmax(logits / temperature), cut off and renormalised in this order:
+    """Probabilities (N, V) of softmax(logits / temperature), truncated and renormalised in this order:
 
-    - top-k keeps the k likeliest tokens (Fan et al. 2018, arXiv:1805.04833);
-    - top-p keeps the smallest set of likeliest tokens whose mass reaches p (Holtzman et al. 2020, arXiv:1904.09751);
-    - min-p keeps the tokens at least `min_p` times as likely as the likeliest (Nguyen et al. 2024, arXiv:2407.01082).
+    - top-k keeps the k most likely tokens (Fan et al. 2018, arXiv:1805.04833);
+    - top-p keeps the smallest set of most likely tokens whose mass reaches p (Holtzman et al. 2020, arXiv:1904.09751);
+    - min-p keeps tokens at least `min_p` times as likely as the most likely one (Nguyen et al. 2024, arXiv:2407.01082).
     """
     logits = logits.to(precise(logits.device))
-    # The maximum goes first: a tiny temperature then sends the others to -inf and never makes inf - inf.
+    # Subtract the maximum first: a tiny temperature then sends the others to -inf and never gives inf - inf.
     chances = ((logits - logits.amax(1, keepdim=True)) / temperature).softmax(1)
     if top_k is not None and top_k < chances.shape[1]:
         kept, places = chances.topk(top_k, 1)
@@ -106,7 +110,7 @@ def distribution(
         chances = chances / chances.sum(1, keepdim=True)
     if top_p < 1.0:
         ordered, places = chances.sort(dim=1, descending=True, stable=True)
-        before = ordered.cumsum(1) - ordered  # the mass of the likelier tokens; exactly 0 for the likeliest
+        before = ordered.cumsum(1) - ordered  # mass of the more likely tokens; exactly 0 for the most likely
         chances = torch.zeros_like(chances).scatter(1, places, ordered.masked_fill(before >= top_p, 0.0))
     if min_p > 0.0:
         chances = chances.masked_fill(chances < min_p * chances.amax(1, keepdim=True), 0.0)
@@ -114,10 +118,10 @@ def distribution(
 
 
 def invert(chances: Tensor, uniform: Tensor) -> Tensor:
-    """Tokens (N,) drawn from `chances` (N, V) by inverting the cumulative distribution at `uniform` (N,) in [0, 1)."""
+    """Sample tokens (N,) from `chances` (N, V) by inverting the cumulative distribution at `uniform` (N,) in [0, 1)."""
     cumulative = chances.cumsum(1)
     target = uniform.unsqueeze(1) * cumulative[:, -1:]
     drawn = torch.searchsorted(cumulative, target, right=True).clamp(max=chances.shape[1] - 1)
-    # A parallel scan may round so that the sum rises at a token of probability zero; that token is not to be had.
+    # Rounding in a parallel scan may raise the sum at a token of probability zero, which must not be sampled.
     possible = chances.gather(1, drawn) > 0
     return torch.where(possible, drawn, chances.argmax(1, keepdim=True)).squeeze(1)

@@ -1,4 +1,4 @@
-"""Ways to look inside a model."""
+"""Tools to look inside a model."""
 
 from sightline.inspect.statistics import AttentionStatistics, attention_statistics
 

@@ -1,4 +1,4 @@
-"""What attention weights are like, at any length: their statistics from queries and keys, without the n² weights."""
+"""Statistics of attention weights at any length, from queries and keys, without forming the n² weights."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from torch import Tensor
 
 from sightline.parts.positions import advance
 
-QUERIES, KEYS = 256, 1024  # logits are formed for this many queries and keys at a time
+QUERIES, KEYS = 256, 1024  # logits are computed for this many queries and keys at a time
 
 
 class AttentionStatistics(NamedTuple):
-    """What is known of the weights of every query. A query that sees no key, padding too, has zeros and -inf."""
+    """Statistics of the weights of every query; zeros and -inf for a query that sees no key, e.g. at padding."""
 
     entropy: Tensor  # (B, H, T) nats: 0 = all on one key, log n = even over n keys
     largest: Tensor  # (B, H, T) the largest weight
     logsumexp: Tensor  # (B, H, T) of the logits, as fused kernels return it
-    top_keys: Tensor  # (B, H, T, N) indices of the heaviest keys, heaviest first, -1 where there are fewer
-    top_weights: Tensor  # (B, H, T, N) their weights, 0 where there are fewer
-    by_distance: Tensor | None  # (B, H, S) mean weight at each distance over the queries that see a key
+    top_keys: Tensor  # (B, H, T, N) indices of the heaviest keys, heaviest first, -1 if there are fewer
+    top_weights: Tensor  # (B, H, T, N) their weights, 0 if there are fewer
+    by_distance: Tensor | None  # (B, H, S) mean weight at each distance, over queries that see a key
 
 
 @torch.no_grad()
@@ -42,15 +42,15 @@ def attention_statistics(
 ) -> AttentionStatistics:
     """Statistics of softmax(cap(scale · q kᵀ) - slope · distance) over the keys that each query sees.
 
-    q (B, H, T, K) and k (B, G, S, K), every key head serving H/G consecutive query heads. The queries are the last T of
-    the S positions, so that a cache may be looked into; `mask` (B, S), True = real, and `starts` (B, S), document
-    starts, are those of the positions. `causal` hides later keys, `window` w keys at distances of w and more. Distances
-    count real tokens. `softcap` c caps logits to c · tanh(logit / c); `slopes` (H,) are ALiBi's.
+    q is (B, H, T, K) and k (B, G, S, K); each key head serves H/G consecutive query heads. The queries are the last T
+    of the S positions, so that a cache can be inspected. `mask` (B, S), True = real, and `starts` (B, S), the starts of
+    documents, refer to the S positions. `causal` hides later keys; `window` w hides keys at a distance of w or more.
+    Distances count real tokens. `softcap` c caps logits to c · tanh(logit / c); `slopes` (H,) are those of ALiBi.
 
-    `memory=True`: k are keys of a memory, which has no order; only `mask` hides, and there is no `by_distance`.
+    `memory=True`: k are the keys of a memory, which has no order; only `mask` hides keys, and `by_distance` is None.
 
-    Time grows with T·S (with T·w where a window but no mask is given), memory with T + S: the logits of 256 queries
-    and 1,024 keys at a time are formed, twice. Computed in float32, in float64 for such inputs.
+    Time grows with T·S (with T·w for a window without a mask), memory with T + S: the logits of 256 queries and 1,024
+    keys are computed at a time, twice. Computes in float32, or in float64 for float64 inputs.
 
     Raises:
         ValueError: "a memory has no order: causal, window, starts and slopes do not apply"; "5 queries cannot be the
@@ -74,9 +74,9 @@ def attention_statistics(
 
 
 class _Order(NamedTuple):
-    """What positions know of each other."""
+    """How positions relate to each other."""
 
-    places: Tensor  # (B, S) real tokens before, within the document
+    places: Tensor  # (B, S) number of real tokens before, within the document
     documents: Tensor  # (B, S)
     causal: bool
     window: int | None
@@ -88,23 +88,25 @@ def _order(k: Tensor, mask: Tensor | None, starts: Tensor | None, causal: bool, 
 
 
 class _Rows(NamedTuple):
-    """The logits of a batch, piece by piece."""
+    """The logits of a batch, in pieces."""
 
     q: Tensor  # (B, H, T, K), scaled
     k: Tensor  # (B, G, S, K)
     mask: Tensor | None  # (B, S)
-    order: _Order | None  # None: the keys of a memory
+    order: _Order | None  # None: keys of a memory
     softcap: float | None
     slopes: Tensor | None
 
     def pieces(self, queries: slice) -> Iterator[tuple[int, Tensor, Tensor | None]]:
-        """(first key, logits (B, H, t, s), distances (B, t, s)) of the keys these queries may see; hidden = -inf."""
+        """(first key, logits (B, H, t, s), distances (B, t, s)) of the keys visible to these queries; hidden = -inf."""
         low, high, own = 0, self.k.shape[2], queries
         if self.order is not None:
             before = self.k.shape[2] - self.q.shape[2]
             own = slice(before + queries.start, before + queries.stop)
             high = own.stop if self.order.causal else high
-            if self.order.window is not None and self.mask is None:  # without padding distances are those of indices
+            if (
+                self.order.window is not None and self.mask is None
+            ):  # without padding, distances are differences of indices
                 low = max(0, own.start - self.order.window + 1)
                 high = min(high, own.stop + self.order.window - 1)
         for begin in range(low, high, KEYS):
@@ -114,7 +116,7 @@ class _Rows(NamedTuple):
                 yield begin, self._logits(queries, keys, visible, distance), distance
 
     def _related(self, own: slice, keys: slice) -> tuple[Tensor | None, Tensor | None]:
-        """Who sees whom (B, t, s), None = everybody, and how far apart they are."""
+        """Which queries see which keys (B, t, s), None = all, and their distances."""
         real = None if self.mask is None else self.mask[:, None, keys]
         if self.order is None:
             return real, None
@@ -142,7 +144,7 @@ class _Rows(NamedTuple):
 
 
 def _of_queries(rows: _Rows, queries: slice, top: int, mass: Tensor | None) -> tuple[Tensor, ...]:
-    """The statistics of up to `QUERIES` queries; their weights are added to `mass` (B, H, S) by distance."""
+    """Statistics of up to `QUERIES` queries; adds their weights to `mass` (B, H, S) by distance."""
     peak, total, moment, top_logits, top_keys = _read(rows, queries, top)
     logsumexp = peak + total.log()
     nothing = total == 0.0
@@ -165,7 +167,7 @@ def _of_queries(rows: _Rows, queries: slice, top: int, mass: Tensor | None) -> t
 def _read(rows: _Rows, queries: slice, top: int) -> tuple[Tensor, ...]:
     """One pass over the keys: largest logit m, Σ e^(x-m), Σ e^(x-m) (x - m), and the N largest logits with their keys.
 
-    All sums are kept relative to the largest logit so far, and brought to a new one when it comes.
+    All sums are relative to the largest logit so far and are rescaled when it changes.
     """
     shape = rows.q[:, :, queries].shape[:3]
     peak, total, moment = rows.q.new_full(shape, -math.inf), rows.q.new_zeros(shape), rows.q.new_zeros(shape)
@@ -174,7 +176,7 @@ def _read(rows: _Rows, queries: slice, top: int) -> tuple[Tensor, ...]:
     for begin, logits, _ in rows.pieces(queries):
         higher = torch.maximum(peak, logits.amax(-1))
         level = higher.masked_fill(higher == -math.inf, 0.0)
-        fall = (peak - level).masked_fill(peak == -math.inf, 0.0)  # old sums are empty where there was no peak
+        fall = (peak - level).masked_fill(peak == -math.inf, 0.0)  # without an old peak the old sums are empty
         shift = fall.exp()
         moment = shift * (moment + fall * total)
         relative = logits - level.unsqueeze(-1)
@@ -182,7 +184,7 @@ def _read(rows: _Rows, queries: slice, top: int) -> tuple[Tensor, ...]:
         total = shift * total + power.sum(-1)
         moment = moment + (power * relative.masked_fill(relative == -math.inf, 0.0)).sum(-1)
         peak = higher
-        found, place = logits.topk(min(top, logits.shape[-1]), -1)
-        top_logits, chosen = torch.cat([top_logits, found], -1).topk(top, -1)
+        values, place = logits.topk(min(top, logits.shape[-1]), -1)
+        top_logits, chosen = torch.cat([top_logits, values], -1).topk(top, -1)
         top_keys = torch.cat([top_keys, place + begin], -1).gather(-1, chosen)
     return peak, total, moment, top_logits, top_keys

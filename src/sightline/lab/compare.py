@@ -10,21 +10,38 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import final
 
 from sightline.core.errors import Diverged, EnvironmentFault, InputError, Interrupted, SightlineError
-from sightline.lab.jobs import DONE, Failure, Job, Measured, Prepared, read_json
+from sightline.core.metrics import find_metric
+from sightline.lab.jobs import DONE, Failure, Job, JobResult, Prepared, read_json
 from sightline.lab.plan import CompareConfig, divide
 from sightline.lab.processes import Worker
 from sightline.lab.progress import Display, title
-from sightline.lab.results import BudgetPlan, Results, metric_info
+from sightline.lab.results import BudgetPlan, Results
 from sightline.lab.summary import Outcome, summarise
 
 POLL_S = 0.2
 OURS = ("prepared", "trials", "runs", "figures", "results.json", "report.html")
+
+
+@final
+class NoRunFinished(SightlineError):
+    """Every run of a comparison failed; the exit status is the commonest among those of the runs."""
+
+    def __init__(self, failures: Sequence[Failure], results: Results) -> None:
+        super().__init__(f"no run finished: {failures[0].message}")
+        self.results = results
+        self._status = Counter(failure.exit_code for failure in failures).most_common(1)[0][0]
+
+    @property
+    def status(self) -> int:
+        return self._status
 
 
 def compare(
@@ -44,6 +61,7 @@ def compare(
         InputError: wrong data, architectures or sizes; a directory that holds something and no `overwrite`.
         EnvironmentFault: the machine refuses.
         Interrupted: after SIGTERM; KeyboardInterrupt after SIGINT. The workers have been ended by then.
+        NoRunFinished: every run failed or diverged; results.json is written by then.
     """
     check_free(out_dir, overwrite=overwrite)
     session = _Session(config, out_dir, display or Display())
@@ -56,6 +74,9 @@ def compare(
             session.end()
     results = summarise(config, session.plan, prepared, session.outcomes, session.rates, command)
     results.save(out_dir / "results.json")
+    failures = [outcome.failure for outcome in session.outcomes if outcome.failure is not None]
+    if len(failures) == len(session.outcomes):
+        raise NoRunFinished(failures, results)
     return results
 
 
@@ -202,8 +223,8 @@ class _Session:
     def _run(self, arch: str, seed: int) -> Job:
         directory = self.out_dir / "runs" / f"{arch}-seed{seed}"
         best = min(
-            (trial for trial in self.rates.get(arch, []) if trial.measured and trial.measured.loss is not None),
-            key=lambda trial: trial.measured.loss,  # type: ignore[union-attr]
+            (trial for trial in self.rates.get(arch, []) if trial.result and trial.result.loss is not None),
+            key=lambda trial: trial.result.loss,  # type: ignore[union-attr]
             default=None,
         )
         return Job(
@@ -229,25 +250,25 @@ class _Session:
     def _take(self, worker: Worker) -> None:
         """Record how a worker ended."""
         failure = worker.failure()
-        measured = None if failure else read_json(Measured, worker.job.directory / DONE)
-        outcome = Outcome(worker.job, measured, failure)
+        result = None if failure else read_json(JobResult, worker.job.directory / DONE)
+        outcome = Outcome(worker.job, result, failure)
         self.display.done += 1
         if worker.job.kind == "trial":
             self.rates.setdefault(worker.job.arch, []).append(outcome)
         else:
             self.outcomes.append(outcome)
-        self.display.say(f"{title(worker)}: {self._told(outcome)} ({self.display.count(self.active)})")
+        self.display.say(f"{title(worker)}: {self._described(outcome)} ({self.display.count(self.active)})")
         if worker.job.kind == "trial":
             shutil.rmtree(worker.job.directory, ignore_errors=True)
 
-    def _told(self, outcome: Outcome) -> str:
+    def _described(self, outcome: Outcome) -> str:
         if outcome.failure is not None:
             return f"{outcome.failure.kind}: {outcome.failure.message}"
-        assert outcome.measured is not None
-        if (value := outcome.measured.metrics.get(self.display.metric or "")) is not None:
-            info = metric_info(self.display.metric or "")
-            return f"test {info.label} {info.text(value)} after {outcome.measured.train_s:.0f} s of training"
-        return f"validation loss {metric_info('loss').number(outcome.measured.loss)}"
+        assert outcome.result is not None
+        if (value := outcome.result.metrics.get(self.display.metric or "")) is not None:
+            metric = find_metric(self.display.metric or "")
+            return f"test {metric.label} {metric.text(value)} after {outcome.result.train_s:.0f} s of training"
+        return f"validation loss {find_metric('loss').number(outcome.result.loss)}"
 
     def end(self) -> None:
         """End whatever still runs."""

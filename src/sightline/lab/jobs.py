@@ -1,4 +1,4 @@
-"""What the comparing process and its workers hand each other: plain JSON files and lines."""
+"""Messages between the comparing process and its workers: plain JSON files and lines."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from sightline.core.config import decode, encode
+from sightline.core.files import write_file
+from sightline.core.metrics import Baseline
 from sightline.lab.plan import CompareConfig
-from sightline.lab.results import ArchitectureMaps, Baseline
+from sightline.lab.results import ArchitectureMaps
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Job:
-    """What one worker process does: prepare the data, or train (a trial of a learning rate, or a run to be measured).
+    """The job of one worker process: prepare the data, try a learning rate, or train and evaluate a run.
 
-    `directory` is its own; `prepared` the one that the preparing job left. `lr_factor` multiplies the preset's rate.
+    `directory` belongs to the job, `prepared` to the preparing job. `lr_factor` multiplies the preset's learning rate.
     """
 
     kind: Literal["prepare", "trial", "run"]
@@ -32,18 +34,18 @@ class Job:
     attention: bool = False
 
     def save(self, path: Path) -> None:
-        """Write it where the worker reads it."""
-        path.write_text(json.dumps(encode(self), ensure_ascii=False), encoding="utf-8")
+        """Write the job to the file that the worker reads."""
+        write_json(path, self)
 
     @classmethod
     def load(cls, path: Path) -> Job:
-        """Read what `save` wrote."""
+        """Read a file written by `save`."""
         return decode(cls, json.loads(path.read_text(encoding="utf-8")), where=str(path))
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What the preparing job found out; what the task keeps of data and fitting lies beside it."""
+    """The result of the preparing job; the task stores its data and fitted state in the same directory."""
 
     data_name: str
     sha256: str
@@ -56,14 +58,15 @@ class Prepared:
     facts: dict[str, str]
     budget_amount: float
     budget_unit: str
-    learning_rates: dict[str, float]  # of the presets, by architecture
-    metric: str
+    learning_rates: dict[str, float]  # the presets' rates, by architecture
+    metric: str  # the one that decides
+    metrics: list[str]  # all that are measured, in the order of a report
     loss_unit: str
     counted: str
     sources: list[str]  # of the tested items
     lengths: list[int]  # of the tested items
     length_of: str
-    attended: list[int]  # which of the tested items the attention is shown on
+    attended: list[int]  # indices of the tested items whose attention is shown
     attended_pieces: list[list[str]]
     baselines: list[Baseline]
     environment: dict[str, Any]
@@ -71,8 +74,8 @@ class Prepared:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What a training left: of a trial only the first four fields."""
+class JobResult:
+    """The result of a training; a trial has only the first four fields."""
 
     loss: float | None  # the best validation loss, in the unit of the task
     learning_rate: float
@@ -84,20 +87,20 @@ class Measured:
     flops: float = 0.0
     parameters: int = 0
     peak_memory_bytes: int = 0
-    ms: float | None = None  # of one output
+    ms: float | None = None  # time of one output
     ms_per: str = "item"
     state_bytes: int | None = None
     state_of: str = ""
-    items: list[list[float]] = field(default_factory=list)  # (N, K): of each tested item what the metric is made of
+    items: list[list[float]] = field(default_factory=list)  # (N, K): the rows of the deciding metric, see `Metric`
     outputs: list[str] = field(default_factory=list)
     references: list[str] = field(default_factory=list)
-    details: dict[str, Any] = field(default_factory=dict)  # of the task
+    details: dict[str, Any] = field(default_factory=dict)  # as the task defines them
     maps: list[ArchitectureMaps] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Failure:
-    """How a worker ended that did not end well."""
+    """How a worker failed."""
 
     kind: Literal["failed", "diverged", "interrupted"]
     message: str
@@ -108,12 +111,10 @@ JOB, DONE, FAILED, LOG = "job.json", "result.json", "failure.json", "worker.log"
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a dataclass as JSON, whole or not at all."""
-    beside = path.with_name(path.name + ".tmp")
-    beside.write_text(json.dumps(encode(value), ensure_ascii=False, allow_nan=False), encoding="utf-8")
-    beside.replace(path)
+    """Write a dataclass as JSON atomically."""
+    write_file(path, json.dumps(encode(value), ensure_ascii=False, allow_nan=False))
 
 
 def read_json(cls: type[T], path: Path) -> T:
-    """Read what `write_json` wrote."""
+    """Read a file written by `write_json`."""
     return decode(cls, json.loads(path.read_text(encoding="utf-8")), where=str(path))

@@ -1,4 +1,4 @@
-"""What this machine is and what it does per second, measured in about two seconds."""
+"""Properties and speed of this machine, measured in about two seconds."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from typing import Any
 
 import torch
 
-from sightline.training.environment import available_cores, environment, has_bfloat16
+from sightline.core.processes import available_cores
+from sightline.training.environment import environment, has_bfloat16
 
-# Distribution -> what it is for. None of them is needed to train, decode or compare.
+# Distribution -> purpose. Training, decoding and comparing need none of them.
 OPTIONAL = {
     "transformers": "comparison with other libraries",
     "tensorboard": "training curves in TensorBoard",
     "ray": "searches over several machines",
     "playwright": "tests of reports in a browser",
 }
-# What decides the speed of matrix products and of bfloat16.
+# CPU features that determine the speed of matrix products and of bfloat16.
 _FEATURES = ("avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "asimd", "bf16", "sve")
 
 
 def inspect_machine(directory: Path) -> dict[str, Any]:
-    """Software, processor, memory, the disk of `directory`, measured speeds, and advice; plain JSON types.
+    """Software, processor, memory, the disk of `directory`, measured speed, and advice, in plain JSON types.
 
     Sizes are in bytes (`_bytes`), speeds in 10⁹ floating-point operations or bytes per second (`_gflops`, `_gbps`).
     """
@@ -43,17 +44,17 @@ def inspect_machine(directory: Path) -> dict[str, Any]:
 
 
 def granted_cores() -> int:
-    """Cores' worth of time that this process gets: its affinity, within what a container grants."""
+    """Number of cores this process may use: its CPU affinity, limited by the container's quota."""
     cores = available_cores()
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
         return max(1, min(cores, int(quota) // int(period)))
-    except (OSError, ValueError):  # no such file, or "max"
+    except (OSError, ValueError):  # no such file, or no quota ("max")
         return cores
 
 
 def advice(facts: dict[str, Any]) -> list[str]:
-    """What to install, set or expect, given the facts of `inspect_machine`."""
+    """Advice on what to install, set or expect, from the facts of `inspect_machine`."""
     lines, speed, cores = [], facts["speed"], facts["granted_cores"]
     if facts["threads"] > cores:
         lines.append(f"torch uses {facts['threads']} threads on {cores} cores: set OMP_NUM_THREADS={cores}")
@@ -62,11 +63,11 @@ def advice(facts: dict[str, Any]) -> list[str]:
             f"torch uses {facts['threads']} of {cores} cores: unset OMP_NUM_THREADS to train one model at a time"
         )
     if facts["threads"] > 1 and speed["float32_gflops"] < 1.2 * speed["float32_one_thread_gflops"]:
-        lines.append("more threads bring no speed: other processes are busy, or the cores are shared")
+        lines.append("more threads do not increase the speed: other processes are busy, or the cores are shared")
     if speed["bfloat16_gflops"] > 1.2 * max(speed["float32_gflops"], speed["float32_one_thread_gflops"]):
         lines.append("bfloat16 products are faster here: --dtype auto uses them for models of at least 256 units")
     elif facts["bfloat16_in_hardware"]:
-        lines.append("the processor has bfloat16, yet its products are not faster here: --dtype float32 may be")
+        lines.append("bfloat16 products are not faster here although the processor supports them: try --dtype float32")
     if facts["memory_bytes"] is not None and facts["memory_bytes"] < 4 * 2**30:
         lines.append("less than 4 GiB of memory: train one architecture at a time (--workers 1)")
     if facts["disk_free_bytes"] < 2**30:
@@ -75,7 +76,7 @@ def advice(facts: dict[str, Any]) -> list[str]:
 
 
 def rate(run: Callable[[], object], work: float, seconds: float = 0.25) -> float:
-    """`work` units per call of `run`, as the highest rate in units per second seen within about `seconds`."""
+    """Highest rate in units per second within about `seconds`, with `work` units per call of `run`."""
     run()
     best, end = 0.0, time.perf_counter() + seconds
     while (start := time.perf_counter()) < end:
@@ -88,7 +89,7 @@ def _speeds() -> dict[str, float]:
     size, threads = 512, torch.get_num_threads()
     a, b = torch.randn(2, size, size, generator=torch.Generator().manual_seed(0))
     half_a, half_b = a.bfloat16(), b.bfloat16()
-    source = torch.ones(2**23)  # 32 MiB, past the caches of small machines
+    source = torch.ones(2**23)  # 32 MiB, larger than the caches of small machines
     target = torch.empty_like(source)
     gigaflop = 2 * size**3 / 1e9
     with torch.inference_mode():

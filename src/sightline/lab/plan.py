@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from sightline.core.errors import InputError
+from sightline.core.processes import available_cores
 from sightline.lab.results import BudgetPlan
 
 SEARCH_STEP = 3.0  # candidate learning rates are this factor apart
@@ -75,11 +75,6 @@ class CompareConfig:
         return [SEARCH_STEP ** (i - (self.rates - 1) // 2) for i in range(self.rates)]
 
 
-def cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def divide(config: CompareConfig, amount: float, unit: str, *, workers: int | None = None) -> BudgetPlan:
     """How the budget (`amount` of `unit`, as `Budget` has them) is divided.
 
@@ -95,7 +90,8 @@ def divide(config: CompareConfig, amount: float, unit: str, *, workers: int | No
         if final < 1 or (share and each < 1):
             raise InputError(f"too small for {config.rates} candidate learning rates", where="--budget")
     runs = len(config.archs) * config.seeds
-    workers = min(config.workers or workers or cores(), max(runs, len(config.archs) * config.rates * bool(share)))
+    trials = len(config.archs) * config.rates * bool(share)
+    workers = min(config.workers or workers or available_cores(), max(runs, trials))
     plan = BudgetPlan(
         per_run=written(amount, unit),
         seeds=config.all_seeds,
@@ -105,7 +101,7 @@ def divide(config: CompareConfig, amount: float, unit: str, *, workers: int | No
         final_each=written(final, unit),
         match=config.match,
         workers=workers,
-        threads=max(1, cores() // workers),
+        threads=max(1, available_cores() // workers),
         explained="",
     )
     return replace(plan, explained=_explained(plan, written(total, unit)))

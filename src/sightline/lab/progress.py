@@ -1,4 +1,4 @@
-"""How far a comparison is: a live table on a terminal, plain lines elsewhere, on standard error."""
+"""Progress of a comparison on standard error: a live table on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from sightline.lab.results import metric_info
+from sightline.core.metrics import find_metric
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -21,7 +21,7 @@ LINE_EVERY_S = 10.0
 
 
 class Display:
-    """Shows running workers and says what happened; `quiet` shows nothing."""
+    """Shows running workers and events; `quiet` shows nothing."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
@@ -33,21 +33,21 @@ class Display:
         self._began = time.monotonic()
 
     def begin(self, total: int) -> None:
-        """So many jobs begin now."""
+        """Start counting `total` jobs."""
         self.done, self.total, self._began = 0, total, time.monotonic()
 
     def count(self, workers: Sequence[Worker] = ()) -> str:
-        """How many jobs are done, and how long the others will take if they go on so."""
+        """The number of finished jobs and the estimated time of the others."""
         share = self.done + sum(float(worker.progress.get("fraction") or 0.0) for worker in workers)
-        said = f"{self.done} of {self.total} done"
+        text = f"{self.done} of {self.total} done"
         if share < 1 or self.done == self.total:
-            return said
+            return text
         left = (time.monotonic() - self._began) / share * (self.total - share)
-        return f"{said}, about {f'{left / 60:.0f} min' if left >= 90 else f'{left:.0f} s'} left"
+        return f"{text}, about {f'{left / 60:.0f} min' if left >= 90 else f'{left:.0f} s'} left"
 
     @contextmanager
     def shown(self) -> Iterator[Display]:
-        """While this lasts the table stands at the bottom of the terminal."""
+        """Show the table at the bottom of the terminal within this context."""
         if self._quiet or not sys.stderr.isatty():
             yield self
             return
@@ -61,7 +61,7 @@ class Display:
                 self._live = None
 
     def say(self, text: str) -> None:
-        """One line that stays."""
+        """Print a permanent line."""
         if self._quiet:
             return
         if self._live is not None:
@@ -72,7 +72,7 @@ class Display:
             print(text, file=sys.stderr, flush=True)
 
     def update(self, workers: Sequence[Worker]) -> None:
-        """Show where the workers are."""
+        """Show the progress of the workers."""
         if self._quiet:
             return
         if self._live is not None:
@@ -99,7 +99,7 @@ class Display:
         return Group(table, Text(self.count(workers)))
 
     def _state(self, worker: Worker) -> list[str]:
-        """What is known of a worker, in words."""
+        """The state of a worker in words."""
         progress = worker.progress
         words = [str(progress["stage"])]
         if (fraction := progress.get("fraction")) is not None and fraction < 1:
@@ -109,7 +109,7 @@ class Display:
         for name in (self.metric, "loss"):
             value = _latest(worker, name) if name else None
             if value is not None and name is not None:
-                words.append(f"{metric_info(name).label} {metric_info(name).text(value)}")
+                words.append(f"{find_metric(name).label} {find_metric(name).text(value)}")
                 break
         if (speed := progress.get("tokens_per_s")) is not None:
             words.append(f"{speed:,.0f} {self.counted}/s")
@@ -117,7 +117,7 @@ class Display:
 
 
 def title(worker: Worker) -> str:
-    """Which job a worker does."""
+    """The name of a worker's job."""
     job = worker.job
     if job.kind == "prepare":
         return "preparing"
@@ -127,7 +127,7 @@ def title(worker: Worker) -> str:
 
 
 def _latest(worker: Worker, name: str) -> float | None:
-    """The metric at the newest validation that the worker's run has logged."""
+    """The metric at the latest validation in the log of the worker's run."""
     value: Any = None
     try:
         with open(worker.job.directory / "metrics.jsonl", "rb") as log:

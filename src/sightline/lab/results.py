@@ -4,74 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from sightline.core.config import decode
 from sightline.core.errors import InputError
+from sightline.core.files import write_file
+from sightline.core.metrics import Baseline, Metric, find_metric
 from sightline.lab.details import Details
 
 SCHEMA_VERSION = 2
 
 Status = Literal["done", "failed", "diverged", "interrupted"]
 LengthScores = list[float | None]
-
-
-@dataclass(frozen=True)
-class MetricInfo:
-    """How a metric is written: its name in a sentence, its unit, and which direction is better."""
-
-    label: str
-    unit: str = ""
-    factor: float = 1.0  # shown value = stored value times factor
-    digits: int = 2
-    higher: bool = True
-    limits: tuple[float, float] = (-math.inf, math.inf)
-
-    def number(self, value: int | float | None) -> str:
-        """The value without its unit; an em dash where there is none."""
-        if value is None or not math.isfinite(value):
-            return "—"
-        # Adding zero makes of a negative zero a plain one.
-        return f"{round(value * self.factor, self.digits) + 0.0:.{self.digits}f}".replace("-", "−")
-
-    def text(self, value: int | float | None) -> str:
-        """The value with its unit, such as `99.6 %`."""
-        number = self.number(value)
-        return f"{number} {self.unit}" if self.unit and number != "—" else number
-
-
-METRICS: dict[str, MetricInfo] = {
-    "exact_match": MetricInfo("exact match", "%", 100.0, 1, limits=(0.0, 1.0)),
-    "token_accuracy": MetricInfo("token accuracy", "%", 100.0, 1, limits=(0.0, 1.0)),
-    "bleu": MetricInfo("BLEU", "", 1.0, 1, limits=(0.0, 100.0)),
-    "chrf": MetricInfo("chrF", "", 1.0, 1, limits=(0.0, 100.0)),
-    "accuracy": MetricInfo("accuracy", "%", 100.0, 1, limits=(0.0, 1.0)),
-    "label_accuracy": MetricInfo("label accuracy", "%", 100.0, 1, limits=(0.0, 1.0)),
-    "macro_f1": MetricInfo("macro F1", "%", 100.0, 1, limits=(0.0, 1.0)),
-    "auroc": MetricInfo("AUROC", "", 1.0, 3, limits=(0.0, 1.0)),
-    "log_loss": MetricInfo("log loss", "nats", 1.0, 3, higher=False, limits=(0.0, math.inf)),
-    "ece": MetricInfo("calibration error", "%", 100.0, 1, higher=False, limits=(0.0, 1.0)),
-    "bits_per_byte": MetricInfo("bits per byte", "", 1.0, 3, higher=False, limits=(0.0, math.inf)),
-    "mse": MetricInfo("MSE", "", 1.0, 3, higher=False, limits=(0.0, math.inf)),
-    "mae": MetricInfo("MAE", "", 1.0, 3, higher=False, limits=(0.0, math.inf)),
-    "mase": MetricInfo("MASE", "", 1.0, 3, higher=False, limits=(0.0, math.inf)),
-    "smape": MetricInfo("sMAPE", "%", 100.0, 1, higher=False, limits=(0.0, 2.0)),
-    "pinball": MetricInfo("pinball loss", "", 1.0, 3, higher=False, limits=(0.0, math.inf)),
-    "coverage": MetricInfo("coverage", "%", 100.0, 1, limits=(0.0, 1.0)),
-    "interval_width": MetricInfo("interval width", "", 1.0, 3, higher=False, limits=(0.0, math.inf)),
-    "cer": MetricInfo("character error rate", "%", 100.0, 1, higher=False, limits=(0.0, math.inf)),
-    "wer": MetricInfo("word error rate", "%", 100.0, 1, higher=False, limits=(0.0, math.inf)),
-    "loss": MetricInfo("loss", "", 1.0, 3, higher=False, limits=(0.0, math.inf)),
-    "perplexity": MetricInfo("perplexity", "", 1.0, 3, higher=False, limits=(1.0, math.inf)),
-}
-
-
-def metric_info(name: str) -> MetricInfo:
-    """How to write the metric `name`; an unknown one under its own name."""
-    return METRICS.get(name, MetricInfo(name.replace("_", " "), digits=3))
 
 
 @dataclass(frozen=True)
@@ -145,16 +91,6 @@ class Pair:
     p: float
     p_holm: float
     shown: bool
-
-
-@dataclass(frozen=True)
-class Baseline:
-    """What can be had without a sequence model; or, as a `bound`, the best that is possible."""
-
-    name: str
-    description: str
-    metrics: dict[str, float]
-    bound: bool = False
 
 
 @dataclass(frozen=True)
@@ -268,10 +204,19 @@ class Results:
     @property
     def ranked(self) -> list[Architecture]:
         """The architectures, best first; those without a finished run last."""
-        name = self.primary_metric
-        measured = [a for a in self.architectures if name in a.metrics]
-        measured.sort(key=lambda a: a.metrics[name].mean, reverse=metric_info(name).higher)
-        return [*measured, *(a for a in self.architectures if name not in a.metrics)]
+        metric = self.metric
+        measured = [a for a in self.architectures if metric.name in a.metrics]
+        measured.sort(key=lambda a: a.metrics[metric.name].mean, reverse=metric.higher_is_better)
+        return [*measured, *(a for a in self.architectures if metric.name not in a.metrics)]
+
+    @property
+    def metric(self) -> Metric:
+        """The primary metric."""
+        return self.metric_named(self.primary_metric)
+
+    def metric_named(self, name: str) -> Metric:
+        """A metric, in the unit of the task where it has none of its own."""
+        return find_metric(name).in_unit_of(self.data.loss_unit)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types, schema_version first, NaN and infinities as null."""
@@ -281,9 +226,7 @@ class Results:
     def save(self, path: Path) -> None:
         """Write `results.json`, whole or not at all."""
         text = json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False, indent=1)
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text(text + "\n", encoding="utf-8")
-        os.replace(temporary, path)
+        write_file(path, text + "\n")
 
     @classmethod
     def from_dict(cls, mapping: Any, *, where: str = "results.json") -> Results:

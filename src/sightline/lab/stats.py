@@ -1,27 +1,27 @@
 """Uncertainty of a comparison: intervals over seeds and test items, paired differences, Holm, the verdict.
 
-What varies is twofold. Another training with another seed gives another model, and another test set gives other
-items. Two architectures meet the same items, so items are resampled for both at once (a paired bootstrap); their
-seeds are unrelated, so each contributes a spread of its own. One draw of an architecture's score is
+There are two sources of variation: training with another seed gives another model, and another test set has other
+items. Two architectures are tested on the same items, so items are resampled for both at once (a paired bootstrap);
+their seeds are independent, so each contributes its own spread. One draw of an architecture's score is
 
     score*(items resampled)  +  s_a / sqrt(seeds_a) * t(nu_a)
 
-with s_a the standard deviation between its seeds. Resampling two or three seeds with replacement would understate
-their spread badly (by half with two, with a false alarm rate near one in three); Student's t does not. With so few
-seeds the spread itself is poorly known, so the architectures' variances are moderated (Smyth 2004, "Linear models and
-empirical Bayes methods for assessing differential expression", eq. 1 and section 6.2): where they are compatible with
-a common one they are pooled, and where they clearly differ each stands nearly alone; none is ever made smaller than
-it was seen, which keeps false alarms down where one architecture is far less stable than the others. Scores between
-limits vary less near the limits, so what is moderated is the variance over p(1 - p), with p the score's place between
-its limits.
+where s_a is the standard deviation between its seeds. Resampling two or three seeds with replacement would badly
+underestimate their spread (by half with two seeds, with a false positive rate near one in three); Student's t does not.
+With few seeds the spread itself is uncertain, so the variances of the architectures are moderated (Smyth 2004, "Linear
+models and empirical Bayes methods for assessing differential expression", eq. 1 and section 6.2): variances compatible
+with a common value are pooled, and variances that clearly differ stay nearly unchanged. A variance is never reduced
+below its observed value, which limits false positives if one architecture is far less stable than the others. Bounded
+scores vary less near their bounds, so the moderated quantity is the variance divided by p(1 - p), where p is the
+position of the score between its bounds.
 
-Intervals are the percentiles of the draws. A pair's p-value is twice the smaller share of draws of the difference on
-either side of zero, and Holm's step-down procedure keeps the chance of any false alarm over all pairs at 5 %.
+Intervals are percentiles of the draws. The p-value of a pair is twice the smaller fraction of draws of the difference
+on either side of zero; Holm's step-down procedure limits the probability of any false positive over all pairs to 5 %.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -29,20 +29,18 @@ import numpy as np
 from scipy import optimize, special
 from scipy import stats as distributions
 
+from sightline.core.metrics import Metric
+
 LEVEL = 0.95
 RESAMPLES = 10_000
 
-Score = Callable[[np.ndarray], np.ndarray]
-
-
-def mean_score(sums: np.ndarray) -> np.ndarray:
-    """Mean of one number per item, from sums (..., 2) of the number and of ones."""
-    return sums[..., 0] / sums[..., 1]
+FEW_RESAMPLES = 2000  # of a metric that is slow to compute
+MEAN = Metric("mean", "mean")
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with the ends of its 95 % interval."""
+    """A mean with the bounds of its 95 % interval."""
 
     mean: float
     low: float
@@ -61,7 +59,7 @@ class Difference:
 
     @property
     def shown(self) -> bool:
-        """Whether a difference is shown: Holm's adjusted p-value is at most 5 %."""
+        """Whether the difference is significant: Holm's adjusted p-value is at most 5 %."""
         return self.p_holm <= 1 - LEVEL
 
 
@@ -73,7 +71,7 @@ class Comparison:
     pairs: tuple[Difference, ...]
 
     def pair(self, first: str, second: str) -> Difference:
-        """The difference between two architectures, whichever way round it was formed."""
+        """The difference `first` minus `second`; raises `KeyError` if there is none in this order."""
         for pair in self.pairs:
             if (pair.first, pair.second) == (first, second):
                 return pair
@@ -81,10 +79,10 @@ class Comparison:
 
 
 def moderated_variances(variances: np.ndarray, freedoms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Variances between seeds drawn towards their common value, and the degrees of freedom to use with them.
+    """Variances between seeds, shrunk towards their common value, and their degrees of freedom.
 
-    `variances` (A,) with `freedoms` (A,) = seeds - 1. Where the freedom is 0 the moderated variance is the common one.
-    With no freedom at all nothing is known: NaN, with 0 degrees of freedom.
+    `variances` (A,) with `freedoms` (A,) = seeds - 1. With 0 degrees of freedom the moderated variance is the common
+    value. If all have 0 degrees of freedom the variances are unknown: NaN, with 0 degrees of freedom.
     """
     variances, freedoms = np.asarray(variances, float), np.asarray(freedoms, float)
     known = freedoms > 0
@@ -115,10 +113,10 @@ def _spread_of_means(
     low, high = limits
     counts = np.array([len(seeds) for seeds in values.values()])
     spread = np.array([np.var(seeds, ddof=1) if len(seeds) > 1 else 0.0 for seeds in values.values()])
-    if np.isfinite(high - low):  # half an item away from the limits, where p(1 - p) would be 0
-        place = np.array([(np.mean(seeds) - low) / (high - low) for seeds in values.values()])
-        place = (place * items + 0.5) / (items + 1)
-        scale = place * (1 - place)
+    if np.isfinite(high - low):  # keep half an item distance from the limits, where p(1 - p) is 0
+        position = np.array([(np.mean(seeds) - low) / (high - low) for seeds in values.values()])
+        position = (position * items + 0.5) / (items + 1)
+        scale = position * (1 - position)
     else:
         scale = np.ones(len(counts))
     variances, freedoms = moderated_variances(spread / scale, counts - 1)
@@ -129,9 +127,9 @@ def _spread_of_means(
 def seed_intervals(
     values: Mapping[str, Sequence[float]], limits: tuple[float, float] = (-np.inf, np.inf)
 ) -> dict[str, Interval]:
-    """Mean and t interval over the seeds of each architecture, variances moderated across architectures.
+    """Mean and t interval over the seeds of each architecture, with variances moderated across architectures.
 
-    One seed everywhere leaves the spread unknown: low and high are NaN. Architectures without a value are left out.
+    If all architectures have one seed, low and high are NaN. Architectures without values are omitted.
     """
     values = {name: seeds for name, seeds in values.items() if len(seeds)}
     intervals = {}
@@ -143,32 +141,24 @@ def seed_intervals(
     return intervals
 
 
-def _item_draws(items: np.ndarray, score: Score, weights: np.ndarray) -> np.ndarray:
-    """Seed-averaged scores (R,) of items (seeds, N, K) under resampling weights (R, N)."""
-    seeds, count, width = items.shape
-    sums = weights @ items.transpose(1, 0, 2).reshape(count, seeds * width)  # (R, seeds·K)
-    return score(sums.reshape(len(weights), seeds, width)).mean(1)
-
-
 def compare_items(
     items: Mapping[str, np.ndarray],
-    score: Score = mean_score,
+    metric: Metric = MEAN,
     *,
-    limits: tuple[float, float] = (-np.inf, np.inf),
-    higher: bool = True,
-    resamples: int = RESAMPLES,
+    resamples: int | None = None,
     seed: int = 0,
 ) -> Comparison:
     """Scores and paired differences of architectures that were tested on the same items.
 
-    `items[name]` is (seeds, N): one number per seed and item, the score being their mean; or (seeds, N, K): K
-    statistics per item, and `score` takes sums of them (..., K) to scores (...), as corpus BLEU needs. N must be the
-    same for all, seeds may differ. Larger scores are better, or with `higher` False smaller ones; a pair names
-    the better one first. Interval ends are cut off at `limits`.
+    `items[name]` is (seeds, N), one number per seed and item whose mean is the score; or (seeds, N, K), rows of which
+    `metric.value` is the score. N must be the same for all; the number of seeds may differ. A pair names the better
+    architecture first. Interval bounds are clipped to the metric's limits.
 
-    With one seed each, intervals and p-values speak about the test items only.
+    With one seed each, intervals and p-values only cover the variation of the test items. Resamples in which the metric
+    is undefined are left out, such as the AUROC of a resample in which all labels are the same.
 
-    Raises `ValueError` where the numbers of items differ.
+    Raises:
+        ValueError: "architectures were tested on different numbers of items: [90, 100]".
     """
     stacked = {name: np.asarray(x, float) for name, x in items.items() if len(x)}
     stacked = {n: np.stack([x, np.ones_like(x)], -1) if x.ndim == 2 else x for n, x in stacked.items()}
@@ -176,14 +166,18 @@ def compare_items(
         raise ValueError(f"architectures were tested on different numbers of items: {sorted(counts)}")
     if not stacked:
         return Comparison({}, ())
-    per_seed = {name: score(x.sum(1)) for name, x in stacked.items()}
-    draws = _draws(stacked, per_seed, score, limits, resamples, np.random.default_rng(seed))
+    resamples = resamples or (FEW_RESAMPLES if metric.costly else RESAMPLES)
+    limits = metric.limits
+    with np.errstate(divide="ignore", invalid="ignore"):
+        per_seed = {name: metric.value(x) for name, x in stacked.items()}
+        draws = _draws(stacked, per_seed, metric, resamples, np.random.default_rng(seed))
     means = {name: float(values.mean()) for name, values in per_seed.items()}
-    order = sorted(means, key=lambda name: -means[name] if higher else means[name])
+    order = sorted(means, key=lambda name: -means[name] if metric.higher_is_better else means[name])
     tails = (100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2)
 
     def interval(mean: float, values: np.ndarray, low: float, high: float) -> Interval:
-        ends = np.clip(np.percentile(values, tails), low, high)
+        values = values[~np.isnan(values)]
+        ends = np.clip(np.percentile(values, tails), low, high) if len(values) else (np.nan, np.nan)
         return Interval(mean, float(ends[0]), float(ends[1]))
 
     span = limits[1] - limits[0]
@@ -191,7 +185,7 @@ def compare_items(
     for first, second in combinations(order, 2):
         delta = draws[first] - draws[second]
         smaller = min(int((delta <= 0).sum()), int((delta >= 0).sum()))
-        p = min(1.0, 2 * (smaller + 1) / (resamples + 1))
+        p = min(1.0, 2 * (smaller + 1) / (int((~np.isnan(delta)).sum()) + 1))
         differences.append((first, second, interval(means[first] - means[second], delta, -span, span), p))
     adjusted = holm([p for *_, p in differences])
     pairs = tuple(Difference(*d, p_holm=q) for d, q in zip(differences, adjusted, strict=True))
@@ -201,20 +195,19 @@ def compare_items(
 def _draws(
     items: Mapping[str, np.ndarray],
     per_seed: Mapping[str, np.ndarray],
-    score: Score,
-    limits: tuple[float, float],
+    metric: Metric,
     resamples: int,
     generator: np.random.Generator,
 ) -> dict[str, np.ndarray]:
-    """Draws (R,) of every architecture's score: the same resampled items for all, and a t draw for its seeds."""
+    """Draws (R,) of every architecture's score: the same resampled items for all, and a t draw for the seeds."""
     count = next(iter(items.values())).shape[1]
     parts: dict[str, list[np.ndarray]] = {name: [] for name in items}
-    for start in range(0, resamples, 500):  # in pieces: the weights of all at once would be large
+    for start in range(0, resamples, 500):  # in chunks: all weights at once would need much memory
         weights = generator.multinomial(count, np.full(count, 1 / count), size=min(500, resamples - start))
         for name, x in items.items():
-            parts[name].append(_item_draws(x, score, weights.astype(float)))
+            parts[name].append(metric.value(x, weights.astype(float)).mean(0))
     draws = {name: np.concatenate(pieces) for name, pieces in parts.items()}
-    for name, (error, freedom) in _spread_of_means(per_seed, limits, count).items():
+    for name, (error, freedom) in _spread_of_means(per_seed, metric.limits, count).items():
         if freedom:
             draws[name] = draws[name] + error * generator.standard_t(freedom, resamples)
     return draws

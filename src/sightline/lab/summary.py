@@ -1,4 +1,4 @@
-"""From what the workers left to `Results`: means, intervals, pairs, verdict, examples. Imports no torch."""
+"""`Results` of the workers' results: means, intervals, pairs, verdict, examples. Imports no torch."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sightline.core.metrics import find_metric
 from sightline.lab import stats
 from sightline.lab.details import details_of
-from sightline.lab.jobs import Failure, Job, Measured, Prepared
+from sightline.lab.jobs import Failure, Job, JobResult, Prepared
 from sightline.lab.plan import CompareConfig
 from sightline.lab.results import (
     Architecture,
@@ -19,26 +20,24 @@ from sightline.lab.results import (
     Estimate,
     Example,
     LengthBin,
+    LengthScores,
     Pair,
     Rate,
     Results,
     Run,
-    metric_info,
 )
 from sightline.lab.verdict import verdict
-from sightline.tasks.metrics import bleu_of
 
-BLEU_RESAMPLES = 2000  # each costs a BLEU for every run
 MOST_BINS = 5
 MOST_EXAMPLES = 12
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A job that is over: what it measured, or how it failed."""
+    """A job that has ended: its result, or how it failed."""
 
     job: Job
-    measured: Measured | None
+    result: JobResult | None
     failure: Failure | None
 
 
@@ -51,28 +50,28 @@ def summarise(
     command: str,
 ) -> Results:
     """The results of all finished jobs."""
-    done = {
-        arch: sorted((o for o in outcomes if o.job.arch == arch and o.measured), key=lambda o: o.job.seed)
-        for arch in config.archs
-    }
-    found = {arch: [o.measured for o in mine if o.measured] for arch, mine in done.items()}
-    found = {arch: measured for arch, measured in found.items() if measured}
-    comparison = _compare(prepared.metric, found)
+    results: dict[str, list[JobResult]] = {arch: [] for arch in config.archs}
+    for outcome in sorted(outcomes, key=lambda outcome: outcome.job.seed):
+        if outcome.result is not None:
+            results[outcome.job.arch].append(outcome.result)
+    finished = {arch: runs for arch, runs in results.items() if runs}
+    items = {arch: _items(runs) for arch, runs in finished.items()}
+    comparison = stats.compare_items(items, find_metric(prepared.metric))
     pairs = [Pair(p.first, p.second, _estimate(p.difference), p.p, p.p_holm, p.shown) for p in comparison.pairs]
     scores = {arch: _estimate(interval) for arch, interval in comparison.scores.items()}
     bins = length_bins(prepared.lengths) if prepared.lengths else []
-    others = _other_metrics(found)
+    others = _other_metrics(prepared.metrics, finished)
     architectures = [
-        _architecture(arch, found.get(arch, []), prepared, scores, others, bins, trials.get(arch, []), config)
-        for arch in config.archs
+        _architecture(arch, runs, prepared, scores, others, bins, trials.get(arch, []), config)
+        for arch, runs in results.items()
     ]
-    said = verdict(
+    sentence = verdict(
         prepared.metric,
         scores,
         pairs,
-        seeds=min(map(len, found.values()), default=0),
+        seeds=min(map(len, finished.values()), default=0),
         baselines=prepared.baselines,
-        unfinished=[arch for arch in config.archs if arch not in found],
+        unfinished=[arch for arch in config.archs if arch not in finished],
     )
     lengths = [LengthBin(low, high, len(items)) for low, high, items in bins]
     return Results(
@@ -80,7 +79,7 @@ def summarise(
         environment=prepared.environment,
         data=_data(prepared),
         budget=plan,
-        verdict=said,
+        verdict=sentence,
         architectures=architectures,
         runs=[
             _run(outcome) for outcome in sorted(outcomes, key=lambda o: (config.archs.index(o.job.arch), o.job.seed))
@@ -89,23 +88,15 @@ def summarise(
         pairs=pairs,
         baselines=prepared.baselines,
         lengths=lengths,
-        attention=_attention(prepared, found),
-        examples=_examples(prepared, found, scores),
+        attention=_attention(prepared, finished),
+        examples=_examples(prepared, finished, scores),
         warnings=prepared.warnings,
     )
 
 
-def _items(measured: Sequence[Measured]) -> np.ndarray:
-    """Per seed and test item what the metric is made of, (seeds, N, K)."""
-    return np.array([m.items for m in measured], float)
-
-
-def _compare(metric: str, found: Mapping[str, Sequence[Measured]]) -> stats.Comparison:
-    items = {arch: _items(measured) for arch, measured in found.items()}
-    info = metric_info(metric)
-    if metric == "bleu":
-        return stats.compare_items(items, bleu_of, limits=info.limits, resamples=BLEU_RESAMPLES)
-    return stats.compare_items(items, limits=info.limits, higher=info.higher)
+def _items(runs: Sequence[JobResult]) -> np.ndarray:
+    """The rows (seeds, N, K) of the tested items."""
+    return np.array([run.items for run in runs], float)
 
 
 def _estimate(interval: stats.Interval) -> Estimate:
@@ -113,18 +104,18 @@ def _estimate(interval: stats.Interval) -> Estimate:
     return Estimate(interval.mean, low, high)
 
 
-def _other_metrics(found: Mapping[str, Sequence[Measured]]) -> dict[str, dict[str, Estimate]]:
+def _other_metrics(order: Sequence[str], finished: Mapping[str, Sequence[JobResult]]) -> dict[str, dict[str, Estimate]]:
     """All metrics with t intervals over seeds, by metric and architecture."""
-    names = dict.fromkeys(name for measured in found.values() for m in measured for name in m.metrics)
+    measured = {name for runs in finished.values() for run in runs for name in run.metrics}
     return {
         name: {
             arch: _estimate(interval)
             for arch, interval in stats.seed_intervals(
-                {arch: [m.metrics[name] for m in measured if name in m.metrics] for arch, measured in found.items()},
-                metric_info(name).limits,
+                {arch: [run.metrics[name] for run in runs if name in run.metrics] for arch, runs in finished.items()},
+                find_metric(name).limits,
             ).items()
         }
-        for name in names
+        for name in [*(name for name in order if name in measured), *sorted(measured.difference(order))]
     }
 
 
@@ -143,16 +134,17 @@ def length_bins(lengths: Sequence[int]) -> list[Bin]:
     return bins
 
 
-def _by_length(metric: str, measured: Sequence[Measured], bins: Sequence[Bin]) -> list[float | None]:
-    if not measured:
-        return []
-    items, score = _items(measured), bleu_of if metric == "bleu" else stats.mean_score
-    return [float(score(items[:, chosen].sum(1)).mean()) for *_, chosen in bins]
+def _by_length(metric: str, runs: Sequence[JobResult], bins: Sequence[Bin]) -> LengthScores:
+    """The metric of the items in each bin, None where it is undefined there."""
+    items = _items(runs)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scores = [float(find_metric(metric).value(items[:, chosen]).mean()) for *_, chosen in bins]
+    return [score if np.isfinite(score) else None for score in scores]
 
 
 def _architecture(
     arch: str,
-    measured: Sequence[Measured],
+    runs: Sequence[JobResult],
     prepared: Prepared,
     scores: Mapping[str, Estimate],
     others: Mapping[str, Mapping[str, Estimate]],
@@ -165,51 +157,51 @@ def _architecture(
         metrics[prepared.metric] = scores[arch]  # over test items too
     preset = prepared.learning_rates[arch]
     rates = sorted((_rate(trial, preset) for trial in trials), key=lambda rate: rate.lr)
-    if not measured:
+    if not runs:
         return Architecture(arch, metrics, rates=rates, started=config.seeds)
-    times = [m.ms for m in measured if m.ms is not None]
+    times = [run.ms for run in runs if run.ms is not None]
     return Architecture(
         arch=arch,
         metrics=metrics,
-        train_s=float(np.mean([m.train_s for m in measured])),
-        tokens_per_s=float(np.mean([m.tokens / max(m.train_s, 1e-9) for m in measured])),
-        parameters=measured[0].parameters,
-        peak_memory_bytes=max(m.peak_memory_bytes for m in measured),
+        train_s=float(np.mean([run.train_s for run in runs])),
+        tokens_per_s=float(np.mean([run.tokens / max(run.train_s, 1e-9) for run in runs])),
+        parameters=runs[0].parameters,
+        peak_memory_bytes=max(run.peak_memory_bytes for run in runs),
         ms=float(np.mean(times)) if times else None,
-        ms_per=measured[0].ms_per,
-        state_bytes=measured[0].state_bytes,
-        state_of=measured[0].state_of,
-        learning_rate=measured[0].learning_rate,
+        ms_per=runs[0].ms_per,
+        state_bytes=runs[0].state_bytes,
+        state_of=runs[0].state_of,
+        learning_rate=runs[0].learning_rate,
         rates=rates,
-        by_length=_by_length(prepared.metric, measured, bins),
-        details=details_of(measured[0].details, prepared.metric),
-        finished=len(measured),
+        by_length=_by_length(prepared.metric, runs, bins),
+        details=details_of(runs[0].details, prepared.metric),
+        finished=len(runs),
         started=config.seeds,
     )
 
 
 def _rate(trial: Outcome, preset: float) -> Rate:
     lr = preset * trial.job.lr_factor
-    if trial.measured is None:
+    if trial.result is None:
         return Rate(lr, None, trial.failure.kind if trial.failure else "failed")
-    return Rate(lr, trial.measured.loss, "done")
+    return Rate(lr, trial.result.loss, "done")
 
 
 def _run(outcome: Outcome) -> Run:
-    job, measured, failure = outcome.job, outcome.measured, outcome.failure
-    if measured is None:
+    job, result, failure = outcome.job, outcome.result, outcome.failure
+    if result is None:
         assert failure is not None
         return Run(job.arch, job.seed, failure.kind, error=failure.message)
     return Run(
         arch=job.arch,
         seed=job.seed,
         status="done",
-        metrics=measured.metrics,
-        history=measured.history,
-        train_s=measured.train_s,
-        steps=measured.steps,
-        tokens=measured.tokens,
-        flops=measured.flops,
+        metrics=result.metrics,
+        history=result.history,
+        train_s=result.train_s,
+        steps=result.steps,
+        tokens=result.tokens,
+        flops=result.flops,
     )
 
 
@@ -230,33 +222,33 @@ def _data(prepared: Prepared) -> Data:
     )
 
 
-def _attention(prepared: Prepared, found: Mapping[str, Sequence[Measured]]) -> list[AttentionExample]:
+def _attention(prepared: Prepared, finished: Mapping[str, Sequence[JobResult]]) -> list[AttentionExample]:
     examples = []
-    references = next((m.references for measured in found.values() for m in measured), [])
+    first = [runs[0] for runs in finished.values()]
     for number, (item, pieces) in enumerate(zip(prepared.attended, prepared.attended_pieces, strict=True)):
-        maps = [m.maps[number] for measured in found.values() for m in measured[:1] if len(m.maps) > number]
-        maps = [one for one in maps if one.maps]
+        maps = [run.maps[number] for run in first if len(run.maps) > number and run.maps[number].maps]
         if maps:
-            examples.append(AttentionExample(prepared.sources[item], references[item], pieces, maps))
+            examples.append(AttentionExample(prepared.sources[item], first[0].references[item], pieces, maps))
     return examples
 
 
 def _examples(
-    prepared: Prepared, found: Mapping[str, Sequence[Measured]], scores: Mapping[str, Estimate]
+    prepared: Prepared, finished: Mapping[str, Sequence[JobResult]], scores: Mapping[str, Estimate]
 ) -> list[Example]:
     """Test items to read: some that the best architecture gets wrong, some that it gets right and others do not."""
-    first = {arch: found[arch][0] for arch in scores}
-    if not first or not prepared.sources or not all(m.outputs for m in first.values()):
+    first = {arch: finished[arch][0] for arch in scores}
+    if not first or not prepared.sources or not all(run.outputs for run in first.values()):
         return []
     references = next(iter(first.values())).references
-    right = np.array([np.equal(m.outputs, references) for m in first.values()], bool)  # best architecture first
+    right = np.array([np.equal(run.outputs, references) for run in first.values()], bool)  # best architecture first
     wrong = np.flatnonzero(~right[0])
     split = np.flatnonzero(right[0] & ~right.all(0))
     rest = np.flatnonzero(right.all(0))
     share = MOST_EXAMPLES // 3
     kept = [*_spread(wrong, share), *_spread(split, MOST_EXAMPLES - share - min(len(rest), 2)), *_spread(rest, 2)]
-    order = list(found)
-    return [Example(prepared.sources[i], references[i], {arch: first[arch].outputs[i] for arch in order}) for i in kept]
+    return [
+        Example(prepared.sources[i], references[i], {arch: first[arch].outputs[i] for arch in finished}) for i in kept
+    ]
 
 
 def _spread(indices: np.ndarray, most: int) -> list[int]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from sightline.lab.results import Baseline, Estimate, MetricInfo, Pair, metric_info
+from sightline.core.metrics import Baseline, Metric, find_metric
+from sightline.lab.results import Estimate, Pair
 
 FEW_SEEDS = 3
 
@@ -24,14 +25,14 @@ def verdict(
     `scores` best first; `pairs` (first minus second, the better one first) with Holm's correction behind `shown`;
     `seeds` the smallest number of finished seeds among them; `unfinished` the architectures of which no run finished.
     """
-    info = metric_info(metric)
-    pairs = pairs if info.higher else [_turned(pair) for pair in pairs]
+    info = find_metric(metric)
+    pairs = pairs if info.higher_is_better else [_turned(pair) for pair in pairs]
     sentence = _ranking(info, list(scores.items()), pairs, seeds)
     if 2 <= seeds <= FEW_SEEDS and any(not pair.shown for pair in pairs if pair.first == next(iter(scores))):
         sentence += f" With {seeds} seeds only large differences can be shown."
     if scores and baselines:
         top = next(iter(scores.values()))
-        sign = 1 if info.higher else -1
+        sign = 1 if info.higher_is_better else -1
         known = [baseline for baseline in baselines if metric in baseline.metrics and not baseline.bound]
         trivial = max(known, key=lambda b: sign * b.metrics[metric], default=None)
         if trivial is not None and sign * trivial.metrics[metric] >= sign * top.mean:
@@ -49,7 +50,7 @@ def _turned(pair: Pair) -> Pair:
     return replace(pair, difference=Estimate(-found.mean, low, high))
 
 
-def _ranking(info: MetricInfo, scores: list[tuple[str, Estimate]], pairs: Sequence[Pair], seeds: int) -> str:
+def _ranking(info: Metric, scores: list[tuple[str, Estimate]], pairs: Sequence[Pair], seeds: int) -> str:
     if not scores:
         return "No verdict: no run finished."
     best, top = scores[0]
@@ -61,7 +62,7 @@ def _ranking(info: MetricInfo, scores: list[tuple[str, Estimate]], pairs: Sequen
             f"No verdict: with one seed the spread between trainings is unknown. In this one training each, "
             f"{info.label}: {listed}."
         )
-    side = "above" if info.higher else "below"
+    side = "above" if info.higher_is_better else "below"
     rest = [pair for pair in pairs if pair.first == best]
     ties = [pair for pair in rest if not pair.shown]
     beaten = [pair.second for pair in rest if pair.shown]
@@ -88,7 +89,7 @@ def _ranking(info: MetricInfo, scores: list[tuple[str, Estimate]], pairs: Sequen
     )
 
 
-def _uncorrected(info: MetricInfo, pair: Pair, pairs: Sequence[Pair]) -> str:
+def _uncorrected(info: Metric, pair: Pair, pairs: Sequence[Pair]) -> str:
     """The interval of a difference that is not shown, and why not where it lies on one side of zero."""
     found, interval = pair.difference, f"95 % interval {_range(info, pair.difference)}"
     if found.low is None or found.high is None or found.low <= 0 <= found.high:
@@ -96,20 +97,20 @@ def _uncorrected(info: MetricInfo, pair: Pair, pairs: Sequence[Pair]) -> str:
     return f"{interval} for this pair alone; p = {pair.p_holm:.2g} after correction for {len(pairs)} comparisons"
 
 
-def _unit(info: MetricInfo) -> str:
+def _unit(info: Metric) -> str:
     return "points" if info.unit == "%" else info.unit or info.label
 
 
-def _gap(info: MetricInfo, pair: Pair) -> str:
+def _gap(info: Metric, pair: Pair) -> str:
     return f"{info.number(pair.difference.mean)} {_unit(info)}"
 
 
-def _range(info: MetricInfo, estimate: Estimate) -> str:
+def _range(info: Metric, estimate: Estimate) -> str:
     low, high = info.number(estimate.low), info.number(estimate.high)
     return f"{low} to {high}" if "−" in low + high else f"{low}–{high}"
 
 
-def _with_interval(info: MetricInfo, estimate: Estimate) -> str:
+def _with_interval(info: Metric, estimate: Estimate) -> str:
     if estimate.low is None:
         return info.text(estimate.mean)
     return f"{info.text(estimate.mean)} [{_range(info, estimate)}]"

@@ -1,8 +1,8 @@
 """One process of a comparison: `python -m sightline.lab.worker job.json`.
 
-A process of its own for each training gives it its own threads and memory, so that both can be measured, and a crash
-ends that one run only. Progress goes to standard output, one JSON object a line; the result to `result.json`, or what
-went wrong to `failure.json`, in the job's directory.
+Each training runs in a separate process, so that its threads and memory can be measured and a crash ends only that run.
+Progress goes to standard output, one JSON object per line. The result goes to `result.json` in the job's directory, a
+failure to `failure.json`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,10 @@ import torch
 
 from sightline.core.config import override
 from sightline.core.errors import Diverged, InputError, Interrupted, SightlineError, exit_status
+from sightline.core.metrics import find_metric
 from sightline.lab.attention import attention_examples, attention_maps
-from sightline.lab.jobs import DONE, FAILED, Failure, Job, Measured, Prepared, read_json, write_json
+from sightline.lab.jobs import DONE, FAILED, Failure, Job, JobResult, Prepared, read_json, write_json
 from sightline.lab.plan import CompareConfig, divide
-from sightline.lab.results import Baseline
 from sightline.tasks.fit import train_run
 from sightline.tasks.table import task_class
 from sightline.tasks.task import Task
@@ -36,12 +36,12 @@ from sightline.training.environment import environment
 from sightline.training.state import Progress
 
 VALIDATIONS = 10
-MOST_RECORDS = 200  # of a run's training loss kept in results.json
+MOST_RECORDS = 200  # of the training loss of a run, kept in results.json
 REPORT_EVERY_S = 0.5
 
 
 def main(arguments: list[str]) -> int:
-    """Do the job in the file named, and return 0 if it was done."""
+    """Run the job in the file `arguments[0]`; return 0 on success."""
     job = Job.load(Path(arguments[0]))
     if "--watch" in arguments:
         threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -61,27 +61,28 @@ def main(arguments: list[str]) -> int:
 
 
 def _end_with_parent() -> None:
-    """Standard input is a pipe that nobody writes to: it ends when the comparing process does, however that happens."""
+    """Wait for the end of standard input, a pipe that closes when the comparing process ends for any reason."""
     while os.read(0, 1024):
         pass
     os._exit(1)
 
 
 def run_config(config: CompareConfig, arch: str) -> Any:
-    """The architecture's preset on the comparison's data, with its settings."""
+    """The preset of the architecture with the data and settings of the comparison."""
     kind = task_class(config.task)
     kind.check_architecture(arch)
-    given = {"data": config.data, "device": config.device, "dtype": config.dtype, "match": config.match}
+    common = {"data": config.data, "device": config.device, "dtype": config.dtype, "match": config.match}
     base = kind.preset(arch)
-    if hasattr(base, "tokenizer"):  # where a preset has its own tokens, equal ones are fairer
-        usual = kind.Run().tokenizer
-        base = replace(base, tokenizer=replace(base.tokenizer, kind=usual.kind, size=usual.size))
-    base = override(base, {k: v for k, v in given.items() if v is not None}, prefix="--")
+    tokenizer = getattr(base.settings, "tokenizer", None)
+    if tokenizer is not None:  # the same tokenizer for all makes the comparison fair
+        usual = kind.Run().settings.tokenizer
+        base = base.changed(tokenizer=replace(tokenizer, kind=usual.kind, size=usual.size))
+    base = override(base, {k: v for k, v in common.items() if v is not None}, prefix="--")
     return override(replace(base, task=config.task), config.settings, prefix="--")
 
 
 def prepare(job: Job) -> Prepared:
-    """Read the data, check every architecture, and score the trivial baselines, once for all runs."""
+    """Read the data, check every architecture, and score the baselines, once for all runs."""
     config = job.config
     budget = Budget.parse(config.budget)
     divide(config, budget.amount, budget.unit)
@@ -95,14 +96,15 @@ def prepare(job: Job) -> Prepared:
     say("checking the architectures")
     built: list[Any] = [kind.build_prepared(data, run, job.prepared) for run in runs]
     task = built[0]
-    metric = kind.primary_metric(data, runs[0]) if config.metric == "auto" else config.metric
+    metrics = kind.metrics(data, runs[0])
+    metric = deciding(metrics, config.metric)
     tested = _tested(kind, data, config.tested)
     part = kind.select(data.test, tested)
-    say("scoring trivial baselines")
-    baselines = [Baseline(*guess) for guess in task.guesses(data.train, part)]
-    if baselines and not any(metric in baseline.metrics for baseline in baselines):
-        known = ", ".join(dict.fromkeys(name for baseline in baselines for name in baseline.metrics))
-        raise InputError(f"{kind.name} is not measured by {metric!r}; known: {known}", where="--metric")
+    say("scoring the baselines")
+    baselines = task.baselines(data.train, part)
+    known = [baseline.metrics[metric] for baseline in baselines if metric in baseline.metrics]
+    if known and all(map(math.isnan, known)):
+        raise InputError(f"{metric} is undefined for these test items", where="--metric")
     sources = kind.sources(part)
     attended = attention_examples(task, sources) if kind.shows_attention else []
     return Prepared(
@@ -117,8 +119,9 @@ def prepare(job: Job) -> Prepared:
         facts=task.facts(),
         budget_amount=budget.amount,
         budget_unit=budget.unit,
-        learning_rates={run.arch: run.optim.lr for run in runs},
+        learning_rates={run.settings.arch: run.training.optim.lr for run in runs},
         metric=metric,
+        metrics=list(metrics),
         loss_unit=kind.loss_unit,
         counted=kind.counted,
         sources=sources,
@@ -131,62 +134,75 @@ def prepare(job: Job) -> Prepared:
     )
 
 
+def deciding(metrics: Sequence[str], asked: str) -> str:
+    """The metric that decides among those that a task reports, of which "auto" is the first.
+
+    Raises `InputError` where it is not among them, or where a comparison may not rank by it.
+    """
+    names = [name for name in metrics if find_metric(name).decides]
+    if asked == "auto":
+        return names[0]
+    if asked not in names:
+        reason = "alone does not rank models" if asked in metrics else "is not a metric of this task"
+        raise InputError(f"{asked!r} {reason}: choose one of {', '.join(names)}", where="--metric")
+    return asked
+
+
 def _tested(kind: type[Task[Any, Any, Any]], data: Any, most: int) -> list[int]:
-    """At most so many of the test items, evenly spaced over them, so that a sorted file is sampled throughout."""
+    """Indices of at most `most` test items, evenly spaced so that they cover a sorted file."""
     total = data.sizes["test"]
     return [i * total // most for i in range(most)] if total > most else list(range(total))
 
 
-def train(job: Job) -> Measured:
-    """Train once and, unless it is a trial, measure."""
+def train(job: Job) -> JobResult:
+    """Train once and, except in a trial, evaluate."""
     say("starting")
     config, kind = job.config, task_class(job.config.task)
     run = run_config(config, job.arch)
-    run = replace(
-        run,
-        budget=job.budget,
-        seed=job.seed,
-        optim=replace(run.optim, lr=run.optim.lr * job.lr_factor),
-        validations=VALIDATIONS if job.kind == "run" else 2,
-    )
+    optim = replace(run.training.optim, lr=run.training.optim.lr * job.lr_factor)
+    validations = VALIDATIONS if job.kind == "run" else 2
+    run = run.changed(budget=job.budget, seed=job.seed, optim=optim, validations=validations)
     data = kind.load_prepared(run, job.prepared)
     if job.kind == "run" and data.sha256 != read_json(Prepared, job.prepared / DONE).sha256:
         raise InputError("the data has changed since the comparison began", where=data.name)
     task = kind.build_prepared(data, run, job.prepared)
-    found = train_run(task, data, job.directory, run, on_progress=_progress())
+    trained = train_run(task, data, job.directory, run, on_progress=_progress())
     peak = peak_memory_bytes()
-    result = found.training
-    losses = [record["loss"] for record in result.history if record["event"] == "valid" and record["loss"] is not None]
-    measured = Measured(
-        loss=min(losses, default=None),
-        learning_rate=run.optim.lr,
-        train_s=result.seconds,
-        history=_thinned(result.history),
-        steps=result.steps,
-        tokens=result.tokens,
-        flops=float(result.flops),
-        parameters=found.task.parameters,
+    training = trained.training
+    valid = [record["loss"] for record in training.history if record["event"] == "valid"]
+    result = JobResult(
+        loss=min((loss for loss in valid if loss is not None), default=None),
+        learning_rate=optim.lr,
+        train_s=training.seconds,
+        history=_thinned(training.history),
+        steps=training.steps,
+        tokens=training.tokens,
+        flops=float(training.flops),
+        parameters=trained.task.parameters,
         peak_memory_bytes=peak,
     )
     shutil.rmtree(job.directory / "checkpoints", ignore_errors=True)
     if job.kind == "trial":
-        return measured
-    return _measure(job, found.task, kind.select(data.test, _tested(kind, data, config.tested)), measured)
+        return result
+    return _measure(job, trained.task, kind.select(data.test, _tested(kind, data, config.tested)), result)
 
 
-def _measure(job: Job, task: Any, part: Any, measured: Measured) -> Measured:
-    """`measured` with quality on the test items, what an output costs, and attention."""
+def _measure(job: Job, task: Any, part: Any, result: JobResult) -> JobResult:
+    """`result` with the metrics on the test items, the cost of an output, and attention maps."""
     say("testing", fraction=1.0)
     prepared = read_json(Prepared, job.prepared / DONE)
-    found, costs = task.measure(part), task.costs(part)
+    evaluation, costs = task.measure(part), task.costs(part)
+    value = evaluation.metrics[prepared.metric]
+    if not math.isfinite(value):
+        raise InputError(f"{prepared.metric} of the trained model is {value}", where="--metric")
     maps = [attention_maps(task, prepared.sources[i]) for i in prepared.attended] if job.attention else []
     return replace(
-        measured,
-        metrics={name: value for name, value in found.metrics.items() if math.isfinite(value)},
-        items=found.items[prepared.metric].tolist(),
-        outputs=list(found.outputs),
-        references=list(found.references),
-        details=found.details,
+        result,
+        metrics={name: value for name, value in evaluation.metrics.items() if math.isfinite(value)},
+        items=evaluation.items[prepared.metric].tolist(),
+        outputs=list(evaluation.outputs),
+        references=list(evaluation.references),
+        details=evaluation.details,
         ms=costs.ms,
         ms_per=costs.per,
         state_bytes=costs.state_bytes,
@@ -196,7 +212,7 @@ def _measure(job: Job, task: Any, part: Any, measured: Measured) -> Measured:
 
 
 def peak_memory_bytes() -> int:
-    """The largest resident set that this process has had."""
+    """Peak resident set size of this process."""
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -204,14 +220,14 @@ def peak_memory_bytes() -> int:
 
 
 def _thinned(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """All validations, and of the rest at most `MOST_RECORDS`, evenly."""
+    """All validation records and at most `MOST_RECORDS` evenly spaced other records."""
     others = [i for i, record in enumerate(history) if record["event"] == "train"]
     kept = set(others[:: max(1, -(-len(others) // MOST_RECORDS))])
     return [record for i, record in enumerate(history) if record["event"] == "valid" or i in kept]
 
 
 def say(stage: str, **values: float | None) -> None:
-    """One line of progress."""
+    """Print one line of progress."""
     print(json.dumps({"stage": stage, **values}), flush=True)
 
 

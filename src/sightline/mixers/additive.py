@@ -56,7 +56,7 @@ class AdditiveConfig:
 
 
 class AdditiveState(NamedTuple):
-    """The recurrence, and what it reads of the memory, projected once."""
+    """The recurrence's state, and the memory, projected once."""
 
     hidden: Tensor  # (B, H)
     first: Tensor  # (B, H), the hidden state before any document
@@ -163,7 +163,7 @@ class Additive(SequenceMixer[AdditiveState]):
     def _unfed(
         self, x: Tensor, state: AdditiveState, mask: Tensor | None, starts: Tensor | None
     ) -> tuple[Tensor, AdditiveState]:
-        """All that does not wait for the recurrence (input products, readout, Luong's attention) in one piece."""
+        """Computes what needs no recurrence (input products, readout, Luong's attention) for all positions at once."""
         weights = transposed_parts(self.weight_hidden)
         hidden, queries, contexts = state.hidden, [], []
         for t, from_input in enumerate((x @ self.weight_input.T + self.bias).unbind(1)):
@@ -216,10 +216,10 @@ class Additive(SequenceMixer[AdditiveState]):
 
 
 def _begin(carried: Tensor, first: Tensor, starts: Tensor | None, t: int) -> Tensor:
-    """What position t is given: `first` where a document begins there."""
+    """The input state of position t: `first` where a document begins there."""
     return carried if starts is None else torch.where(starts[:, t, None], first, carried)
 
 
 def _advance(new: Tensor, carried: Tensor, mask: Tensor | None, t: int) -> Tensor:
-    """What position t hands on: nothing new where it is padding."""
+    """The state after position t: the old one where it is padding."""
     return new if mask is None else torch.where(mask[:, t, None], new, carried)

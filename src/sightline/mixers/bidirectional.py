@@ -15,7 +15,7 @@ from sightline.core.shapes import Mask, MixedSequences, Sequences, Starts
 @final
 @dataclass(frozen=True)
 class BidirectionalConfig:
-    """Two mixers of the kind `mixer` with default options and `d_hidden` (None = d_model) units each way."""
+    """Two mixers of the kind `mixer` with default options and `d_hidden` (None = d_model) units in each direction."""
 
     mixer: Literal["rnn", "lstm", "gru", "lru", "min_gru", "min_lstm"] = "gru"
     d_hidden: int | None = None
@@ -43,7 +43,7 @@ class Bidirectional(SequenceEncoder):
     """[→h_t ; ←h_t]: one causal mixer reads forwards, another backwards from each row's (or document's) true end.
 
     Works for any two `SequenceMixer`s of equal d_model. The output is d_out = forward.d_out + backward.d_out wide; the
-    backward mixer's final output stands at each row's first real position.
+    backward mixer's final output is at each row's first real position.
     """
 
     def __init__(self, forward_mixer: SequenceMixer, backward_mixer: SequenceMixer) -> None:

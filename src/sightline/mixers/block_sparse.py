@@ -20,6 +20,7 @@ from sightline.parts.key_value_cache import KeyValueCache, attend_cache, empty_c
 from sightline.parts.self_attention import SelfAttention
 
 BlockPositions = Literal["none", "sinusoidal", "rotary", "learned"]  # ALiBi's bias is for windows, and for all keys
+BlockRows = Literal["all", "global", "other"]
 
 
 @final

@@ -74,7 +74,7 @@ class GatedLinearAttention(SequenceMixer[LinearState]):
         self.d_model = self.d_out = d_model
         self.heads = heads
         self.d_head = head_size(d_model, heads, d_head, 0.5)
-        self.d_value = head_size(d_model, heads, d_value)
+        self.d_value = head_size(d_model, heads, d_value, name="d_value")
         self.query = nn.Linear(d_model, heads * self.d_head, bias=False)
         self.key = nn.Linear(d_model, heads * self.d_head, bias=False)
         self.value = nn.Linear(d_model, heads * self.d_value, bias=False)
@@ -141,7 +141,7 @@ class StateSpaceDual(ConvolvedRecurrence):
         self.d_model = self.d_out = d_model
         self.heads = heads
         self.d_head = head_size(d_model, heads, d_head)
-        self.d_value = head_size(d_model, heads, d_value, 2.0)
+        self.d_value = head_size(d_model, heads, d_value, 2.0, "d_value")
         inner = heads * self.d_value
         self.gate = nn.Linear(d_model, inner, bias=False)
         self.read = nn.Linear(d_model, inner + 2 * self.d_head, bias=False)  # u, B, C

@@ -58,7 +58,7 @@ class LinearConfig:
 
 
 class _FeatureAttention(nn.Module, ABC):
-    """What linear attention consists of, causal or not: projections, features φ of queries and keys, and a probe."""
+    """The projections and the features φ of queries and keys that both forms of linear attention share."""
 
     def __init__(
         self,
@@ -91,9 +91,9 @@ class LinearAttention(_FeatureAttention, SequenceMixer[LinearState]):
     `performer` approximates softmax attention (`parts.feature_maps`). A position whose denominator is 0 gives zeros.
     The state is S (B, H, K, V) and z (B, H, K), in float32 in 16-bit code too.
 
-    The weights φ(q_t) · φ(k_s) / φ(q_t) · z_t over the positions of a call are formed where somebody reads them:
-    `self.weights`, shape (B, H, T, S). What they lack to 1 is read from the state, where earlier calls' positions are
-    no longer told apart.
+    The weights φ(q_t) · φ(k_s) / φ(q_t) · z_t over the positions of a call are formed only for a hook on
+    `self.weights`, shape (B, H, T, S). They sum to less than 1 where earlier calls contribute: the state no longer
+    distinguishes their positions.
     """
 
     def initial_state(self, batch: int, memory: Memory | None = None) -> LinearState:
@@ -137,7 +137,7 @@ class LinearAttention(_FeatureAttention, SequenceMixer[LinearState]):
 class FullLinearAttention(_FeatureAttention, SequenceEncoder):
     """`LinearAttention` without the causal limit (eqs. 4-6): every position sees its whole document.
 
-    The weights φ(q_t) · φ(k_s) / Σ_s φ(q_t) · φ(k_s) are formed where somebody reads them: `self.weights`, shape
+    The weights φ(q_t) · φ(k_s) / Σ_s φ(q_t) · φ(k_s) are formed only for a hook on `self.weights`, shape
     (B, H, T, S).
     """
 
@@ -152,7 +152,7 @@ class FullLinearAttention(_FeatureAttention, SequenceEncoder):
 
 
 def products_within(q: Tensor, k: Tensor, starts: Tensor | None) -> Tensor:
-    """φ(q_t) · φ(k_s) (B, H, T, S), 0 where t and s stand in different documents."""
+    """φ(q_t) · φ(k_s) (B, H, T, S), 0 where t and s are in different documents."""
     products = q @ k.transpose(2, 3)
     if starts is None:
         return products

@@ -34,7 +34,7 @@ class LRUConfig:
 
 
 class LRUState(NamedTuple):
-    """The complex state, real and imaginary parts apart."""
+    """The complex state, real and imaginary parts side by side."""
 
     hidden: Tensor  # (B, N, 2)
 
@@ -49,7 +49,7 @@ class LRU(SequenceMixer[LRUState]):
 
     N = `d_hidden`. Parameters: `nu`, `theta` and `gamma` (N,), the logarithms above (γ = exp(gamma)); `weight_input`
     (2N, D), the rows of B as real part, imaginary part, real part, …; `weight_output` (D, 2N), columns of Re C and
-    -Im C in the same order; `skip` (D,). The paper's block puts a norm before it and a gated linear unit behind.
+    -Im C in the same order; `skip` (D,). The paper's block has a norm before it and a gated linear unit after it.
 
     Raises:
         ValueError: "the ring needs 0 <= r_min < r_max <= 1, got 0.9 and 0.5".

@@ -15,8 +15,8 @@ from sightline.ops.packed import CellWeights
 from sightline.parts.recurrent import Recurrent, RecurrentState, input_weight, recurrent_weight
 
 SHUT = 1e4  # a gate's pre-activation at which the sigmoid is exactly 0 (negative) or 1 in every dtype
-ROWS, WORK = 64, 8192  # rows and numbers of a step from which packed rows train faster than oneDNN's kernel
-PADDED = 1.2  # positions with padding for one without from which they are
+ROWS, WORK = 64, 8192  # rows, and numbers per step, from which packed rows train faster than oneDNN's kernel
+PADDED = 1.2  # positions per real position from which they do
 
 
 @final

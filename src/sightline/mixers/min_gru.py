@@ -32,7 +32,7 @@ class MinGRUConfig:
 
 @final
 class MinGRU(MinimalRecurrence):
-    """h_t = (1 - z_t) ∘ h_{t-1} + z_t ∘ g(W_h x_t + b_h), z_t = σ(W_z x_t + b_z) (§ 3.1; log-space form: appendix B).
+    """h_t = (1 - z_t) ∘ h_{t-1} + z_t ∘ g(W_h x_t + b_h), z_t = σ(W_z x_t + b_z).
 
     A GRU without reset gate whose gate and candidate do not see h_{t-1}: a row of any length is a parallel scan.
     `candidate="positive"` has g(x) = x + 1/2 for x >= 0 and σ(x) below, and the state starts at g(0) = 1/2;

@@ -41,8 +41,8 @@ class MinLSTMConfig:
 class MinLSTM(MinimalRecurrence):
     """h_t = f'_t ∘ h_{t-1} + i'_t ∘ g(W_h x_t + b_h) with f' = f / (f + i), i' = i / (f + i), f, i = σ(W x_t + b).
 
-    An LSTM without output gate whose gates and candidate do not see h_{t-1} (§ 3.2; log-space form: appendix B): a row
-    of any length is a parallel scan. Normalised gates add up to 1, so that h keeps its scale whatever the length;
+    An LSTM without output gate whose gates and candidate do not see h_{t-1}: a row of any length is a
+    parallel scan. Normalised gates add up to 1, so that h keeps its scale whatever the length;
     `normalise=False` has f and i themselves. `forget_bias` is where the forget gate's bias starts; a larger one
     remembers longer from the beginning. `candidate="positive"` has g(x) = x + 1/2 for x >= 0 and σ(x) below, and the
     state starts at g(0) = 1/2; `"linear"` has g(x) = x. With `d_summary` the state starts at g(W s) of the memory's
@@ -75,7 +75,7 @@ class MinLSTM(MinimalRecurrence):
         return torch.lerp(hidden, c, take) if forget is None else forget * hidden + take * c
 
     def _gates(self, f: Tensor, i: Tensor) -> tuple[Tensor | None, Tensor]:
-        """What is forgotten, None where it is all that is not taken, and what is taken."""
+        """The shares of the old state that stay (None = 1 - the second) and of the candidate that are added."""
         if not self.normalise:
             return torch.sigmoid(f), torch.sigmoid(i)
         return None, torch.sigmoid(F.logsigmoid(i) - F.logsigmoid(f))  # i / (f + i), though both vanish

@@ -35,7 +35,7 @@ class RetentionConfig:
 
 
 class RetentionState(NamedTuple):
-    """What retention remembers."""
+    """The state of retention."""
 
     memory: Tensor  # (B, H, K, V) decayed sum of kᵀ v, float32 or wider
     position: Tensor  # (B,) real tokens of the current document so far
@@ -43,14 +43,14 @@ class RetentionState(NamedTuple):
 
 @final
 class Retention(SequenceMixer[RetentionState]):
-    """W_O (swish(W_G x) ∘ GroupNorm(Y)) with Y_t = q_t S_t, S_t = γ S_{t-1} + k_tᵀ v_t for each head (eqs. 5-8).
+    """W_O (swish(W_G x) ∘ GroupNorm(Y)) with Y_t = q_t S_t, S_t = γ S_{t-1} + k_tᵀ v_t for each head.
 
-    Queries and keys are turned by rotary positions (e^{inθ} of eq. 4), keys divided by √d_head. γ = 1 - 2^(-5-h) of
-    head h = 0, 1, … is no parameter (eq. 8). The norm is taken over each head's values, without scale and offset, as
-    the authors' code has it; no projection has a bias; values are twice as wide as keys (§ 3.1).
+    Queries and keys are rotated by rotary positions (the paper's e^{inθ}), keys divided by √d_head. γ = 1 - 2^(-5-h) of
+    head h = 0, 1, … is fixed, not trained. The norm is over each head's values, without scale and offset, as in the
+    authors' code; no projection has a bias; values are twice as wide as keys.
 
-    Deviations: scores are not divided by √Σγ^(n-m) and max(|Σ|, 1) (§ 2.2), factors that the norm takes out again;
-    rotary pairs are (i, i + K/2), not neighbours, which is another order of the same weights.
+    Deviations: scores are not divided by √Σγ^(n-m) and max(|Σ|, 1), factors that the norm cancels; rotary pairs are
+    (i, i + K/2), not neighbours, which is another order of the same weights.
     """
 
     def __init__(self, d_model: int, heads: int = 4, d_head: int | None = None, d_value: int | None = None) -> None:

@@ -134,7 +134,7 @@ class WindowAttention(SelfAttention, SequenceMixer[WindowState]):
         return torch.cat([part[:, :, :sinks], part[:, :, length - self.most + sinks :]], 2)
 
     def _last_of(self, documents: Documents, part: Tensor) -> Tensor:
-        """The same for the last document of each row; it stands on the right, zeros before it."""
+        """The same for the last document of each row; right-aligned, with zeros before it."""
         length = documents.length[documents.last].unsqueeze(1)  # (B, 1)
         count = length.clamp(max=self.most)
         back = torch.arange(min(part.shape[2], self.most), device=part.device).flip(0)  # 0 = the newest

@@ -1,4 +1,4 @@
-"""Encoders of a sequence model: what a front end reads in, `Memory` out."""
+"""Encoders of a sequence model: the input of a front end in, `Memory` out."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Encoder(nn.Module, ABC):
 class FullEncoder(Encoder):
     """An encoder whose positions see the whole source.
 
-    `summary="first_backward"` takes what a bidirectional recurrence's backward half holds at the first real position,
-    having read everything (Bahdanau et al. 2015, appendix A.2.2); a row without real positions has zeros.
+    `summary="first_backward"` is the output of a bidirectional recurrence's backward half at the first real position,
+    where it has read everything (Bahdanau et al. 2015, appendix A.2.2); a row without real positions has zeros.
     """
 
     def __init__(

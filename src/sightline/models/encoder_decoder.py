@@ -1,4 +1,4 @@
-"""Encoder-decoders of any mechanisms of the table: two-sided below, causal with cross-attention above."""
+"""Encoder-decoders of any mechanisms of the table: a two-sided encoder and a causal decoder with cross-attention."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from sightline.parts.token_embedding import TokenEmbedding
 class EncoderDecoderConfig(LayersConfig):
     """`layers` of (mixer, feed-forward) encode, `layers` of (mixer, cross-attention, feed-forward) decode.
 
-    The target's embeddings are the output weights too. With `mixers=("softmax",)` it is a Transformer.
+    The embeddings of tokens are multiplied by √d_model (Vaswani et al. 2017, § 3.4); those of the target are the output
+    weights too. With `mixers=("softmax",)` it is a Transformer.
     """
 
     def build(self, source: Source, outputs: int) -> SequenceModel:

@@ -24,7 +24,7 @@ Pool = Literal["none", "mean", "last", "cls", "additive"]
 class EncoderModel(nn.Module):
     """Front end, an encoder whose positions see their whole document, and a head over each position or a pooled one.
 
-    It has no state and no step: what sees both sides cannot be fed token by token.
+    It has no state and no step: an encoder that sees both sides cannot be fed token by token.
     """
 
     def __init__(
@@ -56,11 +56,12 @@ class EncoderModel(nn.Module):
 class EncoderConfig(LayersConfig):
     """A front end, layers that see both sides, and a head over each position or, by `pooling`, over one vector.
 
-    Windows, patterns of blocks, softmax and linear attention stand here without their causal limit, recurrences and
-    the decaying members of the linear family once in each direction.
+    Windows, patterns of blocks, softmax and linear attention are used without their causal limit; recurrences and
+    linear attention with decay run once in each direction. Token embeddings are multiplied by √d_model (Vaswani et al.
+    2017, § 3.4).
 
     pooling: none; the mean; the last position; a class token; additive attention (see `parts.pooling`)
-    causal: every position sees those before it alone, and a recurrence is one in one direction; with pooling="last"
+    causal: every position sees only earlier ones, and recurrences run in one direction; with pooling="last" this is
         the classical recurrent classifier
     """
 
@@ -71,7 +72,7 @@ class EncoderConfig(LayersConfig):
         super().__post_init__()
         if self.causal and self.pooling == "cls":
             raise InputError(
-                "a class token stands first and sees nothing where layers are causal: choose pooling=last",
+                "a class token comes first and sees nothing in causal layers: choose pooling=last",
                 where="pooling",
             )
 

@@ -28,7 +28,7 @@ class DirectForecaster(nn.Module):
     """Patches of the window through an encoder that sees all of it; one linear map of all patches gives all steps.
 
     Nie et al. 2023 (PatchTST, arXiv:2211.14730) with independent channels: each is a row of its own, weights shared;
-    mixed channels are patches of all columns together. Covariates known ahead make the window go on over the horizon,
+    mixed channels are patches of all columns together. Covariates known ahead extend the window over the horizon,
     where the values are zero and a column says so. The columns of covariates go beside every channel.
     """
 
@@ -74,11 +74,11 @@ class DirectForecaster(nn.Module):
 
 @final
 class AutoregressiveForecaster(nn.Module):
-    """A causal stack over patches: each says what the next one is, and what it says is read again.
+    """A causal stack over patches: each predicts the next one, and predictions are fed back.
 
-    As a language model over stretches of numbers (Das et al. 2024, TimesFM, arXiv:2310.10688). What is read again is
-    the middle one of the Q numbers: intervals of later patches are those given that the middle came true, too narrow.
-    Every patch also carries the covariates that are known of the next one; covariates known only up to now are zero
+    It is a language model over stretches of numbers (Das et al. 2024, TimesFM, arXiv:2310.10688). The middle one of the
+    Q numbers is fed back, so that intervals of later patches assume that it came true, and are too narrow. Every patch
+    also carries the covariates that are known of the next one; covariates known only up to now are zero
     from the horizon on, where a column says so.
     """
 
@@ -135,10 +135,10 @@ class AutoregressiveForecaster(nn.Module):
     ) -> Tensor:
         """Forecasts (B, H, C, Q) whose numbers are quantiles of the rising `levels` (Q,), each given the past alone.
 
-        Every patch is drawn `paths` times, each step from the quantiles that the model says for it, joined by straight
-        lines that go on beyond the outer ones; the model reads what was drawn. A step's quantiles are those of all its
-        paths' distributions together. The first patch needs no draw. Steps of one patch are drawn apart: what ties them
-        together the model does not say.
+        Every patch is drawn `paths` times, each step from its predicted quantiles, joined by straight lines that extend
+        beyond the outer ones; the model reads the drawn values. A step's quantiles are those of all its paths'
+        distributions together. The first patch needs no draw. Steps of one patch are drawn independently: the model
+        does not predict how they depend on each other.
         """
         x, statistics = self.norm(values)
         rows, covariates = _rows(x, self.channels), self._covariates(x, past, known)
@@ -146,15 +146,15 @@ class AutoregressiveForecaster(nn.Module):
         found = [y[:, -self.patch :].sort(3).values]  # (B', P, C', Q)
         start, steps = rows.shape[1], self.source.horizon - self.patch
         each = torch.arange(len(rows), device=rows.device).repeat_interleave(paths)
-        state, said = select(state, each), found[0][each]
+        state, predicted = select(state, each), found[0][each]
         covariates = None if covariates is None else covariates[each]
         middle = (torch.arange(19, device=rows.device, dtype=rows.dtype) + 0.5) / 19
         while steps > 0:
-            shares = torch.rand(said.shape[:3], generator=generator, device=rows.device, dtype=rows.dtype)
-            drawn = at_levels(said, levels, shares.unsqueeze(3)).squeeze(3)
+            shares = torch.rand(predicted.shape[:3], generator=generator, device=rows.device, dtype=rows.dtype)
+            drawn = at_levels(predicted, levels, shares.unsqueeze(3)).squeeze(3)
             y, state = self._predict(drawn, covariates, start, state)
-            said = y.sort(3).values
-            spread = at_levels(said, levels, middle.expand(*said.shape[:3], -1))  # (B'·N, P, C', 19)
+            predicted = y.sort(3).values
+            spread = at_levels(predicted, levels, middle.expand(*predicted.shape[:3], -1))  # (B'·N, P, C', 19)
             spread = spread.unflatten(0, (len(rows), paths)).movedim(1, 3).flatten(3)  # (B', P, C', N·19)
             found.append(torch.quantile(spread, levels.to(spread.dtype), dim=3).movedim(0, 3))
             start, steps = start + self.patch, steps - self.patch
@@ -184,7 +184,7 @@ class AutoregressiveForecaster(nn.Module):
         return self.head(y).unflatten(2, (self.patch, self.columns, self.outputs)).flatten(1, 2), state
 
     def _covariates(self, x: Tensor, past: Tensor | None, known: Tensor | None) -> Tensor | None:
-        """What stands beside the values over look-back and horizon, in whole patches; None without covariates."""
+        """The covariates over look-back and horizon, in whole patches; None without any."""
         source, columns = self.source, []
         if source.past:
             read = _beside(_given(past, "past"), x, self.channels)
@@ -203,7 +203,7 @@ class AutoregressiveForecaster(nn.Module):
 def at_levels(quantiles: Tensor, levels: Tensor, shares: Tensor) -> Tensor:
     """The values (…, N) at `shares` (…, N) of distributions whose quantiles (…, Q) of rising `levels` (Q,) are known.
 
-    Straight lines join the quantiles and go on beyond the outer ones.
+    Straight lines join the quantiles and extend beyond the outer ones.
     """
     levels = levels.to(quantiles.dtype)
     if len(levels) == 1:
@@ -263,7 +263,7 @@ class ForecasterConfig(LayersConfig):
             )
         if self.decoding == "autoregressive" and self.stride not in (None, self.patch):
             raise InputError(
-                f"must be the patch of {self.patch} steps where each is said after the other", where="stride"
+                f"must be the patch of {self.patch} steps: autoregressive patches do not overlap", where="stride"
             )
 
     def build(self, source: Source, outputs: int = 1) -> DirectForecaster | AutoregressiveForecaster:

@@ -13,7 +13,10 @@ from sightline.parts.front_ends import Source
 @final
 @dataclass(frozen=True)
 class LanguageModelConfig(LayersConfig):
-    """Token embeddings, causal layers, and a head that shares the embeddings with `tie`."""
+    """Token embeddings, causal layers, and a head that shares the embeddings with `tie`.
+
+    Embeddings are multiplied by √d_model before the layers (Vaswani et al. 2017, § 3.4).
+    """
 
     tie: bool = True
 

@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from sightline.core.config import decode, nearest
+from sightline.core.config import decode
 from sightline.core.errors import InputError
 from sightline.core.mixer import SequenceEncoder, SequenceMixer
+from sightline.core.suggest import unknown
 from sightline.mixers import MIXERS
 from sightline.mixers.bidirectional import Bidirectional
 from sightline.models.stack import AsEncoder, EncoderStack, NormOrder, Pointwise, Residual, ResidualEncoder, Stack
@@ -59,9 +60,7 @@ class LayersConfig:
             raise InputError(f"must be 0 or at least 2, found {self.convolution}", where="convolution")
         for name in (*self.mixers, *self.options):
             if name not in SELF_MIXERS:
-                near = nearest(name, SELF_MIXERS)
-                hint = f"did you mean {near!r}?" if near else f"known: {', '.join(SELF_MIXERS)}"
-                raise InputError(f"unknown mixer {name!r}, {hint}", where="mixers")
+                raise InputError(unknown("mixer", name, SELF_MIXERS), where="mixers")
             if "causal" in self.options.get(name, {}):
                 raise InputError(
                     "follows from the model: a decoder's layers are causal, an encoder's see both sides",

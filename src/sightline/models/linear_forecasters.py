@@ -1,7 +1,6 @@
 """DLinear and NLinear: one linear map from the look-back to the horizon (Zeng et al. 2023, arXiv:2205.13504).
 
-"Are Transformers Effective for Time Series Forecasting?" asked it of them, and any model must beat them to be worth
-more.
+They are the baselines of "Are Transformers Effective for Time Series Forecasting?".
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ class StepMaps(nn.Module):
 
 @final
 class DLinear(nn.Module):
-    """A moving average (the trend) and what it leaves (the season), each by a linear map; their sum is the forecast.
+    """A moving average (the trend) and the rest (the season), each by a linear map; their sum is the forecast.
 
     § 4.2. The average is over `window` steps, both ends of the look-back repeated. Weights begin at 1/L, as in the
     authors' code.
@@ -104,13 +103,15 @@ class _Linear:
         return 1
 
     def resized(self, d_model: int) -> NoReturn:
-        raise InputError("a linear forecaster has the size of its windows: it cannot be scaled", where="--match")
+        raise InputError(
+            "the size of a linear forecaster follows from its windows: it cannot be scaled", where="--match"
+        )
 
 
 @final
 @dataclass(frozen=True)
 class DLinearConfig(_Linear):
-    """A moving average and what it leaves, each by one linear map (Zeng et al. 2023, § 4.2).
+    """A moving average and the rest, each by one linear map (Zeng et al. 2023, § 4.2).
 
     moving_average: steps of the average
     individual: maps of its own for every channel
@@ -129,7 +130,7 @@ class DLinearConfig(_Linear):
 @final
 @dataclass(frozen=True)
 class NLinearConfig(_Linear):
-    """One linear map of what lies above or below the last value (Zeng et al. 2023, § 4.2).
+    """One linear map of the differences from the last value (Zeng et al. 2023, § 4.2).
 
     individual: a map of its own for every channel
     """

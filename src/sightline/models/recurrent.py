@@ -1,4 +1,4 @@
-"""Recurrent encoder-decoders without attention: all the decoder ever sees of the source is a vector of fixed size."""
+"""Recurrent encoder-decoders without attention: the decoder sees the source only as a vector of fixed size."""
 
 from __future__ import annotations
 

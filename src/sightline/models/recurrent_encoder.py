@@ -29,7 +29,7 @@ class RecurrentEncoderConfig:
     `embedding_std`; the output has a logit for each class, where the paper has a single one for two; the mechanism may
     be another, as may the pooling; `dropout` (the paper has none) before and after the recurrence.
 
-    d_model: width of what is pooled, half of it from each direction
+    d_model: width of the pooled vectors, half of it from each direction
     """
 
     mixer: Literal["rnn", "lstm", "gru", "lru", "min_gru", "min_lstm"] = "lstm"

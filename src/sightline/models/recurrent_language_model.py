@@ -1,4 +1,4 @@
-"""Decoder-only models that are recurrent layers and nothing else."""
+"""Decoder-only models of recurrent layers alone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class RecurrentLanguageModelConfig:
     The recurrent language model of Mikolov et al. 2010 and, with LSTM cells and dropout between the layers and around
     them but never from step to step, of Zaremba, Sutskever & Vinyals 2014 (arXiv:1409.2329, § 3.1). Deviations: the
     embedding is a matrix of its own width in both; sizes are small by default (theirs: up to 1,500 units).
-    `tie` shares the head with the embedding (Press & Wolf 2017).
+    `tie` shares the head with the embedding (Press & Wolf 2017), which is then multiplied by √d_model.
     """
 
     cell: Literal["rnn", "lstm", "gru"] = "lstm"

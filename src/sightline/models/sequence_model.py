@@ -15,7 +15,7 @@ from sightline.models.encoder import Encoder
 class SequenceModel(nn.Module):
     """Maps a source to a target sequence; every architecture of the table is one of these.
 
-    Decoding needs three methods and no knowledge of what is inside: `encode`, `initial_state`, `step`.
+    Decoding needs three methods and nothing else: `encode`, `initial_state`, `step`.
     """
 
     def __init__(self, encoder: Encoder, decoder: Decoder) -> None:

@@ -104,7 +104,7 @@ class Residual(SequenceMixer[Any]):
     ) -> tuple[Tensor, Any]:
         x = keep(x, mask)
         y, state = self.mixer(self.norm(x) if self.order == "pre" else x, state, mask, starts)
-        x = self._join(x, y)  # zero under the mask already, unless a norm stands last
+        x = self._join(x, y)  # zero under the mask already, unless a norm comes last
         return x if self.order == "pre" else keep(x, mask), state
 
     def step(self, x_t: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -149,7 +149,7 @@ class SummaryState(NamedTuple):
 
 @final
 class FeedSummary(SequenceMixer[SummaryState]):
-    """[x_t ; tanh(W summary)] at every step: the decoder never has to carry the source along (Cho et al. 2014, eq. 2).
+    """[x_t ; tanh(W summary)] at every step: the decoder does not need to carry the source (Cho et al. 2014, eq. 2).
 
     Output width 2·d_model.
     """

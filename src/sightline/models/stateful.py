@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.core.errors import InputError
+from sightline.core.modes import evaluating
 from sightline.core.state import Growing, leaves, map_state
 from sightline.models.decoder import Decoder
 
@@ -62,9 +63,7 @@ class StatefulDecoder(nn.Module):
 @torch.no_grad()
 def settled_state(model: Decoder, rows: int, length: int) -> Any:
     """A state of `rows` rows in the shape that it has after any number of calls of `length` positions."""
-    training = model.training
-    model.eval()
-    try:
+    with evaluating(model):
         state = model.initial_state(rows)
         shapes: list[list[tuple[torch.Size, torch.dtype]]] = []
         # A window may take some calls to fill; a state that still changes its size after them grows without end.
@@ -77,8 +76,6 @@ def settled_state(model: Decoder, rows: int, length: int) -> Any:
                 break
             if len(shapes) > 1 and shapes[-1] == shapes[-2]:
                 return map_state(torch.clone, state)
-    finally:
-        model.train(training)
     raise InputError(
         "stateful training needs a state of fixed size, and this model's grows with the text: "
         "choose bptt rows, or a recurrence, linear attention or a window",

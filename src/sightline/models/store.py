@@ -15,26 +15,26 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, final
+from typing import Any, NamedTuple, final
 
 import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import nn
 
-from sightline.core.config import decode, encode, nearest
+from sightline.core.config import decode, encode
 from sightline.core.errors import EnvironmentFault, InputError
+from sightline.core.files import parse_json_object, read_regular, write_file
 from sightline.core.front_end import FrontEndConfig
+from sightline.core.suggest import look_up
+from sightline.core.weights import HEADER_BYTES, check_safetensors, own_tensors
 from sightline.models import FORMS, SizedConfig
 from sightline.parts.front_ends import Source, decode_front_end, encode_front_end
-
-T = TypeVar("T")
 
 FORMAT = 2
 MOST_SETTING = 1 << 31  # of a whole number that no size of a tensor bounds, such as a sampling rate
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 MOST_CONFIG_BYTES = 1 << 20
-PICKLED = (b"\x80", b"PK", b"\x1f\x8b")  # pickle, zip (as torch.save writes), gzip
 DTYPES = {torch.float32: "F32", torch.float64: "F64", torch.bool: "BOOL", torch.int64: "I64"}
 
 
@@ -89,7 +89,7 @@ def save_model(
 
     A directory that must be whole or absent is the caller's care: write it under another name, then rename it.
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in own_tensors(model).items()}
+    tensors = {name: tensor.cpu() for name, tensor in own_tensors(model).items()}
     # As bytes, so that a full disk is an OSError and not an error of the format.
     weights = safetensors.torch.save(tensors, metadata={"format": "pt"})
     stored = Stored(
@@ -103,9 +103,9 @@ def save_model(
         weights_sha256=hashlib.sha256(weights).hexdigest(),
         options=dict(options),
     )
-    (directory / WEIGHTS).write_bytes(weights)
-    (directory / CONFIG).write_text(json.dumps(encode(stored), indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    (directory / CARD).write_text(card, encoding="utf-8")
+    write_file(directory / WEIGHTS, weights)
+    write_file(directory / CONFIG, json.dumps(encode(stored), indent=2, allow_nan=False) + "\n")
+    write_file(directory / CARD, card)
 
 
 def load_model(directory: Path | str) -> LoadedModel:
@@ -118,11 +118,11 @@ def load_model(directory: Path | str) -> LoadedModel:
     """
     directory = Path(directory)
     place = directory / CONFIG
-    stored = decode(Stored, _read_json(place), where=str(place))
+    stored = decode(Stored, _read_config(place), where=str(place))
     if stored.format != FORMAT:
         raise InputError(f"format {stored.format} is unknown; this version reads format {FORMAT}", where=place)
-    presets = _known(stored.form, FORMS, "form", place)
-    preset = _known(stored.arch, presets, "architecture", place)
+    presets = look_up(FORMS, stored.form, "form", where=place)
+    preset = look_up(presets, stored.arch, "architecture", where=place)
     config: Any = decode(type(preset), stored.model, where=f"{place}: model")
     source = decode_front_end(stored.source, where=f"{place}: source")
     weights = directory / WEIGHTS
@@ -144,70 +144,17 @@ def load_model(directory: Path | str) -> LoadedModel:
     )
 
 
-def _known(name: str, table: Mapping[str, T], what: str, place: Path) -> T:
-    if name in table:
-        return table[name]
-    near = nearest(name, table)
-    hint = f"did you mean {near!r}?" if near else f"known: {', '.join(table)}"
-    raise InputError(f"unknown {what} {name[:80]!r}, {hint}", where=place)
-
-
 def stored_task(directory: Path) -> str:
     """The name of the task that the model in a directory is for; raises as `load_model` does for its config.json."""
     place = directory / CONFIG
-    name = _read_json(place).get("task")
+    name = _read_config(place).get("task")
     if not isinstance(name, str):
         raise InputError("names no task", where=place)
     return name
 
 
-def own_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """The model's parameters and saved buffers, a shared (tied) one once, under its first name."""
-    saved = model.state_dict().keys()
-    named = [*model.named_parameters(), *model.named_buffers()]
-    return {name: tensor for name, tensor in named if name in saved}
-
-
-def read_regular(path: Path, most_bytes: int) -> bytes:
-    """The content of a regular file of at most `most_bytes`.
-
-    Raises `InputError` where it is missing, too large or no regular file (a pipe or device could block or never end),
-    `EnvironmentFault` where it may not be read.
-    """
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise InputError("not a regular file", where=path)
-        if status.st_size > most_bytes:
-            raise InputError(f"{status.st_size:,} bytes are too many, at most {most_bytes:,} are read", where=path)
-        return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        raise InputError("no such file", where=path) from None
-    except OSError as error:
-        raise EnvironmentFault(f"{path}: {error.strerror}") from error
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(read_regular(path, MOST_CONFIG_BYTES), object_pairs_hook=_once, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"not valid JSON: {_one_line(error)}", where=path) from None
-    if not isinstance(found, dict):
-        raise InputError("not a JSON object", where=path)
-    return found
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key stands twice")
-    return found
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
+def _read_config(path: Path) -> dict[str, Any]:
+    return parse_json_object(read_regular(path, MOST_CONFIG_BYTES), where=path)
 
 
 @contextmanager
@@ -217,11 +164,7 @@ def _opened(path: Path) -> Iterator[safe_open]:
         if not stat.S_ISREG(path.stat().st_mode):
             raise InputError("not a regular file", where=path)
         with path.open("rb") as raw:
-            start = raw.read(9)
-        # 8 bytes of length and the brace that opens the header; what else it may be, it is not read any further.
-        if start[8:9] != b"{":
-            kind = "a pickle or an archive, which can run code" if start.startswith(PICKLED) else "something else"
-            raise InputError(f"not a safetensors file but {kind}; only safetensors are read", where=path)
+            check_safetensors(raw.read(HEADER_BYTES), where=path)
         with safe_open(path, framework="pt") as file:
             yield file
     except (FileNotFoundError, NotADirectoryError):

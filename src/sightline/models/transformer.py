@@ -96,7 +96,7 @@ class TransformerConfig:
 
     @property
     def _inside(self) -> PositionEncoding:
-        """Positions that live inside the attention; added ones stand once below the layers."""
+        """Positions inside the attention; added ones are added once, below the layers."""
         return "none" if self.positions in ("sinusoidal", "learned") else self.positions
 
     def _below(self) -> list[SequenceMixer]:

@@ -38,7 +38,9 @@ class AttentionHeads(nn.Module):
     ) -> None:
         super().__init__()
         if d_head is None and d_model % heads:
-            raise ValueError(f"d_model = {d_model} is not divisible by heads = {heads}: choose another or give d_head")
+            raise ValueError(
+                f"d_model = {d_model} is not divisible by heads = {heads}: choose another d_model, or set d_head"
+            )
         self.heads, self.key_heads = heads, key_heads or heads
         if heads % self.key_heads:
             raise ValueError(f"heads = {heads} is not a multiple of key_heads = {self.key_heads}")
@@ -99,13 +101,23 @@ def join_heads(y: Tensor) -> Tensor:
     return y.transpose(1, 2).flatten(2)
 
 
-def head_size(d_model: int, heads: int, given: int | None, factor: float = 1.0) -> int:
-    """The size of a head: as given, or factor · D/H; `ValueError` where that is no whole number of at least 1."""
-    if given is not None:
-        return given
+def head_size(d_model: int, heads: int, chosen: int | None, factor: float = 1.0, name: str = "d_head") -> int:
+    """The size of a head: `chosen`, or factor · D/H.
+
+    Raises:
+        ValueError: "d_head = 0.5 * d_model / heads = 1.5 is not a whole number: choose a d_model divisible by
+            2 * heads, or set d_head".
+    """
+    if chosen is not None:
+        return chosen
     size = factor * d_model / heads
     if size < 1 or size != int(size):
-        raise ValueError(f"{factor:g} * d_model / heads = {size:g} is no size of a head: choose another or give it")
+        share = "" if factor == 1 else f"{factor:g} * "
+        multiple = f"{round(1 / factor)} * heads" if factor < 1 else "heads"
+        raise ValueError(
+            f"{name} = {share}d_model / heads = {size:g} is not a whole number: "
+            f"choose a d_model divisible by {multiple}, or set {name}"
+        )
     return int(size)
 
 

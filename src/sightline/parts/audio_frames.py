@@ -41,7 +41,7 @@ class AudioFrontEnd(FrontEnd):
 class AudioFrames:
     """Sound at `rate_hz` samples a second as log-mel frames, every `stride` of them joined into one position.
 
-    window_ms, hop_ms: the length of a frame's Hann window and how far it moves on
+    window_ms, hop_ms: the length of a frame's Hann window, and the step from one to the next
     mels, low_hz, high_hz, scale: bands, from `low_hz` to `high_hz` (None = half of rate_hz), spaced by the mel scale of
         Slaney or HTK (see `parts.log_mel`)
     normalise: "utterance" gives each band of a sound mean 0 and variance 1, "level" all of them together, "none" leaves
@@ -98,7 +98,7 @@ class AudioFrames:
         return round(self.rate_hz * self.hop_ms / 1000)
 
     def positions(self, samples: int) -> int:
-        """How many positions so many samples become."""
+        """The number of positions of a sound of `samples` samples."""
         frames = 1 - (-max(0, samples - self.window) // self.hop) if samples else 0
         return -(-frames // self.stride)
 

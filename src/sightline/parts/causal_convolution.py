@@ -15,7 +15,7 @@ from sightline.parts.positions import advance
 
 
 class ConvolutionState(NamedTuple):
-    """What a convolution remembers."""
+    """The state of a convolution."""
 
     tail: Tensor  # (B, W-1, D) its last inputs
     position: Tensor  # (B,) real tokens of the current document so far
@@ -25,17 +25,17 @@ class ConvolutionState(NamedTuple):
 class CausalConvolution(SequenceMixer[ConvolutionState]):
     """y_t = Σ_i w_i ∘ x_{t-i} over the `width` positions up to t, each channel for itself, without a nonlinearity.
 
-    It tells a token what stood before it, which a mechanism without positions cannot know and associative recall needs
-    (Arora et al. 2023, arXiv:2312.04927).
+    It gives a token the tokens before it, which a mechanism without positions cannot distinguish and which associative
+    recall needs (Arora et al. 2023, arXiv:2312.04927).
 
     Raises:
-        ValueError: "a convolution is at least 2 positions wide, got 1".
+        ValueError: "width must be at least 2 positions, got 1".
     """
 
     def __init__(self, d_model: int, width: int = 3) -> None:
         super().__init__()
         if width < 2:
-            raise ValueError(f"a convolution is at least 2 positions wide, got {width}")
+            raise ValueError(f"width must be at least 2 positions, got {width}")
         self.d_model = self.d_out = d_model
         self.width = width
         bound = 1.0 / math.sqrt(width)

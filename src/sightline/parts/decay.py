@@ -1,4 +1,4 @@
-"""How fast a state forgets, as the input says: one number a head."""
+"""Decay of a state that depends on the input: one number per head."""
 
 from __future__ import annotations
 

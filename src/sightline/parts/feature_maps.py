@@ -1,4 +1,4 @@
-"""Feature maps φ of linear attention: what stands for exp(q · k) as a product φ(q) · φ(k) of non-negative features."""
+"""Feature maps φ of linear attention: non-negative features whose product φ(q) · φ(k) replaces exp(q · k)."""
 
 from __future__ import annotations
 

@@ -12,7 +12,10 @@ Activation = Literal["relu", "gelu", "swiglu"]
 
 @final
 class FeedForward(nn.Module):
-    """W_2 act(W_1 x + b_1) + b_2, or W_2 (silu(W_g x) ∘ W_1 x) for `swiglu` (Shazeer 2020), on (…, D)."""
+    """W_2 act(W_1 x + b_1) + b_2 on (…, D), or for `swiglu` W_2 (silu(W_g x + b_g) ∘ (W_1 x + b_1)) + b_2.
+
+    Deviation from Shazeer 2020 (arXiv:2002.05202), whose SwiGLU has no biases: they are there unless `bias=False`.
+    """
 
     def __init__(self, d_model: int, d_hidden: int, activation: Activation = "relu", bias: bool = True) -> None:
         super().__init__()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sightline.core.config import decode, encode, nearest
+from sightline.core.config import decode, encode
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEnd, FrontEndConfig
+from sightline.core.suggest import look_up
 from sightline.parts.audio_frames import AudioFrames
 from sightline.parts.image_patches import ImagePatches, Pixels
 from sightline.parts.series_patches import SeriesPatches, SeriesWindows
@@ -54,13 +55,10 @@ def decode_front_end(values: Mapping[str, Any], *, where: str) -> FrontEndConfig
         InputError: "config.json: source: unknown kind 'token', did you mean 'tokens'?", an unknown key, a wrong value.
     """
     kind = values.get("kind")
-    if not isinstance(kind, str) or kind not in FRONT_ENDS:
-        near = nearest(str(kind), FRONT_ENDS)
-        hint = f"did you mean {near!r}?" if near else f"known: {', '.join(FRONT_ENDS)}"
-        raise InputError(f"unknown kind {str(kind)[:80]!r}, {hint}", where=where)
-    if FRONT_ENDS[kind] is Several:
+    config = look_up(FRONT_ENDS, str(kind), "kind", where=where)
+    if config is Several:
         return _decode_several(values, where)
-    return decode(FRONT_ENDS[kind], {key: value for key, value in values.items() if key != "kind"}, where=where)
+    return decode(config, {key: value for key, value in values.items() if key != "kind"}, where=where)
 
 
 def _decode_several(values: Mapping[str, Any], where: str) -> Several:

@@ -1,4 +1,4 @@
-"""What turns vectors of width D into predictions."""
+"""Output layers: predictions from vectors of width D."""
 
 from __future__ import annotations
 

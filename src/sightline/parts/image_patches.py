@@ -55,7 +55,7 @@ class ConvolutionalStem(nn.Module):
     """Pictures (B, C, H, W) as one vector for each `patch` × `patch` pixels, (B, M, D), by convolutions that overlap.
 
     A 3 × 3 convolution with stride 2 for each factor of two in `patch`, widths doubling up to D, GELU after each, then
-    one as wide as its stride for what is left of `patch`, and a linear map: after Xiao et al. 2021 (arXiv:2106.14881,
+    one as wide as its stride for the odd factor of `patch`, and a linear map: after Xiao et al. 2021 (arXiv:2106.14881,
     § 3), whose batch norms are left out and whose ReLU is GELU here. Zeros surround the picture.
     """
 
@@ -82,7 +82,7 @@ class ConvolutionalStem(nn.Module):
 class PatchFrontEnd(FrontEnd):
     """Pictures (B, C, H, W) cut into squares of `patch` × `patch` pixels, row by row, each mapped linearly to width D.
 
-    Dosovitskiy et al. 2021 (arXiv:2010.11929), eq. 1, without the class token, which is the pooling's affair. Bytes
+    Dosovitskiy et al. 2021 (arXiv:2010.11929), eq. 1, without the class token, which belongs to the pooling. Bytes
     are taken as shares of 255; both are centred at `mean` and divided by `deviation`. Patches of one pixel read the
     picture as a sequence of pixels. `stem="convolution"` maps by a `ConvolutionalStem` instead, which sees over the
     edges of patches; masked patches are the colour `mean` to it.
@@ -156,8 +156,8 @@ class LevelFrontEnd(FrontEnd):
 def check_pictures(pictures: Tensor, channels: int, size: tuple[int, int]) -> Tensor:
     """The pictures, or `ValueError` where they are not (B, channels, height, width)."""
     if pictures.dim() != 4 or tuple(pictures.shape[1:]) != (channels, *size):
-        wanted = f"(B, {channels}, {size[0]}, {size[1]})"
-        raise ValueError(f"expected pictures of shape {wanted}, got {tuple(pictures.shape)}")
+        shape = f"(B, {channels}, {size[0]}, {size[1]})"
+        raise ValueError(f"expected pictures of shape {shape}, got {tuple(pictures.shape)}")
     return pictures
 
 
@@ -196,8 +196,10 @@ class ImagePatches:
             both = math.gcd(self.height, self.width)
             known = [side for side in range(1, both + 1) if both % side == 0]
             choose = ", ".join(map(str, known[:12]))
-            found = f"{self.patch} for {self.height} x {self.width} pixels"
-            raise InputError(f"must divide height and width, found {found}: choose {choose}", where="patch")
+            size = f"{self.height} x {self.width} pixels"
+            raise InputError(
+                f"must divide height and width, found {self.patch} for {size}: choose {choose}", where="patch"
+            )
         if self.stem == "convolution" and self.patch % 2:
             raise InputError(f"must be even for a stem of convolutions, found {self.patch}", where="patch")
         _check_scale(self.deviation)
@@ -244,7 +246,7 @@ class Pixels:
     def __post_init__(self) -> None:
         _check_sizes(self.height, self.width, self.channels)
         if self.embedding == "levels" and self.channels != 1:
-            raise InputError(f"levels are of one channel, found {self.channels}", where="embedding")
+            raise InputError(f"levels need pictures of one channel, found {self.channels}", where="embedding")
         _check_scale(self.deviation)
 
     @property

@@ -15,7 +15,7 @@ EPS = 1e-5
 
 
 class WindowStatistics(NamedTuple):
-    """What was taken off a window, (B, 1, C) each."""
+    """The level and the spread of a window, (B, 1, C) each."""
 
     center: Tensor
     spread: Tensor
@@ -31,7 +31,7 @@ class InstanceNorm(nn.Module):
     - "last": x minus its last value (Zeng et al. 2023, NLinear); the spread stays
     - "none": nothing
 
-    Statistics carry gradients to nothing: they are taken as constants, as in the authors' code.
+    No gradients flow through the statistics: they are constants, as in the authors' code.
     """
 
     def __init__(self, channels: int, kind: InstanceNormKind = "revin") -> None:
@@ -43,7 +43,7 @@ class InstanceNorm(nn.Module):
         self.shift = nn.Parameter(torch.zeros(channels)) if kind == "revin" else None
 
     def forward(self, x: Tensor) -> tuple[Tensor, WindowStatistics]:
-        """The normalised values (B, T, C), and what was taken off them."""
+        """The normalised values (B, T, C), and their statistics."""
         with torch.no_grad():
             zero = torch.zeros_like(x[:, :1])
             center, spread = zero, zero + 1.0

@@ -1,4 +1,4 @@
-"""The growing cache of attention over all that has been: keys, values, and which document each belongs to."""
+"""The growing cache of attention over all earlier positions: keys, values, and the document of each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sightline.ops.plan import Plan
 
 
 class KeyValueCache(NamedTuple):
-    """The state. Labels and places of keys stand only where padding or documents have been seen."""
+    """The state. Labels and places of keys exist only once padding or documents have been seen."""
 
     keys: Growing  # (B, G, S, K)
     values: Growing  # (B, G, S, K)

@@ -1,4 +1,4 @@
-"""Sound as frames of a log-mel spectrogram, in which padding leaves no trace."""
+"""Sound as frames of a log-mel spectrogram, on which padding has no effect."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def mel_filters(rate_hz: int, fft: int, mels: int, low_hz: float, high_hz: float
     """Triangular filters (fft/2 + 1, mels), evenly spaced in mel, each of area 1 over hertz (Slaney's normalisation).
 
     Raises:
-        ValueError: "filter 1 of 80 holds no frequency of the spectrum: fewer mels or a longer window", "expected
-            0 <= low_hz < high_hz <= 8000, got 9000 and 8000".
+        ValueError: "filter 1 of 80 contains no frequency of the spectrum: choose fewer mels or a longer window",
+            "expected 0 <= low_hz < high_hz <= 8000, got 9000 and 8000".
     """
     if not 0.0 <= low_hz < high_hz <= rate_hz / 2:
         raise ValueError(f"expected 0 <= low_hz < high_hz <= {rate_hz / 2:g}, got {low_hz:g} and {high_hz:g}")
@@ -56,14 +56,15 @@ def mel_filters(rate_hz: int, fft: int, mels: int, low_hz: float, high_hz: float
     empty = np.flatnonzero(~filters.any(0))
     if len(empty):
         raise ValueError(
-            f"filter {empty[0] + 1} of {mels} holds no frequency of the spectrum: fewer mels or a longer window"
+            f"filter {empty[0] + 1} of {mels} contains no frequency of the spectrum: "
+            "choose fewer mels or a longer window"
         )
     return filters
 
 
 @final
 class LogMel(nn.Module):
-    """ln of the energy in `mels` bands, in a Hann window of `window` samples that moves on by `hop`.
+    """ln of the energy in `mels` bands, in a Hann window of `window` samples that moves by `hop`.
 
     Energies are squared magnitudes of `torch.stft`, over the window filled up with zeros to a power of two; not less
     than `FLOOR` counts. Frame i begins at sample i · hop of the row; the last ends in zeros where the row does not
@@ -87,7 +88,7 @@ class LogMel(nn.Module):
     ) -> None:
         super().__init__()
         if not 1 <= hop <= window:
-            raise ValueError(f"the window moves on by 1 to {window} samples, its length, got {hop}")
+            raise ValueError(f"hop must be from 1 to the window of {window} samples, got {hop}")
         if scale not in ("slaney", "htk"):
             raise ValueError(f"scale must be slaney or htk, got {scale!r}")
         if normalise not in ("utterance", "level", "none"):
@@ -101,7 +102,7 @@ class LogMel(nn.Module):
     def forward(self, samples: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """Frames (B, M, mels) of samples (B, T), and their mask, real frames first; None where all samples are real.
 
-        The real samples of a row stand together; where they do not, what lies between counts as silence.
+        The real samples of a row are contiguous; masked samples between real ones count as silence.
         """
         if samples.dim() != 2 or not samples.is_floating_point():
             raise ValueError(f"expected samples (B, T) as floats, got {samples.dtype} {tuple(samples.shape)}")
@@ -143,7 +144,7 @@ class LogMel(nn.Module):
         return centred / ((centred**2).sum(over, keepdim=True) / count + 1e-5).sqrt()
 
     def count(self, samples: int) -> int:
-        """How many frames so many samples give."""
+        """The number of frames of a row of `samples` samples."""
         return 1 - (-max(0, samples - self.window) // self.hop) if samples else 0
 
     def _mask(self, lengths: Tensor, frames: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""What minGRU and minLSTM share: gates that see the input alone, so that all positions are computed at once."""
+"""The base of minGRU and minLSTM: gates depend on the input alone, so that all positions are computed at once."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ Candidate = Literal["positive", "linear"]
 class MinimalRecurrence(SequenceMixer[RecurrentState]):
     """h_t = forget_t ∘ h_{t-1} + take_t ∘ g(c_t); gates and candidate c_t = W_h x_t + b_h see x_t, never h_{t-1}.
 
-    `candidate="positive"`: g(x) = x + 1/2 for x >= 0, σ(x) below, as in the paper's log-space form (Feng et al. 2024,
-    arXiv:2410.01201, appendix B); the recurrence itself needs no logarithms here (`ops.scan`). `"linear"`: g(x) = x
-    (§ 3). The state before the first position is g(0), and g(W s) of the memory's summary s with `d_summary`.
+    `candidate="positive"`: g(x) = x + 1/2 for x >= 0, σ(x) below, as in the log-space form of Feng et al. 2024
+    (arXiv:2410.01201); the recurrence itself needs no logarithms here (`ops.scan`). `"linear"`: g(x) = x. The state
+    before the first position is g(0), and g(W s) of the memory's summary s with `d_summary`.
     Parameters: `weight_input` (G·H, D) and `bias` (G·H,), the gates first, the candidate last. The output is h_t.
 
     Raises:

@@ -1,7 +1,7 @@
 """From the vectors of a sequence to one: their mean, the last of them, a class token, or additive attention.
 
-Every kind sees real positions alone. A row without any gives zeros, and what stands under a mask, NaN included, reaches
-neither the vector nor a gradient.
+Every kind sees only real positions. A row without any gives zeros. Content under a mask, NaN included, reaches neither
+the vector nor a gradient.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Pooling(nn.Module, ABC):
     d_model: int
 
     def prepare(self, x: Sequences, mask: Mask | None = None) -> tuple[Tensor, Tensor | None]:
-        """What the encoder is to read in place of x (B, T, D) and mask (B, T): the same, but for a class token."""
+        """The input for the encoder in place of x (B, T, D) and mask (B, T): the same, except with a class token."""
         return x, mask
 
     @abstractmethod
@@ -48,7 +48,7 @@ class MeanPooling(Pooling):
 
 @final
 class LastPooling(Pooling):
-    """The last real position: what a recurrence that reads forwards holds after the whole sequence."""
+    """The last real position: the output of a forward recurrence after the whole sequence."""
 
     def __init__(self, d_model: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Where a token stands: position counters that know padding and documents, and the encodings built on them."""
+"""Positions of tokens: counters that skip padding and restart with documents, and the encodings built on them."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def alibi_slopes(heads: int) -> Slopes:
 
 
 class PositionState(NamedTuple):
-    """How far each row has come."""
+    """The position of each row."""
 
     position: Tensor  # (B,) real tokens of the current document so far
 
@@ -74,7 +74,7 @@ class PositionState(NamedTuple):
 class AddPositions(SequenceMixer[PositionState]):
     """x plus an encoding of each token's position: `sinusoidal`, or `learned` with `limit` rows.
 
-    Raises `ValueError` where a learned table is too short: `position 512 is past the 512 that were learned`.
+    Raises `ValueError` where a learned table is too short: `position 512 exceeds the 512 learned positions`.
     """
 
     def __init__(self, d_model: int, kind: Literal["sinusoidal", "learned"] = "sinusoidal", limit: int = 1024) -> None:
@@ -103,13 +103,13 @@ class AddPositions(SequenceMixer[PositionState]):
         if self.kind == "sinusoidal":
             return sinusoid(positions, self.d_model, dtype)
         if positions.numel() and int(positions.max()) >= self.limit:
-            raise ValueError(f"position {int(positions.max())} is past the {self.limit} that were learned")
+            raise ValueError(f"position {int(positions.max())} exceeds the {self.limit} learned positions")
         return self.table[positions].to(dtype)
 
 
 @final
 class AttentionPositions(nn.Module):
-    """How one attention layer knows positions: added to its input, turned into queries and keys, or as a bias."""
+    """The positions of one attention layer: added to its input, as a rotation of queries and keys, or as a bias."""
 
     def __init__(self, kind: PositionEncoding, d_model: int, heads: int) -> None:
         super().__init__()

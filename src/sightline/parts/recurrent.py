@@ -1,4 +1,4 @@
-"""What all recurrences share: the state, the summary that may begin it, documents and padding."""
+"""The base of all recurrences: the state, its first value from a summary, documents and padding."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sightline.ops.packed import CellWeights, packable, run_packed
 
 
 class RecurrentState(NamedTuple):
-    """What a recurrence remembers."""
+    """The state of a recurrence."""
 
     carried: Carried  # hidden state (B, H), and for an LSTM the cell state (B, H)
     first: Carried | None = None  # the same before a document, where a memory's summary set it; None = zeros
@@ -41,14 +41,14 @@ class Recurrent(SequenceMixer[RecurrentState]):
 
     @abstractmethod
     def run(self, x: Sequences, carried: Carried, length: Counts | None) -> tuple[HiddenSequences, Carried]:
-        """Outputs (B, T, H), T >= 1, and what is carried after `length` (B,) positions, None = T."""
+        """Outputs (B, T, H), T >= 1, and the state after `length` (B,) positions, None = T."""
 
     def packed(self, x: Sequences, documents: Documents | None) -> tuple[Cell, CellWeights] | None:
-        """What to run over packed rows, None where `run` is as fast; documents None = whole rows of one."""
+        """The cell and weights for packed rows, None where `run` is as fast; documents None = one document per row."""
         return None
 
     def differentiated(self, x: Tensor) -> bool:
-        """Whether gradients will be asked for."""
+        """Whether gradients are recorded."""
         return torch.is_grad_enabled() and (x.requires_grad or self.like.requires_grad)
 
     @property

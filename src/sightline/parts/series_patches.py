@@ -86,7 +86,7 @@ class SeriesPatchEmbedding(FrontEnd):
 @final
 @dataclass(frozen=True)
 class SeriesPatches:
-    """Series of so many channels, cut into patches: see `SeriesPatchEmbedding`."""
+    """Series of `channels` channels, cut into patches: see `SeriesPatchEmbedding`."""
 
     channels: int
     patch: int = 16
@@ -113,7 +113,7 @@ class SeriesPatches:
 @final
 @dataclass(frozen=True)
 class SeriesWindows:
-    """What a forecaster reads and what it is asked for: windows of a panel of series.
+    """The input and output of a forecaster: windows of a panel of series.
 
     lookback, horizon: steps read, and steps to forecast after them
     channels: columns to forecast; past, known: columns of covariates known up to now, and known ahead

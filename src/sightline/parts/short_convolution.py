@@ -29,13 +29,13 @@ class ConvolvedState(NamedTuple):
 class ShortConvolution(nn.Module):
     """silu of a causal convolution over the last `width` positions, each channel for itself; width 0 is silu alone.
 
-    What it remembers is its last width - 1 inputs, zeros before the first.
+    Its state is its last width - 1 inputs, zeros before the first.
     """
 
     def __init__(self, channels: int, width: int, bias: bool = False) -> None:
         super().__init__()
         if width < 0 or width == 1:
-            raise ValueError(f"a convolution is at least 2 positions wide, got {width}")
+            raise ValueError(f"width must be 0 or at least 2 positions, got {width}")
         self.width = width
         self.weight = self.bias = None
         if width:
@@ -54,7 +54,7 @@ class ShortConvolution(nn.Module):
     def forward(
         self, x: Sequences, state: ConvolvedState, mask: Mask | None = None, starts: Starts | None = None
     ) -> tuple[Sequences, ConvolvedState]:
-        """Outputs (B, T, ·) of x (B, T, ·) and the state with its tail and position moved on, the memory as it was."""
+        """Outputs (B, T, ·) of x (B, T, ·) and the state with a new tail and position, and the same memory."""
         memory, tail, position = state
         if self.weight is None or tail is None or position is None:
             return F.silu(x), state

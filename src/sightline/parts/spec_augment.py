@@ -1,4 +1,4 @@
-"""SpecAugment: bands and stretches of a spectrogram blotted out while training (Park et al. 2019, arXiv:1904.08779)."""
+"""SpecAugment: bands and stretches of a spectrogram masked while training (Park et al. 2019, arXiv:1904.08779)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch import Tensor, nn
 @final
 @dataclass(frozen=True)
 class SpecAugmentConfig:
-    """How much is blotted out of each row, by the paper's letters (table 1); its policy LD is 2, 27, 2, 100, 1.
+    """How much of each row is masked, by the paper's letters (table 1); its policy LD is 2, 27, 2, 100, 1.
 
     Widths are drawn evenly from 0 up to `band_width` (F) and `stretch_width` (T), a stretch being at most
-    `stretch_share` (p) of the row's frames. There is no time warping, which the paper found to matter least.
+    `stretch_share` (p) of the row's frames. There is no time warping, which had the least effect in the paper.
     """
 
     bands: int = 2

@@ -1,4 +1,4 @@
-"""Attention maps as PNG and SVG files; the page shows them as tables of real text instead."""
+"""Attention maps as PNG and SVG files; the page shows them as HTML tables instead."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from sightline.lab.results import AttentionExample, AttentionMap, Results
 from sightline.report.figures import LIGHT, STYLE
 from sightline.report.text import piece, visible
 
-# For letters that the first font lacks; those that are installed are used.
+# For letters missing in the first font; only installed fonts are used.
 FALLBACKS = (
     "Noto Sans", "Noto Sans Arabic", "Noto Naskh Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari",
     "Noto Sans Bengali", "Noto Sans Thai", "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans JP", "Hiragino Sans",
     "Arial Unicode MS", "Microsoft YaHei", "WenQuanYi Zen Hei", "Droid Sans Fallback",
 )  # fmt: skip
 CELL = 0.17  # inches
-CHARACTER = 0.08  # inches, of a label's character at 8 points
-LONGEST = 24  # characters of a label; a longer one would leave no room for the map
+CHARACTER = 0.08  # inches per character of a label at 8 points
+LONGEST = 24  # characters of a label; longer labels would leave no room for the map
 
 
 def save_attention(results: Results, directory: Path) -> list[Path]:
-    """Write `attention-<n>.png` and `.svg` for each example: what each architecture attends to in the source."""
+    """Write `attention-<n>.png` and `.svg` for each example, with every architecture's attention to the source."""
     installed = {font.name for font in font_manager.fontManager.ttflist}
     fonts = ["DejaVu Sans", *(name for name in FALLBACKS if name in installed)]
     paths = []
     for number, example in enumerate(results.attention, 1):
         with mpl.rc_context({**STYLE, "font.family": fonts, "svg.hashsalt": f"attention-{number}"}):
             figure = _draw(example)
-            with warnings.catch_warnings():  # a letter that no installed font has is shown as a box
+            with warnings.catch_warnings():  # letters missing in all installed fonts appear as boxes
                 warnings.filterwarnings("ignore", message="Glyph .* missing from font")
                 for kind in ("png", "svg"):
                     path = directory / f"attention-{number}.{kind}"
@@ -49,9 +49,9 @@ def _draw(example: AttentionExample) -> Figure:
     panels = [(one, each) for one in example.architectures for each in one.maps if each.over == "source"]
     rows = max(len(one.output) for one, _ in panels)
     columns = len(example.pieces)
-    above = CHARACTER * max(len(_label(text)) for text in example.pieces)
-    beside = CHARACTER * max(len(_label(text)) for one, _ in panels for text in one.output)
-    size = (len(panels) * (CELL * columns + beside + 0.6), CELL * rows + above + 0.8)
+    top_margin = CHARACTER * max(len(_label(text)) for text in example.pieces)
+    left_margin = CHARACTER * max(len(_label(text)) for one, _ in panels for text in one.output)
+    size = (len(panels) * (CELL * columns + left_margin + 0.6), CELL * rows + top_margin + 0.8)
     figure = Figure(figsize=size, layout="constrained")
     for axes, (one, each) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         _panel(axes, each, example.pieces, one.output)
@@ -61,9 +61,9 @@ def _draw(example: AttentionExample) -> Figure:
     return figure
 
 
-def _panel(axes: Axes, found: AttentionMap, pieces: list[str], output: list[str]) -> None:
+def _panel(axes: Axes, attention: AttentionMap, pieces: list[str], output: list[str]) -> None:
     shades = LinearSegmentedColormap.from_list("attention", [LIGHT.paper, "#0054a0"])
-    axes.imshow(found.weights, cmap=shades, vmin=0, vmax=1, interpolation="nearest")
+    axes.imshow(attention.weights, cmap=shades, vmin=0, vmax=1, interpolation="nearest")
     turned = any(len(text) > 2 for text in pieces)
     axes.set_xticks(range(len(pieces)), [_label(text) for text in pieces], rotation=90 if turned else 0, fontsize=8)
     axes.set_yticks(range(len(output)), [_label(text).replace("⏎", "end") for text in output], fontsize=8)

@@ -1,4 +1,4 @@
-"""Figures of what `sightline bench` measured: time and memory by length, and how much faster than softmax attention."""
+"""Figures of the results of `sightline bench`: time and memory by length, and speed-ups over softmax attention."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Curve = list[tuple[int, float]]  # (length, value)
 End = tuple[int | float, float, str, str]  # length, value, name, colour
 
 PANELS = {
-    "Recurrences, step by step": ("rnn", "lstm", "gru", "bidirectional"),
-    "Recurrences, by a scan": ("lru", "min_gru", "min_lstm"),
-    "Softmax over a part": ("window", "block_sparse"),
-    "Reading a memory of 64": ("cross", "additive"),
+    "Recurrences, sequential": ("rnn", "lstm", "gru", "bidirectional"),
+    "Recurrences, parallel scan": ("lru", "min_gru", "min_lstm"),
+    "Sparse softmax attention": ("window", "block_sparse"),
+    "Memory of 64 positions": ("cross", "additive"),
     "Linear attention": ("linear", "retention", "gated_linear", "gated_delta"),
     "Other libraries": ("x-transformers", "encoder layer, ours", "encoder layer, torch"),
 }
-# Curves that comparisons give besides: scenario, side, name in the panel.
+# Additional curves from comparisons: scenario, side, name in the panel.
 BORROWED = (
     ("softmax_x_transformers", "other", "x-transformers"),
     ("transformer_layer", "ours", "encoder layer, ours"),
@@ -38,7 +38,7 @@ REFERENCE = "softmax"
 
 
 def draw_figures(rows: Sequence[Row], directory: Path) -> None:
-    """Write what `figures` names into `directory`, as SVG; each holds the digest of what it was drawn from."""
+    """Write the SVG files of `figures` to `directory`; each contains the digest of its data."""
     directory.mkdir(exist_ok=True)
     for name, (_, draw) in figures(rows).items():
         with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
@@ -49,25 +49,25 @@ def draw_figures(rows: Sequence[Row], directory: Path) -> None:
 
 
 def figures(rows: Sequence[Row]) -> dict[str, tuple[str, Callable[[Figure], None]]]:
-    """The figures that these rows have numbers for: a name for the file, what it shows in words, how to draw it."""
-    made: dict[str, tuple[str, Callable[[Figure], None]]] = {}
+    """The figures that can be drawn from these rows: name of the file, description, and drawing function."""
+    drawings: dict[str, tuple[str, Callable[[Figure], None]]] = {}
     for name, words, unit, pick in (
         ("time-by-length", "time of forward and backward", "milliseconds", _milliseconds),
-        ("memory-by-length", "peak of memory above the inputs", "MiB", _mebibytes),
+        ("memory-by-length", "peak memory beyond the inputs", "MiB", _mebibytes),
     ):
         curves = _curves(rows, pick)
         if REFERENCE in curves:
-            text = f"Six panels: {words} by length, softmax attention in grey in each"
-            made[name] = (text, lambda figure, curves=curves, unit=unit: _panels(figure, curves, unit))
+            text = f"Six panels: {words} by length, with softmax attention in grey"
+            drawings[name] = (text, lambda figure, curves=curves, unit=unit: _panels(figure, curves, unit))
     ratios = _ratios(rows)
     if ratios:
-        text = "How many times faster than causal softmax attention each form of linear attention is, by length"
-        made["linear-by-length"] = (text, lambda figure: _linear(figure, ratios))
-    return made
+        text = "Speed-up of each form of linear attention over causal softmax attention by length"
+        drawings["linear-by-length"] = (text, lambda figure: _linear(figure, ratios))
+    return drawings
 
 
 def digest(rows: Sequence[Row]) -> str:
-    """Of the numbers that figures show."""
+    """Digest of the numbers in the figures."""
     return hashlib.sha256(json.dumps(list(rows), sort_keys=True).encode()).hexdigest()
 
 
@@ -81,27 +81,25 @@ def _mebibytes(row: Row, side: str) -> float | None:
 
 
 def _curves(rows: Sequence[Row], pick: Callable[[Row, str], float | None]) -> dict[str, Curve]:
-    wanted = {(name, side): label for name, side, label in BORROWED}
-    found: dict[str, Curve] = {}
+    borrowed = {(name, side): label for name, side, label in BORROWED}
+    curves: dict[str, Curve] = {}
     for row in rows:
         if row["status"] != "measured":
             continue
         if row["family"] == "mechanisms":
-            places = [("ours", row["scenario"].removeprefix("mechanism_"))]
+            labels = {"ours": row["scenario"].removeprefix("mechanism_")}
         else:
-            places = [
-                (side, wanted[row["scenario"], side]) for side in ("ours", "other") if (row["scenario"], side) in wanted
-            ]
-        for side, label in places:
+            labels = {side: label for (name, side), label in borrowed.items() if name == row["scenario"]}
+        for side, label in labels.items():
             value = pick(row, side)
             if value is not None:
-                found.setdefault(label, []).append((row["size"], value))
-    return {label: sorted(curve) for label, curve in found.items()}
+                curves.setdefault(label, []).append((row["size"], value))
+    return {label: sorted(curve) for label, curve in curves.items()}
 
 
 def _ratios(rows: Sequence[Row]) -> dict[str, list[tuple[int, float, float, float]]]:
-    """Length, median and quartiles of each form of linear attention beside torch's kernel."""
-    found: dict[str, list[tuple[int, float, float, float]]] = {}
+    """Length, median and quartiles of each form of linear attention compared with torch's kernel."""
+    ratios: dict[str, list[tuple[int, float, float, float]]] = {}
     for row in rows:
         if (
             row["family"] == "linear"
@@ -111,8 +109,8 @@ def _ratios(rows: Sequence[Row]) -> dict[str, list[tuple[int, float, float, floa
         ):
             ratio = row["ratio"]
             label = row["scenario"].removeprefix("linear_").replace("_", ", ")
-            found.setdefault(label, []).append((row["size"], ratio["median"], ratio["lower"], ratio["upper"]))
-    return {label: sorted(points) for label, points in found.items()}
+            ratios.setdefault(label, []).append((row["size"], ratio["median"], ratio["lower"], ratio["upper"]))
+    return {label: sorted(points) for label, points in ratios.items()}
 
 
 def _panels(figure: Figure, curves: dict[str, Curve], unit: str) -> None:
@@ -141,7 +139,7 @@ def _linear(figure: Figure, ratios: dict[str, list[tuple[int, float, float, floa
     _logarithmic(axes, lengths, 0.18)
     axes.axhline(1.0, color=LIGHT.muted, linewidth=1.0, dashes=(1, 1.5))
     ends = []
-    for number, (name, points) in zip((0, 1, 2, 3, 4, 7), ratios.items()):  # 5 is nearly 0
+    for number, (name, points) in zip((0, 1, 2, 3, 4, 7), ratios.items()):  # colour 5 is close to 0
         ends.append(_line(axes, [point[:2] for point in points], name, LIGHT.series[number], MARKERS[number], "-"))
         axes.fill_between(
             [point[0] for point in points], [point[2] for point in points], [point[3] for point in points],
@@ -158,13 +156,13 @@ def _linear(figure: Figure, ratios: dict[str, list[tuple[int, float, float, floa
         color=LIGHT.muted,
     )
     axes.set_xlabel("positions")
-    axes.set_ylabel("times faster than causal softmax attention")
+    axes.set_ylabel("speed-up over causal softmax attention")
     axes.yaxis.set_major_locator(FixedLocator([0.25, 0.5, 1, 2, 4, 8, 16]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _logarithmic(axes: Axes, lengths: Sequence[int], room: float) -> None:
-    """Both axes; on the right `room` times the width of the curves stays for names."""
+    """Make both axes logarithmic; on the right, leave `room` times the width of the curves for names."""
     dress(axes, LIGHT)
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -187,21 +185,21 @@ def _line(
 
 
 def _label(figure: Figure, axes: Axes, ends: Sequence[End]) -> None:
-    """Names at the ends of lines, moved apart where they would touch."""
+    """Write names at the ends of lines, moved apart to avoid overlaps."""
     figure.draw_without_rendering()
     low, high = axes.transAxes.transform([(0, 0), (0, 1)])[:, 1]
-    apart = 9.5 * figure.dpi / 72  # of the height of a name
+    apart = 9.5 * figure.dpi / 72  # the height of a name
     order = sorted(ends, key=lambda end: end[1])
-    wanted = np.array([axes.transData.transform((x, y))[1] for x, y, _, _ in order])
-    placed = _moved_apart(wanted, apart, low, high)
+    heights = np.array([axes.transData.transform((x, y))[1] for x, y, _, _ in order])
+    placed = _moved_apart(heights, apart, low, high)
     for (x, y, name, colour), at in zip(order, placed):
         up = (at - axes.transData.transform((x, y))[1]) * 72 / figure.dpi
         axes.annotate(name, (x, y), (6, up), textcoords="offset points", va="center", fontsize=8.0, color=colour)
 
 
-def _moved_apart(wanted: np.ndarray, apart: float, low: float, high: float) -> np.ndarray:
-    """Ascending places at least `apart` from each other, near the wanted ones."""
-    placed = wanted.copy()
+def _moved_apart(heights: np.ndarray, apart: float, low: float, high: float) -> np.ndarray:
+    """Ascending positions near `heights` that are at least `apart` from each other."""
+    placed = heights.copy()
     for _ in range(200):
         for i in range(1, len(placed)):
             overlap = apart - (placed[i] - placed[i - 1])

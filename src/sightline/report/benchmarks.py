@@ -1,4 +1,4 @@
-"""The page of what `sightline bench` measured: tables in Markdown, from the files that it wrote."""
+"""The page of benchmark results: Markdown tables from the files written by `sightline bench`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Row = dict[str, Any]
 FAMILIES = {
     "causal": "Causal softmax attention",
     "window": "Sliding windows",
-    "block_sparse": "Blocks",
+    "block_sparse": "Block patterns",
     "linear": "Linear attention",
     "recurrent": "Recurrences",
     "decoding": "Decoding",
@@ -24,30 +24,30 @@ HEAD = """\
 
 Generated from `benchmarks/results/bench-*.json`, which `make bench` writes (`sightline bench --only NAME` for a part).
 
-Each comparison runs in one process: a check that results agree, one round that warms up, then ours and the peer's in
-turns, in alternating order; each round gives one ratio, the peer's time divided by ours (beside itself: the time at the
-larger size divided by that at the smaller), of which tables show the median and the quartiles. Times are forward and
-backward in float32 where nothing else is said. *Memory*
-is how far one call, the first of a process of its own, lifts the resident high-water mark above the inputs. *Of the
-limit* is the least time that the machine allows over our time: the floating-point operations that the result needs
-at the rate of a 1024³ product, or its inputs and outputs at the rate of a copy of 128 MiB, whichever takes longer, both
-measured between the rounds. Aims are those that were set before measuring; one that was missed stands here as it is."""
+Each comparison runs in one process: first a check that the results agree, then a warm-up round, then rounds in which
+ours and the peer's run in alternating order. Each round gives one ratio, the peer's time divided by ours (growth: the
+time at the larger size divided by the time at the smaller size); the tables show the median and the quartiles. Times
+are for forward and backward in float32 unless stated otherwise. *Memory* is the rise of the resident high-water mark
+above the inputs during the first call in a separate process. *Of the limit* is the minimum time on this machine divided
+by our time. The minimum is the larger of two times, both measured between the rounds: the required floating-point
+operations at the rate of a 1024³ product, and the inputs and outputs at the rate of a copy of 128 MiB. Targets were set
+before measuring; missed targets are listed too."""
 
 
 def load_results(directory: Path) -> list[dict[str, Any]]:
-    """The files of a directory, by name."""
+    """The reports in a directory, sorted by file name."""
     return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(directory.glob("bench-*.json"))]
 
 
 def rows_of(reports: Sequence[dict[str, Any]]) -> list[Row]:
-    """All rows of some files, families in the order of the page."""
+    """All rows of the reports, with families in the order of the page."""
     order = [*FAMILIES, "mechanisms"]
     rows = [row for report in reports for row in report["results"]]
     return sorted(rows, key=lambda row: order.index(row["family"]))
 
 
 def performance_page(reports: Sequence[dict[str, Any]], figures: Sequence[tuple[str, str]]) -> str:
-    """The page in Markdown; `figures` are paths as the page has them and what they show in words."""
+    """The page in Markdown; `figures` are paths relative to the page with descriptions."""
     rows = rows_of(reports)
     lines = [HEAD, "", *_machines(reports), "", *_summary(rows), ""]
     for path, description in figures:
@@ -64,7 +64,7 @@ def performance_page(reports: Sequence[dict[str, Any]], figures: Sequence[tuple[
 
 
 def _machines(reports: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """One line for each combination of machine, versions and settings."""
+    """One line per combination of machine, versions and settings."""
     seen: dict[str, list[str]] = {}
     for report in reports:
         hardware, settings = report["hardware"], report["settings"]
@@ -79,17 +79,17 @@ def _machines(reports: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 
 def _summary(rows: Sequence[Row]) -> list[str]:
-    aimed = [row["aim"]["met"] for row in rows if "aim" in row]
-    if not aimed:
+    met = [row["aim"]["met"] for row in rows if "aim" in row]
+    if not met:
         return []
     missed = [f"`{row['scenario']}` at {row['size']:,}" for row in rows if "aim" in row and row["aim"]["met"] is False]
-    text = f"{sum(met is True for met in aimed)} of {len(aimed)} aims are met."
+    text = f"{sum(each is True for each in met)} of {len(met)} targets are met."
     return [text + (f" Missed: {', '.join(missed)}." if missed else "")]
 
 
 def _table(rows: Sequence[Row]) -> list[str]:
     lines = [
-        f"| what | beside | size | {RATIO} | aim | ours, ms | memory, MiB | theirs | of the limit |",
+        f"| what | peer | size | {RATIO} | target | ours, ms | memory, MiB | theirs | of the limit |",
         "|---|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     shown = None
@@ -97,8 +97,8 @@ def _table(rows: Sequence[Row]) -> list[str]:
         first = row["scenario"] != shown
         shown = row["scenario"]
         what = f"{row['question']} (`{row['scenario']}`)" if first else ""
-        beside = row["peer"] + (f" ({row['package']} {row['version']})" if row["package"] != "torch" else "")
-        cells = [what, beside if first else "", f"{row['size']:,} {row['size_unit']}", *_numbers(row)]
+        peer = row["peer"] + (f" ({row['package']} {row['version']})" if row["package"] != "torch" else "")
+        cells = [what, peer if first else "", f"{row['size']:,} {row['size_unit']}", *_numbers(row)]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 
@@ -133,12 +133,12 @@ def _mebibytes(value: int | float | None) -> str:
 
 
 def _checks(rows: Sequence[Row]) -> list[str]:
-    """What results were held against, and the largest difference that was found."""
+    """The references of the results, and the largest differences."""
     grouped: dict[str, list[Row]] = {}
     for row in rows:
         if row["status"] == "measured":
             grouped.setdefault(row["checked"], []).append(row)
-    lines = ["Held against, with the largest relative difference:", ""] if grouped else []
+    lines = ["References of the equality checks, with the largest relative difference:", ""] if grouped else []
     for checked, of_check in grouped.items():
         names = ", ".join(dict.fromkeys(f"`{row['scenario']}`" for row in of_check))
         lines.append(f"- {checked}: {names}; {max(row['error'] for row in of_check):.0e}")
@@ -146,15 +146,15 @@ def _checks(rows: Sequence[Row]) -> list[str]:
 
 
 def _curves(rows: Sequence[Row]) -> list[str]:
-    """Time and memory by length, a row for each mechanism."""
+    """Time and memory by length, one row per mechanism."""
     sizes = sorted({row["size"] for row in rows})
     by_name: dict[str, dict[int, Row]] = {}
     for row in rows:
         by_name.setdefault(row["scenario"].removeprefix("mechanism_"), {})[row["size"]] = row
     lines = [
-        "One row of so many positions, width 256, default options, forward and backward to all parameters:",
-        "milliseconds, and MiB of memory. Mechanisms that read a memory read one of 64 positions.",
-        f"Held against {rows[0]['checked']}.",
+        "Milliseconds and MiB of memory for one row of the given number of positions: width 256, default options,",
+        "forward and backward with gradients of all parameters. Mechanisms that read a memory get 64 positions.",
+        f"Reference: {rows[0]['checked']}.",
         "",
         "| mechanism | " + " | ".join(f"{size:,}" for size in sizes) + " |",
         "|---|" + "--:|" * len(sizes),

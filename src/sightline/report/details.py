@@ -1,4 +1,4 @@
-"""Figures of what a task measures besides its metrics: along positions or steps, and of each architecture's labels."""
+"""Figures of the details of an evaluation: metrics by position or step, and predicted labels per architecture."""
 
 from __future__ import annotations
 
@@ -9,41 +9,40 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from sightline.core.metrics import find_metric
 from sightline.lab.details import Curve, Details
-from sightline.lab.results import Architecture, Results, metric_info
+from sightline.lab.results import Architecture, Results
 from sightline.report.figures import DASHES, MARKERS, Drawing, Theme, axis_label, end_labels, widen
 from sightline.report.labels import label_drawings
 from sightline.report.text import visible
 
-MOST_MARKS = 24  # points up to which each has a mark
-WIDE = 100.0  # quotient of the last and the first place from which on the axis is logarithmic
+MOST_MARKS = 24  # lines with more points have no marks
+WIDE = 100.0  # ratio of the last to the first position above which the axis is logarithmic
 
 
 def comparison_drawings(results: Results) -> list[Drawing]:
-    """What holds for all architectures in one figure: a line for each `details.curve`, where there are some."""
+    """Figures of all architectures together: one line per `details.curve`, if there are any."""
     curves = {a.arch: a.details.curve for a in results.architectures if a.details is not None and a.details.curve}
     order = {architecture.arch: i for i, architecture in enumerate(results.architectures)}
     return [curve_drawing(curves, results.data.loss_unit, order)] if curves else []
 
 
 def measurement_drawings(arch: str, details: Details | None, loss_unit: str, part: str = "test items") -> list[Drawing]:
-    """The figures of one model's measurement."""
+    """The figures of one model's evaluation."""
     if details is None:
         return []
     drawings = label_drawings(_labels(details), part)
     return [*drawings, curve_drawing({arch: details.curve}, loss_unit, {})] if details.curve else drawings
 
 
-def curve_drawing(found: Mapping[str, Curve], loss_unit: str, order: Mapping[str, int]) -> Drawing:
-    """A line for each architecture, in the colour that `order` gives it."""
-    first = next(iter(found.values()))
-    info = metric_info(first.metric)
-    if first.metric == "loss":
-        info = replace(info, unit=loss_unit)
+def curve_drawing(curves: Mapping[str, Curve], loss_unit: str, order: Mapping[str, int]) -> Drawing:
+    """One line per architecture, in the colour given by `order`."""
+    first = next(iter(curves.values()))
+    info = find_metric(first.metric).in_unit_of(loss_unit)
 
     def draw(axes: Axes, theme: Theme, narrow: bool) -> None:
         ends = {}
-        for arch, curve in found.items():
+        for arch, curve in curves.items():
             points = _points(curve, info.factor)
             if not points:
                 continue
@@ -65,28 +64,28 @@ def curve_drawing(found: Mapping[str, Curve], loss_unit: str, order: Mapping[str
         axes.grid(axis="y", color=theme.grid, linewidth=0.6)
 
     title = f"{info.label[:1].upper()}{info.label[1:]} by {first.along}"
-    ends_said = "; ".join(
+    endpoints = "; ".join(
         f"{arch} {info.text(points[0][1] / info.factor)} at {points[0][0]:g}, "
         f"{info.text(points[-1][1] / info.factor)} at {points[-1][0]:g}"
-        for arch, curve in found.items()
+        for arch, curve in curves.items()
         if (points := _points(curve, info.factor))
     )
-    return Drawing("curve", title, visible(f"{title}: {ends_said}"), draw, height=3.6)
+    return Drawing("curve", title, visible(f"{title}: {endpoints}"), draw, height=3.6)
 
 
 def label_figures(architecture: Architecture) -> list[Drawing]:
-    """Confusion matrix and reliability of an architecture, as far as they were kept, with its name in theirs."""
+    """Confusion matrix and reliability diagram of an architecture, if available, named after it."""
     if architecture.details is None:
         return []
     file = re.sub(r"[^\w-]", "_", architecture.arch)
-    said = visible(architecture.arch)
+    name = visible(architecture.arch)
     drawings = label_drawings(_labels(architecture.details))
-    return [replace(d, name=f"{d.name}-{file}", description=f"{said}. {d.description}") for d in drawings]
+    return [replace(d, name=f"{d.name}-{file}", description=f"{name}. {d.description}") for d in drawings]
 
 
 def _labels(details: Details) -> dict[str, Any]:
-    found = asdict(details)
-    return {key: found[key] for key in ("confusion", "reliability") if found[key]}
+    fields = asdict(details)
+    return {key: fields[key] for key in ("confusion", "reliability") if fields[key]}
 
 
 def _points(curve: Curve, factor: float) -> list[tuple[float, float]]:

@@ -1,7 +1,7 @@
-"""The figures of a report: scores, learning curves, quality by length. Drawn once, written for page and file.
+"""The figures of a report: scores, learning curves, quality by length, for the page and as files.
 
-In the page a figure's colours are CSS variables, so that it follows light and dark, and its text is text; there each
-figure has a wide and a narrow form. Beside the report stand PNG and SVG files in the light colours.
+In the page, colours are CSS variables, so that figures follow the light or dark theme, and text stays text; each figure
+has a wide and a narrow version. The PNG and SVG files next to the report use the light colours.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
-from sightline.lab.results import MetricInfo, Results, metric_info
+from sightline.core.metrics import Metric
+from sightline.lab.results import Results
 from sightline.report.text import visible
 
 SVG = "http://www.w3.org/2000/svg"
@@ -32,7 +33,7 @@ DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of a figure; `series` are told apart by the colour-blind, and by marker and dash besides."""
+    """Colours of a figure; `series` are distinguishable with colour blindness and also differ in marker and dash."""
 
     ink: str
     muted: str
@@ -48,7 +49,7 @@ LIGHT = Theme(
     paper="#ffffff",
     series=("#0072b2", "#d55e00", "#007a5a", "#a4378f", "#8f6a00", "#2f86b5", "#4a4f57", "#b3123a"),
 )
-# Stand-ins that are replaced by CSS variables in the page's SVG.
+# Placeholders that become CSS variables in the SVG of the page.
 PAGE = Theme(
     ink="#010101",
     muted="#010102",
@@ -81,7 +82,7 @@ STYLE = {
 
 @dataclass(frozen=True)
 class Drawing:
-    """One figure: a name for its files, a title, what it says in words, and how to draw it."""
+    """One figure: the name of its files, a title, a description in words, and a drawing function."""
 
     name: str
     title: str
@@ -90,11 +91,11 @@ class Drawing:
     height: float = 3.4
 
     def page_svg(self) -> tuple[str, str]:
-        """The SVG elements for wide and for narrow pages."""
+        """The SVG elements for wide and narrow pages."""
         return self._inline(7.6, narrow=False), self.narrow_svg()
 
     def narrow_svg(self) -> str:
-        """The SVG element for narrow pages, or for one of two that stand side by side."""
+        """The SVG element for narrow pages, or for two figures side by side."""
         return self._inline(3.7, narrow=True)
 
     def save(self, directory: Path) -> list[Path]:
@@ -114,7 +115,7 @@ class Drawing:
 
     @contextmanager
     def _figure(self, width: float, theme: Theme, *, narrow: bool, title: bool) -> Iterator[Figure]:
-        salt = f"{self.name}-{width}"  # ids differ between figures of one page, and not between runs
+        salt = f"{self.name}-{width}"  # ids differ between the figures of a page but not between runs
         with mpl.rc_context({**STYLE, "svg.hashsalt": salt}):
             figure = Figure(figsize=(width, self.height), layout="constrained")
             axes = figure.add_subplot()
@@ -126,9 +127,8 @@ class Drawing:
 
 
 def page_svg(svg: bytes, description: str) -> str:
-    """A matplotlib SVG as an element for the page: no style attributes (the page's policy bars them), page colours.
-
-    Its size comes from the page; text takes the page's font.
+    """Convert an SVG of matplotlib to an element of the page: page colours, and no style attributes, which the content
+    security policy forbids. The page determines its size and font.
     """
     ElementTree.register_namespace("", SVG)
     ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
@@ -152,7 +152,7 @@ def page_svg(svg: bytes, description: str) -> str:
 
 
 def _unstyle(element: ElementTree.Element) -> None:
-    """The element's style attribute as presentation attributes, which a style policy lets pass."""
+    """Replace the style attribute by presentation attributes, which the policy allows."""
     for declaration in element.attrib.pop("style", "").split(";"):
         name, _, value = (part.strip() for part in declaration.partition(":"))
         if name == "font":
@@ -168,7 +168,7 @@ def _unstyle(element: ElementTree.Element) -> None:
 
 
 def dress(axes: Axes, theme: Theme) -> None:
-    """Lines, ticks and labels in the theme's colours."""
+    """Apply the colours of the theme to lines, ticks and labels."""
     for spine in axes.spines.values():
         spine.set_color(theme.muted)
     axes.tick_params(colors=theme.muted, labelcolor=theme.ink, labelsize=8.5)
@@ -178,27 +178,27 @@ def dress(axes: Axes, theme: Theme) -> None:
 
 
 def drawings(results: Results) -> list[Drawing]:
-    """The figures that these results have the numbers for."""
-    info = metric_info(results.primary_metric)
+    """The figures that can be drawn from these results."""
+    info = results.metric
     order = {architecture.arch: i for i, architecture in enumerate(results.architectures)}
-    made = []
+    figures = []
     if any(results.primary_metric in a.metrics for a in results.architectures):
-        made.append(_scores(results, info, order))
+        figures.append(_scores(results, info, order))
     curves = _curve_points(results)
     if curves is not None:
-        made.append(_curves(results, curves, order))
+        figures.append(_curves(results, curves, order))
     if len(results.lengths) > 1 and any(a.by_length for a in results.architectures):
-        made.append(_lengths(results, info, order))
-    return made
+        figures.append(_lengths(results, info, order))
+    return figures
 
 
-def axis_label(info: MetricInfo, prefix: str = "") -> str:
-    """A metric's name with its unit."""
+def axis_label(info: Metric, prefix: str = "") -> str:
+    """The name of a metric with its unit."""
     return f"{prefix}{info.label}{f' ({info.unit})' if info.unit else ''}"
 
 
-def widen(get: Callable[[], tuple[float, float]], put: Callable[..., Any], info: MetricInfo) -> None:
-    """An axis that begins at the metric's zero where it has one, and spans at least a hundredth of its range."""
+def widen(get: Callable[[], tuple[float, float]], put: Callable[..., Any], info: Metric) -> None:
+    """Let the axis of a bounded metric start near 0 and span at least a hundredth of its range."""
     span = (info.limits[1] - info.limits[0]) * info.factor
     if span < float("inf"):
         low, high = get()
@@ -206,13 +206,13 @@ def widen(get: Callable[[], tuple[float, float]], put: Callable[..., Any], info:
         put(min(low, -0.03 * high), high)
 
 
-def _scores(results: Results, info: MetricInfo, order: dict[str, int]) -> Drawing:
+def _scores(results: Results, info: Metric, order: dict[str, int]) -> Drawing:
     metric = results.primary_metric
     rows = [a for a in results.ranked if metric in a.metrics]
     top = max(a.metrics[metric].mean for a in rows)
     bounded = math.isfinite(info.limits[1])
-    trivial = [b.metrics[metric] for b in results.baselines if metric in b.metrics and not b.bound]
-    best = (max if info.higher else min)(trivial, default=None)
+    baselines = [b.metrics[metric] for b in results.baselines if metric in b.metrics and not b.bound]
+    best = (max if info.higher_is_better else min)(baselines, default=None)
 
     def draw(axes: Axes, theme: Theme, narrow: bool) -> None:
         for y, row in enumerate(rows):
@@ -226,7 +226,7 @@ def _scores(results: Results, info: MetricInfo, order: dict[str, int]) -> Drawin
             axes.plot(seeds, [y] * len(seeds), "|", color=colour, markersize=11, markeredgewidth=1.2)
             axes.plot(mean, y, MARKERS[order[row.arch] % 8], color=colour, markersize=7, markeredgecolor=theme.paper)
             ends = [v * info.factor for v in (estimate.low, estimate.high, estimate.mean) if v is not None]
-            left = bounded and estimate.mean > top / 2  # the label stands on the side that has room
+            left = bounded and estimate.mean > top / 2  # place the label on the side with more room
             axes.annotate(
                 info.text(estimate.mean), (min([*ends, *seeds]) if left else max([*ends, *seeds]), y),
                 (-9 if left else 9, 0), textcoords="offset points", ha="right" if left else "left", va="center",
@@ -247,9 +247,9 @@ def _scores(results: Results, info: MetricInfo, order: dict[str, int]) -> Drawin
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
 
-    said = "; ".join(f"{row.arch} {info.text(row.metrics[metric].mean)}" for row in rows)
+    values = "; ".join(f"{row.arch} {info.text(row.metrics[metric].mean)}" for row in rows)
     title = f"{info.label[:1].upper()}{info.label[1:]} on the test items, with 95 % intervals"
-    return Drawing("scores", title, visible(f"{title}: {said}"), draw, height=0.9 + 0.36 * len(rows))
+    return Drawing("scores", title, visible(f"{title}: {values}"), draw, height=0.9 + 0.36 * len(rows))
 
 
 @dataclass(frozen=True)
@@ -262,12 +262,12 @@ class _Curve:
 @dataclass(frozen=True)
 class _Curves:
     x_label: str
-    info: MetricInfo
+    info: Metric
     curves: list[_Curve]
 
 
 def _curve_points(results: Results) -> _Curves | None:
-    """Validation over what the budget counts, one curve per run; None where no run was validated."""
+    """Validation metric over the unit of the budget, one curve per run; None if no run was validated."""
     unit = next(
         (unit for ending, unit in (("tok", "tokens"), ("flop", "flops"), ("steps", "steps"))
          if results.budget.per_run.endswith(ending)),
@@ -281,24 +281,23 @@ def _curve_points(results: Results) -> _Curves | None:
     }
     valid = [(run.arch, [h for h in run.history if h.get("event") == "valid"]) for run in results.runs]
     metric = results.primary_metric if any(results.primary_metric in h for _, hs in valid for h in hs) else "loss"
+    info = results.metric_named(metric)
     curves = []
     for arch, records in valid:
         points = [(float(h[unit]), float(h[metric])) for h in records if _both(h.get(unit), h.get(metric))]
         if points:
-            info = metric_info(metric)
             curves.append(_Curve(arch, [x for x, _ in points], [y * info.factor for _, y in points]))
-    shown = replace(metric_info("loss"), unit=results.data.loss_unit) if metric == "loss" else metric_info(metric)
-    return _Curves(labels[unit], shown, curves) if curves else None
+    return _Curves(labels[unit], info, curves) if curves else None
 
 
 def _both(*values: object) -> bool:
     return all(isinstance(value, int | float) for value in values)
 
 
-def _curves(results: Results, found: _Curves, order: dict[str, int]) -> Drawing:
+def _curves(results: Results, validation: _Curves, order: dict[str, int]) -> Drawing:
     def draw(axes: Axes, theme: Theme, narrow: bool) -> None:
         ends: dict[str, tuple[float, float]] = {}
-        for curve in found.curves:
+        for curve in validation.curves:
             index = order.get(curve.arch, 0)
             axes.plot(curve.x, curve.y, color=theme.series[index % 8], linestyle=DASHES[index % 8], linewidth=1.5)
             axes.plot(
@@ -307,47 +306,47 @@ def _curves(results: Results, found: _Curves, order: dict[str, int]) -> Drawing:
             )  # fmt: skip
             x, y = ends.get(curve.arch, (0.0, 0.0))
             ends[curve.arch] = (max(x, curve.x[-1]), y + curve.y[-1])
-        if found.info.label in ("loss", "perplexity"):
+        if validation.info.log_scale:
             axes.set_yscale("log")
             axes.yaxis.set_major_formatter("{x:g}")
             axes.yaxis.set_minor_formatter("{x:g}")
             axes.tick_params(axis="y", which="minor", labelsize=7, colors=theme.muted)
-        widen(axes.get_ylim, axes.set_ylim, found.info)
-        counts = {arch: sum(c.arch == arch for c in found.curves) for arch in ends}
+        widen(axes.get_ylim, axes.set_ylim, validation.info)
+        counts = {arch: sum(c.arch == arch for c in validation.curves) for arch in ends}
         end_labels(axes, theme, {a: (x, y / counts[a]) for a, (x, y) in ends.items()}, order)
-        axes.set_xlabel(found.x_label)
-        axes.set_ylabel(axis_label(found.info, "validation "))
+        axes.set_xlabel(validation.x_label)
+        axes.set_ylabel(axis_label(validation.info, "validation "))
         axes.grid(axis="y", color=theme.grid, linewidth=0.6)
         axes.xaxis.set_major_locator(MaxNLocator(5 if narrow else 8, steps=[1, 2, 5, 10]))
 
-    title = f"Learning curves: validation {found.info.label}, one line per run"
+    title = f"Learning curves: validation {validation.info.label}, one line per run"
     return Drawing("learning-curves", title, title, draw, height=3.6)
 
 
 def end_labels(axes: Axes, theme: Theme, ends: dict[str, tuple[float, float]], order: dict[str, int]) -> None:
-    """Names right of the lines' ends, moved apart where they would overlap."""
+    """Write names to the right of the line ends, moved apart to avoid overlaps."""
     figure = axes.figure
     names = sorted(ends, key=lambda name: ends[name][1])
-    figure.draw_without_rendering()  # type: ignore[union-attr]  # lays out, so that pixels mean something
+    figure.draw_without_rendering()  # type: ignore[union-attr]  # computes the layout, so that pixel positions are valid
     to_pixels, to_data = axes.transData, axes.transData.inverted()
     gap = 12.5 * figure.dpi / 72
     height = [float(to_pixels.transform(ends[name])[1]) for name in names]
     placed = spread_apart(height, gap)
     right = max(x for x, _ in ends.values())
-    beside = axes.transData + ScaledTranslation(14 / 72, 0, axes.figure.dpi_scale_trans)
+    at_right = axes.transData + ScaledTranslation(14 / 72, 0, axes.figure.dpi_scale_trans)
     for name, y_pixels in zip(names, placed, strict=True):
         y = float(to_data.transform((0.0, y_pixels))[1])
         colour = theme.series[order.get(name, 0) % 8]
         axes.annotate(
-            visible(name), ends[name], (right, y), textcoords=beside, va="center", color=colour,
+            visible(name), ends[name], (right, y), textcoords=at_right, va="center", color=colour,
             arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 3},
             annotation_clip=False,
         )  # fmt: skip
 
 
 def spread_apart(places: Sequence[float], gap: float) -> list[float]:
-    """Ascending places moved as little as possible (least squares) until neighbours are at least `gap` apart."""
-    groups: list[list[float]] = []  # each [sum of wishes, members]: pooled adjacent violators
+    """Ascending positions moved as little as possible (least squares) so that neighbours are at least `gap` apart."""
+    groups: list[list[float]] = []  # each [sum of targets, size]: pool adjacent violators
     for index, place in enumerate(places):
         groups.append([place - index * gap, 1.0])
         while len(groups) > 1 and groups[-2][0] / groups[-2][1] > groups[-1][0] / groups[-1][1]:
@@ -358,7 +357,7 @@ def spread_apart(places: Sequence[float], gap: float) -> list[float]:
     return [start + index * gap for index, start in enumerate(starts)]
 
 
-def _lengths(results: Results, info: MetricInfo, order: dict[str, int]) -> Drawing:
+def _lengths(results: Results, info: Metric, order: dict[str, int]) -> Drawing:
     bins = results.lengths
 
     def draw(axes: Axes, theme: Theme, narrow: bool) -> None:

@@ -1,6 +1,6 @@
-"""Figures of forecasts: what was seen, what is expected, and how sure the model is.
+"""Figures of forecasts: past values, forecast and prediction intervals.
 
-Drawn from the records that `sightline predict --json` prints. The SVG follows light and dark by itself.
+Drawn from the records that `sightline predict --json` prints. The SVG adapts to light and dark themes.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.ticker import MaxNLocator
 
 from sightline.core.errors import InputError
+from sightline.core.files import write_file
 from sightline.report.figures import LIGHT, VARIABLES, Drawing, Theme
 from sightline.report.text import visible
 
-MOST = 20  # figures of one forecast
+MOST = 20  # figures per call
 DARK = {
     "--ink": "#e8eaed", "--muted": "#a2abb6", "--grid": "#2d3339", "--paper": "#15181b", "--s0": "#5ab4f0",
     "--s1": "#ff9255",
@@ -29,7 +30,7 @@ DARK = {
 
 @dataclass(frozen=True)
 class Line:
-    """One column of one series: times as numbers (of days, or of steps), values, and intervals, the widest first."""
+    """One column of one series: times as numbers (days or steps), values, and intervals from widest to narrowest."""
 
     label: str
     dated: bool
@@ -37,14 +38,14 @@ class Line:
     seen: list[float]
     at: list[float]
     value: list[float]
-    intervals: list[tuple[float, list[float], list[float]]]  # share covered, low, high
+    intervals: list[tuple[float, list[float], list[float]]]  # coverage, low, high
 
 
 def lines_of(record: Mapping[str, Any]) -> list[Line]:
-    """The columns of a record of `Forecast.record`, in its order."""
+    """The columns of a record of `Forecast.record`, in order."""
     keys = dict.fromkeys((row["series"], row["column"]) for row in record["forecast"])
     alone = len({column for _, column in keys}) == 1
-    made = []
+    lines = []
     for series, column in keys:
         seen, ahead = (
             [row for row in record[part] if (row["series"], row["column"]) == (series, column)]
@@ -59,7 +60,7 @@ def lines_of(record: Mapping[str, Any]) -> list[Line]:
                 below, above = ([row[f"q{level:g}"] for row in ahead] for level in (low, high))
                 intervals.append((high - low, below, above))
         label = column if not series else series if alone else f"{series} {column}"
-        made.append(
+        lines.append(
             Line(
                 label,
                 dated,
@@ -70,7 +71,7 @@ def lines_of(record: Mapping[str, Any]) -> list[Line]:
                 intervals,
             )
         )
-    return made
+    return lines
 
 
 def _place(time: str, dated: bool) -> float:
@@ -78,25 +79,25 @@ def _place(time: str, dated: bool) -> float:
 
 
 def forecast_drawing(line: Line, number: int) -> Drawing:
-    """One figure: the last values, the forecast after them, its intervals as bands."""
+    """One figure: the last values, the forecast after them, and its intervals as bands."""
 
     def draw(axes: Axes, theme: Theme, narrow: bool) -> None:
         at, value = line.at, line.value
-        if line.seen:  # the line goes on where the last value was
+        if line.seen:  # start the line at the last value
             at, value = [line.seen_at[-1], *at], [line.seen[-1], *value]
         for place, (share, low, high) in enumerate(line.intervals):
             axes.fill_between(
                 line.at, low, high, color=theme.series[1], alpha=0.18 + 0.12 * place, linewidth=0,
                 label=f"{100 * share:.0f} % interval",
             )  # fmt: skip
-        axes.plot(line.seen_at, line.seen, color=theme.series[0], linewidth=1.3, label="seen")
+        axes.plot(line.seen_at, line.seen, color=theme.series[0], linewidth=1.3, label="observed")
         axes.plot(at, value, color=theme.series[1], linewidth=1.5, linestyle=(0, (5, 1.5)), label="forecast")
         if line.seen:
             axes.axvline(line.seen_at[-1], color=theme.muted, linewidth=0.8, linestyle=(0, (2, 2)), zorder=0)
         if line.dated:
             locator = AutoDateLocator(minticks=2, maxticks=5 if narrow else 8)
             axes.xaxis.set_major_locator(locator)
-            # The month beside every day: a single one beside the axis would be that of its end.
+            # Show the month with every day: a single label for the axis would show only the last month.
             axes.xaxis.set_major_formatter(
                 ConciseDateFormatter(
                     locator,
@@ -116,31 +117,31 @@ def forecast_drawing(line: Line, number: int) -> Drawing:
             bbox_to_anchor=(0, 1), borderaxespad=0.2,
         )  # fmt: skip
 
-    said = f"{line.label}: {len(line.seen)} values seen, {len(line.value)} forecast, from {line.value[0]:.4g} to "
-    said += f"{line.value[-1]:.4g}"
-    return Drawing(f"forecast-{number}", visible(line.label), visible(said), draw, height=2.9)
+    counts = f"{len(line.seen)} values observed, {len(line.value)} forecast"
+    description = f"{line.label}: {counts}, from {line.value[0]:.4g} to {line.value[-1]:.4g}"
+    return Drawing(f"forecast-{number}", visible(line.label), visible(description), draw, height=2.9)
 
 
 def save_forecasts(records: Sequence[Mapping[str, Any]], directory: Path) -> list[Path]:
-    """Write `forecast-<n>.svg` for each column of each series, the first 20.
+    """Write `forecast-<n>.svg` for the first 20 columns of all series.
 
     Raises:
-        InputError: "out: exists and is no directory".
+        InputError: "out: exists and is not a directory".
     """
     if directory.exists() and not directory.is_dir():
-        raise InputError("exists and is no directory", where=directory)
+        raise InputError("exists and is not a directory", where=directory)
     directory.mkdir(parents=True, exist_ok=True)
     drawn = [line for record in records for line in lines_of(record)][:MOST]
     paths = []
     for number, line in enumerate(drawn, 1):
         path = directory / f"forecast-{number}.svg"
-        path.write_text(standalone(forecast_drawing(line, number)), encoding="utf-8")
+        write_file(path, standalone(forecast_drawing(line, number)))
         paths.append(path)
     return paths
 
 
 def standalone(drawing: Drawing) -> str:
-    """The drawing as a file of its own, in the colours that the reader's system prefers."""
+    """The drawing as a standalone file, in the theme that the reader's system prefers."""
     svg, _ = drawing.page_svg()
     named = {"--ink": LIGHT.ink, "--muted": LIGHT.muted, "--grid": LIGHT.grid, "--paper": LIGHT.paper}
     light = named | {f"--s{i}": colour for i, colour in enumerate(LIGHT.series)}

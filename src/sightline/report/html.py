@@ -1,7 +1,7 @@
 """One self-contained HTML page from the results of a comparison. Runs no model, imports no torch.
 
-The page holds no script, fetches nothing and says so to the browser: its policy is `default-src 'none'` and lets only
-the one style sheet through whose hash it names. Every foreign text is escaped by the template engine.
+The page contains no script and fetches nothing. Its content security policy is `default-src 'none'` and allows only
+the style sheet with the given hash. The template engine escapes all foreign text.
 """
 
 from __future__ import annotations
@@ -18,20 +18,21 @@ from typing import Any, cast
 import jinja2
 from markupsafe import Markup
 
-from sightline.lab.results import Architecture, Example, Pair, Results, Run, metric_info
+from sightline.core.files import write_file
+from sightline.core.metrics import Metric, find_metric
+from sightline.lab.results import Architecture, Example, Pair, Results, Run
 from sightline.report.attention import save_attention
 from sightline.report.details import comparison_drawings, label_figures
 from sightline.report.figures import Drawing, drawings
 from sightline.report.text import piece, quantity, size, visible
 
-SHADES = 20  # steps of the attention maps
+SHADES = 20  # shades of the attention maps
 SQUARE = 3.8  # inches
-# Beside the primary one, as far as there is room: the first two that a task has.
-OTHER_METRICS = ("exact_match", "chrf", "perplexity", "macro_f1", "auroc", "mae", "mase", "bits_per_byte", "wer", "cer")
+OTHER_METRICS = 2  # columns of the table beside the primary metric
 
 
 def write_report(results: Results, directory: Path) -> Path:
-    """Write `report.html` and the figures as PNG and SVG into `directory`; the page's path."""
+    """Write `report.html` and the figures as PNG and SVG to `directory`; return the path of the page."""
     figures = directory / "figures"
     figures.mkdir(parents=True, exist_ok=True)
     shown = [*all_drawings(results), *(d for a in results.architectures for d in label_figures(a))]
@@ -39,16 +40,16 @@ def write_report(results: Results, directory: Path) -> Path:
         drawing.save(figures)
     save_attention(results, figures)
     page = directory / "report.html"
-    page.write_text(render(results), encoding="utf-8")
+    write_file(page, render(results))
     return page
 
 
 def render(results: Results) -> str:
-    """The page as text."""
+    """The page as HTML."""
     style = _style()
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     figures = {d.name: _figure(d) for d in all_drawings(results)}
-    info = metric_info(results.primary_metric)
+    info = results.metric
     return (
         _environment()
         .get_template("report.html.j2")
@@ -66,7 +67,6 @@ def render(results: Results) -> str:
             without_attention=_without_attention(results),
             labels={a.arch: drawn for a in results.ranked if (drawn := [_beside(d) for d in label_figures(a)])},
             environment=_environment_rows(results.environment),
-            metric_info=metric_info,
             counted=results.data.counted.split()[-1],
             timed=next((a for a in results.architectures if a.ms is not None), None),
             carried=next((a for a in results.architectures if a.state_bytes is not None), None),
@@ -88,7 +88,7 @@ class _Figure:
 
 
 def _beside(drawing: Drawing) -> tuple[str, Markup]:
-    """Title and picture of a figure that stands beside another, no higher than it is wide."""
+    """Title and picture of a figure next to another one, at most as high as wide."""
     return drawing.title, Markup(replace(drawing, height=min(drawing.height, SQUARE)).narrow_svg())
 
 
@@ -98,15 +98,15 @@ def _figure(drawing: Drawing) -> _Figure:
 
 @dataclass(frozen=True)
 class _Row:
-    """One architecture in the main table; `pair` is its difference to the best, None for the best itself."""
+    """One architecture in the main table; `pair` is its difference to the best one, None for the best one itself."""
 
     architecture: Architecture
     pair: Pair | None
 
 
 @dataclass(frozen=True)
-class _Reading:
-    """A prediction, and all architectures that made it."""
+class _Prediction:
+    """A prediction, with all architectures that made it."""
 
     text: str
     archs: list[str]
@@ -119,17 +119,18 @@ def _rows(results: Results) -> list[_Row]:
     return [_Row(architecture, behind.get(architecture.arch)) for architecture in ranked]
 
 
-def _other_metrics(results: Results) -> list[str]:
-    there = {name for architecture in results.architectures for name in architecture.metrics}
-    return [name for name in OTHER_METRICS if name in there and name != results.primary_metric][-2:]
+def _other_metrics(results: Results) -> list[Metric]:
+    """The first of the further metrics, in the task's order."""
+    names = dict.fromkeys(name for architecture in results.architectures for name in architecture.metrics)
+    return [results.metric_named(name) for name in names if name != results.primary_metric][:OTHER_METRICS]
 
 
-def _example(example: Example) -> tuple[Example, list[_Reading]]:
+def _example(example: Example) -> tuple[Example, list[_Prediction]]:
     archs: dict[str, list[str]] = {}
     for arch, text in example.predictions.items():
         archs.setdefault(text, []).append(arch)
-    readings = [_Reading(text, names, text == example.reference) for text, names in archs.items()]
-    return example, sorted(readings, key=lambda r: not r.right)
+    predictions = [_Prediction(text, names, text == example.reference) for text, names in archs.items()]
+    return example, sorted(predictions, key=lambda r: not r.right)
 
 
 def _without_attention(results: Results) -> list[str]:
@@ -152,22 +153,22 @@ def _environment_rows(environment: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def fixed(value: int | float | None, digits: int = 1) -> str:
-    """A number with so many decimals, or an em dash."""
+    """A number with `digits` decimals, or an em dash."""
     return "—" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
 
 
 def shade(weight: int | float) -> int:
-    """The step, 0 to `SHADES`, of an attention weight."""
+    """The shade of an attention weight, 0 to `SHADES`."""
     return 0 if not math.isfinite(weight) else round(min(max(weight, 0.0), 1.0) * SHADES)
 
 
 def long(pieces: list[str]) -> bool:
-    """Whether the pieces are too long to stand upright above columns."""
+    """Whether the pieces are too long for horizontal column headings."""
     return any(len(text) > 2 for text in pieces if text != "</s>")
 
 
 def unbroken(text: str) -> str:
-    """The text with its numbers held together with their units."""
+    """The text with non-breaking spaces between numbers and units."""
     return re.sub(r"(?<=\d) (?=%|points\b|to\b)", "\u00a0", text)
 
 
@@ -177,8 +178,8 @@ def probability(value: float) -> str:
 
 
 def run_metric(run: Run, name: str) -> str:
-    """A run's value of a metric as text."""
-    return metric_info(name).text(run.metrics.get(name))
+    """The metric of a run as text."""
+    return find_metric(name).text(run.metrics.get(name))
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The figures of predicted labels: which are taken for which, and how far their probabilities can be trusted."""
+"""Figures of predicted labels: the confusion matrix and the reliability diagram."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from matplotlib.patches import Rectangle
 from sightline.report.figures import Drawing, Theme
 from sightline.report.text import visible
 
-MOST_CLASSES = 30  # that a confusion matrix shows
-MOST_COUNTS = 12  # classes up to which a cell has room for its number
-DARKEST = 0.6  # of a cell, so that its number can be read in either theme
+MOST_CLASSES = 30  # shown in a confusion matrix
+MOST_COUNTS = 12  # with more classes the cells have no room for counts
+DARKEST = 0.6  # opacity of a cell, so that its count is readable in both themes
 LONGEST_NAME = 18
 
 
 def label_drawings(details: Mapping[str, Any], part: str = "test items") -> list[Drawing]:
-    """The figures for `Measured.details` of a classification: `confusion` and `reliability`, where they are there."""
-    made = []
+    """The figures for `Measured.details` of a classification: `confusion` and `reliability`, if available."""
+    drawings = []
     if "confusion" in details:
-        made.append(confusion_drawing(details["confusion"], part))
+        drawings.append(confusion_drawing(details["confusion"], part))
     if details.get("reliability"):
-        made.append(reliability_drawing(details["reliability"], part))
-    return made
+        drawings.append(reliability_drawing(details["reliability"], part))
+    return drawings
 
 
 def confusion_drawing(confusion: Mapping[str, Any], part: str = "test items") -> Drawing:
-    """Rows are true labels and columns predicted ones; a cell is the darker the larger its share of the row is."""
+    """Rows are true labels, columns are predicted labels; darker cells have a larger fraction of their row."""
     counts: list[list[int]] = confusion["counts"]
     shown = _most_confused(counts)
     names = [_short(confusion["labels"][i]) for i in shown]
@@ -61,15 +61,17 @@ def confusion_drawing(confusion: Mapping[str, Any], part: str = "test items") ->
         axes.set_ylabel("true label")
 
     right, total = sum(counts[i][i] for i in range(len(counts))), sum(map(sum, counts))
-    title = f"Confusion matrix: {right:,} of {total:,} right, {part}"
+    title = f"Confusion matrix, {part}: {right:,} of {total:,} correct"
     if len(shown) < len(counts):
-        title += f"; the {len(shown)} of {len(counts)} classes with most errors"
-    said = "; ".join(_mistakes(confusion["labels"], counts)) or "no mistake"
-    return Drawing("confusion", title, visible(f"{title}. Most frequent mistakes: {said}"), draw, height=_height(names))
+        title += f"; the {len(shown)} of {len(counts)} classes with the most errors"
+    mistakes = "; ".join(_mistakes(confusion["labels"], counts)) or "none"
+    return Drawing(
+        "confusion", title, visible(f"{title}. Most frequent errors: {mistakes}"), draw, height=_height(names)
+    )
 
 
 def reliability_drawing(bins: list[Mapping[str, float]], part: str = "test items") -> Drawing:
-    """Share of right predictions over their confidence, by bins of confidence: on the diagonal they can be trusted."""
+    """Fraction of correct predictions by confidence, in bins; a calibrated model is on the diagonal."""
     total = sum(one["count"] for one in bins)
     ece = sum(one["count"] * abs(one["accuracy"] - one["confidence"]) for one in bins) / max(total, 1)
     largest = max(one["count"] for one in bins)
@@ -81,8 +83,8 @@ def reliability_drawing(bins: list[Mapping[str, float]], part: str = "test items
             place = (one["low"], 0.0)
             width = one["high"] - one["low"]
             axes.add_patch(Rectangle(place, width, height, facecolor=theme.series[0], alpha=0.25, linewidth=0))
-            sure = one["confidence"]
-            axes.vlines(sure, min(height, sure), max(height, sure), theme.series[1], linewidth=2.2)
+            confidence = one["confidence"]
+            axes.vlines(confidence, min(height, confidence), max(height, confidence), theme.series[1], linewidth=2.2)
         axes.scatter(
             [one["confidence"] for one in bins], [one["accuracy"] for one in bins],
             s=[12 + 90 * one["count"] / largest for one in bins], color=theme.series[0], edgecolor=theme.paper,
@@ -94,38 +96,38 @@ def reliability_drawing(bins: list[Mapping[str, float]], part: str = "test items
         axes.set_xlabel(
             "confidence" if narrow else "confidence: probability of the prediction (larger dots: more predictions)"
         )
-        axes.set_ylabel("share of right predictions")
+        axes.set_ylabel("fraction of correct predictions")
         axes.grid(color=theme.grid, linewidth=0.6)
         axes.annotate(
             f"calibration error {100 * ece:.1f} %", (0.03, 0.99), va="top", color=theme.ink, fontsize=9,
             bbox={"facecolor": theme.paper, "edgecolor": "none", "pad": 1.5},
         )  # fmt: skip
 
-    title = f"Reliability of {total:,} predictions, {part}"
+    title = f"Reliability, {part}: {total:,} predictions"
     worst = max(bins, key=lambda one: abs(one["accuracy"] - one["confidence"]) * one["count"])
-    said = (
-        f"expected calibration error {100 * ece:.1f} %; furthest off by number: {100 * worst['accuracy']:.0f} % right "
+    summary = (
+        f"expected calibration error {100 * ece:.1f} %; largest contribution: {100 * worst['accuracy']:.0f} % correct "
         f"at a confidence of {100 * worst['confidence']:.0f} %"
     )
-    return Drawing("reliability", title, visible(f"{title}: {said}"), draw, height=4.2)
+    return Drawing("reliability", title, visible(f"{title}: {summary}"), draw, height=4.2)
 
 
 def _most_confused(counts: list[list[int]]) -> list[int]:
-    """The classes to show, in order: all, or those with most errors."""
+    """The classes to show, in order: all, or those with the most errors."""
     errors = [sum(row) - row[i] + sum(other[i] for other in counts) - row[i] for i, row in enumerate(counts)]
     ranked = sorted(range(len(counts)), key=lambda i: (-errors[i], i))
     return sorted(ranked[:MOST_CLASSES])
 
 
 def _mistakes(labels: list[str], counts: list[list[int]], most: int = 3) -> list[str]:
-    found = [
+    errors = [
         (count, labels[row], labels[column])
         for row, of_row in enumerate(counts)
         for column, count in enumerate(of_row)
         if count and row != column
     ]
-    found.sort(key=lambda one: (-one[0], one[1:]))
-    return [f"{true!r} taken for {said!r} {count:,} times" for count, true, said in found[:most]]
+    errors.sort(key=lambda one: (-one[0], one[1:]))
+    return [f"{true!r} predicted as {label!r} {count:,} times" for count, true, label in errors[:most]]
 
 
 def _short(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The picture of a data set: a small chart for each thing that varies, the parts of the data told apart."""
+"""The picture of a data set: one small chart per property, with the parts of the data in different colours."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from sightline.data.describe.survey import Chart, Survey
+from sightline.data.survey import Chart, Survey
 from sightline.report.figures import DASHES, LIGHT, STYLE, dress
 from sightline.report.text import visible
 
@@ -18,8 +18,8 @@ LONGEST_NAME = 18
 
 
 def save_survey(survey: Survey, path: Path) -> None:
-    """Write the charts of `survey` into one figure, PNG or SVG by the name of `path`."""
-    charts = survey.charts or [Chart("nothing to draw: no part holds anything", "bars", "", "", [], {})]
+    """Write the charts of `survey` as one figure to `path`, PNG or SVG by its suffix."""
+    charts = survey.charts or [Chart("nothing to draw: all parts are empty", "bars", "", "", [], {})]
     heights = [_height(chart) for chart in charts]
     with mpl.rc_context({**STYLE, "svg.hashsalt": survey.sha256}):
         figure = Figure(figsize=(7.6, 0.5 + sum(heights)), layout="constrained")
@@ -33,7 +33,7 @@ def save_survey(survey: Survey, path: Path) -> None:
 
 
 def _height(chart: Chart) -> float:
-    """Inches."""
+    """Height of a chart in inches."""
     return 0.9 + 0.2 * len(chart.x) if chart.kind == "bars" else 2.1
 
 
@@ -62,7 +62,7 @@ def _draw(axes: Axes, chart: Chart) -> None:
 
 
 def _bars(axes: Axes, chart: Chart) -> None:
-    """Names from the top, the parts' counts one after another in a bar."""
+    """Horizontal bars from the top, each with the stacked counts of the parts."""
     places, left = np.arange(len(chart.x)), np.zeros(len(chart.x))
     for number, (name, values) in enumerate(chart.series.items()):
         axes.barh(places, values, left=left, color=LIGHT.series[number], height=0.7, label=name)

@@ -1,21 +1,21 @@
-"""Foreign text made fit to be shown, and numbers with their units."""
+"""Safe display of foreign text, and formatting of numbers with units."""
 
 from __future__ import annotations
 
 import math
 import re
 
-# Control characters, and what would turn the direction of the text around it: shown by their code, not obeyed.
+# Control characters and marks that change the direction of surrounding text: shown as codes instead of obeyed.
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]")
 
 
 def visible(text: str) -> str:
-    """The text with control characters, overrides of direction and lone surrogates spelled as `⟨U+0007⟩`."""
+    """The text with control characters, direction marks and unpaired surrogates written as `⟨U+0007⟩`."""
     return _UNSEEN.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", text)
 
 
 def piece(text: str) -> str:
-    """A token for an axis label: a space as ␣, the end of the sentence as ⏎, everything unseen spelled out."""
+    """A token as an axis label: ␣ for a space, ⏎ for the end of the sentence, codes for invisible characters."""
     return "⏎" if text == "</s>" else visible(re.sub(r"\s", "␣", text))
 
 

@@ -7,17 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sightline.data.corpus import Corpus
 from sightline.tasks.fit import train_run
 from sightline.tasks.recipe import resolve_run
 from sightline.tasks.table import task_class
-from sightline.tasks.task import Dataset
 from sightline.training.rundir import check_run
 from sightline.training.state import Progress
 
 
 def fit(
     task: str,
-    data: str | Path | Dataset,
+    data: str | Path | Corpus[Any],
     arch: str | None = None,
     budget: str = "60s",
     *,
@@ -52,7 +52,7 @@ def fit(
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary) / "run" if out_dir is None else Path(out_dir)
         check_run(place, resume=resume, overwrite=overwrite)
-        read: Dataset = kind.load_data(run) if isinstance(data, str | Path) else data
+        read: Corpus[Any] = kind.load_data(run) if isinstance(data, str | Path) else data
         built = kind.build(read, run)
         how = {"resume": resume, "overwrite": overwrite, "on_progress": on_progress}
         return train_run(built, read, place, run, **how).task

@@ -4,39 +4,38 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from sightline.tasks.task import Task
 
+@dataclass(frozen=True)
+class Card:
+    """What only the task knows of its model's README.
 
-def model_card(
-    task: Task[Any, Any, Any],
-    sizes: Mapping[str, Any],
-    job: str,
-    pipeline: str,
-    *,
-    facts: Mapping[str, str],
-    example: str,
-    files: str,
-) -> str:
-    """The text, with the front matter that model hubs read.
-
-    sizes of the model; job in words ("text to label"); pipeline, the hubs' name for it, "" = they have none; facts,
-    more rows of the table, of which empty ones are left out; example, what to print of `model`; files, what stands
-    beside the weights.
+    job: in words, such as "text to label"; pipeline: the model hubs' name for it, "" = they have none
+    facts: rows of the table, of which empty ones are left out
+    example: a call of `model`; files: the files beside the weights, in a half sentence
     """
-    arch = task.arch
-    rows = {"Architecture": f"`{arch}`", "Parameters": f"{task.parameters:,}", "Sizes": f"`{json.dumps(dict(sizes))}`"}
-    table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
-    said = {**facts, "Trained on": task.data}
-    table += "".join(f"\n| {name} | {_cell(value)} |" for name, value in said.items() if value)
-    tag = f"pipeline_tag: {pipeline}\n" if pipeline else ""
-    return f"""---
+
+    job: str
+    pipeline: str
+    example: str
+    facts: Mapping[str, str] = field(default_factory=dict)
+    files: str = ""
+
+    def text(self, arch: str, parameters: int, sizes: Mapping[str, Any], data: str) -> str:
+        """The whole README, with the front matter that model hubs read."""
+        rows = {"Architecture": f"`{arch}`", "Parameters": f"{parameters:,}", "Sizes": f"`{json.dumps(dict(sizes))}`"}
+        table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
+        facts = {**self.facts, "Trained on": data}
+        table += "".join(f"\n| {name} | {_cell(value)} |" for name, value in facts.items() if value)
+        tag = f"pipeline_tag: {self.pipeline}\n" if self.pipeline else ""
+        return f"""---
 library_name: sightline
 {tag}tags: [sightline, {arch}]
 ---
 
-# {arch}: {job}
+# {arch}: {self.job}
 
 | | |
 |---|---|
@@ -46,10 +45,10 @@ library_name: sightline
 import sightline
 
 model = sightline.load("path/to/this/directory")
-print({example})
+print({self.example})
 ```
 
-`config.json` holds the sizes, `model.safetensors` the weights{files}. Loading runs no code from these files.
+`config.json` holds the sizes, `model.safetensors` the weights{self.files}. Loading runs no code from these files.
 """
 
 

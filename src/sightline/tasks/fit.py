@@ -9,9 +9,10 @@ from typing import Any, Generic, TypeVar
 
 from sightline.core.errors import InputError
 from sightline.core.seeds import derive
+from sightline.data.corpus import Corpus
 from sightline.tasks.recipe import check_same_run, run_files
 from sightline.tasks.run import RunConfig
-from sightline.tasks.task import Dataset, Task
+from sightline.tasks.task import Task
 from sightline.training.loop import train
 from sightline.training.state import Progress, TrainConfig, TrainResult
 
@@ -28,7 +29,7 @@ class Trained(Generic[T]):
 
 def train_run(
     task: T,
-    data: Dataset,
+    data: Corpus[Any],
     run_dir: str | Path,
     run: RunConfig,
     *,
@@ -57,7 +58,7 @@ def train_run(
 
 def train_task(
     task: T,
-    data: Dataset,
+    data: Corpus[Any],
     run_dir: str | Path,
     train_config: TrainConfig,
     *,

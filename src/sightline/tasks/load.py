@@ -82,18 +82,18 @@ def part_of_data(
     """
     config: Any = run_config(run) or task.run
     if not keys["data"].startswith("builtin:"):
-        config = override(config, {key: None for key in ("valid", "test", "limit") if hasattr(config, key)})
-    unknown = next((key for key in keys if key.split(".")[0] not in config.data_keys()), None)
+        config = override(config, {key: None for key in ("valid", "test", "limit") if key in config.data_keys})
+    unknown = next((key for key in keys if key.split(".")[0] not in config.data_keys), None)
     if unknown is not None:
-        near = nearest(unknown, config.data_keys())
+        near = nearest(unknown, config.data_keys)
         raise InputError(f"unknown flag{f', did you mean --{near}?' if near else ''}", where=f"--{unknown}")
     config = override(config, dict(keys), prefix="--")
-    if config.data.startswith("builtin:"):
+    if config.corpus.data.startswith("builtin:"):
         return _part(config, part, limit)
     items, size = task.read_part(config)
     if limit is not None and limit < size:
         items, size = task.select(items, range(limit)), limit
-    return Part(config.data, items, size, task.unit, None)
+    return Part(config.corpus.data, items, size, task.unit, None)
 
 
 def _part(config: Any, part: PartName, limit: int | None) -> Part:

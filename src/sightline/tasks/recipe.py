@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sightline.core.config import encode, resolve, to_yaml
+from sightline.core.config import resolve, to_yaml
 from sightline.core.errors import InputError
 from sightline.core.yaml12 import read_yaml
+from sightline.data.corpus import Corpus
 from sightline.models import SizedConfig
 from sightline.tasks.defaults import task_of
-from sightline.tasks.run import RunConfig, dotted
+from sightline.tasks.run import RunConfig
 from sightline.tasks.table import task_class
-from sightline.tasks.task import Dataset
 from sightline.training.environment import environment
 
 MAY_CHANGE = {"budget", "validations", "patience", "checkpoint_every_s", "keep", "log_every", "device", "match"}
@@ -33,20 +33,20 @@ def resolve_run(*, file: Path | None, environ: Mapping[str, str], flags: Mapping
              ("task", "arch", "data")}  # fmt: skip
     name = str(named["task"] or task_of(str(named["data"])))
     task = task_class(name, where="--task" if flags.get("task") else "task")
-    base = task.preset(str(named["arch"] or task.Run.arch))  # type: ignore[attr-defined]
+    base = task.preset(str(named["arch"] or task.Run().settings.arch))  # type: ignore[attr-defined]
     return resolve(task.Run, base=replace(base, task=name), file=file, environ=environ, flags=flags)
 
 
-def run_files(run: RunConfig, data: Dataset, model: SizedConfig) -> dict[str, str]:
+def run_files(run: RunConfig, data: Corpus[Any], model: SizedConfig) -> dict[str, str]:
     """What a run keeps: config.yaml with the sizes as built, and environment.json with the data's hash."""
     facts = {**environment(), "data": {"name": data.name, "sha256": data.sha256, **data.sizes}}
     return {
-        "config.yaml": to_yaml(replace(run, model=model, match=None)),  # type: ignore[call-arg]
+        "config.yaml": to_yaml(run.changed(model=model, match=None)),  # type: ignore[call-arg]
         "environment.json": json.dumps(facts, indent=1, ensure_ascii=False) + "\n",
     }
 
 
-def check_same_run(place: Path, run: RunConfig, data: Dataset) -> None:
+def check_same_run(place: Path, run: RunConfig, data: Corpus[Any]) -> None:
     """Raises `InputError` where the run at `place` began on other data, or with other settings, than to go on with.
 
     How long it trains, where, and how often it looks and saves may change: `MAY_CHANGE`. Keys that say which data it is
@@ -64,8 +64,8 @@ def check_same_run(place: Path, run: RunConfig, data: Dataset) -> None:
         )
     if not (place / "config.yaml").exists():
         return
-    began = dotted(encode(resolve_run(file=place / "config.yaml", environ={}, flags={})))
-    free = MAY_CHANGE | set(run.data_keys()) | ({"model"} if run.match else set())
-    for key, value in dotted(encode(run)).items():
+    began = resolve_run(file=place / "config.yaml", environ={}, flags={}).dotted()
+    free = MAY_CHANGE | set(run.data_keys) | ({"model"} if run.match else set())
+    for key, value in run.dotted().items():
         if key.split(".")[0] not in free and began.get(key) != value:
             raise InputError(f"was {began.get(key)!r} when the run began, now {value!r}", where=f"--{key}")

@@ -1,68 +1,125 @@
-"""The keys that the configuration of every training has, whatever its task."""
+"""The configuration of one training: its data, its model and how it is trained."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeVar
 
+from sightline.core.config import encode
 from sightline.core.errors import InputError
+from sightline.core.settings import CheckedConfig, flat, flat_parts, key, keys_of
+from sightline.models import FORMS
+from sightline.tasks.architectures import check_architecture
 from sightline.training.state import TrainConfig
 
-P = TypeVar("P")
+R = TypeVar("R", bound="RunConfig")
 
 
 @dataclass(frozen=True)
-class RunConfig(TrainConfig):
-    """All of a training in one flat configuration, as config.yaml and the flags of `sightline train` spell it.
+class DataConfig(CheckedConfig):
+    """Which data to train on; the base of every task's.
 
-    A task's own `Run` adds the keys `arch` and `model`, its settings, and its data's keys, so that a file, the
-    environment and flags need no levels. `match` scales the model's widths to a number of parameters: `params=2M`.
-
-    Data: the dataclass among the bases of a task's `Run` whose fields say which data it is
+    Raises:
+        InputError: "limit: must be at least 1, found 0".
     """
 
-    Data: ClassVar[type]
+    data: str = key("", "Data to train on.")
+    limit: int | None = key(None, "Use only the first so many items of each part; null: all.", at_least=1)
 
-    task: str = "translation"
-    match: str | None = None
+    def named(self, kinds: str) -> str:
+        """The data's path or name; `kinds` is what can be named, for the error.
+
+        Raises:
+            InputError: "--data: no data named: give a text file, a folder, a glob or builtin:stdlib".
+        """
+        if not self.data:
+            raise InputError(f"no data named: give {kinds}", where="--data")
+        return self.data
+
+
+@dataclass(frozen=True)
+class FilesConfig(DataConfig):
+    """Data whose parts may be files of their own."""
+
+    valid: str | None = key(None, "Validation data; null: a part of the data.")
+    test: str | None = key(None, "Test data; null: a part of the data.")
+    skip_bad: bool = key(False, "Leave out rows that cannot be read, and count them; otherwise the first one stops.")
+    data_seed: int = key(0, "Seed of the split into training, validation and test.")
+
+
+@dataclass(frozen=True)
+class TaskConfig(CheckedConfig):
+    """What a task's model is; a subclass adds the fields `arch` and `model`, and whatever else changes the model.
+
+    form: of the models, a key of `FORMS`
+
+    Raises:
+        InputError: what `check_architecture` raises; "model: RecurrentConfig is not the config of 'transformer'".
+    """
+
+    form: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        arch, model = vars(self)["arch"], vars(self)["model"]
+        check_architecture(arch, self.form)
+        if type(model) is not type(FORMS[self.form][arch]):
+            raise InputError(f"{type(model).__name__} is not the config of {arch!r}", where="model")
+
+
+@dataclass(frozen=True)
+class RunConfig(CheckedConfig):
+    """All of a training, as config.yaml and the flags of `sightline train` spell it.
+
+    A task's `Run` gives the types of `corpus` and `settings`. The keys of the three parts are spelled without the
+    part's name, so that a file, the environment and flags need no levels: `--arch`, not `--settings.arch`.
+    """
+
+    corpus: DataConfig = flat()
+    settings: TaskConfig = flat()
+    training: TrainConfig = flat(TrainConfig())
+    task: str = key("translation", "Task: what the model is for.")
+    match: str | None = key(None, "Scale the model's widths to a number of parameters, as in params=2M.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         parse_match(self.match)
 
-    @property
-    def training(self) -> TrainConfig:
-        """How to train."""
-        return part_of(TrainConfig, self)
+    def load(self) -> Any:
+        """The data, read and divided; `InputError` for whatever is wrong with it."""
+        return self.corpus.load()  # type: ignore[attr-defined]
 
-    @classmethod
-    def data_keys(cls) -> tuple[str, ...]:
+    @property
+    def data_keys(self) -> tuple[str, ...]:
         """The keys that say which data it is."""
-        return tuple(field.name for field in fields(cls.Data))
+        return tuple(keys_of(type(self.corpus)))
 
     @property
     def parameters(self) -> int | None:
         """The parameter count that `match` asks for."""
         return parse_match(self.match)
 
+    def changed(self: R, **values: Any) -> R:
+        """The same with other values of some keys, whichever part they belong to: `run.changed(arch="gru", seed=1)`."""
+        parts = {}
+        for name in flat_parts(type(self)):
+            part = values.pop(name, getattr(self, name))
+            inside = {inner: values.pop(inner) for inner in keys_of(type(part)) if inner in values}
+            parts[name] = replace(part, **inside) if inside else part
+        return replace(self, **parts, **values)
 
-def part_of(cls: type[P], whole: Any) -> P:
-    """The fields of `whole` that `cls`, one of its bases, has."""
-    return cls(**{field.name: getattr(whole, field.name) for field in fields(cls)})  # type: ignore[arg-type]
-
-
-def values_of(config: Any) -> dict[str, Any]:
-    """The fields of a dataclass by name, as they are."""
-    return {field.name: getattr(config, field.name) for field in fields(config)}
+    def dotted(self) -> dict[str, Any]:
+        """All values by dotted key."""
+        return dotted(encode(self))
 
 
 def dotted(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested values by dotted key."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= dotted(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
+    flattened: dict[str, Any] = {}
+    for name, value in values.items():
+        flattened |= dotted(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flattened
 
 
 def parse_match(text: str | None) -> int | None:

@@ -6,14 +6,14 @@ from typing import Any
 
 from sightline.core.config import nearest
 from sightline.core.errors import InputError
-from sightline.tasks.answering import AnsweringTask
-from sightline.tasks.captioning import CaptioningTask
-from sightline.tasks.classification import ClassificationTask
-from sightline.tasks.forecasting import ForecastingTask
-from sightline.tasks.language import LanguageTask
+from sightline.tasks.classification.task import ClassificationTask
+from sightline.tasks.forecasting.task import ForecastingTask
+from sightline.tasks.language.task import LanguageTask
+from sightline.tasks.media.answering import AnsweringTask
+from sightline.tasks.media.captioning import CaptioningTask
+from sightline.tasks.media.transcription import TranscriptionTask
 from sightline.tasks.task import Task
-from sightline.tasks.transcription import TranscriptionTask
-from sightline.tasks.translation import TranslationTask
+from sightline.tasks.translation.task import TranslationTask
 
 TASKS: dict[str, type[Task[Any, Any, Any]]] = {
     TranslationTask.name: TranslationTask,

@@ -1,135 +1,54 @@
-"""What every job is made of: data to train on, a model, a loss, a measure, and answers for new inputs.
+"""What every task is made of: data to train on, a model, a loss, a measure, and answers for new inputs.
 
-A job is a source and a target: text to text, text to a label, a series to its future. One class a job, named in
+A task has a source and a target: text to text, text to a label, a series to its future. Each is a class, named in
 `tasks.table.TASKS`; training, the command line and comparisons know nothing else of it.
 """
 
 from __future__ import annotations
 
-import shutil
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Generic, TypeVar
 
-import numpy as np
 import torch
 from torch import nn
 
-from sightline.core.config import nearest
-from sightline.core.errors import InputError
-from sightline.models import FORMS, SizedConfig
-from sightline.models.store import CONFIG, LoadedModel, load_model
+from sightline.core.metrics import Baseline
+from sightline.core.seeds import derive
+from sightline.data.batches import Batches
+from sightline.data.corpus import Corpus
+from sightline.data.spaced import spaced
+from sightline.models import FORMS, SizedConfig, match_parameters
+from sightline.tasks.architectures import check_architecture
+from sightline.tasks.outcomes import Answer, Costs, Measured
 from sightline.tasks.run import RunConfig
-from sightline.training.files import faults, replace_directory, sync_tree
+from sightline.tasks.saved import SavedTask
 from sightline.training.loss import Loss
-from sightline.training.state import Batches
-
-# What the forms of models are, as an error says it.
-SAID = {
-    "encoder-decoder": "an encoder-decoder, which reads a source and writes a target",
-    "decoder": "a decoder, which sees only what came before",
-    "encoder": "an encoder, which sees both sides of every position",
-    "forecaster": "a forecaster, which maps windows of series to what follows",
-}
 
 T = TypeVar("T", bound="Task[Any, Any, Any]")
-D = TypeVar("D", bound="Dataset")  # all of a task's data
+D = TypeVar("D", bound=Corpus[Any])  # all of a task's data
 P = TypeVar("P")  # one part of it
 R = TypeVar("R", bound=RunConfig)
 
 
-@runtime_checkable
-class Dataset(Protocol):
-    """What `Task.load_data` gives: three parts, of a kind that only the task looks into.
-
-    sha256: of the content, the same in whatever container it came; notes: what the user should know, a line each;
-    sizes: how many items each part has, by name
-    """
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def train(self) -> Any: ...
-    @property
-    def valid(self) -> Any: ...
-    @property
-    def test(self) -> Any: ...
-    @property
-    def sha256(self) -> str: ...
-    @property
-    def notes(self) -> tuple[str, ...]: ...
-    @property
-    def sizes(self) -> dict[str, int]: ...
-
-
-class Answer(NamedTuple):
-    """One output, as people read it and as `--json` gives it."""
-
-    text: str
-    record: dict[str, Any]
-    complete: bool = True  # False: cut off at a limit
-
-
-class Guess(NamedTuple):
-    """What can be had without a sequence model: a baseline and its scores on the same test items.
-
-    bound: no baseline but the best that is possible, where the data's making is known
-    """
-
-    name: str
-    description: str
-    metrics: dict[str, float]
-    bound: bool = False
-
-
-class Costs(NamedTuple):
-    """What one output costs when outputs are asked for one at a time."""
-
-    ms: float | None = None  # median
-    per: str = "item"  # what the time is per: "token", "item"
-    state_bytes: int | None = None  # what is carried from step to step
-    state_of: str = ""  # at which lengths, such as "29 source and 10 target tokens in"
-
-
-@dataclass(frozen=True)
-class Measured:
-    """How good a model is on some items.
-
-    metrics: by name, in the units of `lab.results.METRICS`
-    items: by metric, for those that a comparison may decide by: (N, 2), of every item in order the two numbers that the
-        metric is made of, the sum of the first over the sum of the second, which is what a bootstrap over items
-        resamples: (right, 1) for an accuracy, (nats, tokens) for a loss by token; for BLEU its ten counts, (N, 10)
-    outputs, references: of every item, as people read them; empty where they are no text
-    details: what else there is to show, such as a confusion matrix, in plain JSON types
-    """
-
-    metrics: dict[str, float]
-    items: dict[str, np.ndarray]
-    outputs: tuple[str, ...] = ()
-    references: tuple[str, ...] = ()
-    details: dict[str, Any] = field(default_factory=dict)
-
-
-class Task(ABC, Generic[D, P, R]):
+class Task(SavedTask, Generic[D, P, R]):
     """A model with all that is needed to train it, to measure it and to use it on new inputs.
 
-    name: in `TASKS`, in config.json and of `--task`
-    form: of its models, a key of `FORMS`
+    A task of your own defines the abstract methods; the others have a default that suits most.
+
     unit: what one item is called, in the plural: pairs, documents, windows
-    Run: all of a training's configuration, flat: the task's own keys beside those of `RunConfig`
+    Run: all of a training's configuration
     accepts_decoding: whether outputs are sequences, searched for or sampled by a `DecodingConfig`
-    loss_unit, counted: of what the training loss is, and what a budget in tokens counts
+    loss_unit, counted: the unit of the training loss, and what a budget in tokens counts
     length_of: what `lengths` are of, such as "source length (characters)"
     answers_lines: whether an answer's text is a table, several lines long
-    measured_by: keys of `config` that change nothing of the model, and may be others when it is measured
+    measured_by: keys of `config` that do not change the model, so that a measurement may use others
     shows_attention: whether `lab.attention` has maps of it
     """
 
-    name: ClassVar[str]
-    form: ClassVar[str]
-    unit: ClassVar[str]
+    unit: ClassVar[str] = "items"
     Run: ClassVar[type[Any]]
     accepts_decoding: ClassVar[bool] = False
     loss_unit: ClassVar[str] = "nats/token"
@@ -139,9 +58,48 @@ class Task(ABC, Generic[D, P, R]):
     answers_lines: ClassVar[bool] = False
     measured_by: ClassVar[tuple[str, ...]] = ()
 
-    config: Any  # the task's settings, `arch` and `model` among them
-    model: Any  # the `nn.Module`
-    data: str  # what it was trained on, in a line
+    @classmethod
+    @abstractmethod
+    def build(cls: type[T], data: D, run: R) -> T:
+        """An untrained task: fitted to the training part alone, with weights drawn from the run's seed."""
+
+    @classmethod
+    @abstractmethod
+    def read_part(cls, run: R) -> tuple[P, int]:
+        """All items of the data that `run` names as one part to measure on, and how many they are."""
+
+    @abstractmethod
+    def batches(self, part: P, *, seed: int) -> Batches:
+        """Shuffled training batches, the same ones from any cursor."""
+
+    @abstractmethod
+    def loss(self, model: nn.Module, batch: Any) -> Loss:
+        """The training loss of one batch."""
+
+    @classmethod
+    @abstractmethod
+    def metrics(cls, data: D, run: R) -> tuple[str, ...]:
+        """The metrics that `measure` reports of a model trained so: first the one that decides a comparison by default,
+        then those that a report shows beside it.
+        """
+
+    @abstractmethod
+    def measure(self, part: P, decoding: Any = None) -> Measured:
+        """Every metric on a part, and the items that it is made of. Dropout is off."""
+
+    @abstractmethod
+    def predict(self, inputs: Any) -> list[Any]:
+        """Outputs as Python values, in order: texts, labels or arrays."""
+
+    @classmethod
+    def preset(cls, arch: str) -> R:
+        """How the named architecture is trained by default.
+
+        Raises:
+            InputError: "arch: unknown architecture 'lstmm', did you mean 'lstm'?"
+        """
+        cls.check_architecture(arch)
+        return replace(cls.Run.preset(arch), task=cls.name)
 
     @classmethod
     def architectures(cls) -> Mapping[str, SizedConfig]:
@@ -150,118 +108,82 @@ class Task(ABC, Generic[D, P, R]):
 
     @classmethod
     def check_architecture(cls, arch: str) -> None:
-        """Raises `InputError` where `arch` is none of this task's: the nearest name, or why its form does not do."""
-        known = cls.architectures()
-        if arch in known:
-            return
-        others = [form for form, presets in FORMS.items() if arch in presets]
-        if others:
-            raise InputError(
-                f"{arch!r} is {SAID[others[0]]}, but {cls.name} needs {SAID[cls.form]}: {', '.join(known)}",
-                where="arch",
-            )
-        near = nearest(arch, known)
-        hint = f"did you mean {near!r}?" if near else f"known: {', '.join(known)}"
-        raise InputError(f"unknown architecture {arch!r}, {hint}", where="arch")
+        """Raises `InputError` where `arch` is not of the task's form (see `architectures.check_architecture`)."""
+        check_architecture(arch, cls.form, cls.name)
 
     @classmethod
-    @abstractmethod
-    def preset(cls, arch: str) -> R:
-        """What the named architecture is trained with where nothing else is said.
-
-        Raises:
-            InputError: "arch: unknown architecture 'lstmm', did you mean 'lstm'?"
-        """
-
-    @classmethod
-    @abstractmethod
     def load_data(cls, run: R) -> D:
         """The data that the keys of `run` name, read and divided; `InputError` for whatever is wrong with it."""
-
-    @classmethod
-    @abstractmethod
-    def read_part(cls, run: R) -> tuple[P, int]:
-        """All items of the data that `run` names as one part to measure on, and how many they are."""
-
-    @classmethod
-    @abstractmethod
-    def select(cls, part: P, chosen: Sequence[int]) -> P:
-        """The items of a part that `chosen` names by number, in its order."""
-
-    @classmethod
-    @abstractmethod
-    def build(cls: type[T], data: D, run: R) -> T:
-        """An untrained task: what is fitted to data, to the training part alone; weights drawn from `run.seed`."""
-
-    @abstractmethod
-    def batches(self, part: P, *, seed: int) -> Batches:
-        """Shuffled training batches, from any cursor on the same."""
-
-    @abstractmethod
-    def loss(self, model: nn.Module, batch: Any) -> Loss:
-        """The training loss of one batch."""
-
-    @abstractmethod
-    def validator(self, part: P) -> Callable[[nn.Module], dict[str, float]]:
-        """A function of the model as it stands that gives "loss" and whatever else is shown while training."""
-
-    @classmethod
-    @abstractmethod
-    def primary_metric(cls, data: D, run: R) -> str:
-        """The name of the metric that a comparison decides by; `Measured.items` has it."""
-
-    @abstractmethod
-    def measure(self, part: P, decoding: Any = None) -> Measured:
-        """Every metric on a part, and the items that the primary one is made of. Dropout is off."""
-
-    @abstractmethod
-    def guesses(self, train: P, part: P) -> list[Guess]:
-        """Baselines learnt from the training part without a model, measured on `part` by the metrics of `measure`."""
-
-    @abstractmethod
-    def answer(self, inputs: Sequence[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
-        """An output for each input, in order: a line of text, or a file's path where the source is no text.
-
-        `first` is the number of the first input in the random stream. Dropout is off.
-        """
-
-    @abstractmethod
-    def predict(self, inputs: Any) -> list[Any]:
-        """Outputs as Python values, in order: texts, labels or arrays."""
-
-    @abstractmethod
-    def write(self, directory: Path) -> None:
-        """Writes the model's files into an existing directory, as `training.train` asks of `save_model`."""
-
-    @classmethod
-    @abstractmethod
-    def read(cls: type[T], directory: Path, found: LoadedModel) -> T:
-        """The task of `write`'s files; `found` is the model among them."""
-
-    @property
-    def run(self) -> Any:
-        """What a training like this one's is configured with, as far as the task itself can tell."""
-        return self.preset(self.arch)
-
-    @classmethod
-    def sources(cls, part: P) -> list[str]:
-        """Every item's source as people read it; empty where that is no text."""
-        return []
-
-    @classmethod
-    def lengths(cls, part: P) -> list[int]:
-        """Every item's length, which quality is shown by; empty where that says nothing."""
-        return []
+        return run.load()
 
     @classmethod
     def load_prepared(cls, run: R, directory: Path) -> D:
-        """`load_data`; what takes long may be left in the directory, and found there by the next call."""
+        """`load_data`; what takes long may be left in the directory for the next call."""
         return cls.load_data(run)
 
     @classmethod
     def build_prepared(cls: type[T], data: D, run: R, directory: Path) -> T:
-        """`build`; what takes long to fit may be left in the directory, and found there by the next call."""
+        """`build`; what takes long to fit may be left in the directory for the next call."""
         return cls.build(data, run)
+
+    @staticmethod
+    def draw(config: Any, sizes: tuple[Any, Any], *, seed: int, parameters: int | None) -> tuple[Any, Any]:
+        """The task's config, its model scaled to `parameters`, and that model with weights drawn from `seed`.
+
+        sizes: what `config.model.build` takes, a front end and a number of outputs
+        """
+        if parameters is not None:
+            config = replace(config, model=match_parameters(config.model, parameters, *sizes))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(seed, "init"))
+            return config, config.model.build(*sizes)
+
+    @classmethod
+    def count(cls, part: P) -> int:
+        """How many items a part has."""
+        return len(part)  # type: ignore[arg-type]
+
+    @classmethod
+    def select(cls, part: P, chosen: Sequence[int]) -> P:
+        """The items of a part that `chosen` names by number, in its order."""
+        return part.select(chosen)  # type: ignore[attr-defined]
+
+    @classmethod
+    def spaced(cls, part: P, most: int) -> P:
+        """At most `most` of the items, evenly spaced over them, so that a sorted file is sampled throughout."""
+        total = cls.count(part)
+        return part if total <= most else cls.select(part, spaced(total, most))
+
+    @classmethod
+    def sources(cls, part: P) -> list[str]:
+        """Every item's source as people read it; empty where that is not text."""
+        return []
+
+    @classmethod
+    def lengths(cls, part: P) -> list[int]:
+        """Every item's length, by which a report shows quality; empty where items have no length."""
+        return []
+
+    @classmethod
+    def trained_on(cls, data: D) -> str:
+        """The data of a training, in a line."""
+        return f"{data.name}: {data.sizes['train']:,} {cls.unit}, sha256 of the data {data.sha256}"
+
+    def validator(self, part: P) -> Callable[[nn.Module], dict[str, float]]:
+        """A function of the model in training that gives "loss" and whatever else is shown while training."""
+        return lambda model: self.measure(part).metrics
+
+    def baselines(self, train: P, part: P) -> list[Baseline]:
+        """Model-free baselines, learned from the training part, with their scores on `part`."""
+        return []
+
+    def answer(self, inputs: Sequence[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
+        """An output for each input, in order: a line of text, or a file's path where the source is not text.
+
+        `first` is the number of the first input in the random stream. Dropout is off.
+        """
+        outputs = self.predict(inputs)
+        return [Answer(str(out), {"source": one, "output": out}) for one, out in zip(inputs, outputs, strict=True)]
 
     def facts(self) -> dict[str, str]:
         """How the data was read, a word or two each, for a report."""
@@ -272,13 +194,13 @@ class Task(ABC, Generic[D, P, R]):
         return Costs()
 
     def describe(self, data: D) -> dict[str, Any]:
-        """What a dry run tells besides parameters and sizes."""
+        """What a dry run shows besides parameters and sizes."""
         return {}
 
     @property
-    def arch(self) -> str:
-        """The architecture's name in `architectures()`."""
-        return self.config.arch
+    def run(self) -> Any:
+        """The configuration of a training like this one's, as far as the task itself can tell."""
+        return self.preset(self.arch)
 
     @property
     def sizes(self) -> SizedConfig:
@@ -286,51 +208,11 @@ class Task(ABC, Generic[D, P, R]):
         return self.config.model
 
     @property
-    def parameters(self) -> int:
-        """Trainable parameters; shared ones count once."""
-        return sum(parameter.numel() for parameter in self.model.parameters() if parameter.requires_grad)
-
-    @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.model.parameters()).device
 
     def to(self: T, device: torch.device | str) -> T:
-        """Moves the weights; returns itself."""
+        """Move the weights; returns itself."""
         self.model.to(device)
         return self
-
-    @classmethod
-    def load(cls: type[T], path: str | Path) -> T:
-        """The task in a model directory, on the processor, ready to use.
-
-        Raises `InputError` in one line for whatever is wrong with the files (see `models.store.load_model`).
-        """
-        directory = Path(path)
-        found = load_model(directory)
-        if found.task != cls.name:
-            raise InputError(f"holds a model for {found.task[:80]!r}, not for {cls.name}", where=directory / CONFIG)
-        if found.form != cls.form:
-            raise InputError(f"form is {found.form!r}, but {cls.name} needs {cls.form!r}", where=directory / CONFIG)
-        return cls.read(directory, found)
-
-    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
-        """Writes the model directory `path`, whole or not at all.
-
-        Raises `InputError` where `path` exists and `overwrite` is not set or it is no model directory,
-        `EnvironmentFault` where it cannot be written.
-        """
-        target = Path(path)
-        if target.exists() and not (overwrite and (target / CONFIG).is_file()):
-            raise InputError("exists already" + (" and is no model directory" if overwrite else ""), where=target)
-        beside = target.with_name(target.name + ".tmp")
-        with faults(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(beside, ignore_errors=True)
-            try:
-                beside.mkdir()
-                self.write(beside)
-                sync_tree(beside)
-                replace_directory(beside, target)
-            finally:
-                shutil.rmtree(beside, ignore_errors=True)

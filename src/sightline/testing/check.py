@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 
 from sightline.core.errors import InputError
+from sightline.core.suggest import unknown
 from sightline.testing.conditioning import conditioned
 from sightline.testing.findings import Finding, worst
 from sightline.testing.laws import LAWS
@@ -30,7 +30,7 @@ def check_mixer(
     reference: Reference | None = None,
     full: bool = False,
 ) -> Report:
-    """The laws over `config.build(d_model)`, a `SequenceMixer` or `SequenceEncoder`, the house's or your own.
+    """The laws over `config.build(d_model)`, a `SequenceMixer` or `SequenceEncoder`, one of ours or your own.
 
     config is a (frozen) dataclass with `build(d_model)`; d_model None = 12, or the next larger width that the config
     accepts. A mixer that reads a memory says so by its attributes
@@ -40,7 +40,7 @@ def check_mixer(
     `full` takes slow mechanisms along all 65,536 positions, where they otherwise stop after some seconds.
     Uninitialised memory is filled with NaN while the laws run.
 
-    Raises `InputError`, such as `no law is called 'purety'; did you mean 'purity of states'?`.
+    Raises `InputError`, such as `unknown law 'purety', did you mean 'purity of states'?`.
     """
     if not callable(getattr(config, "build", None)):
         raise InputError(f"a config is a dataclass instance with build(d_model), got {config!r}")
@@ -51,11 +51,10 @@ def check_mixer(
 
 
 def known_law(name: str) -> str:
-    """The name, or `InputError` with the nearest one where no law is called so."""
+    """The name, or `InputError` with the nearest one where there is no such law."""
     if name in LAWS:
         return name
-    near = difflib.get_close_matches(name, LAWS, 1, 0.4)
-    raise InputError(f"no law is called {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"known: {[*LAWS]}"))
+    raise InputError(unknown("law", name, LAWS, cutoff=0.4))
 
 
 def run_law(name: str, subject: Subject) -> LawResult:

@@ -1,4 +1,4 @@
-"""What float32 cannot help: how far one rounding of inputs and parameters moves the exact result.
+"""Conditioning: how far one rounding of inputs and parameters moves the exact result.
 
 Where a mechanism divides by a norm over a few values that happen to be nearly equal or nearly zero, every form of it,
 the reference too, loses digits. No form can then be held to a tolerance below that loss.
@@ -51,7 +51,7 @@ def _breaks_rms(finding: Finding) -> bool:
 
 
 def _expected(findings: Iterable[Finding]) -> dict[Key, torch.Tensor]:
-    """What every comparison in float64 expected."""
+    """The expected values of every comparison in float64."""
     exact = [f.compared for f in findings if f.compared is not None and f.compared.dtype == torch.float64]
     return dict(zip(_keys(exact), (compared.expected for compared in exact), strict=True))
 

@@ -1,4 +1,4 @@
-"""What a law finds: an error against a tolerance, and how tensors are compared."""
+"""Findings of a law, an error and its tolerance each, and how tensors are compared."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FLOOR = 1e-2  # expected values smaller than this (RMS) do not make a relative e
 
 
 class ComparedTensors(NamedTuple):
-    """What `close` compared: so that the same comparison can be found again in another dtype."""
+    """The operands of `close`, so that the same comparison can be identified in another dtype."""
 
     name: str
     dtype: torch.dtype
@@ -54,9 +54,9 @@ Tensors = Tensor | Iterable[Tensor]
 def close(actual: Tensors, expected: Tensors, what: str) -> Finding:
     """Equality within the tolerance of the narrowest dtype; several tensors are compared as one vector."""
     actual, expected = _listed(actual), _listed(expected)
-    shapes, wanted = [tuple(t.shape) for t in actual], [tuple(t.shape) for t in expected]
-    if shapes != wanted:
-        return Finding(math.inf, MAX_FLOAT64, f"{what}: shapes {shapes} instead of {wanted}")
+    shapes, others = [tuple(t.shape) for t in actual], [tuple(t.shape) for t in expected]
+    if shapes != others:
+        return Finding(math.inf, MAX_FLOAT64, f"{what}: shapes {shapes} instead of {others}")
     dtype = _narrowest([*actual, *expected])
     a, b = _vector(actual), _vector(expected)
     if not len(a):

@@ -1,4 +1,4 @@
-"""The house's independent references: slow float64 loops in tests/reference of a source checkout."""
+"""The independent references of the mechanisms: slow float64 loops in tests/reference of a source checkout."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def find_reference(config: Any) -> Reference | None:
 
 
 def find_initial(config: Any) -> Callable | None:
-    """What the paper fixes about freshly built parameters, where it does."""
+    """The initial parameters that the paper fixes, where it does."""
     return getattr(_module_of(config), "initial", None)
 
 

@@ -1,4 +1,4 @@
-"""What `check_mixer` hands back."""
+"""The results of `check_mixer` and `check_front_end`."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def describe(config: Any) -> str:
 @final
 @dataclass(frozen=True)
 class LawResult:
-    """How one law stands: `passed` None means that it has no meaning for this form, and `detail` says why.
+    """The result of one law: `passed` None means that the law does not apply to this form, and `detail` says why.
 
-    `error` and `tolerance` are those of the comparison that came nearest to its tolerance, or went furthest past it.
+    `error` and `tolerance` are those of the comparison nearest to its tolerance, or furthest beyond it.
     """
 
     law: str

@@ -1,4 +1,4 @@
-"""Arrays that round like bfloat16: what a naive computation in that dtype would give, operation by operation."""
+"""Arrays that round like bfloat16, as a naive computation in that dtype does operation by operation."""
 
 from __future__ import annotations
 
@@ -26,6 +26,6 @@ class RoundedArray(np.ndarray):
 
 
 def as_bfloat16(values: np.ndarray) -> RoundedArray:
-    """The nearest bfloat16 values, in an array whose arithmetic goes on rounding."""
+    """The nearest bfloat16 values, in an array whose arithmetic rounds too."""
     rounded = torch.from_numpy(np.array(values, dtype=np.float64)).to(torch.bfloat16).double().numpy()
     return rounded.view(RoundedArray)

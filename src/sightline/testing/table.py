@@ -1,34 +1,36 @@
-"""The laws over many configurations at once, in worker processes: what `sightline certify` shows."""
+"""The laws over many configurations, each in a process of its own, for `sightline certify`."""
 
 from __future__ import annotations
 
-import difflib
 import gc
 import importlib
-import multiprocessing
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
 from sightline.core.errors import EnvironmentFault, InputError
+from sightline.core.processes import ProcessDied, in_child
+from sightline.core.suggest import suggest, unknown
 from sightline.testing.report import LawResult, describe
+
+# What the laws import, the compiler too; nothing is computed before the fork.
+PRELOADED = ["sightline.testing.check", "sightline.mixers", "torch._dynamo"]
 
 
 class Target(NamedTuple):
-    """One configuration, by a name that a worker process can find it under."""
+    """One configuration, by a name that another process can find it under."""
 
     mechanism: str  # a name of `MIXERS`, or module:Config
     number: int  # which of its examples
-    options: str  # what tells it from the others, for people
+    options: str  # in words
 
 
 @final
 @dataclass(frozen=True)
-class CheckedConfig:
+class CertifiedConfig:
     """The laws over one configuration."""
 
     target: Target
@@ -36,16 +38,14 @@ class CheckedConfig:
 
 
 def find_targets(mechanisms: Sequence[str]) -> list[Target]:
-    """Every example of the mechanisms named: names of `MIXERS`, or `module:Config` for a class or instance of your own.
+    """Every example of the mechanisms: names of `MIXERS`, or `module:Config` for a class or instance of your own.
 
-    A config class without `examples()` is taken with its defaults. Modules are imported from the working directory too.
-    Raises `InputError` where something is not found, naming what is near.
+    A config class without `examples()` has its defaults. Modules are imported from the working directory too.
+    Raises `InputError` for an unknown name, with the nearest known one.
     """
-    found = []
-    for name in mechanisms:
-        for number, config in enumerate(_configs(name)):
-            found.append(Target(name, number, describe(config)))
-    return found
+    return [
+        Target(name, number, describe(config)) for name in mechanisms for number, config in enumerate(_configs(name))
+    ]
 
 
 def _configs(name: str) -> tuple[Any, ...]:
@@ -53,21 +53,19 @@ def _configs(name: str) -> tuple[Any, ...]:
 
     if ":" not in name:
         if name not in MIXERS:
-            near = difflib.get_close_matches(name, MIXERS, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(MIXERS)}; your own is module:Config"
-            raise InputError(f"no mechanism is called {name!r}; {hint}")
+            raise InputError(unknown("mechanism", name, MIXERS, label="choose module:Config for your own, or one of"))
         return MIXERS[name].examples()
-    found = _imported(*name.split(":", 1))
-    if isinstance(found, type) and is_dataclass(found):
+    target = _imported(*name.split(":", 1))
+    if isinstance(target, type) and is_dataclass(target):
         try:
-            configs = found.examples() if hasattr(found, "examples") else (found(),)
+            configs = target.examples() if hasattr(target, "examples") else (target(),)
         except TypeError as error:
             raise InputError(f"give {name} an examples() class method, or defaults: {error}") from error
     else:
-        configs = (found,)
+        configs = (target,)
     for config in configs:
         if not is_dataclass(config) or not callable(getattr(config, "build", None)):
-            raise InputError(f"{name} is no config: it needs to be a dataclass with build(d_model)")
+            raise InputError(f"{name} is not a config: expected a dataclass with build(d_model)")
     return tuple(configs)
 
 
@@ -81,47 +79,42 @@ def _imported(module_name: str, attribute: str) -> Any:
     except Exception as error:
         raise InputError(f"importing {module_name} failed: {type(error).__name__}: {error}") from error
     if not hasattr(module, attribute):
-        near = difflib.get_close_matches(attribute, vars(module), 1)
-        raise InputError(
-            f"module {module_name} has no {attribute!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-        )
+        raise InputError(f"module {module_name} has no {attribute!r}{suggest(attribute, vars(module), label=None)}")
     return getattr(module, attribute)
 
 
 def run_table(
     targets: Sequence[Target], laws: Sequence[str] | None = None, workers: int = 1, full: bool = False
-) -> Iterator[CheckedConfig]:
-    """The rows as they are done, out of `workers` processes of one thread each; `laws`, `full` as in `check_mixer`.
+) -> Iterator[CertifiedConfig]:
+    """The rows in the order in which they finish, each from a process of its own with one thread.
 
-    Raises `EnvironmentFault` where a worker was killed, for want of memory most likely.
+    At most `workers` processes run at a time; `laws` and `full` as in `check_mixer`.
+
+    Raises:
+        EnvironmentFault: "certifying lstm: the process was ended by SIGKILL (out of memory?)".
     """
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(targets)), mp_context=context, initializer=_begin) as pool:
-        waiting = [pool.submit(_row, target, laws, full) for target in targets]
+    with ThreadPoolExecutor(min(workers, len(targets))) as pool:
+        waiting = {pool.submit(in_child, _row, target, laws, full, preload=PRELOADED): target for target in targets}
         try:
             for done in as_completed(waiting):
-                yield done.result()
-        except BrokenProcessPool as error:
-            raise EnvironmentFault("a worker process was killed: is there memory left?") from error
+                try:
+                    row = done.result()
+                except ProcessDied as error:
+                    raise EnvironmentFault(f"certifying {waiting[done].mechanism}: {error}") from error
+                yield row
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _begin() -> None:
-    """One thread; and what has been imported, which stays to the end, is no longer searched for garbage."""
-    import torch
-
-    import sightline.testing.check  # noqa: F401
-
-    torch.set_num_threads(1)
-    gc.freeze()
-
-
-def _row(target: Target, laws: Sequence[str] | None, full: bool) -> CheckedConfig:
+def _row(target: Target, laws: Sequence[str] | None, full: bool) -> CertifiedConfig:
     import warnings
+
+    import torch
 
     from sightline.testing.check import check_mixer
 
-    warnings.simplefilter("ignore")  # what a mechanism warns about is not what is asked here
+    torch.set_num_threads(1)
+    gc.freeze()  # imported modules stay until the end: collecting garbage need not look at them
+    warnings.simplefilter("ignore")  # the laws do not ask what a mechanism warns about
     config = _configs(target.mechanism)[target.number]
-    return CheckedConfig(target, check_mixer(config, laws=laws, full=full).results)
+    return CertifiedConfig(target, check_mixer(config, laws=laws, full=full).results)

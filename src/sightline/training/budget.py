@@ -1,11 +1,11 @@
-"""How much a training may use: steps, target tokens, seconds or floating-point operations."""
+"""The budget of a training: steps, target tokens, seconds or floating-point operations."""
 
 from __future__ import annotations
 
 import math
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, final
 
 from sightline.core.errors import InputError
 
@@ -22,9 +22,10 @@ SECONDS = {"s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "m": 60.0, "min"
 FORMS = "write it as 60s, 5min, 2h, 500steps, 2Mtok or 1e15flop"
 
 
+@final
 @dataclass
 class Spent:
-    """What a training has used so far; part of every checkpoint, so that a resumed run counts on."""
+    """What a training has used so far; part of every checkpoint, so that a resumed run continues the count."""
 
     steps: int = 0
     tokens: int = 0  # target labels trained on
@@ -32,9 +33,10 @@ class Spent:
     flops: int = 0  # of training steps, forward and backward
 
 
+@final
 @dataclass(frozen=True)
 class Budget:
-    """An amount of one unit; training stops at the first step boundary where it is used up."""
+    """An amount of one unit; training stops after the first step that uses it up."""
 
     amount: float
     unit: Unit
@@ -45,10 +47,10 @@ class Budget:
 
         Raises `InputError`: `--budget: expected an amount with a unit, found 'fast': write it as 60s, …`.
         """
-        found = re.fullmatch(r"\s*([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([A-Za-z]*)\s*", text, re.ASCII)
-        if found is None:
+        match = re.fullmatch(r"\s*([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([A-Za-z]*)\s*", text, re.ASCII)
+        if match is None:
             raise InputError(f"expected an amount with a unit, found {text!r}: {FORMS}", where=where)
-        number, word = float(found[1]), found[2]
+        number, word = float(match[1]), match[2]
         if word == "":
             raise InputError(f"{text!r} has no unit: {FORMS}", where=where)
         amount, unit = _scaled(number, word, text, where)
@@ -59,7 +61,7 @@ class Budget:
         return cls(amount, unit)
 
     def used(self, spent: Spent) -> float:
-        """How much of this budget's unit has been spent."""
+        """The amount of this budget's unit that has been spent."""
         return float(getattr(spent, self.unit))
 
     def fraction(self, spent: Spent) -> float:

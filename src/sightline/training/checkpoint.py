@@ -1,8 +1,8 @@
-"""Checkpoints that are whole or not there: written beside their name, synced, hashed, renamed.
+"""Checkpoints that are complete or absent: written under a temporary name, synced, hashed, renamed.
 
-`checkpoints/step-000500/` holds `model.safetensors`, `optimizer.safetensors`, `state.json` and, written last,
-`MANIFEST.json` with every file's size and SHA-256. The newest directory that verifies is the last checkpoint. Nothing
-is unpickled: tensors are safetensors, the rest is JSON.
+`checkpoints/step-000500/` contains `model.safetensors`, `optimizer.safetensors`, `state.json` and, written last,
+`MANIFEST.json` with every file's size and SHA-256. A resumed run continues from the newest directory that verifies.
+Nothing is unpickled: tensors are safetensors, the rest is JSON.
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ import logging
 import os
 import re
 import shutil
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from sightline.core.errors import InputError
-from sightline.training.files import faults, sync, write_bytes
+from sightline.core.errors import EnvironmentFault, InputError
+from sightline.core.files import faults, parse_json_object, read_regular, sync, write_new
+from sightline.core.weights import HEADER_BYTES, check_safetensors, own_tensors
 
 FORMAT = 1
 MANIFEST = "MANIFEST.json"
 FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
-PICKLED = (b"PK\x03\x04", b"PK\x05\x06", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"\x1f\x8b")
 logger = logging.getLogger("sightline")
 
 
+@final
 @dataclass(frozen=True)
 class Checkpoint:
-    """A verified checkpoint's content."""
+    """The content of a verified checkpoint."""
 
     path: Path
     step: int
@@ -45,29 +45,30 @@ class Checkpoint:
     state: dict[str, Any]
 
 
+@final
 class Checkpoints:
-    """The checkpoints of one run. One process at a time: the run directory's lock is held by the caller."""
+    """The checkpoints of one run. The caller holds the lock of the run directory."""
 
     def __init__(self, directory: Path, keep: int = 2) -> None:
         self.directory = directory
         self.keep = keep
 
     def clean(self) -> None:
-        """Removes what a killed save left."""
+        """Remove the rests of a killed save."""
         for path in self.directory.glob("step-*.tmp"):
             shutil.rmtree(path)
 
     def steps(self) -> list[tuple[int, Path]]:
-        """Finished directories, oldest first, by the step in their name (never by time: clocks go wrong)."""
+        """Finished directories, oldest first, by the step in their names (clocks are not reliable)."""
         if not self.directory.is_dir():
             return []
-        found = [(re.fullmatch(r"step-(\d+)", path.name), path) for path in self.directory.iterdir()]
-        return sorted((int(match[1]), path) for match, path in found if match)
+        names = [(re.fullmatch(r"step-(\d+)", path.name), path) for path in self.directory.iterdir()]
+        return sorted((int(name[1]), path) for name, path in names if name)
 
     def save(self, step: int, files: Mapping[str, bytes]) -> Path:
-        """Writes checkpoint `step`, then removes all but the newest `keep`.
+        """Write checkpoint `step`, then remove all but the newest `keep`.
 
-        Raises `EnvironmentFault` with the path, and the bytes needed if the disk is full; older ones stay.
+        Raises `EnvironmentFault` with the path, and the bytes needed if the disk is full; older checkpoints stay.
         """
         target = self.directory / f"step-{step:06d}"
         with faults(target, sum(map(len, files.values()))):
@@ -78,10 +79,10 @@ class Checkpoints:
             try:
                 beside.mkdir()
                 for name, content in files.items():
-                    write_bytes(beside / name, content)
-                write_bytes(beside / MANIFEST, _manifest(step, files))
+                    write_new(beside / name, content)
+                write_new(beside / MANIFEST, _manifest(step, files))
                 sync(beside)
-                if target.exists():  # one that does not verify: resuming began at an older one only then
+                if target.exists():  # it does not verify: otherwise the run would have resumed from it
                     shutil.rmtree(target)
                 os.rename(beside, target)
             except OSError:
@@ -93,24 +94,24 @@ class Checkpoints:
         return target
 
     def newest(self) -> Checkpoint | None:
-        """The newest checkpoint that verifies; each newer one that does not is reported.
+        """The newest checkpoint that verifies, or None; logs each newer one that does not.
 
-        Raises `InputError` if there are checkpoints and none verifies.
+        Raises `InputError` if there are checkpoints but none verifies.
         """
         steps = self.steps()
         for step, path in reversed(steps):
             try:
                 return load(path, step)
-            except InputError as error:
+            except (InputError, EnvironmentFault) as error:
                 logger.warning("%s; falling back to the checkpoint before it", error)
         if steps:
-            raise InputError("no checkpoint here verifies; begin anew with --overwrite", where=self.directory)
+            raise InputError("no checkpoint here verifies; start again with --overwrite", where=self.directory)
         return None
 
 
 def load(path: Path, step: int) -> Checkpoint:
-    """Reads and verifies one checkpoint directory; `InputError` names the file that is wrong and how."""
-    manifest = _json(path / MANIFEST, _read(path / MANIFEST))
+    """Read and verify one checkpoint directory; `InputError` names the damaged file and the reason."""
+    manifest = parse_json_object(_read(path / MANIFEST), where=path / MANIFEST)
     listed = manifest.get("files")
     if manifest.get("format") != FORMAT or manifest.get("step") != step or not isinstance(listed, dict):
         raise InputError(f"not the manifest of step {step} in format {FORMAT}", where=path / MANIFEST)
@@ -119,39 +120,35 @@ def load(path: Path, step: int) -> Checkpoint:
     contents = {name: _read(path / name) for name in FILES}
     for name, content in contents.items():
         if listed[name] != _entry(content):
-            raise InputError(f"damaged: its {len(content):,} bytes are not those of the manifest", where=path / name)
+            raise InputError(f"damaged: its {len(content):,} bytes do not match the manifest", where=path / name)
     model, optimizer = (tensors_from(contents[name], path / name) for name in FILES[:2])
-    return Checkpoint(path, step, model, optimizer, _json(path / FILES[2], contents[FILES[2]]))
+    return Checkpoint(path, step, model, optimizer, parse_json_object(contents[FILES[2]], where=path / FILES[2]))
+
+
+def _read(path: Path) -> bytes:
+    return read_regular(path, follow_links=False)
 
 
 def tensors_from(content: bytes, where: Path) -> dict[str, Tensor]:
-    """The tensors in a safetensors file's content; pickles and archives are refused unread."""
-    if content.startswith(PICKLED):
-        raise InputError("a pickle or an archive, which can run code: only safetensors are read", where=where)
+    """The tensors in the content of a safetensors file; pickles and archives are refused unread."""
+    check_safetensors(content[:HEADER_BYTES], where=where)
     try:
         return safetensors.torch.load(content)
     except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
         raise InputError(f"not a safetensors file: {error}", where=where) from None
 
 
-def model_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """The model's parameters and saved buffers, each shared (tied) one once, under its first name."""
-    saved = model.state_dict().keys()
-    named = [*model.named_parameters(), *model.named_buffers()]
-    return {name: tensor.detach().contiguous() for name, tensor in named if name in saved}
-
-
 def restore_model(model: nn.Module, tensors: Mapping[str, Tensor], where: Path) -> None:
-    """Copies the tensors into the model; `InputError` names the first that is missing, unknown or of another shape."""
-    expected = model_tensors(model)
+    """Copy the tensors into the model; `InputError` names the first that does not fit."""
+    expected = own_tensors(model)
     for name in [*expected, *tensors]:
         if name not in tensors or name not in expected:
             lacks = "the checkpoint" if name not in tensors else "the model"
-            raise InputError(f"{lacks} has no tensor {name!r}: it is of another architecture", where=where)
+            raise InputError(f"{lacks} has no tensor {name!r}: the architectures differ", where=where)
         if tensors[name].shape != expected[name].shape or tensors[name].dtype != expected[name].dtype:
-            found, wanted = (f"{tuple(t.shape)} {t.dtype}" for t in (tensors[name], expected[name]))
-            raise InputError(f"tensor {name!r} is {found} in the checkpoint, {wanted} in the model", where=where)
-    model.load_state_dict(dict(tensors), strict=False)  # the loop was strict; tied names stand in the file once
+            saved, own = (f"{tuple(t.shape)} {t.dtype}" for t in (tensors[name], expected[name]))
+            raise InputError(f"tensor {name!r} is {saved} in the checkpoint, {own} in the model", where=where)
+    model.load_state_dict(dict(tensors), strict=False)  # the loop was strict; the file has a tied tensor once
 
 
 def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -166,7 +163,7 @@ def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dic
 def restore_optimizer(
     model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], where: Path
 ) -> None:
-    """Puts the named tensors back into the optimizer; `InputError` names one that fits no parameter."""
+    """Put the named tensors back into the optimizer; `InputError` names one that fits no parameter."""
     names = {parameter: name for name, parameter in model.named_parameters()}
     order = [names[parameter] for group in optimizer.param_groups for parameter in group["params"]]
     slots: dict[int, dict[str, Tensor]] = {}
@@ -182,7 +179,7 @@ def restore_optimizer(
 def pack(model: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> dict[str, bytes]:
     """The contents of a checkpoint's files."""
     contents = (
-        safetensors.torch.save(model_tensors(model)),
+        safetensors.torch.save(own_tensors(model)),
         safetensors.torch.save(optimizer_tensors(model, optimizer)),
         json.dumps(state, indent=1, allow_nan=False).encode(),
     )
@@ -196,25 +193,3 @@ def _manifest(step: int, files: Mapping[str, bytes]) -> bytes:
 
 def _entry(content: bytes) -> dict[str, Any]:
     return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-
-
-def _read(path: Path) -> bytes:
-    """A regular file's content; links, devices and pipes are refused."""
-    try:
-        if not stat.S_ISREG(path.lstat().st_mode):
-            raise InputError("not a regular file", where=path)
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise InputError("missing", where=path) from None
-    except PermissionError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=path) from None
-
-
-def _json(path: Path, content: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(content)
-    except (ValueError, RecursionError):
-        raise InputError("not valid JSON", where=path) from None
-    if not isinstance(value, dict):
-        raise InputError("not a JSON object", where=path)
-    return value

@@ -1,4 +1,4 @@
-"""What a result depends on besides the code: machine, versions, threads, commit. And the device and dtype to use."""
+"""The environment that a result depends on: machine, versions, threads, commit; and the device and dtype to use."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from sightline.core.errors import EnvironmentFault, InputError
+from sightline.core.processes import available_cores
 
 PACKAGES = ("torch", "numpy", "safetensors", "tokenizers", "sacrebleu", "scipy")
 WIDE = 256
@@ -38,24 +39,19 @@ def environment() -> dict[str, Any]:
 
 
 def cpu_model() -> str:
-    """The processor's name, as the system gives it."""
+    """The name of the processor, from the system."""
     return _cpuinfo("model name") or platform.processor() or platform.machine()
 
 
-def available_cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def resolve_device(device: str) -> torch.device:
-    """The device for "auto", "cpu", "cuda", "cuda:1" or "mps"; `EnvironmentFault` where it is not there."""
+    """The device for "auto", "cpu", "cuda", "cuda:1" or "mps"; `EnvironmentFault` if it is unavailable."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind = device.partition(":")[0]
     if kind not in ("cpu", "cuda", "mps"):
         raise InputError(f"must be auto, cpu, cuda or mps, found {device!r}", where="--device")
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there[kind]:
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available[kind]:
         raise EnvironmentFault(f"--device {device}: this machine or this torch has no {kind}; use --device cpu")
     return torch.device(device)
 
@@ -70,11 +66,11 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def resolve_dtype(dtype: str, device: torch.device, model: nn.Module) -> Literal["float32", "bfloat16"]:
-    """The type that matrix products run in: "float32" as it is, "bfloat16" if the hardware has it, "auto" by a rule.
+    """The type of matrix products: "float32", "bfloat16" if the hardware has it, or "auto".
 
-    "auto" is bfloat16 where the hardware has it and, on a CPU, most of the model's weights stand in matrices of at
-    least `WIDE` rows and columns: below that, converting costs more than the faster product saves. A rule rather than
-    a measurement, so that a seed and a machine decide the result.
+    "auto" is bfloat16 if the hardware has it and, on a CPU, most weights of the model are in matrices of at least
+    `WIDE` rows and columns: in smaller ones the conversion costs more than the faster product saves. It is a rule, not
+    a measurement, so that seed and machine determine the result.
     """
     if dtype == "auto":
         pays = device.type != "cpu" or _wide_share(model) > 0.5

@@ -2,9 +2,9 @@
 
 An operation counts when it is a matrix product, a convolution, a fused attention or a fused recurrence, forward and
 backward, at 2 per multiply-add; element-wise work counts nothing, as is the convention. Fused attention counts its
-whole T x S rectangle, causal or not. The formulas are those of `torch.utils.flop_counter`, and below those of kernels
-that it lacks, most of them the CPU's. Its counter also tracks modules, which makes a step of a small recurrent model
-five times slower; the one here does not.
+whole T x S rectangle, causal or not. The formulas come from `torch.utils.flop_counter`; those below are for kernels
+that it lacks, most of them on the CPU. Its own counter, `FlopCounterMode`, also tracks modules, which makes a step of a
+small recurrent model five times slower; the counter here does not.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -82,8 +82,9 @@ FORMULAS: dict[Any, Callable[..., int]] = {
 }
 
 
+@final
 class _Counter(TorchDispatchMode):
-    """Sees every operation that runs inside it, those of backward passes too."""
+    """Count every operation that runs inside it, in backward passes too."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -106,7 +107,7 @@ def count_flops(function: Callable[[], object]) -> int:
 
 
 def shapes(batch: object) -> Hashable:
-    """The shapes of the tensors in a batch, a tuple that may hold tuples: what a step's operations depend on."""
+    """The shapes of the tensors in a batch, possibly nested tuples: the operations of a step depend on them."""
     fields = batch if isinstance(batch, tuple) else (batch,)
     return tuple(
         tuple(field.shape) if isinstance(field, Tensor) else shapes(field)
@@ -115,12 +116,13 @@ def shapes(batch: object) -> Hashable:
     )
 
 
+@final
 class StepFlops:
     """The operations of training steps, counted while the first step of each shape runs and remembered after.
 
-    Counting costs about 15 microseconds per operation, once per shape; no step is run twice for it. A count is exact
-    where the operations of a step follow from its shapes. Recurrences on the CPU leave padding out: a count is then
-    that of the first step, and steps of the same shapes with more or less padding differ from it.
+    Counting costs about 15 microseconds per operation, once per shape; no step runs twice for it. A count is exact if
+    the operations of a step follow from its shapes. Recurrences on the CPU skip padding: the count is then that of the
+    first step, and steps of the same shapes with more or less padding differ from it.
     """
 
     def __init__(self) -> None:
@@ -128,7 +130,7 @@ class StepFlops:
 
     @contextmanager
     def counting(self, key: Hashable) -> Iterator[None]:
-        """Counts what runs inside, unless `key` is known."""
+        """Count the operations inside, unless `key` is known."""
         if key in self._known:
             yield
             return

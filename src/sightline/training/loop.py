@@ -1,9 +1,9 @@
 """The training loop: generic over the task, bounded by a budget, resumable to the bit.
 
-A run that stops anywhere goes on from its newest verified checkpoint as if it had never stopped: weights, optimizer,
+A run that stops anywhere continues from its newest verified checkpoint as if it had never stopped: weights, optimizer,
 learning rate, next batch and dropout masks are those of the uninterrupted run, bit for bit, on the same machine with
 the same number of threads. The random stream of step n is seeded from (seed, n), so that no generator's state needs
-saving. With a budget in seconds the learning rate depends on the clock, and only then two runs differ.
+saving. Two runs differ only with a budget in seconds, where the learning rate depends on the clock.
 """
 
 from __future__ import annotations
@@ -11,31 +11,31 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, final
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sightline.core.config import decode
 from sightline.core.errors import Diverged, EnvironmentFault, InputError, Interrupted
+from sightline.core.files import write_file
+from sightline.core.metrics import find_metric
 from sightline.core.seeds import derive
-from sightline.data.batches import Cursor
-from sightline.training.budget import Budget, Spent
+from sightline.data.batches import Batches, Cursor
 from sightline.training.checkpoint import Checkpoint, pack, restore_model, restore_optimizer
 from sightline.training.environment import resolve_device, resolve_dtype
-from sightline.training.files import write_file
 from sightline.training.flops import StepFlops, shapes
 from sightline.training.loss import Objective, perplexity
-from sightline.training.optim import build_optimizer, learning_rate
+from sightline.training.memory import MemoryGuard
+from sightline.training.optim import build_optimizer
+from sightline.training.pace import Pace
 from sightline.training.rundir import RunDirectory, open_run
 from sightline.training.signals import Stopped, StopRequest
 from sightline.training.state import (
-    SMALLER_IS_BETTER,
-    Batches,
     Progress,
     Saved,
     State,
@@ -46,7 +46,6 @@ from sightline.training.state import (
 
 logger = logging.getLogger("sightline")
 FORMAT = 1
-VALIDATION_SHARE = 0.1  # of a budget in seconds, at most, goes to validations before the last
 
 
 def train(
@@ -63,15 +62,15 @@ def train(
     on_progress: Callable[[Progress], None] | None = None,
     files: Mapping[str, str] | None = None,
 ) -> TrainResult:
-    """Trains `model` until the budget is used up, and leaves a run in `run_dir`.
+    """Train `model` until the budget is used up, and leave a run in `run_dir`.
 
     `objective(model, batch)` gives a `Loss`; `validate(model)` a dict with the key "loss" at least, called in
-    evaluation mode without gradients; `save_model(directory)` writes the model as it stands into an empty directory,
-    for `best/` and `last/`. `files` (name to text) are written into the run directory. A model that is to be the same
-    in every run must have been initialised by the caller from the seed.
+    evaluation mode without gradients; `save_model(directory)` writes the current model into an empty directory, for
+    `best/` and `last/`. `files` (name to text) are written into the run directory. The caller initialises the model
+    from the seed.
 
     Raises:
-        InputError: the directory holds a run and neither `resume` nor `overwrite` is given; no checkpoint verifies.
+        InputError: the directory contains a run and neither `resume` nor `overwrite` is given; no checkpoint verifies.
         EnvironmentFault: disk full, out of memory, directory not writable or in use by another process.
         Diverged: a loss or gradient norm is NaN or infinite: `step 12: the loss is nan (rows 3, 17, …): …`.
         Interrupted: SIGINT or SIGTERM, after the state was saved.
@@ -90,8 +89,9 @@ def train(
         return trainer.run_to_end()
 
 
+@final
 class _Trainer:
-    """One training: the loop and what it carries."""
+    """One training: the loop and its state."""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class _Trainer:
         self.validate: Validate | None = None
         self.save_model: Callable[[Path], None] | None = None
         self.on_progress: Callable[[Progress], None] | None = None
-        self.budget = Budget.parse(config.budget)
+        self.pace, self.memory = Pace(config), MemoryGuard(batches)
         self.optimizer = build_optimizer(model, config.optim)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.flops = StepFlops()
@@ -117,37 +117,36 @@ class _Trainer:
         self.history: list[dict[str, Any]] = []
         self.saved_at, self.saved_step = time.perf_counter(), -1
         self.last_progress: Progress | None = None
-        self.largest = 0  # numbers in the largest batch that has been trained on
 
     def begin(self, resume: bool, files: Mapping[str, str]) -> None:
-        """Takes up the newest checkpoint, or saves the first one, which shows that the disk will do."""
-        found = self.run.checkpoints.newest() if resume else None
-        if found is None:
+        """Load the newest checkpoint, or save the first one, which shows that the disk is large enough."""
+        checkpoint = self.run.checkpoints.newest() if resume else None
+        if checkpoint is None:
             if resume:
-                logger.warning("%s: no checkpoint to resume from; training begins anew", self.run.path)
+                logger.warning("%s: no checkpoint to resume from; training starts from the beginning", self.run.path)
             self.run.rewind(0)
             self._write(files)
             self.save()
             return
-        self._take_up(found)
+        self._load(checkpoint)
         self._write(files)
         logger.info("%s: resumed at step %d", self.run.path, self.state.spent.steps)
 
     def _write(self, files: Mapping[str, str]) -> None:
         for name, text in files.items():
-            write_file(self.run.path / name, text.encode())
+            write_file(self.run.path / name, text)
 
-    def _take_up(self, found: Checkpoint) -> None:
-        place = found.path / "state.json"
-        if found.state.get("format") != FORMAT:
+    def _load(self, checkpoint: Checkpoint) -> None:
+        place = checkpoint.path / "state.json"
+        if checkpoint.state.get("format") != FORMAT:
             raise InputError(f"not a training state of format {FORMAT}", where=place)
-        saved = decode(Saved, found.state, where=str(place))
+        saved = decode(Saved, checkpoint.state, where=str(place))
         self._check_same_run(saved.config, place)
         self.state = saved.state
-        restore_model(self.model, found.model, found.path / "model.safetensors")
-        restore_optimizer(self.model, self.optimizer, found.optimizer, found.path / "optimizer.safetensors")
+        restore_model(self.model, checkpoint.model, checkpoint.path / "model.safetensors")
+        restore_optimizer(self.model, self.optimizer, checkpoint.optimizer, checkpoint.path / "optimizer.safetensors")
         self.history = self.run.rewind(self.state.metrics_bytes)
-        self.saved_step = found.step
+        self.saved_step = checkpoint.step
         if self.state.best_step == self.state.spent.steps:  # killed between the checkpoint and best/
             self.save_as("best")
 
@@ -159,14 +158,14 @@ class _Trainer:
                 raise InputError(f"{name} was {then} when the run began, now {now}", where=where)
 
     def run_to_end(self) -> TrainResult:
-        """Steps, validations and checkpoints until the budget is used up or patience ends."""
+        """Step, validate and save checkpoints until the budget is used up or patience ends."""
         try:
             stream = self.batches.stream(Cursor(*self.state.cursor))
             while True:
                 if self.stop.signal_number is not None:
-                    self._leave()
-                status = self._status()
-                if self._validation_due(status is not None):
+                    self._stop()
+                status = self.pace.status(self.state)
+                if self.validate is not None and self.pace.validation_due(self.state, last=status is not None):
                     self._validate()
                 elif status is None:
                     self._step(*next(stream))
@@ -175,54 +174,27 @@ class _Trainer:
                 if time.perf_counter() - self.saved_at > self.config.checkpoint_every_s:
                     self.save()
         except Stopped:
-            self._leave()
-
-    def _fraction(self, spent: Spent | None = None) -> float:
-        """The share of the budget used. Of a budget in seconds, the last validation's time is set aside."""
-        reserve = self.state.last_validation_s if self.budget.unit == "seconds" else 0.0
-        spendable = max(self.budget.amount - reserve, 1e-9)
-        return min(self.budget.used(spent or self.state.spent) / spendable, 1.0)
-
-    def _status(self) -> Literal["completed", "early_stopped"] | None:
-        """How the run ends here, None = it goes on."""
-        if self._fraction() >= 1.0:
-            return "completed"
-        patience = self.config.patience
-        return "early_stopped" if patience is not None and self.state.without_better >= patience else None
-
-    def _validation_due(self, last: bool) -> bool:
-        state, step, times = self.state, self.state.spent.steps, self.config.validations
-        if self.validate is None or state.validated.steps == step:
-            return False
-        if last:
-            return True
-        if self.config.validate_every is not None:
-            return step % self.config.validate_every == 0
-        if self.budget.unit == "seconds" and state.validation_s > VALIDATION_SHARE * state.spent.seconds:
-            return False
-        return int(self._fraction() * times) > int(self._fraction(state.validated) * times)
+            self._stop()
 
     def _step(self, batch: Any, following: Cursor) -> None:
-        """One batch: gradients, clipping, update. Nothing changes where the loss or a gradient is not finite."""
+        """Train on one batch: gradients, clipping, update. Nothing changes if the loss or a gradient is not finite."""
         began = time.perf_counter()
         state, optim = self.state, self.config.optim
         step = state.spent.steps
         torch.manual_seed(derive(self.config.seed, "dropout", step))
-        fraction = self._fraction()
         if step <= optim.warmup_steps:
             state.warm = state.spent
-        lr = learning_rate(optim, step, fraction, self._fraction(state.warm))
+        lr = self.pace.learning_rate(state)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         key = shapes(batch)
-        with self._memory_hint(batch):
+        with self.memory.step(step + 1, batch, self._rescue):
             loss, norm, nll, count = self._gradients(batch, key)
             if not all(map(math.isfinite, (loss, norm, nll))):
                 what = f"the gradient norm is {norm}" if math.isfinite(loss) else f"the loss is {loss}"
                 self._diverged(step + 1, what, list(getattr(batch, "rows", ())))
             self.optimizer.step()
         seconds = time.perf_counter() - began
-        self.largest = max(self.largest, _numbers(batch))
         spent = replace(
             state.spent,
             steps=step + 1,
@@ -257,7 +229,7 @@ class _Trainer:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.state.dtype == "bfloat16")
 
     def _diverged(self, step: int, what: str, rows: list[int]) -> NoReturn:
-        """Raises; the state before the bad step is kept where it is a good one, and else the last checkpoint."""
+        """Raise; keep the state before the bad step if its weights are finite, else the last checkpoint."""
         if step > self.state.spent.steps and all(bool(p.isfinite().all()) for p in self.parameters):
             self.save()
             self.save_as("last")
@@ -268,27 +240,14 @@ class _Trainer:
             "try a lower --optim.lr or a longer --optim.warmup-steps"
         )
 
-    @contextmanager
-    def _memory_hint(self, batch: Any) -> Iterator[None]:
-        try:
-            yield
-        except (MemoryError, RuntimeError) as error:
-            if not (isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)):
-                raise
-            self.optimizer.zero_grad(set_to_none=True)
-            with suppress(MemoryError, RuntimeError, EnvironmentFault):
-                self.save()
-            sizes = " and ".join("×".join(map(str, f.shape)) for f in batch if isinstance(f, Tensor) and f.dim() > 1)
-            key, size = self.batches.size_key
-            fits = int(size * min(self.largest / max(_numbers(batch), 1), 0.5))  # what has fitted, or else half
-            raise EnvironmentFault(
-                f"step {self.state.spent.steps + 1}: out of memory on a batch of {sizes}: "
-                f"{'try' if not self.largest else 'what has fitted is'} --{key.replace('_', '-')} "
-                f"{max(1, fits or size // 2)}, or make the model smaller"
-            ) from error
+    def _rescue(self) -> None:
+        """Free the gradients' memory and save the state before the failed step, if that still works."""
+        self.optimizer.zero_grad(set_to_none=True)
+        with suppress(MemoryError, RuntimeError, EnvironmentFault):
+            self.save()
 
     def _validate(self) -> None:
-        """Measures, keeps the best, and saves a checkpoint; a signal cuts it short and nothing of it is kept."""
+        """Measure, keep the best model, and save a checkpoint; a signal interrupts it and discards its result."""
         began = time.perf_counter()
         assert self.validate is not None
         self._report_validating()
@@ -303,19 +262,19 @@ class _Trainer:
         state.last_validation_s = seconds
         state.validation_s += seconds
         state.validated = state.spent
-        better = self._take_metric(values)
+        better = self._is_best(values)
         self._log({"event": "valid", **asdict(state.spent), **_finite(values), "best": better})
         self.save()
         if better:
             self.save_as("best")
 
-    def _take_metric(self, values: dict[str, float]) -> bool:
-        """Whether these values are the best so far."""
+    def _is_best(self, values: dict[str, float]) -> bool:
+        """Record the metric of these values, and return whether it is the best so far."""
         state, name = self.state, self.config.metric
         if name not in values:
             raise InputError(f"validation has no value {name!r}, only {', '.join(values)}", where="metric")
         state.metric = values[name] if values[name] == values[name] else None
-        sign = -1.0 if name in SMALLER_IS_BETTER else 1.0
+        sign = 1.0 if find_metric(name).higher_is_better else -1.0
         better = state.metric is not None and (
             state.best_metric is None or sign * state.metric > sign * state.best_metric
         )
@@ -326,7 +285,7 @@ class _Trainer:
         return better
 
     def save(self) -> None:
-        """Saves a checkpoint, unless one of this step stands already."""
+        """Save a checkpoint, unless one of this step exists."""
         if self.saved_step == self.state.spent.steps:
             return
         self.state.metrics_bytes = self.run.logged_bytes()
@@ -335,7 +294,7 @@ class _Trainer:
         self.saved_at, self.saved_step = time.perf_counter(), self.state.spent.steps
 
     def save_as(self, name: str) -> None:
-        """Writes the model as it stands to `best/` or `last/`."""
+        """Write the current model to `best/` or `last/`."""
         if self.save_model is not None:
             self.model.eval()
             self.run.save_model(name, self.save_model)
@@ -359,15 +318,15 @@ class _Trainer:
             self.history,
         )
 
-    def _leave(self) -> NoReturn:
-        """After a signal: save and raise."""
+    def _stop(self) -> NoReturn:
+        """Save and raise after a signal."""
         assert self.stop.signal_number is not None
         self.save()
         self.save_as("last")
         step = self.state.spent.steps
         self._log({"event": "interrupted", "step": step, "signal": self.stop.name})
         raise Interrupted(
-            f"{self.run.path}: stopped by {self.stop.name} after step {step}; the state is saved, go on with --resume",
+            f"{self.run.path}: stopped by {self.stop.name} after step {step}; the state is saved, --resume continues",
             signal_number=self.stop.signal_number,
         )
 
@@ -391,7 +350,7 @@ class _Trainer:
     def _report(self, loss: float, tokens_per_s: float, lr: float) -> None:
         if self.on_progress is None:
             return
-        spent, fraction = self.state.spent, self._fraction()
+        spent, fraction = self.state.spent, self.pace.fraction(self.state)
         left = spent.seconds * (1.0 - fraction) / max(fraction, 1e-9)
         self.last_progress = Progress(
             spent.steps, loss, self.state.metric, tokens_per_s, fraction, spent.seconds, left, lr
@@ -404,10 +363,5 @@ class _Trainer:
 
 
 def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
-    """JSON has no NaN and no infinity: null stands for them."""
+    """The values for JSON, which has no NaN and no infinity: null instead."""
     return {name: value if math.isfinite(value) else None for name, value in values.items()}
-
-
-def _numbers(batch: Any) -> int:
-    """How many numbers the batch's tensors hold, a measure of what it takes."""
-    return sum(field.numel() for field in batch if isinstance(field, Tensor))

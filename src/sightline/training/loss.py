@@ -1,19 +1,21 @@
-"""The training loss: a sum over labels, smoothed by a named convention, beside the plain one that perplexity is of."""
+"""The training loss: a sum over labels, smoothed by a named convention, and the unsmoothed sum for perplexity."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 Smoothing = Literal["uniform", "others", "others_but_pad"]
 
 
+@final
 class Loss(NamedTuple):
-    """What an objective returns for one batch: sums over its labels, so that batches of any size add up."""
+    """The loss of one batch: sums over its labels, so that batches of any size add up."""
 
     total: Tensor  # (): differentiable, smoothed if the objective smooths
     nll: Tensor  # (): detached, never smoothed, in nats
@@ -24,7 +26,7 @@ class Loss(NamedTuple):
         return perplexity(float(self.nll) / max(self.count, 1))
 
 
-# What training minimises: objective(model, batch) gives the batch's loss.
+# objective(model, batch) is the loss that training minimises.
 Objective = Callable[[nn.Module, Any], Loss]
 
 
@@ -46,7 +48,7 @@ def cross_entropy(
     - "others_but_pad": 1 - ε on y and ε/(V - 2) on each class but y and `pad` (JoeyNMT, the Annotated Transformer).
 
     logits (..., V) of any float dtype, summed in float32 at least; labels (...) int64; mask (...) bool, True = counts.
-    What stands under the mask, NaN included, reaches neither the loss nor a gradient; with nothing real the loss is 0.
+    Masked positions, NaN included, reach neither the loss nor a gradient; without real positions the loss is 0.
     """
     if not 0.0 <= epsilon < 1.0:
         raise ValueError(f"label smoothing must be in [0, 1), got {epsilon}")
@@ -81,3 +83,9 @@ def perplexity(nats_per_label: float) -> float:
         return math.exp(nats_per_label)
     except OverflowError:
         return math.inf
+
+
+def perplexity_of(sums: np.ndarray) -> np.ndarray:
+    """Perplexities (...) of sums (..., 2) of nats and labels."""
+    with np.errstate(over="ignore"):
+        return np.exp(sums[..., 0] / sums[..., 1])

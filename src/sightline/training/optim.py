@@ -4,50 +4,42 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, final
 
 import torch
 from torch import nn
 
-from sightline.core.errors import InputError
+from sightline.core.settings import CheckedConfig, key
 
-Kind = Literal["cosine", "inverse_sqrt", "linear", "constant"]
+Schedule = Literal["cosine", "inverse_sqrt", "linear", "constant"]
 
 
+@final
 @dataclass(frozen=True)
-class OptimConfig:
-    """AdamW (Loshchilov & Hutter 2019) with clipping and a schedule.
+class OptimConfig(CheckedConfig):
+    """AdamW (Loshchilov & Hutter 2019) with clipping and a schedule (see `learning_rate`).
 
-    `lr` is the peak. After `warmup_steps` of linear warm-up the rate follows `schedule`: "cosine" and "linear" fall to
-    `final_lr`·lr at the end of the budget, "inverse_sqrt" as in Vaswani et al. 2017 (see `learning_rate`), "constant"
-    stays. `clip_norm` bounds the global gradient norm; None = off.
+    Raises:
+        InputError: "lr: must be positive, found 0.0".
     """
 
-    lr: float = 1e-3
-    beta1: float = 0.9
-    beta2: float = 0.98
-    eps: float = 1e-8
-    weight_decay: float = 0.01
-    warmup_steps: int = 100
-    schedule: Kind = "cosine"
-    final_lr: float = 0.0
-    clip_norm: float | None = 1.0
-
-    def __post_init__(self) -> None:
-        wrong = [
-            ("lr", "positive and finite", not (0 < self.lr < math.inf)),
-            ("beta1", "in [0, 1)", not 0 <= self.beta1 < 1),
-            ("beta2", "in [0, 1)", not 0 <= self.beta2 < 1),
-            ("eps", "positive", not 0 < self.eps < math.inf),
-            ("weight_decay", "at least 0", not 0 <= self.weight_decay < math.inf),
-            ("warmup_steps", "at least 0", self.warmup_steps < 0),
-            ("final_lr", "in [0, 1]", not 0 <= self.final_lr <= 1),
-            ("clip_norm", "positive or null", self.clip_norm is not None and not self.clip_norm > 0),
-            ("schedule", "cosine, inverse_sqrt, linear or constant", self.schedule not in get_args(Kind)),
-        ]
-        for name, must, is_wrong in wrong:
-            if is_wrong:
-                raise InputError(f"must be {must}, found {getattr(self, name)!r}", where=f"optim.{name}")
+    lr: float = key(1e-3, "Peak learning rate.", above=0)
+    beta1: float = key(0.9, "Decay of AdamW's average of gradients, per step.", at_least=0, below=1)
+    beta2: float = key(0.98, "Decay of AdamW's average of squared gradients, per step.", at_least=0, below=1)
+    eps: float = key(1e-8, "Number that AdamW adds to the root of the squared gradients' average.", above=0)
+    weight_decay: float = key(
+        0.01, "Decoupled weight decay of matrices; embeddings, biases and norms have none.", at_least=0
+    )
+    warmup_steps: int = key(100, "Steps in which the learning rate rises linearly to its peak.", at_least=0)
+    schedule: Schedule = key(
+        "cosine",
+        "Learning rate after warm-up: cosine and linear fall until the budget ends, inverse_sqrt falls as in Vaswani "
+        "et al. 2017, constant stays.",
+    )
+    final_lr: float = key(
+        0.0, "Learning rate at the end of cosine and linear, as a share of the peak.", at_least=0, at_most=1
+    )
+    clip_norm: float | None = key(1.0, "Largest global norm of the gradient; null: no clipping.", above=0)
 
 
 def paper_lr(d_model: int, warmup_steps: int) -> float:
@@ -76,7 +68,7 @@ def learning_rate(config: OptimConfig, step: int, fraction: float, warm_fraction
 
 
 def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
-    """AdamW over the model's trainable parameters; matrices decay, embeddings and vectors (norms, biases) do not."""
+    """AdamW over the model's trainable parameters; matrices decay; embeddings and vectors (norms, biases) do not."""
     embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
     decayed, plain = [], []
     for parameter in model.parameters():

@@ -1,4 +1,4 @@
-"""How a training shows how far it is: a live line on a terminal, plain lines elsewhere, on stderr."""
+"""Progress of a training on stderr: a live line on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import final
 
 from sightline.training.state import Progress
 
@@ -19,7 +20,7 @@ def reporting(
 ) -> Iterator[Callable[[Progress], None] | None]:
     """An `on_progress` for `train`, None with `quiet`.
 
-    `metric` names what `Progress.metric` is, `counted` what the labels are that a second's number is shown of.
+    `metric` is the name of `Progress.metric`, `counted` the name of the labels, for "tokens/s".
     """
     if quiet:
         yield None
@@ -30,6 +31,7 @@ def reporting(
         yield _Lines(metric, counted)
 
 
+@final
 class _Averages:
     """Loss and speed, averaged over the last steps."""
 
@@ -43,8 +45,9 @@ class _Averages:
         self.tokens_per_s += (1 - DECAY) * (progress.tokens_per_s - self.tokens_per_s)
 
 
+@final
 class _Lines:
-    """A line when a tenth of the budget, or ten seconds, have passed since the last."""
+    """A line after each tenth of the budget, and at least every ten seconds."""
 
     def __init__(self, metric: str, counted: str) -> None:
         self.metric, self.counted = metric, counted
@@ -104,7 +107,7 @@ def _live(metric: str, counted: str) -> Iterator[Callable[[Progress], None]]:
 
 
 def span(seconds: float) -> str:
-    """A duration for people: `42 s`, `3 min 05 s`, `2 h 10 min`."""
+    """A duration in words: `42 s`, `3 min 05 s`, `2 h 10 min`."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     if seconds < 3600:

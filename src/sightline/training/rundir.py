@@ -9,21 +9,22 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 from safetensors import SafetensorError
 
 from sightline.core.errors import EnvironmentFault, InputError
+from sightline.core.files import faults, locked, recover_directory, remove_unfinished, replacing_directory, sync
 from sightline.training.checkpoint import Checkpoints
-from sightline.training.files import faults, locked, recover_directory, replace_directory, sync, sync_tree
 
 OURS = ("metrics.jsonl", "checkpoints", "best", "last", "config.yaml", "environment.json", "report.html")
 MODELS = ("best", "last")
 logger = logging.getLogger("sightline")
 
 
+@final
 class RunDirectory:
-    """An open run directory, `{metrics.jsonl, checkpoints/step-000500/, best/, last/}`; made by `open_run`."""
+    """An open run directory, `{metrics.jsonl, checkpoints/step-000500/, best/, last/}`; `open_run` opens it."""
 
     def __init__(self, path: Path, keep: int) -> None:
         self.path = path
@@ -35,23 +36,23 @@ class RunDirectory:
         os.close(self._metrics)
 
     def log(self, record: dict[str, Any]) -> None:
-        """Appends one line to metrics.jsonl; a kill, or a full disk, cuts at most the last line."""
+        """Append one line to metrics.jsonl; a kill or a full disk cuts at most the last line."""
         left = json.dumps(record, allow_nan=False).encode() + b"\n"
         with faults(self.path / "metrics.jsonl", len(left)):
             while left:
                 left = left[os.write(self._metrics, left) :]
 
     def logged_bytes(self) -> int:
-        """The log's length, put on the disk: what a checkpoint remembers."""
+        """The length of the log, which is on the disk then; a checkpoint remembers it."""
         with faults(self.path / "metrics.jsonl"):
             os.fsync(self._metrics)
         return os.fstat(self._metrics).st_size
 
     def rewind(self, length: int) -> list[dict[str, Any]]:
-        """Cuts the log back to `length` bytes, what it held when the resumed checkpoint was saved; its records."""
+        """Cut the log back to `length` bytes, its length when the resumed checkpoint was saved; return its records."""
         size = os.fstat(self._metrics).st_size
         if size < length:
-            logger.warning("%s: records are missing from it; it goes on from here", self.path / "metrics.jsonl")
+            logger.warning("%s: records are missing; the log continues from here", self.path / "metrics.jsonl")
         with faults(self.path / "metrics.jsonl"):
             content = os.pread(self._metrics, min(size, length), 0)
             content = content[: content.rfind(b"\n") + 1]
@@ -61,37 +62,27 @@ class RunDirectory:
             try:
                 records.append(json.loads(line))
             except ValueError:
-                logger.warning("%s:%d: not JSON; it is left out of the history", self.path / "metrics.jsonl", number)
+                logger.warning("%s:%d: not JSON; the history leaves it out", self.path / "metrics.jsonl", number)
         return records
 
     def save_model(self, name: str, save: Callable[[Path], None]) -> None:
-        """Replaces the model directory `best` or `last` in one step."""
+        """Replace the model directory `best` or `last` in one step; `save` fills an empty directory."""
         target = self.path / name
-        beside = target.with_name(name + ".tmp")
-        with faults(target):
-            if beside.exists():
-                shutil.rmtree(beside)
-            beside.mkdir()
-            try:
-                save(beside)
-                sync_tree(beside)
-            except SafetensorError as error:  # how safetensors reports a disk that is full
-                shutil.rmtree(beside)
-                raise EnvironmentFault(f"{target}: {error}") from error
-            except OSError:
-                shutil.rmtree(beside)
-                raise
-            replace_directory(beside, target)
+        try:
+            with replacing_directory(target) as directory:
+                save(directory)
+        except SafetensorError as error:  # how safetensors reports a full disk
+            raise EnvironmentFault(f"{target}: {error}") from error
 
 
 def check_run(path: Path, *, resume: bool, overwrite: bool) -> None:
-    """Raises what `open_run` would, for a caller who wants to know before preparing data."""
+    """Raise what `open_run` would raise, before data is prepared."""
     _check_place(path, resume, overwrite)
     if (path / ".lock").exists():
         with locked(path):
-            _standing(path, resume, overwrite)
+            _existing(path, resume, overwrite)
     else:
-        _standing(path, resume, overwrite)
+        _existing(path, resume, overwrite)
 
 
 def _check_place(path: Path, resume: bool, overwrite: bool) -> None:
@@ -101,30 +92,32 @@ def _check_place(path: Path, resume: bool, overwrite: bool) -> None:
         raise InputError("not a directory", where=path)
 
 
-def _standing(path: Path, resume: bool, overwrite: bool) -> list[str]:
-    """What of a run stands at `path`; `InputError` where that forbids to train there."""
+def _existing(path: Path, resume: bool, overwrite: bool) -> list[str]:
+    """The files of a run at `path`; `InputError` if they forbid training there."""
     names = [name for name in OURS if (path / name).exists()]
     if names and not (resume or overwrite):
-        raise InputError("holds a run: go on with --resume, or begin anew with --overwrite", where=path)
+        raise InputError("contains a run: continue it with --resume, or replace it with --overwrite", where=path)
     return names
 
 
 @contextmanager
 def open_run(path: Path, *, keep: int, resume: bool, overwrite: bool) -> Iterator[RunDirectory]:
-    """Makes and locks a run's directory.
+    """Create and lock the directory of a run.
 
-    Raises `InputError` where a run stands and neither `resume` nor `overwrite` is given, `EnvironmentFault` where the
-    directory cannot be written or another process trains in it.
+    Raises:
+        InputError: the directory contains a run and neither `resume` nor `overwrite` is set.
+        EnvironmentFault: the directory cannot be written, or another process trains in it.
     """
     _check_place(path, resume, overwrite)
     with faults(path):
         path.mkdir(parents=True, exist_ok=True)
         sync(path.parent)
     with locked(path):
-        occupied = _standing(path, resume, overwrite)
+        occupied = _existing(path, resume, overwrite)
         if occupied and overwrite:
             _clear(path, occupied)
         with faults(path):
+            remove_unfinished(path)
             for name in MODELS:
                 recover_directory(path / name)
         run = RunDirectory(path, keep)
@@ -134,15 +127,15 @@ def open_run(path: Path, *, keep: int, resume: bool, overwrite: bool) -> Iterato
             yield run
         finally:
             run.close()
-            if not (occupied and resume) and not run.checkpoints.steps():  # it failed before anything was saved
+            if not (occupied and resume) and not run.checkpoints.steps():  # the run failed before anything was saved
                 _clear(path, [name for name in OURS if (path / name).exists()])
 
 
 def _clear(path: Path, names: list[str]) -> None:
     with faults(path):
         for name in names:
-            victim = path / name
-            if victim.is_dir() and not victim.is_symlink():
-                shutil.rmtree(victim)
+            entry = path / name
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
             else:
-                victim.unlink()
+                entry.unlink()

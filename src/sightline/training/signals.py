@@ -7,16 +7,19 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import final
 
 
+@final
 class Stopped(BaseException):
-    """Raised out of a stretch that a signal may cut short; not an `Exception`, so that nobody swallows it."""
+    """Raised by a signal inside `interruptible()`; not an `Exception`, so that no handler swallows it."""
 
 
+@final
 class StopRequest:
     """Remembers the first SIGINT or SIGTERM; a second one ends the process at once.
 
-    A step is never cut: the caller reads `signal_number` between steps. Inside `interruptible()`, for work that
+    A step is never interrupted: the caller reads `signal_number` between steps. Inside `interruptible()`, for work that
     changes nothing, such as validation, the signal raises `Stopped` at once.
     """
 
@@ -30,7 +33,7 @@ class StopRequest:
 
     @contextmanager
     def listening(self) -> Iterator[StopRequest]:
-        """Installs the handlers, in the main thread only (Python allows no other), and puts the old ones back."""
+        """Install the handlers, in the main thread only (a rule of Python); restore the old ones at the end."""
         if threading.current_thread() is not threading.main_thread():
             yield self
             return

@@ -1,77 +1,57 @@
-"""How to train, how far a training is, and what it tells while it runs: plain values, no behaviour."""
+"""Settings, state, progress and result of a training: plain values without behaviour."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, final
 
 from torch import nn
 
-from sightline.core.errors import InputError
-from sightline.data.batches import Cursor
+from sightline.core.settings import CheckedConfig, key
 from sightline.training.budget import Budget, Spent
 from sightline.training.optim import OptimConfig
 
 Validate = Callable[[nn.Module], dict[str, float]]
 
-# Metrics that are better the smaller they are; any other the larger.
-SMALLER_IS_BETTER = frozenset(
-    ("loss", "perplexity", "bits_per_byte", "log_loss", "ece", "cer", "wer")  # of what is said
-    + ("mse", "mae", "mase", "smape", "pinball", "interval_width")  # of numbers
-)
-
-
-@runtime_checkable
-class Batches(Protocol):
-    """Where batches come from: endless, from any cursor on; `sightline.data.PairBatches` is one.
-
-    `size_key` names the setting that bounds a batch, and its value: what to lower where memory is short.
-    """
-
-    @property
-    def size_key(self) -> tuple[str, int]: ...
-
-    def stream(self, cursor: Cursor) -> Iterator[tuple[Any, Cursor]]: ...
-
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(CheckedConfig):
     """How to train.
 
-    `budget` as in `Budget.parse`. Validation happens every `validate_every` steps, or else `validations` times, evenly
-    over the budget, and at the end. `metric` is the validation value that picks `best/`, larger is better unless it is
-    one of `SMALLER_IS_BETTER`; after `patience` validations in a row without a better one training stops. A checkpoint
-    is saved with each validation and whenever `checkpoint_every_s` seconds have passed; the newest `keep` stay.
+    `metric` picks `best/`, in the direction that `core.metrics` says. A checkpoint is saved with each validation and
+    whenever `checkpoint_every_s` seconds have passed.
+
+    Raises:
+        InputError: "keep: must be at least 1, found 0"; what `Budget.parse` raises.
     """
 
-    budget: str = "60s"
-    seed: int = 0
-    optim: OptimConfig = field(default_factory=OptimConfig)
-    validations: int = 10
-    validate_every: int | None = None
-    metric: str = "loss"
-    patience: int | None = None
-    checkpoint_every_s: float = 60.0
-    keep: int = 2
-    log_every: int = 10
-    device: str = "auto"
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    budget: str = key("60s", "Length of the training: 60s, 5min, 500steps, 2Mtok or 1e15flop.")
+    seed: int = key(0, "Seed of initial weights, order of batches and dropout.")
+    optim: OptimConfig = key(OptimConfig(), "Optimizer and learning rate.")
+    validations: int = key(10, "Validations, evenly spaced over the budget.", at_least=1)
+    validate_every: int | None = key(
+        None, "Steps between validations; null: as many validations as `validations` says.", at_least=1
+    )
+    metric: str = key("loss", "Validation metric that picks the best model.")
+    patience: int | None = key(
+        None, "Validations in a row without a better one after which training stops; null: never.", at_least=1
+    )
+    checkpoint_every_s: float = key(60.0, "Most seconds between checkpoints.", above=0)
+    keep: int = key(2, "Newest checkpoints to keep.", at_least=1)
+    log_every: int = key(10, "Steps between records of the training loss in metrics.jsonl.", at_least=1)
+    device: str = key("auto", "Device: auto, cpu, cuda, cuda:1 or mps.")
+    dtype: Literal["auto", "float32", "bfloat16"] = key("auto", "Number format of matrix products.")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         Budget.parse(self.budget, where="budget")
-        least = {"validations": 1, "validate_every": 1, "patience": 1, "keep": 1, "log_every": 1}
-        for name, low in least.items():
-            value = getattr(self, name)
-            if value is not None and value < low:
-                raise InputError(f"must be at least {low}, found {value}", where=name)
-        if not self.checkpoint_every_s > 0:
-            raise InputError(f"must be positive, found {self.checkpoint_every_s}", where="checkpoint_every_s")
 
 
+@final
 @dataclass(frozen=True)
 class TrainResult:
-    """How a training ended; `history` holds the records of metrics.jsonl."""
+    """The end of a training; `history` has the records of metrics.jsonl."""
 
     status: Literal["completed", "early_stopped"]
     steps: int
@@ -83,9 +63,10 @@ class TrainResult:
     history: list[dict[str, Any]]
 
 
+@final
 @dataclass(frozen=True)
 class Progress:
-    """What a progress display shows; `on_progress` gets one after each step and each validation."""
+    """The values of a progress display; `on_progress` gets them after each step and before each validation."""
 
     step: int
     loss: float  # nats per label of the last step, unsmoothed
@@ -98,12 +79,13 @@ class Progress:
     validating: bool = False
 
 
+@final
 @dataclass
 class State:
     """Everything besides tensors that a resumed run needs, in plain JSON types."""
 
     spent: Spent = field(default_factory=Spent)
-    cursor: tuple[int, int] = (0, 0)  # epoch and batch that come next
+    cursor: tuple[int, int] = (0, 0)  # next epoch and batch
     warm: Spent = field(default_factory=Spent)  # when warm-up ended, or now
     validated: Spent = field(default_factory=Spent)  # when the last validation ended
     validation_s: float = 0.0  # all validations together
@@ -119,6 +101,7 @@ class State:
     dtype: str = "float32"
 
 
+@final
 @dataclass(frozen=True)
 class Saved:
     """The contents of a checkpoint's state.json."""

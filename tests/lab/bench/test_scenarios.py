@@ -42,7 +42,7 @@ def test_every_aim_is_for_a_size_that_is_measured():
 def test_scenarios_are_found_by_name_and_by_family():
     assert [s.name for s in find_scenarios(["window_flex", "decoding"])] == ["window_flex", "cache_decoding"]
     assert find_scenarios([]) == list(SCENARIOS.values())
-    with pytest.raises(InputError, match="no scenario or family is called 'windw', did you mean 'window'"):
+    with pytest.raises(InputError, match="unknown scenario or family 'windw', did you mean 'window'"):
         find_scenarios(["windw"])
 
 

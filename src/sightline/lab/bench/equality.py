@@ -1,4 +1,4 @@
-"""Are two results the same? Nothing is timed before this is answered."""
+"""Comparison of two results, which precedes all timing."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ FLOOR = 1e-2
 
 
 def check_case(case: Case) -> float:
-    """The largest relative difference between what the case says has to be equal; infinite where shapes differ."""
+    """The largest relative difference between results that must be equal; infinite if shapes differ."""
     pair = case.check or ((case.ours, case.other) if case.other is not None else None)
     if pair is None:
-        raise ValueError("a case has to be held against something: give it `other` or `check`")
+        raise ValueError("a case needs a reference: set `other` or `check`")
     return largest_difference(*pair)
 
 
-def largest_difference(found: Run, expected: Run) -> float:
-    """max over the tensors of |found - expected| / |expected| in the root mean square, computed in float64.
+def largest_difference(actual: Run, expected: Run) -> float:
+    """Maximum over the tensors of |actual - expected| / |expected|, root mean squares in float64.
 
-    A gradient may be zero but for rounding (that of a key's bias is): what is smaller than a hundredth of the largest
-    expected tensor counts as that.
+    A gradient may be zero up to rounding, such as that of a key's bias. The denominator is therefore at least a
+    hundredth of the norm of the largest expected tensor.
     """
-    ours, theirs = ([x.detach().double() for x in run()] for run in (found, expected))
+    ours, theirs = ([x.detach().double() for x in run()] for run in (actual, expected))
     if not theirs or [x.shape for x in ours] != [x.shape for x in theirs]:
         return math.inf
     sizes = [_root_mean_square(x) for x in theirs]
     least = FLOOR * max(sizes)
-    apart = [_root_mean_square(a - b) for a, b in zip(ours, theirs)]
-    if not all(math.isfinite(x) for x in (*sizes, *apart)):
+    differences = [_root_mean_square(a - b) for a, b in zip(ours, theirs)]
+    if not all(math.isfinite(x) for x in (*sizes, *differences)):
         return math.inf
-    return max(d / max(size, least) if d else 0.0 for d, size in zip(apart, sizes))
+    return max(d / max(size, least) if d else 0.0 for d, size in zip(differences, sizes))
 
 
 def _root_mean_square(x: Tensor) -> float:
@@ -43,5 +43,5 @@ def _root_mean_square(x: Tensor) -> float:
 
 
 def trained(y: Tensor, inputs: Sequence[Tensor], towards: Tensor) -> list[Tensor]:
-    """The output and the gradients of (y · towards) summed, with respect to `inputs`."""
+    """The output and the gradients of sum(y · towards) with respect to `inputs`."""
     return [y.detach(), *grad(y, list(inputs), towards)]

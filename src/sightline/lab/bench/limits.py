@@ -1,4 +1,4 @@
-"""What the machine can do at most, measured beside what is timed: matrix products and copies."""
+"""Hardware limits measured alongside the benchmarks: matrix products and copies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sightline.lab.bench.timing import synchronize
 
 
 class Limits:
-    """Rates of a float32 matrix product and of a copy past the caches, sampled on `device` during a run."""
+    """Rates of a float32 matrix product and of a copy larger than the caches, sampled on `device` during a run."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -26,7 +26,7 @@ class Limits:
         self.sample(keep=False)
 
     def sample(self, *, keep: bool = True) -> None:
-        """Measure each once more."""
+        """Measure both rates once."""
         product_s = self._seconds(lambda: torch.mm(self._left, self._right, out=self._product))
         copy_s = self._seconds(lambda: self._target.copy_(self._source))
         if keep:
@@ -35,12 +35,12 @@ class Limits:
 
     @property
     def flops_per_s(self) -> float:
-        """The median rate of products, multiply and add counted apart."""
+        """Median rate of products; a multiplication and an addition count as two operations."""
         return median(self._products)
 
     @property
     def bytes_per_s(self) -> float:
-        """The median rate of copies, reading and writing counted apart."""
+        """Median rate of copies, counting both reads and writes."""
         return median(self._copies)
 
     def _seconds(self, run: Callable[[], object]) -> float:

@@ -1,4 +1,4 @@
-"""The most memory that a call needs beyond what stood before it."""
+"""Peak memory of a call beyond the memory in use before it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from sightline.lab.bench.timing import synchronize
 
 
 def peak_bytes(run: Run, device: torch.device) -> int | None:
-    """Bytes that the first call of `run` needs at its peak, inputs apart; None where the system does not tell.
+    """Peak bytes of the first call of `run`, without its inputs; None if the system does not report them.
 
-    On a CPU: how far the process's resident high-water mark rises. Importing may have lifted that mark above what is
-    resident now, so pages are touched and held until both are equal. Call it once, in a process of its own. On CUDA:
-    the allocator's peak.
+    On a CPU: the rise of the process's resident high-water mark. Imports may have raised that mark above the current
+    resident size, so ballast is allocated until both are equal. Call this once, in a separate process. On CUDA: the
+    allocator's peak.
     """
     if device.type == "cuda":
         synchronize(device)
@@ -28,7 +28,7 @@ def peak_bytes(run: Run, device: torch.device) -> int | None:
     resident, mark = _resident_bytes(), _high_water_bytes()
     if resident is None or mark is None:
         return None
-    ballast = torch.ones(max(0, mark - resident) // 4 + 1)  # held until the end
+    ballast = torch.ones(max(0, mark - resident) // 4 + 1)  # kept until the end
     before = _high_water_bytes() or mark
     run()
     del ballast

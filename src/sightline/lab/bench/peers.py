@@ -1,4 +1,4 @@
-"""Other people's packages: found, or named as missing."""
+"""Loading of other libraries, or a report that they are missing."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def version(package: str) -> str | None:
 
 
 def load(package: str, module: str) -> Any:
-    """A module of a distribution; `Unavailable` where that is not installed or cannot be imported."""
+    """A module of a distribution; raises `Unavailable` if it is not installed or cannot be imported."""
     if version(package) is None:
         raise Unavailable(f"{package} is not installed: pip install 'sightline[peers]'")
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # models are built from configurations, nothing is fetched
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # models are built from configurations; nothing is downloaded
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

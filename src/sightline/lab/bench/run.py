@@ -1,4 +1,4 @@
-"""Scenarios one after another: results as they are found, a file for each scenario as it ends."""
+"""Runs scenarios one after another, reports each row, and writes a file per scenario."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from sightline.core.files import write_file
 from sightline.lab.bench.measure import Settings, measure
 from sightline.lab.bench.scenario import Scenario
 
@@ -20,27 +21,23 @@ def run_scenarios(
     *,
     quick: bool = False,
     directory: Path | None = None,
-    tell: Callable[[dict[str, Any]], object] = lambda row: None,
+    on_row: Callable[[dict[str, Any]], object] = lambda row: None,
 ) -> dict[str, Any]:
-    """All rows of the scenarios, in plain JSON types; `quick` takes the smallest size of each.
+    """All rows of the scenarios, in plain JSON types; `quick` uses the smallest size of each.
 
-    `hardware` is what `training.environment` tells, the command with it.
-
-    `tell` gets every row as it is found. `directory` gets `bench-<scenario>.json` as each scenario ends, written beside
-    its place and renamed.
+    `hardware` is the result of `training.environment`, including the command. `on_row` is called with every row.
+    `bench-<scenario>.json` is written to `directory` after each scenario, to a temporary file that is then renamed.
     """
     rows = []
     for scenario in scenarios:
         own = []
         for size in scenario.sizes[:1] if quick else scenario.sizes:
             own.append(measure(scenario, size, settings))
-            tell(own[-1])
+            on_row(own[-1])
         rows += own
         if directory is not None:
-            path = directory / f"bench-{scenario.name}.json"
-            beside = path.with_suffix(".new")
-            beside.write_text(json.dumps(report(own, settings, hardware), indent=1) + "\n", encoding="utf-8")
-            beside.replace(path)
+            text = json.dumps(report(own, settings, hardware), indent=1) + "\n"
+            write_file(directory / f"bench-{scenario.name}.json", text)
     return report(rows, settings, hardware)
 
 

@@ -1,4 +1,4 @@
-"""What is compared with what: one scenario, at one size, ready to run."""
+"""The definition of a benchmark scenario, and of a scenario at one size, ready to run."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-Run = Callable[[], Sequence[Tensor]]  # computes; outputs, and gradients where there are any
+Run = Callable[[], Sequence[Tensor]]  # computes the outputs, and the gradients if there are any
 Kind = Literal["ratio", "growth", "curve"]
 
 
 class Unavailable(Exception):
-    """A peer that is not installed, or that this machine cannot run; the message says which and why."""
+    """A peer is not installed or cannot run on this machine; the message says which and why."""
 
 
 class Case(NamedTuple):
-    """One scenario at one size. `check` is what has to be equal, found and expected; None means `ours` and `other`.
+    """One scenario at one size. `check` are the actual and expected results to compare; None means `ours` and `other`.
 
-    `flops` and `moved_bytes` are what one call of `ours` cannot do without: products that the result depends on, each
+    `flops` and `moved_bytes` are the minimum for one call of `ours`: the products that the result depends on, and each
     input and output once.
     """
 
@@ -32,28 +32,28 @@ class Case(NamedTuple):
 
 
 class Aim(NamedTuple):
-    """What was set out for: the ratio, or our peak of memory in bytes, at least or at most `value`."""
+    """A target: the ratio, or our peak memory in bytes, is at least or at most `value`."""
 
     value: float
     of: Literal["ratio", "peak_bytes"] = "ratio"
     relation: Literal["at least", "at most"] = "at least"
 
-    def met(self, found: float) -> bool:
-        """Whether `found` is what was set out for."""
-        return found >= self.value if self.relation == "at least" else found <= self.value
+    def met(self, measured: float) -> bool:
+        """Whether `measured` meets the target."""
+        return measured >= self.value if self.relation == "at least" else measured <= self.value
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A name, a question, and how to build it at a size.
+    """A name, a question, and a function that builds the case at a size.
 
-    kind: `ratio` divides the peer's time by ours, `growth` the time of the larger of two sizes by that of the smaller,
-        `curve` has ours alone.
-    peer: what it is compared with, in words; `package` is the distribution that has it.
-    size: what the sizes count.
-    checked: what our results were held against, and where.
+    kind: `ratio` divides the peer's time by ours, `growth` divides the time at the larger of two sizes by that at the
+        smaller, `curve` measures ours alone.
+    peer: the peer in words; `package` is the distribution that contains it.
+    size: the unit of the sizes.
+    checked: the reference for our results.
     tiny: a size for tests.
-    tolerance: the relative root mean square that every output and gradient has to stay below.
+    tolerance: upper bound of the relative root mean square difference of every output and gradient.
     """
 
     name: str

@@ -1,11 +1,11 @@
-"""The table of scenarios. One line in a file of `scenarios` makes one known."""
+"""The table of scenarios. A line in a file of `scenarios` adds one."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
 from sightline.core.errors import InputError
+from sightline.core.suggest import suggest
 from sightline.lab.bench.scenario import Scenario
 from sightline.lab.bench.scenarios import attention, decoding, layers, linear, mechanisms, recurrent
 
@@ -17,15 +17,17 @@ SCENARIOS = {
 
 
 def find_scenarios(names: Sequence[str]) -> list[Scenario]:
-    """The scenarios of these names, or of families of these names, in the table's order; all where none is given.
+    """The scenarios with these names or of families with these names, in the order of the table; all without names.
 
     Raises:
-        InputError: "no scenario or family is called 'windw', did you mean 'window'?".
+        InputError: "unknown scenario or family 'windw', did you mean 'window'?".
     """
     families = {scenario.family for scenario in SCENARIOS.values()}
     for name in names:
         if name not in SCENARIOS and name not in families:
-            near = difflib.get_close_matches(name, [*families, *SCENARIOS], 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"families: {', '.join(sorted(families))}"
-            raise InputError(f"no scenario or family is called {name!r}, {hint}", where="--only")
+            hint = (
+                suggest(name, [*sorted(families), *SCENARIOS], label=None)
+                or f"; families: {', '.join(sorted(families))}"
+            )
+            raise InputError(f"unknown scenario or family {name!r}{hint}", where="--only")
     return [s for s in SCENARIOS.values() if not names or s.name in names or s.family in names]

@@ -1,4 +1,4 @@
-"""Times of two things that take turns, and the spread of their ratio."""
+"""Times of functions that run in turns, and the spread of their ratio."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import torch
 
 from sightline.lab.bench.scenario import Run
 
-SHORTEST_S = 0.02  # a shorter call is repeated until it takes so long
-TOTAL_S = 1.0  # pairs go on for so long, if there are not enough of them sooner
-LONGEST_S = 300.0  # after so long no further pair begins
-ALONE_S = 20.0  # nor does a round of one run that is compared with nothing
+SHORTEST_S = 0.02  # shorter calls are repeated until they take this long
+TOTAL_S = 1.0  # minimum time of all rounds, unless their number reaches ten times the minimum
+LONGEST_S = 300.0  # no further round starts after this time
+ALONE_S = 20.0  # the same for a run without a peer
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has done what it was told; a CPU has."""
+    """Wait for all work on the device; returns at once on a CPU."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def seconds(run: Run, device: torch.device, repeats: int = 1) -> float:
-    """Seconds of one call, as the mean of `repeats` in a row."""
+    """Seconds of one call: the mean of `repeats` consecutive calls."""
     synchronize(device)
     began = perf_counter()
     for _ in range(repeats):
@@ -37,10 +37,10 @@ def seconds(run: Run, device: torch.device, repeats: int = 1) -> float:
 def in_turns(
     runs: Sequence[Run], number: int, device: torch.device, between: Callable[[], object]
 ) -> list[tuple[float, ...]]:
-    """Seconds of every run, `number` rounds and at least `TOTAL_S` of them, after one that warms up.
+    """Seconds of every run in at least `number` rounds and `TOTAL_S` seconds, after a warm-up round.
 
-    The order alternates from round to round; `between` is called after each. Rounds that go on for longer than
-    `LONGEST_S` altogether (`ALONE_S` for one run) end early, with three at least.
+    The order alternates between rounds; `between` is called after each. Measurements stop early after `LONGEST_S`
+    seconds (`ALONE_S` for a single run), but not before three rounds.
     """
     warm = [seconds(run, device) for run in runs]
     repeats = [max(1, math.ceil(SHORTEST_S / max(s, 1e-9))) for s in warm]

@@ -33,7 +33,7 @@ def step_is_parallel(subject: Subject) -> Iterator[Finding]:
 
 
 def _rounded(state: Any, dtype: torch.dtype) -> list[Tensor]:
-    """The tensors of a state in the inputs' dtype: one kept in float32 is no more exact than what went into it."""
+    """The tensors of a state in the inputs' dtype: one kept in float32 is no more exact than its inputs."""
     return [leaf.to(dtype) if leaf.is_floating_point() else leaf for leaf in leaves(state)]
 
 
@@ -78,9 +78,9 @@ def _gradients(subject: Subject, sizes: tuple[int, ...], mask: Tensor | None, st
     if memory is not None:
         memory = map_state(lambda t: t.detach().requires_grad_() if t.is_floating_point() else t, memory)
     y, state = feed(module, x, module.initial_state(len(x), memory), sizes, mask, starts)
-    wanted = [x, *tensors(memory), *module.parameters()]
-    found = torch.autograd.grad(_score(y, state), wanted, allow_unused=True)
-    return [torch.zeros_like(w) if g is None else g for w, g in zip(wanted, found, strict=True)]
+    inputs = [x, *tensors(memory), *module.parameters()]
+    gradients = torch.autograd.grad(_score(y, state), inputs, allow_unused=True)
+    return [torch.zeros_like(x) if g is None else g for x, g in zip(inputs, gradients, strict=True)]
 
 
 def _state_gradients(subject: Subject) -> Iterator[Finding]:

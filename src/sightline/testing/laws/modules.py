@@ -41,7 +41,7 @@ def round_trip(subject: Subject) -> Iterator[Finding]:
 
 
 def probe_changes_nothing(subject: Subject) -> Iterator[Finding]:
-    """With a listener on a probe outputs and gradients stay; what the listener returns takes the tensor's place."""
+    """A hook on a probe does not change outputs or gradients; a tensor that it returns replaces the probe's."""
     if not any(isinstance(part, Probe) for part in subject.module().modules()):
         raise NotApplicable("has no probe")
     for dtype in DTYPES:
@@ -72,7 +72,7 @@ def _probed(subject: Subject, module: Any, name: str, probe: Probe, dtype: torch
     changed = _with_gradient(subject, module, x, None, None)
     handle.remove()
     yield true(not torch.equal(changed[0], plain[0][0]), f"replacing {name} has an effect")
-    yield same(_with_gradient(subject, module, x, None, None), plain[0], "outputs once nobody listens any more")
+    yield same(_with_gradient(subject, module, x, None, None), plain[0], "outputs after the hooks are removed")
 
 
 def _with_gradient(
@@ -85,7 +85,7 @@ def _with_gradient(
 def compiles(subject: Subject) -> Iterator[Finding]:
     """`torch.compile` captures the same outputs and gradients, and a mixer's steps on a cache, as plain Python runs.
 
-    The graphs that it captures run on torch's own kernels: what inductor makes of a graph is torch's affair.
+    The captured graphs run on torch's own kernels: inductor's code is not tested here.
     """
     module = subject.module(torch.float32)
     mask = torch.ones(BATCH, COMPILED_LENGTH, dtype=torch.bool)
@@ -108,9 +108,9 @@ def compiles(subject: Subject) -> Iterator[Finding]:
 
 @contextmanager
 def _silent_compiler() -> Iterator[None]:
-    """A compiler that starts from nothing and says nothing where it had to break a graph, which is no error.
+    """A compiler with empty caches that does not report graph breaks, which are not errors.
 
-    Nor does it time its guards, for a message of its log: flushing the caches for that took a third of the law's time.
+    It does not time its guards for its log either: flushing the caches for that took a third of the law's time.
     """
     import torch._dynamo.guards
 
@@ -129,5 +129,5 @@ def _silent_compiler() -> Iterator[None]:
 
 
 def _untimed(*_: object) -> float:
-    """In the place of the measurement of how many microseconds a set of guards takes."""
+    """Replaces the measurement of the microseconds that a set of guards takes."""
     return 0.0

@@ -68,7 +68,9 @@ def run_reference(
 
 def _need(subject: Subject) -> Reference:
     if subject.reference is None:
-        raise NotApplicable("no reference given; the house's own are in tests/reference of a source checkout")
+        raise NotApplicable(
+            "no reference given; those of sightline's mechanisms are in tests/reference of a source checkout"
+        )
     return subject.reference
 
 

@@ -1,4 +1,4 @@
-"""States are values, and rows of a batch know nothing of each other."""
+"""States are values, and rows of a batch do not affect each other."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def batch_order_and_size(subject: Subject) -> Iterator[Finding]:
 
 
 def purity(subject: Subject) -> Iterator[Finding]:
-    """No call changes a state that it was given or keeps one; forks from one state, interleaved, go their own ways."""
+    """No call changes its state argument or stores one; interleaved forks from one state do not affect each other."""
     subject.need_mixer("state")
     for mode in (torch.no_grad, torch.inference_mode, nullcontext):
         with mode():
@@ -43,7 +43,7 @@ def purity(subject: Subject) -> Iterator[Finding]:
 
 
 def _forks(subject: Subject) -> Iterator[Finding]:
-    """From a state that one call made, and from one that single steps made, whose cache has room left to write to."""
+    """Forks a state from one call, and one from single steps, whose cache has room left."""
     module, memory = subject.module(), subject.memory()
     prefix = subject.x(steps=5)
     left, right = subject.x(steps=6, name="left"), subject.x(steps=6, name="right")
@@ -81,7 +81,7 @@ def _given_states(subject: Subject) -> Iterator[Finding]:
 
 
 def _across_modes(subject: Subject) -> Iterator[Finding]:
-    """A state made without gradients goes on with them, and the graph through two forks can be walked back."""
+    """A state made without gradients can be continued with them, and gradients flow back through two forks."""
     module, memory = subject.module(), subject.memory()
     x = subject.x().requires_grad_()
     y, _ = subject.whole(module, x, memory)
@@ -90,7 +90,7 @@ def _across_modes(subject: Subject) -> Iterator[Finding]:
             _, state = steps(module, x[:, :4], module.initial_state(len(x), memory))
         with torch.no_grad():
             rest, _ = steps(module, x[:, 4:], state)
-        yield close(rest, y[:, 4:], f"a state from {mode.__name__} that goes on elsewhere")
+        yield close(rest, y[:, 4:], f"a state from {mode.__name__} continued elsewhere")
     _, state = module(x[:, :4], module.initial_state(len(x), memory))
     one, after = module(x[:, 4:5], state)
     two, _ = module(x[:, 5:8], state)
@@ -121,6 +121,6 @@ def select_commutes(subject: Subject) -> Iterator[Finding]:
                     found = select(state, chosen)
                     yield close(leaves(found), leaves(expected), f"state of rows {index}")
                     y, after = steps(module, x[chosen, 6:], found)
-                    wanted, final = steps(module, x[chosen, 6:], expected)
-                    yield close(y, wanted, f"steps of rows {index}")
+                    expected_y, final = steps(module, x[chosen, 6:], expected)
+                    yield close(y, expected_y, f"steps of rows {index}")
                     yield close(leaves(after), leaves(final), f"state after steps of rows {index}")

@@ -1,4 +1,4 @@
-"""Who sees whom: causality, padding, what stands under a mask, and documents packed into one row."""
+"""Who sees whom: causality, padding, content under a mask, and documents packed into one row."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _padded_memory(subject: Subject) -> Iterator[Finding]:
 
 
 def content_under_mask(subject: Subject) -> Iterator[Finding]:
-    """What stands under a mask, NaN too, changes no bit; fully masked rows give zeros and finite gradients."""
+    """Content under a mask, NaN too, changes no bit; fully masked rows give zeros and finite gradients."""
     for dtype in DTYPES:
         module, memory = subject.module(dtype), subject.memory(dtype=dtype)
         mask = ragged()
@@ -126,8 +126,8 @@ def _masked_gradients(subject: Subject, clean: Tensor, mask: Tensor, memory: Mem
     for content in (0.0, float("nan")):
         x = clean.masked_fill(~mask.unsqueeze(-1), content).requires_grad_()
         y, _ = subject.whole(module, x, memory, mask)
-        wanted = [x, *module.parameters()]
-        gradients = torch.autograd.grad((y * normal(y.shape, "weights").to(y.dtype)).sum(), wanted, allow_unused=True)
+        inputs = [x, *module.parameters()]
+        gradients = torch.autograd.grad((y * normal(y.shape, "weights").to(y.dtype)).sum(), inputs, allow_unused=True)
         present = [g for g in gradients if g is not None]
         yield finite(present, f"gradients over {content} under the mask")
         yield zero(gradients[0][~mask], f"gradient to {content} under the mask")
@@ -146,8 +146,8 @@ def _memory_content(subject: Subject, dtype: torch.dtype) -> Iterator[Finding]:
     for content in (0.0, float("nan"), float("inf")):
         values = memory.values.masked_fill(~mask.unsqueeze(-1), content).requires_grad_()
         y, _ = subject.whole(module, x, Memory(values, mask, memory.summary))
-        wanted = [values, *module.parameters()]
-        gradients = torch.autograd.grad(y.square().sum(), wanted, allow_unused=True)
+        inputs = [values, *module.parameters()]
+        gradients = torch.autograd.grad(y.square().sum(), inputs, allow_unused=True)
         present = [g for g in gradients if g is not None]
         yield finite([y, *present], f"outputs and gradients over {content} under the memory's mask")
         if gradients[0] is not None:
@@ -157,7 +157,7 @@ def _memory_content(subject: Subject, dtype: torch.dtype) -> Iterator[Finding]:
     yield same(found[2], found[0], "outputs and gradients over infinity under the memory's mask")
 
 
-# Rows of documents: the lengths, and how much padding stands before each.
+# Rows of documents: the lengths, and how much padding comes before each.
 ROWS = (((11,), (0,)), ((4, 1, 6), (0, 0, 0)), ((3, 2, 4), (2, 1, 1)), ((0, 5, 0, 3), (1, 2, 1, 0)))
 WIDE = 13
 
@@ -216,16 +216,16 @@ def _flags() -> tuple[Tensor, Tensor]:
 
 
 def _new_document_in_new_call(subject: Subject, dtype: torch.dtype) -> Iterator[Finding]:
-    """Starts at the first position of a later call: some rows begin anew there, the others continue."""
+    """Starts at the first position of a later call: some rows start again there, the others continue."""
     module, x, memory = subject.module(dtype), subject.x(dtype=dtype), subject.memory(dtype=dtype)
     _, state = subject.whole(module, x[:, :5], memory)
     starts = torch.zeros(BATCH, LENGTH - 5, dtype=torch.bool)
     starts[1, 0] = True
     y, _ = module(x[:, 5:], state, None, starts)
     continued, _ = subject.whole(module, x, memory)
-    anew, _ = subject.whole(module, x[:, 5:], memory)
-    yield close(y[1], anew[1], "a document that begins with a call")
-    yield close(y[::2], continued[::2, 5:], "rows that continue beside one that begins anew")
+    alone, _ = subject.whole(module, x[:, 5:], memory)
+    yield close(y[1], alone[1], "a document that begins with a call")
+    yield close(y[::2], continued[::2, 5:], "rows that continue beside one that starts again")
 
 
 def _isolated(subject: Subject) -> Iterator[Finding]:

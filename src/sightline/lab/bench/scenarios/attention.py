@@ -1,4 +1,4 @@
-"""Softmax attention over all positions, windows and patterns of blocks, 8 heads of 64, forward and backward."""
+"""Softmax attention over all positions, windows and block patterns; 8 heads of 64, forward and backward."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from sightline.lab.bench.scenario import Aim, Case, Scenario, Unavailable
 from sightline.ops import BlockMask, attention, block_pattern
 
 HEADS, WIDTH, WINDOW, BLOCK = 8, 64, 256, 64
-HIDDEN = -1e30  # what the kernel adds to a hidden logit; finite, so that no block of 512 keys is all -inf
-TRAINING = 3.5  # products of forward and backward, which forms the logits again, over those of forward
+HIDDEN = -1e30  # added to hidden logits by the kernel; finite, so that no block of 512 keys is all -inf
+TRAINING = 3.5  # products of forward and backward, which recomputes the logits, relative to forward alone
 Call = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-def given(size: int, device: torch.device, rows: int = 1) -> tuple[list[Tensor], Tensor]:
-    """Queries, keys and values (B, H, T, K), and where the output is pulled to."""
+def inputs_of(size: int, device: torch.device, rows: int = 1) -> tuple[list[Tensor], Tensor]:
+    """Queries, keys and values (B, H, T, K), and the gradient of the output."""
     towards, *inputs = torch.randn(4, rows, HEADS, size, WIDTH, device=device)
     return [x.clone().requires_grad_() for x in inputs], towards
 
 
 def flattened(size: int, device: torch.device) -> tuple[list[Tensor], Tensor]:
-    """The same as modules have them, (B, T, H·K)."""
+    """The same in the layout of modules, (B, T, H·K)."""
     towards, *inputs = torch.randn(4, 1, size, HEADS * WIDTH, device=device)
     return [x.clone().requires_grad_() for x in inputs], towards
 
@@ -44,9 +44,9 @@ def joined(y: Tensor) -> Tensor:
 
 
 def compared(ours: Call, other: Call, inputs: list[Tensor], towards: Tensor, pairs: int) -> Case:
-    """Forward and backward of both on the same inputs; `pairs` of a query and a key that it sees, for one row of all.
+    """Forward and backward of both on the same inputs; `pairs` counts the visible query-key pairs of one row.
 
-    Twelve tensors move: q, k, v, y forward; these and dy again, dq, dk, dv backward.
+    Twelve tensors move: q, k, v, y in forward; the same, dy, dq, dk and dv in backward.
     """
 
     def run(call: Call) -> list[Tensor]:
@@ -58,19 +58,19 @@ def compared(ours: Call, other: Call, inputs: list[Tensor], towards: Tensor, pai
 
 
 def window_pairs(size: int, window: int, both: bool = False) -> int:
-    """Pairs of a query and a key within a window, causal or to both sides."""
+    """Number of query-key pairs within a window, causal or on both sides."""
     window = min(window, size)
     one = window * size - window * (window - 1) // 2
     return 2 * one - size if both else one
 
 
 def added(seen: Tensor) -> Tensor:
-    """A mask as the numbers that torch's kernel adds; given a bool mask it makes them anew at every call."""
+    """A mask as the additive tensor of torch's kernel, which would recompute it from a bool mask at every call."""
     return torch.zeros(seen.shape, device=seen.device).masked_fill_(~seen, HIDDEN)
 
 
 def sdpa_with_mask(seen: Tensor) -> Call:
-    """torch's kernel with this mask (T, S)."""
+    """torch's kernel with a mask (T, S)."""
     return partial(F.scaled_dot_product_attention, attn_mask=added(seen))
 
 
@@ -82,35 +82,35 @@ def window_seen(size: int, device: torch.device) -> Tensor:
 
 
 def window_sdpa(size: int, device: torch.device) -> Case:
-    """The mask is made beforehand, as numbers."""
+    """The additive mask is computed beforehand."""
     other = sdpa_with_mask(window_seen(size, device))
     ours = partial(attention, causal=True, window=WINDOW)
-    return compared(ours, other, *given(size, device), window_pairs(size, WINDOW))
+    return compared(ours, other, *inputs_of(size, device), window_pairs(size, WINDOW))
 
 
 def window_local_attention(size: int, device: torch.device) -> Case:
-    """Its window w sees itself and w positions before: ours is one wider."""
+    """A window w of the peer covers the position itself and w before it: ours is one wider."""
     module = load("local-attention", "local_attention")
     other = module.LocalAttention(WINDOW, causal=True, exact_windowsize=True, use_rotary_pos_emb=False, autopad=True)
     ours = partial(attention, causal=True, window=WINDOW + 1)
-    return compared(ours, other.to(device), *given(size, device), window_pairs(size, WINDOW + 1))
+    return compared(ours, other.to(device), *inputs_of(size, device), window_pairs(size, WINDOW + 1))
 
 
-class Given(nn.Module):
-    """Takes a projection's place: hands back a tensor (B, T, ·) that it was given, whatever the input."""
+class Fixed(nn.Module):
+    """Replaces a projection: returns the tensor `output` (B, T, ·) for any input."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.held: Tensor | None = None
+        self.output: Tensor | None = None
 
     def forward(self, hidden: Tensor) -> Tensor:
-        if self.held is None:
-            raise ValueError("nothing was given")
-        return self.held.transpose(0, 1) * 1.0  # the caller divides it in place
+        if self.output is None:
+            raise ValueError("output is not set")
+        return self.output.transpose(0, 1) * 1.0  # a copy: the caller divides it in place
 
 
 def window_longformer(size: int, device: torch.device) -> Case:
-    """Longformer's attention without its projections: q, k and v are given to both, as (B, T, H·K)."""
+    """Longformer's attention without its projections: both sides get q, k and v as (B, T, H·K)."""
     module = load("transformers", "transformers.models.longformer.modeling_longformer")
     config = load("transformers", "transformers.models.longformer.configuration_longformer").LongformerConfig(
         hidden_size=HEADS * WIDTH,
@@ -119,14 +119,14 @@ def window_longformer(size: int, device: torch.device) -> Case:
         attention_probs_dropout_prob=0.0,
     )
     peer = module.LongformerSelfAttention(config, 0).to(device)
-    peer.query, peer.key, peer.value = held = [Given() for _ in range(3)]
+    peer.query, peer.key, peer.value = projections = [Fixed() for _ in range(3)]
     inputs, towards = flattened(size, device)
     unmasked = torch.zeros(1, size, device=device)
     flags = {"attention_mask": unmasked, "is_index_masked": unmasked.bool(), "is_index_global_attn": unmasked.bool()}
 
     def other(*qkv: Tensor) -> Tensor:
-        for place, x in zip(held, qkv):
-            place.held = x
+        for projection, x in zip(projections, qkv):
+            projection.output = x
         return peer(qkv[0], is_global_attn=False, **flags)[0]
 
     def ours(*qkv: Tensor) -> Tensor:
@@ -161,8 +161,8 @@ def window_flex(size: int, device: torch.device) -> Case:
 
 
 def growing(short: int, device: torch.device, factor: int, **options: Any) -> Case:
-    """Causal attention at `short` positions, and over `factor` times as many, whose first ones see the same."""
-    inputs, towards = given(factor * short, device)
+    """Causal attention at `short` positions and at `factor` times as many; the first outputs must agree."""
+    inputs, towards = inputs_of(factor * short, device)
     few, towards_few = [x.detach()[:, :, :short].clone().requires_grad_() for x in inputs], towards[:, :, :short]
     call = partial(attention, causal=True, **options)
 
@@ -177,13 +177,13 @@ def growing(short: int, device: torch.device, factor: int, **options: Any) -> Ca
 
 
 def window_growth(size: int, device: torch.device) -> Case:
-    """As many as `size`, and four times as many."""
+    """`size` positions, and four times as many."""
     return growing(size, device, 4, window=WINDOW)
 
 
 def window_long(size: int, device: torch.device) -> Case:
-    """Ours alone; held against torch's kernel over the last 1,000 positions and what they see."""
-    inputs, towards = given(size, device)
+    """Ours alone; the last 1,000 positions are checked against torch's kernel."""
+    inputs, towards = inputs_of(size, device)
     call = partial(attention, causal=True, window=WINDOW)
     last = min(size, 1000 + WINDOW)
 
@@ -198,30 +198,30 @@ def window_long(size: int, device: torch.device) -> Case:
     return Case(lambda: trained(call(*inputs), inputs, towards), None, (tail, expected), flops, 12 * towards.nbytes)
 
 
-def drawn(size: int, device: torch.device, causal: bool) -> BlockMask:
+def bigbird_blocks(size: int, device: torch.device, causal: bool) -> BlockMask:
     """BigBird's pattern with the defaults of `block_pattern`."""
     return BlockMask(block_pattern("bigbird", -(-size // BLOCK), causal=causal).to(device), BLOCK)
 
 
 def block_sparse_sdpa(size: int, device: torch.device) -> Case:
-    """To both sides; the mask is made beforehand, as numbers."""
-    blocks = drawn(size, device, causal=False)
+    """On both sides; the additive mask is computed beforehand."""
+    blocks = bigbird_blocks(size, device, causal=False)
     block = torch.arange(size, device=device) // BLOCK
     seen = blocks.visible[block.unsqueeze(1), block]
     ours = partial(attention, causal=False, blocks=blocks)
-    return compared(ours, sdpa_with_mask(seen), *given(size, device), int(seen.sum()))
+    return compared(ours, sdpa_with_mask(seen), *inputs_of(size, device), int(seen.sum()))
 
 
 def block_sparse_growth(size: int, device: torch.device) -> Case:
-    """As many as `size`, and four times as many."""
-    return growing(size, device, 4, blocks=drawn(4 * size, device, causal=True))
+    """`size` positions, and four times as many."""
+    return growing(size, device, 4, blocks=bigbird_blocks(4 * size, device, causal=True))
 
 
 def block_sparse_bigbird(size: int, device: torch.device) -> Case:
-    """Its kernel without projections. It draws random blocks anew for each head at each call; here it is given them.
+    """BigBird's kernel without projections. It samples random blocks per head and call; here they are fixed.
 
-    It sees its own block and one on either side, the first and the last, and three random ones; the first and the last
-    see all. It also forms the matrix of all weights, which it returns.
+    A block sees itself, one block on either side, the first, the last and three random ones; the first and the last see
+    all. The kernel also computes and returns the matrix of all weights.
     """
     module = load("transformers", "transformers.models.big_bird.modeling_big_bird")
     config = load("transformers", "transformers.models.big_bird.configuration_big_bird").BigBirdConfig(
@@ -250,21 +250,21 @@ def block_sparse_bigbird(size: int, device: torch.device) -> Case:
         return y.transpose(1, 2)
 
     ours = partial(attention, causal=False, blocks=BlockMask(visible.to(device), BLOCK))
-    return compared(ours, other, *given(size, device), int(visible.sum()) * BLOCK**2)
+    return compared(ours, other, *inputs_of(size, device), int(visible.sum()) * BLOCK**2)
 
 
 def causal_sdpa(size: int, device: torch.device) -> Case:
     """Rows of `size` positions, 4,096 in all."""
     other = partial(F.scaled_dot_product_attention, is_causal=True)
     rows = max(1, 4096 // size)
-    return compared(partial(attention, causal=True), other, *given(size, device, rows), size * (size + 1) // 2)
+    return compared(partial(attention, causal=True), other, *inputs_of(size, device, rows), size * (size + 1) // 2)
 
 
 MASKED = "torch's scaled_dot_product_attention with a mask"
 PREFIX = "the same positions of the longer call (outputs)"
 SCENARIOS = (
     Scenario(
-        "causal_sdpa", "causal", "ratio", "causal attention, 4,096 positions in rows of so many",
+        "causal_sdpa", "causal", "ratio", "causal attention, 4,096 positions in rows of the given length",
         "torch's scaled_dot_product_attention, is_causal", (128, 256, 512, 1024), causal_sdpa, 500,
         aims=dict.fromkeys((128, 256, 512, 1024), Aim(1.0)),
     ),

@@ -1,4 +1,4 @@
-"""Layers of width 256 with 4 heads beside those of other libraries, with their weights, forward and backward."""
+"""Layers of width 256 with 4 heads compared with other libraries, with equal weights, forward and backward."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ WIDTH, HEADS, WIDE = 256, 4, 1024
 LENGTHS = (128, 512, 2048, 8192)
 
 
-def given(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Inputs (1, T, D), and where the output is pulled to."""
+def inputs_of(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Inputs (1, T, D), and the gradient of the output."""
     x, towards = torch.randn(2, 1, size, WIDTH, device=device)
     return x.requires_grad_(), towards
 
 
 def flops(size: int, weights: int, pairs: float) -> float:
-    """Of training: products with all weights at each position, and of queries and keys, and weights and values."""
+    """Operations of training: products with all weights at each position, q·k, and weights·values."""
     return 3.0 * 2 * size * weights + 3.5 * 4 * WIDTH * pairs
 
 
 def softmax_x_transformers(size: int, device: torch.device) -> Case:
-    """Projections without bias on both sides."""
+    """Both sides without biases in the projections."""
     module = load("x-transformers", "x_transformers.x_transformers")
     ours = SoftmaxAttention(WIDTH, HEADS, bias=False).to(device)
     theirs = module.Attention(WIDTH, dim_head=WIDTH // HEADS, heads=HEADS, causal=True, flash=True).to(device)
@@ -37,7 +37,7 @@ def softmax_x_transformers(size: int, device: torch.device) -> Case:
     with torch.no_grad():
         for mine, weight in zip(own, copied):
             weight.copy_(mine)
-    x, towards = given(size, device)
+    x, towards = inputs_of(size, device)
 
     def other() -> list[Tensor]:
         y = theirs(x)
@@ -50,7 +50,7 @@ def softmax_x_transformers(size: int, device: torch.device) -> Case:
 
 
 def transformer_layer(size: int, device: torch.device) -> Case:
-    """Self-attention and feed-forward with norms before them, no dropout."""
+    """Self-attention and feed-forward with pre-norm, without dropout."""
     attention = FullSoftmaxAttention(WIDTH, HEADS)
     forward = FeedForward(WIDTH, WIDE, "relu")
     norms = [nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)]
@@ -67,7 +67,7 @@ def transformer_layer(size: int, device: torch.device) -> Case:
         theirs.self_attn.out_proj.load_state_dict(heads.out.state_dict())
         theirs.linear1.load_state_dict(forward.widen.state_dict())
         theirs.linear2.load_state_dict(forward.narrow.state_dict())
-    x, towards = given(size, device)
+    x, towards = inputs_of(size, device)
     own, copied = list(ours.parameters()), list(theirs.parameters())
 
     def run() -> list[Tensor]:
@@ -76,7 +76,7 @@ def transformer_layer(size: int, device: torch.device) -> Case:
     def other() -> list[Tensor]:
         return trained(theirs(x), [x, *copied], towards)
 
-    def output_and_input(run) -> list[Tensor]:  # the weights are cut up differently
+    def output_and_input(run) -> list[Tensor]:  # the weights are partitioned differently
         return run()[:2]
 
     check = (lambda: output_and_input(run), lambda: output_and_input(other))
@@ -89,7 +89,7 @@ SCENARIOS = (
         "Attention of x-transformers, flash", LENGTHS, softmax_x_transformers, 130, package="x-transformers",
     ),
     Scenario(
-        "transformer_layer", "layers", "ratio", "a Transformer's encoder layer, feed-forward of 1,024",
+        "transformer_layer", "layers", "ratio", "a Transformer encoder layer, feed-forward width 1,024",
         "torch.nn.TransformerEncoderLayer", LENGTHS, transformer_layer, 130,
         checked="the peer, outputs and the input's gradient",
     ),

@@ -16,14 +16,14 @@ from sightline.lab.bench.scenario import Aim, Case, Run, Scenario
 from sightline.ops import LinearState, linear_attention
 
 HEADS, WIDTH = 8, 64
-CHECKED = 200  # positions, which are no whole number of chunks
-SEGMENT = 16384  # positions of one call where a sequence is fed piece by piece
+CHECKED = 200  # positions; not a multiple of the chunk size
+SEGMENT = 16384  # positions per call when a sequence is processed in segments
 Named = dict[str, Any]  # tensors, by the name of the argument
 FORMS = ("normalised", "constant", "position", "channel", "delta", "delta_position")
 
 
 def arguments(form: str, size: int, device: torch.device) -> Named:
-    """What `linear_attention` takes in one of its forms; what models learn through records gradients."""
+    """Arguments of `linear_attention` in one of its forms; tensors that models learn through record gradients."""
     q, k, v = torch.randn(3, 1, HEADS, size, WIDTH, device=device)
     named = {"q": q, "k": k, "v": v}
     if form == "normalised":
@@ -47,26 +47,26 @@ def training(form: str, named: Named, call: Callable[..., Any] = linear_attentio
 
 
 def against_steps(form: str, device: torch.device) -> tuple[Run, Run]:
-    """Ours, and position by position in float64, over a few positions."""
+    """Ours, and the stepwise form in float64, over a few positions."""
     narrow = arguments(form, CHECKED, device)
     wide = {name: x.detach().double().requires_grad_(x.requires_grad) for name, x in narrow.items()}
     return training(form, narrow), training(form, wide, partial(linear_attention, stepwise=True))
 
 
 def least_flops(form: str, size: int) -> float:
-    """Of the recurrence: an update and a reading of the state, for the delta rule one more reading; thrice to train."""
+    """Operations of the recurrence: one update and one read of the state (delta rule: two reads), times 3 to train."""
     products = 3 if form.startswith("delta") else 2
     return 3.0 * products * 2 * HEADS * size * WIDTH**2
 
 
 def least_bytes(named: Named) -> float:
-    """Inputs and output once forwards; backwards all of these, the output's gradient and the inputs' gradients."""
+    """Bytes of the inputs and the output in forward; in backward the same, plus their gradients."""
     inputs = sum(x.nbytes for x in named.values())
     return 3.0 * (inputs + named["v"].nbytes)
 
 
 def linear_sdpa(form: str, size: int, device: torch.device) -> Case:
-    """Against causal softmax attention over the same q, k, v, which is another function."""
+    """Compared with causal softmax attention over the same q, k, v, which computes another function."""
     named = arguments(form, size, device)
     q, k, v = learnt = [named[name] for name in ("q", "k", "v")]
     towards = torch.ones_like(named["v"])
@@ -78,7 +78,7 @@ def linear_sdpa(form: str, size: int, device: torch.device) -> Case:
 
 
 def linear_mamba2(size: int, device: torch.device) -> Case:
-    """Mamba-2's scan with B and C shared by all heads, as its models have them: decay -dt, values dt · x, no skip."""
+    """Mamba-2's scan with B and C shared by all heads, as in its models: decay -dt, values dt · x, no skip."""
     module = load("transformers", "transformers.models.mamba2.modeling_mamba2")
     x, towards = torch.randn(2, 1, size, HEADS, WIDTH, device=device)
     b, c = torch.randn(2, 1, size, 1, WIDTH, device=device)
@@ -100,7 +100,7 @@ def linear_mamba2(size: int, device: torch.device) -> Case:
 
 
 def linear_qwen3_next(size: int, device: torch.device) -> Case:
-    """The gated delta rule; both scale queries by 1/√K."""
+    """The gated delta rule; both sides scale queries by 1/√K."""
     module = load("transformers", "transformers.models.qwen3_next.modeling_qwen3_next")
     q, k, v, towards = torch.randn(4, 1, size, HEADS, WIDTH, device=device)
     beta, g = torch.rand(2, 1, size, HEADS, device=device)
@@ -118,30 +118,30 @@ def linear_qwen3_next(size: int, device: torch.device) -> Case:
     return Case(ours, other, None, least_flops("delta_position", size), moved)
 
 
-def fed(named: Named, size: int) -> tuple[Tensor, LinearState]:
-    """Forward over `size` positions by segments, the same one again and again; the last outputs and the state."""
+def in_segments(named: Named, size: int) -> tuple[Tensor, LinearState]:
+    """Forward over `size` positions, repeating the same segment; returns the last outputs and the state."""
     state, y = None, named["v"]
     with torch.no_grad():
         for _ in range(size // named["v"].shape[2]):
             y, state = linear_attention(**named, state=state)
     if state is None:
-        raise ValueError(f"{size} positions are less than a segment of {named['v'].shape[2]}")
+        raise ValueError(f"{size} positions are fewer than one segment of {named['v'].shape[2]}")
     return y, state
 
 
 def linear_long(size: int, device: torch.device) -> Case:
-    """Forward over `size` positions in segments; held against steps over 300 in segments of 100."""
+    """Forward over `size` positions in segments; checked against 300 single steps in segments of 100."""
     named = {name: x.detach() for name, x in arguments("position", min(size, SEGMENT), device).items()}
 
     def run() -> list[Tensor]:
-        y, state = fed(named, size)
+        y, state = in_segments(named, size)
         return [y, state.memory]
 
     few = {name: x[:, :, :100].contiguous() for name, x in named.items()}
     thrice: Named = {name: torch.cat([x] * 3, 2).double() for name, x in few.items()}
 
-    def pieces() -> list[Tensor]:
-        y, state = fed(few, 300)
+    def segmented() -> list[Tensor]:
+        y, state = in_segments(few, 300)
         return [y, state.memory]
 
     def whole() -> list[Tensor]:
@@ -149,13 +149,13 @@ def linear_long(size: int, device: torch.device) -> Case:
         return [y[:, :, 200:], state.memory]
 
     moved = size / named["v"].shape[2] * (sum(x.nbytes for x in named.values()) + named["v"].nbytes)
-    return Case(run, None, (pieces, whole), least_flops("position", size) / 3, moved)
+    return Case(run, None, (segmented, whole), least_flops("position", size) / 3, moved)
 
 
 def linear_decoding(size: int, device: torch.device) -> Case:
     """64 single steps after `size` positions, and after 64 times as many."""
     named = {name: x.detach() for name, x in arguments("position", size, device).items()}
-    after = [fed(named, times * size)[1] for times in (1, 64)]
+    after = [in_segments(named, times * size)[1] for times in (1, 64)]
     new = {name: x.detach() for name, x in arguments("position", 64, device).items()}
     one = [{name: x[:, :, t : t + 1].contiguous() for name, x in new.items()} for t in range(64)]
 
@@ -179,7 +179,7 @@ def linear_decoding(size: int, device: torch.device) -> Case:
 
 
 LENGTHS = (128, 256, 512, 1024, 2048, 4096)
-STEPS = f"our form position by position in float64, outputs and gradients, at {CHECKED} positions"
+STEPS = f"our stepwise form in float64, outputs and gradients, at {CHECKED} positions"
 WORDS = {
     "normalised": "with a normaliser",
     "constant": "with a constant decay for each head",
@@ -208,9 +208,9 @@ SCENARIOS = (
         package="transformers", aims={512: Aim(4.0), 4096: Aim(4.0)},
     ),
     Scenario(
-        "linear_long", "linear", "curve", "decay by position, forward alone, fed 16,384 positions at a time",
+        "linear_long", "linear", "curve", "decay by position, forward alone, in segments of 16,384 positions",
         "nothing", (65536, 1048576), linear_long, 700,
-        checked="our form position by position in float64, outputs and state, at 300 positions in pieces",
+        checked="our stepwise form in float64, outputs and state, at 300 positions in segments",
     ),
     Scenario(
         "linear_decoding", "linear", "growth", "64 steps after 1,024 positions; time after 64 times as many",

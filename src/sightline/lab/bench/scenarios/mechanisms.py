@@ -15,12 +15,12 @@ from sightline.lab.bench.scenario import Case, Scenario
 from sightline.lab.bench.scenarios.layers import LENGTHS, WIDTH
 from sightline.mixers import MIXERS
 
-REMEMBERED = 64  # positions of the memory that some mechanisms read
+REMEMBERED = 64  # positions of the memory for mechanisms that read one
 CHECKED = 48
 
 
 def mechanism(name: str, size: int, device: torch.device) -> Case:
-    """Forward and backward of one row, to the input and all parameters."""
+    """Forward and backward of one row, with gradients of the input and all parameters."""
     mixer = MIXERS[name]().build(WIDTH).to(device)
     wide = copy.deepcopy(mixer).double()
     x = torch.randn(1, size, WIDTH, device=device).requires_grad_()
@@ -65,7 +65,7 @@ SCENARIOS = tuple(
     Scenario(
         f"mechanism_{name}", "mechanisms", "curve", f"`{name}` with default options", "nothing", LENGTHS,
         partial(mechanism, name), 70, tolerance=1e-4,
-        checked=f"itself in float64 (step by step where it has steps), outputs and gradients, at {CHECKED} positions",
+        checked=f"itself in float64 (step by step if it has a step), outputs and gradients, at {CHECKED} positions",
     )
     for name in MIXERS
 )  # fmt: skip

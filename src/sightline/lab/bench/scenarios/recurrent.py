@@ -17,7 +17,7 @@ WIDTH, ROWS, SHORTEST = 256, 64, 8
 
 
 def packed(kind: Literal["lstm", "gru"], size: int, device: torch.device) -> Case:
-    """A batch of 64 rows of 8 to `size` positions; ours takes a mask, torch's module a packed sequence."""
+    """A batch of 64 rows of 8 to `size` positions; ours gets a mask, torch's module a packed sequence."""
     ours = MIXERS[kind]().build(WIDTH).to(device)
     theirs: Any = {"lstm": nn.LSTM, "gru": nn.GRU}[kind](WIDTH, WIDTH, batch_first=True).to(device)
     gates = {"lstm": 4, "gru": 3}[kind]
@@ -38,8 +38,8 @@ def packed(kind: Literal["lstm", "gru"], size: int, device: torch.device) -> Cas
         return trained(ours(x, mask=mask)[0], inputs, towards)
 
     def other() -> list[Tensor]:
-        given = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
-        y, _ = pad_packed_sequence(theirs(given)[0], batch_first=True)
+        sequence = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        y, _ = pad_packed_sequence(theirs(sequence)[0], batch_first=True)
         return trained(y, inputs_of_theirs, towards)
 
     flops = 3.0 * 2 * int(lengths.sum()) * gates * 2 * WIDTH**2
@@ -47,14 +47,14 @@ def packed(kind: Literal["lstm", "gru"], size: int, device: torch.device) -> Cas
     return Case(run, other, None, flops, 3.0 * (2 * x.nbytes + weights))
 
 
-def mixed(mixer: SequenceMixer, x: Tensor, towards: Tensor) -> Run:
-    """Forward and backward to the input and all parameters."""
+def trained_mixer(mixer: SequenceMixer, x: Tensor, towards: Tensor) -> Run:
+    """Forward and backward with gradients of the input and all parameters."""
     inputs = [x, *mixer.parameters()]
     return lambda: trained(mixer(x)[0], inputs, towards)
 
 
 def min_gru(rows: int, device: torch.device) -> Case:
-    """2,048 positions of a minGRU and of our GRU, which is another model: each to its own weights' gradients."""
+    """2,048 positions of a minGRU and of our GRU, a different model, each with the gradients of its own weights."""
     size = 2048
     parallel, sequential = (MIXERS[name]().build(WIDTH).to(device) for name in ("min_gru", "gru"))
     x, towards = torch.randn(2, rows, size, WIDTH, device=device)
@@ -73,8 +73,10 @@ def min_gru(rows: int, device: torch.device) -> Case:
         return trained(torch.stack(outputs, 1), [few_wide, *wide.parameters()], pull.double())
 
     flops = 3.0 * 2 * rows * size * 2 * WIDTH**2
-    check = (mixed(parallel, few, pull), by_steps)
-    return Case(mixed(parallel, x, towards), mixed(sequential, x, towards), check, flops, 6.0 * x.nbytes)
+    check = (trained_mixer(parallel, few, pull), by_steps)
+    return Case(
+        trained_mixer(parallel, x, towards), trained_mixer(sequential, x, towards), check, flops, 6.0 * x.nbytes
+    )
 
 
 def lstm_packed(size: int, device: torch.device) -> Case:
@@ -89,11 +91,11 @@ def gru_packed(size: int, device: torch.device) -> Case:
 
 SCENARIOS = (
     Scenario(
-        "lstm_packed", "recurrent", "ratio", "LSTM, 64 rows of 8 to so many positions", "torch.nn.LSTM, packed", (48,),
+        "lstm_packed", "recurrent", "ratio", "LSTM, 64 rows of 8 positions or more", "torch.nn.LSTM, packed", (48,),
         lstm_packed, 12, size="positions at most", aims={48: Aim(1.4)},
     ),
     Scenario(
-        "gru_packed", "recurrent", "ratio", "GRU, 64 rows of 8 to so many positions", "torch.nn.GRU, packed", (48,),
+        "gru_packed", "recurrent", "ratio", "GRU, 64 rows of 8 positions or more", "torch.nn.GRU, packed", (48,),
         gru_packed, 12, size="positions at most", aims={48: Aim(1.3)},
     ),
     Scenario(

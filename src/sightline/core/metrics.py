@@ -1,0 +1,142 @@
+"""Every metric once: how it is written, which direction is better, and how test items make it up.
+
+A metric is a function of rows, one row of numbers for each test item, so that a bootstrap can resample items. Most are
+a ratio: the sum of the first column over the sum of the second.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pkgutil import resolve_name
+from typing import Any, final
+
+
+@final
+@dataclass(frozen=True)
+class Metric:
+    """One metric.
+
+    name: in `Measured.metrics`, in results.json and of `--metric`
+    label, unit, factor, digits: the value is written times `factor` with `digits` decimals; unit None = the task's own
+    limits: the smallest and the largest value that it can have
+    items: the columns of an item's row
+    function: `module:name` of the function that takes rows to the value. With `summed` it takes sums of rows (..., K)
+        to (...), else rows (S, N, K) and weights (R, N) of the items, or None, to (S, R), or (S,)
+    costly: whether the function is slow, so that a bootstrap resamples less often
+    decides: False for a value that is good or bad only together with another, so that no comparison may rank by it
+    log_scale: whether its learning curve is drawn on a logarithmic axis
+    """
+
+    name: str
+    label: str
+    unit: str | None = ""
+    factor: float = 1.0
+    digits: int = 3
+    higher_is_better: bool = True
+    limits: tuple[float, float] = (-math.inf, math.inf)
+    items: str = "value, 1"
+    function: str = "sightline.core.metrics:ratio"
+    summed: bool = True
+    costly: bool = False
+    decides: bool = True
+    log_scale: bool = False
+
+    def number(self, value: int | float | None) -> str:
+        """The value without its unit; an em dash where there is none."""
+        if value is None or not math.isfinite(value):
+            return "—"
+        # Adding zero turns a negative zero into zero.
+        return f"{round(value * self.factor, self.digits) + 0.0:.{self.digits}f}".replace("-", "−")
+
+    def text(self, value: int | float | None) -> str:
+        """The value with its unit, such as `99.6 %`."""
+        number = self.number(value)
+        return f"{number} {self.unit}" if self.unit and number != "—" else number
+
+    def in_unit_of(self, loss_unit: str) -> Metric:
+        """The metric with the task's unit where it has none of its own."""
+        return replace(self, unit=loss_unit) if self.unit is None else self
+
+    def value(self, items: Any, weights: Any = None) -> Any:
+        """The metric (S,) of rows (S, N, K) of S trainings; (S, R) where the items are resampled by `weights` (R, N).
+
+        Both are float arrays of numpy. NaN where the metric is undefined for these items.
+        """
+        function: Callable[..., Any] = resolve_name(self.function)
+        if not self.summed:
+            return function(items, weights)
+        return function(items.sum(-2) if weights is None else weights @ items)
+
+
+@final
+@dataclass(frozen=True)
+class Baseline:
+    """The scores of a model-free baseline on the test items.
+
+    bound: whether it is an upper bound of synthetic data rather than a baseline
+    """
+
+    name: str
+    description: str
+    metrics: dict[str, float]
+    bound: bool = False
+
+
+def ratio(sums: Any) -> Any:
+    """The first of two sums (..., 2) over the second."""
+    return sums[..., 0] / sums[..., 1]
+
+
+def _share(
+    name: str, label: str, items: str = "right, 1", limits: tuple[float, float] = (0.0, 1.0), **more: Any
+) -> Metric:
+    return Metric(name, label, "%", 100.0, 1, limits=limits, items=items, **more)
+
+
+def _error(
+    name: str, label: str, items: str = "errors, values", limits: tuple[float, float] = (0.0, math.inf), **more: Any
+) -> Metric:
+    return Metric(name, label, higher_is_better=False, limits=limits, items=items, **more)
+
+
+_TEXT_SCORES = "sightline.tasks.texts_out.scores"
+_LABEL_SCORES = "sightline.tasks.classification.metrics"
+_ALL = (
+    _share("exact_match", "exact match"),
+    _share("token_accuracy", "token accuracy", "right tokens, tokens"),
+    Metric("bleu", "BLEU", digits=1, limits=(0.0, 100.0), costly=True, function=f"{_TEXT_SCORES}:bleu_of",
+           items="length of output and of reference, 4 counts of matching n-grams, 4 of all"),
+    Metric("chrf", "chrF", digits=1, limits=(0.0, 100.0), costly=True, function=f"{_TEXT_SCORES}:chrf_of",
+           items="for n = 1 to 6: n-grams of the output, of the reference, and matching ones"),
+    _share("accuracy", "accuracy"),
+    _share("label_accuracy", "label accuracy", "right labels, labels"),
+    _share("macro_f1", "macro F1", "for each class: 1 where predicted and true, where true, where predicted",
+           function=f"{_LABEL_SCORES}:macro_f1_of"),
+    Metric("auroc", "AUROC", limits=(0.0, 1.0), costly=True, summed=False, function=f"{_LABEL_SCORES}:auroc_of",
+           items="for each class: 1 where true; for each class: its probability"),
+    _share("ece", "calibration error", "for each bin: right predictions less confidence; predictions",
+           higher_is_better=False, function=f"{_LABEL_SCORES}:calibration_error_of"),
+    _error("bits_per_byte", "bits per byte", "bits, bytes"),
+    _error("mse", "MSE"),
+    _error("mae", "MAE"),
+    _error("mase", "MASE", "errors in units of the naive forecast's, weights; by column of series"),
+    _share("smape", "sMAPE", "errors, values", (0.0, 2.0), higher_is_better=False),
+    _error("pinball", "pinball loss"),
+    # A wider interval covers more: neither of the two says alone which forecast is better.
+    _share("coverage", "coverage", "values in the interval, values", decides=False),
+    _error("interval_width", "interval width", "widths, values", decides=False),
+    _share("cer", "character error rate", "edits, characters of the reference", (0.0, math.inf),
+           higher_is_better=False),
+    _share("wer", "word error rate", "edits, words of the reference", (0.0, math.inf), higher_is_better=False),
+    _error("loss", "loss", "nats, labels", unit=None, log_scale=True),
+    _error("perplexity", "perplexity", "nats, tokens", (1.0, math.inf), log_scale=True,
+           function="sightline.training.loss:perplexity_of"),
+)  # fmt: skip
+METRICS = {metric.name: metric for metric in _ALL}
+
+
+def find_metric(name: str) -> Metric:
+    """The metric of this name; one that is not in `METRICS` is a mean of items, the larger the better."""
+    return METRICS.get(name, Metric(name, name.replace("_", " ")))

@@ -1,0 +1,91 @@
+"""Calls in processes of their own, so that neither their memory nor their end touches anything else."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import traceback
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from typing import Any, TypeVar, final
+
+T = TypeVar("T")
+
+
+class CallFailed(Exception):
+    """The call raised: "ValueError: no such kernel (cases.py:12)"."""
+
+
+@final
+class ProcessDied(CallFailed):
+    """The process ended without a result: "the process was ended by SIGKILL (out of memory?)"."""
+
+
+def in_child(
+    function: Callable[..., T],
+    *arguments: Any,
+    passing: tuple[type[Exception], ...] = (),
+    preload: Sequence[str] = (),
+) -> T:
+    """`function(*arguments)` in a fresh process. Threads may call this side by side.
+
+    Args:
+        function: importable by name, like the arguments' types.
+        passing: exceptions of the call to raise as they are.
+        preload: modules that every child needs; imported once and inherited by fork, as far as the first call of this
+            program names them.
+
+    Raises:
+        CallFailed, ProcessDied.
+    """
+    context: Any = multiprocessing.get_context("spawn")
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(list(preload))
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_child, args=(sender, function, arguments, passing), daemon=True)
+    process.start()
+    sender.close()
+    try:
+        value, error = receiver.recv()
+    except EOFError:
+        process.join()
+        raise ProcessDied(f"the process {ending(process.exitcode)}") from None
+    finally:
+        receiver.close()
+        if process.is_alive():
+            process.join(10)
+        if process.is_alive():
+            process.kill()
+            process.join()
+    if error is not None:
+        raise error
+    return value
+
+
+def available_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def ending(status: int | None) -> str:
+    """How a process ended, in words: "was ended by SIGKILL (out of memory?)", "exited with 3"."""
+    if status is not None and status < 0:
+        name = signal.Signals(-status).name
+        return f"was ended by {name}{' (out of memory?)' if name == 'SIGKILL' else ''}"
+    return f"exited with {status}"
+
+
+def _child(
+    sender: Connection, function: Callable[..., Any], arguments: tuple[Any, ...], passing: tuple[type[Exception], ...]
+) -> None:
+    try:
+        answer = (function(*arguments), None)
+    except passing as error:
+        answer = (None, error)
+    except BaseException as error:
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{at.filename.rpartition('/')[2]}:{at.lineno}"
+        answer = (None, CallFailed(f"{type(error).__name__}: {error} ({place})"))
+    sender.send(answer)

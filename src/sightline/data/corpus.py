@@ -1,0 +1,94 @@
+"""A data set of any task: parts for training, validation and test, and how they are summarised."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from sightline.data.split import PARTS
+from sightline.data.survey import Survey, histogram, spread
+
+P = TypeVar("P")  # of a part: items that have a length, `len(part)`
+
+
+@dataclass(frozen=True)
+class Corpus(Generic[P]):
+    """Items for training, validation and test, of a kind that only the task looks into.
+
+    A task's own corpus may extend this one with what its items have in common and with a summary of its own.
+
+    sha256: of the content, in order: the same content has the same hash whatever files it came in
+    notes: what the user should know, a line each
+    """
+
+    name: str
+    train: P
+    valid: P
+    test: P
+    sha256: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> dict[str, P]:
+        """The parts by name, in the order train, valid, test."""
+        return {name: getattr(self, name) for name in PARTS}
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many items each part has."""
+        return {name: self.size(part) for name, part in self.parts.items()}
+
+    @property
+    def filled(self) -> dict[str, P]:
+        """The parts that have items."""
+        return {name: part for name, part in self.parts.items() if self.size(part)}
+
+    def size(self, part: Any) -> int:
+        """How many items a part has."""
+        return len(part)
+
+    def lengths(self, part: P) -> Sequence[int]:
+        """The length of every item of a part; empty where items have no length."""
+        return ()
+
+    def describe(self) -> Survey:
+        """A summary: sizes, lengths where items have any, and notes."""
+        lengths = {name: self.lengths(part) for name, part in self.filled.items()}
+        lengths = {name: values for name, values in lengths.items() if values}
+        numbers: dict[str, dict[str, Any]] = {name: {"items": size} for name, size in self.sizes.items()}
+        for name, values in lengths.items():
+            numbers[name]["length"] = spread(values)
+        charts = histogram("Length", "length", lengths, "items") if lengths else []
+        return Survey(self.name, self.sha256, numbers, notes=list(self.notes), charts=charts)
+
+
+def listed(places: Sequence[object], most: int = 10) -> str:
+    """The first places, with commas between, and an ellipsis where there are more."""
+    return ", ".join(map(str, places[:most])) + (", …" if len(places) > most else "")
+
+
+def overlap_notes(
+    part: str,
+    keys: Sequence[Hashable],
+    known: Collection[Hashable],
+    places: Sequence[object],
+    *,
+    where: str = "",
+    unit: str = "",
+    most: int = 10,
+) -> list[str]:
+    """A note on the items of a part whose keys training has too, with their places; none where there are none."""
+    again = [place for key, place in zip(keys, places, strict=True) if key in known]
+    if not again:
+        return []
+    shown = f"{unit}{listed(again, most)}"
+    return [f"{where}{len(again)} of {len(keys)} {part} sources occur in training too ({shown})"]
+
+
+def skip_notes(items: str, skipped: int, complaints: Sequence[str], where: str = "") -> list[str]:
+    """A note on the items that were skipped, of which `complaints` are the first; none where none was."""
+    if not skipped:
+        return []
+    more = f"; and {skipped - len(complaints)} more" if skipped > len(complaints) else ""
+    return [f"{where}skipped {skipped} {items}: {'; '.join(complaints)}{more}"]

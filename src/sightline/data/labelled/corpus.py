@@ -1,0 +1,160 @@
+"""From what the user names (`reviews.csv`, a folder for each class, `builtin:digits`) to data to learn labels from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from sightline.core.errors import InputError
+from sightline.data.builtin import parse_name
+from sightline.data.corpus import Corpus, listed, overlap_notes, skip_notes
+from sightline.data.labelled.describe import survey_labelled
+from sightline.data.labelled.digits import digits
+from sightline.data.labelled.labels import Labels, class_names
+from sightline.data.labelled.part import LabelledPart, content_sha256
+from sightline.data.labelled.sequential import SEQUENTIAL, sequential
+from sightline.data.labelled.table import LabelledTable, Reading, SourceKind, read_labelled
+from sightline.data.split import PARTS, SHARES, by_label, rows_of
+from sightline.data.survey import SHOWN, Survey
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class LabelledCorpus(Corpus[LabelledPart]):
+    """Labelled sources for training, validation and test.
+
+    classes: the names of the labels, fixed by the training part
+    """
+
+    classes: tuple[str, ...]
+
+    @property
+    def kind(self) -> SourceKind:
+        """What the sources are."""
+        return self.train.kind
+
+    @property
+    def many(self) -> bool:
+        """Whether an item may have any number of labels."""
+        return self.train.many
+
+    def describe(self) -> Survey:
+        """Counts, label balance, lengths, repetitions and overlaps, and items that look wrong, with their places."""
+        return survey_labelled(self)
+
+
+def load_labelled(
+    data: str | Path,
+    reading: Reading | None = None,
+    *,
+    valid: str | Path | None = None,
+    test: str | Path | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+) -> LabelledCorpus:
+    """Read and split labelled data.
+
+    A part that is not given, in a file or folder of its own or by a column of parts, is a tenth of `data`: a tenth of
+    each label's sources, chosen by a hash of the source and `seed`, so that equal sources are never in two parts.
+    Where items may have any number of labels the tenth is of all sources. `seed` is not the seed of training: use one
+    for all runs on the same data. Built-in data takes its own, as in `builtin:digits?seed=1`.
+
+    limit: keep only the first `limit` items of each part
+
+    Raises:
+        InputError: whatever is wrong with the files, in one line; "a.csv: only one class, 'yes': …"; "test.csv:17: the
+            label 'maybe' does not occur in training".
+    """
+    if limit is not None and limit < 1:
+        raise InputError(f"limit must be at least 1, found {limit}")
+    reading = reading or Reading()
+    name = str(data)
+    if not name:
+        raise InputError("no data named: give a table, a folder that has a folder for each class, or builtin:digits")
+    if name.startswith("builtin:"):
+        columns = (reading.source_column, reading.label_separator, reading.split_column)
+        if valid is not None or test is not None or any(columns) or reading.label_column != Reading().label_column:
+            raise InputError("built-in data takes no validation or test files and no columns", where=name)
+        tables, seed = _builtin(name)
+    else:
+        files = {"train": data, "valid": valid, "test": test}
+        tables = {part: read_labelled(Path(file), reading) for part, file in files.items() if file is not None}
+    train = tables["train"]
+    for part, table in tables.items():
+        if (table.kind, table.many) != (train.kind, train.many):
+            raise InputError(
+                f"contains {_content(table)}, but {train.name} contains {_content(train)}",
+                where=f"{table.name} ({part})",
+            )
+    class_names(train.labels, train.name)  # what is wrong with them comes before what is wrong with their number
+    parts = _divide(train, [part for part in SHARES if part not in tables], seed)
+    parts |= {part: LabelledPart.of(table) for part, table in tables.items() if part != "train"}
+    classes = class_names(parts["train"].labels, train.name)
+    for part in PARTS:
+        parts[part].numbers(classes)  # every label is known
+    notes = [
+        note
+        for table in {table.name: table for table in tables.values()}.values()
+        for note in skip_notes("bad rows", table.skipped, table.complaints, f"{table.name}: ")
+    ]
+    notes += _notes(parts)
+    limited = {part: parts[part].select(range(len(parts[part]))[:limit]) for part in PARTS}
+    return LabelledCorpus(name=name, **limited, sha256=content_sha256(limited), notes=tuple(notes), classes=classes)
+
+
+def _builtin(name: str) -> tuple[dict[str, LabelledTable], int]:
+    """The tables of built-in data, and the seed that divides what is not divided."""
+    kind, query = parse_name(name, ("digits", *SEQUENTIAL))
+    if kind in SEQUENTIAL:
+        return sequential(kind, query), 0
+    table, seed = digits(query)
+    return {"train": table}, seed
+
+
+def _content(table: LabelledTable) -> str:
+    return f"{table.kind} with {'any number of labels' if table.many else 'one label each'}"
+
+
+def _divide(table: LabelledTable, missing: Sequence[str], seed: int) -> dict[str, LabelledPart]:
+    """The training part and the parts that are split off it, by the column of parts where there is one."""
+    part = LabelledPart.of(table)
+    rows = rows_of(table.parts or ["train"] * len(part))
+    if "train" not in rows:
+        raise InputError("no row belongs to the training part", where=table.name)
+    missing = [name for name in missing if name not in rows]
+    if missing:
+        whole = part.select(rows["train"])
+        keys, labels = whole.keys(), ["" if table.many else of_item[0] for of_item in whole.labels]
+        divided = rows_of(by_label(keys, labels, {name: SHARES[name] for name in missing}, seed))
+        if any(name not in divided for name in missing):
+            raise InputError(
+                f"{len(set(keys))} different sources are too few to split: no label has more than "
+                f"{len(missing)}; add rows or name the files of all parts",
+                where=table.name,
+            )
+        rows |= {name: [rows["train"][row] for row in numbers] for name, numbers in divided.items()}
+    return {name: part.select(rows[name]) for name in PARTS if name in rows}
+
+
+def _notes(parts: Mapping[str, LabelledPart]) -> list[str]:
+    """Sources in two parts, sources with two labels, labels that a part lacks."""
+    train, keys = parts["train"], parts["train"].keys()
+    notes = []
+    for name, part in parts.items():
+        if name != "train":
+            notes += overlap_notes(name, part.keys(), set(keys), part.places)
+    meanings: dict[bytes, set[Labels]] = {}
+    for key, labels in zip(keys, train.labels, strict=True):
+        meanings.setdefault(key, set()).add(labels)
+    torn = [place for place, key in zip(train.places, keys, strict=True) if len(meanings[key]) > 1]
+    if torn:
+        notes.append(f"{len(torn)} training rows have a source that another row labels otherwise ({listed(torn)})")
+    counts = {name: Counter(label for of_item in part.labels for label in of_item) for name, part in parts.items()}
+    for name, of_part in counts.items():
+        absent = [repr(label) for label in sorted(counts["train"]) if label not in of_part]
+        if absent:
+            notes.append(f"no {name} item has the label {', '.join(absent[:SHOWN])}")
+    return notes

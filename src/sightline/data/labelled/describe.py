@@ -1,0 +1,96 @@
+"""A summary of labelled data: counts of each label, lengths of sources, repetitions, and what looks wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from sightline.data.corpus import Corpus
+from sightline.data.labelled.part import LabelledPart
+from sightline.data.labelled.table import Source
+from sightline.data.survey import (
+    Finding,
+    Survey,
+    bars,
+    findings,
+    histogram,
+    repeated,
+    sound_looks,
+    spread,
+    text_looks,
+)
+
+FEW = 10  # a label with fewer training items can hardly be learnt
+UNITS = {"text": "characters", "series": "steps", "audio": "samples", "image": "pixels"}
+
+
+def survey_labelled(corpus: Corpus[LabelledPart]) -> Survey:
+    """Counts, label balance, lengths, repetitions and overlaps, and items that look wrong, with their places."""
+    filled = corpus.filled
+    keys = {name: part.keys() for name, part in corpus.parts.items()}
+    known = set(keys["train"])
+    counts = {name: Counter(label for of_item in part.labels for label in of_item) for name, part in filled.items()}
+    lengths = {name: [_length(source) for source in part.sources] for name, part in filled.items()}
+    unit = UNITS[corpus.train.kind]
+    described = {
+        name: {
+            "items": len(part),
+            "distinct_sources": len(set(keys[name])),
+            "sources_in_train": 0 if name == "train" else sum(key in known for key in keys[name]),
+            "labels": len(counts.get(name, ())),
+            "commonest_label": _commonest(counts.get(name, Counter()), len(part)),
+            unit: spread(lengths.get(name, [])),
+        }
+        for name, part in corpus.parts.items()
+    }
+    charts = [bars("Labels", counts, "items"), *histogram("Source length", unit, lengths, "items")]
+    suspicious = [finding for name, part in filled.items() for finding in _suspicious(name, part, keys[name])]
+    return Survey(
+        corpus.name,
+        corpus.sha256,
+        described,
+        suspicious + _rare(counts["train"], corpus.name),
+        list(corpus.notes),
+        {
+            name: f"{_shown(part.sources[0])} → {', '.join(part.labels[0]) or 'no label'}"
+            for name, part in filled.items()
+        },
+        charts,
+    )
+
+
+def _commonest(counts: Counter[str], items: int) -> str:
+    if not counts:
+        return ""
+    label, count = counts.most_common(1)[0]
+    return f"{label} ({count / items:.0%})"
+
+
+def _length(source: Source) -> int:
+    return len(source) if isinstance(source, str) or source.ndim < 3 else int(np.prod(source.shape[1:]))
+
+
+def _shown(source: Source) -> str:
+    if isinstance(source, str):
+        return repr(source if len(source) <= 80 else source[:79] + "…")
+    return " × ".join(map(str, source.shape)) + " numbers"
+
+
+def _rare(counts: Counter[str], name: str) -> list[Finding]:
+    rare = [label for label, count in sorted(counts.items()) if count < FEW]
+    return [Finding(name, f"labels with fewer than {FEW} training items", len(rare), rare[:FEW])] if rare else []
+
+
+def _suspicious(name: str, part: LabelledPart, keys: list[bytes]) -> list[Finding]:
+    looks: dict[str, Callable[[Any], bool]]
+    if part.kind == "text":
+        looks = text_looks(float(np.median([_length(source) for source in part.sources])))
+        looks["white space at an end"] = lambda text: text != text.strip()
+    elif part.kind == "audio":
+        looks = sound_looks()
+    else:
+        looks = {"all values the same": lambda array: array.size > 1 and bool((array == array.flat[0]).all())}
+    return repeated(name, keys, part.places) + findings(name, part.sources, part.places, looks)

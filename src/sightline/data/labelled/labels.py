@@ -1,0 +1,88 @@
+"""Labels: the names in a cell, the classes that a training part fixes, and the numbers that a model learns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from sightline.core.errors import InputError
+from sightline.core.suggest import suggest
+from sightline.data.rows.json_lines import JsonNumber
+
+Labels = tuple[str, ...]  # of one item: one, or with several labels any number of them
+
+
+def labels_of(value: Any, separator: str | None = None) -> Labels:
+    """The labels in a cell: a string, an integer, true or false; several of them in a list or between separators.
+
+    Raises:
+        ValueError: "the label is empty"; "the label 'a' occurs twice"; "the label must be …, found a number with a
+            fraction"; whatever is wrong, without the place.
+    """
+    if isinstance(value, list):
+        names = tuple(_name(part) for part in value)
+    elif separator is None:
+        return (_name(value),)
+    else:
+        text = _name(value, empty=True)
+        names = tuple(_name(part) for part in text.split(separator)) if text else ()
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"the label {name[:80]!r} occurs twice")
+    return tuple(sorted(names))
+
+
+def _name(value: Any, *, empty: bool = False) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    fraction = isinstance(value, JsonNumber) and not value.lstrip("-").isdecimal()
+    if not isinstance(value, str) or fraction:
+        kinds = {"float": "a number with a fraction", "JsonNumber": "a number with a fraction", "NoneType": "null"}
+        what = kinds.get(type(value).__name__, f"a {type(value).__name__}")
+        raise ValueError(f"the label must be a string, an integer or true or false, found {what}")
+    name = value.strip()
+    if not name and not empty:
+        raise ValueError("the label is empty")
+    if not name.isprintable():
+        raise ValueError(f"the label {name[:80]!r} contains characters that cannot be printed")
+    if len(name) > 200:
+        raise ValueError(f"the label is {len(name)} characters long; at most 200 make a name")
+    return name
+
+
+def class_names(labels: Iterable[Labels], where: object) -> tuple[str, ...]:
+    """The names of the classes, in order: that of their numbers where all are integers, else that of their letters.
+
+    Raises:
+        InputError: "a.csv: only one class, 'yes': there is nothing to tell apart".
+    """
+    names = {name for of_item in labels for name in of_item}
+    if len(names) < 2:
+        what = f"only one class, {min(names)!r}" if names else "no labels"
+        raise InputError(f"{what}: there is nothing to tell apart", where=where)
+    integers = all(name.removeprefix("-").isdecimal() and name.isascii() for name in names)
+    return tuple(sorted(names, key=lambda name: (int(name), name)) if integers else sorted(names))
+
+
+def class_numbers(labels: Sequence[Labels], names: Sequence[str], places: Sequence[str], many: bool) -> np.ndarray:
+    """The index of each item's class, (N,) int64; with `many` whether it has each class, (N, C) bool.
+
+    Raises:
+        InputError: "test.csv:17: the label 'maybe' does not occur in training, did you mean 'may'?".
+    """
+    index = {name: i for i, name in enumerate(names)}
+    numbers = np.zeros((len(labels), len(names)), bool) if many else np.zeros(len(labels), np.int64)
+    for row, of_item in enumerate(labels):
+        for name in of_item:
+            if name not in index:
+                hint = suggest(name, names, label=None)
+                raise InputError(f"the label {name!r} does not occur in training{hint}", where=places[row])
+            if many:
+                numbers[row, index[name]] = True
+            else:
+                numbers[row] = index[name]
+    return numbers

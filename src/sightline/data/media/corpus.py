@@ -1,0 +1,139 @@
+"""A corpus of sounds, pictures or texts and the texts that they become, read from manifests."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import final
+
+from sightline.core.errors import InputError
+from sightline.data.corpus import Corpus, overlap_notes, skip_notes
+from sightline.data.media.audio import AudioOptions
+from sightline.data.media.columns import (
+    KEEP_BYTES,
+    AudioReader,
+    Column,
+    ImageReader,
+    Kind,
+    MediaPart,
+    Reader,
+    Store,
+)
+from sightline.data.media.describe import survey_media
+from sightline.data.media.images import ImageOptions
+from sightline.data.media.manifest import Manifest, read_manifest
+from sightline.data.split import PARTS, SHARES, by_hash, rows_of
+from sightline.data.survey import Survey
+
+_SHOWN = 5
+
+
+@final
+@dataclass(frozen=True)
+class MediaCorpus(Corpus[MediaPart]):
+    """Items for training, validation and test; `sha256` is of samples, pixels and texts, whatever their files."""
+
+    def describe(self) -> Survey:
+        """Counts, durations in seconds or sizes in pixels, target lengths, repetitions, and items that look wrong."""
+        return survey_media(self)
+
+
+@final
+@dataclass(frozen=True)
+class MediaReading:
+    """How a manifest becomes items: its source columns with their kinds, in order, and how files are read.
+
+    skip_bad: leave out and report rows whose cells or files are bad, instead of raising
+    """
+
+    sources: tuple[tuple[str, Kind], ...]
+    target: str = "target"
+    audio: AudioOptions = field(default_factory=AudioOptions)
+    image: ImageOptions = field(default_factory=ImageOptions)
+    limit: int | None = None
+    lowercase: bool = False
+    skip_bad: bool = False
+
+    def read(self, path: str | Path, *, keep_bytes: int = KEEP_BYTES) -> tuple[MediaPart, list[str]]:
+        """The items of a manifest, and notes on rows that were skipped.
+
+        Raises:
+            InputError: "clips.csv:17: clips/a.wav: no such file", and whatever else is wrong with table or files.
+        """
+        names = tuple(name for name, _ in self.sources)
+        manifest = read_manifest(path, sources=names, target=self.target, skip_bad=self.skip_bad)
+        stores = {
+            name: Store(self._reader(kind), keep_bytes // len(names)) for name, kind in self.sources if kind != "text"
+        }
+        rows: list[int] = []
+        numbers: dict[str, list[int]] = {name: [] for name in stores}
+        bad: list[str] = []
+        for row in range(len(manifest.targets)):
+            if self.limit is not None and len(rows) == self.limit:
+                break
+            try:
+                added = {
+                    name: store.add(manifest.file(name, row), manifest.place(row)) for name, store in stores.items()
+                }
+            except InputError as error:
+                if not self.skip_bad:
+                    raise
+                bad.append(str(error))
+                continue
+            rows.append(row)
+            for name, number in added.items():
+                numbers[name].append(number)
+        notes = list(manifest.notes)
+        notes += skip_notes("rows with bad files", len(bad), bad[:_SHOWN], f"{path}: ")
+        if not rows:
+            raise InputError(f"no good row: {len(bad)} bad ones, first {bad[0]}", where=path)
+        return self._part(manifest, rows, stores, numbers), notes
+
+    def _reader(self, kind: Kind) -> Reader:
+        return AudioReader(self.audio) if kind == "audio" else ImageReader(self.image)
+
+    def _part(
+        self, manifest: Manifest, rows: list[int], stores: dict[str, Store], numbers: dict[str, list[int]]
+    ) -> MediaPart:
+        case = str.lower if self.lowercase else str
+        columns = []
+        for name, kind in self.sources:
+            if name in stores:
+                columns.append(Column(name, kind, (), stores[name], tuple(numbers[name])))
+            else:
+                columns.append(Column(name, kind, tuple(case(manifest.sources[name][row]) for row in rows)))
+        targets = tuple(case(manifest.targets[row]) for row in rows)
+        return MediaPart(tuple(columns), targets, tuple(manifest.place(row) for row in rows))
+
+    def corpus(
+        self, train: str | Path, valid: str | Path | None = None, test: str | Path | None = None, *, seed: int = 0
+    ) -> MediaCorpus:
+        """Items for training, validation and test; a part without a manifest is a tenth of the first, chosen by a hash
+        of the sources' content and `seed`, so that equal ones are never in two parts.
+        """
+        parts: dict[str, MediaPart] = {}
+        notes: list[str] = []
+        for name, path in (("train", train), ("valid", valid), ("test", test)):
+            if path is not None:
+                parts[name], of_file = self.read(path)
+                notes += of_file
+        keys = parts["train"].digests()
+        for name, part in parts.items():
+            if name != "train":
+                notes += overlap_notes(name, part.digests(), set(keys), part.places, most=_SHOWN)
+        missing = {name: share for name, share in SHARES.items() if name not in parts}
+        if missing:
+            whole, rows = parts["train"], rows_of(by_hash(keys, missing, seed))
+            parts |= {name: whole.select(rows[name]) for name in ("train", *missing)}
+        parts = {name: parts[name] for name in PARTS}
+        return MediaCorpus(str(train), **parts, sha256=_sha256(parts), notes=tuple(notes))
+
+
+def _sha256(parts: dict[str, MediaPart]) -> str:
+    digest = hashlib.sha256()
+    for name, part in parts.items():
+        digest.update(f"{name} {len(part)}\0".encode())
+        for key, target in zip(part.digests(), part.targets, strict=True):
+            digest.update(f"{key}\0{target}\0".encode())
+    return digest.hexdigest()

@@ -1,0 +1,179 @@
+"""Pictures as arrays of bytes: png and jpeg by Pillow, one at a time; idx files, as MNIST comes in, whole.
+
+A header's claim is checked before anything is decoded, so that a decompression bomb costs nothing; what a decoder
+would repair in silence (a file cut short, 16 bits clipped to 8, a transparent ground) is an error or has a name here.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from sightline.core.errors import EnvironmentFault, InputError
+from sightline.data.rows.files import check_expansion, check_file, open_bytes, plain_errors
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+MAX_PIXELS = 50_000_000  # of one picture, as its header has it
+MAX_IDX_BYTES = 2 << 30
+_IDX_UNSIGNED_BYTES = 8
+
+Fit = Literal["refuse", "stretch", "pad"]
+Colour = Literal["grey", "rgb"]
+
+
+@dataclass(frozen=True)
+class ImageOptions:
+    """How a picture becomes an array.
+
+    size: (height, width) of what comes out; None leaves each picture its own
+    fit: a picture of another size is an error, is stretched to it, or is shrunk or enlarged with its proportions kept
+        and the rest filled with `ground`
+    colour: one channel or three; colours become grey by ITU-R 601 luma
+    ground: the byte that stands behind what is transparent and around what is padded, 0 black to 255 white
+    """
+
+    size: tuple[int, int] | None = None
+    fit: Fit = "refuse"
+    colour: Colour = "rgb"
+    ground: int = 0
+
+    def __post_init__(self) -> None:
+        if self.size is not None and not (min(self.size) >= 1 and math.prod(self.size) <= MAX_PIXELS):
+            raise InputError(f"must be height and width from 1 to {MAX_PIXELS} pixels, found {self.size}", where="size")
+        if not 0 <= self.ground <= 255:
+            raise InputError(f"must be from 0 to 255, found {self.ground}", where="ground")
+
+    @property
+    def channels(self) -> int:
+        """Channels of what comes out."""
+        return 1 if self.colour == "grey" else 3
+
+
+def read_image(path: Path, options: ImageOptions | None = None) -> np.ndarray:
+    """The pixels (C, H, W) of a png or jpeg file, uint8, turned upright as its EXIF data says.
+
+    Raises:
+        InputError: "a.png: has 30000 x 30000 pixels, at most 50000000 are read", "a.png: is cut short or damaged: …",
+            "a.png: is JPEG although its name ends in .png", "a.png: has 28 x 30 pixels, expected 28 x 28: …".
+        EnvironmentFault: "a.png: no permission to read it".
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    options = options or ImageOptions()
+    check_file(path)
+    known = SUFFIXES.get(path.suffix.lower())
+    if known is None:
+        names = ", ".join(SUFFIXES)
+        raise InputError(f"unknown kind of picture {path.suffix!r}: the name must end in {names}", where=path)
+    if not path.stat().st_size:
+        raise InputError("is empty", where=path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of bombs, whose limit is our own, and of broken EXIF data
+            with path.open("rb") as file, Image.open(file, formats=tuple(set(SUFFIXES.values()))) as image:
+                _check_header(image, known, path)
+                image.load()
+                return _array(_upright(image), options, path)
+    except InputError:
+        raise
+    except UnidentifiedImageError:
+        raise InputError("is not a picture that can be read: neither png nor jpeg", where=path) from None
+    except PermissionError:
+        raise EnvironmentFault(f"{path}: no permission to read it") from None
+    except Image.DecompressionBombError:
+        raise InputError(f"has too many pixels, at most {MAX_PIXELS} are read", where=path) from None
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's decoders raise OSError, ValueError, SyntaxError, struct.error, zlib.error, …
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(f"is cut short or damaged: {reason}", where=path) from None
+
+
+def _check_header(image: Image, known: str, path: Path) -> None:
+    if image.format != known:
+        raise InputError(f"is {image.format} although its name ends in {path.suffix}", where=path)
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise InputError(f"has {height} x {width} pixels, at most {MAX_PIXELS} are read", where=path)
+    if getattr(image, "n_frames", 1) > 1:
+        raise InputError(
+            f"is an animation of {getattr(image, 'n_frames', 1)} pictures: save the one that is meant", where=path
+        )
+
+
+def _upright(image: Image) -> Image:
+    from PIL import ImageOps
+
+    return ImageOps.exif_transpose(image)
+
+
+def _array(image: Image, options: ImageOptions, path: Path) -> np.ndarray:
+    """The picture (C, H, W) in the channels and the size that are asked for."""
+    from PIL import Image
+
+    if image.mode.startswith("I"):  # 16 bits a pixel, which Pillow would clip
+        image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        ground = Image.new("RGBA", image.size, (options.ground,) * 3 + (255,))
+        image = Image.alpha_composite(ground, image.convert("RGBA"))
+    image = _fitted(image.convert("L" if options.colour == "grey" else "RGB"), options, path)
+    pixels = np.asarray(image)
+    return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))
+
+
+def _fitted(image: Image, options: ImageOptions, path: Path) -> Image:
+    from PIL import Image, ImageOps
+
+    if options.size is None or (image.height, image.width) == options.size:
+        return image
+    height, width = options.size
+    if options.fit == "refuse":
+        found = f"{image.height} x {image.width}"
+        raise InputError(f"has {found} pixels, expected {height} x {width}: set fit to stretch or pad", where=path)
+    if options.fit == "stretch":
+        return image.resize((width, height), Image.Resampling.BICUBIC)
+    ground = (options.ground,) * 3 if image.mode == "RGB" else options.ground
+    return ImageOps.pad(image, (width, height), Image.Resampling.BICUBIC, color=ground)
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """The array of an idx file of unsigned bytes, such as train-images-idx3-ubyte.gz: (N, H, W), or (N,) labels.
+
+    Raises:
+        InputError: "a-idx3-ubyte.gz: is no idx file: …", "a-idx3-ubyte.gz: its header says 60000 x 28 x 28 bytes, 100
+            are there", and the like.
+    """
+    size = path.stat().st_size if path.is_file() else 0
+    with open_bytes(path) as stream, plain_errors(path):
+        head = stream.read(4)
+        if not head:
+            raise InputError("is empty", where=path)
+        if len(head) < 4 or head[:2] != b"\0\0" or not 1 <= head[3] <= 4:
+            raise InputError("is no idx file: it begins with two zeros, a type and 1 to 4 dimensions", where=path)
+        if head[2] != _IDX_UNSIGNED_BYTES:
+            raise InputError(f"holds numbers of type 0x{head[2]:02x}, only unsigned bytes (0x08) are read", where=path)
+        sizes = stream.read(4 * head[3])
+        if len(sizes) < 4 * head[3]:
+            raise InputError("is cut short in its header", where=path)
+        shape = tuple(int(n) for n in np.frombuffer(sizes, ">u4"))
+        total, shown = math.prod(shape), " x ".join(map(str, shape))
+        if not total:
+            raise InputError(f"holds nothing: {shown}", where=path)
+        if total > MAX_IDX_BYTES:
+            raise InputError(f"its header says {shown} bytes, at most {MAX_IDX_BYTES} are read", where=path)
+        check_expansion(total, size, path)
+        found = bytearray()
+        while len(found) <= total and (chunk := stream.read(min(1 << 20, total + 1 - len(found)))):
+            found += chunk
+    if len(found) != total:
+        there = "more" if len(found) > total else str(len(found))
+        raise InputError(f"its header says {shown} bytes, {there} are there", where=path)
+    return np.frombuffer(bytes(found), np.uint8).reshape(shape)

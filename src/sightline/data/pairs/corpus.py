@@ -1,0 +1,170 @@
+"""From what the user names (`pairs.tsv`, `a.de,a.en`, `builtin:dates`) to training, validation and test pairs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import final
+
+from sightline.core.errors import InputError
+from sightline.data.builtin import parse_name
+from sightline.data.corpus import Corpus, overlap_notes, skip_notes
+from sightline.data.pairs.dates import DateOptions, dates
+from sightline.data.pairs.describe import survey_pairs
+from sightline.data.pairs.table import Columns, Pairs, Table, read_parallel, read_table
+from sightline.data.split import PARTS, SHARES, by_hash, rows_of
+from sightline.data.survey import Survey
+
+__all__ = ["PairCorpus", "Pairs", "Table", "load_corpus", "read", "read_pairs"]
+
+
+@final
+@dataclass(frozen=True)
+class PairReading:
+    """How files of pairs are read."""
+
+    source_column: str | None = None
+    target_column: str | None = None
+    lowercase: bool = False
+    skip_bad: bool = False
+
+    def table(self, file: str | Path) -> Table:
+        """The pairs of a file with their lines, as the file spells them."""
+        columns = {"source_column": self.source_column, "target_column": self.target_column}
+        return read(file, skip_bad=self.skip_bad, **columns)
+
+    def parts(self, files: Mapping[str, str | Path], seed: int) -> tuple[dict[str, Pairs], list[str]]:
+        """The pairs of each part, read or split off, and notes."""
+        tables = {part: self.table(file) for part, file in files.items()}
+        if self.lowercase:
+            for texts in (texts for table in tables.values() for texts in table.pairs):
+                texts[:] = [text.lower() for text in texts]
+        parts = {part: table.pairs for part, table in tables.items()}
+        missing = {part: share for part, share in SHARES.items() if part not in tables}
+        if missing:
+            rows = rows_of(by_hash(parts["train"].sources, missing, seed))
+            parts |= {part: select(parts["train"], rows[part]) for part in ("train", *missing)}
+        notes = [
+            note
+            for table in tables.values()
+            for note in skip_notes("bad rows", table.skipped, table.complaints, f"{table.name}: ")
+        ]
+        known = set(parts["train"].sources)
+        for part in ("valid", "test"):
+            if part in tables:
+                table, where = tables[part], f"{tables[part].name}: "
+                notes += overlap_notes(part, table.pairs.sources, known, table.lines, where=where, unit="lines ")
+        return parts, notes
+
+
+@final
+@dataclass(frozen=True)
+class PairCorpus(Corpus[Pairs]):
+    """Pairs for training, validation and test.
+
+    sha256: of the texts, whatever files they came in
+    files, reading: where they came from, which a summary reads again to name lines; none of built-in data
+    """
+
+    files: tuple[str | Path, ...] = field(default=(), compare=False)
+    reading: PairReading = field(default=PairReading(), compare=False)
+
+    def size(self, part: Pairs) -> int:
+        return len(part.sources)
+
+    def describe(self) -> Survey:
+        """Counts, lengths in characters, repetitions, overlaps, and suspicious rows by line."""
+        return survey_pairs(self, [self.reading.table(file) for file in self.files])
+
+
+def read(
+    data: str | Path, *, source_column: str | None = None, target_column: str | None = None, skip_bad: bool = False
+) -> Table:
+    """Read one file of pairs, or two parallel ones given as `a,b`, with the line numbers.
+
+    Raises:
+        InputError: "pairs.tsv:17: expected 2 columns, found 3" and the like: one line that names file and line.
+        EnvironmentFault: "pairs.tsv: no permission to read it".
+    """
+    text = str(data)
+    if not text:
+        raise InputError("no data named: give a file, two parallel files a,b, or builtin:dates")
+    if "," not in text or Path(text).exists():
+        return read_table(Path(text), Columns(source_column, target_column), skip_bad)
+    names = text.split(",")
+    if len(names) != 2 or not all(names):
+        raise InputError(f"expected one file, or two parallel ones as a,b, found {len(names)} names", where=text)
+    if source_column or target_column:
+        raise InputError("parallel text files have no columns", where=text)
+    return read_parallel(Path(names[0]), Path(names[1]), skip_bad)
+
+
+def read_pairs(
+    data: str | Path, *, source_column: str | None = None, target_column: str | None = None, skip_bad: bool = False
+) -> Pairs:
+    """The pairs of `read`."""
+    return read(data, source_column=source_column, target_column=target_column, skip_bad=skip_bad).pairs
+
+
+def load_corpus(
+    data: str | Path,
+    *,
+    valid: str | Path | None = None,
+    test: str | Path | None = None,
+    source_column: str | None = None,
+    target_column: str | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    lowercase: bool = False,
+    skip_bad: bool = False,
+) -> PairCorpus:
+    """Read and split data.
+
+    A part that is not given (`valid`, `test`) is a tenth of `data`, chosen by a hash of the source text and `seed`, so
+    that equal sources are never in two parts. Use one `seed` for all runs on the same data: it decides what the test
+    part is, and is not the seed of training. Built-in data takes its own, as in `builtin:dates?seed=1`.
+
+    limit: keep only the first `limit` pairs of each part
+
+    Raises:
+        InputError: whatever is wrong with the files, in one line.
+    """
+    if limit is not None and limit < 1:
+        raise InputError(f"limit must be at least 1, found {limit}")
+    name = str(data)
+    reading = PairReading(source_column, target_column, lowercase, skip_bad)
+    files: dict[str, str | Path] = {}
+    if name.startswith("builtin:"):
+        if valid is not None or test is not None or source_column or target_column:
+            raise InputError("built-in data takes no validation or test files and no columns", where=name)
+        parts, notes = _builtin(name), []
+    else:
+        files = {part: f for part, f in (("train", data), ("valid", valid), ("test", test)) if f is not None}
+        parts, notes = reading.parts(files, seed)
+    parts = {part: select(parts[part], range(len(parts[part].sources))[:limit]) for part in PARTS}
+    sha256 = _sha256(parts)
+    return PairCorpus(name, **parts, sha256=sha256, notes=tuple(notes), files=tuple(files.values()), reading=reading)
+
+
+def select(pairs: Pairs, rows: Sequence[int]) -> Pairs:
+    """The pairs named by number, in the order of `rows`."""
+    return Pairs([pairs.sources[row] for row in rows], [pairs.targets[row] for row in rows])
+
+
+def _builtin(name: str) -> dict[str, Pairs]:
+    """The parts of `builtin:dates?…`."""
+    _, query = parse_name(name, ("dates",))
+    parts = dates(DateOptions.parse(query))._asdict()
+    return {part: Pairs([source for source, _ in rows], [target for _, target in rows]) for part, rows in parts.items()}
+
+
+def _sha256(parts: Mapping[str, Pairs]) -> str:
+    """Hash of all texts; NUL, which no text contains, ends each."""
+    digest = hashlib.sha256()
+    for part, pairs in parts.items():
+        digest.update(f"{part} {len(pairs.sources)}\0".encode())
+        for source, target in zip(*pairs, strict=True):
+            digest.update(f"{source}\0{target}\0".encode())
+    return digest.hexdigest()

@@ -1,0 +1,92 @@
+"""JSON Lines: a row is a line with an object, whose keys name its cells; numbers stay as they were written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, final
+
+from sightline.data.rows.files import Content, Line, check_file, read_lines, split_lines
+from sightline.data.rows.record import Record, Rows, missing
+
+
+class JsonNumber(str):
+    """A JSON number as it was written: one of a million digits costs nothing and overflows nothing."""
+
+
+@final
+class JsonLines(Rows):
+    """A table in which each row names its own columns."""
+
+    def __init__(self, path: Path) -> None:
+        check_file(path)
+        super().__init__(path)
+        self._content = Content(path)
+
+    def records(self, names: Sequence[str] | None = None) -> Iterator[Record]:
+        return _records(read_lines(self.path), names)
+
+    def part(self, names: Sequence[str], start: int, stop: int, line: int) -> Iterator[Record]:
+        return _records(split_lines(self._content.read(start, stop), line, start), names)
+
+
+def _records(lines: Iterable[Line], names: Sequence[str] | None) -> Iterator[Record]:
+    for line, text, problem, stop in lines:
+        cells: dict[str, Any] = {}
+        if problem is None:
+            try:
+                cells = json_object(text)
+                if names is not None:
+                    cells = {name: under(cells, name) for name in names}
+            except ValueError as error:
+                cells, problem = {}, str(error)
+        yield Record(line, cells, problem, stop)
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """The JSON object in a line, its numbers as `JsonNumber`; any problem is a ValueError."""
+    try:
+        row = json.loads(
+            text, object_pairs_hook=_object, parse_int=JsonNumber, parse_float=JsonNumber, parse_constant=_no_constant
+        )
+    except RecursionError:
+        raise ValueError("the JSON is nested too deeply") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"bad JSON: {error.msg} at character {error.pos + 1}") from None
+    if not isinstance(row, dict):
+        raise ValueError(f"expected a JSON object, found {type_name(row)}")
+    return row
+
+
+def under(row: Mapping[str, Any], key: str) -> Any:
+    """The value of a key; ValueError with the nearest key where there is none."""
+    if key not in row:
+        raise ValueError(missing(key, row, "key"))
+    return row[key]
+
+
+def type_name(value: object) -> str:
+    """The JSON type of a value, for an error message."""
+    if isinstance(value, JsonNumber):
+        return "a number"
+    names = {"dict": "an object", "list": "a list", "str": "a string", "bool": "true or false", "NoneType": "null"}
+    return names.get(type(value).__name__, type(value).__name__)
+
+
+def jsonl_bytes(columns: Mapping[str, Sequence[Any]]) -> bytes:
+    """A JSON Lines file of the columns."""
+    rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+
+
+def _object(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(items)
+    if len(row) < len(items):
+        keys = [key for key, _ in items]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} occurs twice")
+    return row
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"bad JSON: {name} is not a JSON value")

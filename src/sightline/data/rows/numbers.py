@@ -1,0 +1,90 @@
+"""Numbers in cells: series of one or more channels, strictly finite."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from sightline.data.rows.json_lines import JsonNumber
+
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+def number_of(value: Any, what: str) -> float:
+    """A finite number; `ValueError` such as "'x3' is 'abc', not a number", "'x3' is nan: numbers must be finite"."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise ValueError(f"{what} is empty, not a number")
+    number = _parsed(value)
+    if number is None:
+        raise ValueError(f"{what} is {str(value)[:80]!r}, not a number")
+    if not math.isfinite(number) or abs(number) > _LARGEST:
+        raise ValueError(f"{what} is {str(value)[:80]}: numbers must be finite")
+    return number
+
+
+def _parsed(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    if isinstance(value, str) and "_" in value:  # Python's own way to group digits, which no table means
+        return None
+    try:
+        return float(value)
+    except ValueError:
+        return None
+    except OverflowError:  # an integer of hundreds of digits
+        return math.inf
+
+
+def is_number(value: Any) -> bool:
+    """Whether a cell holds a number, finite or not."""
+    return _parsed(value) is not None
+
+
+def is_series(value: Any) -> bool:
+    """Whether a cell holds a list, as itself or as the text of a list of numbers."""
+    if not isinstance(value, str) or value.lstrip()[:1] != "[":
+        return isinstance(value, list)
+    try:
+        series_of(value, "it")
+    except ValueError as error:
+        return "finite" in str(error)  # then it is a list of numbers, whose place is still to be told
+    return True
+
+
+def series_of(value: Any, what: str) -> np.ndarray:
+    """A list of T numbers, or of T lists of C numbers, as float32 (T, C).
+
+    Raises:
+        ValueError: "'series' has no steps"; "step 3 of 'series' has 2 channels, the first one has 3"; "step 3 of
+            'series' is nan: numbers must be finite"; what `number_of` says.
+    """
+    if isinstance(value, str):
+        try:
+            value = json.loads(value, parse_int=JsonNumber, parse_float=JsonNumber, parse_constant=JsonNumber)
+        except (ValueError, RecursionError):
+            raise ValueError(f"{what} is no list of numbers: {value[:40]!r}") from None
+    if not isinstance(value, list):
+        raise ValueError(f"{what} must be a list of numbers, found {str(value)[:40]!r}")
+    if not value:
+        raise ValueError(f"{what} has no steps")
+    rows = [step if isinstance(step, list) else [step] for step in value]
+    if not rows[0]:
+        raise ValueError(f"{what} has no channels")
+    for number, row in enumerate(rows, 1):
+        if len(row) != len(rows[0]):
+            raise ValueError(f"step {number} of {what} has {len(row)} channels, the first one has {len(rows[0])}")
+    return np.array(
+        [[number_of(x, f"step {number} of {what}") for x in row] for number, row in enumerate(rows, 1)], np.float32
+    )
+
+
+def joined(channels: Sequence[np.ndarray], names: Sequence[str]) -> np.ndarray:
+    """Series (T, ·) side by side; `ValueError` where they differ in length."""
+    for channel, name in zip(channels, names, strict=True):
+        if len(channel) != len(channels[0]):
+            raise ValueError(f"{name!r} has {len(channel)} steps, {names[0]!r} has {len(channels[0])}")
+    return np.concatenate(channels, 1)

@@ -1,0 +1,156 @@
+"""What every table is once it is open: its columns, and a stream of records, each with its place in the file."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+
+from sightline.core.errors import InputError
+from sightline.core.suggest import MOST_LISTED, suggest
+
+if TYPE_CHECKING:
+    import polars
+
+CellKind = Literal["strings", "numbers", "times"]
+CHUNK = 4096  # records that are in memory at one time
+_SHOWN = 5
+
+
+class Record(NamedTuple):
+    """A row of a table.
+
+    line: the line that it begins on, from 1; its row number where the file has no lines
+    problem: why the row cannot be used; it then has no cells
+    stop: where the next record begins, for `Rows.part`
+    """
+
+    line: int
+    cells: dict[str, Any]
+    problem: str | None = None
+    stop: int = 0
+
+    def cell(self, name: str) -> Any:
+        """The cell of a column; ValueError with the nearest name where there is none."""
+        if name not in self.cells:
+            raise ValueError(missing(name, self.cells))
+        return self.cells[name]
+
+
+def missing(name: str, known: Iterable[str], kind: str = "column", role: str | None = None) -> str:
+    """The sentence: "no column 'sorce' for the source, did you mean 'source'?"."""
+    names = list(known)
+    known_ones = f"; {kind}s: {', '.join(map(repr, names[:MOST_LISTED]))}" if names else ""
+    hint = suggest(name, names, label=None, cutoff=0.5) or known_ones
+    return f"no {kind} {name!r}{f' for the {role}' if role else ''}{hint}"
+
+
+class Rows(ABC):
+    """An open table.
+
+    columns: the names of its columns; () where each row names its own
+    where: the place that names the columns, such as `pairs.tsv:1`
+    in_bytes: whether `Record.stop` counts bytes of the file's content, or else records
+    """
+
+    in_bytes: ClassVar[bool] = True
+
+    def __init__(self, path: Path, columns: Sequence[str] = (), line: int | None = None) -> None:
+        self.path = path
+        self.columns = tuple(columns)
+        self.where = str(path) if line is None else f"{path}:{line}"
+
+    @abstractmethod
+    def records(self, names: Sequence[str] | None = None) -> Iterator[Record]:
+        """The rows from the first one, with all cells or those of the columns `names`; a few are in memory at a time.
+
+        Raises:
+            InputError: a problem of the whole file, such as "a.parquet: broken parquet: …".
+        """
+
+    def part(self, names: Sequence[str], start: int, stop: int, line: int) -> Iterator[Record]:
+        """The rows between two places that `Record.stop` named, the first of them on `line`."""
+        return (record for record in self.records(names) if start < record.stop <= stop)
+
+    def without_header(self) -> Rows:
+        """The same table where its first row is data; its columns are then named "1", "2" and so on."""
+        return self
+
+    def column(self, name: str, role: str | None = None, *, any_case: bool = False) -> str:
+        """The name of a column that exists once, or that each row names itself.
+
+        any_case: whether `name`, in small letters, also matches capital ones
+
+        Raises:
+            InputError: "pairs.tsv:1: no column 'sorce' for the source, did you mean 'source'?", "pairs.tsv:1: two
+                columns are named 'source'".
+        """
+        known = [column.lower() for column in self.columns] if any_case else list(self.columns)
+        if known and name not in known:
+            raise InputError(missing(name, known, role=role), where=self.where)
+        if known.count(name) > 1:
+            raise InputError(f"two columns are named {name!r}", where=self.where)
+        return self.columns[known.index(name)] if known else name
+
+    def require(self, names: Sequence[str], content: CellKind) -> None:
+        """Refuse columns whose declared type is not of this content; most formats declare none.
+
+        Raises:
+            InputError: "a.parquet: the column 'text' must hold strings, found Int64".
+        """
+        for name in names:
+            if unfit := self._unfit(name, content):
+                raise InputError(f"the column {name!r} must hold {content}, found {unfit}", where=self.where)
+
+    def _unfit(self, name: str, content: CellKind) -> str | None:
+        """The declared type of a column where it is not of this content."""
+        return None
+
+    def frames(self, names: Sequence[str]) -> Iterator[tuple[Sequence[int], polars.DataFrame]]:
+        """The columns `names`, some thousand rows at a time, with their lines; the first row with a problem raises."""
+        import polars as pl
+
+        records = self.records(names)
+        while chunk := list(islice(records, CHUNK)):
+            for record in chunk:
+                if record.problem:
+                    raise InputError(record.problem, where=f"{self.path}:{record.line}")
+            columns = {name: pl.Series([record.cells[name] for record in chunk], dtype=pl.String) for name in names}
+            yield [record.line for record in chunk], pl.DataFrame(columns)
+
+
+@dataclass
+class Gathered:
+    """What was read from a table, and the rows that were skipped."""
+
+    name: str
+    skip_bad: bool = field(default=False, kw_only=True)
+    skipped: int = field(default=0, kw_only=True)
+    complaints: list[str] = field(default_factory=list, kw_only=True)
+
+    def refuse(self, problem: object, place: str) -> None:
+        """Raise for a bad row, or count it."""
+        located = isinstance(problem, InputError) and str(problem).startswith(place)
+        error = InputError(str(problem), where=None if located else place)
+        if not self.skip_bad:
+            raise error from None
+        self.skipped += 1
+        if len(self.complaints) < _SHOWN:
+            self.complaints.append(str(error))
+
+    def check_some(self, rows: Sized) -> None:
+        """Refuse a table of which nothing could be used."""
+        if not rows and self.skipped:
+            raise InputError(f"no good row: {self.skipped} bad ones, first {self.complaints[0]}", where=self.name)
+        if not rows:
+            raise InputError("has a header but no rows", where=self.name)
+
+    def notes(self) -> list[str]:
+        """A line on the rows that were skipped, if any."""
+        if not self.skipped:
+            return []
+        more = f"; and {self.skipped - len(self.complaints)} more" if self.skipped > len(self.complaints) else ""
+        return [f"{self.name}: skipped {self.skipped} bad rows: {'; '.join(self.complaints)}{more}"]

@@ -1,0 +1,171 @@
+"""From what the user names (`load.csv`, `builtin:seasonal`) to series divided by time and scaled by their past."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, NamedTuple, final
+
+import numpy as np
+
+from sightline.core.errors import InputError
+from sightline.data.series.builtin import Truth, generate
+from sightline.data.series.panel import Evenness, Panel, Record, cut, make_panel
+from sightline.data.series.table import SeriesColumns, read_series_table
+from sightline.data.split import PARTS, by_time
+
+__all__ = [
+    "Evenness",
+    "Panel",
+    "Record",
+    "Scaling",
+    "SeriesColumns",
+    "SeriesData",
+    "load_panel",
+    "load_series",
+]
+
+
+@final
+@dataclass(frozen=True)
+class SeriesData:
+    """A panel divided by time: the same times are in the same part in every series.
+
+    bounds: indices on the grid where training begins, and where each of train, valid and test ends
+    sha256: of values, times and names, whatever file they came in
+    truth: of built-in series, the process that generated them
+    """
+
+    name: str
+    panel: Panel
+    bounds: tuple[int, int, int, int]
+    sha256: str
+    notes: tuple[str, ...] = ()
+    truth: Truth | None = None
+
+    def span(self, part: str) -> tuple[int, int]:
+        """The steps on the grid, from and up to, whose values belong to the part."""
+        place = PARTS.index(part)
+        return self.bounds[place], self.bounds[place + 1]
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Values of each part, all series together."""
+        return {part: sum(len(rows) for rows in self.values(part)) for part in PARTS}
+
+    def values(self, part: str) -> list[np.ndarray]:
+        """The values (T, C) of each series in the part; T may be 0."""
+        low, high = self.span(part)
+        return [r.values[max(low - r.start, 0) : max(high - r.start, 0)] for r in self.panel.records]
+
+
+def load_panel(data: str | Path, columns: SeriesColumns | None = None, rules: Evenness | None = None) -> Panel:
+    """The series of a file.
+
+    Raises:
+        InputError: whatever is wrong with the file, in one line with its place (see `read_series_table`, `make_panel`).
+    """
+    if not str(data):
+        raise InputError("no data named: give a .csv, .tsv or .parquet table of series, or builtin:seasonal")
+    return make_panel(read_series_table(Path(data), columns or SeriesColumns()), rules or Evenness())
+
+
+def load_series(
+    data: str | Path,
+    columns: SeriesColumns | None = None,
+    rules: Evenness | None = None,
+    *,
+    split: tuple[float, float, float] = (0.7, 0.1, 0.2),
+) -> SeriesData:
+    """Read and divide series.
+
+    split: shares of all times, at most 1 together, or numbers of steps, as in (8640, 2880, 2880); steps beyond are not
+        used
+
+    Raises:
+        InputError: what `load_panel` raises; "split: 3 steps of training, 0 of validation …".
+    """
+    name, truth = str(data), None
+    if name.startswith("builtin:"):
+        if columns not in (None, SeriesColumns()) or rules not in (None, Evenness()):
+            raise InputError("built-in series have no columns to name and nothing to fill", where=name)
+        panel, truth = generate(name)
+    else:
+        panel = load_panel(data, columns, rules)
+    bounds = by_time(panel.start, panel.end, split)
+    digest = _sha256(panel)
+    unused = panel.end - bounds[-1]
+    notes = [*panel.notes]
+    if unused:
+        notes.append(f"the last {unused:,} of {panel.end - panel.start:,} steps are in no part of the split")
+    return SeriesData(name, cut(panel, bounds[-1]), bounds, digest, tuple(notes), truth)
+
+
+def _sha256(panel: Panel) -> str:
+    digest = hashlib.sha256()
+    head = [panel.grid.text(0), panel.grid.every, *panel.targets, "", *panel.past, "", *panel.known]
+    digest.update("\0".join(head).encode())
+    for record in panel.records:
+        digest.update(f"\0{record.name}\0{record.start}\0".encode())
+        for values in record[2:]:
+            digest.update(np.ascontiguousarray(values, dtype="<f8").tobytes())
+    return digest.hexdigest()
+
+
+class Scaling(NamedTuple):
+    """What values are divided by after their mean is taken off, learnt from training alone.
+
+    center, spread: (R, C), by series and column; past, known: (2, P), (2, K), center and spread of covariates, all
+    series together
+    """
+
+    center: np.ndarray
+    spread: np.ndarray
+    past: np.ndarray
+    known: np.ndarray
+
+    def scaled(self, panel: Panel) -> Panel:
+        """The panel with every value as (value - center) / spread."""
+        records = [
+            record._replace(
+                values=(record.values - self.center[i]) / self.spread[i],
+                past=(record.past - self.past[0]) / self.past[1],
+                known=(record.known - self.known[0]) / self.known[1],
+            )
+            for i, record in enumerate(panel.records)
+        ]
+        return replace(panel, records=tuple(records))
+
+
+def fit_scaling(data: SeriesData, kind: Literal["standard", "none"] = "standard") -> Scaling:
+    """Mean and standard deviation (divided by N, as scikit-learn's StandardScaler) of each column in training.
+
+    A column that does not vary keeps its size (spread 1). A series without two training values gets the mean and
+    spread of all series together.
+    """
+    series = data.values("train")
+    shape = (len(series), len(data.panel.targets))
+    whole = np.concatenate(series)
+    low, high = data.span("train")
+
+    def pooled(rows: np.ndarray) -> np.ndarray:
+        if kind == "none" or not len(rows):
+            return np.stack([np.zeros(rows.shape[1]), np.ones(rows.shape[1])])
+        return np.stack([rows.mean(0), _some(rows.std(0))])
+
+    def covariates(of: str) -> np.ndarray:
+        rows = [getattr(r, of)[max(low - r.start, 0) : max(high - r.start, 0)] for r in data.panel.records]
+        return pooled(np.concatenate(rows))
+
+    if kind == "none":
+        center, spread = np.zeros(shape), np.ones(shape)
+    else:
+        every = pooled(whole)
+        parts = [np.stack([rows.mean(0), _some(rows.std(0))]) if len(rows) > 1 else every for rows in series]
+        center, spread = np.stack([part[0] for part in parts]), np.stack([part[1] for part in parts])
+    return Scaling(center, spread, covariates("past"), covariates("known"))
+
+
+def _some(spread: np.ndarray) -> np.ndarray:
+    return np.where(spread > 0, spread, 1.0)

@@ -1,0 +1,84 @@
+"""A summary of time series: where they begin and end, their values, their season, and what looks wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sightline.data.series.corpus import SeriesData
+from sightline.data.series.seasons import find_season
+from sightline.data.split import PARTS
+from sightline.data.survey import Chart, Finding, Survey, spread
+
+MOST_DRAWN, MOST_POINTS = 4, 400
+STUCK = 0.1  # of a series: the share of one value in a row from which a sensor may have been stuck
+FAR = 10.0  # of an outlier: its distance from the median over the usual one (median absolute deviation)
+
+
+def survey_series(data: SeriesData) -> Survey:
+    """Counts, spans, sizes, the commonest period, and columns that look wrong, with the times."""
+    panel = data.panel
+    described: dict[str, dict[str, Any]] = {}
+    for part in PARTS:
+        low, high = data.span(part)
+        values = data.values(part)
+        described[part] = {
+            "values": data.sizes[part],
+            "steps": high - low,
+            "from": panel.grid.text(low) if high > low else "",
+            "to": panel.grid.text(high - 1) if high > low else "",
+            "series": sum(len(rows) > 0 for rows in values),
+            "value": spread(np.concatenate([rows.ravel() for rows in values])) if values else {},
+        }
+    columns = [
+        (panel.label(number, column), record.start, record.values[:, column])
+        for number, record in enumerate(panel.records)
+        for column in range(len(panel.targets))
+    ]
+    season = find_season(data.values("train"))
+    notes = [f"step {panel.grid.every}", f"{len(panel.records)} series of {len(panel.targets)} columns"]
+    notes.append(f"a season of {season} steps in the training part" if season > 1 else "no season in the training part")
+    return Survey(
+        data.name,
+        data.sha256,
+        described,
+        [finding for name, start, values in columns for finding in _suspicious(data, name, start, values)],
+        [*notes, *data.notes],
+        {},
+        [_drawn(data, name, start, values) for name, start, values in columns[:MOST_DRAWN]],
+    )
+
+
+def _suspicious(data: SeriesData, name: str, start: int, values: np.ndarray) -> list[Finding]:
+    grid, suspicious = data.panel.grid, []
+    if (values == values[0]).all():
+        return [Finding(name, "always the same value", len(values), [f"from {grid.text(start)}"])]
+    edges = np.flatnonzero(np.diff(values) != 0) + 1
+    bounds = np.concatenate([[0], edges, [len(values)]])
+    longest = int(np.diff(bounds).argmax())
+    stretch = int(bounds[longest + 1] - bounds[longest])
+    if stretch > max(10, STUCK * len(values)):
+        suspicious.append(
+            Finding(name, "one value in a row", stretch, [f"from {grid.text(start + int(bounds[longest]))}"])
+        )
+    middle = np.median(values)
+    usual = float(np.median(np.abs(values - middle)))
+    far = np.flatnonzero(np.abs(values - middle) > FAR * usual) if usual > 0 else np.array([], int)
+    if len(far) and len(far) <= 0.01 * len(values):
+        shown = [grid.text(start + int(place)) for place in far[:10]]
+        suspicious.append(Finding(name, f"more than {FAR:g} times as far from the median as usual", len(far), shown))
+    return suspicious
+
+
+def _drawn(data: SeriesData, name: str, start: int, values: np.ndarray) -> Chart:
+    """The column in as many points as a picture can show, a line for each part."""
+    step = max(1, len(values) // MOST_POINTS)
+    places = start + np.arange(0, len(values), step)
+    drawn = values[::step]
+    lines: dict[str, list[float]] = {}
+    for part in PARTS:
+        low, high = data.span(part)
+        inside = (places >= low) & (places < high)
+        lines[part] = [float(value) if here else float("nan") for value, here in zip(drawn, inside, strict=True)]
+    return Chart(name, "lines", f"step ({data.panel.grid.every} each)", "value", places.astype(float).tolist(), lines)

@@ -1,0 +1,308 @@
+"""Series on one even grid of times: what windows are cut from.
+
+A table becomes a panel by rules that the user names. Without a rule a hole, a gap, an uneven, unsorted or repeated time
+is an error with its line; with one, every change is counted in the panel's notes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from sightline.core.errors import InputError
+from sightline.data.series.table import SeriesTable
+from sightline.data.series.times import Grid, aligned, find_grid, floor_stamps
+
+Resample = Literal["mean", "sum", "first", "last", "min", "max"]
+Fill = Literal["forward", "linear", "zero"]
+_SHOWN = 5
+_SPARSE = 100  # a grid this many times longer than its rows is a slip in a time
+
+
+class Record(NamedTuple):
+    """One series.
+
+    start: index on the panel's grid of its first step
+    values: (T, C) float64, what is to be forecast
+    past: (T, P), covariates known up to now
+    known: (T + F, K), covariates known ahead, F >= 0 steps beyond the values
+    """
+
+    name: str
+    start: int
+    values: np.ndarray
+    past: np.ndarray
+    known: np.ndarray
+
+    @property
+    def end(self) -> int:
+        """Index on the grid of the step after the last value."""
+        return self.start + len(self.values)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Series with the same columns on one grid; without holes.
+
+    notes: what was changed on the way, a line each
+    """
+
+    name: str
+    grid: Grid
+    targets: tuple[str, ...]
+    past: tuple[str, ...]
+    known: tuple[str, ...]
+    records: tuple[Record, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def start(self) -> int:
+        """Index on the grid of the earliest step of any series."""
+        return min(record.start for record in self.records)
+
+    @property
+    def end(self) -> int:
+        """Index after the last value of any series."""
+        return max(record.end for record in self.records)
+
+    def label(self, record: int, target: int) -> str:
+        """The name of one column of one series."""
+        series, column = self.records[record].name, self.targets[target]
+        if not series:
+            return column
+        return series if len(self.targets) == 1 else f"{series} {column}"
+
+
+@dataclass(frozen=True)
+class Evenness:
+    """The rules by which uneven tables are made even; None = what would need the rule is an error.
+
+    every: the step, such as 15min, 1h, 1d, 1mo; None = the commonest distance between two times
+    resample: how the rows that fall into one step become one: mean, sum, first, last, min or max
+    fill: what stands in a hole or a missing step: the last value ("forward"), a straight line between its neighbours
+        ("linear", which looks ahead) or zero
+    """
+
+    every: str | None = None
+    resample: Resample | None = None
+    fill: Fill | None = None
+
+    def __post_init__(self) -> None:
+        if self.resample is not None and self.every is None:
+            raise InputError("needs the step to resample to: name --every, such as 1h", where="resample")
+
+
+def make_panel(table: SeriesTable, rules: Evenness) -> Panel:
+    """The table's series on one grid.
+
+    Raises:
+        InputError: "load.csv:9: the time 2016-07-01 02:00:00 stands in line 8 already", "load.csv:9: … comes after …:
+            sort the rows by time", "load.csv:9: … is not on the grid of 1h: …", "load.csv:9: 3 steps of 1h are missing
+            before 2016-07-01 05:00:00: …", "load.csv:9: the cell of 'OT' is empty: …".
+    """
+    names, code = _codes(table.names)
+    stamps = table.stamps.values
+    order = np.lexsort((stamps, code)) if rules.resample else np.argsort(code, kind="stable")
+    breaks = np.diff(code[order], prepend=-1) != 0
+    if rules.resample is None:
+        _check_order(table, order, breaks)
+    ordered = table.stamps._replace(values=stamps[order])
+    grid = find_grid(ordered, breaks, rules.every)
+    notes: list[str] = []
+    if rules.resample is None:
+        index = grid.index(ordered.values)
+        _check_even(table, grid, order, index)
+        code, values, rows = code[order], table.values[order], order
+    else:
+        grid = aligned(grid)
+        index = floor_stamps(grid, ordered.values)
+        code, index, values, rows = _resampled(code[order], index, table.values[order], order, rules.resample)
+        notes.append(f"{len(stamps):,} rows resampled by {rules.resample} to {len(index):,} steps of "
+                     f"{grid.every}")  # fmt: skip
+    filler = _Filler(table, grid, rules.fill)
+    ends = [*np.flatnonzero(np.diff(code, prepend=-1)).tolist(), len(code)]
+    records = [
+        filler.record(str(names[code[low]]), index[low:high], values[low:high], rows[low:high])
+        for low, high in pairwise(ends)
+    ]
+    notes += filler.notes()
+    return Panel(table.path, grid, table.targets, table.past, table.known, tuple(records), tuple(notes))
+
+
+def _codes(names: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """The series in order of appearance, and the number (N,) of each row's."""
+    number: dict[str, int] = {}
+    code = np.fromiter((number.setdefault(name, len(number)) for name in names), dtype=np.int64, count=len(names))
+    return list(number), code
+
+
+def _of(table: SeriesTable, row: int) -> str:
+    return f" of {table.names[row]!r}" if table.names[row] else ""
+
+
+def _check_order(table: SeriesTable, order: np.ndarray, breaks: np.ndarray) -> None:
+    """Times of a series must rise from row to row."""
+    stamps = table.stamps.values[order]
+    step = np.diff(stamps, prepend=stamps[0] - 1)
+    wrong = np.flatnonzero((step <= 0) & ~breaks)
+    if not len(wrong):
+        return
+    first = wrong[table.lines[order[wrong]].argmin()]
+    row, before = int(order[first]), int(order[first - 1])
+    said = _stamp(table, row)
+    if step[first] == 0:
+        problem = f"the time {said}{_of(table, row)} stands in line {table.lines[before]} already: "
+        if not table.names[row] and (table.stamps.values == table.stamps.values[row]).sum() > 2:
+            problem += "are these several series? Then name the column that tells them apart as series; else "
+        problem += "remove one, or resample"
+    else:
+        problem = f"{said}{_of(table, row)} comes after {_stamp(table, before)}: sort the rows by time, or resample"
+    raise InputError(problem, where=table.place(row))
+
+
+def _stamp(table: SeriesTable, row: int) -> str:
+    stamps = table.stamps
+    kind = "number" if stamps.kind == "number" else "time"
+    return Grid(kind, int(stamps.values[row]), 1, stamps.zone, stamps.dates).text(0)
+
+
+def _check_even(table: SeriesTable, grid: Grid, order: np.ndarray, index: np.ndarray) -> None:
+    wrong = order[index < 0]
+    if not len(wrong):
+        return
+    row = int(wrong[table.lines[wrong].argmin()])
+    more = f" ({len(wrong):,} such rows)" if len(wrong) > 1 else ""
+    raise InputError(
+        f"{_stamp(table, row)}{_of(table, row)} is not on the grid of {grid.every} from {grid.text(0)} on{more}: "
+        "mend it, name the step as every, or resample",
+        where=table.place(row),
+    )
+
+
+def _resampled(
+    code: np.ndarray, index: np.ndarray, values: np.ndarray, rows: np.ndarray, rule: Resample
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """One row for each series and step; a step whose cells are all holes is one."""
+    import polars as pl
+
+    columns = [f"{i}" for i in range(values.shape[1])]
+    frame = pl.DataFrame({"code": code, "index": index, "row": rows, **dict(zip(columns, values.T, strict=True))})
+    cells = [pl.col(name).fill_nan(None).drop_nulls() for name in columns]
+    # A sum of nothing is a hole, not zero.
+    made = [pl.when(cell.len() > 0).then(getattr(cell, rule)()).otherwise(None).alias(name)
+            for cell, name in zip(cells, columns, strict=True)]  # fmt: skip
+    found = frame.group_by("code", "index", maintain_order=True).agg(pl.col("row").first(), *made)
+    numbers = found.select(columns).cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    return found["code"].to_numpy(), found["index"].to_numpy(), numbers, found["row"].to_numpy()
+
+
+class _Filler:
+    """Puts rows on the grid, and fills or refuses what is missing."""
+
+    def __init__(self, table: SeriesTable, grid: Grid, rule: Fill | None) -> None:
+        self.table, self.grid, self.rule = table, grid, rule
+        self.filled: list[tuple[int, int]] = []  # (line, cells)
+
+    def record(self, name: str, index: np.ndarray, values: np.ndarray, rows: np.ndarray) -> Record:
+        """One series from its rows in order of time."""
+        table, start = self.table, int(index[0])
+        length = int(index[-1]) - start + 1
+        if length > _SPARSE * len(index) + 1000:
+            self._refuse_gap(index, rows)
+        whole = np.full((length, values.shape[1]), np.nan)
+        whole[index - start] = values
+        line = np.zeros(length, dtype=np.int64)
+        line[index - start] = table.lines[rows]
+        line = _next(line)
+        past_at, known_at = len(table.targets), len(table.targets) + len(table.past)
+        end = length
+        if table.known:  # rows that only say what is known ahead
+            seen = np.flatnonzero(~np.isnan(whole[:, :known_at]).all(1))
+            end = int(seen[-1]) + 1 if len(seen) else 0
+        if end == 0:
+            raise InputError(f"no value of {', '.join(map(repr, table.targets[:3]))}", where=table.place(int(rows[0])))
+        if self.rule is None and length > len(index):
+            self._refuse_gap(index, rows)
+        whole[:end, :known_at] = self._fill(whole[:end, :known_at], line, table.channels[:known_at])
+        whole[:, known_at:] = self._fill(whole[:, known_at:], line, table.channels[known_at:])
+        return Record(name, start, whole[:end, :past_at], whole[:end, past_at:known_at], whole[:, known_at:])
+
+    def _refuse_gap(self, index: np.ndarray, rows: np.ndarray) -> None:
+        gaps = np.flatnonzero(np.diff(index) > 1)
+        first = int(gaps[self.table.lines[rows[gaps + 1]].argmin()])
+        row, missing = int(rows[first + 1]), int(index[first + 1] - index[first]) - 1
+        steps = f"{missing:,} step{'s' if missing > 1 else ''} of {self.grid.every}"
+        more = f" ({len(gaps) - 1} more gaps)" if len(gaps) > 1 else ""
+        ways = "is the time right?" if self.rule else "fill them: forward, linear or zero"
+        raise InputError(
+            f"{steps} {'are' if missing > 1 else 'is'} missing before {_stamp(self.table, row)}"
+            f"{_of(self.table, row)}{more}: {ways}",
+            where=self.table.place(row),
+        )
+
+    def _fill(self, values: np.ndarray, line: np.ndarray, columns: Sequence[str]) -> np.ndarray:
+        """The values (T, C) without holes."""
+        holes = np.isnan(values)
+        if not holes.any():
+            return values
+        at = np.argwhere(holes)
+        first = at[line[at[:, 0]].argmin()]
+        where = f"{self.table.path}:{line[first[0]]}"
+        if self.rule is None:
+            more = f" ({len(at):,} such cells)" if len(at) > 1 else ""
+            raise InputError(
+                f"the cell of {columns[first[1]]!r} is empty{more}: fill such cells: forward, linear or zero",
+                where=where,
+            )
+        steps = np.arange(len(values))
+        for column in np.flatnonzero(holes.any(0)).tolist():
+            real = ~holes[:, column]
+            if self.rule != "zero" and not real[0]:
+                self._refuse_end(columns[column], int(line[0]), "before")
+            if self.rule == "linear" and not real[-1]:
+                self._refuse_end(columns[column], int(line[-1]), "after")
+            if self.rule == "zero":
+                values[~real, column] = 0.0
+            elif self.rule == "linear":
+                values[:, column] = np.interp(steps, steps[real], values[real, column])
+            else:
+                values[:, column] = values[np.maximum.accumulate(np.where(real, steps, 0)), column]
+        lines, counts = np.unique(line[at[:, 0]], return_counts=True)
+        self.filled += zip(lines.tolist(), counts.tolist(), strict=True)
+        return values
+
+    def _refuse_end(self, column: str, line: int, side: str) -> None:
+        raise InputError(
+            f"{self.rule} cannot fill the cell of {column!r}: there is no value {side} it; cut the row off, or fill by "
+            f"{'zero' if side == 'before' else 'forward'}",
+            where=f"{self.table.path}:{line}",
+        )
+
+    def notes(self) -> list[str]:
+        """What was filled, with the first lines."""
+        if not self.filled:
+            return []
+        cells = sum(count for _, count in self.filled)
+        lines = sorted({line for line, _ in self.filled})
+        shown = ", ".join(map(str, lines[:_SHOWN])) + (", …" if len(lines) > _SHOWN else "")
+        return [f"{cells:,} missing cells filled by {self.rule} (at or before lines {shown})"]
+
+
+def _next(line: np.ndarray) -> np.ndarray:
+    """Each step's line, or that of the next row where the step (0) has none."""
+    places = np.where(line > 0, np.arange(len(line)), len(line) - 1)
+    return line[np.minimum.accumulate(places[::-1])[::-1]]
+
+
+def cut(panel: Panel, end: int) -> Panel:
+    """The panel's values before `end` on its grid; what is known ahead stays."""
+    records = [
+        record._replace(values=record.values[: end - record.start], past=record.past[: end - record.start])
+        for record in panel.records
+        if record.start < end
+    ]
+    return replace(panel, records=tuple(records))

@@ -1,0 +1,9 @@
+"""Evenly spaced items: what is looked at where all would take too long."""
+
+from __future__ import annotations
+
+
+def spaced(total: int, most: int) -> list[int]:
+    """The numbers of `most` evenly spaced items of `total`, the first one included; all where there are fewer."""
+    count = min(total, most)
+    return [i * total // count for i in range(count)]

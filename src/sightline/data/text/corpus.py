@@ -1,0 +1,212 @@
+"""A corpus of running text: documents for training, validation and test, read in blocks, never held in memory.
+
+A scan before training reads everything once: it refuses what is not text, counts, hashes, and records where the blocks
+are. From then on any block may be read at any time, so that training may choose any order and place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, final
+
+from sightline.core.errors import InputError
+from sightline.data.corpus import Corpus, skip_notes
+from sightline.data.split import PARTS, HashSplit
+from sightline.data.survey import Survey
+from sightline.data.text.describe import survey_text
+from sightline.data.text.files import STDLIB, text_files
+from sightline.data.text.part import PartBlock, TextPart
+from sightline.data.text.readers import Block, Document, Reader, TextFile
+from sightline.data.text.rows import reader_of
+
+TextSplit = Literal["auto", "documents", "position"]
+_SHOWN = 5
+_FEW = 1000  # documents: of more, no part stays empty
+
+
+@final
+@dataclass(frozen=True)
+class TextCorpus(Corpus[TextPart]):
+    """Running text for training, validation and test.
+
+    sha256: of the documents themselves, in order, and of how much each part has of them: the same texts, divided in the
+        same way, have the same hash whatever files they came in
+    """
+
+    def describe(self) -> Survey:
+        """Counts, lengths, repetitions, overlaps and what looks wrong; documents are numbered from 1 in a part."""
+        return survey_text(self)
+
+
+def load_text(
+    data: str | Path,
+    *,
+    valid: str | Path | None = None,
+    test: str | Path | None = None,
+    column: str = "text",
+    split: TextSplit = "auto",
+    valid_share: float = 0.1,
+    test_share: float = 0.1,
+    limit: int | None = None,
+    seed: int = 0,
+    skip_bad: bool = False,
+) -> TextCorpus:
+    """Scan and split a corpus; see `text_files` for what `data` may be.
+
+    A document is a file, or a row of JSON Lines or parquet, whose text is in `column`. Parts that are not given as
+    files are split off: by "documents", chosen by a hash of their text and `seed`, so that equal documents are never in
+    two parts; or by "position", the last `test_share` of the one text file for test and `valid_share`
+    before it for validation. "auto" is by position for a single text file and by documents otherwise. A share of 0
+    leaves its part empty.
+
+    limit: keep only the first `limit` documents of each part
+    skip_bad: leave out and count documents that are not text, instead of raising
+
+    Raises:
+        InputError: "corpus.txt:17: invalid UTF-8 at byte 3 (0xff)" and the like: one line that names file and line.
+        EnvironmentFault: "corpus.txt: no permission to read it".
+    """
+    _check_shares(valid_share, test_share)
+    if limit is not None and limit < 1:
+        raise InputError(f"limit must be at least 1, found {limit}")
+    name = str(data)
+    counted = _Counted(skip_bad or name == STDLIB)
+    files_of: dict[str, str | Path | None] = {"valid": valid, "test": test}
+    shares = {part: share for part, share in (("test", test_share), ("valid", valid_share)) if files_of[part] is None}
+    readers = [reader_of(path, column) for path in text_files(name)]
+    alone = len(readers) == 1 and readers[0].one_document
+    if split == "position" and not alone:
+        raise InputError("a split by position needs one text file; choose documents", where=name)
+    if alone and split == "documents" and any(shares.values()):
+        raise InputError("one document cannot be split by documents; choose position", where=name)
+    digest = hashlib.sha256()
+    if alone:
+        parts = _by_position(readers[0], shares, counted, digest)
+    else:
+        parts = _by_documents(readers, shares, counted, digest, seed)
+    for part, files in files_of.items():
+        if files is not None:
+            others = [reader_of(path, column) for path in text_files(str(files))]
+            parts[part] = _by_documents(others, {}, counted, digest, seed, whole=part)[part]
+    for part, files in (("train", data), *files_of.items()):
+        if not parts[part].documents and (part == "train" or files is not None):
+            raise InputError(counted.nothing(), where=str(files))
+    if limit is not None:
+        parts = {name: part.select(range(min(limit, len(part)))) for name, part in parts.items()}
+    for part in parts.values():
+        digest.update(f"{part.name} {part.documents} {part.size}\0".encode())
+    return TextCorpus(str(data), **parts, sha256=digest.hexdigest(), notes=tuple(counted.notes()))
+
+
+@dataclass
+class _Counted:
+    """How many documents and files were left out of a corpus."""
+
+    skip_bad: bool
+    skipped: int = 0
+    empty: int = 0
+    complaints: list[str] = field(default_factory=list)
+
+    def refuse(self, problem: str, place: str) -> None:
+        error = InputError(problem, where=place)
+        if not self.skip_bad:
+            raise error
+        self.skipped += 1
+        if len(self.complaints) < _SHOWN:
+            self.complaints.append(str(error))
+
+    def nothing(self) -> str:
+        if self.skipped:
+            return f"no good document: {self.skipped} bad ones, first {self.complaints[0]}"
+        return "is empty"
+
+    def notes(self) -> Iterator[str]:
+        yield from skip_notes("bad documents", self.skipped, self.complaints)
+        if self.empty:
+            yield f"left out {self.empty} empty files"
+
+
+def _by_documents(
+    readers: Sequence[Reader],
+    shares: Mapping[str, float],
+    counted: _Counted,
+    digest: hashlib._Hash,
+    seed: int,
+    whole: str = "train",
+) -> dict[str, TextPart]:
+    split = HashSplit(shares, seed, rest=whole)
+    drawn: set[float] = set()  # of the first documents, the numbers that `split` goes by
+    while True:
+        blocks: dict[str, list[PartBlock]] = {part: [] for part in PARTS}
+        before, trial = counted.skipped, digest.copy()
+        for number, reader in enumerate(readers):
+            count = 0
+            for block, documents in reader.scan(counted.refuse):
+                for part, (begun, size) in _tally(block, documents, split).items():
+                    blocks[part].append(PartBlock(number, block, begun, size))
+                for document in documents:
+                    if block.begins:
+                        trial.update(document.digest)
+                    if len(drawn) < _FEW:
+                        drawn.add(split.u(document.digest.hex()))
+                count += len(documents)
+            if not count and reader.path.stat().st_size == 0:
+                counted.empty += 1
+        if all(blocks[part] for part in (whole, *split.lowest)) or not any(blocks.values()):
+            break
+        if not split.fill(drawn):
+            raise InputError(
+                f"too few different documents for {len(split.lowest) + 1} parts; "
+                "add some, name the files of all parts, or set a share to 0",
+                where=readers[0].path,
+            )
+        counted.skipped, counted.empty = before, 0
+        del counted.complaints[before:]
+    digest.update(trial.digest())
+    return {part: TextPart(part, readers, blocks[part], split) for part in PARTS}
+
+
+def _tally(block: Block, documents: Sequence[Document], split: HashSplit) -> dict[str, tuple[int, int]]:
+    """For each part with text in the block, the number of its documents that begin here, and their bytes."""
+    tally: dict[str, tuple[int, int]] = {}
+    for document in documents:
+        part = split.part(document.digest.hex())
+        count, size = tally.get(part, (0, 0))
+        tally[part] = count + block.begins, size + document.size
+    return tally
+
+
+def _by_position(
+    reader: Reader, shares: Mapping[str, float], counted: _Counted, digest: hashlib._Hash
+) -> dict[str, TextPart]:
+    """Stretches of one text, in the order of training, validation and test; a stretch ends only where the text does."""
+    assert isinstance(reader, TextFile)
+    scanned = list(reader.scan(counted.refuse))
+    digest.update(b"".join(document.digest for _, documents in scanned[:1] for document in documents))
+    blocks: dict[str, list[PartBlock]] = {part: [] for part in PARTS}
+    first, end = (scanned[0][0].start, scanned[-1][0].stop) if scanned else (0, 0)
+    borders, left = [], 1.0
+    for part in ("test", "valid"):
+        left -= shares.get(part, 0.0)
+        borders.append(reader.start_of_character(first + int((end - first) * left)) if scanned and left < 1.0 else end)
+    stretches = {"train": (first, borders[1]), "valid": (borders[1], borders[0]), "test": (borders[0], end)}
+    for part, (low, high) in stretches.items():
+        if scanned and shares.get(part, 0.0) > 0.0 and low == high:
+            raise InputError(f"is too short to split off a {part} part", where=reader.path)
+        for block, _ in scanned:
+            start, stop = max(block.start, low), min(block.stop, high)
+            if start < stop:
+                piece = Block(start, stop, block.line, start == low, block.ends and stop == block.stop)
+                blocks[part].append(PartBlock(0, piece, int(start == low), stop - start))
+    return {part: TextPart(part, [reader], blocks[part], HashSplit({}, 0)) for part in PARTS}
+
+
+def _check_shares(valid_share: float, test_share: float) -> None:
+    for name, share in (("valid_share", valid_share), ("test_share", test_share)):
+        if not 0.0 <= share < 1.0:
+            raise InputError(f"must be in [0, 1), found {share}", where=name)
+    if valid_share + test_share >= 1.0:
+        raise InputError(f"{valid_share} and test_share {test_share} leave nothing to train on", where="valid_share")

@@ -1,0 +1,75 @@
+"""Documents in the rows of a table, and which reader a file needs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import final
+
+from sightline.core.errors import InputError
+from sightline.data.rows.files import MAX_LINE_BYTES
+from sightline.data.rows.formats import FORMATS, open_rows, suffix_of
+from sightline.data.rows.record import Record, Rows
+from sightline.data.rows.texts import text_of
+from sightline.data.text import readers
+from sightline.data.text.readers import Block, Document, Fragment, Reader, Refuse, TextFile
+
+
+def reader_of(path: Path, column: str) -> Reader:
+    """The reader for a file, by its name: running text unless it is a table with cells that are no lines."""
+    entry = FORMATS.get(suffix_of(path))
+    if entry is None or entry.form == "delimited":
+        return TextFile(path, column)
+    if entry.form == "columns" and path.suffix.lower() == ".gz":
+        raise InputError(f"{suffix_of(path)[1:]} is compressed inside: save it without gzip", where=path)
+    return TableDocuments(path, column)
+
+
+@final
+class TableDocuments(Reader):
+    """A document a row: the text in one column."""
+
+    one_document = False
+
+    @cached_property
+    def _rows(self) -> Rows:
+        rows = open_rows(self.path)
+        rows.require([rows.column(self.column)], "strings")
+        return rows
+
+    def scan(self, refuse: Refuse) -> Iterator[tuple[Block, list[Document]]]:
+        if self.path.stat().st_size == 0:
+            return
+        start, last, size, line = 0, 0, 0, 1
+        documents: list[Document] = []
+        for record in self._rows.records([self.column]):
+            if self._rows.in_bytes and record.stop - last > 4 * MAX_LINE_BYTES:
+                raise InputError(f"a line is longer than {4 * MAX_LINE_BYTES} bytes", where=self.path)
+            last = record.stop
+            try:
+                document = self._text(record).encode()
+            except ValueError as error:
+                refuse(str(error), f"{self.path}:{record.line}")
+            else:
+                documents.append(Document(hashlib.sha256(document).digest(), len(document)))
+                size += len(document)
+            if (last - start if self._rows.in_bytes else size) >= readers.BLOCK_BYTES:
+                yield Block(start, last, line), documents
+                start, size, line, documents = last, 0, record.line + 1, []
+        if last > start:
+            yield Block(start, last, line), documents
+
+    def read(self, block: Block) -> Iterator[tuple[Fragment, bytes]]:
+        for record in self._rows.part([self.column], block.start, block.stop, block.line):
+            try:
+                text = self._text(record)
+            except ValueError:
+                continue  # the scan has counted it
+            yield Fragment(text, True, True), hashlib.sha256(text.encode()).digest()
+
+    def _text(self, record: Record) -> str:
+        if record.problem:
+            raise ValueError(record.problem)
+        return text_of(record.cells[self.column], repr(self.column), blank=True)

@@ -1,0 +1,148 @@
+"""What a user chooses about a model that labels texts, series, sounds or pictures, and about its data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from sightline.core.errors import InputError
+from sightline.core.settings import CheckedConfig, flat, key
+from sightline.data.labelled.corpus import LabelledCorpus, load_labelled
+from sightline.data.labelled.table import Reading
+from sightline.models import FORMS, SizedConfig
+from sightline.tasks.architectures import check_architecture
+from sightline.tasks.media.config import PictureConfig, SoundConfig
+from sightline.tasks.rates import optim_preset
+from sightline.tasks.run import FilesConfig, RunConfig, TaskConfig
+from sightline.training.optim import OptimConfig
+from sightline.training.state import TrainConfig
+
+PRESETS = FORMS["encoder"]
+BILSTM_ATTENTION = "bilstm_attention"
+
+
+def _pooled(arch: str) -> Any:
+    """The preset, pooled by the mean where it has no pooling of its own."""
+    model: Any = PRESETS[arch]
+    return replace(model, pooling="mean") if getattr(model, "pooling", None) == "none" else model
+
+
+@dataclass(frozen=True)
+class LabelledConfig(FilesConfig):
+    """Which labelled items to train on, and how they are read; see `data.labelled.table.Reading`."""
+
+    source_kind: Literal["auto", "text", "series", "audio", "image"] = key(
+        "auto", "Kind of the sources; auto: judged by columns and names of files."
+    )
+    source_column: str | None = key(None, "Column of the sources; null: judged by the kind.")
+    label_column: str = key("label", "Column of the labels.")
+    label_separator: str | None = key(None, "Text between several labels of one item; null: one label for each item.")
+    split_column: str | None = key(None, "Column that names each row's part; null: none.")
+    lowercase: bool = key(False, "Lower-case texts when they are read.")
+
+
+@dataclass(frozen=True)
+class TextConfig(CheckedConfig):
+    """How texts become tokens; see `data.tokens.words`."""
+
+    kind: Literal["word", "char", "bpe", "unigram"] = key("word", "Tokenizer.")
+    size: int = key(20_000, "Most tokens of the vocabulary.", at_least=1)
+    # Rare words of training teach the model what an unknown word means.
+    min_count: int = key(2, "How often a word must occur in training to be in the vocabulary.", at_least=1)
+
+
+@dataclass(frozen=True)
+class SeriesConfig(CheckedConfig):
+    """How series become positions."""
+
+    patch: int | None = key(None, "Steps of a patch; null: 1 for series of up to 256 steps, more for longer ones.")
+    stride: int | None = key(None, "Steps between patches; null: as many as a patch has.")
+    scale: bool = key(True, "Scale each channel to mean 0 and deviation 1 over the training part.")
+
+
+@dataclass(frozen=True)
+class ClassificationConfig(TaskConfig):
+    """What is trained on labelled items: architecture and sizes, how sources are read, loss and batches.
+
+    class_weights: "balanced" weighs an item's loss by N / (C · n) of its class, n of N training items having it; or a
+        weight by name, 1 for those not named. With any number of labels "balanced" weighs the presence of a label by
+        how many times rarer it is than its absence
+    label_smoothing: ε of the loss, spread evenly over all classes; with any number of labels over presence and absence
+    """
+
+    form = "encoder"
+
+    arch: str = key("transformer", "Architecture.")
+    model: SizedConfig = key(_pooled("transformer"), "Sizes of the model.")
+    text: TextConfig = key(TextConfig(), "How texts are read.")
+    series: SeriesConfig = key(SeriesConfig(), "How series are read.")
+    sound: SoundConfig = key(SoundConfig(), "How sounds are read.")
+    picture: PictureConfig = key(PictureConfig(), "How pictures are read.")
+    class_weights: dict[str, float] | Literal["none", "balanced"] = key(
+        "none", "Weight of each class in the loss: none, balanced, or a weight by class name.", at_least=0
+    )
+    label_smoothing: float = key(
+        0.0, "Share of each label's probability that is spread over all classes.", at_least=0, below=1
+    )
+    shift_pixels: int = key(0, "Most pixels by which pictures are shifted each way while training.", at_least=0)
+    batch_size: int = key(32, "Items of a training batch.", at_least=1)
+    max_length: int | None = key(None, "Most tokens or steps of an item; null: any number.", at_least=1)
+    too_long: Literal["error", "truncate"] = key("error", "What happens to an item beyond max_length.")
+    validation_items: int = key(2000, "Items that a validation scores.", at_least=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if getattr(self.model, "pooling", None) == "none":
+            raise InputError("labels are of whole items: choose mean, last, cls or additive", where="model.pooling")
+
+
+@dataclass(frozen=True)
+class ClassificationRun(RunConfig):
+    """All of such a training."""
+
+    corpus: LabelledConfig = flat(LabelledConfig())
+    settings: ClassificationConfig = flat(ClassificationConfig())
+    task: str = "classification"
+
+    @property
+    def reading(self) -> Reading:
+        """How data is read."""
+        corpus, settings = self.corpus, self.settings
+        return Reading(
+            corpus.source_kind,
+            corpus.source_column,
+            corpus.label_column,
+            corpus.label_separator,
+            corpus.split_column,
+            corpus.lowercase,
+            corpus.skip_bad,
+            settings.sound.reading,
+            settings.picture.reading,
+        )
+
+    def load(self) -> LabelledCorpus:
+        """The data; raises what `load_labelled` raises."""
+        corpus = self.corpus
+        data = corpus.named("a table, a folder that has a folder for each class, or builtin:digits")
+        return load_labelled(
+            data if data.startswith("builtin:") else Path(data),
+            self.reading,
+            valid=corpus.valid,
+            test=corpus.test,
+            limit=corpus.limit,
+            seed=corpus.data_seed,
+        )
+
+    @classmethod
+    def preset(cls, arch: str) -> ClassificationRun:
+        """The named architecture, pooled by the mean where it has no pooling of its own, with its optimizer.
+
+        For `bilstm_attention` the optimizer's rate and decay are those of Jain & Wallace 2019's code, for the others
+        see `tasks.rates`.
+        """
+        check_architecture(arch, ClassificationConfig.form, "classification")
+        optim = optim_preset(arch)
+        if arch == BILSTM_ATTENTION:
+            optim = OptimConfig(lr=1e-3, weight_decay=1e-5, schedule="constant", warmup_steps=0, clip_norm=None)
+        return cls(settings=ClassificationConfig(arch=arch, model=_pooled(arch)), training=TrainConfig(optim=optim))

@@ -1,0 +1,222 @@
+"""What a model of labels reads: sources of one kind as arrays, and the front end for them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sightline.core.errors import InputError
+from sightline.core.front_end import FrontEndConfig
+from sightline.data.labelled.table import Source, SourceKind
+from sightline.data.media.columns import AudioReader, ImageReader
+from sightline.data.rows.files import check_file
+from sightline.data.rows.numbers import series_of
+from sightline.data.tokens.tokenizer import Tokenizer
+from sightline.data.tokens.words import KIND, Words
+from sightline.parts.audio_frames import AudioFrames
+from sightline.parts.image_patches import ImagePatches, Pixels
+from sightline.parts.series_patches import SeriesPatches
+from sightline.parts.token_embedding import Tokens
+from sightline.tasks.classification.config import ClassificationConfig, TextConfig
+
+VOCABULARY = "tokenizer.json"
+MOST_POSITIONS = 256  # that a series becomes where nothing else is said
+LEAST_SCALE = 1e-6  # a channel that never changes is not divided by its deviation
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Mean and deviation of each channel of the training series."""
+
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+
+    @classmethod
+    def fit(cls, series: Sequence[np.ndarray]) -> Scaling:
+        """Over all steps of all series (T, C)."""
+        steps = np.concatenate([one.astype(np.float64) for one in series])
+        deviation = [max(float(d), LEAST_SCALE) if d > LEAST_SCALE else 1.0 for d in steps.std(0)]
+        return cls(tuple(steps.mean(0).tolist()), tuple(deviation))
+
+    def __call__(self, series: np.ndarray) -> np.ndarray:
+        """The series (T, C), scaled."""
+        return ((series - np.array(self.mean)) / np.array(self.deviation)).astype(np.float32)
+
+
+class Inputs:
+    """Sources of one kind as the model reads them; fitted to the training part alone.
+
+    words: the vocabulary of texts; scaling: of series, None = as they are
+    """
+
+    def __init__(
+        self,
+        kind: SourceKind,
+        config: ClassificationConfig,
+        front_end: FrontEndConfig,
+        words: Words | Tokenizer | None = None,
+        scaling: Scaling | None = None,
+    ) -> None:
+        self.kind, self.config, self.front_end = kind, config, front_end
+        self.words, self.scaling = words, scaling
+
+    @classmethod
+    def fit(cls, kind: SourceKind, sources: Sequence[Source], config: ClassificationConfig) -> Inputs:
+        """The inputs for such sources; `config` of the result has the sizes of pictures and patches settled."""
+        if kind == "text":
+            words = _vocabulary([source for source in sources if isinstance(source, str)], config.text)
+            return cls(kind, config, Tokens(words.size), words)
+        arrays = [source for source in sources if isinstance(source, np.ndarray)]
+        if kind == "series":
+            longest = max(len(series) for series in arrays)
+            patch = config.series.patch or math.ceil(longest / MOST_POSITIONS)
+            settled = replace(config.series, patch=patch, stride=config.series.stride or patch)
+            front_end = SeriesPatches(arrays[0].shape[1], patch, settled.stride or patch, "zero")
+            scaling = Scaling.fit(arrays) if config.series.scale else None
+            return cls(kind, replace(config, series=settled), front_end, scaling=scaling)
+        if kind == "audio":
+            return cls(kind, config, config.sound.front_end)
+        picture = config.picture
+        if arrays[0].shape[0] == 1 and picture.colour != "grey":  # data that is grey already
+            picture = replace(picture, colour="grey")
+        picture = picture.settled([array.shape for array in arrays[:1]])
+        return cls(kind, replace(config, picture=picture), picture.front_end)
+
+    def arrays(self, sources: Sequence[Source], place: Callable[[int], str] | None = None) -> list[np.ndarray]:
+        """What batches are made of: ids (T,), series (T, C), samples (T,), pictures (C, H, W).
+
+        Raises:
+            InputError: "a.csv:17: has 5000 tokens, more than max_length 512: …", "… has 3 channels, the model reads 1".
+        """
+        told = place or (lambda row: f"item {row + 1}")
+        if self.words is not None:
+            texts = [source for source in sources if isinstance(source, str)]
+            found = [np.array(ids, np.int64) for ids in self.words.encode_batch(texts)]
+        else:
+            found = [source for source in sources if isinstance(source, np.ndarray)]
+        if len(found) < len(sources):
+            raise InputError(f"expected {self.kind}", where=told(0))
+        if self.kind in ("text", "series"):
+            found = [self._fitting(array, row, told) for row, array in enumerate(found)]
+        if self.kind == "image":
+            self._check_pictures(found, told)
+        return found
+
+    def _fitting(self, array: np.ndarray, row: int, place: Callable[[int], str]) -> np.ndarray:
+        most = self.config.max_length
+        if most is not None and len(array) > most:
+            if self.config.too_long == "error":
+                what = "tokens" if self.kind == "text" else "steps"
+                raise InputError(
+                    f"has {len(array)} {what}, more than max_length {most}: raise it, or set too_long to truncate",
+                    where=place(row),
+                )
+            array = array[:most]
+        if isinstance(self.front_end, SeriesPatches):
+            if array.ndim != 2 or array.shape[1] != self.front_end.channels:
+                raise InputError(
+                    f"has {array.shape[1] if array.ndim == 2 else 0} channels, the model reads "
+                    f"{self.front_end.channels}",
+                    where=place(row),
+                )
+            return array if self.scaling is None else self.scaling(array)
+        return array
+
+    def _check_pictures(self, pictures: Sequence[np.ndarray], place: Callable[[int], str]) -> None:
+        front = self.config.picture.front_end
+        wanted = (front.channels, front.height, front.width)
+        for row, picture in enumerate(pictures):
+            if picture.shape != wanted:
+                sizes = [" x ".join(map(str, shape)) for shape in (picture.shape, wanted)]
+                raise InputError(f"has {sizes[0]} channels and pixels, the model reads {sizes[1]}", where=place(row))
+
+    def read(self, line: str) -> Source:
+        """What a user hands over: a text, numbers with commas between or as a JSON list, or the path of a file.
+
+        Raises:
+            InputError: what is wrong with the file, or "expected numbers …".
+        """
+        if self.kind == "text":
+            return line
+        if self.kind == "audio":
+            return AudioReader(self.config.sound.reading)(Path(line))
+        if self.kind == "image":
+            return ImageReader(self.config.picture.reading)(Path(line))
+        try:
+            return series_of(line if line.lstrip()[:1] == "[" else line.split(","), "the series")
+        except ValueError as error:
+            raise InputError(f"expected numbers with commas between or a JSON list: {error}") from None
+
+    def accept(self, value: Any) -> Source:
+        """An input as `predict` takes it: a text or a path as in `read`, an array, or a series (T, C) as nested lists.
+
+        Raises:
+            InputError: as `read`; "expected series of numbers, (T,) or (T, C)".
+        """
+        if isinstance(value, str | Path):
+            return self.read(str(value))
+        if self.kind != "series":
+            return value
+        try:
+            series = np.asarray(value, np.float32)
+        except (ValueError, TypeError):
+            raise InputError("expected series of numbers, (T,) or (T, C)") from None
+        if series.ndim not in (1, 2) or not len(series) or not np.isfinite(series).all():
+            raise InputError(f"expected finite series (T,) or (T, C), found shape {series.shape}")
+        return series if series.ndim == 2 else series[:, None]
+
+    def check(self, place: str) -> None:
+        """Refuses, of a model's file, a front end that is not for this kind of source, and a scaling that does not fit.
+
+        Raises:
+            InputError: "config.json: options: a model of ImagePatches(…) reads no series".
+        """
+        front = self.front_end
+        wanted = {"text": Tokens, "series": SeriesPatches, "audio": AudioFrames, "image": ImagePatches | Pixels}
+        if not isinstance(front, wanted[self.kind]):
+            raise InputError(f"a model of {front} reads no {self.kind}", where=place)
+        if self.scaling is not None:
+            channels = front.channels if isinstance(front, SeriesPatches) else 0
+            values = (*self.scaling.mean, *self.scaling.deviation)
+            if len(self.scaling.mean) != channels or len(values) != 2 * channels or 0.0 in self.scaling.deviation:
+                raise InputError(f"a scaling that does not fit {channels} channels", where=place)
+        if self.kind == "audio" and front != self.config.sound.front_end:
+            raise InputError("settings.sound are not those of the model", where=place)
+        if self.kind == "image" and front != self.config.picture.front_end:
+            raise InputError("settings.picture are not those of the model", where=place)
+
+    def save(self, directory: Path) -> None:
+        """Writes the vocabulary, where there is one."""
+        if self.words is not None:
+            content = {"format": 1, "source": self.words.to_dict()}
+            (directory / VOCABULARY).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+
+
+def load_vocabulary(path: Path) -> Words | Tokenizer:
+    """What `Inputs.save` wrote.
+
+    Raises:
+        InputError: "runs/x/tokenizer.json: not a tokenizer file of format 1", and what the vocabulary has against it.
+    """
+    check_file(path)
+    try:
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"not a tokenizer file: {' '.join(str(error).split())[:200]}", where=path) from None
+    if not isinstance(content, dict) or content.get("format") != 1 or not isinstance(content.get("source"), dict):
+        raise InputError("not a tokenizer file of format 1", where=path)
+    source = content["source"]
+    kind = Words if source.get("kind") == KIND else Tokenizer
+    return kind.from_dict(source, where=path)
+
+
+def _vocabulary(texts: Sequence[str], config: TextConfig) -> Words | Tokenizer:
+    if config.kind == KIND:
+        return Words.train(texts, config.size, config.min_count)
+    return Tokenizer.train(texts, config.kind, config.size)

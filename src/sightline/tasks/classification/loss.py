@@ -1,0 +1,59 @@
+"""The training loss of labels, and how much each class counts in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sightline.core.config import nearest
+from sightline.core.errors import InputError
+from sightline.tasks.classification.config import ClassificationConfig
+from sightline.training.loss import Loss, cross_entropy
+
+
+def class_weights(config: ClassificationConfig, labels: np.ndarray, classes: Sequence[str]) -> tuple[float, ...] | None:
+    """The weight of each class in the loss; see `ClassificationConfig.class_weights`.
+
+    Raises:
+        InputError: "class_weights.yess: no such class, did you mean 'yes'?"
+    """
+    chosen = config.class_weights
+    if chosen == "none":
+        return None
+    counts = labels.sum(0) if labels.ndim == 2 else np.bincount(labels, minlength=len(classes))
+    if isinstance(chosen, dict):
+        for name in chosen:
+            if name not in classes:
+                near = nearest(name, classes)
+                hint = f", did you mean {near!r}?" if near else f"; there are {', '.join(classes[:20])}"
+                raise InputError(f"no such class{hint}", where=f"class_weights.{name}")
+        return tuple(float(chosen.get(name, 1.0)) for name in classes)
+    counts = np.maximum(counts, 1)
+    balanced = (len(labels) - counts) / counts if labels.ndim == 2 else len(labels) / (len(classes) * counts)
+    return tuple(float(weight) for weight in balanced)
+
+
+def label_loss(
+    logits: Tensor, labels: Tensor, weights: tuple[float, ...] | None = None, smoothing: float = 0.0
+) -> Loss:
+    """The loss of logits (B, C) for labels (B,) int64, or (B, C) bool where there may be any number of them.
+
+    Its plain part is neither weighted nor smoothed; it counts items, or items times classes.
+    """
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    weight = None if weights is None else logits.new_tensor(weights)
+    if labels.dtype == torch.bool:
+        wanted = labels.to(logits.dtype)
+        plain = F.binary_cross_entropy_with_logits(logits, wanted, reduction="sum").detach()
+        smoothed = wanted * (1.0 - smoothing) + 0.5 * smoothing
+        total = F.binary_cross_entropy_with_logits(logits, smoothed, pos_weight=weight, reduction="sum")
+        return Loss(total, plain, labels.numel())
+    if weight is None:
+        return cross_entropy(logits, labels, epsilon=smoothing)
+    plain = F.cross_entropy(logits, labels, reduction="sum").detach()
+    total = F.cross_entropy(logits, labels, weight, label_smoothing=smoothing, reduction="sum")
+    return Loss(total, plain, len(labels))

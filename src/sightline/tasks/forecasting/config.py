@@ -1,0 +1,146 @@
+"""What a user chooses about a forecaster and its data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sightline.core.errors import InputError
+from sightline.core.settings import flat, key
+from sightline.data.series.corpus import SeriesColumns, SeriesData, load_series
+from sightline.data.series.panel import Evenness, Fill, Resample
+from sightline.models import FORECASTERS, SizedConfig
+from sightline.tasks.architectures import check_architecture
+from sightline.tasks.run import DataConfig, RunConfig, TaskConfig
+from sightline.training.optim import OptimConfig
+from sightline.training.state import TrainConfig
+
+Objective = Literal["mse", "mae", "quantile"]
+PUBLISHED_BATCH = 32
+
+
+@dataclass(frozen=True)
+class SeriesDataConfig(DataConfig):
+    """Which series to train on, and how to read and divide them."""
+
+    time_column: str | None = key(None, "Column of the times; null: judged by its name.")
+    series_column: str | None = key(None, "Column that names each row's series; null: one series.")
+    targets: tuple[str, ...] = key((), "Columns to forecast; none named: all columns of numbers.")
+    past_covariates: tuple[str, ...] = key((), "Columns that are known only in the past.")
+    known_covariates: tuple[str, ...] = key((), "Columns that are known in advance, over the horizon too.")
+    time_format: str | None = key(None, "How times are written, as strptime takes it; null: judged by the values.")
+    every: str | None = key(None, "Step between times, such as 1h or 1d; null: judged by the times.")
+    resample: Resample | None = key(None, "How several times within a step become one; null: refuse them.")
+    fill: Fill | None = key(None, "How missing steps are filled; null: refuse them.")
+    split: tuple[float, float, float] = key(
+        (0.7, 0.1, 0.2), "Shares of the times for training, validation and test, or their numbers of steps."
+    )
+
+    @property
+    def columns(self) -> SeriesColumns:
+        """What the table's columns are."""
+        return SeriesColumns(
+            self.time_column,
+            self.series_column,
+            self.targets,
+            self.past_covariates,
+            self.known_covariates,
+            self.time_format,
+        )
+
+    @property
+    def rules(self) -> Evenness:
+        """How uneven tables are made even."""
+        return Evenness(self.every, self.resample, self.fill)
+
+    def load(self) -> SeriesData:
+        """The series; raises what `load_series` raises, and `InputError` where no data is named."""
+        data = self.named("a .csv, .tsv or .parquet table, or builtin:seasonal")
+        return load_series(data, self.columns, self.rules, split=self.split)
+
+
+@dataclass(frozen=True)
+class ForecastingConfig(TaskConfig):
+    """What is trained on windows of series: architecture and sizes, what it reads and forecasts, loss and batches.
+
+    loss: "quantile" forecasts all `quantiles` by the pinball loss; the middle one is the point forecast
+    protocol: "published" leaves out the last windows that fill no batch of 32, as the loaders of Informer, Autoformer
+        and LTSF-Linear do at that batch size
+    """
+
+    form = "forecaster"
+
+    arch: str = key("transformer", "Architecture.")
+    model: SizedConfig = key(FORECASTERS["transformer"], "Sizes of the model.")
+    lookback: int = key(96, "Steps that the model reads.", at_least=1)
+    horizon: int = key(24, "Steps that the model forecasts after them.", at_least=1)
+    loss: Objective = key("mse", "Loss of the forecasts.")
+    quantiles: tuple[float, ...] = key((0.1, 0.5, 0.9), "Levels of a quantile forecast, 0.5 in the middle.")
+    season: int | None = key(None, "Steps of a season, for MASE and seasonal baselines; null: estimated.", at_least=1)
+    scale: Literal["standard", "none"] = key("standard", "Divide values by the training part's standard deviation.")
+    protocol: Literal["every", "published"] = key("every", "Windows to measure on: all, or whole batches of 32.")
+    batch_size: int = key(64, "Windows of a training batch.", at_least=1)
+    validation_windows: int = key(2000, "Windows that a validation forecasts.", at_least=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        patch = getattr(self.model, "patch", 1)
+        if getattr(self.model, "decoding", "") == "autoregressive" and self.lookback % patch:
+            raise InputError(
+                f"must be a multiple of the patch of {patch} steps for autoregressive decoding, found {self.lookback}",
+                where="lookback",
+            )
+        levels = self.quantiles
+        if (
+            sorted(set(levels)) != list(levels)
+            or not all(0 < level < 1 for level in levels)
+            or len(levels) % 2 == 0
+            or levels[len(levels) // 2] != 0.5
+        ):
+            raise InputError(
+                f"expected rising levels between 0 and 1 with 0.5 in the middle, such as 0.1,0.5,0.9, found {levels}",
+                where="quantiles",
+            )
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """The quantiles that the model says; empty where it says one number."""
+        return self.quantiles if self.loss == "quantile" else ()
+
+    @property
+    def outputs(self) -> int:
+        """Numbers for every step and column."""
+        return max(1, len(self.levels))
+
+    @property
+    def metric_name(self) -> str:
+        """What a comparison decides by: the metric that is trained for."""
+        return "pinball" if self.loss == "quantile" else self.loss
+
+
+def optim_preset(arch: str) -> OptimConfig:
+    """The optimizer's settings where nothing else is said.
+
+    Of the linear maps Adam without decay at the rate of the authors' later scripts; the others' rates were not
+    searched.
+    """
+    if arch in ("dlinear", "nlinear"):
+        return OptimConfig(lr=5e-3, beta2=0.999, weight_decay=0.0, warmup_steps=0, clip_norm=None)
+    return OptimConfig(lr=1e-3)
+
+
+@dataclass(frozen=True)
+class ForecastingRun(RunConfig):
+    """All of a forecaster's training."""
+
+    corpus: SeriesDataConfig = flat(SeriesDataConfig())
+    settings: ForecastingConfig = flat(ForecastingConfig())
+    task: str = "forecasting"
+
+    @classmethod
+    def preset(cls, arch: str) -> ForecastingRun:
+        """The named architecture with its batch size and optimizer."""
+        check_architecture(arch, ForecastingConfig.form, "forecasting")
+        linear = arch in ("dlinear", "nlinear")
+        settings = ForecastingConfig(arch=arch, model=FORECASTERS[arch], batch_size=32 if linear else 64)
+        return cls(settings=settings, training=TrainConfig(optim=optim_preset(arch)))

@@ -1,0 +1,144 @@
+"""What a forecaster learns of its series besides weights: names, scales, season; and the file that keeps it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from sightline.core.config import decode, encode
+from sightline.core.errors import InputError
+from sightline.data.series.corpus import Scaling, SeriesColumns, SeriesData, fit_scaling
+from sightline.data.series.panel import Evenness, Panel
+from sightline.data.series.seasons import find_season
+from sightline.models.store import read_regular
+from sightline.tasks.forecasting.scores import naive_errors
+
+MOST_BYTES = 1 << 28
+
+Rows = tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What was learnt of the training part's series.
+
+    center, spread, naive: by series and column, see `Scaling` and `Yardstick`; past, known: center and spread by column
+    scale: what values were divided by, as `ForecastingConfig` has it
+    columns, rules: how further tables of such series are read
+    """
+
+    names: tuple[str, ...]
+    center: Rows
+    spread: Rows
+    naive: Rows
+    past: Rows
+    known: Rows
+    season: int
+    every: str
+    scale: Literal["standard", "none"]
+    columns: SeriesColumns
+    rules: Evenness
+
+    @classmethod
+    def of(
+        cls,
+        series: SeriesData,
+        columns: SeriesColumns,
+        rules: Evenness,
+        *,
+        scale: Literal["standard", "none"],
+        season: int | None,
+    ) -> Fitted:
+        """Learnt from the training part alone; `season` None = found there."""
+        scaling, train = fit_scaling(series, scale), series.values("train")
+        season = season or find_season(train)
+        panel = series.panel
+        return cls(
+            names=tuple(record.name for record in panel.records),
+            center=_rows(scaling.center),
+            spread=_rows(scaling.spread),
+            naive=_rows(naive_errors(train, season)),
+            past=_rows(scaling.past),
+            known=_rows(scaling.known),
+            season=season,
+            every=panel.grid.every,
+            scale=scale,
+            columns=replace(columns, targets=panel.targets),
+            rules=rules,
+        )
+
+    def scaling(self, panel: Panel) -> Scaling:
+        """The scales of a panel's series by name; a series that training had not has those of its own values.
+
+        Raises:
+            InputError: "load.csv: the targets are ('x',), but the model was trained on ('y',)".
+        """
+        self.check(panel)
+        known = {name: i for i, name in enumerate(self.names)}
+        center, spread = [], []
+        for record in panel.records:
+            if record.name in known:
+                center.append(np.array(self.center[known[record.name]]))
+                spread.append(np.array(self.spread[known[record.name]]))
+            elif self.scale == "none":
+                center.append(np.zeros(len(panel.targets)))
+                spread.append(np.ones(len(panel.targets)))
+            else:
+                own = record.values.std(0)
+                center.append(record.values.mean(0))
+                spread.append(np.where(own > 0, own, 1.0))
+        past, ahead = (np.array(rows, dtype=np.float64).reshape(2, -1) for rows in (self.past, self.known))
+        return Scaling(np.stack(center), np.stack(spread), past, ahead)
+
+    def naive_of(self, panel: Panel) -> np.ndarray:
+        """`naive` (R, C) of a panel's series by name; 0 where training had it not."""
+        known = dict(zip(self.names, self.naive, strict=True))
+        return np.array([known.get(record.name, (0.0,) * len(panel.targets)) for record in panel.records])
+
+    def check(self, panel: Panel) -> None:
+        """Raises `InputError` where a panel has other columns."""
+        for role, wanted, found in (
+            ("targets", self.columns.targets, panel.targets),
+            ("past covariates", self.columns.past, panel.past),
+            ("known covariates", self.columns.known, panel.known),
+        ):
+            if wanted != found:
+                raise InputError(f"the {role} are {found}, but the model was trained on {wanted}", where=panel.name)
+
+    def write(self, path: Path) -> None:
+        """As JSON."""
+        text = json.dumps(encode(self), ensure_ascii=False, allow_nan=False)
+        path.write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> Fitted:
+        """What `write` wrote; `InputError` for whatever is wrong with the file."""
+        try:
+            found = json.loads(read_regular(path, MOST_BYTES))
+        except (ValueError, RecursionError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"not valid JSON: {' '.join(str(error).split())}", where=path) from None
+        if not isinstance(found, dict):
+            raise InputError("not a JSON object", where=path)
+        fitted = decode(cls, found, where=str(path))
+        targets, series = len(fitted.columns.targets), len(fitted.names)
+        shapes = {"center": (series, targets), "spread": (series, targets), "naive": (series, targets)}
+        shapes |= {"past": (2, len(fitted.columns.past)), "known": (2, len(fitted.columns.known))}
+        for name, (rows, width) in shapes.items():
+            value = getattr(fitted, name)
+            if len(value) != rows or any(len(row) != width for row in value):
+                raise InputError(f"expected {rows} rows of {width} numbers", where=f"{path}: {name}")
+        if not series or not targets or fitted.season < 1:
+            raise InputError("expected series, targets and a season", where=path)
+        if any(number <= 0 for row in (*fitted.spread, *fitted.past[1:], *fitted.known[1:]) for number in row):
+            raise InputError("expected positive numbers", where=f"{path}: spread")
+        return fitted
+
+
+def _rows(values: np.ndarray) -> Rows:
+    return tuple(tuple(row) for row in values.tolist())

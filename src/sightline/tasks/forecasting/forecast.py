@@ -1,0 +1,71 @@
+"""A forecast as people use it: time stamps, series, values and quantiles, as a table or as JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sightline.data.series.panel import Panel
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The next steps of every series of a table, in its own units.
+
+    panel: the series that were read
+    values: (R, H, C), the forecast of step h of column c of series r
+    quantiles: (R, H, C, Q), of the levels `levels`; Q = 0 where the model says one number
+    context: how many of the last values `record` tells besides
+    """
+
+    panel: Panel
+    values: np.ndarray
+    quantiles: np.ndarray
+    levels: tuple[float, ...] = ()
+    context: int = 0
+
+    def times(self, record: int) -> list[str]:
+        """The stamps of the steps of one series, as the file writes them."""
+        end = self.panel.records[record].end
+        return [self.panel.grid.text(end + step) for step in range(self.values.shape[1])]
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """One row for each series, step and column: time, series, column, value, and a key for each quantile."""
+        for record, one in enumerate(self.panel.records):
+            for step, time in enumerate(self.times(record)):
+                for place, column in enumerate(self.panel.targets):
+                    found: dict[str, Any] = {"time": time, "series": one.name, "column": column}
+                    found["value"] = float(self.values[record, step, place])
+                    said = self.quantiles[record, step, place].tolist()
+                    yield found | {f"q{level:g}": value for level, value in zip(self.levels, said, strict=True)}
+
+    def csv(self) -> str:
+        """The rows as a table with a header, seven digits a number; no column of series where the file has none."""
+        rows = [{n: f"{v:.7g}" if isinstance(v, float) else v for n, v in row.items()} for row in self.rows()]
+        names = [name for name in rows[0] if name != "series" or any(row["series"] for row in rows)]
+        text = io.StringIO()
+        writer = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        return text.getvalue()
+
+    def record(self) -> dict[str, Any]:
+        """Plain JSON types: the file, the step, the rows, and the last values that were seen, one row each."""
+        return {
+            "source": self.panel.name,
+            "every": self.panel.grid.every,
+            "forecast": list(self.rows()),
+            "seen": list(self._seen()),
+        }
+
+    def _seen(self) -> Iterator[dict[str, Any]]:
+        for one in self.panel.records:
+            for step in range(max(0, len(one.values) - self.context), len(one.values)):
+                time = self.panel.grid.text(one.start + step)
+                for place, column in enumerate(self.panel.targets):
+                    yield {"time": time, "series": one.name, "column": column, "value": float(one.values[step, place])}

@@ -1,0 +1,312 @@
+"""Series to their future: windows of a panel, a forecaster, point or quantile forecasts."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sightline.core.errors import InputError
+from sightline.core.metrics import Baseline
+from sightline.core.modes import evaluating
+from sightline.core.seeds import derive
+from sightline.data.series.corpus import load_panel, load_series
+from sightline.data.series.panel import Panel, Record
+from sightline.data.series.times import Grid
+from sightline.data.series.windows import (
+    WindowBatch,
+    WindowBatches,
+    WindowCorpus,
+    Windows,
+    all_windows,
+    make_windows,
+    next_windows,
+)
+from sightline.models.store import CONFIG, LoadedModel
+from sightline.parts.series_patches import SeriesWindows
+from sightline.tasks.card import Card
+from sightline.tasks.forecasting.baselines import TRUTH, Predictor, all_baselines
+from sightline.tasks.forecasting.config import (
+    PUBLISHED_BATCH,
+    ForecastingConfig,
+    ForecastingRun,
+)
+from sightline.tasks.forecasting.fitted import Fitted
+from sightline.tasks.forecasting.forecast import Forecast
+from sightline.tasks.forecasting.scores import ForecastScores, Yardstick, intervals_of
+from sightline.tasks.outcomes import Answer, Costs, Measured, timed_ms
+from sightline.tasks.task import Task
+from sightline.training.loss import Loss
+
+SERIES = "series.json"
+SCORED = 256  # windows forecast at once where no gradient is kept
+TIMED = 20  # windows whose forecast is timed
+
+
+class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
+    """A forecaster with the scales of its series: what is trained, saved, loaded and used."""
+
+    name = "forecasting"
+    form = "forecaster"
+    answers_lines = True
+    unit = "windows"
+    Run: ClassVar[type[ForecastingRun]] = ForecastingRun
+    loss_unit = ""
+    counted = "values to forecast"
+
+    def __init__(self, config: ForecastingConfig, model: nn.Module, fitted: Fitted, data: str = "") -> None:
+        self.config, self.model, self.fitted, self.data = config, model, fitted, data
+
+    @classmethod
+    def load_data(cls, run: ForecastingRun) -> WindowCorpus:
+        config = run.settings
+        data = make_windows(run.corpus.load(), config.lookback, config.horizon, limit=run.corpus.limit)
+        if config.protocol == "every":
+            return data
+        whole = len(data.test) // PUBLISHED_BATCH * PUBLISHED_BATCH
+        if not whole:
+            raise InputError(f"needs {PUBLISHED_BATCH} windows of test, found {len(data.test)}", where="protocol")
+        return replace(data, test=data.test.select(np.arange(whole)))
+
+    @classmethod
+    def read_part(cls, run: ForecastingRun) -> tuple[Windows, int]:
+        panel = load_panel(run.corpus.data, run.corpus.columns, run.corpus.rules)
+        windows = all_windows(panel, run.settings.lookback, run.settings.horizon)
+        return windows, len(windows)
+
+    @classmethod
+    def build(cls, data: WindowCorpus, run: ForecastingRun) -> ForecastingTask:
+        config, series = run.settings, data.series
+        panel = series.panel
+        if config.arch in ("dlinear", "nlinear") and (panel.past or panel.known):
+            raise InputError(
+                f"{config.arch} reads no covariates; leave them out, or take another architecture", where="arch"
+            )
+        source = SeriesWindows(config.lookback, config.horizon, len(panel.targets), len(panel.past), len(panel.known))
+        config, model = cls.draw(config, (source, config.outputs), seed=run.training.seed, parameters=run.parameters)
+        fitted = Fitted.of(series, run.corpus.columns, run.corpus.rules, scale=config.scale, season=config.season)
+        return cls(config, model, fitted, cls.trained_on(data))
+
+    @classmethod
+    def restore(cls, directory: Path, loaded: LoadedModel, config: ForecastingConfig, options: Any) -> ForecastingTask:
+        if not isinstance(loaded.source, SeriesWindows):
+            raise InputError(f"a model of {loaded.source} forecasts no series", where=directory / CONFIG)
+        task = cls(config, loaded.model, Fitted.read(directory / SERIES), options.data)
+        if task.source != loaded.source or config.outputs != loaded.outputs:
+            raise InputError(
+                f"the series and settings ask for {task.source} and {config.outputs} outputs, but the model has "
+                f"{loaded.source} and {loaded.outputs}",
+                where=directory / SERIES,
+            )
+        return task
+
+    @classmethod
+    def metrics(cls, data: WindowCorpus, run: ForecastingRun) -> tuple[str, ...]:
+        """First the one that is trained for: mse, mae or pinball."""
+        levels = run.settings.levels
+        names = [run.settings.metric_name, "mae", "mase", "mse", "smape", *(["pinball"] if levels else [])]
+        names += ["coverage", "interval_width"] if intervals_of(levels) else []
+        return tuple(dict.fromkeys(names))
+
+    def batches(self, part: Windows, *, seed: int) -> WindowBatches:
+        return WindowBatches(part, self.fitted.scaling(part.panel), size=self.config.batch_size, seed=seed)
+
+    def loss(self, model: nn.Module, batch: WindowBatch) -> Loss:
+        """The sum, over steps, columns and quantiles' mean, of squared, absolute or pinball errors in scaled units.
+
+        An autoregressive model is also asked for the steps of the look-back after its first patch, each given those
+        before it.
+        """
+        said = model(batch.values, batch.past, batch.known, batch.future)  # (B, n, C, Q), the last n steps
+        wanted = torch.cat([batch.values, batch.future], 1)[:, -said.shape[1] :]
+        total = self._errors(said.float(), wanted).sum()
+        return Loss(total, total.detach(), wanted.numel())
+
+    def _errors(self, said: Tensor, wanted: Tensor) -> Tensor:
+        """(B, n, C) of forecasts (B, n, C, Q) and truth (B, n, C)."""
+        error = wanted.unsqueeze(3) - said
+        if self.config.loss == "quantile":
+            levels = torch.tensor(self.config.levels, device=said.device)
+            return torch.maximum(levels * error, (levels - 1) * error).mean(3)
+        return error.squeeze(3).square() if self.config.loss == "mse" else error.squeeze(3).abs()
+
+    def validator(self, part: Windows) -> Callable[[nn.Module], dict[str, float]]:
+        """A function of the model: the metrics of forecasts of evenly spaced windows; "loss" is the primary one."""
+        part = self.spaced(part, self.config.validation_windows)
+        batches = list(self._in_order(part).epoch())
+
+        def validate(model: nn.Module) -> dict[str, float]:
+            found = self.score(part, self.predictor(model), batches).metrics()
+            return {"loss": found[self.config.metric_name], **found}
+
+        return validate
+
+    def measure(self, part: Windows, decoding: Any = None) -> Measured:
+        if (part.lookback, part.horizon) != (self.config.lookback, self.config.horizon):
+            part = all_windows(part.panel, self.config.lookback, self.config.horizon)
+        with evaluating(self.model):
+            scores = self.score(part, self.predictor())
+        return Measured(scores.metrics(), scores.items(part.record, part.origin), details=scores.details())
+
+    def baselines(self, train: Windows, part: Windows) -> list[Baseline]:
+        batches = list(self._in_order(part).epoch())
+        return [
+            Baseline(name, description, self.score(part, predictor, batches).metrics(), bound=name == TRUTH)
+            for name, description, predictor in all_baselines(train, part, self.fitted, self.config)
+        ]
+
+    def forecast(self, panel: Panel) -> Forecast:
+        """The steps after the last value of every series.
+
+        Raises:
+            InputError: "load.csv: 'a' has 20 steps, but the model reads 96", "… needs 24 steps of 'holiday' beyond the
+                last value, found 3".
+        """
+        windows = next_windows(panel, self.config.lookback, self.config.horizon)
+        scaling = self.fitted.scaling(panel)
+        batches = WindowBatches(windows, scaling, size=SCORED, shuffle=False)
+        with evaluating(self.model):
+            predictor = self.predictor()
+            scaled = torch.cat([predictor(batch).cpu() for batch in batches.epoch()]).double().numpy()
+        said = scaled * scaling.spread[:, None, :, None] + scaling.center[:, None, :, None]
+        levels = self.config.levels
+        context = min(self.config.lookback, 4 * self.config.horizon)  # a fifth of a figure at least is the future
+        return Forecast(panel, said[..., said.shape[3] // 2], said if levels else said[..., :0], levels, context)
+
+    def predict(self, inputs: Sequence[Any]) -> list[Any]:
+        """For each file's path a `Forecast`; for each array (T, C) of values the next ones (H, C, Q)."""
+        found: list[Any] = []
+        for source in inputs:
+            if isinstance(source, (str, Path)):
+                found.append(self.forecast(self._read_panel(source)))
+                continue
+            values = np.asarray(source, dtype=np.float64)
+            targets = self.fitted.columns.targets
+            if values.ndim != 2 or values.shape[1] != len(targets):
+                raise InputError(f"expected values of shape (T, {len(targets)}), got {values.shape}")
+            empty = np.zeros((len(values), 0))
+            grid = Grid("number", 0, 1)
+            made = self.forecast(Panel("values", grid, targets, (), (), (Record("", 0, values, empty, empty),)))
+            found.append(made.quantiles[0] if made.levels else made.values[0][..., None])
+        return found
+
+    def answer(self, inputs: Sequence[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
+        found = [self.forecast(self._read_panel(path)) for path in inputs]
+        return [Answer(one.csv().rstrip("\n"), one.record()) for one in found]
+
+    def facts(self) -> dict[str, str]:
+        config, levels = self.config, ", ".join(f"{level:g}" for level in self.config.levels)
+        return {
+            "reads": f"{config.lookback} steps of {self.fitted.every}",
+            "forecasts": f"{config.horizon} steps, {f'quantiles {levels}' if levels else 'one number each'}",
+            "season": f"{self.fitted.season} steps, {'given' if config.season else 'found in training'}",
+            "windows": "all" if config.protocol == "every" else f"whole batches of {PUBLISHED_BATCH}, as published",
+        }
+
+    def costs(self, part: Windows) -> Costs:
+        """The time of one window's forecast, windows asked for one at a time."""
+        part = self.spaced(part, TIMED)
+        batches = WindowBatches(part, self.fitted.scaling(part.panel), size=1, shuffle=False)
+        predictor, times = self.predictor(), []
+        with evaluating(self.model):
+            for batch in batches.epoch():
+                predictor(batch)  # the first call is slower
+                times.append(timed_ms(lambda batch=batch: predictor(batch))[1])
+        return Costs(statistics.median(times))
+
+    def describe(self, data: WindowCorpus) -> dict[str, Any]:
+        panel = data.series.panel
+        return {
+            "series": len(panel.records),
+            "columns": list(panel.targets),
+            "every": panel.grid.every,
+            "season": self.fitted.season,
+        }
+
+    @property
+    def outputs(self) -> int:
+        return self.config.outputs
+
+    def card(self) -> Card:
+        levels = ", ".join(f"{level:g}" for level in self.config.levels)
+        levels = f"quantiles {levels}" if levels else "one number a step"
+        return Card(
+            "a series to its future",
+            "time-series-forecasting",
+            'model.predict(["series.csv"])[0].csv()',
+            {
+                "Reads": f"{self.config.lookback} steps of {self.fitted.every}",
+                "Forecasts": f"{self.config.horizon} steps, {levels}",
+                "Columns": ", ".join(self.fitted.columns.targets[:20]),
+            },
+            ", `series.json` the scales of the series",
+        )
+
+    def save_files(self, directory: Path) -> None:
+        self.fitted.write(directory / SERIES)
+
+    @property
+    def source(self) -> SeriesWindows:
+        """What the model reads."""
+        columns = self.fitted.columns
+        sizes = len(columns.targets), len(columns.past), len(columns.known)
+        return SeriesWindows(self.config.lookback, self.config.horizon, *sizes)
+
+    def predictor(self, model: nn.Module | None = None) -> Predictor:
+        """Scaled forecasts of the model as it stands, or of another.
+
+        Quantiles that cross are put in order, which makes no pinball loss worse (Chernozhukov et al. 2010).
+        """
+        model = self.model if model is None else model
+        sample: Any = getattr(model, "sample", None)  # where patches follow one another
+        paths = getattr(self.config.model, "paths", 0) if self.config.levels and sample else 0
+
+        @torch.no_grad()
+        def forecast(batch: WindowBatch) -> Tensor:
+            batch = batch.to(self.device)
+            if not paths:
+                said = model(batch.values, batch.past, batch.known)
+                return said.sort(3).values if self.config.levels else said
+            generator = torch.Generator(self.device).manual_seed(derive(0, "paths", batch.rows[0]))
+            levels = torch.tensor(self.config.levels, device=self.device)
+            return sample(batch.values, batch.past, batch.known, levels=levels, paths=paths, generator=generator)
+
+        return forecast
+
+    def score(
+        self, part: Windows, predictor: Predictor, batches: Iterable[WindowBatch] | None = None
+    ) -> ForecastScores:
+        """What forecasts of a part are worth; `batches` are its windows in order, where they are at hand."""
+        batches = self._in_order(part).epoch() if batches is None else batches
+        scaling = self.fitted.scaling(part.panel)
+        yardstick = Yardstick(scaling, self.fitted.naive_of(part.panel), self.fitted.season, self.config.levels)
+        plain = replace(yardstick, quantiles=())
+        scores: ForecastScores | None = None
+        for batch in batches:
+            said = predictor(batch).float().cpu().numpy()
+            if scores is None:  # a baseline that says one number has no quantiles to score
+                scores = ForecastScores(part.panel, part.horizon, yardstick if said.shape[3] > 1 else plain)
+            scores.add(part.record[list(batch.rows)], said, batch.future.cpu().numpy())
+        if scores is None:
+            raise InputError("no windows to measure on", where=part.panel.name)
+        return scores
+
+    def _in_order(self, part: Windows) -> WindowBatches:
+        return WindowBatches(part, self.fitted.scaling(part.panel), size=SCORED, shuffle=False)
+
+    def _read_panel(self, path: str | Path) -> Panel:
+        if str(path).startswith("builtin:"):
+            return load_series(path).panel
+        panel = load_panel(path, self.fitted.columns, self.fitted.rules)
+        if panel.grid.every != self.fitted.every and len(panel.records[0].values) > 1:
+            raise InputError(
+                f"the step is {panel.grid.every}, but the model was trained on steps of {self.fitted.every}",
+                where=panel.name,
+            )
+        return panel

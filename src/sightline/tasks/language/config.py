@@ -1,0 +1,134 @@
+"""What a user chooses about a language model and its text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from sightline.core.errors import InputError
+from sightline.core.settings import CheckedConfig, flat, key
+from sightline.data.text.batches import GROUP_BYTES
+from sightline.data.text.corpus import TextCorpus, TextSplit, load_text
+from sightline.data.tokens.text import TextKind
+from sightline.models import LANGUAGE_MODELS, SizedConfig
+from sightline.models.language_model import LanguageModelConfig
+from sightline.models.recurrent_language_model import RecurrentLanguageModelConfig
+from sightline.tasks.rates import RATES
+from sightline.tasks.run import FilesConfig, RunConfig, TaskConfig
+from sightline.training.optim import OptimConfig
+from sightline.training.state import TrainConfig
+
+Bptt = Literal["rows", "stateful"]
+Evaluate = Literal["auto", "windows", "carried"]
+
+
+@dataclass(frozen=True)
+class RunningTextConfig(FilesConfig):
+    """Which text to train on; see `load_text`."""
+
+    column: str = key("text", "Column of the texts in a table.")
+    split: TextSplit = key("auto", "How text is divided into parts.")
+    valid_share: float = key(0.1, "Share of the text for validation.")
+    test_share: float = key(0.1, "Share of the text for the test.")
+
+    def load(self) -> TextCorpus:
+        """The corpus; raises what `load_text` raises, and `InputError` where no data is named."""
+        return load_text(
+            self.named("a text file, a folder, a glob or builtin:stdlib"),
+            valid=self.valid,
+            test=self.test,
+            column=self.column,
+            split=self.split,
+            valid_share=self.valid_share,
+            test_share=self.test_share,
+            limit=self.limit,
+            seed=self.data_seed,
+            skip_bad=self.skip_bad,
+        )
+
+
+@dataclass(frozen=True)
+class TextTokenizerConfig(CheckedConfig):
+    """How text becomes tokens."""
+
+    kind: TextKind = key("byte", "Tokenizer.")
+    size: int = key(8000, "Most tokens of the vocabulary, for bpe and unigram.", at_least=1)
+    lowercase: bool = key(False, "Lower-case the text before it is split into tokens.")
+    sample_bytes: int = key(1 << 24, "Bytes of training text, about, that the vocabulary is learned from.", at_least=1)
+
+
+@dataclass(frozen=True)
+class LanguageConfig(TaskConfig):
+    """What is trained on running text: architecture and sizes, tokens, rows, and how a loss is measured.
+
+    bptt: "rows" packs documents into rows and begins each with an empty state; "stateful" continues where the last
+        batch ended, its state carried over and gradients cut off (truncated back-propagation through time), which needs
+        a model whose state has a fixed size
+    evaluate: "windows" measures in windows of `context` positions, `stride` apart; "carried" reads each document once,
+        the state carried along; "auto" is carried after stateful training and windows otherwise
+    """
+
+    form = "decoder"
+
+    arch: str = key("transformer", "Architecture.")
+    model: SizedConfig = key(LANGUAGE_MODELS["transformer"], "Sizes of the model.")
+    tokenizer: TextTokenizerConfig = key(TextTokenizerConfig(), "Tokenizer.")
+    context: int = key(128, "Positions of a training row, and of a window that is evaluated.", at_least=1)
+    batch_tokens: int = key(2048, "Positions of a training batch, in rows of `context`.", at_least=1)
+    bptt: Bptt = key("rows", "Begin each row with an empty state, or carry the state from batch to batch.")
+    evaluate: Evaluate = key("auto", "Measure in windows, or carry the state along each document.")
+    stride: int | None = key(
+        None, "Positions that a window scores after a document's first; null: `context`.", at_least=1
+    )
+    validation_bytes: int = key(200_000, "Bytes of the validation part that a validation scores.", at_least=1)
+    group_bytes: int = key(GROUP_BYTES, "Bytes of text that are shuffled at a time, and kept in memory.", at_least=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.stride is not None and self.stride > self.context:
+            raise InputError(f"must be between 1 and the context {self.context}, found {self.stride}", where="stride")
+
+    @property
+    def rows(self) -> int:
+        """Rows of a training batch."""
+        return max(1, self.batch_tokens // self.context)
+
+    @property
+    def carried(self) -> bool:
+        """Whether evaluation carries the state along each document."""
+        return self.evaluate == "carried" or (self.evaluate == "auto" and self.bptt == "stateful")
+
+    @classmethod
+    def preset(cls, arch: str, **changes: Any) -> LanguageConfig:
+        """The named architecture at a size for text: d_model 128 and four layers, recurrences two wider ones."""
+        model: Any = LANGUAGE_MODELS[arch]
+        if isinstance(model, RecurrentLanguageModelConfig):
+            model = replace(model, d_model=192, dropout=0.0)
+        elif isinstance(model, LanguageModelConfig):
+            model = replace(model, d_model=128, layers=3 if len(model.mixers) == 3 else 4, dropout=0.0)
+        own: dict[str, Any] = {"arch": arch, "model": model, **changes}
+        return cls(**own)
+
+
+def language_optim(arch: str) -> OptimConfig:
+    """The optimizer's settings for an architecture on text.
+
+    The Transformer's rate is that of `benchmarks/verify_shakespeare.py`, where no other was tried; what stands in its
+    place has the same, and the recurrences the rates that they have on pairs.
+    """
+    rate = RATES[arch] if arch in ("rnn", "lstm", "gru") else 2e-3
+    return OptimConfig(lr=rate, beta2=0.99, weight_decay=0.1, final_lr=0.1)
+
+
+@dataclass(frozen=True)
+class LanguageRun(RunConfig):
+    """All of a language model's training."""
+
+    corpus: RunningTextConfig = flat(RunningTextConfig())
+    settings: LanguageConfig = flat(LanguageConfig())
+    task: str = "language"
+
+    @classmethod
+    def preset(cls, arch: str) -> LanguageRun:
+        """The named architecture at a size for text, with its optimizer."""
+        return cls(settings=LanguageConfig.preset(arch), training=TrainConfig(optim=language_optim(arch)))

@@ -1,0 +1,195 @@
+"""Text from a language model: prompts in, text out as it comes, up to its end, a stop string or a limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from sightline.core.errors import InputError
+from sightline.data.tokens.text import TextTokenizer
+from sightline.decoding.engine import DecodingConfig, decode
+from sightline.decoding.prompt import Prompted, after_prompt
+from sightline.models.decoder import Decoder
+from sightline.parts.positions import AddPositions
+
+NEW_TOKENS = 200  # where nothing is said
+NEVER_SAID = (TextTokenizer.PAD, TextTokenizer.BOS, TextTokenizer.UNK)
+_CHUNK = 1024  # positions of a prompt read at a time
+OnText = Callable[[int, str], None]  # the number of an output, and text that has been added to it
+
+
+class Generated(NamedTuple):
+    """One continuation of a prompt."""
+
+    prompt: str
+    text: str
+    score: float  # the model's log-probability of the tokens, in nats
+    tokens: int
+    ended: Literal["end", "stop", "limit"]  # by the model, by a stop string, or cut off
+    dropped: int = 0  # tokens of the prompt that were not read, with truncate="left"
+
+
+@dataclass(frozen=True)
+class GenerationConfig:
+    """How to go on: `decoding` with its `max_length` the most new tokens, `samples` outputs for each prompt.
+
+    stop: text ends before the first of these
+    truncate: what becomes of a prompt that, with what is to be added, has more positions than the model: "error", or
+        "left", which drops its beginning
+    """
+
+    decoding: DecodingConfig = DecodingConfig()  # noqa: RUF009 (frozen)
+    samples: int = 1
+    stop: tuple[str, ...] = ()
+    truncate: Literal["error", "left"] = "error"
+
+    def __post_init__(self) -> None:
+        if self.samples < 1:
+            raise InputError(f"must be at least 1, found {self.samples}", where="--num-samples")
+        if not all(self.stop):
+            raise InputError("an empty stop string would end every text", where="--stop")
+        if self.samples > 1 and not self.decoding.sample:
+            raise InputError("several outputs of a prompt need sampling: they would all be the same one")
+
+
+def position_limit(model: nn.Module) -> int | None:
+    """The most positions that a model can read; None where it has no limit."""
+    limits = [part.limit for part in model.modules() if isinstance(part, AddPositions) and part.kind == "learned"]
+    return min(limits, default=None)
+
+
+def generate(
+    model: Decoder,
+    tokenizer: TextTokenizer,
+    prompts: Sequence[str],
+    config: GenerationConfig,
+    *,
+    first: int = 0,
+    on_text: OnText | None = None,
+) -> list[Generated]:
+    """`config.samples` continuations of each prompt, one after another.
+
+    An empty prompt begins a document. `on_text` gets text as soon as it is certain: whole characters, and nothing that
+    may turn out to belong to a stop string; with a beam when all is done. `first` is the first output's number in the
+    random stream. The model must be in evaluation mode.
+
+    Raises:
+        InputError: "prompt 1 has 500 tokens and 200 are to be added, but the model has 512 positions: …".
+    """
+    decoding = config.decoding
+    most = NEW_TOKENS if decoding.max_length is None else decoding.max_length
+    ids, dropped = _fitted(model, [tokenizer.encode(prompt).tolist() for prompt in prompts], most, config.truncate)
+    rows = [row for row in range(len(prompts)) for _ in range(config.samples)]
+    listeners = [_Listener(tokenizer, config.stop, number, on_text) for number in range(len(rows))]
+
+    def watch(said: list[tuple[int, int]]) -> list[int]:
+        return [row for row, token in said if listeners[row].hear(token)]
+
+    hypotheses = decode(
+        lambda chosen: read_prompts(model, [ids[rows[i]] for i in chosen]),
+        after_prompt(model.step),
+        [len(ids[row]) for row in rows],
+        replace(decoding, max_length=most),
+        bos=TextTokenizer.BOS,
+        eos=TextTokenizer.EOS,
+        max_length=most,
+        banned=NEVER_SAID,
+        names=[first + number for number in range(len(rows))],
+        prompts=[ids[row] for row in rows],
+        watch=watch if decoding.beam == 1 else None,
+    )
+    found = []
+    for number, (row, hypothesis) in enumerate(zip(rows, hypotheses, strict=True)):
+        listener = listeners[number]
+        if decoding.beam > 1:
+            any(listener.hear(token) for token in hypothesis.tokens)
+        listener.finish()
+        ended = "stop" if listener.stopped else "end" if hypothesis.finished else "limit"
+        found.append(
+            Generated(prompts[row], listener.text, hypothesis.score, len(hypothesis.tokens), ended, dropped[row])
+        )
+    return found
+
+
+def _fitted(model: nn.Module, ids: list[list[int]], most: int, truncate: str) -> tuple[list[list[int]], list[int]]:
+    """Prompts with the start token, cut to what the model can read, and how many tokens each has lost."""
+    limit = position_limit(model)
+    fitted, dropped = [], []
+    for number, prompt in enumerate(ids, 1):
+        cut = 0 if limit is None else max(0, len(prompt) + most - limit)  # the last token added is never read
+        if cut and (truncate == "error" or cut > len(prompt)):
+            raise InputError(
+                f"prompt {number} has {len(prompt)} tokens and {most} are to be added, but the model has {limit} "
+                "positions: ask for fewer with --max-new-tokens, or drop the prompt's beginning with --truncate left"
+            )
+        fitted.append([TextTokenizer.BOS, *prompt[cut:]])
+        dropped.append(cut)
+    return fitted, dropped
+
+
+@torch.inference_mode()
+def read_prompts(model: Decoder, ids: Sequence[Sequence[int]]) -> Prompted:
+    """The state after prompts of any lengths, none empty, and what the model says next."""
+    device = next(model.parameters()).device
+    longest = max(map(len, ids))
+    tokens = torch.zeros(len(ids), longest, dtype=torch.long)
+    mask = torch.zeros(len(ids), longest, dtype=torch.bool)
+    for row, prompt in enumerate(ids):  # padding stands on the left, so that every row's last position is real
+        tokens[row, longest - len(prompt) :] = torch.tensor(prompt)
+        mask[row, longest - len(prompt) :] = True
+    state: Any = model.initial_state(len(ids))
+    logits: Tensor | None = None
+    for start in range(0, longest, _CHUNK):
+        here = slice(start, start + _CHUNK)
+        real = None if mask.all() else mask[:, here].to(device)
+        x, state = model(tokens[:, here].to(device), state, real)
+        logits = x[:, -1]
+    return Prompted(logits, state)
+
+
+class _Listener:
+    """One output as it grows."""
+
+    def __init__(self, tokenizer: TextTokenizer, stop: Sequence[str], number: int, on_text: OnText | None) -> None:
+        self._appearing = tokenizer.decoder()
+        self._stop, self._number, self._on_text = stop, number, on_text
+        self._told = 0
+        self.text = ""
+        self.stopped = False
+
+    def hear(self, token: int) -> bool:
+        """Takes a token; whether a stop string has ended the text."""
+        self._add(self._appearing.push(token))
+        return self.stopped
+
+    def finish(self) -> None:
+        """Nothing more comes."""
+        if not self.stopped:
+            self._add(self._appearing.end())
+            self._tell(len(self.text))
+
+    def _add(self, new: str) -> None:
+        if not new:
+            return
+        longest = max(map(len, self._stop), default=1)
+        begin = max(0, len(self.text) - longest + 1)
+        self.text += new
+        places = [place for stop in self._stop if (place := self.text.find(stop, begin)) >= 0]
+        if places:
+            self.text, self.stopped = self.text[: min(places)], True
+            self._tell(len(self.text))
+            return
+        held = next((n for n in range(min(longest - 1, len(self.text)), 0, -1) if self._may_stop(self.text[-n:])), 0)
+        self._tell(len(self.text) - held)
+
+    def _may_stop(self, tail: str) -> bool:
+        return any(stop.startswith(tail) for stop in self._stop)
+
+    def _tell(self, end: int) -> None:
+        if self._on_text is not None and end > self._told:
+            self._on_text(self._number, self.text[self._told : end])
+            self._told = end

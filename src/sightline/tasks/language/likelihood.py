@@ -1,0 +1,129 @@
+"""How well a language model predicts text: each label once, in a context that is stated, documents apart.
+
+The code length of a document is the sum of -ln p over its tokens and its end, in nats; by its bytes of UTF-8 it is
+comparable between tokenizers: bits per byte = nats / ln 2 / bytes. The end of a document has no bytes and counts in
+the numerator, as a code for several documents must say where each ends.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sightline.data.text.windows import Stretch, Window, batched
+from sightline.data.tokens.text import TextTokenizer
+from sightline.training.loss import perplexity
+
+ITEM = 1024  # positions: a longer document is several items of a bootstrap
+_CURVE = 1 << 16  # places in a context that are told apart
+_CHUNK = 1024  # positions read at a time where a state is carried
+
+
+@runtime_checkable
+class Model(Protocol):
+    """What a `Decoder` does: logits and the state after the tokens; state None = that before any."""
+
+    def __call__(
+        self, tokens: Tensor, state: Any, mask: Tensor | None = None, starts: Tensor | None = None
+    ) -> tuple[Tensor, Any]: ...
+
+
+class Scored(NamedTuple):
+    """Labels that were predicted, a place in each array a label."""
+
+    document: np.ndarray  # (N,)
+    place: np.ndarray  # (N,) in the document
+    seen: np.ndarray  # (N,) positions that the prediction could see, its own included
+    label: np.ndarray  # (N,)
+    nats: np.ndarray  # (N,) float64
+
+
+class Tally:
+    """Sums over what was scored."""
+
+    def __init__(self, tokenizer: TextTokenizer) -> None:
+        self._bytes_of = tokenizer.bytes_of
+        self._items: dict[tuple[int, int], np.ndarray] = {}
+        self._curve = np.zeros((_CURVE, 2))  # nats and labels by positions seen
+
+    def add(self, scored: Scored) -> None:
+        """Counts these labels in."""
+        values = np.stack([scored.nats, np.ones_like(scored.nats), self._bytes_of[scored.label]], 1)
+        keys = np.stack([scored.document, scored.place // ITEM], 1)
+        names, which = np.unique(keys, axis=0, return_inverse=True)
+        sums = np.zeros((len(names), 3))
+        np.add.at(sums, which.reshape(-1), values)
+        for name, found in zip(names.tolist(), sums, strict=True):
+            key = (name[0], name[1])
+            self._items[key] = self._items.get(key, 0.0) + found
+        np.add.at(self._curve, np.minimum(scored.seen, _CURVE) - 1, values[:, :2])
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Nats, labels and bytes (N, 3) of every item: documents in order, long ones in stretches of `ITEM`."""
+        return np.array([self._items[key] for key in sorted(self._items)]).reshape(-1, 3)
+
+    def metrics(self) -> dict[str, float]:
+        """loss: nats per token; bits_per_byte; perplexity: exp of the loss."""
+        nats, labels, size = self.rows.sum(0).tolist() if self._items else (0.0, 0, 0)
+        loss = nats / max(labels, 1)
+        bits = nats / math.log(2) / size if size else math.nan
+        return {"bits_per_byte": bits, "loss": loss, "perplexity": perplexity(loss)}
+
+    def items(self) -> dict[str, np.ndarray]:
+        """The rows of items that each metric is made of."""
+        nats, labels, size = self.rows.T
+        by_label = np.stack([nats, labels], 1)
+        return {"bits_per_byte": np.stack([nats / math.log(2), size], 1), "loss": by_label, "perplexity": by_label}
+
+    def by_position(self) -> list[dict[str, Any]]:
+        """The loss by the number of positions that a prediction could see, in steps of about a fifth."""
+        seen = np.flatnonzero(self._curve[:, 1])
+        found: list[dict[str, Any]] = []
+        first = 1
+        while len(seen) and first <= seen[-1] + 1:
+            last = max(first, int(first * 1.2))
+            nats, labels = self._curve[first - 1 : last].sum(0).tolist()
+            if labels:
+                found.append({"first": first, "last": last, "loss": nats / labels, "tokens": int(labels)})
+            first = last + 1
+        return found
+
+
+def score_windows(model: Model, found: Iterable[Window], rows: int, device: torch.device) -> Iterator[Scored]:
+    """What the model makes of windows, each read with nothing before it."""
+    for batch in batched(found, rows):
+        nats, _ = _read(model, None, batch.tokens.to(device), batch.labels.to(device))
+        row, column = batch.scored.numpy().nonzero()
+        labels = batch.labels.numpy()[row, column]
+        yield Scored(batch.documents[row], batch.firsts[row] + column, column + 1, labels, nats[row, column])
+
+
+def score_carried(model: Model, found: Iterable[Stretch], device: torch.device) -> Iterator[Scored]:
+    """What the model makes of documents read once from beginning to end, its state carried along."""
+    state: Any = None
+    for stretch in found:
+        for start in range(0, len(stretch.labels), _CHUNK):
+            here = slice(start, start + _CHUNK)
+            tokens, labels = (
+                torch.from_numpy(part[here].astype(np.int64)).unsqueeze(0).to(device)
+                for part in (stretch.tokens, stretch.labels)
+            )
+            if stretch.begins and start == 0:
+                state = None
+            (nats,), state = _read(model, state, tokens, labels)
+            place = stretch.first + start + np.arange(len(nats))
+            yield Scored(np.full(len(nats), stretch.document), place, place + 1, stretch.labels[here], nats)
+
+
+@torch.no_grad()
+def _read(model: Model, state: Any, tokens: Tensor, labels: Tensor) -> tuple[np.ndarray, Any]:
+    """-ln p (B, T) of the labels that follow tokens (B, T), in float64, and the state after them."""
+    logits, state = model(tokens, state)
+    log_p = torch.log_softmax(logits.float(), -1)
+    return -log_p.gather(-1, labels.unsqueeze(-1)).squeeze(-1).double().cpu().numpy(), state

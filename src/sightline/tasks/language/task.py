@@ -1,0 +1,282 @@
+"""Running text: a model of what comes next, trained on documents, measured by its code length, asked to go on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch import nn
+
+from sightline.core.config import encode
+from sightline.core.errors import InputError
+from sightline.core.metrics import Baseline
+from sightline.core.modes import evaluating
+from sightline.data.text.batches import Lanes, PackedRows, TextBatch, TextBatches
+from sightline.data.text.corpus import TextCorpus, load_text
+from sightline.data.text.part import TextPart
+from sightline.data.text.readers import Fragment
+from sightline.data.text.windows import stretches, windows
+from sightline.data.tokens.text import TextTokenizer
+from sightline.decoding.engine import DecodingConfig
+from sightline.models.decoder import Decoder
+from sightline.models.stateful import StatefulDecoder
+from sightline.models.store import CONFIG, LoadedModel
+from sightline.parts.token_embedding import Tokens
+from sightline.tasks.card import Card
+from sightline.tasks.language.baselines import code_lengths
+from sightline.tasks.language.config import LanguageConfig, LanguageRun
+from sightline.tasks.language.generation import Generated, GenerationConfig, OnText, generate
+from sightline.tasks.language.likelihood import Scored, Tally, score_carried, score_windows
+from sightline.tasks.outcomes import Answer, Measured
+from sightline.tasks.task import Task
+from sightline.training.loss import Loss, cross_entropy
+
+TOKENIZER = "tokenizer.json"
+BOTH_WAYS = ("bidirectional", "encoder", "bert", "bilstm", "bigru", "birnn")  # names that people try
+_ROWS = 64  # windows read at a time, of 128 positions
+
+
+class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
+    """A causal model with its tokenizer; `data` says what it was trained on, in a line.
+
+    With `bptt="stateful"` an untrained task's `model` is the decoder in a `StatefulDecoder`, so that a checkpoint has
+    the state that the next batch begins with; what is saved, measured and used is the decoder.
+    """
+
+    name = "language"
+    form = "decoder"
+    unit = "documents"
+    Run: ClassVar[type[LanguageRun]] = LanguageRun
+    accepts_decoding = True
+    measured_by = ("stride", "evaluate")
+    counted = "tokens"
+    compared = ("lstm", "gated_linear", "transformer")
+
+    def __init__(
+        self, config: LanguageConfig, model: Decoder | StatefulDecoder, tokenizer: TextTokenizer, *, data: str = ""
+    ) -> None:
+        self.config = config
+        self.model = model
+        self.tokenizer = tokenizer
+        self.data = data
+
+    @classmethod
+    def check_architecture(cls, arch: str) -> None:
+        if arch in BOTH_WAYS:
+            raise InputError(
+                f"{arch!r} sees what it should predict: language modelling needs a causal architecture, one of "
+                f"{', '.join(cls.architectures())}",
+                where="arch",
+            )
+        super().check_architecture(arch)
+
+    @classmethod
+    def read_part(cls, run: LanguageRun) -> tuple[TextPart, int]:
+        found = load_text(
+            run.corpus.data,
+            column=run.corpus.column,
+            valid_share=0.0,
+            test_share=0.0,
+            limit=run.corpus.limit,
+            skip_bad=run.corpus.skip_bad,
+        ).train
+        return found, found.documents
+
+    @classmethod
+    def build(cls, data: TextCorpus, run: LanguageRun) -> LanguageTask:
+        return cls.create(data, run.settings, seed=run.training.seed, parameters=run.parameters)
+
+    @classmethod
+    def create(
+        cls,
+        corpus: TextCorpus,
+        config: LanguageConfig,
+        *,
+        seed: int = 0,
+        parameters: int | None = None,
+        tokenizer: TextTokenizer | None = None,
+    ) -> LanguageTask:
+        """An untrained task: a tokenizer learned from the training part alone, weights drawn from `seed`.
+
+        `parameters` scales the widths to about that many; the `tokenizer` of another task on the same text may be
+        given.
+        """
+        cls.check_architecture(config.arch)
+        tokenizer = tokenizer or TextTokenizer.train(corpus.train, **encode(config.tokenizer))
+        sizes = Tokens(tokenizer.size), tokenizer.size
+        config, model = cls.draw(config, sizes, seed=seed, parameters=parameters)
+        if config.bptt == "stateful":
+            model = StatefulDecoder(model, config.rows, config.context)
+        return cls(config, model, tokenizer, data=cls.trained_on(corpus))
+
+    @classmethod
+    def trained_on(cls, data: TextCorpus) -> str:
+        part = data.train
+        return f"{data.name}: {part.documents:,} documents of {part.size:,} bytes, sha256 of the data {data.sha256}"
+
+    @classmethod
+    def build_prepared(cls, data: TextCorpus, run: LanguageRun, directory: Path) -> LanguageTask:
+        """`build`; the tokenizer is left in the directory, for all trainings with the same settings for it."""
+        config = run.settings.tokenizer
+        name = f"text-{config.kind}-{config.size}-{config.lowercase}-{config.sample_bytes}.json"
+        place = directory / name
+        if not place.exists():
+            beside = place.with_name(f".{name}.{os.getpid()}")
+            TextTokenizer.train(data.train, **encode(config)).save(beside)
+            os.replace(beside, place)
+        tokenizer = TextTokenizer.load(place)
+        return cls.create(data, run.settings, seed=run.training.seed, parameters=run.parameters, tokenizer=tokenizer)
+
+    @property
+    def decoder(self) -> Decoder:
+        """The model itself, whose state is a value."""
+        return self.model.model if isinstance(self.model, StatefulDecoder) else self.model
+
+    @classmethod
+    def metrics(cls, data: TextCorpus, run: LanguageRun) -> tuple[str, ...]:
+        return "bits_per_byte", "perplexity", "loss"
+
+    def batches(self, part: TextPart, *, seed: int) -> TextBatches:
+        """Packed rows, or for stateful training lanes that read on."""
+        config = self.config
+        kind = Lanes if config.bptt == "stateful" else PackedRows
+        # A group has room for many batches, so that few of them are short.
+        size = max(config.group_bytes, 64 * config.rows * config.context)
+        return kind(part, self.tokenizer, length=config.context, rows=config.rows, seed=seed, group_bytes=size)
+
+    def loss(self, model: nn.Module, batch: TextBatch) -> Loss:
+        """Cross entropy of each next token, given those before it in its document."""
+        logits, _ = model(batch.tokens, None, batch.mask, batch.starts)  # (B, T, V)
+        return cross_entropy(logits, batch.labels, batch.mask)
+
+    def validator(self, part: TextPart) -> Callable[[nn.Module], dict[str, float]]:
+        """A function of the model: loss, bits per byte and perplexity of `validation_bytes`, evenly spaced."""
+        most = self.config.validation_bytes
+        held = list(part.numbered(part.sample(most), most))
+
+        def validate(model: nn.Module) -> dict[str, float]:
+            tally = Tally(self.tokenizer)
+            for scored in self._scored(iter(held)):
+                tally.add(scored)
+            return tally.metrics()
+
+        return validate
+
+    def _scored(self, numbered: Iterator[tuple[int, Fragment]]) -> Iterator[Scored]:
+        """What the decoder makes of text, in the way that the config says."""
+        config = self.config
+        found = stretches(numbered, self.tokenizer)
+        if config.carried:
+            return score_carried(self.decoder, found, self.device)
+        rows = max(1, _ROWS * 128 // config.context)
+        spread = windows(found, config.context, config.stride or config.context)
+        return score_windows(self.decoder, spread, rows, self.device)
+
+    def measure(self, part: TextPart, decoding: Any = None) -> Measured:
+        """Bits per byte, loss and perplexity of all of a part; `details` has the loss by position in the context."""
+        if not part.size:
+            raise InputError("no text to evaluate on")
+        tally = Tally(self.tokenizer)
+        with evaluating(self.model):
+            for scored in self._scored(part.numbered()):
+                tally.add(scored)
+        nats, labels, size = tally.rows.T
+        config = self.config
+        details = {
+            "by_position": tally.by_position(),
+            "nats": float(nats.sum()),
+            "tokens": int(labels.sum()),
+            "bytes": int(size.sum()),
+            "evaluated": "each document once, the state carried along"
+            if config.carried
+            else f"windows of {config.context} positions, {config.stride or config.context} apart",
+        }
+        return Measured(tally.metrics(), tally.items(), details=details)
+
+    def baselines(self, train: TextPart, part: TextPart) -> list[Baseline]:
+        return code_lengths(train, part)
+
+    def generate(
+        self,
+        prompts: Sequence[str],
+        config: GenerationConfig | None = None,
+        *,
+        first: int = 0,
+        on_text: OnText | None = None,
+    ) -> list[Generated]:
+        """Continuations of prompts (see `language_generation.generate`); dropout is off."""
+        with evaluating(self.model):
+            chosen = config or GenerationConfig()
+            return generate(self.decoder, self.tokenizer, prompts, chosen, first=first, on_text=on_text)
+
+    def answer(self, inputs: Sequence[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
+        found = self.generate(inputs, GenerationConfig(decoding or DecodingConfig()), first=first)
+        return [
+            Answer(
+                one.text,
+                {"prompt": one.prompt, "output": one.text, "score": one.score, "finished": one.ended != "limit"},
+                one.ended != "limit",
+            )
+            for one in found
+        ]
+
+    def predict(self, inputs: Sequence[str], decoding: DecodingConfig | None = None) -> list[str]:
+        """A continuation of each text; greedy without `decoding`."""
+        return [found.text for found in self.answer(inputs, decoding)]
+
+    def facts(self) -> dict[str, str]:
+        config = self.config
+        kinds = {"byte": "bytes", "char": "characters", "bpe": "byte-pair encoding", "unigram": "unigram pieces"}
+        return {"tokens": f"{kinds[self.tokenizer.kind]}, {self.tokenizer.size:,}", "context": str(config.context)}
+
+    def describe(self, data: TextCorpus) -> dict[str, Any]:
+        parts = (data.train, data.valid, data.test)
+        return {
+            "bytes": {part.name: part.size for part in parts},
+            "vocabulary": self.tokenizer.size,
+            "tokenizer": self.tokenizer.note or self.tokenizer.kind,
+            "rows": self.config.rows,
+        }
+
+    @property
+    def source(self) -> Tokens:
+        return Tokens(self.tokenizer.size)
+
+    @property
+    def outputs(self) -> int:
+        return self.tokenizer.size
+
+    @property
+    def stored_model(self) -> nn.Module:
+        return self.decoder
+
+    def card(self) -> Card:
+        note = f", {self.tokenizer.note}" if self.tokenizer.note else ""
+        return Card(
+            "what comes next in a text",
+            "text-generation",
+            'model.generate(["Once upon a time"])[0].text',
+            {
+                "Tokens": f"{self.tokenizer.kind}, {self.tokenizer.size:,}{note}",
+                "Trained in rows of": f"{self.config.context:,} tokens",
+            },
+            ", `tokenizer.json` the vocabulary",
+        )
+
+    def save_files(self, directory: Path) -> None:
+        self.tokenizer.save(directory / TOKENIZER)
+
+    @classmethod
+    def restore(cls, directory: Path, loaded: LoadedModel, config: LanguageConfig, options: Any) -> LanguageTask:
+        tokenizer = TextTokenizer.load(directory / TOKENIZER)
+        if not isinstance(loaded.model, Decoder) or not isinstance(loaded.source, Tokens):
+            raise InputError(f"a model of {loaded.source} reads no text", where=directory / CONFIG)
+        if not tokenizer.size == loaded.source.vocabulary == loaded.outputs:
+            raise InputError(
+                f"a vocabulary of {tokenizer.size} tokens, but the model has {loaded.source.vocabulary} "
+                f"and {loaded.outputs}",
+                where=directory / TOKENIZER,
+            )
+        return cls(config, loaded.model, tokenizer, data=options.data)

@@ -1,0 +1,19 @@
+"""Several sources to text: a picture and a question to its answer, and whatever else is to be read together."""
+
+from __future__ import annotations
+
+from sightline.data.media.corpus import MediaCorpus
+from sightline.tasks.media.config import MediaTextRun
+from sightline.tasks.media.task import MediaTextTask
+
+
+class AnsweringTask(MediaTextTask):
+    """Answers a question about a picture, or any other `sources`, which one encoder reads end to end."""
+
+    name = "answering"
+    pipeline = "visual-question-answering"
+    default_sources = ("image:image", "question:text")
+
+    @classmethod
+    def metrics(cls, data: MediaCorpus, run: MediaTextRun) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(["exact_match", *super().metrics(data, run)]))

@@ -1,0 +1,139 @@
+"""Batches of sounds, pictures and texts with the texts that they should become."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sightline.core.errors import InputError
+from sightline.data.batches import BatchStream, PairBatches, pad
+from sightline.data.media.columns import Column, MediaPart
+from sightline.data.tokens.tokenizer import Tokenizer
+from sightline.parts.several import Masked
+from sightline.tasks.media.config import MediaTextConfig
+from sightline.tasks.texts_out.task import on_device
+
+
+class MediaBatch(NamedTuple):
+    """Some items, padded on the right.
+
+    source: samples (B, T), pixels (B, C, H, W), or of several sources one `Masked` each; source_mask: (B, T) of
+    samples, None where nothing is padded or sources bring their own
+    target, target_mask, rows: as in `Batch`
+    """
+
+    source: Any
+    source_mask: Tensor | None
+    target: Tensor
+    target_mask: Tensor
+    rows: tuple[int, ...]
+
+    @property
+    def tokens(self) -> int:
+        """Number of labels: real target tokens after BOS, EOS included."""
+        return int(self.target_mask[:, 1:].sum())
+
+    def to(self, device: torch.device | str) -> MediaBatch:
+        """The same batch on `device`."""
+        source, mask = on_device(self.source, self.source_mask, device)
+        return MediaBatch(source, mask, self.target.to(device), self.target_mask.to(device), self.rows)
+
+
+class Inputs:
+    """The source columns of some items, ready to be put into batches; `tokenizer` is that of texts."""
+
+    def __init__(self, columns: Sequence[Column], config: MediaTextConfig, tokenizer: Tokenizer | None) -> None:
+        self.columns, self.config = tuple(columns), config
+        self._ids = {
+            column.name: tokenizer.encode_batch(column.texts)
+            for column in self.columns
+            if column.kind == "text" and tokenizer is not None
+        }
+
+    @property
+    def positions(self) -> list[int]:
+        """How many positions the sources of each item have together."""
+        each = [self._positions(column) for column in self.columns]
+        return [sum(row) for row in zip(*each, strict=True)]
+
+    def _positions(self, column: Column) -> list[int]:
+        if column.kind == "text":
+            return [len(ids) for ids in self._ids[column.name]]
+        if column.kind == "image":
+            return [self.config.picture.front_end.count] * len(column)
+        frames = self.config.sound.front_end
+        return [frames.positions(column.shape(row)[0]) for row in range(len(column))]
+
+    def batch(self, rows: Sequence[int]) -> tuple[Any, Tensor | None]:
+        """The model's source for these items, and its mask."""
+        parts = [self._column(column, rows) for column in self.columns]
+        return parts[0] if len(parts) == 1 else (tuple(parts), None)
+
+    def _column(self, column: Column, rows: Sequence[int]) -> Masked:
+        if column.kind == "text":
+            return Masked(*pad([self._ids[column.name][row] for row in rows]))
+        arrays = [column.array(row) for row in rows]
+        if column.kind == "image":
+            return Masked(torch.from_numpy(np.stack(arrays)))
+        frames = self.config.sound.front_end
+        return _padded(arrays, frames.hop * frames.stride)
+
+
+def _padded(sounds: list[np.ndarray], grain: int) -> Masked:
+    """Samples (B, T), T rounded up to a multiple of `grain`: fewer different shapes are fewer to plan for."""
+    lengths = np.array([len(sound) for sound in sounds])
+    width = -(-int(lengths.max()) // grain) * grain
+    samples = np.zeros((len(sounds), width), np.float32)
+    for row, sound in zip(samples, sounds, strict=True):
+        row[: len(sound)] = sound
+    return Masked(torch.from_numpy(samples), torch.from_numpy(np.arange(width) < lengths[:, None]))
+
+
+@final
+class MediaBatches(BatchStream[MediaBatch]):
+    """`PairBatches` over items whose sources are read as they are needed: the same order, the same bound.
+
+    A batch of B items, M and T positions wide, has at most `max_tokens` padded ones: B · max(M, T) <= max_tokens.
+
+    Raises:
+        InputError: "clips.csv:17: has 2000 positions, more than batch_tokens 1024: …".
+    """
+
+    def __init__(
+        self,
+        part: MediaPart,
+        inputs: Inputs,
+        target_ids: Sequence[Sequence[int]],
+        *,
+        max_tokens: int,
+        seed: int,
+        shuffle: bool = True,
+    ) -> None:
+        super().__init__(("batch_tokens", max_tokens), seed=seed, shuffle=shuffle)
+        positions = inputs.positions
+        for row, (source, target) in enumerate(zip(positions, target_ids, strict=True)):
+            longest = max(source, len(target) + 2)
+            if longest > max_tokens:
+                raise InputError(
+                    f"has {longest} positions, more than batch_tokens {max_tokens}: raise batch_tokens, or cut it",
+                    where=part.places[row],
+                )
+        self._inputs = inputs
+        sources = [range(count) for count in positions]
+        self._pairs = PairBatches(sources, target_ids, max_tokens=max_tokens, seed=seed, shuffle=shuffle)
+
+    @property
+    def tokens(self) -> int:
+        """Number of labels in an epoch."""
+        return self._pairs.tokens
+
+    def plan(self, epoch: int) -> list[np.ndarray]:
+        return self._pairs.plan(epoch)
+
+    def batch(self, rows: np.ndarray) -> MediaBatch:
+        pairs = self._pairs.batch(rows)
+        return MediaBatch(*self._inputs.batch(pairs.rows), pairs.target, pairs.target_mask, pairs.rows)

@@ -1,0 +1,13 @@
+"""Picture to text: what is to be seen."""
+
+from __future__ import annotations
+
+from sightline.tasks.media.task import MediaTextTask
+
+
+class CaptioningTask(MediaTextTask):
+    """Describes pictures, read as patches or pixel by pixel."""
+
+    name = "captioning"
+    pipeline = "image-to-text"
+    default_sources = ("source:image",)

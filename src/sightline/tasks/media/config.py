@@ -1,0 +1,228 @@
+"""What a user chooses about a model that answers sounds and pictures with text, and about its data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from sightline.core.config import nearest
+from sightline.core.errors import InputError
+from sightline.core.settings import CheckedConfig, flat, key
+from sightline.data.media.audio import AudioOptions, Mix, Resample
+from sightline.data.media.columns import KINDS, Kind
+from sightline.data.media.images import Colour, Fit, ImageOptions
+from sightline.models import ARCHITECTURES
+from sightline.parts.audio_frames import AudioFrames
+from sightline.parts.image_patches import GridEncoding, ImagePatches, Pixels, Stem
+from sightline.parts.log_mel import MelScale, Normalise
+from sightline.parts.spec_augment import SpecAugmentConfig
+from sightline.tasks.architectures import check_architecture
+from sightline.tasks.rates import optim_preset
+from sightline.tasks.run import FilesConfig, RunConfig
+from sightline.tasks.texts_out.config import TextsOutConfig
+from sightline.training.state import TrainConfig
+
+FEW_PATCHES = 64
+
+
+@dataclass(frozen=True)
+class SoundConfig(CheckedConfig):
+    """How sounds are read and become positions; see `AudioOptions` for the first four, `AudioFrames` for the others."""
+
+    rate_hz: int = key(16_000, "Samples a second; sounds of another rate are resampled.")
+    mix: Mix = key("mean", "How several channels become one.")
+    resample: Resample = key("polyphase", "Resampler.")
+    max_s: float = key(60.0, "Longest sound, in seconds.")
+    window_ms: float = key(25.0, "Length of an analysis window, in milliseconds.")
+    hop_ms: float = key(10.0, "Distance between windows, in milliseconds.")
+    mels: int = key(40, "Mel bands.")
+    low_hz: float = key(0.0, "Lower edge of the lowest mel band.")
+    high_hz: float | None = key(None, "Upper edge of the highest mel band; null: half of rate_hz.")
+    scale: MelScale = key("slaney", "Mel scale.")
+    normalise: Normalise = key("level", "How log-mel energies are normalised.")
+    stride: int = key(4, "Frames that one position of the model covers.")
+    augment: SpecAugmentConfig | None = key(SpecAugmentConfig(), "SpecAugment while training; null: none.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.reading  # noqa: B018  both complain of what cannot be meant
+        self.front_end  # noqa: B018
+
+    @property
+    def reading(self) -> AudioOptions:
+        """How files are read."""
+        return AudioOptions(self.rate_hz, self.mix, self.resample, self.max_s)
+
+    @property
+    def front_end(self) -> AudioFrames:
+        """What the model reads of a sound."""
+        return AudioFrames(
+            self.rate_hz,
+            self.window_ms,
+            self.hop_ms,
+            self.mels,
+            self.low_hz,
+            self.high_hz,
+            self.scale,
+            self.normalise,
+            self.stride,
+            self.augment,
+        )
+
+
+@dataclass(frozen=True)
+class PictureConfig(CheckedConfig):
+    """How pictures are read and become positions; see `ImageOptions`, `ImagePatches` and `Pixels`."""
+
+    height: int | None = key(None, "Height in pixels; null: that of the training pictures, if all have one size.")
+    width: int | None = key(None, "Width in pixels; null: that of the training pictures, if all have one size.")
+    fit: Fit = key("refuse", "What happens to pictures of other sizes.")
+    colour: Colour = key("rgb", "Channels that are read.")
+    ground: int = key(0, "Level of padding and behind transparency, 0 to 255.")
+    view: Literal["patches", "pixels", "levels"] = key(
+        "patches", "Positions: patches; pixels by value; or pixels by a vector for each of 256 levels of grey."
+    )
+    patch: int | None = key(
+        None, "Side of a patch in pixels; null: the smallest that divides both sides and makes at most 64 patches."
+    )
+    stem: Stem = key("linear", "How patches are embedded; convolutions see across the edges of patches.")
+    positions: GridEncoding = key("learned", "Position embeddings.")
+    mean: float = key(0.5, "Subtracted from values in [0, 1].")
+    deviation: float = key(0.5, "Divides the values after `mean` is subtracted.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.height is None) != (self.width is None):
+            raise InputError("must be given together with width", where="height")
+        if self.view == "levels" and self.colour != "grey":
+            raise InputError("levels are of grey: set colour to grey", where="view")
+        self.reading  # noqa: B018  complains of what cannot be meant
+
+    @property
+    def reading(self) -> ImageOptions:
+        """How files are read."""
+        size = None if self.height is None or self.width is None else (self.height, self.width)
+        return ImageOptions(size, self.fit, self.colour, self.ground)
+
+    @property
+    def front_end(self) -> ImagePatches | Pixels:
+        """What the model reads of a picture, once its size is settled."""
+        if self.height is None or self.width is None:
+            raise ValueError("the size of pictures is not settled")
+        common = self.height, self.width, self.reading.channels
+        if self.view != "patches":
+            embedding = "linear" if self.view == "pixels" else "levels"
+            return Pixels(*common, embedding, self.positions, self.mean, self.deviation)
+        if self.patch is None:
+            raise ValueError("the size of patches is not settled")
+        return ImagePatches(*common, self.patch, self.positions, self.stem, self.mean, self.deviation)
+
+    def settled(self, shapes: Sequence[tuple[int, ...]]) -> PictureConfig:
+        """The same with sizes for pictures of these shapes (C, H, W), where it names none.
+
+        Raises:
+            InputError: "the pictures have 3 sizes (28 x 28, 28 x 30, …): set picture.height, picture.width and …".
+        """
+        height, width = self.height, self.width
+        if height is None or width is None:
+            sizes = sorted({shape[1:] for shape in shapes})
+            if len(sizes) > 1:
+                shown = ", ".join(" x ".join(map(str, size)) for size in sizes[:3]) + (", …" if len(sizes) > 3 else "")
+                raise InputError(
+                    f"the pictures have {len(sizes)} sizes ({shown}): set picture.height and picture.width, and "
+                    "picture.fit to stretch or pad"
+                )
+            height, width = sizes[0]
+        patch = _few(height, width) if self.patch is None and self.view == "patches" else self.patch
+        made = replace(self, height=height, width=width, patch=patch)
+        made.front_end  # noqa: B018  complains where the patch does not divide the sides
+        return made
+
+
+def _few(height: int, width: int) -> int:
+    """The smallest side of patches that divides both sides and makes at most `FEW_PATCHES`."""
+    both = math.gcd(height, width)
+    for side in range(1, both + 1):
+        if both % side == 0 and height * width <= FEW_PATCHES * side * side:
+            return side
+    raise InputError(
+        f"{height} x {width} pixels cannot be cut into {FEW_PATCHES} square patches or fewer: set picture.patch to a "
+        f"divisor of {both}, or picture.height and picture.width to a rounder size"
+    )
+
+
+def parse_sources(sources: Sequence[str]) -> tuple[tuple[str, Kind], ...]:
+    """`("image:image", "question:text")` as columns with their kinds; a kind alone is of the column `source`.
+
+    Raises:
+        InputError: "sources: expected column:kind, kind being audio, image or text, found 'image:pcture', did you mean
+            'image'?"
+    """
+    found: list[tuple[str, Kind]] = []
+    for text in sources:
+        name, _, kind = text.rpartition(":")
+        known = next((one for one in KINDS if one == kind), None)
+        if known is None:
+            near = nearest(kind, KINDS)
+            hint = f", did you mean {near!r}?" if near else ""
+            raise InputError(
+                f"expected column:kind, kind being {', '.join(KINDS[:-1])} or {KINDS[-1]}, found {text!r}{hint}",
+                where="sources",
+            )
+        found.append((name or "source", known))
+    names = [name for name, _ in found]
+    if not found or len(set(names)) < len(names):
+        raise InputError(f"expected one or more different columns, found {', '.join(names)}", where="sources")
+    if all(kind == "text" for _, kind in found):
+        raise InputError("expected a sound or a picture among them: texts alone are for translation", where="sources")
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class ManifestConfig(FilesConfig):
+    """Which manifests to train on, and their columns."""
+
+    sources: tuple[str, ...] = key(
+        ("source:audio",), "Sources as column:kind, kind being audio, image or text: image:image,question:text."
+    )
+    target_column: str = key("target", "Column of the targets.")
+    lowercase: bool = key(False, "Lower-case texts when they are read.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        parse_sources(self.sources)
+
+
+@dataclass(frozen=True)
+class MediaTextConfig(TextsOutConfig):
+    """What is trained on sounds or pictures and texts: architecture and sizes, how sources are read, loss, batches."""
+
+    sound: SoundConfig = key(SoundConfig(), "How sounds are read.")
+    picture: PictureConfig = key(PictureConfig(), "How pictures are read.")
+    validation_items: int = key(1000, "Items that a validation scores.", at_least=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if getattr(self.model, "tie", None) == "all":
+            raise InputError("all is for texts on both sides: choose none or target", where="model.tie")
+
+
+@dataclass(frozen=True)
+class MediaTextRun(RunConfig):
+    """All of such a training."""
+
+    corpus: ManifestConfig = flat(ManifestConfig())
+    settings: MediaTextConfig = flat(MediaTextConfig())
+    task: str = "transcription"
+
+    @classmethod
+    def preset(cls, arch: str) -> MediaTextRun:
+        """The named architecture with its optimizer; a preset that shares embeddings with its source does not here."""
+        check_architecture(arch, MediaTextConfig.form)
+        model: Any = ARCHITECTURES[arch]
+        if getattr(model, "tie", None) == "all":
+            model = replace(model, tie="target")
+        settings = MediaTextConfig(arch=arch, model=model)
+        return cls(settings=settings, training=TrainConfig(optim=optim_preset(arch)))

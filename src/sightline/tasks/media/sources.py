@@ -1,0 +1,91 @@
+"""What a task makes of its source columns: how they are read, what the model reads of them, whether they fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sightline.core.config import encode
+from sightline.core.errors import InputError
+from sightline.core.front_end import FrontEndConfig
+from sightline.data.media.columns import Column, Kind, MediaPart
+from sightline.data.media.corpus import MediaReading
+from sightline.data.tokens.tokenizer import Tokenizer, TokenizerPair
+from sightline.parts.several import Several
+from sightline.parts.token_embedding import Tokens
+from sightline.tasks.media.config import ManifestConfig, MediaTextConfig, MediaTextRun, parse_sources
+
+
+def reading(run: MediaTextRun) -> MediaReading:
+    """How the manifests of a training are read."""
+    return MediaReading(
+        parse_sources(run.corpus.sources),
+        run.corpus.target_column,
+        run.settings.sound.reading,
+        run.settings.picture.reading,
+        run.corpus.limit,
+        run.corpus.lowercase,
+        run.corpus.skip_bad,
+    )
+
+
+def front_end(
+    sources: Sequence[tuple[str, Kind]], config: MediaTextConfig, tokenizers: TokenizerPair
+) -> FrontEndConfig:
+    """The front end for sources of these kinds."""
+    made: list[FrontEndConfig] = []
+    for _, kind in sources:
+        if kind == "text":
+            made.append(Tokens(tokenizers.source.size))
+        else:
+            made.append(config.sound.front_end if kind == "audio" else config.picture.front_end)
+    return made[0] if len(made) == 1 else Several(tuple(made))
+
+
+def make_tokenizers(texts: Sequence[str], targets: Sequence[str], config: MediaTextConfig) -> TokenizerPair:
+    """Tokenizers of sources that are texts and of targets; one alone where no source is a text."""
+    chosen = config.tokenizer
+    if texts:
+        return TokenizerPair.train(texts, targets, **encode(chosen))
+    one = Tokenizer.train(targets, chosen.kind, chosen.size, chosen.lowercase)
+    return TokenizerPair(one, one)
+
+
+def check_reading(column: Column, part: MediaPart, config: MediaTextConfig) -> None:
+    """Refuse sounds of another rate and pictures of another size than the model was trained on."""
+    if column.rate_hz not in (None, config.sound.rate_hz):
+        raise InputError(
+            f"sounds were read at {column.rate_hz} samples a second, the model was trained at {config.sound.rate_hz}",
+            where="sound.rate_hz",
+        )
+    if column.kind == "image":
+        wanted = (config.picture.reading.channels, config.picture.height, config.picture.width)
+        for row in range(len(column)):
+            if column.shape(row) != wanted:
+                found, expected = (" x ".join(map(str, shape)) for shape in (column.shape(row), wanted))
+                raise InputError(f"has {found} values, the model was trained on {expected}", where=part.places[row])
+
+
+def named(corpus: ManifestConfig) -> str:
+    """The columns that a manifest must have, in words."""
+    names = [name for name, _ in parse_sources(corpus.sources)]
+    return f"columns {', '.join(names)} and {corpus.target_column}"
+
+
+def described(columns: Sequence[tuple[str, Kind]], config: MediaTextConfig) -> str:
+    """What a model reads of each source, for its README."""
+    sound, picture = config.sound, config.picture
+    seen = f"in patches of {picture.patch} x {picture.patch}" if picture.view == "patches" else "pixel by pixel"
+    said = {
+        "text": "text",
+        "audio": f"sound at {sound.rate_hz:,} samples a second, {sound.mels} mel bands, a position every "
+        f"{sound.hop_ms * sound.stride:g} ms",
+        "image": f"{picture.colour} pictures of {picture.height} x {picture.width} pixels, {seen}",
+    }
+    return "; ".join(f"{name}: {said[kind]}" for name, kind in columns)
+
+
+def example(columns: Sequence[tuple[str, Kind]]) -> str:
+    """An item of these sources as one gives it to `predict`."""
+    given = {"audio": '"clip.wav"', "image": '"picture.png"', "text": '"a question"'}
+    parts = ", ".join(given[kind] for _, kind in columns)
+    return f"({parts})" if len(columns) > 1 else parts

@@ -1,0 +1,238 @@
+"""Sounds and pictures to text: readers, tokenizers and an encoder-decoder that transcribe, describe and answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+
+from sightline.core.errors import InputError
+from sightline.core.front_end import FrontEndConfig
+from sightline.core.metrics import Baseline
+from sightline.data.media.columns import AudioReader, Column, ImageReader, Kind, MediaPart, Store
+from sightline.data.media.corpus import MediaCorpus
+from sightline.data.media.manifest import located
+from sightline.data.tokens.tokenizer import TokenizerPair
+from sightline.models import SequenceModel
+from sightline.models.store import CONFIG, LoadedModel
+from sightline.tasks.card import Card
+from sightline.tasks.media.baselines import media_baselines
+from sightline.tasks.media.batches import Inputs, MediaBatches
+from sightline.tasks.media.config import MediaTextConfig, MediaTextRun, parse_sources
+from sightline.tasks.media.sources import (
+    check_reading,
+    described,
+    example,
+    front_end,
+    make_tokenizers,
+    named,
+    reading,
+)
+from sightline.tasks.texts_out.error_rates import error_rates
+from sightline.tasks.texts_out.scores import TextScores, score_texts
+from sightline.tasks.texts_out.task import TOKENIZERS, TextsOutOptions, TextsOutTask
+
+T = TypeVar("T", bound="MediaTextTask")
+
+
+@dataclass(frozen=True)
+class MediaOptions(TextsOutOptions):
+    """With the source columns and their kinds, as the setting `sources` names them."""
+
+    sources: tuple[str, ...]
+
+
+class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
+    """A model with its tokenizers and what it knows of its sources: what is trained, saved, loaded and used.
+
+    columns: those of the sources with their kinds, in order
+    """
+
+    unit = "items"
+    Run: ClassVar[type[MediaTextRun]] = MediaTextRun
+    Options = MediaOptions
+    default_sources: ClassVar[tuple[str, ...]]
+    pipeline: ClassVar[str]  # what model hubs call the job
+
+    def __init__(
+        self,
+        config: MediaTextConfig,
+        model: SequenceModel,
+        tokenizers: TokenizerPair,
+        columns: tuple[tuple[str, Kind], ...],
+        *,
+        longest_output: int,
+        data: str = "",
+    ) -> None:
+        super().__init__(config, model, tokenizers, longest_output=longest_output, data=data)
+        self.columns = columns
+
+    @classmethod
+    def preset(cls, arch: str) -> MediaTextRun:
+        return super().preset(arch).changed(sources=cls.default_sources)
+
+    @classmethod
+    def load_data(cls, run: MediaTextRun) -> MediaCorpus:
+        corpus = run.corpus
+        data = corpus.named(f"a manifest, a table with {named(corpus)}")
+        return reading(run).corpus(data, corpus.valid, corpus.test, seed=corpus.data_seed)
+
+    @classmethod
+    def read_part(cls, run: MediaTextRun) -> tuple[MediaPart, int]:
+        part, _ = reading(run).read(run.corpus.data)
+        return part, len(part)
+
+    @classmethod
+    def build(cls: type[T], data: MediaCorpus, run: MediaTextRun) -> T:
+        if not len(data.train):
+            raise InputError(f"no training {cls.unit}", where=data.name)
+        columns = parse_sources(run.corpus.sources)
+        config = run.settings
+        for column in data.train.columns:
+            if column.kind == "image":
+                shapes = [column.shape(row) for row in range(len(column))]
+                config = replace(config, picture=config.picture.settled(shapes))
+        texts = [text for column in data.train.columns for text in column.texts]
+        tokenizers = make_tokenizers(texts, data.train.targets, config)
+        sizes = front_end(columns, config, tokenizers), tokenizers.target.size
+        config, model = cls.draw(config, sizes, seed=run.training.seed, parameters=run.parameters)
+        longest = cls.room_for(tokenizers, data.train.targets)
+        return cls(config, model, tokenizers, columns, longest_output=longest, data=cls.trained_on(data))
+
+    @classmethod
+    def restore(
+        cls: type[T], directory: Path, loaded: LoadedModel, config: MediaTextConfig, options: MediaOptions
+    ) -> T:
+        place = f"{directory / CONFIG}: options"
+        with located(place):
+            columns = parse_sources(options.sources)
+        tokenizers = cls.load_tokenizers(directory, options)
+        try:
+            expected = front_end(columns, config, tokenizers)
+        except ValueError as error:
+            raise InputError(str(error), where=place) from None
+        if loaded.source != expected:
+            raise InputError(f"settings for {expected}, but the model reads {loaded.source}", where=place)
+        if loaded.outputs != tokenizers.target.size:
+            raise InputError(
+                f"a vocabulary of {tokenizers.target.size} tokens, but the model has {loaded.outputs}",
+                where=directory / TOKENIZERS,
+            )
+        assert isinstance(loaded.model, SequenceModel)
+        return cls(config, loaded.model, tokenizers, columns, longest_output=options.longest_output, data=options.data)
+
+    @property
+    def run(self) -> MediaTextRun:
+        """What a training like this one's is configured with."""
+        return self.preset(self.arch).changed(sources=self._column_names, settings=self.config)
+
+    @classmethod
+    def sources(cls, part: MediaPart) -> list[str]:
+        return [" · ".join(column.shown(row) for column in part.columns) for row in range(len(part))]
+
+    @classmethod
+    def score(cls, outputs: Sequence[str], references: Sequence[str]) -> TextScores:
+        rates, texts = error_rates(outputs, references), score_texts(outputs, references)
+        return TextScores({**rates.metrics, **texts.metrics}, {**rates.items, **texts.items}, texts.signatures)
+
+    @classmethod
+    def metrics(cls, data: MediaCorpus, run: MediaTextRun) -> tuple[str, ...]:
+        return (*super().metrics(data, run), "cer", "wer")
+
+    @property
+    def validation_size(self) -> int:
+        return self.config.validation_items
+
+    @property
+    def source(self) -> FrontEndConfig:
+        return front_end(self.columns, self.config, self.tokenizers)
+
+    def batches(self, part: MediaPart, *, seed: int) -> MediaBatches:
+        """Shuffled training batches of the items."""
+        return self._batches(part, self.config.batch_tokens, seed=seed)
+
+    def in_order(self, part: MediaPart) -> MediaBatches:
+        positions = self.sources_of(part).positions
+        lengths = [len(ids) + 2 for ids in self.tokenizers.target.encode_batch(part.targets)]
+        return self._batches(part, max(self.config.batch_tokens, *positions, *lengths), shuffle=False)
+
+    def sources_of(self, part: MediaPart) -> Inputs:
+        """The part's sources, once it is known that they are such as the model was trained on."""
+        expected = [kind for _, kind in self.columns]
+        kinds = [column.kind for column in part.columns]
+        if kinds != expected:
+            raise InputError(
+                f"expected sources of kind {', '.join(expected)}, found {', '.join(kinds)}", where="sources"
+            )
+        for column in part.columns:
+            if column.store is not None:
+                check_reading(column, part, self.config)
+        return Inputs(part.columns, self.config, self.tokenizers.source)
+
+    def read_line(self, line: str) -> list[str]:
+        """Of several sources a line of paths and texts with tabs between."""
+        return line.split("\t")
+
+    def part_of(self, inputs: Sequence[Any]) -> MediaPart:
+        """Files and texts: one path for each input, or, of several sources, a tuple of paths and texts in order."""
+        rows = [[entry] if isinstance(entry, (str, Path)) else list(entry) for entry in inputs]
+        names = [name for name, _ in self.columns]
+        for number, row in enumerate(rows, 1):
+            if len(row) != len(names):
+                raise InputError(
+                    f"expected {len(names)} values ({', '.join(names)}), found {len(row)}", where=f"input {number}"
+                )
+        columns = []
+        for place, (name, kind) in enumerate(self.columns):
+            if kind == "text":
+                columns.append(Column(name, kind, tuple(str(row[place]) for row in rows)))
+            else:
+                sound, picture = self.config.sound.reading, self.config.picture.reading
+                store = Store(AudioReader(sound) if kind == "audio" else ImageReader(picture))
+                numbers = tuple(store.add(Path(row[place]), f"input {n}") for n, row in enumerate(rows, 1))
+                columns.append(Column(name, kind, (), store, numbers))
+        places = tuple(f"input {number}" for number in range(1, len(rows) + 1))
+        return MediaPart(tuple(columns), ("",) * len(rows), places)
+
+    def baselines(self, train: MediaPart, part: MediaPart) -> list[Baseline]:
+        outputs = media_baselines(train, part, self.config)
+        return [Baseline(one.name, one.description, self.score(one.outputs, part.targets).metrics) for one in outputs]
+
+    def facts(self) -> dict[str, str]:
+        target = self.tokenizers.target
+        kinds = ", ".join(f"{name} ({kind})" for name, kind in self.columns)
+        return {"sources": kinds, "tokens": f"{target.kind}; vocabulary {target.size:,}"}
+
+    def describe(self, data: MediaCorpus) -> dict[str, Any]:
+        batches = self.batches(data.train, seed=0)
+        positions = self.sources_of(data.train).positions
+        return {
+            "vocabulary": self.tokenizers.target.size,
+            "positions": {"mean": round(float(np.mean(positions)), 1), "longest": max(positions)},
+            "tokens_per_epoch": batches.tokens,
+            "batches_per_epoch": len(batches),
+        }
+
+    def more_options(self) -> dict[str, Any]:
+        return {**super().more_options(), "sources": self._column_names}
+
+    def card(self) -> Card:
+        target = self.tokenizers.target
+        return Card(
+            f"{' and '.join(kind for _, kind in self.columns)} to text",
+            self.pipeline,
+            f"model.predict([{example(self.columns)}])",
+            {"Reads": described(self.columns, self.config), "Tokens": f"{target.kind}, {target.size:,}"},
+            ", `tokenizer.json` the vocabularies",
+        )
+
+    @property
+    def _column_names(self) -> tuple[str, ...]:
+        return tuple(f"{name}:{kind}" for name, kind in self.columns)
+
+    def _batches(self, part: MediaPart, max_tokens: int, *, seed: int = 0, shuffle: bool = True) -> MediaBatches:
+        target_ids = self.tokenizers.target.encode_batch(part.targets)
+        return MediaBatches(part, self.sources_of(part), target_ids, max_tokens=max_tokens, seed=seed, shuffle=shuffle)

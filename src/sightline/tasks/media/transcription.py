@@ -1,0 +1,28 @@
+"""Sound to text: what is said, in letters."""
+
+from __future__ import annotations
+
+from sightline.data.media.columns import MediaPart
+from sightline.data.media.corpus import MediaCorpus
+from sightline.tasks.media.config import MediaTextRun
+from sightline.tasks.media.task import MediaTextTask
+
+
+class TranscriptionTask(MediaTextTask):
+    """Transcribes sounds, read as log-mel frames; judged by the character error rate."""
+
+    name = "transcription"
+    pipeline = "automatic-speech-recognition"
+    default_sources = ("source:audio",)
+    length_of = "length (ms)"
+
+    @classmethod
+    def metrics(cls, data: MediaCorpus, run: MediaTextRun) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(["cer", "wer", *super().metrics(data, run)]))
+
+    @classmethod
+    def lengths(cls, part: MediaPart) -> list[int]:
+        sound = next((column for column in part.columns if column.kind == "audio"), None)
+        if sound is None or sound.rate_hz is None:
+            return []
+        return [round(1000 * sound.shape(row)[0] / sound.rate_hz) for row in range(len(part))]

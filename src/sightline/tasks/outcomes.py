@@ -1,0 +1,57 @@
+"""What a task gives back: answers, measurements and costs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar, final
+
+import numpy as np
+
+T = TypeVar("T")
+
+
+@final
+class Answer(NamedTuple):
+    """One output, as people read it and as `--json` gives it."""
+
+    text: str
+    record: dict[str, Any]
+    complete: bool = True  # False: cut off at a limit
+
+
+@final
+class Costs(NamedTuple):
+    """What one output costs when outputs are computed one at a time."""
+
+    ms: float | None = None  # median
+    per: str = "item"  # what the time is per: "token", "item"
+    state_bytes: int | None = None  # carried from step to step
+    state_of: str = ""  # at which lengths, such as "29 source and 10 target tokens in"
+
+
+@final
+@dataclass(frozen=True)
+class Measured:
+    """How good a model is on some items.
+
+    metrics: by name, in the units of `core.metrics`
+    items: for each metric a row (N, K) for every item, in order, that `core.metrics.Metric.value` takes to the metric;
+        for a metric that is not in that table (N, 2), the sum of the first over the sum of the second
+    outputs, references: of every item, as people read them; empty where they are not text
+    details: what else there is to show, such as a confusion matrix, in plain JSON types
+    """
+
+    metrics: dict[str, float]
+    items: dict[str, np.ndarray]
+    outputs: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def timed_ms(call: Callable[[], T]) -> tuple[T, float]:
+    """A call's result and how long it took."""
+    began = time.perf_counter()
+    result = call()
+    return result, 1000 * (time.perf_counter() - began)

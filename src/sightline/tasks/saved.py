@@ -1,0 +1,152 @@
+"""What every task can do with a model directory: write it, and read it back."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from torch import nn
+
+from sightline.core.config import decode, encode
+from sightline.core.errors import InputError
+from sightline.core.files import faults, replacing_directory
+from sightline.core.front_end import FrontEndConfig
+from sightline.models.store import CONFIG, LoadedModel, load_model, save_model
+from sightline.tasks.card import Card
+
+S = TypeVar("S", bound="SavedTask")
+
+
+@dataclass(frozen=True)
+class Options:
+    """The entry "options" of config.json: what a task stores besides the model; a task that stores more extends it.
+
+    settings: the task's config without `arch` and `model`
+    """
+
+    data: str
+    settings: dict[str, Any]
+
+
+class SavedTask(ABC):
+    """A task with a config, a model and files of its own.
+
+    name: in `TASKS`, in config.json and of `--task`; form: of the models, a key of `FORMS`
+    Options: the type of what config.json contains besides the model
+    config: the task's settings, `arch` and `model` among them; data: what the model was trained on, in a line
+    """
+
+    name: ClassVar[str]
+    form: ClassVar[str]
+    Options: ClassVar[type[Any]] = Options
+
+    config: Any
+    model: Any  # the `nn.Module`
+    data: str
+
+    @property
+    @abstractmethod
+    def source(self) -> FrontEndConfig:
+        """The model's front end."""
+
+    @property
+    @abstractmethod
+    def outputs(self) -> int:
+        """The model's outputs for each position or item: tokens, classes, quantiles."""
+
+    @classmethod
+    @abstractmethod
+    def preset(cls, arch: str) -> Any:
+        """How the named architecture is trained by default."""
+
+    @classmethod
+    @abstractmethod
+    def restore(cls: type[S], directory: Path, loaded: LoadedModel, config: Any, options: Any) -> S:
+        """The task of a model directory; `options` is an instance of `Options`.
+
+        Raises `InputError` where the model does not fit the settings or the other files.
+        """
+
+    @property
+    def stored_model(self) -> nn.Module:
+        """The module that is saved."""
+        return self.model
+
+    def more_options(self) -> dict[str, Any]:
+        """The fields of `Options` that only this task has."""
+        return {}
+
+    def save_files(self, directory: Path) -> None:  # noqa: B027  most tasks have none
+        """Write files beside the weights, such as a vocabulary."""
+
+    def card(self) -> Card:
+        """The README of the saved model."""
+        return Card(self.name, "", "model")
+
+    @property
+    def arch(self) -> str:
+        """The architecture's name in `FORMS[form]`."""
+        return self.config.arch
+
+    @property
+    def parameters(self) -> int:
+        """Trainable parameters; shared ones count once."""
+        return sum(parameter.numel() for parameter in self.model.parameters() if parameter.requires_grad)
+
+    def write(self, directory: Path) -> None:
+        """Write the model's files into an existing directory, as `training.train` asks of `save_model`."""
+        settings = encode(self.config)
+        sizes = settings.pop("model")
+        del settings["arch"]
+        save_model(
+            directory,
+            self.stored_model,
+            self.config.model,
+            self.source,
+            self.outputs,
+            form=self.form,
+            arch=self.arch,
+            task=self.name,
+            options=encode(self.Options(data=self.data, settings=settings, **self.more_options())),
+            card=self.card().text(self.arch, self.parameters, sizes, self.data),
+        )
+        self.save_files(directory)
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the model directory `path`, whole or not at all.
+
+        Raises:
+            InputError: `path` exists, and `overwrite` is not set or it is not a model directory.
+            EnvironmentFault: it cannot be written.
+        """
+        target = Path(path)
+        if target.exists() and not (overwrite and (target / CONFIG).is_file()):
+            raise InputError("already exists" + (" and is not a model directory" if overwrite else ""), where=target)
+        with faults(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+        with replacing_directory(target) as beside:
+            self.write(beside)
+
+    @classmethod
+    def load(cls: type[S], path: str | Path) -> S:
+        """The task in a model directory, on the processor, ready to use.
+
+        Raises `InputError` in one line for whatever is wrong with the files (see `models.store.load_model`).
+        """
+        directory = Path(path)
+        loaded = load_model(directory)
+        if loaded.task != cls.name:
+            raise InputError(f"is a model for {loaded.task[:80]!r}, not for {cls.name}", where=directory / CONFIG)
+        if loaded.form != cls.form:
+            raise InputError(f"form is {loaded.form!r}, but {cls.name} needs {cls.form!r}", where=directory / CONFIG)
+        place = f"{directory / CONFIG}: options"
+        options = decode(cls.Options, loaded.options, where=place)
+        for name in ("arch", "model"):
+            if name in options.settings:
+                raise InputError("unknown key", where=f"{place}.settings.{name}")
+        preset = cls.preset(loaded.arch).settings
+        settings = {**options.settings, "model": encode(loaded.config)}
+        config = decode(type(preset), settings, where=f"{place}.settings", base=preset)
+        return cls.restore(directory, loaded, config, options)

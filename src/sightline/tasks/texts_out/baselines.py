@@ -1,0 +1,55 @@
+"""Baselines for texts: outputs that any model worth its budget must beat."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+MOST_NEIGHBOURS = 50_000  # training sources that the nearest one is looked for among
+
+
+class BaselineOutputs(NamedTuple):
+    """One baseline's outputs for the test sources."""
+
+    name: str
+    description: str
+    outputs: list[str]
+
+
+def text_baselines(sources: Sequence[str], targets: Sequence[str], tested: Sequence[str]) -> list[BaselineOutputs]:
+    """The baselines, learned from training pairs, on the sources `tested`."""
+    common, count = Counter(targets).most_common(1)[0]
+    looked = list(range(0, len(sources), -(-len(sources) // MOST_NEIGHBOURS)))
+    nearest = nearest_sources([sources[i] for i in looked], tested)
+    among = f"the {len(looked):,} training sources" if len(looked) == len(sources) else f"{len(looked):,} of them"
+    return [
+        BaselineOutputs("copy the source", "the source itself, unchanged", list(tested)),
+        BaselineOutputs(
+            "most frequent target", f"always the commonest training target ({count:,} times)", [common] * len(tested)
+        ),
+        BaselineOutputs(
+            "nearest training source",
+            f"the target of the most similar of {among} (cosine of TF-IDF weights of 1 to 3 characters)",
+            [targets[looked[i]] for i in nearest],
+        ),
+    ]
+
+
+def nearest_sources(known: Sequence[str], wanted: Sequence[str], chunk: int = 200) -> list[int]:
+    """For each wanted text the index of the most similar known one; the first of equals."""
+    from scipy import sparse
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    vectorizer = TfidfVectorizer(analyzer="char", ngram_range=(1, 3), lowercase=False, dtype=np.float32)
+    try:
+        memory = sparse.csr_matrix(vectorizer.fit_transform(known)).T.tocsr()
+    except ValueError:  # no text holds a character
+        return [0] * len(wanted)
+    found: list[int] = []
+    for start in range(0, len(wanted), chunk):
+        similar = vectorizer.transform(wanted[start : start + chunk]) @ memory
+        found += np.asarray(similar.todense()).argmax(1).tolist()
+    return found

@@ -1,0 +1,41 @@
+"""What a user chooses about any model that writes texts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sightline.core.settings import CheckedConfig, key
+from sightline.data.tokens.tokenizer import Kind
+from sightline.models import ARCHITECTURES, ModelConfig
+from sightline.tasks.run import TaskConfig
+from sightline.training.loss import Smoothing
+
+
+@dataclass(frozen=True)
+class TokenizerConfig(CheckedConfig):
+    """How texts become tokens."""
+
+    kind: Kind = key("char", "Tokenizer.")
+    size: int = key(8000, "Most tokens of a vocabulary, for bpe and unigram.", at_least=1)
+    shared: bool = key(False, "Use one vocabulary for sources and targets.")
+    lowercase: bool = key(False, "Lower-case texts before they are split into tokens.")
+
+
+@dataclass(frozen=True)
+class TextsOutConfig(TaskConfig):
+    """Architecture and sizes, tokenizers, loss and batches of an encoder-decoder that writes texts."""
+
+    form = "encoder-decoder"
+
+    arch: str = key("transformer", "Architecture.")
+    model: ModelConfig = key(ARCHITECTURES["transformer"], "Sizes of the model.")
+    tokenizer: TokenizerConfig = key(TokenizerConfig(), "Tokenizers of targets, and of sources that are texts.")
+    label_smoothing: float = key(
+        0.0, "Share of each label's probability that is spread over the vocabulary.", at_least=0, below=1
+    )
+    smoothing: Smoothing = key("uniform", "How label_smoothing is spread.")
+    # Within a minute of a CPU many small steps teach more than few large ones (LOG.md); a longer training wants more.
+    batch_tokens: int = key(
+        1024, "Most padded tokens or positions of a training batch, the longer side counted.", at_least=1
+    )
+    validation_outputs: int = key(100, "Items that a validation decodes.", at_least=1)

@@ -1,0 +1,265 @@
+"""The task that writes a text for every item: what translation, transcription, captioning and answering share."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from sightline.core.errors import InputError
+from sightline.core.modes import evaluating
+from sightline.core.state import nbytes
+from sightline.data.batches import BatchStream
+from sightline.data.tokens.tokenizer import Tokenizer, TokenizerPair
+from sightline.decoding.engine import DecodingConfig
+from sightline.models import SequenceModel
+from sightline.models.store import CONFIG
+from sightline.tasks.outcomes import Answer, Costs, Measured, timed_ms
+from sightline.tasks.run import RunConfig
+from sightline.tasks.saved import Options
+from sightline.tasks.task import D, Task
+from sightline.tasks.texts_out.likelihood import likelihood
+from sightline.tasks.texts_out.scores import TextScores, score_texts
+from sightline.tasks.texts_out.search import TextOutput, search
+from sightline.training.loss import Loss, cross_entropy
+
+TOKENIZERS = "tokenizer.json"
+TIMED = 20  # items
+
+
+@runtime_checkable
+class Sources(Protocol):
+    """The sources of some items, ready to be put into batches."""
+
+    @property
+    def positions(self) -> list[int]:
+        """How many positions each item has."""
+        ...
+
+    def batch(self, rows: Sequence[int]) -> tuple[Any, Tensor | None]:
+        """The model's source for these items, and its mask."""
+        ...
+
+
+@dataclass(frozen=True)
+class TextsOutOptions(Options):
+    """With the most tokens of an output where decoding names no other limit."""
+
+    longest_output: int
+
+
+P = TypeVar("P", bound=Any)  # a part, with `targets`
+R = TypeVar("R", bound=RunConfig)
+
+
+class TextsOutTask(Task[D, P, R]):
+    """An encoder-decoder with its tokenizers.
+
+    longest_output: the most tokens of an output where decoding names no other limit
+    data: what the model was trained on, in a line
+    positions_are: what a report calls the positions of a source
+    """
+
+    form = "encoder-decoder"
+    accepts_decoding = True
+    Options = TextsOutOptions
+    positions_are: ClassVar[str] = "positions"
+
+    def __init__(
+        self, config: Any, model: SequenceModel, tokenizers: TokenizerPair, *, longest_output: int, data: str = ""
+    ) -> None:
+        self.config = config
+        self.model = model
+        self.tokenizers = tokenizers
+        self.longest_output = longest_output
+        self.data = data
+
+    @property
+    @abstractmethod
+    def validation_size(self) -> int:
+        """How many items a validation scores."""
+
+    @abstractmethod
+    def sources_of(self, part: P) -> Sources:
+        """The sources of a part's items."""
+
+    @abstractmethod
+    def in_order(self, part: P) -> BatchStream[Any]:
+        """Every item in batches to score, however long."""
+
+    @abstractmethod
+    def part_of(self, inputs: Sequence[Any]) -> P:
+        """New inputs as a part whose targets are empty."""
+
+    @classmethod
+    def score(cls, outputs: Sequence[str], references: Sequence[str]) -> TextScores:
+        """The metrics of outputs."""
+        return score_texts(outputs, references)
+
+    @classmethod
+    def metrics(cls, data: Any, run: Any) -> tuple[str, ...]:
+        """First exact match where most targets are single words, else BLEU."""
+        targets = data.train.targets
+        single = sum(len(target.split()) <= 1 for target in targets)
+        first = "exact_match" if 2 * single > len(targets) else "bleu"
+        return tuple(dict.fromkeys([first, "exact_match", "chrf", "perplexity", "bleu", "loss", "token_accuracy"]))
+
+    @property
+    def outputs(self) -> int:
+        return self.tokenizers.target.size
+
+    def loss(self, model: nn.Module, batch: Any) -> Loss:
+        """Cross entropy of each next target token, given the source and the tokens before it (teacher forcing)."""
+        logits = model(batch.source, batch.source_mask, batch.target[:, :-1])  # (B, T, V)
+        labels, mask = batch.target[:, 1:], batch.target_mask[:, 1:]
+        return cross_entropy(logits, labels, mask, epsilon=self.config.label_smoothing, smoothing=self.config.smoothing)
+
+    def validator(self, part: P) -> Callable[[nn.Module], dict[str, float]]:
+        """A function of the model: the metrics of `measure`, on evenly spaced items and greedy outputs of some."""
+        scored = self.spaced(part, self.validation_size)
+        decoded = self.spaced(part, self.config.validation_outputs)
+        batches = self.in_order(scored)
+
+        def validate(model: nn.Module) -> dict[str, float]:
+            measured = likelihood(model, batches.epoch(), self.device).metrics
+            if not math.isfinite(measured["loss"]):
+                return measured  # the outputs of a model that has diverged mean nothing
+            return {**measured, **self.score(self._texts(decoded), decoded.targets).metrics}
+
+        return validate
+
+    def write_texts(self, part: P, decoding: DecodingConfig | None = None, *, first: int = 0) -> list[TextOutput]:
+        """An output for each item, in order; an item without positions gets an empty one.
+
+        `first` is the number of the first item in the random stream, so that texts sampled in several calls get what
+        one call would give them. Dropout is off, whatever mode the model is in.
+        """
+        sources = self.sources_of(part)
+        rows = [row for row, count in enumerate(sources.positions) if count]
+        written = search(
+            self.model,
+            lambda chosen: self._begin(sources, [rows[i] for i in chosen]),
+            [sources.positions[row] for row in rows],
+            self.tokenizers.target,
+            decoding,
+            longest=self.longest_output,
+            names=[first + row for row in rows],
+        )
+        outputs = [TextOutput("", 0.0, True)] * len(sources.positions)
+        for row, output in zip(rows, written, strict=True):
+            outputs[row] = output
+        return outputs
+
+    def predict(self, inputs: Sequence[Any], decoding: DecodingConfig | None = None) -> list[str]:
+        """A text for each input; greedy without `decoding`."""
+        return self._texts(self.part_of(inputs), decoding)
+
+    def read_line(self, line: str) -> Any:
+        """An input as `predict` takes it, of a line of text."""
+        return line
+
+    def answer(self, inputs: Sequence[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
+        if not inputs:
+            return []
+        outputs = self.write_texts(self.part_of([self.read_line(line) for line in inputs]), decoding, first=first)
+        return [
+            Answer(
+                output.text,
+                {"source": source, "output": output.text, "score": output.score, "finished": output.finished},
+                output.finished,
+            )
+            for source, output in zip(inputs, outputs, strict=True)
+        ]
+
+    def measure(self, part: P, decoding: Any = None) -> Measured:
+        """The metrics of decoded outputs; loss, perplexity and token accuracy of the references under the model."""
+        if not len(part.targets):
+            raise InputError(f"no {self.unit} to evaluate on")
+        outputs = self._texts(part, decoding)
+        scores = self.score(outputs, part.targets)
+        with evaluating(self.model):
+            measured = likelihood(self.model, self.in_order(part).epoch(), self.device)
+        return Measured(
+            {**scores.metrics, **measured.metrics},
+            {**scores.items, **measured.items},
+            tuple(outputs),
+            tuple(part.targets),
+            {"signatures": scores.signatures},
+        )
+
+    def costs(self, part: P) -> Costs:
+        """Greedy decoding per output token, reading and encoding included, and the decoder's state for the item of the
+        middle length after all of its target.
+        """
+        sources = self.sources_of(part)
+        positions = sources.positions
+        middle = sorted(range(len(positions)), key=lambda row: (positions[row], row))[len(positions) // 2]
+        target = self.tokenizers.target.encode(part.targets[middle])
+        return Costs(
+            self.ms_per_token(self.spaced(part, TIMED)),
+            "token",
+            self.state_bytes(sources, middle, target),
+            f"{positions[middle]} {self.positions_are} and {len(target)} target tokens in",
+        )
+
+    def ms_per_token(self, part: P) -> float:
+        """Median over items of greedy decoding time per output token, end token counted, one item at a time."""
+        self.write_texts(self.select(part, [0]))  # the first call is slower
+        times = []
+        for row in range(len(part.targets)):
+            one = self.select(part, [row])
+            (output,), ms = timed_ms(lambda one=one: self.write_texts(one))
+            times.append(ms / (len(self.tokenizers.target.encode(output.text)) + output.finished or 1))
+        return statistics.median(times)
+
+    @torch.no_grad()
+    def state_bytes(self, sources: Sources, row: int, target: Sequence[int]) -> int:
+        """Bytes of the decoder's state for one source after its start token and all of `target`."""
+        fed = torch.tensor([[Tokenizer.BOS, *target]], device=self.device)  # (1, T)
+        _, state = self.model.decode(fed, self._begin(sources, [row]))
+        return nbytes(state)
+
+    @classmethod
+    def count(cls, part: P) -> int:
+        return len(part.targets)
+
+    @staticmethod
+    def room_for(tokenizers: TokenizerPair, targets: Sequence[str]) -> int:
+        """`longest_output` for such targets, with room for what is longer than anything seen in training."""
+        longest = max(map(len, tokenizers.target.encode_batch(targets)))
+        return longest + longest // 4 + 8
+
+    def more_options(self) -> dict[str, Any]:
+        return {"longest_output": self.longest_output}
+
+    @staticmethod
+    def load_tokenizers(directory: Path, options: TextsOutOptions) -> TokenizerPair:
+        """The tokenizers of a model directory."""
+        if options.longest_output < 1:
+            place = f"{directory / CONFIG}: options"
+            raise InputError(f"longest_output must be at least 1, found {options.longest_output}", where=place)
+        return TokenizerPair.load(directory / TOKENIZERS)
+
+    def save_files(self, directory: Path) -> None:
+        self.tokenizers.save(directory / TOKENIZERS)
+
+    def _texts(self, part: P, decoding: DecodingConfig | None = None) -> list[str]:
+        return [output.text for output in self.write_texts(part, decoding)]
+
+    def _begin(self, sources: Sources, rows: Sequence[int]) -> Any:
+        """The decoder's state before the first token for these items."""
+        source, mask = on_device(*sources.batch(rows), self.device)
+        return self.model.initial_state(self.model.encode(source, mask))
+
+
+def on_device(source: Any, mask: Tensor | None, device: torch.device | str) -> tuple[Any, Tensor | None]:
+    """A source, one tensor or several, and its mask on `device`."""
+    moved = source.to(device) if isinstance(source, Tensor) else tuple(one.to(device) for one in source)
+    return moved, None if mask is None else mask.to(device)

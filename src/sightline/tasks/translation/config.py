@@ -1,0 +1,79 @@
+"""What a user chooses about a translation model and its data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sightline.core.settings import flat, key
+from sightline.data.pairs.corpus import PairCorpus, load_corpus
+from sightline.models import ARCHITECTURES
+from sightline.tasks.architectures import check_architecture
+from sightline.tasks.rates import optim_preset
+from sightline.tasks.run import FilesConfig, RunConfig
+from sightline.tasks.texts_out.config import TextsOutConfig, TokenizerConfig
+from sightline.training.state import TrainConfig
+
+
+@dataclass(frozen=True)
+class PairsConfig(FilesConfig):
+    """Which pairs to train on; see `load_corpus`."""
+
+    source_column: str | None = key(None, "Column of the sources; null: `source`, or the first.")
+    target_column: str | None = key(None, "Column of the targets; null: `target`, or the second.")
+    lowercase: bool = key(False, "Lower-case sources and targets when they are read.")
+
+    def load(self) -> PairCorpus:
+        """The corpus; raises what `load_corpus` raises, and `InputError` where no data is named."""
+        return load_corpus(
+            self.named("a file, two parallel files a,b, or builtin:dates"),
+            valid=self.valid,
+            test=self.test,
+            source_column=self.source_column,
+            target_column=self.target_column,
+            limit=self.limit,
+            seed=self.data_seed,
+            lowercase=self.lowercase,
+            skip_bad=self.skip_bad,
+        )
+
+
+@dataclass(frozen=True)
+class TranslationConfig(TextsOutConfig):
+    """What is trained on pairs of texts: architecture and sizes, tokenizers, loss and batches.
+
+    `preset(arch)` gives the table's sizes and, for a preset with a paper's name, the paper's loss and vocabulary.
+    """
+
+    max_length: int | None = key(None, "Most tokens of an example; null: any number.", at_least=1)
+    too_long: Literal["error", "skip", "truncate"] = key("error", "What happens to an example beyond max_length.")
+    validation_pairs: int = key(1000, "Pairs that a validation scores.", at_least=1)
+
+    @classmethod
+    def preset(cls, arch: str, **changes: Any) -> TranslationConfig:
+        """The named architecture with its own settings, `changes` on top.
+
+        Raises:
+            InputError: "arch: unknown architecture 'lstmm', did you mean 'lstm'?"
+        """
+        check_architecture(arch, cls.form, "translation")
+        own: dict[str, Any] = {"arch": arch, "model": ARCHITECTURES[arch]}
+        if arch == "transformer":
+            own["batch_tokens"] = 768  # wants more steps than the recurrences do (LOG.md)
+        if arch == "transformer-2017":  # Vaswani et al. 2017, sections 5.1 and 5.4
+            own |= {"label_smoothing": 0.1, "tokenizer": TokenizerConfig("bpe", shared=True)}
+        return cls(**{**own, **changes})
+
+
+@dataclass(frozen=True)
+class TranslationRun(RunConfig):
+    """All of a translation's training."""
+
+    corpus: PairsConfig = flat(PairsConfig())
+    settings: TranslationConfig = flat(TranslationConfig())
+
+    @classmethod
+    def preset(cls, arch: str) -> TranslationRun:
+        """The named architecture with its own settings and optimizer."""
+        settings = TranslationConfig.preset(arch)
+        return cls(settings=settings, training=TrainConfig(optim=optim_preset(arch)))

@@ -1,0 +1,201 @@
+"""Text to text: tokenizers and an encoder-decoder, trained on pairs, that translate, transliterate or normalise."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from sightline.core.config import encode
+from sightline.core.errors import InputError
+from sightline.core.metrics import Baseline
+from sightline.data.batches import PairBatches, pad
+from sightline.data.pairs.corpus import PairCorpus, Pairs, read_pairs, select
+from sightline.data.tokens.tokenizer import TokenizerPair
+from sightline.decoding.engine import DecodingConfig
+from sightline.models import SequenceModel
+from sightline.models.store import CONFIG, LoadedModel
+from sightline.parts.token_embedding import Tokens
+from sightline.tasks.card import Card
+from sightline.tasks.texts_out.baselines import text_baselines
+from sightline.tasks.texts_out.search import TextOutput
+from sightline.tasks.texts_out.task import TOKENIZERS, TextsOutTask
+from sightline.tasks.translation.config import TranslationConfig, TranslationRun
+
+
+class Sentences:
+    """Sources that are token ids."""
+
+    def __init__(self, ids: Sequence[list[int]]) -> None:
+        self.ids = ids
+        self.positions = [len(tokens) for tokens in ids]
+
+    def batch(self, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Ids (B, M) of these sources, and the mask."""
+        return pad([self.ids[row] for row in rows])
+
+
+class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
+    """A model with its tokenizers: what is trained, saved, loaded and used."""
+
+    name = "translation"
+    unit = "pairs"
+    length_of = "source length (characters)"
+    shows_attention = True
+    positions_are = "source"
+    Run: ClassVar[type[TranslationRun]] = TranslationRun
+
+    @classmethod
+    def read_part(cls, run: TranslationRun) -> tuple[Pairs, int]:
+        corpus = run.corpus
+        columns = {"source_column": corpus.source_column, "target_column": corpus.target_column}
+        pairs = read_pairs(corpus.data, **columns, skip_bad=corpus.skip_bad)
+        lower = str.lower if corpus.lowercase else str
+        sides = [[lower(text) for text in texts[: corpus.limit]] for texts in pairs]
+        return Pairs(*sides), len(sides[0])
+
+    @classmethod
+    def select(cls, part: Pairs, chosen: Sequence[int]) -> Pairs:
+        return select(part, chosen)
+
+    @classmethod
+    def build(cls, data: PairCorpus, run: TranslationRun) -> TranslationTask:
+        return cls.create(data, run.settings, seed=run.training.seed, parameters=run.parameters)
+
+    @classmethod
+    def load_prepared(cls, run: TranslationRun, directory: Path) -> PairCorpus:
+        kept = directory / "pairs.json"
+        if not kept.exists():
+            corpus = cls.load_data(run)
+            parts = {part: list(getattr(corpus, part)) for part in ("train", "valid", "test")}
+            content = {"name": corpus.name, "sha256": corpus.sha256, "notes": corpus.notes, **parts}
+            kept.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+            return corpus
+        content = json.loads(kept.read_text(encoding="utf-8"))
+        train, valid, test = (Pairs(*content[part]) for part in ("train", "valid", "test"))
+        return PairCorpus(content["name"], train, valid, test, content["sha256"], tuple(content["notes"]))
+
+    @classmethod
+    def build_prepared(cls, data: PairCorpus, run: TranslationRun, directory: Path) -> TranslationTask:
+        kept = directory / ("shared-tokenizer.json" if run.settings.tokenizer.shared else "tokenizer.json")
+        known = TokenizerPair.load(kept) if kept.exists() else None
+        task = cls.create(data, run.settings, seed=run.training.seed, parameters=run.parameters, tokenizers=known)
+        if known is None:
+            task.tokenizers.save(kept)
+        return task
+
+    @classmethod
+    def create(
+        cls,
+        corpus: PairCorpus,
+        config: TranslationConfig,
+        *,
+        seed: int = 0,
+        parameters: int | None = None,
+        tokenizers: TokenizerPair | None = None,
+    ) -> TranslationTask:
+        """An untrained task: tokenizers learned from the training part alone, weights drawn from `seed`.
+
+        `parameters` scales the widths to about that many; `tokenizers` of another task on the same data may be given.
+        """
+        if not corpus.train.sources:
+            raise InputError("no training pairs", where=corpus.name)
+        tokenizers = tokenizers or TokenizerPair.train(*corpus.train, **encode(config.tokenizer))
+        if getattr(config.model, "tie", None) == "all" and not tokenizers.shared:
+            raise InputError(f"{config.arch} ties source and target embeddings: it needs tokenizer.shared")
+        sizes = tokenizers.source.size, tokenizers.target.size
+        config, model = cls.draw(config, sizes, seed=seed, parameters=parameters)
+        longest = cls.room_for(tokenizers, corpus.train.targets)
+        return cls(config, model, tokenizers, longest_output=longest, data=cls.trained_on(corpus))
+
+    @classmethod
+    def restore(cls, directory: Path, loaded: LoadedModel, config: TranslationConfig, options: Any) -> TranslationTask:
+        tokenizers = cls.load_tokenizers(directory, options)
+        if not isinstance(loaded.model, SequenceModel) or not isinstance(loaded.source, Tokens):
+            raise InputError(f"a model of {loaded.source} translates no text", where=directory / CONFIG)
+        sizes = tokenizers.source.size, tokenizers.target.size
+        expected = loaded.source.vocabulary, loaded.outputs
+        if sizes != expected:
+            raise InputError(
+                f"vocabularies of {sizes[0]} and {sizes[1]} tokens, but the model has {expected[0]} and {expected[1]}",
+                where=directory / TOKENIZERS,
+            )
+        return cls(config, loaded.model, tokenizers, longest_output=options.longest_output, data=options.data)
+
+    @classmethod
+    def sources(cls, part: Pairs) -> list[str]:
+        return part.sources
+
+    @classmethod
+    def lengths(cls, part: Pairs) -> list[int]:
+        return [len(source) for source in part.sources]
+
+    @property
+    def validation_size(self) -> int:
+        return self.config.validation_pairs
+
+    @property
+    def source(self) -> Tokens:
+        return Tokens(self.tokenizers.source.size)
+
+    def batches(self, part: Pairs, *, seed: int) -> PairBatches:
+        """Shuffled training batches of the pairs."""
+        return PairBatches(
+            *self._encode(part),
+            max_tokens=self.config.batch_tokens,
+            seed=seed,
+            max_length=self.config.max_length,
+            too_long=self.config.too_long,
+        )
+
+    def in_order(self, part: Pairs) -> PairBatches:
+        source_ids, target_ids = self._encode(part)
+        longest = max(len(ids) + 2 for ids in source_ids + target_ids)  # with BOS and EOS
+        largest = max(self.config.batch_tokens, longest)
+        return PairBatches(source_ids, target_ids, max_tokens=largest, seed=0, shuffle=False)
+
+    def sources_of(self, part: Pairs) -> Sentences:
+        return Sentences(self.tokenizers.source.encode_batch(part.sources))
+
+    def part_of(self, inputs: Sequence[str]) -> Pairs:
+        return Pairs(list(inputs), [""] * len(inputs))
+
+    def translate(
+        self, texts: Sequence[str], decoding: DecodingConfig | None = None, *, first: int = 0
+    ) -> list[TextOutput]:
+        """An output for each text, as `write_texts`; a text without tokens gives an empty one."""
+        return self.write_texts(self.part_of(texts), decoding, first=first)
+
+    def baselines(self, train: Pairs, part: Pairs) -> list[Baseline]:
+        outputs = text_baselines(*train, part.sources)
+        return [Baseline(one.name, one.description, self.score(one.outputs, part.targets).metrics) for one in outputs]
+
+    def facts(self) -> dict[str, str]:
+        tokens = self.tokenizers
+        sizes = f"vocabulary {tokens.source.size:,} source, {tokens.target.size:,} target"
+        return {"tokens": f"{tokens.source.kind}; {sizes}"}
+
+    def describe(self, data: PairCorpus) -> dict[str, Any]:
+        batches = self.batches(data.train, seed=0)
+        return {
+            "vocabularies": [self.tokenizers.source.size, self.tokenizers.target.size],
+            "tokens_per_epoch": batches.tokens,
+            "batches_per_epoch": len(batches),
+        }
+
+    def card(self) -> Card:
+        tokens = self.tokenizers
+        sizes = f"{tokens.source.size:,} in the source and {tokens.target.size:,} in the target"
+        return Card(
+            "text to text",
+            "translation",
+            'model.predict(["a text"])',
+            {"Tokens": f"{tokens.source.kind}, {sizes}"},
+            ", `tokenizer.json` the vocabularies",
+        )
+
+    def _encode(self, pairs: Pairs) -> tuple[list[list[int]], list[list[int]]]:
+        return self.tokenizers.source.encode_batch(pairs.sources), self.tokenizers.target.encode_batch(pairs.targets)

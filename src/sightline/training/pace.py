@@ -1,0 +1,51 @@
+"""The pace of a training: how much of its budget is used, what that means for the rate, and when to validate or end."""
+
+from __future__ import annotations
+
+from typing import Literal, final
+
+from sightline.training.budget import Budget, Spent
+from sightline.training.optim import learning_rate
+from sightline.training.state import State, TrainConfig
+
+VALIDATION_SHARE = 0.1  # of a budget in seconds, at most, goes to validations before the last
+
+
+@final
+class Pace:
+    """What the settings of a training say about a state of it."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.config, self.budget = config, Budget.parse(config.budget)
+
+    def fraction(self, state: State, spent: Spent | None = None) -> float:
+        """The share of the budget used, at most 1. A budget in seconds keeps the time of the last validation free."""
+        reserve = state.last_validation_s if self.budget.unit == "seconds" else 0.0
+        spendable = max(self.budget.amount - reserve, 1e-9)
+        return min(self.budget.used(spent or state.spent) / spendable, 1.0)
+
+    def learning_rate(self, state: State) -> float:
+        """The rate of the next step."""
+        return learning_rate(
+            self.config.optim, state.spent.steps, self.fraction(state), self.fraction(state, state.warm)
+        )
+
+    def status(self, state: State) -> Literal["completed", "early_stopped"] | None:
+        """How the run ends now; None while it continues."""
+        if self.fraction(state) >= 1.0:
+            return "completed"
+        patience = self.config.patience
+        return "early_stopped" if patience is not None and state.without_better >= patience else None
+
+    def validation_due(self, state: State, *, last: bool) -> bool:
+        """Whether to validate before the next step, or at the end of the run."""
+        step, times = state.spent.steps, self.config.validations
+        if state.validated.steps == step:
+            return False
+        if last:
+            return True
+        if self.config.validate_every is not None:
+            return step % self.config.validate_every == 0
+        if self.budget.unit == "seconds" and state.validation_s > VALIDATION_SHARE * state.spent.seconds:
+            return False
+        return int(self.fraction(state) * times) > int(self.fraction(state, state.validated) * times)

@@ -1,0 +1,162 @@
+"""A bad table of series ends in one line that names the file, and the line where there is one."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from sightline.core.errors import InputError
+from sightline.data.series.corpus import SeriesColumns, load_panel, load_series
+from sightline.data.series.panel import Evenness
+
+PLAIN = (SeriesColumns(), Evenness())
+LONG = (SeriesColumns(series="id"), Evenness())
+
+
+def filled(rule: str) -> tuple[SeriesColumns, Evenness]:
+    return SeriesColumns(), Evenness(fill=rule)
+
+
+def parquet(**columns: object) -> Callable[[Path], None]:
+    return lambda path: pl.DataFrame(columns, strict=False).write_parquet(path)
+
+
+def cut_parquet(path: Path) -> None:
+    pl.DataFrame({"time": [1, 2, 3], "v": [1.0, 2.0, 3.0]}).write_parquet(path)
+    path.write_bytes(path.read_bytes()[:-9])
+
+
+HOURS = b"time,v\n2024-01-01 00:00,1\n2024-01-01 01:00,2\n"
+# name of the case: (file, content or writer, how it is read, where, what the message says)
+CASES: dict[str, tuple[str, bytes | Callable[[Path], None], tuple[SeriesColumns, Evenness], str, str]] = {
+    "empty": ("a.csv", b"", PLAIN, "", "is empty"),
+    "header only": ("a.csv", b"time,v\n", PLAIN, "", "has a header but no rows"),
+    "no header": ("a.csv", b"2024-01-01,1\n2024-01-02,2\n", PLAIN, ":1", "expected a header"),
+    "a header of numbers": ("a.csv", b"0,1\n1,2\n", PLAIN, ":1", "expected a header"),
+    "one column": ("a.csv", b"time\n2024-01-01\n", PLAIN, ":1", "at least a column of times and one of values"),
+    "semicolons": ("a.csv", b"time;v\n2024-01-01;1\n", PLAIN, ":1", "at least a column of times and one of values"),
+    "no such column": ("a.csv", HOURS, (SeriesColumns(time="tme"), Evenness()), ":1", "did you mean 'time'?"),
+    "no such target": ("a.csv", HOURS, (SeriesColumns(targets=("w",)), Evenness()), ":1",
+        "no column 'w' for the target"),
+    "one column twice": ("a.csv", b"time,v,v\n1,2,3\n2,3,4\n", PLAIN, ":1", "two columns are named 'v'"),
+    "two roles": ("a.csv", HOURS, (SeriesColumns(targets=("v",), known=("v",)), Evenness()), ":1", "target and known"),
+    "nothing to forecast": ("a.csv", HOURS, (SeriesColumns(known=("v",)), Evenness()), ":1", "left to forecast"),
+    "too many columns": ("a.csv", HOURS + b"2024-01-01 02:00,3,4\n", PLAIN, ":4", "expected 2 columns, found 3"),
+    "an empty line": ("a.csv", HOURS + b"\n2024-01-01 03:00,3\n", PLAIN, ":4", "found 1 (an empty line)"),
+    "an open quote": ("a.csv", HOURS + b'2024-01-01 02:00,"3\n', PLAIN, ":4", "is never closed"),
+    "invalid UTF-8": ("a.csv", HOURS + b"2024-01-01 02:00,\xff\n", PLAIN, ":4", "invalid UTF-8"),
+    "text": ("a.csv", HOURS + b"2024-01-01 02:00,high\n", PLAIN, ":4", "the cell of 'v' is not a number: 'high'"),
+    "a decimal comma": ("a.csv", HOURS + b'2024-01-01 02:00,"3,5"\n', PLAIN, ":4", "is not a number: '3,5'"),
+    "infinite": ("a.csv", HOURS + b"2024-01-01 02:00,-inf\n", filled("zero"), ":4", "the cell of 'v' is infinite"),
+    "overflow": ("a.csv", HOURS + b"2024-01-01 02:00,1e999\n", PLAIN, ":4", "the cell of 'v' is infinite"),
+    "NaN": ("a.csv", HOURS + b"2024-01-01 02:00,NaN\n2024-01-01 03:00,4\n", PLAIN, ":4", "the cell of 'v' is empty"),
+    "an empty cell": ("a.csv", HOURS + b"2024-01-01 02:00,\n", PLAIN, ":4", "the cell of 'v' is empty"),
+    "no value at all": ("a.csv", b"t,v,k\n1,,2\n2,,2\n", (SeriesColumns(known=("k",)), Evenness()), ":2",
+        "no value of"),
+    "nothing to fill from": ("a.csv", b"time,v\n1,\n2,3\n3,4\n", filled("forward"), ":2",
+        "there is no value before it"),
+    "nothing to draw to": ("a.csv", b"time,v\n1,1\n2,3\n3,\n", filled("linear"), ":4", "there is no value after it"),
+    "no time": ("a.csv", HOURS + b"soon,3\n", PLAIN, ":4", "'soon' is no time: write times as"),
+    "an empty time": ("a.csv", HOURS + b",3\n", PLAIN, ":4", "an empty time is no time"),
+    "a day that does not exist": ("a.csv", HOURS + b"2023-02-29,3\n", PLAIN, ":4", "does not exist"),
+    "an hour that does not exist": ("a.csv", HOURS + b"2024-01-01 24:10,3\n", PLAIN, ":4", "does not exist"),
+    "an ambiguous day": ("a.csv", b"time,v\n01/02/2024,1\n02/02/2024,1\n", PLAIN, ":2",
+        "name their form, as in %d/%m/%Y"),
+    "another form": ("a.csv", b"time,v\n13/01/24,1\n", (SeriesColumns(time_format="%m/%d/%y"), Evenness()), ":2",
+                     "is no time of the form '%m/%d/%y'"),
+    "numbers, then a date": ("a.csv", b"time,v\n1,1\n2024-01-01,1\n", PLAIN, ":3", "is no whole number"),
+    "a time twice": ("a.csv", HOURS + b"2024-01-01 01:00,3\n", PLAIN, ":4", "stands in line 3 already"),
+    "a long table read as a wide one": ("a.csv", b"time,v\n1,1\n1,2\n1,3\n2,1\n", PLAIN, ":3",
+        "are these several series?"),
+    "a time twice in a series": ("a.csv", b"id,t,v\na,1,1\nb,1,1\na,2,2\na,2,3\n", LONG, ":5",
+        "of 'a' stands in line 4"),
+    "unsorted": ("a.csv", HOURS + b"2023-12-31 23:00,3\n", PLAIN, ":4",
+        "comes after 2024-01-01 01:00:00: sort the rows"),
+    "unsorted in a series": ("a.csv", b"id,t,v\na,5,1\nb,1,1\na,4,2\n", LONG, ":4", "4 of 'a' comes after 5"),
+    "mixed zones": ("a.csv", b"time,v\n2024-01-01 00:00Z,1\n2024-01-01 01:00+01:00,2\n", PLAIN, ":3",
+        "mixed zones: +01:00"),
+    "a zone for some": ("a.csv", b"time,v\n2024-01-01 00:00Z,1\n2024-01-01 01:00,2\n", PLAIN, ":3",
+        "mixed zones: none here"),
+    "a gap": ("a.csv", HOURS + b"2024-01-01 05:00,3\n", PLAIN, ":4",
+        "3 steps of 1h are missing before 2024-01-01 05:00"),
+    "a gap in a series": ("a.csv", b"id,t,v\na,1,1\na,2,1\na,4,2\nb,1,1\nb,2,1\n", LONG, ":4",
+        "1 step of 1 is missing"),
+    "off the grid": ("a.csv", HOURS + b"2024-01-01 02:00,3\n2024-01-01 02:59,3\n", PLAIN, ":5",
+        "is not on the grid of 1h"),
+    "a slip in the year": ("a.csv", HOURS + b"9024-01-01 02:00,3\n", filled("zero"), ":4", "is the time right?"),
+    "an unnamed series": ("a.csv", b"id,t,v\na,1,1\n,2,1\n", LONG, ":3", "the cell of 'id' is empty"),
+    "one time": ("a.csv", b"time,v\n1,1\n", PLAIN, None, "every: two times in order are needed"),
+    "unknown format": ("a.xlsx", b"PK", PLAIN, "", "unknown format '.xlsx'"),
+    "gzip cut short": ("a.csv.gz", gzip.compress(HOURS * 50)[:-12], PLAIN, "", "broken gzip"),
+    "gzip bomb": ("a.csv.gz", gzip.compress(b"time,v\n" + b"1," + b"1" * 30_000_000), PLAIN, "",
+        "expands to more than"),
+    "missing": ("a.csv", lambda path: None, PLAIN, "", "no such file"),
+    "a directory": ("a.csv", Path.mkdir, PLAIN, "", "is a directory"),
+    "parquet cut short": ("a.parquet", cut_parquet, PLAIN, "", "broken parquet"),
+    "parquet of text": ("a.parquet", parquet(time=[1, 2], v=["a", "b"]), PLAIN, "", "must hold numbers, found String"),
+    "parquet, infinite": ("a.parquet", parquet(time=[1, 2], v=[1.0, float("inf")]), PLAIN, ":2", "is infinite"),
+    "parquet, null time": ("a.parquet", parquet(time=[1, None], v=[1.0, 2.0]), PLAIN, ":2", "an empty time"),
+    "parquet, null cell": ("a.parquet", parquet(time=[1, 2], v=[1.0, None]), PLAIN, ":2", "the cell of 'v' is empty"),
+    "parquet, unsorted": ("a.parquet", parquet(
+        time=[datetime(2024, 1, 2), datetime(2024, 1, 1)], v=[1.0, 2.0]
+    ), PLAIN, ":2", "sort the rows"),
+    "parquet, times that are none": ("a.parquet", parquet(time=[1.5, 2.5], v=[1.0, 2.0]), PLAIN, "", "must hold times"),
+    "parquet, no rows": ("a.parquet", parquet(time=pl.Series([], dtype=pl.Int64), v=pl.Series([], dtype=pl.Float64)),
+                         PLAIN, "", "has a header but no rows"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_bad_table_is_one_line_with_its_place(case: str, tmp_path: Path) -> None:
+    name, content, (columns, rules), place, problem = CASES[case]
+    path = tmp_path / name
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        content(path)
+    with pytest.raises(InputError) as caught:
+        load_panel(path, columns, rules)
+    message = str(caught.value)
+    if place is not None:
+        assert message.startswith(f"{path}{place}: ")
+    assert problem in message
+    assert message.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("builtin:sesonal", "builtin: unknown built-in data 'sesonal', did you mean 'seasonal'?"),
+        ("builtin:ar?phi=2", "builtin:ar: phi must be between -0.999 and 0.999, found 2.0"),
+        ("builtin:ar?phy=0.5", "builtin:ar: phy: unknown key, did you mean 'phi'?"),
+        ("builtin:seasonal?length=many", "builtin:seasonal: length: expected an integer"),
+        ("builtin:seasonal?length=1000000000", "builtin:seasonal: length must be between 16 and 1e+06"),
+        ("", "no data named"),
+    ],
+)
+def test_bad_names_of_built_in_series(name: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load_series(name)
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ({"every": "1 fortnight"}, "every: expected a number and a unit of"),
+        ({"every": "0h"}, "every: expected a number and a unit of"),
+        ({"every": "5"}, "every: the times are dates: expected a number with a unit"),
+        ({"resample": "mean"}, "resample: needs the step"),
+    ],
+)
+def test_bad_rules(rules: dict[str, str], message: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(HOURS)
+    with pytest.raises(InputError) as caught:
+        load_panel(path, rules=Evenness(**rules))
+    assert str(caught.value).startswith(message)

@@ -1,0 +1,307 @@
+"""Forecasting: what is learnt, what is measured, what is saved, and what comes after the last value."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sightline.core.errors import InputError
+from sightline.data.series.corpus import load_series
+from sightline.models import FORECASTERS
+from sightline.tasks.fit import train_task
+from sightline.tasks.forecasting import baselines
+from sightline.tasks.forecasting.config import ForecastingRun
+from sightline.tasks.forecasting.task import ForecastingTask
+from sightline.training.optim import OptimConfig
+
+ETT = Path(os.environ.get("SIGHTLINE_DATA", "../shared/data")) / "ett" / "ETTh1.csv"
+
+
+def small(
+    arch: str = "gru", data: str = "builtin:seasonal?length=600&season=6&series=2", **changes: Any
+) -> ForecastingRun:
+    preset = ForecastingTask.preset(arch)
+    if arch not in ("dlinear", "nlinear"):
+        model = {"d_model": 16, "layers": 1, "heads": 2, "patch": 6, "dropout": 0.0, **changes.pop("model", {})}
+        preset = preset.changed(model=replace(preset.settings.model, **model))
+    run = {"lookback": 24, "horizon": 12, "budget": "20steps", "device": "cpu", "batch_size": 32, **changes}
+    return preset.changed(data=data, **run)
+
+
+def built(run: ForecastingRun) -> tuple[ForecastingTask, Any]:
+    data = ForecastingTask.load_data(run)
+    return ForecastingTask.build(data, run), data
+
+
+@pytest.mark.parametrize("arch", ["nlinear", "dlinear"])
+def test_a_linear_map_comes_near_the_truth_of_a_season(
+    arch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(baselines, "MOST_STEPS", 50)
+    run = small(arch, "builtin:seasonal?length=3000&season=6&series=2&slope=0", budget="250steps", lookback=60)
+    task, data = built(run)
+    trained = train_task(task, data, tmp_path / "run", run.training).task
+    scores = {baseline.name: baseline.metrics["mse"] for baseline in trained.baselines(data.train, data.test)}
+    reached = trained.measure(data.test).metrics["mse"]
+    assert scores["truth"] == pytest.approx(float(np.mean((0.5 / np.array(task.fitted.spread)) ** 2)), rel=0.12)
+    assert scores["truth"] < reached < 1.3 * scores["truth"]
+    assert reached < 0.75 * scores["seasonal naive"] < scores["repeat"]
+    assert task.fitted.season == 6
+
+
+def test_seasonal_naive_has_twice_the_noise_of_the_truth() -> None:
+    """Both its numbers carry the noise; the slope over a season adds next to nothing."""
+    task, data = built(small("nlinear", "builtin:seasonal?length=20000&season=6&series=1&slope=0"))
+    noise = (0.5 / task.fitted.spread[0][0]) ** 2
+    found = task.score(data.test, baselines.seasonal(12, 6)).metrics()
+    assert found["mse"] == pytest.approx(2 * noise, rel=0.05)
+
+
+def test_true_quantiles_are_calibrated_and_cheapest() -> None:
+    run = small(
+        data="builtin:ar?length=6000&phi=0.8&series=1", loss="quantile", quantiles=(0.05, 0.25, 0.5, 0.75, 0.95)
+    )
+    task, data = built(run)
+    truth = task.score(
+        data.test, baselines.truth(data.test, task.fitted.scaling(data.test.panel), run.settings.quantiles)
+    )
+    assert truth.metrics()["coverage"] == pytest.approx(0.9, abs=0.02)
+    assert truth.details()["intervals"][1]["coverage"] == pytest.approx(0.5, abs=0.03)
+    assert truth.metrics()["pinball"] < task.measure(data.test).metrics["pinball"]
+
+
+@pytest.mark.parametrize("decoding", ["direct", "autoregressive"])
+@pytest.mark.parametrize("loss", ["mse", "mae", "quantile"])
+def test_the_training_loss_is_that_of_its_formula(loss: str, decoding: str) -> None:
+    task, data = built(small(loss=loss, model={"decoding": decoding}))
+    batch = next(task.batches(data.train, seed=0).epoch())
+    said = task.model(batch.values, batch.past, batch.known, batch.future).detach().numpy()
+    wanted = torch.cat([batch.values, batch.future], 1).numpy()[:, -said.shape[1] :]
+    assert said.shape[1] == (12 if decoding == "direct" else 24 - 6 + 12)
+    found = task.loss(task.model, batch)
+    if loss == "quantile":
+        expected = sum(
+            np.where(wanted >= said[..., i], q * (wanted - said[..., i]), (1 - q) * (said[..., i] - wanted)).sum()
+            for i, q in enumerate((0.1, 0.5, 0.9))
+        ) / 3  # fmt: skip
+    else:
+        expected = (np.abs(wanted - said[..., 0]) ** (2 if loss == "mse" else 1)).sum()
+    assert float(found.total.detach()) == pytest.approx(expected, rel=1e-4)
+    assert found.count == wanted.size
+
+
+def test_scaling_and_season_are_learnt_from_training_alone(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    values = random.normal(size=200)
+    text = "t,v\n" + "\n".join(f"{t},{v:.6f}" for t, v in enumerate(values)) + "\n"
+    other = "t,v\n" + "\n".join(f"{t},{v if t < 140 else 1e3 * v:.6f}" for t, v in enumerate(values)) + "\n"
+    (tmp_path / "a.csv").write_text(text)
+    (tmp_path / "b.csv").write_text(other)
+    fitted = [built(small(data=str(tmp_path / name)))[0].fitted for name in ("a.csv", "b.csv")]
+    assert fitted[0] == fitted[1]
+
+
+@pytest.mark.parametrize("arch", ["dlinear", "gru"])
+@pytest.mark.parametrize("loss", ["mse", "quantile"])
+def test_a_saved_forecaster_says_the_same(arch: str, loss: str, tmp_path: Path) -> None:
+    run = small(arch, loss=loss, match=None if arch == "dlinear" else "params=20k")
+    task, data = built(run)
+    task.save(tmp_path / "model")
+    again = ForecastingTask.load(tmp_path / "model")
+    assert again.config == task.config
+    assert again.fitted == task.fitted
+    assert again.measure(data.test).metrics == task.measure(data.test).metrics
+    assert "series.json" in (tmp_path / "model" / "README.md").read_text()
+
+
+def test_a_run_goes_on_as_if_it_had_never_stopped(tmp_path: Path) -> None:
+    run = small(model={"dropout": 0.1})
+    how = replace(run.training, optim=OptimConfig(schedule="constant"), validate_every=10)
+    whole = train_task(*built(run), tmp_path / "whole", how).task
+    train_task(*built(run), tmp_path / "parts", replace(how, budget="10steps"))
+    parts = train_task(*built(run), tmp_path / "parts", how, resume=True).task
+    for left, right in zip(whole.model.parameters(), parts.model.parameters(), strict=True):
+        assert torch.equal(left, right)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """Hourly, a holiday known two days ahead, a temperature that is not."""
+    rows = []
+    for t in range(240 + 48):
+        day, hour = divmod(t, 24)
+        holiday = int(day % 7 == 0)
+        value = f"{np.sin(t / 3) + 2 * holiday:.4f},{np.cos(t / 5):.4f}" if t < 240 else ","
+        rows.append(f"2024-03-{1 + day:02d}T{hour:02d}:00Z,{value},{holiday}")
+    path = tmp_path / "load.csv"
+    path.write_text("time,load,heat,holiday\n" + "\n".join(rows) + "\n")
+    return path
+
+
+COVARIATES = {"past_covariates": ("heat",), "known_covariates": ("holiday",)}
+
+
+@pytest.mark.parametrize("decoding", ["direct", "autoregressive"])
+def test_a_forecast_follows_the_last_value(table: Path, decoding: str, tmp_path: Path) -> None:
+    task, _ = built(small(data=str(table), loss="quantile", model={"decoding": decoding, "paths": 0}, **COVARIATES))
+    answer = task.answer([str(table)])[0]
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [row["time"] for row in rows[:3]] == [f"2024-03-11 0{h}:00:00+00:00" for h in range(3)]
+    assert len(rows) == 12
+    assert list(rows[0]) == ["time", "column", "value", "q0.1", "q0.5", "q0.9"]
+    assert all(float(row["q0.1"]) <= float(row["value"]) <= float(row["q0.9"]) for row in rows)
+    json.dumps(answer.record, allow_nan=False)
+    # The same window, cut by hand, gives the same numbers in the data's own units.
+    made = task.predict([table])[0]
+    panel = made.panel
+    scaling = task.fitted.scaling(panel)
+    record = scaling.scaled(panel).records[0]
+    parts = [record.values[-24:], record.past[-24:], record.known[216:252]]
+    said = task.model(*(torch.from_numpy(part).float()[None] for part in parts)).sort(3).values
+    own = said[0].detach().numpy() * scaling.spread[0][:, None] + scaling.center[0][:, None]
+    np.testing.assert_allclose(made.quantiles[0], own, rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_missing_for_a_forecast_is_named(table: Path, tmp_path: Path) -> None:
+    task, _ = built(small(data=str(table), **COVARIATES))
+    short = tmp_path / "short.csv"
+    lines = table.read_text().splitlines()
+    short.write_text("\n".join(lines[:246]) + "\n")
+    with pytest.raises(InputError, match="has 5 steps of 'holiday' beyond the last value, but a forecast needs 12"):
+        task.answer([str(short)])
+    short.write_text("\n".join(lines[:15]) + "\n")
+    with pytest.raises(InputError, match="has 14 steps, but the model reads 24"):
+        task.answer([str(short)])
+    short.write_text("\n".join([lines[0], *lines[1:200:2]]) + "\n")
+    with pytest.raises(InputError, match="the step is 2h, but the model was trained on steps of 1h"):
+        task.answer([str(short)])
+    short.write_text("\n".join([lines[0].replace("load", "lod"), *lines[1:100]]) + "\n")
+    with pytest.raises(InputError, match="no column 'load' for the target, did you mean 'lod'"):
+        task.answer([str(short)])
+
+
+def test_what_a_forecast_costs_and_how_it_was_read() -> None:
+    task, data = built(small("nlinear", loss="quantile"))
+    costs = task.costs(data.test)
+    assert costs.ms is not None
+    assert 0 < costs.ms < 10_000
+    assert task.facts()["reads"] == "24 steps of 1h"
+    assert task.facts()["forecasts"] == "12 steps, quantiles 0.1, 0.5, 0.9"
+
+
+def test_arrays_are_forecast_too() -> None:
+    task, _ = built(small("nlinear", loss="quantile"))
+    found = task.predict([np.random.default_rng(0).normal(size=(50, 2)), [[1.0, 2.0]] * 24])
+    assert [one.shape for one in found] == [(12, 2, 3)] * 2
+    with pytest.raises(InputError, match=r"expected values of shape \(T, 2\), got \(50, 3\)"):
+        task.predict([np.zeros((50, 3))])
+
+
+def test_a_series_that_training_had_not_is_scaled_by_itself(tmp_path: Path) -> None:
+    def rows(names: str, scale: float) -> str:
+        return "id,t,v\n" + "\n".join(f"{n},{t},{scale * np.sin(t):.5f}" for n in names for t in range(120)) + "\n"
+
+    (tmp_path / "a.csv").write_text(rows("ab", 1.0))
+    (tmp_path / "b.csv").write_text(rows("xa", 1000.0))
+    run = small("nlinear", str(tmp_path / "a.csv"), series_column="id")
+    task, _ = built(run)
+    scaling = task.fitted.scaling(load_series(tmp_path / "b.csv", run.corpus.columns).panel)
+    assert scaling.spread[0, 0] == pytest.approx(1000 / np.sqrt(2), rel=0.02)
+    assert scaling.spread[1, 0] == task.fitted.spread[0][0]
+    found = list(csv.DictReader(io.StringIO(task.answer([str(tmp_path / "b.csv")])[0].text)))
+    assert [row["series"] for row in found] == ["x"] * 12 + ["a"] * 12
+    part, size = ForecastingTask.read_part(run.changed(data=str(tmp_path / "b.csv")))
+    assert size == len(part) == 2 * (120 - 24 - 12 + 1)
+    assert task.measure(part).details["by_series"][0]["series"] == "x"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"arch": "lstmm"}, "arch: unknown architecture 'lstmm', did you mean 'lstm'"),
+        (
+            {"arch": "bahdanau"},
+            "arch: 'bahdanau' is an encoder-decoder, which reads a source and writes a target, but forecasting needs",
+        ),
+        ({"horizon": 0}, "horizon: must be at least 1"),
+        ({"quantiles": (0.1, 0.9)}, "quantiles: expected rising levels"),
+        ({"quantiles": (0.9, 0.5, 0.1)}, "quantiles: expected rising levels"),
+        ({"quantiles": (0.0, 0.5, 1.0)}, "quantiles: expected rising levels"),
+        ({"lookback": 20, "model": {"decoding": "autoregressive"}}, "lookback: must be a multiple of the patch of 6"),
+        ({"data": ""}, "--data: no data named"),
+        ({"lookback": 5000}, "no window of 5000"),
+    ],
+)
+def test_what_cannot_be_trained_is_said(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        built(small(**changes))
+    assert message in str(caught.value)
+
+
+def test_linear_maps_refuse_covariates_and_sizes(table: Path) -> None:
+    with pytest.raises(InputError, match="arch: dlinear reads no covariates"):
+        built(small("dlinear", str(table), **COVARIATES))
+    with pytest.raises(InputError, match="cannot be scaled"):
+        built(small("dlinear", match="params=1M"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda found: found.update(center=[[0.0]]), "expected 1 rows of 2 numbers"),
+        (lambda found: found.update(spread=[[0.0, 1.0]]), "expected positive numbers"),
+        (lambda found: found.update(season=0), "expected series, targets and a season"),
+        (lambda found: found.update(seasons=3), "unknown key, did you mean 'season'"),
+        (lambda found: found["columns"].update(past=["x"]), "expected 2 rows of 1 numbers"),
+        (lambda found: found.update(names=["", "b"]), "expected 2 rows"),
+        (lambda found: found["columns"].update(targets=["s0"]), "expected 1 rows of 1 numbers"),
+    ],
+)
+def test_a_damaged_series_file_is_refused(change: Any, message: str, tmp_path: Path) -> None:
+    task, _ = built(small("nlinear"))
+    task.save(tmp_path / "model")
+    path = tmp_path / "model" / "series.json"
+    found = json.loads(path.read_text())
+    change(found)
+    path.write_text(json.dumps(found))
+    with pytest.raises(InputError) as caught:
+        ForecastingTask.load(tmp_path / "model")
+    assert str(caught.value).startswith(str(path))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b"{", b"\xff\xfe"])
+def test_a_series_file_that_is_none_is_refused(content: bytes, tmp_path: Path) -> None:
+    task, _ = built(small("nlinear"))
+    task.save(tmp_path / "model")
+    (tmp_path / "model" / "series.json").write_bytes(content)
+    with pytest.raises(InputError, match=r"series\.json: not"):
+        ForecastingTask.load(tmp_path / "model")
+
+
+def test_every_architecture_of_the_form_has_a_preset() -> None:
+    for arch in FORECASTERS:
+        assert ForecastingTask.preset(arch).settings.arch == arch
+
+
+@pytest.mark.skipif(not ETT.exists(), reason=f"needs {ETT}: see SIGHTLINE_DATA")
+@pytest.mark.parametrize(("horizon", "mse", "mae"), [(96, 1.295, 0.713), (336, 1.323, 0.744)])
+def test_repeating_on_etth1_has_the_published_error(horizon: int, mse: float, mae: float) -> None:
+    """Zeng et al. 2023, table 2, whose loader leaves out the last windows that fill no batch of 32."""
+    run = small(
+        "nlinear", str(ETT), split=(8640.0, 2880.0, 2880.0), horizon=horizon, lookback=336, protocol="published"
+    )
+    task, data = built(run)
+    assert len(data.test) % 32 == 0
+    found = task.score(data.test, baselines.repeat(horizon)).metrics()
+    assert found["mse"] == pytest.approx(mse, abs=0.001)
+    assert found["mae"] == pytest.approx(mae, abs=0.001)

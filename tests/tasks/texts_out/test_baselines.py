@@ -1,0 +1,22 @@
+"""Baselines do what they say."""
+
+from __future__ import annotations
+
+from sightline.tasks.texts_out.baselines import nearest_sources, text_baselines
+
+
+def test_each_baseline_follows_its_description() -> None:
+    found = {g.name: g.outputs for g in text_baselines(["ab", "abc", "xyz"], ["1", "2", "2"], ["abcd", "xy", "ab"])}
+    assert found["copy the source"] == ["abcd", "xy", "ab"]
+    assert found["most frequent target"] == ["2", "2", "2"]
+    assert found["nearest training source"] == ["2", "2", "1"]
+
+
+def test_a_source_that_occurs_in_training_is_its_own_nearest() -> None:
+    known = ["vendredi 3 mars 2017", "3 mars 2017", "20 نوفمبر 2026", "平成15年7月21日"]
+    assert nearest_sources(known, known[::-1], chunk=3) == [3, 2, 1, 0]
+
+
+def test_texts_with_nothing_in_common_still_get_an_answer() -> None:
+    assert nearest_sources(["a"], ["z", ""]) == [0, 0]
+    assert nearest_sources(["", ""], ["z"]) == [0]
