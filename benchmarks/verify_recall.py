@@ -47,7 +47,7 @@ from torch.nn import functional as F
 from record import Record, record_options
 from sightline.core.seeds import derive
 from sightline.core.state import nbytes
-from sightline.data.labelled.recall import IGNORED, Recall, recall
+from sightline.data.labelled.multi_query_recall import IGNORED, RecallRows, multi_query_recall
 from sightline.models import LanguageModelConfig
 from sightline.models.decoder import Decoder
 from sightline.training.optim import OptimConfig, build_optimizer, learning_rate
@@ -75,27 +75,27 @@ ALONE = ("softmax_2",)  # two layers of the mechanism without a convolution
 LINEAR = ("linear", "retention", "gla", "ssd", "delta_net", "gated_delta")
 
 
-def read(model: Decoder, rows: Recall) -> tuple[torch.Tensor, torch.Tensor]:
+def read(model: Decoder, rows: RecallRows) -> tuple[torch.Tensor, torch.Tensor]:
     """The model's outputs (queries, D) at the queried keys, and the values of these keys."""
     queried = rows.labels != IGNORED
     x, _ = model.mixer(model.embedding(rows.inputs))
     return model.norm(x[queried]), rows.labels[queried]
 
 
-def loss(model: Decoder, rows: Recall) -> torch.Tensor:
+def loss(model: Decoder, rows: RecallRows) -> torch.Tensor:
     """Cross-entropy over the values that occur as answers in the batch."""
     outputs, values = read(model, rows)
     candidates, number = torch.unique(values, return_inverse=True)
     return F.cross_entropy(F.linear(outputs, model.embedding.weight[candidates]), number)
 
 
-def accuracy(model: Decoder, rows: Recall) -> float:
+def accuracy(model: Decoder, rows: RecallRows) -> float:
     """The fraction of queries answered correctly, with all values as candidates."""
     model.eval()
     right = []
     with torch.no_grad():
         for first in range(0, len(rows.inputs), 50):
-            outputs, values = read(model, Recall(*(part[first : first + 50] for part in rows)))
+            outputs, values = read(model, RecallRows(*(part[first : first + 50] for part in rows)))
             logits = F.linear(outputs, model.embedding.weight[VALUES:])
             right.append((logits.argmax(1) == values - VALUES).double())
     return float(torch.cat(right).mean())
@@ -114,7 +114,7 @@ def train(config: LanguageModelConfig, rate: float, options: argparse.Namespace)
         part = 4 if 2 * step < options.steps else 1
         length = options.length // part
         sizes = (options.batch * part, length, min(options.pairs, length // 4))
-        rows = recall(*sizes, vocabulary=VOCABULARY, noise=options.noise, seed=seed)
+        rows = multi_query_recall(*sizes, vocabulary=VOCABULARY, noise=options.noise, seed=seed)
         optimizer.zero_grad()
         loss(model, rows).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -122,7 +122,7 @@ def train(config: LanguageModelConfig, rate: float, options: argparse.Namespace)
     return model
 
 
-def trial(name: str, width: int, rate: float, options: argparse.Namespace, test: Recall) -> dict[str, Any]:
+def trial(name: str, width: int, rate: float, options: argparse.Namespace, test: RecallRows) -> dict[str, Any]:
     """Train once; the settings, the accuracy on `test`, the size and the CPU time."""
     mixer, own = MODELS[name]
     own = {key: int(value * width) if key == "d_head" else value for key, value in own.items()}
@@ -146,14 +146,14 @@ def trial(name: str, width: int, rate: float, options: argparse.Namespace, test:
     }
 
 
-def ceiling(window: int, test: Recall) -> tuple[float, float]:
+def ceiling(window: int, test: RecallRows) -> tuple[float, float]:
     """The fraction of queries that a window can answer, and the tolerance for chance (four standard deviations)."""
     within = test.within(window - 1 + CONVOLUTION - 1)
     most = within + (1 - within) / VALUES
     return most, 4 * math.sqrt(most * (1 - most) / int((test.labels != IGNORED).sum()))
 
 
-def verdicts(results: list[dict[str, Any]], test: Recall) -> list[str]:
+def verdicts(results: list[dict[str, Any]], test: RecallRows) -> list[str]:
     """The failed checks in words."""
     best: dict[str, dict[int, float]] = {}
     for result in results:
@@ -197,7 +197,7 @@ def main() -> None:
     settings |= {"vocabulary": VOCABULARY, "tested": TESTED, "convolution": CONVOLUTION}
     # the same test rows for all seeds
     sizes = (TESTED, options.length, options.pairs)
-    test = recall(*sizes, vocabulary=VOCABULARY, noise=options.noise, seed=derive(0, "test"))
+    test = multi_query_recall(*sizes, vocabulary=VOCABULARY, noise=options.noise, seed=derive(0, "test"))
     windows = {name: ceiling(own["window"], test)[0] for name, (mixer, own) in MODELS.items() if mixer == "window"}
     record = Record(options.out, {**settings, "ceilings": windows}, go_on=options.go_on)
     models, widths, rates = options.models.split(","), map(int, options.widths.split(",")), options.rates.split(",")

@@ -32,7 +32,7 @@ python_maximum_signature_line_length = 88
 add_module_names = False
 
 html_static_path = ["static"]
-html_css_files = ["formulas.css"]
+html_css_files = ["pages.css"]
 html_theme = "furo"
 html_title = f"sightline {__version__}"
 html_show_sourcelink = False

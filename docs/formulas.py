@@ -33,6 +33,7 @@ FUNCTIONS = {
     "tanh", "softmax", "exp", "log", "ln", "silu", "swish", "elu", "relu", "maxout", "max", "min", "mod", "diag", "Re",
     "Im", "RMSNorm", "LN", "GroupNorm", "GRU", "LSTM", "sign", "cos", "sin",
 }  # fmt: skip
+NAMES = {"scale"}  # words that are variables of formulas
 ATOM = re.compile(
     r"\s+|[A-Za-z]+|\d[\d,]*\.?\d*|[<>!]=|⁻¹|\{|\}|.",
 )
@@ -101,7 +102,7 @@ def tex(text: str) -> str:
 def is_part(token: str) -> bool:
     """Whether a token without spaces may stand in a formula."""
     bare = re.sub(r"_\{[^}]*\}|_\w+", "", token)
-    words = [word for word in WORD.findall(bare) if word not in FUNCTIONS]
+    words = [word for word in WORD.findall(bare) if word not in FUNCTIONS | NAMES]
     if words:
         named = re.findall(r"([A-Za-z]{2,})_(?:\w\b|\{)", token)  # decay_t
         names = re.findall(r"\b([a-z])_[a-z]{3,}\b", token)  # d_head
@@ -161,6 +162,15 @@ def escaped(text: str) -> str:
     return re.sub(r"([*|\\])|_(?=\W|$)", lambda match: "\\" + match[0], text)
 
 
+def can_be_shown(latex: str) -> bool:
+    """Whether docutils can convert it; what it cannot convert is shown as code."""
+    try:
+        latex2mathml.tex2mathml(latex)
+    except latex2mathml.MathError:
+        return False
+    return True
+
+
 def inline(text: str) -> str:
     """A paragraph in reStructuredText: code as code, formulas as formulas."""
     out = []
@@ -169,7 +179,9 @@ def inline(text: str) -> str:
             out.append(f"\\ `{piece}`\\ ")
         else:
             for formula, part in formulas(piece):
-                out.append(f"\\ :math:`{tex(part)}`\\ " if formula else escaped(part))
+                role = "math" if formula and can_be_shown(tex(part)) else "code"
+                shown = tex(part) if role == "math" else part
+                out.append(f"\\ :{role}:`{shown}`\\ " if formula else escaped(part))
     return "".join(out)
 
 
@@ -189,7 +201,11 @@ def restructured(lines: list[str]) -> list[str]:
         indent = len(block[0]) - len(block[0].lstrip())
         pad = block[0][:indent]
         text = [line.strip() for line in block]
-        if indent >= 4 and not out_is_section() and all(STRONG.search(line) for line in text):
+        if (
+            indent >= 4
+            and not out_is_section()
+            and all(STRONG.search(line) and can_be_shown(display(line)) for line in text)
+        ):
             for line in text:
                 out.extend([f"{pad[4:]}.. math:: {display(line)}", ""])
         elif indent >= 4 and not out_is_section() and any(" = " in line or "(" in line for line in text):

@@ -42,7 +42,8 @@ def test_without_a_published_number_nothing_is_claimed() -> None:
 def test_epochs_are_whole(arch: str) -> None:
     run = verify.run_of(arch, 96, "x.csv", 0)
     windows = 8640 - 336 - 96 + 1
-    steps = int(run.budget.removesuffix("steps"))
-    assert steps == verify.SETTINGS[arch].epochs * run.validate_every
-    assert (run.validate_every - 1) * run.batch_size < windows <= run.validate_every * run.batch_size
-    assert run.split == (8640.0, 2880.0, 2880.0)
+    steps = int(run.training.budget.removesuffix("steps"))
+    assert steps == verify.SETTINGS[arch].epochs * run.training.validate_every
+    an_epoch, size = run.training.validate_every, run.settings.batch_size
+    assert (an_epoch - 1) * size < windows <= an_epoch * size
+    assert run.corpus.split == (8640.0, 2880.0, 2880.0)

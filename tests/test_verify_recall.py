@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 import verify_recall as benchmark
-from sightline.data.labelled.recall import recall
+from sightline.data.labelled.multi_query_recall import multi_query_recall
 
 
 @pytest.fixture(scope="module")
 def rows():
-    return recall(200, 64, 8, vocabulary=8192, seed=5)
+    return multi_query_recall(200, 64, 8, vocabulary=8192, seed=5)
 
 
 def result(model: str, d_model: int, accuracy: float) -> dict[str, object]:

@@ -150,4 +150,4 @@ def test_a_language_model_is_measured_as_asked(model, tmp_path, capsys):
     assert max(p["first"] for p in strided["by_position"]) == max(p["first"] for p in plain["by_position"])
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {"curve.png", "curve.svg"}
     assert main(["eval", str(model), "--data", str(text), "--stride", "0"]) == 2
-    assert "stride: must be between 1 and" in capsys.readouterr().err
+    assert "--stride: must be at least 1, found 0" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sightline.cli.app import main
-from sightline.data.corpus import Corpus, overlap_notes, skip_notes
+from sightline.data.corpus import Corpus, overlap_notes
 from sightline.data.spaced import spaced
 from sightline.tasks.forecasting.task import ForecastingTask
 from sightline.tasks.table import TASKS
@@ -51,7 +51,7 @@ def test_the_command_describes_a_task_without_a_summary(
 
         @classmethod
         def load_data(cls, run: Any) -> Any:
-            return Tagged(run.data, ["a", "b"], ["c"], ["d"], "1" * 64, tags=("x",))
+            return Tagged(run.corpus.data, ["a", "b"], ["c"], ["d"], "1" * 64, tags=("x",))
 
     monkeypatch.setitem(TASKS, "tagging", TaggingTask)
     assert main(["data", "describe", "words.txt", "--task", "tagging", "--json"]) == 0
@@ -65,10 +65,6 @@ def test_notes_name_the_first_places() -> None:
     assert overlap_notes("test", keys, {"x"}, range(9)) == []
     assert overlap_notes("test", keys, {"a", "b"}, range(9), where="t.csv: ", unit="lines ", most=3) == [
         "t.csv: 6 of 9 test sources occur in training too (lines 0, 1, 3, …)"
-    ]
-    assert skip_notes("bad rows", 0, []) == []
-    assert skip_notes("bad rows", 3, ["a:1: x", "a:2: y"], "a: ") == [
-        "a: skipped 3 bad rows: a:1: x; a:2: y; and 1 more"
     ]
 
 

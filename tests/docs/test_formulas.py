@@ -45,6 +45,7 @@ def test_letters_of_mathematics_become_latex(written, latex):
         ("h_t = o ∘ tanh(c_t); the state is c_t, and no more", ["h_t = o ∘ tanh(c_t)", "c_t"]),
         ("y_t = q_t S_t (B, H, T, V) and the state", ["y_t = q_t S_t"]),
         ("z_t = σ(W_z x_t + b_z) (§ 3.1; log-space form: appendix B)", ["z_t = σ(W_z x_t + b_z)"]),
+        ("softmax(scale · q kᵀ) v over the keys; scale is 1", ["softmax(scale · q kᵀ) v"]),
         ("d_head None = D/H, a row of (B, T, D) is a text", []),
         ("a unit's gates, I think, in float32", []),
     ],
@@ -53,6 +54,10 @@ def test_formulas_are_told_from_text(text, parts):
     pieces = list(formulas.formulas(text))
     assert [piece for formula, piece in pieces if formula] == parts
     assert "".join(piece for _, piece in pieces) == text
+
+
+def test_what_cannot_be_converted_stays_code():
+    assert formulas.inline("with x_t = \u266d here") == "with \\ :code:`x_t = \u266d`\\  here"
 
 
 @pytest.mark.parametrize("documented", DOCUMENTED, ids=lambda one: one.__name__)

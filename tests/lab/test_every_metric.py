@@ -16,6 +16,7 @@ from sightline.core.errors import InputError
 from sightline.core.metrics import METRICS, find_metric
 from sightline.lab.jobs import Job, JobResult, Prepared
 from sightline.lab.plan import CompareConfig, divide
+from sightline.lab.results import Data
 from sightline.lab.summary import Outcome, summarise
 from sightline.lab.worker import deciding
 from sightline.tasks.forecasting.task import ForecastingTask
@@ -124,10 +125,10 @@ def compare_items_of(measured: Measured, metric: str, folder: Path) -> None:
     config = CompareConfig(archs=("gru", "lstm", "rnn"), seeds=2, search=0.0, metric=metric)
     rows = measured.items[metric]
     prepared = Prepared(
-        data_name="d", sha256="0", train=1, valid=1, test=len(rows), tested=len(rows), unit="items", notes=[], facts={},
-        budget_amount=60.0, budget_unit="seconds", learning_rates=dict.fromkeys(config.archs, 1e-3), metric=metric,
-        metrics=list(measured.metrics), loss_unit="", counted="items", sources=[], lengths=list(range(len(rows))),
-        length_of="", attended=[], attended_pieces=[], baselines=[], environment={},
+        data=Data("d", "0", train=1, valid=1, test=len(rows), tested=len(rows)), budget_amount=60.0,
+        budget_unit="seconds", learning_rates=dict.fromkeys(config.archs, 1e-3), metric=metric,
+        metrics=list(measured.metrics), sources=[], lengths=list(range(len(rows))), attended=[], attended_pieces=[],
+        baselines=[], environment={},
     )  # fmt: skip
     outcomes = []
     for arch, items in (("gru", rows), ("lstm", rows), ("rnn", np.roll(rows, 1, 0))):

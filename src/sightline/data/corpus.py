@@ -84,11 +84,3 @@ def overlap_notes(
         return []
     shown = f"{unit}{listed(again, most)}"
     return [f"{where}{len(again)} of {len(keys)} {part} sources occur in training too ({shown})"]
-
-
-def skip_notes(items: str, skipped: int, complaints: Sequence[str], where: str = "") -> list[str]:
-    """A note on the items that were skipped, of which `complaints` are the first; none where none was."""
-    if not skipped:
-        return []
-    more = f"; and {skipped - len(complaints)} more" if skipped > len(complaints) else ""
-    return [f"{where}skipped {skipped} {items}: {'; '.join(complaints)}{more}"]

@@ -1,4 +1,4 @@
-"""Evenly spaced items: what is looked at where all would take too long."""
+"""Evenly spaced items, where looking at all of them would take too long."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Which part each item of a data set belongs to: by a hash, by its label, by a column, or by time.
 
-Every function takes keys, never items: equal keys are in the same part, so that what they stand for is never in two.
+Every function takes keys, never items: equal keys are in the same part, so that equal items are never in two.
 """
 
 from __future__ import annotations

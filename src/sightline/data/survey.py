@@ -19,7 +19,7 @@ CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _BINS = 24
 
 
-class Finding(NamedTuple):
+class DataFinding(NamedTuple):
     """Something that looks wrong: what, in which file, how often, and the first places (line numbers or names)."""
 
     file: str
@@ -57,7 +57,7 @@ class Survey:
     data: str
     sha256: str
     parts: dict[str, dict[str, Any]]
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[DataFinding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     examples: dict[str, str] = field(default_factory=dict)
     charts: list[Chart] = field(default_factory=list)
@@ -114,16 +114,16 @@ def spread(values: Numbers) -> dict[str, float]:
 
 def findings(
     file: str, items: Sequence[Any], places: Sequence[Any], looks: Mapping[str, Callable[[Any], bool]]
-) -> list[Finding]:
+) -> list[DataFinding]:
     """For each way to look wrong, named by its problem, the items that do, with their places."""
     wrong_places = {
         problem: [place for item, place in zip(items, places, strict=True) if wrong(item)]
         for problem, wrong in looks.items()
     }
-    return [Finding(file, problem, len(at), at[:SHOWN]) for problem, at in wrong_places.items() if at]
+    return [DataFinding(file, problem, len(at), at[:SHOWN]) for problem, at in wrong_places.items() if at]
 
 
-def repeated(file: str, keys: Sequence[Any], places: Sequence[Any]) -> list[Finding]:
+def repeated(file: str, keys: Sequence[Any], places: Sequence[Any]) -> list[DataFinding]:
     """A finding on the items whose key another one has too; none where all keys differ."""
     times = Counter(keys)
     return findings(file, keys, places, {"the same source occurs more than once": lambda key: times[key] > 1})

@@ -11,7 +11,7 @@ from sightline.core.config import decode, encode
 from sightline.core.files import write_file
 from sightline.core.metrics import Baseline
 from sightline.lab.plan import CompareConfig
-from sightline.lab.results import ArchitectureMaps
+from sightline.lab.results import ArchitectureMaps, Data
 
 T = TypeVar("T")
 
@@ -47,25 +47,14 @@ class Job:
 class Prepared:
     """The result of the preparing job; the task stores its data and fitted state in the same directory."""
 
-    data_name: str
-    sha256: str
-    train: int
-    valid: int
-    test: int
-    tested: int
-    unit: str
-    notes: list[str]
-    facts: dict[str, str]
+    data: Data
     budget_amount: float
     budget_unit: str
     learning_rates: dict[str, float]  # the presets' rates, by architecture
     metric: str  # the one that decides
     metrics: list[str]  # all that are measured, in the order of a report
-    loss_unit: str
-    counted: str
     sources: list[str]  # of the tested items
     lengths: list[int]  # of the tested items
-    length_of: str
     attended: list[int]  # indices of the tested items whose attention is shown
     attended_pieces: list[list[str]]
     baselines: list[Baseline]

@@ -67,7 +67,6 @@ def render(results: Results) -> str:
             without_attention=_without_attention(results),
             labels={a.arch: drawn for a in results.ranked if (drawn := [_beside(d) for d in label_figures(a)])},
             environment=_environment_rows(results.environment),
-            counted=results.data.counted.split()[-1],
             timed=next((a for a in results.architectures if a.ms is not None), None),
             carried=next((a for a in results.architectures if a.state_bytes is not None), None),
             SHADES=SHADES,

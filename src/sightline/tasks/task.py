@@ -46,6 +46,7 @@ class Task(SavedTask, Generic[D, P, R]):
     answers_lines: whether an answer's text is a table, several lines long
     measured_by: keys of `config` that do not change the model, so that a measurement may use others
     shows_attention: whether `lab.attention` has maps of it
+        same_in_comparison: keys that all architectures of a comparison share, at the task's default
     """
 
     unit: ClassVar[str] = "items"
@@ -55,6 +56,7 @@ class Task(SavedTask, Generic[D, P, R]):
     counted: ClassVar[str] = "target tokens"
     length_of: ClassVar[str] = ""
     shows_attention: ClassVar[bool] = False
+    same_in_comparison: ClassVar[tuple[str, ...]] = ()
     answers_lines: ClassVar[bool] = False
     measured_by: ClassVar[tuple[str, ...]] = ()
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, final
 
 from torch import Tensor
 
 from sightline.core.errors import CheckFailed, InputError
+from sightline.core.settings import keys_of
 from sightline.data.batches import START, Batches, Cursor
 
 _EPOCHS = 2
@@ -94,7 +95,7 @@ def any_size(subject: StreamSubject) -> Iterator[str]:
 def size_key_of_the_run(subject: StreamSubject) -> Iterator[str]:
     """`size_key` names a key of the task's configuration, so that an error about memory can name a flag."""
     key, _ = subject.make(subject.sizes[0], 0).size_key
-    if subject.run is not None and key not in {field.name for field in fields(subject.run)}:
+    if subject.run is not None and key not in keys_of(subject.run):
         yield f"{subject.run.__name__} has no key {key!r}"
 
 

@@ -102,7 +102,7 @@ CASES: dict[str, tuple[str, bytes | Writer, str, str, dict]] = {
         "a.csv",
         b"text,label\nx,a\ny,a\nz,a\n",
         "",
-        "only one class, 'a': there is nothing to tell apart",
+        "only one class, 'a': at least two are needed",
         {},
     ),
     "one class of many": ("a.csv", b"text,label\nx,\ny,\nz,\nw,\nv,\n", "", "no labels", {"label_separator": "|"}),

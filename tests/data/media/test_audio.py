@@ -76,5 +76,5 @@ def test_a_wav_file_that_was_written_into_a_pipe_names_no_length(length, tmp_pat
     if length:
         assert len(read_audio(path, EXACT)) == 100
     else:  # nothing tells it from a file without samples
-        with pytest.raises(InputError, match="holds no samples"):
+        with pytest.raises(InputError, match="contains no samples"):
             read_audio(path, EXACT)

@@ -93,7 +93,7 @@ def test_bad_files_are_an_error_or_are_skipped_and_told_of(clips):
     part, notes = MediaReading(SOUNDS.sources, audio=SOUNDS.audio, skip_bad=True).read(clips)
     assert len(part) == 38
     assert len(notes) == 1
-    assert notes[0].startswith(f"{clips}: skipped 2 rows with bad files: {clips}:9: ")
+    assert notes[0].startswith(f"{clips}: skipped 2 bad rows: {clips}:9: ")
     for number in range(40):
         (clips.parent / f"{number}.wav").unlink(missing_ok=True)
     with pytest.raises(InputError, match="no good row: 40 bad ones, first "):

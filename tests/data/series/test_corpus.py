@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sightline.core.errors import InputError
 from sightline.data.series.builtin import Autoregression, Seasonal, generate
-from sightline.data.series.corpus import Scaling, SeriesColumns, fit_scaling, load_panel, load_series
+from sightline.data.series.corpus import SeriesColumns, SeriesScaling, fit_scaling, load_panel, load_series
 from sightline.data.series.panel import Evenness
 
 
@@ -164,7 +164,7 @@ def test_scaling_is_learnt_from_training_alone(hourly: Path) -> None:
     values = data.panel.records[0].values
     expected = StandardScaler().fit(values[:20]).transform(values)
     np.testing.assert_allclose(scaling.scaled(data.panel).records[0].values, expected)
-    assert isinstance(scaling, Scaling)
+    assert isinstance(scaling, SeriesScaling)
     np.testing.assert_array_equal(fit_scaling(data, "none").scaled(data.panel).records[0].values, values)
 
 

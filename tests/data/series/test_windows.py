@@ -12,7 +12,7 @@ import torch
 from sightline.core.errors import InputError
 from sightline.data.batches import Cursor
 from sightline.data.series.corpus import SeriesColumns, fit_scaling, load_panel, load_series
-from sightline.data.series.panel import Panel, Record
+from sightline.data.series.panel import Panel, Series
 from sightline.data.series.windows import WindowBatches, all_windows, make_windows, next_windows
 
 LONG = SeriesColumns(series="id")
@@ -117,7 +117,7 @@ def test_values_and_covariates_are_scaled_by_training(tmp_path: Path) -> None:
 
 def test_the_next_window_begins_after_the_last_value_of_each_series() -> None:
     empty = np.zeros((30, 0))
-    made = [Record(name, start, np.arange(30.0)[:, None], empty, np.arange(36.0)[:, None]) for name, start in
+    made = [Series(name, start, np.arange(30.0)[:, None], empty, np.arange(36.0)[:, None]) for name, start in
             (("a", 0), ("b", 9))]  # fmt: skip
     panel = Panel("p", load_series("builtin:ar").panel.grid, ("v",), (), ("k",), tuple(made))
     windows = next_windows(panel, 4, 6)

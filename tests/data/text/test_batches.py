@@ -15,7 +15,8 @@ from sightline.data.batches import Cursor
 from sightline.data.text import readers
 from sightline.data.text.batches import Lanes, PackedRows, TextBatch
 from sightline.data.text.corpus import load_text
-from sightline.data.text.windows import batched, stretches, windows
+from sightline.data.text.positions import stretches
+from sightline.data.text.windows import batched, windows
 from sightline.data.tokens.text import TextTokenizer
 from sightline.tasks.language.config import LanguageRun
 from tests.data.text.test_corpus import documents

@@ -75,7 +75,7 @@ def test_the_sample_is_bounded_and_stated(tmp_path):
         ("{", "not a tokenizer file"),
         ("[]", "not a tokenizer file of format 1"),
         ('{"format": 2}', "not a tokenizer file of format 1"),
-        ('{"format": 1, "kind": "byte", "note": 3}', "its note is no text"),
+        ('{"format": 1, "kind": "byte", "note": 3}', "its note is not text"),
         ('{"format": 1, "kind": "words"}', "not a tokenizer"),
     ],
 )
@@ -92,7 +92,7 @@ def test_a_vocabulary_that_spells_bytes_in_another_way_is_refused(tokenizers, tm
     vocabulary["cat"] = vocabulary.pop("c")
     path = tmp_path / "tokenizer.json"
     path.write_text(json.dumps(content))
-    with pytest.raises(InputError, match="not a tokenizer of ours"):
+    with pytest.raises(InputError, match="not a sightline tokenizer"):
         TextTokenizer.load(path)
 
 

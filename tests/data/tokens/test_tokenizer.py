@@ -191,7 +191,7 @@ def test_a_bad_file_is_refused_in_one_line(content: str | dict[str, object], mes
 
 
 def test_what_cannot_be_encoded_or_decoded_is_named(tokenizers: dict[str, Tokenizer]) -> None:
-    with pytest.raises(InputError, match="text 2 holds a lone surrogate"):
+    with pytest.raises(InputError, match="text 2 contains an unpaired surrogate"):
         tokenizers["char"].encode_batch(["a", "\ud800"])
     with pytest.raises(InputError, match=r"token 9999 is outside the vocabulary of 400"):
         tokenizers["bpe"].decode([9999])

@@ -8,8 +8,8 @@ from scipy.stats import norm
 from sklearn.metrics import mean_absolute_error, mean_pinball_loss, mean_squared_error
 
 from sightline.core.metrics import find_metric
-from sightline.data.series.corpus import Scaling
-from sightline.data.series.panel import Panel, Record
+from sightline.data.series.corpus import SeriesScaling
+from sightline.data.series.panel import Panel, Series
 from sightline.data.series.times import Grid
 from sightline.tasks.forecasting.scores import ForecastScores, Yardstick, intervals_of, naive_errors
 
@@ -17,7 +17,7 @@ from sightline.tasks.forecasting.scores import ForecastScores, Yardstick, interv
 def panel(*series: np.ndarray) -> Panel:
     columns = series[0].shape[1]
     records = tuple(
-        Record(f"s{i}", 0, rows, np.zeros((len(rows), 0)), np.zeros((len(rows), 0))) for i, rows in enumerate(series)
+        Series(f"s{i}", 0, rows, np.zeros((len(rows), 0)), np.zeros((len(rows), 0))) for i, rows in enumerate(series)
     )
     return Panel("p", Grid("number", 0, 1), tuple(f"c{i}" for i in range(columns)), (), (), records)
 
@@ -25,7 +25,7 @@ def panel(*series: np.ndarray) -> Panel:
 def yardstick(records: int, columns: int, *, season: int = 1, quantiles: tuple[float, ...] = (), spread: float = 1.0,
               center: float = 0.0, naive: float = 1.0) -> Yardstick:  # fmt: skip
     shape = (records, columns)
-    scaling = Scaling(np.full(shape, center), np.full(shape, spread), np.zeros((2, 0)), np.zeros((2, 0)))
+    scaling = SeriesScaling(np.full(shape, center), np.full(shape, spread), np.zeros((2, 0)), np.zeros((2, 0)))
     return Yardstick(scaling, np.full(shape, naive), season, quantiles)
 
 
@@ -84,7 +84,7 @@ def test_the_naive_forecast_in_training_has_a_mase_of_one() -> None:
     series = np.cumsum(np.random.default_rng(2).normal(size=(300, 2)), 0)
     for season in (1, 5):
         scores = ForecastScores(panel(series), 1, Yardstick(
-            Scaling(np.zeros((1, 2)), np.ones((1, 2)), np.zeros((2, 0)), np.zeros((2, 0))),
+            SeriesScaling(np.zeros((1, 2)), np.ones((1, 2)), np.zeros((2, 0)), np.zeros((2, 0))),
             naive_errors([series], season), season,
         ))  # fmt: skip
         scores.add(np.zeros(300 - season, int), series[:-season, None, :, None], series[season:, None])

@@ -1,4 +1,4 @@
-"""From what the user names (`reviews.csv`, a folder for each class, `builtin:digits`) to data to learn labels from."""
+"""Labelled data read from a table, from a folder for each class, or built in (`reviews.csv`, `builtin:digits`)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import final
 
 from sightline.core.errors import InputError
 from sightline.data.builtin import parse_name
-from sightline.data.corpus import Corpus, listed, overlap_notes, skip_notes
+from sightline.data.corpus import Corpus, listed, overlap_notes
 from sightline.data.labelled.describe import survey_labelled
 from sightline.data.labelled.digits import digits
 from sightline.data.labelled.labels import Labels, class_names
@@ -65,7 +65,7 @@ def load_labelled(
     limit: keep only the first `limit` items of each part
 
     Raises:
-        InputError: whatever is wrong with the files, in one line; "a.csv: only one class, 'yes': …"; "test.csv:17: the
+        InputError: any problem with the files, in one line; "a.csv: only one class, 'yes': …"; "test.csv:17: the
             label 'maybe' does not occur in training".
     """
     if limit is not None and limit < 1:
@@ -80,8 +80,8 @@ def load_labelled(
             raise InputError("built-in data takes no validation or test files and no columns", where=name)
         tables, seed = _builtin(name)
     else:
-        files = {"train": data, "valid": valid, "test": test}
-        tables = {part: read_labelled(Path(file), reading) for part, file in files.items() if file is not None}
+        named = (("train", data), ("valid", valid), ("test", test))
+        tables = {part: read_labelled(Path(file), reading) for part, file in named if file is not None}
     train = tables["train"]
     for part, table in tables.items():
         if (table.kind, table.many) != (train.kind, train.many):
@@ -89,24 +89,20 @@ def load_labelled(
                 f"contains {_content(table)}, but {train.name} contains {_content(train)}",
                 where=f"{table.name} ({part})",
             )
-    class_names(train.labels, train.name)  # what is wrong with them comes before what is wrong with their number
+    class_names(train.labels, train.name)  # errors in labels are reported before too few of them
     parts = _divide(train, [part for part in SHARES if part not in tables], seed)
     parts |= {part: LabelledPart.of(table) for part, table in tables.items() if part != "train"}
     classes = class_names(parts["train"].labels, train.name)
     for part in PARTS:
         parts[part].numbers(classes)  # every label is known
-    notes = [
-        note
-        for table in {table.name: table for table in tables.values()}.values()
-        for note in skip_notes("bad rows", table.skipped, table.complaints, f"{table.name}: ")
-    ]
+    notes = [note for table in {table.name: table for table in tables.values()}.values() for note in table.notes()]
     notes += _notes(parts)
     limited = {part: parts[part].select(range(len(parts[part]))[:limit]) for part in PARTS}
     return LabelledCorpus(name=name, **limited, sha256=content_sha256(limited), notes=tuple(notes), classes=classes)
 
 
 def _builtin(name: str) -> tuple[dict[str, LabelledTable], int]:
-    """The tables of built-in data, and the seed that divides what is not divided."""
+    """The tables of built-in data, and the seed that divides a table without parts."""
     kind, query = parse_name(name, ("digits", *SEQUENTIAL))
     if kind in SEQUENTIAL:
         return sequential(kind, query), 0

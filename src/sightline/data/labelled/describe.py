@@ -12,7 +12,7 @@ from sightline.data.corpus import Corpus
 from sightline.data.labelled.part import LabelledPart
 from sightline.data.labelled.table import Source
 from sightline.data.survey import (
-    Finding,
+    DataFinding,
     Survey,
     bars,
     findings,
@@ -79,12 +79,12 @@ def _shown(source: Source) -> str:
     return " × ".join(map(str, source.shape)) + " numbers"
 
 
-def _rare(counts: Counter[str], name: str) -> list[Finding]:
+def _rare(counts: Counter[str], name: str) -> list[DataFinding]:
     rare = [label for label, count in sorted(counts.items()) if count < FEW]
-    return [Finding(name, f"labels with fewer than {FEW} training items", len(rare), rare[:FEW])] if rare else []
+    return [DataFinding(name, f"labels with fewer than {FEW} training items", len(rare), rare[:FEW])] if rare else []
 
 
-def _suspicious(name: str, part: LabelledPart, keys: list[bytes]) -> list[Finding]:
+def _suspicious(name: str, part: LabelledPart, keys: list[bytes]) -> list[DataFinding]:
     looks: dict[str, Callable[[Any], bool]]
     if part.kind == "text":
         looks = text_looks(float(np.median([_length(source) for source in part.sources])))

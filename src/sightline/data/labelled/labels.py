@@ -58,12 +58,12 @@ def class_names(labels: Iterable[Labels], where: object) -> tuple[str, ...]:
     """The names of the classes, in order: that of their numbers where all are integers, else that of their letters.
 
     Raises:
-        InputError: "a.csv: only one class, 'yes': there is nothing to tell apart".
+        InputError: "a.csv: only one class, 'yes': at least two are needed".
     """
     names = {name for of_item in labels for name in of_item}
     if len(names) < 2:
         what = f"only one class, {min(names)!r}" if names else "no labels"
-        raise InputError(f"{what}: there is nothing to tell apart", where=where)
+        raise InputError(f"{what}: at least two are needed", where=where)
     integers = all(name.removeprefix("-").isdecimal() and name.isascii() for name in names)
     return tuple(sorted(names, key=lambda name: (int(name), name)) if integers else sorted(names))
 

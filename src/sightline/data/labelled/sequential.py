@@ -3,7 +3,7 @@
 Parity and modular sums are read by a state of 2 or 5 values that each symbol changes: a nonlinear recurrence has it at
 any length, attention cannot compute it (Hahn 2020, arXiv:1906.06755; Delétang et al. 2023, arXiv:2207.02098), nor has
 a linear recurrence of positive factors (Grazzi et al. 2025, arXiv:2411.12537). Their test items are longer than any
-training item. Recall asks for the value of one of many keys: attention looks it up, a state of fixed size has to hold
+training item. Recall asks for the value of one of many keys: attention looks it up, a state of fixed size must store
 them all (Arora et al. 2023, arXiv:2312.04927).
 """
 

@@ -27,8 +27,9 @@ from sightline.data.rows.files import read_lines
 from sightline.data.rows.formats import open_rows
 from sightline.data.rows.json_lines import JsonNumber
 from sightline.data.rows.numbers import is_number, is_series, joined, number_of, series_of
-from sightline.data.rows.record import Gathered, Record
+from sightline.data.rows.record import Record, Refusals
 from sightline.data.rows.texts import text_of
+from sightline.data.split import by_column
 
 SourceKind = Literal["text", "series", "audio", "image"]
 Source = str | np.ndarray
@@ -47,7 +48,7 @@ class Reading:
 
     kind: what the sources are; "auto" tells it from the columns and from the names of files
     source_column: one name, several with commas between, or a range such as `x1:x96` of the columns' order
-    label_separator: what stands between the labels of an item that may have any number of them
+    label_separator: the text between the labels of an item that may have any number of them
     split_column: the column that says which part a row belongs to: train, valid (validation, val, dev) or test
     lowercase: of texts
     """
@@ -64,7 +65,7 @@ class Reading:
 
 
 @dataclass
-class LabelledTable(Gathered):
+class LabelledTable(Refusals):
     """Sources and their labels in step, the place of each, and the rows that were skipped.
 
     parts: the part of each row, where a column names it
@@ -238,22 +239,17 @@ def _read_table(path: Path, reading: Reading, items: _Items) -> None:
             labels = labels_of(record.cell(reading.label_column), reading.label_separator)
             if not table.many and len(labels) != 1:
                 raise ValueError("a list of labels, but the first row has a single one")
-            part = None if reading.split_column is None else _part(record, reading.split_column)
+            part = (
+                None
+                if reading.split_column is None
+                else by_column(record.cell(reading.split_column), reading.split_column)
+            )
         except ValueError as error:
             if selection is None:  # nothing of the table can be read
                 raise InputError(str(error), where=place) from None
             table.refuse(error, place)
             continue
         items.take(place, partial(_source, record, selection, path, items), labels, part)
-
-
-def _part(record: Record, column: str) -> str:
-    value = str(record.cell(column)).strip().lower()
-    names = {"train": "train", "training": "train", "test": "test", "valid": "valid", "validation": "valid"}
-    names |= {"val": "valid", "dev": "valid"}
-    if value not in names:
-        raise ValueError(f"{column!r} is {value[:40]!r}, expected train, valid (validation, val, dev) or test")
-    return names[value]
 
 
 def _select(record: Record, reading: Reading) -> _Selection:

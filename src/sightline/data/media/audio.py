@@ -1,7 +1,7 @@
-"""Sound files as one row of samples: wav, flac and ogg by libsndfile, checked before and while they are decoded.
+"""Sound files as one row of samples: wav, flac and ogg by libsndfile, checked before and during decoding.
 
-What a header claims is never trusted with memory: a file is decoded piece by piece, and a length that the header names
-and the data does not hold is an error, where libsndfile itself reads on in silence.
+Memory is never allocated by a header's claim: a file is decoded piece by piece, and a header that promises more than
+the data has is an error, where libsndfile itself reports nothing.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ MAX_CHANNELS = 64
 LOUDEST = 1e6  # full scale is 1, and some tools write integers up to 2^15 as floats
 _BLOCK_NUMBERS = 1 << 20  # decoded at a time, channels counted
 _MAX_PAGE_BYTES = 27 + 255 + 255 * 255  # of an Ogg page (RFC 3533, § 6)
-_UNKNOWN = (0, 0xFFFFFFFF)  # what is written as length by a program that writes into a pipe
+_UNKNOWN = (0, 0xFFFFFFFF)  # the length that programs write into a pipe
 
 Mix = Literal["mean", "first", "refuse"]
-Resample = Literal["polyphase", "refuse"]
+Resampling = Literal["polyphase", "refuse"]
 
 
 @dataclass(frozen=True)
 class AudioOptions:
     """How sound becomes one row of samples.
 
-    rate_hz: samples a second of what comes out
+    rate_hz: samples a second of the result
     mix: channels become one by their mean, the first one is taken, or more than one is an error
     resample: another rate is converted by a polyphase filter (`scipy.signal.resample_poly`), or is an error
     max_s: the longest sound that is read
@@ -42,7 +42,7 @@ class AudioOptions:
 
     rate_hz: int = 16_000
     mix: Mix = "mean"
-    resample: Resample = "polyphase"
+    resample: Resampling = "polyphase"
     max_s: float = 60.0
 
     def __post_init__(self) -> None:
@@ -58,7 +58,7 @@ def read_audio(path: Path, options: AudioOptions | None = None) -> np.ndarray:
 
     Raises:
         InputError: "a.wav: is cut short: its header says 16000 frames, 7989 are there", "a.wav: sample 17 is NaN",
-            "a.flac: lasts 75.0 s, more than max_s 60", "a.wav: is not sound that can be read: …".
+            "a.flac: lasts 75.0 s, more than max_s 60", "a.wav: cannot be read as sound: …".
         EnvironmentFault: "a.wav: no permission to read it".
     """
     options = options or AudioOptions()
@@ -95,18 +95,18 @@ def _decode(file: FileIO, path: Path, known: tuple[str, ...], options: AudioOpti
             rate_hz, subtype = sound.samplerate, sound.subtype
     except soundfile.LibsndfileError as error:
         reason = " ".join(error.error_string.split()).removeprefix("Error : ").rstrip(".")
-        raise InputError(f"is not sound that can be read: {reason}", where=path) from None
+        raise InputError(f"cannot be read as sound: {reason}", where=path) from None
     if "OGG" in known:
         whole = _ogg_frames(file, path, subtype)
     if whole is not None and len(samples) < whole:
         raise InputError(f"is cut short or damaged: {whole} frames are named, {len(samples)} are there", where=path)
     if not len(samples):
-        raise InputError("holds no samples", where=path)
+        raise InputError("contains no samples", where=path)
     return samples, rate_hz
 
 
 def _check_header(sound: Any, options: AudioOptions, path: Path) -> None:
-    """Refuse what cannot be meant, before anything is decoded."""
+    """Refuse impossible headers, before anything is decoded."""
     low, high = RATES_HZ
     if not low <= sound.samplerate <= high:
         raise InputError(f"has {sound.samplerate} samples a second, expected {low} to {high}", where=path)
@@ -131,21 +131,21 @@ def _mixed(sound: Any, options: AudioOptions, path: Path) -> np.ndarray:
     blocks: list[np.ndarray] = []
     frames = 0
     block = max(1, _BLOCK_NUMBERS // sound.channels)
-    while len(found := sound.read(block, dtype="float32", always_2d=True)):  # (T, channels)
-        _check_samples(found, frames, path)
-        blocks.append(found[:, 0].copy() if options.mix == "first" else found.mean(1, dtype=np.float32))
-        frames += len(found)
-        if frames > options.max_s * sound.samplerate:  # the header did not say so
+    while len(samples := sound.read(block, dtype="float32", always_2d=True)):  # (T, channels)
+        _check_samples(samples, frames, path)
+        blocks.append(samples[:, 0].copy() if options.mix == "first" else samples.mean(1, dtype=np.float32))
+        frames += len(samples)
+        if frames > options.max_s * sound.samplerate:  # more than the header promises
             raise _too_long(f"over {frames / sound.samplerate:.1f}", options, path)
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
 
-def _check_samples(found: np.ndarray, before: int, path: Path) -> None:
-    bad = ~(np.abs(found) <= LOUDEST)  # NaN too
+def _check_samples(samples: np.ndarray, before: int, path: Path) -> None:
+    bad = ~(np.abs(samples) <= LOUDEST)  # NaN too
     if not bad.any():
         return
     frame, channel = (int(i) for i in np.argwhere(bad)[0])
-    value = float(found[frame, channel])
+    value = float(samples[frame, channel])
     shown = "NaN" if math.isnan(value) else f"{value:g}"
     raise InputError(f"sample {before + frame + 1} is {shown}, expected numbers around ±1", where=path)
 
@@ -156,19 +156,19 @@ def _resampled(samples: np.ndarray, rate_hz: int, options: AudioOptions, path: P
     from scipy.signal import resample_poly
 
     common = math.gcd(rate_hz, options.rate_hz)
-    made = resample_poly(samples.astype(np.float64), options.rate_hz // common, rate_hz // common)
-    return made.astype(np.float32)
+    converted = resample_poly(samples.astype(np.float64), options.rate_hz // common, rate_hz // common)
+    return converted.astype(np.float32)
 
 
 def _wav_frames(file: FileIO, path: Path) -> int | None:
-    """How many frames the chunks of a wav file promise; None where they do not say.
+    """How many frames the chunks of a wav file promise; None where they name no length.
 
-    libsndfile shortens a data chunk that is longer than the file and says nothing.
+    libsndfile silently shortens a data chunk that is longer than the file.
     """
     file.seek(0)
     head = file.read(12)
     if head[:4] != b"RIFF" or head[8:] != b"WAVE":
-        return None  # libsndfile says what it is instead
+        return None  # libsndfile reports the format
     align = 0
     while len(chunk := file.read(8)) == 8:
         name, size = struct.unpack("<4sI", chunk)
@@ -184,7 +184,7 @@ def _wav_frames(file: FileIO, path: Path) -> int | None:
 def _ogg_frames(file: FileIO, path: Path, subtype: str) -> int | None:
     """How many frames the last page of a Vorbis stream promises; None for other codecs, whose pages count otherwise.
 
-    libsndfile leaves out pages that are damaged or missing, and says nothing.
+    libsndfile silently leaves out pages that are damaged or missing.
     """
     size = file.seek(0, 2)
     file.seek(max(0, size - _MAX_PAGE_BYTES))

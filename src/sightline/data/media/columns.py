@@ -20,8 +20,8 @@ from sightline.data.media.audio import AudioOptions, read_audio
 from sightline.data.media.images import ImageOptions, read_idx, read_image
 from sightline.data.media.manifest import located
 
-Kind = Literal["audio", "image", "text"]
-KINDS: tuple[Kind, ...] = ("audio", "image", "text")
+MediaKind = Literal["audio", "image", "text"]
+KINDS: tuple[MediaKind, ...] = ("audio", "image", "text")
 KEEP_BYTES = 1 << 30
 _PLACE_IN_IDX = re.compile(r"(.+)#(\d{1,12})")
 
@@ -66,14 +66,14 @@ class AudioReader:
         return read_audio(path, self.options)
 
 
-Reader: TypeAlias = AudioReader | ImageReader
+FileReader: TypeAlias = AudioReader | ImageReader
 
 
 @final
 class Store:
     """Arrays of files, by number: checked and measured once, kept as long as they fit into `keep_bytes` together."""
 
-    def __init__(self, read: Reader, keep_bytes: int = KEEP_BYTES) -> None:
+    def __init__(self, read: FileReader, keep_bytes: int = KEEP_BYTES) -> None:
         self._read = read
         self.options: AudioOptions | ImageOptions = read.options
         self._left = keep_bytes
@@ -121,7 +121,7 @@ class Column:
     """One source of every item: numbers in a store of arrays, or texts."""
 
     name: str
-    kind: Kind
+    kind: MediaKind
     texts: tuple[str, ...] = ()
     store: Store | None = None
     numbers: tuple[int, ...] = ()

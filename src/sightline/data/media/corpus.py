@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import final
 
 from sightline.core.errors import InputError
-from sightline.data.corpus import Corpus, overlap_notes, skip_notes
+from sightline.data.corpus import Corpus, overlap_notes
 from sightline.data.media.audio import AudioOptions
 from sightline.data.media.columns import (
     KEEP_BYTES,
     AudioReader,
     Column,
+    FileReader,
     ImageReader,
-    Kind,
+    MediaKind,
     MediaPart,
-    Reader,
     Store,
 )
 from sightline.data.media.describe import survey_media
@@ -47,7 +47,7 @@ class MediaReading:
     skip_bad: leave out and report rows whose cells or files are bad, instead of raising
     """
 
-    sources: tuple[tuple[str, Kind], ...]
+    sources: tuple[tuple[str, MediaKind], ...]
     target: str = "target"
     audio: AudioOptions = field(default_factory=AudioOptions)
     image: ImageOptions = field(default_factory=ImageOptions)
@@ -68,7 +68,7 @@ class MediaReading:
         }
         rows: list[int] = []
         numbers: dict[str, list[int]] = {name: [] for name in stores}
-        bad: list[str] = []
+        table = manifest.table
         for row in range(len(manifest.targets)):
             if self.limit is not None and len(rows) == self.limit:
                 break
@@ -77,20 +77,15 @@ class MediaReading:
                     name: store.add(manifest.file(name, row), manifest.place(row)) for name, store in stores.items()
                 }
             except InputError as error:
-                if not self.skip_bad:
-                    raise
-                bad.append(str(error))
+                table.refuse(error, manifest.place(row))
                 continue
             rows.append(row)
             for name, number in added.items():
                 numbers[name].append(number)
-        notes = list(manifest.notes)
-        notes += skip_notes("rows with bad files", len(bad), bad[:_SHOWN], f"{path}: ")
-        if not rows:
-            raise InputError(f"no good row: {len(bad)} bad ones, first {bad[0]}", where=path)
-        return self._part(manifest, rows, stores, numbers), notes
+        table.check_some(rows)
+        return self._part(manifest, rows, stores, numbers), table.notes()
 
-    def _reader(self, kind: Kind) -> Reader:
+    def _reader(self, kind: MediaKind) -> FileReader:
         return AudioReader(self.audio) if kind == "audio" else ImageReader(self.image)
 
     def _part(

@@ -11,7 +11,7 @@ import numpy as np
 from sightline.data.corpus import Corpus
 from sightline.data.media.columns import Column, MediaPart
 from sightline.data.survey import (
-    Finding,
+    DataFinding,
     Survey,
     bars,
     findings,
@@ -68,7 +68,7 @@ def _sizes(column: Column) -> list[float]:
     return [float(np.prod(shape[1:])) if rate_hz is None else shape[0] / rate_hz for shape in shapes]
 
 
-def _suspicious(name: str, part: MediaPart, digests: list[str]) -> list[Finding]:
+def _suspicious(name: str, part: MediaPart, digests: list[str]) -> list[DataFinding]:
     suspicious = repeated(name, digests, part.places)
     median = float(np.median([len(text) for text in part.targets]))
     suspicious += findings(name, part.targets, part.places, text_looks(median))

@@ -1,7 +1,7 @@
 """Pictures as arrays of bytes: png and jpeg by Pillow, one at a time; idx files, as MNIST comes in, whole.
 
 A header's claim is checked before anything is decoded, so that a decompression bomb costs nothing; what a decoder
-would repair in silence (a file cut short, 16 bits clipped to 8, a transparent ground) is an error or has a name here.
+would repair silently (a file cut short, 16 bits clipped to 8, a transparent background) is an error or a named option.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ Colour = Literal["grey", "rgb"]
 class ImageOptions:
     """How a picture becomes an array.
 
-    size: (height, width) of what comes out; None leaves each picture its own
+    size: (height, width) of the result; None keeps that of each picture
     fit: a picture of another size is an error, is stretched to it, or is shrunk or enlarged with its proportions kept
         and the rest filled with `ground`
     colour: one channel or three; colours become grey by ITU-R 601 luma
-    ground: the byte that stands behind what is transparent and around what is padded, 0 black to 255 white
+    ground: the byte behind transparent pixels and in the padding, 0 black to 255 white
     """
 
     size: tuple[int, int] | None = None
@@ -58,7 +58,7 @@ class ImageOptions:
 
 
 def read_image(path: Path, options: ImageOptions | None = None) -> np.ndarray:
-    """The pixels (C, H, W) of a png or jpeg file, uint8, turned upright as its EXIF data says.
+    """The pixels (C, H, W) of a png or jpeg file, uint8, rotated by its EXIF data.
 
     Raises:
         InputError: "a.png: has 30000 x 30000 pixels, at most 50000000 are read", "a.png: is cut short or damaged: …",
@@ -85,7 +85,7 @@ def read_image(path: Path, options: ImageOptions | None = None) -> np.ndarray:
     except InputError:
         raise
     except UnidentifiedImageError:
-        raise InputError("is not a picture that can be read: neither png nor jpeg", where=path) from None
+        raise InputError("cannot be read as a picture: neither png nor jpeg", where=path) from None
     except PermissionError:
         raise EnvironmentFault(f"{path}: no permission to read it") from None
     except Image.DecompressionBombError:
@@ -104,9 +104,7 @@ def _check_header(image: Image, known: str, path: Path) -> None:
     if width * height > MAX_PIXELS:
         raise InputError(f"has {height} x {width} pixels, at most {MAX_PIXELS} are read", where=path)
     if getattr(image, "n_frames", 1) > 1:
-        raise InputError(
-            f"is an animation of {getattr(image, 'n_frames', 1)} pictures: save the one that is meant", where=path
-        )
+        raise InputError(f"is an animation of {getattr(image, 'n_frames', 1)} pictures: save one of them", where=path)
 
 
 def _upright(image: Image) -> Image:
@@ -116,14 +114,14 @@ def _upright(image: Image) -> Image:
 
 
 def _array(image: Image, options: ImageOptions, path: Path) -> np.ndarray:
-    """The picture (C, H, W) in the channels and the size that are asked for."""
+    """The picture (C, H, W) with the channels and the size of the options."""
     from PIL import Image
 
     if image.mode.startswith("I"):  # 16 bits a pixel, which Pillow would clip
         image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
     if image.has_transparency_data:
-        ground = Image.new("RGBA", image.size, (options.ground,) * 3 + (255,))
-        image = Image.alpha_composite(ground, image.convert("RGBA"))
+        background = Image.new("RGBA", image.size, (options.ground,) * 3 + (255,))
+        image = Image.alpha_composite(background, image.convert("RGBA"))
     image = _fitted(image.convert("L" if options.colour == "grey" else "RGB"), options, path)
     pixels = np.asarray(image)
     return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))
@@ -136,8 +134,8 @@ def _fitted(image: Image, options: ImageOptions, path: Path) -> Image:
         return image
     height, width = options.size
     if options.fit == "refuse":
-        found = f"{image.height} x {image.width}"
-        raise InputError(f"has {found} pixels, expected {height} x {width}: set fit to stretch or pad", where=path)
+        actual = f"{image.height} x {image.width}"
+        raise InputError(f"has {actual} pixels, expected {height} x {width}: set fit to stretch or pad", where=path)
     if options.fit == "stretch":
         return image.resize((width, height), Image.Resampling.BICUBIC)
     ground = (options.ground,) * 3 if image.mode == "RGB" else options.ground
@@ -148,8 +146,8 @@ def read_idx(path: Path) -> np.ndarray:
     """The array of an idx file of unsigned bytes, such as train-images-idx3-ubyte.gz: (N, H, W), or (N,) labels.
 
     Raises:
-        InputError: "a-idx3-ubyte.gz: is no idx file: …", "a-idx3-ubyte.gz: its header says 60000 x 28 x 28 bytes, 100
-            are there", and the like.
+        InputError: "a-idx3-ubyte.gz: is not an idx file: …", "a-idx3-ubyte.gz: its header says 60000 x 28 x 28 bytes,
+            100 are there", and the like.
     """
     size = path.stat().st_size if path.is_file() else 0
     with open_bytes(path) as stream, plain_errors(path):
@@ -157,23 +155,25 @@ def read_idx(path: Path) -> np.ndarray:
         if not head:
             raise InputError("is empty", where=path)
         if len(head) < 4 or head[:2] != b"\0\0" or not 1 <= head[3] <= 4:
-            raise InputError("is no idx file: it begins with two zeros, a type and 1 to 4 dimensions", where=path)
+            raise InputError("is not an idx file: it begins with two zeros, a type and 1 to 4 dimensions", where=path)
         if head[2] != _IDX_UNSIGNED_BYTES:
-            raise InputError(f"holds numbers of type 0x{head[2]:02x}, only unsigned bytes (0x08) are read", where=path)
+            raise InputError(
+                f"contains numbers of type 0x{head[2]:02x}, only unsigned bytes (0x08) are read", where=path
+            )
         sizes = stream.read(4 * head[3])
         if len(sizes) < 4 * head[3]:
             raise InputError("is cut short in its header", where=path)
         shape = tuple(int(n) for n in np.frombuffer(sizes, ">u4"))
         total, shown = math.prod(shape), " x ".join(map(str, shape))
         if not total:
-            raise InputError(f"holds nothing: {shown}", where=path)
+            raise InputError(f"is empty: {shown}", where=path)
         if total > MAX_IDX_BYTES:
             raise InputError(f"its header says {shown} bytes, at most {MAX_IDX_BYTES} are read", where=path)
         check_expansion(total, size, path)
-        found = bytearray()
-        while len(found) <= total and (chunk := stream.read(min(1 << 20, total + 1 - len(found)))):
-            found += chunk
-    if len(found) != total:
-        there = "more" if len(found) > total else str(len(found))
+        content = bytearray()
+        while len(content) <= total and (chunk := stream.read(min(1 << 20, total + 1 - len(content)))):
+            content += chunk
+    if len(content) != total:
+        there = "more" if len(content) > total else str(len(content))
         raise InputError(f"its header says {shown} bytes, {there} are there", where=path)
-    return np.frombuffer(bytes(found), np.uint8).reshape(shape)
+    return np.frombuffer(bytes(content), np.uint8).reshape(shape)

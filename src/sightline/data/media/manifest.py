@@ -15,23 +15,26 @@ from typing import final
 
 from sightline.core.errors import EnvironmentFault, InputError
 from sightline.data.pairs.table import open_texts
-from sightline.data.rows.record import Gathered
+from sightline.data.rows.record import Refusals
 from sightline.data.rows.texts import text_rows
 
 
 @final
 @dataclass(frozen=True)
 class Manifest:
-    """Rows of a table: the cells of each source column, the targets, and the line that each row begins on."""
+    """Rows of a table: the cells of each source column, the targets, and the line that each row begins on.
+
+    table: counts the rows that were skipped
+    """
 
     path: Path
     sources: dict[str, list[str]]
     targets: list[str]
     lines: array[int]
-    notes: tuple[str, ...] = ()
+    table: Refusals
 
     def place(self, row: int) -> str:
-        """Where a row stands, such as `clips.csv:17`."""
+        """The place of a row, such as `clips.csv:17`."""
         return f"{self.path}:{self.lines[row]}"
 
     def file(self, column: str, row: int) -> Path:
@@ -55,7 +58,7 @@ def read_manifest(
     named = (*sources, target) != ("source", "target")
     columns = [*(("source", name) for name in sources), ("target", target)]
     rows, texts = open_texts(path, [(role, name if named else None) for role, name in columns])
-    table = Gathered(str(path), skip_bad=skip_bad)
+    table = Refusals(str(path), skip_bad=skip_bad)
     cells: list[list[str]] = []
     lines = array("q")
     for line, texts_of_row in text_rows(rows, texts, table):
@@ -63,12 +66,12 @@ def read_manifest(
         cells.append(texts_of_row)
     table.check_some(lines)
     *by_source, targets = ([*column] for column in zip(*cells, strict=True))
-    return Manifest(path, dict(zip(sources, by_source, strict=True)), targets, lines, tuple(table.notes()))
+    return Manifest(path, dict(zip(sources, by_source, strict=True)), targets, lines, table)
 
 
 @contextmanager
 def located(place: str) -> Iterator[None]:
-    """Puts `place` in front of what is raised inside: `clips.csv:17: clips/a.wav: no such file`."""
+    """Puts `place` in front of errors from inside: `clips.csv:17: clips/a.wav: no such file`."""
     try:
         yield
     except InputError as error:

@@ -1,4 +1,4 @@
-"""From what the user names (`pairs.tsv`, `a.de,a.en`, `builtin:dates`) to training, validation and test pairs."""
+"""Pairs read from files or built in (`pairs.tsv`, `a.de,a.en`, `builtin:dates`), divided into parts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import final
 
 from sightline.core.errors import InputError
 from sightline.data.builtin import parse_name
-from sightline.data.corpus import Corpus, overlap_notes, skip_notes
+from sightline.data.corpus import Corpus, overlap_notes
 from sightline.data.pairs.dates import DateOptions, dates
 from sightline.data.pairs.describe import survey_pairs
 from sightline.data.pairs.table import Columns, Pairs, Table, read_parallel, read_table
@@ -46,11 +46,7 @@ class PairReading:
         if missing:
             rows = rows_of(by_hash(parts["train"].sources, missing, seed))
             parts |= {part: select(parts["train"], rows[part]) for part in ("train", *missing)}
-        notes = [
-            note
-            for table in tables.values()
-            for note in skip_notes("bad rows", table.skipped, table.complaints, f"{table.name}: ")
-        ]
+        notes = [note for table in tables.values() for note in table.notes()]
         known = set(parts["train"].sources)
         for part in ("valid", "test"):
             if part in tables:
@@ -129,7 +125,7 @@ def load_corpus(
     limit: keep only the first `limit` pairs of each part
 
     Raises:
-        InputError: whatever is wrong with the files, in one line.
+        InputError: any problem with the files, in one line.
     """
     if limit is not None and limit < 1:
         raise InputError(f"limit must be at least 1, found {limit}")

@@ -34,11 +34,11 @@ LOCALES = (
 )
 _ZERO = {"arab": "\u0660", "arabext": "\u06f0", "beng": "\u09e6", "deva": "\u0966"}
 _SKELETONS = ("yMd", "yMMMd", "yMMMMd", "yMEd", "yMMMEd", "GyMMMd", "GyMMMEd")
-_YEAR = "\0"  # stands for the year while strings are compared
+_YEAR = "\0"  # in place of the year while strings are compared
 
 
 class DateOptions(NamedTuple):
-    """What `builtin:dates?locales=31&size=50000&seed=1` asks for; `locales` may also be names, as in `en+de+ja`."""
+    """The options of `builtin:dates?locales=31&size=50000&seed=1`; `locales` may also be names, as in `en+de+ja`."""
 
     locales: tuple[str, ...] = LOCALES[:DEFAULT_LOCALES]
     size: int = 100_000
@@ -72,7 +72,7 @@ class DateParts(NamedTuple):
 class Form:
     """One way to write a date: a CLDR pattern in a locale.
 
-    `parts` holds literal strings, and tables of strings with the place in (month, day, weekday) that picks from them;
+    `parts` has literal strings, and tables of strings with the place in (month, day, weekday) that picks from them;
     `None` is the year.
     """
 
@@ -199,7 +199,7 @@ def _compile(locale: str, pattern: str, year: Callable[[date], str]) -> Form:
 
 
 def _ambiguous(forms: Sequence[Form]) -> frozenset[str]:
-    """The strings, without their year, that stand for more than one month and day."""
+    """The strings, without their year, that mean more than one month and day."""
     meaning: dict[str, tuple[int, int]] = {}
     twice: set[str] = set()
     days = [(d.month, d.day) for d in _days_of(2000)]

@@ -10,9 +10,9 @@ import numpy as np
 
 from sightline.data.corpus import Corpus
 from sightline.data.pairs.table import Pairs, Table
-from sightline.data.survey import CONTROL, FAR, Chart, Finding, Survey, findings, histogram, spread
+from sightline.data.survey import CONTROL, FAR, Chart, DataFinding, Survey, findings, histogram, spread
 
-Pair = tuple[str, str]
+TextPair = tuple[str, str]
 
 
 def survey_pairs(corpus: Corpus[Pairs], tables: Sequence[Table]) -> Survey:
@@ -51,22 +51,22 @@ def _part(pairs: Pairs, corpus: Corpus[Pairs]) -> dict[str, Any]:
     }
 
 
-def suspicious(table: Table) -> list[Finding]:
+def suspicious(table: Table) -> list[DataFinding]:
     """Rows that look wrong, each with its line (its row number in parquet); none of it stops training."""
-    pairs: list[Pair] = list(zip(*table.pairs, strict=True))
+    pairs: list[TextPair] = list(zip(*table.pairs, strict=True))
     counts = Counter(pairs)
     meanings = Counter(source for source, _ in counts)
     source_median, target_median = (float(np.median([len(text) for text in texts])) for texts in table.pairs)
     usual = source_median / target_median
 
-    def far_apart(pair: Pair) -> bool:
+    def far_apart(pair: TextPair) -> bool:
         ratio = len(pair[0]) / len(pair[1]) / usual
         return max(ratio, 1 / ratio) > FAR and max(map(len, pair)) > 20
 
-    def far_longer(pair: Pair) -> bool:
+    def far_longer(pair: TextPair) -> bool:
         return len(pair[0]) > max(20.0, FAR * source_median) or len(pair[1]) > max(20.0, FAR * target_median)
 
-    looks: dict[str, Callable[[Pair], bool]] = {
+    looks: dict[str, Callable[[TextPair], bool]] = {
         "the same pair occurs more than once": lambda pair: counts[pair] > 1,
         "the same source has different targets": lambda pair: meanings[pair[0]] > 1,
         "source and target are the same text": lambda pair: pair[0] == pair[1],

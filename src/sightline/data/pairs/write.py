@@ -14,7 +14,7 @@ def write_pairs(pairs: Pairs, path: str | Path, *, overwrite: bool = False) -> N
     """Write a table with the columns `source` and `target`, which `read_pairs` reads back.
 
     Raises:
-        InputError: "dates.xls: the name must end in …", "dates.tsv: exists already; …", "dates.tsv: row 7 contains a
+        InputError: "dates.xls: the name must end in …", "dates.tsv: already exists; …", "dates.tsv: row 7 contains a
             tab or a line break, which TSV cannot store; …".
         EnvironmentFault: "dates.tsv: No space left on device: 812 bytes are needed, 0 are free".
     """

@@ -51,7 +51,7 @@ def is_series(value: Any) -> bool:
     try:
         series_of(value, "it")
     except ValueError as error:
-        return "finite" in str(error)  # then it is a list of numbers, whose place is still to be told
+        return "finite" in str(error)  # a list of numbers, one of which is refused later, with its place
     return True
 
 
@@ -66,7 +66,7 @@ def series_of(value: Any, what: str) -> np.ndarray:
         try:
             value = json.loads(value, parse_int=JsonNumber, parse_float=JsonNumber, parse_constant=JsonNumber)
         except (ValueError, RecursionError):
-            raise ValueError(f"{what} is no list of numbers: {value[:40]!r}") from None
+            raise ValueError(f"{what} is not a list of numbers: {value[:40]!r}") from None
     if not isinstance(value, list):
         raise ValueError(f"{what} must be a list of numbers, found {str(value)[:40]!r}")
     if not value:

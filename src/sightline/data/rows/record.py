@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -123,16 +123,21 @@ class Rows(ABC):
 
 
 @dataclass
-class Gathered:
-    """What was read from a table, and the rows that were skipped."""
+class Refusals:
+    """Items that cannot be used: refused, or skipped and counted; base of what readers gather.
+
+    name: the file or files, for errors and notes; "" where every place names its own
+    unit: the name of an item in errors and notes
+    """
 
     name: str
     skip_bad: bool = field(default=False, kw_only=True)
+    unit: str = field(default="row", kw_only=True)
     skipped: int = field(default=0, kw_only=True)
     complaints: list[str] = field(default_factory=list, kw_only=True)
 
     def refuse(self, problem: object, place: str) -> None:
-        """Raise for a bad row, or count it."""
+        """Raise for a bad item, or count it."""
         located = isinstance(problem, InputError) and str(problem).startswith(place)
         error = InputError(str(problem), where=None if located else place)
         if not self.skip_bad:
@@ -141,16 +146,16 @@ class Gathered:
         if len(self.complaints) < _SHOWN:
             self.complaints.append(str(error))
 
-    def check_some(self, rows: Sized) -> None:
-        """Refuse a table of which nothing could be used."""
-        if not rows and self.skipped:
-            raise InputError(f"no good row: {self.skipped} bad ones, first {self.complaints[0]}", where=self.name)
-        if not rows:
-            raise InputError("has a header but no rows", where=self.name)
+    def check_some(self, items: object, where: object = None, otherwise: str = "has a header but no rows") -> None:
+        """Refuse files of which nothing could be used."""
+        if not items:
+            bad = f"no good {self.unit}: {self.skipped} bad ones, first {self.complaints[0]}" if self.skipped else ""
+            raise InputError(bad or otherwise, where=where or self.name)
 
     def notes(self) -> list[str]:
-        """A line on the rows that were skipped, if any."""
+        """A line on the items that were skipped, if any."""
         if not self.skipped:
             return []
         more = f"; and {self.skipped - len(self.complaints)} more" if self.skipped > len(self.complaints) else ""
-        return [f"{self.name}: skipped {self.skipped} bad rows: {'; '.join(self.complaints)}{more}"]
+        where = f"{self.name}: " if self.name else ""
+        return [f"{where}skipped {self.skipped} bad {self.unit}s: {'; '.join(self.complaints)}{more}"]

@@ -16,7 +16,7 @@ from sightline.core.config import override
 from sightline.core.errors import InputError
 from sightline.data.batches import generator
 from sightline.data.builtin import parse_name
-from sightline.data.series.panel import Panel, Record
+from sightline.data.series.panel import Panel, Series
 from sightline.data.series.times import Grid, parse_every
 
 MOST = 1_000_000
@@ -125,7 +125,7 @@ def generate(name: str) -> tuple[Panel, Truth]:
     empty = np.zeros((options.length, 0))
     targets = tuple(f"s{i}" for i in range(options.series))
     grid = Grid("time", origin, parse_every("1h", "time")[1])
-    return Panel(name, grid, targets, (), (), (Record("", 0, values, empty, empty),)), truth
+    return Panel(name, grid, targets, (), (), (Series("", 0, values, empty, empty),)), truth
 
 
 def _check(options: SeasonalOptions | ArOptions, place: str) -> None:

@@ -1,4 +1,4 @@
-"""From what the user names (`load.csv`, `builtin:seasonal`) to series divided by time and scaled by their past."""
+"""Series read from a file or generated (`load.csv`, `builtin:seasonal`), divided by time and scaled by their past."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from typing import Literal, NamedTuple, final
 import numpy as np
 
 from sightline.core.errors import InputError
+from sightline.data.rows.formats import suffixes
 from sightline.data.series.builtin import Truth, generate
-from sightline.data.series.panel import Evenness, Panel, Record, cut, make_panel
-from sightline.data.series.table import SeriesColumns, read_series_table
+from sightline.data.series.panel import Evenness, Panel, Series, cut, make_panel
+from sightline.data.series.table import SERIES_FORMS, SeriesColumns, read_series_table
 from sightline.data.split import PARTS, by_time
 
 __all__ = [
     "Evenness",
     "Panel",
-    "Record",
-    "Scaling",
+    "Series",
     "SeriesColumns",
     "SeriesData",
+    "SeriesScaling",
     "load_panel",
     "load_series",
 ]
@@ -64,10 +65,10 @@ def load_panel(data: str | Path, columns: SeriesColumns | None = None, rules: Ev
     """The series of a file.
 
     Raises:
-        InputError: whatever is wrong with the file, in one line with its place (see `read_series_table`, `make_panel`).
+        InputError: any problem with the file, in one line with its place (see `read_series_table`, `make_panel`).
     """
     if not str(data):
-        raise InputError("no data named: give a .csv, .tsv or .parquet table of series, or builtin:seasonal")
+        raise InputError(f"no data named: give a {suffixes(SERIES_FORMS)} table of series, or builtin:seasonal")
     return make_panel(read_series_table(Path(data), columns or SeriesColumns()), rules or Evenness())
 
 
@@ -89,7 +90,7 @@ def load_series(
     name, truth = str(data), None
     if name.startswith("builtin:"):
         if columns not in (None, SeriesColumns()) or rules not in (None, Evenness()):
-            raise InputError("built-in series have no columns to name and nothing to fill", where=name)
+            raise InputError("built-in series have no columns to name and no gaps to fill", where=name)
         panel, truth = generate(name)
     else:
         panel = load_panel(data, columns, rules)
@@ -113,8 +114,8 @@ def _sha256(panel: Panel) -> str:
     return digest.hexdigest()
 
 
-class Scaling(NamedTuple):
-    """What values are divided by after their mean is taken off, learnt from training alone.
+class SeriesScaling(NamedTuple):
+    """The mean that is subtracted from values and the spread that they are divided by, learnt from training alone.
 
     center, spread: (R, C), by series and column; past, known: (2, P), (2, K), center and spread of covariates, all
     series together
@@ -138,7 +139,7 @@ class Scaling(NamedTuple):
         return replace(panel, records=tuple(records))
 
 
-def fit_scaling(data: SeriesData, kind: Literal["standard", "none"] = "standard") -> Scaling:
+def fit_scaling(data: SeriesData, kind: Literal["standard", "none"] = "standard") -> SeriesScaling:
     """Mean and standard deviation (divided by N, as scikit-learn's StandardScaler) of each column in training.
 
     A column that does not vary keeps its size (spread 1). A series without two training values gets the mean and
@@ -164,7 +165,7 @@ def fit_scaling(data: SeriesData, kind: Literal["standard", "none"] = "standard"
         every = pooled(whole)
         parts = [np.stack([rows.mean(0), _some(rows.std(0))]) if len(rows) > 1 else every for rows in series]
         center, spread = np.stack([part[0] for part in parts]), np.stack([part[1] for part in parts])
-    return Scaling(center, spread, covariates("past"), covariates("known"))
+    return SeriesScaling(center, spread, covariates("past"), covariates("known"))
 
 
 def _some(spread: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from sightline.data.series.corpus import SeriesData
 from sightline.data.series.seasons import find_season
 from sightline.data.split import PARTS
-from sightline.data.survey import Chart, Finding, Survey, spread
+from sightline.data.survey import Chart, DataFinding, Survey, spread
 
 MOST_DRAWN, MOST_POINTS = 4, 400
 STUCK = 0.1  # of a series: the share of one value in a row from which a sensor may have been stuck
@@ -50,24 +50,26 @@ def survey_series(data: SeriesData) -> Survey:
     )
 
 
-def _suspicious(data: SeriesData, name: str, start: int, values: np.ndarray) -> list[Finding]:
+def _suspicious(data: SeriesData, name: str, start: int, values: np.ndarray) -> list[DataFinding]:
     grid, suspicious = data.panel.grid, []
     if (values == values[0]).all():
-        return [Finding(name, "always the same value", len(values), [f"from {grid.text(start)}"])]
+        return [DataFinding(name, "always the same value", len(values), [f"from {grid.text(start)}"])]
     edges = np.flatnonzero(np.diff(values) != 0) + 1
     bounds = np.concatenate([[0], edges, [len(values)]])
     longest = int(np.diff(bounds).argmax())
     stretch = int(bounds[longest + 1] - bounds[longest])
     if stretch > max(10, STUCK * len(values)):
         suspicious.append(
-            Finding(name, "one value in a row", stretch, [f"from {grid.text(start + int(bounds[longest]))}"])
+            DataFinding(name, "one value in a row", stretch, [f"from {grid.text(start + int(bounds[longest]))}"])
         )
     middle = np.median(values)
     usual = float(np.median(np.abs(values - middle)))
     far = np.flatnonzero(np.abs(values - middle) > FAR * usual) if usual > 0 else np.array([], int)
     if len(far) and len(far) <= 0.01 * len(values):
         shown = [grid.text(start + int(place)) for place in far[:10]]
-        suspicious.append(Finding(name, f"more than {FAR:g} times as far from the median as usual", len(far), shown))
+        suspicious.append(
+            DataFinding(name, f"more than {FAR:g} times as far from the median as usual", len(far), shown)
+        )
     return suspicious
 
 

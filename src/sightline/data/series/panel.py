@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, final
 
 import numpy as np
 
@@ -23,11 +23,11 @@ _SHOWN = 5
 _SPARSE = 100  # a grid this many times longer than its rows is a slip in a time
 
 
-class Record(NamedTuple):
+class Series(NamedTuple):
     """One series.
 
     start: index on the panel's grid of its first step
-    values: (T, C) float64, what is to be forecast
+    values: (T, C) float64, the values to forecast
     past: (T, P), covariates known up to now
     known: (T + F, K), covariates known ahead, F >= 0 steps beyond the values
     """
@@ -44,6 +44,7 @@ class Record(NamedTuple):
         return self.start + len(self.values)
 
 
+@final
 @dataclass(frozen=True)
 class Panel:
     """Series with the same columns on one grid; without holes.
@@ -56,7 +57,7 @@ class Panel:
     targets: tuple[str, ...]
     past: tuple[str, ...]
     known: tuple[str, ...]
-    records: tuple[Record, ...]
+    records: tuple[Series, ...]
     notes: tuple[str, ...] = ()
 
     @property
@@ -77,13 +78,14 @@ class Panel:
         return series if len(self.targets) == 1 else f"{series} {column}"
 
 
+@final
 @dataclass(frozen=True)
 class Evenness:
-    """The rules by which uneven tables are made even; None = what would need the rule is an error.
+    """The rules by which uneven tables become even; None = a table that needs the rule is an error.
 
     every: the step, such as 15min, 1h, 1d, 1mo; None = the commonest distance between two times
     resample: how the rows that fall into one step become one: mean, sum, first, last, min or max
-    fill: what stands in a hole or a missing step: the last value ("forward"), a straight line between its neighbours
+    fill: the value of a hole or a missing step: the last one ("forward"), on a straight line between its neighbours
         ("linear", which looks ahead) or zero
     """
 
@@ -100,7 +102,7 @@ def make_panel(table: SeriesTable, rules: Evenness) -> Panel:
     """The table's series on one grid.
 
     Raises:
-        InputError: "load.csv:9: the time 2016-07-01 02:00:00 stands in line 8 already", "load.csv:9: … comes after …:
+        InputError: "load.csv:9: the time 2016-07-01 02:00:00 is in line 8 already", "load.csv:9: … comes after …:
             sort the rows by time", "load.csv:9: … is not on the grid of 1h: …", "load.csv:9: 3 steps of 1h are missing
             before 2016-07-01 05:00:00: …", "load.csv:9: the cell of 'OT' is empty: …".
     """
@@ -153,14 +155,14 @@ def _check_order(table: SeriesTable, order: np.ndarray, breaks: np.ndarray) -> N
         return
     first = wrong[table.lines[order[wrong]].argmin()]
     row, before = int(order[first]), int(order[first - 1])
-    said = _stamp(table, row)
+    stamp = _stamp(table, row)
     if step[first] == 0:
-        problem = f"the time {said}{_of(table, row)} stands in line {table.lines[before]} already: "
+        problem = f"the time {stamp}{_of(table, row)} is in line {table.lines[before]} already: "
         if not table.names[row] and (table.stamps.values == table.stamps.values[row]).sum() > 2:
             problem += "are these several series? Then name the column that tells them apart as series; else "
         problem += "remove one, or resample"
     else:
-        problem = f"{said}{_of(table, row)} comes after {_stamp(table, before)}: sort the rows by time, or resample"
+        problem = f"{stamp}{_of(table, row)} comes after {_stamp(table, before)}: sort the rows by time, or resample"
     raise InputError(problem, where=table.place(row))
 
 
@@ -178,7 +180,7 @@ def _check_even(table: SeriesTable, grid: Grid, order: np.ndarray, index: np.nda
     more = f" ({len(wrong):,} such rows)" if len(wrong) > 1 else ""
     raise InputError(
         f"{_stamp(table, row)}{_of(table, row)} is not on the grid of {grid.every} from {grid.text(0)} on{more}: "
-        "mend it, name the step as every, or resample",
+        "correct it, name the step as every, or resample",
         where=table.place(row),
     )
 
@@ -193,21 +195,22 @@ def _resampled(
     frame = pl.DataFrame({"code": code, "index": index, "row": rows, **dict(zip(columns, values.T, strict=True))})
     cells = [pl.col(name).fill_nan(None).drop_nulls() for name in columns]
     # A sum of nothing is a hole, not zero.
-    made = [pl.when(cell.len() > 0).then(getattr(cell, rule)()).otherwise(None).alias(name)
+    results = [pl.when(cell.len() > 0).then(getattr(cell, rule)()).otherwise(None).alias(name)
             for cell, name in zip(cells, columns, strict=True)]  # fmt: skip
-    found = frame.group_by("code", "index", maintain_order=True).agg(pl.col("row").first(), *made)
-    numbers = found.select(columns).cast(pl.Float64).fill_null(float("nan")).to_numpy()
-    return found["code"].to_numpy(), found["index"].to_numpy(), numbers, found["row"].to_numpy()
+    steps = frame.group_by("code", "index", maintain_order=True).agg(pl.col("row").first(), *results)
+    numbers = steps.select(columns).cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    return steps["code"].to_numpy(), steps["index"].to_numpy(), numbers, steps["row"].to_numpy()
 
 
+@final
 class _Filler:
-    """Puts rows on the grid, and fills or refuses what is missing."""
+    """Puts rows on the grid, and fills or refuses holes and gaps."""
 
     def __init__(self, table: SeriesTable, grid: Grid, rule: Fill | None) -> None:
         self.table, self.grid, self.rule = table, grid, rule
         self.filled: list[tuple[int, int]] = []  # (line, cells)
 
-    def record(self, name: str, index: np.ndarray, values: np.ndarray, rows: np.ndarray) -> Record:
+    def record(self, name: str, index: np.ndarray, values: np.ndarray, rows: np.ndarray) -> Series:
         """One series from its rows in order of time."""
         table, start = self.table, int(index[0])
         length = int(index[-1]) - start + 1
@@ -229,7 +232,7 @@ class _Filler:
             self._refuse_gap(index, rows)
         whole[:end, :known_at] = self._fill(whole[:end, :known_at], line, table.channels[:known_at])
         whole[:, known_at:] = self._fill(whole[:, known_at:], line, table.channels[known_at:])
-        return Record(name, start, whole[:end, :past_at], whole[:end, past_at:known_at], whole[:, known_at:])
+        return Series(name, start, whole[:end, :past_at], whole[:end, past_at:known_at], whole[:, known_at:])
 
     def _refuse_gap(self, index: np.ndarray, rows: np.ndarray) -> None:
         gaps = np.flatnonzero(np.diff(index) > 1)
@@ -299,7 +302,7 @@ def _next(line: np.ndarray) -> np.ndarray:
 
 
 def cut(panel: Panel, end: int) -> Panel:
-    """The panel's values before `end` on its grid; what is known ahead stays."""
+    """The panel's values before `end` on its grid; covariates known ahead stay."""
     records = [
         record._replace(values=record.values[: end - record.start], past=record.past[: end - record.start])
         for record in panel.records

@@ -1,4 +1,4 @@
-"""Finding how long the season of series is."""
+"""The length of the season of series."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-LEAST = 0.2  # autocorrelation at the season, below which there is none
+LEAST = 0.2  # autocorrelation at a season
 MOST_STEPS = 20_000
 
 
 def find_season(series: Sequence[np.ndarray], most: int = 1000) -> int:
-    """The season in steps of series (T, C), 1 where none is found.
+    """The season in steps of series (T, C), 1 where there is none.
 
     The first lag from 2 on, of at most a third of the longest series, at which the autocorrelation, averaged over all
     columns after a straight line is taken off each, has a peak within a tenth of the highest peak; that must reach 0.2.

@@ -1,4 +1,4 @@
-"""Time stamps as numbers, and the even grid that they should stand on.
+"""Time stamps as numbers, and the even grid that they should be on.
 
 A stamp is an integer of one kind: a plain step number, microseconds since 1970 (in UTC where the file names a zone),
 or, on a grid of calendar months, the number of months. Every stamp of a grid is `origin + index · step`.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, final
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from sightline.core.errors import InputError
 if TYPE_CHECKING:
     import polars
 
-Kind = Literal["number", "time", "month"]
+GridKind = Literal["number", "time", "month"]
 
 _SECOND = 1_000_000
 _DAY = 86_400 * _SECOND
@@ -32,7 +32,7 @@ _HINT = "write times as 2016-07-01 13:00 (ISO 8601) or as whole numbers, or name
 
 
 class Stamps(NamedTuple):
-    """Parsed times: microseconds since 1970 or plain numbers, and what is written with them."""
+    """Parsed times: microseconds since 1970 or plain numbers, and how the file writes them."""
 
     values: np.ndarray  # (N,) int64
     kind: Literal["number", "time"]
@@ -41,13 +41,14 @@ class Stamps(NamedTuple):
 
 
 class BadTime(ValueError):
-    """A cell that is no time of the kind of those before it; `row` counts from 0."""
+    """A cell that is not a time, or not of the kind of those before it; `row` counts from 0."""
 
     def __init__(self, row: int, problem: str) -> None:
         super().__init__(problem)
         self.row = row
 
 
+@final
 @dataclass(frozen=True)
 class Grid:
     """Evenly spaced times: `origin + index · step`.
@@ -56,7 +57,7 @@ class Grid:
         stamp is its number since year 0 and `day` says which day of it is meant (32: the last)
     """
 
-    kind: Kind
+    kind: GridKind
     origin: int
     step: int
     zone: int | None = None
@@ -107,7 +108,7 @@ class Grid:
 
 
 def stamp_text(when: datetime, zone: int | None, dates: bool) -> str:
-    """A time, given in UTC, as the file would write it."""
+    """A time in UTC as the file would write it."""
     if dates:
         return when.date().isoformat()
     if zone is None:
@@ -138,7 +139,7 @@ def parse_times(cells: polars.Series, form: str | None = None) -> Stamps:
     """The stamps that text cells hold: whole numbers or ISO 8601, or times of the strptime form `form`.
 
     Raises:
-        BadTime: a cell that is neither, or not of the kind, or zone, of the first: "'13.7.2016' is no time: …",
+        BadTime: a cell that is neither, or has not the kind, or zone, of the first: "'13.7.2016' is not a time: …",
             "mixed zones: +02:00 here, none in the first row: …".
     """
     import polars as pl
@@ -148,11 +149,11 @@ def parse_times(cells: polars.Series, form: str | None = None) -> Stamps:
         return _by_form(cells, form)
     numbers = cells.str.contains(r"^[+-]?\d{1,15}$").fill_null(False)
     if len(cells) and numbers[0]:
-        _refuse(cells, ~numbers, "is no whole number, as the time of the first row is")
+        _refuse(cells, ~numbers, "is not a whole number, as the time of the first row is")
         return Stamps(cells.cast(pl.Int64).to_numpy(), "number")
     parts = cells.str.extract_groups(_ISO).struct.unnest()
     year, month, day, hour, minute, second, fraction, zone = (parts[name] for name in parts.columns)
-    _refuse(cells, year.is_null(), f"is no time: {_HINT}")
+    _refuse(cells, year.is_null(), f"is not a time: {_HINT}")
     dates = bool(hour.is_null().all())
     _refuse_mixed_zones(zone)
     written = pl.select(
@@ -162,22 +163,24 @@ def parse_times(cells: polars.Series, form: str | None = None) -> Stamps:
             fraction.fill_null("0").str.pad_end(6, "0"),
         )
     ).to_series()  # fmt: skip
-    found = written.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", time_unit="us", strict=False)
-    _refuse(cells, found.is_null(), "is a day or a time that does not exist")
+    parsed = written.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", time_unit="us", strict=False)
+    _refuse(cells, parsed.is_null(), "is a day or a time that does not exist")
     offset = next((_minutes(text) for text in zone.head(1) if text is not None), None)
-    return Stamps(found.to_physical().to_numpy() - (offset or 0) * 60 * _SECOND, "time", offset, dates)
+    return Stamps(parsed.to_physical().to_numpy() - (offset or 0) * 60 * _SECOND, "time", offset, dates)
 
 
 def _by_form(cells: polars.Series, form: str) -> Stamps:
     import polars as pl
 
     try:
-        found = cells.str.to_datetime(form, time_unit="us", strict=False)
+        parsed = cells.str.to_datetime(form, time_unit="us", strict=False)
     except pl.exceptions.PolarsError as error:
-        raise InputError(f"{form!r} is no form of a time: {str(error).splitlines()[0]}", where="time_format") from None
-    _refuse(cells, found.is_null(), f"is no time of the form {form!r}")
-    zoned = getattr(found.dtype, "time_zone", None) is not None
-    values = found.to_physical().to_numpy()
+        raise InputError(
+            f"{form!r} is not a form of times: {str(error).splitlines()[0]}", where="time_format"
+        ) from None
+    _refuse(cells, parsed.is_null(), f"is not a time of the form {form!r}")
+    zoned = getattr(parsed.dtype, "time_zone", None) is not None
+    values = parsed.to_physical().to_numpy()
     return Stamps(values, "time", 0 if zoned else None, not zoned and bool((values % _DAY == 0).all()))
 
 
@@ -208,17 +211,17 @@ def _minutes(zone: str) -> int:
     return sign * (60 * int(zone[1:3]) + int(zone[-2:]))
 
 
-def parse_every(text: str, kind: Literal["number", "time"]) -> tuple[Kind, int]:
+def parse_every(text: str, kind: Literal["number", "time"]) -> tuple[GridKind, int]:
     """A step such as `15min`, `1h`, `1d`, `1w`, `1mo`, `1q`, `1y`, or a plain number for times that are numbers.
 
     Raises:
         InputError: "every: expected a number and a unit of us, ms, s, min, h, d, w, mo, q, y, found '1 fortnight'".
     """
-    found = re.fullmatch(r"\s*(\d{1,9})\s*([a-z]*)\s*", text)
-    if found is None or int(found[1]) < 1 or (found[2] and found[2] not in {*_UNITS, *_MONTHS}):
+    match = re.fullmatch(r"\s*(\d{1,9})\s*([a-z]*)\s*", text)
+    if match is None or int(match[1]) < 1 or (match[2] and match[2] not in {*_UNITS, *_MONTHS}):
         units = ", ".join([*_UNITS, *_MONTHS])
         raise InputError(f"expected a number and a unit of {units}, found {text!r}", where="every")
-    number, unit = int(found[1]), found[2]
+    number, unit = int(match[1]), match[2]
     if (kind == "number") != (unit == ""):
         want = "a plain number" if kind == "number" else "a number with a unit, as in 1h,"
         raise InputError(f"the times are {'numbers' if kind == 'number' else 'dates'}: expected {want} not {text!r}",
@@ -229,7 +232,7 @@ def parse_every(text: str, kind: Literal["number", "time"]) -> tuple[Kind, int]:
 
 
 def find_grid(stamps: Stamps, breaks: np.ndarray, every: str | None = None) -> Grid:
-    """The grid that most stamps stand on, from the earliest on.
+    """The grid that most stamps are on, from the earliest one.
 
     breaks: (N,) bool, True where a row begins another series, so that its distance from the row before means nothing
     every: the step; None = the commonest distance between neighbours, in calendar months where all days of the month

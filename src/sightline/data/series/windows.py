@@ -18,9 +18,9 @@ from sightline.core.errors import InputError
 from sightline.data.batches import BatchStream, generator, in_batches
 from sightline.data.corpus import Corpus
 from sightline.data.series.builtin import Truth
-from sightline.data.series.corpus import Scaling, SeriesData
+from sightline.data.series.corpus import SeriesData, SeriesScaling
 from sightline.data.series.describe import survey_series
-from sightline.data.series.panel import Panel, Record
+from sightline.data.series.panel import Panel, Series
 from sightline.data.split import PARTS
 from sightline.data.survey import Survey
 
@@ -117,7 +117,7 @@ def _between(
 
 
 def next_windows(panel: Panel, lookback: int, horizon: int) -> Windows:
-    """One window for each series, whose horizon begins after its last value; what stands there is zero.
+    """One window for each series, whose horizon begins after its last value; its values there are zero.
 
     Raises:
         InputError: "load.csv: 'a' has 20 steps, but the model reads 96"; "load.csv: 'a' has 3 steps of 'holiday' beyond
@@ -137,7 +137,7 @@ def next_windows(panel: Panel, lookback: int, horizon: int) -> Windows:
             )
         values, past = (np.pad(rows, ((0, horizon), (0, 0))) for rows in (record.values, record.past))
         known = record.known[: steps + horizon] if panel.known else np.zeros((steps + horizon, 0))
-        records.append(Record(record.name, record.start, values, past, known))
+        records.append(Series(record.name, record.start, values, past, known))
     origin = np.array([len(record.values) for record in panel.records])
     return Windows(replace(panel, records=tuple(records)), lookback, horizon, np.arange(len(records)), origin)
 
@@ -165,7 +165,9 @@ class WindowBatch(NamedTuple):
 class WindowBatches(BatchStream[WindowBatch]):
     """Batches of `size` windows, shuffled differently in each epoch or in order; the last may be smaller."""
 
-    def __init__(self, windows: Windows, scaling: Scaling, *, size: int, seed: int = 0, shuffle: bool = True) -> None:
+    def __init__(
+        self, windows: Windows, scaling: SeriesScaling, *, size: int, seed: int = 0, shuffle: bool = True
+    ) -> None:
         super().__init__(("batch_size", size), seed=seed, shuffle=shuffle)
         if not len(windows):
             raise InputError("no windows to make batches of", where=windows.panel.name)

@@ -1,15 +1,15 @@
-"""Training batches of running text: documents packed into rows, or read on where the last batch ended.
+"""Training batches of running text: documents packed into rows, or continued where the last batch ended.
 
-Blocks of a corpus are taken in groups of about `group_bytes`, one group in memory at a time. What a group gives depends
-on (seed, epoch, group) alone, and a cursor names a batch of a group: a run that stops goes on with the very batch that
-would have come next, having read no more than one group again.
+Blocks of a corpus are taken in groups of about `group_bytes`, one group in memory at a time. The batches of a group
+depend on (seed, epoch, group) alone, and a cursor names a batch of a group: training that resumes continues with the
+very batch that would have come next, and reads at most one group again.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple, final
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor
 from sightline.core.errors import InputError
 from sightline.data.batches import START, Cursor, generator
 from sightline.data.text.part import TextPart
-from sightline.data.text.readers import Fragment
+from sightline.data.text.positions import TextPositions, documents, joined
 from sightline.data.tokens.text import TextTokenizer
 
 GROUP_BYTES = 1 << 23
@@ -28,7 +28,7 @@ _BITS = 24  # of a cursor's index that number the batch within its group
 class TextBatch(NamedTuple):
     """Some rows of running text.
 
-    tokens: (B, T) long, what is read; labels: (B, T) long, the token after each
+    tokens: (B, T) long; labels: (B, T) long, the token after each
     mask: (B, T) bool, True = real; None = all are
     starts: (B, T) bool, True where a new document begins; None = nowhere but, in packed rows, at the left edge
     rows: numbers of the rows within their group
@@ -49,53 +49,6 @@ class TextBatch(NamedTuple):
         """The same batch on `device`."""
         mask, starts = (None if part is None else part.to(device) for part in (self.mask, self.starts))
         return TextBatch(self.tokens.to(device), self.labels.to(device), mask, starts, self.rows)
-
-
-class Positions(NamedTuple):
-    """Documents one after another: what is read at each position, what follows, and where a document begins."""
-
-    tokens: np.ndarray  # (N,) int32
-    labels: np.ndarray  # (N,) int32
-    starts: np.ndarray  # (N,) bool
-
-
-def positions(ids: np.ndarray, begins: bool, ends: bool, before: int = TextTokenizer.BOS) -> Positions:
-    """The positions of a text: BOS, or the token `before` it, then its ids; EOS follows the last where it `ends`."""
-    tail = np.array([TextTokenizer.EOS] if ends else [], dtype=np.int32)
-    labels = np.concatenate([ids, tail])
-    tokens = np.concatenate([np.array([before], dtype=np.int32), labels])[: len(labels)]
-    starts = np.zeros(len(labels), dtype=bool)
-    starts[:1] = begins
-    return Positions(tokens, labels, starts)
-
-
-def joined(parts: Sequence[Positions]) -> Positions:
-    """Several stretches one after another."""
-    if not parts:
-        return Positions(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, bool))
-    return Positions(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-
-
-def documents(fragments: Iterable[tuple[int, Fragment]], tokenizer: TextTokenizer) -> list[Positions]:
-    """Whole documents, or as much of each as stands in blocks that follow each other.
-
-    `fragments` come with the numbers of their blocks. Text whose beginning is not at hand begins with BOS like a
-    document, so that each of its tokens is a label somewhere.
-    """
-    found: list[list[Positions]] = []
-    open_after = -2  # the block at whose end a document goes on
-    before = TextTokenizer.BOS
-    for number, fragment in fragments:
-        ids = tokenizer.encode(fragment.text)
-        goes_on = not fragment.begins and open_after == number - 1
-        here = positions(ids, not goes_on, fragment.ends, before if goes_on else TextTokenizer.BOS)
-        if goes_on:
-            found[-1].append(here)
-        else:
-            found.append([here])
-        open_after = -2 if fragment.ends else number
-        before = int(ids[-1]) if len(ids) else before
-    return [joined(parts) for parts in found]
 
 
 class TextBatches(ABC):
@@ -144,14 +97,14 @@ class TextBatches(ABC):
             if not 0 <= group < len(groups):
                 raise InputError(f"epoch {epoch} has no group {group}, only {len(groups)}: was the data changed?")
             for number in range(group, len(groups)):
-                found = self.batches(groups[number], epoch, number)
+                batches = self.batches(groups[number], epoch, number)
                 for index in range(skip):
-                    if next(found, None) is None:
+                    if next(batches, None) is None:
                         raise InputError(f"epoch {epoch} has no batch {index} in group {number}: was the data changed?")
                 following = Cursor(epoch + 1, 0) if number + 1 == len(groups) else Cursor(epoch, (number + 1) << _BITS)
-                batch, index = next(found, None), skip
+                batch, index = next(batches, None), skip
                 while batch is not None:
-                    ahead, index = next(found, None), index + 1
+                    ahead, index = next(batches, None), index + 1
                     yield batch, following if ahead is None else Cursor(epoch, (number << _BITS) + index)
                     batch = ahead
                 skip = 0
@@ -163,18 +116,19 @@ class TextBatches(ABC):
         number = before // self.group_bytes
         return np.split(order, np.flatnonzero(np.diff(number)) + 1)
 
-    def _documents(self, blocks: np.ndarray) -> list[Positions]:
+    def _documents(self, blocks: np.ndarray) -> list[TextPositions]:
         return documents(self.part.numbered(blocks.tolist()), self.tokenizer)
 
     def _random(self, *names: int) -> np.random.Generator:
         return generator(self.seed, "text", *names)
 
 
+@final
 class PackedRows(TextBatches):
     """Rows of `length` positions, documents packed one after another, `starts` where one begins.
 
     Blocks are shuffled over the whole corpus, documents within a group, then rows within it. A document longer than
-    what is left of its row goes on in another row, where what came before is not seen. Each label comes exactly once
+    the rest of its row continues in another row, which does not see what came before. Each label comes exactly once
     an epoch. Where rows begin differs from epoch to epoch.
     """
 
@@ -185,8 +139,8 @@ class PackedRows(TextBatches):
 
     def batches(self, blocks: np.ndarray, epoch: int, group: int) -> Iterator[TextBatch]:
         random = self._random(epoch, group)
-        found = self._documents(blocks)
-        stream = joined([found[i] for i in random.permutation(len(found))])
+        texts = self._documents(blocks)
+        stream = joined([texts[i] for i in random.permutation(len(texts))])
         total = len(stream.labels)
         phase = int(random.integers(self.length)) if total > 2 * self.length else 0
         count = -(-(total + phase) // self.length)  # rows
@@ -199,12 +153,13 @@ class PackedRows(TextBatches):
             yield _batch(tokens, labels, real, starts if inside else None, chosen)
 
 
+@final
 class Lanes(TextBatches):
     """Contiguous text for truncated back-propagation through time (Mikolov et al. 2010; Williams & Peng 1990).
 
-    Each of the `rows` rows of a batch goes on where the same row of the batch before it ended, so that a state can be
-    carried over. A group is a stretch of the corpus cut into as many equal lanes; where a lane begins, `starts` is set
-    and the state with it begins anew. Groups come in an order that the seed decides.
+    Each of the `rows` rows of a batch continues the same row of the batch before it, so that a state can be carried
+    over. A group is a stretch of the corpus cut into as many equal lanes; where a lane begins, `starts` is set
+    and the state is reset. The seed decides the order of the groups.
     """
 
     def groups(self, epoch: int) -> list[np.ndarray]:
@@ -226,7 +181,7 @@ class Lanes(TextBatches):
 
 
 def _rows(column: np.ndarray, phase: int, rows: int, length: int) -> np.ndarray:
-    """The column (N,) in rows (rows, length), `phase` places after the beginning; zeros where there is nothing."""
+    """The column (N,) in rows (rows, length), `phase` places after the beginning; zeros elsewhere."""
     padded = np.zeros(rows * length, dtype=column.dtype)
     padded[phase : phase + len(column)] = column
     return padded.reshape(rows, length)

@@ -7,13 +7,14 @@ are. From then on any block may be read at any time, so that training may choose
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, final
 
 from sightline.core.errors import InputError
-from sightline.data.corpus import Corpus, skip_notes
+from sightline.data.corpus import Corpus
+from sightline.data.rows.record import Refusals
 from sightline.data.split import PARTS, HashSplit
 from sightline.data.survey import Survey
 from sightline.data.text.describe import survey_text
@@ -23,7 +24,6 @@ from sightline.data.text.readers import Block, Document, Reader, TextFile
 from sightline.data.text.rows import reader_of
 
 TextSplit = Literal["auto", "documents", "position"]
-_SHOWN = 5
 _FEW = 1000  # documents: of more, no part stays empty
 
 
@@ -73,7 +73,7 @@ def load_text(
     if limit is not None and limit < 1:
         raise InputError(f"limit must be at least 1, found {limit}")
     name = str(data)
-    counted = _Counted(skip_bad or name == STDLIB)
+    counted = _Counted("", skip_bad=skip_bad or name == STDLIB, unit="document")
     files_of: dict[str, str | Path | None] = {"valid": valid, "test": test}
     shares = {part: share for part, share in (("test", test_share), ("valid", valid_share)) if files_of[part] is None}
     readers = [reader_of(path, column) for path in text_files(name)]
@@ -92,8 +92,8 @@ def load_text(
             others = [reader_of(path, column) for path in text_files(str(files))]
             parts[part] = _by_documents(others, {}, counted, digest, seed, whole=part)[part]
     for part, files in (("train", data), *files_of.items()):
-        if not parts[part].documents and (part == "train" or files is not None):
-            raise InputError(counted.nothing(), where=str(files))
+        if part == "train" or files is not None:
+            counted.check_some(parts[part].documents, files, "is empty")
     if limit is not None:
         parts = {name: part.select(range(min(limit, len(part)))) for name, part in parts.items()}
     for part in parts.values():
@@ -101,32 +101,15 @@ def load_text(
     return TextCorpus(str(data), **parts, sha256=digest.hexdigest(), notes=tuple(counted.notes()))
 
 
+@final
 @dataclass
-class _Counted:
+class _Counted(Refusals):
     """How many documents and files were left out of a corpus."""
 
-    skip_bad: bool
-    skipped: int = 0
     empty: int = 0
-    complaints: list[str] = field(default_factory=list)
 
-    def refuse(self, problem: str, place: str) -> None:
-        error = InputError(problem, where=place)
-        if not self.skip_bad:
-            raise error
-        self.skipped += 1
-        if len(self.complaints) < _SHOWN:
-            self.complaints.append(str(error))
-
-    def nothing(self) -> str:
-        if self.skipped:
-            return f"no good document: {self.skipped} bad ones, first {self.complaints[0]}"
-        return "is empty"
-
-    def notes(self) -> Iterator[str]:
-        yield from skip_notes("bad documents", self.skipped, self.complaints)
-        if self.empty:
-            yield f"left out {self.empty} empty files"
+    def notes(self) -> list[str]:
+        return super().notes() + ([f"left out {self.empty} empty files"] if self.empty else [])
 
 
 def _by_documents(

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sightline.data.corpus import Corpus
-from sightline.data.survey import CONTROL, SHOWN, Finding, Survey, histogram, spread
+from sightline.data.survey import CONTROL, SHOWN, DataFinding, Survey, histogram, spread
 from sightline.data.text.part import TextPart
 
 MOST_BYTES = 256 << 20  # of a part that are looked through
@@ -101,12 +101,12 @@ def _longest_line(text: str, carried: int) -> int:
     return max(after - before - 1 for before, after in pairwise(edges))
 
 
-def _findings(name: str, look: _Look) -> list[Finding]:
+def _findings(name: str, look: _Look) -> list[DataFinding]:
     times = Counter(look.digests)
     again = [number for number, digest in enumerate(look.digests, 1) if times[digest] > 1]
     every = {"the same document occurs more than once": [0, *again]} | look.problems
     return [
-        Finding(name, problem, len(numbers) - 1, [f"document {number}" for number in numbers[1 : SHOWN + 1]])
+        DataFinding(name, problem, len(numbers) - 1, [f"document {number}" for number in numbers[1 : SHOWN + 1]])
         for problem, numbers in every.items()
         if len(numbers) > 1
     ]

@@ -1,4 +1,4 @@
-"""Which files a corpus of running text is made of: a file, a folder, a glob, several of them, built-in ones."""
+"""The files of a corpus of running text: a file, a folder, a glob, several of them, built-in ones."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _WILD = frozenset("*?[")
 def text_files(data: str) -> list[Path]:
     """The files that `data` names, in a fixed order.
 
-    A folder stands for all files below it but hidden ones, a glob (`src/**/*.py`) for what it matches, and
-    `builtin:stdlib` for the source code of the running Python's standard library without its tests.
+    A folder means all files below it but hidden ones, a glob (`src/**/*.py`) the files that it matches, and
+    `builtin:stdlib` the source code of the running Python's standard library without its tests.
 
     Raises:
         InputError: "corpus.txt: no such file", "src/**/*.pyy: matches no file", "corpus: holds no files".
@@ -39,18 +39,18 @@ def text_files(data: str) -> list[Path]:
         return [path for name in names for path in text_files(name)]
     path = Path(data)
     if path.is_dir():
-        found = list(_below(path))
-        if not found:
+        paths = list(_below(path))
+        if not paths:
             raise InputError("holds no files", where=data)
     elif not os.path.lexists(data) and _WILD & set(data):
-        found = [Path(name) for name in sorted(glob.glob(data, recursive=True)) if not os.path.isdir(name)]
-        if not found:
+        paths = [Path(name) for name in sorted(glob.glob(data, recursive=True)) if not os.path.isdir(name)]
+        if not paths:
             raise InputError("matches no file", where=data)
     else:
-        found = [path]
-    for each in found:
+        paths = [path]
+    for each in paths:
         check_file(each)
-    return found
+    return paths
 
 
 def _below(folder: Path, left_out: frozenset[str] | set[str] = frozenset({"__pycache__"})) -> Iterator[Path]:
@@ -62,7 +62,7 @@ def _below(folder: Path, left_out: frozenset[str] | set[str] = frozenset({"__pyc
 
 def _standard_library() -> list[Path]:
     root = Path(sysconfig.get_paths()["stdlib"])
-    found = [path for path in _below(root, _LEFT_OUT) if path.suffix == ".py" and path.stat().st_size]
-    if not found:
+    paths = [path for path in _below(root, _LEFT_OUT) if path.suffix == ".py" and path.stat().st_size]
+    if not paths:
         raise InputError(f"this Python keeps no source code of its standard library in {root}", where=STDLIB)
-    return found
+    return paths

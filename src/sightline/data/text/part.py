@@ -79,7 +79,7 @@ class TextPart:
         kept: list[PartBlock] = []
         for block, places in taken:
             kept.append(self._only(block, places))
-            following = block + 1  # the rest of a text that is longer than a block
+            following = block + 1  # the rest of a document longer than a block
             while following < len(self.blocks) and not self.blocks[following].block.begins:
                 kept.append(self.blocks[following])
                 following += 1
@@ -104,7 +104,7 @@ class TextPart:
             for fragment in self.read(number):
                 if left is not None:
                     raw = fragment.text.encode()
-                    if len(raw) > left:  # between characters; what follows is no end of the document
+                    if len(raw) > left:  # between characters; the document does not end here
                         yield number, Fragment(raw[:left].decode("utf-8", "ignore"), fragment.begins, False)
                         return
                     left -= len(raw)
@@ -116,7 +116,7 @@ class TextPart:
             yield fragment
 
     def texts(self) -> Iterator[str]:
-        """The whole documents, one after another: for parts that are known to be small."""
+        """The whole documents, one after another: only for small parts."""
         pieces: list[str] = []
         for fragment in self.fragments():
             if fragment.begins and pieces:

@@ -1,8 +1,8 @@
 """Documents of one file, in blocks that can be read on their own; here a file that is one document, text or code.
 
-`scan` goes through a file once, refuses what is wrong with it and says where its blocks stand; `read` gives the text of
-a block. Neither holds more than a block (`BLOCK_BYTES`, or a row where that is longer; of parquet a row group) in
-memory, so that the size of a corpus does not matter.
+`scan` goes through a file once, refuses bad content and lists its blocks; `read` gives the text of a block. Neither
+keeps more than a block in memory (`BLOCK_BYTES`, or a row where that is longer; of parquet some thousand rows): the
+size of a corpus does not matter.
 """
 
 from __future__ import annotations
@@ -141,9 +141,9 @@ class _Fault(Exception):
 
 
 def _cut(held: bytes) -> int:
-    """Where a block of text may end: behind the last line end that stands between two words, or between characters.
+    """Where a block of text may end: after the last line end between two words, or between characters.
 
-    No tokenizer joins what stands on both sides of such a line end, so that text in blocks has the tokens of the whole.
+    No tokenizer joins the two sides of such a line end, so that text in blocks has the tokens of the whole.
     """
     floor, end, second = max(0, len(held) - _TAIL), len(held), 0
     while (end := held.rfind(b"\n", floor, end)) > 0:

@@ -10,22 +10,9 @@ import torch
 from torch import Tensor
 
 from sightline.core.errors import InputError
-from sightline.data.text.batches import positions
-from sightline.data.text.readers import Fragment
-from sightline.data.tokens.text import TextTokenizer
+from sightline.data.text.positions import Stretch
 
 _POOL = 16  # batches sorted by length at a time
-
-
-class Stretch(NamedTuple):
-    """Positions of one document, in order."""
-
-    document: int  # number of the document
-    first: int  # place of the first position in the document
-    tokens: np.ndarray  # (N,) int32
-    labels: np.ndarray  # (N,) int32
-    begins: bool
-    ends: bool
 
 
 class Window(NamedTuple):
@@ -38,7 +25,7 @@ class Window(NamedTuple):
     scored: int
 
 
-class Windows(NamedTuple):
+class WindowRows(NamedTuple):
     """A batch of windows, padded on the right."""
 
     tokens: Tensor  # (B, T) long
@@ -48,27 +35,10 @@ class Windows(NamedTuple):
     firsts: np.ndarray  # (B,) place of each row's first position in it
 
 
-def stretches(numbered: Iterable[tuple[int, Fragment]], tokenizer: TextTokenizer) -> Iterator[Stretch]:
-    """The positions of documents in order, a fragment at a time; fragments come with the numbers of their blocks.
-
-    What begins in a block that is not at hand begins with BOS as a document does.
-    """
-    document, place, before, last = -1, 0, TextTokenizer.BOS, -2
-    for number, fragment in numbered:
-        begins = fragment.begins or number not in (last, last + 1)
-        if begins:
-            document, place, before = document + 1, 0, TextTokenizer.BOS
-        ids = tokenizer.encode(fragment.text)
-        here = positions(ids, begins, fragment.ends, before)
-        before, last = int(ids[-1]) if len(ids) else before, number
-        yield Stretch(document, place, here.tokens, here.labels, begins, fragment.ends)
-        place += len(here.labels)
-
-
-def windows(found: Iterable[Stretch], length: int, stride: int) -> Iterator[Window]:
+def windows(stretches: Iterable[Stretch], length: int, stride: int) -> Iterator[Window]:
     """Windows of at most `length` positions, `stride` apart: each but a document's first scores its last `stride`.
 
-    With stride = length they stand side by side, and the first positions of each know little; with stride 1 every
+    With stride = length they do not overlap, and the first positions of each have little context; with stride 1 every
     position is scored with length - 1 positions before it, at `length` times the cost.
 
     Raises:
@@ -78,7 +48,7 @@ def windows(found: Iterable[Stretch], length: int, stride: int) -> Iterator[Wind
         raise InputError(f"must be between 1 and the length {length}, found {stride}", where="stride")
     held: Stretch | None = None
     done = 0  # of the held positions, how many are scored
-    for stretch in found:
+    for stretch in stretches:
         if held is not None and stretch.begins:
             yield from _rest(held, done, length)
             held, done = None, 0
@@ -108,10 +78,10 @@ def _window(held: Stretch, end: int, length: int, scored: int) -> Window:
     return Window(held.document, held.first + start, held.tokens[start:end], held.labels[start:end], scored)
 
 
-def batched(found: Iterable[Window], rows: int) -> Iterator[Windows]:
+def batched(windows: Iterable[Window], rows: int) -> Iterator[WindowRows]:
     """Windows in batches of `rows`, those of like length together."""
     pool: list[Window] = []
-    for window in found:
+    for window in windows:
         pool.append(window)
         if len(pool) == rows * _POOL:
             yield from _batches(pool, rows)
@@ -119,7 +89,7 @@ def batched(found: Iterable[Window], rows: int) -> Iterator[Windows]:
     yield from _batches(pool, rows)
 
 
-def _batches(pool: list[Window], rows: int) -> Iterator[Windows]:
+def _batches(pool: list[Window], rows: int) -> Iterator[WindowRows]:
     pool.sort(key=lambda window: -len(window.labels))  # the longest first: too much for the memory fails at once
     for first in range(0, len(pool), rows):
         chosen = pool[first : first + rows]
@@ -131,7 +101,7 @@ def _batches(pool: list[Window], rows: int) -> Iterator[Windows]:
         tokens, labels = np.zeros((2, *real.shape), dtype=np.int64)
         tokens[real] = np.concatenate([window.tokens for window in chosen])
         labels[real] = np.concatenate([window.labels for window in chosen])
-        yield Windows(
+        yield WindowRows(
             torch.from_numpy(tokens),
             torch.from_numpy(labels),
             torch.from_numpy(scored),

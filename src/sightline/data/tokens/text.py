@@ -1,4 +1,4 @@
-"""Running text to arrays of token ids, with the bytes that each token stands for.
+"""Running text to arrays of token ids, with the bytes of each token.
 
 Bits per byte need the exact number of bytes behind a loss over tokens, and text that appears while it is generated
 needs bytes, as one character may take several tokens.
@@ -10,19 +10,20 @@ import codecs
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal, SupportsIndex
+from typing import Any, Literal, SupportsIndex, final
 
 import numpy as np
 
 from sightline.core.errors import InputError
-from sightline.data.rows.files import check_file
+from sightline.core.files import write_file
 from sightline.data.text.part import TextPart
-from sightline.data.tokens.tokenizer import SPECIALS, Tokenizer
+from sightline.data.tokens.tokenizer import SPECIALS, Tokenizer, read_tokenizer_file
 
 TextKind = Literal["byte", "char", "bpe", "unigram"]
 _BYTES = 256
 
 
+@final
 class TextTokenizer:
     """Token ids of running text; ids 0 to 3 are PAD, BOS, EOS and UNK and never come from a text.
 
@@ -58,16 +59,16 @@ class TextTokenizer:
             if lowercase:
                 raise InputError("bytes have no case: choose char, bpe or unigram", where="tokenizer.lowercase")
             return cls(None)
-        seen = 0
+        read_bytes = 0
 
         def texts() -> Iterator[str]:
-            nonlocal seen
+            nonlocal read_bytes
             for fragment in part.fragments(part.sample(sample_bytes), sample_bytes):
-                seen += len(fragment.text.encode())
+                read_bytes += len(fragment.text.encode())
                 yield fragment.text
 
         inner = Tokenizer.train(texts(), kind, size, lowercase)
-        return cls(inner, f"learned from {seen:,} of {part.size:,} bytes of the {part.name} part")
+        return cls(inner, f"learned from {read_bytes:,} of {part.size:,} bytes of the {part.name} part")
 
     def encode(self, text: str) -> np.ndarray:
         """The ids (N,) int32 of a text, without special tokens."""
@@ -80,11 +81,11 @@ class TextTokenizer:
         return np.array(self.inner.encode(text), dtype=np.int32)
 
     def decode(self, ids: Iterable[SupportsIndex]) -> str:
-        """The text of ids; special tokens are skipped, bytes that are no UTF-8 become U+FFFD."""
+        """The text of ids; special tokens are skipped, bytes that are not UTF-8 become U+FFFD."""
         return b"".join(self.raw[index] for index in ids).decode("utf-8", "replace")
 
     def decoder(self) -> Appearing:
-        """What gives text as its tokens come, whole characters at a time."""
+        """A decoder for tokens that come one by one, which gives whole characters."""
         return Appearing(self)
 
     def to_dict(self) -> dict[str, Any]:
@@ -104,18 +105,18 @@ class TextTokenizer:
             raise InputError("not a tokenizer file of format 1", where=where)
         note = mapping.get("note", "")
         if not isinstance(note, str):
-            raise InputError("not a tokenizer: its note is no text", where=where)
+            raise InputError("not a tokenizer: its note is not text", where=where)
         if mapping.get("kind") == "byte":
             return cls(None, note)
         inner = Tokenizer.from_dict(mapping, where=where)
         try:
             return cls(inner, note)
         except (ValueError, KeyError) as error:
-            raise InputError(f"not a tokenizer of ours: it spells a token {error}", where=where) from None
+            raise InputError(f"not a sightline tokenizer: it spells a token {error}", where=where) from None
 
     def save(self, path: Path) -> None:
         """Writes the tokenizer as JSON."""
-        path.write_text(json.dumps(self.to_dict(), ensure_ascii=False) + "\n", encoding="utf-8")
+        write_file(path, json.dumps(self.to_dict(), ensure_ascii=False) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> TextTokenizer:
@@ -124,12 +125,7 @@ class TextTokenizer:
         Raises:
             InputError: "tokenizer.json: no such file", "tokenizer.json: not a tokenizer file of format 1", …
         """
-        check_file(path)
-        try:
-            content = json.loads(path.read_bytes())
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"not a tokenizer file: {' '.join(str(error).split())[:200]}", where=path) from None
-        return cls.from_dict(content, where=path)
+        return cls.from_dict(read_tokenizer_file(path), where=path)
 
     def _table(self) -> np.ndarray | None:
         """The id of each code point, -1 = spelled in bytes: for characters ten times as fast as the library."""
@@ -144,6 +140,7 @@ class TextTokenizer:
         return table
 
 
+@final
 class Appearing:
     """Text whose tokens come one by one: a character appears once its last byte has come."""
 
@@ -156,5 +153,5 @@ class Appearing:
         return self._decoder.decode(self._raw[token])
 
     def end(self) -> str:
-        """What is left: U+FFFD for a character that never came whole."""
+        """The rest: U+FFFD for an incomplete character."""
         return self._decoder.decode(b"", True)

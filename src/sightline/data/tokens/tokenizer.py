@@ -13,19 +13,19 @@ is three ordinary characters, never token 1.
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, final, get_args
 
 from sightline.core.errors import InputError
+from sightline.core.files import write_file
 from sightline.data.rows.files import check_file
 
 if TYPE_CHECKING:
     import tokenizers
 
-Kind = Literal["char", "bpe", "unigram"]
+TokenizerKind = Literal["char", "bpe", "unigram"]
 SPECIALS = ("<pad>", "<s>", "</s>", "<unk>")
 _BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
 _SMALLEST = len(SPECIALS) + len(_BYTES)
@@ -34,6 +34,7 @@ _PARTS = {"Lowercase", "ByteLevel", "Sequence", "ByteFallback", "Fuse"}
 _CHUNK = 10_000  # texts handed to the library at once: bounds the memory that its offset tables take
 
 
+@final
 class Tokenizer:
     """Token ids of one language.
 
@@ -46,11 +47,11 @@ class Tokenizer:
     EOS: ClassVar[int] = 2
     UNK: ClassVar[int] = 3
 
-    def __init__(self, backend: tokenizers.Tokenizer, kind: Kind) -> None:
+    def __init__(self, backend: tokenizers.Tokenizer, kind: TokenizerKind) -> None:
         if tuple(backend.id_to_token(i) for i in range(len(SPECIALS))) != SPECIALS:
             raise InputError(f"the first tokens of a vocabulary must be {' '.join(SPECIALS)}")
         self._backend = backend
-        self.kind: Kind = kind
+        self.kind: TokenizerKind = kind
         self.size: int = backend.get_vocab_size()
 
     @classmethod
@@ -86,7 +87,7 @@ class Tokenizer:
         """The ids of each text, without special tokens.
 
         Raises:
-            InputError: "text 3 holds a lone surrogate, which is no character" for text that UTF-8 cannot write.
+            InputError: "text 3 contains an unpaired surrogate and cannot be encoded as UTF-8".
         """
         ids: list[list[int]] = []
         for start in range(0, len(texts), _CHUNK):
@@ -101,7 +102,7 @@ class Tokenizer:
         return ids
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of `ids`; special tokens are skipped, bytes that are no UTF-8 become U+FFFD.
+        """The text of `ids`; special tokens are skipped, bytes that are not UTF-8 become U+FFFD.
 
         Raises:
             InputError: "token 9999 is outside the vocabulary of 300".
@@ -117,7 +118,7 @@ class Tokenizer:
         return [self.decode(ids) for ids in batch]
 
     def pieces(self, ids: Iterable[int]) -> list[str]:
-        """What each id stands for, as a reader should see it: one string per id, specials by name.
+        """The text of each id for display: one string per id, special tokens by name.
 
         A piece that is only part of a character is shown by its bytes, e.g. `<E6>`.
         """
@@ -143,7 +144,7 @@ class Tokenizer:
         return token
 
     def raw(self, index: int) -> bytes:
-        """The bytes of UTF-8 that a token stands for, part of a character maybe; none for a special token."""
+        """The bytes of UTF-8 of a token, possibly part of a character; none for a special token."""
         token = self.token(index)
         if index < len(SPECIALS):
             return b""
@@ -167,7 +168,7 @@ class Tokenizer:
         if not isinstance(mapping, Mapping):
             raise InputError("not a tokenizer: expected a mapping", where=where)
         kind: Any = mapping.get("kind")
-        if kind not in get_args(Kind) or not isinstance(mapping.get("tokenizer"), Mapping):
+        if kind not in get_args(TokenizerKind) or not isinstance(mapping.get("tokenizer"), Mapping):
             raise InputError("not a tokenizer: expected 'kind' (char, bpe or unigram) and 'tokenizer'", where=where)
         inner = mapping["tokenizer"]
         expected = "Unigram" if kind == "unigram" else "BPE"
@@ -176,7 +177,7 @@ class Tokenizer:
             raise InputError(f"not a {kind} tokenizer: expected a {expected} model without added tokens", where=where)
         parts = {name for key, part in inner.items() if key != "model" for name in _types(part)}
         if not parts <= _PARTS:
-            raise InputError(f"not a tokenizer of ours: it uses {', '.join(sorted(parts - _PARTS))}", where=where)
+            raise InputError(f"not a sightline tokenizer: it uses {', '.join(sorted(parts - _PARTS))}", where=where)
         try:
             backend = tokenizers.Tokenizer.from_str(json.dumps(inner))
         except Exception as error:
@@ -185,10 +186,11 @@ class Tokenizer:
         if sorted(vocabulary.values()) != list(range(len(vocabulary))):
             raise InputError("not a tokenizer: the ids of its vocabulary have gaps", where=where)
         if not set(_BYTES if kind == "char" else _byte_of_symbol()) <= set(vocabulary):
-            raise InputError("not a tokenizer of ours: some bytes have no token", where=where)
+            raise InputError("not a sightline tokenizer: some bytes have no token", where=where)
         return cls(backend, kind)
 
 
+@final
 class TokenizerPair:
     """The source's and the target's tokenizer, one and the same when `shared`."""
 
@@ -220,16 +222,10 @@ class TokenizerPair:
 
     def save(self, path: str | Path) -> None:
         """Write `tokenizer.json`, whole or not at all."""
-        path = Path(path)
         content: dict[str, Any] = {"format": 1, "shared": self.shared, "source": self.source.to_dict()}
         if not self.shared:
             content["target"] = self.target.to_dict()
-        beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            beside.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
+        write_file(Path(path), json.dumps(content, ensure_ascii=False))
 
     @classmethod
     def load(cls, path: str | Path) -> TokenizerPair:
@@ -238,17 +234,26 @@ class TokenizerPair:
         Raises:
             InputError: "runs/x/tokenizer.json: not a tokenizer file: …".
         """
-        path = Path(path)
-        check_file(path)
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"not a tokenizer file: {_one_line(error)}", where=path) from None
-        if not isinstance(content, dict) or content.get("format") != 1:
-            raise InputError("not a tokenizer file of format 1", where=path)
+        content = read_tokenizer_file(Path(path))
         source = Tokenizer.from_dict(content.get("source", {}), where=path)
         target = source if content.get("shared") else Tokenizer.from_dict(content.get("target", {}), where=path)
         return cls(source, target)
+
+
+def read_tokenizer_file(path: Path) -> dict[str, Any]:
+    """The JSON object in a tokenizer's file.
+
+    Raises:
+        InputError: "tokenizer.json: no such file", "tokenizer.json: not a tokenizer file of format 1", …
+    """
+    check_file(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"not a tokenizer file: {_one_line(error)}", where=path) from None
+    if not isinstance(content, dict) or content.get("format") != 1:
+        raise InputError("not a tokenizer file of format 1", where=path)
+    return content
 
 
 def _char_backend(texts: Iterable[str], size: int, lowercase: bool) -> tokenizers.Tokenizer:
@@ -269,7 +274,7 @@ def _char_backend(texts: Iterable[str], size: int, lowercase: bool) -> tokenizer
     return backend
 
 
-def _subword_backend(texts: Iterable[str], kind: Kind, size: int, lowercase: bool) -> tokenizers.Tokenizer:
+def _subword_backend(texts: Iterable[str], kind: TokenizerKind, size: int, lowercase: bool) -> tokenizers.Tokenizer:
     import tokenizers
     from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
@@ -294,11 +299,11 @@ def _subword_backend(texts: Iterable[str], kind: Kind, size: int, lowercase: boo
     description = json.loads(backend.to_str())
     description["added_tokens"] = []
     if kind == "unigram":
-        description["model"]["vocab"] = _settled(description["model"]["vocab"])
+        description["model"]["vocab"] = _without_chance(description["model"]["vocab"])
     return tokenizers.Tokenizer.from_str(json.dumps(description))
 
 
-def _settled(vocabulary: list[list[Any]]) -> list[list[Any]]:
+def _without_chance(vocabulary: list[list[Any]]) -> list[list[Any]]:
     """The vocabulary of a unigram model without the trainer's chance.
 
     Symbols that earned no score of their own get the lowest one plus steps of 0.0001, in an order that differs from run
@@ -314,7 +319,7 @@ def _settled(vocabulary: list[list[Any]]) -> list[list[Any]]:
 
 
 def _byte_of_symbol() -> dict[str, int]:
-    """GPT-2's table: printable bytes stand for themselves, the others are the characters from U+0100 on, in order."""
+    """GPT-2's table: printable bytes are themselves, the others the characters from U+0100 on, in order."""
     if not _SYMBOLS:
         printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
         others = [byte for byte in range(256) if byte not in printable]
@@ -339,11 +344,11 @@ def _types(part: object) -> Iterator[str]:
 
 def _check_text(text: object, number: int) -> None:
     if not isinstance(text, str):
-        raise InputError(f"text {number} is no text but {type(text).__name__}")
+        raise InputError(f"text {number} is not text but {type(text).__name__}")
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise InputError(f"text {number} holds a lone surrogate, which is no character") from None
+        raise InputError(f"text {number} contains an unpaired surrogate and cannot be encoded as UTF-8") from None
 
 
 def _one_line(error: BaseException) -> str:

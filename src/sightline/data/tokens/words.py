@@ -1,10 +1,10 @@
-"""Text to the ids of whole words, for models that only read: what is written cannot be had back from them."""
+"""Text to the ids of whole words, for models that only read: ids cannot be turned back into text."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from sightline.core.errors import InputError
 
@@ -15,11 +15,12 @@ KIND = "word"
 SPECIALS = ("<pad>", "<unk>")
 
 
+@final
 class Words:
     r"""The words of the training texts: runs of letters and digits, and of other characters but white space.
 
-    The pattern is `\w+|[^\w\s]+`, so that languages that put no space between words are better served by characters or
-    subwords. A word that training lacks is `UNK`; `PAD` is never in a text. Backed by the `tokenizers` library.
+    The pattern is `\w+|[^\w\s]+`; characters or subwords suit languages without spaces between words better. A word
+    that training lacks is `UNK`; `PAD` is never in a text. Backed by the `tokenizers` library.
     """
 
     PAD: ClassVar[int] = 0
@@ -90,7 +91,7 @@ class Words:
             "post_processor": None,
             "decoder": None,
         }:
-            raise refuse("it uses parts that are none of ours")
+            raise refuse("it uses other parts than `Words.train`")
         try:
             backend = tokenizers.Tokenizer.from_str(json.dumps(inner))
         except Exception as error:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.core.seeds import derive
-from sightline.data.series.corpus import Scaling
+from sightline.data.series.corpus import SeriesScaling
 from sightline.data.series.windows import WindowBatch, WindowBatches, Windows
 from sightline.models import FORECASTERS
 from sightline.parts.series_patches import SeriesWindows
@@ -75,7 +75,7 @@ def squared_error(model: nn.Module, batch: WindowBatch) -> Loss:
     return Loss(total, total.detach(), batch.future.numel())
 
 
-def linear(name: str, windows: Windows, scaling: Scaling) -> tuple[Predictor, int]:
+def linear(name: str, windows: Windows, scaling: SeriesScaling) -> tuple[Predictor, int]:
     """`dlinear` or `nlinear` trained on the windows by squared error, and the steps that it took.
 
     Adam at 0.005, batches of 32, the rate falling to zero along a cosine over 10 epochs, or 3,000 steps or 2e12
@@ -101,7 +101,7 @@ def linear(name: str, windows: Windows, scaling: Scaling) -> tuple[Predictor, in
     return forecast, steps
 
 
-def truth(windows: Windows, scaling: Scaling, levels: tuple[float, ...]) -> Predictor:
+def truth(windows: Windows, scaling: SeriesScaling, levels: tuple[float, ...]) -> Predictor:
     """The best forecast that there can be of built-in series, with its quantiles."""
     from scipy.stats import norm
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from sightline.core.config import decode, encode
 from sightline.core.errors import InputError
-from sightline.data.series.corpus import Scaling, SeriesColumns, SeriesData, fit_scaling
+from sightline.data.series.corpus import SeriesColumns, SeriesData, SeriesScaling, fit_scaling
 from sightline.data.series.panel import Evenness, Panel
 from sightline.data.series.seasons import find_season
 from sightline.models.store import read_regular
@@ -26,7 +26,8 @@ Rows = tuple[tuple[float, ...], ...]
 class Fitted:
     """What was learnt of the training part's series.
 
-    center, spread, naive: by series and column, see `Scaling` and `Yardstick`; past, known: center and spread by column
+    center, spread, naive: by series and column, see `SeriesScaling` and `Yardstick`
+    past, known: center and spread by column
     scale: what values were divided by, as `ForecastingConfig` has it
     columns, rules: how further tables of such series are read
     """
@@ -71,7 +72,7 @@ class Fitted:
             rules=rules,
         )
 
-    def scaling(self, panel: Panel) -> Scaling:
+    def scaling(self, panel: Panel) -> SeriesScaling:
         """The scales of a panel's series by name; a series that training had not has those of its own values.
 
         Raises:
@@ -92,7 +93,7 @@ class Fitted:
                 center.append(record.values.mean(0))
                 spread.append(np.where(own > 0, own, 1.0))
         past, ahead = (np.array(rows, dtype=np.float64).reshape(2, -1) for rows in (self.past, self.known))
-        return Scaling(np.stack(center), np.stack(spread), past, ahead)
+        return SeriesScaling(np.stack(center), np.stack(spread), past, ahead)
 
     def naive_of(self, panel: Panel) -> np.ndarray:
         """`naive` (R, C) of a panel's series by name; 0 where training had it not."""

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from sightline.data.series.corpus import Scaling
+from sightline.data.series.corpus import SeriesScaling
 from sightline.data.series.panel import Panel
 
 TABLE_SERIES = 50  # of which `details` have a row each
@@ -33,7 +33,7 @@ class Yardstick:
     naive: (R, C), the mean |y_t - y_{t-m}| in training; 0 where it is unknown, which leaves the column out of mase
     """
 
-    scaling: Scaling
+    scaling: SeriesScaling
     naive: np.ndarray
     season: int
     quantiles: tuple[float, ...] = ()

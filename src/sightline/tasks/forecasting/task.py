@@ -17,7 +17,7 @@ from sightline.core.metrics import Baseline
 from sightline.core.modes import evaluating
 from sightline.core.seeds import derive
 from sightline.data.series.corpus import load_panel, load_series
-from sightline.data.series.panel import Panel, Record
+from sightline.data.series.panel import Panel, Series
 from sightline.data.series.times import Grid
 from sightline.data.series.windows import (
     WindowBatch,
@@ -192,7 +192,7 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
                 raise InputError(f"expected values of shape (T, {len(targets)}), got {values.shape}")
             empty = np.zeros((len(values), 0))
             grid = Grid("number", 0, 1)
-            made = self.forecast(Panel("values", grid, targets, (), (), (Record("", 0, values, empty, empty),)))
+            made = self.forecast(Panel("values", grid, targets, (), (), (Series("", 0, values, empty, empty),)))
             found.append(made.quantiles[0] if made.levels else made.values[0][..., None])
         return found
 

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sightline.data.text.windows import Stretch, Window, batched
+from sightline.data.text.positions import Stretch
+from sightline.data.text.windows import Window, batched
 from sightline.data.tokens.text import TextTokenizer
 from sightline.training.loss import perplexity
 

@@ -16,8 +16,9 @@ from sightline.core.modes import evaluating
 from sightline.data.text.batches import Lanes, PackedRows, TextBatch, TextBatches
 from sightline.data.text.corpus import TextCorpus, load_text
 from sightline.data.text.part import TextPart
+from sightline.data.text.positions import stretches
 from sightline.data.text.readers import Fragment
-from sightline.data.text.windows import stretches, windows
+from sightline.data.text.windows import windows
 from sightline.data.tokens.text import TextTokenizer
 from sightline.decoding.engine import DecodingConfig
 from sightline.models.decoder import Decoder
@@ -50,6 +51,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
     unit = "documents"
     Run: ClassVar[type[LanguageRun]] = LanguageRun
     accepts_decoding = True
+    same_in_comparison = ("tokenizer.kind", "tokenizer.size")
     measured_by = ("stride", "evaluate")
     counted = "tokens"
     compared = ("lstm", "gated_linear", "transformer")

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from sightline.core.config import nearest
 from sightline.core.errors import InputError
 from sightline.core.settings import CheckedConfig, flat, key
-from sightline.data.media.audio import AudioOptions, Mix, Resample
-from sightline.data.media.columns import KINDS, Kind
+from sightline.data.media.audio import AudioOptions, Mix, Resampling
+from sightline.data.media.columns import KINDS, MediaKind
 from sightline.data.media.images import Colour, Fit, ImageOptions
 from sightline.models import ARCHITECTURES
 from sightline.parts.audio_frames import AudioFrames
@@ -33,7 +33,7 @@ class SoundConfig(CheckedConfig):
 
     rate_hz: int = key(16_000, "Samples a second; sounds of another rate are resampled.")
     mix: Mix = key("mean", "How several channels become one.")
-    resample: Resample = key("polyphase", "Resampler.")
+    resample: Resampling = key("polyphase", "Resampler.")
     max_s: float = key(60.0, "Longest sound, in seconds.")
     window_ms: float = key(25.0, "Length of an analysis window, in milliseconds.")
     hop_ms: float = key(10.0, "Distance between windows, in milliseconds.")
@@ -153,14 +153,14 @@ def _few(height: int, width: int) -> int:
     )
 
 
-def parse_sources(sources: Sequence[str]) -> tuple[tuple[str, Kind], ...]:
+def parse_sources(sources: Sequence[str]) -> tuple[tuple[str, MediaKind], ...]:
     """`("image:image", "question:text")` as columns with their kinds; a kind alone is of the column `source`.
 
     Raises:
         InputError: "sources: expected column:kind, kind being audio, image or text, found 'image:pcture', did you mean
             'image'?"
     """
-    found: list[tuple[str, Kind]] = []
+    found: list[tuple[str, MediaKind]] = []
     for text in sources:
         name, _, kind = text.rpartition(":")
         known = next((one for one in KINDS if one == kind), None)

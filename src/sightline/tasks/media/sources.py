@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sightline.core.config import encode
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
-from sightline.data.media.columns import Column, Kind, MediaPart
+from sightline.data.media.columns import Column, MediaKind, MediaPart
 from sightline.data.media.corpus import MediaReading
 from sightline.data.tokens.tokenizer import Tokenizer, TokenizerPair
 from sightline.parts.several import Several
@@ -29,7 +29,7 @@ def reading(run: MediaTextRun) -> MediaReading:
 
 
 def front_end(
-    sources: Sequence[tuple[str, Kind]], config: MediaTextConfig, tokenizers: TokenizerPair
+    sources: Sequence[tuple[str, MediaKind]], config: MediaTextConfig, tokenizers: TokenizerPair
 ) -> FrontEndConfig:
     """The front end for sources of these kinds."""
     made: list[FrontEndConfig] = []
@@ -71,7 +71,7 @@ def named(corpus: ManifestConfig) -> str:
     return f"columns {', '.join(names)} and {corpus.target_column}"
 
 
-def described(columns: Sequence[tuple[str, Kind]], config: MediaTextConfig) -> str:
+def described(columns: Sequence[tuple[str, MediaKind]], config: MediaTextConfig) -> str:
     """What a model reads of each source, for its README."""
     sound, picture = config.sound, config.picture
     seen = f"in patches of {picture.patch} x {picture.patch}" if picture.view == "patches" else "pixel by pixel"
@@ -84,7 +84,7 @@ def described(columns: Sequence[tuple[str, Kind]], config: MediaTextConfig) -> s
     return "; ".join(f"{name}: {said[kind]}" for name, kind in columns)
 
 
-def example(columns: Sequence[tuple[str, Kind]]) -> str:
+def example(columns: Sequence[tuple[str, MediaKind]]) -> str:
     """An item of these sources as one gives it to `predict`."""
     given = {"audio": '"clip.wav"', "image": '"picture.png"', "text": '"a question"'}
     parts = ", ".join(given[kind] for _, kind in columns)

@@ -12,7 +12,7 @@ import numpy as np
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
 from sightline.core.metrics import Baseline
-from sightline.data.media.columns import AudioReader, Column, ImageReader, Kind, MediaPart, Store
+from sightline.data.media.columns import AudioReader, Column, ImageReader, MediaKind, MediaPart, Store
 from sightline.data.media.corpus import MediaCorpus
 from sightline.data.media.manifest import located
 from sightline.data.tokens.tokenizer import TokenizerPair
@@ -62,7 +62,7 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
         config: MediaTextConfig,
         model: SequenceModel,
         tokenizers: TokenizerPair,
-        columns: tuple[tuple[str, Kind], ...],
+        columns: tuple[tuple[str, MediaKind], ...],
         *,
         longest_output: int,
         data: str = "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sightline.core.settings import CheckedConfig, key
-from sightline.data.tokens.tokenizer import Kind
+from sightline.data.tokens.tokenizer import TokenizerKind
 from sightline.models import ARCHITECTURES, ModelConfig
 from sightline.tasks.run import TaskConfig
 from sightline.training.loss import Smoothing
@@ -15,7 +15,7 @@ from sightline.training.loss import Smoothing
 class TokenizerConfig(CheckedConfig):
     """How texts become tokens."""
 
-    kind: Kind = key("char", "Tokenizer.")
+    kind: TokenizerKind = key("char", "Tokenizer.")
     size: int = key(8000, "Most tokens of a vocabulary, for bpe and unigram.", at_least=1)
     shared: bool = key(False, "Use one vocabulary for sources and targets.")
     lowercase: bool = key(False, "Lower-case texts before they are split into tokens.")

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from sightline.core.errors import InputError
-from sightline.data.labelled.recall import IGNORED, recall
+from sightline.data.labelled.multi_query_recall import IGNORED, multi_query_recall
 
 ROWS, LENGTH, PAIRS, VOCABULARY = 400, 64, 8, 128
 
 
 @pytest.fixture(scope="module")
 def data():
-    return recall(ROWS, LENGTH, PAIRS, vocabulary=VOCABULARY, seed=3)
+    return multi_query_recall(ROWS, LENGTH, PAIRS, vocabulary=VOCABULARY, seed=3)
 
 
 def test_every_label_is_the_value_that_followed_the_key(data):
@@ -38,7 +38,7 @@ def test_keys_and_values_come_from_their_halves_and_none_twice(data):
 
 
 def test_without_noise_nothing_stands_between_the_questions():
-    data = recall(50, LENGTH, PAIRS, vocabulary=VOCABULARY, noise=False, seed=3)
+    data = multi_query_recall(50, LENGTH, PAIRS, vocabulary=VOCABULARY, noise=False, seed=3)
     asked = (data.labels != IGNORED)[:, 2 * PAIRS :]
     assert torch.equal(data.inputs[:, 2 * PAIRS :] != 0, asked)
     assert (asked.sum(1) == PAIRS).all()
@@ -50,7 +50,7 @@ def test_gaps_follow_the_power_law():
     from scipy.stats import chisquare
 
     rows, length = 20_000, 22
-    data = recall(rows, length, 1, vocabulary=64, gap_power=0.3, seed=1)
+    data = multi_query_recall(rows, length, 1, vocabulary=64, gap_power=0.3, seed=1)
     gaps = (data.labels != IGNORED).nonzero()[:, 1].numpy() // 2 - 1
     expected = np.arange(1, 11) ** -0.7
     counts = np.bincount(gaps, minlength=10)
@@ -65,7 +65,7 @@ def test_within_counts_the_queries_that_a_reach_covers(data):
 
 
 def test_a_seed_gives_the_same_rows_and_another_seed_others():
-    one, same, other = (recall(5, 16, 2, seed=seed) for seed in (1, 1, 2))
+    one, same, other = (multi_query_recall(5, 16, 2, seed=seed) for seed in (1, 1, 2))
     assert torch.equal(one.inputs, same.inputs)
     assert not torch.equal(one.inputs, other.inputs)
 
@@ -81,4 +81,4 @@ def test_a_seed_gives_the_same_rows_and_another_seed_others():
 )
 def test_impossible_sizes_are_refused(length, pairs, vocabulary, message):
     with pytest.raises(InputError, match=message):
-        recall(1, length, pairs, vocabulary=vocabulary)
+        multi_query_recall(1, length, pairs, vocabulary=vocabulary)

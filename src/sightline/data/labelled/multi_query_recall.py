@@ -1,4 +1,4 @@
-"""Synthetic sequences whose answer is known, and with it what an architecture can and cannot do."""
+"""Multi-query associative recall: synthetic sequences whose answers are known."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch import Tensor
 
 from sightline.core.errors import InputError
 
-IGNORED = -100  # the label of a position that asks for nothing
+IGNORED = -100  # the label of a position that is not a query
 
 
-class Recall(NamedTuple):
-    """Rows of multi-query associative recall.
+class RecallRows(NamedTuple):
+    """Rows of the task.
 
     inputs: (N, T) long, token ids
     labels: (N, T) long, the value that belongs to the key at this position, IGNORED where no key is asked for
-    distance: (N, T) long, how far back that value stands, 0 where no key is asked for
+    distance: (N, T) long, how far back that value is, 0 where no key is asked for
     """
 
     inputs: Tensor
@@ -26,15 +26,15 @@ class Recall(NamedTuple):
     distance: Tensor
 
     def within(self, reach: int) -> float:
-        """The share of queries whose value stands at most `reach` positions before them.
+        """The share of queries whose value is at most `reach` positions before them.
 
-        A model whose output at t depends on positions t - reach … t alone can know no more answers than these.
+        A model whose output at t depends on positions t - reach … t alone cannot know more answers than these.
         """
         asked = self.distance > 0
         return float((self.distance[asked] <= reach).double().mean())
 
 
-def recall(
+def multi_query_recall(
     rows: int,
     length: int,
     pairs: int,
@@ -43,20 +43,21 @@ def recall(
     gap_power: float = 0.01,
     noise: bool = True,
     seed: int = 0,
-) -> Recall:
+) -> RecallRows:
     """Multi-query associative recall (Arora et al. 2023, "Zoology", arXiv:2312.04927, appendix).
 
     A row begins with `pairs` keys, each followed by its value; keys come from the lower half of the vocabulary, values
     from the upper, none twice in a row. Then every key is asked for once, at even distances from the end of the pairs
     drawn without replacement with p(g) ∝ g^(gap_power - 1): most are asked for soon. The answer is the label at the
-    key's position. All other positions hold random tokens, without `noise` token 0, which is no key.
+    key's position. All other positions have random tokens, or token 0 without `noise`, which is never a key.
 
     Raises:
         InputError: `recall: length must be even and at least 4·pairs, found length 30 with 8 pairs`.
     """
     if length % 2 or length < 4 * pairs or pairs < 1:
         raise InputError(
-            f"length must be even and at least 4·pairs, found length {length} with {pairs} pairs", where="recall"
+            f"length must be even and at least 4·pairs, found length {length} with {pairs} pairs",
+            where="recall",
         )
     if vocabulary < 2 * max(pairs + 1, 2):
         raise InputError(f"vocabulary must be at least {2 * max(pairs + 1, 2)}, found {vocabulary}", where="recall")
@@ -76,7 +77,7 @@ def recall(
     np.put_along_axis(inputs, asked, keys, 1)
     np.put_along_axis(labels, asked, values, 1)
     np.put_along_axis(distance, asked, asked - (2 * np.arange(pairs) + 1), 1)
-    return Recall(*(torch.from_numpy(part.astype(np.int64)) for part in (inputs, labels, distance)))
+    return RecallRows(*(torch.from_numpy(part.astype(np.int64)) for part in (inputs, labels, distance)))
 
 
 def _distinct(stream: np.random.Generator, rows: int, count: int, low: int, high: int) -> np.ndarray:
