@@ -27,7 +27,7 @@ from sightline.data.rows.files import read_lines
 from sightline.data.rows.formats import open_rows
 from sightline.data.rows.json_lines import JsonNumber
 from sightline.data.rows.numbers import is_number, is_series, joined, number_of, series_of
-from sightline.data.rows.record import Gathered, Record
+from sightline.data.rows.record import Record, Refusals
 from sightline.data.rows.texts import text_of
 from sightline.data.split import by_column
 
@@ -67,7 +67,7 @@ class Reading:
 
 @final
 @dataclass
-class LabelledTable(Gathered):
+class LabelledTable(Refusals):
     """Sources and their labels in step, the place of each, and the rows that were skipped.
 
     parts: the part of each row, where a column names it

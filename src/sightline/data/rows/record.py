@@ -123,11 +123,11 @@ class Rows(ABC):
 
 
 @dataclass
-class Gathered:
-    """What was read from files, and the items that were skipped.
+class Refusals:
+    """Items that cannot be used: refused, or skipped and counted; base of what readers gather.
 
     name: the file or files, for errors and notes; "" where every place names its own
-    unit: what an item is called
+    unit: the name of an item in errors and notes
     """
 
     name: str

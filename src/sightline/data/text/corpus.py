@@ -14,7 +14,7 @@ from typing import Literal, final
 
 from sightline.core.errors import InputError
 from sightline.data.corpus import Corpus
-from sightline.data.rows.record import Gathered
+from sightline.data.rows.record import Refusals
 from sightline.data.split import PARTS, HashSplit
 from sightline.data.survey import Survey
 from sightline.data.text.describe import survey_text
@@ -103,7 +103,7 @@ def load_text(
 
 @final
 @dataclass
-class _Counted(Gathered):
+class _Counted(Refusals):
     """How many documents and files were left out of a corpus."""
 
     empty: int = 0
