@@ -42,6 +42,7 @@ for _suffix in images.SUFFIXES:
 MAX_HELD_BYTES = 4 << 30  # of decoded sounds and pictures, which stay in memory
 
 
+@final
 @dataclass(frozen=True)
 class Reading:
     """How a table or folder is read.
@@ -64,6 +65,7 @@ class Reading:
     image: images.ImageOptions = field(default_factory=images.ImageOptions)
 
 
+@final
 @dataclass
 class LabelledTable(Refusals):
     """Sources and their labels in step, the place of each, and the rows that were skipped.

@@ -40,6 +40,7 @@ class Stamps(NamedTuple):
     dates: bool = False  # every stamp is a day, without a time of day
 
 
+@final
 class BadTime(ValueError):
     """A cell that is not a time, or not of the kind of those before it; `row` counts from 0."""
 
