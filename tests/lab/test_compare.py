@@ -270,6 +270,7 @@ def test_wrong_input_is_one_line_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_comparison_without_a_finished_run_reports_it_and_exits_as_its_runs_do(
     pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

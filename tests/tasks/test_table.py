@@ -10,6 +10,8 @@ import torch
 
 from sightline.core.config import decode, encode, override
 from sightline.core.errors import InputError
+from sightline.core.metrics import find_metric
+from sightline.core.settings import missing_descriptions
 from sightline.models import FORMS
 from sightline.tasks.architectures import IN_WORDS
 from sightline.tasks.defaults import BUILTIN_TASKS, compared, task_of
@@ -39,12 +41,12 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return kind.build(data, run), data, run
 
 
-def test_the_items_of_the_metric_that_decides_add_up_to_it(built: tuple[Any, Any, Any]) -> None:
+def test_the_items_of_every_metric_add_up_to_it(built: tuple[Any, Any, Any]) -> None:
     task, data, run = built
-    measured, primary = task.measure(data.test), task.primary_metric(data, run)
-    counts = measured.items[primary]
-    if primary != "bleu":  # of BLEU there are ten counts (tests/tasks/translation)
-        assert counts[:, 0].sum() / counts[:, 1].sum() == pytest.approx(measured.metrics[primary])
+    measured = task.measure(data.test)
+    assert set(task.metrics(data, run)) == measured.metrics.keys() == measured.items.keys()
+    for name, rows in measured.items.items():
+        assert find_metric(name).value(rows[None].astype(float)) == pytest.approx([measured.metrics[name]]), name
 
 
 def test_a_saved_task_measures_what_it_did(built: tuple[Any, Any, Any], tmp_path: Path) -> None:
@@ -100,3 +102,10 @@ def test_built_in_data_is_read_by_its_task(data):
 def test_an_unknown_task_is_refused_with_the_nearest_name():
     with pytest.raises(InputError, match="unknown task 'langage', did you mean 'language'"):
         task_class("langage")
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_key_has_a_description(name):
+    for arch in TASKS[name].architectures():
+        run = TASKS[name].preset(arch)
+        assert not missing_descriptions(type(run)) + missing_descriptions(type(run.settings.model))

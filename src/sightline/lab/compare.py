@@ -143,6 +143,7 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+@final
 @dataclass
 class _Session:
     """The jobs of one comparison: running ones, and the outcomes of the others."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, final
 
 from sightline.core.config import decode, encode
 from sightline.core.files import write_file
@@ -16,6 +16,7 @@ from sightline.lab.results import ArchitectureMaps, Data
 T = TypeVar("T")
 
 
+@final
 @dataclass(frozen=True)
 class Job:
     """The job of one worker process: prepare the data, try a learning rate, or train and evaluate a run.
@@ -43,6 +44,7 @@ class Job:
         return decode(cls, json.loads(path.read_text(encoding="utf-8")), where=str(path))
 
 
+@final
 @dataclass(frozen=True)
 class Prepared:
     """The result of the preparing job; the task stores its data and fitted state in the same directory."""
@@ -62,6 +64,7 @@ class Prepared:
     warnings: list[str] = field(default_factory=list)
 
 
+@final
 @dataclass(frozen=True)
 class JobResult:
     """The result of a training; a trial has only the first four fields."""
@@ -87,6 +90,7 @@ class JobResult:
     maps: list[ArchitectureMaps] = field(default_factory=list)
 
 
+@final
 @dataclass(frozen=True)
 class Failure:
     """How a worker failed."""

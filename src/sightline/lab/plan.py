@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, final
 
 from sightline.core.errors import InputError
 from sightline.core.processes import available_cores
@@ -14,6 +14,7 @@ SEARCH_STEP = 3.0  # candidate learning rates are this factor apart
 RESERVED_NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
+@final
 @dataclass(frozen=True)
 class CompareConfig:
     """One comparison.

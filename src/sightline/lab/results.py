@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, final
 
 from sightline.core.config import decode
 from sightline.core.errors import InputError
@@ -20,6 +20,7 @@ Status = Literal["done", "failed", "diverged", "interrupted"]
 LengthScores = list[float | None]
 
 
+@final
 @dataclass(frozen=True)
 class Estimate:
     """A mean and its 95 % interval; the ends are None where one seed leaves the spread unknown."""
@@ -29,6 +30,7 @@ class Estimate:
     high: float | None = None
 
 
+@final
 @dataclass(frozen=True)
 class Rate:
     """One candidate of the learning-rate search."""
@@ -38,6 +40,7 @@ class Rate:
     status: Status
 
 
+@final
 @dataclass(frozen=True)
 class Architecture:
     """The scores of one architecture over all its seeds; costs are means over the finished runs.
@@ -65,6 +68,7 @@ class Architecture:
     started: int = 0
 
 
+@final
 @dataclass(frozen=True)
 class Run:
     """One training. `history`: the records of its metrics.jsonl; `error`: the error message of a run that failed."""
@@ -81,6 +85,7 @@ class Run:
     flops: float | None = None
 
 
+@final
 @dataclass(frozen=True)
 class Pair:
     """The primary metric of `first` minus that of `second` on the same test items."""
@@ -93,6 +98,7 @@ class Pair:
     shown: bool
 
 
+@final
 @dataclass(frozen=True)
 class Data:
     """The data set; sizes are numbers of `unit`.
@@ -121,6 +127,7 @@ class Data:
         return self.counted.split()[-1]
 
 
+@final
 @dataclass(frozen=True)
 class BudgetPlan:
     """The budget of each architecture; `explained` states it in words, with the arithmetic."""
@@ -137,6 +144,7 @@ class BudgetPlan:
     explained: str = ""
 
 
+@final
 @dataclass(frozen=True)
 class LengthBin:
     """Test items by source length in characters, both ends included."""
@@ -146,6 +154,7 @@ class LengthBin:
     items: int
 
 
+@final
 @dataclass(frozen=True)
 class AttentionMap:
     """Weights (rows, columns) of one probe: rows = output pieces, columns = attended positions.
@@ -159,6 +168,7 @@ class AttentionMap:
     heads: list[list[list[float]]] = field(default_factory=list)
 
 
+@final
 @dataclass(frozen=True)
 class ArchitectureMaps:
     """The attention maps of one architecture while it writes `output` for an example."""
@@ -169,6 +179,7 @@ class ArchitectureMaps:
     maps: list[AttentionMap]
 
 
+@final
 @dataclass(frozen=True)
 class AttentionExample:
     """One source sentence, split into pieces, with the attention maps of each architecture."""
@@ -179,6 +190,7 @@ class AttentionExample:
     architectures: list[ArchitectureMaps]
 
 
+@final
 @dataclass(frozen=True)
 class Example:
     """One test pair with the prediction of each architecture (its first finished seed)."""
@@ -188,6 +200,7 @@ class Example:
     predictions: dict[str, str]
 
 
+@final
 @dataclass(frozen=True)
 class Results:
     """All results of a comparison."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 
@@ -31,6 +32,7 @@ MOST_BINS = 5
 MOST_EXAMPLES = 12
 
 
+@final
 @dataclass(frozen=True)
 class Outcome:
     """A job that has ended: its result, or how it failed."""

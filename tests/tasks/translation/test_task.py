@@ -262,7 +262,7 @@ def test_saving_and_loading_change_nothing(arch, tmp_path):
 def test_saving_replaces_a_model_only_when_told_to(tmp_path):
     first, second = untrained("rnn", seed=1), untrained("rnn", seed=2)
     first.save(tmp_path / "model")
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="already exists"):
         second.save(tmp_path / "model")
     assert load(tmp_path / "model").translate(TEXTS) == first.translate(TEXTS)
     second.save(tmp_path / "model", overwrite=True)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, final
 
 import numpy as np
 
@@ -28,6 +28,7 @@ HOLES = ("", "nan", "na", "n/a", "null", "none", "-")  # how files write that a 
 _DATE = re.compile(r"\d{4}-\d{2}")
 
 
+@final
 @dataclass(frozen=True)
 class SeriesColumns:
     """What the columns of a table are.
