@@ -8,6 +8,8 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from sightline.core.settings import key
+
 
 @final
 @dataclass(frozen=True)
@@ -18,11 +20,11 @@ class SpecAugmentConfig:
     `stretch_share` (p) of the row's frames. There is no time warping, which had the least effect in the paper.
     """
 
-    bands: int = 2
-    band_width: int = 8
-    stretches: int = 2
-    stretch_width: int = 20
-    stretch_share: float = 0.2
+    bands: int = key(2, "Bands of frequencies that are masked.")
+    band_width: int = key(8, "Most mel bands of a masked band.")
+    stretches: int = key(2, "Stretches of time that are masked.")
+    stretch_width: int = key(20, "Most frames of a masked stretch.")
+    stretch_share: float = key(0.2, "Largest share of a sound's frames in a masked stretch.")
 
     def build(self) -> SpecAugment:
         return SpecAugment(self.bands, self.band_width, self.stretches, self.stretch_width, self.stretch_share)
