@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import sys
 from collections.abc import Iterable
 from functools import partial
@@ -224,6 +225,24 @@ def task_keys(name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def help_keys() -> str:
+    """The keys of every task as `--help` lists them."""
+    tables = {}
+    for name, task in TASKS.items():
+        run = task.preset(compared(name)[-1])
+        tables[name] = [
+            {
+                "name": row.name,
+                "values": f"{row.type}, {row.allowed}" if row.allowed else row.type,
+                "default": row.default or "",
+                "description": row.description,
+            }
+            for row in describe_keys(type(run), run)
+            if row.type != "section"
+        ]
+    return json.dumps(tables, indent=1, ensure_ascii=False) + "\n"
+
+
 def commands() -> str:
     """The command reference, from the help of every command."""
     lines = [COMMANDS_HEAD, "```text", help_of(), "```"]
@@ -237,7 +256,7 @@ def commands() -> str:
 
 def help_of(*path: str) -> str:
     """The help of a command, 80 columns wide."""
-    out, app = io.StringIO(), build(next(iter(path), None))
+    out, app = io.StringIO(), build(path)
     app.console = Console(file=out, width=80, color_system=None)
     app([*path, "--help"])
     lines = [line.rstrip() for line in out.getvalue().partition("\nExit status:")[0].strip().splitlines()]
@@ -260,6 +279,7 @@ def performance() -> str:
 
 PAGES = {
     "../src/sightline/cli/architectures.py": architecture_names,  # first: the help of `train` lists these names
+    "../src/sightline/cli/keys.json": help_keys,
     "mechanisms.md": mechanisms,
     "architectures.md": architectures,
     "commands.md": commands,

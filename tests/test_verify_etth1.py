@@ -44,5 +44,6 @@ def test_epochs_are_whole(arch: str) -> None:
     windows = 8640 - 336 - 96 + 1
     steps = int(run.training.budget.removesuffix("steps"))
     assert steps == verify.SETTINGS[arch].epochs * run.training.validate_every
-    assert (run.training.validate_every - 1) * run.settings.batch_size < windows <= run.training.validate_every * run.settings.batch_size
+    an_epoch, size = run.training.validate_every, run.settings.batch_size
+    assert (an_epoch - 1) * size < windows <= an_epoch * size
     assert run.corpus.split == (8640.0, 2880.0, 2880.0)

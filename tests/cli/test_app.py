@@ -96,7 +96,7 @@ def test_a_wrong_command_line_is_one_line_and_status_2(arguments, message, capsy
 
 
 def failing(monkeypatch, error):
-    def build(verb):
+    def build(arguments):
         app = App(
             result_action="return_value", print_error=False, exit_on_error=False, suppress_keyboard_interrupt=False
         )

@@ -82,8 +82,15 @@ def subject(name: str) -> Subject:
     return Subject(Composite(name))
 
 
+CHECKED = [
+    pytest.param(law, marks=pytest.mark.slow if law == "gradcheck" else ())
+    for law in LAWS
+    if law not in ("long and large", "compiled = eager")
+]
+
+
 # tests/contract/test_laws.py has these two for every mechanism; composites add nothing to them but time.
-@pytest.mark.parametrize("law", [law for law in LAWS if law not in ("long and large", "compiled = eager")])
+@pytest.mark.parametrize("law", CHECKED)
 @pytest.mark.parametrize("name", BUILDERS)
 def test_law(name: str, law: str) -> None:
     result = run_law(law, subject(name))

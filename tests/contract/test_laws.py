@@ -22,6 +22,12 @@ EXAMPLES = [
 # Checked types cost a call each: long sequences and the compiler are left to processes without them.
 WITHOUT_TYPE_CHECKS = ("long and large", "compiled = eager")
 
+CHECKED = [
+    pytest.param(law, marks=pytest.mark.slow if law == "gradcheck" else ())
+    for law in LAWS
+    if law not in WITHOUT_TYPE_CHECKS
+]
+
 # What a law has no meaning for. Any other reason, a missing reference above all, is a failure.
 ENCODERS_HAVE_NONE = {
     "step = parallel": "an encoder has no step",
@@ -38,7 +44,7 @@ def subject(name: str, number: int) -> Subject:
     return Subject(config, reference=find_reference(config), initial=find_initial(config))
 
 
-@pytest.mark.parametrize("law", [law for law in LAWS if law not in WITHOUT_TYPE_CHECKS])
+@pytest.mark.parametrize("law", CHECKED)
 @pytest.mark.parametrize(("name", "number"), EXAMPLES)
 def test_law(name: str, number: int, law: str) -> None:
     of = subject(name, number)

@@ -24,7 +24,7 @@ from sightline.lab.jobs import Failure, Job, JobResult, Prepared
 from sightline.lab.plan import CompareConfig, divide
 from sightline.lab.processes import Worker
 from sightline.lab.progress import Display
-from sightline.lab.results import Results
+from sightline.lab.results import Data, Results
 from sightline.lab.summary import Outcome, length_bins, summarise
 from sightline.tasks.texts_out.scores import score_texts
 
@@ -96,14 +96,12 @@ def test_it_leaves_a_file_that_reads_back_and_runs_that_load(compared: tuple[Res
 
 
 def _prepared(**changes: Any) -> Prepared:
+    data = Data("pairs.tsv", "0" * 64, train=10, valid=2, test=4, tested=4)
     values: dict[str, Any] = {
-        "data_name": "pairs.tsv", "sha256": "0" * 64, "train": 10, "valid": 2, "test": 4, "tested": 4, "notes": [],
-        "budget_amount": 60.0, "budget_unit": "seconds", "learning_rates": {"gru": 1e-3, "rnn": 1e-3},
-        "metric": "exact_match", "unit": "pairs", "facts": {}, "loss_unit": "nats/token", "counted": "target tokens",
-        "metrics": ["exact_match"],
-        "sources": ["a", "bb", "ccc", "dddd"], "lengths": [1, 2, 3, 4], "length_of": "source length (characters)",
-        "attended": [], "attended_pieces": [], "baselines": [Baseline("copy", "", {"exact_match": 0.1})],
-        "environment": {},
+        "data": data, "budget_amount": 60.0, "budget_unit": "seconds", "learning_rates": {"gru": 1e-3, "rnn": 1e-3},
+        "metric": "exact_match", "metrics": ["exact_match"], "sources": ["a", "bb", "ccc", "dddd"],
+        "lengths": [1, 2, 3, 4], "attended": [], "attended_pieces": [],
+        "baselines": [Baseline("copy", "", {"exact_match": 0.1})], "environment": {},
     }  # fmt: skip
     return Prepared(**{**values, **changes})
 
@@ -229,10 +227,12 @@ def test_no_worker_outlives_the_comparison(tmp_path: Path, number: signal.Signal
 
 def test_an_occupied_directory_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("…")
-    with pytest.raises(InputError, match=r"holds 'thesis.tex', which is not of a comparison"):
+    with pytest.raises(
+        InputError, match=r"contains 'thesis.tex', which is not part of a comparison: choose another directory"
+    ):
         check_free(tmp_path, overwrite=True)
     (tmp_path / "thesis.tex").rename(tmp_path / "results.json")
-    with pytest.raises(InputError, match="give --overwrite"):
+    with pytest.raises(InputError, match=r"contains a comparison: .* add --overwrite"):
         check_free(tmp_path, overwrite=False)
     check_free(tmp_path, overwrite=True)
     with pytest.raises(InputError, match="not a directory"):
@@ -250,6 +250,10 @@ def test_default_directories_never_collide(tmp_path: Path) -> None:
     [
         (["--archs", "gru,lstmm"], "unknown architecture 'lstmm', did you mean 'lstm'?"),
         (["--seeds", "0"], "--seeds: must be at least 1, found 0"),
+        (
+            ["--metric", "macro_f1", "--archs", "gru"],
+            "--metric: 'macro_f1' is not a metric of this task: choose one of exact_match, chrf, perplexity, ",
+        ),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
@@ -264,6 +268,22 @@ def test_wrong_input_is_one_line_and_leaves_nothing(
     assert captured.err.count("\n") == 1
     assert message in captured.err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_comparison_without_a_finished_run_reports_it_and_exits_as_its_runs_do(
+    pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out_dir = tmp_path / "out"
+    shape = ["--archs", "gru", "--seeds", "1", "--search", "0", "--budget", "6steps", "--model.d_model", "16"]
+    diverging = ["--optim.lr", "1e30", "--optim.warmup_steps", "0"]
+    assert main(["compare", "--data", str(pairs), "-o", str(out_dir), "--quiet", *shape, *diverging]) == 4
+    captured = capsys.readouterr()
+    assert captured.out.startswith("No verdict: no run finished. No run of gru finished.")
+    assert captured.err.startswith("sightline: error: no run finished: step ")
+    assert captured.err.count("\n") == 1
+    assert [run.status for run in Results.load(out_dir / "results.json").runs] == ["diverged"]
+    assert (out_dir / "report.html").exists()
 
 
 @pytest.mark.slow

@@ -62,9 +62,9 @@ def test_one_run_gets_all_available_cores() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"archs": ()}, "--archs: name at least one architecture"),
-        ({"archs": ("gru", "gru")}, "--archs: gru is named twice"),
-        ({"archs": ("../gru",)}, "--archs: not an architecture's name: '../gru'"),
+        ({"archs": ()}, "--archs: expected at least one architecture"),
+        ({"archs": ("gru", "gru")}, "--archs: gru is listed twice"),
+        ({"archs": ("../gru",)}, "--archs: '../gru' is not the name of an architecture"),
         ({"search": 1.0}, "--search: expected a share from 0 to below 1, found 1"),
         ({"seeds": 0}, "--seeds: must be at least 1, found 0"),
         ({"rates": 1}, "--rates: must be at least 2, found 1"),

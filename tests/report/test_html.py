@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sightline.lab.results import Results
+from sightline.lab.results import Architecture, Estimate, Results
 from sightline.report.html import render, write_report
 from sightline.report.text import quantity, size
 from tests.report.synthetic import LEVELS, SOURCES, make_results
@@ -72,6 +72,16 @@ def benign() -> Tree:
 @pytest.mark.parametrize("text", ["".join(HOSTILE), " ".join(reversed(HOSTILE))], ids=["joined", "reversed"])
 def test_hostile_text_leaves_the_element_tree_identical(text: str, benign: Tree) -> None:
     assert Tree(render(make_results(lambda _: text))).elements == benign.elements
+
+
+def test_beside_the_deciding_metric_are_the_first_two_others_in_the_task_s_order() -> None:
+    values = {"cer": 0.1, "wer": 0.2, "exact_match": 0.3, "chrf": 90.0, "perplexity": 1.5}
+    metrics = {name: Estimate(value) for name, value in values.items()}
+    transcripts = Architecture("gru", metrics, finished=1, started=1)
+    results = replace(make_results(), architectures=[transcripts], runs=[], pairs=[], primary_metric="cer")
+    table = render(results).partition("</thead>")[0].rpartition("<thead>")[2]
+    headings = re.findall(r'<th scope="col">([^<]*)', table)
+    assert headings[1:5] == ["character error rate", headings[2], "word error rate", "exact match"]
 
 
 def test_control_characters_and_overrides_are_shown_not_obeyed() -> None:

@@ -45,6 +45,8 @@ COMMANDS = {
     "doctor": "Show what this machine can do, and what to install or set.",
 }
 
+KEYED = ("train", "compare")  # verbs whose flags are all keys of the configuration
+
 _KINDS = {int: "an integer", float: "a number", bool: "true or false"}
 
 # Errors of the environment rather than of the user's input or of this code.
@@ -60,8 +62,12 @@ _ENVIRONMENT = {
 }
 
 
-def build(verb: str | None = None) -> App:
-    """The command-line application with all its verbs; `verb` is imported and shows its whole docstring as help."""
+def build(arguments: Sequence[str] = ()) -> App:
+    """The command-line application with all its verbs.
+
+    The verb that the arguments begin with is imported and shows its whole docstring as help, with all keys of the task
+    that they name where a task's keys are its flags.
+    """
     app = App(
         name="sightline",
         version=f"sightline {__version__}",
@@ -80,8 +86,13 @@ def build(verb: str | None = None) -> App:
     )
     for place, (name, summary) in enumerate(COMMANDS.items()):
         app.command(f"sightline.cli.{name}:{name}", name=name, help=summary, sort_key=place)
+    verb = next(iter(arguments), None)
     if verb in COMMANDS:
         _document(app[verb])
+    if verb in KEYED and ("--help" in arguments or "-h" in arguments):
+        from sightline.cli.keys import keys_help
+
+        app[verb].help_epilogue = keys_help(arguments)
     return app
 
 
@@ -115,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status (see `core.errors`); this function raises nothing."""
     try:
         arguments = sys.argv[1:] if arguments is None else list(arguments)
-        outcome = build(next(iter(arguments), None))(arguments, verbose=False)
+        outcome = build(arguments)(arguments, verbose=False)
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader, such as `head`, has closed the pipe. Python would report that again when it closes stdout.

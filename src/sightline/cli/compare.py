@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from sightline.cli.formats import PAIRS_HELP
+
 if TYPE_CHECKING:
     from sightline.lab.plan import CompareConfig
     from sightline.lab.results import Results
@@ -14,7 +16,9 @@ if TYPE_CHECKING:
 
 def compare(
     *overrides: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
-    data: str,
+    data: Annotated[
+        str, Parameter(help=f"Data as `sightline train` reads it: {PAIRS_HELP}, or the format of another task.")
+    ],
     task: str | None = None,
     archs: str | None = None,
     budget: str = "60s",
@@ -46,8 +50,6 @@ def compare(
     instance.
 
     Args:
-        data: Data as `sightline train` reads it: a file of pairs (.tsv, .csv, .jsonl, .parquet, also with .gz), two
-            parallel files a,b, built-in data such as builtin:dates, or the format of another task.
         task: Task, e.g. classification or language. Default: translation, or the task of the built-in data.
         archs: Comma-separated names of architectures; `sightline train --help` lists them. Default: a small set that is
             common for the task.
@@ -150,12 +152,11 @@ def print_table(results: Results) -> None:
     info = results.metric
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="")
     per = next((a.ms_per for a in results.architectures if a.ms is not None), "item")
-    counted = results.data.counted.split()[-1]
     headings = (
         "architecture",
         f"{info.label} [95 %]",
         "train s",
-        f"{counted}/s",
+        f"{results.data.speed_unit}/s",
         "params",
         "memory",
         f"ms/{per}",

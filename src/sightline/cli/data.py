@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from sightline.cli.formats import OUTPUT_HELP
+
 data = App(name="data", help_format="plaintext")
 
 
@@ -66,7 +68,7 @@ def export(
     path: str,
     /,
     *,
-    out: Annotated[Path, Parameter(name=["--out", "-o"])],
+    out: Annotated[Path, Parameter(name=["--out", "-o"], help=OUTPUT_HELP)],
     part: Literal["train", "valid", "test", "all"] = "all",
     overwrite: bool = False,
 ) -> None:
@@ -74,7 +76,6 @@ def export(
 
     Args:
         path: Data as in `sightline data describe`.
-        out: Output file; its name ends in .tsv, .jsonl or .parquet.
         part: Part to write; all writes the parts one after another.
         overwrite: Replace an existing file.
     """

@@ -77,7 +77,7 @@ def predict(
     task = load(run).to(resolve_device(device))
     if not task.accepts_decoding and (optional or sample or beam != 1):
         raise InputError(f"{task.name} does not decode sequences: remove --beam, --sample and other decoding flags")
-    if figures is not None and task.name != "forecasting":
+    if figures is not None and not task.draws_answers:
         raise InputError(f"predict draws no figures for {task.name}", where="--figures")
 
     terminal = sys.stdout.isatty()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from sightline.cli.architectures import ARCH_HELP
+from sightline.cli.formats import PAIRS_HELP
 
 if TYPE_CHECKING:
     from sightline.data.corpus import Corpus
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
 def train(
     *overrides: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
-    data: str | None = None,
+    data: Annotated[
+        str | None, Parameter(help=f"Training data: {PAIRS_HELP}. Other tasks read other formats (docs/tasks).")
+    ] = None,
     task: str | None = None,
     arch: Annotated[str | None, Parameter(help=ARCH_HELP)] = None,
     out_dir: Annotated[Path | None, Parameter(name=["--out-dir", "-o"])] = None,
@@ -46,8 +49,6 @@ def train(
     their values; the documentation describes them (docs/tasks).
 
     Args:
-        data: Training data: a file of pairs (.tsv, .csv, .jsonl, .parquet, also with .gz), two parallel files a,b, or
-            built-in data such as builtin:dates. Other tasks read other formats (docs/tasks).
         task: Task, e.g. classification or language. Default: translation, or the task of the built-in data.
         out_dir: Directory of the run [default: runs/DATA-ARCH-SEED].
         config: YAML file, such as the config.yaml of a run. Flags override it.

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
 
@@ -46,6 +46,7 @@ class Chart(NamedTuple):
     log_x: bool = False
 
 
+@final
 @dataclass(frozen=True)
 class Survey:
     """A data set described in plain values.

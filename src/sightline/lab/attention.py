@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ MOST_HEADS_CELLS = 20_000  # over all heads of one probe; above this only their 
 Over = Literal["source", "source itself", "output itself"]
 
 
+@final
 class Recorded(NamedTuple):
     """Attention weights recorded at a probe."""
 

@@ -1,6 +1,6 @@
-"""Several architectures under one budget: train, test, and say which is best and how sure that is.
+"""Compare several architectures under one budget: train, test, and decide which is best, with its uncertainty.
 
-This process imports no torch: it hands jobs to worker processes, watches them, and reckons with what they leave.
+This process imports no torch: it starts worker processes, watches them and summarises their results.
 """
 
 from __future__ import annotations
@@ -52,16 +52,16 @@ def compare(
     overwrite: bool = False,
     display: Display | None = None,
 ) -> Results:
-    """Train every architecture of `config` with every seed, and leave `results.json` and the runs in `out_dir`.
+    """Train every architecture of `config` with every seed; write `results.json` and the runs to `out_dir`.
 
-    Runs that fail or diverge are recorded, never dropped or repeated. `command` is what the results say reproduces
-    them.
+    Runs that fail or diverge are recorded, never dropped or repeated. `command` is recorded as the command that
+    reproduces the results.
 
     Raises:
-        InputError: wrong data, architectures or sizes; a directory that holds something and no `overwrite`.
-        EnvironmentFault: the machine refuses.
-        Interrupted: after SIGTERM; KeyboardInterrupt after SIGINT. The workers have been ended by then.
-        NoRunFinished: every run failed or diverged; results.json is written by then.
+        InputError: wrong data, architectures, sizes or metric; what `check_free` raises.
+        EnvironmentFault: "OUT: No space left on device".
+        Interrupted: after SIGTERM; KeyboardInterrupt after SIGINT. All workers have ended by then.
+        NoRunFinished: every run failed or diverged; results.json exists by then.
     """
     check_free(out_dir, overwrite=overwrite)
     session = _Session(config, out_dir, display or Display())
@@ -81,21 +81,27 @@ def compare(
 
 
 def check_free(out_dir: Path, *, overwrite: bool) -> None:
-    """Raise `InputError` where something stands in the directory, but for a comparison where `overwrite` is given."""
+    """Check that `out_dir` is missing or empty, or with `overwrite` contains nothing but a comparison.
+
+    Raises:
+        InputError: "not a directory"; "contains 'x', which is not part of a comparison: choose another directory";
+            "contains a comparison: choose another directory, or add --overwrite".
+    """
     if not out_dir.exists():
         return
     if not out_dir.is_dir():
         raise InputError("not a directory", where=out_dir)
-    there = sorted(path.name for path in out_dir.iterdir())
-    foreign = [name for name in there if name not in OURS]
+    content = sorted(path.name for path in out_dir.iterdir())
+    foreign = [name for name in content if name not in OURS]
     if foreign:
-        raise InputError(f"holds {foreign[0]!r}, which is not of a comparison: name another", where=out_dir)
-    if there and not overwrite:
-        raise InputError("holds a comparison: name another directory, or give --overwrite", where=out_dir)
+        message = f"contains {foreign[0]!r}, which is not part of a comparison: choose another directory"
+        raise InputError(message, where=out_dir)
+    if content and not overwrite:
+        raise InputError("contains a comparison: choose another directory, or add --overwrite", where=out_dir)
 
 
 def clear(out_dir: Path) -> None:
-    """Make the directory, empty of an earlier comparison."""
+    """Create the directory, or remove an earlier comparison from it."""
     out_dir.mkdir(parents=True, exist_ok=True)
     for name in OURS:
         path = out_dir / name
@@ -106,7 +112,7 @@ def clear(out_dir: Path) -> None:
 
 
 def free_directory(parent: Path, name: str) -> Path:
-    """`parent/name`, or with the first number behind it that makes it a directory that does not exist yet."""
+    """`parent/name`, or if it exists `parent/name-2`, `parent/name-3`, …"""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "data"
     number = 1
     while (path := parent / (name if number == 1 else f"{name}-{number}")).exists():
@@ -115,14 +121,14 @@ def free_directory(parent: Path, name: str) -> Path:
 
 
 def _plan(config: CompareConfig, prepared: Prepared) -> BudgetPlan:
-    """The budget divided; with a GPU, one worker at a time unless told otherwise."""
+    """The budget divided; one worker at a time by default where there is a GPU."""
     on_gpu = bool(prepared.environment.get("gpus")) and config.device != "cpu"
     return divide(config, prepared.budget_amount, prepared.budget_unit, workers=1 if on_gpu else None)
 
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """SIGTERM as an exception, so that workers are ended before this process is."""
+    """Turn SIGTERM into an exception, so that workers end before this process."""
 
     def stop(number: int, _frame: object) -> None:
         raise Interrupted("stopped by SIGTERM", signal_number=number)
@@ -137,9 +143,10 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+@final
 @dataclass
 class _Session:
-    """The jobs of one comparison: those that wait, those that run, and what came of the others."""
+    """The jobs of one comparison: running ones, and the outcomes of the others."""
 
     config: CompareConfig
     out_dir: Path
@@ -150,12 +157,12 @@ class _Session:
     rates: dict[str, list[Outcome]] = field(default_factory=dict)
 
     def prepare(self) -> Prepared:
-        """Run the preparing job and wait for it; whatever is wrong with the user's input comes out here.
+        """Run the preparing job and wait for it; it finds every error in the user's input.
 
-        It works beside the output directory, so that wrong input leaves nothing behind and an earlier comparison whole.
+        It works next to the output directory, so that wrong input leaves no files and keeps an earlier comparison.
         """
         beside = self.out_dir.with_name(f".{self.out_dir.name}.preparing")
-        made = [parent for parent in beside.parents if not parent.exists()]
+        created = [parent for parent in beside.parents if not parent.exists()]
         self.display.begin(1)
         self.display.say(f"preparing {self.config.data}")
         try:
@@ -171,27 +178,27 @@ class _Session:
         finally:
             self.end()
             shutil.rmtree(beside, ignore_errors=True)
-            for parent in made:
-                with suppress(OSError):  # not empty: it holds the comparison
+            for parent in created:
+                with suppress(OSError):  # not empty: it contains the comparison
                     parent.rmdir()
         prepared = read_json(Prepared, self.out_dir / "prepared" / DONE)
-        self.display.metric, self.display.counted = prepared.metric, prepared.counted.split()[-1]
+        self.display.metric, self.display.counted = prepared.metric, prepared.data.speed_unit
         self.plan = _plan(self.config, prepared)
         return prepared
 
     def announce(self) -> None:
-        """Say what comes."""
+        """Display the plan."""
         plan, archs = self.plan, self.config.archs
         runs = len(archs) * self.config.seeds
         trials = len(archs) * plan.search_rates
         self.display.begin(runs + trials)
-        told = f"{len(archs)} architectures × {self.config.seeds} seeds, {plan.per_run} each"
-        self.display.say(f"{told}, {plan.workers} at a time with {plan.threads} thread(s) each")
+        grid = f"{len(archs)} architectures × {self.config.seeds} seeds, {plan.per_run} each"
+        self.display.say(f"{grid}, {plan.workers} at a time with {plan.threads} thread(s) each")
         if trials:
             self.display.say(f"first {trials} trials of learning rates, {plan.search_each} each, inside the budget")
 
     def train(self) -> None:
-        """All trials and runs; a run begins when its architecture's trials are over."""
+        """All trials and runs; a run starts when the trials of its architecture have ended."""
         trials = [self._trial(arch, factor) for arch in self.config.archs for factor in self._factors()]
         runs = [(arch, seed) for seed in self.config.all_seeds for arch in self.config.archs]
         while trials or runs or self.active:
@@ -205,7 +212,7 @@ class _Session:
         return self.config.factors if self.config.searches else []
 
     def _next(self, trials: list[Job], runs: list[tuple[str, int]]) -> Job | None:
-        """The next job that can begin now, taken out of its list."""
+        """Remove and return the next job that can start now."""
         if trials:
             return trials.pop(0)
         searching = {worker.job.arch for worker in self.active if worker.job.kind == "trial"}
@@ -240,7 +247,7 @@ class _Session:
         )
 
     def _wait_for_one(self) -> list[Worker]:
-        """Wait until a worker ends; those that have ended, taken out of the active ones."""
+        """Wait until a worker ends; remove and return all that have ended."""
         while not (ended := [worker for worker in self.active if worker.ended()]):
             self.display.update(self.active)
             time.sleep(POLL_S)
@@ -248,7 +255,7 @@ class _Session:
         return ended
 
     def _take(self, worker: Worker) -> None:
-        """Record how a worker ended."""
+        """Record the outcome of a worker."""
         failure = worker.failure()
         result = None if failure else read_json(JobResult, worker.job.directory / DONE)
         outcome = Outcome(worker.job, result, failure)
@@ -271,7 +278,7 @@ class _Session:
         return f"validation loss {find_metric('loss').number(outcome.result.loss)}"
 
     def end(self) -> None:
-        """End whatever still runs."""
+        """Stop the running workers."""
         for worker in self.active:
             worker.stop()
         for worker in self.active:
@@ -280,7 +287,7 @@ class _Session:
 
 
 def _error(failure: Failure) -> Exception:
-    """The failure of a job that the user's input or machine is to blame for, as what it was."""
+    """The exception for the failure of the preparing job."""
     kinds: dict[int, type[SightlineError]] = {2: InputError, 3: EnvironmentFault, 4: Diverged}
     if failure.exit_code in kinds:
         return kinds[failure.exit_code](failure.message)

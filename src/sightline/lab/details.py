@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, final
 
 MOST_CLASSES = 200  # a confusion matrix with more classes is not kept
 
 
+@final
 @dataclass(frozen=True)
 class Confusion:
     """Numbers of items by true label (rows) and predicted label (columns)."""
@@ -18,6 +19,7 @@ class Confusion:
     counts: list[list[int]]
 
 
+@final
 @dataclass(frozen=True)
 class ReliabilityBin:
     """Predictions with a probability between `low` and `high`: mean probability and fraction of correct ones."""
@@ -29,6 +31,7 @@ class ReliabilityBin:
     count: int
 
 
+@final
 @dataclass(frozen=True)
 class Curve:
     """A metric by position in the context or by step of the horizon; `along` names the axis."""
@@ -39,6 +42,7 @@ class Curve:
     values: list[float | None]
 
 
+@final
 @dataclass(frozen=True)
 class Details:
     """Details of an evaluation besides its metrics."""

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, final
 
 from sightline.core.config import decode, encode
 from sightline.core.files import write_file
 from sightline.core.metrics import Baseline
 from sightline.lab.plan import CompareConfig
-from sightline.lab.results import ArchitectureMaps
+from sightline.lab.results import ArchitectureMaps, Data
 
 T = TypeVar("T")
 
 
+@final
 @dataclass(frozen=True)
 class Job:
     """The job of one worker process: prepare the data, try a learning rate, or train and evaluate a run.
@@ -43,29 +44,19 @@ class Job:
         return decode(cls, json.loads(path.read_text(encoding="utf-8")), where=str(path))
 
 
+@final
 @dataclass(frozen=True)
 class Prepared:
     """The result of the preparing job; the task stores its data and fitted state in the same directory."""
 
-    data_name: str
-    sha256: str
-    train: int
-    valid: int
-    test: int
-    tested: int
-    unit: str
-    notes: list[str]
-    facts: dict[str, str]
+    data: Data
     budget_amount: float
     budget_unit: str
     learning_rates: dict[str, float]  # the presets' rates, by architecture
     metric: str  # the one that decides
     metrics: list[str]  # all that are measured, in the order of a report
-    loss_unit: str
-    counted: str
     sources: list[str]  # of the tested items
     lengths: list[int]  # of the tested items
-    length_of: str
     attended: list[int]  # indices of the tested items whose attention is shown
     attended_pieces: list[list[str]]
     baselines: list[Baseline]
@@ -73,6 +64,7 @@ class Prepared:
     warnings: list[str] = field(default_factory=list)
 
 
+@final
 @dataclass(frozen=True)
 class JobResult:
     """The result of a training; a trial has only the first four fields."""
@@ -98,6 +90,7 @@ class JobResult:
     maps: list[ArchitectureMaps] = field(default_factory=list)
 
 
+@final
 @dataclass(frozen=True)
 class Failure:
     """How a worker failed."""

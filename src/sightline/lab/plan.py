@@ -1,10 +1,10 @@
-"""What a comparison is asked to do, and how it divides the budget. Imports no torch."""
+"""The configuration of a comparison, and the division of its budget. Imports no torch."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, final
 
 from sightline.core.errors import InputError
 from sightline.core.processes import available_cores
@@ -14,14 +14,16 @@ SEARCH_STEP = 3.0  # candidate learning rates are this factor apart
 RESERVED_NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
+@final
 @dataclass(frozen=True)
 class CompareConfig:
     """One comparison.
 
-    `budget` is what one run of one architecture may use (60s, 500steps, 2Mtok, 1e15flop); `search` the share of all its
-    runs' budget that goes to the learning-rate search, 0 = the preset's rate; `rates` the number of candidates;
-    `match` scales every architecture to a size, as in "params=2M"; `tested` the most test items that are measured;
-    `settings` are keys of the task's configuration that all architectures share, by dotted name.
+    budget: for one run of one architecture: 60s, 500steps, 2Mtok, 1e15flop
+    search: share of the budget of all its runs that goes to the learning-rate search, 0 = the preset's rate
+    rates: number of candidate rates; match: size that every architecture is scaled to, such as "params=2M"
+    metric: the metric that decides, "auto" = the task's default; tested: most test items to measure
+    settings: keys of the task's configuration that all architectures share, by dotted name
     """
 
     task: str = "translation"
@@ -43,13 +45,13 @@ class CompareConfig:
 
     def __post_init__(self) -> None:
         if not self.archs:
-            raise InputError("name at least one architecture", where="--archs")
+            raise InputError("expected at least one architecture", where="--archs")
         repeated = sorted({arch for arch in self.archs if self.archs.count(arch) > 1})
         if repeated:
-            raise InputError(f"{repeated[0]} is named twice", where="--archs")
+            raise InputError(f"{repeated[0]} is listed twice", where="--archs")
         for arch in self.archs:
             if not RESERVED_NAMES.fullmatch(arch):
-                raise InputError(f"not an architecture's name: {arch!r}", where="--archs")
+                raise InputError(f"{arch!r} is not the name of an architecture", where="--archs")
         if not 0 <= self.search < 1:
             raise InputError(f"expected a share from 0 to below 1, found {self.search:g}", where="--search")
         for flag, value, least in (
@@ -66,20 +68,23 @@ class CompareConfig:
 
     @property
     def searches(self) -> bool:
-        """Whether learning rates are searched for."""
+        """Whether there is a learning-rate search."""
         return self.search > 0
 
     @property
     def factors(self) -> list[float]:
-        """What the preset's learning rate is multiplied by in the search, ascending, 1 among them."""
+        """Factors of the preset's learning rate that the search tries, ascending, including 1."""
         return [SEARCH_STEP ** (i - (self.rates - 1) // 2) for i in range(self.rates)]
 
 
 def divide(config: CompareConfig, amount: float, unit: str, *, workers: int | None = None) -> BudgetPlan:
-    """How the budget (`amount` of `unit`, as `Budget` has them) is divided.
+    """Divide the budget: `amount` of `unit`, as in `Budget`.
 
     With b per run and s seeds an architecture has s·b. The share f of it goes to k candidate learning rates, f·s·b/k
-    each, and the rest to the seeds, (1 - f)·b each: the search is paid for out of the budget, not on top of it.
+    each, and the rest to the seeds, (1 - f)·b each: the search is part of the budget, not an extra.
+
+    Raises:
+        InputError: "--budget: too small for 3 candidate learning rates".
     """
     share = config.search if config.searches else 0.0
     total = amount * config.seeds
@@ -108,17 +113,17 @@ def divide(config: CompareConfig, amount: float, unit: str, *, workers: int | No
 
 
 def written(amount: float, unit: str) -> str:
-    """A budget as `Budget.parse` reads it."""
+    """A budget in the notation of `Budget.parse`."""
     word = {"steps": "steps", "tokens": "tok", "seconds": "s", "flops": "flop"}[unit]
     return f"{int(amount)}{word}" if amount == int(amount) and amount < 1e15 else f"{amount:.6g}{word}"
 
 
 def _explained(plan: BudgetPlan, total: str) -> str:
     seeds = len(plan.seeds)
-    said = f"{plan.per_run} for each run and {seeds} seed{'s' if seeds > 1 else ''} make {total} for each architecture"
+    each = f"{plan.per_run} for each run and {seeds} seed{'s' if seeds > 1 else ''} make {total} for each architecture"
     if plan.search_each is None:
-        return said + ", at the learning rate of its preset (none searched for)."
+        return each + ", at the learning rate of its preset (no search)."
     return (
-        f"{said}. {plan.search_fraction:.0%} of it went to the learning-rate search, {plan.search_rates} candidates of "
+        f"{each}. {plan.search_fraction:.0%} of it went to the learning-rate search, {plan.search_rates} candidates of "
         f"{plan.search_each} each, chosen by validation loss; the rest to the runs, {plan.final_each} each."
     )

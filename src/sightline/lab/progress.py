@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 from sightline.core.metrics import find_metric
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 LINE_EVERY_S = 10.0
 
 
+@final
 class Display:
     """Shows running workers and events; `quiet` shows nothing."""
 

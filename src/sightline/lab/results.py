@@ -1,4 +1,4 @@
-"""The results of a comparison, as `results.json` holds them and as the report reads them. Imports no torch."""
+"""The results of a comparison: the content of `results.json` and the input of the report. Imports no torch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, final
 
 from sightline.core.config import decode
 from sightline.core.errors import InputError
@@ -20,6 +20,7 @@ Status = Literal["done", "failed", "diverged", "interrupted"]
 LengthScores = list[float | None]
 
 
+@final
 @dataclass(frozen=True)
 class Estimate:
     """A mean and its 95 % interval; the ends are None where one seed leaves the spread unknown."""
@@ -29,6 +30,7 @@ class Estimate:
     high: float | None = None
 
 
+@final
 @dataclass(frozen=True)
 class Rate:
     """One candidate of the learning-rate search."""
@@ -38,13 +40,14 @@ class Rate:
     status: Status
 
 
+@final
 @dataclass(frozen=True)
 class Architecture:
-    """What one architecture reached over all its seeds; costs are means over the finished runs.
+    """The scores of one architecture over all its seeds; costs are means over the finished runs.
 
     `peak_memory_bytes` is the largest resident set of the worker process, Python and PyTorch included.
-    `ms` is the time of one output, or of one of its tokens, as `ms_per` says, outputs asked for one at a time;
-    `state_bytes` is what is carried from step to step, `state_of` at which lengths.
+    `ms` is the time of one output, or of one of its tokens (`ms_per`), computed one at a time. `state_bytes` is the
+    size of the state that is carried from step to step, at the lengths in `state_of`.
     """
 
     arch: str
@@ -65,9 +68,10 @@ class Architecture:
     started: int = 0
 
 
+@final
 @dataclass(frozen=True)
 class Run:
-    """One training: `history` holds the records of its metrics.jsonl, `error` the one line that ended it."""
+    """One training. `history`: the records of its metrics.jsonl; `error`: the error message of a run that failed."""
 
     arch: str
     seed: int
@@ -81,6 +85,7 @@ class Run:
     flops: float | None = None
 
 
+@final
 @dataclass(frozen=True)
 class Pair:
     """The primary metric of `first` minus that of `second` on the same test items."""
@@ -93,11 +98,14 @@ class Pair:
     shown: bool
 
 
+@final
 @dataclass(frozen=True)
 class Data:
-    """What was learnt from; sizes are numbers of `unit`, `facts` how it was read, by name.
+    """The data set; sizes are numbers of `unit`.
 
-    `loss_unit` is the training loss's, `counted` what the tokens of a training are.
+    facts: how it was read, by name
+    loss_unit: the unit of the training loss; counted: the meaning of "tokens" in budgets and speeds
+    length_of: the meaning of `Results.lengths`
     """
 
     name: str
@@ -113,10 +121,16 @@ class Data:
     counted: str = "target tokens"
     length_of: str = "source length (characters)"
 
+    @property
+    def speed_unit(self) -> str:
+        """What a speed of training counts, in one word."""
+        return self.counted.split()[-1]
 
+
+@final
 @dataclass(frozen=True)
 class BudgetPlan:
-    """What each architecture was given; `explained` says it in words, the arithmetic included."""
+    """The budget of each architecture; `explained` states it in words, with the arithmetic."""
 
     per_run: str
     seeds: list[int]
@@ -130,6 +144,7 @@ class BudgetPlan:
     explained: str = ""
 
 
+@final
 @dataclass(frozen=True)
 class LengthBin:
     """Test items by source length in characters, both ends included."""
@@ -139,11 +154,12 @@ class LengthBin:
     items: int
 
 
+@final
 @dataclass(frozen=True)
 class AttentionMap:
-    """Weights (rows, columns) of one probe: rows = output pieces, columns = what is attended to.
+    """Weights (rows, columns) of one probe: rows = output pieces, columns = attended positions.
 
-    `heads` is empty where the probe has one head or its heads were not kept; `weights` is their mean.
+    `weights` is the mean of the heads; `heads` is empty if there is only one or they were not kept.
     """
 
     name: str
@@ -152,6 +168,7 @@ class AttentionMap:
     heads: list[list[list[float]]] = field(default_factory=list)
 
 
+@final
 @dataclass(frozen=True)
 class ArchitectureMaps:
     """The attention maps of one architecture while it writes `output` for an example."""
@@ -162,9 +179,10 @@ class ArchitectureMaps:
     maps: list[AttentionMap]
 
 
+@final
 @dataclass(frozen=True)
 class AttentionExample:
-    """One source sentence, cut into pieces, and what each architecture attended to."""
+    """One source sentence, split into pieces, with the attention maps of each architecture."""
 
     source: str
     reference: str
@@ -172,18 +190,20 @@ class AttentionExample:
     architectures: list[ArchitectureMaps]
 
 
+@final
 @dataclass(frozen=True)
 class Example:
-    """One test pair with what each architecture made of it (its first finished seed)."""
+    """One test pair with the prediction of each architecture (its first finished seed)."""
 
     source: str
     reference: str
     predictions: dict[str, str]
 
 
+@final
 @dataclass(frozen=True)
 class Results:
-    """Everything a comparison found."""
+    """All results of a comparison."""
 
     command: str
     environment: dict[str, Any]
@@ -203,7 +223,7 @@ class Results:
 
     @property
     def ranked(self) -> list[Architecture]:
-        """The architectures, best first; those without a finished run last."""
+        """The architectures, best first; those without a finished run come last."""
         metric = self.metric
         measured = [a for a in self.architectures if metric.name in a.metrics]
         measured.sort(key=lambda a: a.metrics[metric.name].mean, reverse=metric.higher_is_better)
@@ -211,11 +231,11 @@ class Results:
 
     @property
     def metric(self) -> Metric:
-        """The primary metric."""
+        """The metric that decides."""
         return self.metric_named(self.primary_metric)
 
     def metric_named(self, name: str) -> Metric:
-        """A metric, in the unit of the task where it has none of its own."""
+        """A metric, in the unit of the training loss if it has none of its own."""
         return find_metric(name).in_unit_of(self.data.loss_unit)
 
     def to_dict(self) -> dict[str, Any]:
@@ -232,19 +252,21 @@ class Results:
     def from_dict(cls, mapping: Any, *, where: str = "results.json") -> Results:
         """The results of a parsed results.json.
 
-        Raises `InputError` naming the first field that does not fit.
+        Raises:
+            InputError: "expected schema_version 2, found 1"; the first field that is wrong.
         """
         if not isinstance(mapping, dict):
             raise InputError("expected an object", where=where)
-        if (found := mapping.get("schema_version")) != SCHEMA_VERSION:
-            raise InputError(f"expected schema_version {SCHEMA_VERSION}, found {found!r}", where=where)
+        if (version := mapping.get("schema_version")) != SCHEMA_VERSION:
+            raise InputError(f"expected schema_version {SCHEMA_VERSION}, found {version!r}", where=where)
         return decode(cls, mapping, where=where)
 
     @classmethod
     def load(cls, path: Path) -> Results:
         """The results in the file `path`.
 
-        Raises `InputError` where it is not a results.json.
+        Raises:
+            InputError: "no such file", "not JSON: …"; what `from_dict` raises.
         """
         try:
             mapping = json.loads(path.read_text(encoding="utf-8"))

@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import final
 
 import numpy as np
 from scipy import optimize, special
@@ -38,6 +39,7 @@ FEW_RESAMPLES = 2000  # of a metric that is slow to compute
 MEAN = Metric("mean", "mean")
 
 
+@final
 @dataclass(frozen=True)
 class Interval:
     """A mean with the bounds of its 95 % interval."""
@@ -47,6 +49,7 @@ class Interval:
     high: float
 
 
+@final
 @dataclass(frozen=True)
 class Difference:
     """Score of `first` minus score of `second`, with its 95 % interval and p-values."""
@@ -63,6 +66,7 @@ class Difference:
         return self.p_holm <= 1 - LEVEL
 
 
+@final
 @dataclass(frozen=True)
 class Comparison:
     """Scores of all architectures, best first, and all pairwise differences (better minus worse)."""

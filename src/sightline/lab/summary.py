@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 
@@ -16,7 +17,6 @@ from sightline.lab.results import (
     Architecture,
     AttentionExample,
     BudgetPlan,
-    Data,
     Estimate,
     Example,
     LengthBin,
@@ -32,6 +32,7 @@ MOST_BINS = 5
 MOST_EXAMPLES = 12
 
 
+@final
 @dataclass(frozen=True)
 class Outcome:
     """A job that has ended: its result, or how it failed."""
@@ -73,11 +74,11 @@ def summarise(
         baselines=prepared.baselines,
         unfinished=[arch for arch in config.archs if arch not in finished],
     )
-    lengths = [LengthBin(low, high, len(items)) for low, high, items in bins]
+    lengths = [LengthBin(low, high, len(chosen)) for low, high, chosen in bins]
     return Results(
         command=command,
         environment=prepared.environment,
-        data=_data(prepared),
+        data=prepared.data,
         budget=plan,
         verdict=sentence,
         architectures=architectures,
@@ -202,23 +203,6 @@ def _run(outcome: Outcome) -> Run:
         steps=result.steps,
         tokens=result.tokens,
         flops=result.flops,
-    )
-
-
-def _data(prepared: Prepared) -> Data:
-    return Data(
-        name=prepared.data_name,
-        sha256=prepared.sha256,
-        train=prepared.train,
-        valid=prepared.valid,
-        test=prepared.test,
-        tested=prepared.tested,
-        notes=prepared.notes,
-        unit=prepared.unit,
-        facts=prepared.facts,
-        loss_unit=prepared.loss_unit,
-        counted=prepared.counted,
-        length_of=prepared.length_of,
     )
 
 

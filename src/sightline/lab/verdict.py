@@ -1,4 +1,4 @@
-"""The one sentence that a comparison ends in."""
+"""The verdict of a comparison, in one or two sentences."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def verdict(
     baselines: Sequence[Baseline] = (),
     unfinished: Sequence[str] = (),
 ) -> str:
-    """Who is best by how much, or that no difference is shown.
+    """The best architecture and its lead, or that no difference is significant.
 
-    `scores` best first; `pairs` (first minus second, the better one first) with Holm's correction behind `shown`;
-    `seeds` the smallest number of finished seeds among them; `unfinished` the architectures of which no run finished.
+    scores: best first; pairs: first minus second, the better one first, `shown` with Holm's correction
+    seeds: the smallest number of finished seeds of an architecture; unfinished: architectures without a finished run
     """
     info = find_metric(metric)
     pairs = pairs if info.higher_is_better else [_turned(pair) for pair in pairs]
@@ -37,17 +37,17 @@ def verdict(
         trivial = max(known, key=lambda b: sign * b.metrics[metric], default=None)
         if trivial is not None and sign * trivial.metrics[metric] >= sign * top.mean:
             value = info.text(trivial.metrics[metric])
-            sentence += f" None learnt enough: “{trivial.name}” reaches {value} without a sequence model."
+            sentence += f" No architecture beats the baseline “{trivial.name}” ({value})."
     if unfinished:
         sentence += f" No run of {_join(unfinished)} finished."
     return sentence
 
 
 def _turned(pair: Pair) -> Pair:
-    """The pair's difference as a lead where smaller is better."""
-    found = pair.difference
-    low, high = (None if end is None else -end for end in (found.high, found.low))
-    return replace(pair, difference=Estimate(-found.mean, low, high))
+    """The pair with its difference as a lead, for a metric that is better when smaller."""
+    lead = pair.difference
+    low, high = (None if end is None else -end for end in (lead.high, lead.low))
+    return replace(pair, difference=Estimate(-lead.mean, low, high))
 
 
 def _ranking(info: Metric, scores: list[tuple[str, Estimate]], pairs: Sequence[Pair], seeds: int) -> str:
@@ -90,9 +90,9 @@ def _ranking(info: Metric, scores: list[tuple[str, Estimate]], pairs: Sequence[P
 
 
 def _uncorrected(info: Metric, pair: Pair, pairs: Sequence[Pair]) -> str:
-    """The interval of a difference that is not shown, and why not where it lies on one side of zero."""
-    found, interval = pair.difference, f"95 % interval {_range(info, pair.difference)}"
-    if found.low is None or found.high is None or found.low <= 0 <= found.high:
+    """The interval of a difference that is not shown, with the reason if the interval excludes zero."""
+    low, high, interval = pair.difference.low, pair.difference.high, f"95 % interval {_range(info, pair.difference)}"
+    if low is None or high is None or low <= 0 <= high:
         return interval
     return f"{interval} for this pair alone; p = {pair.p_holm:.2g} after correction for {len(pairs)} comparisons"
 

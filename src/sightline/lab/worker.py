@@ -17,6 +17,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from sightline.data.spaced import spaced
 from sightline.lab.attention import attention_examples, attention_maps
 from sightline.lab.jobs import DONE, FAILED, Failure, Job, JobResult, Prepared, read_json, write_json
 from sightline.lab.plan import CompareConfig, divide
+from sightline.lab.results import Data
 from sightline.tasks.fit import train_run
 from sightline.tasks.table import task_class
 from sightline.training.budget import Budget
@@ -71,14 +73,11 @@ def run_config(config: CompareConfig, arch: str) -> Any:
     """The preset of the architecture with the data and settings of the comparison."""
     kind = task_class(config.task)
     kind.check_architecture(arch)
-    common = {"data": config.data, "device": config.device, "dtype": config.dtype, "match": config.match}
-    base = kind.preset(arch)
-    tokenizer = getattr(base.settings, "tokenizer", None)
-    if tokenizer is not None:  # the same tokenizer for all makes the comparison fair
-        usual = kind.Run().settings.tokenizer
-        base = base.changed(tokenizer=replace(tokenizer, kind=usual.kind, size=usual.size))
-    base = override(base, {k: v for k, v in common.items() if v is not None}, prefix="--")
-    return override(replace(base, task=config.task), config.settings, prefix="--")
+    usual = kind.Run().settings
+    common = {key: attrgetter(key)(usual) for key in kind.same_in_comparison}
+    common |= {"data": config.data, "device": config.device, "dtype": config.dtype, "match": config.match}
+    run = override(kind.preset(arch), {key: v for key, v in common.items() if v is not None}, prefix="--")
+    return override(replace(run, task=config.task), config.settings, prefix="--")
 
 
 def prepare(job: Job) -> Prepared:
@@ -107,28 +106,31 @@ def prepare(job: Job) -> Prepared:
         raise InputError(f"{metric} is undefined for these test items", where="--metric")
     sources = kind.sources(part)
     attended = attention_examples(task, sources) if kind.shows_attention else []
+    pieces = [task.tokenizers.source.pieces(task.tokenizers.source.encode(sources[i])) for i in attended]
     return Prepared(
-        data_name=data.name,
-        sha256=data.sha256,
-        train=data.sizes["train"],
-        valid=data.sizes["valid"],
-        test=data.sizes["test"],
-        tested=len(tested),
-        unit=kind.unit,
-        notes=list(data.notes),
-        facts=task.facts(),
+        data=Data(
+            name=data.name,
+            sha256=data.sha256,
+            train=data.sizes["train"],
+            valid=data.sizes["valid"],
+            test=data.sizes["test"],
+            tested=len(tested),
+            notes=list(data.notes),
+            unit=kind.unit,
+            facts=task.facts(),
+            loss_unit=kind.loss_unit,
+            counted=kind.counted,
+            length_of=kind.length_of,
+        ),
         budget_amount=budget.amount,
         budget_unit=budget.unit,
         learning_rates={run.settings.arch: run.training.optim.lr for run in runs},
         metric=metric,
         metrics=list(metrics),
-        loss_unit=kind.loss_unit,
-        counted=kind.counted,
         sources=sources,
         lengths=kind.lengths(part),
-        length_of=kind.length_of,
         attended=attended,
-        attended_pieces=[task.tokenizers.source.pieces(task.tokenizers.source.encode(sources[i])) for i in attended],
+        attended_pieces=pieces,
         baselines=baselines,
         environment=environment() | {"threads": torch.get_num_threads(), "command": ""},
     )
@@ -157,7 +159,7 @@ def train(job: Job) -> JobResult:
     validations = VALIDATIONS if job.kind == "run" else 2
     run = run.changed(budget=job.budget, seed=job.seed, optim=optim, validations=validations)
     data = kind.load_prepared(run, job.prepared)
-    if job.kind == "run" and data.sha256 != read_json(Prepared, job.prepared / DONE).sha256:
+    if job.kind == "run" and data.sha256 != read_json(Prepared, job.prepared / DONE).data.sha256:
         raise InputError("the data has changed since the comparison began", where=data.name)
     task = kind.build_prepared(data, run, job.prepared)
     trained = train_run(task, data, job.directory, run, on_progress=_progress())

@@ -7,6 +7,7 @@ from typing import Literal, final
 
 from torch import nn
 
+from sightline.core.settings import key
 from sightline.mixers import MIXERS
 from sightline.models.decoder import Decoder
 from sightline.models.encoder import FullEncoder
@@ -31,11 +32,11 @@ class AttentiveConfig:
     LSTMs, a bidirectional encoder in place of a stacked one, whose last state the decoder starts from.
     """
 
-    query: Literal["previous", "current"] = "previous"
-    score: Literal["additive", "general", "dot"] = "additive"
-    input_feeding: bool = False
-    d_model: int = 64
-    dropout: float = 0.1
+    query: Literal["previous", "current"] = key("previous", "Attend by the decoder's previous or its current state.")
+    score: Literal["additive", "general", "dot"] = key("additive", "How a query and a key are compared.")
+    input_feeding: bool = key(False, "Feed the attention's output to the next step.")
+    d_model: int = key(64, "Width of the model.")
+    dropout: float = key(0.1, "Share of values that dropout sets to zero.")
 
     def resized(self, d_model: int) -> AttentiveConfig:
         """The same architecture at another width."""

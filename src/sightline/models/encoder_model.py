@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEnd
 from sightline.core.mixer import SequenceEncoder, keep
+from sightline.core.settings import key
 from sightline.models.layers import LayersConfig
 from sightline.models.stack import AsEncoder
 from sightline.parts.front_ends import Source, build_front_end
@@ -65,8 +66,8 @@ class EncoderConfig(LayersConfig):
         the classical recurrent classifier
     """
 
-    pooling: Pool = "none"
-    causal: bool = False
+    pooling: Pool = key("none", "How positions become one vector.")
+    causal: bool = key(False, "Let every position see only earlier ones.")
 
     def __post_init__(self) -> None:
         super().__post_init__()

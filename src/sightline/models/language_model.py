@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
+from sightline.core.settings import key
 from sightline.models.decoder import Decoder, token_ends
 from sightline.models.layers import LayersConfig
 from sightline.parts.front_ends import Source
@@ -18,7 +19,7 @@ class LanguageModelConfig(LayersConfig):
     Embeddings are multiplied by √d_model before the layers (Vaswani et al. 2017, § 3.4).
     """
 
-    tie: bool = True
+    tie: bool = key(True, "Share the output weights with the embeddings.")
 
     def build(self, source: Source, outputs: int | None = None) -> Decoder:
         """A model of what follows each token; outputs None = as many as there are tokens.

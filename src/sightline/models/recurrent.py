@@ -8,6 +8,7 @@ from typing import Literal, final
 from torch import nn
 
 from sightline.core.mixer import SequenceMixer
+from sightline.core.settings import key
 from sightline.mixers import MIXERS
 from sightline.models.decoder import Decoder
 from sightline.models.encoder import RecurrentEncoder
@@ -31,12 +32,15 @@ class RecurrentConfig:
     Sutskever et al. copy layer by layer; sizes are small by default; dropout.
     """
 
-    cell: Literal["rnn", "lstm", "gru"] = "gru"
-    d_model: int = 96
-    layers: int = 1
-    context: Literal["initial", "every_step"] = "initial"
-    reverse_source: bool = False
-    dropout: float = 0.1
+    cell: Literal["rnn", "lstm", "gru"] = key("gru", "Recurrent cell.")
+    d_model: int = key(96, "Width of the model.")
+    layers: int = key(1, "Number of layers.")
+    context: Literal["initial", "every_step"] = key(
+        "initial",
+        "Whether the decoder sees the source's summary at first or at every step.",
+    )
+    reverse_source: bool = key(False, "Read the source from its end.")
+    dropout: float = key(0.1, "Share of values that dropout sets to zero.")
 
     def resized(self, d_model: int) -> RecurrentConfig:
         """The same architecture at another width."""

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from sightline.core.mixer import SequenceEncoder, SequenceMixer
+from sightline.core.settings import key
 from sightline.mixers import MIXERS
 from sightline.mixers.bidirectional import Bidirectional
 from sightline.models.encoder_model import EncoderModel
@@ -32,12 +33,12 @@ class RecurrentEncoderConfig:
     d_model: width of the pooled vectors, half of it from each direction
     """
 
-    mixer: Literal["rnn", "lstm", "gru", "lru", "min_gru", "min_lstm"] = "lstm"
-    d_embedding: int = 300
-    d_model: int = 256
-    pooling: Literal["none", "mean", "last", "additive"] = "additive"
-    dropout: float = 0.0
-    embedding_std: float = 0.1
+    mixer: Literal["rnn", "lstm", "gru", "lru", "min_gru", "min_lstm"] = key("lstm", "Mechanism in each direction.")
+    d_embedding: int = key(300, "Width of the token embeddings.")
+    d_model: int = key(256, "Width of the model.")
+    pooling: Literal["none", "mean", "last", "additive"] = key("additive", "How positions become one vector.")
+    dropout: float = key(0.0, "Share of values that dropout sets to zero.")
+    embedding_std: float = key(0.1, "Standard deviation of the initial embeddings.")
 
     def resized(self, d_model: int) -> RecurrentEncoderConfig:
         """The same at another width, the embeddings' in proportion."""

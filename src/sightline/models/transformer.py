@@ -9,6 +9,7 @@ from typing import Literal, TypeVar, final
 from torch import nn
 
 from sightline.core.mixer import SequenceEncoder, SequenceMixer
+from sightline.core.settings import key
 from sightline.mixers import MIXERS
 from sightline.models.decoder import Decoder
 from sightline.models.encoder import FullEncoder
@@ -35,17 +36,17 @@ class TransformerConfig:
     every sublayer's output (§ 5.4), not on attention weights. d_feed_forward None = 4·d_model.
     """
 
-    d_model: int = 64
-    heads: int = 4
-    layers: int = 2
-    d_feed_forward: int | None = None
-    positions: PositionEncoding = "rotary"
-    order: Literal["pre", "post"] = "pre"
-    norm: Norm = "layer"
-    activation: Activation = "relu"
-    tie: Literal["none", "target", "all"] = "target"
-    scale_embedding: bool = True
-    dropout: float = 0.1
+    d_model: int = key(64, "Width of the model.")
+    heads: int = key(4, "Number of heads.")
+    layers: int = key(2, "Number of layers.")
+    d_feed_forward: int | None = key(None, "Width of the feed-forward layers; null: 4·d_model.")
+    positions: PositionEncoding = key("rotary", "Position encoding.")
+    order: Literal["pre", "post"] = key("pre", "Norms before (pre) or after (post) each sublayer.")
+    norm: Norm = key("layer", "Norm.")
+    activation: Activation = key("relu", "Activation of the feed-forward layers.")
+    tie: Literal["none", "target", "all"] = key("target", "Which embeddings the output weights share.")
+    scale_embedding: bool = key(True, "Multiply token embeddings by the square root of d_model.")
+    dropout: float = key(0.1, "Share of values that dropout sets to zero.")
 
     def resized(self, d_model: int) -> TransformerConfig:
         """The same architecture at another width, the feed-forward width in proportion."""

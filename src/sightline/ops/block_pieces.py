@@ -188,7 +188,7 @@ def _fixed(layout: BlockLayout, steps: int, length: int) -> list[Piece]:
 
 
 def _repeated(piece: Piece, queries: int, keys: int, times: int = 1, step: int = 1) -> list[Piece]:
-    """A piece moved by so many `queries` and `keys`, and again after each `step` positions, `times` in all."""
+    """A piece moved by `queries` and `keys` positions, repeated `times` times at a distance of `step`."""
     of_queries, of_keys = piece.regular()
     of_queries, of_keys = of_queries.scaled(1, queries), of_keys.scaled(1, keys)
     if times == 1:

@@ -25,6 +25,7 @@ from sightline.ops.chunks import (
     join,
     log_decay_gradient,
     pair_scores,
+    required,
     split,
     times,
     weigh,
@@ -50,7 +51,7 @@ def delta_plain(inputs: LinearInputs, chunk: int) -> LinearOutputs:
     length = inputs.q.shape[1]
     weights = chunk_weights(inputs.decay, inputs.starts, length, chunk, inputs.q)
     q, k, v = split(inputs.q, chunk), split(inputs.k, chunk), split(inputs.v, chunk)
-    written = k * split(_of_beta(inputs), chunk).unsqueeze(3)
+    written = k * split(required(inputs.beta, "beta"), chunk).unsqueeze(3)
     inverse = _inverse(pair_scores(k, written, weights).tril(-1))
     alone, factor = inverse @ v, inverse @ times(k, weights.enter)
     leaving = times(written, weights.leave).transpose(-1, -2)
@@ -68,7 +69,7 @@ def delta_forward(inputs: LinearInputs, chunk: int) -> tuple[LinearOutputs, Delt
     """`delta_plain` without a graph, y as chunks (R, N, C, V)."""
     weights = _weights(inputs, chunk)
     q, k, v = (_chunks(x, chunk) for x in inputs[:3])
-    written = k * _chunks(_of_beta(inputs), chunk).unsqueeze(3)
+    written = k * _chunks(required(inputs.beta, "beta"), chunk).unsqueeze(3)
     inverse = _inverse(weigh(_product(k, written.mT), weights).tril_(-1))
     reading = inverse if weights.enter is None else inverse * weights.enter.mT
     factor, errors = _product(reading, k), _product(inverse, v)
@@ -98,7 +99,7 @@ def delta_backward(
     weights = ChunkWeights(kept.within, kept.enter, kept.leave, kept.total)
     weights = weights if inputs.starts is None else _weights(inputs, chunk)
     q, k, to_y = _chunks(inputs.q, chunk), _chunks(inputs.k, chunk), _chunks(to.y, chunk)
-    beta = _chunks(_of_beta(inputs), chunk).unsqueeze(3)
+    beta = _chunks(required(inputs.beta, "beta"), chunk).unsqueeze(3)
     written, reading = k * beta, times(to_y, weights.enter)
     to_errors = _product(kept.scores.mT, to_y)
     to_states = torch.empty_like(kept.states)  # the gradient before each chunk, and after the last
@@ -129,12 +130,6 @@ def delta_backward(
     to_k = to_written.mul_(beta).sub_(to_read)
     to_q, to_k, to_v, to_beta = (part.transpose(0, 1) for part in (to_q, to_k, to_v, to_beta))
     return LinearInputs(to_q, to_k, to_v, to_states[0], None, to_beta, to_decay)
-
-
-def _of_beta(inputs: LinearInputs) -> Tensor:
-    if inputs.beta is None:
-        raise ValueError("the delta rule needs beta")
-    return inputs.beta
 
 
 def _weights(inputs: LinearInputs, chunk: int) -> ChunkWeights:

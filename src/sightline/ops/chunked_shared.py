@@ -21,6 +21,7 @@ from sightline.ops.chunks import (
     chunk_weights,
     join,
     log_decay_gradient,
+    required,
     split,
 )
 
@@ -33,7 +34,7 @@ class SharedKept(NamedTuple):
 
 def shared_forward(inputs: LinearInputs, chunk: int) -> tuple[LinearOutputs, SharedKept]:
     """y_t = q_t S_t with S_t = exp(decay_t) S_{t-1} + k_tᵀ v_t for each head, by operations that autograd records."""
-    _, within, enter, leave, total = _weights(inputs, chunk)
+    _, _, within, enter, leave, total = _weights(inputs, chunk)
     q, k, v = split(inputs.q, chunk), split(inputs.k, chunk), _chunks(inputs.v, chunk)
     scores = (q @ k.mT).unsqueeze(1) * within  # (R, P, N, C, C)
     updates = (k.mT @ (v * leave).flatten(3)).unflatten(3, v.shape[3:])
@@ -47,7 +48,7 @@ def shared_backward(
     inputs: LinearInputs, chunk: int, outputs: LinearOutputs, kept: SharedKept, to: LinearOutputs
 ) -> LinearInputs:
     """Gradients of the inputs from those of the outputs, `to`; those of q, k and v as chunks."""
-    weights, within, enter, leave, total = _weights(inputs, chunk)
+    decay, weights, within, enter, leave, total = _weights(inputs, chunk)
     q, k = split(inputs.q, chunk), split(inputs.k, chunk)
     v, y, to_y = (_chunks(x, chunk) for x in (inputs.v, outputs.y, to.y))  # (R, N, C, P, V)
     reading, leaving = (to_y * enter).flatten(3), (v * leave).flatten(3)
@@ -62,28 +63,20 @@ def shared_backward(
     at = (to_y * y).sum(4) - (v * to_v).sum(4)  # (R, N, C, P): reading less writing
     end = end_products(kept.before, outputs.memory, after).sum(2)  # (R, N, P)
     at, end = (x.movedim(-1, 1).flatten(0, 1).unsqueeze(-1) for x in (at, end.unsqueeze(2)))
-    decay = _of_decay(inputs)
     to_decay = log_decay_gradient(decay, weights, at, end, decay.shape[1])
-    return LinearInputs(
-        to_q, to_k, to_v, to_memory, None, None, to_decay.unflatten(0, within.shape[:2]).transpose(1, 2)
-    )
+    to_decay = to_decay.unflatten(0, within.shape[:2]).transpose(1, 2)
+    return LinearInputs(to_q, to_k, to_v, to_memory, None, None, to_decay)
 
 
-def _of_decay(inputs: LinearInputs) -> Tensor:
-    """The decay with heads as rows, (R P, T)."""
-    if inputs.decay is None:
-        raise ValueError("heads that share queries and keys need decay")
-    return inputs.decay.transpose(1, 2).flatten(0, 1)
-
-
-def _weights(inputs: LinearInputs, chunk: int) -> tuple[ChunkWeights, Tensor, Tensor, Tensor, Tensor]:
-    """The weights with heads as rows; of pairs (R, P, N, C, C); `enter`, `leave` and `total` (R, N, ·, P, 1)."""
+def _weights(inputs: LinearInputs, chunk: int) -> tuple[Tensor, ChunkWeights, Tensor, Tensor, Tensor, Tensor]:
+    """Decay and weights with heads as rows; of the weights `within` (R, P, N, C, C) and the others (R, N, ·, P, 1)."""
     rows, length, heads = inputs.v.shape[:3]
     starts = None if inputs.starts is None else inputs.starts.repeat_interleave(heads, 0)
-    weights = chunk_weights(_of_decay(inputs), starts, length, chunk, inputs.q)
+    decay = required(inputs.decay, "decay").transpose(1, 2).flatten(0, 1)  # (R P, T)
+    weights = chunk_weights(decay, starts, length, chunk, inputs.q)
     within, *others = (x.unflatten(0, (rows, heads)) for x in weights[:4] if x is not None)
     enter, leave, total = (x.permute(0, 2, 3, 1, 4) for x in others)
-    return weights, within, enter, leave, total
+    return decay, weights, within, enter, leave, total
 
 
 def _chunks(x: Tensor, chunk: int) -> Tensor:

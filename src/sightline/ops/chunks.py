@@ -13,9 +13,8 @@ chunk of 4 positions whose decay factors are 1/2, 1/2, 1/2 and 1 has these weigh
 `within` is for pairs inside the chunk, `enter` for the state before the chunk as each position reads it, `leave` for
 each position in the state after the chunk, and `total` for the state before in the state after.
 
-No weight overflows: it is the exponential of a difference <= 0 of logarithms or, while no channel of a chunk has
-decayed below exp(-`RANGE`), the quotient of two cumulative products. Where channels decay differently and strongly
-there are no quotients but `Levels`.
+No weight overflows: it is the exponential of a difference <= 0 of logarithms, or the quotient of two cumulative
+products while no channel of a chunk has decayed below exp(-`RANGE`), or a product of two parts (`Levels`).
 """
 
 from __future__ import annotations
@@ -46,11 +45,8 @@ class LinearInputs(NamedTuple):
     def cut(self, rows: slice, span: slice, memory: Tensor, keys: Tensor | None) -> LinearInputs:
         """Some rows over a span of positions, with the state before that span."""
         q, k, v = (x[rows, span] for x in self[:3])
-        beta, starts = (x if x is None else x[rows, span] for x in (self.beta, self.starts))
-        decay = self.decay
-        if decay is not None:
-            decay = decay[rows] if decay.dim() == 1 else decay[rows, span]
-        return LinearInputs(q, k, v, memory, keys, beta, decay, starts)
+        rest = (x if x is None else x[rows] if x.dim() == 1 else x[rows, span] for x in self[5:])
+        return LinearInputs(q, k, v, memory, keys, *rest)
 
 
 class LinearOutputs(NamedTuple):
@@ -250,6 +246,13 @@ def log_decay_gradient(decay: Tensor, weights: ChunkWeights, at: Tensor, end: Te
 def scaled(q: Tensor, k: Tensor, weights: ChunkWeights) -> tuple[Tensor, Tensor]:
     """Queries (or their gradients) times `shrink` and keys times `grow`, where the weights have a scale."""
     return (q, k) if weights.scale is None else (q * weights.scale.shrink, k * weights.scale.grow)
+
+
+def required(x: Tensor | None, name: str) -> Tensor:
+    """x, or `ValueError` where it is None."""
+    if x is None:
+        raise ValueError(f"this form of linear attention needs {name}")
+    return x
 
 
 def times(x: Tensor, weight: Tensor | None) -> Tensor:

@@ -1,7 +1,4 @@
-"""The dense kernel of softmax attention: every query against every key, by torch's fused kernel or by plain operations.
-
-The plain operations form the weights (B, H, T, S). They run where somebody reads the weights, and with a soft cap.
-"""
+"""The dense kernel of softmax attention: every query against every key, fused by torch or by plain operations."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """The executor of softmax attention: runs a plan (`ops.plan`) over the kernels at hand.
 
-Every call goes one way: documents apart, then rows, then one of two kernels, by pieces (`ops.piece_kernel`) or dense
-(`ops.dense`).
+Every call goes one way: documents apart, then rows, then a kernel, by pieces (`ops.piece_kernel`) or `ops.dense`.
 """
 
 from __future__ import annotations
@@ -59,7 +58,8 @@ def _execute_rows(q: Tensor, k: Tensor, v: Tensor, plan: Plan, probe: Probe | No
     """Rows of one document, or of several that a mask tells apart."""
     steps, length = q.shape[2], k.shape[2]
     listened = probe is not None and probe.attached
-    plan = plan._replace(pattern=plan.pattern.reduced(steps, length))
+    if plan.pattern.window is not None:
+        plan = plan._replace(pattern=plan.pattern.reduced(steps, length))
     kernel = plan.kernel(q, length, listened)
     if kernel == "pieces":
         return _by_pieces(q, k, v, plan)

@@ -161,16 +161,16 @@ def _by_positions(
     q: Tensor, k: Tensor, v: Tensor, decay: Maybe, beta: Maybe, state: LinearState, starts: Maybe
 ) -> tuple[Tensor, LinearState]:
     """`linear_attention` position by position."""
-    outputs = []
-    for t in range(q.shape[2]):
+    outputs, length = [], q.shape[2]
+    rates = ([x] * length if x is None or x.dim() == 1 else x.unbind(2) for x in (decay, beta))
+    for t, (q_t, k_t, v_t, decay_t, beta_t) in enumerate(zip(q.unbind(2), k.unbind(2), v.unbind(2), *rates)):
         if starts is not None:
             begins = starts[:, t, None, None]  # (B, 1, 1)
             keys = None if state.keys is None else state.keys.masked_fill(begins, 0.0)
             state = LinearState(state.memory.masked_fill(begins.unsqueeze(3), 0.0), keys)
-        now, rate = (x if x is None or x.dim() == 1 else x[:, :, t] for x in (decay, beta))
-        y, state = linear_attention_step(q[:, :, t], k[:, :, t], v[:, :, t], decay=now, beta=rate, state=state)
+        y, state = linear_attention_step(q_t, k_t, v_t, decay=decay_t, beta=beta_t, state=state)
         outputs.append(y)
-    return torch.stack(outputs, 2), state
+    return y.unsqueeze(2) if length == 1 else torch.stack(outputs, 2), state
 
 
 def _for_each_head(x: Tensor, heads: int) -> Tensor:

@@ -16,7 +16,17 @@ from torch import Tensor
 
 from sightline.core.shapes import Hidden, HiddenSequences, Mask, Sequences, Starts
 from sightline.ops.derivatives import differentiable_gradients
-from sightline.ops.scan import GATED, LINEAR, empty_like, fill, gated_scan, linear_scan, positive, positive_slope
+from sightline.ops.scan import (
+    GATED,
+    LINEAR,
+    empty_like,
+    fill,
+    gated_scan,
+    linear_scan,
+    positive,
+    positive_slope,
+    write_positive,
+)
 
 TILE = 65536  # numbers of one half that are worked on at a time
 Maybe = Tensor | None
@@ -90,7 +100,7 @@ class _MinGRUScan(torch.autograd.Function):
         for tile in _tiles(h):
             torch.sigmoid(k[:, tile], out=h[:, tile])
             if not linear:
-                _positive(c[:, tile], g[:, tile])
+                write_positive(c[:, tile], g[:, tile])
         if mask is not None:
             h *= mask.unsqueeze(2)
         if starts is not None:
@@ -147,7 +157,7 @@ def _backward(
         z = torch.sigmoid(k[:, tile])
         if real is not None:
             z *= real[:, tile]
-        g = c[:, tile] if linear else _positive(c[:, tile], torch.empty_like(z))
+        g = c[:, tile] if linear else write_positive(c[:, tile], torch.empty_like(z))
         change = torch.empty_like(z)  # g - p
         torch.sub(g[:, 1:], h[:, tile.start : tile.stop - 1], out=change[:, 1:])
         torch.sub(g[:, 0], initial if tile.start == 0 else h[:, tile.start - 1], out=change[:, 0])
@@ -158,12 +168,6 @@ def _backward(
     if at is not None and of_start is not None:
         of_k[at] = of_start
     return of_u, of_initial, of_first
-
-
-def _positive(x: Tensor, out: Tensor) -> Tensor:
-    """`positive` written to `out`."""
-    torch.sigmoid(x, out=out)
-    return torch.maximum(out, x + 0.5, out=out)
 
 
 def _tiles(h: Tensor) -> Iterator[slice]:

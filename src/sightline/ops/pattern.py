@@ -49,8 +49,9 @@ class Pattern(NamedTuple):
 
     def reduced(self, steps: int, length: int) -> Pattern:
         """The same pattern without a causal window that hides nothing from `steps` queries over `length` keys."""
-        reach = (self.window or 0) + (self.sinks if steps == 1 else 0)
-        return Pattern(True) if self.window is not None and self.causal and length <= reach else self
+        if self.window is None or not self.causal or length > self.window + (self.sinks if steps == 1 else 0):
+            return self
+        return Pattern(True)
 
     def sees(self, at: Tensor, keys: Tensor, length: int) -> Tensor:
         """Whether queries at positions `at` see keys at positions `keys`, bool, in a document of `length` positions."""

@@ -1,4 +1,4 @@
-"""The kernel that computes pieces of the attention matrix and nothing else of it (`ops.blocks` says what a piece is).
+"""The kernel that computes some pieces of the attention matrix and no others (`ops.blocks` defines pieces).
 
 torch's kernel computes each pair of blocks as a head of its own. The softmax of a query that several pieces serve is
 over all their keys: the kernel returns, beside the outputs y_i, the logarithms l_i = log Σ_s exp(logit_s) of their
@@ -106,13 +106,11 @@ class _Gradient(torch.autograd.Function):
 
 def _compact(pieces: Sequence[Piece], q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Queries, keys and values (P, T, K), each row contiguous where blocks are gathered from it."""
-    of_queries = any(isinstance(piece.queries, Gathered) for piece in pieces)
-    of_keys = any(isinstance(piece.keys, Gathered) for piece in pieces)
-
-    def dense(x: Tensor, gathered: bool) -> Tensor:
-        return x.contiguous() if gathered and not x[0].is_contiguous() else x
-
-    return dense(q, of_queries), dense(k, of_keys), dense(v, of_keys)
+    if any(isinstance(piece.queries, Gathered) for piece in pieces) and not q[0].is_contiguous():
+        q = q.contiguous()
+    if any(isinstance(piece.keys, Gathered) for piece in pieces):
+        k, v = (x if x[0].is_contiguous() else x.contiguous() for x in (k, v))
+    return q, k, v
 
 
 def _forward(piece: Piece, q: Tensor, k: Tensor, v: Tensor, scale: float) -> tuple[Tensor, Tensor]:

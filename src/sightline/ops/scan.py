@@ -10,8 +10,7 @@ the chunks computes the true state before each; a second loop over positions wri
 writes h once, where doubling (log₂ T rounds) moves a, b and h log₂ T times. Example with two chunks, a = 1/2, b = 1 and
 h_0 = 0: [1 3/2] [1 3/2] after the first loop; the second chunk's true first state is 3/2, and its products of a are 1/2
 and 1/4; so the second loop writes [1 3/2] [7/4 15/8]. Where one position of all rows is enough work for a call, there
-is one chunk and one loop, which moves every number once. The backward is the same recurrence from the end, from a and h
-alone.
+is one chunk and one loop, which moves every number once. The backward is the same recurrence from the end.
 """
 
 from __future__ import annotations
@@ -85,8 +84,7 @@ def positive(x: Tensor) -> Tensor:
 class _Positive(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        g = torch.sigmoid(x)
-        torch.maximum(g, x + 0.5, out=g)
+        g = write_positive(x, torch.empty_like(x))
         ctx.save_for_backward(g)
         return g
 
@@ -97,6 +95,12 @@ class _Positive(torch.autograd.Function):
         if torch.is_grad_enabled():
             return grad * torch.where(g >= 0.5, 1.0, g - g * g)
         return positive_slope(g, torch.empty_like(g)).mul_(grad)
+
+
+def write_positive(x: Tensor, out: Tensor) -> Tensor:
+    """`positive` of x, written to `out`; no graph is recorded."""
+    torch.sigmoid(x, out=out)
+    return torch.maximum(out, x + 0.5, out=out)
 
 
 def positive_slope(g: Tensor, room: Tensor) -> Tensor:
@@ -246,10 +250,8 @@ def empty_like(like: Tensor) -> Tensor:
 def _alike(a: Tensor, b: Tensor, initial: Tensor) -> tuple[Tensor, Tensor, Tensor, torch.dtype]:
     """The three in one dtype of at least 32 bits, and the dtype of the result."""
     if a.shape != b.shape or b.dim() != 3 or initial.shape != (b.shape[0], b.shape[2]):
-        raise ValueError(
-            f"a scan needs two (B, T, D) and an initial (B, D), got {tuple(a.shape)}, {tuple(b.shape)} and "
-            f"{tuple(initial.shape)}"
-        )
+        shapes = "{}, {} and {}".format(*(tuple(x.shape) for x in (a, b, initial)))
+        raise ValueError(f"a scan needs two (B, T, D) and an initial (B, D), got {shapes}")
     dtype = torch.promote_types(torch.promote_types(a.dtype, b.dtype), initial.dtype)
     wide = torch.promote_types(dtype, torch.float32)
     return a.to(wide), b.to(wide), initial.to(wide), dtype

@@ -24,7 +24,7 @@ class SpecAugmentConfig:
     band_width: int = key(8, "Most mel bands of a masked band.")
     stretches: int = key(2, "Stretches of time that are masked.")
     stretch_width: int = key(20, "Most frames of a masked stretch.")
-    stretch_share: float = key(0.2, "Largest share of a sound's frames in a masked stretch.")
+    stretch_share: float = key(0.2, "Largest share of a row's frames that one stretch masks.")
 
     def build(self) -> SpecAugment:
         return SpecAugment(self.bands, self.band_width, self.stretches, self.stretch_width, self.stretch_share)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 from xml.etree import ElementTree
 
 import matplotlib as mpl
@@ -31,6 +31,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5)), "-", "-", "-", "-")
 
 
+@final
 @dataclass(frozen=True)
 class Theme:
     """Colours of a figure; `series` are distinguishable with colour blindness and also differ in marker and dash."""
@@ -80,6 +81,7 @@ STYLE = {
 }
 
 
+@final
 @dataclass(frozen=True)
 class Drawing:
     """One figure: the name of its files, a title, a description in words, and a drawing function."""
@@ -252,6 +254,7 @@ def _scores(results: Results, info: Metric, order: dict[str, int]) -> Drawing:
     return Drawing("scores", title, visible(f"{title}: {values}"), draw, height=0.9 + 0.36 * len(rows))
 
 
+@final
 @dataclass(frozen=True)
 class _Curve:
     arch: str
@@ -259,6 +262,7 @@ class _Curve:
     y: list[float]
 
 
+@final
 @dataclass(frozen=True)
 class _Curves:
     x_label: str

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
@@ -28,6 +28,7 @@ DARK = {
 }  # fmt: skip
 
 
+@final
 @dataclass(frozen=True)
 class Line:
     """One column of one series: times as numbers (days or steps), values, and intervals from widest to narrowest."""

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, final
 
 import jinja2
 from markupsafe import Markup
@@ -67,7 +67,6 @@ def render(results: Results) -> str:
             without_attention=_without_attention(results),
             labels={a.arch: drawn for a in results.ranked if (drawn := [_beside(d) for d in label_figures(a)])},
             environment=_environment_rows(results.environment),
-            counted=results.data.counted.split()[-1],
             timed=next((a for a in results.architectures if a.ms is not None), None),
             carried=next((a for a in results.architectures if a.state_bytes is not None), None),
             SHADES=SHADES,
@@ -80,6 +79,7 @@ def all_drawings(results: Results) -> list[Drawing]:
     return [*drawings(results), *comparison_drawings(results)]
 
 
+@final
 @dataclass(frozen=True)
 class _Figure:
     title: str
@@ -96,6 +96,7 @@ def _figure(drawing: Drawing) -> _Figure:
     return _Figure(drawing.title, *map(Markup, drawing.page_svg()))
 
 
+@final
 @dataclass(frozen=True)
 class _Row:
     """One architecture in the main table; `pair` is its difference to the best one, None for the best one itself."""
@@ -104,6 +105,7 @@ class _Row:
     pair: Pair | None
 
 
+@final
 @dataclass(frozen=True)
 class _Prediction:
     """A prediction, with all architectures that made it."""

@@ -44,8 +44,10 @@ class Task(SavedTask, Generic[D, P, R]):
     loss_unit, counted: the unit of the training loss, and what a budget in tokens counts
     length_of: what `lengths` are of, such as "source length (characters)"
     answers_lines: whether an answer's text is a table, several lines long
+    draws_answers: whether `report.forecasts` draws the records of answers
     measured_by: keys of `config` that do not change the model, so that a measurement may use others
     shows_attention: whether `lab.attention` has maps of it
+    same_in_comparison: keys that all architectures of a comparison share, at the task's default
     """
 
     unit: ClassVar[str] = "items"
@@ -55,7 +57,9 @@ class Task(SavedTask, Generic[D, P, R]):
     counted: ClassVar[str] = "target tokens"
     length_of: ClassVar[str] = ""
     shows_attention: ClassVar[bool] = False
+    same_in_comparison: ClassVar[tuple[str, ...]] = ()
     answers_lines: ClassVar[bool] = False
+    draws_answers: ClassVar[bool] = False
     measured_by: ClassVar[tuple[str, ...]] = ()
 
     @classmethod

@@ -20,7 +20,7 @@ from torch import nn
 from sightline.core.config import decode, encode, override, to_yaml
 from sightline.core.errors import CheckFailed, InputError, SightlineError
 from sightline.core.metrics import find_metric
-from sightline.core.settings import describe_keys
+from sightline.core.settings import describe_keys, missing_descriptions
 from sightline.core.yaml12 import parse_yaml
 from sightline.data.batches import START
 from sightline.models import FORMS
@@ -195,7 +195,7 @@ def evaluation_leaves_no_trace(subject: TaskSubject) -> Iterator[str]:
                 yield f"{name} leaves the model with training={task.model.training}"
             if not torch.equal(torch.get_rng_state(), before):
                 yield f"{name} draws random numbers"
-        if not _alike(*results, 0.0):
+        if not _alike(results[0], results[1], 0.0):
             yield f"{name} gives something else in training mode"
         if name != "costs":
             task.model.train()
@@ -232,9 +232,8 @@ def keys_are_flags(subject: TaskSubject) -> Iterator[str]:
     run = subject.run
     rows = describe_keys(type(run), run)
     names = [row.name for row in rows]
-    # The docstrings of models' configs describe their keys.
-    undescribed = [row.name for row in rows if not (row.description or row.name.startswith("model."))]
-    if undescribed:
+    models = {type(model) for model in subject.kind.architectures().values()}
+    if undescribed := [name for kind in (type(run), *models) for name in missing_descriptions(kind)]:
         yield f"no description of {', '.join(undescribed)}"
     if twice := sorted({name for name in names if names.count(name) > 1}):
         yield f"{', '.join(twice)} exists twice"

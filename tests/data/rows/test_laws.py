@@ -18,7 +18,7 @@ from sightline.data.rows import delimited, files, json_lines
 from sightline.data.rows.columnar import Columnar
 from sightline.data.rows.formats import FORMATS, Format
 from sightline.data.rows.json_lines import JsonLines
-from sightline.data.rows.record import Gathered, Record, Rows
+from sightline.data.rows.record import Record, Refusals, Rows
 from sightline.testing.rows import ROW_LAWS, check_format
 
 
@@ -58,7 +58,7 @@ def _(patch):
 def _(patch):
     def lines(original, path):
         for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            yield files.Line(number, text)
+            yield files.TextLine(number, text)
 
     wrap(patch, json_lines, "read_lines", lines)
 
@@ -87,7 +87,7 @@ def _(patch):
 
 @bug("errors name no line", ".tsv", "true places")
 def _(patch):
-    wrap(patch, Gathered, "refuse", lambda original, self, problem, place: original(self, problem, self.name))
+    wrap(patch, Refusals, "refuse", lambda original, self, problem, place: original(self, problem, self.name))
 
 
 @bug("a part begins with the row before it", ".parquet", "any part")

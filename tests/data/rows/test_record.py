@@ -8,11 +8,11 @@ import pytest
 
 from sightline.core.errors import InputError
 from sightline.data.rows.formats import FORMATS, open_rows, suffixes
-from sightline.data.rows.record import Gathered
+from sightline.data.rows.record import Refusals
 
 
 def test_skipped_rows_are_counted_and_the_first_ones_named() -> None:
-    table = Gathered("a.csv", skip_bad=True)
+    table = Refusals("a.csv", skip_bad=True)
     assert table.notes() == []
     for line in range(1, 8):
         table.refuse("is bad", f"a.csv:{line}")
@@ -24,9 +24,9 @@ def test_skipped_rows_are_counted_and_the_first_ones_named() -> None:
     with pytest.raises(InputError, match=r"^a\.csv: no good row: 7 bad ones, first a\.csv:1: is bad$"):
         table.check_some([])
     with pytest.raises(InputError, match=r"^a\.csv:3: is bad$"):
-        Gathered("a.csv").refuse("is bad", "a.csv:3")
+        Refusals("a.csv").refuse("is bad", "a.csv:3")
     with pytest.raises(InputError, match=r"^a\.csv:3: b\.wav: no such file$"):
-        Gathered("a.csv").refuse(InputError("b.wav: no such file", where="a.csv:3"), "a.csv:3")
+        Refusals("a.csv").refuse(InputError("b.wav: no such file", where="a.csv:3"), "a.csv:3")
 
 
 def test_a_column_must_exist_once(tmp_path: Path) -> None:

@@ -98,14 +98,16 @@ CASES: dict[str, tuple[str, bytes | Callable[[Path], None], tuple[SeriesColumns,
     "missing": ("a.csv", lambda path: None, PLAIN, "", "no such file"),
     "a directory": ("a.csv", Path.mkdir, PLAIN, "", "is a directory"),
     "parquet cut short": ("a.parquet", cut_parquet, PLAIN, "", "broken parquet"),
-    "parquet of text": ("a.parquet", parquet(time=[1, 2], v=["a", "b"]), PLAIN, "", "must hold numbers, found String"),
+    "parquet of text": ("a.parquet", parquet(time=[1, 2], v=["a", "b"]), PLAIN, "",
+        "must contain numbers, found String"),
     "parquet, infinite": ("a.parquet", parquet(time=[1, 2], v=[1.0, float("inf")]), PLAIN, ":2", "is infinite"),
     "parquet, null time": ("a.parquet", parquet(time=[1, None], v=[1.0, 2.0]), PLAIN, ":2", "an empty time"),
     "parquet, null cell": ("a.parquet", parquet(time=[1, 2], v=[1.0, None]), PLAIN, ":2", "the cell of 'v' is empty"),
     "parquet, unsorted": ("a.parquet", parquet(
         time=[datetime(2024, 1, 2), datetime(2024, 1, 1)], v=[1.0, 2.0]
     ), PLAIN, ":2", "sort the rows"),
-    "parquet, times that are none": ("a.parquet", parquet(time=[1.5, 2.5], v=[1.0, 2.0]), PLAIN, "", "must hold times"),
+    "parquet, times that are none": ("a.parquet", parquet(time=[1.5, 2.5], v=[1.0, 2.0]), PLAIN, "",
+        "must contain times"),
     "parquet, no rows": ("a.parquet", parquet(time=pl.Series([], dtype=pl.Int64), v=pl.Series([], dtype=pl.Float64)),
                          PLAIN, "", "has a header but no rows"),
 }  # fmt: skip

@@ -85,11 +85,11 @@ CASES: dict[str, tuple[str, bytes | Callable[[Path], object], str, str]] = {
     "parquet: no parquet": ("a.parquet", b"text", "", "broken parquet"),
     "parquet: cut short": ("a.parquet", cut_parquet, "", "broken parquet"),
     "parquet: no such column": ("a.parquet", parquet("txt"), "", "no column 'text', did you mean 'txt'?"),
-    "parquet: numbers": ("a.parquet", parquet(values=(1, 2)), "", "must hold strings, found Int64"),
+    "parquet: numbers": ("a.parquet", parquet(values=(1, 2)), "", "must contain strings, found Int64"),
     "parquet: null": ("a.parquet", parquet(values=("a", None, "c")), ":2", "'text' must be a string, found null"),
     "parquet: empty text": ("a.parquet", parquet(values=("a", "b", "")), ":3", "'text' is empty"),
     "parquet: NUL": ("a.parquet", parquet(values=("a", "b\0")), ":2", "NUL in 'text'"),
-    "parquet: no rows": ("a.parquet", parquet(values=()), "", "must hold strings, found Null"),
+    "parquet: no rows": ("a.parquet", parquet(values=()), "", "must contain strings, found Null"),
     "parquet: zipped": ("a.parquet.gz", gzip.compress(b"PAR1"), "", "save it without gzip"),
 }
 
@@ -154,7 +154,7 @@ def test_names_that_lead_nowhere(tmp_path, monkeypatch, data, problem):
 def test_a_folder_without_files(tmp_path):
     (tmp_path / "sub").mkdir()
     (tmp_path / ".hidden").write_text("x")
-    with pytest.raises(InputError, match="holds no files"):
+    with pytest.raises(InputError, match="contains no files"):
         load_text(tmp_path)
 
 

@@ -80,8 +80,8 @@ def load_labelled(
             raise InputError("built-in data takes no validation or test files and no columns", where=name)
         tables, seed = _builtin(name)
     else:
-        files = {"train": data, "valid": valid, "test": test}
-        tables = {part: read_labelled(Path(file), reading) for part, file in files.items() if file is not None}
+        named = (("train", data), ("valid", valid), ("test", test))
+        tables = {part: read_labelled(Path(file), reading) for part, file in named if file is not None}
     train = tables["train"]
     for part, table in tables.items():
         if (table.kind, table.many) != (train.kind, train.many):

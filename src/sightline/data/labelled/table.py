@@ -3,8 +3,8 @@
 A table (see `data.rows`) has a column of labels, and as source
 
 - text: the column `text` or `source`;
-- a series of one channel: numeric columns, a step each, in their order; or a column that holds a list of numbers;
-- a series of several channels: a list of lists, a step each; or several columns that hold a list each;
+- a series of one channel: numeric columns, a step each, in their order; or a column of lists of numbers;
+- a series of several channels: a list of lists, a step each; or several columns of lists;
 - sound or pictures: a column of paths, relative to the table.
 
 A folder has a folder for each class, and in it files of one kind: `.txt` (a file is a text), sounds or pictures.
@@ -27,8 +27,9 @@ from sightline.data.rows.files import read_lines
 from sightline.data.rows.formats import open_rows
 from sightline.data.rows.json_lines import JsonNumber
 from sightline.data.rows.numbers import is_number, is_series, joined, number_of, series_of
-from sightline.data.rows.record import Gathered, Record
+from sightline.data.rows.record import Record, Refusals
 from sightline.data.rows.texts import text_of
+from sightline.data.split import by_column
 
 SourceKind = Literal["text", "series", "audio", "image"]
 Source = str | np.ndarray
@@ -41,11 +42,12 @@ for _suffix in images.SUFFIXES:
 MAX_HELD_BYTES = 4 << 30  # of decoded sounds and pictures, which stay in memory
 
 
+@final
 @dataclass(frozen=True)
 class Reading:
     """How a table or folder is read.
 
-    kind: what the sources are; "auto" tells it from the columns and from the names of files
+    kind: what the sources are; "auto" derives it from the columns and from the names of files
     source_column: one name, several with commas between, or a range such as `x1:x96` of the columns' order
     label_separator: the text between the labels of an item that may have any number of them
     split_column: the column that says which part a row belongs to: train, valid (validation, val, dev) or test
@@ -63,8 +65,9 @@ class Reading:
     image: images.ImageOptions = field(default_factory=images.ImageOptions)
 
 
+@final
 @dataclass
-class LabelledTable(Gathered):
+class LabelledTable(Refusals):
     """Sources and their labels in step, the place of each, and the rows that were skipped.
 
     parts: the part of each row, where a column names it
@@ -193,7 +196,7 @@ def _files(root: Path, reading: Reading) -> Iterator[tuple[SourceKind, Path, str
 
 
 def _entries(folder: Path) -> list[Path]:
-    """What a folder holds, in order of name, hidden files apart."""
+    """The content of a folder in order of name, hidden files apart."""
     try:
         return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     except OSError as error:
@@ -201,7 +204,7 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _kind_of(file: Path, reading: Reading) -> SourceKind:
-    """What a file holds, by its suffix."""
+    """The kind of a file, by its suffix."""
     kinds: dict[str, SourceKind] = {".txt": "text", **MEDIA}
     known = {suffix: kind for suffix, kind in kinds.items() if reading.kind in ("auto", kind)}
     if file.suffix.lower() not in known:
@@ -238,22 +241,17 @@ def _read_table(path: Path, reading: Reading, items: _Items) -> None:
             labels = labels_of(record.cell(reading.label_column), reading.label_separator)
             if not table.many and len(labels) != 1:
                 raise ValueError("a list of labels, but the first row has a single one")
-            part = None if reading.split_column is None else _part(record, reading.split_column)
+            part = (
+                None
+                if reading.split_column is None
+                else by_column(record.cell(reading.split_column), reading.split_column)
+            )
         except ValueError as error:
             if selection is None:  # nothing of the table can be read
                 raise InputError(str(error), where=place) from None
             table.refuse(error, place)
             continue
         items.take(place, partial(_source, record, selection, path, items), labels, part)
-
-
-def _part(record: Record, column: str) -> str:
-    value = str(record.cell(column)).strip().lower()
-    names = {"train": "train", "training": "train", "test": "test", "valid": "valid", "validation": "valid"}
-    names |= {"val": "valid", "dev": "valid"}
-    if value not in names:
-        raise ValueError(f"{column!r} is {value[:40]!r}, expected train, valid (validation, val, dev) or test")
-    return names[value]
 
 
 def _select(record: Record, reading: Reading) -> _Selection:
@@ -325,7 +323,7 @@ def _source(record: Record, selection: _Selection, path: Path, items: _Items) ->
         return items.text(values[0], what)
     text = text_of(values[0], what)
     if not text.isprintable():
-        raise ValueError(f"the path {text[:80]!r} holds characters that cannot be printed")
+        raise ValueError(f"the path {text[:80]!r} contains characters that cannot be printed")
     file = path.parent / text
     if MEDIA.get(file.suffix.lower()) != selection.kind:
         known = ", ".join(suffix for suffix, kind in MEDIA.items() if kind == selection.kind)

@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, final
 
 import numpy as np
 
@@ -30,6 +30,7 @@ Mix = Literal["mean", "first", "refuse"]
 Resampling = Literal["polyphase", "refuse"]
 
 
+@final
 @dataclass(frozen=True)
 class AudioOptions:
     """How sound becomes one row of samples.

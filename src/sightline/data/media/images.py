@@ -10,7 +10,7 @@ import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, final
 
 import numpy as np
 
@@ -29,6 +29,7 @@ Fit = Literal["refuse", "stretch", "pad"]
 Colour = Literal["grey", "rgb"]
 
 
+@final
 @dataclass(frozen=True)
 class ImageOptions:
     """How a picture becomes an array.

@@ -15,7 +15,7 @@ from typing import final
 
 from sightline.core.errors import EnvironmentFault, InputError
 from sightline.data.pairs.table import open_texts
-from sightline.data.rows.record import Gathered
+from sightline.data.rows.record import Refusals
 from sightline.data.rows.texts import text_rows
 
 
@@ -31,7 +31,7 @@ class Manifest:
     sources: dict[str, list[str]]
     targets: list[str]
     lines: array[int]
-    table: Gathered
+    table: Refusals
 
     def place(self, row: int) -> str:
         """The place of a row, such as `clips.csv:17`."""
@@ -58,7 +58,7 @@ def read_manifest(
     named = (*sources, target) != ("source", "target")
     columns = [*(("source", name) for name in sources), ("target", target)]
     rows, texts = open_texts(path, [(role, name if named else None) for role, name in columns])
-    table = Gathered(str(path), skip_bad=skip_bad)
+    table = Refusals(str(path), skip_bad=skip_bad)
     cells: list[list[str]] = []
     lines = array("q")
     for line, texts_of_row in text_rows(rows, texts, table):

@@ -16,7 +16,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 from sightline.core.errors import InputError
 from sightline.core.seeds import derive
@@ -68,6 +68,7 @@ class DateParts(NamedTuple):
     test: list[tuple[str, str]]
 
 
+@final
 @dataclass(frozen=True)
 class Form:
     """One way to write a date: a CLDR pattern in a locale.

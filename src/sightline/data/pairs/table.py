@@ -15,7 +15,7 @@ from typing import NamedTuple, final
 from sightline.core.errors import InputError
 from sightline.data.rows.files import read_lines
 from sightline.data.rows.formats import open_rows, suffix_of
-from sightline.data.rows.record import Gathered, Rows
+from sightline.data.rows.record import Refusals, Rows
 from sightline.data.rows.texts import text_rows
 
 
@@ -49,7 +49,7 @@ class Columns(NamedTuple):
 
 @final
 @dataclass
-class Table(Gathered):
+class Table(Refusals):
     """Pairs with the line that each begins on, and the rows that were skipped."""
 
     pairs: Pairs = field(default_factory=lambda: Pairs([], []))

@@ -16,7 +16,7 @@ from typing import final
 
 from sightline.core.errors import InputError
 from sightline.data.rows import files
-from sightline.data.rows.files import Line, read_lines
+from sightline.data.rows.files import TextLine, read_lines
 from sightline.data.rows.record import Record, Rows
 
 _Cells = tuple[int, list[str], str | None, int]  # line, cells, problem, stop
@@ -77,8 +77,8 @@ class Csv(Delimited):
 
 
 def _csv_rows(path: Path) -> Generator[_Cells, None, None]:
-    bad: list[Line] = []
-    begin, last, size = 1, Line(0, ""), 0
+    bad: list[TextLine] = []
+    begin, last, size = 1, TextLine(0, ""), 0
 
     def lines() -> Iterator[str]:
         nonlocal last, size

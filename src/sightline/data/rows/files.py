@@ -26,7 +26,7 @@ _GZIP = b"\x1f\x8b"
 BOM, UTF16 = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 
 
-class Line(NamedTuple):
+class TextLine(NamedTuple):
     """A line's number, from 1, its text, and its problem; the text is then the readable rest.
 
     stop: bytes of the file's content up to the end of the line
@@ -81,7 +81,7 @@ def open_bytes(path: Path) -> BufferedIOBase:
     return gzip.GzipFile(path, "rb")
 
 
-def read_lines(path: Path) -> Iterator[Line]:
+def read_lines(path: Path) -> Iterator[TextLine]:
     """The lines of a text file, without their ends.
 
     A line that cannot be used (too long, NUL, not UTF-8) comes with its `error`: the caller may skip it.
@@ -105,7 +105,7 @@ def read_lines(path: Path) -> Iterator[Line]:
         raise InputError("is empty", where=path)
 
 
-def split_lines(content: bytes, number: int, stop: int = 0) -> Iterator[Line]:
+def split_lines(content: bytes, number: int, stop: int = 0) -> Iterator[TextLine]:
     """The lines of a part of a text file that begins with line `number`, after `stop` bytes."""
     for raw in io.BytesIO(content):
         stop += len(raw)
@@ -193,20 +193,20 @@ def check_expansion(expanded: int, size: int, path: Path) -> None:
         )
 
 
-def checked_line(number: int, raw: bytes, stop: int = 0) -> Line:
+def checked_line(number: int, raw: bytes, stop: int = 0) -> TextLine:
     """The line in `raw`, which includes its end, and its problem."""
     end = -2 if raw.endswith(b"\r\n") else -1 if raw.endswith(b"\n") else None
     raw = raw[:end]
     if len(raw) > MAX_LINE_BYTES:
-        return Line(number, "", f"the line is longer than {MAX_LINE_BYTES} bytes", stop)
+        return TextLine(number, "", f"the line is longer than {MAX_LINE_BYTES} bytes", stop)
     if b"\0" in raw:
         text = raw.replace(b"\0", b"").decode("utf-8", "replace")
-        return Line(number, text, f"NUL at byte {raw.index(0) + 1}: is this a text file in UTF-8?", stop)
+        return TextLine(number, text, f"NUL at byte {raw.index(0) + 1}: is this a text file in UTF-8?", stop)
     try:
-        return Line(number, raw.decode("utf-8"), None, stop)
+        return TextLine(number, raw.decode("utf-8"), None, stop)
     except UnicodeDecodeError as error:
         problem = f"invalid UTF-8 at byte {error.start + 1} (0x{raw[error.start]:02x})"
-        return Line(number, raw.decode("utf-8", "replace"), problem, stop)
+        return TextLine(number, raw.decode("utf-8", "replace"), problem, stop)
 
 
 def _kind(mode: int) -> str:

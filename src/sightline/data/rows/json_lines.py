@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
-from sightline.data.rows.files import Content, Line, check_file, read_lines, split_lines
+from sightline.data.rows.files import Content, TextLine, check_file, read_lines, split_lines
 from sightline.data.rows.record import Record, Rows, missing
 
 
@@ -31,7 +31,7 @@ class JsonLines(Rows):
         return _records(split_lines(self._content.read(start, stop), line, start), names)
 
 
-def _records(lines: Iterable[Line], names: Sequence[str] | None) -> Iterator[Record]:
+def _records(lines: Iterable[TextLine], names: Sequence[str] | None) -> Iterator[Record]:
     for line, text, problem, stop in lines:
         cells: dict[str, Any] = {}
         if problem is None:

@@ -40,12 +40,12 @@ def _parsed(value: Any) -> float | None:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a cell holds a number, finite or not."""
+    """Whether a cell contains a number, finite or not."""
     return _parsed(value) is not None
 
 
 def is_series(value: Any) -> bool:
-    """Whether a cell holds a list, as itself or as the text of a list of numbers."""
+    """Whether a cell contains a list, as itself or as the text of a list of numbers."""
     if not isinstance(value, str) or value.lstrip()[:1] != "[":
         return isinstance(value, list)
     try:

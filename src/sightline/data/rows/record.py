@@ -99,11 +99,11 @@ class Rows(ABC):
         """Refuse columns whose declared type is not of this content; most formats declare none.
 
         Raises:
-            InputError: "a.parquet: the column 'text' must hold strings, found Int64".
+            InputError: "a.parquet: the column 'text' must contain strings, found Int64".
         """
         for name in names:
             if unfit := self._unfit(name, content):
-                raise InputError(f"the column {name!r} must hold {content}, found {unfit}", where=self.where)
+                raise InputError(f"the column {name!r} must contain {content}, found {unfit}", where=self.where)
 
     def _unfit(self, name: str, content: CellKind) -> str | None:
         """The declared type of a column where it is not of this content."""
@@ -123,11 +123,11 @@ class Rows(ABC):
 
 
 @dataclass
-class Gathered:
-    """What was read from files, and the items that were skipped.
+class Refusals:
+    """Items that cannot be used: refused, or skipped and counted; base of what readers gather.
 
     name: the file or files, for errors and notes; "" where every place names its own
-    unit: what an item is called
+    unit: the name of an item in errors and notes
     """
 
     name: str

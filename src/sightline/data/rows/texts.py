@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from sightline.data.rows.json_lines import JsonNumber, type_name
-from sightline.data.rows.record import Gathered, Rows
+from sightline.data.rows.record import Refusals, Rows
 
 
 def text_of(value: object, what: str, *, blank: bool = False) -> str:
@@ -31,7 +31,7 @@ def text_of(value: object, what: str, *, blank: bool = False) -> str:
     return value
 
 
-def text_rows(rows: Rows, columns: Sequence[tuple[str, str]], table: Gathered) -> Iterator[tuple[int, list[str]]]:
+def text_rows(rows: Rows, columns: Sequence[tuple[str, str]], table: Refusals) -> Iterator[tuple[int, list[str]]]:
     """The line and the texts of each row; the table refuses, or skips, a row that lacks one of them.
 
     columns: names with what to call each in an error, such as ("de", "the source")

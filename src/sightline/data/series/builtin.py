@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import final
 from urllib.parse import parse_qsl
 
 import numpy as np
@@ -30,6 +31,7 @@ class Truth(ABC):
         """Mean and standard deviation (H, C) of the steps from `origin` on, given the values (T, C) before it."""
 
 
+@final
 @dataclass(frozen=True)
 class SeasonalOptions:
     """`builtin:seasonal?length=4000&season=24&noise=0.5&slope=0.0005&series=2&seed=0`."""
@@ -42,6 +44,7 @@ class SeasonalOptions:
     seed: int = 0
 
 
+@final
 @dataclass(frozen=True)
 class ArOptions:
     """`builtin:ar?length=4000&phi=0.9&noise=1&series=2&seed=0`."""
@@ -53,6 +56,7 @@ class ArOptions:
     seed: int = 0
 
 
+@final
 @dataclass(frozen=True)
 class Seasonal(Truth):
     """y_t = level + slope·t + Σ_k a_k sin(2π k t / season + φ_k) + noise·ε_t, ε_t standard normal, k = 1, 2.
@@ -76,6 +80,7 @@ class Seasonal(Truth):
         return mean, np.full_like(mean, self.options.noise)
 
 
+@final
 @dataclass(frozen=True)
 class Autoregression(Truth):
     """y_t = level + φ (y_{t-1} - level) + noise·ε_t, begun in its stationary distribution.

@@ -10,9 +10,10 @@ from typing import Literal, NamedTuple, final
 import numpy as np
 
 from sightline.core.errors import InputError
+from sightline.data.rows.formats import suffixes
 from sightline.data.series.builtin import Truth, generate
 from sightline.data.series.panel import Evenness, Panel, Series, cut, make_panel
-from sightline.data.series.table import SeriesColumns, read_series_table
+from sightline.data.series.table import SERIES_FORMS, SeriesColumns, read_series_table
 from sightline.data.split import PARTS, by_time
 
 __all__ = [
@@ -67,7 +68,7 @@ def load_panel(data: str | Path, columns: SeriesColumns | None = None, rules: Ev
         InputError: any problem with the file, in one line with its place (see `read_series_table`, `make_panel`).
     """
     if not str(data):
-        raise InputError("no data named: give a .csv, .tsv or .parquet table of series, or builtin:seasonal")
+        raise InputError(f"no data named: give a {suffixes(SERIES_FORMS)} table of series, or builtin:seasonal")
     return make_panel(read_series_table(Path(data), columns or SeriesColumns()), rules or Evenness())
 
 

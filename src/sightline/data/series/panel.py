@@ -159,7 +159,7 @@ def _check_order(table: SeriesTable, order: np.ndarray, breaks: np.ndarray) -> N
     if step[first] == 0:
         problem = f"the time {stamp}{_of(table, row)} is in line {table.lines[before]} already: "
         if not table.names[row] and (table.stamps.values == table.stamps.values[row]).sum() > 2:
-            problem += "are these several series? Then name the column that tells them apart as series; else "
+            problem += "are these several series? Then name the column that distinguishes them as series; else "
         problem += "remove one, or resample"
     else:
         problem = f"{stamp}{_of(table, row)} comes after {_stamp(table, before)}: sort the rows by time, or resample"

@@ -10,12 +10,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, final
 
 import numpy as np
 
 from sightline.core.errors import InputError
-from sightline.data.rows.formats import open_rows
+from sightline.data.rows.formats import Form, open_rows
 from sightline.data.rows.record import Rows
 from sightline.data.series.times import BadTime, Stamps, stamps_of
 
@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     import polars
 
 TIME_NAMES = ("time", "date", "datetime", "timestamp", "ds", "period", "month", "day", "hour", "year")
+SERIES_FORMS: tuple[Form, ...] = ("delimited", "columns")  # of tables of series
 HOLES = ("", "nan", "na", "n/a", "null", "none", "-")  # how files write that a value is missing, in any case
 _DATE = re.compile(r"\d{4}-\d{2}")
 
 
+@final
 @dataclass(frozen=True)
 class SeriesColumns:
     """What the columns of a table are.
@@ -84,7 +86,7 @@ def read_series_table(path: Path, columns: SeriesColumns) -> SeriesTable:
     """
     import polars as pl
 
-    rows = open_rows(path, ("delimited", "columns"))
+    rows = open_rows(path, SERIES_FORMS)
     if rows.without_header() is not rows and (all(map(_is_number, rows.columns)) or _DATE.match(rows.columns[0])):
         raise InputError("expected a header with the names of the columns, found data", where=rows.where)
     roles = _roles(rows, columns)

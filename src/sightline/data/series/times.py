@@ -40,6 +40,7 @@ class Stamps(NamedTuple):
     dates: bool = False  # every stamp is a day, without a time of day
 
 
+@final
 class BadTime(ValueError):
     """A cell that is not a time, or not of the kind of those before it; `row` counts from 0."""
 
@@ -136,7 +137,7 @@ def stamps_of(cells: polars.Series, form: str | None = None) -> Stamps:
 
 
 def parse_times(cells: polars.Series, form: str | None = None) -> Stamps:
-    """The stamps that text cells hold: whole numbers or ISO 8601, or times of the strptime form `form`.
+    """The stamps in text cells: whole numbers or ISO 8601, or times of the strptime form `form`.
 
     Raises:
         BadTime: a cell that is neither, or has not the kind, or zone, of the first: "'13.7.2016' is not a time: …",

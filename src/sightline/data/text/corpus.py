@@ -14,7 +14,7 @@ from typing import Literal, final
 
 from sightline.core.errors import InputError
 from sightline.data.corpus import Corpus
-from sightline.data.rows.record import Gathered
+from sightline.data.rows.record import Refusals
 from sightline.data.split import PARTS, HashSplit
 from sightline.data.survey import Survey
 from sightline.data.text.describe import survey_text
@@ -24,7 +24,6 @@ from sightline.data.text.readers import Block, Document, Reader, TextFile
 from sightline.data.text.rows import reader_of
 
 TextSplit = Literal["auto", "documents", "position"]
-_SHOWN = 5
 _FEW = 1000  # documents: of more, no part stays empty
 
 
@@ -104,7 +103,7 @@ def load_text(
 
 @final
 @dataclass
-class _Counted(Gathered):
+class _Counted(Refusals):
     """How many documents and files were left out of a corpus."""
 
     empty: int = 0

@@ -23,7 +23,7 @@ def text_files(data: str) -> list[Path]:
     `builtin:stdlib` the source code of the running Python's standard library without its tests.
 
     Raises:
-        InputError: "corpus.txt: no such file", "src/**/*.pyy: matches no file", "corpus: holds no files".
+        InputError: "corpus.txt: no such file", "src/**/*.pyy: matches no file", "corpus: contains no files".
         EnvironmentFault: "corpus.txt: no permission to read it".
     """
     if not data:
@@ -41,7 +41,7 @@ def text_files(data: str) -> list[Path]:
     if path.is_dir():
         paths = list(_below(path))
         if not paths:
-            raise InputError("holds no files", where=data)
+            raise InputError("contains no files", where=data)
     elif not os.path.lexists(data) and _WILD & set(data):
         paths = [Path(name) for name in sorted(glob.glob(data, recursive=True)) if not os.path.isdir(name)]
         if not paths:

@@ -160,7 +160,7 @@ def _cut(held: bytes) -> int:
 
 
 def _check(content: bytes, line: int) -> None:
-    """Raise `_Fault` where text that begins on `line` is not UTF-8 or holds a NUL."""
+    """Raise `_Fault` where text that begins on `line` is not UTF-8 or contains a NUL."""
     try:
         content.decode()
         at, what = content.index(0), "NUL at byte {}: is this a text file in UTF-8?"

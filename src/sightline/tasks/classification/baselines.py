@@ -35,32 +35,34 @@ def label_baselines(
 
     Labels are (N,) int64, or with any number of labels (N, C) bool; `sound` is how sounds become frames.
     """
-    labels, wanted = train[1], tested[1]
+    labels, true = train[1], tested[1]
     many = labels.ndim == 2
     shares = labels.mean(0) if many else np.bincount(labels, minlength=len(classes)) / len(labels)
-    prior = np.broadcast_to(_scores(shares, many), (len(wanted), len(classes)))
+    prior = np.broadcast_to(_scores(shares, many), (len(true), len(classes)))
     commonest = (
         "each label's training share"
         if many
         else f"always {classes[int(shares.argmax())]!r}, the training shares as probabilities"
     )
-    found = [Baseline("most frequent class", commonest, SCORE[many](prior, wanted, classes).metrics)]
-    found.append(Baseline("by chance", "labels drawn in the training part's shares", _by_chance(shares, wanted)))
+    baselines = [Baseline("most frequent class", commonest, SCORE[many](prior, true, classes).metrics)]
+    baselines.append(Baseline("by chance", "labels drawn in the training part's shares", _by_chance(shares, true)))
     chosen = list(range(0, len(labels), -(-len(labels) // MOST_ITEMS)))
     among = "" if len(chosen) == len(labels) else f", learnt from {len(chosen):,} of the training items"
     kept, learnt = [train[0][i] for i in chosen], labels[chosen]
     if kind == "text":
-        made = _linear_of_texts(kept, learnt, tested[0])
-        said = f"logistic regression of TF-IDF weights of words and pairs of words{among}"
-        found.append(Baseline("TF-IDF + logistic regression", said, SCORE[many](made, wanted, classes).metrics))
-        return found
+        scores = _linear_of_texts(kept, learnt, tested[0])
+        description = f"logistic regression of TF-IDF weights of words and pairs of words{among}"
+        baselines.append(
+            Baseline("TF-IDF + logistic regression", description, SCORE[many](scores, true, classes).metrics)
+        )
+        return baselines
     view, what = _view(kind, kept, tested[0], sound)
     x, y = _scaled(view(kept), view(tested[0]))
-    made = _logistic(x, learnt, y)
-    found.append(Baseline("logistic regression", f"of {what}{among}", SCORE[many](made, wanted, classes).metrics))
+    scores = _logistic(x, learnt, y)
+    baselines.append(Baseline("logistic regression", f"of {what}{among}", SCORE[many](scores, true, classes).metrics))
     if not many:
-        found.append(Baseline("nearest centroid", f"of {what}{among}", _nearest_centroid(x, learnt, y, wanted)))
-    return found
+        baselines.append(Baseline("nearest centroid", f"of {what}{among}", _nearest_centroid(x, learnt, y, true)))
+    return baselines
 
 
 def _scores(p: np.ndarray, many: bool) -> np.ndarray:
@@ -69,12 +71,12 @@ def _scores(p: np.ndarray, many: bool) -> np.ndarray:
     return np.log(p) - np.log1p(-p) if many else np.log(p / p.sum(-1, keepdims=True))
 
 
-def _by_chance(shares: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
+def _by_chance(shares: np.ndarray, true: np.ndarray) -> dict[str, float]:
     """The accuracy to be expected: Σ_c p_c q_c, with the shares p in training and q here."""
-    if wanted.ndim == 2:
-        right = wanted * shares + (1 - wanted) * (1 - shares)  # (N, C)
+    if true.ndim == 2:
+        right = true * shares + (1 - true) * (1 - shares)  # (N, C)
         return {"accuracy": float(right.prod(1).mean()), "label_accuracy": float(right.mean())}
-    return {"accuracy": float(shares[wanted].mean())}
+    return {"accuracy": float(shares[true].mean())}
 
 
 def _linear_of_texts(known: Sequence[Source], labels: np.ndarray, tested: Sequence[Source]) -> np.ndarray:
@@ -112,15 +114,15 @@ def _logistic(x: Any, labels: np.ndarray, tested: Any) -> np.ndarray:
     return _scores(whole, many=False)
 
 
-def _nearest_centroid(x: np.ndarray, labels: np.ndarray, tested: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
+def _nearest_centroid(x: np.ndarray, labels: np.ndarray, tested: np.ndarray, true: np.ndarray) -> dict[str, float]:
     from sklearn.metrics import f1_score
     from sklearn.neighbors import NearestCentroid
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="self.within_class_std_dev_")  # pixels that never change
         predicted = NearestCentroid().fit(x, labels).predict(tested)
-    f1 = f1_score(wanted, predicted, average="macro", zero_division=0)
-    return {"accuracy": float((predicted == wanted).mean()), "macro_f1": float(f1)}
+    f1 = f1_score(true, predicted, average="macro", zero_division=0)
+    return {"accuracy": float((predicted == true).mean()), "macro_f1": float(f1)}
 
 
 def _scaled(x: np.ndarray, tested: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -177,7 +177,7 @@ def calibration(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> 
     sure = np.bincount(place, confidence, minlength=bins)
     good = np.bincount(place, right.astype(float), minlength=bins)
     ece = float(np.abs(good - sure).sum() / max(len(confidence), 1))
-    found = [
+    filled = [
         {
             "low": m / bins,
             "high": (m + 1) / bins,
@@ -188,7 +188,7 @@ def calibration(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> 
         for m in range(bins)
         if counts[m]
     ]
-    return ece, found
+    return ece, filled
 
 
 def _auroc(labels: np.ndarray, p: np.ndarray) -> float:

@@ -7,8 +7,10 @@ from typing import Literal
 
 from sightline.core.errors import InputError
 from sightline.core.settings import flat, key
+from sightline.data.rows.formats import suffixes
 from sightline.data.series.corpus import SeriesColumns, SeriesData, load_series
 from sightline.data.series.panel import Evenness, Fill, Resample
+from sightline.data.series.table import SERIES_FORMS
 from sightline.models import FORECASTERS, SizedConfig
 from sightline.tasks.architectures import check_architecture
 from sightline.tasks.run import DataConfig, RunConfig, TaskConfig
@@ -55,7 +57,7 @@ class SeriesDataConfig(DataConfig):
 
     def load(self) -> SeriesData:
         """The series; raises what `load_series` raises, and `InputError` where no data is named."""
-        data = self.named("a .csv, .tsv or .parquet table, or builtin:seasonal")
+        data = self.named(f"a {suffixes(SERIES_FORMS)} table, or builtin:seasonal")
         return load_series(data, self.columns, self.rules, split=self.split)
 
 

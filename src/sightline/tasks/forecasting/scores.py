@@ -75,9 +75,9 @@ class ForecastScores:
         center, spread = (
             part[record][:, None] for part in (self.yardstick.scaling.center, self.yardstick.scaling.spread)
         )
-        real, said = truth * spread + center, point * spread + center
-        size = np.abs(real) + np.abs(said)
-        relative = np.divide(2 * np.abs(real - said), size, out=np.zeros_like(size), where=size > 0)
+        actual, predicted = truth * spread + center, point * spread + center
+        size = np.abs(actual) + np.abs(predicted)
+        relative = np.divide(2 * np.abs(actual - predicted), size, out=np.zeros_like(size), where=size > 0)
         self._sum("squared", record, error**2)
         self._sum("absolute", record, np.abs(error))
         self.each["naive"].append((np.abs(error).sum(1) * self._naive_units[record]).sum(1))
@@ -106,8 +106,8 @@ class ForecastScores:
 
     def metrics(self) -> dict[str, float]:
         """Every metric by name."""
-        found = {name: self._mean(source) for name, source in self._sources().items()}
-        return {**found, "mase": self._mase(self.sums["absolute"].sum(2), self.horizon)}
+        means = {name: self._mean(source) for name, source in self._sources().items()}
+        return {**means, "mase": self._mase(self.sums["absolute"].sum(2), self.horizon)}
 
     def _sources(self) -> dict[str, str]:
         names = {"mse": "squared", "mae": "absolute", "smape": "relative"}

@@ -55,6 +55,7 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
     name = "forecasting"
     form = "forecaster"
     answers_lines = True
+    draws_answers = True
     unit = "windows"
     Run: ClassVar[type[ForecastingRun]] = ForecastingRun
     loss_unit = ""

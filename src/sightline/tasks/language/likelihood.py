@@ -59,9 +59,9 @@ class Tally:
         names, which = np.unique(keys, axis=0, return_inverse=True)
         sums = np.zeros((len(names), 3))
         np.add.at(sums, which.reshape(-1), values)
-        for name, found in zip(names.tolist(), sums, strict=True):
+        for name, row in zip(names.tolist(), sums, strict=True):
             key = (name[0], name[1])
-            self._items[key] = self._items.get(key, 0.0) + found
+            self._items[key] = self._items.get(key, 0.0) + row
         np.add.at(self._curve, np.minimum(scored.seen, _CURVE) - 1, values[:, :2])
 
     @property
@@ -85,30 +85,30 @@ class Tally:
     def by_position(self) -> list[dict[str, Any]]:
         """The loss by the number of positions that a prediction could see, in steps of about a fifth."""
         seen = np.flatnonzero(self._curve[:, 1])
-        found: list[dict[str, Any]] = []
+        stretches: list[dict[str, Any]] = []
         first = 1
         while len(seen) and first <= seen[-1] + 1:
             last = max(first, int(first * 1.2))
             nats, labels = self._curve[first - 1 : last].sum(0).tolist()
             if labels:
-                found.append({"first": first, "last": last, "loss": nats / labels, "tokens": int(labels)})
+                stretches.append({"first": first, "last": last, "loss": nats / labels, "tokens": int(labels)})
             first = last + 1
-        return found
+        return stretches
 
 
-def score_windows(model: Model, found: Iterable[Window], rows: int, device: torch.device) -> Iterator[Scored]:
+def score_windows(model: Model, windows: Iterable[Window], rows: int, device: torch.device) -> Iterator[Scored]:
     """What the model makes of windows, each read with nothing before it."""
-    for batch in batched(found, rows):
+    for batch in batched(windows, rows):
         nats, _ = _read(model, None, batch.tokens.to(device), batch.labels.to(device))
         row, column = batch.scored.numpy().nonzero()
         labels = batch.labels.numpy()[row, column]
         yield Scored(batch.documents[row], batch.firsts[row] + column, column + 1, labels, nats[row, column])
 
 
-def score_carried(model: Model, found: Iterable[Stretch], device: torch.device) -> Iterator[Scored]:
+def score_carried(model: Model, stretches: Iterable[Stretch], device: torch.device) -> Iterator[Scored]:
     """What the model makes of documents read once from beginning to end, its state carried along."""
     state: Any = None
-    for stretch in found:
+    for stretch in stretches:
         for start in range(0, len(stretch.labels), _CHUNK):
             here = slice(start, start + _CHUNK)
             tokens, labels = (

@@ -52,8 +52,8 @@ def _by_likeness(train: MediaPart, part: MediaPart, number: int, config: MediaTe
     kind = train.columns[number].kind
     view = _heard if kind == "audio" else _seen
     nearest = NearestNeighbors(n_neighbors=1).fit(np.stack(list(view(known.columns[number], config))))
-    wanted = np.stack(list(view(part.columns[number], config)))
-    places = np.asarray(nearest.kneighbors(wanted, return_distance=False))[:, 0]
+    tested = np.stack(list(view(part.columns[number], config)))
+    places = np.asarray(nearest.kneighbors(tested, return_distance=False))[:, 0]
     among = f"the {len(known):,} training items" if step == 1 else f"{len(known):,} of the training items"
     what = (
         f"mean log-mel energies of {STRETCHES} equal stretches"

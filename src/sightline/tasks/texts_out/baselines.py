@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 import numpy as np
 
 MOST_NEIGHBOURS = 50_000  # training sources that the nearest one is looked for among
 
 
+@final
 class BaselineOutputs(NamedTuple):
     """One baseline's outputs for the test sources."""
 
@@ -38,8 +39,8 @@ def text_baselines(sources: Sequence[str], targets: Sequence[str], tested: Seque
     ]
 
 
-def nearest_sources(known: Sequence[str], wanted: Sequence[str], chunk: int = 200) -> list[int]:
-    """For each wanted text the index of the most similar known one; the first of equals."""
+def nearest_sources(known: Sequence[str], texts: Sequence[str], chunk: int = 200) -> list[int]:
+    """For each text the index of the most similar known one; the first of equals."""
     from scipy import sparse
     from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -47,9 +48,9 @@ def nearest_sources(known: Sequence[str], wanted: Sequence[str], chunk: int = 20
     try:
         memory = sparse.csr_matrix(vectorizer.fit_transform(known)).T.tocsr()
     except ValueError:  # no text holds a character
-        return [0] * len(wanted)
-    found: list[int] = []
-    for start in range(0, len(wanted), chunk):
-        similar = vectorizer.transform(wanted[start : start + chunk]) @ memory
-        found += np.asarray(similar.todense()).argmax(1).tolist()
-    return found
+        return [0] * len(texts)
+    nearest: list[int] = []
+    for start in range(0, len(texts), chunk):
+        similar = vectorizer.transform(texts[start : start + chunk]) @ memory
+        nearest += np.asarray(similar.todense()).argmax(1).tolist()
+    return nearest

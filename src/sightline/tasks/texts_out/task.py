@@ -69,6 +69,7 @@ class TextsOutTask(Task[D, P, R]):
 
     form = "encoder-decoder"
     accepts_decoding = True
+    same_in_comparison = ("tokenizer.kind", "tokenizer.size")
     Options = TextsOutOptions
     positions_are: ClassVar[str] = "positions"
 
