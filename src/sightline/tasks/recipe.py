@@ -28,8 +28,8 @@ def resolve_run(*, file: Path | None, environ: Mapping[str, str], flags: Mapping
 
     Raises `InputError` for what is wrong in any of them, with its place: `--optim.lrr: unknown key, did you mean 'lr'?`
     """
-    said = {} if file is None else read_yaml(file)
-    named = {key: flags.get(key) or environ.get(f"SIGHTLINE_{key.upper()}") or said.get(key) for key in
+    content = {} if file is None else read_yaml(file)
+    named = {key: flags.get(key) or environ.get(f"SIGHTLINE_{key.upper()}") or content.get(key) for key in
              ("task", "arch", "data")}  # fmt: skip
     name = str(named["task"] or task_of(str(named["data"])))
     task = task_class(name, where="--task" if flags.get("task") else "task")

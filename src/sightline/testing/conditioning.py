@@ -33,7 +33,7 @@ def conditioned(
         return findings
     exact = _expected(findings)
     moved = [_expected(law(subject.moved(draw))) for draw in range(DRAWS)]
-    found, seen = [], Counter[str]()
+    adapted, seen = [], Counter[str]()
     for finding in findings:
         compared = finding.compared
         if compared is not None and compared.dtype == torch.float32:
@@ -42,8 +42,8 @@ def conditioned(
             if _breaks_rms(finding) and key in exact:
                 loss = max(relative_rms(other[key] - exact[key], exact[key]) for other in moved)
                 finding = finding._replace(tolerance=max(RMS_FLOAT32, ROUNDINGS * loss))
-        found.append(finding)
-    return found
+        adapted.append(finding)
+    return adapted
 
 
 def _breaks_rms(finding: Finding) -> bool:

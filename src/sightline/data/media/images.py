@@ -139,8 +139,8 @@ def _fitted(image: Image, options: ImageOptions, path: Path) -> Image:
         raise InputError(f"has {actual} pixels, expected {height} x {width}: set fit to stretch or pad", where=path)
     if options.fit == "stretch":
         return image.resize((width, height), Image.Resampling.BICUBIC)
-    ground = (options.ground,) * 3 if image.mode == "RGB" else options.ground
-    return ImageOps.pad(image, (width, height), Image.Resampling.BICUBIC, color=ground)
+    colour = (options.ground,) * 3 if image.mode == "RGB" else options.ground
+    return ImageOps.pad(image, (width, height), Image.Resampling.BICUBIC, color=colour)
 
 
 def read_idx(path: Path) -> np.ndarray:

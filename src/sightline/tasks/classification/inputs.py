@@ -94,19 +94,19 @@ class Inputs:
         Raises:
             InputError: "a.csv:17: has 5000 tokens, more than max_length 512: …", "… has 3 channels, the model reads 1".
         """
-        told = place or (lambda row: f"item {row + 1}")
+        where = place or (lambda row: f"item {row + 1}")
         if self.words is not None:
             texts = [source for source in sources if isinstance(source, str)]
-            found = [np.array(ids, np.int64) for ids in self.words.encode_batch(texts)]
+            arrays = [np.array(ids, np.int64) for ids in self.words.encode_batch(texts)]
         else:
-            found = [source for source in sources if isinstance(source, np.ndarray)]
-        if len(found) < len(sources):
-            raise InputError(f"expected {self.kind}", where=told(0))
+            arrays = [source for source in sources if isinstance(source, np.ndarray)]
+        if len(arrays) < len(sources):
+            raise InputError(f"expected {self.kind}", where=where(0))
         if self.kind in ("text", "series"):
-            found = [self._fitting(array, row, told) for row, array in enumerate(found)]
+            arrays = [self._fitting(array, row, where) for row, array in enumerate(arrays)]
         if self.kind == "image":
-            self._check_pictures(found, told)
-        return found
+            self._check_pictures(arrays, where)
+        return arrays
 
     def _fitting(self, array: np.ndarray, row: int, place: Callable[[int], str]) -> np.ndarray:
         most = self.config.max_length
@@ -130,10 +130,10 @@ class Inputs:
 
     def _check_pictures(self, pictures: Sequence[np.ndarray], place: Callable[[int], str]) -> None:
         front = self.config.picture.front_end
-        wanted = (front.channels, front.height, front.width)
+        expected = (front.channels, front.height, front.width)
         for row, picture in enumerate(pictures):
-            if picture.shape != wanted:
-                sizes = [" x ".join(map(str, shape)) for shape in (picture.shape, wanted)]
+            if picture.shape != expected:
+                sizes = [" x ".join(map(str, shape)) for shape in (picture.shape, expected)]
                 raise InputError(f"has {sizes[0]} channels and pixels, the model reads {sizes[1]}", where=place(row))
 
     def read(self, line: str) -> Source:
@@ -178,8 +178,8 @@ class Inputs:
             InputError: "config.json: options: a model of ImagePatches(…) reads no series".
         """
         front = self.front_end
-        wanted = {"text": Tokens, "series": SeriesPatches, "audio": AudioFrames, "image": ImagePatches | Pixels}
-        if not isinstance(front, wanted[self.kind]):
+        configs = {"text": Tokens, "series": SeriesPatches, "audio": AudioFrames, "image": ImagePatches | Pixels}
+        if not isinstance(front, configs[self.kind]):
             raise InputError(f"a model of {front} reads no {self.kind}", where=place)
         if self.scaling is not None:
             channels = front.channels if isinstance(front, SeriesPatches) else 0

@@ -111,13 +111,13 @@ def truth(windows: Windows, scaling: SeriesScaling, levels: tuple[float, ...]) -
     marks = norm.ppf(levels) if levels else np.zeros(1)
 
     def forecast(batch: WindowBatch) -> Tensor:
-        found = []
+        forecasts = []
         for row in batch.rows:
             number, origin = int(windows.record[row]), int(windows.origin[row])
             record = windows.panel.records[number]
             mean, spread = known.forecast(number, record.start + origin, record.values[:origin], windows.horizon)
-            said = mean[..., None] + spread[..., None] * marks  # (H, C, Q)
-            found.append((said - scaling.center[number][:, None]) / scaling.spread[number][:, None])
-        return torch.from_numpy(np.stack(found))
+            quantiles = mean[..., None] + spread[..., None] * marks  # (H, C, Q)
+            forecasts.append((quantiles - scaling.center[number][:, None]) / scaling.spread[number][:, None])
+        return torch.from_numpy(np.stack(forecasts))
 
     return forecast

@@ -102,13 +102,13 @@ class Fitted:
 
     def check(self, panel: Panel) -> None:
         """Raises `InputError` where a panel has other columns."""
-        for role, wanted, found in (
+        for role, expected, names in (
             ("targets", self.columns.targets, panel.targets),
             ("past covariates", self.columns.past, panel.past),
             ("known covariates", self.columns.known, panel.known),
         ):
-            if wanted != found:
-                raise InputError(f"the {role} are {found}, but the model was trained on {wanted}", where=panel.name)
+            if expected != names:
+                raise InputError(f"the {role} are {names}, but the model was trained on {expected}", where=panel.name)
 
     def write(self, path: Path) -> None:
         """As JSON."""
@@ -119,14 +119,14 @@ class Fitted:
     def read(cls, path: Path) -> Fitted:
         """What `write` wrote; `InputError` for whatever is wrong with the file."""
         try:
-            found = json.loads(read_regular(path, MOST_BYTES))
+            content = json.loads(read_regular(path, MOST_BYTES))
         except (ValueError, RecursionError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"not valid JSON: {' '.join(str(error).split())}", where=path) from None
-        if not isinstance(found, dict):
+        if not isinstance(content, dict):
             raise InputError("not a JSON object", where=path)
-        fitted = decode(cls, found, where=str(path))
+        fitted = decode(cls, content, where=str(path))
         targets, series = len(fitted.columns.targets), len(fitted.names)
         shapes = {"center": (series, targets), "spread": (series, targets), "naive": (series, targets)}
         shapes |= {"past": (2, len(fitted.columns.past)), "known": (2, len(fitted.columns.known))}

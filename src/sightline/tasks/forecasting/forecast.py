@@ -39,10 +39,10 @@ class Forecast:
         for record, one in enumerate(self.panel.records):
             for step, time in enumerate(self.times(record)):
                 for place, column in enumerate(self.panel.targets):
-                    found: dict[str, Any] = {"time": time, "series": one.name, "column": column}
-                    found["value"] = float(self.values[record, step, place])
-                    said = self.quantiles[record, step, place].tolist()
-                    yield found | {f"q{level:g}": value for level, value in zip(self.levels, said, strict=True)}
+                    row: dict[str, Any] = {"time": time, "series": one.name, "column": column}
+                    row["value"] = float(self.values[record, step, place])
+                    quantiles = self.quantiles[record, step, place].tolist()
+                    yield row | {f"q{level:g}": value for level, value in zip(self.levels, quantiles, strict=True)}
 
     def csv(self) -> str:
         """The rows as a table with a header, seven digits a number; no column of series where the file has none."""

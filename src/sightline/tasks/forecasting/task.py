@@ -124,16 +124,16 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         An autoregressive model is also asked for the steps of the look-back after its first patch, each given those
         before it.
         """
-        said = model(batch.values, batch.past, batch.known, batch.future)  # (B, n, C, Q), the last n steps
-        wanted = torch.cat([batch.values, batch.future], 1)[:, -said.shape[1] :]
-        total = self._errors(said.float(), wanted).sum()
-        return Loss(total, total.detach(), wanted.numel())
+        predicted = model(batch.values, batch.past, batch.known, batch.future)  # (B, n, C, Q), the last n steps
+        targets = torch.cat([batch.values, batch.future], 1)[:, -predicted.shape[1] :]
+        total = self._errors(predicted.float(), targets).sum()
+        return Loss(total, total.detach(), targets.numel())
 
-    def _errors(self, said: Tensor, wanted: Tensor) -> Tensor:
+    def _errors(self, predicted: Tensor, targets: Tensor) -> Tensor:
         """(B, n, C) of forecasts (B, n, C, Q) and truth (B, n, C)."""
-        error = wanted.unsqueeze(3) - said
+        error = targets.unsqueeze(3) - predicted
         if self.config.loss == "quantile":
-            levels = torch.tensor(self.config.levels, device=said.device)
+            levels = torch.tensor(self.config.levels, device=predicted.device)
             return torch.maximum(levels * error, (levels - 1) * error).mean(3)
         return error.squeeze(3).square() if self.config.loss == "mse" else error.squeeze(3).abs()
 
@@ -143,8 +143,8 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         batches = list(self._in_order(part).epoch())
 
         def validate(model: nn.Module) -> dict[str, float]:
-            found = self.score(part, self.predictor(model), batches).metrics()
-            return {"loss": found[self.config.metric_name], **found}
+            metrics = self.score(part, self.predictor(model), batches).metrics()
+            return {"loss": metrics[self.config.metric_name], **metrics}
 
         return validate
 
@@ -175,17 +175,19 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         with evaluating(self.model):
             predictor = self.predictor()
             scaled = torch.cat([predictor(batch).cpu() for batch in batches.epoch()]).double().numpy()
-        said = scaled * scaling.spread[:, None, :, None] + scaling.center[:, None, :, None]
+        values = scaled * scaling.spread[:, None, :, None] + scaling.center[:, None, :, None]
         levels = self.config.levels
         context = min(self.config.lookback, 4 * self.config.horizon)  # a fifth of a figure at least is the future
-        return Forecast(panel, said[..., said.shape[3] // 2], said if levels else said[..., :0], levels, context)
+        return Forecast(
+            panel, values[..., values.shape[3] // 2], values if levels else values[..., :0], levels, context
+        )
 
     def predict(self, inputs: Sequence[Any]) -> list[Any]:
         """For each file's path a `Forecast`; for each array (T, C) of values the next ones (H, C, Q)."""
-        found: list[Any] = []
+        forecasts: list[Any] = []
         for source in inputs:
             if isinstance(source, (str, Path)):
-                found.append(self.forecast(self._read_panel(source)))
+                forecasts.append(self.forecast(self._read_panel(source)))
                 continue
             values = np.asarray(source, dtype=np.float64)
             targets = self.fitted.columns.targets
@@ -193,13 +195,13 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
                 raise InputError(f"expected values of shape (T, {len(targets)}), got {values.shape}")
             empty = np.zeros((len(values), 0))
             grid = Grid("number", 0, 1)
-            made = self.forecast(Panel("values", grid, targets, (), (), (Series("", 0, values, empty, empty),)))
-            found.append(made.quantiles[0] if made.levels else made.values[0][..., None])
-        return found
+            forecast = self.forecast(Panel("values", grid, targets, (), (), (Series("", 0, values, empty, empty),)))
+            forecasts.append(forecast.quantiles[0] if forecast.levels else forecast.values[0][..., None])
+        return forecasts
 
     def answer(self, inputs: Sequence[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
-        found = [self.forecast(self._read_panel(path)) for path in inputs]
-        return [Answer(one.csv().rstrip("\n"), one.record()) for one in found]
+        forecasts = [self.forecast(self._read_panel(path)) for path in inputs]
+        return [Answer(one.csv().rstrip("\n"), one.record()) for one in forecasts]
 
     def facts(self) -> dict[str, str]:
         config, levels = self.config, ", ".join(f"{level:g}" for level in self.config.levels)
@@ -272,8 +274,8 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         def forecast(batch: WindowBatch) -> Tensor:
             batch = batch.to(self.device)
             if not paths:
-                said = model(batch.values, batch.past, batch.known)
-                return said.sort(3).values if self.config.levels else said
+                predicted = model(batch.values, batch.past, batch.known)
+                return predicted.sort(3).values if self.config.levels else predicted
             generator = torch.Generator(self.device).manual_seed(derive(0, "paths", batch.rows[0]))
             levels = torch.tensor(self.config.levels, device=self.device)
             return sample(batch.values, batch.past, batch.known, levels=levels, paths=paths, generator=generator)
@@ -290,10 +292,10 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         plain = replace(yardstick, quantiles=())
         scores: ForecastScores | None = None
         for batch in batches:
-            said = predictor(batch).float().cpu().numpy()
+            predicted = predictor(batch).float().cpu().numpy()
             if scores is None:  # a baseline that says one number has no quantiles to score
-                scores = ForecastScores(part.panel, part.horizon, yardstick if said.shape[3] > 1 else plain)
-            scores.add(part.record[list(batch.rows)], said, batch.future.cpu().numpy())
+                scores = ForecastScores(part.panel, part.horizon, yardstick if predicted.shape[3] > 1 else plain)
+            scores.add(part.record[list(batch.rows)], predicted, batch.future.cpu().numpy())
         if scores is None:
             raise InputError("no windows to measure on", where=part.panel.name)
         return scores

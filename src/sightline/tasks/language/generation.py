@@ -86,8 +86,8 @@ def generate(
     rows = [row for row in range(len(prompts)) for _ in range(config.samples)]
     listeners = [_Listener(tokenizer, config.stop, number, on_text) for number in range(len(rows))]
 
-    def watch(said: list[tuple[int, int]]) -> list[int]:
-        return [row for row, token in said if listeners[row].hear(token)]
+    def watch(chosen: list[tuple[int, int]]) -> list[int]:
+        return [row for row, token in chosen if listeners[row].hear(token)]
 
     hypotheses = decode(
         lambda chosen: read_prompts(model, [ids[rows[i]] for i in chosen]),
@@ -102,17 +102,17 @@ def generate(
         prompts=[ids[row] for row in rows],
         watch=watch if decoding.beam == 1 else None,
     )
-    found = []
+    generations = []
     for number, (row, hypothesis) in enumerate(zip(rows, hypotheses, strict=True)):
         listener = listeners[number]
         if decoding.beam > 1:
             any(listener.hear(token) for token in hypothesis.tokens)
         listener.finish()
         ended = "stop" if listener.stopped else "end" if hypothesis.finished else "limit"
-        found.append(
+        generations.append(
             Generated(prompts[row], listener.text, hypothesis.score, len(hypothesis.tokens), ended, dropped[row])
         )
-    return found
+    return generations
 
 
 def _fitted(model: nn.Module, ids: list[list[int]], most: int, truncate: str) -> tuple[list[list[int]], list[int]]:
@@ -157,7 +157,7 @@ class _Listener:
     def __init__(self, tokenizer: TextTokenizer, stop: Sequence[str], number: int, on_text: OnText | None) -> None:
         self._appearing = tokenizer.decoder()
         self._stop, self._number, self._on_text = stop, number, on_text
-        self._told = 0
+        self._reported = 0
         self.text = ""
         self.stopped = False
 
@@ -190,6 +190,6 @@ class _Listener:
         return any(stop.startswith(tail) for stop in self._stop)
 
     def _tell(self, end: int) -> None:
-        if self._on_text is not None and end > self._told:
-            self._on_text(self._number, self.text[self._told : end])
-            self._told = end
+        if self._on_text is not None and end > self._reported:
+            self._on_text(self._number, self.text[self._reported : end])
+            self._reported = end

@@ -76,7 +76,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
 
     @classmethod
     def read_part(cls, run: LanguageRun) -> tuple[TextPart, int]:
-        found = load_text(
+        corpus = load_text(
             run.corpus.data,
             column=run.corpus.column,
             valid_share=0.0,
@@ -84,7 +84,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
             limit=run.corpus.limit,
             skip_bad=run.corpus.skip_bad,
         ).train
-        return found, found.documents
+        return corpus, corpus.documents
 
     @classmethod
     def build(cls, data: TextCorpus, run: LanguageRun) -> LanguageTask:
@@ -169,11 +169,11 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
     def _scored(self, numbered: Iterator[tuple[int, Fragment]]) -> Iterator[Scored]:
         """What the decoder makes of text, in the way that the config says."""
         config = self.config
-        found = stretches(numbered, self.tokenizer)
+        spans = stretches(numbered, self.tokenizer)
         if config.carried:
-            return score_carried(self.decoder, found, self.device)
+            return score_carried(self.decoder, spans, self.device)
         rows = max(1, _ROWS * 128 // config.context)
-        spread = windows(found, config.context, config.stride or config.context)
+        spread = windows(spans, config.context, config.stride or config.context)
         return score_windows(self.decoder, spread, rows, self.device)
 
     def measure(self, part: TextPart, decoding: Any = None) -> Measured:
@@ -214,19 +214,19 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
             return generate(self.decoder, self.tokenizer, prompts, chosen, first=first, on_text=on_text)
 
     def answer(self, inputs: Sequence[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
-        found = self.generate(inputs, GenerationConfig(decoding or DecodingConfig()), first=first)
+        generations = self.generate(inputs, GenerationConfig(decoding or DecodingConfig()), first=first)
         return [
             Answer(
                 one.text,
                 {"prompt": one.prompt, "output": one.text, "score": one.score, "finished": one.ended != "limit"},
                 one.ended != "limit",
             )
-            for one in found
+            for one in generations
         ]
 
     def predict(self, inputs: Sequence[str], decoding: DecodingConfig | None = None) -> list[str]:
         """A continuation of each text; greedy without `decoding`."""
-        return [found.text for found in self.answer(inputs, decoding)]
+        return [answer.text for answer in self.answer(inputs, decoding)]
 
     def facts(self) -> dict[str, str]:
         config = self.config

@@ -136,9 +136,9 @@ class PictureConfig(CheckedConfig):
                 )
             height, width = sizes[0]
         patch = _few(height, width) if self.patch is None and self.view == "patches" else self.patch
-        made = replace(self, height=height, width=width, patch=patch)
-        made.front_end  # noqa: B018  complains where the patch does not divide the sides
-        return made
+        settled = replace(self, height=height, width=width, patch=patch)
+        settled.front_end  # noqa: B018  complains where the patch does not divide the sides
+        return settled
 
 
 def _few(height: int, width: int) -> int:
@@ -160,7 +160,7 @@ def parse_sources(sources: Sequence[str]) -> tuple[tuple[str, MediaKind], ...]:
         InputError: "sources: expected column:kind, kind being audio, image or text, found 'image:pcture', did you mean
             'image'?"
     """
-    found: list[tuple[str, MediaKind]] = []
+    columns: list[tuple[str, MediaKind]] = []
     for text in sources:
         name, _, kind = text.rpartition(":")
         known = next((one for one in KINDS if one == kind), None)
@@ -171,13 +171,13 @@ def parse_sources(sources: Sequence[str]) -> tuple[tuple[str, MediaKind], ...]:
                 f"expected column:kind, kind being {', '.join(KINDS[:-1])} or {KINDS[-1]}, found {text!r}{hint}",
                 where="sources",
             )
-        found.append((name or "source", known))
-    names = [name for name, _ in found]
-    if not found or len(set(names)) < len(names):
+        columns.append((name or "source", known))
+    names = [name for name, _ in columns]
+    if not columns or len(set(names)) < len(names):
         raise InputError(f"expected one or more different columns, found {', '.join(names)}", where="sources")
-    if all(kind == "text" for _, kind in found):
+    if all(kind == "text" for _, kind in columns):
         raise InputError("expected a sound or a picture among them: texts alone are for translation", where="sources")
-    return tuple(found)
+    return tuple(columns)
 
 
 @dataclass(frozen=True)

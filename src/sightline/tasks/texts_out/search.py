@@ -49,4 +49,4 @@ def search(
             banned=NEVER_SAID,
             names=names,
         )
-    return [TextOutput(tokenizer.decode(found.tokens), found.score, found.finished) for found in hypotheses]
+    return [TextOutput(tokenizer.decode(one.tokens), one.score, one.finished) for one in hypotheses]
