@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, final
 
 
+@final
 @dataclass(frozen=True)
 class Card:
     """What only the task knows of its model's README.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, final
 
 from sightline.core.errors import InputError
 from sightline.core.seeds import derive
@@ -19,6 +19,7 @@ from sightline.training.state import Progress, TrainConfig, TrainResult
 T = TypeVar("T", bound=Task[Any, Any, Any])
 
 
+@final
 @dataclass(frozen=True)
 class Trained(Generic[T]):
     """How a training ended, and the task with the weights of its best validation."""

@@ -15,6 +15,7 @@ from sightline.training.optim import OptimConfig
 Validate = Callable[[nn.Module], dict[str, float]]
 
 
+@final
 @dataclass(frozen=True)
 class TrainConfig(CheckedConfig):
     """How to train.

@@ -32,7 +32,7 @@ from sightline.data.rows.texts import text_of
 from sightline.data.split import by_column
 
 SourceKind = Literal["text", "series", "audio", "image"]
-Source = str | np.ndarray
+LabelledSource = str | np.ndarray
 TEXT_COLUMNS = ("text", "source")
 MEDIA: dict[str, SourceKind] = {}
 for _suffix in audio.SUFFIXES:
@@ -76,7 +76,7 @@ class LabelledTable(Refusals):
 
     kind: SourceKind
     many: bool = False
-    sources: list[Source] = field(default_factory=list)
+    sources: list[LabelledSource] = field(default_factory=list)
     labels: list[Labels] = field(default_factory=list)
     places: list[str] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
@@ -109,7 +109,7 @@ class _Items:
         self.table = LabelledTable(str(path), "text", skip_bad=reading.skip_bad)
         self._bytes = 0
 
-    def take(self, place: str, read: Callable[[], Source], labels: Labels, part: str | None = None) -> None:
+    def take(self, place: str, read: Callable[[], LabelledSource], labels: Labels, part: str | None = None) -> None:
         """Add one item, unless its source cannot be read or is not like those before it."""
         table = self.table
         try:
@@ -136,7 +136,7 @@ class _Items:
         text = text_of(value, what)
         return text.lower() if self.reading.lowercase else text
 
-    def media(self, file: Path) -> Source:
+    def media(self, file: Path) -> LabelledSource:
         """The content of a file, by its suffix."""
         kind = MEDIA.get(file.suffix.lower(), "text")
         if kind == "audio":
@@ -145,7 +145,7 @@ class _Items:
             return images.read_image(file, self.reading.image)
         return self.text(_text_file(file), "the text")
 
-    def _check_alike(self, source: Source) -> None:
+    def _check_alike(self, source: LabelledSource) -> None:
         if not self.table.sources or isinstance(source, str):
             return
         first = self.table.sources[0]
@@ -310,7 +310,7 @@ def _named(record: Record, names: str) -> tuple[str, ...]:
     return tuple(columns)
 
 
-def _source(record: Record, selection: _Selection, path: Path, items: _Items) -> Source:
+def _source(record: Record, selection: _Selection, path: Path, items: _Items) -> LabelledSource:
     values = [record.cell(name) for name in selection.columns]
     if selection.kind == "series":
         if selection.lists:

@@ -13,11 +13,11 @@ from sightline.data.builtin import parse_name
 from sightline.data.corpus import Corpus, overlap_notes
 from sightline.data.pairs.dates import DateOptions, dates
 from sightline.data.pairs.describe import survey_pairs
-from sightline.data.pairs.table import Columns, Pairs, Table, read_parallel, read_table
+from sightline.data.pairs.table import Columns, Pairs, PairTable, read_parallel, read_table
 from sightline.data.split import PARTS, SHARES, by_hash, rows_of
 from sightline.data.survey import Survey
 
-__all__ = ["PairCorpus", "Pairs", "Table", "load_corpus", "read", "read_pairs"]
+__all__ = ["PairCorpus", "PairTable", "Pairs", "load_corpus", "read", "read_pairs"]
 
 
 @final
@@ -30,7 +30,7 @@ class PairReading:
     lowercase: bool = False
     skip_bad: bool = False
 
-    def table(self, file: str | Path) -> Table:
+    def table(self, file: str | Path) -> PairTable:
         """The pairs of a file with their lines, as the file spells them."""
         columns = {"source_column": self.source_column, "target_column": self.target_column}
         return read(file, skip_bad=self.skip_bad, **columns)
@@ -77,7 +77,7 @@ class PairCorpus(Corpus[Pairs]):
 
 def read(
     data: str | Path, *, source_column: str | None = None, target_column: str | None = None, skip_bad: bool = False
-) -> Table:
+) -> PairTable:
     """Read one file of pairs, or two parallel ones given as `a,b`, with the line numbers.
 
     Raises:

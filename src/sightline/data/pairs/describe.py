@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from sightline.data.corpus import Corpus
-from sightline.data.pairs.table import Pairs, Table
+from sightline.data.pairs.table import Pairs, PairTable
 from sightline.data.survey import CONTROL, FAR, Chart, DataFinding, Survey, findings, histogram, spread
 
 TextPair = tuple[str, str]
 
 
-def survey_pairs(corpus: Corpus[Pairs], tables: Sequence[Table]) -> Survey:
+def survey_pairs(corpus: Corpus[Pairs], tables: Sequence[PairTable]) -> Survey:
     """Counts, lengths (in characters), repetitions, overlaps, and in `tables` suspicious rows by line."""
     filled = corpus.filled
     return Survey(
@@ -51,7 +51,7 @@ def _part(pairs: Pairs, corpus: Corpus[Pairs]) -> dict[str, Any]:
     }
 
 
-def suspicious(table: Table) -> list[DataFinding]:
+def suspicious(table: PairTable) -> list[DataFinding]:
     """Rows that look wrong, each with its line (its row number in parquet); none of it stops training."""
     pairs: list[TextPair] = list(zip(*table.pairs, strict=True))
     counts = Counter(pairs)

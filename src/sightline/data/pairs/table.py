@@ -35,7 +35,7 @@ class Columns(NamedTuple):
 
 @final
 @dataclass
-class Table(Refusals):
+class PairTable(Refusals):
     """Pairs with the line that each begins on, and the rows that were skipped."""
 
     pairs: Pairs = field(default_factory=lambda: Pairs([], []))
@@ -48,10 +48,10 @@ class Table(Refusals):
         self.lines.append(line)
 
 
-def read_table(path: Path, columns: Columns, skip_bad: bool) -> Table:
+def read_table(path: Path, columns: Columns, skip_bad: bool) -> PairTable:
     """Read one file, whose name says its format."""
     rows, texts = open_texts(path, [("source", columns.source), ("target", columns.target)])
-    table = Table(str(path), skip_bad=skip_bad)
+    table = PairTable(str(path), skip_bad=skip_bad)
     for line, (source, target) in text_rows(rows, texts, table):
         table.add(line, source, target)
     table.check_some(table.lines)
@@ -76,13 +76,13 @@ def open_texts(path: Path, columns: Sequence[tuple[str, str | None]]) -> tuple[R
     return rows, [(name, f"the {role}") for name, (role, _) in zip(names, columns, strict=True)]
 
 
-def read_parallel(source: Path, target: Path, skip_bad: bool) -> Table:
+def read_parallel(source: Path, target: Path, skip_bad: bool) -> PairTable:
     """Two text files, line i of the one paired with line i of the other.
 
     Raises:
         InputError: "train.de, train.en: 29000 lines against 28999".
     """
-    table = Table(f"{source},{target}", skip_bad=skip_bad)
+    table = PairTable(f"{source},{target}", skip_bad=skip_bad)
     counts = [0, 0]
     for pair in zip_longest(read_lines(source), read_lines(target)):
         counts = [count + (line is not None) for count, line in zip(counts, pair, strict=True)]

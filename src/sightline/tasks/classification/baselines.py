@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from sightline.core.metrics import Baseline
-from sightline.data.labelled.table import Source, SourceKind
+from sightline.data.labelled.table import LabelledSource, SourceKind
 from sightline.parts.audio_frames import AudioFrames
 from sightline.parts.log_mel import LogMel
 from sightline.tasks.classification.metrics import LabelScores, score_classes, score_label_sets
@@ -26,8 +26,8 @@ SCORE: dict[bool, Callable[[np.ndarray, np.ndarray, Sequence[str]], LabelScores]
 
 def label_baselines(
     kind: SourceKind,
-    train: tuple[Sequence[Source], np.ndarray],
-    tested: tuple[Sequence[Source], np.ndarray],
+    train: tuple[Sequence[LabelledSource], np.ndarray],
+    tested: tuple[Sequence[LabelledSource], np.ndarray],
     classes: Sequence[str],
     sound: AudioFrames,
 ) -> list[Baseline]:
@@ -79,7 +79,9 @@ def _by_chance(shares: np.ndarray, true: np.ndarray) -> dict[str, float]:
     return {"accuracy": float(shares[true].mean())}
 
 
-def _linear_of_texts(known: Sequence[Source], labels: np.ndarray, tested: Sequence[Source]) -> np.ndarray:
+def _linear_of_texts(
+    known: Sequence[LabelledSource], labels: np.ndarray, tested: Sequence[LabelledSource]
+) -> np.ndarray:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     words = TfidfVectorizer(sublinear_tf=True, dtype=np.float32, ngram_range=(1, 2), token_pattern=r"(?u)\b\w+\b")
@@ -133,8 +135,8 @@ def _scaled(x: np.ndarray, tested: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _view(
-    kind: SourceKind, known: Sequence[Source], tested: Sequence[Source], sound: AudioFrames
-) -> tuple[Callable[[Sequence[Source]], np.ndarray], str]:
+    kind: SourceKind, known: Sequence[LabelledSource], tested: Sequence[LabelledSource], sound: AudioFrames
+) -> tuple[Callable[[Sequence[LabelledSource]], np.ndarray], str]:
     """How sources become vectors of one length, and what these are."""
     if kind == "audio":
         heard = LogMel(sound.rate_hz, sound.window, sound.hop, min(sound.mels, 20), sound.low_hz, sound.high_hz)
@@ -152,7 +154,7 @@ def _view(
     )
 
 
-def _bands(log_mel: LogMel, source: Source) -> np.ndarray:
+def _bands(log_mel: LogMel, source: LabelledSource) -> np.ndarray:
     samples = torch.from_numpy(np.asarray(source, np.float32))[None]
     bands, _ = log_mel(samples)  # (1, M, mels)
     return _stretches(bands[0].numpy())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, final
 
 from sightline.core.errors import InputError
 from sightline.core.settings import CheckedConfig, flat, key
@@ -28,6 +28,7 @@ def _pooled(arch: str) -> Any:
     return replace(model, pooling="mean") if getattr(model, "pooling", None) == "none" else model
 
 
+@final
 @dataclass(frozen=True)
 class LabelledConfig(FilesConfig):
     """Which labelled items to train on, and how they are read; see `data.labelled.table.Reading`."""
@@ -42,6 +43,7 @@ class LabelledConfig(FilesConfig):
     lowercase: bool = key(False, "Lower-case texts when they are read.")
 
 
+@final
 @dataclass(frozen=True)
 class TextConfig(CheckedConfig):
     """How texts become tokens; see `data.tokens.words`."""
@@ -52,6 +54,7 @@ class TextConfig(CheckedConfig):
     min_count: int = key(2, "How often a word must occur in training to be in the vocabulary.", at_least=1)
 
 
+@final
 @dataclass(frozen=True)
 class SeriesConfig(CheckedConfig):
     """How series become positions."""
@@ -61,6 +64,7 @@ class SeriesConfig(CheckedConfig):
     scale: bool = key(True, "Scale each channel to mean 0 and deviation 1 over the training part.")
 
 
+@final
 @dataclass(frozen=True)
 class ClassificationConfig(TaskConfig):
     """What is trained on labelled items: architecture and sizes, how sources are read, loss and batches.
@@ -97,6 +101,7 @@ class ClassificationConfig(TaskConfig):
             raise InputError("labels are of whole items: choose mean, last, cls or additive", where="model.pooling")
 
 
+@final
 @dataclass(frozen=True)
 class ClassificationRun(RunConfig):
     """All of such a training."""

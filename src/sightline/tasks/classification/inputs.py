@@ -7,13 +7,13 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
-from sightline.data.labelled.table import Source, SourceKind
+from sightline.data.labelled.table import LabelledSource, SourceKind
 from sightline.data.media.columns import AudioReader, ImageReader
 from sightline.data.rows.files import check_file
 from sightline.data.rows.numbers import series_of
@@ -30,6 +30,7 @@ MOST_POSITIONS = 256  # that a series becomes where nothing else is said
 LEAST_SCALE = 1e-6  # a channel that never changes is not divided by its deviation
 
 
+@final
 @dataclass(frozen=True)
 class Scaling:
     """Mean and deviation of each channel of the training series."""
@@ -49,7 +50,8 @@ class Scaling:
         return ((series - np.array(self.mean)) / np.array(self.deviation)).astype(np.float32)
 
 
-class Inputs:
+@final
+class LabelledInputs:
     """Sources of one kind as the model reads them; fitted to the training part alone.
 
     words: the vocabulary of texts; scaling: of series, None = as they are
@@ -67,7 +69,7 @@ class Inputs:
         self.words, self.scaling = words, scaling
 
     @classmethod
-    def fit(cls, kind: SourceKind, sources: Sequence[Source], config: ClassificationConfig) -> Inputs:
+    def fit(cls, kind: SourceKind, sources: Sequence[LabelledSource], config: ClassificationConfig) -> LabelledInputs:
         """The inputs for such sources; `config` of the result has the sizes of pictures and patches settled."""
         if kind == "text":
             words = _vocabulary([source for source in sources if isinstance(source, str)], config.text)
@@ -88,7 +90,7 @@ class Inputs:
         picture = picture.settled([array.shape for array in arrays[:1]])
         return cls(kind, replace(config, picture=picture), picture.front_end)
 
-    def arrays(self, sources: Sequence[Source], place: Callable[[int], str] | None = None) -> list[np.ndarray]:
+    def arrays(self, sources: Sequence[LabelledSource], place: Callable[[int], str] | None = None) -> list[np.ndarray]:
         """What batches are made of: ids (T,), series (T, C), samples (T,), pictures (C, H, W).
 
         Raises:
@@ -136,7 +138,7 @@ class Inputs:
                 sizes = [" x ".join(map(str, shape)) for shape in (picture.shape, expected)]
                 raise InputError(f"has {sizes[0]} channels and pixels, the model reads {sizes[1]}", where=place(row))
 
-    def read(self, line: str) -> Source:
+    def read(self, line: str) -> LabelledSource:
         """What a user hands over: a text, numbers with commas between or as a JSON list, or the path of a file.
 
         Raises:
@@ -153,7 +155,7 @@ class Inputs:
         except ValueError as error:
             raise InputError(f"expected numbers with commas between or a JSON list: {error}") from None
 
-    def accept(self, value: Any) -> Source:
+    def accept(self, value: Any) -> LabelledSource:
         """An input as `predict` takes it: a text or a path as in `read`, an array, or a series (T, C) as nested lists.
 
         Raises:
@@ -199,7 +201,7 @@ class Inputs:
 
 
 def load_vocabulary(path: Path) -> Words | Tokenizer:
-    """What `Inputs.save` wrote.
+    """What `LabelledInputs.save` wrote.
 
     Raises:
         InputError: "runs/x/tokenizer.json: not a tokenizer file of format 1", and what the vocabulary has against it.

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ from sightline.tasks.classification.augment import shifted
 from sightline.tasks.classification.baselines import SCORE, label_baselines
 from sightline.tasks.classification.batches import LabelledBatch, LabelledBatches
 from sightline.tasks.classification.config import ClassificationConfig, ClassificationRun
-from sightline.tasks.classification.inputs import VOCABULARY, Inputs, Scaling, load_vocabulary
+from sightline.tasks.classification.inputs import VOCABULARY, LabelledInputs, Scaling, load_vocabulary
 from sightline.tasks.classification.labelling import NO_ANSWER, Labelling
 from sightline.tasks.classification.loss import class_weights, label_loss
 from sightline.tasks.outcomes import Answer, Costs, Measured, timed_ms
@@ -42,6 +42,7 @@ PIPELINES = {"text": "text-classification", "audio": "audio-classification", "im
 EXAMPLES = {"text": '["a text"]', "series": "[[0.1, 0.2, 0.3]]", "audio": '["a.wav"]', "image": '["a.png"]'}
 
 
+@final
 @dataclass(frozen=True)
 class LabelOptions(Options):
     """With the kind of source, the classes, and what is fitted to the training part."""
@@ -53,6 +54,7 @@ class LabelOptions(Options):
     scaling: Scaling | None
 
 
+@final
 class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
     """A model with the names of its classes and with what its sources become.
 
@@ -73,7 +75,7 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
         self,
         config: ClassificationConfig,
         model: EncoderModel,
-        inputs: Inputs,
+        inputs: LabelledInputs,
         classes: tuple[str, ...],
         *,
         many: bool = False,
@@ -92,7 +94,7 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
 
     @classmethod
     def build(cls, data: LabelledCorpus, run: ClassificationRun) -> ClassificationTask:
-        inputs = Inputs.fit(data.kind, data.train.sources, run.settings)
+        inputs = LabelledInputs.fit(data.kind, data.train.sources, run.settings)
         sizes = inputs.front_end, len(data.classes)
         config, model = cls.draw(inputs.config, sizes, seed=run.training.seed, parameters=run.parameters)
         weights = class_weights(config, data.train.numbers(data.classes), data.classes)
@@ -114,7 +116,7 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
                 f"a vocabulary of {words.size} tokens, but the model reads {loaded.source}",
                 where=directory / VOCABULARY,
             )
-        inputs = Inputs(options.kind, config, loaded.source, words, options.scaling)
+        inputs = LabelledInputs(options.kind, config, loaded.source, words, options.scaling)
         inputs.check(place)
         model: Any = loaded.model
         return cls(config, model, inputs, classes, many=options.many, weights=options.weights, data=options.data)

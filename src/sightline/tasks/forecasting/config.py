@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, final
 
 from sightline.core.errors import InputError
 from sightline.core.settings import flat, key
@@ -17,10 +17,11 @@ from sightline.tasks.run import DataConfig, RunConfig, TaskConfig
 from sightline.training.optim import OptimConfig
 from sightline.training.state import TrainConfig
 
-Objective = Literal["mse", "mae", "quantile"]
+ForecastLoss = Literal["mse", "mae", "quantile"]
 PUBLISHED_BATCH = 32
 
 
+@final
 @dataclass(frozen=True)
 class SeriesDataConfig(DataConfig):
     """Which series to train on, and how to read and divide them."""
@@ -61,6 +62,7 @@ class SeriesDataConfig(DataConfig):
         return load_series(data, self.columns, self.rules, split=self.split)
 
 
+@final
 @dataclass(frozen=True)
 class ForecastingConfig(TaskConfig):
     """What is trained on windows of series: architecture and sizes, what it reads and forecasts, loss and batches.
@@ -76,7 +78,7 @@ class ForecastingConfig(TaskConfig):
     model: SizedConfig = key(FORECASTERS["transformer"], "Sizes of the model.")
     lookback: int = key(96, "Steps that the model reads.", at_least=1)
     horizon: int = key(24, "Steps that the model forecasts after them.", at_least=1)
-    loss: Objective = key("mse", "Loss of the forecasts.")
+    loss: ForecastLoss = key("mse", "Loss of the forecasts.")
     quantiles: tuple[float, ...] = key((0.1, 0.5, 0.9), "Levels of a quantile forecast, 0.5 in the middle.")
     season: int | None = key(None, "Steps of a season, for MASE and seasonal baselines; null: estimated.", at_least=1)
     scale: Literal["standard", "none"] = key("standard", "Divide values by the training part's standard deviation.")
@@ -131,6 +133,7 @@ def optim_preset(arch: str) -> OptimConfig:
     return OptimConfig(lr=1e-3)
 
 
+@final
 @dataclass(frozen=True)
 class ForecastingRun(RunConfig):
     """All of a forecaster's training."""

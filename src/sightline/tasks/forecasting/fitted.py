@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, final
 
 import numpy as np
 
@@ -19,9 +19,10 @@ from sightline.tasks.forecasting.scores import naive_errors
 
 MOST_BYTES = 1 << 28
 
-Rows = tuple[tuple[float, ...], ...]
+Matrix = tuple[tuple[float, ...], ...]
 
 
+@final
 @dataclass(frozen=True)
 class Fitted:
     """What was learnt of the training part's series.
@@ -33,11 +34,11 @@ class Fitted:
     """
 
     names: tuple[str, ...]
-    center: Rows
-    spread: Rows
-    naive: Rows
-    past: Rows
-    known: Rows
+    center: Matrix
+    spread: Matrix
+    naive: Matrix
+    past: Matrix
+    known: Matrix
     season: int
     every: str
     scale: Literal["standard", "none"]
@@ -141,5 +142,5 @@ class Fitted:
         return fitted
 
 
-def _rows(values: np.ndarray) -> Rows:
+def _rows(values: np.ndarray) -> Matrix:
     return tuple(tuple(row) for row in values.tolist())

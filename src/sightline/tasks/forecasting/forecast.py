@@ -6,13 +6,14 @@ import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
 from sightline.data.series.panel import Panel
 
 
+@final
 @dataclass(frozen=True)
 class Forecast:
     """The next steps of every series of a table, in its own units.

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from sightline.data.series.panel import Panel
 TABLE_SERIES = 50  # of which `details` have a row each
 
 
+@final
 @dataclass(frozen=True)
 class Yardstick:
     """What scores need besides forecasts.
@@ -53,6 +54,7 @@ def intervals_of(quantiles: tuple[float, ...]) -> list[tuple[int, int]]:
     return [(i, places[round(1 - q, 9)]) for q, i in sorted(places.items()) if q < 0.5 and round(1 - q, 9) in places]
 
 
+@final
 class ForecastScores:
     """Sums over windows, kept by column of series and by step of the horizon, and by window."""
 

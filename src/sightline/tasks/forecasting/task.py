@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
@@ -49,6 +49,7 @@ SCORED = 256  # windows forecast at once where no gradient is kept
 TIMED = 20  # windows whose forecast is timed
 
 
+@final
 class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
     """A forecaster with the scales of its series: what is trained, saved, loaded and used."""
 

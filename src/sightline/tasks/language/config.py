@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, final
 
 from sightline.core.errors import InputError
 from sightline.core.settings import CheckedConfig, flat, key
@@ -22,6 +22,7 @@ Bptt = Literal["rows", "stateful"]
 Evaluate = Literal["auto", "windows", "carried"]
 
 
+@final
 @dataclass(frozen=True)
 class RunningTextConfig(FilesConfig):
     """Which text to train on; see `load_text`."""
@@ -47,6 +48,7 @@ class RunningTextConfig(FilesConfig):
         )
 
 
+@final
 @dataclass(frozen=True)
 class TextTokenizerConfig(CheckedConfig):
     """How text becomes tokens."""
@@ -57,6 +59,7 @@ class TextTokenizerConfig(CheckedConfig):
     sample_bytes: int = key(1 << 24, "Bytes of training text, about, that the vocabulary is learned from.", at_least=1)
 
 
+@final
 @dataclass(frozen=True)
 class LanguageConfig(TaskConfig):
     """What is trained on running text: architecture and sizes, tokens, rows, and how a loss is measured.
@@ -120,6 +123,7 @@ def language_optim(arch: str) -> OptimConfig:
     return OptimConfig(lr=rate, beta2=0.99, weight_decay=0.1, final_lr=0.1)
 
 
+@final
 @dataclass(frozen=True)
 class LanguageRun(RunConfig):
     """All of a language model's training."""

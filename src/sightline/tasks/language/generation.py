@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,7 @@ class Generated(NamedTuple):
     dropped: int = 0  # tokens of the prompt that were not read, with truncate="left"
 
 
+@final
 @dataclass(frozen=True)
 class GenerationConfig:
     """How to go on: `decoding` with its `max_length` the most new tokens, `samples` outputs for each prompt.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, final, runtime_checkable
 
 import numpy as np
 import torch
@@ -44,6 +44,7 @@ class Scored(NamedTuple):
     nats: np.ndarray  # (N,) float64
 
 
+@final
 class Tally:
     """Sums over what was scored."""
 

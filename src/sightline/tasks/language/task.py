@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, final
 
 from torch import nn
 
@@ -39,6 +39,7 @@ BOTH_WAYS = ("bidirectional", "encoder", "bert", "bilstm", "bigru", "birnn")  # 
 _ROWS = 64  # windows read at a time, of 128 positions
 
 
+@final
 class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
     """A causal model with its tokenizer; `data` says what it was trained on, in a line.
 

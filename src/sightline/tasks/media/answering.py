@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import final
+
 from sightline.data.media.corpus import MediaCorpus
 from sightline.tasks.media.config import MediaTextRun
 from sightline.tasks.media.task import MediaTextTask
 
 
+@final
 class AnsweringTask(MediaTextTask):
     """Answers a question about a picture, or any other `sources`, which one encoder reads end to end."""
 

@@ -43,7 +43,8 @@ class MediaBatch(NamedTuple):
         return MediaBatch(source, mask, self.target.to(device), self.target_mask.to(device), self.rows)
 
 
-class Inputs:
+@final
+class MediaInputs:
     """The source columns of some items, ready to be put into batches; `tokenizer` is that of texts."""
 
     def __init__(self, columns: Sequence[Column], config: MediaTextConfig, tokenizer: Tokenizer | None) -> None:
@@ -106,7 +107,7 @@ class MediaBatches(BatchStream[MediaBatch]):
     def __init__(
         self,
         part: MediaPart,
-        inputs: Inputs,
+        inputs: MediaInputs,
         target_ids: Sequence[Sequence[int]],
         *,
         max_tokens: int,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import final
+
 from sightline.tasks.media.task import MediaTextTask
 
 
+@final
 class CaptioningTask(MediaTextTask):
     """Describes pictures, read as patches or pixel by pixel."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, final
 
 from sightline.core.config import nearest
 from sightline.core.errors import InputError
@@ -27,6 +27,7 @@ from sightline.training.state import TrainConfig
 FEW_PATCHES = 64
 
 
+@final
 @dataclass(frozen=True)
 class SoundConfig(CheckedConfig):
     """How sounds are read and become positions; see `AudioOptions` for the first four, `AudioFrames` for the others."""
@@ -72,6 +73,7 @@ class SoundConfig(CheckedConfig):
         )
 
 
+@final
 @dataclass(frozen=True)
 class PictureConfig(CheckedConfig):
     """How pictures are read and become positions; see `ImageOptions`, `ImagePatches` and `Pixels`."""
@@ -180,6 +182,7 @@ def parse_sources(sources: Sequence[str]) -> tuple[tuple[str, MediaKind], ...]:
     return tuple(columns)
 
 
+@final
 @dataclass(frozen=True)
 class ManifestConfig(FilesConfig):
     """Which manifests to train on, and their columns."""
@@ -195,6 +198,7 @@ class ManifestConfig(FilesConfig):
         parse_sources(self.sources)
 
 
+@final
 @dataclass(frozen=True)
 class MediaTextConfig(TextsOutConfig):
     """What is trained on sounds or pictures and texts: architecture and sizes, how sources are read, loss, batches."""
@@ -209,6 +213,7 @@ class MediaTextConfig(TextsOutConfig):
             raise InputError("all is for texts on both sides: choose none or target", where="model.tie")
 
 
+@final
 @dataclass(frozen=True)
 class MediaTextRun(RunConfig):
     """All of such a training."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, final
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from sightline.models import SequenceModel
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.tasks.card import Card
 from sightline.tasks.media.baselines import media_baselines
-from sightline.tasks.media.batches import Inputs, MediaBatches
+from sightline.tasks.media.batches import MediaBatches, MediaInputs
 from sightline.tasks.media.config import MediaTextConfig, MediaTextRun, parse_sources
 from sightline.tasks.media.sources import (
     check_reading,
@@ -38,6 +38,7 @@ from sightline.tasks.texts_out.task import TOKENIZERS, TextsOutOptions, TextsOut
 T = TypeVar("T", bound="MediaTextTask")
 
 
+@final
 @dataclass(frozen=True)
 class MediaOptions(TextsOutOptions):
     """With the source columns and their kinds, as the setting `sources` names them."""
@@ -159,7 +160,7 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
         lengths = [len(ids) + 2 for ids in self.tokenizers.target.encode_batch(part.targets)]
         return self._batches(part, max(self.config.batch_tokens, *positions, *lengths), shuffle=False)
 
-    def sources_of(self, part: MediaPart) -> Inputs:
+    def sources_of(self, part: MediaPart) -> MediaInputs:
         """The part's sources, once it is known that they are such as the model was trained on."""
         expected = [kind for _, kind in self.columns]
         kinds = [column.kind for column in part.columns]
@@ -170,7 +171,7 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
         for column in part.columns:
             if column.store is not None:
                 check_reading(column, part, self.config)
-        return Inputs(part.columns, self.config, self.tokenizers.source)
+        return MediaInputs(part.columns, self.config, self.tokenizers.source)
 
     def read_line(self, line: str) -> list[str]:
         """Of several sources a line of paths and texts with tabs between."""

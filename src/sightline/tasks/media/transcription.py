@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import final
+
 from sightline.data.media.columns import MediaPart
 from sightline.data.media.corpus import MediaCorpus
 from sightline.tasks.media.config import MediaTextRun
 from sightline.tasks.media.task import MediaTextTask
 
 
+@final
 class TranscriptionTask(MediaTextTask):
     """Transcribes sounds, read as log-mel frames; judged by the character error rate."""
 

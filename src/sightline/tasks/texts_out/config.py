@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import final
 
 from sightline.core.settings import CheckedConfig, key
 from sightline.data.tokens.tokenizer import TokenizerKind
@@ -11,6 +12,7 @@ from sightline.tasks.run import TaskConfig
 from sightline.training.loss import Smoothing
 
 
+@final
 @dataclass(frozen=True)
 class TokenizerConfig(CheckedConfig):
     """How texts become tokens."""

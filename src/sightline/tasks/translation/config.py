@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, final
 
 from sightline.core.settings import flat, key
 from sightline.data.pairs.corpus import PairCorpus, load_corpus
@@ -15,6 +15,7 @@ from sightline.tasks.texts_out.config import TextsOutConfig, TokenizerConfig
 from sightline.training.state import TrainConfig
 
 
+@final
 @dataclass(frozen=True)
 class PairsConfig(FilesConfig):
     """Which pairs to train on; see `load_corpus`."""
@@ -38,6 +39,7 @@ class PairsConfig(FilesConfig):
         )
 
 
+@final
 @dataclass(frozen=True)
 class TranslationConfig(TextsOutConfig):
     """What is trained on pairs of texts: architecture and sizes, tokenizers, loss and batches.
@@ -65,6 +67,7 @@ class TranslationConfig(TextsOutConfig):
         return cls(**{**own, **changes})
 
 
+@final
 @dataclass(frozen=True)
 class TranslationRun(RunConfig):
     """All of a translation's training."""

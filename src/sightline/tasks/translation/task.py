@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, final
 
 from torch import Tensor
 
@@ -26,6 +26,7 @@ from sightline.tasks.texts_out.task import TOKENIZERS, TextsOutTask
 from sightline.tasks.translation.config import TranslationConfig, TranslationRun
 
 
+@final
 class Sentences:
     """Sources that are token ids."""
 
@@ -38,6 +39,7 @@ class Sentences:
         return pad([self.ids[row] for row in rows])
 
 
+@final
 class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
     """A model with its tokenizers: what is trained, saved, loaded and used."""
 
