@@ -11,7 +11,10 @@ from sightline.core.errors import InputError
 from sightline.core.settings import CheckedConfig, flat, flat_parts, key, keys_of
 from sightline.models import FORMS
 from sightline.tasks.architectures import check_architecture
+from sightline.training.optim import OptimConfig, paper_lr
 from sightline.training.state import TrainConfig
+
+RATES = {"rnn": 1e-3, "lstm": 3e-3, "gru": 4e-3, "bahdanau": 1e-2, "luong": 4e-3, "transformer": 4e-3}
 
 R = TypeVar("R", bound="RunConfig")
 
@@ -136,3 +139,23 @@ def parse_match(text: str | None) -> int | None:
     if name != "params" or parameters < 1:
         raise InputError(f"expected params=NUMBER, such as params=2M, found {text!r}", where="match")
     return parameters
+
+
+def optim_preset(arch: str) -> OptimConfig:
+    """The optimizer's settings for an architecture at its preset's size.
+
+    For `transformer-2017` those of the paper, section 5.3; the others' rates were chosen on dates within a minute of
+    one core (LOG.md), from few trials; those of `rnn` and `luong` were compared with no other, and the architectures
+    that are one mechanism in a Transformer's place have the Transformer's.
+    """
+    if arch == "transformer-2017":
+        return OptimConfig(
+            lr=paper_lr(512, 4000),
+            beta2=0.98,
+            eps=1e-9,
+            weight_decay=0.0,
+            warmup_steps=4000,
+            schedule="inverse_sqrt",
+            clip_norm=None,
+        )
+    return OptimConfig(lr=RATES.get(arch, RATES["transformer"]))

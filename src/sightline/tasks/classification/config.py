@@ -13,8 +13,7 @@ from sightline.data.labelled.table import Reading
 from sightline.models import FORMS, SizedConfig
 from sightline.tasks.architectures import check_architecture
 from sightline.tasks.media.config import PictureConfig, SoundConfig
-from sightline.tasks.rates import optim_preset
-from sightline.tasks.run import FilesConfig, RunConfig, TaskConfig
+from sightline.tasks.run import FilesConfig, RunConfig, TaskConfig, optim_preset
 from sightline.training.optim import OptimConfig
 from sightline.training.state import TrainConfig
 
@@ -144,7 +143,7 @@ class ClassificationRun(RunConfig):
         """The named architecture, pooled by the mean where it has no pooling of its own, with its optimizer.
 
         For `bilstm_attention` the optimizer's rate and decay are those of Jain & Wallace 2019's code, for the others
-        see `tasks.rates`.
+        see `tasks.run.optim_preset`.
         """
         check_architecture(arch, ClassificationConfig.form, "classification")
         optim = optim_preset(arch)

@@ -13,8 +13,7 @@ from sightline.data.tokens.text import TextKind
 from sightline.models import LANGUAGE_MODELS, SizedConfig
 from sightline.models.language_model import LanguageModelConfig
 from sightline.models.recurrent_language_model import RecurrentLanguageModelConfig
-from sightline.tasks.rates import RATES
-from sightline.tasks.run import FilesConfig, RunConfig, TaskConfig
+from sightline.tasks.run import RATES, FilesConfig, RunConfig, TaskConfig
 from sightline.training.optim import OptimConfig
 from sightline.training.state import TrainConfig
 

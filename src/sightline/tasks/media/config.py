@@ -19,8 +19,7 @@ from sightline.parts.image_patches import GridEncoding, ImagePatches, Pixels, St
 from sightline.parts.log_mel import MelScale, Normalise
 from sightline.parts.spec_augment import SpecAugmentConfig
 from sightline.tasks.architectures import check_architecture
-from sightline.tasks.rates import optim_preset
-from sightline.tasks.run import FilesConfig, RunConfig
+from sightline.tasks.run import FilesConfig, RunConfig, optim_preset
 from sightline.tasks.texts_out.config import TextsOutConfig
 from sightline.training.state import TrainConfig
 

@@ -9,8 +9,7 @@ from sightline.core.settings import flat, key
 from sightline.data.pairs.corpus import PairCorpus, load_corpus
 from sightline.models import ARCHITECTURES
 from sightline.tasks.architectures import check_architecture
-from sightline.tasks.rates import optim_preset
-from sightline.tasks.run import FilesConfig, RunConfig
+from sightline.tasks.run import FilesConfig, RunConfig, optim_preset
 from sightline.tasks.texts_out.config import TextsOutConfig, TokenizerConfig
 from sightline.training.state import TrainConfig
 
