@@ -37,7 +37,7 @@ START = Cursor()
 class Batches(Protocol):
     """An endless stream of batches that begins at any cursor; `sightline.testing.check_batches` has its laws.
 
-    size_key: the setting that bounds a batch, and its value: what to lower where memory is short
+    size_key: the setting that bounds a batch, and its value: the one to lower if memory is short
     """
 
     @property

@@ -16,10 +16,10 @@ P = TypeVar("P")  # of a part: items that have a length, `len(part)`
 class Corpus(Generic[P]):
     """Items for training, validation and test, of a kind that only the task looks into.
 
-    A task's own corpus may extend this one with what its items have in common and with a summary of its own.
+    A task's own corpus may extend this one with common properties of its items and with a summary of its own.
 
     sha256: of the content, in order: the same content has the same hash whatever files it came in
-    notes: what the user should know, a line each
+    notes: for the user, a line each
     """
 
     name: str
@@ -36,7 +36,7 @@ class Corpus(Generic[P]):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """How many items each part has."""
+        """The number of items of each part."""
         return {name: self.size(part) for name, part in self.parts.items()}
 
     @property
@@ -45,7 +45,7 @@ class Corpus(Generic[P]):
         return {name: part for name, part in self.parts.items() if self.size(part)}
 
     def size(self, part: Any) -> int:
-        """How many items a part has."""
+        """The number of items of a part."""
         return len(part)
 
     def lengths(self, part: P) -> Sequence[int]:

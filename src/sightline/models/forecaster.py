@@ -177,7 +177,7 @@ class AutoregressiveForecaster(nn.Module):
         return torch.cat(patches, 1)[:, : self.source.horizon]
 
     def _predict(self, rows: Tensor, covariates: Tensor | None, start: int, state: Any) -> tuple[Tensor, Any]:
-        """What follows each patch of rows (B', T, C'), which begin at step `start`: (B', T, C', Q), and the state."""
+        """The next patch (B', T, C', Q) after each of rows (B', T, C') that begin at step `start`, and the state."""
         if covariates is not None:
             rows = torch.cat([rows, covariates[:, start : start + rows.shape[1]]], 2)
         patches = rows.unflatten(1, (-1, self.patch)).flatten(2)

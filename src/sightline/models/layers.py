@@ -1,4 +1,4 @@
-"""Residual layers of any mechanisms of the table: what most models since the Transformer consist of."""
+"""Residual layers of any mechanisms of the table, of which most models since the Transformer consist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How mixers are joined: composites are mixers (or encoders) themselves and obey the same laws."""
+"""Stacks and residual connections of mixers, which are mixers (or encoders) themselves and obey the same laws."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def encode_front_end(source: Source) -> dict[str, Any]:
 
 
 def decode_front_end(values: Mapping[str, Any], *, where: str) -> FrontEndConfig:
-    """What `encode_front_end` wrote.
+    """The front end that `encode_front_end` wrote.
 
     Raises:
         InputError: "config.json: source: unknown kind 'token', did you mean 'tokens'?", an unknown key, a wrong value.

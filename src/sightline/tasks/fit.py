@@ -25,7 +25,7 @@ T = TypeVar("T", bound=Task[Any, Any, Any])
 @final
 @dataclass(frozen=True)
 class Trained(Generic[T]):
-    """How a training ended, and the task with the weights of its best validation."""
+    """The result of a training, and the task with the weights of its best validation."""
 
     task: T
     training: TrainResult
@@ -43,18 +43,18 @@ def fit(
     overwrite: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Any:
-    """Train one architecture on data, and give back the `Task` with the weights of its best validation.
+    """Train one architecture on data, and return the `Task` with the weights of its best validation.
 
-    `task` is a name such as "translation" or "classification", `data` what `sightline train --data` takes, or a data
+    `task` is a name such as "translation" or "classification", `data` a value of `sightline train --data`, or a data
     set of that task in memory. `budget` is in seconds, steps, tokens or operations (60s, 500steps, 2Mtok, 1e15flop).
     `settings` are further keys of the configuration by dotted name, as the flags spell them: {"optim.lr": 3e-4}.
-    Without `out_dir` nothing is kept but what the returned task's `save` writes.
+    Without `out_dir` the run is deleted: keep the returned task with its `save`.
 
         model = sightline.fit("translation", "pairs.tsv", "bahdanau", "5min")
         model.predict(["a text"])
 
     Raises:
-        InputError: an unknown task, architecture or key; whatever is wrong with the data; `out_dir` holds a run and
+        InputError: an unknown task, architecture or key; whatever is wrong with the data; `out_dir` contains a run and
             neither `resume` nor `overwrite` is given.
         EnvironmentFault, Diverged, Interrupted: as `training.train`.
     """

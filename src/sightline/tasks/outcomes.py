@@ -1,4 +1,4 @@
-"""What a task gives back: answers, measurements and costs."""
+"""Results of a task: answers, measurements and costs."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Answer(NamedTuple):
 
 @final
 class Costs(NamedTuple):
-    """What one output costs when outputs are computed one at a time."""
+    """The cost of one output when outputs are computed one at a time."""
 
     ms: float | None = None  # median
-    per: str = "item"  # what the time is per: "token", "item"
+    per: str = "item"  # the unit that `ms` is measured for: "token", "item"
     state_bytes: int | None = None  # carried from step to step
     state_of: str = ""  # at which lengths, such as "29 source and 10 target tokens in"
 
@@ -34,13 +34,13 @@ class Costs(NamedTuple):
 @final
 @dataclass(frozen=True)
 class Measured:
-    """How good a model is on some items.
+    """The metrics of a model on some items.
 
     metrics: by name, in the units of `core.metrics`
     items: for each metric a row (N, K) for every item, in order, that `core.metrics.Metric.value` takes to the metric;
         for a metric that is not in that table (N, 2), the sum of the first over the sum of the second
     outputs, references: of every item, as people read them; empty where they are not text
-    details: what else there is to show, such as a confusion matrix, in plain JSON types
+    details: further results, such as a confusion matrix, in plain JSON types
     """
 
     metrics: dict[str, float]

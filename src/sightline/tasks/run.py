@@ -28,10 +28,10 @@ class DataConfig(CheckedConfig):
     """
 
     data: str = key("", "Data to train on.")
-    limit: int | None = key(None, "Use only the first so many items of each part; null: all.", at_least=1)
+    limit: int | None = key(None, "Use only this many items of each part, the first ones; null: all.", at_least=1)
 
     def named(self, kinds: str) -> str:
-        """The data's path or name; `kinds` is what can be named, for the error.
+        """The data's path or name; `kinds` names the possible ones in the error.
 
         Raises:
             InputError: "--data: no data named: give a text file, a folder, a glob or builtin:stdlib".
@@ -53,7 +53,7 @@ class FilesConfig(DataConfig):
 
 @dataclass(frozen=True)
 class TaskConfig(CheckedConfig):
-    """What a task's model is; a subclass adds the fields `arch` and `model`, and whatever else changes the model.
+    """Settings of a task's model; a subclass adds the fields `arch` and `model`, and its other settings of the model.
 
     form: of the models, a key of `FORMS`
 
@@ -82,7 +82,7 @@ class RunConfig(CheckedConfig):
     corpus: DataConfig = flat()
     settings: TaskConfig = flat()
     training: TrainConfig = flat(TrainConfig())
-    task: str = key("translation", "Task: what the model is for.")
+    task: str = key("translation", "Task that the model is trained for.")
     match: str | None = key(None, "Scale the model's widths to a number of parameters, as in params=2M.")
 
     def __post_init__(self) -> None:

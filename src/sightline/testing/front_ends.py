@@ -1,4 +1,4 @@
-"""The laws that every front end obeys, over any front end: one of ours or your own (`check_front_end`)."""
+"""The laws that every front end obeys, over any front end: from this package or your own (`check_front_end`)."""
 
 from __future__ import annotations
 

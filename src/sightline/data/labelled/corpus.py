@@ -33,7 +33,7 @@ class LabelledCorpus(Corpus[LabelledPart]):
 
     @property
     def kind(self) -> SourceKind:
-        """What the sources are."""
+        """The kind of the sources."""
         return self.train.kind
 
     @property

@@ -1,4 +1,4 @@
-"""A summary of labelled data: counts of each label, lengths of sources, repetitions, and what looks wrong."""
+"""A summary of labelled data: counts of each label, lengths of sources, repetitions, and suspicious items."""
 
 from __future__ import annotations
 

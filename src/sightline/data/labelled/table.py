@@ -45,9 +45,9 @@ MAX_HELD_BYTES = 4 << 30  # of decoded sounds and pictures, which stay in memory
 @final
 @dataclass(frozen=True)
 class Reading:
-    """How a table or folder is read.
+    """Options for reading a table or folder.
 
-    kind: what the sources are; "auto" derives it from the columns and from the names of files
+    kind: of the sources; "auto" derives it from the columns and from the names of files
     source_column: one name, several with commas between, or a range such as `x1:x96` of the columns' order
     label_separator: the text between the labels of an item that may have any number of them
     split_column: the column that says which part a row belongs to: train, valid (validation, val, dev) or test
@@ -102,7 +102,7 @@ def read_labelled(path: Path, reading: Reading) -> LabelledTable:
 
 @final
 class _Items:
-    """Gathers items into a table; the first source decides what all of them are."""
+    """Gathers items into a table; the first source decides the kind and shape of all."""
 
     def __init__(self, path: Path, reading: Reading) -> None:
         self.reading = reading
@@ -255,7 +255,7 @@ def _read_table(path: Path, reading: Reading, items: _Items) -> None:
 
 
 def _select(record: Record, reading: Reading) -> _Selection:
-    """What the first record shows about all of them; ValueError where it has no source."""
+    """The columns and kinds of all records, from the first one; ValueError where it has no source."""
     record.cell(reading.label_column)
     if reading.split_column is not None:
         record.cell(reading.split_column)

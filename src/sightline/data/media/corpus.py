@@ -42,7 +42,7 @@ class MediaCorpus(Corpus[MediaPart]):
 @final
 @dataclass(frozen=True)
 class MediaReading:
-    """How a manifest becomes items: its source columns with their kinds, in order, and how files are read.
+    """Options for reading a manifest: its source columns with their kinds, in order, and the options for files.
 
     skip_bad: leave out and report rows whose cells or files are bad, instead of raising
     """

@@ -1,4 +1,4 @@
-"""A summary of sounds and pictures with texts: sizes, targets, repetitions, and what looks wrong."""
+"""A summary of sounds and pictures with texts: sizes, targets, repetitions, and suspicious items."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ Colour = Literal["grey", "rgb"]
 @final
 @dataclass(frozen=True)
 class ImageOptions:
-    """How a picture becomes an array.
+    """Options for decoding a picture into an array.
 
     size: (height, width) of the result; None keeps that of each picture
     fit: a picture of another size is an error, is stretched to it, or is shrunk or enlarged with its proportions kept
@@ -54,7 +54,7 @@ class ImageOptions:
 
     @property
     def channels(self) -> int:
-        """Channels of what comes out."""
+        """Channels of the array."""
         return 1 if self.colour == "grey" else 3
 
 

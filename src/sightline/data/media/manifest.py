@@ -1,4 +1,4 @@
-"""Lists of files and what they should become: a table with columns `source`, `target`, paths relative to the table.
+"""Lists of files with their target texts: a table with columns `source`, `target`, paths relative to the table.
 
 Every format of `data.rows` will do. Several sources are several columns: `image`, `question`, `target`. An error about
 a file names the line that names the file: `clips.csv:17: clips/a.wav: no such file`.

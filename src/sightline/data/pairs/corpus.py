@@ -23,7 +23,7 @@ __all__ = ["PairCorpus", "PairTable", "Pairs", "load_corpus", "read", "read_pair
 @final
 @dataclass(frozen=True)
 class PairReading:
-    """How files of pairs are read."""
+    """Options for reading files of pairs."""
 
     source_column: str | None = None
     target_column: str | None = None

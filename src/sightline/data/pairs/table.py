@@ -20,7 +20,7 @@ from sightline.data.rows.texts import text_rows
 
 
 class Pairs(NamedTuple):
-    """Texts and what they should become, in step."""
+    """Source and target texts, in step."""
 
     sources: list[str]
     targets: list[str]

@@ -1,4 +1,4 @@
-"""A summary of time series: where they begin and end, their values, their season, and what looks wrong."""
+"""A summary of time series: where they begin and end, their values, their season, and suspicious values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What training does to pictures so that a model sees each of them in many places."""
+"""Random shifts of training pictures, so that a model sees each of them in many places."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def _linear_of_texts(
     for vectorizer in (words, characters):
         try:
             x = vectorizer.fit_transform(known)
-        except ValueError:  # no text holds a word
+        except ValueError:  # no text contains a word
             continue
         return _logistic(x, labels, vectorizer.transform(tested))
     return np.zeros((len(tested), int(labels.max()) + 1 if labels.ndim == 1 else labels.shape[1]))
@@ -137,7 +137,7 @@ def _scaled(x: np.ndarray, tested: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _view(
     kind: SourceKind, known: Sequence[LabelledSource], tested: Sequence[LabelledSource], sound: AudioFrames
 ) -> tuple[Callable[[Sequence[LabelledSource]], np.ndarray], str]:
-    """How sources become vectors of one length, and what these are."""
+    """The function from sources to vectors of one length, and its name."""
     if kind == "audio":
         heard = LogMel(sound.rate_hz, sound.window, sound.hop, min(sound.mels, 20), sound.low_hz, sound.high_hz)
         return (

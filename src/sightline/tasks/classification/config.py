@@ -1,4 +1,4 @@
-"""What a user chooses about a model that labels texts, series, sounds or pictures, and about its data."""
+"""Settings of a model that labels texts, series, sounds or pictures, and of its data."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ class LabelledConfig(FilesConfig):
 @final
 @dataclass(frozen=True)
 class TextConfig(CheckedConfig):
-    """How texts become tokens; see `data.tokens.words`."""
+    """Vocabulary of words; see `data.tokens.words`."""
 
     kind: Literal["word", "char", "bpe", "unigram"] = key("word", "Tokenizer.")
     size: int = key(20_000, "Most tokens of the vocabulary.", at_least=1)
-    # Rare words of training teach the model what an unknown word means.
+    # Rare words of training train the embedding of unknown words.
     min_count: int = key(2, "How often a word must occur in training to be in the vocabulary.", at_least=1)
 
 
 @final
 @dataclass(frozen=True)
 class SeriesConfig(CheckedConfig):
-    """How series become positions."""
+    """Patches of series."""
 
     patch: int | None = key(None, "Steps of a patch; null: 1 for series of up to 256 steps, more for longer ones.")
     stride: int | None = key(None, "Steps between patches; null: as many as a patch has.")
@@ -66,7 +66,7 @@ class SeriesConfig(CheckedConfig):
 @final
 @dataclass(frozen=True)
 class ClassificationConfig(TaskConfig):
-    """What is trained on labelled items: architecture and sizes, how sources are read, loss and batches.
+    """Settings of a classifier: architecture and sizes, reading of sources, loss and batches.
 
     class_weights: "balanced" weighs an item's loss by N / (C · n) of its class, n of N training items having it; or a
         weight by name, 1 for those not named. With any number of labels "balanced" weighs the presence of a label by
@@ -111,7 +111,7 @@ class ClassificationRun(RunConfig):
 
     @property
     def reading(self) -> Reading:
-        """How data is read."""
+        """The options for reading data."""
         corpus, settings = self.corpus, self.settings
         return Reading(
             corpus.source_kind,

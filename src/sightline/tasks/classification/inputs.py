@@ -1,4 +1,4 @@
-"""What a model of labels reads: sources of one kind as arrays, and the front end for them."""
+"""Inputs of a classifier: sources of one kind as arrays, and the front end for them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sightline.parts.token_embedding import Tokens
 from sightline.tasks.classification.config import ClassificationConfig, TextConfig
 
 VOCABULARY = "tokenizer.json"
-MOST_POSITIONS = 256  # that a series becomes where nothing else is said
+MOST_POSITIONS = 256  # of a series, by default
 LEAST_SCALE = 1e-6  # a channel that never changes is not divided by its deviation
 
 
@@ -91,7 +91,7 @@ class LabelledInputs:
         return cls(kind, replace(config, picture=picture), picture.front_end)
 
     def arrays(self, sources: Sequence[LabelledSource], place: Callable[[int], str] | None = None) -> list[np.ndarray]:
-        """What batches are made of: ids (T,), series (T, C), samples (T,), pictures (C, H, W).
+        """The arrays of batches: ids (T,), series (T, C), samples (T,), pictures (C, H, W).
 
         Raises:
             InputError: "a.csv:17: has 5000 tokens, more than max_length 512: …", "… has 3 channels, the model reads 1".
@@ -139,7 +139,7 @@ class LabelledInputs:
                 raise InputError(f"has {sizes[0]} channels and pixels, the model reads {sizes[1]}", where=place(row))
 
     def read(self, line: str) -> LabelledSource:
-        """What a user hands over: a text, numbers with commas between or as a JSON list, or the path of a file.
+        """The source from a line of input: a text, comma-separated numbers or a JSON list, or the path of a file.
 
         Raises:
             InputError: what is wrong with the file, or "expected numbers …".
@@ -201,10 +201,10 @@ class LabelledInputs:
 
 
 def load_vocabulary(path: Path) -> Words | Tokenizer:
-    """What `LabelledInputs.save` wrote.
+    """The vocabulary that `LabelledInputs.save` wrote.
 
     Raises:
-        InputError: "runs/x/tokenizer.json: not a tokenizer file of format 1", and what the vocabulary has against it.
+        InputError: "runs/x/tokenizer.json: not a tokenizer file of format 1"; errors of the vocabulary's `from_dict`.
     """
     check_file(path)
     try:

@@ -45,7 +45,7 @@ EXAMPLES = {"text": '["a text"]', "series": "[[0.1, 0.2, 0.3]]", "audio": '["a.w
 @final
 @dataclass(frozen=True)
 class LabelOptions(Options):
-    """With the kind of source, the classes, and what is fitted to the training part."""
+    """Stored options: the kind of source, the classes, and the scaling fitted to the training part."""
 
     kind: SourceKind
     classes: tuple[str, ...]
@@ -56,7 +56,7 @@ class LabelOptions(Options):
 
 @final
 class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
-    """A model with the names of its classes and with what its sources become.
+    """A classifier with the names of its classes and its inputs.
 
     classes: the names, fixed by the training part; many: whether an item may have any number of them
     weights: of the classes in the loss, None = all the same
@@ -123,7 +123,7 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
 
     @property
     def run(self) -> ClassificationRun:
-        """What a training like this one's is configured with; how its data was read only as far as the model knows."""
+        """The configuration of a training of this model; of its data only the keys that the model knows."""
         return self.preset(self.arch).changed(source_kind=self.inputs.kind, settings=self.config)
 
     @classmethod
@@ -275,7 +275,7 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
         )
 
     def _all_scores(self, part: LabelledPart) -> np.ndarray:
-        """What `SCORE` takes, of every item in order, from the model in evaluation mode."""
+        """The outputs that `SCORE` takes, of every item in order, from the model in evaluation mode."""
         if not part.sources:
             return np.zeros((0, len(self.classes)))
         with evaluating(self.model):

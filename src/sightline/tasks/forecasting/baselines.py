@@ -1,4 +1,4 @@
-"""Forecasts that any model must beat: repeating what was seen, and linear maps."""
+"""Baselines of forecasting: repetition of past values, and linear maps."""
 
 from __future__ import annotations
 

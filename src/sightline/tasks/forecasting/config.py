@@ -1,4 +1,4 @@
-"""What a user chooses about a forecaster and its data."""
+"""Settings of a forecaster and its data."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class SeriesDataConfig(DataConfig):
 
     @property
     def columns(self) -> SeriesColumns:
-        """What the table's columns are."""
+        """The roles of the table's columns."""
         return SeriesColumns(
             self.time_column,
             self.series_column,
@@ -53,7 +53,7 @@ class SeriesDataConfig(DataConfig):
 
     @property
     def rules(self) -> Evenness:
-        """How uneven tables are made even."""
+        """The rule for gaps and uneven steps."""
         return Evenness(self.every, self.resample, self.fill)
 
     def load(self) -> SeriesData:
@@ -65,7 +65,7 @@ class SeriesDataConfig(DataConfig):
 @final
 @dataclass(frozen=True)
 class ForecastingConfig(TaskConfig):
-    """What is trained on windows of series: architecture and sizes, what it reads and forecasts, loss and batches.
+    """Settings of a forecaster: architecture and sizes, look-back and horizon, loss and batches.
 
     loss: "quantile" forecasts all `quantiles` by the pinball loss; the middle one is the point forecast
     protocol: "published" leaves out the last windows that fill no batch of 32, as the loaders of Informer, Autoformer
@@ -118,12 +118,12 @@ class ForecastingConfig(TaskConfig):
 
     @property
     def metric_name(self) -> str:
-        """What a comparison decides by: the metric that is trained for."""
+        """The metric that decides a comparison: the one that is trained for."""
         return "pinball" if self.loss == "quantile" else self.loss
 
 
 def optim_preset(arch: str) -> OptimConfig:
-    """The optimizer's settings where nothing else is said.
+    """The optimizer's default settings.
 
     Of the linear maps Adam without decay at the rate of the authors' later scripts; the others' rates were not
     searched.

@@ -1,4 +1,4 @@
-"""What a forecaster learns of its series besides weights: names, scales, season; and the file that keeps it."""
+"""Properties that a forecaster learns from its series besides weights: names, scales and season, and their file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Matrix = tuple[tuple[float, ...], ...]
 @final
 @dataclass(frozen=True)
 class Fitted:
-    """What was learnt of the training part's series.
+    """Properties of the training part's series.
 
     center, spread, naive: by series and column, see `SeriesScaling` and `Yardstick`
     past, known: center and spread by column
@@ -118,7 +118,7 @@ class Fitted:
 
     @classmethod
     def read(cls, path: Path) -> Fitted:
-        """What `write` wrote; `InputError` for whatever is wrong with the file."""
+        """Reads the file of `write`; `InputError` for whatever is wrong with it."""
         try:
             content = json.loads(read_regular(path, MOST_BYTES))
         except (ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""How good forecasts are, over every window, step and column.
+"""Metrics of forecasts, over every window, step and column.
 
 Errors (mse, mae, pinball, interval width) are in the scaled units that a model is trained in, as published tables have
 them; mase and smape in the data's own. With e = y - ŷ:
@@ -29,7 +29,7 @@ TABLE_SERIES = 50  # of which `details` have a row each
 @final
 @dataclass(frozen=True)
 class Yardstick:
-    """What scores need besides forecasts.
+    """The references that scores need besides forecasts.
 
     naive: (R, C), the mean |y_t - y_{t-m}| in training; 0 where it is unknown, which leaves the column out of mase
     """
@@ -70,7 +70,7 @@ class ForecastScores:
         self.each: dict[str, list[np.ndarray]] = {name: [] for name in [*names, "naive"]}  # (B,), sums of windows
 
     def add(self, record: np.ndarray, forecast: np.ndarray, truth: np.ndarray) -> None:
-        """Windows of series `record` (B,): forecasts (B, H, C, Q) and what came (B, H, C), both scaled."""
+        """Windows of series `record` (B,): forecasts (B, H, C, Q) and true values (B, H, C), both scaled."""
         forecast, truth = forecast.astype(np.float64), truth.astype(np.float64)
         point = forecast[..., forecast.shape[3] // 2]
         error = truth - point

@@ -51,7 +51,7 @@ TIMED = 20  # windows whose forecast is timed
 
 @final
 class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
-    """A forecaster with the scales of its series: what is trained, saved, loaded and used."""
+    """A forecaster with the scales of its series."""
 
     name = "forecasting"
     form = "forecaster"
@@ -257,13 +257,13 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
 
     @property
     def source(self) -> SeriesWindows:
-        """What the model reads."""
+        """The windows that the model reads."""
         columns = self.fitted.columns
         sizes = len(columns.targets), len(columns.past), len(columns.known)
         return SeriesWindows(self.config.lookback, self.config.horizon, *sizes)
 
     def predictor(self, model: nn.Module | None = None) -> Predictor:
-        """Scaled forecasts of the model as it stands, or of another.
+        """Scaled forecasts of the task's model in its current state, or of another.
 
         Quantiles that cross are put in order, which makes no pinball loss worse (Chernozhukov et al. 2010).
         """
@@ -286,7 +286,7 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
     def score(
         self, part: Windows, predictor: Predictor, batches: Iterable[WindowBatch] | None = None
     ) -> ForecastScores:
-        """What forecasts of a part are worth; `batches` are its windows in order, where they are at hand."""
+        """Scores of the forecasts of a part; `batches` are its windows in order, if the caller has them already."""
         batches = self._in_order(part).epoch() if batches is None else batches
         scaling = self.fitted.scaling(part.panel)
         yardstick = Yardstick(scaling, self.fitted.naive_of(part.panel), self.fitted.season, self.config.levels)

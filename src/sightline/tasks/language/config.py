@@ -1,4 +1,4 @@
-"""What a user chooses about a language model and its text."""
+"""Settings of a language model and its text."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class RunningTextConfig(FilesConfig):
 @final
 @dataclass(frozen=True)
 class TextTokenizerConfig(CheckedConfig):
-    """How text becomes tokens."""
+    """Tokenizer of running text."""
 
     kind: TextKind = key("byte", "Tokenizer.")
     size: int = key(8000, "Most tokens of the vocabulary, for bpe and unigram.", at_least=1)
@@ -61,7 +61,7 @@ class TextTokenizerConfig(CheckedConfig):
 @final
 @dataclass(frozen=True)
 class LanguageConfig(TaskConfig):
-    """What is trained on running text: architecture and sizes, tokens, rows, and how a loss is measured.
+    """Settings of a language model: architecture and sizes, tokens, rows, and the measurement of its loss.
 
     bptt: "rows" packs documents into rows and begins each with an empty state; "stateful" continues where the last
         batch ended, its state carried over and gradients cut off (truncated back-propagation through time), which needs
@@ -115,8 +115,8 @@ class LanguageConfig(TaskConfig):
 def language_optim(arch: str) -> OptimConfig:
     """The optimizer's settings for an architecture on text.
 
-    The Transformer's rate is that of `benchmarks/verify_shakespeare.py`, where no other was tried; what stands in its
-    place has the same, and the recurrences the rates that they have on pairs.
+    The Transformer's rate is that of `benchmarks/verify_shakespeare.py`, where no other was tried. Mechanisms in its
+    place have the same rate; the recurrences have their rates on pairs.
     """
     rate = RATES[arch] if arch in ("rnn", "lstm", "gru") else 2e-3
     return OptimConfig(lr=rate, beta2=0.99, weight_decay=0.1, final_lr=0.1)

@@ -16,7 +16,7 @@ from sightline.decoding.prompt import Prompted, after_prompt
 from sightline.models.decoder import Decoder
 from sightline.parts.positions import AddPositions
 
-NEW_TOKENS = 200  # where nothing is said
+NEW_TOKENS = 200  # by default
 NEVER_SAID = (TextTokenizer.PAD, TextTokenizer.BOS, TextTokenizer.UNK)
 _CHUNK = 1024  # positions of a prompt read at a time
 OnText = Callable[[int, str], None]  # the number of an output, and text that has been added to it
@@ -36,10 +36,10 @@ class Generated(NamedTuple):
 @final
 @dataclass(frozen=True)
 class GenerationConfig:
-    """How to go on: `decoding` with its `max_length` the most new tokens, `samples` outputs for each prompt.
+    """Settings of continuations: `decoding`, whose `max_length` limits new tokens, and `samples` outputs per prompt.
 
     stop: text ends before the first of these
-    truncate: what becomes of a prompt that, with what is to be added, has more positions than the model: "error", or
+    truncate: the treatment of a prompt that has, with the new tokens, more positions than the model: "error", or
         "left", which drops its beginning
     """
 
@@ -117,7 +117,7 @@ def generate(
 
 
 def _fitted(model: nn.Module, ids: list[list[int]], most: int, truncate: str) -> tuple[list[list[int]], list[int]]:
-    """Prompts with the start token, cut to what the model can read, and how many tokens each has lost."""
+    """Prompts with the start token, cut to the model's positions, and the number of tokens that each has lost."""
     limit = position_limit(model)
     fitted, dropped = [], []
     for number, prompt in enumerate(ids, 1):
@@ -139,7 +139,7 @@ def read_prompts(model: Decoder, ids: Sequence[Sequence[int]]) -> Prompted:
     longest = max(map(len, ids))
     tokens = torch.zeros(len(ids), longest, dtype=torch.long)
     mask = torch.zeros(len(ids), longest, dtype=torch.bool)
-    for row, prompt in enumerate(ids):  # padding stands on the left, so that every row's last position is real
+    for row, prompt in enumerate(ids):  # padding is on the left, so that every row's last position is real
         tokens[row, longest - len(prompt) :] = torch.tensor(prompt)
         mask[row, longest - len(prompt) :] = True
     state: Any = model.initial_state(len(ids))

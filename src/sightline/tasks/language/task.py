@@ -1,4 +1,4 @@
-"""Running text: a model of what comes next, trained on documents, measured by its code length, asked to go on."""
+"""Language models of running text: trained on documents, measured by code length, used to continue prompts."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
     """A causal model with its tokenizer; `data` says what it was trained on, in a line.
 
     With `bptt="stateful"` an untrained task's `model` is the decoder in a `StatefulDecoder`, so that a checkpoint has
-    the state that the next batch begins with; what is saved, measured and used is the decoder.
+    the state that the next batch begins with; the decoder is saved, measured and used.
     """
 
     name = "language"
@@ -168,7 +168,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
         return validate
 
     def _scored(self, numbered: Iterator[tuple[int, Fragment]]) -> Iterator[Scored]:
-        """What the decoder makes of text, in the way that the config says."""
+        """The decoder's scores of text, windowed or carried as the config says."""
         config = self.config
         spans = stretches(numbered, self.tokenizer)
         if config.carried:

@@ -1,4 +1,4 @@
-"""Several sources to text: a picture and a question to its answer, and whatever else is to be read together."""
+"""Answers from several sources that are read together, such as a picture and a question."""
 
 from __future__ import annotations
 

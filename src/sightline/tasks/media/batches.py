@@ -57,7 +57,7 @@ class MediaInputs:
 
     @property
     def positions(self) -> list[int]:
-        """How many positions the sources of each item have together."""
+        """The number of positions of all sources of each item together."""
         each = [self._positions(column) for column in self.columns]
         return [sum(row) for row in zip(*each, strict=True)]
 

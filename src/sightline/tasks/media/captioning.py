@@ -1,4 +1,4 @@
-"""Picture to text: what is to be seen."""
+"""Captions of pictures."""
 
 from __future__ import annotations
 

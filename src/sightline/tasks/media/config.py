@@ -1,4 +1,4 @@
-"""What a user chooses about a model that answers sounds and pictures with text, and about its data."""
+"""Settings of a model from sounds and pictures to text, and of its data."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FEW_PATCHES = 64
 @final
 @dataclass(frozen=True)
 class SoundConfig(CheckedConfig):
-    """How sounds are read and become positions; see `AudioOptions` for the first four, `AudioFrames` for the others."""
+    """Reading and framing of sounds; see `AudioOptions` for the first four, `AudioFrames` for the others."""
 
     rate_hz: int = key(16_000, "Samples a second; sounds of another rate are resampled.")
     mix: Mix = key("mean", "How several channels become one.")
@@ -47,17 +47,17 @@ class SoundConfig(CheckedConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.reading  # noqa: B018  both complain of what cannot be meant
+        self.reading  # noqa: B018  both refuse impossible values
         self.front_end  # noqa: B018
 
     @property
     def reading(self) -> AudioOptions:
-        """How files are read."""
+        """The options for reading files."""
         return AudioOptions(self.rate_hz, self.mix, self.resample, self.max_s)
 
     @property
     def front_end(self) -> AudioFrames:
-        """What the model reads of a sound."""
+        """The model's front end for sounds."""
         return AudioFrames(
             self.rate_hz,
             self.window_ms,
@@ -75,7 +75,7 @@ class SoundConfig(CheckedConfig):
 @final
 @dataclass(frozen=True)
 class PictureConfig(CheckedConfig):
-    """How pictures are read and become positions; see `ImageOptions`, `ImagePatches` and `Pixels`."""
+    """Reading and embedding of pictures; see `ImageOptions`, `ImagePatches` and `Pixels`."""
 
     height: int | None = key(None, "Height in pixels; null: that of the training pictures, if all have one size.")
     width: int | None = key(None, "Width in pixels; null: that of the training pictures, if all have one size.")
@@ -99,17 +99,17 @@ class PictureConfig(CheckedConfig):
             raise InputError("must be given together with width", where="height")
         if self.view == "levels" and self.colour != "grey":
             raise InputError("levels are of grey: set colour to grey", where="view")
-        self.reading  # noqa: B018  complains of what cannot be meant
+        self.reading  # noqa: B018  refuses impossible values
 
     @property
     def reading(self) -> ImageOptions:
-        """How files are read."""
+        """The options for reading files."""
         size = None if self.height is None or self.width is None else (self.height, self.width)
         return ImageOptions(size, self.fit, self.colour, self.ground)
 
     @property
     def front_end(self) -> ImagePatches | Pixels:
-        """What the model reads of a picture, once its size is settled."""
+        """The model's front end for pictures, once their size is settled."""
         if self.height is None or self.width is None:
             raise ValueError("the size of pictures is not settled")
         common = self.height, self.width, self.reading.channels
@@ -138,7 +138,7 @@ class PictureConfig(CheckedConfig):
             height, width = sizes[0]
         patch = _few(height, width) if self.patch is None and self.view == "patches" else self.patch
         settled = replace(self, height=height, width=width, patch=patch)
-        settled.front_end  # noqa: B018  complains where the patch does not divide the sides
+        settled.front_end  # noqa: B018  refuses a patch that does not divide the sides
         return settled
 
 
@@ -200,7 +200,7 @@ class ManifestConfig(FilesConfig):
 @final
 @dataclass(frozen=True)
 class MediaTextConfig(TextsOutConfig):
-    """What is trained on sounds or pictures and texts: architecture and sizes, how sources are read, loss, batches."""
+    """Settings of a model from sounds or pictures to text: architecture, sizes, reading of sources, loss, batches."""
 
     sound: SoundConfig = key(SoundConfig(), "How sounds are read.")
     picture: PictureConfig = key(PictureConfig(), "How pictures are read.")

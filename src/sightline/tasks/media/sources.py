@@ -1,4 +1,4 @@
-"""What a task makes of its source columns: how they are read, what the model reads of them, whether they fit."""
+"""Source columns of a task: reading options, front ends, and checks that new data fits the model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sightline.tasks.media.config import ManifestConfig, MediaTextConfig, MediaT
 
 
 def reading(run: MediaTextRun) -> MediaReading:
-    """How the manifests of a training are read."""
+    """The options for reading a training's manifests."""
     return MediaReading(
         parse_sources(run.corpus.sources),
         run.corpus.target_column,
@@ -72,7 +72,7 @@ def named(corpus: ManifestConfig) -> str:
 
 
 def described(columns: Sequence[tuple[str, MediaKind]], config: MediaTextConfig) -> str:
-    """What a model reads of each source, for its README."""
+    """The model's inputs from each source, in words, for its README."""
     sound, picture = config.sound, config.picture
     seen = f"in patches of {picture.patch} x {picture.patch}" if picture.view == "patches" else "pixel by pixel"
     descriptions = {
@@ -85,7 +85,7 @@ def described(columns: Sequence[tuple[str, MediaKind]], config: MediaTextConfig)
 
 
 def example(columns: Sequence[tuple[str, MediaKind]]) -> str:
-    """An item of these sources as one gives it to `predict`."""
+    """An item of these sources as an argument of `predict`."""
     examples = {"audio": '"clip.wav"', "image": '"picture.png"', "text": '"a question"'}
     parts = ", ".join(examples[kind] for _, kind in columns)
     return f"({parts})" if len(columns) > 1 else parts

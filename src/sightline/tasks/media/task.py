@@ -47,7 +47,7 @@ class MediaOptions(TextsOutOptions):
 
 
 class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
-    """A model with its tokenizers and what it knows of its sources: what is trained, saved, loaded and used.
+    """A model with its tokenizers and its source columns.
 
     columns: those of the sources with their kinds, in order
     """
@@ -56,7 +56,7 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
     Run: ClassVar[type[MediaTextRun]] = MediaTextRun
     Options = MediaOptions
     default_sources: ClassVar[tuple[str, ...]]
-    pipeline: ClassVar[str]  # what model hubs call the job
+    pipeline: ClassVar[str]  # the model hubs' name for the job
 
     def __init__(
         self,
@@ -127,7 +127,7 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
 
     @property
     def run(self) -> MediaTextRun:
-        """What a training like this one's is configured with."""
+        """The configuration of a training of this model."""
         return self.preset(self.arch).changed(sources=self._column_names, settings=self.config)
 
     @classmethod

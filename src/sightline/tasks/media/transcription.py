@@ -1,4 +1,4 @@
-"""Sound to text: what is said, in letters."""
+"""Transcription of speech."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user chooses about any model that writes texts."""
+"""Settings of any model that writes text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sightline.training.loss import Smoothing
 @final
 @dataclass(frozen=True)
 class TokenizerConfig(CheckedConfig):
-    """How texts become tokens."""
+    """Tokenizer of texts."""
 
     kind: TokenizerKind = key("char", "Tokenizer.")
     size: int = key(8000, "Most tokens of a vocabulary, for bpe and unigram.", at_least=1)

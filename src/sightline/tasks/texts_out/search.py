@@ -1,4 +1,4 @@
-"""From a model and the sources of a batch to texts: what every task with texts as outputs shares."""
+"""Search for output texts, given a model and the sources of a batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The task that writes a text for every item: what translation, transcription, captioning and answering share."""
+"""The base of tasks that write a text for every item: translation, transcription, captioning and answering."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Sources(Protocol):
 
     @property
     def positions(self) -> list[int]:
-        """How many positions each item has."""
+        """The number of positions of each item."""
         ...
 
     def batch(self, rows: Sequence[int]) -> tuple[Any, Tensor | None]:
@@ -64,7 +64,7 @@ class TextsOutTask(Task[D, P, R]):
 
     longest_output: the most tokens of an output where decoding names no other limit
     data: what the model was trained on, in a line
-    positions_are: what a report calls the positions of a source
+    positions_are: the word for positions of a source in a report
     """
 
     form = "encoder-decoder"
@@ -85,7 +85,7 @@ class TextsOutTask(Task[D, P, R]):
     @property
     @abstractmethod
     def validation_size(self) -> int:
-        """How many items a validation scores."""
+        """The number of items that a validation scores."""
 
     @abstractmethod
     def sources_of(self, part: P) -> Sources:

@@ -1,4 +1,4 @@
-"""What a user chooses about a translation model and its data."""
+"""Settings of a translation model and its data."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class PairsConfig(FilesConfig):
 @final
 @dataclass(frozen=True)
 class TranslationConfig(TextsOutConfig):
-    """What is trained on pairs of texts: architecture and sizes, tokenizers, loss and batches.
+    """Settings of a model of pairs of texts: architecture and sizes, tokenizers, loss and batches.
 
     `preset(arch)` gives the table's sizes and, for a preset with a paper's name, the paper's loss and vocabulary.
     """

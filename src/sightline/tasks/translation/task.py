@@ -41,7 +41,7 @@ class Sentences:
 
 @final
 class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
-    """A model with its tokenizers: what is trained, saved, loaded and used."""
+    """A translation model with its tokenizers."""
 
     name = "translation"
     unit = "pairs"

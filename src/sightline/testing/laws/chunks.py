@@ -1,4 +1,4 @@
-"""Feeding a sequence in any chunks gives what feeding it whole gives."""
+"""A sequence fed in any chunks gives the same results as the whole."""
 
 from __future__ import annotations
 

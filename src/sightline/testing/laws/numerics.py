@@ -31,7 +31,7 @@ from sightline.testing.subject import (
 )
 
 LONG = 65536
-SECONDS = 1.5  # of processor time: what a mechanism whose state grows, or an encoder, may spend on the way to LONG
+SECONDS = 1.5  # of processor time that an encoder, or a mechanism whose state grows, may spend on the way to LONG
 GRADCHECK_ALL = 400  # numbers up to which every partial derivative is checked, and not only a random projection
 
 

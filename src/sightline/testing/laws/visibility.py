@@ -48,7 +48,7 @@ def causality(subject: Subject) -> Iterator[Finding]:
 
 
 def padding(subject: Subject) -> Iterator[Finding]:
-    """Padding anywhere (left, right, in holes) leaves what a row alone gives, the next step included."""
+    """Padding anywhere (left, right, in holes) gives the outputs of each row alone, the next step included."""
     lengths = (LENGTH, 6, 3, 0)
     wide = LENGTH + 2
     for dtype in DTYPES:
