@@ -60,7 +60,7 @@ def windows(folder: Path) -> StreamSubject:
 def media(folder: Path) -> StreamSubject:
     run = media_run("answering", quarters(folder, COUNT))
     task = KINDS["answering"].build(KINDS["answering"].load_data(run), run)
-    part, _ = task.read_part(run)
+    part = task.read_part(run)
     inputs = MediaInputs(part.columns, task.config, task.tokenizers.source)
     targets = task.tokenizers.target.encode_batch(part.targets)
     least = max(*inputs.positions, *(len(ids) + 2 for ids in targets))

@@ -144,7 +144,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(EnvironmentFault, match=r"a\.tsv: No space left on device: 18 bytes are needed"):
         write_pairs(Pairs(["u"], ["v"]), path, overwrite=True)
-    assert read_pairs(path) == (["s"], ["t"])
+    assert read_pairs(path) == Pairs(["s"], ["t"])
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(InputError, match=r"must end in \.tsv"):
         write_pairs(Pairs(["u"], ["v"]), tmp_path / "a.xls")

@@ -3,111 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from sightline.core.errors import InputError
-from sightline.core.metrics import METRICS, find_metric
+from sightline.core.metrics import find_metric
 from sightline.lab.jobs import Job, JobResult, Prepared
 from sightline.lab.plan import CompareConfig, divide
 from sightline.lab.results import Data
 from sightline.lab.summary import Outcome, summarise
 from sightline.lab.worker import deciding
-from sightline.tasks.forecasting.task import ForecastingTask
-from sightline.tasks.language.task import LanguageTask
 from sightline.tasks.outcomes import Measured
-from sightline.tasks.table import TASKS
-from sightline.tasks.task import Task
-from sightline.tasks.translation.task import TranslationTask
-from tests.tasks.classification import small as labels
-from tests.tasks.media import small as media
-from tests.tasks.translation import small as pairs
-
-Subject = tuple[Task[Any, Any, Any], Any, Any]  # an untrained task, its data, its configuration
-
-
-def translation(_: Path) -> Subject:
-    return pairs.untrained(), pairs.corpus(), TranslationTask.preset("gru")
-
-
-def classification(_: Path, *, many: bool) -> Subject:
-    data, run = labels.data(many=many), labels.run()
-    return labels.ClassificationTask.build(data, run), data, run
-
-
-def forecasting(_: Path, **changes: Any) -> Subject:
-    preset = ForecastingTask.preset("gru")
-    model = replace(preset.settings.model, d_model=8, layers=1)
-    data_set = "builtin:seasonal?length=300&season=6&series=2"
-    run = preset.changed(data=data_set, lookback=24, horizon=6, model=model, **changes)
-    data = ForecastingTask.load_data(run)
-    return ForecastingTask.build(data, run), data, run
-
-
-def language(folder: Path) -> Subject:
-    texts = [f"{number} times {number} is {number * number}." for number in range(60)]
-    (folder / "a.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
-    preset = LanguageTask.preset("gru")
-    model = replace(preset.settings.model, d_model=8, layers=1)
-    run = preset.changed(data=str(folder / "a.jsonl"), context=24, model=model)
-    data = LanguageTask.load_data(run)
-    return LanguageTask.build(data, run), data, run
-
-
-def media_text(folder: Path, *, kind: str) -> Subject:
-    run = media.run(kind, (media.tones if kind == "transcription" else media.quarters)(folder, 30))
-    data = media.KINDS[kind].load_data(run)
-    return media.KINDS[kind].build(data, run), data, run
-
-
-SUBJECTS: dict[str, Callable[[Path], Subject]] = {
-    "translation": translation,
-    "classification": partial(classification, many=False),
-    "classification of label sets": partial(classification, many=True),
-    "forecasting": forecasting,
-    "forecasting of quantiles": partial(forecasting, loss="quantile"),
-    "language": language,
-    **{kind: partial(media_text, kind=kind) for kind in media.KINDS},
-}
+from tests.tasks.subjects import SUBJECTS
 
 
 @pytest.fixture(scope="module", params=SUBJECTS)
-def subject(
+def measurement(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[tuple[str, ...], Measured]:
     """The metrics that a task names, and an untrained model's measurement."""
-    task, data, run = SUBJECTS[request.param](tmp_path_factory.mktemp("data"))
-    return task.metrics(data, run), task.measure(data.test)
-
-
-def test_every_task_is_here() -> None:
-    assert {name.split()[0] for name in SUBJECTS} == set(TASKS)
-
-
-def test_a_task_names_what_it_measures_and_each_metric_is_made_of_its_items(
-    subject: tuple[tuple[str, ...], Measured],
-) -> None:
-    names, measured = subject
-    assert len(set(names)) == len(names)
-    assert set(names) == measured.metrics.keys() == measured.items.keys()
-    for name, value in measured.metrics.items():
-        rows = measured.items[name]
-        assert rows.ndim == 2
-        assert find_metric(name).value(rows[None].astype(float)) == pytest.approx([value], rel=1e-5), name
-        low, high = METRICS[name].limits
-        assert low <= value <= high
+    subject = SUBJECTS[request.param](tmp_path_factory.mktemp("data"))
+    return subject.kind.metrics(subject.corpus, subject.run), subject.built().measure(subject.corpus.test)
 
 
 def test_every_metric_decides_a_comparison_or_is_refused(
-    subject: tuple[tuple[str, ...], Measured], tmp_path: Path
+    measurement: tuple[tuple[str, ...], Measured], tmp_path: Path
 ) -> None:
-    names, measured = subject
+    names, measured = measurement
     assert deciding(names, "auto") == names[0]
     for name in names:
         if find_metric(name).decides:

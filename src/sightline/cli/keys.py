@@ -23,12 +23,13 @@ def keys_help(arguments: Sequence[str]) -> str:
     task = _task_of(arguments)
     task = task if task in keys else DEFAULT
     others = ", ".join(name for name in keys if name != task)
-    lines = [f"All keys of the task {task} (--task NAME --help lists those of {others}):", ""]
+    lines = textwrap.wrap(f"All keys of {task} (`--task NAME --help` lists those of {others}):", WIDTH)
     for row in keys[task]:
         default = f" [{row['default']}]" if row["default"] else ""
-        lines.append(f"--{row['name'].replace('_', '-')}  {row['values']}{default}")
+        head = f"--{row['name'].replace('_', '-')}  {row['values']}{default}"
+        lines += ["", *textwrap.wrap(head, WIDTH, subsequent_indent="      ")]
         lines += textwrap.wrap(row["description"], WIDTH, initial_indent="    ", subsequent_indent="    ")
-    return "\n".join(line for text in lines for line in textwrap.wrap(text, WIDTH, subsequent_indent="      ") or [""])
+    return "\n".join(lines)
 
 
 def _task_of(arguments: Sequence[str]) -> str | None:

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence, Sized
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from sightline.data.split import PARTS
 from sightline.data.survey import Survey, histogram, spread
 
-P = TypeVar("P")  # of a part: items that have a length, `len(part)`
+S = TypeVar("S")
+
+
+@runtime_checkable
+class Items(Protocol):
+    """One part of a data set."""
+
+    def __len__(self) -> int: ...
+
+    def select(self: S, rows: Sequence[int]) -> S:
+        """The items of these numbers, in their order."""
+        ...
+
+
+P = TypeVar("P", bound=Sized)  # of a part; tasks ask for `Items`
 
 
 @dataclass(frozen=True)
@@ -37,16 +51,12 @@ class Corpus(Generic[P]):
     @property
     def sizes(self) -> dict[str, int]:
         """The number of items of each part."""
-        return {name: self.size(part) for name, part in self.parts.items()}
+        return {name: len(part) for name, part in self.parts.items()}
 
     @property
     def filled(self) -> dict[str, P]:
         """The parts that have items."""
-        return {name: part for name, part in self.parts.items() if self.size(part)}
-
-    def size(self, part: Any) -> int:
-        """The number of items of a part."""
-        return len(part)
+        return {name: part for name, part in self.parts.items() if len(part)}
 
     def lengths(self, part: P) -> Sequence[int]:
         """The length of every item of a part; empty where items have no length."""

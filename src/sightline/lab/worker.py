@@ -26,13 +26,13 @@ import torch
 from sightline.core.config import override
 from sightline.core.errors import Diverged, InputError, Interrupted, SightlineError, exit_status
 from sightline.core.metrics import find_metric
+from sightline.data.spaced import spaced
 from sightline.lab.attention import attention_examples, attention_maps
 from sightline.lab.jobs import DONE, FAILED, Failure, Job, JobResult, Prepared, read_json, write_json
 from sightline.lab.plan import CompareConfig, divide
 from sightline.lab.results import Data
 from sightline.tasks.fit import train_run
 from sightline.tasks.table import task_class
-from sightline.tasks.task import Task
 from sightline.training.budget import Budget
 from sightline.training.environment import environment
 from sightline.training.state import Progress
@@ -97,8 +97,8 @@ def prepare(job: Job) -> Prepared:
     task = built[0]
     metrics = kind.metrics(data, runs[0])
     metric = deciding(metrics, config.metric)
-    tested = _tested(kind, data, config.tested)
-    part = kind.select(data.test, tested)
+    tested = spaced(data.sizes["test"], config.tested)
+    part = data.test.select(tested)
     say("scoring the baselines")
     baselines = task.baselines(data.train, part)
     known = [baseline.metrics[metric] for baseline in baselines if metric in baseline.metrics]
@@ -150,12 +150,6 @@ def deciding(metrics: Sequence[str], asked: str) -> str:
     return asked
 
 
-def _tested(kind: type[Task[Any, Any, Any]], data: Any, most: int) -> list[int]:
-    """Indices of at most `most` test items, evenly spaced so that they cover a sorted file."""
-    total = data.sizes["test"]
-    return [i * total // most for i in range(most)] if total > most else list(range(total))
-
-
 def train(job: Job) -> JobResult:
     """Train once and, except in a trial, evaluate."""
     say("starting")
@@ -186,7 +180,7 @@ def train(job: Job) -> JobResult:
     shutil.rmtree(job.directory / "checkpoints", ignore_errors=True)
     if job.kind == "trial":
         return result
-    return _measure(job, trained.task, kind.select(data.test, _tested(kind, data, config.tested)), result)
+    return _measure(job, trained.task, data.test.select(spaced(data.sizes["test"], config.tested)), result)
 
 
 def _measure(job: Job, task: Any, part: Any, result: JobResult) -> JobResult:

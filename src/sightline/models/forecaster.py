@@ -245,19 +245,15 @@ class ForecasterConfig(LayersConfig):
     """
 
     decoding: Literal["direct", "autoregressive"] = key("direct", "Forecast all steps at once, or patch after patch.")
-    patch: int = key(16, "Steps of a patch.")
+    patch: int = key(16, "Steps of a patch.", at_least=1)
     stride: int | None = key(None, "Steps between patches; null: half a patch if they may overlap, else a whole one.")
     channels: Channels = key("independent", "Read each channel alone with the same weights, or all together.")
     instance_norm: InstanceNormKind = key("revin", "How a window is normalised.")
     head_dropout: float = key(0.0, "Dropout before the direct head.")
-    paths: int = key(20, "Futures drawn for autoregressive quantiles; 0: feed back the middle forecast.")
+    paths: int = key(20, "Futures drawn for autoregressive quantiles; 0: feed back the middle one.", at_least=0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.paths < 0:
-            raise InputError(f"must be at least 0, found {self.paths}", where="paths")
-        if self.patch < 1:
-            raise InputError(f"must be at least 1, found {self.patch}", where="patch")
         if self.stride is not None and not 1 <= self.stride <= self.patch:
             raise InputError(
                 f"must be between 1 and the patch of {self.patch} steps, found {self.stride}", where="stride"

@@ -13,7 +13,7 @@ from torch import nn
 from sightline.core.config import decode
 from sightline.core.errors import InputError
 from sightline.core.mixer import SequenceEncoder, SequenceMixer
-from sightline.core.settings import key
+from sightline.core.settings import CheckedConfig, key
 from sightline.core.suggest import unknown
 from sightline.mixers import MIXERS
 from sightline.mixers.bidirectional import Bidirectional
@@ -27,7 +27,7 @@ C = TypeVar("C", bound="LayersConfig")
 
 
 @dataclass(frozen=True)
-class LayersConfig:
+class LayersConfig(CheckedConfig):
     """`layers` times (mixer, feed-forward), each inside a residual, the mixers taken in turn from `mixers`.
 
     mixers: names of mechanisms that read their own sequence; ("window", "gated_delta", "softmax") makes every third
@@ -44,7 +44,7 @@ class LayersConfig:
     )
     options: dict[str, dict[str, Any]] = key(description="Options of a mechanism, by its name.", factory=dict)
     d_model: int = key(64, "Width of the model.")
-    layers: int = key(2, "Number of layers.")
+    layers: int = key(2, "Number of layers.", at_least=1)
     heads: int = key(4, "Number of heads.")
     positions: PositionEncoding = key("rotary", "Position encoding.")
     convolution: int = key(0, "Width of a short causal convolution before each mechanism; 0: none.")
@@ -57,10 +57,9 @@ class LayersConfig:
     dropout: float = key(0.1, "Share of values that dropout sets to zero.")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.mixers:
             raise InputError("needs at least one mixer", where="mixers")
-        if self.layers < 1:
-            raise InputError(f"must be at least 1, found {self.layers}", where="layers")
         if self.convolution < 0 or self.convolution == 1:
             raise InputError(f"must be 0 or at least 2, found {self.convolution}", where="convolution")
         for name in (*self.mixers, *self.options):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sightline.core.errors import InputError
-from sightline.core.settings import key
+from sightline.core.settings import CheckedConfig, key
 from sightline.parts.front_ends import Source
 from sightline.parts.series_patches import SeriesWindows
 
@@ -95,7 +95,7 @@ def as_windows(source: Source) -> SeriesWindows:
 
 
 @dataclass(frozen=True)
-class _Linear:
+class _Linear(CheckedConfig):
     individual: bool = key(False, "Use a map of its own for every channel.")
 
     @property
@@ -118,11 +118,7 @@ class DLinearConfig(_Linear):
     individual: maps of its own for every channel
     """
 
-    moving_average: int = key(25, "Steps of the moving average.")
-
-    def __post_init__(self) -> None:
-        if self.moving_average < 1:
-            raise InputError(f"must be at least 1, found {self.moving_average}", where="moving_average")
+    moving_average: int = key(25, "Steps of the moving average.", at_least=1)
 
     def build(self, source: Source, outputs: int = 1) -> DLinear:
         return DLinear(as_windows(source), outputs, self.moving_average, self.individual)

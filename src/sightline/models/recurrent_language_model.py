@@ -7,9 +7,8 @@ from typing import Literal, final
 
 from torch import nn
 
-from sightline.core.errors import InputError
 from sightline.core.mixer import SequenceMixer
-from sightline.core.settings import key
+from sightline.core.settings import CheckedConfig, key
 from sightline.mixers import MIXERS
 from sightline.models.decoder import Decoder, token_ends
 from sightline.models.stack import Pointwise, Stack
@@ -18,7 +17,7 @@ from sightline.parts.front_ends import Source
 
 @final
 @dataclass(frozen=True)
-class RecurrentLanguageModelConfig:
+class RecurrentLanguageModelConfig(CheckedConfig):
     """Embedding, `layers` recurrent layers, head, all `d_model` wide, no residuals and no norms.
 
     The recurrent language model of Mikolov et al. 2010 and, with LSTM cells and dropout between the layers and around
@@ -29,13 +28,9 @@ class RecurrentLanguageModelConfig:
 
     cell: Literal["rnn", "lstm", "gru"] = key("lstm", "Recurrent cell.")
     d_model: int = key(128, "Width of the model.")
-    layers: int = key(2, "Number of layers.")
+    layers: int = key(2, "Number of layers.", at_least=1)
     tie: bool = key(False, "Share the output weights with the embeddings.")
     dropout: float = key(0.1, "Share of values that dropout sets to zero.")
-
-    def __post_init__(self) -> None:
-        if self.layers < 1:
-            raise InputError(f"must be at least 1, found {self.layers}", where="layers")
 
     def resized(self, d_model: int) -> RecurrentLanguageModelConfig:
         """The same architecture at another width."""

@@ -58,8 +58,6 @@ def _execute_rows(q: Tensor, k: Tensor, v: Tensor, plan: Plan, probe: Probe | No
     """Rows of one document, or of several that a mask tells apart."""
     steps, length = q.shape[2], k.shape[2]
     listened = probe is not None and probe.attached
-    if plan.pattern.window is not None:
-        plan = plan._replace(pattern=plan.pattern.reduced(steps, length))
     kernel = plan.kernel(q, length, listened)
     if kernel == "pieces":
         return _by_pieces(q, k, v, plan)
@@ -110,7 +108,7 @@ def _by_pieces(q: Tensor, k: Tensor, v: Tensor, plan: Plan) -> Tensor:
     wide, widest = torch.promote_types(dtype, torch.float32), max(q.shape[3], width)
     inputs = [F.pad(x, (0, widest - x.shape[3])) if x.shape[3] < widest else x for x in (q, k, v)]
     inputs = [x.to(wide) for x in inputs]
-    pieces = plan.pattern.pieces(steps, length, wide)
+    pieces = plan.pattern.reduced(steps, length).pieces(steps, length, wide)
 
     def heads(part: Sequence[Tensor], pieces: list[Piece]) -> Tensor:
         if plan.slopes is None:

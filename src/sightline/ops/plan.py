@@ -69,7 +69,8 @@ class Plan(NamedTuple):
 
         With a soft cap or a listener weights are formed, which pieces and the fused kernel do not do.
         """
-        pattern, steps = self.pattern, q.shape[2]
+        steps = q.shape[2]
+        pattern = self.pattern.reduced(steps, length)
         if self.documents is not None or self.labels is not None:
             return "masked"
         cut = pattern.causal and self.real is None if self.slopes is None else steps * length <= SLOPED
@@ -94,7 +95,8 @@ class Plan(NamedTuple):
         else:
             places = torch.arange(length, device=q.device).unsqueeze(0) if self.places is None else self.places
             at, keys = places[:, rows].unsqueeze(2), places.unsqueeze(1)
-            visible = None if self.pattern.everywhere else self.pattern.sees(at, keys, length)
+            pattern = self.pattern.reduced(q.shape[2], length)
+            visible = None if pattern.everywhere else pattern.sees(at, keys, length)
             distance = None if self.slopes is None else (at - keys).abs()
         if self.labels is not None:
             own = self.labels[:, rows]

@@ -83,5 +83,5 @@ class SelfAttention(nn.Module, ABC):
         """Queries, keys and values of x (B, T, D); arguments and errors as in `place`."""
         x, positions, after = self.place(x, mask, starts, position)
         k, v = self.heads.keys_values(x)
-        q, k = (self.positions.turn(part, positions) for part in (self.heads.queries(x), k))
+        k, q = self.positions.turn(k, positions), self.positions.turn(self.heads.queries(x), positions)
         return Projected(q, k, v, positions, after)

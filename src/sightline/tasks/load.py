@@ -90,16 +90,16 @@ def part_of_data(
     config = override(config, dict(keys), prefix="--")
     if config.corpus.data.startswith("builtin:"):
         return _part(config, part, limit)
-    items, size = task.read_part(config)
-    if limit is not None and limit < size:
-        items, size = task.select(items, range(limit)), limit
-    return Part(config.corpus.data, items, size, task.unit, None)
+    items = _first(task.read_part(config), limit)
+    return Part(config.corpus.data, items, len(items), task.unit, None)
 
 
 def _part(config: Any, part: PartName, limit: int | None) -> Part:
     kind = task_class(config.task)
     data = kind.load_data(config)
-    items, size = getattr(data, part), data.sizes[part]
-    if limit is not None and limit < size:
-        items, size = kind.select(items, range(limit)), limit
-    return Part(f"{part} part of {data.name}", items, size, kind.unit, data.sha256)
+    items = _first(getattr(data, part), limit)
+    return Part(f"{part} part of {data.name}", items, len(items), kind.unit, data.sha256)
+
+
+def _first(items: Any, limit: int | None) -> Any:
+    return items if limit is None or limit >= len(items) else items.select(range(limit))

@@ -37,8 +37,9 @@ class Measured:
     """The metrics of a model on some items.
 
     metrics: by name, in the units of `core.metrics`
-    items: for each metric a row (N, K) for every item, in order, that `core.metrics.Metric.value` takes to the metric;
-        for a metric that is not in that table (N, 2), the sum of the first over the sum of the second
+    items: for each metric rows (N, K) that `core.metrics.Metric.value` takes to the metric, (N, 2) for one that is not
+        in that table: one row for each item in order, or, where items overlap and have no text, for each group of
+        neighbours
     outputs, references: of every item, as people read them; empty where they are not text
     details: further results, such as a confusion matrix, in plain JSON types
     """

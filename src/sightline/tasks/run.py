@@ -89,9 +89,22 @@ class RunConfig(CheckedConfig):
         super().__post_init__()
         parse_match(self.match)
 
+    @classmethod
+    def preset(cls: type[R], arch: str) -> R:
+        """The named architecture with its sizes and its optimizer."""
+        kind = flat_parts(cls)["settings"]
+        check_architecture(arch, kind.form)
+        return cls(
+            settings=kind(arch=arch, model=FORMS[kind.form][arch]), training=TrainConfig(optim=optim_preset(arch))
+        )
+
     def load(self) -> Any:
         """The data, read and divided; `InputError` for whatever is wrong with it."""
         return self.corpus.load()  # type: ignore[attr-defined]
+
+    def read(self) -> Any:
+        """All items of the data as one part; raises as `load`."""
+        return self.corpus.read()  # type: ignore[attr-defined]
 
     @property
     def data_keys(self) -> tuple[str, ...]:

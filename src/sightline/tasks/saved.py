@@ -149,4 +149,11 @@ class SavedTask(ABC):
         preset = cls.preset(loaded.arch).settings
         settings = {**options.settings, "model": encode(loaded.config)}
         config = decode(type(preset), settings, where=f"{place}.settings", base=preset)
-        return cls.restore(directory, loaded, config, options)
+        task = cls.restore(directory, loaded, config, options)
+        if (task.source, task.outputs) != (loaded.source, loaded.outputs):
+            raise InputError(
+                f"settings and files are for {task.source} and {task.outputs} outputs, but the model has "
+                f"{loaded.source} and {loaded.outputs}",
+                where=directory / CONFIG,
+            )
+        return task

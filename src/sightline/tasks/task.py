@@ -18,7 +18,7 @@ from torch import nn
 from sightline.core.metrics import Baseline
 from sightline.core.seeds import derive
 from sightline.data.batches import Batches
-from sightline.data.corpus import Corpus
+from sightline.data.corpus import Corpus, Items
 from sightline.data.spaced import spaced
 from sightline.models import FORMS, SizedConfig, match_parameters
 from sightline.tasks.architectures import check_architecture
@@ -29,7 +29,7 @@ from sightline.training.loss import Loss
 
 T = TypeVar("T", bound="Task[Any, Any, Any]")
 D = TypeVar("D", bound=Corpus[Any])  # all of a task's data
-P = TypeVar("P")  # one part of it
+P = TypeVar("P", bound=Items)  # one part of it
 R = TypeVar("R", bound=RunConfig)
 
 
@@ -66,11 +66,6 @@ class Task(SavedTask, Generic[D, P, R]):
     @abstractmethod
     def build(cls: type[T], data: D, run: R) -> T:
         """An untrained task: fitted to the training part alone, with weights drawn from the run's seed."""
-
-    @classmethod
-    @abstractmethod
-    def read_part(cls, run: R) -> tuple[P, int]:
-        """All items of the data that `run` names as one part to measure on, and how many they are."""
 
     @abstractmethod
     def batches(self, part: P, *, seed: int) -> Batches:
@@ -112,13 +107,18 @@ class Task(SavedTask, Generic[D, P, R]):
 
     @classmethod
     def check_architecture(cls, arch: str) -> None:
-        """Raises `InputError` where `arch` is not of the task's form (see `architectures.check_architecture`)."""
-        check_architecture(arch, cls.form, cls.name)
+        """Raises `InputError` where `arch` is not one of them (see `architectures.check_architecture`)."""
+        check_architecture(arch, cls.form, cls.name, cls.architectures())
 
     @classmethod
     def load_data(cls, run: R) -> D:
         """The data that the keys of `run` name, read and divided; `InputError` for whatever is wrong with it."""
         return run.load()
+
+    @classmethod
+    def read_part(cls, run: R) -> P:
+        """All items of the data that the keys of `run` name, as one part to measure on."""
+        return run.read()
 
     @classmethod
     def load_prepared(cls, run: R, directory: Path) -> D:
@@ -143,20 +143,9 @@ class Task(SavedTask, Generic[D, P, R]):
             return config, config.model.build(*sizes)
 
     @classmethod
-    def count(cls, part: P) -> int:
-        """The number of items of a part."""
-        return len(part)  # type: ignore[arg-type]
-
-    @classmethod
-    def select(cls, part: P, chosen: Sequence[int]) -> P:
-        """The items of a part that `chosen` names by number, in its order."""
-        return part.select(chosen)  # type: ignore[attr-defined]
-
-    @classmethod
     def spaced(cls, part: P, most: int) -> P:
         """At most `most` of the items, evenly spaced over them, so that a sorted file is sampled throughout."""
-        total = cls.count(part)
-        return part if total <= most else cls.select(part, spaced(total, most))
+        return part if len(part) <= most else part.select(spaced(len(part), most))
 
     @classmethod
     def sources(cls, part: P) -> list[str]:
@@ -204,7 +193,7 @@ class Task(SavedTask, Generic[D, P, R]):
     @property
     def run(self) -> Any:
         """The configuration of a training like this one's, as far as the task itself can tell."""
-        return self.preset(self.arch)
+        return self.preset(self.arch).changed(settings=self.config)
 
     @property
     def sizes(self) -> SizedConfig:

@@ -1,4 +1,4 @@
-"""Laws over any mixer (`check_mixer`, `sightline certify`), front end or batch stream."""
+"""Laws over any mixer (`check_mixer`, `sightline certify`), front end, batch stream or task."""
 
 from __future__ import annotations
 
@@ -8,19 +8,23 @@ from sightline.testing.front_ends import FRONT_END_LAWS, FrontEndSubject, check_
 from sightline.testing.laws import LAWS
 from sightline.testing.report import LawResult, Report, describe
 from sightline.testing.subject import Subject
+from sightline.testing.tasks import TASK_LAWS, TaskSubject, check_task
 
 __all__ = [
     "BATCH_LAWS",
     "FRONT_END_LAWS",
     "LAWS",
+    "TASK_LAWS",
     "FrontEndSubject",
     "LawResult",
     "Report",
     "StreamSubject",
     "Subject",
+    "TaskSubject",
     "check_batches",
     "check_front_end",
     "check_mixer",
+    "check_task",
     "describe",
     "run_front_end_law",
     "run_law",

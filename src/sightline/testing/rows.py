@@ -55,7 +55,7 @@ class TaskReader(NamedTuple):
 
 
 def _pairs(path: Path) -> list[Any]:
-    return [*zip(*read(path).pairs, strict=True)]
+    return [*zip(*read(path).pairs.sides, strict=True)]
 
 
 def _labelled(path: Path) -> list[Any]:

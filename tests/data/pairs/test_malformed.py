@@ -335,7 +335,7 @@ def test_no_file_at_all_gives_anything_but_pairs_or_one_line(
     else:
         text = f"{path}: fine"
         assert len(table.pairs.sources) == len(table.pairs.targets) == len(table.lines) > 0
-        assert all(text.strip() and "\0" not in text for texts in table.pairs for text in texts)
+        assert all(text.strip() and "\0" not in text for texts in table.pairs.sides for text in texts)
         assert list(table.lines) == sorted(set(table.lines))
     assert text.startswith(str(path))
     assert "\n" not in text

@@ -220,7 +220,7 @@ def test_sounds_at_another_rate_and_pictures_of_another_size_are_refused(files):
     small = run(
         "captioning", files["captioning"], **{"picture.height": 4, "picture.width": 4, "picture.fit": "stretch"}
     )
-    part, _ = KINDS["captioning"].read_part(small)
+    part = KINDS["captioning"].read_part(small)
     with pytest.raises(InputError, match=r"quarters\.csv:2: has 1 x 4 x 4 values, the model was trained on 1 x 8 x 8"):
         task.measure(part)
     answering, data = untrained("answering", files)

@@ -65,7 +65,7 @@ def test_loss_and_accuracy_are_those_of_predicting_token_by_token(arch):
     task = untrained(arch)
     test = pairs([5, 123, 40, 999, 7])
     found = task.measure(test).metrics
-    scores = [stepwise(task, source, target) for source, target in zip(*test, strict=True)]
+    scores = [stepwise(task, source, target) for source, target in zip(*test.sides, strict=True)]
     tokens = sum(len(task.tokenizers.target.encode(target)) + 1 for target in test.targets)
     assert found["loss"] == pytest.approx(-sum(total for total, _ in scores) / tokens, rel=1e-5)
     assert found["perplexity"] == pytest.approx(np.exp(found["loss"]))
@@ -268,7 +268,7 @@ def test_saving_replaces_a_model_only_when_told_to(tmp_path):
     second.save(tmp_path / "model", overwrite=True)
     assert load(tmp_path / "model").translate(TEXTS) == second.translate(TEXTS)
     (tmp_path / "thesis").mkdir()
-    with pytest.raises(InputError, match="no model directory"):
+    with pytest.raises(InputError, match="not a model directory"):
         second.save(tmp_path / "thesis", overwrite=True)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
@@ -39,13 +39,13 @@ class PairReading:
         """The pairs of each part, read or split off, and notes."""
         tables = {part: self.table(file) for part, file in files.items()}
         if self.lowercase:
-            for texts in (texts for table in tables.values() for texts in table.pairs):
+            for texts in (texts for table in tables.values() for texts in table.pairs.sides):
                 texts[:] = [text.lower() for text in texts]
         parts = {part: table.pairs for part, table in tables.items()}
         missing = {part: share for part, share in SHARES.items() if part not in tables}
         if missing:
             rows = rows_of(by_hash(parts["train"].sources, missing, seed))
-            parts |= {part: select(parts["train"], rows[part]) for part in ("train", *missing)}
+            parts |= {part: parts["train"].select(rows[part]) for part in ("train", *missing)}
         notes = [note for table in tables.values() for note in table.notes()]
         known = set(parts["train"].sources)
         for part in ("valid", "test"):
@@ -66,9 +66,6 @@ class PairCorpus(Corpus[Pairs]):
 
     files: tuple[str | Path, ...] = field(default=(), compare=False)
     reading: PairReading = field(default=PairReading(), compare=False)
-
-    def size(self, part: Pairs) -> int:
-        return len(part.sources)
 
     def describe(self) -> Survey:
         """Counts, lengths in characters, repetitions, overlaps, and suspicious rows by line."""
@@ -139,14 +136,9 @@ def load_corpus(
     else:
         files = {part: f for part, f in (("train", data), ("valid", valid), ("test", test)) if f is not None}
         parts, notes = reading.parts(files, seed)
-    parts = {part: select(parts[part], range(len(parts[part].sources))[:limit]) for part in PARTS}
+    parts = {part: parts[part].select(range(len(parts[part]))[:limit]) for part in PARTS}
     sha256 = _sha256(parts)
     return PairCorpus(name, **parts, sha256=sha256, notes=tuple(notes), files=tuple(files.values()), reading=reading)
-
-
-def select(pairs: Pairs, rows: Sequence[int]) -> Pairs:
-    """The pairs named by number, in the order of `rows`."""
-    return Pairs([pairs.sources[row] for row in rows], [pairs.targets[row] for row in rows])
 
 
 def _builtin(name: str) -> dict[str, Pairs]:
@@ -160,7 +152,7 @@ def _sha256(parts: Mapping[str, Pairs]) -> str:
     """Hash of all texts; NUL, which no text contains, ends each."""
     digest = hashlib.sha256()
     for part, pairs in parts.items():
-        digest.update(f"{part} {len(pairs.sources)}\0".encode())
-        for source, target in zip(*pairs, strict=True):
+        digest.update(f"{part} {len(pairs)}\0".encode())
+        for source, target in zip(*pairs.sides, strict=True):
             digest.update(f"{source}\0{target}\0".encode())
     return digest.hexdigest()

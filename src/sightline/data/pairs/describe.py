@@ -30,13 +30,13 @@ def survey_pairs(corpus: Corpus[Pairs], tables: Sequence[PairTable]) -> Survey:
 
 
 def _lengths(side: str, number: int, parts: dict[str, Pairs]) -> list[Chart]:
-    lengths = {name: [len(text) for text in pairs[number]] for name, pairs in parts.items()}
+    lengths = {name: [len(text) for text in pairs.sides[number]] for name, pairs in parts.items()}
     return histogram(f"{side} length", "characters", lengths, "pairs")
 
 
 def _part(pairs: Pairs, corpus: Corpus[Pairs]) -> dict[str, Any]:
     train = set(corpus.train.sources) if pairs is not corpus.train else set()
-    alphabets = [set().union(*texts) for texts in corpus.train]
+    alphabets = [set().union(*texts) for texts in corpus.train.sides]
     return {
         "pairs": len(pairs.sources),
         "distinct_sources": len(set(pairs.sources)),
@@ -53,10 +53,10 @@ def _part(pairs: Pairs, corpus: Corpus[Pairs]) -> dict[str, Any]:
 
 def suspicious(table: PairTable) -> list[DataFinding]:
     """Rows that look wrong, each with its line (its row number in parquet); none of it stops training."""
-    pairs: list[TextPair] = list(zip(*table.pairs, strict=True))
+    pairs: list[TextPair] = list(zip(*table.pairs.sides, strict=True))
     counts = Counter(pairs)
     meanings = Counter(source for source, _ in counts)
-    source_median, target_median = (float(np.median([len(text) for text in texts])) for texts in table.pairs)
+    source_median, target_median = (float(np.median([len(text) for text in texts])) for texts in table.pairs.sides)
     usual = source_median / target_median
 
     def far_apart(pair: TextPair) -> bool:

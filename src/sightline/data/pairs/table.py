@@ -19,11 +19,25 @@ from sightline.data.rows.record import Refusals, Rows
 from sightline.data.rows.texts import text_rows
 
 
-class Pairs(NamedTuple):
+@final
+@dataclass(frozen=True)
+class Pairs:
     """Source and target texts, in step."""
 
     sources: list[str]
     targets: list[str]
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    @property
+    def sides(self) -> tuple[list[str], list[str]]:
+        """Sources and targets."""
+        return self.sources, self.targets
+
+    def select(self, rows: Sequence[int]) -> Pairs:
+        """The pairs of these numbers, in their order."""
+        return Pairs([self.sources[row] for row in rows], [self.targets[row] for row in rows])
 
 
 class Columns(NamedTuple):

@@ -9,7 +9,8 @@ from typing import Any, Literal, final
 from sightline.core.errors import InputError
 from sightline.core.settings import CheckedConfig, flat, key
 from sightline.data.labelled.corpus import LabelledCorpus, load_labelled
-from sightline.data.labelled.table import Reading
+from sightline.data.labelled.part import LabelledPart
+from sightline.data.labelled.table import Reading, read_labelled
 from sightline.models import FORMS, SizedConfig
 from sightline.tasks.architectures import check_architecture
 from sightline.tasks.media.config import PictureConfig, SoundConfig
@@ -137,6 +138,11 @@ class ClassificationRun(RunConfig):
             limit=corpus.limit,
             seed=corpus.data_seed,
         )
+
+    def read(self) -> LabelledPart:
+        """All items of the data as one part; raises what `read_labelled` raises."""
+        part = LabelledPart.of(read_labelled(Path(self.corpus.data), self.reading))
+        return part.select(range(len(part))[: self.corpus.limit])
 
     @classmethod
     def preset(cls, arch: str) -> ClassificationRun:

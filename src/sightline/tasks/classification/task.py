@@ -18,7 +18,7 @@ from sightline.core.metrics import Baseline
 from sightline.core.modes import evaluating
 from sightline.data.labelled.corpus import LabelledCorpus
 from sightline.data.labelled.part import LabelledPart
-from sightline.data.labelled.table import SourceKind, read_labelled
+from sightline.data.labelled.table import SourceKind
 from sightline.data.spaced import spaced
 from sightline.models.encoder_model import EncoderModel
 from sightline.models.store import CONFIG, LoadedModel
@@ -84,13 +84,6 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
     ) -> None:
         self.config, self.model, self.inputs = config, model, inputs
         self.classes, self.many, self.weights, self.data = classes, many, weights, data
-
-    @classmethod
-    def read_part(cls, run: ClassificationRun) -> tuple[LabelledPart, int]:
-        part = LabelledPart.of(read_labelled(Path(run.corpus.data), run.reading))
-        if run.corpus.limit is not None:
-            part = part.select(range(len(part.sources))[: run.corpus.limit])
-        return part, len(part.sources)
 
     @classmethod
     def build(cls, data: LabelledCorpus, run: ClassificationRun) -> ClassificationTask:

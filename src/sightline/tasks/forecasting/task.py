@@ -77,10 +77,9 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         return replace(data, test=data.test.select(np.arange(whole)))
 
     @classmethod
-    def read_part(cls, run: ForecastingRun) -> tuple[Windows, int]:
+    def read_part(cls, run: ForecastingRun) -> Windows:
         panel = load_panel(run.corpus.data, run.corpus.columns, run.corpus.rules)
-        windows = all_windows(panel, run.settings.lookback, run.settings.horizon)
-        return windows, len(windows)
+        return all_windows(panel, run.settings.lookback, run.settings.horizon)
 
     @classmethod
     def build(cls, data: WindowCorpus, run: ForecastingRun) -> ForecastingTask:

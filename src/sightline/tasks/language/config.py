@@ -9,6 +9,7 @@ from sightline.core.errors import InputError
 from sightline.core.settings import CheckedConfig, flat, key
 from sightline.data.text.batches import GROUP_BYTES
 from sightline.data.text.corpus import TextCorpus, TextSplit, load_text
+from sightline.data.text.part import TextPart
 from sightline.data.tokens.text import TextKind
 from sightline.models import LANGUAGE_MODELS, SizedConfig
 from sightline.models.language_model import LanguageModelConfig
@@ -45,6 +46,11 @@ class RunningTextConfig(FilesConfig):
             seed=self.data_seed,
             skip_bad=self.skip_bad,
         )
+
+    def read(self) -> TextPart:
+        """All documents of the data as one part; raises what `load_text` raises."""
+        alone = {"valid_share": 0.0, "test_share": 0.0}
+        return load_text(self.data, column=self.column, limit=self.limit, skip_bad=self.skip_bad, **alone).train
 
 
 @final

@@ -14,7 +14,7 @@ from sightline.core.errors import InputError
 from sightline.core.metrics import Baseline
 from sightline.core.modes import evaluating
 from sightline.data.text.batches import Lanes, PackedRows, TextBatch, TextBatches
-from sightline.data.text.corpus import TextCorpus, load_text
+from sightline.data.text.corpus import TextCorpus
 from sightline.data.text.part import TextPart
 from sightline.data.text.positions import stretches
 from sightline.data.text.readers import Fragment
@@ -74,18 +74,6 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
                 where="arch",
             )
         super().check_architecture(arch)
-
-    @classmethod
-    def read_part(cls, run: LanguageRun) -> tuple[TextPart, int]:
-        corpus = load_text(
-            run.corpus.data,
-            column=run.corpus.column,
-            valid_share=0.0,
-            test_share=0.0,
-            limit=run.corpus.limit,
-            skip_bad=run.corpus.skip_bad,
-        ).train
-        return corpus, corpus.documents
 
     @classmethod
     def build(cls, data: TextCorpus, run: LanguageRun) -> LanguageTask:

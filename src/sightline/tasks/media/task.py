@@ -82,9 +82,8 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
         return reading(run).corpus(data, corpus.valid, corpus.test, seed=corpus.data_seed)
 
     @classmethod
-    def read_part(cls, run: MediaTextRun) -> tuple[MediaPart, int]:
-        part, _ = reading(run).read(run.corpus.data)
-        return part, len(part)
+    def read_part(cls, run: MediaTextRun) -> MediaPart:
+        return reading(run).read(run.corpus.data)[0]
 
     @classmethod
     def build(cls: type[T], data: MediaCorpus, run: MediaTextRun) -> T:

@@ -212,10 +212,10 @@ class TextsOutTask(Task[D, P, R]):
 
     def ms_per_token(self, part: P) -> float:
         """Median over items of greedy decoding time per output token, end token counted, one item at a time."""
-        self.write_texts(self.select(part, [0]))  # the first call is slower
+        self.write_texts(part.select([0]))  # the first call is slower
         times = []
         for row in range(len(part.targets)):
-            one = self.select(part, [row])
+            one = part.select([row])
             (output,), ms = timed_ms(lambda one=one: self.write_texts(one))
             times.append(ms / (len(self.tokenizers.target.encode(output.text)) + output.finished or 1))
         return statistics.median(times)
@@ -224,12 +224,9 @@ class TextsOutTask(Task[D, P, R]):
     def state_bytes(self, sources: Sources, row: int, target: Sequence[int]) -> int:
         """Bytes of the decoder's state for one source after its start token and all of `target`."""
         fed = torch.tensor([[Tokenizer.BOS, *target]], device=self.device)  # (1, T)
-        _, state = self.model.decode(fed, self._begin(sources, [row]))
+        with evaluating(self.model):
+            _, state = self.model.decode(fed, self._begin(sources, [row]))
         return nbytes(state)
-
-    @classmethod
-    def count(cls, part: P) -> int:
-        return len(part.targets)
 
     @staticmethod
     def room_for(tokenizers: TokenizerPair, targets: Sequence[str]) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, final
 
 from sightline.core.settings import flat, key
-from sightline.data.pairs.corpus import PairCorpus, load_corpus
+from sightline.data.pairs.corpus import PairCorpus, Pairs, load_corpus, read_pairs
 from sightline.models import ARCHITECTURES
 from sightline.tasks.architectures import check_architecture
 from sightline.tasks.run import FilesConfig, RunConfig, optim_preset
@@ -36,6 +36,13 @@ class PairsConfig(FilesConfig):
             lowercase=self.lowercase,
             skip_bad=self.skip_bad,
         )
+
+    def read(self) -> Pairs:
+        """All pairs of the data as one part; raises what `read_pairs` raises."""
+        columns = {"source_column": self.source_column, "target_column": self.target_column}
+        pairs = read_pairs(self.data, **columns, skip_bad=self.skip_bad)
+        lower = str.lower if self.lowercase else str
+        return Pairs(*([lower(text) for text in texts[: self.limit]] for texts in pairs.sides))
 
 
 @final

@@ -13,7 +13,7 @@ from sightline.core.config import encode
 from sightline.core.errors import InputError
 from sightline.core.metrics import Baseline
 from sightline.data.batches import PairBatches, pad
-from sightline.data.pairs.corpus import PairCorpus, Pairs, read_pairs, select
+from sightline.data.pairs.corpus import PairCorpus, Pairs
 from sightline.data.tokens.tokenizer import TokenizerPair
 from sightline.decoding.engine import DecodingConfig
 from sightline.models import SequenceModel
@@ -51,19 +51,6 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
     Run: ClassVar[type[TranslationRun]] = TranslationRun
 
     @classmethod
-    def read_part(cls, run: TranslationRun) -> tuple[Pairs, int]:
-        corpus = run.corpus
-        columns = {"source_column": corpus.source_column, "target_column": corpus.target_column}
-        pairs = read_pairs(corpus.data, **columns, skip_bad=corpus.skip_bad)
-        lower = str.lower if corpus.lowercase else str
-        sides = [[lower(text) for text in texts[: corpus.limit]] for texts in pairs]
-        return Pairs(*sides), len(sides[0])
-
-    @classmethod
-    def select(cls, part: Pairs, chosen: Sequence[int]) -> Pairs:
-        return select(part, chosen)
-
-    @classmethod
     def build(cls, data: PairCorpus, run: TranslationRun) -> TranslationTask:
         return cls.create(data, run.settings, seed=run.training.seed, parameters=run.parameters)
 
@@ -72,7 +59,7 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
         kept = directory / "pairs.json"
         if not kept.exists():
             corpus = cls.load_data(run)
-            parts = {part: list(getattr(corpus, part)) for part in ("train", "valid", "test")}
+            parts = {part: getattr(corpus, part).sides for part in ("train", "valid", "test")}
             content = {"name": corpus.name, "sha256": corpus.sha256, "notes": corpus.notes, **parts}
             kept.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
             return corpus
@@ -105,7 +92,7 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
         """
         if not corpus.train.sources:
             raise InputError("no training pairs", where=corpus.name)
-        tokenizers = tokenizers or TokenizerPair.train(*corpus.train, **encode(config.tokenizer))
+        tokenizers = tokenizers or TokenizerPair.train(*corpus.train.sides, **encode(config.tokenizer))
         if getattr(config.model, "tie", None) == "all" and not tokenizers.shared:
             raise InputError(f"{config.arch} ties source and target embeddings: it needs tokenizer.shared")
         sizes = tokenizers.source.size, tokenizers.target.size
@@ -172,7 +159,7 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
         return self.write_texts(self.part_of(texts), decoding, first=first)
 
     def baselines(self, train: Pairs, part: Pairs) -> list[Baseline]:
-        outputs = text_baselines(*train, part.sources)
+        outputs = text_baselines(*train.sides, part.sources)
         return [Baseline(one.name, one.description, self.score(one.outputs, part.targets).metrics) for one in outputs]
 
     def facts(self) -> dict[str, str]:
