@@ -1,4 +1,4 @@
-"""A data set of any task: parts for training, validation and test, and how they are summarised."""
+"""A data set of any task: parts for training, validation and test, with a summary."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Corpus(Generic[P]):
 
 
 def listed(places: Sequence[object], most: int = 10) -> str:
-    """The first places, with commas between, and an ellipsis where there are more."""
+    """The first places, comma-separated, and an ellipsis where there are more."""
     return ", ".join(map(str, places[:most])) + (", …" if len(places) > most else "")
 
 
@@ -88,7 +88,7 @@ def overlap_notes(
     unit: str = "",
     most: int = 10,
 ) -> list[str]:
-    """A note on the items of a part whose keys training has too, with their places; none where there are none."""
+    """A note on the items of a part whose keys training has too, with their places; no note without such items."""
     again = [place for key, place in zip(keys, places, strict=True) if key in known]
     if not again:
         return []

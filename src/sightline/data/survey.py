@@ -116,7 +116,7 @@ def spread(values: Numbers) -> dict[str, float]:
 def findings(
     file: str, items: Sequence[Any], places: Sequence[Any], looks: Mapping[str, Callable[[Any], bool]]
 ) -> list[DataFinding]:
-    """For each way to look wrong, named by its problem, the items that do, with their places."""
+    """For each way to look wrong, named by its problem, the items concerned, with their places."""
     wrong_places = {
         problem: [place for item, place in zip(items, places, strict=True) if wrong(item)]
         for problem, wrong in looks.items()

@@ -1,4 +1,4 @@
-"""From a path to a model that is ready to use, and to the data to measure it on."""
+"""Loading of models from paths, and of the data to measure them on."""
 
 from __future__ import annotations
 

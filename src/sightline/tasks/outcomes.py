@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 @final
 class Answer(NamedTuple):
-    """One output, as people read it and as `--json` gives it."""
+    """One output, as text and as an object for `--json`."""
 
     text: str
     record: dict[str, Any]
@@ -52,7 +52,7 @@ class Measured:
 
 
 def timed_ms(call: Callable[[], T]) -> tuple[T, float]:
-    """A call's result and how long it took."""
+    """A call's result and its duration in milliseconds."""
     began = time.perf_counter()
     result = call()
     return result, 1000 * (time.perf_counter() - began)

@@ -1,4 +1,4 @@
-"""From flags, environment and files to the configuration of one training, and back to the files that a run keeps."""
+"""The configuration of one training from flags, environment and files, and the files that a run keeps of it."""
 
 from __future__ import annotations
 

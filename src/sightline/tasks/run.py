@@ -21,7 +21,7 @@ R = TypeVar("R", bound="RunConfig")
 
 @dataclass(frozen=True)
 class DataConfig(CheckedConfig):
-    """Which data to train on; the base of every task's.
+    """The data to train on; the base of every task's.
 
     Raises:
         InputError: "limit: must be at least 1, found 0".
@@ -73,7 +73,7 @@ class TaskConfig(CheckedConfig):
 
 @dataclass(frozen=True)
 class RunConfig(CheckedConfig):
-    """All of a training, as config.yaml and the flags of `sightline train` spell it.
+    """The configuration of a training, as config.yaml and the flags of `sightline train` spell it.
 
     A task's `Run` gives the types of `corpus` and `settings`. The keys of the three parts are spelled without the
     part's name, so that a file, the environment and flags need no levels: `--arch`, not `--settings.arch`.

@@ -36,7 +36,7 @@ R = TypeVar("R", bound=RunConfig)
 class Task(SavedTask, Generic[D, P, R]):
     """A model with all that is needed to train it, to measure it and to use it on new inputs.
 
-    A task of your own defines the abstract methods; the others have a default that suits most.
+    A task of your own defines the abstract methods; the others have a default that suits most tasks.
 
     unit: the word for items, in the plural: pairs, documents, windows
     Run: all of a training's configuration
@@ -202,7 +202,7 @@ class Task(SavedTask, Generic[D, P, R]):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return next(self.model.parameters()).device
 
     def to(self: T, device: torch.device | str) -> T:

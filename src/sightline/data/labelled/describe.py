@@ -28,7 +28,7 @@ UNITS = {"text": "characters", "series": "steps", "audio": "samples", "image": "
 
 
 def survey_labelled(corpus: Corpus[LabelledPart]) -> Survey:
-    """Counts, label balance, lengths, repetitions and overlaps, and items that look wrong, with their places."""
+    """Counts, label balance, lengths, repetitions and overlaps, and suspicious items, with their places."""
     filled = corpus.filled
     keys = {name: part.keys() for name, part in corpus.parts.items()}
     known = set(keys["train"])

@@ -20,7 +20,7 @@ _GREYS = 16  # the largest value of a pixel
 
 
 def digits(query: str) -> tuple[LabelledTable, int]:
-    """All digits in one table, and the seed that divides them, for the part after `?`.
+    """All digits in one table, and the seed that divides them, for the options after `?`.
 
     Raises:
         InputError: "builtin:digits: unknown option …", "builtin:digits: as must be image, rows or pixels, found 'row'".

@@ -1,4 +1,4 @@
-"""One part of a labelled corpus: sources with their labels, and where each was read."""
+"""One part of a labelled corpus: sources with their labels and places."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class Reading:
     """Options for reading a table or folder.
 
     kind: of the sources; "auto" derives it from the columns and from the names of files
-    source_column: one name, several with commas between, or a range such as `x1:x96` of the columns' order
+    source_column: one name, several comma-separated ones, or a range such as `x1:x96` of the columns' order
     label_separator: the text between the labels of an item that may have any number of them
     split_column: the column that says which part a row belongs to: train, valid (validation, val, dev) or test
     lowercase: of texts
@@ -132,7 +132,7 @@ class _Items:
             table.parts.append(part)
 
     def text(self, value: Any, what: str) -> str:
-        """A text, in small letters where they are asked for."""
+        """The text, in lower case if the options say so."""
         text = text_of(value, what)
         return text.lower() if self.reading.lowercase else text
 

@@ -1,4 +1,4 @@
-"""A corpus of sounds, pictures or texts and the texts that they become, read from manifests."""
+"""A corpus of sounds, pictures or texts with target texts, read from manifests."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class MediaCorpus(Corpus[MediaPart]):
     """Items for training, validation and test; `sha256` is of samples, pixels and texts, whatever their files."""
 
     def describe(self) -> Survey:
-        """Counts, durations in seconds or sizes in pixels, target lengths, repetitions, and items that look wrong."""
+        """Counts, durations in seconds or sizes in pixels, target lengths, repetitions, and suspicious items."""
         return survey_media(self)
 
 

@@ -24,7 +24,7 @@ from sightline.data.survey import (
 
 
 def survey_media(corpus: Corpus[MediaPart]) -> Survey:
-    """Counts, durations in seconds or sizes in pixels, target lengths, repetitions, and items that look wrong."""
+    """Counts, durations in seconds or sizes in pixels, target lengths, repetitions, and suspicious items."""
     filled = corpus.filled
     digests = {name: part.digests() for name, part in corpus.parts.items()}
     known = set(digests["train"])

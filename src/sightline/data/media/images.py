@@ -1,4 +1,4 @@
-"""Pictures as arrays of bytes: png and jpeg by Pillow, one at a time; idx files, as MNIST comes in, whole.
+"""Pictures as arrays of bytes: png and jpeg by Pillow, one at a time; idx files, the format of MNIST, whole.
 
 A header's claim is checked before anything is decoded, so that a decompression bomb costs nothing; what a decoder
 would repair silently (a file cut short, 16 bits clipped to 8, a transparent background) is an error or a named option.

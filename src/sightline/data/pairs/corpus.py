@@ -61,7 +61,7 @@ class PairCorpus(Corpus[Pairs]):
     """Pairs for training, validation and test.
 
     sha256: of the texts, whatever files they came in
-    files, reading: where they came from, which a summary reads again to name lines; none of built-in data
+    files, reading: their sources, which a summary reads again to name lines; none of built-in data
     """
 
     files: tuple[str | Path, ...] = field(default=(), compare=False)
@@ -131,7 +131,7 @@ def load_corpus(
     files: dict[str, str | Path] = {}
     if name.startswith("builtin:"):
         if valid is not None or test is not None or source_column or target_column:
-            raise InputError("built-in data takes no validation or test files and no columns", where=name)
+            raise InputError("built-in data does not take validation files, test files or columns", where=name)
         parts, notes = _builtin(name), []
     else:
         files = {part: f for part, f in (("train", data), ("valid", valid), ("test", test)) if f is not None}

@@ -1,4 +1,4 @@
-"""A summary of pairs of texts: counts, lengths, overlaps between parts, and rows that look wrong."""
+"""A summary of pairs of texts: counts, lengths, overlaps between parts, and suspicious rows."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _part(pairs: Pairs, corpus: Corpus[Pairs]) -> dict[str, Any]:
 
 
 def suspicious(table: PairTable) -> list[DataFinding]:
-    """Rows that look wrong, each with its line (its row number in parquet); none of it stops training."""
+    """Suspicious rows, each with its line (its row number in parquet); none of them stops training."""
     pairs: list[TextPair] = list(zip(*table.pairs.sides, strict=True))
     counts = Counter(pairs)
     meanings = Counter(source for source, _ in counts)

@@ -73,7 +73,7 @@ def read_table(path: Path, columns: Columns, skip_bad: bool) -> PairTable:
 
 
 def open_texts(path: Path, columns: Sequence[tuple[str, str | None]]) -> tuple[Rows, list[tuple[str, str]]]:
-    """A table of texts, and its columns with what to call each in an error.
+    """A table of texts, and each column's name with its description in errors.
 
     columns: roles and their columns; where none is named, columns are named as their roles in any case, or are the
         first ones of a table without a header

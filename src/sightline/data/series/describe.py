@@ -17,7 +17,7 @@ FAR = 10.0  # of an outlier: its distance from the median over the usual one (me
 
 
 def survey_series(data: SeriesData) -> Survey:
-    """Counts, spans, sizes, the commonest period, and columns that look wrong, with the times."""
+    """Counts, spans, sizes, the commonest period, and suspicious columns, with the times."""
     panel = data.panel
     described: dict[str, dict[str, Any]] = {}
     for part in PARTS:

@@ -1,4 +1,4 @@
-"""Tables of time series as users have them: CSV, TSV or parquet, one column a channel or one row a series and time.
+"""Tables of time series: CSV, TSV or parquet, one column a channel or one row a series and time.
 
 The result is checked cell by cell: a number, or a hole that the file marks as one. Whether holes and uneven times
 may be filled is decided afterwards (`data.series`), and so every row keeps the line that it came from.

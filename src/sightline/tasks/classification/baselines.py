@@ -31,9 +31,9 @@ def label_baselines(
     classes: Sequence[str],
     sound: AudioFrames,
 ) -> list[Baseline]:
-    """The baselines, learnt from training sources and the numbers of their labels, on those `tested`.
+    """The baselines, learned from training sources and the numbers of their labels, on those `tested`.
 
-    Labels are (N,) int64, or with any number of labels (N, C) bool; `sound` is how sounds become frames.
+    Labels are (N,) int64, or with any number of labels (N, C) bool; `sound` turns sounds into frames.
     """
     labels, true = train[1], tested[1]
     many = labels.ndim == 2
@@ -47,7 +47,7 @@ def label_baselines(
     baselines = [Baseline("most frequent class", commonest, SCORE[many](prior, true, classes).metrics)]
     baselines.append(Baseline("by chance", "labels drawn in the training part's shares", _by_chance(shares, true)))
     chosen = list(range(0, len(labels), -(-len(labels) // MOST_ITEMS)))
-    among = "" if len(chosen) == len(labels) else f", learnt from {len(chosen):,} of the training items"
+    among = "" if len(chosen) == len(labels) else f", learned from {len(chosen):,} of the training items"
     kept, learnt = [train[0][i] for i in chosen], labels[chosen]
     if kind == "text":
         scores = _linear_of_texts(kept, learnt, tested[0])
@@ -72,7 +72,7 @@ def _scores(p: np.ndarray, many: bool) -> np.ndarray:
 
 
 def _by_chance(shares: np.ndarray, true: np.ndarray) -> dict[str, float]:
-    """The accuracy to be expected: Σ_c p_c q_c, with the shares p in training and q here."""
+    """The expected accuracy: Σ_c p_c q_c, with the shares p in training and q here."""
     if true.ndim == 2:
         right = true * shares + (1 - true) * (1 - shares)  # (N, C)
         return {"accuracy": float(right.prod(1).mean()), "label_accuracy": float(right.mean())}

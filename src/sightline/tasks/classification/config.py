@@ -31,7 +31,7 @@ def _pooled(arch: str) -> Any:
 @final
 @dataclass(frozen=True)
 class LabelledConfig(FilesConfig):
-    """Which labelled items to train on, and how they are read; see `data.labelled.table.Reading`."""
+    """The labelled items to train on, and the options for reading them; see `data.labelled.table.Reading`."""
 
     source_kind: Literal["auto", "text", "series", "audio", "image"] = key(
         "auto", "Kind of the sources; auto: judged by columns and names of files."
@@ -104,7 +104,7 @@ class ClassificationConfig(TaskConfig):
 @final
 @dataclass(frozen=True)
 class ClassificationRun(RunConfig):
-    """All of such a training."""
+    """The configuration of a classifier's training."""
 
     corpus: LabelledConfig = flat(LabelledConfig())
     settings: ClassificationConfig = flat(ClassificationConfig())

@@ -153,7 +153,7 @@ class LabelledInputs:
         try:
             return series_of(line if line.lstrip()[:1] == "[" else line.split(","), "the series")
         except ValueError as error:
-            raise InputError(f"expected numbers with commas between or a JSON list: {error}") from None
+            raise InputError(f"expected comma-separated numbers or a JSON list: {error}") from None
 
     def accept(self, value: Any) -> LabelledSource:
         """An input as `predict` takes it: a text or a path as in `read`, an array, or a series (T, C) as nested lists.
@@ -177,12 +177,12 @@ class LabelledInputs:
         """Refuses, of a model's file, a front end that is not for this kind of source, and a scaling that does not fit.
 
         Raises:
-            InputError: "config.json: options: a model of ImagePatches(…) reads no series".
+            InputError: "config.json: options: a model of ImagePatches(…) does not read series".
         """
         front = self.front_end
         configs = {"text": Tokens, "series": SeriesPatches, "audio": AudioFrames, "image": ImagePatches | Pixels}
         if not isinstance(front, configs[self.kind]):
-            raise InputError(f"a model of {front} reads no {self.kind}", where=place)
+            raise InputError(f"a model of {front} does not read {self.kind}", where=place)
         if self.scaling is not None:
             channels = front.channels if isinstance(front, SeriesPatches) else 0
             values = (*self.scaling.mean, *self.scaling.deviation)

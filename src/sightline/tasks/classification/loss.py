@@ -1,4 +1,4 @@
-"""The training loss of labels, and how much each class counts in it."""
+"""The training loss of labels, and the weight of each class in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts, series, sounds or pictures to labels: an encoder, pooled, trained on labelled items."""
+"""Classification of texts, series, sounds or pictures: a pooled encoder, trained on labelled items."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
         return [one.labels if self.many else one.labels[0] for one in labellings]
 
     def answer(self, inputs: Sequence[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
-        """A label and its probability, with a tab between; of several labels `a|b` and `0.9000|0.7000`."""
+        """A label and its probability, tab-separated; of several labels `a|b` and `0.9000|0.7000`."""
         filled = [line for line in inputs if line.strip()]
         labellings = iter(self.label(self._part([self.inputs.read(line) for line in filled])))
         return [
@@ -192,7 +192,7 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
 
     @classmethod
     def lengths(cls, part: LabelledPart) -> list[int]:
-        """Of texts in characters and of series in steps; sounds and pictures have none that says much."""
+        """Of texts in characters and of series in steps; sounds and pictures have none."""
         return [len(source) for source in part.sources] if part.kind in ("text", "series") else []
 
     def facts(self) -> dict[str, str]:

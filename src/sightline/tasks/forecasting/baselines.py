@@ -55,7 +55,7 @@ def repeat(horizon: int) -> Predictor:
 
 
 def seasonal(horizon: int, season: int) -> Predictor:
-    """The value of the same place in the last season that was seen."""
+    """Repeats the last season."""
 
     def forecast(batch: WindowBatch) -> Tensor:
         last = batch.values[:, -season:]  # (B, m, C)
@@ -102,7 +102,7 @@ def linear(name: str, windows: Windows, scaling: SeriesScaling) -> tuple[Predict
 
 
 def truth(windows: Windows, scaling: SeriesScaling, levels: tuple[float, ...]) -> Predictor:
-    """The best forecast that there can be of built-in series, with its quantiles."""
+    """The best possible forecast of built-in series, with its quantiles."""
     from scipy.stats import norm
 
     known = windows.truth

@@ -24,7 +24,7 @@ PUBLISHED_BATCH = 32
 @final
 @dataclass(frozen=True)
 class SeriesDataConfig(DataConfig):
-    """Which series to train on, and how to read and divide them."""
+    """The series to train on, and the options for reading and dividing them."""
 
     time_column: str | None = key(None, "Column of the times; null: judged by its name.")
     series_column: str | None = key(None, "Column that names each row's series; null: one series.")
@@ -108,7 +108,7 @@ class ForecastingConfig(TaskConfig):
 
     @property
     def levels(self) -> tuple[float, ...]:
-        """The quantiles that the model says; empty where it says one number."""
+        """The quantiles that the model predicts; empty for a point forecast."""
         return self.quantiles if self.loss == "quantile" else ()
 
     @property
@@ -136,7 +136,7 @@ def optim_preset(arch: str) -> OptimConfig:
 @final
 @dataclass(frozen=True)
 class ForecastingRun(RunConfig):
-    """All of a forecaster's training."""
+    """The configuration of a forecaster's training."""
 
     corpus: SeriesDataConfig = flat(SeriesDataConfig())
     settings: ForecastingConfig = flat(ForecastingConfig())

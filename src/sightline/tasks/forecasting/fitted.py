@@ -55,7 +55,7 @@ class Fitted:
         scale: Literal["standard", "none"],
         season: int | None,
     ) -> Fitted:
-        """Learnt from the training part alone; `season` None = found there."""
+        """Fitted to the training part alone; `season` None = estimated from it."""
         scaling, train = fit_scaling(series, scale), series.values("train")
         season = season or find_season(train)
         panel = series.panel
@@ -74,7 +74,7 @@ class Fitted:
         )
 
     def scaling(self, panel: Panel) -> SeriesScaling:
-        """The scales of a panel's series by name; a series that training had not has those of its own values.
+        """The scales of a panel's series by name; a series that is not in training has those of its own values.
 
         Raises:
             InputError: "load.csv: the targets are ('x',), but the model was trained on ('y',)".
@@ -97,7 +97,7 @@ class Fitted:
         return SeriesScaling(np.stack(center), np.stack(spread), past, ahead)
 
     def naive_of(self, panel: Panel) -> np.ndarray:
-        """`naive` (R, C) of a panel's series by name; 0 where training had it not."""
+        """`naive` (R, C) of a panel's series by name; 0 for a series that is not in training."""
         known = dict(zip(self.names, self.naive, strict=True))
         return np.array([known.get(record.name, (0.0,) * len(panel.targets)) for record in panel.records])
 
@@ -112,7 +112,7 @@ class Fitted:
                 raise InputError(f"the {role} are {names}, but the model was trained on {expected}", where=panel.name)
 
     def write(self, path: Path) -> None:
-        """As JSON."""
+        """Writes the file as JSON."""
         text = json.dumps(encode(self), ensure_ascii=False, allow_nan=False)
         path.write_text(text + "\n", encoding="utf-8")
 

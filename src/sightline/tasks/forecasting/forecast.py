@@ -1,4 +1,4 @@
-"""A forecast as people use it: time stamps, series, values and quantiles, as a table or as JSON."""
+"""A forecast with time stamps, series, values and quantiles, as a table or as JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Forecast:
 
     panel: the series that were read
     values: (R, H, C), the forecast of step h of column c of series r
-    quantiles: (R, H, C, Q), of the levels `levels`; Q = 0 where the model says one number
+    quantiles: (R, H, C, Q), of the levels `levels`; Q = 0 for a point forecast
     context: how many of the last values `record` tells besides
     """
 

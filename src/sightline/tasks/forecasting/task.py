@@ -1,4 +1,4 @@
-"""Series to their future: windows of a panel, a forecaster, point or quantile forecasts."""
+"""Forecasting: windows of a panel of series, a forecaster, point or quantile forecasts."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         panel = series.panel
         if config.arch in ("dlinear", "nlinear") and (panel.past or panel.known):
             raise InputError(
-                f"{config.arch} reads no covariates; leave them out, or take another architecture", where="arch"
+                f"{config.arch} does not read covariates; leave them out, or choose another architecture", where="arch"
             )
         source = SeriesWindows(config.lookback, config.horizon, len(panel.targets), len(panel.past), len(panel.known))
         config, model = cls.draw(config, (source, config.outputs), seed=run.training.seed, parameters=run.parameters)
@@ -97,7 +97,7 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
     @classmethod
     def restore(cls, directory: Path, loaded: LoadedModel, config: ForecastingConfig, options: Any) -> ForecastingTask:
         if not isinstance(loaded.source, SeriesWindows):
-            raise InputError(f"a model of {loaded.source} forecasts no series", where=directory / CONFIG)
+            raise InputError(f"a model of {loaded.source} does not forecast series", where=directory / CONFIG)
         task = cls(config, loaded.model, Fitted.read(directory / SERIES), options.data)
         if task.source != loaded.source or config.outputs != loaded.outputs:
             raise InputError(
@@ -109,7 +109,7 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
 
     @classmethod
     def metrics(cls, data: WindowCorpus, run: ForecastingRun) -> tuple[str, ...]:
-        """First the one that is trained for: mse, mae or pinball."""
+        """The metrics, first the one that is trained for: mse, mae or pinball."""
         levels = run.settings.levels
         names = [run.settings.metric_name, "mae", "mase", "mse", "smape", *(["pinball"] if levels else [])]
         names += ["coverage", "interval_width"] if intervals_of(levels) else []
@@ -293,7 +293,7 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         scores: ForecastScores | None = None
         for batch in batches:
             predicted = predictor(batch).float().cpu().numpy()
-            if scores is None:  # a baseline that says one number has no quantiles to score
+            if scores is None:  # a point forecast has no quantiles to score
                 scores = ForecastScores(part.panel, part.horizon, yardstick if predicted.shape[3] > 1 else plain)
             scores.add(part.record[list(batch.rows)], predicted, batch.future.cpu().numpy())
         if scores is None:

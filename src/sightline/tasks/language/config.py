@@ -25,7 +25,7 @@ Evaluate = Literal["auto", "windows", "carried"]
 @final
 @dataclass(frozen=True)
 class RunningTextConfig(FilesConfig):
-    """Which text to train on; see `load_text`."""
+    """The text to train on; see `load_text`."""
 
     column: str = key("text", "Column of the texts in a table.")
     split: TextSplit = key("auto", "How text is divided into parts.")
@@ -131,7 +131,7 @@ def language_optim(arch: str) -> OptimConfig:
 @final
 @dataclass(frozen=True)
 class LanguageRun(RunConfig):
-    """All of a language model's training."""
+    """The configuration of a language model's training."""
 
     corpus: RunningTextConfig = flat(RunningTextConfig())
     settings: LanguageConfig = flat(LanguageConfig())

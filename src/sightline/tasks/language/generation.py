@@ -1,4 +1,4 @@
-"""Text from a language model: prompts in, text out as it comes, up to its end, a stop string or a limit."""
+"""Continuation of prompts by a language model, up to the end of the text, a stop string or a limit."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def _fitted(model: nn.Module, ids: list[list[int]], most: int, truncate: str) ->
 
 @torch.inference_mode()
 def read_prompts(model: Decoder, ids: Sequence[Sequence[int]]) -> Prompted:
-    """The state after prompts of any lengths, none empty, and what the model says next."""
+    """The state after prompts of any lengths, none empty, and the logits of the next tokens."""
     device = next(model.parameters()).device
     longest = max(map(len, ids))
     tokens = torch.zeros(len(ids), longest, dtype=torch.long)
@@ -163,12 +163,12 @@ class _Listener:
         self.stopped = False
 
     def hear(self, token: int) -> bool:
-        """Takes a token; whether a stop string has ended the text."""
+        """Add a token; returns whether a stop string has ended the text."""
         self._add(self._appearing.push(token))
         return self.stopped
 
     def finish(self) -> None:
-        """Nothing more comes."""
+        """End the output."""
         if not self.stopped:
             self._add(self._appearing.end())
             self._tell(len(self.text))

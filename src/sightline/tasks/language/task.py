@@ -41,7 +41,7 @@ _ROWS = 64  # windows read at a time, of 128 positions
 
 @final
 class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
-    """A causal model with its tokenizer; `data` says what it was trained on, in a line.
+    """A causal model with its tokenizer; `data` describes its training data in a line.
 
     With `bptt="stateful"` an untrained task's `model` is the decoder in a `StatefulDecoder`, so that a checkpoint has
     the state that the next batch begins with; the decoder is saved, measured and used.
@@ -130,7 +130,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
         return "bits_per_byte", "perplexity", "loss"
 
     def batches(self, part: TextPart, *, seed: int) -> TextBatches:
-        """Packed rows, or for stateful training lanes that read on."""
+        """Packed rows; for stateful training, lanes that continue from batch to batch."""
         config = self.config
         kind = Lanes if config.bptt == "stateful" else PackedRows
         # A group has room for many batches, so that few of them are short.
@@ -197,7 +197,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
         first: int = 0,
         on_text: OnText | None = None,
     ) -> list[Generated]:
-        """Continuations of prompts (see `language_generation.generate`); dropout is off."""
+        """Continuations of prompts (see `generation.generate`); dropout is off."""
         with evaluating(self.model):
             chosen = config or GenerationConfig()
             return generate(self.decoder, self.tokenizer, prompts, chosen, first=first, on_text=on_text)
@@ -263,7 +263,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
     def restore(cls, directory: Path, loaded: LoadedModel, config: LanguageConfig, options: Any) -> LanguageTask:
         tokenizer = TextTokenizer.load(directory / TOKENIZER)
         if not isinstance(loaded.model, Decoder) or not isinstance(loaded.source, Tokens):
-            raise InputError(f"a model of {loaded.source} reads no text", where=directory / CONFIG)
+            raise InputError(f"a model of {loaded.source} does not read text", where=directory / CONFIG)
         if not tokenizer.size == loaded.source.vocabulary == loaded.outputs:
             raise InputError(
                 f"a vocabulary of {tokenizer.size} tokens, but the model has {loaded.source.vocabulary} "

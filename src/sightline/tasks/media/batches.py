@@ -1,4 +1,4 @@
-"""Batches of sounds, pictures and texts with the texts that they should become."""
+"""Batches of sounds, pictures and texts with their target texts."""
 
 from __future__ import annotations
 

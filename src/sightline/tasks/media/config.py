@@ -184,7 +184,7 @@ def parse_sources(sources: Sequence[str]) -> tuple[tuple[str, MediaKind], ...]:
 @final
 @dataclass(frozen=True)
 class ManifestConfig(FilesConfig):
-    """Which manifests to train on, and their columns."""
+    """The manifests to train on, and their columns."""
 
     sources: tuple[str, ...] = key(
         ("source:audio",), "Sources as column:kind, kind being audio, image or text: image:image,question:text."
@@ -215,7 +215,7 @@ class MediaTextConfig(TextsOutConfig):
 @final
 @dataclass(frozen=True)
 class MediaTextRun(RunConfig):
-    """All of such a training."""
+    """The configuration of a training on sounds or pictures."""
 
     corpus: ManifestConfig = flat(ManifestConfig())
     settings: MediaTextConfig = flat(MediaTextConfig())

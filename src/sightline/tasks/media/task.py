@@ -1,4 +1,4 @@
-"""Sounds and pictures to text: readers, tokenizers and an encoder-decoder that transcribe, describe and answer."""
+"""Tasks from sounds and pictures to text: readers, tokenizers and an encoder-decoder."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ T = TypeVar("T", bound="MediaTextTask")
 @final
 @dataclass(frozen=True)
 class MediaOptions(TextsOutOptions):
-    """With the source columns and their kinds, as the setting `sources` names them."""
+    """Stored options: the source columns and their kinds, as the setting `sources` names them."""
 
     sources: tuple[str, ...]
 
@@ -160,7 +160,7 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
         return self._batches(part, max(self.config.batch_tokens, *positions, *lengths), shuffle=False)
 
     def sources_of(self, part: MediaPart) -> MediaInputs:
-        """The part's sources, once it is known that they are such as the model was trained on."""
+        """The part's sources, after a check that they fit the model."""
         expected = [kind for _, kind in self.columns]
         kinds = [column.kind for column in part.columns]
         if kinds != expected:
@@ -173,11 +173,11 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
         return MediaInputs(part.columns, self.config, self.tokenizers.source)
 
     def read_line(self, line: str) -> list[str]:
-        """Of several sources a line of paths and texts with tabs between."""
+        """Splits a line of several sources, paths and texts, at tabs."""
         return line.split("\t")
 
     def part_of(self, inputs: Sequence[Any]) -> MediaPart:
-        """Files and texts: one path for each input, or, of several sources, a tuple of paths and texts in order."""
+        """Inputs as a part: one path for each input, or for several sources a tuple of paths and texts in order."""
         rows = [[entry] if isinstance(entry, (str, Path)) else list(entry) for entry in inputs]
         names = [name for name, _ in self.columns]
         for number, row in enumerate(rows, 1):

@@ -1,4 +1,4 @@
-"""Baselines for texts: outputs that any model worth its budget must beat."""
+"""Baselines for tasks that write text."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class TokenizerConfig(CheckedConfig):
 
 @dataclass(frozen=True)
 class TextsOutConfig(TaskConfig):
-    """Architecture and sizes, tokenizers, loss and batches of an encoder-decoder that writes texts."""
+    """Architecture and sizes, tokenizers, loss and batches of an encoder-decoder that writes text."""
 
     form = "encoder-decoder"
 

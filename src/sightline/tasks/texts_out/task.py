@@ -50,7 +50,7 @@ class Sources(Protocol):
 
 @dataclass(frozen=True)
 class TextsOutOptions(Options):
-    """With the most tokens of an output where decoding names no other limit."""
+    """Stored options: the most tokens of an output where decoding names no other limit."""
 
     longest_output: int
 
@@ -106,7 +106,7 @@ class TextsOutTask(Task[D, P, R]):
 
     @classmethod
     def metrics(cls, data: Any, run: Any) -> tuple[str, ...]:
-        """First exact match where most targets are single words, else BLEU."""
+        """The metrics, first exact match where most targets are single words, else BLEU."""
         targets = data.train.targets
         single = sum(len(target.split()) <= 1 for target in targets)
         first = "exact_match" if 2 * single > len(targets) else "bleu"
@@ -163,7 +163,7 @@ class TextsOutTask(Task[D, P, R]):
         return self._texts(self.part_of(inputs), decoding)
 
     def read_line(self, line: str) -> Any:
-        """An input as `predict` takes it, of a line of text."""
+        """The input for `predict` from a line of text."""
         return line
 
     def answer(self, inputs: Sequence[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:

@@ -17,7 +17,7 @@ from sightline.training.state import TrainConfig
 @final
 @dataclass(frozen=True)
 class PairsConfig(FilesConfig):
-    """Which pairs to train on; see `load_corpus`."""
+    """The pairs to train on; see `load_corpus`."""
 
     source_column: str | None = key(None, "Column of the sources; null: `source`, or the first.")
     target_column: str | None = key(None, "Column of the targets; null: `target`, or the second.")
@@ -76,7 +76,7 @@ class TranslationConfig(TextsOutConfig):
 @final
 @dataclass(frozen=True)
 class TranslationRun(RunConfig):
-    """All of a translation's training."""
+    """The configuration of a translation model's training."""
 
     corpus: PairsConfig = flat(PairsConfig())
     settings: TranslationConfig = flat(TranslationConfig())

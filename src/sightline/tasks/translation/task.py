@@ -1,4 +1,4 @@
-"""Text to text: tokenizers and an encoder-decoder, trained on pairs, that translate, transliterate or normalise."""
+"""Translation, transliteration or normalisation: tokenizers and an encoder-decoder, trained on pairs."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
     def restore(cls, directory: Path, loaded: LoadedModel, config: TranslationConfig, options: Any) -> TranslationTask:
         tokenizers = cls.load_tokenizers(directory, options)
         if not isinstance(loaded.model, SequenceModel) or not isinstance(loaded.source, Tokens):
-            raise InputError(f"a model of {loaded.source} translates no text", where=directory / CONFIG)
+            raise InputError(f"a model of {loaded.source} does not translate text", where=directory / CONFIG)
         sizes = tokenizers.source.size, tokenizers.target.size
         expected = loaded.source.vocabulary, loaded.outputs
         if sizes != expected:
