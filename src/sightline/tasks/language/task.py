@@ -55,7 +55,6 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
     same_in_comparison = ("tokenizer.kind", "tokenizer.size")
     measured_by = ("stride", "evaluate")
     counted = "tokens"
-    compared = ("lstm", "gated_linear", "transformer")
 
     def __init__(
         self, config: LanguageConfig, model: Decoder | StatefulDecoder, tokenizer: TextTokenizer, *, data: str = ""
