@@ -19,7 +19,7 @@ _NAMES = {
     "SequenceEncoder": "sightline.core.mixer",
     "SequenceMixer": "sightline.core.mixer",
     "SightlineError": "sightline.core.errors",
-    "fit": "sightline.tasks.api",
+    "fit": "sightline.tasks.fit",
     "load": "sightline.tasks.load",
 }
 
@@ -57,5 +57,5 @@ if TYPE_CHECKING:
     from sightline.core.probe import Probe as Probe
     from sightline.mixers import MIXERS as MIXERS
     from sightline.models import ARCHITECTURES as ARCHITECTURES
-    from sightline.tasks.api import fit as fit
+    from sightline.tasks.fit import fit as fit
     from sightline.tasks.load import load as load

@@ -21,7 +21,7 @@ def files(tmp_path_factory):
     """The corpus as files, and the model directory of an untrained task on it."""
     directory = tmp_path_factory.mktemp("data")
     for part in ("train", "valid", "test"):
-        rows = zip(*getattr(corpus(), part), strict=True)
+        rows = zip(*getattr(corpus(), part).sides, strict=True)
         text = "source\ttarget\n" + "".join(f"{source}\t{target}\n" for source, target in rows)
         (directory / f"{part}.tsv").write_text(text, encoding="utf-8")
     untrained("gru", seed=3).save(directory / "model")

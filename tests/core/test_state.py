@@ -103,7 +103,7 @@ def test_detach_cuts_every_leaf():
 
 @pytest.mark.parametrize("wrong", [[torch.ones(1)], {"h": torch.ones(1)}, (torch.ones(1), 3)])
 def test_what_is_no_state_is_refused(wrong):
-    with pytest.raises(TypeError, match="a state holds tensors"):
+    with pytest.raises(TypeError, match="a state consists of tensors"):
         list(leaves(wrong))
-    with pytest.raises(TypeError, match="a state holds tensors"):
+    with pytest.raises(TypeError, match="a state consists of tensors"):
         map_state(torch.clone, wrong)

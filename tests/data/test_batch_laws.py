@@ -21,7 +21,7 @@ from sightline.tasks.classification.batches import LabelledBatches
 from sightline.tasks.classification.config import ClassificationRun
 from sightline.tasks.forecasting.config import ForecastingRun
 from sightline.tasks.language.config import LanguageRun
-from sightline.tasks.media.batches import Inputs, MediaBatches
+from sightline.tasks.media.batches import MediaBatches, MediaInputs
 from sightline.tasks.media.config import MediaTextRun
 from sightline.tasks.translation.config import TranslationRun
 from sightline.testing.batches import BATCH_LAWS, StreamSubject, check_batches
@@ -61,7 +61,7 @@ def media(folder: Path) -> StreamSubject:
     run = media_run("answering", quarters(folder, COUNT))
     task = KINDS["answering"].build(KINDS["answering"].load_data(run), run)
     part = task.read_part(run)
-    inputs = Inputs(part.columns, task.config, task.tokenizers.source)
+    inputs = MediaInputs(part.columns, task.config, task.tokenizers.source)
     targets = task.tokenizers.target.encode_batch(part.targets)
     least = max(*inputs.positions, *(len(ids) + 2 for ids in targets))
     return StreamSubject(

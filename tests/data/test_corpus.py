@@ -12,7 +12,7 @@ import pytest
 from sightline.cli.app import main
 from sightline.data.corpus import Corpus, overlap_notes
 from sightline.data.spaced import spaced
-from sightline.tasks.forecasting.task import ForecastingTask
+from sightline.tasks.media.task import MediaTextTask
 from sightline.tasks.table import TASKS
 
 WORDS = Corpus("words", ["a", "bcd", "ef"], [], ["g"], "0" * 64, ("one note",))
@@ -46,8 +46,9 @@ def test_the_command_describes_a_task_without_a_summary(
     class Tagged(Corpus[list[str]]):
         tags: tuple[str, ...] = ()
 
-    class TaggingTask(ForecastingTask):
+    class TaggingTask(MediaTextTask):
         name = "tagging"
+        default_sources = ("source:image",)
 
         @classmethod
         def load_data(cls, run: Any) -> Any:

@@ -19,7 +19,7 @@ def test_a_call_trains_predicts_and_saves(tmp_path):
 
 
 def test_from_a_file_it_is_the_run_that_the_command_leaves(tmp_path):
-    rows = zip(*corpus().train, strict=True)
+    rows = zip(*corpus().train.sides, strict=True)
     (tmp_path / "pairs.tsv").write_text("".join(f"{source}\t{target}\n" for source, target in rows), encoding="utf-8")
     keep = {"out_dir": tmp_path / "run", "settings": {**SMALL, "device": "cpu"}}
     sightline.fit("translation", tmp_path / "pairs.tsv", "gru", "4steps", **keep)

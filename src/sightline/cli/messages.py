@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class _Lines(logging.Handler):
+class _Printer(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         print(f"sightline: {record.getMessage()}", file=sys.stderr)  # sys.stderr may have been replaced since the start
 
@@ -16,7 +16,7 @@ class _Lines(logging.Handler):
 @contextmanager
 def messages(*, quiet: bool = False) -> Iterator[None]:
     """Shows the library's warnings and, unless `quiet`, its informational messages."""
-    logger, handler = logging.getLogger("sightline"), _Lines()
+    logger, handler = logging.getLogger("sightline"), _Printer()
     before = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.WARNING if quiet else logging.INFO)

@@ -390,7 +390,7 @@ def _plain(value: Any) -> Any:
 
 
 def _suggest(key: Any, cls: type) -> str:
-    """What the user may have meant by `key`: a sibling, or a key of that name further down."""
+    """A suggestion for an unknown `key`: a sibling, or a key of that name further down."""
     deeper = [dotted for dotted in _dotted(cls) if dotted.split(".")[-1] == key]
     if deeper and not nearest(str(key), keys_of(cls)):
         return f", did you mean {deeper[0]!r}?"

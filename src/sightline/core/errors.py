@@ -17,7 +17,7 @@ class SightlineError(Exception):
 
     @property
     def status(self) -> int:
-        """The process exit status that stands for the error."""
+        """The process exit status of the error."""
         return self.exit_code
 
 

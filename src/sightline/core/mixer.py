@@ -42,7 +42,7 @@ class Stateless(NamedTuple):
 class SequenceMixer(nn.Module, ABC, Generic[S]):
     """Mixes a sequence causally: position t sees positions <= t.
 
-    The law: feeding a sequence in any chunks gives what feeding it whole gives (outputs, final state, gradients).
+    The law: a sequence fed in any chunks gives the same as the whole (outputs, final state, gradients).
     States are values; no call changes a state it was given and none is kept on the module.
 
     `d_memory` and `d_summary` are the widths of the memory's values and summary that this mixer reads, `None` where it

@@ -70,7 +70,7 @@ def available_cores() -> int:
 
 
 def ending(status: int | None) -> str:
-    """How a process ended, in words: "was ended by SIGKILL (out of memory?)", "exited with 3"."""
+    """The end of a process, in words: "was ended by SIGKILL (out of memory?)", "exited with 3"."""
     if status is not None and status < 0:
         name = signal.Signals(-status).name
         return f"was ended by {name}{' (out of memory?)' if name == 'SIGKILL' else ''}"

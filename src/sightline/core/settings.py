@@ -1,4 +1,4 @@
-"""Keys of configurations that say what they mean: a description, and the range of their values.
+"""Keys of configurations with a description and the range of their values.
 
     @dataclass(frozen=True)
     class TrainConfig(CheckedConfig):
@@ -198,7 +198,7 @@ def _described(cls: type, defaults: Any, path: str) -> Iterator[Key]:
 
 
 def _declared(cls: type, name: str) -> Mapping[str, Any]:
-    """What `key` declared; a subclass that only changes the default keeps its base's declaration."""
+    """The declaration by `key`; a subclass that only changes the default keeps its base's declaration."""
     fields = (vars(owner).get("__dataclass_fields__", {}).get(name) for owner in cls.__mro__)
     nothing = {"description": "", "range": Range()}
     return next((field.metadata for field in fields if field is not None and "range" in field.metadata), nothing)

@@ -31,19 +31,19 @@ else:
 # Sequences
 Sequences = Float[Tensor, "B T D"]
 Position = Float[Tensor, "B D"]  # one position of a sequence
-MixedSequences = Float[Tensor, "B T O"]  # what a mixer gives, O = d_out
+MixedSequences = Float[Tensor, "B T O"]  # a mixer's output, O = d_out
 MixedPosition = Float[Tensor, "B O"]
 Mask = Bool[Tensor, "B T"]  # True = real
 Starts = Bool[Tensor, "B T"]  # True where a new document begins
 Counts = Int[Tensor, "B"]  # a number for each row, such as its length
 TokenPositions = Int[Tensor, "B T"]  # counted in each position's document
 
-# What a decoder reads from an encoder, E its width
+# A decoder's memory from an encoder, E its width
 MemoryValues = Float[Tensor, "B M E"]
 MemoryMask = Bool[Tensor, "B M"]
 Scores = Float[Tensor, "B T M"]  # how much each position attends to each position of the memory
 ScoreSums = Float[Tensor, "B T E"]
-Summary = Float[Tensor, "B P"]  # what a decoder without attention gets
+Summary = Float[Tensor, "B P"]  # the memory of a decoder without attention
 
 # Softmax attention: each of G key heads serves H / G query heads
 Queries = Float[Tensor, "B H T K"]

@@ -107,7 +107,9 @@ def _mapped(function: Callable[[Tensor], Tensor], state: Any) -> Any:
     if isinstance(state, tuple):
         mapped = [_mapped(function, part) for part in state]
         return type(state)(*mapped) if hasattr(state, "_fields") else type(state)(mapped)
-    raise TypeError(f"a state holds tensors, Growing caches, None and tuples of them, found {type(state).__name__}")
+    raise TypeError(
+        f"a state consists of tensors, Growing caches, None and tuples of them, found {type(state).__name__}"
+    )
 
 
 def leaves(state: Any) -> Iterator[Tensor]:
@@ -120,7 +122,9 @@ def leaves(state: Any) -> Iterator[Tensor]:
         for part in state:
             yield from leaves(part)
     elif state is not None:
-        raise TypeError(f"a state holds tensors, Growing caches, None and tuples of them, found {type(state).__name__}")
+        raise TypeError(
+            f"a state consists of tensors, Growing caches, None and tuples of them, found {type(state).__name__}"
+        )
 
 
 def select(state: S, index: Tensor) -> S:
@@ -134,5 +138,5 @@ def detach(state: S) -> S:
 
 
 def nbytes(state: Any) -> int:
-    """Bytes of what the state holds (its content; not spare room in a growing cache)."""
+    """Bytes of the state's content, without spare room in a growing cache."""
     return sum(leaf.numel() * leaf.element_size() for leaf in leaves(state))

@@ -1,4 +1,4 @@
-"""Streams of batches: an endless sequence in an order that a seed decides, and batches of pairs of token sequences.
+"""Endless streams of batches in an order determined by a seed, and batches of pairs of token sequences.
 
 The order of epoch e depends on (seed, e) alone, and a `Cursor` names any place in the stream: training that resumes
 continues with the very batch that would have come next.
@@ -37,7 +37,7 @@ START = Cursor()
 class Batches(Protocol):
     """An endless stream of batches that begins at any cursor; `sightline.testing.check_batches` has its laws.
 
-    size_key: the setting that bounds a batch, and its value: what to lower where memory is short
+    size_key: the setting that bounds a batch, and its value: the one to lower if memory is short
     """
 
     @property

@@ -12,7 +12,7 @@ MOST_SEEDS = 2**63
 
 
 def parse_name(name: str, known: Iterable[str]) -> tuple[str, str]:
-    """What follows `builtin:`, and the options after `?`.
+    """The name after `builtin:`, and the options after `?`.
 
     Raises:
         InputError: "builtin: unknown built-in data 'digit', did you mean 'digits'?"

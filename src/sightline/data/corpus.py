@@ -1,4 +1,4 @@
-"""A data set of any task: parts for training, validation and test, and how they are summarised."""
+"""A data set of any task: parts for training, validation and test, with a summary."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ P = TypeVar("P", bound=Sized)  # of a part; tasks ask for `Items`
 class Corpus(Generic[P]):
     """Items for training, validation and test, of a kind that only the task looks into.
 
-    A task's own corpus may extend this one with what its items have in common and with a summary of its own.
+    A task's own corpus may extend this one with common properties of its items and with a summary of its own.
 
     sha256: of the content, in order: the same content has the same hash whatever files it came in
-    notes: what the user should know, a line each
+    notes: for the user, a line each
     """
 
     name: str
@@ -50,7 +50,7 @@ class Corpus(Generic[P]):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """How many items each part has."""
+        """The number of items of each part."""
         return {name: len(part) for name, part in self.parts.items()}
 
     @property
@@ -74,7 +74,7 @@ class Corpus(Generic[P]):
 
 
 def listed(places: Sequence[object], most: int = 10) -> str:
-    """The first places, with commas between, and an ellipsis where there are more."""
+    """The first places, comma-separated, and an ellipsis where there are more."""
     return ", ".join(map(str, places[:most])) + (", …" if len(places) > most else "")
 
 
@@ -88,7 +88,7 @@ def overlap_notes(
     unit: str = "",
     most: int = 10,
 ) -> list[str]:
-    """A note on the items of a part whose keys training has too, with their places; none where there are none."""
+    """A note on the items of a part whose keys training has too, with their places; no note without such items."""
     again = [place for key, place in zip(keys, places, strict=True) if key in known]
     if not again:
         return []

@@ -1,4 +1,4 @@
-"""A summary of a data set before it is trained on: counts, lengths, what looks wrong and where, and charts."""
+"""A summary of a data set before it is trained on: counts, lengths, suspicious items with their places, and charts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BINS = 24
 
 
 class DataFinding(NamedTuple):
-    """Something that looks wrong: what, in which file, how often, and the first places (line numbers or names)."""
+    """Suspicious items: a description, the file, a count, and the first places (line numbers or names)."""
 
     file: str
     problem: str
@@ -105,7 +105,7 @@ def _cell(value: Any) -> str:
 
 
 def spread(values: Numbers) -> dict[str, float]:
-    """Smallest, median, mean, 95th percentile and largest; empty where there are no values."""
+    """Smallest, median, mean, 95th percentile and largest; empty without values."""
     x = np.asarray(values, float)
     if not x.size:
         return {}
@@ -116,7 +116,7 @@ def spread(values: Numbers) -> dict[str, float]:
 def findings(
     file: str, items: Sequence[Any], places: Sequence[Any], looks: Mapping[str, Callable[[Any], bool]]
 ) -> list[DataFinding]:
-    """For each way to look wrong, named by its problem, the items that do, with their places."""
+    """For each way to look wrong, named by its problem, the items concerned, with their places."""
     wrong_places = {
         problem: [place for item, place in zip(items, places, strict=True) if wrong(item)]
         for problem, wrong in looks.items()
@@ -175,7 +175,7 @@ def histogram(title: str, unit: str, values: Mapping[str, Numbers], items: str) 
 
 
 def bars(title: str, counts: Mapping[str, Mapping[str, int]], items: str, most: int = 20) -> Chart:
-    """How often which name occurs in each part, the commonest first."""
+    """A chart of how often each name occurs in each part, the most common first."""
     total: dict[str, int] = {}
     for of_part in counts.values():
         for name, count in of_part.items():

@@ -20,7 +20,7 @@ Begin: TypeAlias = Callable[[list[int]], Any]
 @final
 @dataclass(frozen=True)
 class DecodingConfig:
-    """How to decode. `beam=1` is greedy; `sample` samples, with the options from `temperature` to `seed`.
+    """Settings of decoding. `beam=1` is greedy; `sample` samples, with the options from `temperature` to `seed`.
 
     max_length: maximum number of tokens of an output, including the end token; None leaves it to the caller.
     batch_size: maximum number of sources in a batch.

@@ -74,7 +74,7 @@ def attention_statistics(
 
 
 class _Order(NamedTuple):
-    """How positions relate to each other."""
+    """Relations between positions."""
 
     places: Tensor  # (B, S) number of real tokens before, within the document
     documents: Tensor  # (B, S)

@@ -93,7 +93,7 @@ class JobResult:
 @final
 @dataclass(frozen=True)
 class Failure:
-    """How a worker failed."""
+    """The failure of a worker."""
 
     kind: Literal["failed", "diverged", "interrupted"]
     message: str

@@ -123,7 +123,7 @@ class Data:
 
     @property
     def speed_unit(self) -> str:
-        """What a speed of training counts, in one word."""
+        """The unit that a speed of training counts, in one word."""
         return self.counted.split()[-1]
 
 

@@ -60,13 +60,13 @@ class DirectForecaster(nn.Module):
         horizon = source.horizon if source.known else 0
         columns = [nn.functional.pad(_rows(x, self.channels), (0, 0, 0, horizon))]
         if source.past:
-            columns.append(nn.functional.pad(_beside(_given(past, "past"), x, self.channels), (0, 0, 0, horizon)))
+            columns.append(nn.functional.pad(_beside(_required(past, "past"), x, self.channels), (0, 0, 0, horizon)))
         if source.known:
             ahead = torch.ones_like(columns[0][:, :, :1])
             ahead[:, : source.lookback] = 0.0
-            columns += [_beside(_given(known, "known"), x, self.channels), ahead]
-        found, _ = self.front_end(torch.cat(columns, 2))
-        y = self.head(self.dropout(self.encoder(found).flatten(1)))
+            columns += [_beside(_required(known, "known"), x, self.channels), ahead]
+        positions, _ = self.front_end(torch.cat(columns, 2))
+        y = self.head(self.dropout(self.encoder(positions).flatten(1)))
         y = y.unflatten(1, (source.horizon, -1, self.outputs))  # (B·C, H, 1, Q) or (B, H, C, Q)
         if self.channels == "independent":
             y = y.squeeze(2).unflatten(0, (len(values), source.channels)).transpose(1, 2)
@@ -144,10 +144,10 @@ class AutoregressiveForecaster(nn.Module):
         x, statistics = self.norm(values)
         rows, covariates = _rows(x, self.channels), self._covariates(x, past, known)
         y, state = self._predict(rows, covariates, 0, None)
-        found = [y[:, -self.patch :].sort(3).values]  # (B', P, C', Q)
+        patches = [y[:, -self.patch :].sort(3).values]  # (B', P, C', Q)
         start, steps = rows.shape[1], self.source.horizon - self.patch
         each = torch.arange(len(rows), device=rows.device).repeat_interleave(paths)
-        state, predicted = select(state, each), found[0][each]
+        state, predicted = select(state, each), patches[0][each]
         covariates = None if covariates is None else covariates[each]
         middle = (torch.arange(19, device=rows.device, dtype=rows.dtype) + 0.5) / 19
         while steps > 0:
@@ -157,27 +157,27 @@ class AutoregressiveForecaster(nn.Module):
             predicted = y.sort(3).values
             spread = at_levels(predicted, levels, middle.expand(*predicted.shape[:3], -1))  # (B'·N, P, C', 19)
             spread = spread.unflatten(0, (len(rows), paths)).movedim(1, 3).flatten(3)  # (B', P, C', N·19)
-            found.append(torch.quantile(spread, levels.to(spread.dtype), dim=3).movedim(0, 3))
+            patches.append(torch.quantile(spread, levels.to(spread.dtype), dim=3).movedim(0, 3))
             start, steps = start + self.patch, steps - self.patch
-        y = torch.cat(found, 1)[:, : self.source.horizon]
+        y = torch.cat(patches, 1)[:, : self.source.horizon]
         if self.channels == "independent":
             y = y.squeeze(2).unflatten(0, (len(values), self.source.channels)).transpose(1, 2)
         return self.norm.undo(y, statistics)
 
     def _rollout(self, rows: Tensor, covariates: Tensor | None) -> Tensor:
         """The horizon (B', H, C', Q), patch by patch; the stack's state carries what was read."""
-        found, state, start = [], None, 0
+        patches, state, start = [], None, 0
         steps = self.source.horizon
         while steps > 0:
             y, state = self._predict(rows, covariates, start, state)
-            found.append(y[:, -self.patch :])
+            patches.append(y[:, -self.patch :])
             start += rows.shape[1]
-            rows = found[-1][..., self.outputs // 2]
+            rows = patches[-1][..., self.outputs // 2]
             steps -= self.patch
-        return torch.cat(found, 1)[:, : self.source.horizon]
+        return torch.cat(patches, 1)[:, : self.source.horizon]
 
     def _predict(self, rows: Tensor, covariates: Tensor | None, start: int, state: Any) -> tuple[Tensor, Any]:
-        """What follows each patch of rows (B', T, C'), which begin at step `start`: (B', T, C', Q), and the state."""
+        """The next patch (B', T, C', Q) after each of rows (B', T, C') that begin at step `start`, and the state."""
         if covariates is not None:
             rows = torch.cat([rows, covariates[:, start : start + rows.shape[1]]], 2)
         patches = rows.unflatten(1, (-1, self.patch)).flatten(2)
@@ -188,11 +188,11 @@ class AutoregressiveForecaster(nn.Module):
         """The covariates over look-back and horizon, in whole patches; None without any."""
         source, columns = self.source, []
         if source.past:
-            read = _beside(_given(past, "past"), x, self.channels)
+            read = _beside(_required(past, "past"), x, self.channels)
             read = torch.cat([read, torch.ones_like(read[:, :, :1])], 2)
             columns.append(nn.functional.pad(read, (0, 0, 0, source.horizon)))
         if source.known:
-            now = _beside(_given(known, "known"), x, self.channels)
+            now = _beside(_required(known, "known"), x, self.channels)
             then = nn.functional.pad(now[:, self.patch :], (0, 0, 0, self.patch))  # of the next patch
             columns += [now, then]
         return self._whole_patches(torch.cat(columns, 2)) if columns else None
@@ -224,7 +224,7 @@ def _beside(covariates: Tensor, x: Tensor, channels: Channels) -> Tensor:
     return covariates.repeat_interleave(x.shape[2], 0) if channels == "independent" else covariates
 
 
-def _given(covariates: Tensor | None, name: str) -> Tensor:
+def _required(covariates: Tensor | None, name: str) -> Tensor:
     if covariates is None:
         raise ValueError(f"this forecaster reads covariates: give `{name}`")
     return covariates

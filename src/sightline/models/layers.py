@@ -1,4 +1,4 @@
-"""Residual layers of any mechanisms of the table: what most models since the Transformer consist of."""
+"""Residual layers of any mechanisms of the table, of which most models since the Transformer consist."""
 
 from __future__ import annotations
 
@@ -85,9 +85,9 @@ class LayersConfig(CheckedConfig):
         """
         chosen = self.options.get(name, {})
         config: Any = decode(MIXERS[name], chosen, where=f"options.{name}")
-        given: dict[str, Any] = {"heads": self.heads, "positions": self.positions, **changes}
+        values: dict[str, Any] = {"heads": self.heads, "positions": self.positions, **changes}
         missing = {f.name for f in fields(config)} - set(chosen)
-        return replace(config, **{key: value for key, value in given.items() if key in missing})
+        return replace(config, **{key: value for key, value in values.items() if key in missing})
 
     def causal_layers(self, *, reads_memory: bool = False) -> Stack:
         """The layers as one causal mixer, with cross-attention to a memory of width d_model in each where it reads."""

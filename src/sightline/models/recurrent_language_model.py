@@ -37,7 +37,7 @@ class RecurrentLanguageModelConfig(CheckedConfig):
         return replace(self, d_model=d_model)
 
     def build(self, source: Source, outputs: int | None = None) -> Decoder:
-        """A model of what follows each token; outputs None = as many as there are tokens.
+        """A model of the next token after each token; outputs None = as many as there are tokens.
 
         Raises:
             ValueError: "a language model reads tokens, got ImagePatches(…)"; "tie needs as many outputs as tokens, …".

@@ -1,4 +1,4 @@
-"""How mixers are joined: composites are mixers (or encoders) themselves and obey the same laws."""
+"""Stacks and residual connections of mixers, which are mixers (or encoders) themselves and obey the same laws."""
 
 from __future__ import annotations
 
@@ -78,10 +78,10 @@ class Stack(SequenceMixer[tuple[Any, ...]]):
 
 def _only(widths: Any) -> int | None:
     """The one width that is not None; a stack reads a single memory."""
-    found = {width for width in widths if width is not None}
-    if len(found) > 1:
-        raise ValueError(f"mixers of one stack read memories of different widths: {sorted(found)}")
-    return next(iter(found), None)
+    memory_widths = {width for width in widths if width is not None}
+    if len(memory_widths) > 1:
+        raise ValueError(f"mixers of one stack read memories of different widths: {sorted(memory_widths)}")
+    return next(iter(memory_widths), None)
 
 
 @final

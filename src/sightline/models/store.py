@@ -43,7 +43,7 @@ DTYPES = {torch.float32: "F32", torch.float64: "F64", torch.bool: "BOOL", torch.
 class Stored:
     """The contents of config.json. `options` belong to the task; the hash tells a damaged file from a whole one.
 
-    The model is `FORMS[form][arch]` with the values of `model`, built for the front end `source` and so many `outputs`.
+    The model is `FORMS[form][arch]` with the values of `model`, built for the front end `source` and `outputs`.
     """
 
     format: int
@@ -58,7 +58,7 @@ class Stored:
 
 
 class LoadedModel(NamedTuple):
-    """What `load_model` found."""
+    """A loaded model and its description."""
 
     model: nn.Module
     form: str
@@ -83,7 +83,7 @@ def save_model(
     options: Mapping[str, Any],
     card: str,
 ) -> None:
-    """Writes the three files of `config.build(source, outputs)`, as it stands, into an existing directory.
+    """Writes the three files of `config.build(source, outputs)` in its current state into an existing directory.
 
     `form` and `arch` are the keys of the config's type in `FORMS`; `card` is README.md, a text for people.
 
@@ -137,8 +137,8 @@ def load_model(directory: Path | str) -> LoadedModel:
         tensors = {name: file.get_tensor(name) for name in shapes}
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
-            raise InputError(f"tensor {name!r} holds NaN or infinity", where=weights)
-    model.load_state_dict(tensors, strict=False)  # `_check_tensors` was strict; tied names stand in the file once
+            raise InputError(f"tensor {name!r} contains NaN or infinity", where=weights)
+    model.load_state_dict(tensors, strict=False)  # `_check_tensors` was strict; tied tensors are stored once
     return LoadedModel(
         model.eval(), stored.form, stored.arch, config, source, stored.outputs, stored.task, stored.options
     )
@@ -176,7 +176,7 @@ def _opened(path: Path) -> Iterator[safe_open]:
 
 
 def _check_plausible(stored: Stored, shapes: Mapping[str, tuple[int, ...]], place: Path) -> None:
-    """Refuses sizes that the file cannot hold, before anything is built: a billion layers would take for ever."""
+    """Refuses sizes too large for the file before anything is built: a billion layers would take for ever."""
     numbers = sum(math.prod(shape) for shape in shapes.values())
     settings = {f"source.{name}": value for name, value in stored.source.items() if name != "vocabulary"}
     for name, value in settings.items():
@@ -189,11 +189,11 @@ def _check_plausible(stored: Stored, shapes: Mapping[str, tuple[int, ...]], plac
         most = len(shapes) if name.endswith("layers") else numbers
         if not 0 <= value <= most:
             what = "tensors" if name.endswith("layers") else "numbers"
-            raise InputError(f"{name} is {value}, but {WEIGHTS} holds {most:,} {what}", where=place)
+            raise InputError(f"{name} is {value}, but {WEIGHTS} contains {most:,} {what}", where=place)
 
 
 def _build_empty(config: SizedConfig, source: FrontEndConfig, outputs: int, place: Path) -> nn.Module:
-    """The model without memory for its weights; whatever it has against its sizes is the file's fault."""
+    """The model without memory for its weights; an error in its sizes is the file's fault."""
     try:
         with torch.device("meta"):
             return config.build(source, outputs)

@@ -57,7 +57,7 @@ class BlockMask(NamedTuple):
     size: int  # positions in a block; the last one may be shorter
 
     def number(self, length: int) -> int:
-        """How many blocks `length` positions need; the last one may be shorter."""
+        """The number of blocks of `length` positions; the last one may be shorter."""
         return -(-length // self.size)
 
     def check(self, length: int, causal: bool) -> None:
@@ -93,7 +93,7 @@ class BlockLayout(NamedTuple):
     rows: Literal["all", "global", "other"] = "all"
 
     def number(self, length: int) -> int:
-        """How many blocks `length` positions need; the last one may be shorter."""
+        """The number of blocks of `length` positions; the last one may be shorter."""
         return -(-length // self.size)
 
     def check(self, length: int, causal: bool) -> None:

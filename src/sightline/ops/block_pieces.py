@@ -1,4 +1,4 @@
-"""How patterns of blocks are cut into pieces (`ops.blocks`), whose number grows only with the blocks that are seen.
+"""Patterns of blocks cut into pieces (`ops.blocks`), whose number grows only with the visible blocks.
 
 `bigbird`, `longformer` and explicit masks are read from lists of blocks, row by row. `strided` and `fixed` have rows
 that grow with the length: they are the causal pattern over some of the blocks, and are cut like that pattern.
@@ -19,7 +19,7 @@ from sightline.ops.window_pieces import DIAGONAL, causal_pieces, rectangles, win
 def block_pieces(
     blocks: BlockMask | BlockLayout, causal: bool, steps: int, length: int, dtype: torch.dtype
 ) -> list[Piece]:
-    """What `blocks` lets `steps` queries see of `length` keys, and no other pairs of blocks."""
+    """The pairs of blocks that `blocks` lets `steps` queries see of `length` keys, and no others."""
     if isinstance(blocks, BlockLayout) and blocks.pattern == "strided":
         return _strided(blocks, steps, length, dtype)
     if isinstance(blocks, BlockLayout) and blocks.pattern == "fixed":
@@ -76,7 +76,7 @@ def _whole_rows(far: BlockLists, whole: int, size: int, offset: int) -> list[Pie
 
 
 def _lead(far: BlockLists, whole: int) -> int:
-    """How many first columns all later rows see."""
+    """The number of first columns that all later rows see."""
     before = far.columns < far.rows()
     seen_by = torch.bincount(far.columns[before], minlength=whole)[:whole]
     rows = whole - torch.arange(1, whole + 1).clamp(min=far.first)

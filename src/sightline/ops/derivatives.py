@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-Tensors = Sequence[Tensor | None]
+Maybe = Tensor | None
+MaybeTensors = Sequence[Maybe]
 
 
 def differentiable_gradients(
-    outputs: Tensors, inputs: Tensors, gradients: Tensors, needed: Sequence[bool]
+    outputs: MaybeTensors, inputs: MaybeTensors, gradients: MaybeTensors, needed: Sequence[bool]
 ) -> tuple[Tensor | None, ...]:
     """Gradients of the inputs that are needed, None for others, which can be differentiated in turn.
 

@@ -16,12 +16,12 @@ from torch import Tensor
 from sightline.core.shapes import Attended, Float, HeadValues, Rates, SharedQueries, Starts
 from sightline.ops.chunked_linear import reciprocal
 from sightline.ops.chunks import LinearInputs
+from sightline.ops.derivatives import Maybe
 from sightline.ops.tiles import Tiled, forward_plain, forward_tiled
 
 CHUNK = 64  # positions whose pairs are formed
 DELTA_CHUNK = 32  # the same for the delta rule, which solves a system over them
 
-Maybe = Tensor | None
 OneQuery = Float[Tensor, "B G K"]
 OneValue = Float[Tensor, "B H V"]
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from sightline.core.shapes import Hidden, HiddenSequences, Mask, Sequences, Starts
-from sightline.ops.derivatives import differentiable_gradients
+from sightline.ops.derivatives import Maybe, differentiable_gradients
 from sightline.ops.scan import (
     GATED,
     LINEAR,
@@ -29,7 +29,6 @@ from sightline.ops.scan import (
 )
 
 TILE = 65536  # numbers of one half that are worked on at a time
-Maybe = Tensor | None
 
 
 def minimal_scan(

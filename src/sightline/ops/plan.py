@@ -65,7 +65,7 @@ class Plan(NamedTuple):
         return self._replace(documents=split_documents(mask, starts))
 
     def kernel(self, q: Queries, length: int, listened: bool) -> Kernel:
-        """How `length` keys are read: by pieces, by one call of torch's kernel, or with an explicit mask.
+        """The kernel that reads `length` keys: pieces, one call of torch's kernel, or an explicit mask.
 
         With a soft cap or a listener weights are formed, which pieces and the fused kernel do not do.
         """

@@ -221,7 +221,7 @@ def _positions(axis: int, from_end: bool, *parts: Tensor) -> Any:
 
 
 def _chunks(width: int, steps: int) -> int:
-    """How many chunks advance together where one position has `width` numbers.
+    """The number of chunks that advance together where one position has `width` numbers.
 
     As many as fill a call, and no more than √(3 T), where the three loops make the fewest calls.
     """

@@ -1,4 +1,4 @@
-"""How a causal limit, a window and its sinks are cut into pieces (`ops.blocks`).
+"""A causal limit, a window and its sinks cut into pieces (`ops.blocks`).
 
 `causal_pieces(8, 8, block=2)` gives four triangles of two rows on the diagonal; two squares of two, the queries [2 3]
 over the keys [0 1] and [6 7] over [4 5]; and one square of four, [4 … 7] over [0 … 3]. `window_pieces(8, 8, before=2,

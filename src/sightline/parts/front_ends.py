@@ -49,7 +49,7 @@ def encode_front_end(source: Source) -> dict[str, Any]:
 
 
 def decode_front_end(values: Mapping[str, Any], *, where: str) -> FrontEndConfig:
-    """What `encode_front_end` wrote.
+    """The front end that `encode_front_end` wrote.
 
     Raises:
         InputError: "config.json: source: unknown kind 'token', did you mean 'tokens'?", an unknown key, a wrong value.
@@ -68,8 +68,8 @@ def _decode_several(values: Mapping[str, Any], where: str) -> Several:
         raise InputError("expected the keys kind and parts, a list of front ends", where=where)
     if any(part.get("kind") == "several" for part in parts):
         raise InputError("several sources cannot be a part of several sources", where=where)
-    found = [decode_front_end(part, where=f"{where}.parts[{number}]") for number, part in enumerate(parts)]
+    configs = [decode_front_end(part, where=f"{where}.parts[{number}]") for number, part in enumerate(parts)]
     try:
-        return Several(tuple(found))
+        return Several(tuple(configs))
     except InputError as error:
         raise InputError(str(error), where=where) from None

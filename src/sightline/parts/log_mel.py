@@ -111,8 +111,8 @@ class LogMel(nn.Module):
             samples, lengths = _from_the_left(samples, mask)
         with torch.autocast(samples.device.type, enabled=False):
             frames = self._frames(samples)  # (B, M, mels)
-            found = None if lengths is None else self._mask(lengths, frames.shape[1])
-            return self._normalised(frames, found), found
+            real = None if lengths is None else self._mask(lengths, frames.shape[1])
+            return self._normalised(frames, real), real
 
     def _frames(self, samples: Tensor) -> Tensor:
         count = self.count(samples.shape[1])

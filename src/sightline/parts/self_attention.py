@@ -1,4 +1,4 @@
-"""What every softmax attention over its own input consists of, causal or not."""
+"""The parts of every softmax attention over its own input, causal or not."""
 
 from __future__ import annotations
 

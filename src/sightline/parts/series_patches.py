@@ -38,7 +38,7 @@ class SeriesPatchEmbedding(FrontEnd):
         self.project = nn.Linear(channels * patch, d_model)
 
     def count(self, steps: int) -> int:
-        """How many patches a row of `steps` steps has."""
+        """The number of patches of a row of `steps` steps."""
         if not steps:
             return 0
         over = max(steps, self.patch) - self.patch

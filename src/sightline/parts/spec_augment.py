@@ -14,7 +14,7 @@ from sightline.core.settings import key
 @final
 @dataclass(frozen=True)
 class SpecAugmentConfig:
-    """How much of each row is masked, by the paper's letters (table 1); its policy LD is 2, 27, 2, 100, 1.
+    """The masked amount of each row, by the paper's letters (table 1); its policy LD is 2, 27, 2, 100, 1.
 
     Widths are drawn evenly from 0 up to `band_width` (F) and `stretch_width` (T), a stretch being at most
     `stretch_share` (p) of the row's frames. There is no time warping, which had the least effect in the paper.

@@ -17,7 +17,7 @@ class ConvolutionalSubsampling(nn.Module):
     """Convolutions over 3 frames: one that keeps their number, then one for each factor of two that halves it.
 
     Each is followed by GELU, as in Radford et al. 2022 (Whisper, arXiv:2212.04356, § 2.2, there with one halving); a
-    layer norm at the end gives every architecture inputs of one size. Output i stands for frames i · stride onwards.
+    layer norm at the end gives every architecture inputs of one size. Output i covers the frames from i · stride on.
     """
 
     def __init__(self, d_in: int, d_model: int, stride: int = 4) -> None:

@@ -14,10 +14,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from sightline.report.benchmarks import Row
 from sightline.report.figures import DASHES, LIGHT, MARKERS, STYLE, dress
 
-Row = dict[str, Any]
-Curve = list[tuple[int, float]]  # (length, value)
+LengthCurve = list[tuple[int, float]]  # (length, value)
 End = tuple[int | float, float, str, str]  # length, value, name, colour
 
 PANELS = {
@@ -80,9 +80,9 @@ def _mebibytes(row: Row, side: str) -> float | None:
     return None if not peak else peak / 2**20
 
 
-def _curves(rows: Sequence[Row], pick: Callable[[Row, str], float | None]) -> dict[str, Curve]:
+def _curves(rows: Sequence[Row], pick: Callable[[Row, str], float | None]) -> dict[str, LengthCurve]:
     borrowed = {(name, side): label for name, side, label in BORROWED}
-    curves: dict[str, Curve] = {}
+    curves: dict[str, LengthCurve] = {}
     for row in rows:
         if row["status"] != "measured":
             continue
@@ -113,7 +113,7 @@ def _ratios(rows: Sequence[Row]) -> dict[str, list[tuple[int, float, float, floa
     return {label: sorted(points) for label, points in ratios.items()}
 
 
-def _panels(figure: Figure, curves: dict[str, Curve], unit: str) -> None:
+def _panels(figure: Figure, curves: dict[str, LengthCurve], unit: str) -> None:
     grid = figure.subplots(2, 3, sharex=True, sharey=True)
     lengths = [length for length, _ in curves[REFERENCE]]
     highest = max(value for curve in curves.values() for _, value in curve)

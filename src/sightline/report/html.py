@@ -98,7 +98,7 @@ def _figure(drawing: Drawing) -> _Figure:
 
 @final
 @dataclass(frozen=True)
-class _Row:
+class _Ranked:
     """One architecture in the main table; `pair` is its difference to the best one, None for the best one itself."""
 
     architecture: Architecture
@@ -115,10 +115,10 @@ class _Prediction:
     right: bool
 
 
-def _rows(results: Results) -> list[_Row]:
+def _rows(results: Results) -> list[_Ranked]:
     ranked = results.ranked
     behind = {pair.second: pair for pair in results.pairs if pair.first == ranked[0].arch}
-    return [_Row(architecture, behind.get(architecture.arch)) for architecture in ranked]
+    return [_Ranked(architecture, behind.get(architecture.arch)) for architecture in ranked]
 
 
 def _other_metrics(results: Results) -> list[Metric]:

@@ -1,4 +1,4 @@
-"""Which architectures a task can have: those of its form."""
+"""The architectures of a task: those of its form."""
 
 from __future__ import annotations
 

@@ -1,16 +1,17 @@
-"""README.md of a saved model: what it is, for people."""
+"""README.md of a saved model."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, final
 
 
+@final
 @dataclass(frozen=True)
 class Card:
-    """What only the task knows of its model's README.
+    """The part of a model's README that only the task knows.
 
     job: in words, such as "text to label"; pipeline: the model hubs' name for it, "" = they have none
     facts: rows of the table, of which empty ones are left out
@@ -48,7 +49,7 @@ model = sightline.load("path/to/this/directory")
 print({self.example})
 ```
 
-`config.json` holds the sizes, `model.safetensors` the weights{self.files}. Loading runs no code from these files.
+`config.json` contains the sizes, `model.safetensors` the weights{self.files}. Loading runs no code from these files.
 """
 
 

@@ -1,4 +1,4 @@
-"""What is taken where a user names nothing: plain values, so that the command line needs no torch to know them."""
+"""The default task of data and the default architectures of a comparison, without an import of torch."""
 
 from __future__ import annotations
 

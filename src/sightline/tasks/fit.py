@@ -1,30 +1,77 @@
-"""From data to a run directory, for every task: what `train` and the lab both call."""
+"""Training of any task: by its name (`sightline.fit`), by a configuration, or built in memory."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, final
 
 from sightline.core.errors import InputError
 from sightline.core.seeds import derive
 from sightline.data.corpus import Corpus
-from sightline.tasks.recipe import check_same_run, run_files
+from sightline.tasks.recipe import check_same_run, resolve_run, run_files
 from sightline.tasks.run import RunConfig
+from sightline.tasks.table import task_class
 from sightline.tasks.task import Task
 from sightline.training.loop import train
+from sightline.training.rundir import check_run
 from sightline.training.state import Progress, TrainConfig, TrainResult
 
 T = TypeVar("T", bound=Task[Any, Any, Any])
 
 
+@final
 @dataclass(frozen=True)
 class Trained(Generic[T]):
-    """How a training ended, and the task with the weights of its best validation."""
+    """The result of a training, and the task with the weights of its best validation."""
 
     task: T
     training: TrainResult
+
+
+def fit(
+    task: str,
+    data: str | Path | Corpus[Any],
+    arch: str | None = None,
+    budget: str = "60s",
+    *,
+    out_dir: str | Path | None = None,
+    settings: dict[str, Any] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Any:
+    """Train one architecture on data, and return the `Task` with the weights of its best validation.
+
+    `task` is a name such as "translation" or "classification", `data` a value of `sightline train --data`, or a data
+    set of that task in memory. `budget` is in seconds, steps, tokens or operations (60s, 500steps, 2Mtok, 1e15flop).
+    `settings` are further keys of the configuration by dotted name, as the flags spell them: {"optim.lr": 3e-4}.
+    Without `out_dir` the run is deleted: keep the returned task with its `save`.
+
+        model = sightline.fit("translation", "pairs.tsv", "bahdanau", "5min")
+        model.predict(["a text"])
+
+    Raises:
+        InputError: an unknown task, architecture or key; whatever is wrong with the data; `out_dir` contains a run and
+            neither `resume` nor `overwrite` is given.
+        EnvironmentFault, Diverged, Interrupted: as `training.train`.
+    """
+    flags: dict[str, Any] = {"task": task, "budget": budget, **(settings or {})}
+    if arch is not None:
+        flags["arch"] = arch
+    if isinstance(data, str | Path):
+        flags["data"] = str(data)
+    run = resolve_run(file=None, environ={}, flags=flags)
+    kind = task_class(run.task)
+    with tempfile.TemporaryDirectory() as temporary:
+        place = Path(temporary) / "run" if out_dir is None else Path(out_dir)
+        check_run(place, resume=resume, overwrite=overwrite)
+        read: Corpus[Any] = kind.load_data(run) if isinstance(data, str | Path) else data
+        built = kind.build(read, run)
+        how = {"resume": resume, "overwrite": overwrite, "on_progress": on_progress}
+        return train_run(built, read, place, run, **how).task
 
 
 def train_run(

@@ -1,4 +1,4 @@
-"""From a path to a model that is ready to use, and to the data to measure it on."""
+"""Loading of models from paths, and of the data to measure them on."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def load(path: str | Path) -> Any:
 
 
 def model_directory(path: Path) -> Path:
-    """The model directory that `path` is or, as a run, holds."""
+    """The model directory that `path` is or, as a run, contains."""
     if not path.is_dir():
         raise InputError("not a directory" if path.exists() else "no such directory", where=path)
     if (path / CONFIG).exists():
@@ -45,7 +45,7 @@ class Part(NamedTuple):
     """Items to measure a model on."""
 
     name: str  # such as "test part of builtin:dates"
-    items: Any  # what `Task.measure` takes
+    items: Any  # the argument of `Task.measure`
     size: int
     unit: str
     sha256: str | None  # of all the data that they are a part of; None for a file of their own
@@ -73,7 +73,7 @@ def part_of_run(run: Path, part: PartName = "test", limit: int | None = None) ->
 def part_of_data(
     task: Task[Any, Any, Any], run: Path, keys: Mapping[str, Any], part: PartName = "test", limit: int | None = None
 ) -> Part:
-    """All items of the data that `keys` name, or a part of built-in data; `limit` keeps the first so many.
+    """All items of the data that `keys` name, or a part of built-in data; `limit` keeps that many, the first ones.
 
     Keys that are not named are those of the run, where there is one, but for which files it read.
 

@@ -1,4 +1,4 @@
-"""What a task gives back: answers, measurements and costs."""
+"""Results of a task: answers, measurements and costs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 @final
 class Answer(NamedTuple):
-    """One output, as people read it and as `--json` gives it."""
+    """One output, as text and as an object for `--json`."""
 
     text: str
     record: dict[str, Any]
@@ -23,10 +23,10 @@ class Answer(NamedTuple):
 
 @final
 class Costs(NamedTuple):
-    """What one output costs when outputs are computed one at a time."""
+    """The cost of one output when outputs are computed one at a time."""
 
     ms: float | None = None  # median
-    per: str = "item"  # what the time is per: "token", "item"
+    per: str = "item"  # the unit that `ms` is measured for: "token", "item"
     state_bytes: int | None = None  # carried from step to step
     state_of: str = ""  # at which lengths, such as "29 source and 10 target tokens in"
 
@@ -34,14 +34,14 @@ class Costs(NamedTuple):
 @final
 @dataclass(frozen=True)
 class Measured:
-    """How good a model is on some items.
+    """The metrics of a model on some items.
 
     metrics: by name, in the units of `core.metrics`
     items: for each metric rows (N, K) that `core.metrics.Metric.value` takes to the metric, (N, 2) for one that is not
         in that table: one row for each item in order, or, where items overlap and have no text, for each group of
         neighbours
     outputs, references: of every item, as people read them; empty where they are not text
-    details: what else there is to show, such as a confusion matrix, in plain JSON types
+    details: further results, such as a confusion matrix, in plain JSON types
     """
 
     metrics: dict[str, float]
@@ -52,7 +52,7 @@ class Measured:
 
 
 def timed_ms(call: Callable[[], T]) -> tuple[T, float]:
-    """A call's result and how long it took."""
+    """A call's result and its duration in milliseconds."""
     began = time.perf_counter()
     result = call()
     return result, 1000 * (time.perf_counter() - began)

@@ -1,4 +1,4 @@
-"""From flags, environment and files to the configuration of one training, and back to the files that a run keeps."""
+"""The configuration of one training from flags, environment and files, and the files that a run keeps of it."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ MAY_CHANGE = {"budget", "validations", "patience", "checkpoint_every_s", "keep",
 def resolve_run(*, file: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any]) -> Any:
     """The configuration from all sources: the task's and architecture's preset < file < environment < flags.
 
-    The task is what they name, or what built-in data is for, or translation.
+    The task is the one that they name, otherwise that of the built-in data, otherwise translation.
 
     Raises `InputError` for what is wrong in any of them, with its place: `--optim.lrr: unknown key, did you mean 'lr'?`
     """
-    said = {} if file is None else read_yaml(file)
-    named = {key: flags.get(key) or environ.get(f"SIGHTLINE_{key.upper()}") or said.get(key) for key in
+    content = {} if file is None else read_yaml(file)
+    named = {key: flags.get(key) or environ.get(f"SIGHTLINE_{key.upper()}") or content.get(key) for key in
              ("task", "arch", "data")}  # fmt: skip
     name = str(named["task"] or task_of(str(named["data"])))
     task = task_class(name, where="--task" if flags.get("task") else "task")
@@ -38,7 +38,7 @@ def resolve_run(*, file: Path | None, environ: Mapping[str, str], flags: Mapping
 
 
 def run_files(run: RunConfig, data: Corpus[Any], model: SizedConfig) -> dict[str, str]:
-    """What a run keeps: config.yaml with the sizes as built, and environment.json with the data's hash."""
+    """The files that a run keeps: config.yaml with the sizes as built, and environment.json with the data's hash."""
     facts = {**environment(), "data": {"name": data.name, "sha256": data.sha256, **data.sizes}}
     return {
         "config.yaml": to_yaml(run.changed(model=model, match=None)),  # type: ignore[call-arg]
@@ -47,7 +47,7 @@ def run_files(run: RunConfig, data: Corpus[Any], model: SizedConfig) -> dict[str
 
 
 def check_same_run(place: Path, run: RunConfig, data: Corpus[Any]) -> None:
-    """Raises `InputError` where the run at `place` began on other data, or with other settings, than to go on with.
+    """Raises `InputError` where the run at `place` began with other data or settings than those to continue with.
 
     How long it trains, where, and how often it looks and saves may change: `MAY_CHANGE`. Keys that say which data it is
     may change as long as the content is the same.
@@ -59,7 +59,7 @@ def check_same_run(place: Path, run: RunConfig, data: Corpus[Any]) -> None:
     if before != data.sha256:
         raise InputError(
             f"the data has changed since the run began (sha256 {before[:12]}… then, {data.sha256[:12]}… now); "
-            "begin anew with --overwrite",
+            "start again with --overwrite",
             where=place,
         )
     if not (place / "config.yaml").exists():

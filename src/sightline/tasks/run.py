@@ -11,25 +11,27 @@ from sightline.core.errors import InputError
 from sightline.core.settings import CheckedConfig, flat, flat_parts, key, keys_of
 from sightline.models import FORMS
 from sightline.tasks.architectures import check_architecture
-from sightline.tasks.rates import optim_preset
+from sightline.training.optim import OptimConfig, paper_lr
 from sightline.training.state import TrainConfig
+
+RATES = {"rnn": 1e-3, "lstm": 3e-3, "gru": 4e-3, "bahdanau": 1e-2, "luong": 4e-3, "transformer": 4e-3}
 
 R = TypeVar("R", bound="RunConfig")
 
 
 @dataclass(frozen=True)
 class DataConfig(CheckedConfig):
-    """Which data to train on; the base of every task's.
+    """The data to train on; the base of every task's.
 
     Raises:
         InputError: "limit: must be at least 1, found 0".
     """
 
     data: str = key("", "Data to train on.")
-    limit: int | None = key(None, "Use only the first so many items of each part; null: all.", at_least=1)
+    limit: int | None = key(None, "Use only this many items of each part, the first ones; null: all.", at_least=1)
 
     def named(self, kinds: str) -> str:
-        """The data's path or name; `kinds` is what can be named, for the error.
+        """The data's path or name; `kinds` names the possible ones in the error.
 
         Raises:
             InputError: "--data: no data named: give a text file, a folder, a glob or builtin:stdlib".
@@ -51,7 +53,7 @@ class FilesConfig(DataConfig):
 
 @dataclass(frozen=True)
 class TaskConfig(CheckedConfig):
-    """What a task's model is; a subclass adds the fields `arch` and `model`, and whatever else changes the model.
+    """Settings of a task's model; a subclass adds the fields `arch` and `model`, and its other settings of the model.
 
     form: of the models, a key of `FORMS`
 
@@ -71,7 +73,7 @@ class TaskConfig(CheckedConfig):
 
 @dataclass(frozen=True)
 class RunConfig(CheckedConfig):
-    """All of a training, as config.yaml and the flags of `sightline train` spell it.
+    """The configuration of a training, as config.yaml and the flags of `sightline train` spell it.
 
     A task's `Run` gives the types of `corpus` and `settings`. The keys of the three parts are spelled without the
     part's name, so that a file, the environment and flags need no levels: `--arch`, not `--settings.arch`.
@@ -80,7 +82,7 @@ class RunConfig(CheckedConfig):
     corpus: DataConfig = flat()
     settings: TaskConfig = flat()
     training: TrainConfig = flat(TrainConfig())
-    task: str = key("translation", "Task: what the model is for.")
+    task: str = key("translation", "Task that the model is trained for.")
     match: str | None = key(None, "Scale the model's widths to a number of parameters, as in params=2M.")
 
     def __post_init__(self) -> None:
@@ -150,3 +152,23 @@ def parse_match(text: str | None) -> int | None:
     if name != "params" or parameters < 1:
         raise InputError(f"expected params=NUMBER, such as params=2M, found {text!r}", where="match")
     return parameters
+
+
+def optim_preset(arch: str) -> OptimConfig:
+    """The optimizer's settings for an architecture at its preset's size.
+
+    For `transformer-2017` those of the paper, section 5.3; the others' rates were chosen on dates within a minute of
+    one core (LOG.md), from few trials; those of `rnn` and `luong` were compared with no other, and the architectures
+    that are one mechanism in a Transformer's place have the Transformer's.
+    """
+    if arch == "transformer-2017":
+        return OptimConfig(
+            lr=paper_lr(512, 4000),
+            beta2=0.98,
+            eps=1e-9,
+            weight_decay=0.0,
+            warmup_steps=4000,
+            schedule="inverse_sqrt",
+            clip_norm=None,
+        )
+    return OptimConfig(lr=RATES.get(arch, RATES["transformer"]))

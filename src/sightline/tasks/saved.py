@@ -1,4 +1,4 @@
-"""What every task can do with a model directory: write it, and read it back."""
+"""Writing and reading of a task's model directory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ S = TypeVar("S", bound="SavedTask")
 
 @dataclass(frozen=True)
 class Options:
-    """The entry "options" of config.json: what a task stores besides the model; a task that stores more extends it.
+    """The entry "options" of config.json, which a task stores besides the model; a task that stores more extends it.
 
     settings: the task's config without `arch` and `model`
     """
@@ -34,7 +34,7 @@ class SavedTask(ABC):
     """A task with a config, a model and files of its own.
 
     name: in `TASKS`, in config.json and of `--task`; form: of the models, a key of `FORMS`
-    Options: the type of what config.json contains besides the model
+    Options: the type of the stored values besides the model
     config: the task's settings, `arch` and `model` among them; data: what the model was trained on, in a line
     """
 
@@ -59,7 +59,7 @@ class SavedTask(ABC):
     @classmethod
     @abstractmethod
     def preset(cls, arch: str) -> Any:
-        """How the named architecture is trained by default."""
+        """The default training of the named architecture."""
 
     @classmethod
     @abstractmethod

@@ -1,4 +1,4 @@
-"""The table of jobs. A new one is a class in a file of its own and one line here."""
+"""The table of tasks. A new one is a class in a file of its own and one line here."""
 
 from __future__ import annotations
 

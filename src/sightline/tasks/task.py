@@ -1,4 +1,4 @@
-"""What every task is made of: data to train on, a model, a loss, a measure, and answers for new inputs.
+"""The base of every task: data to train on, a model, a loss, a measurement, and answers for new inputs.
 
 A task has a source and a target: text to text, text to a label, a series to its future. Each is a class, named in
 `tasks.table.TASKS`; training, the command line and comparisons know nothing else of it.
@@ -36,13 +36,13 @@ R = TypeVar("R", bound=RunConfig)
 class Task(SavedTask, Generic[D, P, R]):
     """A model with all that is needed to train it, to measure it and to use it on new inputs.
 
-    A task of your own defines the abstract methods; the others have a default that suits most.
+    A task of your own defines the abstract methods; the others have a default that suits most tasks.
 
-    unit: what one item is called, in the plural: pairs, documents, windows
+    unit: the word for items, in the plural: pairs, documents, windows
     Run: all of a training's configuration
     accepts_decoding: whether outputs are sequences, searched for or sampled by a `DecodingConfig`
-    loss_unit, counted: the unit of the training loss, and what a budget in tokens counts
-    length_of: what `lengths` are of, such as "source length (characters)"
+    loss_unit, counted: the unit of the training loss, and the tokens that a budget counts
+    length_of: the meaning of `lengths`, such as "source length (characters)"
     answers_lines: whether an answer's text is a table, several lines long
     draws_answers: whether `report.forecasts` draws the records of answers
     measured_by: keys of `config` that do not change the model, so that a measurement may use others
@@ -92,7 +92,7 @@ class Task(SavedTask, Generic[D, P, R]):
 
     @classmethod
     def preset(cls, arch: str) -> R:
-        """How the named architecture is trained by default.
+        """The default training of the named architecture.
 
         Raises:
             InputError: "arch: unknown architecture 'lstmm', did you mean 'lstm'?"
@@ -102,7 +102,7 @@ class Task(SavedTask, Generic[D, P, R]):
 
     @classmethod
     def architectures(cls) -> Mapping[str, SizedConfig]:
-        """What `--arch` may name: the presets of the task's form."""
+        """The values of `--arch`: the presets of the task's form."""
         return FORMS[cls.form]
 
     @classmethod
@@ -122,19 +122,19 @@ class Task(SavedTask, Generic[D, P, R]):
 
     @classmethod
     def load_prepared(cls, run: R, directory: Path) -> D:
-        """`load_data`; what takes long may be left in the directory for the next call."""
+        """`load_data`; the directory may cache slow results for the next call."""
         return cls.load_data(run)
 
     @classmethod
     def build_prepared(cls: type[T], data: D, run: R, directory: Path) -> T:
-        """`build`; what takes long to fit may be left in the directory for the next call."""
+        """`build`; the directory may cache what is slow to fit for the next call."""
         return cls.build(data, run)
 
     @staticmethod
     def draw(config: Any, sizes: tuple[Any, Any], *, seed: int, parameters: int | None) -> tuple[Any, Any]:
         """The task's config, its model scaled to `parameters`, and that model with weights drawn from `seed`.
 
-        sizes: what `config.model.build` takes, a front end and a number of outputs
+        sizes: the arguments of `config.model.build`, a front end and a number of outputs
         """
         if parameters is not None:
             config = replace(config, model=match_parameters(config.model, parameters, *sizes))
@@ -163,7 +163,7 @@ class Task(SavedTask, Generic[D, P, R]):
         return f"{data.name}: {data.sizes['train']:,} {cls.unit}, sha256 of the data {data.sha256}"
 
     def validator(self, part: P) -> Callable[[nn.Module], dict[str, float]]:
-        """A function of the model in training that gives "loss" and whatever else is shown while training."""
+        """A function of the model in training that returns "loss" and the other metrics to show while training."""
         return lambda model: self.measure(part).metrics
 
     def baselines(self, train: P, part: P) -> list[Baseline]:
@@ -179,15 +179,15 @@ class Task(SavedTask, Generic[D, P, R]):
         return [Answer(str(out), {"source": one, "output": out}) for one, out in zip(inputs, outputs, strict=True)]
 
     def facts(self) -> dict[str, str]:
-        """How the data was read, a word or two each, for a report."""
+        """Facts about how the data was read, a few words each, for a report."""
         return {}
 
     def costs(self, part: P) -> Costs:
-        """What an output costs, measured on a few items."""
+        """The cost of an output, measured on a few items."""
         return Costs()
 
     def describe(self, data: D) -> dict[str, Any]:
-        """What a dry run shows besides parameters and sizes."""
+        """Facts that a dry run shows besides parameters and sizes."""
         return {}
 
     @property
@@ -202,7 +202,7 @@ class Task(SavedTask, Generic[D, P, R]):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return next(self.model.parameters()).device
 
     def to(self: T, device: torch.device | str) -> T:

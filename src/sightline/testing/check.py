@@ -30,7 +30,7 @@ def check_mixer(
     reference: Reference | None = None,
     full: bool = False,
 ) -> Report:
-    """The laws over `config.build(d_model)`, a `SequenceMixer` or `SequenceEncoder`, one of ours or your own.
+    """The laws over `config.build(d_model)`, a `SequenceMixer` or `SequenceEncoder`, from this package or your own.
 
     config is a (frozen) dataclass with `build(d_model)`; d_model None = 12, or the next larger width that the config
     accepts. A mixer that reads a memory says so by its attributes
@@ -51,7 +51,7 @@ def check_mixer(
 
 
 def known_law(name: str) -> str:
-    """The name, or `InputError` with the nearest one where there is no such law."""
+    """The name; `InputError` with the nearest one if no law has it."""
     if name in LAWS:
         return name
     raise InputError(unknown("law", name, LAWS, cutoff=0.4))

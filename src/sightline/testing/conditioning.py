@@ -17,7 +17,7 @@ from sightline.testing.subject import Subject
 ROUNDINGS = 8  # inside a mechanism for one of what goes in: at most 7.0 in 240 ill-conditioned sets of weights
 DRAWS = 4
 
-Key = tuple[str, int]  # a comparison's name, and how many of that name came before
+ComparisonKey = tuple[str, int]  # a comparison's name, and how many of that name came before
 
 
 def conditioned(
@@ -33,7 +33,7 @@ def conditioned(
         return findings
     exact = _expected(findings)
     moved = [_expected(law(subject.moved(draw))) for draw in range(DRAWS)]
-    found, seen = [], Counter[str]()
+    adapted, seen = [], Counter[str]()
     for finding in findings:
         compared = finding.compared
         if compared is not None and compared.dtype == torch.float32:
@@ -42,21 +42,21 @@ def conditioned(
             if _breaks_rms(finding) and key in exact:
                 loss = max(relative_rms(other[key] - exact[key], exact[key]) for other in moved)
                 finding = finding._replace(tolerance=max(RMS_FLOAT32, ROUNDINGS * loss))
-        found.append(finding)
-    return found
+        adapted.append(finding)
+    return adapted
 
 
 def _breaks_rms(finding: Finding) -> bool:
     return finding.tolerance == RMS_FLOAT32 and not finding.holds
 
 
-def _expected(findings: Iterable[Finding]) -> dict[Key, torch.Tensor]:
+def _expected(findings: Iterable[Finding]) -> dict[ComparisonKey, torch.Tensor]:
     """The expected values of every comparison in float64."""
     exact = [f.compared for f in findings if f.compared is not None and f.compared.dtype == torch.float64]
     return dict(zip(_keys(exact), (compared.expected for compared in exact), strict=True))
 
 
-def _keys(compared: Sequence[ComparedTensors]) -> Iterator[Key]:
+def _keys(compared: Sequence[ComparedTensors]) -> Iterator[ComparisonKey]:
     seen = Counter[str]()
     for one in compared:
         yield one.name, seen[one.name]

@@ -113,7 +113,7 @@ def finite(tensors: Tensors, what: str) -> Finding:
 
 
 def true(condition: bool, what: str) -> Finding:
-    """A plain yes or no; `what` says what should have been."""
+    """A plain yes or no; `what` describes the expectation."""
     return Finding(0.0 if condition else 1.0, 0.0, what)
 
 

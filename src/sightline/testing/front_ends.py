@@ -1,4 +1,4 @@
-"""The laws that every front end obeys, over any front end: one of ours or your own (`check_front_end`)."""
+"""The laws that every front end obeys, over any front end: from this package or your own (`check_front_end`)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sightline.testing.subject import NotApplicable
 
 ROWS = 5
 
-Sources: TypeAlias = Masked | tuple[Masked, ...]  # what one call reads: an input, or those of several front ends
+FrontEndInputs: TypeAlias = Masked | tuple[Masked, ...]  # what one call reads: an input, or those of several front ends
 
 
 @final
@@ -45,7 +45,7 @@ class FrontEndSubject:
             torch.manual_seed(derive(0, "initialisation"))
             return config.build(self.d_model).double().eval()
 
-    def sources(self) -> Sources:
+    def sources(self) -> FrontEndInputs:
         """Inputs of `ROWS` rows, floats in float64, with their masks."""
         inputs, mask = self.config.sample(ROWS, torch.Generator().manual_seed(derive(0, "inputs")))
         if not isinstance(inputs, Tensor):
@@ -184,15 +184,15 @@ def run_front_end_law(name: str, subject: FrontEndSubject) -> LawResult:
     return judge(name, lambda: list(FRONT_END_LAWS[name](subject)))
 
 
-def _call(front_end: FrontEnd, sources: Sources) -> tuple[Tensor, Any]:
+def _call(front_end: FrontEnd, sources: FrontEndInputs) -> tuple[Tensor, Any]:
     return front_end(*sources) if isinstance(sources, Masked) else front_end(sources)
 
 
-def _listed(sources: Sources) -> Sequence[Masked]:
+def _listed(sources: FrontEndInputs) -> Sequence[Masked]:
     return (sources,) if isinstance(sources, Masked) else sources
 
 
-def _each(sources: Sources, change: Callable[[Any], Masked]) -> Sources:
+def _each(sources: FrontEndInputs, change: Callable[[Any], Masked]) -> FrontEndInputs:
     return change(sources) if isinstance(sources, Masked) else tuple(map(change, sources))
 
 
@@ -205,7 +205,7 @@ def _hidden(front_end: FrontEnd, one: Any) -> Tensor:
     return front_end.hidden(one.values, one.mask)
 
 
-def _filled(front_end: FrontEnd, sources: Sources, content: float) -> Sources:
+def _filled(front_end: FrontEnd, sources: FrontEndInputs, content: float) -> FrontEndInputs:
     """The sources with `content` under their masks, whole numbers with 1 in place of what they cannot be."""
     filled = []
     for part, one in zip(_front_ends(front_end), _listed(sources), strict=True):

@@ -46,7 +46,7 @@ class FormatSubject:
 
 
 class TaskReader(NamedTuple):
-    """How a task reads tables: which forms, of which table, and what that gives; `items` of the table are the same."""
+    """A task's reader of tables: the forms it accepts, a table, and a function whose result must equal `items`."""
 
     forms: tuple[Form, ...]
     table: Table

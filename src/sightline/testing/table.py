@@ -115,6 +115,6 @@ def _row(target: Target, laws: Sequence[str] | None, full: bool) -> CertifiedCon
 
     torch.set_num_threads(1)
     gc.freeze()  # imported modules stay until the end: collecting garbage need not look at them
-    warnings.simplefilter("ignore")  # the laws do not ask what a mechanism warns about
+    warnings.simplefilter("ignore")  # warnings of a mechanism are not the laws' subject
     config = _configs(target.mechanism)[target.number]
     return CertifiedConfig(target, check_mixer(config, laws=laws, full=full).results)

@@ -1,4 +1,4 @@
-"""The laws of tasks, over any task: one of ours or your own (`check_task`)."""
+"""The laws of tasks, over any task: from this package or your own (`check_task`)."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ FORMS = "write it as 60s, 5min, 2h, 500steps, 2Mtok or 1e15flop"
 @final
 @dataclass
 class Spent:
-    """What a training has used so far; part of every checkpoint, so that a resumed run continues the count."""
+    """The amounts that a training has used; part of every checkpoint, so that a resumed run continues the count."""
 
     steps: int = 0
     tokens: int = 0  # target labels trained on

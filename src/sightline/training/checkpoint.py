@@ -47,7 +47,7 @@ class Checkpoint:
 
 @final
 class Checkpoints:
-    """The checkpoints of one run. The caller holds the lock of the run directory."""
+    """The checkpoints of one run. The caller has the lock of the run directory."""
 
     def __init__(self, directory: Path, keep: int = 2) -> None:
         self.directory = directory

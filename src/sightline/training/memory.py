@@ -48,5 +48,5 @@ class MemoryGuard:
 
 
 def _numbers(batch: Any) -> int:
-    """How many numbers the batch's tensors hold, a measure of the memory that a step needs."""
+    """The numbers in the batch's tensors, a measure of the memory that a step needs."""
     return sum(field.numel() for field in batch if isinstance(field, Tensor))

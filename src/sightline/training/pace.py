@@ -13,7 +13,7 @@ VALIDATION_SHARE = 0.1  # of a budget in seconds, at most, goes to validations b
 
 @final
 class Pace:
-    """What the settings of a training say about a state of it."""
+    """The settings of a training applied to its state: share of the budget used, learning rate, and what is due."""
 
     def __init__(self, config: TrainConfig) -> None:
         self.config, self.budget = config, Budget.parse(config.budget)
@@ -31,7 +31,7 @@ class Pace:
         )
 
     def status(self, state: State) -> Literal["completed", "early_stopped"] | None:
-        """How the run ends now; None while it continues."""
+        """The status with which the run ends now; None while it continues."""
         if self.fraction(state) >= 1.0:
             return "completed"
         patience = self.config.patience

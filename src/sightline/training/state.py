@@ -15,9 +15,10 @@ from sightline.training.optim import OptimConfig
 Validate = Callable[[nn.Module], dict[str, float]]
 
 
+@final
 @dataclass(frozen=True)
 class TrainConfig(CheckedConfig):
-    """How to train.
+    """Settings of training.
 
     `metric` picks `best/`, in the direction that `core.metrics` says. A checkpoint is saved with each validation and
     whenever `checkpoint_every_s` seconds have passed.

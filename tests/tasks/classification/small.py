@@ -10,7 +10,7 @@ import numpy as np
 
 from sightline.data.labelled.corpus import LabelledCorpus
 from sightline.data.labelled.part import LabelledPart
-from sightline.data.labelled.table import Source, SourceKind
+from sightline.data.labelled.table import LabelledSource, SourceKind
 from sightline.tasks.classification.config import ClassificationRun, SeriesConfig, TextConfig
 from sightline.tasks.classification.task import ClassificationTask
 from sightline.tasks.media.config import SoundConfig
@@ -19,7 +19,7 @@ RATE_HZ = 2000
 WORDS = ("red", "green", "blue")
 
 
-def sources(kind: SourceKind, labels: np.ndarray, random: np.random.Generator) -> list[Source]:
+def sources(kind: SourceKind, labels: np.ndarray, random: np.random.Generator) -> list[LabelledSource]:
     """Sources whose label can be read off them."""
     if kind == "text":
         filler = [" ".join(random.choice(["a", "the", "of", "sky"], random.integers(1, 6))) for _ in labels]

@@ -285,7 +285,7 @@ def test_data_of_another_kind_is_refused():
         ("classes", ["blue", "green"], "2 classes, but the model has 3 outputs"),
         ("classes", ["blue", "blue", "red"], "3 classes, but the model has 3 outputs"),
         ("weights", [1.0], "1 weights of 3 classes"),
-        ("kind", "image", "a model of Tokens(vocabulary=12) reads no image"),
+        ("kind", "image", "a model of Tokens(vocabulary=12) does not read image"),
         ("kind", "video", "options: kind"),
         ("settings", {"arch": "lstm"}, "options.settings.arch: unknown key"),
         ("settings", {"batch_sise": 3}, "did you mean 'batch_size'"),

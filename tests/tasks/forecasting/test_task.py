@@ -248,7 +248,7 @@ def test_what_cannot_be_trained_is_said(changes: dict[str, Any], message: str) -
 
 
 def test_linear_maps_refuse_covariates_and_sizes(table: Path) -> None:
-    with pytest.raises(InputError, match="arch: dlinear reads no covariates"):
+    with pytest.raises(InputError, match="arch: dlinear does not read covariates"):
         built(small("dlinear", str(table), **COVARIATES))
     with pytest.raises(InputError, match="cannot be scaled"):
         built(small("dlinear", match="params=1M"))

@@ -33,7 +33,7 @@ class LabelledCorpus(Corpus[LabelledPart]):
 
     @property
     def kind(self) -> SourceKind:
-        """What the sources are."""
+        """The kind of the sources."""
         return self.train.kind
 
     @property
@@ -42,7 +42,7 @@ class LabelledCorpus(Corpus[LabelledPart]):
         return self.train.many
 
     def describe(self) -> Survey:
-        """Counts, label balance, lengths, repetitions and overlaps, and items that look wrong, with their places."""
+        """Counts, label balance, lengths, repetitions and overlaps, and suspicious items, with their places."""
         return survey_labelled(self)
 
 
@@ -77,7 +77,7 @@ def load_labelled(
     if name.startswith("builtin:"):
         columns = (reading.source_column, reading.label_separator, reading.split_column)
         if valid is not None or test is not None or any(columns) or reading.label_column != Reading().label_column:
-            raise InputError("built-in data takes no validation or test files and no columns", where=name)
+            raise InputError("built-in data does not take validation files, test files or columns", where=name)
         tables, seed = _builtin(name)
     else:
         named = (("train", data), ("valid", valid), ("test", test))

@@ -1,4 +1,4 @@
-"""A summary of labelled data: counts of each label, lengths of sources, repetitions, and what looks wrong."""
+"""A summary of labelled data: counts of each label, lengths of sources, repetitions, and suspicious items."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from sightline.data.corpus import Corpus
 from sightline.data.labelled.part import LabelledPart
-from sightline.data.labelled.table import Source
+from sightline.data.labelled.table import LabelledSource
 from sightline.data.survey import (
     DataFinding,
     Survey,
@@ -28,7 +28,7 @@ UNITS = {"text": "characters", "series": "steps", "audio": "samples", "image": "
 
 
 def survey_labelled(corpus: Corpus[LabelledPart]) -> Survey:
-    """Counts, label balance, lengths, repetitions and overlaps, and items that look wrong, with their places."""
+    """Counts, label balance, lengths, repetitions and overlaps, and suspicious items, with their places."""
     filled = corpus.filled
     keys = {name: part.keys() for name, part in corpus.parts.items()}
     known = set(keys["train"])
@@ -69,11 +69,11 @@ def _commonest(counts: Counter[str], items: int) -> str:
     return f"{label} ({count / items:.0%})"
 
 
-def _length(source: Source) -> int:
+def _length(source: LabelledSource) -> int:
     return len(source) if isinstance(source, str) or source.ndim < 3 else int(np.prod(source.shape[1:]))
 
 
-def _shown(source: Source) -> str:
+def _shown(source: LabelledSource) -> str:
     if isinstance(source, str):
         return repr(source if len(source) <= 80 else source[:79] + "…")
     return " × ".join(map(str, source.shape)) + " numbers"

@@ -12,7 +12,7 @@ import numpy as np
 
 from sightline.core.errors import InputError
 from sightline.data.builtin import parse_options, parse_seed
-from sightline.data.labelled.table import LabelledTable, Source
+from sightline.data.labelled.table import LabelledSource, LabelledTable
 
 NAME = "builtin:digits"
 FORMS = ("image", "rows", "pixels")
@@ -20,7 +20,7 @@ _GREYS = 16  # the largest value of a pixel
 
 
 def digits(query: str) -> tuple[LabelledTable, int]:
-    """All digits in one table, and the seed that divides them, for the part after `?`.
+    """All digits in one table, and the seed that divides them, for the options after `?`.
 
     Raises:
         InputError: "builtin:digits: unknown option …", "builtin:digits: as must be image, rows or pixels, found 'row'".
@@ -34,7 +34,7 @@ def digits(query: str) -> tuple[LabelledTable, int]:
     bunch: Any = load_digits()
     values, labels = np.asarray(bunch.data), bunch.target  # (1797, 64), (1797,)
     if form == "image":
-        sources: list[Source] = list(np.rint(values * (255 / _GREYS)).astype(np.uint8).reshape(-1, 1, 8, 8))
+        sources: list[LabelledSource] = list(np.rint(values * (255 / _GREYS)).astype(np.uint8).reshape(-1, 1, 8, 8))
     else:
         sources = list((values / _GREYS).astype(np.float32).reshape(-1, *((8, 8) if form == "rows" else (64, 1))))
     return LabelledTable(

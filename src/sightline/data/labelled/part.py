@@ -1,4 +1,4 @@
-"""One part of a labelled corpus: sources with their labels, and where each was read."""
+"""One part of a labelled corpus: sources with their labels and places."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import final
 import numpy as np
 
 from sightline.data.labelled.labels import Labels, class_numbers
-from sightline.data.labelled.table import LabelledTable, Source, SourceKind
+from sightline.data.labelled.table import LabelledSource, LabelledTable, SourceKind
 
 
 @final
@@ -24,7 +24,7 @@ class LabelledPart:
 
     kind: SourceKind
     many: bool
-    sources: list[Source]
+    sources: list[LabelledSource]
     labels: list[Labels]
     places: list[str]
 
@@ -55,7 +55,7 @@ class LabelledPart:
         return [source_key(source) for source in self.sources]
 
 
-def source_key(source: Source) -> bytes:
+def source_key(source: LabelledSource) -> bytes:
     """A hash that equal sources share."""
     if isinstance(source, str):
         return hashlib.sha256(source.encode()).digest()

@@ -32,7 +32,7 @@ from sightline.data.rows.texts import text_of
 from sightline.data.split import by_column
 
 SourceKind = Literal["text", "series", "audio", "image"]
-Source = str | np.ndarray
+LabelledSource = str | np.ndarray
 TEXT_COLUMNS = ("text", "source")
 MEDIA: dict[str, SourceKind] = {}
 for _suffix in audio.SUFFIXES:
@@ -45,10 +45,10 @@ MAX_HELD_BYTES = 4 << 30  # of decoded sounds and pictures, which stay in memory
 @final
 @dataclass(frozen=True)
 class Reading:
-    """How a table or folder is read.
+    """Options for reading a table or folder.
 
-    kind: what the sources are; "auto" derives it from the columns and from the names of files
-    source_column: one name, several with commas between, or a range such as `x1:x96` of the columns' order
+    kind: of the sources; "auto" derives it from the columns and from the names of files
+    source_column: one name, several comma-separated ones, or a range such as `x1:x96` of the columns' order
     label_separator: the text between the labels of an item that may have any number of them
     split_column: the column that says which part a row belongs to: train, valid (validation, val, dev) or test
     lowercase: of texts
@@ -76,7 +76,7 @@ class LabelledTable(Refusals):
 
     kind: SourceKind
     many: bool = False
-    sources: list[Source] = field(default_factory=list)
+    sources: list[LabelledSource] = field(default_factory=list)
     labels: list[Labels] = field(default_factory=list)
     places: list[str] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
@@ -102,14 +102,14 @@ def read_labelled(path: Path, reading: Reading) -> LabelledTable:
 
 @final
 class _Items:
-    """Gathers items into a table; the first source decides what all of them are."""
+    """Gathers items into a table; the first source decides the kind and shape of all."""
 
     def __init__(self, path: Path, reading: Reading) -> None:
         self.reading = reading
         self.table = LabelledTable(str(path), "text", skip_bad=reading.skip_bad)
         self._bytes = 0
 
-    def take(self, place: str, read: Callable[[], Source], labels: Labels, part: str | None = None) -> None:
+    def take(self, place: str, read: Callable[[], LabelledSource], labels: Labels, part: str | None = None) -> None:
         """Add one item, unless its source cannot be read or is not like those before it."""
         table = self.table
         try:
@@ -132,11 +132,11 @@ class _Items:
             table.parts.append(part)
 
     def text(self, value: Any, what: str) -> str:
-        """A text, in small letters where they are asked for."""
+        """The text, in lower case if the options say so."""
         text = text_of(value, what)
         return text.lower() if self.reading.lowercase else text
 
-    def media(self, file: Path) -> Source:
+    def media(self, file: Path) -> LabelledSource:
         """The content of a file, by its suffix."""
         kind = MEDIA.get(file.suffix.lower(), "text")
         if kind == "audio":
@@ -145,7 +145,7 @@ class _Items:
             return images.read_image(file, self.reading.image)
         return self.text(_text_file(file), "the text")
 
-    def _check_alike(self, source: Source) -> None:
+    def _check_alike(self, source: LabelledSource) -> None:
         if not self.table.sources or isinstance(source, str):
             return
         first = self.table.sources[0]
@@ -255,7 +255,7 @@ def _read_table(path: Path, reading: Reading, items: _Items) -> None:
 
 
 def _select(record: Record, reading: Reading) -> _Selection:
-    """What the first record shows about all of them; ValueError where it has no source."""
+    """The columns and kinds of all records, from the first one; ValueError where it has no source."""
     record.cell(reading.label_column)
     if reading.split_column is not None:
         record.cell(reading.split_column)
@@ -310,7 +310,7 @@ def _named(record: Record, names: str) -> tuple[str, ...]:
     return tuple(columns)
 
 
-def _source(record: Record, selection: _Selection, path: Path, items: _Items) -> Source:
+def _source(record: Record, selection: _Selection, path: Path, items: _Items) -> LabelledSource:
     values = [record.cell(name) for name in selection.columns]
     if selection.kind == "series":
         if selection.lists:

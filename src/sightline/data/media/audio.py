@@ -33,7 +33,7 @@ Resampling = Literal["polyphase", "refuse"]
 @final
 @dataclass(frozen=True)
 class AudioOptions:
-    """How sound becomes one row of samples.
+    """Options for decoding sound into one row of samples.
 
     rate_hz: samples a second of the result
     mix: channels become one by their mean, the first one is taken, or more than one is an error
@@ -162,7 +162,7 @@ def _resampled(samples: np.ndarray, rate_hz: int, options: AudioOptions, path: P
 
 
 def _wav_frames(file: FileIO, path: Path) -> int | None:
-    """How many frames the chunks of a wav file promise; None where they name no length.
+    """The number of frames in the header of a wav file; None where it names no length.
 
     libsndfile silently shortens a data chunk that is longer than the file.
     """
@@ -183,7 +183,7 @@ def _wav_frames(file: FileIO, path: Path) -> int | None:
 
 
 def _ogg_frames(file: FileIO, path: Path, subtype: str) -> int | None:
-    """How many frames the last page of a Vorbis stream promises; None for other codecs, whose pages count otherwise.
+    """The number of frames in the last page of a Vorbis stream; None for other codecs, whose pages count otherwise.
 
     libsndfile silently leaves out pages that are damaged or missing.
     """

@@ -1,4 +1,4 @@
-"""A corpus of sounds, pictures or texts and the texts that they become, read from manifests."""
+"""A corpus of sounds, pictures or texts with target texts, read from manifests."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class MediaCorpus(Corpus[MediaPart]):
     """Items for training, validation and test; `sha256` is of samples, pixels and texts, whatever their files."""
 
     def describe(self) -> Survey:
-        """Counts, durations in seconds or sizes in pixels, target lengths, repetitions, and items that look wrong."""
+        """Counts, durations in seconds or sizes in pixels, target lengths, repetitions, and suspicious items."""
         return survey_media(self)
 
 
 @final
 @dataclass(frozen=True)
 class MediaReading:
-    """How a manifest becomes items: its source columns with their kinds, in order, and how files are read.
+    """Options for reading a manifest: its source columns with their kinds, in order, and the options for files.
 
     skip_bad: leave out and report rows whose cells or files are bad, instead of raising
     """

@@ -1,4 +1,4 @@
-"""A summary of sounds and pictures with texts: sizes, targets, repetitions, and what looks wrong."""
+"""A summary of sounds and pictures with texts: sizes, targets, repetitions, and suspicious items."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sightline.data.survey import (
 
 
 def survey_media(corpus: Corpus[MediaPart]) -> Survey:
-    """Counts, durations in seconds or sizes in pixels, target lengths, repetitions, and items that look wrong."""
+    """Counts, durations in seconds or sizes in pixels, target lengths, repetitions, and suspicious items."""
     filled = corpus.filled
     digests = {name: part.digests() for name, part in corpus.parts.items()}
     known = set(digests["train"])

@@ -1,4 +1,4 @@
-"""Pictures as arrays of bytes: png and jpeg by Pillow, one at a time; idx files, as MNIST comes in, whole.
+"""Pictures as arrays of bytes: png and jpeg by Pillow, one at a time; idx files, the format of MNIST, whole.
 
 A header's claim is checked before anything is decoded, so that a decompression bomb costs nothing; what a decoder
 would repair silently (a file cut short, 16 bits clipped to 8, a transparent background) is an error or a named option.
@@ -32,7 +32,7 @@ Colour = Literal["grey", "rgb"]
 @final
 @dataclass(frozen=True)
 class ImageOptions:
-    """How a picture becomes an array.
+    """Options for decoding a picture into an array.
 
     size: (height, width) of the result; None keeps that of each picture
     fit: a picture of another size is an error, is stretched to it, or is shrunk or enlarged with its proportions kept
@@ -54,7 +54,7 @@ class ImageOptions:
 
     @property
     def channels(self) -> int:
-        """Channels of what comes out."""
+        """Channels of the array."""
         return 1 if self.colour == "grey" else 3
 
 
@@ -139,8 +139,8 @@ def _fitted(image: Image, options: ImageOptions, path: Path) -> Image:
         raise InputError(f"has {actual} pixels, expected {height} x {width}: set fit to stretch or pad", where=path)
     if options.fit == "stretch":
         return image.resize((width, height), Image.Resampling.BICUBIC)
-    ground = (options.ground,) * 3 if image.mode == "RGB" else options.ground
-    return ImageOps.pad(image, (width, height), Image.Resampling.BICUBIC, color=ground)
+    colour = (options.ground,) * 3 if image.mode == "RGB" else options.ground
+    return ImageOps.pad(image, (width, height), Image.Resampling.BICUBIC, color=colour)
 
 
 def read_idx(path: Path) -> np.ndarray:

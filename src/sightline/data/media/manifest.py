@@ -1,6 +1,6 @@
-"""Lists of files and what they should become: a table with columns `source`, `target`, paths relative to the table.
+"""Lists of files with their target texts: a table with columns `source`, `target`, paths relative to the table.
 
-Every format of `data.rows` will do. Several sources are several columns: `image`, `question`, `target`. An error about
+Every format of `data.rows` works. Several sources are several columns: `image`, `question`, `target`. An error about
 a file names the line that names the file: `clips.csv:17: clips/a.wav: no such file`.
 """
 
@@ -38,7 +38,7 @@ class Manifest:
         return f"{self.path}:{self.lines[row]}"
 
     def file(self, column: str, row: int) -> Path:
-        """The file that a cell names; a relative path begins where the manifest lies."""
+        """The file that a cell names; a relative path is relative to the manifest's folder."""
         return self.path.parent / self.sources[column][row]
 
 

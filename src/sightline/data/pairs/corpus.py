@@ -13,24 +13,24 @@ from sightline.data.builtin import parse_name
 from sightline.data.corpus import Corpus, overlap_notes
 from sightline.data.pairs.dates import DateOptions, dates
 from sightline.data.pairs.describe import survey_pairs
-from sightline.data.pairs.table import Columns, Pairs, Table, read_parallel, read_table
+from sightline.data.pairs.table import Columns, Pairs, PairTable, read_parallel, read_table
 from sightline.data.split import PARTS, SHARES, by_hash, rows_of
 from sightline.data.survey import Survey
 
-__all__ = ["PairCorpus", "Pairs", "Table", "load_corpus", "read", "read_pairs"]
+__all__ = ["PairCorpus", "PairTable", "Pairs", "load_corpus", "read", "read_pairs"]
 
 
 @final
 @dataclass(frozen=True)
 class PairReading:
-    """How files of pairs are read."""
+    """Options for reading files of pairs."""
 
     source_column: str | None = None
     target_column: str | None = None
     lowercase: bool = False
     skip_bad: bool = False
 
-    def table(self, file: str | Path) -> Table:
+    def table(self, file: str | Path) -> PairTable:
         """The pairs of a file with their lines, as the file spells them."""
         columns = {"source_column": self.source_column, "target_column": self.target_column}
         return read(file, skip_bad=self.skip_bad, **columns)
@@ -61,7 +61,7 @@ class PairCorpus(Corpus[Pairs]):
     """Pairs for training, validation and test.
 
     sha256: of the texts, whatever files they came in
-    files, reading: where they came from, which a summary reads again to name lines; none of built-in data
+    files, reading: their sources, which a summary reads again to name lines; none of built-in data
     """
 
     files: tuple[str | Path, ...] = field(default=(), compare=False)
@@ -74,7 +74,7 @@ class PairCorpus(Corpus[Pairs]):
 
 def read(
     data: str | Path, *, source_column: str | None = None, target_column: str | None = None, skip_bad: bool = False
-) -> Table:
+) -> PairTable:
     """Read one file of pairs, or two parallel ones given as `a,b`, with the line numbers.
 
     Raises:
@@ -131,7 +131,7 @@ def load_corpus(
     files: dict[str, str | Path] = {}
     if name.startswith("builtin:"):
         if valid is not None or test is not None or source_column or target_column:
-            raise InputError("built-in data takes no validation or test files and no columns", where=name)
+            raise InputError("built-in data does not take validation files, test files or columns", where=name)
         parts, notes = _builtin(name), []
     else:
         files = {part: f for part, f in (("train", data), ("valid", valid), ("test", test)) if f is not None}

@@ -70,7 +70,7 @@ class DateParts(NamedTuple):
 
 @final
 @dataclass(frozen=True)
-class Form:
+class DateForm:
     """One way to write a date: a CLDR pattern in a locale.
 
     `parts` has literal strings, and tables of strings with the place in (month, day, weekday) that picks from them;
@@ -126,7 +126,7 @@ def split_dates(seed: int) -> tuple[list[date], list[date], list[date]]:
 
 
 @functools.cache
-def forms_of(locale: str) -> tuple[Form, ...]:
+def forms_of(locale: str) -> tuple[DateForm, ...]:
     """Every form of a locale, each pattern once."""
     from babel import Locale
 
@@ -170,7 +170,7 @@ _CALENDARS: dict[str, tuple[tuple[Callable[[date], str], str], ...]] = {
 }
 
 
-def _compile(locale: str, pattern: str, year: Callable[[date], str]) -> Form:
+def _compile(locale: str, pattern: str, year: Callable[[date], str]) -> DateForm:
     """Look up every month, day and weekday once, so that writing a date is joining strings."""
     from babel import Locale
     from babel.dates import DateTimeFormat, tokenize_pattern
@@ -196,10 +196,10 @@ def _compile(locale: str, pattern: str, year: Callable[[date], str]) -> Form:
                 written = [text.translate(digits) for text in written]
             # Months and days count from 1, weekdays from 0.
             parts.append(("MdE".index(field), tuple(written) if field == "E" else ("", *written)))
-    return Form(locale, pattern, year, tuple(parts))
+    return DateForm(locale, pattern, year, tuple(parts))
 
 
-def _ambiguous(forms: Sequence[Form]) -> frozenset[str]:
+def _ambiguous(forms: Sequence[DateForm]) -> frozenset[str]:
     """The strings, without their year, that mean more than one month and day."""
     meaning: dict[str, tuple[int, int]] = {}
     twice: set[str] = set()
@@ -221,7 +221,11 @@ def _days_of(year: int) -> Iterator[date]:
 
 
 def _draw(
-    pool: Sequence[date], forms: Sequence[Sequence[Form]], ambiguous: frozenset[str], size: int, stream: random.Random
+    pool: Sequence[date],
+    forms: Sequence[Sequence[DateForm]],
+    ambiguous: frozenset[str],
+    size: int,
+    stream: random.Random,
 ) -> list[tuple[str, str]]:
     """`size` different strings: a date, a locale and one of its forms, each drawn uniformly."""
     pairs: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""A summary of pairs of texts: counts, lengths, overlaps between parts, and rows that look wrong."""
+"""A summary of pairs of texts: counts, lengths, overlaps between parts, and suspicious rows."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from sightline.data.corpus import Corpus
-from sightline.data.pairs.table import Pairs, Table
+from sightline.data.pairs.table import Pairs, PairTable
 from sightline.data.survey import CONTROL, FAR, Chart, DataFinding, Survey, findings, histogram, spread
 
 TextPair = tuple[str, str]
 
 
-def survey_pairs(corpus: Corpus[Pairs], tables: Sequence[Table]) -> Survey:
+def survey_pairs(corpus: Corpus[Pairs], tables: Sequence[PairTable]) -> Survey:
     """Counts, lengths (in characters), repetitions, overlaps, and in `tables` suspicious rows by line."""
     filled = corpus.filled
     return Survey(
@@ -51,8 +51,8 @@ def _part(pairs: Pairs, corpus: Corpus[Pairs]) -> dict[str, Any]:
     }
 
 
-def suspicious(table: Table) -> list[DataFinding]:
-    """Rows that look wrong, each with its line (its row number in parquet); none of it stops training."""
+def suspicious(table: PairTable) -> list[DataFinding]:
+    """Suspicious rows, each with its line (its row number in parquet); none of them stops training."""
     pairs: list[TextPair] = list(zip(*table.pairs.sides, strict=True))
     counts = Counter(pairs)
     meanings = Counter(source for source, _ in counts)

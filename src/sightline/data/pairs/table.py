@@ -22,7 +22,7 @@ from sightline.data.rows.texts import text_rows
 @final
 @dataclass(frozen=True)
 class Pairs:
-    """Texts and what they should become, in step."""
+    """Source and target texts, in step."""
 
     sources: list[str]
     targets: list[str]
@@ -49,7 +49,7 @@ class Columns(NamedTuple):
 
 @final
 @dataclass
-class Table(Refusals):
+class PairTable(Refusals):
     """Pairs with the line that each begins on, and the rows that were skipped."""
 
     pairs: Pairs = field(default_factory=lambda: Pairs([], []))
@@ -62,10 +62,10 @@ class Table(Refusals):
         self.lines.append(line)
 
 
-def read_table(path: Path, columns: Columns, skip_bad: bool) -> Table:
+def read_table(path: Path, columns: Columns, skip_bad: bool) -> PairTable:
     """Read one file, whose name says its format."""
     rows, texts = open_texts(path, [("source", columns.source), ("target", columns.target)])
-    table = Table(str(path), skip_bad=skip_bad)
+    table = PairTable(str(path), skip_bad=skip_bad)
     for line, (source, target) in text_rows(rows, texts, table):
         table.add(line, source, target)
     table.check_some(table.lines)
@@ -73,7 +73,7 @@ def read_table(path: Path, columns: Columns, skip_bad: bool) -> Table:
 
 
 def open_texts(path: Path, columns: Sequence[tuple[str, str | None]]) -> tuple[Rows, list[tuple[str, str]]]:
-    """A table of texts, and its columns with what to call each in an error.
+    """A table of texts, and each column's name with its description in errors.
 
     columns: roles and their columns; where none is named, columns are named as their roles in any case, or are the
         first ones of a table without a header
@@ -90,13 +90,13 @@ def open_texts(path: Path, columns: Sequence[tuple[str, str | None]]) -> tuple[R
     return rows, [(name, f"the {role}") for name, (role, _) in zip(names, columns, strict=True)]
 
 
-def read_parallel(source: Path, target: Path, skip_bad: bool) -> Table:
+def read_parallel(source: Path, target: Path, skip_bad: bool) -> PairTable:
     """Two text files, line i of the one paired with line i of the other.
 
     Raises:
         InputError: "train.de, train.en: 29000 lines against 28999".
     """
-    table = Table(f"{source},{target}", skip_bad=skip_bad)
+    table = PairTable(f"{source},{target}", skip_bad=skip_bad)
     counts = [0, 0]
     for pair in zip_longest(read_lines(source), read_lines(target)):
         counts = [count + (line is not None) for count, line in zip(counts, pair, strict=True)]

@@ -23,7 +23,7 @@ _CELL_BYTES = 8  # the least that a cell takes in memory
 class Columnar(Rows):
     """A table whose columns have types.
 
-    kind: the format as polars calls it, in `scan_…` and `write_…`
+    kind: polars' name for the format, in `scan_…` and `write_…`
     """
 
     in_bytes = False

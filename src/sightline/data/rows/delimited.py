@@ -1,4 +1,4 @@
-"""Tables of text with a character between the cells: TSV and CSV.
+"""Tables of delimited text: TSV and CSV.
 
 TSV: a row is a line, and a quote is a character. CSV: RFC 4180, line breaks inside quotes included. The first row names
 the columns.
@@ -57,7 +57,7 @@ class Delimited(Rows):
 
 @final
 class Tsv(Delimited):
-    """Cells with tabs between them, a row a line."""
+    """Tab-separated cells, one row a line."""
 
     def _rows(self, path: Path) -> Generator[_Cells, None, None]:
         for number, text, error, stop in read_lines(path):
@@ -66,7 +66,7 @@ class Tsv(Delimited):
 
 @final
 class Csv(Delimited):
-    """Cells with commas between them, quoted where needed."""
+    """Comma-separated cells, quoted where needed."""
 
     def _rows(self, path: Path) -> Generator[_Cells, None, None]:
         limit = csv.field_size_limit(2 * files.MAX_LINE_BYTES)  # the limit below comes first, with a place

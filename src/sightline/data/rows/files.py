@@ -171,7 +171,7 @@ class Content:
 
 @contextmanager
 def plain_errors(path: Path) -> Iterator[None]:
-    """Say in one line why reading a file failed."""
+    """Raise failures to read a file as errors of one line."""
     try:
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:

@@ -11,6 +11,7 @@ from sightline.data.rows.files import Content, TextLine, check_file, read_lines,
 from sightline.data.rows.record import Record, Rows, missing
 
 
+@final
 class JsonNumber(str):
     """A JSON number as it was written: one of a million digits costs nothing and overflows nothing."""
 

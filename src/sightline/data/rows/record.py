@@ -1,4 +1,4 @@
-"""What every table is once it is open: its columns, and a stream of records, each with its place in the file."""
+"""An open table of any format: its columns, and a stream of records, each with its place in the file."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class Rows(ABC):
 
 @dataclass
 class Refusals:
-    """Items that cannot be used: refused, or skipped and counted; base of what readers gather.
+    """Items that cannot be used: refused, or skipped and counted; base of the readers' collections.
 
     name: the file or files, for errors and notes; "" where every place names its own
     unit: the name of an item in errors and notes

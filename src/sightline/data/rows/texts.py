@@ -1,4 +1,4 @@
-"""Texts in cells: strings with something in them that can be encoded."""
+"""Texts in cells: non-empty strings that can be encoded."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def text_of(value: object, what: str, *, blank: bool = False) -> str:
 def text_rows(rows: Rows, columns: Sequence[tuple[str, str]], table: Refusals) -> Iterator[tuple[int, list[str]]]:
     """The line and the texts of each row; the table refuses, or skips, a row that lacks one of them.
 
-    columns: names with what to call each in an error, such as ("de", "the source")
+    columns: each name with its description in errors, such as ("de", "the source")
     """
     names = list(dict.fromkeys(name for name, _ in columns))
     rows.require(names, "strings")

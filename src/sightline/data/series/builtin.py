@@ -24,7 +24,7 @@ MOST = 1_000_000
 
 
 class Truth(ABC):
-    """What generated the series: the distribution of every future value given the past."""
+    """The process that generated the series: the distribution of every future value given the past."""
 
     @abstractmethod
     def forecast(self, record: int, origin: int, values: np.ndarray, horizon: int) -> tuple[np.ndarray, np.ndarray]:

@@ -115,7 +115,7 @@ def _sha256(panel: Panel) -> str:
 
 
 class SeriesScaling(NamedTuple):
-    """The mean that is subtracted from values and the spread that they are divided by, learnt from training alone.
+    """The mean that is subtracted from values and the spread that they are divided by, fitted to training alone.
 
     center, spread: (R, C), by series and column; past, known: (2, P), (2, K), center and spread of covariates, all
     series together

@@ -1,4 +1,4 @@
-"""A summary of time series: where they begin and end, their values, their season, and what looks wrong."""
+"""A summary of time series: where they begin and end, their values, their season, and suspicious values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FAR = 10.0  # of an outlier: its distance from the median over the usual one (me
 
 
 def survey_series(data: SeriesData) -> Survey:
-    """Counts, spans, sizes, the commonest period, and columns that look wrong, with the times."""
+    """Counts, spans, sizes, the commonest period, and suspicious columns, with the times."""
     panel = data.panel
     described: dict[str, dict[str, Any]] = {}
     for part in PARTS:

@@ -1,4 +1,4 @@
-"""Series on one even grid of times: what windows are cut from.
+"""Series on one even grid of times, from which windows are cut.
 
 A table becomes a panel by rules that the user names. Without a rule a hole, a gap, an uneven, unsorted or repeated time
 is an error with its line; with one, every change is counted in the panel's notes.
@@ -49,7 +49,7 @@ class Series(NamedTuple):
 class Panel:
     """Series with the same columns on one grid; without holes.
 
-    notes: what was changed on the way, a line each
+    notes: the changes to the data, a line each
     """
 
     name: str
@@ -286,7 +286,7 @@ class _Filler:
         )
 
     def notes(self) -> list[str]:
-        """What was filled, with the first lines."""
+        """Notes on filled cells, with the first lines."""
         if not self.filled:
             return []
         cells = sum(count for _, count in self.filled)

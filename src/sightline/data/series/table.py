@@ -1,6 +1,6 @@
-"""Tables of time series as users have them: CSV, TSV or parquet, one column a channel or one row a series and time.
+"""Tables of time series: CSV, TSV or parquet, one column a channel or one row a series and time.
 
-What comes out is checked cell by cell: a number, or a hole that the file marks as one. Whether holes and uneven times
+The result is checked cell by cell: a number, or a hole that the file marks as one. Whether holes and uneven times
 may be filled is decided afterwards (`data.series`), and so every row keeps the line that it came from.
 """
 
@@ -31,11 +31,11 @@ _DATE = re.compile(r"\d{4}-\d{2}")
 @final
 @dataclass(frozen=True)
 class SeriesColumns:
-    """What the columns of a table are.
+    """The roles of a table's columns.
 
     time: the column of times; None = the one named time, date, datetime, timestamp, ds, …, or the first that is free
     series: in a long table, the column that says which series a row belongs to; None = a wide table, one series
-    targets: the columns to forecast; () = all that are nothing else
+    targets: the columns to forecast; () = all that have no other role
     past: covariates that are known up to now, such as a measured temperature
     known: covariates whose future is known, such as a holiday or a price that is set
     time_format: the form of the times as strptime spells it, such as %d/%m/%Y; None = ISO 8601 or whole numbers
@@ -113,7 +113,7 @@ def read_series_table(path: Path, columns: SeriesColumns) -> SeriesTable:
 
 
 class _Roles(NamedTuple):
-    """The columns by what they are."""
+    """The columns by role."""
 
     time: str
     series: str | None

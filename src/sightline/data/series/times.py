@@ -1,4 +1,4 @@
-"""Time stamps as numbers, and the even grid that they should be on.
+"""Time stamps as numbers, and the even grid that they lie on.
 
 A stamp is an integer of one kind: a plain step number, microseconds since 1970 (in UTC where the file names a zone),
 or, on a grid of calendar months, the number of months. Every stamp of a grid is `origin + index · step`.

@@ -37,7 +37,7 @@ class TextCorpus(Corpus[TextPart]):
     """
 
     def describe(self) -> Survey:
-        """Counts, lengths, repetitions, overlaps and what looks wrong; documents are numbered from 1 in a part."""
+        """Counts, lengths, repetitions, overlaps and suspicious content; documents are numbered from 1 in a part."""
         return survey_text(self)
 
 
@@ -104,7 +104,7 @@ def load_text(
 @final
 @dataclass
 class _Counted(Refusals):
-    """How many documents and files were left out of a corpus."""
+    """Counts of the documents and files that were left out of a corpus."""
 
     empty: int = 0
 

@@ -1,4 +1,4 @@
-"""A summary of running text: documents and their lengths, repeated documents, and what looks wrong in them."""
+"""A summary of running text: documents and their lengths, repeated documents, and suspicious content."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Look(NamedTuple):
 
 
 def survey_text(corpus: Corpus[TextPart]) -> Survey:
-    """Counts, lengths, repeated documents, overlaps and what looks wrong; documents are numbered from 1 in a part."""
+    """Counts, lengths, repeated documents, overlaps and suspicious content; documents are numbered from 1 in a part."""
     parts = corpus.parts
     read = {name: _look(part) for name, part in parts.items()}
     known = set(read["train"].digests)

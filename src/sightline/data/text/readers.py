@@ -34,7 +34,7 @@ class Block(NamedTuple):
 
 
 class Document(NamedTuple):
-    """What a scan keeps of a document, or of its part in a block: the digest names the whole of it."""
+    """A scan's record of a document, or of its part in a block: the digest identifies the whole document."""
 
     digest: bytes
     size: int  # bytes of UTF-8 in this block
@@ -133,7 +133,7 @@ class TextFile(Reader):
 
 
 class _Fault(Exception):
-    """What is wrong with a text, and the line."""
+    """The fault of a text, and its line."""
 
     def __init__(self, problem: str, line: int) -> None:
         super().__init__(problem)

@@ -18,7 +18,7 @@ from sightline.data.text.readers import Block, Document, Fragment, Reader, Refus
 
 
 def reader_of(path: Path, column: str) -> Reader:
-    """The reader for a file, by its name: running text unless it is a table with cells that are no lines."""
+    """The reader for a file, by its name: running text unless it is a table of JSON objects or columns."""
     entry = FORMATS.get(suffix_of(path))
     if entry is None or entry.form == "delimited":
         return TextFile(path, column)

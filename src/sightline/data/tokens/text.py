@@ -34,7 +34,7 @@ class TextTokenizer:
 
     def __init__(self, inner: Tokenizer | None, note: str = "") -> None:
         self.inner = inner
-        self.note = note  # what it was trained on
+        self.note = note  # the description of its training data
         self.kind: TextKind = "byte" if inner is None else inner.kind
         self.size = len(SPECIALS) + _BYTES if inner is None else inner.size
         if inner is None:
@@ -120,7 +120,7 @@ class TextTokenizer:
 
     @classmethod
     def load(cls, path: Path) -> TextTokenizer:
-        """Reads what `save` wrote.
+        """Reads the file of `save`.
 
         Raises:
             InputError: "tokenizer.json: no such file", "tokenizer.json: not a tokenizer file of format 1", …

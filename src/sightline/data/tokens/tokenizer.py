@@ -137,7 +137,7 @@ class Tokenizer:
             return "".join(chr(byte) if byte < 128 else f"<{byte:02X}>" for byte in raw)
 
     def token(self, index: int) -> str:
-        """How the vocabulary spells a token: characters and `<0x0A>`, or the byte symbols of GPT-2."""
+        """A token as the vocabulary spells it: characters and `<0x0A>`, or the byte symbols of GPT-2."""
         token = self._backend.id_to_token(index) if 0 <= index < self.size else None
         if token is None:
             raise InputError(f"token {index} is outside the vocabulary of {self.size}")
@@ -229,7 +229,7 @@ class TokenizerPair:
 
     @classmethod
     def load(cls, path: str | Path) -> TokenizerPair:
-        """Read what `save` wrote.
+        """Read the file of `save`.
 
         Raises:
             InputError: "runs/x/tokenizer.json: not a tokenizer file: …".

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor
 from torch.autograd import grad
 
-from sightline.lab.bench.scenario import Case, Run
+from sightline.lab.bench.scenario import Case, Computation
 
 FLOOR = 1e-2
 
@@ -21,7 +21,7 @@ def check_case(case: Case) -> float:
     return largest_difference(*pair)
 
 
-def largest_difference(actual: Run, expected: Run) -> float:
+def largest_difference(actual: Computation, expected: Computation) -> float:
     """Maximum over the tensors of |actual - expected| / |expected|, root mean squares in float64.
 
     A gradient may be zero up to rounding, such as that of a key's bias. The denominator is therefore at least a

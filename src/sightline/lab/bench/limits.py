@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from statistics import median
+from typing import final
 
 import torch
 
 from sightline.lab.bench.timing import synchronize
 
 
+@final
 class Limits:
     """Rates of a float32 matrix product and of a copy larger than the caches, sampled on `device` during a run."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, final
 
 import torch
 
@@ -21,6 +21,7 @@ Side = Literal["ours", "other"]
 T = TypeVar("T")
 
 
+@final
 @dataclass(frozen=True)
 class Settings:
     """Minimum number of pairs, CPU threads, and the device."""

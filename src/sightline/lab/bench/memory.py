@@ -7,11 +7,11 @@ from pathlib import Path
 
 import torch
 
-from sightline.lab.bench.scenario import Run
+from sightline.lab.bench.scenario import Computation
 from sightline.lab.bench.timing import synchronize
 
 
-def peak_bytes(run: Run, device: torch.device) -> int | None:
+def peak_bytes(run: Computation, device: torch.device) -> int | None:
     """Peak bytes of the first call of `run`, without its inputs; None if the system does not report them.
 
     On a CPU: the rise of the process's resident high-water mark. Imports may have raised that mark above the current

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, final
 
 import torch
 from torch import Tensor
 
-Run = Callable[[], Sequence[Tensor]]  # computes the outputs, and the gradients if there are any
+Computation = Callable[[], Sequence[Tensor]]  # computes the outputs, and the gradients if there are any
 Kind = Literal["ratio", "growth", "curve"]
 
 
+@final
 class Unavailable(Exception):
     """A peer is not installed or cannot run on this machine; the message says which and why."""
 
@@ -24,9 +25,9 @@ class Case(NamedTuple):
     input and output once.
     """
 
-    ours: Run
-    other: Run | None = None
-    check: tuple[Run, Run] | None = None
+    ours: Computation
+    other: Computation | None = None
+    check: tuple[Computation, Computation] | None = None
     flops: float = 0.0
     moved_bytes: float = 0.0
 
@@ -43,6 +44,7 @@ class Aim(NamedTuple):
         return measured >= self.value if self.relation == "at least" else measured <= self.value
 
 
+@final
 @dataclass(frozen=True)
 class Scenario:
     """A name, a question, and a function that builds the case at a size.

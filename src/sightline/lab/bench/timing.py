@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from sightline.lab.bench.scenario import Run
+from sightline.lab.bench.scenario import Computation
 
 SHORTEST_S = 0.02  # shorter calls are repeated until they take this long
 TOTAL_S = 1.0  # minimum time of all rounds, unless their number reaches ten times the minimum
@@ -24,7 +24,7 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def seconds(run: Run, device: torch.device, repeats: int = 1) -> float:
+def seconds(run: Computation, device: torch.device, repeats: int = 1) -> float:
     """Seconds of one call: the mean of `repeats` consecutive calls."""
     synchronize(device)
     began = perf_counter()
@@ -35,7 +35,7 @@ def seconds(run: Run, device: torch.device, repeats: int = 1) -> float:
 
 
 def in_turns(
-    runs: Sequence[Run], number: int, device: torch.device, between: Callable[[], object]
+    runs: Sequence[Computation], number: int, device: torch.device, between: Callable[[], object]
 ) -> list[tuple[float, ...]]:
     """Seconds of every run in at least `number` rounds and `TOTAL_S` seconds, after a warm-up round.
 

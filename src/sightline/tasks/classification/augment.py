@@ -1,4 +1,4 @@
-"""What training does to pictures so that a model sees each of them in many places."""
+"""Random shifts of training pictures, so that a model sees each of them in many places."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from torch import Tensor
 
 
 def shifted(pictures: Tensor, most: int, ground: int = 0) -> Tensor:
-    """Pictures (B, C, H, W), each moved by -most to most pixels down and to the right, drawn evenly and alone.
+    """Pictures (B, C, H, W), each moved by random numbers of pixels, -most to most, down and to the right.
 
-    What comes in at the edges is `ground`. Draws from torch's generator of the processor, whatever the device.
+    New pixels at the edges are `ground`. Draws from torch's CPU generator on every device.
     """
     if most < 1:
         return pictures

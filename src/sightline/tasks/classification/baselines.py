@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from sightline.core.metrics import Baseline
-from sightline.data.labelled.table import Source, SourceKind
+from sightline.data.labelled.table import LabelledSource, SourceKind
 from sightline.parts.audio_frames import AudioFrames
 from sightline.parts.log_mel import LogMel
 from sightline.tasks.classification.metrics import LabelScores, score_classes, score_label_sets
@@ -26,14 +26,14 @@ SCORE: dict[bool, Callable[[np.ndarray, np.ndarray, Sequence[str]], LabelScores]
 
 def label_baselines(
     kind: SourceKind,
-    train: tuple[Sequence[Source], np.ndarray],
-    tested: tuple[Sequence[Source], np.ndarray],
+    train: tuple[Sequence[LabelledSource], np.ndarray],
+    tested: tuple[Sequence[LabelledSource], np.ndarray],
     classes: Sequence[str],
     sound: AudioFrames,
 ) -> list[Baseline]:
-    """The baselines, learnt from training sources and the numbers of their labels, on those `tested`.
+    """The baselines, learned from training sources and the numbers of their labels, on those `tested`.
 
-    Labels are (N,) int64, or with any number of labels (N, C) bool; `sound` is how sounds become frames.
+    Labels are (N,) int64, or with any number of labels (N, C) bool; `sound` turns sounds into frames.
     """
     labels, true = train[1], tested[1]
     many = labels.ndim == 2
@@ -47,7 +47,7 @@ def label_baselines(
     baselines = [Baseline("most frequent class", commonest, SCORE[many](prior, true, classes).metrics)]
     baselines.append(Baseline("by chance", "labels drawn in the training part's shares", _by_chance(shares, true)))
     chosen = list(range(0, len(labels), -(-len(labels) // MOST_ITEMS)))
-    among = "" if len(chosen) == len(labels) else f", learnt from {len(chosen):,} of the training items"
+    among = "" if len(chosen) == len(labels) else f", learned from {len(chosen):,} of the training items"
     kept, learnt = [train[0][i] for i in chosen], labels[chosen]
     if kind == "text":
         scores = _linear_of_texts(kept, learnt, tested[0])
@@ -72,14 +72,16 @@ def _scores(p: np.ndarray, many: bool) -> np.ndarray:
 
 
 def _by_chance(shares: np.ndarray, true: np.ndarray) -> dict[str, float]:
-    """The accuracy to be expected: Σ_c p_c q_c, with the shares p in training and q here."""
+    """The expected accuracy: Σ_c p_c q_c, with the shares p in training and q here."""
     if true.ndim == 2:
         right = true * shares + (1 - true) * (1 - shares)  # (N, C)
         return {"accuracy": float(right.prod(1).mean()), "label_accuracy": float(right.mean())}
     return {"accuracy": float(shares[true].mean())}
 
 
-def _linear_of_texts(known: Sequence[Source], labels: np.ndarray, tested: Sequence[Source]) -> np.ndarray:
+def _linear_of_texts(
+    known: Sequence[LabelledSource], labels: np.ndarray, tested: Sequence[LabelledSource]
+) -> np.ndarray:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     words = TfidfVectorizer(sublinear_tf=True, dtype=np.float32, ngram_range=(1, 2), token_pattern=r"(?u)\b\w+\b")
@@ -87,7 +89,7 @@ def _linear_of_texts(known: Sequence[Source], labels: np.ndarray, tested: Sequen
     for vectorizer in (words, characters):
         try:
             x = vectorizer.fit_transform(known)
-        except ValueError:  # no text holds a word
+        except ValueError:  # no text contains a word
             continue
         return _logistic(x, labels, vectorizer.transform(tested))
     return np.zeros((len(tested), int(labels.max()) + 1 if labels.ndim == 1 else labels.shape[1]))
@@ -133,9 +135,9 @@ def _scaled(x: np.ndarray, tested: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _view(
-    kind: SourceKind, known: Sequence[Source], tested: Sequence[Source], sound: AudioFrames
-) -> tuple[Callable[[Sequence[Source]], np.ndarray], str]:
-    """How sources become vectors of one length, and what these are."""
+    kind: SourceKind, known: Sequence[LabelledSource], tested: Sequence[LabelledSource], sound: AudioFrames
+) -> tuple[Callable[[Sequence[LabelledSource]], np.ndarray], str]:
+    """The function from sources to vectors of one length, and its name."""
     if kind == "audio":
         heard = LogMel(sound.rate_hz, sound.window, sound.hop, min(sound.mels, 20), sound.low_hz, sound.high_hz)
         return (
@@ -152,7 +154,7 @@ def _view(
     )
 
 
-def _bands(log_mel: LogMel, source: Source) -> np.ndarray:
+def _bands(log_mel: LogMel, source: LabelledSource) -> np.ndarray:
     samples = torch.from_numpy(np.asarray(source, np.float32))[None]
     bands, _ = log_mel(samples)  # (1, M, mels)
     return _stretches(bands[0].numpy())

@@ -1,4 +1,4 @@
-"""Batches of labelled items, those of similar length together, in an order that a seed decides."""
+"""Batches of labelled items, those of similar length together, in an order determined by a seed."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""What a user chooses about a model that labels texts, series, sounds or pictures, and about its data."""
+"""Settings of a model that labels texts, series, sounds or pictures, and of its data."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, final
 
 from sightline.core.errors import InputError
 from sightline.core.settings import CheckedConfig, flat, key
@@ -14,8 +14,7 @@ from sightline.data.labelled.table import Reading, read_labelled
 from sightline.models import FORMS, SizedConfig
 from sightline.tasks.architectures import check_architecture
 from sightline.tasks.media.config import PictureConfig, SoundConfig
-from sightline.tasks.rates import optim_preset
-from sightline.tasks.run import FilesConfig, RunConfig, TaskConfig
+from sightline.tasks.run import FilesConfig, RunConfig, TaskConfig, optim_preset
 from sightline.training.optim import OptimConfig
 from sightline.training.state import TrainConfig
 
@@ -29,9 +28,10 @@ def _pooled(arch: str) -> Any:
     return replace(model, pooling="mean") if getattr(model, "pooling", None) == "none" else model
 
 
+@final
 @dataclass(frozen=True)
 class LabelledConfig(FilesConfig):
-    """Which labelled items to train on, and how they are read; see `data.labelled.table.Reading`."""
+    """The labelled items to train on, and the options for reading them; see `data.labelled.table.Reading`."""
 
     source_kind: Literal["auto", "text", "series", "audio", "image"] = key(
         "auto", "Kind of the sources; auto: judged by columns and names of files."
@@ -43,28 +43,31 @@ class LabelledConfig(FilesConfig):
     lowercase: bool = key(False, "Lower-case texts when they are read.")
 
 
+@final
 @dataclass(frozen=True)
 class TextConfig(CheckedConfig):
-    """How texts become tokens; see `data.tokens.words`."""
+    """Vocabulary of words; see `data.tokens.words`."""
 
     kind: Literal["word", "char", "bpe", "unigram"] = key("word", "Tokenizer.")
     size: int = key(20_000, "Most tokens of the vocabulary.", at_least=1)
-    # Rare words of training teach the model what an unknown word means.
+    # Rare words of training train the embedding of unknown words.
     min_count: int = key(2, "How often a word must occur in training to be in the vocabulary.", at_least=1)
 
 
+@final
 @dataclass(frozen=True)
 class SeriesConfig(CheckedConfig):
-    """How series become positions."""
+    """Patches of series."""
 
     patch: int | None = key(None, "Steps of a patch; null: 1 for series of up to 256 steps, more for longer ones.")
     stride: int | None = key(None, "Steps between patches; null: as many as a patch has.")
     scale: bool = key(True, "Scale each channel to mean 0 and deviation 1 over the training part.")
 
 
+@final
 @dataclass(frozen=True)
 class ClassificationConfig(TaskConfig):
-    """What is trained on labelled items: architecture and sizes, how sources are read, loss and batches.
+    """Settings of a classifier: architecture and sizes, reading of sources, loss and batches.
 
     class_weights: "balanced" weighs an item's loss by N / (C · n) of its class, n of N training items having it; or a
         weight by name, 1 for those not named. With any number of labels "balanced" weighs the presence of a label by
@@ -98,9 +101,10 @@ class ClassificationConfig(TaskConfig):
             raise InputError("labels are of whole items: choose mean, last, cls or additive", where="model.pooling")
 
 
+@final
 @dataclass(frozen=True)
 class ClassificationRun(RunConfig):
-    """All of such a training."""
+    """The configuration of a classifier's training."""
 
     corpus: LabelledConfig = flat(LabelledConfig())
     settings: ClassificationConfig = flat(ClassificationConfig())
@@ -108,7 +112,7 @@ class ClassificationRun(RunConfig):
 
     @property
     def reading(self) -> Reading:
-        """How data is read."""
+        """The options for reading data."""
         corpus, settings = self.corpus, self.settings
         return Reading(
             corpus.source_kind,
@@ -145,7 +149,7 @@ class ClassificationRun(RunConfig):
         """The named architecture, pooled by the mean where it has no pooling of its own, with its optimizer.
 
         For `bilstm_attention` the optimizer's rate and decay are those of Jain & Wallace 2019's code, for the others
-        see `tasks.rates`.
+        see `tasks.run.optim_preset`.
         """
         check_architecture(arch, ClassificationConfig.form, "classification")
         optim = optim_preset(arch)

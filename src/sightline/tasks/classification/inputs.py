@@ -1,4 +1,4 @@
-"""What a model of labels reads: sources of one kind as arrays, and the front end for them."""
+"""Inputs of a classifier: sources of one kind as arrays, and the front end for them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
-from sightline.data.labelled.table import Source, SourceKind
+from sightline.data.labelled.table import LabelledSource, SourceKind
 from sightline.data.media.columns import AudioReader, ImageReader
 from sightline.data.rows.files import check_file
 from sightline.data.rows.numbers import series_of
@@ -26,10 +26,11 @@ from sightline.parts.token_embedding import Tokens
 from sightline.tasks.classification.config import ClassificationConfig, TextConfig
 
 VOCABULARY = "tokenizer.json"
-MOST_POSITIONS = 256  # that a series becomes where nothing else is said
+MOST_POSITIONS = 256  # of a series, by default
 LEAST_SCALE = 1e-6  # a channel that never changes is not divided by its deviation
 
 
+@final
 @dataclass(frozen=True)
 class Scaling:
     """Mean and deviation of each channel of the training series."""
@@ -49,7 +50,8 @@ class Scaling:
         return ((series - np.array(self.mean)) / np.array(self.deviation)).astype(np.float32)
 
 
-class Inputs:
+@final
+class LabelledInputs:
     """Sources of one kind as the model reads them; fitted to the training part alone.
 
     words: the vocabulary of texts; scaling: of series, None = as they are
@@ -67,7 +69,7 @@ class Inputs:
         self.words, self.scaling = words, scaling
 
     @classmethod
-    def fit(cls, kind: SourceKind, sources: Sequence[Source], config: ClassificationConfig) -> Inputs:
+    def fit(cls, kind: SourceKind, sources: Sequence[LabelledSource], config: ClassificationConfig) -> LabelledInputs:
         """The inputs for such sources; `config` of the result has the sizes of pictures and patches settled."""
         if kind == "text":
             words = _vocabulary([source for source in sources if isinstance(source, str)], config.text)
@@ -88,25 +90,25 @@ class Inputs:
         picture = picture.settled([array.shape for array in arrays[:1]])
         return cls(kind, replace(config, picture=picture), picture.front_end)
 
-    def arrays(self, sources: Sequence[Source], place: Callable[[int], str] | None = None) -> list[np.ndarray]:
-        """What batches are made of: ids (T,), series (T, C), samples (T,), pictures (C, H, W).
+    def arrays(self, sources: Sequence[LabelledSource], place: Callable[[int], str] | None = None) -> list[np.ndarray]:
+        """The arrays of batches: ids (T,), series (T, C), samples (T,), pictures (C, H, W).
 
         Raises:
             InputError: "a.csv:17: has 5000 tokens, more than max_length 512: …", "… has 3 channels, the model reads 1".
         """
-        told = place or (lambda row: f"item {row + 1}")
+        where = place or (lambda row: f"item {row + 1}")
         if self.words is not None:
             texts = [source for source in sources if isinstance(source, str)]
-            found = [np.array(ids, np.int64) for ids in self.words.encode_batch(texts)]
+            arrays = [np.array(ids, np.int64) for ids in self.words.encode_batch(texts)]
         else:
-            found = [source for source in sources if isinstance(source, np.ndarray)]
-        if len(found) < len(sources):
-            raise InputError(f"expected {self.kind}", where=told(0))
+            arrays = [source for source in sources if isinstance(source, np.ndarray)]
+        if len(arrays) < len(sources):
+            raise InputError(f"expected {self.kind}", where=where(0))
         if self.kind in ("text", "series"):
-            found = [self._fitting(array, row, told) for row, array in enumerate(found)]
+            arrays = [self._fitting(array, row, where) for row, array in enumerate(arrays)]
         if self.kind == "image":
-            self._check_pictures(found, told)
-        return found
+            self._check_pictures(arrays, where)
+        return arrays
 
     def _fitting(self, array: np.ndarray, row: int, place: Callable[[int], str]) -> np.ndarray:
         most = self.config.max_length
@@ -130,14 +132,14 @@ class Inputs:
 
     def _check_pictures(self, pictures: Sequence[np.ndarray], place: Callable[[int], str]) -> None:
         front = self.config.picture.front_end
-        wanted = (front.channels, front.height, front.width)
+        expected = (front.channels, front.height, front.width)
         for row, picture in enumerate(pictures):
-            if picture.shape != wanted:
-                sizes = [" x ".join(map(str, shape)) for shape in (picture.shape, wanted)]
+            if picture.shape != expected:
+                sizes = [" x ".join(map(str, shape)) for shape in (picture.shape, expected)]
                 raise InputError(f"has {sizes[0]} channels and pixels, the model reads {sizes[1]}", where=place(row))
 
-    def read(self, line: str) -> Source:
-        """What a user hands over: a text, numbers with commas between or as a JSON list, or the path of a file.
+    def read(self, line: str) -> LabelledSource:
+        """The source from a line of input: a text, comma-separated numbers or a JSON list, or the path of a file.
 
         Raises:
             InputError: what is wrong with the file, or "expected numbers …".
@@ -151,9 +153,9 @@ class Inputs:
         try:
             return series_of(line if line.lstrip()[:1] == "[" else line.split(","), "the series")
         except ValueError as error:
-            raise InputError(f"expected numbers with commas between or a JSON list: {error}") from None
+            raise InputError(f"expected comma-separated numbers or a JSON list: {error}") from None
 
-    def accept(self, value: Any) -> Source:
+    def accept(self, value: Any) -> LabelledSource:
         """An input as `predict` takes it: a text or a path as in `read`, an array, or a series (T, C) as nested lists.
 
         Raises:
@@ -175,12 +177,12 @@ class Inputs:
         """Refuses, of a model's file, a front end that is not for this kind of source, and a scaling that does not fit.
 
         Raises:
-            InputError: "config.json: options: a model of ImagePatches(…) reads no series".
+            InputError: "config.json: options: a model of ImagePatches(…) does not read series".
         """
         front = self.front_end
-        wanted = {"text": Tokens, "series": SeriesPatches, "audio": AudioFrames, "image": ImagePatches | Pixels}
-        if not isinstance(front, wanted[self.kind]):
-            raise InputError(f"a model of {front} reads no {self.kind}", where=place)
+        configs = {"text": Tokens, "series": SeriesPatches, "audio": AudioFrames, "image": ImagePatches | Pixels}
+        if not isinstance(front, configs[self.kind]):
+            raise InputError(f"a model of {front} does not read {self.kind}", where=place)
         if self.scaling is not None:
             channels = front.channels if isinstance(front, SeriesPatches) else 0
             values = (*self.scaling.mean, *self.scaling.deviation)
@@ -199,10 +201,10 @@ class Inputs:
 
 
 def load_vocabulary(path: Path) -> Words | Tokenizer:
-    """What `Inputs.save` wrote.
+    """The vocabulary that `LabelledInputs.save` wrote.
 
     Raises:
-        InputError: "runs/x/tokenizer.json: not a tokenizer file of format 1", and what the vocabulary has against it.
+        InputError: "runs/x/tokenizer.json: not a tokenizer file of format 1"; errors of the vocabulary's `from_dict`.
     """
     check_file(path)
     try:

@@ -1,4 +1,4 @@
-"""From the scores of an item to its labels and probabilities."""
+"""The labels and probabilities of an item from its scores."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Labelling(NamedTuple):
         return cls(labels, dict(zip(classes, p.tolist(), strict=True)))
 
     def answer(self, source: str, many: bool) -> Answer:
-        """A label and its probability, with a tab between; of several labels `a|b` and `0.9000|0.7000`."""
+        """A label and its probability, tab-separated; of several labels `a|b` and `0.9000|0.7000`."""
         text = "|".join(self.labels) + "\t" + "|".join(f"{self.probabilities[name]:.4f}" for name in self.labels)
         record = {"labels": list(self.labels)} if many else {"label": self.labels[0]}
         return Answer(text, {"source": source, **record, "probabilities": self.probabilities})

@@ -1,4 +1,4 @@
-"""The training loss of labels, and how much each class counts in it."""
+"""The training loss of labels, and the weight of each class in it."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def label_loss(
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     weight = None if weights is None else logits.new_tensor(weights)
     if labels.dtype == torch.bool:
-        wanted = labels.to(logits.dtype)
-        plain = F.binary_cross_entropy_with_logits(logits, wanted, reduction="sum").detach()
-        smoothed = wanted * (1.0 - smoothing) + 0.5 * smoothing
+        targets = labels.to(logits.dtype)
+        plain = F.binary_cross_entropy_with_logits(logits, targets, reduction="sum").detach()
+        smoothed = targets * (1.0 - smoothing) + 0.5 * smoothing
         total = F.binary_cross_entropy_with_logits(logits, smoothed, pos_weight=weight, reduction="sum")
         return Loss(total, plain, labels.numel())
     if weight is None:

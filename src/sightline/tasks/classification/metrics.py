@@ -1,4 +1,4 @@
-"""How good predicted labels are, and how far their probabilities can be trusted."""
+"""Metrics of predicted labels, and the calibration of their probabilities."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def calibration(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> 
 
     Naeini et al. 2015; Guo et al. 2017 (arXiv:1706.04599), eq. 3: with the predictions sorted into `bins` intervals
     ((m - 1)/M, m/M] of their confidence, all of one width, ECE = Σ_m n_m/N · |share of right ones - mean confidence|.
-    Each bin that holds any has `low`, `high`, `count`, `confidence` and `accuracy`.
+    Each bin that is not empty has `low`, `high`, `count`, `confidence` and `accuracy`.
     """
     place = _bin_of(confidence, bins)
     counts = np.bincount(place, minlength=bins)

@@ -1,4 +1,4 @@
-"""Texts, series, sounds or pictures to labels: an encoder, pooled, trained on labelled items."""
+"""Classification of texts, series, sounds or pictures: a pooled encoder, trained on labelled items."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ from sightline.tasks.classification.augment import shifted
 from sightline.tasks.classification.baselines import SCORE, label_baselines
 from sightline.tasks.classification.batches import LabelledBatch, LabelledBatches
 from sightline.tasks.classification.config import ClassificationConfig, ClassificationRun
-from sightline.tasks.classification.inputs import VOCABULARY, Inputs, Scaling, load_vocabulary
+from sightline.tasks.classification.inputs import VOCABULARY, LabelledInputs, Scaling, load_vocabulary
 from sightline.tasks.classification.labelling import NO_ANSWER, Labelling
 from sightline.tasks.classification.loss import class_weights, label_loss
 from sightline.tasks.outcomes import Answer, Costs, Measured, timed_ms
@@ -42,9 +42,10 @@ PIPELINES = {"text": "text-classification", "audio": "audio-classification", "im
 EXAMPLES = {"text": '["a text"]', "series": "[[0.1, 0.2, 0.3]]", "audio": '["a.wav"]', "image": '["a.png"]'}
 
 
+@final
 @dataclass(frozen=True)
 class LabelOptions(Options):
-    """With the kind of source, the classes, and what is fitted to the training part."""
+    """Stored options: the kind of source, the classes, and the scaling fitted to the training part."""
 
     kind: SourceKind
     classes: tuple[str, ...]
@@ -53,8 +54,9 @@ class LabelOptions(Options):
     scaling: Scaling | None
 
 
+@final
 class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
-    """A model with the names of its classes and with what its sources become.
+    """A classifier with the names of its classes and its inputs.
 
     classes: the names, fixed by the training part; many: whether an item may have any number of them
     weights: of the classes in the loss, None = all the same
@@ -73,7 +75,7 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
         self,
         config: ClassificationConfig,
         model: EncoderModel,
-        inputs: Inputs,
+        inputs: LabelledInputs,
         classes: tuple[str, ...],
         *,
         many: bool = False,
@@ -85,7 +87,7 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
 
     @classmethod
     def build(cls, data: LabelledCorpus, run: ClassificationRun) -> ClassificationTask:
-        inputs = Inputs.fit(data.kind, data.train.sources, run.settings)
+        inputs = LabelledInputs.fit(data.kind, data.train.sources, run.settings)
         sizes = inputs.front_end, len(data.classes)
         config, model = cls.draw(inputs.config, sizes, seed=run.training.seed, parameters=run.parameters)
         weights = class_weights(config, data.train.numbers(data.classes), data.classes)
@@ -107,14 +109,14 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
                 f"a vocabulary of {words.size} tokens, but the model reads {loaded.source}",
                 where=directory / VOCABULARY,
             )
-        inputs = Inputs(options.kind, config, loaded.source, words, options.scaling)
+        inputs = LabelledInputs(options.kind, config, loaded.source, words, options.scaling)
         inputs.check(place)
         model: Any = loaded.model
         return cls(config, model, inputs, classes, many=options.many, weights=options.weights, data=options.data)
 
     @property
     def run(self) -> ClassificationRun:
-        """What a training like this one's is configured with; how its data was read only as far as the model knows."""
+        """The configuration of a training of this model; of its data only the keys that the model knows."""
         return self.preset(self.arch).changed(source_kind=self.inputs.kind, settings=self.config)
 
     @classmethod
@@ -176,7 +178,7 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
         return [one.labels if self.many else one.labels[0] for one in labellings]
 
     def answer(self, inputs: Sequence[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
-        """A label and its probability, with a tab between; of several labels `a|b` and `0.9000|0.7000`."""
+        """A label and its probability, tab-separated; of several labels `a|b` and `0.9000|0.7000`."""
         filled = [line for line in inputs if line.strip()]
         labellings = iter(self.label(self._part([self.inputs.read(line) for line in filled])))
         return [
@@ -190,7 +192,7 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
 
     @classmethod
     def lengths(cls, part: LabelledPart) -> list[int]:
-        """Of texts in characters and of series in steps; sounds and pictures have none that says much."""
+        """Of texts in characters and of series in steps; sounds and pictures have none."""
         return [len(source) for source in part.sources] if part.kind in ("text", "series") else []
 
     def facts(self) -> dict[str, str]:
@@ -266,7 +268,7 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
         )
 
     def _all_scores(self, part: LabelledPart) -> np.ndarray:
-        """What `SCORE` takes, of every item in order, from the model in evaluation mode."""
+        """The outputs that `SCORE` takes, of every item in order, from the model in evaluation mode."""
         if not part.sources:
             return np.zeros((0, len(self.classes)))
         with evaluating(self.model):

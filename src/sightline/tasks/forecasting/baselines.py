@@ -1,4 +1,4 @@
-"""Forecasts that any model must beat: repeating what was seen, and linear maps."""
+"""Baselines of forecasting: repetition of past values, and linear maps."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def repeat(horizon: int) -> Predictor:
 
 
 def seasonal(horizon: int, season: int) -> Predictor:
-    """The value of the same place in the last season that was seen."""
+    """Repeats the last season."""
 
     def forecast(batch: WindowBatch) -> Tensor:
         last = batch.values[:, -season:]  # (B, m, C)
@@ -102,7 +102,7 @@ def linear(name: str, windows: Windows, scaling: SeriesScaling) -> tuple[Predict
 
 
 def truth(windows: Windows, scaling: SeriesScaling, levels: tuple[float, ...]) -> Predictor:
-    """The best forecast that there can be of built-in series, with its quantiles."""
+    """The best possible forecast of built-in series, with its quantiles."""
     from scipy.stats import norm
 
     known = windows.truth
@@ -111,13 +111,13 @@ def truth(windows: Windows, scaling: SeriesScaling, levels: tuple[float, ...]) -
     marks = norm.ppf(levels) if levels else np.zeros(1)
 
     def forecast(batch: WindowBatch) -> Tensor:
-        found = []
+        forecasts = []
         for row in batch.rows:
             number, origin = int(windows.record[row]), int(windows.origin[row])
             record = windows.panel.records[number]
             mean, spread = known.forecast(number, record.start + origin, record.values[:origin], windows.horizon)
-            said = mean[..., None] + spread[..., None] * marks  # (H, C, Q)
-            found.append((said - scaling.center[number][:, None]) / scaling.spread[number][:, None])
-        return torch.from_numpy(np.stack(found))
+            quantiles = mean[..., None] + spread[..., None] * marks  # (H, C, Q)
+            forecasts.append((quantiles - scaling.center[number][:, None]) / scaling.spread[number][:, None])
+        return torch.from_numpy(np.stack(forecasts))
 
     return forecast

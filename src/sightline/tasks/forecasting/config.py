@@ -1,9 +1,9 @@
-"""What a user chooses about a forecaster and its data."""
+"""Settings of a forecaster and its data."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, final
 
 from sightline.core.errors import InputError
 from sightline.core.settings import flat, key
@@ -17,13 +17,14 @@ from sightline.tasks.run import DataConfig, RunConfig, TaskConfig
 from sightline.training.optim import OptimConfig
 from sightline.training.state import TrainConfig
 
-Objective = Literal["mse", "mae", "quantile"]
+ForecastLoss = Literal["mse", "mae", "quantile"]
 PUBLISHED_BATCH = 32
 
 
+@final
 @dataclass(frozen=True)
 class SeriesDataConfig(DataConfig):
-    """Which series to train on, and how to read and divide them."""
+    """The series to train on, and the options for reading and dividing them."""
 
     time_column: str | None = key(None, "Column of the times; null: judged by its name.")
     series_column: str | None = key(None, "Column that names each row's series; null: one series.")
@@ -40,7 +41,7 @@ class SeriesDataConfig(DataConfig):
 
     @property
     def columns(self) -> SeriesColumns:
-        """What the table's columns are."""
+        """The roles of the table's columns."""
         return SeriesColumns(
             self.time_column,
             self.series_column,
@@ -52,7 +53,7 @@ class SeriesDataConfig(DataConfig):
 
     @property
     def rules(self) -> Evenness:
-        """How uneven tables are made even."""
+        """The rule for gaps and uneven steps."""
         return Evenness(self.every, self.resample, self.fill)
 
     def load(self) -> SeriesData:
@@ -61,9 +62,10 @@ class SeriesDataConfig(DataConfig):
         return load_series(data, self.columns, self.rules, split=self.split)
 
 
+@final
 @dataclass(frozen=True)
 class ForecastingConfig(TaskConfig):
-    """What is trained on windows of series: architecture and sizes, what it reads and forecasts, loss and batches.
+    """Settings of a forecaster: architecture and sizes, look-back and horizon, loss and batches.
 
     loss: "quantile" forecasts all `quantiles` by the pinball loss; the middle one is the point forecast
     protocol: "published" leaves out the last windows that fill no batch of 32, as the loaders of Informer, Autoformer
@@ -76,7 +78,7 @@ class ForecastingConfig(TaskConfig):
     model: SizedConfig = key(FORECASTERS["transformer"], "Sizes of the model.")
     lookback: int = key(96, "Steps that the model reads.", at_least=1)
     horizon: int = key(24, "Steps that the model forecasts after them.", at_least=1)
-    loss: Objective = key("mse", "Loss of the forecasts.")
+    loss: ForecastLoss = key("mse", "Loss of the forecasts.")
     quantiles: tuple[float, ...] = key((0.1, 0.5, 0.9), "Levels of a quantile forecast, 0.5 in the middle.")
     season: int | None = key(None, "Steps of a season, for MASE and seasonal baselines; null: estimated.", at_least=1)
     scale: Literal["standard", "none"] = key("standard", "Divide values by the training part's standard deviation.")
@@ -106,7 +108,7 @@ class ForecastingConfig(TaskConfig):
 
     @property
     def levels(self) -> tuple[float, ...]:
-        """The quantiles that the model says; empty where it says one number."""
+        """The quantiles that the model predicts; empty for a point forecast."""
         return self.quantiles if self.loss == "quantile" else ()
 
     @property
@@ -116,12 +118,12 @@ class ForecastingConfig(TaskConfig):
 
     @property
     def metric_name(self) -> str:
-        """What a comparison decides by: the metric that is trained for."""
+        """The metric that decides a comparison: the one that is trained for."""
         return "pinball" if self.loss == "quantile" else self.loss
 
 
 def optim_preset(arch: str) -> OptimConfig:
-    """The optimizer's settings where nothing else is said.
+    """The optimizer's default settings.
 
     Of the linear maps Adam without decay at the rate of the authors' later scripts; the others' rates were not
     searched.
@@ -131,9 +133,10 @@ def optim_preset(arch: str) -> OptimConfig:
     return OptimConfig(lr=1e-3)
 
 
+@final
 @dataclass(frozen=True)
 class ForecastingRun(RunConfig):
-    """All of a forecaster's training."""
+    """The configuration of a forecaster's training."""
 
     corpus: SeriesDataConfig = flat(SeriesDataConfig())
     settings: ForecastingConfig = flat(ForecastingConfig())

@@ -1,11 +1,11 @@
-"""What a forecaster learns of its series besides weights: names, scales, season; and the file that keeps it."""
+"""Properties that a forecaster learns from its series besides weights: names, scales and season, and their file."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, final
 
 import numpy as np
 
@@ -19,12 +19,13 @@ from sightline.tasks.forecasting.scores import naive_errors
 
 MOST_BYTES = 1 << 28
 
-Rows = tuple[tuple[float, ...], ...]
+Matrix = tuple[tuple[float, ...], ...]
 
 
+@final
 @dataclass(frozen=True)
 class Fitted:
-    """What was learnt of the training part's series.
+    """Properties of the training part's series.
 
     center, spread, naive: by series and column, see `SeriesScaling` and `Yardstick`
     past, known: center and spread by column
@@ -33,11 +34,11 @@ class Fitted:
     """
 
     names: tuple[str, ...]
-    center: Rows
-    spread: Rows
-    naive: Rows
-    past: Rows
-    known: Rows
+    center: Matrix
+    spread: Matrix
+    naive: Matrix
+    past: Matrix
+    known: Matrix
     season: int
     every: str
     scale: Literal["standard", "none"]
@@ -54,7 +55,7 @@ class Fitted:
         scale: Literal["standard", "none"],
         season: int | None,
     ) -> Fitted:
-        """Learnt from the training part alone; `season` None = found there."""
+        """Fitted to the training part alone; `season` None = estimated from it."""
         scaling, train = fit_scaling(series, scale), series.values("train")
         season = season or find_season(train)
         panel = series.panel
@@ -73,7 +74,7 @@ class Fitted:
         )
 
     def scaling(self, panel: Panel) -> SeriesScaling:
-        """The scales of a panel's series by name; a series that training had not has those of its own values.
+        """The scales of a panel's series by name; a series that is not in training has those of its own values.
 
         Raises:
             InputError: "load.csv: the targets are ('x',), but the model was trained on ('y',)".
@@ -96,37 +97,37 @@ class Fitted:
         return SeriesScaling(np.stack(center), np.stack(spread), past, ahead)
 
     def naive_of(self, panel: Panel) -> np.ndarray:
-        """`naive` (R, C) of a panel's series by name; 0 where training had it not."""
+        """`naive` (R, C) of a panel's series by name; 0 for a series that is not in training."""
         known = dict(zip(self.names, self.naive, strict=True))
         return np.array([known.get(record.name, (0.0,) * len(panel.targets)) for record in panel.records])
 
     def check(self, panel: Panel) -> None:
         """Raises `InputError` where a panel has other columns."""
-        for role, wanted, found in (
+        for role, expected, names in (
             ("targets", self.columns.targets, panel.targets),
             ("past covariates", self.columns.past, panel.past),
             ("known covariates", self.columns.known, panel.known),
         ):
-            if wanted != found:
-                raise InputError(f"the {role} are {found}, but the model was trained on {wanted}", where=panel.name)
+            if expected != names:
+                raise InputError(f"the {role} are {names}, but the model was trained on {expected}", where=panel.name)
 
     def write(self, path: Path) -> None:
-        """As JSON."""
+        """Writes the file as JSON."""
         text = json.dumps(encode(self), ensure_ascii=False, allow_nan=False)
         path.write_text(text + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> Fitted:
-        """What `write` wrote; `InputError` for whatever is wrong with the file."""
+        """Reads the file of `write`; `InputError` for whatever is wrong with it."""
         try:
-            found = json.loads(read_regular(path, MOST_BYTES))
+            content = json.loads(read_regular(path, MOST_BYTES))
         except (ValueError, RecursionError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"not valid JSON: {' '.join(str(error).split())}", where=path) from None
-        if not isinstance(found, dict):
+        if not isinstance(content, dict):
             raise InputError("not a JSON object", where=path)
-        fitted = decode(cls, found, where=str(path))
+        fitted = decode(cls, content, where=str(path))
         targets, series = len(fitted.columns.targets), len(fitted.names)
         shapes = {"center": (series, targets), "spread": (series, targets), "naive": (series, targets)}
         shapes |= {"past": (2, len(fitted.columns.past)), "known": (2, len(fitted.columns.known))}
@@ -141,5 +142,5 @@ class Fitted:
         return fitted
 
 
-def _rows(values: np.ndarray) -> Rows:
+def _rows(values: np.ndarray) -> Matrix:
     return tuple(tuple(row) for row in values.tolist())

@@ -1,4 +1,4 @@
-"""A forecast as people use it: time stamps, series, values and quantiles, as a table or as JSON."""
+"""A forecast with time stamps, series, values and quantiles, as a table or as JSON."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
 from sightline.data.series.panel import Panel
 
 
+@final
 @dataclass(frozen=True)
 class Forecast:
     """The next steps of every series of a table, in its own units.
 
     panel: the series that were read
     values: (R, H, C), the forecast of step h of column c of series r
-    quantiles: (R, H, C, Q), of the levels `levels`; Q = 0 where the model says one number
+    quantiles: (R, H, C, Q), of the levels `levels`; Q = 0 for a point forecast
     context: how many of the last values `record` tells besides
     """
 
@@ -39,10 +40,10 @@ class Forecast:
         for record, one in enumerate(self.panel.records):
             for step, time in enumerate(self.times(record)):
                 for place, column in enumerate(self.panel.targets):
-                    found: dict[str, Any] = {"time": time, "series": one.name, "column": column}
-                    found["value"] = float(self.values[record, step, place])
-                    said = self.quantiles[record, step, place].tolist()
-                    yield found | {f"q{level:g}": value for level, value in zip(self.levels, said, strict=True)}
+                    row: dict[str, Any] = {"time": time, "series": one.name, "column": column}
+                    row["value"] = float(self.values[record, step, place])
+                    quantiles = self.quantiles[record, step, place].tolist()
+                    yield row | {f"q{level:g}": value for level, value in zip(self.levels, quantiles, strict=True)}
 
     def csv(self) -> str:
         """The rows as a table with a header, seven digits a number; no column of series where the file has none."""

@@ -1,4 +1,4 @@
-"""How good forecasts are, over every window, step and column.
+"""Metrics of forecasts, over every window, step and column.
 
 Errors (mse, mae, pinball, interval width) are in the scaled units that a model is trained in, as published tables have
 them; mase and smape in the data's own. With e = y - ŷ:
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
@@ -26,9 +26,10 @@ from sightline.data.series.panel import Panel
 TABLE_SERIES = 50  # of which `details` have a row each
 
 
+@final
 @dataclass(frozen=True)
 class Yardstick:
-    """What scores need besides forecasts.
+    """The references that scores need besides forecasts.
 
     naive: (R, C), the mean |y_t - y_{t-m}| in training; 0 where it is unknown, which leaves the column out of mase
     """
@@ -53,6 +54,7 @@ def intervals_of(quantiles: tuple[float, ...]) -> list[tuple[int, int]]:
     return [(i, places[round(1 - q, 9)]) for q, i in sorted(places.items()) if q < 0.5 and round(1 - q, 9) in places]
 
 
+@final
 class ForecastScores:
     """Sums over windows, kept by column of series and by step of the horizon, and by window."""
 
@@ -68,7 +70,7 @@ class ForecastScores:
         self.each: dict[str, list[np.ndarray]] = {name: [] for name in [*names, "naive"]}  # (B,), sums of windows
 
     def add(self, record: np.ndarray, forecast: np.ndarray, truth: np.ndarray) -> None:
-        """Windows of series `record` (B,): forecasts (B, H, C, Q) and what came (B, H, C), both scaled."""
+        """Windows of series `record` (B,): forecasts (B, H, C, Q) and true values (B, H, C), both scaled."""
         forecast, truth = forecast.astype(np.float64), truth.astype(np.float64)
         point = forecast[..., forecast.shape[3] // 2]
         error = truth - point

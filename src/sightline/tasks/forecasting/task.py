@@ -1,4 +1,4 @@
-"""Series to their future: windows of a panel, a forecaster, point or quantile forecasts."""
+"""Forecasting: windows of a panel of series, a forecaster, point or quantile forecasts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
@@ -49,8 +49,9 @@ SCORED = 256  # windows forecast at once where no gradient is kept
 TIMED = 20  # windows whose forecast is timed
 
 
+@final
 class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
-    """A forecaster with the scales of its series: what is trained, saved, loaded and used."""
+    """A forecaster with the scales of its series."""
 
     name = "forecasting"
     form = "forecaster"
@@ -86,7 +87,7 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         panel = series.panel
         if config.arch in ("dlinear", "nlinear") and (panel.past or panel.known):
             raise InputError(
-                f"{config.arch} reads no covariates; leave them out, or take another architecture", where="arch"
+                f"{config.arch} does not read covariates; leave them out, or choose another architecture", where="arch"
             )
         source = SeriesWindows(config.lookback, config.horizon, len(panel.targets), len(panel.past), len(panel.known))
         config, model = cls.draw(config, (source, config.outputs), seed=run.training.seed, parameters=run.parameters)
@@ -96,7 +97,7 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
     @classmethod
     def restore(cls, directory: Path, loaded: LoadedModel, config: ForecastingConfig, options: Any) -> ForecastingTask:
         if not isinstance(loaded.source, SeriesWindows):
-            raise InputError(f"a model of {loaded.source} forecasts no series", where=directory / CONFIG)
+            raise InputError(f"a model of {loaded.source} does not forecast series", where=directory / CONFIG)
         task = cls(config, loaded.model, Fitted.read(directory / SERIES), options.data)
         if task.source != loaded.source or config.outputs != loaded.outputs:
             raise InputError(
@@ -108,7 +109,7 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
 
     @classmethod
     def metrics(cls, data: WindowCorpus, run: ForecastingRun) -> tuple[str, ...]:
-        """First the one that is trained for: mse, mae or pinball."""
+        """The metrics, first the one that is trained for: mse, mae or pinball."""
         levels = run.settings.levels
         names = [run.settings.metric_name, "mae", "mase", "mse", "smape", *(["pinball"] if levels else [])]
         names += ["coverage", "interval_width"] if intervals_of(levels) else []
@@ -123,16 +124,16 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         An autoregressive model is also asked for the steps of the look-back after its first patch, each given those
         before it.
         """
-        said = model(batch.values, batch.past, batch.known, batch.future)  # (B, n, C, Q), the last n steps
-        wanted = torch.cat([batch.values, batch.future], 1)[:, -said.shape[1] :]
-        total = self._errors(said.float(), wanted).sum()
-        return Loss(total, total.detach(), wanted.numel())
+        predicted = model(batch.values, batch.past, batch.known, batch.future)  # (B, n, C, Q), the last n steps
+        targets = torch.cat([batch.values, batch.future], 1)[:, -predicted.shape[1] :]
+        total = self._errors(predicted.float(), targets).sum()
+        return Loss(total, total.detach(), targets.numel())
 
-    def _errors(self, said: Tensor, wanted: Tensor) -> Tensor:
+    def _errors(self, predicted: Tensor, targets: Tensor) -> Tensor:
         """(B, n, C) of forecasts (B, n, C, Q) and truth (B, n, C)."""
-        error = wanted.unsqueeze(3) - said
+        error = targets.unsqueeze(3) - predicted
         if self.config.loss == "quantile":
-            levels = torch.tensor(self.config.levels, device=said.device)
+            levels = torch.tensor(self.config.levels, device=predicted.device)
             return torch.maximum(levels * error, (levels - 1) * error).mean(3)
         return error.squeeze(3).square() if self.config.loss == "mse" else error.squeeze(3).abs()
 
@@ -142,8 +143,8 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         batches = list(self._in_order(part).epoch())
 
         def validate(model: nn.Module) -> dict[str, float]:
-            found = self.score(part, self.predictor(model), batches).metrics()
-            return {"loss": found[self.config.metric_name], **found}
+            metrics = self.score(part, self.predictor(model), batches).metrics()
+            return {"loss": metrics[self.config.metric_name], **metrics}
 
         return validate
 
@@ -174,17 +175,19 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         with evaluating(self.model):
             predictor = self.predictor()
             scaled = torch.cat([predictor(batch).cpu() for batch in batches.epoch()]).double().numpy()
-        said = scaled * scaling.spread[:, None, :, None] + scaling.center[:, None, :, None]
+        values = scaled * scaling.spread[:, None, :, None] + scaling.center[:, None, :, None]
         levels = self.config.levels
         context = min(self.config.lookback, 4 * self.config.horizon)  # a fifth of a figure at least is the future
-        return Forecast(panel, said[..., said.shape[3] // 2], said if levels else said[..., :0], levels, context)
+        return Forecast(
+            panel, values[..., values.shape[3] // 2], values if levels else values[..., :0], levels, context
+        )
 
     def predict(self, inputs: Sequence[Any]) -> list[Any]:
         """For each file's path a `Forecast`; for each array (T, C) of values the next ones (H, C, Q)."""
-        found: list[Any] = []
+        forecasts: list[Any] = []
         for source in inputs:
             if isinstance(source, (str, Path)):
-                found.append(self.forecast(self._read_panel(source)))
+                forecasts.append(self.forecast(self._read_panel(source)))
                 continue
             values = np.asarray(source, dtype=np.float64)
             targets = self.fitted.columns.targets
@@ -192,13 +195,13 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
                 raise InputError(f"expected values of shape (T, {len(targets)}), got {values.shape}")
             empty = np.zeros((len(values), 0))
             grid = Grid("number", 0, 1)
-            made = self.forecast(Panel("values", grid, targets, (), (), (Series("", 0, values, empty, empty),)))
-            found.append(made.quantiles[0] if made.levels else made.values[0][..., None])
-        return found
+            forecast = self.forecast(Panel("values", grid, targets, (), (), (Series("", 0, values, empty, empty),)))
+            forecasts.append(forecast.quantiles[0] if forecast.levels else forecast.values[0][..., None])
+        return forecasts
 
     def answer(self, inputs: Sequence[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
-        found = [self.forecast(self._read_panel(path)) for path in inputs]
-        return [Answer(one.csv().rstrip("\n"), one.record()) for one in found]
+        forecasts = [self.forecast(self._read_panel(path)) for path in inputs]
+        return [Answer(one.csv().rstrip("\n"), one.record()) for one in forecasts]
 
     def facts(self) -> dict[str, str]:
         config, levels = self.config, ", ".join(f"{level:g}" for level in self.config.levels)
@@ -253,13 +256,13 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
 
     @property
     def source(self) -> SeriesWindows:
-        """What the model reads."""
+        """The windows that the model reads."""
         columns = self.fitted.columns
         sizes = len(columns.targets), len(columns.past), len(columns.known)
         return SeriesWindows(self.config.lookback, self.config.horizon, *sizes)
 
     def predictor(self, model: nn.Module | None = None) -> Predictor:
-        """Scaled forecasts of the model as it stands, or of another.
+        """Scaled forecasts of the task's model in its current state, or of another.
 
         Quantiles that cross are put in order, which makes no pinball loss worse (Chernozhukov et al. 2010).
         """
@@ -271,8 +274,8 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         def forecast(batch: WindowBatch) -> Tensor:
             batch = batch.to(self.device)
             if not paths:
-                said = model(batch.values, batch.past, batch.known)
-                return said.sort(3).values if self.config.levels else said
+                predicted = model(batch.values, batch.past, batch.known)
+                return predicted.sort(3).values if self.config.levels else predicted
             generator = torch.Generator(self.device).manual_seed(derive(0, "paths", batch.rows[0]))
             levels = torch.tensor(self.config.levels, device=self.device)
             return sample(batch.values, batch.past, batch.known, levels=levels, paths=paths, generator=generator)
@@ -282,17 +285,17 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
     def score(
         self, part: Windows, predictor: Predictor, batches: Iterable[WindowBatch] | None = None
     ) -> ForecastScores:
-        """What forecasts of a part are worth; `batches` are its windows in order, where they are at hand."""
+        """Scores of the forecasts of a part; `batches` are its windows in order, if the caller has them already."""
         batches = self._in_order(part).epoch() if batches is None else batches
         scaling = self.fitted.scaling(part.panel)
         yardstick = Yardstick(scaling, self.fitted.naive_of(part.panel), self.fitted.season, self.config.levels)
         plain = replace(yardstick, quantiles=())
         scores: ForecastScores | None = None
         for batch in batches:
-            said = predictor(batch).float().cpu().numpy()
-            if scores is None:  # a baseline that says one number has no quantiles to score
-                scores = ForecastScores(part.panel, part.horizon, yardstick if said.shape[3] > 1 else plain)
-            scores.add(part.record[list(batch.rows)], said, batch.future.cpu().numpy())
+            predicted = predictor(batch).float().cpu().numpy()
+            if scores is None:  # a point forecast has no quantiles to score
+                scores = ForecastScores(part.panel, part.horizon, yardstick if predicted.shape[3] > 1 else plain)
+            scores.add(part.record[list(batch.rows)], predicted, batch.future.cpu().numpy())
         if scores is None:
             raise InputError("no windows to measure on", where=part.panel.name)
         return scores

@@ -1,9 +1,9 @@
-"""What a user chooses about a language model and its text."""
+"""Settings of a language model and its text."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, final
 
 from sightline.core.errors import InputError
 from sightline.core.settings import CheckedConfig, flat, key
@@ -14,8 +14,7 @@ from sightline.data.tokens.text import TextKind
 from sightline.models import LANGUAGE_MODELS, SizedConfig
 from sightline.models.language_model import LanguageModelConfig
 from sightline.models.recurrent_language_model import RecurrentLanguageModelConfig
-from sightline.tasks.rates import RATES
-from sightline.tasks.run import FilesConfig, RunConfig, TaskConfig
+from sightline.tasks.run import RATES, FilesConfig, RunConfig, TaskConfig
 from sightline.training.optim import OptimConfig
 from sightline.training.state import TrainConfig
 
@@ -23,9 +22,10 @@ Bptt = Literal["rows", "stateful"]
 Evaluate = Literal["auto", "windows", "carried"]
 
 
+@final
 @dataclass(frozen=True)
 class RunningTextConfig(FilesConfig):
-    """Which text to train on; see `load_text`."""
+    """The text to train on; see `load_text`."""
 
     column: str = key("text", "Column of the texts in a table.")
     split: TextSplit = key("auto", "How text is divided into parts.")
@@ -53,9 +53,10 @@ class RunningTextConfig(FilesConfig):
         return load_text(self.data, column=self.column, limit=self.limit, skip_bad=self.skip_bad, **alone).train
 
 
+@final
 @dataclass(frozen=True)
 class TextTokenizerConfig(CheckedConfig):
-    """How text becomes tokens."""
+    """Tokenizer of running text."""
 
     kind: TextKind = key("byte", "Tokenizer.")
     size: int = key(8000, "Most tokens of the vocabulary, for bpe and unigram.", at_least=1)
@@ -63,9 +64,10 @@ class TextTokenizerConfig(CheckedConfig):
     sample_bytes: int = key(1 << 24, "Bytes of training text, about, that the vocabulary is learned from.", at_least=1)
 
 
+@final
 @dataclass(frozen=True)
 class LanguageConfig(TaskConfig):
-    """What is trained on running text: architecture and sizes, tokens, rows, and how a loss is measured.
+    """Settings of a language model: architecture and sizes, tokens, rows, and the measurement of its loss.
 
     bptt: "rows" packs documents into rows and begins each with an empty state; "stateful" continues where the last
         batch ended, its state carried over and gradients cut off (truncated back-propagation through time), which needs
@@ -119,16 +121,17 @@ class LanguageConfig(TaskConfig):
 def language_optim(arch: str) -> OptimConfig:
     """The optimizer's settings for an architecture on text.
 
-    The Transformer's rate is that of `benchmarks/verify_shakespeare.py`, where no other was tried; what stands in its
-    place has the same, and the recurrences the rates that they have on pairs.
+    The Transformer's rate is that of `benchmarks/verify_shakespeare.py`, where no other was tried. Mechanisms in its
+    place have the same rate; the recurrences have their rates on pairs.
     """
     rate = RATES[arch] if arch in ("rnn", "lstm", "gru") else 2e-3
     return OptimConfig(lr=rate, beta2=0.99, weight_decay=0.1, final_lr=0.1)
 
 
+@final
 @dataclass(frozen=True)
 class LanguageRun(RunConfig):
-    """All of a language model's training."""
+    """The configuration of a language model's training."""
 
     corpus: RunningTextConfig = flat(RunningTextConfig())
     settings: LanguageConfig = flat(LanguageConfig())

@@ -1,10 +1,10 @@
-"""Text from a language model: prompts in, text out as it comes, up to its end, a stop string or a limit."""
+"""Continuation of prompts by a language model, up to the end of the text, a stop string or a limit."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from sightline.decoding.prompt import Prompted, after_prompt
 from sightline.models.decoder import Decoder
 from sightline.parts.positions import AddPositions
 
-NEW_TOKENS = 200  # where nothing is said
+NEW_TOKENS = 200  # by default
 NEVER_SAID = (TextTokenizer.PAD, TextTokenizer.BOS, TextTokenizer.UNK)
 _CHUNK = 1024  # positions of a prompt read at a time
 OnText = Callable[[int, str], None]  # the number of an output, and text that has been added to it
@@ -33,12 +33,13 @@ class Generated(NamedTuple):
     dropped: int = 0  # tokens of the prompt that were not read, with truncate="left"
 
 
+@final
 @dataclass(frozen=True)
 class GenerationConfig:
-    """How to go on: `decoding` with its `max_length` the most new tokens, `samples` outputs for each prompt.
+    """Settings of continuations: `decoding`, whose `max_length` limits new tokens, and `samples` outputs per prompt.
 
     stop: text ends before the first of these
-    truncate: what becomes of a prompt that, with what is to be added, has more positions than the model: "error", or
+    truncate: the treatment of a prompt that has, with the new tokens, more positions than the model: "error", or
         "left", which drops its beginning
     """
 
@@ -86,8 +87,8 @@ def generate(
     rows = [row for row in range(len(prompts)) for _ in range(config.samples)]
     listeners = [_Listener(tokenizer, config.stop, number, on_text) for number in range(len(rows))]
 
-    def watch(said: list[tuple[int, int]]) -> list[int]:
-        return [row for row, token in said if listeners[row].hear(token)]
+    def watch(chosen: list[tuple[int, int]]) -> list[int]:
+        return [row for row, token in chosen if listeners[row].hear(token)]
 
     hypotheses = decode(
         lambda chosen: read_prompts(model, [ids[rows[i]] for i in chosen]),
@@ -102,21 +103,21 @@ def generate(
         prompts=[ids[row] for row in rows],
         watch=watch if decoding.beam == 1 else None,
     )
-    found = []
+    generations = []
     for number, (row, hypothesis) in enumerate(zip(rows, hypotheses, strict=True)):
         listener = listeners[number]
         if decoding.beam > 1:
             any(listener.hear(token) for token in hypothesis.tokens)
         listener.finish()
         ended = "stop" if listener.stopped else "end" if hypothesis.finished else "limit"
-        found.append(
+        generations.append(
             Generated(prompts[row], listener.text, hypothesis.score, len(hypothesis.tokens), ended, dropped[row])
         )
-    return found
+    return generations
 
 
 def _fitted(model: nn.Module, ids: list[list[int]], most: int, truncate: str) -> tuple[list[list[int]], list[int]]:
-    """Prompts with the start token, cut to what the model can read, and how many tokens each has lost."""
+    """Prompts with the start token, cut to the model's positions, and the number of tokens that each has lost."""
     limit = position_limit(model)
     fitted, dropped = [], []
     for number, prompt in enumerate(ids, 1):
@@ -133,12 +134,12 @@ def _fitted(model: nn.Module, ids: list[list[int]], most: int, truncate: str) ->
 
 @torch.inference_mode()
 def read_prompts(model: Decoder, ids: Sequence[Sequence[int]]) -> Prompted:
-    """The state after prompts of any lengths, none empty, and what the model says next."""
+    """The state after prompts of any lengths, none empty, and the logits of the next tokens."""
     device = next(model.parameters()).device
     longest = max(map(len, ids))
     tokens = torch.zeros(len(ids), longest, dtype=torch.long)
     mask = torch.zeros(len(ids), longest, dtype=torch.bool)
-    for row, prompt in enumerate(ids):  # padding stands on the left, so that every row's last position is real
+    for row, prompt in enumerate(ids):  # padding is on the left, so that every row's last position is real
         tokens[row, longest - len(prompt) :] = torch.tensor(prompt)
         mask[row, longest - len(prompt) :] = True
     state: Any = model.initial_state(len(ids))
@@ -157,17 +158,17 @@ class _Listener:
     def __init__(self, tokenizer: TextTokenizer, stop: Sequence[str], number: int, on_text: OnText | None) -> None:
         self._appearing = tokenizer.decoder()
         self._stop, self._number, self._on_text = stop, number, on_text
-        self._told = 0
+        self._reported = 0
         self.text = ""
         self.stopped = False
 
     def hear(self, token: int) -> bool:
-        """Takes a token; whether a stop string has ended the text."""
+        """Add a token; returns whether a stop string has ended the text."""
         self._add(self._appearing.push(token))
         return self.stopped
 
     def finish(self) -> None:
-        """Nothing more comes."""
+        """End the output."""
         if not self.stopped:
             self._add(self._appearing.end())
             self._tell(len(self.text))
@@ -190,6 +191,6 @@ class _Listener:
         return any(stop.startswith(tail) for stop in self._stop)
 
     def _tell(self, end: int) -> None:
-        if self._on_text is not None and end > self._told:
-            self._on_text(self._number, self.text[self._told : end])
-            self._told = end
+        if self._on_text is not None and end > self._reported:
+            self._on_text(self._number, self.text[self._reported : end])
+            self._reported = end

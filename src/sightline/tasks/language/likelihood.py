@@ -1,4 +1,4 @@
-"""How well a language model predicts text: each label once, in a context that is stated, documents apart.
+"""Likelihood of text under a language model: each label once, in a stated context, documents apart.
 
 The code length of a document is the sum of -ln p over its tokens and its end, in nats; by its bytes of UTF-8 it is
 comparable between tokenizers: bits per byte = nats / ln 2 / bytes. The end of a document has no bytes and counts in
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, final, runtime_checkable
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ _CHUNK = 1024  # positions read at a time where a state is carried
 
 @runtime_checkable
 class Model(Protocol):
-    """What a `Decoder` does: logits and the state after the tokens; state None = that before any."""
+    """The call of a `Decoder`: logits and the state after the tokens; state None = that before any."""
 
     def __call__(
         self, tokens: Tensor, state: Any, mask: Tensor | None = None, starts: Tensor | None = None
@@ -44,8 +44,9 @@ class Scored(NamedTuple):
     nats: np.ndarray  # (N,) float64
 
 
+@final
 class Tally:
-    """Sums over what was scored."""
+    """Sums over scored tokens."""
 
     def __init__(self, tokenizer: TextTokenizer) -> None:
         self._bytes_of = tokenizer.bytes_of
@@ -97,7 +98,7 @@ class Tally:
 
 
 def score_windows(model: Model, windows: Iterable[Window], rows: int, device: torch.device) -> Iterator[Scored]:
-    """What the model makes of windows, each read with nothing before it."""
+    """Scores of windows, each read with nothing before it."""
     for batch in batched(windows, rows):
         nats, _ = _read(model, None, batch.tokens.to(device), batch.labels.to(device))
         row, column = batch.scored.numpy().nonzero()
@@ -106,7 +107,7 @@ def score_windows(model: Model, windows: Iterable[Window], rows: int, device: to
 
 
 def score_carried(model: Model, stretches: Iterable[Stretch], device: torch.device) -> Iterator[Scored]:
-    """What the model makes of documents read once from beginning to end, its state carried along."""
+    """Scores of documents read once from beginning to end, with the state carried along."""
     state: Any = None
     for stretch in stretches:
         for start in range(0, len(stretch.labels), _CHUNK):

@@ -1,11 +1,11 @@
-"""Running text: a model of what comes next, trained on documents, measured by its code length, asked to go on."""
+"""Language models of running text: trained on documents, measured by code length, used to continue prompts."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, final
 
 from torch import nn
 
@@ -39,11 +39,12 @@ BOTH_WAYS = ("bidirectional", "encoder", "bert", "bilstm", "bigru", "birnn")  # 
 _ROWS = 64  # windows read at a time, of 128 positions
 
 
+@final
 class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
-    """A causal model with its tokenizer; `data` says what it was trained on, in a line.
+    """A causal model with its tokenizer; `data` describes its training data in a line.
 
     With `bptt="stateful"` an untrained task's `model` is the decoder in a `StatefulDecoder`, so that a checkpoint has
-    the state that the next batch begins with; what is saved, measured and used is the decoder.
+    the state that the next batch begins with; the decoder is saved, measured and used.
     """
 
     name = "language"
@@ -54,7 +55,6 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
     same_in_comparison = ("tokenizer.kind", "tokenizer.size")
     measured_by = ("stride", "evaluate")
     counted = "tokens"
-    compared = ("lstm", "gated_linear", "transformer")
 
     def __init__(
         self, config: LanguageConfig, model: Decoder | StatefulDecoder, tokenizer: TextTokenizer, *, data: str = ""
@@ -129,7 +129,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
         return "bits_per_byte", "perplexity", "loss"
 
     def batches(self, part: TextPart, *, seed: int) -> TextBatches:
-        """Packed rows, or for stateful training lanes that read on."""
+        """Packed rows; for stateful training, lanes that continue from batch to batch."""
         config = self.config
         kind = Lanes if config.bptt == "stateful" else PackedRows
         # A group has room for many batches, so that few of them are short.
@@ -155,13 +155,13 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
         return validate
 
     def _scored(self, numbered: Iterator[tuple[int, Fragment]]) -> Iterator[Scored]:
-        """What the decoder makes of text, in the way that the config says."""
+        """The decoder's scores of text, windowed or carried as the config says."""
         config = self.config
-        found = stretches(numbered, self.tokenizer)
+        spans = stretches(numbered, self.tokenizer)
         if config.carried:
-            return score_carried(self.decoder, found, self.device)
+            return score_carried(self.decoder, spans, self.device)
         rows = max(1, _ROWS * 128 // config.context)
-        spread = windows(found, config.context, config.stride or config.context)
+        spread = windows(spans, config.context, config.stride or config.context)
         return score_windows(self.decoder, spread, rows, self.device)
 
     def measure(self, part: TextPart, decoding: Any = None) -> Measured:
@@ -196,25 +196,25 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
         first: int = 0,
         on_text: OnText | None = None,
     ) -> list[Generated]:
-        """Continuations of prompts (see `language_generation.generate`); dropout is off."""
+        """Continuations of prompts (see `generation.generate`); dropout is off."""
         with evaluating(self.model):
             chosen = config or GenerationConfig()
             return generate(self.decoder, self.tokenizer, prompts, chosen, first=first, on_text=on_text)
 
     def answer(self, inputs: Sequence[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
-        found = self.generate(inputs, GenerationConfig(decoding or DecodingConfig()), first=first)
+        generations = self.generate(inputs, GenerationConfig(decoding or DecodingConfig()), first=first)
         return [
             Answer(
                 one.text,
                 {"prompt": one.prompt, "output": one.text, "score": one.score, "finished": one.ended != "limit"},
                 one.ended != "limit",
             )
-            for one in found
+            for one in generations
         ]
 
     def predict(self, inputs: Sequence[str], decoding: DecodingConfig | None = None) -> list[str]:
         """A continuation of each text; greedy without `decoding`."""
-        return [found.text for found in self.answer(inputs, decoding)]
+        return [answer.text for answer in self.answer(inputs, decoding)]
 
     def facts(self) -> dict[str, str]:
         config = self.config
@@ -262,7 +262,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
     def restore(cls, directory: Path, loaded: LoadedModel, config: LanguageConfig, options: Any) -> LanguageTask:
         tokenizer = TextTokenizer.load(directory / TOKENIZER)
         if not isinstance(loaded.model, Decoder) or not isinstance(loaded.source, Tokens):
-            raise InputError(f"a model of {loaded.source} reads no text", where=directory / CONFIG)
+            raise InputError(f"a model of {loaded.source} does not read text", where=directory / CONFIG)
         if not tokenizer.size == loaded.source.vocabulary == loaded.outputs:
             raise InputError(
                 f"a vocabulary of {tokenizer.size} tokens, but the model has {loaded.source.vocabulary} "

@@ -1,12 +1,15 @@
-"""Several sources to text: a picture and a question to its answer, and whatever else is to be read together."""
+"""Answers from several sources that are read together, such as a picture and a question."""
 
 from __future__ import annotations
+
+from typing import final
 
 from sightline.data.media.corpus import MediaCorpus
 from sightline.tasks.media.config import MediaTextRun
 from sightline.tasks.media.task import MediaTextTask
 
 
+@final
 class AnsweringTask(MediaTextTask):
     """Answers a question about a picture, or any other `sources`, which one encoder reads end to end."""
 

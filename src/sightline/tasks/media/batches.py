@@ -1,4 +1,4 @@
-"""Batches of sounds, pictures and texts with the texts that they should become."""
+"""Batches of sounds, pictures and texts with their target texts."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ class MediaBatch(NamedTuple):
         return MediaBatch(source, mask, self.target.to(device), self.target_mask.to(device), self.rows)
 
 
-class Inputs:
+@final
+class MediaInputs:
     """The source columns of some items, ready to be put into batches; `tokenizer` is that of texts."""
 
     def __init__(self, columns: Sequence[Column], config: MediaTextConfig, tokenizer: Tokenizer | None) -> None:
@@ -56,7 +57,7 @@ class Inputs:
 
     @property
     def positions(self) -> list[int]:
-        """How many positions the sources of each item have together."""
+        """The number of positions of all sources of each item together."""
         each = [self._positions(column) for column in self.columns]
         return [sum(row) for row in zip(*each, strict=True)]
 
@@ -106,7 +107,7 @@ class MediaBatches(BatchStream[MediaBatch]):
     def __init__(
         self,
         part: MediaPart,
-        inputs: Inputs,
+        inputs: MediaInputs,
         target_ids: Sequence[Sequence[int]],
         *,
         max_tokens: int,

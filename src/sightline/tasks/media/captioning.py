@@ -1,10 +1,13 @@
-"""Picture to text: what is to be seen."""
+"""Captions of pictures."""
 
 from __future__ import annotations
+
+from typing import final
 
 from sightline.tasks.media.task import MediaTextTask
 
 
+@final
 class CaptioningTask(MediaTextTask):
     """Describes pictures, read as patches or pixel by pixel."""
 

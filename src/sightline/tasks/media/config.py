@@ -1,11 +1,11 @@
-"""What a user chooses about a model that answers sounds and pictures with text, and about its data."""
+"""Settings of a model from sounds and pictures to text, and of its data."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, final
 
 from sightline.core.config import nearest
 from sightline.core.errors import InputError
@@ -19,17 +19,17 @@ from sightline.parts.image_patches import GridEncoding, ImagePatches, Pixels, St
 from sightline.parts.log_mel import MelScale, Normalise
 from sightline.parts.spec_augment import SpecAugmentConfig
 from sightline.tasks.architectures import check_architecture
-from sightline.tasks.rates import optim_preset
-from sightline.tasks.run import FilesConfig, RunConfig
+from sightline.tasks.run import FilesConfig, RunConfig, optim_preset
 from sightline.tasks.texts_out.config import TextsOutConfig
 from sightline.training.state import TrainConfig
 
 FEW_PATCHES = 64
 
 
+@final
 @dataclass(frozen=True)
 class SoundConfig(CheckedConfig):
-    """How sounds are read and become positions; see `AudioOptions` for the first four, `AudioFrames` for the others."""
+    """Reading and framing of sounds; see `AudioOptions` for the first four, `AudioFrames` for the others."""
 
     rate_hz: int = key(16_000, "Samples a second; sounds of another rate are resampled.")
     mix: Mix = key("mean", "How several channels become one.")
@@ -47,17 +47,17 @@ class SoundConfig(CheckedConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.reading  # noqa: B018  both complain of what cannot be meant
+        self.reading  # noqa: B018  both refuse impossible values
         self.front_end  # noqa: B018
 
     @property
     def reading(self) -> AudioOptions:
-        """How files are read."""
+        """The options for reading files."""
         return AudioOptions(self.rate_hz, self.mix, self.resample, self.max_s)
 
     @property
     def front_end(self) -> AudioFrames:
-        """What the model reads of a sound."""
+        """The model's front end for sounds."""
         return AudioFrames(
             self.rate_hz,
             self.window_ms,
@@ -72,9 +72,10 @@ class SoundConfig(CheckedConfig):
         )
 
 
+@final
 @dataclass(frozen=True)
 class PictureConfig(CheckedConfig):
-    """How pictures are read and become positions; see `ImageOptions`, `ImagePatches` and `Pixels`."""
+    """Reading and embedding of pictures; see `ImageOptions`, `ImagePatches` and `Pixels`."""
 
     height: int | None = key(None, "Height in pixels; null: that of the training pictures, if all have one size.")
     width: int | None = key(None, "Width in pixels; null: that of the training pictures, if all have one size.")
@@ -98,17 +99,17 @@ class PictureConfig(CheckedConfig):
             raise InputError("must be given together with width", where="height")
         if self.view == "levels" and self.colour != "grey":
             raise InputError("levels are of grey: set colour to grey", where="view")
-        self.reading  # noqa: B018  complains of what cannot be meant
+        self.reading  # noqa: B018  refuses impossible values
 
     @property
     def reading(self) -> ImageOptions:
-        """How files are read."""
+        """The options for reading files."""
         size = None if self.height is None or self.width is None else (self.height, self.width)
         return ImageOptions(size, self.fit, self.colour, self.ground)
 
     @property
     def front_end(self) -> ImagePatches | Pixels:
-        """What the model reads of a picture, once its size is settled."""
+        """The model's front end for pictures, once their size is settled."""
         if self.height is None or self.width is None:
             raise ValueError("the size of pictures is not settled")
         common = self.height, self.width, self.reading.channels
@@ -136,9 +137,9 @@ class PictureConfig(CheckedConfig):
                 )
             height, width = sizes[0]
         patch = _few(height, width) if self.patch is None and self.view == "patches" else self.patch
-        made = replace(self, height=height, width=width, patch=patch)
-        made.front_end  # noqa: B018  complains where the patch does not divide the sides
-        return made
+        settled = replace(self, height=height, width=width, patch=patch)
+        settled.front_end  # noqa: B018  refuses a patch that does not divide the sides
+        return settled
 
 
 def _few(height: int, width: int) -> int:
@@ -160,7 +161,7 @@ def parse_sources(sources: Sequence[str]) -> tuple[tuple[str, MediaKind], ...]:
         InputError: "sources: expected column:kind, kind being audio, image or text, found 'image:pcture', did you mean
             'image'?"
     """
-    found: list[tuple[str, MediaKind]] = []
+    columns: list[tuple[str, MediaKind]] = []
     for text in sources:
         name, _, kind = text.rpartition(":")
         known = next((one for one in KINDS if one == kind), None)
@@ -171,18 +172,19 @@ def parse_sources(sources: Sequence[str]) -> tuple[tuple[str, MediaKind], ...]:
                 f"expected column:kind, kind being {', '.join(KINDS[:-1])} or {KINDS[-1]}, found {text!r}{hint}",
                 where="sources",
             )
-        found.append((name or "source", known))
-    names = [name for name, _ in found]
-    if not found or len(set(names)) < len(names):
+        columns.append((name or "source", known))
+    names = [name for name, _ in columns]
+    if not columns or len(set(names)) < len(names):
         raise InputError(f"expected one or more different columns, found {', '.join(names)}", where="sources")
-    if all(kind == "text" for _, kind in found):
+    if all(kind == "text" for _, kind in columns):
         raise InputError("expected a sound or a picture among them: texts alone are for translation", where="sources")
-    return tuple(found)
+    return tuple(columns)
 
 
+@final
 @dataclass(frozen=True)
 class ManifestConfig(FilesConfig):
-    """Which manifests to train on, and their columns."""
+    """The manifests to train on, and their columns."""
 
     sources: tuple[str, ...] = key(
         ("source:audio",), "Sources as column:kind, kind being audio, image or text: image:image,question:text."
@@ -195,9 +197,10 @@ class ManifestConfig(FilesConfig):
         parse_sources(self.sources)
 
 
+@final
 @dataclass(frozen=True)
 class MediaTextConfig(TextsOutConfig):
-    """What is trained on sounds or pictures and texts: architecture and sizes, how sources are read, loss, batches."""
+    """Settings of a model from sounds or pictures to text: architecture, sizes, reading of sources, loss, batches."""
 
     sound: SoundConfig = key(SoundConfig(), "How sounds are read.")
     picture: PictureConfig = key(PictureConfig(), "How pictures are read.")
@@ -209,9 +212,10 @@ class MediaTextConfig(TextsOutConfig):
             raise InputError("all is for texts on both sides: choose none or target", where="model.tie")
 
 
+@final
 @dataclass(frozen=True)
 class MediaTextRun(RunConfig):
-    """All of such a training."""
+    """The configuration of a training on sounds or pictures."""
 
     corpus: ManifestConfig = flat(ManifestConfig())
     settings: MediaTextConfig = flat(MediaTextConfig())

@@ -1,4 +1,4 @@
-"""What a task makes of its source columns: how they are read, what the model reads of them, whether they fit."""
+"""Source columns of a task: reading options, front ends, and checks that new data fits the model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sightline.tasks.media.config import ManifestConfig, MediaTextConfig, MediaT
 
 
 def reading(run: MediaTextRun) -> MediaReading:
-    """How the manifests of a training are read."""
+    """The options for reading a training's manifests."""
     return MediaReading(
         parse_sources(run.corpus.sources),
         run.corpus.target_column,
@@ -32,13 +32,13 @@ def front_end(
     sources: Sequence[tuple[str, MediaKind]], config: MediaTextConfig, tokenizers: TokenizerPair
 ) -> FrontEndConfig:
     """The front end for sources of these kinds."""
-    made: list[FrontEndConfig] = []
+    configs: list[FrontEndConfig] = []
     for _, kind in sources:
         if kind == "text":
-            made.append(Tokens(tokenizers.source.size))
+            configs.append(Tokens(tokenizers.source.size))
         else:
-            made.append(config.sound.front_end if kind == "audio" else config.picture.front_end)
-    return made[0] if len(made) == 1 else Several(tuple(made))
+            configs.append(config.sound.front_end if kind == "audio" else config.picture.front_end)
+    return configs[0] if len(configs) == 1 else Several(tuple(configs))
 
 
 def make_tokenizers(texts: Sequence[str], targets: Sequence[str], config: MediaTextConfig) -> TokenizerPair:
@@ -58,11 +58,11 @@ def check_reading(column: Column, part: MediaPart, config: MediaTextConfig) -> N
             where="sound.rate_hz",
         )
     if column.kind == "image":
-        wanted = (config.picture.reading.channels, config.picture.height, config.picture.width)
+        expected = (config.picture.reading.channels, config.picture.height, config.picture.width)
         for row in range(len(column)):
-            if column.shape(row) != wanted:
-                found, expected = (" x ".join(map(str, shape)) for shape in (column.shape(row), wanted))
-                raise InputError(f"has {found} values, the model was trained on {expected}", where=part.places[row])
+            if column.shape(row) != expected:
+                actual, needed = (" x ".join(map(str, shape)) for shape in (column.shape(row), expected))
+                raise InputError(f"has {actual} values, the model was trained on {needed}", where=part.places[row])
 
 
 def named(corpus: ManifestConfig) -> str:
@@ -72,20 +72,20 @@ def named(corpus: ManifestConfig) -> str:
 
 
 def described(columns: Sequence[tuple[str, MediaKind]], config: MediaTextConfig) -> str:
-    """What a model reads of each source, for its README."""
+    """The model's inputs from each source, in words, for its README."""
     sound, picture = config.sound, config.picture
     seen = f"in patches of {picture.patch} x {picture.patch}" if picture.view == "patches" else "pixel by pixel"
-    said = {
+    descriptions = {
         "text": "text",
         "audio": f"sound at {sound.rate_hz:,} samples a second, {sound.mels} mel bands, a position every "
         f"{sound.hop_ms * sound.stride:g} ms",
         "image": f"{picture.colour} pictures of {picture.height} x {picture.width} pixels, {seen}",
     }
-    return "; ".join(f"{name}: {said[kind]}" for name, kind in columns)
+    return "; ".join(f"{name}: {descriptions[kind]}" for name, kind in columns)
 
 
 def example(columns: Sequence[tuple[str, MediaKind]]) -> str:
-    """An item of these sources as one gives it to `predict`."""
-    given = {"audio": '"clip.wav"', "image": '"picture.png"', "text": '"a question"'}
-    parts = ", ".join(given[kind] for _, kind in columns)
+    """An item of these sources as an argument of `predict`."""
+    examples = {"audio": '"clip.wav"', "image": '"picture.png"', "text": '"a question"'}
+    parts = ", ".join(examples[kind] for _, kind in columns)
     return f"({parts})" if len(columns) > 1 else parts

@@ -1,11 +1,11 @@
-"""Sounds and pictures to text: readers, tokenizers and an encoder-decoder that transcribe, describe and answer."""
+"""Tasks from sounds and pictures to text: readers, tokenizers and an encoder-decoder."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, final
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from sightline.models import SequenceModel
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.tasks.card import Card
 from sightline.tasks.media.baselines import media_baselines
-from sightline.tasks.media.batches import Inputs, MediaBatches
+from sightline.tasks.media.batches import MediaBatches, MediaInputs
 from sightline.tasks.media.config import MediaTextConfig, MediaTextRun, parse_sources
 from sightline.tasks.media.sources import (
     check_reading,
@@ -38,15 +38,16 @@ from sightline.tasks.texts_out.task import TOKENIZERS, TextsOutOptions, TextsOut
 T = TypeVar("T", bound="MediaTextTask")
 
 
+@final
 @dataclass(frozen=True)
 class MediaOptions(TextsOutOptions):
-    """With the source columns and their kinds, as the setting `sources` names them."""
+    """Stored options: the source columns and their kinds, as the setting `sources` names them."""
 
     sources: tuple[str, ...]
 
 
 class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
-    """A model with its tokenizers and what it knows of its sources: what is trained, saved, loaded and used.
+    """A model with its tokenizers and its source columns.
 
     columns: those of the sources with their kinds, in order
     """
@@ -55,7 +56,7 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
     Run: ClassVar[type[MediaTextRun]] = MediaTextRun
     Options = MediaOptions
     default_sources: ClassVar[tuple[str, ...]]
-    pipeline: ClassVar[str]  # what model hubs call the job
+    pipeline: ClassVar[str]  # the model hubs' name for the job
 
     def __init__(
         self,
@@ -125,7 +126,7 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
 
     @property
     def run(self) -> MediaTextRun:
-        """What a training like this one's is configured with."""
+        """The configuration of a training of this model."""
         return self.preset(self.arch).changed(sources=self._column_names, settings=self.config)
 
     @classmethod
@@ -158,8 +159,8 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
         lengths = [len(ids) + 2 for ids in self.tokenizers.target.encode_batch(part.targets)]
         return self._batches(part, max(self.config.batch_tokens, *positions, *lengths), shuffle=False)
 
-    def sources_of(self, part: MediaPart) -> Inputs:
-        """The part's sources, once it is known that they are such as the model was trained on."""
+    def sources_of(self, part: MediaPart) -> MediaInputs:
+        """The part's sources, after a check that they fit the model."""
         expected = [kind for _, kind in self.columns]
         kinds = [column.kind for column in part.columns]
         if kinds != expected:
@@ -169,14 +170,14 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
         for column in part.columns:
             if column.store is not None:
                 check_reading(column, part, self.config)
-        return Inputs(part.columns, self.config, self.tokenizers.source)
+        return MediaInputs(part.columns, self.config, self.tokenizers.source)
 
     def read_line(self, line: str) -> list[str]:
-        """Of several sources a line of paths and texts with tabs between."""
+        """Splits a line of several sources, paths and texts, at tabs."""
         return line.split("\t")
 
     def part_of(self, inputs: Sequence[Any]) -> MediaPart:
-        """Files and texts: one path for each input, or, of several sources, a tuple of paths and texts in order."""
+        """Inputs as a part: one path for each input, or for several sources a tuple of paths and texts in order."""
         rows = [[entry] if isinstance(entry, (str, Path)) else list(entry) for entry in inputs]
         names = [name for name, _ in self.columns]
         for number, row in enumerate(rows, 1):

@@ -1,6 +1,8 @@
-"""Sound to text: what is said, in letters."""
+"""Transcription of speech."""
 
 from __future__ import annotations
+
+from typing import final
 
 from sightline.data.media.columns import MediaPart
 from sightline.data.media.corpus import MediaCorpus
@@ -8,6 +10,7 @@ from sightline.tasks.media.config import MediaTextRun
 from sightline.tasks.media.task import MediaTextTask
 
 
+@final
 class TranscriptionTask(MediaTextTask):
     """Transcribes sounds, read as log-mel frames; judged by the character error rate."""
 

@@ -1,4 +1,4 @@
-"""Baselines for texts: outputs that any model worth its budget must beat."""
+"""Baselines for tasks that write text."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def nearest_sources(known: Sequence[str], texts: Sequence[str], chunk: int = 200
     vectorizer = TfidfVectorizer(analyzer="char", ngram_range=(1, 3), lowercase=False, dtype=np.float32)
     try:
         memory = sparse.csr_matrix(vectorizer.fit_transform(known)).T.tocsr()
-    except ValueError:  # no text holds a character
+    except ValueError:  # no text contains a character
         return [0] * len(texts)
     nearest: list[int] = []
     for start in range(0, len(texts), chunk):

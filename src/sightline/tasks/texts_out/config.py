@@ -1,8 +1,9 @@
-"""What a user chooses about any model that writes texts."""
+"""Settings of any model that writes text."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import final
 
 from sightline.core.settings import CheckedConfig, key
 from sightline.data.tokens.tokenizer import TokenizerKind
@@ -11,9 +12,10 @@ from sightline.tasks.run import TaskConfig
 from sightline.training.loss import Smoothing
 
 
+@final
 @dataclass(frozen=True)
 class TokenizerConfig(CheckedConfig):
-    """How texts become tokens."""
+    """Tokenizer of texts."""
 
     kind: TokenizerKind = key("char", "Tokenizer.")
     size: int = key(8000, "Most tokens of a vocabulary, for bpe and unigram.", at_least=1)
@@ -23,7 +25,7 @@ class TokenizerConfig(CheckedConfig):
 
 @dataclass(frozen=True)
 class TextsOutConfig(TaskConfig):
-    """Architecture and sizes, tokenizers, loss and batches of an encoder-decoder that writes texts."""
+    """Architecture and sizes, tokenizers, loss and batches of an encoder-decoder that writes text."""
 
     form = "encoder-decoder"
 

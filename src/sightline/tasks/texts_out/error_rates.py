@@ -1,4 +1,4 @@
-"""Error rates of transcripts: how many characters or words must be changed, for each one of the reference."""
+"""Error rates of transcripts: edits of characters or words, divided by the length of the reference."""
 
 from __future__ import annotations
 

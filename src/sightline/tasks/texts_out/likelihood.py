@@ -1,4 +1,4 @@
-"""How well a model predicts the tokens of given target texts."""
+"""Likelihood of reference texts under a model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sightline.training.loss import perplexity
 
 @torch.no_grad()
 def likelihood(model: nn.Module, batches: Iterable[Any], device: torch.device) -> TextScores:
-    """How well the model, as it is, predicts each next target token.
+    """Scores of the model's predictions of each next target token, in its current mode.
 
     loss: nats per token, end tokens included, never smoothed; perplexity: exp of it; token_accuracy: share of tokens
     that the model ranks first. Rows of items are in the order of `batch.rows`.

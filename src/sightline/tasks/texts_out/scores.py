@@ -1,4 +1,4 @@
-"""How good texts are beside one reference each: exact match, and BLEU and chrF by sacreBLEU."""
+"""Metrics of texts against one reference each: exact match, and BLEU and chrF by sacreBLEU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a model and the sources of a batch to texts: what every task with texts as outputs shares."""
+"""Search for output texts, given a model and the sources of a batch."""
 
 from __future__ import annotations
 
@@ -49,4 +49,4 @@ def search(
             banned=NEVER_SAID,
             names=names,
         )
-    return [TextOutput(tokenizer.decode(found.tokens), found.score, found.finished) for found in hypotheses]
+    return [TextOutput(tokenizer.decode(one.tokens), one.score, one.finished) for one in hypotheses]

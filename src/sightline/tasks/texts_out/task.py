@@ -1,4 +1,4 @@
-"""The task that writes a text for every item: what translation, transcription, captioning and answering share."""
+"""The base of tasks that write a text for every item: translation, transcription, captioning and answering."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Sources(Protocol):
 
     @property
     def positions(self) -> list[int]:
-        """How many positions each item has."""
+        """The number of positions of each item."""
         ...
 
     def batch(self, rows: Sequence[int]) -> tuple[Any, Tensor | None]:
@@ -50,7 +50,7 @@ class Sources(Protocol):
 
 @dataclass(frozen=True)
 class TextsOutOptions(Options):
-    """With the most tokens of an output where decoding names no other limit."""
+    """Stored options: the most tokens of an output where decoding names no other limit."""
 
     longest_output: int
 
@@ -64,7 +64,7 @@ class TextsOutTask(Task[D, P, R]):
 
     longest_output: the most tokens of an output where decoding names no other limit
     data: what the model was trained on, in a line
-    positions_are: what a report calls the positions of a source
+    positions_are: the word for positions of a source in a report
     """
 
     form = "encoder-decoder"
@@ -85,7 +85,7 @@ class TextsOutTask(Task[D, P, R]):
     @property
     @abstractmethod
     def validation_size(self) -> int:
-        """How many items a validation scores."""
+        """The number of items that a validation scores."""
 
     @abstractmethod
     def sources_of(self, part: P) -> Sources:
@@ -106,7 +106,7 @@ class TextsOutTask(Task[D, P, R]):
 
     @classmethod
     def metrics(cls, data: Any, run: Any) -> tuple[str, ...]:
-        """First exact match where most targets are single words, else BLEU."""
+        """The metrics, first exact match where most targets are single words, else BLEU."""
         targets = data.train.targets
         single = sum(len(target.split()) <= 1 for target in targets)
         first = "exact_match" if 2 * single > len(targets) else "bleu"
@@ -163,7 +163,7 @@ class TextsOutTask(Task[D, P, R]):
         return self._texts(self.part_of(inputs), decoding)
 
     def read_line(self, line: str) -> Any:
-        """An input as `predict` takes it, of a line of text."""
+        """The input for `predict` from a line of text."""
         return line
 
     def answer(self, inputs: Sequence[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:

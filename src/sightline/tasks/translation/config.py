@@ -1,23 +1,23 @@
-"""What a user chooses about a translation model and its data."""
+"""Settings of a translation model and its data."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, final
 
 from sightline.core.settings import flat, key
 from sightline.data.pairs.corpus import PairCorpus, Pairs, load_corpus, read_pairs
 from sightline.models import ARCHITECTURES
 from sightline.tasks.architectures import check_architecture
-from sightline.tasks.rates import optim_preset
-from sightline.tasks.run import FilesConfig, RunConfig
+from sightline.tasks.run import FilesConfig, RunConfig, optim_preset
 from sightline.tasks.texts_out.config import TextsOutConfig, TokenizerConfig
 from sightline.training.state import TrainConfig
 
 
+@final
 @dataclass(frozen=True)
 class PairsConfig(FilesConfig):
-    """Which pairs to train on; see `load_corpus`."""
+    """The pairs to train on; see `load_corpus`."""
 
     source_column: str | None = key(None, "Column of the sources; null: `source`, or the first.")
     target_column: str | None = key(None, "Column of the targets; null: `target`, or the second.")
@@ -45,9 +45,10 @@ class PairsConfig(FilesConfig):
         return Pairs(*([lower(text) for text in texts[: self.limit]] for texts in pairs.sides))
 
 
+@final
 @dataclass(frozen=True)
 class TranslationConfig(TextsOutConfig):
-    """What is trained on pairs of texts: architecture and sizes, tokenizers, loss and batches.
+    """Settings of a model of pairs of texts: architecture and sizes, tokenizers, loss and batches.
 
     `preset(arch)` gives the table's sizes and, for a preset with a paper's name, the paper's loss and vocabulary.
     """
@@ -72,9 +73,10 @@ class TranslationConfig(TextsOutConfig):
         return cls(**{**own, **changes})
 
 
+@final
 @dataclass(frozen=True)
 class TranslationRun(RunConfig):
-    """All of a translation's training."""
+    """The configuration of a translation model's training."""
 
     corpus: PairsConfig = flat(PairsConfig())
     settings: TranslationConfig = flat(TranslationConfig())

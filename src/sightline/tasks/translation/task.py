@@ -1,11 +1,11 @@
-"""Text to text: tokenizers and an encoder-decoder, trained on pairs, that translate, transliterate or normalise."""
+"""Translation, transliteration or normalisation: tokenizers and an encoder-decoder, trained on pairs."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, final
 
 from torch import Tensor
 
@@ -26,6 +26,7 @@ from sightline.tasks.texts_out.task import TOKENIZERS, TextsOutTask
 from sightline.tasks.translation.config import TranslationConfig, TranslationRun
 
 
+@final
 class Sentences:
     """Sources that are token ids."""
 
@@ -38,8 +39,9 @@ class Sentences:
         return pad([self.ids[row] for row in rows])
 
 
+@final
 class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
-    """A model with its tokenizers: what is trained, saved, loaded and used."""
+    """A translation model with its tokenizers."""
 
     name = "translation"
     unit = "pairs"
@@ -102,7 +104,7 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
     def restore(cls, directory: Path, loaded: LoadedModel, config: TranslationConfig, options: Any) -> TranslationTask:
         tokenizers = cls.load_tokenizers(directory, options)
         if not isinstance(loaded.model, SequenceModel) or not isinstance(loaded.source, Tokens):
-            raise InputError(f"a model of {loaded.source} translates no text", where=directory / CONFIG)
+            raise InputError(f"a model of {loaded.source} does not translate text", where=directory / CONFIG)
         sizes = tokenizers.source.size, tokenizers.target.size
         expected = loaded.source.vocabulary, loaded.outputs
         if sizes != expected:

@@ -1,4 +1,4 @@
-"""Feeding a sequence in any chunks gives what feeding it whole gives."""
+"""A sequence fed in any chunks gives the same results as the whole."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def chunks_are_whole(subject: Subject) -> Iterator[Finding]:
                     yield close(leaves(after), leaves(state), f"state in chunks {sizes}{flags}")
         whole = _gradients(subject, (LENGTH,), mask, starts)
         for sizes in CHUNKINGS[1:3]:
-            found = _gradients(subject, sizes, mask, starts)
-            yield close(found, whole, f"gradients in chunks {sizes}{flags}")
+            gradients = _gradients(subject, sizes, mask, starts)
+            yield close(gradients, whole, f"gradients in chunks {sizes}{flags}")
     yield from _flags_later(subject)
     yield from _state_gradients(subject)
 
@@ -87,25 +87,25 @@ def _state_gradients(subject: Subject) -> Iterator[Finding]:
     """A state that was handed over passes the same gradient back, however the rest is fed."""
     module, x, memory = subject.module(), subject.x(), subject.memory()
     _, before = module(x[:, :4], module.initial_state(len(x), memory))
-    found = []
+    results = []
     for sizes in ((7,), (3, 4), (1,) * 7):
         state = map_state(lambda t: t.detach().clone(), before)
-        given = [leaf for leaf in leaves(state) if leaf.is_floating_point()]
-        for leaf in given:
+        floats = [leaf for leaf in leaves(state) if leaf.is_floating_point()]
+        for leaf in floats:
             leaf.requires_grad_()
-        if not given:
+        if not floats:
             return
-        state = _refilled(state, iter(given))
+        state = _refilled(state, iter(floats))
         y, after = feed(module, x[:, 4:], state, sizes)
-        gradients = torch.autograd.grad(_score(y, after), given, allow_unused=True)
-        found.append([torch.zeros_like(w) if g is None else g for w, g in zip(given, gradients, strict=True)])
-    for gradients, name in zip(found[1:], ("two chunks", "single positions"), strict=True):
-        yield close(gradients, found[0], f"gradient to the state in {name}")
+        gradients = torch.autograd.grad(_score(y, after), floats, allow_unused=True)
+        results.append([torch.zeros_like(w) if g is None else g for w, g in zip(floats, gradients, strict=True)])
+    for gradients, name in zip(results[1:], ("two chunks", "single positions"), strict=True):
+        yield close(gradients, results[0], f"gradient to the state in {name}")
 
 
-def _refilled(state: Any, given: Iterator[Tensor]) -> Any:
-    """The state with its float tensors taken from `given`, which hands out those that record gradients."""
-    return map_state(lambda t: next(given) if t.is_floating_point() else t, state)
+def _refilled(state: Any, floats: Iterator[Tensor]) -> Any:
+    """The state with its float tensors taken from `floats`, which hands out those that record gradients."""
+    return map_state(lambda t: next(floats) if t.is_floating_point() else t, state)
 
 
 def _score(y: Tensor, state: Any) -> Tensor:

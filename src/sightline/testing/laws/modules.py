@@ -102,8 +102,8 @@ def compiles(subject: Subject) -> Iterator[Finding]:
             with torch.no_grad():
                 x, memory = subject.x(BATCH, 3, torch.float32), subject.memory(dtype=torch.float32)
                 y, _ = feed(module, x, module.initial_state(BATCH, memory), (2, 1))
-                found, _ = feed(compiled, x, module.initial_state(BATCH, memory), (2, 1))
-            yield close(found, y, "outputs in chunks, compiled")
+                chunked, _ = feed(compiled, x, module.initial_state(BATCH, memory), (2, 1))
+            yield close(chunked, y, "outputs in chunks, compiled")
 
 
 @contextmanager

@@ -31,7 +31,7 @@ from sightline.testing.subject import (
 )
 
 LONG = 65536
-SECONDS = 1.5  # of processor time: what a mechanism whose state grows, or an encoder, may spend on the way to LONG
+SECONDS = 1.5  # of processor time that an encoder, or a mechanism whose state grows, may spend on the way to LONG
 GRADCHECK_ALL = 400  # numbers up to which every partial derivative is checked, and not only a random projection
 
 
@@ -101,10 +101,10 @@ def derivatives(subject: Subject) -> Iterator[Finding]:
     inputs = [part.detach().clone().requires_grad_() for part in parts]
 
     def call(*values: Tensor) -> tuple[Tensor, ...]:
-        given = iter(values)
-        x = next(given)
-        of_memory = memory and map_state(lambda t: next(given) if t.is_floating_point() else t, memory)
-        parameters = dict(zip(names, given, strict=True))
+        values_left = iter(values)
+        x = next(values_left)
+        of_memory = memory and map_state(lambda t: next(values_left) if t.is_floating_point() else t, memory)
+        parameters = dict(zip(names, values_left, strict=True))
         if not subject.is_mixer:
             return (functional_call(module, parameters, (x, mask, starts)),)
         fed = {f"mixer.{name}": parameter for name, parameter in parameters.items()}
@@ -145,15 +145,15 @@ def _narrow_memory(subject: Subject, module: Any) -> Memory | None:
 
 def _state_derivatives(module: Any, x: Tensor, memory: Memory | None) -> Iterator[Finding]:
     _, state = module(x, module.initial_state(len(x), memory))
-    given = [leaf.detach().clone().requires_grad_() for leaf in leaves(state) if leaf.is_floating_point()]
-    if not given:
+    floats = [leaf.detach().clone().requires_grad_() for leaf in leaves(state) if leaf.is_floating_point()]
+    if not floats:
         return
 
     def call(*values: Tensor) -> Tensor:
         handed = iter(values)
         return module(x, map_state(lambda t: next(handed) if t.is_floating_point() else t.detach(), state))[0]
 
-    yield _gradcheck(call, given, True, "a random projection of the derivatives for the state")
+    yield _gradcheck(call, floats, True, "a random projection of the derivatives for the state")
 
 
 def _gradcheck(call: Callable[..., Any], inputs: list[Tensor], fast: bool, what: str) -> Finding:

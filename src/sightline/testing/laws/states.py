@@ -118,9 +118,9 @@ def select_commutes(subject: Subject) -> Iterator[Finding]:
                         rows(memory, chosen),
                         *(None if f is None else f[chosen] for f in (mask, starts)),
                     )
-                    found = select(state, chosen)
-                    yield close(leaves(found), leaves(expected), f"state of rows {index}")
-                    y, after = steps(module, x[chosen, 6:], found)
+                    selected = select(state, chosen)
+                    yield close(leaves(selected), leaves(expected), f"state of rows {index}")
+                    y, after = steps(module, x[chosen, 6:], selected)
                     expected_y, final = steps(module, x[chosen, 6:], expected)
                     yield close(y, expected_y, f"steps of rows {index}")
                     yield close(leaves(after), leaves(final), f"state after steps of rows {index}")

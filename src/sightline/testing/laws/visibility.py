@@ -48,7 +48,7 @@ def causality(subject: Subject) -> Iterator[Finding]:
 
 
 def padding(subject: Subject) -> Iterator[Finding]:
-    """Padding anywhere (left, right, in holes) leaves what a row alone gives, the next step included."""
+    """Padding anywhere (left, right, in holes) gives the outputs of each row alone, the next step included."""
     lengths = (LENGTH, 6, 3, 0)
     wide = LENGTH + 2
     for dtype in DTYPES:
@@ -69,8 +69,8 @@ def padding(subject: Subject) -> Iterator[Finding]:
                 yield close(y[row, mask[row]], alone[0], f"{length} of {wide} positions, padded: {kind}")
                 if subject.is_mixer:
                     expected, _ = module.step(following[row : row + 1, 0], final)
-                    found, _ = module.step(following[:, 0], state)
-                    yield close(found[row], expected[0], f"the step after {length} of {wide}, padded: {kind}")
+                    stepped, _ = module.step(following[:, 0], state)
+                    yield close(stepped[row], expected[0], f"the step after {length} of {wide}, padded: {kind}")
     yield from _padded_memory(subject)
 
 
@@ -122,7 +122,7 @@ def content_under_mask(subject: Subject) -> Iterator[Finding]:
 
 def _masked_gradients(subject: Subject, clean: Tensor, mask: Tensor, memory: Memory | None) -> Iterator[Finding]:
     module = subject.module(clean.dtype)
-    found = []
+    results = []
     for content in (0.0, float("nan")):
         x = clean.masked_fill(~mask.unsqueeze(-1), content).requires_grad_()
         y, _ = subject.whole(module, x, memory, mask)
@@ -131,8 +131,8 @@ def _masked_gradients(subject: Subject, clean: Tensor, mask: Tensor, memory: Mem
         present = [g for g in gradients if g is not None]
         yield finite(present, f"gradients over {content} under the mask")
         yield zero(gradients[0][~mask], f"gradient to {content} under the mask")
-        found.append(present)
-    yield same(found[1], found[0], "gradients whatever is under the mask")
+        results.append(present)
+    yield same(results[1], results[0], "gradients whatever is under the mask")
 
 
 def _memory_content(subject: Subject, dtype: torch.dtype) -> Iterator[Finding]:
@@ -142,7 +142,7 @@ def _memory_content(subject: Subject, dtype: torch.dtype) -> Iterator[Finding]:
         return
     mask = memory.mask.clone()
     mask[0] = False
-    found = []
+    results = []
     for content in (0.0, float("nan"), float("inf")):
         values = memory.values.masked_fill(~mask.unsqueeze(-1), content).requires_grad_()
         y, _ = subject.whole(module, x, Memory(values, mask, memory.summary))
@@ -152,9 +152,9 @@ def _memory_content(subject: Subject, dtype: torch.dtype) -> Iterator[Finding]:
         yield finite([y, *present], f"outputs and gradients over {content} under the memory's mask")
         if gradients[0] is not None:
             yield zero(gradients[0][~mask], f"gradient to {content} under the memory's mask")
-        found.append([y, *present])
-    yield same(found[1], found[0], "outputs and gradients over NaN under the memory's mask")
-    yield same(found[2], found[0], "outputs and gradients over infinity under the memory's mask")
+        results.append([y, *present])
+    yield same(results[1], results[0], "outputs and gradients over NaN under the memory's mask")
+    yield same(results[2], results[0], "outputs and gradients over infinity under the memory's mask")
 
 
 # Rows of documents: the lengths, and how much padding comes before each.
@@ -177,11 +177,11 @@ def packed_is_alone(subject: Subject) -> Iterator[Finding]:
             alone, final = subject.whole(module, x[row : row + 1, places], own)
             yield close(y[row, places], alone[0], f"a document of {len(places)}")
         if subject.is_mixer:
-            found, _ = module.step(following[:, 0], state)
+            stepped, _ = module.step(following[:, 0], state)
             for row, places in dict(layout).items():  # the last document of each row
                 _, final = subject.whole(module, x[row : row + 1, places], rows(memory, slice(row, row + 1)))
                 expected, _ = module.step(following[row : row + 1, 0], final)
-                yield close(found[row], expected[0], "the step after the last document")
+                yield close(stepped[row], expected[0], "the step after the last document")
             yield from _new_document_in_new_call(subject, dtype)
         dense = torch.arange(LENGTH) % 4 == 2
         y, _ = subject.whole(module, x[:1, :LENGTH], rows(memory, slice(0, 1)), None, dense.unsqueeze(0))
@@ -192,14 +192,14 @@ def packed_is_alone(subject: Subject) -> Iterator[Finding]:
 
 def _layout() -> list[tuple[int, list[int]]]:
     """(row, positions) of every document, row by row and in order."""
-    found = []
+    places = []
     for row, (lengths, gaps) in enumerate(ROWS):
         at = 0
         for length, gap in zip(lengths, gaps, strict=True):
             at += gap
-            found.append((row, list(range(at, at + length))))
+            places.append((row, list(range(at, at + length))))
             at += length
-    return found
+    return places
 
 
 def _flags() -> tuple[Tensor, Tensor]:

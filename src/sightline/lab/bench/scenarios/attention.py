@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -96,6 +96,7 @@ def window_local_attention(size: int, device: torch.device) -> Case:
     return compared(ours, other.to(device), *inputs_of(size, device), window_pairs(size, WINDOW + 1))
 
 
+@final
 class Fixed(nn.Module):
     """Replaces a projection: returns the tensor `output` (B, T, ·) for any input."""
 

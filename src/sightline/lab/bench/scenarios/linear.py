@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from sightline.lab.bench.equality import trained
 from sightline.lab.bench.peers import load
-from sightline.lab.bench.scenario import Aim, Case, Run, Scenario
+from sightline.lab.bench.scenario import Aim, Case, Computation, Scenario
 from sightline.ops import LinearState, linear_attention
 
 HEADS, WIDTH = 8, 64
@@ -39,14 +39,14 @@ def arguments(form: str, size: int, device: torch.device) -> Named:
     return named
 
 
-def training(form: str, named: Named, call: Callable[..., Any] = linear_attention) -> Run:
+def training(form: str, named: Named, call: Callable[..., Any] = linear_attention) -> Computation:
     """Forward and backward of `call`."""
     learnt = [x for x in named.values() if x.requires_grad]
     towards = torch.ones_like(named["v"])
     return lambda: trained(call(**named, normaliser=form == "normalised")[0], learnt, towards)
 
 
-def against_steps(form: str, device: torch.device) -> tuple[Run, Run]:
+def against_steps(form: str, device: torch.device) -> tuple[Computation, Computation]:
     """Ours, and the stepwise form in float64, over a few positions."""
     narrow = arguments(form, CHECKED, device)
     wide = {name: x.detach().double().requires_grad_(x.requires_grad) for name, x in narrow.items()}

@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from sightline.core.mixer import SequenceMixer
 from sightline.lab.bench.equality import trained
-from sightline.lab.bench.scenario import Aim, Case, Run, Scenario
+from sightline.lab.bench.scenario import Aim, Case, Computation, Scenario
 from sightline.mixers import MIXERS
 
 WIDTH, ROWS, SHORTEST = 256, 64, 8
@@ -47,7 +47,7 @@ def packed(kind: Literal["lstm", "gru"], size: int, device: torch.device) -> Cas
     return Case(run, other, None, flops, 3.0 * (2 * x.nbytes + weights))
 
 
-def trained_mixer(mixer: SequenceMixer, x: Tensor, towards: Tensor) -> Run:
+def trained_mixer(mixer: SequenceMixer, x: Tensor, towards: Tensor) -> Computation:
     """Forward and backward with gradients of the input and all parameters."""
     inputs = [x, *mixer.parameters()]
     return lambda: trained(mixer(x)[0], inputs, towards)
