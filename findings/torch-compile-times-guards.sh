@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # torch 2.13.0: torch.compile benchmarks the guards of every graph that it compiles, even when nothing is logged.
 #
-# After each compilation dynamo calls profile_guard_manager, which flushes the caches and times the guards for a
-# message of its log. With a cheap backend this one call takes a fifth to a third of compiling a small function, more
+# After each compilation dynamo calls profile_guard_manager, which flushes the caches and times the guards for a debug
+# message and a metric. With a cheap backend this one call takes a fifth to a third of compiling a small function, more
 # than any other function in the profile. No option of torch._dynamo.config turns it off.
 #
 # Why a good guess is wrong: a slow compilation is expected to be slow in tracing or in the backend; a measurement for
