@@ -15,7 +15,7 @@ import pytest
 
 from sightline.lab.results import Architecture, Estimate, Results
 from sightline.report.html import render, write_report
-from sightline.report.text import quantity, size
+from sightline.report.text import amount, quantity, size
 from tests.report.synthetic import LEVELS, SOURCES, make_results
 
 HOSTILE = [
@@ -220,3 +220,8 @@ def test_sizes_are_in_powers_of_1000(value: float | None, shown: str) -> None:
 )
 def test_counts_are_short(value: float | None, shown: str) -> None:
     assert quantity(value) == shown
+
+
+@pytest.mark.parametrize(("budget", "text"), [("40steps", "40 steps"), ("60s", "60 s"), ("2.5Mtok", "2.5 Mtok")])
+def test_a_budget_is_written_with_a_space(budget: str, text: str) -> None:
+    assert amount(budget) == text

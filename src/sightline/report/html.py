@@ -24,7 +24,7 @@ from sightline.lab.results import Architecture, Example, Pair, Results, Run
 from sightline.report.attention import save_attention
 from sightline.report.details import comparison_drawings, label_figures
 from sightline.report.figures import Drawing, drawings
-from sightline.report.text import piece, quantity, size, visible
+from sightline.report.text import amount, piece, quantity, size, visible
 
 SHADES = 20  # shades of the attention maps
 SQUARE = 3.8  # inches
@@ -195,7 +195,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {
         "visible": visible, "piece": piece, "size": size, "quantity": quantity, "fixed": fixed, "shade": shade,
-        "probability": probability, "long": long, "unbroken": unbroken,
+        "probability": probability, "long": long, "unbroken": unbroken, "amount": amount,
     }  # fmt: skip
     cast("dict[str, Any]", environment.globals)["run_metric"] = run_metric
     return environment

@@ -38,3 +38,8 @@ def quantity(count: int | float | None) -> str:
     if count >= 1e6:
         return f"{count / 1e6:.{2 if count < 1e7 else 1 if count < 1e8 else 0}f} M"
     return f"{count:,.0f}"
+
+
+def amount(budget: str) -> str:
+    """A budget as text: "40 steps" for 40steps, "60 s" for 60s."""
+    return re.sub(r"(?<=[0-9])(?=[A-Za-z])", " ", budget)
