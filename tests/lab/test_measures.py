@@ -91,7 +91,7 @@ def test_the_decoding_time_is_per_token_the_end_included(
 @pytest.mark.slow
 def test_the_peak_of_memory_is_the_highest_that_was_in_use() -> None:
     script = """
-from sightline.lab.worker import peak_memory_bytes
+from sightline.core.processes import peak_memory_bytes
 peaks = []
 for size in (2**28, 2**29, 2**20):
     ballast = b"x" * size
@@ -103,6 +103,13 @@ print(*peaks)
     first, second, third = map(int, done.stdout.split())
     assert second - first == pytest.approx(2**28, rel=0.1)
     assert third == second
+
+
+def test_the_peak_of_memory_is_not_that_of_the_process_that_started_it() -> None:
+    child = "from sightline.core.processes import peak_memory_bytes; print(peak_memory_bytes())"
+    parent = f"import subprocess, sys; ballast = b'x' * 2**30; subprocess.run([sys.executable, '-c', {child!r}])"
+    done = subprocess.run([sys.executable, "-c", parent], capture_output=True, text=True, check=True)
+    assert 2**22 < int(done.stdout) < 2**30
 
 
 def test_examples_are_short_enough_to_read_and_include_foreign_letters(tasks: dict[str, TranslationTask]) -> None:

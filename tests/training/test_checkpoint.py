@@ -241,6 +241,30 @@ def test_a_fault_at_any_write_leaves_the_old_checkpoint(finished: Path, tmp_path
     assert number > 15
 
 
+def test_what_a_kill_leaves_of_an_old_checkpoint_is_removed(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoints = Checkpoints(run / "checkpoints", keep=1)
+
+    def killed(path: Path) -> None:
+        (path / "MANIFEST.json").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            checkpoints.prune()
+    assert all((path / "MANIFEST.json").exists() for _, path in checkpoints.steps())
+    checkpoints.clean()
+    checkpoints.prune()
+    assert [path.name for path in checkpoints.directory.iterdir()] == [newest(run).name]
+
+
+def test_the_checkpoint_in_use_is_not_removed(run: Path) -> None:
+    checkpoints = Checkpoints(run / "checkpoints", keep=1)
+    _, used = checkpoints.steps()[0]
+    checkpoints.prune(used)
+    assert [path for _, path in checkpoints.steps()] == [used, newest(run)]
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 256 KiB."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, TypeVar, final
 
 T = TypeVar("T")
@@ -89,3 +92,20 @@ def _child(
         place = f"{at.filename.rpartition('/')[2]}:{at.lineno}"
         answer = (None, CallFailed(f"{type(error).__name__}: {error} ({place})"))
     sender.send(answer)
+
+
+def peak_memory_bytes() -> int | None:
+    """Peak resident set size of this program; None where the system does not say.
+
+    On Linux `getrusage` counts the memory of the process that started this one too, so the kernel's own figure is read.
+    """
+    with suppress(OSError, StopIteration):
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

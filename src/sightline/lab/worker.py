@@ -26,6 +26,7 @@ import torch
 from sightline.core.config import override
 from sightline.core.errors import Diverged, InputError, Interrupted, SightlineError, exit_status
 from sightline.core.metrics import find_metric
+from sightline.core.processes import peak_memory_bytes
 from sightline.data.spaced import spaced
 from sightline.lab.attention import attention_examples, attention_maps
 from sightline.lab.jobs import DONE, FAILED, Failure, Job, JobResult, Prepared, read_json, write_json
@@ -163,7 +164,7 @@ def train(job: Job) -> JobResult:
         raise InputError("the data has changed since the comparison began", where=data.name)
     task = kind.build_prepared(data, run, job.prepared)
     trained = train_run(task, data, job.directory, run, on_progress=_progress())
-    peak = peak_memory_bytes()
+    peak = peak_memory_bytes() or 0
     training = trained.training
     valid = [record["loss"] for record in training.history if record["event"] == "valid"]
     result = JobResult(
@@ -205,14 +206,6 @@ def _measure(job: Job, task: Any, part: Any, result: JobResult) -> JobResult:
         state_of=costs.state_of,
         maps=maps,
     )
-
-
-def peak_memory_bytes() -> int:
-    """Peak resident set size of this process."""
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _thinned(history: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -89,9 +89,20 @@ class Checkpoints:
                 shutil.rmtree(beside, ignore_errors=True)
                 raise
             sync(self.directory)
-            for _, old in self.steps()[: -self.keep]:
-                shutil.rmtree(old)
+            self.prune()
         return target
+
+    def prune(self, used: Path | None = None) -> None:
+        """Remove all but the newest `keep` and the one in use; `clean` removes what a kill leaves of them."""
+        for _, old in self.steps()[: -self.keep]:
+            if old != used:
+                beside = old.with_name(old.name + ".tmp")
+                os.rename(old, beside)
+                try:
+                    shutil.rmtree(beside)
+                except OSError:
+                    shutil.rmtree(beside, ignore_errors=True)
+                    raise
 
     def newest(self) -> Checkpoint | None:
         """The newest checkpoint that verifies, or None; logs each newer one that does not.

@@ -129,6 +129,7 @@ class _Trainer:
             self.save()
             return
         self._load(checkpoint)
+        self.run.checkpoints.prune(used=checkpoint.path)  # a kill may have come before the last save did it
         self._write(files)
         logger.info("%s: resumed at step %d", self.run.path, self.state.spent.steps)
 

@@ -172,7 +172,7 @@ def test_load_corpus_takes_limit_and_no_files() -> None:
     assert corpus.name == "builtin:dates?size=500"
     assert [len(part.sources) for part in (corpus.train, corpus.valid, corpus.test)] == [10, 10, 10]
     for options in ({"test": "a.tsv"}, {"valid": "a.tsv"}, {"source_column": "a"}):
-        with pytest.raises(InputError, match="built-in data takes no"):
+        with pytest.raises(InputError, match="built-in data does not take"):
             load_corpus("builtin:dates", **options)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import torch
 
+from sightline.core.processes import peak_memory_bytes
 from sightline.lab.bench.scenario import Computation
 from sightline.lab.bench.timing import synchronize
 
@@ -25,14 +25,14 @@ def peak_bytes(run: Computation, device: torch.device) -> int | None:
         run()
         synchronize(device)
         return torch.cuda.max_memory_allocated(device) - before
-    resident, mark = _resident_bytes(), _high_water_bytes()
+    resident, mark = _resident_bytes(), peak_memory_bytes()
     if resident is None or mark is None:
         return None
     ballast = torch.ones(max(0, mark - resident) // 4 + 1)  # kept until the end
-    before = _high_water_bytes() or mark
+    before = peak_memory_bytes() or mark
     run()
     del ballast
-    return max(0, (_high_water_bytes() or before) - before)
+    return max(0, (peak_memory_bytes() or before) - before)
 
 
 def _resident_bytes() -> int | None:
@@ -42,12 +42,3 @@ def _resident_bytes() -> int | None:
         return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     except (OSError, ImportError):
         return None
-
-
-def _high_water_bytes() -> int | None:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
