@@ -305,3 +305,10 @@ def test_repeating_on_etth1_has_the_published_error(horizon: int, mse: float, ma
     found = task.score(data.test, baselines.repeat(horizon)).metrics()
     assert found["mse"] == pytest.approx(mse, abs=0.001)
     assert found["mae"] == pytest.approx(mae, abs=0.001)
+
+
+def test_the_median_alone_is_a_quantile_forecast() -> None:
+    task, data = built(small(data="builtin:ar?length=600&series=1", loss="quantile", quantiles=(0.5,)))
+    measured = task.measure(data.test)
+    assert measured.metrics["pinball"] == pytest.approx(measured.metrics["mae"] / 2)
+    assert task.validator(data.valid)(task.model)["loss"] > 0

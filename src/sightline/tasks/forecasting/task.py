@@ -293,8 +293,9 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         scores: ForecastScores | None = None
         for batch in batches:
             predicted = predictor(batch).float().cpu().numpy()
-            if scores is None:  # a point forecast has no quantiles to score
-                scores = ForecastScores(part.panel, part.horizon, yardstick if predicted.shape[3] > 1 else plain)
+            if scores is None:  # a point forecast is scored as the median, if that is the only level
+                scored = predicted.shape[3] == len(self.config.levels)
+                scores = ForecastScores(part.panel, part.horizon, yardstick if scored else plain)
             scores.add(part.record[list(batch.rows)], predicted, batch.future.cpu().numpy())
         if scores is None:
             raise InputError("no windows to measure on", where=part.panel.name)
