@@ -245,6 +245,7 @@ def test_default_directories_never_collide(tmp_path: Path) -> None:
     assert free_directory(tmp_path, "builtin:dates").name == "builtin-dates-2"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
