@@ -73,7 +73,12 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("command", WRONG)
+SLOW = ("compare --data", "demo")  # they start a process that imports torch
+
+
+@pytest.mark.parametrize(
+    "command", [pytest.param(line, marks=pytest.mark.slow) if line.startswith(SLOW) else line for line in WRONG]
+)
 def test_a_wrong_flag_is_named_and_nothing_is_written(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pairs.tsv").write_text("".join(f"a{i}\tb{i}\n" for i in range(30)))
