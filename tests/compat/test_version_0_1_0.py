@@ -58,6 +58,7 @@ def test_saved_results_are_read() -> None:
     assert results.primary_metric == "accuracy"
 
 
+@pytest.mark.slow
 def test_the_same_commands_train_the_same_weights(tmp_path: Path) -> None:
     """Bit for bit with the torch that made the record, else to rounding."""
     environment = {**os.environ, **STABLE, "PYTHONPATH": os.pathsep.join(sys.path)}

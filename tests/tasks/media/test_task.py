@@ -49,6 +49,7 @@ def trained(request, files, tmp_path_factory):
     return request.param, where, train_task(task, data, where, training), data
 
 
+@pytest.mark.slow
 def test_each_kind_is_learnt(trained):
     kind, _, result, data = trained
     found = result.task.measure(data.test)
