@@ -1,6 +1,6 @@
 """Training steps and decoding of two versions of the package, paired: `python benchmarks/compare_versions.py OLD NEW`.
 
-OLD and NEW are source trees (`git worktree add ../old v0.1.0`). Each runs in a process of its own with one thread; the
+OLD and NEW are source trees (`git worktree add ../old COMMIT`). Each runs in a process of its own with one thread; the
 two take turns, and every turn is timed in the process's own CPU time. Prints for each case the ratio NEW / OLD: the
 median of the pairs and their quartiles. Losses and outputs must be equal, else the case is not timed.
 """

@@ -100,7 +100,7 @@ def tex(text: str) -> str:
 
 
 def is_part(token: str) -> bool:
-    """Whether a token without spaces may stand in a formula."""
+    """Whether a token without spaces can be part of a formula."""
     bare = re.sub(r"_\{[^}]*\}|_\w+", "", token)
     words = [word for word in WORD.findall(bare) if word not in FUNCTIONS | NAMES]
     if words:

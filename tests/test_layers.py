@@ -10,6 +10,8 @@ import tomllib
 from importlib.metadata import distributions, packages_distributions, requires
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
@@ -32,6 +34,7 @@ def test_every_import_of_the_package_is_a_declared_dependency():
     assert undeclared == {"src/sightline/core/shapes.py: jaxtyping"}  # only where somebody has imported it before
 
 
+@pytest.mark.slow
 def test_the_package_runs_without_the_checker_of_shapes():
     script = "import sys, sightline.mixers; assert not {'jaxtyping', 'beartype'} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)

@@ -315,6 +315,7 @@ print(peak() - before)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ru_maxrss is in KiB on Linux only")
+@pytest.mark.slow
 def test_a_million_positions_in_bounded_memory():
     """The output alone takes 16 MiB; pairs of chunks of 64 positions for all of them would take 256 MiB."""
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False)

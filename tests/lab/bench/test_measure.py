@@ -42,6 +42,7 @@ def test_a_case_needs_a_reference():
         check_case(Case(lambda: [torch.ones(1)]))
 
 
+@pytest.mark.slow
 def test_a_row_has_ratio_times_memory_limits_and_aim():
     row = measure(cases.RIGHT, 8, FEW)
     assert row["status"] == "measured", row

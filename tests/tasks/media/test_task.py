@@ -66,6 +66,7 @@ def test_each_kind_is_learnt(trained):
     assert set(names) == found.items.keys()
 
 
+@pytest.mark.slow
 def test_what_was_saved_says_the_same(trained, tmp_path):
     _, where, result, data = trained
     task = load(where)
@@ -81,6 +82,7 @@ def test_what_was_saved_says_the_same(trained, tmp_path):
     assert again.run.corpus.sources == task.run.corpus.sources
 
 
+@pytest.mark.slow
 def test_files_are_answered_as_items_are(trained, files):
     kind, _, result, data = trained
     folder = files[kind].parent
@@ -108,6 +110,7 @@ def test_files_are_answered_as_items_are(trained, files):
     assert str(caught.value).startswith("input 2: nowhere.wav: ")
 
 
+@pytest.mark.slow
 def test_sampling_does_not_depend_on_how_inputs_are_cut(trained, files):
     _, _, result, data = trained
     part = data.test.select(range(4))
