@@ -4,6 +4,7 @@
 #   make test    all tests; ARGS="tests/ops -k window" for some of them
 #   make check   format, lint, types, layers, documentation
 #   make hooks   check the format, lint and types of each commit
+#   make formats [ARGS=pandas_tables]   write the files of tests/formats with the real tools (PostgreSQL, sox from Debian)
 #   make verify-shakespeare (multi30k, jsb, sst, mnist, etth1, spoken-digits …): published numbers on real data
 
 TORCH ?= torch==2.13.0
@@ -11,6 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := $(VENV)/.peers
+TOOLS := .venv-formats
 
 # The first Python that is new enough; say `make PYTHON=/path/to/python3.12` for another.
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 python,$(shell \
@@ -21,7 +23,7 @@ CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 TESTS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo quick test hooks check format lint types layers docs certify certify-full bench peers generate clean
+.PHONY: help install demo quick test hooks check format lint types layers docs certify certify-full bench peers formats generate clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -86,6 +88,16 @@ $(PEERS): $(STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[peers]"
 	@touch $(PEERS)
 
+# The tools would burden the package's own environment.
+formats: $(TOOLS)/.installed
+	$(TOOLS)/bin/python tests/formats/write.py $(ARGS)
+
+$(TOOLS)/.installed: tests/formats/requirements.txt
+	@test -n "$(PYTHON)"
+	test -x $(TOOLS)/bin/python || $(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet --requirement tests/formats/requirements.txt
+	@touch $@
+
 # Published numbers on real data, `make verify-shakespeare` for benchmarks/verify_shakespeare.py and so on; ARGS go to the
 # script. The data stands in ../shared/data, or where SIGHTLINE_DATA says.
 verify-%: install
@@ -97,4 +109,4 @@ generate: install
 	$(BIN)/python tests/test_surface.py
 
 clean:
-	rm -rf $(VENV) docs/_build build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(TOOLS) docs/_build build dist .pytest_cache .ruff_cache .hypothesis

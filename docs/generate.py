@@ -39,6 +39,9 @@ from sightline.tasks.run import RunConfig
 from sightline.tasks.table import TASKS
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+from tests.formats.cases import all_cases, versions  # noqa: E402
+
 RESULTS, FIGURES = HERE.parent / "benchmarks" / "results", HERE / "figures"
 D_MODEL, VOCABULARY = 64, 1000
 
@@ -51,6 +54,12 @@ d_model = {D_MODEL}, float32 and default options, with a memory of 16 positions 
 
 | name | paper | kind | parameters | state after 16 tokens | after 256 |
 |---|---|---|--:|--:|--:|"""
+
+FORMATS_HEAD = """\
+# Files that are read
+
+Every file of this table was written by the named tool and is read by a test, which compares every item. The files are
+in `tests/formats/files`; `make formats` writes them again. Several files are joined by commas, as in `a.de,a.en`."""
 
 ARCHITECTURES_HEAD = """\
 # Architectures
@@ -270,6 +279,17 @@ def architecture_names() -> str:
     return "\n".join([ARCHITECTURE_NAMES_HEAD, "ARCHITECTURES = (", *lines, ")", ARCHITECTURE_NAMES_END])
 
 
+def formats() -> str:
+    """The page of files by task: who wrote them, their format, and the flags that read them."""
+    lines, tools = [FORMATS_HEAD], versions()
+    for task in TASKS:
+        cases = [case for case in all_cases() if case.task == task]
+        if cases:
+            lines += ["", f"## [{task}](tasks/{task}.md)", "", "| written by | format | flags |", "|---|---|---|"]
+            lines += [f"| {tools[case.tool]} | {case.kind} | {case.flags} |" for case in cases]
+    return "\n".join(lines) + "\n"
+
+
 def performance() -> str:
     """The page of benchmarks, from the files of `make bench`."""
     reports = load_results(RESULTS)
@@ -280,6 +300,7 @@ def performance() -> str:
 PAGES = {
     "../src/sightline/cli/architectures.py": architecture_names,  # first: the help of `train` lists these names
     "../src/sightline/cli/keys.json": help_keys,
+    "formats.md": formats,
     "mechanisms.md": mechanisms,
     "architectures.md": architectures,
     "commands.md": commands,
