@@ -44,6 +44,7 @@ def test_greedy_goes_on_with_the_likeliest():
     assert [hypothesis.tokens or (EOS,) for hypothesis in found] == [(int(i),) for i in state.logits.argmax(1)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("drawn", [False, True], ids=["greedy", "sample"])
 def test_every_token_is_seen_and_a_row_may_be_ended(drawn):
     tree = Tree(5, 8, tables=6, seed=2)

@@ -180,6 +180,7 @@ class Largest(TorchDispatchMode):
         return result
 
 
+@pytest.mark.slow
 def test_memory_grows_with_the_length_and_not_with_its_square():
     length = 50_000
     q = torch.randn(1, 1, length, 2)

@@ -105,6 +105,7 @@ print(*peaks)
     assert third == second
 
 
+@pytest.mark.slow
 def test_the_peak_of_memory_is_not_that_of_the_process_that_started_it() -> None:
     child = "from sightline.core.processes import peak_memory_bytes; print(peak_memory_bytes())"
     parent = f"import subprocess, sys; ballast = b'x' * 2**30; subprocess.run([sys.executable, '-c', {child!r}])"

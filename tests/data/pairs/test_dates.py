@@ -31,7 +31,7 @@ def everything() -> DateParts:
     return dates(DateOptions.parse(f"locales={len(LOCALES)}&size=10000"))
 
 
-@pytest.fixture(params=["default", "everything"])
+@pytest.fixture(params=["default", pytest.param("everything", marks=pytest.mark.slow)])
 def parts(request: pytest.FixtureRequest) -> DateParts:
     return request.getfixturevalue(request.param)
 
@@ -59,6 +59,7 @@ def test_sizes(default: DateParts) -> None:
     assert [len(pool) / len(EVERY_DAY) for pool in pools] == pytest.approx([0.8, 0.1, 0.1], abs=0.01)
 
 
+@pytest.mark.slow
 def test_a_string_means_one_date_to_every_form(everything: DateParts) -> None:
     """Write every day of one year in every form: no generated string of that year stands for another day as well."""
     forms = [form for locale in LOCALES for form in forms_of(locale)]
@@ -139,6 +140,7 @@ def test_eras_of_japan_taiwan_and_thailand() -> None:
     assert "7 มีนาคม พ.ศ. 2562" in written("th", "d MMMM y", date(2019, 3, 7))
 
 
+@pytest.mark.slow
 def test_the_same_in_every_process() -> None:
     program = (
         "from sightline.data.pairs.corpus import load_corpus\n"

@@ -57,6 +57,7 @@ def test_a_row_has_ratio_times_memory_limits_and_aim():
     assert measure(cases.RIGHT, 16, FEW)["aim"]["met"] is False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("build", "status", "word"),
     [
@@ -72,6 +73,7 @@ def test_what_went_wrong_stands_in_the_row(build, status, word):
     assert row["aim"]["met"] is None
 
 
+@pytest.mark.slow
 def test_memory_is_what_a_call_needs_above_what_was_there():
     row = measure(replace(cases.RIGHT, build=cases.hungry), 64, FEW)
     ours, other = row["peak_bytes"]["ours"], row["peak_bytes"]["other"]
