@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 import sightline
+from tests.tasks.translation import small
 
 
 def test_import_sightline_loads_no_torch():
@@ -21,3 +25,17 @@ def test_an_unknown_name_is_an_attribute_error():
 def test_every_public_name_loads_and_there_are_no_others():
     assert set(sightline.__all__) == {*sightline._NAMES, "__version__"}
     assert all(getattr(sightline, name) is not None for name in sightline.__all__)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", ["gru", "transformer", "bahdanau"])
+def test_an_answer_needs_no_compiler(arch: str, tmp_path: Path) -> None:
+    """torch's compiler takes longer to import than torch itself."""
+    small.untrained(arch).save(tmp_path / "model")
+    code = (
+        f"import sys; sys.argv = ['sightline', 'predict', {str(tmp_path / 'model')!r}, '12']\n"
+        "from sightline.cli.app import main\n"
+        "try: main()\nexcept SystemExit as end: assert not end.code\n"
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

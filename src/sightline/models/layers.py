@@ -155,8 +155,9 @@ class LayersConfig(CheckedConfig):
 
 def reads_itself(name: str) -> bool:
     """Whether the mechanism `name` is causal and reads its own sequence, not a memory: it can be a layer of a stack."""
-    with torch.device("meta"):
-        mixer = MIXERS[name]().build(LayersConfig.d_model)
+    # Not on the meta device, which imports torch's compiler for arithmetic.
+    with torch.random.fork_rng(devices=[]):
+        mixer = MIXERS[name]().build(64)
     return mixer.causal and mixer.d_memory is None
 
 

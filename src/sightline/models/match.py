@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from typing import TypeVar
 
-import torch
-
 from sightline.core.errors import InputError
 from sightline.models.config import SizedConfig
+from sightline.models.sizes_only import sizes_only
 from sightline.parts.front_ends import Source
 
 C = TypeVar("C", bound=SizedConfig)
@@ -16,7 +15,7 @@ C = TypeVar("C", bound=SizedConfig)
 
 def count_parameters(config: SizedConfig, *sizes: Source) -> int:
     """Trainable parameters of `config.build(*sizes)`, counted without allocating it; shared ones count once."""
-    with torch.device("meta"):
+    with sizes_only():
         model = config.build(*sizes)
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 

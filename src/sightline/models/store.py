@@ -29,6 +29,7 @@ from sightline.core.front_end import FrontEndConfig
 from sightline.core.suggest import look_up
 from sightline.core.weights import HEADER_BYTES, check_safetensors, own_tensors
 from sightline.models import FORMS, SizedConfig
+from sightline.models.sizes_only import sizes_only
 from sightline.parts.front_ends import Source, decode_front_end, encode_front_end
 
 FORMAT = 2
@@ -195,7 +196,7 @@ def _check_plausible(stored: Stored, shapes: Mapping[str, tuple[int, ...]], plac
 def _build_empty(config: SizedConfig, source: FrontEndConfig, outputs: int, place: Path) -> nn.Module:
     """The model without memory for its weights; an error in its sizes is the file's fault."""
     try:
-        with torch.device("meta"):
+        with sizes_only():
             return config.build(source, outputs)
     except Exception as error:
         raise InputError(f"model: these sizes make no model: {_one_line(error)}", where=place) from None

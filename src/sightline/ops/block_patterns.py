@@ -17,6 +17,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from sightline.ops.eager import eager
+
 BlockPattern = Literal["bigbird", "longformer", "strided", "fixed"]
 PAIRS = 2**17  # pairs of blocks that random blocks are drawn from at a time, so that caches hold them
 
@@ -151,7 +153,7 @@ class BlockLayout(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-@torch.compiler.disable
+@eager
 def random_blocks(layout: BlockLayout, first: int, last: int, number: int, causal: bool) -> Tensor:
     """The random blocks of the query blocks first..last-1 of `number`, (R, `random`) long; -1 where none is left."""
     # The cached result must not depend on the first caller's device or gradient mode.

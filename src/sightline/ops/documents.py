@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from sightline.core.shapes import Counts, HiddenSequences, Mask, Sequences, Starts, TokenPositions
+from sightline.ops.eager import eager
 
 Carried = tuple[Tensor, ...]  # what one step passes to the next, each (N, H)
 
@@ -29,7 +30,7 @@ class Documents(NamedTuple):
     last: Tensor  # (B,) the document that each row ends in
 
 
-@torch.compiler.disable  # shapes follow from values, on which a graph would have to be cut
+@eager  # shapes follow from values, on which a graph would have to be cut
 def split_documents(mask: Mask | None, starts: Starts | None) -> Documents:
     """The documents of rows with padding (mask, True = real) and document starts, both (B, T); one may be None."""
     flags = mask if mask is not None else starts

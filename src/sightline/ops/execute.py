@@ -19,6 +19,7 @@ from sightline.core.shapes import Attended, Keys, Queries, Values
 from sightline.ops.blocks import Piece
 from sightline.ops.dense import dense_attention
 from sightline.ops.documents import Documents
+from sightline.ops.eager import eager
 from sightline.ops.piece_kernel import attention_by_pieces
 from sightline.ops.plan import Plan
 
@@ -36,7 +37,7 @@ def execute(q: Queries, k: Keys, v: Values, plan: Plan, probe: Probe | None = No
     return _execute_rows(q, k, v, plan, probe)
 
 
-@torch.compiler.disable  # where documents are follows from values
+@eager  # where documents are follows from values
 def _execute_documents(q: Tensor, k: Tensor, v: Tensor, plan: Plan, documents: Documents) -> Tensor:
     """Every document as a row of its own."""
     (batch, _, length, _), steps = k.shape, q.shape[2]
@@ -94,7 +95,7 @@ def _by_queries(q: Tensor, k: Tensor, v: Tensor, plan: Plan, block: int, options
     return torch.cat(outputs, 2)
 
 
-@torch.compiler.disable  # which pieces there are follows from values, on which a graph would have to be cut
+@eager  # which pieces there are follows from values, on which a graph would have to be cut
 def _by_pieces(q: Tensor, k: Tensor, v: Tensor, plan: Plan) -> Tensor:
     """By pieces: row by row where keys are hidden, and head by head where slopes differ.
 

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from sightline.core.shapes import Float, Queries
 from sightline.ops.blocks import Blocks, Gathered, Piece
+from sightline.ops.eager import eager
 
 FORWARD, BACKWARD = (f"_scaled_dot_product_flash_attention_for_cpu{end}" for end in ("", "_backward"))
 HeadKeys = Float[Tensor, "B H S K"]
@@ -43,7 +44,7 @@ def available(q: Tensor) -> bool:
     )
 
 
-@torch.compiler.disable
+@eager
 def attention_by_pieces(q: Queries, k: HeadKeys, v: HeadKeys, pieces: Sequence[Piece], scale: float) -> Queries:
     """softmax(scale · q kᵀ + masks) v over the keys in `pieces`, shape (B, H, T, K); zeros for a query without keys.
 

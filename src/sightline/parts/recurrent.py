@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -95,11 +96,17 @@ class Recurrent(SequenceMixer[RecurrentState]):
 
 def recurrent_weight(gates: int, d_hidden: int) -> nn.Parameter:
     """Hidden-to-hidden weights (gates·H, H), each gate's block orthogonal, so that no direction starts by vanishing."""
-    blocks = [nn.init.orthogonal_(torch.empty(d_hidden, d_hidden)) for _ in range(gates)]
-    return nn.Parameter(torch.cat(blocks))
+    return _by_gate(nn.init.orthogonal_, gates, d_hidden, d_hidden)
 
 
 def input_weight(gates: int, d_hidden: int, d_model: int) -> nn.Parameter:
     """Input-to-hidden weights (gates·H, D), Glorot-uniform for each gate."""
-    blocks = [nn.init.xavier_uniform_(torch.empty(d_hidden, d_model)) for _ in range(gates)]
-    return nn.Parameter(torch.cat(blocks))
+    return _by_gate(nn.init.xavier_uniform_, gates, d_hidden, d_model)
+
+
+def _by_gate(initialise: Callable[[Tensor], Tensor], gates: int, rows: int, columns: int) -> nn.Parameter:
+    # In place: on the meta device, on which sizes are counted, torch.cat would import torch's compiler.
+    whole = torch.empty(gates * rows, columns)
+    for block in whole.split(rows):
+        initialise(block)
+    return nn.Parameter(whole)

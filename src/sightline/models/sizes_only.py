@@ -1,0 +1,27 @@
+"""Models built for the sake of their sizes: without memory for weights, and without values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+
+class _DrawNothing(TorchFunctionMode):
+    """Leaves out random initial values, for which the meta device imports torch's compiler."""
+
+    def __torch_function__(self, function: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function is nn.init.normal_:
+            return kwargs["tensor"]
+        return args[0] if function is torch.Tensor.normal_ else function(*args, **(kwargs or {}))
+
+
+@contextmanager
+def sizes_only() -> Iterator[None]:
+    """Modules that are built inside have parameters on the meta device."""
+    with _DrawNothing(), torch.device("meta"):
+        yield
