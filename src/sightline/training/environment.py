@@ -15,7 +15,7 @@ from torch import nn
 from sightline.core.errors import EnvironmentFault, InputError
 from sightline.core.processes import available_cores
 
-PACKAGES = ("torch", "numpy", "safetensors", "tokenizers", "sacrebleu", "scipy")
+PACKAGES = ("numpy", "safetensors", "tokenizers", "sacrebleu", "scipy")
 WIDE = 256
 
 
@@ -24,7 +24,11 @@ def environment() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        # torch itself names its build (+cpu, +cu130), its distribution may not.
+        "packages": {
+            "torch": str(torch.__version__),
+            **{name: version for name in PACKAGES if (version := _version(name))},
+        },
         "sightline": _version("sightline"),
         "cpu": cpu_model(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
