@@ -45,12 +45,7 @@ class NoRunFinished(SightlineError):
 
 
 def compare(
-    config: CompareConfig,
-    out_dir: Path,
-    *,
-    command: str = "",
-    overwrite: bool = False,
-    display: Display | None = None,
+    config: CompareConfig, out_dir: Path, *, command: str = "", overwrite: bool = False, display: Display | None = None
 ) -> Results:
     """Train every architecture of `config` with every seed; write `results.json` and the runs to `out_dir`.
 

@@ -146,11 +146,7 @@ def seed_intervals(
 
 
 def compare_items(
-    items: Mapping[str, np.ndarray],
-    metric: Metric = MEAN,
-    *,
-    resamples: int | None = None,
-    seed: int = 0,
+    items: Mapping[str, np.ndarray], metric: Metric = MEAN, *, resamples: int | None = None, seed: int = 0
 ) -> Comparison:
     """Scores and paired differences of architectures that were tested on the same items.
 

@@ -29,14 +29,7 @@ class CrossConfig:
 
     def build(self, d_model: int) -> CrossAttention:
         return CrossAttention(
-            d_model,
-            self.heads,
-            self.key_heads,
-            self.d_head,
-            self.d_memory,
-            self.bias,
-            self.qk_norm,
-            self.softcap,
+            d_model, self.heads, self.key_heads, self.d_head, self.d_memory, self.bias, self.qk_norm, self.softcap
         )
 
     @classmethod

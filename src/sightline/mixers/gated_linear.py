@@ -63,12 +63,7 @@ class GatedLinearAttention(SequenceMixer[LinearState]):
     TEMPERATURE = 16.0
 
     def __init__(
-        self,
-        d_model: int,
-        heads: int = 4,
-        d_head: int | None = None,
-        d_value: int | None = None,
-        gate_rank: int = 16,
+        self, d_model: int, heads: int = 4, d_head: int | None = None, d_value: int | None = None, gate_rank: int = 16
     ) -> None:
         super().__init__()
         self.d_model = self.d_out = d_model
@@ -130,12 +125,7 @@ class StateSpaceDual(ConvolvedRecurrence):
     """
 
     def __init__(
-        self,
-        d_model: int,
-        heads: int = 4,
-        d_head: int | None = None,
-        d_value: int | None = None,
-        convolution: int = 4,
+        self, d_model: int, heads: int = 4, d_head: int | None = None, d_value: int | None = None, convolution: int = 4
     ) -> None:
         super().__init__()
         self.d_model = self.d_out = d_model

@@ -41,11 +41,7 @@ class MinGRU(MinimalRecurrence):
     """
 
     def __init__(
-        self,
-        d_model: int,
-        d_hidden: int | None = None,
-        d_summary: int | None = None,
-        candidate: Candidate = "positive",
+        self, d_model: int, d_hidden: int | None = None, d_summary: int | None = None, candidate: Candidate = "positive"
     ) -> None:
         super().__init__(d_model, d_hidden, d_summary, candidate, gates=1)
 

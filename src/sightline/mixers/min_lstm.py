@@ -30,11 +30,7 @@ class MinLSTMConfig:
 
     @classmethod
     def examples(cls) -> tuple[MinLSTMConfig, ...]:
-        return (
-            cls(),
-            cls(d_hidden=5, d_summary=7, candidate="linear", forget_bias=1.0),
-            cls(normalise=False),
-        )
+        return (cls(), cls(d_hidden=5, d_summary=7, candidate="linear", forget_bias=1.0), cls(normalise=False))
 
 
 @final

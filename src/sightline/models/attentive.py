@@ -57,9 +57,6 @@ class AttentiveConfig:
         )
         layers = [attention.build(width), Pointwise(nn.Dropout(self.dropout), width)]
         decoder = Decoder(
-            TokenEmbedding(outputs, width),
-            Stack(layers),
-            TokenHead(width, outputs),
-            dropout=self.dropout,
+            TokenEmbedding(outputs, width), Stack(layers), TokenHead(width, outputs), dropout=self.dropout
         )
         return SequenceModel(encoder, decoder)

@@ -73,8 +73,7 @@ class EncoderConfig(LayersConfig):
         super().__post_init__()
         if self.causal and self.pooling == "cls":
             raise InputError(
-                "a class token comes first and sees nothing in causal layers: choose pooling=last",
-                where="pooling",
+                "a class token comes first and sees nothing in causal layers: choose pooling=last", where="pooling"
             )
 
     def build(self, source: Source, outputs: int | None = None) -> EncoderModel:

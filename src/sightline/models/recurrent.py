@@ -36,8 +36,7 @@ class RecurrentConfig:
     d_model: int = key(96, "Width of the model.")
     layers: int = key(1, "Number of layers.")
     context: Literal["initial", "every_step"] = key(
-        "initial",
-        "Whether the decoder sees the source's summary at first or at every step.",
+        "initial", "Whether the decoder sees the source's summary at first or at every step."
     )
     reverse_source: bool = key(False, "Read the source from its end.")
     dropout: float = key(0.1, "Share of values that dropout sets to zero.")
@@ -48,10 +47,7 @@ class RecurrentConfig:
 
     def build(self, source: Source, outputs: int) -> SequenceModel:
         encoder = RecurrentEncoder(
-            build_front_end(source, self.d_model),
-            Stack(self._layers(None)),
-            self.dropout,
-            self.reverse_source,
+            build_front_end(source, self.d_model), Stack(self._layers(None)), self.dropout, self.reverse_source
         )
         layers = self._layers(encoder.d_summary, fed=self.context == "every_step")
         if self.context == "every_step" and encoder.d_summary is not None:

@@ -69,10 +69,7 @@ class TransformerConfig:
             embed,
             Stack(self._decoder_layers()),
             TokenHead(
-                self.d_model,
-                outputs,
-                tied=None if self.tie == "none" else embed.weight,
-                bias=self.tie == "none",
+                self.d_model, outputs, tied=None if self.tie == "none" else embed.weight, bias=self.tie == "none"
             ),
         )
         return SequenceModel(encoder, decoder)

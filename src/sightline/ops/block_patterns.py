@@ -175,14 +175,7 @@ def random_blocks(layout: BlockLayout, first: int, last: int, number: int, causa
 
 
 def block_pattern(
-    name: BlockPattern,
-    number: int,
-    *,
-    causal: bool,
-    local: int = 3,
-    globals: int = 2,
-    random: int = 3,
-    seed: int = 0,
+    name: BlockPattern, number: int, *, causal: bool, local: int = 3, globals: int = 2, random: int = 3, seed: int = 0
 ) -> Tensor:
     """Whether block i of `number` sees block j, (N, N) bool, by the rule `name`; where `causal`, for j <= i only.
 

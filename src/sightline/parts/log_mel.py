@@ -122,13 +122,7 @@ class LogMel(nn.Module):
         total = (count - 1) * self.hop + self.fft
         padded = F.pad(samples, (before, total - before - samples.shape[1]))
         spectrum = torch.stft(
-            padded,
-            self.fft,
-            self.hop,
-            self.window,
-            self.hann.to(samples.dtype),
-            center=False,
-            return_complex=True,
+            padded, self.fft, self.hop, self.window, self.hann.to(samples.dtype), center=False, return_complex=True
         )  # (B, F, M)
         energy = spectrum.real**2 + spectrum.imag**2
         return (energy.transpose(1, 2) @ self.filters.to(energy.dtype)).clamp(min=FLOOR).log()

@@ -84,10 +84,7 @@ class Several:
 
     @classmethod
     def examples(cls) -> tuple[Several, ...]:
-        return (
-            cls((Tokens(11), ImagePatches(4, 4, channels=1, patch=2))),
-            cls((SeriesPatches(2, 4, 2),)),
-        )
+        return (cls((Tokens(11), ImagePatches(4, 4, channels=1, patch=2))), cls((SeriesPatches(2, 4, 2),)))
 
     def sample(self, rows: int, generator: torch.Generator) -> tuple[tuple[Masked, ...], None]:
         """Inputs of the parts, which need `sample` too, each with its own mask."""

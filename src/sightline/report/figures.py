@@ -52,11 +52,7 @@ LIGHT = Theme(
 )
 # Placeholders that become CSS variables in the SVG of the page.
 PAGE = Theme(
-    ink="#010101",
-    muted="#010102",
-    grid="#010103",
-    paper="#010104",
-    series=tuple(f"#0102{i:02x}" for i in range(8)),
+    ink="#010101", muted="#010102", grid="#010103", paper="#010104", series=tuple(f"#0102{i:02x}" for i in range(8))
 )
 VARIABLES = {
     PAGE.ink: "var(--ink)",

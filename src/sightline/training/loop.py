@@ -35,14 +35,7 @@ from sightline.training.optim import build_optimizer
 from sightline.training.pace import Pace
 from sightline.training.rundir import RunDirectory, open_run
 from sightline.training.signals import Stopped, StopRequest
-from sightline.training.state import (
-    Progress,
-    Saved,
-    State,
-    TrainConfig,
-    TrainResult,
-    Validate,
-)
+from sightline.training.state import Progress, Saved, State, TrainConfig, TrainResult, Validate
 
 logger = logging.getLogger("sightline")
 FORMAT = 1
