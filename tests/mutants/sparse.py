@@ -10,6 +10,7 @@ import sightline.ops.blocks as ops_blocks
 import sightline.ops.piece_kernel as piece_kernel
 import sightline.ops.plan as ops_plan
 import sightline.parts.key_value_cache as key_value_cache
+import sightline.parts.self_attention as self_attention
 from sightline.ops.block_patterns import BlockLayout, BlockMask
 
 from .planting import mutant, wrap
@@ -49,7 +50,7 @@ def _(patch):
 
 @mutant("a two-sided window that looks back only", TWO_SIDED, "equals the reference")
 def _(patch):
-    _plan(patch, window, lambda plan, q, k: plan._replace(pattern=plan.pattern._replace(causal=True)))
+    _plan(patch, self_attention, lambda plan, q, k: plan._replace(pattern=plan.pattern._replace(causal=True)))
 
 
 @mutant("a window's state one key short", WINDOW, "any chunks = whole", "step = parallel")

@@ -33,16 +33,7 @@ class AdditiveConfig:
     input_feeding: bool = False
 
     def build(self, d_model: int) -> Additive:
-        return Additive(
-            d_model,
-            self.d_hidden,
-            self.d_memory,
-            self.d_summary,
-            self.d_attention,
-            self.query,
-            self.score,
-            self.input_feeding,
-        )
+        return Additive(d_model, **vars(self))
 
     @classmethod
     def examples(cls) -> tuple[AdditiveConfig, ...]:

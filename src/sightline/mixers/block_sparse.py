@@ -8,7 +8,6 @@ from typing import Literal, final
 
 from torch import Tensor
 
-from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer
 from sightline.core.probe import Probe
 from sightline.core.shapes import Mask, MixedSequences, Sequences, Starts
 from sightline.ops.block_patterns import BlockLayout, BlockPattern
@@ -16,11 +15,9 @@ from sightline.ops.execute import execute
 from sightline.ops.pattern import Pattern
 from sightline.ops.plan import Plan
 from sightline.parts.attention_heads import split_heads
-from sightline.parts.key_value_cache import KeyValueCache, attend_cache, empty_cache, extend_cache
-from sightline.parts.self_attention import SelfAttention
+from sightline.parts.self_attention import CausalAttention, FullAttention
 
 BlockPositions = Literal["none", "sinusoidal", "rotary", "learned"]  # ALiBi's bias is for windows, and for all keys
-BlockRows = Literal["all", "global", "other"]
 
 
 @final
@@ -64,7 +61,7 @@ class BlockSparseConfig:
 
 
 @final
-class BlockSparseAttention(SelfAttention, SequenceMixer[KeyValueCache]):
+class BlockSparseAttention(CausalAttention):
     """`SoftmaxAttention` over the keys whose block the query's own block sees; only those blocks are computed.
 
         y_t = Σ_s softmax_s(q_t · k_s / √d_head) v_s  over  s <= t with P[⌊t / block⌋, ⌊s / block⌋]
@@ -87,20 +84,9 @@ class BlockSparseAttention(SelfAttention, SequenceMixer[KeyValueCache]):
     def pattern(self) -> Pattern:
         return Pattern(True, blocks=self.layout)
 
-    def initial_state(self, batch: int, memory: Memory | None = None) -> KeyValueCache:
-        return empty_cache(self.heads.none(batch))
-
-    def forward(
-        self, x: Sequences, state: KeyValueCache | None = None, mask: Mask | None = None, starts: Starts | None = None
-    ) -> tuple[MixedSequences, KeyValueCache]:
-        state = self.initial_state(x.shape[0]) if state is None else state
-        q, k, v, positions, after = self.project(x, mask, starts, state.position)
-        state = extend_cache(state, k, v, positions, after, mask, starts)
-        return self.heads.join(attend_cache(q, state, mask, starts, self.plan, self.weights), mask), state
-
 
 @final
-class FullBlockSparseAttention(SelfAttention, SequenceEncoder):
+class FullBlockSparseAttention(FullAttention):
     """`BlockSparseAttention` without the causal limit, for `bigbird` and `longformer`.
 
     `global_projections="separate"` (Longformer, § 3.1): the queries of the global blocks, which see the whole

@@ -28,9 +28,7 @@ class CrossConfig:
     softcap: float | None = None
 
     def build(self, d_model: int) -> CrossAttention:
-        return CrossAttention(
-            d_model, self.heads, self.key_heads, self.d_head, self.d_memory, self.bias, self.qk_norm, self.softcap
-        )
+        return CrossAttention(d_model, **vars(self))
 
     @classmethod
     def examples(cls) -> tuple[CrossConfig, ...]:

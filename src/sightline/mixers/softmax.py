@@ -5,14 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
-from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer
-from sightline.core.shapes import Mask, MixedSequences, Sequences, Starts
-from sightline.ops.execute import execute
 from sightline.ops.pattern import Pattern
 from sightline.parts.attention_heads import QKNorm
-from sightline.parts.key_value_cache import KeyValueCache, attend_cache, empty_cache, extend_cache
 from sightline.parts.positions import PositionEncoding
-from sightline.parts.self_attention import SelfAttention
+from sightline.parts.self_attention import CausalAttention, FullAttention
 
 
 @final
@@ -52,7 +48,7 @@ class SoftmaxConfig:
 
 
 @final
-class SoftmaxAttention(SelfAttention, SequenceMixer[KeyValueCache]):
+class SoftmaxAttention(CausalAttention):
     """softmax(Q Kᵀ / √d_head) V over all positions so far, `heads` times, then an output projection (eq. 1, § 3.2.2).
 
     `key_heads` < `heads` shares each key head among consecutive query heads (Ainslie et al. 2023; 1 = Shazeer 2019).
@@ -64,31 +60,11 @@ class SoftmaxAttention(SelfAttention, SequenceMixer[KeyValueCache]):
     them again. There is no dropout on the weights. The weights are `self.weights`, shape (B, H, T, S).
     """
 
-    @property
-    def pattern(self) -> Pattern:
-        return Pattern(True)
-
-    def initial_state(self, batch: int, memory: Memory | None = None) -> KeyValueCache:
-        return empty_cache(self.heads.none(batch))
-
-    def forward(
-        self, x: Sequences, state: KeyValueCache | None = None, mask: Mask | None = None, starts: Starts | None = None
-    ) -> tuple[MixedSequences, KeyValueCache]:
-        state = self.initial_state(x.shape[0]) if state is None else state
-        q, k, v, positions, after = self.project(x, mask, starts, state.position)
-        state = extend_cache(state, k, v, positions, after, mask, starts)
-        return self.heads.join(attend_cache(q, state, mask, starts, self.plan, self.weights), mask), state
+    pattern = Pattern(True)
 
 
 @final
-class FullSoftmaxAttention(SelfAttention, SequenceEncoder):
+class FullSoftmaxAttention(FullAttention):
     """`SoftmaxAttention` without the causal limit: every position sees its whole document."""
 
-    @property
-    def pattern(self) -> Pattern:
-        return Pattern(False)
-
-    def forward(self, x: Sequences, mask: Mask | None = None, starts: Starts | None = None) -> MixedSequences:
-        q, k, v, positions, _ = self.project(x, mask, starts)
-        plan = self.plan.packed(q, mask, starts, positions, self.weights.attached)
-        return self.heads.join(execute(q, k, v, plan, self.weights), mask)
+    pattern = Pattern(False)

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer
+from sightline.core.mixer import Memory, SequenceMixer
 from sightline.core.shapes import Mask, MixedSequences, Sequences, Starts
 from sightline.ops.documents import Documents, split_documents
 from sightline.ops.execute import execute
 from sightline.ops.pattern import Pattern
 from sightline.parts.positions import PositionEncoding
-from sightline.parts.self_attention import SelfAttention
+from sightline.parts.self_attention import FullAttention, SelfAttention
 
 
 @final
@@ -157,7 +157,7 @@ class WindowAttention(SelfAttention, SequenceMixer[WindowState]):
 
 
 @final
-class TwoSidedWindowAttention(SelfAttention, SequenceEncoder):
+class TwoSidedWindowAttention(FullAttention):
     """`WindowAttention` without the causal limit: a position sees itself and window - 1 positions on either side."""
 
     def __init__(
@@ -176,11 +176,6 @@ class TwoSidedWindowAttention(SelfAttention, SequenceEncoder):
     @property
     def pattern(self) -> Pattern:
         return Pattern(False, self.window)
-
-    def forward(self, x: Sequences, mask: Mask | None = None, starts: Starts | None = None) -> MixedSequences:
-        q, k, v, positions, _ = self.project(x, mask, starts)
-        plan = self.plan.packed(q, mask, starts, positions, self.weights.attached)
-        return self.heads.join(execute(q, k, v, plan, self.weights), mask)
 
 
 def _check_window(window: int) -> None:

@@ -61,11 +61,12 @@ class AttentionHeads(nn.Module):
 
     def queries(self, x: Sequences) -> Queries:
         """Queries (B, H, T, K) of x (B, T, D)."""
-        return _normed(self.query_norm, self._split(self.query(x)))
+        return _normed(self.query_norm, split_heads(self.query(x), self.heads))
 
     def keys_values(self, source: Tensor) -> tuple[Keys, Values]:
         """Keys and values (B, G, S, K) of source (B, S, d_source)."""
-        return _normed(self.key_norm, self._split(self.key(source))), self._split(self.value(source))
+        keys, values = (split_heads(linear(source), self.key_heads) for linear in (self.key, self.value))
+        return _normed(self.key_norm, keys), values
 
     def none(self, batch: int) -> Keys:
         """Keys or values of no position yet, (B, G, 0, K)."""
@@ -73,10 +74,7 @@ class AttentionHeads(nn.Module):
 
     def join(self, y: Attended, mask: Mask | None) -> Sequences:
         """Head outputs (B, H, T, K) to (B, T, D), zero at masked positions."""
-        return keep(self.out(y.transpose(1, 2).flatten(2)), mask)
-
-    def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(2, (-1, self.d_head)).transpose(1, 2)
+        return keep(self.out(join_heads(y)), mask)
 
 
 def _normed(norm: nn.Module | None, x: Tensor) -> Tensor:

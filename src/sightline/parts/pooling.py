@@ -20,7 +20,9 @@ from sightline.core.shapes import Mask, Position, Sequences
 class Pooling(nn.Module, ABC):
     """One vector (B, D) of the vectors (B, T, D) that an encoder gives."""
 
-    d_model: int
+    def __init__(self, d_model: int) -> None:
+        super().__init__()
+        self.d_model = d_model
 
     def prepare(self, x: Sequences, mask: Mask | None = None) -> tuple[Tensor, Tensor | None]:
         """The input for the encoder in place of x (B, T, D) and mask (B, T): the same, except with a class token."""
@@ -35,10 +37,6 @@ class Pooling(nn.Module, ABC):
 class MeanPooling(Pooling):
     """The mean over real positions."""
 
-    def __init__(self, d_model: int) -> None:
-        super().__init__()
-        self.d_model = d_model
-
     def forward(self, x: Sequences, mask: Mask | None = None) -> Position:
         check_inputs(x, self.d_model, mask)
         if mask is None:
@@ -49,10 +47,6 @@ class MeanPooling(Pooling):
 @final
 class LastPooling(Pooling):
     """The last real position: the output of a forward recurrence after the whole sequence."""
-
-    def __init__(self, d_model: int) -> None:
-        super().__init__()
-        self.d_model = d_model
 
     def forward(self, x: Sequences, mask: Mask | None = None) -> Position:
         check_inputs(x, self.d_model, mask)
@@ -72,8 +66,7 @@ class ClassToken(Pooling):
     """
 
     def __init__(self, d_model: int) -> None:
-        super().__init__()
-        self.d_model = d_model
+        super().__init__(d_model)
         self.token = nn.Parameter(0.02 * torch.randn(d_model))
 
     def prepare(self, x: Sequences, mask: Mask | None = None) -> tuple[Tensor, Tensor | None]:
@@ -95,8 +88,7 @@ class AdditivePooling(Pooling):
     """
 
     def __init__(self, d_model: int, d_hidden: int | None = None) -> None:
-        super().__init__()
-        self.d_model = d_model
+        super().__init__(d_model)
         self.project = nn.Linear(d_model, d_hidden or max(1, d_model // 2))
         self.score = nn.Linear(self.project.out_features, 1, bias=False)
         self.weights = Probe("B T")

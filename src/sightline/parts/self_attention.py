@@ -8,12 +8,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sightline.core.mixer import check_inputs, keep
+from sightline.core.mixer import Memory, SequenceEncoder, SequenceMixer, check_inputs, keep
 from sightline.core.probe import Probe
-from sightline.core.shapes import Counts, Mask, Sequences, Starts, TokenPositions
+from sightline.core.shapes import Counts, Mask, MixedSequences, Sequences, Starts, TokenPositions
+from sightline.ops.execute import execute
 from sightline.ops.pattern import Pattern
 from sightline.ops.plan import Plan
 from sightline.parts.attention_heads import AttentionHeads, QKNorm, check_softcap
+from sightline.parts.key_value_cache import KeyValueCache, attend_cache, empty_cache, extend_cache
 from sightline.parts.positions import AttentionPositions, PositionEncoding, advance
 
 
@@ -85,3 +87,27 @@ class SelfAttention(nn.Module, ABC):
         k, v = self.heads.keys_values(x)
         k, q = self.positions.turn(k, positions), self.positions.turn(self.heads.queries(x), positions)
         return Projected(q, k, v, positions, after)
+
+
+class CausalAttention(SelfAttention, SequenceMixer[KeyValueCache]):
+    """Every position attends to the keys that `pattern` shows of itself and all positions before; a cache has them."""
+
+    def initial_state(self, batch: int, memory: Memory | None = None) -> KeyValueCache:
+        return empty_cache(self.heads.none(batch))
+
+    def forward(
+        self, x: Sequences, state: KeyValueCache | None = None, mask: Mask | None = None, starts: Starts | None = None
+    ) -> tuple[MixedSequences, KeyValueCache]:
+        state = self.initial_state(x.shape[0]) if state is None else state
+        q, k, v, positions, after = self.project(x, mask, starts, state.position)
+        state = extend_cache(state, k, v, positions, after, mask, starts)
+        return self.heads.join(attend_cache(q, state, mask, starts, self.plan, self.weights), mask), state
+
+
+class FullAttention(SelfAttention, SequenceEncoder):
+    """Every position attends to the keys that `pattern` shows of its whole document."""
+
+    def forward(self, x: Sequences, mask: Mask | None = None, starts: Starts | None = None) -> MixedSequences:
+        q, k, v, positions, _ = self.project(x, mask, starts)
+        plan = self.plan.packed(q, mask, starts, positions, self.weights.attached)
+        return self.heads.join(execute(q, k, v, plan, self.weights), mask)
