@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import cycle, islice
 from typing import Any, TypeVar
@@ -24,6 +24,7 @@ from sightline.parts.norm import Norm, make_norm
 from sightline.parts.positions import PositionEncoding
 
 C = TypeVar("C", bound="LayersConfig")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -89,28 +90,32 @@ class LayersConfig(CheckedConfig):
         missing = {f.name for f in fields(config)} - set(chosen)
         return replace(config, **{key: value for key, value in values.items() if key in missing})
 
-    def causal_layers(self, *, reads_memory: bool = False) -> Stack:
-        """The layers as one causal mixer, with cross-attention to a memory of width d_model in each where it reads."""
-        layers: list[SequenceMixer] = [self._dropout()]
+    def causal_layers(self, below: Sequence[SequenceMixer] = (), *, reads_memory: bool = False) -> Stack:
+        """`below` and the layers as one causal mixer, with cross-attention to a memory in each where it reads one.
+
+        The memory has the width d_model.
+        """
+        layers: list[SequenceMixer] = [*below, self._dropout()]
         for name in self._names():
             if self.convolution:
-                layers.append(self._residual(self._convolution()))
-            layers.append(self._residual(self.mixer_config(name).build(self.d_model)))
+                layers.append(self._around(Residual, self._convolution()))
+            layers.append(self._around(Residual, self.mixer_config(name).build(self.d_model)))
             if reads_memory:
-                layers.append(self._residual(MIXERS["cross"](self.heads).build(self.d_model)))
+                layers.append(self._around(Residual, MIXERS["cross"](self.heads).build(self.d_model)))
             if self._d_hidden:
-                layers.append(self._residual(self._feed_forward()))
+                layers.append(self._around(Residual, self._feed_forward()))
         return Stack([*layers, *self._last()])
 
-    def full_layers(self) -> EncoderStack:
-        """The layers as an encoder: mechanisms that have a two-sided form in that form, others in both directions."""
-        layers: list[SequenceEncoder] = [AsEncoder(self._dropout())]
+    def full_layers(self, below: Sequence[SequenceMixer] = ()) -> EncoderStack:
+        """`below` and the layers as an encoder: mechanisms in their two-sided form, or else in both directions."""
+        layers: list[SequenceEncoder] = [AsEncoder(layer) for layer in (*below, self._dropout())]
         for name in self._names():
             if self.convolution:
-                layers.append(self._residual_encoder(self._both_ways(self._convolution(), self._convolution())))
-            layers.append(self._residual_encoder(self._full(name)))
+                both = self._both_ways(self._convolution(), self._convolution())
+                layers.append(self._around(ResidualEncoder, both))
+            layers.append(self._around(ResidualEncoder, self._full(name)))
             if self._d_hidden:
-                layers.append(self._residual_encoder(AsEncoder(self._feed_forward())))
+                layers.append(self._around(ResidualEncoder, AsEncoder(self._feed_forward())))
         return EncoderStack([*layers, *(AsEncoder(norm) for norm in self._last())])
 
     def _names(self) -> Iterator[str]:
@@ -137,11 +142,8 @@ class LayersConfig(CheckedConfig):
     def _feed_forward(self) -> Pointwise:
         return Pointwise(FeedForward(self.d_model, self._d_hidden, self.activation), self.d_model)
 
-    def _residual(self, mixer: SequenceMixer) -> Residual:
-        return Residual(mixer, make_norm(self.norm, self.d_model), self.order, self.dropout)
-
-    def _residual_encoder(self, encoder: SequenceEncoder) -> ResidualEncoder:
-        return ResidualEncoder(encoder, make_norm(self.norm, self.d_model), self.order, self.dropout)
+    def _around(self, residual: Callable[..., T], inner: SequenceMixer | SequenceEncoder) -> T:
+        return residual(inner, make_norm(self.norm, self.d_model), self.order, self.dropout)
 
     def _convolution(self) -> CausalConvolution:
         return CausalConvolution(self.d_model, self.convolution)

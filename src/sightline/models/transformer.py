@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal, TypeVar, final
+from typing import Literal, final
 
-from torch import nn
-
-from sightline.core.mixer import SequenceEncoder, SequenceMixer
+from sightline.core.mixer import SequenceMixer
 from sightline.core.settings import key
-from sightline.mixers import MIXERS
 from sightline.models.decoder import Decoder
 from sightline.models.encoder import FullEncoder
+from sightline.models.layers import LayersConfig
 from sightline.models.sequence_model import SequenceModel
-from sightline.models.stack import AsEncoder, EncoderStack, Pointwise, Residual, ResidualEncoder, Stack
-from sightline.parts.feed_forward import Activation, FeedForward
+from sightline.parts.feed_forward import Activation
 from sightline.parts.front_ends import Source, as_config, build_front_end
 from sightline.parts.heads import TokenHead
-from sightline.parts.norm import Norm, make_norm
+from sightline.parts.norm import Norm
 from sightline.parts.positions import AddPositions, PositionEncoding
 from sightline.parts.token_embedding import EmbeddedTokens, TokenEmbedding, Tokens
 
-T = TypeVar("T")
+ADDED = ("sinusoidal", "learned")
 
 
 @final
@@ -64,51 +60,26 @@ class TransformerConfig:
             if self.tie == "all"
             else build_front_end(source, self.d_model, scale=self.scale_embedding)
         )
-        encoder = FullEncoder(of_source, EncoderStack(self._encoder_layers()))
-        decoder = Decoder(
-            embed,
-            Stack(self._decoder_layers()),
-            TokenHead(
-                self.d_model, outputs, tied=None if self.tie == "none" else embed.weight, bias=self.tie == "none"
-            ),
+        layers, tied = self._layers(), self.tie != "none"
+        encoder = FullEncoder(of_source, layers.full_layers(self._positions()))
+        stack = layers.causal_layers(self._positions(), reads_memory=True)
+        head = TokenHead(self.d_model, outputs, tied=embed.weight if tied else None, bias=not tied)
+        return SequenceModel(encoder, Decoder(embed, stack, head))
+
+    def _layers(self) -> LayersConfig:
+        """The options of encoder and decoder; positions inside the attention alone."""
+        return LayersConfig(
+            d_model=self.d_model,
+            layers=self.layers,
+            heads=self.heads,
+            positions="none" if self.positions in ADDED else self.positions,
+            d_feed_forward=self.d_feed_forward or 4 * self.d_model,
+            activation=self.activation,
+            norm=self.norm,
+            order=self.order,
+            dropout=self.dropout,
         )
-        return SequenceModel(encoder, decoder)
 
-    def _encoder_layers(self) -> list[SequenceEncoder]:
-        attention = MIXERS["softmax"](self.heads, causal=False, positions=self._inside)
-        layers: list[SequenceEncoder] = [AsEncoder(layer) for layer in self._below()]
-        for _ in range(self.layers):
-            layers.append(self._around(ResidualEncoder, attention.build(self.d_model)))
-            layers.append(self._around(ResidualEncoder, AsEncoder(self._feed_forward())))
-        return layers + ([AsEncoder(self._final_norm())] if self.order == "pre" else [])
-
-    def _decoder_layers(self) -> list[SequenceMixer]:
-        attention = MIXERS["softmax"](self.heads, positions=self._inside)
-        cross = MIXERS["cross"](self.heads)
-        layers = self._below()
-        for _ in range(self.layers):
-            layers.append(self._around(Residual, attention.build(self.d_model)))
-            layers.append(self._around(Residual, cross.build(self.d_model)))
-            layers.append(self._around(Residual, self._feed_forward()))
-        return layers + ([self._final_norm()] if self.order == "pre" else [])
-
-    @property
-    def _inside(self) -> PositionEncoding:
-        """Positions inside the attention; added ones are added once, below the layers."""
-        return "none" if self.positions in ("sinusoidal", "learned") else self.positions
-
-    def _below(self) -> list[SequenceMixer]:
-        added: list[SequenceMixer] = []
-        if self.positions in ("sinusoidal", "learned"):
-            added.append(AddPositions(self.d_model, self.positions))
-        return [*added, Pointwise(nn.Dropout(self.dropout), self.d_model)]
-
-    def _around(self, residual: Callable[..., T], inner: SequenceMixer | SequenceEncoder) -> T:
-        return residual(inner, make_norm(self.norm, self.d_model), self.order, self.dropout)
-
-    def _feed_forward(self) -> Pointwise:
-        wide = self.d_feed_forward or 4 * self.d_model
-        return Pointwise(FeedForward(self.d_model, wide, self.activation), self.d_model)
-
-    def _final_norm(self) -> Pointwise:
-        return Pointwise(make_norm(self.norm, self.d_model), self.d_model)
+    def _positions(self) -> list[SequenceMixer]:
+        """Positions that are added once, below the layers."""
+        return [AddPositions(self.d_model, self.positions)] if self.positions in ADDED else []
