@@ -46,5 +46,5 @@ def test_auto_dtype_takes_bfloat16_for_wide_models_where_the_processor_has_it(
 
 def test_bfloat16_is_read_off_the_processors_flags(monkeypatch: pytest.MonkeyPatch) -> None:
     for flags, expected in (("fpu avx512_bf16 sse", True), ("amx_bf16", True), ("fpu avx512f", False), ("", False)):
-        monkeypatch.setattr(module, "_cpuinfo", lambda key, flags=flags: flags)
+        monkeypatch.setattr(module, "cpuinfo", lambda key, flags=flags: flags)
         assert has_bfloat16(CPU) == expected

@@ -194,7 +194,7 @@ class _Session:
 
     def train(self) -> None:
         """All trials and runs; a run starts when the trials of its architecture have ended."""
-        trials = [self._trial(arch, factor) for arch in self.config.archs for factor in self._factors()]
+        trials = [self._trial(arch, factor) for arch in self.config.archs for factor in self.config.factors]
         runs = [(arch, seed) for seed in self.config.all_seeds for arch in self.config.archs]
         while trials or runs or self.active:
             while len(self.active) < self.plan.workers and (job := self._next(trials, runs)) is not None:
@@ -202,9 +202,6 @@ class _Session:
                 self.display.say(f"{title(self.active[-1])}: started")
             for worker in self._wait_for_one():
                 self._take(worker)
-
-    def _factors(self) -> list[float]:
-        return self.config.factors if self.config.searches else []
 
     def _next(self, trials: list[Job], runs: list[tuple[str, int]]) -> Job | None:
         """Remove and return the next job that can start now."""

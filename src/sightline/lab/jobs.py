@@ -34,15 +34,6 @@ class Job:
     lr_factor: float = 1.0
     attention: bool = False
 
-    def save(self, path: Path) -> None:
-        """Write the job to the file that the worker reads."""
-        write_json(path, self)
-
-    @classmethod
-    def load(cls, path: Path) -> Job:
-        """Read a file written by `save`."""
-        return decode(cls, json.loads(path.read_text(encoding="utf-8")), where=str(path))
-
 
 @final
 @dataclass(frozen=True)

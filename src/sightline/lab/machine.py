@@ -5,14 +5,13 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from sightline.core.processes import available_cores
-from sightline.training.environment import environment, has_bfloat16
+from sightline.training.environment import cpuinfo, environment, has_bfloat16, installed_version
 
 # Distribution -> purpose. Training, decoding and comparing need none of them.
 OPTIONAL = {
@@ -30,13 +29,14 @@ def inspect_machine(directory: Path) -> dict[str, Any]:
 
     Sizes are in bytes (`_bytes`), speeds in 10⁹ floating-point operations or bytes per second (`_gflops`, `_gbps`).
     """
+    present = (cpuinfo("flags") or cpuinfo("Features")).split()
     facts = {
         **{key: value for key, value in environment().items() if key not in ("command", "git_commit", "git_dirty")},
-        "features": _features(),
+        "features": [name for name in _FEATURES if name in present],
         "granted_cores": granted_cores(),
         "bfloat16_in_hardware": has_bfloat16(torch.device("cpu")),
         "disk_free_bytes": shutil.disk_usage(directory).free,
-        "optional": {name: _version(name) for name in OPTIONAL},
+        "optional": {name: installed_version(name) for name in OPTIONAL},
     }
     facts["speed"] = _speeds()
     facts["advice"] = advice(facts)
@@ -104,25 +104,3 @@ def _speeds() -> dict[str, float]:
         finally:
             torch.set_num_threads(threads)
     return {name: round(value, 1) for name, value in speeds.items()}
-
-
-def _features() -> list[str]:
-    for line in _cpuinfo():
-        if line.lower().startswith(("flags", "features")):
-            present = set(line.split(":", 1)[1].split())
-            return [name for name in _FEATURES if name in present]
-    return []
-
-
-def _cpuinfo() -> list[str]:
-    try:
-        return Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return []
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None

@@ -73,8 +73,8 @@ class CompareConfig:
 
     @property
     def factors(self) -> list[float]:
-        """Factors of the preset's learning rate that the search tries, ascending, including 1."""
-        return [SEARCH_STEP ** (i - (self.rates - 1) // 2) for i in range(self.rates)]
+        """Factors of the preset's learning rate that the search tries, ascending, including 1; none without one."""
+        return [SEARCH_STEP ** (i - (self.rates - 1) // 2) for i in range(self.rates) if self.searches]
 
 
 def divide(config: CompareConfig, amount: float, unit: str, *, workers: int | None = None) -> BudgetPlan:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, final
 
 from sightline.core.processes import ending
-from sightline.lab.jobs import DONE, FAILED, JOB, LOG, Failure, Job, read_json
+from sightline.lab.jobs import DONE, FAILED, JOB, LOG, Failure, Job, read_json, write_json
 
 GRACE_S = 10.0
 
@@ -28,7 +28,7 @@ class Worker:
         self.job = job
         self.progress: dict[str, Any] = {"stage": "starting"}
         job.directory.mkdir(parents=True, exist_ok=True)
-        job.save(job.directory / JOB)
+        write_json(job.directory / JOB, job)
         with open(job.directory / LOG, "wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "sightline.lab.worker", str(job.directory / JOB), "--watch"],

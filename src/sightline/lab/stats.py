@@ -21,65 +21,28 @@ on either side of zero; Holm's step-down procedure limits the probability of any
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
-from typing import final
+from typing import NamedTuple
 
 import numpy as np
 from scipy import optimize, special
 from scipy import stats as distributions
 
 from sightline.core.metrics import Metric
+from sightline.lab.results import Estimate, Pair
 
 LEVEL = 0.95
 RESAMPLES = 10_000
-
 FEW_RESAMPLES = 2000  # of a metric that is slow to compute
 MEAN = Metric("mean", "mean")
 
 
-@final
-@dataclass(frozen=True)
-class Interval:
-    """A mean with the bounds of its 95 % interval."""
-
-    mean: float
-    low: float
-    high: float
-
-
-@final
-@dataclass(frozen=True)
-class Difference:
-    """Score of `first` minus score of `second`, with its 95 % interval and p-values."""
-
-    first: str
-    second: str
-    difference: Interval
-    p: float
-    p_holm: float
-
-    @property
-    def shown(self) -> bool:
-        """Whether the difference is significant: Holm's adjusted p-value is at most 5 %."""
-        return self.p_holm <= 1 - LEVEL
-
-
-@final
-@dataclass(frozen=True)
-class Comparison:
+class Comparison(NamedTuple):
     """Scores of all architectures, best first, and all pairwise differences (better minus worse)."""
 
-    scores: dict[str, Interval]
-    pairs: tuple[Difference, ...]
-
-    def pair(self, first: str, second: str) -> Difference:
-        """The difference `first` minus `second`; raises `KeyError` if there is none in this order."""
-        for pair in self.pairs:
-            if (pair.first, pair.second) == (first, second):
-                return pair
-        raise KeyError(f"no pair ({first}, {second})")
+    scores: dict[str, Estimate]
+    pairs: list[Pair]
 
 
 def moderated_variances(variances: np.ndarray, freedoms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -130,18 +93,17 @@ def _spread_of_means(
 
 def seed_intervals(
     values: Mapping[str, Sequence[float]], limits: tuple[float, float] = (-np.inf, np.inf)
-) -> dict[str, Interval]:
+) -> dict[str, Estimate]:
     """Mean and t interval over the seeds of each architecture, with variances moderated across architectures.
 
-    If all architectures have one seed, low and high are NaN. Architectures without values are omitted.
+    If all architectures have one seed, low and high are None. Architectures without values are omitted.
     """
     values = {name: seeds for name, seeds in values.items() if len(seeds)}
     intervals = {}
     for name, (error, freedom) in _spread_of_means(values, limits).items():
         mean = float(np.mean(values[name]))
         half = distributions.t.ppf((1 + LEVEL) / 2, freedom) * error if freedom else np.nan
-        low, high = np.clip(np.array([mean - half, mean + half]), *limits)
-        intervals[name] = Interval(mean, float(low), float(high))
+        intervals[name] = _estimate(mean, np.clip(np.array([mean - half, mean + half]), *limits))
     return intervals
 
 
@@ -165,7 +127,7 @@ def compare_items(
     if len(counts := {x.shape[1] for x in stacked.values()}) > 1:
         raise ValueError(f"architectures were tested on different numbers of items: {sorted(counts)}")
     if not stacked:
-        return Comparison({}, ())
+        return Comparison({}, [])
     resamples = resamples or (FEW_RESAMPLES if metric.costly else RESAMPLES)
     limits = metric.limits
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -175,10 +137,9 @@ def compare_items(
     order = sorted(means, key=lambda name: -means[name] if metric.higher_is_better else means[name])
     tails = (100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2)
 
-    def interval(mean: float, values: np.ndarray, low: float, high: float) -> Interval:
+    def interval(mean: float, values: np.ndarray, low: float, high: float) -> Estimate:
         values = values[~np.isnan(values)]
-        ends = np.clip(np.percentile(values, tails), low, high) if len(values) else (np.nan, np.nan)
-        return Interval(mean, float(ends[0]), float(ends[1]))
+        return _estimate(mean, np.clip(np.percentile(values, tails), low, high) if len(values) else (np.nan, np.nan))
 
     span = limits[1] - limits[0]
     differences = []
@@ -188,8 +149,13 @@ def compare_items(
         p = min(1.0, 2 * (smaller + 1) / (int((~np.isnan(delta)).sum()) + 1))
         differences.append((first, second, interval(means[first] - means[second], delta, -span, span), p))
     adjusted = holm([p for *_, p in differences])
-    pairs = tuple(Difference(*d, p_holm=q) for d, q in zip(differences, adjusted, strict=True))
+    pairs = [Pair(*d, q, shown=q <= 1 - LEVEL) for d, q in zip(differences, adjusted, strict=True)]
     return Comparison({name: interval(means[name], draws[name], *limits) for name in order}, pairs)
+
+
+def _estimate(mean: float, ends: Iterable[float]) -> Estimate:
+    """The mean with the ends of its interval, None where they are NaN."""
+    return Estimate(mean, *(None if np.isnan(end) else float(end) for end in ends))
 
 
 def _draws(

@@ -9,7 +9,7 @@ from typing import final
 import numpy as np
 
 from sightline.core.metrics import find_metric
-from sightline.lab import stats
+from sightline.data.spaced import spaced
 from sightline.lab.details import details_of
 from sightline.lab.jobs import Failure, Job, JobResult, Prepared
 from sightline.lab.plan import CompareConfig
@@ -21,11 +21,11 @@ from sightline.lab.results import (
     Example,
     LengthBin,
     LengthScores,
-    Pair,
     Rate,
     Results,
     Run,
 )
+from sightline.lab.stats import compare_items, seed_intervals
 from sightline.lab.verdict import verdict
 
 MOST_BINS = 5
@@ -57,9 +57,7 @@ def summarise(
             results[outcome.job.arch].append(outcome.result)
     finished = {arch: runs for arch, runs in results.items() if runs}
     items = {arch: _items(runs) for arch, runs in finished.items()}
-    comparison = stats.compare_items(items, find_metric(prepared.metric))
-    pairs = [Pair(p.first, p.second, _estimate(p.difference), p.p, p.p_holm, p.shown) for p in comparison.pairs]
-    scores = {arch: _estimate(interval) for arch, interval in comparison.scores.items()}
+    scores, pairs = compare_items(items, find_metric(prepared.metric))
     bins = length_bins(prepared.lengths) if prepared.lengths else []
     others = _other_metrics(prepared.metrics, finished)
     architectures = [
@@ -100,22 +98,14 @@ def _items(runs: Sequence[JobResult]) -> np.ndarray:
     return np.array([run.items for run in runs], float)
 
 
-def _estimate(interval: stats.Interval) -> Estimate:
-    low, high = (None if np.isnan(end) else float(end) for end in (interval.low, interval.high))
-    return Estimate(interval.mean, low, high)
-
-
 def _other_metrics(order: Sequence[str], finished: Mapping[str, Sequence[JobResult]]) -> dict[str, dict[str, Estimate]]:
     """All metrics with t intervals over seeds, by metric and architecture."""
     measured = {name for runs in finished.values() for run in runs for name in run.metrics}
     return {
-        name: {
-            arch: _estimate(interval)
-            for arch, interval in stats.seed_intervals(
-                {arch: [run.metrics[name] for run in runs if name in run.metrics] for arch, runs in finished.items()},
-                find_metric(name).limits,
-            ).items()
-        }
+        name: seed_intervals(
+            {arch: [run.metrics[name] for run in runs if name in run.metrics] for arch, runs in finished.items()},
+            find_metric(name).limits,
+        )
         for name in [*(name for name in order if name in measured), *sorted(measured.difference(order))]
     }
 
@@ -237,6 +227,4 @@ def _examples(
 
 def _spread(indices: np.ndarray, most: int) -> list[int]:
     """At most `most` of the indices, evenly spread."""
-    if len(indices) <= most:
-        return indices.tolist()
-    return [int(indices[i * len(indices) // most]) for i in range(most)]
+    return indices[spaced(len(indices), most)].tolist()

@@ -45,7 +45,7 @@ REPORT_EVERY_S = 0.5
 
 def main(arguments: list[str]) -> int:
     """Run the job in the file `arguments[0]`; return 0 on success."""
-    job = Job.load(Path(arguments[0]))
+    job = read_json(Job, Path(arguments[0]))
     if "--watch" in arguments:
         threading.Thread(target=_end_with_parent, daemon=True).start()
     try:

@@ -27,9 +27,9 @@ def environment() -> dict[str, Any]:
         # torch itself names its build (+cpu, +cu130), its distribution may not.
         "packages": {
             "torch": str(torch.__version__),
-            **{name: version for name in PACKAGES if (version := _version(name))},
+            **{name: version for name in PACKAGES if (version := installed_version(name))},
         },
-        "sightline": _version("sightline"),
+        "sightline": installed_version("sightline"),
         "cpu": cpu_model(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "cores": available_cores(),
@@ -44,7 +44,7 @@ def environment() -> dict[str, Any]:
 
 def cpu_model() -> str:
     """The name of the processor, from the system."""
-    return _cpuinfo("model name") or platform.processor() or platform.machine()
+    return cpuinfo("model name") or platform.processor() or platform.machine()
 
 
 def resolve_device(device: str) -> torch.device:
@@ -65,7 +65,7 @@ def has_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type == "cpu":
-        return not {"avx512_bf16", "amx_bf16"}.isdisjoint(_cpuinfo("flags").split())
+        return not {"avx512_bf16", "amx_bf16"}.isdisjoint(cpuinfo("flags").split())
     return False
 
 
@@ -91,7 +91,8 @@ def _wide_share(model: nn.Module) -> float:
     return sum(n for n, least in sizes if least >= WIDE) / max(sum(n for n, _ in sizes), 1)
 
 
-def _cpuinfo(key: str) -> str:
+def cpuinfo(key: str) -> str:
+    """The first value of `key` in /proc/cpuinfo; "" where there is none."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
             return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")
@@ -99,7 +100,8 @@ def _cpuinfo(key: str) -> str:
         return ""
 
 
-def _version(name: str) -> str | None:
+def installed_version(name: str) -> str | None:
+    """The version of a distribution; None if it is not installed."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import replace
 
 import pytest
 import torch
 
+from sightline.lab.bench import timing
 from sightline.lab.bench.equality import check_case
 from sightline.lab.bench.limits import Limits
 from sightline.lab.bench.measure import Settings, examine, measure
@@ -130,7 +130,7 @@ def test_limits_are_median_rates_of_a_product_and_a_copy(monkeypatch):
         return now[0]
 
     clock.ends = False
-    monkeypatch.setattr(time, "perf_counter", clock)
+    monkeypatch.setattr(timing, "perf_counter", clock)
     limits = Limits(CPU)
     for _ in range(3):
         limits.sample()

@@ -9,10 +9,10 @@ import torch
 
 from sightline.core.errors import InputError
 from sightline.lab.bench.equality import check_case
-from sightline.lab.bench.peers import version
 from sightline.lab.bench.scenario import Unavailable
 from sightline.lab.bench.table import SCENARIOS, find_scenarios
 from sightline.mixers import MIXERS
+from sightline.training.environment import installed_version
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -23,7 +23,7 @@ def test_results_agree_at_a_tiny_size(name, monkeypatch):
     torch.manual_seed(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a peer's, about itself
-        if version(scenario.package) is None:
+        if installed_version(scenario.package) is None:
             with pytest.raises(Unavailable, match=f"{scenario.package} is not installed"):
                 scenario.build(scenario.tiny, torch.device("cpu"))
         else:

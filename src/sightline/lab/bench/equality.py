@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 
 from torch import Tensor
 from torch.autograd import grad
@@ -42,6 +42,12 @@ def _root_mean_square(x: Tensor) -> float:
     return x.square().mean().sqrt().item() if x.numel() else 0.0
 
 
-def trained(y: Tensor, inputs: Sequence[Tensor], towards: Tensor) -> list[Tensor]:
-    """The output and the gradients of sum(y · towards) with respect to `inputs`."""
-    return [y.detach(), *grad(y, list(inputs), towards)]
+def training(call: Callable[[], Tensor], learnt: Iterable[Tensor], towards: Tensor) -> Computation:
+    """Computes y = call() and the gradients of sum(y · towards) with respect to `learnt`."""
+    inputs = list(learnt)
+
+    def run() -> list[Tensor]:
+        y = call()
+        return [y.detach(), *grad(y, inputs, towards)]
+
+    return run

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from statistics import median
 from typing import final
 
 import torch
 
-from sightline.lab.bench.timing import synchronize
+from sightline.lab.bench.timing import seconds
 
 
 @final
@@ -29,8 +27,8 @@ class Limits:
 
     def sample(self, *, keep: bool = True) -> None:
         """Measure both rates once."""
-        product_s = self._seconds(lambda: torch.mm(self._left, self._right, out=self._product))
-        copy_s = self._seconds(lambda: self._target.copy_(self._source))
+        product_s = seconds(lambda: torch.mm(self._left, self._right, out=self._product), self.device)
+        copy_s = seconds(lambda: self._target.copy_(self._source), self.device)
         if keep:
             self._products.append(2 * len(self._left) ** 3 / product_s)
             self._copies.append(2 * self._source.nbytes / copy_s)
@@ -44,10 +42,3 @@ class Limits:
     def bytes_per_s(self) -> float:
         """Median rate of copies, counting both reads and writes."""
         return median(self._copies)
-
-    def _seconds(self, run: Callable[[], object]) -> float:
-        synchronize(self.device)
-        began = time.perf_counter()
-        run()
-        synchronize(self.device)
-        return time.perf_counter() - began

@@ -13,9 +13,9 @@ from sightline.core.processes import CallFailed, in_child
 from sightline.lab.bench.equality import check_case
 from sightline.lab.bench.limits import Limits
 from sightline.lab.bench.memory import peak_bytes
-from sightline.lab.bench.peers import version
 from sightline.lab.bench.scenario import Aim, Case, Scenario, Unavailable
 from sightline.lab.bench.timing import in_turns, spread
+from sightline.training.environment import installed_version
 
 Side = Literal["ours", "other"]
 T = TypeVar("T")
@@ -44,7 +44,7 @@ def measure(scenario: Scenario, size: int, settings: Settings) -> dict[str, Any]
         "question": scenario.question,
         "peer": scenario.peer,
         "package": scenario.package,
-        "version": version(scenario.package),
+        "version": installed_version(scenario.package),
         "size": size,
         "size_unit": scenario.size,
         "checked": scenario.checked,

@@ -5,23 +5,15 @@ from __future__ import annotations
 import importlib
 import os
 import warnings
-from importlib import metadata
 from typing import Any
 
 from sightline.lab.bench.scenario import Unavailable
-
-
-def version(package: str) -> str | None:
-    """The installed version of a distribution."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
+from sightline.training.environment import installed_version
 
 
 def load(package: str, module: str) -> Any:
     """A module of a distribution; raises `Unavailable` if it is not installed or cannot be imported."""
-    if version(package) is None:
+    if installed_version(package) is None:
         raise Unavailable(f"{package} is not installed: pip install 'sightline[peers]'")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # models are built from configurations; nothing is downloaded
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,6 @@ def report(rows: Sequence[dict[str, Any]], settings: Settings, hardware: dict[st
         "schema_version": SCHEMA_VERSION,
         "command": hardware["command"],
         "hardware": {name: value for name, value in hardware.items() if name != "command"},
-        "settings": {"pairs": settings.pairs, "threads": settings.threads, "device": settings.device},
+        "settings": asdict(settings),
         "results": list(rows),
     }

@@ -24,7 +24,7 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def seconds(run: Computation, device: torch.device, repeats: int = 1) -> float:
+def seconds(run: Callable[[], object], device: torch.device, repeats: int = 1) -> float:
     """Seconds of one call: the mean of `repeats` consecutive calls."""
     synchronize(device)
     began = perf_counter()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sightline.lab.bench.equality import trained
+from sightline.lab.bench.equality import training
 from sightline.lab.bench.peers import load
 from sightline.lab.bench.scenario import Aim, Case, Scenario, Unavailable
 from sightline.ops import BlockMask, attention, block_pattern
@@ -48,13 +48,9 @@ def compared(ours: Call, other: Call, inputs: list[Tensor], towards: Tensor, pai
 
     Twelve tensors move: q, k, v, y in forward; the same, dy, dq, dk and dv in backward.
     """
-
-    def run(call: Call) -> list[Tensor]:
-        return trained(call(*inputs), inputs, towards)
-
-    rows = inputs[0].shape[0]
-    flops = TRAINING * 4 * rows * HEADS * WIDTH * pairs
-    return Case(partial(run, ours), partial(run, other), None, flops, 12 * towards.nbytes)
+    flops = TRAINING * 4 * len(towards) * HEADS * WIDTH * pairs
+    run, peer = (training(partial(call, *inputs), inputs, towards) for call in (ours, other))
+    return Case(run, peer, None, flops, 12 * towards.nbytes)
 
 
 def window_pairs(size: int, window: int, both: bool = False) -> int:
@@ -144,21 +140,14 @@ def window_flex(size: int, device: torch.device) -> Case:
     mask = create_block_mask(
         lambda row, head, at, key: (at >= key) & (at - key < WINDOW), 1, 1, size, size, device=device.type
     )
-    compiled = torch.compile(flex_attention)
-
-    def other() -> list[Tensor]:
-        with torch.no_grad():
-            return [compiled(q, k, v, block_mask=mask)]
-
-    def ours() -> list[Tensor]:
-        with torch.no_grad():
-            return [attention(q, k, v, causal=True, window=WINDOW)]
-
+    other = partial(torch.compile(flex_attention), q, k, v, block_mask=mask)
+    ours = partial(attention, q, k, v, causal=True, window=WINDOW)
     try:
         other()
     except Exception as error:
         raise Unavailable(f"FlexAttention does not compile here: {str(error).strip().splitlines()[0]}") from error
-    return Case(ours, other, None, 4 * HEADS * WIDTH * window_pairs(size, WINDOW), 4 * q.nbytes)
+    flops = 4 * HEADS * WIDTH * window_pairs(size, WINDOW)
+    return Case(lambda: [ours()], lambda: [other()], None, flops, 4 * q.nbytes)
 
 
 def growing(short: int, device: torch.device, factor: int, **options: Any) -> Case:
@@ -166,15 +155,8 @@ def growing(short: int, device: torch.device, factor: int, **options: Any) -> Ca
     inputs, towards = inputs_of(factor * short, device)
     few, towards_few = [x.detach()[:, :, :short].clone().requires_grad_() for x in inputs], towards[:, :, :short]
     call = partial(attention, causal=True, **options)
-
-    def at_first() -> list[Tensor]:
-        return [call(*inputs).detach()[:, :, :short]]
-
-    return Case(
-        lambda: trained(call(*few), few, towards_few),
-        lambda: trained(call(*inputs), inputs, towards),
-        (lambda: [call(*few).detach()], at_first),
-    )
+    check = (lambda: [call(*few).detach()], lambda: [call(*inputs).detach()[:, :, :short]])
+    return Case(training(lambda: call(*few), few, towards_few), training(lambda: call(*inputs), inputs, towards), check)
 
 
 def window_growth(size: int, device: torch.device) -> Case:
@@ -188,15 +170,15 @@ def window_long(size: int, device: torch.device) -> Case:
     call = partial(attention, causal=True, window=WINDOW)
     last = min(size, 1000 + WINDOW)
 
-    def tail() -> list[Tensor]:
-        return [call(*inputs).detach()[:, :, -last + WINDOW :]]
-
     def expected() -> list[Tensor]:
         ends = [x.detach()[:, :, -last:] for x in inputs]
         return [sdpa_with_mask(window_seen(last, device))(*ends)[:, :, WINDOW:]]
 
+    def tail() -> list[Tensor]:
+        return [call(*inputs).detach()[:, :, -last + WINDOW :]]
+
     flops = TRAINING * 4 * HEADS * WIDTH * window_pairs(size, WINDOW)
-    return Case(lambda: trained(call(*inputs), inputs, towards), None, (tail, expected), flops, 12 * towards.nbytes)
+    return Case(training(lambda: call(*inputs), inputs, towards), None, (tail, expected), flops, 12 * towards.nbytes)
 
 
 def bigbird_blocks(size: int, device: torch.device, causal: bool) -> BlockMask:

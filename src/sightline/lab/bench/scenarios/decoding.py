@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from sightline.lab.bench.scenario import Aim, Case, Scenario
 from sightline.mixers.softmax import SoftmaxAttention
+from sightline.testing.subject import steps
 
 WIDTH, HEADS, STEPS = 512, 8, 256
 
@@ -28,12 +29,8 @@ def cache_decoding(size: int, device: torch.device) -> Case:
         keys[:, :, :start], values[:, :, :start] = heads.keys_values(prompt[:, :start])
 
     def ours() -> list[Tensor]:
-        after, outputs = state, []
         with torch.no_grad():
-            for t in range(STEPS):
-                y, after = mixer.step(new[:, t], after)
-                outputs.append(y)
-        return [torch.stack(outputs, 1)]
+            return [steps(mixer, new[:, :STEPS], state)[0]]
 
     def other() -> list[Tensor]:
         outputs = []

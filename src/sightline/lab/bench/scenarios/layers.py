@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
-from sightline.lab.bench.equality import trained
+from sightline.lab.bench.equality import training
 from sightline.lab.bench.peers import load
 from sightline.lab.bench.scenario import Case, Scenario
 from sightline.mixers.softmax import FullSoftmaxAttention, SoftmaxAttention
@@ -39,13 +41,11 @@ def softmax_x_transformers(size: int, device: torch.device) -> Case:
             weight.copy_(mine)
     x, towards = inputs_of(size, device)
 
-    def other() -> list[Tensor]:
+    def attended() -> Tensor:
         y = theirs(x)
-        return trained(y[0] if isinstance(y, tuple) else y, [x, *copied], towards)
+        return y[0] if isinstance(y, tuple) else y
 
-    def run() -> list[Tensor]:
-        return trained(ours(x)[0], [x, *own], towards)
-
+    run, other = training(lambda: ours(x)[0], [x, *own], towards), training(attended, [x, *copied], towards)
     return Case(run, other, None, flops(size, 4 * WIDTH**2, size * (size + 1) / 2), 6.0 * x.nbytes)
 
 
@@ -68,18 +68,8 @@ def transformer_layer(size: int, device: torch.device) -> Case:
         theirs.linear1.load_state_dict(forward.widen.state_dict())
         theirs.linear2.load_state_dict(forward.narrow.state_dict())
     x, towards = inputs_of(size, device)
-    own, copied = list(ours.parameters()), list(theirs.parameters())
-
-    def run() -> list[Tensor]:
-        return trained(ours(x), [x, *own], towards)
-
-    def other() -> list[Tensor]:
-        return trained(theirs(x), [x, *copied], towards)
-
-    def output_and_input(run) -> list[Tensor]:  # the weights are partitioned differently
-        return run()[:2]
-
-    check = (lambda: output_and_input(run), lambda: output_and_input(other))
+    run, other = (training(partial(module, x), [x, *module.parameters()], towards) for module in (ours, theirs))
+    check = (lambda: run()[:2], lambda: other()[:2])  # output and input: the weights are partitioned differently
     return Case(run, other, check, flops(size, 4 * WIDTH**2 + 2 * WIDTH * WIDE, float(size**2)), 6.0 * x.nbytes)
 
 

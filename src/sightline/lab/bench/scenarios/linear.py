@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sightline.lab.bench.equality import trained
+from sightline.lab.bench.equality import training
 from sightline.lab.bench.peers import load
 from sightline.lab.bench.scenario import Aim, Case, Computation, Scenario
 from sightline.ops import LinearState, linear_attention
@@ -39,18 +39,18 @@ def arguments(form: str, size: int, device: torch.device) -> Named:
     return named
 
 
-def training(form: str, named: Named, call: Callable[..., Any] = linear_attention) -> Computation:
-    """Forward and backward of `call`."""
+def trained(form: str, named: Named, **options: bool) -> Computation:
+    """Forward and backward of `linear_attention`."""
     learnt = [x for x in named.values() if x.requires_grad]
-    towards = torch.ones_like(named["v"])
-    return lambda: trained(call(**named, normaliser=form == "normalised")[0], learnt, towards)
+    call = partial(linear_attention, **named, normaliser=form == "normalised", **options)
+    return training(lambda: call()[0], learnt, torch.ones_like(named["v"]))
 
 
 def against_steps(form: str, device: torch.device) -> tuple[Computation, Computation]:
     """Ours, and the stepwise form in float64, over a few positions."""
     narrow = arguments(form, CHECKED, device)
     wide = {name: x.detach().double().requires_grad_(x.requires_grad) for name, x in narrow.items()}
-    return training(form, narrow), training(form, wide, partial(linear_attention, stepwise=True))
+    return trained(form, narrow), trained(form, wide, stepwise=True)
 
 
 def least_flops(form: str, size: int) -> float:
@@ -69,12 +69,18 @@ def linear_sdpa(form: str, size: int, device: torch.device) -> Case:
     """Compared with causal softmax attention over the same q, k, v, which computes another function."""
     named = arguments(form, size, device)
     q, k, v = learnt = [named[name] for name in ("q", "k", "v")]
-    towards = torch.ones_like(named["v"])
+    other = partial(F.scaled_dot_product_attention, q, k, v, is_causal=True)
+    theirs = training(other, learnt, torch.ones_like(v))
+    return Case(trained(form, named), theirs, against_steps(form, device), least_flops(form, size), least_bytes(named))
 
-    def other() -> list[Tensor]:
-        return trained(F.scaled_dot_product_attention(q, k, v, is_causal=True), learnt, towards)
 
-    return Case(training(form, named), other, against_steps(form, device), least_flops(form, size), least_bytes(named))
+def versus(
+    ours: Callable[[], Tensor], other: Callable[[], Tensor], form: str, inputs: list[Tensor], towards: Tensor
+) -> Case:
+    """Forward and backward of both, which compute the same function of `inputs`."""
+    moved = 3.0 * sum(x.nbytes for x in (*inputs, towards))
+    run, peer = (training(call, inputs, towards) for call in (ours, other))
+    return Case(run, peer, None, least_flops(form, towards.shape[1]), moved)
 
 
 def linear_mamba2(size: int, device: torch.device) -> Case:
@@ -83,20 +89,16 @@ def linear_mamba2(size: int, device: torch.device) -> Case:
     x, towards = torch.randn(2, 1, size, HEADS, WIDTH, device=device)
     b, c = torch.randn(2, 1, size, 1, WIDTH, device=device)
     dt = 0.1 * torch.rand(1, size, HEADS, device=device)
-    inputs = [t.clone().requires_grad_() for t in (x, dt, b, c)]
+    x, dt, b, c = inputs = [t.clone().requires_grad_() for t in (x, dt, b, c)]
     rate = -torch.ones(HEADS, device=device)
 
-    def ours() -> list[Tensor]:
-        x, dt, b, c = (t.transpose(1, 2) for t in inputs)
-        y, _ = linear_attention(c, b, x * dt.unsqueeze(-1), decay=-dt)
-        return trained(y.transpose(1, 2), inputs, towards)
+    def ours() -> Tensor:
+        values, step, keys, queries = (t.transpose(1, 2) for t in inputs)
+        y, _ = linear_attention(queries, keys, values * step.unsqueeze(-1), decay=-step)
+        return y.transpose(1, 2)
 
-    def other() -> list[Tensor]:
-        x, dt, b, c = inputs
-        return trained(module.mamba2_chunk_scan(x, dt, rate, b, c, chunk_size=64), inputs, towards)
-
-    moved = 3.0 * sum(t.nbytes for t in (*inputs, towards))
-    return Case(ours, other, None, least_flops("position", size), moved)
+    other = partial(module.mamba2_chunk_scan, x, dt, rate, b, c, chunk_size=64)
+    return versus(ours, other, "position", inputs, towards)
 
 
 def linear_qwen3_next(size: int, device: torch.device) -> Case:
@@ -106,16 +108,13 @@ def linear_qwen3_next(size: int, device: torch.device) -> Case:
     beta, g = torch.rand(2, 1, size, HEADS, device=device)
     inputs = [t.clone().requires_grad_() for t in (q, F.normalize(k, dim=3), v, -0.1 * g, beta)]
 
-    def ours() -> list[Tensor]:
+    def ours() -> Tensor:
         q, k, v, g, beta = (t.transpose(1, 2) for t in inputs)
         y, _ = linear_attention(q * WIDTH**-0.5, k, v, decay=g, beta=beta)
-        return trained(y.transpose(1, 2), inputs, towards)
+        return y.transpose(1, 2)
 
-    def other() -> list[Tensor]:
-        return trained(module.torch_chunk_gated_delta_rule(*inputs)[0], inputs, towards)
-
-    moved = 3.0 * sum(t.nbytes for t in (*inputs, towards))
-    return Case(ours, other, None, least_flops("delta_position", size), moved)
+    other = partial(module.torch_chunk_gated_delta_rule, *inputs)
+    return versus(ours, lambda: other()[0], "delta_position", inputs, towards)
 
 
 def in_segments(named: Named, size: int) -> tuple[Tensor, LinearState]:

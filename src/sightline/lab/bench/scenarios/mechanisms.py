@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from sightline.core.mixer import Memory, SequenceMixer
-from sightline.lab.bench.equality import trained
-from sightline.lab.bench.scenario import Case, Scenario
+from sightline.lab.bench.equality import training
+from sightline.lab.bench.scenario import Case, Computation, Scenario
 from sightline.lab.bench.scenarios.layers import LENGTHS, WIDTH
 from sightline.mixers import MIXERS
+from sightline.testing.subject import steps
 
 REMEMBERED = 64  # positions of the memory for mechanisms that read one
 CHECKED = 48
@@ -30,35 +31,21 @@ def mechanism(name: str, size: int, device: torch.device) -> Case:
     short, short_wide = x.detach()[:, :few].clone(), x.detach()[:, :few].double()
     pull = towards[:, :few]
 
-    def run(module: Any, x: Tensor, towards: Tensor, steps: bool = False) -> list[Tensor]:
+    def run(module: Any, x: Tensor, towards: Tensor, by_steps: bool = False) -> Computation:
         x.requires_grad_()
-        inputs = [p for p in [x, *module.parameters()] if p.requires_grad]
-        y = _stepped(module, x, memory) if steps else _whole(module, x, memory)
-        return trained(y, inputs, towards)
+        call = partial(_outputs, module, x, memory.to(x.dtype), by_steps)
+        return training(call, [p for p in [x, *module.parameters()] if p.requires_grad], towards)
 
-    check = (
-        lambda: run(mixer, short, pull),
-        lambda: run(wide, short_wide, pull.double(), steps=isinstance(wide, SequenceMixer)),
-    )
-    return Case(partial(run, mixer, x, towards), None, check)
+    check = (run(mixer, short, pull), run(wide, short_wide, pull.double(), by_steps=True))
+    return Case(run(mixer, x, towards), None, check)
 
 
-def _whole(module: Any, x: Tensor, memory: Tensor) -> Tensor:
+def _outputs(module: Any, x: Tensor, memory: Tensor, by_steps: bool) -> Tensor:
+    """All outputs in one call, or of a mixer step by step."""
     if not isinstance(module, SequenceMixer):
         return module(x)
-    return module(x, _begin(module, memory.to(x.dtype)))[0]
-
-
-def _stepped(module: SequenceMixer, x: Tensor, memory: Tensor) -> Tensor:
-    state, outputs = _begin(module, memory.to(x.dtype)), []
-    for x_t in x.unbind(1):
-        y, state = module.step(x_t, state)
-        outputs.append(y)
-    return torch.stack(outputs, 1)
-
-
-def _begin(module: SequenceMixer, memory: Tensor) -> Any:
-    return module.initial_state(1, Memory(memory) if module.d_memory is not None else None)
+    state = module.initial_state(1, Memory(memory) if module.d_memory is not None else None)
+    return (steps(module, x, state) if by_steps else module(x, state))[0]
 
 
 SCENARIOS = tuple(

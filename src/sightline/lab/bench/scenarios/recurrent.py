@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -9,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from sightline.core.mixer import SequenceMixer
-from sightline.lab.bench.equality import trained
+from sightline.lab.bench.equality import training
 from sightline.lab.bench.scenario import Aim, Case, Computation, Scenario
 from sightline.mixers import MIXERS
+from sightline.testing.subject import steps
 
 WIDTH, ROWS, SHORTEST = 256, 64, 8
 
@@ -34,23 +36,14 @@ def packed(kind: Literal["lstm", "gru"], size: int, device: torch.device) -> Cas
     inputs = [x, ours.weight_input, ours.weight_hidden, ours.bias]
     inputs_of_theirs = [x, theirs.weight_ih_l0, theirs.weight_hh_l0, theirs.bias_ih_l0]
 
-    def run() -> list[Tensor]:
-        return trained(ours(x, mask=mask)[0], inputs, towards)
-
-    def other() -> list[Tensor]:
+    def other() -> Tensor:
         sequence = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
-        y, _ = pad_packed_sequence(theirs(sequence)[0], batch_first=True)
-        return trained(y, inputs_of_theirs, towards)
+        return pad_packed_sequence(theirs(sequence)[0], batch_first=True)[0]
 
+    both = training(lambda: ours(x, mask=mask)[0], inputs, towards), training(other, inputs_of_theirs, towards)
     flops = 3.0 * 2 * int(lengths.sum()) * gates * 2 * WIDTH**2
     weights = sum(p.nbytes for p in theirs.parameters())
-    return Case(run, other, None, flops, 3.0 * (2 * x.nbytes + weights))
-
-
-def trained_mixer(mixer: SequenceMixer, x: Tensor, towards: Tensor) -> Computation:
-    """Forward and backward with gradients of the input and all parameters."""
-    inputs = [x, *mixer.parameters()]
-    return lambda: trained(mixer(x)[0], inputs, towards)
+    return Case(*both, None, flops, 3.0 * (2 * x.nbytes + weights))
 
 
 def min_gru(rows: int, device: torch.device) -> Case:
@@ -65,38 +58,23 @@ def min_gru(rows: int, device: torch.device) -> Case:
     few_wide = few.detach().double().requires_grad_()
     pull = towards[:1, :100]
 
-    def by_steps() -> list[Tensor]:
-        state, outputs = wide.initial_state(1), []
-        for x_t in few_wide.unbind(1):
-            y, state = wide.step(x_t, state)
-            outputs.append(y)
-        return trained(torch.stack(outputs, 1), [few_wide, *wide.parameters()], pull.double())
+    def run(mixer: SequenceMixer, x: Tensor, towards: Tensor, by_steps: bool = False) -> Computation:
+        call = partial(steps, mixer, x, mixer.initial_state(1)) if by_steps else partial(mixer, x)
+        return training(lambda: call()[0], [x, *mixer.parameters()], towards)
 
     flops = 3.0 * 2 * rows * size * 2 * WIDTH**2
-    check = (trained_mixer(parallel, few, pull), by_steps)
-    return Case(
-        trained_mixer(parallel, x, towards), trained_mixer(sequential, x, towards), check, flops, 6.0 * x.nbytes
-    )
-
-
-def lstm_packed(size: int, device: torch.device) -> Case:
-    """`packed` for the LSTM."""
-    return packed("lstm", size, device)
-
-
-def gru_packed(size: int, device: torch.device) -> Case:
-    """`packed` for the GRU."""
-    return packed("gru", size, device)
+    check = (run(parallel, few, pull), run(wide, few_wide, pull.double(), by_steps=True))
+    return Case(run(parallel, x, towards), run(sequential, x, towards), check, flops, 6.0 * x.nbytes)
 
 
 SCENARIOS = (
     Scenario(
         "lstm_packed", "recurrent", "ratio", "LSTM, 64 rows of 8 positions or more", "torch.nn.LSTM, packed", (48,),
-        lstm_packed, 12, size="positions at most", aims={48: Aim(1.4)},
+        partial(packed, "lstm"), 12, size="positions at most", aims={48: Aim(1.4)},
     ),
     Scenario(
         "gru_packed", "recurrent", "ratio", "GRU, 64 rows of 8 positions or more", "torch.nn.GRU, packed", (48,),
-        gru_packed, 12, size="positions at most", aims={48: Aim(1.3)},
+        partial(packed, "gru"), 12, size="positions at most", aims={48: Aim(1.3)},
     ),
     Scenario(
         "min_gru_gru", "recurrent", "ratio", "minGRU, rows of 2,048 positions", "our GRU, another model", (1, 8),
