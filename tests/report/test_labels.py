@@ -8,15 +8,16 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from sightline.lab.details import Confusion, Details, ReliabilityBin
 from sightline.report.labels import MOST_CLASSES, confusion_drawing, label_drawings
 
 BINS = [
-    {"low": 0.4, "high": 0.6, "count": 10, "confidence": 0.5, "accuracy": 0.8},
-    {"low": 0.8, "high": 1.0, "count": 30, "confidence": 0.9, "accuracy": 0.9},
+    ReliabilityBin(low=0.4, high=0.6, count=10, confidence=0.5, accuracy=0.8),
+    ReliabilityBin(low=0.8, high=1.0, count=30, confidence=0.9, accuracy=0.9),
 ]
 NAMES = ["no", "yes", "<maybe> & a name that is far too long"]
 COUNTS = [[5, 2, 0], [1, 7, 0], [0, 1234, 3]]
-DETAILS = {"confusion": {"labels": NAMES, "counts": COUNTS}, "reliability": BINS}
+DETAILS = Details(Confusion(NAMES, COUNTS), BINS)
 
 
 def texts(svg: str) -> list[str]:
@@ -36,12 +37,12 @@ def test_figures_follow_the_pages_colours_and_policy(place):
 
 def test_only_what_there_are_numbers_for_is_drawn():
     assert [drawing.name for drawing in label_drawings(DETAILS)] == ["confusion", "reliability"]
-    assert [drawing.name for drawing in label_drawings({"confusions": {}, "reliability": BINS})] == ["reliability"]
-    assert label_drawings({}) == []
+    assert [drawing.name for drawing in label_drawings(Details(reliability=BINS))] == ["reliability"]
+    assert label_drawings(Details()) == []
 
 
 def test_a_confusion_matrix_says_its_numbers():
-    drawing = confusion_drawing(DETAILS["confusion"])
+    drawing = confusion_drawing(DETAILS.confusion)
     assert drawing.title == "Confusion matrix, test items: 15 of 1,252 correct"
     assert "'<maybe> & a name that is far too long' predicted as 'yes' 1,234 times" in drawing.description
     shown = texts(drawing.page_svg()[0])
@@ -62,7 +63,7 @@ def test_many_classes_are_those_with_most_errors():
     counts = np.diag(np.full(50, 9))
     for wrong in range(40, 50):
         counts[wrong, 0] = 5
-    drawing = confusion_drawing({"labels": [f"c{i}" for i in range(50)], "counts": counts.tolist()})
+    drawing = confusion_drawing(Confusion([f"c{i}" for i in range(50)], counts.tolist()))
     assert f"the {MOST_CLASSES} of 50 classes with the most errors" in drawing.title
     assert {"c0", *(f"c{i}" for i in range(40, 50))} <= set(texts(drawing.page_svg()[0]))
 

@@ -12,8 +12,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from sightline.lab.results import AttentionExample, AttentionMap, Results
-from sightline.report.figures import LIGHT, STYLE
-from sightline.report.text import piece, visible
+from sightline.report.figures import LIGHT, STYLE, save_both
+from sightline.report.text import piece, shortened, visible
 
 # For letters missing in the first font; only installed fonts are used.
 FALLBACKS = (
@@ -36,11 +36,7 @@ def save_attention(results: Results, directory: Path) -> list[Path]:
             figure = _draw(example)
             with warnings.catch_warnings():  # letters missing in all installed fonts appear as boxes
                 warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-                for kind in ("png", "svg"):
-                    path = directory / f"attention-{number}.{kind}"
-                    metadata = {"Date": None} if kind == "svg" else {"Software": None}
-                    figure.savefig(path, dpi=200, facecolor=LIGHT.paper, metadata=metadata)
-                    paths.append(path)
+                paths += save_both(figure, directory / f"attention-{number}")
     return paths
 
 
@@ -56,7 +52,7 @@ def _draw(example: AttentionExample) -> Figure:
     for axes, (one, each) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         _panel(axes, each, example.pieces, one.output)
         names = [one.arch] if each.name == "attention" else [one.arch, each.name]
-        name = ", ".join(_short(visible(text)) for text in names)
+        name = ", ".join(shortened(visible(text), LONGEST) for text in names)
         axes.set_title(name, loc="left", fontsize=9, color=LIGHT.ink)
     return figure
 
@@ -74,8 +70,4 @@ def _panel(axes: Axes, attention: AttentionMap, pieces: list[str], output: list[
 
 
 def _label(text: str) -> str:
-    return _short(piece(text))
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    return shortened(piece(text), LONGEST)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
 
 from matplotlib.axes import Axes
 
 from sightline.core.metrics import find_metric
 from sightline.lab.details import Curve, Details
 from sightline.lab.results import Architecture, Results
-from sightline.report.figures import DASHES, MARKERS, Drawing, Theme, axis_label, end_labels, widen
+from sightline.report.figures import MARKERS, Drawing, Theme, draw_line, label_lines
 from sightline.report.labels import label_drawings
-from sightline.report.text import visible
+from sightline.report.text import capitalised, visible
 
 MOST_MARKS = 24  # lines with more points have no marks
 WIDE = 100.0  # ratio of the last to the first position above which the axis is logarithmic
@@ -31,7 +30,7 @@ def measurement_drawings(arch: str, details: Details | None, loss_unit: str, par
     """The figures of one model's evaluation."""
     if details is None:
         return []
-    drawings = label_drawings(_labels(details), part)
+    drawings = label_drawings(details, part)
     return [*drawings, curve_drawing({arch: details.curve}, loss_unit, {})] if details.curve else drawings
 
 
@@ -48,22 +47,14 @@ def curve_drawing(curves: Mapping[str, Curve], loss_unit: str, order: Mapping[st
                 continue
             index = order.get(arch, 0) % 8
             mark = MARKERS[index] if len(points) <= MOST_MARKS else "none"
-            axes.plot(
-                *zip(*points, strict=True), color=theme.series[index], linestyle=DASHES[index], linewidth=1.5,
-                marker=mark, markersize=4, markeredgecolor=theme.paper,
-            )  # fmt: skip
+            draw_line(axes, theme, points, index, mark, markersize=4)
             ends[arch] = points[-1]
         if first.at and first.at[-1] >= WIDE * max(first.at[0], 1.0):
             axes.set_xscale("log")
             axes.xaxis.set_major_formatter("{x:,.0f}")
-        widen(axes.get_ylim, axes.set_ylim, info)
-        if ends:
-            end_labels(axes, theme, ends, dict(order))
-        axes.set_xlabel(first.along)
-        axes.set_ylabel(axis_label(info))
-        axes.grid(axis="y", color=theme.grid, linewidth=0.6)
+        label_lines(axes, theme, info, ends, order, first.along)
 
-    title = f"{info.label[:1].upper()}{info.label[1:]} by {first.along}"
+    title = f"{capitalised(info.label)} by {first.along}"
     endpoints = "; ".join(
         f"{arch} {info.text(points[0][1] / info.factor)} at {points[0][0]:g}, "
         f"{info.text(points[-1][1] / info.factor)} at {points[-1][0]:g}"
@@ -79,13 +70,8 @@ def label_figures(architecture: Architecture) -> list[Drawing]:
         return []
     file = re.sub(r"[^\w-]", "_", architecture.arch)
     name = visible(architecture.arch)
-    drawings = label_drawings(_labels(architecture.details))
+    drawings = label_drawings(architecture.details)
     return [replace(d, name=f"{d.name}-{file}", description=f"{name}. {d.description}") for d in drawings]
-
-
-def _labels(details: Details) -> dict[str, Any]:
-    fields = asdict(details)
-    return {key: fields[key] for key in ("confusion", "reliability") if fields[key]}
 
 
 def _points(curve: Curve, factor: float) -> list[tuple[float, float]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -24,7 +24,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from sightline.core.metrics import Metric
 from sightline.lab.results import Results
-from sightline.report.text import visible
+from sightline.report.text import capitalised, visible
 
 SVG = "http://www.w3.org/2000/svg"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -98,12 +98,8 @@ class Drawing:
 
     def save(self, directory: Path) -> list[Path]:
         """Write `<name>.png` and `<name>.svg`."""
-        paths = [directory / f"{self.name}.{kind}" for kind in ("png", "svg")]
         with self._figure(7.6, LIGHT, narrow=False, title=True) as figure:
-            for path in paths:
-                metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
-                figure.savefig(path, dpi=200, facecolor=LIGHT.paper, metadata=metadata)
-        return paths
+            return save_both(figure, directory / self.name)
 
     def _inline(self, width: float, *, narrow: bool) -> str:
         buffer = BytesIO()
@@ -122,6 +118,20 @@ class Drawing:
             if title:
                 axes.set_title(self.title, loc="left", fontsize=10, color=theme.ink)
             yield figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG or SVG, by the suffix of `path`; the bytes depend on no clock and no version."""
+    metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
+    figure.savefig(path, dpi=200, facecolor=LIGHT.paper, metadata=metadata)
+
+
+def save_both(figure: Figure, stem: Path) -> list[Path]:
+    """Write a figure as PNG and SVG; return the paths."""
+    paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg")]
+    for path in paths:
+        save(figure, path)
+    return paths
 
 
 def page_svg(svg: bytes, description: str) -> str:
@@ -182,9 +192,8 @@ def drawings(results: Results) -> list[Drawing]:
     figures = []
     if any(results.primary_metric in a.metrics for a in results.architectures):
         figures.append(_scores(results, info, order))
-    curves = _curve_points(results)
-    if curves is not None:
-        figures.append(_curves(results, curves, order))
+    if (curves := _learning_curves(results, order)) is not None:
+        figures.append(curves)
     if len(results.lengths) > 1 and any(a.by_length for a in results.architectures):
         figures.append(_lengths(results, info, order))
     return figures
@@ -246,84 +255,87 @@ def _scores(results: Results, info: Metric, order: dict[str, int]) -> Drawing:
         axes.tick_params(axis="y", length=0)
 
     values = "; ".join(f"{row.arch} {info.text(row.metrics[metric].mean)}" for row in rows)
-    title = f"{info.label[:1].upper()}{info.label[1:]} on the test items, with 95 % intervals"
+    title = f"{capitalised(info.label)} on the test items, with 95 % intervals"
     return Drawing("scores", title, visible(f"{title}: {values}"), draw, height=0.9 + 0.36 * len(rows))
 
 
-@final
-@dataclass(frozen=True)
-class _Curve:
-    arch: str
-    x: list[float]
-    y: list[float]
-
-
-@final
-@dataclass(frozen=True)
-class _Curves:
-    x_label: str
-    info: Metric
-    curves: list[_Curve]
-
-
-def _curve_points(results: Results) -> _Curves | None:
+def _learning_curves(results: Results, order: dict[str, int]) -> Drawing | None:
     """Validation metric over the unit of the budget, one curve per run; None if no run was validated."""
-    unit = next(
-        (unit for ending, unit in (("tok", "tokens"), ("flop", "flops"), ("steps", "steps"))
-         if results.budget.per_run.endswith(ending)),
-        "seconds",
-    )  # fmt: skip
     labels = {
-        "tokens": f"{results.data.counted} trained on",
-        "flops": "training FLOPs",
-        "steps": "training steps",
-        "seconds": "training time (s)",
+        "tok": ("tokens", f"{results.data.counted} trained on"),
+        "flop": ("flops", "training FLOPs"),
+        "steps": ("steps", "training steps"),
+        "": ("seconds", "training time (s)"),
     }
+    unit, x_label = next(label for ending, label in labels.items() if results.budget.per_run.endswith(ending))
     valid = [(run.arch, [h for h in run.history if h.get("event") == "valid"]) for run in results.runs]
     metric = results.primary_metric if any(results.primary_metric in h for _, hs in valid for h in hs) else "loss"
     info = results.metric_named(metric)
-    curves = []
+    curves: list[tuple[str, list[tuple[float, float]]]] = []
     for arch, records in valid:
-        points = [(float(h[unit]), float(h[metric])) for h in records if _both(h.get(unit), h.get(metric))]
+        points = [(float(h[unit]), h[metric] * info.factor) for h in records if _both(h.get(unit), h.get(metric))]
         if points:
-            curves.append(_Curve(arch, [x for x, _ in points], [y * info.factor for _, y in points]))
-    return _Curves(labels[unit], info, curves) if curves else None
+            curves.append((arch, points))
+    if not curves:
+        return None
+
+    def draw(axes: Axes, theme: Theme, narrow: bool) -> None:
+        lasts: dict[str, list[tuple[float, float]]] = {}
+        for arch, points in curves:
+            index = order.get(arch, 0) % 8
+            draw_line(axes, theme, points, index, "none")
+            draw_line(axes, theme, points[-1:], index, MARKERS[index], linestyle="none")
+            lasts.setdefault(arch, []).append(points[-1])
+        if info.log_scale:
+            axes.set_yscale("log")
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter("{x:g}")
+            axes.tick_params(axis="y", which="minor", labelsize=7, colors=theme.muted)
+        ends = {arch: (max(x for x, _ in last), sum(y for _, y in last) / len(last)) for arch, last in lasts.items()}
+        label_lines(axes, theme, info, ends, order, x_label, "validation ")
+        axes.xaxis.set_major_locator(MaxNLocator(5 if narrow else 8, steps=[1, 2, 5, 10]))
+
+    title = f"Learning curves: validation {info.label}, one line per run"
+    return Drawing("learning-curves", title, title, draw, height=3.6)
 
 
 def _both(*values: object) -> bool:
     return all(isinstance(value, int | float) for value in values)
 
 
-def _curves(results: Results, validation: _Curves, order: dict[str, int]) -> Drawing:
-    def draw(axes: Axes, theme: Theme, narrow: bool) -> None:
-        ends: dict[str, tuple[float, float]] = {}
-        for curve in validation.curves:
-            index = order.get(curve.arch, 0)
-            axes.plot(curve.x, curve.y, color=theme.series[index % 8], linestyle=DASHES[index % 8], linewidth=1.5)
-            axes.plot(
-                curve.x[-1:], curve.y[-1:], MARKERS[index % 8], color=theme.series[index % 8], markersize=5,
-                markeredgecolor=theme.paper,
-            )  # fmt: skip
-            x, y = ends.get(curve.arch, (0.0, 0.0))
-            ends[curve.arch] = (max(x, curve.x[-1]), y + curve.y[-1])
-        if validation.info.log_scale:
-            axes.set_yscale("log")
-            axes.yaxis.set_major_formatter("{x:g}")
-            axes.yaxis.set_minor_formatter("{x:g}")
-            axes.tick_params(axis="y", which="minor", labelsize=7, colors=theme.muted)
-        widen(axes.get_ylim, axes.set_ylim, validation.info)
-        counts = {arch: sum(c.arch == arch for c in validation.curves) for arch in ends}
-        end_labels(axes, theme, {a: (x, y / counts[a]) for a, (x, y) in ends.items()}, order)
-        axes.set_xlabel(validation.x_label)
-        axes.set_ylabel(axis_label(validation.info, "validation "))
-        axes.grid(axis="y", color=theme.grid, linewidth=0.6)
-        axes.xaxis.set_major_locator(MaxNLocator(5 if narrow else 8, steps=[1, 2, 5, 10]))
-
-    title = f"Learning curves: validation {validation.info.label}, one line per run"
-    return Drawing("learning-curves", title, title, draw, height=3.6)
+def draw_line(
+    axes: Axes, theme: Theme, points: Sequence[tuple[float, float]], index: int, marker: str, **options: Any
+) -> None:
+    """Draw the line of the architecture `index`; `options` are those of `Axes.plot`."""
+    looks: dict[str, Any] = {
+        "linestyle": DASHES[index],
+        "linewidth": 1.5,
+        "markersize": 5,
+        "markeredgecolor": theme.paper,
+        **options,
+    }
+    axes.plot(*zip(*points, strict=True), color=theme.series[index], marker=marker, **looks)
 
 
-def end_labels(axes: Axes, theme: Theme, ends: dict[str, tuple[float, float]], order: dict[str, int]) -> None:
+def label_lines(
+    axes: Axes,
+    theme: Theme,
+    info: Metric,
+    ends: dict[str, tuple[float, float]],
+    order: Mapping[str, int],
+    x_label: str,
+    y_prefix: str = "",
+) -> None:
+    """Write the names of lines at their ends, and those of the axes; the y axis shows the metric `info`."""
+    widen(axes.get_ylim, axes.set_ylim, info)
+    if ends:
+        end_labels(axes, theme, ends, order)
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(axis_label(info, y_prefix))
+    axes.grid(axis="y", color=theme.grid, linewidth=0.6)
+
+
+def end_labels(axes: Axes, theme: Theme, ends: dict[str, tuple[float, float]], order: Mapping[str, int]) -> None:
     """Write names to the right of the line ends, moved apart to avoid overlaps."""
     figure = axes.figure
     names = sorted(ends, key=lambda name: ends[name][1])
@@ -363,24 +375,17 @@ def _lengths(results: Results, info: Metric, order: dict[str, int]) -> Drawing:
     def draw(axes: Axes, theme: Theme, narrow: bool) -> None:
         ends = {}
         for row in results.architectures:
-            points = [(i, y * info.factor) for i, y in enumerate(row.by_length) if y is not None]
+            points = [(float(i), y * info.factor) for i, y in enumerate(row.by_length) if y is not None]
             if not points:
                 continue
             index = order[row.arch] % 8
-            axes.plot(
-                [x for x, _ in points], [y for _, y in points], MARKERS[index], color=theme.series[index],
-                linestyle=DASHES[index], linewidth=1.5, markersize=5, markeredgecolor=theme.paper,
-            )  # fmt: skip
-            ends[row.arch] = (float(points[-1][0]), points[-1][1])
-        widen(axes.get_ylim, axes.set_ylim, info)
-        end_labels(axes, theme, ends, order)
+            draw_line(axes, theme, points, index, MARKERS[index])
+            ends[row.arch] = points[-1]
+        label_lines(axes, theme, info, ends, order, results.data.length_of)
         labels = [f"{b.low}–{b.high}" if b.low != b.high else str(b.low) for b in bins]
         axes.set_xticks(range(len(bins)), [f"{t}\nn={b.items}" for t, b in zip(labels, bins, strict=True)])
         if narrow:
             axes.tick_params(axis="x", labelsize=7)
-        axes.set_xlabel(results.data.length_of)
-        axes.set_ylabel(axis_label(info))
-        axes.grid(axis="y", color=theme.grid, linewidth=0.6)
 
-    title = f"{info.label[:1].upper()}{info.label[1:]} by {results.data.length_of.partition(' (')[0]}"
+    title = f"{capitalised(info.label)} by {results.data.length_of.partition(' (')[0]}"
     return Drawing("by-length", title, title, draw, height=3.6)

@@ -10,10 +10,10 @@ import base64
 import hashlib
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any, cast, final
+from typing import Any, NamedTuple, cast
 
 import jinja2
 from markupsafe import Markup
@@ -79,9 +79,7 @@ def all_drawings(results: Results) -> list[Drawing]:
     return [*drawings(results), *comparison_drawings(results)]
 
 
-@final
-@dataclass(frozen=True)
-class _Figure:
+class _Figure(NamedTuple):
     title: str
     wide: Markup
     narrow: Markup
@@ -96,18 +94,14 @@ def _figure(drawing: Drawing) -> _Figure:
     return _Figure(drawing.title, *map(Markup, drawing.page_svg()))
 
 
-@final
-@dataclass(frozen=True)
-class _Ranked:
+class _Ranked(NamedTuple):
     """One architecture in the main table; `pair` is its difference to the best one, None for the best one itself."""
 
     architecture: Architecture
     pair: Pair | None
 
 
-@final
-@dataclass(frozen=True)
-class _Prediction:
+class _Prediction(NamedTuple):
     """A prediction, with all architectures that made it."""
 
     text: str

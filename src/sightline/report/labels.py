@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
+from sightline.lab.details import Confusion, Details, ReliabilityBin
 from sightline.report.figures import Drawing, Theme
-from sightline.report.text import visible
+from sightline.report.text import shortened, visible
 
 MOST_CLASSES = 30  # shown in a confusion matrix
 MOST_COUNTS = 12  # with more classes the cells have no room for counts
@@ -18,21 +17,17 @@ DARKEST = 0.6  # opacity of a cell, so that its count is readable in both themes
 LONGEST_NAME = 18
 
 
-def label_drawings(details: Mapping[str, Any], part: str = "test items") -> list[Drawing]:
-    """The figures for `Measured.details` of a classification: `confusion` and `reliability`, if available."""
-    drawings = []
-    if "confusion" in details:
-        drawings.append(confusion_drawing(details["confusion"], part))
-    if details.get("reliability"):
-        drawings.append(reliability_drawing(details["reliability"], part))
-    return drawings
+def label_drawings(details: Details, part: str = "test items") -> list[Drawing]:
+    """The confusion matrix and the reliability diagram of a classification, if available."""
+    drawings = [] if details.confusion is None else [confusion_drawing(details.confusion, part)]
+    return [*drawings, reliability_drawing(details.reliability, part)] if details.reliability else drawings
 
 
-def confusion_drawing(confusion: Mapping[str, Any], part: str = "test items") -> Drawing:
+def confusion_drawing(confusion: Confusion, part: str = "test items") -> Drawing:
     """Rows are true labels, columns are predicted labels; darker cells have a larger fraction of their row."""
-    counts: list[list[int]] = confusion["counts"]
+    counts = confusion.counts
     shown = _most_confused(counts)
-    names = [_short(confusion["labels"][i]) for i in shown]
+    names = [shortened(visible(confusion.labels[i]), LONGEST_NAME) for i in shown]
     cells = [[counts[row][column] for column in shown] for row in shown]
     totals = [max(sum(counts[row]), 1) for row in shown]
 
@@ -64,30 +59,30 @@ def confusion_drawing(confusion: Mapping[str, Any], part: str = "test items") ->
     title = f"Confusion matrix, {part}: {right:,} of {total:,} correct"
     if len(shown) < len(counts):
         title += f"; the {len(shown)} of {len(counts)} classes with the most errors"
-    mistakes = "; ".join(_mistakes(confusion["labels"], counts)) or "none"
+    mistakes = "; ".join(_mistakes(confusion.labels, counts)) or "none"
     return Drawing(
         "confusion", title, visible(f"{title}. Most frequent errors: {mistakes}"), draw, height=_height(names)
     )
 
 
-def reliability_drawing(bins: list[Mapping[str, float]], part: str = "test items") -> Drawing:
+def reliability_drawing(bins: list[ReliabilityBin], part: str = "test items") -> Drawing:
     """Fraction of correct predictions by confidence, in bins; a calibrated model is on the diagonal."""
-    total = sum(one["count"] for one in bins)
-    ece = sum(one["count"] * abs(one["accuracy"] - one["confidence"]) for one in bins) / max(total, 1)
-    largest = max(one["count"] for one in bins)
+    total = sum(one.count for one in bins)
+    ece = sum(one.count * abs(one.accuracy - one.confidence) for one in bins) / max(total, 1)
+    largest = max(one.count for one in bins)
 
     def draw(axes: Axes, theme: Theme, narrow: bool) -> None:
         axes.plot([0, 1], [0, 1], color=theme.muted, linewidth=0.9, linestyle=(0, (3, 2)), zorder=1)
         for one in bins:
-            height = one["accuracy"]
-            place = (one["low"], 0.0)
-            width = one["high"] - one["low"]
+            height = one.accuracy
+            place = (one.low, 0.0)
+            width = one.high - one.low
             axes.add_patch(Rectangle(place, width, height, facecolor=theme.series[0], alpha=0.25, linewidth=0))
-            confidence = one["confidence"]
+            confidence = one.confidence
             axes.vlines(confidence, min(height, confidence), max(height, confidence), theme.series[1], linewidth=2.2)
         axes.scatter(
-            [one["confidence"] for one in bins], [one["accuracy"] for one in bins],
-            s=[12 + 90 * one["count"] / largest for one in bins], color=theme.series[0], edgecolor=theme.paper,
+            [one.confidence for one in bins], [one.accuracy for one in bins],
+            s=[12 + 90 * one.count / largest for one in bins], color=theme.series[0], edgecolor=theme.paper,
             zorder=3,
         )  # fmt: skip
         axes.set_xlim(0, 1)
@@ -104,10 +99,10 @@ def reliability_drawing(bins: list[Mapping[str, float]], part: str = "test items
         )  # fmt: skip
 
     title = f"Reliability, {part}: {total:,} predictions"
-    worst = max(bins, key=lambda one: abs(one["accuracy"] - one["confidence"]) * one["count"])
+    worst = max(bins, key=lambda one: abs(one.accuracy - one.confidence) * one.count)
     summary = (
-        f"expected calibration error {100 * ece:.1f} %; largest contribution: {100 * worst['accuracy']:.0f} % correct "
-        f"at a confidence of {100 * worst['confidence']:.0f} %"
+        f"expected calibration error {100 * ece:.1f} %; largest contribution: {100 * worst.accuracy:.0f} % correct "
+        f"at a confidence of {100 * worst.confidence:.0f} %"
     )
     return Drawing("reliability", title, visible(f"{title}: {summary}"), draw, height=4.2)
 
@@ -128,11 +123,6 @@ def _mistakes(labels: list[str], counts: list[list[int]], most: int = 3) -> list
     ]
     errors.sort(key=lambda one: (-one[0], one[1:]))
     return [f"{true!r} predicted as {label!r} {count:,} times" for count, true, label in errors[:most]]
-
-
-def _short(name: str) -> str:
-    text = visible(name)
-    return text if len(text) <= LONGEST_NAME else text[: LONGEST_NAME - 1] + "…"
 
 
 def _height(names: list[str]) -> float:

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from sightline.data.survey import Chart, Survey
-from sightline.report.figures import DASHES, LIGHT, STYLE, dress
-from sightline.report.text import visible
+from sightline.report.figures import DASHES, LIGHT, STYLE, dress, save
+from sightline.report.text import shortened, visible
 
 LONGEST_NAME = 18
 
@@ -28,8 +28,7 @@ def save_survey(survey: Survey, path: Path) -> None:
         for axes, chart in zip(rows[:, 0], charts, strict=True):
             dress(axes, LIGHT)
             _draw(axes, chart)
-        metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
-        figure.savefig(path, dpi=200, facecolor=LIGHT.paper, metadata=metadata)
+        save(figure, path)
 
 
 def _height(chart: Chart) -> float:
@@ -67,9 +66,8 @@ def _bars(axes: Axes, chart: Chart) -> None:
     for number, (name, values) in enumerate(chart.series.items()):
         axes.barh(places, values, left=left, color=LIGHT.series[number], height=0.7, label=name)
         left = left + np.asarray(values)
-    names = [visible(str(name)) for name in chart.x]
-    axes.set_yticks(places, [name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…" for name in names])
-    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_yticks(places, [shortened(visible(str(name)), LONGEST_NAME) for name in chart.x])
+    axes.set_ylim(len(chart.x) - 0.4, -0.6)
     axes.set_xlabel(visible(chart.y_label))
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.xaxis.set_major_formatter("{x:,.0f}")

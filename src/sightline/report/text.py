@@ -14,6 +14,16 @@ def visible(text: str) -> str:
     return _UNSEEN.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", text)
 
 
+def shortened(text: str, most: int) -> str:
+    """The text, cut to `most` characters of which the last is an ellipsis."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def capitalised(text: str) -> str:
+    """The text with its first letter in upper case."""
+    return text[:1].upper() + text[1:]
+
+
 def piece(text: str) -> str:
     """A token as an axis label: ␣ for a space, ⏎ for the end of the sentence, codes for invisible characters."""
     return "⏎" if text == "</s>" else visible(re.sub(r"\s", "␣", text))
