@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from sightline.parts.front_ends import FRONT_ENDS
-from sightline.parts.several import Masked
 from sightline.testing import FRONT_END_LAWS, FrontEndSubject, describe, run_front_end_law
 
 EXAMPLES = [
@@ -17,8 +16,7 @@ EXAMPLES = [
 
 def pictures_alone(subject: FrontEndSubject) -> bool:
     """Whether the inputs are (B, C, H, W), whose masks are not of lengths."""
-    sources = subject.sources()
-    return isinstance(sources, Masked) and sources.values.dim() == 4
+    return [source.values.dim() for source in subject.sources()] == [4]
 
 
 @pytest.mark.parametrize("law", FRONT_END_LAWS)

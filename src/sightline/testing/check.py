@@ -19,8 +19,6 @@ from sightline.testing.reference import find_initial, find_reference
 from sightline.testing.report import LawResult, Report
 from sightline.testing.subject import NotApplicable, Reference, Subject
 
-FILL = "fill_uninitialized_memory"  # a property that torch puts on the module as it runs
-
 
 def check_mixer(
     config: Any,
@@ -85,20 +83,13 @@ def judge(name: str, find: Callable[[], Iterable[Finding]]) -> LawResult:
 @contextmanager
 def poisoned_memory() -> Iterator[None]:
     """Fill what `torch.empty` and its kin hand out with NaN, so that reading before writing shows."""
-    deterministic, filled = torch.are_deterministic_algorithms_enabled(), _fill()
+    options: Any = torch.utils.deterministic
+    deterministic, filled = torch.are_deterministic_algorithms_enabled(), options.fill_uninitialized_memory
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     torch.use_deterministic_algorithms(True, warn_only=True)
-    _set_fill(True)
+    options.fill_uninitialized_memory = True
     try:
         yield
     finally:
-        _set_fill(filled)
+        options.fill_uninitialized_memory = filled
         torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
-
-
-def _fill() -> bool:
-    return getattr(torch.utils.deterministic, FILL)
-
-
-def _set_fill(value: bool) -> None:
-    setattr(torch.utils.deterministic, FILL, value)

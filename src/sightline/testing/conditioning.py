@@ -7,11 +7,12 @@ the reference too, loses digits. No form can then be held to a tolerance below t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
+from torch import Tensor
 
-from sightline.testing.findings import RMS_FLOAT32, ComparedTensors, Finding, relative_rms
+from sightline.testing.findings import RMS_FLOAT32, Finding, relative_rms
 from sightline.testing.subject import Subject
 
 ROUNDINGS = 8  # inside a mechanism for one of what goes in: at most 7.0 in 240 ill-conditioned sets of weights
@@ -33,15 +34,11 @@ def conditioned(
         return findings
     exact = _expected(findings)
     moved = [_expected(law(subject.moved(draw))) for draw in range(DRAWS)]
-    adapted, seen = [], Counter[str]()
-    for finding in findings:
-        compared = finding.compared
-        if compared is not None and compared.dtype == torch.float32:
-            key = compared.name, seen[compared.name]
-            seen[compared.name] += 1
-            if _breaks_rms(finding) and key in exact:
-                loss = max(relative_rms(other[key] - exact[key], exact[key]) for other in moved)
-                finding = finding._replace(tolerance=max(RMS_FLOAT32, ROUNDINGS * loss))
+    adapted = []
+    for finding, key in _keyed(findings, torch.float32):
+        if _breaks_rms(finding) and key in exact:
+            loss = max(relative_rms(other[key] - exact[key], exact[key]) for other in moved)
+            finding = finding._replace(tolerance=max(RMS_FLOAT32, ROUNDINGS * loss))
         adapted.append(finding)
     return adapted
 
@@ -50,14 +47,19 @@ def _breaks_rms(finding: Finding) -> bool:
     return finding.tolerance == RMS_FLOAT32 and not finding.holds
 
 
-def _expected(findings: Iterable[Finding]) -> dict[ComparisonKey, torch.Tensor]:
+def _expected(findings: Iterable[Finding]) -> dict[ComparisonKey, Tensor]:
     """The expected values of every comparison in float64."""
-    exact = [f.compared for f in findings if f.compared is not None and f.compared.dtype == torch.float64]
-    return dict(zip(_keys(exact), (compared.expected for compared in exact), strict=True))
+    return {
+        key: finding.compared.expected for finding, key in _keyed(findings, torch.float64) if finding.compared and key
+    }
 
 
-def _keys(compared: Sequence[ComparedTensors]) -> Iterator[ComparisonKey]:
+def _keyed(findings: Iterable[Finding], dtype: torch.dtype) -> Iterator[tuple[Finding, ComparisonKey | None]]:
+    """The findings, those of comparisons in `dtype` with their keys."""
     seen = Counter[str]()
-    for one in compared:
-        yield one.name, seen[one.name]
-        seen[one.name] += 1
+    for finding in findings:
+        key = None
+        if finding.compared is not None and finding.compared.dtype == dtype:
+            key = finding.compared.name, seen[finding.compared.name]
+            seen[finding.compared.name] += 1
+        yield finding, key

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+from sightline.core.errors import InputError
 
 MAX_FLOAT64 = 1e-10  # largest difference, relative to the largest expected value where that is above 1
 RMS_FLOAT32, MAX_FLOAT32 = 1e-6, 1e-5
@@ -124,6 +126,15 @@ def refused(call: object, what: str) -> Finding:
     except (ValueError, TypeError):
         return Finding(0.0, 0.0, what)
     return Finding(1.0, 0.0, f"{what} was not refused")
+
+
+def refusal(call: Callable[..., object], *arguments: Any) -> str:
+    """The `InputError` of a call as text; "" where there is none."""
+    try:
+        call(*arguments)
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def _listed(tensors: Tensors) -> list[Tensor]:

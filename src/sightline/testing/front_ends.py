@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias, final
 
 import torch
@@ -18,11 +18,11 @@ from sightline.parts.several import Masked
 from sightline.testing.check import judge
 from sightline.testing.findings import Finding, close, finite, same, true, zero
 from sightline.testing.report import LawResult, Report
-from sightline.testing.subject import NotApplicable
+from sightline.testing.subject import NotApplicable, floats, map_floats, rows
 
 ROWS = 5
 
-FrontEndInputs: TypeAlias = Masked | tuple[Masked, ...]  # what one call reads: an input, or those of several front ends
+FrontEndInputs: TypeAlias = tuple[Masked, ...]  # what one call reads: one input, or those of several front ends
 
 
 @final
@@ -48,9 +48,7 @@ class FrontEndSubject:
     def sources(self) -> FrontEndInputs:
         """Inputs of `ROWS` rows, floats in float64, with their masks."""
         inputs, mask = self.config.sample(ROWS, torch.Generator().manual_seed(derive(0, "inputs")))
-        if not isinstance(inputs, Tensor):
-            return tuple(Masked(_double(values), own) for values, own in inputs)
-        return Masked(_double(inputs), mask)
+        return map_floats(Tensor.double, (Masked(inputs, mask),) if isinstance(inputs, Tensor) else inputs)
 
 
 def shapes_and_lengths(subject: FrontEndSubject) -> Iterator[Finding]:
@@ -75,16 +73,13 @@ def content_under_mask(subject: FrontEndSubject) -> Iterator[Finding]:
     front_end, results = subject.front_end, []
     for content in (0.0, float("nan"), float("inf"), 1e30):
         sources = _filled(front_end, subject.sources(), content)
-        leaves = [one.values for one in _listed(sources) if one.values.is_floating_point()]
-        for leaf in leaves:
-            leaf.requires_grad_()
+        leaves = [leaf.requires_grad_() for leaf in floats(sources)]
         x, mask = _call(front_end, sources)
         real = x[mask]
         parameters = list(front_end.parameters())
         gradients = torch.autograd.grad((real * real.detach().cos()).sum(), [*leaves, *parameters], allow_unused=True)
         yield finite([real, *(g for g in gradients if g is not None)], f"vectors and gradients over {content}")
-        hidden = [_hidden(part, one) for part, one in zip(_front_ends(front_end), _listed(sources), strict=True)]
-        hidden = [where for where, one in zip(hidden, _listed(sources), strict=True) if one.values.is_floating_point()]
+        hidden = [where for one, where in zip(sources, _hidden(front_end, sources)) if one.values.is_floating_point()]
         for where, gradient in zip(hidden, gradients, strict=False):
             if gradient is not None:
                 yield zero(gradient[where.expand_as(gradient)], f"gradient to {content} under the mask")
@@ -97,7 +92,7 @@ def content_under_mask(subject: FrontEndSubject) -> Iterator[Finding]:
 def padding(subject: FrontEndSubject) -> Iterator[Finding]:
     """A row gives what it gives alone, cut to its length; more padding on the right adds no real position."""
     front_end, sources = subject.front_end, subject.sources()
-    if not any(_by_length(one) for one in _listed(sources)):
+    if not any(map(_by_length, sources)):
         raise NotApplicable("its masks are not of lengths")
     x, mask = _call(front_end, sources)
     for row in range(ROWS):
@@ -115,7 +110,7 @@ def batch_order_and_size(subject: FrontEndSubject) -> Iterator[Finding]:
     x, mask = _call(front_end, sources)
     for order in ([3, 0, 4, 2, 1], [2], []):
         index = torch.tensor(order, dtype=torch.long)
-        y, real = _call(front_end, _each(sources, lambda one, index=index: Masked(one.values[index], one.mask[index])))
+        y, real = _call(front_end, rows(sources, index))
         yield same(real, mask[index], f"the mask of rows {order}")
         yield close(y[real], x[index][mask[index]], f"rows {order}")
 
@@ -143,8 +138,7 @@ def chunks_are_whole(subject: FrontEndSubject) -> Iterator[Finding]:
     x, mask = _call(front_end, sources)
     for size in (1, 3):
         chunks = [
-            _call(front_end, _each(sources, lambda one, places=slice(at, at + size): _taken(one, places)))
-            for at in range(0, x.shape[1], size)
+            _call(front_end, rows(sources, (slice(None), slice(at, at + size)))) for at in range(0, x.shape[1], size)
         ]
         real = torch.cat([own for _, own in chunks], 1)
         yield same(real, mask, f"the mask in chunks of {size}")
@@ -185,37 +179,26 @@ def run_front_end_law(name: str, subject: FrontEndSubject) -> LawResult:
 
 
 def _call(front_end: FrontEnd, sources: FrontEndInputs) -> tuple[Tensor, Any]:
-    return front_end(*sources) if isinstance(sources, Masked) else front_end(sources)
-
-
-def _listed(sources: FrontEndInputs) -> Sequence[Masked]:
-    return (sources,) if isinstance(sources, Masked) else sources
+    return front_end(sources) if hasattr(front_end, "front_ends") else front_end(*sources[0])
 
 
 def _each(sources: FrontEndInputs, change: Callable[[Any], Masked]) -> FrontEndInputs:
-    return change(sources) if isinstance(sources, Masked) else tuple(map(change, sources))
+    return tuple(map(change, sources))
 
 
-def _front_ends(front_end: Any) -> Sequence[FrontEnd]:
-    """The front end of each source."""
-    return list(getattr(front_end, "front_ends", [front_end]))
-
-
-def _hidden(front_end: FrontEnd, one: Any) -> Tensor:
-    return front_end.hidden(one.values, one.mask)
+def _hidden(front_end: Any, sources: FrontEndInputs) -> list[Tensor]:
+    """What the masks hide of each source, by the front end of its own."""
+    parts = getattr(front_end, "front_ends", [front_end])
+    return [part.hidden(*one) for part, one in zip(parts, sources, strict=True)]
 
 
 def _filled(front_end: FrontEnd, sources: FrontEndInputs, content: float) -> FrontEndInputs:
     """The sources with `content` under their masks, whole numbers with 1 in place of what they cannot be."""
     filled = []
-    for part, one in zip(_front_ends(front_end), _listed(sources), strict=True):
+    for one, where in zip(sources, _hidden(front_end, sources), strict=True):
         fits = one.values.is_floating_point() or content == 0.0
-        filled.append(one._replace(values=one.values.masked_fill(_hidden(part, one), content if fits else 1)))
-    return filled[0] if isinstance(sources, Masked) else tuple(filled)
-
-
-def _double(values: Tensor) -> Tensor:
-    return values.double() if values.is_floating_point() else values
+        filled.append(one._replace(values=one.values.masked_fill(where, content if fits else 1)))
+    return tuple(filled)
 
 
 def _by_length(one: Masked) -> bool:
@@ -236,10 +219,6 @@ def _padded(one: Any) -> Masked:
     """The rows with five more positions of padding, where the mask is of lengths."""
     if not _by_length(one):
         return one
-    rows, more = len(one.values), (len(one.values), 5, *one.values.shape[2:])
-    values = torch.cat([one.values, one.values.new_ones(more)], 1)
-    return Masked(values, torch.cat([one.mask, one.mask.new_zeros(rows, 5)], 1))
-
-
-def _taken(one: Any, places: slice) -> Masked:
-    return Masked(one.values[:, places], one.mask[:, places])
+    batch, _, *rest = one.values.shape
+    values = torch.cat([one.values, one.values.new_ones(batch, 5, *rest)], 1)
+    return Masked(values, torch.cat([one.mask, one.mask.new_zeros(batch, 5)], 1))

@@ -19,6 +19,7 @@ from sightline.data.rows.formats import FORMATS, FORMS, Form, Format, open_rows
 from sightline.data.rows.record import CHUNK, Record
 from sightline.data.series.table import SeriesColumns, read_series_table
 from sightline.data.text.rows import reader_of
+from sightline.testing.findings import refusal
 
 Table = Mapping[str, Sequence[Any]]
 
@@ -130,13 +131,13 @@ def true_places(subject: FormatSubject) -> Iterator[str]:
             yield f"row {number + 1} is said to begin on line {line}"
     for number in (0, 4, 8):
         bad = [*texts[:number], "", *texts[number + 1 :]]
-        error = _error(_pairs, subject.write({"source": texts, "target": bad}))
+        error = refusal(_pairs, subject.write({"source": texts, "target": bad}))
         if len(places) > number and not error.startswith(f"{path}:{places[number]}: "):
             yield f"an empty target in row {number + 1}: {error}"
     whole = path.read_bytes()
     for size in range(0, len(whole), max(1, len(whole) // 20)):
         path.write_bytes(whole[:size])
-        error = _error(_pairs, path)
+        error = refusal(_pairs, path)
         if error and not (error.startswith(str(path)) and error.isprintable()):
             yield f"cut to {size} bytes: {error}"
 
@@ -182,15 +183,15 @@ def bounded_memory(subject: FormatSubject) -> Iterator[str]:
 def edges(subject: FormatSubject) -> Iterator[str]:
     """Empty files, missing columns, a missing line end, CRLF, a byte order mark and gzip."""
     path = subject.write(PAIRS, lambda content: b"")
-    error = _error(_pairs, path)
+    error = refusal(_pairs, path)
     if not error.startswith(f"{path}: "):
         yield f"an empty file: {error or 'no error'}"
-    error = _error(_pairs, subject.write({name: [] for name in PAIRS}))
+    error = refusal(_pairs, subject.write({name: [] for name in PAIRS}))
     if not error.startswith(f"{path}: "):
         yield f"a table without rows: {error or 'no error'}"
     rows = open_rows(subject.write(PAIRS))
     by_row = not rows.columns
-    error = next(iter(rows.records(["sorce"]))).problem if by_row else _error(rows.column, "sorce")
+    error = next(iter(rows.records(["sorce"]))).problem if by_row else refusal(rows.column, "sorce")
     if not error or "did you mean 'source'" not in error or not (by_row or error.startswith(rows.where)):
         yield f"the misspelt column 'sorce': {error or 'no error'}"
     whole = _cells(rows.records())
@@ -262,12 +263,3 @@ def _zipped(path: Path) -> Path:
 
 def _cells(records: Iterator[Record]) -> list[dict[str, Any]]:
     return [record.cells for record in records]
-
-
-def _error(call: Callable[[Any], Any], argument: Any) -> str:
-    """The error of a call; "" where there is none."""
-    try:
-        call(argument)
-    except InputError as error:
-        return str(error)
-    return ""

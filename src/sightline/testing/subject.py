@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, final
+from typing import Any, NamedTuple, TypeVar, final
 
 import numpy as np
 import torch
@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from sightline.core.errors import InputError
 from sightline.core.mixer import Memory, SequenceMixer
 from sightline.core.seeds import derive
-from sightline.core.state import leaves
+from sightline.core.state import leaves, map_state
 
 BATCH, LENGTH, MEMORY = 3, 11, 5  # odd and different, so that no axis passes for another
 WIDTHS = (12, 16, 24, 32, 48, 64)  # a config is checked at the first that it can be built with
 DTYPES = (torch.float64, torch.float32)
 
 Reference = Callable[..., np.ndarray]
+S = TypeVar("S")
 
 
 class ArrayMemory(NamedTuple):
@@ -180,9 +181,7 @@ def feed(
     outputs, at = [], 0
     for size in sizes:
         part = slice(at, at + size)
-        y, state = module(
-            x[:, part], state, None if mask is None else mask[:, part], None if starts is None else starts[:, part]
-        )
+        y, state = module(x[:, part], state, *rows((mask, starts), (slice(None), part)))
         outputs.append(y)
         at += size
     return torch.cat(outputs, 1), state
@@ -197,17 +196,19 @@ def steps(module: Any, x: Tensor, state: Any) -> tuple[Tensor, Any]:
     return torch.stack(outputs, 1), state
 
 
-def rows(memory: Memory | None, index: Tensor | slice | list[int]) -> Memory | None:
-    """The memory of some rows of the batch."""
-    if memory is None:
-        return None
-    mask, summary = (None if part is None else part[index] for part in (memory.mask, memory.summary))
-    return Memory(memory.values[index], mask, summary)
+def rows(parts: S, index: Any) -> S:
+    """Some rows of the batch, `index` as tensors take it, of a memory, or of a tuple of tensors and None."""
+    return map_state(lambda part: part[index], parts)
 
 
-def tensors(memory: Memory | None) -> list[Tensor]:
-    """The float tensors of a memory."""
-    return [] if memory is None else [part for part in (memory.values, memory.summary) if part is not None]
+def floats(state: Any) -> list[Tensor]:
+    """The float tensors of a state or memory."""
+    return [leaf for leaf in leaves(state) if leaf.is_floating_point()]
+
+
+def map_floats(function: Callable[[Tensor], Tensor], state: S) -> S:
+    """The state or memory with `function` applied to its float tensors."""
+    return map_state(lambda leaf: function(leaf) if leaf.is_floating_point() else leaf, state)
 
 
 def snapshot(state: Any) -> list[Tensor]:

@@ -27,6 +27,7 @@ from sightline.models import FORMS
 from sightline.tasks.architectures import check_architecture
 from sightline.tasks.task import Task
 from sightline.testing.batches import BATCH_LAWS, StreamSubject
+from sightline.testing.findings import refusal
 
 _SHOWN = 3  # problems of a law
 _STEPS = 8  # of training
@@ -97,7 +98,8 @@ def saved_is_loaded(subject: TaskSubject) -> Iterator[str]:
         loaded: Any = subject.kind.load(first)
         loaded.save(second)
         before, after = ({file.name: file.read_bytes() for file in place.iterdir()} for place in (first, second))
-    yield from (f"{name} differs when saved again" for name in sorted(before | after) if _differ(name, before, after))
+    differing = sorted(name for name in before | after if before.get(name) != after.get(name))
+    yield from (f"{name} differs when saved again" for name in differing)
     for what in ("config", "data", "arch", "parameters", "source", "outputs", "run"):
         if getattr(loaded, what) != getattr(task, what):
             yield f"{what} was {getattr(task, what)}, is {getattr(loaded, what)}"
@@ -279,9 +281,9 @@ def other_forms_are_refused(subject: TaskSubject) -> Iterator[str]:
     others = {arch for presets in FORMS.values() for arch in presets if arch not in known}
     misspelt = f"{next(iter(known))}x"
     for arch in (*known, *sorted(others), misspelt):
-        expected = "" if arch in known else _refusal(check_architecture, arch, kind.form, kind.name, known)
+        expected = "" if arch in known else refusal(check_architecture, arch, kind.form, kind.name, known)
         for call in (kind.check_architecture, kind.preset):
-            if (message := _refusal(call, arch)) != expected:
+            if (message := refusal(call, arch)) != expected:
                 yield f"{arch}: {message or 'accepted'}" + (f", not: {expected}" if expected else "")
 
 
@@ -361,22 +363,9 @@ def _stopped(model: nn.Module, call: Callable[[], Any]) -> bool:
     return False
 
 
-def _refusal(call: Callable[..., Any], *arguments: Any) -> str:
-    """The `InputError` of a call; "" where there is none."""
-    try:
-        call(*arguments)
-    except InputError as error:
-        return str(error)
-    return ""
-
-
 def _json(values: Any) -> None:
     """Raises where values are not plain JSON types, or not finite."""
     json.dumps(values, allow_nan=False)
-
-
-def _differ(name: str, before: dict[str, bytes], after: dict[str, bytes]) -> bool:
-    return before.get(name) != after.get(name)
 
 
 def _alike(left: Any, right: Any, tolerance: float = _ROUNDING) -> bool:

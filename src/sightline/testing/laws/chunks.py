@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sightline.core.state import leaves, map_state
 from sightline.testing.findings import Finding, close
-from sightline.testing.subject import DTYPES, LENGTH, Subject, feed, normal, packed, ragged, steps, tensors
+from sightline.testing.subject import DTYPES, LENGTH, Subject, feed, floats, map_floats, normal, packed, ragged, steps
 
 CHUNKINGS = ((1,) * LENGTH, (4, 7), (2, 0, 3, 1, 5), (LENGTH - 1, 1))
 
@@ -76,11 +76,10 @@ def _gradients(subject: Subject, sizes: tuple[int, ...], mask: Tensor | None, st
     """Gradients for the inputs, the memory and all parameters, through outputs and final state."""
     module, x, memory = subject.module(), subject.x().requires_grad_(), subject.memory()
     if memory is not None:
-        memory = map_state(lambda t: t.detach().requires_grad_() if t.is_floating_point() else t, memory)
+        memory = map_floats(lambda t: t.detach().requires_grad_(), memory)
     y, state = feed(module, x, module.initial_state(len(x), memory), sizes, mask, starts)
-    inputs = [x, *tensors(memory), *module.parameters()]
-    gradients = torch.autograd.grad(_score(y, state), inputs, allow_unused=True)
-    return [torch.zeros_like(x) if g is None else g for x, g in zip(inputs, gradients, strict=True)]
+    inputs = [x, *floats(memory), *module.parameters()]
+    return list(torch.autograd.grad(_score(y, state), inputs, materialize_grads=True))
 
 
 def _state_gradients(subject: Subject) -> Iterator[Finding]:
@@ -90,22 +89,14 @@ def _state_gradients(subject: Subject) -> Iterator[Finding]:
     results = []
     for sizes in ((7,), (3, 4), (1,) * 7):
         state = map_state(lambda t: t.detach().clone(), before)
-        floats = [leaf for leaf in leaves(state) if leaf.is_floating_point()]
-        for leaf in floats:
-            leaf.requires_grad_()
-        if not floats:
+        handed = [leaf.requires_grad_() for leaf in floats(state)]
+        if not handed:
             return
-        state = _refilled(state, iter(floats))
-        y, after = feed(module, x[:, 4:], state, sizes)
-        gradients = torch.autograd.grad(_score(y, after), floats, allow_unused=True)
-        results.append([torch.zeros_like(w) if g is None else g for w, g in zip(floats, gradients, strict=True)])
+        left = iter(handed)  # the leaves that record gradients
+        y, after = feed(module, x[:, 4:], map_floats(lambda _, left=left: next(left), state), sizes)
+        results.append(torch.autograd.grad(_score(y, after), handed, materialize_grads=True))
     for gradients, name in zip(results[1:], ("two chunks", "single positions"), strict=True):
         yield close(gradients, results[0], f"gradient to the state in {name}")
-
-
-def _refilled(state: Any, floats: Iterator[Tensor]) -> Any:
-    """The state with its float tensors taken from `floats`, which hands out those that record gradients."""
-    return map_state(lambda t: next(floats) if t.is_floating_point() else t, state)
 
 
 def _score(y: Tensor, state: Any) -> Tensor:

@@ -14,8 +14,8 @@ from torch.autograd.gradcheck import GradcheckError
 from torch.func import functional_call
 
 from sightline.core.mixer import Memory
-from sightline.core.state import leaves, map_state, nbytes
-from sightline.testing.findings import Finding, close, finite, true
+from sightline.core.state import detach, nbytes
+from sightline.testing.findings import Finding, close, finite, relative_rms, true
 from sightline.testing.rounding import as_bfloat16
 from sightline.testing.subject import (
     DTYPES,
@@ -23,11 +23,13 @@ from sightline.testing.subject import (
     NotApplicable,
     Reference,
     Subject,
+    floats,
+    map_floats,
     normal,
     packed,
     ragged,
+    rows,
     steps,
-    tensors,
 )
 
 LONG = 65536
@@ -97,19 +99,19 @@ def derivatives(subject: Subject) -> Iterator[Finding]:
     starts = torch.tensor([[False, False, False], [False, False, True]])
     names = [name for name, _ in module.named_parameters()]
     memory = _narrow_memory(subject, module)
-    parts = [x, *tensors(memory), *module.parameters()]
+    parts = [x, *floats(memory), *module.parameters()]
     inputs = [part.detach().clone().requires_grad_() for part in parts]
 
     def call(*values: Tensor) -> tuple[Tensor, ...]:
         values_left = iter(values)
         x = next(values_left)
-        of_memory = memory and map_state(lambda t: next(values_left) if t.is_floating_point() else t, memory)
+        of_memory = map_floats(lambda _: next(values_left), memory)
         parameters = dict(zip(names, values_left, strict=True))
         if not subject.is_mixer:
             return (functional_call(module, parameters, (x, mask, starts)),)
         fed = {f"mixer.{name}": parameter for name, parameter in parameters.items()}
         y, state = functional_call(_Fed(module), fed, (x, of_memory, mask, starts))
-        return (y, *(leaf for leaf in leaves(state) if leaf.is_floating_point() and leaf.requires_grad))
+        return (y, *(leaf for leaf in floats(state) if leaf.requires_grad))
 
     fast = sum(value.numel() for value in inputs) > GRADCHECK_ALL
     kind = "a random projection of the" if fast else "every"
@@ -145,15 +147,15 @@ def _narrow_memory(subject: Subject, module: Any) -> Memory | None:
 
 def _state_derivatives(module: Any, x: Tensor, memory: Memory | None) -> Iterator[Finding]:
     _, state = module(x, module.initial_state(len(x), memory))
-    floats = [leaf.detach().clone().requires_grad_() for leaf in leaves(state) if leaf.is_floating_point()]
-    if not floats:
+    inputs = [leaf.detach().clone().requires_grad_() for leaf in floats(state)]
+    if not inputs:
         return
 
     def call(*values: Tensor) -> Tensor:
         handed = iter(values)
-        return module(x, map_state(lambda t: next(handed) if t.is_floating_point() else t.detach(), state))[0]
+        return module(x, map_floats(lambda _: next(handed), detach(state)))[0]
 
-    yield _gradcheck(call, floats, True, "a random projection of the derivatives for the state")
+    yield _gradcheck(call, inputs, True, "a random projection of the derivatives for the state")
 
 
 def _gradcheck(call: Callable[..., Any], inputs: list[Tensor], fast: bool, what: str) -> Finding:
@@ -179,23 +181,15 @@ def low_precision(subject: Subject) -> Iterator[Finding]:
         inputs = as_bfloat16(x.double().numpy())
         naive = np.asarray(subject.reference(subject.config, rounded, inputs, mask.numpy(), None, arrays))
     elif subject.is_mixer:
-        double, of_memory = _widened(wide), map_state(lambda t: t.double() if t.is_floating_point() else t, memory)
+        double, of_memory = copy.deepcopy(wide).double(), map_floats(Tensor.double, memory)
         y, _ = subject.whole(wide, x, memory)
         exact = subject.whole(double, x.double(), of_memory)[0].detach().numpy()
         naive = steps(wide, x, wide.initial_state(len(x), memory))[0].detach().double().numpy()
     else:
         raise NotApplicable("needs a reference to compare an encoder with")
-    error, allowed = _rms(y.detach().double().numpy() - exact, exact), _rms(naive - exact, exact)
+    outputs, exact = y.detach().double(), torch.from_numpy(exact)
+    error, allowed = (relative_rms(values - exact, exact) for values in (outputs, torch.from_numpy(np.asarray(naive))))
     yield Finding(error, 2 * allowed + 1e-5, "bfloat16 RMS, against twice a naive computation's")
-
-
-def _widened(module: torch.nn.Module) -> torch.nn.Module:
-    """The same weights in float64."""
-    return copy.deepcopy(module).double()
-
-
-def _rms(difference: np.ndarray, scale: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(difference**2)) / max(1e-2, np.sqrt(np.mean(scale**2))))
 
 
 def long_and_large(subject: Subject) -> Iterator[Finding]:
@@ -218,8 +212,7 @@ def long_and_large(subject: Subject) -> Iterator[Finding]:
 def _long(subject: Subject) -> Iterator[Finding]:
     d_model = subject.small_width()
     module = subject.scattered(torch.float32, d_model)
-    memory = _narrow_memory(subject, module)
-    memory = memory and map_state(lambda t: t[:1].float() if t.is_floating_point() else t[:1], memory)
+    memory = map_floats(Tensor.float, rows(_narrow_memory(subject, module), slice(0, 1)))
     spent: list[float] = []
     reached, grows = 0, not subject.is_mixer
     with torch.no_grad():

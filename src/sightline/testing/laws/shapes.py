@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from sightline.core.state import leaves
+from sightline.core.mixer import Memory
+from sightline.core.state import leaves, map_state
 from sightline.testing.findings import Finding, close, refused, same, true, zero
 from sightline.testing.subject import BATCH, LENGTH, Subject, packed, ragged, rows
 
@@ -88,9 +89,7 @@ def _strided(subject: Subject) -> Iterator[Finding]:
         module, x, memory = subject.module(dtype), subject.x(dtype=dtype), subject.memory(dtype=dtype)
         mask, starts = ragged(), packed()
         expected, _ = subject.whole(module, x, memory, mask, starts)
-        far = memory and memory._replace(
-            values=_spread(memory.values), mask=None if memory.mask is None else _spread(memory.mask)
-        )
+        far = memory and Memory(*map_state(_spread, memory[:2]), memory.summary)
         inputs = [_spread(x), _spread(mask), _spread(starts)]
         kept = [t.clone() for t in inputs]
         y, _ = subject.whole(module, inputs[0], far, inputs[1], inputs[2])

@@ -19,16 +19,12 @@ def batch_order_and_size(subject: Subject) -> Iterator[Finding]:
         module, x, memory = subject.module(dtype), subject.x(dtype=dtype), subject.memory(dtype=dtype)
         for mask, starts in ((None, None), (ragged(), packed())):
             y, state = subject.whole(module, x, memory, mask, starts)
-            shuffled, of_shuffled = subject.whole(
-                module, x[order], rows(memory, order), *(None if f is None else f[order] for f in (mask, starts))
-            )
+            shuffled, of_shuffled = subject.whole(module, *rows((x, memory, mask, starts), order))
             yield close(shuffled, y[order], "rows in another order")
             yield close(leaves(of_shuffled), [leaf[order] for leaf in leaves(state)], "state in another order")
             for row in range(len(x)):
                 one = slice(row, row + 1)
-                alone, _ = subject.whole(
-                    module, x[one], rows(memory, one), *(None if f is None else f[one] for f in (mask, starts))
-                )
+                alone, _ = subject.whole(module, *rows((x, memory, mask, starts), one))
                 yield close(alone, y[one], "a row in a batch of its own")
 
 
@@ -112,12 +108,7 @@ def select_commutes(subject: Subject) -> Iterator[Finding]:
             for mask, starts in ((None, None), (ragged()[:, :6], packed()[:, :6])):
                 with torch.no_grad():
                     _, state = subject.whole(module, x[:, :6], memory, mask, starts)
-                    _, expected = subject.whole(
-                        module,
-                        x[chosen, :6],
-                        rows(memory, chosen),
-                        *(None if f is None else f[chosen] for f in (mask, starts)),
-                    )
+                    _, expected = subject.whole(module, *rows((x[:, :6], memory, mask, starts), chosen))
                     selected = select(state, chosen)
                     yield close(leaves(selected), leaves(expected), f"state of rows {index}")
                     y, after = steps(module, x[chosen, 6:], selected)

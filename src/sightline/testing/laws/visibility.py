@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sightline.core.mixer import Memory
-from sightline.core.state import leaves, map_state
+from sightline.core.state import leaves
 from sightline.testing.findings import Finding, close, finite, same, true, zero
 from sightline.testing.subject import (
     BATCH,
@@ -17,6 +17,7 @@ from sightline.testing.subject import (
     MEMORY,
     NotApplicable,
     Subject,
+    map_floats,
     normal,
     packed,
     ragged,
@@ -241,7 +242,7 @@ def _isolated(subject: Subject) -> Iterator[Finding]:
     yield zero(gradient[:, 6:], "gradient to the document after")
     if subject.is_mixer:
         _, before = subject.whole(module, x[:, :4].detach(), memory)
-        other = map_state(lambda t: t + 1 if t.is_floating_point() else t, before)
+        other = map_floats(lambda t: t + 1, before)
         starts = torch.ones(BATCH, 1, dtype=torch.bool).expand(BATCH, 1)
         if memory is None:
             yield same(
