@@ -9,6 +9,7 @@ import dataclasses
 import io
 import json
 import sys
+import textwrap
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -275,8 +276,9 @@ def help_of(*path: str) -> str:
 def architecture_names() -> str:
     """The module with the names of all architectures, for the help, which imports no torch."""
     names = dict.fromkeys(name for table, _ in FAMILIES.values() for name in table)
-    lines = [f'    "{name}",' for name in names]
-    return "\n".join([ARCHITECTURE_NAMES_HEAD, "ARCHITECTURES = (", *lines, ")", ARCHITECTURE_NAMES_END])
+    listed = ", ".join(f'"{name}"' for name in names) + ","
+    lines = textwrap.indent(textwrap.fill(listed, 116, break_on_hyphens=False), "    ")
+    return "\n".join([ARCHITECTURE_NAMES_HEAD, "ARCHITECTURES = (", lines, ")  # fmt: skip", ARCHITECTURE_NAMES_END])
 
 
 def formats() -> str:

@@ -150,12 +150,10 @@ def _nested(changes: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for key, value in changes.items():
         *parents, name = key.split(".")
-        at = tree
+        at: Any = tree
         for parent in parents:
-            at = at.setdefault(parent, {})
-            if not isinstance(at, dict):
-                raise InputError("set both as a whole and by sub-key", where=prefix + key)
-        if name in at:
+            at = at.setdefault(parent, {}) if isinstance(at, dict) else at
+        if not isinstance(at, dict) or name in at:
             raise InputError("set both as a whole and by sub-key", where=prefix + key)
         at[name] = value
     return tree
@@ -311,14 +309,8 @@ def _none(value: Any, text: bool) -> None:
         raise _Unfit("null")
 
 
-_SCALARS: dict[Any, Callable[[Any, bool], Any]] = {
-    bool: _bool,
-    int: _int,
-    float: _float,
-    str: _str,
-    Path: _path,
-    type(None): _none,
-}
+_SCALARS: dict[Any, Callable[[Any, bool], Any]] = {bool: _bool, int: _int, float: _float, str: _str, Path: _path}
+_SCALARS[type(None)] = _none
 
 
 def _union(members: tuple[Any, ...], value: Any, text: bool) -> Any:

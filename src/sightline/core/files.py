@@ -74,14 +74,14 @@ def sync_tree(path: Path) -> None:
 
 
 @contextmanager
-def replacing_directory(target: Path) -> Iterator[Path]:
+def replacing_directory(target: Path, needed_bytes: int | None = None) -> Iterator[Path]:
     """An empty directory to fill; it replaces `target` in one step when the block ends without an error.
 
     Raises:
         EnvironmentFault: for any `OSError` in the block too; nothing is left behind then.
     """
     beside = target.with_name(target.name + ".tmp")
-    with faults(target):
+    with faults(target, needed_bytes):
         if beside.exists():
             shutil.rmtree(beside)
         try:

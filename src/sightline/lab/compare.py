@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import final
 
@@ -220,23 +221,12 @@ class _Session:
         return Job("trial", self.config, directory, prepared, arch, self.config.seed, budget, factor)
 
     def _run(self, arch: str, seed: int) -> Job:
-        directory = self.out_dir / "runs" / f"{arch}-seed{seed}"
-        best = min(
-            (trial for trial in self.rates.get(arch, []) if trial.result and trial.result.loss is not None),
-            key=lambda trial: trial.result.loss,  # type: ignore[union-attr]
-            default=None,
-        )
-        return Job(
-            "run",
-            self.config,
-            directory,
-            self.out_dir / "prepared",
-            arch,
-            seed,
-            self.plan.final_each,
-            1.0 if best is None else best.job.lr_factor,
-            attention=seed == self.config.seed,
-        )
+        directory, prepared = self.out_dir / "runs" / f"{arch}-seed{seed}", self.out_dir / "prepared"
+        trials = [(trial.result, trial.job.lr_factor) for trial in self.rates.get(arch, []) if trial.result]
+        losses = [(result.loss, factor) for result, factor in trials if result.loss is not None]
+        _, factor = min(losses, key=itemgetter(0), default=(None, 1.0))
+        budget, attention = self.plan.final_each, seed == self.config.seed
+        return Job("run", self.config, directory, prepared, arch, seed, budget, factor, attention=attention)
 
     def _wait_for_one(self) -> list[Worker]:
         """Wait until a worker ends; remove and return all that have ended."""

@@ -90,8 +90,7 @@ class GatedLinearAttention(SequenceMixer[LinearState]):
         self, x: Sequences, state: LinearState | None = None, mask: Mask | None = None, starts: Starts | None = None
     ) -> tuple[MixedSequences, LinearState]:
         check_inputs(x, self.d_model, mask, starts)
-        if state is None:
-            state = self.initial_state(x.shape[0])
+        state = self.initial_state(x.shape[0]) if state is None else state
         x = keep(x, mask)
         q, k, v, decay = self._read(x)
         y, state = linear_attention(q, hide(k, mask), v, decay=hide(decay, mask), state=state, starts=starts)

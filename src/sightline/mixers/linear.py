@@ -106,8 +106,7 @@ class LinearAttention(_FeatureAttention, SequenceMixer[LinearState]):
         self, x: Sequences, state: LinearState | None = None, mask: Mask | None = None, starts: Starts | None = None
     ) -> tuple[MixedSequences, LinearState]:
         check_inputs(x, self.d_model, mask, starts)
-        if state is None:
-            state = self.initial_state(x.shape[0])
+        state = self.initial_state(x.shape[0]) if state is None else state
         q, k, v = self.project(x, mask)
         y, after = linear_attention(q, k, v, normaliser=True, state=state, starts=starts)
         if self.weights.attached:

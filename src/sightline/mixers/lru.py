@@ -84,8 +84,7 @@ class LRU(SequenceMixer[LRUState]):
         self, x: Sequences, state: LRUState | None = None, mask: Mask | None = None, starts: Starts | None = None
     ) -> tuple[MixedSequences, LRUState]:
         check_inputs(x, self.d_model, mask, starts)
-        if state is None:
-            state = self.initial_state(x.shape[0])
+        state = self.initial_state(x.shape[0]) if state is None else state
         if x.shape[0] == 0 or x.shape[1] == 0:
             return torch.zeros_like(x), state
         x = keep(x, mask)  # so that γ B x is zero at padding, where λ becomes 1

@@ -34,10 +34,9 @@ class MinGRUConfig:
 class MinGRU(MinimalRecurrence):
     """h_t = (1 - z_t) ∘ h_{t-1} + z_t ∘ g(W_h x_t + b_h), z_t = σ(W_z x_t + b_z).
 
-    A GRU without reset gate whose gate and candidate do not see h_{t-1}: a row of any length is a parallel scan.
-    `candidate="positive"` has g(x) = x + 1/2 for x >= 0 and σ(x) below, and the state starts at g(0) = 1/2;
-    `"linear"` has g(x) = x. With `d_summary` the state starts at g(W s) of the memory's summary s. Parameters, z before
-    the candidate: `weight_input` (2H, D), `bias` (2H,). The output is h_t.
+    A GRU without reset gate whose gate and candidate do not see h_{t-1}: a row of any length is a parallel scan. g and
+    the first state are those of `MinimalRecurrence`. Parameters, z before the candidate: `weight_input` (2H, D), `bias`
+    (2H,). The output is h_t.
     """
 
     def __init__(

@@ -40,9 +40,8 @@ class MinLSTM(MinimalRecurrence):
     An LSTM without output gate whose gates and candidate do not see h_{t-1}: a row of any length is a
     parallel scan. Normalised gates add up to 1, so that h keeps its scale whatever the length;
     `normalise=False` has f and i themselves. `forget_bias` is where the forget gate's bias starts; a larger one
-    remembers longer from the beginning. `candidate="positive"` has g(x) = x + 1/2 for x >= 0 and σ(x) below, and the
-    state starts at g(0) = 1/2; `"linear"` has g(x) = x. With `d_summary` the state starts at g(W s) of the memory's
-    summary s. Parameters in the order f, i, candidate: `weight_input` (3H, D), `bias` (3H,). The output is h_t.
+    remembers longer from the beginning. g and the first state are those of `MinimalRecurrence`. Parameters in the order
+    f, i, candidate: `weight_input` (3H, D), `bias` (3H,). The output is h_t.
     """
 
     def __init__(

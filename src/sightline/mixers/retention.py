@@ -76,8 +76,7 @@ class Retention(SequenceMixer[RetentionState]):
         self, x: Sequences, state: RetentionState | None = None, mask: Mask | None = None, starts: Starts | None = None
     ) -> tuple[MixedSequences, RetentionState]:
         check_inputs(x, self.d_model, mask, starts)
-        if state is None:
-            state = self.initial_state(x.shape[0])
+        state = self.initial_state(x.shape[0]) if state is None else state
         x = keep(x, mask)
         positions, after = advance(state.position, x.shape[1], mask, starts)
         q, k, v = self._read(x, positions, state.memory.dtype)

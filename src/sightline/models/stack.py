@@ -60,8 +60,7 @@ class Stack(SequenceMixer[tuple[Any, ...]]):
     def forward(
         self, x: Tensor, state: tuple[Any, ...] | None = None, mask: Tensor | None = None, starts: Tensor | None = None
     ) -> tuple[Tensor, tuple[Any, ...]]:
-        if state is None:
-            state = self.initial_state(x.shape[0])
+        state = self.initial_state(x.shape[0]) if state is None else state
         after = []
         for mixer, of_mixer in zip(self._each(), state, strict=True):
             x, of_mixer = mixer(x, of_mixer, mask, starts)

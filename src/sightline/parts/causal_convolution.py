@@ -53,8 +53,7 @@ class CausalConvolution(SequenceMixer[ConvolutionState]):
         starts: Starts | None = None,
     ) -> tuple[MixedSequences, ConvolutionState]:
         check_inputs(x, self.d_model, mask, starts)
-        if state is None:
-            state = self.initial_state(x.shape[0])
+        state = self.initial_state(x.shape[0]) if state is None else state
         positions, after = advance(state.position, x.shape[1], mask, starts)
         y, tail = convolve(keep(x, mask), self.weight, state.tail, positions, mask, starts)
         return keep(y, mask), ConvolutionState(tail, after)

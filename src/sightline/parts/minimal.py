@@ -74,8 +74,7 @@ class MinimalRecurrence(SequenceMixer[RecurrentState]):
         self, x: Sequences, state: RecurrentState | None = None, mask: Mask | None = None, starts: Starts | None = None
     ) -> tuple[MixedSequences, RecurrentState]:
         check_inputs(x, self.d_model, mask, starts)
-        if state is None:
-            state = self.initial_state(x.shape[0])
+        state = self.initial_state(x.shape[0]) if state is None else state
         if x.shape[0] == 0 or x.shape[1] == 0:
             return x.new_zeros(*x.shape[:2], self.d_out), state
         (hidden,) = state.carried

@@ -70,8 +70,7 @@ class Recurrent(SequenceMixer[RecurrentState]):
     ) -> tuple[MixedSequences, RecurrentState]:
         check_inputs(x, self.d_model, mask, starts)
         batch, steps, _ = x.shape
-        if state is None:
-            state = self.initial_state(batch)
+        state = self.initial_state(batch) if state is None else state
         if batch == 0 or steps == 0:
             return x.new_zeros(batch, steps, self.d_out), state
         fresh = self._zeros(batch) if state.first is None else state.first

@@ -24,7 +24,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from sightline.core.errors import EnvironmentFault, InputError
-from sightline.core.files import faults, parse_json_object, read_regular, sync, write_new
+from sightline.core.files import faults, parse_json_object, read_regular, replacing_directory, write_new
 from sightline.core.weights import HEADER_BYTES, check_safetensors, own_tensors
 
 FORMAT = 1
@@ -70,25 +70,12 @@ class Checkpoints:
 
         Raises `EnvironmentFault` with the path, and the bytes needed if the disk is full; older checkpoints stay.
         """
-        target = self.directory / f"step-{step:06d}"
-        with faults(target, sum(map(len, files.values()))):
+        target, needed = self.directory / f"step-{step:06d}", sum(map(len, files.values()))
+        with faults(target, needed):
             self.directory.mkdir(parents=True, exist_ok=True)
-            beside = target.with_name(target.name + ".tmp")
-            if beside.exists():
-                shutil.rmtree(beside)
-            try:
-                beside.mkdir()
-                for name, content in files.items():
+            with replacing_directory(target, needed) as beside:
+                for name, content in [*files.items(), (MANIFEST, _manifest(step, files))]:
                     write_new(beside / name, content)
-                write_new(beside / MANIFEST, _manifest(step, files))
-                sync(beside)
-                if target.exists():  # it does not verify: otherwise the run would have resumed from it
-                    shutil.rmtree(target)
-                os.rename(beside, target)
-            except OSError:
-                shutil.rmtree(beside, ignore_errors=True)
-                raise
-            sync(self.directory)
             self.prune()
         return target
 

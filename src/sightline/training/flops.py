@@ -39,46 +39,20 @@ def _products(x: Tensor, weights: Sequence[Tensor]) -> int:
     return 2 * math.prod(x.shape[:-1]) * sum(weight.numel() for weight in weights if weight.dim() == 2)
 
 
-def _mkldnn_rnn(x: Tensor, weight_input: Tensor, weight_hidden: Tensor, *_: Any, **__: Any) -> int:
-    """One direction of one layer: 2·T·B·(gates·H)·(D + H)."""
-    return _products(x, (weight_input, weight_hidden))
-
-
-def _mkldnn_rnn_backward(x: Tensor, weight_input: Tensor, weight_hidden: Tensor, *_: Any, **__: Any) -> int:
-    """Each product of the forward pass has two in the backward pass, for its input and for its weight."""
-    return 2 * _products(x, (weight_input, weight_hidden))
-
-
-def _cudnn_rnn(x: Tensor, weights: Sequence[Tensor], *_: Any, **__: Any) -> int:
-    """All layers and directions at once."""
-    return _products(x, weights)
-
-
-def _cudnn_rnn_backward(x: Tensor, weights: Sequence[Tensor], *_: Any, **__: Any) -> int:
-    return 2 * _products(x, weights)
-
-
-def _addmv(bias: Tensor, matrix: Tensor, *_: Any, **__: Any) -> int:
-    return 2 * matrix.numel()
-
-
-def _first(tensor: Tensor, *_: Any, **__: Any) -> int:
-    """A matrix or vector times a vector."""
-    return 2 * tensor.numel()
-
-
+# A product of a recurrence has two in the backward pass, for its input and for its weight. oneDNN's kernel is one
+# direction of one layer, cuDNN's are all at once.
 FORMULAS: dict[Any, Callable[..., int]] = {
     **flop_registry,
     aten._scaled_dot_product_flash_attention_for_cpu: _attention_forward,
     aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
-    aten.mkldnn_rnn_layer: _mkldnn_rnn,
-    aten.mkldnn_rnn_layer_backward: _mkldnn_rnn_backward,
-    aten._cudnn_rnn: _cudnn_rnn,
-    aten._cudnn_rnn_backward: _cudnn_rnn_backward,
+    aten.mkldnn_rnn_layer: lambda x, of_input, of_hidden, *_, **__: _products(x, (of_input, of_hidden)),
+    aten.mkldnn_rnn_layer_backward: lambda x, of_input, of_hidden, *_, **__: 2 * _products(x, (of_input, of_hidden)),
+    aten._cudnn_rnn: lambda x, weights, *_, **__: _products(x, weights),
+    aten._cudnn_rnn_backward: lambda x, weights, *_, **__: 2 * _products(x, weights),
     aten.baddbmm_: flop_registry[aten.baddbmm],
-    aten.addmv: _addmv,
-    aten.mv: _first,
-    aten.dot: _first,
+    aten.addmv: lambda bias, matrix, *_, **__: 2 * matrix.numel(),
+    aten.mv: lambda matrix, *_, **__: 2 * matrix.numel(),
+    aten.dot: lambda vector, *_, **__: 2 * vector.numel(),
 }
 
 

@@ -300,17 +300,8 @@ class _Trainer:
         if state.best_step is None:
             self.save_as("best")
         self._log({"event": "end", "status": status, **asdict(state.spent)})
-        spent = state.spent
-        return TrainResult(
-            status,
-            spent.steps,
-            spent.tokens,
-            spent.seconds,
-            spent.flops,
-            state.best_metric,
-            state.best_step,
-            self.history,
-        )
+        best = {"best_metric": state.best_metric, "best_step": state.best_step}
+        return TrainResult(status, **asdict(state.spent), **best, history=self.history)
 
     def _stop(self) -> NoReturn:
         """Save and raise after a signal."""
