@@ -152,10 +152,10 @@ def _(patch):
 
 @mutant("documents isolated by positions alone", SINUSOIDAL, "packed = alone")
 def _(patch):
-    wrap(patch, softmax, "extend_cache", lambda original, *given: original(*given[:-1], None))
+    wrap(patch, self_attention, "extend_cache", lambda original, *given: original(*given[:-1], None))
     wrap(
         patch,
-        softmax,
+        self_attention,
         "attend_cache",
         lambda original, q, cache, mask, starts, *rest, **named: original(q, cache, mask, None, *rest, **named),
     )
@@ -330,18 +330,8 @@ def _(patch):
         normed = original(self, x, positions)
         return torch.nn.functional.rms_norm(normed, normed.shape[-1:], eps=1e-6)
 
-    patch.setattr(heads.AttentionHeads, "_split", _without_norms(heads.AttentionHeads._split))
+    patch.setattr(heads, "_normed", lambda norm, x: x)
     wrap(patch, positions.AttentionPositions, "turn", turn)
-
-
-def _without_norms(split):
-    """Heads whose norms let everything pass."""
-
-    def called(self, x):
-        self.query_norm.forward = self.key_norm.forward = lambda x: x
-        return split(self, x)
-
-    return called
 
 
 @mutant("soft-cap over the bias too", CAPPED, "equals the reference")
