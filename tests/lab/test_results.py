@@ -44,8 +44,8 @@ def test_numbers_that_json_does_not_know_become_null(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "not JSON"),
-        ("[]", "expected an object"),
+        ("{", "not valid JSON"),
+        ("[]", "not a JSON object"),
         ('{"schema_version": 99}', "expected schema_version 2, found 99"),
         ('{"schema_version": 2, "command": 3}', "command: expected text"),
         ('{"schema_version": 2, "rums": []}', "did you mean 'runs'"),

@@ -34,11 +34,13 @@ def certify(
     from sightline.core.errors import CheckFailed
     from sightline.lab.machine import granted_cores
     from sightline.mixers import MIXERS
+    from sightline.testing import LAWS
+    from sightline.testing.check import known_law
     from sightline.testing.table import find_targets, run_table
 
     named = [*mechanisms, *(name.strip() for name in (only or "").split(",") if name.strip())]
     targets = find_targets(list(dict.fromkeys(named)) or list(MIXERS))
-    laws, began, rows = _laws(law), time.monotonic(), []
+    laws, began, rows = [known_law(name) for name in law] or list(LAWS), time.monotonic(), []
     # The slowest first, so that no worker is still busy with one at the end.
     slow_first = sorted(targets, key=lambda target: "additive" not in target.mechanism)
     for row in run_table(slow_first, laws, granted_cores(), full):
@@ -59,13 +61,6 @@ def certify(
         row, result = failed[0]
         more = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
         raise CheckFailed(f"{row.target.mechanism} ({row.target.options}): {result}{more}")
-
-
-def _laws(chosen: tuple[str, ...]) -> list[str]:
-    from sightline.testing import LAWS
-    from sightline.testing.check import known_law
-
-    return [known_law(name) for name in chosen] or list(LAWS)
 
 
 def _progress(row: CertifiedConfig) -> str:

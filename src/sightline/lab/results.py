@@ -10,7 +10,7 @@ from typing import Any, Literal, final
 
 from sightline.core.config import decode
 from sightline.core.errors import InputError
-from sightline.core.files import write_file
+from sightline.core.files import parse_json_object, read_regular, write_file
 from sightline.core.metrics import Baseline, Metric, find_metric
 from sightline.lab.details import Details
 
@@ -249,32 +249,17 @@ class Results:
         write_file(path, text + "\n")
 
     @classmethod
-    def from_dict(cls, mapping: Any, *, where: str = "results.json") -> Results:
-        """The results of a parsed results.json.
-
-        Raises:
-            InputError: "expected schema_version 2, found 1"; the first field that is wrong.
-        """
-        if not isinstance(mapping, dict):
-            raise InputError("expected an object", where=where)
-        if (version := mapping.get("schema_version")) != SCHEMA_VERSION:
-            raise InputError(f"expected schema_version {SCHEMA_VERSION}, found {version!r}", where=where)
-        return decode(cls, mapping, where=where)
-
-    @classmethod
     def load(cls, path: Path) -> Results:
         """The results in the file `path`.
 
         Raises:
-            InputError: "no such file", "not JSON: …"; what `from_dict` raises.
+            InputError: "no such file"; "not valid JSON: …"; "expected schema_version 2, found 1"; the first field that
+                is wrong.
         """
-        try:
-            mapping = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise InputError("no such file", where=path) from None
-        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-            raise InputError(f"not JSON: {error}", where=path) from None
-        return cls.from_dict(mapping, where=str(path))
+        mapping = parse_json_object(read_regular(path), where=path)
+        if (version := mapping.get("schema_version")) != SCHEMA_VERSION:
+            raise InputError(f"expected schema_version {SCHEMA_VERSION}, found {version!r}", where=path)
+        return decode(cls, mapping, where=str(path))
 
 
 def _finite(value: Any) -> Any:

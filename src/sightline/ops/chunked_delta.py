@@ -59,7 +59,8 @@ def delta_plain(inputs: LinearInputs, chunk: int) -> LinearOutputs:
     for n in range(alone.shape[1]):
         states.append(state)
         errors.append(torch.baddbmm(alone[:, n], factor[:, n], state, alpha=-1.0))
-        state = torch.baddbmm(times(state, _at(weights.total, n)), leaving[:, n], errors[-1])
+        total = None if weights.total is None else weights.total[:, n]
+        state = torch.baddbmm(times(state, total), leaving[:, n], errors[-1])
     y = pair_scores(q, written, weights) @ torch.stack(errors, 1)
     y = add_product(y, times(q, weights.enter), torch.stack(states, 1))
     return LinearOutputs(join(y, length), state)
@@ -154,10 +155,6 @@ def _product(left: Tensor, right: Tensor) -> Tensor:
 def _add(base: Tensor, left: Tensor, right: Tensor, sign: float = 1.0) -> None:
     """Add sign · left @ right over (N, R), in place."""
     base.flatten(0, 1).baddbmm_(left.flatten(0, 1), right.flatten(0, 1), alpha=sign)
-
-
-def _at(total: Tensor | None, n: int) -> Tensor | None:
-    return None if total is None else total[:, n]
 
 
 def _inverse(below: Tensor) -> Tensor:

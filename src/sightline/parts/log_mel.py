@@ -97,7 +97,8 @@ class LogMel(nn.Module):
         self.fft = 1 << (window - 1).bit_length()
         filters = mel_filters(rate_hz, self.fft, mels, low_hz, rate_hz / 2 if high_hz is None else high_hz, scale)
         self.register_buffer("filters", torch.from_numpy(filters).float(), persistent=False)  # (F, mels)
-        self.register_buffer("hann", torch.from_numpy(_hann(window)).float(), persistent=False)  # (window,)
+        hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(window) / window)  # the periodic window
+        self.register_buffer("hann", torch.from_numpy(hann).float(), persistent=False)  # (window,)
 
     def forward(self, samples: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """Frames (B, M, mels) of samples (B, T), and their mask, real frames first; None where all samples are real.
@@ -145,11 +146,6 @@ class LogMel(nn.Module):
         counts = 1 + (lengths - self.window).clamp(min=0).add(self.hop - 1).div(self.hop, rounding_mode="floor")
         counts = counts.where(lengths > 0, 0)
         return torch.arange(frames, device=lengths.device) < counts[:, None]  # (B, M)
-
-
-def _hann(window: int) -> np.ndarray:
-    """The periodic Hann window."""
-    return 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(window) / window)
 
 
 def _from_the_left(samples: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -52,7 +52,12 @@ def figures(rows: Sequence[Row]) -> dict[str, tuple[str, Callable[[Figure], None
     """The figures that can be drawn from these rows: name of the file, description, and drawing function."""
     drawings: dict[str, tuple[str, Callable[[Figure], None]]] = {}
     for name, words, unit, pick in (
-        ("time-by-length", "time of forward and backward", "milliseconds", _milliseconds),
+        (
+            "time-by-length",
+            "time of forward and backward",
+            "milliseconds",
+            lambda row, side: 1e3 * row[f"{side}_s"]["median"],
+        ),
         ("memory-by-length", "peak memory beyond the inputs", "MiB", _mebibytes),
     ):
         curves = _curves(rows, pick)
@@ -69,10 +74,6 @@ def figures(rows: Sequence[Row]) -> dict[str, tuple[str, Callable[[Figure], None
 def digest(rows: Sequence[Row]) -> str:
     """Digest of the numbers in the figures."""
     return hashlib.sha256(json.dumps(list(rows), sort_keys=True).encode()).hexdigest()
-
-
-def _milliseconds(row: Row, side: str) -> float | None:
-    return 1e3 * row[f"{side}_s"]["median"]
 
 
 def _mebibytes(row: Row, side: str) -> float | None:

@@ -13,6 +13,7 @@ from sightline.core.config import decode, encode
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEnd
 from sightline.core.seeds import derive
+from sightline.core.state import map_state
 from sightline.parts.front_ends import FRONT_ENDS, decode_front_end, encode_front_end
 from sightline.parts.several import Masked
 from sightline.testing.check import judge
@@ -61,9 +62,11 @@ def shapes_and_lengths(subject: FrontEndSubject) -> Iterator[Finding]:
     yield true(mask is not None and mask.dtype == torch.bool, "a mask of bool")
     yield true(mask is not None and mask.shape == x.shape[:2], "a mask as long as the vectors")
     yield same(_call(front_end, sources)[0], x, "the same call twice")
-    open_x, no_mask = _call(front_end, _each(sources, lambda one: Masked(one.values)))
+    open_x, no_mask = _call(front_end, tuple(Masked(one.values) for one in sources))
     yield true(no_mask is None, "no mask for inputs without one")
-    whole_x, whole = _call(front_end, _each(sources, lambda one: one._replace(mask=torch.ones_like(one.mask))))
+    whole_x, whole = _call(
+        front_end, tuple(Masked(one.values, map_state(torch.ones_like, one.mask)) for one in sources)
+    )
     yield true(whole is not None and bool(whole.all()), "all positions real where all inputs are")
     yield close(whole_x, open_x, "vectors under a mask that hides nothing")
 
@@ -96,10 +99,10 @@ def padding(subject: FrontEndSubject) -> Iterator[Finding]:
         raise NotApplicable("its masks are not of lengths")
     x, mask = _call(front_end, sources)
     for row in range(ROWS):
-        alone, real = _call(front_end, _each(sources, lambda one, row=row: _cut(one, row)))
+        alone, real = _call(front_end, tuple(_cut(one, row) for one in sources))
         alone = alone[0] if real is None else alone[0][real[0]]
         yield close(x[row][mask[row]], alone, "a row alone, cut to its length")
-    y, wider = _call(front_end, _each(sources, _padded))
+    y, wider = _call(front_end, tuple(map(_padded, sources)))
     yield close(y[wider], x[mask], "rows with more padding")
     yield same(wider.sum(1), mask.sum(1), "real positions of rows with more padding")
 
@@ -180,10 +183,6 @@ def run_front_end_law(name: str, subject: FrontEndSubject) -> LawResult:
 
 def _call(front_end: FrontEnd, sources: FrontEndInputs) -> tuple[Tensor, Any]:
     return front_end(sources) if hasattr(front_end, "front_ends") else front_end(*sources[0])
-
-
-def _each(sources: FrontEndInputs, change: Callable[[Any], Masked]) -> FrontEndInputs:
-    return tuple(map(change, sources))
 
 
 def _hidden(front_end: Any, sources: FrontEndInputs) -> list[Tensor]:

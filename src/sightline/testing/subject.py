@@ -211,11 +211,6 @@ def map_floats(function: Callable[[Tensor], Tensor], state: S) -> S:
     return map_state(lambda leaf: function(leaf) if leaf.is_floating_point() else leaf, state)
 
 
-def snapshot(state: Any) -> list[Tensor]:
-    """Copies of all of a state's tensors."""
-    return [leaf.clone() for leaf in leaves(state)]
-
-
 def ragged(batch: int = BATCH, length: int = LENGTH) -> Tensor:
     """A mask (B, T) with holes at the left, in the middle and at the right."""
     mask = torch.ones(batch, length, dtype=torch.bool)

@@ -211,11 +211,11 @@ def data_is_described(subject: TaskSubject) -> Iterator[str]:
     """A corpus describes itself, and a task its data, in plain values; the data's hash is stored with the model."""
     task, data = subject.task, subject.corpus
     survey = data.describe()
-    _json(survey.to_dict())
+    json.dumps(survey.to_dict(), allow_nan=False)  # raises where values are not plain, or not finite
     parts = {name for name, size in data.sizes.items() if size}
     if not parts <= set(survey.parts) or not list(survey.lines()):
         yield f"a survey of the parts {', '.join(survey.parts)}, where data has {', '.join(parts)}"
-    _json(task.describe(data))
+    json.dumps(task.describe(data), allow_nan=False)
     if data.sha256 not in task.data:
         yield f"the data's sha256 is not in {task.data!r}"
     if not all(isinstance(value, str) for value in task.facts().values()):
@@ -361,11 +361,6 @@ def _stopped(model: nn.Module, call: Callable[[], Any]) -> bool:
         for hook in hooks:
             hook.remove()
     return False
-
-
-def _json(values: Any) -> None:
-    """Raises where values are not plain JSON types, or not finite."""
-    json.dumps(values, allow_nan=False)
 
 
 def _alike(left: Any, right: Any, tolerance: float = _ROUNDING) -> bool:

@@ -15,6 +15,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
@@ -109,22 +110,19 @@ class Checkpoints:
 
 def load(path: Path, step: int) -> Checkpoint:
     """Read and verify one checkpoint directory; `InputError` names the damaged file and the reason."""
-    manifest = parse_json_object(_read(path / MANIFEST), where=path / MANIFEST)
+    read = partial(read_regular, follow_links=False)
+    manifest = parse_json_object(read(path / MANIFEST), where=path / MANIFEST)
     listed = manifest.get("files")
     if manifest.get("format") != FORMAT or manifest.get("step") != step or not isinstance(listed, dict):
         raise InputError(f"not the manifest of step {step} in format {FORMAT}", where=path / MANIFEST)
     if set(listed) != set(FILES):
         raise InputError(f"must list {', '.join(FILES)}, lists {', '.join(sorted(listed))}", where=path / MANIFEST)
-    contents = {name: _read(path / name) for name in FILES}
+    contents = {name: read(path / name) for name in FILES}
     for name, content in contents.items():
         if listed[name] != _entry(content):
             raise InputError(f"damaged: its {len(content):,} bytes do not match the manifest", where=path / name)
     model, optimizer = (tensors_from(contents[name], path / name) for name in FILES[:2])
     return Checkpoint(path, step, model, optimizer, parse_json_object(contents[FILES[2]], where=path / FILES[2]))
-
-
-def _read(path: Path) -> bytes:
-    return read_regular(path, follow_links=False)
 
 
 def tensors_from(content: bytes, where: Path) -> dict[str, Tensor]:

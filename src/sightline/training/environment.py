@@ -30,7 +30,7 @@ def environment() -> dict[str, Any]:
             **{name: version for name in PACKAGES if (version := installed_version(name))},
         },
         "sightline": installed_version("sightline"),
-        "cpu": cpu_model(),
+        "cpu": cpuinfo("model name") or platform.processor() or platform.machine(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "cores": available_cores(),
         "threads": torch.get_num_threads(),
@@ -40,11 +40,6 @@ def environment() -> dict[str, Any]:
         "git_dirty": None if (status := _git("status", "--porcelain", "-uno")) is None else bool(status),
         "command": sys.argv,
     }
-
-
-def cpu_model() -> str:
-    """The name of the processor, from the system."""
-    return cpuinfo("model name") or platform.processor() or platform.machine()
 
 
 def resolve_device(device: str) -> torch.device:

@@ -119,15 +119,10 @@ def _silent_compiler() -> Iterator[None]:
     torch._dynamo.reset()
     logger.setLevel(logging.ERROR)
     try:
-        timing = mock.patch.object(torch._dynamo.guards, "profile_guard_manager", _untimed, create=True)
+        timing = mock.patch.object(torch._dynamo.guards, "profile_guard_manager", create=True, return_value=0.0)
         with timing, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         logger.setLevel(level)
         torch._dynamo.reset()
-
-
-def _untimed(*_: object) -> float:
-    """Replaces the measurement of the microseconds that a set of guards takes."""
-    return 0.0

@@ -39,7 +39,11 @@ GRADCHECK_ALL = 400  # numbers up to which every partial derivative is checked, 
 
 def equals_reference(subject: Subject) -> Iterator[Finding]:
     """Outputs equal the independent slow float64 loops, and so do initial parameters that the paper fixes."""
-    reference = _need(subject)
+    reference = subject.reference
+    if reference is None:
+        raise NotApplicable(
+            "no reference given; those of sightline's mechanisms are in tests/reference of a source checkout"
+        )
     for dtype in DTYPES:
         module, x = subject.module(dtype), subject.x(dtype=dtype)
         for mask, starts in ((None, None), (ragged(), None), (ragged(), packed())):
@@ -66,14 +70,6 @@ def run_reference(
     """The reference's outputs (B, T, d_out) in float64, for the module's own parameters."""
     flags = [None if flag is None else flag.numpy() for flag in (mask, starts)]
     return reference(config, _arrays(module), x.detach().double().numpy(), *flags, _memory_arrays(memory))
-
-
-def _need(subject: Subject) -> Reference:
-    if subject.reference is None:
-        raise NotApplicable(
-            "no reference given; those of sightline's mechanisms are in tests/reference of a source checkout"
-        )
-    return subject.reference
 
 
 def _arrays(module: torch.nn.Module) -> dict[str, np.ndarray]:

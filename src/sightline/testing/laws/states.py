@@ -9,7 +9,7 @@ import torch
 
 from sightline.core.state import leaves, select
 from sightline.testing.findings import Finding, close, same
-from sightline.testing.subject import DTYPES, Subject, feed, packed, ragged, rows, snapshot, steps
+from sightline.testing.subject import DTYPES, Subject, feed, packed, ragged, rows, steps
 
 
 def batch_order_and_size(subject: Subject) -> Iterator[Finding]:
@@ -62,7 +62,7 @@ def _given_states(subject: Subject) -> Iterator[Finding]:
     module, x, memory = subject.module(), subject.x(), subject.memory()
     for mask, starts in ((None, None), (ragged(), packed())):
         _, state = subject.whole(module, x, memory, mask, starts)
-        kept = snapshot(state)
+        kept = [leaf.clone() for leaf in leaves(state)]
         weights = [parameter.clone() for parameter in module.parameters()]
         module(x, state)
         module(x, state, ragged(), packed())
