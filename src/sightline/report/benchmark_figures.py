@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from sightline.report.benchmarks import Row
-from sightline.report.figures import DASHES, LIGHT, MARKERS, STYLE, dress
+from sightline.report.figures import DASHES, LIGHT, MARKERS, STYLE, dress, spread_apart
 
 LengthCurve = list[tuple[int, float]]  # (length, value)
 End = tuple[int | float, float, str, str]  # length, value, name, colour
@@ -191,21 +191,8 @@ def _label(figure: Figure, axes: Axes, ends: Sequence[End]) -> None:
     low, high = axes.transAxes.transform([(0, 0), (0, 1)])[:, 1]
     apart = 9.5 * figure.dpi / 72  # the height of a name
     order = sorted(ends, key=lambda end: end[1])
-    heights = np.array([axes.transData.transform((x, y))[1] for x, y, _, _ in order])
-    placed = _moved_apart(heights, apart, low, high)
+    heights = [float(axes.transData.transform((x, y))[1]) for x, y, _, _ in order]
+    placed = np.clip(spread_apart(heights, apart), low, high)
     for (x, y, name, colour), at in zip(order, placed):
         up = (at - axes.transData.transform((x, y))[1]) * 72 / figure.dpi
         axes.annotate(name, (x, y), (6, up), textcoords="offset points", va="center", fontsize=8.0, color=colour)
-
-
-def _moved_apart(heights: np.ndarray, apart: float, low: float, high: float) -> np.ndarray:
-    """Ascending positions near `heights` that are at least `apart` from each other."""
-    placed = heights.copy()
-    for _ in range(200):
-        for i in range(1, len(placed)):
-            overlap = apart - (placed[i] - placed[i - 1])
-            if overlap > 0:
-                placed[i - 1] -= overlap / 2
-                placed[i] += overlap / 2
-        placed = np.clip(placed, low, high)
-    return placed

@@ -61,22 +61,17 @@ def lines_of(record: Mapping[str, Any]) -> list[Line]:
                 below, above = ([row[f"q{level:g}"] for row in ahead] for level in (low, high))
                 intervals.append((high - low, below, above))
         label = column if not series else series if alone else f"{series} {column}"
-        lines.append(
-            Line(
-                label,
-                dated,
-                [_place(row["time"], dated) for row in seen],
-                [row["value"] for row in seen],
-                [_place(row["time"], dated) for row in ahead],
-                [row["value"] for row in ahead],
-                intervals,
-            )
-        )
+        lines.append(Line(label, dated, *_points(seen, dated), *_points(ahead, dated), intervals))
     return lines
 
 
-def _place(time: str, dated: bool) -> float:
-    return float(date2num(datetime.fromisoformat(time).replace(tzinfo=None))) if dated else float(time)
+def _points(rows: Sequence[Mapping[str, Any]], dated: bool) -> tuple[list[float], list[float]]:
+    """The times of rows, as numbers, and their values."""
+    if dated:
+        times = [float(date2num(datetime.fromisoformat(row["time"]).replace(tzinfo=None))) for row in rows]
+    else:
+        times = [float(row["time"]) for row in rows]
+    return times, [row["value"] for row in rows]
 
 
 def forecast_drawing(line: Line, number: int) -> Drawing:
@@ -144,10 +139,9 @@ def save_forecasts(records: Sequence[Mapping[str, Any]], directory: Path) -> lis
 def standalone(drawing: Drawing) -> str:
     """The drawing as a standalone file, in the theme that the reader's system prefers."""
     svg, _ = drawing.page_svg()
-    named = {"--ink": LIGHT.ink, "--muted": LIGHT.muted, "--grid": LIGHT.grid, "--paper": LIGHT.paper}
-    light = named | {f"--s{i}": colour for i, colour in enumerate(LIGHT.series)}
+    colours_of_page = (LIGHT.ink, LIGHT.muted, LIGHT.grid, LIGHT.paper, *LIGHT.series)
+    light = {value[4:-1]: colour for value, colour in zip(VARIABLES.values(), colours_of_page, strict=True)}
     used = [name for name in light if f"var({name})" in svg or name == "--paper"]
-    assert set(used) <= {value[4:-1] for value in VARIABLES.values()}
     rules = ["".join(f"{name}:{colours[name]};" for name in used if name in colours) for colours in (light, DARK)]
     style = (
         f"<style>svg{{{rules[0]}background:var(--paper);font-family:system-ui,sans-serif}}"
