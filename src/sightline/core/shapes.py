@@ -50,7 +50,6 @@ Queries = Float[Tensor, "B H T K"]
 Keys = Float[Tensor, "B G S K"]
 Values = Float[Tensor, "B G S V"]
 Attended = Float[Tensor, "B H T V"]
-AttentionWeights = Float[Tensor, "B H T S"]
 KeyMask = Bool[Tensor, "B S"]
 KeyStarts = Bool[Tensor, "B S"]
 Slopes = Float[Tensor, "H"]  # ALiBi's
@@ -59,7 +58,5 @@ Slopes = Float[Tensor, "H"]  # ALiBi's
 SharedQueries = Float[Tensor, "B G T K"]  # queries or keys that each of G groups of heads shares; G = H without sharing
 HeadValues = Float[Tensor, "B H T V"]
 Rates = Float[Tensor, "B H T"]  # a number for each head and position, such as beta
-KeyValueMemory = Float[Tensor, "B H K V"]
-KeySums = Float[Tensor, "B H K"]
 Hidden = Float[Tensor, "B H"]  # H hidden units
 HiddenSequences = Float[Tensor, "B T H"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -116,46 +117,43 @@ def content_under_mask(subject: Subject) -> Iterator[Finding]:
             y, after = subject.whole(module, x, memory, mask)
             yield same(y, expected, f"outputs over {content} under the mask")
             yield same(leaves(after), leaves(state), f"state over {content} under the mask")
-        yield from _masked_gradients(subject, clean, mask, memory)
-        if memory is not None and memory.mask is not None:
-            yield from _memory_content(subject, dtype)
 
+        def call(x: Tensor, module: Any = module, memory: Memory | None = memory, mask: Tensor = mask) -> Tensor:
+            return subject.whole(module, x, memory, mask)[0]
 
-def _masked_gradients(subject: Subject, clean: Tensor, mask: Tensor, memory: Memory | None) -> Iterator[Finding]:
-    module = subject.module(clean.dtype)
-    results = []
-    for content in (0.0, float("nan")):
-        x = clean.masked_fill(~mask.unsqueeze(-1), content).requires_grad_()
-        y, _ = subject.whole(module, x, memory, mask)
-        inputs = [x, *module.parameters()]
-        gradients = torch.autograd.grad((y * normal(y.shape, "weights").to(y.dtype)).sum(), inputs, allow_unused=True)
-        present = [g for g in gradients if g is not None]
-        yield finite(present, f"gradients over {content} under the mask")
-        yield zero(gradients[0][~mask], f"gradient to {content} under the mask")
-        results.append(present)
-    yield same(results[1], results[0], "gradients whatever is under the mask")
+        yield from _gradients_over(module, call, clean, mask, "the mask")
+        yield from _memory_content(subject, dtype)
 
 
 def _memory_content(subject: Subject, dtype: torch.dtype) -> Iterator[Finding]:
     """The same for the memory's mask, with one row that has no memory at all."""
     module, x, memory = subject.module(dtype), subject.x(dtype=dtype), subject.memory(dtype=dtype)
-    if memory is None or memory.mask is None:
-        return
-    mask = memory.mask.clone()
-    mask[0] = False
+    if memory is not None and memory.mask is not None:
+        mask = memory.mask.clone()
+        mask[0] = False
+
+        def call(values: Tensor) -> Tensor:
+            return subject.whole(module, x, Memory(values, mask, memory.summary))[0]
+
+        yield from _gradients_over(module, call, memory.values, mask, "the memory's mask")
+
+
+def _gradients_over(
+    module: Any, call: Callable[[Tensor], Tensor], clean: Tensor, mask: Tensor, where: str
+) -> Iterator[Finding]:
+    """Outputs and gradients of call(x) are the same whatever x, else `clean`, contains at masked positions."""
     results = []
     for content in (0.0, float("nan"), float("inf")):
-        values = memory.values.masked_fill(~mask.unsqueeze(-1), content).requires_grad_()
-        y, _ = subject.whole(module, x, Memory(values, mask, memory.summary))
-        inputs = [values, *module.parameters()]
-        gradients = torch.autograd.grad(y.square().sum(), inputs, allow_unused=True)
-        present = [g for g in gradients if g is not None]
-        yield finite([y, *present], f"outputs and gradients over {content} under the memory's mask")
+        x = clean.masked_fill(~mask.unsqueeze(-1), content).requires_grad_()
+        y = call(x)
+        weights = normal(y.shape, "weights").to(y.dtype)
+        gradients = torch.autograd.grad((y * weights).sum(), [x, *module.parameters()], allow_unused=True)
+        results.append([y, *(g for g in gradients if g is not None)])
+        yield finite(results[-1], f"outputs and gradients over {content} under {where}")
         if gradients[0] is not None:
-            yield zero(gradients[0][~mask], f"gradient to {content} under the memory's mask")
-        results.append([y, *present])
-    yield same(results[1], results[0], "outputs and gradients over NaN under the memory's mask")
-    yield same(results[2], results[0], "outputs and gradients over infinity under the memory's mask")
+            yield zero(gradients[0][~mask], f"gradient to {content} under {where}")
+    for other in results[1:]:
+        yield same(other, results[0], f"outputs and gradients, whatever is under {where}")
 
 
 # Rows of documents: the lengths, and how much padding comes before each.
