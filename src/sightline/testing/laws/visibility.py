@@ -141,7 +141,7 @@ def _memory_content(subject: Subject, dtype: torch.dtype) -> Iterator[Finding]:
 def _gradients_over(
     module: Any, call: Callable[[Tensor], Tensor], clean: Tensor, mask: Tensor, where: str
 ) -> Iterator[Finding]:
-    """Outputs and gradients of call(x) are the same whatever x, else `clean`, contains at masked positions."""
+    """Outputs and gradients of call(x) do not depend on what x, elsewhere `clean`, contains at masked positions."""
     results = []
     for content in (0.0, float("nan"), float("inf")):
         x = clean.masked_fill(~mask.unsqueeze(-1), content).requires_grad_()
@@ -163,11 +163,10 @@ WIDE = 13
 
 def packed_is_alone(subject: Subject) -> Iterator[Finding]:
     """Documents packed into rows, with padding among them, give what each gives alone; gradients stay inside."""
-    layout = _layout()
+    layout, mask, starts = _documents()
     for dtype in DTYPES:
         module, memory = subject.module(dtype), subject.memory(len(ROWS), dtype)
         x = subject.x(len(ROWS), WIDE, dtype, "documents")
-        mask, starts = _flags()
         y, state = subject.whole(module, x, memory, mask, starts)
         yield zero(y[~mask], "outputs at padding")
         following = subject.x(len(ROWS), 1, dtype, "the next token")
@@ -189,29 +188,22 @@ def packed_is_alone(subject: Subject) -> Iterator[Finding]:
     yield from _isolated(subject)
 
 
-def _layout() -> list[tuple[int, list[int]]]:
-    """(row, positions) of every document, row by row and in order."""
-    places = []
-    for row, (lengths, gaps) in enumerate(ROWS):
-        at = 0
-        for length, gap in zip(lengths, gaps, strict=True):
-            at += gap
-            places.append((row, list(range(at, at + length))))
-            at += length
-    return places
+def _documents() -> tuple[list[tuple[int, list[int]]], Tensor, Tensor]:
+    """(row, positions) of every document, row by row and in order; and mask and starts (B, T).
 
-
-def _flags() -> tuple[Tensor, Tensor]:
-    """Mask and starts (B, T). A document's start is flagged at the padding before it where there is some."""
+    A document's start is flagged at the padding before it where there is some.
+    """
+    layout = []
     mask, starts = torch.zeros(2, len(ROWS), WIDE, dtype=torch.bool)
     for row, (lengths, gaps) in enumerate(ROWS):
         at = 0
         for number, (length, gap) in enumerate(zip(lengths, gaps, strict=True)):
             if number or row % 2:  # a row may begin with or without a flag
                 starts[row, at] = True
+            layout.append((row, list(range(at + gap, at + gap + length))))
             mask[row, at + gap : at + gap + length] = True
             at += gap + length
-    return mask, starts
+    return layout, mask, starts
 
 
 def _new_document_in_new_call(subject: Subject, dtype: torch.dtype) -> Iterator[Finding]:
