@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, final
@@ -241,7 +240,8 @@ class Results:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types, schema_version first, NaN and infinities as null."""
         plain = asdict(self)
-        return _finite({"schema_version": plain.pop("schema_version"), **plain})
+        text = json.dumps({"schema_version": plain.pop("schema_version"), **plain})
+        return json.loads(text, parse_constant=lambda constant: None)
 
     def save(self, path: Path) -> None:
         """Write `results.json`, whole or not at all."""
@@ -260,13 +260,3 @@ class Results:
         if (version := mapping.get("schema_version")) != SCHEMA_VERSION:
             raise InputError(f"expected schema_version {SCHEMA_VERSION}, found {version!r}", where=path)
         return decode(cls, mapping, where=str(path))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(part) for part in value]
-    return value

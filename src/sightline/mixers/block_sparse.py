@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+from abc import ABC
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import ClassVar, Literal, final
 
 from torch import Tensor
 
@@ -15,7 +16,7 @@ from sightline.ops.execute import execute
 from sightline.ops.pattern import Pattern
 from sightline.ops.plan import Plan
 from sightline.parts.attention_heads import split_heads
-from sightline.parts.self_attention import CausalAttention, FullAttention
+from sightline.parts.self_attention import CausalAttention, FullAttention, SelfAttention
 
 BlockPositions = Literal["none", "sinusoidal", "rotary", "learned"]  # ALiBi's bias is for windows, and for all keys
 
@@ -60,8 +61,27 @@ class BlockSparseConfig:
         )
 
 
+class _BlockSparse(SelfAttention, ABC):
+    """The constructor and the pattern that both forms of block-sparse attention share."""
+
+    causal: ClassVar[bool]
+
+    def __init__(
+        self, d_model: int, layout: BlockLayout | None = None, heads: int = 4, positions: BlockPositions = "none"
+    ) -> None:
+        super().__init__(d_model, heads, positions=positions)
+        if positions not in ("none", "sinusoidal", "rotary", "learned"):
+            raise ValueError(f"positions must be none, sinusoidal, rotary or learned, got {positions!r}")
+        self.layout = layout or BlockLayout()
+        self.layout.check(1, self.causal)
+
+    @property
+    def pattern(self) -> Pattern:
+        return Pattern(self.causal, blocks=self.layout)
+
+
 @final
-class BlockSparseAttention(CausalAttention):
+class BlockSparseAttention(_BlockSparse, CausalAttention):
     """`SoftmaxAttention` over the keys whose block the query's own block sees; only those blocks are computed.
 
         y_t = Σ_s softmax_s(q_t · k_s / √d_head) v_s  over  s <= t with P[⌊t / block⌋, ⌊s / block⌋]
@@ -74,19 +94,9 @@ class BlockSparseAttention(CausalAttention):
         ValueError: "positions must be none, sinusoidal, rotary or learned, got 'alibi'", and those of `block_pattern`.
     """
 
-    def __init__(
-        self, d_model: int, layout: BlockLayout | None = None, heads: int = 4, positions: BlockPositions = "none"
-    ) -> None:
-        super().__init__(d_model, heads, positions=positions)
-        self.layout = _checked(layout, positions, causal=True)
-
-    @property
-    def pattern(self) -> Pattern:
-        return Pattern(True, blocks=self.layout)
-
 
 @final
-class FullBlockSparseAttention(FullAttention):
+class FullBlockSparseAttention(_BlockSparse, FullAttention):
     """`BlockSparseAttention` without the causal limit, for `bigbird` and `longformer`.
 
     `global_projections="separate"` (Longformer, § 3.1): the queries of the global blocks, which see the whole
@@ -103,19 +113,14 @@ class FullBlockSparseAttention(FullAttention):
         positions: BlockPositions = "none",
         global_projections: Literal["shared", "separate"] = "shared",
     ) -> None:
-        super().__init__(d_model, heads, positions=positions)
+        super().__init__(d_model, layout, heads, positions)
         if global_projections not in ("shared", "separate"):
             raise ValueError(f"global_projections must be shared or separate, got {global_projections!r}")
-        self.layout = _checked(layout, positions, causal=False)
         self.separate = global_projections == "separate"
         if self.separate:
             common = (self.heads.query, self.heads.key, self.heads.value)
             self.global_query, self.global_key, self.global_value = (copy.deepcopy(linear) for linear in common)
             self.global_weights = Probe("B H T S")
-
-    @property
-    def pattern(self) -> Pattern:
-        return Pattern(False, blocks=self.layout)
 
     def forward(self, x: Sequences, mask: Mask | None = None, starts: Starts | None = None) -> MixedSequences:
         x, positions, _ = self.place(x, mask, starts)
@@ -132,12 +137,3 @@ class FullBlockSparseAttention(FullAttention):
             q, k, v = (split_heads(linear(x), self.heads.heads) for linear in linears)
             y = y + attend(q, k, v, "global", self.global_weights)
         return self.heads.join(y, mask)
-
-
-def _checked(layout: BlockLayout | None, positions: str, causal: bool) -> BlockLayout:
-    """The layout, or its defaults, once a small pattern of it could be drawn."""
-    layout = layout or BlockLayout()
-    if positions not in ("none", "sinusoidal", "rotary", "learned"):
-        raise ValueError(f"positions must be none, sinusoidal, rotary or learned, got {positions!r}")
-    layout.check(1, causal)
-    return layout

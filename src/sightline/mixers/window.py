@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC
 from dataclasses import dataclass
-from typing import NamedTuple, final
+from typing import ClassVar, NamedTuple, final
 
 import torch
 from torch import Tensor
@@ -32,12 +33,8 @@ class WindowConfig:
     positions: PositionEncoding = "none"
 
     def build(self, d_model: int) -> WindowAttention | TwoSidedWindowAttention:
-        sizes = (self.heads, self.key_heads, self.d_head, self.positions)
-        if self.causal:
-            return WindowAttention(d_model, self.window, self.sinks, *sizes)
-        if self.sinks:
-            raise ValueError(f"sinks are for causal windows: causal=False allows sinks=0 only, got {self.sinks}")
-        return TwoSidedWindowAttention(d_model, self.window, *sizes)
+        kind = WindowAttention if self.causal else TwoSidedWindowAttention
+        return kind(d_model, self.window, self.sinks, self.heads, self.key_heads, self.d_head, self.positions)
 
     @classmethod
     def examples(cls) -> tuple[WindowConfig, ...]:
@@ -61,8 +58,40 @@ class WindowState(NamedTuple):
     held: Tensor | None = None  # (B,) how many of the L are real, where padding or documents have been seen
 
 
+class _Windowed(SelfAttention, ABC):
+    """The constructor and the pattern that both forms of window attention share."""
+
+    causal: ClassVar[bool]
+
+    def __init__(
+        self,
+        d_model: int,
+        window: int = 128,
+        sinks: int = 0,
+        heads: int = 4,
+        key_heads: int | None = None,
+        d_head: int | None = None,
+        positions: PositionEncoding = "none",
+    ) -> None:
+        super().__init__(d_model, heads, key_heads, d_head, positions)
+        if window < 1:
+            raise ValueError(f"window must be at least 1, got {window}")
+        if sinks < 0:
+            raise ValueError(f"sinks must not be negative, got {sinks}")
+        if sinks and not self.causal:
+            raise ValueError(f"sinks are for causal windows: causal=False allows sinks=0 only, got {sinks}")
+        if sinks and positions == "alibi":
+            raise ValueError("ALiBi's penalty would hide the sinks: choose other positions, or sinks=0")
+        self.window, self.sinks = window, sinks
+        self.most = sinks + window - 1  # keys that a state contains
+
+    @property
+    def pattern(self) -> Pattern:
+        return Pattern(self.causal, self.window, self.sinks)
+
+
 @final
-class WindowAttention(SelfAttention, SequenceMixer[WindowState]):
+class WindowAttention(_Windowed, SequenceMixer[WindowState]):
     """`SoftmaxAttention` in which a position sees itself, the window - 1 positions before it, and the sinks.
 
         y_t = Σ_s softmax_s(q_t · k_s / √d_head) v_s  over s <= t with s > t - window or s < sinks
@@ -78,29 +107,6 @@ class WindowAttention(SelfAttention, SequenceMixer[WindowState]):
         ValueError: "window must be at least 1, got 0"; "sinks must not be negative, got -1"; "ALiBi's penalty would
             hide the sinks: choose other positions, or sinks=0".
     """
-
-    def __init__(
-        self,
-        d_model: int,
-        window: int = 128,
-        sinks: int = 0,
-        heads: int = 4,
-        key_heads: int | None = None,
-        d_head: int | None = None,
-        positions: PositionEncoding = "none",
-    ) -> None:
-        super().__init__(d_model, heads, key_heads, d_head, positions)
-        _check_window(window)
-        if sinks < 0:
-            raise ValueError(f"sinks must not be negative, got {sinks}")
-        if sinks and positions == "alibi":
-            raise ValueError("ALiBi's penalty would hide the sinks: choose other positions, or sinks=0")
-        self.window, self.sinks = window, sinks
-        self.most = sinks + window - 1  # keys that a state contains
-
-    @property
-    def pattern(self) -> Pattern:
-        return Pattern(True, self.window, self.sinks)
 
     def initial_state(self, batch: int, memory: Memory | None = None) -> WindowState:
         empty = self.heads.none(batch)
@@ -157,27 +163,5 @@ class WindowAttention(SelfAttention, SequenceMixer[WindowState]):
 
 
 @final
-class TwoSidedWindowAttention(FullAttention):
+class TwoSidedWindowAttention(_Windowed, FullAttention):
     """`WindowAttention` without the causal limit: a position sees itself and window - 1 positions on either side."""
-
-    def __init__(
-        self,
-        d_model: int,
-        window: int = 128,
-        heads: int = 4,
-        key_heads: int | None = None,
-        d_head: int | None = None,
-        positions: PositionEncoding = "none",
-    ) -> None:
-        super().__init__(d_model, heads, key_heads, d_head, positions)
-        _check_window(window)
-        self.window = window
-
-    @property
-    def pattern(self) -> Pattern:
-        return Pattern(False, self.window)
-
-
-def _check_window(window: int) -> None:
-    if window < 1:
-        raise ValueError(f"window must be at least 1, got {window}")
