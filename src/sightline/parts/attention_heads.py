@@ -65,8 +65,8 @@ class AttentionHeads(nn.Module):
 
     def keys_values(self, source: Tensor) -> tuple[Keys, Values]:
         """Keys and values (B, G, S, K) of source (B, S, d_source)."""
-        keys, values = (split_heads(linear(source), self.key_heads) for linear in (self.key, self.value))
-        return _normed(self.key_norm, keys), values
+        keys = _normed(self.key_norm, split_heads(self.key(source), self.key_heads))
+        return keys, split_heads(self.value(source), self.key_heads)
 
     def none(self, batch: int) -> Keys:
         """Keys or values of no position yet, (B, G, 0, K)."""
