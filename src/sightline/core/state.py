@@ -137,6 +137,15 @@ def detach(state: S) -> S:
     return map_state(Tensor.detach, state)
 
 
+def replaced(value: S, **changes: Any) -> S:
+    """A named tuple with other values of some fields.
+
+    Its own `_replace` fails while torch 2.11 compiles, where the tuple was made in the same graph (torch 2.13 can).
+    """
+    fields: Any = value
+    return type(fields)(*[changes.get(name, old) for name, old in zip(fields._fields, fields, strict=True)])
+
+
 def nbytes(state: Any) -> int:
     """Bytes of the state's content, without spare room in a growing cache."""
     return sum(leaf.numel() * leaf.element_size() for leaf in leaves(state))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, check_memory, keep
 from sightline.core.probe import Probe
 from sightline.core.shapes import Mask, MixedSequences, Sequences, Starts
+from sightline.core.state import replaced
 from sightline.ops.dense import softmax_average
 from sightline.ops.gates import gate_and_candidate, transposed_parts
 from sightline.parts.recurrent import input_weight, recurrent_weight
@@ -170,7 +171,7 @@ class Additive(SequenceMixer[AdditiveState]):
                 queries.append(hidden)
         s = torch.stack(queries, 1)  # (B, T, H)
         c = torch.stack(contexts, 1) if contexts else self._context(s, state)  # (B, T, D_memory)
-        return self._read(s, x, c), state._replace(hidden=hidden)
+        return self._read(s, x, c), replaced(state, hidden=hidden)
 
     def _fed(
         self, x: Tensor, state: AdditiveState, mask: Tensor | None, starts: Tensor | None
@@ -189,7 +190,7 @@ class Additive(SequenceMixer[AdditiveState]):
             y = self._read(new.unsqueeze(1), x, self._context(new.unsqueeze(1), state)).squeeze(1)
             outputs.append(y)
             hidden, fed = _advance(new, hidden, mask, t), _advance(y, fed, mask, t)
-        return torch.stack(outputs, 1), state._replace(hidden=hidden, fed=fed)
+        return torch.stack(outputs, 1), replaced(state, hidden=hidden, fed=fed)
 
     def _context(self, s: Tensor, state: AdditiveState) -> Tensor:
         """Contexts (B, T, D_memory) for queries s (B, T, H)."""

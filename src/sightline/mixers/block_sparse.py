@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sightline.core.probe import Probe
 from sightline.core.shapes import Mask, MixedSequences, Sequences, Starts
+from sightline.core.state import replaced
 from sightline.ops.block_patterns import BlockLayout, BlockPattern
 from sightline.ops.execute import execute
 from sightline.ops.pattern import Pattern
@@ -127,7 +128,7 @@ class FullBlockSparseAttention(_BlockSparse, FullAttention):
 
         def attend(q: Tensor, k: Tensor, v: Tensor, rows: Literal["all", "global", "other"], probe: Probe) -> Tensor:
             q, k = self.positions.turn(q, positions), self.positions.turn(k, positions)
-            plan = Plan(Pattern(False, blocks=self.layout._replace(rows=rows)))
+            plan = Plan(Pattern(False, blocks=replaced(self.layout, rows=rows)))
             return execute(q, k, v, plan.packed(q, mask, starts, positions, probe.attached), probe)
 
         q, (k, v) = self.heads.queries(x), self.heads.keys_values(x)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.core.shapes import Counts, HiddenSequences, MixedPosition, Position, Sequences
+from sightline.core.state import replaced
 from sightline.ops.cells import Cell, GRUCell
 from sightline.ops.documents import Carried, Documents, at_length
 from sightline.ops.gates import gate_and_candidate, transposed_parts
@@ -97,4 +98,4 @@ class GRU(Recurrent):
             from_input = x_t @ self.weight_input.T + self.bias
             z, n = gate_and_candidate(from_input, hidden, *transposed_parts(self.weight_hidden))
             hidden = torch.lerp(n, hidden, z)
-        return hidden, state._replace(carried=(hidden,))
+        return hidden, replaced(state, carried=(hidden,))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.core.shapes import Counts, HiddenSequences, MixedPosition, Position, Sequences
+from sightline.core.state import replaced
 from sightline.ops.cells import Cell, LSTMCell
 from sightline.ops.documents import Carried, Documents, at_length
 from sightline.ops.packed import CellWeights
@@ -136,7 +137,7 @@ class LSTM(Recurrent):
             i, g, o = gates.chunk(3, 1)
             cell = cell + torch.sigmoid(i) * torch.tanh(g)
         hidden = torch.sigmoid(o) * torch.tanh(cell)
-        return hidden, state._replace(carried=(hidden, cell))
+        return hidden, replaced(state, carried=(hidden, cell))
 
     def _mixed(self, hidden: Tensor) -> Tensor:
         """U h (B, gates·H), all heads' blocks in one batched product."""

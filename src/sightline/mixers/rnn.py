@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from sightline.core.shapes import Counts, HiddenSequences, MixedPosition, Position, Sequences
+from sightline.core.state import replaced
 from sightline.ops.cells import Cell, ElmanCell
 from sightline.ops.documents import Carried, Documents, at_length
 from sightline.ops.packed import CellWeights
@@ -59,4 +60,4 @@ class RNN(Recurrent):
     def step(self, x_t: Position, state: RecurrentState) -> tuple[MixedPosition, RecurrentState]:
         (hidden,) = state.carried
         hidden = torch.tanh(x_t @ self.weight_input.T + hidden @ self.weight_hidden.T + self.bias)
-        return hidden, state._replace(carried=(hidden,))
+        return hidden, replaced(state, carried=(hidden,))

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from sightline.core.mixer import Memory, SequenceMixer
 from sightline.core.shapes import Mask, MixedSequences, Sequences, Starts
+from sightline.core.state import replaced
 from sightline.ops.documents import Documents, split_documents
 from sightline.ops.execute import execute
 from sightline.ops.pattern import Pattern
@@ -124,9 +125,9 @@ class WindowAttention(_Windowed, SequenceMixer[WindowState]):
         real, begins = self._flags(state, x, mask, starts)
         documents = split_documents(real, begins)
         if mask is None and starts is None and (x.shape[1] == 1 or not self.sinks):
-            plan = self.plan._replace(real=real)
+            plan = replaced(self.plan, real=real)
         else:
-            plan = self.plan._replace(documents=documents)
+            plan = replaced(self.plan, documents=documents)
         y = execute(q, keys, values, plan, self.weights)
         held = documents.length[documents.last].clamp(max=self.most)
         state = WindowState(self._last_of(documents, keys), self._last_of(documents, values), after, held)

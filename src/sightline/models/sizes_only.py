@@ -14,10 +14,10 @@ from torch.overrides import TorchFunctionMode
 class _DrawNothing(TorchFunctionMode):
     """Leaves out random initial values, for which the meta device imports torch's compiler."""
 
-    def __torch_function__(self, function: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if function is nn.init.normal_:
+    def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is nn.init.normal_:
             return kwargs["tensor"]
-        return args[0] if function is torch.Tensor.normal_ else function(*args, **(kwargs or {}))
+        return args[0] if func is torch.Tensor.normal_ else func(*args, **(kwargs or {}))
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sightline.core.state import replaced
 from sightline.ops.chunked_linear import add_product
 from sightline.ops.chunks import (
     ChunkWeights,
@@ -89,7 +90,7 @@ def delta_forward(inputs: LinearInputs, chunk: int) -> tuple[LinearOutputs, Delt
     _add(y, times(q, weights.enter), states[:-1])
     kept = DeltaKept(states, errors, inverse, factor, scores)
     if inputs.starts is None:
-        kept = kept._replace(within=weights.within, enter=weights.enter, leave=weights.leave, total=weights.total)
+        kept = replaced(kept, within=weights.within, enter=weights.enter, leave=weights.leave, total=weights.total)
     return LinearOutputs(y.transpose(0, 1), states[-1]), kept
 
 

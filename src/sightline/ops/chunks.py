@@ -27,6 +27,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sightline.core.state import replaced
+
 RANGE = 40.0  # of log-decays whose exponentials may be divided by: exp(40) = 2e17 is far from overflow
 
 
@@ -160,7 +162,8 @@ def _within_documents(weights: ChunkWeights) -> ChunkWeights:
     enter, leave, total, stretches = weights.enter, weights.leave, weights.total, weights.stretches
     if stretches is None or enter is None or leave is None or total is None:
         return weights
-    return weights._replace(
+    return replaced(
+        weights,
         enter=enter.masked_fill(~stretches.first, 0.0),
         leave=leave.masked_fill(~stretches.last, 0.0),
         total=total.masked_fill(~stretches.first[:, :, -1:], 0.0),
@@ -180,7 +183,7 @@ def _channel_weights(factors: Tensor, stretches: Stretches | None) -> ChunkWeigh
     total = shrink[:, :, -1:]
     if total.min() < least:
         scale = Scale(shrink, shrink.clamp(min=least).reciprocal())
-        return _level_weights(factors, stretches)._replace(reach=(scale, shrink.amin(3, keepdim=True) >= least))
+        return replaced(_level_weights(factors, stretches), reach=(scale, shrink.amin(3, keepdim=True) >= least))
     scale, whole = Scale(shrink, shrink.reciprocal()), total.transpose(2, 3)
     if stretches is None:
         return ChunkWeights(None, None, total, whole, None, None, scale)

@@ -112,11 +112,12 @@ def _by_pieces(q: Tensor, k: Tensor, v: Tensor, plan: Plan) -> Tensor:
     pieces = plan.pattern.reduced(steps, length).pieces(steps, length, wide)
 
     def heads(part: Sequence[Tensor], pieces: list[Piece]) -> Tensor:
+        q, k, v = part
         if plan.slopes is None:
-            return attention_by_pieces(*part, pieces, scale)
+            return attention_by_pieces(q, k, v, pieces, scale)
         outputs = []
-        for *head, slope in zip(*(x.split(1, 1) for x in part), plan.slopes.tolist(), strict=True):
-            outputs.append(attention_by_pieces(*head, [p.with_slope(length - steps, slope) for p in pieces], scale))
+        for q, k, v, slope in zip(*(x.split(1, 1) for x in part), plan.slopes.tolist(), strict=True):
+            outputs.append(attention_by_pieces(q, k, v, [p.with_slope(length - steps, slope) for p in pieces], scale))
         return torch.cat(outputs, 1)
 
     if plan.real is None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sightline.core.shapes import Mask, Queries, Starts, TokenPositions
+from sightline.core.state import replaced
 from sightline.ops.documents import Documents, label_documents, right_padded, split_documents
 from sightline.ops.pattern import Pattern
 from sightline.ops.piece_kernel import available
@@ -56,13 +57,13 @@ class Plan(NamedTuple):
             return self
         if mask is not None and starts is None:
             if pattern.everywhere and not pattern.causal and self.slopes is None:
-                return self._replace(real=mask)
+                return replaced(self, real=mask)
             if pattern.causal and short and not listened and right_padded(mask):
                 return self
         if pattern.everywhere and (short or not available(q)):
             labels, _ = label_documents(places.new_zeros(len(places)), mask, starts, q.shape[2])
-            return self._replace(labels=labels, places=places)
-        return self._replace(documents=split_documents(mask, starts))
+            return replaced(self, labels=labels, places=places)
+        return replaced(self, documents=split_documents(mask, starts))
 
     def kernel(self, q: Queries, length: int, listened: bool) -> Kernel:
         """The kernel that reads `length` keys: pieces, one call of torch's kernel, or an explicit mask.
@@ -120,7 +121,7 @@ class Plan(NamedTuple):
             index, valid = documents.index[chosen, :longest], documents.valid[chosen, :longest]
             seen = torch.ones_like(valid) if pattern.causal else valid  # later positions are hidden already
             seen = seen if self.real is None else seen & self.real.flatten()[index]
-            yield index, valid, self._replace(real=None if bool(seen.all()) else seen, documents=None)
+            yield index, valid, replaced(self, real=None if bool(seen.all()) else seen, documents=None)
 
 
 def alibi_bias(slopes: Tensor, distance: Tensor, dtype: torch.dtype) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from sightline.core.shapes import Attended, KeyMask, Keys, KeyStarts, Queries, Values
+from sightline.core.state import replaced
 from sightline.ops.block_patterns import BlockLayout, BlockMask
 from sightline.ops.documents import right_padded, split_documents
 from sightline.ops.execute import execute
@@ -59,14 +60,14 @@ def attention(
             raise ValueError(f"{name} must be bool of shape {expected}, got {flags.dtype} {tuple(flags.shape)}")
     plan = Plan(pattern, scale=scale)
     if mask is None:
-        return execute(q, k, v, plan if starts is None else plan._replace(documents=split_documents(None, starts)))
+        return execute(q, k, v, plan if starts is None else replaced(plan, documents=split_documents(None, starts)))
     own = mask[:, None, length - steps :, None]  # (B, 1, T, 1)
     q = q.masked_fill(~own, 0.0)
     k, v = (x.masked_fill(~mask[:, None, :, None], 0.0) for x in (k, v))
     if causal and pattern.everywhere and (starts is not None or length >= TRIM_FROM):  # padding is left out
-        return execute(q, k, v, plan._replace(documents=split_documents(mask, starts)))
+        return execute(q, k, v, replaced(plan, documents=split_documents(mask, starts)))
     if starts is not None:
-        plan = plan._replace(real=mask, documents=split_documents(None, starts))
+        plan = replaced(plan, real=mask, documents=split_documents(None, starts))
     elif not (causal and right_padded(mask)):
-        plan = plan._replace(real=mask)
+        plan = replaced(plan, real=mask)
     return execute(q, k, v, plan).masked_fill(~own, 0.0)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sightline.core.probe import Probe
 from sightline.core.shapes import Attended, Counts, Keys, Mask, Queries, SharedQueries, Starts, TokenPositions
-from sightline.core.state import Growing
+from sightline.core.state import Growing, replaced
 from sightline.ops.documents import label_documents
 from sightline.ops.execute import execute
 from sightline.ops.plan import Plan
@@ -42,7 +42,7 @@ def extend_cache(
     starts: Starts | None,
 ) -> KeyValueCache:
     """The cache with keys and values (B, G, T, K) at `positions` (B, T); `after` (B,) is the position that follows."""
-    cache = cache._replace(keys=cache.keys.append(keys), values=cache.values.append(values), position=after)
+    cache = replaced(cache, keys=cache.keys.append(keys), values=cache.values.append(values), position=after)
     document, labels, places = cache.document, cache.labels, cache.places
     if document is None or labels is None or places is None:
         if mask is None and starts is None:
@@ -51,7 +51,7 @@ def extend_cache(
         past = torch.arange(cache.keys.length - keys.shape[2], device=keys.device).expand(len(after), -1)
         labels, places = Growing(torch.zeros_like(past), 1), Growing(past.contiguous(), 1)
     of_new, document = label_documents(document, mask, starts, keys.shape[2])
-    return cache._replace(document=document, labels=labels.append(of_new), places=places.append(positions))
+    return replaced(cache, document=document, labels=labels.append(of_new), places=places.append(positions))
 
 
 def attend_cache(
@@ -67,5 +67,5 @@ def attend_cache(
         if q.shape[2] == k.shape[2]:
             plan = plan.packed(q, mask, starts, places, probe.attached)
         else:
-            plan = plan._replace(labels=labels, places=places)
+            plan = replaced(plan, labels=labels, places=places)
     return execute(q, k, v, plan, probe)

@@ -20,6 +20,7 @@ from sightline.core.shapes import (
     Sequences,
     Starts,
 )
+from sightline.core.state import replaced
 from sightline.ops.scan import positive
 from sightline.parts.recurrent import RecurrentState, input_weight
 
@@ -81,13 +82,13 @@ class MinimalRecurrence(SequenceMixer[RecurrentState]):
         first = self._first(x.shape[0]) if state.first is None else state.first[0]
         u = F.linear(keep(x, mask), self.weight_input, self.bias)
         h = self.scan(u, hidden, first, mask, starts)
-        return keep(h.to(u.dtype), mask), state._replace(carried=(h[:, -1].to(hidden.dtype),))
+        return keep(h.to(u.dtype), mask), replaced(state, carried=(h[:, -1].to(hidden.dtype),))
 
     def step(self, x_t: Position, state: RecurrentState) -> tuple[MixedPosition, RecurrentState]:
         (hidden,) = state.carried
         u_t = F.linear(x_t, self.weight_input, self.bias)  # under autocast narrower than the state
         h = self.advance(u_t.to(hidden.dtype), hidden)
-        return h.to(u_t.dtype), state._replace(carried=(h,))
+        return h.to(u_t.dtype), replaced(state, carried=(h,))
 
     def activate(self, x: Tensor) -> Tensor:
         """The candidate's g."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, check_memory
 from sightline.core.shapes import Counts, HiddenSequences, Mask, MixedSequences, Sequences, Starts
+from sightline.core.state import replaced
 from sightline.ops.cells import Cell
 from sightline.ops.documents import Carried, Documents, run_documents, split_documents
 from sightline.ops.packed import CellWeights, packable, run_packed
@@ -82,7 +83,7 @@ class Recurrent(SequenceMixer[RecurrentState]):
             y, carried = self.run(x, state.carried, None)
         else:
             y, carried = run_documents(self._run_any, x, state.carried, fresh, documents)
-        return y, state._replace(carried=carried)
+        return y, replaced(state, carried=carried)
 
     def _run_any(self, x: Tensor, carried: Carried, length: Tensor) -> tuple[Tensor, Carried]:
         if x.shape[1] == 0:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, keep
 from sightline.core.shapes import Mask, MixedSequences, Sequences, Starts
+from sightline.core.state import replaced
 from sightline.ops.convolve import convolve
 from sightline.ops.linear import LinearState, initial_linear_state
 from sightline.parts.positions import advance
@@ -93,4 +94,4 @@ class ConvolvedRecurrence(SequenceMixer[ConvolvedState]):
         x = keep(x, mask)
         read, state = self.convolution(self.read(x), state, mask, starts)
         y, after = self.recur(x, read, LinearState(state.memory), mask, starts)
-        return keep(y, mask), state._replace(memory=after.memory)
+        return keep(y, mask), replaced(state, memory=after.memory)
