@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
+import sys
 import tracemalloc
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, final
@@ -26,6 +31,13 @@ Table = Mapping[str, Sequence[Any]]
 TEXTS = ('a "quoted" text', "1, 2; 3", "a\u2028b\u0085c", " März 2019 ", "二〇一九年 🙂", "2024", "[x", "'=1+1")
 PAIRS = {"id": [str(i) for i in range(8)], "source": TEXTS, "target": tuple(reversed(TEXTS))}
 _LONG = 512  # characters of a text in a long table
+COMPRESS: dict[str, Callable[[bytes], bytes]] = {
+    ".gz": gzip.compress,
+    ".bz2": bz2.compress,
+    ".xz": partial(lzma.compress, preset=0),  # others need memory for a dictionary of 8 MiB and more
+}
+with suppress(ImportError):
+    COMPRESS[".zst"] = import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd").compress
 
 
 @final
@@ -146,7 +158,7 @@ def any_part(subject: FormatSubject) -> Iterator[str]:
     """The rows between any two places are those rows of the whole, with their lines."""
     path = subject.write(PAIRS)
     names = ["target", "id"]
-    for file in (path, _zipped(path)):
+    for file in (path, *(_zipped(path, ending) for ending in COMPRESS)):
         rows = open_rows(file)
         whole = [*rows.records(names)]
         stops = [0, *(record.stop for record in whole)]
@@ -168,7 +180,7 @@ def bounded_memory(subject: FormatSubject) -> Iterator[str]:
         longest = max(len(frame) for _, frame in rows.frames(["source"]))
         if longest > CHUNK:
             yield f"a frame has {longest} rows"
-    for file in (path, _zipped(path)) if rows.in_bytes else (path,):
+    for file in (path, *(_zipped(path, ending) for ending in COMPRESS)) if rows.in_bytes else (path,):
         rows = open_rows(file)
         tracemalloc.start()
         try:
@@ -181,7 +193,7 @@ def bounded_memory(subject: FormatSubject) -> Iterator[str]:
 
 
 def edges(subject: FormatSubject) -> Iterator[str]:
-    """Empty files, missing columns, a missing line end, CRLF, a byte order mark and gzip."""
+    """Empty files, missing columns, a missing line end, CRLF, a byte order mark and compression."""
     path = subject.write(PAIRS, lambda content: b"")
     error = refusal(_pairs, path)
     if not error.startswith(f"{path}: "):
@@ -203,8 +215,9 @@ def edges(subject: FormatSubject) -> Iterator[str]:
     for name, change in changes.items() if rows.in_bytes else ():
         if _cells(open_rows(subject.write(PAIRS, change)).records()) != whole:
             yield f"{name} the rows are others"
-    if _cells(open_rows(subject.write(PAIRS, gzip.compress, ".gz")).records()) != whole:
-        yield "under gzip the rows are others"
+    for ending, compress in COMPRESS.items():
+        if _cells(open_rows(subject.write(PAIRS, compress, ending)).records()) != whole:
+            yield f"under {ending} the rows are others"
 
 
 ROW_LAWS: dict[str, Callable[[FormatSubject], Iterator[str]]] = {
@@ -255,9 +268,9 @@ def _storable(subject: FormatSubject, texts: list[str]) -> list[str]:
     return texts
 
 
-def _zipped(path: Path) -> Path:
-    zipped = path.with_name(f"{path.name}.gz")
-    zipped.write_bytes(gzip.compress(path.read_bytes()))
+def _zipped(path: Path, ending: str = ".gz") -> Path:
+    zipped = path.with_name(f"{path.name}{ending}")
+    zipped.write_bytes(COMPRESS[ending](path.read_bytes()))
     return zipped
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from sightline.core.errors import InputError
+from sightline.data.rows.compression import compression_of
 from sightline.data.rows.files import MAX_LINE_BYTES, check_expansion, check_file, read_whole
 from sightline.data.rows.record import CHUNK, CellKind, Record, Rows
 
@@ -32,7 +33,7 @@ class Columnar(Rows):
         import polars as pl
 
         check_file(path)
-        content = io.BytesIO(read_whole(path)) if path.suffix.lower() == ".gz" else path
+        content = io.BytesIO(read_whole(path)) if compression_of(path) else path
         self._kind = kind
         with _plain_errors(path, kind):
             self._frame = getattr(pl, f"scan_{kind}")(content, glob=False)

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple, final
 
 from sightline.core.errors import InputError
 from sightline.data.rows.columnar import Columnar, columnar_bytes
+from sightline.data.rows.compression import COMPRESSIONS
 from sightline.data.rows.delimited import Csv, Tsv, csv_bytes, tsv_bytes
 from sightline.data.rows.files import check_file
 from sightline.data.rows.json_lines import JsonLines, jsonl_bytes
@@ -42,16 +43,23 @@ FORMATS: dict[str, Format] = {
 }
 
 
-def suffixes(forms: Iterable[Form] = FORMS) -> str:
-    """The suffixes of the formats as a list in words: ".tsv, .csv or .parquet"."""
-    *others, last = [suffix for suffix, entry in FORMATS.items() if entry.form in forms]
+def _words(names: Sequence[str]) -> str:
+    *others, last = names
     return f"{', '.join(others)} or {last}" if others else last
 
 
+COMPRESSED = _words(list(COMPRESSIONS))  # the suffixes of compressed files as a list in words
+
+
+def suffixes(forms: Iterable[Form] = FORMS) -> str:
+    """The suffixes of the formats as a list in words: ".tsv, .csv or .parquet"."""
+    return _words([suffix for suffix, entry in FORMATS.items() if entry.form in forms])
+
+
 def suffix_of(path: Path) -> str:
-    """The suffix that names a file's format, the one before `.gz` where there is one; "" without any."""
+    """The suffix that names a file's format, the one before that of a compression; "" without any."""
     endings = [suffix.lower() for suffix in path.suffixes]
-    return endings[-2] if endings[-1:] == [".gz"] and len(endings) > 1 else endings[-1] if endings else ""
+    return endings[-2] if len(endings) > 1 and endings[-1] in COMPRESSIONS else endings[-1] if endings else ""
 
 
 def open_rows(path: Path, forms: Iterable[Form] = FORMS, hint: str = "") -> Rows:
@@ -64,8 +72,6 @@ def open_rows(path: Path, forms: Iterable[Form] = FORMS, hint: str = "") -> Rows
     suffix = suffix_of(path)
     if suffix not in FORMATS or FORMATS[suffix].form not in forms:
         check_file(path)
-        raise InputError(
-            f"unknown format {suffix!r}: the name must end in {suffixes(forms)} (or one of these and .gz){hint}",
-            where=path,
-        )
+        endings = f"{suffixes(forms)} (or one of these and {COMPRESSED})"
+        raise InputError(f"unknown format {suffix!r}: the name must end in {endings}{hint}", where=path)
     return FORMATS[suffix].open(path)
