@@ -52,11 +52,11 @@ CASES: dict[str, tuple[str, bytes | Callable[[Path], object], str, str]] = {
     "tsv: empty source": ("a.tsv", b"a\tb\n\td\n", ":2", "the source is empty"),
     "tsv: blank target": ("a.tsv", b"a\tb\nc\t  \n", ":2", "the target is empty"),
     "tsv: column twice": ("a.tsv", b"source\ttarget\tsource\na\tb\tc\n", ":1", "two columns are named 'source'"),
-    "csv: too many columns": ("a.csv", b'a,b\n"x\ny",d\ne,f,g\n', ":4", "expected 2 columns, found 3"),
+    "csv: too many columns": ("a.csv", b'a b,c d\n"x\ny",d\ne,f,g\n', ":4", "expected 2 columns, found 3"),
     "csv: open quote": ("a.csv", b'a,b\nc,"d\ne,f\n', ":2", "the quote opened here is never closed"),
     "csv: text after quote": ("a.csv", b'a,b\n"c"d,e\n', ":2", "text after a closing quote"),
     "csv: carriage return": ("a.csv", b"a,b\nc\rd,e\n", ":2", "a carriage return outside quotes"),
-    "csv: semicolons": ("a.csv", b"a;b\nc;d\n", ":1", "expected at least 2 columns, found 1"),
+    "csv: spaces": ("a.csv", b"a b\nc d\n", ":1", "expected at least 2 columns, found 1"),
     "csv: invalid UTF-8 in quotes": ("a.csv", b'a,b\n"c\n\xff",d\n', ":2", "invalid UTF-8 at byte 1 (0xff) (line 3)"),
     "csv: header only": ("a.csv", b"source,target\r\n", "", "has a header but no rows"),
     "csv: empty line": ("a.csv", b"a,b\n\nc,d\n", ":2", "expected 2 columns, found 1 (an empty line)"),
@@ -242,7 +242,7 @@ def test_an_open_quote_does_not_take_the_whole_file(
     ("name", "content", "lines", "skipped"),
     [
         ("a.tsv", b"a\tb\nc\nd\te\tf\n\xff\tx\ng\th\n", [1, 5], 3),
-        ("a.csv", b'a,b\n"c"c,d\n"e\ne",f\n\xff,x\ng\n', [1, 3], 3),
+        ("a.csv", b'a a,b\n"c"c,d\n"e\ne",f\n\xff,x\ng\n', [1, 3], 3),
         ("a.jsonl", b'{"source":"a","target":"b"}\n{}\n[]\n{"source":"c","target":"d"}', [1, 4], 2),
         ("a.parquet", parquet(source=["a", None, "c"], target=["x", "y", ""]), [1], 2),
     ],
@@ -266,7 +266,7 @@ def test_skip_bad_counts_and_keeps_line_numbers(
 def test_skip_bad_is_reported_in_the_notes(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     path.write_text("".join(f"s{i}\tt{i}\n" if i % 10 else "bad\n" for i in range(1, 101)))
-    (note,) = load_corpus(path, skip_bad=True).notes
+    _, note = load_corpus(path, skip_bad=True).notes
     assert note.startswith(f"{path}: skipped 10 bad rows: {path}:10: expected 2 columns, found 1")
     assert "and 5 more" in note
 

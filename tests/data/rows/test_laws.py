@@ -47,11 +47,11 @@ def wrap(patch: pytest.MonkeyPatch, owner: Any, name: str, around: Callable[...,
 
 @bug("cells lose white space", ".tsv", "same items")
 def _(patch):
-    def rows(original, self, path):
-        for line, cells, problem, stop in original(self, path):
+    def rows(original, self):
+        for line, cells, problem, stop in original(self):
             yield line, [cell.strip() for cell in cells], problem, stop
 
-    wrap(patch, delimited.Tsv, "_rows", rows)
+    wrap(patch, delimited.Delimited, "_rows", rows)
 
 
 @bug("lines end at Unicode separators", ".jsonl", "same items")
@@ -70,8 +70,8 @@ def _(patch):
 
 @bug("rows are counted, not lines", ".csv", "true places")
 def _(patch):
-    def rows(original, path):
-        for line, (_, *rest) in enumerate(original(path), 1):
+    def rows(original, path, separator):
+        for line, (_, *rest) in enumerate(original(path, separator), 1):
             yield line, *rest
 
     wrap(patch, delimited, "_csv_rows", rows)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from io import BufferedIOBase
 from itertools import accumulate, count, repeat
@@ -86,7 +86,7 @@ def open_bytes(path: Path) -> BufferedIOBase:
     return entry.open(path)
 
 
-def read_lines(path: Path) -> Iterator[TextLine]:
+def read_lines(path: Path) -> Generator[TextLine, None, None]:
     """The lines of a text file, without their ends.
 
     A line that cannot be used (too long, NUL, not UTF-8) comes with its `error`: the caller may skip it.

@@ -10,7 +10,8 @@ from typing import Any, Literal, NamedTuple, final
 from sightline.core.errors import InputError
 from sightline.data.rows.columnar import Columnar, columnar_bytes
 from sightline.data.rows.compression import COMPRESSIONS
-from sightline.data.rows.delimited import Csv, Tsv, csv_bytes, tsv_bytes
+from sightline.data.rows.delimited import Delimited, csv_bytes, tsv_bytes
+from sightline.data.rows.dialect import csv_dialect, tsv_dialect
 from sightline.data.rows.files import check_file
 from sightline.data.rows.json_lines import JsonLines, jsonl_bytes
 from sightline.data.rows.record import Rows
@@ -35,8 +36,8 @@ class Format(NamedTuple):
 
 
 FORMATS: dict[str, Format] = {
-    ".tsv": Format("delimited", Tsv, tsv_bytes),
-    ".csv": Format("delimited", Csv, csv_bytes),
+    ".tsv": Format("delimited", partial(Delimited, dialect=tsv_dialect), tsv_bytes),
+    ".csv": Format("delimited", partial(Delimited, dialect=csv_dialect), csv_bytes),
     ".jsonl": Format("objects", JsonLines, jsonl_bytes),
     ".ndjson": Format("objects", JsonLines, jsonl_bytes),
     ".parquet": Format("columns", partial(Columnar, kind="parquet"), partial(columnar_bytes, kind="parquet")),

@@ -61,7 +61,10 @@ def json_object(text: str) -> dict[str, Any]:
 
 
 def under(row: Mapping[str, Any], key: str) -> Any:
-    """The value of a key; ValueError with the nearest key where there is none."""
+    """The value of a key, or of `a.b` inside an object; ValueError with the nearest key where there is none."""
+    outer, dot, inner = key.partition(".")
+    if key not in row and dot and isinstance(row.get(outer), Mapping):
+        return under(row[outer], inner)
     if key not in row:
         raise ValueError(missing(key, row, "key"))
     return row[key]

@@ -53,13 +53,17 @@ class Rows(ABC):
 
     columns: the names of its columns; () where each row names its own
     where: the place that names the columns, such as `pairs.tsv:1`
+    notes: for the user, how the file was read where it could be read otherwise
     in_bytes: whether `Record.stop` counts bytes of the file's content, or else records
     """
 
     in_bytes: ClassVar[bool] = True
 
-    def __init__(self, path: Path, columns: Sequence[str] = (), line: int | None = None) -> None:
+    def __init__(
+        self, path: Path, columns: Sequence[str] = (), line: int | None = None, notes: Sequence[str] = ()
+    ) -> None:
         self.path = path
+        self.notes = tuple(notes)
         self.columns = tuple(columns)
         self.where = str(path) if line is None else f"{path}:{line}"
 
@@ -128,6 +132,7 @@ class Refusals:
 
     name: the file or files, for errors and notes; "" where every place names its own
     unit: the name of an item in errors and notes
+    read_as: how the file was read where it could be read otherwise (`Rows.notes`)
     """
 
     name: str
@@ -135,6 +140,7 @@ class Refusals:
     unit: str = field(default="row", kw_only=True)
     skipped: int = field(default=0, kw_only=True)
     complaints: list[str] = field(default_factory=list, kw_only=True)
+    read_as: Sequence[str] = field(default=(), kw_only=True)
 
     def refuse(self, problem: object, place: str) -> None:
         """Raise for a bad item, or count it."""
@@ -153,9 +159,10 @@ class Refusals:
             raise InputError(bad or otherwise, where=where or self.name)
 
     def notes(self) -> list[str]:
-        """A line on the items that were skipped, if any."""
-        if not self.skipped:
-            return []
-        more = f"; and {self.skipped - len(self.complaints)} more" if self.skipped > len(self.complaints) else ""
+        """Lines on how the file was read, and on the items that were skipped, if any."""
         where = f"{self.name}: " if self.name else ""
-        return [f"{where}skipped {self.skipped} bad {self.unit}s: {'; '.join(self.complaints)}{more}"]
+        notes = [where + note for note in self.read_as]
+        if self.skipped:
+            more = f"; and {self.skipped - len(self.complaints)} more" if self.skipped > len(self.complaints) else ""
+            notes.append(f"{where}skipped {self.skipped} bad {self.unit}s: {'; '.join(self.complaints)}{more}")
+        return notes
