@@ -52,7 +52,8 @@ class FormatSubject:
     def write(self, table: Table, change: Callable[[bytes], bytes] = bytes, ending: str = "") -> Path:
         """A file of the table; its bytes changed as `change` does."""
         text = self.entry.form == "delimited"
-        columns = {name: [str(cell) if text else cell for cell in cells] for name, cells in table.items()}
+        only = self.entry.columns or tuple(table)
+        columns = {name: [str(c) if text else c for c in cells] for name, cells in table.items() if name in only}
         path = self.folder / f"table{self.suffix}{ending}"
         path.write_bytes(change(self.entry.write(columns)))
         return path
@@ -125,7 +126,7 @@ READERS = {
 def same_items(subject: FormatSubject) -> Iterator[str]:
     """Every reader that accepts the format gets the items that are in the table, in its order."""
     for name, reader in READERS.items():
-        if subject.entry.form in reader.forms:
+        if subject.entry.form in reader.forms and set(subject.entry.columns or reader.table) >= reader.table.keys():
             items = reader.read(subject.write(reader.table))
             if items != reader.items:
                 yield f"{name}: {items} instead of {reader.items}"
@@ -139,7 +140,7 @@ def true_places(subject: FormatSubject) -> Iterator[str]:
     lines = path.read_bytes().split(b"\n")
     places = [record.line for record in rows.records(["source"])]
     for number, line in enumerate(places):
-        if line != number + 1 if not rows.in_bytes else f"text {number}".encode() not in lines[line - 1]:
+        if line != number + 1 if not rows.in_lines else f"text {number}".encode() not in lines[line - 1]:
             yield f"row {number + 1} is said to begin on line {line}"
     for number in (0, 4, 8):
         bad = [*texts[:number], "", *texts[number + 1 :]]
@@ -157,7 +158,7 @@ def true_places(subject: FormatSubject) -> Iterator[str]:
 def any_part(subject: FormatSubject) -> Iterator[str]:
     """The rows between any two places are those rows of the whole, with their lines."""
     path = subject.write(PAIRS)
-    names = ["target", "id"]
+    names = ["target", "source"]
     for file in (path, *(_zipped(path, ending) for ending in COMPRESS)):
         rows = open_rows(file)
         whole = [*rows.records(names)]

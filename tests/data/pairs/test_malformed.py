@@ -75,7 +75,7 @@ CASES: dict[str, tuple[str, bytes | Callable[[Path], object], str, str]] = {
     "jsonl: surrogate": ("a.jsonl", b'{"source": "\\ud800", "target": "b"}\n', ":1", "contains an unpaired surrogate"),
     "jsonl: NUL escape": ("a.jsonl", b'{"source": "a\\u0000", "target": "b"}\n', ":1", "NUL in the source"),
     "jsonl: empty value": ("a.jsonl", b'{"source": "", "target": "b"}\n', ":1", "the source is empty"),
-    "jsonl: empty line": ("a.jsonl", b'{"source": "a", "target": "b"}\n\n', ":2", "bad JSON: Expecting value"),
+    "jsonl: empty line": ("a.jsonl", b'{"source": "a", "target": "b"}\n\n{}', ":2", "bad JSON: Expecting value"),
     "gzip: no gzip": ("a.tsv.gz", b"a\tb\n", "", "is not gzip although its name ends in .gz"),
     "gzip: unnamed": ("a.tsv", gzip.compress(b"a\tb\n"), "", "is gzip: let its name end in .gz"),
     "gzip: cut short": ("a.tsv.gz", gzip.compress(os.urandom(5000).hex().encode())[:-50], "", "broken gzip: "),

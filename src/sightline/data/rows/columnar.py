@@ -27,7 +27,7 @@ class Columnar(Rows):
     kind: polars' name for the format, in `scan_…` and `write_…`
     """
 
-    in_bytes = False
+    in_bytes = in_lines = False
 
     def __init__(self, path: Path, kind: str) -> None:
         import polars as pl
@@ -36,10 +36,13 @@ class Columnar(Rows):
         content = io.BytesIO(read_whole(path)) if compression_of(path) else path
         self._kind = kind
         with _plain_errors(path, kind):
-            self._frame = getattr(pl, f"scan_{kind}")(content, glob=False)
-            self._types = dict(self._frame.collect_schema())
+            self._frame = _scan(content, kind)
+            self._types: dict[str, Any] = dict(self._frame.collect_schema())
             self._count = int(self._frame.select(pl.len()).collect().item())
         super().__init__(path, tuple(self._types))
+        self._paths = dict(_nested(self._types))
+        self.nested = tuple(name for name in self._paths if name not in self._types)
+        self._types = {name: kind for name, (_, kind) in self._paths.items()}
 
     def records(self, names: Sequence[str] | None = None) -> Iterator[Record]:
         return self._records(self.columns if names is None else names, 0, self._count)
@@ -74,7 +77,13 @@ class Columnar(Rows):
         size = self.path.stat().st_size
         check_expansion(_CELL_BYTES * (stop - start) * len(names), size, self.path)
         words = (pl.Categorical, pl.Enum)
-        columns = [pl.col(name).cast(pl.String) if self._types[name] in words else pl.col(name) for name in names]
+        columns = []
+        for name in names:
+            (first, *inner), kind = self._paths[name]
+            column = pl.col(first)
+            for field in inner:
+                column = column.struct.field(field)
+            columns.append((column.cast(pl.String) if kind in words else column).alias(name))
         expanded = 0
         for low in range(start, stop, CHUNK):
             with _plain_errors(self.path, self._kind):
@@ -82,6 +91,33 @@ class Columnar(Rows):
             expanded += int(frame.estimated_size())
             check_expansion(expanded, size, self.path)
             yield range(low + 1, low + 1 + len(frame)), frame
+
+
+def _scan(content: Path | io.BytesIO, kind: str) -> polars.LazyFrame:
+    import polars as pl
+
+    if kind != "ipc":
+        return getattr(pl, f"scan_{kind}")(content, glob=False)
+    if isinstance(content, Path):
+        with content.open("rb") as file:
+            head = file.read(6)
+    else:
+        head = content.getvalue()[:6]
+    if head.startswith(b"FEA1"):
+        raise pl.exceptions.ComputeError("Feather version 1; write it as version 2, the default of today's libraries")
+    # Whole: a slice of a scan decodes a record batch anew, and many writers write a single one.
+    return (pl.read_ipc(content) if head == b"ARROW1" else pl.read_ipc_stream(content)).lazy()
+
+
+def _nested(types: Mapping[str, Any], outer: tuple[str, ...] = ()) -> Iterator[tuple[str, tuple[tuple[str, ...], Any]]]:
+    """Every column and field of a struct by its dotted name: its path and its type; columns come first."""
+    import polars as pl
+
+    for name, kind in types.items():
+        yield ".".join((*outer, name)), ((*outer, name), kind)
+    for name, kind in types.items():
+        if isinstance(kind, pl.Struct):
+            yield from _nested({field.name: field.dtype for field in kind.fields}, (*outer, name))
 
 
 def _long_texts(frame: polars.DataFrame) -> set[int]:

@@ -10,11 +10,14 @@ from typing import Any, Literal, NamedTuple, final
 from sightline.core.errors import InputError
 from sightline.data.rows.columnar import Columnar, columnar_bytes
 from sightline.data.rows.compression import COMPRESSIONS
+from sightline.data.rows.conllu import Conllu, conllu_bytes
 from sightline.data.rows.delimited import Delimited, csv_bytes, tsv_bytes
 from sightline.data.rows.dialect import csv_dialect, tsv_dialect
 from sightline.data.rows.files import check_file
+from sightline.data.rows.json_array import json_bytes, open_json
 from sightline.data.rows.json_lines import JsonLines, jsonl_bytes
 from sightline.data.rows.record import Rows
+from sightline.data.rows.xml_units import XmlUnits, tmx_bytes, xliff_bytes
 
 Form = Literal["delimited", "objects", "columns"]
 FORMS: tuple[Form, ...] = ("delimited", "objects", "columns")
@@ -27,21 +30,29 @@ class Format(NamedTuple):
     form: "delimited": lines of cells, which can be read as running text too; "objects": each row names its own cells;
         "columns": columns with types
     open: opens a file
-    write: the bytes of a file, from columns of texts; in forms other than "delimited" of numbers too
+    write: the bytes of a file, from columns of texts; in forms other than "delimited" of numbers too, but in XML
+    columns: the only columns that the format has; None = any
     """
 
     form: Form
     open: Callable[[Path], Rows]
     write: Callable[[Mapping[str, Sequence[Any]]], bytes]
+    columns: tuple[str, ...] | None = None
 
 
 FORMATS: dict[str, Format] = {
     ".tsv": Format("delimited", partial(Delimited, dialect=tsv_dialect), tsv_bytes),
     ".csv": Format("delimited", partial(Delimited, dialect=csv_dialect), csv_bytes),
     ".jsonl": Format("objects", JsonLines, jsonl_bytes),
-    ".ndjson": Format("objects", JsonLines, jsonl_bytes),
+    ".json": Format("objects", open_json, json_bytes),
     ".parquet": Format("columns", partial(Columnar, kind="parquet"), partial(columnar_bytes, kind="parquet")),
+    ".arrow": Format("columns", partial(Columnar, kind="ipc"), partial(columnar_bytes, kind="ipc")),
+    ".tmx": Format("objects", partial(XmlUnits, root="tmx"), tmx_bytes),
+    ".xliff": Format("objects", partial(XmlUnits, root="xliff"), xliff_bytes, ("source", "target")),
+    ".conllu": Format("objects", Conllu, conllu_bytes),
 }
+for _alias, _suffix in ((".ndjson", ".jsonl"), (".feather", ".arrow"), (".xlf", ".xliff")):
+    FORMATS[_alias] = FORMATS[_suffix]
 
 
 def _words(names: Sequence[str]) -> str:

@@ -33,7 +33,7 @@ class JsonLines(Rows):
 
 
 def _records(lines: Iterable[TextLine], names: Sequence[str] | None) -> Iterator[Record]:
-    for line, text, problem, stop in lines:
+    for line, text, problem, stop in _without_blank_end(lines):
         cells: dict[str, Any] = {}
         if problem is None:
             try:
@@ -45,12 +45,23 @@ def _records(lines: Iterable[TextLine], names: Sequence[str] | None) -> Iterator
         yield Record(line, cells, problem, stop)
 
 
+def _without_blank_end(lines: Iterable[TextLine]) -> Iterator[TextLine]:
+    """The lines without the empty ones at the end of the file."""
+    blank: list[TextLine] = []
+    for line in lines:
+        if not line.text and not line.error:
+            blank.append(line)
+            continue
+        if blank:
+            yield from blank
+            blank.clear()
+        yield line
+
+
 def json_object(text: str) -> dict[str, Any]:
     """The JSON object in a line, its numbers as `JsonNumber`; any problem is a ValueError."""
     try:
-        row = json.loads(
-            text, object_pairs_hook=_object, parse_int=JsonNumber, parse_float=JsonNumber, parse_constant=_no_constant
-        )
+        row = DECODER.decode(text)
     except RecursionError:
         raise ValueError("the JSON is nested too deeply") from None
     except json.JSONDecodeError as error:
@@ -58,6 +69,24 @@ def json_object(text: str) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise ValueError(f"expected a JSON object, found {type_name(row)}")
     return row
+
+
+def _object(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(items)
+    if len(row) < len(items):
+        keys = [key for key, _ in items]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} occurs twice")
+    return row
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"bad JSON: {name} is not a JSON value")
+
+
+# Strict, and faster than json.loads with the same arguments, which makes a decoder for each line.
+DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=JsonNumber, parse_float=JsonNumber, parse_constant=_no_constant
+)
 
 
 def under(row: Mapping[str, Any], key: str) -> Any:
@@ -82,15 +111,3 @@ def jsonl_bytes(columns: Mapping[str, Sequence[Any]]) -> bytes:
     """A JSON Lines file of the columns."""
     rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
-
-
-def _object(items: list[tuple[str, Any]]) -> dict[str, Any]:
-    row = dict(items)
-    if len(row) < len(items):
-        keys = [key for key, _ in items]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} occurs twice")
-    return row
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"bad JSON: {name} is not a JSON value")

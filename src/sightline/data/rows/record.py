@@ -54,16 +54,23 @@ class Rows(ABC):
     columns: the names of its columns; () where each row names its own
     where: the place that names the columns, such as `pairs.tsv:1`
     notes: for the user, how the file was read where it could be read otherwise
+    nested: the names of values inside the cells of a column, such as `translation.de`
     in_bytes: whether `Record.stop` counts bytes of the file's content, or else records
+    in_lines: whether `Record.line` counts lines, or else records
+    seekable: whether `part` is cheap at any place, or else one after another
     """
 
     in_bytes: ClassVar[bool] = True
+    in_lines: ClassVar[bool] = True
+    seekable: ClassVar[bool] = True
+    nested: Sequence[str] = ()
 
     def __init__(
         self, path: Path, columns: Sequence[str] = (), line: int | None = None, notes: Sequence[str] = ()
     ) -> None:
         self.path = path
         self.notes = tuple(notes)
+        self._ahead: tuple[tuple[str, ...], int, Iterator[Record]] | None = None  # where the last part ended
         self.columns = tuple(columns)
         self.where = str(path) if line is None else f"{path}:{line}"
 
@@ -77,7 +84,15 @@ class Rows(ABC):
 
     def part(self, names: Sequence[str], start: int, stop: int, line: int) -> Iterator[Record]:
         """The rows between two places that `Record.stop` named, the first of them on `line`."""
-        return (record for record in self.records(names) if start < record.stop <= stop)
+        if self._ahead is None or self._ahead[:2] != (tuple(names), start):
+            self._ahead = tuple(names), start, (record for record in self.records(names) if record.stop > start)
+        *_, rest = self._ahead
+        self._ahead = None
+        for record in rest if start < stop else ():
+            yield record
+            if record.stop >= stop:
+                break
+        self._ahead = tuple(names), stop, rest
 
     def without_header(self) -> Rows:
         """The same table where its first row is data; its columns are then named "1", "2" and so on."""
@@ -92,12 +107,13 @@ class Rows(ABC):
             InputError: "pairs.tsv:1: no column 'sorce' for the source, did you mean 'source'?", "pairs.tsv:1: two
                 columns are named 'source'".
         """
-        known = [column.lower() for column in self.columns] if any_case else list(self.columns)
+        columns = (*self.columns, *self.nested)
+        known = [column.lower() for column in columns] if any_case else list(columns)
         if known and name not in known:
             raise InputError(missing(name, known, role=role), where=self.where)
         if known.count(name) > 1:
             raise InputError(f"two columns are named {name!r}", where=self.where)
-        return self.columns[known.index(name)] if known else name
+        return columns[known.index(name)] if known else name
 
     def require(self, names: Sequence[str], content: CellKind) -> None:
         """Refuse columns whose declared type is not of this content; most formats declare none.

@@ -34,6 +34,10 @@ class TableDocuments(Reader):
 
     one_document = False
 
+    @property
+    def in_order(self) -> bool:
+        return super().in_order or not self._rows.seekable
+
     @cached_property
     def _rows(self) -> Rows:
         rows = open_rows(self.path)
