@@ -2,13 +2,13 @@
 
     python benchmarks/verify_etth1.py --archs dlinear,transformer,lstm --horizons 96,192,336,720
 
-Reads `ett/ETTh1.csv` under $SIGHTLINE_VERIFY_DATA (default ../shared/data): 8,640 hours for training, 2,880 for validation,
-2,880 for test; every column is scaled by its training part; look-back 336. "Repeat the last value" is evaluated on
-every window and under the published protocol, whose loader drops the last windows that do not fill a batch of 32. Then
-each architecture is trained for each horizon with the settings below, which were chosen beforehand or on the
-validation part, and evaluated under both protocols. Writes the results to benchmarks/results/etth1-<arch>.json and
-resumes interrupted runs. Exit status 5 if repeat differs from the published numbers by more than .001, or DLinear by
-more than .01.
+Reads `ett/ETTh1.csv` under $SIGHTLINE_VERIFY_DATA (default ../shared/data): 8,640 hours for training, 2,880 for
+validation, 2,880 for test; every column is scaled by its training part; look-back 336. "Repeat the last value" is
+evaluated on every window and under the published protocol, whose loader drops the last windows that do not fill a
+batch of 32. Then each architecture is trained for each horizon with the settings below, which were chosen beforehand
+or on the validation part, and evaluated under both protocols. Writes the results to
+benchmarks/results/etth1-<arch>.json and resumes interrupted runs. Exit status 5 if repeat differs from the published
+numbers by more than .001, or DLinear by more than .01.
 """
 
 from __future__ import annotations

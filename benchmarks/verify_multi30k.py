@@ -2,11 +2,11 @@
 
     python benchmarks/verify_multi30k.py --archs lstm,gru,bahdanau,transformer --budget 55min
 
-Trains each architecture on the 29,000 pairs of `multi30k` under $SIGHTLINE_VERIFY_DATA (default ../shared/data), lower-cased,
-with one byte-pair vocabulary of 8,000 for both languages, and prints BLEU on test 2016 (lower-cased) for greedy
-decoding and beam search with sacreBLEU's signature. Writes the results to benchmarks/results/multi30k-<arch>.json and
-resumes interrupted runs. Exit status 5 if a gap between architectures is below 4 BLEU, or the Transformer is below
-34.5.
+Trains each architecture on the 29,000 pairs of `multi30k` under $SIGHTLINE_VERIFY_DATA (default ../shared/data),
+lower-cased, with one byte-pair vocabulary of 8,000 for both languages, and prints BLEU on test 2016 (lower-cased) for
+greedy decoding and beam search with sacreBLEU's signature. Writes the results to
+benchmarks/results/multi30k-<arch>.json and resumes interrupted runs. Exit status 5 if a gap between architectures is
+below 4 BLEU, or the Transformer is below 34.5.
 """
 
 from __future__ import annotations

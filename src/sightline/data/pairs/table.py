@@ -16,7 +16,7 @@ from sightline.core.errors import InputError
 from sightline.data.rows.files import read_lines
 from sightline.data.rows.record import Refusals
 from sightline.data.rows.text_columns import open_texts
-from sightline.data.rows.texts import text_rows
+from sightline.data.rows.texts import text_chunks
 
 
 @final
@@ -70,8 +70,10 @@ def read_table(path: Path, columns: Columns, skip_bad: bool) -> PairTable:
     """Read one file, whose name says its format."""
     rows, texts = open_texts(path, [("source", columns.source), ("target", columns.target)], columns.header)
     table = PairTable(str(path), skip_bad=skip_bad, read_as=[*rows.notes])
-    for line, (source, target) in text_rows(rows, texts, table):
-        table.add(line, source, target)
+    for lines, (sources, targets) in text_chunks(rows, texts, table):
+        table.pairs.sources.extend(sources)
+        table.pairs.targets.extend(targets)
+        table.lines.extend(lines)
     table.check_some(table.lines)
     return table
 

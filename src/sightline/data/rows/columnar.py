@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, final
 from sightline.core.errors import InputError
 from sightline.data.rows.compression import compression_of
 from sightline.data.rows.files import MAX_LINE_BYTES, check_expansion, check_file, read_whole
-from sightline.data.rows.record import CHUNK, CellKind, Record, Rows
+from sightline.data.rows.record import CHUNK, CellKind, Chunk, Record, Rows
 
 if TYPE_CHECKING:
     import polars
@@ -52,6 +52,12 @@ class Columnar(Rows):
 
     def frames(self, names: Sequence[str]) -> Iterator[tuple[Sequence[int], polars.DataFrame]]:
         return self._frames(names, 0, self._count)
+
+    def chunks(self, names: Sequence[str]) -> Iterator[Chunk]:
+        problem = f"the text is longer than {MAX_LINE_BYTES} bytes"
+        for lines, frame in self.frames(names):
+            columns = [column.to_list() for column in frame]
+            yield Chunk(lines, columns, dict.fromkeys(_long_texts(frame), problem))
 
     def _unfit(self, name: str, content: CellKind) -> str | None:
         import polars as pl

@@ -19,7 +19,7 @@ from sightline.data.rows import files
 from sightline.data.rows.dialect import Dialect, is_plain, unescaped
 from sightline.data.rows.files import TextLine, read_lines
 from sightline.data.rows.numbers import EUROPEAN, DecimalComma
-from sightline.data.rows.record import Record, Rows
+from sightline.data.rows.record import CHUNK, Chunk, Record, Rows
 
 if TYPE_CHECKING:
     import polars
@@ -61,20 +61,23 @@ class Delimited(Rows):
         return type(self)(self.path, self._derive, header=False)
 
     def records(self, names: Sequence[str] | None = None) -> Iterator[Record]:
-        width = len(self.columns)
-        place_of = {name: place for place, name in reversed([*enumerate(self.columns)])}
-        places = [(name, place_of[name]) for name in (self.columns if names is None else names)]
-        rows = self._rows()
-        if self._header:
-            next(rows)
-        for line, cells, problem, stop in rows:
-            if problem is None and len(cells) != width:
-                empty = " (an empty line)" if cells == [""] else ""
-                problem = f"expected {width} columns, found {len(cells)}{empty}"
+        places = [(name, self.columns.index(name)) for name in (self.columns if names is None else names)]
+        for line, cells, problem, stop in self._data():
             record: dict[str, Any] = {} if problem else {name: cells[place] for name, place in places}
             for name in self._decimals & record.keys() if self._decimals else ():
                 record[name] = DecimalComma(record[name])
             yield Record(line, record, problem, stop)
+
+    def chunks(self, names: Sequence[str]) -> Iterator[Chunk]:
+        places = [self.columns.index(name) for name in names]
+        none = [""] * len(self.columns)
+        rows = self._data()
+        while taken := list(islice(rows, CHUNK)):
+            lines, cells, problem_of, _ = zip(*taken, strict=True)
+            problems = {place: problem for place, problem in enumerate(problem_of) if problem}
+            if problems:
+                cells = [none if place in problems else row for place, row in enumerate(cells)]
+            yield Chunk(lines, [[row[place] for row in cells] for place in places], problems)
 
     def frames(self, names: Sequence[str]) -> Iterator[tuple[Sequence[int], polars.DataFrame]]:
 
@@ -89,6 +92,16 @@ class Delimited(Rows):
                 dotted = cells.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
                 frame = frame.with_columns(dotted.alias(name))
             yield lines, frame
+
+    def _data(self) -> Iterator[_Cells]:
+        """The rows of data; one of another width than the first row has a problem."""
+        width = len(self.columns)
+        for row in islice(self._rows(), int(self._header), None):
+            if row[2] is None and len(row[1]) != width:
+                line, cells, _, stop = row
+                empty = " (an empty line)" if cells == [""] else ""
+                row = line, cells, f"expected {width} columns, found {len(cells)}{empty}", stop
+            yield row
 
     def _rows(self) -> Generator[_Cells, None, None]:
         """All rows of the file, the first one included; empty lines at the end of the file left out."""

@@ -118,9 +118,9 @@ def _lines(block: bytes, number: int, start: int, stop: int) -> Iterator[TextLin
         except UnicodeDecodeError:
             pass
         else:
-            ends = accumulate((len(raw) + 1 for raw in block.split(b"\n")), initial=start)
-            next(ends)
-            yield from map(TextLine, count(number), texts, repeat(None), (min(end, stop) for end in ends))
+            _, *ends = accumulate(map((1).__add__, map(len, block.split(b"\n"))), initial=start)
+            ends[len(texts) - 1 :] = [stop]  # without a line end in the last line of a file
+            yield from map(TextLine, count(number), texts, repeat(None), ends)
             return
     for line in split_lines(block, number, start):
         yield line._replace(stop=stop) if line.stop - start == len(block) else line

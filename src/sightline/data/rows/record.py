@@ -40,6 +40,19 @@ class Record(NamedTuple):
         return self.cells[name]
 
 
+class Chunk(NamedTuple):
+    """Some rows of a table by column.
+
+    lines: of each row, the line that it begins on
+    columns: the cells of each column that was asked for
+    problems: by place in the chunk, why a row cannot be used; its cells mean nothing
+    """
+
+    lines: Sequence[int]
+    columns: list[list[Any]]
+    problems: dict[int, str]
+
+
 def missing(name: str, known: Iterable[str], kind: str = "column", role: str | None = None) -> str:
     """The sentence: "no column 'sorce' for the source, did you mean 'source'?"."""
     names = list(known)
@@ -129,17 +142,22 @@ class Rows(ABC):
         """The declared type of a column where it is not of this content."""
         return None
 
+    def chunks(self, names: Sequence[str]) -> Iterator[Chunk]:
+        """The columns `names`, `CHUNK` rows at a time."""
+        records = self.records(names)
+        while rows := list(islice(records, CHUNK)):
+            problems = {place: row.problem for place, row in enumerate(rows) if row.problem}
+            yield Chunk([row.line for row in rows], [[row.cells.get(name) for row in rows] for name in names], problems)
+
     def frames(self, names: Sequence[str]) -> Iterator[tuple[Sequence[int], polars.DataFrame]]:
         """The columns `names`, some thousand rows at a time, with their lines; the first row with a problem raises."""
         import polars as pl
 
-        records = self.records(names)
-        while chunk := list(islice(records, CHUNK)):
-            for record in chunk:
-                if record.problem:
-                    raise InputError(record.problem, where=f"{self.path}:{record.line}")
-            columns = {name: pl.Series([record.cells[name] for record in chunk], dtype=pl.String) for name in names}
-            yield [record.line for record in chunk], pl.DataFrame(columns)
+        for lines, columns, problems in self.chunks(names):
+            for place, problem in problems.items():
+                raise InputError(problem, where=f"{self.path}:{lines[place]}")
+            series = {name: pl.Series(cells, dtype=pl.String) for name, cells in zip(names, columns, strict=True)}
+            yield lines, pl.DataFrame(series)
 
 
 @dataclass
