@@ -175,13 +175,15 @@ def test_one_row_with_an_object_inside_is_a_row(tmp_path: Path) -> None:
             "",
             "is one JSON object: save it as an array of objects or as JSON",
         ),
+        ('["\xff"]', ":1", "invalid UTF-8 (0xff)"),
+        ("[]\n\xc3", ":2", "the file ends inside a character"),
         ("[]", "", "has a header but no rows"),
         ("", "", "is empty"),
     ],
 )
 def test_bad_json_is_one_line(content: str, place: str, problem: str, tmp_path: Path) -> None:
     path = tmp_path / "a.json"
-    path.write_text(content)
+    path.write_bytes(content.encode("latin-1"))
     with pytest.raises(InputError) as caught:
         read_pairs(path)
     assert str(caught.value).startswith(f"{path}{place}: {problem}")

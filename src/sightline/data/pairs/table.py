@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple, final
 
 from sightline.core.errors import InputError
-from sightline.data.rows.files import read_lines
+from sightline.data.rows.files import read_lines, without_blank_end
 from sightline.data.rows.record import Refusals
 from sightline.data.rows.text_columns import open_texts
 from sightline.data.rows.texts import text_chunks
@@ -86,7 +86,7 @@ def read_parallel(source: Path, target: Path, skip_bad: bool) -> PairTable:
     """
     table = PairTable(f"{source},{target}", skip_bad=skip_bad)
     counts = [0, 0]
-    for pair in zip_longest(read_lines(source), read_lines(target)):
+    for pair in zip_longest(*map(without_blank_end, (read_lines(source), read_lines(target)))):
         counts = [count + (line is not None) for count, line in zip(counts, pair, strict=True)]
         if None in pair:
             continue

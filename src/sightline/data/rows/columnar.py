@@ -39,6 +39,8 @@ class Columnar(Rows):
             self._frame = _scan(content, kind)
             self._types: dict[str, Any] = dict(self._frame.collect_schema())
             self._count = int(self._frame.select(pl.len()).collect().item())
+        if not self._types:
+            raise InputError("has no columns", where=path)
         super().__init__(path, tuple(self._types))
         self._paths = dict(_nested(self._types))
         self.nested = tuple(name for name in self._paths if name not in self._types)

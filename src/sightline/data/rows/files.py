@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 import stat
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from io import BufferedIOBase
 from itertools import accumulate, count, repeat
@@ -124,6 +124,19 @@ def _lines(block: bytes, number: int, start: int, stop: int) -> Iterator[TextLin
             return
     for line in split_lines(block, number, start):
         yield line._replace(stop=stop) if line.stop - start == len(block) else line
+
+
+def without_blank_end(lines: Iterable[TextLine]) -> Iterator[TextLine]:
+    """The lines without the empty ones at the end of the file."""
+    blank: list[TextLine] = []
+    for line in lines:
+        if not line.text and not line.error:
+            blank.append(line)
+            continue
+        if blank:
+            yield from blank
+            blank.clear()
+        yield line
 
 
 def split_lines(content: bytes, number: int, stop: int = 0) -> Iterator[TextLine]:

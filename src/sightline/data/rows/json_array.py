@@ -93,7 +93,8 @@ class _Text:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._blocks = self._read()
-        self._held, self._place, self.line = next(self._blocks, ""), 0, 1
+        self._place, self.line = 0, 1
+        self._held = next(self._blocks, "")
 
     def _read(self) -> Iterator[str]:
         decoder = codecs.getincrementaldecoder("utf-8")()
@@ -107,9 +108,11 @@ class _Text:
                 try:
                     yield decoder.decode(block)
                 except UnicodeDecodeError as error:
-                    raise self._error(f"invalid UTF-8 (0x{block[error.start]:02x})") from None
+                    raise self._error(f"invalid UTF-8 (0x{error.object[error.start]:02x})") from None
         if not expanded:
             raise InputError("is empty", where=self._path)
+        if decoder.getstate()[0]:
+            raise self._error("the file ends inside a character")
 
     def _error(self, problem: str) -> InputError:
         return InputError(problem, where=f"{self._path}:{self.line}")

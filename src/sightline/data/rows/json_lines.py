@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
-from sightline.data.rows.files import Content, TextLine, check_file, read_lines, split_lines
+from sightline.data.rows.files import Content, TextLine, check_file, read_lines, split_lines, without_blank_end
 from sightline.data.rows.record import Record, Rows, missing
 
 
@@ -33,7 +33,7 @@ class JsonLines(Rows):
 
 
 def _records(lines: Iterable[TextLine], names: Sequence[str] | None) -> Iterator[Record]:
-    for line, text, problem, stop in _without_blank_end(lines):
+    for line, text, problem, stop in without_blank_end(lines):
         cells: dict[str, Any] = {}
         if problem is None:
             try:
@@ -43,19 +43,6 @@ def _records(lines: Iterable[TextLine], names: Sequence[str] | None) -> Iterator
             except ValueError as error:
                 cells, problem = {}, str(error)
         yield Record(line, cells, problem, stop)
-
-
-def _without_blank_end(lines: Iterable[TextLine]) -> Iterator[TextLine]:
-    """The lines without the empty ones at the end of the file."""
-    blank: list[TextLine] = []
-    for line in lines:
-        if not line.text and not line.error:
-            blank.append(line)
-            continue
-        if blank:
-            yield from blank
-            blank.clear()
-        yield line
 
 
 def json_object(text: str) -> dict[str, Any]:
