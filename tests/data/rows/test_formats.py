@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 
 from sightline.core.errors import InputError
 from sightline.data.pairs.corpus import load_corpus, read_pairs
+from sightline.data.rows import columnar
 from sightline.data.rows.formats import open_rows
 from sightline.data.text.corpus import load_text
 
@@ -234,6 +237,15 @@ def test_bad_arrow_is_one_line(content: bytes, problem: str, tmp_path: Path) -> 
     path = tmp_path / "a.feather"
     path.write_bytes(content)
     with pytest.raises(InputError, match=problem):
+        read_pairs(path)
+
+
+def test_a_file_that_ends_the_decoder_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.feather"
+    pl.DataFrame({"source": ["a"], "target": ["b"]}).write_ipc(path)
+    crash = subprocess.CompletedProcess([], -signal.SIGABRT)
+    monkeypatch.setattr(columnar.subprocess, "run", lambda *_, **__: crash)
+    with pytest.raises(InputError, match=r"a\.feather: broken ipc: the decoder crashes on it; write the file again$"):
         read_pairs(path)
 
 

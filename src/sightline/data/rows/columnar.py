@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -106,15 +108,21 @@ def _scan(content: Path | io.BytesIO, kind: str) -> polars.LazyFrame:
 
     if kind != "ipc":
         return getattr(pl, f"scan_{kind}")(content, glob=False)
-    if isinstance(content, Path):
-        with content.open("rb") as file:
-            head = file.read(6)
-    else:
-        head = content.getvalue()[:6]
-    if head.startswith(b"FEA1"):
+    whole = content.read_bytes() if isinstance(content, Path) else content.getvalue()
+    if whole.startswith(b"FEA1"):
         raise pl.exceptions.ComputeError("Feather version 1; write it as version 2, the default of today's libraries")
     # Whole: a slice of a scan decodes a record batch anew, and many writers write a single one.
-    return (pl.read_ipc(content) if head == b"ARROW1" else pl.read_ipc_stream(content)).lazy()
+    reader = "read_ipc" if whole.startswith(b"ARROW1") else "read_ipc_stream"
+    if _crashes(reader, whole):
+        raise pl.exceptions.ComputeError("the decoder crashes on it; write the file again")
+    return getattr(pl, reader)(io.BytesIO(whole)).lazy()
+
+
+def _crashes(reader: str, content: bytes) -> bool:
+    """Whether polars ends the process on this content, as it does on some damaged files; tried in another process."""
+    program = f"import io, sys, polars\npolars.{reader}(io.BytesIO(sys.stdin.buffer.read()))"
+    command, quiet = [sys.executable, "-c", program], subprocess.DEVNULL
+    return subprocess.run(command, input=content, stdout=quiet, stderr=quiet, check=False).returncode < 0
 
 
 def _nested(types: Mapping[str, Any], outer: tuple[str, ...] = ()) -> Iterator[tuple[str, tuple[tuple[str, ...], Any]]]:
