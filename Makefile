@@ -99,7 +99,7 @@ $(TOOLS)/.installed: tests/formats/requirements.txt
 	@touch $@
 
 # Published numbers on real data, `make verify-shakespeare` for benchmarks/verify_shakespeare.py and so on; ARGS go to the
-# script. The data stands in ../shared/data, or where SIGHTLINE_DATA says.
+# script. The data is in ../shared/data, or where SIGHTLINE_VERIFY_DATA says.
 verify-%: install
 	$(BIN)/python benchmarks/verify_$(subst -,_,$*).py $(ARGS)
 

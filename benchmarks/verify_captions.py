@@ -4,13 +4,13 @@
     python benchmarks/verify_captions.py --kind two --archs transformer,gru --budget 300s
     python benchmarks/verify_captions.py --kind question
 
-Reads `mnist` under $SIGHTLINE_DATA (default ../shared/data). The caption is the English word of the digit, letter by
-letter. With `--kind two`, pictures contain two digits next to each other and captions two words ("four seven"): 55,000
-random training pairs, 5,000 validation pairs, and 10,000 test pairs in which each test picture is once left and once
-right. With `--kind question`, a picture of one digit comes with one of three random questions ("which digit is it?",
-"is it even?", "is it more than four?"), both in one memory (task `answering`). The validation part, which selects the
-best step and all settings, consists of the last 5,000 training pictures. The test part consists of all 10,000 test
-pictures.
+Reads `mnist` under $SIGHTLINE_VERIFY_DATA (default ../shared/data). The caption is the English word of the digit,
+letter by letter. With `--kind two`, pictures contain two digits next to each other and captions two words ("four
+seven"): 55,000 random training pairs, 5,000 validation pairs, and 10,000 test pairs in which each test picture is once
+left and once right. With `--kind question`, a picture of one digit comes with one of three random questions ("which
+digit is it?", "is it even?", "is it more than four?"), both in one memory (task `answering`). The validation part,
+which selects the best step and all settings, consists of the last 5,000 training pictures. The test part consists of
+all 10,000 test pictures.
 
 Threshold for the first architecture: at least 98 % of captions or answers exactly correct. Writes the results to
 benchmarks/results/captions-<kind>-<arch>.json. Exit status 5 if the threshold is not met.
@@ -196,7 +196,7 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     changes = {"budget": chosen.budget or BUDGETS[chosen.kind], **dict(text.split("=", 1) for text in chosen.set)}
-    mnist = Path(os.environ.get("SIGHTLINE_DATA", "../shared/data")) / "mnist"
+    mnist = Path(os.environ.get("SIGHTLINE_VERIFY_DATA", "../shared/data")) / "mnist"
     good = []
     with tempfile.TemporaryDirectory() as folder:
         parts = manifests(chosen.kind, mnist, Path(folder))

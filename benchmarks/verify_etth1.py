@@ -2,13 +2,13 @@
 
     python benchmarks/verify_etth1.py --archs dlinear,transformer,lstm --horizons 96,192,336,720
 
-Reads `ett/ETTh1.csv` under $SIGHTLINE_DATA (default ../shared/data): 8,640 hours for training, 2,880 for validation,
-2,880 for test; every column is scaled by its training part; look-back 336. "Repeat the last value" is evaluated on
-every window and under the published protocol, whose loader drops the last windows that do not fill a batch of 32. Then
-each architecture is trained for each horizon with the settings below, which were chosen beforehand or on the
-validation part, and evaluated under both protocols. Writes the results to benchmarks/results/etth1-<arch>.json and
-resumes interrupted runs. Exit status 5 if repeat differs from the published numbers by more than .001, or DLinear by
-more than .01.
+Reads `ett/ETTh1.csv` under $SIGHTLINE_VERIFY_DATA (default ../shared/data): 8,640 hours for training, 2,880 for
+validation, 2,880 for test; every column is scaled by its training part; look-back 336. "Repeat the last value" is
+evaluated on every window and under the published protocol, whose loader drops the last windows that do not fill a
+batch of 32. Then each architecture is trained for each horizon with the settings below, which were chosen beforehand
+or on the validation part, and evaluated under both protocols. Writes the results to
+benchmarks/results/etth1-<arch>.json and resumes interrupted runs. Exit status 5 if repeat differs from the published
+numbers by more than .001, or DLinear by more than .01.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
-    data = str(Path(os.environ.get("SIGHTLINE_DATA", "../shared/data")) / "ett" / "ETTh1.csv")
+    data = str(Path(os.environ.get("SIGHTLINE_VERIFY_DATA", "../shared/data")) / "ett" / "ETTh1.csv")
     horizons = [int(horizon) for horizon in chosen.horizons.split(",")]
     good = True
     for arch in ("repeat", *chosen.archs.split(",")):

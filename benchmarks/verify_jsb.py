@@ -12,7 +12,7 @@ A model consists of one recurrent layer that reads the keys, dropout, and a line
 per key. The validation part selects the learning rate, the dropout and the step. Each result is written to
 benchmarks/results/jsb.json; `--go-on` keeps the results in this file. Exit status 5 if a test result is more than 0.15
 above the published one, or if the RNN is not the worst. The data is `jsb_chorales/JSB_Chorales.mat` under
-$SIGHTLINE_DATA (default ../shared/data).
+$SIGHTLINE_VERIFY_DATA (default ../shared/data).
 """
 
 from __future__ import annotations
@@ -228,9 +228,9 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     options = parse()
     torch.set_num_threads(1)
-    path = Path(os.environ.get("SIGHTLINE_DATA", "../shared/data")) / "jsb_chorales" / "JSB_Chorales.mat"
+    path = Path(os.environ.get("SIGHTLINE_VERIFY_DATA", "../shared/data")) / "jsb_chorales" / "JSB_Chorales.mat"
     if not path.exists():
-        raise SystemExit(f"{path}: no such file; set SIGHTLINE_DATA to the folder with the data")
+        raise SystemExit(f"{path}: no such file; set SIGHTLINE_VERIFY_DATA to the folder with the data")
     parts = read(path)
     record = Record(options.out, {"published": PUBLISHED}, go_on=options.go_on)
 

@@ -4,10 +4,10 @@
     python benchmarks/verify_mnist.py --epochs 6 --stem convolution
 
 Trains the preset `transformer` on patches of 4 × 4 pixels (49 positions) of the 60,000 training images of `mnist`
-under $SIGHTLINE_DATA (default ../shared/data). The last 5,000 of them are for validation. Training images are randomly
-shifted by up to two pixels in each direction. `--stem convolution` uses overlapping convolutions for the patches (Xiao
-et al. 2021). Interrupted runs are resumed. The model with the best validation accuracy and the baselines are evaluated
-once on the 10,000 test images.
+under $SIGHTLINE_VERIFY_DATA (default ../shared/data). The last 5,000 of them are for validation. Training images are
+randomly shifted by up to two pixels in each direction. `--stem convolution` uses overlapping convolutions for the
+patches (Xiao et al. 2021). Interrupted runs are resumed. The model with the best validation accuracy and the baselines
+are evaluated once on the 10,000 test images.
 
 Writes the results to benchmarks/results/mnist.json. Exit status 5 below 98.5 %.
 """
@@ -94,7 +94,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    data = images(Path(os.environ.get("SIGHTLINE_DATA", "../shared/data")) / "mnist")
+    data = images(Path(os.environ.get("SIGHTLINE_VERIFY_DATA", "../shared/data")) / "mnist")
     steps = options.epochs * -(-data.sizes["train"] // options.batch_size)
     run = configured(options, steps)
     task = ClassificationTask.build(data, run)

@@ -2,11 +2,11 @@
 
     python benchmarks/verify_multi30k.py --archs lstm,gru,bahdanau,transformer --budget 55min
 
-Trains each architecture on the 29,000 pairs of `multi30k` under $SIGHTLINE_DATA (default ../shared/data), lower-cased,
-with one byte-pair vocabulary of 8,000 for both languages, and prints BLEU on test 2016 (lower-cased) for greedy
-decoding and beam search with sacreBLEU's signature. Writes the results to benchmarks/results/multi30k-<arch>.json and
-resumes interrupted runs. Exit status 5 if a gap between architectures is below 4 BLEU, or the Transformer is below
-34.5.
+Trains each architecture on the 29,000 pairs of `multi30k` under $SIGHTLINE_VERIFY_DATA (default ../shared/data),
+lower-cased, with one byte-pair vocabulary of 8,000 for both languages, and prints BLEU on test 2016 (lower-cased) for
+greedy decoding and beam search with sacreBLEU's signature. Writes the results to
+benchmarks/results/multi30k-<arch>.json and resumes interrupted runs. Exit status 5 if a gap between architectures is
+below 4 BLEU, or the Transformer is below 34.5.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
-    corpus = corpus_of(Path(os.environ.get("SIGHTLINE_DATA", "../shared/data")) / "multi30k")
+    corpus = corpus_of(Path(os.environ.get("SIGHTLINE_VERIFY_DATA", "../shared/data")) / "multi30k")
     outcomes = []
     for arch in chosen.archs.split(","):
         outcome = verify(arch, corpus, chosen.budget, chosen.runs, chosen.seed)

@@ -11,7 +11,7 @@ and uses the AdamW settings in `trial`. `lstm` and `gated_linear` have the same 
 number of characters; their learning rates are those of the presets and were not tuned.
 
 Each result is written to benchmarks/results/shakespeare.json. Exit status 5 if the Transformer is above 1.88. The text
-is `tinyshakespeare/input.txt` under $SIGHTLINE_DATA (default ../shared/data).
+is `tinyshakespeare/input.txt` under $SIGHTLINE_VERIFY_DATA (default ../shared/data).
 """
 
 from __future__ import annotations
@@ -103,10 +103,10 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     options = parse()
     torch.set_num_threads(options.threads)
-    root = Path(os.environ.get("SIGHTLINE_DATA", "../shared/data"))
+    root = Path(os.environ.get("SIGHTLINE_VERIFY_DATA", "../shared/data"))
     text = root / "tinyshakespeare" / "input.txt"
     if not text.exists():
-        raise SystemExit(f"{text}: no such file; set SIGHTLINE_DATA to the folder with the data")
+        raise SystemExit(f"{text}: no such file; set SIGHTLINE_VERIFY_DATA to the folder with the data")
     corpus = load_text(text, test_share=0.0)
     record = Record(options.out, {"published": PUBLISHED}, go_on=options.go_on)
     for arch in options.archs.split(","):

@@ -3,10 +3,10 @@
     python benchmarks/verify_spoken_digits.py
     python benchmarks/verify_spoken_digits.py --archs transformer,gru --budget 3min --set sound.stride=2
 
-Reads `fsdd` under $SIGHTLINE_DATA (default ../shared/data): 3,000 recordings at 8 kHz, fifty for each of ten digits
-and six speakers. Official test part: recordings 0 to 4 of each digit and speaker, 300 in total. Validation part, which
-selects the best step and all settings: recordings 5 to 9. Training part: the other 2,400. The target is the English
-word of the digit, letter by letter.
+Reads `fsdd` under $SIGHTLINE_VERIFY_DATA (default ../shared/data): 3,000 recordings at 8 kHz, fifty for each of ten
+digits and six speakers. Official test part: recordings 0 to 4 of each digit and speaker, 300 in total. Validation
+part, which selects the best step and all settings: recordings 5 to 9. Training part: the other 2,400. The target is
+the English word of the digit, letter by letter.
 
 Thresholds for the first architecture: character error rate at most 3 %, at least 97 % of words correct. Writes the
 results to benchmarks/results/spoken-digits-<arch>.json. Exit status 5 if a threshold is not met.
@@ -144,7 +144,7 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     changes = {"budget": chosen.budget, **dict(text.split("=", 1) for text in chosen.set)}
-    recordings = Path(os.environ.get("SIGHTLINE_DATA", "../shared/data")) / "fsdd" / "recordings"
+    recordings = Path(os.environ.get("SIGHTLINE_VERIFY_DATA", "../shared/data")) / "fsdd" / "recordings"
     good = []
     with tempfile.TemporaryDirectory() as folder:
         manifests(recordings, Path(folder))

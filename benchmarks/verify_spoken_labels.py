@@ -2,8 +2,8 @@
 
     python benchmarks/verify_spoken_labels.py --arch gru --steps 1000
 
-Trains an encoder on the wav files of `fsdd` under $SIGHTLINE_DATA (default ../shared/data), read from a table of their
-paths: recordings 0 to 4 of each digit and speaker are the official test part (300), recordings 5 to 9 are for
+Trains an encoder on the wav files of `fsdd` under $SIGHTLINE_VERIFY_DATA (default ../shared/data), read from a table
+of their paths: recordings 0 to 4 of each digit and speaker are the official test part (300), recordings 5 to 9 are for
 validation (300), and the other 2,400 are for training. The model with the best validation accuracy and the baselines
 are evaluated once on the test part.
 
@@ -108,7 +108,7 @@ def main() -> None:
     record_options(parser, RESULTS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    root = Path(os.environ.get("SIGHTLINE_DATA", "../shared/data")) / "fsdd" / "recordings"
+    root = Path(os.environ.get("SIGHTLINE_VERIFY_DATA", "../shared/data")) / "fsdd" / "recordings"
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder) / "recordings.csv"
         write_table(root, table)

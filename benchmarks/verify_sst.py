@@ -2,13 +2,13 @@
 
     python benchmarks/verify_sst.py --seeds 0,1,2
 
-Trains the preset `bilstm_attention` on `sst/sst_dataset.csv` under $SIGHTLINE_DATA (default ../shared/data), with the
-published split of the binary task: sentences of more than 5 words without the longest ones of each part, 1,725 test
-items. The settings are the published ones (embeddings of 300, an LSTM of 128 units per direction, batches of 32, Adam
-with a learning rate of 0.001 and a weight decay of 0.00001, at most 8 epochs, selection on the development part), with
-three differences: randomly initialised embeddings instead of FastText's, weight decay decoupled from the gradient and
-not applied to embeddings, and four validations per epoch. Published accuracy: .808. The baselines are evaluated on the
-same items.
+Trains the preset `bilstm_attention` on `sst/sst_dataset.csv` under $SIGHTLINE_VERIFY_DATA (default ../shared/data),
+with the published split of the binary task: sentences of more than 5 words without the longest ones of each part,
+1,725 test items. The settings are the published ones (embeddings of 300, an LSTM of 128 units per direction, batches
+of 32, Adam with a learning rate of 0.001 and a weight decay of 0.00001, at most 8 epochs, selection on the development
+part), with three differences: randomly initialised embeddings instead of FastText's, weight decay decoupled from the
+gradient and not applied to embeddings, and four validations per epoch. Published accuracy: .808. The baselines are
+evaluated on the same items.
 
 Writes the results to benchmarks/results/sst.json; `--go-on` trains only missing ones. Exit status 5 if there are not
 1,725 test items, or if the mean accuracy is outside .79 to .83.
@@ -104,7 +104,7 @@ def main() -> None:
     record_options(parser, RESULTS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    data = sentences(Path(os.environ.get("SIGHTLINE_DATA", "../shared/data")))
+    data = sentences(Path(os.environ.get("SIGHTLINE_VERIFY_DATA", "../shared/data")))
     print("items:", data.sizes)
     settings = {"items": data.sizes, "sha256": data.sha256, "published": PUBLISHED, "threads": options.threads}
     record = Record(options.out, settings, go_on=options.go_on)

@@ -15,7 +15,7 @@ from sightline.data.media.columns import ImageReader
 from sightline.data.media.images import ImageOptions, read_idx
 from sightline.data.media.manifest import read_manifest
 
-DATA = Path(os.environ.get("SIGHTLINE_DATA", Path(__file__).parents[2] / "shared" / "data"))
+DATA = Path(os.environ.get("SIGHTLINE_VERIFY_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
 def test_the_test_part_is_the_official_one(tmp_path):

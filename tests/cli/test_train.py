@@ -27,8 +27,7 @@ SMALL = ["--arch", "gru", "--model.d-model", "16", "--batch-tokens", "64", "--de
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory to work in, with pairs to train on: words and the same reversed."""
     words = [f"{a}{b}{c}" for a in "abcd" for b in "efgh" for c in "ijk"]
-    (tmp_path / "pairs.tsv").write_text("".join(f"{word}\t{word[::-1]}\n" for word in words))
-    monkeypatch.delenv("SIGHTLINE_DATA", raising=False)  # it also names the folder of real data
+    (tmp_path / "pairs.tsv").write_text("source\ttarget\n" + "".join(f"{word}\t{word[::-1]}\n" for word in words))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -10,7 +10,8 @@ from sightline.cli.app import main
 from sightline.core.config import override
 from sightline.core.errors import InputError
 from sightline.tasks.architectures import IN_WORDS
-from sightline.tasks.defaults import BUILTIN_TASKS, compared, task_of
+from sightline.tasks.defaults import BUILTIN_TASKS, compared
+from sightline.tasks.infer import task_for
 from sightline.tasks.table import TASKS, task_class
 
 
@@ -22,7 +23,7 @@ def test_what_a_comparison_takes_by_itself_is_an_architecture_of_the_task(name):
 
 @pytest.mark.parametrize("data", BUILTIN_TASKS)
 def test_built_in_data_is_read_by_its_task(data):
-    kind = TASKS[task_of(f"builtin:{data}")]
+    kind = TASKS[task_for(f"builtin:{data}")]
     assert kind.load_data(override(kind.preset("gru"), {"data": f"builtin:{data}", "limit": 30})).sizes["train"] > 0
 
 

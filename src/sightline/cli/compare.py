@@ -50,7 +50,7 @@ def compare(
     instance.
 
     Args:
-        task: Task, e.g. classification or language. Default: translation, or the task of the built-in data.
+        task: Task, e.g. classification or language. Default: the task that the data is plainly for, else translation.
         archs: Comma-separated names of architectures; `sightline train --help` lists them. Default: a small set that is
             common for the task.
         budget: Budget of each run: 60s, 5min, 500steps, 2Mtok or 1e15flop.
@@ -76,12 +76,15 @@ def compare(
         json: Print the results as one JSON object instead of a table.
         quiet: Show no progress.
     """
+    from sightline.cli.messages import messages
     from sightline.cli.overrides import parse_overrides
     from sightline.core.errors import InputError
     from sightline.lab.plan import CompareConfig
-    from sightline.tasks.defaults import compared, task_of
+    from sightline.tasks.defaults import compared
+    from sightline.tasks.infer import task_for
 
-    task = task or task_of(data)
+    with messages():
+        task = task or task_for(data)
     named = {"valid": valid, "test": test, "limit": limit, "tokenizer.kind": tokens, "tokenizer.size": vocabulary}
     settings = {key: value for key, value in named.items() if value is not None}
     if lowercase:
@@ -130,6 +133,8 @@ def run(config: CompareConfig, out_dir: Path | None, *, name: str, overwrite: bo
     except NoRunFinished as error:
         results, failure = error.results, error
     report = write_report(results, directory)
+    for note in results.data.notes:
+        print(f"sightline: {note}", file=sys.stderr)
     if json:
         from json import dumps
 

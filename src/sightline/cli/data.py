@@ -30,13 +30,14 @@ def describe(
 
     Args:
         path: Data as in `sightline train --data`: a file, two parallel files a,b, a folder, or builtin:dates.
-        task: Task, e.g. classification or language. Default: translation, or the task of the built-in data.
+        task: Task, e.g. classification or language. Default: the task that the data is plainly for, else translation.
         valid: Validation data. Default: split off from the data.
         test: Test data. Default: split off from the data.
         picture: Draw the lengths, labels or series to this file (.svg or .png).
         overwrite: Replace an existing picture.
         json: Print one JSON object with `schema_version`.
     """
+    from sightline.cli.messages import messages
     from sightline.cli.overrides import parse_overrides
     from sightline.core.errors import InputError
     from sightline.tasks.recipe import resolve_run
@@ -47,8 +48,10 @@ def describe(
     if picture is not None and picture.exists() and not overwrite:
         raise InputError("already exists; use --overwrite to replace it", where=picture)
     named = {"task": task, "data": path, "valid": valid, "test": test, **parse_overrides(overrides)}
-    run = resolve_run(file=None, environ={}, flags={key: value for key, value in named.items() if value is not None})
-    survey = task_class(run.task).load_data(run).describe()
+    flags = {key: value for key, value in named.items() if value is not None}
+    with messages():
+        run = resolve_run(file=None, environ={}, flags=flags)
+        survey = task_class(run.task).load_data(run).describe()
     if picture is not None:
         from sightline.report.survey import save_survey
 

@@ -46,6 +46,7 @@ def eval(
     """
     import sys
 
+    from sightline.cli.messages import messages
     from sightline.cli.overrides import parse_overrides
     from sightline.core.config import override
     from sightline.core.errors import InputError
@@ -73,7 +74,8 @@ def eval(
         if measured.sha256 and measured.sha256 not in task.data:
             print(f"sightline: {measured.name} has changed since the model was trained", file=sys.stderr)
     else:
-        measured = part_of_data(task, run, {"data": data, **keys}, part, limit)
+        with messages():
+            measured = part_of_data(task, run, {"data": data, **keys}, part, limit)
     evaluation = task.measure(measured.items, decoding if task.accepts_decoding else None)
     if figures is not None:
         _draw(task, evaluation.details, measured.name, figures)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 def parse_overrides(tokens: Sequence[str]) -> dict[str, str]:
     """`("--optim.lr", "3e-4", "--tokenizer.shared")` as `{"optim.lr": "3e-4", "tokenizer.shared": "true"}`.
 
+    `--no-header` is `--header false`.
+
     Raises:
         InputError: "unexpected argument 'pairs.tsv'"; "--optim.lr: specified twice".
     """
@@ -23,6 +25,8 @@ def parse_overrides(tokens: Sequence[str]) -> dict[str, str]:
         name, equals, value = token[2:].partition("=")
         if not equals:
             value = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
+        if name.startswith("no-") and value == "true":
+            name, value = name.removeprefix("no-"), "false"
         key = name.replace("-", "_")
         if key in overrides:
             raise InputError("specified twice", where=f"--{name}")

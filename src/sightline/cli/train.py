@@ -49,7 +49,7 @@ def train(
     their values; the documentation describes them (docs/tasks).
 
     Args:
-        task: Task, e.g. classification or language. Default: translation, or the task of the built-in data.
+        task: Task, e.g. classification or language. Default: the task that the data is plainly for, else translation.
         out_dir: Directory of the run [default: runs/DATA-ARCH-SEED].
         config: YAML file, such as the config.yaml of a run. Flags override it.
         budget: Training budget: 60s, 5min, 500steps, 2Mtok or 1e15flop.
@@ -94,7 +94,8 @@ def train(
         config = out_dir / "config.yaml" if (out_dir / "config.yaml").exists() else None
         if config is None and data is None:
             raise InputError("no run to resume; start one with --data and --arch", where=out_dir)
-    run = resolve_run(file=config, environ=os.environ, flags={**flags, **free})
+    with messages():
+        run = resolve_run(file=config, environ=os.environ, flags={**flags, **free})
     if print_config:
         print(to_yaml(run), end="")
         return
@@ -103,8 +104,8 @@ def train(
     if not dry_run:
         check_run(directory, resume=resume, overwrite=overwrite)
     dataset = kind.load_data(run)
-    for note in dataset.notes:
-        print(f"sightline: {dataset.name}: {note}", file=sys.stderr)
+    for note in dataset.named_notes:
+        print(f"sightline: {note}", file=sys.stderr)
     if dry_run:
         _print(_planned(run, dataset), as_json=json)
         return

@@ -58,6 +58,11 @@ class Corpus(Generic[P]):
         """The parts that have items."""
         return {name: part for name, part in self.parts.items() if len(part)}
 
+    @property
+    def named_notes(self) -> list[str]:
+        """The notes, each beginning with the data's name."""
+        return [note if note.startswith(self.name) else f"{self.name}: {note}" for note in self.notes]
+
     def lengths(self, part: P) -> Sequence[int]:
         """The length of every item of a part; empty where items have no length."""
         return ()

@@ -100,7 +100,7 @@ def _known(values: list[float]) -> list[float | None]:
 
 def _cell(value: Any) -> str:
     if isinstance(value, dict):
-        return f"{value['min']:g}–{value['max']:g}, median {value['median']:g}"
+        return "" if not value else f"{value['min']:g}–{value['max']:g}, median {value['median']:g}"
     return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
 
@@ -154,7 +154,9 @@ def histogram(title: str, unit: str, values: Mapping[str, Numbers], items: str) 
 
     One chart, or none where all values are the same.
     """
-    whole = np.concatenate([np.asarray(part, float) for part in values.values()])
+    whole = np.concatenate([np.zeros(0), *(np.asarray(part, float) for part in values.values())])
+    if not whole.size:
+        return []
     low, high = float(whole.min()), float(whole.max())
     if low == high:
         return []

@@ -19,12 +19,6 @@ COMPARED = {"translation": ("rnn", "lstm", "gru", "bahdanau", "transformer")}
 ELSE_COMPARED = ("lstm", "gru", "linear", "transformer")
 
 
-def task_of(data: str) -> str:
-    """The task that `data` is for where none is named."""
-    kind, _, name = data.partition(":")
-    return BUILTIN_TASKS.get(name.partition("?")[0], "translation") if kind == "builtin" else "translation"
-
-
 def compared(task: str) -> tuple[str, ...]:
     """The architectures to compare on a task where none are named."""
     return COMPARED.get(task, ELSE_COMPARED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from sightline.training.rundir import check_run
 from sightline.training.state import Progress, TrainConfig, TrainResult
 
 T = TypeVar("T", bound=Task[Any, Any, Any])
+logger = logging.getLogger("sightline")
 
 
 @final
@@ -32,7 +34,7 @@ class Trained(Generic[T]):
 
 
 def fit(
-    task: str,
+    task: str | None,
     data: str | Path | Corpus[Any],
     arch: str | None = None,
     budget: str = "60s",
@@ -45,8 +47,9 @@ def fit(
 ) -> Any:
     """Train one architecture on data, and return the `Task` with the weights of its best validation.
 
-    `task` is a name such as "translation" or "classification", `data` a value of `sightline train --data`, or a data
-    set of that task in memory. `budget` is in seconds, steps, tokens or operations (60s, 500steps, 2Mtok, 1e15flop).
+    `task` is a name such as "translation" or "classification", or None for the task that the data is plainly for.
+    `data` is a value of `sightline train --data`, or a data set of that task in memory. `budget` is in seconds, steps,
+    tokens or operations (60s, 500steps, 2Mtok, 1e15flop).
     `settings` are further keys of the configuration by dotted name, as the flags spell them: {"optim.lr": 3e-4}.
     Without `out_dir` the run is deleted: keep the returned task with its `save`.
 
@@ -58,7 +61,7 @@ def fit(
             neither `resume` nor `overwrite` is given.
         EnvironmentFault, Diverged, Interrupted: as `training.train`.
     """
-    flags: dict[str, Any] = {"task": task, "budget": budget, **(settings or {})}
+    flags: dict[str, Any] = {"budget": budget, **({} if task is None else {"task": task}), **(settings or {})}
     if arch is not None:
         flags["arch"] = arch
     if isinstance(data, str | Path):
@@ -69,6 +72,8 @@ def fit(
         place = Path(temporary) / "run" if out_dir is None else Path(out_dir)
         check_run(place, resume=resume, overwrite=overwrite)
         read: Corpus[Any] = kind.load_data(run) if isinstance(data, str | Path) else data
+        for note in read.named_notes:
+            logger.warning(note)
         built = kind.build(read, run)
         how = {"resume": resume, "overwrite": overwrite, "on_progress": on_progress}
         return train_run(built, read, place, run, **how).task

@@ -13,7 +13,7 @@ from sightline.core.errors import InputError
 from sightline.core.yaml12 import read_yaml
 from sightline.data.corpus import Corpus
 from sightline.models import SizedConfig
-from sightline.tasks.defaults import task_of
+from sightline.tasks.infer import task_for
 from sightline.tasks.run import RunConfig
 from sightline.tasks.table import task_class
 from sightline.training.environment import environment
@@ -24,14 +24,14 @@ MAY_CHANGE = {"budget", "validations", "patience", "checkpoint_every_s", "keep",
 def resolve_run(*, file: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any]) -> Any:
     """The configuration from all sources: the task's and architecture's preset < file < environment < flags.
 
-    The task is the one that they name, otherwise that of the built-in data, otherwise translation.
+    The task is the one that they name, otherwise the one that the data is for (`task_for`).
 
     Raises `InputError` for what is wrong in any of them, with its place: `--optim.lrr: unknown key, did you mean 'lr'?`
     """
     content = {} if file is None else read_yaml(file)
     named = {key: flags.get(key) or environ.get(f"SIGHTLINE_{key.upper()}") or content.get(key) for key in
              ("task", "arch", "data")}  # fmt: skip
-    name = str(named["task"] or task_of(str(named["data"])))
+    name = str(named["task"] or task_for(str(named["data"] or "")))
     task = task_class(name, where="--task" if flags.get("task") else "task")
     base = task.preset(str(named["arch"] or task.Run().settings.arch))  # type: ignore[attr-defined]
     return resolve(task.Run, base=replace(base, task=name), file=file, environ=environ, flags=flags)

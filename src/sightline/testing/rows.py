@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
+import sys
 import tracemalloc
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, final
@@ -26,6 +31,13 @@ Table = Mapping[str, Sequence[Any]]
 TEXTS = ('a "quoted" text', "1, 2; 3", "a\u2028b\u0085c", " März 2019 ", "二〇一九年 🙂", "2024", "[x", "'=1+1")
 PAIRS = {"id": [str(i) for i in range(8)], "source": TEXTS, "target": tuple(reversed(TEXTS))}
 _LONG = 512  # characters of a text in a long table
+COMPRESS: dict[str, Callable[[bytes], bytes]] = {
+    ".gz": gzip.compress,
+    ".bz2": bz2.compress,
+    ".xz": partial(lzma.compress, preset=0),  # others need memory for a dictionary of 8 MiB and more
+}
+with suppress(ImportError):
+    COMPRESS[".zst"] = import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd").compress
 
 
 @final
@@ -40,7 +52,8 @@ class FormatSubject:
     def write(self, table: Table, change: Callable[[bytes], bytes] = bytes, ending: str = "") -> Path:
         """A file of the table; its bytes changed as `change` does."""
         text = self.entry.form == "delimited"
-        columns = {name: [str(cell) if text else cell for cell in cells] for name, cells in table.items()}
+        only = self.entry.columns or tuple(table)
+        columns = {name: [str(c) if text else c for c in cells] for name, cells in table.items() if name in only}
         path = self.folder / f"table{self.suffix}{ending}"
         path.write_bytes(change(self.entry.write(columns)))
         return path
@@ -113,7 +126,7 @@ READERS = {
 def same_items(subject: FormatSubject) -> Iterator[str]:
     """Every reader that accepts the format gets the items that are in the table, in its order."""
     for name, reader in READERS.items():
-        if subject.entry.form in reader.forms:
+        if subject.entry.form in reader.forms and set(subject.entry.columns or reader.table) >= reader.table.keys():
             items = reader.read(subject.write(reader.table))
             if items != reader.items:
                 yield f"{name}: {items} instead of {reader.items}"
@@ -127,7 +140,7 @@ def true_places(subject: FormatSubject) -> Iterator[str]:
     lines = path.read_bytes().split(b"\n")
     places = [record.line for record in rows.records(["source"])]
     for number, line in enumerate(places):
-        if line != number + 1 if not rows.in_bytes else f"text {number}".encode() not in lines[line - 1]:
+        if line != number + 1 if not rows.in_lines else f"text {number}".encode() not in lines[line - 1]:
             yield f"row {number + 1} is said to begin on line {line}"
     for number in (0, 4, 8):
         bad = [*texts[:number], "", *texts[number + 1 :]]
@@ -145,8 +158,8 @@ def true_places(subject: FormatSubject) -> Iterator[str]:
 def any_part(subject: FormatSubject) -> Iterator[str]:
     """The rows between any two places are those rows of the whole, with their lines."""
     path = subject.write(PAIRS)
-    names = ["target", "id"]
-    for file in (path, _zipped(path)):
+    names = ["target", "source"]
+    for file in (path, *(_zipped(path, ending) for ending in COMPRESS)):
         rows = open_rows(file)
         whole = [*rows.records(names)]
         stops = [0, *(record.stop for record in whole)]
@@ -168,7 +181,7 @@ def bounded_memory(subject: FormatSubject) -> Iterator[str]:
         longest = max(len(frame) for _, frame in rows.frames(["source"]))
         if longest > CHUNK:
             yield f"a frame has {longest} rows"
-    for file in (path, _zipped(path)) if rows.in_bytes else (path,):
+    for file in (path, *(_zipped(path, ending) for ending in COMPRESS)) if rows.in_bytes else (path,):
         rows = open_rows(file)
         tracemalloc.start()
         try:
@@ -181,7 +194,7 @@ def bounded_memory(subject: FormatSubject) -> Iterator[str]:
 
 
 def edges(subject: FormatSubject) -> Iterator[str]:
-    """Empty files, missing columns, a missing line end, CRLF, a byte order mark and gzip."""
+    """Empty files, missing columns, a missing line end, CRLF, a byte order mark and compression."""
     path = subject.write(PAIRS, lambda content: b"")
     error = refusal(_pairs, path)
     if not error.startswith(f"{path}: "):
@@ -203,8 +216,9 @@ def edges(subject: FormatSubject) -> Iterator[str]:
     for name, change in changes.items() if rows.in_bytes else ():
         if _cells(open_rows(subject.write(PAIRS, change)).records()) != whole:
             yield f"{name} the rows are others"
-    if _cells(open_rows(subject.write(PAIRS, gzip.compress, ".gz")).records()) != whole:
-        yield "under gzip the rows are others"
+    for ending, compress in COMPRESS.items():
+        if _cells(open_rows(subject.write(PAIRS, compress, ending)).records()) != whole:
+            yield f"under {ending} the rows are others"
 
 
 ROW_LAWS: dict[str, Callable[[FormatSubject], Iterator[str]]] = {
@@ -255,9 +269,9 @@ def _storable(subject: FormatSubject, texts: list[str]) -> list[str]:
     return texts
 
 
-def _zipped(path: Path) -> Path:
-    zipped = path.with_name(f"{path.name}.gz")
-    zipped.write_bytes(gzip.compress(path.read_bytes()))
+def _zipped(path: Path, ending: str = ".gz") -> Path:
+    zipped = path.with_name(f"{path.name}{ending}")
+    zipped.write_bytes(COMPRESS[ending](path.read_bytes()))
     return zipped
 
 

@@ -52,11 +52,11 @@ CASES: dict[str, tuple[str, bytes | Callable[[Path], object], str, str]] = {
     "tsv: empty source": ("a.tsv", b"a\tb\n\td\n", ":2", "the source is empty"),
     "tsv: blank target": ("a.tsv", b"a\tb\nc\t  \n", ":2", "the target is empty"),
     "tsv: column twice": ("a.tsv", b"source\ttarget\tsource\na\tb\tc\n", ":1", "two columns are named 'source'"),
-    "csv: too many columns": ("a.csv", b'a,b\n"x\ny",d\ne,f,g\n', ":4", "expected 2 columns, found 3"),
+    "csv: too many columns": ("a.csv", b'a b,c d\n"x\ny",d\ne,f,g\n', ":4", "expected 2 columns, found 3"),
     "csv: open quote": ("a.csv", b'a,b\nc,"d\ne,f\n', ":2", "the quote opened here is never closed"),
     "csv: text after quote": ("a.csv", b'a,b\n"c"d,e\n', ":2", "text after a closing quote"),
     "csv: carriage return": ("a.csv", b"a,b\nc\rd,e\n", ":2", "a carriage return outside quotes"),
-    "csv: semicolons": ("a.csv", b"a;b\nc;d\n", ":1", "expected at least 2 columns, found 1"),
+    "csv: spaces": ("a.csv", b"a b\nc d\n", ":1", "expected at least 2 columns, found 1"),
     "csv: invalid UTF-8 in quotes": ("a.csv", b'a,b\n"c\n\xff",d\n', ":2", "invalid UTF-8 at byte 1 (0xff) (line 3)"),
     "csv: header only": ("a.csv", b"source,target\r\n", "", "has a header but no rows"),
     "csv: empty line": ("a.csv", b"a,b\n\nc,d\n", ":2", "expected 2 columns, found 1 (an empty line)"),
@@ -75,7 +75,7 @@ CASES: dict[str, tuple[str, bytes | Callable[[Path], object], str, str]] = {
     "jsonl: surrogate": ("a.jsonl", b'{"source": "\\ud800", "target": "b"}\n', ":1", "contains an unpaired surrogate"),
     "jsonl: NUL escape": ("a.jsonl", b'{"source": "a\\u0000", "target": "b"}\n', ":1", "NUL in the source"),
     "jsonl: empty value": ("a.jsonl", b'{"source": "", "target": "b"}\n', ":1", "the source is empty"),
-    "jsonl: empty line": ("a.jsonl", b'{"source": "a", "target": "b"}\n\n', ":2", "bad JSON: Expecting value"),
+    "jsonl: empty line": ("a.jsonl", b'{"source": "a", "target": "b"}\n\n{}', ":2", "bad JSON: Expecting value"),
     "gzip: no gzip": ("a.tsv.gz", b"a\tb\n", "", "is not gzip although its name ends in .gz"),
     "gzip: unnamed": ("a.tsv", gzip.compress(b"a\tb\n"), "", "is gzip: let its name end in .gz"),
     "gzip: cut short": ("a.tsv.gz", gzip.compress(os.urandom(5000).hex().encode())[:-50], "", "broken gzip: "),
@@ -129,7 +129,8 @@ def test_bad_data_is_one_line_with_its_place(case: str, tmp_path: Path) -> None:
         (b"a\nb\nc\n", b"x\ny\n", "a.de, a.en: 3 lines against 2"),
         (b"a\n", b"x\ny", "a.de, a.en: 1 lines against 2"),
         (b"a\nb\n", b"", "a.en: is empty"),
-        (b"a\nb\n", b"x\n\n", "a.en:2: the line is empty"),
+        (b"a\nb\n", b"x\n\n", "a.de, a.en: 2 lines against 1"),
+        (b"a\nb\n", b"\nx\n", "a.en:1: the line is empty"),
         (b"a\n\xff\n", b"x\ny\n", "a.de:2: invalid UTF-8 at byte 1 (0xff)"),
         (b"a\nb\n", b"x\ny\0\n", "a.en:2: NUL at byte 2"),
     ],
@@ -242,7 +243,7 @@ def test_an_open_quote_does_not_take_the_whole_file(
     ("name", "content", "lines", "skipped"),
     [
         ("a.tsv", b"a\tb\nc\nd\te\tf\n\xff\tx\ng\th\n", [1, 5], 3),
-        ("a.csv", b'a,b\n"c"c,d\n"e\ne",f\n\xff,x\ng\n', [1, 3], 3),
+        ("a.csv", b'a a,b\n"c"c,d\n"e\ne",f\n\xff,x\ng\n', [1, 3], 3),
         ("a.jsonl", b'{"source":"a","target":"b"}\n{}\n[]\n{"source":"c","target":"d"}', [1, 4], 2),
         ("a.parquet", parquet(source=["a", None, "c"], target=["x", "y", ""]), [1], 2),
     ],
@@ -266,7 +267,7 @@ def test_skip_bad_counts_and_keeps_line_numbers(
 def test_skip_bad_is_reported_in_the_notes(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     path.write_text("".join(f"s{i}\tt{i}\n" if i % 10 else "bad\n" for i in range(1, 101)))
-    (note,) = load_corpus(path, skip_bad=True).notes
+    _, note = load_corpus(path, skip_bad=True).notes
     assert note.startswith(f"{path}: skipped 10 bad rows: {path}:10: expected 2 columns, found 1")
     assert "and 5 more" in note
 

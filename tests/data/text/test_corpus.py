@@ -15,6 +15,7 @@ import pytest
 from sightline.core.errors import InputError
 from sightline.data.text import readers
 from sightline.data.text.corpus import TextCorpus, load_text
+from sightline.data.text.files import text_files
 from sightline.data.text.part import TextPart
 
 WORDS = ["über", "the", "日本語", "quick", "\tfox", "x = y", "", "🙂", "end\r"]
@@ -197,3 +198,22 @@ def test_the_standard_library_is_split_by_file():
     assert len(train) > 4 * len(valid) > 0
     source = Path(hashlib.__file__).read_text(encoding="utf-8")
     assert sum(part.count(source) for part in (train, valid, test)) == 1
+
+
+def test_a_glob_in_a_folder_with_brackets(tmp_path: Path) -> None:
+    folder = tmp_path / "data [1]" / "a*b"
+    folder.mkdir(parents=True)
+    for name in ("x1.txt", "x2.txt", "y.txt"):
+        (folder / name).write_text("text\n")
+    assert [path.name for path in text_files(str(folder / "x[12].txt"))] == ["x1.txt", "x2.txt"]
+    assert [path.name for path in text_files(str(tmp_path / "data [1]" / "**" / "y.*"))] == ["y.txt"]
+
+
+def test_one_text_is_described(tmp_path: Path) -> None:
+    path = tmp_path / "one.txt"
+    path.write_text("a dog ran and the cat sat.\n" * 100)
+    survey = load_text(path).describe()
+    assert {name: part["document_bytes"]["max"] for name, part in survey.parts.items()} == {
+        "train": 2160, "valid": 270, "test": 270
+    }  # fmt: skip
+    assert any("train" in line and "2160" in line for line in survey.lines())

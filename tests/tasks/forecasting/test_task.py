@@ -23,7 +23,7 @@ from sightline.tasks.forecasting.config import ForecastingRun
 from sightline.tasks.forecasting.task import ForecastingTask
 from sightline.training.optim import OptimConfig
 
-ETT = Path(os.environ.get("SIGHTLINE_DATA", "../shared/data")) / "ett" / "ETTh1.csv"
+ETT = Path(os.environ.get("SIGHTLINE_VERIFY_DATA", "../shared/data")) / "ett" / "ETTh1.csv"
 
 
 def small(
@@ -293,7 +293,7 @@ def test_every_architecture_of_the_form_has_a_preset() -> None:
         assert ForecastingTask.preset(arch).settings.arch == arch
 
 
-@pytest.mark.skipif(not ETT.exists(), reason=f"needs {ETT}: see SIGHTLINE_DATA")
+@pytest.mark.skipif(not ETT.exists(), reason=f"needs {ETT}: see SIGHTLINE_VERIFY_DATA")
 @pytest.mark.parametrize(("horizon", "mse", "mae"), [(96, 1.295, 0.713), (336, 1.323, 0.744)])
 def test_repeating_on_etth1_has_the_published_error(horizon: int, mse: float, mae: float) -> None:
     """Zeng et al. 2023, table 2, whose loader leaves out the last windows that fill no batch of 32."""

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import final
 
 from sightline.core.errors import EnvironmentFault, InputError
-from sightline.data.pairs.table import open_texts
 from sightline.data.rows.record import Refusals
+from sightline.data.rows.text_columns import open_texts
 from sightline.data.rows.texts import text_rows
 
 
@@ -58,7 +58,7 @@ def read_manifest(
     named = (*sources, target) != ("source", "target")
     columns = [*(("source", name) for name in sources), ("target", target)]
     rows, texts = open_texts(path, [(role, name if named else None) for role, name in columns])
-    table = Refusals(str(path), skip_bad=skip_bad)
+    table = Refusals(str(path), skip_bad=skip_bad, read_as=rows.notes)
     cells: list[list[str]] = []
     lines = array("q")
     for line, texts_of_row in text_rows(rows, texts, table):

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 from sightline.core.errors import InputError
 from sightline.data.builtin import parse_name
@@ -27,13 +27,14 @@ class PairReading:
 
     source_column: str | None = None
     target_column: str | None = None
+    header: bool | None = None
     lowercase: bool = False
     skip_bad: bool = False
 
     def table(self, file: str | Path) -> PairTable:
         """The pairs of a file with their lines, as the file spells them."""
         columns = {"source_column": self.source_column, "target_column": self.target_column}
-        return read(file, skip_bad=self.skip_bad, **columns)
+        return read(file, header=self.header, skip_bad=self.skip_bad, **columns)
 
     def parts(self, files: Mapping[str, str | Path], seed: int) -> tuple[dict[str, Pairs], list[str]]:
         """The pairs of each part, read or split off, and notes."""
@@ -73,9 +74,16 @@ class PairCorpus(Corpus[Pairs]):
 
 
 def read(
-    data: str | Path, *, source_column: str | None = None, target_column: str | None = None, skip_bad: bool = False
+    data: str | Path,
+    *,
+    source_column: str | None = None,
+    target_column: str | None = None,
+    header: bool | None = None,
+    skip_bad: bool = False,
 ) -> PairTable:
     """Read one file of pairs, or two parallel ones given as `a,b`, with the line numbers.
+
+    Columns that are not named, and whether the first row names them, are derived as `open_texts` says.
 
     Raises:
         InputError: "pairs.tsv:17: expected 2 columns, found 3" and the like: one line that names file and line.
@@ -85,20 +93,18 @@ def read(
     if not text:
         raise InputError("no data named: give a file, two parallel files a,b, or builtin:dates")
     if "," not in text or Path(text).exists():
-        return read_table(Path(text), Columns(source_column, target_column), skip_bad)
+        return read_table(Path(text), Columns(source_column, target_column, header), skip_bad)
     names = text.split(",")
     if len(names) != 2 or not all(names):
         raise InputError(f"expected one file, or two parallel ones as a,b, found {len(names)} names", where=text)
-    if source_column or target_column:
+    if source_column or target_column or header:
         raise InputError("parallel text files have no columns", where=text)
     return read_parallel(Path(names[0]), Path(names[1]), skip_bad)
 
 
-def read_pairs(
-    data: str | Path, *, source_column: str | None = None, target_column: str | None = None, skip_bad: bool = False
-) -> Pairs:
-    """The pairs of `read`."""
-    return read(data, source_column=source_column, target_column=target_column, skip_bad=skip_bad).pairs
+def read_pairs(data: str | Path, **options: Any) -> Pairs:
+    """The pairs of `read`, which has the same options."""
+    return read(data, **options).pairs
 
 
 def load_corpus(
@@ -108,6 +114,7 @@ def load_corpus(
     test: str | Path | None = None,
     source_column: str | None = None,
     target_column: str | None = None,
+    header: bool | None = None,
     limit: int | None = None,
     seed: int = 0,
     lowercase: bool = False,
@@ -127,10 +134,10 @@ def load_corpus(
     if limit is not None and limit < 1:
         raise InputError(f"limit must be at least 1, found {limit}")
     name = str(data)
-    reading = PairReading(source_column, target_column, lowercase, skip_bad)
+    reading = PairReading(source_column, target_column, header, lowercase, skip_bad)
     files: dict[str, str | Path] = {}
     if name.startswith("builtin:"):
-        if valid is not None or test is not None or source_column or target_column:
+        if valid is not None or test is not None or source_column or target_column or header is not None:
             raise InputError("built-in data does not take validation files, test files or columns", where=name)
         parts, notes = _builtin(name), []
     else:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import NamedTuple, final
 
 from sightline.core.errors import InputError
-from sightline.data.rows.files import read_lines
-from sightline.data.rows.formats import open_rows, suffix_of
-from sightline.data.rows.record import Refusals, Rows
-from sightline.data.rows.texts import text_rows
+from sightline.data.rows.files import read_lines, without_blank_end
+from sightline.data.rows.record import Refusals
+from sightline.data.rows.text_columns import open_texts
+from sightline.data.rows.texts import text_chunks
 
 
 @final
@@ -41,10 +41,14 @@ class Pairs:
 
 
 class Columns(NamedTuple):
-    """The columns of source and target; both None = `source` and `target`, or the first two without a header."""
+    """The columns of source and target; both None = those that `open_texts` derives.
+
+    header: whether the first row names the columns; None = as `open_texts` derives it
+    """
 
     source: str | None = None
     target: str | None = None
+    header: bool | None = None
 
 
 @final
@@ -64,30 +68,14 @@ class PairTable(Refusals):
 
 def read_table(path: Path, columns: Columns, skip_bad: bool) -> PairTable:
     """Read one file, whose name says its format."""
-    rows, texts = open_texts(path, [("source", columns.source), ("target", columns.target)])
-    table = PairTable(str(path), skip_bad=skip_bad)
-    for line, (source, target) in text_rows(rows, texts, table):
-        table.add(line, source, target)
+    rows, texts = open_texts(path, [("source", columns.source), ("target", columns.target)], columns.header)
+    table = PairTable(str(path), skip_bad=skip_bad, read_as=[*rows.notes])
+    for lines, (sources, targets) in text_chunks(rows, texts, table):
+        table.pairs.sources.extend(sources)
+        table.pairs.targets.extend(targets)
+        table.lines.extend(lines)
     table.check_some(table.lines)
     return table
-
-
-def open_texts(path: Path, columns: Sequence[tuple[str, str | None]]) -> tuple[Rows, list[tuple[str, str]]]:
-    """A table of texts, and each column's name with its description in errors.
-
-    columns: roles and their columns; where none is named, columns are named as their roles in any case, or are the
-        first ones of a table without a header
-    """
-    rows = open_rows(path, hint="; two parallel text files are given as a,b" if suffix_of(path) in (".txt", "") else "")
-    bare = rows.without_header()
-    if bare is not rows and len(rows.columns) == 1:
-        raise InputError("expected at least 2 columns, found 1", where=rows.where)
-    optional = bare is not rows and not any(name for _, name in columns)
-    if optional and not {role for role, _ in columns} <= {name.lower() for name in rows.columns}:
-        rows, names = bare, bare.columns[: len(columns)]
-    else:
-        names = [rows.column(name or role, role, any_case=optional) for role, name in columns]
-    return rows, [(name, f"the {role}") for name, (role, _) in zip(names, columns, strict=True)]
 
 
 def read_parallel(source: Path, target: Path, skip_bad: bool) -> PairTable:
@@ -98,7 +86,7 @@ def read_parallel(source: Path, target: Path, skip_bad: bool) -> PairTable:
     """
     table = PairTable(f"{source},{target}", skip_bad=skip_bad)
     counts = [0, 0]
-    for pair in zip_longest(read_lines(source), read_lines(target)):
+    for pair in zip_longest(*map(without_blank_end, (read_lines(source), read_lines(target)))):
         counts = [count + (line is not None) for count, line in zip(counts, pair, strict=True)]
         if None in pair:
             continue

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from sightline.core.errors import InputError
+from sightline.data.rows.compression import compression_of
 from sightline.data.rows.files import MAX_LINE_BYTES, check_expansion, check_file, read_whole
-from sightline.data.rows.record import CHUNK, CellKind, Record, Rows
+from sightline.data.rows.record import CHUNK, CellKind, Chunk, Record, Rows
 
 if TYPE_CHECKING:
     import polars
@@ -26,19 +29,24 @@ class Columnar(Rows):
     kind: polars' name for the format, in `scan_…` and `write_…`
     """
 
-    in_bytes = False
+    in_bytes = in_lines = False
 
     def __init__(self, path: Path, kind: str) -> None:
         import polars as pl
 
         check_file(path)
-        content = io.BytesIO(read_whole(path)) if path.suffix.lower() == ".gz" else path
+        content = io.BytesIO(read_whole(path)) if compression_of(path) else path
         self._kind = kind
         with _plain_errors(path, kind):
-            self._frame = getattr(pl, f"scan_{kind}")(content, glob=False)
-            self._types = dict(self._frame.collect_schema())
+            self._frame = _scan(content, kind)
+            self._types: dict[str, Any] = dict(self._frame.collect_schema())
             self._count = int(self._frame.select(pl.len()).collect().item())
+        if not self._types:
+            raise InputError("has no columns", where=path)
         super().__init__(path, tuple(self._types))
+        self._paths = dict(_nested(self._types))
+        self.nested = tuple(name for name in self._paths if name not in self._types)
+        self._types = {name: kind for name, (_, kind) in self._paths.items()}
 
     def records(self, names: Sequence[str] | None = None) -> Iterator[Record]:
         return self._records(self.columns if names is None else names, 0, self._count)
@@ -48,6 +56,12 @@ class Columnar(Rows):
 
     def frames(self, names: Sequence[str]) -> Iterator[tuple[Sequence[int], polars.DataFrame]]:
         return self._frames(names, 0, self._count)
+
+    def chunks(self, names: Sequence[str]) -> Iterator[Chunk]:
+        problem = f"the text is longer than {MAX_LINE_BYTES} bytes"
+        for lines, frame in self.frames(names):
+            columns = [column.to_list() for column in frame]
+            yield Chunk(lines, columns, dict.fromkeys(_long_texts(frame), problem))
 
     def _unfit(self, name: str, content: CellKind) -> str | None:
         import polars as pl
@@ -73,7 +87,13 @@ class Columnar(Rows):
         size = self.path.stat().st_size
         check_expansion(_CELL_BYTES * (stop - start) * len(names), size, self.path)
         words = (pl.Categorical, pl.Enum)
-        columns = [pl.col(name).cast(pl.String) if self._types[name] in words else pl.col(name) for name in names]
+        columns = []
+        for name in names:
+            (first, *inner), kind = self._paths[name]
+            column = pl.col(first)
+            for field in inner:
+                column = column.struct.field(field)
+            columns.append((column.cast(pl.String) if kind in words else column).alias(name))
         expanded = 0
         for low in range(start, stop, CHUNK):
             with _plain_errors(self.path, self._kind):
@@ -81,6 +101,39 @@ class Columnar(Rows):
             expanded += int(frame.estimated_size())
             check_expansion(expanded, size, self.path)
             yield range(low + 1, low + 1 + len(frame)), frame
+
+
+def _scan(content: Path | io.BytesIO, kind: str) -> polars.LazyFrame:
+    import polars as pl
+
+    if kind != "ipc":
+        return getattr(pl, f"scan_{kind}")(content, glob=False)
+    whole = content.read_bytes() if isinstance(content, Path) else content.getvalue()
+    if whole.startswith(b"FEA1"):
+        raise pl.exceptions.ComputeError("Feather version 1; write it as version 2, the default of today's libraries")
+    # Whole: a slice of a scan decodes a record batch anew, and many writers write a single one.
+    reader = "read_ipc" if whole.startswith(b"ARROW1") else "read_ipc_stream"
+    if _crashes(reader, whole):
+        raise pl.exceptions.ComputeError("the decoder crashes on it; write the file again")
+    return getattr(pl, reader)(io.BytesIO(whole)).lazy()
+
+
+def _crashes(reader: str, content: bytes) -> bool:
+    """Whether polars ends the process on this content, as it does on some damaged files; tried in another process."""
+    program = f"import io, sys, polars\npolars.{reader}(io.BytesIO(sys.stdin.buffer.read()))"
+    command, quiet = [sys.executable, "-c", program], subprocess.DEVNULL
+    return subprocess.run(command, input=content, stdout=quiet, stderr=quiet, check=False).returncode < 0
+
+
+def _nested(types: Mapping[str, Any], outer: tuple[str, ...] = ()) -> Iterator[tuple[str, tuple[tuple[str, ...], Any]]]:
+    """Every column and field of a struct by its dotted name: its path and its type; columns come first."""
+    import polars as pl
+
+    for name, kind in types.items():
+        yield ".".join((*outer, name)), ((*outer, name), kind)
+    for name, kind in types.items():
+        if isinstance(kind, pl.Struct):
+            yield from _nested({field.name: field.dtype for field in kind.fields}, (*outer, name))
 
 
 def _long_texts(frame: polars.DataFrame) -> set[int]:

@@ -1,82 +1,147 @@
-"""Tables of delimited text: TSV and CSV.
+"""Tables of delimited text: TSV and CSV, in the dialects of `data.rows.dialect`. The first row names the columns.
 
-TSV: a row is a line, and a quote is a character. CSV: RFC 4180, line breaks inside quotes included. The first row names
-the columns.
+CSV: RFC 4180, line breaks inside quotes included. TSV: a row is a line, unless cells are quoted as in CSV.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from abc import abstractmethod
-from collections.abc import Generator, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
-from typing import final
+from typing import TYPE_CHECKING, Any, final
 
 from sightline.core.errors import InputError
 from sightline.data.rows import files
+from sightline.data.rows.dialect import Dialect, is_plain, unescaped
 from sightline.data.rows.files import TextLine, read_lines
-from sightline.data.rows.record import Record, Rows
+from sightline.data.rows.numbers import EUROPEAN, DecimalComma
+from sightline.data.rows.record import CHUNK, Chunk, Record, Rows
 
-_Cells = tuple[int, list[str], str | None, int]  # line, cells, problem, stop
+if TYPE_CHECKING:
+    import polars
+
+_Cells = tuple[int, list[Any], str | None, int]  # line, cells, problem, stop
+_SAMPLED_ROWS = 1000
+_HOLES = frozenset(("", "na", "n/a", "nan", "null", "none", "-"))
 
 
+@final
 class Delimited(Rows):
-    """A table whose first row names its columns."""
+    """A table whose first row names its columns.
 
-    def __init__(self, path: Path, *, header: bool = True) -> None:
-        with closing(self._rows(path)) as rows:
-            line, cells, problem, _ = next(rows)
-        if problem:
-            raise InputError(problem, where=f"{path}:{line}")
-        names = [cell.strip() if header else str(number) for number, cell in enumerate(cells, 1)]
-        super().__init__(path, names, line)
+    dialect: derives the file's dialect
+    header: whether the first row names the columns; they are otherwise named "1", "2" and so on
+    """
+
+    def __init__(self, path: Path, dialect: Callable[[Path], Dialect], *, header: bool = True) -> None:
+        self.path, self._derive, self.dialect = path, dialect, dialect(path)
+        with closing(self._rows()) as rows:
+            line, cells, problem, _ = next(rows, (0, [], None, 0))
+            if not line:
+                raise InputError("is empty", where=path)
+            if problem:
+                raise InputError(problem, where=f"{path}:{line}")
+            names = [(cell or "").strip() if header else str(number) for number, cell in enumerate(cells, 1)]
+            sample = [
+                row for _, row, problem, _ in islice(rows, _SAMPLED_ROWS) if not problem and len(row) == len(names)
+            ]
+        super().__init__(path, names, line, notes=self.dialect.notes)
         self._header = header
+        columns = zip(names, zip(*sample)) if self.dialect.separator != "," else ()
+        self._decimals = frozenset(name for name, cells in columns if _decimal_commas(cells))
+        if self._decimals:
+            shown = ", ".join(repr(name) for name in names if name in self._decimals)
+            self.notes += (f"numbers have a decimal comma: {shown}",)
 
     def without_header(self) -> Rows:
-        return type(self)(self.path, header=False)
+        return type(self)(self.path, self._derive, header=False)
 
     def records(self, names: Sequence[str] | None = None) -> Iterator[Record]:
+        places = [(name, self.columns.index(name)) for name in (self.columns if names is None else names)]
+        for line, cells, problem, stop in self._data():
+            record: dict[str, Any] = {} if problem else {name: cells[place] for name, place in places}
+            for name in self._decimals & record.keys() if self._decimals else ():
+                record[name] = DecimalComma(record[name])
+            yield Record(line, record, problem, stop)
+
+    def chunks(self, names: Sequence[str]) -> Iterator[Chunk]:
+        places = [self.columns.index(name) for name in names]
+        none = [""] * len(self.columns)
+        rows = self._data()
+        while taken := list(islice(rows, CHUNK)):
+            lines, cells, problem_of, _ = zip(*taken, strict=True)
+            problems = {place: problem for place, problem in enumerate(problem_of) if problem}
+            if problems:
+                cells = [none if place in problems else row for place, row in enumerate(cells)]
+            yield Chunk(lines, [[row[place] for row in cells] for place in places], problems)
+
+    def frames(self, names: Sequence[str]) -> Iterator[tuple[Sequence[int], polars.DataFrame]]:
+
+        for lines, frame in super().frames(names):
+            for name in self._decimals & set(names):
+                cells = frame[name]
+                odd = (cells.str.contains(r"[.,]") & ~cells.str.contains(EUROPEAN)).fill_null(False)
+                if odd.any():
+                    row = int(odd.arg_max() or 0)
+                    problem = f"the cell of {name!r} is {cells[row]!r}, but the column has decimal commas"
+                    raise InputError(problem, where=f"{self.path}:{lines[row]}")
+                dotted = cells.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
+                frame = frame.with_columns(dotted.alias(name))
+            yield lines, frame
+
+    def _data(self) -> Iterator[_Cells]:
+        """The rows of data; one of another width than the first row has a problem."""
         width = len(self.columns)
-        place_of = {name: place for place, name in reversed([*enumerate(self.columns)])}
-        places = [(name, place_of[name]) for name in (self.columns if names is None else names)]
-        rows = self._rows(self.path)
-        if self._header:
-            next(rows)
-        for line, cells, problem, stop in rows:
-            if problem is None and len(cells) != width:
+        for row in islice(self._rows(), int(self._header), None):
+            if row[2] is None and len(row[1]) != width:
+                line, cells, _, stop = row
                 empty = " (an empty line)" if cells == [""] else ""
-                problem = f"expected {width} columns, found {len(cells)}{empty}"
-            yield Record(line, {} if problem else {name: cells[place] for name, place in places}, problem, stop)
+                row = line, cells, f"expected {width} columns, found {len(cells)}{empty}", stop
+            yield row
 
-    @abstractmethod
-    def _rows(self, path: Path) -> Generator[_Cells, None, None]:
-        """All rows of the file, the first one included."""
+    def _rows(self) -> Generator[_Cells, None, None]:
+        """All rows of the file, the first one included; empty lines at the end of the file left out."""
+        blank: list[_Cells] = []
+        rows = self._quoted_rows() if self.dialect.quoted else self._plain_rows()
+        for row in islice(rows, self.dialect.skip, None):
+            if row[1] == [""] and row[2] is None:
+                blank.append(row)
+                continue
+            if blank:
+                yield from blank
+                blank.clear()
+            yield row
 
+    def _plain_rows(self) -> Iterator[_Cells]:
+        separator, escaped = self.dialect.separator, self.dialect.escaped
+        for number, text, error, stop in read_lines(self.path):
+            cells: list[Any] = [*text.split(separator)]
+            if escaped:
+                if text == r"\.":  # the mark of COPY for the end
+                    return
+                cells = [*map(unescaped, text.split(separator))]
+            yield number, cells, error, stop
 
-@final
-class Tsv(Delimited):
-    """Tab-separated cells, one row a line."""
-
-    def _rows(self, path: Path) -> Generator[_Cells, None, None]:
-        for number, text, error, stop in read_lines(path):
-            yield number, text.split("\t"), error, stop
-
-
-@final
-class Csv(Delimited):
-    """Comma-separated cells, quoted where needed."""
-
-    def _rows(self, path: Path) -> Generator[_Cells, None, None]:
+    def _quoted_rows(self) -> Iterator[_Cells]:
         limit = csv.field_size_limit(2 * files.MAX_LINE_BYTES)  # the limit below comes first, with a place
         try:
-            yield from _csv_rows(path)
+            yield from _csv_rows(self.path, self.dialect.separator)
         finally:
             csv.field_size_limit(limit)
 
 
-def _csv_rows(path: Path) -> Generator[_Cells, None, None]:
+def _decimal_commas(cells: Sequence[str | None]) -> bool:
+    """Whether a column consists of numbers with a decimal comma."""
+    filled = [cell for cell in cells if (cell or "").strip().lower() not in _HOLES]
+    european = re.compile(EUROPEAN)
+    return any("," in str(cell) for cell in filled) and all(european.search(str(cell)) for cell in filled)
+
+
+def _csv_rows(path: Path, separator: str) -> Generator[_Cells, None, None]:
     bad: list[TextLine] = []
     begin, last, size = 1, TextLine(0, ""), 0
 
@@ -93,7 +158,7 @@ def _csv_rows(path: Path) -> Generator[_Cells, None, None]:
                 bad.append(last)
             yield last.text + "\n"
 
-    reader = csv.reader(lines(), strict=True)
+    reader = csv.reader(lines(), delimiter=separator, strict=True)
     while True:
         begin, size = last.number + 1, 0
         bad.clear()
@@ -118,12 +183,21 @@ def _problem(message: str) -> str:
 
 
 def tsv_bytes(columns: Mapping[str, Sequence[str]]) -> bytes:
-    """A TSV file of the columns; ValueError where a cell contains what TSV cannot store."""
+    """A TSV file of the columns, quoted only where it would be read otherwise than it is.
+
+    Raises:
+        ValueError: "row 7 contains a tab or a line break, which TSV cannot store".
+    """
     rows = [tuple(columns), *zip(*columns.values(), strict=True)]
     for number, row in enumerate(rows):
         if any("\t" in cell or "\n" in cell for cell in row) or row[-1].endswith("\r"):
             raise ValueError(f"row {number} contains a tab or a line break, which TSV cannot store")
-    return "".join("\t".join(row) + "\n" for row in rows).encode()
+    lines = ["\t".join(row) for row in rows]
+    if not is_plain(lines):
+        buffer = io.StringIO()
+        csv.writer(buffer, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(rows)
+        return buffer.getvalue().encode()
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def csv_bytes(columns: Mapping[str, Sequence[str]]) -> bytes:

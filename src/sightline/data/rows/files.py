@@ -6,23 +6,23 @@ the file and the line.
 
 from __future__ import annotations
 
-import gzip
 import io
 import os
 import stat
-import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from io import BufferedIOBase
+from itertools import accumulate, count, repeat
 from pathlib import Path
 from typing import NamedTuple, final
 
 from sightline.core.errors import EnvironmentFault, InputError
+from sightline.data.rows.compression import MAGIC_BYTES, check_magic, compression_of, is_broken
 
 MAX_LINE_BYTES = 10_000_000
 MAX_EXPANSION = 200  # real text shrinks three- to twentyfold, a gzip bomb a thousandfold
 _FREE_BYTES = 16 << 20  # below this the expansion does not matter
-_GZIP = b"\x1f\x8b"
+_BLOCK_BYTES = 1 << 16  # that are checked at a time
 BOM, UTF16 = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -62,26 +62,31 @@ def check_file(path: Path) -> None:
 
 
 def open_bytes(path: Path) -> BufferedIOBase:
-    """A stream of the file's content, decompressed when its name ends in `.gz`."""
+    """A stream of the file's content, decompressed when its name says so (`COMPRESSIONS`).
+
+    Raises:
+        InputError: "a.tsv: is xz: let its name end in .xz" and the like: what `check_magic` raises.
+        EnvironmentFault: "a.tsv.zst: reading .zst needs backports.zstd: pip install backports.zstd".
+    """
     check_file(path)
     try:
         raw = path.open("rb")
     except PermissionError:
         raise EnvironmentFault(f"{path}: no permission to read it") from None
-    magic = raw.read(2)
-    raw.seek(0)
-    if path.suffix.lower() != ".gz":
-        if magic != _GZIP:
-            return raw
+    try:
+        check_magic(path, raw.read(MAGIC_BYTES))
+    except InputError:
         raw.close()
-        raise InputError("is gzip: let its name end in .gz", where=path)
+        raise
+    entry = compression_of(path)
+    if entry is None:
+        raw.seek(0)
+        return raw
     raw.close()
-    if magic and magic != _GZIP:
-        raise InputError("is not gzip although its name ends in .gz", where=path)
-    return gzip.GzipFile(path, "rb")
+    return entry.open(path)
 
 
-def read_lines(path: Path) -> Iterator[TextLine]:
+def read_lines(path: Path) -> Generator[TextLine, None, None]:
     """The lines of a text file, without their ends.
 
     A line that cannot be used (too long, NUL, not UTF-8) comes with its `error`: the caller may skip it.
@@ -89,20 +94,49 @@ def read_lines(path: Path) -> Iterator[TextLine]:
     Raises:
         InputError: a problem of the whole file, such as "pairs.tsv: is empty" or "pairs.tsv.gz: broken gzip: …".
     """
-    number = 0
+    number = stop = 0
     with open_bytes(path) as stream:
-        for raw, stop in _guarded(stream, path):
-            number += 1
-            if number == 1:
-                if raw.startswith(UTF16):
+        for block, end in _blocks(stream, path):
+            begin, stop = stop, end
+            if not number:
+                if block.startswith(UTF16):
                     raise InputError("is UTF-16; save it as UTF-8", where=f"{path}:1")
-                raw = raw.removeprefix(BOM)
-                if not raw:  # nothing but the mark
-                    number = 0
-                    break
-            yield checked_line(number, raw, stop)
+                begin += len(BOM) if block.startswith(BOM) else 0
+                block = block.removeprefix(BOM)
+            for line in _lines(block, number + 1, begin, stop):
+                number = line.number
+                yield line
     if not number:
         raise InputError("is empty", where=path)
+
+
+def _lines(block: bytes, number: int, start: int, stop: int) -> Iterator[TextLine]:
+    """The lines of a block of whole lines, from line `number` on, between two places."""
+    if len(block) <= MAX_LINE_BYTES and b"\0" not in block and b"\r" not in block:
+        try:
+            texts = block.removesuffix(b"\n").decode().split("\n") if block else []
+        except UnicodeDecodeError:
+            pass
+        else:
+            _, *ends = accumulate(map((1).__add__, map(len, block.split(b"\n"))), initial=start)
+            ends[len(texts) - 1 :] = [stop]  # without a line end in the last line of a file
+            yield from map(TextLine, count(number), texts, repeat(None), ends)
+            return
+    for line in split_lines(block, number, start):
+        yield line._replace(stop=stop) if line.stop - start == len(block) else line
+
+
+def without_blank_end(lines: Iterable[TextLine]) -> Iterator[TextLine]:
+    """The lines without the empty ones at the end of the file."""
+    blank: list[TextLine] = []
+    for line in lines:
+        if not line.text and not line.error:
+            blank.append(line)
+            continue
+        if blank:
+            yield from blank
+            blank.clear()
+        yield line
 
 
 def split_lines(content: bytes, number: int, stop: int = 0) -> Iterator[TextLine]:
@@ -113,21 +147,23 @@ def split_lines(content: bytes, number: int, stop: int = 0) -> Iterator[TextLine
         number += 1
 
 
-def _guarded(stream: BufferedIOBase, path: Path) -> Iterator[tuple[bytes, int]]:
-    """Raw lines with their ends and the bytes up to there; of too long a line its first `MAX_LINE_BYTES` + 1 bytes."""
+def _blocks(stream: BufferedIOBase, path: Path) -> Iterator[tuple[bytes, int]]:
+    """Blocks of whole lines with the place of their end; of too long a line its first `MAX_LINE_BYTES` + 1 bytes."""
     size = path.stat().st_size
     expanded = 0
     with plain_errors(path):
-        while raw := stream.readline(MAX_LINE_BYTES + 1):
-            expanded += len(raw)
-            if len(raw) > MAX_LINE_BYTES:
-                rest = raw
+        while block := stream.read(_BLOCK_BYTES):
+            expanded += len(block)
+            if not block.endswith(b"\n"):
+                rest = stream.readline(MAX_LINE_BYTES + 1)
+                block += rest
+                expanded += len(rest)
                 while len(rest) > MAX_LINE_BYTES and not rest.endswith(b"\n"):
                     rest = stream.readline(MAX_LINE_BYTES + 1)
                     expanded += len(rest)
                     check_expansion(expanded, size, path)
             check_expansion(expanded, size, path)
-            yield raw, expanded
+            yield block, expanded
 
 
 def read_whole(path: Path) -> bytes:
@@ -153,7 +189,7 @@ class Content:
 
     def read(self, start: int, stop: int) -> bytes:
         """The bytes from `start` up to `stop`."""
-        if self.path.suffix.lower() != ".gz":
+        if compression_of(self.path) is None:
             with open_bytes(self.path) as stream, plain_errors(self.path):
                 stream.seek(start)
                 return self._whole(stream.read(stop - start), stop - start)
@@ -174,10 +210,13 @@ def plain_errors(path: Path) -> Iterator[None]:
     """Raise failures to read a file as errors of one line."""
     try:
         yield
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"broken gzip: {str(error).lower()}", where=path) from None
-    except OSError as error:
-        raise EnvironmentFault(f"{path}: cannot be read: {error.strerror or error}") from None
+    except Exception as error:
+        entry = compression_of(path)
+        if entry is not None and is_broken(error):
+            raise InputError(f"broken {entry.name}: {str(error).lower()}", where=path) from None
+        if isinstance(error, OSError):
+            raise EnvironmentFault(f"{path}: cannot be read: {error.strerror or error}") from None
+        raise
 
 
 def check_expansion(expanded: int, size: int, path: Path) -> None:

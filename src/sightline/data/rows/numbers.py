@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
 from sightline.data.rows.json_lines import JsonNumber
 
+# A number with a decimal comma, its thousands perhaps grouped by points.
+EUROPEAN = r"^\s*[-+]?(\d+|[1-9]\d{0,2}(\.\d{3})+)(,\d+)?([eE][-+]?\d+)?\s*$"
 _LARGEST = float(np.finfo(np.float32).max)
+
+
+@final
+class DecimalComma(str):
+    """A cell of a column of numbers with decimal commas, as it was written."""
+
+    __slots__ = ()
 
 
 def number_of(value: Any, what: str) -> float:
@@ -29,6 +39,12 @@ def number_of(value: Any, what: str) -> float:
 def _parsed(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
+    if isinstance(value, DecimalComma):
+        value = (
+            value.replace(".", "").replace(",", ".")
+            if re.search(EUROPEAN, value) or not {".", ","} & set(value)
+            else ""
+        )
     if isinstance(value, str) and "_" in value:  # Python's own way to group digits, which no table means
         return None
     try:

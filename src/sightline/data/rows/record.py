@@ -40,6 +40,19 @@ class Record(NamedTuple):
         return self.cells[name]
 
 
+class Chunk(NamedTuple):
+    """Some rows of a table by column.
+
+    lines: of each row, the line that it begins on
+    columns: the cells of each column that was asked for
+    problems: by place in the chunk, why a row cannot be used; its cells mean nothing
+    """
+
+    lines: Sequence[int]
+    columns: list[list[Any]]
+    problems: dict[int, str]
+
+
 def missing(name: str, known: Iterable[str], kind: str = "column", role: str | None = None) -> str:
     """The sentence: "no column 'sorce' for the source, did you mean 'source'?"."""
     names = list(known)
@@ -53,13 +66,24 @@ class Rows(ABC):
 
     columns: the names of its columns; () where each row names its own
     where: the place that names the columns, such as `pairs.tsv:1`
+    notes: for the user, how the file was read where it could be read otherwise
+    nested: the names of values inside the cells of a column, such as `translation.de`
     in_bytes: whether `Record.stop` counts bytes of the file's content, or else records
+    in_lines: whether `Record.line` counts lines, or else records
+    seekable: whether `part` is cheap at any place, or else one after another
     """
 
     in_bytes: ClassVar[bool] = True
+    in_lines: ClassVar[bool] = True
+    seekable: ClassVar[bool] = True
+    nested: Sequence[str] = ()
 
-    def __init__(self, path: Path, columns: Sequence[str] = (), line: int | None = None) -> None:
+    def __init__(
+        self, path: Path, columns: Sequence[str] = (), line: int | None = None, notes: Sequence[str] = ()
+    ) -> None:
         self.path = path
+        self.notes = tuple(notes)
+        self._ahead: tuple[tuple[str, ...], int, Iterator[Record]] | None = None  # where the last part ended
         self.columns = tuple(columns)
         self.where = str(path) if line is None else f"{path}:{line}"
 
@@ -73,7 +97,15 @@ class Rows(ABC):
 
     def part(self, names: Sequence[str], start: int, stop: int, line: int) -> Iterator[Record]:
         """The rows between two places that `Record.stop` named, the first of them on `line`."""
-        return (record for record in self.records(names) if start < record.stop <= stop)
+        if self._ahead is None or self._ahead[:2] != (tuple(names), start):
+            self._ahead = tuple(names), start, (record for record in self.records(names) if record.stop > start)
+        *_, rest = self._ahead
+        self._ahead = None
+        for record in rest if start < stop else ():
+            yield record
+            if record.stop >= stop:
+                break
+        self._ahead = tuple(names), stop, rest
 
     def without_header(self) -> Rows:
         """The same table where its first row is data; its columns are then named "1", "2" and so on."""
@@ -88,12 +120,13 @@ class Rows(ABC):
             InputError: "pairs.tsv:1: no column 'sorce' for the source, did you mean 'source'?", "pairs.tsv:1: two
                 columns are named 'source'".
         """
-        known = [column.lower() for column in self.columns] if any_case else list(self.columns)
+        columns = (*self.columns, *self.nested)
+        known = [column.lower() for column in columns] if any_case else list(columns)
         if known and name not in known:
             raise InputError(missing(name, known, role=role), where=self.where)
         if known.count(name) > 1:
             raise InputError(f"two columns are named {name!r}", where=self.where)
-        return self.columns[known.index(name)] if known else name
+        return columns[known.index(name)] if known else name
 
     def require(self, names: Sequence[str], content: CellKind) -> None:
         """Refuse columns whose declared type is not of this content; most formats declare none.
@@ -109,17 +142,22 @@ class Rows(ABC):
         """The declared type of a column where it is not of this content."""
         return None
 
+    def chunks(self, names: Sequence[str]) -> Iterator[Chunk]:
+        """The columns `names`, `CHUNK` rows at a time."""
+        records = self.records(names)
+        while rows := list(islice(records, CHUNK)):
+            problems = {place: row.problem for place, row in enumerate(rows) if row.problem}
+            yield Chunk([row.line for row in rows], [[row.cells.get(name) for row in rows] for name in names], problems)
+
     def frames(self, names: Sequence[str]) -> Iterator[tuple[Sequence[int], polars.DataFrame]]:
         """The columns `names`, some thousand rows at a time, with their lines; the first row with a problem raises."""
         import polars as pl
 
-        records = self.records(names)
-        while chunk := list(islice(records, CHUNK)):
-            for record in chunk:
-                if record.problem:
-                    raise InputError(record.problem, where=f"{self.path}:{record.line}")
-            columns = {name: pl.Series([record.cells[name] for record in chunk], dtype=pl.String) for name in names}
-            yield [record.line for record in chunk], pl.DataFrame(columns)
+        for lines, columns, problems in self.chunks(names):
+            for place, problem in problems.items():
+                raise InputError(problem, where=f"{self.path}:{lines[place]}")
+            series = {name: pl.Series(cells, dtype=pl.String) for name, cells in zip(names, columns, strict=True)}
+            yield lines, pl.DataFrame(series)
 
 
 @dataclass
@@ -128,6 +166,7 @@ class Refusals:
 
     name: the file or files, for errors and notes; "" where every place names its own
     unit: the name of an item in errors and notes
+    read_as: how the file was read where it could be read otherwise (`Rows.notes`)
     """
 
     name: str
@@ -135,6 +174,7 @@ class Refusals:
     unit: str = field(default="row", kw_only=True)
     skipped: int = field(default=0, kw_only=True)
     complaints: list[str] = field(default_factory=list, kw_only=True)
+    read_as: Sequence[str] = field(default=(), kw_only=True)
 
     def refuse(self, problem: object, place: str) -> None:
         """Raise for a bad item, or count it."""
@@ -153,9 +193,10 @@ class Refusals:
             raise InputError(bad or otherwise, where=where or self.name)
 
     def notes(self) -> list[str]:
-        """A line on the items that were skipped, if any."""
-        if not self.skipped:
-            return []
-        more = f"; and {self.skipped - len(self.complaints)} more" if self.skipped > len(self.complaints) else ""
+        """Lines on how the file was read, and on the items that were skipped, if any."""
         where = f"{self.name}: " if self.name else ""
-        return [f"{where}skipped {self.skipped} bad {self.unit}s: {'; '.join(self.complaints)}{more}"]
+        notes = [where + note for note in self.read_as]
+        if self.skipped:
+            more = f"; and {self.skipped - len(self.complaints)} more" if self.skipped > len(self.complaints) else ""
+            notes.append(f"{where}skipped {self.skipped} bad {self.unit}s: {'; '.join(self.complaints)}{more}")
+        return notes

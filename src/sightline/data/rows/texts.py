@@ -31,19 +31,47 @@ def text_of(value: object, what: str, *, blank: bool = False) -> str:
     return value
 
 
-def text_rows(rows: Rows, columns: Sequence[tuple[str, str]], table: Refusals) -> Iterator[tuple[int, list[str]]]:
-    """The line and the texts of each row; the table refuses, or skips, a row that lacks one of them.
+def text_chunks(
+    rows: Rows, columns: Sequence[tuple[str, str]], table: Refusals
+) -> Iterator[tuple[Sequence[int], list[list[str]]]]:
+    """The lines and the columns of texts, some rows at a time; the table refuses, or skips, a row that lacks one.
 
     columns: each name with its description in errors, such as ("de", "the source")
     """
     names = list(dict.fromkeys(name for name, _ in columns))
     rows.require(names, "strings")
-    for line, cells, problem, _ in rows.records(names):
-        try:
-            if problem:
-                raise ValueError(problem)
-            texts = [text_of(cells[name], what) for name, what in columns]
-        except ValueError as error:
-            table.refuse(error, f"{rows.path}:{line}")
-        else:
-            yield line, texts
+    for lines, read, problems in rows.chunks(names):
+        cells = dict(zip(names, read, strict=True))
+        texts = [cells[name] for name, _ in columns]
+        if not problems and all(map(_are_texts, read)):
+            yield lines, texts
+            continue
+        good = []
+        for place, line in enumerate(lines):
+            try:
+                if place in problems:
+                    raise ValueError(problems[place])
+                for column, (_, what) in zip(texts, columns, strict=True):
+                    text_of(column[place], what)
+                good.append(place)
+            except ValueError as error:
+                table.refuse(error, f"{rows.path}:{line}")
+        yield [lines[place] for place in good], [[column[place] for place in good] for column in texts]
+
+
+def _are_texts(cells: list[object]) -> bool:
+    """Whether `text_of` accepts all cells of a column, by a few quick looks."""
+    if any(kind is not str for kind in set(map(type, cells))) or not all(map(str.strip, cells)):  # type: ignore[arg-type]
+        return False
+    whole = "".join(cells)  # type: ignore[arg-type]
+    try:
+        return "\0" not in whole and (whole.isascii() or bool(whole.encode()))
+    except UnicodeEncodeError:
+        return False
+
+
+def text_rows(rows: Rows, columns: Sequence[tuple[str, str]], table: Refusals) -> Iterator[tuple[int, list[str]]]:
+    """The line and the texts of each row, as `text_chunks` reads them."""
+    for lines, texts in text_chunks(rows, columns, table):
+        for line, *row in zip(lines, *texts, strict=True):
+            yield line, row

@@ -66,7 +66,7 @@ def survey_text(corpus: Corpus[TextPart]) -> Survey:
 
 def _look(part: TextPart) -> _Look:
     look = _Look([], [], {}, Counter(), "", True)
-    begins, whole, total = "", True, 0
+    begins, whole, inside, total = "", True, False, 0
     size, digest, line = 0, hashlib.sha256(), 0
     for fragment in part.fragments():
         if total > MOST_BYTES:
@@ -88,9 +88,13 @@ def _look(part: TextPart) -> _Look:
         ):
             if wrong and look.problems.setdefault(problem, [0])[-1] != number:
                 look.problems[problem].append(number)
+        inside = not fragment.ends
         if fragment.ends:
             look.lengths.append(size)
             look.digests.append(digest.digest())
+    if inside and whole:  # of a text divided by position, the part ends before the document does
+        look.lengths.append(size)
+        look.digests.append(digest.digest())
     return look._replace(begins=begins, whole=whole)
 
 

@@ -43,7 +43,7 @@ def text_files(data: str) -> list[Path]:
         if not paths:
             raise InputError("contains no files", where=data)
     elif not os.path.lexists(data) and _WILD & set(data):
-        paths = [Path(name) for name in sorted(glob.glob(data, recursive=True)) if not os.path.isdir(name)]
+        paths = [Path(name) for name in sorted(glob.glob(_literal(path), recursive=True)) if not os.path.isdir(name)]
         if not paths:
             raise InputError("matches no file", where=data)
     else:
@@ -51,6 +51,12 @@ def text_files(data: str) -> list[Path]:
     for each in paths:
         check_file(each)
     return paths
+
+
+def _literal(pattern: Path) -> str:
+    """The pattern, where the names of folders that exist as they are written, such as `data [1]`, mean themselves."""
+    known = next(folder for folder in (*pattern.parents, Path()) if folder.is_dir())
+    return os.path.join(glob.escape(str(known)), pattern.relative_to(known))
 
 
 def _below(folder: Path, left_out: frozenset[str] | set[str] = frozenset({"__pycache__"})) -> Iterator[Path]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple, final
 
 from sightline.core.errors import InputError
+from sightline.data.rows.compression import compression_of
 from sightline.data.rows.files import BOM, UTF16, Content, check_expansion, open_bytes, plain_errors
 
 BLOCK_BYTES = 1 << 18
@@ -60,7 +61,7 @@ class Reader(ABC):
     @property
     def in_order(self) -> bool:
         """Whether blocks are cheap to read only one after another."""
-        return self.path.suffix.lower() == ".gz"
+        return compression_of(self.path) is not None
 
     @abstractmethod
     def scan(self, refuse: Refuse) -> Iterator[tuple[Block, list[Document]]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import final
 
 from sightline.core.errors import InputError
+from sightline.data.rows.compression import compression_of
 from sightline.data.rows.files import MAX_LINE_BYTES
 from sightline.data.rows.formats import FORMATS, open_rows, suffix_of
 from sightline.data.rows.record import Record, Rows
@@ -22,8 +23,8 @@ def reader_of(path: Path, column: str) -> Reader:
     entry = FORMATS.get(suffix_of(path))
     if entry is None or entry.form == "delimited":
         return TextFile(path, column)
-    if entry.form == "columns" and path.suffix.lower() == ".gz":
-        raise InputError(f"{suffix_of(path)[1:]} is compressed inside: save it without gzip", where=path)
+    if entry.form == "columns" and (compression := compression_of(path)):
+        raise InputError(f"{suffix_of(path)[1:]} is compressed inside: save it without {compression.name}", where=path)
     return TableDocuments(path, column)
 
 
@@ -32,6 +33,10 @@ class TableDocuments(Reader):
     """A document a row: the text in one column."""
 
     one_document = False
+
+    @property
+    def in_order(self) -> bool:
+        return super().in_order or not self._rows.seekable
 
     @cached_property
     def _rows(self) -> Rows:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any, Literal, final
 
 from sightline.core.settings import flat, key
-from sightline.data.pairs.corpus import PairCorpus, Pairs, load_corpus, read_pairs
+from sightline.data.pairs.corpus import PairCorpus, Pairs, load_corpus, read
 from sightline.models import ARCHITECTURES
 from sightline.tasks.architectures import check_architecture
 from sightline.tasks.run import FilesConfig, RunConfig, optim_preset
 from sightline.tasks.texts_out.config import TextsOutConfig, TokenizerConfig
 from sightline.training.state import TrainConfig
+
+logger = logging.getLogger("sightline")
 
 
 @final
@@ -21,6 +24,7 @@ class PairsConfig(FilesConfig):
 
     source_column: str | None = key(None, "Column of the sources; null: `source`, or the first.")
     target_column: str | None = key(None, "Column of the targets; null: `target`, or the second.")
+    header: bool | None = key(None, "Whether the first row of a table names its columns; null: as it looks.")
     lowercase: bool = key(False, "Lower-case sources and targets when they are read.")
 
     def load(self) -> PairCorpus:
@@ -31,6 +35,7 @@ class PairsConfig(FilesConfig):
             test=self.test,
             source_column=self.source_column,
             target_column=self.target_column,
+            header=self.header,
             limit=self.limit,
             seed=self.data_seed,
             lowercase=self.lowercase,
@@ -38,9 +43,12 @@ class PairsConfig(FilesConfig):
         )
 
     def read(self) -> Pairs:
-        """All pairs of the data as one part; raises what `read_pairs` raises."""
+        """All pairs of the data as one part; raises what `read_pairs` raises; logs notes."""
         columns = {"source_column": self.source_column, "target_column": self.target_column}
-        pairs = read_pairs(self.data, **columns, skip_bad=self.skip_bad)
+        table = read(self.data, **columns, header=self.header, skip_bad=self.skip_bad)
+        for note in table.notes():
+            logger.warning(note)
+        pairs = table.pairs
         lower = str.lower if self.lowercase else str
         return Pairs(*([lower(text) for text in texts[: self.limit]] for texts in pairs.sides))
 

@@ -1,0 +1,108 @@
+"""Tables of texts: which columns are the source and the target where nobody names them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from sightline.core.errors import InputError
+from sightline.data.rows.formats import open_rows, suffix_of
+from sightline.data.rows.header import first_row_names
+from sightline.data.rows.index import index_columns, index_notes
+from sightline.data.rows.json_lines import JsonNumber
+from sightline.data.rows.numbers import is_number
+from sightline.data.rows.record import Rows
+
+_SAMPLED_ROWS = 100
+# Other names of the columns of source and target.
+_ROLES = {
+    "source": "source src input question query prompt original article document wrong incorrect path",
+    "target": "target tgt trg output answer response completion translation summary highlights correct corrected "
+    "sentence transcript transcription caption",
+}
+
+
+def open_texts(
+    path: Path, columns: Sequence[tuple[str, str | None]], header: bool | None = None
+) -> tuple[Rows, list[tuple[str, str]]]:
+    """A table of texts, and each column's name with its description in errors; `Rows.notes` say what was derived.
+
+    Where no column is named, columns are those named as their roles in any case, or with another usual name of the
+    role, or the only columns of texts; in a table whose first row is data the first ones.
+
+    columns: roles and their columns
+    header: whether the first row names the columns; None = as it looks
+
+    Raises:
+        InputError: "a.csv:1: are 'Alpha' and 'Beta' names of columns, or data? Say --header or --no-header"; "a.csv:1:
+            which of the columns de, en and fr is which? Name --source-column and --target-column".
+    """
+    rows = open_rows(path, hint="; two parallel text files are given as a,b" if suffix_of(path) in (".txt", "") else "")
+    bare = rows.without_header()
+    has_header = bare is not rows
+    if has_header and len(rows.columns) == 1:
+        raise InputError("expected at least 2 columns, found 1", where=rows.where)
+    if header is False and not has_header:
+        raise InputError("names its columns itself: remove --no-header", where=path)
+    roles = [role for role, _ in columns]
+    named = any(name for _, name in columns)
+    if has_header and header is None and not named and not set(roles) <= {name.lower() for name in rows.columns}:
+        header = first_row_names(rows)
+        if header is None:
+            first = _listed([repr(name) for name in rows.columns])
+            raise InputError(f"are {first} names of columns, or data? Say --header or --no-header", where=rows.where)
+    names = [name or role for role, name in columns]
+    if header is False:
+        rows = bare
+        if not named:
+            names = list(bare.columns[: len(columns)])
+            rows.notes += (f"no header: the first row is data, and its first cells are {_listed(roles)}",)
+    else:
+        rows.notes += tuple(index_notes(index_columns(rows)))
+        names = names if named else _derived(rows, roles)
+    names = [
+        rows.column(name, role, any_case=not named and name in roles) for name, role in zip(names, roles, strict=True)
+    ]
+    return rows, [(name, f"the {role}") for name, role in zip(names, roles, strict=True)]
+
+
+def _derived(rows: Rows, roles: Sequence[str]) -> list[str]:
+    """The columns that have the roles, with a note where that is not their name."""
+    sample = [dict(_flat(record.cells)) for record in islice(rows.records(), _SAMPLED_ROWS) if not record.problem]
+    index = index_columns(rows)
+    columns = [name for name in dict.fromkeys(name for row in sample for name in row) if name not in index]
+    if not columns or any(name.lower() in roles for name in columns):
+        return [*roles]
+    texts = [name for name in columns if all(_is_text(row.get(name, "x")) for row in sample)]
+    usual = [
+        [name for name in texts if name.rpartition(".")[2].lower() in _ROLES.get(role, "").split()] for role in roles
+    ]
+    if all(len(names) == 1 for names in usual):
+        chosen = [name for (name,) in usual]
+    else:
+        chosen = next((names for names in (columns, texts) if len(names) == len(roles)), [])
+    if not chosen:
+        flags = _listed([f"--{role}-column" for role in roles])
+        raise InputError(f"which of the columns {_listed(columns)} is which? Name {flags}", where=rows.where)
+    rows.notes += (", ".join(f"the {role} is {name!r}" for role, name in zip(roles, chosen, strict=True)),)
+    return chosen
+
+
+def _flat(cells: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The cells with those inside objects by dotted names, such as `translation.de`."""
+    for name, value in cells.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and not isinstance(value, JsonNumber) and not is_number(value)
+
+
+def _listed(names: Sequence[str]) -> str:
+    *others, last = names[:8]
+    return f"{', '.join(others)} and {last}" if others else last

@@ -1,0 +1,11 @@
+"""Tables as Hugging Face's datasets writes them."""
+
+from tests.formats.cases import Case
+
+PAIRS = [('sag "nein"', "no"), ("Zeile\nUmbruch", "line\ttab"), ("schlicht", "plain")]
+NAMED = "the source is 'translation.de', the target is 'translation.en'"
+CASES = [
+    Case("translation.parquet", "parquet with translations", "translation", PAIRS, notes=(NAMED,)),
+    Case("translation.jsonl", "JSON Lines with translations", "translation", PAIRS, notes=(NAMED,)),
+    Case("saved.arrow", "Arrow, as `save_to_disk` writes it", "translation", PAIRS, notes=(NAMED,)),
+]
