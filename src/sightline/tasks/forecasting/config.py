@@ -31,8 +31,17 @@ class SeriesDataConfig(DataConfig):
     targets: tuple[str, ...] = key((), "Columns to forecast; none named: all columns of numbers.")
     past_covariates: tuple[str, ...] = key((), "Columns that are known only in the past.")
     known_covariates: tuple[str, ...] = key((), "Columns that are known in advance, over the horizon too.")
-    time_format: str | None = key(None, "How times are written, as strptime takes it; null: judged by the values.")
+    time_format: str | None = key(
+        None, "How times are written, as strptime takes it, or number; null: judged by the values."
+    )
+    time_zone: str | None = key(
+        None, "Zone of the times, such as Europe/Berlin; needed where offsets change; null: the one that they name."
+    )
+    missing: tuple[float, ...] = key((), "Numbers that mark a missing value, such as -9999.")
     every: str | None = key(None, "Step between times, such as 1h or 1d; null: judged by the times.")
+    calendar: Literal["full", "business"] = key(
+        "full", "Days that steps are counted in: all, or Monday to Friday (the same as a step of 1b)."
+    )
     resample: Resample | None = key(None, "How several times within a step become one; null: refuse them.")
     fill: Fill | None = key(None, "How missing steps are filled; null: refuse them.")
     split: tuple[float, float, float] = key(
@@ -49,12 +58,17 @@ class SeriesDataConfig(DataConfig):
             self.past_covariates,
             self.known_covariates,
             self.time_format,
+            self.time_zone,
+            self.missing,
         )
 
     @property
     def rules(self) -> Evenness:
         """The rule for gaps and uneven steps."""
-        return Evenness(self.every, self.resample, self.fill)
+        business = self.calendar == "business"
+        if business and self.every is not None and not self.every.endswith("b"):
+            raise InputError(f"counts in business days: write --every 1b, not {self.every!r}", where="--calendar")
+        return Evenness(self.every or ("1b" if business else None), self.resample, self.fill)
 
     def load(self) -> SeriesData:
         """The series; raises what `load_series` raises, and `InputError` where no data is named."""

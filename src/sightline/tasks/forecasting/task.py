@@ -17,8 +17,8 @@ from sightline.core.metrics import Baseline
 from sightline.core.modes import evaluating
 from sightline.core.seeds import derive
 from sightline.data.series.corpus import load_panel, load_series
+from sightline.data.series.grid import Grid
 from sightline.data.series.panel import Panel, Series
-from sightline.data.series.times import Grid
 from sightline.data.series.windows import (
     WindowBatch,
     WindowBatches,
