@@ -52,7 +52,7 @@ def lines_of(record: Mapping[str, Any]) -> list[Line]:
             [row for row in record[part] if (row["series"], row["column"]) == (series, column)]
             for part in ("seen", "forecast")
         )
-        dated = "-" in str(ahead[0]["time"])[1:]
+        places, dated = _places([str(row["time"]) for row in (*seen, *ahead)], record["every"])
         levels = sorted(float(key[1:]) for key in ahead[0] if re.fullmatch(r"q[\d.e-]+", key))
         intervals = []
         for low in levels:
@@ -65,9 +65,9 @@ def lines_of(record: Mapping[str, Any]) -> list[Line]:
             Line(
                 label,
                 dated,
-                [_place(row["time"], dated) for row in seen],
+                places[: len(seen)],
                 [row["value"] for row in seen],
-                [_place(row["time"], dated) for row in ahead],
+                places[len(seen) :],
                 [row["value"] for row in ahead],
                 intervals,
             )
@@ -75,8 +75,14 @@ def lines_of(record: Mapping[str, Any]) -> list[Line]:
     return lines
 
 
-def _place(time: str, dated: bool) -> float:
-    return float(date2num(datetime.fromisoformat(time).replace(tzinfo=None))) if dated else float(time)
+def _places(times: list[str], every: str) -> tuple[list[float], bool]:
+    """Where times are on an axis, and whether it is one of dates: otherwise of plain numbers, or of steps."""
+    try:
+        if every[-1:].isdigit():
+            return [float(time) for time in times], False
+        return [float(date2num(datetime.fromisoformat(time).replace(tzinfo=None))) for time in times], True
+    except ValueError:  # quarters, for example
+        return [float(step) for step in range(len(times))], False
 
 
 def forecast_drawing(line: Line, number: int) -> Drawing:

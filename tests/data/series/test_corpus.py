@@ -181,6 +181,22 @@ def test_the_hash_is_of_the_numbers_and_their_times(hourly: Path, tmp_path: Path
     assert len({load_series(path).sha256 for path in (hourly, changed, later)}) == 3
 
 
+def test_numbers_that_seem_to_mark_missing_values_are_noted(tmp_path: Path) -> None:
+    def noted(values: np.ndarray) -> tuple[str, ...]:
+        return load_series(
+            written(tmp_path / "a.csv", "t,v\n" + "".join(f"{t},{v}\n" for t, v in enumerate(values)))
+        ).notes
+
+    values = np.round(np.random.default_rng(0).normal(20, 3, 170), 2)
+    assert noted(values) == ()
+    values[::17] = -9999
+    (note,) = noted(values)
+    assert note.startswith("10 values of 'v' are -9999, far from all others")
+    assert "--missing=-9999" in note
+    assert noted((np.arange(170) % 7 == 0).astype(int)) == ()  # a flag
+    assert noted(np.minimum(values, 100)[values > 0].clip(18)) == ()  # a limit of a sensor
+
+
 def test_the_seasonal_truth_leaves_white_noise() -> None:
     panel, truth = generate("builtin:seasonal?length=20000&noise=0.3&series=3")
     assert isinstance(truth, Seasonal)

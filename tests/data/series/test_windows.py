@@ -13,7 +13,7 @@ from sightline.core.errors import InputError
 from sightline.data.batches import Cursor
 from sightline.data.series.corpus import SeriesColumns, fit_scaling, load_panel, load_series
 from sightline.data.series.panel import Panel, Series
-from sightline.data.series.windows import WindowBatches, all_windows, make_windows, next_windows
+from sightline.data.series.windows import WindowBatches, all_windows, forecastable, make_windows, next_windows
 
 LONG = SeriesColumns(series="id")
 
@@ -127,6 +127,6 @@ def test_the_next_window_begins_after_the_last_value_of_each_series() -> None:
     assert batch.values[..., 0].tolist() == [[26.0, 27, 28, 29]] * 2
     assert batch.known[..., 0].tolist() == [[26.0, 27, 28, 29, 30, 31, 32, 33, 34, 35]] * 2
     with pytest.raises(InputError, match="'a' has 30 steps, but the model reads 31"):
-        next_windows(panel, 31, 6)
+        forecastable(panel, 31, 6)
     with pytest.raises(InputError, match="'a' has 6 steps of 'k' beyond the last value, but a forecast needs 7"):
-        next_windows(panel, 4, 7)
+        forecastable(panel, 4, 7)

@@ -312,3 +312,51 @@ def test_the_median_alone_is_a_quantile_forecast() -> None:
     measured = task.measure(data.test)
     assert measured.metrics["pinball"] == pytest.approx(measured.metrics["mae"] / 2)
     assert task.validator(data.valid)(task.model)["loss"] > 0
+
+
+def panel_file(path: Path, lengths: dict[str, int]) -> Path:
+    rows = [f"{name},{t},{np.sin(t) + ord(name[0]):.5f}" for name, steps in lengths.items() for t in range(steps)]
+    path.write_text("id,t,v\n" + "\n".join(rows) + "\n")
+    return path
+
+
+def test_series_that_are_too_short_are_named_and_the_others_forecast(tmp_path: Path) -> None:
+    table = panel_file(tmp_path / "a.csv", {"a": 120, "new": 20, "b": 120})
+    task, _ = built(small("nlinear", str(table), series_column="id"))
+    alone, _ = built(small("nlinear", str(panel_file(tmp_path / "b.csv", {"a": 120, "b": 120})), series_column="id"))
+    alone.model.load_state_dict(task.model.state_dict())
+    (answer,) = task.answer([str(table)])
+    reason = "20 steps, but the model reads 24"
+    assert answer.record["left_out"] == [{"series": "new", "reason": reason}]
+    assert answer.notes == (f"{table}: 'new' is left out: it has {reason}",)
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [row["series"] for row in rows] == ["a"] * 12 + ["b"] * 12
+    expected = alone.answer([str(tmp_path / "b.csv")])[0]
+    assert [row["time"] for row in rows] == [row["time"] for row in expected.record["forecast"]]
+    np.testing.assert_allclose(
+        [float(row["value"]) for row in rows], [row["value"] for row in expected.record["forecast"]], rtol=1e-5
+    )
+
+
+def test_measuring_and_forecasting_refuse_the_same_steps(table: Path, tmp_path: Path) -> None:
+    run = small(data=str(table), **COVARIATES)
+    task, _ = built(run)
+    lines = table.read_text().splitlines()
+    other = tmp_path / "other.csv"
+    other.write_text("\n".join([lines[0], *lines[1:200:2]]) + "\n")
+    problem = "the step is 2h, but the model was trained on steps of 1h"
+    with pytest.raises(InputError, match=problem):
+        task.measure(task.read_part(run.changed(data=str(other))))
+    with pytest.raises(InputError, match=problem):
+        task.answer([str(other)])
+
+
+def test_values_too_far_from_those_of_training_are_named(tmp_path: Path) -> None:
+    values = [*(1e-30 * np.sin(np.arange(100))), *[1e20] * 20]
+    path = tmp_path / "a.csv"
+    path.write_text("t,v\n" + "".join(f"{t},{value}\n" for t, value in enumerate(values)))
+    task, data = built(small("nlinear", str(path)))
+    with pytest.raises(InputError, match=r"a\.csv: 'v' at 100 is too large beside the values of training"):
+        task.measure(data.test)
+    with pytest.raises(InputError, match="step 3 of the values is not finite"):
+        task.predict([[[0.0]] * 3 + [[float("nan")]] + [[0.0]] * 30])

@@ -97,10 +97,29 @@ def load_series(
     bounds = by_time(panel.start, panel.end, split)
     digest = _sha256(panel)
     unused = panel.end - bounds[-1]
-    notes = [*panel.notes]
+    notes = [*panel.notes, *_marker_notes(panel)]
     if unused:
         notes.append(f"the last {unused:,} of {panel.end - panel.start:,} steps are in no part of the split")
     return SeriesData(name, cut(panel, bounds[-1]), bounds, digest, tuple(notes), truth)
+
+
+def _marker_notes(panel: Panel) -> list[str]:
+    """A note on each number that probably marks missing values: an extreme one, repeated, far from all others."""
+    notes = []
+    for place, column in enumerate(panel.targets):
+        values = np.concatenate([record.values[:, place] for record in panel.records])
+        for extreme in np.unique([values.min(), values.max()]):
+            others = values[values != extreme]
+            count = len(values) - len(others)
+            if not 3 <= count <= len(values) // 2 or len(np.unique(others[:1000])) < 3:
+                continue
+            low, high = others.min(), others.max()
+            if max(low - extreme, extreme - high) > high - low:
+                notes.append(
+                    f"{count:,} values of {column!r} are {extreme:g}, far from all others: if this marks missing "
+                    f"values, read it so with --missing={extreme:g}, and fill them with --fill"
+                )
+    return notes
 
 
 def _sha256(panel: Panel) -> str:

@@ -116,25 +116,34 @@ def _between(
     return np.concatenate(records), np.concatenate(origins)
 
 
-def next_windows(panel: Panel, lookback: int, horizon: int) -> Windows:
-    """One window for each series, whose horizon begins after its last value; its values there are zero.
+def forecastable(panel: Panel, lookback: int, horizon: int) -> tuple[Panel, dict[str, str]]:
+    """The panel without the series that cannot be forecast, and for each of these, by name, the reason.
 
     Raises:
-        InputError: "load.csv: 'a' has 20 steps, but the model reads 96"; "load.csv: 'a' has 3 steps of 'holiday' beyond
-            the last value, but a forecast needs 24".
+        InputError: none can be: "load.csv: 'a' has 20 steps, but the model reads 96"; "load.csv: 'a' has 3 steps of
+            'holiday' beyond the last value, but a forecast needs 24".
+    """
+    reasons: dict[str, str] = {}
+    for record in panel.records:
+        steps, ahead = len(record.values), len(record.known) - len(record.values)
+        if steps < lookback:
+            reasons[record.name] = f"{steps} steps, but the model reads {lookback}"
+        elif panel.known and ahead < horizon:
+            known = ", ".join(map(repr, panel.known))
+            reasons[record.name] = f"{ahead} steps of {known} beyond the last value, but a forecast needs {horizon}"
+    if len(reasons) == len(panel.records):
+        name, reason = next(iter(reasons.items()))
+        raise InputError(f"{name!r} has {reason}" if name else f"has {reason}", where=panel.name)
+    return replace(panel, records=tuple(record for record in panel.records if record.name not in reasons)), reasons
+
+
+def next_windows(panel: Panel, lookback: int, horizon: int) -> Windows:
+    """One window for each series of a `forecastable` panel, whose horizon begins after its last value; its values there
+    are zero.
     """
     records = []
     for record in panel.records:
-        subject = f"{record.name!r} has" if record.name else "has"
-        steps, ahead = len(record.values), len(record.known) - len(record.values)
-        if steps < lookback:
-            raise InputError(f"{subject} {steps} steps, but the model reads {lookback}", where=panel.name)
-        if panel.known and ahead < horizon:
-            raise InputError(
-                f"{subject} {ahead} steps of {', '.join(map(repr, panel.known))} beyond the last value, but a forecast "
-                f"needs {horizon}",
-                where=panel.name,
-            )
+        steps = len(record.values)
         values, past = (np.pad(rows, ((0, horizon), (0, 0))) for rows in (record.values, record.past))
         known = record.known[: steps + horizon] if panel.known else np.zeros((steps + horizon, 0))
         records.append(Series(record.name, record.start, values, past, known))
@@ -161,6 +170,23 @@ class WindowBatch(NamedTuple):
         return WindowBatch(*(tensor.to(device) for tensor in self[:4]), rows=self.rows)
 
 
+def _check_finite(panel: Panel, scaled: list[list[np.ndarray]]) -> None:
+    """Refuses values that are too far from those of training to be computed with.
+
+    scaled: of targets, past and known covariates the numbers of each series (T, ·)
+    """
+    for columns, rows in zip((panel.targets, panel.past, panel.known), scaled, strict=True):
+        for record, numbers in zip(panel.records, rows, strict=True):
+            if not np.isfinite(numbers).all():
+                step, column = np.argwhere(~np.isfinite(numbers))[0]
+                of = f" of {record.name!r}" if record.name else ""
+                raise InputError(
+                    f"{columns[column]!r}{of} at {panel.grid.text(record.start + int(step))} is too large beside the "
+                    "values of training",
+                    where=panel.name,
+                )
+
+
 @final
 class WindowBatches(BatchStream[WindowBatch]):
     """Batches of `size` windows, shuffled differently in each epoch or in order; the last may be smaller."""
@@ -173,10 +199,12 @@ class WindowBatches(BatchStream[WindowBatch]):
             raise InputError("no windows to make batches of", where=windows.panel.name)
         self.windows = windows
         records = scaling.scaled(windows.panel).records
-        self._values, self._past, self._known = (
-            torch.from_numpy(np.concatenate([record[place] for record in records]).astype(np.float32))
-            for place in (2, 3, 4)
-        )
+        with np.errstate(over="ignore"):
+            scaled = [
+                [getattr(record, role).astype(np.float32) for record in records] for role in ("values", "past", "known")
+            ]
+        _check_finite(windows.panel, scaled)
+        self._values, self._past, self._known = (torch.from_numpy(np.concatenate(rows)) for rows in scaled)
         ends = np.cumsum([[len(r.values), len(r.known)] for r in records], 0)  # (R, 2)
         starts = np.concatenate([np.zeros((1, 2), dtype=np.int64), ends[:-1]])
         self._value_at = torch.from_numpy(starts[windows.record, 0] + windows.origin)
