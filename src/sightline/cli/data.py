@@ -48,7 +48,7 @@ def describe(
         raise InputError("already exists; use --overwrite to replace it", where=picture)
     named = {"task": task, "data": path, "valid": valid, "test": test, **parse_overrides(overrides)}
     run = resolve_run(file=None, environ={}, flags={key: value for key, value in named.items() if value is not None})
-    survey = task_class(run.task).load_data(run).describe()
+    survey = task_class(run.task).survey(run)
     if picture is not None:
         from sightline.report.survey import save_survey
 

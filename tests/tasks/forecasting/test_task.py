@@ -16,6 +16,7 @@ import torch
 
 from sightline.core.errors import InputError
 from sightline.data.series.corpus import load_series
+from sightline.data.series.windows import make_windows
 from sightline.models import FORECASTERS
 from sightline.tasks.fit import train_task
 from sightline.tasks.forecasting import baselines
@@ -232,7 +233,7 @@ def test_a_series_that_training_had_not_is_scaled_by_itself(tmp_path: Path) -> N
             {"arch": "bahdanau"},
             "arch: 'bahdanau' is an encoder-decoder, which reads a source and writes a target, but forecasting needs",
         ),
-        ({"horizon": 0}, "horizon: must be at least 1"),
+        ({"horizon": -1}, "horizon: must be at least 0"),
         ({"quantiles": (0.1, 0.9)}, "quantiles: expected rising levels"),
         ({"quantiles": (0.9, 0.5, 0.1)}, "quantiles: expected rising levels"),
         ({"quantiles": (0.0, 0.5, 1.0)}, "quantiles: expected rising levels"),
@@ -360,3 +361,27 @@ def test_values_too_far_from_those_of_training_are_named(tmp_path: Path) -> None
         task.measure(data.test)
     with pytest.raises(InputError, match="step 3 of the values is not finite"):
         task.predict([[[0.0]] * 3 + [[float("nan")]] + [[0.0]] * 30])
+
+
+def test_sizes_that_are_not_named_follow_the_data_and_are_kept(tmp_path: Path) -> None:
+    run = small("gru", "builtin:seasonal?length=600&season=7&series=2", lookback=0, horizon=0)
+    task, data = built(run)
+    assert (task.config.lookback, task.config.horizon) == (28, 7)
+    assert "look-back 28 and horizon 7, as the season has 7 steps (--lookback, --horizon)" in data.notes
+    trained = train_task(task, data, tmp_path / "run", run.training).task
+    assert (trained.config.lookback, trained.config.horizon) == (28, 7)
+    # The same part of the data, even where other data would have other defaults.
+    other = make_windows(data.series, 30, 10).test
+    assert trained.measure(other).metrics == trained.measure(data.test).metrics
+    patches, _ = built(small(lookback=0, horizon=0, model={"decoding": "autoregressive", "patch": 5}))
+    assert patches.config.lookback % 5 == 0
+
+
+@pytest.mark.parametrize("steps", [2, 3, 9, 40])
+def test_short_series_are_described(steps: int, tmp_path: Path) -> None:
+    table = panel_file(tmp_path / "a.csv", {"a": steps})
+    survey = ForecastingTask.survey(small("gru", str(table), series_column="id", lookback=96))
+    assert sum(part["values"] for part in survey.parts.values()) == steps
+    assert any("each part needs some" in note or "no window of 96" in note for note in survey.notes)
+    list(survey.lines())
+    json.dumps(survey.to_dict(), allow_nan=False)

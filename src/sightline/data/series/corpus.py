@@ -78,11 +78,13 @@ def load_series(
     rules: Evenness | None = None,
     *,
     split: tuple[float, float, float] = (0.7, 0.1, 0.2),
+    short: bool = False,
 ) -> SeriesData:
     """Read and divide series.
 
     split: shares of all times, at most 1 together, or numbers of steps, as in (8640, 2880, 2880); steps beyond are not
         used
+    short: whether series that are too short to be divided are all training, with a note
 
     Raises:
         InputError: what `load_panel` raises; "split: 3 steps of training, 0 of validation …".
@@ -94,10 +96,16 @@ def load_series(
         panel, truth = generate(name)
     else:
         panel = load_panel(data, columns, rules)
-    bounds = by_time(panel.start, panel.end, split)
+    notes = [*panel.notes, *_marker_notes(panel)]
+    try:
+        bounds = by_time(panel.start, panel.end, split)
+    except InputError as error:
+        if not short:
+            raise
+        bounds = (panel.start, panel.end, panel.end, panel.end)
+        notes.append(str(error))
     digest = _sha256(panel)
     unused = panel.end - bounds[-1]
-    notes = [*panel.notes, *_marker_notes(panel)]
     if unused:
         notes.append(f"the last {unused:,} of {panel.end - panel.start:,} steps are in no part of the split")
     return SeriesData(name, cut(panel, bounds[-1]), bounds, digest, tuple(notes), truth)

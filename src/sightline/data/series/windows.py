@@ -21,6 +21,7 @@ from sightline.data.series.builtin import Truth
 from sightline.data.series.corpus import SeriesData, SeriesScaling
 from sightline.data.series.describe import survey_series
 from sightline.data.series.panel import Panel, Series
+from sightline.data.series.seasons import find_season
 from sightline.data.split import PARTS
 from sightline.data.survey import Survey
 
@@ -31,6 +32,7 @@ class Windows:
     """Some windows of a panel.
 
     record, origin: (N,), for each window the number of its series and the index in it of the first step to forecast
+    span: where windows of this kind begin to read, and the steps that they forecast, from and up to, on the grid
     """
 
     panel: Panel
@@ -38,6 +40,7 @@ class Windows:
     horizon: int
     record: np.ndarray
     origin: np.ndarray
+    span: tuple[int, int, int]
     truth: Truth | None = None
 
     def __len__(self) -> int:
@@ -47,6 +50,13 @@ class Windows:
         """The windows of these numbers, in their order."""
         index = np.asarray(rows, dtype=np.int64)
         return replace(self, record=self.record[index], origin=self.origin[index])
+
+    def of_size(self, lookback: int, horizon: int) -> Windows:
+        """All windows of another size over the same steps; `InputError` where none fits."""
+        records, origins = _between(self.panel, lookback, horizon, *self.span)
+        if not len(records):
+            raise InputError(f"no series has {lookback} + {horizon} steps", where=self.panel.name)
+        return replace(self, lookback=lookback, horizon=horizon, record=records, origin=origins)
 
     def time(self, row: int) -> str:
         """When the first step that a window forecasts is."""
@@ -65,16 +75,55 @@ class WindowCorpus(Corpus[Windows]):
         return survey_series(self.series)
 
 
-def make_windows(series: SeriesData, lookback: int, horizon: int, *, limit: int | None = None) -> WindowCorpus:
+def make_windows(
+    series: SeriesData,
+    lookback: int = 0,
+    horizon: int = 0,
+    *,
+    limit: int | None = None,
+    season: int | None = None,
+    multiple: int = 1,
+) -> WindowCorpus:
     """Every window of each part; `limit` keeps the first `limit` of each.
+
+    A look-back or horizon of 0 follows from `season` and length (see `usual_sizes`), with a note.
 
     Raises:
         InputError: "load.csv: no window of 336 + 96 steps fits into the train part, whose longest series has 300: …".
     """
+    notes = series.notes
+    if not lookback or not horizon:
+        lookback, horizon, reason = usual_sizes(series, lookback, horizon, season, multiple)
+        notes += (f"look-back {lookback} and horizon {horizon}, {reason} (--lookback, --horizon)",)
     parts = {part: windows_of(series, part, lookback, horizon) for part in PARTS}
     if limit is not None:
         parts = {part: windows.select(np.arange(min(limit, len(windows)))) for part, windows in parts.items()}
-    return WindowCorpus(series.name, **parts, sha256=series.sha256, notes=series.notes, series=series)
+    return WindowCorpus(series.name, **parts, sha256=series.sha256, notes=notes, series=series)
+
+
+def usual_sizes(
+    series: SeriesData, lookback: int, horizon: int, season: int | None, multiple: int
+) -> tuple[int, int, str]:
+    """The look-back and horizon to use where they are 0, and the reason in words.
+
+    A horizon of one season (several where that is less than 6 steps, at most 96 steps) and a look-back of four (at most
+    384 steps, or one season); 24 and 96 steps without a season. Less where the longest series is too short for that.
+
+    season: the season in steps, None = estimated from training
+    multiple: the look-back is a multiple of it
+    """
+    season = season or find_season(series.values("train"))
+    train, valid, test = (max(len(rows) for rows in series.values(part)) for part in PARTS)
+    usual = season * -(-6 // season) if season > 1 else 24
+    usual_ahead, usual_back = min(usual, 96), min(4 * usual, max(384, season))
+    room = train - lookback if lookback else train // 4
+    ahead = horizon or max(1, min(usual_ahead, valid, test, room))
+    back = lookback or max(1, min(usual_back, train // 2, train - ahead))
+    if not lookback:
+        back = max(multiple, back // multiple * multiple)
+    reason = f"as the season has {season} steps" if season > 1 else "as usual without a season"
+    short = (ahead < usual_ahead and not horizon) or (back + multiple <= usual_back and not lookback)
+    return back, ahead, f"as the parts have {train}, {valid} and {test} steps" if short else reason
 
 
 def windows_of(series: SeriesData, part: str, lookback: int, horizon: int) -> Windows:
@@ -91,15 +140,14 @@ def windows_of(series: SeriesData, part: str, lookback: int, horizon: int) -> Wi
             f"{reads}: lower lookback or horizon, or split otherwise",
             where=series.name,
         )
-    return Windows(series.panel, lookback, horizon, records, origins, series.truth)
+    return Windows(series.panel, lookback, horizon, records, origins, (first, low, high), series.truth)
 
 
 def all_windows(panel: Panel, lookback: int, horizon: int) -> Windows:
     """Every window of the whole panel; raises `InputError` where none fits."""
-    records, origins = _between(panel, lookback, horizon, panel.start, panel.start, panel.end)
-    if not len(records):
-        raise InputError(f"no series has {lookback} + {horizon} steps", where=panel.name)
-    return Windows(panel, lookback, horizon, records, origins)
+    empty = np.zeros(0, dtype=np.int64)
+    span = (panel.start, panel.start, panel.end)
+    return Windows(panel, lookback, horizon, empty, empty, span).of_size(lookback, horizon)
 
 
 def _between(
@@ -148,7 +196,8 @@ def next_windows(panel: Panel, lookback: int, horizon: int) -> Windows:
         known = record.known[: steps + horizon] if panel.known else np.zeros((steps + horizon, 0))
         records.append(Series(record.name, record.start, values, past, known))
     origin = np.array([len(record.values) for record in panel.records])
-    return Windows(replace(panel, records=tuple(records)), lookback, horizon, np.arange(len(records)), origin)
+    span = (panel.start, panel.end, panel.end + horizon)
+    return Windows(replace(panel, records=tuple(records)), lookback, horizon, np.arange(len(records)), origin, span)
 
 
 class WindowBatch(NamedTuple):

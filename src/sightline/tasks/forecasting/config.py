@@ -70,10 +70,10 @@ class SeriesDataConfig(DataConfig):
             raise InputError(f"counts in business days: write --every 1b, not {self.every!r}", where="--calendar")
         return Evenness(self.every or ("1b" if business else None), self.resample, self.fill)
 
-    def load(self) -> SeriesData:
+    def load(self, *, short: bool = False) -> SeriesData:
         """The series; raises what `load_series` raises, and `InputError` where no data is named."""
         data = self.named(f"a {suffixes(SERIES_FORMS)} table, or builtin:seasonal")
-        return load_series(data, self.columns, self.rules, split=self.split)
+        return load_series(data, self.columns, self.rules, split=self.split, short=short)
 
 
 @final
@@ -90,8 +90,10 @@ class ForecastingConfig(TaskConfig):
 
     arch: str = key("transformer", "Architecture.")
     model: SizedConfig = key(FORECASTERS["transformer"], "Sizes of the model.")
-    lookback: int = key(96, "Steps that the model reads.", at_least=1)
-    horizon: int = key(24, "Steps that the model forecasts after them.", at_least=1)
+    lookback: int = key(0, "Steps that the model reads; 0: by season and length, often four seasons.", at_least=0)
+    horizon: int = key(
+        0, "Steps that the model forecasts after them; 0: by season and length, often one season.", at_least=0
+    )
     loss: ForecastLoss = key("mse", "Loss of the forecasts.")
     quantiles: tuple[float, ...] = key((0.1, 0.5, 0.9), "Levels of a quantile forecast, 0.5 in the middle.")
     season: int | None = key(None, "Steps of a season, for MASE and seasonal baselines; null: estimated.", at_least=1)

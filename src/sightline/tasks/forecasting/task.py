@@ -16,7 +16,8 @@ from sightline.core.errors import InputError
 from sightline.core.metrics import Baseline
 from sightline.core.modes import evaluating
 from sightline.core.seeds import derive
-from sightline.data.series.corpus import load_panel, load_series
+from sightline.data.series.corpus import SeriesData, load_panel, load_series
+from sightline.data.series.describe import survey_series
 from sightline.data.series.grid import Grid
 from sightline.data.series.panel import Panel, Series
 from sightline.data.series.windows import (
@@ -29,6 +30,7 @@ from sightline.data.series.windows import (
     make_windows,
     next_windows,
 )
+from sightline.data.survey import Survey
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.parts.series_patches import SeriesWindows
 from sightline.tasks.card import Card
@@ -68,14 +70,32 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
 
     @classmethod
     def load_data(cls, run: ForecastingRun) -> WindowCorpus:
-        config = run.settings
-        data = make_windows(run.corpus.load(), config.lookback, config.horizon, limit=run.corpus.limit)
-        if config.protocol == "every":
+        data = cls._windows(run, run.corpus.load())
+        if run.settings.protocol == "every":
             return data
         whole = len(data.test) // PUBLISHED_BATCH * PUBLISHED_BATCH
         if not whole:
             raise InputError(f"needs {PUBLISHED_BATCH} windows of test, found {len(data.test)}", where="protocol")
         return replace(data, test=data.test.select(np.arange(whole)))
+
+    @classmethod
+    def _windows(cls, run: ForecastingRun, series: SeriesData) -> WindowCorpus:
+        config = run.settings
+        fed_back = getattr(config.model, "decoding", "") == "autoregressive"
+        multiple = getattr(config.model, "patch", 1) if fed_back else 1
+        return make_windows(
+            series, config.lookback, config.horizon, limit=run.corpus.limit, season=config.season, multiple=multiple
+        )
+
+    @classmethod
+    def survey(cls, run: ForecastingRun) -> Survey:
+        """A summary of series of any length; whether windows fit is a note."""
+        series = run.corpus.load(short=True)
+        try:
+            notes = cls._windows(run, series).notes
+        except InputError as error:
+            notes = (*series.notes, str(error))
+        return survey_series(replace(series, notes=notes))
 
     @classmethod
     def read_part(cls, run: ForecastingRun) -> Windows:
@@ -84,8 +104,11 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
 
     @classmethod
     def build(cls, data: WindowCorpus, run: ForecastingRun) -> ForecastingTask:
-        config, series = run.settings, data.series
-        panel = series.panel
+        series, panel = data.series, data.series.panel
+        sizes = data.train.lookback, data.train.horizon
+        config = replace(
+            run.settings, lookback=run.settings.lookback or sizes[0], horizon=run.settings.horizon or sizes[1]
+        )
         if config.arch in ("dlinear", "nlinear") and (panel.past or panel.known):
             raise InputError(
                 f"{config.arch} does not read covariates; leave them out, or choose another architecture", where="arch"
@@ -151,7 +174,7 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
 
     def measure(self, part: Windows, decoding: Any = None) -> Measured:
         if (part.lookback, part.horizon) != (self.config.lookback, self.config.horizon):
-            part = all_windows(part.panel, self.config.lookback, self.config.horizon)
+            part = part.of_size(self.config.lookback, self.config.horizon)
         self.fitted.check_step(part.panel)
         with evaluating(self.model):
             scores = self.score(part, self.predictor())
