@@ -32,6 +32,7 @@ def cut_parquet(path: Path) -> None:
 
 
 HOURS = b"time,v\n2024-01-01 00:00,1\n2024-01-01 01:00,2\n"
+TSF = b"@attribute series_name string\n@attribute start_timestamp date\n@frequency daily\n@data\n"
 # name of the case: (file, content or writer, how it is read, where, what the message says)
 CASES: dict[str, tuple[str, bytes | Callable[[Path], None], tuple[SeriesColumns, Evenness], str, str]] = {
     "empty": ("a.csv", b"", PLAIN, "", "is empty"),
@@ -109,6 +110,25 @@ CASES: dict[str, tuple[str, bytes | Callable[[Path], None], tuple[SeriesColumns,
     ), PLAIN, ":2", "sort the rows"),
     "parquet, times that are none": ("a.parquet", parquet(time=[1.5, 2.5], v=[1.0, 2.0]), PLAIN, "",
         "must contain times"),
+    "tsf without a tag": ("a.tsf", b"T1:1,2\n", PLAIN, ":1", "expected a tag such as @attribute or @data"),
+    "tsf of another width": ("a.tsf", TSF + b"T1:1,2\n", PLAIN, ":5", "expected 3 parts between colons, found 2"),
+    "tsf, a value": ("a.tsf", TSF + b"T1:2024-01-01 00-00-00:1,x\n", PLAIN, ":5", "not a number: 'x'"),
+    "tsf, a time": ("a.tsf", TSF + b"T1:2024-02-30 00-00-00:1,2\n", PLAIN, ":5", "does not exist"),
+    "tsf, no series": ("a.tsf", TSF, PLAIN, "", "has no series"),
+    "tsf, a frequency": ("a.tsf", TSF.replace(b"daily", b"lunar") + b"T1:2024-01-01 00-00-00:1\n", PLAIN, "",
+        "unknown frequency 'lunar': give --every"),
+    "tsf with columns": ("a.tsf", TSF + b"T1:2024-01-01 00-00-00:1\n", LONG, "", "only --targets can be named"),
+    "tsf, one name twice": ("a.tsf", TSF + b"T1:2024-01-01 00-00-00:1\n" * 2, PLAIN, ":6",
+        "the time 2024-01-01 of 'T1' is in line 5 already"),
+    "JSON lines, not JSON": ("a.jsonl", b"{\n", PLAIN, ":1", "bad JSON"),
+    "JSON lines of rows": ("a.jsonl", b'{"time": 1, "v": 2}\n', PLAIN, ":1", 'the keys "start" and "target"'),
+    "JSON lines, no list": ("a.jsonl", b'{"start": "2024-01-01", "target": 2}\n', PLAIN, ":1", "a list of numbers"),
+    "JSON lines, no step": ("a.jsonl", b'{"start": "2024-01-01", "target": [2]}\n', PLAIN, "",
+        "names no step: give --every"),
+    "JSON lines, ragged": ("a.jsonl", b'{"start": "2024-01-01", "target": [[1, 2], [3]]}\n', PLAIN, ":1",
+        "expected 2 channels of one length"),
+    "JSON lines, a hole": ("a.jsonl", b'{"start": "2024-01-01", "target": [1, null, NaN]}\n',
+        (SeriesColumns(), Evenness(every="1d")), ":1", "the cell of 'target' is empty (2 such cells)"),
     "parquet, no rows": ("a.parquet", parquet(time=pl.Series([], dtype=pl.Int64), v=pl.Series([], dtype=pl.Float64)),
                          PLAIN, "", "has a header but no rows"),
 }  # fmt: skip

@@ -10,10 +10,11 @@ from typing import Literal, NamedTuple, final
 import numpy as np
 
 from sightline.core.errors import InputError
-from sightline.data.rows.formats import suffixes
+from sightline.data.rows.formats import suffix_of, suffixes
 from sightline.data.series.builtin import Truth, generate
 from sightline.data.series.panel import Evenness, Panel, Series, cut, make_panel
 from sightline.data.series.table import SERIES_FORMS, SeriesColumns, read_series_table
+from sightline.data.series.whole import WHOLE, read_whole_series
 from sightline.data.split import PARTS, by_time
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "load_panel",
     "load_series",
 ]
+
+SOURCES = f"a {suffixes(SERIES_FORMS)} table of series, a {', '.join(WHOLE)} file, or builtin:seasonal"
 
 
 @final
@@ -68,8 +71,11 @@ def load_panel(data: str | Path, columns: SeriesColumns | None = None, rules: Ev
         InputError: any problem with the file, in one line with its place (see `read_series_table`, `make_panel`).
     """
     if not str(data):
-        raise InputError(f"no data named: give a {suffixes(SERIES_FORMS)} table of series, or builtin:seasonal")
-    return make_panel(read_series_table(Path(data), columns or SeriesColumns()), rules or Evenness())
+        raise InputError(f"no data named: give {SOURCES}")
+    path, columns, rules = Path(data), columns or SeriesColumns(), rules or Evenness()
+    if suffix_of(path) in WHOLE:
+        return make_panel(read_whole_series(path, columns, rules.every), rules)
+    return make_panel(read_series_table(path, columns), rules)
 
 
 def load_series(

@@ -17,6 +17,7 @@ _UNITS = {"us": 1, "ms": 1_000, "s": SECOND, "min": 60 * SECOND, "h": 3_600 * SE
 _MONTHS = {"mo": 1, "q": 3, "y": 12}
 _ISO = Written()
 _FIRST_BUSINESS, _LAST_BUSINESS = 0, -1  # values of `Grid.day`
+_LATEST = 9999 * 366  # months or business days after the year 9999
 _MONDAY = np.datetime64("0001-01-01")  # business days are counted from here
 
 
@@ -42,7 +43,7 @@ class Grid:
 
     def index(self, stamps: np.ndarray) -> np.ndarray:
         """The index (N,) of each parsed stamp; -1 where it is not on the grid, or before its origin."""
-        steps = self._counted(stamps) - self.origin
+        steps = self.counted(stamps) - self.origin
         right = (steps % self.step == 0) & (steps >= 0)
         if self.kind in ("month", "business"):
             day, clock = _split(stamps)
@@ -52,7 +53,7 @@ class Grid:
 
     def floor(self, stamps: np.ndarray) -> np.ndarray:
         """The index (N,) of the step that each stamp falls into, for resampling; a step begins at its stamp."""
-        return (self._counted(stamps) - self.origin) // self.step
+        return (self.counted(stamps) - self.origin) // self.step
 
     def text(self, index: int) -> str:
         """The stamp of an index as the file writes it.
@@ -64,13 +65,9 @@ class Grid:
         if self.kind == "number":
             return self.written.number(stamp)
         try:
-            if self.kind == "month":
-                day = _day_of(np.array([stamp - 1970 * 12]).astype("M8[M]"), self.day)[0]
-            elif self.kind == "business":
-                day = np.busday_offset(_MONDAY, stamp)
-            else:
-                return self.written.time(stamp)
-            return self.written.time(int(day.astype("M8[us]").astype(np.int64)) + self.clock)
+            if self.kind != "time" and stamp > _LATEST:
+                raise OverflowError
+            return self.written.time(stamp if self.kind == "time" else int(self.stamps(np.array([stamp]))[0]))
         except OverflowError:
             raise InputError(f"{index} steps after the first time the calendar ends", where="time") from None
 
@@ -102,8 +99,18 @@ class Grid:
         dates = self.written.dates and self.step % DAY == 0
         return replace(self, origin=origin, written=self.written._replace(dates=dates))
 
-    def _counted(self, stamps: np.ndarray) -> np.ndarray:
-        """Parsed stamps (N,) in the units of `origin`."""
+    def stamps(self, counted: np.ndarray) -> np.ndarray:
+        """The stamps (N,) of numbers in the units of `origin`; the inverse of `counted`."""
+        if self.kind in ("number", "time"):
+            return counted
+        if self.kind == "month":
+            days = _day_of((counted - 1970 * 12).astype("M8[M]"), self.day)
+        else:
+            days = np.busday_offset(_MONDAY, counted)
+        return days.astype("M8[us]").astype(np.int64) + self.clock
+
+    def counted(self, stamps: np.ndarray) -> np.ndarray:
+        """Parsed stamps (N,) in the units of `origin`: microseconds, months since year 0 or business days."""
         if self.kind == "month":
             return stamps.astype("M8[us]").astype("M8[M]").astype(np.int64) + 1970 * 12
         # The days before the next day, so that a weekend belongs to its Friday.
@@ -171,7 +178,7 @@ def find_grid(stamps: Stamps, breaks: np.ndarray, every: str | None = None) -> G
         grid = replace(grid, day=code, clock=int(clock[0]))
     elif kind == "business" and same_clock:
         grid = replace(grid, clock=int(clock[0]))
-    return replace(grid, origin=int(grid._counted(values).min()))
+    return replace(grid, origin=int(grid.counted(values).min()))
 
 
 def _commonest(distances: np.ndarray) -> int:

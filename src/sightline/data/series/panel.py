@@ -115,7 +115,7 @@ def make_panel(table: SeriesTable, rules: Evenness) -> Panel:
     if rules.resample is None:
         _check_order(table, order, breaks)
     ordered = table.stamps._replace(values=stamps[order])
-    grid = find_grid(ordered, breaks, rules.every)
+    grid = find_grid(ordered, breaks, rules.every or table.every)
     notes = [*table.notes, *table.stamps.notes]
     if rules.resample is None:
         index = grid.index(ordered.values)

@@ -61,6 +61,7 @@ class SeriesTable(NamedTuple):
 
     lines: (N,) the line that each row begins on; a row's number in parquet
     names: (N,) object, the series that each row belongs to; "" in a wide table
+    every: the step, where the file names it
     values: (N, C) float64, the columns `channels`: targets, then past covariates, then known ones; NaN = a hole
     """
 
@@ -74,6 +75,7 @@ class SeriesTable(NamedTuple):
     past: tuple[str, ...]
     known: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    every: str | None = None
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -103,7 +105,7 @@ def read_series_table(path: Path, columns: SeriesColumns) -> SeriesTable:
     own = [*roles.channels, roles.time, *([] if roles.series is None else [roles.series])]
     lines, times, names, values = [], [], [], []
     for numbers, frame in rows.frames(own):
-        values.append(_numbers(frame, roles.channels, path, numbers, columns.missing))
+        values.append(numbers_of(frame, roles.channels, path, numbers, columns.missing))
         lines.append(np.asarray(numbers, dtype=np.int64))
         times.append(frame[roles.time])
         names.append(_names(frame, roles.series, path, numbers))
@@ -174,7 +176,7 @@ def _time_column(rows: Rows, columns: SeriesColumns, index: Sequence[str]) -> st
     return next(iter([*(name for name in named if name in plain), *plain, *named, *free]))
 
 
-def _numbers(
+def numbers_of(
     frame: polars.DataFrame, columns: Sequence[str], path: Path, lines: Sequence[int], missing: Sequence[float]
 ) -> np.ndarray:
     """The values (N, C) of the columns, NaN for a hole; the first cell that is neither raises."""
@@ -186,7 +188,7 @@ def _numbers(
         hole = cells.is_null()
         if cells.dtype == pl.String:
             cells = cells.str.strip_chars()
-            hole = cells.str.to_lowercase().is_in(HOLES)
+            hole |= cells.str.to_lowercase().is_in(HOLES).fill_null(False)
         numbers = cells.cast(pl.Float64, strict=False)
         if missing:
             hole |= numbers.is_in(list(missing)).fill_null(False)

@@ -7,10 +7,8 @@ from typing import Literal, final
 
 from sightline.core.errors import InputError
 from sightline.core.settings import flat, key
-from sightline.data.rows.formats import suffixes
-from sightline.data.series.corpus import SeriesColumns, SeriesData, load_series
+from sightline.data.series.corpus import SOURCES, SeriesColumns, SeriesData, load_series
 from sightline.data.series.panel import Evenness, Fill, Resample
-from sightline.data.series.table import SERIES_FORMS
 from sightline.models import FORECASTERS, SizedConfig
 from sightline.tasks.architectures import check_architecture
 from sightline.tasks.run import DataConfig, RunConfig, TaskConfig
@@ -72,7 +70,7 @@ class SeriesDataConfig(DataConfig):
 
     def load(self, *, short: bool = False) -> SeriesData:
         """The series; raises what `load_series` raises, and `InputError` where no data is named."""
-        data = self.named(f"a {suffixes(SERIES_FORMS)} table, or builtin:seasonal")
+        data = self.named(SOURCES)
         return load_series(data, self.columns, self.rules, split=self.split, short=short)
 
 
