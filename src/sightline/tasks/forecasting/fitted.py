@@ -119,8 +119,12 @@ class Fitted:
             )
 
     def write(self, path: Path) -> None:
-        """Writes the file as JSON."""
-        text = json.dumps(encode(self), ensure_ascii=False, allow_nan=False)
+        """Writes the file as JSON; keys that version 0.1.0 does not know only where they are used."""
+        content = encode(self)
+        content["columns"] = {
+            key: value for key, value in content["columns"].items() if value or key not in ("time_zone", "missing")
+        }
+        text = json.dumps(content, ensure_ascii=False, allow_nan=False)
         path.write_text(text + "\n", encoding="utf-8")
 
     @classmethod

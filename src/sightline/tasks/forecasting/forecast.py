@@ -64,14 +64,17 @@ class Forecast:
         return text.getvalue()
 
     def record(self) -> dict[str, Any]:
-        """Plain JSON types: the file, the step, the rows, and the last values that were seen, one row each."""
-        return {
+        """Plain JSON types: the file, the step, the rows, the last values that were seen, one row each, and the series
+        that are left out, if any.
+        """
+        record = {
             "source": self.panel.name,
             "every": self.panel.grid.every,
             "forecast": list(self.rows()),
             "seen": list(self._seen()),
-            "left_out": [{"series": name, "reason": reason} for name, reason in self.left_out.items()],
         }
+        left_out = [{"series": name, "reason": reason} for name, reason in self.left_out.items()]
+        return {**record, "left_out": left_out} if left_out else record
 
     def _seen(self) -> Iterator[dict[str, Any]]:
         for one in self.panel.records:
