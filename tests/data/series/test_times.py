@@ -211,6 +211,14 @@ def test_a_time_that_a_zone_has_never_or_twice(cell: str) -> None:
         stamps(cell, zone="Europe/Berlin")
 
 
+def test_dates_as_whole_numbers_have_a_zone_and_plain_numbers_have_none() -> None:
+    read = stamps("2024033101", "2024033103", zone="Europe/Berlin")
+    assert np.diff(read.values).tolist() == [3_600_000_000]
+    assert [read.text(0), read.text(1)] == ["2024033101", "2024033103"]
+    with pytest.raises(InputError, match="--time-zone: the times are plain numbers"):
+        stamps("1", "2", zone="UTC")
+
+
 def test_an_unknown_zone() -> None:
     with pytest.raises(InputError, match=r"^--time-zone: unknown zone 'Europe/Berlim'"):
         stamps("2024-01-01", zone="Europe/Berlim")

@@ -22,12 +22,12 @@ SECOND = 1_000_000
 DAY = 86_400 * SECOND
 MICRO = 10**6  # of a number with decimals: the parts of 1 that are told apart
 NUMBER = "number"  # the value of `time_format` by which whole numbers are no dates
-_ISO = (
-    r"^(\d{4})[-/]?(\d{2})(?:[-/]?(\d{2})(?:[T ](\d{2})(?::?(\d{2})(?::?(\d{2})(?:[.,](\d+))?)?)?"
-    r"\s?(Z|UTC|[+-]\d{2}(?::?\d{2})?)?)?(?:/\d{4}-\d{2}-\d{2})?)?$"  # after the slash: the end of a pandas period
+_ISO = (  # after the last slash: the end of a period of pandas
+    r"^([0-9]{4})[-/]?([0-9]{2})(?:[-/]?([0-9]{2})(?:[T ]([0-9]{2})(?::?([0-9]{2})(?::?([0-9]{2})(?:[.,]([0-9]+))?)?)?"
+    r"\s?(Z|UTC|[+-][0-9]{2}(?::?[0-9]{2})?)?)?(?:/[0-9]{4}-[0-9]{2}-[0-9]{2})?)?$"
 )
-_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-_QUARTER, _WEEK = re.compile(r"\d{4}([- ]?[Qq])[1-4]"), re.compile(r"\d{4}(-?)W\d{2}(?:(-?)[1-7])?")
+_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"  # without the digits of other scripts
+_QUARTER, _WEEK = re.compile(r"[0-9]{4}([- ]?[Qq])[1-4]"), re.compile(r"[0-9]{4}(-?)W[0-9]{2}(?:(-?)[1-7])?")
 _COMPACT = {6: "%Y%m", 8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}  # by digits
 _MOSTLY = 0.9  # the share of whole numbers that must be dates for the others to be slips
 _SHORT = {"F": "%Y-%m-%d", "T": "%H:%M:%S", "R": "%H:%M", "D": "%m/%d/%y", "e": "%d", ".": ".%"}  # as polars has them
@@ -61,14 +61,14 @@ class Written(NamedTuple):
     def time(self, stamp: int) -> str:
         """A time as the file would write it; OverflowError beyond the year 9999."""
         when = _EPOCH + timedelta(microseconds=stamp)
+        if self.zone is None:
+            when = when.replace(tzinfo=None)
+        else:
+            zone = ZoneInfo(self.zone) if isinstance(self.zone, str) else timezone(timedelta(minutes=self.zone))
+            when = when.replace(tzinfo=zone) if self.local else when.astimezone(zone)
         if self.form is not None:
             return when.strftime(self.form.replace("%q", str((when.month + 2) // 3)))
-        if self.dates:
-            return when.date().isoformat()
-        if self.zone is None:
-            return when.replace(tzinfo=None).isoformat(" ")
-        zone = ZoneInfo(self.zone) if isinstance(self.zone, str) else timezone(timedelta(minutes=self.zone))
-        return (when.replace(tzinfo=zone) if self.local else when.astimezone(zone)).isoformat(" ")
+        return when.date().isoformat() if self.dates else when.isoformat(" ")
 
 
 class Stamps(NamedTuple):
@@ -147,20 +147,25 @@ def _parsed(cells: polars.Series, form: str | None, zone: str | None) -> Stamps:
         return _by_form(cells, form, zone)
     first = cells[0] if len(cells) else ""
     if re.match(_NUMBER, first) or form == NUMBER:
-        return _numbers(cells, plain=form == NUMBER)
+        return _numbers(cells, zone, plain=form == NUMBER)
     if _QUARTER.fullmatch(first) or _WEEK.fullmatch(first):
         return _of_calendar(cells, first)
     return _iso(cells, zone)
 
 
-def _numbers(cells: polars.Series, *, plain: bool) -> Stamps:
+def _numbers(cells: polars.Series, zone: str | None, *, plain: bool) -> Stamps:
     """Plain numbers, or dates as whole numbers unless `plain`."""
     import polars as pl
 
     _refuse(cells, ~cells.str.contains(_NUMBER), "is not a number, as the time of the first row is")
+    dates = None if plain else _compact(cells, zone)
+    if dates is not None:
+        return dates
+    if zone is not None:
+        raise InputError("the times are plain numbers, which have no zone", where="--time-zone")
     whole = cells.cast(pl.Int64, strict=False)
     if not whole.null_count():
-        return (None if plain else _compact(cells)) or Stamps(whole.to_numpy(), "number")
+        return Stamps(whole.to_numpy(), "number")
     values = cells.cast(pl.Float64)
     _refuse(cells, values.abs() > 9e12, "is too large for a number with decimals: write whole numbers")
     numbers = values.to_numpy()
@@ -169,7 +174,7 @@ def _numbers(cells: polars.Series, *, plain: bool) -> Stamps:
     return Stamps(np.rint(numbers * MICRO).astype(np.int64), "number", Written(scale=MICRO))
 
 
-def _compact(cells: polars.Series) -> Stamps | None:
+def _compact(cells: polars.Series, zone: str | None) -> Stamps | None:
     """Dates as whole numbers, such as 20240131; None where the numbers are plain."""
     form = _COMPACT.get(len(cells[0]))
     if form is None:
@@ -177,13 +182,14 @@ def _compact(cells: polars.Series) -> Stamps | None:
     length = len(cells[0])
     filled = cells + "01000000"[length - 6 :]
     parsed = filled.str.to_datetime("%Y%m%d%H%M%S", time_unit="us", strict=False)
-    right = (cells.str.len_bytes() == length) & parsed.is_not_null() & filled.str.contains(r"^(19|20|2100)\d")
+    right = (cells.str.len_bytes() == length) & parsed.is_not_null() & filled.str.contains(r"^(19|20|2100)[0-9]")
     right = right & parsed.dt.year().is_between(1900, 2100).fill_null(False)
     if right.sum() < _MOSTLY * len(right):
         return None
     _refuse(cells, ~right, f"is not a time of the form {form}, as most others are")
     note = f"the times are read as dates, {form} (--time-format {NUMBER} reads plain numbers)"
-    return Stamps(parsed.to_physical().to_numpy(), "time", Written(dates=length == 8, form=form), (note,))
+    stamps = _with_offsets(cells, parsed.to_physical().to_numpy(), None, zone, (note,))
+    return stamps._replace(written=stamps.written._replace(dates=length == 8, form=form))
 
 
 def _of_calendar(cells: polars.Series, first: str) -> Stamps:
@@ -192,7 +198,7 @@ def _of_calendar(cells: polars.Series, first: str) -> Stamps:
 
     quarter, week = _QUARTER.fullmatch(first), _WEEK.fullmatch(first)
     if quarter:
-        form, pattern = f"%Y{quarter[1]}%q", r"^(\d{4})[- ]?[Qq]([1-4])$"
+        form, pattern = f"%Y{quarter[1]}%q", r"^([0-9]{4})[- ]?[Qq]([1-4])$"
         parts = cells.str.extract_groups(pattern).struct.unnest()
         month = (parts["2"].cast(pl.Int32) * 3 - 2).cast(pl.String).str.zfill(2)
         parsed = (parts["1"] + "-" + month + "-01").str.to_datetime("%Y-%m-%d", time_unit="us", strict=False)
@@ -200,7 +206,7 @@ def _of_calendar(cells: polars.Series, first: str) -> Stamps:
         day = week is not None and week[2] is not None
         form = f"%G{week[1]}W%V" + (f"{week[2]}%u" if day else "") if week else ""
         plain = cells.str.replace_all("-", "") + ("" if day else "1")
-        plain = plain.set(~plain.str.contains(r"^\d{4}W\d{2}[1-7]$"), None)
+        plain = plain.set(~plain.str.contains(r"^[0-9]{4}W[0-9]{2}[1-7]$"), None)
         parsed = plain.str.to_date("%GW%V%u", strict=False).cast(pl.Datetime("us"))
     _refuse(cells, parsed.is_null(), f"is not a time of the form of the first row, {first!r}")
     return Stamps(parsed.to_physical().to_numpy(), "time", Written(dates=True, form=form))
@@ -224,13 +230,15 @@ def _iso(cells: polars.Series, zone: str | None) -> Stamps:
     plain = offset.str.replace("Z|UTC", "+00:00").str.replace(":", "").str.pad_end(5, "0")
     sign = pl.select(pl.when(plain.str.starts_with("-")).then(-1).otherwise(1)).to_series()
     hours, minutes = (plain.str.slice(place, 2).cast(pl.Int64, strict=False) for place in (1, 3))
-    offsets = (sign * (60 * hours + minutes)).cast(pl.Float64).to_list()
+    offsets = (sign * (60 * hours + minutes)).cast(pl.Float64)
     stamps = _with_offsets(cells, parsed.to_physical().to_numpy(), offsets, zone, notes)
     return stamps._replace(written=stamps.written._replace(dates=zone is None and bool(hour.is_null().all())))
 
 
 def _by_form(cells: polars.Series, form: str, zone: str | None) -> Stamps:
     """As `datetime.strptime` reads them; a week without a day means its first day."""
+    import polars as pl
+
     form = re.sub("%(.)", lambda match: _SHORT.get(match[1], match[0]), form)
     directives = set(re.findall("%(.)", form))
     if not directives:
@@ -259,8 +267,8 @@ def _by_form(cells: polars.Series, form: str, zone: str | None) -> Stamps:
         [(when.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1) for when in real], dtype=np.int64
     )
     gaps = [when.utcoffset() for when in real]
-    offsets = [None if gap is None else gap.total_seconds() / 60 for gap in gaps]
-    stamps = _with_offsets(cells, local, offsets, zone, ())
+    minutes = [None if gap is None else gap.total_seconds() / 60 for gap in gaps]
+    stamps = _with_offsets(cells, local, pl.Series(minutes, dtype=pl.Float64), zone, ())
     dates = stamps.written.zone is None and bool((stamps.values % DAY == 0).all())
     return stamps._replace(written=stamps.written._replace(dates=dates))
 
@@ -278,21 +286,25 @@ def _strptime(text: str, form: str) -> datetime | None:
 
 
 def _with_offsets(
-    cells: polars.Series, local: np.ndarray, offsets: list[float | None], zone: str | None, notes: tuple[str, ...]
+    cells: polars.Series, local: np.ndarray, offsets: polars.Series | None, zone: str | None, notes: tuple[str, ...]
 ) -> Stamps:
-    """Stamps from times of day and their offsets from UTC in minutes, None where a time names none."""
-    if not any(offset is not None for offset in offsets):
+    """Stamps from times of day and their offsets from UTC in minutes, null where a time names none."""
+    if offsets is None or not offsets.count():
         if zone is None:
             return Stamps(local, "time", notes=notes)
         return _in_zone(_utc(cells, local, zone), zone, notes)
     first = offsets[0]
-    for row, offset in enumerate(offsets):
-        if (offset is None) != (first is None) or (zone is None and offset != first):
-            way = "write the offset of each time"
-            if offset is not None and first is not None:
-                way = "name their zone, as in --time-zone Europe/Berlin, or --time-zone UTC"
-            raise BadTime(row, f"mixed zones: {_offset(offset)} here, {_offset(first)} in the first row: {way}")
-    values = local - np.rint(np.array(offsets, dtype=np.float64) * 60 * SECOND).astype(np.int64)
+    wrong = offsets.is_null() != (first is None)
+    if zone is None and first is not None:
+        wrong |= (offsets != first).fill_null(False)
+    if wrong.any():
+        row = int(wrong.arg_max() or 0)
+        way = "write the offset of each time"
+        if offsets[row] is not None and first is not None:
+            way = "name their zone, as in --time-zone Europe/Berlin, or --time-zone UTC"
+        problem = f"mixed zones: {_offset(offsets[row])} here, {_offset(first)} in the first row"
+        raise BadTime(row, f"{problem}: {way}")
+    values = local - np.rint(offsets.to_numpy() * 60 * SECOND).astype(np.int64)
     if zone is not None:
         return _in_zone(values, zone, notes)
     return Stamps(values, "time", Written(round(first or 0)), notes)
