@@ -65,6 +65,22 @@ def test_rows_are_resampled_to_days_of_their_zone(tmp_path: Path, zone: str | No
     assert months.records[0].values[:, 0].tolist() == [3.0]
 
 
+@pytest.mark.parametrize(
+    ("text", "zone", "expected"),
+    [
+        ("2016-07-01 13:00:00+02\t0\n2016-07-01 14:00:00+02\t1\n", None, "2016-07-01 15:00:00+02:00"),
+        ("2024-03-31 01:00:00+01\t0\n2024-03-31 03:00:00+02\t1\n", "Europe/Berlin", "2024-03-31 04:00:00+02:00"),
+        ("2016-07-01 13:00:00.5+05:30\t0\n2016-07-01 13:00:01+05:30\t1\n", None, "2016-07-01 13:00:01.500000+05:30"),
+    ],
+)
+def test_times_of_postgresql(tmp_path: Path, text: str, zone: str | None, expected: str) -> None:
+    """As COPY … TO writes a `timestamptz`."""
+    path = tmp_path / "a.tsv"
+    path.write_text("at\tv\n" + text)
+    panel = load_panel(path, SeriesColumns(time_zone=zone))
+    assert panel.grid.text(2) == expected
+
+
 def business_days(first: date, count: int) -> list[date]:
     days = [first + timedelta(days=i) for i in range(2 * count)]
     return [day for day in days if day.weekday() < 5][:count]

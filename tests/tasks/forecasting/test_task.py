@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from sightline.cli.app import main
 from sightline.core.errors import InputError
 from sightline.data.series.corpus import load_series
 from sightline.data.series.windows import make_windows
@@ -385,3 +386,39 @@ def test_short_series_are_described(steps: int, tmp_path: Path) -> None:
     assert any("each part needs some" in note or "no window of 96" in note for note in survey.notes)
     list(survey.lines())
     json.dumps(survey.to_dict(), allow_nan=False)
+
+
+def test_predict_names_the_series_that_it_leaves_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = panel_file(tmp_path / "a.csv", {"a": 120, "new": 20})
+    task, _ = built(small("nlinear", str(table), series_column="id"))
+    task.save(tmp_path / "model")
+    assert main(["predict", str(tmp_path / "model"), str(table)]) == 0
+    out, error = capsys.readouterr()
+    assert {row["series"] for row in csv.DictReader(io.StringIO(out))} == {"a"}
+    assert error == f"sightline: {table}: 'new' is left out: it has 20 steps, but the model reads 24\n"
+    assert main(["predict", str(tmp_path / "model"), str(table), "--json"]) == 0
+    (prediction,) = json.loads(capsys.readouterr().out)["predictions"]
+    assert [series["series"] for series in prediction["left_out"]] == ["new"]
+    assert main(["predict", str(tmp_path / "model"), str(panel_file(tmp_path / "b.csv", {"new": 20}))]) == 2
+
+
+@pytest.mark.parametrize("value", ["1e300", "-inf", "1e39"])
+def test_a_value_too_large_stops_training_and_leaves_nothing(
+    value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "a.csv"
+    table.write_text("t,v\n" + "".join(f"{t},{value if t == 50 else t % 7}\n" for t in range(100)))
+    flags = ["--task", "forecasting", "--arch", "nlinear", "--max-steps", "2", "-q"]
+    assert main(["train", "--data", str(table), "--out-dir", str(tmp_path / "run"), *flags]) == 2
+    assert capsys.readouterr().err.startswith(f"sightline: error: {table}:52: the cell of 'v' is ")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_a_forecast_continues_dates_as_whole_numbers(tmp_path: Path) -> None:
+    days = [f"{np.datetime64('2023-11-01') + day}".replace("-", "") for day in range(92)]
+    table = tmp_path / "a.csv"
+    table.write_text("date,v\n" + "".join(f"{day},{i % 7}\n" for i, day in enumerate(days)))
+    task, _ = built(small("nlinear", str(table), horizon=7))
+    (answer,) = task.answer([str(table)])
+    assert [row["time"] for row in answer.record["forecast"]][:2] == ["20240201", "20240202"]
+    assert "are read as dates" in answer.notes[0]

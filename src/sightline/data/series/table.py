@@ -18,7 +18,7 @@ from sightline.core.errors import InputError
 from sightline.data.rows.formats import Form, open_rows
 from sightline.data.rows.index import index_columns, index_notes
 from sightline.data.rows.record import Rows
-from sightline.data.series.times import BadTime, Stamps, is_time, stamps_of
+from sightline.data.series.times import BadTime, Stamps, is_time, short, stamps_of
 
 if TYPE_CHECKING:
     import polars
@@ -207,7 +207,7 @@ def numbers_of(
 
 def _unfit(cell: object, number: float | None) -> str:
     if number is None:
-        return f"is not a number: {_short(str(cell))}"
+        return f"is not a number: {short(str(cell))}"
     return "is infinite" if np.isinf(number) else f"is {number:g}, beyond the largest number of float32, {LARGEST:.1e}"
 
 
@@ -221,10 +221,6 @@ def _names(frame: polars.DataFrame, column: str | None, path: Path, lines: Seque
     if (names == "").any():
         raise InputError(f"the cell of {column!r} is empty", where=f"{path}:{lines[int((names == '').arg_max() or 0)]}")
     return np.array(names.to_list(), dtype=object)
-
-
-def _short(cell: str) -> str:
-    return repr(cell if len(cell) <= 40 else cell[:39] + "…")
 
 
 def _is_number(text: str) -> bool:

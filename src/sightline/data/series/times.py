@@ -261,7 +261,7 @@ def _by_form(cells: polars.Series, form: str, zone: str | None) -> Stamps:
     whens = [times[cell] for cell in cells]
     if None in whens:
         row = whens.index(None)
-        raise BadTime(row, f"{_short(cells[row])} is not a time of the form {form!r}")
+        raise BadTime(row, f"{short(cells[row])} is not a time of the form {form!r}")
     real = [when for when in whens if when is not None]
     local = np.array(
         [(when.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1) for when in real], dtype=np.int64
@@ -352,11 +352,12 @@ def _offset(minutes: float | None) -> str:
     return f"{'-' if minutes < 0 else '+'}{int(abs(minutes) // 60):02}:{int(abs(minutes) % 60):02}"
 
 
-def _short(cell: str) -> str:
+def short(cell: str) -> str:
+    """A cell as messages show it: at most 40 characters."""
     return repr(cell if len(cell) <= 40 else cell[:39] + "…") if cell else "an empty time"
 
 
 def _refuse(cells: polars.Series, wrong: polars.Series, problem: str) -> None:
     row = wrong.arg_max() if wrong.any() else None
     if row is not None:
-        raise BadTime(row, f"{_short(cells[row])} {problem}")
+        raise BadTime(row, f"{short(cells[row])} {problem}")
