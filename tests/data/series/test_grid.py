@@ -159,6 +159,12 @@ def test_the_column_of_times(
     assert all("only numbers the rows" in note for note in panel.notes)
 
 
+def test_a_column_named_time_is_the_time_beside_others_that_contain_times(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("loaded,time,v\n2024-05-01,0,7\n2024-05-02,1,8\n")
+    assert load_panel(path, SeriesColumns(targets=("v",))).grid.text(0) == "0"
+
+
 def test_numbers_that_mark_missing_values_are_holes(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("t,v\n0,1\n1,-9999\n2,3\n")

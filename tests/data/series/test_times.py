@@ -228,3 +228,10 @@ def test_typed_times_keep_their_zone() -> None:
     whens = [datetime(2024, 3, day, tzinfo=timezone(timedelta(hours=1))) for day in (29, 30)]
     column = pl.Series(whens).dt.convert_time_zone("Europe/Berlin")
     assert stamps_of(column).text(1) == "2024-03-30 00:00:00+01:00"
+
+
+def test_the_reason_why_a_time_is_not_of_a_form() -> None:
+    with pytest.raises(BadTime, match="unconverted data remains: 789"):
+        stamps("13:00:00.123456789", form="%H:%M:%S.%f")
+    with pytest.raises(BadTime, match="out of range"):
+        stamps("2024-02-30", form="%Y-%m-%d")

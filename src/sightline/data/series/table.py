@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import polars
 
 TIME_NAMES = ("time", "date", "datetime", "timestamp", "ds", "period", "month", "day", "hour", "year")
+_PART_NAMES = TIME_NAMES[-4:]  # a column named so may be a number for the calendar, beside the times
 SERIES_FORMS: tuple[Form, ...] = ("delimited", "columns")  # of tables of series
 HOLES = ("", "nan", "na", "n/a", "null", "none", "-")  # how files write that a value is missing, in any case
 LARGEST = float(np.finfo(np.float32).max)  # of a value; models compute in float32
@@ -35,8 +36,8 @@ _DATE = re.compile(r"\d{4}-\d{2}")
 class SeriesColumns:
     """The roles of a table's columns.
 
-    time: the column of times; None = the only one of type datetime, else the one that contains times (ISO 8601), or is
-        named time, date, datetime, timestamp, ds, …, or the first that is free
+    time: the column of times; None = the only one of type datetime, else the one named time, date, datetime, timestamp,
+        ds, …, or the first that contains times in ISO 8601, or the first that is free
     series: in a long table, the column that says which series a row belongs to; None = a wide table, one series
     targets: the columns to forecast; () = all that have no other role
     past: covariates that are known up to now, such as a measured temperature
@@ -158,7 +159,7 @@ def _roles(rows: Rows, columns: SeriesColumns) -> _Roles:
     targets = columns.targets or tuple(rows.column(name) for name in header if name not in (*taken, *index))
     if not targets:
         raise InputError("no column is left to forecast", where=rows.where)
-    notes = [] if columns.targets else index_notes(index)
+    notes = [*getattr(rows, "notes", ()), *([] if columns.targets else index_notes(index))]
     return _Roles(time, columns.series, targets, columns.past, columns.known, notes)
 
 
@@ -173,7 +174,8 @@ def _time_column(rows: Rows, columns: SeriesColumns, index: Sequence[str]) -> st
         return typed[0]
     plain = [name for name in free if is_time(cells.get(name))]
     named = [name for name in free if name.lower() in TIME_NAMES]
-    return next(iter([*(name for name in named if name in plain), *plain, *named, *free]))
+    whole = [name for name in named if name.lower() not in _PART_NAMES]
+    return next(iter([*(name for name in named if name in plain), *whole, *plain, *named, *free]))
 
 
 def numbers_of(

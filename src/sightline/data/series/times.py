@@ -261,7 +261,7 @@ def _by_form(cells: polars.Series, form: str, zone: str | None) -> Stamps:
     whens = [times[cell] for cell in cells]
     if None in whens:
         row = whens.index(None)
-        raise BadTime(row, f"{short(cells[row])} is not a time of the form {form!r}")
+        raise BadTime(row, f"{short(cells[row])} is not a time of the form {form!r}{_reason(cells[row] + day, full)}")
     real = [when for when in whens if when is not None]
     local = np.array(
         [(when.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1) for when in real], dtype=np.int64
@@ -271,6 +271,15 @@ def _by_form(cells: polars.Series, form: str, zone: str | None) -> Stamps:
     stamps = _with_offsets(cells, local, pl.Series(minutes, dtype=pl.Float64), zone, ())
     dates = stamps.written.zone is None and bool((stamps.values % DAY == 0).all())
     return stamps._replace(written=stamps.written._replace(dates=dates))
+
+
+def _reason(text: str, form: str) -> str:
+    """Why strptime does not read the text, where that is not obvious: ": unconverted data remains: 789"."""
+    try:
+        datetime.strptime(text, form)
+    except ValueError as error:
+        return "" if "does not match" in str(error) else f": {error}"
+    return ""
 
 
 def _strptime(text: str, form: str) -> datetime | None:
