@@ -235,3 +235,17 @@ def test_the_reason_why_a_time_is_not_of_a_form() -> None:
         stamps("13:00:00.123456789", form="%H:%M:%S.%f")
     with pytest.raises(BadTime, match="out of range"):
         stamps("2024-02-30", form="%Y-%m-%d")
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        pl.Series(["0001-01-01 00:00+02:00"]),
+        pl.Series(["9999-12-31 23:00-05"]),
+        pl.Series([2**60]).cast(pl.Datetime("us")),
+        pl.Series([-(2**60)]).cast(pl.Datetime("us", "UTC")),
+    ],
+)
+def test_times_outside_of_the_calendar(cells: pl.Series) -> None:
+    with pytest.raises(BadTime, match="outside of the years 1 to 9999"):
+        stamps_of(cells)

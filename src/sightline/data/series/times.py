@@ -32,6 +32,9 @@ _COMPACT = {6: "%Y%m", 8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%
 _MOSTLY = 0.9  # the share of whole numbers that must be dates for the others to be slips
 _SHORT = {"F": "%Y-%m-%d", "T": "%H:%M:%S", "R": "%H:%M", "D": "%m/%d/%y", "e": "%d", ".": ".%"}  # as polars has them
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST, _LAST = (
+    (when.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1) for when in (datetime.min, datetime.max)
+)
 _HINT = (
     "write times as 2016-07-01 13:00 (ISO 8601) or as numbers, name their form, as in --time-format %d/%m/%Y, "
     "or name another column with --time-column"
@@ -122,9 +125,19 @@ def stamps_of(cells: polars.Series, form: str | None = None, zone: str | None = 
         BadTime: "'13.7.2016' is not a time: …", "an empty time", "mixed zones: +02:00 here, none in the first row: …".
         InputError: "--time-format: …" where the form itself cannot be used.
     """
+    check_zone(zone)
+    stamps = _stamps_of(cells, form, zone)
+    if stamps.kind == "time":
+        margin = 0 if stamps.written.zone is None else DAY
+        wrong = (stamps.values < _FIRST + margin) | (stamps.values > _LAST - margin)
+        if wrong.any():
+            raise BadTime(int(wrong.argmax()), "the time is outside of the years 1 to 9999")
+    return stamps
+
+
+def _stamps_of(cells: polars.Series, form: str | None, zone: str | None) -> Stamps:
     import polars as pl
 
-    check_zone(zone)
     if cells.dtype.is_numeric():
         cells = cells.cast(pl.String)
     if cells.null_count():
