@@ -272,10 +272,10 @@ def _by_form(cells: polars.Series, form: str, zone: str | None) -> Stamps:
         warnings.simplefilter("ignore", DeprecationWarning)  # of forms without a year, which the check above refuses
         times = {text: _strptime(text + day, full) for text in texts}
     whens = [times[cell] for cell in cells]
-    if None in whens:
-        row = whens.index(None)
-        raise BadTime(row, f"{short(cells[row])} is not a time of the form {form!r}{_reason(cells[row] + day, full)}")
-    real = [when for when in whens if when is not None]
+    real = [when for when in whens if isinstance(when, datetime)]
+    if len(real) < len(whens):
+        row = next(row for row, when in enumerate(whens) if isinstance(when, str))
+        raise BadTime(row, f"{short(cells[row])} is not a time of the form {form!r}{whens[row]}")
     local = np.array(
         [(when.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1) for when in real], dtype=np.int64
     )
@@ -286,16 +286,8 @@ def _by_form(cells: polars.Series, form: str, zone: str | None) -> Stamps:
     return stamps._replace(written=stamps.written._replace(dates=dates))
 
 
-def _reason(text: str, form: str) -> str:
-    """Why strptime does not read the text, where that is not obvious: ": unconverted data remains: 789"."""
-    try:
-        datetime.strptime(text, form)
-    except ValueError as error:
-        return "" if "does not match" in str(error) else f": {error}"
-    return ""
-
-
-def _strptime(text: str, form: str) -> datetime | None:
+def _strptime(text: str, form: str) -> datetime | str:
+    """The time, or why the text is not one, where that is not obvious: ": unconverted data remains: 789"."""
     try:
         return datetime.strptime(text, form)
     except re.error:
@@ -303,7 +295,7 @@ def _strptime(text: str, form: str) -> datetime | None:
     except ValueError as error:
         problem = str(error)
         if not re.search("bad directive|stray %|ISO (year|week) directive", problem):
-            return None
+            return "" if "does not match" in problem else f": {problem}"
     raise InputError(f"{form!r} is not a form of strptime: {problem}", where="--time-format")
 
 

@@ -29,7 +29,7 @@ _UNITS = {
 }  # fmt: skip
 
 
-class _Row(NamedTuple):
+class _SeriesRow(NamedTuple):
     """One series of a file: its channels are lists of cells of the same length."""
 
     line: int
@@ -41,7 +41,7 @@ class _Row(NamedTuple):
 class _Content(NamedTuple):
     """The rows of a file, the frequency that it names, and what it has besides."""
 
-    rows: list[_Row]
+    rows: list[_SeriesRow]
     frequency: str | None
     unread: list[str]
 
@@ -132,7 +132,7 @@ def _gluonts(path: Path) -> _Content:
             raise InputError('expected "target" to be a list of numbers', where=where)
         channels = target if all(isinstance(channel, list) for channel in target) else [target]
         start = f"{start}-01" if re.fullmatch(r"\d{4}", start) else start  # the period of a year
-        rows.append(_Row(number, str(entry.get("item_id", number)), start, channels))
+        rows.append(_SeriesRow(number, str(entry.get("item_id", number)), start, channels))
         unread |= dict.fromkeys(entry)
     folder, other = path.parent, path.parent.parent
     metadata = (folder / "metadata.json", other / "metadata.json", other / "metadata" / "metadata.json")
@@ -169,7 +169,7 @@ def _monash(path: Path) -> _Content:
             start = re.sub(r" (\d\d)-(\d\d)-(\d\d)$", r" \1:\2:\3", start.strip())
         name = next((of[name] for name, kind in attributes.items() if kind == "string"), str(number))
         cells = [None if cell.strip() == "?" else cell for cell in values.split(",")]
-        rows.append(_Row(number, name.strip(), start, [cells]))
+        rows.append(_SeriesRow(number, name.strip(), start, [cells]))
     strings = [name for name, kind in attributes.items() if kind == "string"]
     dates = [name for name, kind in attributes.items() if kind == "date"]
     return _Content(rows, frequency, [name for name in attributes if name not in (*strings[:1], *dates[:1])])
