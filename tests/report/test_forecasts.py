@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -84,3 +85,20 @@ def test_a_file_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
     with pytest.raises(InputError, match="exists and is not a directory"):
         save_forecasts([record(HOURS)], tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("times", "every", "dated"),
+    [
+        (["2024-01-30", "2024-01-31", "2024-02-01", "2024-02-02"], "1d", True),
+        (["20240130", "20240131", "20240201", "20240202"], "1d", True),
+        (["2023-W51", "2023-W52", "2024-W01", "2024-W02"], "7d", True),
+        (["2023Q3", "2023Q4", "2024Q1", "2024Q2"], "1q", False),
+        (["0.04", "0.08", "0.12", "0.16"], "0.04", False),
+    ],
+)
+def test_times_are_evenly_spaced_in_whatever_form(times: list[str], every: str, dated: bool) -> None:
+    (line,) = lines_of({**record(times), "every": every})
+    assert line.dated == dated
+    at = [*line.seen_at, *line.at]
+    assert [b - a for a, b in pairwise(at)] == pytest.approx([at[1] - at[0]] * 3)

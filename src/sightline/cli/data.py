@@ -51,7 +51,7 @@ def describe(
     flags = {key: value for key, value in named.items() if value is not None}
     with messages():
         run = resolve_run(file=None, environ={}, flags=flags)
-        survey = task_class(run.task).load_data(run).describe()
+        survey = task_class(run.task).survey(run)
     if picture is not None:
         from sightline.report.survey import save_survey
 

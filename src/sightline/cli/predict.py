@@ -86,6 +86,8 @@ def predict(
         outputs = task.answer(lines, decoding if task.accepts_decoding else None, first=first)
         first += len(lines)
         cut += sum(not output.complete for output in outputs)
+        for note in (note for output in outputs for note in output.notes):
+            print(f"sightline: {shown(note, terminal=sys.stderr.isatty())}", file=sys.stderr)
         if json or figures is not None:
             records += [output.record for output in outputs]
         if not json:

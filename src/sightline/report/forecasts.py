@@ -52,7 +52,7 @@ def lines_of(record: Mapping[str, Any]) -> list[Line]:
             [row for row in record[part] if (row["series"], row["column"]) == (series, column)]
             for part in ("seen", "forecast")
         )
-        dated = "-" in str(ahead[0]["time"])[1:]
+        places, dated = _places([str(row["time"]) for row in (*seen, *ahead)], record["every"])
         levels = sorted(float(key[1:]) for key in ahead[0] if re.fullmatch(r"q[\d.e-]+", key))
         intervals = []
         for low in levels:
@@ -61,17 +61,20 @@ def lines_of(record: Mapping[str, Any]) -> list[Line]:
                 below, above = ([row[f"q{level:g}"] for row in ahead] for level in (low, high))
                 intervals.append((high - low, below, above))
         label = column if not series else series if alone else f"{series} {column}"
-        lines.append(Line(label, dated, *_points(seen, dated), *_points(ahead, dated), intervals))
+        values = [row["value"] for row in (*seen, *ahead)]
+        past, future = slice(len(seen)), slice(len(seen), None)
+        lines.append(Line(label, dated, places[past], values[past], places[future], values[future], intervals))
     return lines
 
 
-def _points(rows: Sequence[Mapping[str, Any]], dated: bool) -> tuple[list[float], list[float]]:
-    """The times of rows, as numbers, and their values."""
-    if dated:
-        times = [float(date2num(datetime.fromisoformat(row["time"]).replace(tzinfo=None))) for row in rows]
-    else:
-        times = [float(row["time"]) for row in rows]
-    return times, [row["value"] for row in rows]
+def _places(times: list[str], every: str) -> tuple[list[float], bool]:
+    """Where times are on an axis, and whether it is one of dates: otherwise of plain numbers, or of steps."""
+    try:
+        if every[-1:].isdigit():
+            return [float(time) for time in times], False
+        return [float(date2num(datetime.fromisoformat(time).replace(tzinfo=None))) for time in times], True
+    except ValueError:  # quarters, for example
+        return [float(step) for step in range(len(times))], False
 
 
 def forecast_drawing(line: Line, number: int) -> Drawing:

@@ -19,6 +19,7 @@ class Answer(NamedTuple):
     text: str
     record: dict[str, Any]
     complete: bool = True  # False: cut off at a limit
+    notes: tuple[str, ...] = ()  # for the user
 
 
 @final

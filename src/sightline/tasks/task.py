@@ -20,6 +20,7 @@ from sightline.core.seeds import derive
 from sightline.data.batches import Batches
 from sightline.data.corpus import Corpus, Items
 from sightline.data.spaced import spaced
+from sightline.data.survey import Survey
 from sightline.models import FORMS, SizedConfig, match_parameters
 from sightline.tasks.architectures import check_architecture
 from sightline.tasks.outcomes import Answer, Costs, Measured
@@ -114,6 +115,11 @@ class Task(SavedTask, Generic[D, P, R]):
     def load_data(cls, run: R) -> D:
         """The data that the keys of `run` name, read and divided; `InputError` for whatever is wrong with it."""
         return run.load()
+
+    @classmethod
+    def survey(cls, run: R) -> Survey:
+        """A summary of the data that the keys of `run` name."""
+        return cls.load_data(run).describe()
 
     @classmethod
     def read_part(cls, run: R) -> P:

@@ -181,6 +181,22 @@ def test_the_hash_is_of_the_numbers_and_their_times(hourly: Path, tmp_path: Path
     assert len({load_series(path).sha256 for path in (hourly, changed, later)}) == 3
 
 
+def test_numbers_that_seem_to_mark_missing_values_are_noted(tmp_path: Path) -> None:
+    def noted(values: np.ndarray) -> tuple[str, ...]:
+        return load_series(
+            written(tmp_path / "a.csv", "t,v\n" + "".join(f"{t},{v}\n" for t, v in enumerate(values)))
+        ).notes
+
+    values = np.round(np.random.default_rng(0).normal(20, 3, 170), 2)
+    assert noted(values) == ()
+    values[::17] = -9999
+    (note,) = noted(values)
+    assert note.startswith("10 values of 'v' are -9999, far from all others")
+    assert "--missing=-9999" in note
+    assert noted((np.arange(170) % 7 == 0).astype(int)) == ()  # a flag
+    assert noted(np.minimum(values, 100)[values > 0].clip(18)) == ()  # a limit of a sensor
+
+
 def test_the_seasonal_truth_leaves_white_noise() -> None:
     panel, truth = generate("builtin:seasonal?length=20000&noise=0.3&series=3")
     assert isinstance(truth, Seasonal)
@@ -206,3 +222,30 @@ def test_the_autoregressive_truth_has_the_error_that_theory_gives() -> None:
 def test_built_in_series_are_the_same_each_time_and_differ_by_seed() -> None:
     assert load_series("builtin:ar").sha256 == load_series("builtin:ar").sha256
     assert load_series("builtin:ar").sha256 != load_series("builtin:ar?seed=1").sha256
+
+
+@pytest.mark.parametrize(
+    ("frequency", "every", "second"),
+    [
+        ("half_hourly", "30min", "2024-01-31 00:30:00"),
+        ("10_minutes", "10min", "2024-01-31 00:10:00"),
+        ("4_seconds", "4s", "2024-01-31 00:00:04"),
+        ("daily", "1d", "2024-02-01"),
+        ("weekly", "7d", "2024-02-07"),
+        ("monthly", "1mo", "2024-02-01"),
+        ("quarterly", "1q", "2024-04-01"),
+        ("yearly", "1y", "2025-01-01"),
+    ],
+)
+def test_frequencies_of_the_monash_archive(tmp_path: Path, frequency: str, every: str, second: str) -> None:
+    text = f"# a comment\n@frequency {frequency}\n@attribute start_timestamp date\n@data\n2024-01-31 00-00-00:1,2\n"
+    panel = load_panel(written(tmp_path / "a.tsf", text))
+    assert (panel.grid.every, panel.grid.text(1)) == (every, second)
+    assert panel.records[0].values[:, 0].tolist() == [1.0, 2.0]
+
+
+def test_series_without_times_are_numbered(tmp_path: Path) -> None:
+    text = "@attribute series_name string\n@attribute state string\n@data\na:NSW:1,2,3\nb:VIC:4\n"
+    panel = load_panel(written(tmp_path / "a.tsf", text))
+    assert [(r.name, r.start, r.values[:, 0].tolist()) for r in panel.records] == [("a", 0, [1, 2, 3]), ("b", 0, [4])]
+    assert panel.notes == ("not read: state", "the series have no times: their steps are numbered")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -13,7 +14,15 @@ from sightline.core.errors import InputError
 from sightline.data.batches import Cursor
 from sightline.data.series.corpus import SeriesColumns, fit_scaling, load_panel, load_series
 from sightline.data.series.panel import Panel, Series
-from sightline.data.series.windows import WindowBatches, all_windows, make_windows, next_windows
+from sightline.data.series.windows import (
+    WindowBatches,
+    all_windows,
+    forecastable,
+    make_windows,
+    next_windows,
+    usual_sizes,
+)
+from sightline.data.split import by_time
 
 LONG = SeriesColumns(series="id")
 
@@ -127,6 +136,28 @@ def test_the_next_window_begins_after_the_last_value_of_each_series() -> None:
     assert batch.values[..., 0].tolist() == [[26.0, 27, 28, 29]] * 2
     assert batch.known[..., 0].tolist() == [[26.0, 27, 28, 29, 30, 31, 32, 33, 34, 35]] * 2
     with pytest.raises(InputError, match="'a' has 30 steps, but the model reads 31"):
-        next_windows(panel, 31, 6)
+        forecastable(panel, 31, 6)
     with pytest.raises(InputError, match="'a' has 6 steps of 'k' beyond the last value, but a forecast needs 7"):
-        next_windows(panel, 4, 7)
+        forecastable(panel, 4, 7)
+
+
+@pytest.mark.parametrize(
+    ("season", "steps", "sizes", "reason"),
+    [
+        (1, 4000, (96, 24), "as usual without a season"),
+        (24, 4000, (96, 24), "as the season has 24 steps"),
+        (7, 4000, (28, 7), "as the season has 7 steps"),
+        (4, 4000, (32, 8), "as the season has 4 steps"),
+        (12, 4000, (48, 12), "as the season has 12 steps"),
+        (168, 9000, (384, 96), "as the season has 168 steps"),
+        (12, 60, (21, 6), "as the parts have 42, 6 and 12 steps"),
+        (1, 10, (3, 1), "as the parts have 7, 1 and 2 steps"),
+    ],
+)
+def test_usual_sizes(season: int, steps: int, sizes: tuple[int, int], reason: str) -> None:
+    series = load_series(f"builtin:ar?length={max(steps, 16)}&series=1")
+    record = series.panel.records[0]
+    panel = replace(series.panel, records=(record._replace(values=record.values[:steps], past=record.past[:steps]),))
+    series = replace(series, panel=panel, bounds=by_time(0, steps, (0.7, 0.1, 0.2)))
+    assert usual_sizes(series, 0, 0, season, 1) == (*sizes, reason)
+    assert all(make_windows(series, season=season).sizes.values())

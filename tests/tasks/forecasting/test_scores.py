@@ -9,8 +9,8 @@ from sklearn.metrics import mean_absolute_error, mean_pinball_loss, mean_squared
 
 from sightline.core.metrics import find_metric
 from sightline.data.series.corpus import SeriesScaling
+from sightline.data.series.grid import Grid
 from sightline.data.series.panel import Panel, Series
-from sightline.data.series.times import Grid
 from sightline.tasks.forecasting.scores import ForecastScores, Yardstick, intervals_of, naive_errors
 
 

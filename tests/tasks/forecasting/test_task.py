@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 import torch
 
+from sightline.cli.app import main
 from sightline.core.errors import InputError
 from sightline.data.series.corpus import load_series
+from sightline.data.series.windows import make_windows
 from sightline.models import FORECASTERS
 from sightline.tasks.fit import train_task
 from sightline.tasks.forecasting import baselines
@@ -232,7 +234,7 @@ def test_a_series_that_training_had_not_is_scaled_by_itself(tmp_path: Path) -> N
             {"arch": "bahdanau"},
             "arch: 'bahdanau' is an encoder-decoder, which reads a source and writes a target, but forecasting needs",
         ),
-        ({"horizon": 0}, "horizon: must be at least 1"),
+        ({"horizon": -1}, "horizon: must be at least 0"),
         ({"quantiles": (0.1, 0.9)}, "quantiles: expected rising levels"),
         ({"quantiles": (0.9, 0.5, 0.1)}, "quantiles: expected rising levels"),
         ({"quantiles": (0.0, 0.5, 1.0)}, "quantiles: expected rising levels"),
@@ -312,3 +314,111 @@ def test_the_median_alone_is_a_quantile_forecast() -> None:
     measured = task.measure(data.test)
     assert measured.metrics["pinball"] == pytest.approx(measured.metrics["mae"] / 2)
     assert task.validator(data.valid)(task.model)["loss"] > 0
+
+
+def panel_file(path: Path, lengths: dict[str, int]) -> Path:
+    rows = [f"{name},{t},{np.sin(t) + ord(name[0]):.5f}" for name, steps in lengths.items() for t in range(steps)]
+    path.write_text("id,t,v\n" + "\n".join(rows) + "\n")
+    return path
+
+
+def test_series_that_are_too_short_are_named_and_the_others_forecast(tmp_path: Path) -> None:
+    table = panel_file(tmp_path / "a.csv", {"a": 120, "new": 20, "b": 120})
+    task, _ = built(small("nlinear", str(table), series_column="id"))
+    alone, _ = built(small("nlinear", str(panel_file(tmp_path / "b.csv", {"a": 120, "b": 120})), series_column="id"))
+    alone.model.load_state_dict(task.model.state_dict())
+    (answer,) = task.answer([str(table)])
+    reason = "20 steps, but the model reads 24"
+    assert answer.record["left_out"] == [{"series": "new", "reason": reason}]
+    assert answer.notes == (f"{table}: 'new' is left out: it has {reason}",)
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [row["series"] for row in rows] == ["a"] * 12 + ["b"] * 12
+    expected = alone.answer([str(tmp_path / "b.csv")])[0]
+    assert [row["time"] for row in rows] == [row["time"] for row in expected.record["forecast"]]
+    np.testing.assert_allclose(
+        [float(row["value"]) for row in rows], [row["value"] for row in expected.record["forecast"]], rtol=1e-5
+    )
+
+
+def test_measuring_and_forecasting_refuse_the_same_steps(table: Path, tmp_path: Path) -> None:
+    run = small(data=str(table), **COVARIATES)
+    task, _ = built(run)
+    lines = table.read_text().splitlines()
+    other = tmp_path / "other.csv"
+    other.write_text("\n".join([lines[0], *lines[1:200:2]]) + "\n")
+    problem = "the step is 2h, but the model was trained on steps of 1h"
+    with pytest.raises(InputError, match=problem):
+        task.measure(task.read_part(run.changed(data=str(other))))
+    with pytest.raises(InputError, match=problem):
+        task.answer([str(other)])
+
+
+def test_values_too_far_from_those_of_training_are_named(tmp_path: Path) -> None:
+    values = [*(1e-30 * np.sin(np.arange(100))), *[1e20] * 20]
+    path = tmp_path / "a.csv"
+    path.write_text("t,v\n" + "".join(f"{t},{value}\n" for t, value in enumerate(values)))
+    task, data = built(small("nlinear", str(path)))
+    with pytest.raises(InputError, match=r"a\.csv: 'v' at 100 is too large beside the values of training"):
+        task.measure(data.test)
+    with pytest.raises(InputError, match="step 3 of the values is not finite"):
+        task.predict([[[0.0]] * 3 + [[float("nan")]] + [[0.0]] * 30])
+
+
+def test_sizes_that_are_not_named_follow_the_data_and_are_kept(tmp_path: Path) -> None:
+    run = small("gru", "builtin:seasonal?length=600&season=7&series=2", lookback=0, horizon=0)
+    task, data = built(run)
+    assert (task.config.lookback, task.config.horizon) == (28, 7)
+    assert "look-back 28 and horizon 7, as the season has 7 steps (--lookback, --horizon)" in data.notes
+    trained = train_task(task, data, tmp_path / "run", run.training).task
+    assert (trained.config.lookback, trained.config.horizon) == (28, 7)
+    # The same part of the data, even where other data would have other defaults.
+    other = make_windows(data.series, 30, 10).test
+    assert trained.measure(other).metrics == trained.measure(data.test).metrics
+    patches, _ = built(small(lookback=0, horizon=0, model={"decoding": "autoregressive", "patch": 5}))
+    assert patches.config.lookback % 5 == 0
+
+
+@pytest.mark.parametrize("steps", [2, 3, 9, 40])
+def test_short_series_are_described(steps: int, tmp_path: Path) -> None:
+    table = panel_file(tmp_path / "a.csv", {"a": steps})
+    survey = ForecastingTask.survey(small("gru", str(table), series_column="id", lookback=96))
+    assert sum(part["values"] for part in survey.parts.values()) == steps
+    assert any("each part needs some" in note or "no window of 96" in note for note in survey.notes)
+    list(survey.lines())
+    json.dumps(survey.to_dict(), allow_nan=False)
+
+
+def test_predict_names_the_series_that_it_leaves_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = panel_file(tmp_path / "a.csv", {"a": 120, "new": 20})
+    task, _ = built(small("nlinear", str(table), series_column="id"))
+    task.save(tmp_path / "model")
+    assert main(["predict", str(tmp_path / "model"), str(table)]) == 0
+    out, error = capsys.readouterr()
+    assert {row["series"] for row in csv.DictReader(io.StringIO(out))} == {"a"}
+    assert error == f"sightline: {table}: 'new' is left out: it has 20 steps, but the model reads 24\n"
+    assert main(["predict", str(tmp_path / "model"), str(table), "--json"]) == 0
+    (prediction,) = json.loads(capsys.readouterr().out)["predictions"]
+    assert [series["series"] for series in prediction["left_out"]] == ["new"]
+    assert main(["predict", str(tmp_path / "model"), str(panel_file(tmp_path / "b.csv", {"new": 20}))]) == 2
+
+
+@pytest.mark.parametrize("value", ["1e300", "-inf", "1e39"])
+def test_a_value_too_large_stops_training_and_leaves_nothing(
+    value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "a.csv"
+    table.write_text("t,v\n" + "".join(f"{t},{value if t == 50 else t % 7}\n" for t in range(100)))
+    flags = ["--task", "forecasting", "--arch", "nlinear", "--max-steps", "2", "-q"]
+    assert main(["train", "--data", str(table), "--out-dir", str(tmp_path / "run"), *flags]) == 2
+    assert capsys.readouterr().err.startswith(f"sightline: error: {table}:52: the cell of 'v' is ")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_a_forecast_continues_dates_as_whole_numbers(tmp_path: Path) -> None:
+    days = [f"{np.datetime64('2023-11-01') + day}".replace("-", "") for day in range(92)]
+    table = tmp_path / "a.csv"
+    table.write_text("date,v\n" + "".join(f"{day},{i % 7}\n" for i, day in enumerate(days)))
+    task, _ = built(small("nlinear", str(table), horizon=7))
+    (answer,) = task.answer([str(table)])
+    assert [row["time"] for row in answer.record["forecast"]][:2] == ["20240201", "20240202"]
+    assert "are read as dates" in answer.notes[0]

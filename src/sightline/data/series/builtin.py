@@ -17,8 +17,8 @@ from sightline.core.config import override
 from sightline.core.errors import InputError
 from sightline.data.batches import generator
 from sightline.data.builtin import parse_name
+from sightline.data.series.grid import Grid, parse_every
 from sightline.data.series.panel import Panel, Series
-from sightline.data.series.times import Grid, parse_every
 
 MOST = 1_000_000
 

@@ -10,10 +10,11 @@ from typing import Literal, NamedTuple, final
 import numpy as np
 
 from sightline.core.errors import InputError
-from sightline.data.rows.formats import suffixes
+from sightline.data.rows.formats import suffix_of, suffixes
 from sightline.data.series.builtin import Truth, generate
 from sightline.data.series.panel import Evenness, Panel, Series, cut, make_panel
 from sightline.data.series.table import SERIES_FORMS, SeriesColumns, read_series_table
+from sightline.data.series.whole import WHOLE, read_whole_series
 from sightline.data.split import PARTS, by_time
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "load_panel",
     "load_series",
 ]
+
+SOURCES = f"a {suffixes(SERIES_FORMS)} table of series, a {', '.join(WHOLE)} file, or builtin:seasonal"
 
 
 @final
@@ -68,8 +71,11 @@ def load_panel(data: str | Path, columns: SeriesColumns | None = None, rules: Ev
         InputError: any problem with the file, in one line with its place (see `read_series_table`, `make_panel`).
     """
     if not str(data):
-        raise InputError(f"no data named: give a {suffixes(SERIES_FORMS)} table of series, or builtin:seasonal")
-    return make_panel(read_series_table(Path(data), columns or SeriesColumns()), rules or Evenness())
+        raise InputError(f"no data named: give {SOURCES}")
+    path, columns, rules = Path(data), columns or SeriesColumns(), rules or Evenness()
+    if suffix_of(path) in WHOLE:
+        return make_panel(read_whole_series(path, columns, rules.every), rules)
+    return make_panel(read_series_table(path, columns), rules)
 
 
 def load_series(
@@ -78,11 +84,13 @@ def load_series(
     rules: Evenness | None = None,
     *,
     split: tuple[float, float, float] = (0.7, 0.1, 0.2),
+    short: bool = False,
 ) -> SeriesData:
     """Read and divide series.
 
     split: shares of all times, at most 1 together, or numbers of steps, as in (8640, 2880, 2880); steps beyond are not
         used
+    short: whether series that are too short to be divided are all training, with a note
 
     Raises:
         InputError: what `load_panel` raises; "split: 3 steps of training, 0 of validation …".
@@ -94,13 +102,38 @@ def load_series(
         panel, truth = generate(name)
     else:
         panel = load_panel(data, columns, rules)
-    bounds = by_time(panel.start, panel.end, split)
+    notes = [*panel.notes, *_marker_notes(panel)]
+    try:
+        bounds = by_time(panel.start, panel.end, split)
+    except InputError as error:
+        if not short:
+            raise
+        bounds = (panel.start, panel.end, panel.end, panel.end)
+        notes.append(str(error))
     digest = _sha256(panel)
     unused = panel.end - bounds[-1]
-    notes = [*panel.notes]
     if unused:
         notes.append(f"the last {unused:,} of {panel.end - panel.start:,} steps are in no part of the split")
     return SeriesData(name, cut(panel, bounds[-1]), bounds, digest, tuple(notes), truth)
+
+
+def _marker_notes(panel: Panel) -> list[str]:
+    """A note on each number that probably marks missing values: an extreme one, repeated, far from all others."""
+    notes = []
+    for place, column in enumerate(panel.targets):
+        values = np.concatenate([record.values[:, place] for record in panel.records])
+        for extreme in np.unique([values.min(), values.max()]):
+            others = values[values != extreme]
+            count = len(values) - len(others)
+            if not 3 <= count <= len(values) // 2 or len(np.unique(others[:1000])) < 3:
+                continue
+            low, high = others.min(), others.max()
+            if max(low - extreme, extreme - high) > high - low:
+                notes.append(
+                    f"{count:,} values of {column!r} are {extreme:g}, far from all others: if this marks missing "
+                    f"values, read it so with --missing={extreme:g}, and fill them with --fill"
+                )
+    return notes
 
 
 def _sha256(panel: Panel) -> str:

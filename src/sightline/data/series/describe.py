@@ -29,7 +29,7 @@ def survey_series(data: SeriesData) -> Survey:
             "from": panel.grid.text(low) if high > low else "",
             "to": panel.grid.text(high - 1) if high > low else "",
             "series": sum(len(rows) > 0 for rows in values),
-            "value": spread(np.concatenate([rows.ravel() for rows in values])) if values else {},
+            "value": spread(np.concatenate([rows.ravel() for rows in values])) or None,
         }
     columns = [
         (panel.label(number, column), record.start, record.values[:, column])

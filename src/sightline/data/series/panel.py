@@ -14,8 +14,9 @@ from typing import Literal, NamedTuple, final
 import numpy as np
 
 from sightline.core.errors import InputError
+from sightline.data.series.grid import Grid, find_grid, parse_every
 from sightline.data.series.table import SeriesTable
-from sightline.data.series.times import Grid, aligned, find_grid, floor_stamps
+from sightline.data.series.times import DAY, local_stamps
 
 Resample = Literal["mean", "sum", "first", "last", "min", "max"]
 Fill = Literal["forward", "linear", "zero"]
@@ -107,21 +108,22 @@ def make_panel(table: SeriesTable, rules: Evenness) -> Panel:
             before 2016-07-01 05:00:00: …", "load.csv:9: the cell of 'OT' is empty: …".
     """
     names, code = _codes(table.names)
+    table = _by_days(table, rules)
     stamps = table.stamps.values
     order = np.lexsort((stamps, code)) if rules.resample else np.argsort(code, kind="stable")
     breaks = np.diff(code[order], prepend=-1) != 0
     if rules.resample is None:
         _check_order(table, order, breaks)
     ordered = table.stamps._replace(values=stamps[order])
-    grid = find_grid(ordered, breaks, rules.every)
-    notes: list[str] = []
+    grid = find_grid(ordered, breaks, rules.every or table.every)
+    notes = [*table.notes, *table.stamps.notes]
     if rules.resample is None:
         index = grid.index(ordered.values)
         _check_even(table, grid, order, index)
         code, values, rows = code[order], table.values[order], order
     else:
-        grid = aligned(grid)
-        index = floor_stamps(grid, ordered.values)
+        grid = grid.aligned()
+        index = grid.floor(ordered.values)
         code, index, values, rows = _resampled(code[order], index, table.values[order], order, rules.resample)
         notes.append(f"{len(stamps):,} rows resampled by {rules.resample} to {len(index):,} steps of "
                      f"{grid.every}")  # fmt: skip
@@ -133,6 +135,14 @@ def make_panel(table: SeriesTable, rules: Evenness) -> Panel:
     ]
     notes += filler.notes()
     return Panel(table.path, grid, table.targets, table.past, table.known, tuple(records), tuple(notes))
+
+
+def _by_days(table: SeriesTable, rules: Evenness) -> SeriesTable:
+    """The table with times of day in its zone, where rows are resampled to whole days or more."""
+    if rules.resample is None or rules.every is None or table.stamps.kind == "number":
+        return table
+    kind, step = parse_every(rules.every, "time")
+    return table._replace(stamps=local_stamps(table.stamps)) if kind != "time" or step % DAY == 0 else table
 
 
 def _codes(names: np.ndarray) -> tuple[list[str], np.ndarray]:
@@ -155,21 +165,17 @@ def _check_order(table: SeriesTable, order: np.ndarray, breaks: np.ndarray) -> N
         return
     first = wrong[table.lines[order[wrong]].argmin()]
     row, before = int(order[first]), int(order[first - 1])
-    stamp = _stamp(table, row)
+    stamp = table.stamps.text(row)
     if step[first] == 0:
         problem = f"the time {stamp}{_of(table, row)} is in line {table.lines[before]} already: "
         if not table.names[row] and (table.stamps.values == table.stamps.values[row]).sum() > 2:
             problem += "are these several series? Then name the column that distinguishes them as series; else "
         problem += "remove one, or resample"
     else:
-        problem = f"{stamp}{_of(table, row)} comes after {_stamp(table, before)}: sort the rows by time, or resample"
+        problem = (
+            f"{stamp}{_of(table, row)} comes after {table.stamps.text(before)}: sort the rows by time, or resample"
+        )
     raise InputError(problem, where=table.place(row))
-
-
-def _stamp(table: SeriesTable, row: int) -> str:
-    stamps = table.stamps
-    kind = "number" if stamps.kind == "number" else "time"
-    return Grid(kind, int(stamps.values[row]), 1, stamps.zone, stamps.dates).text(0)
 
 
 def _check_even(table: SeriesTable, grid: Grid, order: np.ndarray, index: np.ndarray) -> None:
@@ -179,7 +185,7 @@ def _check_even(table: SeriesTable, grid: Grid, order: np.ndarray, index: np.nda
     row = int(wrong[table.lines[wrong].argmin()])
     more = f" ({len(wrong):,} such rows)" if len(wrong) > 1 else ""
     raise InputError(
-        f"{_stamp(table, row)}{_of(table, row)} is not on the grid of {grid.every} from {grid.text(0)} on{more}: "
+        f"{table.stamps.text(row)}{_of(table, row)} is not on the grid of {grid.every} from {grid.text(0)} on{more}: "
         "correct it, name the step as every, or resample",
         where=table.place(row),
     )
@@ -209,6 +215,7 @@ class _Filler:
     def __init__(self, table: SeriesTable, grid: Grid, rule: Fill | None) -> None:
         self.table, self.grid, self.rule = table, grid, rule
         self.filled: list[tuple[int, int]] = []  # (line, cells)
+        self.cells = 0
 
     def record(self, name: str, index: np.ndarray, values: np.ndarray, rows: np.ndarray) -> Series:
         """One series from its rows in order of time."""
@@ -239,17 +246,30 @@ class _Filler:
         first = int(gaps[self.table.lines[rows[gaps + 1]].argmin()])
         row, missing = int(rows[first + 1]), int(index[first + 1] - index[first]) - 1
         steps = f"{missing:,} step{'s' if missing > 1 else ''} of {self.grid.every}"
-        more = f" ({len(gaps) - 1} more gaps)" if len(gaps) > 1 else ""
-        ways = "is the time right?" if self.rule else "fill them: forward, linear or zero"
+        more = f" ({len(gaps) - 1:,} more gap{'s' if len(gaps) > 2 else ''})" if len(gaps) > 1 else ""
+        if int(index[-1] - index[0]) + 1 > 2 * len(index):  # more would be invented than is known
+            ways = "is the time right, and the step? Name the step (--every) or how times are written (--time-format)"
+        elif self._only_weekends(index):
+            ways = "count Monday to Friday alone: --calendar business"
+        else:
+            ways = "fill them: --fill forward, linear or zero"
         raise InputError(
-            f"{steps} {'are' if missing > 1 else 'is'} missing before {_stamp(self.table, row)}"
+            f"{steps} {'are' if missing > 1 else 'is'} missing before {self.table.stamps.text(row)}"
             f"{_of(self.table, row)}{more}: {ways}",
             where=self.table.place(row),
         )
 
+    def _only_weekends(self, index: np.ndarray) -> bool:
+        """Whether steps of a day are missing on Saturdays and Sundays alone."""
+        if self.grid.every != "1d":
+            return False
+        days = (self.grid.origin // DAY + np.arange(index[0], index[-1] + 1)).astype("M8[D]")
+        return bool(np.is_busday(days[index - index[0]]).all())
+
     def _fill(self, values: np.ndarray, line: np.ndarray, columns: Sequence[str]) -> np.ndarray:
         """The values (T, C) without holes."""
         holes = np.isnan(values)
+        self.cells += holes.size
         if not holes.any():
             return values
         at = np.argwhere(holes)
@@ -258,7 +278,7 @@ class _Filler:
         if self.rule is None:
             more = f" ({len(at):,} such cells)" if len(at) > 1 else ""
             raise InputError(
-                f"the cell of {columns[first[1]]!r} is empty{more}: fill such cells: forward, linear or zero",
+                f"the cell of {columns[first[1]]!r} is empty{more}: fill such cells: --fill forward, linear or zero",
                 where=where,
             )
         steps = np.arange(len(values))
@@ -290,9 +310,10 @@ class _Filler:
         if not self.filled:
             return []
         cells = sum(count for _, count in self.filled)
+        share = f", {cells / self.cells:.0%} of all" if cells > self.cells / 2 else ""
         lines = sorted({line for line, _ in self.filled})
         shown = ", ".join(map(str, lines[:_SHOWN])) + (", …" if len(lines) > _SHOWN else "")
-        return [f"{cells:,} missing cells filled by {self.rule} (at or before lines {shown})"]
+        return [f"{cells:,} missing cells filled by {self.rule} (at or before lines {shown}){share}"]
 
 
 def _next(line: np.ndarray) -> np.ndarray:

@@ -16,15 +16,18 @@ import numpy as np
 
 from sightline.core.errors import InputError
 from sightline.data.rows.formats import Form, open_rows
+from sightline.data.rows.index import index_columns, index_notes
 from sightline.data.rows.record import Rows
-from sightline.data.series.times import BadTime, Stamps, stamps_of
+from sightline.data.series.times import BadTime, Stamps, is_time, short, stamps_of
 
 if TYPE_CHECKING:
     import polars
 
 TIME_NAMES = ("time", "date", "datetime", "timestamp", "ds", "period", "month", "day", "hour", "year")
+_PART_NAMES = TIME_NAMES[-4:]  # a column named so may be a number for the calendar, beside the times
 SERIES_FORMS: tuple[Form, ...] = ("delimited", "columns")  # of tables of series
 HOLES = ("", "nan", "na", "n/a", "null", "none", "-")  # how files write that a value is missing, in any case
+LARGEST = float(np.finfo(np.float32).max)  # of a value; models compute in float32
 _DATE = re.compile(r"\d{4}-\d{2}")
 
 
@@ -33,12 +36,15 @@ _DATE = re.compile(r"\d{4}-\d{2}")
 class SeriesColumns:
     """The roles of a table's columns.
 
-    time: the column of times; None = the one named time, date, datetime, timestamp, ds, …, or the first that is free
+    time: the column of times; None = the only one of type datetime, else the one named time, date, datetime, timestamp,
+        ds, …, or the first that contains times in ISO 8601, or the first that is free
     series: in a long table, the column that says which series a row belongs to; None = a wide table, one series
     targets: the columns to forecast; () = all that have no other role
     past: covariates that are known up to now, such as a measured temperature
     known: covariates whose future is known, such as a holiday or a price that is set
-    time_format: the form of the times as strptime spells it, such as %d/%m/%Y; None = ISO 8601 or whole numbers
+    time_format: the form of the times as strptime spells it, such as %d/%m/%Y; None = see `stamps_of`
+    time_zone: the zone of times that name no offset, or whose offsets change, such as Europe/Berlin
+    missing: numbers that mark a missing value, such as -9999
     """
 
     time: str | None = None
@@ -47,6 +53,8 @@ class SeriesColumns:
     past: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
     time_format: str | None = None
+    time_zone: str | None = None
+    missing: tuple[float, ...] = ()
 
 
 class SeriesTable(NamedTuple):
@@ -54,6 +62,7 @@ class SeriesTable(NamedTuple):
 
     lines: (N,) the line that each row begins on; a row's number in parquet
     names: (N,) object, the series that each row belongs to; "" in a wide table
+    every: the step, where the file names it
     values: (N, C) float64, the columns `channels`: targets, then past covariates, then known ones; NaN = a hole
     """
 
@@ -66,6 +75,8 @@ class SeriesTable(NamedTuple):
     targets: tuple[str, ...]
     past: tuple[str, ...]
     known: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    every: str | None = None
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -95,7 +106,7 @@ def read_series_table(path: Path, columns: SeriesColumns) -> SeriesTable:
     own = [*roles.channels, roles.time, *([] if roles.series is None else [roles.series])]
     lines, times, names, values = [], [], [], []
     for numbers, frame in rows.frames(own):
-        values.append(_numbers(frame, roles.channels, path, numbers))
+        values.append(numbers_of(frame, roles.channels, path, numbers, columns.missing))
         lines.append(np.asarray(numbers, dtype=np.int64))
         times.append(frame[roles.time])
         names.append(_names(frame, roles.series, path, numbers))
@@ -103,12 +114,12 @@ def read_series_table(path: Path, columns: SeriesColumns) -> SeriesTable:
         raise InputError("has a header but no rows", where=path)
     line = np.concatenate(lines)
     try:
-        stamps = stamps_of(pl.concat(times), columns.time_format)
+        stamps = stamps_of(pl.concat(times), columns.time_format, columns.time_zone)
     except BadTime as error:
         raise InputError(str(error), where=f"{path}:{line[error.row]}") from None
     return SeriesTable(
         str(path), roles.time, line, stamps, np.concatenate(names), np.concatenate(values),
-        roles.targets, roles.past, roles.known,
+        roles.targets, roles.past, roles.known, tuple(roles.notes),
     )  # fmt: skip
 
 
@@ -120,6 +131,7 @@ class _Roles(NamedTuple):
     targets: tuple[str, ...]
     past: tuple[str, ...]
     known: tuple[str, ...]
+    notes: list[str]
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -131,11 +143,8 @@ def _roles(rows: Rows, columns: SeriesColumns) -> _Roles:
     header = rows.columns
     if len(header) < 2:
         raise InputError("expected at least a column of times and one of values, found 1 column", where=rows.where)
-    time = columns.time
-    if time is None:
-        others = {columns.series, *columns.targets, *columns.past, *columns.known}
-        free = [name for name in header if name not in others]
-        time = next((name for name in free if name.lower() in TIME_NAMES), (free or header)[0])
+    index = index_columns(rows)
+    time = columns.time or _time_column(rows, columns, index)
     named = [("time", time), ("series", columns.series)]
     for role, names in (("target", columns.targets), ("past", columns.past), ("known", columns.known)):
         named += [(role, name) for name in names]
@@ -146,13 +155,32 @@ def _roles(rows: Rows, columns: SeriesColumns) -> _Roles:
         if name in taken:
             raise InputError(f"the column {name!r} cannot be {taken[name]} and {role} at once", where=rows.where)
         taken[rows.column(name, role)] = role
-    targets = columns.targets or tuple(rows.column(name) for name in header if name not in taken)
+    index = tuple(name for name in index if name not in taken)
+    targets = columns.targets or tuple(rows.column(name) for name in header if name not in (*taken, *index))
     if not targets:
         raise InputError("no column is left to forecast", where=rows.where)
-    return _Roles(time, columns.series, targets, columns.past, columns.known)
+    notes = [*rows.notes, *([] if columns.targets else index_notes(index))]
+    return _Roles(time, columns.series, targets, columns.past, columns.known, notes)
 
 
-def _numbers(frame: polars.DataFrame, columns: Sequence[str], path: Path, lines: Sequence[int]) -> np.ndarray:
+def _time_column(rows: Rows, columns: SeriesColumns, index: Sequence[str]) -> str:
+    """The column of times where none is named; a column that only numbers the rows is the last choice."""
+    others = {columns.series, *columns.targets, *columns.past, *columns.known}
+    free = [name for name in rows.columns if name not in others] or list(rows.columns)
+    first = next(iter(rows.records(free)), None)
+    cells = first.cells if first else {}
+    typed = [name for name in free if not isinstance(cells.get(name), str) and is_time(cells.get(name))]
+    if len(typed) == 1:
+        return typed[0]
+    plain = [name for name in free if is_time(cells.get(name))]
+    named = [name for name in free if name.lower() in TIME_NAMES]
+    whole = [name for name in named if name.lower() not in _PART_NAMES]
+    return next(iter([*(name for name in named if name in plain), *whole, *plain, *named, *free]))
+
+
+def numbers_of(
+    frame: polars.DataFrame, columns: Sequence[str], path: Path, lines: Sequence[int], missing: Sequence[float]
+) -> np.ndarray:
     """The values (N, C) of the columns, NaN for a hole; the first cell that is neither raises."""
     import polars as pl
 
@@ -162,19 +190,27 @@ def _numbers(frame: polars.DataFrame, columns: Sequence[str], path: Path, lines:
         hole = cells.is_null()
         if cells.dtype == pl.String:
             cells = cells.str.strip_chars()
-            hole = cells.str.to_lowercase().is_in(HOLES)
+            hole |= cells.str.to_lowercase().is_in(HOLES).fill_null(False)
         numbers = cells.cast(pl.Float64, strict=False)
-        wrong = (numbers.is_null() & ~hole) | numbers.is_infinite().fill_null(False)
+        if missing:
+            hole |= numbers.is_in(list(missing)).fill_null(False)
+            numbers = numbers.set(hole, None)
+        wrong = (numbers.is_null() & ~hole) | (numbers.fill_nan(None).abs() > LARGEST).fill_null(False)
         if wrong.any():
             row = int(wrong.arg_max() or 0)
             if worst is None or row < worst[0]:
-                infinite = numbers[row] is not None
-                worst = (row, name, "is infinite" if infinite else f"is not a number: {_short(cells[row])}")
+                worst = (row, name, _unfit(cells[row], numbers[row]))
         values.append(numbers.fill_null(float("nan")).to_numpy())
     if worst is not None:
         row, name, problem = worst
         raise InputError(f"the cell of {name!r} {problem}", where=f"{path}:{lines[row]}")
     return np.stack(values, 1)
+
+
+def _unfit(cell: object, number: float | None) -> str:
+    if number is None:
+        return f"is not a number: {short(str(cell))}"
+    return "is infinite" if np.isinf(number) else f"is {number:g}, beyond the largest number of float32, {LARGEST:.1e}"
 
 
 def _names(frame: polars.DataFrame, column: str | None, path: Path, lines: Sequence[int]) -> np.ndarray:
@@ -187,10 +223,6 @@ def _names(frame: polars.DataFrame, column: str | None, path: Path, lines: Seque
     if (names == "").any():
         raise InputError(f"the cell of {column!r} is empty", where=f"{path}:{lines[int((names == '').arg_max() or 0)]}")
     return np.array(names.to_list(), dtype=object)
-
-
-def _short(cell: str) -> str:
-    return repr(cell if len(cell) <= 40 else cell[:39] + "…")
 
 
 def _is_number(text: str) -> bool:

@@ -1,15 +1,15 @@
-"""Time stamps as numbers, and the even grid that they lie on.
+"""Time stamps as numbers: what a column of times means.
 
-A stamp is an integer of one kind: a plain step number, microseconds since 1970 (in UTC where the file names a zone),
-or, on a grid of calendar months, the number of months. Every stamp of a grid is `origin + index · step`.
+A stamp is an integer of one kind: a plain number, or microseconds since 1970 (in UTC where the file names a zone).
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+import warnings
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Literal, NamedTuple, final
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -18,26 +18,73 @@ from sightline.core.errors import InputError
 if TYPE_CHECKING:
     import polars
 
-GridKind = Literal["number", "time", "month"]
-
-_SECOND = 1_000_000
-_DAY = 86_400 * _SECOND
-_UNITS = {
-    "us": 1, "ms": 1_000, "s": _SECOND, "min": 60 * _SECOND, "h": 3_600 * _SECOND, "d": _DAY, "w": 7 * _DAY,
-}  # fmt: skip
-_MONTHS = {"mo": 1, "q": 3, "y": 12}
-_ISO = r"^(\d{4})-(\d{2})(?:-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,6})0*)?)?\s?(Z|[+-]\d{2}:?\d{2})?)?)?$"
+SECOND = 1_000_000
+DAY = 86_400 * SECOND
+MICRO = 10**6  # of a number with decimals: the parts of 1 that are told apart
+NUMBER = "number"  # the value of `time_format` by which whole numbers are no dates
+_ISO = (  # after the last slash: the end of a period of pandas
+    r"^([0-9]{4})[-/]?([0-9]{2})(?:[-/]?([0-9]{2})(?:[T ]([0-9]{2})(?::?([0-9]{2})(?::?([0-9]{2})(?:[.,]([0-9]+))?)?)?"
+    r"\s?(Z|UTC|[+-][0-9]{2}(?::?[0-9]{2})?)?)?(?:/[0-9]{4}-[0-9]{2}-[0-9]{2})?)?$"
+)
+_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"  # without the digits of other scripts
+_QUARTER, _WEEK = re.compile(r"[0-9]{4}([- ]?[Qq])[1-4]"), re.compile(r"[0-9]{4}(-?)W[0-9]{2}(?:(-?)[1-7])?")
+_COMPACT = {6: "%Y%m", 8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}  # by digits
+_MOSTLY = 0.9  # the share of whole numbers that must be dates for the others to be slips
+_SHORT = {"F": "%Y-%m-%d", "T": "%H:%M:%S", "R": "%H:%M", "D": "%m/%d/%y", "e": "%d", ".": ".%"}  # as polars has them
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_HINT = "write times as 2016-07-01 13:00 (ISO 8601) or as whole numbers, or name their form, as in %d/%m/%Y"
+_FIRST, _LAST = (
+    (when.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1) for when in (datetime.min, datetime.max)
+)
+_HINT = (
+    "write times as 2016-07-01 13:00 (ISO 8601) or as numbers, name their form, as in --time-format %d/%m/%Y, "
+    "or name another column with --time-column"
+)
+
+
+class Written(NamedTuple):
+    """How a file writes its times.
+
+    zone: minutes east of Greenwich, or the name of a zone; None = no zone is named
+    dates: every stamp is a day, without a time of day
+    form: of strftime, and %q for the quarter; None = ISO 8601
+    scale: of numbers, the stamps per 1
+    local: stamps are times of day in `zone`, which days and months follow, not UTC
+    """
+
+    zone: int | str | None = None
+    dates: bool = False
+    form: str | None = None
+    scale: int = 1
+    local: bool = False
+
+    def number(self, stamp: int) -> str:
+        """A plain number as the file would write it."""
+        return str(stamp) if self.scale == 1 else f"{stamp / self.scale:.6f}".rstrip("0").rstrip(".")
+
+    def time(self, stamp: int) -> str:
+        """A time as the file would write it; OverflowError beyond the year 9999."""
+        when = _EPOCH + timedelta(microseconds=stamp)
+        if self.zone is None:
+            when = when.replace(tzinfo=None)
+        else:
+            zone = ZoneInfo(self.zone) if isinstance(self.zone, str) else timezone(timedelta(minutes=self.zone))
+            when = when.replace(tzinfo=zone) if self.local else when.astimezone(zone)
+        if self.form is not None:
+            return when.strftime(self.form.replace("%q", str((when.month + 2) // 3)))
+        return when.date().isoformat() if self.dates else when.isoformat(" ")
 
 
 class Stamps(NamedTuple):
-    """Parsed times: microseconds since 1970 or plain numbers, and how the file writes them."""
+    """Parsed times: microseconds since 1970 or plain numbers, how the file writes them, and notes for the user."""
 
     values: np.ndarray  # (N,) int64
     kind: Literal["number", "time"]
-    zone: int | None = None  # minutes east of Greenwich that every stamp names; None = no zone is named
-    dates: bool = False  # every stamp is a day, without a time of day
+    written: Written = Written()
+    notes: tuple[str, ...] = ()
+
+    def text(self, row: int) -> str:
+        """The stamp of a row as the file writes it."""
+        return getattr(self.written, self.kind)(int(self.values[row]))
 
 
 @final
@@ -49,259 +96,282 @@ class BadTime(ValueError):
         self.row = row
 
 
-@final
-@dataclass(frozen=True)
-class Grid:
-    """Evenly spaced times: `origin + index · step`.
-
-    kind: "number" for plain numbers, "time" with a step in microseconds, "month" with a step in months; a month's
-        stamp is its number since year 0 and `day` says which day of it is meant (32: the last)
-    """
-
-    kind: GridKind
-    origin: int
-    step: int
-    zone: int | None = None
-    dates: bool = False
-    day: int = 1
-    clock: int = 0  # microseconds after midnight, on a grid of months
-
-    def index(self, stamps: np.ndarray) -> np.ndarray:
-        """The index (N,) of each parsed stamp; -1 where it is not on the grid, or before its origin."""
-        if self.kind == "month":
-            months, days, clock, last = _calendar(stamps)
-            right = (clock == self.clock) & (last if self.day == 32 else days == self.day)
-            steps = months - self.origin
-        else:
-            right, steps = np.ones(len(stamps), dtype=bool), stamps - self.origin
-        right &= (steps % self.step == 0) & (steps >= 0)
-        return np.where(right, steps // self.step, -1)
-
-    def text(self, index: int) -> str:
-        """The stamp of an index as ISO 8601, with the zone that the file named."""
-        stamp = self.origin + index * self.step
-        if self.kind == "number":
-            return str(stamp)
-        try:
-            if self.kind == "month":
-                when = _EPOCH + timedelta(microseconds=self._of_month(stamp))
-            else:
-                when = _EPOCH + timedelta(microseconds=stamp)
-        except OverflowError:
-            raise InputError(f"{index} steps after the first time the calendar ends", where="time") from None
-        return stamp_text(when, self.zone, self.dates)
-
-    @property
-    def every(self) -> str:
-        """The step as `every` writes it, such as `15min`."""
-        if self.kind == "number":
-            return str(self.step)
-        if self.kind == "month":
-            unit = next(name for name in ("y", "q", "mo") if self.step % _MONTHS[name] == 0)
-            return f"{self.step // _MONTHS[unit]}{unit}"
-        unit = next(name for name in reversed(_UNITS) if name != "w" and self.step % _UNITS[name] == 0)
-        return f"{self.step // _UNITS[unit]}{unit}"
-
-    def _of_month(self, month: int) -> int:
-        first, following = (_month_start(month + i) for i in (0, 1))
-        days = (following - first) // _DAY
-        return first + (min(self.day, days) - 1) * _DAY + self.clock
+def is_time(cell: object) -> bool:
+    """Whether a cell is plainly a time: of such a type, or a text in ISO 8601; a number may be anything."""
+    if not isinstance(cell, str):
+        return hasattr(cell, "isoformat")
+    cell = cell.strip()
+    return bool((re.match(_ISO, cell) and not cell.isdecimal()) or _QUARTER.fullmatch(cell) or _WEEK.fullmatch(cell))
 
 
-def stamp_text(when: datetime, zone: int | None, dates: bool) -> str:
-    """A time in UTC as the file would write it."""
-    if dates:
-        return when.date().isoformat()
-    if zone is None:
-        return when.replace(tzinfo=None).isoformat(" ")
-    return when.astimezone(timezone(timedelta(minutes=zone))).isoformat(" ")
+def check_zone(name: str | None) -> None:
+    """Raises `InputError` for a zone that does not exist."""
+    try:
+        ZoneInfo(name or "UTC")
+    except (KeyError, ValueError, OSError):
+        raise InputError(
+            f"unknown zone {name!r}: expected UTC or a name such as Europe/Berlin", where="--time-zone"
+        ) from None
 
 
-def stamps_of(cells: polars.Series, form: str | None = None) -> Stamps:
-    """The stamps of a column of texts, whole numbers, dates or times; those of a typed zone in UTC.
+def stamps_of(cells: polars.Series, form: str | None = None, zone: str | None = None) -> Stamps:
+    """The stamps of a column of texts, numbers, dates or times.
+
+    Texts and numbers are plain numbers; dates as whole numbers (20240131, with a note); ISO 8601, quarters (2000Q1) and
+    weeks (2024-W01); or times of the strptime form `form`. `zone` names the zone of times without an offset, and of
+    those whose offsets change.
 
     Raises:
-        BadTime: an empty cell, and what `parse_times` raises.
+        BadTime: "'13.7.2016' is not a time: …", "an empty time", "mixed zones: +02:00 here, none in the first row: …".
+        InputError: "--time-format: …" where the form itself cannot be used.
     """
+    check_zone(zone)
+    stamps = _stamps_of(cells, form, zone)
+    if stamps.kind == "time":
+        margin = 0 if stamps.written.zone is None else DAY
+        wrong = (stamps.values < _FIRST + margin) | (stamps.values > _LAST - margin)
+        if wrong.any():
+            raise BadTime(int(wrong.argmax()), "the time is outside of the years 1 to 9999")
+    return stamps
+
+
+def _stamps_of(cells: polars.Series, form: str | None, zone: str | None) -> Stamps:
     import polars as pl
 
+    if cells.dtype.is_numeric():
+        cells = cells.cast(pl.String)
     if cells.null_count():
         raise BadTime(int(cells.is_null().arg_max() or 0), "an empty time")
     if cells.dtype == pl.String:
-        return parse_times(cells, form)
-    if cells.dtype.is_integer():
-        return Stamps(cells.cast(pl.Int64).to_numpy(), "number")
-    zoned = isinstance(cells.dtype, pl.Datetime) and cells.dtype.time_zone is not None
-    values = cells.cast(pl.Datetime("us", "UTC" if zoned else None)).to_physical().to_numpy()
-    return Stamps(values, "time", 0 if zoned else None, cells.dtype == pl.Date)
+        return _parsed(cells.str.strip_chars(), form, zone)
+    own = cells.dtype.time_zone if isinstance(cells.dtype, pl.Datetime) else None
+    fine = isinstance(cells.dtype, pl.Datetime) and cells.dtype.time_unit == "ns"
+    notes = _rounded(fine and bool((cells.to_physical() % 1000 != 0).any()))
+    values = cells.cast(pl.Datetime("us", own)).to_physical().to_numpy()
+    if own is not None:
+        return _in_zone(values, zone or own, notes)
+    if zone is not None:
+        return _in_zone(_utc(cells.cast(pl.String), values, zone), zone, notes)
+    return Stamps(values, "time", Written(dates=cells.dtype == pl.Date), notes)
 
 
-def parse_times(cells: polars.Series, form: str | None = None) -> Stamps:
-    """The stamps in text cells: whole numbers or ISO 8601, or times of the strptime form `form`.
+def _parsed(cells: polars.Series, form: str | None, zone: str | None) -> Stamps:
+    if form not in (None, NUMBER):
+        return _by_form(cells, form, zone)
+    first = cells[0] if len(cells) else ""
+    if re.match(_NUMBER, first) or form == NUMBER:
+        return _numbers(cells, zone, plain=form == NUMBER)
+    if _QUARTER.fullmatch(first) or _WEEK.fullmatch(first):
+        return _of_calendar(cells, first)
+    return _iso(cells, zone)
 
-    Raises:
-        BadTime: a cell that is neither, or has not the kind, or zone, of the first: "'13.7.2016' is not a time: …",
-            "mixed zones: +02:00 here, none in the first row: …".
-    """
+
+def _numbers(cells: polars.Series, zone: str | None, *, plain: bool) -> Stamps:
+    """Plain numbers, or dates as whole numbers unless `plain`."""
     import polars as pl
 
-    cells = cells.str.strip_chars()
-    if form is not None:
-        return _by_form(cells, form)
-    numbers = cells.str.contains(r"^[+-]?\d{1,15}$").fill_null(False)
-    if len(cells) and numbers[0]:
-        _refuse(cells, ~numbers, "is not a whole number, as the time of the first row is")
-        return Stamps(cells.cast(pl.Int64).to_numpy(), "number")
+    _refuse(cells, ~cells.str.contains(_NUMBER), "is not a number, as the time of the first row is")
+    dates = None if plain else _compact(cells, zone)
+    if dates is not None:
+        return dates
+    if zone is not None:
+        raise InputError("the times are plain numbers, which have no zone", where="--time-zone")
+    whole = cells.cast(pl.Int64, strict=False)
+    if not whole.null_count():
+        return Stamps(whole.to_numpy(), "number")
+    values = cells.cast(pl.Float64)
+    _refuse(cells, values.abs() > 9e12, "is too large for a number with decimals: write whole numbers")
+    numbers = values.to_numpy()
+    if (numbers == np.rint(numbers)).all():
+        return Stamps(numbers.astype(np.int64), "number")
+    return Stamps(np.rint(numbers * MICRO).astype(np.int64), "number", Written(scale=MICRO))
+
+
+def _compact(cells: polars.Series, zone: str | None) -> Stamps | None:
+    """Dates as whole numbers, such as 20240131; None where the numbers are plain."""
+    form = _COMPACT.get(len(cells[0]))
+    if form is None:
+        return None
+    length = len(cells[0])
+    filled = cells + "01000000"[length - 6 :]
+    parsed = filled.str.to_datetime("%Y%m%d%H%M%S", time_unit="us", strict=False)
+    right = (cells.str.len_bytes() == length) & parsed.is_not_null() & filled.str.contains(r"^(19|20|2100)[0-9]")
+    right = right & parsed.dt.year().is_between(1900, 2100).fill_null(False)
+    if right.sum() < _MOSTLY * len(right):
+        return None
+    _refuse(cells, ~right, f"is not a time of the form {form}, as most others are")
+    note = f"the times are read as dates, {form} (--time-format {NUMBER} reads plain numbers)"
+    stamps = _with_offsets(cells, parsed.to_physical().to_numpy(), None, zone, (note,))
+    return stamps._replace(written=stamps.written._replace(dates=length == 8, form=form))
+
+
+def _of_calendar(cells: polars.Series, first: str) -> Stamps:
+    """Quarters such as 2000Q1, or weeks and days of ISO 8601 such as 2024-W01 and 2024-W01-1."""
+    import polars as pl
+
+    quarter, week = _QUARTER.fullmatch(first), _WEEK.fullmatch(first)
+    if quarter:
+        form, pattern = f"%Y{quarter[1]}%q", r"^([0-9]{4})[- ]?[Qq]([1-4])$"
+        parts = cells.str.extract_groups(pattern).struct.unnest()
+        month = (parts["2"].cast(pl.Int32) * 3 - 2).cast(pl.String).str.zfill(2)
+        parsed = (parts["1"] + "-" + month + "-01").str.to_datetime("%Y-%m-%d", time_unit="us", strict=False)
+    else:
+        day = week is not None and week[2] is not None
+        form = f"%G{week[1]}W%V" + (f"{week[2]}%u" if day else "") if week else ""
+        plain = cells.str.replace_all("-", "") + ("" if day else "1")
+        plain = plain.set(~plain.str.contains(r"^[0-9]{4}W[0-9]{2}[1-7]$"), None)
+        parsed = plain.str.to_date("%GW%V%u", strict=False).cast(pl.Datetime("us"))
+    _refuse(cells, parsed.is_null(), f"is not a time of the form of the first row, {first!r}")
+    return Stamps(parsed.to_physical().to_numpy(), "time", Written(dates=True, form=form))
+
+
+def _iso(cells: polars.Series, zone: str | None) -> Stamps:
+    import polars as pl
+
     parts = cells.str.extract_groups(_ISO).struct.unnest()
-    year, month, day, hour, minute, second, fraction, zone = (parts[name] for name in parts.columns)
+    year, month, day, hour, minute, second, fraction, offset = (parts[name] for name in parts.columns)
     _refuse(cells, year.is_null(), f"is not a time: {_HINT}")
-    dates = bool(hour.is_null().all())
-    _refuse_mixed_zones(zone)
     written = pl.select(
         pl.concat_str(
-            year, pl.lit("-"), month, pl.lit("-"), day.fill_null("01"), pl.lit("T"), hour.fill_null("00"), pl.lit(":"),
-            minute.fill_null("00"), pl.lit(":"), second.fill_null("00"), pl.lit("."),
-            fraction.fill_null("0").str.pad_end(6, "0"),
+            year, month, day.fill_null("01"), hour.fill_null("00"), minute.fill_null("00"), second.fill_null("00"),
+            pl.lit("."), fraction.fill_null("0").str.slice(0, 6).str.pad_end(6, "0"),
         )
     ).to_series()  # fmt: skip
-    parsed = written.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", time_unit="us", strict=False)
+    parsed = written.str.to_datetime("%Y%m%d%H%M%S%.f", time_unit="us", strict=False)
     _refuse(cells, parsed.is_null(), "is a day or a time that does not exist")
-    offset = next((_minutes(text) for text in zone.head(1) if text is not None), None)
-    return Stamps(parsed.to_physical().to_numpy() - (offset or 0) * 60 * _SECOND, "time", offset, dates)
+    notes = _rounded(bool(fraction.str.slice(6).str.contains("[1-9]").any()))
+    plain = offset.str.replace("Z|UTC", "+00:00").str.replace(":", "").str.pad_end(5, "0")
+    sign = pl.select(pl.when(plain.str.starts_with("-")).then(-1).otherwise(1)).to_series()
+    hours, minutes = (plain.str.slice(place, 2).cast(pl.Int64, strict=False) for place in (1, 3))
+    offsets = (sign * (60 * hours + minutes)).cast(pl.Float64)
+    stamps = _with_offsets(cells, parsed.to_physical().to_numpy(), offsets, zone, notes)
+    return stamps._replace(written=stamps.written._replace(dates=zone is None and bool(hour.is_null().all())))
 
 
-def _by_form(cells: polars.Series, form: str) -> Stamps:
+def _by_form(cells: polars.Series, form: str, zone: str | None) -> Stamps:
+    """As `datetime.strptime` reads them; a week without a day means its first day."""
     import polars as pl
 
-    try:
-        parsed = cells.str.to_datetime(form, time_unit="us", strict=False)
-    except pl.exceptions.PolarsError as error:
+    form = re.sub("%(.)", lambda match: _SHORT.get(match[1], match[0]), form)
+    directives = set(re.findall("%(.)", form))
+    if not directives:
+        raise InputError(f"{form!r} contains no directive such as %Y", where="--time-format")
+    if "Z" in directives:
         raise InputError(
-            f"{form!r} is not a form of times: {str(error).splitlines()[0]}", where="time_format"
-        ) from None
-    _refuse(cells, parsed.is_null(), f"is not a time of the form {form!r}")
-    zoned = getattr(parsed.dtype, "time_zone", None) is not None
-    values = parsed.to_physical().to_numpy()
-    return Stamps(values, "time", 0 if zoned else None, not zoned and bool((values % _DAY == 0).all()))
+            f"{form!r}: %Z reads the name of a zone and drops it: write offsets such as +02:00 and %z, or the name "
+            "itself in the form and --time-zone", where="--time-format",
+        )  # fmt: skip
+    if directives & set("dmbBjUW") and not directives & set("YyGcx"):
+        raise InputError(f"{form!r} has no year: times of several years would be the same: write %Y",
+                         where="--time-format")  # fmt: skip
+    day, full = "", form
+    if directives & set("UWV") and not directives & set("aAwudj"):
+        full, day = (form + " %w", " 0") if "U" in directives else (form + " %u", " 1")
+    texts = cells.unique(maintain_order=True).to_list()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forms without a year, which the check above refuses
+        times = {text: _strptime(text + day, full) for text in texts}
+    whens = [times[cell] for cell in cells]
+    real = [when for when in whens if isinstance(when, datetime)]
+    if len(real) < len(whens):
+        row = next(row for row, when in enumerate(whens) if isinstance(when, str))
+        raise BadTime(row, f"{short(cells[row])} is not a time of the form {form!r}{whens[row]}")
+    local = np.array(
+        [(when.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1) for when in real], dtype=np.int64
+    )
+    gaps = [when.utcoffset() for when in real]
+    minutes = [None if gap is None else gap.total_seconds() / 60 for gap in gaps]
+    stamps = _with_offsets(cells, local, pl.Series(minutes, dtype=pl.Float64), zone, ())
+    dates = stamps.written.zone is None and bool((stamps.values % DAY == 0).all())
+    return stamps._replace(written=stamps.written._replace(dates=dates))
+
+
+def _strptime(text: str, form: str) -> datetime | str:
+    """The time, or why the text is not one, where that is not obvious: ": unconverted data remains: 789"."""
+    try:
+        return datetime.strptime(text, form)
+    except re.error:
+        problem = "the same directive twice"
+    except ValueError as error:
+        problem = str(error)
+        if not re.search("bad directive|stray %|ISO (year|week) directive", problem):
+            return "" if "does not match" in problem else f": {problem}"
+    raise InputError(f"{form!r} is not a form of strptime: {problem}", where="--time-format")
+
+
+def _with_offsets(
+    cells: polars.Series, local: np.ndarray, offsets: polars.Series | None, zone: str | None, notes: tuple[str, ...]
+) -> Stamps:
+    """Stamps from times of day and their offsets from UTC in minutes, null where a time names none."""
+    if offsets is None or not offsets.count():
+        if zone is None:
+            return Stamps(local, "time", notes=notes)
+        return _in_zone(_utc(cells, local, zone), zone, notes)
+    first = offsets[0]
+    wrong = offsets.is_null() != (first is None)
+    if zone is None and first is not None:
+        wrong |= (offsets != first).fill_null(False)
+    if wrong.any():
+        row = int(wrong.arg_max() or 0)
+        way = "write the offset of each time"
+        if offsets[row] is not None and first is not None:
+            way = "name their zone, as in --time-zone Europe/Berlin, or --time-zone UTC"
+        problem = f"mixed zones: {_offset(offsets[row])} here, {_offset(first)} in the first row"
+        raise BadTime(row, f"{problem}: {way}")
+    values = local - np.rint(offsets.to_numpy() * 60 * SECOND).astype(np.int64)
+    if zone is not None:
+        return _in_zone(values, zone, notes)
+    return Stamps(values, "time", Written(round(first or 0)), notes)
+
+
+def _utc(cells: polars.Series, local: np.ndarray, zone: str) -> np.ndarray:
+    """The times of day of a zone in UTC."""
+    import polars as pl
+
+    naive = pl.Series(local).cast(pl.Datetime("us"))
+    times = naive.dt.replace_time_zone(zone, ambiguous="null", non_existent="null")
+    _refuse(cells, times.is_null(), f"does not exist in {zone}, or twice, as the clocks change: write offsets")
+    return times.to_physical().to_numpy()
+
+
+def _in_zone(utc: np.ndarray, zone: str, notes: tuple[str, ...]) -> Stamps:
+    """Stamps of a zone: where all have the same time of day there, they are days of the zone, of 23 hours or 25."""
+    stamps = Stamps(utc, "time", Written(zone), notes)
+    local = local_stamps(stamps)
+    return local if (local.values % DAY == local.values[:1] % DAY).all() else stamps
+
+
+def local_stamps(stamps: Stamps) -> Stamps:
+    """The same times as times of day in the zone that the file names, by which days and months are counted."""
+    import polars as pl
+
+    zone = stamps.written.zone
+    if zone is None or stamps.written.local:
+        return stamps
+    if isinstance(zone, int):
+        values = stamps.values + zone * 60 * SECOND
+    else:
+        times = pl.Series(stamps.values).cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(zone)
+        values = times.dt.replace_time_zone(None).to_physical().to_numpy()
+    return stamps._replace(values=values, written=stamps.written._replace(local=True))
+
+
+def _rounded(finer: bool) -> tuple[str, ...]:
+    return ("the digits of the times beyond microseconds are left out",) if finer else ()
+
+
+def _offset(minutes: float | None) -> str:
+    if minutes is None:
+        return "none"
+    return f"{'-' if minutes < 0 else '+'}{int(abs(minutes) // 60):02}:{int(abs(minutes) % 60):02}"
+
+
+def short(cell: str) -> str:
+    """A cell as messages show it: at most 40 characters."""
+    return repr(cell if len(cell) <= 40 else cell[:39] + "…") if cell else "an empty time"
 
 
 def _refuse(cells: polars.Series, wrong: polars.Series, problem: str) -> None:
     row = wrong.arg_max() if wrong.any() else None
     if row is not None:
-        cell = cells[row]
-        shown = "an empty time" if not cell else repr(cell if len(cell) <= 40 else cell[:39] + "…")
-        raise BadTime(row, f"{shown} {problem}")
-
-
-def _refuse_mixed_zones(zone: polars.Series) -> None:
-    """Zones that differ, or are named for some times only."""
-    texts = zone.fill_null("none").str.replace("Z", "+00:00").str.replace(r"(\d{2})(\d{2})$", "$1:$2")
-    other = texts != texts[0]
-    if other.any():
-        row = int(other.arg_max() or 0)
-        raise BadTime(
-            row,
-            f"mixed zones: {texts[row]} here, {texts[0]} in the first row: convert all times to one, such as UTC",
-        )
-
-
-def _minutes(zone: str) -> int:
-    if zone == "Z":
-        return 0
-    sign = -1 if zone[0] == "-" else 1
-    return sign * (60 * int(zone[1:3]) + int(zone[-2:]))
-
-
-def parse_every(text: str, kind: Literal["number", "time"]) -> tuple[GridKind, int]:
-    """A step such as `15min`, `1h`, `1d`, `1w`, `1mo`, `1q`, `1y`, or a plain number for times that are numbers.
-
-    Raises:
-        InputError: "every: expected a number and a unit of us, ms, s, min, h, d, w, mo, q, y, found '1 fortnight'".
-    """
-    match = re.fullmatch(r"\s*(\d{1,9})\s*([a-z]*)\s*", text)
-    if match is None or int(match[1]) < 1 or (match[2] and match[2] not in {*_UNITS, *_MONTHS}):
-        units = ", ".join([*_UNITS, *_MONTHS])
-        raise InputError(f"expected a number and a unit of {units}, found {text!r}", where="every")
-    number, unit = int(match[1]), match[2]
-    if (kind == "number") != (unit == ""):
-        want = "a plain number" if kind == "number" else "a number with a unit, as in 1h,"
-        raise InputError(f"the times are {'numbers' if kind == 'number' else 'dates'}: expected {want} not {text!r}",
-                         where="every")  # fmt: skip
-    if unit in _MONTHS:
-        return "month", number * _MONTHS[unit]
-    return ("number", number) if unit == "" else ("time", number * _UNITS[unit])
-
-
-def find_grid(stamps: Stamps, breaks: np.ndarray, every: str | None = None) -> Grid:
-    """The grid that most stamps are on, from the earliest one.
-
-    breaks: (N,) bool, True where a row begins another series, so that its distance from the row before means nothing
-    every: the step; None = the commonest distance between neighbours, in calendar months where all days of the month
-        are the same (or the last of it)
-
-    Raises:
-        InputError: "every: two times are needed to find the step; name it".
-    """
-    values = stamps.values
-    number = stamps.kind == "number"
-    months, days, clock, last = (values,) * 4 if number else _calendar(values)
-    same_day = bool((days == days[0]).all())
-    monthly = not number and bool((clock == clock[0]).all()) and (same_day or bool(last.all()))
-
-    def of_months(step: int) -> Grid:
-        day, hour = (int(days[0]) if same_day else 32, int(clock[0])) if monthly else (1, 0)
-        return Grid("month", int(months.min()), step, stamps.zone, stamps.dates, day, hour)
-
-    if every is not None:
-        kind, step = parse_every(every, stamps.kind)
-        return of_months(step) if kind == "month" else Grid(kind, int(values.min()), step, stamps.zone, stamps.dates)
-    distance = np.diff(values)
-    between = ~breaks[1:] & (distance > 0)
-    if not between.any():
-        raise InputError("two times in order are needed to find the step between them; name it", where="every")
-    if monthly and distance[between].min() >= 28 * _DAY:
-        return of_months(_commonest(np.diff(months)[between]))
-    return Grid(stamps.kind, int(values.min()), _commonest(distance[between]), stamps.zone, stamps.dates)
-
-
-def _commonest(distances: np.ndarray) -> int:
-    values, counts = np.unique(distances, return_counts=True)
-    return int(values[counts.argmax()])
-
-
-def _calendar(stamps: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Months since year 0, day of the month, microseconds of the day, and whether it is the month's last day."""
-    when = stamps.astype("datetime64[us]")
-    months = when.astype("datetime64[M]")
-    day = when.astype("datetime64[D]")
-    last = (day + 1).astype("datetime64[M]") != months
-    number = months.astype(np.int64) + 1970 * 12
-    return number, (day - months).astype(np.int64) + 1, stamps % _DAY, last
-
-
-def _month_start(month: int) -> int:
-    year, rest = divmod(month, 12)
-    if not 1 <= year <= 9999:
-        raise OverflowError
-    return (datetime(year, rest + 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
-
-
-def floor_stamps(grid: Grid, stamps: np.ndarray) -> np.ndarray:
-    """The index (N,) of the step that each stamp falls into, for resampling; a step begins at its stamp."""
-    if grid.kind == "month":
-        stamps = _calendar(stamps)[0]
-    return (stamps - grid.origin) // grid.step
-
-
-def aligned(grid: Grid) -> Grid:
-    """The grid moved back to where whole steps begin: full hours for `1h`, Mondays for `1w`, Januaries for `1y`."""
-    if grid.kind == "number":
-        return grid
-    from dataclasses import replace
-
-    if grid.kind == "month":
-        return replace(grid, origin=grid.origin // grid.step * grid.step, day=1, clock=0)
-    shift = (grid.zone or 0) * 60 * _SECOND  # days begin at the zone's midnight
-    monday = 4 * _DAY if grid.step % (7 * _DAY) == 0 else 0  # 1970 began on a Thursday
-    origin = (grid.origin + shift - monday) // grid.step * grid.step + monday - shift
-    return replace(grid, origin=origin, dates=grid.dates and grid.step % _DAY == 0)
+        raise BadTime(row, f"{short(cells[row])} {problem}")

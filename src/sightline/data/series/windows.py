@@ -21,6 +21,7 @@ from sightline.data.series.builtin import Truth
 from sightline.data.series.corpus import SeriesData, SeriesScaling
 from sightline.data.series.describe import survey_series
 from sightline.data.series.panel import Panel, Series
+from sightline.data.series.seasons import find_season
 from sightline.data.split import PARTS
 from sightline.data.survey import Survey
 
@@ -31,6 +32,7 @@ class Windows:
     """Some windows of a panel.
 
     record, origin: (N,), for each window the number of its series and the index in it of the first step to forecast
+    span: where windows of this kind begin to read, and the steps that they forecast, from and up to, on the grid
     """
 
     panel: Panel
@@ -38,6 +40,7 @@ class Windows:
     horizon: int
     record: np.ndarray
     origin: np.ndarray
+    span: tuple[int, int, int]
     truth: Truth | None = None
 
     def __len__(self) -> int:
@@ -47,6 +50,13 @@ class Windows:
         """The windows of these numbers, in their order."""
         index = np.asarray(rows, dtype=np.int64)
         return replace(self, record=self.record[index], origin=self.origin[index])
+
+    def of_size(self, lookback: int, horizon: int) -> Windows:
+        """All windows of another size over the same steps; `InputError` where none fits."""
+        records, origins = _between(self.panel, lookback, horizon, *self.span)
+        if not len(records):
+            raise InputError(f"no series has {lookback} + {horizon} steps", where=self.panel.name)
+        return replace(self, lookback=lookback, horizon=horizon, record=records, origin=origins)
 
     def time(self, row: int) -> str:
         """When the first step that a window forecasts is."""
@@ -65,16 +75,55 @@ class WindowCorpus(Corpus[Windows]):
         return survey_series(self.series)
 
 
-def make_windows(series: SeriesData, lookback: int, horizon: int, *, limit: int | None = None) -> WindowCorpus:
+def make_windows(
+    series: SeriesData,
+    lookback: int = 0,
+    horizon: int = 0,
+    *,
+    limit: int | None = None,
+    season: int | None = None,
+    multiple: int = 1,
+) -> WindowCorpus:
     """Every window of each part; `limit` keeps the first `limit` of each.
+
+    A look-back or horizon of 0 follows from `season` and length (see `usual_sizes`), with a note.
 
     Raises:
         InputError: "load.csv: no window of 336 + 96 steps fits into the train part, whose longest series has 300: …".
     """
+    notes = series.notes
+    if not lookback or not horizon:
+        lookback, horizon, reason = usual_sizes(series, lookback, horizon, season, multiple)
+        notes += (f"look-back {lookback} and horizon {horizon}, {reason} (--lookback, --horizon)",)
     parts = {part: windows_of(series, part, lookback, horizon) for part in PARTS}
     if limit is not None:
         parts = {part: windows.select(np.arange(min(limit, len(windows)))) for part, windows in parts.items()}
-    return WindowCorpus(series.name, **parts, sha256=series.sha256, notes=series.notes, series=series)
+    return WindowCorpus(series.name, **parts, sha256=series.sha256, notes=notes, series=series)
+
+
+def usual_sizes(
+    series: SeriesData, lookback: int, horizon: int, season: int | None, multiple: int
+) -> tuple[int, int, str]:
+    """The look-back and horizon to use where they are 0, and the reason in words.
+
+    A horizon of one season (several where that is less than 6 steps, at most 96 steps) and a look-back of four (at most
+    384 steps, or one season); 24 and 96 steps without a season. Less where the longest series is too short for that.
+
+    season: the season in steps, None = estimated from training
+    multiple: the look-back is a multiple of it
+    """
+    season = season or find_season(series.values("train"))
+    train, valid, test = (max(len(rows) for rows in series.values(part)) for part in PARTS)
+    usual = season * -(-6 // season) if season > 1 else 24
+    usual_ahead, usual_back = min(usual, 96), min(4 * usual, max(384, season))
+    room = train - lookback if lookback else train // 4
+    ahead = horizon or max(1, min(usual_ahead, valid, test, room))
+    back = lookback or max(1, min(usual_back, train // 2, train - ahead))
+    if not lookback:
+        back = max(multiple, back // multiple * multiple)
+    reason = f"as the season has {season} steps" if season > 1 else "as usual without a season"
+    short = (ahead < usual_ahead and not horizon) or (back + multiple <= usual_back and not lookback)
+    return back, ahead, f"as the parts have {train}, {valid} and {test} steps" if short else reason
 
 
 def windows_of(series: SeriesData, part: str, lookback: int, horizon: int) -> Windows:
@@ -91,15 +140,14 @@ def windows_of(series: SeriesData, part: str, lookback: int, horizon: int) -> Wi
             f"{reads}: lower lookback or horizon, or split otherwise",
             where=series.name,
         )
-    return Windows(series.panel, lookback, horizon, records, origins, series.truth)
+    return Windows(series.panel, lookback, horizon, records, origins, (first, low, high), series.truth)
 
 
 def all_windows(panel: Panel, lookback: int, horizon: int) -> Windows:
     """Every window of the whole panel; raises `InputError` where none fits."""
-    records, origins = _between(panel, lookback, horizon, panel.start, panel.start, panel.end)
-    if not len(records):
-        raise InputError(f"no series has {lookback} + {horizon} steps", where=panel.name)
-    return Windows(panel, lookback, horizon, records, origins)
+    empty = np.zeros(0, dtype=np.int64)
+    span = (panel.start, panel.start, panel.end)
+    return Windows(panel, lookback, horizon, empty, empty, span).of_size(lookback, horizon)
 
 
 def _between(
@@ -116,30 +164,40 @@ def _between(
     return np.concatenate(records), np.concatenate(origins)
 
 
-def next_windows(panel: Panel, lookback: int, horizon: int) -> Windows:
-    """One window for each series, whose horizon begins after its last value; its values there are zero.
+def forecastable(panel: Panel, lookback: int, horizon: int) -> tuple[Panel, dict[str, str]]:
+    """The panel without the series that cannot be forecast, and for each of these, by name, the reason.
 
     Raises:
-        InputError: "load.csv: 'a' has 20 steps, but the model reads 96"; "load.csv: 'a' has 3 steps of 'holiday' beyond
-            the last value, but a forecast needs 24".
+        InputError: none can be: "load.csv: 'a' has 20 steps, but the model reads 96"; "load.csv: 'a' has 3 steps of
+            'holiday' beyond the last value, but a forecast needs 24".
+    """
+    reasons: dict[str, str] = {}
+    for record in panel.records:
+        steps, ahead = len(record.values), len(record.known) - len(record.values)
+        if steps < lookback:
+            reasons[record.name] = f"{steps} steps, but the model reads {lookback}"
+        elif panel.known and ahead < horizon:
+            known = ", ".join(map(repr, panel.known))
+            reasons[record.name] = f"{ahead} steps of {known} beyond the last value, but a forecast needs {horizon}"
+    if len(reasons) == len(panel.records):
+        name, reason = next(iter(reasons.items()))
+        raise InputError(f"{name!r} has {reason}" if name else f"has {reason}", where=panel.name)
+    return replace(panel, records=tuple(record for record in panel.records if record.name not in reasons)), reasons
+
+
+def next_windows(panel: Panel, lookback: int, horizon: int) -> Windows:
+    """One window for each series of a `forecastable` panel, whose horizon begins after its last value; its values there
+    are zero.
     """
     records = []
     for record in panel.records:
-        subject = f"{record.name!r} has" if record.name else "has"
-        steps, ahead = len(record.values), len(record.known) - len(record.values)
-        if steps < lookback:
-            raise InputError(f"{subject} {steps} steps, but the model reads {lookback}", where=panel.name)
-        if panel.known and ahead < horizon:
-            raise InputError(
-                f"{subject} {ahead} steps of {', '.join(map(repr, panel.known))} beyond the last value, but a forecast "
-                f"needs {horizon}",
-                where=panel.name,
-            )
+        steps = len(record.values)
         values, past = (np.pad(rows, ((0, horizon), (0, 0))) for rows in (record.values, record.past))
         known = record.known[: steps + horizon] if panel.known else np.zeros((steps + horizon, 0))
         records.append(Series(record.name, record.start, values, past, known))
     origin = np.array([len(record.values) for record in panel.records])
-    return Windows(replace(panel, records=tuple(records)), lookback, horizon, np.arange(len(records)), origin)
+    span = (panel.start, panel.end, panel.end + horizon)
+    return Windows(replace(panel, records=tuple(records)), lookback, horizon, np.arange(len(records)), origin, span)
 
 
 class WindowBatch(NamedTuple):
@@ -161,6 +219,23 @@ class WindowBatch(NamedTuple):
         return WindowBatch(*(tensor.to(device) for tensor in self[:4]), rows=self.rows)
 
 
+def _check_finite(panel: Panel, scaled: list[list[np.ndarray]]) -> None:
+    """Refuses values that are too far from those of training to be computed with.
+
+    scaled: of targets, past and known covariates the numbers of each series (T, ·)
+    """
+    for columns, rows in zip((panel.targets, panel.past, panel.known), scaled, strict=True):
+        for record, numbers in zip(panel.records, rows, strict=True):
+            if not np.isfinite(numbers).all():
+                step, column = np.argwhere(~np.isfinite(numbers))[0]
+                of = f" of {record.name!r}" if record.name else ""
+                raise InputError(
+                    f"{columns[column]!r}{of} at {panel.grid.text(record.start + int(step))} is too large beside the "
+                    "values of training",
+                    where=panel.name,
+                )
+
+
 @final
 class WindowBatches(BatchStream[WindowBatch]):
     """Batches of `size` windows, shuffled differently in each epoch or in order; the last may be smaller."""
@@ -173,10 +248,12 @@ class WindowBatches(BatchStream[WindowBatch]):
             raise InputError("no windows to make batches of", where=windows.panel.name)
         self.windows = windows
         records = scaling.scaled(windows.panel).records
-        self._values, self._past, self._known = (
-            torch.from_numpy(np.concatenate([record[place] for record in records]).astype(np.float32))
-            for place in (2, 3, 4)
-        )
+        with np.errstate(over="ignore"):
+            scaled = [
+                [getattr(record, role).astype(np.float32) for record in records] for role in ("values", "past", "known")
+            ]
+        _check_finite(windows.panel, scaled)
+        self._values, self._past, self._known = (torch.from_numpy(np.concatenate(rows)) for rows in scaled)
         ends = np.cumsum([[len(r.values), len(r.known)] for r in records], 0)  # (R, 2)
         starts = np.concatenate([np.zeros((1, 2), dtype=np.int64), ends[:-1]])
         self._value_at = torch.from_numpy(starts[windows.record, 0] + windows.origin)

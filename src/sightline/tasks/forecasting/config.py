@@ -7,10 +7,8 @@ from typing import Literal, final
 
 from sightline.core.errors import InputError
 from sightline.core.settings import flat, key
-from sightline.data.rows.formats import suffixes
-from sightline.data.series.corpus import SeriesColumns, SeriesData, load_series
+from sightline.data.series.corpus import SOURCES, SeriesColumns, SeriesData, load_series
 from sightline.data.series.panel import Evenness, Fill, Resample
-from sightline.data.series.table import SERIES_FORMS
 from sightline.models import FORECASTERS, SizedConfig
 from sightline.tasks.architectures import check_architecture
 from sightline.tasks.run import DataConfig, RunConfig, TaskConfig
@@ -31,8 +29,17 @@ class SeriesDataConfig(DataConfig):
     targets: tuple[str, ...] = key((), "Columns to forecast; none named: all columns of numbers.")
     past_covariates: tuple[str, ...] = key((), "Columns that are known only in the past.")
     known_covariates: tuple[str, ...] = key((), "Columns that are known in advance, over the horizon too.")
-    time_format: str | None = key(None, "How times are written, as strptime takes it; null: judged by the values.")
+    time_format: str | None = key(
+        None, "How times are written, as strptime takes it, or number; null: judged by the values."
+    )
+    time_zone: str | None = key(
+        None, "Zone of the times, such as Europe/Berlin; needed where offsets change; null: the one that they name."
+    )
+    missing: tuple[float, ...] = key((), "Numbers that mark a missing value, such as -9999.")
     every: str | None = key(None, "Step between times, such as 1h or 1d; null: judged by the times.")
+    calendar: Literal["full", "business"] = key(
+        "full", "Days that steps are counted in: all, or Monday to Friday (the same as a step of 1b)."
+    )
     resample: Resample | None = key(None, "How several times within a step become one; null: refuse them.")
     fill: Fill | None = key(None, "How missing steps are filled; null: refuse them.")
     split: tuple[float, float, float] = key(
@@ -49,17 +56,22 @@ class SeriesDataConfig(DataConfig):
             self.past_covariates,
             self.known_covariates,
             self.time_format,
+            self.time_zone,
+            self.missing,
         )
 
     @property
     def rules(self) -> Evenness:
         """The rule for gaps and uneven steps."""
-        return Evenness(self.every, self.resample, self.fill)
+        business = self.calendar == "business"
+        if business and self.every is not None and not self.every.endswith("b"):
+            raise InputError(f"counts in business days: write --every 1b, not {self.every!r}", where="--calendar")
+        return Evenness(self.every or ("1b" if business else None), self.resample, self.fill)
 
-    def load(self) -> SeriesData:
+    def load(self, *, short: bool = False) -> SeriesData:
         """The series; raises what `load_series` raises, and `InputError` where no data is named."""
-        data = self.named(f"a {suffixes(SERIES_FORMS)} table, or builtin:seasonal")
-        return load_series(data, self.columns, self.rules, split=self.split)
+        data = self.named(SOURCES)
+        return load_series(data, self.columns, self.rules, split=self.split, short=short)
 
 
 @final
@@ -76,8 +88,10 @@ class ForecastingConfig(TaskConfig):
 
     arch: str = key("transformer", "Architecture.")
     model: SizedConfig = key(FORECASTERS["transformer"], "Sizes of the model.")
-    lookback: int = key(96, "Steps that the model reads.", at_least=1)
-    horizon: int = key(24, "Steps that the model forecasts after them.", at_least=1)
+    lookback: int = key(0, "Steps that the model reads; 0: by season and length, often four seasons.", at_least=0)
+    horizon: int = key(
+        0, "Steps that the model forecasts after them; 0: by season and length, often one season.", at_least=0
+    )
     loss: ForecastLoss = key("mse", "Loss of the forecasts.")
     quantiles: tuple[float, ...] = key((0.1, 0.5, 0.9), "Levels of a quantile forecast, 0.5 in the middle.")
     season: int | None = key(None, "Steps of a season, for MASE and seasonal baselines; null: estimated.", at_least=1)

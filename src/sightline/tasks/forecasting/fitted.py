@@ -111,9 +111,20 @@ class Fitted:
             if expected != names:
                 raise InputError(f"the {role} are {names}, but the model was trained on {expected}", where=panel.name)
 
+    def check_step(self, panel: Panel) -> None:
+        """Raises `InputError` where a panel has another step than the training series."""
+        if panel.grid.every != self.every:
+            raise InputError(
+                f"the step is {panel.grid.every}, but the model was trained on steps of {self.every}", where=panel.name
+            )
+
     def write(self, path: Path) -> None:
-        """Writes the file as JSON."""
-        text = json.dumps(encode(self), ensure_ascii=False, allow_nan=False)
+        """Writes the file as JSON; keys that version 0.1.0 does not know only where they are used."""
+        content = encode(self)
+        content["columns"] = {
+            key: value for key, value in content["columns"].items() if value or key not in ("time_zone", "missing")
+        }
+        text = json.dumps(content, ensure_ascii=False, allow_nan=False)
         path.write_text(text + "\n", encoding="utf-8")
 
     @classmethod

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, final
 
 import numpy as np
@@ -18,10 +18,11 @@ from sightline.data.series.panel import Panel
 class Forecast:
     """The next steps of every series of a table, in its own units.
 
-    panel: the series that were read
+    panel: the series that are forecast
     values: (R, H, C), the forecast of step h of column c of series r
     quantiles: (R, H, C, Q), of the levels `levels`; Q = 0 for a point forecast
     context: how many of the last values `record` tells besides
+    left_out: the series that could not be forecast, and why
     """
 
     panel: Panel
@@ -29,6 +30,13 @@ class Forecast:
     quantiles: np.ndarray
     levels: tuple[float, ...] = ()
     context: int = 0
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """For the user, a line each: what was changed in the data, and what is left out."""
+        left_out = (f"{name!r} is left out: it has {reason}" for name, reason in self.left_out.items())
+        return tuple(f"{self.panel.name}: {note}" for note in (*self.panel.notes, *left_out))
 
     def times(self, record: int) -> list[str]:
         """The stamps of the steps of one series, as the file writes them."""
@@ -56,13 +64,17 @@ class Forecast:
         return text.getvalue()
 
     def record(self) -> dict[str, Any]:
-        """Plain JSON types: the file, the step, the rows, and the last values that were seen, one row each."""
-        return {
+        """Plain JSON types: the file, the step, the rows, the last values that were seen, one row each, and the series
+        that are left out, if any.
+        """
+        record = {
             "source": self.panel.name,
             "every": self.panel.grid.every,
             "forecast": list(self.rows()),
             "seen": list(self._seen()),
         }
+        left_out = [{"series": name, "reason": reason} for name, reason in self.left_out.items()]
+        return {**record, "left_out": left_out} if left_out else record
 
     def _seen(self) -> Iterator[dict[str, Any]]:
         for one in self.panel.records:

@@ -16,18 +16,21 @@ from sightline.core.errors import InputError
 from sightline.core.metrics import Baseline
 from sightline.core.modes import evaluating
 from sightline.core.seeds import derive
-from sightline.data.series.corpus import load_panel, load_series
+from sightline.data.series.corpus import SeriesData, load_panel, load_series
+from sightline.data.series.describe import survey_series
+from sightline.data.series.grid import Grid
 from sightline.data.series.panel import Panel, Series
-from sightline.data.series.times import Grid
 from sightline.data.series.windows import (
     WindowBatch,
     WindowBatches,
     WindowCorpus,
     Windows,
     all_windows,
+    forecastable,
     make_windows,
     next_windows,
 )
+from sightline.data.survey import Survey
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.parts.series_patches import SeriesWindows
 from sightline.tasks.card import Card
@@ -67,14 +70,32 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
 
     @classmethod
     def load_data(cls, run: ForecastingRun) -> WindowCorpus:
-        config = run.settings
-        data = make_windows(run.corpus.load(), config.lookback, config.horizon, limit=run.corpus.limit)
-        if config.protocol == "every":
+        data = cls._windows(run, run.corpus.load())
+        if run.settings.protocol == "every":
             return data
         whole = len(data.test) // PUBLISHED_BATCH * PUBLISHED_BATCH
         if not whole:
             raise InputError(f"needs {PUBLISHED_BATCH} windows of test, found {len(data.test)}", where="protocol")
         return replace(data, test=data.test.select(np.arange(whole)))
+
+    @classmethod
+    def _windows(cls, run: ForecastingRun, series: SeriesData) -> WindowCorpus:
+        config = run.settings
+        fed_back = getattr(config.model, "decoding", "") == "autoregressive"
+        multiple = getattr(config.model, "patch", 1) if fed_back else 1
+        return make_windows(
+            series, config.lookback, config.horizon, limit=run.corpus.limit, season=config.season, multiple=multiple
+        )
+
+    @classmethod
+    def survey(cls, run: ForecastingRun) -> Survey:
+        """A summary of series of any length; whether windows fit is a note."""
+        series = run.corpus.load(short=True)
+        try:
+            notes = cls._windows(run, series).notes
+        except InputError as error:
+            notes = (*series.notes, str(error))
+        return survey_series(replace(series, notes=notes))
 
     @classmethod
     def read_part(cls, run: ForecastingRun) -> Windows:
@@ -83,8 +104,11 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
 
     @classmethod
     def build(cls, data: WindowCorpus, run: ForecastingRun) -> ForecastingTask:
-        config, series = run.settings, data.series
-        panel = series.panel
+        series, panel = data.series, data.series.panel
+        sizes = data.train.lookback, data.train.horizon
+        config = replace(
+            run.settings, lookback=run.settings.lookback or sizes[0], horizon=run.settings.horizon or sizes[1]
+        )
         if config.arch in ("dlinear", "nlinear") and (panel.past or panel.known):
             raise InputError(
                 f"{config.arch} does not read covariates; leave them out, or choose another architecture", where="arch"
@@ -150,7 +174,8 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
 
     def measure(self, part: Windows, decoding: Any = None) -> Measured:
         if (part.lookback, part.horizon) != (self.config.lookback, self.config.horizon):
-            part = all_windows(part.panel, self.config.lookback, self.config.horizon)
+            part = part.of_size(self.config.lookback, self.config.horizon)
+        self.fitted.check_step(part.panel)
         with evaluating(self.model):
             scores = self.score(part, self.predictor())
         return Measured(scores.metrics(), scores.items(part.record, part.origin), details=scores.details())
@@ -163,12 +188,12 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         ]
 
     def forecast(self, panel: Panel) -> Forecast:
-        """The steps after the last value of every series.
+        """The steps after the last value of every series that is long enough; the others are named.
 
         Raises:
-            InputError: "load.csv: 'a' has 20 steps, but the model reads 96", "… needs 24 steps of 'holiday' beyond the
-                last value, found 3".
+            InputError: what `forecastable` raises.
         """
+        panel, left_out = forecastable(panel, self.config.lookback, self.config.horizon)
         windows = next_windows(panel, self.config.lookback, self.config.horizon)
         scaling = self.fitted.scaling(panel)
         batches = WindowBatches(windows, scaling, size=SCORED, shuffle=False)
@@ -179,7 +204,7 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         levels = self.config.levels
         context = min(self.config.lookback, 4 * self.config.horizon)  # a fifth of a figure at least is the future
         return Forecast(
-            panel, values[..., values.shape[3] // 2], values if levels else values[..., :0], levels, context
+            panel, values[..., values.shape[3] // 2], values if levels else values[..., :0], levels, context, left_out
         )
 
     def predict(self, inputs: Sequence[Any]) -> list[Any]:
@@ -193,6 +218,8 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
             targets = self.fitted.columns.targets
             if values.ndim != 2 or values.shape[1] != len(targets):
                 raise InputError(f"expected values of shape (T, {len(targets)}), got {values.shape}")
+            if not np.isfinite(values).all():
+                raise InputError(f"step {int((~np.isfinite(values)).any(1).argmax())} of the values is not finite")
             empty = np.zeros((len(values), 0))
             grid = Grid("number", 0, 1)
             forecast = self.forecast(Panel("values", grid, targets, (), (), (Series("", 0, values, empty, empty),)))
@@ -201,7 +228,7 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
 
     def answer(self, inputs: Sequence[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
         forecasts = [self.forecast(self._read_panel(path)) for path in inputs]
-        return [Answer(one.csv().rstrip("\n"), one.record()) for one in forecasts]
+        return [Answer(one.csv().rstrip("\n"), one.record(), notes=one.notes) for one in forecasts]
 
     def facts(self) -> dict[str, str]:
         config, levels = self.config, ", ".join(f"{level:g}" for level in self.config.levels)
@@ -306,11 +333,8 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
 
     def _read_panel(self, path: str | Path) -> Panel:
         if str(path).startswith("builtin:"):
-            return load_series(path).panel
-        panel = load_panel(path, self.fitted.columns, self.fitted.rules)
-        if panel.grid.every != self.fitted.every and len(panel.records[0].values) > 1:
-            raise InputError(
-                f"the step is {panel.grid.every}, but the model was trained on steps of {self.fitted.every}",
-                where=panel.name,
-            )
+            panel = load_series(path).panel
+        else:
+            panel = load_panel(path, self.fitted.columns, self.fitted.rules)
+        self.fitted.check_step(panel)
         return panel
