@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from sightline.data.corpus import Corpus
 from sightline.data.labelled.part import LabelledPart
 from sightline.data.labelled.table import LabelledSource
+from sightline.data.media.describe import media_looks, picture_levels
 from sightline.data.survey import (
     DataFinding,
     Survey,
@@ -18,7 +19,6 @@ from sightline.data.survey import (
     findings,
     histogram,
     repeated,
-    sound_looks,
     spread,
     text_looks,
 )
@@ -43,6 +43,7 @@ def survey_labelled(corpus: Corpus[LabelledPart]) -> Survey:
             "labels": len(counts.get(name, ())),
             "commonest_label": _commonest(counts.get(name, Counter()), len(part)),
             unit: spread(lengths.get(name, [])),
+            **({"levels": picture_levels(_arrays(part))} if part.kind == "image" else {}),
         }
         for name, part in corpus.parts.items()
     }
@@ -60,6 +61,10 @@ def survey_labelled(corpus: Corpus[LabelledPart]) -> Survey:
         },
         charts,
     )
+
+
+def _arrays(part: LabelledPart) -> Iterator[np.ndarray]:
+    return (source for source in part.sources if isinstance(source, np.ndarray))
 
 
 def _commonest(counts: Counter[str], items: int) -> str:
@@ -89,8 +94,8 @@ def _suspicious(name: str, part: LabelledPart, keys: list[bytes]) -> list[DataFi
     if part.kind == "text":
         looks = text_looks(float(np.median([_length(source) for source in part.sources])))
         looks["white space at an end"] = lambda text: text != text.strip()
-    elif part.kind == "audio":
-        looks = sound_looks()
+    elif part.kind in ("audio", "image"):
+        looks = media_looks(part.kind)
     else:
         looks = {"all values the same": lambda array: array.size > 1 and bool((array == array.flat[0]).all())}
     return repeated(name, keys, part.places) + findings(name, part.sources, part.places, looks)

@@ -23,6 +23,7 @@ import numpy as np
 from sightline.core.errors import EnvironmentFault, InputError
 from sightline.data.labelled.labels import Labels, labels_of
 from sightline.data.media import audio, images
+from sightline.data.media.columns import AudioReader, FileReader, ImageReader
 from sightline.data.rows.files import read_lines
 from sightline.data.rows.formats import open_rows
 from sightline.data.rows.json_lines import JsonNumber
@@ -71,6 +72,7 @@ class LabelledTable(Refusals):
     """Sources and their labels in step, the place of each, and the rows that were skipped.
 
     parts: the part of each row, where a column names it
+    remarks: for the user, on how the data was read
     many: whether an item may have any number of labels
     """
 
@@ -80,6 +82,11 @@ class LabelledTable(Refusals):
     labels: list[Labels] = field(default_factory=list)
     places: list[str] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    def notes(self) -> list[str]:
+        """Lines on how the data was read, and on the rows that were skipped."""
+        return [f"{self.name}: {remark}" for remark in self.remarks] + super().notes()
 
 
 def read_labelled(path: Path, reading: Reading) -> LabelledTable:
@@ -97,6 +104,7 @@ def read_labelled(path: Path, reading: Reading) -> LabelledTable:
     else:
         _read_table(path, reading, items)
     items.table.check_some(items.table.sources)
+    items.table.remarks += [note for reader in items.readers.values() for note in reader.notes()]
     return items.table
 
 
@@ -107,6 +115,7 @@ class _Items:
     def __init__(self, path: Path, reading: Reading) -> None:
         self.reading = reading
         self.table = LabelledTable(str(path), "text", skip_bad=reading.skip_bad)
+        self.readers: dict[str, FileReader] = {"audio": AudioReader(reading.audio), "image": ImageReader(reading.image)}
         self._bytes = 0
 
     def take(self, place: str, read: Callable[[], LabelledSource], labels: Labels, part: str | None = None) -> None:
@@ -138,12 +147,8 @@ class _Items:
 
     def media(self, file: Path) -> LabelledSource:
         """The content of a file, by its suffix."""
-        kind = MEDIA.get(file.suffix.lower(), "text")
-        if kind == "audio":
-            return audio.read_audio(file, self.reading.audio)
-        if kind == "image":
-            return images.read_image(file, self.reading.image)
-        return self.text(_text_file(file), "the text")
+        reader = self.readers.get(MEDIA.get(file.suffix.lower(), "text"))
+        return self.text(_text_file(file), "the text") if reader is None else reader(file)
 
     def _check_alike(self, source: LabelledSource) -> None:
         if not self.table.sources or isinstance(source, str):

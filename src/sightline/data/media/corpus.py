@@ -83,7 +83,8 @@ class MediaReading:
             for name, number in added.items():
                 numbers[name].append(number)
         table.check_some(rows)
-        return self._part(manifest, rows, stores, numbers), table.notes()
+        notes = [f"{path}: {note}" for store in stores.values() for note in store.notes()]
+        return self._part(manifest, rows, stores, numbers), table.notes() + notes
 
     def _reader(self, kind: MediaKind) -> FileReader:
         return AudioReader(self.audio) if kind == "audio" else ImageReader(self.image)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import final
 
 from sightline.core.errors import EnvironmentFault, InputError
+from sightline.data.media.files import MediaFile
 from sightline.data.pairs.table import open_texts
 from sightline.data.rows.record import Refusals
 from sightline.data.rows.texts import text_rows
@@ -37,9 +38,9 @@ class Manifest:
         """The place of a row, such as `clips.csv:17`."""
         return f"{self.path}:{self.lines[row]}"
 
-    def file(self, column: str, row: int) -> Path:
+    def file(self, column: str, row: int) -> MediaFile:
         """The file that a cell names; a relative path is relative to the manifest's folder."""
-        return self.path.parent / self.sources[column][row]
+        return MediaFile(self.path.parent / self.sources[column][row])
 
 
 def read_manifest(

@@ -12,7 +12,7 @@ from sightline.core.errors import InputError
 from sightline.core.settings import CheckedConfig, flat, key
 from sightline.data.media.audio import AudioOptions, Mix, Resampling
 from sightline.data.media.columns import KINDS, MediaKind
-from sightline.data.media.images import Colour, Fit, ImageOptions
+from sightline.data.media.images import Colour, Fit, Frames, ImageOptions
 from sightline.models import ARCHITECTURES
 from sightline.parts.audio_frames import AudioFrames
 from sightline.parts.image_patches import GridEncoding, ImagePatches, Pixels, Stem
@@ -82,6 +82,12 @@ class PictureConfig(CheckedConfig):
     fit: Fit = key("refuse", "What happens to pictures of other sizes.")
     colour: Colour = key("rgb", "Channels that are read.")
     ground: int = key(0, "Level of padding and behind transparency, 0 to 255.")
+    frames: Frames = key("refuse", "What happens to animations and files of several pages: refuse or first.")
+    black: float = key(0.0, "Value that becomes 0 in pictures with more than 8 bits a channel.")
+    white: float | None = key(
+        None,
+        "Value that becomes 255 in pictures with more than 8 bits a channel; null: the largest of the file's type.",
+    )
     view: Literal["patches", "pixels", "levels"] = key(
         "patches", "Positions: patches; pixels by value; or pixels by a vector for each of 256 levels of grey."
     )
@@ -105,7 +111,7 @@ class PictureConfig(CheckedConfig):
     def reading(self) -> ImageOptions:
         """The options for reading files."""
         size = None if self.height is None or self.width is None else (self.height, self.width)
-        return ImageOptions(size, self.fit, self.colour, self.ground)
+        return ImageOptions(size, self.fit, self.colour, self.ground, self.frames, self.black, self.white)
 
     @property
     def front_end(self) -> ImagePatches | Pixels:
