@@ -105,12 +105,13 @@ class Store:
         with located(place):
             array = self._read(file)
         number = len(self._files)
-        self._files.append((file, place))
         self.shapes.append(array.shape)
         self.digests.append(hashlib.sha256(str(array.shape).encode() + array.tobytes()).digest())
         if array.nbytes <= self._left:
             self._left -= array.nbytes
             self._kept[number] = array
+            file = MediaFile(file.path)  # its bytes are no longer needed
+        self._files.append((file, place))
         return number
 
     def name(self, number: int) -> str:

@@ -44,6 +44,7 @@ class MediaCorpus(Corpus[MediaPart]):
 class MediaReading:
     """Options for reading a manifest: its source columns with their kinds, in order, and the options for files.
 
+    base: the folder that the paths are relative to; None = the manifest's own
     skip_bad: leave out and report rows whose cells or files are bad, instead of raising
     """
 
@@ -54,6 +55,7 @@ class MediaReading:
     limit: int | None = None
     lowercase: bool = False
     skip_bad: bool = False
+    base: Path | None = None
 
     def read(self, path: str | Path, *, keep_bytes: int = KEEP_BYTES) -> tuple[MediaPart, list[str]]:
         """The items of a manifest, and notes on rows that were skipped.
@@ -62,7 +64,7 @@ class MediaReading:
             InputError: "clips.csv:17: clips/a.wav: no such file", and whatever else is wrong with table or files.
         """
         names = tuple(name for name, _ in self.sources)
-        manifest = read_manifest(path, sources=names, target=self.target, skip_bad=self.skip_bad)
+        manifest = read_manifest(path, sources=names, target=self.target, base=self.base, skip_bad=self.skip_bad)
         stores = {
             name: Store(self._reader(kind), keep_bytes // len(names)) for name, kind in self.sources if kind != "text"
         }
@@ -84,7 +86,7 @@ class MediaReading:
                 numbers[name].append(number)
         table.check_some(rows)
         notes = [f"{path}: {note}" for store in stores.values() for note in store.notes()]
-        return self._part(manifest, rows, stores, numbers), table.notes() + notes
+        return self._part(manifest, rows, stores, numbers), manifest.notes + table.notes() + notes
 
     def _reader(self, kind: MediaKind) -> FileReader:
         return AudioReader(self.audio) if kind == "audio" else ImageReader(self.image)

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO, FileIO
 from pathlib import Path
-from typing import TypeAlias, final
+from typing import Any, TypeAlias, final
 
 from sightline.core.errors import EnvironmentFault, InputError
 from sightline.data.rows.files import check_file
+from sightline.data.rows.texts import text_of
 
 Suffixes = Mapping[str, tuple[str, ...]]  # the decoder's names of the formats that a suffix may stand for
 Opened: TypeAlias = FileIO | BytesIO
@@ -129,6 +130,38 @@ class MediaFile:
         real = real_kind(file.read(_HEAD))
         expected = f"end in {self.path.suffix.lower()}"
         return InputError(real if real and not real.endswith(expected) else otherwise, where=self.path)
+
+
+def is_content(value: Any) -> bool:
+    """Whether a cell contains a file itself, {bytes, path}, as Hugging Face's Image and Audio columns do."""
+    return isinstance(value, dict) and "path" in value and "bytes" in value
+
+
+def file_of(value: Any, what: str, folder: Path) -> MediaFile:
+    """The file in a cell: its path, relative to `folder`, or its content with its path.
+
+    Raises:
+        ValueError: "the source must be a string, found a number", "the source is empty", "the path … contains
+            characters that cannot be printed".
+    """
+    if is_content(value):
+        value, content = value["path"], value["bytes"]
+        if content is not None:
+            return MediaFile(Path(Path(value).name if value else f"({what})"), content)
+    path = text_of(value, what)
+    if not path.isprintable():
+        raise ValueError(f"the path {path[:80]!r} contains characters that cannot be printed")
+    return MediaFile(folder / path)
+
+
+def check_base(file: MediaFile) -> None:
+    """Refuse the first file of a table where nothing of its folder is there.
+
+    Raises:
+        InputError: "clips/a.wav: no such file: name the folder that paths are relative to by --base".
+    """
+    if file.content is None and not file.path.exists() and "#" not in file.path.name:
+        raise InputError("no such file: name the folder that paths are relative to by --base", where=file.path)
 
 
 def real_kind(head: bytes) -> str:

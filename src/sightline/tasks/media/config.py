@@ -196,6 +196,7 @@ class ManifestConfig(FilesConfig):
         ("source:audio",), "Sources as column:kind, kind being audio, image or text: image:image,question:text."
     )
     target_column: str = key("target", "Column of the targets.")
+    base: str | None = key(None, "Folder that paths in the table are relative to; null: the table's own.")
     lowercase: bool = key(False, "Lower-case texts when they are read.")
 
     def __post_init__(self) -> None:

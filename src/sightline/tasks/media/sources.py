@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from sightline.core.config import encode
 from sightline.core.errors import InputError
@@ -25,6 +26,7 @@ def reading(run: MediaTextRun) -> MediaReading:
         run.corpus.limit,
         run.corpus.lowercase,
         run.corpus.skip_bad,
+        None if run.corpus.base is None else Path(run.corpus.base),
     )
 
 
