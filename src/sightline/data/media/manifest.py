@@ -61,7 +61,7 @@ class Manifest:
         cell = self.sources[column][row]
         if isinstance(cell, MediaFile):
             return cell
-        file = MediaFile(self.folder / cell, None, *(self.stretches[row] if self.stretches else ()))
+        file = MediaFile(self.folder / cell, None, *(self.stretches[row] if self.stretches else (0.0, None)))
         if not row:
             check_base(file)
         return file

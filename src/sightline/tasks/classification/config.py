@@ -40,6 +40,7 @@ class LabelledConfig(FilesConfig):
     label_column: str = key("label", "Column of the labels.")
     label_separator: str | None = key(None, "Text between several labels of one item; null: one label for each item.")
     split_column: str | None = key(None, "Column that names each row's part; null: none.")
+    base: str | None = key(None, "Folder that paths in the table are relative to; null: the table's own.")
     lowercase: bool = key(False, "Lower-case texts when they are read.")
 
 
@@ -124,6 +125,7 @@ class ClassificationRun(RunConfig):
             corpus.skip_bad,
             settings.sound.reading,
             settings.picture.reading,
+            None if corpus.base is None else Path(corpus.base),
         )
 
     def load(self) -> LabelledCorpus:
@@ -137,6 +139,7 @@ class ClassificationRun(RunConfig):
             test=corpus.test,
             limit=corpus.limit,
             seed=corpus.data_seed,
+            trainable=False,
         )
 
     def read(self) -> LabelledPart:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, final
 
 from sightline.core.config import nearest
 from sightline.core.errors import InputError
 from sightline.core.settings import CheckedConfig, flat, key
 from sightline.data.media.audio import AudioOptions, Mix, Resampling
-from sightline.data.media.columns import KINDS, MediaKind
+from sightline.data.media.columns import KINDS, MediaKind, MediaPart
+from sightline.data.media.corpus import MediaCorpus, MediaReading
 from sightline.data.media.images import Colour, Fit, Frames, ImageOptions
 from sightline.models import ARCHITECTURES
 from sightline.parts.audio_frames import AudioFrames
@@ -227,6 +229,32 @@ class MediaTextRun(RunConfig):
     corpus: ManifestConfig = flat(ManifestConfig())
     settings: MediaTextConfig = flat(MediaTextConfig())
     task: str = "transcription"
+
+    @property
+    def reading(self) -> MediaReading:
+        """The options for reading manifests."""
+        corpus, settings = self.corpus, self.settings
+        return MediaReading(
+            parse_sources(corpus.sources),
+            corpus.target_column,
+            settings.sound.reading,
+            settings.picture.reading,
+            corpus.limit,
+            corpus.lowercase,
+            corpus.skip_bad,
+            None if corpus.base is None else Path(corpus.base),
+        )
+
+    def load(self) -> MediaCorpus:
+        """The data; raises what `MediaReading.corpus` raises."""
+        corpus = self.corpus
+        names = ", ".join(name for name, _ in parse_sources(corpus.sources))
+        data = corpus.named(f"a manifest, a table with columns {names} and {corpus.target_column}")
+        return self.reading.corpus(data, corpus.valid, corpus.test, seed=corpus.data_seed, trainable=False)
+
+    def read(self) -> MediaPart:
+        """All items of the data as one part; raises what `MediaReading.read` raises."""
+        return self.reading.read(self.corpus.data)[0]
 
     @classmethod
     def preset(cls, arch: str) -> MediaTextRun:
