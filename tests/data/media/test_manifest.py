@@ -44,8 +44,7 @@ def test_nemo(tmp_path):
     (tmp_path / "a.flac").write_bytes(sound())
     rows = [{"audio_filepath": "a.flac", "duration": 1.0, "text": "all"},
             {"audio_filepath": "a.flac", "duration": 0.25, "offset": 0.5, "text": "some"}]  # fmt: skip
-    table = tmp_path / "train.json"
-    for table in (tmp_path / "train.jsonl", tmp_path / "train.ndjson"):
+    for table in (tmp_path / "train.json", tmp_path / "train.jsonl"):
         table.write_text("".join(json.dumps(row) + "\n" for row in rows))
         part, notes = SOUNDS.read(table)
         np.testing.assert_array_equal(part.columns[0].array(0), SAMPLES / np.float32(32768))

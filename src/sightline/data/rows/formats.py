@@ -38,6 +38,7 @@ FORMATS: dict[str, Format] = {
     ".csv": Format("delimited", Csv, csv_bytes),
     ".jsonl": Format("objects", JsonLines, jsonl_bytes),
     ".ndjson": Format("objects", JsonLines, jsonl_bytes),
+    ".json": Format("objects", JsonLines, jsonl_bytes),  # as NeMo names its manifests
     ".parquet": Format("columns", partial(Columnar, kind="parquet"), partial(columnar_bytes, kind="parquet")),
 }
 
