@@ -66,6 +66,19 @@ def test_a_missing_value_can_be_left_out_and_is_named(tmp_path):
     assert f"skipped 1 bad rows: {tmp_path / 'a.ts'}:10: step 2 of 'series' is nan" in table.notes()[0]
 
 
+def test_missing_values_are_filled_where_that_is_asked_for(tmp_path):
+    """By a straight line; at an end by the value next to it."""
+    (tmp_path / "a.ts").write_text(TS.replace("1.0,2.0,3.0:4.0,5.0,6.0", "1.0,?,3.0:?,5.0,6.0"))
+    assert items(tmp_path / "a.ts", missing="linear")[0] == ([[1, 5], [2, 5], [3, 6]], ("up",))
+    (tmp_path / "a.csv").write_text("x1,x2,x3,label\n0,1,2,a\n1,,4,b\n")
+    assert items(tmp_path / "a.csv", missing="linear")[1] == ([[1], [2.5], [4]], ("b",))
+    (tmp_path / "a.jsonl").write_text('{"x": [1, null, NaN, 4], "label": "a"}\n'.replace("NaN", "null"))
+    assert items(tmp_path / "a.jsonl", missing="linear") == [([[1], [2], [3], [4]], ("a",))]
+    (tmp_path / "a.ts").write_text(TS.replace("1.0,2.0,3.0", "?,?,?"))
+    with pytest.raises(InputError, match=r"a\.ts:10: 'series' has a channel without values"):
+        items(tmp_path / "a.ts", missing="linear")
+
+
 def test_the_first_row_of_the_ucr_archive_is_data(tmp_path):
     path = tmp_path / "A_TRAIN.tsv"
     path.write_text("1\t0.5\t-1.25\t3e-1\n-1\t0.25\t2\tNaN\n1\t0.5\t0.5\t0.5\n")

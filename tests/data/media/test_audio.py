@@ -101,7 +101,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_kinds_and_their_ends(name, tmp_path):
+def test_kinds_and_their_ends(name, tmp_path, capfd):
     """Every kind is read whole, as a file and as bytes; one that is cut short is refused where its header counts."""
     path = tmp_path / name
     samples = 0.5 * np.sin(np.arange(8001) / 9)
@@ -114,6 +114,7 @@ def test_kinds_and_their_ends(name, tmp_path):
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(InputError, match=r"is cut short|malformed|lost sync"):
         read_audio(path, EXACT)
+    assert capfd.readouterr().err == ""
 
 
 def unfilled(name: str, tmp_path) -> bytes:

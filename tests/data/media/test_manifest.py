@@ -100,3 +100,9 @@ def test_what_is_named_is_taken(tmp_path):
     part, notes = MediaReading((("path", "audio"),), "text", audio=SOUNDS.audio).read(tmp_path / "t.csv")
     assert (part.targets, notes) == (("one",), [])
     assert SOUNDS.read(tmp_path / "t.csv")[0].targets == ("two",)
+
+
+def test_a_path_that_cannot_be_printed(tmp_path):
+    (tmp_path / "t.csv").write_text("source,target\na\x1b.wav,x\n")
+    with pytest.raises(InputError, match=r"t\.csv:2: the path 'a\\x1b\.wav' contains characters"):
+        SOUNDS.read(tmp_path / "t.csv")

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
 
+from sightline.data.labelled.gaps import Missing, filled
 from sightline.data.media import audio, images
 from sightline.data.media.files import Suffixes, file_of, is_content, real_kind
 from sightline.data.rows.json_lines import JsonNumber
@@ -30,12 +31,14 @@ class Choice(NamedTuple):
     columns: tuple[str, ...]
     lists: bool = False
 
-    def series(self, record: Record) -> np.ndarray:
+    def series(self, record: Record, missing: Missing) -> np.ndarray:
         """The series (T, C) of a row."""
         values = [record.cell(name) for name in self.columns]
         if self.lists:
-            each = [series_of(v, repr(name)) for v, name in zip(values, self.columns, strict=True)]
-            return joined(each, self.columns)
+            cells = zip(values, map(repr, self.columns), strict=True)
+            return joined([series_of(filled(v, missing, name), name) for v, name in cells], self.columns)
+        if missing != "refuse":
+            return series_of(filled(values, missing, "the series"), "the series")
         numbers = [number_of(value, repr(name)) for value, name in zip(values, self.columns, strict=True)]
         return np.array(numbers, np.float32)[:, None]
 

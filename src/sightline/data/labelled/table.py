@@ -24,6 +24,7 @@ import numpy as np
 from sightline.core.errors import InputError
 from sightline.data.labelled.choice import MEDIA, Choice, SourceKind, choose
 from sightline.data.labelled.folder import class_files
+from sightline.data.labelled.gaps import Missing
 from sightline.data.labelled.hub import class_labels, named
 from sightline.data.labelled.labels import Labels, labels_of, whole_numbers
 from sightline.data.labelled.sequences import SUFFIX, LabelFirst, TimeSeriesFile, without_header
@@ -52,6 +53,7 @@ class Reading:
     split_column: the column that says which part a row belongs to: train, valid (validation, val, dev) or test
     lowercase: of texts
     base: the folder that paths in a table are relative to; None = the table's own
+    missing: values of series are an error, or filled by a straight line between their neighbours
     """
 
     kind: Literal["auto", "text", "series", "audio", "image"] = "auto"
@@ -64,6 +66,7 @@ class Reading:
     audio: AudioOptions = field(default_factory=AudioOptions)
     image: ImageOptions = field(default_factory=ImageOptions)
     base: Path | None = None
+    missing: Missing = "refuse"
 
 
 @final
@@ -163,7 +166,7 @@ class _Items:
     def source(self, record: Record, choice: Choice) -> LabelledSource:
         """The source of a row."""
         if choice.kind == "series":
-            return choice.series(record)
+            return choice.series(record, self.reading.missing)
         value, what = record.cell(choice.columns[0]), repr(choice.columns[0])
         if choice.kind == "text":
             return self.text(value, what)

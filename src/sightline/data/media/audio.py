@@ -19,6 +19,7 @@ from sightline.core.errors import InputError
 from sightline.data.media.files import MediaFile, Opened
 from sightline.data.media.lengths import Filled, sound_bytes, vorbis_frames
 from sightline.data.media.mp3 import counted, is_mp3
+from sightline.data.rows.columnar import no_stderr
 
 SUFFIXES = {
     ".wav": ("WAV", "WAVEX", "RF64", "NIST"),  # NIST: the files of TIMIT
@@ -109,7 +110,7 @@ def _decode(file: Opened, source: MediaFile, known: tuple[str, ...], options: Au
         content = file.fileno()
     file.seek(0)
     try:
-        with soundfile.SoundFile(content, closefd=False) as sound:
+        with no_stderr(), soundfile.SoundFile(content, closefd=False) as sound:  # of the MP3 decoder
             if sound.format not in known:
                 right = next((suffix for suffix, formats in SUFFIXES.items() if sound.format in formats), None)
                 step = f"let it end in {right}" if right else "convert it to wav"

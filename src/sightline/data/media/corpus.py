@@ -87,7 +87,7 @@ class MediaReading:
                 added = {
                     name: store.add(manifest.file(name, row), manifest.place(row)) for name, store in stores.items()
                 }
-            except InputError as error:
+            except ValueError as error:
                 table.refuse(error, manifest.place(row))
                 continue
             rows.append(row)

@@ -6,6 +6,7 @@ would repair silently (a file cut short, 16 bits clipped to 8, a transparent bac
 
 from __future__ import annotations
 
+import logging
 import math
 import warnings
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ SUFFIXES = {
     **dict.fromkeys((".tif", ".tiff"), ("TIFF",)),
 }
 _FORMATS = tuple({name: None for names in SUFFIXES.values() for name in names if name != "MPO"})  # opened as JPEG
+_QUIET = logging.NullHandler()  # Pillow logs what it raises too
 MAX_PIXELS = 50_000_000  # of one picture, as its header has it
 MAX_IDX_BYTES = 2 << 30
 _IDX_UNSIGNED_BYTES = 8
@@ -92,6 +94,7 @@ def read_image(
     """
     from PIL import Image, UnidentifiedImageError
 
+    logging.getLogger("PIL").addHandler(_QUIET)
     options = options or ImageOptions()
     source = MediaFile.of(source)
     path = source.path

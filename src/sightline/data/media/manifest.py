@@ -11,7 +11,7 @@ import math
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, final
@@ -57,11 +57,16 @@ class Manifest:
         return f"{self.path}:{self.lines[row]}"
 
     def file(self, column: str, row: int) -> MediaFile:
-        """The file that a cell names or contains; a relative path is relative to the manifest's folder, or its base."""
+        """The file that a cell names or contains; a relative path is relative to the manifest's folder, or its base.
+
+        Raises:
+            ValueError: "the path 'a\\tb.wav' contains characters that cannot be printed"; what `check_base` raises.
+        """
         cell = self.sources[column][row]
         if isinstance(cell, MediaFile):
             return cell
-        file = MediaFile(self.folder / cell, None, *(self.stretches[row] if self.stretches else (0.0, None)))
+        start, duration = self.stretches[row] if self.stretches else (0.0, None)
+        file = replace(file_of(cell, "the source", self.folder), start_s=start, duration_s=duration)
         if not row:
             check_base(file)
         return file

@@ -9,6 +9,7 @@ from typing import Any, Literal, final
 from sightline.core.errors import InputError
 from sightline.core.settings import CheckedConfig, flat, key
 from sightline.data.labelled.corpus import LabelledCorpus, load_labelled
+from sightline.data.labelled.gaps import Missing
 from sightline.data.labelled.part import LabelledPart
 from sightline.data.labelled.table import Reading, read_labelled
 from sightline.models import FORMS, SizedConfig
@@ -62,6 +63,7 @@ class SeriesConfig(CheckedConfig):
 
     patch: int | None = key(None, "Steps of a patch; null: 1 for series of up to 256 steps, more for longer ones.")
     stride: int | None = key(None, "Steps between patches; null: as many as a patch has.")
+    missing: Missing = key("refuse", "What happens to missing values: refuse, or linear between their neighbours.")
     scale: bool = key(True, "Scale each channel to mean 0 and deviation 1 over the training part.")
 
 
@@ -126,6 +128,7 @@ class ClassificationRun(RunConfig):
             settings.sound.reading,
             settings.picture.reading,
             None if corpus.base is None else Path(corpus.base),
+            settings.series.missing,
         )
 
     def load(self) -> LabelledCorpus:
