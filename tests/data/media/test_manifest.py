@@ -106,3 +106,17 @@ def test_a_path_that_cannot_be_printed(tmp_path):
     (tmp_path / "t.csv").write_text("source,target\na\x1b.wav,x\n")
     with pytest.raises(InputError, match=r"t\.csv:2: the path 'a\\x1b\.wav' contains characters"):
         SOUNDS.read(tmp_path / "t.csv")
+
+
+def test_what_is_too_small_to_train_on_is_described(tmp_path):
+    (tmp_path / "a.flac").write_bytes(sound())
+    (tmp_path / "t.csv").write_text("source,target\na.flac,x\n")
+    corpus = SOUNDS.corpus(tmp_path / "t.csv", trainable=False)
+    assert {name: part["items"] for name, part in corpus.describe().parts.items()} == {
+        "train": 1,
+        "valid": 0,
+        "test": 0,
+    }
+    for refused in (corpus.check, lambda: SOUNDS.corpus(tmp_path / "t.csv")):
+        with pytest.raises(InputError, match="1 different sources cannot be split into 3 parts"):
+            refused()

@@ -60,7 +60,7 @@ class Manifest:
         """The file that a cell names or contains; a relative path is relative to the manifest's folder, or its base.
 
         Raises:
-            ValueError: "the path 'a\\tb.wav' contains characters that cannot be printed"; what `check_base` raises.
+            ValueError: the path contains characters that cannot be printed; what `check_base` raises.
         """
         cell = self.sources[column][row]
         if isinstance(cell, MediaFile):
