@@ -102,6 +102,14 @@ def test_what_is_named_is_taken(tmp_path):
     assert SOUNDS.read(tmp_path / "t.csv")[0].targets == ("two",)
 
 
+@pytest.mark.parametrize("name", ["a" * 300, "a" * 300 + "#1"])
+def test_a_path_that_is_too_long(name, tmp_path):
+    (tmp_path / "t.csv").write_text(f"source,target\n{name},x\n")
+    for reading in (SOUNDS, PICTURES):
+        with pytest.raises(InputError, match=r"t\.csv:2: "):
+            reading.read(tmp_path / "t.csv")
+
+
 def test_a_path_that_cannot_be_printed(tmp_path):
     (tmp_path / "t.csv").write_text("source,target\na\x1b.wav,x\n")
     with pytest.raises(InputError, match=r"t\.csv:2: the path 'a\\x1b\.wav' contains characters"):

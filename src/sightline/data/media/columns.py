@@ -7,6 +7,7 @@ Files are read once when the data is loaded, so that errors are raised before tr
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ class ImageReader:
         source = MediaFile.of(source)
         path = source.path
         match = None if source.content is not None else _PLACE_IN_IDX.fullmatch(path.name)
-        if match is None or path.exists():
+        if match is None or os.path.exists(path):
             return read_image(source, self.options, self._levels)
         file, place = path.with_name(match[1]), int(match[2])
         if file not in self._arrays:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -160,7 +161,7 @@ def check_base(file: MediaFile) -> None:
     Raises:
         InputError: "clips/a.wav: no such file: name the folder that paths are relative to by --base".
     """
-    if file.content is None and not file.path.exists() and "#" not in file.path.name:
+    if file.content is None and not os.path.exists(file.path) and "#" not in file.path.name:
         raise InputError("no such file: name the folder that paths are relative to by --base", where=file.path)
 
 

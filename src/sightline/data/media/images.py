@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import warnings
 from dataclasses import dataclass
 from io import BytesIO
@@ -187,7 +188,7 @@ def read_idx(path: Path) -> np.ndarray:
         InputError: "a-idx3-ubyte.gz: is not an idx file: …", "a-idx3-ubyte.gz: its header says 60000 x 28 x 28 bytes,
             100 are there", and the like.
     """
-    size = path.stat().st_size if path.is_file() else 0
+    size = os.path.getsize(path) if os.path.isfile(path) else 0
     with open_bytes(path) as stream, plain_errors(path):
         head = stream.read(4)
         if not head:
