@@ -13,6 +13,7 @@ The archives of series have forms of their own: `data.labelled.sequences`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -101,7 +102,7 @@ def read_labelled(path: Path, reading: Reading) -> LabelledTable:
     """
     items = _Items(path, reading)
     table = items.table
-    if path.is_dir():
+    if os.path.isdir(path):  # Path.is_dir raises where a name is too long
         _read_folder(path, reading, items)
     else:
         _read_table(path, reading, items)
