@@ -153,6 +153,12 @@ def test_labels_that_pandas_made_floats_of(tmp_path):
         items(tmp_path / "a.parquet")
 
 
+def test_pandas_index_is_no_step(tmp_path):
+    (tmp_path / "a.csv").write_text(",x1,x2,label\n0,1.5,2,a\n1,3,4,b\n")
+    assert items(tmp_path / "a.csv") == [([[1.5], [2.0]], ("a",)), ([[3.0], [4.0]], ("b",))]
+    assert "the column '' only numbers the rows" in read_labelled(tmp_path / "a.csv", Reading()).notes()[0]
+
+
 @pytest.fixture
 def photos(tmp_path):
     """Two classes with six pictures each, in a folder with brackets in its name."""

@@ -35,6 +35,7 @@ from sightline.data.media.files import MediaFile, check_base, file_of
 from sightline.data.media.images import ImageOptions
 from sightline.data.rows.files import read_lines
 from sightline.data.rows.formats import open_rows, suffix_of
+from sightline.data.rows.index import index_columns, index_notes
 from sightline.data.rows.record import Record, Refusals, Rows
 from sightline.data.rows.texts import text_of
 from sightline.data.split import by_column
@@ -237,6 +238,8 @@ def _open(path: Path, reading: Reading) -> Rows:
 def _read_table(path: Path, reading: Reading, items: _Items) -> None:
     table = items.table
     rows = _open(path, reading)
+    index = index_columns(rows) if reading.source_column is None else ()
+    table.remarks += index_notes(index)
     names = class_labels(path, reading.label_column)
     choice: Choice | None = None
     for record in rows.records():
@@ -248,7 +251,7 @@ def _read_table(path: Path, reading: Reading, items: _Items) -> None:
             value = record.cell(reading.label_column)
             part = None if reading.split_column is None else record.cell(reading.split_column)
             if choice is None:
-                own = {reading.label_column, reading.split_column}
+                own = {reading.label_column, reading.split_column, *index}
                 choice = choose(record, reading.kind, reading.source_column, own)
                 table.kind = choice.kind
                 table.many = reading.label_separator is not None or isinstance(value, list)
