@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,22 +27,16 @@ def survey_media(corpus: Corpus[MediaPart]) -> Survey:
     """Counts, durations in seconds or sizes in pixels, target lengths, repetitions, and suspicious items."""
     filled = corpus.filled
     digests = {name: part.digests() for name, part in corpus.parts.items()}
-    known = set(digests["train"])
-    described: dict[str, dict[str, Any]] = {}
+    described = occurrences(digests)
     for name, part in corpus.parts.items():
-        described[name] = {
-            "items": len(part),
-            "distinct_sources": len(set(digests[name])),
-            "sources_in_train": 0 if name == "train" else sum(digest in known for digest in digests[name]),
+        described[name] |= {
             "distinct_targets": len(set(part.targets)),
-            "target_length": spread([len(target) for target in part.targets]),
-            **{f"{column.name}_{_unit(column)}": spread(_sizes(column)) for column in part.columns},
-            **{
-                f"{column.name}_levels": picture_levels(_arrays(column))
-                for column in part.columns
-                if column.kind == "image"
-            },
+            "target_length": spread(list(map(len, part.targets))),
         }
+        for column in part.columns:
+            described[name][f"{column.name}_{_unit(column)}"] = spread(_sizes(column))
+            if column.kind == "image":
+                described[name][f"{column.name}_levels"] = picture_levels(_arrays(column))
     charts = []
     if len(set(corpus.train.targets)) <= max(50, len(corpus.train) // 5):
         charts.append(bars("Targets", {name: Counter(part.targets) for name, part in filled.items()}, "items"))
@@ -71,6 +65,19 @@ def _sizes(column: Column) -> list[float]:
     shapes = [column.shape(row) for row in range(len(column))]
     rate_hz = column.rate_hz
     return [float(np.prod(shape[1:])) if rate_hz is None else shape[0] / rate_hz for shape in shapes]
+
+
+def occurrences(keys: Mapping[str, Sequence[Hashable]]) -> dict[str, dict[str, Any]]:
+    """Of each part the number of items, of different sources, and of those that training has too, from their keys."""
+    known = set(keys["train"])
+    return {
+        name: {
+            "items": len(of_part),
+            "distinct_sources": len(set(of_part)),
+            "sources_in_train": 0 if name == "train" else sum(key in known for key in of_part),
+        }
+        for name, of_part in keys.items()
+    }
 
 
 def picture_levels(pictures: Iterable[np.ndarray]) -> str:
