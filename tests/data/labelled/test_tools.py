@@ -10,6 +10,8 @@ import numpy as np
 import polars as pl
 import pytest
 import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from sightline.core.errors import InputError
@@ -209,3 +211,37 @@ def test_data_without_a_training_part_is_described(tmp_path):
     survey = load_labelled(tmp_path / "a.csv", Reading(split_column="part"), trainable=False).describe()
     assert {name: part["items"] for name, part in survey.parts.items()} == {"train": 0, "valid": 0, "test": 2}
     assert "no row belongs to the training part" in survey.notes[-1]
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["good", "empty", "cut", "text", "small", "gone"]), st.sampled_from("ab")), min_size=1
+    )
+)
+def test_every_row_is_an_item_or_is_counted(tmp_path_factory, rows):
+    """Of a table of pictures and of a folder: rows = items + those left out."""
+    folder = tmp_path_factory.mktemp("rows")
+    buffer = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8, 3)).astype(np.uint8)).save(buffer, "PNG")
+    small = io.BytesIO()
+    Image.new("RGB", (2, 2)).save(small, "PNG")
+    png = buffer.getvalue()
+    contents = {"good": png, "empty": b"", "cut": png[:90], "text": b"hello", "small": small.getvalue()}
+    lines = ["image,label"]
+    for label in "ab":
+        (folder / "classes" / label).mkdir(parents=True)
+        (folder / "classes" / label / "0.png").write_bytes(png)
+    for number, (kind, label) in enumerate([("good", "a"), *rows], 1):
+        path = folder / "classes" / label / f"{number}.png"
+        if kind != "gone":
+            path.write_bytes(contents[kind])
+        lines.append(f"{path.relative_to(folder)},{label}")
+    (folder / "a.csv").write_text("\n".join(lines) + "\n")
+    reading = Reading(source_column="image", skip_bad=True)
+    table = read_labelled(folder / "a.csv", reading)
+    assert len(table.sources) == 1 + sum(kind == "good" for kind, _ in rows)
+    assert len(table.sources) + table.skipped == 1 + len(rows)
+    assert len(table.sources) == len(table.labels) == len(table.places)
+    classes = read_labelled(folder / "classes", reading)
+    assert len(classes.sources) + classes.skipped == len(list((folder / "classes").glob("*/*")))
