@@ -43,6 +43,13 @@ class Corpus(Generic[P]):
     sha256: str
     notes: tuple[str, ...] = ()
 
+    def check(self) -> None:
+        """Refuse data that can be described, but not trained on.
+
+        Raises:
+            InputError: the problem, such as "a.csv: only one class, 'yes': at least two are needed".
+        """
+
     @property
     def parts(self) -> dict[str, P]:
         """The parts by name, in the order train, valid, test."""

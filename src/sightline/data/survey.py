@@ -100,7 +100,7 @@ def _known(values: list[float]) -> list[float | None]:
 
 def _cell(value: Any) -> str:
     if isinstance(value, dict):
-        return "" if not value else f"{value['min']:g}–{value['max']:g}, median {value['median']:g}"
+        return f"{value['min']:g}–{value['max']:g}, median {value['median']:g}" if value else ""
     return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
 

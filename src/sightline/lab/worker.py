@@ -90,6 +90,7 @@ def prepare(job: Job) -> Prepared:
     kind = task_class(config.task)
     say("reading the data")
     data = kind.load_prepared(runs[0], job.prepared)
+    data.check()
     for part, size in data.sizes.items():
         if not size:
             raise InputError(f"no {part} {kind.unit}", where=data.name)

@@ -221,3 +221,18 @@ def test_a_column_of_parts_that_lacks_training(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("text,label,split\nx,a,test\ny,b,test\n")
     with pytest.raises(InputError, match="no row belongs to the training part"):
         load_labelled(tmp_path / "a.csv", Reading(split_column="split"))
+
+
+def test_the_range_of_deep_pictures_is_described(tmp_path):
+    """Twelve bits in sixteen fill a sixteenth of the range, unless the value of white is named."""
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        for number in range(12):
+            values = np.random.default_rng(number).integers(0, 4096, (4, 4)).astype(np.uint16)
+            values[0, 0], values[0, 1], values[0, 2] = 0, 4095, ord(label)
+            Image.fromarray(values).save(tmp_path / label / f"{number}.png")
+    dark = load_labelled(tmp_path, Reading(image=ImageOptions(colour="grey")))
+    assert {part["levels"] for part in dark.describe().parts.values()} == {"0 to 15"}
+    assert "set --picture.white 4095 to use the whole range" in dark.describe().notes[0]
+    full = load_labelled(tmp_path, Reading(image=ImageOptions(colour="grey", white=4095.0)))
+    assert {part["levels"] for part in full.describe().parts.values()} == {"0 to 255"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 
 import numpy as np
@@ -10,6 +11,7 @@ import soundfile
 
 from sightline.core.errors import InputError
 from sightline.data.media.audio import AudioOptions, read_audio
+from sightline.data.media.files import MediaFile
 
 EXACT = AudioOptions(8000, "refuse", "refuse")
 
@@ -66,15 +68,117 @@ def test_what_the_new_rate_cannot_hold_is_gone(tmp_path):
     assert np.abs(read_audio(tmp_path / "a.wav", AudioOptions(8000)))[100:-100].max() < 0.01
 
 
-@pytest.mark.parametrize("length", [0, 0xFFFFFFFF])
-def test_a_wav_file_that_was_written_into_a_pipe_names_no_length(length, tmp_path):
+PIPES = [0, 0x7FFFF000, 0x7FFFFFFF, 0x7FFFFFFF - 36, 0x80000000, 0xFFFFFFF0, 0xFFFFFFFF, 0xFFFFFFFF - 44]
+
+
+@pytest.mark.parametrize("length", PIPES)
+@pytest.mark.parametrize("form", [0, 0xFFFFFFFF])
+def test_a_wav_file_that_was_written_into_a_pipe_is_read_by_what_is_there(length, form, tmp_path):
     path = tmp_path / "a.wav"
-    soundfile.write(path, np.full(100, 0.25), 8000)
+    soundfile.write(path, np.full(101, 0.25), 8000)
     content = bytearray(path.read_bytes())
+    struct.pack_into("<I", content, 4, form)
     struct.pack_into("<I", content, 40, length)
     path.write_bytes(content)
-    if length:
-        assert len(read_audio(path, EXACT)) == 100
-    else:  # nothing tells it from a file without samples
-        with pytest.raises(InputError, match="contains no samples"):
-            read_audio(path, EXACT)
+    assert (read_audio(path, EXACT) == 0.25).all()
+    assert len(read_audio(path, EXACT)) == len(read_audio(MediaFile(path, bytes(content)), EXACT)) == 101
+    path.write_bytes(content[:-100])
+    assert len(read_audio(path, EXACT)) == 51
+
+
+def test_a_wav_file_without_samples_before_other_chunks_is_empty(tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.zeros(0), 8000)
+    path.write_bytes(path.read_bytes() + b"LIST" + struct.pack("<I", 4) + b"INFO")
+    with pytest.raises(InputError, match="contains no samples"):
+        read_audio(path, EXACT)
+
+
+KINDS = {
+    "a.aiff": "AIFF", "a.au": "AU", "a.caf": "CAF", "a.w64": "W64", "a.sph": "NIST", "b.wav": "RF64", "c.wav": "NIST",
+    "d.wav": "WAV", "a.flac": "FLAC", "a.mp3": "MP3",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_kinds_and_their_ends(name, tmp_path, capfd):
+    """Every kind is read whole, as a file and as bytes; one that is cut short is refused where its header counts."""
+    path = tmp_path / name
+    samples = 0.5 * np.sin(np.arange(8001) / 9)
+    soundfile.write(path, samples, 8000, format=KINDS[name])
+    content = path.read_bytes()
+    for source in (path, MediaFile(tmp_path / "x", content)):
+        array = read_audio(source, EXACT)
+        assert array.shape == samples.shape
+        assert np.abs(array - samples).max() < (0.1 if name == "a.mp3" else 2**-14)
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match=r"is cut short|malformed|lost sync"):
+        read_audio(path, EXACT)
+    assert capfd.readouterr().err == ""
+
+
+def unfilled(name: str, tmp_path) -> bytes:
+    """A file whose header does not know its length, as ffmpeg writes it into a pipe."""
+    path = tmp_path / name
+    soundfile.write(path, 0.5 * np.sin(np.arange(8001) / 9), 8000, format=KINDS[name])
+    content = bytearray(path.read_bytes())
+    if name == "a.flac":
+        content[21] &= 0xF0
+        content[22:26] = bytes(4)
+    else:
+        at, size = {
+            "a.au": (8, b"\xff" * 4),
+            "a.caf": (content.find(b"data") + 4, b"\xff" * 8),
+            "a.w64": (content.find(b"data") + 16, (2**63 - 1).to_bytes(8, "little")),
+            "b.wav": (content.find(b"ds64") + 16, bytes(8)),
+        }[name]
+        content[at : at + len(size)] = size
+    return bytes(content)
+
+
+@pytest.mark.parametrize("name", ["a.au", "a.caf", "a.w64", "b.wav", "a.flac"])
+def test_headers_that_do_not_know_the_length(name, tmp_path):
+    content = unfilled(name, tmp_path)
+    (tmp_path / name).write_bytes(content)
+    for source in (tmp_path / name, MediaFile(tmp_path / "x", content)):
+        assert read_audio(source, EXACT).shape == (8001,)
+
+
+def test_mp3_of_varying_rate_without_a_count(tmp_path):
+    """The frame that counts the others is the first; without it the decoder guesses the length from the next ones."""
+    path = tmp_path / "a.mp3"
+    rng = np.random.default_rng(0)
+    samples = np.concatenate([0.3 * rng.standard_normal(8000), np.zeros(32_000), 0.3 * rng.standard_normal(8000)])
+    soundfile.write(path, samples, 16_000, bitrate_mode="VARIABLE", compression_level=0.5)
+    content = path.read_bytes()
+    first, second = (m.start() for m in list(re.finditer(rb"\xff\xf3", content))[:2])
+    assert b"Xing" in content[first:second]
+    path.write_bytes(content[second:])
+    assert len(read_audio(path)) >= len(samples)
+
+
+def test_a_stretch_of_a_sound(tmp_path):
+    path = tmp_path / "a.wav"
+    samples = np.random.default_rng(0).uniform(-0.9, 0.9, 8000).astype(np.float32)
+    soundfile.write(path, samples, 8000, subtype="FLOAT")
+    short = AudioOptions(8000, max_s=0.5)
+    np.testing.assert_array_equal(read_audio(MediaFile(path, None, 0.25, 0.5), short), samples[2000:6000])
+    np.testing.assert_array_equal(read_audio(MediaFile(path, None, 0.75), short), samples[6000:])
+    np.testing.assert_array_equal(read_audio(MediaFile(path, None, 0.75, 0.255), short), samples[6000:])
+    with pytest.raises(InputError, match=r"lasts 1\.00 s, but a stretch of it ends at 1\.25 s"):
+        read_audio(MediaFile(path, None, 0.75, 0.5), short)
+    with pytest.raises(InputError, match=r"lasts 1\.00 s, but a stretch of it begins at 2\.00 s"):
+        read_audio(MediaFile(path, None, 2.0), short)
+
+
+@pytest.mark.parametrize(("content", "problem"), [
+    (b"\0\0\0\x20ftypisom\0\0\2\0", "is an MPEG-4 video (mp4): convert its sound to wav, such as by ffmpeg"),
+    (b"\x1aE\xdf\xa3\x9fB\x86\x81\1B\x82\x84webm", "is WebM: convert its sound to wav"),
+    (b"#!AMR\n", "is AMR sound: convert"),
+])  # fmt: skip
+@pytest.mark.parametrize("name", ["a.wav", "a.webm", "a.mp3"])
+def test_other_kinds_are_named(content, problem, name, tmp_path):
+    (tmp_path / name).write_bytes(content + bytes(100))
+    with pytest.raises(InputError) as caught:
+        read_audio(tmp_path / name)
+    assert str(caught.value).startswith(f"{tmp_path / name}: {problem}")

@@ -14,6 +14,7 @@ from PIL import Image
 from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional as F
 
+import sightline
 from sightline.core.errors import InputError
 from sightline.data.labelled.corpus import load_labelled
 from sightline.models import FORMS
@@ -359,3 +360,27 @@ def test_digits_as_pictures_and_as_rows():
         assert task.model(batch.source, batch.source_mask).shape == (16, 10)
         linear = next(g for g in task.baselines(of.train, of.test) if g.name == "logistic regression")
         assert linear.metrics["accuracy"] > 0.8
+
+
+def test_the_white_of_deep_pictures_is_stored_with_the_model(tmp_path):
+    """Twelve bits in sixteen: a model that was trained with 4095 as white reads new pictures so, too."""
+    for label in "ab":
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for number in range(8):
+            values = np.random.default_rng(number + 8 * ord(label)).integers(0, 4096, (4, 4)).astype(np.uint16)
+            values[0, 0] = 4095
+            Image.fromarray(values).save(tmp_path / "data" / label / f"{number}.png")
+    settings = {"picture.white": 4095, "picture.colour": "grey", "data_seed": 0}
+    sightline.fit("classification", tmp_path / "data", "gru", "2steps", settings=settings).save(tmp_path / "model")
+    model = sightline.load(tmp_path / "model")
+    assert model.inputs.read(str(tmp_path / "data" / "a" / "0.png")).max() == 255
+
+
+def test_missing_values_are_filled_in_use_as_in_training(tmp_path):
+    lines = [f"{x},,{x + 2},{'a' if x % 2 else 'b'}" for x in range(20)]
+    (tmp_path / "a.csv").write_text("x1,x2,x3,label\n0,1,3,a\n" + "\n".join(lines) + "\n")
+    settings = {"series.missing": "linear"}
+    sightline.fit("classification", tmp_path / "a.csv", "gru", "2steps", settings=settings).save(tmp_path / "model")
+    inputs = sightline.load(tmp_path / "model").inputs
+    for value in ("1,,3", "[1, null, 3]", [1.0, float("nan"), 3.0], np.array([1.0, np.nan, 3.0])):
+        assert inputs.accept(value).tolist() == [[1], [2], [3]]

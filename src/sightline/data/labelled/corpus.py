@@ -27,9 +27,15 @@ class LabelledCorpus(Corpus[LabelledPart]):
     """Labelled sources for training, validation and test.
 
     classes: the names of the labels, fixed by the training part
+    problem: why nothing can be trained on it; "" where training is possible
     """
 
     classes: tuple[str, ...]
+    problem: str = ""
+
+    def check(self) -> None:
+        if self.problem:
+            raise InputError(self.problem)
 
     @property
     def kind(self) -> SourceKind:
@@ -54,6 +60,7 @@ def load_labelled(
     test: str | Path | None = None,
     limit: int | None = None,
     seed: int = 0,
+    trainable: bool = True,
 ) -> LabelledCorpus:
     """Read and split labelled data.
 
@@ -63,6 +70,7 @@ def load_labelled(
     for all runs on the same data. Built-in data takes its own, as in `builtin:digits?seed=1`.
 
     limit: keep only the first `limit` items of each part
+    trainable: refuse data that nothing can be trained on; otherwise it is the corpus' `problem`
 
     Raises:
         InputError: any problem with the files, in one line; "a.csv: only one class, 'yes': …"; "test.csv:17: the
@@ -89,16 +97,27 @@ def load_labelled(
                 f"contains {_content(table)}, but {train.name} contains {_content(train)}",
                 where=f"{table.name} ({part})",
             )
-    class_names(train.labels, train.name)  # errors in labels are reported before too few of them
-    parts = _divide(train, [part for part in SHARES if part not in tables], seed)
-    parts |= {part: LabelledPart.of(table) for part, table in tables.items() if part != "train"}
-    classes = class_names(parts["train"].labels, train.name)
-    for part in PARTS:
-        parts[part].numbers(classes)  # every label is known
+    own = {part: LabelledPart.of(table) for part, table in tables.items() if part != "train"}
+    problem = ""
+    try:
+        class_names(train.labels, train.name)  # errors in labels are reported before too few of them
+        parts = _divide(train, [part for part in SHARES if part not in tables], seed) | own
+        classes = class_names(parts["train"].labels, train.name)
+        for part in PARTS:
+            parts[part].numbers(classes)  # every label is known
+    except InputError as error:
+        if trainable:
+            raise
+        problem = str(error)
+        rows = rows_of(train.parts or ["train"] * len(train.sources))
+        parts = {part: LabelledPart.of(train).select(rows.get(part, ())) for part in PARTS} | own
+        classes = tuple(sorted({label for of_item in train.labels for label in of_item}))
     notes = [note for table in {table.name: table for table in tables.values()}.values() for note in table.notes()]
-    notes += _notes(parts)
+    notes += [*_notes(parts), *([f"nothing can be trained on this: {problem}"] if problem else [])]
     limited = {part: parts[part].select(range(len(parts[part]))[:limit]) for part in PARTS}
-    return LabelledCorpus(name=name, **limited, sha256=content_sha256(limited), notes=tuple(notes), classes=classes)
+    return LabelledCorpus(
+        name=name, **limited, sha256=content_sha256(limited), notes=tuple(notes), problem=problem, classes=classes
+    )
 
 
 def _builtin(name: str) -> tuple[dict[str, LabelledTable], int]:

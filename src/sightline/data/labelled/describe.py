@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from sightline.data.corpus import Corpus
 from sightline.data.labelled.part import LabelledPart
 from sightline.data.labelled.table import LabelledSource
+from sightline.data.media.describe import media_looks, occurrences, picture_levels
 from sightline.data.survey import (
     DataFinding,
     Survey,
@@ -18,7 +19,6 @@ from sightline.data.survey import (
     findings,
     histogram,
     repeated,
-    sound_looks,
     spread,
     text_looks,
 )
@@ -31,28 +31,23 @@ def survey_labelled(corpus: Corpus[LabelledPart]) -> Survey:
     """Counts, label balance, lengths, repetitions and overlaps, and suspicious items, with their places."""
     filled = corpus.filled
     keys = {name: part.keys() for name, part in corpus.parts.items()}
-    known = set(keys["train"])
     counts = {name: Counter(label for of_item in part.labels for label in of_item) for name, part in filled.items()}
     lengths = {name: [_length(source) for source in part.sources] for name, part in filled.items()}
     unit = UNITS[corpus.train.kind]
-    described = {
-        name: {
-            "items": len(part),
-            "distinct_sources": len(set(keys[name])),
-            "sources_in_train": 0 if name == "train" else sum(key in known for key in keys[name]),
-            "labels": len(counts.get(name, ())),
-            "commonest_label": _commonest(counts.get(name, Counter()), len(part)),
-            unit: spread(lengths.get(name, [])),
-        }
-        for name, part in corpus.parts.items()
-    }
+    described = occurrences(keys)
+    for name, part in corpus.parts.items():
+        of_part = counts.get(name, Counter())
+        described[name] |= {"labels": len(of_part), "commonest_label": _commonest(of_part, len(part))}
+        described[name][unit] = spread(lengths.get(name, []))
+        if part.kind == "image":
+            described[name]["levels"] = picture_levels(_arrays(part))
     charts = [bars("Labels", counts, "items"), *histogram("Source length", unit, lengths, "items")]
     suspicious = [finding for name, part in filled.items() for finding in _suspicious(name, part, keys[name])]
     return Survey(
         corpus.name,
         corpus.sha256,
         described,
-        suspicious + _rare(counts["train"], corpus.name),
+        suspicious + _rare(counts.get("train", Counter()), corpus.name),
         list(corpus.notes),
         {
             name: f"{_shown(part.sources[0])} → {', '.join(part.labels[0]) or 'no label'}"
@@ -60,6 +55,10 @@ def survey_labelled(corpus: Corpus[LabelledPart]) -> Survey:
         },
         charts,
     )
+
+
+def _arrays(part: LabelledPart) -> Iterator[np.ndarray]:
+    return (source for source in part.sources if isinstance(source, np.ndarray))
 
 
 def _commonest(counts: Counter[str], items: int) -> str:
@@ -89,8 +88,8 @@ def _suspicious(name: str, part: LabelledPart, keys: list[bytes]) -> list[DataFi
     if part.kind == "text":
         looks = text_looks(float(np.median([_length(source) for source in part.sources])))
         looks["white space at an end"] = lambda text: text != text.strip()
-    elif part.kind == "audio":
-        looks = sound_looks()
+    elif part.kind in ("audio", "image"):
+        looks = media_looks(part.kind)
     else:
         looks = {"all values the same": lambda array: array.size > 1 and bool((array == array.flat[0]).all())}
     return repeated(name, keys, part.places) + findings(name, part.sources, part.places, looks)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,11 +13,12 @@ from sightline.core.errors import InputError
 from sightline.core.suggest import suggest
 from sightline.data.rows.json_lines import JsonNumber
 
+_WHOLE = re.compile(r"-?[0-9]+(\.0+)?")
 Labels = tuple[str, ...]  # of one item: one, or with several labels any number of them
 
 
 def labels_of(value: Any, separator: str | None = None) -> Labels:
-    """The labels in a cell: a string, an integer, true or false; several of them in a list or between separators.
+    """The labels in a cell: a string, a whole number, true or false; several of them in a list or between separators.
 
     Raises:
         ValueError: "the label is empty"; "the label 'a' occurs twice"; "the label must be …, found a number with a
@@ -39,6 +42,10 @@ def _name(value: Any, *, empty: bool = False) -> str:
         return "true" if value else "false"
     if isinstance(value, int):
         return str(value)
+    if isinstance(value, float) and math.isnan(value):  # pandas' column of numbers with gaps
+        raise ValueError("the label is empty")
+    if isinstance(value, float | JsonNumber) and _WHOLE.fullmatch(str(value)):
+        return str(value).partition(".")[0]
     fraction = isinstance(value, JsonNumber) and not value.lstrip("-").isdecimal()
     if not isinstance(value, str) or fraction:
         kinds = {"float": "a number with a fraction", "JsonNumber": "a number with a fraction", "NoneType": "null"}
@@ -52,6 +59,19 @@ def _name(value: Any, *, empty: bool = False) -> str:
     if len(name) > 200:
         raise ValueError(f"the label is {len(name)} characters long; at most 200 make a name")
     return name
+
+
+def whole_numbers(labels: list[Labels]) -> tuple[list[Labels], str]:
+    """Labels such as 1.0 and 2.0, as a column of numbers with gaps is written, as 1 and 2, and a remark on them.
+
+    Others are as they were, with no remark: one label that is no whole number makes names of all.
+    """
+    names = {name for of_item in labels for name in of_item}
+    pointed = sorted(name for name in names if "." in name)
+    if not pointed or not all(_WHOLE.fullmatch(name) for name in names):
+        return labels, ""
+    short = [tuple(dict.fromkeys(name.partition(".")[0] for name in of_item)) for of_item in labels]
+    return short, f"labels are whole numbers: {pointed[0]!r} is read as {pointed[0].partition('.')[0]!r}"
 
 
 def class_names(labels: Iterable[Labels], where: object) -> tuple[str, ...]:

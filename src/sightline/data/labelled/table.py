@@ -5,40 +5,42 @@ A table (see `data.rows`) has a column of labels, and as source
 - text: the column `text` or `source`;
 - a series of one channel: numeric columns, a step each, in their order; or a column of lists of numbers;
 - a series of several channels: a list of lists, a step each; or several columns of lists;
-- sound or pictures: a column of paths, relative to the table.
+- sound or pictures: a column of paths, relative to the table, or of files inside the table.
 
 A folder has a folder for each class, and in it files of one kind: `.txt` (a file is a text), sounds or pictures.
+The archives of series have forms of their own: `data.labelled.sequences`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, final
+from typing import Any, Literal, final
 
 import numpy as np
 
-from sightline.core.errors import EnvironmentFault, InputError
-from sightline.data.labelled.labels import Labels, labels_of
-from sightline.data.media import audio, images
+from sightline.core.errors import InputError
+from sightline.data.labelled.choice import MEDIA, Choice, SourceKind, choose
+from sightline.data.labelled.folder import class_files
+from sightline.data.labelled.gaps import Missing
+from sightline.data.labelled.hub import class_labels, named
+from sightline.data.labelled.labels import Labels, labels_of, whole_numbers
+from sightline.data.labelled.sequences import SUFFIX, LabelFirst, TimeSeriesFile, without_header
+from sightline.data.media.audio import AudioOptions
+from sightline.data.media.columns import AudioReader, FileReader, ImageReader
+from sightline.data.media.files import MediaFile, check_base, file_of
+from sightline.data.media.images import ImageOptions
 from sightline.data.rows.files import read_lines
-from sightline.data.rows.formats import open_rows
-from sightline.data.rows.json_lines import JsonNumber
-from sightline.data.rows.numbers import is_number, is_series, joined, number_of, series_of
-from sightline.data.rows.record import Record, Refusals
+from sightline.data.rows.formats import open_rows, suffix_of
+from sightline.data.rows.index import index_columns, index_notes
+from sightline.data.rows.record import Record, Refusals, Rows
 from sightline.data.rows.texts import text_of
 from sightline.data.split import by_column
 
-SourceKind = Literal["text", "series", "audio", "image"]
 LabelledSource = str | np.ndarray
-TEXT_COLUMNS = ("text", "source")
-MEDIA: dict[str, SourceKind] = {}
-for _suffix in audio.SUFFIXES:
-    MEDIA[_suffix] = "audio"
-for _suffix in images.SUFFIXES:
-    MEDIA[_suffix] = "image"
 MAX_HELD_BYTES = 4 << 30  # of decoded sounds and pictures, which stay in memory
 
 
@@ -52,6 +54,8 @@ class Reading:
     label_separator: the text between the labels of an item that may have any number of them
     split_column: the column that says which part a row belongs to: train, valid (validation, val, dev) or test
     lowercase: of texts
+    base: the folder that paths in a table are relative to; None = the table's own
+    missing: values of series are an error, or filled by a straight line between their neighbours
     """
 
     kind: Literal["auto", "text", "series", "audio", "image"] = "auto"
@@ -61,8 +65,10 @@ class Reading:
     split_column: str | None = None
     lowercase: bool = False
     skip_bad: bool = False
-    audio: audio.AudioOptions = field(default_factory=audio.AudioOptions)
-    image: images.ImageOptions = field(default_factory=images.ImageOptions)
+    audio: AudioOptions = field(default_factory=AudioOptions)
+    image: ImageOptions = field(default_factory=ImageOptions)
+    base: Path | None = None
+    missing: Missing = "refuse"
 
 
 @final
@@ -72,6 +78,7 @@ class LabelledTable(Refusals):
 
     parts: the part of each row, where a column names it
     many: whether an item may have any number of labels
+    remarks: for the user, on how the data was read
     """
 
     kind: SourceKind
@@ -80,6 +87,11 @@ class LabelledTable(Refusals):
     labels: list[Labels] = field(default_factory=list)
     places: list[str] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    def notes(self) -> list[str]:
+        """Lines on how the data was read, and on the rows that were skipped."""
+        return [f"{self.name}: {remark}" for remark in self.remarks] + super().notes()
 
 
 def read_labelled(path: Path, reading: Reading) -> LabelledTable:
@@ -90,14 +102,16 @@ def read_labelled(path: Path, reading: Reading) -> LabelledTable:
             no column 'label', did you mean 'lable'?", and other problems, with file and line.
     """
     items = _Items(path, reading)
-    if path.is_dir():
-        for kind, file, label in _files(path, reading):
-            items.table.kind = kind
-            items.take(str(file), partial(items.media, file), (label,))
+    table = items.table
+    if os.path.isdir(path):  # Path.is_dir raises where a name is too long
+        _read_folder(path, reading, items)
     else:
         _read_table(path, reading, items)
-    items.table.check_some(items.table.sources)
-    return items.table
+    table.check_some(table.sources)
+    table.labels, remark = whole_numbers(table.labels)
+    table.remarks += [remark] if remark else []
+    table.remarks += [note for reader in items.readers.values() for note in reader.notes()]
+    return table
 
 
 @final
@@ -107,6 +121,8 @@ class _Items:
     def __init__(self, path: Path, reading: Reading) -> None:
         self.reading = reading
         self.table = LabelledTable(str(path), "text", skip_bad=reading.skip_bad)
+        self.folder = path.parent if reading.base is None else reading.base
+        self.readers: dict[str, FileReader] = {"audio": AudioReader(reading.audio), "image": ImageReader(reading.image)}
         self._bytes = 0
 
     def take(self, place: str, read: Callable[[], LabelledSource], labels: Labels, part: str | None = None) -> None:
@@ -116,7 +132,7 @@ class _Items:
             source = read()
             self._check_alike(source)
         except ValueError as error:
-            table.refuse(error, place)
+            self.refuse(error, place)
             return
         if isinstance(source, np.ndarray):
             self._bytes += source.nbytes
@@ -131,31 +147,52 @@ class _Items:
         if part is not None:
             table.parts.append(part)
 
+    def refuse(self, problem: object, place: str) -> None:
+        """Raise for a bad item, or count it; of files in a folder say how to leave them out."""
+        hint = ", or leave such files out by --skip-bad" if self.table.unit == "file" else ""
+        if hint and not self.reading.skip_bad:
+            located = isinstance(problem, InputError) and str(problem).startswith(place)
+            problem = InputError(f"{problem}{hint}", where=None if located else place)
+        self.table.refuse(problem, place)
+
     def text(self, value: Any, what: str) -> str:
         """The text, in lower case if the options say so."""
         text = text_of(value, what)
         return text.lower() if self.reading.lowercase else text
 
-    def media(self, file: Path) -> LabelledSource:
-        """The content of a file, by its suffix."""
-        kind = MEDIA.get(file.suffix.lower(), "text")
-        if kind == "audio":
-            return audio.read_audio(file, self.reading.audio)
-        if kind == "image":
-            return images.read_image(file, self.reading.image)
-        return self.text(_text_file(file), "the text")
+    def file(self, file: MediaFile) -> LabelledSource:
+        """The content of a file of the table's kind."""
+        reader = self.readers.get(self.table.kind)
+        return self.text(_text_file(file.path), "the text") if reader is None else reader(file)
+
+    def source(self, record: Record, choice: Choice) -> LabelledSource:
+        """The source of a row."""
+        if choice.kind == "series":
+            return choice.series(record, self.reading.missing)
+        value, what = record.cell(choice.columns[0]), repr(choice.columns[0])
+        if choice.kind == "text":
+            return self.text(value, what)
+        file = file_of(value, what, self.folder)
+        suffix = file.path.suffix.lower()
+        if file.content is None and MEDIA.get(suffix) != choice.kind:
+            known = ", ".join(suffix for suffix, kind in MEDIA.items() if kind == choice.kind)
+            raise ValueError(f"{value}: unknown kind of file {suffix!r}: expected {known}")
+        if not self.table.sources and not self.table.skipped:
+            check_base(file)
+        return self.file(file)
 
     def _check_alike(self, source: LabelledSource) -> None:
-        if not self.table.sources or isinstance(source, str):
-            return
-        first = self.table.sources[0]
-        if isinstance(first, str):
+        first = self.table.sources[0] if self.table.sources else source
+        if isinstance(first, str) or isinstance(source, str):
             return
         if self.table.kind == "series" and source.shape[1] != first.shape[1]:
             raise ValueError(f"the series has {source.shape[1]} channels, the first one has {first.shape[1]}")
         if self.table.kind == "image" and source.shape != first.shape:
             sizes = [" x ".join(map(str, shape)) for shape in (source.shape, first.shape)]
-            raise ValueError(f"the picture has {sizes[0]} channels and pixels, the first one has {sizes[1]}: set size")
+            raise ValueError(
+                f"the picture has {sizes[0]} channels and pixels, the first one has {sizes[1]}: set --picture.height, "
+                "--picture.width and --picture.fit"
+            )
 
 
 def _text_file(file: Path) -> str:
@@ -167,165 +204,74 @@ def _text_file(file: Path) -> str:
     return "\n".join(lines)
 
 
-def _files(root: Path, reading: Reading) -> Iterator[tuple[SourceKind, Path, str]]:
-    """(kind, file, class) of the files of a folder of folders, in order of their names."""
-    folders = _entries(root)
-    if not folders:
-        raise InputError("is an empty folder; expected a folder for each class", where=root)
-    kind: SourceKind | None = None
-    first = root
-    for folder in folders:
-        if not folder.is_dir():
-            raise InputError("unexpected file next to the class folders", where=folder)
-        files = _entries(folder)
-        if not files:
-            raise InputError("is an empty folder; expected the files of a class", where=folder)
-        (label,) = labels_of(folder.name)
-        for file in files:
-            if file.is_dir():
-                raise InputError(
-                    f"is a folder inside the class {label!r}: expected files; where the parts are folders, name each, "
-                    f"such as {root / 'train'} and as test {root / 'test'}",
-                    where=file,
-                )
-            own = _kind_of(file, reading)
-            kind, first = kind or own, file if kind is None else first
-            if own != kind:
-                raise InputError(f"is {own}, but {first} is {kind}: expected one kind of file", where=file)
-            yield kind, file, label
+def _read_folder(root: Path, reading: Reading, items: _Items) -> None:
+    items.table.unit = "file"
+    kinds: dict[str, Any] = {".txt": "text", **MEDIA}
+    kinds = {suffix: kind for suffix, kind in kinds.items() if reading.kind in ("auto", kind)}
+    for file in class_files(root, kinds):
+        media, place = MediaFile(file.path), str(file.path)
+        if file.problem:
+            items.refuse(file.problem, place)
+        elif not file.kind:
+            try:
+                media.formats(dict.fromkeys(kinds, ()), "file")
+            except ValueError as error:
+                items.refuse(error, place)
+        else:
+            items.table.kind = kinds[file.path.suffix.lower()]
+            items.take(place, partial(items.file, media), (file.label,))
 
 
-def _entries(folder: Path) -> list[Path]:
-    """The content of a folder in order of name, hidden files apart."""
-    try:
-        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    except OSError as error:
-        raise EnvironmentFault(f"{folder}: cannot be read: {error.strerror or error}") from None
-
-
-def _kind_of(file: Path, reading: Reading) -> SourceKind:
-    """The kind of a file, by its suffix."""
-    kinds: dict[str, SourceKind] = {".txt": "text", **MEDIA}
-    known = {suffix: kind for suffix, kind in kinds.items() if reading.kind in ("auto", kind)}
-    if file.suffix.lower() not in known:
-        raise InputError(f"unknown kind of file {file.suffix!r}: expected {', '.join(known)}", where=file)
-    return known[file.suffix.lower()]
-
-
-class _Selection(NamedTuple):
-    """Which columns make the source, and how."""
-
-    kind: SourceKind
-    columns: tuple[str, ...]
-    lists: bool = False  # of a series: the cells are lists and not numbers
+def _open(path: Path, reading: Reading) -> Rows:
+    """The rows of a table; of the archives of series with the cells `series` and the label."""
+    if suffix_of(path) == SUFFIX:
+        return TimeSeriesFile(path, reading.label_column)
+    rows = open_rows(path, hint=f", or in {SUFFIX}")
+    if reading.source_column is None and reading.label_column not in rows.columns and without_header(rows):
+        return LabelFirst(rows, reading.label_column)
+    if len(set(rows.columns)) < len(rows.columns):
+        for name in rows.columns:
+            rows.column(name)
+    return rows
 
 
 def _read_table(path: Path, reading: Reading, items: _Items) -> None:
     table = items.table
-    rows = open_rows(path)
-    if len(set(rows.columns)) < len(rows.columns):
-        for name in rows.columns:
-            rows.column(name)
-    selection: _Selection | None = None
+    rows = _open(path, reading)
+    index = index_columns(rows) if reading.source_column is None else ()
+    table.remarks += index_notes(index)
+    names = class_labels(path, reading.label_column)
+    choice: Choice | None = None
     for record in rows.records():
         place = f"{path}:{record.line}"
         if record.problem:
             table.refuse(record.problem, place)
             continue
         try:
-            if selection is None:
-                selection = _select(record, reading)
-                table.kind = selection.kind
-                value = record.cell(reading.label_column)
+            value = record.cell(reading.label_column)
+            part = None if reading.split_column is None else record.cell(reading.split_column)
+            if choice is None:
+                own = {reading.label_column, reading.split_column, *index}
+                choice = choose(record, reading.kind, reading.source_column, own)
+                table.kind = choice.kind
                 table.many = reading.label_separator is not None or isinstance(value, list)
-            labels = labels_of(record.cell(reading.label_column), reading.label_separator)
+            labels = labels_of(named(value, names) if names else value, reading.label_separator)
             if not table.many and len(labels) != 1:
                 raise ValueError("a list of labels, but the first row has a single one")
-            part = (
-                None
-                if reading.split_column is None
-                else by_column(record.cell(reading.split_column), reading.split_column)
-            )
+            part = None if reading.split_column is None else by_column(part, reading.split_column)
         except ValueError as error:
-            if selection is None:  # nothing of the table can be read
+            if choice is None:  # nothing of the table can be read
                 raise InputError(str(error), where=place) from None
             table.refuse(error, place)
             continue
-        items.take(place, partial(_source, record, selection, path, items), labels, part)
-
-
-def _select(record: Record, reading: Reading) -> _Selection:
-    """The columns and kinds of all records, from the first one; ValueError where it has no source."""
-    record.cell(reading.label_column)
-    if reading.split_column is not None:
-        record.cell(reading.split_column)
-    own = {reading.label_column, reading.split_column}
-    columns = _named(record, reading.source_column) if reading.source_column else ()
-    if overlap := own & set(columns):
-        raise ValueError(f"the column {min(map(str, overlap))!r} cannot be source and label at once")
-    if not columns:
-        texts = [name for name in TEXT_COLUMNS if name in record.cells and name not in own]
-        columns = (texts[0],) if texts else tuple(name for name in record.cells if name not in own)
-        if not columns:
-            raise ValueError("no column besides the labels: expected 'text', 'source' or numbers")
-    values = [record.cells[name] for name in columns]
-    lists = all(map(is_series, values))
-    numbers = all(map(is_number, values)) and (len(values) > 1 or not _is_text(values[0]))
-    if reading.kind == "series" or (reading.kind == "auto" and (lists or numbers)):
-        return _Selection("series", columns, lists)
-    if len(columns) > 1:
-        strange = next((name for name in columns if not is_number(record.cells[name])), columns[0])
-        raise ValueError(
-            f"no column 'text' or 'source', and {strange!r} is {str(record.cells[strange])[:40]!r}, not a number: "
-            "name the column of the source, or the numeric columns as x1,x2 or x1:x96"
+        items.take(place, partial(items.source, record, choice), labels, part)
+    table.read_as = rows.notes
+    if names:
+        table.remarks.append(
+            f"the file names the classes of its numbers: {', '.join(names[:5])}{', …' * (len(names) > 5)}"
         )
-    if reading.kind != "auto":
-        return _Selection(reading.kind, columns)
-    suffix = Path(values[0]).suffix.lower() if _is_text(values[0]) else ""
-    return _Selection(MEDIA.get(suffix, "text"), columns)
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and not isinstance(value, JsonNumber)
-
-
-def _named(record: Record, names: str) -> tuple[str, ...]:
-    """The columns that `a`, `a,b` or `a:d` names; a column with exactly that name comes first."""
-    order = list(record.cells)
-    columns: list[str] = []
-    for name in [names] if names in record.cells else names.split(","):
-        first, colon, last = name.partition(":")
-        if name in record.cells or not colon:
-            record.cell(name)
-            columns.append(name)
-            continue
-        record.cell(first)
-        record.cell(last)
-        chosen = order[order.index(first) : order.index(last) + 1]
-        if not chosen:
-            raise ValueError(f"column range {f'{first}:{last}'!r} is reversed")
-        columns += chosen
-    if len(set(columns)) < len(columns):
-        raise ValueError(f"a column is named twice in {names!r}")
-    return tuple(columns)
-
-
-def _source(record: Record, selection: _Selection, path: Path, items: _Items) -> LabelledSource:
-    values = [record.cell(name) for name in selection.columns]
-    if selection.kind == "series":
-        if selection.lists:
-            each = [series_of(v, repr(name)) for v, name in zip(values, selection.columns, strict=True)]
-            return joined(each, selection.columns)
-        numbers = [number_of(value, repr(name)) for value, name in zip(values, selection.columns, strict=True)]
-        return np.array(numbers, np.float32)[:, None]
-    what = repr(selection.columns[0])
-    if selection.kind == "text":
-        return items.text(values[0], what)
-    text = text_of(values[0], what)
-    if not text.isprintable():
-        raise ValueError(f"the path {text[:80]!r} contains characters that cannot be printed")
-    file = path.parent / text
-    if MEDIA.get(file.suffix.lower()) != selection.kind:
-        known = ", ".join(suffix for suffix, kind in MEDIA.items() if kind == selection.kind)
-        raise ValueError(f"{text}: unknown kind of file {file.suffix!r}: expected {known}")
-    return items.media(file)
+    if isinstance(rows, LabelFirst):
+        padding = f", {rows.padded} of which end in NaN and are shorter" if rows.padded else ""
+        table.remarks.append(
+            f"has no header: the first column is the label, the others are the steps of series{padding}"
+        )

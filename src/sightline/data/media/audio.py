@@ -1,30 +1,44 @@
-"""Sound files as one row of samples: wav, flac and ogg by libsndfile, checked before and during decoding.
+"""Sound files as one row of samples, decoded by libsndfile, checked before and during decoding.
 
 Memory is never allocated by a header's claim: a file is decoded piece by piece, and a header that promises more than
-the data has is an error, where libsndfile itself reports nothing.
+the data has is an error, where libsndfile itself reports nothing. A header that was written into a pipe promises
+nothing: what is there is read.
 """
 
 from __future__ import annotations
 
 import math
-import struct
 from dataclasses import dataclass
-from io import FileIO
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal, final
 
 import numpy as np
 
-from sightline.core.errors import EnvironmentFault, InputError
-from sightline.data.rows.files import check_file
+from sightline.core.errors import InputError
+from sightline.data.media.files import MediaFile, Opened
+from sightline.data.media.lengths import Filled, sound_bytes, vorbis_frames
+from sightline.data.media.mp3 import counted, is_mp3
+from sightline.data.rows.columnar import no_stderr
 
-SUFFIXES = {".wav": ("WAV", "WAVEX", "RF64"), ".flac": ("FLAC",), ".ogg": ("OGG",), ".oga": ("OGG",), ".opus": ("OGG",)}
+SUFFIXES = {
+    ".wav": ("WAV", "WAVEX", "RF64", "NIST"),  # NIST: the files of TIMIT
+    ".mp3": ("MP3",),
+    ".flac": ("FLAC",),
+    **dict.fromkeys((".ogg", ".oga", ".opus"), ("OGG",)),
+    **dict.fromkeys((".aiff", ".aif", ".aifc"), ("AIFF",)),
+    **dict.fromkeys((".au", ".snd"), ("AU",)),
+    ".caf": ("CAF",),
+    ".w64": ("W64",),
+    ".rf64": ("RF64",),
+    **dict.fromkeys((".sph", ".nist"), ("NIST",)),
+}
 RATES_HZ = (1_000, 768_000)
 MAX_CHANNELS = 64
 LOUDEST = 1e6  # full scale is 1, and some tools write integers up to 2^15 as floats
 _BLOCK_NUMBERS = 1 << 20  # decoded at a time, channels counted
-_MAX_PAGE_BYTES = 27 + 255 + 255 * 255  # of an Ogg page (RFC 3533, § 6)
-_UNKNOWN = (0, 0xFFFFFFFF)  # the length that programs write into a pipe
+_UNKNOWN = 1 << 62  # frames: libsndfile's count for a length that it does not know is larger
+_SPARE_S = 0.1  # by which a stretch may end after its sound: durations in tables are rounded
 
 Mix = Literal["mean", "first", "refuse"]
 Resampling = Literal["polyphase", "refuse"]
@@ -54,60 +68,75 @@ class AudioOptions:
             raise InputError(f"must be positive and finite, found {self.max_s}", where="max_s")
 
 
-def read_audio(path: Path, options: AudioOptions | None = None) -> np.ndarray:
-    """The samples (T,) of a sound file, float32, full scale ±1.
+def read_audio(source: Path | MediaFile, options: AudioOptions | None = None) -> np.ndarray:
+    """The samples (T,) of a sound, float32, full scale ±1.
 
     Raises:
-        InputError: "a.wav: is cut short: its header says 16000 frames, 7989 are there", "a.wav: sample 17 is NaN",
-            "a.flac: lasts 75.0 s, more than max_s 60", "a.wav: cannot be read as sound: …".
+        InputError: "a.wav: is cut short: its header says 32000 bytes of sound, 15978 are there", "a.wav: sample 17 is
+            NaN", "a.flac: lasts 75.0 s, more than max_s 60", "a.wav: cannot be read as sound: …".
         EnvironmentFault: "a.wav: no permission to read it".
     """
     options = options or AudioOptions()
-    check_file(path)
-    known = SUFFIXES.get(path.suffix.lower())
-    if known is None:
-        raise InputError(
-            f"unknown kind of sound {path.suffix!r}: the name must end in {', '.join(SUFFIXES)}", where=path
-        )
-    try:
-        with path.open("rb", buffering=0) as file:
-            samples, rate_hz = _decode(file, path, known, options)
-    except PermissionError:
-        raise EnvironmentFault(f"{path}: no permission to read it") from None
-    except OSError as error:
-        raise EnvironmentFault(f"{path}: cannot be read: {error.strerror or error}") from None
-    return _resampled(samples, rate_hz, options, path)
+    source = MediaFile.of(source)
+    known = source.formats(SUFFIXES, "sound")
+    with source.open() as file:
+        try:
+            samples, rate_hz = _decode(file, source, known, options)
+        except InputError:
+            raise
+        except ValueError as error:  # of the counts of a container
+            raise InputError(str(error), where=source.path) from None
+    return _resampled(samples, rate_hz, options)
 
 
-def _decode(file: FileIO, path: Path, known: tuple[str, ...], options: AudioOptions) -> tuple[np.ndarray, int]:
+def _decode(file: Opened, source: MediaFile, known: tuple[str, ...], options: AudioOptions) -> tuple[np.ndarray, int]:
     """One channel of samples at the file's own rate, and that rate."""
     import soundfile
 
-    if not file.read(1):
-        raise InputError("is empty", where=path)
-    whole = _wav_frames(file, path) if "WAV" in known else None
+    path = source.path
+    length = sound_bytes(file)
+    if length is not None and length.claimed is not None and length.claimed > length.present:
+        raise InputError(
+            f"is cut short: its header says {length.claimed} bytes of sound, {length.present} are there", where=path
+        )
+    content: Any = file
+    file.seek(0)
+    if length is not None and length.fill is not None:
+        content = Filled(file, *length.fill)
+    elif "MP3" in known and is_mp3(file.read(4)):
+        file.seek(0)
+        content = BytesIO(counted(file.read()))
+    elif source.content is None:
+        content = file.fileno()
     file.seek(0)
     try:
-        with soundfile.SoundFile(file.fileno(), closefd=False) as sound:
+        with no_stderr(), soundfile.SoundFile(content, closefd=False) as sound:  # of the MP3 decoder
             if sound.format not in known:
-                raise InputError(f"is {sound.format} although its name ends in {path.suffix}", where=path)
-            _check_header(sound, options, path)
-            samples = _mixed(sound, options, path)
-            rate_hz, subtype = sound.samplerate, sound.subtype
+                right = next((suffix for suffix, formats in SUFFIXES.items() if sound.format in formats), None)
+                step = f"let it end in {right}" if right else "convert it to wav"
+                raise InputError(f"is {sound.format} although its name ends in {path.suffix}: {step}", where=path)
+            expected = _check_header(sound, source, options)
+            samples = _mixed(sound, expected, options, path)
+            expected = None if sound.format == "MP3" else expected  # an estimate
+            rate_hz, subtype, container = sound.samplerate, sound.subtype, sound.format
     except soundfile.LibsndfileError as error:
         reason = " ".join(error.error_string.split()).removeprefix("Error : ").rstrip(".")
-        raise InputError(f"cannot be read as sound: {reason}", where=path) from None
-    if "OGG" in known:
-        whole = _ogg_frames(file, path, subtype)
-    if whole is not None and len(samples) < whole:
-        raise InputError(f"is cut short or damaged: {whole} frames are named, {len(samples)} are there", where=path)
+        raise source.unreadable(file, f"cannot be read as sound: {reason}") from None
+    if container == "OGG" and source.duration_s is None and not source.start_s:
+        expected = vorbis_frames(file, subtype) or expected
+    if len(samples) < (expected or 0):
+        raise InputError(f"is cut short or damaged: {expected} frames are named, {len(samples)} are there", where=path)
     if not len(samples):
         raise InputError("contains no samples", where=path)
     return samples, rate_hz
 
 
-def _check_header(sound: Any, options: AudioOptions, path: Path) -> None:
-    """Refuse impossible headers, before anything is decoded."""
+def _check_header(sound: Any, source: MediaFile, options: AudioOptions) -> int | None:
+    """Refuse impossible headers before anything is decoded; the number of frames to read, None = all there are.
+
+    The sound is then at the first of them.
+    """
+    path = source.path
     low, high = RATES_HZ
     if not low <= sound.samplerate <= high:
         raise InputError(f"has {sound.samplerate} samples a second, expected {low} to {high}", where=path)
@@ -119,26 +148,64 @@ def _check_header(sound: Any, options: AudioOptions, path: Path) -> None:
         raise InputError(
             f"has {sound.samplerate} samples a second, expected {options.rate_hz}: set rate_hz or resample", where=path
         )
-    if sound.frames > options.max_s * sound.samplerate:
-        raise _too_long(f"{sound.frames / sound.samplerate:.1f}", options, path)
+    known = sound.frames < _UNKNOWN
+    start = round(source.start_s * sound.samplerate)
+    frames = sound.frames - start if known else None
+    if start and frames is not None and frames <= 0:
+        raise InputError(
+            f"lasts {sound.frames / sound.samplerate:.2f} s, but a stretch of it begins at {source.start_s:.2f} s",
+            where=path,
+        )
+    if source.duration_s is not None:
+        wanted = round(source.duration_s * sound.samplerate)
+        if frames is not None and wanted > frames + _SPARE_S * sound.samplerate:
+            raise InputError(
+                f"lasts {sound.frames / sound.samplerate:.2f} s, but a stretch of it ends at "
+                f"{source.start_s + source.duration_s:.2f} s",
+                where=path,
+            )
+        frames = wanted if frames is None else min(wanted, frames)
+    if frames is not None and frames > options.max_s * sound.samplerate:
+        raise _too_long(f"{frames / sound.samplerate:.1f}", options, path)
+    if start:
+        sound.seek(start)
+    return frames
 
 
 def _too_long(seconds: str, options: AudioOptions, path: Path) -> InputError:
     return InputError(f"lasts {seconds} s, more than max_s {options.max_s:g}: cut it or raise max_s", where=path)
 
 
-def _mixed(sound: Any, options: AudioOptions, path: Path) -> np.ndarray:
-    """All frames, decoded in blocks, as one channel."""
+def _mixed(sound: Any, most: int | None, options: AudioOptions, path: Path) -> np.ndarray:
+    """All frames, or the next `most`, decoded in blocks, as one channel."""
     blocks: list[np.ndarray] = []
     frames = 0
     block = max(1, _BLOCK_NUMBERS // sound.channels)
-    while len(samples := sound.read(block, dtype="float32", always_2d=True)):  # (T, channels)
+    while size := block if most is None else min(block, max(most - frames, 0)):
+        samples = _read(sound, size)
+        if not len(samples):
+            break
         _check_samples(samples, frames, path)
         blocks.append(samples[:, 0].copy() if options.mix == "first" else samples.mean(1, dtype=np.float32))
         frames += len(samples)
         if frames > options.max_s * sound.samplerate:  # more than the header promises
             raise _too_long(f"over {frames / sound.samplerate:.1f}", options, path)
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+
+
+def _read(sound: Any, size: int) -> np.ndarray:
+    """At most `size` frames (T, channels), float32."""
+    import soundfile
+
+    if sound.frames < _UNKNOWN:
+        return sound.read(size, dtype="float32", always_2d=True)
+    samples = np.full((size, sound.channels), np.nan, np.float32)
+    try:
+        return sound.read(size, always_2d=True, out=samples)
+    except soundfile.LibsndfileError as error:
+        if "psf_fseek" not in error.error_string:
+            raise
+        return samples[: int(np.isfinite(samples[:, 0]).sum())]  # read to the end, where libsndfile cannot seek
 
 
 def _check_samples(samples: np.ndarray, before: int, path: Path) -> None:
@@ -151,7 +218,7 @@ def _check_samples(samples: np.ndarray, before: int, path: Path) -> None:
     raise InputError(f"sample {before + frame + 1} is {shown}, expected numbers around ±1", where=path)
 
 
-def _resampled(samples: np.ndarray, rate_hz: int, options: AudioOptions, path: Path) -> np.ndarray:
+def _resampled(samples: np.ndarray, rate_hz: int, options: AudioOptions) -> np.ndarray:
     if rate_hz == options.rate_hz:
         return samples
     from scipy.signal import resample_poly
@@ -159,39 +226,3 @@ def _resampled(samples: np.ndarray, rate_hz: int, options: AudioOptions, path: P
     common = math.gcd(rate_hz, options.rate_hz)
     converted = resample_poly(samples.astype(np.float64), options.rate_hz // common, rate_hz // common)
     return converted.astype(np.float32)
-
-
-def _wav_frames(file: FileIO, path: Path) -> int | None:
-    """The number of frames in the header of a wav file; None where it names no length.
-
-    libsndfile silently shortens a data chunk that is longer than the file.
-    """
-    file.seek(0)
-    head = file.read(12)
-    if head[:4] != b"RIFF" or head[8:] != b"WAVE":
-        return None  # libsndfile reports the format
-    align = 0
-    while len(chunk := file.read(8)) == 8:
-        name, size = struct.unpack("<4sI", chunk)
-        if name == b"data":
-            return size // align if align and size not in _UNKNOWN else None
-        body = file.read(min(size, 16)) if name == b"fmt " else b""
-        if len(body) >= 14:
-            (align,) = struct.unpack_from("<H", body, 12)  # bytes of a frame
-        file.seek(size + size % 2 - len(body), 1)
-    return None
-
-
-def _ogg_frames(file: FileIO, path: Path, subtype: str) -> int | None:
-    """The number of frames in the last page of a Vorbis stream; None for other codecs, whose pages count otherwise.
-
-    libsndfile silently leaves out pages that are damaged or missing.
-    """
-    size = file.seek(0, 2)
-    file.seek(max(0, size - _MAX_PAGE_BYTES))
-    tail = file.read()
-    page = tail[tail.rfind(b"OggS") :] if b"OggS" in tail else b""
-    segments = page[27 : 27 + page[26]] if len(page) > 26 else b""
-    if len(page) < 27 or len(page) < 27 + page[26] + sum(segments) or not page[5] & 4:
-        raise InputError("is cut short: its last Ogg page is missing", where=path)
-    return struct.unpack_from("<q", page, 6)[0] if subtype == "VORBIS" else None

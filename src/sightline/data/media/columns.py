@@ -7,6 +7,7 @@ Files are read once when the data is loaded, so that errors are raised before tr
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ import numpy as np
 
 from sightline.core.errors import InputError
 from sightline.data.media.audio import AudioOptions, read_audio
+from sightline.data.media.deep import DeepLevels
+from sightline.data.media.files import MediaFile
 from sightline.data.media.images import ImageOptions, read_idx, read_image
 from sightline.data.media.manifest import located
 
@@ -33,12 +36,15 @@ class ImageReader:
     def __init__(self, options: ImageOptions) -> None:
         self.options = options
         self._arrays: dict[Path, np.ndarray] = {}
+        self._levels = DeepLevels()
 
-    def __call__(self, path: Path) -> np.ndarray:
+    def __call__(self, source: Path | MediaFile) -> np.ndarray:
         """The pixels (C, H, W), uint8."""
-        match = _PLACE_IN_IDX.fullmatch(path.name)
-        if match is None or path.exists():
-            return read_image(path, self.options)
+        source = MediaFile.of(source)
+        path = source.path
+        match = None if source.content is not None else _PLACE_IN_IDX.fullmatch(path.name)
+        if match is None or os.path.exists(path):
+            return read_image(source, self.options, self._levels)
         file, place = path.with_name(match[1]), int(match[2])
         if file not in self._arrays:
             self._arrays[file] = read_idx(file)
@@ -53,6 +59,10 @@ class ImageReader:
             raise InputError(f"has {actual} pixels, expected {expected}", where=file)
         return np.repeat(pictures[place][None], self.options.channels, 0)
 
+    def notes(self) -> list[str]:
+        """For the user: what became of pictures with more than 8 bits a channel."""
+        return self._levels.notes()
+
 
 @final
 class AudioReader:
@@ -61,9 +71,13 @@ class AudioReader:
     def __init__(self, options: AudioOptions) -> None:
         self.options = options
 
-    def __call__(self, path: Path) -> np.ndarray:
+    def __call__(self, source: Path | MediaFile) -> np.ndarray:
         """The samples (T,), float32."""
-        return read_audio(path, self.options)
+        return read_audio(source, self.options)
+
+    def notes(self) -> list[str]:
+        """For the user: nothing."""
+        return []
 
 
 FileReader: TypeAlias = AudioReader | ImageReader
@@ -77,27 +91,33 @@ class Store:
         self._read = read
         self.options: AudioOptions | ImageOptions = read.options
         self._left = keep_bytes
-        self._files: list[tuple[Path, str]] = []
+        self._files: list[tuple[MediaFile, str]] = []
         self._kept: dict[int, np.ndarray] = {}
         self.shapes: list[tuple[int, ...]] = []
         self.digests: list[bytes] = []
 
-    def add(self, file: Path, place: str) -> int:
+    def notes(self) -> list[str]:
+        """For the user, on the files that were read."""
+        return self._read.notes()
+
+    def add(self, source: Path | MediaFile, place: str) -> int:
         """Read a file and return its number; `place` is the row that names it."""
+        file = MediaFile.of(source)
         with located(place):
             array = self._read(file)
         number = len(self._files)
-        self._files.append((file, place))
         self.shapes.append(array.shape)
         self.digests.append(hashlib.sha256(str(array.shape).encode() + array.tobytes()).digest())
         if array.nbytes <= self._left:
             self._left -= array.nbytes
             self._kept[number] = array
+            file = MediaFile(file.path)  # its bytes are no longer needed
+        self._files.append((file, place))
         return number
 
     def name(self, number: int) -> str:
         """A file's name, without its folder."""
-        return self._files[number][0].name
+        return self._files[number][0].path.name
 
     def get(self, number: int) -> np.ndarray:
         """The array of a file, read again where it was not kept.
@@ -111,7 +131,7 @@ class Store:
         with located(place):
             array = self._read(file)
             if array.shape != self.shapes[number]:
-                raise InputError("has changed since it was first read", where=file)
+                raise InputError("has changed since it was first read", where=file.path)
         return array
 
 

@@ -32,7 +32,16 @@ _SHOWN = 5
 @final
 @dataclass(frozen=True)
 class MediaCorpus(Corpus[MediaPart]):
-    """Items for training, validation and test; `sha256` is of samples, pixels and texts, whatever their files."""
+    """Items for training, validation and test; `sha256` is of samples, pixels and texts, whatever their files.
+
+    problem: why nothing can be trained on it; "" where training is possible
+    """
+
+    problem: str = ""
+
+    def check(self) -> None:
+        if self.problem:
+            raise InputError(self.problem)
 
     def describe(self) -> Survey:
         """Counts, durations in seconds or sizes in pixels, target lengths, repetitions, and suspicious items."""
@@ -44,6 +53,7 @@ class MediaCorpus(Corpus[MediaPart]):
 class MediaReading:
     """Options for reading a manifest: its source columns with their kinds, in order, and the options for files.
 
+    base: the folder that the paths are relative to; None = the manifest's own
     skip_bad: leave out and report rows whose cells or files are bad, instead of raising
     """
 
@@ -54,6 +64,7 @@ class MediaReading:
     limit: int | None = None
     lowercase: bool = False
     skip_bad: bool = False
+    base: Path | None = None
 
     def read(self, path: str | Path, *, keep_bytes: int = KEEP_BYTES) -> tuple[MediaPart, list[str]]:
         """The items of a manifest, and notes on rows that were skipped.
@@ -62,7 +73,7 @@ class MediaReading:
             InputError: "clips.csv:17: clips/a.wav: no such file", and whatever else is wrong with table or files.
         """
         names = tuple(name for name, _ in self.sources)
-        manifest = read_manifest(path, sources=names, target=self.target, skip_bad=self.skip_bad)
+        manifest = read_manifest(path, sources=names, target=self.target, base=self.base, skip_bad=self.skip_bad)
         stores = {
             name: Store(self._reader(kind), keep_bytes // len(names)) for name, kind in self.sources if kind != "text"
         }
@@ -76,14 +87,15 @@ class MediaReading:
                 added = {
                     name: store.add(manifest.file(name, row), manifest.place(row)) for name, store in stores.items()
                 }
-            except InputError as error:
+            except ValueError as error:
                 table.refuse(error, manifest.place(row))
                 continue
             rows.append(row)
             for name, number in added.items():
                 numbers[name].append(number)
         table.check_some(rows)
-        return self._part(manifest, rows, stores, numbers), table.notes()
+        notes = [f"{path}: {note}" for store in stores.values() for note in store.notes()]
+        return self._part(manifest, rows, stores, numbers), manifest.notes + table.notes() + notes
 
     def _reader(self, kind: MediaKind) -> FileReader:
         return AudioReader(self.audio) if kind == "audio" else ImageReader(self.image)
@@ -91,7 +103,7 @@ class MediaReading:
     def _part(
         self, manifest: Manifest, rows: list[int], stores: dict[str, Store], numbers: dict[str, list[int]]
     ) -> MediaPart:
-        case = str.lower if self.lowercase else str
+        case = (lambda cell: str(cell).lower()) if self.lowercase else str
         columns = []
         for name, kind in self.sources:
             if name in stores:
@@ -102,10 +114,18 @@ class MediaReading:
         return MediaPart(tuple(columns), targets, tuple(manifest.place(row) for row in rows))
 
     def corpus(
-        self, train: str | Path, valid: str | Path | None = None, test: str | Path | None = None, *, seed: int = 0
+        self,
+        train: str | Path,
+        valid: str | Path | None = None,
+        test: str | Path | None = None,
+        *,
+        seed: int = 0,
+        trainable: bool = True,
     ) -> MediaCorpus:
         """Items for training, validation and test; a part without a manifest is a tenth of the first, chosen by a hash
         of the sources' content and `seed`, so that equal ones are never in two parts.
+
+        trainable: refuse too few items to divide; otherwise that is the corpus' `problem`
         """
         parts: dict[str, MediaPart] = {}
         notes: list[str] = []
@@ -118,11 +138,19 @@ class MediaReading:
             if name != "train":
                 notes += overlap_notes(name, part.digests(), set(keys), part.places, most=_SHOWN)
         missing = {name: share for name, share in SHARES.items() if name not in parts}
+        problem = ""
         if missing:
-            whole, rows = parts["train"], rows_of(by_hash(keys, missing, seed))
-            parts |= {name: whole.select(rows[name]) for name in ("train", *missing)}
+            whole = parts["train"]
+            try:
+                rows = rows_of(by_hash(keys, missing, seed))
+            except InputError as error:
+                if trainable:
+                    raise
+                rows, problem = {"train": [*range(len(whole))]}, f"{train}: {error}"
+                notes.append(f"nothing can be trained on this: {error}")
+            parts |= {name: whole.select(rows.get(name, [])) for name in ("train", *missing)}
         parts = {name: parts[name] for name in PARTS}
-        return MediaCorpus(str(train), **parts, sha256=_sha256(parts), notes=tuple(notes))
+        return MediaCorpus(str(train), **parts, sha256=_sha256(parts), notes=tuple(notes), problem=problem)
 
 
 def _sha256(parts: dict[str, MediaPart]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,17 +27,16 @@ def survey_media(corpus: Corpus[MediaPart]) -> Survey:
     """Counts, durations in seconds or sizes in pixels, target lengths, repetitions, and suspicious items."""
     filled = corpus.filled
     digests = {name: part.digests() for name, part in corpus.parts.items()}
-    known = set(digests["train"])
-    described: dict[str, dict[str, Any]] = {}
+    described = occurrences(digests)
     for name, part in corpus.parts.items():
-        described[name] = {
-            "items": len(part),
-            "distinct_sources": len(set(digests[name])),
-            "sources_in_train": 0 if name == "train" else sum(digest in known for digest in digests[name]),
+        described[name] |= {
             "distinct_targets": len(set(part.targets)),
-            "target_length": spread([len(target) for target in part.targets]),
-            **{f"{column.name}_{_unit(column)}": spread(_sizes(column)) for column in part.columns},
+            "target_length": spread(list(map(len, part.targets))),
         }
+        for column in part.columns:
+            described[name][f"{column.name}_{_unit(column)}"] = spread(_sizes(column))
+            if column.kind == "image":
+                described[name][f"{column.name}_levels"] = picture_levels(_arrays(column))
     charts = []
     if len(set(corpus.train.targets)) <= max(50, len(corpus.train) // 5):
         charts.append(bars("Targets", {name: Counter(part.targets) for name, part in filled.items()}, "items"))
@@ -68,25 +67,42 @@ def _sizes(column: Column) -> list[float]:
     return [float(np.prod(shape[1:])) if rate_hz is None else shape[0] / rate_hz for shape in shapes]
 
 
+def occurrences(keys: Mapping[str, Sequence[Hashable]]) -> dict[str, dict[str, Any]]:
+    """Of each part the number of items, of different sources, and of those that training has too, from their keys."""
+    known = set(keys["train"])
+    return {
+        name: {
+            "items": len(of_part),
+            "distinct_sources": len(set(of_part)),
+            "sources_in_train": 0 if name == "train" else sum(key in known for key in of_part),
+        }
+        for name, of_part in keys.items()
+    }
+
+
+def picture_levels(pictures: Iterable[np.ndarray]) -> str:
+    """The darkest and the brightest of the bytes of pictures: "0 to 15"."""
+    ends = [(int(picture.min()), int(picture.max())) for picture in pictures]
+    return f"{min(low for low, _ in ends)} to {max(high for _, high in ends)}" if ends else ""
+
+
+def media_looks(kind: str) -> dict[str, Callable[[Any], bool]]:
+    """Ways in which sounds or pictures look wrong."""
+    return sound_looks() if kind == "audio" else {"all pixels the same": lambda x: bool((x == x.flat[0]).all())}
+
+
+def _arrays(column: Column) -> Iterator[np.ndarray]:
+    return (column.array(row) for row in range(len(column)))
+
+
 def _suspicious(name: str, part: MediaPart, digests: list[str]) -> list[DataFinding]:
     suspicious = repeated(name, digests, part.places)
-    median = float(np.median([len(text) for text in part.targets]))
-    suspicious += findings(name, part.targets, part.places, text_looks(median))
+    for texts in (part.targets, *(column.texts for column in part.columns if column.kind == "text")):
+        median = float(np.median([len(text) for text in texts]))
+        suspicious += findings(name, texts, part.places, text_looks(median))
     for column in part.columns:
-        if column.kind == "text":
-            median = float(np.median([len(text) for text in column.texts]))
-            suspicious += findings(name, column.texts, part.places, text_looks(median))
-            continue
-        looks: dict[str, Callable[[Any], bool]] = (
-            sound_looks()
-            if column.kind == "audio"
-            else {"all pixels the same": lambda pixels: bool((pixels == pixels.flat[0]).all())}
-        )
-        flags = {problem: [] for problem in looks}  # one reading of each file for all of them
-        for row in range(len(column)):
-            array = column.array(row)
-            for problem, wrong in looks.items():
-                flags[problem].append(wrong(array))
-        for problem, wrong_rows in flags.items():
-            suspicious += findings(name, wrong_rows, part.places, {problem: bool})
+        looks = media_looks(column.kind) if column.kind != "text" else {}
+        wrong = [[look(array) for look in looks.values()] for array in _arrays(column)] if looks else []
+        for problem, rows in zip(looks, zip(*wrong, strict=True), strict=False):
+            suspicious += findings(name, rows, part.places, {problem: bool})
     return suspicious

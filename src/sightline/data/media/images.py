@@ -1,4 +1,4 @@
-"""Pictures as arrays of bytes: png and jpeg by Pillow, one at a time; idx files, the format of MNIST, whole.
+"""Pictures as arrays of bytes: png, jpeg and others by Pillow, one at a time; idx files, the format of MNIST, whole.
 
 A header's claim is checked before anything is decoded, so that a decompression bomb costs nothing; what a decoder
 would repair silently (a file cut short, 16 bits clipped to 8, a transparent background) is an error or a named option.
@@ -6,27 +6,42 @@ would repair silently (a file cut short, 16 bits clipped to 8, a transparent bac
 
 from __future__ import annotations
 
+import logging
 import math
+import os
 import warnings
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, final
 
 import numpy as np
 
 from sightline.core.errors import EnvironmentFault, InputError
+from sightline.data.media.deep import DeepLevels, deep_picture, is_deep
+from sightline.data.media.files import MediaFile, Opened
 from sightline.data.rows.files import check_expansion, check_file, open_bytes, plain_errors
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+SUFFIXES = {
+    ".png": ("PNG",),
+    **dict.fromkeys((".jpg", ".jpeg", ".mpo"), ("JPEG", "MPO")),  # MPO: a JPEG with more pictures behind the first
+    ".gif": ("GIF",),
+    ".webp": ("WEBP",),
+    ".bmp": ("BMP",),
+    **dict.fromkeys((".tif", ".tiff"), ("TIFF",)),
+}
+_FORMATS = tuple({name: None for names in SUFFIXES.values() for name in names if name != "MPO"})  # opened as JPEG
+_QUIET = logging.NullHandler()  # Pillow logs what it raises too
 MAX_PIXELS = 50_000_000  # of one picture, as its header has it
 MAX_IDX_BYTES = 2 << 30
 _IDX_UNSIGNED_BYTES = 8
 
 Fit = Literal["refuse", "stretch", "pad"]
 Colour = Literal["grey", "rgb"]
+Frames = Literal["refuse", "first"]
 
 
 @final
@@ -39,18 +54,26 @@ class ImageOptions:
         and the rest filled with `ground`
     colour: one channel or three; colours become grey by ITU-R 601 luma
     ground: the byte behind transparent pixels and in the padding, 0 black to 255 white
+    frames: an animation, or a file of several pages, is an error, or its first picture is taken
+    black, white: of pictures with more than 8 bits a channel the values that become 0 and 255; None = the largest of
+        the file's type, which floats and signed integers lack
     """
 
     size: tuple[int, int] | None = None
     fit: Fit = "refuse"
     colour: Colour = "rgb"
     ground: int = 0
+    frames: Frames = "refuse"
+    black: float = 0.0
+    white: float | None = None
 
     def __post_init__(self) -> None:
         if self.size is not None and not (min(self.size) >= 1 and math.prod(self.size) <= MAX_PIXELS):
             raise InputError(f"must be height and width from 1 to {MAX_PIXELS} pixels, found {self.size}", where="size")
         if not 0 <= self.ground <= 255:
             raise InputError(f"must be from 0 to 255, found {self.ground}", where="ground")
+        if not math.isfinite(self.black) or (self.white is not None and not self.black < self.white < math.inf):
+            raise InputError(f"must be finite and greater than black {self.black:g}, found {self.white}", where="white")
 
     @property
     def channels(self) -> int:
@@ -58,68 +81,83 @@ class ImageOptions:
         return 1 if self.colour == "grey" else 3
 
 
-def read_image(path: Path, options: ImageOptions | None = None) -> np.ndarray:
-    """The pixels (C, H, W) of a png or jpeg file, uint8, rotated by its EXIF data.
+def read_image(
+    source: Path | MediaFile, options: ImageOptions | None = None, levels: DeepLevels | None = None
+) -> np.ndarray:
+    """The pixels (C, H, W) of a picture, uint8, rotated by its EXIF data; of a JPEG with several the first.
+
+    levels: counts the pictures with more than 8 bits a channel
 
     Raises:
         InputError: "a.png: has 30000 x 30000 pixels, at most 50000000 are read", "a.png: is cut short or damaged: …",
-            "a.png: is JPEG although its name ends in .png", "a.png: has 28 x 30 pixels, expected 28 x 28: …".
+            "a.png: is JPEG although its name ends in .png: …", "a.png: has 28 x 30 pixels, expected 28 x 28: …".
         EnvironmentFault: "a.png: no permission to read it".
     """
     from PIL import Image, UnidentifiedImageError
 
+    logging.getLogger("PIL").addHandler(_QUIET)
     options = options or ImageOptions()
-    check_file(path)
-    known = SUFFIXES.get(path.suffix.lower())
-    if known is None:
-        names = ", ".join(SUFFIXES)
-        raise InputError(f"unknown kind of picture {path.suffix!r}: the name must end in {names}", where=path)
-    if not path.stat().st_size:
-        raise InputError("is empty", where=path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of bombs, whose limit is our own, and of broken EXIF data
-            with path.open("rb") as file, Image.open(file, formats=tuple(set(SUFFIXES.values()))) as image:
-                _check_header(image, known, path)
-                image.load()
-                return _array(_upright(image), options, path)
-    except InputError:
-        raise
-    except UnidentifiedImageError:
-        raise InputError("cannot be read as a picture: neither png nor jpeg", where=path) from None
-    except PermissionError:
-        raise EnvironmentFault(f"{path}: no permission to read it") from None
-    except Image.DecompressionBombError:
-        raise InputError(f"has too many pixels, at most {MAX_PIXELS} are read", where=path) from None
-    except MemoryError:
-        raise
-    except Exception as error:  # Pillow's decoders raise OSError, ValueError, SyntaxError, struct.error, zlib.error, …
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise InputError(f"is cut short or damaged: {reason}", where=path) from None
+    source = MediaFile.of(source)
+    path = source.path
+    if source.content is None:
+        check_file(path)
+    known = source.formats(SUFFIXES, "picture")
+    with source.open() as file:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of bombs, whose limit is our own, and of broken EXIF data
+                return _array(_decoded(file, known, options, path, levels), options, path)
+        except (InputError, MemoryError):
+            raise
+        except UnidentifiedImageError:
+            raise source.unreadable(file, f"cannot be read as a picture: not {', '.join(_FORMATS)}") from None
+        except PermissionError:
+            raise EnvironmentFault(f"{path}: no permission to read it") from None
+        except Image.DecompressionBombError:
+            raise InputError(f"has too many pixels, at most {MAX_PIXELS} are read", where=path) from None
+        except Exception as error:  # Pillow's decoders raise OSError, ValueError, SyntaxError, struct.error, …
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise InputError(f"is cut short or damaged: {reason}", where=path) from None
 
 
-def _check_header(image: Image, known: str, path: Path) -> None:
-    if image.format != known:
-        raise InputError(f"is {image.format} although its name ends in {path.suffix}", where=path)
+def _decoded(
+    file: Opened, known: tuple[str, ...], options: ImageOptions, path: Path, levels: DeepLevels | None
+) -> Image:
+    """The upright picture with 8 bits a channel."""
+    from PIL import Image, ImageOps
+
+    with Image.open(file, formats=_FORMATS) as image:
+        _check_header(image, known, options, path)
+        if not is_deep(image):
+            image.load()
+            return ImageOps.exif_transpose(image)
+        content = BytesIO(file.read() if not file.seek(0) else b"")
+        with Image.open(content, formats=_FORMATS) as again:
+            return deep_picture((image, again), options.black, options.white, path, levels)
+
+
+def _check_header(image: Image, known: tuple[str, ...], options: ImageOptions, path: Path) -> None:
+    if image.format not in known:
+        right = next(suffix for suffix, formats in SUFFIXES.items() if image.format in formats)
+        raise InputError(
+            f"is {image.format} although its name ends in {path.suffix}: let it end in {right}", where=path
+        )
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise InputError(f"has {height} x {width} pixels, at most {MAX_PIXELS} are read", where=path)
-    if getattr(image, "n_frames", 1) > 1:
-        raise InputError(f"is an animation of {getattr(image, 'n_frames', 1)} pictures: save one of them", where=path)
-
-
-def _upright(image: Image) -> Image:
-    from PIL import ImageOps
-
-    return ImageOps.exif_transpose(image)
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and options.frames == "refuse" and image.format != "MPO":
+        raise InputError(
+            f"has {frames} pictures: set --picture.frames first, or save the one that is meant", where=path
+        )
 
 
 def _array(image: Image, options: ImageOptions, path: Path) -> np.ndarray:
     """The picture (C, H, W) with the channels and the size of the options."""
     from PIL import Image
 
-    if image.mode.startswith("I"):  # 16 bits a pixel, which Pillow would clip
-        image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
+    if image.mode == "LAB":
+        raise InputError("has the colour space LAB: save it as RGB", where=path)
     if image.has_transparency_data:
         background = Image.new("RGBA", image.size, (options.ground,) * 3 + (255,))
         image = Image.alpha_composite(background, image.convert("RGBA"))
@@ -150,7 +188,7 @@ def read_idx(path: Path) -> np.ndarray:
         InputError: "a-idx3-ubyte.gz: is not an idx file: …", "a-idx3-ubyte.gz: its header says 60000 x 28 x 28 bytes,
             100 are there", and the like.
     """
-    size = path.stat().st_size if path.is_file() else 0
+    size = os.path.getsize(path) if os.path.isfile(path) else 0
     with open_bytes(path) as stream, plain_errors(path):
         head = stream.read(4)
         if not head:

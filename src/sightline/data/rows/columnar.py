@@ -159,14 +159,15 @@ def _plain_errors(path: Path, kind: str) -> Iterator[None]:
     import polars as pl
 
     try:
-        with _no_stderr():
+        with no_stderr():
             yield
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise InputError(f"broken {kind}: {' '.join(str(error).split())[:200]}", where=path) from None
 
 
 @contextmanager
-def _no_stderr() -> Iterator[None]:
+def no_stderr() -> Iterator[None]:
+    """Discard what libraries write to the standard error stream."""
     try:
         kept = os.dup(2)
     except OSError:  # there is none

@@ -9,6 +9,7 @@ from typing import Any, Literal, final
 from sightline.core.errors import InputError
 from sightline.core.settings import CheckedConfig, flat, key
 from sightline.data.labelled.corpus import LabelledCorpus, load_labelled
+from sightline.data.labelled.gaps import Missing
 from sightline.data.labelled.part import LabelledPart
 from sightline.data.labelled.table import Reading, read_labelled
 from sightline.models import FORMS, SizedConfig
@@ -40,6 +41,7 @@ class LabelledConfig(FilesConfig):
     label_column: str = key("label", "Column of the labels.")
     label_separator: str | None = key(None, "Text between several labels of one item; null: one label for each item.")
     split_column: str | None = key(None, "Column that names each row's part; null: none.")
+    base: str | None = key(None, "Folder that paths in the table are relative to; null: the table's own.")
     lowercase: bool = key(False, "Lower-case texts when they are read.")
 
 
@@ -61,6 +63,7 @@ class SeriesConfig(CheckedConfig):
 
     patch: int | None = key(None, "Steps of a patch; null: 1 for series of up to 256 steps, more for longer ones.")
     stride: int | None = key(None, "Steps between patches; null: as many as a patch has.")
+    missing: Missing = key("refuse", "What happens to missing values: refuse, or linear between their neighbours.")
     scale: bool = key(True, "Scale each channel to mean 0 and deviation 1 over the training part.")
 
 
@@ -124,6 +127,8 @@ class ClassificationRun(RunConfig):
             corpus.skip_bad,
             settings.sound.reading,
             settings.picture.reading,
+            None if corpus.base is None else Path(corpus.base),
+            settings.series.missing,
         )
 
     def load(self) -> LabelledCorpus:
@@ -137,6 +142,7 @@ class ClassificationRun(RunConfig):
             test=corpus.test,
             limit=corpus.limit,
             seed=corpus.data_seed,
+            trainable=False,
         )
 
     def read(self) -> LabelledPart:

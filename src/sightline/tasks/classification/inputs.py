@@ -13,6 +13,7 @@ import numpy as np
 
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
+from sightline.data.labelled.gaps import filled
 from sightline.data.labelled.table import LabelledSource, SourceKind
 from sightline.data.media.columns import AudioReader, ImageReader
 from sightline.data.rows.files import check_file
@@ -151,7 +152,8 @@ class LabelledInputs:
         if self.kind == "image":
             return ImageReader(self.config.picture.reading)(Path(line))
         try:
-            return series_of(line if line.lstrip()[:1] == "[" else line.split(","), "the series")
+            values = line if line.lstrip()[:1] == "[" else line.split(",")
+            return series_of(filled(values, self.config.series.missing, "the series"), "the series")
         except ValueError as error:
             raise InputError(f"expected comma-separated numbers or a JSON list: {error}") from None
 
@@ -167,6 +169,7 @@ class LabelledInputs:
             return value
         try:
             series = np.asarray(value, np.float32)
+            series = np.asarray(filled(series.tolist(), self.config.series.missing, "the series"), np.float32)
         except (ValueError, TypeError):
             raise InputError("expected series of numbers, (T,) or (T, C)") from None
         if series.ndim not in (1, 2) or not len(series) or not np.isfinite(series).all():

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, final
 
 from sightline.core.config import nearest
 from sightline.core.errors import InputError
 from sightline.core.settings import CheckedConfig, flat, key
 from sightline.data.media.audio import AudioOptions, Mix, Resampling
-from sightline.data.media.columns import KINDS, MediaKind
-from sightline.data.media.images import Colour, Fit, ImageOptions
+from sightline.data.media.columns import KINDS, MediaKind, MediaPart
+from sightline.data.media.corpus import MediaCorpus, MediaReading
+from sightline.data.media.images import Colour, Fit, Frames, ImageOptions
 from sightline.models import ARCHITECTURES
 from sightline.parts.audio_frames import AudioFrames
 from sightline.parts.image_patches import GridEncoding, ImagePatches, Pixels, Stem
@@ -82,6 +84,12 @@ class PictureConfig(CheckedConfig):
     fit: Fit = key("refuse", "What happens to pictures of other sizes.")
     colour: Colour = key("rgb", "Channels that are read.")
     ground: int = key(0, "Level of padding and behind transparency, 0 to 255.")
+    frames: Frames = key("refuse", "What happens to animations and files of several pages: refuse or first.")
+    black: float = key(0.0, "Value that becomes 0 in pictures with more than 8 bits a channel.")
+    white: float | None = key(
+        None,
+        "Value that becomes 255 in pictures with more than 8 bits a channel; null: the largest of the file's type.",
+    )
     view: Literal["patches", "pixels", "levels"] = key(
         "patches", "Positions: patches; pixels by value; or pixels by a vector for each of 256 levels of grey."
     )
@@ -105,7 +113,7 @@ class PictureConfig(CheckedConfig):
     def reading(self) -> ImageOptions:
         """The options for reading files."""
         size = None if self.height is None or self.width is None else (self.height, self.width)
-        return ImageOptions(size, self.fit, self.colour, self.ground)
+        return ImageOptions(size, self.fit, self.colour, self.ground, self.frames, self.black, self.white)
 
     @property
     def front_end(self) -> ImagePatches | Pixels:
@@ -190,6 +198,7 @@ class ManifestConfig(FilesConfig):
         ("source:audio",), "Sources as column:kind, kind being audio, image or text: image:image,question:text."
     )
     target_column: str = key("target", "Column of the targets.")
+    base: str | None = key(None, "Folder that paths in the table are relative to; null: the table's own.")
     lowercase: bool = key(False, "Lower-case texts when they are read.")
 
     def __post_init__(self) -> None:
@@ -220,6 +229,32 @@ class MediaTextRun(RunConfig):
     corpus: ManifestConfig = flat(ManifestConfig())
     settings: MediaTextConfig = flat(MediaTextConfig())
     task: str = "transcription"
+
+    @property
+    def reading(self) -> MediaReading:
+        """The options for reading manifests."""
+        corpus, settings = self.corpus, self.settings
+        return MediaReading(
+            parse_sources(corpus.sources),
+            corpus.target_column,
+            settings.sound.reading,
+            settings.picture.reading,
+            corpus.limit,
+            corpus.lowercase,
+            corpus.skip_bad,
+            None if corpus.base is None else Path(corpus.base),
+        )
+
+    def load(self) -> MediaCorpus:
+        """The data; raises what `MediaReading.corpus` raises."""
+        corpus = self.corpus
+        names = ", ".join(name for name, _ in parse_sources(corpus.sources))
+        data = corpus.named(f"a manifest, a table with columns {names} and {corpus.target_column}")
+        return self.reading.corpus(data, corpus.valid, corpus.test, seed=corpus.data_seed, trainable=False)
+
+    def read(self) -> MediaPart:
+        """All items of the data as one part; raises what `MediaReading.read` raises."""
+        return self.reading.read(self.corpus.data)[0]
 
     @classmethod
     def preset(cls, arch: str) -> MediaTextRun:

@@ -8,24 +8,10 @@ from sightline.core.config import encode
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
 from sightline.data.media.columns import Column, MediaKind, MediaPart
-from sightline.data.media.corpus import MediaReading
 from sightline.data.tokens.tokenizer import Tokenizer, TokenizerPair
 from sightline.parts.several import Several
 from sightline.parts.token_embedding import Tokens
-from sightline.tasks.media.config import ManifestConfig, MediaTextConfig, MediaTextRun, parse_sources
-
-
-def reading(run: MediaTextRun) -> MediaReading:
-    """The options for reading a training's manifests."""
-    return MediaReading(
-        parse_sources(run.corpus.sources),
-        run.corpus.target_column,
-        run.settings.sound.reading,
-        run.settings.picture.reading,
-        run.corpus.limit,
-        run.corpus.lowercase,
-        run.corpus.skip_bad,
-    )
+from sightline.tasks.media.config import MediaTextConfig
 
 
 def front_end(
@@ -63,12 +49,6 @@ def check_reading(column: Column, part: MediaPart, config: MediaTextConfig) -> N
             if column.shape(row) != expected:
                 actual, needed = (" x ".join(map(str, shape)) for shape in (column.shape(row), expected))
                 raise InputError(f"has {actual} values, the model was trained on {needed}", where=part.places[row])
-
-
-def named(corpus: ManifestConfig) -> str:
-    """The columns that a manifest must have, in words."""
-    names = [name for name, _ in parse_sources(corpus.sources)]
-    return f"columns {', '.join(names)} and {corpus.target_column}"
 
 
 def described(columns: Sequence[tuple[str, MediaKind]], config: MediaTextConfig) -> str:

@@ -28,8 +28,6 @@ from sightline.tasks.media.sources import (
     example,
     front_end,
     make_tokenizers,
-    named,
-    reading,
 )
 from sightline.tasks.texts_out.error_rates import error_rates
 from sightline.tasks.texts_out.scores import TextScores, score_texts
@@ -76,19 +74,10 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
         return super().preset(arch).changed(sources=cls.default_sources)
 
     @classmethod
-    def load_data(cls, run: MediaTextRun) -> MediaCorpus:
-        corpus = run.corpus
-        data = corpus.named(f"a manifest, a table with {named(corpus)}")
-        return reading(run).corpus(data, corpus.valid, corpus.test, seed=corpus.data_seed)
-
-    @classmethod
-    def read_part(cls, run: MediaTextRun) -> MediaPart:
-        return reading(run).read(run.corpus.data)[0]
-
-    @classmethod
     def build(cls: type[T], data: MediaCorpus, run: MediaTextRun) -> T:
         if not len(data.train):
             raise InputError(f"no training {cls.unit}", where=data.name)
+        data.check()
         columns = parse_sources(run.corpus.sources)
         config = run.settings
         for column in data.train.columns:
