@@ -85,7 +85,7 @@ def compare(
     named = {"valid": valid, "test": test, "limit": limit, "tokenizer.kind": tokens, "tokenizer.size": vocabulary}
     settings = {key: value for key, value in named.items() if value is not None}
     if lowercase:
-        settings |= {"lowercase": True, "tokenizer.lowercase": True}
+        settings["lowercase"] = True
     free = parse_overrides(overrides)
     if twice := next((key for key in free if key in settings), None):
         raise InputError("specified twice", where=f"--{twice.replace('_', '-')}")

@@ -91,6 +91,7 @@ def train_run(
     """
     if resume:
         check_same_run(Path(run_dir), run, data)
+    task.reading = {**run.reading_keys, **task.settled_reading()}
     return train_task(
         task,
         data,

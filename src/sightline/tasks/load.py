@@ -26,7 +26,11 @@ def load(path: str | Path) -> Any:
             is wrong with the model's files.
     """
     directory = model_directory(Path(path))
-    return task_class(stored_task(directory), where=str(directory / CONFIG)).load(directory)
+    task = task_class(stored_task(directory), where=str(directory / CONFIG)).load(directory)
+    run = None if task.reading else run_config(directory)
+    if run is not None and run.reading_keys.get("lowercase"):  # a model of version 0.1.0, which does not store it
+        task.lower_inputs()
+    return task
 
 
 def model_directory(path: Path) -> Path:
@@ -80,7 +84,7 @@ def part_of_data(
     Raises:
         InputError: an unknown key; whatever is wrong with the files.
     """
-    config: Any = run_config(run) or task.run
+    config: Any = task.like(run_config(run) or task.run)
     if not keys["data"].startswith("builtin:"):
         config = override(config, {key: None for key in ("valid", "test", "limit") if key in config.data_keys})
     unknown = next((key for key in keys if key.split(".")[0] not in config.data_keys), None)

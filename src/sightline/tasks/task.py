@@ -15,12 +15,14 @@ from typing import Any, ClassVar, Generic, TypeVar
 import torch
 from torch import nn
 
+from sightline.core.config import decode
 from sightline.core.metrics import Baseline
 from sightline.core.seeds import derive
 from sightline.data.batches import Batches
 from sightline.data.corpus import Corpus, Items
 from sightline.data.spaced import spaced
 from sightline.models import FORMS, SizedConfig, match_parameters
+from sightline.models.store import CONFIG
 from sightline.tasks.architectures import check_architecture
 from sightline.tasks.outcomes import Answer, Costs, Measured
 from sightline.tasks.run import RunConfig
@@ -89,6 +91,10 @@ class Task(SavedTask, Generic[D, P, R]):
     @abstractmethod
     def predict(self, inputs: Any) -> list[Any]:
         """Outputs as Python values, in order: texts, labels or arrays."""
+
+    def outputs_of(self, part: P) -> list[Any]:
+        """The outputs for a part's items, as `predict` gives them for the same inputs."""
+        return list(self.measure(part).outputs)
 
     @classmethod
     def preset(cls, arch: str) -> R:
@@ -193,7 +199,19 @@ class Task(SavedTask, Generic[D, P, R]):
     @property
     def run(self) -> Any:
         """The configuration of a training like this one's, as far as the task itself can tell."""
-        return self.preset(self.arch).changed(settings=self.config)
+        return self.like(self.preset(self.arch))
+
+    def like(self, run: R) -> R:
+        """The configuration with this model's settings, so that data is read as it was for training."""
+        same = run.changed(settings=self.config)
+        return decode(type(run), dict(self.reading), where=f"{CONFIG}: options.reading", base=same)
+
+    def settled_reading(self) -> dict[str, Any]:
+        """Values of `reading` that the training data has settled, where a key leaves them open."""
+        return {}
+
+    def lower_inputs(self) -> None:
+        """Lower-case every text before the model reads it."""
 
     @property
     def sizes(self) -> SizedConfig:

@@ -69,10 +69,20 @@ class LabelledInputs:
         self.words, self.scaling = words, scaling
 
     @classmethod
-    def fit(cls, kind: SourceKind, sources: Sequence[LabelledSource], config: ClassificationConfig) -> LabelledInputs:
-        """The inputs for such sources; `config` of the result has the sizes of pictures and patches settled."""
+    def fit(
+        cls,
+        kind: SourceKind,
+        sources: Sequence[LabelledSource],
+        config: ClassificationConfig,
+        *,
+        lowercase: bool = False,
+    ) -> LabelledInputs:
+        """The inputs for such sources; `config` of the result has the sizes of pictures and patches settled.
+
+        lowercase: whether the texts were lower-cased when they were read, which the vocabulary then does to new ones
+        """
         if kind == "text":
-            words = _vocabulary([source for source in sources if isinstance(source, str)], config.text)
+            words = _vocabulary([source for source in sources if isinstance(source, str)], config.text, lowercase)
             return cls(kind, config, Tokens(words.size), words)
         arrays = [source for source in sources if isinstance(source, np.ndarray)]
         if kind == "series":
@@ -218,7 +228,7 @@ def load_vocabulary(path: Path) -> Words | Tokenizer:
     return kind.from_dict(source, where=path)
 
 
-def _vocabulary(texts: Sequence[str], config: TextConfig) -> Words | Tokenizer:
+def _vocabulary(texts: Sequence[str], config: TextConfig, lowercase: bool) -> Words | Tokenizer:
     if config.kind == KIND:
-        return Words.train(texts, config.size, config.min_count)
-    return Tokenizer.train(texts, config.kind, config.size)
+        return Words.train(texts, config.size, config.min_count, lowercase)
+    return Tokenizer.train(texts, config.kind, config.size, lowercase)

@@ -87,7 +87,7 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
 
     @classmethod
     def build(cls, data: LabelledCorpus, run: ClassificationRun) -> ClassificationTask:
-        inputs = LabelledInputs.fit(data.kind, data.train.sources, run.settings)
+        inputs = LabelledInputs.fit(data.kind, data.train.sources, run.settings, lowercase=run.corpus.lowercase)
         sizes = inputs.front_end, len(data.classes)
         config, model = cls.draw(inputs.config, sizes, seed=run.training.seed, parameters=run.parameters)
         weights = class_weights(config, data.train.numbers(data.classes), data.classes)
@@ -114,10 +114,12 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
         model: Any = loaded.model
         return cls(config, model, inputs, classes, many=options.many, weights=options.weights, data=options.data)
 
-    @property
-    def run(self) -> ClassificationRun:
-        """The configuration of a training of this model; of its data only the keys that the model knows."""
-        return self.preset(self.arch).changed(source_kind=self.inputs.kind, settings=self.config)
+    def like(self, run: ClassificationRun) -> ClassificationRun:
+        return super().like(run).changed(source_kind=self.inputs.kind)
+
+    def lower_inputs(self) -> None:
+        if self.inputs.words is not None:
+            self.inputs.words.lower_first = True
 
     @classmethod
     def metrics(cls, data: LabelledCorpus, run: ClassificationRun) -> tuple[str, ...]:
@@ -165,6 +167,9 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
         tested = part.sources, part.numbers(self.classes)
         return label_baselines(self.inputs.kind, known, tested, self.classes, self.config.sound.front_end)
 
+    def outputs_of(self, part: LabelledPart) -> list[Any]:
+        return [one.labels if self.many else one.labels[0] for one in self.label(part)]
+
     def label(self, part: LabelledPart) -> list[Labelling]:
         """The labels of a part's items and the probabilities of all classes; dropout is off."""
         return [Labelling.of(row, self.classes, self.many) for row in self._all_scores(part)]
@@ -174,8 +179,7 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
 
         An input is a text; a series (T, C) as an array or a list; a sound's or a picture's path, or its array.
         """
-        labellings = self.label(self._part([self.inputs.accept(value) for value in inputs]))
-        return [one.labels if self.many else one.labels[0] for one in labellings]
+        return self.outputs_of(self._part([self.inputs.accept(value) for value in inputs]))
 
     def answer(self, inputs: Sequence[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
         """A label and its probability, tab-separated; of several labels `a|b` and `0.9000|0.7000`."""

@@ -16,7 +16,7 @@ from sightline.core.errors import InputError
 from sightline.core.metrics import Baseline
 from sightline.core.modes import evaluating
 from sightline.core.seeds import derive
-from sightline.data.series.corpus import load_panel, load_series
+from sightline.data.series.corpus import SeriesScaling, load_panel, load_series
 from sightline.data.series.panel import Panel, Series
 from sightline.data.series.times import Grid
 from sightline.data.series.windows import (
@@ -170,17 +170,27 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
                 last value, found 3".
         """
         windows = next_windows(panel, self.config.lookback, self.config.horizon)
-        scaling = self.fitted.scaling(panel)
-        batches = WindowBatches(windows, scaling, size=SCORED, shuffle=False)
-        with evaluating(self.model):
-            predictor = self.predictor()
-            scaled = torch.cat([predictor(batch).cpu() for batch in batches.epoch()]).double().numpy()
-        values = scaled * scaling.spread[:, None, :, None] + scaling.center[:, None, :, None]
+        values = self._forecasts(windows, self.fitted.scaling(panel))
         levels = self.config.levels
         context = min(self.config.lookback, 4 * self.config.horizon)  # a fifth of a figure at least is the future
         return Forecast(
             panel, values[..., values.shape[3] // 2], values if levels else values[..., :0], levels, context
         )
+
+    def outputs_of(self, part: Windows) -> list[Any]:
+        return list(self._forecasts(part, self.fitted.scaling(part.panel)))
+
+    def _forecasts(self, windows: Windows, scaling: SeriesScaling) -> np.ndarray:
+        """The forecasts (N, H, C, Q) of windows, in the units of their series."""
+        batches = WindowBatches(windows, scaling, size=SCORED, shuffle=False)
+        with evaluating(self.model):
+            predictor = self.predictor()
+            scaled = torch.cat([predictor(batch).cpu() for batch in batches.epoch()]).double().numpy()
+        center, spread = (of[windows.record][:, None, :, None] for of in (scaling.center, scaling.spread))
+        return scaled * spread + center
+
+    def settled_reading(self) -> dict[str, Any]:
+        return {"targets": self.fitted.columns.targets}
 
     def predict(self, inputs: Sequence[Any]) -> list[Any]:
         """For each file's path a `Forecast`; for each array (T, C) of values the next ones (H, C, Q)."""

@@ -216,6 +216,9 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
         """A continuation of each text; greedy without `decoding`."""
         return [answer.text for answer in self.answer(inputs, decoding)]
 
+    def outputs_of(self, part: TextPart) -> list[str]:
+        return self.predict(list(part.texts()))
+
     def facts(self) -> dict[str, str]:
         config = self.config
         kinds = {"byte": "bytes", "char": "characters", "bpe": "byte-pair encoding", "unigram": "unigram pieces"}

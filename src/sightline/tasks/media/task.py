@@ -27,7 +27,6 @@ from sightline.tasks.media.sources import (
     described,
     example,
     front_end,
-    make_tokenizers,
     named,
     reading,
 )
@@ -96,7 +95,7 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
                 shapes = [column.shape(row) for row in range(len(column))]
                 config = replace(config, picture=config.picture.settled(shapes))
         texts = [text for column in data.train.columns for text in column.texts]
-        tokenizers = make_tokenizers(texts, data.train.targets, config)
+        tokenizers = cls.learn_tokenizers(texts, data.train.targets, config.tokenizer, lowercase=run.corpus.lowercase)
         sizes = front_end(columns, config, tokenizers), tokenizers.target.size
         config, model = cls.draw(config, sizes, seed=run.training.seed, parameters=run.parameters)
         longest = cls.room_for(tokenizers, data.train.targets)
@@ -124,10 +123,8 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
         assert isinstance(loaded.model, SequenceModel)
         return cls(config, loaded.model, tokenizers, columns, longest_output=options.longest_output, data=options.data)
 
-    @property
-    def run(self) -> MediaTextRun:
-        """The configuration of a training of this model."""
-        return self.preset(self.arch).changed(sources=self._column_names, settings=self.config)
+    def like(self, run: MediaTextRun) -> MediaTextRun:
+        return super().like(run).changed(sources=self._column_names)
 
     @classmethod
     def sources(cls, part: MediaPart) -> list[str]:

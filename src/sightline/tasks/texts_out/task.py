@@ -6,13 +6,14 @@ import math
 import statistics
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+from sightline.core.config import encode
 from sightline.core.errors import InputError
 from sightline.core.modes import evaluating
 from sightline.core.state import nbytes
@@ -25,6 +26,7 @@ from sightline.tasks.outcomes import Answer, Costs, Measured, timed_ms
 from sightline.tasks.run import RunConfig
 from sightline.tasks.saved import Options
 from sightline.tasks.task import D, Task
+from sightline.tasks.texts_out.config import TokenizerConfig
 from sightline.tasks.texts_out.likelihood import likelihood
 from sightline.tasks.texts_out.scores import TextScores, score_texts
 from sightline.tasks.texts_out.search import TextOutput, search
@@ -229,10 +231,27 @@ class TextsOutTask(Task[D, P, R]):
         return nbytes(state)
 
     @staticmethod
+    def learn_tokenizers(
+        sources: Sequence[str], targets: Sequence[str], config: TokenizerConfig, *, lowercase: bool
+    ) -> TokenizerPair:
+        """Tokenizers of sources and targets; one alone where no source is a text.
+
+        lowercase: whether the texts were lower-cased when they were read, which the tokenizers then do to new ones
+        """
+        config = replace(config, lowercase=config.lowercase or lowercase)
+        if sources:
+            return TokenizerPair.train(sources, targets, **encode(config))
+        one = Tokenizer.train(targets, config.kind, config.size, config.lowercase)
+        return TokenizerPair(one, one)
+
+    @staticmethod
     def room_for(tokenizers: TokenizerPair, targets: Sequence[str]) -> int:
         """`longest_output` for such targets, with room for what is longer than anything seen in training."""
         longest = max(map(len, tokenizers.target.encode_batch(targets)))
         return longest + longest // 4 + 8
+
+    def lower_inputs(self) -> None:
+        self.tokenizers.source.lower_first = self.tokenizers.target.lower_first = True
 
     def more_options(self) -> dict[str, Any]:
         return {"longest_output": self.longest_output}
@@ -247,6 +266,9 @@ class TextsOutTask(Task[D, P, R]):
 
     def save_files(self, directory: Path) -> None:
         self.tokenizers.save(directory / TOKENIZERS)
+
+    def outputs_of(self, part: P) -> list[str]:
+        return self._texts(part)
 
     def _texts(self, part: P, decoding: DecodingConfig | None = None) -> list[str]:
         return [output.text for output in self.write_texts(part, decoding)]
