@@ -54,8 +54,8 @@ class LoadsAnUntrainedModel(TaggingTask):
 
 
 class AnswersByLength(TaggingTask):
-    def predict(self, inputs: Any) -> list[str]:
-        return super().predict(sorted(inputs, key=len))
+    def predict_list(self, inputs: Any, decoding: Any = None) -> list[str]:
+        return super().predict_list(sorted(inputs, key=len))
 
 
 class SeesOtherInputs(TaggingTask):
@@ -65,14 +65,19 @@ class SeesOtherInputs(TaggingTask):
 
 
 class AnswersNothing(TaggingTask):
-    def predict(self, inputs: Any) -> list[str]:
-        return super().predict(inputs) or [""]
+    def predict_list(self, inputs: Any, decoding: Any = None) -> list[str]:
+        return super().predict_list(inputs) or [""]
+
+
+class PredictsEachCharacter(TaggingTask):
+    def is_one(self, inputs: Any) -> bool:
+        return False
 
 
 class ReadsCapitalsWhereTrainingHadNone(TaggingTask):
-    def predict(self, inputs: Any) -> list[str]:
+    def predict_list(self, inputs: Any, decoding: Any = None) -> list[str]:
         self.reading = {}
-        return super().predict(inputs)
+        return super().predict_list(inputs)
 
 
 class MeansOfMeans(TaggingTask):
@@ -109,9 +114,9 @@ class RanksByCoverage(TaggingTask):
 
 
 class StaysInEvaluation(TaggingTask):
-    def predict(self, inputs: Any) -> list[str]:
+    def predict_list(self, inputs: Any, decoding: Any = None) -> list[str]:
         self.model.eval()
-        return super().predict(inputs)
+        return super().predict_list(inputs)
 
 
 class ForgetsTheModeAfterAnException(TaggingTask):
@@ -245,6 +250,7 @@ BUGS: dict[type[TaggingTask], str] = {
     AnswersByLength: "answers in order",
     SeesOtherInputs: "answers in order",
     AnswersNothing: "answers in order",
+    PredictsEachCharacter: "answers in order",
     ReadsCapitalsWhereTrainingHadNone: "used = evaluated",
     MeansOfMeans: "items make up the metrics",
     SortsItsItems: "items make up the metrics",

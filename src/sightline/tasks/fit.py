@@ -51,7 +51,7 @@ def fit(
     Without `out_dir` the run is deleted: keep the returned task with its `save`.
 
         model = sightline.fit("translation", "pairs.tsv", "bahdanau", "5min")
-        model.predict(["a text"])
+        model.predict("a text")
 
     Raises:
         InputError: an unknown task, architecture or key; whatever is wrong with the data; `out_dir` contains a run and

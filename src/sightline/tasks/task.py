@@ -24,6 +24,7 @@ from sightline.data.spaced import spaced
 from sightline.models import FORMS, SizedConfig, match_parameters
 from sightline.models.store import CONFIG
 from sightline.tasks.architectures import check_architecture
+from sightline.tasks.one_or_several import list_of
 from sightline.tasks.outcomes import Answer, Costs, Measured
 from sightline.tasks.run import RunConfig
 from sightline.tasks.saved import SavedTask
@@ -89,8 +90,22 @@ class Task(SavedTask, Generic[D, P, R]):
         """Every metric on a part, and the items that it is made of. Dropout is off."""
 
     @abstractmethod
-    def predict(self, inputs: Any) -> list[Any]:
-        """Outputs as Python values, in order: texts, labels or arrays."""
+    def predict_list(self, inputs: list[Any], decoding: Any = None) -> list[Any]:
+        """The output for each input, in order, as Python values: texts, labels or arrays."""
+
+    def predict(self, inputs: Any, decoding: Any = None) -> Any:
+        """The output for one input, or the list of outputs for a list of inputs; see `predict_list`.
+
+        Raises:
+            InputError: what `one_or_several.list_of` raises; whatever is wrong with an input.
+        """
+        if self.is_one(inputs):
+            return self.predict_list([inputs], decoding)[0]
+        return self.predict_list(list_of(inputs), decoding)
+
+    def is_one(self, inputs: Any) -> bool:
+        """Whether the argument of `predict` is one input, not several."""
+        return isinstance(inputs, str | Path)
 
     def outputs_of(self, part: P) -> list[Any]:
         """The outputs for a part's items, as `predict` gives them for the same inputs."""
@@ -181,7 +196,7 @@ class Task(SavedTask, Generic[D, P, R]):
 
         `first` is the number of the first input in the random stream. Dropout is off.
         """
-        outputs = self.predict(inputs)
+        outputs = self.predict_list(list(inputs))
         return [Answer(str(out), {"source": one, "output": out}) for one, out in zip(inputs, outputs, strict=True)]
 
     def facts(self) -> dict[str, str]:

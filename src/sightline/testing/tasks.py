@@ -69,6 +69,8 @@ def answers_in_order(subject: TaskSubject) -> Iterator[str]:
         yield "predictions of one input at a time differ"
     if not _alike([subject.answers([one])[0] for one in lines], answers):
         yield "answers to one input at a time differ"
+    if not _alike([task.predict(one) for one in inputs], predictions):
+        yield "predictions of an input that is not in a list differ"
     if not _alike(task.predict(inputs[::-1]), predictions[::-1]):
         yield "predictions of the inputs in reverse are not the predictions in reverse"
     if not _alike(subject.answers(lines[::-1]), answers[::-1]):

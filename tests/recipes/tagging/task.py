@@ -130,7 +130,7 @@ class TaggingTask(Task[PairCorpus, Pairs, TaggingRun]):
         metrics = {name: float(counts[:, 0].sum() / counts[:, 1].sum()) for name, counts in items.items()}
         return Measured(metrics, items, tuple(outputs), tuple(part.targets))
 
-    def predict(self, inputs: Sequence[str]) -> list[str]:
+    def predict_list(self, inputs: Sequence[str], decoding: Any = None) -> list[str]:
         texts = [text.lower() for text in inputs] if self.reading.get("lowercase") else list(inputs)
         return [self.text(scores.argmax(1)) for scores in self.scores(Pairs(texts, [""] * len(texts)))]
 

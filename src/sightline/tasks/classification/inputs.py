@@ -24,6 +24,7 @@ from sightline.parts.image_patches import ImagePatches, Pixels
 from sightline.parts.series_patches import SeriesPatches
 from sightline.parts.token_embedding import Tokens
 from sightline.tasks.classification.config import ClassificationConfig, TextConfig
+from sightline.tasks.one_or_several import dimensions
 
 VOCABULARY = "tokenizer.json"
 MOST_POSITIONS = 256  # of a series, by default
@@ -164,6 +165,21 @@ class LabelledInputs:
             return series_of(line if line.lstrip()[:1] == "[" else line.split(","), "the series")
         except ValueError as error:
             raise InputError(f"expected comma-separated numbers or a JSON list: {error}") from None
+
+    def is_one(self, value: Any) -> bool:
+        """Whether an array, or a list of numbers, is one source: by its axes, and of series by the model's channels.
+
+        Raises:
+            InputError: "expected samples (T,) or a list of them, found shape (2, 16000)".
+        """
+        axes = dimensions(value)
+        if axes is None or self.kind == "text":
+            return False
+        if self.kind == "audio" and axes > 1:
+            raise InputError(f"expected samples (T,) or a list of them, found shape {value.shape}")
+        if isinstance(self.front_end, SeriesPatches) and axes == 2:  # (T, C), or several series of one channel
+            return self.front_end.channels > 1 or value.shape[1] == 1
+        return axes <= {"series": 1, "audio": 1, "image": 3}[self.kind]
 
     def accept(self, value: Any) -> LabelledSource:
         """An input as `predict` takes it: a text or a path as in `read`, an array, or a series (T, C) as nested lists.

@@ -39,7 +39,7 @@ from sightline.training.loss import Loss
 TIMED = 20  # items
 CARD_CLASSES = 20  # named in a model's README
 PIPELINES = {"text": "text-classification", "audio": "audio-classification", "image": "image-classification"}
-EXAMPLES = {"text": '["a text"]', "series": "[[0.1, 0.2, 0.3]]", "audio": '["a.wav"]', "image": '["a.png"]'}
+EXAMPLES = {"text": '"a text"', "series": "[[0.1, 0.2, 0.3]]", "audio": '"a.wav"', "image": '"a.png"'}
 
 
 @final
@@ -174,7 +174,10 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
         """The labels of a part's items and the probabilities of all classes; dropout is off."""
         return [Labelling.of(row, self.classes, self.many) for row in self._all_scores(part)]
 
-    def predict(self, inputs: Any) -> list[Any]:
+    def is_one(self, inputs: Any) -> bool:
+        return super().is_one(inputs) or self.inputs.is_one(inputs)
+
+    def predict_list(self, inputs: list[Any], decoding: Any = None) -> list[Any]:
         """The label of each input, or with any number of labels a tuple of them.
 
         An input is a text; a series (T, C) as an array or a list; a sound's or a picture's path, or its array.

@@ -40,6 +40,7 @@ from sightline.tasks.forecasting.config import (
 from sightline.tasks.forecasting.fitted import Fitted
 from sightline.tasks.forecasting.forecast import Forecast
 from sightline.tasks.forecasting.scores import ForecastScores, Yardstick, intervals_of
+from sightline.tasks.one_or_several import dimensions
 from sightline.tasks.outcomes import Answer, Costs, Measured, timed_ms
 from sightline.tasks.task import Task
 from sightline.training.loss import Loss
@@ -192,8 +193,15 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
     def settled_reading(self) -> dict[str, Any]:
         return {"targets": self.fitted.columns.targets}
 
-    def predict(self, inputs: Sequence[Any]) -> list[Any]:
-        """For each file's path a `Forecast`; for each array (T, C) of values the next ones (H, C, Q)."""
+    def is_one(self, inputs: Any) -> bool:
+        axes = dimensions(inputs)
+        return super().is_one(inputs) or (axes is not None and axes <= 2)
+
+    def predict_list(self, inputs: list[Any], decoding: Any = None) -> list[Any]:
+        """For each file's path a `Forecast`; for each array (T, C) of values the next ones (H, C, Q).
+
+        Of one column the values may be an array or a list (T,).
+        """
         forecasts: list[Any] = []
         for source in inputs:
             if isinstance(source, (str, Path)):
@@ -201,6 +209,8 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
                 continue
             values = np.asarray(source, dtype=np.float64)
             targets = self.fitted.columns.targets
+            if values.ndim == 1 and len(targets) == 1:
+                values = values[:, None]
             if values.ndim != 2 or values.shape[1] != len(targets):
                 raise InputError(f"expected values of shape (T, {len(targets)}), got {values.shape}")
             empty = np.zeros((len(values), 0))
@@ -252,7 +262,7 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         return Card(
             "a series to its future",
             "time-series-forecasting",
-            'model.predict(["series.csv"])[0].csv()',
+            'model.predict("series.csv").csv()',
             {
                 "Reads": f"{self.config.lookback} steps of {self.fitted.every}",
                 "Forecasts": f"{self.config.horizon} steps, {levels}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, final
@@ -173,10 +173,14 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
         """Splits a line of several sources, paths and texts, at tabs."""
         return line.split("\t")
 
+    def is_one(self, inputs: Any) -> bool:
+        row = isinstance(inputs, tuple) and len(self.columns) == len(inputs) > 1
+        return isinstance(inputs, str | Path | Mapping) or (row and all(isinstance(v, str | Path) for v in inputs))
+
     def part_of(self, inputs: Sequence[Any]) -> MediaPart:
-        """Inputs as a part: one path for each input, or for several sources a tuple of paths and texts in order."""
-        rows = [[entry] if isinstance(entry, (str, Path)) else list(entry) for entry in inputs]
+        """Inputs as a part: a path, or for several sources a tuple of paths and texts in order or a row by column."""
         names = [name for name, _ in self.columns]
+        rows = [[entry] if isinstance(entry, str | Path) else self._row(entry) for entry in inputs]
         for number, row in enumerate(rows, 1):
             if len(row) != len(names):
                 raise InputError(
@@ -193,6 +197,14 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
                 columns.append(Column(name, kind, (), store, numbers))
         places = tuple(f"input {number}" for number in range(1, len(rows) + 1))
         return MediaPart(tuple(columns), ("",) * len(rows), places)
+
+    def _row(self, entry: Any) -> list[Any]:
+        """The paths and texts of one input, in the order of the columns."""
+        if not isinstance(entry, Mapping):
+            return list(entry)
+        if missing := next((name for name, _ in self.columns if name not in entry), None):
+            raise InputError(f"expected a column {missing!r}, found {', '.join(map(str, entry))}")
+        return [entry[name] for name, _ in self.columns]
 
     def baselines(self, train: MediaPart, part: MediaPart) -> list[Baseline]:
         outputs = media_baselines(train, part, self.config)
@@ -221,7 +233,7 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
         return Card(
             f"{' and '.join(kind for _, kind in self.columns)} to text",
             self.pipeline,
-            f"model.predict([{example(self.columns)}])",
+            f"model.predict({example(self.columns)})",
             {"Reads": described(self.columns, self.config), "Tokens": f"{target.kind}, {target.size:,}"},
             ", `tokenizer.json` the vocabularies",
         )

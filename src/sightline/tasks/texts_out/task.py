@@ -160,7 +160,7 @@ class TextsOutTask(Task[D, P, R]):
             outputs[row] = output
         return outputs
 
-    def predict(self, inputs: Sequence[Any], decoding: DecodingConfig | None = None) -> list[str]:
+    def predict_list(self, inputs: list[Any], decoding: DecodingConfig | None = None) -> list[str]:
         """A text for each input; greedy without `decoding`."""
         return self._texts(self.part_of(inputs), decoding)
 

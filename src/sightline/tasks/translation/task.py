@@ -160,7 +160,8 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
         self, texts: Sequence[str], decoding: DecodingConfig | None = None, *, first: int = 0
     ) -> list[TextOutput]:
         """An output for each text, as `write_texts`; a text without tokens gives an empty one."""
-        return self.write_texts(self.part_of(texts), decoding, first=first)
+        chosen = [texts] if isinstance(texts, str) else texts
+        return self.write_texts(self.part_of(chosen), decoding, first=first)
 
     def baselines(self, train: Pairs, part: Pairs) -> list[Baseline]:
         outputs = text_baselines(*train.sides, part.sources)
@@ -185,7 +186,7 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
         return Card(
             "text to text",
             "translation",
-            'model.predict(["a text"])',
+            'model.predict("a text")',
             {"Tokens": f"{tokens.source.kind}, {sizes}"},
             ", `tokenizer.json` the vocabularies",
         )
