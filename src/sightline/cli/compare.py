@@ -59,8 +59,8 @@ def compare(
         out_dir: Output directory. Default: a new directory under runs/.
         search: Fraction of the budget spent on the learning-rate search; 0 uses the presets' rates.
         rates: Number of learning rates that the search tries, including the preset's.
-        metric: Metric that decides the ranking. auto: the task's default (translation: exact match for single words,
-            BLEU otherwise).
+        metric: Metric that decides the ranking. auto: the task's default (translation: exact match of single words, chrF
+            of targets up to four words, otherwise BLEU).
         tested: Maximum number of test items.
         valid: Validation data. Default: split off from --data.
         test: Test data. Default: split off from --data.

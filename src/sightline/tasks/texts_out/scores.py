@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sightline.tasks.texts_out.scripts import bleu_metric, bleu_tokenizer
+
 
 class TextScores(NamedTuple):
     """Metrics by name, and for each the rows of items that it is made of, as in `Measured`.
@@ -23,17 +25,16 @@ class TextScores(NamedTuple):
 def score_texts(hypotheses: Sequence[str], references: Sequence[str]) -> TextScores:
     """Exact match, BLEU (Papineni et al. 2002) and chrF2 (Popović 2015) of outputs against one reference each.
 
-    exact_match is a share in [0, 1]; bleu and chrf range from 0 to 100.
+    exact_match is a share in [0, 1]; bleu and chrf range from 0 to 100. BLEU's tokenizer follows the script of the
+    references (`scripts.bleu_tokenizer`); its signature names it.
 
     Raises:
         ValueError: "2 hypotheses for 3 references", "nothing to score".
     """
-    from sacrebleu.metrics import BLEU, CHRF
-
     check_lengths(hypotheses, references)
     exact = [hypothesis == reference for hypothesis, reference in zip(hypotheses, references, strict=True)]
     metrics, items, signatures = {"exact_match": sum(exact) / len(exact)}, {"exact_match": counted(exact)}, {}
-    for name, metric in (("bleu", BLEU()), ("chrf", CHRF())):
+    for name, metric in (("bleu", bleu_metric(bleu_tokenizer(references))), ("chrf", _chrf())):
         metrics[name] = metric.corpus_score(hypotheses, [references]).score
         rows = metric._extract_corpus_statistics(hypotheses, [references])
         items[name] = np.array([list(row) for row in rows], float)

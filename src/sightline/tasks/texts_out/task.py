@@ -29,6 +29,7 @@ from sightline.tasks.task import D, Task
 from sightline.tasks.texts_out.config import TokenizerConfig
 from sightline.tasks.texts_out.likelihood import likelihood
 from sightline.tasks.texts_out.scores import TextScores, score_texts
+from sightline.tasks.texts_out.scripts import metric_for
 from sightline.tasks.texts_out.search import TextOutput, search
 from sightline.training.loss import Loss, cross_entropy
 
@@ -108,10 +109,8 @@ class TextsOutTask(Task[D, P, R]):
 
     @classmethod
     def metrics(cls, data: Any, run: Any) -> tuple[str, ...]:
-        """The metrics, first exact match where most targets are single words, else BLEU."""
-        targets = data.train.targets
-        single = sum(len(target.split()) <= 1 for target in targets)
-        first = "exact_match" if 2 * single > len(targets) else "bleu"
+        """The metrics, first the one that suits the targets (`scripts.metric_for`)."""
+        first = metric_for(data.train.targets)
         return tuple(dict.fromkeys([first, "exact_match", "chrf", "perplexity", "bleu", "loss", "token_accuracy"]))
 
     @property
