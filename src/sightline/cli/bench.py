@@ -57,9 +57,9 @@ def bench(
     hardware = {**environment(), "threads": settings.threads, "command": ["sightline", *sys.argv[1:]]}
     results = run_scenarios(scenarios, settings, hardware, quick=quick, directory=out_dir, on_row=report)
     if json:
-        from json import dumps
+        from sightline.core.json_text import to_json
 
-        print(dumps(results, ensure_ascii=False))
+        print(to_json(results))
     else:
         _print_table(results["results"])
     failed = [row for row in results["results"] if row["status"] in ("failed", "broken")]

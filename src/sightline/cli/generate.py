@@ -111,10 +111,10 @@ def generate(
         show(0, prompts[0])
     outputs = task.generate(prompts, config, on_text=show if single else None)
     if json:
-        from json import dumps
+        from sightline.core.json_text import to_json
 
         records = [output._asdict() for output in outputs]
-        print(dumps({"schema_version": 1, "arch": task.arch, "generated": records}, ensure_ascii=False))
+        print(to_json({"schema_version": 1, "arch": task.arch, "generated": records}))
     elif single:
         print(flush=True)
     else:

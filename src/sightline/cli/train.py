@@ -156,13 +156,13 @@ def _outcome(directory: Path, trained: Trained[Any]) -> dict[str, Any]:
 
 def _print(facts: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        import json
+        from sightline.core.json_text import to_json
 
-        print(json.dumps({"schema_version": 1, **facts}, ensure_ascii=False))
+        print(to_json({"schema_version": 1, **facts}))
         return
     for name, value in facts.items():
         if isinstance(value, dict):
-            value = ", ".join(f"{key} {_number(part)}" for key, part in value.items())
+            value = ", ".join(f"{key} {'undefined' if part is None else _number(part)}" for key, part in value.items())
         elif isinstance(value, list):
             value = ", ".join(map(_number, value))
         if value not in (None, ""):
@@ -170,8 +170,10 @@ def _print(facts: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _number(value: Any) -> str:
+    from sightline.core.digits import significant
+
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.4g}" if abs(value) < 1e4 else significant(value)
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

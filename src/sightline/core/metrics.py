@@ -7,10 +7,12 @@ a ratio: the sum of the first column over the sum of the second.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pkgutil import resolve_name
-from typing import Any, final
+from typing import Any, TypeGuard, final
+
+from sightline.core.digits import decimals
 
 
 @final
@@ -27,6 +29,7 @@ class Metric:
     costly: whether the function is slow, so that a bootstrap resamples less often
     decides: False for a value that is good or bad only together with another, so that no comparison may rank by it
     log_scale: whether its learning curve is drawn on a logarithmic axis
+    undefined: where it has no value, for a note; it is then NaN, null in JSON, and left out of means
     """
 
     name: str
@@ -42,18 +45,23 @@ class Metric:
     costly: bool = False
     decides: bool = True
     log_scale: bool = False
+    undefined: str = "for these items"
 
     def number(self, value: int | float | None) -> str:
-        """The value without its unit; an em dash where there is none."""
-        if value is None or not math.isfinite(value):
-            return "—"
+        """The value without its unit; "undefined" where there is none."""
+        if not defined(value):
+            return "undefined"
         # Adding zero turns a negative zero into zero.
         return f"{round(value * self.factor, self.digits) + 0.0:.{self.digits}f}".replace("-", "−")
 
     def text(self, value: int | float | None) -> str:
         """The value with its unit, such as `99.6 %`."""
         number = self.number(value)
-        return f"{number} {self.unit}" if self.unit and number != "—" else number
+        return f"{number} {self.unit}" if self.unit and defined(value) else number
+
+    def apart(self, values: Iterable[int | float | None]) -> Metric:
+        """The metric with as many decimals as tell these values apart."""
+        return replace(self, digits=decimals([v * self.factor for v in values if defined(v)], self.digits))
 
     def in_unit_of(self, loss_unit: str) -> Metric:
         """The metric with the task's unit where it has none of its own."""
@@ -80,8 +88,19 @@ class Baseline:
 
     name: str
     description: str
-    metrics: dict[str, float]
+    metrics: Mapping[str, float | None]
     bound: bool = False
+
+
+def defined(value: int | float | None) -> TypeGuard[float]:
+    """Whether a metric has a value; where it has none it is NaN, or None in what was read from JSON."""
+    return value is not None and math.isfinite(value)
+
+
+def undefined_notes(metrics: Mapping[str, float | None]) -> list[str]:
+    """A line for each metric that has no value: "MASE is undefined where …"."""
+    undefined = [find_metric(name) for name, value in metrics.items() if not defined(value)]
+    return [f"{metric.label} is undefined {metric.undefined}" for metric in undefined]
 
 
 def ratio(sums: Any) -> Any:
@@ -115,13 +134,15 @@ _ALL = (
     _share("macro_f1", "macro F1", "for each class: 1 where predicted and true, where true, where predicted",
            function=f"{_LABEL_SCORES}:macro_f1_of"),
     Metric("auroc", "AUROC", limits=(0.0, 1.0), costly=True, summed=False, function=f"{_LABEL_SCORES}:auroc_of",
-           items="for each class: 1 where true; for each class: its probability"),
+           items="for each class: 1 where true; for each class: its probability",
+           undefined="where no label occurs in some of the items and lacks in others"),
     _share("ece", "calibration error", "for each bin: right predictions less confidence; predictions",
            higher_is_better=False, function=f"{_LABEL_SCORES}:calibration_error_of"),
-    _error("bits_per_byte", "bits per byte", "bits, bytes"),
+    _error("bits_per_byte", "bits per byte", "bits, bytes", undefined="for texts without bytes"),
     _error("mse", "MSE"),
     _error("mae", "MAE"),
-    _error("mase", "MASE", "errors in units of the naive forecast's, weights; by column of series"),
+    _error("mase", "MASE", "errors in units of the naive forecast's, weights; by column of series",
+           undefined="where the seasonal naive forecast has no error in training, or none is known"),
     _share("smape", "sMAPE", "errors, values", (0.0, 2.0), higher_is_better=False),
     _error("pinball", "pinball loss"),
     # A wider interval covers more: neither of the two says alone which forecast is better.
