@@ -78,6 +78,7 @@ def train(
     from sightline.core.config import to_yaml
     from sightline.core.errors import InputError
     from sightline.tasks.fit import train_run
+    from sightline.tasks.located import located
     from sightline.tasks.recipe import check_same_run, resolve_run
     from sightline.tasks.table import task_class
     from sightline.training.progress import reporting
@@ -95,6 +96,8 @@ def train(
         if config is None and data is None:
             raise InputError("no run to resume; start one with --data and --arch", where=out_dir)
     run = resolve_run(file=config, environ=os.environ, flags={**flags, **free})
+    if resume and out_dir is not None and config == out_dir / "config.yaml" and data is None:
+        run = located(run, out_dir)
     if print_config:
         print(to_yaml(run), end="")
         return

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 from sightline.core.config import nearest, override
 from sightline.core.errors import InputError
 from sightline.models.store import CONFIG, stored_task
+from sightline.tasks.located import located
 from sightline.tasks.recipe import resolve_run
 from sightline.tasks.table import task_class
 from sightline.tasks.task import Task
@@ -62,6 +63,10 @@ def run_config(run: Path) -> Any:
     return None if file is None else resolve_run(file=file, environ={}, flags={})
 
 
+def _run_directory(run: Path) -> Path:
+    return run if (run / RUN_CONFIG).is_file() else run.parent
+
+
 def part_of_run(run: Path, part: PartName = "test", limit: int | None = None) -> Part:
     """A part of the very data that a run trained on, split as it was then; `limit` keeps its first items.
 
@@ -71,7 +76,7 @@ def part_of_run(run: Path, part: PartName = "test", limit: int | None = None) ->
     config = run_config(run)
     if config is None:
         raise InputError(f"no {RUN_CONFIG} here says what it was trained on: name the --data to measure on", where=run)
-    return _part(config, part, limit)
+    return _part(located(config, _run_directory(run)), part, limit)
 
 
 def part_of_data(
