@@ -24,6 +24,9 @@ class Metric:
     label, unit, factor, digits: the value is written times `factor` with `digits` decimals; unit None = the task's own
     limits: the smallest and the largest value that it can have
     items: the columns of an item's row
+    of, rows: what a task gives to have the metric measured, and `module:name` of the function that makes rows (N, K) of
+        it: "texts" and "transcripts" are outputs and references. A task measures every metric of what it can give; one
+        without `of` is measured by a task itself
     function: `module:name` of the function that takes rows to the value. With `summed` it takes sums of rows (..., K)
         to (...), else rows (S, N, K) and weights (R, N) of the items, or None, to (S, R), or (S,)
     costly: whether the function is slow, so that a bootstrap resamples less often
@@ -40,6 +43,9 @@ class Metric:
     higher_is_better: bool = True
     limits: tuple[float, float] = (-math.inf, math.inf)
     items: str = "value, 1"
+    of: str = ""
+    rows: str = ""
+    signature: str = ""  # `module:name` of a function from references to the settings of another library
     function: str = "sightline.core.metrics:ratio"
     summed: bool = True
     costly: bool = False
@@ -66,6 +72,10 @@ class Metric:
     def in_unit_of(self, loss_unit: str) -> Metric:
         """The metric with the task's unit where it has none of its own."""
         return replace(self, unit=loss_unit) if self.unit is None else self
+
+    def rows_of(self, *outputs: Any) -> Any:
+        """The rows (N, K) of the items; see `of`."""
+        return resolve_name(self.rows)(*outputs)
 
     def value(self, items: Any, weights: Any = None) -> Any:
         """The metric (S,) of rows (S, N, K) of S trainings; (S, R) where the items are resampled by `weights` (R, N).
@@ -121,13 +131,18 @@ def _error(
 
 
 _TEXT_SCORES = "sightline.tasks.texts_out.scores"
+_EMPTY = "where all references are empty"
 _LABEL_SCORES = "sightline.tasks.classification.metrics"
 _ALL = (
-    _share("exact_match", "exact match"),
+    _share("exact_match", "exact match", of="texts", rows=f"{_TEXT_SCORES}:exact_rows"),
     _share("token_accuracy", "token accuracy", "right tokens, tokens"),
-    Metric("bleu", "BLEU", digits=1, limits=(0.0, 100.0), costly=True, function=f"{_TEXT_SCORES}:bleu_of",
+    Metric("bleu", "BLEU", digits=1, limits=(0.0, 100.0), costly=True, of="texts",
+           rows=f"{_TEXT_SCORES}:bleu_rows", function=f"{_TEXT_SCORES}:bleu_of",
+           signature=f"{_TEXT_SCORES}:bleu_signature",
            items="length of output and of reference, 4 counts of matching n-grams, 4 of all"),
-    Metric("chrf", "chrF", digits=1, limits=(0.0, 100.0), costly=True, function=f"{_TEXT_SCORES}:chrf_of",
+    Metric("chrf", "chrF", digits=1, limits=(0.0, 100.0), costly=True, of="texts",
+           rows=f"{_TEXT_SCORES}:chrf_rows", function=f"{_TEXT_SCORES}:chrf_of",
+           signature=f"{_TEXT_SCORES}:chrf_signature",
            items="for n = 1 to 6: n-grams of the output, of the reference, and matching ones"),
     _share("accuracy", "accuracy"),
     _share("label_accuracy", "label accuracy", "right labels, labels"),
@@ -148,14 +163,20 @@ _ALL = (
     # A wider interval covers more: neither of the two says alone which forecast is better.
     _share("coverage", "coverage", "values in the interval, values", decides=False),
     _error("interval_width", "interval width", "widths, values", decides=False),
-    _share("cer", "character error rate", "edits, characters of the reference", (0.0, math.inf),
-           higher_is_better=False),
-    _share("wer", "word error rate", "edits, words of the reference", (0.0, math.inf), higher_is_better=False),
+    _share("cer", "character error rate", "edits, characters of the reference", (0.0, math.inf), of="transcripts",
+           rows="sightline.tasks.texts_out.error_rates:character_rows", higher_is_better=False, undefined=_EMPTY),
+    _share("wer", "word error rate", "edits, words of the reference", (0.0, math.inf), of="transcripts",
+           rows="sightline.tasks.texts_out.error_rates:word_rows", higher_is_better=False, undefined=_EMPTY),
     _error("loss", "loss", "nats, labels", unit=None, log_scale=True),
     _error("perplexity", "perplexity", "nats, tokens", (1.0, math.inf), log_scale=True,
            function="sightline.training.loss:perplexity_of"),
 )  # fmt: skip
 METRICS = {metric.name: metric for metric in _ALL}
+
+
+def metrics_of(*kinds: str) -> list[Metric]:
+    """The metrics that are measured of outputs of these kinds (`Metric.of`), in the order of the table."""
+    return [metric for metric in METRICS.values() if metric.of in kinds]
 
 
 def find_metric(name: str) -> Metric:

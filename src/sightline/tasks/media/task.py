@@ -30,8 +30,6 @@ from sightline.tasks.media.sources import (
     named,
     reading,
 )
-from sightline.tasks.texts_out.error_rates import error_rates
-from sightline.tasks.texts_out.scores import TextScores, score_texts
 from sightline.tasks.texts_out.task import TOKENIZERS, TextsOutOptions, TextsOutTask
 
 T = TypeVar("T", bound="MediaTextTask")
@@ -54,6 +52,7 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
     unit = "items"
     Run: ClassVar[type[MediaTextRun]] = MediaTextRun
     Options = MediaOptions
+    scored_as = ("texts", "transcripts")
     default_sources: ClassVar[tuple[str, ...]]
     pipeline: ClassVar[str]  # the model hubs' name for the job
 
@@ -129,15 +128,6 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
     @classmethod
     def sources(cls, part: MediaPart) -> list[str]:
         return [" · ".join(column.shown(row) for column in part.columns) for row in range(len(part))]
-
-    @classmethod
-    def score(cls, outputs: Sequence[str], references: Sequence[str]) -> TextScores:
-        rates, texts = error_rates(outputs, references), score_texts(outputs, references)
-        return TextScores({**rates.metrics, **texts.metrics}, {**rates.items, **texts.items}, texts.signatures)
-
-    @classmethod
-    def metrics(cls, data: MediaCorpus, run: MediaTextRun) -> tuple[str, ...]:
-        return (*super().metrics(data, run), "cer", "wer")
 
     @property
     def validation_size(self) -> int:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from sightline.core.config import encode
 from sightline.core.errors import InputError
+from sightline.core.metrics import metrics_of
 from sightline.core.modes import evaluating
 from sightline.core.state import nbytes
 from sightline.data.batches import BatchStream
@@ -68,6 +69,7 @@ class TextsOutTask(Task[D, P, R]):
     longest_output: the most tokens of an output where decoding names no other limit
     data: what the model was trained on, in a line
     positions_are: the word for positions of a source in a report
+    scored_as: the kinds of metrics of outputs (`Metric.of`); decided_by: metrics before the one that suits the targets
     """
 
     form = "encoder-decoder"
@@ -75,6 +77,8 @@ class TextsOutTask(Task[D, P, R]):
     same_in_comparison = ("tokenizer.kind", "tokenizer.size")
     Options = TextsOutOptions
     positions_are: ClassVar[str] = "positions"
+    scored_as: ClassVar[tuple[str, ...]] = ("texts",)
+    decided_by: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self, config: Any, model: SequenceModel, tokenizers: TokenizerPair, *, longest_output: int, data: str = ""
@@ -105,13 +109,14 @@ class TextsOutTask(Task[D, P, R]):
     @classmethod
     def score(cls, outputs: Sequence[str], references: Sequence[str]) -> TextScores:
         """The metrics of outputs."""
-        return score_texts(outputs, references)
+        return score_texts(outputs, references, cls.scored_as)
 
     @classmethod
     def metrics(cls, data: Any, run: Any) -> tuple[str, ...]:
         """The metrics, first the one that suits the targets (`scripts.metric_for`)."""
-        first = metric_for(data.train.targets)
-        return tuple(dict.fromkeys([first, "exact_match", "chrf", "perplexity", "bleu", "loss", "token_accuracy"]))
+        first = [*cls.decided_by, metric_for(data.train.targets)]
+        usual = ["exact_match", "chrf", "perplexity", "bleu", "loss", "token_accuracy"]
+        return tuple(dict.fromkeys([*first, *usual, *(metric.name for metric in metrics_of(*cls.scored_as))]))
 
     @property
     def outputs(self) -> int:
