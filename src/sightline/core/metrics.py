@@ -24,9 +24,9 @@ class Metric:
     label, unit, factor, digits: the value is written times `factor` with `digits` decimals; unit None = the task's own
     limits: the smallest and the largest value that it can have
     items: the columns of an item's row
-    of, rows: what a task gives to have the metric measured, and `module:name` of the function that makes rows (N, K) of
-        it: "texts" and "transcripts" are outputs and references. A task measures every metric of what it can give; one
-        without `of` is measured by a task itself
+    of, rows: what the metric is made of, and `module:name` of the function that makes rows (N, K) of it: "texts" and
+        "transcripts" are outputs and references, "labels" and "label sets" are `LabelOutputs`. A task measures every
+        metric of what it can give; one without `of` is measured by the tasks that name it
     function: `module:name` of the function that takes rows to the value. With `summed` it takes sums of rows (..., K)
         to (...), else rows (S, N, K) and weights (R, N) of the items, or None, to (S, R), or (S,)
     costly: whether the function is slow, so that a bootstrap resamples less often
@@ -144,15 +144,18 @@ _ALL = (
            rows=f"{_TEXT_SCORES}:chrf_rows", function=f"{_TEXT_SCORES}:chrf_of",
            signature=f"{_TEXT_SCORES}:chrf_signature",
            items="for n = 1 to 6: n-grams of the output, of the reference, and matching ones"),
-    _share("accuracy", "accuracy"),
-    _share("label_accuracy", "label accuracy", "right labels, labels"),
+    _share("accuracy", "accuracy", of="labels", rows=f"{_LABEL_SCORES}:accuracy_rows"),
+    _share("label_accuracy", "label accuracy", "right labels, labels", of="label sets",
+           rows=f"{_LABEL_SCORES}:label_accuracy_rows"),
     _share("macro_f1", "macro F1", "for each class: 1 where predicted and true, where true, where predicted",
-           function=f"{_LABEL_SCORES}:macro_f1_of"),
+           of="labels", rows=f"{_LABEL_SCORES}:macro_f1_rows", function=f"{_LABEL_SCORES}:macro_f1_of"),
     Metric("auroc", "AUROC", limits=(0.0, 1.0), costly=True, summed=False, function=f"{_LABEL_SCORES}:auroc_of",
+           of="labels", rows=f"{_LABEL_SCORES}:auroc_rows",
            items="for each class: 1 where true; for each class: its probability",
            undefined="where no label occurs in some of the items and lacks in others"),
     _share("ece", "calibration error", "for each bin: right predictions less confidence; predictions",
-           higher_is_better=False, function=f"{_LABEL_SCORES}:calibration_error_of"),
+           of="labels", rows=f"{_LABEL_SCORES}:calibration_rows", higher_is_better=False,
+           function=f"{_LABEL_SCORES}:calibration_error_of"),
     _error("bits_per_byte", "bits per byte", "bits, bytes", undefined="for texts without bytes"),
     _error("mse", "MSE"),
     _error("mae", "MAE"),

@@ -24,7 +24,7 @@ def located(run: R, place: Path) -> R:
     in one that contains the run, for folders that have been moved as a whole.
 
     Raises:
-        InputError: "pairs.tsv: no such file, neither here nor in /home/me/project, where runs/x was trained: name it
+        InputError: "pairs.tsv: no such file, neither here nor in ../project, where runs/x was trained: name it
             with --data".
     """
     found = {}

@@ -14,7 +14,7 @@ from torch import nn
 
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
-from sightline.core.metrics import Baseline
+from sightline.core.metrics import Baseline, metrics_of
 from sightline.core.modes import evaluating
 from sightline.data.labelled.corpus import LabelledCorpus
 from sightline.data.labelled.part import LabelledPart
@@ -123,7 +123,8 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
 
     @classmethod
     def metrics(cls, data: LabelledCorpus, run: ClassificationRun) -> tuple[str, ...]:
-        return "accuracy", "macro_f1", "auroc", "loss", "ece", *(["label_accuracy"] if data.many else [])
+        known = metrics_of("labels", *(["label sets"] if data.many else []))
+        return tuple(dict.fromkeys(["accuracy", "macro_f1", "auroc", "loss", *(metric.name for metric in known)]))
 
     def batches(self, part: LabelledPart, *, seed: int) -> LabelledBatches:
         """Shuffled training batches of the items."""
