@@ -51,12 +51,12 @@ def eval(
     from sightline.core.digits import significant
     from sightline.core.errors import InputError
     from sightline.core.metrics import defined, undefined_notes
+    from sightline.core.settings import check_in_range
     from sightline.decoding.engine import DecodingConfig
     from sightline.tasks.load import load, part_of_data, part_of_run
     from sightline.training.environment import resolve_device
 
-    if limit is not None and limit < 1:
-        raise InputError(f"must be at least 1, found {limit}", where="--limit")
+    check_in_range("--limit", limit, at_least=1)
     if length_penalty is not None and beam < 2:
         raise InputError("requires --beam 2 or more", where="--length-penalty")
     keys = parse_overrides(overrides)

@@ -47,6 +47,7 @@ class Task(SavedTask, Generic[D, P, R]):
     loss_unit, counted: the unit of the training loss, and the tokens that a budget counts
     length_of: the meaning of `lengths`, such as "source length (characters)"
     answers_lines: whether an answer's text is a table, several lines long
+    continues_prompts: whether it has `generate`, which continues texts
     draws_answers: whether `report.forecasts` draws the records of answers
     measured_by: keys of `config` that do not change the model, so that a measurement may use others
     shows_attention: whether `lab.attention` has maps of it
@@ -63,6 +64,7 @@ class Task(SavedTask, Generic[D, P, R]):
     same_in_comparison: ClassVar[tuple[str, ...]] = ()
     answers_lines: ClassVar[bool] = False
     draws_answers: ClassVar[bool] = False
+    continues_prompts: ClassVar[bool] = False
     measured_by: ClassVar[tuple[str, ...]] = ()
 
     @classmethod

@@ -17,6 +17,7 @@ from sightline.core.config import encode
 from sightline.core.errors import InputError
 from sightline.core.metrics import metrics_of
 from sightline.core.modes import evaluating
+from sightline.core.settings import check_in_range
 from sightline.core.state import nbytes
 from sightline.data.batches import BatchStream
 from sightline.data.tokens.tokenizer import Tokenizer, TokenizerPair
@@ -263,9 +264,7 @@ class TextsOutTask(Task[D, P, R]):
     @staticmethod
     def load_tokenizers(directory: Path, options: TextsOutOptions) -> TokenizerPair:
         """The tokenizers of a model directory."""
-        if options.longest_output < 1:
-            place = f"{directory / CONFIG}: options"
-            raise InputError(f"longest_output must be at least 1, found {options.longest_output}", where=place)
+        check_in_range(f"{directory / CONFIG}: options.longest_output", options.longest_output, at_least=1)
         return TokenizerPair.load(directory / TOKENIZERS)
 
     def save_files(self, directory: Path) -> None:
