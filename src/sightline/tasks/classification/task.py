@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, final
 
@@ -31,7 +31,7 @@ from sightline.tasks.classification.config import ClassificationConfig, Classifi
 from sightline.tasks.classification.inputs import VOCABULARY, LabelledInputs, Scaling, load_vocabulary
 from sightline.tasks.classification.labelling import NO_ANSWER, Labelling
 from sightline.tasks.classification.loss import class_weights, label_loss
-from sightline.tasks.outcomes import Answer, Costs, Measured, timed_ms
+from sightline.tasks.outcomes import Answer, Costs, Measured, median_ms
 from sightline.tasks.saved import Options
 from sightline.tasks.task import Task
 from sightline.training.loss import Loss
@@ -211,12 +211,8 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
 
     def costs(self, part: LabelledPart) -> Costs:
         """The time of one label, items asked for one at a time."""
-        times = []
-        for row in spaced(len(part), TIMED):
-            one = part.select([row])
-            self.label(one)  # the first call is slower
-            times.append(timed_ms(lambda one=one: self.label(one))[1])
-        return Costs(statistics.median(times) if times else None)
+        single = (part.select([row]) for row in spaced(len(part), TIMED))
+        return Costs(median_ms(partial(self.label, one) for one in single))
 
     def describe(self, data: LabelledCorpus) -> dict[str, Any]:
         counts = dict.fromkeys(self.classes, 0)

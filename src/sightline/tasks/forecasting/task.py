@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, final
 
@@ -41,7 +41,7 @@ from sightline.tasks.forecasting.fitted import Fitted
 from sightline.tasks.forecasting.forecast import Forecast
 from sightline.tasks.forecasting.scores import ForecastScores, Yardstick, intervals_of
 from sightline.tasks.one_or_several import dimensions
-from sightline.tasks.outcomes import Answer, Costs, Measured, timed_ms
+from sightline.tasks.outcomes import Answer, Costs, Measured, median_ms
 from sightline.tasks.task import Task
 from sightline.training.loss import Loss
 
@@ -236,12 +236,8 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         """The time of one window's forecast, windows asked for one at a time."""
         part = self.spaced(part, TIMED)
         batches = WindowBatches(part, self.fitted.scaling(part.panel), size=1, shuffle=False)
-        predictor, times = self.predictor(), []
         with evaluating(self.model):
-            for batch in batches.epoch():
-                predictor(batch)  # the first call is slower
-                times.append(timed_ms(lambda batch=batch: predictor(batch))[1])
-        return Costs(statistics.median(times))
+            return Costs(median_ms(partial(self.predictor(), batch) for batch in batches.epoch()))
 
     def describe(self, data: WindowCorpus) -> dict[str, Any]:
         panel = data.series.panel
