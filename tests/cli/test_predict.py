@@ -98,7 +98,7 @@ def test_sampling_a_stream_is_sampling_its_lines_at_once(run):
         (["--seed", "5"], "--seed: requires --sample"),
         (["--length-penalty", "1"], "--length-penalty: requires --beam 2 or more"),
         (["--sample", "--beam", "4"], "a beam of 4 and sampling are mutually exclusive"),
-        (["--sample", "--temperature", "-1"], "--temperature: must be finite and not negative, found -1.0"),
+        (["--sample", "--temperature", "-1"], "--temperature: must be at least 0, found -1.0"),
         (["--sample", "--top-p", "1.5"], "--top-p: must be above 0 and at most 1, found 1.5"),
         (["--sample", "--min-p", "nan"], "--min-p: expected a number, found 'nan'"),
         (["--sample", "--top-k", "0"], "--top-k: must be at least 1, found 0"),

@@ -28,13 +28,12 @@ CHECKED = [
     if law not in WITHOUT_TYPE_CHECKS
 ]
 
-# What a law has no meaning for. Any other reason, a missing reference above all, is a failure.
-ENCODERS_HAVE_NONE = {
-    "step = parallel": "an encoder has no step",
-    "any chunks = whole": "an encoder has no state between chunks",
-    "causality": "an encoder sees the whole sequence",
-    "purity of states": "an encoder has no state",
-    "select commutes": "an encoder has no state",
+# Why a law has no meaning for an encoder. Any other reason, a missing reference above all, is a failure.
+REASONS = {
+    "an encoder has no step",
+    "an encoder has no state between chunks",
+    "an encoder sees the whole sequence",
+    "an encoder has no state",
 }
 
 
@@ -50,8 +49,8 @@ def test_law(name: str, number: int, law: str) -> None:
     of = subject(name, number)
     result = run_law(law, of)
     if result.passed is None:
-        expected = "has no probe" if law == "probe on = off" else None if of.is_mixer else ENCODERS_HAVE_NONE.get(law)
-        assert result.detail == expected
+        allowed = {"has no probe"} if law == "probe on = off" else set() if of.is_mixer else REASONS
+        assert result.detail in allowed
     else:
         assert result.passed, str(result)
 

@@ -11,7 +11,11 @@ from sightline.core.metrics import METRICS, find_metric
 def test_metrics_are_written_in_their_unit() -> None:
     assert find_metric("exact_match").text(0.9964) == "99.6 %"
     assert find_metric("bleu").text(34.52) == "34.5"
-    assert find_metric("exact_match").text(None) == "—"
+    assert (
+        find_metric("exact_match").text(None)
+        == find_metric("loss").in_unit_of("nats").text(float("nan"))
+        == "undefined"
+    )
     assert find_metric("my_metric").text(-0.5) == "−0.500"
     assert find_metric("loss").text(1.5) == "1.500"
     assert find_metric("loss").in_unit_of("nats/token").text(1.5) == "1.500 nats/token"

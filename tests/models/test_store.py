@@ -209,7 +209,7 @@ CASES = {
     "another_format": (config("format", value=1), "format 1 is unknown"),
     "another_task": (config("task", value="telepathy"), "'telepathy'"),
     "unknown_option": (config("options", "longest", value=9), "longest: unknown key, did you mean 'longest_output'?"),
-    "option_out_of_range": (config("options", "longest_output", value=0), "longest_output must be at least 1"),
+    "option_out_of_range": (config("options", "longest_output", value=0), "longest_output: must be at least 1"),
     "unknown_setting": (config("options", "settings", "batch_token", value=9), "did you mean 'batch_tokens'?"),
     "architecture_in_settings": (config("options", "settings", "arch", value="rnn"), "unknown key"),
     "no_tokenizer": (lambda model: (model / "tokenizer.json").unlink(), "tokenizer.json"),

@@ -11,30 +11,42 @@ from typing import Any
 
 import numpy as np
 
+from sightline.tasks.forecasting.forecast import Forecast
 from sightline.tasks.forecasting.task import ForecastingTask
 from sightline.tasks.language.task import LanguageTask
+from sightline.tasks.media.config import PictureConfig, SoundConfig
 from sightline.tasks.translation.task import TranslationTask
 from sightline.testing import TaskSubject
+from tests.tasks import options
 from tests.tasks.classification import small as labels
 from tests.tasks.media import small as media
 from tests.tasks.translation import small as pairs
 
 
-def translation(_: Path) -> TaskSubject:
+def translation(folder: Path) -> TaskSubject:
     config = pairs.config("gru", 12, batch_tokens=256)
     whole = pairs.corpus()
     data = replace(whole, valid=whole.valid.select(range(20)), test=whole.test.select(range(20)))
     run = TranslationTask.preset("gru").changed(settings=replace(config, model=replace(config.model, dropout=0.2)))
-    return TaskSubject(TranslationTask, run, ["12", "907", "5"], data=data)
+    return TaskSubject(TranslationTask, run, ["12", "907", "5"], data=data, options=options.pairs(folder))
 
 
-def classification(_: Path, *, kind: Any = "text", many: bool = False) -> TaskSubject:
+def classification(folder: Path, *, kind: Any = "text", many: bool = False) -> TaskSubject:
     data, run = labels.data(kind, many=many), labels.run()
     run = run.changed(model=replace(run.settings.model, dropout=0.2))
     inputs = {"text": ["red", "the sky of green", "blue blue"], "series": ["1,0.5,2,7", "3,3", "0,0,0,1"]}[kind]
     if kind == "series":
         inputs = [json.dumps([[float(x), 0.0] for x in line.split(",")]) for line in inputs]
-    return TaskSubject(labels.ClassificationTask, run, inputs, data=data)
+    read = options.labelled_texts(folder, many) if kind == "text" else options.labelled_series(folder)
+    return TaskSubject(labels.ClassificationTask, run, inputs, data=data, options=read)
+
+
+def classification_of_files(folder: Path, *, kind: str) -> TaskSubject:
+    read = options.labelled_files(folder, kind)
+    run = labels.run(sound=SoundConfig(rate_hz=4000, mels=8, stride=2), picture=PictureConfig(8, 8, "stretch", patch=4))
+    first = next(iter(read.values()))
+    inputs = [str(path) for path in first.inputs[:4]]
+    return TaskSubject(labels.ClassificationTask, run.changed(data=first.data), inputs, options=read)
 
 
 def forecasting(folder: Path, **changes: Any) -> TaskSubject:
@@ -51,7 +63,13 @@ def forecasting(folder: Path, **changes: Any) -> TaskSubject:
     run = preset.changed(
         data=str(folder / "train.csv"), lookback=24, horizon=6, season=6, batch_size=16, model=model, **changes
     )
-    return TaskSubject(ForecastingTask, run, [str(file) for file in files])
+    read = options.forecasts(folder, {"loss": run.settings.loss})
+    return TaskSubject(ForecastingTask, run, [str(file) for file in files], options=read, plain=of_one_series)
+
+
+def of_one_series(forecast: Forecast) -> np.ndarray:
+    values = forecast.quantiles if forecast.levels else forecast.values[..., None]
+    return values[0]
 
 
 def language(folder: Path) -> TaskSubject:
@@ -60,17 +78,20 @@ def language(folder: Path) -> TaskSubject:
     preset = LanguageTask.preset("gru")
     model = replace(preset.settings.model, d_model=12, layers=1, dropout=0.2)
     run = preset.changed(data=str(folder / "a.jsonl"), context=24, batch_tokens=96, model=model)
-    return TaskSubject(LanguageTask, run, ["1 times", "50 times 50 is", "7"])
+    inputs = ["1 times", "50 times 50 is", "7"]
+    return TaskSubject(LanguageTask, run, inputs, options=options.running_text(folder))
 
 
 def media_text(folder: Path, *, kind: str) -> TaskSubject:
     run = media.run(kind, (media.tones if kind == "transcription" else media.quarters)(folder, 30))
     run = run.changed(model=replace(run.settings.model, dropout=0.2))
+    read = options.media(folder, kind)
     lines = [str(folder / f"{number}.{'wav' if kind == 'transcription' else 'png'}") for number in range(3)]
     if kind == "answering":
         questions = [f"{path}\t{asked}" for path, asked in zip(lines, ("row?", "column?", "row?"), strict=True)]
-        return TaskSubject(media.KINDS[kind], run, [tuple(line.split("\t")) for line in questions], questions)
-    return TaskSubject(media.KINDS[kind], run, lines)
+        inputs = [tuple(line.split("\t")) for line in questions]
+        return TaskSubject(media.KINDS[kind], run, inputs, questions, options=read)
+    return TaskSubject(media.KINDS[kind], run, lines, options=read)
 
 
 SUBJECTS: dict[str, Callable[[Path], TaskSubject]] = {
@@ -78,6 +99,8 @@ SUBJECTS: dict[str, Callable[[Path], TaskSubject]] = {
     "classification": classification,
     "classification of label sets": partial(classification, many=True),
     "classification of series": partial(classification, kind="series"),
+    "classification of sounds": partial(classification_of_files, kind="audio"),
+    "classification of pictures": partial(classification_of_files, kind="image"),
     "forecasting": forecasting,
     "forecasting of quantiles": partial(forecasting, loss="quantile"),
     "language": language,

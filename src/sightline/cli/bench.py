@@ -35,7 +35,8 @@ def bench(
 
     import torch
 
-    from sightline.core.errors import CheckFailed, InputError
+    from sightline.core.errors import CheckFailed
+    from sightline.core.settings import check_in_range
     from sightline.lab.bench.measure import Settings
     from sightline.lab.bench.run import run_scenarios
     from sightline.lab.bench.table import find_scenarios
@@ -43,8 +44,7 @@ def bench(
     from sightline.training.environment import environment, resolve_device
 
     for flag, value in (("--threads", threads), ("--pairs", pairs)):
-        if value is not None and value < 1:
-            raise InputError(f"must be at least 1, found {value}", where=flag)
+        check_in_range(flag, value, at_least=1)
     scenarios = find_scenarios([name.strip() for name in (only or "").split(",") if name.strip()])
     threads = threads or min(torch.get_num_threads(), granted_cores())
     settings = Settings(pairs or (3 if quick else 10), threads, str(resolve_device(device)))
@@ -57,9 +57,9 @@ def bench(
     hardware = {**environment(), "threads": settings.threads, "command": ["sightline", *sys.argv[1:]]}
     results = run_scenarios(scenarios, settings, hardware, quick=quick, directory=out_dir, on_row=report)
     if json:
-        from json import dumps
+        from sightline.core.json_text import to_json
 
-        print(dumps(results, ensure_ascii=False))
+        print(to_json(results))
     else:
         _print_table(results["results"])
     failed = [row for row in results["results"] if row["status"] in ("failed", "broken")]

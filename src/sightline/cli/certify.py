@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -73,10 +72,7 @@ def _progress(row: CertifiedConfig) -> str:
 
 
 def _print_json(rows: list[CertifiedConfig], laws: list[str]) -> None:
-    from json import dumps
-
-    def number(value: float) -> float | None:
-        return value if math.isfinite(value) else None
+    from sightline.core.json_text import to_json
 
     results = [
         {
@@ -84,7 +80,7 @@ def _print_json(rows: list[CertifiedConfig], laws: list[str]) -> None:
             "options": row.target.options,
             "law": result.law,
             "passed": result.passed,
-            "error": number(result.error),
+            "error": result.error,
             "tolerance": result.tolerance,
             "detail": result.detail,
             "seconds": round(result.seconds, 3),
@@ -94,7 +90,7 @@ def _print_json(rows: list[CertifiedConfig], laws: list[str]) -> None:
     ]
     passed = all(result["passed"] is not False for result in results)
     head = {"schema_version": 1, "command": "certify", "passed": passed, "laws": laws}
-    print(dumps({**head, "results": results}, ensure_ascii=False))
+    print(to_json({**head, "results": results}))
 
 
 def _print_tables(rows: list[CertifiedConfig], laws: list[str]) -> None:

@@ -59,8 +59,8 @@ def compare(
         out_dir: Output directory. Default: a new directory under runs/.
         search: Fraction of the budget spent on the learning-rate search; 0 uses the presets' rates.
         rates: Number of learning rates that the search tries, including the preset's.
-        metric: Metric that decides the ranking. auto: the task's default (translation: exact match for single words,
-            BLEU otherwise).
+        metric: Metric that decides the ranking. auto: the task's default (translation: exact match of single words,
+            chrF of targets up to four words, otherwise BLEU).
         tested: Maximum number of test items.
         valid: Validation data. Default: split off from --data.
         test: Test data. Default: split off from --data.
@@ -88,7 +88,7 @@ def compare(
     named = {"valid": valid, "test": test, "limit": limit, "tokenizer.kind": tokens, "tokenizer.size": vocabulary}
     settings = {key: value for key, value in named.items() if value is not None}
     if lowercase:
-        settings |= {"lowercase": True, "tokenizer.lowercase": True}
+        settings["lowercase"] = True
     free = parse_overrides(overrides)
     if twice := next((key for key in free if key in settings), None):
         raise InputError("specified twice", where=f"--{twice.replace('_', '-')}")
@@ -136,9 +136,9 @@ def run(config: CompareConfig, out_dir: Path | None, *, name: str, overwrite: bo
     for note in results.data.notes:
         print(f"sightline: {note}", file=sys.stderr)
     if json:
-        from json import dumps
+        from sightline.core.json_text import to_json
 
-        print(dumps(results.to_dict(), ensure_ascii=False, allow_nan=False))
+        print(to_json(results.to_dict()))
     else:
         print_table(results)
         print(f"report: {report}")
@@ -152,6 +152,7 @@ def print_table(results: Results) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from sightline.core.digits import significant
     from sightline.report.text import quantity, size, visible
 
     info = results.metric
@@ -176,7 +177,7 @@ def print_table(results: Results) -> None:
             ends = "" if score.low is None else f" [{info.number(score.low)}, {info.number(score.high)}]"
             quality = info.text(score.mean) + ends
         row = (a.arch, quality, quantity(a.train_s), quantity(a.tokens_per_s), quantity(a.parameters),
-               size(a.peak_memory_bytes), "—" if a.ms is None else f"{a.ms:.2f}",
+               size(a.peak_memory_bytes), "—" if a.ms is None else significant(a.ms, 3),
                size(a.state_bytes))  # fmt: skip
         table.add_row(*(Text(visible(cell)) for cell in row))
     console = Console(width=max(Console().width, 100))
@@ -185,4 +186,6 @@ def print_table(results: Results) -> None:
     for unfinished in (run for run in results.runs if run.status != "done"):
         text = f"{unfinished.arch}, seed {unfinished.seed}: {unfinished.status}: {unfinished.error}"
         console.print(Text(visible(text)))
+    for warning in results.warnings:
+        console.print(Text(visible(warning)))
     console.print()

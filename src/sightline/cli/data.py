@@ -57,9 +57,9 @@ def describe(
 
         save_survey(survey, picture)
     if json:
-        from json import dumps
+        from sightline.core.json_text import to_json
 
-        print(dumps({"schema_version": 2, **survey.to_dict()}, ensure_ascii=False, allow_nan=False))
+        print(to_json({"schema_version": 2, **survey.to_dict()}))
     else:
         from sightline.report.text import visible
 

@@ -20,9 +20,9 @@ def doctor(*, json: bool = False) -> None:
 
     facts = {"schema_version": 1, **inspect_machine(Path.cwd()), "sightline": __version__}
     if json:
-        from json import dumps
+        from sightline.core.json_text import to_json
 
-        print(dumps(facts, ensure_ascii=False))
+        print(to_json(facts))
     else:
         print("\n".join(_lines(facts)))
 

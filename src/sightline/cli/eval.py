@@ -49,13 +49,15 @@ def eval(
     from sightline.cli.messages import messages
     from sightline.cli.overrides import parse_overrides
     from sightline.core.config import override
+    from sightline.core.digits import significant
     from sightline.core.errors import InputError
+    from sightline.core.metrics import defined, undefined_notes
+    from sightline.core.settings import check_in_range
     from sightline.decoding.engine import DecodingConfig
     from sightline.tasks.load import load, part_of_data, part_of_run
     from sightline.training.environment import resolve_device
 
-    if limit is not None and limit < 1:
-        raise InputError(f"must be at least 1, found {limit}", where="--limit")
+    check_in_range("--limit", limit, at_least=1)
     if length_penalty is not None and beam < 2:
         raise InputError("requires --beam 2 or more", where="--length-penalty")
     keys = parse_overrides(overrides)
@@ -77,20 +79,21 @@ def eval(
         with messages():
             measured = part_of_data(task, run, {"data": data, **keys}, part, limit)
     evaluation = task.measure(measured.items, decoding if task.accepts_decoding else None)
+    for note in undefined_notes(evaluation.metrics):
+        print(f"sightline: {note}", file=sys.stderr)
     if figures is not None:
         _draw(task, evaluation.details, measured.name, figures)
     if json:
-        from json import dumps
-        from math import isfinite
+        from sightline.core.json_text import to_json
 
-        metrics = {name: value if isfinite(value) else None for name, value in evaluation.metrics.items()}
         facts = {"task": task.name, "arch": task.arch, "data": measured.name, measured.unit: measured.size}
-        print(dumps({"schema_version": 1, **facts, "metrics": metrics, **evaluation.details}, ensure_ascii=False))
+        print(to_json({"schema_version": 1, **facts, "metrics": evaluation.metrics, **evaluation.details}))
         return
     print(f"{task.arch} on {measured.name}, {measured.size:,} {measured.unit}")
     signatures = evaluation.details.get("signatures", {})
     for name, value in evaluation.metrics.items():
-        print(f"  {name:<15} {value:10.4f}  {signatures.get(name, '')}".rstrip())
+        number = f"{value:.4f}" if abs(value) >= 0.1 else significant(value) if defined(value) else "undefined"
+        print(f"  {name:<15} {number:>10}  {signatures.get(name, '')}".rstrip())
 
 
 def _draw(task: Any, details: dict[str, Any], part: str, directory: Path) -> None:

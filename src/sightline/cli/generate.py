@@ -63,10 +63,10 @@ def generate(
     from sightline.cli.stream import harmless, whole_text
     from sightline.core.config import override
     from sightline.core.errors import InputError
+    from sightline.core.settings import check_in_range
     from sightline.data.rows.files import open_bytes
     from sightline.decoding.engine import DecodingConfig
     from sightline.tasks.language.generation import GenerationConfig
-    from sightline.tasks.language.task import LanguageTask
     from sightline.tasks.load import load
     from sightline.training.environment import resolve_device
 
@@ -78,8 +78,7 @@ def generate(
     for name, value in sampling.items():
         if value is not None and not sampled:
             raise InputError("requires sampling: remove --greedy and --beam", where=f"--{name.replace('_', '-')}")
-    if max_new_tokens is not None and max_new_tokens < 1:
-        raise InputError(f"must be at least 1, found {max_new_tokens}", where="--max-new-tokens")
+    check_in_range("--max-new-tokens", max_new_tokens, at_least=1)
     if length_penalty is not None and beam < 2:
         raise InputError("requires --beam 2 or more", where="--length-penalty")
     optional: dict[str, Any] = {**sampling, "length_penalty": length_penalty, "max_length": max_new_tokens}
@@ -89,7 +88,7 @@ def generate(
     if prompts and prompt_file is not None:
         raise InputError("pass either prompts or a file", where="--prompt-file")
     task = load(run)
-    if not isinstance(task, LanguageTask):
+    if not task.continues_prompts:
         raise InputError(
             f"is a {task.name} model; `generate` needs a language model (use `sightline predict`)", where=run
         )
@@ -111,10 +110,10 @@ def generate(
         show(0, prompts[0])
     outputs = task.generate(prompts, config, on_text=show if single else None)
     if json:
-        from json import dumps
+        from sightline.core.json_text import to_json
 
         records = [output._asdict() for output in outputs]
-        print(dumps({"schema_version": 1, "arch": task.arch, "generated": records}, ensure_ascii=False))
+        print(to_json({"schema_version": 1, "arch": task.arch, "generated": records}))
     elif single:
         print(flush=True)
     else:

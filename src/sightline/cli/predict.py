@@ -101,12 +101,8 @@ def predict(
         for path in save_forecasts(records, figures):
             print(f"sightline: {path}", file=sys.stderr)
     if json:
-        from json import dumps
+        from sightline.core.json_text import to_json
 
-        print(
-            dumps(
-                {"schema_version": 1, "task": task.name, "arch": task.arch, "predictions": records}, ensure_ascii=False
-            )
-        )
+        print(to_json({"schema_version": 1, "task": task.name, "arch": task.arch, "predictions": records}))
     if cut:
         print(f"sightline: {cut} of {first} outputs were truncated; increase --max-length", file=sys.stderr)

@@ -78,6 +78,7 @@ def train(
     from sightline.core.config import to_yaml
     from sightline.core.errors import InputError
     from sightline.tasks.fit import train_run
+    from sightline.tasks.located import located
     from sightline.tasks.recipe import check_same_run, resolve_run
     from sightline.tasks.table import task_class
     from sightline.training.progress import reporting
@@ -96,6 +97,8 @@ def train(
             raise InputError("no run to resume; start one with --data and --arch", where=out_dir)
     with messages():
         run = resolve_run(file=config, environ=os.environ, flags={**flags, **free})
+    if resume and out_dir is not None and config == out_dir / "config.yaml" and data is None:
+        run = located(run, out_dir)
     if print_config:
         print(to_yaml(run), end="")
         return
@@ -157,13 +160,13 @@ def _outcome(directory: Path, trained: Trained[Any]) -> dict[str, Any]:
 
 def _print(facts: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        import json
+        from sightline.core.json_text import to_json
 
-        print(json.dumps({"schema_version": 1, **facts}, ensure_ascii=False))
+        print(to_json({"schema_version": 1, **facts}))
         return
     for name, value in facts.items():
         if isinstance(value, dict):
-            value = ", ".join(f"{key} {_number(part)}" for key, part in value.items())
+            value = ", ".join(f"{key} {'undefined' if part is None else _number(part)}" for key, part in value.items())
         elif isinstance(value, list):
             value = ", ".join(map(_number, value))
         if value not in (None, ""):
@@ -171,8 +174,10 @@ def _print(facts: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _number(value: Any) -> str:
+    from sightline.core.digits import significant
+
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.4g}" if abs(value) < 1e4 else significant(value)
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

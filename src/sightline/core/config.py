@@ -241,7 +241,7 @@ def _value(hint: Any, value: Any, text: bool) -> Any:
         return _literal(arguments, value, text)
     if origin in (tuple, list):
         return _sequence(origin, arguments, value, text)
-    if origin is dict:
+    if origin in (dict, Mapping):
         return _dict(arguments, value, text)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return _item(hint, value)

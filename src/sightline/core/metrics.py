@@ -7,10 +7,12 @@ a ratio: the sum of the first column over the sum of the second.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pkgutil import resolve_name
-from typing import Any, final
+from typing import Any, TypeGuard, final
+
+from sightline.core.digits import decimals
 
 
 @final
@@ -22,11 +24,15 @@ class Metric:
     label, unit, factor, digits: the value is written times `factor` with `digits` decimals; unit None = the task's own
     limits: the smallest and the largest value that it can have
     items: the columns of an item's row
+    of, rows: what the metric is made of, and `module:name` of the function that makes rows (N, K) of it: "texts" and
+        "transcripts" are outputs and references, "labels" and "label sets" are `LabelOutputs`. A task measures every
+        metric of what it can give; one without `of` is measured by the tasks that name it
     function: `module:name` of the function that takes rows to the value. With `summed` it takes sums of rows (..., K)
         to (...), else rows (S, N, K) and weights (R, N) of the items, or None, to (S, R), or (S,)
     costly: whether the function is slow, so that a bootstrap resamples less often
     decides: False for a value that is good or bad only together with another, so that no comparison may rank by it
     log_scale: whether its learning curve is drawn on a logarithmic axis
+    undefined: where it has no value, for a note; it is then NaN, null in JSON, and left out of means
     """
 
     name: str
@@ -37,27 +43,39 @@ class Metric:
     higher_is_better: bool = True
     limits: tuple[float, float] = (-math.inf, math.inf)
     items: str = "value, 1"
+    of: str = ""
+    rows: str = ""
+    signature: str = ""  # `module:name` of a function from references to the settings of another library
     function: str = "sightline.core.metrics:ratio"
     summed: bool = True
     costly: bool = False
     decides: bool = True
     log_scale: bool = False
+    undefined: str = "for these items"
 
     def number(self, value: int | float | None) -> str:
-        """The value without its unit; an em dash where there is none."""
-        if value is None or not math.isfinite(value):
-            return "—"
+        """The value without its unit; "undefined" where there is none."""
+        if not defined(value):
+            return "undefined"
         # Adding zero turns a negative zero into zero.
         return f"{round(value * self.factor, self.digits) + 0.0:.{self.digits}f}".replace("-", "−")
 
     def text(self, value: int | float | None) -> str:
         """The value with its unit, such as `99.6 %`."""
         number = self.number(value)
-        return f"{number} {self.unit}" if self.unit and number != "—" else number
+        return f"{number} {self.unit}" if self.unit and defined(value) else number
+
+    def apart(self, values: Iterable[int | float | None]) -> Metric:
+        """The metric with as many decimals as tell these values apart."""
+        return replace(self, digits=decimals([v * self.factor for v in values if defined(v)], self.digits))
 
     def in_unit_of(self, loss_unit: str) -> Metric:
         """The metric with the task's unit where it has none of its own."""
         return replace(self, unit=loss_unit) if self.unit is None else self
+
+    def rows_of(self, *outputs: Any) -> Any:
+        """The rows (N, K) of the items; see `of`."""
+        return resolve_name(self.rows)(*outputs)
 
     def value(self, items: Any, weights: Any = None) -> Any:
         """The metric (S,) of rows (S, N, K) of S trainings; (S, R) where the items are resampled by `weights` (R, N).
@@ -80,8 +98,19 @@ class Baseline:
 
     name: str
     description: str
-    metrics: dict[str, float]
+    metrics: Mapping[str, float | None]
     bound: bool = False
+
+
+def defined(value: int | float | None) -> TypeGuard[float]:
+    """Whether a metric has a value; where it has none it is NaN, or None in what was read from JSON."""
+    return value is not None and math.isfinite(value)
+
+
+def undefined_notes(metrics: Mapping[str, float | None]) -> list[str]:
+    """A line for each metric that has no value: "MASE is undefined where …"."""
+    undefined = [find_metric(name) for name, value in metrics.items() if not defined(value)]
+    return [f"{metric.label} is undefined {metric.undefined}" for metric in undefined]
 
 
 def ratio(sums: Any) -> Any:
@@ -102,39 +131,55 @@ def _error(
 
 
 _TEXT_SCORES = "sightline.tasks.texts_out.scores"
+_EMPTY = "where all references are empty"
 _LABEL_SCORES = "sightline.tasks.classification.metrics"
 _ALL = (
-    _share("exact_match", "exact match"),
+    _share("exact_match", "exact match", of="texts", rows=f"{_TEXT_SCORES}:exact_rows"),
     _share("token_accuracy", "token accuracy", "right tokens, tokens"),
-    Metric("bleu", "BLEU", digits=1, limits=(0.0, 100.0), costly=True, function=f"{_TEXT_SCORES}:bleu_of",
+    Metric("bleu", "BLEU", digits=1, limits=(0.0, 100.0), costly=True, of="texts",
+           rows=f"{_TEXT_SCORES}:bleu_rows", function=f"{_TEXT_SCORES}:bleu_of",
+           signature=f"{_TEXT_SCORES}:bleu_signature",
            items="length of output and of reference, 4 counts of matching n-grams, 4 of all"),
-    Metric("chrf", "chrF", digits=1, limits=(0.0, 100.0), costly=True, function=f"{_TEXT_SCORES}:chrf_of",
+    Metric("chrf", "chrF", digits=1, limits=(0.0, 100.0), costly=True, of="texts",
+           rows=f"{_TEXT_SCORES}:chrf_rows", function=f"{_TEXT_SCORES}:chrf_of",
+           signature=f"{_TEXT_SCORES}:chrf_signature",
            items="for n = 1 to 6: n-grams of the output, of the reference, and matching ones"),
-    _share("accuracy", "accuracy"),
-    _share("label_accuracy", "label accuracy", "right labels, labels"),
+    _share("accuracy", "accuracy", of="labels", rows=f"{_LABEL_SCORES}:accuracy_rows"),
+    _share("label_accuracy", "label accuracy", "right labels, labels", of="label sets",
+           rows=f"{_LABEL_SCORES}:label_accuracy_rows"),
     _share("macro_f1", "macro F1", "for each class: 1 where predicted and true, where true, where predicted",
-           function=f"{_LABEL_SCORES}:macro_f1_of"),
+           of="labels", rows=f"{_LABEL_SCORES}:macro_f1_rows", function=f"{_LABEL_SCORES}:macro_f1_of"),
     Metric("auroc", "AUROC", limits=(0.0, 1.0), costly=True, summed=False, function=f"{_LABEL_SCORES}:auroc_of",
-           items="for each class: 1 where true; for each class: its probability"),
+           of="labels", rows=f"{_LABEL_SCORES}:auroc_rows",
+           items="for each class: 1 where true; for each class: its probability",
+           undefined="where no label occurs in some of the items and lacks in others"),
     _share("ece", "calibration error", "for each bin: right predictions less confidence; predictions",
-           higher_is_better=False, function=f"{_LABEL_SCORES}:calibration_error_of"),
-    _error("bits_per_byte", "bits per byte", "bits, bytes"),
+           of="labels", rows=f"{_LABEL_SCORES}:calibration_rows", higher_is_better=False,
+           function=f"{_LABEL_SCORES}:calibration_error_of"),
+    _error("bits_per_byte", "bits per byte", "bits, bytes", undefined="for texts without bytes"),
     _error("mse", "MSE"),
     _error("mae", "MAE"),
-    _error("mase", "MASE", "errors in units of the naive forecast's, weights; by column of series"),
+    _error("mase", "MASE", "errors in units of the naive forecast's, weights; by column of series",
+           undefined="where the seasonal naive forecast has no error in training, or none is known"),
     _share("smape", "sMAPE", "errors, values", (0.0, 2.0), higher_is_better=False),
     _error("pinball", "pinball loss"),
     # A wider interval covers more: neither of the two says alone which forecast is better.
     _share("coverage", "coverage", "values in the interval, values", decides=False),
     _error("interval_width", "interval width", "widths, values", decides=False),
-    _share("cer", "character error rate", "edits, characters of the reference", (0.0, math.inf),
-           higher_is_better=False),
-    _share("wer", "word error rate", "edits, words of the reference", (0.0, math.inf), higher_is_better=False),
+    _share("cer", "character error rate", "edits, characters of the reference", (0.0, math.inf), of="transcripts",
+           rows="sightline.tasks.texts_out.error_rates:character_rows", higher_is_better=False, undefined=_EMPTY),
+    _share("wer", "word error rate", "edits, words of the reference", (0.0, math.inf), of="transcripts",
+           rows="sightline.tasks.texts_out.error_rates:word_rows", higher_is_better=False, undefined=_EMPTY),
     _error("loss", "loss", "nats, labels", unit=None, log_scale=True),
     _error("perplexity", "perplexity", "nats, tokens", (1.0, math.inf), log_scale=True,
            function="sightline.training.loss:perplexity_of"),
 )  # fmt: skip
 METRICS = {metric.name: metric for metric in _ALL}
+
+
+def metrics_of(*kinds: str) -> list[Metric]:
+    """The metrics that are measured of outputs of these kinds (`Metric.of`), in the order of the table."""
+    return [metric for metric in METRICS.values() if metric.of in kinds]
 
 
 def find_metric(name: str) -> Metric:

@@ -90,6 +90,18 @@ def flat(default: Any = MISSING) -> Any:
     return dataclasses.field(default=default, metadata={_FLAT: True})
 
 
+def check_in_range(where: str, value: int | float | None, **bounds: int | float) -> None:
+    """Check one number that no config declares, such as a flag of a command, against a `Range`. None is in range.
+
+    Raises:
+        InputError: "--limit: must be at least 1, found 0".
+    """
+    allowed = Range(**bounds)
+    if value is not None and value not in allowed:
+        words = str(allowed) if math.isfinite(value) else "finite"
+        raise InputError(f"must be {words}, found {value!r}", where=where)
+
+
 class CheckedConfig:
     """Base of config dataclasses: `__post_init__` checks what the fields declare.
 
@@ -112,9 +124,7 @@ def check_ranges(config: Any) -> None:
             names = ", ".join(str(choice) for choice in choices if choice is not None)
             raise InputError(f"must be one of {names}, found {value!r}", where=name)
         for place, number in _numbers(name, value):
-            if number not in allowed:
-                words = str(allowed) if isinstance(number, int) or math.isfinite(number) else "finite"
-                raise InputError(f"must be {words}, found {number!r}", where=place)
+            check_in_range(place, number, **{k: bound for k, bound in allowed._asdict().items() if bound is not None})
 
 
 @functools.cache

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sightline.core.errors import InputError
 from sightline.core.seeds import derive
+from sightline.core.settings import check_in_range
 from sightline.data.tokens.tokenizer import Tokenizer
 
 B = TypeVar("B")
@@ -57,8 +58,7 @@ class BatchStream(ABC, Generic[B]):
 
     def __init__(self, size_key: tuple[str, int], *, seed: int, shuffle: bool) -> None:
         key, size = size_key
-        if size < 1:
-            raise InputError(f"must be at least 1, found {size}", where=key)
+        check_in_range(key, size, at_least=1)
         self.size_key, self.size, self.seed, self.shuffle = size_key, size, seed, shuffle
         self._kept: tuple[int, list[np.ndarray]] | None = None  # an epoch and its plan
 

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, final
 import torch
 
 from sightline.core.errors import InputError
+from sightline.core.settings import check_in_range
 from sightline.decoding.beam import LENGTH_PENALTY, beam
 from sightline.decoding.greedy import Watch, greedy
 from sightline.decoding.hypothesis import Hypothesis, Step, state_device
@@ -41,18 +42,12 @@ class DecodingConfig:
     batch_tokens: int = 4096
 
     def __post_init__(self) -> None:
-        if self.beam < 1:
-            raise InputError(f"must be at least 1, found {self.beam}", where="beam")
         if self.beam > 1 and self.sample:
             raise InputError(f"a beam of {self.beam} and sampling are mutually exclusive")
-        if not abs(self.length_penalty) < torch.inf:
-            raise InputError(f"must be finite, found {self.length_penalty}", where="length_penalty")
-        if not 0.0 <= self.temperature < torch.inf:
-            raise InputError(f"must be finite and not negative, found {self.temperature}", where="temperature")
-        for name in ("max_length", "batch_size", "batch_tokens"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"must be at least 1, found {value}", where=name)
+        check_in_range("length_penalty", self.length_penalty)
+        check_in_range("temperature", self.temperature, at_least=0)
+        for name in ("beam", "max_length", "batch_size", "batch_tokens"):
+            check_in_range(name, getattr(self, name), at_least=1)
         check_truncation(self.top_k, self.top_p, self.min_p, self.repetition_penalty)
 
 

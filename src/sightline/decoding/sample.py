@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sightline.core.errors import InputError
 from sightline.core.seeds import derive
+from sightline.core.settings import check_in_range
 from sightline.decoding.greedy import Watch, unroll
 from sightline.decoding.hypothesis import Hypothesis, Step, precise, row_limits, state_device
 
@@ -43,8 +43,7 @@ def sample(
     Raises:
         InputError: an option out of range, e.g. "top_p: must be above 0 and at most 1, found 2.0".
     """
-    if not 0.0 <= temperature < torch.inf:
-        raise InputError(f"must be finite and not negative, found {temperature}", where="temperature")
+    check_in_range("temperature", temperature, at_least=0)
     check_truncation(top_k, top_p, min_p, repetition_penalty)
     names = range(batch) if rows is None else rows
     if len(names) != batch:
@@ -72,14 +71,10 @@ def sample(
 
 def check_truncation(top_k: int | None, top_p: float, min_p: float, repetition_penalty: float) -> None:
     """Raise `InputError`, which names the option, if an option of `sample` is out of range."""
-    if top_k is not None and top_k < 1:
-        raise InputError(f"must be at least 1, found {top_k}", where="top_k")
-    if not 0.0 < top_p <= 1.0:
-        raise InputError(f"must be above 0 and at most 1, found {top_p}", where="top_p")
-    if not 0.0 <= min_p <= 1.0:
-        raise InputError(f"must be between 0 and 1, found {min_p}", where="min_p")
-    if not 0.0 < repetition_penalty < torch.inf:
-        raise InputError(f"must be positive and finite, found {repetition_penalty}", where="repetition_penalty")
+    check_in_range("top_k", top_k, at_least=1)
+    check_in_range("top_p", top_p, above=0, at_most=1)
+    check_in_range("min_p", min_p, at_least=0, at_most=1)
+    check_in_range("repetition_penalty", repetition_penalty, above=0)
 
 
 def penalise(logits: Tensor, generated: Tensor, penalty: float) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, NamedTuple, final
+from typing import Any, Literal, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sightline.core.probe import Probe
 from sightline.data.tokens.tokenizer import Tokenizer
 from sightline.lab.results import ArchitectureMaps, AttentionMap
-from sightline.tasks.translation.task import TranslationTask
+from sightline.tasks.texts_out.task import TextsOutTask
 
 MOST_HEADS_CELLS = 20_000  # over all heads of one probe; above this only their mean is kept
 
@@ -58,7 +58,7 @@ def attached(model: nn.Module) -> Iterator[dict[str, Recorded]]:
             handle.remove()
 
 
-def attention_examples(task: TranslationTask, sources: list[str]) -> list[int]:
+def attention_examples(task: TextsOutTask[Any, Any, Any], sources: list[str]) -> list[int]:
     """Three test sources: one of median length, one with many non-Latin letters, and a long one.
 
     Only sources of 4 to 48 pieces qualify, so that their maps are readable; the result may be shorter than three.
@@ -75,7 +75,7 @@ def attention_examples(task: TranslationTask, sources: list[str]) -> list[int]:
 
 
 @torch.no_grad()
-def attention_maps(task: TranslationTask, source: str) -> ArchitectureMaps:
+def attention_maps(task: TextsOutTask[Any, Any, Any], source: str) -> ArchitectureMaps:
     """Attention maps of the model when fed its own prediction (teacher forcing), including the end token.
 
     Row t shows the weights used to generate piece t. `maps` is empty for an architecture without attention.

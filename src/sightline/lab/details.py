@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, final
+
+from sightline.core.metrics import defined
 
 MOST_CLASSES = 200  # a confusion matrix with more classes is not kept
 
@@ -62,7 +63,7 @@ def details_of(details: Mapping[str, Any], metric: str = "") -> Details | None:
         curve = Curve("loss", along, [float(p["last"]) for p in points], [p["loss"] for p in points])
     elif by_step := details.get("by_step"):
         shown = metric if metric in by_step else next(iter(by_step))
-        values = [value if math.isfinite(value) else None for value in by_step[shown]]
+        values = [value if defined(value) else None for value in by_step[shown]]
         curve = Curve(shown, "steps ahead", [float(step) for step in range(1, len(values) + 1)], values)
     drawable = Details(
         None if confusion is None else Confusion(**confusion),

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar, final
 
 from sightline.core.config import decode, encode
 from sightline.core.files import write_file
+from sightline.core.json_text import to_json
 from sightline.core.metrics import Baseline
 from sightline.lab.plan import CompareConfig
 from sightline.lab.results import ArchitectureMaps, Data
@@ -64,7 +65,7 @@ class JobResult:
     learning_rate: float
     train_s: float
     history: list[dict[str, Any]]
-    metrics: dict[str, float] = field(default_factory=dict)
+    metrics: dict[str, float | None] = field(default_factory=dict)  # None: undefined
     steps: int = 0
     tokens: int = 0
     flops: float = 0.0
@@ -96,7 +97,7 @@ JOB, DONE, FAILED, LOG = "job.json", "result.json", "failure.json", "worker.log"
 
 def write_json(path: Path, value: Any) -> None:
     """Write a dataclass as JSON atomically."""
-    write_file(path, json.dumps(encode(value), ensure_ascii=False, allow_nan=False))
+    write_file(path, to_json(encode(value)))
 
 
 def read_json(cls: type[T], path: Path) -> T:

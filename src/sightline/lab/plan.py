@@ -8,6 +8,7 @@ from typing import Any, Literal, final
 
 from sightline.core.errors import InputError
 from sightline.core.processes import available_cores
+from sightline.core.settings import check_in_range
 from sightline.lab.results import BudgetPlan
 
 SEARCH_STEP = 3.0  # candidate learning rates are this factor apart
@@ -56,10 +57,9 @@ class CompareConfig:
             raise InputError(f"expected a share from 0 to below 1, found {self.search:g}", where="--search")
         for flag, value, least in (
             ("--seeds", self.seeds, 1), ("--rates", self.rates, 2), ("--tested", self.tested, 1),
-            ("--workers", 1 if self.workers is None else self.workers, 1), ("--seed", self.seed, 0),
+            ("--workers", self.workers, 1), ("--seed", self.seed, 0),
         ):  # fmt: skip
-            if value < least:
-                raise InputError(f"must be at least {least}, found {value}", where=flag)
+            check_in_range(flag, value, at_least=least)
 
     @property
     def all_seeds(self) -> list[int]:

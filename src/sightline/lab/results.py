@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, final
@@ -10,7 +9,8 @@ from typing import Any, Literal, final
 from sightline.core.config import decode
 from sightline.core.errors import InputError
 from sightline.core.files import parse_json_object, read_regular, write_file
-from sightline.core.metrics import Baseline, Metric, find_metric
+from sightline.core.json_text import finite, to_json
+from sightline.core.metrics import Baseline, Metric, defined, find_metric
 from sightline.lab.details import Details
 
 SCHEMA_VERSION = 2
@@ -22,9 +22,12 @@ LengthScores = list[float | None]
 @final
 @dataclass(frozen=True)
 class Estimate:
-    """A mean and its 95 % interval; the ends are None where one seed leaves the spread unknown."""
+    """A mean and its 95 % interval; the ends are None where one seed leaves the spread unknown.
 
-    mean: float
+    mean: None where the metric is undefined in every run
+    """
+
+    mean: float | None
     low: float | None = None
     high: float | None = None
 
@@ -75,7 +78,7 @@ class Run:
     arch: str
     seed: int
     status: Status
-    metrics: dict[str, float] = field(default_factory=dict)
+    metrics: dict[str, float | None] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     error: str | None = None
     train_s: float | None = None
@@ -224,9 +227,11 @@ class Results:
     def ranked(self) -> list[Architecture]:
         """The architectures, best first; those without a finished run come last."""
         metric = self.metric
-        measured = [a for a in self.architectures if metric.name in a.metrics]
-        measured.sort(key=lambda a: a.metrics[metric.name].mean, reverse=metric.higher_is_better)
-        return [*measured, *(a for a in self.architectures if metric.name not in a.metrics)]
+        values = {a.arch: value.mean for a in self.architectures if (value := a.metrics.get(metric.name)) is not None}
+        known = {arch: mean for arch, mean in values.items() if defined(mean)}
+        measured = [a for a in self.architectures if a.arch in known]
+        measured.sort(key=lambda a: known[a.arch], reverse=metric.higher_is_better)
+        return [*measured, *(a for a in self.architectures if a.arch not in known)]
 
     @property
     def metric(self) -> Metric:
@@ -234,19 +239,21 @@ class Results:
         return self.metric_named(self.primary_metric)
 
     def metric_named(self, name: str) -> Metric:
-        """A metric, in the unit of the training loss if it has none of its own."""
-        return find_metric(name).in_unit_of(self.data.loss_unit)
+        """A metric, in the unit of the training loss if it has none of its own.
+
+        It is written with the digits that tell the architectures apart.
+        """
+        values = [a.metrics[name].mean for a in self.architectures if name in a.metrics]
+        return find_metric(name).in_unit_of(self.data.loss_unit).apart(values)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types, schema_version first, NaN and infinities as null."""
         plain = asdict(self)
-        text = json.dumps({"schema_version": plain.pop("schema_version"), **plain})
-        return json.loads(text, parse_constant=lambda constant: None)
+        return finite({"schema_version": plain.pop("schema_version"), **plain})
 
     def save(self, path: Path) -> None:
         """Write `results.json`, whole or not at all."""
-        text = json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False, indent=1)
-        write_file(path, text + "\n")
+        write_file(path, to_json(self.to_dict(), indent=1) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> Results:

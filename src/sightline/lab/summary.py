@@ -8,7 +8,7 @@ from typing import final
 
 import numpy as np
 
-from sightline.core.metrics import find_metric
+from sightline.core.metrics import defined, find_metric, undefined_notes
 from sightline.data.spaced import spaced
 from sightline.lab.details import details_of
 from sightline.lab.jobs import Failure, Job, JobResult, Prepared
@@ -89,7 +89,7 @@ def summarise(
         lengths=lengths,
         attention=_attention(prepared, finished),
         examples=_examples(prepared, finished, scores),
-        warnings=prepared.warnings,
+        warnings=[*prepared.warnings, *_undefined(finished)],
     )
 
 
@@ -101,13 +101,23 @@ def _items(runs: Sequence[JobResult]) -> np.ndarray:
 def _other_metrics(order: Sequence[str], finished: Mapping[str, Sequence[JobResult]]) -> dict[str, dict[str, Estimate]]:
     """All metrics with t intervals over seeds, by metric and architecture."""
     measured = {name for runs in finished.values() for run in runs for name in run.metrics}
-    return {
-        name: seed_intervals(
-            {arch: [run.metrics[name] for run in runs if name in run.metrics] for arch, runs in finished.items()},
-            find_metric(name).limits,
-        )
-        for name in [*(name for name in order if name in measured), *sorted(measured.difference(order))]
-    }
+    estimates: dict[str, dict[str, Estimate]] = {}
+    for name in [*(name for name in order if name in measured), *sorted(measured.difference(order))]:
+        known = {arch: _defined(name, runs) for arch, runs in finished.items()}
+        undefined = {arch: Estimate(None) for arch, values in known.items() if not values}
+        estimates[name] = seed_intervals(known, find_metric(name).limits) | undefined
+    return estimates
+
+
+def _defined(name: str, runs: Sequence[JobResult]) -> list[float]:
+    """The values of a metric in the runs in which it is defined."""
+    return [value for run in runs if defined(value := run.metrics.get(name))]
+
+
+def _undefined(finished: Mapping[str, Sequence[JobResult]]) -> list[str]:
+    """Notes on metrics that are undefined in some run."""
+    notes = [note for runs in finished.values() for run in runs for note in undefined_notes(run.metrics)]
+    return list(dict.fromkeys(notes))
 
 
 Bin = tuple[int, int, list[int]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from sightline.core.metrics import Baseline, Metric, find_metric
+from sightline.core.metrics import Baseline, Metric, defined, find_metric
 from sightline.lab.results import Estimate, Pair
 
 FEW_SEEDS = 3
@@ -25,7 +25,7 @@ def verdict(
     scores: best first; pairs: first minus second, the better one first, `shown` with Holm's correction
     seeds: the smallest number of finished seeds of an architecture; unfinished: architectures without a finished run
     """
-    info = find_metric(metric)
+    info = find_metric(metric).apart(score.mean for score in scores.values())
     pairs = pairs if info.higher_is_better else [_turned(pair) for pair in pairs]
     sentence = _ranking(info, list(scores.items()), pairs, seeds)
     if 2 <= seeds <= FEW_SEEDS and any(not pair.shown for pair in pairs if pair.first == next(iter(scores))):
@@ -33,11 +33,11 @@ def verdict(
     if scores and baselines:
         top = next(iter(scores.values()))
         sign = 1 if info.higher_is_better else -1
-        known = [baseline for baseline in baselines if metric in baseline.metrics and not baseline.bound]
-        trivial = max(known, key=lambda b: sign * b.metrics[metric], default=None)
-        if trivial is not None and sign * trivial.metrics[metric] >= sign * top.mean:
-            value = info.text(trivial.metrics[metric])
-            sentence += f" No architecture beats the baseline “{trivial.name}” ({value})."
+        values = {b.name: b.metrics.get(metric) for b in baselines if not b.bound}
+        known = {name: value for name, value in values.items() if defined(value)}
+        trivial = max(known, key=lambda name: sign * known[name], default=None)
+        if trivial is not None and defined(top.mean) and sign * known[trivial] >= sign * top.mean:
+            sentence += f" No architecture beats the baseline “{trivial}” ({info.text(known[trivial])})."
     if unfinished:
         sentence += f" No run of {_join(unfinished)} finished."
     return sentence
@@ -47,7 +47,7 @@ def _turned(pair: Pair) -> Pair:
     """The pair with its difference as a lead, for a metric that is better when smaller."""
     lead = pair.difference
     low, high = (None if end is None else -end for end in (lead.high, lead.low))
-    return replace(pair, difference=Estimate(-lead.mean, low, high))
+    return replace(pair, difference=Estimate(None if lead.mean is None else -lead.mean, low, high))
 
 
 def _ranking(info: Metric, scores: list[tuple[str, Estimate]], pairs: Sequence[Pair], seeds: int) -> str:

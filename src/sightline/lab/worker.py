@@ -7,8 +7,6 @@ failure to `failure.json`.
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import shutil
 import sys
@@ -25,7 +23,8 @@ import torch
 
 from sightline.core.config import override
 from sightline.core.errors import Diverged, InputError, Interrupted, SightlineError, exit_status
-from sightline.core.metrics import find_metric
+from sightline.core.json_text import to_json
+from sightline.core.metrics import defined, find_metric
 from sightline.core.processes import peak_memory_bytes
 from sightline.data.spaced import spaced
 from sightline.lab.attention import attention_examples, attention_maps
@@ -104,7 +103,7 @@ def prepare(job: Job) -> Prepared:
     say("scoring the baselines")
     baselines = task.baselines(data.train, part)
     known = [baseline.metrics[metric] for baseline in baselines if metric in baseline.metrics]
-    if known and all(map(math.isnan, known)):
+    if known and not any(map(defined, known)):
         raise InputError(f"{metric} is undefined for these test items", where="--metric")
     sources = kind.sources(part)
     attended = attention_examples(task, sources) if kind.shows_attention else []
@@ -191,12 +190,12 @@ def _measure(job: Job, task: Any, part: Any, result: JobResult) -> JobResult:
     prepared = read_json(Prepared, job.prepared / DONE)
     evaluation, costs = task.measure(part), task.costs(part)
     value = evaluation.metrics[prepared.metric]
-    if not math.isfinite(value):
+    if not defined(value):
         raise InputError(f"{prepared.metric} of the trained model is {value}", where="--metric")
     maps = [attention_maps(task, prepared.sources[i]) for i in prepared.attended] if job.attention else []
     return replace(
         result,
-        metrics={name: value for name, value in evaluation.metrics.items() if math.isfinite(value)},
+        metrics=dict(evaluation.metrics),
         items=evaluation.items[prepared.metric].tolist(),
         outputs=list(evaluation.outputs),
         references=list(evaluation.references),
@@ -218,7 +217,7 @@ def _thinned(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def say(stage: str, **values: float | None) -> None:
     """Print one line of progress."""
-    print(json.dumps({"stage": stage, **values}), flush=True)
+    print(to_json({"stage": stage, **values}), flush=True)
 
 
 def _progress() -> Callable[[Progress], None]:
@@ -229,8 +228,7 @@ def _progress() -> Callable[[Progress], None]:
         now = time.monotonic()
         if now - last >= REPORT_EVERY_S:
             last = now
-            loss = progress.loss if abs(progress.loss) < float("inf") else None
-            say("validating" if progress.validating else "training", fraction=progress.fraction, loss=loss,
+            say("validating" if progress.validating else "training", fraction=progress.fraction, loss=progress.loss,
                 tokens_per_s=progress.tokens_per_s)  # fmt: skip
 
     return report

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEnd, sample_lengths
 from sightline.core.mixer import keep
+from sightline.core.settings import check_in_range
 from sightline.core.shapes import Mask, MemoryMask, MemoryValues
 
 Padding = Literal["repeat", "zero"]
@@ -95,8 +96,7 @@ class SeriesPatches:
 
     def __post_init__(self) -> None:
         for name in ("channels", "patch", "stride"):
-            if getattr(self, name) < 1:
-                raise InputError(f"must be at least 1, found {getattr(self, name)}", where=name)
+            check_in_range(name, getattr(self, name), at_least=1)
 
     @classmethod
     def examples(cls) -> tuple[SeriesPatches, ...]:
@@ -127,8 +127,7 @@ class SeriesWindows:
 
     def __post_init__(self) -> None:
         for name, least in {"lookback": 1, "horizon": 1, "channels": 1, "past": 0, "known": 0}.items():
-            if getattr(self, name) < least:
-                raise InputError(f"must be at least {least}, found {getattr(self, name)}", where=name)
+            check_in_range(name, getattr(self, name), at_least=least)
 
     @classmethod
     def examples(cls) -> tuple[SeriesWindows, ...]:

@@ -22,8 +22,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
-from sightline.core.metrics import Metric
-from sightline.lab.results import Results
+from sightline.core.metrics import Metric, defined
+from sightline.lab.results import Architecture, Results
 from sightline.report.text import capitalised, visible
 
 SVG = "http://www.w3.org/2000/svg"
@@ -190,7 +190,7 @@ def drawings(results: Results) -> list[Drawing]:
     info = results.metric
     order = {architecture.arch: i for i, architecture in enumerate(results.architectures)}
     figures = []
-    if any(results.primary_metric in a.metrics for a in results.architectures):
+    if any(_mean(a, results.primary_metric) is not None for a in results.architectures):
         figures.append(_scores(results, info, order))
     if (curves := _learning_curves(results, order)) is not None:
         figures.append(curves)
@@ -213,29 +213,35 @@ def widen(get: Callable[[], tuple[float, float]], put: Callable[..., Any], info:
         put(min(low, -0.03 * high), high)
 
 
+def _mean(architecture: Architecture, metric: str) -> float | None:
+    """The mean of a metric; None where it was not measured or is undefined."""
+    return architecture.metrics[metric].mean if metric in architecture.metrics else None
+
+
 def _scores(results: Results, info: Metric, order: dict[str, int]) -> Drawing:
     metric = results.primary_metric
-    rows = [a for a in results.ranked if metric in a.metrics]
-    top = max(a.metrics[metric].mean for a in rows)
+    means = {a.arch: mean for a in results.ranked if (mean := _mean(a, metric)) is not None}
+    rows = [a for a in results.ranked if a.arch in means]
+    top = max(means.values())
     bounded = math.isfinite(info.limits[1])
-    baselines = [b.metrics[metric] for b in results.baselines if metric in b.metrics and not b.bound]
+    baselines = [v for b in results.baselines if not b.bound and defined(v := b.metrics.get(metric))]
     best = (max if info.higher_is_better else min)(baselines, default=None)
 
     def draw(axes: Axes, theme: Theme, narrow: bool) -> None:
         for y, row in enumerate(rows):
             estimate, colour = row.metrics[metric], theme.series[order[row.arch] % 8]
-            mean = estimate.mean * info.factor
+            mean = means[row.arch] * info.factor
             if estimate.low is not None and estimate.high is not None:
                 axes.hlines(y, estimate.low * info.factor, estimate.high * info.factor, colour, linewidth=2.2)
             seeds = [
-                r.metrics[metric] * info.factor for r in results.runs if r.arch == row.arch and metric in r.metrics
+                v * info.factor for r in results.runs if r.arch == row.arch and defined(v := r.metrics.get(metric))
             ]
             axes.plot(seeds, [y] * len(seeds), "|", color=colour, markersize=11, markeredgewidth=1.2)
             axes.plot(mean, y, MARKERS[order[row.arch] % 8], color=colour, markersize=7, markeredgecolor=theme.paper)
-            ends = [v * info.factor for v in (estimate.low, estimate.high, estimate.mean) if v is not None]
-            left = bounded and estimate.mean > top / 2  # place the label on the side with more room
+            ends = [mean, *(v * info.factor for v in (estimate.low, estimate.high) if v is not None)]
+            left = bounded and means[row.arch] > top / 2  # place the label on the side with more room
             axes.annotate(
-                info.text(estimate.mean), (min([*ends, *seeds]) if left else max([*ends, *seeds]), y),
+                info.text(means[row.arch]), (min([*ends, *seeds]) if left else max([*ends, *seeds]), y),
                 (-9 if left else 9, 0), textcoords="offset points", ha="right" if left else "left", va="center",
                 color=theme.ink, bbox={"facecolor": theme.paper, "edgecolor": "none", "pad": 1.5},
             )  # fmt: skip
@@ -254,7 +260,7 @@ def _scores(results: Results, info: Metric, order: dict[str, int]) -> Drawing:
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
 
-    values = "; ".join(f"{row.arch} {info.text(row.metrics[metric].mean)}" for row in rows)
+    values = "; ".join(f"{arch} {info.text(mean)}" for arch, mean in means.items())
     title = f"{capitalised(info.label)} on the test items, with 95 % intervals"
     return Drawing("scores", title, visible(f"{title}: {values}"), draw, height=0.9 + 0.36 * len(rows))
 

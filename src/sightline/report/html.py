@@ -10,6 +10,7 @@ import base64
 import hashlib
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -18,9 +19,10 @@ from typing import Any, NamedTuple, cast
 import jinja2
 from markupsafe import Markup
 
+from sightline.core.digits import significant
 from sightline.core.files import write_file
-from sightline.core.metrics import Metric, find_metric
-from sightline.lab.results import Architecture, Example, Pair, Results, Run
+from sightline.core.metrics import Metric, defined
+from sightline.lab.results import Architecture, Example, Pair, Results
 from sightline.report.attention import save_attention
 from sightline.report.details import comparison_drawings, label_figures
 from sightline.report.figures import Drawing, drawings
@@ -153,6 +155,11 @@ def fixed(value: int | float | None, digits: int = 1) -> str:
     return "—" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
 
 
+def shown(value: int | float | None) -> str:
+    """A number with four significant digits, or an em dash."""
+    return significant(value) if defined(value) else "—"
+
+
 def shade(weight: int | float) -> int:
     """The shade of an attention weight, 0 to `SHADES`."""
     return 0 if not math.isfinite(weight) else round(min(max(weight, 0.0), 1.0) * SHADES)
@@ -173,9 +180,9 @@ def probability(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def run_metric(run: Run, name: str) -> str:
-    """The metric of a run as text."""
-    return find_metric(name).text(run.metrics.get(name))
+def measured(metrics: Mapping[str, float | None], metric: Metric) -> str:
+    """The metric among those that were measured, as text; an em dash where it was not."""
+    return metric.text(metrics[metric.name]) if metric.name in metrics else "—"
 
 
 @cache
@@ -188,10 +195,10 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "visible": visible, "piece": piece, "size": size, "quantity": quantity, "fixed": fixed, "shade": shade,
-        "probability": probability, "long": long, "unbroken": unbroken, "amount": amount,
+        "visible": visible, "piece": piece, "size": size, "quantity": quantity, "fixed": fixed, "significant": shown,
+        "shade": shade, "probability": probability, "long": long, "unbroken": unbroken, "amount": amount,
     }  # fmt: skip
-    cast("dict[str, Any]", environment.globals)["run_metric"] = run_metric
+    cast("dict[str, Any]", environment.globals)["measured"] = measured
     return environment
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 
+from sightline.core.digits import significant
+
 # Control characters and marks that change the direction of surrounding text: shown as codes instead of obeyed.
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]")
 
@@ -47,7 +49,7 @@ def quantity(count: int | float | None) -> str:
         return f"{count:.3g}"
     if count >= 1e6:
         return f"{count / 1e6:.{2 if count < 1e7 else 1 if count < 1e8 else 0}f} M"
-    return f"{count:,.0f}"
+    return f"{count:,.0f}" if count >= 10 or count == int(count) else significant(count, 2)
 
 
 def amount(budget: str) -> str:

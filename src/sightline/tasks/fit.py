@@ -54,7 +54,7 @@ def fit(
     Without `out_dir` the run is deleted: keep the returned task with its `save`.
 
         model = sightline.fit("translation", "pairs.tsv", "bahdanau", "5min")
-        model.predict(["a text"])
+        model.predict("a text")
 
     Raises:
         InputError: an unknown task, architecture or key; whatever is wrong with the data; `out_dir` contains a run and
@@ -96,6 +96,7 @@ def train_run(
     """
     if resume:
         check_same_run(Path(run_dir), run, data)
+    task.reading = {**run.reading_keys, **task.settled_reading()}
     return train_task(
         task,
         data,

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 from sightline.core.config import nearest, override
 from sightline.core.errors import InputError
 from sightline.models.store import CONFIG, stored_task
+from sightline.tasks.located import located
 from sightline.tasks.recipe import resolve_run
 from sightline.tasks.table import task_class
 from sightline.tasks.task import Task
@@ -26,7 +27,11 @@ def load(path: str | Path) -> Any:
             is wrong with the model's files.
     """
     directory = model_directory(Path(path))
-    return task_class(stored_task(directory), where=str(directory / CONFIG)).load(directory)
+    task = task_class(stored_task(directory), where=str(directory / CONFIG)).load(directory)
+    run = None if task.reading else run_config(directory)
+    if run is not None and run.reading_keys.get("lowercase"):  # a model of version 0.1.0, which does not store it
+        task.lower_inputs()
+    return task
 
 
 def model_directory(path: Path) -> Path:
@@ -58,6 +63,10 @@ def run_config(run: Path) -> Any:
     return None if file is None else resolve_run(file=file, environ={}, flags={})
 
 
+def _run_directory(run: Path) -> Path:
+    return run if (run / RUN_CONFIG).is_file() else run.parent
+
+
 def part_of_run(run: Path, part: PartName = "test", limit: int | None = None) -> Part:
     """A part of the very data that a run trained on, split as it was then; `limit` keeps its first items.
 
@@ -67,7 +76,7 @@ def part_of_run(run: Path, part: PartName = "test", limit: int | None = None) ->
     config = run_config(run)
     if config is None:
         raise InputError(f"no {RUN_CONFIG} here says what it was trained on: name the --data to measure on", where=run)
-    return _part(config, part, limit)
+    return _part(located(config, _run_directory(run)), part, limit)
 
 
 def part_of_data(
@@ -80,7 +89,7 @@ def part_of_data(
     Raises:
         InputError: an unknown key; whatever is wrong with the files.
     """
-    config: Any = run_config(run) or task.run
+    config: Any = task.like(run_config(run) or task.run)
     if not keys["data"].startswith("builtin:"):
         config = override(config, {key: None for key in ("valid", "test", "limit") if key in config.data_keys})
     unknown = next((key for key in keys if key.split(".")[0] not in config.data_keys), None)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar, final
 
@@ -50,6 +51,15 @@ class Measured:
     outputs: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)
+
+
+def median_ms(calls: Iterable[Callable[[], Any]]) -> float | None:
+    """The median duration of calls in milliseconds, each made once before, as the first time is slower."""
+    times = []
+    for call in calls:
+        call()
+        times.append(timed_ms(call)[1])
+    return statistics.median(times) if times else None
 
 
 def timed_ms(call: Callable[[], T]) -> tuple[T, float]:

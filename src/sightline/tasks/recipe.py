@@ -39,7 +39,11 @@ def resolve_run(*, file: Path | None, environ: Mapping[str, str], flags: Mapping
 
 def run_files(run: RunConfig, data: Corpus[Any], model: SizedConfig) -> dict[str, str]:
     """The files that a run keeps: config.yaml with the sizes as built, and environment.json with the data's hash."""
-    facts = {**environment(), "data": {"name": data.name, "sha256": data.sha256, **data.sizes}}
+    facts = {
+        **environment(),
+        "directory": str(Path.cwd()),
+        "data": {"name": data.name, "sha256": data.sha256, **data.sizes},
+    }
     return {
         "config.yaml": to_yaml(run.changed(model=model, match=None)),  # type: ignore[call-arg]
         "environment.json": json.dumps(facts, indent=1, ensure_ascii=False) + "\n",

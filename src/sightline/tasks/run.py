@@ -16,6 +16,20 @@ from sightline.training.state import TrainConfig
 
 RATES = {"rnn": 1e-3, "lstm": 3e-3, "gru": 4e-3, "bahdanau": 1e-2, "luong": 4e-3, "transformer": 4e-3}
 
+# The keys of data that choose and divide items; all others say how an item is read.
+CHOOSING = {
+    "data",
+    "valid",
+    "test",
+    "limit",
+    "skip_bad",
+    "data_seed",
+    "split",
+    "split_column",
+    "valid_share",
+    "test_share",
+}
+
 R = TypeVar("R", bound="RunConfig")
 
 
@@ -110,6 +124,11 @@ class RunConfig(CheckedConfig):
     def data_keys(self) -> tuple[str, ...]:
         """The keys that say which data it is."""
         return tuple(keys_of(type(self.corpus)))
+
+    @property
+    def reading_keys(self) -> dict[str, Any]:
+        """How items of the data are read, by key: all of its keys but those that choose and divide the items."""
+        return {key: value for key, value in encode(self.corpus).items() if key not in CHOOSING}
 
     @property
     def parameters(self) -> int | None:

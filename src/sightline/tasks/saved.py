@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
 from torch import nn
@@ -24,10 +26,12 @@ class Options:
     """The entry "options" of config.json, which a task stores besides the model; a task that stores more extends it.
 
     settings: the task's config without `arch` and `model`
+    reading: how the training data was read, by key of the data; see `RunConfig.reading_keys`
     """
 
     data: str
     settings: dict[str, Any]
+    reading: dict[str, Any] = field(default_factory=dict, kw_only=True)
 
 
 class SavedTask(ABC):
@@ -36,6 +40,7 @@ class SavedTask(ABC):
     name: in `TASKS`, in config.json and of `--task`; form: of the models, a key of `FORMS`
     Options: the type of the stored values besides the model
     config: the task's settings, `arch` and `model` among them; data: what the model was trained on, in a line
+    reading: how the training data was read, so that other data can be read in the same way; empty where unknown
     """
 
     name: ClassVar[str]
@@ -45,6 +50,7 @@ class SavedTask(ABC):
     config: Any
     model: Any  # the `nn.Module`
     data: str
+    reading: Mapping[str, Any] = MappingProxyType({})
 
     @property
     @abstractmethod
@@ -100,6 +106,8 @@ class SavedTask(ABC):
         settings = encode(self.config)
         sizes = settings.pop("model")
         del settings["arch"]
+        reading = {"reading": dict(self.reading)} if self.reading else {}  # unknown of a model of version 0.1.0
+        options = self.Options(data=self.data, settings=settings, **reading, **self.more_options())
         save_model(
             directory,
             self.stored_model,
@@ -109,7 +117,7 @@ class SavedTask(ABC):
             form=self.form,
             arch=self.arch,
             task=self.name,
-            options=encode(self.Options(data=self.data, settings=settings, **self.more_options())),
+            options={key: value for key, value in encode(options).items() if key != "reading"} | reading,
             card=self.card().text(self.arch, self.parameters, sizes, self.data),
         )
         self.save_files(directory)
@@ -150,6 +158,7 @@ class SavedTask(ABC):
         settings = {**options.settings, "model": encode(loaded.config)}
         config = decode(type(preset), settings, where=f"{place}.settings", base=preset)
         task = cls.restore(directory, loaded, config, options)
+        task.reading = options.reading
         if (task.source, task.outputs) != (loaded.source, loaded.outputs):
             raise InputError(
                 f"settings and files are for {task.source} and {task.outputs} outputs, but the model has "

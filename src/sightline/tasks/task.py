@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import torch
 from torch import nn
 
+from sightline.core.config import decode
 from sightline.core.metrics import Baseline
 from sightline.core.seeds import derive
 from sightline.data.batches import Batches
@@ -22,7 +23,9 @@ from sightline.data.corpus import Corpus, Items
 from sightline.data.spaced import spaced
 from sightline.data.survey import Survey
 from sightline.models import FORMS, SizedConfig, match_parameters
+from sightline.models.store import CONFIG
 from sightline.tasks.architectures import check_architecture
+from sightline.tasks.one_or_several import list_of
 from sightline.tasks.outcomes import Answer, Costs, Measured
 from sightline.tasks.run import RunConfig
 from sightline.tasks.saved import SavedTask
@@ -45,6 +48,7 @@ class Task(SavedTask, Generic[D, P, R]):
     loss_unit, counted: the unit of the training loss, and the tokens that a budget counts
     length_of: the meaning of `lengths`, such as "source length (characters)"
     answers_lines: whether an answer's text is a table, several lines long
+    continues_prompts: whether it has `generate`, which continues texts
     draws_answers: whether `report.forecasts` draws the records of answers
     measured_by: keys of `config` that do not change the model, so that a measurement may use others
     shows_attention: whether `lab.attention` has maps of it
@@ -61,6 +65,7 @@ class Task(SavedTask, Generic[D, P, R]):
     same_in_comparison: ClassVar[tuple[str, ...]] = ()
     answers_lines: ClassVar[bool] = False
     draws_answers: ClassVar[bool] = False
+    continues_prompts: ClassVar[bool] = False
     measured_by: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
@@ -88,8 +93,26 @@ class Task(SavedTask, Generic[D, P, R]):
         """Every metric on a part, and the items that it is made of. Dropout is off."""
 
     @abstractmethod
-    def predict(self, inputs: Any) -> list[Any]:
-        """Outputs as Python values, in order: texts, labels or arrays."""
+    def predict_list(self, inputs: list[Any], decoding: Any = None) -> list[Any]:
+        """The output for each input, in order, as Python values: texts, labels or arrays."""
+
+    def predict(self, inputs: Any, decoding: Any = None) -> Any:
+        """The output for one input, or the list of outputs for a list of inputs; see `predict_list`.
+
+        Raises:
+            InputError: what `one_or_several.list_of` raises; whatever is wrong with an input.
+        """
+        if self.is_one(inputs):
+            return self.predict_list([inputs], decoding)[0]
+        return self.predict_list(list_of(inputs), decoding)
+
+    def is_one(self, inputs: Any) -> bool:
+        """Whether the argument of `predict` is one input, not several."""
+        return isinstance(inputs, str | Path)
+
+    def outputs_of(self, part: P) -> list[Any]:
+        """The outputs for a part's items, as `predict` gives them for the same inputs."""
+        return list(self.measure(part).outputs)
 
     @classmethod
     def preset(cls, arch: str) -> R:
@@ -181,7 +204,7 @@ class Task(SavedTask, Generic[D, P, R]):
 
         `first` is the number of the first input in the random stream. Dropout is off.
         """
-        outputs = self.predict(inputs)
+        outputs = self.predict_list(list(inputs))
         return [Answer(str(out), {"source": one, "output": out}) for one, out in zip(inputs, outputs, strict=True)]
 
     def facts(self) -> dict[str, str]:
@@ -199,7 +222,19 @@ class Task(SavedTask, Generic[D, P, R]):
     @property
     def run(self) -> Any:
         """The configuration of a training like this one's, as far as the task itself can tell."""
-        return self.preset(self.arch).changed(settings=self.config)
+        return self.like(self.preset(self.arch))
+
+    def like(self, run: R) -> R:
+        """The configuration with this model's settings, so that data is read as it was for training."""
+        same = run.changed(settings=self.config)
+        return decode(type(run), dict(self.reading), where=f"{CONFIG}: options.reading", base=same)
+
+    def settled_reading(self) -> dict[str, Any]:
+        """Values of `reading` that the training data has settled, where a key leaves them open."""
+        return {}
+
+    def lower_inputs(self) -> None:
+        """Lower-case every text before the model reads it."""
 
     @property
     def sizes(self) -> SizedConfig:

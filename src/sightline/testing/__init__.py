@@ -8,13 +8,15 @@ from sightline.testing.front_ends import FRONT_END_LAWS, FrontEndSubject, check_
 from sightline.testing.laws import LAWS
 from sightline.testing.report import LawResult, Report, describe
 from sightline.testing.subject import Subject
-from sightline.testing.tasks import TASK_LAWS, TaskSubject, check_task
+from sightline.testing.task_subject import DataOption, TaskSubject
+from sightline.testing.tasks import TASK_LAWS, check_task
 
 __all__ = [
     "BATCH_LAWS",
     "FRONT_END_LAWS",
     "LAWS",
     "TASK_LAWS",
+    "DataOption",
     "FrontEndSubject",
     "LawResult",
     "Report",

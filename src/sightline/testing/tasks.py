@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, is_dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields, is_dataclass
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, final
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,71 +21,17 @@ from sightline.core.errors import CheckFailed, InputError, SightlineError
 from sightline.core.metrics import find_metric
 from sightline.core.settings import describe_keys, missing_descriptions
 from sightline.core.yaml12 import parse_yaml
-from sightline.data.batches import START
 from sightline.models import FORMS
 from sightline.tasks.architectures import check_architecture
-from sightline.tasks.task import Task
+from sightline.tasks.fit import train_run
 from sightline.testing.batches import BATCH_LAWS, StreamSubject
 from sightline.testing.findings import refusal
+from sightline.testing.task_subject import TaskSubject
 
 _SHOWN = 3  # problems of a law
-_STEPS = 8  # of training
-_LEARNING_RATE = 1e-2
+_BRIEF = {"budget": "100steps", "optim.lr": 1e-2, "optim.warmup_steps": 0, "device": "cpu", "dtype": "float32"}
 _ROUNDING = 1e-4  # relative, between batches of other sizes
 _STREAM_LAWS = ("resumes at every cursor", "the seed decides the order", "cursors of other data are refused")
-
-
-@final
-@dataclass(frozen=True)
-class TaskSubject:
-    """A task under test, with little data and a small model.
-
-    kind: the task's class
-    run: a configuration of it; some dropout, and batches that are small beside the data, say most
-    inputs: what `predict` takes, at least three different ones
-    lines: the same inputs as `answer` takes them; None = `inputs`
-    data: the corpus, where `run` does not name it
-    """
-
-    kind: type[Task[Any, Any, Any]]
-    run: Any
-    inputs: Sequence[Any]
-    lines: Sequence[str] | None = None
-    data: Any = None
-
-    @cached_property
-    def corpus(self) -> Any:
-        """The data, read once."""
-        return self.kind.load_data(self.run) if self.data is None else self.data
-
-    def built(self, seed: int = 0) -> Task[Any, Any, Any]:
-        """An untrained task."""
-        return self.kind.build(self.corpus, self.run.changed(seed=seed))
-
-    @cached_property
-    def task(self) -> Task[Any, Any, Any]:
-        """A task after a few steps of training, so that its answers differ."""
-        task = self.built()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            optimizer = torch.optim.Adam(task.model.parameters(), _LEARNING_RATE)
-            task.model.train()
-            for batch, _ in islice(task.batches(self.corpus.train, seed=0).stream(START), _STEPS):
-                optimizer.zero_grad()
-                loss = task.loss(task.model, batch)
-                (loss.total / loss.count).backward()
-                optimizer.step()
-        return task
-
-    def answers(self, lines: Sequence[str] | None = None) -> list[Any]:
-        """The answers to lines, as plain tuples; None = all of them."""
-        chosen = self.all_lines if lines is None else lines
-        return [tuple(answer) for answer in self.task.answer(chosen)]
-
-    @property
-    def all_lines(self) -> Sequence[str]:
-        """The inputs as `answer` takes them."""
-        return self.inputs if self.lines is None else self.lines
 
 
 def saved_is_loaded(subject: TaskSubject) -> Iterator[str]:
@@ -124,12 +69,40 @@ def answers_in_order(subject: TaskSubject) -> Iterator[str]:
         yield "predictions of one input at a time differ"
     if not _alike([subject.answers([one])[0] for one in lines], answers):
         yield "answers to one input at a time differ"
+    if not _alike([task.predict(one) for one in inputs], predictions):
+        yield "predictions of an input that is not in a list differ"
     if not _alike(task.predict(inputs[::-1]), predictions[::-1]):
         yield "predictions of the inputs in reverse are not the predictions in reverse"
     if not _alike(subject.answers(lines[::-1]), answers[::-1]):
         yield "answers to the inputs in reverse are not the answers in reverse"
     if len(task.predict([])) or subject.answers([]):
         yield "there are answers to no inputs"
+
+
+def used_as_evaluated(subject: TaskSubject) -> Iterator[str]:
+    """Under each option of the data, an evaluation of a file has the outputs that `predict` gives for its content.
+
+    The model is one that has been trained, saved and loaded. Its evaluation reads the file by the configuration of the
+    training, and by what the saved model alone knows.
+    """
+    for name, option in subject.options.items():
+        run = override(subject.run, {"data": option.data, **_BRIEF, **option.keys})
+        with TemporaryDirectory() as folder:
+            data = subject.kind.load_data(run)
+            train_run(subject.kind.build(data, run), data, Path(folder, "run"), run)
+            task = subject.kind.load(Path(folder, "run", "best"))
+        predicted = [subject.plain(output) for output in task.predict(option.inputs)]
+        known = {"the training": task.like(run), "the saved model": task.run.changed(data=option.data)}
+        for where, config in known.items():
+            outputs = task.outputs_of(task.read_part(config))
+            if len(outputs) != len(predicted):
+                yield f"{name}: read as {where} says: {len(outputs)} outputs of {len(predicted)} inputs"
+                continue
+            if all(_alike(output, outputs[0], 0.0) for output in outputs):
+                yield f"{name}: all outputs are {outputs[0]!r}, which says nothing: choose other data"
+            for number, pair in enumerate(zip(outputs, predicted, strict=True), 1):
+                if not _alike(*pair):
+                    yield f"{name}: read as {where} says: item {number}: evaluated {pair[0]!r}, predicted {pair[1]!r}"
 
 
 def items_make_up_the_metrics(subject: TaskSubject) -> Iterator[str]:
@@ -313,6 +286,7 @@ def batches_resume(subject: TaskSubject) -> Iterator[str]:
 TASK_LAWS: dict[str, Callable[[TaskSubject], Iterator[str]]] = {
     "saved = loaded": saved_is_loaded,
     "answers in order": answers_in_order,
+    "used = evaluated": used_as_evaluated,
     "items make up the metrics": items_make_up_the_metrics,
     "metrics decide": metrics_decide,
     "evaluation leaves no trace": evaluation_leaves_no_trace,

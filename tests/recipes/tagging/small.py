@@ -7,7 +7,7 @@ import random
 from itertools import product
 from pathlib import Path
 
-from sightline.testing import TaskSubject
+from sightline.testing import DataOption, TaskSubject
 
 from .task import TaggingTask
 
@@ -39,4 +39,8 @@ def subject(folder: Path, kind: type[TaggingTask] = TaggingTask) -> TaskSubject:
     """The task with a small model."""
     preset = kind.preset("gru")
     small = preset.changed(data=str(write(folder)), batch_tokens=64, model=preset.settings.model.resized(8))
-    return TaskSubject(kind, small, INPUTS)
+    capitals = [source.upper() for source, _ in sentences()]
+    lines = [f"{source}\t{target}" for source, (_, target) in zip(capitals, sentences(), strict=True)]
+    (folder / "capitals.tsv").write_text("\n".join(["source\ttarget", *lines]) + "\n")
+    lower = DataOption({"lowercase": True}, str(folder / "capitals.tsv"), capitals)
+    return TaskSubject(kind, small, INPUTS, options={"lower case": lower})

@@ -130,8 +130,9 @@ class TaggingTask(Task[PairCorpus, Pairs, TaggingRun]):
         metrics = {name: float(counts[:, 0].sum() / counts[:, 1].sum()) for name, counts in items.items()}
         return Measured(metrics, items, tuple(outputs), tuple(part.targets))
 
-    def predict(self, inputs: Sequence[str]) -> list[str]:
-        return [self.text(scores.argmax(1)) for scores in self.scores(Pairs(list(inputs), [""] * len(inputs)))]
+    def predict_list(self, inputs: Sequence[str], decoding: Any = None) -> list[str]:
+        texts = [text.lower() for text in inputs] if self.reading.get("lowercase") else list(inputs)
+        return [self.text(scores.argmax(1)) for scores in self.scores(Pairs(texts, [""] * len(texts)))]
 
     def text(self, numbers: Iterable[Any]) -> str:
         return " ".join(self.tags[int(number)] for number in numbers)

@@ -313,7 +313,7 @@ def changed(directory: Path, change) -> None:
         (lambda c: c["options"].update(sources=["image:picture"]), "sources: expected column:kind"),
         (lambda c: c["options"]["settings"].update(arch="gru"), "settings.arch: unknown key"),
         (lambda c: c["options"]["settings"]["picture"].update(patch=2), "settings for "),
-        (lambda c: c["options"].update(longest_output=0), "longest_output must be at least 1, found 0"),
+        (lambda c: c["options"].update(longest_output=0), "longest_output: must be at least 1, found 0"),
         (lambda c: c["source"].update(parts=7), "expected the keys kind and parts"),
         (lambda c: c["source"]["parts"][0].update(kind="patch"), "source.parts[0]: unknown kind 'patch', did you mean"),
         (lambda c: c["source"]["parts"][0].update(patch=3), "source.parts[0]: patch: must divide height and width"),

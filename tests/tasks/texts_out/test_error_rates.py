@@ -9,9 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sacrebleu.metrics import TER
 
-from sightline.tasks.texts_out.error_rates import error_rates
+from sightline.tasks.texts_out.scores import TextScores, score_texts
 
 WORDS = st.text("abc", max_size=7)
+
+
+def error_rates(hypotheses: list[str], references: list[str]) -> TextScores:
+    return score_texts(hypotheses, references, ("transcripts",))
 
 
 def edits(hypothesis: str, reference: str) -> int:

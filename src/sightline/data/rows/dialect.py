@@ -79,7 +79,7 @@ def _decimal_commas(sample: Sequence[TextLine]) -> bool:
 
 def tsv_dialect(path: Path) -> Dialect:
     """The dialect of a TSV file, from all of it: a file without quotes and backslashes costs one quick look."""
-    look = _Look(**_marks(path))
+    look = _Marks(**_marks(path))
     if look.undecided:
         with closing(read_lines(path)) as lines:
             look.through(lines)
@@ -97,7 +97,7 @@ def tsv_dialect(path: Path) -> Dialect:
 
 def is_plain(rows: Iterable[str]) -> bool:
     """Whether a TSV file of these rows, without quotes and escapes, is read as it is."""
-    look = _Look(quotes=True, backslashes=True)
+    look = _Marks(quotes=True, backslashes=True)
     look.through(iter([TextLine(number, row) for number, row in enumerate(rows, 1)]))
     return not (look.quoted or look.escaped)
 
@@ -112,7 +112,7 @@ def _marks(path: Path) -> dict[str, bool]:
 
 
 @final
-class _Look:
+class _Marks:
     """What the quotes and backslashes of a TSV file can be."""
 
     def __init__(self, *, quotes: bool, backslashes: bool) -> None:

@@ -40,6 +40,8 @@ class Tokenizer:
 
     `decode(encode(text)) == text` for every text (lower-cased first with `lowercase`). Ids 0 to 3 are `PAD`, `BOS`,
     `EOS` and `UNK`; `encode` never produces them.
+
+    lowercase: whether texts are lower-cased before they are encoded
     """
 
     PAD: ClassVar[int] = 0
@@ -47,12 +49,15 @@ class Tokenizer:
     EOS: ClassVar[int] = 2
     UNK: ClassVar[int] = 3
 
-    def __init__(self, backend: tokenizers.Tokenizer, kind: TokenizerKind) -> None:
+    def __init__(self, backend: tokenizers.Tokenizer, kind: TokenizerKind, lowercase: bool = False) -> None:
         if tuple(backend.id_to_token(i) for i in range(len(SPECIALS))) != SPECIALS:
             raise InputError(f"the first tokens of a vocabulary must be {' '.join(SPECIALS)}")
         self._backend = backend
         self.kind: TokenizerKind = kind
         self.size: int = backend.get_vocab_size()
+        # `str.lower` sees the whole text: a capital sigma at the end of a word becomes ς. The library's normalizer, all
+        # that a file of version 0.1.0 names, sees one letter at a time and makes it σ.
+        self.lower_first = lowercase
 
     @classmethod
     def train(cls, texts: Iterable[str], kind: str = "char", size: int = 8000, lowercase: bool = False) -> Tokenizer:
@@ -68,16 +73,14 @@ class Tokenizer:
             raise InputError(
                 f"a vocabulary needs at least {_SMALLEST} tokens (special tokens and bytes), found size {size}"
             )
-        if kind == "char":
-            backend = _char_backend(texts, size, lowercase)
-        else:
-            backend = _subword_backend(texts, kind, size, lowercase)
-        return cls(backend, kind)
+        texts = map(str.lower, texts) if lowercase else texts
+        backend = _char_backend(texts, size) if kind == "char" else _subword_backend(texts, kind, size)
+        return cls(backend, kind, lowercase)
 
     @property
     def lowercase(self) -> bool:
         """Whether texts are lower-cased before they are encoded."""
-        return self._backend.normalizer is not None
+        return self.lower_first or self._backend.normalizer is not None
 
     def encode(self, text: str) -> list[int]:
         """The ids of `text`, without special tokens."""
@@ -93,7 +96,8 @@ class Tokenizer:
         for start in range(0, len(texts), _CHUNK):
             chunk = list(texts[start : start + _CHUNK])
             try:
-                encodings = self._backend.encode_batch_fast(chunk, add_special_tokens=False)
+                lowered = [str.lower(text) for text in chunk] if self.lower_first else chunk
+                encodings = self._backend.encode_batch_fast(lowered, add_special_tokens=False)
             except (TypeError, UnicodeEncodeError):
                 for number, text in enumerate(chunk, start + 1):
                     _check_text(text, number)
@@ -154,7 +158,8 @@ class Tokenizer:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types from which `from_dict` makes an equal tokenizer."""
-        return {"kind": self.kind, "tokenizer": json.loads(self._backend.to_str())}
+        lowercase = {"lowercase": True} if self.lower_first else {}
+        return {"kind": self.kind, **lowercase, "tokenizer": json.loads(self._backend.to_str())}
 
     @classmethod
     def from_dict(cls, mapping: object, *, where: object = "tokenizer") -> Tokenizer:
@@ -170,6 +175,7 @@ class Tokenizer:
         kind: Any = mapping.get("kind")
         if kind not in get_args(TokenizerKind) or not isinstance(mapping.get("tokenizer"), Mapping):
             raise InputError("not a tokenizer: expected 'kind' (char, bpe or unigram) and 'tokenizer'", where=where)
+        lowercase = lowercase_of(mapping, where)
         inner = mapping["tokenizer"]
         expected = "Unigram" if kind == "unigram" else "BPE"
         model = inner.get("model")
@@ -187,7 +193,7 @@ class Tokenizer:
             raise InputError("not a tokenizer: the ids of its vocabulary have gaps", where=where)
         if not set(_BYTES if kind == "char" else _byte_of_symbol()) <= set(vocabulary):
             raise InputError("not a sightline tokenizer: some bytes have no token", where=where)
-        return cls(backend, kind)
+        return cls(backend, kind, lowercase)
 
 
 @final
@@ -240,6 +246,14 @@ class TokenizerPair:
         return cls(source, target)
 
 
+def lowercase_of(mapping: object, where: object) -> bool:
+    """The entry `lowercase` of a tokenizer's description, absent where texts are left as they are."""
+    lowercase = mapping.get("lowercase", False) if isinstance(mapping, Mapping) else False
+    if not isinstance(lowercase, bool):
+        raise InputError(f"not a tokenizer: lowercase must be true or false, found {lowercase!r}", where=where)
+    return lowercase
+
+
 def read_tokenizer_file(path: Path) -> dict[str, Any]:
     """The JSON object in a tokenizer's file.
 
@@ -256,27 +270,24 @@ def read_tokenizer_file(path: Path) -> dict[str, Any]:
     return content
 
 
-def _char_backend(texts: Iterable[str], size: int, lowercase: bool) -> tokenizers.Tokenizer:
+def _char_backend(texts: Iterable[str], size: int) -> tokenizers.Tokenizer:
     """Byte-pair encoding without a merge, with byte fallback: a token per character."""
     import tokenizers
-    from tokenizers import decoders, models, normalizers
+    from tokenizers import decoders, models
 
-    normalizer = normalizers.Lowercase() if lowercase else None
     counts: Counter[str] = Counter()
     for text in texts:
-        counts.update(normalizer.normalize_str(text) if normalizer else text)
+        counts.update(text)
     frequent = sorted(counts, key=lambda char: (-counts[char], char))[: size - _SMALLEST]
     vocabulary = {token: i for i, token in enumerate([*SPECIALS, *_BYTES, *sorted(frequent)])}
     backend = tokenizers.Tokenizer(models.BPE(vocab=vocabulary, merges=[], byte_fallback=True, unk_token=SPECIALS[3]))
-    if normalizer:
-        backend.normalizer = normalizer
     backend.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
     return backend
 
 
-def _subword_backend(texts: Iterable[str], kind: TokenizerKind, size: int, lowercase: bool) -> tokenizers.Tokenizer:
+def _subword_backend(texts: Iterable[str], kind: TokenizerKind, size: int) -> tokenizers.Tokenizer:
     import tokenizers
-    from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
+    from tokenizers import decoders, models, pre_tokenizers, trainers
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     common = {
@@ -290,8 +301,6 @@ def _subword_backend(texts: Iterable[str], kind: TokenizerKind, size: int, lower
     else:
         backend = tokenizers.Tokenizer(models.Unigram())
         trainer = trainers.UnigramTrainer(unk_token=SPECIALS[3], **common)
-    if lowercase:
-        backend.normalizer = normalizers.Lowercase()
     # The pattern of ByteLevel splits "<", "s" and ">" apart: no learned piece can spell a special token.
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from sightline.core.errors import InputError
+from sightline.data.tokens.tokenizer import lowercase_of
 
 if TYPE_CHECKING:
     import tokenizers
@@ -28,8 +29,9 @@ class Words:
 
     kind = KIND
 
-    def __init__(self, backend: tokenizers.Tokenizer) -> None:
+    def __init__(self, backend: tokenizers.Tokenizer, lowercase: bool = False) -> None:
         self._backend = backend
+        self.lower_first = lowercase  # by `str.lower`, see `Tokenizer`
         self.size: int = backend.get_vocab_size()
 
     @classmethod
@@ -40,24 +42,24 @@ class Words:
             InputError: "a vocabulary of words needs at least 3, found size 2".
         """
         import tokenizers
-        from tokenizers import models, normalizers, pre_tokenizers, trainers
+        from tokenizers import models, pre_tokenizers, trainers
 
         if size <= len(SPECIALS):
             raise InputError(f"a vocabulary of words needs at least {len(SPECIALS) + 1}, found size {size}")
         backend = tokenizers.Tokenizer(models.WordLevel(unk_token=SPECIALS[cls.UNK]))
-        backend.normalizer = normalizers.Lowercase() if lowercase else None
         backend.pre_tokenizer = pre_tokenizers.Whitespace()
         trainer = trainers.WordLevelTrainer(
             vocab_size=size, min_frequency=min_count, special_tokens=list(SPECIALS), show_progress=False
         )
-        backend.train_from_iterator(iter(texts), trainer)
+        backend.train_from_iterator(map(str.lower, texts) if lowercase else iter(texts), trainer)
         description = json.loads(backend.to_str())
         description["added_tokens"] = []  # the text "<unk>" is three words
-        return cls(tokenizers.Tokenizer.from_str(json.dumps(description)))
+        return cls(tokenizers.Tokenizer.from_str(json.dumps(description)), lowercase)
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of each text's words."""
-        return [encoding.ids for encoding in self._backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+        lowered = [text.lower() for text in texts] if self.lower_first else list(texts)
+        return [encoding.ids for encoding in self._backend.encode_batch_fast(lowered, add_special_tokens=False)]
 
     def pieces(self, text: str) -> list[str]:
         """The words of a text as the model sees them, one for each id, those that it does not know by `<unk>`."""
@@ -65,7 +67,8 @@ class Words:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types from which `from_dict` makes an equal vocabulary."""
-        return {"kind": KIND, "tokenizer": json.loads(self._backend.to_str())}
+        lowercase = {"lowercase": True} if self.lower_first else {}
+        return {"kind": KIND, **lowercase, "tokenizer": json.loads(self._backend.to_str())}
 
     @classmethod
     def from_dict(cls, mapping: object, *, where: object = "tokenizer") -> Words:
@@ -82,6 +85,7 @@ class Words:
         inner = mapping.get("tokenizer") if isinstance(mapping, Mapping) and mapping.get("kind") == KIND else None
         if not isinstance(inner, Mapping):
             raise refuse("expected 'kind' (word) and 'tokenizer'")
+        lowercase = lowercase_of(mapping, where)
         model = inner.get("model")
         parts = {key: _kind(inner.get(key)) for key in ("normalizer", "pre_tokenizer", "post_processor", "decoder")}
         if not isinstance(model, Mapping) or model.get("type") != "WordLevel" or inner.get("added_tokens"):
@@ -101,7 +105,7 @@ class Words:
             raise refuse("the ids of its words have gaps")
         if [vocabulary.get(name) for name in SPECIALS] != [cls.PAD, cls.UNK]:
             raise refuse(f"its first words must be {' '.join(SPECIALS)}")
-        return cls(backend)
+        return cls(backend, lowercase)
 
 
 def _kind(part: object) -> object:

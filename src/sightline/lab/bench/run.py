@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from sightline.core.files import write_file
+from sightline.core.json_text import to_json
 from sightline.lab.bench.measure import Settings, measure
 from sightline.lab.bench.scenario import Scenario
 
@@ -37,7 +37,7 @@ def run_scenarios(
             on_row(own[-1])
         rows += own
         if directory is not None:
-            text = json.dumps(report(own, settings, hardware), indent=1) + "\n"
+            text = to_json(report(own, settings, hardware), indent=1) + "\n"
             write_file(directory / f"bench-{scenario.name}.json", text)
     return report(rows, settings, hardware)
 

@@ -25,6 +25,7 @@ from sightline.parts.image_patches import ImagePatches, Pixels
 from sightline.parts.series_patches import SeriesPatches
 from sightline.parts.token_embedding import Tokens
 from sightline.tasks.classification.config import ClassificationConfig, TextConfig
+from sightline.tasks.one_or_several import dimensions
 
 VOCABULARY = "tokenizer.json"
 MOST_POSITIONS = 256  # of a series, by default
@@ -70,10 +71,20 @@ class LabelledInputs:
         self.words, self.scaling = words, scaling
 
     @classmethod
-    def fit(cls, kind: SourceKind, sources: Sequence[LabelledSource], config: ClassificationConfig) -> LabelledInputs:
-        """The inputs for such sources; `config` of the result has the sizes of pictures and patches settled."""
+    def fit(
+        cls,
+        kind: SourceKind,
+        sources: Sequence[LabelledSource],
+        config: ClassificationConfig,
+        *,
+        lowercase: bool = False,
+    ) -> LabelledInputs:
+        """The inputs for such sources; `config` of the result has the sizes of pictures and patches settled.
+
+        lowercase: whether the texts were lower-cased when they were read, which the vocabulary then does to new ones
+        """
         if kind == "text":
-            words = _vocabulary([source for source in sources if isinstance(source, str)], config.text)
+            words = _vocabulary([source for source in sources if isinstance(source, str)], config.text, lowercase)
             return cls(kind, config, Tokens(words.size), words)
         arrays = [source for source in sources if isinstance(source, np.ndarray)]
         if kind == "series":
@@ -157,6 +168,21 @@ class LabelledInputs:
         except ValueError as error:
             raise InputError(f"expected comma-separated numbers or a JSON list: {error}") from None
 
+    def is_one(self, value: Any) -> bool:
+        """Whether an array, or a list of numbers, is one source: by its axes, and of series by the model's channels.
+
+        Raises:
+            InputError: "expected samples (T,) or a list of them, found shape (2, 16000)".
+        """
+        axes = dimensions(value)
+        if axes is None or self.kind == "text":
+            return False
+        if self.kind == "audio" and axes > 1:
+            raise InputError(f"expected samples (T,) or a list of them, found shape {value.shape}")
+        if isinstance(self.front_end, SeriesPatches) and axes == 2:  # (T, C), or several series of one channel
+            return self.front_end.channels > 1 or value.shape[1] == 1
+        return axes <= {"series": 1, "audio": 1, "image": 3}[self.kind]
+
     def accept(self, value: Any) -> LabelledSource:
         """An input as `predict` takes it: a text or a path as in `read`, an array, or a series (T, C) as nested lists.
 
@@ -221,7 +247,7 @@ def load_vocabulary(path: Path) -> Words | Tokenizer:
     return kind.from_dict(source, where=path)
 
 
-def _vocabulary(texts: Sequence[str], config: TextConfig) -> Words | Tokenizer:
+def _vocabulary(texts: Sequence[str], config: TextConfig, lowercase: bool) -> Words | Tokenizer:
     if config.kind == KIND:
-        return Words.train(texts, config.size, config.min_count)
-    return Tokenizer.train(texts, config.kind, config.size)
+        return Words.train(texts, config.size, config.min_count, lowercase)
+    return Tokenizer.train(texts, config.kind, config.size, lowercase)

@@ -7,6 +7,7 @@ from typing import NamedTuple, final
 
 import numpy as np
 
+from sightline.core.digits import probability
 from sightline.tasks.outcomes import Answer
 
 
@@ -30,7 +31,7 @@ class Labelling(NamedTuple):
 
     def answer(self, source: str, many: bool) -> Answer:
         """A label and its probability, tab-separated; of several labels `a|b` and `0.9000|0.7000`."""
-        text = "|".join(self.labels) + "\t" + "|".join(f"{self.probabilities[name]:.4f}" for name in self.labels)
+        text = "|".join(self.labels) + "\t" + "|".join(probability(self.probabilities[name]) for name in self.labels)
         record = {"labels": list(self.labels)} if many else {"label": self.labels[0]}
         return Answer(text, {"source": source, **record, "probabilities": self.probabilities})
 

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sightline.core.metrics import find_metric, metrics_of
+
 BINS = 15
 
 
@@ -23,6 +25,21 @@ class LabelScores(NamedTuple):
     details: dict[str, Any]
 
 
+class LabelOutputs(NamedTuple):
+    """A classifier's outputs of N items, which `core.metrics` has metrics of ("labels", "label sets").
+
+    labels, predicted: (N, C) bool; p: (N, C), the probability of each label
+    confidence, right: (N, M), the probability of each of M predictions an item, and whether it is right: M is 1 where
+        an item has one label, else C, each label being predicted to be present or absent
+    """
+
+    labels: np.ndarray
+    predicted: np.ndarray
+    p: np.ndarray
+    confidence: np.ndarray
+    right: np.ndarray
+
+
 def score_classes(log_p: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> LabelScores:
     """Scores of log-probabilities (N, C) for labels (N,) of one class each.
 
@@ -30,32 +47,18 @@ def score_classes(log_p: np.ndarray, labels: np.ndarray, classes: Sequence[str])
     auroc: each class against the rest, the mean of those that some of the items have and some have not
     ece: see `calibration`; the confidence is the probability of the predicted class
     """
-    from sklearn.metrics import confusion_matrix, f1_score
+    from sklearn.metrics import confusion_matrix
 
     _check(log_p, labels, classes, (len(labels),))
-    p = np.exp(log_p)
-    predicted = p.argmax(1)
-    right = predicted == labels
-    nats = -log_p[np.arange(len(labels)), labels]
-    ece, bins = calibration(p.max(1), right)
-    true = labels[:, None] == np.arange(len(classes))  # (N, C)
-    metrics = {
-        "accuracy": float(right.mean()),
-        "macro_f1": float(f1_score(labels, predicted, average="macro", zero_division=0)),
-        "auroc": _auroc(true, p),
-        "loss": float(nats.mean()),
-        "ece": ece,
-    }
-    items = {
-        "accuracy": _per(1, right),
-        "macro_f1": _f1_items(true, predicted[:, None] == np.arange(len(classes))),
-        "auroc": np.hstack([true, p]),
-        "loss": _per(1, nats),
-        "ece": _calibration_items(p.max(1, keepdims=True), right[:, None]),
-    }
+    p, predicted, every = np.exp(log_p), log_p.argmax(1), np.arange(len(classes))
+    right = (predicted == labels)[:, None]
+    outputs = LabelOutputs(labels[:, None] == every, predicted[:, None] == every, p, p.max(1, keepdims=True), right)
     counts = confusion_matrix(labels, predicted, labels=range(len(classes)))
-    details = {"confusion": {"labels": list(classes), "counts": counts.tolist()}, "reliability": bins}
-    return LabelScores(metrics, items, details)
+    details = {
+        "confusion": {"labels": list(classes), "counts": counts.tolist()},
+        "reliability": calibration(outputs.confidence.ravel(), right.ravel())[1],
+    }
+    return _scored(("labels",), outputs, _per(1, -log_p[np.arange(len(labels)), labels]), details)
 
 
 def score_label_sets(log_odds: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> LabelScores:
@@ -67,36 +70,54 @@ def score_label_sets(log_odds: np.ndarray, labels: np.ndarray, classes: Sequence
     macro_f1: the mean of the classes' F1, of those that occur; auroc: likewise
     ece: over all N · C predictions, the confidence being the probability of what is predicted, present or absent
     """
-    from sklearn.metrics import f1_score, multilabel_confusion_matrix
+    from sklearn.metrics import multilabel_confusion_matrix
 
     _check(log_odds, labels, classes, labels.shape)
-    predicted = log_odds >= 0
-    right = predicted == labels
-    nats = np.logaddexp(0.0, np.where(labels, -log_odds, log_odds))
-    p = np.exp(-np.logaddexp(0.0, -log_odds))
-    confidence = np.maximum(p, 1 - p)
-    ece, bins = calibration(confidence.ravel(), right.ravel())
-    occurs = np.flatnonzero(labels.any(0) | predicted.any(0))
-    f1 = f1_score(labels[:, occurs], predicted[:, occurs], average="macro", zero_division=0) if len(occurs) else np.nan
-    metrics = {
-        "accuracy": float(right.all(1).mean()),
-        "label_accuracy": float(right.mean()),
-        "macro_f1": float(f1),
-        "auroc": _auroc(labels, p),
-        "loss": float(nats.mean()),
-        "ece": ece,
-    }
-    items = {
-        "accuracy": _per(1, right.all(1)),
-        "label_accuracy": _per(len(classes), right.sum(1)),
-        "macro_f1": _f1_items(labels, predicted),
-        "auroc": np.hstack([labels, p]),
-        "loss": _per(len(classes), nats.sum(1)),
-        "ece": _calibration_items(confidence, right),
-    }
+    labels, predicted, p = labels.astype(bool), log_odds >= 0, np.exp(-np.logaddexp(0.0, -log_odds))
+    outputs = LabelOutputs(labels, predicted, p, np.maximum(p, 1 - p), predicted == labels)
+    nats = np.logaddexp(0.0, np.where(labels, -log_odds, log_odds)).sum(1)
     tables = multilabel_confusion_matrix(labels, predicted).tolist()  # of each class [[tn, fp], [fn, tp]]
-    details = {"confusions": dict(zip(classes, tables, strict=True)), "reliability": bins}
-    return LabelScores(metrics, items, details)
+    details = {
+        "confusions": dict(zip(classes, tables, strict=True)),
+        "reliability": calibration(outputs.confidence.ravel(), outputs.right.ravel())[1],
+    }
+    return _scored(("labels", "label sets"), outputs, _per(len(classes), nats), details)
+
+
+def _scored(kinds: Sequence[str], outputs: LabelOutputs, loss: np.ndarray, details: dict[str, Any]) -> LabelScores:
+    """Every metric of these kinds of outputs, and the loss from its rows."""
+    items = {metric.name: metric.rows_of(outputs) for metric in metrics_of(*kinds)} | {"loss": loss}
+    values = {name: float(find_metric(name).value(rows[None].astype(float))[0]) for name, rows in items.items()}
+    return LabelScores(values, items, details)
+
+
+def accuracy_rows(outputs: LabelOutputs) -> np.ndarray:
+    """(N, 2): 1 where all labels of the item are right; 1."""
+    return _per(1, (outputs.labels == outputs.predicted).all(1))
+
+
+def label_accuracy_rows(outputs: LabelOutputs) -> np.ndarray:
+    """(N, 2) of right labels, present or absent, and labels."""
+    return _per(outputs.labels.shape[1], (outputs.labels == outputs.predicted).sum(1))
+
+
+def macro_f1_rows(outputs: LabelOutputs) -> np.ndarray:
+    """(N, 3C): for each class 1 where predicted and true, where true, where predicted."""
+    return np.hstack([outputs.labels & outputs.predicted, outputs.labels, outputs.predicted]).astype(float)
+
+
+def auroc_rows(outputs: LabelOutputs) -> np.ndarray:
+    """(N, 2C): for each class 1 where true; for each class its probability."""
+    return np.hstack([outputs.labels, outputs.p])
+
+
+def calibration_rows(outputs: LabelOutputs) -> np.ndarray:
+    """(N, BINS + 1): right predictions less confidence in each bin, and the number of predictions."""
+    sums = np.zeros((len(outputs.right), BINS + 1))
+    places = np.arange(len(sums))[:, None], _bin_of(outputs.confidence, BINS)
+    np.add.at(sums, places, outputs.right - outputs.confidence)
+    sums[:, -1] = outputs.right.shape[1]
+    return sums
 
 
 def macro_f1_of(sums: np.ndarray) -> np.ndarray:
@@ -149,18 +170,6 @@ def _per(size: int, values: np.ndarray) -> np.ndarray:
     return np.stack([values, np.full(len(values), size)], 1).astype(float)
 
 
-def _f1_items(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    return np.hstack([true & predicted, true, predicted]).astype(float)
-
-
-def _calibration_items(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> np.ndarray:
-    """Of M predictions (N, M) an item: right ones less confidence in each bin, and M."""
-    sums = np.zeros((len(right), bins + 1))
-    np.add.at(sums, (np.arange(len(right))[:, None], _bin_of(confidence, bins)), right - confidence)
-    sums[:, -1] = right.shape[1]
-    return sums
-
-
 def _bin_of(confidence: np.ndarray, bins: int) -> np.ndarray:
     return np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
 
@@ -189,14 +198,6 @@ def calibration(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> 
         if counts[m]
     ]
     return ece, filled
-
-
-def _auroc(labels: np.ndarray, p: np.ndarray) -> float:
-    from sklearn.metrics import roc_auc_score
-
-    mixed = [c for c in range(labels.shape[1]) if labels[:, c].any() and not labels[:, c].all()]
-    each = [float(roc_auc_score(labels[:, c], p[:, c])) for c in mixed]
-    return sum(each) / len(each) if each else float("nan")
 
 
 def _check(scores: np.ndarray, labels: np.ndarray, classes: Sequence[str], shape: tuple[int, ...]) -> None:

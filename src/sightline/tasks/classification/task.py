@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, final
 
@@ -14,7 +14,7 @@ from torch import nn
 
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
-from sightline.core.metrics import Baseline
+from sightline.core.metrics import Baseline, metrics_of
 from sightline.core.modes import evaluating
 from sightline.data.labelled.corpus import LabelledCorpus
 from sightline.data.labelled.part import LabelledPart
@@ -31,7 +31,7 @@ from sightline.tasks.classification.config import ClassificationConfig, Classifi
 from sightline.tasks.classification.inputs import VOCABULARY, LabelledInputs, Scaling, load_vocabulary
 from sightline.tasks.classification.labelling import NO_ANSWER, Labelling
 from sightline.tasks.classification.loss import class_weights, label_loss
-from sightline.tasks.outcomes import Answer, Costs, Measured, timed_ms
+from sightline.tasks.outcomes import Answer, Costs, Measured, median_ms
 from sightline.tasks.saved import Options
 from sightline.tasks.task import Task
 from sightline.training.loss import Loss
@@ -39,7 +39,7 @@ from sightline.training.loss import Loss
 TIMED = 20  # items
 CARD_CLASSES = 20  # named in a model's README
 PIPELINES = {"text": "text-classification", "audio": "audio-classification", "image": "image-classification"}
-EXAMPLES = {"text": '["a text"]', "series": "[[0.1, 0.2, 0.3]]", "audio": '["a.wav"]', "image": '["a.png"]'}
+EXAMPLES = {"text": '"a text"', "series": "[[0.1, 0.2, 0.3]]", "audio": '"a.wav"', "image": '"a.png"'}
 
 
 @final
@@ -88,7 +88,7 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
     @classmethod
     def build(cls, data: LabelledCorpus, run: ClassificationRun) -> ClassificationTask:
         data.check()
-        inputs = LabelledInputs.fit(data.kind, data.train.sources, run.settings)
+        inputs = LabelledInputs.fit(data.kind, data.train.sources, run.settings, lowercase=run.corpus.lowercase)
         sizes = inputs.front_end, len(data.classes)
         config, model = cls.draw(inputs.config, sizes, seed=run.training.seed, parameters=run.parameters)
         weights = class_weights(config, data.train.numbers(data.classes), data.classes)
@@ -115,14 +115,17 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
         model: Any = loaded.model
         return cls(config, model, inputs, classes, many=options.many, weights=options.weights, data=options.data)
 
-    @property
-    def run(self) -> ClassificationRun:
-        """The configuration of a training of this model; of its data only the keys that the model knows."""
-        return self.preset(self.arch).changed(source_kind=self.inputs.kind, settings=self.config)
+    def like(self, run: ClassificationRun) -> ClassificationRun:
+        return super().like(run).changed(source_kind=self.inputs.kind)
+
+    def lower_inputs(self) -> None:
+        if self.inputs.words is not None:
+            self.inputs.words.lower_first = True
 
     @classmethod
     def metrics(cls, data: LabelledCorpus, run: ClassificationRun) -> tuple[str, ...]:
-        return "accuracy", "macro_f1", "auroc", "loss", "ece", *(["label_accuracy"] if data.many else [])
+        known = metrics_of("labels", *(["label sets"] if data.many else []))
+        return tuple(dict.fromkeys(["accuracy", "macro_f1", "auroc", "loss", *(metric.name for metric in known)]))
 
     def batches(self, part: LabelledPart, *, seed: int) -> LabelledBatches:
         """Shuffled training batches of the items."""
@@ -166,17 +169,22 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
         tested = part.sources, part.numbers(self.classes)
         return label_baselines(self.inputs.kind, known, tested, self.classes, self.config.sound.front_end)
 
+    def outputs_of(self, part: LabelledPart) -> list[Any]:
+        return [one.labels if self.many else one.labels[0] for one in self.label(part)]
+
     def label(self, part: LabelledPart) -> list[Labelling]:
         """The labels of a part's items and the probabilities of all classes; dropout is off."""
         return [Labelling.of(row, self.classes, self.many) for row in self._all_scores(part)]
 
-    def predict(self, inputs: Any) -> list[Any]:
+    def is_one(self, inputs: Any) -> bool:
+        return super().is_one(inputs) or self.inputs.is_one(inputs)
+
+    def predict_list(self, inputs: list[Any], decoding: Any = None) -> list[Any]:
         """The label of each input, or with any number of labels a tuple of them.
 
         An input is a text; a series (T, C) as an array or a list; a sound's or a picture's path, or its array.
         """
-        labellings = self.label(self._part([self.inputs.accept(value) for value in inputs]))
-        return [one.labels if self.many else one.labels[0] for one in labellings]
+        return self.outputs_of(self._part([self.inputs.accept(value) for value in inputs]))
 
     def answer(self, inputs: Sequence[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
         """A label and its probability, tab-separated; of several labels `a|b` and `0.9000|0.7000`."""
@@ -204,12 +212,8 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
 
     def costs(self, part: LabelledPart) -> Costs:
         """The time of one label, items asked for one at a time."""
-        times = []
-        for row in spaced(len(part), TIMED):
-            one = part.select([row])
-            self.label(one)  # the first call is slower
-            times.append(timed_ms(lambda one=one: self.label(one))[1])
-        return Costs(statistics.median(times) if times else None)
+        single = (part.select([row]) for row in spaced(len(part), TIMED))
+        return Costs(median_ms(partial(self.label, one) for one in single))
 
     def describe(self, data: LabelledCorpus) -> dict[str, Any]:
         counts = dict.fromkeys(self.classes, 0)

@@ -136,7 +136,7 @@ class ForecastingConfig(TaskConfig):
         return "pinball" if self.loss == "quantile" else self.loss
 
 
-def optim_preset(arch: str) -> OptimConfig:
+def forecasting_optim(arch: str) -> OptimConfig:
     """The optimizer's default settings.
 
     Of the linear maps Adam without decay at the rate of the authors' later scripts; the others' rates were not
@@ -162,4 +162,4 @@ class ForecastingRun(RunConfig):
         check_architecture(arch, ForecastingConfig.form, "forecasting")
         linear = arch in ("dlinear", "nlinear")
         settings = ForecastingConfig(arch=arch, model=FORECASTERS[arch], batch_size=32 if linear else 64)
-        return cls(settings=settings, training=TrainConfig(optim=optim_preset(arch)))
+        return cls(settings=settings, training=TrainConfig(optim=forecasting_optim(arch)))

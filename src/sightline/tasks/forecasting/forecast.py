@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, final
@@ -54,14 +55,28 @@ class Forecast:
                     yield row | {f"q{level:g}": value for level, value in zip(self.levels, quantiles, strict=True)}
 
     def csv(self) -> str:
-        """The rows as a table with a header, seven digits a number; no column of series where the file has none."""
-        rows = [{n: f"{v:.7g}" if isinstance(v, float) else v for n, v in row.items()} for row in self.rows()]
+        """The rows as a table with a header, without a column of series where the file has none.
+
+        A number has seven significant digits, and more where the values of the column differ only in later ones.
+        """
+        digits = dict(zip(self.panel.targets, map(self._digits, range(len(self.panel.targets))), strict=True))
+        rows = [
+            {name: f"{v:.{digits[row['column']]}g}" if isinstance(v, float) else v for name, v in row.items()}
+            for row in self.rows()
+        ]
         names = [name for name in rows[0] if name != "series" or any(row["series"] for row in rows)]
         text = io.StringIO()
         writer = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
         return text.getvalue()
+
+    def _digits(self, column: int) -> int:
+        """Significant digits that show a column's steps: seven of its spread, whatever its level."""
+        values = np.concatenate([self.values[..., column].ravel(), self.quantiles[:, :, column].ravel()])
+        largest, spread = float(np.abs(values).max()), float(np.ptp(values))
+        more = math.ceil(math.log10(largest / spread)) if 0 < spread < largest else 0
+        return min(7 + more, 16)
 
     def record(self) -> dict[str, Any]:
         """Plain JSON types: the file, the step, the rows, the last values that were seen, one row each, and the series

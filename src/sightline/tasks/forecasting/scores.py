@@ -23,6 +23,7 @@ import numpy as np
 from sightline.data.series.corpus import SeriesScaling
 from sightline.data.series.panel import Panel
 
+ROUNDING = 1e-12  # relative to the largest value
 TABLE_SERIES = 50  # of which `details` have a row each
 
 
@@ -41,11 +42,15 @@ class Yardstick:
 
 
 def naive_errors(series: list[np.ndarray], season: int) -> np.ndarray:
-    """The mean |y_t - y_{t-m}| (R, C) of training series (T, C); 0 where there are too few steps."""
-    return np.stack([
-        np.abs(rows[season:] - rows[:-season]).mean(0) if len(rows) > season else np.zeros(rows.shape[1])
-        for rows in series
-    ])  # fmt: skip
+    """The mean |y_t - y_{t-m}| (R, C) of training series (T, C); 0 where it is rounding, or there are too few steps."""
+    errors = []
+    for rows in series:
+        if len(rows) <= season:
+            errors.append(np.zeros(rows.shape[1]))
+            continue
+        error = np.abs(rows[season:] - rows[:-season]).mean(0)
+        errors.append(np.where(error > ROUNDING * np.abs(rows).max(0), error, 0.0))
+    return np.stack(errors)
 
 
 def intervals_of(quantiles: tuple[float, ...]) -> list[tuple[int, int]]:
@@ -141,6 +146,7 @@ class ForecastScores:
             if self.windows[record] and len(rows) < TABLE_SERIES:
                 steps = self.windows[record] * self.horizon
                 row = {name: float(self.sums[of][record, column].sum() / steps) for name, of in self._sources().items()}
+                row["mase"] = row["mae"] * float(self._naive_units[record, column]) or float("nan")
                 rows.append({"series": self.panel.label(record, column), "windows": int(self.windows[record]), **row})
         levels = self.yardstick.quantiles
         return {

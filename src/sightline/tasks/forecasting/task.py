@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, final
 
@@ -16,7 +16,7 @@ from sightline.core.errors import InputError
 from sightline.core.metrics import Baseline
 from sightline.core.modes import evaluating
 from sightline.core.seeds import derive
-from sightline.data.series.corpus import SeriesData, load_panel, load_series
+from sightline.data.series.corpus import SeriesData, SeriesScaling, load_panel, load_series
 from sightline.data.series.describe import survey_series
 from sightline.data.series.grid import Grid
 from sightline.data.series.panel import Panel, Series
@@ -43,7 +43,8 @@ from sightline.tasks.forecasting.config import (
 from sightline.tasks.forecasting.fitted import Fitted
 from sightline.tasks.forecasting.forecast import Forecast
 from sightline.tasks.forecasting.scores import ForecastScores, Yardstick, intervals_of
-from sightline.tasks.outcomes import Answer, Costs, Measured, timed_ms
+from sightline.tasks.one_or_several import dimensions
+from sightline.tasks.outcomes import Answer, Costs, Measured, median_ms
 from sightline.tasks.task import Task
 from sightline.training.loss import Loss
 
@@ -195,20 +196,37 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         """
         panel, left_out = forecastable(panel, self.config.lookback, self.config.horizon)
         windows = next_windows(panel, self.config.lookback, self.config.horizon)
-        scaling = self.fitted.scaling(panel)
-        batches = WindowBatches(windows, scaling, size=SCORED, shuffle=False)
-        with evaluating(self.model):
-            predictor = self.predictor()
-            scaled = torch.cat([predictor(batch).cpu() for batch in batches.epoch()]).double().numpy()
-        values = scaled * scaling.spread[:, None, :, None] + scaling.center[:, None, :, None]
+        values = self._forecasts(windows, self.fitted.scaling(panel))
         levels = self.config.levels
         context = min(self.config.lookback, 4 * self.config.horizon)  # a fifth of a figure at least is the future
         return Forecast(
             panel, values[..., values.shape[3] // 2], values if levels else values[..., :0], levels, context, left_out
         )
 
-    def predict(self, inputs: Sequence[Any]) -> list[Any]:
-        """For each file's path a `Forecast`; for each array (T, C) of values the next ones (H, C, Q)."""
+    def outputs_of(self, part: Windows) -> list[Any]:
+        return list(self._forecasts(part, self.fitted.scaling(part.panel)))
+
+    def _forecasts(self, windows: Windows, scaling: SeriesScaling) -> np.ndarray:
+        """The forecasts (N, H, C, Q) of windows, in the units of their series."""
+        batches = WindowBatches(windows, scaling, size=SCORED, shuffle=False)
+        with evaluating(self.model):
+            predictor = self.predictor()
+            scaled = torch.cat([predictor(batch).cpu() for batch in batches.epoch()]).double().numpy()
+        center, spread = (of[windows.record][:, None, :, None] for of in (scaling.center, scaling.spread))
+        return scaled * spread + center
+
+    def settled_reading(self) -> dict[str, Any]:
+        return {"targets": self.fitted.columns.targets}
+
+    def is_one(self, inputs: Any) -> bool:
+        axes = dimensions(inputs)
+        return super().is_one(inputs) or (axes is not None and axes <= 2)
+
+    def predict_list(self, inputs: list[Any], decoding: Any = None) -> list[Any]:
+        """For each file's path a `Forecast`; for each array (T, C) of values the next ones (H, C, Q).
+
+        Of one column the values may be an array or a list (T,).
+        """
         forecasts: list[Any] = []
         for source in inputs:
             if isinstance(source, (str, Path)):
@@ -216,6 +234,8 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
                 continue
             values = np.asarray(source, dtype=np.float64)
             targets = self.fitted.columns.targets
+            if values.ndim == 1 and len(targets) == 1:
+                values = values[:, None]
             if values.ndim != 2 or values.shape[1] != len(targets):
                 raise InputError(f"expected values of shape (T, {len(targets)}), got {values.shape}")
             if not np.isfinite(values).all():
@@ -243,12 +263,8 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         """The time of one window's forecast, windows asked for one at a time."""
         part = self.spaced(part, TIMED)
         batches = WindowBatches(part, self.fitted.scaling(part.panel), size=1, shuffle=False)
-        predictor, times = self.predictor(), []
         with evaluating(self.model):
-            for batch in batches.epoch():
-                predictor(batch)  # the first call is slower
-                times.append(timed_ms(lambda batch=batch: predictor(batch))[1])
-        return Costs(statistics.median(times))
+            return Costs(median_ms(partial(self.predictor(), batch) for batch in batches.epoch()))
 
     def describe(self, data: WindowCorpus) -> dict[str, Any]:
         panel = data.series.panel
@@ -269,7 +285,7 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         return Card(
             "a series to its future",
             "time-series-forecasting",
-            'model.predict(["series.csv"])[0].csv()',
+            'model.predict("series.csv").csv()',
             {
                 "Reads": f"{self.config.lookback} steps of {self.fitted.every}",
                 "Forecasts": f"{self.config.horizon} steps, {levels}",

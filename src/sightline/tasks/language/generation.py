@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.core.errors import InputError
+from sightline.core.settings import check_in_range
 from sightline.data.tokens.text import TextTokenizer
 from sightline.decoding.engine import DecodingConfig, decode
 from sightline.decoding.prompt import Prompted, after_prompt
@@ -49,8 +50,7 @@ class GenerationConfig:
     truncate: Literal["error", "left"] = "error"
 
     def __post_init__(self) -> None:
-        if self.samples < 1:
-            raise InputError(f"must be at least 1, found {self.samples}", where="--num-samples")
+        check_in_range("--num-samples", self.samples, at_least=1)
         if not all(self.stop):
             raise InputError("an empty stop string would end every text", where="--stop")
         if self.samples > 1 and not self.decoding.sample:

@@ -52,6 +52,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
     unit = "documents"
     Run: ClassVar[type[LanguageRun]] = LanguageRun
     accepts_decoding = True
+    continues_prompts = True
     same_in_comparison = ("tokenizer.kind", "tokenizer.size")
     measured_by = ("stride", "evaluate")
     counted = "tokens"
@@ -199,7 +200,8 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
         """Continuations of prompts (see `generation.generate`); dropout is off."""
         with evaluating(self.model):
             chosen = config or GenerationConfig()
-            return generate(self.decoder, self.tokenizer, prompts, chosen, first=first, on_text=on_text)
+            several = [prompts] if isinstance(prompts, str) else prompts
+            return generate(self.decoder, self.tokenizer, several, chosen, first=first, on_text=on_text)
 
     def answer(self, inputs: Sequence[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
         generations = self.generate(inputs, GenerationConfig(decoding or DecodingConfig()), first=first)
@@ -212,9 +214,12 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
             for one in generations
         ]
 
-    def predict(self, inputs: Sequence[str], decoding: DecodingConfig | None = None) -> list[str]:
+    def predict_list(self, inputs: list[str], decoding: DecodingConfig | None = None) -> list[str]:
         """A continuation of each text; greedy without `decoding`."""
         return [answer.text for answer in self.answer(inputs, decoding)]
+
+    def outputs_of(self, part: TextPart) -> list[str]:
+        return self.predict_list(list(part.texts()))
 
     def facts(self) -> dict[str, str]:
         config = self.config
@@ -247,7 +252,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
         return Card(
             "what comes next in a text",
             "text-generation",
-            'model.generate(["Once upon a time"])[0].text',
+            'model.predict("Once upon a time")',
             {
                 "Tokens": f"{self.tokenizer.kind}, {self.tokenizer.size:,}{note}",
                 "Trained in rows of": f"{self.config.context:,} tokens",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import final
 
-from sightline.data.media.corpus import MediaCorpus
-from sightline.tasks.media.config import MediaTextRun
 from sightline.tasks.media.task import MediaTextTask
 
 
@@ -16,7 +14,4 @@ class AnsweringTask(MediaTextTask):
     name = "answering"
     pipeline = "visual-question-answering"
     default_sources = ("image:image", "question:text")
-
-    @classmethod
-    def metrics(cls, data: MediaCorpus, run: MediaTextRun) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(["exact_match", *super().metrics(data, run)]))
+    decided_by = ("exact_match",)

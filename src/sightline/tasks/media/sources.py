@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sightline.core.config import encode
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
 from sightline.data.media.columns import Column, MediaKind, MediaPart
-from sightline.data.tokens.tokenizer import Tokenizer, TokenizerPair
+from sightline.data.tokens.tokenizer import TokenizerPair
 from sightline.parts.several import Several
 from sightline.parts.token_embedding import Tokens
 from sightline.tasks.media.config import MediaTextConfig
@@ -25,15 +24,6 @@ def front_end(
         else:
             configs.append(config.sound.front_end if kind == "audio" else config.picture.front_end)
     return configs[0] if len(configs) == 1 else Several(tuple(configs))
-
-
-def make_tokenizers(texts: Sequence[str], targets: Sequence[str], config: MediaTextConfig) -> TokenizerPair:
-    """Tokenizers of sources that are texts and of targets; one alone where no source is a text."""
-    chosen = config.tokenizer
-    if texts:
-        return TokenizerPair.train(texts, targets, **encode(chosen))
-    one = Tokenizer.train(targets, chosen.kind, chosen.size, chosen.lowercase)
-    return TokenizerPair(one, one)
 
 
 def check_reading(column: Column, part: MediaPart, config: MediaTextConfig) -> None:

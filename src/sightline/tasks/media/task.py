@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, final
@@ -27,10 +27,7 @@ from sightline.tasks.media.sources import (
     described,
     example,
     front_end,
-    make_tokenizers,
 )
-from sightline.tasks.texts_out.error_rates import error_rates
-from sightline.tasks.texts_out.scores import TextScores, score_texts
 from sightline.tasks.texts_out.task import TOKENIZERS, TextsOutOptions, TextsOutTask
 
 T = TypeVar("T", bound="MediaTextTask")
@@ -53,6 +50,7 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
     unit = "items"
     Run: ClassVar[type[MediaTextRun]] = MediaTextRun
     Options = MediaOptions
+    scored_as = ("texts", "transcripts")
     default_sources: ClassVar[tuple[str, ...]]
     pipeline: ClassVar[str]  # the model hubs' name for the job
 
@@ -85,7 +83,7 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
                 shapes = [column.shape(row) for row in range(len(column))]
                 config = replace(config, picture=config.picture.settled(shapes))
         texts = [text for column in data.train.columns for text in column.texts]
-        tokenizers = make_tokenizers(texts, data.train.targets, config)
+        tokenizers = cls.learn_tokenizers(texts, data.train.targets, config.tokenizer, lowercase=run.corpus.lowercase)
         sizes = front_end(columns, config, tokenizers), tokenizers.target.size
         config, model = cls.draw(config, sizes, seed=run.training.seed, parameters=run.parameters)
         longest = cls.room_for(tokenizers, data.train.targets)
@@ -113,23 +111,12 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
         assert isinstance(loaded.model, SequenceModel)
         return cls(config, loaded.model, tokenizers, columns, longest_output=options.longest_output, data=options.data)
 
-    @property
-    def run(self) -> MediaTextRun:
-        """The configuration of a training of this model."""
-        return self.preset(self.arch).changed(sources=self._column_names, settings=self.config)
+    def like(self, run: MediaTextRun) -> MediaTextRun:
+        return super().like(run).changed(sources=self._column_names)
 
     @classmethod
     def sources(cls, part: MediaPart) -> list[str]:
         return [" · ".join(column.shown(row) for column in part.columns) for row in range(len(part))]
-
-    @classmethod
-    def score(cls, outputs: Sequence[str], references: Sequence[str]) -> TextScores:
-        rates, texts = error_rates(outputs, references), score_texts(outputs, references)
-        return TextScores({**rates.metrics, **texts.metrics}, {**rates.items, **texts.items}, texts.signatures)
-
-    @classmethod
-    def metrics(cls, data: MediaCorpus, run: MediaTextRun) -> tuple[str, ...]:
-        return (*super().metrics(data, run), "cer", "wer")
 
     @property
     def validation_size(self) -> int:
@@ -165,10 +152,14 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
         """Splits a line of several sources, paths and texts, at tabs."""
         return line.split("\t")
 
+    def is_one(self, inputs: Any) -> bool:
+        row = isinstance(inputs, tuple) and len(self.columns) == len(inputs) > 1
+        return isinstance(inputs, str | Path | Mapping) or (row and all(isinstance(v, str | Path) for v in inputs))
+
     def part_of(self, inputs: Sequence[Any]) -> MediaPart:
-        """Inputs as a part: one path for each input, or for several sources a tuple of paths and texts in order."""
-        rows = [[entry] if isinstance(entry, (str, Path)) else list(entry) for entry in inputs]
+        """Inputs as a part: a path, or for several sources a tuple of paths and texts in order or a row by column."""
         names = [name for name, _ in self.columns]
+        rows = [[entry] if isinstance(entry, str | Path) else self._row(entry) for entry in inputs]
         for number, row in enumerate(rows, 1):
             if len(row) != len(names):
                 raise InputError(
@@ -185,6 +176,14 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
                 columns.append(Column(name, kind, (), store, numbers))
         places = tuple(f"input {number}" for number in range(1, len(rows) + 1))
         return MediaPart(tuple(columns), ("",) * len(rows), places)
+
+    def _row(self, entry: Any) -> list[Any]:
+        """The paths and texts of one input, in the order of the columns."""
+        if not isinstance(entry, Mapping):
+            return list(entry)
+        if missing := next((name for name, _ in self.columns if name not in entry), None):
+            raise InputError(f"expected a column {missing!r}, found {', '.join(map(str, entry))}")
+        return [entry[name] for name, _ in self.columns]
 
     def baselines(self, train: MediaPart, part: MediaPart) -> list[Baseline]:
         outputs = media_baselines(train, part, self.config)
@@ -213,7 +212,7 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
         return Card(
             f"{' and '.join(kind for _, kind in self.columns)} to text",
             self.pipeline,
-            f"model.predict([{example(self.columns)}])",
+            f"model.predict({example(self.columns)})",
             {"Reads": described(self.columns, self.config), "Tokens": f"{target.kind}, {target.size:,}"},
             ", `tokenizer.json` the vocabularies",
         )

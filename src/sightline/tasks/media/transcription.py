@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import final
 
 from sightline.data.media.columns import MediaPart
-from sightline.data.media.corpus import MediaCorpus
-from sightline.tasks.media.config import MediaTextRun
 from sightline.tasks.media.task import MediaTextTask
 
 
@@ -18,10 +16,7 @@ class TranscriptionTask(MediaTextTask):
     pipeline = "automatic-speech-recognition"
     default_sources = ("source:audio",)
     length_of = "length (ms)"
-
-    @classmethod
-    def metrics(cls, data: MediaCorpus, run: MediaTextRun) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(["cer", "wer", *super().metrics(data, run)]))
+    decided_by = ("cer", "wer")
 
     @classmethod
     def lengths(cls, part: MediaPart) -> list[int]:

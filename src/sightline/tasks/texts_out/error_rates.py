@@ -1,4 +1,9 @@
-"""Error rates of transcripts: edits of characters or words, divided by the length of the reference."""
+"""Error rates of transcripts: edits of characters or words, divided by the length of the reference.
+
+Edits are the fewest insertions, deletions and substitutions that turn one text into the other (Levenshtein 1966). Texts
+are compared as they are, capitals and punctuation included. A rate exceeds 1 where there are more edits than characters
+or words in the references.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +11,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sightline.tasks.texts_out.scores import TextScores, check_lengths
+
+def character_rows(hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
+    """(N, 2) of edits of characters (code points), and characters of the reference."""
+    return _rows(hypotheses, references)
 
 
-def error_rates(hypotheses: Sequence[str], references: Sequence[str]) -> TextScores:
-    """Character and word error rate: all edits over all reference characters (code points), or words between spaces.
+def word_rows(hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
+    """(N, 2) of edits of words between spaces, and words of the reference."""
+    return _rows([text.split() for text in hypotheses], [text.split() for text in references])
 
-    Edits are the fewest insertions, deletions and substitutions that turn one text into the other (Levenshtein 1966).
-    Texts are compared as they are, capitals and punctuation included. A rate exceeds 1 where there are more edits than
-    characters or words in the references. Rows of items are (edits, length of the reference).
 
-    Raises:
-        ValueError: "2 hypotheses for 3 references", "nothing to score".
-    """
+def _rows(hypotheses: Sequence[Sequence[str]], references: Sequence[Sequence[str]]) -> np.ndarray:
     from rapidfuzz.distance.Levenshtein import distance
 
-    check_lengths(hypotheses, references)
-    pairs = list(zip(hypotheses, references, strict=True))
-    items = {
-        "cer": np.array([(distance(*pair), len(pair[1])) for pair in pairs], float),
-        "wer": np.array([(distance(a.split(), b.split()), len(b.split())) for a, b in pairs], float),
-    }
-    metrics = {name: float(rows[:, 0].sum() / max(1.0, rows[:, 1].sum())) for name, rows in items.items()}
-    return TextScores(metrics, items, {})
+    return np.array([(distance(a, b), len(b)) for a, b in zip(hypotheses, references, strict=True)], float)

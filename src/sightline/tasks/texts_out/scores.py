@@ -1,12 +1,16 @@
-"""Metrics of texts against one reference each: exact match, and BLEU and chrF by sacreBLEU."""
+"""Metrics of texts against one reference each; the rows of exact match, and of BLEU and chrF by sacreBLEU."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from pkgutil import resolve_name
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from sightline.core.metrics import metrics_of
+from sightline.tasks.texts_out.scripts import bleu_metric, bleu_tokenizer
 
 
 class TextScores(NamedTuple):
@@ -20,39 +24,47 @@ class TextScores(NamedTuple):
     signatures: dict[str, str]
 
 
-def score_texts(hypotheses: Sequence[str], references: Sequence[str]) -> TextScores:
-    """Exact match, BLEU (Papineni et al. 2002) and chrF2 (Popović 2015) of outputs against one reference each.
-
-    exact_match is a share in [0, 1]; bleu and chrf range from 0 to 100.
+def score_texts(hypotheses: Sequence[str], references: Sequence[str], kinds: Sequence[str] = ("texts",)) -> TextScores:
+    """Every metric of `core.metrics` that is made of outputs of these kinds and one reference each.
 
     Raises:
         ValueError: "2 hypotheses for 3 references", "nothing to score".
     """
-    from sacrebleu.metrics import BLEU, CHRF
-
-    check_lengths(hypotheses, references)
-    exact = [hypothesis == reference for hypothesis, reference in zip(hypotheses, references, strict=True)]
-    metrics, items, signatures = {"exact_match": sum(exact) / len(exact)}, {"exact_match": counted(exact)}, {}
-    for name, metric in (("bleu", BLEU()), ("chrf", CHRF())):
-        metrics[name] = metric.corpus_score(hypotheses, [references]).score
-        rows = metric._extract_corpus_statistics(hypotheses, [references])
-        items[name] = np.array([list(row) for row in rows], float)
-        signatures[name] = str(metric.get_signature())
-    return TextScores(metrics, items, signatures)
-
-
-def check_lengths(hypotheses: Sequence[str], references: Sequence[str]) -> None:
-    """Raises `ValueError` unless there is a reference for each hypothesis, and at least one."""
     if len(hypotheses) != len(references):
         raise ValueError(f"{len(hypotheses)} hypotheses for {len(references)} references")
     if not references:
         raise ValueError("nothing to score")
+    chosen = metrics_of(*kinds)
+    items = {metric.name: metric.rows_of(hypotheses, references) for metric in chosen}
+    with np.errstate(divide="ignore", invalid="ignore"):  # of a metric that is undefined
+        values = {metric.name: float(metric.value(items[metric.name][None])[0]) for metric in chosen}
+    signed = {metric.name: resolve_name(metric.signature)(references) for metric in chosen if metric.signature}
+    return TextScores(values, items, signed)
 
 
-def counted(values: Any) -> np.ndarray:
-    """Rows (N, 2) of a number for each item and 1."""
-    values = np.asarray(values, float)
-    return np.stack([values, np.ones_like(values)], 1)
+def exact_rows(hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
+    """(N, 2): 1 where output and reference are the same text; 1."""
+    return np.array([(a == b, 1) for a, b in zip(hypotheses, references, strict=True)], float)
+
+
+def bleu_rows(hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
+    """Counts (N, 10) of BLEU (Papineni et al. 2002), with sacreBLEU's tokenizer for the references' script."""
+    return _counts(bleu_metric(bleu_tokenizer(references)), hypotheses, references)
+
+
+def chrf_rows(hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
+    """Counts (N, 18) of chrF2 (Popović 2015)."""
+    return _counts(_chrf(), hypotheses, references)
+
+
+def bleu_signature(references: Sequence[str]) -> str:
+    """sacreBLEU's signature of BLEU, which names the tokenizer for the references' script."""
+    return _signature(bleu_metric(bleu_tokenizer(references)))
+
+
+def chrf_signature(references: Sequence[str]) -> str:
+    """sacreBLEU's signature of chrF2."""
+    return _signature(_chrf())
 
 
 def bleu_of(counts: np.ndarray) -> np.ndarray:
@@ -69,6 +81,15 @@ def chrf_of(counts: np.ndarray) -> np.ndarray:
     Of the summed rows of any selection of items this is sacreBLEU's score of that selection.
     """
     return _each_row(counts, _chrf()._compute_f_score)
+
+
+def _counts(metric: Any, hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
+    return np.array([list(row) for row in metric._extract_corpus_statistics(hypotheses, [references])], float)
+
+
+def _signature(metric: Any) -> str:
+    metric.num_refs = 1  # as `corpus_score` would set it
+    return str(metric.get_signature())
 
 
 def _each_row(counts: np.ndarray, score: Callable[[list[float]], float]) -> np.ndarray:

@@ -6,15 +6,18 @@ import math
 import statistics
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+from sightline.core.config import encode
 from sightline.core.errors import InputError
+from sightline.core.metrics import metrics_of
 from sightline.core.modes import evaluating
+from sightline.core.settings import check_in_range
 from sightline.core.state import nbytes
 from sightline.data.batches import BatchStream
 from sightline.data.tokens.tokenizer import Tokenizer, TokenizerPair
@@ -25,8 +28,10 @@ from sightline.tasks.outcomes import Answer, Costs, Measured, timed_ms
 from sightline.tasks.run import RunConfig
 from sightline.tasks.saved import Options
 from sightline.tasks.task import D, Task
+from sightline.tasks.texts_out.config import TokenizerConfig
 from sightline.tasks.texts_out.likelihood import likelihood
 from sightline.tasks.texts_out.scores import TextScores, score_texts
+from sightline.tasks.texts_out.scripts import metric_for
 from sightline.tasks.texts_out.search import TextOutput, search
 from sightline.training.loss import Loss, cross_entropy
 
@@ -65,6 +70,7 @@ class TextsOutTask(Task[D, P, R]):
     longest_output: the most tokens of an output where decoding names no other limit
     data: what the model was trained on, in a line
     positions_are: the word for positions of a source in a report
+    scored_as: the kinds of metrics of outputs (`Metric.of`); decided_by: metrics before the one that suits the targets
     """
 
     form = "encoder-decoder"
@@ -72,6 +78,8 @@ class TextsOutTask(Task[D, P, R]):
     same_in_comparison = ("tokenizer.kind", "tokenizer.size")
     Options = TextsOutOptions
     positions_are: ClassVar[str] = "positions"
+    scored_as: ClassVar[tuple[str, ...]] = ("texts",)
+    decided_by: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self, config: Any, model: SequenceModel, tokenizers: TokenizerPair, *, longest_output: int, data: str = ""
@@ -102,15 +110,14 @@ class TextsOutTask(Task[D, P, R]):
     @classmethod
     def score(cls, outputs: Sequence[str], references: Sequence[str]) -> TextScores:
         """The metrics of outputs."""
-        return score_texts(outputs, references)
+        return score_texts(outputs, references, cls.scored_as)
 
     @classmethod
     def metrics(cls, data: Any, run: Any) -> tuple[str, ...]:
-        """The metrics, first exact match where most targets are single words, else BLEU."""
-        targets = data.train.targets
-        single = sum(len(target.split()) <= 1 for target in targets)
-        first = "exact_match" if 2 * single > len(targets) else "bleu"
-        return tuple(dict.fromkeys([first, "exact_match", "chrf", "perplexity", "bleu", "loss", "token_accuracy"]))
+        """The metrics, first the one that suits the targets (`scripts.metric_for`)."""
+        first = [*cls.decided_by, metric_for(data.train.targets)]
+        usual = ["exact_match", "chrf", "perplexity", "bleu", "loss", "token_accuracy"]
+        return tuple(dict.fromkeys([*first, *usual, *(metric.name for metric in metrics_of(*cls.scored_as))]))
 
     @property
     def outputs(self) -> int:
@@ -158,7 +165,7 @@ class TextsOutTask(Task[D, P, R]):
             outputs[row] = output
         return outputs
 
-    def predict(self, inputs: Sequence[Any], decoding: DecodingConfig | None = None) -> list[str]:
+    def predict_list(self, inputs: list[Any], decoding: DecodingConfig | None = None) -> list[str]:
         """A text for each input; greedy without `decoding`."""
         return self._texts(self.part_of(inputs), decoding)
 
@@ -229,10 +236,27 @@ class TextsOutTask(Task[D, P, R]):
         return nbytes(state)
 
     @staticmethod
+    def learn_tokenizers(
+        sources: Sequence[str], targets: Sequence[str], config: TokenizerConfig, *, lowercase: bool
+    ) -> TokenizerPair:
+        """Tokenizers of sources and targets; one alone where no source is a text.
+
+        lowercase: whether the texts were lower-cased when they were read, which the tokenizers then do to new ones
+        """
+        config = replace(config, lowercase=config.lowercase or lowercase)
+        if sources:
+            return TokenizerPair.train(sources, targets, **encode(config))
+        one = Tokenizer.train(targets, config.kind, config.size, config.lowercase)
+        return TokenizerPair(one, one)
+
+    @staticmethod
     def room_for(tokenizers: TokenizerPair, targets: Sequence[str]) -> int:
         """`longest_output` for such targets, with room for what is longer than anything seen in training."""
         longest = max(map(len, tokenizers.target.encode_batch(targets)))
         return longest + longest // 4 + 8
+
+    def lower_inputs(self) -> None:
+        self.tokenizers.source.lower_first = self.tokenizers.target.lower_first = True
 
     def more_options(self) -> dict[str, Any]:
         return {"longest_output": self.longest_output}
@@ -240,13 +264,14 @@ class TextsOutTask(Task[D, P, R]):
     @staticmethod
     def load_tokenizers(directory: Path, options: TextsOutOptions) -> TokenizerPair:
         """The tokenizers of a model directory."""
-        if options.longest_output < 1:
-            place = f"{directory / CONFIG}: options"
-            raise InputError(f"longest_output must be at least 1, found {options.longest_output}", where=place)
+        check_in_range(f"{directory / CONFIG}: options.longest_output", options.longest_output, at_least=1)
         return TokenizerPair.load(directory / TOKENIZERS)
 
     def save_files(self, directory: Path) -> None:
         self.tokenizers.save(directory / TOKENIZERS)
+
+    def outputs_of(self, part: P) -> list[str]:
+        return self._texts(part)
 
     def _texts(self, part: P, decoding: DecodingConfig | None = None) -> list[str]:
         return [output.text for output in self.write_texts(part, decoding)]

@@ -9,7 +9,6 @@ from typing import Any, ClassVar, final
 
 from torch import Tensor
 
-from sightline.core.config import encode
 from sightline.core.errors import InputError
 from sightline.core.metrics import Baseline
 from sightline.data.batches import PairBatches, pad
@@ -52,7 +51,9 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
 
     @classmethod
     def build(cls, data: PairCorpus, run: TranslationRun) -> TranslationTask:
-        return cls.create(data, run.settings, seed=run.training.seed, parameters=run.parameters)
+        return cls.create(
+            data, run.settings, seed=run.training.seed, parameters=run.parameters, lowercase=run.corpus.lowercase
+        )
 
     @classmethod
     def load_prepared(cls, run: TranslationRun, directory: Path) -> PairCorpus:
@@ -70,11 +71,12 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
     @classmethod
     def build_prepared(cls, data: PairCorpus, run: TranslationRun, directory: Path) -> TranslationTask:
         kept = directory / ("shared-tokenizer.json" if run.settings.tokenizer.shared else "tokenizer.json")
-        known = TokenizerPair.load(kept) if kept.exists() else None
-        task = cls.create(data, run.settings, seed=run.training.seed, parameters=run.parameters, tokenizers=known)
-        if known is None:
+        if not kept.exists():
+            task = cls.build(data, run)
             task.tokenizers.save(kept)
-        return task
+            return task
+        known = TokenizerPair.load(kept)
+        return cls.create(data, run.settings, seed=run.training.seed, parameters=run.parameters, tokenizers=known)
 
     @classmethod
     def create(
@@ -84,15 +86,17 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
         *,
         seed: int = 0,
         parameters: int | None = None,
+        lowercase: bool = False,
         tokenizers: TokenizerPair | None = None,
     ) -> TranslationTask:
         """An untrained task: tokenizers learned from the training part alone, weights drawn from `seed`.
 
-        `parameters` scales the widths to about that many; `tokenizers` of another task on the same data may be given.
+        `parameters` scales the widths to about that many; `lowercase` says that the corpus was lower-cased, which the
+        tokenizers then do to new texts; `tokenizers` of another task on the same data may be given.
         """
         if not corpus.train.sources:
             raise InputError("no training pairs", where=corpus.name)
-        tokenizers = tokenizers or TokenizerPair.train(*corpus.train.sides, **encode(config.tokenizer))
+        tokenizers = tokenizers or cls.learn_tokenizers(*corpus.train.sides, config.tokenizer, lowercase=lowercase)
         if getattr(config.model, "tie", None) == "all" and not tokenizers.shared:
             raise InputError(f"{config.arch} ties source and target embeddings: it needs tokenizer.shared")
         sizes = tokenizers.source.size, tokenizers.target.size
@@ -156,7 +160,8 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
         self, texts: Sequence[str], decoding: DecodingConfig | None = None, *, first: int = 0
     ) -> list[TextOutput]:
         """An output for each text, as `write_texts`; a text without tokens gives an empty one."""
-        return self.write_texts(self.part_of(texts), decoding, first=first)
+        chosen = [texts] if isinstance(texts, str) else texts
+        return self.write_texts(self.part_of(chosen), decoding, first=first)
 
     def baselines(self, train: Pairs, part: Pairs) -> list[Baseline]:
         outputs = text_baselines(*train.sides, part.sources)
@@ -181,7 +186,7 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
         return Card(
             "text to text",
             "translation",
-            'model.predict(["a text"])',
+            'model.predict("a text")',
             {"Tokens": f"{tokens.source.kind}, {sizes}"},
             ", `tokenizer.json` the vocabularies",
         )

@@ -1,0 +1,37 @@
+"""Numbers as text with the digits that tell neighbours apart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from itertools import pairwise
+
+_MOST = 6  # decimals that are added
+
+
+def significant(value: float, digits: int = 4) -> str:
+    """A number without an exponent, with at least so many significant digits: 12346, 1.235, 0.001235; 1.235e-07."""
+    if not math.isfinite(value) or value == 0:
+        return f"{value + 0.0:g}"  # without the sign of a negative zero
+    place = math.floor(math.log10(abs(value)))
+    return f"{value:.{max(0, digits - 1 - place)}f}" if -5 < place < 15 else f"{value:.{digits - 1}e}"
+
+
+def decimals(values: Iterable[float], least: int) -> int:
+    """The fewest decimals, at least `least`, that show different values differently and none but zero as zero.
+
+    At most six more than `least`.
+    """
+    known = sorted({value for value in values if math.isfinite(value)})
+    for digits in range(least, least + _MOST):
+        shown = [round(value, digits) for value in known]
+        if all(a != b for a, b in pairwise(shown)) and all(s or not v for s, v in zip(shown, known, strict=True)):
+            return digits
+    return least + _MOST
+
+
+def probability(p: float) -> str:
+    """A probability with four decimals, and more near 0 and 1: 0.9941, 0.9999954."""
+    rest = min(p, 1 - p)
+    extra = 0 if rest <= 0 else max(0, -math.floor(math.log10(rest)) - 3)
+    return f"{p:.{4 + min(extra, 8)}f}"

@@ -1,0 +1,35 @@
+"""One input, or several in a list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from sightline.core.errors import InputError
+
+
+def list_of(inputs: Any) -> list[Any]:
+    """Several inputs as a list, from any collection of them: a list, a tuple, an array, a column of a table.
+
+    Raises:
+        InputError: "expected one input or a list of inputs, found a table (DataFrame): choose a column, as in
+            table['source']"; "…, found a row (dict): choose a value, as in row['source']"; "…, found int".
+    """
+    expected = "expected one input or a list of inputs, found"
+    if hasattr(inputs, "columns") or hasattr(inputs, "column_names"):
+        name = type(inputs).__name__
+        raise InputError(f"{expected} a table ({name}): choose a column, as in table['source']")
+    if isinstance(inputs, Mapping):
+        raise InputError(f"{expected} a row ({type(inputs).__name__}): choose a value, as in row['source']")
+    if not isinstance(inputs, Iterable) or getattr(inputs, "ndim", 1) == 0:
+        raise InputError(f"{expected} {type(inputs).__name__}")
+    return list(inputs)
+
+
+def dimensions(inputs: Any) -> int | None:
+    """The number of axes of an array of numbers, of which a flat list of numbers is one; None for anything else."""
+    if isinstance(inputs, list) and inputs and all(isinstance(value, int | float) for value in inputs):
+        return 1
+    return inputs.ndim if isinstance(inputs, np.ndarray) and inputs.dtype.kind in "fiu" else None
