@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from sightline.cli.app import main
-from sightline.data.series.panel import Panel, Series
 from sightline.data.series.grid import Grid
+from sightline.data.series.panel import Panel, Series
 from sightline.tasks.forecasting.forecast import Forecast
 from sightline.tasks.forecasting.scores import naive_errors
 
