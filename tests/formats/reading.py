@@ -34,8 +34,7 @@ def _labelled(run: Any) -> list[Any]:
 
 
 def _texts(run: Any) -> list[Any]:
-    part = run.read()
-    return [text.decode() for block in range(len(part.blocks)) for text in part.read(block)]
+    return list(run.read().texts())
 
 
 def _series(run: Any) -> list[Any]:

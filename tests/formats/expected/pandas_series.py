@@ -26,6 +26,8 @@ CASES = [
     Case("missing.csv", "CSV with holes", "forecasting",
          [("", "2024-01-01", [[0.0, 0.5], [1.0, 0.25], *([i + 2.0, i] for i in range(8))])],
          {"fill": "linear"}, ("1 missing cells",)),
+    Case("european.csv", "CSV with semicolons and decimal commas", "forecasting",
+         [("", "2024-02-28", [[i / 2] for i in range(10)])], notes=("semicolon", "decimal comma")),
     Case("typed.parquet", "parquet with a column of type datetime", "forecasting",
          [("", "2024-02-28 00:00:00", [[0.0, 1.0], [1.0, 1.0], [2.0, 1.0]])]),
     case("index.parquet", "parquet with an index of times", "2024-02-28 00:00:00"),

@@ -32,6 +32,7 @@ FILES = {
     "epoch.csv": lambda path: by(RANGE("2016-07-01 13:00", periods=3, freq="500ms").astype("int64") / 1e9).to_csv(path),
     "nanoseconds.csv": lambda path: by(RANGE("2016-07-01 13:00", periods=3, freq="h").astype("int64")).to_csv(path),
     "missing.csv": lambda path: by(RANGE("2024-01-01", periods=10), w=[0.5, None, *range(8)]).to_csv(path),
+    "european.csv": lambda path: (by(RANGE("2024-02-28", periods=10)) / 2).to_csv(path, sep=";", decimal=","),
     "typed.parquet": lambda path: with_column(RANGE("2024-02-28", periods=3), day=[1, 1, 1]).to_parquet(path),
     "index.parquet": lambda path: by(RANGE("2024-02-28", periods=3)).to_parquet(path),
 }

@@ -152,15 +152,14 @@ def find_grid(stamps: Stamps, breaks: np.ndarray, every: str | None = None) -> G
         are the same (or the last of it, or its first or last business day)
 
     Raises:
-        InputError: "every: two times are needed to find the step; name it".
+        InputError: what `parse_every` raises.
+        ValueError: without `every` some two neighbours must be in order.
     """
     values, written = stamps.values, stamps.written
     distance = np.diff(values)
     between = ~breaks[1:] & (distance > 0)
     if every is not None:
         kind, step = parse_every(every, stamps.kind, written.scale)
-    elif not between.any():
-        raise InputError("two times in order are needed to find the step between them; name it", where="every")
     else:
         kind, step = stamps.kind, _commonest(distance[between])
     if stamps.kind == "number":

@@ -115,7 +115,12 @@ def make_panel(table: SeriesTable, rules: Evenness) -> Panel:
     if rules.resample is None:
         _check_order(table, order, breaks)
     ordered = table.stamps._replace(values=stamps[order])
-    grid = find_grid(ordered, breaks, rules.every or table.every)
+    every = rules.every or table.every
+    if every is None and not (~breaks[1:] & (np.diff(ordered.values) > 0)).any():
+        raise InputError(
+            "no series has two times in order: name the step between them, as in --every 1h", where=table.path
+        )
+    grid = find_grid(ordered, breaks, every)
     notes = [*table.notes, *table.stamps.notes]
     if rules.resample is None:
         index = grid.index(ordered.values)
