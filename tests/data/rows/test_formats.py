@@ -78,6 +78,7 @@ def test_languages_of_a_memory_are_columns(tmp_path: Path) -> None:
         ("<tmx>\n", ":2", "broken XML: no element found"),
         ("<html><body/></html>", ":1", "is XML, but not tmx: its root is <html>"),
         ("source\ttarget\n", ":1", "broken XML: syntax error"),
+        ('<?xml version="1.0" encoding="UTFF-8"?><tmx/>', ":1", "broken XML: unknown encoding: UTFF-8; save"),
         ("<tmx><body/></tmx>", "", "has a header but no rows"),
         ("", "", "is empty"),
     ],

@@ -88,6 +88,8 @@ class _Parser:
         except expat.ExpatError as error:
             problem = expat.ErrorString(error.code)
             raise InputError(f"broken XML: {problem}", where=f"{self._path}:{error.lineno}") from None
+        except LookupError as error:  # encodings that expat does not know are Python's
+            raise InputError(f"broken XML: {error}; save the file as UTF-8", where=f"{self._path}:1") from None
         return self._ready
 
     def _refuse(self, problem: str) -> None:
