@@ -8,7 +8,7 @@ VERSION = "zstd " + VERSION.split(" v")[1].split(",")[0]
 
 def compress(path):
     """Two lines, by the program itself."""
-    text = "one line\nanother\n".encode()
+    text = b"one line\nanother\n"
     path.write_bytes(subprocess.run(["zstd", "-c", "-q"], input=text, capture_output=True, check=True).stdout)
 
 
