@@ -58,7 +58,7 @@ def score_classes(log_p: np.ndarray, labels: np.ndarray, classes: Sequence[str])
         "confusion": {"labels": list(classes), "counts": counts.tolist()},
         "reliability": calibration(outputs.confidence.ravel(), right.ravel())[1],
     }
-    return _scored(("labels",), outputs, _per(1, -log_p[np.arange(len(labels)), labels]), details)
+    return _scored(("labels",), outputs, -log_p[np.arange(len(labels)), labels][:, None], details)
 
 
 def score_label_sets(log_odds: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> LabelScores:
@@ -75,19 +75,20 @@ def score_label_sets(log_odds: np.ndarray, labels: np.ndarray, classes: Sequence
     _check(log_odds, labels, classes, labels.shape)
     labels, predicted, p = labels.astype(bool), log_odds >= 0, np.exp(-np.logaddexp(0.0, -log_odds))
     outputs = LabelOutputs(labels, predicted, p, np.maximum(p, 1 - p), predicted == labels)
-    nats = np.logaddexp(0.0, np.where(labels, -log_odds, log_odds)).sum(1)
+    nats = np.logaddexp(0.0, np.where(labels, -log_odds, log_odds))
     tables = multilabel_confusion_matrix(labels, predicted).tolist()  # of each class [[tn, fp], [fn, tp]]
     details = {
         "confusions": dict(zip(classes, tables, strict=True)),
         "reliability": calibration(outputs.confidence.ravel(), outputs.right.ravel())[1],
     }
-    return _scored(("labels", "label sets"), outputs, _per(len(classes), nats), details)
+    return _scored(("labels", "label sets"), outputs, nats, details)
 
 
-def _scored(kinds: Sequence[str], outputs: LabelOutputs, loss: np.ndarray, details: dict[str, Any]) -> LabelScores:
-    """Every metric of these kinds of outputs, and the loss from its rows."""
-    items = {metric.name: metric.rows_of(outputs) for metric in metrics_of(*kinds)} | {"loss": loss}
+def _scored(kinds: Sequence[str], outputs: LabelOutputs, nats: np.ndarray, details: dict[str, Any]) -> LabelScores:
+    """Every metric of these kinds of outputs, and the loss from its nats (N, M) of M predictions an item."""
+    items = {metric.name: metric.rows_of(outputs) for metric in metrics_of(*kinds)}
     values = {name: float(find_metric(name).value(rows[None].astype(float))[0]) for name, rows in items.items()}
+    items["loss"], values["loss"] = _per(nats.shape[1], nats.sum(1)), float(nats.mean())
     return LabelScores(values, items, details)
 
 
