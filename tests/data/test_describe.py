@@ -212,3 +212,49 @@ def test_odd_documents_and_sounds_are_named(corpora: Path, capsys: pytest.Captur
     text = capsys.readouterr().out
     assert "silent, no sample beyond 0.001: 1 row (at clips.csv:9)" in text
     assert "the same source occurs more than once: 2 rows (at clips.csv:5, clips.csv:42)" in text
+
+
+TOO_SMALL = {
+    "one.csv": ("en,de\na b,c d\n", {"pairs": 1}, "1 different sources cannot be split into 3 parts"),
+    "one.tsv": ("source\ttarget\na\tb\na\tc\n", {"pairs": 2}, "1 different sources cannot be split into 3 parts"),
+    "one.txt": ("hi", {"documents": 1, "bytes": 2}, "is too short to split off a valid part"),
+    "one.jsonl": ('{"text": "a b"}\n', {"documents": 1, "bytes": 3}, "too few different documents for 3 parts"),
+    "one time.csv": ("date,v\n2024-01-01,1\n", {"values": 1, "from": "2024-01-01"}, "1 steps of training, 0 of valid"),
+    "four times.csv": (
+        "date,v\n" + "".join(f"2024-01-0{i},1\n" for i in range(1, 5)),
+        {"values": 4},
+        "0 of validation",
+    ),
+    "labels.csv": ("text,label\nso good,x\n", {"items": 1}, "only one class"),
+}
+
+
+@pytest.mark.parametrize("name", TOO_SMALL)
+def test_what_is_too_small_to_train_on_is_described(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content, train, reason = TOO_SMALL[name]
+    path = tmp_path / name
+    path.write_text(content)
+    assert main(["data", "describe", str(path), "--json", "--picture", str(tmp_path / "picture.svg")]) == 0
+    survey = json.loads(capsys.readouterr().out)
+    assert train.items() <= survey["parts"]["train"].items()
+    (note,) = [note for note in survey["notes"] if note.startswith("nothing can be trained on this: ")]
+    assert reason in note
+    assert main(["data", "describe", str(path)]) == 0
+    assert note in capsys.readouterr().out
+    assert main(["train", "--data", str(path), "--arch", "dlinear" if "time" in name else "gru"]) == 2
+    *_, error = capsys.readouterr().err.splitlines()
+    assert error.startswith("sightline: error: ")
+
+
+def test_the_one_time_of_a_series_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for cell in ("2024-01-01 13:00", "5"):
+        (tmp_path / "a.csv").write_text(f"t,v\n{cell},1\n")
+        assert main(["data", "describe", str(tmp_path / "a.csv"), "--task", "forecasting"]) == 0
+        assert f"one time, {cell}" in capsys.readouterr().out
+
+
+def test_the_beginning_of_a_text_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("ab cd\nefg\n" * 30)
+    assert describe(tmp_path / "a.txt", task="language").examples["train"] == repr(("ab cd\nefg\n" * 8)[:80])

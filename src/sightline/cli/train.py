@@ -107,6 +107,7 @@ def train(
     if not dry_run:
         check_run(directory, resume=resume, overwrite=overwrite)
     dataset = kind.load_data(run)
+    dataset.check()
     for note in dataset.named_notes:
         print(f"sightline: {note}", file=sys.stderr)
     if dry_run:

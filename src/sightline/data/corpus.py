@@ -6,6 +6,7 @@ from collections.abc import Collection, Hashable, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
+from sightline.core.errors import InputError
 from sightline.data.split import PARTS
 from sightline.data.survey import Survey, histogram, spread
 
@@ -34,6 +35,7 @@ class Corpus(Generic[P]):
 
     sha256: of the content, in order: the same content has the same hash whatever files it came in
     notes: for the user, a line each
+    problem: why nothing can be trained on it; "" where training is possible
     """
 
     name: str
@@ -42,6 +44,7 @@ class Corpus(Generic[P]):
     test: P
     sha256: str
     notes: tuple[str, ...] = ()
+    problem: str = ""
 
     def check(self) -> None:
         """Refuse data that can be described, but not trained on.
@@ -49,6 +52,8 @@ class Corpus(Generic[P]):
         Raises:
             InputError: the problem, such as "a.csv: only one class, 'yes': at least two are needed".
         """
+        if self.problem:
+            raise InputError(self.problem)
 
     @property
     def parts(self) -> dict[str, P]:

@@ -72,6 +72,7 @@ def fit(
         place = Path(temporary) / "run" if out_dir is None else Path(out_dir)
         check_run(place, resume=resume, overwrite=overwrite)
         read: Corpus[Any] = kind.load_data(run) if isinstance(data, str | Path) else data
+        read.check()
         for note in read.named_notes:
             logger.warning(note)
         built = kind.build(read, run)

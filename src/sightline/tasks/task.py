@@ -142,7 +142,11 @@ class Task(SavedTask, Generic[D, P, R]):
     @classmethod
     def survey(cls, run: R) -> Survey:
         """A summary of the data that the keys of `run` name."""
-        return cls.load_data(run).describe()
+        data = cls.load_data(run)
+        survey = data.describe()
+        if not data.problem:
+            return survey
+        return replace(survey, notes=[*survey.notes, f"nothing can be trained on this: {data.problem}"])
 
     @classmethod
     def read_part(cls, run: R) -> P:

@@ -201,16 +201,18 @@ def test_what_is_too_small_to_train_on_is_described(photos, tmp_path):
     assert survey.parts["train"]["items"] + survey.parts["valid"]["items"] + survey.parts["test"]["items"] == 2
     (photos / "dog" / "0.png").unlink()
     (photos / "dog").rmdir()
-    survey = load_labelled(photos, trainable=False).describe()
-    assert survey.parts["train"] | {"items": 1, "labels": 1} == survey.parts["train"]
-    assert any("at least two" in note for note in survey.notes)
+    corpus = load_labelled(photos, trainable=False)
+    train = corpus.describe().parts["train"]
+    assert train | {"items": 1, "labels": 1} == train
+    assert "at least two" in corpus.problem
 
 
 def test_data_without_a_training_part_is_described(tmp_path):
     (tmp_path / "a.csv").write_text("text,label,part\na,x,test\nb,y,test\n")
-    survey = load_labelled(tmp_path / "a.csv", Reading(split_column="part"), trainable=False).describe()
-    assert {name: part["items"] for name, part in survey.parts.items()} == {"train": 0, "valid": 0, "test": 2}
-    assert "no row belongs to the training part" in survey.notes[-1]
+    corpus = load_labelled(tmp_path / "a.csv", Reading(split_column="part"), trainable=False)
+    parts = corpus.describe().parts
+    assert {name: part["items"] for name, part in parts.items()} == {"train": 0, "valid": 0, "test": 2}
+    assert "no row belongs to the training part" in corpus.problem
 
 
 @settings(max_examples=20, deadline=None)

@@ -27,15 +27,9 @@ class LabelledCorpus(Corpus[LabelledPart]):
     """Labelled sources for training, validation and test.
 
     classes: the names of the labels, fixed by the training part
-    problem: why nothing can be trained on it; "" where training is possible
     """
 
     classes: tuple[str, ...]
-    problem: str = ""
-
-    def check(self) -> None:
-        if self.problem:
-            raise InputError(self.problem)
 
     @property
     def kind(self) -> SourceKind:
@@ -113,7 +107,7 @@ def load_labelled(
         parts = {part: LabelledPart.of(train).select(rows.get(part, ())) for part in PARTS} | own
         classes = tuple(sorted({label for of_item in train.labels for label in of_item}))
     notes = [note for table in {table.name: table for table in tables.values()}.values() for note in table.notes()]
-    notes += [*_notes(parts), *([f"nothing can be trained on this: {problem}"] if problem else [])]
+    notes += _notes(parts)
     limited = {part: parts[part].select(range(len(parts[part]))[:limit]) for part in PARTS}
     return LabelledCorpus(
         name=name, **limited, sha256=content_sha256(limited), notes=tuple(notes), problem=problem, classes=classes

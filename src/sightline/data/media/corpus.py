@@ -32,16 +32,7 @@ _SHOWN = 5
 @final
 @dataclass(frozen=True)
 class MediaCorpus(Corpus[MediaPart]):
-    """Items for training, validation and test; `sha256` is of samples, pixels and texts, whatever their files.
-
-    problem: why nothing can be trained on it; "" where training is possible
-    """
-
-    problem: str = ""
-
-    def check(self) -> None:
-        if self.problem:
-            raise InputError(self.problem)
+    """Items for training, validation and test; `sha256` is of samples, pixels and texts, whatever their files."""
 
     def describe(self) -> Survey:
         """Counts, durations in seconds or sizes in pixels, target lengths, repetitions, and suspicious items."""
@@ -147,7 +138,6 @@ class MediaReading:
                 if trainable:
                     raise
                 rows, problem = {"train": [*range(len(whole))]}, f"{train}: {error}"
-                notes.append(f"nothing can be trained on this: {error}")
             parts |= {name: whole.select(rows.get(name, [])) for name in ("train", *missing)}
         parts = {name: parts[name] for name in PARTS}
         return MediaCorpus(str(train), **parts, sha256=_sha256(parts), notes=tuple(notes), problem=problem)

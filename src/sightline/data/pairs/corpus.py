@@ -36,24 +36,32 @@ class PairReading:
         columns = {"source_column": self.source_column, "target_column": self.target_column}
         return read(file, header=self.header, skip_bad=self.skip_bad, **columns)
 
-    def parts(self, files: Mapping[str, str | Path], seed: int) -> tuple[dict[str, Pairs], list[str]]:
-        """The pairs of each part, read or split off, and notes."""
+    def parts(
+        self, files: Mapping[str, str | Path], seed: int, *, trainable: bool = True
+    ) -> tuple[dict[str, Pairs], list[str], str]:
+        """The pairs of each part, read or split off, notes, and why they cannot be split (see `load_corpus`)."""
         tables = {part: self.table(file) for part, file in files.items()}
         if self.lowercase:
             for texts in (texts for table in tables.values() for texts in table.pairs.sides):
                 texts[:] = [text.lower() for text in texts]
         parts = {part: table.pairs for part, table in tables.items()}
-        missing = {part: share for part, share in SHARES.items() if part not in tables}
+        problem, missing = "", {part: share for part, share in SHARES.items() if part not in tables}
         if missing:
-            rows = rows_of(by_hash(parts["train"].sources, missing, seed))
-            parts |= {part: parts["train"].select(rows[part]) for part in ("train", *missing)}
+            try:
+                rows = rows_of(by_hash(parts["train"].sources, missing, seed))
+            except InputError as error:
+                problem = f"{tables['train'].name}: {error}"
+                if trainable:
+                    raise InputError(problem) from None
+                rows = {"train": [*range(len(parts["train"]))]}
+            parts |= {part: parts["train"].select(rows.get(part, [])) for part in ("train", *missing)}
         notes = [note for table in tables.values() for note in table.notes()]
         known = set(parts["train"].sources)
         for part in ("valid", "test"):
             if part in tables:
                 table, where = tables[part], f"{tables[part].name}: "
                 notes += overlap_notes(part, table.pairs.sources, known, table.lines, where=where, unit="lines ")
-        return parts, notes
+        return parts, notes, problem
 
 
 @final
@@ -119,6 +127,7 @@ def load_corpus(
     seed: int = 0,
     lowercase: bool = False,
     skip_bad: bool = False,
+    trainable: bool = True,
 ) -> PairCorpus:
     """Read and split data.
 
@@ -127,6 +136,7 @@ def load_corpus(
     part is, and is not the seed of training. Built-in data takes its own, as in `builtin:dates?seed=1`.
 
     limit: keep only the first `limit` pairs of each part
+    trainable: refuse too few pairs to divide; otherwise they are all training, and that is the corpus' `problem`
 
     Raises:
         InputError: any problem with the files, in one line.
@@ -139,13 +149,13 @@ def load_corpus(
     if name.startswith("builtin:"):
         if valid is not None or test is not None or source_column or target_column or header is not None:
             raise InputError("built-in data does not take validation files, test files or columns", where=name)
-        parts, notes = _builtin(name), []
+        parts, notes, problem = _builtin(name), [], ""
     else:
         files = {part: f for part, f in (("train", data), ("valid", valid), ("test", test)) if f is not None}
-        parts, notes = reading.parts(files, seed)
+        parts, notes, problem = reading.parts(files, seed, trainable=trainable)
     parts = {part: parts[part].select(range(len(parts[part]))[:limit]) for part in PARTS}
-    sha256 = _sha256(parts)
-    return PairCorpus(name, **parts, sha256=sha256, notes=tuple(notes), files=tuple(files.values()), reading=reading)
+    about = {"sha256": _sha256(parts), "notes": tuple(notes), "problem": problem}
+    return PairCorpus(name, **parts, **about, files=tuple(files.values()), reading=reading)
 
 
 def _builtin(name: str) -> dict[str, Pairs]:

@@ -64,8 +64,10 @@ class SeriesData:
         return [r.values[max(low - r.start, 0) : max(high - r.start, 0)] for r in self.panel.records]
 
 
-def load_panel(data: str | Path, columns: SeriesColumns | None = None, rules: Evenness | None = None) -> Panel:
-    """The series of a file.
+def load_panel(
+    data: str | Path, columns: SeriesColumns | None = None, rules: Evenness | None = None, *, short: bool = False
+) -> Panel:
+    """The series of a file; `short` allows too few times to find the step between them, which is then a note.
 
     Raises:
         InputError: any problem with the file, in one line with its place (see `read_series_table`, `make_panel`).
@@ -74,8 +76,14 @@ def load_panel(data: str | Path, columns: SeriesColumns | None = None, rules: Ev
         raise InputError(f"no data named: give {SOURCES}")
     path, columns, rules = Path(data), columns or SeriesColumns(), rules or Evenness()
     if suffix_of(path) in WHOLE:
-        return make_panel(read_whole_series(path, columns, rules.every), rules)
-    return make_panel(read_series_table(path, columns), rules)
+        table = read_whole_series(path, columns, rules.every)
+    else:
+        table = read_series_table(path, columns)
+    if short and len(np.unique(table.stamps.values)) == 1 and not (rules.every or table.every):
+        every = "1" if table.stamps.kind == "number" else "1d"
+        note = f"one time, {table.stamps.text(0)}: the step is not known (--every names it)"
+        table = table._replace(every=every, notes=(*table.notes, note))
+    return make_panel(table, rules)
 
 
 def load_series(
@@ -101,7 +109,7 @@ def load_series(
             raise InputError("built-in series have no columns to name and no gaps to fill", where=name)
         panel, truth = generate(name)
     else:
-        panel = load_panel(data, columns, rules)
+        panel = load_panel(data, columns, rules, short=short)
     notes = [*panel.notes, *_marker_notes(panel)]
     try:
         bounds = by_time(panel.start, panel.end, split)
@@ -109,7 +117,7 @@ def load_series(
         if not short:
             raise
         bounds = (panel.start, panel.end, panel.end, panel.end)
-        notes.append(str(error))
+        notes.append(f"nothing can be trained on this: {error}")
     digest = _sha256(panel)
     unused = panel.end - bounds[-1]
     if unused:

@@ -53,6 +53,7 @@ def load_text(
     limit: int | None = None,
     seed: int = 0,
     skip_bad: bool = False,
+    trainable: bool = True,
 ) -> TextCorpus:
     """Scan and split a corpus; see `text_files` for what `data` may be.
 
@@ -64,6 +65,7 @@ def load_text(
 
     limit: keep only the first `limit` documents of each part
     skip_bad: leave out and count documents that are not text, instead of raising
+    trainable: refuse too little text to divide; otherwise it is all training, and that is the corpus' `problem`
 
     Raises:
         InputError: "corpus.txt:17: invalid UTF-8 at byte 3 (0xff)" and the like: one line that names file and line.
@@ -73,7 +75,6 @@ def load_text(
     if limit is not None and limit < 1:
         raise InputError(f"limit must be at least 1, found {limit}")
     name = str(data)
-    counted = _Counted("", skip_bad=skip_bad or name == STDLIB, unit="document")
     files_of: dict[str, str | Path | None] = {"valid": valid, "test": test}
     shares = {part: share for part, share in (("test", test_share), ("valid", valid_share)) if files_of[part] is None}
     readers = [reader_of(path, column) for path in text_files(name)]
@@ -82,11 +83,22 @@ def load_text(
         raise InputError("a split by position needs one text file; choose documents", where=name)
     if alone and split == "documents" and any(shares.values()):
         raise InputError("one document cannot be split by documents; choose position", where=name)
-    digest = hashlib.sha256()
-    if alone:
-        parts = _by_position(readers[0], shares, counted, digest)
-    else:
-        parts = _by_documents(readers, shares, counted, digest, seed)
+
+    def divided(shares: Mapping[str, float]) -> tuple[dict[str, TextPart], _Counted, hashlib._Hash]:
+        counted = _Counted("", skip_bad=skip_bad or name == STDLIB, unit="document")
+        digest = hashlib.sha256()
+        if alone:
+            return _by_position(readers[0], shares, counted, digest), counted, digest
+        return _by_documents(readers, shares, counted, digest, seed), counted, digest
+
+    problem = ""
+    try:
+        parts, counted, digest = divided(shares)
+    except InputError as error:
+        if trainable:
+            raise
+        problem = str(error)
+        parts, counted, digest = divided({})  # raises again where the texts are bad, not too few
     for part, files in files_of.items():
         if files is not None:
             others = [reader_of(path, column) for path in text_files(str(files))]
@@ -98,7 +110,7 @@ def load_text(
         parts = {name: part.select(range(min(limit, len(part)))) for name, part in parts.items()}
     for part in parts.values():
         digest.update(f"{part.name} {part.documents} {part.size}\0".encode())
-    return TextCorpus(str(data), **parts, sha256=digest.hexdigest(), notes=tuple(counted.notes()))
+    return TextCorpus(name, **parts, sha256=digest.hexdigest(), notes=tuple(counted.notes()), problem=problem)
 
 
 @final

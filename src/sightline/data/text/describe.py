@@ -74,7 +74,7 @@ def _look(part: TextPart) -> _Look:
             break
         if fragment.begins:
             size, digest, line = 0, hashlib.sha256(), 0
-        begins = begins or fragment.text[:80]
+        begins += fragment.text[: 80 - len(begins)] if not begins or not look.lengths else ""
         content = fragment.text.encode()
         size, total = size + len(content), total + len(content)
         digest.update(content)

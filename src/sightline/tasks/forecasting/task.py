@@ -95,7 +95,8 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         try:
             notes = cls._windows(run, series).notes
         except InputError as error:
-            notes = (*series.notes, str(error))
+            divided = all(series.sizes.values())  # where not, a note says why already
+            notes = (*series.notes, *([f"nothing can be trained on this: {error}"] if divided else []))
         return survey_series(replace(series, notes=notes))
 
     @classmethod

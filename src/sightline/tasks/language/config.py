@@ -45,6 +45,7 @@ class RunningTextConfig(FilesConfig):
             limit=self.limit,
             seed=self.data_seed,
             skip_bad=self.skip_bad,
+            trainable=False,
         )
 
     def read(self) -> TextPart:

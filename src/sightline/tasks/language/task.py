@@ -94,6 +94,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
         `parameters` scales the widths to about that many; the `tokenizer` of another task on the same text may be
         given.
         """
+        corpus.check()
         cls.check_architecture(config.arch)
         tokenizer = tokenizer or TextTokenizer.train(corpus.train, **encode(config.tokenizer))
         sizes = Tokens(tokenizer.size), tokenizer.size

@@ -40,6 +40,7 @@ class PairsConfig(FilesConfig):
             seed=self.data_seed,
             lowercase=self.lowercase,
             skip_bad=self.skip_bad,
+            trainable=False,
         )
 
     def read(self) -> Pairs:

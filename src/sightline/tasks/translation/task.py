@@ -60,6 +60,7 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
         kept = directory / "pairs.json"
         if not kept.exists():
             corpus = cls.load_data(run)
+            corpus.check()
             parts = {part: getattr(corpus, part).sides for part in ("train", "valid", "test")}
             content = {"name": corpus.name, "sha256": corpus.sha256, "notes": corpus.notes, **parts}
             kept.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
@@ -94,6 +95,7 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
         `parameters` scales the widths to about that many; `lowercase` says that the corpus was lower-cased, which the
         tokenizers then do to new texts; `tokenizers` of another task on the same data may be given.
         """
+        corpus.check()
         if not corpus.train.sources:
             raise InputError("no training pairs", where=corpus.name)
         tokenizers = tokenizers or cls.learn_tokenizers(*corpus.train.sides, config.tokenizer, lowercase=lowercase)
