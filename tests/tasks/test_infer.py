@@ -31,6 +31,30 @@ FILES: dict[str, tuple[str, str | None]] = {
     "corpus": ("a b c\n", "language"),
     "book.xlsx": ("PK", None),
     "broken.jsonl": ("{", None),
+    "common voice.tsv": ("client_id\tpath\tsentence\tage\nx\ta.mp3\tc d\t\ny\tb.mp3\te f\t\n", "transcription"),
+    "nemo.jsonl": ('{"audio_filepath": "a.wav", "duration": 1.5, "text": "c d"}\n', "transcription"),
+    "metadata.csv": ("file_name,text\na.png,c d\nb.jpg,e f\n", "captioning"),
+    "metadata.jsonl": ('{"file_name": "a.png", "caption": "c d"}\n', "captioning"),
+    "labelled pictures.csv": ("image,label\na.png,cat\nb.png,dog\n", "classification"),
+    "labelled sounds.csv": ("path,label\na.wav,yes\nb.wav,no\n", "classification"),
+    "paths of texts.csv": ("path,sentence\na.txt,c d\nb.txt,e f\n", None),
+    "mixed files.csv": ("path,sentence\na.wav,c d\nb.png,e f\n", None),
+    "ucr.ts": ("#c\n@problemName x\n@classLabel true 1 2\n@data\n1,2:1\n3,4:2\n", "classification"),
+    "script.ts": ("export const x = 1;\n", None),
+    "monash.tsf": ("@relation x\n@data\nT1:1,2\n", "forecasting"),
+    "gluonts.jsonl": ('{"start": "2024-01-01", "target": [1, 2]}\n', "forecasting"),
+    "gluonts.json": ('{"start": "2024-01-01", "target": [1, 2]}\n', "forecasting"),
+    "lists.jsonl": ('{"x": [1, 2], "label": "a"}\n{"x": [1, 3], "label": "b"}\n', "classification"),
+    "trees.conllu": ("# text = a b\n1\ta\ta\tX\t_\t_\t0\troot\t_\t_\n\n", "language"),
+    "memory.tmx": ("<tmx/>", "translation"),
+    "catalogue.xlf": ("<xliff/>", "translation"),
+    "unusual time.csv": ("observed,v\n2024-01-01,1\n2024-01-02,2\n", "forecasting"),
+    "quarters.csv": ("q,v\n2000Q1,1\n2000Q2,2\n", "forecasting"),
+    "weeks.tsv": ("w\tv\n2024-W01\t1\n2024-W02\t\n", "forecasting"),
+    "unnamed time.csv": (",v\n2024-01-01 13:00,1\n2024-01-01 14:00,2\n", "forecasting"),
+    "no header of times.csv": ("2024-01-01,1\n2024-01-02,2\n2024-01-03,3\n", None),
+    "objects with times.jsonl": ('{"date": "2024-01-01", "v": 1}\n', None),
+    "one time among numbers.csv": ("a,v\n2024-01-01,1\nsoon,2\n", None),
 }
 
 
@@ -68,6 +92,35 @@ def test_times_by_their_type(tmp_path: Path) -> None:
     inferred = infer(str(path))
     assert inferred is not None
     assert inferred.task == "forecasting"
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".bz2"])
+def test_compressed(suffix: str, tmp_path: Path) -> None:
+    import bz2
+    import gzip
+
+    path = tmp_path / f"a.tsf{suffix}"
+    path.write_bytes((gzip if suffix == ".gz" else bz2).compress(b"@data\nT1:1,2\n"))
+    inferred = infer(str(path))
+    assert inferred is not None
+    assert inferred.task == "forecasting"
+
+
+def test_files_inside_of_cells(tmp_path: Path) -> None:
+    wav, png = b"RIFF\x24\0\0\0WAVEfmt ", b"\x89PNG\r\n\x1a\n"
+    for content, name, column, task in (
+        (wav, None, "text", "transcription"),
+        (png, "a.png", "caption", "captioning"),
+        (png, None, "label", "classification"),
+    ):
+        path = tmp_path / "a.parquet"
+        pl.DataFrame(
+            {"audio" if content is wav else "image": [{"bytes": content, "path": name}], column: ["x"]}
+        ).write_parquet(path)
+        inferred = infer(str(path))
+        assert inferred is not None
+        assert inferred.task == task
+        assert repr(column) in inferred.reason
 
 
 def test_other_names() -> None:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from datetime import date
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sightline.core.errors import SightlineError
+from sightline.data.labelled.choice import kind_of
+from sightline.data.labelled.sequences import SUFFIX as SERIES_SUFFIX
 from sightline.data.labelled.table import MEDIA, SourceKind
+from sightline.data.media.manifest import ALIASES
+from sightline.data.rows.files import read_lines
 from sightline.data.rows.formats import FORMATS, open_rows, suffix_of
-from sightline.data.rows.header import first_row_names
 from sightline.data.rows.index import index_columns
-from sightline.data.rows.numbers import is_number
-from sightline.data.series.table import TIME_NAMES
+from sightline.data.rows.numbers import is_number, is_series
+from sightline.data.series.table import SERIES_FORMS, TIME_NAMES
+from sightline.data.series.times import is_time
+from sightline.data.series.whole import WHOLE
 from sightline.tasks.defaults import BUILTIN_TASKS
 
 logger = logging.getLogger("sightline")
@@ -27,6 +31,13 @@ _TEXT_SUFFIXES = (".txt", ".text", ".md", "")
 _TEXTS = ("text", "sentence", "document", "content", "review")
 _LABELS = ("label", "labels", "class", "category", "sentiment")
 _OF_MEDIA: dict[SourceKind, str] = {"audio": "transcription", "image": "captioning"}
+_OF_SUFFIX = {
+    ".tsf": ("forecasting", "a file of the Monash archive of series"),
+    ".tmx": ("translation", "a translation memory"),
+    ".xliff": ("translation", "a file of translations"),
+    ".xlf": ("translation", "a file of translations"),
+    ".conllu": ("language", "a file of sentences with their words"),
+}
 
 
 class Inferred(NamedTuple):
@@ -49,7 +60,9 @@ def task_for(data: str) -> str:
 
 
 def infer(data: str) -> Inferred | None:
-    """The task of a file or folder, where it is plain and not translation; None where it is not, or cannot be read."""
+    """The task of a file or folder, where it is plain; None where it is not, such as for a table of two texts, or where
+    the file cannot be read.
+    """
     path = Path(data)
     try:
         if path.is_dir():
@@ -57,9 +70,15 @@ def infer(data: str) -> Inferred | None:
         if not path.is_file():
             return Inferred("language", "a pattern of text files") if _is_glob(data) else None
         suffix = suffix_of(path)
+        if suffix in _OF_SUFFIX:
+            return Inferred(*_OF_SUFFIX[suffix])
+        if suffix == SERIES_SUFFIX:  # TypeScript has the same suffix
+            lines = (line.text.strip().lower() for line in islice(read_lines(path), _SAMPLED_FILES))
+            plain = any(line.startswith(("@data", "@classlabel")) for line in lines)
+            return Inferred("classification", "a file of labelled series") if plain else None
         if suffix in FORMATS:
             return _of_table(path)
-    except (SightlineError, OSError):
+    except (SightlineError, OSError, ValueError):
         return None  # reported with its place when the data is read
     return Inferred("language", "one text file") if suffix in _TEXT_SUFFIXES else None
 
@@ -92,28 +111,45 @@ def _of_table(path: Path) -> Inferred | None:
     records = [record.cells for record in islice(rows.records(), _SAMPLED_ROWS) if not record.problem]
     if not records:
         return None
+    suffix = suffix_of(path)
+    if suffix in WHOLE and "start" in records[0] and is_series(records[0].get("target")):
+        return Inferred("forecasting", "rows with 'start' and a list 'target', as GluonTS writes series")
     columns = {name.lower(): name for name in records[0]}
-    if {"source", "target"} <= columns.keys():
-        return _of_media(columns["source"], [str(cells.get(columns["source"])) for cells in records])
     label = next((columns[name] for name in _LABELS if name in columns), None)
     texts = [columns[name] for name in _TEXTS if name in columns]
+    source = next((columns[name] for name in ("source", *ALIASES["source"]) if name in columns), None)
+    kinds = {kind_of(record.get(source)) for record in records} if source else set()
+    kind = kinds.pop() if len(kinds) == 1 else None
+    target = next((columns[name] for name in ("target", *ALIASES["target"]) if name in columns), None)
+    if kind in _OF_MEDIA and (label is None or not texts):
+        if target is not None:
+            return Inferred(_OF_MEDIA[kind], f"the column {source!r} is of {kind} files, {target!r} has their texts")
+        if label is not None:
+            return Inferred("classification", f"the column {source!r} is of {kind} files, {label!r} their labels")
+    if {"source", "target"} <= columns.keys():
+        return None
     if label is not None and texts:
         return Inferred("classification", f"a table with the columns {texts[0]!r} and {label!r}")
     index = index_columns(rows)
     others = [name for name in records[0] if name not in index]
-    numeric = [name for name in others if all(is_number(cells.get(name)) for cells in records if cells.get(name))]
+    numeric = [name for name in others if _all(records, name, is_number)]
     if label is not None and len([name for name in numeric if name != label]) > 1:
         return Inferred("classification", f"a table with numbers and the column {label!r}")
-    times = [name for name in others if name.lower() in TIME_NAMES or isinstance(records[0][name], date)]
-    measured = [name for name in numeric if name not in times]
-    if times and measured and len(others) - len({*times[:1], *numeric}) <= 1 and first_row_names(rows):
-        return Inferred("forecasting", f"a table with the column of times {times[0]!r} and numbers")
+    lists = [name for name in others if name != label and _all(records, name, is_series)]
+    if label is not None and lists:
+        return Inferred("classification", f"rows with the series {lists[0]!r} and the label {label!r}")
+    if FORMATS[suffix].form in SERIES_FORMS and not any(is_number(name) or is_time(name) for name in rows.columns):
+        plain = [name for name in others if _all(records, name, is_time)]
+        times = [*plain, *(name for name in others if name.lower() in TIME_NAMES and name not in plain)]
+        measured = [name for name in numeric if name not in times]
+        if times and measured and len(others) - len({*times[:1], *numeric}) <= 1:
+            return Inferred("forecasting", f"a table with the column of times {times[0]!r} and numbers")
     if len(columns) == 1 and texts:
         return Inferred("language", f"a table with the column {texts[0]!r}")
     return None
 
 
-def _of_media(source: str, cells: list[str]) -> Inferred | None:
-    kinds = {MEDIA.get(Path(cell).suffix.lower()) for cell in cells}
-    kind = kinds.pop() if len(kinds) == 1 else None
-    return Inferred(_OF_MEDIA[kind], f"the column {source!r} names {kind} files") if kind in _OF_MEDIA else None
+def _all(records: Sequence[Mapping[str, Any]], name: str, fits: Callable[[Any], bool]) -> bool:
+    """Whether all cells of a column that are not empty are of a kind, and some are."""
+    cells = [cell for cell in (record.get(name) for record in records) if cell not in (None, "")]
+    return bool(cells) and all(map(fits, cells))

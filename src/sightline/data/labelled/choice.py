@@ -72,10 +72,10 @@ def choose(record: Record, kind: SourceKind | Literal["auto"], named: str | None
             f"no column 'text' or 'source', and {strange!r} is {str(record.cells[strange])[:40]!r}, not a number: "
             "name the column of the source, or the numeric columns as x1,x2 or x1:x96"
         )
-    return Choice(_kind_of(values[0]) if kind == "auto" else kind, columns)
+    return Choice(kind_of(values[0]) if kind == "auto" else kind, columns)
 
 
-def _kind_of(value: Any) -> SourceKind:
+def kind_of(value: Any) -> SourceKind:
     """The kind of a file in a cell, by its name or its content; of other texts "text"."""
     if is_content(value):
         file = file_of(value, "the source", Path())
