@@ -72,7 +72,8 @@ def eval(
     if not task.accepts_decoding and (optional or beam != 1):
         raise InputError(f"{task.name} does not decode sequences: remove --beam and other decoding flags")
     if data is None:
-        measured = part_of_run(run, part, limit)
+        with messages():
+            measured = part_of_run(run, part, limit)
         if measured.sha256 and measured.sha256 not in task.data:
             print(f"sightline: {measured.name} has changed since the model was trained", file=sys.stderr)
     else:

@@ -81,12 +81,14 @@ def predict(
         raise InputError(f"predict draws no figures for {task.name}", where="--figures")
 
     terminal = sys.stdout.isatty()
-    records, first, cut = [], 0, 0
+    records, first, cut, noted = [], 0, 0, set()
     for lines in [list(inputs)] if inputs else arriving(cast(Stream, sys.stdin.buffer)):
         outputs = task.answer(lines, decoding if task.accepts_decoding else None, first=first)
         first += len(lines)
         cut += sum(not output.complete for output in outputs)
-        for note in (note for output in outputs for note in output.notes):
+        notes = dict.fromkeys(note for output in outputs for note in output.notes if note not in noted)
+        noted.update(notes)
+        for note in notes:
             print(f"sightline: {shown(note, terminal=sys.stderr.isatty())}", file=sys.stderr)
         if json or figures is not None:
             records += [output.record for output in outputs]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Sequence, Sized
+from collections.abc import Collection, Hashable, Iterable, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -72,8 +72,8 @@ class Corpus(Generic[P]):
 
     @property
     def named_notes(self) -> list[str]:
-        """The notes, each beginning with the data's name."""
-        return [note if note.startswith(self.name) else f"{self.name}: {note}" for note in self.notes]
+        """The notes, each once and beginning with the data's name."""
+        return named_notes(self.name, self.notes)
 
     def lengths(self, part: P) -> Sequence[int]:
         """The length of every item of a part; empty where items have no length."""
@@ -88,6 +88,11 @@ class Corpus(Generic[P]):
             numbers[name]["length"] = spread(values)
         charts = histogram("Length", "length", lengths, "items") if lengths else []
         return Survey(self.name, self.sha256, numbers, notes=list(self.notes), charts=charts)
+
+
+def named_notes(name: str, notes: Iterable[str]) -> list[str]:
+    """The notes on data of this name, each once and beginning with it."""
+    return list(dict.fromkeys(note if note.startswith(name) else f"{name}: {note}" for note in notes))
 
 
 def listed(places: Sequence[object], most: int = 10) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from sightline.core.errors import InputError
 from sightline.core.seeds import derive
 from sightline.data.corpus import Corpus
 from sightline.tasks.recipe import check_same_run, resolve_run, run_files
-from sightline.tasks.run import RunConfig
+from sightline.tasks.run import RunConfig, log_notes
 from sightline.tasks.table import task_class
 from sightline.tasks.task import Task
 from sightline.training.loop import train
@@ -21,7 +20,6 @@ from sightline.training.rundir import check_run
 from sightline.training.state import Progress, TrainConfig, TrainResult
 
 T = TypeVar("T", bound=Task[Any, Any, Any])
-logger = logging.getLogger("sightline")
 
 
 @final
@@ -73,8 +71,7 @@ def fit(
         check_run(place, resume=resume, overwrite=overwrite)
         read: Corpus[Any] = kind.load_data(run) if isinstance(data, str | Path) else data
         read.check()
-        for note in read.named_notes:
-            logger.warning(note)
+        log_notes(read.name, read.notes)
         built = kind.build(read, run)
         how = {"resume": resume, "overwrite": overwrite, "on_progress": on_progress}
         return train_run(built, read, place, run, **how).task

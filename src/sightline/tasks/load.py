@@ -11,6 +11,7 @@ from sightline.core.errors import InputError
 from sightline.models.store import CONFIG, stored_task
 from sightline.tasks.located import located
 from sightline.tasks.recipe import resolve_run
+from sightline.tasks.run import log_notes
 from sightline.tasks.table import task_class
 from sightline.tasks.task import Task
 
@@ -68,7 +69,7 @@ def _run_directory(run: Path) -> Path:
 
 
 def part_of_run(run: Path, part: PartName = "test", limit: int | None = None) -> Part:
-    """A part of the very data that a run trained on, split as it was then; `limit` keeps its first items.
+    """A part of the very data that a run trained on, split as it was then; `limit` keeps its first items; logs notes.
 
     Raises:
         InputError: "runs/x: no config.yaml here says what it was trained on: name the --data to measure it on".
@@ -82,7 +83,7 @@ def part_of_run(run: Path, part: PartName = "test", limit: int | None = None) ->
 def part_of_data(
     task: Task[Any, Any, Any], run: Path, keys: Mapping[str, Any], part: PartName = "test", limit: int | None = None
 ) -> Part:
-    """All items of the data that `keys` name, or a part of built-in data; `limit` keeps that many, the first ones.
+    """All items of the data that `keys` name, or a part of built-in data; `limit` keeps the first ones; logs notes.
 
     Keys that are not named are those of the run, where there is one, but for which files it read.
 
@@ -106,6 +107,7 @@ def part_of_data(
 def _part(config: Any, part: PartName, limit: int | None) -> Part:
     kind = task_class(config.task)
     data = kind.load_data(config)
+    log_notes(data.name, data.notes)
     items = _first(getattr(data, part), limit)
     return Part(f"{part} part of {data.name}", items, len(items), kind.unit, data.sha256)
 

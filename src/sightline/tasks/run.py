@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeVar
 
 from sightline.core.config import encode
 from sightline.core.errors import InputError
 from sightline.core.settings import CheckedConfig, flat, flat_parts, key, keys_of
+from sightline.data.corpus import named_notes
 from sightline.models import FORMS
 from sightline.tasks.architectures import check_architecture
 from sightline.training.optim import OptimConfig, paper_lr
@@ -31,6 +33,14 @@ CHOOSING = {
 }
 
 R = TypeVar("R", bound="RunConfig")
+
+logger = logging.getLogger("sightline")
+
+
+def log_notes(data: str, notes: Iterable[str]) -> None:
+    """Log how data was read, for the user."""
+    for note in named_notes(data, notes):
+        logger.warning("%s", note)
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,8 @@ def load_panel(
         every = "1" if table.stamps.kind == "number" else "1d"
         note = f"one time, {table.stamps.text(0)}: the step is not known (--every names it)"
         table = table._replace(every=every, notes=(*table.notes, note))
-    return make_panel(table, rules)
+    panel = make_panel(table, rules)
+    return replace(panel, notes=(*panel.notes, *_marker_notes(panel)))
 
 
 def load_series(
@@ -110,7 +111,7 @@ def load_series(
         panel, truth = generate(name)
     else:
         panel = load_panel(data, columns, rules, short=short)
-    notes = [*panel.notes, *_marker_notes(panel)]
+    notes = [*panel.notes]
     try:
         bounds = by_time(panel.start, panel.end, split)
     except InputError as error:

@@ -15,7 +15,7 @@ from sightline.data.labelled.table import Reading, read_labelled
 from sightline.models import FORMS, SizedConfig
 from sightline.tasks.architectures import check_architecture
 from sightline.tasks.media.config import PictureConfig, SoundConfig
-from sightline.tasks.run import FilesConfig, RunConfig, TaskConfig, optim_preset
+from sightline.tasks.run import FilesConfig, RunConfig, TaskConfig, log_notes, optim_preset
 from sightline.training.optim import OptimConfig
 from sightline.training.state import TrainConfig
 
@@ -146,8 +146,10 @@ class ClassificationRun(RunConfig):
         )
 
     def read(self) -> LabelledPart:
-        """All items of the data as one part; raises what `read_labelled` raises."""
-        part = LabelledPart.of(read_labelled(Path(self.corpus.data), self.reading))
+        """All items of the data as one part; raises what `read_labelled` raises; logs notes."""
+        table = read_labelled(Path(self.corpus.data), self.reading)
+        log_notes(self.corpus.data, table.notes())
+        part = LabelledPart.of(table)
         return part.select(range(len(part))[: self.corpus.limit])
 
     @classmethod

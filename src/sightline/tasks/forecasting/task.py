@@ -45,6 +45,7 @@ from sightline.tasks.forecasting.forecast import Forecast
 from sightline.tasks.forecasting.scores import ForecastScores, Yardstick, intervals_of
 from sightline.tasks.one_or_several import dimensions
 from sightline.tasks.outcomes import Answer, Costs, Measured, median_ms
+from sightline.tasks.run import log_notes
 from sightline.tasks.task import Task
 from sightline.training.loss import Loss
 
@@ -102,6 +103,7 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
     @classmethod
     def read_part(cls, run: ForecastingRun) -> Windows:
         panel = load_panel(run.corpus.data, run.corpus.columns, run.corpus.rules)
+        log_notes(run.corpus.data, panel.notes)
         return all_windows(panel, run.settings.lookback, run.settings.horizon)
 
     @classmethod

@@ -14,7 +14,7 @@ from sightline.data.tokens.text import TextKind
 from sightline.models import LANGUAGE_MODELS, SizedConfig
 from sightline.models.language_model import LanguageModelConfig
 from sightline.models.recurrent_language_model import RecurrentLanguageModelConfig
-from sightline.tasks.run import RATES, FilesConfig, RunConfig, TaskConfig
+from sightline.tasks.run import RATES, FilesConfig, RunConfig, TaskConfig, log_notes
 from sightline.training.optim import OptimConfig
 from sightline.training.state import TrainConfig
 
@@ -49,9 +49,11 @@ class RunningTextConfig(FilesConfig):
         )
 
     def read(self) -> TextPart:
-        """All documents of the data as one part; raises what `load_text` raises."""
+        """All documents of the data as one part; raises what `load_text` raises; logs notes."""
         alone = {"valid_share": 0.0, "test_share": 0.0}
-        return load_text(self.data, column=self.column, limit=self.limit, skip_bad=self.skip_bad, **alone).train
+        corpus = load_text(self.data, column=self.column, limit=self.limit, skip_bad=self.skip_bad, **alone)
+        log_notes(self.data, corpus.notes)
+        return corpus.train
 
 
 @final

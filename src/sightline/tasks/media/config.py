@@ -21,7 +21,7 @@ from sightline.parts.image_patches import GridEncoding, ImagePatches, Pixels, St
 from sightline.parts.log_mel import MelScale, Normalise
 from sightline.parts.spec_augment import SpecAugmentConfig
 from sightline.tasks.architectures import check_architecture
-from sightline.tasks.run import FilesConfig, RunConfig, optim_preset
+from sightline.tasks.run import FilesConfig, RunConfig, log_notes, optim_preset
 from sightline.tasks.texts_out.config import TextsOutConfig
 from sightline.training.state import TrainConfig
 
@@ -253,8 +253,10 @@ class MediaTextRun(RunConfig):
         return self.reading.corpus(data, corpus.valid, corpus.test, seed=corpus.data_seed, trainable=False)
 
     def read(self) -> MediaPart:
-        """All items of the data as one part; raises what `MediaReading.read` raises."""
-        return self.reading.read(self.corpus.data)[0]
+        """All items of the data as one part; raises what `MediaReading.read` raises; logs notes."""
+        part, notes = self.reading.read(self.corpus.data)
+        log_notes(self.corpus.data, notes)
+        return part
 
     @classmethod
     def preset(cls, arch: str) -> MediaTextRun:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import Any, Literal, final
 
@@ -10,11 +9,9 @@ from sightline.core.settings import flat, key
 from sightline.data.pairs.corpus import PairCorpus, Pairs, load_corpus, read
 from sightline.models import ARCHITECTURES
 from sightline.tasks.architectures import check_architecture
-from sightline.tasks.run import FilesConfig, RunConfig, optim_preset
+from sightline.tasks.run import FilesConfig, RunConfig, log_notes, optim_preset
 from sightline.tasks.texts_out.config import TextsOutConfig, TokenizerConfig
 from sightline.training.state import TrainConfig
-
-logger = logging.getLogger("sightline")
 
 
 @final
@@ -47,8 +44,7 @@ class PairsConfig(FilesConfig):
         """All pairs of the data as one part; raises what `read_pairs` raises; logs notes."""
         columns = {"source_column": self.source_column, "target_column": self.target_column}
         table = read(self.data, **columns, header=self.header, skip_bad=self.skip_bad)
-        for note in table.notes():
-            logger.warning(note)
+        log_notes(self.data, table.notes())
         pairs = table.pairs
         lower = str.lower if self.lowercase else str
         return Pairs(*([lower(text) for text in texts[: self.limit]] for texts in pairs.sides))
