@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,33 @@ def kept(before: Any, after: Any) -> bool:
     """Whether every value is still there; keys that later versions added are of no concern."""
     if isinstance(before, dict) and isinstance(after, dict):
         return all(key in after and kept(value, after[key]) for key, value in before.items())
-    return before == after
+    return type(before) is type(after) and before == after  # true is not 1
+
+
+@pytest.mark.parametrize("name", SAVED)
+def test_what_is_changed_or_lost_is_seen(name: str) -> None:
+    """`kept` fails for every value that changes and every key that is lost, however deep, but not for new keys."""
+    config = json.loads((OLD / name / "last" / "config.json").read_text("utf-8"))
+    faults = list(faulty(config))
+    assert len(faults) > 20
+    assert not [fault for fault in faults if kept(config, fault)]
+    assert kept(config, config | {"new": 1})
+
+
+def faulty(value: Any) -> Iterator[Any]:
+    """The value with each of its leaves changed, each key lost, and each list a place shorter."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield {other: value[other] for other in value if other != key}
+            yield from ({**value, key: wrong} for wrong in faulty(inner))
+    elif isinstance(value, list):
+        yield [*value, None]
+        for place, inner in enumerate(value):
+            yield value[:place] + value[place + 1 :]
+            yield from ([*value[:place], wrong, *value[place + 1 :]] for wrong in faulty(inner))
+    else:
+        yield from (wrong for wrong in (None, "?", 12345, True) if (type(wrong), wrong) != (type(value), value))
+        yield [value]
 
 
 @pytest.mark.parametrize("name", SAVED)
