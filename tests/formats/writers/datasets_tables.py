@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 import datasets
+from pyarrow import feather
 
 VERSION = f"datasets {datasets.__version__}"
 PAIRS = [
@@ -17,10 +18,16 @@ TRANSLATIONS = datasets.Dataset.from_dict(
 )
 
 
-def saved(path: Path) -> None:
+LABELLED = datasets.Dataset.from_dict(
+    {"text": ["one", "two"], "label": [1, 0]},
+    features=datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["cat", "dog"])}),
+)
+
+
+def saved(path: Path, data: datasets.Dataset = TRANSLATIONS) -> None:
     """The Arrow file that `save_to_disk` writes."""
     with tempfile.TemporaryDirectory() as folder:
-        TRANSLATIONS.save_to_disk(folder)
+        data.save_to_disk(folder)
         shutil.copy(next(Path(folder).glob("*.arrow")), path)
 
 
@@ -28,4 +35,6 @@ FILES = {
     "translation.parquet": TRANSLATIONS.to_parquet,
     "translation.jsonl": TRANSLATIONS.to_json,
     "saved.arrow": saved,
+    "labelled.arrow": lambda path: saved(path, LABELLED),
+    "labelled.feather": lambda path: feather.write_feather(LABELLED.data.table, path),
 }
