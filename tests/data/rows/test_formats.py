@@ -250,6 +250,16 @@ def test_a_file_that_ends_the_decoder_is_one_line(tmp_path: Path, monkeypatch: p
         read_pairs(path)
 
 
+def test_a_content_is_tried_in_another_process_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+    fine = subprocess.CompletedProcess([], 0)
+    monkeypatch.setattr(columnar.subprocess, "run", lambda *command, **_: started.append(command) or fine)
+    for name, value in (("a.arrow", 501), ("a.arrow", 501), ("b.feather", 501), ("a.arrow", 502)):
+        pl.DataFrame({"x": [value]}).write_ipc(tmp_path / name)
+        assert [record.cells for record in open_rows(tmp_path / name).records()] == [{"x": value}]
+    assert len(started) == 2
+
+
 def test_fields_of_a_struct_are_columns(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pl.DataFrame({"id": ["x"], "translation": [{"de": "a", "en": "b", "n": 1}]}).write_parquet(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import subprocess
@@ -19,6 +20,7 @@ from sightline.data.rows.record import CHUNK, CellKind, Chunk, Record, Rows
 if TYPE_CHECKING:
     import polars
 
+_tried: dict[bytes, bool] = {}  # by the hash of a content, whether the decoder crashes on it
 _CELL_BYTES = 8  # the least that a cell takes in memory
 
 
@@ -119,7 +121,18 @@ def _scan(content: Path | io.BytesIO, kind: str) -> polars.LazyFrame:
 
 
 def _crashes(reader: str, content: bytes) -> bool:
-    """Whether polars ends the process on this content, as it does on some damaged files; tried in another process."""
+    """Whether polars ends the process on this content, as it does on some damaged files.
+
+    Only another process survives that, and its checks are too deep inside of the decoder to be made here first. It is
+    tried once for each content: a command opens a file several times.
+    """
+    key = hashlib.sha256(content).digest()
+    if key not in _tried:
+        _tried[key] = _ends_a_process(reader, content)
+    return _tried[key]
+
+
+def _ends_a_process(reader: str, content: bytes) -> bool:
     program = f"import io, sys, polars\npolars.{reader}(io.BytesIO(sys.stdin.buffer.read()))"
     command, quiet = [sys.executable, "-c", program], subprocess.DEVNULL
     return subprocess.run(command, input=content, stdout=quiet, stderr=quiet, check=False).returncode < 0
