@@ -33,6 +33,7 @@ from sightline.models.sizes_only import sizes_only
 from sightline.parts.front_ends import Source, decode_front_end, encode_front_end
 
 FORMAT = 2
+HARMLESS = 1_000  # of a size, however few numbers the file contains
 MOST_SETTING = 1 << 31  # of a whole number that no size of a tensor bounds, such as a sampling rate
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 MOST_CONFIG_BYTES = 1 << 20
@@ -187,7 +188,8 @@ def _check_plausible(stored: Stored, shapes: Mapping[str, tuple[int, ...]], plac
     sizes += [(f"model.{name}", value) for name, value in stored.model.items() if isinstance(value, int)]
     sizes += [("source.vocabulary", stored.source["vocabulary"])] if "vocabulary" in stored.source else []
     for name, value in sizes:
-        most = len(shapes) if name.endswith("layers") else numbers
+        # Small values that shape no tensor, such as the width of a moving average, are harmless.
+        most = len(shapes) if name.endswith("layers") else max(numbers, HARMLESS)
         if not 0 <= value <= most:
             what = "tensors" if name.endswith("layers") else "numbers"
             raise InputError(f"{name} is {value}, but {WEIGHTS} contains {most:,} {what}", where=place)

@@ -125,6 +125,12 @@ def test_a_saved_forecaster_says_the_same(arch: str, loss: str, tmp_path: Path) 
     assert "series.json" in (tmp_path / "model" / "README.md").read_text()
 
 
+def test_a_forecaster_with_fewer_weights_than_its_average_is_wide_loads(tmp_path: Path) -> None:
+    task, data = built(small("dlinear", lookback=4, horizon=2))
+    task.save(tmp_path / "model")
+    assert ForecastingTask.load(tmp_path / "model").measure(data.test).metrics == task.measure(data.test).metrics
+
+
 def test_a_run_goes_on_as_if_it_had_never_stopped(tmp_path: Path) -> None:
     run = small(model={"dropout": 0.1})
     how = replace(run.training, optim=OptimConfig(schedule="constant"), validate_every=10)
