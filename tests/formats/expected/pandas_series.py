@@ -25,7 +25,7 @@ CASES = [
     case("nanoseconds.csv", "CSV with nanoseconds since 1970", "1467378000000000000"),
     Case("missing.csv", "CSV with holes", "forecasting",
          [("", "2024-01-01", [[0.0, 0.5], [1.0, 0.25], *([i + 2.0, i] for i in range(8))])],
-         {"fill": "linear"}, ("1 missing cells",)),
+         {"fill": "linear"}, ("1 missing cell filled",)),
     Case("typed.parquet", "parquet with a column of type datetime", "forecasting",
          [("", "2024-02-28 00:00:00", [[0.0, 1.0], [1.0, 1.0], [2.0, 1.0]])]),
     case("index.parquet", "parquet with an index of times", "2024-02-28 00:00:00"),
