@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sightline.core.digits import number_of
 from sightline.core.seeds import derive
 from sightline.data.series.corpus import SeriesScaling
 from sightline.data.series.windows import WindowBatch, WindowBatches, Windows
@@ -43,9 +44,9 @@ def all_baselines(
         yield "seasonal naive", f"the value one season before, of {season} steps, {how}", seasonal(horizon, season)
     for name, label in (("dlinear", "DLinear"), ("nlinear", "NLinear")):
         predictor, steps = linear(name, train, fitted.scaling(train.panel))
-        yield label, f"one linear map from look-back to horizon, {steps:,} steps of training", predictor
+        yield label, f"one linear map from look-back to horizon, {number_of(steps, 'step')} of training", predictor
     if part.truth is not None:
-        predictor = truth(part, fitted.scaling(part.panel), config.levels)
+        predictor = truth(part, config.levels)
         yield TRUTH, "the process that made the series: no expected error is lower", predictor
 
 
@@ -101,7 +102,7 @@ def linear(name: str, windows: Windows, scaling: SeriesScaling) -> tuple[Predict
     return forecast, steps
 
 
-def truth(windows: Windows, scaling: SeriesScaling, levels: tuple[float, ...]) -> Predictor:
+def truth(windows: Windows, levels: tuple[float, ...]) -> Predictor:
     """The best possible forecast of built-in series, with its quantiles."""
     from scipy.stats import norm
 
@@ -112,12 +113,12 @@ def truth(windows: Windows, scaling: SeriesScaling, levels: tuple[float, ...]) -
 
     def forecast(batch: WindowBatch) -> Tensor:
         forecasts = []
-        for row in batch.rows:
+        for row, center, spread in zip(batch.rows, batch.center.numpy(), batch.spread.numpy(), strict=True):
             number, origin = int(windows.record[row]), int(windows.origin[row])
             record = windows.panel.records[number]
-            mean, spread = known.forecast(number, record.start + origin, record.values[:origin], windows.horizon)
-            quantiles = mean[..., None] + spread[..., None] * marks  # (H, C, Q)
-            forecasts.append((quantiles - scaling.center[number][:, None]) / scaling.spread[number][:, None])
+            mean, error = known.forecast(number, record.start + origin, record.values[:origin], windows.horizon)
+            quantiles = mean[..., None] + error[..., None] * marks  # (H, C, Q)
+            forecasts.append((quantiles - center[:, None]) / spread[:, None])
         return torch.from_numpy(np.stack(forecasts))
 
     return forecast

@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.core.metrics import Baseline
 from sightline.core.modes import evaluating
 from sightline.core.seeds import derive
-from sightline.data.series.corpus import SeriesData, SeriesScaling, load_panel, load_series
+from sightline.data.series.corpus import SeriesData, load_panel, load_series
 from sightline.data.series.describe import survey_series
 from sightline.data.series.grid import Grid
 from sightline.data.series.panel import Panel, Series
@@ -199,7 +200,7 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         """
         panel, left_out = forecastable(panel, self.config.lookback, self.config.horizon)
         windows = next_windows(panel, self.config.lookback, self.config.horizon)
-        values = self._forecasts(windows, self.fitted.scaling(panel))
+        values = self._forecasts(windows)
         levels = self.config.levels
         context = min(self.config.lookback, 4 * self.config.horizon)  # a fifth of a figure at least is the future
         return Forecast(
@@ -207,16 +208,17 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         )
 
     def outputs_of(self, part: Windows) -> list[Any]:
-        return list(self._forecasts(part, self.fitted.scaling(part.panel)))
+        return list(self._forecasts(part))
 
-    def _forecasts(self, windows: Windows, scaling: SeriesScaling) -> np.ndarray:
+    def _forecasts(self, windows: Windows) -> np.ndarray:
         """The forecasts (N, H, C, Q) of windows, in the units of their series."""
-        batches = WindowBatches(windows, scaling, size=SCORED, shuffle=False)
+        forecasts = []
         with evaluating(self.model):
             predictor = self.predictor()
-            scaled = torch.cat([predictor(batch).cpu() for batch in batches.epoch()]).double().numpy()
-        center, spread = (of[windows.record][:, None, :, None] for of in (scaling.center, scaling.spread))
-        return scaled * spread + center
+            for batch in self._in_order(windows).epoch():
+                center, spread = (of[:, None, :, None].numpy() for of in (batch.center, batch.spread))
+                forecasts.append(predictor(batch).cpu().double().numpy() * spread + center)
+        return np.concatenate(forecasts)
 
     def settled_reading(self) -> dict[str, Any]:
         return {"targets": self.fitted.columns.targets}
@@ -255,10 +257,11 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
 
     def facts(self) -> dict[str, str]:
         config, levels = self.config, ", ".join(f"{level:g}" for level in self.config.levels)
+        levels = f"quantiles {levels}" if levels else "one number each"
         return {
-            "reads": f"{config.lookback} steps of {self.fitted.every}",
-            "forecasts": f"{config.horizon} steps, {f'quantiles {levels}' if levels else 'one number each'}",
-            "season": f"{self.fitted.season} steps, {'given' if config.season else 'found in training'}",
+            "reads": f"{number_of(config.lookback, 'step')} of {self.fitted.every}",
+            "forecasts": f"{number_of(config.horizon, 'step')}, {levels}",
+            "season": f"{number_of(self.fitted.season, 'step')}, {'given' if config.season else 'found in training'}",
             "windows": "all" if config.protocol == "every" else f"whole batches of {PUBLISHED_BATCH}, as published",
         }
 
@@ -290,8 +293,8 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
             "time-series-forecasting",
             'model.predict("series.csv").csv()',
             {
-                "Reads": f"{self.config.lookback} steps of {self.fitted.every}",
-                "Forecasts": f"{self.config.horizon} steps, {levels}",
+                "Reads": f"{number_of(self.config.lookback, 'step')} of {self.fitted.every}",
+                "Forecasts": f"{number_of(self.config.horizon, 'step')}, {levels}",
                 "Columns": ", ".join(self.fitted.columns.targets[:20]),
             },
             ", `series.json` the scales of the series",
@@ -342,7 +345,8 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
             if scores is None:  # a point forecast is scored as the median, if that is the only level
                 scored = predicted.shape[3] == len(self.config.levels)
                 scores = ForecastScores(part.panel, part.horizon, yardstick if scored else plain)
-            scores.add(part.record[list(batch.rows)], predicted, batch.future.cpu().numpy())
+            scales = batch.center.numpy(), batch.spread.numpy()
+            scores.add(part.record[list(batch.rows)], predicted, batch.future.cpu().numpy(), scales)
         if scores is None:
             raise InputError("no windows to measure on", where=part.panel.name)
         return scores
