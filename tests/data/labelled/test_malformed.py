@@ -71,7 +71,13 @@ TEN = b"".join(b"t%d,%s\n" % (i, b"ab"[i % 2 : i % 2 + 1]) for i in range(10))
 
 # name of the case: (file, content or writer, what stands behind the path, what the message says, options)
 CASES: dict[str, tuple[str, bytes | Writer, str, str, dict]] = {
-    "no label column": ("a.csv", b"text,lable\nx,a\n", ":2", "no column 'label', did you mean 'lable'?", {}),
+    "no label column": (
+        "a.csv",
+        b"text,lable\nx,a\n",
+        ":2",
+        "no column 'label', did you mean 'lable'?; name it by --label-column",
+        {},
+    ),
     "no source": ("a.csv", b"label\na\n", ":2", "no column besides the labels", {}),
     "label as source": (
         "a.csv",

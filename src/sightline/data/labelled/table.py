@@ -36,7 +36,7 @@ from sightline.data.media.images import ImageOptions
 from sightline.data.rows.files import read_lines
 from sightline.data.rows.formats import open_rows, suffix_of
 from sightline.data.rows.index import index_columns, index_notes
-from sightline.data.rows.record import Record, Refusals, Rows
+from sightline.data.rows.record import Record, Refusals, Rows, missing
 from sightline.data.rows.texts import text_of
 from sightline.data.split import by_column
 
@@ -240,6 +240,8 @@ def _read_table(path: Path, reading: Reading, items: _Items) -> None:
             table.refuse(record.problem, place)
             continue
         try:
+            if reading.label_column not in record.cells:
+                raise ValueError(f"{missing(reading.label_column, record.cells)}; name it by --label-column")
             value = record.cell(reading.label_column)
             part = None if reading.split_column is None else record.cell(reading.split_column)
             if choice is None:
