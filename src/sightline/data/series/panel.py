@@ -161,13 +161,13 @@ def _of(table: SeriesTable, row: int) -> str:
     return f" of {table.names[row]!r}" if table.names[row] else ""
 
 
-def _clocks(table: SeriesTable, row: int) -> str:
-    """The way out where clocks may have changed: early on a Sunday of spring or autumn, in times without a zone."""
+def _clocks(table: SeriesTable, row: int, way: str) -> str:
+    """The way out, where clocks may have changed: early on a Sunday of spring or autumn, in times without a zone."""
     if table.stamps.kind == "number" or table.stamps.written.zone is not None:
         return ""
     when = np.datetime64(int(table.stamps.values[row]), "us").item()
     early = when.weekday() == 6 and 0 < when.hour <= 3 and when.month in (3, 4, 9, 10, 11)
-    return "if clocks changed there, name the zone: --time-zone Europe/Berlin; else " if early else ""
+    return f"if clocks changed there, {way}; else " if early else ""
 
 
 def _check_order(table: SeriesTable, order: np.ndarray, breaks: np.ndarray) -> None:
@@ -184,7 +184,10 @@ def _check_order(table: SeriesTable, order: np.ndarray, breaks: np.ndarray) -> N
         problem = f"the time {stamp}{_of(table, row)} is in line {table.lines[before]} already: "
         if not table.names[row] and (table.stamps.values == table.stamps.values[row]).sum() > 2:
             problem += "are these several series? Then name the column that distinguishes them: --series-column; else "
-        problem += _clocks(table, row) + "remove one, or make one of several: --every 1h --resample mean"
+        problem += (
+            _clocks(table, row, "write the times with their offsets")
+            + "remove one, or make one of several: --every 1h --resample mean"
+        )
     else:
         problem = f"{stamp}{_of(table, row)} comes after {table.stamps.text(before)}: sort the rows by time"
     raise InputError(problem, where=table.place(row))
@@ -264,7 +267,8 @@ class _Filler:
         elif self._only_weekends(index):
             ways = "count Monday to Friday alone: --calendar business"
         else:
-            ways = f"{_clocks(self.table, row)}fill them: --fill forward, linear or zero"
+            zone = "name the zone: --time-zone Europe/Berlin"
+            ways = f"{_clocks(self.table, row, zone)}fill them: --fill forward, linear or zero"
         raise InputError(
             f"{steps} {'are' if missing > 1 else 'is'} missing before {self.table.stamps.text(row)}"
             f"{_of(self.table, row)}{more}: {ways}",
