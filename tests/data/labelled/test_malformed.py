@@ -71,7 +71,13 @@ TEN = b"".join(b"t%d,%s\n" % (i, b"ab"[i % 2 : i % 2 + 1]) for i in range(10))
 
 # name of the case: (file, content or writer, what stands behind the path, what the message says, options)
 CASES: dict[str, tuple[str, bytes | Writer, str, str, dict]] = {
-    "no label column": ("a.csv", b"text,lable\nx,a\n", ":2", "no column 'label', did you mean 'lable'?", {}),
+    "no label column": (
+        "a.csv",
+        b"text,lable\nx,a\n",
+        ":2",
+        "no column 'label', did you mean 'lable'?; name it by --label-column",
+        {},
+    ),
     "no source": ("a.csv", b"label\na\n", ":2", "no column besides the labels", {}),
     "label as source": (
         "a.csv",
@@ -107,7 +113,13 @@ CASES: dict[str, tuple[str, bytes | Writer, str, str, dict]] = {
     ),
     "one class of many": ("a.csv", b"text,label\nx,\ny,\nz,\nw,\nv,\n", "", "no labels", {"label_separator": "|"}),
     "too few rows": ("a.csv", b"text,label\nx,a\ny,b\n", "", "2 different sources are too few to split", {}),
-    "empty label": ("a.csv", b"text,label\nx,a\ny, \n", ":3", "the label is empty", {}),
+    "empty label": (
+        "a.csv",
+        b"text,label\nx,a\ny, \n",
+        ":3",
+        "the label is empty, or leave such rows out by --skip-bad",
+        {},
+    ),
     "null label": ("a.parquet", parquet(text=["x", "y"], label=["a", None]), ":2", "found null", {}),
     "fraction as label": ("a.jsonl", b'{"text":"x","label":0.5}\n', ":1", "found a number with a fraction", {}),
     "float label": ("a.parquet", parquet(text=["x"], label=[0.5]), ":1", "found a number with a fraction", {}),

@@ -203,5 +203,5 @@ def test_parallel_files_skip_a_pair_when_one_side_is_bad(tmp_path: Path) -> None
     assert [complaint.split("/")[-1] for complaint in table.complaints] == [
         "a.de:2: the line is empty",
         "a.en:3: NUL at byte 2: is this a text file in UTF-8?",
-        "a.de:4: invalid UTF-8 at byte 1 (0xff)",
+        "a.de:4: invalid UTF-8 at byte 1 (0xff): convert the text to UTF-8",
     ]

@@ -42,14 +42,16 @@ CASES: dict[str, tuple[str, bytes | Callable[[Path], object], str, str]] = {
     "tsv: only a byte order mark": ("a.tsv", b"\xef\xbb\xbf", "", "is empty"),
     "tsv: header only": ("a.tsv", b"source\ttarget\n", "", "has a header but no rows"),
     "tsv: invalid UTF-8": ("a.tsv", b"a\tb\nc\t\xff\n", ":2", "invalid UTF-8 at byte 3 (0xff)"),
-    "tsv: Latin-1": ("a.tsv", "a\tb\nM\u00e4rz\tx\n".encode("latin-1"), ":2", "invalid UTF-8 at byte 2 (0xe4)"),
+    "tsv: Latin-1": ("a.tsv", "a\tb\nM\u00e4rz\tx\n".encode("latin-1"), ":2",
+        "byte 2 (0xe4): convert the text to UTF-8, or leave"),
     "tsv: truncated UTF-8": ("a.tsv", b"a\tb\nc\t\xe6\x97", ":2", "invalid UTF-8 at byte 3 (0xe6)"),
     "tsv: encoded surrogate": ("a.tsv", b"a\tb\nc\t\xed\xa0\x80\n", ":2", "invalid UTF-8 at byte 3 (0xed)"),
     "tsv: NUL": ("a.tsv", b"a\tb\nc\0\td\n", ":2", "NUL at byte 2"),
     "tsv: UTF-16 LE": ("a.tsv", "a\tb\n".encode("utf-16"), ":1", "is UTF-16; save it as UTF-8"),
     "tsv: UTF-16 BE": ("a.tsv", b"\xfe\xff" + "a\tb\n".encode("utf-16-be"), ":1", "is UTF-16; save it as UTF-8"),
     "tsv: UTF-16 unmarked": ("a.tsv", "a\tb\n".encode("utf-16-le"), ":1", "NUL at byte 2"),
-    "tsv: empty source": ("a.tsv", b"a\tb\n\td\n", ":2", "the source is empty"),
+    "tsv: empty source": ("a.tsv", b"a\tb\n\td\n", ":2",
+        "the source is empty, or leave such rows out by --skip-bad"),
     "tsv: blank target": ("a.tsv", b"a\tb\nc\t  \n", ":2", "the target is empty"),
     "tsv: column twice": ("a.tsv", b"source\ttarget\tsource\na\tb\tc\n", ":1", "two columns are named 'source'"),
     "csv: too many columns": ("a.csv", b'a b,c d\n"x\ny",d\ne,f,g\n', ":4", "expected 2 columns, found 3"),
@@ -57,7 +59,8 @@ CASES: dict[str, tuple[str, bytes | Callable[[Path], object], str, str]] = {
     "csv: text after quote": ("a.csv", b'a,b\n"c"d,e\n', ":2", "text after a closing quote"),
     "csv: carriage return": ("a.csv", b"a,b\nc\rd,e\n", ":2", "a carriage return outside quotes"),
     "csv: spaces": ("a.csv", b"a b\nc d\n", ":1", "expected at least 2 columns, found 1"),
-    "csv: invalid UTF-8 in quotes": ("a.csv", b'a,b\n"c\n\xff",d\n', ":2", "invalid UTF-8 at byte 1 (0xff) (line 3)"),
+    "csv: invalid UTF-8 in quotes": ("a.csv", b'a,b\n"c\n\xff",d\n', ":2",
+        "(0xff): convert the text to UTF-8 (line 3)"),
     "csv: header only": ("a.csv", b"source,target\r\n", "", "has a header but no rows"),
     "csv: empty line": ("a.csv", b"a,b\n\nc,d\n", ":2", "expected 2 columns, found 1 (an empty line)"),
     "jsonl: not JSON": ("a.jsonl", b'{"source": "a", "target": "b"}\nsource\n', ":2", "bad JSON: Expecting value"),
@@ -220,7 +223,7 @@ def test_a_100_mb_line_is_refused_in_bounded_memory(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, check=True)
     error, pairs, growth_kb = done.stdout.splitlines()
-    assert error == f"{path}:2: the line is longer than 10000000 bytes"
+    assert error == f"{path}:2: the line is longer than 10000000 bytes, or leave such rows out by --skip-bad"
     assert pairs == "Pairs(sources=['a', 'c'], targets=['b', 'd'])"
     assert int(growth_kb) < 4 * files.MAX_LINE_BYTES // 1000
 

@@ -134,7 +134,7 @@ def test_sentences_of_a_treebank(tmp_path: Path) -> None:
     path.write_text("".join(CONLLU.replace("mar.", f"mar {i}.") for i in range(50)))
     assert load_text(path).sizes["train"] > 30
     path.write_text(CONLLU + "1\tno\n")
-    with pytest.raises(InputError, match=r"a\.conllu:15: expected 10 columns, found 2 \(line 15\)$"):
+    with pytest.raises(InputError, match=r"a\.conllu:15: expected 10 columns, found 2 \(line 15\), or leave"):
         load_text(path)
 
 

@@ -41,7 +41,12 @@ CASES: dict[str, tuple[str, bytes | Callable[[Path], object], str, str]] = {
     "text: empty": ("a.txt", b"", "", "is empty"),
     "text: only a byte order mark": ("a.txt", b"\xef\xbb\xbf", "", "is empty"),
     "text: invalid UTF-8": ("a.txt", b"one\ntwo\nth\xffree\n", ":3", "invalid UTF-8 at byte 3 (0xff)"),
-    "text: Latin-1": ("a.py", "# M\u00e4rz\n".encode("latin-1"), ":1", "invalid UTF-8 at byte 4 (0xe4)"),
+    "text: Latin-1": (
+        "a.py",
+        "# M\u00e4rz\n".encode("latin-1"),
+        ":1",
+        "invalid UTF-8 at byte 4 (0xe4): convert the text to UTF-8",
+    ),
     "text: cut inside a character": ("a.txt", b"one\nt\xe6\x97", ":2", "invalid UTF-8 at byte 2 (0xe6)"),
     "text: an encoded surrogate": ("a.txt", b"x\xed\xa0\x80\n", ":1", "invalid UTF-8 at byte 2 (0xed)"),
     "text: overlong": ("a.txt", b"\n\n\xc0\xaf\n", ":3", "invalid UTF-8 at byte 1 (0xc0)"),

@@ -36,7 +36,7 @@ from sightline.data.media.images import ImageOptions
 from sightline.data.rows.files import read_lines
 from sightline.data.rows.formats import open_rows, suffix_of
 from sightline.data.rows.index import index_columns, index_notes
-from sightline.data.rows.record import Record, Refusals, Rows
+from sightline.data.rows.record import Record, Refusals, Rows, missing
 from sightline.data.rows.texts import text_of
 from sightline.data.split import by_column
 
@@ -132,7 +132,7 @@ class _Items:
             source = read()
             self._check_alike(source)
         except ValueError as error:
-            self.refuse(error, place)
+            table.refuse(error, place)
             return
         if isinstance(source, np.ndarray):
             self._bytes += source.nbytes
@@ -146,14 +146,6 @@ class _Items:
         table.places.append(place)
         if part is not None:
             table.parts.append(part)
-
-    def refuse(self, problem: object, place: str) -> None:
-        """Raise for a bad item, or count it; of files in a folder say how to leave them out."""
-        hint = ", or leave such files out by --skip-bad" if self.table.unit == "file" else ""
-        if hint and not self.reading.skip_bad:
-            located = isinstance(problem, InputError) and str(problem).startswith(place)
-            problem = InputError(f"{problem}{hint}", where=None if located else place)
-        self.table.refuse(problem, place)
 
     def text(self, value: Any, what: str) -> str:
         """The text, in lower case if the options say so."""
@@ -211,12 +203,12 @@ def _read_folder(root: Path, reading: Reading, items: _Items) -> None:
     for file in class_files(root, kinds):
         media, place = MediaFile(file.path), str(file.path)
         if file.problem:
-            items.refuse(file.problem, place)
+            items.table.refuse(file.problem, place)
         elif not file.kind:
             try:
                 media.formats(dict.fromkeys(kinds, ()), "file")
             except ValueError as error:
-                items.refuse(error, place)
+                items.table.refuse(error, place)
         else:
             items.table.kind = kinds[file.path.suffix.lower()]
             items.take(place, partial(items.file, media), (file.label,))
@@ -248,6 +240,8 @@ def _read_table(path: Path, reading: Reading, items: _Items) -> None:
             table.refuse(record.problem, place)
             continue
         try:
+            if reading.label_column not in record.cells:
+                raise ValueError(f"{missing(reading.label_column, record.cells)}; name it by --label-column")
             value = record.cell(reading.label_column)
             part = None if reading.split_column is None else record.cell(reading.split_column)
             if choice is None:

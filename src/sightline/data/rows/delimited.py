@@ -169,7 +169,10 @@ def _csv_rows(path: Path, separator: str) -> Generator[_Cells, None, None]:
         except csv.Error as error:
             yield begin, [], _problem(str(error)), last.stop
             continue
-        yield begin, row or [""], f"{bad[0].error} (line {bad[0].number})" if bad else None, last.stop
+        problem = bad[0].error if bad else None
+        if bad and bad[0].number > begin:
+            problem = f"{problem} (line {bad[0].number})"
+        yield begin, row or [""], problem, last.stop
 
 
 def _problem(message: str) -> str:

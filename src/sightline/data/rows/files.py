@@ -244,7 +244,7 @@ def checked_line(number: int, raw: bytes, stop: int = 0) -> TextLine:
     try:
         return TextLine(number, raw.decode("utf-8"), None, stop)
     except UnicodeDecodeError as error:
-        problem = f"invalid UTF-8 at byte {error.start + 1} (0x{raw[error.start]:02x})"
+        problem = f"invalid UTF-8 at byte {error.start + 1} (0x{raw[error.start]:02x}): convert the text to UTF-8"
         return TextLine(number, raw.decode("utf-8", "replace"), problem, stop)
 
 

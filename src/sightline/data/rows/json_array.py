@@ -108,7 +108,9 @@ class _Text:
                 try:
                     yield decoder.decode(block)
                 except UnicodeDecodeError as error:
-                    raise self._error(f"invalid UTF-8 (0x{error.object[error.start]:02x})") from None
+                    raise self._error(
+                        f"invalid UTF-8 (0x{error.object[error.start]:02x}): convert the text to UTF-8"
+                    ) from None
         if not expanded:
             raise InputError("is empty", where=self._path)
         if decoder.getstate()[0]:

@@ -178,9 +178,10 @@ class Refusals:
     read_as: Sequence[str] = field(default=(), kw_only=True)
 
     def refuse(self, problem: object, place: str) -> None:
-        """Raise for a bad item, or count it."""
+        """Raise for a bad item, with the way to leave it out, or count it."""
         located = isinstance(problem, InputError) and str(problem).startswith(place)
-        error = InputError(str(problem), where=None if located else place)
+        way = "" if self.skip_bad else f", or leave such {self.unit}s out by --skip-bad"
+        error = InputError(f"{problem}{way}", where=None if located else place)
         if not self.skip_bad:
             raise error from None
         self.skipped += 1

@@ -162,6 +162,15 @@ def _of(table: SeriesTable, row: int) -> str:
     return f" of {table.names[row]!r}" if table.names[row] else ""
 
 
+def _clocks(table: SeriesTable, row: int, way: str) -> str:
+    """The way out, where clocks may have changed: early on a Sunday of spring or autumn, in times without a zone."""
+    if table.stamps.kind == "number" or table.stamps.written.zone is not None:
+        return ""
+    when = np.datetime64(int(table.stamps.values[row]), "us").item()
+    early = when.weekday() == 6 and 0 < when.hour <= 3 and when.month in (3, 4, 9, 10, 11)
+    return f"if clocks changed there, {way}; else " if early else ""
+
+
 def _check_order(table: SeriesTable, order: np.ndarray, breaks: np.ndarray) -> None:
     """Times of a series must rise from row to row."""
     stamps = table.stamps.values[order]
@@ -175,12 +184,13 @@ def _check_order(table: SeriesTable, order: np.ndarray, breaks: np.ndarray) -> N
     if step[first] == 0:
         problem = f"the time {stamp}{_of(table, row)} is in line {table.lines[before]} already: "
         if not table.names[row] and (table.stamps.values == table.stamps.values[row]).sum() > 2:
-            problem += "are these several series? Then name the column that distinguishes them as series; else "
-        problem += "remove one, or resample"
-    else:
-        problem = (
-            f"{stamp}{_of(table, row)} comes after {table.stamps.text(before)}: sort the rows by time, or resample"
+            problem += "are these several series? Then name the column that distinguishes them: --series-column; else "
+        problem += (
+            _clocks(table, row, "write the times with their offsets")
+            + "remove one, or make one of several: --every 1h --resample mean"
         )
+    else:
+        problem = f"{stamp}{_of(table, row)} comes after {table.stamps.text(before)}: sort the rows by time"
     raise InputError(problem, where=table.place(row))
 
 
@@ -192,7 +202,7 @@ def _check_even(table: SeriesTable, grid: Grid, order: np.ndarray, index: np.nda
     more = f" ({len(wrong):,} such rows)" if len(wrong) > 1 else ""
     raise InputError(
         f"{table.stamps.text(row)}{_of(table, row)} is not on the grid of {grid.every} from {grid.text(0)} on{more}: "
-        "correct it, name the step as every, or resample",
+        "correct it, name the step: --every, or make the times even: --every 1h --resample mean",
         where=table.place(row),
     )
 
@@ -258,7 +268,8 @@ class _Filler:
         elif self._only_weekends(index):
             ways = "count Monday to Friday alone: --calendar business"
         else:
-            ways = "fill them: --fill forward, linear or zero"
+            zone = "name the zone: --time-zone Europe/Berlin"
+            ways = f"{_clocks(self.table, row, zone)}fill them: --fill forward, linear or zero"
         raise InputError(
             f"{steps} {'are' if missing > 1 else 'is'} missing before {self.table.stamps.text(row)}"
             f"{_of(self.table, row)}{more}: {ways}",

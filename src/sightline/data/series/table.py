@@ -28,6 +28,8 @@ _PART_NAMES = TIME_NAMES[-4:]  # a column named so may be a number for the calen
 SERIES_FORMS: tuple[Form, ...] = ("delimited", "columns")  # of tables of series
 HOLES = ("", "nan", "na", "n/a", "null", "none", "-")  # how files write that a value is missing, in any case
 LARGEST = float(np.finfo(np.float32).max)  # of a value; models compute in float32
+_THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(,[0-9]{3})+([.][0-9]*)?")
+_CHOOSE = "correct it, or name the columns to forecast (--targets) or that of the series' names (--series-column)"
 _DATE = re.compile(r"\d{4}-\d{2}")
 
 
@@ -106,7 +108,7 @@ def read_series_table(path: Path, columns: SeriesColumns) -> SeriesTable:
     own = [*roles.channels, roles.time, *([] if roles.series is None else [roles.series])]
     lines, times, names, values = [], [], [], []
     for numbers, frame in rows.frames(own):
-        values.append(numbers_of(frame, roles.channels, path, numbers, columns.missing))
+        values.append(numbers_of(frame, roles.channels, path, numbers, columns.missing, _CHOOSE))
         lines.append(np.asarray(numbers, dtype=np.int64))
         times.append(frame[roles.time])
         names.append(_names(frame, roles.series, path, numbers))
@@ -179,9 +181,14 @@ def _time_column(rows: Rows, columns: SeriesColumns, index: Sequence[str]) -> st
 
 
 def numbers_of(
-    frame: polars.DataFrame, columns: Sequence[str], path: Path, lines: Sequence[int], missing: Sequence[float]
+    frame: polars.DataFrame,
+    columns: Sequence[str],
+    path: Path,
+    lines: Sequence[int],
+    missing: Sequence[float],
+    way: str = "correct it",
 ) -> np.ndarray:
-    """The values (N, C) of the columns, NaN for a hole; the first cell that is neither raises."""
+    """The values (N, C) of the columns, NaN for a hole; the first cell that is neither raises, with the way out."""
     import polars as pl
 
     values, worst = [], None
@@ -199,7 +206,7 @@ def numbers_of(
         if wrong.any():
             row = int(wrong.arg_max() or 0)
             if worst is None or row < worst[0]:
-                worst = (row, name, _unfit(cells[row], numbers[row]))
+                worst = (row, name, _unfit(cells[row], numbers[row], way))
         values.append(numbers.fill_null(float("nan")).to_numpy())
     if worst is not None:
         row, name, problem = worst
@@ -207,10 +214,13 @@ def numbers_of(
     return np.stack(values, 1)
 
 
-def _unfit(cell: object, number: float | None) -> str:
+def _unfit(cell: object, number: float | None, way: str) -> str:
     if number is None:
-        return f"is not a number: {short(str(cell))}"
-    return "is infinite" if np.isinf(number) else f"is {number:g}, beyond the largest number of float32, {LARGEST:.1e}"
+        way = "write it without commas between thousands" if _THOUSANDS.fullmatch(str(cell)) else way
+        return f"is not a number: {short(str(cell))}: {way}"
+    if np.isinf(number):
+        return "is infinite: correct it, or leave it empty and fill it (--fill)"
+    return f"is {number:g}, beyond the largest number of float32, {LARGEST:.1e}"
 
 
 def _names(frame: polars.DataFrame, column: str | None, path: Path, lines: Sequence[int]) -> np.ndarray:

@@ -166,7 +166,7 @@ def _check(content: bytes, line: int) -> None:
         content.decode()
         at, what = content.index(0), "NUL at byte {}: is this a text file in UTF-8?"
     except UnicodeDecodeError as error:
-        at, what = error.start, f"invalid UTF-8 at byte {{}} (0x{content[error.start]:02x})"
+        at, what = error.start, f"invalid UTF-8 at byte {{}} (0x{content[error.start]:02x}): convert the text to UTF-8"
     except ValueError:  # no NUL
         return
     begin = content.rfind(b"\n", 0, at) + 1
