@@ -103,7 +103,10 @@ def test_the_command_names_a_bad_line(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["data", "describe", str(path)]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err == f"sightline: error: {path}:21: expected 2 columns, found 1\n"
+    assert (
+        captured.err
+        == f"sightline: error: {path}:21: expected 2 columns, found 1, or leave such rows out by --skip-bad\n"
+    )
     assert main(["data", "describe", str(path), "--skip-bad"]) == 0
     assert "skipped 1 bad row" in capsys.readouterr().out
 
