@@ -170,12 +170,35 @@ def forecasts(folder: Path, model: dict[str, Any]) -> dict[str, DataOption]:
         "as they are": ({"scale": "none", "targets": "b"}, 0),
         "known ahead": ({"known_covariates": "weekday"}, horizon),
     }
-    return {
+    read = {
         name: DataOption(
             {**common, **keys}, whole, [written(f"{origin}-{ahead}.tsv", origin, ahead) for origin in origins]
         )
         for name, (keys, ahead) in options.items()
     }
+    return {**read, "a series that training did not have": unseen_series(folder, {**common, "targets": "a"})}
+
+
+def unseen_series(folder: Path, keys: dict[str, Any]) -> DataOption:
+    """A file whose only series has another name than that of training, and another level at its end."""
+    lookback, horizon, steps = 12, 3, 60
+    values = 500 + 30 * np.sin(np.arange(steps) / 3) + np.random.default_rng(0).normal(size=steps)
+
+    def written(name: str, series: str, values: np.ndarray) -> str:
+        rows = [(t, series, round(value, 4)) for t, value in enumerate(values)]
+        return table(folder / name, ["step", "id", "a"], rows)
+
+    data = written("seen.tsv", "seen", np.tile(values, 2))
+    drifting = values * np.linspace(1, 50, steps)
+    inputs = [written(f"unseen-{t}.tsv", "new", drifting[:t]) for t in range(lookback, steps - horizon + 1)]
+    keys = {
+        **keys,
+        "time_column": "step",
+        "time_format": "number",
+        "series_column": "id",
+        "model.instance_norm": "none",
+    }
+    return DataOption(keys, data, inputs, written("unseen.tsv", "new", drifting))
 
 
 def running_text(folder: Path) -> dict[str, DataOption]:

@@ -24,12 +24,14 @@ class DataOption:
 
     keys: the keys that ask for it, by dotted name, with their values
     data: a file to train on that shows its effect
-    inputs: what `predict` takes for each item of the file in order, as the file has it
+    inputs: what `predict` takes for each item of the evaluated file in order, as the file has it
+    evaluated: the file to evaluate; None = the one to train on
     """
 
     keys: Mapping[str, Any]
     data: str
     inputs: Sequence[Any]
+    evaluated: str | None = None
 
 
 @final

@@ -92,7 +92,8 @@ def used_as_evaluated(subject: TaskSubject) -> Iterator[str]:
             train_run(subject.kind.build(data, run), data, Path(folder, "run"), run)
             task = subject.kind.load(Path(folder, "run", "best"))
         predicted = [subject.plain(output) for output in task.predict(option.inputs)]
-        known = {"the training": task.like(run), "the saved model": task.run.changed(data=option.data)}
+        changed = {"data": option.evaluated or option.data}
+        known = {"the training": task.like(run).changed(**changed), "the saved model": task.run.changed(**changed)}
         for where, config in known.items():
             outputs = task.outputs_of(task.read_part(config))
             if len(outputs) != len(predicted):

@@ -16,7 +16,7 @@ import torch
 
 from sightline.cli.app import main
 from sightline.core.errors import InputError
-from sightline.data.series.corpus import load_series
+from sightline.data.series.corpus import level_and_spread
 from sightline.data.series.windows import make_windows
 from sightline.models import FORECASTERS
 from sightline.tasks.fit import train_task
@@ -73,9 +73,7 @@ def test_true_quantiles_are_calibrated_and_cheapest() -> None:
         data="builtin:ar?length=6000&phi=0.8&series=1", loss="quantile", quantiles=(0.05, 0.25, 0.5, 0.75, 0.95)
     )
     task, data = built(run)
-    truth = task.score(
-        data.test, baselines.truth(data.test, task.fitted.scaling(data.test.panel), run.settings.quantiles)
-    )
+    truth = task.score(data.test, baselines.truth(data.test, run.settings.quantiles))
     assert truth.metrics()["coverage"] == pytest.approx(0.9, abs=0.02)
     assert truth.details()["intervals"][1]["coverage"] == pytest.approx(0.5, abs=0.03)
     assert truth.metrics()["pinball"] < task.measure(data.test).metrics["pinball"]
@@ -208,7 +206,7 @@ def test_arrays_are_forecast_too() -> None:
         task.predict([np.zeros((50, 3))])
 
 
-def test_a_series_that_training_had_not_is_scaled_by_itself(tmp_path: Path) -> None:
+def test_a_new_series_is_scaled_by_what_each_window_reads(tmp_path: Path) -> None:
     def rows(names: str, scale: float) -> str:
         return "id,t,v\n" + "\n".join(f"{n},{t},{scale * np.sin(t):.5f}" for n in names for t in range(120)) + "\n"
 
@@ -216,14 +214,48 @@ def test_a_series_that_training_had_not_is_scaled_by_itself(tmp_path: Path) -> N
     (tmp_path / "b.csv").write_text(rows("xa", 1000.0))
     run = small("nlinear", str(tmp_path / "a.csv"), series_column="id")
     task, _ = built(run)
-    scaling = task.fitted.scaling(load_series(tmp_path / "b.csv", run.corpus.columns).panel)
-    assert scaling.spread[0, 0] == pytest.approx(1000 / np.sqrt(2), rel=0.02)
-    assert scaling.spread[1, 0] == task.fitted.spread[0][0]
+    part = ForecastingTask.read_part(run.changed(data=str(tmp_path / "b.csv")))
+    batch = next(iter(task.batches(part, seed=0).epoch()))
+    for place, row in enumerate(batch.rows):
+        values = part.panel.records[part.record[row]].values[part.origin[row] - 24 : part.origin[row]]
+        seen = part.panel.records[part.record[row]].name == "a"
+        assert batch.spread[place].numpy() == (task.fitted.spread[0] if seen else values.std(0))
+        assert batch.center[place].numpy() == (task.fitted.center[0] if seen else values.mean(0))
+        scaled = (values - batch.center[place].numpy()) / batch.spread[place].numpy()
+        np.testing.assert_array_equal(batch.values[place].numpy(), scaled.astype(np.float32))
     found = list(csv.DictReader(io.StringIO(task.answer([str(tmp_path / "b.csv")])[0].text)))
     assert [row["series"] for row in found] == ["x"] * 12 + ["a"] * 12
-    part = ForecastingTask.read_part(run.changed(data=str(tmp_path / "b.csv")))
     assert len(part) == 2 * (120 - 24 - 12 + 1)
-    assert task.measure(part).details["by_series"][0]["series"] == "x"
+    measured = task.measure(part)
+    assert measured.details["by_series"][0]["series"] == "x"
+    assert all(np.isfinite(value) for value in measured.metrics.values())
+
+
+@pytest.mark.parametrize("norm", ["none", "revin"])
+def test_the_future_of_a_new_series_changes_no_earlier_forecast(norm: str, tmp_path: Path) -> None:
+    def outputs(name: str, series: str, values: np.ndarray) -> list[np.ndarray]:
+        rows = "".join(f"{series},{t},{v:.5f}\n" for t, v in enumerate(values))
+        (tmp_path / name).write_text("id,t,v\n" + rows)
+        part = ForecastingTask.read_part(run.changed(data=str(tmp_path / name)))
+        return task.outputs_of(part)
+
+    values = 5 + np.sin(np.arange(120))
+    (tmp_path / "a.csv").write_text("id,t,v\n" + "".join(f"a,{t},{v:.5f}\n" for t, v in enumerate(values)))
+    run = small(data=str(tmp_path / "a.csv"), series_column="id", model={"instance_norm": norm})
+    task, _ = built(run)
+    changed = np.where(np.arange(120) < 60, values, 1e4 * values)
+    whole, other = outputs("x.csv", "x", values), outputs("y.csv", "x", changed)
+    first = 60 - 24 + 1  # windows whose look-back ends before the change
+    np.testing.assert_array_equal(whole[:first], other[:first])
+    assert not np.array_equal(whole[first], other[first])
+    text = task.answer([str(tmp_path / "x.csv")])[0].record
+    assert text["forecast"][0]["value"] == pytest.approx(task.predict([values[:, None].round(5)])[0][0, 0, 0])
+
+
+def test_a_look_back_that_does_not_vary_keeps_its_size() -> None:
+    center, spread = level_and_spread(np.full((12, 2), 0.1) * [1, 0])
+    assert center.tolist() == pytest.approx([0.1, 0.0])
+    assert spread.tolist() == [1.0, 1.0]
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ __all__ = [
     "load_series",
 ]
 
+ROUNDING = 1e-12  # of the largest value: a difference that is not one
 SOURCES = f"a {suffixes(SERIES_FORMS)} table of series, a {', '.join(WHOLE)} file, or builtin:seasonal"
 
 
@@ -159,8 +160,9 @@ def _sha256(panel: Panel) -> str:
 class SeriesScaling(NamedTuple):
     """The mean that is subtracted from values and the spread that they are divided by, fitted to training alone.
 
-    center, spread: (R, C), by series and column; past, known: (2, P), (2, K), center and spread of covariates, all
-    series together
+    center, spread: (R, C), by series and column; NaN for a series that is not in training, of which each window is
+        scaled by its own look-back (see `level_and_spread`), which is all that a forecast may see
+    past, known: (2, P), (2, K), center and spread of covariates, all series together
     """
 
     center: np.ndarray
@@ -168,8 +170,13 @@ class SeriesScaling(NamedTuple):
     past: np.ndarray
     known: np.ndarray
 
+    @property
+    def unseen(self) -> np.ndarray:
+        """Which series (R,) are not in training."""
+        return np.isnan(self.center).any(1)
+
     def scaled(self, panel: Panel) -> Panel:
-        """The panel with every value as (value - center) / spread."""
+        """The panel with every value as (value - center) / spread; NaN in series that are not in training."""
         records = [
             record._replace(
                 values=(record.values - self.center[i]) / self.spread[i],
@@ -208,6 +215,12 @@ def fit_scaling(data: SeriesData, kind: Literal["standard", "none"] = "standard"
         parts = [np.stack([rows.mean(0), _some(rows.std(0))]) if len(rows) > 1 else every for rows in series]
         center, spread = np.stack([part[0] for part in parts]), np.stack([part[1] for part in parts])
     return SeriesScaling(center, spread, covariates("past"), covariates("known"))
+
+
+def level_and_spread(lookback: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mean and the standard deviation (C,) of a look-back (L, C); a spread of 1 where it is zero or rounding."""
+    spread = lookback.std(0)
+    return lookback.mean(0), np.where(spread > ROUNDING * np.abs(lookback).max(0), spread, 1.0)
 
 
 def _some(spread: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from sightline.core.errors import InputError
 from sightline.data.batches import BatchStream, generator, in_batches
 from sightline.data.corpus import Corpus
 from sightline.data.series.builtin import Truth
-from sightline.data.series.corpus import SeriesData, SeriesScaling
+from sightline.data.series.corpus import SeriesData, SeriesScaling, level_and_spread
 from sightline.data.series.describe import survey_series
 from sightline.data.series.panel import Panel, Series
 from sightline.data.series.seasons import find_season
@@ -206,6 +206,7 @@ class WindowBatch(NamedTuple):
     values: (B, L, C) float32, the look-back; past: (B, L, P) and known: (B, L + H, K), covariates
     future: (B, H, C), the horizon
     rows: number of each window in the part
+    center, spread: (B, C) float64 on the CPU, what was subtracted from values, and what they were divided by
     """
 
     values: Tensor
@@ -213,27 +214,21 @@ class WindowBatch(NamedTuple):
     known: Tensor
     future: Tensor
     rows: tuple[int, ...]
+    center: Tensor
+    spread: Tensor
 
     def to(self, device: torch.device | str) -> WindowBatch:
         """The same batch on `device`."""
-        return WindowBatch(*(tensor.to(device) for tensor in self[:4]), rows=self.rows)
+        return WindowBatch(*(tensor.to(device) for tensor in self[:4]), *self[4:])
 
 
-def _check_finite(panel: Panel, scaled: list[list[np.ndarray]]) -> None:
-    """Refuses values that are too far from those of training to be computed with.
-
-    scaled: of targets, past and known covariates the numbers of each series (T, ·)
-    """
-    for columns, rows in zip((panel.targets, panel.past, panel.known), scaled, strict=True):
-        for record, numbers in zip(panel.records, rows, strict=True):
-            if not np.isfinite(numbers).all():
-                step, column = np.argwhere(~np.isfinite(numbers))[0]
-                of = f" of {record.name!r}" if record.name else ""
-                raise InputError(
-                    f"{columns[column]!r}{of} at {panel.grid.text(record.start + int(step))} is too large beside the "
-                    "values of training",
-                    where=panel.name,
-                )
+def _check_finite(panel: Panel, record: Series, columns: Sequence[str], scaled: np.ndarray, beside: str) -> None:
+    """Refuses values that are too far from others to be computed with; `scaled` (T, ·) begins with the series."""
+    if not np.isfinite(scaled).all():
+        step, column = np.argwhere(~np.isfinite(scaled))[0]
+        of = f" of {record.name!r}" if record.name else ""
+        time = panel.grid.text(record.start + int(step))
+        raise InputError(f"{columns[column]!r}{of} at {time} is too large beside {beside}", where=panel.name)
 
 
 @final
@@ -246,13 +241,16 @@ class WindowBatches(BatchStream[WindowBatch]):
         super().__init__(("batch_size", size), seed=seed, shuffle=shuffle)
         if not len(windows):
             raise InputError("no windows to make batches of", where=windows.panel.name)
-        self.windows = windows
-        records = scaling.scaled(windows.panel).records
+        self.windows, self.scaling, self._unseen = windows, scaling, scaling.unseen
+        panel, records = windows.panel, scaling.scaled(windows.panel).records
         with np.errstate(over="ignore"):
             scaled = [
                 [getattr(record, role).astype(np.float32) for record in records] for role in ("values", "past", "known")
             ]
-        _check_finite(windows.panel, scaled)
+        for place, (columns, rows) in enumerate(zip((panel.targets, panel.past, panel.known), scaled, strict=True)):
+            for record, numbers, unseen in zip(panel.records, rows, self._unseen, strict=True):
+                if place or not unseen:
+                    _check_finite(panel, record, columns, numbers, "the values of training")
         self._values, self._past, self._known = (torch.from_numpy(np.concatenate(rows)) for rows in scaled)
         ends = np.cumsum([[len(r.values), len(r.known)] for r in records], 0)  # (R, 2)
         starts = np.concatenate([np.zeros((1, 2), dtype=np.int64), ends[:-1]])
@@ -270,10 +268,29 @@ class WindowBatches(BatchStream[WindowBatch]):
         before = torch.arange(-back, 0)
         whole = torch.arange(-back, ahead)
         at = self._value_at[index, None]
-        return WindowBatch(
+        record = self.windows.record[rows]
+        batch = WindowBatch(
             self._values[at + before],
             self._past[at + before],
             self._known[self._known_at[index, None] + whole],
             self._values[at + torch.arange(ahead)],
             tuple(rows.tolist()),
+            torch.from_numpy(self.scaling.center[record]),
+            torch.from_numpy(self.scaling.spread[record]),
         )
+        for place in np.flatnonzero(self._unseen[record]):
+            self._scale_alone(batch, int(place))
+        return batch
+
+    def _scale_alone(self, batch: WindowBatch, place: int) -> None:
+        """Fills in one window of a series that is not in training, scaled by its look-back."""
+        windows, row = self.windows, batch.rows[place]
+        record, origin = windows.panel.records[windows.record[row]], int(windows.origin[row])
+        values = record.values[origin - windows.lookback : origin + windows.horizon]
+        with np.errstate(over="ignore", invalid="ignore"):
+            center, spread = level_and_spread(values[: windows.lookback])
+            scaled = ((values - center) / spread).astype(np.float32)
+        record = record._replace(start=record.start + origin - windows.lookback)
+        _check_finite(windows.panel, record, windows.panel.targets, scaled, "the values before it")
+        batch.center[place], batch.spread[place] = torch.from_numpy(center), torch.from_numpy(spread)
+        batch.values[place], batch.future[place] = torch.from_numpy(scaled).split((windows.lookback, windows.horizon))

@@ -45,7 +45,7 @@ def all_baselines(
         predictor, steps = linear(name, train, fitted.scaling(train.panel))
         yield label, f"one linear map from look-back to horizon, {steps:,} steps of training", predictor
     if part.truth is not None:
-        predictor = truth(part, fitted.scaling(part.panel), config.levels)
+        predictor = truth(part, config.levels)
         yield TRUTH, "the process that made the series: no expected error is lower", predictor
 
 
@@ -101,7 +101,7 @@ def linear(name: str, windows: Windows, scaling: SeriesScaling) -> tuple[Predict
     return forecast, steps
 
 
-def truth(windows: Windows, scaling: SeriesScaling, levels: tuple[float, ...]) -> Predictor:
+def truth(windows: Windows, levels: tuple[float, ...]) -> Predictor:
     """The best possible forecast of built-in series, with its quantiles."""
     from scipy.stats import norm
 
@@ -112,12 +112,12 @@ def truth(windows: Windows, scaling: SeriesScaling, levels: tuple[float, ...]) -
 
     def forecast(batch: WindowBatch) -> Tensor:
         forecasts = []
-        for row in batch.rows:
+        for row, center, spread in zip(batch.rows, batch.center.numpy(), batch.spread.numpy(), strict=True):
             number, origin = int(windows.record[row]), int(windows.origin[row])
             record = windows.panel.records[number]
-            mean, spread = known.forecast(number, record.start + origin, record.values[:origin], windows.horizon)
-            quantiles = mean[..., None] + spread[..., None] * marks  # (H, C, Q)
-            forecasts.append((quantiles - scaling.center[number][:, None]) / scaling.spread[number][:, None])
+            mean, error = known.forecast(number, record.start + origin, record.values[:origin], windows.horizon)
+            quantiles = mean[..., None] + error[..., None] * marks  # (H, C, Q)
+            forecasts.append((quantiles - center[:, None]) / spread[:, None])
         return torch.from_numpy(np.stack(forecasts))
 
     return forecast

@@ -74,32 +74,26 @@ class Fitted:
         )
 
     def scaling(self, panel: Panel) -> SeriesScaling:
-        """The scales of a panel's series by name; a series that is not in training has those of its own values.
+        """The scales of a panel's series by name; of a series that is not in training, each window has its own.
 
         Raises:
             InputError: "load.csv: the targets are ('x',), but the model was trained on ('y',)".
         """
         self.check(panel)
-        known = {name: i for i, name in enumerate(self.names)}
-        center, spread = [], []
-        for record in panel.records:
-            if record.name in known:
-                center.append(np.array(self.center[known[record.name]]))
-                spread.append(np.array(self.spread[known[record.name]]))
-            elif self.scale == "none":
-                center.append(np.zeros(len(panel.targets)))
-                spread.append(np.ones(len(panel.targets)))
-            else:
-                own = record.values.std(0)
-                center.append(record.values.mean(0))
-                spread.append(np.where(own > 0, own, 1.0))
+        center, spread = (0.0, 1.0) if self.scale == "none" else (np.nan, np.nan)
         past, ahead = (np.array(rows, dtype=np.float64).reshape(2, -1) for rows in (self.past, self.known))
-        return SeriesScaling(np.stack(center), np.stack(spread), past, ahead)
+        return SeriesScaling(
+            self._by_name(panel, self.center, center), self._by_name(panel, self.spread, spread), past, ahead
+        )
 
     def naive_of(self, panel: Panel) -> np.ndarray:
         """`naive` (R, C) of a panel's series by name; 0 for a series that is not in training."""
-        known = dict(zip(self.names, self.naive, strict=True))
-        return np.array([known.get(record.name, (0.0,) * len(panel.targets)) for record in panel.records])
+        return self._by_name(panel, self.naive, 0.0)
+
+    def _by_name(self, panel: Panel, values: Matrix, unseen: float) -> np.ndarray:
+        """Values (R, C) of a panel's series by name; `unseen` for a series that is not in training."""
+        known = dict(zip(self.names, values, strict=True))
+        return np.array([known.get(record.name, (unseen,) * len(panel.targets)) for record in panel.records])
 
     def check(self, panel: Panel) -> None:
         """Raises `InputError` where a panel has other columns."""

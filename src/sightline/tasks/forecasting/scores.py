@@ -20,10 +20,9 @@ from typing import Any, final
 
 import numpy as np
 
-from sightline.data.series.corpus import SeriesScaling
+from sightline.data.series.corpus import ROUNDING, SeriesScaling
 from sightline.data.series.panel import Panel
 
-ROUNDING = 1e-12  # relative to the largest value
 TABLE_SERIES = 50  # of which `details` have a row each
 
 
@@ -74,14 +73,23 @@ class ForecastScores:
         self.windows = np.zeros(len(panel.records), dtype=np.int64)
         self.each: dict[str, list[np.ndarray]] = {name: [] for name in [*names, "naive"]}  # (B,), sums of windows
 
-    def add(self, record: np.ndarray, forecast: np.ndarray, truth: np.ndarray) -> None:
-        """Windows of series `record` (B,): forecasts (B, H, C, Q) and true values (B, H, C), both scaled."""
+    def add(
+        self,
+        record: np.ndarray,
+        forecast: np.ndarray,
+        truth: np.ndarray,
+        scales: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> None:
+        """Windows of series `record` (B,): forecasts (B, H, C, Q) and true values (B, H, C), both scaled.
+
+        scales: center and spread (B, C) of each window; None = those of its series in training
+        """
         forecast, truth = forecast.astype(np.float64), truth.astype(np.float64)
         point = forecast[..., forecast.shape[3] // 2]
         error = truth - point
-        center, spread = (
-            part[record][:, None] for part in (self.yardstick.scaling.center, self.yardstick.scaling.spread)
-        )
+        scaling = self.yardstick.scaling
+        scales = scales or (scaling.center[record], scaling.spread[record])
+        center, spread = (part[:, None] for part in scales)
         actual, predicted = truth * spread + center, point * spread + center
         size = np.abs(actual) + np.abs(predicted)
         relative = np.divide(2 * np.abs(actual - predicted), size, out=np.zeros_like(size), where=size > 0)

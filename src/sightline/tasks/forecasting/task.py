@@ -16,7 +16,7 @@ from sightline.core.errors import InputError
 from sightline.core.metrics import Baseline
 from sightline.core.modes import evaluating
 from sightline.core.seeds import derive
-from sightline.data.series.corpus import SeriesData, SeriesScaling, load_panel, load_series
+from sightline.data.series.corpus import SeriesData, load_panel, load_series
 from sightline.data.series.describe import survey_series
 from sightline.data.series.grid import Grid
 from sightline.data.series.panel import Panel, Series
@@ -199,7 +199,7 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         """
         panel, left_out = forecastable(panel, self.config.lookback, self.config.horizon)
         windows = next_windows(panel, self.config.lookback, self.config.horizon)
-        values = self._forecasts(windows, self.fitted.scaling(panel))
+        values = self._forecasts(windows)
         levels = self.config.levels
         context = min(self.config.lookback, 4 * self.config.horizon)  # a fifth of a figure at least is the future
         return Forecast(
@@ -207,16 +207,17 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         )
 
     def outputs_of(self, part: Windows) -> list[Any]:
-        return list(self._forecasts(part, self.fitted.scaling(part.panel)))
+        return list(self._forecasts(part))
 
-    def _forecasts(self, windows: Windows, scaling: SeriesScaling) -> np.ndarray:
+    def _forecasts(self, windows: Windows) -> np.ndarray:
         """The forecasts (N, H, C, Q) of windows, in the units of their series."""
-        batches = WindowBatches(windows, scaling, size=SCORED, shuffle=False)
+        forecasts = []
         with evaluating(self.model):
             predictor = self.predictor()
-            scaled = torch.cat([predictor(batch).cpu() for batch in batches.epoch()]).double().numpy()
-        center, spread = (of[windows.record][:, None, :, None] for of in (scaling.center, scaling.spread))
-        return scaled * spread + center
+            for batch in self._in_order(windows).epoch():
+                center, spread = (of[:, None, :, None].numpy() for of in (batch.center, batch.spread))
+                forecasts.append(predictor(batch).cpu().double().numpy() * spread + center)
+        return np.concatenate(forecasts)
 
     def settled_reading(self) -> dict[str, Any]:
         return {"targets": self.fitted.columns.targets}
@@ -342,7 +343,8 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
             if scores is None:  # a point forecast is scored as the median, if that is the only level
                 scored = predicted.shape[3] == len(self.config.levels)
                 scores = ForecastScores(part.panel, part.horizon, yardstick if scored else plain)
-            scores.add(part.record[list(batch.rows)], predicted, batch.future.cpu().numpy())
+            scales = batch.center.numpy(), batch.spread.numpy()
+            scores.add(part.record[list(batch.rows)], predicted, batch.future.cpu().numpy(), scales)
         if scores is None:
             raise InputError("no windows to measure on", where=part.panel.name)
         return scores
