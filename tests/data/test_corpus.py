@@ -64,7 +64,7 @@ def test_the_command_describes_a_task_without_a_summary(
 def test_notes_name_the_first_places() -> None:
     keys = list("abcabcabc")
     assert overlap_notes("test", keys, {"x"}, range(9)) == []
-    assert overlap_notes("test", keys, {"a", "b"}, range(9), where="t.csv: ", unit="lines ", most=3) == [
+    assert overlap_notes("test", keys, {"a", "b"}, range(9), where="t.csv: ", unit="line", most=3) == [
         "t.csv: 6 of 9 test sources occur in training too (lines 0, 1, 3, …)"
     ]
 

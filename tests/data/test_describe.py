@@ -82,7 +82,7 @@ def test_counts_lengths_and_overlap(tmp_path: Path) -> None:
     assert found.examples["train"] == "'ab' → 'x'"
     assert found.parts["test"]["sources_in_train"] == 1
     assert found.parts["test"]["characters_not_in_train"] == 3
-    assert any("1 of 2 test sources occur in training too (lines 1)" in note for note in found.notes)
+    assert any("1 of 2 test sources occurs in training too (line 1)" in note for note in found.notes)
     assert any(str(train) in line for line in found.lines())
 
 
@@ -105,7 +105,7 @@ def test_the_command_names_a_bad_line(tmp_path: Path, capsys: pytest.CaptureFixt
     assert captured.out == ""
     assert captured.err == f"sightline: error: {path}:21: expected 2 columns, found 1\n"
     assert main(["data", "describe", str(path), "--skip-bad"]) == 0
-    assert "skipped 1 bad rows" in capsys.readouterr().out
+    assert "skipped 1 bad row" in capsys.readouterr().out
 
 
 def test_built_in_data_as_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Numbers as text with the digits that tell neighbours apart."""
+"""Numbers as text: with the digits that tell neighbours apart, and with the noun that they count."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ def significant(value: float, digits: int = 4) -> str:
         return f"{value + 0.0:g}"  # without the sign of a negative zero
     place = math.floor(math.log10(abs(value)))
     return f"{value:.{max(0, digits - 1 - place)}f}" if -5 < place < 15 else f"{value:.{digits - 1}e}"
+
+
+def quantity(count: int, one: str, several: str = "") -> str:
+    """A count with its noun: "1 column", "2,000 columns"; `several` is the plural where it is not `one` with an s."""
+    return f"{count:,} {one if count == 1 else several or one + 's'}"
 
 
 def decimals(values: Iterable[float], least: int) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Hashable, Iterable, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
+from sightline.core.digits import quantity
 from sightline.core.errors import InputError
 from sightline.data.split import PARTS
 from sightline.data.survey import Survey, histogram, spread
@@ -114,5 +115,6 @@ def overlap_notes(
     again = [place for key, place in zip(keys, places, strict=True) if key in known]
     if not again:
         return []
-    shown = f"{unit}{listed(again, most)}"
-    return [f"{where}{len(again)} of {len(keys)} {part} sources occur in training too ({shown})"]
+    shown = f"{unit}{'s' * (len(again) > 1)} {listed(again, most)}" if unit else listed(again, most)
+    occur = "occurs" if len(again) == 1 else "occur"
+    return [f"{where}{len(again)} of {quantity(len(keys), f'{part} source')} {occur} in training too ({shown})"]

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from sightline.core.digits import quantity
+
 Row = dict[str, Any]
 
 FAMILIES = {
@@ -69,9 +71,9 @@ def _machines(reports: Sequence[dict[str, Any]]) -> Iterator[str]:
     for report in reports:
         hardware, settings = report["hardware"], report["settings"]
         where = hardware["cpu"] if settings["device"] == "cpu" else ", ".join(hardware["gpus"])
-        threads = f"{settings['threads']} thread{'s' if settings['threads'] > 1 else ''}"
+        threads = quantity(settings["threads"], "thread")
         torch, commit = hardware["packages"]["torch"], (hardware["git_commit"] or "unknown")[:7]
-        text = f"{where}, {hardware['cores']} cores, {threads}, torch {torch}, commit {commit}"
+        text = f"{where}, {quantity(hardware['cores'], 'core')}, {threads}, torch {torch}, commit {commit}"
         text += f", at least {settings['pairs']} rounds"
         seen.setdefault(text, []).append(report["results"][0]["scenario"])
     for text, names in seen.items():

@@ -209,8 +209,8 @@ def test_notes_say_what_is_odd(tmp_path: Path) -> None:
     notes = load_labelled(tmp_path / "a.csv", Reading(split_column="split")).notes
     place = f"{tmp_path}/a.csv"
     assert notes == (
-        f"1 of 2 valid sources occur in training too ({place}:15)",
-        f"1 of 2 test sources occur in training too ({place}:14)",
+        f"1 of 2 valid sources occurs in training too ({place}:15)",
+        f"1 of 2 test sources occurs in training too ({place}:14)",
         f"2 training rows have a source that another row labels otherwise ({place}:2, {place}:12)",
         "no valid item has the label 'c'",
         "no test item has the label 'c'",

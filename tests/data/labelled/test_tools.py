@@ -65,7 +65,7 @@ def test_a_missing_value_can_be_left_out_and_is_named(tmp_path):
     (tmp_path / "a.ts").write_text(TS.replace("4.0,5.0", "4.0,?"))
     table = read_labelled(tmp_path / "a.ts", Reading(skip_bad=True))
     assert len(table.sources) == 1
-    assert f"skipped 1 bad rows: {tmp_path / 'a.ts'}:10: step 2 of 'series' is nan" in table.notes()[0]
+    assert f"skipped 1 bad row: {tmp_path / 'a.ts'}:10: step 2 of 'series' is nan" in table.notes()[0]
 
 
 def test_missing_values_are_filled_where_that_is_asked_for(tmp_path):

@@ -81,7 +81,7 @@ def test_what_is_tested_on_and_trained_on_is_told(clips, tmp_path):
     soundfile.write(tmp_path / "new.wav", noise(77), 8000)
     test.write_text("source,target\nnew.wav,x\n3.wav,word 0\n")
     corpus = SOUNDS.corpus(clips, test=test)
-    assert corpus.notes == (f"1 of 2 test sources occur in training too ({test}:3)",)
+    assert corpus.notes == (f"1 of 2 test sources occurs in training too ({test}:3)",)
 
 
 def test_bad_files_are_an_error_or_are_skipped_and_told_of(clips):

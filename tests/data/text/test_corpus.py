@@ -181,7 +181,7 @@ def test_bad_documents_are_counted_where_they_may_be_skipped(tmp_path):
     corpus = load_text(tmp_path, skip_bad=True)
     assert sum(corpus.sizes.values()) == 27
     assert corpus.notes[0].startswith("skipped 3 bad documents: ")
-    assert corpus.notes[1] == "left out 1 empty files"
+    assert corpus.notes[1] == "left out 1 empty file"
 
 
 def test_blocks_end_where_no_tokenizer_joins_characters():

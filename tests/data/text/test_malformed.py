@@ -119,7 +119,7 @@ def test_a_bad_row_may_be_skipped(tmp_path, name):
     corpus = load_text(path, skip_bad=True)
     good = len({"good"}) * content.count(GOOD)
     assert sum(corpus.sizes.values()) == 40 + good
-    assert corpus.notes[0].startswith("skipped 1 bad documents: ")
+    assert corpus.notes[0].startswith("skipped 1 bad document: ")
 
 
 def test_places_are_those_of_the_file_wherever_blocks_end(tmp_path, monkeypatch):

@@ -13,5 +13,5 @@ CASES = [
     Case("quarters/train/data.json", f"{LINES}, quarters with holes", "forecasting",
          [("1", "2023Q4", [[1.0], [2.0], [3.0]])], {"fill": "linear"}),
     Case("years/train/data.json", f"{LINES}, years", "forecasting", [("1", "2023-01-01", [[1.0], [2.0]])]),
-    Case("tourism.tsf", "Monash archive", "forecasting", MONTHS, {"fill": "linear"}, ("1 missing cells",)),
+    Case("tourism.tsf", "Monash archive", "forecasting", MONTHS, {"fill": "linear"}, ("1 missing cell filled",)),
 ]  # fmt: skip

@@ -25,7 +25,7 @@ CASES = [
     case("nanoseconds.csv", "CSV with nanoseconds since 1970", "1467378000000000000"),
     Case("missing.csv", "CSV with holes", "forecasting",
          [("", "2024-01-01", [[0.0, 0.5], [1.0, 0.25], *([i + 2.0, i] for i in range(8))])],
-         {"fill": "linear"}, ("1 missing cells",)),
+         {"fill": "linear"}, ("1 missing cell filled",)),
     Case("european.csv", "CSV with semicolons and decimal commas", "forecasting",
          [("", "2024-02-28", [[i / 2] for i in range(10)])], notes=("semicolon", "decimal comma")),
     Case("typed.parquet", "parquet with a column of type datetime", "forecasting",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
+from sightline.core.digits import quantity
 from sightline.core.errors import InputError
 from sightline.data.builtin import parse_name
 from sightline.data.corpus import Corpus, listed, overlap_notes
@@ -160,7 +161,8 @@ def _notes(parts: Mapping[str, LabelledPart]) -> list[str]:
         meanings.setdefault(key, set()).add(labels)
     torn = [place for place, key in zip(train.places, keys, strict=True) if len(meanings[key]) > 1]
     if torn:
-        notes.append(f"{len(torn)} training rows have a source that another row labels otherwise ({listed(torn)})")
+        rows = quantity(len(torn), "training row has", "training rows have")
+        notes.append(f"{rows} a source that another row labels otherwise ({listed(torn)})")
     counts = {name: Counter(label for of_item in part.labels for label in of_item) for name, part in parts.items()}
     for name, of_part in counts.items():
         absent = [repr(label) for label in sorted(counts["train"]) if label not in of_part]

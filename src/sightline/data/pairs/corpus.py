@@ -60,7 +60,7 @@ class PairReading:
         for part in ("valid", "test"):
             if part in tables:
                 table, where = tables[part], f"{tables[part].name}: "
-                notes += overlap_notes(part, table.pairs.sources, known, table.lines, where=where, unit="lines ")
+                notes += overlap_notes(part, table.pairs.sources, known, table.lines, where=where, unit="line")
         return parts, notes, problem
 
 

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
+from sightline.core.digits import quantity
 from sightline.core.errors import InputError
 from sightline.core.suggest import MOST_LISTED, suggest
 
@@ -198,5 +199,7 @@ class Refusals:
         notes = [where + note for note in self.read_as]
         if self.skipped:
             more = f"; and {self.skipped - len(self.complaints)} more" if self.skipped > len(self.complaints) else ""
-            notes.append(f"{where}skipped {self.skipped} bad {self.unit}s: {'; '.join(self.complaints)}{more}")
+            notes.append(
+                f"{where}skipped {quantity(self.skipped, f'bad {self.unit}')}: {'; '.join(self.complaints)}{more}"
+            )
         return notes

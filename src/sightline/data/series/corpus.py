@@ -173,7 +173,7 @@ class SeriesScaling(NamedTuple):
     @property
     def unseen(self) -> np.ndarray:
         """Which series (R,) are not in training."""
-        return np.isnan(self.center).any(1)
+        return np.asarray(np.isnan(self.center).any(1))
 
     def scaled(self, panel: Panel) -> Panel:
         """The panel with every value as (value - center) / spread; NaN in series that are not in training."""

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sightline.core.digits import quantity
 from sightline.core.errors import InputError
 from sightline.data.batches import BatchStream, generator, in_batches
 from sightline.data.corpus import Corpus
@@ -123,7 +124,7 @@ def usual_sizes(
         back = max(multiple, back // multiple * multiple)
     reason = f"as the season has {season} steps" if season > 1 else "as usual without a season"
     short = (ahead < usual_ahead and not horizon) or (back + multiple <= usual_back and not lookback)
-    return back, ahead, f"as the parts have {train}, {valid} and {test} steps" if short else reason
+    return back, ahead, f"as the parts have {train}, {valid} and {quantity(test, 'step')}" if short else reason
 
 
 def windows_of(series: SeriesData, part: str, lookback: int, horizon: int) -> Windows:
@@ -175,10 +176,12 @@ def forecastable(panel: Panel, lookback: int, horizon: int) -> tuple[Panel, dict
     for record in panel.records:
         steps, ahead = len(record.values), len(record.known) - len(record.values)
         if steps < lookback:
-            reasons[record.name] = f"{steps} steps, but the model reads {lookback}"
+            reasons[record.name] = f"{quantity(steps, 'step')}, but the model reads {lookback}"
         elif panel.known and ahead < horizon:
             known = ", ".join(map(repr, panel.known))
-            reasons[record.name] = f"{ahead} steps of {known} beyond the last value, but a forecast needs {horizon}"
+            reasons[record.name] = (
+                f"{quantity(ahead, 'step')} of {known} beyond the last value, but a forecast needs {horizon}"
+            )
     if len(reasons) == len(panel.records):
         name, reason = next(iter(reasons.items()))
         raise InputError(f"{name!r} has {reason}" if name else f"has {reason}", where=panel.name)
@@ -219,7 +222,8 @@ class WindowBatch(NamedTuple):
 
     def to(self, device: torch.device | str) -> WindowBatch:
         """The same batch on `device`."""
-        return WindowBatch(*(tensor.to(device) for tensor in self[:4]), *self[4:])
+        values, past, known, future = (tensor.to(device) for tensor in self[:4])
+        return self._replace(values=values, past=past, known=known, future=future)
 
 
 def _check_finite(panel: Panel, record: Series, columns: Sequence[str], scaled: np.ndarray, beside: str) -> None:

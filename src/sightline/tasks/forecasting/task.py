@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sightline.core.digits import quantity
 from sightline.core.errors import InputError
 from sightline.core.metrics import Baseline
 from sightline.core.modes import evaluating
@@ -256,10 +257,11 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
 
     def facts(self) -> dict[str, str]:
         config, levels = self.config, ", ".join(f"{level:g}" for level in self.config.levels)
+        levels = f"quantiles {levels}" if levels else "one number each"
         return {
-            "reads": f"{config.lookback} steps of {self.fitted.every}",
-            "forecasts": f"{config.horizon} steps, {f'quantiles {levels}' if levels else 'one number each'}",
-            "season": f"{self.fitted.season} steps, {'given' if config.season else 'found in training'}",
+            "reads": f"{quantity(config.lookback, 'step')} of {self.fitted.every}",
+            "forecasts": f"{quantity(config.horizon, 'step')}, {levels}",
+            "season": f"{quantity(self.fitted.season, 'step')}, {'given' if config.season else 'found in training'}",
             "windows": "all" if config.protocol == "every" else f"whole batches of {PUBLISHED_BATCH}, as published",
         }
 
@@ -291,8 +293,8 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
             "time-series-forecasting",
             'model.predict("series.csv").csv()',
             {
-                "Reads": f"{self.config.lookback} steps of {self.fitted.every}",
-                "Forecasts": f"{self.config.horizon} steps, {levels}",
+                "Reads": f"{quantity(self.config.lookback, 'step')} of {self.fitted.every}",
+                "Forecasts": f"{quantity(self.config.horizon, 'step')}, {levels}",
                 "Columns": ", ".join(self.fitted.columns.targets[:20]),
             },
             ", `series.json` the scales of the series",

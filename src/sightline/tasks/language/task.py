@@ -10,6 +10,7 @@ from typing import Any, ClassVar, final
 from torch import nn
 
 from sightline.core.config import encode
+from sightline.core.digits import quantity
 from sightline.core.errors import InputError
 from sightline.core.metrics import Baseline
 from sightline.core.modes import evaluating
@@ -106,7 +107,8 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
     @classmethod
     def trained_on(cls, data: TextCorpus) -> str:
         part = data.train
-        return f"{data.name}: {part.documents:,} documents of {part.size:,} bytes, sha256 of the data {data.sha256}"
+        size = f"{quantity(part.documents, 'document')} of {quantity(part.size, 'byte')}"
+        return f"{data.name}: {size}, sha256 of the data {data.sha256}"
 
     @classmethod
     def build_prepared(cls, data: TextCorpus, run: LanguageRun, directory: Path) -> LanguageTask:
@@ -256,7 +258,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
             'model.predict("Once upon a time")',
             {
                 "Tokens": f"{self.tokenizer.kind}, {self.tokenizer.size:,}{note}",
-                "Trained in rows of": f"{self.config.context:,} tokens",
+                "Trained in rows of": quantity(self.config.context, "token"),
             },
             ", `tokenizer.json` the vocabulary",
         )

@@ -8,6 +8,8 @@ from typing import NamedTuple, final
 
 import numpy as np
 
+from sightline.core.digits import quantity
+
 MOST_NEIGHBOURS = 50_000  # training sources that the nearest one is looked for among
 
 
@@ -25,11 +27,15 @@ def text_baselines(sources: Sequence[str], targets: Sequence[str], tested: Seque
     common, count = Counter(targets).most_common(1)[0]
     looked = list(range(0, len(sources), -(-len(sources) // MOST_NEIGHBOURS)))
     nearest = nearest_sources([sources[i] for i in looked], tested)
-    among = f"the {len(looked):,} training sources" if len(looked) == len(sources) else f"{len(looked):,} of them"
+    among = (
+        f"the {quantity(len(looked), 'training source')}" if len(looked) == len(sources) else f"{len(looked):,} of them"
+    )
     return [
         BaselineOutputs("copy the source", "the source itself, unchanged", list(tested)),
         BaselineOutputs(
-            "most frequent target", f"always the commonest training target ({count:,} times)", [common] * len(tested)
+            "most frequent target",
+            f"always the commonest training target ({quantity(count, 'time')})",
+            [common] * len(tested),
         ),
         BaselineOutputs(
             "nearest training source",
