@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
+from sightline.data.series.grid import Grid
 from sightline.data.series.seasons import find_season
+from sightline.data.series.times import DAY
 
 
 def wave(season: float, length: int = 600, noise: float = 0.3, slope: float = 0.0, seed: int = 0) -> np.ndarray:
@@ -28,6 +32,30 @@ def test_several_series_are_heard_together() -> None:
 def test_noise_has_none(seed: int) -> None:
     random = np.random.default_rng(seed)
     assert find_season([random.standard_normal((500, 2))]) == 1
+
+
+@pytest.mark.parametrize("length", [30, 60, 120, 240])
+def test_short_noise_seldom_has_one(length: int) -> None:
+    random = np.random.default_rng(0)
+    seasons = [find_season([random.standard_normal((length, 1))]) for _ in range(100)]
+    assert sum(season > 1 for season in seasons) <= 10
+    assert find_season([wave(12, length, noise=0.5)] if length > 30 else [wave(5, length, noise=0.1)]) in (5, 12)
+
+
+def test_the_season_that_the_calendar_suggests_may_be_weaker() -> None:
+    months = wave(12, 84, noise=1.1, seed=13)
+    assert find_season([months]) == 1
+    assert find_season([months], usual=12) == 12
+    assert find_season([wave(7, 84)], usual=12) == 7
+
+
+@pytest.mark.parametrize(
+    ("kind", "step", "season"),
+    [("month", 1, 12), ("month", 3, 4), ("month", 12, 1), ("business", 1, 5), ("time", DAY, 7), ("time", DAY // 24, 24),
+     ("time", 7 * DAY, 1), ("number", 1, 1)],
+)  # fmt: skip
+def test_the_calendar_suggests_a_season(kind: Any, step: int, season: int) -> None:
+    assert Grid(kind, 0, step).season == season
 
 
 def test_too_little_to_tell() -> None:

@@ -19,6 +19,7 @@ from sightline.tasks.forecasting.scores import naive_errors
 SERIES: dict[str, Callable[[int], float]] = {
     "periodic": lambda t: 3 + t % 7,
     "constant": lambda t: 5.0,
+    "tiny": lambda t: 1e-310 * (t % 5),
     "periodic up to rounding": lambda t: float(np.sin(2 * np.pi * t / 7) + 1e3),
 }
 SMALL = ["--task", "forecasting", "--lookback", "14", "--horizon", "7", "--season", "7", "--data", "days.csv"]
@@ -81,6 +82,7 @@ def test_a_naive_error_that_is_rounding_is_none() -> None:
     periodic = 1e3 * np.sin(2 * np.pi * steps / 7)[:, None]
     assert np.abs(periodic[7:] - periodic[:-7]).max() > 0
     assert naive_errors([periodic], 7).item() == 0.0
+    assert naive_errors([1e-310 * steps[:, None]], 7).item() == 0.0
     assert naive_errors([periodic + 1e-6 * steps[:, None]], 7).item() == pytest.approx(7e-6, rel=1e-3)
 
 

@@ -37,7 +37,7 @@ def survey_series(data: SeriesData) -> Survey:
         for number, record in enumerate(panel.records)
         for column in range(len(panel.targets))
     ]
-    season = find_season(data.values("train"))
+    season = find_season(data.values("train"), panel.grid.season)
     notes = [f"step {panel.grid.every}", f"{len(panel.records):,} series of {quantity(len(panel.targets), 'column')}"]
     notes.append(f"a season of {season} steps in the training part" if season > 1 else "no season in the training part")
     return Survey(

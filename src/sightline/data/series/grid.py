@@ -82,6 +82,12 @@ class Grid:
         unit = next(name for name in reversed(units) if self.step % units[name] == 0)
         return f"{self.step // units[unit]}{unit}"
 
+    @property
+    def season(self) -> int:
+        """The steps of a year, a week or a day, whichever the calendar suggests; 1 where none does."""
+        whole = {"month": 12, "business": 5, "time": 7 * DAY if self.step == DAY else DAY, "number": 1}[self.kind]
+        return whole // self.step if whole % self.step == 0 else 1
+
     def aligned(self) -> Grid:
         """The grid moved back to where whole steps begin: full hours for `1h`, Mondays for `1w`, Januaries for `1y`."""
         if self.kind == "number":

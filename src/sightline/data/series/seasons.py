@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import NormalDist
 
 import numpy as np
 
 LEAST = 0.2  # autocorrelation at a season
+CHANCE = 0.05  # that noise seems to have a season
 MOST_STEPS = 20_000
 
 
-def find_season(series: Sequence[np.ndarray], most: int = 1000) -> int:
+def find_season(series: Sequence[np.ndarray], usual: int = 1, most: int = 1000) -> int:
     """The season in steps of series (T, C), 1 where there is none.
 
     The first lag from 2 on, of at most a third of the longest series, at which the autocorrelation, averaged over all
-    columns after a straight line is taken off each, has a peak within a tenth of the highest peak; that must reach 0.2.
+    columns after a straight line is taken off each, has a peak within a tenth of the highest peak. A peak must reach
+    0.2, and more than the highest of so many lags in noise as long as the longest series (than one of them, at the lag
+    `usual`, which the calendar suggests).
     """
     longest = max((len(rows) for rows in series), default=0)
     lags = min(most, min(longest, MOST_STEPS) // 3)
@@ -39,8 +43,13 @@ def find_season(series: Sequence[np.ndarray], most: int = 1000) -> int:
     if not count:
         return 1
     mean = total / count
-    peaks = [lag for lag in range(2, lags + 1) if mean[lag] > mean[lag - 1] and mean[lag] >= mean[lag + 1]]
+    least, alone = (
+        max(LEAST, NormalDist().inv_cdf(1 - CHANCE / tries) / min(longest, MOST_STEPS) ** 0.5) for tries in (lags, 1)
+    )
+    peaks = [
+        lag
+        for lag in range(2, lags + 1)
+        if mean[lag] > mean[lag - 1] and mean[lag] >= mean[lag + 1] and mean[lag] >= (alone if lag == usual else least)
+    ]
     highest = max((mean[lag] for lag in peaks), default=0.0)
-    if highest < LEAST:
-        return 1
-    return next(lag for lag in peaks if mean[lag] >= 0.9 * highest)
+    return next((lag for lag in peaks if mean[lag] >= 0.9 * highest), 1)

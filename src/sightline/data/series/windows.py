@@ -113,7 +113,7 @@ def usual_sizes(
     season: the season in steps, None = estimated from training
     multiple: the look-back is a multiple of it
     """
-    season = season or find_season(series.values("train"))
+    season = season or find_season(series.values("train"), series.panel.grid.season)
     train, valid, test = (max(len(rows) for rows in series.values(part)) for part in PARTS)
     usual = season * -(-6 // season) if season > 1 else 24
     usual_ahead, usual_back = min(usual, 96), min(4 * usual, max(384, season))

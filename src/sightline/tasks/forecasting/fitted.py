@@ -57,8 +57,8 @@ class Fitted:
     ) -> Fitted:
         """Fitted to the training part alone; `season` None = estimated from it."""
         scaling, train = fit_scaling(series, scale), series.values("train")
-        season = season or find_season(train)
         panel = series.panel
+        season = season or find_season(train, panel.grid.season)
         return cls(
             names=tuple(record.name for record in panel.records),
             center=_rows(scaling.center),

@@ -23,6 +23,7 @@ import numpy as np
 from sightline.data.series.corpus import ROUNDING, SeriesScaling
 from sightline.data.series.panel import Panel
 
+SMALLEST = float(np.finfo(np.float64).tiny) ** 0.5  # where squares, and so the spread of a series, become zero
 TABLE_SERIES = 50  # of which `details` have a row each
 
 
@@ -41,14 +42,17 @@ class Yardstick:
 
 
 def naive_errors(series: list[np.ndarray], season: int) -> np.ndarray:
-    """The mean |y_t - y_{t-m}| (R, C) of training series (T, C); 0 where it is rounding, or there are too few steps."""
+    """The mean |y_t - y_{t-m}| (R, C) of training series (T, C).
+
+    0 where it is rounding, is so small that its square is zero, or there are too few steps.
+    """
     errors = []
     for rows in series:
         if len(rows) <= season:
             errors.append(np.zeros(rows.shape[1]))
             continue
         error = np.abs(rows[season:] - rows[:-season]).mean(0)
-        errors.append(np.where(error > ROUNDING * np.abs(rows).max(0), error, 0.0))
+        errors.append(np.where(error > np.maximum(ROUNDING * np.abs(rows).max(0), SMALLEST), error, 0.0))
     return np.stack(errors)
 
 
