@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from sightline.cli.formats import OUTPUT_HELP
-from sightline.core.digits import quantity
+from sightline.core.digits import number_of
 
 data = App(name="data", help_format="plaintext")
 
@@ -92,4 +92,4 @@ def export(
     chosen = [corpus.train, corpus.valid, corpus.test] if part == "all" else [getattr(corpus, part)]
     pairs = Pairs([text for one in chosen for text in one.sources], [text for one in chosen for text in one.targets])
     write_pairs(pairs, out, overwrite=overwrite)
-    print(f"sightline: {quantity(len(pairs.sources), 'pair')} in {out}", file=sys.stderr)
+    print(f"sightline: {number_of(len(pairs.sources), 'pair')} in {out}", file=sys.stderr)

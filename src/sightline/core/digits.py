@@ -17,7 +17,7 @@ def significant(value: float, digits: int = 4) -> str:
     return f"{value:.{max(0, digits - 1 - place)}f}" if -5 < place < 15 else f"{value:.{digits - 1}e}"
 
 
-def quantity(count: int, one: str, several: str = "") -> str:
+def number_of(count: int, one: str, several: str = "") -> str:
     """A count with its noun: "1 column", "2,000 columns"; `several` is the plural where it is not `one` with an s."""
     return f"{count:,} {one if count == 1 else several or one + 's'}"
 

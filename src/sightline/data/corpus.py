@@ -6,7 +6,7 @@ from collections.abc import Collection, Hashable, Iterable, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
-from sightline.core.digits import quantity
+from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.data.split import PARTS
 from sightline.data.survey import Survey, histogram, spread
@@ -117,4 +117,4 @@ def overlap_notes(
         return []
     shown = f"{unit}{'s' * (len(again) > 1)} {listed(again, most)}" if unit else listed(again, most)
     occur = "occurs" if len(again) == 1 else "occur"
-    return [f"{where}{len(again)} of {quantity(len(keys), f'{part} source')} {occur} in training too ({shown})"]
+    return [f"{where}{len(again)} of {number_of(len(keys), f'{part} source')} {occur} in training too ({shown})"]

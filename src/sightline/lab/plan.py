@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, final
 
-from sightline.core.digits import quantity
+from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.core.processes import available_cores
 from sightline.core.settings import check_in_range
@@ -121,7 +121,7 @@ def written(amount: float, unit: str) -> str:
 
 def _explained(plan: BudgetPlan, total: str) -> str:
     seeds = len(plan.seeds)
-    each = f"{plan.per_run} for each run and {quantity(seeds, 'seed')} make {total} for each architecture"
+    each = f"{plan.per_run} for each run and {number_of(seeds, 'seed')} make {total} for each architecture"
     if plan.search_each is None:
         return each + ", at the learning rate of its preset (no search)."
     return (

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sightline.core.digits import quantity
+from sightline.core.digits import number_of
 
 Row = dict[str, Any]
 
@@ -71,9 +71,9 @@ def _machines(reports: Sequence[dict[str, Any]]) -> Iterator[str]:
     for report in reports:
         hardware, settings = report["hardware"], report["settings"]
         where = hardware["cpu"] if settings["device"] == "cpu" else ", ".join(hardware["gpus"])
-        threads = quantity(settings["threads"], "thread")
+        threads = number_of(settings["threads"], "thread")
         torch, commit = hardware["packages"]["torch"], (hardware["git_commit"] or "unknown")[:7]
-        text = f"{where}, {quantity(hardware['cores'], 'core')}, {threads}, torch {torch}, commit {commit}"
+        text = f"{where}, {number_of(hardware['cores'], 'core')}, {threads}, torch {torch}, commit {commit}"
         text += f", at least {settings['pairs']} rounds"
         seen.setdefault(text, []).append(report["results"][0]["scenario"])
     for text, names in seen.items():

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.ticker import MaxNLocator
 
-from sightline.core.digits import quantity
+from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.core.files import write_file
 from sightline.report.figures import LIGHT, VARIABLES, Drawing, Theme
@@ -117,7 +117,7 @@ def forecast_drawing(line: Line, number: int) -> Drawing:
             bbox_to_anchor=(0, 1), borderaxespad=0.2,
         )  # fmt: skip
 
-    counts = f"{quantity(len(line.seen), 'value')} observed, {len(line.value)} forecast"
+    counts = f"{number_of(len(line.seen), 'value')} observed, {len(line.value)} forecast"
     description = f"{line.label}: {counts}, from {line.value[0]:.4g} to {line.value[-1]:.4g}"
     return Drawing(f"forecast-{number}", visible(line.label), visible(description), draw, height=2.9)
 

@@ -7,7 +7,7 @@ import math
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from sightline.core.digits import quantity
+from sightline.core.digits import number_of
 from sightline.lab.details import Confusion, Details, ReliabilityBin
 from sightline.report.figures import Drawing, Theme
 from sightline.report.text import shortened, visible
@@ -123,7 +123,7 @@ def _mistakes(labels: list[str], counts: list[list[int]], most: int = 3) -> list
         if count and row != column
     ]
     errors.sort(key=lambda one: (-one[0], one[1:]))
-    return [f"{true!r} predicted as {label!r} {quantity(count, 'time')}" for count, true, label in errors[:most]]
+    return [f"{true!r} predicted as {label!r} {number_of(count, 'time')}" for count, true, label in errors[:most]]
 
 
 def _height(names: list[str]) -> float:

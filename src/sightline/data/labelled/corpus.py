@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from sightline.core.digits import quantity
+from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.data.builtin import parse_name
 from sightline.data.corpus import Corpus, listed, overlap_notes
@@ -161,7 +161,7 @@ def _notes(parts: Mapping[str, LabelledPart]) -> list[str]:
         meanings.setdefault(key, set()).add(labels)
     torn = [place for place, key in zip(train.places, keys, strict=True) if len(meanings[key]) > 1]
     if torn:
-        rows = quantity(len(torn), "training row has", "training rows have")
+        rows = number_of(len(torn), "training row has", "training rows have")
         notes.append(f"{rows} a source that another row labels otherwise ({listed(torn)})")
     counts = {name: Counter(label for of_item in part.labels for label in of_item) for name, part in parts.items()}
     for name, of_part in counts.items():

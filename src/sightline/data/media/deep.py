@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from sightline.core.digits import quantity
+from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class DeepLevels:
         """What became of the values, and how to use all levels where most remain unused; nothing without pictures."""
         if not self.pictures:
             return []
-        subject = quantity(self.pictures, "picture has", "pictures have")
+        subject = number_of(self.pictures, "picture has", "pictures have")
         note = (
             f"{subject} more than 8 bits a channel, with values from {self.low:g} to {self.high:g}; "
             f"the largest became {self.brightest} of 255"

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
-from sightline.core.digits import quantity
+from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.core.suggest import MOST_LISTED, suggest
 
@@ -200,6 +200,6 @@ class Refusals:
         if self.skipped:
             more = f"; and {self.skipped - len(self.complaints)} more" if self.skipped > len(self.complaints) else ""
             notes.append(
-                f"{where}skipped {quantity(self.skipped, f'bad {self.unit}')}: {'; '.join(self.complaints)}{more}"
+                f"{where}skipped {number_of(self.skipped, f'bad {self.unit}')}: {'; '.join(self.complaints)}{more}"
             )
         return notes

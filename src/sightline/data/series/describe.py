@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sightline.core.digits import quantity
+from sightline.core.digits import number_of
 from sightline.data.series.corpus import SeriesData
 from sightline.data.series.seasons import find_season
 from sightline.data.split import PARTS
@@ -38,7 +38,7 @@ def survey_series(data: SeriesData) -> Survey:
         for column in range(len(panel.targets))
     ]
     season = find_season(data.values("train"), panel.grid.season)
-    notes = [f"step {panel.grid.every}", f"{len(panel.records):,} series of {quantity(len(panel.targets), 'column')}"]
+    notes = [f"step {panel.grid.every}", f"{len(panel.records):,} series of {number_of(len(panel.targets), 'column')}"]
     notes.append(f"a season of {season} steps in the training part" if season > 1 else "no season in the training part")
     return Survey(
         data.name,

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, final
 
 import numpy as np
 
-from sightline.core.digits import quantity
+from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.data.series.grid import Grid, find_grid, parse_every
 from sightline.data.series.table import SeriesTable
@@ -131,8 +131,8 @@ def make_panel(table: SeriesTable, rules: Evenness) -> Panel:
         grid = grid.aligned()
         index = grid.floor(ordered.values)
         code, index, values, rows = _resampled(code[order], index, table.values[order], order, rules.resample)
-        notes.append(f"{quantity(len(stamps), 'row')} resampled by {rules.resample} to "
-                     f"{quantity(len(index), 'step')} of {grid.every}")  # fmt: skip
+        notes.append(f"{number_of(len(stamps), 'row')} resampled by {rules.resample} to "
+                     f"{number_of(len(index), 'step')} of {grid.every}")  # fmt: skip
     filler = _Filler(table, grid, rules.fill)
     ends = [*np.flatnonzero(np.diff(code, prepend=-1)).tolist(), len(code)]
     records = [
@@ -251,8 +251,8 @@ class _Filler:
         gaps = np.flatnonzero(np.diff(index) > 1)
         first = int(gaps[self.table.lines[rows[gaps + 1]].argmin()])
         row, missing = int(rows[first + 1]), int(index[first + 1] - index[first]) - 1
-        steps = f"{quantity(missing, 'step')} of {self.grid.every}"
-        more = f" ({quantity(len(gaps) - 1, 'more gap')})" if len(gaps) > 1 else ""
+        steps = f"{number_of(missing, 'step')} of {self.grid.every}"
+        more = f" ({number_of(len(gaps) - 1, 'more gap')})" if len(gaps) > 1 else ""
         if int(index[-1] - index[0]) + 1 > 2 * len(index):  # more would be invented than is known
             ways = "is the time right, and the step? Name the step (--every) or how times are written (--time-format)"
         elif self._only_weekends(index):
@@ -320,7 +320,7 @@ class _Filler:
         lines = sorted({line for line, _ in self.filled})
         shown = ", ".join(map(str, lines[:_SHOWN])) + (", …" if len(lines) > _SHOWN else "")
         places = f"line{'s' * (len(lines) > 1)} {shown}"
-        return [f"{quantity(cells, 'missing cell')} filled by {self.rule} (at or before {places}){share}"]
+        return [f"{number_of(cells, 'missing cell')} filled by {self.rule} (at or before {places}){share}"]
 
 
 def _next(line: np.ndarray) -> np.ndarray:

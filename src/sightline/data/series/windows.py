@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sightline.core.digits import quantity
+from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.data.batches import BatchStream, generator, in_batches
 from sightline.data.corpus import Corpus
@@ -124,7 +124,7 @@ def usual_sizes(
         back = max(multiple, back // multiple * multiple)
     reason = f"as the season has {season} steps" if season > 1 else "as usual without a season"
     short = (ahead < usual_ahead and not horizon) or (back + multiple <= usual_back and not lookback)
-    return back, ahead, f"as the parts have {train}, {valid} and {quantity(test, 'step')}" if short else reason
+    return back, ahead, f"as the parts have {train}, {valid} and {number_of(test, 'step')}" if short else reason
 
 
 def windows_of(series: SeriesData, part: str, lookback: int, horizon: int) -> Windows:
@@ -176,11 +176,11 @@ def forecastable(panel: Panel, lookback: int, horizon: int) -> tuple[Panel, dict
     for record in panel.records:
         steps, ahead = len(record.values), len(record.known) - len(record.values)
         if steps < lookback:
-            reasons[record.name] = f"{quantity(steps, 'step')}, but the model reads {lookback}"
+            reasons[record.name] = f"{number_of(steps, 'step')}, but the model reads {lookback}"
         elif panel.known and ahead < horizon:
             known = ", ".join(map(repr, panel.known))
             reasons[record.name] = (
-                f"{quantity(ahead, 'step')} of {known} beyond the last value, but a forecast needs {horizon}"
+                f"{number_of(ahead, 'step')} of {known} beyond the last value, but a forecast needs {horizon}"
             )
     if len(reasons) == len(panel.records):
         name, reason = next(iter(reasons.items()))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, final
 
-from sightline.core.digits import quantity
+from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.data.corpus import Corpus
 from sightline.data.rows.record import Refusals
@@ -122,7 +122,7 @@ class _Counted(Refusals):
     empty: int = 0
 
     def notes(self) -> list[str]:
-        return super().notes() + ([f"left out {quantity(self.empty, 'empty file')}"] if self.empty else [])
+        return super().notes() + ([f"left out {number_of(self.empty, 'empty file')}"] if self.empty else [])
 
 
 def _by_documents(

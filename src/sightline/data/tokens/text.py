@@ -14,7 +14,7 @@ from typing import Any, Literal, SupportsIndex, final
 
 import numpy as np
 
-from sightline.core.digits import quantity
+from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.core.files import write_file
 from sightline.data.text.part import TextPart
@@ -69,7 +69,7 @@ class TextTokenizer:
                 yield fragment.text
 
         inner = Tokenizer.train(texts(), kind, size, lowercase)
-        return cls(inner, f"learned from {read_bytes:,} of {quantity(part.size, 'byte')} of the {part.name} part")
+        return cls(inner, f"learned from {read_bytes:,} of {number_of(part.size, 'byte')} of the {part.name} part")
 
     def encode(self, text: str) -> np.ndarray:
         """The ids (N,) int32 of a text, without special tokens."""

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sightline.core.digits import quantity
+from sightline.core.digits import number_of
 from sightline.core.seeds import derive
 from sightline.data.series.corpus import SeriesScaling
 from sightline.data.series.windows import WindowBatch, WindowBatches, Windows
@@ -44,7 +44,7 @@ def all_baselines(
         yield "seasonal naive", f"the value one season before, of {season} steps, {how}", seasonal(horizon, season)
     for name, label in (("dlinear", "DLinear"), ("nlinear", "NLinear")):
         predictor, steps = linear(name, train, fitted.scaling(train.panel))
-        yield label, f"one linear map from look-back to horizon, {quantity(steps, 'step')} of training", predictor
+        yield label, f"one linear map from look-back to horizon, {number_of(steps, 'step')} of training", predictor
     if part.truth is not None:
         predictor = truth(part, config.levels)
         yield TRUTH, "the process that made the series: no expected error is lower", predictor

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sightline.core.digits import quantity
+from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.core.metrics import Baseline
 from sightline.core.modes import evaluating
@@ -259,9 +259,9 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         config, levels = self.config, ", ".join(f"{level:g}" for level in self.config.levels)
         levels = f"quantiles {levels}" if levels else "one number each"
         return {
-            "reads": f"{quantity(config.lookback, 'step')} of {self.fitted.every}",
-            "forecasts": f"{quantity(config.horizon, 'step')}, {levels}",
-            "season": f"{quantity(self.fitted.season, 'step')}, {'given' if config.season else 'found in training'}",
+            "reads": f"{number_of(config.lookback, 'step')} of {self.fitted.every}",
+            "forecasts": f"{number_of(config.horizon, 'step')}, {levels}",
+            "season": f"{number_of(self.fitted.season, 'step')}, {'given' if config.season else 'found in training'}",
             "windows": "all" if config.protocol == "every" else f"whole batches of {PUBLISHED_BATCH}, as published",
         }
 
@@ -293,8 +293,8 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
             "time-series-forecasting",
             'model.predict("series.csv").csv()',
             {
-                "Reads": f"{quantity(self.config.lookback, 'step')} of {self.fitted.every}",
-                "Forecasts": f"{quantity(self.config.horizon, 'step')}, {levels}",
+                "Reads": f"{number_of(self.config.lookback, 'step')} of {self.fitted.every}",
+                "Forecasts": f"{number_of(self.config.horizon, 'step')}, {levels}",
                 "Columns": ", ".join(self.fitted.columns.targets[:20]),
             },
             ", `series.json` the scales of the series",

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from sightline.core.digits import quantity
+from sightline.core.digits import number_of
 from sightline.core.metrics import Baseline
 from sightline.data.text.part import TextPart
 
@@ -42,7 +42,7 @@ def code_lengths(train: TextPart, part: TextPart) -> list[Baseline]:
         size += len(raw)
     compressed += len(packed.flush())
     scores = [8.0, *(bits / size).tolist(), 8.0 * compressed / size] if size else [math.nan] * 4
-    seen = f"{quantity(int(single.sum()), 'byte')} of the training part"
+    seen = f"{number_of(int(single.sum()), 'byte')} of the training part"
     names = [
         ("uniform", "every byte alike"),
         ("byte frequencies", f"how often each byte occurs in {seen}"),

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, final
 from torch import nn
 
 from sightline.core.config import encode
-from sightline.core.digits import quantity
+from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.core.metrics import Baseline
 from sightline.core.modes import evaluating
@@ -107,7 +107,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
     @classmethod
     def trained_on(cls, data: TextCorpus) -> str:
         part = data.train
-        size = f"{quantity(part.documents, 'document')} of {quantity(part.size, 'byte')}"
+        size = f"{number_of(part.documents, 'document')} of {number_of(part.size, 'byte')}"
         return f"{data.name}: {size}, sha256 of the data {data.sha256}"
 
     @classmethod
@@ -258,7 +258,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
             'model.predict("Once upon a time")',
             {
                 "Tokens": f"{self.tokenizer.kind}, {self.tokenizer.size:,}{note}",
-                "Trained in rows of": quantity(self.config.context, "token"),
+                "Trained in rows of": number_of(self.config.context, "token"),
             },
             ", `tokenizer.json` the vocabulary",
         )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from sightline.core.digits import quantity
+from sightline.core.digits import number_of
 from sightline.data.media.columns import Column, MediaPart
 from sightline.parts.log_mel import LogMel
 from sightline.tasks.media.config import MediaTextConfig
@@ -21,7 +21,7 @@ STRETCHES, SIDE = 8, 16  # of a sound, of a picture, as they are compared
 def media_baselines(train: MediaPart, part: MediaPart, config: MediaTextConfig) -> list[BaselineOutputs]:
     """The baselines, learned from training items, on `part`."""
     common, count = Counter(train.targets).most_common(1)[0]
-    description = f"always the commonest training target ({quantity(count, 'time')})"
+    description = f"always the commonest training target ({number_of(count, 'time')})"
     baselines = [BaselineOutputs("most frequent target", description, [common] * len(part))]
     texts = next((number for number, column in enumerate(train.columns) if column.kind == "text"), None)
     if texts is not None:
@@ -55,7 +55,7 @@ def _by_likeness(train: MediaPart, part: MediaPart, number: int, config: MediaTe
     nearest = NearestNeighbors(n_neighbors=1).fit(np.stack(list(view(known.columns[number], config))))
     tested = np.stack(list(view(part.columns[number], config)))
     places = np.asarray(nearest.kneighbors(tested, return_distance=False))[:, 0]
-    among = f"the {quantity(len(known), 'training item')}" if step == 1 else f"{len(known):,} of the training items"
+    among = f"the {number_of(len(known), 'training item')}" if step == 1 else f"{len(known):,} of the training items"
     what = (
         f"mean log-mel energies of {STRETCHES} equal stretches"
         if kind == "audio"

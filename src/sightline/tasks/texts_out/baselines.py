@@ -8,7 +8,7 @@ from typing import NamedTuple, final
 
 import numpy as np
 
-from sightline.core.digits import quantity
+from sightline.core.digits import number_of
 
 MOST_NEIGHBOURS = 50_000  # training sources that the nearest one is looked for among
 
@@ -28,13 +28,15 @@ def text_baselines(sources: Sequence[str], targets: Sequence[str], tested: Seque
     looked = list(range(0, len(sources), -(-len(sources) // MOST_NEIGHBOURS)))
     nearest = nearest_sources([sources[i] for i in looked], tested)
     among = (
-        f"the {quantity(len(looked), 'training source')}" if len(looked) == len(sources) else f"{len(looked):,} of them"
+        f"the {number_of(len(looked), 'training source')}"
+        if len(looked) == len(sources)
+        else f"{len(looked):,} of them"
     )
     return [
         BaselineOutputs("copy the source", "the source itself, unchanged", list(tested)),
         BaselineOutputs(
             "most frequent target",
-            f"always the commonest training target ({quantity(count, 'time')})",
+            f"always the commonest training target ({number_of(count, 'time')})",
             [common] * len(tested),
         ),
         BaselineOutputs(

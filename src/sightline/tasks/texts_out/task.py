@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.core.config import encode
-from sightline.core.digits import quantity
+from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.core.metrics import metrics_of
 from sightline.core.modes import evaluating
@@ -215,7 +215,7 @@ class TextsOutTask(Task[D, P, R]):
             self.ms_per_token(self.spaced(part, TIMED)),
             "token",
             self.state_bytes(sources, middle, target),
-            f"{positions[middle]} {self.positions_are} and {quantity(len(target), 'target token')} in",
+            f"{positions[middle]} {self.positions_are} and {number_of(len(target), 'target token')} in",
         )
 
     def ms_per_token(self, part: P) -> float:
