@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sightline.core.metrics import Baseline
+from sightline.core.metrics import Baseline, find_metric
 from sightline.lab.results import Estimate, Pair
 from sightline.lab.verdict import verdict
 
@@ -76,6 +76,9 @@ def test_a_trivial_baseline_that_wins_is_named() -> None:
     pairs = [Pair("gru", "lstm", Estimate(0.02, -0.01, 0.05), 0.3, 0.3, False)]
     said = verdict("exact_match", scores, pairs, seeds=2, baselines=[baseline])
     assert said.endswith("No architecture beats the baseline “nearest training source” (50.0 %).")
+    near = Baseline("nearest training source", "copies", {"exact_match": next(iter(scores.values())).mean + 1e-5})
+    text = verdict("exact_match", scores, pairs, seeds=2, baselines=[near])
+    assert text.count(find_metric("exact_match").text(near.metrics["exact_match"])) == 0  # more digits tell them apart
     assert "baseline" not in verdict("exact_match", SCORES, ALL_SHOWN, seeds=2, baselines=[baseline])
 
 

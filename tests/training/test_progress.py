@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -30,9 +31,16 @@ def test_plain_lines_every_tenth_of_the_budget(capsys: pytest.CaptureFixture[str
     lines = told.err.splitlines()
     assert len(lines) == 10
     assert lines[0] == "sightline: step 10 · 10% · loss 2.000 · 1,000 tokens/s · 9 s left"
-    assert lines[-1] == "sightline: step 100 · 100% · loss 2.000 · validation bleu 0.5 · 1,000 tokens/s · 0 s left"
+    assert lines[-1] == "sightline: step 100 · 100% · loss 2.000 · validation bleu 0.5000 · 1,000 tokens/s · 0 s left"
     assert "\x1b" not in told.err
     assert told.out == ""
+
+
+def test_small_losses_are_not_zero(capsys: pytest.CaptureFixture[str]) -> None:
+    with reporting("mse") as show:
+        assert show is not None
+        show(replace(at(60), loss=0.0004321, metric=0.00012346))
+    assert "loss 0.0004321 · validation mse 0.0001235" in capsys.readouterr().err
 
 
 def test_a_live_display_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

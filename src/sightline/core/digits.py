@@ -17,6 +17,16 @@ def significant(value: float, digits: int = 4) -> str:
     return f"{value:.{max(0, digits - 1 - place)}f}" if -5 < place < 15 else f"{value:.{digits - 1}e}"
 
 
+def significant_apart(values: Iterable[float], least: int = 4) -> list[str]:
+    """`significant` numbers with the fewest digits, at least `least`, that show different values differently."""
+    values = list(values)
+    for digits in range(least, 17):
+        texts = [significant(value, digits) for value in values]
+        if len(set(texts)) == len(set(values)):
+            return texts
+    return [significant(value, 17) for value in values]
+
+
 def number_of(count: int, one: str, several: str = "") -> str:
     """A count with its noun: "1 column", "2,000 columns"; `several` is the plural where it is not `one` with an s."""
     return f"{count:,} {one if count == 1 else several or one + 's'}"

@@ -255,9 +255,10 @@ class _Session:
             return f"{outcome.failure.kind}: {outcome.failure.message}"
         assert outcome.result is not None
         if (value := outcome.result.metrics.get(self.display.metric or "")) is not None:
-            metric = find_metric(self.display.metric or "")
+            metric = find_metric(self.display.metric or "").apart([value])
             return f"test {metric.label} {metric.text(value)} after {outcome.result.train_s:.0f} s of training"
-        return f"validation loss {find_metric('loss').number(outcome.result.loss)}"
+        loss = outcome.result.loss
+        return f"validation loss {find_metric('loss').apart([loss]).number(loss)}"
 
     def end(self) -> None:
         """Stop the running workers."""

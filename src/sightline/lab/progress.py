@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, final
 
+from sightline.core.digits import significant
 from sightline.core.metrics import find_metric
 
 if TYPE_CHECKING:
@@ -106,11 +107,12 @@ class Display:
         if (fraction := progress.get("fraction")) is not None and fraction < 1:
             words[0] += f" {fraction:.0%}"
         if (loss := progress.get("loss")) is not None:
-            words.append(f"loss {loss:.3f}")
+            words.append(f"loss {significant(loss)}")
         for name in (self.metric, "loss"):
             value = _latest(worker, name) if name else None
             if value is not None and name is not None:
-                words.append(f"{find_metric(name).label} {find_metric(name).text(value)}")
+                metric = find_metric(name)
+                words.append(f"{metric.label} {metric.apart([value]).text(value)}")
                 break
         if (speed := progress.get("tokens_per_s")) is not None:
             words.append(f"{speed:,.0f} {self.counted}/s")

@@ -241,9 +241,10 @@ class Results:
     def metric_named(self, name: str) -> Metric:
         """A metric, in the unit of the training loss if it has none of its own.
 
-        It is written with the digits that tell the architectures apart.
+        It is written with the digits that tell the architectures and baselines apart.
         """
         values = [a.metrics[name].mean for a in self.architectures if name in a.metrics]
+        values += [baseline.metrics.get(name) for baseline in self.baselines]
         return find_metric(name).in_unit_of(self.data.loss_unit).apart(values)
 
     def to_dict(self) -> dict[str, Any]:

@@ -25,7 +25,8 @@ def verdict(
     scores: best first; pairs: first minus second, the better one first, `shown` with Holm's correction
     seeds: the smallest number of finished seeds of an architecture; unfinished: architectures without a finished run
     """
-    info = find_metric(metric).apart(score.mean for score in scores.values())
+    shown = [*(score.mean for score in scores.values()), *(baseline.metrics.get(metric) for baseline in baselines)]
+    info = find_metric(metric).apart(shown)
     pairs = pairs if info.higher_is_better else [_turned(pair) for pair in pairs]
     sentence = _ranking(info, list(scores.items()), pairs, seeds)
     if 2 <= seeds <= FEW_SEEDS and any(not pair.shown for pair in pairs if pair.first == next(iter(scores))):

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.ticker import MaxNLocator
 
-from sightline.core.digits import number_of
+from sightline.core.digits import number_of, significant_apart
 from sightline.core.errors import InputError
 from sightline.core.files import write_file
 from sightline.report.figures import LIGHT, VARIABLES, Drawing, Theme
@@ -118,7 +118,8 @@ def forecast_drawing(line: Line, number: int) -> Drawing:
         )  # fmt: skip
 
     counts = f"{number_of(len(line.seen), 'value')} observed, {len(line.value)} forecast"
-    description = f"{line.label}: {counts}, from {line.value[0]:.4g} to {line.value[-1]:.4g}"
+    first, last = significant_apart([line.value[0], line.value[-1]])
+    description = f"{line.label}: {counts}, from {first} to {last}"
     return Drawing(f"forecast-{number}", visible(line.label), visible(description), draw, height=2.9)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import final
 
+from sightline.core.digits import significant
 from sightline.training.state import Progress
 
 LINE_EVERY_S = 10.0
@@ -65,8 +66,8 @@ class _Lines:
         parts = [
             f"step {progress.step:,}",
             f"{progress.fraction:.0%}",
-            f"loss {self.averages.loss:.3f}",
-            *([] if progress.metric is None else [f"validation {self.metric} {progress.metric:.4g}"]),
+            f"loss {significant(self.averages.loss)}",
+            *([] if progress.metric is None else [f"validation {self.metric} {significant(progress.metric)}"]),
             f"{self.averages.tokens_per_s:,.0f} {self.counted}/s",
             f"{span(progress.seconds_left)} left",
         ]
@@ -92,9 +93,9 @@ def _live(metric: str, counted: str) -> Iterator[Callable[[Progress], None]]:
         def show(progress: Progress) -> None:
             if not progress.validating:
                 averages.update(progress)
-            numbers = [f"loss {averages.loss:.3f}"]
+            numbers = [f"loss {significant(averages.loss)}"]
             if progress.metric is not None:
-                numbers.append(f"valid {metric} {progress.metric:.4g}")
+                numbers.append(f"valid {metric} {significant(progress.metric)}")
             numbers += [f"{averages.tokens_per_s:,.0f} {counted}/s", f"{span(progress.seconds_left)} left"]
             display.update(
                 task,
