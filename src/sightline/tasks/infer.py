@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from sightline.core.errors import SightlineError
 from sightline.data.labelled.choice import kind_of
 from sightline.data.labelled.sequences import SUFFIX as SERIES_SUFFIX
-from sightline.data.labelled.table import MEDIA, SourceKind
+from sightline.data.labelled.table import LABELS, MEDIA, SourceKind
 from sightline.data.media.manifest import ALIASES
 from sightline.data.rows.files import read_lines
 from sightline.data.rows.formats import FORMATS, open_rows, suffix_of
@@ -29,7 +29,6 @@ _SAMPLED_ROWS = 20
 _SAMPLED_FILES = 1000
 _TEXT_SUFFIXES = (".txt", ".text", ".md", "")
 _TEXTS = ("text", "sentence", "document", "content", "review")
-_LABELS = ("label", "labels", "class", "category", "sentiment")
 _OF_MEDIA: dict[SourceKind, str] = {"audio": "transcription", "image": "captioning"}
 _OF_SUFFIX = {
     ".tsf": ("forecasting", "a file of the Monash archive of series"),
@@ -115,7 +114,7 @@ def _of_table(path: Path) -> Inferred | None:
     if suffix in WHOLE and "start" in records[0] and is_series(records[0].get("target")):
         return Inferred("forecasting", "rows with 'start' and a list 'target', as GluonTS writes series")
     columns = {name.lower(): name for name in records[0]}
-    label = next((columns[name] for name in _LABELS if name in columns), None)
+    label = next((columns[name] for name in LABELS if name in columns), None)
     texts = [columns[name] for name in _TEXTS if name in columns]
     source = next((columns[name] for name in ("source", *ALIASES["source"]) if name in columns), None)
     kinds = {kind_of(record.get(source)) for record in records} if source else set()

@@ -247,3 +247,15 @@ def test_every_row_is_an_item_or_is_counted(tmp_path_factory, rows):
     assert len(table.sources) == len(table.labels) == len(table.places)
     classes = read_labelled(folder / "classes", reading)
     assert len(classes.sources) + classes.skipped == len(list((folder / "classes").glob("*/*")))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_usual_name_of_the_labels_is_taken_and_said(suffix: str, tmp_path: Path) -> None:
+    rows = {"csv": "review,Sentiment\nfine,good\nawful,bad\n",
+            "jsonl": '{"review": "fine", "Sentiment": "good"}\n{"review": "awful", "Sentiment": "bad"}\n'}  # fmt: skip
+    path = tmp_path / f"reviews.{suffix}"
+    path.write_text(rows[suffix])
+    assert items(path) == [("fine", ("good",)), ("awful", ("bad",))]
+    note = "the labels are 'Sentiment' (--label-column names another column)"
+    assert note in read_labelled(path, Reading()).notes()[0]
+    assert items(path, label_column="review") == [("good", ("fine",)), ("bad", ("awful",))]

@@ -23,9 +23,9 @@ def test_skipped_rows_are_counted_and_the_first_ones_named() -> None:
     )
     with pytest.raises(InputError, match=r"^a\.csv: no good row: 7 bad ones, first a\.csv:1: is bad$"):
         table.check_some([])
-    with pytest.raises(InputError, match=r"^a\.csv:3: is bad$"):
+    with pytest.raises(InputError, match=r"^a\.csv:3: is bad, or leave such rows out by --skip-bad$"):
         Refusals("a.csv").refuse("is bad", "a.csv:3")
-    with pytest.raises(InputError, match=r"^a\.csv:3: b\.wav: no such file$"):
+    with pytest.raises(InputError, match=r"^a\.csv:3: b\.wav: no such file, or leave such rows out by --skip-bad$"):
         Refusals("a.csv").refuse(InputError("b.wav: no such file", where="a.csv:3"), "a.csv:3")
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, final
@@ -41,6 +41,7 @@ from sightline.data.rows.texts import text_of
 from sightline.data.split import by_column
 
 LabelledSource = str | np.ndarray
+LABELS = ("label", "labels", "class", "category", "sentiment")  # usual names of the column of labels
 MAX_HELD_BYTES = 4 << 30  # of decoded sounds and pictures, which stay in memory
 
 
@@ -227,9 +228,20 @@ def _open(path: Path, reading: Reading) -> Rows:
     return rows
 
 
+def _labelled_by(rows: Rows, reading: Reading, table: LabelledTable) -> Reading:
+    """The options with another usual name of the labels, and a note, where no column has the default one."""
+    known = rows.columns or next(iter(rows.records()), Record(0, {})).cells
+    usual = [name for name in known if name.lower() in LABELS]
+    if reading.label_column != Reading.label_column or reading.label_column in known or not usual:
+        return reading
+    table.remarks.append(f"the labels are {usual[0]!r} (--label-column names another column)")
+    return replace(reading, label_column=usual[0])
+
+
 def _read_table(path: Path, reading: Reading, items: _Items) -> None:
     table = items.table
     rows = _open(path, reading)
+    reading = _labelled_by(rows, reading, table)
     index = index_columns(rows) if reading.source_column is None else ()
     table.remarks += index_notes(index)
     names = class_labels(path, reading.label_column)
