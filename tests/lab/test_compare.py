@@ -281,8 +281,9 @@ def test_a_comparison_without_a_finished_run_reports_it_and_exits_as_its_runs_do
     assert main(["compare", "--data", str(pairs), "-o", str(out_dir), "--quiet", *shape, *diverging]) == 4
     captured = capsys.readouterr()
     assert captured.out.startswith("No verdict: no run finished. No run of gru finished.")
-    assert captured.err.startswith("sightline: error: no run finished: step ")
-    assert captured.err.count("\n") == 1
+    note, error = captured.err.splitlines()
+    assert "no header: the first row is data" in note
+    assert error.startswith("sightline: error: no run finished: step ")
     assert [run.status for run in Results.load(out_dir / "results.json").runs] == ["diverged"]
     assert (out_dir / "report.html").exists()
 

@@ -86,7 +86,10 @@ def read_whole_series(path: Path, columns: SeriesColumns, every: str | None) -> 
             first = stamps_of(pl.Series([row.start for row in rows]), columns.time_format, columns.time_zone)
         except BadTime as error:
             raise InputError(str(error), where=f"{path}:{rows[error.row].line}") from None
-        kind, step = parse_every(every, first.kind, first.written.scale)
+        try:
+            kind, step = parse_every(every, first.kind, first.written.scale)
+        except InputError as error:
+            raise InputError(str(error), where=path) from None
         grid = Grid(kind, 0, 1, first.written)
         stamped = grid.stamps(np.repeat(grid.counted(first.values), lengths) + step * steps)
         dates = first.kind == "time" and first.written.zone is None and bool((stamped % DAY == 0).all())
