@@ -64,7 +64,7 @@ def _name(value: Any, *, empty: bool = False) -> str:
 def whole_numbers(labels: list[Labels]) -> tuple[list[Labels], str]:
     """Labels such as 1.0 and 2.0, as a column of numbers with gaps is written, as 1 and 2, and a remark on them.
 
-    Others are as they were, with no remark: one label that is no whole number makes names of all.
+    Others stay as they are, without a remark: a single label that is not a whole number makes all of them names.
     """
     names = {name for of_item in labels for name in of_item}
     pointed = sorted(name for name in names if "." in name)

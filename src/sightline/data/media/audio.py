@@ -157,14 +157,14 @@ def _check_header(sound: Any, source: MediaFile, options: AudioOptions) -> int |
             where=path,
         )
     if source.duration_s is not None:
-        wanted = round(source.duration_s * sound.samplerate)
-        if frames is not None and wanted > frames + _SPARE_S * sound.samplerate:
+        needed = round(source.duration_s * sound.samplerate)
+        if frames is not None and needed > frames + _SPARE_S * sound.samplerate:
             raise InputError(
                 f"lasts {sound.frames / sound.samplerate:.2f} s, but a stretch of it ends at "
                 f"{source.start_s + source.duration_s:.2f} s",
                 where=path,
             )
-        frames = wanted if frames is None else min(wanted, frames)
+        frames = needed if frames is None else min(needed, frames)
     if frames is not None and frames > options.max_s * sound.samplerate:
         raise _too_long(f"{frames / sound.samplerate:.1f}", options, path)
     if start:

@@ -86,7 +86,7 @@ def _frames(content: bytes) -> Iterator[Frame]:
 
 
 def _size(mark: bytes) -> int:
-    """The bytes of the frame that such a header begins; 0 where it is no such header."""
+    """The bytes of the frame that the header begins; 0 where it is not a header of MP3."""
     if len(mark) < 4:
         return 0
     mpeg1, kbit, rate = bool(mark[1] & 8), mark[2] >> 4, mark[2] >> 2 & 3

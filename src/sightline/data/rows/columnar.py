@@ -113,7 +113,7 @@ def _scan(content: Path | io.BytesIO, kind: str) -> polars.LazyFrame:
     whole = content.read_bytes() if isinstance(content, Path) else content.getvalue()
     if whole.startswith(b"FEA1"):
         raise pl.exceptions.ComputeError("Feather version 1; write it as version 2, the default of today's libraries")
-    # Whole: a slice of a scan decodes a record batch anew, and many writers write a single one.
+    # Whole: each slice of a scan decodes its record batch again, and many writers write a single batch.
     reader = "read_ipc" if whole.startswith(b"ARROW1") else "read_ipc_stream"
     if _crashes(reader, whole):
         raise pl.exceptions.ComputeError("the decoder crashes on it; write the file again")
