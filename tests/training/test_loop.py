@@ -4,7 +4,6 @@ import json
 import math
 import os
 import re
-import time
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -84,20 +83,31 @@ def test_the_callers_random_stream_and_signal_handlers_are_left_alone(tmp_path: 
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
 
 
-@pytest.mark.parametrize("unit", ["tokens", "flops", "seconds"])
-def test_budgets_of_every_unit_stop_at_the_first_boundary(tmp_path: Path, unit: str) -> None:
-    amount = {"tokens": "500tok", "flops": "3e6flop", "seconds": "0.3s"}[unit]
-    objective = toy.slow(0.01, toy.objective) if unit == "seconds" else toy.objective
-    result = run_toy(tmp_path / "run", toy.config(amount, validate_every=None, log_every=1), objective)
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> toy.Clock:
+    """The clock that the loop reads."""
+    clock = toy.Clock()
+    monkeypatch.setattr("sightline.training.loop.time", clock)
+    return clock
+
+
+@pytest.mark.parametrize(("unit", "budget", "limit"), [("tokens", "500tok", 500), ("flops", "3e6flop", 3e6)])
+def test_budgets_of_work_stop_at_the_first_boundary(tmp_path: Path, unit: str, budget: str, limit: float) -> None:
+    result = run_toy(tmp_path / "run", toy.config(budget, validate_every=None, log_every=1))
     used = [record[unit] for record in records(tmp_path / "run", "train")]
-    limit = {"tokens": 500, "flops": 3e6, "seconds": 0.3}[unit]
     assert result.steps > 5
     assert used == sorted(used)
-    assert used[-2] < limit
-    if unit == "seconds":  # the last validation lies inside the budget, by the time that the one before took
-        assert result.seconds > 0.5 * limit
-    else:
-        assert used[-1] >= limit
+    assert used[-2] < limit <= used[-1]
+
+
+def test_a_budget_of_seconds_has_room_for_the_last_validation(tmp_path: Path, clock: toy.Clock) -> None:
+    """At most a tenth goes to validations before the last; each step and validation counts with its own time."""
+    config = toy.config("12s", validate_every=None, log_every=1)
+    objective, validate = clock.slow(0.25, toy.objective), clock.slow(0.5, toy.validate)
+    result = run_toy(tmp_path / "run", config, objective, validate=validate)
+    validations = len(records(tmp_path / "run", "valid"))
+    assert result.seconds == 12.0 == 0.25 * result.steps + 0.5 * validations
+    assert 0 < 0.5 * (validations - 1) <= 0.1 * 12.0 + 0.5  # one may begin just before the tenth is used up
 
 
 def test_flops_are_those_of_the_steps_that_ran(tmp_path: Path) -> None:
@@ -115,12 +125,12 @@ def first_batches(count: int) -> list[Any]:
     return [next(stream)[0] for _ in range(count)]
 
 
-def test_saving_is_not_on_the_clock(tmp_path: Path) -> None:
+def test_saving_is_not_on_the_clock(tmp_path: Path, clock: toy.Clock) -> None:
     model = toy.Toy()
-    save = toy.slow(0.2, toy.save_to(model))
-    began = time.perf_counter()
-    result = run_toy(tmp_path / "run", toy.config("20steps"), model=model, save_model=save)
-    assert result.seconds < time.perf_counter() - began - 0.6  # best twice, last once
+    save, objective = clock.slow(5.0, toy.save_to(model)), clock.slow(0.25, toy.objective)
+    result = run_toy(tmp_path / "run", toy.config("20steps"), objective, model=model, save_model=save)
+    assert result.seconds == 20 * 0.25
+    assert clock.now == 20 * 0.25 + 3 * 5.0  # best twice, last once
 
 
 def test_evenly_spaced_validations_and_the_last(tmp_path: Path) -> None:
@@ -335,13 +345,12 @@ def test_progress_is_told_of_every_step(tmp_path: Path) -> None:
     assert all(a.fraction <= b.fraction for a, b in pairwise(told))
 
 
-def test_time_left_is_about_right_halfway(tmp_path: Path) -> None:
-    told: list[Progress] = []
-    began = time.perf_counter()
+def test_the_time_left_halfway_is_the_time_that_the_first_half_took(tmp_path: Path, clock: toy.Clock) -> None:
+    steps: list[Progress] = []
     config = toy.config("20steps", validate_every=20)
-    run_toy(tmp_path / "run", config, toy.slow(0.01, toy.objective), on_progress=told.append)
-    whole = time.perf_counter() - began
-    assert 0.2 * whole < told[9].seconds_left < whole
+    run_toy(tmp_path / "run", config, clock.slow(0.25, toy.objective), on_progress=steps.append)
+    halfway = steps[9]
+    assert (halfway.step, halfway.seconds, halfway.seconds_left) == (10, 2.5, 2.5)
 
 
 @pytest.mark.parametrize(
