@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Literal, NamedTuple, final
 from zoneinfo import ZoneInfo
@@ -35,10 +36,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST, _LAST = (
     (when.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1) for when in (datetime.min, datetime.max)
 )
-_HINT = (
-    "write times as 2016-07-01 13:00 (ISO 8601) or as numbers, name their form, as in --time-format %d/%m/%Y, "
-    "or name another column with --time-column"
-)
+_DAY_LAST = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4}|\d{2})(?:( )\d{1,2}:\d{2}(:\d{2})?)?")
 
 
 class Written(NamedTuple):
@@ -102,6 +100,19 @@ def is_time(cell: object) -> bool:
         return hasattr(cell, "isoformat")
     cell = cell.strip()
     return bool((re.match(_ISO, cell) and not cell.isdecimal()) or _QUARTER.fullmatch(cell) or _WEEK.fullmatch(cell))
+
+
+def whole_dates(cells: Sequence[object]) -> bool:
+    """Whether several numbers are dates, such as 20240131, of different days."""
+    import polars as pl
+
+    texts = [str(cell).strip() for cell in cells if isinstance(cell, str | int) and not isinstance(cell, bool)]
+    if len(texts) < len(cells) or len(set(texts)) < 2 or not all(map(str.isdecimal, texts)):
+        return False
+    try:
+        return _compact(pl.Series(texts), None) is not None
+    except BadTime:  # most are dates
+        return True
 
 
 def check_zone(name: str | None) -> None:
@@ -230,7 +241,9 @@ def _iso(cells: polars.Series, zone: str | None) -> Stamps:
 
     parts = cells.str.extract_groups(_ISO).struct.unnest()
     year, month, day, hour, minute, second, fraction, offset = (parts[name] for name in parts.columns)
-    _refuse(cells, year.is_null(), f"is not a time: {_HINT}")
+    wrong = year.is_null()
+    if wrong.any():
+        _refuse(cells, wrong, f"is not a time: {_way(cells[int(wrong.arg_max() or 0)])}")
     written = pl.select(
         pl.concat_str(
             year, month, day.fill_null("01"), hour.fill_null("00"), minute.fill_null("00"), second.fill_null("00"),
@@ -364,6 +377,20 @@ def _offset(minutes: float | None) -> str:
     if minutes is None:
         return "none"
     return f"{'-' if minutes < 0 else '+'}{int(abs(minutes) // 60):02}:{int(abs(minutes) % 60):02}"
+
+
+def _way(cell: str) -> str:
+    """What to do about a cell that is not in ISO 8601; its own form as the example, where it is a usual one."""
+    form, match = "%d/%m/%Y", _DAY_LAST.fullmatch(cell)
+    if match:
+        first, second = ("m", "d") if int(match[3]) > 12 else ("d", "m")
+        form = f"%{first}{match[2]}%{second}{match[2]}%{'Y' if len(match[4]) == 4 else 'y'}"
+        if match[5]:
+            form = f"'{form} %H:%M{':%S' if match[6] else ''}'"
+    return (
+        f"write times as 2016-07-01 13:00 (ISO 8601) or as numbers, name their form, as in --time-format {form}, "
+        "or name another column with --time-column"
+    )
 
 
 def short(cell: str) -> str:
