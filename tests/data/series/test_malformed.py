@@ -69,7 +69,7 @@ CASES: dict[str, tuple[str, bytes | Callable[[Path], None], tuple[SeriesColumns,
         b"2023-03-26 04:00,1\n"), PLAIN, ":4", ("before 2023-03-26 03:00:00: if clocks changed there, name the zone: "
         "--time-zone Europe/Berlin; else fill them")),
     "clocks in autumn": ("a.csv", b"t,v\n2023-10-29 01:00,1\n2023-10-29 02:00,1\n2023-10-29 02:00,1\n", PLAIN, ":4",
-        "if clocks changed there, write the times with their offsets; else remove one"),
+        "if clocks changed there, name the zone: --time-zone Europe/Berlin; else remove one"),
     "a decimal comma": ("a.csv", HOURS + b'2024-01-01 02:00,"3,5"\n', PLAIN, ":4", "is not a number: '3,5'"),
     "infinite": ("a.csv", HOURS + b"2024-01-01 02:00,-inf\n", filled("zero"), ":4",
         "the cell of 'v' is infinite: correct it, or leave it empty and fill it (--fill)"),

@@ -188,7 +188,7 @@ def _check_order(table: SeriesTable, order: np.ndarray, breaks: np.ndarray) -> N
             column = f"--series-column{''.join(f' {name}' for name in table.words[:1])}"
             problem += f"are these several series? Then name the column that distinguishes them: {column}; else "
         problem += (
-            _clocks(table, row, "write the times with their offsets")
+            _clocks(table, row, "name the zone: --time-zone Europe/Berlin")
             + "remove one, or make one of several: --every 1h --resample mean"
         )
     else:

@@ -15,8 +15,9 @@ import numpy as np
 
 from sightline.core.errors import InputError
 from sightline.data.rows.formats import Form, open_rows
+from sightline.data.series.advice import short
 from sightline.data.series.roles import SeriesColumns, roles_of
-from sightline.data.series.times import BadTime, Stamps, short, stamps_of
+from sightline.data.series.times import BadTime, Stamps, stamps_of
 
 if TYPE_CHECKING:
     import polars
@@ -88,7 +89,7 @@ def read_series_table(path: Path, columns: SeriesColumns) -> SeriesTable:
         raise InputError("has a header but no rows", where=path)
     line = np.concatenate(lines)
     try:
-        stamps = stamps_of(pl.concat(times), columns.time_format, columns.time_zone)
+        stamps = stamps_of(pl.concat(times), columns.time_format, columns.time_zone, np.concatenate(names))
     except BadTime as error:
         raise InputError(str(error), where=f"{path}:{line[error.row]}") from None
     return SeriesTable(
