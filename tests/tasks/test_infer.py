@@ -49,6 +49,8 @@ FILES: dict[str, tuple[str, str | None]] = {
     "memory.tmx": ("<tmx/>", "translation"),
     "catalogue.xlf": ("<xliff/>", "translation"),
     "unusual time.csv": ("observed,v\n2024-01-01,1\n2024-01-02,2\n", "forecasting"),
+    "days of Germany.csv": ("Datum;Temperatur\n31.01.2024;1,5\n01.02.2024;2,5\n", "forecasting"),
+    "stations.csv": ("STATIONS_ID;MESS_DATUM;TMK;eor\n433;20240101;1.5;eor\n433;20240102;2.5;eor\n", "forecasting"),
     "quarters.csv": ("q,v\n2000Q1,1\n2000Q2,2\n", "forecasting"),
     "weeks.tsv": ("w\tv\n2024-W01\t1\n2024-W02\t\n", "forecasting"),
     "unnamed time.csv": (",v\n2024-01-01 13:00,1\n2024-01-01 14:00,2\n", "forecasting"),

@@ -17,7 +17,8 @@ from sightline.data.rows.files import read_lines
 from sightline.data.rows.formats import FORMATS, open_rows, suffix_of
 from sightline.data.rows.index import index_columns
 from sightline.data.rows.numbers import is_number, is_series
-from sightline.data.series.table import SERIES_FORMS, TIME_NAMES
+from sightline.data.series.roles import likely_times
+from sightline.data.series.table import SERIES_FORMS
 from sightline.data.series.times import is_time
 from sightline.data.series.whole import WHOLE
 from sightline.tasks.defaults import BUILTIN_TASKS
@@ -138,8 +139,7 @@ def _of_table(path: Path) -> Inferred | None:
     if label is not None and lists:
         return Inferred("classification", f"rows with the series {lists[0]!r} and the label {label!r}")
     if FORMATS[suffix].form in SERIES_FORMS and not any(is_number(name) or is_time(name) for name in rows.columns):
-        plain = [name for name in others if _all(records, name, is_time)]
-        times = [*plain, *(name for name in others if name.lower() in TIME_NAMES and name not in plain)]
+        times = likely_times({name: _filled(records, name) for name in others})
         measured = [name for name in numeric if name not in times]
         if times and measured and len(others) - len({*times[:1], *numeric}) <= 1:
             return Inferred("forecasting", f"a table with the column of times {times[0]!r} and numbers")
@@ -150,5 +150,9 @@ def _of_table(path: Path) -> Inferred | None:
 
 def _all(records: Sequence[Mapping[str, Any]], name: str, fits: Callable[[Any], bool]) -> bool:
     """Whether all cells of a column that are not empty are of a kind, and some are."""
-    cells = [cell for cell in (record.get(name) for record in records) if cell not in (None, "")]
+    cells = _filled(records, name)
     return bool(cells) and all(map(fits, cells))
+
+
+def _filled(records: Sequence[Mapping[str, Any]], name: str) -> list[Any]:
+    return [cell for cell in (record.get(name) for record in records) if cell not in (None, "")]

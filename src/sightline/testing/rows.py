@@ -22,7 +22,8 @@ from sightline.data.media.manifest import read_manifest
 from sightline.data.pairs.corpus import read
 from sightline.data.rows.formats import FORMATS, FORMS, Form, Format, open_rows
 from sightline.data.rows.record import CHUNK, Record
-from sightline.data.series.table import SeriesColumns, read_series_table
+from sightline.data.series.roles import SeriesColumns
+from sightline.data.series.table import read_series_table
 from sightline.data.text.rows import reader_of
 from sightline.testing.findings import refusal
 

@@ -24,6 +24,22 @@ def test_a_season_is_found_through_noise_and_slope(season: int, slope: float) ->
     assert find_season([wave(season, slope=slope)]) == season
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_yearly_curve_with_noise_has_the_season_of_the_year_or_none(seed: int) -> None:
+    """As long as three years are not seen there is none: the ripples of noise on a slow curve are no season."""
+    t, random = np.arange(1500), np.random.default_rng(seed)
+    days = (10 * np.cos(2 * np.pi * t / 365.25) + 3 * random.standard_normal(1500))[:, None]
+    assert find_season([days], usual=7) == pytest.approx(365, abs=15)
+    assert find_season([days[:800]], usual=7) == 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_week_is_found_on_a_yearly_curve(seed: int) -> None:
+    t, random = np.arange(1000), np.random.default_rng(seed)
+    days = 10 * np.cos(2 * np.pi * t / 365.25) + 4 * np.cos(2 * np.pi * t / 7) + 2 * random.standard_normal(1000)
+    assert find_season([days[:, None]], usual=7) == 7
+
+
 def test_several_series_are_heard_together() -> None:
     assert find_season([wave(12, noise=1.0, seed=seed) for seed in range(8)]) == 12
 

@@ -211,6 +211,37 @@ def test_a_time_that_a_zone_has_never_or_twice(cell: str) -> None:
         stamps(cell, zone="Europe/Berlin")
 
 
+@pytest.mark.parametrize(
+    ("zone", "minutes"),
+    [("Europe/Berlin", 60), ("America/New_York", 15), ("America/Havana", 30), ("Australia/Lord_Howe", 15)],
+)
+def test_rows_in_order_tell_the_hour_that_occurs_twice(zone: str, minutes: int) -> None:
+    """Two years in steps, without offsets: the offsets of Python's zoneinfo come back."""
+    count = 2 * 366 * 24 * 60 // minutes
+    utc = [datetime(2023, 1, 1, tzinfo=UTC) + timedelta(minutes=minutes * step) for step in range(count)]
+    cells = [when.astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M") for when in utc]
+    read = stamps(*cells, zone=zone)
+    assert read.values.tolist() == [microseconds(when) for when in utc]
+    assert any("of the hour that occurs twice as clocks change: read by the order of rows" in n for n in read.notes)
+
+
+def test_the_hour_that_occurs_twice_is_read_in_each_series() -> None:
+    clocks = ["01:30", "02:00", "02:30", "02:00", "02:30", "03:00"]
+    cells = [f"2024-10-27 {clock}" for clock in clocks for _ in range(2)]
+    by_turns = stamps_of(pl.Series(cells), zone="Europe/Berlin", series=np.array(["a", "b"] * 6, dtype=object))
+    assert (np.diff(by_turns.values[::2]) == 30 * 60 * 10**6).all()
+    assert (by_turns.values[::2] == by_turns.values[1::2]).all()
+    with pytest.raises(BadTime, match="or all rows of that hour in order"):
+        stamps(*cells, zone="Europe/Berlin")
+
+
+@pytest.mark.parametrize("clocks", [["02:00"], ["02:00", "02:30"], ["02:30", "02:15", "02:00"], ["02:00"] * 3])
+def test_an_hour_that_occurs_twice_and_that_rows_do_not_tell(clocks: list[str]) -> None:
+    with pytest.raises(BadTime, match="does not exist in Europe/Berlin, or twice") as caught:
+        stamps("2024-10-27 01:00", *(f"2024-10-27 {clock}" for clock in clocks), zone="Europe/Berlin")
+    assert caught.value.row == 1
+
+
 def test_dates_as_whole_numbers_have_a_zone_and_plain_numbers_have_none() -> None:
     read = stamps("2024033101", "2024033103", zone="Europe/Berlin")
     assert np.diff(read.values).tolist() == [3_600_000_000]

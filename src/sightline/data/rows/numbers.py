@@ -28,7 +28,7 @@ def number_of(value: Any, what: str) -> float:
     """A finite number; `ValueError` such as "'x3' is 'abc', not a number", "'x3' is nan: numbers must be finite"."""
     if value is None or (isinstance(value, str) and not value.strip()):
         raise ValueError(f"{what} is empty, not a number")
-    number = _parsed(value)
+    number = parsed(value)
     if number is None:
         raise ValueError(f"{what} is {str(value)[:80]!r}, not a number")
     if not math.isfinite(number) or abs(number) > _LARGEST:
@@ -36,7 +36,8 @@ def number_of(value: Any, what: str) -> float:
     return number
 
 
-def _parsed(value: Any) -> float | None:
+def parsed(value: Any) -> float | None:
+    """The number in a cell, finite or not; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     if isinstance(value, DecimalComma):
@@ -57,7 +58,7 @@ def _parsed(value: Any) -> float | None:
 
 def is_number(value: Any) -> bool:
     """Whether a cell contains a number, finite or not."""
-    return _parsed(value) is not None
+    return parsed(value) is not None
 
 
 def is_series(value: Any) -> bool:

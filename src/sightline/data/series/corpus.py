@@ -13,7 +13,8 @@ from sightline.core.errors import InputError
 from sightline.data.rows.formats import suffix_of, suffixes
 from sightline.data.series.builtin import Truth, generate
 from sightline.data.series.panel import Evenness, Panel, Series, cut, make_panel
-from sightline.data.series.table import SERIES_FORMS, SeriesColumns, read_series_table
+from sightline.data.series.roles import SeriesColumns
+from sightline.data.series.table import SERIES_FORMS, read_series_table
 from sightline.data.series.whole import WHOLE, read_whole_series
 from sightline.data.split import PARTS, by_time
 

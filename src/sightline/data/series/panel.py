@@ -183,14 +183,18 @@ def _check_order(table: SeriesTable, order: np.ndarray, breaks: np.ndarray) -> N
     stamp = table.stamps.text(row)
     if step[first] == 0:
         problem = f"the time {stamp}{_of(table, row)} is in line {table.lines[before]} already: "
-        if not table.names[row] and (table.stamps.values == table.stamps.values[row]).sum() > 2:
-            problem += "are these several series? Then name the column that distinguishes them: --series-column; else "
+        several = table.words or (table.stamps.values == table.stamps.values[row]).sum() > 2
+        if not table.names[row] and several:
+            column = f"--series-column{''.join(f' {name}' for name in table.words[:1])}"
+            problem += f"are these several series? Then name the column that distinguishes them: {column}; else "
         problem += (
-            _clocks(table, row, "write the times with their offsets")
+            _clocks(table, row, "name the zone: --time-zone Europe/Berlin")
             + "remove one, or make one of several: --every 1h --resample mean"
         )
     else:
         problem = f"{stamp}{_of(table, row)} comes after {table.stamps.text(before)}: sort the rows by time"
+    if table.stamps.kind == "number":
+        problem += f" (the times are those of {table.time_column!r}; --time-column names another column)"
     raise InputError(problem, where=table.place(row))
 
 

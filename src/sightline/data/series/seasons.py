@@ -16,9 +16,10 @@ def find_season(series: Sequence[np.ndarray], usual: int = 1, most: int = 1000) 
     """The season in steps of series (T, C), 1 where there is none.
 
     The first lag from 2 on, of at most a third of the longest series, at which the autocorrelation, averaged over all
-    columns after a straight line is taken off each, has a peak within a tenth of the highest peak. A peak must reach
-    0.2, and more than the highest of so many lags in noise as long as the longest series (than one of them, at the lag
-    `usual`, which the calendar suggests).
+    columns after a straight line is taken off each, has a peak within a tenth of the highest peak; noise makes several
+    peaks of a broad one, of which the highest counts. A peak must reach 0.2, and more than the highest of so many lags
+    in noise as long as the longest series (than one of them, at the lag `usual`, which the calendar suggests); and it
+    must be so much higher than the lowest autocorrelation before it, or else it is a ripple on a slow curve.
     """
     longest = max((len(rows) for rows in series), default=0)
     lags = min(most, min(longest, MOST_STEPS) // 3)
@@ -43,13 +44,14 @@ def find_season(series: Sequence[np.ndarray], usual: int = 1, most: int = 1000) 
     if not count:
         return 1
     mean = total / count
-    least, alone = (
-        max(LEAST, NormalDist().inv_cdf(1 - CHANCE / tries) / min(longest, MOST_STEPS) ** 0.5) for tries in (lags, 1)
-    )
-    peaks = [
-        lag
-        for lag in range(2, lags + 1)
-        if mean[lag] > mean[lag - 1] and mean[lag] >= mean[lag + 1] and mean[lag] >= (alone if lag == usual else least)
-    ]
+    several, alone = (NormalDist().inv_cdf(1 - CHANCE / tries) / min(longest, MOST_STEPS) ** 0.5 for tries in (lags, 1))
+    lowest = np.minimum.accumulate(mean[1:])  # up to lag i + 1
+    peaks = []
+    for lag in range(2, lags + 1):
+        chance = alone if lag == usual else several
+        peak = mean[lag - 1] < mean[lag] >= mean[lag + 1]
+        if peak and mean[lag] >= max(LEAST, chance) and mean[lag] - lowest[lag - 2] >= chance:
+            peaks.append(lag)
     highest = max((mean[lag] for lag in peaks), default=0.0)
-    return next((lag for lag in peaks if mean[lag] >= 0.9 * highest), 1)
+    first = next((lag for lag in peaks if mean[lag] >= 0.9 * highest), 1)
+    return max((lag for lag in peaks if first <= lag < 1.5 * first), key=lambda lag: mean[lag], default=1)

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Literal, NamedTuple, final
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from sightline.core.digits import number_of
 from sightline.core.errors import InputError
+from sightline.data.series.advice import short, way_for_time
+from sightline.data.series.zones import Zone, check_zone, in_utc
 
 if TYPE_CHECKING:
     import polars
@@ -34,10 +38,6 @@ _SHORT = {"F": "%Y-%m-%d", "T": "%H:%M:%S", "R": "%H:%M", "D": "%m/%d/%y", "e": 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST, _LAST = (
     (when.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1) for when in (datetime.min, datetime.max)
-)
-_HINT = (
-    "write times as 2016-07-01 13:00 (ISO 8601) or as numbers, name their form, as in --time-format %d/%m/%Y, "
-    "or name another column with --time-column"
 )
 
 
@@ -104,29 +104,35 @@ def is_time(cell: object) -> bool:
     return bool((re.match(_ISO, cell) and not cell.isdecimal()) or _QUARTER.fullmatch(cell) or _WEEK.fullmatch(cell))
 
 
-def check_zone(name: str | None) -> None:
-    """Raises `InputError` for a zone that does not exist."""
+def whole_dates(cells: Sequence[object]) -> bool:
+    """Whether several numbers are dates, such as 20240131, of different days."""
+    import polars as pl
+
+    texts = [str(cell).strip() for cell in cells if isinstance(cell, str | int) and not isinstance(cell, bool)]
+    if len(texts) < len(cells) or len(set(texts)) < 2 or not all(map(str.isdecimal, texts)):
+        return False
     try:
-        ZoneInfo(name or "UTC")
-    except (KeyError, ValueError, OSError):
-        raise InputError(
-            f"unknown zone {name!r}: expected UTC or a name such as Europe/Berlin", where="--time-zone"
-        ) from None
+        return _compact(pl.Series(texts), None) is not None
+    except BadTime:  # most are dates
+        return True
 
 
-def stamps_of(cells: polars.Series, form: str | None = None, zone: str | None = None) -> Stamps:
+def stamps_of(
+    cells: polars.Series, form: str | None = None, zone: str | None = None, series: np.ndarray | None = None
+) -> Stamps:
     """The stamps of a column of texts, numbers, dates or times.
 
     Texts and numbers are plain numbers; dates as whole numbers (20240131, with a note); ISO 8601, quarters (2000Q1) and
     weeks (2024-W01); or times of the strptime form `form`. `zone` names the zone of times without an offset, and of
-    those whose offsets change.
+    those whose offsets change. An hour that occurs twice in it as clocks are put back is read by the order of rows,
+    those of each of the `series` (N,), with a note.
 
     Raises:
         BadTime: "'13.7.2016' is not a time: …", "an empty time", "mixed zones: +02:00 here, none in the first row: …".
         InputError: "--time-format: …" where the form itself cannot be used.
     """
     check_zone(zone)
-    stamps = _stamps_of(cells, form, zone)
+    stamps = _stamps_of(cells, form, Zone(zone, series) if zone is not None else None)
     if stamps.kind == "time":
         margin = 0 if stamps.written.zone is None else DAY
         wrong = (stamps.values < _FIRST + margin) | (stamps.values > _LAST - margin)
@@ -135,7 +141,7 @@ def stamps_of(cells: polars.Series, form: str | None = None, zone: str | None = 
     return stamps
 
 
-def _stamps_of(cells: polars.Series, form: str | None, zone: str | None) -> Stamps:
+def _stamps_of(cells: polars.Series, form: str | None, zone: Zone | None) -> Stamps:
     import polars as pl
 
     if cells.dtype.is_numeric():
@@ -149,13 +155,13 @@ def _stamps_of(cells: polars.Series, form: str | None, zone: str | None) -> Stam
     notes = _rounded(fine and bool((cells.to_physical() % 1000 != 0).any()))
     values = cells.cast(pl.Datetime("us", own)).to_physical().to_numpy()
     if own is not None:
-        return _in_zone(values, zone or own, notes)
+        return _in_zone(values, own if zone is None else zone.name, notes)
     if zone is not None:
-        return _in_zone(_utc(cells.cast(pl.String), values, zone), zone, notes)
+        return _by_clocks(cells.cast(pl.String), values, zone, notes)
     return Stamps(values, "time", Written(dates=cells.dtype == pl.Date), notes)
 
 
-def _parsed(cells: polars.Series, form: str | None, zone: str | None) -> Stamps:
+def _parsed(cells: polars.Series, form: str | None, zone: Zone | None) -> Stamps:
     if form not in (None, NUMBER):
         return _by_form(cells, form, zone)
     first = cells[0] if len(cells) else ""
@@ -166,7 +172,7 @@ def _parsed(cells: polars.Series, form: str | None, zone: str | None) -> Stamps:
     return _iso(cells, zone)
 
 
-def _numbers(cells: polars.Series, zone: str | None, *, plain: bool) -> Stamps:
+def _numbers(cells: polars.Series, zone: Zone | None, *, plain: bool) -> Stamps:
     """Plain numbers, or dates as whole numbers unless `plain`."""
     import polars as pl
 
@@ -187,7 +193,7 @@ def _numbers(cells: polars.Series, zone: str | None, *, plain: bool) -> Stamps:
     return Stamps(np.rint(numbers * MICRO).astype(np.int64), "number", Written(scale=MICRO))
 
 
-def _compact(cells: polars.Series, zone: str | None) -> Stamps | None:
+def _compact(cells: polars.Series, zone: Zone | None) -> Stamps | None:
     """Dates as whole numbers, such as 20240131; None where the numbers are plain."""
     form = _COMPACT.get(len(cells[0]))
     if form is None:
@@ -225,12 +231,14 @@ def _of_calendar(cells: polars.Series, first: str) -> Stamps:
     return Stamps(parsed.to_physical().to_numpy(), "time", Written(dates=True, form=form))
 
 
-def _iso(cells: polars.Series, zone: str | None) -> Stamps:
+def _iso(cells: polars.Series, zone: Zone | None) -> Stamps:
     import polars as pl
 
     parts = cells.str.extract_groups(_ISO).struct.unnest()
     year, month, day, hour, minute, second, fraction, offset = (parts[name] for name in parts.columns)
-    _refuse(cells, year.is_null(), f"is not a time: {_HINT}")
+    wrong = year.is_null()
+    if wrong.any():
+        _refuse(cells, wrong, f"is not a time: {way_for_time(cells[int(wrong.arg_max() or 0)])}")
     written = pl.select(
         pl.concat_str(
             year, month, day.fill_null("01"), hour.fill_null("00"), minute.fill_null("00"), second.fill_null("00"),
@@ -248,7 +256,7 @@ def _iso(cells: polars.Series, zone: str | None) -> Stamps:
     return stamps._replace(written=stamps.written._replace(dates=zone is None and bool(hour.is_null().all())))
 
 
-def _by_form(cells: polars.Series, form: str, zone: str | None) -> Stamps:
+def _by_form(cells: polars.Series, form: str, zone: Zone | None) -> Stamps:
     """As `datetime.strptime` reads them; a week without a day means its first day."""
     import polars as pl
 
@@ -300,13 +308,13 @@ def _strptime(text: str, form: str) -> datetime | str:
 
 
 def _with_offsets(
-    cells: polars.Series, local: np.ndarray, offsets: polars.Series | None, zone: str | None, notes: tuple[str, ...]
+    cells: polars.Series, local: np.ndarray, offsets: polars.Series | None, zone: Zone | None, notes: tuple[str, ...]
 ) -> Stamps:
     """Stamps from times of day and their offsets from UTC in minutes, null where a time names none."""
     if offsets is None or not offsets.count():
         if zone is None:
             return Stamps(local, "time", notes=notes)
-        return _in_zone(_utc(cells, local, zone), zone, notes)
+        return _by_clocks(cells, local, zone, notes)
     first = offsets[0]
     wrong = offsets.is_null() != (first is None)
     if zone is None and first is not None:
@@ -320,18 +328,21 @@ def _with_offsets(
         raise BadTime(row, f"{problem}: {way}")
     values = local - np.rint(offsets.to_numpy() * 60 * SECOND).astype(np.int64)
     if zone is not None:
-        return _in_zone(values, zone, notes)
+        return _in_zone(values, zone.name, notes)
     return Stamps(values, "time", Written(round(first or 0)), notes)
 
 
-def _utc(cells: polars.Series, local: np.ndarray, zone: str) -> np.ndarray:
-    """The times of day of a zone in UTC."""
+def _by_clocks(cells: polars.Series, local: np.ndarray, zone: Zone, notes: tuple[str, ...]) -> Stamps:
+    """Stamps from the times of day of a zone."""
     import polars as pl
 
-    naive = pl.Series(local).cast(pl.Datetime("us"))
-    times = naive.dt.replace_time_zone(zone, ambiguous="null", non_existent="null")
-    _refuse(cells, times.is_null(), f"does not exist in {zone}, or twice, as the clocks change: write offsets")
-    return times.to_physical().to_numpy()
+    utc = in_utc(local, zone)
+    way = "write offsets, or all rows of that hour in order"
+    _refuse(cells, pl.Series(utc.unclear), f"does not exist in {zone.name}, or twice, as the clocks change: {way}")
+    if utc.by_order:
+        times = number_of(utc.by_order, "time")
+        notes = (*notes, f"{times} of the hour that occurs twice as clocks change: read by the order of rows")
+    return _in_zone(utc.values, zone.name, notes)
 
 
 def _in_zone(utc: np.ndarray, zone: str, notes: tuple[str, ...]) -> Stamps:
@@ -364,11 +375,6 @@ def _offset(minutes: float | None) -> str:
     if minutes is None:
         return "none"
     return f"{'-' if minutes < 0 else '+'}{int(abs(minutes) // 60):02}:{int(abs(minutes) % 60):02}"
-
-
-def short(cell: str) -> str:
-    """A cell as messages show it: at most 40 characters."""
-    return repr(cell if len(cell) <= 40 else cell[:39] + "…") if cell else "an empty time"
 
 
 def _refuse(cells: polars.Series, wrong: polars.Series, problem: str) -> None:

@@ -17,7 +17,8 @@ from sightline.core.errors import InputError
 from sightline.data.rows.files import TextLine, read_lines
 from sightline.data.rows.formats import suffix_of
 from sightline.data.series.grid import Grid, parse_every
-from sightline.data.series.table import SeriesColumns, SeriesTable, numbers_of
+from sightline.data.series.roles import SeriesColumns
+from sightline.data.series.table import SeriesTable, numbers_of
 from sightline.data.series.times import DAY, BadTime, Stamps, stamps_of
 
 # Units of `every` by the names that pandas and the Monash archive have for frequencies; MS and QS begin months.
