@@ -24,9 +24,8 @@ class Metric:
     label, unit, factor, digits: the value is written times `factor` with `digits` decimals; unit None = the task's own
     limits: the smallest and the largest value that it can have
     items: the columns of an item's row
-    of, rows: what the metric is made of, and `module:name` of the function that makes rows (N, K) of it: "texts" and
-        "transcripts" are outputs and references, "labels" and "label sets" are `LabelOutputs`. A task measures every
-        metric of what it can give; one without `of` is measured by the tasks that name it
+    of, rows: what the metric is made of, and `module:name` of the function that makes rows (N, K) of it; CONTRIBUTING
+        has the table. A task measures every metric of what it can give, and whatever else its `measure` returns
     function: `module:name` of the function that takes rows to the value. With `summed` it takes sums of rows (..., K)
         to (...), else rows (S, N, K) and weights (R, N) of the items, or None, to (S, R), or (S,)
     costly: whether the function is slow, so that a bootstrap resamples less often
@@ -114,8 +113,9 @@ def undefined_notes(metrics: Mapping[str, float | None]) -> list[str]:
 
 
 def ratio(sums: Any) -> Any:
-    """The first of two sums (..., 2) over the second."""
-    return sums[..., 0] / sums[..., 1]
+    """The first of two sums (..., 2) over the second; NaN where that is 0."""
+    total, count = sums[..., 0], sums[..., 1]
+    return total / count * (count / count)  # 1 / 0 is infinite, 0 / 0 is not a number
 
 
 def _share(
@@ -131,11 +131,14 @@ def _error(
 
 
 _TEXT_SCORES = "sightline.tasks.texts_out.scores"
+_LIKELIHOODS = "sightline.tasks.likelihoods"
+_FORECASTS = "sightline.tasks.forecasting.metrics"
 _EMPTY = "where all references are empty"
 _LABEL_SCORES = "sightline.tasks.classification.metrics"
 _ALL = (
     _share("exact_match", "exact match", of="texts", rows=f"{_TEXT_SCORES}:exact_rows"),
-    _share("token_accuracy", "token accuracy", "right tokens, tokens"),
+    _share("token_accuracy", "token accuracy", "right tokens, tokens", of="ranked tokens",
+           rows=f"{_LIKELIHOODS}:right_rows"),
     Metric("bleu", "BLEU", digits=1, limits=(0.0, 100.0), costly=True, of="texts",
            rows=f"{_TEXT_SCORES}:bleu_rows", function=f"{_TEXT_SCORES}:bleu_of",
            signature=f"{_TEXT_SCORES}:bleu_signature",
@@ -156,23 +159,29 @@ _ALL = (
     _share("ece", "calibration error", "for each bin: right predictions less confidence; predictions",
            of="labels", rows=f"{_LABEL_SCORES}:calibration_rows", higher_is_better=False,
            function=f"{_LABEL_SCORES}:calibration_error_of"),
-    _error("bits_per_byte", "bits per byte", "bits, bytes", undefined="for texts without bytes"),
-    _error("mse", "MSE"),
-    _error("mae", "MAE"),
-    _error("mase", "MASE", "errors in units of the naive forecast's, weights; by column of series",
+    _error("bits_per_byte", "bits per byte", "bits, bytes", of="running text", rows=f"{_LIKELIHOODS}:bits_rows",
+           undefined="for texts without bytes"),
+    _error("mse", "MSE", of="forecasts", rows=f"{_FORECASTS}:squared_errors"),
+    _error("mae", "MAE", of="forecasts", rows=f"{_FORECASTS}:absolute_errors"),
+    _error("mase", "MASE", "errors in units of the naive forecast's, weights; by column of series", of="forecasts",
+           rows=f"{_FORECASTS}:errors_by_naive",
            undefined="where the seasonal naive forecast has no error in training, or none is known"),
-    _share("smape", "sMAPE", "errors, values", (0.0, 2.0), higher_is_better=False),
-    _error("pinball", "pinball loss"),
+    _share("smape", "sMAPE", "errors, values", (0.0, 2.0), of="forecasts", rows=f"{_FORECASTS}:relative_errors",
+           higher_is_better=False),
+    _error("pinball", "pinball loss", of="quantiles", rows=f"{_FORECASTS}:pinball_losses"),
     # A wider interval covers more: neither of the two says alone which forecast is better.
-    _share("coverage", "coverage", "values in the interval, values", decides=False),
-    _error("interval_width", "interval width", "widths, values", decides=False),
+    _share("coverage", "coverage", "values in the interval, values", of="intervals", rows=f"{_FORECASTS}:inside",
+           decides=False),
+    _error("interval_width", "interval width", "widths, values", of="intervals", rows=f"{_FORECASTS}:widths",
+           decides=False),
     _share("cer", "character error rate", "edits, characters of the reference", (0.0, math.inf), of="transcripts",
            rows="sightline.tasks.texts_out.error_rates:character_rows", higher_is_better=False, undefined=_EMPTY),
     _share("wer", "word error rate", "edits, words of the reference", (0.0, math.inf), of="transcripts",
            rows="sightline.tasks.texts_out.error_rates:word_rows", higher_is_better=False, undefined=_EMPTY),
-    _error("loss", "loss", "nats, labels", unit=None, log_scale=True),
-    _error("perplexity", "perplexity", "nats, tokens", (1.0, math.inf), log_scale=True,
-           function="sightline.training.loss:perplexity_of"),
+    _error("loss", "loss", "nats, labels", of="likelihoods", rows=f"{_LIKELIHOODS}:nats_rows", unit=None,
+           log_scale=True),
+    _error("perplexity", "perplexity", "nats, tokens", (1.0, math.inf), of="tokens", rows=f"{_LIKELIHOODS}:nats_rows",
+           log_scale=True, function="sightline.training.loss:perplexity_of"),
 )  # fmt: skip
 METRICS = {metric.name: metric for metric in _ALL}
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar, final
 
 import numpy as np
+
+from sightline.core.metrics import metrics_of
 
 T = TypeVar("T")
 
@@ -51,6 +53,15 @@ class Measured:
     outputs: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, outputs: Mapping[str, Sequence[Any]], **rest: Any) -> Measured:
+        """Every metric of `core.metrics` that is made of these kinds of outputs, given as its `rows` takes them."""
+        chosen = metrics_of(*outputs)
+        items = {metric.name: metric.rows_of(*outputs[metric.of]).astype(float) for metric in chosen}
+        with np.errstate(divide="ignore", invalid="ignore"):  # of a metric that is undefined
+            values = {metric.name: float(metric.value(items[metric.name][None])[0]) for metric in chosen}
+        return cls(values, items, **rest)
 
 
 def median_ms(calls: Iterable[Callable[[], Any]]) -> float | None:

@@ -11,7 +11,8 @@ from sightline.core.metrics import find_metric
 from sightline.data.series.corpus import SeriesScaling
 from sightline.data.series.grid import Grid
 from sightline.data.series.panel import Panel, Series
-from sightline.tasks.forecasting.scores import ForecastScores, Yardstick, intervals_of, naive_errors
+from sightline.tasks.forecasting.metrics import Yardstick
+from sightline.tasks.forecasting.scores import ForecastScores, intervals_of, naive_errors
 
 
 def panel(*series: np.ndarray) -> Panel:

@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sacrebleu.metrics import TER
 
-from sightline.tasks.texts_out.scores import TextScores, score_texts
+from sightline.tasks.outcomes import Measured
+from sightline.tasks.texts_out.scores import score_texts
 
 WORDS = st.text("abc", max_size=7)
 
 
-def error_rates(hypotheses: list[str], references: list[str]) -> TextScores:
+def error_rates(hypotheses: list[str], references: list[str]) -> Measured:
     return score_texts(hypotheses, references, ("transcripts",))
 
 

@@ -37,7 +37,9 @@ def test_bleu_is_sacrebleus_with_the_tokenizer_that_the_signature_names(referenc
     outputs = [references[0], references[1][:9]]
     scores = score_texts(outputs, references)
     tokenizer = scripts.bleu_tokenizer(references)
-    assert f"|tok:{tokenizer}|" in scores.signatures["bleu"].replace(f"tok:{tokenizer}-", f"tok:{tokenizer}|-")
+    assert f"|tok:{tokenizer}|" in scores.details["signatures"]["bleu"].replace(
+        f"tok:{tokenizer}-", f"tok:{tokenizer}|-"
+    )
     expected = sacrebleu.corpus_bleu(outputs, [references], tokenize=tokenizer).score
     assert scores.metrics["bleu"] == pytest.approx(expected, abs=1e-9)
     assert score_texts(references, references).metrics["bleu"] == pytest.approx(100.0)

@@ -197,7 +197,7 @@ def test_corpus_scores_are_sacrebleus_and_add_up_from_items(trained):
     assert scores.metrics["bleu"] == BLEU().corpus_score(outputs, [test.targets]).score
     assert scores.metrics["chrf"] == CHRF().corpus_score(outputs, [test.targets]).score
     assert scores.metrics["exact_match"] == sum(a == b for a, b in zip(outputs, test.targets, strict=True)) / 100
-    assert scores.signatures["bleu"].startswith("nrefs:1|case:mixed|eff:no|tok:13a")
+    assert scores.details["signatures"]["bleu"].startswith("nrefs:1|case:mixed|eff:no|tok:13a")
 
 
 @pytest.mark.parametrize(("name", "metric"), [("bleu", BLEU()), ("chrf", CHRF())], ids=["bleu", "chrf"])

@@ -13,12 +13,13 @@ from sightline.core.metrics import Baseline
 from sightline.data.labelled.table import LabelledSource, SourceKind
 from sightline.parts.audio_frames import AudioFrames
 from sightline.parts.log_mel import LogMel
-from sightline.tasks.classification.metrics import LabelScores, score_classes, score_label_sets
+from sightline.tasks.classification.metrics import score_classes, score_label_sets
+from sightline.tasks.outcomes import Measured
 
 MOST_ITEMS = 10_000  # training items that a linear classifier learns from
 STRETCHES = 8  # of a sound or of a series whose length varies
 LEAST_PROBABILITY = 1e-6  # so that a baseline that is sure and wrong has a finite loss
-SCORE: dict[bool, Callable[[np.ndarray, np.ndarray, Sequence[str]], LabelScores]] = {
+SCORE: dict[bool, Callable[[np.ndarray, np.ndarray, Sequence[str]], Measured]] = {
     False: score_classes,
     True: score_label_sets,
 }

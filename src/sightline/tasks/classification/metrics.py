@@ -7,22 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sightline.core.metrics import find_metric, metrics_of
+from sightline.tasks.likelihoods import Likelihoods
+from sightline.tasks.outcomes import Measured
 
 BINS = 15
-
-
-class LabelScores(NamedTuple):
-    """Metrics of labels by name, and for each the rows of items that it is made of, as in `Measured`.
-
-    metrics: accuracy, macro_f1, auroc, ece: shares in [0, 1]; loss: nats an item, or with any number of labels nats a
-        label. A metric that is undefined, such as the AUROC of labels of one kind, is NaN
-    details: `confusion` and `reliability`, in plain JSON types
-    """
-
-    metrics: dict[str, float]
-    items: dict[str, np.ndarray]
-    details: dict[str, Any]
+KINDS = {False: ("labels", "likelihoods"), True: ("labels", "label sets", "likelihoods")}  # of metrics: any number?
 
 
 class LabelOutputs(NamedTuple):
@@ -40,12 +29,15 @@ class LabelOutputs(NamedTuple):
     right: np.ndarray
 
 
-def score_classes(log_p: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> LabelScores:
-    """Scores of log-probabilities (N, C) for labels (N,) of one class each.
+def score_classes(log_p: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> Measured:
+    """Metrics of log-probabilities (N, C) for labels (N,) of one class each; `details` has confusion and reliability.
+
+    A metric that is undefined, such as the AUROC of labels of one kind, is NaN.
 
     macro_f1: the mean of the classes' F1, of those that occur as label or as prediction (scikit-learn's)
     auroc: each class against the rest, the mean of those that some of the items have and some have not
     ece: see `calibration`; the confidence is the probability of the predicted class
+    loss: nats an item
     """
     from sklearn.metrics import confusion_matrix
 
@@ -58,17 +50,18 @@ def score_classes(log_p: np.ndarray, labels: np.ndarray, classes: Sequence[str])
         "confusion": {"labels": list(classes), "counts": counts.tolist()},
         "reliability": calibration(outputs.confidence.ravel(), right.ravel())[1],
     }
-    return _scored(("labels",), outputs, -log_p[np.arange(len(labels)), labels][:, None], details)
+    return _scored(False, outputs, -log_p[np.arange(len(labels)), labels][:, None], details)
 
 
-def score_label_sets(log_odds: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> LabelScores:
-    """Scores of log-odds (N, C) for labels (N, C) bool, any number of which an item may have.
+def score_label_sets(log_odds: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> Measured:
+    """Metrics of log-odds (N, C) for labels (N, C) bool, any number of which an item may have; see `score_classes`.
 
     A label is predicted where its probability is at least one half.
 
     accuracy: the share of items whose labels are all right; label_accuracy: that of right ones among all N · C
     macro_f1: the mean of the classes' F1, of those that occur; auroc: likewise
     ece: over all N · C predictions, the confidence being the probability of what is predicted, present or absent
+    loss: nats a label
     """
     from sklearn.metrics import multilabel_confusion_matrix
 
@@ -81,15 +74,13 @@ def score_label_sets(log_odds: np.ndarray, labels: np.ndarray, classes: Sequence
         "confusions": dict(zip(classes, tables, strict=True)),
         "reliability": calibration(outputs.confidence.ravel(), outputs.right.ravel())[1],
     }
-    return _scored(("labels", "label sets"), outputs, nats, details)
+    return _scored(True, outputs, nats, details)
 
 
-def _scored(kinds: Sequence[str], outputs: LabelOutputs, nats: np.ndarray, details: dict[str, Any]) -> LabelScores:
-    """Every metric of these kinds of outputs, and the loss from its nats (N, M) of M predictions an item."""
-    items = {metric.name: metric.rows_of(outputs) for metric in metrics_of(*kinds)}
-    values = {name: float(find_metric(name).value(rows[None].astype(float))[0]) for name, rows in items.items()}
-    items["loss"], values["loss"] = _per(nats.shape[1], nats.sum(1)), float(nats.mean())
-    return LabelScores(values, items, details)
+def _scored(many: bool, outputs: LabelOutputs, nats: np.ndarray, details: dict[str, Any]) -> Measured:
+    """Every metric of outputs and of the nats (N, M) of M predictions an item; many: whether of label sets."""
+    likelihoods = Likelihoods(nats.sum(1), np.full(len(nats), nats.shape[1]))
+    return Measured.of(dict.fromkeys(KINDS[many], (outputs,)) | {"likelihoods": (likelihoods,)}, details=details)
 
 
 def accuracy_rows(outputs: LabelOutputs) -> np.ndarray:

@@ -31,6 +31,7 @@ from sightline.tasks.classification.config import ClassificationConfig, Classifi
 from sightline.tasks.classification.inputs import VOCABULARY, LabelledInputs, Scaling, load_vocabulary
 from sightline.tasks.classification.labelling import NO_ANSWER, Labelling
 from sightline.tasks.classification.loss import class_weights, label_loss
+from sightline.tasks.classification.metrics import KINDS
 from sightline.tasks.outcomes import Answer, Costs, Measured, median_ms
 from sightline.tasks.saved import Options
 from sightline.tasks.task import Task
@@ -124,7 +125,7 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
 
     @classmethod
     def metrics(cls, data: LabelledCorpus, run: ClassificationRun) -> tuple[str, ...]:
-        known = metrics_of("labels", *(["label sets"] if data.many else []))
+        known = metrics_of(*KINDS[data.many])
         return tuple(dict.fromkeys(["accuracy", "macro_f1", "auroc", "loss", *(metric.name for metric in known)]))
 
     def batches(self, part: LabelledPart, *, seed: int) -> LabelledBatches:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sightline.core.digits import number_of
 from sightline.core.errors import InputError
-from sightline.core.metrics import Baseline
+from sightline.core.metrics import Baseline, metrics_of
 from sightline.core.modes import evaluating
 from sightline.core.seeds import derive
 from sightline.data.series.corpus import SeriesData, load_panel, load_series
@@ -43,7 +43,8 @@ from sightline.tasks.forecasting.config import (
 )
 from sightline.tasks.forecasting.fitted import Fitted
 from sightline.tasks.forecasting.forecast import Forecast
-from sightline.tasks.forecasting.scores import ForecastScores, Yardstick, intervals_of
+from sightline.tasks.forecasting.metrics import Yardstick
+from sightline.tasks.forecasting.scores import ForecastScores, kinds_of
 from sightline.tasks.one_or_several import dimensions
 from sightline.tasks.outcomes import Answer, Costs, Measured, median_ms
 from sightline.tasks.run import log_notes
@@ -139,10 +140,8 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
     @classmethod
     def metrics(cls, data: WindowCorpus, run: ForecastingRun) -> tuple[str, ...]:
         """The metrics, first the one that is trained for: mse, mae or pinball."""
-        levels = run.settings.levels
-        names = [run.settings.metric_name, "mae", "mase", "mse", "smape", *(["pinball"] if levels else [])]
-        names += ["coverage", "interval_width"] if intervals_of(levels) else []
-        return tuple(dict.fromkeys(names))
+        known = metrics_of(*kinds_of(run.settings.levels))
+        return tuple(dict.fromkeys([run.settings.metric_name, "mae", "mase", *(metric.name for metric in known)]))
 
     def batches(self, part: Windows, *, seed: int) -> WindowBatches:
         return WindowBatches(part, self.fitted.scaling(part.panel), size=self.config.batch_size, seed=seed)

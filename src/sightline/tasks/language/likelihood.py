@@ -7,7 +7,6 @@ the numerator, as a code for several documents must say where each ends.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, Protocol, final, runtime_checkable
 
@@ -18,8 +17,10 @@ from torch import Tensor
 from sightline.data.text.positions import Stretch
 from sightline.data.text.windows import Window, batched
 from sightline.data.tokens.text import TextTokenizer
-from sightline.training.loss import perplexity
+from sightline.tasks.likelihoods import Likelihoods
+from sightline.tasks.outcomes import Measured
 
+LIKELIHOODS = "running text", "likelihoods", "tokens"  # kinds of metrics
 ITEM = 1024  # positions: a longer document is several items of a bootstrap
 _CURVE = 1 << 16  # places in a context that are told apart
 _CHUNK = 1024  # positions read at a time where a state is carried
@@ -70,18 +71,10 @@ class Tally:
         """Nats, labels and bytes (N, 3) of every item: documents in order, long ones in stretches of `ITEM`."""
         return np.array([self._items[key] for key in sorted(self._items)]).reshape(-1, 3)
 
-    def metrics(self) -> dict[str, float]:
-        """loss: nats per token; bits_per_byte; perplexity: exp of the loss."""
-        nats, labels, size = self.rows.sum(0).tolist() if self._items else (0.0, 0, 0)
-        loss = nats / max(labels, 1)
-        bits = nats / math.log(2) / size if size else math.nan
-        return {"bits_per_byte": bits, "loss": loss, "perplexity": perplexity(loss)}
-
-    def items(self) -> dict[str, np.ndarray]:
-        """The rows of items that each metric is made of."""
+    def measured(self) -> Measured:
+        """Every metric of running text."""
         nats, labels, size = self.rows.T
-        by_label = np.stack([nats, labels], 1)
-        return {"bits_per_byte": np.stack([nats / math.log(2), size], 1), "loss": by_label, "perplexity": by_label}
+        return Measured.of(dict.fromkeys(LIKELIHOODS, (Likelihoods(nats, labels, size=size),)))
 
     def by_position(self) -> list[dict[str, Any]]:
         """The loss by the number of positions that a prediction could see, in steps of about a fifth."""

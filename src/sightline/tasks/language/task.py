@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, final
 
@@ -12,7 +13,7 @@ from torch import nn
 from sightline.core.config import encode
 from sightline.core.digits import number_of
 from sightline.core.errors import InputError
-from sightline.core.metrics import Baseline
+from sightline.core.metrics import Baseline, metrics_of
 from sightline.core.modes import evaluating
 from sightline.data.text.batches import Lanes, PackedRows, TextBatch, TextBatches
 from sightline.data.text.corpus import TextCorpus
@@ -30,7 +31,7 @@ from sightline.tasks.card import Card
 from sightline.tasks.language.baselines import code_lengths
 from sightline.tasks.language.config import LanguageConfig, LanguageRun
 from sightline.tasks.language.generation import Generated, GenerationConfig, OnText, generate
-from sightline.tasks.language.likelihood import Scored, Tally, score_carried, score_windows
+from sightline.tasks.language.likelihood import LIKELIHOODS, Scored, Tally, score_carried, score_windows
 from sightline.tasks.outcomes import Answer, Measured
 from sightline.tasks.task import Task
 from sightline.training.loss import Loss, cross_entropy
@@ -130,7 +131,8 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
 
     @classmethod
     def metrics(cls, data: TextCorpus, run: LanguageRun) -> tuple[str, ...]:
-        return "bits_per_byte", "perplexity", "loss"
+        known = metrics_of(*LIKELIHOODS)
+        return tuple(dict.fromkeys(["bits_per_byte", "perplexity", *(metric.name for metric in known)]))
 
     def batches(self, part: TextPart, *, seed: int) -> TextBatches:
         """Packed rows; for stateful training, lanes that continue from batch to batch."""
@@ -154,7 +156,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
             tally = Tally(self.tokenizer)
             for scored in self._scored(iter(held)):
                 tally.add(scored)
-            return tally.metrics()
+            return tally.measured().metrics
 
         return validate
 
@@ -187,7 +189,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
             if config.carried
             else f"windows of {config.context} positions, {config.stride or config.context} apart",
         }
-        return Measured(tally.metrics(), tally.items(), details=details)
+        return replace(tally.measured(), details=details)
 
     def baselines(self, train: TextPart, part: TextPart) -> list[Baseline]:
         return code_lengths(train, part)

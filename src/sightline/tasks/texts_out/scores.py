@@ -5,27 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache
 from pkgutil import resolve_name
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from sightline.core.metrics import metrics_of
+from sightline.tasks.outcomes import Measured
 from sightline.tasks.texts_out.scripts import bleu_metric, bleu_tokenizer
 
 
-class TextScores(NamedTuple):
-    """Metrics by name, and for each the rows of items that it is made of, as in `Measured`.
-
-    signatures: sacreBLEU's, by metric
-    """
-
-    metrics: dict[str, float]
-    items: dict[str, np.ndarray]
-    signatures: dict[str, str]
-
-
-def score_texts(hypotheses: Sequence[str], references: Sequence[str], kinds: Sequence[str] = ("texts",)) -> TextScores:
-    """Every metric of `core.metrics` that is made of outputs of these kinds and one reference each.
+def score_texts(hypotheses: Sequence[str], references: Sequence[str], kinds: Sequence[str] = ("texts",)) -> Measured:
+    """Every metric that is made of outputs of these kinds and one reference each; in `details` sacreBLEU's signatures.
 
     Raises:
         ValueError: "2 hypotheses for 3 references", "nothing to score".
@@ -34,12 +24,9 @@ def score_texts(hypotheses: Sequence[str], references: Sequence[str], kinds: Seq
         raise ValueError(f"{len(hypotheses)} hypotheses for {len(references)} references")
     if not references:
         raise ValueError("nothing to score")
-    chosen = metrics_of(*kinds)
-    items = {metric.name: metric.rows_of(hypotheses, references) for metric in chosen}
-    with np.errstate(divide="ignore", invalid="ignore"):  # of a metric that is undefined
-        values = {metric.name: float(metric.value(items[metric.name][None])[0]) for metric in chosen}
-    signed = {metric.name: resolve_name(metric.signature)(references) for metric in chosen if metric.signature}
-    return TextScores(values, items, signed)
+    signed = [metric for metric in metrics_of(*kinds) if metric.signature]
+    signatures = {metric.name: resolve_name(metric.signature)(references) for metric in signed}
+    return Measured.of(dict.fromkeys(kinds, (hypotheses, references)), details={"signatures": signatures})
 
 
 def exact_rows(hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:

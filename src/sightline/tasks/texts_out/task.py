@@ -30,8 +30,8 @@ from sightline.tasks.run import RunConfig
 from sightline.tasks.saved import Options
 from sightline.tasks.task import D, Task
 from sightline.tasks.texts_out.config import TokenizerConfig
-from sightline.tasks.texts_out.likelihood import likelihood
-from sightline.tasks.texts_out.scores import TextScores, score_texts
+from sightline.tasks.texts_out.likelihood import LIKELIHOODS, likelihood
+from sightline.tasks.texts_out.scores import score_texts
 from sightline.tasks.texts_out.scripts import metric_for
 from sightline.tasks.texts_out.search import TextOutput, search
 from sightline.training.loss import Loss, cross_entropy
@@ -109,7 +109,7 @@ class TextsOutTask(Task[D, P, R]):
         """New inputs as a part whose targets are empty."""
 
     @classmethod
-    def score(cls, outputs: Sequence[str], references: Sequence[str]) -> TextScores:
+    def score(cls, outputs: Sequence[str], references: Sequence[str]) -> Measured:
         """The metrics of outputs."""
         return score_texts(outputs, references, cls.scored_as)
 
@@ -118,7 +118,8 @@ class TextsOutTask(Task[D, P, R]):
         """The metrics, first the one that suits the targets (`scripts.metric_for`)."""
         first = [*cls.decided_by, metric_for(data.train.targets)]
         usual = ["exact_match", "chrf", "perplexity", "bleu", "loss", "token_accuracy"]
-        return tuple(dict.fromkeys([*first, *usual, *(metric.name for metric in metrics_of(*cls.scored_as))]))
+        known = metrics_of(*cls.scored_as, *LIKELIHOODS)
+        return tuple(dict.fromkeys([*first, *usual, *(metric.name for metric in known)]))
 
     @property
     def outputs(self) -> int:
@@ -200,7 +201,7 @@ class TextsOutTask(Task[D, P, R]):
             {**scores.items, **measured.items},
             tuple(outputs),
             tuple(part.targets),
-            {"signatures": scores.signatures},
+            scores.details,
         )
 
     def costs(self, part: P) -> Costs:
