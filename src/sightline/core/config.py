@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origi
 
 from sightline.core.errors import InputError
 from sightline.core.scalars import NOTHING, SCALARS, Unfit, read_literal
-from sightline.core.settings import default_of, flat_parts, keys_of, members_of
+from sightline.core.settings import Choice, choices_of, default_of, flat_parts, keys_of, members_of
 from sightline.core.suggest import nearest, suggest
 from sightline.core.yaml12 import dump_yaml, read_yaml, show
 
@@ -73,7 +73,7 @@ def override(config: C, changes: Mapping[str, Any], *, prefix: str = "") -> C:
     Raises:
         InputError: as `decode`.
     """
-    return _build(type(config), [_flags_layer(changes, prefix)], config, ())
+    return _build(type(config), [_flags_layer(type(config), changes, prefix)], config, ())
 
 
 def resolve(
@@ -96,7 +96,7 @@ def resolve(
     if environ:
         layers.append(_environment_layer(cls, base, environ))
     if flags:
-        layers.append(_flags_layer(flags, "--"))
+        layers.append(_flags_layer(cls, flags, "--"))
     return _build(cls, layers, base, ())
 
 
@@ -113,9 +113,9 @@ def _printable(key: str) -> str:
     return key if key.isprintable() and len(key) <= 60 else show(key)
 
 
-def _flags_layer(changes: Mapping[str, Any], prefix: str) -> _Layer:
+def _flags_layer(cls: type, changes: Mapping[str, Any], prefix: str) -> _Layer:
     return _Layer(
-        _nested(changes, prefix),
+        _nested(cls, changes, prefix),
         lambda path: prefix + ".".join(map(_printable, path)) if path else "",
         text=True,
         dashes=prefix == "--",
@@ -134,14 +134,17 @@ def _environment_layer(cls: type, base: Any, environ: Mapping[str, str]) -> _Lay
             values[key] = value
         elif near := nearest(key.split(".")[0], known, cutoff=0.75):
             raise InputError(f"unknown key, did you mean SIGHTLINE_{near.upper()}?", where=variable)
-    return _Layer(_nested(values, ""), lambda path: "SIGHTLINE_" + "__".join(path).upper() if path else "", text=True)
+    return _Layer(
+        _nested(cls, values, ""), lambda path: "SIGHTLINE_" + "__".join(path).upper() if path else "", text=True
+    )
 
 
-def _nested(changes: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    """{"optim.lr": 1} as {"optim": {"lr": 1}}."""
+def _nested(cls: type, changes: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """{"optim.lr": 1} as {"optim": {"lr": 1}}; a `Choice` is set by its name, so that its keys can be set beside it."""
     tree: dict[str, Any] = {}
+    choices = choices_of(cls)
     for key, value in changes.items():
-        *parents, name = key.split(".")
+        *parents, name = (f"{key}.name" if key in choices else key).split(".")
         at: Any = tree
         for parent in parents:
             at = at.setdefault(parent, {}) if isinstance(at, dict) else at
@@ -202,12 +205,35 @@ def _field(hint: Any, sources: list[_Layer], default: Any, path: tuple[str, ...]
     base = default if dataclasses.is_dataclass(default) and not isinstance(default, type) else None
     nested = type(base) if base is not None else next((m for m in members if dataclasses.is_dataclass(m)), None)
     if nested is not None:
-        # An empty section is ignored.
-        return _build(nested, [layer for layer in sources if layer.values is not None], base, path)
+        layers = [layer for layer in sources if layer.values is not None]  # an empty section is ignored
+        if issubclass(nested, Choice):
+            base, layers = _chosen(nested, base, layers, path)
+            nested = type(base)
+        return _build(nested, layers, base, path)
     try:
         return _value(hint, last.values, last.text)
     except Unfit as error:
         raise InputError(f"expected {error}, found {show(last.values)}", where=last.place(path)) from None
+
+
+def _chosen(
+    section: type[Choice], base: Choice | None, layers: list[_Layer], path: tuple[str, ...]
+) -> tuple[Choice, list[_Layer]]:
+    """The section that the last layer with a name names, with its defaults, and the layers with every name as a key."""
+    layers = [layer if isinstance(layer.values, Mapping) else layer._replace(values={"name": layer.values})
+              for layer in layers]  # fmt: skip
+    named = next((layer for layer in reversed(layers) if "name" in layer.values), None)
+    if named is None:
+        return base or section.named(None), layers
+    name = named.values["name"]
+    if named.text and isinstance(name, str) and name.lower() in NOTHING:
+        name = None
+    if base is not None and base.name == name:
+        return base, layers
+    try:
+        return section.named(None if name is None else str(name)), layers
+    except ValueError as error:
+        raise InputError(str(error), where=named.place((*path, "name"))) from None
 
 
 def _refusal(error: ValueError, layers: list[_Layer], path: tuple[str, ...]) -> InputError:
