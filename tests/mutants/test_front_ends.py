@@ -57,7 +57,12 @@ def tokens_that_count(patch):
     wrap(patch, EmbeddedTokens, "forward", forward)
 
 
+def frames_before_the_stride(patch):
+    wrap(patch, AudioFrames, "length_out", lambda original, self, length: original(self, length) * self.stride)
+
+
 MUTANTS = [
+    (frames_before_the_stride, SOUND, "length out"),
     (mask_of_frames, SOUND, "shapes and lengths"),
     (hidden_steps_in_patches, SERIES, "content under the mask"),
     (padding_in_the_level, SOUND, "padding"),

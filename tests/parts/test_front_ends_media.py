@@ -42,8 +42,8 @@ def close(found, wanted):
 def test_a_config_counts_the_positions(kind, rows):
     samples, mask = rows
     x, real = made(SOUNDS[kind])(samples, mask)
-    assert x.shape == (5, SOUNDS[kind].positions(3000), WIDTH)
-    assert real.sum(1).tolist() == [SOUNDS[kind].positions(length) for length in mask.sum(1).tolist()]
+    assert x.shape == (5, SOUNDS[kind].length_out(3000), WIDTH)
+    assert real.sum(1).tolist() == [SOUNDS[kind].length_out(length) for length in mask.sum(1).tolist()]
     assert (x[~real] == 0).all()
 
 

@@ -8,22 +8,18 @@ expected type and the value: `config.yaml: optim.lr: expected a number, found 'f
 from __future__ import annotations
 
 import dataclasses
-import math
-import re
 import types
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
 from sightline.core.errors import InputError
-from sightline.core.settings import default_of, flat_parts, keys_of, members_of
+from sightline.core.scalars import NOTHING, SCALARS, Unfit, read_literal
+from sightline.core.settings import Choice, choices_of, default_of, flat_parts, keys_of, members_of
 from sightline.core.suggest import nearest, suggest
 from sightline.core.yaml12 import dump_yaml, read_yaml, show
 
 C = TypeVar("C")
-
-_YES, _NO, _NOTHING = ("true", "yes", "on", "1"), ("false", "no", "off", "0"), ("none", "null", "")
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
 class _Layer(NamedTuple):
@@ -43,10 +39,6 @@ class _Layer(NamedTuple):
     def spelled(self, keys: str) -> str:
         """Keys in the text of an error, as the source spells them."""
         return keys.replace("_", "-") if self.dashes else keys
-
-
-class _Unfit(Exception):
-    """A value does not fit; the message says what was expected."""
 
 
 def decode(cls: type[C], mapping: Mapping[str, Any], *, where: str = "config.yaml", base: C | None = None) -> C:
@@ -81,7 +73,7 @@ def override(config: C, changes: Mapping[str, Any], *, prefix: str = "") -> C:
     Raises:
         InputError: as `decode`.
     """
-    return _build(type(config), [_flags_layer(changes, prefix)], config, ())
+    return _build(type(config), [_flags_layer(type(config), changes, prefix)], config, ())
 
 
 def resolve(
@@ -104,7 +96,7 @@ def resolve(
     if environ:
         layers.append(_environment_layer(cls, base, environ))
     if flags:
-        layers.append(_flags_layer(flags, "--"))
+        layers.append(_flags_layer(cls, flags, "--"))
     return _build(cls, layers, base, ())
 
 
@@ -121,9 +113,9 @@ def _printable(key: str) -> str:
     return key if key.isprintable() and len(key) <= 60 else show(key)
 
 
-def _flags_layer(changes: Mapping[str, Any], prefix: str) -> _Layer:
+def _flags_layer(cls: type, changes: Mapping[str, Any], prefix: str) -> _Layer:
     return _Layer(
-        _nested(changes, prefix),
+        _nested(cls, changes, prefix),
         lambda path: prefix + ".".join(map(_printable, path)) if path else "",
         text=True,
         dashes=prefix == "--",
@@ -142,14 +134,17 @@ def _environment_layer(cls: type, base: Any, environ: Mapping[str, str]) -> _Lay
             values[key] = value
         elif near := nearest(key.split(".")[0], known, cutoff=0.75):
             raise InputError(f"unknown key, did you mean SIGHTLINE_{near.upper()}?", where=variable)
-    return _Layer(_nested(values, ""), lambda path: "SIGHTLINE_" + "__".join(path).upper() if path else "", text=True)
+    return _Layer(
+        _nested(cls, values, ""), lambda path: "SIGHTLINE_" + "__".join(path).upper() if path else "", text=True
+    )
 
 
-def _nested(changes: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    """{"optim.lr": 1} as {"optim": {"lr": 1}}."""
+def _nested(cls: type, changes: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """{"optim.lr": 1} as {"optim": {"lr": 1}}; a `Choice` is set by its name, so that its keys can be set beside it."""
     tree: dict[str, Any] = {}
+    choices = choices_of(cls)
     for key, value in changes.items():
-        *parents, name = key.split(".")
+        *parents, name = (f"{key}.name" if key in choices else key).split(".")
         at: Any = tree
         for parent in parents:
             at = at.setdefault(parent, {}) if isinstance(at, dict) else at
@@ -204,18 +199,41 @@ def _field(hint: Any, sources: list[_Layer], default: Any, path: tuple[str, ...]
     """The value of one field: a dataclass from all layers together, anything else from the last one."""
     last = sources[-1]
     members = members_of(hint)
-    nothing = last.values is None or (last.text and isinstance(last.values, str) and last.values.lower() in _NOTHING)
+    nothing = last.values is None or (last.text and isinstance(last.values, str) and last.values.lower() in NOTHING)
     if nothing and type(None) in members and str not in members:
         return None
     base = default if dataclasses.is_dataclass(default) and not isinstance(default, type) else None
     nested = type(base) if base is not None else next((m for m in members if dataclasses.is_dataclass(m)), None)
     if nested is not None:
-        # An empty section is ignored.
-        return _build(nested, [layer for layer in sources if layer.values is not None], base, path)
+        layers = [layer for layer in sources if layer.values is not None]  # an empty section is ignored
+        if issubclass(nested, Choice):
+            base, layers = _chosen(nested, base, layers, path)
+            nested = type(base)
+        return _build(nested, layers, base, path)
     try:
         return _value(hint, last.values, last.text)
-    except _Unfit as error:
+    except Unfit as error:
         raise InputError(f"expected {error}, found {show(last.values)}", where=last.place(path)) from None
+
+
+def _chosen(
+    section: type[Choice], base: Choice | None, layers: list[_Layer], path: tuple[str, ...]
+) -> tuple[Choice, list[_Layer]]:
+    """The section that the last layer with a name names, with its defaults, and the layers with every name as a key."""
+    layers = [layer if isinstance(layer.values, Mapping) else layer._replace(values={"name": layer.values})
+              for layer in layers]  # fmt: skip
+    named = next((layer for layer in reversed(layers) if "name" in layer.values), None)
+    if named is None:
+        return base or section.named(None), layers
+    name = named.values["name"]
+    if named.text and isinstance(name, str) and name.lower() in NOTHING:
+        name = None
+    if base is not None and base.name == name:
+        return base, layers
+    try:
+        return section.named(None if name is None else str(name)), layers
+    except ValueError as error:
+        raise InputError(str(error), where=named.place((*path, "name"))) from None
 
 
 def _refusal(error: ValueError, layers: list[_Layer], path: tuple[str, ...]) -> InputError:
@@ -231,21 +249,21 @@ def _refusal(error: ValueError, layers: list[_Layer], path: tuple[str, ...]) -> 
 
 
 def _value(hint: Any, value: Any, text: bool) -> Any:
-    """`value` as the type `hint`, converted from text if `text`. Raises `_Unfit`."""
+    """`value` as the type `hint`, converted from text if `text`. Raises `Unfit`."""
     origin, arguments = get_origin(hint), get_args(hint)
     if hint is Any:
         return value
     if origin in (Union, types.UnionType):
         return _union(arguments, value, text)
     if origin is Literal:
-        return _literal(arguments, value, text)
+        return read_literal(arguments, value, text)
     if origin in (tuple, list):
         return _sequence(origin, arguments, value, text)
     if origin in (dict, Mapping):
         return _dict(arguments, value, text)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return _item(hint, value)
-    reader = _SCALARS.get(hint)
+    reader = SCALARS.get(hint)
     if reader is None:
         raise TypeError(f"configuration fields of type {hint} are not supported")
     return reader(value, text)
@@ -256,61 +274,7 @@ def _item(hint: type, value: Any) -> Any:
     try:
         return _build(hint, [_Layer(value, _in_file(hint.__name__))], None, ())
     except InputError as error:
-        raise _Unfit(f"{hint.__name__} ({error})") from None
-
-
-def _bool(value: Any, text: bool) -> bool:
-    if text and isinstance(value, str) and value.lower() in _YES + _NO:
-        return value.lower() in _YES
-    if not isinstance(value, bool):
-        raise _Unfit("true or false")
-    return value
-
-
-def _int(value: Any, text: bool) -> int:
-    if text and isinstance(value, str) and re.fullmatch(r"[-+]?\d{1,4000}", value, re.ASCII):
-        return int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise _Unfit("an integer, written in full" if isinstance(value, (float, str)) else "an integer")
-    return value
-
-
-def _float(value: Any, text: bool) -> float:
-    if isinstance(value, str) and len(value) < 400 and _NUMBER.fullmatch(value):  # YAML 1.1 reads 1e-3 as text
-        value = float(value)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise _Unfit("a number")
-    try:
-        number = float(value)
-    except OverflowError:
-        raise _Unfit("a finite number") from None
-    if not math.isfinite(number):
-        raise _Unfit("a finite number")
-    return number
-
-
-def _str(value: Any, text: bool) -> str:
-    if not isinstance(value, str):
-        scalar = value is None or isinstance(value, (bool, int, float))
-        raise _Unfit("text (put it in quotes)" if scalar and not text else "text")
-    return value
-
-
-def _path(value: Any, text: bool) -> Path:
-    if isinstance(value, Path):
-        return value
-    if not isinstance(value, str) or not value or "\0" in value:
-        raise _Unfit("a path")
-    return Path(value)
-
-
-def _none(value: Any, text: bool) -> None:
-    if value is not None and not (text and isinstance(value, str) and value.lower() in _NOTHING):
-        raise _Unfit("null")
-
-
-_SCALARS: dict[Any, Callable[[Any, bool], Any]] = {bool: _bool, int: _int, float: _float, str: _str, Path: _path}
-_SCALARS[type(None)] = _none
+        raise Unfit(f"{hint.__name__} ({error})") from None
 
 
 def _union(members: tuple[Any, ...], value: Any, text: bool) -> Any:
@@ -318,52 +282,40 @@ def _union(members: tuple[Any, ...], value: Any, text: bool) -> Any:
     for member in members:
         try:
             return _value(member, value, text)
-        except _Unfit as error:
+        except Unfit as error:
             expected.append(str(error))
-    raise _Unfit(" or ".join(dict.fromkeys(expected)))
-
-
-def _literal(choices: tuple[Any, ...], value: Any, text: bool) -> Any:
-    for choice in choices:
-        if type(value) is type(choice) and value == choice:
-            return choice
-        if text and isinstance(value, str) and value == str(choice):
-            return choice
-    words = [str(choice) for choice in choices]
-    near = nearest(value, words) if isinstance(value, str) else None
-    hint = f" (did you mean {near!r}?)" if near else ""
-    raise _Unfit(f"{'one of ' if len(words) > 1 else ''}{', '.join(words)}{hint}")
+    raise Unfit(" or ".join(dict.fromkeys(expected)))
 
 
 def _sequence(kind: type, arguments: tuple[Any, ...], value: Any, text: bool) -> Any:
     if text and isinstance(value, str):
         value = [part.strip() for part in value.split(",")] if value else []
     if not isinstance(value, (list, tuple)):
-        raise _Unfit("a list")
+        raise Unfit("a list")
     if kind is tuple and not (len(arguments) == 2 and arguments[1] is Ellipsis):
         items = () if arguments == ((),) else arguments
         if len(value) != len(items):
-            raise _Unfit(f"a list of {len(items)}")
+            raise Unfit(f"a list of {len(items)}")
     else:
         items = (arguments[0],) * len(value)
     read = []
     for index, (item, part) in enumerate(zip(items, value, strict=True)):
         try:
             read.append(_value(item, part, text))
-        except _Unfit as error:
-            raise _Unfit(f"{error} as item {index + 1}") from None
+        except Unfit as error:
+            raise Unfit(f"{error} as item {index + 1}") from None
     return kind(read)
 
 
 def _dict(arguments: tuple[Any, ...], value: Any, text: bool) -> dict[str, Any]:
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise _Unfit("keys (text) and values")
+        raise Unfit("keys (text) and values")
     read = {}
     for key, part in value.items():
         try:
             read[key] = _value(arguments[1], part, text)
-        except _Unfit as error:
-            raise _Unfit(f"{error} under {key}") from None
+        except Unfit as error:
+            raise Unfit(f"{error} under {key}") from None
     return read
 
 

@@ -1,14 +1,27 @@
-"""The contract of front ends: tokens, sound, pictures or series in, vectors of one width out."""
+"""The contract of front ends: tokens, words, sound, pictures or series in, vectors of one width out."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from sightline.core.shapes import Mask, MemoryMask, MemoryValues
+
+InputKind = Literal["tokens", "words", "series", "audio", "image", "windows", "several"]
+
+# The kinds of inputs with the shape of a batch, for errors and documentation.
+KINDS_IN_WORDS: dict[InputKind, str] = {
+    "tokens": "token ids (B, T)",
+    "words": "letters of words (B, T, L)",
+    "series": "series (B, T, C)",
+    "audio": "samples of sound (B, T)",
+    "image": "pictures (B, C, H, W)",
+    "windows": "windows of series with covariates",
+    "several": "several sources",
+}
 
 
 class FrontEnd(nn.Module, ABC):
@@ -32,13 +45,25 @@ class FrontEnd(nn.Module, ABC):
 
 @runtime_checkable
 class FrontEndConfig(Protocol):
-    """A frozen dataclass of plain values, one for each kind of input; `parts.front_ends` has the table.
+    """A frozen dataclass of plain values, for one kind of input; `parts.front_ends` has the table.
+
+    accepts: the kind of input. Fields that are declared by `core.settings.key`, with a default, are keys of their own
+        wherever the front end is chosen; the input and the keys of its section give the other fields, by their names.
 
     For the laws (`testing.check_front_end`) it has two more methods: `examples()`, a class method that returns some
     configs, and `sample(rows, generator)`, which returns random inputs and a mask for them.
     """
 
+    accepts: ClassVar[InputKind]
+
     def build(self, d_model: int) -> FrontEnd: ...
+
+    def length_out(self, length: int) -> int:
+        """The number of positions of an input that is `length` long: tokens, words, steps or samples.
+
+        Pictures have the size that the config says: any length gives the same number.
+        """
+        ...
 
 
 def sample_lengths(rows: int, length: int) -> Tensor:

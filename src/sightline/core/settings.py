@@ -14,7 +14,8 @@ import dataclasses
 import functools
 import math
 import types
-from collections.abc import Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
@@ -112,6 +113,35 @@ class CheckedConfig:
         check_ranges(self)
 
 
+@dataclasses.dataclass(frozen=True)
+class Choice(CheckedConfig, ABC):
+    """A section of one of several classes, told apart by the key `name`; each has further keys of its own.
+
+    Its name alone stands for the section with its defaults: `--front-end pixels` is `--front-end.name pixels`.
+    """
+
+    name: str | None = None
+
+    @classmethod
+    @abstractmethod
+    def named(cls, name: str | None) -> Choice:
+        """The section of that name with its defaults; `InputError` for an unknown one."""
+
+    @classmethod
+    @abstractmethod
+    def names(cls, owner: type) -> Sequence[str]:
+        """The names that such a section of the dataclass `owner` may have, for help and documentation."""
+
+
+def choices_of(cls: type) -> set[str]:
+    """The keys of a dataclass that are such sections."""
+    return {
+        key
+        for key, hint in keys_of(cls).items()
+        if any(isinstance(member, type) and issubclass(member, Choice) for member in members_of(hint))
+    }
+
+
 def check_ranges(config: Any) -> None:
     """Check each field of a dataclass against its declared range and its `Literal` choices.
 
@@ -183,7 +213,7 @@ def default_of(field: dataclasses.Field[Any]) -> Any:
     return field.default if field.default_factory is MISSING else field.default_factory()
 
 
-def _described(cls: type, defaults: Any, path: str) -> Iterator[Key]:
+def _described(cls: type, defaults: Any, path: str, owner: type | None = None) -> Iterator[Key]:
     for field in dataclasses.fields(cls):
         if not field.init:
             continue
@@ -195,16 +225,19 @@ def _described(cls: type, defaults: Any, path: str) -> Iterator[Key]:
         sections = [member for member in members_of(hint) if dataclasses.is_dataclass(member)]
         if not sections and dataclasses.is_dataclass(default) and not isinstance(default, type):
             sections = [type(default)]
+        words = "section" if sections else " or ".join(dict.fromkeys(map(_words, members_of(hint))))
+        if issubclass(cls, Choice) and field.name == "name":
+            words = ", ".join([*cls.names(owner or cls), "null"])
         yield Key(
             path + field.name,
-            " or ".join(dict.fromkeys(map(_words, members_of(hint)))) if not sections else "section",
+            words,
             str(declared["range"]),
             None if default is MISSING else "" if sections and default is not None else _spelled(default),
             declared["description"],
             next(owner for owner in reversed(cls.__mro__) if field.name in vars(owner).get("__dataclass_fields__", ())),
         )
         for section in sections:
-            yield from _described(section, default if type(default) is section else None, f"{path}{field.name}.")
+            yield from _described(section, default if type(default) is section else None, f"{path}{field.name}.", cls)
 
 
 def _declared(cls: type, name: str) -> Mapping[str, Any]:

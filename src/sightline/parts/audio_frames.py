@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
 from sightline.core.errors import InputError
-from sightline.core.front_end import FrontEnd, sample_lengths
+from sightline.core.front_end import FrontEnd, InputKind, sample_lengths
 from sightline.core.shapes import Mask, MemoryMask, MemoryValues
 from sightline.parts.log_mel import LogMel, MelScale, Normalise
 from sightline.parts.spec_augment import SpecAugment, SpecAugmentConfig
@@ -49,6 +49,8 @@ class AudioFrames:
     stride: 1, 2, 4 or 8
     augment: SpecAugment while training; None = none
     """
+
+    accepts: ClassVar[InputKind] = "audio"
 
     rate_hz: int = 16_000
     window_ms: float = 25.0
@@ -97,9 +99,9 @@ class AudioFrames:
         """Samples from one window to the next."""
         return round(self.rate_hz * self.hop_ms / 1000)
 
-    def positions(self, samples: int) -> int:
-        """The number of positions of a sound of `samples` samples."""
-        frames = 1 - (-max(0, samples - self.window) // self.hop) if samples else 0
+    def length_out(self, length: int) -> int:
+        """The number of positions of a sound of `length` samples."""
+        frames = 1 - (-max(0, length - self.window) // self.hop) if length else 0
         return -(-frames // self.stride)
 
     def build(self, d_model: int) -> AudioFrontEnd:

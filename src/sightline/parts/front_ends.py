@@ -1,22 +1,24 @@
-"""The table of front ends, one for each kind of input, and how a model's file names one."""
+"""The table of front ends, and how a model's file names one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sightline.core.config import decode, encode
 from sightline.core.errors import InputError
-from sightline.core.front_end import FrontEnd, FrontEndConfig
+from sightline.core.front_end import FrontEnd, FrontEndConfig, InputKind
 from sightline.core.suggest import look_up
 from sightline.parts.audio_frames import AudioFrames
+from sightline.parts.character_cnn import CharacterCNN
 from sightline.parts.image_patches import ImagePatches, Pixels
 from sightline.parts.series_patches import SeriesPatches, SeriesWindows
 from sightline.parts.several import Several
 from sightline.parts.token_embedding import Tokens
 
-FRONT_ENDS: dict[str, type] = {
+FRONT_ENDS: dict[str, type[Any]] = {
     "tokens": Tokens,
+    "character_cnn": CharacterCNN,
     "audio": AudioFrames,
     "patches": ImagePatches,
     "pixels": Pixels,
@@ -26,6 +28,11 @@ FRONT_ENDS: dict[str, type] = {
 }
 
 Source = FrontEndConfig | int  # a number is a vocabulary of tokens
+
+
+def front_ends_for(kinds: Collection[InputKind]) -> list[str]:
+    """The names of the front ends for inputs of these kinds."""
+    return [name for name, config in FRONT_ENDS.items() if config.accepts in kinds]
 
 
 def build_front_end(source: Source, d_model: int, *, scale: bool = False, padding: int | None = 0) -> FrontEnd:

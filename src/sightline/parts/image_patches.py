@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, final
+from typing import ClassVar, Literal, final
 
 import torch
 from torch import Tensor, nn
 
 from sightline.core.errors import InputError
-from sightline.core.front_end import FrontEnd
+from sightline.core.front_end import FrontEnd, InputKind
 from sightline.core.mixer import keep
 from sightline.core.shapes import Mask, MemoryMask, MemoryValues, Sequences
 from sightline.parts.positions import sinusoid
@@ -181,6 +181,8 @@ class ImagePatches:
     mean, deviation: of pixels from 0 to 1, taken away and divided by
     """
 
+    accepts: ClassVar[InputKind] = "image"
+
     height: int
     width: int
     channels: int = 3
@@ -209,6 +211,9 @@ class ImagePatches:
         """Positions of a picture."""
         return (self.height // self.patch) * (self.width // self.patch)
 
+    def length_out(self, length: int = 0) -> int:
+        return self.count
+
     @classmethod
     def examples(cls) -> tuple[ImagePatches, ...]:
         return (
@@ -235,6 +240,8 @@ class Pixels:
     embedding: "linear" maps a pixel's channels to a vector, "levels" (one channel only) has one vector for each byte
     """
 
+    accepts: ClassVar[InputKind] = "image"
+
     height: int
     width: int
     channels: int = 1
@@ -253,6 +260,9 @@ class Pixels:
     def count(self) -> int:
         """Positions of a picture."""
         return self.height * self.width
+
+    def length_out(self, length: int = 0) -> int:
+        return self.count
 
     @classmethod
     def examples(cls) -> tuple[Pixels, ...]:

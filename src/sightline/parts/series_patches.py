@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, final
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, final
 
 import torch
 from torch import Tensor, nn
 
 from sightline.core.errors import InputError
-from sightline.core.front_end import FrontEnd, sample_lengths
+from sightline.core.front_end import FrontEnd, InputKind, sample_lengths
 from sightline.core.mixer import keep
 from sightline.core.settings import check_in_range
 from sightline.core.shapes import Mask, MemoryMask, MemoryValues
@@ -40,10 +40,7 @@ class SeriesPatchEmbedding(FrontEnd):
 
     def count(self, steps: int) -> int:
         """The number of patches of a row of `steps` steps."""
-        if not steps:
-            return 0
-        over = max(steps, self.patch) - self.patch
-        return over // self.stride + 2 if self.padding == "repeat" else -(-over // self.stride) + 1
+        return count_patches(steps, self.patch, self.stride, self.padding)
 
     def forward(self, inputs: Tensor, mask: Mask | None = None) -> tuple[MemoryValues, MemoryMask | None]:
         """Patches (B, M, D) of inputs (B, T, C); mask (B, T) True = real, padding on the right only.
@@ -84,10 +81,20 @@ class SeriesPatchEmbedding(FrontEnd):
         return torch.where(beyond.unsqueeze(2), ends, x)
 
 
+def count_patches(steps: int, patch: int, stride: int, padding: Padding) -> int:
+    """The number of patches of a row of `steps` steps; see `SeriesPatchEmbedding`."""
+    if not steps:
+        return 0
+    over = max(steps, patch) - patch
+    return over // stride + 2 if padding == "repeat" else -(-over // stride) + 1
+
+
 @final
 @dataclass(frozen=True)
 class SeriesPatches:
     """Series of `channels` channels, cut into patches: see `SeriesPatchEmbedding`."""
+
+    accepts: ClassVar[InputKind] = "series"
 
     channels: int
     patch: int = 16
@@ -101,6 +108,9 @@ class SeriesPatches:
     @classmethod
     def examples(cls) -> tuple[SeriesPatches, ...]:
         return (cls(2, 4, 2), cls(1, 5, 3, "zero"), cls(3, 3, 3), cls(2, 6, 1, "zero"))
+
+    def length_out(self, length: int) -> int:
+        return count_patches(length, self.patch, self.stride, self.padding)
 
     def sample(self, rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         steps = 3 * self.patch + 2
@@ -117,13 +127,17 @@ class SeriesWindows:
 
     lookback, horizon: steps read, and steps to forecast after them
     channels: columns to forecast; past, known: columns of covariates known up to now, and known ahead
+    front_end: the one that embeds the columns, as `FrontEndChoice` with its name; empty: patches as the model cuts them
     """
+
+    accepts: ClassVar[InputKind] = "windows"
 
     lookback: int
     horizon: int
     channels: int = 1
     past: int = 0
     known: int = 0
+    front_end: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, least in {"lookback": 1, "horizon": 1, "channels": 1, "past": 0, "known": 0}.items():
@@ -132,6 +146,9 @@ class SeriesWindows:
     @classmethod
     def examples(cls) -> tuple[SeriesWindows, ...]:
         return (cls(48, 24), cls(48, 24, channels=7, past=1, known=2))
+
+    def length_out(self, length: int) -> int:
+        return self._patches().length_out(length)
 
     def sample(self, rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         return self._patches().sample(rows, generator)

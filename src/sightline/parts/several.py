@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, final
+from typing import Any, ClassVar, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
 
 from sightline.core.errors import InputError
-from sightline.core.front_end import FrontEnd, FrontEndConfig
+from sightline.core.front_end import FrontEnd, FrontEndConfig, InputKind
 from sightline.core.shapes import Mask, MemoryMask, MemoryValues
 from sightline.parts.image_patches import ImagePatches
 from sightline.parts.series_patches import SeriesPatches
@@ -73,11 +73,18 @@ class SeveralFrontEnd(FrontEnd):
 class Several:
     """Several sources, each with its own front end, as one sequence; see `SeveralFrontEnd`."""
 
+    accepts: ClassVar[InputKind] = "several"
+
     parts: tuple[FrontEndConfig, ...]
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.parts) <= MOST_SOURCES or any(isinstance(part, Several) for part in self.parts):
             raise InputError(f"must be 1 to {MOST_SOURCES} sources, none of them several sources itself", where="parts")
+
+    def length_out(self, length: int | Sequence[int]) -> int:
+        """The number of positions of all sources together; a length for each source, or one for all."""
+        lengths = [length] * len(self.parts) if isinstance(length, int) else length
+        return sum(part.length_out(own) for part, own in zip(self.parts, lengths, strict=True))
 
     def build(self, d_model: int) -> SeveralFrontEnd:
         return SeveralFrontEnd([part.build(d_model) for part in self.parts])

@@ -9,7 +9,7 @@ from typing import ClassVar, cast, final
 import torch
 from torch import Tensor, nn
 
-from sightline.core.front_end import FrontEnd, sample_lengths
+from sightline.core.front_end import FrontEnd, InputKind, sample_lengths
 from sightline.core.shapes import Mask, MemoryMask, MemoryValues
 
 
@@ -59,6 +59,8 @@ class EmbeddedTokens(FrontEnd):
 class Tokens:
     """Token ids of a vocabulary; the architecture decides their scale, and whether one row stays zero."""
 
+    accepts: ClassVar[InputKind] = "tokens"
+
     vocabulary: int
 
     @classmethod
@@ -67,6 +69,9 @@ class Tokens:
 
     def build(self, d_model: int, *, scale: bool = False, padding: int | None = 0) -> EmbeddedTokens:
         return EmbeddedTokens(TokenEmbedding(self.vocabulary, d_model, scale=scale, padding=padding))
+
+    def length_out(self, length: int) -> int:
+        return length
 
     def sample(self, rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         return torch.randint(self.vocabulary, (rows, 7), generator=generator), sample_lengths(rows, 7)

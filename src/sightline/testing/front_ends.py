@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sightline.core.config import decode, encode
 from sightline.core.errors import InputError
-from sightline.core.front_end import FrontEnd
+from sightline.core.front_end import KINDS_IN_WORDS, FrontEnd
 from sightline.core.seeds import derive
 from sightline.core.state import map_state
 from sightline.parts.front_ends import FRONT_ENDS, decode_front_end, encode_front_end
@@ -31,12 +31,16 @@ class FrontEndSubject:
     """`config.build(d_model)` in float64 and evaluation mode, and inputs that are the same every time.
 
     Raises:
-        InputError: "… has no sample(rows, generator): the laws need inputs".
+        InputError: "… has no sample(rows, generator): the laws need inputs", and so for what else a config must have.
     """
 
     def __init__(self, config: Any, d_model: int = 12) -> None:
         if not callable(getattr(config, "sample", None)):
             raise InputError(f"{config} has no sample(rows, generator): the laws need inputs")
+        if getattr(config, "accepts", None) not in KINDS_IN_WORDS:
+            raise InputError(f"{config} has no attribute accepts: one of {', '.join(KINDS_IN_WORDS)}")
+        if not callable(getattr(config, "length_out", None)):
+            raise InputError(f"{config} has no length_out(length): tasks need the number of positions")
         self.config, self.d_model = config, d_model
         self.front_end = self.build(config)
 
@@ -45,6 +49,11 @@ class FrontEndSubject:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(0, "initialisation"))
             return config.build(self.d_model).double().eval()
+
+    def length_out(self, lengths: Iterable[int]) -> int:
+        """The positions that the config expects of inputs of these lengths, one for each source."""
+        lengths = list(lengths)
+        return self.config.length_out(lengths if hasattr(self.front_end, "front_ends") else lengths[0])
 
     def sources(self) -> FrontEndInputs:
         """Inputs of `ROWS` rows, floats in float64, with their masks."""
@@ -69,6 +78,19 @@ def shapes_and_lengths(subject: FrontEndSubject) -> Iterator[Finding]:
     )
     yield true(whole is not None and bool(whole.all()), "all positions real where all inputs are")
     yield close(whole_x, open_x, "vectors under a mask that hides nothing")
+
+
+def length_follows(subject: FrontEndSubject) -> Iterator[Finding]:
+    """`length_out` of an input's length is the number of its positions, of whole inputs and of rows that end early."""
+    front_end, sources = subject.front_end, subject.sources()
+    x, mask = _call(front_end, sources)
+    expected = subject.length_out(one.values.shape[1] for one in sources)
+    yield true(x.shape[1] == expected, f"{expected} positions of whole inputs, got {x.shape[1]}")
+    if mask is not None and all(map(_by_length, sources)):
+        for row, real in enumerate(mask.sum(1).tolist()):
+            lengths = [0 if one.mask is None else int(one.mask[row].sum()) for one in sources]
+            expected = subject.length_out(lengths)
+            yield true(real == expected, f"{expected} positions of an input {lengths} long, got {real}")
 
 
 def content_under_mask(subject: FrontEndSubject) -> Iterator[Finding]:
@@ -152,6 +174,7 @@ FrontEndLaw = Callable[[FrontEndSubject], Iterator[Finding]]
 
 FRONT_END_LAWS: dict[str, FrontEndLaw] = {
     "shapes and lengths": shapes_and_lengths,
+    "length out": length_follows,
     "content under the mask": content_under_mask,
     "padding": padding,
     "batch order and size": batch_order_and_size,
@@ -166,7 +189,7 @@ def check_front_end(config: Any, *, d_model: int = 12, laws: Iterable[str] | Non
     `config.sample(rows, generator)` returns random inputs of that many rows and their mask.
 
     Raises:
-        InputError: "unknown law 'paddin'; known: …"; a config without `sample`.
+        InputError: "unknown law 'paddin'; known: …"; a config without `sample`, `accepts` or `length_out`.
     """
     names = list(FRONT_END_LAWS if laws is None else laws)
     for name in names:

@@ -196,7 +196,7 @@ def test_batches_keep_their_bound_and_hold_each_item_once(files):
     batches = task.batches(data.train, seed=0)
     seen = []
     for batch in batches.epoch(0):
-        frames = task.config.sound.front_end.positions(batch.source.shape[1])
+        frames = task.config.sound.front_end.length_out(batch.source.shape[1])
         assert len(batch.rows) * max(frames - 1, batch.target.shape[1]) <= task.config.batch_tokens
         for row, samples, mask in zip(batch.rows, batch.source, batch.source_mask, strict=True):
             np.testing.assert_array_equal(samples[mask], data.train.columns[0].array(row))
@@ -360,7 +360,7 @@ def test_costs_and_facts(files):
     assert lengths[0] == round(1000 * info.frames / RATE_HZ)
     described = task.describe(data)
     assert described["positions"]["longest"] == max(
-        task.config.sound.front_end.positions(data.train.columns[0].shape(row)[0]) for row in range(len(data.train))
+        task.config.sound.front_end.length_out(data.train.columns[0].shape(row)[0]) for row in range(len(data.train))
     )
 
 

@@ -1,0 +1,118 @@
+"""The choice of a front end by its name, with keys of its own, as a task's configuration has it."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sightline.core.errors import InputError
+from sightline.core.front_end import KINDS_IN_WORDS, FrontEndConfig, InputKind
+from sightline.core.settings import Choice, hints_of, key
+from sightline.core.suggest import look_up
+from sightline.parts.front_ends import FRONT_ENDS, front_ends_for
+
+
+@dataclass(frozen=True)
+class FrontEndChoice(Choice):
+    """A front end of the table and the values of its own keys; without a name the usual one for the kind of input."""
+
+    name: str | None = key(None, "Front end, which turns the input into vectors; null: the usual one for the input.")
+
+    @classmethod
+    def named(cls, name: str | None) -> FrontEndChoice:
+        """The front end of that name with the defaults of its keys.
+
+        Raises:
+            InputError: "unknown front end 'pixel', did you mean 'pixels'?"
+        """
+        if name is None:
+            return FrontEndChoice()
+        return _section(name, look_up(FRONT_ENDS, name, "front end"))()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (self.name, self.options)  # the class of a section is made, not imported
+
+    @classmethod
+    def names(cls, owner: type) -> Sequence[str]:
+        """The front ends that the configuration of a task takes, by the kinds of its attribute `reads`."""
+        return front_ends_for(getattr(owner, "reads", ()))
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The values of its own keys."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "name"}
+
+    def suits(self, kinds: Collection[InputKind]) -> bool:
+        """Whether the front end reads inputs of one of these kinds; the usual one does."""
+        return self.name is None or FRONT_ENDS[self.name].accepts in kinds
+
+    def check(self, kinds: Collection[InputKind]) -> None:
+        """Refuse a front end for inputs of other kinds.
+
+        Raises:
+            InputError: "front_end: 'audio' reads samples of sound (B, T), but the input is pictures (B, C, H, W):
+                choose patches, pixels".
+        """
+        if self.suits(kinds):
+            return
+        if not kinds:
+            raise InputError("this task has no choice of front ends: leave it out", where="front_end")
+        reads = KINDS_IN_WORDS[FRONT_ENDS[str(self.name)].accepts]
+        offered = " or ".join(KINDS_IN_WORDS[kind] for kind in kinds)
+        raise InputError(
+            f"{self.name!r} reads {reads}, but the input is {offered}: choose {', '.join(front_ends_for(kinds))}",
+            where="front_end",
+        )
+
+    def fit(self, usual: str, given: Mapping[InputKind, Mapping[str, Any]]) -> FrontEndConfig:
+        """The front end, or the `usual` one, for an input that can be read as any of the kinds of `given`.
+
+        given: for each kind the values of the fields that are not the front end's own keys, by the names of the fields:
+            sizes of the input, and the keys of its section
+
+        Raises:
+            InputError: what `check` raises; what the front end's config refuses, placed at its key.
+        """
+        self.check(given.keys())
+        config = FRONT_ENDS[self.name or usual]
+        values, own = given[config.accepts], own_fields(config)
+        names = [field.name for field in dataclasses.fields(config) if field.init and field.name not in own]
+        options = self.options
+        try:
+            return config(**{name: values[name] for name in names if name in values}, **options)
+        except InputError as error:
+            place = str(error.where)
+            if place not in options:
+                raise
+            raise InputError(str(error).removeprefix(f"{place}: "), where=f"front_end.{place}") from None
+
+
+def own_fields(config: type) -> list[str]:
+    """The fields of a front end's config that are keys of its own: those that `key` declares."""
+    return [field.name for field in dataclasses.fields(config) if "range" in field.metadata]
+
+
+def _restored(name: str | None, options: dict[str, Any]) -> FrontEndChoice:
+    return dataclasses.replace(FrontEndChoice.named(name), **options)
+
+
+@functools.cache
+def _section(name: str, config: type) -> type[FrontEndChoice]:
+    """The class of the section of a front end: its name, and its own keys."""
+    declared = {field.name: field for field in dataclasses.fields(config)}
+    own = [
+        (each, hints_of(config)[each], dataclasses.field(
+            default=declared[each].default, default_factory=declared[each].default_factory,
+            metadata=declared[each].metadata,
+        ))
+        for each in own_fields(config)
+    ]  # fmt: skip
+    named = ("name", str | None, dataclasses.field(default=name))
+    section = dataclasses.make_dataclass(
+        f"{config.__name__}Choice", [named, *own], bases=(FrontEndChoice,), frozen=True
+    )
+    section.__module__ = __name__
+    return section
