@@ -16,6 +16,7 @@ from sightline.core.errors import Diverged, EnvironmentFault, InputError, exit_s
 from sightline.training import Loss, Progress, TrainConfig, TrainResult, train
 from sightline.training.checkpoint import Checkpoints
 from sightline.training.flops import count_flops
+from tests.clock import Clock
 from tests.training import toy
 
 
@@ -84,9 +85,9 @@ def test_the_callers_random_stream_and_signal_handlers_are_left_alone(tmp_path: 
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> toy.Clock:
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock that the loop reads."""
-    clock = toy.Clock()
+    clock = Clock()
     monkeypatch.setattr("sightline.training.loop.time", clock)
     return clock
 
@@ -100,7 +101,7 @@ def test_budgets_of_work_stop_at_the_first_boundary(tmp_path: Path, unit: str, b
     assert used[-2] < limit <= used[-1]
 
 
-def test_a_budget_of_seconds_has_room_for_the_last_validation(tmp_path: Path, clock: toy.Clock) -> None:
+def test_a_budget_of_seconds_has_room_for_the_last_validation(tmp_path: Path, clock: Clock) -> None:
     """At most a tenth goes to validations before the last; each step and validation counts with its own time."""
     config = toy.config("12s", validate_every=None, log_every=1)
     objective, validate = clock.slow(0.25, toy.objective), clock.slow(0.5, toy.validate)
@@ -125,7 +126,7 @@ def first_batches(count: int) -> list[Any]:
     return [next(stream)[0] for _ in range(count)]
 
 
-def test_saving_is_not_on_the_clock(tmp_path: Path, clock: toy.Clock) -> None:
+def test_saving_is_not_on_the_clock(tmp_path: Path, clock: Clock) -> None:
     model = toy.Toy()
     save, objective = clock.slow(5.0, toy.save_to(model)), clock.slow(0.25, toy.objective)
     result = run_toy(tmp_path / "run", toy.config("20steps"), objective, model=model, save_model=save)
@@ -345,7 +346,7 @@ def test_progress_is_told_of_every_step(tmp_path: Path) -> None:
     assert all(a.fraction <= b.fraction for a, b in pairwise(told))
 
 
-def test_the_time_left_halfway_is_the_time_that_the_first_half_took(tmp_path: Path, clock: toy.Clock) -> None:
+def test_the_time_left_halfway_is_the_time_that_the_first_half_took(tmp_path: Path, clock: Clock) -> None:
     steps: list[Progress] = []
     config = toy.config("20steps", validate_every=20)
     run_toy(tmp_path / "run", config, clock.slow(0.25, toy.objective), on_progress=steps.append)

@@ -14,6 +14,7 @@ from sightline.lab.bench.limits import Limits
 from sightline.lab.bench.measure import Settings, examine, measure
 from sightline.lab.bench.scenario import Aim, Case
 from sightline.lab.bench.timing import in_turns, spread
+from tests.clock import Clock
 from tests.lab.bench import cases
 
 CPU = torch.device("cpu")
@@ -84,17 +85,12 @@ def test_memory_is_what_a_call_needs_above_what_was_there():
 @pytest.fixture
 def taking(monkeypatch):
     """Calls that move a clock by so many seconds and note their names."""
-    now, names = [0.0], []
-    monkeypatch.setattr("sightline.lab.bench.timing.perf_counter", lambda: now[0])
+    clock, names = Clock(), []
+    monkeypatch.setattr("sightline.lab.bench.timing.perf_counter", clock.perf_counter)
     monkeypatch.setattr("sightline.lab.bench.timing.TOTAL_S", 0.0)
 
     def call(name, seconds):
-        def run():
-            now[0] += seconds
-            names.append(name)
-            return []
-
-        return run
+        return clock.slow(seconds, lambda: names.append(name))
 
     call.names = names
     return call
