@@ -184,7 +184,7 @@ def test_no_permission(tmp_path):
         ({"split": "documents"}, "one document cannot be split by documents; choose position"),
         ({"valid_share": 1.5}, "valid_share: must be in [0, 1), found 1.5"),
         ({"valid_share": 0.5, "test_share": 0.5}, "leave nothing to train on"),
-        ({"limit": 0}, "limit must be at least 1, found 0"),
+        ({"limit": 0}, "limit: must be at least 1, found 0"),
     ],
 )
 def test_options_that_do_not_fit(tmp_path, options, problem):
