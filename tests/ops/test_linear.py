@@ -131,7 +131,7 @@ def test_equals_the_explicit_matrix_of_weights(monkeypatch, form, normaliser):
 
 
 def test_the_delta_rule_replaces_what_a_key_holds():
-    """With beta = 1 and keys of length 1, reading a key gives the value written last, whatever it held before."""
+    """With beta = 1 and keys of length 1, reading a key gives the value written last, not those before."""
     k = torch.eye(4, dtype=torch.float64)[[0, 1, 0, 2, 1, 1, 3]].expand(1, 1, 7, 4)
     v = torch.randn(1, 1, 7, 3, dtype=torch.float64)
     y, state = linear_attention(k, k, v, beta=torch.ones(1, 1, 7, dtype=torch.float64))
