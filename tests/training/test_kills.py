@@ -64,14 +64,14 @@ def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
 
 @pytest.fixture(scope="module")
 def whole(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that nobody disturbed."""
+    """A run without interruption."""
     run = tmp_path_factory.mktemp("whole") / "run"
     assert forks.status(run) == 0, forks.stderr()
     return run
 
 
 def content(run: Path) -> dict[str, Any]:
-    """All of a finished run that the clock does not decide."""
+    """The content of a finished run that does not depend on the clock."""
     timed = ("seconds", "tokens_per_s", "validation_s", "last_validation_s", "window_s", "metrics_bytes")
 
     def timeless(value: Any) -> Any:

@@ -42,7 +42,7 @@ def test_it_learns(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stop", range(1, 12))
 def test_resuming_after_any_step_is_bit_identical(tmp_path: Path, stop: int) -> None:
-    """Stopped by hand at every step: weights, optimizer, rate, next batch and dropout go on as if nothing had been."""
+    """Stopped by hand at every step: weights, optimizer, rate, batch and dropout as if it had never stopped."""
 
     class Enough(Exception):
         pass
@@ -64,7 +64,7 @@ def test_resuming_after_any_step_is_bit_identical(tmp_path: Path, stop: int) -> 
     run_toy(tmp_path / "whole", config, model=whole)
     with pytest.raises(Enough):
         run_toy(tmp_path / "parted", config, until(stop), model=toy.Toy())
-    torch.manual_seed(99)  # whatever the new process has drawn before
+    torch.manual_seed(99)  # a new process may have drawn numbers before
     torch.rand(5)
     run_toy(tmp_path / "parted", config, model=parted, resume=True)
     assert all(map(torch.equal, weights(whole), weights(parted)))
@@ -260,7 +260,7 @@ def test_a_run_is_not_overwritten_silently(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="exclude each other"):
         run_toy(run, toy.config("10steps"), resume=True, overwrite=True)
     assert (run / "metrics.jsonl").read_bytes() == before
-    (run / "mine.txt").write_text("not yours")
+    (run / "mine.txt").write_text("notes")
     result = run_toy(run, toy.config("5steps"), overwrite=True)
     assert result.steps == 5
     assert (run / "mine.txt").exists()
@@ -336,14 +336,14 @@ def test_bfloat16_autocast_trains_float32_weights(tmp_path: Path) -> None:
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
 
 
-def test_progress_is_told_of_every_step(tmp_path: Path) -> None:
-    told: list[Progress] = []
-    run_toy(tmp_path / "run", toy.config("20steps"), on_progress=told.append)
-    assert [progress.step for progress in told if not progress.validating] == list(range(1, 21))
-    assert [progress.step for progress in told if progress.validating] == [10, 20]
-    assert told[-1].fraction == 1.0
-    assert told[-1].seconds_left == 0.0
-    assert all(a.fraction <= b.fraction for a, b in pairwise(told))
+def test_progress_reports_every_step(tmp_path: Path) -> None:
+    reports: list[Progress] = []
+    run_toy(tmp_path / "run", toy.config("20steps"), on_progress=reports.append)
+    assert [progress.step for progress in reports if not progress.validating] == list(range(1, 21))
+    assert [progress.step for progress in reports if progress.validating] == [10, 20]
+    assert reports[-1].fraction == 1.0
+    assert reports[-1].seconds_left == 0.0
+    assert all(a.fraction <= b.fraction for a, b in pairwise(reports))
 
 
 def test_the_time_left_halfway_is_the_time_that_the_first_half_took(tmp_path: Path, clock: Clock) -> None:
