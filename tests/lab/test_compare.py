@@ -293,6 +293,6 @@ def test_json_prints_the_results_and_nothing_else(
     assert main(["compare", "--data", "x.tsv", "-o", str(tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == results.to_dict()
     assert main(["demo", "-o", str(tmp_path)]) == 0
-    said = capsys.readouterr().out
-    assert said.startswith(results.verdict)
-    assert said.rstrip().endswith(str(tmp_path / "report.html"))
+    out = capsys.readouterr().out
+    assert out.startswith(results.verdict)
+    assert out.rstrip().endswith(str(tmp_path / "report.html"))

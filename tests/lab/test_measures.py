@@ -1,4 +1,4 @@
-"""What the workers measure: attention maps, state size, decoding time."""
+"""Measurements of the workers: attention maps, state size, decoding time."""
 
 from __future__ import annotations
 

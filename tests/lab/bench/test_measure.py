@@ -1,4 +1,4 @@
-"""What is measured: wrong results are caught, missing peers named, times paired, memory read."""
+"""Measurements: wrong results are caught, missing peers named, times paired, memory read."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_row_has_ratio_times_memory_limits_and_aim():
         (cases.wrong_gradient, "failed", "differ by"),
     ],
 )
-def test_what_went_wrong_stands_in_the_row(build, status, word):
+def test_the_row_says_what_went_wrong(build, status, word):
     row = measure(replace(cases.WRONG, build=build), 8, FEW)
     assert (row["status"], word in row["detail"]) == (status, True), row
     assert row["aim"]["met"] is None
