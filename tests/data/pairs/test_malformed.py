@@ -32,7 +32,7 @@ def damaged_parquet(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-9])
 
 
-# name of the case: (file, content or writer, what stands behind the path, what the message says)
+# name of the case: (file, content or writer, the place after the path, the message)
 CASES: dict[str, tuple[str, bytes | Callable[[Path], object], str, str]] = {
     "tsv: too many columns": ("a.tsv", b"a\tb\nc\td\te\n", ":2", "expected 2 columns, found 3"),
     "tsv: too few columns": ("a.tsv", b"a\tb\n\nc\td\n", ":2", "expected 2 columns, found 1 (an empty line)"),

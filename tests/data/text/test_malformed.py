@@ -36,7 +36,7 @@ def cut_gzip(path: Path) -> None:
     path.write_bytes(gzip.compress(os.urandom(50_000).hex().encode())[:-2000])
 
 
-# name of the case: (file, content or writer, what stands behind the path, what the message says)
+# name of the case: (file, content or writer, the place after the path, the message)
 CASES: dict[str, tuple[str, bytes | Callable[[Path], object], str, str]] = {
     "text: empty": ("a.txt", b"", "", "is empty"),
     "text: only a byte order mark": ("a.txt", b"\xef\xbb\xbf", "", "is empty"),
