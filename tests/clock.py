@@ -1,4 +1,4 @@
-"""A clock that moves by hand, so that what depends on time is the same on every machine."""
+"""A clock that tests move, so that results that depend on time are the same on every machine."""
 
 from __future__ import annotations
 

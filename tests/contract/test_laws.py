@@ -55,7 +55,7 @@ def test_law(name: str, number: int, law: str) -> None:
         assert result.passed, str(result)
 
 
-# Shorter than what `sightline certify` runs, which goes on to 65,536 positions.
+# Shorter than what `sightline certify` runs, which reads 65,536 positions.
 SCRIPT = """
 import gc, sys, torch, warnings
 from sightline.mixers import MIXERS
