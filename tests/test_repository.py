@@ -1,4 +1,4 @@
-"""What the repository must not hold."""
+"""The repository must not contain large files, private paths or addresses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# Where packages were fetched from, and where the repository stood on somebody's machine, concern nobody else.
+# Places where packages were fetched from, and paths on one machine, concern no one else.
 FORBIDDEN = {
     "package registry": re.compile(
         r"(?:pypi|pythonhosted|download\.pytorch|anaconda|npmjs|artifactory)\.(?:org|com|io)|index-url", re.I

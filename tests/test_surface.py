@@ -1,6 +1,6 @@
 """The public surface: each new public name, command or flag is a decision, seen as a change of tests/surface.txt.
 
-`python tests/test_surface.py` writes the file anew.
+`python tests/test_surface.py` rewrites the file.
 """
 
 from __future__ import annotations

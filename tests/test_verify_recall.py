@@ -1,4 +1,4 @@
-"""What benchmarks/verify_recall.py holds its results against."""
+"""The expectations that benchmarks/verify_recall.py checks its results against."""
 
 from __future__ import annotations
 

@@ -23,15 +23,19 @@ def run(*arguments, **options):
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
-def test_help_answers_within_half_a_second_of_processor_time():
+def processor_time(*arguments):
+    """Seconds of processor time of a Python process, the least of three."""
     seconds = []
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        done = run("--help")
+        subprocess.run([sys.executable, *arguments], capture_output=True, check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert done.returncode == 0
-    assert min(seconds) < 0.5, seconds
+    return min(seconds)
+
+
+def test_help_takes_little_more_processor_time_than_the_import_of_its_parser():
+    assert processor_time("-m", "sightline", "--help") < 5 * processor_time("-c", "import cyclopts")
 
 
 def test_help_names_every_verb_and_imports_neither_torch_nor_a_verb():

@@ -10,7 +10,7 @@ from sightline.data.rows.files import MAX_LINE_BYTES
 
 
 class Chunks:
-    """A pipe that gives what was written, write by write."""
+    """A pipe that returns one write at a time."""
 
     def __init__(self, *chunks: bytes) -> None:
         self.chunks = [*chunks, b""]

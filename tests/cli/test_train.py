@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from sightline.cli.app import main
 from sightline.core.config import decode
 from sightline.core.yaml12 import parse_yaml, read_yaml
 from sightline.tasks.translation.config import TranslationRun
+from tests.waiting import PATIENCE_S, wait_until
 
 SMALL = ["--arch", "gru", "--model.d-model", "16", "--batch-tokens", "64", "--device", "cpu", "--max-steps", "6"]
 
@@ -180,10 +180,9 @@ def test_a_signal_saves_and_exits_by_its_number(
 ) -> None:
     command = [sys.executable, "-m", "sightline", "train", "--data", "pairs.tsv", *SMALL[:-1], "1000000", "-o", "run"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    while process.poll() is None and not list(Path("run").glob("checkpoints/step-*/MANIFEST.json")):
-        time.sleep(0.05)
+    wait_until(lambda: process.poll() is not None or [*Path("run").glob("checkpoints/step-*/MANIFEST.json")])
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == status, err
     last = err.splitlines()[-1]
     found = re.fullmatch(r"sightline: error: run: stopped by SIG\w+ after step (\d+); the state is saved, .*", last)

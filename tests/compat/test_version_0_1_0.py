@@ -1,4 +1,4 @@
-"""What version 0.1.0 wrote still loads, and the same command with the same seed still trains the same weights."""
+"""Files of version 0.1.0 still load, and the same command with the same seed still trains the same weights."""
 
 from __future__ import annotations
 

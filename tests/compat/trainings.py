@@ -94,7 +94,7 @@ def weights_of(directory: Path) -> dict[str, str]:
 
 
 def command(*arguments: str) -> str:
-    """What a command prints; it must end well."""
+    """The output of a command, which must succeed."""
     from sightline.cli.app import main
 
     printed = io.StringIO()
@@ -114,7 +114,7 @@ def trained(name: str, out: Path) -> dict[str, object]:
 
 
 def answers(name: str, model: Path) -> list[object]:
-    """What a model answers to the inputs of its training's name."""
+    """The answers of a model to the inputs of its training's name."""
     if not INPUTS[name]:
         return []
     import sightline

@@ -69,7 +69,7 @@ BUILDERS: dict[str, Callable[[int], nn.Module]] = {
 
 @dataclass(frozen=True)
 class Composite:
-    """A name that the decoder can write down, and what it stands for."""
+    """A name that the decoder can write, and its meaning."""
 
     name: str
 

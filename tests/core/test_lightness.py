@@ -1,4 +1,4 @@
-"""What a bare import costs."""
+"""The cost of a bare import."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls in processes of their own: what comes back, and what is said where nothing does."""
+"""Calls in processes of their own: their results, and the error where there is none."""
 
 from __future__ import annotations
 

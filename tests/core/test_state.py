@@ -42,8 +42,8 @@ def test_growing_behaves_like_concatenation_for_any_forks(mode, program):
             new = torch.full((2, length, 3), float(number + 1))
             values.append(values[origin].append(new))
             expected.append(torch.cat([expected[origin], new], 1))
-        for value, wanted in zip(values, expected, strict=True):
-            assert torch.equal(value.tensor, wanted)
+        for value, tensor in zip(values, expected, strict=True):
+            assert torch.equal(value.tensor, tensor)
 
 
 def test_appending_is_amortised_and_in_place():

@@ -48,9 +48,9 @@ def test_a_beam_of_one_is_greedy(alpha, coarse):
     tree = Tree(4, 6, tables=60, seed=2, coarse=coarse)
     arguments = {"batch": 60, "bos": tree.bos, "eos": EOS, "max_length": 6}
     expected = greedy(tree.step, tree.start(), **arguments)
-    for (got,), wanted in zip(beam(tree.step, tree.start(), **arguments, width=1, alpha=alpha), expected, strict=True):
-        assert (got.tokens, got.finished) == (wanted.tokens, wanted.finished)
-        assert got.score == pytest.approx(wanted.score, abs=1e-9)
+    for (best,), other in zip(beam(tree.step, tree.start(), **arguments, width=1, alpha=alpha), expected, strict=True):
+        assert (best.tokens, best.finished) == (other.tokens, other.finished)
+        assert best.score == pytest.approx(other.score, abs=1e-9)
 
 
 @pytest.mark.parametrize("alpha", ALPHAS)
@@ -94,15 +94,15 @@ def test_a_shorter_end_can_still_come_under_a_negative_penalty():
 
 
 def by_definition(tree, table, width, alpha, longest):
-    """Beam search of one row as it is defined, with lists, and no early stopping: every hypothesis that goes on."""
+    """Beam search of one row as it is defined, with lists, without early stopping."""
     opened, ended = [((), 0.0)], []
     for length in range(1, longest + 1):
         candidates = []
         for tokens, _ in opened:
             for token in range(tree.vocabulary):
                 finished = token == EOS
-                said = tokens if finished else (*tokens, token)
-                candidates.append(Hypothesis(said, tree.score(said, finished, table), finished))
+                extended = tokens if finished else (*tokens, token)
+                candidates.append(Hypothesis(extended, tree.score(extended, finished, table), finished))
         best = sorted(candidates, key=lambda h: -h.score)[: width - len(ended)]
         ended += [h for h in best if h.finished or length == longest]
         opened = [(h.tokens, h.score) for h in best if not h.finished]

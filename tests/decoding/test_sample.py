@@ -135,12 +135,12 @@ def test_the_score_is_the_models_own():
         assert hypothesis.score == pytest.approx(own, abs=1e-5)
 
 
-def test_a_repetition_penalty_makes_what_was_said_less_likely():
+def test_a_repetition_penalty_makes_earlier_tokens_less_likely():
     logits = torch.tensor([[2.0, -2.0, 0.5], [2.0, -2.0, 0.5]])
-    said = torch.tensor([[0, 0], [1, 1]])
-    assert penalise(logits, said, 2.0).tolist() == [[1.0, -2.0, 0.5], [2.0, -4.0, 0.5]]
+    previous = torch.tensor([[0, 0], [1, 1]])
+    assert penalise(logits, previous, 2.0).tolist() == [[1.0, -2.0, 0.5], [2.0, -4.0, 0.5]]
     assert logits.tolist() == [[2.0, -2.0, 0.5]] * 2  # the given logits are left alone
-    assert torch.equal(penalise(logits, said, 1.0), logits)
+    assert torch.equal(penalise(logits, previous, 1.0), logits)
 
 
 def test_a_strong_repetition_penalty_forbids_a_repeat():

@@ -23,7 +23,7 @@ class Prefix(NamedTuple):
 class Tree:
     """A model with logits of its own, drawn at random, after every prefix: small enough to enumerate.
 
-    `tables` different models stand side by side, as different sources would. `coarse` draws whole numbers, which tie.
+    `tables` different models run side by side, as for different sources. `coarse` draws whole numbers, which tie.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ def memoryless(logits: Tensor):
 
 
 def scripted(logits: Tensor):
-    """A step that gives logits[t] (V,) at position t whatever was said before."""
+    """A step that gives logits[t] (V,) at position t whatever came before."""
 
     def step(tokens: Tensor, state: Count) -> tuple[Tensor, Count]:
         return logits[state.position], Count(state.position + 1)

@@ -50,7 +50,7 @@ def test_letters_of_mathematics_become_latex(written, latex):
         ("a unit's gates, I think, in float32", []),
     ],
 )
-def test_formulas_are_told_from_text(text, parts):
+def test_formulas_are_separated_from_text(text, parts):
     pieces = list(formulas.formulas(text))
     assert [piece for formula, piece in pieces if formula] == parts
     assert "".join(piece for _, piece in pieces) == text

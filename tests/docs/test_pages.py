@@ -65,7 +65,7 @@ def in_console(command: str, folder: Path) -> None:
     script = command.replace("sightline ", f"{shlex.quote(sys.executable)} -m sightline ")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        ["bash", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+        ["bash", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, f"{command}\n{done.stderr}"
 

@@ -1,4 +1,4 @@
-"""What the files of real tools contain: one entry for each file, read as a user would name it.
+"""The content of the files of real tools: one entry for each file, read as a user would name it.
 
 Each module of `expected/` is for one module of `writers/`; its `CASES` are collected here. `docs/generate.py` makes the
 page of formats from this table, and `test_cases.py` reads every file.
@@ -21,7 +21,7 @@ class Case(NamedTuple):
     file: what `--data` names, relative to the tool's folder in `files/`
     kind: the format in words, for the table in the documentation
     task, keys: how a user reads it; a value of a key that starts with "@" is a path relative to the folder
-    items: what is read. translation: (source, target); classification: (text or shape of the source, label); language:
+    items: the result. translation: (source, target); classification: (text or shape of the source, label); language:
         texts; forecasting: (name, first time, values of all targets by step); others: (shapes of the sources, target)
     notes: a part of each note that must be given
     """

@@ -19,7 +19,7 @@ def test_items(case: Case) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_notes(case: Case) -> None:
-    """What was read otherwise than its plain text is said."""
+    """A note names each value that is not read as its plain text."""
     notes = run_of(case, FILES / case.tool).load().notes if case.notes else ()
     assert [part for part in case.notes if not any(part in note for note in notes)] == []
 

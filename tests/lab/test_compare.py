@@ -8,7 +8,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from sightline.lab.progress import Display
 from sightline.lab.results import Data, Results
 from sightline.lab.summary import Outcome, length_bins, summarise
 from sightline.tasks.texts_out.scores import score_texts
+from tests.waiting import PATIENCE_S, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -166,8 +166,7 @@ def test_bins_are_a_partition_in_order() -> None:
 
 
 def _wait(worker: Worker) -> Failure | None:
-    while not worker.ended():
-        time.sleep(0.05)
+    wait_until(worker.ended)
     return worker.failure()
 
 
@@ -190,16 +189,18 @@ def test_a_killed_worker_is_a_failed_run(tmp_path: Path) -> None:
     assert failure == Failure("failed", "the worker process was ended by SIGKILL (out of memory?)")
 
 
-def _children(pid: int) -> list[int]:
-    found = []
+def _working(parent: int) -> list[int]:
+    """Children of a process that have begun to watch it, in a thread of their own."""
+    children = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rpartition(")")[2].split()
+            threads = len(os.listdir(stat.with_name("task")))
         except OSError:
             continue
-        if int(fields[1]) == pid and fields[0] != "Z":
-            found.append(int(stat.parent.name))
-    return found
+        if int(fields[1]) == parent and fields[0] != "Z" and threads > 1:
+            children.append(int(stat.parent.name))
+    return children
 
 
 @pytest.mark.slow
@@ -210,17 +211,12 @@ def test_no_worker_outlives_the_comparison(tmp_path: Path, number: signal.Signal
     program = f"import signal, sys; {listening}; from sightline.cli.app import main; sys.exit(main())"
     command = [sys.executable, "-c", program, "compare", "--data", "builtin:dates", "-o", str(tmp_path / "out")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    deadline = time.monotonic() + 60
-    while not (workers := _children(process.pid)):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    workers = wait_until(lambda: _working(process.pid))
     process.send_signal(number)
-    _, said = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[number]
-    assert "Traceback" not in said
-    while any(Path(f"/proc/{worker}").exists() for worker in workers):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    assert "Traceback" not in errors
+    wait_until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
     if number != signal.SIGKILL:
         assert list(tmp_path.iterdir()) == []
 
@@ -297,6 +293,6 @@ def test_json_prints_the_results_and_nothing_else(
     assert main(["compare", "--data", "x.tsv", "-o", str(tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == results.to_dict()
     assert main(["demo", "-o", str(tmp_path)]) == 0
-    said = capsys.readouterr().out
-    assert said.startswith(results.verdict)
-    assert said.rstrip().endswith(str(tmp_path / "report.html"))
+    out = capsys.readouterr().out
+    assert out.startswith(results.verdict)
+    assert out.rstrip().endswith(str(tmp_path / "report.html"))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from sightline.lab.machine import advice, rate
+from tests.clock import Clock
 
 HEALTHY = {
     "threads": 4,
@@ -43,5 +42,12 @@ def test_a_machine_that_does_not_tell_its_memory_is_not_blamed():
     assert advice({**HEALTHY, "memory_bytes": None}) == []
 
 
-def test_a_rate_is_work_over_time():
-    assert 500 < rate(lambda: time.sleep(0.001), work=1.0, seconds=0.05) * 1.0 <= 1000
+def test_a_rate_is_that_of_the_fastest_call_after_the_first(monkeypatch):
+    clock, durations = Clock(), iter([0.25, 2.0, 0.5, 1.0, 0.25])
+
+    def run():
+        clock.now += next(durations)
+
+    monkeypatch.setattr("sightline.lab.machine.time", clock)
+    assert rate(run, work=3.0, seconds=3.25) == 3.0 / 0.5
+    assert list(durations) == [0.25]  # 3.5 seconds were enough

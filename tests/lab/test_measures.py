@@ -1,10 +1,9 @@
-"""What the workers measure: attention maps, state size, decoding time."""
+"""Measurements of the workers: attention maps, state size, decoding time."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from sightline.lab.attention import attached, attention_examples, attention_maps
 from sightline.tasks.texts_out.search import TextOutput
 from sightline.tasks.translation.config import TranslationConfig
 from sightline.tasks.translation.task import Sentences, TranslationTask
+from tests.clock import Clock
 
 TEXTS = ["abc def", "ghij", "klmno pq", "rst", "uvwxyz"]
 
@@ -76,16 +76,16 @@ def test_the_state_grows_with_what_an_architecture_keeps(tasks: dict[str, Transl
 def test_the_decoding_time_is_per_token_the_end_included(
     tasks: dict[str, TranslationTask], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = [0.0]
+    clock = Clock()
 
     def write_texts(task: TranslationTask, part: Pairs) -> list[TextOutput]:
-        clock[0] += 0.25 * (len(part.sources[0]) + 1)  # a quarter of a second for each letter and for the end
+        clock.now += 0.25 * (len(part.sources[0]) + 1)  # a quarter of a second for each letter and for the end
         return [TextOutput(source, 0.0, True) for source in part.sources]
 
     monkeypatch.setattr(TranslationTask, "write_texts", write_texts)
-    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr("sightline.tasks.outcomes.time", clock)
     task = tasks["gru"]
-    assert task.ms_per_token(task.part_of(TEXTS)) == pytest.approx(250)
+    assert task.ms_per_token(task.part_of(TEXTS)) == 250
 
 
 @pytest.mark.slow

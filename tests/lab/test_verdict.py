@@ -41,41 +41,41 @@ def test_a_tie_at_the_top_is_no_difference_shown() -> None:
 
 def test_where_smaller_is_better_the_best_is_below_the_others() -> None:
     scores = {"gru": Estimate(1.20, 1.15, 1.25), "lstm": Estimate(1.31, 1.25, 1.37)}
-    said = Pair("gru", "lstm", Estimate(-0.11, -0.15, -0.07), 0.001, 0.001, True)
+    difference = Pair("gru", "lstm", Estimate(-0.11, -0.15, -0.07), 0.001, 0.001, True)
     trivial = [Baseline("always the mean", "", {"loss": 1.5})]
-    assert verdict("loss", scores, [said], seeds=5, baselines=trivial) == (
+    assert verdict("loss", scores, [difference], seeds=5, baselines=trivial) == (
         "gru is best: loss 1.200 [1.150–1.250], 0.110 loss below lstm (95 % interval 0.070–0.150)."
     )
     better = [Baseline("always the mean", "", {"loss": 1.1})]
-    assert "“always the mean” (1.100)." in verdict("loss", scores, [said], seeds=5, baselines=better)
+    assert "“always the mean” (1.100)." in verdict("loss", scores, [difference], seeds=5, baselines=better)
 
 
 def test_an_interval_above_zero_beside_no_difference_is_explained() -> None:
     first = pair("bahdanau", "transformer", 0.008, 0.074, False)
-    said = verdict("exact_match", SCORES, [first, *ALL_SHOWN[1:]], seeds=5)
-    assert "95 % interval 0.8–7.4 for this pair alone; p = 0.4 after correction for 3 comparisons" in said
+    text = verdict("exact_match", SCORES, [first, *ALL_SHOWN[1:]], seeds=5)
+    assert "95 % interval 0.8–7.4 for this pair alone; p = 0.4 after correction for 3 comparisons" in text
 
 
-def test_no_difference_anywhere_is_said_so() -> None:
+def test_the_verdict_says_that_there_is_no_difference() -> None:
     pairs = [pair(p.first, p.second, -1.0, 1.0, False) for p in ALL_SHOWN]
-    said = verdict("exact_match", SCORES, pairs, seeds=2)
+    text = verdict("exact_match", SCORES, pairs, seeds=2)
     everyone = "No difference shown between bahdanau, transformer and gru: exact match from 12.0 % to 99.6 %"
-    assert said.startswith(everyone)
-    assert said.endswith("With 2 seeds only large differences can be shown.")
+    assert text.startswith(everyone)
+    assert text.endswith("With 2 seeds only large differences can be shown.")
 
 
 def test_one_seed_gives_no_verdict() -> None:
-    said = verdict("exact_match", SCORES, ALL_SHOWN, seeds=1)
-    assert said.startswith("No verdict: with one seed")
-    assert "best" not in said
+    text = verdict("exact_match", SCORES, ALL_SHOWN, seeds=1)
+    assert text.startswith("No verdict: with one seed")
+    assert "best" not in text
 
 
 def test_a_trivial_baseline_that_wins_is_named() -> None:
     baseline = Baseline("nearest training source", "copies", {"exact_match": 0.5})
     scores = {"gru": SCORES["gru"], "lstm": Estimate(0.1, 0.08, 0.12)}
     pairs = [Pair("gru", "lstm", Estimate(0.02, -0.01, 0.05), 0.3, 0.3, False)]
-    said = verdict("exact_match", scores, pairs, seeds=2, baselines=[baseline])
-    assert said.endswith("No architecture beats the baseline “nearest training source” (50.0 %).")
+    text = verdict("exact_match", scores, pairs, seeds=2, baselines=[baseline])
+    assert text.endswith("No architecture beats the baseline “nearest training source” (50.0 %).")
     near = Baseline("nearest training source", "copies", {"exact_match": next(iter(scores.values())).mean + 1e-5})
     text = verdict("exact_match", scores, pairs, seeds=2, baselines=[near])
     assert text.count(find_metric("exact_match").text(near.metrics["exact_match"])) == 0  # more digits tell them apart
@@ -86,5 +86,5 @@ def test_architectures_that_never_finished_are_named() -> None:
     assert verdict("bleu", {}, [], seeds=0, unfinished=["rnn", "gru"]) == (
         "No verdict: no run finished. No run of rnn and gru finished."
     )
-    said = verdict("exact_match", {"gru": SCORES["gru"]}, [], seeds=2, unfinished=["rnn"])
-    assert said == "Only gru was measured: exact match 12.0 % [10.0–14.0]. No run of rnn finished."
+    text = verdict("exact_match", {"gru": SCORES["gru"]}, [], seeds=2, unfinished=["rnn"])
+    assert text == "Only gru was measured: exact match 12.0 % [10.0–14.0]. No run of rnn finished."

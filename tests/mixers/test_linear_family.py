@@ -1,4 +1,4 @@
-"""What the papers of the linear family fix beyond the equations that the references repeat."""
+"""Facts of the linear family's papers beyond the equations in the references."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_retention_s_rates_are_no_parameters_and_keep_their_precision():
 
 
 def test_open_gates_of_gla_forget_nothing():
-    """α = 1: linear attention as it stands, without normaliser."""
+    """α = 1: plain linear attention, without normaliser."""
     module = GatedLinearConfig(heads=2).build(8).double()
     with torch.no_grad():
         module.decay_out.bias.fill_(1e4)
@@ -71,7 +71,7 @@ def test_heads_forget_at_first_as_mamba_2_s_do():
 
 
 def test_a_gated_delta_state_stays_bounded_and_a_linear_one_does_not():
-    """The same key ten thousand times: the delta rule holds its value once, linear attention the sum of all."""
+    """The same key ten thousand times: the delta rule keeps its value once, linear attention the sum of all."""
     k = torch.ones(1, 1, 10_000, 1, dtype=torch.float64)
     beta = torch.full((1, 1, 10_000), 0.5, dtype=torch.float64)
     _, delta = linear_attention(k, k, k, beta=beta)

@@ -1,4 +1,4 @@
-"""What the papers fix beyond the equations that the references repeat."""
+"""Facts of the papers beyond the equations in the references."""
 
 from __future__ import annotations
 

@@ -55,8 +55,8 @@ def test_rnn_and_lstm_equal_torch(config, kind):
     expected, final = theirs(x)
     assert_equal(y, expected)
     finals = final if isinstance(final, tuple) else (final,)
-    for found, wanted in zip(state.carried, finals, strict=True):
-        assert_equal(found, wanted[0])
+    for ours_last, theirs_last in zip(state.carried, finals, strict=True):
+        assert_equal(ours_last, theirs_last[0])
 
 
 def test_heads_are_lstms_of_their_own_over_one_input():
@@ -88,7 +88,7 @@ def test_heads_that_do_not_divide_are_refused():
 def test_gru_equals_torch():
     ours, theirs = randomised(GRUConfig(d_hidden=H).build(D)), nn.GRU(D, H, batch_first=True).double()
     b_input, b_hidden = split_bias(ours.bias.detach())
-    # The candidate's two biases are not redundant: the reset gate stands between them.
+    # The candidate's two biases are not redundant: the reset gate is between them.
     b_input[2 * H :], b_hidden[2 * H :] = ours.bias.detach()[2 * H :], ours.bias_candidate.detach()
     theirs.load_state_dict(
         {

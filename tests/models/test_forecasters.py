@@ -1,4 +1,4 @@
-"""Forecasters: the linear ones against their formulas; what each of the others may depend on, and on what not."""
+"""Forecasters: the linear ones against their formulas; the inputs that each of the others may depend on."""
 
 from __future__ import annotations
 
@@ -79,9 +79,9 @@ def test_every_mechanism_forecasts(name: str, channels: str, decoding: str) -> N
     source = SeriesWindows(16, 7, 3, 2, 1)
     model = small(name, channels=channels, decoding=decoding).build(source, 3).eval()
     values, past, known, future = batch(source, dtype=torch.float32)
-    said = model(values, past, known)
-    assert said.shape == (3, 7, 3, 3)
-    assert said.isfinite().all()
+    forecast = model(values, past, known)
+    assert forecast.shape == (3, 7, 3, 3)
+    assert forecast.isfinite().all()
     model.train()(values, past, known, future).sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
@@ -121,23 +121,24 @@ def test_a_patch_given_those_before_it_sees_none_after_it(name: str) -> None:
     source = SeriesWindows(8, 12, 2)
     model = small(name, decoding="autoregressive").build(source, 1).double().eval()
     values, past, known, future = batch(source)
-    said = model(values, past, known, future)  # (B, 8 - 4 + 12, C, Q): steps 4 … 19
+    forecast = model(values, past, known, future)  # (B, 8 - 4 + 12, C, Q): steps 4 … 19
     changed = future.clone()
     changed[:, 4:] = torch.randn_like(changed[:, 4:])
     after = model(values, past, known, changed)
-    torch.testing.assert_close(after[:, :12], said[:, :12], rtol=0, atol=1e-12)  # up to step 15: reads steps up to 11
-    assert not torch.allclose(after[:, 12:], said[:, 12:])
+    # Steps 4 … 15 read steps up to 11.
+    torch.testing.assert_close(after[:, :12], forecast[:, :12], rtol=0, atol=1e-12)
+    assert not torch.allclose(after[:, 12:], forecast[:, 12:])
 
 
 @pytest.mark.parametrize("name", LAYERED)
-def test_saying_patch_by_patch_is_reading_what_was_said(name: str) -> None:
-    """A free-running forecast is what the model says when it is given its own words, all at once, with no state."""
+def test_writing_patch_by_patch_equals_reading_the_patches(name: str) -> None:
+    """A free-running forecast equals the output for its own values, all at once, without a state."""
     source = SeriesWindows(8, 10, 2, 1, 2)
     model = small(name, decoding="autoregressive").build(source, 3).double().eval()
     values, past, known, _ = batch(source)
-    said = model(values, past, known)
-    again = model(values, past, known, said[..., 1])[:, -10:]
-    torch.testing.assert_close(again, said, rtol=1e-8, atol=1e-8)
+    forecast = model(values, past, known)
+    again = model(values, past, known, forecast[..., 1])[:, -10:]
+    torch.testing.assert_close(again, forecast, rtol=1e-8, atol=1e-8)
 
 
 @pytest.mark.parametrize("decoding", DECODINGS)
@@ -183,14 +184,15 @@ def test_drawn_futures_have_the_spread_that_theory_gives() -> None:
         model.head.bias.copy_(torch.from_numpy(norm.ppf(levels.numpy())))
         values = torch.tensor([[[9.0], [9.0], [2.0]], [[9.0], [9.0], [-1.0]]], dtype=torch.float64)
         generator = torch.Generator().manual_seed(0)
-        said = model.sample(values, None, None, levels=levels, paths=3000, generator=generator)[:, :, 0]  # (2, H, 25)
+        forecast = model.sample(values, None, None, levels=levels, paths=3000, generator=generator)
+        forecast = forecast[:, :, 0]  # (2, H, 25)
         fed_back = model(values)[:, :, 0]
     for row, last in enumerate((2.0, -1.0)):
         for h in range(1, horizon + 1):
             spread = ((1 - phi ** (2 * h)) / (1 - phi**2)) ** 0.5
             expected = phi**h * last + spread * norm.ppf(levels.numpy())
-            np.testing.assert_allclose(said[row, h - 1].numpy(), expected, atol=0.2)
-    width = (fed_back[0, -1, -1] - fed_back[0, -1, 0]) / (said[0, -1, -1] - said[0, -1, 0])
+            np.testing.assert_allclose(forecast[row, h - 1].numpy(), expected, atol=0.2)
+    width = (fed_back[0, -1, -1] - fed_back[0, -1, 0]) / (forecast[0, -1, -1] - forecast[0, -1, 0])
     assert width < 0.7  # reading the middle again, which is why futures are drawn
 
 
@@ -213,9 +215,9 @@ def test_every_mechanism_draws_futures(name: str, channels: str) -> None:
         return model.sample(values, past, known, levels=levels, paths=4, generator=generator)
 
     with torch.no_grad():
-        said = draw(0)
-    assert said.shape == (3, 10, 2, 3)
-    assert (said.diff(dim=3) >= 0).all()
-    assert torch.equal(said, draw(0))
-    torch.testing.assert_close(said[:, :4], model(values, past, known)[:, :4].sort(3).values)
-    assert not torch.equal(said[:, 4:], draw(1)[:, 4:])
+        forecast = draw(0)
+    assert forecast.shape == (3, 10, 2, 3)
+    assert (forecast.diff(dim=3) >= 0).all()
+    assert torch.equal(forecast, draw(0))
+    torch.testing.assert_close(forecast[:, :4], model(values, past, known)[:, :4].sort(3).values)
+    assert not torch.equal(forecast[:, 4:], draw(1)[:, 4:])

@@ -1,4 +1,4 @@
-"""Models that are a pile of layers: any mechanism in them, the laws of decoders kept, wrong names refused."""
+"""Models that are a stack of layers: any mechanism, the laws of decoders, wrong names."""
 
 from __future__ import annotations
 

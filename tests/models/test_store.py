@@ -225,7 +225,7 @@ CASES = {
 
 
 def complaint(directory: Path, capsys) -> str:
-    """What `predict` says about the model; it must be one line and leave everything as it is."""
+    """The error of `predict` for the model: one line, and no change of any file."""
     before = {path: path.stat().st_mtime_ns for path in directory.rglob("*")}
     assert main(["predict", str(directory), "12"]) == 2
     out, error = capsys.readouterr()
@@ -315,7 +315,7 @@ def test_claims_of_size_cost_no_memory(damage, model):
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
-def test_tied_weights_stand_in_the_file_once_and_come_back_tied(arch, tmp_path):
+def test_tied_weights_are_in_the_file_once_and_load_tied(arch, tmp_path):
     task = untrained(arch)
     source, target = task.tokenizers.source.size, task.tokenizers.target.size
     save_model(

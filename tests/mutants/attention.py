@@ -161,7 +161,7 @@ def _(patch):
     )
 
 
-@mutant("positions not begun anew with a document", SINUSOIDAL, "packed = alone")
+@mutant("positions that do not restart with a document", SINUSOIDAL, "packed = alone")
 def _(patch):
     wrap(
         patch,

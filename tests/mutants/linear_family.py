@@ -35,7 +35,7 @@ def _(patch):
     patch.setattr(linear, "hide", lambda x, mask: x)
 
 
-@mutant("the sum of keys goes on into the next document", LINEAR, "packed = alone")
+@mutant("the sum of keys continues into the next document", LINEAR, "packed = alone")
 def _(patch):
     def attend(original, q, k, v, *, starts, **named):
         y, state = original(q, k, v, starts=starts, **named)
@@ -63,7 +63,7 @@ def _(patch):
     wrap(patch, feature_maps.FeatureMap, "keys", keys)
 
 
-@mutant("retention goes on forgetting over padding", RETENTION, "padding", "equals the reference")
+@mutant("retention forgets over padding", RETENTION, "padding", "equals the reference")
 def _(patch):
     wrap(patch, retention, "hide", lambda original, x, mask: x if x.dim() == 3 else original(x, mask))
 

@@ -1,4 +1,4 @@
-"""How real bugs of this class of software are planted into the mechanisms, each with the laws that must see it."""
+"""Real bugs of this class of software, planted into the mechanisms, each with the laws that must see it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bugs planted into recurrences and what carries their states."""
+"""Bugs planted into recurrences and into the code that carries their states."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ def _(patch):
     wrap(patch, recurrent.Recurrent, "forward", forward)
 
 
-@mutant("a weight that is no parameter", GRU, "config and weights round trip")
+@mutant("a weight that is not a parameter", GRU, "config and weights round trip")
 def _(patch):
     def build(original, self, d_model):
         module = original(self, d_model)
@@ -327,7 +327,7 @@ def _(patch):
     patch.setattr(ops_scan._LinearScan, "backward", backward)
 
 
-@mutant("documents of an LRU go on from one to the next", LRU, "packed = alone", "equals the reference")
+@mutant("documents of an LRU continue the one before", LRU, "packed = alone", "equals the reference")
 def _(patch):
     wrap(
         patch,

@@ -215,7 +215,7 @@ def _(patch):
     wrap(patch, block_sparse, "Pattern", pattern)
 
 
-@mutant("global projections drawn anew", LONGFORMER, "equals the reference")
+@mutant("global projections drawn again", LONGFORMER, "equals the reference")
 def _(patch):
     def copied(original, linear):
         new = original(linear)

@@ -1,4 +1,4 @@
-"""Tests bite: every planted bug is seen by the laws named beside it, and every law sees some bug."""
+"""Every planted bug is seen by the laws named beside it, and every law sees some bug."""
 
 from __future__ import annotations
 

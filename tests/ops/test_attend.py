@@ -1,4 +1,4 @@
-"""Attention on tensors against a formula, at sizes and masks that mechanisms do not happen to ask for."""
+"""Attention on tensors against a formula, at sizes and masks that no mechanism uses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sightline.ops.attention` equals softmax over an explicit dense mask, outputs and gradients, on whatever path."""
+"""`sightline.ops.attention` equals softmax over an explicit dense mask, outputs and gradients, on every path."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def assert_equal(q, k, v, found, expected, tolerance=1e-10):
     weights = torch.randn(expected.shape, generator=torch.Generator().manual_seed(1), dtype=F64).to(found.dtype)
     inputs = [q, k, v]
     gradients = torch.autograd.grad((found * weights).sum(), inputs)
-    wanted = torch.autograd.grad((expected * weights).sum(), inputs)
-    for name, one, other in zip("qkv", gradients, wanted, strict=True):
+    expected_gradients = torch.autograd.grad((expected * weights).sum(), inputs)
+    for name, one, other in zip("qkv", gradients, expected_gradients, strict=True):
         assert torch.isfinite(one).all()
         torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance, msg=lambda m, n=name: f"d{n}: {m}")
 

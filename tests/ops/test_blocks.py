@@ -30,7 +30,7 @@ def test_the_size_of_a_block_changes_nothing(monkeypatch, block, positions, caus
     torch.testing.assert_close(run(), whole, rtol=1e-10, atol=1e-10)
 
 
-def test_a_block_over_a_cache_stands_at_its_end(monkeypatch):
+def test_a_block_over_a_cache_is_at_its_end(monkeypatch):
     torch.manual_seed(0)
     mixer = SoftmaxConfig(heads=2, positions="alibi").build(6).double()
     x = torch.randn(2, 12, 6, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""The short convolution against its sum, whatever padding, documents and calls a row is cut into."""
+"""The short convolution against its sum, with padding, documents and any number of calls."""
 
 from __future__ import annotations
 

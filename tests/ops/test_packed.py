@@ -95,9 +95,9 @@ def test_equals_torch_with_packed_sequences(name, kind):
     assert_equal(y, expected)
     assert_equal(ends, tuple(part[0] for part in (final if name == "lstm" else (final,))))
     inputs = (x, *given, *theirs.parameters())
-    found = torch.autograd.grad((y, *ends), inputs, [torch.ones_like(part) for part in (y, *ends)])
-    wanted = (expected, *(final if name == "lstm" else (final,)))
-    assert_equal(found, torch.autograd.grad(wanted, inputs, [torch.ones_like(part) for part in wanted]))
+    gradients = torch.autograd.grad((y, *ends), inputs, [torch.ones_like(part) for part in (y, *ends)])
+    outputs = (expected, *(final if name == "lstm" else (final,)))
+    assert_equal(gradients, torch.autograd.grad(outputs, inputs, [torch.ones_like(part) for part in outputs]))
 
 
 @pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)

@@ -1,4 +1,4 @@
-"""Attention put together from pieces is attention, and it computes little besides what is seen."""
+"""Attention joined from pieces equals attention, and computes little besides visible pairs."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def test_no_gradient_of_the_gradient():
 
 
 def test_joining_survives_large_logits():
-    """Equal weights over all keys, whatever the size of the logits; and one key that outweighs the others."""
+    """Equal weights over all keys at every size of the logits; and one key that outweighs the others."""
     q, k, v = (x.detach() for x in inputs(0, 1, 64, 64))
     for size in (0.0, 1e4):
         flat = torch.full_like(k, size)
@@ -207,7 +207,7 @@ def test_joining_survives_large_logits():
 
 
 class TestCost:
-    """Logits that are formed, against those that are seen."""
+    """Logits that are computed, against those that are visible."""
 
     @pytest.mark.parametrize("steps", [512, 1024, 1000])
     def test_causal(self, steps):
@@ -224,13 +224,13 @@ class TestCost:
     def test_block_masks(self, causal):
         blocks = torch.rand(20, 20, generator=torch.Generator().manual_seed(0)) < 0.3
         formed, _ = computed(block_pieces(BlockMask(blocks, 8), causal, 157, 157, F64), 157, 157)
-        wanted = (blocks.tril() if causal else blocks).repeat_interleave(8, 0).repeat_interleave(8, 1)[:157, :157]
-        assert torch.equal(formed.bool(), wanted)
+        seen = (blocks.tril() if causal else blocks).repeat_interleave(8, 0).repeat_interleave(8, 1)[:157, :157]
+        assert torch.equal(formed.bool(), seen)
         assert formed.max() == 1
 
 
 class TestKernel:
-    """What is relied on of torch's kernel, which is not public."""
+    """The behaviour of torch's private kernel that we rely on."""
 
     forward, backward = (staticmethod(getattr(torch.ops.aten, name)) for name in (FORWARD, BACKWARD))
 

@@ -34,8 +34,8 @@ def rows():
     return torch.randn(5, 3000, dtype=torch.float64), torch.arange(3000) < lengths
 
 
-def close(found, wanted):
-    torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-9)
+def close(actual, expected):
+    torch.testing.assert_close(actual, expected, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("kind", SOUNDS)
@@ -97,9 +97,9 @@ def test_patches_are_a_convolution_as_wide_as_its_stride():
     pictures = torch.rand(2, 3, 12, 8, dtype=torch.float64)
     x, mask = front_end(pictures)
     weight = front_end.embed.weight.view(WIDTH, 3, 4, 4)
-    wanted = F.conv2d((pictures - 0.25) / 2.0, weight, front_end.embed.bias, stride=4)  # (B, D, 3, 2)
+    expected = F.conv2d((pictures - 0.25) / 2.0, weight, front_end.embed.bias, stride=4)  # (B, D, 3, 2)
     assert mask is None
-    close(x, wanted.flatten(2).transpose(1, 2))
+    close(x, expected.flatten(2).transpose(1, 2))
 
 
 @pytest.mark.parametrize(("size", "patch"), [((8, 12), 4), ((12, 24), 6), ((14, 14), 14), ((6, 2), 2)])
@@ -111,7 +111,7 @@ def test_a_stem_of_convolutions_gives_a_vector_for_each_patch(size, patch):
     close(front_end(pictures[[2, 0, 1]])[0], x[[2, 0, 1]])
 
 
-def test_a_stem_of_convolutions_stands_where_its_patch_does():
+def test_a_stem_of_convolutions_is_centred_on_its_patch():
     """Only the patch of a changed pixel and its neighbours change, and the patch itself does."""
     front_end = made(ImagePatches(16, 16, 1, 4, stem="convolution", positions="none"))
     pictures = torch.rand(1, 1, 16, 16, dtype=torch.float64)
@@ -129,7 +129,7 @@ def test_bytes_are_shares_of_255():
     close(front_end(pictures)[0], front_end(pictures.double() / 255)[0])
 
 
-def test_pixels_stand_row_by_row():
+def test_pixels_are_in_order_of_rows():
     pictures = torch.rand(1, 2, 3, 5, dtype=torch.float64)
     front_end = made(Pixels(3, 5, channels=2, mean=0.0, deviation=1.0))
     x, _ = front_end(pictures)

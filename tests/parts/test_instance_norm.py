@@ -1,4 +1,4 @@
-"""Instance normalisation: what is taken off a window is put back on its forecast."""
+"""Instance normalisation: the statistics removed from a window are restored in its forecast."""
 
 from __future__ import annotations
 

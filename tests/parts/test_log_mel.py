@@ -17,7 +17,7 @@ SIZES = [(16_000, 512, 80, 0.0, 8000.0), (16_000, 400, 40, 133.0, 6854.0), (8000
 
 
 SAMPLES = np.random.default_rng(0).standard_normal(4000)
-# What transformers 5.23 gives; made anew by `python -m tests.parts.test_log_mel` where the peers are installed.
+# Outputs of transformers 5.23; rewritten by `python -m tests.parts.test_log_mel` where the peers are installed.
 STORED = Path(__file__).with_name("transformers_log_mel.npz")
 
 
@@ -57,16 +57,16 @@ def theirs() -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("scale", ["slaney", "htk"])
 @pytest.mark.parametrize(("rate", "fft", "mels", "low", "high"), SIZES)
 def test_filters_are_those_of_transformers(theirs, rate, fft, mels, low, high, scale):
-    wanted = theirs[f"filters {scale} {rate} {fft}"]
-    np.testing.assert_allclose(mel_filters(rate, fft, mels, low, high, scale), wanted, rtol=1e-9, atol=1e-12)
+    expected = theirs[f"filters {scale} {rate} {fft}"]
+    np.testing.assert_allclose(mel_filters(rate, fft, mels, low, high, scale), expected, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("scale", ["slaney", "htk"])
 def test_log_mel_is_the_spectrogram_of_transformers(theirs, scale):
-    wanted = theirs[f"frames {scale}"]
+    expected = theirs[f"frames {scale}"]
     found, _ = LogMel(16_000, 400, 160, 40, scale=scale, normalise="none").double()(torch.tensor(SAMPLES)[None])
-    assert len(wanted) == 23
-    np.testing.assert_allclose(found[0, :23].numpy(), wanted, rtol=1e-5, atol=1e-5)
+    assert len(expected) == 23
+    np.testing.assert_allclose(found[0, :23].numpy(), expected, rtol=1e-5, atol=1e-5)
     assert found.shape == (1, 24, 40)  # they leave out the last frame, which ends in 80 zeros here
 
 

@@ -35,7 +35,7 @@ def test_formulas():
         torch.testing.assert_close(of(x, mask)[row], expected, rtol=1e-12, atol=1e-12)
 
 
-def test_the_class_token_stands_first_and_is_real():
+def test_the_class_token_is_first_and_real():
     x, mask = rows()
     of = ClassToken(WIDTH).double()
     read, seen = of.prepare(x, mask)
@@ -49,7 +49,7 @@ def test_the_class_token_stands_first_and_is_real():
 
 
 @pytest.mark.parametrize("name", POOLINGS)
-def test_what_stands_under_the_mask_reaches_neither_output_nor_gradient(name):
+def test_content_under_the_mask_reaches_neither_output_nor_gradient(name):
     x, mask = rows()
     poisoned = x.masked_fill(~mask.unsqueeze(2), float("nan")).requires_grad_()
     clean = x.clone().requires_grad_()

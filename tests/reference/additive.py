@@ -1,6 +1,6 @@
 """Attention inside a recurrence: Bahdanau, Cho & Bengio 2015, appendix A, line by line; Luong et al. 2015 beside it.
 
-Deviations of the mechanism from the appendix, followed here: biases are added, x_i stands for E y_{i-1}, and the
+Deviations of the mechanism from the appendix, followed here: biases are added, x_i is E y_{i-1}, and the
 readout t̃ is maxout in d_model pairs without the softmax over words that follows it.
 """
 

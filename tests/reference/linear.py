@@ -32,7 +32,7 @@ def reference(config, parameters, x, mask=None, starts=None, memory=None):
 
 
 def similarity(config, parameters, query, key):
-    """φ(q) · φ(k), the kernel that stands for exp(q · k / √d)."""
+    """φ(q) · φ(k), the kernel in place of exp(q · k / √d)."""
     if config.features == "elu":
         return elu_plus_1(query) @ elu_plus_1(key)
     if config.features == "relu":

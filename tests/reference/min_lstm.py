@@ -27,7 +27,7 @@ def reference(config, parameters, x, mask=None, starts=None, memory=None):
 
 
 def initial(config, parameters):
-    """The forget gate's bias starts where it was told to, the others at 0."""
+    """The forget gate's bias starts at its given value, the others at 0."""
     H = parameters["bias"].shape[0] // 3
     bias = np.zeros(3 * H)
     bias[:H] = config.forget_bias

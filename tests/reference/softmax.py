@@ -21,7 +21,7 @@ def reference(config, parameters, x, mask=None, starts=None, memory=None):
 
 
 def attend(config, parameters, inputs, place, seen):
-    """What the query at `place` gets from the keys `seen`."""
+    """The output of the query at `place` over the keys `seen`."""
     heads, key_heads = config.heads, config.key_heads or config.heads
     d_head = parameters["query.weight"].shape[0] // heads
     joined = []

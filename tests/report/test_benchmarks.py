@@ -1,4 +1,4 @@
-"""The page and the figures of benchmarks: every number of a row stands there, nothing that failed is left out."""
+"""The page and the figures of benchmarks show every number of a row, and what failed."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_row_of_the_page_has_all_numbers():
 
 
 @pytest.mark.parametrize("status", ["failed", "missing", "broken"])
-def test_what_was_not_measured_stands_on_the_page_with_its_reason(status):
+def test_the_page_shows_rows_without_a_measurement_and_their_reason(status):
     left = {"status": status, "detail": "for a reason"}
     text = performance_page([report(row("window_x", "window", 4096, 2.5, **left), {**curve("gru", 128), **left})], [])
     assert f"- `window_x` at 4,096: {status}, for a reason" in text

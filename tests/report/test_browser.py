@@ -12,6 +12,7 @@ import pytest
 from sightline.report.html import write_report
 from tests.report.synthetic import LEVELS, make_results
 from tests.report.test_html import HOSTILE
+from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 
@@ -34,9 +35,11 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     with sync_api.sync_playwright() as playwright:
+        profile = str(tmp_path_factory.mktemp("profile"))
         context = playwright.chromium.launch_persistent_context(
-            str(tmp_path_factory.mktemp("profile")), executable_path=CHROMIUM, headless=True, args=FLAGS
+            profile, executable_path=CHROMIUM, headless=True, args=FLAGS, timeout=1000 * PATIENCE_S
         )
+        context.set_default_timeout(1000 * PATIENCE_S)
         yield context
         context.close()
 

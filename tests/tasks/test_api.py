@@ -13,9 +13,9 @@ SMALL = {"model.d_model": 32, "batch_tokens": 512, "seed": 3}
 
 def test_a_call_trains_predicts_and_saves(tmp_path):
     model = sightline.fit("translation", corpus(), "gru", "40steps", settings=SMALL)
-    said = model.predict(corpus().test.sources[:5])
+    answers = model.predict(corpus().test.sources[:5])
     model.save(tmp_path / "model")
-    assert sightline.load(tmp_path / "model").predict(corpus().test.sources[:5]) == said
+    assert sightline.load(tmp_path / "model").predict(corpus().test.sources[:5]) == answers
 
 
 def test_from_a_file_it_is_the_run_that_the_command_leaves(tmp_path):
@@ -39,6 +39,6 @@ def test_from_a_file_it_is_the_run_that_the_command_leaves(tmp_path):
         (("translation", "pairs.tsv", "gru", "soon"), "soon"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(arguments, message):
+def test_wrong_arguments_are_one_line(arguments, message):
     with pytest.raises(InputError, match=message):
         sightline.fit(*arguments)

@@ -227,7 +227,7 @@ class IgnoresTheSeed(TaggingTask):
 
 
 class Restarting:
-    """Batches that begin anew at every cursor."""
+    """Batches that begin again at every cursor."""
 
     def __init__(self, batches: PairBatches) -> None:
         self.batches, self.size_key = batches, batches.size_key

@@ -1,4 +1,4 @@
-"""How data was read is said by every command that reads it, once, whatever the task."""
+"""Every command that reads data says once how it was read, whatever the task."""
 
 from __future__ import annotations
 

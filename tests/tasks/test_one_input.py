@@ -48,7 +48,7 @@ def test_one_input_gives_one_output(subject: TaskSubject) -> None:
         (2, np.zeros((4, 20, 2), np.float32), 4),
     ],
 )
-def test_series_are_told_apart_by_their_axes_and_channels(channels: int, given: Any, count: int | None) -> None:
+def test_axes_and_channels_tell_one_series_from_a_list(channels: int, given: Any, count: int | None) -> None:
     output = series(channels).predict(given)
     assert isinstance(output, str) if count is None else len(output) == count
 
@@ -56,7 +56,7 @@ def test_series_are_told_apart_by_their_axes_and_channels(channels: int, given: 
 @pytest.mark.parametrize(("kind", "shape", "count"), [
     ("audio", (600,), None), ("image", (1, 6, 6), None), ("image", (3, 1, 6, 6), 3),
 ])  # fmt: skip
-def test_sounds_and_pictures_are_told_apart_by_their_axes(kind: Any, shape: tuple[int, ...], count: int | None) -> None:
+def test_axes_tell_one_sound_or_picture_from_a_list(kind: Any, shape: tuple[int, ...], count: int | None) -> None:
     task = labels.untrained(kind)
     output = task.predict(np.zeros(shape, np.float32 if kind == "audio" else np.uint8))
     assert isinstance(output, str) if count is None else len(output) == count

@@ -1,4 +1,4 @@
-"""What holds for the table of tasks; the laws over its entries are in test_laws.py."""
+"""The table of tasks; the laws over its entries are in test_laws.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs in memory where that is possible: a thousand syncs of a disk take their time."""
+"""Runs in memory where possible: a thousand syncs of a disk take long."""
 
 from __future__ import annotations
 

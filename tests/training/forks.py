@@ -1,8 +1,8 @@
 """Runs trainings in forked processes that share one import of torch, so that killing fifty of them is cheap.
 
-A request is one JSON line on stdin, the answer one on stdout. The child trains the toy model; it is killed after
-`kill_after_s` seconds by the parent, or by itself at the `kill_at`-th change of the file system, which a write does
-half before it dies.
+A request is one JSON line on stdin, the answer one on stdout. The child trains the toy model and kills
+itself at the `kill_at_change`-th change of the file system, which a write does half before it dies, or at the
+`kill_at_call`-th call of a function.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import logging
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ import torch
 CHANGES = ("mkdir", "open", "write", "fsync", "rename", "replace", "unlink", "rmdir", "ftruncate")
 
 
-def die_at(number: int) -> Callable[[], int]:
+def die_at_change(number: int) -> Callable[[], int]:
     """Kills this process when it is about to make its `number`-th change; returns the counter."""
     seen = 0
 
@@ -46,6 +45,24 @@ def die_at(number: int) -> Callable[[], int]:
     return lambda: seen
 
 
+def die_at_call(number: int) -> Callable[[], int]:
+    """Kills this process when it is about to call its `number`-th function; returns the counter."""
+    seen = 0
+
+    def count(_frame: Any, event: str, _argument: Any) -> None:
+        nonlocal seen
+        if event in ("call", "c_call"):
+            seen += 1
+            if seen == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.setprofile(count)
+    return lambda: seen
+
+
+KILLS = {"kill_at_change": die_at_change, "kill_at_call": die_at_call}
+
+
 def train_toy(request: dict[str, Any]) -> int:
     """One training, as the request says; returns the exit status that the command line would."""
     from sightline.core.errors import SightlineError, exit_status
@@ -64,7 +81,8 @@ def train_toy(request: dict[str, Any]) -> int:
     def counted_objective(*arguments: Any) -> Any:
         nonlocal steps
         steps += 1
-        time.sleep(request.get("step_s", 0.0))
+        if steps == request.get("pause_at_step"):
+            signal.pause()
         signal_here(f"step {steps}")
         return objective(*arguments)
 
@@ -73,14 +91,14 @@ def train_toy(request: dict[str, Any]) -> int:
         validations += 1
         signal_here(f"validation {validations}")
         if f"validation {validations}" in request.get("signals", {}):
-            time.sleep(5)  # validation goes on for long: nobody should wait for it
+            raise AssertionError("a signal ends a validation at once")
         return validate(*arguments)
 
     def counted_save(directory: Path) -> None:
         signal_here(f"save {directory.name}")
         save(directory)
 
-    counter = die_at(request["kill_at"]) if "kill_at" in request else lambda: 0
+    counters = [die_at(request[place]) for place, die_at in KILLS.items() if place in request]
     try:
         train(
             model,
@@ -96,8 +114,8 @@ def train_toy(request: dict[str, Any]) -> int:
         print(f"sightline: error: {error}", file=sys.stderr)
         return exit_status(error)
     finally:
-        if "changes" in request:
-            Path(request["changes"]).write_text(str(counter()))
+        if "count_in" in request:
+            Path(request["count_in"]).write_text(str(counters[0]()))
     return 0
 
 
@@ -126,9 +144,6 @@ def serve() -> None:
             background.append(child)
             print(json.dumps({"pid": child}), flush=True)
             continue
-        if "kill_after_s" in request:
-            time.sleep(request["kill_after_s"])
-            os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         print(json.dumps({"pid": child, "status": os.waitstatus_to_exitcode(status)}), flush=True)
     for child in background:

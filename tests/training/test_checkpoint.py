@@ -1,4 +1,4 @@
-"""Checkpoints are whole or not there, and nothing in them is trusted before its hash."""
+"""Checkpoints are whole or absent, and nothing in them is trusted before its hash is checked."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_falls_back_loudly_to_the_one_before(run: Path, damage: str, caplog: pyt
     assert "falling back to the checkpoint before it" in caplog.text
     assert "step-000020" in caplog.text
     assert result.steps == 20
-    assert load(newest(run), 20).step == 20  # written anew, over the damaged one
+    assert load(newest(run), 20).step == 20  # written again, over the damaged one
     assert (newest(run) / "model.safetensors").read_bytes() == whole
 
 
@@ -131,7 +131,7 @@ def test_a_pickle_is_refused_unread_even_with_a_true_manifest(run: Path, tmp_pat
 
 
 def resign(directory: Path) -> None:
-    """A manifest that is true of what now stands there, as a forger would write."""
+    """A manifest that matches the damaged files, as a forger would write."""
     checkpoints = Checkpoints(directory.parent.parent / "forged", keep=1)
     saved = checkpoints.save(20, {name: (directory / name).read_bytes() for name in FILES})
     shutil.rmtree(directory)
@@ -207,7 +207,7 @@ class Failing:
 
 
 def fault(checkpoints: Checkpoints, files: dict[str, bytes]) -> EnvironmentFault | None:
-    """What saving step 30 raises."""
+    """The error from saving step 30."""
     try:
         checkpoints.save(30, files)
     except EnvironmentFault as error:

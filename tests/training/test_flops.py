@@ -30,7 +30,7 @@ def test_recurrent_layer_by_hand(kind: type[nn.Module], gates: int, directions: 
     x = torch.randn(B, T, D, requires_grad=True)
     forward = directions * 2 * B * T * gates * H * (D + H)
     assert count_flops(lambda: layer(x)) == forward
-    # Backward has two products for each; the first state is no parameter, and some kernels skip its gradient.
+    # Backward has two products for each; the first state is not a parameter, and some kernels skip its gradient.
     both = count_flops(lambda: layer(x)[0].sum().backward())
     assert 3 * forward - directions * 2 * B * gates * H * H <= both <= 3 * forward
 
@@ -86,7 +86,7 @@ def test_counting_changes_no_bit_and_finds_all_products(arch: str, dtype: torch.
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_no_product_of_any_architecture_is_without_formula(arch: str) -> None:
-    """Whatever kernel a model runs that multiplies matrices must be counted: no formula, no FLOPs."""
+    """Every kernel that multiplies matrices must be counted: one without a formula has no FLOPs."""
     from torch.utils._python_dispatch import TorchDispatchMode
 
     seen: set[object] = set()

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import pytest
 
 from sightline.training.checkpoint import Checkpoints
+from tests.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -58,20 +58,20 @@ class Forks:
 def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
     server = Forks(tmp_path_factory.mktemp("forks"))
     yield server
-    server.process.communicate(timeout=20)
+    server.process.communicate(timeout=PATIENCE_S)
     assert server.process.returncode == 0
 
 
 @pytest.fixture(scope="module")
 def whole(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that nobody disturbed."""
+    """A run without interruption."""
     run = tmp_path_factory.mktemp("whole") / "run"
     assert forks.status(run) == 0, forks.stderr()
     return run
 
 
 def content(run: Path) -> dict[str, Any]:
-    """All of a finished run that the clock does not decide."""
+    """The content of a finished run that does not depend on the clock."""
     timed = ("seconds", "tokens_per_s", "validation_s", "last_validation_s", "window_s", "metrics_bytes")
 
     def timeless(value: Any) -> Any:
@@ -106,15 +106,14 @@ def test_two_undisturbed_runs_are_equal(forks: Forks, whole: Path, tmp_path: Pat
     assert content(tmp_path / "run") == content(whole)
 
 
-def test_sigkill_at_fifty_random_moments(forks: Forks, whole: Path, tmp_path: Path) -> None:
-    moments = random.Random(1)
-    began = time.perf_counter()
-    assert forks.status(tmp_path / "timed") == 0
-    whole_s = time.perf_counter() - began
+def test_sigkill_at_fifty_random_calls(forks: Forks, whole: Path, tmp_path: Path) -> None:
+    """Random moments, counted in calls of functions so that each is the same on every machine."""
+    moments, calls = random.Random(1), tmp_path / "calls"
+    assert forks.status(tmp_path / "counted", kill_at_call=10**12, count_in=str(calls)) == 0
     kills, run, before = 0, tmp_path / "run", -1
     landed = set()
     while kills < 50:
-        status = forks.status(run, resume=True, kill_after_s=moments.uniform(0.0, 0.5 * whole_s))
+        status = forks.status(run, resume=True, kill_at_call=moments.randint(1, int(calls.read_text()) // 2))
         assert status in (0, -signal.SIGKILL), forks.stderr()
         if status == 0:
             assert content(run) == content(whole)
@@ -132,16 +131,16 @@ def test_sigkill_at_fifty_random_moments(forks: Forks, whole: Path, tmp_path: Pa
 
 def test_kill_at_every_write_of_a_run_with_saves(forks: Forks, tmp_path: Path) -> None:
     """Each open, write (half done), sync, rename and removal up to the second checkpoint with best/ is a kill point."""
-    counted = tmp_path / "changes"
+    changes = tmp_path / "changes"
     short = {"budget": "4steps", "config": {"validate_every": 2}}
-    assert forks.status(tmp_path / "whole", **short, kill_at=10**9, changes=str(counted)) == 0, forks.stderr()
-    points = int(counted.read_text())
+    assert forks.status(tmp_path / "whole", **short, kill_at_change=10**9, count_in=str(changes)) == 0, forks.stderr()
+    points = int(changes.read_text())
     assert points > 80
     expected = weights(tmp_path / "whole", 4)
     before, survivors = -1, set()
     for point in range(1, points + 1):
         run = tmp_path / "run"
-        assert forks.status(run, **short, kill_at=point) == -signal.SIGKILL
+        assert forks.status(run, **short, kill_at_change=point) == -signal.SIGKILL
         assert newest(run) >= before  # what a kill one change earlier left is not lost
         before = newest(run)
         survivors.add(before)
@@ -192,15 +191,13 @@ def test_a_second_signal_quits_at_once(forks: Forks, tmp_path: Path) -> None:
 
 def test_a_busy_directory_is_refused_and_not_touched(forks: Forks, tmp_path: Path) -> None:
     run, log = tmp_path / "run", tmp_path / "first.txt"
-    first = forks.run(run, "100000steps", background=True, step_s=0.02, log=str(log))
-    while newest(run) < 10:
-        pass
+    first = forks.run(run, "100000steps", background=True, pause_at_step=12, log=str(log))
+    wait_until(lambda: newest(run) == 10)
     for options in ({}, {"resume": True}):
         assert forks.status(run, **options) == 3
         message = forks.stderr().splitlines()
         assert len(message) == 1
         assert f"in use by process {first['pid']} on host {os.uname().nodename}" in message[0]
     os.kill(first["pid"], signal.SIGKILL)
-    while forks.status(run, "11steps", resume=True) == 3:  # the lock goes with the process
-        pass
-    assert newest(run) >= 10
+    wait_until(lambda: forks.status(run, "11steps", resume=True) == 0)  # the lock goes with the process
+    assert newest(run) == 11

@@ -16,6 +16,7 @@ from sightline.core.errors import Diverged, EnvironmentFault, InputError, exit_s
 from sightline.training import Loss, Progress, TrainConfig, TrainResult, train
 from sightline.training.checkpoint import Checkpoints
 from sightline.training.flops import count_flops
+from tests.clock import Clock
 from tests.training import toy
 
 
@@ -41,7 +42,7 @@ def test_it_learns(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stop", range(1, 12))
 def test_resuming_after_any_step_is_bit_identical(tmp_path: Path, stop: int) -> None:
-    """Stopped by hand at every step: weights, optimizer, rate, next batch and dropout go on as if nothing had been."""
+    """Stopped by hand at every step: weights, optimizer, rate, batch and dropout as if it had never stopped."""
 
     class Enough(Exception):
         pass
@@ -63,7 +64,7 @@ def test_resuming_after_any_step_is_bit_identical(tmp_path: Path, stop: int) -> 
     run_toy(tmp_path / "whole", config, model=whole)
     with pytest.raises(Enough):
         run_toy(tmp_path / "parted", config, until(stop), model=toy.Toy())
-    torch.manual_seed(99)  # whatever the new process has drawn before
+    torch.manual_seed(99)  # a new process may have drawn numbers before
     torch.rand(5)
     run_toy(tmp_path / "parted", config, model=parted, resume=True)
     assert all(map(torch.equal, weights(whole), weights(parted)))
@@ -84,9 +85,9 @@ def test_the_callers_random_stream_and_signal_handlers_are_left_alone(tmp_path: 
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> toy.Clock:
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock that the loop reads."""
-    clock = toy.Clock()
+    clock = Clock()
     monkeypatch.setattr("sightline.training.loop.time", clock)
     return clock
 
@@ -100,7 +101,7 @@ def test_budgets_of_work_stop_at_the_first_boundary(tmp_path: Path, unit: str, b
     assert used[-2] < limit <= used[-1]
 
 
-def test_a_budget_of_seconds_has_room_for_the_last_validation(tmp_path: Path, clock: toy.Clock) -> None:
+def test_a_budget_of_seconds_has_room_for_the_last_validation(tmp_path: Path, clock: Clock) -> None:
     """At most a tenth goes to validations before the last; each step and validation counts with its own time."""
     config = toy.config("12s", validate_every=None, log_every=1)
     objective, validate = clock.slow(0.25, toy.objective), clock.slow(0.5, toy.validate)
@@ -125,7 +126,7 @@ def first_batches(count: int) -> list[Any]:
     return [next(stream)[0] for _ in range(count)]
 
 
-def test_saving_is_not_on_the_clock(tmp_path: Path, clock: toy.Clock) -> None:
+def test_saving_is_not_on_the_clock(tmp_path: Path, clock: Clock) -> None:
     model = toy.Toy()
     save, objective = clock.slow(5.0, toy.save_to(model)), clock.slow(0.25, toy.objective)
     result = run_toy(tmp_path / "run", toy.config("20steps"), objective, model=model, save_model=save)
@@ -259,7 +260,7 @@ def test_a_run_is_not_overwritten_silently(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="exclude each other"):
         run_toy(run, toy.config("10steps"), resume=True, overwrite=True)
     assert (run / "metrics.jsonl").read_bytes() == before
-    (run / "mine.txt").write_text("not yours")
+    (run / "mine.txt").write_text("notes")
     result = run_toy(run, toy.config("5steps"), overwrite=True)
     assert result.steps == 5
     assert (run / "mine.txt").exists()
@@ -335,17 +336,17 @@ def test_bfloat16_autocast_trains_float32_weights(tmp_path: Path) -> None:
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
 
 
-def test_progress_is_told_of_every_step(tmp_path: Path) -> None:
-    told: list[Progress] = []
-    run_toy(tmp_path / "run", toy.config("20steps"), on_progress=told.append)
-    assert [progress.step for progress in told if not progress.validating] == list(range(1, 21))
-    assert [progress.step for progress in told if progress.validating] == [10, 20]
-    assert told[-1].fraction == 1.0
-    assert told[-1].seconds_left == 0.0
-    assert all(a.fraction <= b.fraction for a, b in pairwise(told))
+def test_progress_reports_every_step(tmp_path: Path) -> None:
+    reports: list[Progress] = []
+    run_toy(tmp_path / "run", toy.config("20steps"), on_progress=reports.append)
+    assert [progress.step for progress in reports if not progress.validating] == list(range(1, 21))
+    assert [progress.step for progress in reports if progress.validating] == [10, 20]
+    assert reports[-1].fraction == 1.0
+    assert reports[-1].seconds_left == 0.0
+    assert all(a.fraction <= b.fraction for a, b in pairwise(reports))
 
 
-def test_the_time_left_halfway_is_the_time_that_the_first_half_took(tmp_path: Path, clock: toy.Clock) -> None:
+def test_the_time_left_halfway_is_the_time_that_the_first_half_took(tmp_path: Path, clock: Clock) -> None:
     steps: list[Progress] = []
     config = toy.config("20steps", validate_every=20)
     run_toy(tmp_path / "run", config, clock.slow(0.25, toy.objective), on_progress=steps.append)

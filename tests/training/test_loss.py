@@ -36,7 +36,7 @@ def by_hand(logits: torch.Tensor, label: int, epsilon: float, smoothing: str, pa
 @pytest.mark.parametrize("smoothing", ["uniform", "others", "others_but_pad"])
 def test_smoothing_is_what_its_name_says(smoothing: str) -> None:
     logits, labels, mask = example()
-    labels = labels.clamp(min=1)  # the pad, 0, is no label
+    labels = labels.clamp(min=1)  # the pad, 0, is not a label
     loss = cross_entropy(logits, labels, mask, epsilon=0.1, smoothing=smoothing)
     expected = sum(
         by_hand(z, int(y), 0.1, smoothing, 0) for z, y in zip(logits.detach()[mask], labels[mask], strict=True)

@@ -8,6 +8,7 @@ import pytest
 
 from sightline.training.progress import reporting, span
 from sightline.training.state import Progress
+from tests.clock import Clock
 
 
 class Terminal(io.StringIO):
@@ -21,19 +22,36 @@ def at(step: int, validating: bool = False) -> Progress:
     )
 
 
-def test_plain_lines_every_tenth_of_the_budget(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock that the lines are timed by."""
+    clock = Clock()
+    monkeypatch.setattr("sightline.training.progress.time", clock)
+    return clock
+
+
+def test_plain_lines_every_tenth_of_the_budget(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     with reporting("bleu") as show:
         assert show is not None
         for step in range(1, 101):
             show(at(step))
             show(at(step, validating=True))
-    told = capsys.readouterr()
-    lines = told.err.splitlines()
+    printed = capsys.readouterr()
+    lines = printed.err.splitlines()
     assert len(lines) == 10
     assert lines[0] == "sightline: step 10 · 10% · loss 2.000 · 1,000 tokens/s · 9 s left"
     assert lines[-1] == "sightline: step 100 · 100% · loss 2.000 · validation bleu 0.5000 · 1,000 tokens/s · 0 s left"
-    assert "\x1b" not in told.err
-    assert told.out == ""
+    assert "\x1b" not in printed.err
+    assert printed.out == ""
+
+
+def test_plain_lines_every_ten_seconds_of_a_slow_training(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    with reporting() as show:
+        assert show is not None
+        for step in range(1, 9):
+            clock.now += 4.0
+            show(at(step))
+    assert [line.split()[2] for line in capsys.readouterr().err.splitlines()] == ["3", "6"]
 
 
 def test_small_losses_are_not_zero(capsys: pytest.CaptureFixture[str]) -> None:

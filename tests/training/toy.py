@@ -68,22 +68,3 @@ def save_to(model: nn.Module) -> Callable[[Path], None]:
 def config(budget: str = "60steps", **changes: object) -> TrainConfig:
     settings = {"validate_every": 10, "log_every": 7, "device": "cpu", "dtype": "float32", **changes}
     return TrainConfig(budget=budget, optim=OptimConfig(lr=1e-2, warmup_steps=5), **settings)
-
-
-class Clock:
-    """Stands in for the module `time` of the loop: it moves only while one of its slow functions runs."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def perf_counter(self) -> float:
-        return self.now
-
-    def slow(self, seconds: float, function: Callable) -> Callable:
-        """`function`, each call of which takes `seconds`; fractions of 1/4 make sums exact."""
-
-        def slowed(*arguments: object) -> object:
-            self.now += seconds
-            return function(*arguments)
-
-        return slowed

@@ -26,7 +26,7 @@ ROWS = [("good, indeed", "yes"), ('a "quoted" word', "no"), ("ünï", "yes"), ("
 
 
 def write_forms(folder: Path) -> list[Path]:
-    """The same rows in every format that holds text."""
+    """The same rows in every format of text."""
     frame = pl.DataFrame({"id": [1, 2, 3, 4], "text": [t for t, _ in ROWS], "label": [label for _, label in ROWS]})
     frame.write_csv(folder / "a.csv")
     (folder / "a.tsv").write_text("label\ttext\n" + "".join(f"{label}\t{text}\n" for text, label in ROWS))
@@ -109,7 +109,7 @@ def test_series_of_parquet_lists(tmp_path: Path) -> None:
     assert [s.tolist() for s in read_labelled(tmp_path / "a.parquet", Reading()).sources] == [[[1.0], [2.0]], [[3.0]]]
 
 
-def test_a_text_that_is_a_number_or_stands_in_brackets_is_a_text(tmp_path: Path) -> None:
+def test_a_text_that_is_a_number_or_in_brackets_is_a_text(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("text,label\n2024,a\n[laughs] well,b\n")
     assert read_labelled(tmp_path / "a.csv", Reading()).sources == ["2024", "[laughs] well"]
     (tmp_path / "b.csv").write_text("text,label\n[laughs] well,b\n2024,a\n")
@@ -175,7 +175,7 @@ def test_a_split_does_not_depend_on_the_order_of_rows(rows: list, order: random.
     assert split(shuffled) == split(rows)
 
 
-def test_equal_sources_never_stand_on_two_sides(tmp_path: Path) -> None:
+def test_equal_sources_are_never_in_two_parts(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("text,label\n" + "".join(f"t{i % 30},{'ab'[i % 2]}\n" for i in range(300)))
     data = load_labelled(tmp_path / "a.csv")
     sides = [set(part.sources) for part in (data.train, data.valid, data.test)]

@@ -69,7 +69,7 @@ def manifest(table: bytes, **files: bytes | Writer) -> Writer:
 
 TEN = b"".join(b"t%d,%s\n" % (i, b"ab"[i % 2 : i % 2 + 1]) for i in range(10))
 
-# name of the case: (file, content or writer, what stands behind the path, what the message says, options)
+# name of the case: (file, content or writer, the place after the path, the message, options)
 CASES: dict[str, tuple[str, bytes | Writer, str, str, dict]] = {
     "no label column": (
         "a.csv",

@@ -37,7 +37,7 @@ def test_keys_and_values_come_from_their_halves_and_none_twice(data):
         assert all(len(set(row)) == PAIRS for row in part)
 
 
-def test_without_noise_nothing_stands_between_the_questions():
+def test_without_noise_nothing_is_between_the_questions():
     data = multi_query_recall(50, LENGTH, PAIRS, vocabulary=VOCABULARY, noise=False, seed=3)
     asked = (data.labels != IGNORED)[:, 2 * PAIRS :]
     assert torch.equal(data.inputs[:, 2 * PAIRS :] != 0, asked)

@@ -250,7 +250,7 @@ def test_every_row_is_an_item_or_is_counted(tmp_path_factory, rows):
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
-def test_a_usual_name_of_the_labels_is_taken_and_said(suffix: str, tmp_path: Path) -> None:
+def test_a_usual_name_of_the_labels_is_used_and_noted(suffix: str, tmp_path: Path) -> None:
     rows = {"csv": "review,Sentiment\nfine,good\nawful,bad\n",
             "jsonl": '{"review": "fine", "Sentiment": "good"}\n{"review": "awful", "Sentiment": "bad"}\n'}  # fmt: skip
     path = tmp_path / f"reviews.{suffix}"

@@ -1,4 +1,4 @@
-"""Samples that are read are the samples that were written; rates and channels change as they are told to."""
+"""The samples read are the samples written; rates and channels change as the options say."""
 
 from __future__ import annotations
 
@@ -51,15 +51,15 @@ def test_channels(tmp_path):
         read_audio(tmp_path / "a.wav", EXACT)
 
 
-@pytest.mark.parametrize(("rate", "wanted"), [(44_100, 16_000), (8000, 16_000), (22_050, 8000)])
-def test_a_sine_at_another_rate_is_the_same_sine(rate, wanted, tmp_path):
+@pytest.mark.parametrize(("rate", "target"), [(44_100, 16_000), (8000, 16_000), (22_050, 8000)])
+def test_a_sine_at_another_rate_is_the_same_sine(rate, target, tmp_path):
     soundfile.write(tmp_path / "a.wav", sine(440.0, rate), rate, subtype="FLOAT")
-    found = read_audio(tmp_path / "a.wav", AudioOptions(wanted))
-    assert len(found) == wanted
-    middle = slice(wanted // 10, -wanted // 10)  # the filter sees zeros beyond both ends
-    np.testing.assert_allclose(found[middle], sine(440.0, wanted)[middle], atol=2e-3)
-    with pytest.raises(InputError, match=f"has {rate} samples a second, expected {wanted}: set rate_hz or resample"):
-        read_audio(tmp_path / "a.wav", AudioOptions(wanted, resample="refuse"))
+    samples = read_audio(tmp_path / "a.wav", AudioOptions(target))
+    assert len(samples) == target
+    middle = slice(target // 10, -target // 10)  # the filter sees zeros beyond both ends
+    np.testing.assert_allclose(samples[middle], sine(440.0, target)[middle], atol=2e-3)
+    with pytest.raises(InputError, match=f"has {rate} samples a second, expected {target}: set rate_hz or resample"):
+        read_audio(tmp_path / "a.wav", AudioOptions(target, resample="refuse"))
 
 
 def test_what_the_new_rate_cannot_hold_is_gone(tmp_path):

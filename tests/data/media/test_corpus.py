@@ -1,4 +1,4 @@
-"""Manifests as items: divided by content, hashed by content, told of by line."""
+"""Manifests as items: divided and hashed by content; errors name the line."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def clips(tmp_path):
     return manifest
 
 
-def test_samples_and_targets_stand_side_by_side(clips):
+def test_samples_and_targets_are_paired(clips):
     part, notes = SOUNDS.read(clips)
     assert notes == []
     assert len(part) == 40
@@ -61,22 +61,22 @@ def test_equal_sounds_are_never_on_both_sides(clips):
 
 def test_the_hash_is_of_the_content(clips, tmp_path):
     """Other files of the same samples are the same data; another sample, or another target, is not."""
-    wanted = SOUNDS.corpus(clips, clips, clips).sha256
+    sha256 = SOUNDS.corpus(clips, clips, clips).sha256
     other = tmp_path / "other"
     other.mkdir()
     for number in range(40):
         soundfile.write(other / f"{number}.flac", noise(number // 4), 8000, subtype="PCM_16")
     text = clips.read_text().replace(".wav,", ".flac\t").replace("source,target", "source\ttarget")
     (other / "clips.tsv").write_text(text)
-    assert SOUNDS.corpus(*[other / "clips.tsv"] * 3).sha256 == wanted
+    assert SOUNDS.corpus(*[other / "clips.tsv"] * 3).sha256 == sha256
     (other / "clips.tsv").write_text(text.replace("word 9", "word 8"))
-    assert SOUNDS.corpus(*[other / "clips.tsv"] * 3).sha256 != wanted
+    assert SOUNDS.corpus(*[other / "clips.tsv"] * 3).sha256 != sha256
     (other / "clips.tsv").write_text(text)
     soundfile.write(other / "7.flac", noise(11), 8000, subtype="PCM_16")
-    assert SOUNDS.corpus(*[other / "clips.tsv"] * 3).sha256 != wanted
+    assert SOUNDS.corpus(*[other / "clips.tsv"] * 3).sha256 != sha256
 
 
-def test_what_is_tested_on_and_trained_on_is_told(clips, tmp_path):
+def test_items_in_training_and_test_are_noted(clips, tmp_path):
     test = tmp_path / "test.csv"
     soundfile.write(tmp_path / "new.wav", noise(77), 8000)
     test.write_text("source,target\nnew.wav,x\n3.wav,word 0\n")
@@ -84,7 +84,7 @@ def test_what_is_tested_on_and_trained_on_is_told(clips, tmp_path):
     assert corpus.notes == (f"1 of 2 test sources occurs in training too ({test}:3)",)
 
 
-def test_bad_files_are_an_error_or_are_skipped_and_told_of(clips):
+def test_bad_files_are_an_error_or_are_skipped_and_noted(clips):
     (clips.parent / "7.wav").unlink()
     shutil.copy(clips, clips.parent / "8.wav")
     with pytest.raises(InputError) as caught:

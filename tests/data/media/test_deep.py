@@ -47,13 +47,13 @@ def tiff(values: np.ndarray) -> bytes:
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_twelve_bits_in_sixteen(channels):
-    values, wanted = TWELVE[:, :, :channels], EIGHT[:, :, :channels].transpose(2, 0, 1)
+    values, expected = TWELVE[:, :, :channels], EIGHT[:, :, :channels].transpose(2, 0, 1)
     options = {"colour": "grey" if channels == 1 else "rgb"}
     levels = DeepLevels()
     assert read(png16(values), levels, **options).max() == 15
     (note,) = levels.notes()
     assert f"with values from {values.min()} to 4095; the largest became 15 of 255: set --picture.white 4095" in note
-    np.testing.assert_array_equal(read(png16(values), white=4095.0, **options), wanted)
+    np.testing.assert_array_equal(read(png16(values), white=4095.0, **options), expected)
     clipped = DeepLevels()
     assert (read(png16(values), clipped, white=2000.0, **options)[:, 0, 0] == 255).all()
     assert clipped.notes()[0].endswith("values beyond --picture.black and --picture.white were clipped in 1")

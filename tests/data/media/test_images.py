@@ -1,4 +1,4 @@
-"""Pixels that are read are the pixels that were written, whatever mode a file has them in."""
+"""The pixels read are the pixels written, in every mode of a file."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ def test_a_photograph_is_turned_upright(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was held a quarter turn to the left: turn clockwise
     image.save(tmp_path / "a.jpg", exif=exif, quality=100, subsampling=0)
-    found = read_image(tmp_path / "a.jpg")
-    assert found.shape == (3, 7 * 16, 5 * 16)
-    wanted = np.rot90(np.asarray(image), -1).transpose(2, 0, 1).astype(int)
-    assert np.abs(found - wanted).mean() < 4
+    pixels = read_image(tmp_path / "a.jpg")
+    assert pixels.shape == (3, 7 * 16, 5 * 16)
+    expected = np.rot90(np.asarray(image), -1).transpose(2, 0, 1).astype(int)
+    assert np.abs(pixels - expected).mean() < 4
 
 
 def test_another_size(tmp_path):

@@ -60,7 +60,7 @@ def spoilt(content: bytes, *, at: float = 0.5, many: int = 100) -> bytes:
 
 SOUNDS: dict[str, tuple[str, Content, str]] = {
     "wav: empty": ("a.wav", b"", "is empty"),
-    "wav: text": ("a.wav", b"hello, this is no sound at all\n" * 9, "cannot be read as sound: "),
+    "wav: text": ("a.wav", b"hello, this is not a sound at all\n" * 9, "cannot be read as sound: "),
     "wav: cut in the header": ("a.wav", WAV[:20], "cannot be read as sound: "),
     "wav: no data chunk": ("a.wav", WAV[:36], "cannot be read as sound: "),
     "wav: cut in the middle": ("a.wav", WAV[:4044], "its header says 8000 bytes of sound, 4000 are there"),
@@ -249,7 +249,7 @@ def test_columns_must_differ():
         read_manifest("m.csv", sources=("a", "a"))
 
 
-def test_what_is_wrong_with_a_file_is_told_with_the_line_that_names_it(tmp_path):
+def test_a_bad_file_is_an_error_with_the_line_that_names_it(tmp_path):
     path = tmp_path / "clips.csv"
     path.write_text('source,target\n"a.wav","two\nlines"\nb.wav,x\n')
     (tmp_path / "a.wav").write_bytes(WAV)

@@ -86,7 +86,7 @@ def test_pictures_inside_parquet_and_their_paths(tmp_path):
         np.testing.assert_array_equal(part.columns[0].array(row)[0], np.arange(16).reshape(4, 4))
 
 
-def test_deep_pictures_are_told_of(tmp_path):
+def test_deep_pictures_are_noted(tmp_path):
     Image.fromarray(np.array([[0, 4095]], np.uint16)).save(tmp_path / "a.png")
     (tmp_path / "t.csv").write_text("source,target\na.png,x\n")
     corpus = PICTURES.corpus(*[tmp_path / "t.csv"] * 3)

@@ -61,7 +61,7 @@ def test_sizes(default: DateParts) -> None:
 
 @pytest.mark.slow
 def test_a_string_means_one_date_to_every_form(everything: DateParts) -> None:
-    """Write every day of one year in every form: no generated string of that year stands for another day as well."""
+    """Write every day of one year in every form: no string of that year means a second day."""
     forms = [form for locale in LOCALES for form in forms_of(locale)]
     meanings: dict[str, set[date]] = {}
     for day in EVERY_DAY:

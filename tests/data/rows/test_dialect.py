@@ -1,4 +1,4 @@
-"""Quotes, escapes and separators are derived from the whole file, and what was derived is said."""
+"""Quotes, escapes and separators are derived from the whole file, and a note says which."""
 
 from __future__ import annotations
 

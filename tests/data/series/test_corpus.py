@@ -1,4 +1,4 @@
-"""Tables of series: what is read is what stands in the file, on the grid that the times are on, divided by time."""
+"""Tables of series: values are those in the file, on the grid of the times, divided by time."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_every_container_gives_the_same_panel(hourly: Path, tmp_path: Path, suff
     assert panel.grid == expected.grid
 
 
-def test_a_long_table_is_one_series_for_each_name_wherever_its_rows_stand(tmp_path: Path) -> None:
+def test_a_long_table_is_one_series_for_each_name_in_any_order_of_rows(tmp_path: Path) -> None:
     text = "id,ds,v\nb,2024-01-02,20\na,2024-01-01,1\nb,2024-01-03,30\na,2024-01-02,2\na,2024-01-03,3\n"
     panel = load_panel(written(tmp_path / "a.csv", text), SeriesColumns(series="id"))
     found = {record.name: (record.start, record.values[:, 0].tolist()) for record in panel.records}

@@ -153,7 +153,7 @@ def test_a_cursor_of_other_data_is_refused(corpus):
 
 @pytest.mark.parametrize("name", ["length", "rows", "group_bytes"])
 def test_sizes_must_be_positive(corpus, name):
-    with pytest.raises(InputError, match=f"{name} must be at least 1, found 0"):
+    with pytest.raises(InputError, match=f"{name}: must be at least 1, found 0"):
         made(PackedRows, corpus.train, **{name: 0})
 
 

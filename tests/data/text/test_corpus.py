@@ -83,7 +83,7 @@ def test_every_document_is_in_one_part_and_the_container_does_not_matter(tmp_pat
     assert all_parts(same) == parts
 
 
-def test_equal_documents_never_stand_on_both_sides(tmp_path):
+def test_equal_documents_are_never_in_two_parts(tmp_path):
     found = documents(60) * 5
     random.Random(1).shuffle(found)
     train, valid, test = map(set, all_parts(load_text(write(tmp_path, "jsonl", found))))

@@ -36,7 +36,7 @@ def cut_gzip(path: Path) -> None:
     path.write_bytes(gzip.compress(os.urandom(50_000).hex().encode())[:-2000])
 
 
-# name of the case: (file, content or writer, what stands behind the path, what the message says)
+# name of the case: (file, content or writer, the place after the path, the message)
 CASES: dict[str, tuple[str, bytes | Callable[[Path], object], str, str]] = {
     "text: empty": ("a.txt", b"", "", "is empty"),
     "text: only a byte order mark": ("a.txt", b"\xef\xbb\xbf", "", "is empty"),
@@ -184,7 +184,7 @@ def test_no_permission(tmp_path):
         ({"split": "documents"}, "one document cannot be split by documents; choose position"),
         ({"valid_share": 1.5}, "valid_share: must be in [0, 1), found 1.5"),
         ({"valid_share": 0.5, "test_share": 0.5}, "leave nothing to train on"),
-        ({"limit": 0}, "limit must be at least 1, found 0"),
+        ({"limit": 0}, "limit: must be at least 1, found 0"),
     ],
 )
 def test_options_that_do_not_fit(tmp_path, options, problem):

@@ -1,4 +1,4 @@
-"""Tokens of running text: no byte lost, whatever the kind, and characters that appear when they are whole."""
+"""Tokens of running text: no kind loses a byte, and characters appear when they are whole."""
 
 from __future__ import annotations
 

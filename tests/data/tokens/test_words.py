@@ -1,4 +1,4 @@
-"""Vocabularies of words: what is a word, what is unknown, and descriptions that are not trusted."""
+"""Vocabularies of words: words, unknown words, and descriptions that are not trusted."""
 
 from __future__ import annotations
 

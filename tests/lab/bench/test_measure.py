@@ -1,4 +1,4 @@
-"""What is measured: wrong results are caught, missing peers named, times paired, memory read."""
+"""Measurements: wrong results are caught, missing peers named, times paired, memory read."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from sightline.lab.bench.limits import Limits
 from sightline.lab.bench.measure import Settings, examine, measure
 from sightline.lab.bench.scenario import Aim, Case
 from sightline.lab.bench.timing import in_turns, spread
+from tests.clock import Clock
 from tests.lab.bench import cases
 
 CPU = torch.device("cpu")
@@ -67,7 +68,7 @@ def test_a_row_has_ratio_times_memory_limits_and_aim():
         (cases.wrong_gradient, "failed", "differ by"),
     ],
 )
-def test_what_went_wrong_stands_in_the_row(build, status, word):
+def test_the_row_says_what_went_wrong(build, status, word):
     row = measure(replace(cases.WRONG, build=build), 8, FEW)
     assert (row["status"], word in row["detail"]) == (status, True), row
     assert row["aim"]["met"] is None
@@ -84,17 +85,12 @@ def test_memory_is_what_a_call_needs_above_what_was_there():
 @pytest.fixture
 def taking(monkeypatch):
     """Calls that move a clock by so many seconds and note their names."""
-    now, names = [0.0], []
-    monkeypatch.setattr("sightline.lab.bench.timing.perf_counter", lambda: now[0])
+    clock, names = Clock(), []
+    monkeypatch.setattr("sightline.lab.bench.timing.perf_counter", clock.perf_counter)
     monkeypatch.setattr("sightline.lab.bench.timing.TOTAL_S", 0.0)
 
     def call(name, seconds):
-        def run():
-            now[0] += seconds
-            names.append(name)
-            return []
-
-        return run
+        return clock.slow(seconds, lambda: names.append(name))
 
     call.names = names
     return call

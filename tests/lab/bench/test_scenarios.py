@@ -1,4 +1,4 @@
-"""Every scenario of the table compares what is equal."""
+"""Both sides of every scenario in the table give equal results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Classification: learns from every kind of source, measures what it should, survives saving, refuses what is wrong."""
+"""Classification: learning from every kind of source, metrics, saving, and wrong settings."""
 
 from __future__ import annotations
 
@@ -89,8 +89,8 @@ def test_baselines_are_measured_alike(trained):
     assert linear.metrics["accuracy"] > 0.6
     assert set(linear.metrics) == set(task.measure(of.test).metrics)
     if not task.many:
-        shares, wanted = (np.bincount(p.numbers(of.classes), minlength=3) / len(p.labels) for p in (of.train, of.test))
-        assert baselines["by chance"].metrics["accuracy"] == pytest.approx((shares * wanted).sum())
+        shares, tested = (np.bincount(p.numbers(of.classes), minlength=3) / len(p.labels) for p in (of.train, of.test))
+        assert baselines["by chance"].metrics["accuracy"] == pytest.approx((shares * tested).sum())
 
 
 def test_answers_to_texts():

@@ -34,24 +34,24 @@ def test_errors_are_those_of_scikit_learn() -> None:
     random = np.random.default_rng(0)
     levels = (0.05, 0.25, 0.5, 0.75, 0.95)
     truth = random.normal(size=(20, 6, 3))
-    said = np.sort(random.normal(size=(20, 6, 3, 5)), 3)
+    forecasts = np.sort(random.normal(size=(20, 6, 3, 5)), 3)
     scores = ForecastScores(panel(np.zeros((9, 3))), 6, yardstick(1, 3, quantiles=levels))
     for low in range(0, 20, 7):  # in batches of different sizes
-        scores.add(np.zeros(len(truth[low : low + 7]), int), said[low : low + 7], truth[low : low + 7])
+        scores.add(np.zeros(len(truth[low : low + 7]), int), forecasts[low : low + 7], truth[low : low + 7])
     found = scores.metrics()
-    point = said[..., 2]
+    point = forecasts[..., 2]
     assert found["mse"] == pytest.approx(mean_squared_error(truth.ravel(), point.ravel()))
     assert found["mae"] == pytest.approx(mean_absolute_error(truth.ravel(), point.ravel()))
-    pinball = [mean_pinball_loss(truth.ravel(), said[..., i].ravel(), alpha=q) for i, q in enumerate(levels)]
+    pinball = [mean_pinball_loss(truth.ravel(), forecasts[..., i].ravel(), alpha=q) for i, q in enumerate(levels)]
     assert found["pinball"] == pytest.approx(np.mean(pinball))
     details = scores.details()
     by_step = [mean_squared_error(truth[:, h].ravel(), point[:, h].ravel()) for h in range(6)]
     assert details["by_step"]["mse"] == pytest.approx(by_step)
     by_column = [mean_absolute_error(truth[..., c].ravel(), point[..., c].ravel()) for c in range(3)]
     assert [row["mae"] for row in details["by_series"]] == pytest.approx(by_column)
-    inside = (truth >= said[..., 0]) & (truth <= said[..., 4])
+    inside = (truth >= forecasts[..., 0]) & (truth <= forecasts[..., 4])
     assert found["coverage"] == pytest.approx(inside.mean())
-    assert found["interval_width"] == pytest.approx((said[..., 4] - said[..., 0]).mean())
+    assert found["interval_width"] == pytest.approx((forecasts[..., 4] - forecasts[..., 0]).mean())
     assert [(i["low"], i["high"]) for i in details["intervals"]] == [(0.05, 0.95), (0.25, 0.75)]
 
 
@@ -60,9 +60,9 @@ def test_true_quantiles_cover_what_they_claim_and_no_others_cost_less() -> None:
     truth = np.random.default_rng(1).normal(size=(4000, 1, 1))
     costs = {}
     for factor in (0.8, 1.0, 1.25):
-        said = np.broadcast_to(factor * norm.ppf(levels), (4000, 1, 1, 3))
+        forecasts = np.broadcast_to(factor * norm.ppf(levels), (4000, 1, 1, 3))
         scores = ForecastScores(panel(np.zeros((2, 1))), 1, yardstick(1, 1, quantiles=levels))
-        scores.add(np.zeros(4000, int), said, truth)
+        scores.add(np.zeros(4000, int), forecasts, truth)
         costs[factor] = scores.metrics()
     assert costs[1.0]["coverage"] == pytest.approx(0.8, abs=0.02)
     assert costs[1.0]["pinball"] < min(costs[0.8]["pinball"], costs[1.25]["pinball"])
@@ -102,10 +102,10 @@ def test_a_series_that_training_had_not_is_left_out_of_mase() -> None:
 
 
 def test_smape_is_of_the_data_s_own_units() -> None:
-    """Truth 10 and 0, said 30 and 0: 2·20/40 = 1 and 0."""
+    """Truth 10 and 0, forecast 30 and 0: 2·20/40 = 1 and 0."""
     scores = ForecastScores(panel(np.zeros((3, 1))), 2, yardstick(1, 1, spread=20.0, center=10.0))
-    said = np.array([1.0, -0.5]).reshape(1, 2, 1, 1)
-    scores.add(np.array([0]), said, np.array([0.0, -0.5]).reshape(1, 2, 1))
+    forecasts = np.array([1.0, -0.5]).reshape(1, 2, 1, 1)
+    scores.add(np.array([0]), forecasts, np.array([0.0, -0.5]).reshape(1, 2, 1))
     assert scores.metrics()["smape"] == pytest.approx(0.5)
 
 
@@ -123,7 +123,7 @@ def test_items_are_blocks_that_add_up_to_the_metrics() -> None:
     record = np.repeat([0, 1, 2], [25, 9, 4])
     origin = np.concatenate([np.arange(8, 33), np.arange(8, 17), np.arange(20, 24)])
     ruler = yardstick(3, 2, quantiles=(0.1, 0.5, 0.9), spread=3.0)
-    ruler.naive[:] = [[0.5, 2.0], [3.0, 0.0], [0.0, 0.0]]  # 0: unknown, such a column has no mase
+    ruler.naive[:] = [[0.5, 2.0], [3.0, 0.0], [0.0, 0.0]]  # 0: unknown, the column has no mase
     scores = ForecastScores(panel(*[np.zeros((40, 2))] * 3), 10, ruler)
     for rows in np.array_split(np.arange(38), 4):
         forecast = np.sort(random.normal(size=(len(rows), 10, 2, 3)), 3)

@@ -1,4 +1,4 @@
-"""Forecasting: what is learnt, what is measured, what is saved, and what comes after the last value."""
+"""Forecasting: learning, measuring, saving, and the values after the last one."""
 
 from __future__ import annotations
 
@@ -84,19 +84,19 @@ def test_true_quantiles_are_calibrated_and_cheapest() -> None:
 def test_the_training_loss_is_that_of_its_formula(loss: str, decoding: str) -> None:
     task, data = built(small(loss=loss, model={"decoding": decoding}))
     batch = next(task.batches(data.train, seed=0).epoch())
-    said = task.model(batch.values, batch.past, batch.known, batch.future).detach().numpy()
-    wanted = torch.cat([batch.values, batch.future], 1).numpy()[:, -said.shape[1] :]
-    assert said.shape[1] == (12 if decoding == "direct" else 24 - 6 + 12)
-    found = task.loss(task.model, batch)
+    forecast = task.model(batch.values, batch.past, batch.known, batch.future).detach().numpy()
+    true = torch.cat([batch.values, batch.future], 1).numpy()[:, -forecast.shape[1] :]
+    assert forecast.shape[1] == (12 if decoding == "direct" else 24 - 6 + 12)
+    measured = task.loss(task.model, batch)
     if loss == "quantile":
         expected = sum(
-            np.where(wanted >= said[..., i], q * (wanted - said[..., i]), (1 - q) * (said[..., i] - wanted)).sum()
+            np.where(true >= forecast[..., i], q * (true - forecast[..., i]), (1 - q) * (forecast[..., i] - true)).sum()
             for i, q in enumerate((0.1, 0.5, 0.9))
         ) / 3  # fmt: skip
     else:
-        expected = (np.abs(wanted - said[..., 0]) ** (2 if loss == "mse" else 1)).sum()
-    assert float(found.total.detach()) == pytest.approx(expected, rel=1e-4)
-    assert found.count == wanted.size
+        expected = (np.abs(true - forecast[..., 0]) ** (2 if loss == "mse" else 1)).sum()
+    assert float(measured.total.detach()) == pytest.approx(expected, rel=1e-4)
+    assert measured.count == true.size
 
 
 def test_scaling_and_season_are_learnt_from_training_alone(tmp_path: Path) -> None:
@@ -167,14 +167,14 @@ def test_a_forecast_follows_the_last_value(table: Path, decoding: str, tmp_path:
     assert all(float(row["q0.1"]) <= float(row["value"]) <= float(row["q0.9"]) for row in rows)
     json.dumps(answer.record, allow_nan=False)
     # The same window, cut by hand, gives the same numbers in the data's own units.
-    made = task.predict([table])[0]
-    panel = made.panel
+    forecast = task.predict([table])[0]
+    panel = forecast.panel
     scaling = task.fitted.scaling(panel)
     record = scaling.scaled(panel).records[0]
     parts = [record.values[-24:], record.past[-24:], record.known[216:252]]
-    said = task.model(*(torch.from_numpy(part).float()[None] for part in parts)).sort(3).values
-    own = said[0].detach().numpy() * scaling.spread[0][:, None] + scaling.center[0][:, None]
-    np.testing.assert_allclose(made.quantiles[0], own, rtol=1e-4, atol=1e-5)
+    predicted = task.model(*(torch.from_numpy(part).float()[None] for part in parts)).sort(3).values
+    own = predicted[0].detach().numpy() * scaling.spread[0][:, None] + scaling.center[0][:, None]
+    np.testing.assert_allclose(forecast.quantiles[0], own, rtol=1e-4, atol=1e-5)
 
 
 def test_what_is_missing_for_a_forecast_is_named(table: Path, tmp_path: Path) -> None:
@@ -281,7 +281,7 @@ def test_a_look_back_that_does_not_vary_keeps_its_size() -> None:
         ({"lookback": 5000}, "no window of 5000"),
     ],
 )
-def test_what_cannot_be_trained_is_said(changes: dict[str, Any], message: str) -> None:
+def test_data_that_cannot_be_trained_on_is_named(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError) as caught:
         built(small(**changes))
     assert message in str(caught.value)

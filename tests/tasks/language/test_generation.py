@@ -1,4 +1,4 @@
-"""Text that a language model makes: what a plain loop makes, whatever the batch, up to a stop string or a limit."""
+"""Generated text equals that of a plain loop in any batch, up to a stop string or a limit."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ def config(most: int = 12, **options) -> GenerationConfig:
 
 
 def plain(task: LanguageTask, prompt: str, most: int) -> list[int]:
-    """Greedy decoding that reads everything anew for each token."""
+    """Greedy decoding that reads everything again for each token."""
     tokens = [TextTokenizer.BOS, *task.tokenizer.encode(prompt).tolist()]
-    said: list[int] = []
-    while len(said) < most:
-        logits = task.decoder.eval()(torch.tensor([tokens + said]), None)[0][0, -1]
+    written: list[int] = []
+    while len(written) < most:
+        logits = task.decoder.eval()(torch.tensor([tokens + written]), None)[0][0, -1]
         logits[[TextTokenizer.PAD, TextTokenizer.BOS, TextTokenizer.UNK]] = -torch.inf
         token = int(logits.argmax())
         if token == TextTokenizer.EOS:
             break
-        said.append(token)
-    return said
+        written.append(token)
+    return written
 
 
 @pytest.mark.parametrize("arch", ["transformer", "lstm", "window", "gated_delta"])
@@ -142,7 +142,7 @@ def test_a_repetition_penalty_counts_the_prompt(corpus):
         assert other not in prompt
 
 
-def test_learned_positions_are_a_limit_that_is_said(corpus):
+def test_learned_positions_are_a_limit_that_the_error_names(corpus):
     task = made(corpus, "transformer", positions="learned", heads=2)
     assert position_limit(task.model) == 1024
     assert position_limit(made(corpus).model) is None

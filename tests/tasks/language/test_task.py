@@ -1,4 +1,4 @@
-"""Language models: exact code lengths in the context that is said, documents apart, and training that can be killed."""
+"""Language models: exact code lengths in a given context, separate documents, training after a kill."""
 
 from __future__ import annotations
 

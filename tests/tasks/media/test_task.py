@@ -89,18 +89,18 @@ def test_files_are_answered_as_items_are(trained, files):
     part = data.test
     column = part.columns[0]
     paths = [folder / column.shown(row) for row in range(len(part))]
-    wanted = list(result.task.measure(part).outputs)
+    expected = list(result.task.measure(part).outputs)
     if kind == "answering":
-        given = list(zip(paths, part.columns[1].texts, strict=True))
-        assert result.task.predict(given) == wanted
-        lines = [f"{path}\t{text}" for path, text in given]
+        questions = list(zip(paths, part.columns[1].texts, strict=True))
+        assert result.task.predict(questions) == expected
+        lines = [f"{path}\t{text}" for path, text in questions]
         with pytest.raises(InputError, match=r"input 2: expected 2 values \(image, question\), found 1"):
             result.task.answer([lines[0], str(paths[0])])
     else:
-        assert result.task.predict(paths) == wanted
+        assert result.task.predict(paths) == expected
         lines = list(map(str, paths))
     answers = result.task.answer(lines)
-    assert [answer.text for answer in answers] == wanted
+    assert [answer.text for answer in answers] == expected
     assert answers[0].record["source"] == lines[0]
     assert result.task.answer([]) == []
     beam = result.task.answer(lines[:3], DecodingConfig(beam=3))
@@ -205,7 +205,7 @@ def test_batches_keep_their_bound_and_hold_each_item_once(files):
     assert sorted(seen) == list(range(len(data.train)))
 
 
-def test_what_is_too_long_is_told_with_its_line(files):
+def test_items_that_are_too_long_are_named_by_line(files):
     task, data = untrained("transcription", files, batch_tokens=8)
     with pytest.raises(InputError, match=r"tones\.csv:\d+: has \d+ positions, more than batch_tokens 8: raise"):
         task.batches(data.train, seed=0)
@@ -254,7 +254,7 @@ def test_patches_are_the_smallest_that_make_at_most_64(size, patch):
     assert all(size[0] * size[1] / side**2 > 64 for side in finer)
 
 
-def test_pictures_that_no_few_patches_make_up_are_told_of():
+def test_pictures_without_a_division_into_few_patches_are_named():
     with pytest.raises(InputError, match="97 x 89 pixels cannot be cut into 64 square patches or fewer: set"):
         PictureConfig().settled([(3, 97, 89)])
     assert PictureConfig(view="pixels").settled([(3, 97, 89)]).front_end.count == 97 * 89
@@ -364,7 +364,7 @@ def test_costs_and_facts(files):
     )
 
 
-def test_no_data_is_told(tmp_path):
+def test_missing_data_is_an_error(tmp_path):
     with pytest.raises(
         InputError, match=r"--data: no data named: give a manifest, a table with columns source and target"
     ):

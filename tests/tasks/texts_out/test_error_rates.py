@@ -49,11 +49,11 @@ def test_known_distances(left, right, distance):
 
 
 def test_word_errors_are_those_of_sacrebleu_where_nothing_is_moved():
-    said = ["the cat sat on mat", "a b c d e", "one two"]
-    wanted = ["the cat sat on the mat", "a x c d e f", "one two"]
-    found = error_rates(said, wanted)
-    assert 100 * found.metrics["wer"] == pytest.approx(TER().corpus_score(said, [wanted]).score)
-    assert found.items["wer"].tolist() == [[1, 6], [2, 6], [0, 2]]
+    outputs = ["the cat sat on mat", "a b c d e", "one two"]
+    references = ["the cat sat on the mat", "a x c d e f", "one two"]
+    rates = error_rates(outputs, references)
+    assert 100 * rates.metrics["wer"] == pytest.approx(TER().corpus_score(outputs, [references]).score)
+    assert rates.items["wer"].tolist() == [[1, 6], [2, 6], [0, 2]]
 
 
 def test_rates_are_sums_over_sums():

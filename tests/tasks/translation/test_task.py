@@ -177,7 +177,7 @@ def test_guessing_the_padding_is_no_merit():
     assert favouring_specials().measure(pairs([5, 12, 345])).metrics["token_accuracy"] == 0.0
 
 
-def test_special_tokens_are_never_said():
+def test_special_tokens_are_never_in_outputs():
     task = favouring_specials()
     for decoding in (DecodingConfig(max_length=5), DecodingConfig(beam=2, max_length=5)):
         assert all(output.score < -50 for output in task.translate(["12", "345"], decoding))
@@ -259,7 +259,7 @@ def test_saving_and_loading_change_nothing(arch, tmp_path):
     assert not found.model.training
 
 
-def test_saving_replaces_a_model_only_when_told_to(tmp_path):
+def test_saving_replaces_a_model_only_on_request(tmp_path):
     first, second = untrained("rnn", seed=1), untrained("rnn", seed=2)
     first.save(tmp_path / "model")
     with pytest.raises(InputError, match="already exists"):

@@ -10,6 +10,7 @@ from typing import final
 
 from sightline.core.digits import number_of
 from sightline.core.errors import InputError
+from sightline.core.settings import check_in_range
 from sightline.data.builtin import parse_name
 from sightline.data.corpus import Corpus, listed, overlap_notes
 from sightline.data.labelled.describe import survey_labelled
@@ -71,8 +72,7 @@ def load_labelled(
         InputError: any problem with the files, in one line; "a.csv: only one class, 'yes': …"; "test.csv:17: the
             label 'maybe' does not occur in training".
     """
-    if limit is not None and limit < 1:
-        raise InputError(f"limit must be at least 1, found {limit}")
+    check_in_range("limit", limit, at_least=1)
     reading = reading or Reading()
     name = str(data)
     if not name:

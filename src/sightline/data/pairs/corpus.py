@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, final
 
 from sightline.core.errors import InputError
+from sightline.core.settings import check_in_range
 from sightline.data.builtin import parse_name
 from sightline.data.corpus import Corpus, overlap_notes
 from sightline.data.pairs.dates import DateOptions, dates
@@ -141,8 +142,7 @@ def load_corpus(
     Raises:
         InputError: any problem with the files, in one line.
     """
-    if limit is not None and limit < 1:
-        raise InputError(f"limit must be at least 1, found {limit}")
+    check_in_range("limit", limit, at_least=1)
     name = str(data)
     reading = PairReading(source_column, target_column, header, lowercase, skip_bad)
     files: dict[str, str | Path] = {}

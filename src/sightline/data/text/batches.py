@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from sightline.core.errors import InputError
+from sightline.core.settings import check_in_range
 from sightline.data.batches import START, Cursor, generator
 from sightline.data.text.part import TextPart
 from sightline.data.text.positions import TextPositions, documents, joined
@@ -55,7 +56,7 @@ class TextBatches(ABC):
     """Endless batches of a part of a corpus, `rows` rows of at most `length` positions.
 
     Raises:
-        InputError: "corpus has no text to train on"; "length must be at least 1, found 0".
+        InputError: "corpus has no text to train on"; "length: must be at least 1, found 0".
     """
 
     def __init__(
@@ -69,8 +70,7 @@ class TextBatches(ABC):
         group_bytes: int = GROUP_BYTES,
     ) -> None:
         for name, value in (("length", length), ("rows", rows), ("group_bytes", group_bytes)):
-            if value < 1:
-                raise InputError(f"{name} must be at least 1, found {value}")
+            check_in_range(name, value, at_least=1)
         if not part.size:
             raise InputError(f"the {part.name} part has no text to make batches of")
         self.part, self.tokenizer = part, tokenizer

@@ -14,6 +14,7 @@ from typing import Literal, final
 
 from sightline.core.digits import number_of
 from sightline.core.errors import InputError
+from sightline.core.settings import check_in_range
 from sightline.data.corpus import Corpus
 from sightline.data.rows.record import Refusals
 from sightline.data.split import PARTS, HashSplit
@@ -73,8 +74,7 @@ def load_text(
         EnvironmentFault: "corpus.txt: no permission to read it".
     """
     _check_shares(valid_share, test_share)
-    if limit is not None and limit < 1:
-        raise InputError(f"limit must be at least 1, found {limit}")
+    check_in_range("limit", limit, at_least=1)
     name = str(data)
     files_of: dict[str, str | Path | None] = {"valid": valid, "test": test}
     shares = {part: share for part, share in (("test", test_share), ("valid", valid_share)) if files_of[part] is None}
@@ -202,7 +202,6 @@ def _by_position(
 
 def _check_shares(valid_share: float, test_share: float) -> None:
     for name, share in (("valid_share", valid_share), ("test_share", test_share)):
-        if not 0.0 <= share < 1.0:
-            raise InputError(f"must be in [0, 1), found {share}", where=name)
+        check_in_range(name, share, at_least=0.0, below=1.0)
     if valid_share + test_share >= 1.0:
         raise InputError(f"{valid_share} and test_share {test_share} leave nothing to train on", where="valid_share")
