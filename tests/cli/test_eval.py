@@ -65,6 +65,15 @@ def test_data_that_changed_since_training_is_reported(run, capsys):
     assert "has changed since the model was trained" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("part", "place"), [("test", "test.tsv, the test part"), ("train", "train part of ")])
+def test_the_file_that_was_measured_is_named(part, place, run, files, capsys):
+    found = measured(capsys, run, "--part", part)["data"]
+    assert found == (f"{files / place}" if part == "test" else f"{place}{files / 'train.tsv'}")
+    assert main(["eval", str(run), "--part", part]) == 0
+    changed = capsys.readouterr().err
+    assert f"since the model was trained: {files / 'train.tsv'}, {files / 'valid.tsv'}, {files / 'test.tsv'}" in changed
+
+
 def test_people_get_a_line_for_a_metric(run, capsys):
     assert main(["eval", str(run), "--limit", "10"]) == 0
     lines = capsys.readouterr().out.splitlines()

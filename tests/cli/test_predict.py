@@ -48,8 +48,12 @@ def test_an_empty_line_gives_an_empty_line(run):
     assert (len(lines), lines[1], lines[3], lines[4]) == (5, "", "", "")
 
 
-def test_no_input_no_output(run):
-    assert run(stdin=b"") == (0, "", "")
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_no_input_is_an_error(run, flags):
+    """Of any task, and not an empty success: the program before it in a pipe has failed, or `<` has the wrong file."""
+    error = "sightline: error: stdin: no input: name inputs after the run, or write one a line\n"
+    assert run(*flags, stdin=b"") == (2, "", error)
+    assert run(*flags, stdin=b"\n")[0] == 0
 
 
 def test_json_contains_every_output_with_its_score(run, model):

@@ -51,6 +51,18 @@ FILES: dict[str, tuple[str, str | None]] = {
     "unusual time.csv": ("observed,v\n2024-01-01,1\n2024-01-02,2\n", "forecasting"),
     "days of Germany.csv": ("Datum;Temperatur\n31.01.2024;1,5\n01.02.2024;2,5\n", "forecasting"),
     "stations.csv": ("STATIONS_ID;MESS_DATUM;TMK;eor\n433;20240101;1.5;eor\n433;20240102;2.5;eor\n", "forecasting"),
+    "labels of another name.csv": (
+        "description,section\n" + "".join(f"text {n} of it,{'libs' if n % 3 else 'utils'}\n" for n in range(30)),
+        "classification",
+    ),
+    "answers.csv": (
+        "question,answer\n" + "".join(f"is {n} odd?,{'no' if n % 2 else 'yes'}\n" for n in range(30)),
+        None,
+    ),
+    "few rows.csv": ("description,section\nfor this,libs\nfor that,libs\nand so,utils\n", None),
+    "ucr.tsv": ("1\t.5\t.6\t.7\n2\t.5\t.6\t.8\n" * 4, "classification"),
+    "ucr of floats.csv": ("1.0,.5,.6,.7\n-1.0000000e+00,.5,.6,.8\n" * 4, "classification"),
+    "rows of numbers.tsv": ("1\t.5\t.6\t.7\n2\t.5\t.6\t.8\n3\t.5\t.6\t.8\n", None),
     "quarters.csv": ("q,v\n2000Q1,1\n2000Q2,2\n", "forecasting"),
     "weeks.tsv": ("w\tv\n2024-W01\t1\n2024-W02\t\n", "forecasting"),
     "unnamed time.csv": (",v\n2024-01-01 13:00,1\n2024-01-01 14:00,2\n", "forecasting"),

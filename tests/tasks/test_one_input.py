@@ -36,6 +36,22 @@ def test_one_input_gives_one_output(subject: TaskSubject) -> None:
     assert str(task.predict(one)) == str(several[0])
 
 
+@pytest.mark.parametrize("blank", ["", " \t"])
+def test_an_empty_input_means_the_same_everywhere(subject: TaskSubject, blank: str) -> None:
+    """No output, an empty line; what stands beside it gets what it gets alone. An empty prompt begins a document."""
+    task, one = subject.built(), subject.inputs[0]
+    if task.continues_prompts:
+        assert task.predict(blank) == task.predict([blank])[0] == task.answer([blank])[0].text
+        return
+    nothing = "" if task.accepts_decoding else None
+    assert task.predict(blank) == nothing
+    assert str(task.predict([blank, one, blank])) == str([nothing, task.predict(one), nothing])
+    (answer,) = task.answer([blank])
+    assert (answer.text, answer.record["source"]) == ("", blank)
+    if isinstance(one, str | Path):
+        assert task.answer([blank, str(one)]) == [answer, *task.answer([str(one)])]
+
+
 @pytest.mark.parametrize(
     ("channels", "given", "count"),
     [

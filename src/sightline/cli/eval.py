@@ -75,7 +75,7 @@ def eval(
         with messages():
             measured = part_of_run(run, part, limit)
         if measured.sha256 and measured.sha256 not in task.data:
-            print(f"sightline: {measured.name} has changed since the model was trained", file=sys.stderr)
+            print(f"sightline: the data has changed since the model was trained: {measured.whole}", file=sys.stderr)
     else:
         with messages():
             measured = part_of_data(task, run, {"data": data, **keys}, part, limit)

@@ -27,9 +27,9 @@ def predict(
 ) -> None:
     """Run a trained model on the inputs, or on standard input line by line if there are none.
 
-    Outputs go to standard output in order, one line per input; an empty input gives an empty line. Each line is
-    answered as it arrives, so that another program can talk to `predict`. An input is a text, or the path of a file if
-    the model reads files.
+    Outputs go to standard output in order, one line per input. An empty input gives an empty line; no input at all is
+    an error. Each line is answered as it arrives, so that another program can talk to `predict`. An input is a text, or
+    the path of a file if the model reads files.
 
     Args:
         run: Directory of a run or of a model.
@@ -50,6 +50,7 @@ def predict(
         json: Print one JSON object with `schema_version` instead of lines.
     """
     import sys
+    from itertools import chain
 
     from sightline.cli.stream import Stream, arriving, shown
     from sightline.core.config import override
@@ -82,9 +83,12 @@ def predict(
 
     terminal = sys.stdout.isatty()
     records, first, cut, noted = [], 0, 0, set()
-    for lines in [list(inputs)] if inputs else arriving(cast(Stream, sys.stdin.buffer)):
+    chunks = iter([list(inputs)] if inputs else arriving(cast(Stream, sys.stdin.buffer)))
+    if (begin := next(chunks, None)) is None:
+        raise InputError("no input: name inputs after the run, or write one a line", where="stdin")
+    for lines in chain([begin], chunks):
         outputs = task.answer(lines, decoding if task.accepts_decoding else None, first=first)
-        first += len(lines)
+        first += len(task.filled(lines))
         cut += sum(not output.complete for output in outputs)
         notes = dict.fromkeys(note for output in outputs for note in output.notes if note not in noted)
         noted.update(notes)

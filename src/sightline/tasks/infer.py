@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 from sightline.core.errors import SightlineError
 from sightline.data.labelled.choice import kind_of
 from sightline.data.labelled.sequences import SUFFIX as SERIES_SUFFIX
-from sightline.data.labelled.table import LABELS, MEDIA, SourceKind
+from sightline.data.labelled.sequences import label_first
+from sightline.data.labelled.table import LABELS, MEDIA, SourceKind, label_columns
 from sightline.data.media.manifest import ALIASES
 from sightline.data.rows.files import read_lines
 from sightline.data.rows.formats import FORMATS, open_rows, suffix_of
+from sightline.data.rows.header import first_row_names
 from sightline.data.rows.index import index_columns
 from sightline.data.rows.numbers import is_number, is_series
 from sightline.data.series.roles import likely_times
@@ -115,6 +117,8 @@ def _of_table(path: Path) -> Inferred | None:
     if suffix in WHOLE and "start" in records[0] and is_series(records[0].get("target")):
         return Inferred("forecasting", "rows with 'start' and a list 'target', as GluonTS writes series")
     columns = {name.lower(): name for name in records[0]}
+    if label_first(rows):
+        return Inferred("classification", "rows of numbers without a header: a label and a series")
     label = next((columns[name] for name in LABELS if name in columns), None)
     texts = [columns[name] for name in _TEXTS if name in columns]
     source = next((columns[name] for name in ("source", *ALIASES["source"]) if name in columns), None)
@@ -143,6 +147,9 @@ def _of_table(path: Path) -> Inferred | None:
         measured = [name for name in numeric if name not in times]
         if times and measured and len(others) - len({*times[:1], *numeric}) <= 1:
             return Inferred("forecasting", f"a table with the column of times {times[0]!r} and numbers")
+    if label is None and kind not in _OF_MEDIA and (rows.without_header() is rows or first_row_names(rows)):
+        for name in label_columns(rows):
+            return Inferred("classification", f"texts and the column {name!r}, which repeats a few values")
     if len(columns) == 1 and texts:
         return Inferred("language", f"a table with the column {texts[0]!r}")
     return None

@@ -55,6 +55,7 @@ class Part(NamedTuple):
     size: int
     unit: str
     sha256: str | None  # of all the data that they are a part of; None for a file of their own
+    whole: str = ""  # that data, such as "train.csv, test.csv"
 
 
 def run_config(run: Path) -> Any:
@@ -109,7 +110,10 @@ def _part(config: Any, part: PartName, limit: int | None) -> Part:
     data = kind.load_data(config)
     log_notes(data.name, data.notes)
     items = _first(getattr(data, part), limit)
-    return Part(f"{part} part of {data.name}", items, len(items), kind.unit, data.sha256)
+    files = [str(file) for key in ("valid", "test") if (file := getattr(config.corpus, key, None))]
+    own = getattr(config.corpus, part, None) if part != "train" else None
+    name = f"{own}, the {part} part" if own else f"{part} part of {data.name}"
+    return Part(name, items, len(items), kind.unit, data.sha256, ", ".join([data.name, *files]))
 
 
 def _first(items: Any, limit: int | None) -> Any:

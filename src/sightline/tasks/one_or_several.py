@@ -28,6 +28,11 @@ def list_of(inputs: Any) -> list[Any]:
     return list(inputs)
 
 
+def is_blank(value: Any) -> bool:
+    """Whether an input is a text of nothing but blanks."""
+    return isinstance(value, str) and not value.strip()
+
+
 def dimensions(inputs: Any) -> int | None:
     """The number of axes of an array of numbers, of which a flat list of numbers is one; None for anything else."""
     if isinstance(inputs, list) and inputs and all(isinstance(value, int | float) for value in inputs):

@@ -25,7 +25,7 @@ from sightline.data.survey import Survey
 from sightline.models import FORMS, SizedConfig, match_parameters
 from sightline.models.store import CONFIG
 from sightline.tasks.architectures import check_architecture
-from sightline.tasks.one_or_several import list_of
+from sightline.tasks.one_or_several import is_blank, list_of
 from sightline.tasks.outcomes import Answer, Costs, Measured
 from sightline.tasks.run import RunConfig
 from sightline.tasks.saved import SavedTask
@@ -50,6 +50,7 @@ class Task(SavedTask, Generic[D, P, R]):
     answers_lines: whether an answer's text is a table, several lines long
     continues_prompts: whether it has `generate`, which continues texts
     draws_answers: whether `report.forecasts` draws the records of answers
+    no_output, no_record: what an empty input gives, from `predict` and in the record of its answer
     measured_by: keys of `config` that do not change the model, so that a measurement may use others
     shows_attention: whether `lab.attention` has maps of it
     same_in_comparison: keys that all architectures of a comparison share, at the task's default
@@ -67,6 +68,8 @@ class Task(SavedTask, Generic[D, P, R]):
     draws_answers: ClassVar[bool] = False
     continues_prompts: ClassVar[bool] = False
     measured_by: ClassVar[tuple[str, ...]] = ()
+    no_output: ClassVar[Any] = None
+    no_record: ClassVar[Mapping[str, Any]] = {"output": None}
 
     @classmethod
     @abstractmethod
@@ -99,12 +102,27 @@ class Task(SavedTask, Generic[D, P, R]):
     def predict(self, inputs: Any, decoding: Any = None) -> Any:
         """The output for one input, or the list of outputs for a list of inputs; see `predict_list`.
 
+        An empty text, or one of blanks alone, has no output: `no_output`, and an empty line on the command line. Only a
+        task that continues prompts reads one.
+
         Raises:
             InputError: what `one_or_several.list_of` raises; whatever is wrong with an input.
         """
         if self.is_one(inputs):
-            return self.predict_list([inputs], decoding)[0]
-        return self.predict_list(list_of(inputs), decoding)
+            return self._outputs([inputs], decoding)[0]
+        return self._outputs(list_of(inputs), decoding)
+
+    @classmethod
+    def filled(cls, inputs: Sequence[Any]) -> list[Any]:
+        """The inputs that have an output."""
+        return [one for one in inputs if cls.continues_prompts or not is_blank(one)]
+
+    def _outputs(self, inputs: list[Any], decoding: Any) -> list[Any]:
+        filled = self.filled(inputs)
+        if len(filled) == len(inputs):
+            return self.predict_list(inputs, decoding)
+        outputs = iter(self.predict_list(filled, decoding) if filled else [])
+        return [self.no_output if is_blank(one) else next(outputs) for one in inputs]
 
     def is_one(self, inputs: Any) -> bool:
         """Whether the argument of `predict` is one input, not several."""
@@ -206,9 +224,18 @@ class Task(SavedTask, Generic[D, P, R]):
     def answer(self, inputs: Sequence[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
         """An output for each input, in order: a line of text, or a file's path where the source is not text.
 
-        `first` is the number of the first input in the random stream. Dropout is off.
+        `first` is the number of the first one in the random stream, in which those that are not `filled` do not count.
+        Dropout is off.
         """
-        outputs = self.predict_list(list(inputs))
+        filled = self.filled(inputs)
+        answers = iter(self.answer_list(filled, decoding, first=first) if filled else [])
+        if len(filled) == len(inputs):
+            return list(answers)
+        return [Answer("", {"source": one, **self.no_record}) if is_blank(one) else next(answers) for one in inputs]
+
+    def answer_list(self, inputs: list[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
+        """The answers for inputs that are filled."""
+        outputs = self.predict_list(inputs)
         return [Answer(str(out), {"source": one, "output": out}) for one, out in zip(inputs, outputs, strict=True)]
 
     def facts(self) -> dict[str, str]:

@@ -259,3 +259,13 @@ def test_a_usual_name_of_the_labels_is_used_and_noted(suffix: str, tmp_path: Pat
     note = "the labels are 'Sentiment' (--label-column names another column)"
     assert note in read_labelled(path, Reading()).notes()[0]
     assert items(path, label_column="review") == [("good", ("fine",)), ("bad", ("awful",))]
+
+
+def test_labels_of_any_name_that_repeat_beside_texts(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    rows = [f"{'libs' if number % 3 else 'utils'},text {number} of it\n" for number in range(30)]
+    path.write_text("section,description\n" + "".join(rows))
+    table = read_labelled(path, Reading())
+    assert set(table.labels) == {("libs",), ("utils",)}
+    assert table.sources[1] == "text 1 of it"
+    assert "the labels are 'section' (--label-column names another column)" in table.remarks

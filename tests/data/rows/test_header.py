@@ -43,6 +43,8 @@ NUMBERS = [("zwei", "2"), ("drei", "3")]
         (("eins", "1"), NUMBERS, False),
         (("Berlin", "9 o'clock"), SENTENCES, False),
         (("Alpha", "Beta"), SENTENCES, None),
+        (("description", "section"), [(f"text {n} of it", "libs" if n % 3 else "utils") for n in range(30)], True),
+        (("Bier", "utils"), [(f"text {n} of it", "libs" if n % 3 else "utils") for n in range(30)], None),
         (("Lemma", "Bedeutung"), [("Hund", "ein Tier, das bellt"), ("Katze", "ein Tier, das schnurrt")], None),
         (("Deutsch", "German"), [("Deutsch", "German"), ("Englisch", "English")], False),
         (("Alpha", "Beta"), [], False),
@@ -82,13 +84,14 @@ def test_source_and_target(content: str, names: list[str], note: str, tmp_path: 
 def test_the_user_decides(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     content = "Alpha,Beta\na b,c d\n"
-    with pytest.raises(
-        InputError, match=r":1: are 'Alpha' and 'Beta' names of columns, or data\? Say --header or --no"
-    ):
+    either = r":1: are 'Alpha' and 'Beta' names of columns, or data\? Say --header or --no-header; of other data than "
+    with pytest.raises(InputError, match=either + "pairs name the task: --task$"):
         columns(path, content)
     assert columns(path, content, True)[0] == ["Alpha", "Beta"]
     assert columns(path, content, False)[0] == ["1", "2"]
-    with pytest.raises(InputError, match=r"columns de, en and fr is which\? Name --source-column and --target-column$"):
+    with pytest.raises(
+        InputError, match=r"columns de, en and fr is which\? Name --source-column and --target-column; of"
+    ):
         columns(path, "de,en,fr\na b,c d,e f\n")
     path = tmp_path / "a.jsonl"
     with pytest.raises(InputError, match=r"a\.jsonl: names its columns itself: remove --no-header$"):
@@ -113,3 +116,12 @@ def test_columns_with_types(tmp_path: Path) -> None:
     rows, texts = open_texts(path, [("source", None), ("target", None)])
     assert [name for name, _ in texts] == ["de", "en"]
     assert rows.notes == ("the source is 'de', the target is 'en'",)
+
+
+def test_numbers_without_a_header_are_no_pairs(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text("1\t.5\t.6\n2\t.5\t.7\n3\t.5\t.8\n")
+    with pytest.raises(InputError, match=r"a\.tsv: all columns are numbers, and none is named: name the task"):
+        open_texts(path, [("source", None), ("target", None)])
+    path.write_text("1\t.5\n2\t.6\n")  # may be pairs of numbers
+    assert len(open_texts(path, [("source", None), ("target", None)])[1]) == 2

@@ -6,7 +6,10 @@ Both are read as rows with the cells `series`, a list of steps, and the label.
 from __future__ import annotations
 
 import math
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, final
 
@@ -17,6 +20,7 @@ from sightline.data.rows.record import Record, Rows
 
 SUFFIX = ".ts"
 SERIES = "series"
+_SAMPLED_ROWS = 1000
 
 
 @final
@@ -85,6 +89,17 @@ def without_header(rows: Rows) -> bool:
     return (
         len(names) > 2 and all(map(is_number, names)) and list(names) != counted and rows.without_header() is not rows
     )
+
+
+def label_first(rows: Rows) -> bool:
+    """Whether all cells of a table without a header are numbers, the first of each row one of a few labels."""
+    if not without_header(rows):
+        return False
+    sample = [[*record.cells.values()] for record in islice(rows.without_header().records(), _SAMPLED_ROWS)]
+    sample = [cells for cells in sample if cells]
+    labels = Counter(str(cells[0]).strip() for cells in sample)
+    whole = all(re.fullmatch(r"[+-]?\d+(\.0*)?(e[+-]?\d+)?", label, re.IGNORECASE) for label in labels)
+    return whole and 1 < len(labels) <= len(sample) / 2 and all(is_number(cell) for cells in sample for cell in cells)
 
 
 @final

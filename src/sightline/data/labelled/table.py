@@ -17,6 +17,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, final
 
@@ -35,13 +36,17 @@ from sightline.data.media.files import MediaFile, check_base, file_of
 from sightline.data.media.images import ImageOptions
 from sightline.data.rows.files import read_lines
 from sightline.data.rows.formats import open_rows, suffix_of
+from sightline.data.rows.header import languages, repeated
 from sightline.data.rows.index import index_columns, index_notes
+from sightline.data.rows.numbers import is_number
 from sightline.data.rows.record import Record, Refusals, Rows, missing
+from sightline.data.rows.text_columns import ROLES
 from sightline.data.rows.texts import text_of
 from sightline.data.split import by_column
 
 LabelledSource = str | np.ndarray
 LABELS = ("label", "labels", "class", "category", "sentiment")  # usual names of the column of labels
+_SAMPLED_ROWS = 200
 MAX_HELD_BYTES = 4 << 30  # of decoded sounds and pictures, which stay in memory
 
 
@@ -228,10 +233,29 @@ def _open(path: Path, reading: Reading) -> Rows:
     return rows
 
 
+def label_columns(rows: Rows) -> list[str]:
+    """The columns that have a usual name of labels; else, of two columns of texts, the one that repeats a few values.
+
+    Languages, questions with answers and the like are pairs, whatever they repeat.
+    """
+    records = [record.cells for record in islice(rows.records(), _SAMPLED_ROWS) if not record.problem]
+    names = rows.columns or [*(records[0] if records else ())]
+    usual = [name for name in names if name.lower() in LABELS]
+    texts = [name for name in names if name not in index_columns(rows)]
+    pairs = {*ROLES["source"].split(), *ROLES["target"].split(), *languages()}
+    if usual or len(texts) != 2 or not pairs.isdisjoint(map(str.lower, texts)):
+        return usual
+    cells = {name: [row.get(name) for row in records] for name in texts}
+    if not all(isinstance(cell, str) and not is_number(cell) for column in cells.values() for cell in column):
+        return []
+    few = [name for name in texts if repeated(cells[name])]
+    return few if len(few) == 1 else []
+
+
 def _labelled_by(rows: Rows, reading: Reading, table: LabelledTable) -> Reading:
-    """The options with another usual name of the labels, and a note, where no column has the default one."""
+    """The options with the likely column of labels, and a note, where no column has the default name."""
     known = rows.columns or next(iter(rows.records()), Record(0, {})).cells
-    usual = [name for name in known if name.lower() in LABELS]
+    usual = [] if reading.label_column in known else label_columns(rows)
     if reading.label_column != Reading.label_column or reading.label_column in known or not usual:
         return reading
     table.remarks.append(f"the labels are {usual[0]!r} (--label-column names another column)")

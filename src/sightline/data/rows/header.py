@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from itertools import islice
 
@@ -11,6 +12,7 @@ from sightline.data.rows.numbers import is_number
 from sightline.data.rows.record import Rows
 
 _SAMPLED_ROWS = 200
+_FEW, _REPEATED = 20, 5  # at most so many values, so many times each on average, are those of a category
 _COMMON = 0.05  # a share of rows above which looking like a name says nothing
 _WORD = re.compile(r"[^\W\d_]+")
 _NAME = re.compile(r"[^\W\d](?:[\w.-]{0,30}\w)?")
@@ -42,7 +44,7 @@ def _words() -> frozenset[str]:
 
 
 @cache
-def _languages() -> frozenset[str]:
+def languages() -> frozenset[str]:
     """The names of languages in English and, of the common ones, in themselves; and their codes."""
     from babel import Locale
 
@@ -55,10 +57,10 @@ def _languages() -> frozenset[str]:
 def first_row_names(rows: Rows) -> bool | None:
     """Whether the first row of a table names its columns; None = it can be either.
 
-    It does where a column below it has only numbers or numbers the rows; and where its cells are words that columns are
-    named with, languages, or words joined as programs do (`text_en`), and the cells below some of them
-    are not. It does not where a cell is empty, a number or twice there. Other single words over cells that are none can
-    be either.
+    It does where a column below it has only numbers or numbers the rows; where its cells look like names and it has
+    none of the few values that a column below it repeats; and where its cells are words that columns are named with,
+    languages, or words joined as programs do (`text_en`), and the cells below some of them are not. It does not where
+    a cell is empty, a number or twice there. Other single words over cells that are none can be either.
     """
     bare = rows.without_header()
     if bare is rows or index_columns(rows):
@@ -70,6 +72,10 @@ def first_row_names(rows: Rows) -> bool | None:
     below = [[str(row[place] or "").strip() for row in body] for place in range(len(first))]
     if any(cells and all(map(is_number, cells)) for cells in below):
         return True
+    if all(map(_NAME.fullmatch, first)):
+        few = [repeated(cells) for cells in below]
+        if any(values and name not in values for name, values in zip(first, few, strict=True)):
+            return True
     for looks_like, verdict in ((_names_a_column, True), (_COMPOUND.fullmatch, True), (_NAME.fullmatch, None)):
         if all(map(looks_like, first)):
             filled = [[cell for cell in cells if cell] for cells in below]
@@ -81,9 +87,15 @@ def first_row_names(rows: Rows) -> bool | None:
     return False
 
 
+def repeated(cells: Sequence[str]) -> set[str]:
+    """The few values that a column repeats, such as labels; none in a column of other texts."""
+    values = set(cells)
+    return values if 1 < len(values) <= min(_FEW, len(cells) // _REPEATED) else set()
+
+
 def _names_a_column(cell: str) -> bool:
     """Whether a cell consists of words that columns are named with, or is a language or its code."""
-    if cell.lower() in _languages() or re.fullmatch(r"[a-z]{2,3}[-_][A-Za-z]{2,4}", cell):
+    if cell.lower() in languages() or re.fullmatch(r"[a-z]{2,3}[-_][A-Za-z]{2,4}", cell):
         return True
     words = [word.lower() for word in _WORD.findall(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cell))]
-    return 0 < len(words) <= 4 and all(word in _words() or word in _languages() for word in words)
+    return 0 < len(words) <= 4 and all(word in _words() or word in languages() for word in words)

@@ -16,8 +16,9 @@ from sightline.data.rows.numbers import is_number
 from sightline.data.rows.record import Rows
 
 _SAMPLED_ROWS = 100
+_NOT_PAIRS = "; of other data than pairs name the task: --task"
 # Other names of the columns of source and target.
-_ROLES = {
+ROLES = {
     "source": "source src input question query prompt original article document wrong incorrect path",
     "target": "target tgt trg output answer response completion translation summary highlights correct corrected "
     "sentence transcript transcription caption",
@@ -52,11 +53,14 @@ def open_texts(
         header = first_row_names(rows)
         if header is None:
             first = _listed([repr(name) for name in rows.columns])
-            raise InputError(f"are {first} names of columns, or data? Say --header or --no-header", where=rows.where)
+            raise InputError(
+                f"are {first} names of columns, or data? Say --header or --no-header{_NOT_PAIRS}", where=rows.where
+            )
     names = [name or role for role, name in columns]
     if header is False:
         rows = bare
         if not named:
+            _refuse_numbers(bare, len(columns))
             names = list(bare.columns[: len(columns)])
             rows.notes += (f"no header: the first row is data, and its first cells are {_listed(roles)}",)
     else:
@@ -68,6 +72,16 @@ def open_texts(
     return rows, [(name, f"the {role}") for name, role in zip(names, roles, strict=True)]
 
 
+def _refuse_numbers(bare: Rows, texts: int) -> None:
+    """Refuse a table of nothing but numbers, without a header, more columns than there are texts."""
+    sample = [record.cells.values() for record in islice(bare.records(), _SAMPLED_ROWS) if not record.problem]
+    if len(bare.columns) > texts and sample and all(is_number(cell) for cells in sample for cell in cells):
+        raise InputError(
+            "all columns are numbers, and none is named: name the task (--task classification reads a label and a "
+            "series from each row), or the columns, as in --source-column 1", where=bare.path,
+        )  # fmt: skip
+
+
 def _derived(rows: Rows, roles: Sequence[str]) -> list[str]:
     """The columns that have the roles, with a note where that is not their name."""
     sample = [dict(_flat(record.cells)) for record in islice(rows.records(), _SAMPLED_ROWS) if not record.problem]
@@ -77,7 +91,7 @@ def _derived(rows: Rows, roles: Sequence[str]) -> list[str]:
         return [*roles]
     texts = [name for name in columns if all(_is_text(row.get(name, "x")) for row in sample)]
     usual = [
-        [name for name in texts if name.rpartition(".")[2].lower() in _ROLES.get(role, "").split()] for role in roles
+        [name for name in texts if name.rpartition(".")[2].lower() in ROLES.get(role, "").split()] for role in roles
     ]
     if all(len(names) == 1 for names in usual):
         chosen = [name for (name,) in usual]
@@ -85,7 +99,9 @@ def _derived(rows: Rows, roles: Sequence[str]) -> list[str]:
         chosen = next((names for names in (columns, texts) if len(names) == len(roles)), [])
     if not chosen:
         flags = _listed([f"--{role}-column" for role in roles])
-        raise InputError(f"which of the columns {_listed(columns)} is which? Name {flags}", where=rows.where)
+        raise InputError(
+            f"which of the columns {_listed(columns)} is which? Name {flags}{_NOT_PAIRS}", where=rows.where
+        )
     rows.notes += (", ".join(f"the {role} is {name!r}" for role, name in zip(roles, chosen, strict=True)),)
     return chosen
 

@@ -34,6 +34,3 @@ class Labelling(NamedTuple):
         text = "|".join(self.labels) + "\t" + "|".join(probability(self.probabilities[name]) for name in self.labels)
         record = {"labels": list(self.labels)} if many else {"label": self.labels[0]}
         return Answer(text, {"source": source, **record, "probabilities": self.probabilities})
-
-
-NO_ANSWER = {"label": None, "probabilities": None}  # for a source that is empty

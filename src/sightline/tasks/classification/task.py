@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ from sightline.tasks.classification.baselines import SCORE, label_baselines
 from sightline.tasks.classification.batches import LabelledBatch, LabelledBatches
 from sightline.tasks.classification.config import ClassificationConfig, ClassificationRun
 from sightline.tasks.classification.inputs import VOCABULARY, LabelledInputs, Scaling, load_vocabulary
-from sightline.tasks.classification.labelling import NO_ANSWER, Labelling
+from sightline.tasks.classification.labelling import Labelling
 from sightline.tasks.classification.loss import class_weights, label_loss
 from sightline.tasks.classification.metrics import KINDS
 from sightline.tasks.outcomes import Answer, Costs, Measured, median_ms
@@ -71,6 +71,7 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
     length_of = "source length (characters or steps)"
     Run: ClassVar[type[ClassificationRun]] = ClassificationRun
     Options = LabelOptions
+    no_record: ClassVar[Mapping[str, Any]] = {"label": None, "probabilities": None}
 
     def __init__(
         self,
@@ -187,14 +188,10 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
         """
         return self.outputs_of(self._part([self.inputs.accept(value) for value in inputs]))
 
-    def answer(self, inputs: Sequence[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
+    def answer_list(self, inputs: list[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
         """A label and its probability, tab-separated; of several labels `a|b` and `0.9000|0.7000`."""
-        filled = [line for line in inputs if line.strip()]
-        labellings = iter(self.label(self._part([self.inputs.read(line) for line in filled])))
-        return [
-            next(labellings).answer(line, self.many) if line.strip() else Answer("", {"source": line, **NO_ANSWER})
-            for line in inputs
-        ]
+        labellings = self.label(self._part([self.inputs.read(line) for line in inputs]))
+        return [one.answer(line, self.many) for one, line in zip(labellings, inputs, strict=True)]
 
     @classmethod
     def sources(cls, part: LabelledPart) -> list[str]:

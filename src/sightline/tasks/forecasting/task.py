@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -68,6 +68,7 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
     Run: ClassVar[type[ForecastingRun]] = ForecastingRun
     loss_unit = ""
     counted = "values to forecast"
+    no_record: ClassVar[Mapping[str, Any]] = {"forecast": [], "seen": []}
 
     def __init__(self, config: ForecastingConfig, model: nn.Module, fitted: Fitted, data: str = "") -> None:
         self.config, self.model, self.fitted, self.data = config, model, fitted, data
@@ -250,7 +251,7 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
             forecasts.append(forecast.quantiles[0] if forecast.levels else forecast.values[0][..., None])
         return forecasts
 
-    def answer(self, inputs: Sequence[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
+    def answer_list(self, inputs: list[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
         forecasts = [self.forecast(self._read_panel(path)) for path in inputs]
         return [Answer(one.csv().rstrip("\n"), one.record(), notes=one.notes) for one in forecasts]
 

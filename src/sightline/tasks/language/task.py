@@ -208,7 +208,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
             several = [prompts] if isinstance(prompts, str) else prompts
             return generate(self.decoder, self.tokenizer, several, chosen, first=first, on_text=on_text)
 
-    def answer(self, inputs: Sequence[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
+    def answer_list(self, inputs: list[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
         generations = self.generate(inputs, GenerationConfig(decoding or DecodingConfig()), first=first)
         return [
             Answer(
@@ -221,7 +221,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
 
     def predict_list(self, inputs: list[str], decoding: DecodingConfig | None = None) -> list[str]:
         """A continuation of each text; greedy without `decoding`."""
-        return [answer.text for answer in self.answer(inputs, decoding)]
+        return [answer.text for answer in self.answer_list(inputs, decoding)]
 
     def outputs_of(self, part: TextPart) -> list[str]:
         return self.predict_list(list(part.texts()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
@@ -78,6 +78,8 @@ class TextsOutTask(Task[D, P, R]):
     accepts_decoding = True
     same_in_comparison = ("tokenizer.kind", "tokenizer.size")
     Options = TextsOutOptions
+    no_output: ClassVar[str] = ""
+    no_record: ClassVar[Mapping[str, Any]] = {"output": "", "score": 0.0, "finished": True}
     positions_are: ClassVar[str] = "positions"
     scored_as: ClassVar[tuple[str, ...]] = ("texts",)
     decided_by: ClassVar[tuple[str, ...]] = ()
@@ -175,9 +177,7 @@ class TextsOutTask(Task[D, P, R]):
         """The input for `predict` from a line of text."""
         return line
 
-    def answer(self, inputs: Sequence[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
-        if not inputs:
-            return []
+    def answer_list(self, inputs: list[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
         outputs = self.write_texts(self.part_of([self.read_line(line) for line in inputs]), decoding, first=first)
         return [
             Answer(
