@@ -154,13 +154,15 @@ class Batch(NamedTuple):
 
 
 def pad(sequences: Sequence[Sequence[int]] | Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
-    """Ids (B, M) long, right-padded with PAD, and their mask (B, M) bool."""
+    """Ids (B, M) long, right-padded with PAD, and their mask (B, M) bool; of arrays (T, …) ids are (B, M, …)."""
     lengths = np.fromiter((len(s) for s in sequences), dtype=np.int64, count=len(sequences))
     width = int(lengths.max(initial=0))
     mask = np.arange(width) < lengths[:, None]  # (B, M)
-    ids = np.full(mask.shape, Tokenizer.PAD, dtype=np.int64)
+    arrays = [np.asarray(s, dtype=np.int64) for s in sequences]
+    each = next((array.shape[1:] for array in arrays if array.ndim > 1), ())
+    ids = np.full((*mask.shape, *each), Tokenizer.PAD, dtype=np.int64)
     if width:
-        ids[mask] = np.concatenate([np.asarray(s, dtype=np.int64) for s in sequences])
+        ids[mask] = np.concatenate(arrays)
     return torch.from_numpy(ids), torch.from_numpy(mask)
 
 
@@ -176,7 +178,7 @@ def collate(
 
 @final
 class PairBatches(BatchStream[Batch]):
-    """Batches over pairs of id sequences (without special tokens).
+    """Batches over pairs of id sequences (without special tokens); sources may be arrays (T, …), all of one kind.
 
     A batch of B rows, M and T wide, has at most `max_tokens` padded tokens: B · max(M, T) <= max_tokens. With
     `shuffle`, pairs of similar length are shuffled differently in each epoch; without, every epoch is the same,
@@ -284,6 +286,8 @@ class PairBatches(BatchStream[Batch]):
 def _flatten(sequences: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
     """All ids in one array, and where each sequence ends in it: a tenth of the memory of lists of lists."""
     ends = np.cumsum(np.fromiter((len(s) for s in sequences), dtype=np.int64, count=len(sequences)))
+    if sequences and isinstance(sequences[0], np.ndarray):
+        return np.concatenate(sequences), ends
     total = int(ends[-1]) if len(ends) else 0
     return np.fromiter((i for s in sequences for i in s), dtype=np.int32, count=total), ends
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sightline.core.probe import Probe
 from sightline.data.tokens.tokenizer import Tokenizer
 from sightline.lab.results import ArchitectureMaps, AttentionMap
-from sightline.tasks.texts_out.task import TextsOutTask
+from sightline.tasks.texts_out.task import TextsOutTask, on_device
 
 MOST_HEADS_CELLS = 20_000  # over all heads of one probe; above this only their mean is kept
 
@@ -63,7 +63,7 @@ def attention_examples(task: TextsOutTask[Any, Any, Any], sources: list[str]) ->
 
     Only sources of 4 to 48 pieces qualify, so that their maps are readable; the result may be shorter than three.
     """
-    lengths = [len(ids) for ids in task.tokenizers.source.encode_batch(sources)]
+    lengths = task.sources_of(task.part_of(sources)).positions
     readable = [i for i, length in enumerate(lengths) if 4 <= length <= 48]
     if not readable:
         return []
@@ -82,11 +82,11 @@ def attention_maps(task: TextsOutTask[Any, Any, Any], source: str) -> Architectu
     """
     prediction = task.predict([source])[0]
     output_ids = task.tokenizers.target.encode(prediction)
-    source_ids = torch.tensor([task.tokenizers.source.encode(source)], device=task.device)  # (1, M)
+    inputs, mask = on_device(*task.sources_of(task.part_of([source])).batch([0]), task.device)
     target_ids = torch.tensor([[Tokenizer.BOS, *output_ids]], device=task.device)  # (1, T)
     task.model.eval()
     with attached(task.model) as recorded:
-        task.model(source_ids, torch.ones_like(source_ids, dtype=torch.bool), target_ids)
+        task.model(inputs, mask, target_ids)
     totals = Counter(one.over for one in recorded.values())
     counts: Counter[Over] = Counter()
     maps = []

@@ -6,6 +6,8 @@ from typing import Any, final
 
 from torch import Tensor, nn
 
+from sightline.core.errors import InputError
+from sightline.core.front_end import FrontEnd, FrontEndConfig
 from sightline.core.mixer import Memory, SequenceMixer
 from sightline.parts.front_ends import Source, as_config
 from sightline.parts.heads import TokenHead
@@ -49,17 +51,51 @@ class Decoder(nn.Module):
 
 def token_ends(
     source: Source, outputs: int | None, d_model: int, *, tie: bool, scale: bool
-) -> tuple[TokenEmbedding, TokenHead]:
+) -> tuple[nn.Module, TokenHead]:
     """Embedding and head of a language model, one matrix with `tie`; outputs None = as many as there are tokens.
 
     Raises:
         ValueError: "a language model reads tokens, got ImagePatches(…)"; "tie needs as many outputs as tokens, …".
+        InputError: a front end that mixes positions, or that has no embeddings to share.
     """
     tokens = as_config(source)
-    if not isinstance(tokens, Tokens):
+    if tokens.accepts != "tokens":
         raise ValueError(f"a language model reads tokens, got {tokens}")
+    if not isinstance(tokens, Tokens):
+        return _chosen_ends(tokens, outputs, d_model, tie=tie)
     outputs = tokens.vocabulary if outputs is None else outputs
     if tie and outputs != tokens.vocabulary:
         raise ValueError(f"tie needs as many outputs as tokens, got {outputs} and {tokens.vocabulary}")
     embedding = TokenEmbedding(tokens.vocabulary, d_model, scale=scale, padding=None)
     return embedding, TokenHead(d_model, outputs, tied=embedding.weight if tie else None, bias=not tie)
+
+
+@final
+class EmbeddedByFrontEnd(nn.Module):
+    """Tokens (B, T), or one for each row (B,), as the vectors of a pointwise front end."""
+
+    def __init__(self, front_end: FrontEnd) -> None:
+        super().__init__()
+        self.front_end = front_end
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        if tokens.dim() == 1:
+            return self.front_end(tokens.unsqueeze(1))[0].squeeze(1)
+        return self.front_end(tokens)[0]
+
+
+def _chosen_ends(
+    config: FrontEndConfig, outputs: int | None, d_model: int, *, tie: bool
+) -> tuple[EmbeddedByFrontEnd, TokenHead]:
+    """Embedding and head of a language model with another front end than the table of embeddings."""
+    front_end = config.build(d_model)
+    if not front_end.pointwise:
+        raise InputError(
+            f"{type(config).__name__} mixes positions: the model would see what it should predict", where="front_end"
+        )
+    if tie or outputs is None:
+        raise InputError(
+            f"{type(config).__name__} has no embeddings that the output weights could share: set it to false",
+            where="model.tie",
+        )
+    return EmbeddedByFrontEnd(front_end), TokenHead(d_model, outputs)

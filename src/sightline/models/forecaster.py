@@ -12,14 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from sightline.core.errors import InputError
+from sightline.core.front_end import FrontEnd
 from sightline.core.mixer import SequenceEncoder, SequenceMixer
 from sightline.core.settings import key
 from sightline.core.state import select
 from sightline.models.layers import LayersConfig
 from sightline.models.linear_forecasters import as_windows
+from sightline.parts.front_end_choice import decode_choice
 from sightline.parts.front_ends import Source
 from sightline.parts.instance_norm import InstanceNorm, InstanceNormKind
-from sightline.parts.series_patches import SeriesPatchEmbedding, SeriesWindows
+from sightline.parts.series_patches import SeriesWindows
 
 Channels = Literal["independent", "mixed"]
 
@@ -37,7 +39,8 @@ class DirectForecaster(nn.Module):
         self,
         source: SeriesWindows,
         outputs: int,
-        embed: SeriesPatchEmbedding,
+        front_end: FrontEnd,
+        positions: int,
         encoder: SequenceEncoder,
         norm: InstanceNorm,
         channels: Channels,
@@ -45,11 +48,10 @@ class DirectForecaster(nn.Module):
     ) -> None:
         super().__init__()
         self.source, self.outputs, self.channels = source, outputs, channels
-        self.norm, self.front_end, self.encoder = norm, embed, encoder
-        steps = source.lookback + (source.horizon if source.known else 0)
+        self.norm, self.front_end, self.encoder = norm, front_end, encoder
         columns = source.channels if channels == "mixed" else 1
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(embed.count(steps) * encoder.d_out, source.horizon * columns * outputs)
+        self.head = nn.Linear(positions * encoder.d_out, source.horizon * columns * outputs)
 
     def forward(
         self, values: Tensor, past: Tensor | None = None, known: Tensor | None = None, future: Tensor | None = None
@@ -265,12 +267,16 @@ class ForecasterConfig(LayersConfig):
 
     def build(self, source: Source, outputs: int = 1) -> DirectForecaster | AutoregressiveForecaster:
         """A model of `outputs` numbers for every step and channel of `SeriesWindows`."""
-        windows = as_windows(source)
+        fed_back = self.decoding == "autoregressive"
+        windows = as_windows(source, "autoregressive decoding cuts patches of its own" if fed_back else "")
         norm = InstanceNorm(windows.channels, self.instance_norm)
-        if self.decoding == "autoregressive":
+        if fed_back:
             return AutoregressiveForecaster(windows, outputs, self.patch, self.causal_layers(), norm, self.channels)
         columns = windows.channels if self.channels == "mixed" else 1
         columns += windows.past + windows.known + bool(windows.known)
-        stride = self.stride or max(1, self.patch // 2)
-        embed = SeriesPatchEmbedding(columns, self.patch, stride, self.d_model)
-        return DirectForecaster(windows, outputs, embed, self.full_layers(), norm, self.channels, self.head_dropout)
+        given = {"channels": columns, "patch": self.patch, "stride": self.stride or max(1, self.patch // 2)}
+        embed = decode_choice(windows.front_end).fit("series_patches", {"series": given})
+        steps = windows.lookback + (windows.horizon if windows.known else 0)
+        front_end, positions = embed.build(self.d_model), embed.length_out(steps)
+        read = front_end, positions, self.full_layers()
+        return DirectForecaster(windows, outputs, *read, norm, self.channels, self.head_dropout)

@@ -17,6 +17,8 @@ from sightline.core.settings import CheckedConfig, key
 from sightline.parts.front_ends import Source
 from sightline.parts.series_patches import SeriesWindows
 
+READS = "a linear forecaster reads the values themselves"
+
 
 @final
 class StepMaps(nn.Module):
@@ -87,10 +89,18 @@ def _steps(flat: Tensor, horizon: int, outputs: int) -> Tensor:
     return flat.unflatten(2, (horizon, outputs)).transpose(1, 2)
 
 
-def as_windows(source: Source) -> SeriesWindows:
-    """The source, once it is known to be windows of series; `ValueError` where it is not."""
+def as_windows(source: Source, reads: str = "") -> SeriesWindows:
+    """The source, once it is known to be windows of series; `ValueError` where it is not.
+
+    `reads` says how a forecaster reads values that has no use for a front end.
+
+    Raises:
+        InputError: "front_end: a linear forecaster reads the values themselves: leave it out".
+    """
     if not isinstance(source, SeriesWindows):
         raise ValueError(f"a forecaster reads windows of series, got {source}")
+    if reads and source.front_end:
+        raise InputError(f"{reads}: leave it out", where="front_end")
     return source
 
 
@@ -121,7 +131,7 @@ class DLinearConfig(_Linear):
     moving_average: int = key(25, "Steps of the moving average.", at_least=1)
 
     def build(self, source: Source, outputs: int = 1) -> DLinear:
-        return DLinear(as_windows(source), outputs, self.moving_average, self.individual)
+        return DLinear(as_windows(source, READS), outputs, self.moving_average, self.individual)
 
 
 @final
@@ -133,4 +143,4 @@ class NLinearConfig(_Linear):
     """
 
     def build(self, source: Source, outputs: int = 1) -> NLinear:
-        return NLinear(as_windows(source), outputs, self.individual)
+        return NLinear(as_windows(source, READS), outputs, self.individual)

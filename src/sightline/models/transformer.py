@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, final
 
+from sightline.core.errors import InputError
 from sightline.core.mixer import SequenceMixer
 from sightline.core.settings import key
 from sightline.models.decoder import Decoder
@@ -51,8 +52,9 @@ class TransformerConfig:
 
     def build(self, source: Source, outputs: int) -> SequenceModel:
         if self.tie == "all" and as_config(source) != Tokens(outputs):
-            raise ValueError(
-                f"tie='all' needs one vocabulary for both sides, got {as_config(source)} and {outputs} target tokens"
+            raise InputError(
+                f"all needs one vocabulary for both sides, found {as_config(source)} and {outputs} target tokens",
+                where="model.tie",
             )
         embed = TokenEmbedding(outputs, self.d_model, scale=self.scale_embedding)
         of_source = (

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sightline.core.config import decode, encode
 from sightline.core.errors import InputError
 from sightline.core.front_end import KINDS_IN_WORDS, FrontEndConfig, InputKind
 from sightline.core.settings import Choice, hints_of, key
@@ -45,9 +46,17 @@ class FrontEndChoice(Choice):
         """The values of its own keys."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "name"}
 
+    def kind(self, usual: str) -> InputKind:
+        """The kind of input that the front end, or the `usual` one, reads."""
+        return FRONT_ENDS[self.name or usual].accepts
+
     def suits(self, kinds: Collection[InputKind]) -> bool:
         """Whether the front end reads inputs of one of these kinds; the usual one does."""
         return self.name is None or FRONT_ENDS[self.name].accepts in kinds
+
+    def where_suits(self, kinds: Collection[InputKind]) -> FrontEndChoice:
+        """This choice for inputs of these kinds if it suits them, otherwise the usual front end."""
+        return self if self.suits(kinds) else FrontEndChoice()
 
     def check(self, kinds: Collection[InputKind]) -> None:
         """Refuse a front end for inputs of other kinds.
@@ -67,6 +76,12 @@ class FrontEndChoice(Choice):
             where="front_end",
         )
 
+    def inherited(self, usual: str) -> list[str]:
+        """The fields of its config, or of the `usual` one's, that are not keys of its own."""
+        config = FRONT_ENDS[self.name or usual]
+        own = own_fields(config)
+        return [field.name for field in dataclasses.fields(config) if field.init and field.name not in own]
+
     def fit(self, usual: str, given: Mapping[InputKind, Mapping[str, Any]]) -> FrontEndConfig:
         """The front end, or the `usual` one, for an input that can be read as any of the kinds of `given`.
 
@@ -78,16 +93,29 @@ class FrontEndChoice(Choice):
         """
         self.check(given.keys())
         config = FRONT_ENDS[self.name or usual]
-        values, own = given[config.accepts], own_fields(config)
-        names = [field.name for field in dataclasses.fields(config) if field.init and field.name not in own]
-        options = self.options
+        values, options = given[config.accepts], self.options
         try:
-            return config(**{name: values[name] for name in names if name in values}, **options)
+            return config(**{name: values[name] for name in self.inherited(usual) if name in values}, **options)
         except InputError as error:
             place = str(error.where)
             if place not in options:
                 raise
             raise InputError(str(error).removeprefix(f"{place}: "), where=f"front_end.{place}") from None
+
+
+def encode_choice(choice: FrontEndChoice) -> dict[str, Any]:
+    """The choice as plain values, where a front end is named; empty otherwise."""
+    return encode(choice) if choice.name is not None else {}
+
+
+def decode_choice(values: Mapping[str, Any]) -> FrontEndChoice:
+    """The choice that `encode_choice` wrote.
+
+    Raises:
+        InputError: "front_end: unknown front end …", an unknown key, a wrong value.
+    """
+    choice = FrontEndChoice.named(values.get("name"))
+    return decode(type(choice), values, where="front_end", base=choice)
 
 
 def own_fields(config: type) -> list[str]:

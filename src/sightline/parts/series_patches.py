@@ -127,7 +127,7 @@ class SeriesWindows:
 
     lookback, horizon: steps read, and steps to forecast after them
     channels: columns to forecast; past, known: columns of covariates known up to now, and known ahead
-    front_end: the one that embeds the columns, as `FrontEndChoice` with its name; empty: patches as the model cuts them
+    front_end: the one that embeds the columns, as `encode_choice` writes it; empty: patches as the model cuts them
     """
 
     accepts: ClassVar[InputKind] = "windows"

@@ -9,9 +9,11 @@ from typing import Any, ClassVar, TypeVar
 
 from sightline.core.config import encode
 from sightline.core.errors import InputError
+from sightline.core.front_end import InputKind
 from sightline.core.settings import CheckedConfig, flat, flat_parts, key, keys_of
 from sightline.data.corpus import named_notes
 from sightline.models import FORMS
+from sightline.parts.front_end_choice import FrontEndChoice
 from sightline.tasks.architectures import check_architecture
 from sightline.training.optim import OptimConfig, paper_lr
 from sightline.training.state import TrainConfig
@@ -80,15 +82,20 @@ class TaskConfig(CheckedConfig):
     """Settings of a task's model; a subclass adds the fields `arch` and `model`, and its other settings of the model.
 
     form: of the models, a key of `FORMS`
+    reads: the kinds of inputs that its data has, by which `front_end` chooses; empty: a task without that choice
 
     Raises:
         InputError: what `check_architecture` raises; "model: RecurrentConfig is not the config of 'transformer'".
     """
 
     form: ClassVar[str]
+    reads: ClassVar[tuple[InputKind, ...]] = ()
+
+    front_end: FrontEndChoice = key(FrontEndChoice(), "Front end of the model, and its own keys.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.front_end.check(self.reads)
         arch, model = vars(self)["arch"], vars(self)["model"]
         check_architecture(arch, self.form)
         if type(model) is not type(FORMS[self.form][arch]):

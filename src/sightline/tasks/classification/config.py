@@ -7,19 +7,24 @@ from pathlib import Path
 from typing import Any, Literal, final
 
 from sightline.core.errors import InputError
+from sightline.core.front_end import FrontEndConfig, InputKind
 from sightline.core.settings import CheckedConfig, flat, key
 from sightline.data.labelled.corpus import LabelledCorpus, load_labelled
 from sightline.data.labelled.gaps import Missing
 from sightline.data.labelled.part import LabelledPart
-from sightline.data.labelled.table import Reading, read_labelled
+from sightline.data.labelled.table import Reading, SourceKind, read_labelled
 from sightline.models import FORMS, SizedConfig
 from sightline.tasks.architectures import check_architecture
 from sightline.tasks.media.config import PictureConfig, SoundConfig
 from sightline.tasks.run import FilesConfig, RunConfig, TaskConfig, log_notes, optim_preset
+from sightline.tasks.text_inputs import TEXT_KINDS, text_front_end
 from sightline.training.optim import OptimConfig
 from sightline.training.state import TrainConfig
 
 PRESETS = FORMS["encoder"]
+READ_AS: dict[SourceKind, tuple[InputKind, ...]] = {
+    "text": TEXT_KINDS, "series": ("series",), "audio": ("audio",), "image": ("image",)
+}  # fmt: skip
 BILSTM_ATTENTION = "bilstm_attention"
 
 
@@ -98,10 +103,26 @@ class ClassificationConfig(TaskConfig):
     too_long: Literal["error", "truncate"] = key("error", "What happens to an item beyond max_length.")
     validation_items: int = key(2000, "Items that a validation scores.", at_least=1)
 
+    reads = tuple(kind for kinds in READ_AS.values() for kind in kinds)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if getattr(self.model, "pooling", None) == "none":
             raise InputError("labels are of whole items: choose mean, last, cls or additive", where="model.pooling")
+
+    def fitted(self, kind: SourceKind, **sizes: int) -> FrontEndConfig:
+        """The front end for sources of this kind, with their sizes: `vocabulary` of texts, `channels` of series.
+
+        Raises:
+            InputError: the front end does not read such sources, or refuses a value.
+        """
+        if kind == "text":
+            return text_front_end(self.front_end, **sizes)
+        if kind == "series":
+            patch, stride = self.series.patch, self.series.stride
+            given = {**sizes, "patch": patch, "stride": stride or patch, "padding": "zero"}
+            return self.front_end.fit("series_patches", {"series": given})
+        return (self.sound if kind == "audio" else self.picture).fitted(self.front_end)
 
 
 @final

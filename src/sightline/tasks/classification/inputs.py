@@ -7,29 +7,29 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, final
+from typing import Any, TypeAlias, final
 
 import numpy as np
 
 from sightline.core.errors import InputError
-from sightline.core.front_end import FrontEndConfig
+from sightline.core.front_end import FrontEndConfig, InputKind
 from sightline.data.labelled.gaps import filled
 from sightline.data.labelled.table import LabelledSource, SourceKind
 from sightline.data.media.columns import AudioReader, ImageReader
 from sightline.data.rows.files import check_file
 from sightline.data.rows.numbers import series_of
+from sightline.data.tokens.spelling import Spelling
 from sightline.data.tokens.tokenizer import Tokenizer
-from sightline.data.tokens.words import KIND, Words
-from sightline.parts.audio_frames import AudioFrames
-from sightline.parts.image_patches import ImagePatches, Pixels
-from sightline.parts.series_patches import SeriesPatches
-from sightline.parts.token_embedding import Tokens
-from sightline.tasks.classification.config import ClassificationConfig, TextConfig
+from sightline.data.tokens.words import Words
+from sightline.tasks.classification.config import READ_AS, ClassificationConfig, TextConfig
 from sightline.tasks.one_or_several import dimensions
+from sightline.tasks.text_inputs import USUAL
 
 VOCABULARY = "tokenizer.json"
 MOST_POSITIONS = 256  # of a series, by default
 LEAST_SCALE = 1e-6  # a channel that never changes is not divided by its deviation
+
+Vocabulary: TypeAlias = Words | Tokenizer | Spelling
 
 
 @final
@@ -56,7 +56,7 @@ class Scaling:
 class LabelledInputs:
     """Sources of one kind as the model reads them; fitted to the training part alone.
 
-    words: the vocabulary of texts; scaling: of series, None = as they are
+    words: what makes inputs of texts; scaling: of series, None = as they are
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class LabelledInputs:
         kind: SourceKind,
         config: ClassificationConfig,
         front_end: FrontEndConfig,
-        words: Words | Tokenizer | None = None,
+        words: Vocabulary | None = None,
         scaling: Scaling | None = None,
     ) -> None:
         self.kind, self.config, self.front_end = kind, config, front_end
@@ -83,24 +83,31 @@ class LabelledInputs:
 
         lowercase: whether the texts were lower-cased when they were read, which the vocabulary then does to new ones
         """
+        config.front_end.check(READ_AS[kind])
         if kind == "text":
-            words = _vocabulary([source for source in sources if isinstance(source, str)], config.text, lowercase)
-            return cls(kind, config, Tokens(words.size), words)
+            words = _VOCABULARIES[config.front_end.kind(USUAL)](
+                [source for source in sources if isinstance(source, str)], config.text, lowercase
+            )
+            return cls(kind, config, config.fitted(kind, vocabulary=words.size), words)
         arrays = [source for source in sources if isinstance(source, np.ndarray)]
         if kind == "series":
             longest = max(len(series) for series in arrays)
             patch = config.series.patch or math.ceil(longest / MOST_POSITIONS)
-            settled = replace(config.series, patch=patch, stride=config.series.stride or patch)
-            front_end = SeriesPatches(arrays[0].shape[1], patch, settled.stride or patch, "zero")
+            config = replace(config, series=replace(config.series, patch=patch, stride=config.series.stride or patch))
             scaling = Scaling.fit(arrays) if config.series.scale else None
-            return cls(kind, replace(config, series=settled), front_end, scaling=scaling)
+            return cls(kind, config, config.fitted(kind, channels=arrays[0].shape[1]), scaling=scaling)
         if kind == "audio":
-            return cls(kind, config, config.sound.front_end)
+            return cls(kind, config, config.fitted(kind))
         picture = config.picture
         if arrays[0].shape[0] == 1 and picture.colour != "grey":  # data that is grey already
             picture = replace(picture, colour="grey")
-        picture = picture.settled([array.shape for array in arrays[:1]])
-        return cls(kind, replace(config, picture=picture), picture.front_end)
+        config = replace(config, picture=picture.settled([array.shape for array in arrays[:1]], config.front_end))
+        return cls(kind, config, config.fitted(kind))
+
+    @property
+    def channels(self) -> int:
+        """Channels of series, 0 of other sources."""
+        return getattr(self.front_end, "channels", 0) if self.kind == "series" else 0
 
     def arrays(self, sources: Sequence[LabelledSource], place: Callable[[int], str] | None = None) -> list[np.ndarray]:
         """The arrays of batches: ids (T,), series (T, C), samples (T,), pictures (C, H, W).
@@ -111,7 +118,7 @@ class LabelledInputs:
         where = place or (lambda row: f"item {row + 1}")
         if self.words is not None:
             texts = [source for source in sources if isinstance(source, str)]
-            arrays = [np.array(ids, np.int64) for ids in self.words.encode_batch(texts)]
+            arrays = [np.asarray(ids, np.int64) for ids in self.words.encode_batch(texts)]
         else:
             arrays = [source for source in sources if isinstance(source, np.ndarray)]
         if len(arrays) < len(sources):
@@ -132,19 +139,18 @@ class LabelledInputs:
                     where=place(row),
                 )
             array = array[:most]
-        if isinstance(self.front_end, SeriesPatches):
-            if array.ndim != 2 or array.shape[1] != self.front_end.channels:
+        if self.kind == "series":
+            if array.ndim != 2 or array.shape[1] != self.channels:
                 raise InputError(
-                    f"has {array.shape[1] if array.ndim == 2 else 0} channels, the model reads "
-                    f"{self.front_end.channels}",
+                    f"has {array.shape[1] if array.ndim == 2 else 0} channels, the model reads {self.channels}",
                     where=place(row),
                 )
             return array if self.scaling is None else self.scaling(array)
         return array
 
     def _check_pictures(self, pictures: Sequence[np.ndarray], place: Callable[[int], str]) -> None:
-        front = self.config.picture.front_end
-        expected = (front.channels, front.height, front.width)
+        given = self.config.picture.given
+        expected = (given["channels"], given["height"], given["width"])
         for row, picture in enumerate(pictures):
             if picture.shape != expected:
                 sizes = [" x ".join(map(str, shape)) for shape in (picture.shape, expected)]
@@ -179,8 +185,8 @@ class LabelledInputs:
             return False
         if self.kind == "audio" and axes > 1:
             raise InputError(f"expected samples (T,) or a list of them, found shape {value.shape}")
-        if isinstance(self.front_end, SeriesPatches) and axes == 2:  # (T, C), or several series of one channel
-            return self.front_end.channels > 1 or value.shape[1] == 1
+        if self.kind == "series" and axes == 2:  # (T, C), or several series of one channel
+            return self.channels > 1 or value.shape[1] == 1
         return axes <= {"series": 1, "audio": 1, "image": 3}[self.kind]
 
     def accept(self, value: Any) -> LabelledSource:
@@ -203,24 +209,27 @@ class LabelledInputs:
         return series if series.ndim == 2 else series[:, None]
 
     def check(self, place: str) -> None:
-        """Refuses, of a model's file, a front end that is not for this kind of source, and a scaling that does not fit.
+        """Refuses, of a model's file, a front end that is not for this kind of source or not that of the settings, and
+        a scaling that does not fit.
 
         Raises:
             InputError: "config.json: options: a model of ImagePatches(…) does not read series".
         """
-        front = self.front_end
-        configs = {"text": Tokens, "series": SeriesPatches, "audio": AudioFrames, "image": ImagePatches | Pixels}
-        if not isinstance(front, configs[self.kind]):
+        front, sizes = self.front_end, {}
+        if front.accepts not in READ_AS[self.kind]:
             raise InputError(f"a model of {front} does not read {self.kind}", where=place)
+        channels = self.channels
         if self.scaling is not None:
-            channels = front.channels if isinstance(front, SeriesPatches) else 0
             values = (*self.scaling.mean, *self.scaling.deviation)
             if len(self.scaling.mean) != channels or len(values) != 2 * channels or 0.0 in self.scaling.deviation:
                 raise InputError(f"a scaling that does not fit {channels} channels", where=place)
-        if self.kind == "audio" and front != self.config.sound.front_end:
-            raise InputError("settings.sound are not those of the model", where=place)
-        if self.kind == "image" and front != self.config.picture.front_end:
-            raise InputError("settings.picture are not those of the model", where=place)
+        if self.words is not None:
+            sizes = {"vocabulary": self.words.size}
+        elif self.kind == "series":
+            sizes = {"channels": channels}
+        if front != self.config.fitted(self.kind, **sizes):
+            section = {"audio": "sound", "image": "picture"}.get(self.kind, self.kind)
+            raise InputError(f"settings.{section} and settings.front_end are not those of the model", where=place)
 
     def save(self, directory: Path) -> None:
         """Writes the vocabulary, where there is one."""
@@ -229,7 +238,7 @@ class LabelledInputs:
             (directory / VOCABULARY).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
 
-def load_vocabulary(path: Path) -> Words | Tokenizer:
+def load_vocabulary(path: Path) -> Vocabulary:
     """The vocabulary that `LabelledInputs.save` wrote.
 
     Raises:
@@ -243,11 +252,17 @@ def load_vocabulary(path: Path) -> Words | Tokenizer:
     if not isinstance(content, dict) or content.get("format") != 1 or not isinstance(content.get("source"), dict):
         raise InputError("not a tokenizer file of format 1", where=path)
     source = content["source"]
-    kind = Words if source.get("kind") == KIND else Tokenizer
-    return kind.from_dict(source, where=path)
+    kinds: dict[Any, type[Vocabulary]] = {Words.kind: Words, Spelling.kind: Spelling}
+    return kinds.get(source.get("kind"), Tokenizer).from_dict(source, where=path)
 
 
 def _vocabulary(texts: Sequence[str], config: TextConfig, lowercase: bool) -> Words | Tokenizer:
-    if config.kind == KIND:
+    if config.kind == Words.kind:
         return Words.train(texts, config.size, config.min_count, lowercase)
     return Tokenizer.train(texts, config.kind, config.size, lowercase)
+
+
+_VOCABULARIES: dict[InputKind, Callable[[Sequence[str], TextConfig, bool], Vocabulary]] = {
+    "tokens": _vocabulary,
+    "words": lambda texts, config, lowercase: Spelling(lowercase),
+}

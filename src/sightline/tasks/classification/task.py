@@ -22,7 +22,6 @@ from sightline.data.labelled.table import SourceKind
 from sightline.data.spaced import spaced
 from sightline.models.encoder_model import EncoderModel
 from sightline.models.store import CONFIG, LoadedModel
-from sightline.parts.token_embedding import Tokens
 from sightline.tasks.card import Card
 from sightline.tasks.classification.augment import shifted
 from sightline.tasks.classification.baselines import SCORE, label_baselines
@@ -107,7 +106,7 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
         if options.weights is not None and len(options.weights) != len(classes):
             raise InputError(f"{len(options.weights)} weights of {len(classes)} classes", where=place)
         words = load_vocabulary(directory / VOCABULARY) if options.kind == "text" else None
-        if words is not None and loaded.source != Tokens(words.size):
+        if words is not None and loaded.source != config.fitted(options.kind, vocabulary=words.size):
             raise InputError(
                 f"a vocabulary of {words.size} tokens, but the model reads {loaded.source}",
                 where=directory / VOCABULARY,

@@ -10,6 +10,8 @@ from sightline.core.settings import flat, key
 from sightline.data.series.corpus import SOURCES, SeriesColumns, SeriesData, load_series
 from sightline.data.series.panel import Evenness, Fill, Resample
 from sightline.models import FORECASTERS, SizedConfig
+from sightline.parts.front_end_choice import encode_choice
+from sightline.parts.series_patches import SeriesWindows
 from sightline.tasks.architectures import check_architecture
 from sightline.tasks.run import DataConfig, RunConfig, TaskConfig
 from sightline.training.optim import OptimConfig
@@ -100,6 +102,8 @@ class ForecastingConfig(TaskConfig):
     batch_size: int = key(64, "Windows of a training batch.", at_least=1)
     validation_windows: int = key(2000, "Windows that a validation forecasts.", at_least=1)
 
+    reads = ("series",)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         patch = getattr(self.model, "patch", 1)
@@ -124,6 +128,10 @@ class ForecastingConfig(TaskConfig):
     def levels(self) -> tuple[float, ...]:
         """The quantiles that the model predicts; empty for a point forecast."""
         return self.quantiles if self.loss == "quantile" else ()
+
+    def windows(self, channels: int, past: int, known: int) -> SeriesWindows:
+        """The input of the model: its windows with columns of these kinds, and the front end that embeds them."""
+        return SeriesWindows(self.lookback, self.horizon, channels, past, known, encode_choice(self.front_end))
 
     @property
     def outputs(self) -> int:

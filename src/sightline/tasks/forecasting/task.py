@@ -120,7 +120,7 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
             raise InputError(
                 f"{config.arch} does not read covariates; leave them out, or choose another architecture", where="arch"
             )
-        source = SeriesWindows(config.lookback, config.horizon, len(panel.targets), len(panel.past), len(panel.known))
+        source = config.windows(len(panel.targets), len(panel.past), len(panel.known))
         config, model = cls.draw(config, (source, config.outputs), seed=run.training.seed, parameters=run.parameters)
         fitted = Fitted.of(series, run.corpus.columns, run.corpus.rules, scale=config.scale, season=config.season)
         return cls(config, model, fitted, cls.trained_on(data))
@@ -307,8 +307,7 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
     def source(self) -> SeriesWindows:
         """The windows that the model reads."""
         columns = self.fitted.columns
-        sizes = len(columns.targets), len(columns.past), len(columns.known)
-        return SeriesWindows(self.config.lookback, self.config.horizon, *sizes)
+        return self.config.windows(len(columns.targets), len(columns.past), len(columns.known))
 
     def predictor(self, model: nn.Module | None = None) -> Predictor:
         """Scaled forecasts of the task's model in its current state, or of another.

@@ -94,6 +94,8 @@ class LanguageConfig(TaskConfig):
     validation_bytes: int = key(200_000, "Bytes of the validation part that a validation scores.", at_least=1)
     group_bytes: int = key(GROUP_BYTES, "Bytes of text that are shuffled at a time, and kept in memory.", at_least=1)
 
+    reads = ("tokens",)  # what it writes is what it reads next
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.stride is not None and self.stride > self.context:

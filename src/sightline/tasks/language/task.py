@@ -13,6 +13,7 @@ from torch import nn
 from sightline.core.config import encode
 from sightline.core.digits import number_of
 from sightline.core.errors import InputError
+from sightline.core.front_end import FrontEndConfig
 from sightline.core.metrics import Baseline, metrics_of
 from sightline.core.modes import evaluating
 from sightline.data.text.batches import Lanes, PackedRows, TextBatch, TextBatches
@@ -26,7 +27,6 @@ from sightline.decoding.engine import DecodingConfig
 from sightline.models.decoder import Decoder
 from sightline.models.stateful import StatefulDecoder
 from sightline.models.store import CONFIG, LoadedModel
-from sightline.parts.token_embedding import Tokens
 from sightline.tasks.card import Card
 from sightline.tasks.language.baselines import code_lengths
 from sightline.tasks.language.config import LanguageConfig, LanguageRun
@@ -34,6 +34,7 @@ from sightline.tasks.language.generation import Generated, GenerationConfig, OnT
 from sightline.tasks.language.likelihood import LIKELIHOODS, Scored, Tally, score_carried, score_windows
 from sightline.tasks.outcomes import Answer, Measured
 from sightline.tasks.task import Task
+from sightline.tasks.text_inputs import text_front_end
 from sightline.training.loss import Loss, cross_entropy
 
 TOKENIZER = "tokenizer.json"
@@ -99,7 +100,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
         corpus.check()
         cls.check_architecture(config.arch)
         tokenizer = tokenizer or TextTokenizer.train(corpus.train, **encode(config.tokenizer))
-        sizes = Tokens(tokenizer.size), tokenizer.size
+        sizes = text_front_end(config.front_end, tokenizer.size), tokenizer.size
         config, model = cls.draw(config, sizes, seed=seed, parameters=parameters)
         if config.bptt == "stateful":
             model = StatefulDecoder(model, config.rows, config.context)
@@ -241,8 +242,8 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
         }
 
     @property
-    def source(self) -> Tokens:
-        return Tokens(self.tokenizer.size)
+    def source(self) -> FrontEndConfig:
+        return text_front_end(self.config.front_end, self.tokenizer.size)
 
     @property
     def outputs(self) -> int:
@@ -271,12 +272,11 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
     @classmethod
     def restore(cls, directory: Path, loaded: LoadedModel, config: LanguageConfig, options: Any) -> LanguageTask:
         tokenizer = TextTokenizer.load(directory / TOKENIZER)
-        if not isinstance(loaded.model, Decoder) or not isinstance(loaded.source, Tokens):
+        if not isinstance(loaded.model, Decoder) or loaded.source.accepts not in config.reads:
             raise InputError(f"a model of {loaded.source} does not read text", where=directory / CONFIG)
-        if not tokenizer.size == loaded.source.vocabulary == loaded.outputs:
+        if (text_front_end(config.front_end, tokenizer.size), tokenizer.size) != (loaded.source, loaded.outputs):
             raise InputError(
-                f"a vocabulary of {tokenizer.size} tokens, but the model has {loaded.source.vocabulary} "
-                f"and {loaded.outputs}",
+                f"a vocabulary of {tokenizer.size} tokens, but the model has {loaded.source} and {loaded.outputs}",
                 where=directory / TOKENIZER,
             )
         return cls(config, loaded.model, tokenizer, data=options.data)

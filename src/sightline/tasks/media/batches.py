@@ -15,6 +15,7 @@ from sightline.data.media.columns import Column, MediaPart
 from sightline.data.tokens.tokenizer import Tokenizer
 from sightline.parts.several import Masked
 from sightline.tasks.media.config import MediaTextConfig
+from sightline.tasks.media.sources import column_front_end, column_reader
 from sightline.tasks.texts_out.task import on_device
 
 
@@ -47,27 +48,26 @@ class MediaBatch(NamedTuple):
 class MediaInputs:
     """The source columns of some items, ready to be put into batches; `tokenizer` is that of texts."""
 
-    def __init__(self, columns: Sequence[Column], config: MediaTextConfig, tokenizer: Tokenizer | None) -> None:
+    def __init__(self, columns: Sequence[Column], config: MediaTextConfig, tokenizer: Tokenizer) -> None:
         self.columns, self.config = tuple(columns), config
-        self._ids = {
-            column.name: tokenizer.encode_batch(column.texts)
-            for column in self.columns
-            if column.kind == "text" and tokenizer is not None
-        }
+        self.front_ends = [column_front_end(column.kind, config, tokenizer.size) for column in self.columns]
+        reader = column_reader(config, tokenizer)
+        self._ids = {column.name: reader.encode_batch(column.texts) for column in self.columns if column.kind == "text"}
 
     @property
     def positions(self) -> list[int]:
         """The number of positions of all sources of each item together."""
-        each = [self._positions(column) for column in self.columns]
+        each = [
+            map(front_end.length_out, self._lengths(column))
+            for column, front_end in zip(self.columns, self.front_ends, strict=True)
+        ]
         return [sum(row) for row in zip(*each, strict=True)]
 
-    def _positions(self, column: Column) -> list[int]:
+    def _lengths(self, column: Column) -> list[int]:
+        """The length of each item's input: tokens, words or samples; of pictures that of their first axis."""
         if column.kind == "text":
             return [len(ids) for ids in self._ids[column.name]]
-        if column.kind == "image":
-            return [self.config.picture.front_end.count] * len(column)
-        frames = self.config.sound.front_end
-        return [frames.positions(column.shape(row)[0]) for row in range(len(column))]
+        return [column.shape(row)[0] for row in range(len(column))]
 
     def batch(self, rows: Sequence[int]) -> tuple[Any, Tensor | None]:
         """The model's source for these items, and its mask."""

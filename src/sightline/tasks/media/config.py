@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import Any, ClassVar, Literal, final
 
 from sightline.core.config import nearest
 from sightline.core.errors import InputError
+from sightline.core.front_end import FrontEndConfig
 from sightline.core.settings import CheckedConfig, flat, key
 from sightline.data.media.audio import AudioOptions, Mix, Resampling
 from sightline.data.media.columns import KINDS, MediaKind, MediaPart
@@ -17,11 +18,13 @@ from sightline.data.media.corpus import MediaCorpus, MediaReading
 from sightline.data.media.images import Colour, Fit, Frames, ImageOptions
 from sightline.models import ARCHITECTURES
 from sightline.parts.audio_frames import AudioFrames
-from sightline.parts.image_patches import GridEncoding, ImagePatches, Pixels, Stem
+from sightline.parts.front_end_choice import FrontEndChoice
+from sightline.parts.image_patches import GridEncoding, Stem
 from sightline.parts.log_mel import MelScale, Normalise
 from sightline.parts.spec_augment import SpecAugmentConfig
 from sightline.tasks.architectures import check_architecture
 from sightline.tasks.run import FilesConfig, RunConfig, log_notes, optim_preset
+from sightline.tasks.text_inputs import TEXT_KINDS
 from sightline.tasks.texts_out.config import TextsOutConfig
 from sightline.training.state import TrainConfig
 
@@ -47,6 +50,8 @@ class SoundConfig(CheckedConfig):
     stride: int = key(4, "Frames that one position of the model covers.")
     augment: SpecAugmentConfig | None = key(SpecAugmentConfig(), "SpecAugment while training; null: none.")
 
+    usual: ClassVar[str] = "audio"  # the front end where none is chosen
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self.reading  # noqa: B018  both refuse impossible values
@@ -58,20 +63,18 @@ class SoundConfig(CheckedConfig):
         return AudioOptions(self.rate_hz, self.mix, self.resample, self.max_s)
 
     @property
+    def given(self) -> dict[str, Any]:
+        """The values that a front end for sounds takes from this section, by field."""
+        return {field.name: getattr(self, field.name) for field in fields(AudioFrames)}
+
+    @property
     def front_end(self) -> AudioFrames:
-        """The model's front end for sounds."""
-        return AudioFrames(
-            self.rate_hz,
-            self.window_ms,
-            self.hop_ms,
-            self.mels,
-            self.low_hz,
-            self.high_hz,
-            self.scale,
-            self.normalise,
-            self.stride,
-            self.augment,
-        )
+        """The usual front end for sounds."""
+        return AudioFrames(**self.given)
+
+    def fitted(self, choice: FrontEndChoice) -> FrontEndConfig:
+        """The chosen front end for sounds."""
+        return choice.fit(self.usual, {"audio": self.given})
 
 
 @final
@@ -116,20 +119,39 @@ class PictureConfig(CheckedConfig):
         return ImageOptions(size, self.fit, self.colour, self.ground, self.frames, self.black, self.white)
 
     @property
-    def front_end(self) -> ImagePatches | Pixels:
-        """The model's front end for pictures, once their size is settled."""
+    def usual(self) -> str:
+        """The front end where none is chosen."""
+        return "patches" if self.view == "patches" else "pixels"
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The values that a front end for pictures takes from this section, by field, once the sizes are settled."""
         if self.height is None or self.width is None:
             raise ValueError("the size of pictures is not settled")
-        common = self.height, self.width, self.reading.channels
-        if self.view != "patches":
-            embedding = "linear" if self.view == "pixels" else "levels"
-            return Pixels(*common, embedding, self.positions, self.mean, self.deviation)
-        if self.patch is None:
-            raise ValueError("the size of patches is not settled")
-        return ImagePatches(*common, self.patch, self.positions, self.stem, self.mean, self.deviation)
+        names = ("height", "width", "patch", "positions", "stem", "mean", "deviation")
+        values = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        embedding = "levels" if self.view == "levels" else "linear"
+        return {**values, "channels": self.reading.channels, "embedding": embedding}
 
-    def settled(self, shapes: Sequence[tuple[int, ...]]) -> PictureConfig:
-        """The same with sizes for pictures of these shapes (C, H, W), where it names none.
+    @property
+    def front_end(self) -> FrontEndConfig:
+        """The usual front end for pictures, once the sizes are settled."""
+        return self.fitted(FrontEndChoice())
+
+    def fitted(self, choice: FrontEndChoice) -> FrontEndConfig:
+        """The chosen front end for pictures, once the sizes are settled."""
+        given = self.given
+        if self.patch is None and "patch" in choice.inherited(self.usual):
+            raise ValueError("the size of patches is not settled")
+        return choice.fit(self.usual, {"image": given})
+
+    def settled(
+        self,
+        shapes: Sequence[tuple[int, ...]],
+        choice: FrontEndChoice = FrontEndChoice(),  # noqa: B008  a value
+    ) -> PictureConfig:
+        """The same with sizes for pictures of these shapes (C, H, W), where it names none; of patches, if the front end
+        has a field for them.
 
         Raises:
             InputError: "the pictures have 3 sizes (28 x 28, 28 x 30, …): set picture.height, picture.width and …".
@@ -144,9 +166,10 @@ class PictureConfig(CheckedConfig):
                     "picture.fit to stretch or pad"
                 )
             height, width = sizes[0]
-        patch = _few(height, width) if self.patch is None and self.view == "patches" else self.patch
-        settled = replace(self, height=height, width=width, patch=patch)
-        settled.front_end  # noqa: B018  refuses a patch that does not divide the sides
+        choice = choice.where_suits(("image",))
+        cuts = self.patch is None and "patch" in choice.inherited(self.usual)
+        settled = replace(self, height=height, width=width, patch=_few(height, width) if cuts else self.patch)
+        settled.fitted(choice)  # refuses a patch that does not divide the sides
         return settled
 
 
@@ -214,6 +237,8 @@ class MediaTextConfig(TextsOutConfig):
     sound: SoundConfig = key(SoundConfig(), "How sounds are read.")
     picture: PictureConfig = key(PictureConfig(), "How pictures are read.")
     validation_items: int = key(1000, "Items that a validation scores.", at_least=1)
+
+    reads = ("audio", "image", *TEXT_KINDS)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -81,7 +81,7 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
         for column in data.train.columns:
             if column.kind == "image":
                 shapes = [column.shape(row) for row in range(len(column))]
-                config = replace(config, picture=config.picture.settled(shapes))
+                config = replace(config, picture=config.picture.settled(shapes, config.front_end))
         texts = [text for column in data.train.columns for text in column.texts]
         tokenizers = cls.learn_tokenizers(texts, data.train.targets, config.tokenizer, lowercase=run.corpus.lowercase)
         sizes = front_end(columns, config, tokenizers), tokenizers.target.size

@@ -10,6 +10,7 @@ from sightline.data.pairs.corpus import PairCorpus, Pairs, load_corpus, read
 from sightline.models import ARCHITECTURES
 from sightline.tasks.architectures import check_architecture
 from sightline.tasks.run import FilesConfig, RunConfig, log_notes, optim_preset
+from sightline.tasks.text_inputs import TEXT_KINDS
 from sightline.tasks.texts_out.config import TextsOutConfig, TokenizerConfig
 from sightline.training.state import TrainConfig
 
@@ -61,6 +62,8 @@ class TranslationConfig(TextsOutConfig):
     max_length: int | None = key(None, "Most tokens of an example; null: any number.", at_least=1)
     too_long: Literal["error", "skip", "truncate"] = key("error", "What happens to an example beyond max_length.")
     validation_pairs: int = key(1000, "Pairs that a validation scores.", at_least=1)
+
+    reads = TEXT_KINDS
 
     @classmethod
     def preset(cls, arch: str, **changes: Any) -> TranslationConfig:

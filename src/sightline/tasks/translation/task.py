@@ -10,6 +10,7 @@ from typing import Any, ClassVar, final
 from torch import Tensor
 
 from sightline.core.errors import InputError
+from sightline.core.front_end import FrontEndConfig
 from sightline.core.metrics import Baseline
 from sightline.data.batches import PairBatches, pad
 from sightline.data.pairs.corpus import PairCorpus, Pairs
@@ -17,8 +18,8 @@ from sightline.data.tokens.tokenizer import TokenizerPair
 from sightline.decoding.engine import DecodingConfig
 from sightline.models import SequenceModel
 from sightline.models.store import CONFIG, LoadedModel
-from sightline.parts.token_embedding import Tokens
 from sightline.tasks.card import Card
+from sightline.tasks.text_inputs import TEXT_KINDS, text_front_end, text_pieces, text_reader
 from sightline.tasks.texts_out.baselines import text_baselines
 from sightline.tasks.texts_out.search import TextOutput
 from sightline.tasks.texts_out.task import TOKENIZERS, TextsOutTask
@@ -27,14 +28,14 @@ from sightline.tasks.translation.config import TranslationConfig, TranslationRun
 
 @final
 class Sentences:
-    """Sources that are token ids."""
+    """Sources that are token ids, or words by their letters."""
 
-    def __init__(self, ids: Sequence[list[int]]) -> None:
+    def __init__(self, ids: Sequence[Any], front_end: FrontEndConfig) -> None:
         self.ids = ids
-        self.positions = [len(tokens) for tokens in ids]
+        self.positions = [front_end.length_out(len(tokens)) for tokens in ids]
 
     def batch(self, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Ids (B, M) of these sources, and the mask."""
+        """Ids (B, M) of these sources, or letters (B, M, L), and the mask."""
         return pad([self.ids[row] for row in rows])
 
 
@@ -101,7 +102,7 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
         tokenizers = tokenizers or cls.learn_tokenizers(*corpus.train.sides, config.tokenizer, lowercase=lowercase)
         if getattr(config.model, "tie", None) == "all" and not tokenizers.shared:
             raise InputError(f"{config.arch} ties source and target embeddings: it needs tokenizer.shared")
-        sizes = tokenizers.source.size, tokenizers.target.size
+        sizes = text_front_end(config.front_end, tokenizers.source.size), tokenizers.target.size
         config, model = cls.draw(config, sizes, seed=seed, parameters=parameters)
         longest = cls.room_for(tokenizers, corpus.train.targets)
         return cls(config, model, tokenizers, longest_output=longest, data=cls.trained_on(corpus))
@@ -109,13 +110,13 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
     @classmethod
     def restore(cls, directory: Path, loaded: LoadedModel, config: TranslationConfig, options: Any) -> TranslationTask:
         tokenizers = cls.load_tokenizers(directory, options)
-        if not isinstance(loaded.model, SequenceModel) or not isinstance(loaded.source, Tokens):
+        if not isinstance(loaded.model, SequenceModel) or loaded.source.accepts not in TEXT_KINDS:
             raise InputError(f"a model of {loaded.source} does not translate text", where=directory / CONFIG)
-        sizes = tokenizers.source.size, tokenizers.target.size
-        expected = loaded.source.vocabulary, loaded.outputs
-        if sizes != expected:
+        sizes = text_front_end(config.front_end, tokenizers.source.size), tokenizers.target.size
+        if sizes != (loaded.source, loaded.outputs):
             raise InputError(
-                f"vocabularies of {sizes[0]} and {sizes[1]} tokens, but the model has {expected[0]} and {expected[1]}",
+                f"vocabularies for {sizes[0]} and {sizes[1]} tokens, but the model has {loaded.source} and "
+                f"{loaded.outputs}",
                 where=directory / TOKENIZERS,
             )
         return cls(config, loaded.model, tokenizers, longest_output=options.longest_output, data=options.data)
@@ -133,8 +134,13 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
         return self.config.validation_pairs
 
     @property
-    def source(self) -> Tokens:
-        return Tokens(self.tokenizers.source.size)
+    def source(self) -> FrontEndConfig:
+        return text_front_end(self.config.front_end, self.tokenizers.source.size)
+
+    @property
+    def reader(self) -> Any:
+        """What makes the model's inputs of sources."""
+        return text_reader(self.config.front_end, self.tokenizers.source)
 
     def batches(self, part: Pairs, *, seed: int) -> PairBatches:
         """Shuffled training batches of the pairs."""
@@ -153,7 +159,11 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
         return PairBatches(source_ids, target_ids, max_tokens=largest, seed=0, shuffle=False)
 
     def sources_of(self, part: Pairs) -> Sentences:
-        return Sentences(self.tokenizers.source.encode_batch(part.sources))
+        return Sentences(self.reader.encode_batch(part.sources), self.source)
+
+    def source_pieces(self, text: str) -> list[str]:
+        """What each position of a source shows, for maps of attention."""
+        return text_pieces(self.source, self.tokenizers.source, text)
 
     def part_of(self, inputs: Sequence[str]) -> Pairs:
         return Pairs(list(inputs), [""] * len(inputs))
@@ -194,4 +204,4 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
         )
 
     def _encode(self, pairs: Pairs) -> tuple[list[list[int]], list[list[int]]]:
-        return self.tokenizers.source.encode_batch(pairs.sources), self.tokenizers.target.encode_batch(pairs.targets)
+        return self.reader.encode_batch(pairs.sources), self.tokenizers.target.encode_batch(pairs.targets)
