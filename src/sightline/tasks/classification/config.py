@@ -13,19 +13,16 @@ from sightline.data.labelled.gaps import Missing
 from sightline.data.labelled.part import LabelledPart
 from sightline.data.labelled.table import Reading, read_labelled
 from sightline.models import FORMS, SizedConfig
-from sightline.tasks.architectures import check_architecture
 from sightline.tasks.media.config import PictureConfig, SoundConfig
-from sightline.tasks.run import FilesConfig, RunConfig, TaskConfig, log_notes, optim_preset
+from sightline.tasks.run import FilesConfig, RunConfig, TaskConfig, log_notes
 from sightline.training.optim import OptimConfig
-from sightline.training.state import TrainConfig
 
-PRESETS = FORMS["encoder"]
 BILSTM_ATTENTION = "bilstm_attention"
 
 
 def _pooled(arch: str) -> Any:
     """The preset, pooled by the mean where it has no pooling of its own."""
-    model: Any = PRESETS[arch]
+    model: Any = FORMS["encoder"][arch]
     return replace(model, pooling="mean") if getattr(model, "pooling", None) == "none" else model
 
 
@@ -103,6 +100,17 @@ class ClassificationConfig(TaskConfig):
         if getattr(self.model, "pooling", None) == "none":
             raise InputError("labels are of whole items: choose mean, last, cls or additive", where="model.pooling")
 
+    @classmethod
+    def own(cls, arch: str) -> dict[str, Any]:
+        return {"model": _pooled(arch)}
+
+    @classmethod
+    def optimizer(cls, arch: str) -> OptimConfig:
+        """For `bilstm_attention` with the rate and the decay of Jain & Wallace 2019's code."""
+        if arch == BILSTM_ATTENTION:
+            return OptimConfig(lr=1e-3, weight_decay=1e-5, schedule="constant", warmup_steps=0, clip_norm=None)
+        return super().optimizer(arch)
+
 
 @final
 @dataclass(frozen=True)
@@ -151,16 +159,3 @@ class ClassificationRun(RunConfig):
         log_notes(self.corpus.data, table.notes())
         part = LabelledPart.of(table)
         return part.select(range(len(part))[: self.corpus.limit])
-
-    @classmethod
-    def preset(cls, arch: str) -> ClassificationRun:
-        """The named architecture, pooled by the mean where it has no pooling of its own, with its optimizer.
-
-        For `bilstm_attention` the optimizer's rate and decay are those of Jain & Wallace 2019's code, for the others
-        see `tasks.run.optim_preset`.
-        """
-        check_architecture(arch, ClassificationConfig.form, "classification")
-        optim = optim_preset(arch)
-        if arch == BILSTM_ATTENTION:
-            optim = OptimConfig(lr=1e-3, weight_decay=1e-5, schedule="constant", warmup_steps=0, clip_norm=None)
-        return cls(settings=ClassificationConfig(arch=arch, model=_pooled(arch)), training=TrainConfig(optim=optim))
