@@ -74,6 +74,10 @@ class BatchStream(ABC, Generic[B]):
         """Batches in the first epoch."""
         return len(self._planned(0))
 
+    def __iter__(self) -> Iterator[B]:
+        """All batches of the first epoch, in order."""
+        return self.epoch()
+
     def epoch(self, number: int = 0) -> Iterator[B]:
         """All batches of an epoch, in order."""
         return map(self.batch, self._planned(number))
@@ -128,17 +132,18 @@ def in_batches(order: np.ndarray, size: int) -> list[np.ndarray]:
 
 
 class Batch(NamedTuple):
-    """Some pairs, right-padded with `Tokenizer.PAD`.
+    """Some items with their target texts, right-padded; texts with `Tokenizer.PAD`.
 
-    source: (B, M) long, as encoded, without special tokens
-    source_mask: (B, M) bool, True = real
+    source: of texts ids (B, M) long, without special tokens; of other items what their front end reads, or of several
+        sources one `Masked` each
+    source_mask: (B, M) bool, True = real; None where nothing is padded or sources bring their own
     target: (B, T) long, each row BOS … EOS
     target_mask: (B, T) bool
     rows: number of each row's pair in the data
     """
 
-    source: Tensor
-    source_mask: Tensor
+    source: Any
+    source_mask: Any
     target: Tensor
     target_mask: Tensor
     rows: tuple[int, ...]
@@ -150,7 +155,14 @@ class Batch(NamedTuple):
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on `device`."""
-        return Batch(*(tensor.to(device) for tensor in self[:4]), rows=self.rows)
+        source = on_device(self.source, self.source_mask, device)
+        return Batch(*source, self.target.to(device), self.target_mask.to(device), self.rows)
+
+
+def on_device(source: Any, mask: Tensor | None, device: torch.device | str) -> tuple[Any, Tensor | None]:
+    """A source, one tensor or several, and its mask on `device`."""
+    moved = source.to(device) if isinstance(source, Tensor) else tuple(one.to(device) for one in source)
+    return moved, None if mask is None else mask.to(device)
 
 
 def pad(sequences: Sequence[Sequence[int]] | Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:

@@ -34,6 +34,7 @@ CHOOSING = {
     "test_share",
 }
 
+C = TypeVar("C", bound="TaskConfig")
 R = TypeVar("R", bound="RunConfig")
 
 logger = logging.getLogger("sightline")
@@ -101,6 +102,42 @@ class TaskConfig(CheckedConfig):
         if type(model) is not type(FORMS[self.form][arch]):
             raise InputError(f"{type(model).__name__} is not the config of {arch!r}", where="model")
 
+    @classmethod
+    def preset(cls: type[C], arch: str, **changes: Any) -> C:
+        """The named architecture with its own settings, `changes` on top.
+
+        Raises:
+            InputError: "arch: unknown architecture 'lstmm', did you mean 'lstm'?"
+        """
+        check_architecture(arch, cls.form)
+        own: dict[str, Any] = {"arch": arch, "model": FORMS[cls.form][arch], **cls.own(arch), **changes}
+        return cls(**own)
+
+    @classmethod
+    def own(cls, arch: str) -> dict[str, Any]:
+        """Settings of an architecture that differ from the defaults, by key."""
+        return {}
+
+    @classmethod
+    def optimizer(cls, arch: str) -> OptimConfig:
+        """The optimizer's settings for an architecture at its preset's size.
+
+        For `transformer-2017` those of the paper, section 5.3; the others' rates were chosen on dates within a minute
+        of one core (LOG.md), from few trials; those of `rnn` and `luong` were compared with no other, and the
+        architectures that are one mechanism in a Transformer's place have the Transformer's.
+        """
+        if arch == "transformer-2017":
+            return OptimConfig(
+                lr=paper_lr(512, 4000),
+                beta2=0.98,
+                eps=1e-9,
+                weight_decay=0.0,
+                warmup_steps=4000,
+                schedule="inverse_sqrt",
+                clip_norm=None,
+            )
+        return OptimConfig(lr=RATES.get(arch, RATES["transformer"]))
+
 
 @dataclass(frozen=True)
 class RunConfig(CheckedConfig):
@@ -122,12 +159,9 @@ class RunConfig(CheckedConfig):
 
     @classmethod
     def preset(cls: type[R], arch: str) -> R:
-        """The named architecture with its sizes and its optimizer."""
+        """The named architecture with its own settings and its optimizer."""
         kind = flat_parts(cls)["settings"]
-        check_architecture(arch, kind.form)
-        return cls(
-            settings=kind(arch=arch, model=FORMS[kind.form][arch]), training=TrainConfig(optim=optim_preset(arch))
-        )
+        return cls(settings=kind.preset(arch), training=TrainConfig(optim=kind.optimizer(arch)))
 
     def load(self) -> Any:
         """The data, read and divided; `InputError` for whatever is wrong with it."""
@@ -188,23 +222,3 @@ def parse_match(text: str | None) -> int | None:
     if name != "params" or parameters < 1:
         raise InputError(f"expected params=NUMBER, such as params=2M, found {text!r}", where="match")
     return parameters
-
-
-def optim_preset(arch: str) -> OptimConfig:
-    """The optimizer's settings for an architecture at its preset's size.
-
-    For `transformer-2017` those of the paper, section 5.3; the others' rates were chosen on dates within a minute of
-    one core (LOG.md), from few trials; those of `rnn` and `luong` were compared with no other, and the architectures
-    that are one mechanism in a Transformer's place have the Transformer's.
-    """
-    if arch == "transformer-2017":
-        return OptimConfig(
-            lr=paper_lr(512, 4000),
-            beta2=0.98,
-            eps=1e-9,
-            weight_decay=0.0,
-            warmup_steps=4000,
-            schedule="inverse_sqrt",
-            clip_norm=None,
-        )
-    return OptimConfig(lr=RATES.get(arch, RATES["transformer"]))

@@ -14,14 +14,11 @@ from sightline.data.labelled.gaps import Missing
 from sightline.data.labelled.part import LabelledPart
 from sightline.data.labelled.table import Reading, SourceKind, read_labelled
 from sightline.models import FORMS, SizedConfig
-from sightline.tasks.architectures import check_architecture
 from sightline.tasks.media.config import PictureConfig, SoundConfig
-from sightline.tasks.run import FilesConfig, RunConfig, TaskConfig, log_notes, optim_preset
+from sightline.tasks.run import FilesConfig, RunConfig, TaskConfig, log_notes
 from sightline.tasks.text_inputs import TEXT_KINDS, text_front_end
 from sightline.training.optim import OptimConfig
-from sightline.training.state import TrainConfig
 
-PRESETS = FORMS["encoder"]
 READ_AS: dict[SourceKind, tuple[InputKind, ...]] = {
     "text": TEXT_KINDS, "series": ("series",), "audio": ("audio",), "image": ("image",)
 }  # fmt: skip
@@ -30,7 +27,7 @@ BILSTM_ATTENTION = "bilstm_attention"
 
 def _pooled(arch: str) -> Any:
     """The preset, pooled by the mean where it has no pooling of its own."""
-    model: Any = PRESETS[arch]
+    model: Any = FORMS["encoder"][arch]
     return replace(model, pooling="mean") if getattr(model, "pooling", None) == "none" else model
 
 
@@ -124,6 +121,17 @@ class ClassificationConfig(TaskConfig):
             return self.front_end.fit("series_patches", {"series": given})
         return (self.sound if kind == "audio" else self.picture).fitted(self.front_end)
 
+    @classmethod
+    def own(cls, arch: str) -> dict[str, Any]:
+        return {"model": _pooled(arch)}
+
+    @classmethod
+    def optimizer(cls, arch: str) -> OptimConfig:
+        """For `bilstm_attention` with the rate and the decay of Jain & Wallace 2019's code."""
+        if arch == BILSTM_ATTENTION:
+            return OptimConfig(lr=1e-3, weight_decay=1e-5, schedule="constant", warmup_steps=0, clip_norm=None)
+        return super().optimizer(arch)
+
 
 @final
 @dataclass(frozen=True)
@@ -172,16 +180,3 @@ class ClassificationRun(RunConfig):
         log_notes(self.corpus.data, table.notes())
         part = LabelledPart.of(table)
         return part.select(range(len(part))[: self.corpus.limit])
-
-    @classmethod
-    def preset(cls, arch: str) -> ClassificationRun:
-        """The named architecture, pooled by the mean where it has no pooling of its own, with its optimizer.
-
-        For `bilstm_attention` the optimizer's rate and decay are those of Jain & Wallace 2019's code, for the others
-        see `tasks.run.optim_preset`.
-        """
-        check_architecture(arch, ClassificationConfig.form, "classification")
-        optim = optim_preset(arch)
-        if arch == BILSTM_ATTENTION:
-            optim = OptimConfig(lr=1e-3, weight_decay=1e-5, schedule="constant", warmup_steps=0, clip_norm=None)
-        return cls(settings=ClassificationConfig(arch=arch, model=_pooled(arch)), training=TrainConfig(optim=optim))

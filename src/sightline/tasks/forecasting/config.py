@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import Any, Literal, final
 
 from sightline.core.errors import InputError
 from sightline.core.settings import flat, key
@@ -12,13 +12,12 @@ from sightline.data.series.panel import Evenness, Fill, Resample
 from sightline.models import FORECASTERS, SizedConfig
 from sightline.parts.front_end_choice import encode_choice
 from sightline.parts.series_patches import SeriesWindows
-from sightline.tasks.architectures import check_architecture
 from sightline.tasks.run import DataConfig, RunConfig, TaskConfig
 from sightline.training.optim import OptimConfig
-from sightline.training.state import TrainConfig
 
 ForecastLoss = Literal["mse", "mae", "quantile"]
 PUBLISHED_BATCH = 32
+LINEAR = "dlinear", "nlinear"
 
 
 @final
@@ -143,16 +142,16 @@ class ForecastingConfig(TaskConfig):
         """The metric that decides a comparison: the one that is trained for."""
         return "pinball" if self.loss == "quantile" else self.loss
 
+    @classmethod
+    def own(cls, arch: str) -> dict[str, Any]:
+        return {"batch_size": 32} if arch in LINEAR else {}
 
-def forecasting_optim(arch: str) -> OptimConfig:
-    """The optimizer's default settings.
-
-    Of the linear maps Adam without decay at the rate of the authors' later scripts; the others' rates were not
-    searched.
-    """
-    if arch in ("dlinear", "nlinear"):
-        return OptimConfig(lr=5e-3, beta2=0.999, weight_decay=0.0, warmup_steps=0, clip_norm=None)
-    return OptimConfig(lr=1e-3)
+    @classmethod
+    def optimizer(cls, arch: str) -> OptimConfig:
+        """Of the linear maps Adam without decay at the rate of the authors' later scripts; others were not searched."""
+        if arch in LINEAR:
+            return OptimConfig(lr=5e-3, beta2=0.999, weight_decay=0.0, warmup_steps=0, clip_norm=None)
+        return OptimConfig(lr=1e-3)
 
 
 @final
@@ -163,11 +162,3 @@ class ForecastingRun(RunConfig):
     corpus: SeriesDataConfig = flat(SeriesDataConfig())
     settings: ForecastingConfig = flat(ForecastingConfig())
     task: str = "forecasting"
-
-    @classmethod
-    def preset(cls, arch: str) -> ForecastingRun:
-        """The named architecture with its batch size and optimizer."""
-        check_architecture(arch, ForecastingConfig.form, "forecasting")
-        linear = arch in ("dlinear", "nlinear")
-        settings = ForecastingConfig(arch=arch, model=FORECASTERS[arch], batch_size=32 if linear else 64)
-        return cls(settings=settings, training=TrainConfig(optim=forecasting_optim(arch)))

@@ -16,7 +16,6 @@ from sightline.models.language_model import LanguageModelConfig
 from sightline.models.recurrent_language_model import RecurrentLanguageModelConfig
 from sightline.tasks.run import RATES, FilesConfig, RunConfig, TaskConfig, log_notes
 from sightline.training.optim import OptimConfig
-from sightline.training.state import TrainConfig
 
 Bptt = Literal["rows", "stateful"]
 Evaluate = Literal["auto", "windows", "carried"]
@@ -112,25 +111,23 @@ class LanguageConfig(TaskConfig):
         return self.evaluate == "carried" or (self.evaluate == "auto" and self.bptt == "stateful")
 
     @classmethod
-    def preset(cls, arch: str, **changes: Any) -> LanguageConfig:
-        """The named architecture at a size for text: d_model 128 and four layers, recurrences two wider ones."""
+    def own(cls, arch: str) -> dict[str, Any]:
+        """A size for text: d_model 128 and four layers, recurrences two wider ones."""
         model: Any = LANGUAGE_MODELS[arch]
         if isinstance(model, RecurrentLanguageModelConfig):
-            model = replace(model, d_model=192, dropout=0.0)
-        elif isinstance(model, LanguageModelConfig):
-            model = replace(model, d_model=128, layers=3 if len(model.mixers) == 3 else 4, dropout=0.0)
-        own: dict[str, Any] = {"arch": arch, "model": model, **changes}
-        return cls(**own)
+            return {"model": replace(model, d_model=192, dropout=0.0)}
+        if isinstance(model, LanguageModelConfig):
+            return {"model": replace(model, d_model=128, layers=3 if len(model.mixers) == 3 else 4, dropout=0.0)}
+        return {}
 
+    @classmethod
+    def optimizer(cls, arch: str) -> OptimConfig:
+        """The Transformer's rate is that of `benchmarks/verify_shakespeare.py`, where no other was tried.
 
-def language_optim(arch: str) -> OptimConfig:
-    """The optimizer's settings for an architecture on text.
-
-    The Transformer's rate is that of `benchmarks/verify_shakespeare.py`, where no other was tried. Mechanisms in its
-    place have the same rate; the recurrences have their rates on pairs.
-    """
-    rate = RATES[arch] if arch in ("rnn", "lstm", "gru") else 2e-3
-    return OptimConfig(lr=rate, beta2=0.99, weight_decay=0.1, final_lr=0.1)
+        Mechanisms in its place have the same rate; the recurrences have their rates on pairs.
+        """
+        rate = RATES[arch] if arch in ("rnn", "lstm", "gru") else 2e-3
+        return OptimConfig(lr=rate, beta2=0.99, weight_decay=0.1, final_lr=0.1)
 
 
 @final
@@ -141,8 +138,3 @@ class LanguageRun(RunConfig):
     corpus: RunningTextConfig = flat(RunningTextConfig())
     settings: LanguageConfig = flat(LanguageConfig())
     task: str = "language"
-
-    @classmethod
-    def preset(cls, arch: str) -> LanguageRun:
-        """The named architecture at a size for text, with its optimizer."""
-        return cls(settings=LanguageConfig.preset(arch), training=TrainConfig(optim=language_optim(arch)))

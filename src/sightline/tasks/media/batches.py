@@ -3,45 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, final
+from typing import Any, final
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sightline.core.errors import InputError
-from sightline.data.batches import BatchStream, PairBatches, pad
+from sightline.data.batches import Batch, BatchStream, PairBatches, pad
 from sightline.data.media.columns import Column, MediaPart
 from sightline.data.tokens.tokenizer import Tokenizer
 from sightline.parts.several import Masked
 from sightline.tasks.media.config import MediaTextConfig
 from sightline.tasks.media.sources import column_front_end, column_reader
-from sightline.tasks.texts_out.task import on_device
-
-
-class MediaBatch(NamedTuple):
-    """Some items, padded on the right.
-
-    source: samples (B, T), pixels (B, C, H, W), or of several sources one `Masked` each; source_mask: (B, T) of
-    samples, None where nothing is padded or sources bring their own
-    target, target_mask, rows: as in `Batch`
-    """
-
-    source: Any
-    source_mask: Tensor | None
-    target: Tensor
-    target_mask: Tensor
-    rows: tuple[int, ...]
-
-    @property
-    def tokens(self) -> int:
-        """Number of labels: real target tokens after BOS, EOS included."""
-        return int(self.target_mask[:, 1:].sum())
-
-    def to(self, device: torch.device | str) -> MediaBatch:
-        """The same batch on `device`."""
-        source, mask = on_device(self.source, self.source_mask, device)
-        return MediaBatch(source, mask, self.target.to(device), self.target_mask.to(device), self.rows)
 
 
 @final
@@ -95,7 +69,7 @@ def _padded(sounds: list[np.ndarray], grain: int) -> Masked:
 
 
 @final
-class MediaBatches(BatchStream[MediaBatch]):
+class MediaBatches(BatchStream[Batch]):
     """`PairBatches` over items whose sources are read as they are needed: the same order, the same bound.
 
     A batch of B items, M and T positions wide, has at most `max_tokens` padded ones: B · max(M, T) <= max_tokens.
@@ -135,6 +109,6 @@ class MediaBatches(BatchStream[MediaBatch]):
     def plan(self, epoch: int) -> list[np.ndarray]:
         return self._pairs.plan(epoch)
 
-    def batch(self, rows: np.ndarray) -> MediaBatch:
+    def batch(self, rows: np.ndarray) -> Batch:
         pairs = self._pairs.batch(rows)
-        return MediaBatch(*self._inputs.batch(pairs.rows), pairs.target, pairs.target_mask, pairs.rows)
+        return Batch(*self._inputs.batch(pairs.rows), pairs.target, pairs.target_mask, pairs.rows)

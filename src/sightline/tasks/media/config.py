@@ -16,17 +16,15 @@ from sightline.data.media.audio import AudioOptions, Mix, Resampling
 from sightline.data.media.columns import KINDS, MediaKind, MediaPart
 from sightline.data.media.corpus import MediaCorpus, MediaReading
 from sightline.data.media.images import Colour, Fit, Frames, ImageOptions
-from sightline.models import ARCHITECTURES
+from sightline.models import FORMS
 from sightline.parts.audio_frames import AudioFrames
 from sightline.parts.front_end_choice import FrontEndChoice
 from sightline.parts.image_patches import GridEncoding, Stem
 from sightline.parts.log_mel import MelScale, Normalise
 from sightline.parts.spec_augment import SpecAugmentConfig
-from sightline.tasks.architectures import check_architecture
-from sightline.tasks.run import FilesConfig, RunConfig, log_notes, optim_preset
+from sightline.tasks.run import FilesConfig, RunConfig, log_notes
 from sightline.tasks.text_inputs import TEXT_KINDS
 from sightline.tasks.texts_out.config import TextsOutConfig
-from sightline.training.state import TrainConfig
 
 FEW_PATCHES = 64
 
@@ -245,6 +243,12 @@ class MediaTextConfig(TextsOutConfig):
         if getattr(self.model, "tie", None) == "all":
             raise InputError("all is for texts on both sides: choose none or target", where="model.tie")
 
+    @classmethod
+    def own(cls, arch: str) -> dict[str, Any]:
+        """A preset that shares embeddings with its source does not here."""
+        model: Any = FORMS[cls.form][arch]
+        return {"model": replace(model, tie="target")} if getattr(model, "tie", None) == "all" else {}
+
 
 @final
 @dataclass(frozen=True)
@@ -282,13 +286,3 @@ class MediaTextRun(RunConfig):
         part, notes = self.reading.read(self.corpus.data)
         log_notes(self.corpus.data, notes)
         return part
-
-    @classmethod
-    def preset(cls, arch: str) -> MediaTextRun:
-        """The named architecture with its optimizer; a preset that shares embeddings with its source does not here."""
-        check_architecture(arch, MediaTextConfig.form)
-        model: Any = ARCHITECTURES[arch]
-        if getattr(model, "tie", None) == "all":
-            model = replace(model, tie="target")
-        settings = MediaTextConfig(arch=arch, model=model)
-        return cls(settings=settings, training=TrainConfig(optim=optim_preset(arch)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
@@ -20,7 +20,7 @@ from sightline.core.metrics import metrics_of
 from sightline.core.modes import evaluating
 from sightline.core.settings import check_in_range
 from sightline.core.state import nbytes
-from sightline.data.batches import BatchStream
+from sightline.data.batches import on_device
 from sightline.data.tokens.tokenizer import Tokenizer, TokenizerPair
 from sightline.decoding.engine import DecodingConfig
 from sightline.models import SequenceModel
@@ -103,8 +103,8 @@ class TextsOutTask(Task[D, P, R]):
         """The sources of a part's items."""
 
     @abstractmethod
-    def in_order(self, part: P) -> BatchStream[Any]:
-        """Every item in batches to score, however long."""
+    def in_order(self, part: P) -> Iterable[Any]:
+        """Every item in batches to score, however long; they can be iterated over again."""
 
     @abstractmethod
     def part_of(self, inputs: Sequence[Any]) -> P:
@@ -137,13 +137,14 @@ class TextsOutTask(Task[D, P, R]):
         """A function of the model: the metrics of `measure`, on evenly spaced items and greedy outputs of some."""
         scored = self.spaced(part, self.validation_size)
         decoded = self.spaced(part, self.config.validation_outputs)
+        sources = self.sources_of(decoded)
         batches = self.in_order(scored)
 
         def validate(model: nn.Module) -> dict[str, float]:
-            measured = likelihood(model, batches.epoch(), self.device).metrics
+            measured = likelihood(model, batches, self.device).metrics
             if not math.isfinite(measured["loss"]):
                 return measured  # the outputs of a model that has diverged mean nothing
-            return {**measured, **self.score(self._texts(decoded), decoded.targets).metrics}
+            return {**measured, **self.score(texts_of(self._written(sources)), decoded.targets).metrics}
 
         return validate
 
@@ -153,7 +154,9 @@ class TextsOutTask(Task[D, P, R]):
         `first` is the number of the first item in the random stream, so that texts sampled in several calls get what
         one call would give them. Dropout is off, whatever mode the model is in.
         """
-        sources = self.sources_of(part)
+        return self._written(self.sources_of(part), decoding, first=first)
+
+    def _written(self, sources: Sources, decoding: DecodingConfig | None = None, *, first: int = 0) -> list[TextOutput]:
         rows = [row for row, count in enumerate(sources.positions) if count]
         written = search(
             self.model,
@@ -195,7 +198,7 @@ class TextsOutTask(Task[D, P, R]):
         outputs = self._texts(part, decoding)
         scores = self.score(outputs, part.targets)
         with evaluating(self.model):
-            measured = likelihood(self.model, self.in_order(part).epoch(), self.device)
+            measured = likelihood(self.model, self.in_order(part), self.device)
         return Measured(
             {**scores.metrics, **measured.metrics},
             {**scores.items, **measured.items},
@@ -276,7 +279,7 @@ class TextsOutTask(Task[D, P, R]):
         return self._texts(part)
 
     def _texts(self, part: P, decoding: DecodingConfig | None = None) -> list[str]:
-        return [output.text for output in self.write_texts(part, decoding)]
+        return texts_of(self.write_texts(part, decoding))
 
     def _begin(self, sources: Sources, rows: Sequence[int]) -> Any:
         """The decoder's state before the first token for these items."""
@@ -284,7 +287,6 @@ class TextsOutTask(Task[D, P, R]):
         return self.model.initial_state(self.model.encode(source, mask))
 
 
-def on_device(source: Any, mask: Tensor | None, device: torch.device | str) -> tuple[Any, Tensor | None]:
-    """A source, one tensor or several, and its mask on `device`."""
-    moved = source.to(device) if isinstance(source, Tensor) else tuple(one.to(device) for one in source)
-    return moved, None if mask is None else mask.to(device)
+def texts_of(outputs: Sequence[TextOutput]) -> list[str]:
+    """Their texts."""
+    return [output.text for output in outputs]

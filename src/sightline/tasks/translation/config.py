@@ -7,12 +7,9 @@ from typing import Any, Literal, final
 
 from sightline.core.settings import flat, key
 from sightline.data.pairs.corpus import PairCorpus, Pairs, load_corpus, read
-from sightline.models import ARCHITECTURES
-from sightline.tasks.architectures import check_architecture
-from sightline.tasks.run import FilesConfig, RunConfig, log_notes, optim_preset
+from sightline.tasks.run import FilesConfig, RunConfig, log_notes
 from sightline.tasks.text_inputs import TEXT_KINDS
 from sightline.tasks.texts_out.config import TextsOutConfig, TokenizerConfig
-from sightline.training.state import TrainConfig
 
 
 @final
@@ -66,19 +63,12 @@ class TranslationConfig(TextsOutConfig):
     reads = TEXT_KINDS
 
     @classmethod
-    def preset(cls, arch: str, **changes: Any) -> TranslationConfig:
-        """The named architecture with its own settings, `changes` on top.
-
-        Raises:
-            InputError: "arch: unknown architecture 'lstmm', did you mean 'lstm'?"
-        """
-        check_architecture(arch, cls.form, "translation")
-        own: dict[str, Any] = {"arch": arch, "model": ARCHITECTURES[arch]}
+    def own(cls, arch: str) -> dict[str, Any]:
         if arch == "transformer":
-            own["batch_tokens"] = 768  # wants more steps than the recurrences do (LOG.md)
+            return {"batch_tokens": 768}  # wants more steps than the recurrences do (LOG.md)
         if arch == "transformer-2017":  # Vaswani et al. 2017, sections 5.1 and 5.4
-            own |= {"label_smoothing": 0.1, "tokenizer": TokenizerConfig("bpe", shared=True)}
-        return cls(**{**own, **changes})
+            return {"label_smoothing": 0.1, "tokenizer": TokenizerConfig("bpe", shared=True)}
+        return {}
 
 
 @final
@@ -88,9 +78,3 @@ class TranslationRun(RunConfig):
 
     corpus: PairsConfig = flat(PairsConfig())
     settings: TranslationConfig = flat(TranslationConfig())
-
-    @classmethod
-    def preset(cls, arch: str) -> TranslationRun:
-        """The named architecture with its own settings and optimizer."""
-        settings = TranslationConfig.preset(arch)
-        return cls(settings=settings, training=TrainConfig(optim=optim_preset(arch)))

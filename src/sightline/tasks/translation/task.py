@@ -12,7 +12,7 @@ from torch import Tensor
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
 from sightline.core.metrics import Baseline
-from sightline.data.batches import PairBatches, pad
+from sightline.data.batches import Batch, PairBatches, pad
 from sightline.data.pairs.corpus import PairCorpus, Pairs
 from sightline.data.tokens.tokenizer import TokenizerPair
 from sightline.decoding.engine import DecodingConfig
@@ -152,11 +152,11 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
             too_long=self.config.too_long,
         )
 
-    def in_order(self, part: Pairs) -> PairBatches:
+    def in_order(self, part: Pairs) -> list[Batch]:
         source_ids, target_ids = self._encode(part)
         longest = max(len(ids) + 2 for ids in source_ids + target_ids)  # with BOS and EOS
         largest = max(self.config.batch_tokens, longest)
-        return PairBatches(source_ids, target_ids, max_tokens=largest, seed=0, shuffle=False)
+        return list(PairBatches(source_ids, target_ids, max_tokens=largest, seed=0, shuffle=False))
 
     def sources_of(self, part: Pairs) -> Sentences:
         return Sentences(self.reader.encode_batch(part.sources), self.source)
