@@ -15,7 +15,7 @@ class Clock:
     def perf_counter(self) -> float:
         return self.now
 
-    monotonic = perf_counter
+    monotonic = thread_time = perf_counter
 
     def slow(self, seconds: float, function: Callable[..., Any]) -> Callable[..., Any]:
         """`function`, each call of which takes `seconds`; fractions of 1/4 make sums exact."""

@@ -22,6 +22,8 @@ from sightline.training.budget import Budget, Spent
         ("2Tflop", 2 * 10**12, "flops"),
         (" 7 steps ", 7, "steps"),
         (".5s", 0.5, "seconds"),
+        ("60s-wall", 60, "wall"),
+        ("1.5h-wall", 5400, "wall"),
     ],
 )
 def test_reads_amounts_with_units(text: str, amount: float, unit: str) -> None:
@@ -39,6 +41,7 @@ def test_reads_amounts_with_units(text: str, amount: float, unit: str) -> None:
         ("60 parsecs", "unknown unit 'parsecs' in '60 parsecs'"),
         ("ks", "expected an amount with a unit"),
         ("5kmin", "unknown unit 'kmin'"),
+        ("5steps-wall", "unknown unit 'steps-wall'"),
         ("0s", "must be positive and finite, found '0s'"),
         ("-3steps", "must be positive and finite"),
         ("1e999flop", "must be positive and finite"),
@@ -59,4 +62,5 @@ def test_fraction_is_of_its_own_unit_and_at_most_one() -> None:
     assert Budget.parse("10steps").fraction(spent) == 0.5
     assert Budget.parse("400tok").fraction(spent) == 0.25
     assert Budget.parse("8s").fraction(spent) == 0.25
+    assert Budget.parse("8s-wall").fraction(spent) == 0.25
     assert Budget.parse("500flop").fraction(spent) == 1.0

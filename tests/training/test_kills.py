@@ -72,7 +72,7 @@ def whole(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def content(run: Path) -> dict[str, Any]:
     """The content of a finished run that does not depend on the clock."""
-    timed = ("seconds", "tokens_per_s", "validation_s", "last_validation_s", "window_s", "metrics_bytes")
+    timed = ("seconds", "cpu_seconds", "tokens_per_s", "validation_s", "last_validation_s", "window_s", "metrics_bytes")
 
     def timeless(value: Any) -> Any:
         if isinstance(value, dict):

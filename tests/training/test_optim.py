@@ -11,7 +11,7 @@ from sightline.training.optim import OptimConfig, build_optimizer, learning_rate
 
 
 def rates(config: OptimConfig, total: int) -> list[float]:
-    warm = config.warmup_steps / total
+    warm = (config.warmup_steps or 0) / total
     return [learning_rate(config, step, step / total, warm) for step in range(total)]
 
 
@@ -31,6 +31,16 @@ def test_cosine_warms_up_linearly_and_falls_by_half_a_cosine() -> None:
         progress = (step - 10) / 100
         assert found[step] == pytest.approx(0.2 + 1.8 * (1 + math.cos(math.pi * progress)) / 2)
     assert learning_rate(config, 110, 1.0, 10 / 110) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(("warmup", "steps"), [(0.1, 50), (0.25, 80), (0.0, 7)])
+def test_a_share_of_the_steps_is_that_many_steps(warmup: float, steps: int) -> None:
+    """The same run described by a share and by a number has the same rates."""
+    by_share = OptimConfig(lr=0.3, warmup=warmup)
+    by_number = OptimConfig(lr=0.3, warmup_steps=round(warmup * steps))
+    for step in range(steps):
+        given = step, step / steps, min(step / steps, warmup), float(steps)
+        assert learning_rate(by_share, *given) == pytest.approx(learning_rate(by_number, *given))
 
 
 def test_linear_and_constant() -> None:
@@ -90,7 +100,7 @@ def test_one_step_is_adamw_by_hand() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [("lr", 0.0), ("lr", math.inf), ("beta1", 1.0), ("beta2", -0.1), ("eps", 0.0), ("weight_decay", -1.0),
-     ("warmup_steps", -1), ("final_lr", 2.0), ("clip_norm", 0.0), ("lr", math.nan)],
+     ("warmup_steps", -1), ("warmup", 1.0), ("warmup", -0.1), ("final_lr", 2.0), ("clip_norm", 0.0), ("lr", math.nan)],
 )  # fmt: skip
 def test_refuses_values_out_of_range_by_name(field: str, value: float) -> None:
     with pytest.raises(InputError, match=f"^{field}: must be"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar, final
 
@@ -103,7 +104,7 @@ def train_run(
         resume=resume,
         overwrite=overwrite,
         on_progress=on_progress,
-        files=lambda built: run_files(run, data, built.sizes),
+        files=lambda built, settled: run_files(run, data, built.sizes, settled),
     )
 
 
@@ -116,13 +117,13 @@ def train_task(
     resume: bool = False,
     overwrite: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
-    files: Callable[[T], Mapping[str, str]] | None = None,
+    files: Callable[[T, TrainConfig], Mapping[str, str]] | None = None,
 ) -> Trained[T]:
     """Trains an untrained task within the budget and leaves a run in `run_dir`.
 
-    The order of batches and the dropout derive from `train_config.seed`. `files(task)` gives texts to keep with the
-    run, such as its config. The other arguments are those of `training.train`, and so is what it raises; a validation
-    part must not be empty.
+    The order of batches and the dropout derive from `train_config.seed`. `files(task, train_config)` gives texts to
+    keep with the run, such as its config; in that config a budget in seconds has become steps. The other arguments are
+    those of `training.train`, and so is what it raises; a validation part must not be empty.
     """
     if not data.sizes["valid"]:
         raise InputError(f"no validation {task.unit}", where=data.name)
@@ -132,12 +133,12 @@ def train_task(
         task.batches(data.train, seed=derive(train_config.seed, "order")),
         train_config,
         run_dir,
-        validate=task.validator(data.valid),
+        validator=partial(task.validator, data.valid),
         save_model=task.write,
         resume=resume,
         overwrite=overwrite,
         on_progress=on_progress,
-        files=files(task) if files else None,
+        files=partial(files, task) if files else None,
     )
     kind: Any = type(task)
     return Trained(kind.load(Path(run_dir) / "best").to(task.device), result)

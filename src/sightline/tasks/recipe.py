@@ -17,8 +17,19 @@ from sightline.tasks.infer import task_for
 from sightline.tasks.run import RunConfig
 from sightline.tasks.table import task_class
 from sightline.training.environment import environment
+from sightline.training.state import TrainConfig
 
-MAY_CHANGE = {"budget", "validations", "patience", "checkpoint_every_s", "keep", "log_every", "device", "match"}
+MAY_CHANGE = {
+    "budget",
+    "validations",
+    "validation_share",
+    "patience",
+    "checkpoint_every_s",
+    "keep",
+    "log_every",
+    "device",
+    "match",
+}
 
 
 def resolve_run(*, file: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any]) -> Any:
@@ -37,15 +48,18 @@ def resolve_run(*, file: Path | None, environ: Mapping[str, str], flags: Mapping
     return resolve(task.Run, base=replace(base, task=name), file=file, environ=environ, flags=flags)
 
 
-def run_files(run: RunConfig, data: Corpus[Any], model: SizedConfig) -> dict[str, str]:
-    """The files that a run keeps: config.yaml with the sizes as built, and environment.json with the data's hash."""
+def run_files(run: RunConfig, data: Corpus[Any], model: SizedConfig, settled: TrainConfig) -> dict[str, str]:
+    """The files that a run keeps: config.yaml, with the sizes as built and the budget in steps if it was in seconds,
+    so that it trains the same model again; and environment.json with the data's hash and the budget that was given.
+    """
     facts = {
         **environment(),
         "directory": str(Path.cwd()),
         "data": {"name": data.name, "sha256": data.sha256, **data.sizes},
+        "budget": run.training.budget,
     }
     return {
-        "config.yaml": to_yaml(run.changed(model=model, match=None)),  # type: ignore[call-arg]
+        "config.yaml": to_yaml(run.changed(model=model, match=None, training=settled)),  # type: ignore[call-arg]
         "environment.json": json.dumps(facts, indent=1, ensure_ascii=False) + "\n",
     }
 

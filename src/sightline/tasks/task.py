@@ -20,7 +20,7 @@ from sightline.core.metrics import Baseline
 from sightline.core.seeds import derive
 from sightline.data.batches import Batches
 from sightline.data.corpus import Corpus, Items
-from sightline.data.spaced import spaced
+from sightline.data.spaced import at_least_one, spaced
 from sightline.data.survey import Survey
 from sightline.models import FORMS, SizedConfig, match_parameters
 from sightline.models.store import CONFIG
@@ -213,8 +213,12 @@ class Task(SavedTask, Generic[D, P, R]):
         """The data of a training, in a line."""
         return f"{data.name}: {data.sizes['train']:,} {cls.unit}, sha256 of the data {data.sha256}"
 
-    def validator(self, part: P) -> Callable[[nn.Module], dict[str, float]]:
-        """A function of the model in training that returns "loss" and the other metrics to show while training."""
+    def validator(self, part: P, share: float = 1.0) -> Callable[[nn.Module], dict[str, float]]:
+        """A function of the model in training that returns "loss" and the other metrics to show while training.
+
+        share: of the items that it scores by default
+        """
+        part = self.spaced(part, at_least_one(share * len(part)))
         return lambda model: self.measure(part).metrics
 
     def baselines(self, train: P, part: P) -> list[Baseline]:

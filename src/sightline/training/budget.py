@@ -1,4 +1,7 @@
-"""The budget of a training: steps, target tokens, seconds or floating-point operations."""
+"""The budget of a training: steps, target tokens, floating-point operations, or seconds.
+
+Seconds become a number of steps before a training begins (`training.plan`); with `-wall` the clock decides instead.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Literal, final
 
 from sightline.core.errors import InputError
 
-Unit = Literal["steps", "tokens", "seconds", "flops"]
+Unit = Literal["steps", "tokens", "seconds", "wall", "flops"]
 
 PREFIXES = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
 COUNTED: dict[str, Unit] = {
@@ -20,6 +23,7 @@ COUNTED: dict[str, Unit] = {
 SECONDS = {"s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "m": 60.0, "min": 60.0, "minute": 60.0,
            "minutes": 60.0, "h": 3600.0, "hour": 3600.0, "hours": 3600.0}  # fmt: skip
 FORMS = "write it as 60s, 5min, 2h, 500steps, 2Mtok or 1e15flop"
+WALL = "-wall"
 
 
 @final
@@ -30,6 +34,7 @@ class Spent:
     steps: int = 0
     tokens: int = 0  # target labels trained on
     seconds: float = 0.0  # of training and validation; saving and set-up are not counted
+    cpu_seconds: float = 0.0  # of them, processor time of the thread that trains
     flops: int = 0  # of training steps, forward and backward
 
 
@@ -43,11 +48,12 @@ class Budget:
 
     @classmethod
     def parse(cls, text: str, *, where: str = "--budget") -> Budget:
-        """`60s`, `5min`, `2h`, `500steps`, `2Mtok`, `1e15flop`; prefixes k M G/B T P E on the counted units.
+        """`60s`, `5min`, `2h`, `60s-wall`, `500steps`, `2Mtok`, `1e15flop`; prefixes k M G/B T P E on what is counted.
 
         Raises `InputError`: `--budget: expected an amount with a unit, found 'fast': write it as 60s, …`.
         """
-        match = re.fullmatch(r"\s*([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([A-Za-z]*)\s*", text, re.ASCII)
+        number_and_unit = r"\s*([+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([A-Za-z]*(?:-wall)?)\s*"
+        match = re.fullmatch(number_and_unit, text, re.ASCII)
         if match is None:
             raise InputError(f"expected an amount with a unit, found {text!r}: {FORMS}", where=where)
         number, word = float(match[1]), match[2]
@@ -56,28 +62,28 @@ class Budget:
         amount, unit = _scaled(number, word, text, where)
         if not math.isfinite(amount) or amount <= 0:
             raise InputError(f"a budget must be positive and finite, found {text!r}", where=where)
-        if unit != "seconds":
+        if unit not in ("seconds", "wall"):
             amount = float(math.ceil(amount))
         return cls(amount, unit)
 
     def used(self, spent: Spent) -> float:
         """The amount of this budget's unit that has been spent."""
-        return float(getattr(spent, self.unit))
+        return float(getattr(spent, "seconds" if self.unit == "wall" else self.unit))
 
     def fraction(self, spent: Spent) -> float:
         """The share of the budget that has been spent, at most 1."""
         return min(self.used(spent) / self.amount, 1.0)
 
     def __str__(self) -> str:
-        word = {"steps": "steps", "tokens": "tok", "seconds": "s", "flops": "flop"}[self.unit]
+        word = {"steps": "steps", "tokens": "tok", "seconds": "s", "wall": "s-wall", "flops": "flop"}[self.unit]
         whole = int(self.amount)
         number = str(whole) if whole == self.amount and whole < 10**15 else repr(self.amount)
         return f"{number}{word}"
 
 
 def _scaled(number: float, word: str, text: str, where: str) -> tuple[float, Unit]:
-    if word in SECONDS:
-        return number * SECONDS[word], "seconds"
+    if (clock := word.removesuffix(WALL)) in SECONDS:
+        return number * SECONDS[clock], "seconds" if clock == word else "wall"
     for length in (0, 1):
         prefix, name = word[:length], word[length:]
         if prefix in PREFIXES and name in COUNTED:

@@ -182,6 +182,12 @@ def pack(model: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str,
     return dict(zip(FILES, contents, strict=True))
 
 
+def packed_with_hashes(model: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> int:
+    """The size of a checkpoint in bytes, after all the work of one but writing it."""
+    files = pack(model, optimizer, state)
+    return len(_manifest(0, files)) + sum(map(len, files.values()))
+
+
 def _manifest(step: int, files: Mapping[str, bytes]) -> bytes:
     entries = {name: _entry(content) for name, content in files.items()}
     return json.dumps({"format": FORMAT, "step": step, "files": entries}, indent=1).encode()

@@ -3,7 +3,8 @@
 A run that stops anywhere continues from its newest verified checkpoint as if it had never stopped: weights, optimizer,
 learning rate, next batch and dropout masks are those of the uninterrupted run, bit for bit, on the same machine with
 the same number of threads. The random stream of step n is seeded from (seed, n), so that no generator's state needs
-saving. Two runs differ only with a budget in seconds, where the learning rate depends on the clock.
+saving. A budget in seconds becomes a number of steps first (`training.plan`); only with one by the clock, 60s-wall, do
+two runs differ.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -26,16 +27,18 @@ from sightline.core.files import write_file
 from sightline.core.metrics import find_metric
 from sightline.core.seeds import derive
 from sightline.data.batches import Batches, Cursor
+from sightline.training.budget import Budget
 from sightline.training.checkpoint import Checkpoint, pack, restore_model, restore_optimizer
 from sightline.training.environment import resolve_device, resolve_dtype
-from sightline.training.flops import StepFlops, shapes
 from sightline.training.loss import Objective, perplexity
 from sightline.training.memory import MemoryGuard
-from sightline.training.optim import build_optimizer
 from sightline.training.pace import Pace
+from sightline.training.plan import Speed, plan_steps
 from sightline.training.rundir import RunDirectory, open_run
 from sightline.training.signals import Stopped, StopRequest
-from sightline.training.state import Progress, Saved, State, TrainConfig, TrainResult, Validate
+from sightline.training.state import Progress, Saved, State, TrainConfig, TrainResult, Validate, in_steps
+from sightline.training.step import Stepper
+from sightline.training.timing import Rehearsal, Timer, measure_speeds, measuring_s, untouched
 
 logger = logging.getLogger("sightline")
 FORMAT = 1
@@ -49,18 +52,20 @@ def train(
     run_dir: Path | str,
     *,
     validate: Validate | None = None,
+    validator: Callable[[float], Validate] | None = None,
     save_model: Callable[[Path], None] | None = None,
     resume: bool = False,
     overwrite: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
-    files: Mapping[str, str] | None = None,
+    files: Callable[[TrainConfig], Mapping[str, str]] | None = None,
 ) -> TrainResult:
     """Train `model` until the budget is used up, and leave a run in `run_dir`.
 
     `objective(model, batch)` gives a `Loss`; `validate(model)` a dict with the key "loss" at least, called in
-    evaluation mode without gradients; `save_model(directory)` writes the current model into an empty directory, for
-    `best/` and `last/`. `files` (name to text) are written into the run directory. The caller initialises the model
-    from the seed.
+    evaluation mode without gradients; `validator(share)`, instead, makes one for a share of the validation items.
+    `save_model(directory)` writes the current model into an empty directory, for `best/` and `last/`. The texts by name
+    of `files(config)` are written into the run directory; in that config a budget in seconds has become steps. The
+    caller initialises the model from the seed.
 
     Raises:
         InputError: the directory contains a run and neither `resume` nor `overwrite` is given; no checkpoint verifies.
@@ -77,8 +82,9 @@ def train(
         StopRequest().listening() as stop,
     ):
         trainer = _Trainer(model.to(device), objective, batches, config, run, stop, device, dtype)
-        trainer.validate, trainer.save_model, trainer.on_progress = validate, save_model, on_progress
-        trainer.begin(resume, files or {})
+        trainer.validator = validator or (None if validate is None else lambda share: validate)
+        trainer.save_model, trainer.on_progress = save_model, on_progress
+        trainer.begin(resume, files or (lambda _: {}))
         return trainer.run_to_end()
 
 
@@ -98,37 +104,64 @@ class _Trainer:
         dtype: str,
     ) -> None:
         self.model, self.objective, self.batches, self.config = model, objective, batches, config
-        self.run, self.stop, self.device = run, stop, device
+        self.run, self.stop = run, stop
+        self.validator: Callable[[float], Validate] | None = None
         self.validate: Validate | None = None
         self.save_model: Callable[[Path], None] | None = None
         self.on_progress: Callable[[Progress], None] | None = None
         self.pace, self.memory = Pace(config), MemoryGuard(batches)
-        self.optimizer = build_optimizer(model, config.optim)
-        self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.flops = StepFlops()
+        self.stepper = Stepper(model, objective, config.optim, device, dtype)
         self.state = State(dtype=dtype)
         self.history: list[dict[str, Any]] = []
         self.saved_at, self.saved_step = time.perf_counter(), -1
         self.last_progress: Progress | None = None
 
-    def begin(self, resume: bool, files: Mapping[str, str]) -> None:
+    def begin(self, resume: bool, files: Callable[[TrainConfig], Mapping[str, str]]) -> None:
         """Load the newest checkpoint, or save the first one, which shows that the disk is large enough."""
         checkpoint = self.run.checkpoints.newest() if resume else None
+        if checkpoint is not None:
+            self._load(checkpoint)
+            self.run.checkpoints.prune(used=checkpoint.path)  # a kill may have come before the last save did it
+        elif resume:
+            logger.warning("%s: no checkpoint to resume from; training starts from the beginning", self.run.path)
+        self._plan()
+        if self.validator is not None:
+            self.validate = self.validator(self.config.validation_share)
         if checkpoint is None:
-            if resume:
-                logger.warning("%s: no checkpoint to resume from; training starts from the beginning", self.run.path)
             self.run.rewind(0)
-            self._write(files)
-            self.save()
-            return
-        self._load(checkpoint)
-        self.run.checkpoints.prune(used=checkpoint.path)  # a kill may have come before the last save did it
-        self._write(files)
-        logger.info("%s: resumed at step %d", self.run.path, self.state.spent.steps)
-
-    def _write(self, files: Mapping[str, str]) -> None:
-        for name, text in files.items():
+        for name, text in files(self.config).items():
             write_file(self.run.path / name, text)
+        if checkpoint is None:
+            self.save()
+        else:
+            logger.info("%s: resumed at step %d", self.run.path, self.state.spent.steps)
+
+    def _plan(self) -> None:
+        """Turn a budget in seconds into steps, at the speed that was measured when the run began, or is now."""
+        budget, state = Budget.parse(self.config.budget), self.state
+        if budget.unit != "seconds":
+            return
+        try:
+            speed = self._measured(budget.amount) if state.plan is None else state.plan.speed
+        except Stopped:
+            self._stop()
+        state.plan = plan_steps(
+            budget.amount,
+            speed,
+            validations=self.config.validations,
+            most_share=self.config.validation_share,
+            validate_every=self.config.validate_every,
+        )
+        self.config = in_steps(self.config, state.plan)
+        self.pace = Pace(self.config)
+        logger.info("%s", state.plan)
+
+    def _measured(self, budget_s: float) -> Speed:
+        with untouched(self.model), self.stop.interruptible():
+            # Moments of an optimizer cannot be unset: the timed steps have one of their own.
+            stepper = Stepper(self.model, self.objective, self.config.optim, self.stepper.device, self.state.dtype)
+            timed = Rehearsal(self.model, self.objective, self.batches, self.config, self.validator, stepper)
+            return measure_speeds({"": timed}, measuring_s(budget_s))[""]
 
     def _load(self, checkpoint: Checkpoint) -> None:
         place = checkpoint.path / "state.json"
@@ -137,8 +170,10 @@ class _Trainer:
         saved = decode(Saved, checkpoint.state, where=str(place))
         self._check_same_run(saved.config, place)
         self.state = saved.state
+        self.stepper.dtype = self.state.dtype
         restore_model(self.model, checkpoint.model, checkpoint.path / "model.safetensors")
-        restore_optimizer(self.model, self.optimizer, checkpoint.optimizer, checkpoint.path / "optimizer.safetensors")
+        optimizer = checkpoint.path / "optimizer.safetensors"
+        restore_optimizer(self.model, self.stepper.optimizer, checkpoint.optimizer, optimizer)
         self.history = self.run.rewind(self.state.metrics_bytes)
         self.saved_step = checkpoint.step
         if self.state.best_step == self.state.spent.steps:  # killed between the checkpoint and best/
@@ -162,7 +197,7 @@ class _Trainer:
                 if self.validate is not None and self.pace.validation_due(self.state, last=status is not None):
                     self._validate()
                 elif status is None:
-                    self._step(*next(stream))
+                    self._step(stream)
                 if status is not None:
                     return self._end(status)
                 if time.perf_counter() - self.saved_at > self.config.checkpoint_every_s:
@@ -170,89 +205,69 @@ class _Trainer:
         except Stopped:
             self._stop()
 
-    def _step(self, batch: Any, following: Cursor) -> None:
-        """Train on one batch: gradients, clipping, update. Nothing changes if the loss or a gradient is not finite."""
-        began = time.perf_counter()
-        state, optim = self.state, self.config.optim
+    def _step(self, stream: Iterator[tuple[Any, Cursor]]) -> None:
+        """Train on the next batch: gradients, clipping, update. Nothing changes if a loss or gradient is not finite."""
+        timer = Timer()
+        batch, following = next(stream)
+        state = self.state
         step = state.spent.steps
         torch.manual_seed(derive(self.config.seed, "dropout", step))
-        if step <= optim.warmup_steps:
-            state.warm = state.spent
         lr = self.pace.learning_rate(state)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        key = shapes(batch)
         with self.memory.step(step + 1, batch, self._rescue):
-            loss, norm, nll, count = self._gradients(batch, key)
-            if not all(map(math.isfinite, (loss, norm, nll))):
-                what = f"the gradient norm is {norm}" if math.isfinite(loss) else f"the loss is {loss}"
-                self._diverged(step + 1, what, list(getattr(batch, "rows", ())))
-            self.optimizer.step()
-        seconds = time.perf_counter() - began
+            result = self.stepper.gradients(batch)
+            if result.fault is not None:
+                self._diverged(step + 1, result.fault, list(getattr(batch, "rows", ())))
+            self.stepper.update(lr)
+        seconds, cpu_seconds = timer.read()
         spent = replace(
             state.spent,
             steps=step + 1,
-            tokens=state.spent.tokens + count,
+            tokens=state.spent.tokens + result.labels,
             seconds=state.spent.seconds + seconds,
-            flops=state.spent.flops + self.flops.of(key),
+            cpu_seconds=state.spent.cpu_seconds + cpu_seconds,
+            flops=state.spent.flops + result.flops,
         )
         state.spent, state.cursor = spent, following
-        state.window_nll += nll
-        state.window_labels += count
+        state.window_nll += result.nll
+        state.window_labels += result.labels
         state.window_s += seconds
-        self._report(nll / max(count, 1), count / max(seconds, 1e-9), lr)
+        self._report(result.nll / max(result.labels, 1), result.labels / max(seconds, 1e-9), lr)
         if spent.steps % self.config.log_every == 0:
-            self._log_training(lr, norm)
-
-    def _gradients(self, batch: Any, key: Any) -> tuple[float, float, float, int]:
-        """The smoothed sum, the gradient's norm before clipping, the plain sum, and the number of labels."""
-        batch = batch.to(self.device)
-        self.model.train()
-        self.optimizer.zero_grad(set_to_none=True)
-        with self.flops.counting(key):
-            with self._autocast():
-                loss = self.objective(self.model, batch)
-            (loss.total / max(loss.count, 1)).backward()
-        norm = nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
-        if self.config.optim.clip_norm is not None:
-            nn.utils.clip_grads_with_norm_(self.parameters, self.config.optim.clip_norm, norm)
-        total, norm, nll = torch.stack([loss.total.detach().float(), norm.float(), loss.nll.float()]).tolist()
-        return total, norm, nll, loss.count
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.state.dtype == "bfloat16")
+            self._log_training(lr, result.norm)
 
     def _diverged(self, step: int, what: str, rows: list[int]) -> NoReturn:
         """Raise; keep the state before the bad step if its weights are finite, else the last checkpoint."""
-        if step > self.state.spent.steps and all(bool(p.isfinite().all()) for p in self.parameters):
+        if step > self.state.spent.steps and all(bool(p.isfinite().all()) for p in self.stepper.parameters):
             self.save()
             self.save_as("last")
         self._log({"event": "diverged", "step": step, "what": what, "rows": rows})
         shown = f" (rows {', '.join(map(str, rows[:8]))}{', …' if len(rows) > 8 else ''})" if rows else ""
         raise Diverged(
             f"step {step}: {what}{shown}: the state before it is kept in {self.run.path}; "
-            "try a lower --optim.lr or a longer --optim.warmup-steps"
+            "try a lower --optim.lr or a longer --optim.warmup"
         )
 
     def _rescue(self) -> None:
         """Free the gradients' memory and save the state before the failed step, if that still works."""
-        self.optimizer.zero_grad(set_to_none=True)
+        self.stepper.optimizer.zero_grad(set_to_none=True)
         with suppress(MemoryError, RuntimeError, EnvironmentFault):
             self.save()
 
     def _validate(self) -> None:
         """Measure, keep the best model, and save a checkpoint; a signal interrupts it and discards its result."""
-        began = time.perf_counter()
+        timer = Timer()
         assert self.validate is not None
         self._report_validating()
         self.model.eval()
-        with torch.no_grad(), self._autocast(), self.stop.interruptible():
+        with torch.no_grad(), self.stepper.autocast(), self.stop.interruptible():
             values = {name: float(value) for name, value in self.validate(self.model).items()}
         if not math.isfinite(values.get("loss", 0.0)):
             self._diverged(self.state.spent.steps, f"the validation loss is {values['loss']}", [])
-        seconds = time.perf_counter() - began
+        seconds, cpu_seconds = timer.read()
         state = self.state
-        state.spent = replace(state.spent, seconds=state.spent.seconds + seconds)
+        state.spent = replace(
+            state.spent, seconds=state.spent.seconds + seconds, cpu_seconds=state.spent.cpu_seconds + cpu_seconds
+        )
         state.last_validation_s = seconds
         state.validation_s += seconds
         state.validated = state.spent
@@ -284,7 +299,7 @@ class _Trainer:
             return
         self.state.metrics_bytes = self.run.logged_bytes()
         content = {"format": FORMAT, "state": asdict(self.state), "config": asdict(self.config)}
-        self.run.checkpoints.save(self.state.spent.steps, pack(self.model, self.optimizer, content))
+        self.run.checkpoints.save(self.state.spent.steps, pack(self.model, self.stepper.optimizer, content))
         self.saved_at, self.saved_step = time.perf_counter(), self.state.spent.steps
 
     def save_as(self, name: str) -> None:
@@ -301,7 +316,7 @@ class _Trainer:
             self.save_as("best")
         self._log({"event": "end", "status": status, **asdict(state.spent)})
         best = {"best_metric": state.best_metric, "best_step": state.best_step}
-        return TrainResult(status, **asdict(state.spent), **best, history=self.history)
+        return TrainResult(status, **asdict(state.spent), **best, history=self.history, plan=state.plan)
 
     def _stop(self) -> NoReturn:
         """Save and raise after a signal."""

@@ -30,7 +30,10 @@ class OptimConfig(CheckedConfig):
     weight_decay: float = key(
         0.01, "Decoupled weight decay of matrices; embeddings, biases and norms have none.", at_least=0
     )
-    warmup_steps: int = key(100, "Steps in which the learning rate rises linearly to its peak.", at_least=0)
+    warmup: float = key(
+        0.1, "Share of the budget in which the learning rate rises linearly to its peak.", at_least=0, below=1
+    )
+    warmup_steps: int | None = key(None, "Steps of that rise; null: the share that `warmup` says.", at_least=0)
     schedule: Schedule = key(
         "cosine",
         "Learning rate after warm-up: cosine and linear fall until the budget ends, inverse_sqrt falls as in Vaswani "
@@ -47,21 +50,24 @@ def paper_lr(d_model: int, warmup_steps: int) -> float:
     return (d_model * warmup_steps) ** -0.5
 
 
-def learning_rate(config: OptimConfig, step: int, fraction: float, warm_fraction: float) -> float:
-    """The rate of the step after `step` completed ones.
+def learning_rate(
+    config: OptimConfig, step: int, fraction: float, warm_fraction: float, steps: float = math.inf
+) -> float:
+    """The rate of the step after `step` completed ones, of `steps` in the whole budget.
 
-    t = step + 1. Warm-up: lr · t / warmup_steps while t < warmup_steps. Then with p = (fraction - warm_fraction) /
-    (1 - warm_fraction), the share used of the budget left after warm-up, and floor f = final_lr: cosine
-    lr · (f + (1 - f)(1 + cos πp)/2); linear lr · (1 - (1 - f)p); inverse_sqrt lr · (warmup/t)^1/2, which is
-    d_model^-1/2 · min(t^-1/2, t · warmup^-3/2) of Vaswani et al. 2017, eq. 3, when lr is `paper_lr`.
+    t = step + 1. Warm-up: lr · t / w while t < w, with w = warmup_steps, or warmup · steps. Then with p = (fraction -
+    warm_fraction) / (1 - warm_fraction), the share used of the budget left after warm-up, and floor f = final_lr:
+    cosine lr · (f + (1 - f)(1 + cos πp)/2); linear lr · (1 - (1 - f)p); inverse_sqrt lr · (w/t)^1/2, which is
+    d_model^-1/2 · min(t^-1/2, t · w^-3/2) of Vaswani et al. 2017, eq. 3, when lr is `paper_lr`.
     """
     t = step + 1
-    if t < config.warmup_steps:
-        return config.lr * t / config.warmup_steps
+    warm = config.warmup_steps if config.warmup_steps is not None else config.warmup * steps if config.warmup else 0.0
+    if t < warm:
+        return config.lr * t / warm
     if config.schedule == "constant":
         return config.lr
     if config.schedule == "inverse_sqrt":
-        return config.lr * math.sqrt(max(config.warmup_steps, 1) / t)
+        return config.lr * math.sqrt(max(warm, 1) / t)
     progress = min(max((fraction - warm_fraction) / max(1.0 - warm_fraction, 1e-12), 0.0), 1.0)
     left = 0.5 * (1.0 + math.cos(math.pi * progress)) if config.schedule == "cosine" else 1.0 - progress
     return config.lr * (config.final_lr + (1.0 - config.final_lr) * left)

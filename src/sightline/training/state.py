@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, final
 
 from torch import nn
@@ -11,6 +11,7 @@ from torch import nn
 from sightline.core.settings import CheckedConfig, key
 from sightline.training.budget import Budget, Spent
 from sightline.training.optim import OptimConfig
+from sightline.training.plan import StepPlan
 
 Validate = Callable[[nn.Module], dict[str, float]]
 
@@ -27,10 +28,23 @@ class TrainConfig(CheckedConfig):
         InputError: "keep: must be at least 1, found 0"; what `Budget.parse` raises.
     """
 
-    budget: str = key("60s", "Length of the training: 60s, 5min, 500steps, 2Mtok or 1e15flop.")
+    budget: str = key(
+        "60s", "Length of the training: 60s, 5min, 500steps, 2Mtok, 1e15flop, or 60s-wall, which obeys the clock."
+    )
     seed: int = key(0, "Seed of initial weights, order of batches and dropout.")
     optim: OptimConfig = key(OptimConfig(), "Optimizer and learning rate.")
-    validations: int = key(10, "Validations, evenly spaced over the budget.", at_least=1)
+    validations: int = key(
+        10,
+        "Validations, evenly spaced over the budget; a budget in seconds allows those that take up to 15 % of it.",
+        at_least=1,
+    )
+    validation_share: float = key(
+        1.0,
+        "Share of the validation items that each validation scores, the same ones. A budget in seconds lowers it where "
+        "three whole validations would take more than 15 % of it.",
+        above=0,
+        at_most=1,
+    )
     validate_every: int | None = key(
         None, "Steps between validations; null: as many validations as `validations` says.", at_least=1
     )
@@ -49,19 +63,34 @@ class TrainConfig(CheckedConfig):
         Budget.parse(self.budget, where="budget")
 
 
+def in_steps(config: TrainConfig, plan: StepPlan) -> TrainConfig:
+    """The settings with the plan's steps and validations: a training by them repeats the one that was planned."""
+    return replace(
+        config,
+        budget=f"{plan.steps}steps",
+        validations=plan.validations,
+        validation_share=plan.validation_share,
+    )
+
+
 @final
 @dataclass(frozen=True)
 class TrainResult:
-    """The end of a training; `history` has the records of metrics.jsonl."""
+    """The end of a training; `history` has the records of metrics.jsonl.
+
+    `cpu_seconds` is the processor time of the thread that trained, within `seconds`.
+    """
 
     status: Literal["completed", "early_stopped"]
     steps: int
     tokens: int
     seconds: float
     flops: int
+    cpu_seconds: float
     best_metric: float | None
     best_step: int | None
     history: list[dict[str, Any]]
+    plan: StepPlan | None = None  # how a budget in seconds became steps
 
 
 @final
@@ -86,6 +115,7 @@ class State:
     """Everything besides tensors that a resumed run needs, in plain JSON types."""
 
     spent: Spent = field(default_factory=Spent)
+    plan: StepPlan | None = None  # of a budget in seconds, so that a resumed run ends at the same step
     cursor: tuple[int, int] = (0, 0)  # next epoch and batch
     warm: Spent = field(default_factory=Spent)  # when warm-up ended, or now
     validated: Spent = field(default_factory=Spent)  # when the last validation ended

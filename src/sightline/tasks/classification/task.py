@@ -19,7 +19,7 @@ from sightline.core.modes import evaluating
 from sightline.data.labelled.corpus import LabelledCorpus
 from sightline.data.labelled.part import LabelledPart
 from sightline.data.labelled.table import SourceKind
-from sightline.data.spaced import spaced
+from sightline.data.spaced import at_least_one, spaced
 from sightline.models.encoder_model import EncoderModel
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.tasks.card import Card
@@ -143,9 +143,9 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
             source = shifted(source, self.config.shift_pixels, self.config.picture.ground)
         return label_loss(model(source, batch.source_mask), batch.labels, self.weights, self.config.label_smoothing)
 
-    def validator(self, part: LabelledPart) -> Callable[[nn.Module], dict[str, float]]:
+    def validator(self, part: LabelledPart, share: float = 1.0) -> Callable[[nn.Module], dict[str, float]]:
         """A function of the model: loss, accuracy and macro F1 on evenly spaced items."""
-        scored = self.spaced(part, self.config.validation_items)
+        scored = self.spaced(part, at_least_one(share * min(len(part), self.config.validation_items)))
         batches, labels = self._batches(scored, shuffle=False), scored.numbers(self.classes)
 
         def validate(model: nn.Module) -> dict[str, float]:

@@ -31,6 +31,7 @@ from sightline.data.series.windows import (
     make_windows,
     next_windows,
 )
+from sightline.data.spaced import at_least_one
 from sightline.data.survey import Survey
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.parts.series_patches import SeriesWindows
@@ -166,9 +167,9 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
             return torch.maximum(levels * error, (levels - 1) * error).mean(3)
         return error.squeeze(3).square() if self.config.loss == "mse" else error.squeeze(3).abs()
 
-    def validator(self, part: Windows) -> Callable[[nn.Module], dict[str, float]]:
+    def validator(self, part: Windows, share: float = 1.0) -> Callable[[nn.Module], dict[str, float]]:
         """A function of the model: the metrics of forecasts of evenly spaced windows; "loss" is the primary one."""
-        part = self.spaced(part, self.config.validation_windows)
+        part = self.spaced(part, at_least_one(share * min(len(part), self.config.validation_windows)))
         batches = list(self._in_order(part).epoch())
 
         def validate(model: nn.Module) -> dict[str, float]:

@@ -16,6 +16,7 @@ from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
 from sightline.core.metrics import Baseline, metrics_of
 from sightline.core.modes import evaluating
+from sightline.data.spaced import at_least_one
 from sightline.data.text.batches import Lanes, PackedRows, TextBatch, TextBatches
 from sightline.data.text.corpus import TextCorpus
 from sightline.data.text.part import TextPart
@@ -148,9 +149,9 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
         logits, _ = model(batch.tokens, None, batch.mask, batch.starts)  # (B, T, V)
         return cross_entropy(logits, batch.labels, batch.mask)
 
-    def validator(self, part: TextPart) -> Callable[[nn.Module], dict[str, float]]:
+    def validator(self, part: TextPart, share: float = 1.0) -> Callable[[nn.Module], dict[str, float]]:
         """A function of the model: loss, bits per byte and perplexity of `validation_bytes`, evenly spaced."""
-        most = self.config.validation_bytes
+        most = at_least_one(share * min(part.size, self.config.validation_bytes))
         held = list(part.numbered(part.sample(most), most))
 
         def validate(model: nn.Module) -> dict[str, float]:

@@ -21,6 +21,7 @@ from sightline.core.modes import evaluating
 from sightline.core.settings import check_in_range
 from sightline.core.state import nbytes
 from sightline.data.batches import on_device
+from sightline.data.spaced import at_least_one
 from sightline.data.tokens.tokenizer import Tokenizer, TokenizerPair
 from sightline.decoding.engine import DecodingConfig
 from sightline.models import SequenceModel
@@ -133,10 +134,11 @@ class TextsOutTask(Task[D, P, R]):
         labels, mask = batch.target[:, 1:], batch.target_mask[:, 1:]
         return cross_entropy(logits, labels, mask, epsilon=self.config.label_smoothing, smoothing=self.config.smoothing)
 
-    def validator(self, part: P) -> Callable[[nn.Module], dict[str, float]]:
+    def validator(self, part: P, share: float = 1.0) -> Callable[[nn.Module], dict[str, float]]:
         """A function of the model: the metrics of `measure`, on evenly spaced items and greedy outputs of some."""
-        scored = self.spaced(part, self.validation_size)
-        decoded = self.spaced(part, self.config.validation_outputs)
+        size = min(len(part), self.validation_size)
+        scored = self.spaced(part, at_least_one(share * size))
+        decoded = self.spaced(part, at_least_one(share * min(size, self.config.validation_outputs)))
         sources = self.sources_of(decoded)
         batches = self.in_order(scored)
 

@@ -1,0 +1,105 @@
+"""A budget in seconds as a number of steps: a pure function of measured speed. Imports no torch.
+
+A second is one that the training would take if it had its cores to itself. `training.timing` measures the speed before
+anything is trained; from there on the training depends on steps alone, so that other work on the machine makes it
+slower, never worse.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from typing import final
+
+from sightline.core.digits import number_of
+
+VALIDATION_SHARE = 0.15  # of the budget, at most, for validations with their checkpoints
+FEWEST_VALIDATIONS = 3  # before a validation scores a sample instead of all items
+MOST_VALIDATIONS = 10  # evenly spaced, so that none comes before a tenth of the steps
+LEAST_SHARE = 0.01  # of the validation items, in a sample
+
+
+@final
+@dataclass(frozen=True)
+class Speed:
+    """The measured costs of one training, in seconds of its own on an idle machine.
+
+    step_s: a training step; validation_s: a validation of all its items; save_s: a checkpoint and the best model
+    threads: what the threads of a training amount to; 1.6 of 2 where a step is 1.6 times as fast as with one thread
+    """
+
+    step_s: float
+    validation_s: float = 0.0
+    save_s: float = 0.0
+    threads: float = 1.0
+
+
+@final
+@dataclass(frozen=True)
+class StepPlan:
+    """The steps and validations that `seconds` pay for. `validation_share`: the share of items that each one scores."""
+
+    seconds: float
+    steps: int
+    validations: int
+    validation_share: float
+    speed: Speed
+
+    @property
+    def training_s(self) -> float:
+        """The seconds of its steps and validations; saving is not on a run's clock."""
+        speed = self.speed
+        return self.steps * speed.step_s + self.validations * self.validation_share * speed.validation_s
+
+    def __str__(self) -> str:
+        items = "all items" if self.validation_share == 1 else f"{self.validation_share:.2g} of the items"
+        return (
+            f"{number_of(self.steps, 'step')} of {1000 * self.speed.step_s:.3g} ms for {self.seconds:.3g} s, "
+            f"{number_of(self.validations, 'validation')} of {items}"
+        )
+
+
+def plan_steps(
+    seconds: float,
+    speed: Speed,
+    *,
+    validations: int = MOST_VALIDATIONS,
+    most_share: float = 1.0,
+    validate_every: int | None = None,
+) -> StepPlan:
+    """The plan for `seconds` of a training with the measured `speed`.
+
+    Validations take at most `VALIDATION_SHARE` of the seconds: there are fewer where all of them, at most
+    `MOST_VALIDATIONS`, would take more; where not even three fit, each scores a sample, the same one, so that they can
+    be compared. No sample is larger than `most_share` of the items. Validations every `validate_every` steps, where it
+    is given, take place whatever their cost. What is left pays for steps, whose number is rounded to two significant
+    digits.
+    """
+    most, share = min(validations, MOST_VALIDATIONS), most_share
+    each = share * speed.validation_s + speed.save_s
+    if validate_every is not None:
+        steps = _rounded((seconds - each) / (speed.step_s + each / validate_every))
+        return StepPlan(seconds, steps, math.ceil(steps / validate_every), share, speed)
+    spendable = VALIDATION_SHARE * seconds
+    count = most if each * most <= spendable else int(spendable / each)
+    fewest = min(FEWEST_VALIDATIONS, most)
+    if count < fewest:
+        count = fewest
+        left = spendable / count - speed.save_s
+        if speed.validation_s > 0:
+            share = min(max(float(f"{left / speed.validation_s:.2g}"), LEAST_SHARE), most_share)
+    each = share * speed.validation_s + speed.save_s
+    steps = _rounded((seconds - count * each) / speed.step_s)
+    return StepPlan(seconds, steps, min(count, steps), share, speed)
+
+
+def median_speed(speeds: Sequence[Speed]) -> Speed:
+    """The median of each cost over several measurements of one training."""
+    return Speed(*(statistics.median(costs) for costs in zip(*map(astuple, speeds), strict=True)))
+
+
+def _rounded(steps: float) -> int:
+    """A number of steps with two significant digits, at least one step."""
+    return max(1, int(float(f"{steps:.2g}")))
