@@ -19,6 +19,8 @@ _NAMES = {
     "SequenceEncoder": "sightline.core.mixer",
     "SequenceMixer": "sightline.core.mixer",
     "SightlineError": "sightline.core.errors",
+    "compare": "sightline.api.compare",
+    "describe": "sightline.tasks.describe",
     "fit": "sightline.tasks.fit",
     "load": "sightline.tasks.load",
 }
@@ -32,6 +34,8 @@ __all__ = [
     "SequenceMixer",
     "SightlineError",
     "__version__",
+    "compare",
+    "describe",
     "fit",
     "load",
 ]
@@ -50,6 +54,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from sightline.api.compare import compare as compare
     from sightline.core.errors import SightlineError as SightlineError
     from sightline.core.mixer import Memory as Memory
     from sightline.core.mixer import SequenceEncoder as SequenceEncoder
@@ -57,5 +62,6 @@ if TYPE_CHECKING:
     from sightline.core.probe import Probe as Probe
     from sightline.mixers import MIXERS as MIXERS
     from sightline.models import ARCHITECTURES as ARCHITECTURES
+    from sightline.tasks.describe import describe as describe
     from sightline.tasks.fit import fit as fit
     from sightline.tasks.load import load as load

@@ -71,9 +71,12 @@ def in_console(command: str, folder: Path) -> None:
 
 
 def together() -> list[list[Path]]:
-    """Groups of pages with snippets; the quick start and the README share commands, which run once."""
+    """Groups of pages with snippets; the quick start and the README share commands, which run once.
+
+    The page on notebooks runs in a notebook: see test_notebook.py.
+    """
     first = [page for page in PAGES if page.stem in ("README", "quickstart")]
-    return [first, *([page] for page in PAGES if page not in first and snippets(page))]
+    return [first, *([page] for page in PAGES if page not in first and page.stem != "notebook" and snippets(page))]
 
 
 @pytest.mark.slow

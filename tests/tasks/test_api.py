@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
+import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 
 import sightline
@@ -42,3 +47,97 @@ def test_from_a_file_it_is_the_run_that_the_command_leaves(tmp_path):
 def test_wrong_arguments_are_one_line(arguments, message):
     with pytest.raises(InputError, match=message):
         sightline.fit(*arguments)
+
+
+LABELLED = pd.DataFrame({"text": [f"{'red' if i % 2 else 'blue'} {i}" for i in range(60)], "label": [*"ab"] * 30})
+HOURS = pd.DataFrame(
+    {"load": np.sin(np.arange(300) / 4) + np.arange(300) % 3},
+    index=pd.date_range("2026-01-01", periods=300, freq="h", name="when"),
+)
+TINY = {"settings": {"model.d_model": 16, "seed": 1}}
+
+
+def test_a_frame_and_a_file_are_the_same_data(tmp_path):
+    LABELLED.to_csv(tmp_path / "a.csv", index=False)
+    HOURS.to_csv(tmp_path / "b.csv")
+    pairs = [(f"{i} and", f"so {i}") for i in range(40)]
+    (tmp_path / "c.jsonl").write_text("".join(json.dumps({"source": s, "target": t}) + "\n" for s, t in pairs))
+    texts = [f"text {i}" for i in range(40)]
+    pd.DataFrame({"text": texts}).to_parquet(tmp_path / "d.parquet")
+    memory = {"a.csv": LABELLED, "b.csv": HOURS, "c.jsonl": pairs, "d.parquet": texts}
+    for file, data in memory.items():
+        of_file, of_memory = sightline.describe(tmp_path / file), sightline.describe(data)
+        assert of_memory.sha256 == of_file.sha256
+        assert of_memory.parts == of_file.parts
+        assert [n.partition(": ")[2] for n in of_memory.notes] == [n.partition(": ")[2] for n in of_file.notes]
+
+
+def test_a_frame_trains_evaluates_and_predicts(tmp_path):
+    model = sightline.fit(None, LABELLED, "gru", "4steps", out_dir=tmp_path / "runs" / "x", batch_size=8, **TINY)
+    assert model.config.batch_size == 8
+    assert f"gru, {model.parameters:,} parameters, loss" in repr(model)
+    on_test, on_all = model.evaluate(), model.evaluate(pl.from_pandas(LABELLED))
+    assert (on_test.size, on_all.size) == (6, 60)
+    assert on_test.metrics == sightline.load(tmp_path / "runs" / "x").evaluate().metrics
+    assert repr(on_all).startswith("gru on data (DataFrame), 60 items\n  accuracy ")
+    assert "<th>accuracy</th>" in on_all._repr_html_()
+
+
+def test_probabilities_and_records():
+    model = sightline.fit(None, LABELLED, "gru", "2steps", **TINY)
+    of_one, of_two = model.predict("red 5", proba=True), model.predict(LABELLED["text"][:2], proba=True)
+    assert sum(of_one.values()) == pytest.approx(1)
+    assert [set(one) for one in of_two] == [{"a", "b"}] * 2
+    record = model.predict("red 5", return_dict=True)
+    assert record == {"source": "red 5", "label": model.predict("red 5"), "probabilities": of_one}
+    texts = sightline.fit("translation", corpus(), "gru", "2steps", settings=SMALL)
+    assert texts.predict(["12"], return_dict=True)[0]["output"] == texts.predict("12")
+    with pytest.raises(InputError, match=r"^proba: translation gives no probabilities: see return_dict=True$"):
+        texts.predict("12", proba=True)
+
+
+@pytest.mark.parametrize("given", [HOURS, pl.from_pandas(HOURS.reset_index())], ids=["pandas", "polars"])
+def test_a_forecast_is_a_frame_like_the_given_one(given, tmp_path):
+    levels = {"loss": "quantile", "quantiles": (0.1, 0.5, 0.9)}
+    model = sightline.fit("forecasting", HOURS, "gru", "2steps", lookback=24, horizon=6, **levels, **TINY)
+    frame = model.predict(given)
+    HOURS.to_csv(tmp_path / "a.csv")
+    of_file = model.predict(tmp_path / "a.csv")
+    assert type(frame) is type(given)
+    assert [*frame.columns] == [*given.columns, "load_q0.1", "load_q0.5", "load_q0.9"]
+    assert np.allclose(frame["load"].to_numpy(), of_file.values[0, :, 0])
+    times = frame.index.to_list() if isinstance(given, pd.DataFrame) else frame["when"].to_list()
+    assert [str(time) for time in times] == of_file.times(0)
+
+
+@pytest.mark.parametrize(
+    ("change", "keys", "message"),
+    [
+        ({"text": ""}, {}, "row 4: 'text' is empty, or leave such rows out by skip_bad=True"),
+        ({}, {"batch_sizes": 3}, "batch_sizes: unknown key, did you mean 'batch_size'?"),
+        ({}, {"limit": 0}, "limit: must be at least 1, found 0"),
+        (
+            {},
+            {"label_column": "klass"},
+            "row 1: no column 'klass'; columns: 'text', 'label'; name it by label_column=…",
+        ),
+        ({}, {"valid": [("red", "c")]}, "valid: row 1: the label 'c' does not occur in training"),
+    ],
+)
+def test_errors_name_arguments_and_rows(change, keys, message):
+    frame = LABELLED.copy()
+    for column, value in change.items():
+        frame.loc[3, column] = value
+    with pytest.raises(InputError) as caught:
+        sightline.fit("classification", frame, "gru", "2steps", **keys)
+    assert str(caught.value) == message
+
+
+def test_relative_paths_in_a_frame_begin_in_the_working_directory(tmp_path, monkeypatch):
+    from PIL import Image
+
+    for number in range(30):
+        Image.new("L", (4, 4), 8 * number).save(tmp_path / f"{number}.png")
+    monkeypatch.chdir(tmp_path)
+    frame = pl.DataFrame({"source": [f"{number}.png" for number in range(30)], "label": [*"ab"] * 15})
+    assert sum(part["items"] for part in sightline.describe(frame).parts.values()) == 30

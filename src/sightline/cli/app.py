@@ -29,6 +29,7 @@ from cyclopts import (
 
 from sightline import __version__
 from sightline.core.errors import EnvironmentFault, SightlineError, exit_status
+from sightline.core.spelling import as_flags
 from sightline.core.suggest import unknown
 
 # Verb -> summary; the function is `sightline.cli.<verb>:<verb>`.
@@ -149,7 +150,7 @@ def _report(error: BaseException) -> int:
     if isinstance(error, CycloptsError):
         status, message = 2, _misuse(error)
     elif isinstance(error, SightlineError):
-        status, message = exit_status(error), _as_typed(str(error))
+        status, message = exit_status(error), as_flags(str(error))
     elif (fault := _environment_fault(error)) is not None:
         status, message = EnvironmentFault.exit_code, fault
     else:
@@ -192,11 +193,6 @@ def _environment_fault(error: BaseException) -> str | None:
     ):
         return "out of memory: use smaller batches, a smaller model or a smaller beam"
     return None
-
-
-def _as_typed(message: str) -> str:
-    """The message with flags as users type them: `--batch-size` for the key `--batch_size`."""
-    return re.sub(r"(?<![\w/'-])--[a-z][\w.]*", lambda flag: flag[0].replace("_", "-"), message)
 
 
 def _line(message: str) -> str:

@@ -123,7 +123,8 @@ def run(config: CompareConfig, out_dir: Path | None, *, name: str, overwrite: bo
     from sightline.lab.compare import NoRunFinished, free_directory
     from sightline.lab.compare import compare as run_comparison
     from sightline.lab.progress import Display
-    from sightline.report.html import write_report
+    from sightline.report.html import using, write_report
+    from sightline.report.text import visible
 
     directory = out_dir or free_directory(Path("runs"), f"compare-{name}")
     command = shlex.join(["sightline", *sys.argv[1:]])
@@ -142,6 +143,8 @@ def run(config: CompareConfig, out_dir: Path | None, *, name: str, overwrite: bo
     else:
         print_table(results)
         print(f"report: {report}")
+        if use := using(results, directory):
+            print(f"use the winner: {visible(use)}")
     if failure is not None:
         raise failure
 

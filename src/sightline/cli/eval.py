@@ -31,7 +31,7 @@ def eval(
     evaluated.
 
     Args:
-        run: Directory of a run or of a model.
+        run: Directory of a run, of a model, or of a comparison, whose winner is used.
         data: Data to evaluate on, as `sightline train` reads it: all of a file, one part of built-in data.
         part: Part of the run's data or of built-in data.
         limit: Use only the first N items.
@@ -49,12 +49,13 @@ def eval(
     from sightline.cli.messages import messages
     from sightline.cli.overrides import parse_overrides
     from sightline.core.config import override
-    from sightline.core.digits import significant
     from sightline.core.errors import InputError
-    from sightline.core.metrics import defined, undefined_notes
+    from sightline.core.metrics import undefined_notes
     from sightline.core.settings import check_in_range
     from sightline.decoding.engine import DecodingConfig
+    from sightline.tasks.evaluation import Evaluation
     from sightline.tasks.load import load, part_of_data, part_of_run
+    from sightline.tasks.winner import chosen_run
     from sightline.training.environment import resolve_device
 
     check_in_range("--limit", limit, at_least=1)
@@ -64,7 +65,9 @@ def eval(
     optional: dict[str, Any] = {"length_penalty": length_penalty, "max_length": max_length, "batch_size": batch_size}
     optional = {name: value for name, value in optional.items() if value is not None}
     decoding = override(DecodingConfig(), {"beam": beam, **optional}, prefix="--")
-    task = load(run).to(resolve_device(device))
+    with messages():
+        run = chosen_run(run)
+        task = load(run).to(resolve_device(device))
     settings = {key: keys.pop(key) for key in task.measured_by if key in keys}
     task.config = override(task.config, settings, prefix="--")
     if keys and data is None:
@@ -79,7 +82,9 @@ def eval(
     else:
         with messages():
             measured = part_of_data(task, run, {"data": data, **keys}, part, limit)
-    evaluation = task.measure(measured.items, decoding if task.accepts_decoding else None)
+    evaluation = Evaluation.of(
+        task, measured, task.measure(measured.items, decoding if task.accepts_decoding else None)
+    )
     for note in undefined_notes(evaluation.metrics):
         print(f"sightline: {note}", file=sys.stderr)
     if figures is not None:
@@ -90,11 +95,7 @@ def eval(
         facts = {"task": task.name, "arch": task.arch, "data": measured.name, measured.unit: measured.size}
         print(to_json({"schema_version": 1, **facts, "metrics": evaluation.metrics, **evaluation.details}))
         return
-    print(f"{task.arch} on {measured.name}, {measured.size:,} {measured.unit}")
-    signatures = evaluation.details.get("signatures", {})
-    for name, value in evaluation.metrics.items():
-        number = f"{value:.4f}" if abs(value) >= 0.1 else significant(value) if defined(value) else "undefined"
-        print(f"  {name:<15} {number:>10}  {signatures.get(name, '')}".rstrip())
+    print(evaluation)
 
 
 def _draw(task: Any, details: dict[str, Any], part: str, directory: Path) -> None:

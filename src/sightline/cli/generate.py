@@ -36,7 +36,7 @@ def generate(
     single output is printed while it is generated, several outputs when they are complete, each on a new line.
 
     Args:
-        run: Directory of a run or of a model.
+        run: Directory of a run, of a model, or of a comparison, whose winner is used.
         prompts: Texts to continue; an empty one starts a document.
         prompt_file: File whose whole content is one prompt.
         max_new_tokens: Maximum number of tokens to add [default: 200].
@@ -60,6 +60,7 @@ def generate(
     """
     import sys
 
+    from sightline.cli.messages import messages
     from sightline.cli.stream import harmless, whole_text
     from sightline.core.config import override
     from sightline.core.errors import InputError
@@ -87,7 +88,8 @@ def generate(
     config = GenerationConfig(decoding, num_samples, tuple(stop or ()), truncate)
     if prompts and prompt_file is not None:
         raise InputError("pass either prompts or a file", where="--prompt-file")
-    task = load(run)
+    with messages():
+        task = load(run)
     if not task.continues_prompts:
         raise InputError(
             f"is a {task.name} model; `generate` needs a language model (use `sightline predict`)", where=run

@@ -32,7 +32,7 @@ def predict(
     the path of a file if the model reads files.
 
     Args:
-        run: Directory of a run or of a model.
+        run: Directory of a run, of a model, or of a comparison, whose winner is used.
         inputs: Texts or paths.
         beam: Beam width; 1 is greedy decoding.
         length_penalty: Alpha: the score of n tokens is divided by ((5 + n) / 6)^alpha.
@@ -52,6 +52,7 @@ def predict(
     import sys
     from itertools import chain
 
+    from sightline.cli.messages import messages
     from sightline.cli.stream import Stream, arriving, shown
     from sightline.core.config import override
     from sightline.core.errors import InputError
@@ -75,7 +76,8 @@ def predict(
     optional: dict[str, Any] = {**searching, **sampling, "max_length": max_length, "batch_size": batch_size}
     optional = {name: value for name, value in optional.items() if value is not None}
     decoding = override(DecodingConfig(), {"beam": beam, "sample": sample, **optional}, prefix="--")
-    task = load(run).to(resolve_device(device))
+    with messages():
+        task = load(run).to(resolve_device(device))
     if not task.accepts_decoding and (optional or sample or beam != 1):
         raise InputError(f"{task.name} does not decode sequences: remove --beam, --sample and other decoding flags")
     if figures is not None and not task.draws_answers:

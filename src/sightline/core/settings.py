@@ -46,7 +46,7 @@ class Range(NamedTuple):
         )
 
     def __str__(self) -> str:
-        least, above, most, below = ("" if bound is None else _spelled(bound) for bound in self)
+        least, above, most, below = ("" if bound is None else spelled(bound) for bound in self)
         if least and most:
             return f"between {least} and {most}"
         if least and below:
@@ -232,7 +232,7 @@ def _described(cls: type, defaults: Any, path: str, owner: type | None = None) -
             path + field.name,
             words,
             str(declared["range"]),
-            None if default is MISSING else "" if sections and default is not None else _spelled(default),
+            None if default is MISSING else "" if sections and default is not None else spelled(default),
             declared["description"],
             next(owner for owner in reversed(cls.__mro__) if field.name in vars(owner).get("__dataclass_fields__", ())),
         )
@@ -286,12 +286,12 @@ def _words(hint: Any) -> str:
     return _WORDS.get(hint, "any value")
 
 
-def _spelled(value: Any) -> str:
+def spelled(value: Any) -> str:
     """A value as a flag spells it."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, tuple | list):
-        return ",".join(map(_spelled, value))
+        return ",".join(map(spelled, value))
     if isinstance(value, Mapping) and not value:
         return ""
     return f"{value:.12g}" if isinstance(value, float) else str(value)

@@ -47,7 +47,7 @@ class Chart(NamedTuple):
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Survey:
     """A data set described in plain values.
 
@@ -72,6 +72,9 @@ class Survey:
             for chart in self.charts
         ]
         return plain
+
+    def __repr__(self) -> str:
+        return "\n".join(self.lines())
 
     def lines(self) -> Iterator[str]:
         """The summary as text, line by line."""

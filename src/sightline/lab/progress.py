@@ -1,4 +1,4 @@
-"""Progress of a comparison on standard error: a live table on a terminal, plain lines elsewhere."""
+"""Progress of a comparison: a live table on a terminal, a bar in a notebook, plain lines on stderr elsewhere."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from sightline.core.digits import significant
 from sightline.core.metrics import find_metric
+from sightline.core.notebook import Pane, in_notebook
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -28,6 +29,8 @@ class Display:
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
         self._live: Live | None = None
+        self._pane: Pane | None = None
+        self._latest = ""
         self._last = time.monotonic()
         self.metric: str | None = None
         self.counted = "tokens"
@@ -40,16 +43,25 @@ class Display:
 
     def count(self, workers: Sequence[Worker] = ()) -> str:
         """The number of finished jobs and the estimated time of the others."""
-        share = self.done + sum(float(worker.progress.get("fraction") or 0.0) for worker in workers)
+        share = self._share(workers)
         text = f"{self.done} of {self.total} done"
         if share < 1 or self.done == self.total:
             return text
         left = (time.monotonic() - self._began) / share * (self.total - share)
         return f"{text}, about {f'{left / 60:.0f} min' if left >= 90 else f'{left:.0f} s'} left"
 
+    def _share(self, workers: Sequence[Worker]) -> float:
+        """The number of finished jobs, with the fractions of those that run."""
+        return self.done + sum(float(worker.progress.get("fraction") or 0.0) for worker in workers)
+
     @contextmanager
     def shown(self) -> Iterator[Display]:
-        """Show the table at the bottom of the terminal within this context."""
+        """Show the table at the bottom of the terminal, or the bar in a notebook, within this context."""
+        if not self._quiet and in_notebook():
+            self._pane = Pane()
+            yield self
+            self._pane.show(1.0, [self.count()], now=True)
+            return
         if self._quiet or not sys.stderr.isatty():
             yield self
             return
@@ -63,8 +75,11 @@ class Display:
                 self._live = None
 
     def say(self, text: str) -> None:
-        """Print a permanent line."""
+        """Print a permanent line; in a notebook only the latest one is shown."""
         if self._quiet:
+            return
+        if self._pane is not None:
+            self._latest = text
             return
         if self._live is not None:
             from rich.text import Text
@@ -76,6 +91,10 @@ class Display:
     def update(self, workers: Sequence[Worker]) -> None:
         """Show the progress of the workers."""
         if self._quiet:
+            return
+        if self._pane is not None:
+            states = [f"{title(worker)}: {', '.join(self._state(worker))}" for worker in workers]
+            self._pane.show(self._share(workers) / max(self.total, 1), [self.count(workers), *states, self._latest])
             return
         if self._live is not None:
             self._live.update(self._table(workers))

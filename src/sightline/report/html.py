@@ -10,6 +10,7 @@ import base64
 import hashlib
 import math
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
@@ -42,12 +43,20 @@ def write_report(results: Results, directory: Path) -> Path:
         drawing.save(figures)
     save_attention(results, figures)
     page = directory / "report.html"
-    write_file(page, render(results))
+    write_file(page, render(results, directory))
     return page
 
 
-def render(results: Results) -> str:
-    """The page as HTML."""
+def using(results: Results, directory: Path) -> str:
+    """The command line that uses the winner of the comparison in the directory; "" where no run finished."""
+    if not any(architecture.finished for architecture in results.architectures):
+        return ""
+    example = shlex.quote(results.examples[0].source) if results.examples else "INPUT"
+    return f"sightline predict {shlex.quote(str(directory))} {example}"
+
+
+def render(results: Results, directory: Path | None = None) -> str:
+    """The page as HTML; it ends with the command line that uses the winner where its directory is known."""
     style = _style()
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     figures = {d.name: _figure(d) for d in all_drawings(results)}
@@ -69,6 +78,7 @@ def render(results: Results) -> str:
             without_attention=_without_attention(results),
             labels={a.arch: drawn for a in results.ranked if (drawn := [_beside(d) for d in label_figures(a)])},
             environment=_environment_rows(results.environment),
+            using=using(results, directory) if directory else "",
             timed=next((a for a in results.architectures if a.ms is not None), None),
             carried=next((a for a in results.architectures if a.state_bytes is not None), None),
             SHADES=SHADES,

@@ -8,12 +8,15 @@ from typing import Any, Literal, NamedTuple
 
 from sightline.core.config import nearest, override
 from sightline.core.errors import InputError
+from sightline.data.corpus import Corpus
 from sightline.models.store import CONFIG, stored_task
 from sightline.tasks.located import located
 from sightline.tasks.recipe import resolve_run
 from sightline.tasks.run import log_notes
+from sightline.tasks.scores import best_scores
 from sightline.tasks.table import task_class
 from sightline.tasks.task import Task
+from sightline.tasks.winner import chosen_run
 
 PartName = Literal["train", "valid", "test"]
 RUN_CONFIG = "config.yaml"
@@ -21,17 +24,20 @@ MODELS = ("best", "last")  # where a run keeps its models, the one to use first
 
 
 def load(path: str | Path) -> Any:
-    """The `Task` of a run's model, the best where there is one and else the last, or of a model directory.
+    """The `Task` of a run's model, the best where there is one and else the last; of a model directory; or of the
+    winner of a comparison, which is logged (see `winner.chosen_run`).
 
     Raises:
         InputError: "runs/x: no such directory", "runs/x: no model here: expected config.json, best/ or last/", or what
             is wrong with the model's files.
     """
-    directory = model_directory(Path(path))
+    directory = model_directory(chosen_run(Path(path)))
     task = task_class(stored_task(directory), where=str(directory / CONFIG)).load(directory)
     run = None if task.reading else run_config(directory)
     if run is not None and run.reading_keys.get("lowercase"):  # a model of version 0.1.0, which does not store it
         task.lower_inputs()
+    task.place = directory
+    task.scores = best_scores(directory.parent if directory.name in MODELS else directory)
     return task
 
 
@@ -56,6 +62,12 @@ class Part(NamedTuple):
     unit: str
     sha256: str | None  # of all the data that they are a part of; None for a file of their own
     whole: str = ""  # that data, such as "train.csv, test.csv"
+
+    @classmethod
+    def of(cls, data: Corpus[Any], part: PartName, unit: str, limit: int | None = None) -> Part:
+        """A part of a data set; `limit` keeps its first items."""
+        items = _first(getattr(data, part), limit)
+        return cls(f"{part} part of {data.name}", items, len(items), unit, data.sha256)
 
 
 def run_config(run: Path) -> Any:
@@ -82,7 +94,11 @@ def part_of_run(run: Path, part: PartName = "test", limit: int | None = None) ->
 
 
 def part_of_data(
-    task: Task[Any, Any, Any], run: Path, keys: Mapping[str, Any], part: PartName = "test", limit: int | None = None
+    task: Task[Any, Any, Any],
+    run: Path | None,
+    keys: Mapping[str, Any],
+    part: PartName = "test",
+    limit: int | None = None,
 ) -> Part:
     """All items of the data that `keys` name, or a part of built-in data; `limit` keeps the first ones; logs notes.
 
@@ -91,7 +107,7 @@ def part_of_data(
     Raises:
         InputError: an unknown key; whatever is wrong with the files.
     """
-    config: Any = task.like(run_config(run) or task.run)
+    config: Any = task.like((run and run_config(run)) or task.run)
     if not keys["data"].startswith("builtin:"):
         config = override(config, {key: None for key in ("valid", "test", "limit") if key in config.data_keys})
     unknown = next((key for key in keys if key.split(".")[0] not in config.data_keys), None)
@@ -109,11 +125,11 @@ def _part(config: Any, part: PartName, limit: int | None) -> Part:
     kind = task_class(config.task)
     data = kind.load_data(config)
     log_notes(data.name, data.notes)
-    items = _first(getattr(data, part), limit)
     files = [str(file) for key in ("valid", "test") if (file := getattr(config.corpus, key, None))]
     own = getattr(config.corpus, part, None) if part != "train" else None
-    name = f"{own}, the {part} part" if own else f"{part} part of {data.name}"
-    return Part(name, items, len(items), kind.unit, data.sha256, ", ".join([data.name, *files]))
+    chosen = Part.of(data, part, kind.unit, limit)
+    name = f"{own}, the {part} part" if own else chosen.name
+    return chosen._replace(name=name, whole=", ".join([data.name, *files]))
 
 
 def _first(items: Any, limit: int | None) -> Any:

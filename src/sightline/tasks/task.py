@@ -10,16 +10,20 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import torch
 from torch import nn
 
 from sightline.core.config import decode
+from sightline.core.digits import significant
+from sightline.core.errors import InputError
 from sightline.core.metrics import Baseline
 from sightline.core.seeds import derive
 from sightline.data.batches import Batches
 from sightline.data.corpus import Corpus, Items
+from sightline.data.rows.given import PAIR
 from sightline.data.spaced import at_least_one, spaced
 from sightline.data.survey import Survey
 from sightline.models import FORMS, SizedConfig, match_parameters
@@ -30,6 +34,10 @@ from sightline.tasks.outcomes import Answer, Costs, Measured
 from sightline.tasks.run import RunConfig
 from sightline.tasks.saved import SavedTask
 from sightline.training.loss import Loss
+
+if TYPE_CHECKING:
+    from sightline.tasks.evaluation import Evaluation
+    from sightline.tasks.load import PartName
 
 T = TypeVar("T", bound="Task[Any, Any, Any]")
 D = TypeVar("D", bound=Corpus[Any])  # all of a task's data
@@ -54,6 +62,9 @@ class Task(SavedTask, Generic[D, P, R]):
     measured_by: keys of `config` that do not change the model, so that a measurement may use others
     shows_attention: whether `lab.attention` has maps of it
     same_in_comparison: keys that all architectures of a comparison share, at the task's default
+    pair: the columns of data that is given as a list of pairs
+    corpus: the data of its training, where this process trained it; place: the directory that it was loaded from
+    scores: the metrics of its best validation, where they are known
     """
 
     unit: ClassVar[str] = "items"
@@ -70,6 +81,11 @@ class Task(SavedTask, Generic[D, P, R]):
     measured_by: ClassVar[tuple[str, ...]] = ()
     no_output: ClassVar[Any] = None
     no_record: ClassVar[Mapping[str, Any]] = {"output": None}
+    pair: ClassVar[tuple[str, str]] = PAIR
+
+    corpus: Corpus[Any] | None = None
+    place: Path | None = None
+    scores: Mapping[str, float] = MappingProxyType({})
 
     @classmethod
     @abstractmethod
@@ -99,18 +115,29 @@ class Task(SavedTask, Generic[D, P, R]):
     def predict_list(self, inputs: list[Any], decoding: Any = None) -> list[Any]:
         """The output for each input, in order, as Python values: texts, labels or arrays."""
 
-    def predict(self, inputs: Any, decoding: Any = None) -> Any:
+    def predict(self, inputs: Any, decoding: Any = None, *, proba: bool = False, return_dict: bool = False) -> Any:
         """The output for one input, or the list of outputs for a list of inputs; see `predict_list`.
+
+        proba: instead of the label, a dict with the probability of each class
+        return_dict: instead of the output, a dict of all that `sightline predict --json` prints of it
 
         An empty text, or one of blanks alone, has no output: `no_output`, and an empty line on the command line. Only a
         task that continues prompts reads one.
 
         Raises:
-            InputError: what `one_or_several.list_of` raises; whatever is wrong with an input.
+            InputError: what `one_or_several.list_of` raises; whatever is wrong with an input; "translation gives no
+                probabilities: see return_dict=True".
         """
-        if self.is_one(inputs):
-            return self._outputs([inputs], decoding)[0]
-        return self._outputs(list_of(inputs), decoding)
+        one = self.is_one(inputs)
+        several = [inputs] if one else list_of(inputs)
+        if proba or return_dict:
+            outputs = self.records(several, decoding)
+            if proba and any("probabilities" not in record for record in outputs):
+                raise InputError(f"{self.name} gives no probabilities: see return_dict=True", where="proba")
+            outputs = [record["probabilities"] for record in outputs] if proba else outputs
+        else:
+            outputs = self._outputs(several, decoding)
+        return outputs[0] if one else outputs
 
     @classmethod
     def filled(cls, inputs: Sequence[Any]) -> list[Any]:
@@ -123,6 +150,39 @@ class Task(SavedTask, Generic[D, P, R]):
             return self.predict_list(inputs, decoding)
         outputs = iter(self.predict_list(filled, decoding) if filled else [])
         return [self.no_output if is_blank(one) else next(outputs) for one in inputs]
+
+    def records(self, inputs: list[Any], decoding: Any = None) -> list[dict[str, Any]]:
+        """For each input a dict with its output and all else that is known of that; `no_record` for an empty text."""
+        filled = self.filled(inputs)
+        records = iter(self.record_list(filled, decoding) if filled else [])
+        if len(filled) == len(inputs):
+            return list(records)
+        return [{"source": one, **self.no_record} if is_blank(one) else next(records) for one in inputs]
+
+    def record_list(self, inputs: list[Any], decoding: Any = None) -> list[dict[str, Any]]:
+        """The records of inputs that are filled."""
+        if all(isinstance(one, str | Path) for one in inputs):
+            return [answer.record for answer in self.answer_list([str(one) for one in inputs], decoding)]
+        return [{"output": output} for output in self.predict_list(inputs, decoding)]
+
+    def evaluate(self, data: Any = None, part: PartName = "test", decoding: Any = None, **keys: Any) -> Evaluation:
+        """The metrics on data, which is given as to `sightline.fit`; without it on a part of the training's own data.
+
+        `keys` say how the data is read, as in training where they are not named: `label_column="class"`.
+
+        Raises:
+            InputError: whatever is wrong with the data; "data: nothing is known of the data of its training: …".
+        """
+        from sightline.tasks.evaluation import evaluate  # it loads data by tasks, which this class is the base of
+
+        return evaluate(self, data, part, decoding, keys)
+
+    def __repr__(self) -> str:
+        """The architecture, its size, its data and its scores."""
+        facts = [self.arch, f"{self.parameters:,} parameters"]
+        facts += [f"{name} {significant(value)}" for name, value in self.scores.items()]
+        data = f"\n  trained on {self.data.partition(', sha256')[0]}" if self.data else ""
+        return f"{type(self).__name__}({', '.join(facts)}){data}"
 
     def is_one(self, inputs: Any) -> bool:
         """Whether the argument of `predict` is one input, not several."""

@@ -1,4 +1,4 @@
-"""Progress of a training on stderr: a live line on a terminal, plain lines elsewhere."""
+"""Progress of a training: a live line on a terminal, a bar in a notebook, plain lines on stderr elsewhere."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import final
 
 from sightline.core.digits import significant
+from sightline.core.notebook import Pane, in_notebook
 from sightline.training.state import Progress
 
 LINE_EVERY_S = 10.0
@@ -25,6 +26,8 @@ def reporting(
     """
     if quiet:
         yield None
+    elif in_notebook():
+        yield _Bar(metric, counted)
     elif sys.stderr.isatty():
         with _live(metric, counted) as show:
             yield show
@@ -46,6 +49,33 @@ class _Averages:
         self.tokens_per_s += (1 - DECAY) * (progress.tokens_per_s - self.tokens_per_s)
 
 
+def _parts(metric: str, counted: str, progress: Progress, averages: _Averages) -> list[str]:
+    """The numbers of a line."""
+    return [
+        f"step {progress.step:,}",
+        f"{progress.fraction:.0%}",
+        f"loss {significant(averages.loss)}",
+        *([] if progress.metric is None else [f"validation {metric} {significant(progress.metric)}"]),
+        f"{averages.tokens_per_s:,.0f} {counted}/s",
+        f"{span(progress.seconds_left)} left",
+    ]
+
+
+@final
+class _Bar:
+    """One bar in a notebook."""
+
+    def __init__(self, metric: str, counted: str) -> None:
+        self.metric, self.counted = metric, counted
+        self.averages, self.pane = _Averages(), Pane()
+
+    def __call__(self, progress: Progress) -> None:
+        if not progress.validating:
+            self.averages.update(progress)
+        line = " · ".join(_parts(self.metric, self.counted, progress, self.averages))
+        self.pane.show(progress.fraction, [line], now=progress.fraction >= 1)
+
+
 @final
 class _Lines:
     """A line after each tenth of the budget, and at least every ten seconds."""
@@ -63,14 +93,7 @@ class _Lines:
         if tenth == self.tenth and now - self.at < LINE_EVERY_S:
             return
         self.tenth, self.at = tenth, now
-        parts = [
-            f"step {progress.step:,}",
-            f"{progress.fraction:.0%}",
-            f"loss {significant(self.averages.loss)}",
-            *([] if progress.metric is None else [f"validation {self.metric} {significant(progress.metric)}"]),
-            f"{self.averages.tokens_per_s:,.0f} {self.counted}/s",
-            f"{span(progress.seconds_left)} left",
-        ]
+        parts = _parts(self.metric, self.counted, progress, self.averages)
         print("sightline: " + " · ".join(parts), file=sys.stderr, flush=True)
 
 

@@ -52,6 +52,7 @@ class Panel:
     """Series with the same columns on one grid; without holes.
 
     notes: the changes to the data, a line each
+    time_column: the name of the times in the table
     """
 
     name: str
@@ -61,6 +62,7 @@ class Panel:
     known: tuple[str, ...]
     records: tuple[Series, ...]
     notes: tuple[str, ...] = ()
+    time_column: str = "time"
 
     @property
     def start(self) -> int:
@@ -140,7 +142,8 @@ def make_panel(table: SeriesTable, rules: Evenness) -> Panel:
         for low, high in pairwise(ends)
     ]
     notes += filler.notes()
-    return Panel(table.path, grid, table.targets, table.past, table.known, tuple(records), tuple(notes))
+    columns = table.targets, table.past, table.known
+    return Panel(table.path, grid, *columns, tuple(records), tuple(notes), table.time_column)
 
 
 def _by_days(table: SeriesTable, rules: Evenness) -> SeriesTable:

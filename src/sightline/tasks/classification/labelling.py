@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 
@@ -29,7 +29,7 @@ class Labelling(NamedTuple):
             labels = (classes[int(scores.argmax())],)
         return cls(labels, dict(zip(classes, p.tolist(), strict=True)))
 
-    def answer(self, source: str, many: bool) -> Answer:
+    def answer(self, source: Any, many: bool) -> Answer:
         """A label and its probability, tab-separated; of several labels `a|b` and `0.9000|0.7000`."""
         text = "|".join(self.labels) + "\t" + "|".join(probability(self.probabilities[name]) for name in self.labels)
         record = {"labels": list(self.labels)} if many else {"label": self.labels[0]}

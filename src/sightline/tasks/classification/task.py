@@ -68,6 +68,7 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
     loss_unit = "nats/item"
     counted = "items"
     length_of = "source length (characters or steps)"
+    pair = ("source", "label")
     Run: ClassVar[type[ClassificationRun]] = ClassificationRun
     Options = LabelOptions
     no_record: ClassVar[Mapping[str, Any]] = {"label": None, "probabilities": None}
@@ -186,6 +187,10 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
         An input is a text; a series (T, C) as an array or a list; a sound's or a picture's path, or its array.
         """
         return self.outputs_of(self._part([self.inputs.accept(value) for value in inputs]))
+
+    def record_list(self, inputs: list[Any], decoding: Any = None) -> list[dict[str, Any]]:
+        labellings = self.label(self._part([self.inputs.accept(value) for value in inputs]))
+        return [one.answer(source, self.many).record for one, source in zip(labellings, inputs, strict=True)]
 
     def answer_list(self, inputs: list[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
         """A label and its probability, tab-separated; of several labels `a|b` and `0.9000|0.7000`."""

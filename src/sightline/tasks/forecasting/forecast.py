@@ -7,11 +7,16 @@ import io
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, final
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from sightline.data.rows.given import frame_like, polars_frame
 from sightline.data.series.panel import Panel
+
+if TYPE_CHECKING:
+    import polars
 
 
 @final
@@ -53,6 +58,30 @@ class Forecast:
                     row["value"] = float(self.values[record, step, place])
                     quantiles = self.quantiles[record, step, place].tolist()
                     yield row | {f"q{level:g}": value for level, value in zip(self.levels, quantiles, strict=True)}
+
+    def frame(self, like: Any = None, series: str = "series") -> Any:
+        """The steps as a frame of the library that made `like`, whose times and names of series have the types of its
+        columns; without it a frame of polars.
+
+        Columns: the time, the series where they have names, each target under its name, and its quantiles as
+        `load_q0.1`.
+
+        series: the name of the column of series
+        """
+        import polars as pl
+
+        types = polars_frame(like).schema if like is not None else {}
+        steps, time = self.values.shape[1], self.panel.time_column
+        texts = [text for record in range(len(self.panel.records)) for text in self.times(record)]
+        columns: dict[str, list[Any]] = {time: _typed(texts, types.get(time, pl.String()))}
+        names = [one.name for one in self.panel.records for _ in range(steps)]
+        if any(names):
+            columns[series] = pl.Series(names).cast(types.get(series, pl.String())).to_list()
+        for place, column in enumerate(self.panel.targets):
+            columns[column] = self.values[:, :, place].ravel().tolist()
+            for number, level in enumerate(self.levels):
+                columns[f"{column}_q{level:g}"] = self.quantiles[:, :, place, number].ravel().tolist()
+        return frame_like(columns, like, times=time)
 
     def csv(self) -> str:
         """The rows as a table with a header, without a column of series where the file has none.
@@ -97,3 +126,17 @@ class Forecast:
                 time = self.panel.grid.text(one.start + step)
                 for place, column in enumerate(self.panel.targets):
                     yield {"time": time, "series": one.name, "column": column, "value": float(one.values[step, place])}
+
+
+def _typed(texts: list[str], kind: polars.DataType) -> list[Any]:
+    """Times as values of a column's type."""
+    import polars as pl
+
+    if kind == pl.String:
+        return texts
+    if kind.is_numeric():
+        return pl.Series(texts).cast(pl.Float64).cast(kind).to_list()
+    column = pl.Series([datetime.fromisoformat(text) for text in texts])
+    if isinstance(kind, pl.Datetime) and kind.time_zone is not None:
+        column = column.dt.convert_time_zone(kind.time_zone)
+    return column.cast(kind).to_list()

@@ -17,6 +17,7 @@ from sightline.core.errors import InputError
 from sightline.core.metrics import Baseline, metrics_of
 from sightline.core.modes import evaluating
 from sightline.core.seeds import derive
+from sightline.data.rows.given import is_frame
 from sightline.data.series.corpus import SeriesData, load_panel, load_series
 from sightline.data.series.describe import survey_series
 from sightline.data.series.grid import Grid
@@ -46,6 +47,7 @@ from sightline.tasks.forecasting.fitted import Fitted
 from sightline.tasks.forecasting.forecast import Forecast
 from sightline.tasks.forecasting.metrics import Yardstick
 from sightline.tasks.forecasting.scores import ForecastScores, kinds_of
+from sightline.tasks.given import given_data
 from sightline.tasks.one_or_several import dimensions
 from sightline.tasks.outcomes import Answer, Costs, Measured, median_ms
 from sightline.tasks.run import log_notes
@@ -226,10 +228,11 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
 
     def is_one(self, inputs: Any) -> bool:
         axes = dimensions(inputs)
-        return super().is_one(inputs) or (axes is not None and axes <= 2)
+        return super().is_one(inputs) or is_frame(inputs) or (axes is not None and axes <= 2)
 
     def predict_list(self, inputs: list[Any], decoding: Any = None) -> list[Any]:
-        """For each file's path a `Forecast`; for each array (T, C) of values the next ones (H, C, Q).
+        """For each file's path a `Forecast`; for each frame a frame of the same library, with its next steps; for each
+        array (T, C) of values the next ones (H, C, Q).
 
         Of one column the values may be an array or a list (T,).
         """
@@ -237,6 +240,11 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         for source in inputs:
             if isinstance(source, (str, Path)):
                 forecasts.append(self.forecast(self._read_panel(source)))
+                continue
+            if is_frame(source):
+                with given_data(None, data=source) as given:
+                    forecast = self.forecast(self._read_panel(given.paths["data"]))
+                forecasts.append(forecast.frame(source, self.fitted.columns.series or "series"))
                 continue
             values = np.asarray(source, dtype=np.float64)
             targets = self.fitted.columns.targets

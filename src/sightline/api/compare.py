@@ -1,0 +1,90 @@
+"""A comparison from Python: data as a path or in memory, a result to look at and to use."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from sightline.api.comparison import ComparisonResult
+from sightline.core.settings import keys_of, spelled
+from sightline.data.rows.given import PAIR
+from sightline.lab.compare import NoRunFinished, free_directory
+from sightline.lab.compare import compare as run_comparison
+from sightline.lab.plan import CompareConfig
+from sightline.lab.progress import Display
+from sightline.report.html import write_report
+from sightline.tasks.defaults import compared
+from sightline.tasks.given import given_data
+from sightline.tasks.infer import task_for
+from sightline.tasks.table import task_class
+
+_OWN = frozenset(keys_of(CompareConfig)) - {"task", "data", "archs", "budget", "settings"}
+
+
+def compare(
+    data: Any,
+    task: str | None = None,
+    archs: Sequence[str] | None = None,
+    budget: str = "60s",
+    *,
+    valid: Any = None,
+    test: Any = None,
+    out_dir: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    quiet: bool = False,
+    **keys: Any,
+) -> ComparisonResult:
+    """Train several architectures under one budget, and return which is best, with the uncertainty of that verdict.
+
+    Data is given as to `sightline.fit`. `budget` is that of each run. `keys` are the flags of `sightline compare`
+    (`seeds`, `seed`, `match`, `search`, `rates`, `metric`, `tested`, `workers`, `device`, `dtype`), and keys of the
+    task's configuration, which all architectures share; those with dots are in `settings`.
+    `out_dir`, by default a new directory in `runs`, gets the report, `results.json` and all runs; a table in memory is
+    kept in the folder `tables` beside it.
+
+        which = sightline.compare(frame, archs=["lstm", "transformer"], budget="60s")
+        which.verdict
+        which.best.predict("a text")
+
+    Raises:
+        InputError: wrong data, architectures, sizes or metric; `out_dir` contains a comparison.
+        EnvironmentFault, Interrupted: as `sightline.lab.compare.compare`; NoRunFinished: every run failed.
+    """
+    pair = PAIR if task is None else task_class(task, where="task").pair
+    named = isinstance(data, str | Path)
+    stem = Path(str(data).split(",")[0]).stem if named else "table"
+    directory = Path(out_dir) if out_dir else free_directory(Path("runs"), f"compare-{stem}")
+    with given_data(directory, pair, data=data, valid=valid, test=test) as given:
+        task = task or task_for(given.paths["data"])
+        parts = {key: path for key, path in given.paths.items() if key != "data"}
+        shared = {**parts, **(settings or {}), **{key: value for key, value in keys.items() if key not in _OWN}}
+        if given.tables and "base" in task_class(task).Run().data_keys:
+            shared = {"base": str(Path.cwd()), **shared}
+        config = CompareConfig(
+            task=task,
+            data=given.paths["data"],
+            archs=tuple(archs or compared(task)),
+            budget=budget,
+            settings=shared,
+            **{key: value for key, value in keys.items() if key in _OWN},
+        )
+        display = Display(quiet=quiet)
+        try:
+            results = run_comparison(config, directory, command=_command(config), overwrite=overwrite, display=display)
+        except NoRunFinished as error:
+            write_report(error.results, directory)
+            raise
+        return ComparisonResult(results, directory, write_report(results, directory), data)
+
+
+def _command(config: CompareConfig) -> str:
+    """The command line that makes the same comparison."""
+    usual = CompareConfig()
+    values = {"task": config.task, "data": config.data, "archs": ",".join(config.archs), "budget": config.budget}
+    values |= {key: getattr(config, key) for key in sorted(_OWN) if getattr(config, key) != getattr(usual, key)}
+    flags = [(f"--{key.replace('_', '-')}", spelled(value)) for key, value in {**values, **config.settings}.items()]
+    return shlex.join(["sightline", "compare", *chain.from_iterable(flags)])

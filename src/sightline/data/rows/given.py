@@ -1,0 +1,226 @@
+"""Data given in memory: frames of any library, arrays, lists of rows; written to a file that every reader reads.
+
+A frame and a file of the same table are therefore read by the same code. Rows are counted from 1, as in files without
+lines; `Given.named` names them in messages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, final
+
+import numpy as np
+
+from sightline.core.errors import InputError
+
+if TYPE_CHECKING:
+    import polars
+
+PAIR = ("source", "target")  # the columns of a list of pairs
+FOLDER = "tables"
+_CAN_BE = "a path, a frame (polars, pandas, pyarrow), arrays, or a list of texts, pairs or dicts"
+
+
+@final
+class Given(NamedTuple):
+    """A table that was given in memory.
+
+    argument: the name of the argument that it was given as
+    kind: the type that it had, such as DataFrame
+    """
+
+    path: Path
+    argument: str
+    kind: str
+
+    def named(self, message: str) -> str:
+        """The message with rows of the table where it names lines of the file."""
+        row = "row" if self.argument == "data" else f"{self.argument}: row"
+        message = re.sub(rf"{re.escape(str(self.path))}:(?=\d)", f"{row} ", message)
+        return message.replace(str(self.path), f"{self.argument} ({self.kind})")
+
+
+def write_given(data: Any, folder: Path, *, argument: str = "data", pair: tuple[str, str] = PAIR) -> Given:
+    """Write the table to a file in `folder`; its name is a hash of the content, so that equal tables share a file.
+
+    pair: the columns of a list of pairs or of two arrays
+
+    Raises:
+        InputError: "data: found int: expected a path, a frame …"; "data: row 3 is a str, row 1 a dict"; "data: the
+            column 'x' has values of several types: …".
+    """
+    frame = polars_frame(data, pair, argument)
+    if not frame.height or not frame.width:
+        raise InputError("has no rows", where=argument)
+    buffer = io.BytesIO()
+    try:
+        frame.write_parquet(buffer, compression="uncompressed")
+    except Exception as error:  # polars has errors of its own, and panics, for types that files cannot store
+        raise InputError(f"cannot be stored: {' '.join(str(error).split())[:200]}", where=argument) from None
+    content = buffer.getvalue()
+    path = folder / f"{argument}-{hashlib.sha256(content).hexdigest()[:12]}.parquet"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return Given(path, argument, type(data).__name__)
+
+
+def is_frame(value: object) -> bool:
+    """Whether it is a frame of a library that narwhals knows."""
+    import narwhals as nw
+
+    return isinstance(nw.from_native(value, pass_through=True), nw.DataFrame | nw.LazyFrame)
+
+
+def polars_frame(data: Any, pair: tuple[str, str] = PAIR, argument: str = "data") -> polars.DataFrame:
+    """The table as polars has it; raises as `write_given`."""
+    import narwhals as nw
+    import polars as pl
+
+    known = nw.from_native(data, pass_through=True, allow_series=True)
+    if isinstance(known, nw.LazyFrame):
+        known = known.collect()
+    if isinstance(known, nw.DataFrame):
+        if known.implementation.is_polars() or known.implementation.is_pyarrow():
+            return known.to_polars()
+        timed = nw.from_native(with_times(data), eager_only=True)
+        return pl.DataFrame([_column(str(one.name), _cells(one), argument) for one in timed.iter_columns()])
+    if isinstance(known, nw.Series):
+        data = _cells(known)
+    if isinstance(data, np.ndarray):
+        return pl.DataFrame(_of_array(data, argument))
+    if isinstance(data, Mapping):
+        columns = {str(name): _listed(cells) for name, cells in data.items()}
+    elif isinstance(data, tuple) and len(data) == 2 and all(hasattr(one, "__array__") for one in data):
+        columns = dict(zip(pair, (_sources(np.asarray(data[0])), np.asarray(data[1]).tolist()), strict=True))
+    elif isinstance(data, Iterable) and not isinstance(data, str | bytes):
+        columns = _of_rows(list(data), pair, argument)
+    else:
+        raise InputError(f"found {type(data).__name__}: expected {_CAN_BE}", where=argument)
+    sizes = {name: len(cells) for name, cells in columns.items()}
+    if len(set(sizes.values())) > 1:
+        raise InputError(f"has columns of different lengths: {sizes}", where=argument)
+    return pl.DataFrame([_column(name, cells, argument) for name, cells in columns.items()])
+
+
+def with_times(frame: Any) -> Any:
+    """A pandas frame whose index contains times, with these as its first column; any other frame as it is."""
+    return frame.reset_index() if index_of_times(frame) else frame
+
+
+def index_of_times(frame: Any) -> bool:
+    """Whether it is a pandas frame whose index contains times."""
+    return type(getattr(frame, "index", None)).__name__ in ("DatetimeIndex", "PeriodIndex")
+
+
+def frame_like(columns: Mapping[str, Sequence[Any]], like: Any = None, times: str | None = None) -> Any:
+    """A frame of the columns, of the library that made the frame `like`; of polars where that is not a frame.
+
+    times: the column that is the index where times are the index of `like`
+    """
+    import narwhals as nw
+
+    known = nw.from_native(like, pass_through=True)
+    backend = known.implementation if isinstance(known, nw.DataFrame | nw.LazyFrame) else nw.Implementation.POLARS
+    frame = nw.from_dict({name: list(cells) for name, cells in columns.items()}, backend=backend).to_native()
+    return frame.set_index(times) if times is not None and index_of_times(like) else frame
+
+
+def _of_rows(rows: list[Any], pair: tuple[str, str], argument: str) -> dict[str, list[Any]]:
+    """The columns of a list of dicts, of pairs or of texts."""
+    if not rows:
+        raise InputError("has no rows", where=argument)
+    kinds = [_form(row) for row in rows]
+    if None in kinds:
+        number = kinds.index(None)
+        raise InputError(f"row {number + 1} is {rows[number]!r:.40}: expected {_CAN_BE}", where=argument)
+    if other := next((number for number, kind in enumerate(kinds) if kind != kinds[0]), None):
+        raise InputError(f"row {other + 1} is a {kinds[other]}, row 1 a {kinds[0]}", where=argument)
+    if kinds[0] == "dict":
+        names = dict.fromkeys(str(name) for row in rows for name in row)
+        return {name: [row.get(name) for row in rows] for name in names}
+    if kinds[0] == "pair":
+        return {name: [row[place] for row in rows] for place, name in enumerate(pair)}
+    return {"text": rows}
+
+
+def _form(row: Any) -> str | None:
+    if isinstance(row, Mapping):
+        return "dict"
+    if isinstance(row, str):
+        return "text"
+    return "pair" if isinstance(row, tuple | list) and len(row) == 2 else None
+
+
+def _of_array(values: np.ndarray, argument: str) -> dict[str, Any]:
+    """Series (T,) or (T, C) with their steps as times."""
+    if values.ndim not in (1, 2) or values.dtype.kind not in "fiu":
+        raise InputError(
+            f"an array of {values.dtype} with shape {values.shape}: expected a series (T,) or (T, C) of numbers, or a "
+            "tuple of two arrays, sources and labels",
+            where=argument,
+        )
+    channels = values.reshape(len(values), -1).T
+    names = ["value"] if len(channels) == 1 else [f"value_{number}" for number in range(1, len(channels) + 1)]
+    return {"time": np.arange(len(values)), **dict(zip(names, channels, strict=True))}
+
+
+def _sources(values: np.ndarray) -> list[Any]:
+    """The items of an array of texts (N,), series (N, T) or (N, T, C), or pictures (N, H, W) or (N, H, W, 3), uint8."""
+    if values.dtype == np.uint8 and values.ndim in (3, 4):
+        return [*_pictures(values)]
+    return values.tolist()
+
+
+def _pictures(values: np.ndarray) -> Iterator[dict[str, Any]]:
+    """The cells of pictures, as Hugging Face data sets write them."""
+    from PIL import Image
+
+    for number, pixels in enumerate(values):
+        buffer = io.BytesIO()
+        Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 and pixels.ndim == 3 else pixels).save(
+            buffer, "png", compress_level=1
+        )
+        yield {"bytes": buffer.getvalue(), "path": f"{number}.png"}
+
+
+def _cells(column: Any) -> list[Any]:
+    """The cells of a column of any library, None where one is missing."""
+    missing = column.is_null().to_list()
+    return [None if gap else cell for cell, gap in zip(column.to_list(), missing, strict=True)]
+
+
+def _listed(cells: Any) -> list[Any]:
+    import narwhals as nw
+
+    known = nw.from_native(cells, pass_through=True, allow_series=True)
+    if isinstance(known, nw.Series):
+        return _cells(known)
+    return cells.tolist() if isinstance(cells, np.ndarray) else list(cells)
+
+
+def _column(name: str, cells: list[Any], argument: str) -> polars.Series:
+    import polars as pl
+
+    plain = [cell.tolist() if isinstance(cell, np.ndarray) else cell for cell in cells]
+    gaps = sum(cell is None for cell in plain)
+    nested = sum(isinstance(cell, list | tuple | dict) for cell in plain)
+    try:
+        column = pl.Series(name, plain, strict=nested > 0)  # of numbers and texts, texts
+    except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
+        column = None
+    if (
+        column is None
+        or column.dtype == pl.Object
+        or column.null_count() > gaps
+        or nested not in (0, len(plain) - gaps)
+    ):
+        kinds = sorted({type(cell).__name__ for cell in plain if cell is not None})
+        shown = ", ".join(islice(kinds, 5))
+        raise InputError(f"the column {name!r} has values of several or unknown types: {shown}", where=argument)
+    return column

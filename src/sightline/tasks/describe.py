@@ -1,0 +1,44 @@
+"""A summary of data before training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from sightline.data.rows.given import PAIR
+from sightline.data.survey import DataFinding, Survey
+from sightline.tasks.given import GivenData, given_data
+from sightline.tasks.recipe import resolve_run
+from sightline.tasks.table import task_class
+
+
+def describe(
+    data: Any,
+    task: str | None = None,
+    *,
+    valid: Any = None,
+    test: Any = None,
+    settings: Mapping[str, Any] | None = None,
+    **keys: Any,
+) -> Survey:
+    """How data is read and divided, and what looks wrong in it; the arguments are those of `fit`.
+
+    Raises:
+        InputError: whatever is wrong with the data, as `fit` raises it.
+    """
+    pair = PAIR if task is None else task_class(task, where="task").pair
+    with given_data(None, pair, data=data, valid=valid, test=test) as given:
+        named = {"task": task} if task else {}
+        run = given.beside(
+            resolve_run(file=None, environ={}, flags={**named, **(settings or {}), **keys, **given.paths})
+        )
+        survey = task_class(run.task).survey(run)
+        findings = [one._replace(file=given.named(one.file), lines=_named(one, given)) for one in survey.findings]
+        notes = [given.named(note) for note in survey.notes]
+        return replace(survey, data=given.named(survey.data), findings=findings, notes=notes)
+
+
+def _named(finding: DataFinding, given: GivenData) -> Any:
+    """The places of a finding."""
+    return [given.named(line) if isinstance(line, str) else line for line in finding.lines]

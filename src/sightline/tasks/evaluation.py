@@ -1,0 +1,84 @@
+"""A model's metrics on data, for people: a result that prints itself, on a terminal and in a notebook."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, final
+
+from sightline.core.digits import significant
+from sightline.core.errors import InputError
+from sightline.core.metrics import defined
+from sightline.tasks.given import given_data
+from sightline.tasks.load import Part, PartName, part_of_data, part_of_run
+from sightline.tasks.outcomes import Measured
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Evaluation:
+    """The metrics of a model on some items.
+
+    metrics: by name, in the units of `core.metrics`
+    items: of each metric, a row of numbers for each item (see `Measured`)
+    outputs, references: of every item, as people read them; empty where they are not text
+    details: further results, such as a confusion matrix, in plain JSON types
+    """
+
+    task: str
+    arch: str
+    data: str
+    unit: str
+    size: int
+    metrics: dict[str, float]
+    items: dict[str, Any] = field(default_factory=dict)
+    outputs: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, task: Any, part: Part, measured: Measured) -> Evaluation:
+        """The measurement of a task on a part."""
+        return cls(task.name, task.arch, part.name, part.unit, part.size, **vars(measured))
+
+    @property
+    def title(self) -> str:
+        """The model and the data, in a line."""
+        return f"{self.arch} on {self.data}, {self.size:,} {self.unit}"
+
+    def rows(self) -> Iterator[tuple[str, str, str]]:
+        """Each metric's name, value, and the signature of the library that computed it."""
+        signatures = self.details.get("signatures", {})
+        for name, value in self.metrics.items():
+            number = f"{value:.4f}" if abs(value) >= 0.1 else significant(value) if defined(value) else "undefined"
+            yield name, number, signatures.get(name, "")
+
+    def __repr__(self) -> str:
+        rows = [f"  {name:<15} {number:>10}  {signature}".rstrip() for name, number, signature in self.rows()]
+        return "\n".join([self.title, *rows])
+
+    def _repr_html_(self) -> str:
+        cells = (
+            f"<tr><th>{html.escape(name)}</th><td>{number}</td><td>{html.escape(signature)}</td></tr>"
+            for name, number, signature in self.rows()
+        )
+        return f"<p>{html.escape(self.title)}</p><table>{''.join(cells)}</table>"
+
+
+def evaluate(task: Any, data: Any, part: PartName, decoding: Any, keys: dict[str, Any]) -> Evaluation:
+    """The metrics of a task; see `Task.evaluate`."""
+    with given_data(None, task.pair, data=data) as given:
+        if given.paths:
+            read = {"base": base} if (base := getattr(given.beside(task.run).corpus, "base", None)) else {}
+            chosen = part_of_data(task, task.place, {**read, **keys, **given.paths}, part)
+        elif keys:
+            raise InputError(f"none is given that {next(iter(keys))}=… says how to read", where="data")
+        elif task.corpus is not None:
+            chosen = Part.of(task.corpus, part, task.unit)
+        elif task.place is not None:
+            chosen = part_of_run(task.place, part)
+        else:
+            raise InputError("nothing is known of the data of its training: give some", where="data")
+        measured = task.measure(chosen.items, decoding)
+        return Evaluation.of(task, chosen._replace(name=given.named(chosen.name)), measured)

@@ -1,0 +1,72 @@
+"""Data that Python code gives as paths or in memory, as paths; messages then name arguments, and rows of tables."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, final
+
+from sightline.core.spelling import as_arguments, respelled
+from sightline.data.rows.given import FOLDER, PAIR, Given, write_given
+
+
+@final
+@dataclass(frozen=True)
+class GivenData:
+    """The paths of data by argument, and the tables among them that were given in memory."""
+
+    paths: dict[str, str] = field(default_factory=dict)
+    tables: list[Given] = field(default_factory=list)
+
+    def named(self, message: str) -> str:
+        """The message with rows of tables in memory where it names lines of their files."""
+        for table in self.tables:
+            message = table.named(message)
+        return message
+
+    def beside(self, run: Any) -> Any:
+        """The configuration; paths in a table in memory begin in the working directory where no key says otherwise."""
+        if self.tables and getattr(run.corpus, "base", "") is None:
+            return run.changed(base=str(Path.cwd()))
+        return run
+
+
+@contextmanager
+def given_data(out_dir: str | Path | None, pair: tuple[str, str] = PAIR, **data: Any) -> Iterator[GivenData]:
+    """The data by argument, without what is None.
+
+    A table in memory becomes a file beside `out_dir`, in the folder `tables`, where later commands can read it;
+    without `out_dir` in a temporary folder of this process.
+
+    pair: the columns of a list of pairs
+
+    Raises:
+        InputError: what `write_given` raises; within the context errors name arguments of Python and
+            rows of tables.
+    """
+    given = GivenData()
+    with respelled(lambda message: as_arguments(given.named(message))):
+        for argument, value in data.items():
+            if value is None:
+                continue
+            if isinstance(value, str | Path):
+                given.paths[argument] = str(value)
+                continue
+            folder = _temporary() if out_dir is None else Path(out_dir).parent / FOLDER
+            given.tables.append(write_given(value, folder, argument=argument, pair=pair))
+            given.paths[argument] = str(given.tables[-1].path)
+        yield given
+
+
+@cache
+def _temporary() -> Path:
+    """A folder that is deleted when the process ends."""
+    folder = tempfile.mkdtemp(prefix="sightline-tables-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)

@@ -1,0 +1,57 @@
+"""The model to use after a comparison: of the architecture that scored best, the run that validated best."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from sightline.core.errors import InputError
+from sightline.core.files import parse_json_object, read_regular
+from sightline.core.metrics import defined, find_metric
+from sightline.tasks.scores import best_scores
+
+RESULTS, RUNS = "results.json", "runs"
+
+logger = logging.getLogger("sightline")
+
+
+def chosen_run(path: Path) -> Path:
+    """The run to use: `path` itself, or where that is a comparison a run of its winner; logs which.
+
+    The winner has the best mean of the metric that decided; of its seeds the one with the lowest validation loss is
+    used, so that the choice does not depend on the test items.
+
+    Raises:
+        InputError: "runs/which: no run of this comparison finished"; "…/results.json: not the results of a comparison".
+    """
+    file = path / RESULTS
+    if not (file.is_file() and (path / RUNS).is_dir()):
+        return path
+    results = parse_json_object(read_regular(file), where=file)
+    try:
+        name = results["primary_metric"]
+        means = {one["arch"]: one["metrics"].get(name, {}).get("mean") for one in results["architectures"]}
+        seeds: dict[str, list[int]] = {}
+        for run in results["runs"]:
+            if run["status"] == "done":
+                seeds.setdefault(run["arch"], []).append(run["seed"])
+        metric = find_metric(name).in_unit_of(results["data"]["loss_unit"]).apart(means.values())
+    except (KeyError, TypeError, AttributeError):
+        raise InputError("not the results of a comparison", where=file) from None
+    measured = {arch: mean for arch, mean in means.items() if defined(mean) and arch in seeds}
+    if not measured:
+        raise InputError("no run of this comparison finished", where=path)
+    arch = (max if metric.higher_is_better else min)(measured, key=lambda one: measured[one])
+    runs = [path / RUNS / f"{arch}-seed{seed}" for seed in seeds[arch]]
+    run = min(runs, key=_validation_loss)
+    why = "" if len(runs) == 1 else f", of its {len(runs)} runs the one with the lowest validation loss"
+    logger.warning(
+        "%s: the winner of this comparison is %s (%s %s); using %s%s",
+        path, arch, metric.label, metric.text(measured[arch]), run, why,
+    )  # fmt: skip
+    return run
+
+
+def _validation_loss(run: Path) -> Any:
+    return best_scores(run).get("loss", float("inf"))

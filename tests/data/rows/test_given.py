@@ -1,0 +1,89 @@
+"""Tables in memory are read as the same tables in files are."""
+
+from __future__ import annotations
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from sightline.core.errors import InputError
+from sightline.data.pairs.corpus import read
+from sightline.data.rows.given import frame_like, is_frame, polars_frame, write_given
+from sightline.testing.rows import READERS, TEXTS
+
+MAKERS = {
+    "polars": pl.DataFrame,
+    "lazy polars": pl.LazyFrame,
+    "pandas": pd.DataFrame,
+    "pandas of objects": lambda table: pd.DataFrame(table).astype(object),
+    "pyarrow": pa.table,
+    "columns": dict,
+    "rows": lambda table: [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)],
+}
+
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+@pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
+def test_every_reader_gets_the_items_of_the_table(tmp_path, reader, make):
+    given = write_given(make(dict(reader.table)), tmp_path)
+    assert reader.read(given.path) == reader.items
+
+
+def test_equal_tables_share_a_file(tmp_path):
+    table = {"source": [*TEXTS], "target": [*TEXTS]}
+    paths = {write_given(make(table), tmp_path).path for name, make in MAKERS.items() if name != "columns"}
+    assert len(paths) == len([*tmp_path.iterdir()]) == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (5, "data: found int: expected a path, a frame"),
+        ([], "data: has no rows"),
+        ({"text": []}, "data: has no rows"),
+        ({"a": [1], "b": [1, 2]}, "data: has columns of different lengths: {'a': 1, 'b': 2}"),
+        (["one", {"text": "two"}], "data: row 2 is a dict, row 1 a text"),
+        ([("a", "b"), ("a", "b", "c")], "data: row 2 is ('a', 'b', 'c'): expected"),
+        ({"a": [[1], "x"]}, "data: the column 'a' has values of several or unknown types: list, str"),
+        ({"a": [object()]}, "data: the column 'a' has values of several or unknown types: object"),
+    ],
+)
+def test_other_data_is_refused_in_one_line(tmp_path, data, message):
+    with pytest.raises(InputError) as caught:
+        write_given(data, tmp_path)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(("argument", "place"), [("data", "row 2: "), ("valid", "valid: row 2: ")])
+def test_messages_name_rows_of_the_table(tmp_path, argument, place):
+    given = write_given(pd.DataFrame({"source": ["a", "b"], "target": ["c", None]}), tmp_path, argument=argument)
+    with pytest.raises(InputError) as caught:
+        read(given.path)
+    assert given.named(str(caught.value)).startswith(f"{place}the target must be a string")
+    assert given.named(f"{given.path}: a note") == f"{argument} (DataFrame): a note"
+
+
+def test_what_a_cell_lacks_is_missing_in_any_library():
+    columns = {"text": ["a", None], "number": [1.5, None], "whole": [1, None]}
+    frames = [pl.DataFrame(columns), pd.DataFrame(columns), pa.table(columns)]
+    assert [polars_frame(frame).row(1) for frame in frames] == [(None, None, None)] * 3
+
+
+def test_times_in_the_index_of_pandas_are_a_column_and_become_an_index_again():
+    times = pd.date_range("2026-01-01", periods=3, freq="h", name="when")
+    frame = pd.DataFrame({"load": [1.0, 2.0, 3.0]}, index=times)
+    columns = polars_frame(frame)
+    assert columns.columns == ["when", "load"]
+    again = frame_like(columns.to_dict(as_series=False), frame, times="when")
+    pd.testing.assert_frame_equal(again, frame, check_freq=False)
+
+
+@pytest.mark.parametrize("like", [pl.DataFrame({"a": [1]}), pd.DataFrame({"a": [1]}), pa.table({"a": [1]})])
+def test_a_frame_is_made_of_the_library_that_was_given(like):
+    assert is_frame(like)
+    made = frame_like({"b": [1, 2]}, like)
+    assert type(made) is type(like)
+    assert polars_frame(made).to_dict(as_series=False) == {"b": [1, 2]}
