@@ -131,7 +131,7 @@ def test_a_forecaster_with_fewer_weights_than_its_average_is_wide_loads(tmp_path
 
 def test_a_run_goes_on_as_if_it_had_never_stopped(tmp_path: Path) -> None:
     run = small(model={"dropout": 0.1})
-    how = replace(run.training, optim=OptimConfig(schedule="constant"), validate_every=10)
+    how = replace(run.training, optim=OptimConfig(schedule="constant", warmup_steps=5), validate_every=10)
     whole = train_task(*built(run), tmp_path / "whole", how).task
     train_task(*built(run), tmp_path / "parts", replace(how, budget="10steps"))
     parts = train_task(*built(run), tmp_path / "parts", how, resume=True).task
