@@ -30,15 +30,15 @@ def tracked() -> list[str]:
 
 @pytest.mark.parametrize("kind", FORBIDDEN)
 def test_no_file_mentions(kind):
-    found = []
+    result = []
     for name in tracked():
         if name == "tests/test_repository.py":
             continue
         text = (ROOT / name).read_bytes().decode("utf-8", "ignore")
         for number, line in enumerate(text.split("\n"), 1):
             if match := FORBIDDEN[kind].search(line):
-                found.append(f"{name}:{number}: {match[0]}")
-    assert not found, "\n".join(found)
+                result.append(f"{name}:{number}: {match[0]}")
+    assert not result, "\n".join(result)
 
 
 @pytest.mark.parametrize(

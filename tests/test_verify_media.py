@@ -24,12 +24,12 @@ def test_the_test_part_is_the_official_one(tmp_path):
         for speaker in ("theo", "lucas"):
             for number in range(50):
                 (tmp_path / f"{digit}_{speaker}_{number}.wav").touch()
-    found = {part: read_manifest(path) for part, path in spoken.manifests(tmp_path, tmp_path).items()}
-    assert {part: len(table.targets) for part, table in found.items()} == {"train": 800, "valid": 100, "test": 100}
-    files = {part: set(table.sources["source"]) for part, table in found.items()}
+    result = {part: read_manifest(path) for part, path in spoken.manifests(tmp_path, tmp_path).items()}
+    assert {part: len(table.targets) for part, table in result.items()} == {"train": 800, "valid": 100, "test": 100}
+    files = {part: set(table.sources["source"]) for part, table in result.items()}
     assert len(set.union(*files.values())) == 1000
     assert {Path(file).stem.split("_")[2] for file in files["test"]} == set("01234")
-    named = dict(zip(found["test"].sources["source"], found["test"].targets, strict=True))
+    named = dict(zip(result["test"].sources["source"], result["test"].targets, strict=True))
     assert named[str(tmp_path / "7_theo_3.wav")] == "seven"
 
 
@@ -79,8 +79,8 @@ def test_a_question_needs_the_picture_and_itself(tmp_path):
 @pytest.mark.skipif(not (DATA / "mnist").is_dir(), reason=f"no MNIST in {DATA}")
 def test_captions_are_the_labels_of_mnist(tmp_path):
     parts = captions.manifests("one", DATA / "mnist", tmp_path)
-    found = {part: read_manifest(path) for part, path in parts.items()}
-    assert {part: len(table.targets) for part, table in found.items()} == {
+    result = {part: read_manifest(path) for part, path in parts.items()}
+    assert {part: len(table.targets) for part, table in result.items()} == {
         "train": 55_000,
         "valid": 5_000,
         "test": 10_000,
@@ -89,5 +89,5 @@ def test_captions_are_the_labels_of_mnist(tmp_path):
     pictures = read_idx(DATA / "mnist" / "train-images-idx3-ubyte.gz")
     read = ImageReader(ImageOptions(colour="grey"))
     for row in (0, 1, 4999):
-        np.testing.assert_array_equal(read(found["valid"].file("source", row))[0], pictures[55_000 + row])
-        assert found["valid"].targets[row] == captions.WORDS[labels[55_000 + row]]
+        np.testing.assert_array_equal(read(result["valid"].file("source", row))[0], pictures[55_000 + row])
+        assert result["valid"].targets[row] == captions.WORDS[labels[55_000 + row]]

@@ -44,20 +44,20 @@ def measured(capsys, *arguments) -> dict:
 
 
 def test_json_contains_what_evaluate_measures(files, capsys):
-    found = measured(capsys, files / "model", "--data", files / "test.tsv")
+    actual = measured(capsys, files / "model", "--data", files / "test.tsv")
     expected = load(files / "model").measure(corpus().test)
-    assert (found["schema_version"], found["arch"], found["pairs"]) == (1, "gru", 100)
-    assert found["data"] == str(files / "test.tsv")
-    assert set(found["metrics"]) == NAMES
-    assert found["metrics"] == pytest.approx(expected.metrics)
-    assert found["signatures"] == expected.details["signatures"]
+    assert (actual["schema_version"], actual["arch"], actual["pairs"]) == (1, "gru", 100)
+    assert actual["data"] == str(files / "test.tsv")
+    assert set(actual["metrics"]) == NAMES
+    assert actual["metrics"] == pytest.approx(expected.metrics)
+    assert actual["signatures"] == expected.details["signatures"]
 
 
 @pytest.mark.parametrize("part", ["train", "valid", "test"])
 def test_a_run_is_measured_on_a_part_of_its_own_data(part, run, files, capsys):
-    found = measured(capsys, run, "--part", part)
-    assert found["metrics"] == measured(capsys, files / "model", "--data", files / f"{part}.tsv")["metrics"]
-    assert measured(capsys, run / "best", "--part", part) == found
+    result = measured(capsys, run, "--part", part)
+    assert result["metrics"] == measured(capsys, files / "model", "--data", files / f"{part}.tsv")["metrics"]
+    assert measured(capsys, run / "best", "--part", part) == result
 
 
 def test_data_that_changed_since_training_is_reported(run, capsys):

@@ -78,17 +78,17 @@ def test_every_sampling_flag_arrives(run, model):
 def test_stop_strings_end_the_text(run, model):
     whole = expected(model, "the", 30, sample=True)
     stop = whole[3]
-    found = run("the", "--max-new-tokens", "30", "--stop", stop, "--stop", "never")[1]
-    assert found == whole[: whole.index(stop)] + "\n"
+    actual = run("the", "--max-new-tokens", "30", "--stop", stop, "--stop", "never")[1]
+    assert actual == whole[: whole.index(stop)] + "\n"
 
 
 def test_json_holds_every_output(run):
     status, out, _ = run("the", "cat", "--num-samples", "2", "--max-new-tokens", "5", "--json")
-    found = json.loads(out)
+    result = json.loads(out)
     assert status == 0
-    assert (found["schema_version"], found["arch"]) == (1, "lstm")
-    assert [one["prompt"] for one in found["generated"]] == ["the", "the", "cat", "cat"]
-    assert all(set(one) == {"prompt", "text", "score", "tokens", "ended", "dropped"} for one in found["generated"])
+    assert (result["schema_version"], result["arch"]) == (1, "lstm")
+    assert [one["prompt"] for one in result["generated"]] == ["the", "the", "cat", "cat"]
+    assert all(set(one) == {"prompt", "text", "score", "tokens", "ended", "dropped"} for one in result["generated"])
 
 
 def test_several_outputs_come_one_after_another(run):

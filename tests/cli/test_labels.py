@@ -31,9 +31,9 @@ def test_train_eval_predict_on_a_table(files, tmp_path, capsys, monkeypatch):
     assert main([*train, "--budget", "4steps", "--model.d_model", "8", "--model.heads", "2", "--out-dir", run]) == 0
     capsys.readouterr()
     assert main(["eval", run, "--json", "--figures", str(tmp_path / "figures")]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["items"] == sum(map(sum, found["confusion"]["counts"]))
-    assert set(found["metrics"]) == {"accuracy", "macro_f1", "auroc", "loss", "ece"}
+    result = json.loads(capsys.readouterr().out)
+    assert result["items"] == sum(map(sum, result["confusion"]["counts"]))
+    assert set(result["metrics"]) == {"accuracy", "macro_f1", "auroc", "loss", "ece"}
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {
         f"{name}.{kind}" for name in ("confusion", "reliability") for kind in ("png", "svg")
     }

@@ -58,11 +58,11 @@ def test_no_input_is_an_error(run, flags):
 
 def test_json_contains_every_output_with_its_score(run, model):
     status, out, _ = run("--json", "--beam", "2", *TEXTS)
-    found = json.loads(out)
+    result = json.loads(out)
     assert status == 0
-    assert (found["schema_version"], found["arch"]) == (1, "bahdanau")
-    assert [record["source"] for record in found["predictions"]] == TEXTS
-    assert all(record["score"] < 0 for record in found["predictions"])
+    assert (result["schema_version"], result["arch"]) == (1, "bahdanau")
+    assert [record["source"] for record in result["predictions"]] == TEXTS
+    assert all(record["score"] < 0 for record in result["predictions"])
     greedy = json.loads(run("--json", *TEXTS)[1])["predictions"]
     assert [record["output"] for record in greedy] == load(model).predict(TEXTS)
 

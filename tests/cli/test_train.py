@@ -116,14 +116,14 @@ def test_default_below_file_below_environment_below_flag(
     Path("my.yaml").write_text("data: pairs.tsv\narch: lstm\nseed: 1\npatience: 5\noptim: {lr: 1e-2, beta1: 0.8}\n")
     monkeypatch.setenv("SIGHTLINE_OPTIM__LR", "2e-2")
     monkeypatch.setenv("SIGHTLINE_SEED", "2")
-    found = resolved(capsys, "-c", "my.yaml", "--seed", "3", "--tokenizer.shared", "--optim.clip-norm", "none")
-    assert (found["arch"], found["patience"], found["seed"]) == ("lstm", 5, 3)
-    assert found["optim"]["lr"] == 0.02
-    assert found["optim"]["beta1"] == 0.8
-    assert found["optim"]["clip_norm"] is None
-    assert found["tokenizer"]["shared"] is True
-    assert found["keep"] == 2
-    assert decode(TranslationRun, found, base=sightline_preset("lstm")).settings.arch == "lstm"
+    result = resolved(capsys, "-c", "my.yaml", "--seed", "3", "--tokenizer.shared", "--optim.clip-norm", "none")
+    assert (result["arch"], result["patience"], result["seed"]) == ("lstm", 5, 3)
+    assert result["optim"]["lr"] == 0.02
+    assert result["optim"]["beta1"] == 0.8
+    assert result["optim"]["clip_norm"] is None
+    assert result["tokenizer"]["shared"] is True
+    assert result["keep"] == 2
+    assert decode(TranslationRun, result, base=sightline_preset("lstm")).settings.arch == "lstm"
 
 
 def sightline_preset(arch: str) -> TranslationRun:
@@ -134,12 +134,12 @@ def sightline_preset(arch: str) -> TranslationRun:
 
 def test_the_2017_transformer_is_trained_as_published(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Vaswani et al. 2017: β2 0.98, ε 1e-9, 4000 steps of warm-up, label smoothing 0.1, shared BPE."""
-    found = resolved(capsys, "--arch", "transformer-2017")
-    assert found["optim"]["lr"] == pytest.approx(512**-0.5 * 4000**-0.5)
-    assert found["optim"]["schedule"] == "inverse_sqrt"
-    assert (found["optim"]["beta1"], found["optim"]["beta2"], found["optim"]["eps"]) == (0.9, 0.98, 1e-9)
-    assert (found["optim"]["warmup_steps"], found["label_smoothing"]) == (4000, 0.1)
-    assert (found["tokenizer"]["kind"], found["tokenizer"]["shared"]) == ("bpe", True)
+    result = resolved(capsys, "--arch", "transformer-2017")
+    assert result["optim"]["lr"] == pytest.approx(512**-0.5 * 4000**-0.5)
+    assert result["optim"]["schedule"] == "inverse_sqrt"
+    assert (result["optim"]["beta1"], result["optim"]["beta2"], result["optim"]["eps"]) == (0.9, 0.98, 1e-9)
+    assert (result["optim"]["warmup_steps"], result["label_smoothing"]) == (4000, 0.1)
+    assert (result["tokenizer"]["kind"], result["tokenizer"]["shared"]) == ("bpe", True)
 
 
 def test_diverging_exits_4_in_one_line(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -185,9 +185,9 @@ def test_a_signal_saves_and_exits_by_its_number(
     _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == status, err
     last = err.splitlines()[-1]
-    found = re.fullmatch(r"sightline: error: run: stopped by SIG\w+ after step (\d+); the state is saved, .*", last)
-    assert found, err
-    step = int(found[1])
+    result = re.fullmatch(r"sightline: error: run: stopped by SIG\w+ after step (\d+); the state is saved, .*", last)
+    assert result, err
+    step = int(result[1])
     assert Path(f"run/checkpoints/step-{step:06d}/MANIFEST.json").exists()
     assert Path("run/last/model.safetensors").exists()
     out, _ = train(capsys, "--resume", "-o", "run", "--max-steps", str(step + 2), "-q", "--json")

@@ -47,13 +47,13 @@ def odd(tmp_path: Path) -> Path:
 
 
 def test_suspicious_rows_are_named_with_their_lines(odd: Path) -> None:
-    found = {finding.problem: finding.lines for finding in describe(odd).findings}
+    actual = {finding.problem: finding.lines for finding in describe(odd).findings}
     line = 2 + len(ROWS)
     expected = {}
     for problem, rows in ODD.items():
         expected[problem] = list(range(line, line + len(rows)))
         line += len(rows)
-    assert found == expected
+    assert actual == expected
 
 
 def test_an_ordinary_file_has_nothing_suspicious(tmp_path: Path) -> None:
@@ -67,8 +67,8 @@ def test_counts_lengths_and_overlap(tmp_path: Path) -> None:
     train.write_text("ab\tx\nab\ty\nabcd\tz\n")
     test = tmp_path / "test.tsv"
     test.write_text("ab\tx\nqr\tö\n")
-    found = describe(train, valid=test, test=test)
-    assert found.parts["train"] == {
+    result = describe(train, valid=test, test=test)
+    assert result.parts["train"] == {
         "pairs": 3,
         "distinct_sources": 2,
         "distinct_targets": 3,
@@ -79,18 +79,18 @@ def test_counts_lengths_and_overlap(tmp_path: Path) -> None:
         "target_characters": 3,
         "characters_not_in_train": 0,
     }
-    assert found.examples["train"] == "'ab' → 'x'"
-    assert found.parts["test"]["sources_in_train"] == 1
-    assert found.parts["test"]["characters_not_in_train"] == 3
-    assert any("1 of 2 test sources occurs in training too (line 1)" in note for note in found.notes)
-    assert any(str(train) in line for line in found.lines())
+    assert result.examples["train"] == "'ab' → 'x'"
+    assert result.parts["test"]["sources_in_train"] == 1
+    assert result.parts["test"]["characters_not_in_train"] == 3
+    assert any("1 of 2 test sources occurs in training too (line 1)" in note for note in result.notes)
+    assert any(str(train) in line for line in result.lines())
 
 
 def test_the_command_prints_text_or_json(odd: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "describe", str(odd), "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["schema_version"] == 2
-    assert found["sha256"] == load_corpus(odd).sha256
+    result = json.loads(capsys.readouterr().out)
+    assert result["schema_version"] == 2
+    assert result["sha256"] == load_corpus(odd).sha256
     assert main(["data", "describe", str(odd)]) == 0
     text = capsys.readouterr().out
     assert f"look at {odd}: white space at an end: 1 row (lines " in text
@@ -192,11 +192,11 @@ def test_the_data_of_every_task_is_described_and_drawn(
     rate = ["--sound.rate-hz", "8000"] if task == "transcription" else []
     arguments = ["data", "describe", KINDS[task], "--task", task, "--picture", "out.svg", *rate]
     assert main([*arguments, "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert set(found["parts"]) == {"train", "valid", "test"}
-    assert found["charts"]
-    assert all(len(values) == len(c["x"]) for c in found["charts"] for values in c["series"].values())
-    for chart in found["charts"]:
+    result = json.loads(capsys.readouterr().out)
+    assert set(result["parts"]) == {"train", "valid", "test"}
+    assert result["charts"]
+    assert all(len(values) == len(c["x"]) for c in result["charts"] for values in c["series"].values())
+    for chart in result["charts"]:
         if chart["kind"] == "steps":  # shares of each part
             assert [sum(values) for values in chart["series"].values()] == pytest.approx([100] * 3, abs=0.01)
     assert ElementTree.parse(corpora / "out.svg").getroot().tag.endswith("svg")

@@ -21,10 +21,10 @@ def penalised(hypothesis, alpha):
 def test_a_wide_beam_is_exhaustive_search(vocabulary, longest, alpha):
     width = vocabulary ** (longest - 1)
     tree = Tree(vocabulary, longest, tables=25, seed=vocabulary)
-    found = beam(
+    actual = beam(
         tree.step, tree.start(), batch=25, bos=tree.bos, eos=EOS, max_length=longest, width=width, alpha=alpha, n_best=2
     )
-    for table, hypotheses in enumerate(found):
+    for table, hypotheses in enumerate(actual):
         best = sorted(tree.all(longest, table), key=lambda h: -penalised(h, alpha))
         for got, expected in zip(hypotheses, best[:2], strict=True):
             assert got.tokens == expected.tokens
@@ -35,8 +35,8 @@ def test_a_wide_beam_is_exhaustive_search(vocabulary, longest, alpha):
 @pytest.mark.parametrize("alpha", ALPHAS)
 def test_exhaustive_search_with_ties_finds_a_best_score(alpha):
     tree = Tree(3, 4, tables=30, seed=1, coarse=True)
-    found = beam(tree.step, tree.start(), batch=30, bos=tree.bos, eos=EOS, max_length=4, width=27, alpha=alpha)
-    for table, (hypothesis,) in enumerate(found):
+    result = beam(tree.step, tree.start(), batch=30, bos=tree.bos, eos=EOS, max_length=4, width=27, alpha=alpha)
+    for table, (hypothesis,) in enumerate(result):
         best = max(penalised(h, alpha) for h in tree.all(4, table))
         assert penalised(hypothesis, alpha) == pytest.approx(best, abs=1e-5)
         assert hypothesis.score == pytest.approx(tree.score(hypothesis.tokens, hypothesis.finished, table), abs=1e-5)
@@ -78,9 +78,9 @@ def test_a_longer_hypothesis_can_overtake_a_finished_one_under_a_length_penalty(
     sure = torch.tensor([-50.0, 0.0])
     final = torch.tensor([0.0, -50.0])
     logits = torch.stack([torch.tensor([0.50, 0.49]).log(), *[sure] * 8, final])
-    ((found,),) = beam(scripted(logits), counting(1), batch=1, bos=1, eos=EOS, max_length=12, width=2, alpha=0.6)
-    assert found.finished
-    assert len(found.tokens) == 9
+    ((result,),) = beam(scripted(logits), counting(1), batch=1, bos=1, eos=EOS, max_length=12, width=2, alpha=0.6)
+    assert result.finished
+    assert len(result.tokens) == 9
     ((plain,),) = beam(scripted(logits), counting(1), batch=1, bos=1, eos=EOS, max_length=12, width=2, alpha=0.0)
     assert plain.tokens == ()
 
@@ -89,8 +89,8 @@ def test_a_shorter_end_can_still_come_under_a_negative_penalty():
     # The end after one token scores log 0.37 · (6/6) = -0.99; the other word ends for sure right after it, with
     # log 0.63 · (7/6) = -0.54, which only the penalty of the next length shows, not that of the last one possible.
     logits = torch.stack([torch.tensor([0.37, 0.63]).log(), *[torch.tensor([0.0, -50.0])] * 11])
-    ((found,),) = beam(scripted(logits), counting(1), batch=1, bos=1, eos=EOS, max_length=12, width=2, alpha=-1.0)
-    assert found.tokens == (1,)
+    ((result,),) = beam(scripted(logits), counting(1), batch=1, bos=1, eos=EOS, max_length=12, width=2, alpha=-1.0)
+    assert result.tokens == (1,)
 
 
 def by_definition(tree, table, width, alpha, longest):
@@ -113,8 +113,8 @@ def by_definition(tree, table, width, alpha, longest):
 @pytest.mark.parametrize("width", [1, 2, 3, 4])
 def test_a_narrow_beam_is_the_one_that_is_defined(width, alpha):
     tree = Tree(4, 5, tables=25, seed=12, scale=1.5)
-    found = beam(tree.step, tree.start(), batch=25, bos=tree.bos, eos=EOS, max_length=5, width=width, alpha=alpha)
-    for table, (hypothesis,) in enumerate(found):
+    actual = beam(tree.step, tree.start(), batch=25, bos=tree.bos, eos=EOS, max_length=5, width=width, alpha=alpha)
+    for table, (hypothesis,) in enumerate(actual):
         expected = by_definition(tree, table, width, alpha, 5)
         assert (hypothesis.tokens, hypothesis.finished) == (expected.tokens, expected.finished)
         assert hypothesis.score == pytest.approx(expected.score, abs=1e-5)
@@ -157,18 +157,18 @@ def test_a_row_decodes_alike_in_any_batch():
 
 def test_banned_tokens_are_never_chosen_and_the_score_stays_the_models_own():
     logits = torch.tensor([-2.0, 5.0, 1.0])
-    ((found,),) = beam(
+    ((result,),) = beam(
         memoryless(logits), counting(1), batch=1, bos=1, eos=EOS, max_length=3, width=2, alpha=0.0, banned=[1]
     )
-    assert found.tokens == ()
-    assert found.score == pytest.approx(logits.log_softmax(0)[EOS].item(), abs=1e-5)
+    assert result.tokens == ()
+    assert result.score == pytest.approx(logits.log_softmax(0)[EOS].item(), abs=1e-5)
 
 
 def test_limits_of_nothing_give_empty_hypotheses():
-    ((found,), (other,)) = beam(
+    ((result,), (other,)) = beam(
         memoryless(torch.zeros(3)), counting(2), batch=2, bos=1, eos=EOS, max_length=[0, 2], width=2
     )
-    assert found == ((), 0.0, False)
+    assert result == ((), 0.0, False)
     assert other.finished or len(other.tokens) == 2
     assert beam(memoryless(torch.zeros(3)), counting(0), batch=0, bos=1, eos=EOS, max_length=3) == []
 

@@ -49,8 +49,8 @@ def test_names_keep_a_source_in_its_random_stream():
 def test_each_source_keeps_its_own_limit():
     limits = [place % 5 + 1 for place in range(40)]
     arguments = {"bos": TREE.bos, "eos": EOS, "max_length": limits}
-    found = decode(TREE.start, TREE.step, LENGTHS, DecodingConfig(batch_size=7), **arguments)
-    assert found == greedy(TREE.step, TREE.start(), batch=40, **arguments)
+    result = decode(TREE.start, TREE.step, LENGTHS, DecodingConfig(batch_size=7), **arguments)
+    assert result == greedy(TREE.step, TREE.start(), batch=40, **arguments)
 
 
 def test_the_configs_limit_goes_before_the_callers():

@@ -23,8 +23,8 @@ def step_by_step(tree: Tree, table: int, longest: int) -> tuple[tuple[int, ...],
 @pytest.mark.parametrize("longest", [0, 1, 2, 6])
 def test_every_row_takes_the_likeliest_token_until_it_ends(longest):
     tree = Tree(4, 6, tables=40, seed=3)
-    found = greedy(tree.step, tree.start(), batch=40, bos=tree.bos, eos=EOS, max_length=longest)
-    for table, hypothesis in enumerate(found):
+    result = greedy(tree.step, tree.start(), batch=40, bos=tree.bos, eos=EOS, max_length=longest)
+    for table, hypothesis in enumerate(result):
         tokens, finished = step_by_step(tree, table, longest)
         assert hypothesis.tokens == tokens
         assert hypothesis.finished == finished
@@ -42,9 +42,9 @@ def test_a_row_decodes_alike_in_any_batch_and_order():
 
 def test_each_row_keeps_its_own_limit():
     logits = torch.tensor([-9.0, 0.0, 1.0])
-    found = greedy(memoryless(logits), counting(4), batch=4, bos=1, eos=EOS, max_length=[0, 1, 5, 2])
-    assert [len(hypothesis.tokens) for hypothesis in found] == [0, 1, 5, 2]
-    assert not any(hypothesis.finished for hypothesis in found)
+    result = greedy(memoryless(logits), counting(4), batch=4, bos=1, eos=EOS, max_length=[0, 1, 5, 2])
+    assert [len(hypothesis.tokens) for hypothesis in result] == [0, 1, 5, 2]
+    assert not any(hypothesis.finished for hypothesis in result)
 
 
 def test_finished_rows_leave_the_batch():
@@ -55,23 +55,23 @@ def test_finished_rows_leave_the_batch():
         sizes.append(len(tokens))
         return torch.stack([0.5 - remaining, torch.zeros(len(tokens))], 1), remaining - 1
 
-    found = greedy(step, lengths, batch=32, bos=1, eos=EOS, max_length=40)
-    assert [len(hypothesis.tokens) for hypothesis in found] == lengths.tolist()
+    result = greedy(step, lengths, batch=32, bos=1, eos=EOS, max_length=40)
+    assert [len(hypothesis.tokens) for hypothesis in result] == lengths.tolist()
     assert len(sizes) == 32
     assert all(size <= (32 - t) / 0.75 + 1 for t, size in enumerate(sizes))
 
 
 def test_banned_tokens_are_never_chosen_and_the_score_stays_the_models_own():
     logits = torch.tensor([-2.0, 5.0, 1.0])
-    (found,) = greedy(memoryless(logits), counting(1), batch=1, bos=1, eos=EOS, max_length=3, banned=[1])
-    assert found.tokens == (2, 2, 2)
-    assert found.score == pytest.approx(3 * logits.log_softmax(0)[2].item(), abs=1e-5)
+    (result,) = greedy(memoryless(logits), counting(1), batch=1, bos=1, eos=EOS, max_length=3, banned=[1])
+    assert result.tokens == (2, 2, 2)
+    assert result.score == pytest.approx(3 * logits.log_softmax(0)[2].item(), abs=1e-5)
 
 
 def test_ties_go_to_the_lowest_token():
     logits = torch.tensor([[0.0, 1.0, 1.0, 1.0], [1.0, 1.0, 0.0, 0.0]])
-    (found,) = greedy(scripted(logits), counting(1), batch=1, bos=1, eos=EOS, max_length=2)
-    assert found == Hypothesis((1,), pytest.approx(found.score), True)
+    (result,) = greedy(scripted(logits), counting(1), batch=1, bos=1, eos=EOS, max_length=2)
+    assert result == Hypothesis((1,), pytest.approx(result.score), True)
 
 
 def test_an_empty_batch_gives_nothing():

@@ -40,8 +40,8 @@ def test_an_empty_prompt_is_the_start(options):
 def test_greedy_goes_on_with_the_likeliest():
     tree = Tree(4, 6, tables=3, seed=1)
     state = prompted(tree, [2, 1])
-    found = greedy(after_prompt(tree.step), state, batch=3, bos=EOS, eos=EOS, max_length=1)
-    assert [hypothesis.tokens or (EOS,) for hypothesis in found] == [(int(i),) for i in state.logits.argmax(1)]
+    result = greedy(after_prompt(tree.step), state, batch=3, bos=EOS, eos=EOS, max_length=1)
+    assert [hypothesis.tokens or (EOS,) for hypothesis in result] == [(int(i),) for i in state.logits.argmax(1)]
 
 
 @pytest.mark.slow
@@ -58,8 +58,8 @@ def test_every_token_is_seen_and_a_row_may_be_ended(drawn):
             seen[row].append(token)
         return [row for row, _ in new if row % 2 and len(seen[row]) == 2]
 
-    found = decode(tree.start, tree.step, [1] * 6, config, **common, watch=watch)
-    for row, (cut, full) in enumerate(zip(found, whole, strict=True)):
+    result = decode(tree.start, tree.step, [1] * 6, config, **common, watch=watch)
+    for row, (cut, full) in enumerate(zip(result, whole, strict=True)):
         assert tuple(seen[row]) == cut.tokens
         if row % 2 and len(full.tokens) >= 2:
             assert cut.tokens == full.tokens[:2]
@@ -78,10 +78,10 @@ def test_watching_knows_sources_by_their_places_whatever_the_batches():
         return []
 
     config = DecodingConfig(batch_size=2)
-    found = decode(
+    result = decode(
         tree.start, tree.step, [3, 9, 1, 4, 9, 2, 8], config, bos=tree.bos, eos=EOS, max_length=5, watch=watch
     )
-    assert [tuple(tokens) for tokens in seen.values()] == [hypothesis.tokens for hypothesis in found]
+    assert [tuple(tokens) for tokens in seen.values()] == [hypothesis.tokens for hypothesis in result]
 
 
 def test_a_beam_cannot_be_watched():

@@ -15,10 +15,10 @@ DRAWS = 100_000
 
 def draws(logits, **options) -> torch.Tensor:
     """`DRAWS` tokens, 1000 rows of 100."""
-    found = sample(
+    result = sample(
         memoryless(logits), counting(1000), batch=1000, bos=0, eos=NEVER, max_length=DRAWS // 1000, seed=7, **options
     )
-    return torch.tensor([hypothesis.tokens for hypothesis in found]).flatten()
+    return torch.tensor([hypothesis.tokens for hypothesis in result]).flatten()
 
 
 def expected(**options) -> torch.Tensor:
@@ -88,8 +88,8 @@ def test_each_token_has_a_half_open_interval_of_the_uniform_as_long_as_its_proba
 
 def test_a_million_draws_hold_no_banned_token():
     step, state = memoryless(LOGITS), counting(10_000)
-    found = sample(step, state, batch=10_000, bos=0, eos=NEVER, max_length=100, temperature=2.0, banned=[3, 0])
-    assert set().union(*(hypothesis.tokens for hypothesis in found)) == {1, 2, 4, 5, 7}
+    result = sample(step, state, batch=10_000, bos=0, eos=NEVER, max_length=100, temperature=2.0, banned=[3, 0])
+    assert set().union(*(hypothesis.tokens for hypothesis in result)) == {1, 2, 4, 5, 7}
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1e-6, 1e-300, 5e-324])
@@ -127,10 +127,10 @@ def test_the_seed_decides():
 
 def test_the_score_is_the_models_own():
     tree = Tree(4, 6, tables=20, seed=5, scale=1.0)
-    found = sample(
+    result = sample(
         tree.step, tree.start(), batch=20, bos=tree.bos, eos=EOS, max_length=6, temperature=2.0, repetition_penalty=1.5
     )
-    for table, hypothesis in enumerate(found):
+    for table, hypothesis in enumerate(result):
         own = tree.score(hypothesis.tokens, hypothesis.finished, table)
         assert hypothesis.score == pytest.approx(own, abs=1e-5)
 

@@ -18,13 +18,13 @@ from sightline.testing import Subject
 from sightline.testing.subject import packed, ragged
 
 
-def assert_equal(found, expected):
-    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+def assert_equal(actual, expected):
+    torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-10)
 
 
-def assert_those_of(found, weights, logits, distances=None):
+def assert_those_of(result, weights, logits, distances=None):
     """Every statistic, one query at a time, from weights and logits (B, H, T, S); hidden keys have weight 0."""
-    top = found.top_keys.shape[-1]
+    top = result.top_keys.shape[-1]
     mass = torch.zeros(*weights.shape[:2], weights.shape[3], dtype=torch.float64)
     seeing = torch.zeros(weights.shape[0], dtype=torch.float64)
     for b in range(weights.shape[0]):
@@ -33,22 +33,22 @@ def assert_those_of(found, weights, logits, distances=None):
                 w = weights[b, h, t]
                 seen = w.nonzero().flatten().tolist()
                 entropy = -sum(float(w[s]) * math.log(float(w[s])) for s in seen)
-                assert float(found.entropy[b, h, t]) == pytest.approx(entropy, abs=1e-10)
-                assert float(found.largest[b, h, t]) == pytest.approx(max([float(w[s]) for s in seen], default=0.0))
+                assert float(result.entropy[b, h, t]) == pytest.approx(entropy, abs=1e-10)
+                assert float(result.largest[b, h, t]) == pytest.approx(max([float(w[s]) for s in seen], default=0.0))
                 total = torch.logsumexp(logits[b, h, t, seen], 0) if seen else torch.tensor(-math.inf).double()
-                assert_equal(found.logsumexp[b, h, t], total)
+                assert_equal(result.logsumexp[b, h, t], total)
                 heaviest = sorted(seen, key=lambda s: -float(w[s]))[:top]
-                assert found.top_keys[b, h, t].tolist() == heaviest + [-1] * (top - len(heaviest))
-                assert_equal(found.top_weights[b, h, t, : len(heaviest)], w[heaviest])
-                assert not found.top_weights[b, h, t, len(heaviest) :].any()
+                assert result.top_keys[b, h, t].tolist() == heaviest + [-1] * (top - len(heaviest))
+                assert_equal(result.top_weights[b, h, t, : len(heaviest)], w[heaviest])
+                assert not result.top_weights[b, h, t, len(heaviest) :].any()
                 if distances is not None:
                     for s in seen:
                         mass[b, h, int(distances[b, t, s])] += w[s]
             seeing[b] += bool(seen)
     if distances is None:
-        assert found.by_distance is None
+        assert result.by_distance is None
     else:
-        assert_equal(found.by_distance, mass / seeing.clamp(min=1)[:, None, None])
+        assert_equal(result.by_distance, mass / seeing.clamp(min=1)[:, None, None])
 
 
 @settings(max_examples=60)
@@ -101,10 +101,10 @@ def test_chunks_equal_the_full_matrix(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(statistics, "QUERIES", 4)
         patch.setattr(statistics, "KEYS", 3)
-        found = attention_statistics(
+        result = attention_statistics(
             q, k, causal=causal, window=window, mask=mask, starts=starts, softcap=softcap, slopes=slopes, top=3
         )
-    assert_those_of(found, weights, logits, distances)
+    assert_those_of(result, weights, logits, distances)
 
 
 CONFIGS = {
@@ -130,14 +130,14 @@ def test_they_are_those_of_the_weights_that_a_probe_shows(name):
         q = module.positions.turn(module.heads.queries(x), places)
         k = module.positions.turn(module.heads.keys_values(x)[0], places)
     slopes = statistics_slopes(config)
-    found = attention_statistics(
+    result = attention_statistics(
         q, k, causal=config.causal, mask=mask, starts=starts, softcap=config.softcap, slopes=slopes, top=2
     )
     weights = seen[0].masked_fill(~mask[:, None, :, None], 0.0)
-    assert_equal(found.largest, weights.amax(-1))
-    assert_equal(found.entropy, -torch.xlogy(weights, weights).sum(-1))
-    assert_equal(found.top_weights, weights.topk(2).values)
-    assert_equal(found.by_distance.sum(-1), torch.ones(found.by_distance.shape[:2], dtype=torch.float64))
+    assert_equal(result.largest, weights.amax(-1))
+    assert_equal(result.entropy, -torch.xlogy(weights, weights).sum(-1))
+    assert_equal(result.top_weights, weights.topk(2).values)
+    assert_equal(result.by_distance.sum(-1), torch.ones(result.by_distance.shape[:2], dtype=torch.float64))
 
 
 def statistics_slopes(config):
@@ -157,10 +157,10 @@ def test_a_memory_has_no_order():
         module(x, state)
         handle.remove()
         q = module.heads.queries(x)
-    found = attention_statistics(q, state.keys, causal=False, memory=True, mask=memory.mask, top=5)
-    assert found.by_distance is None
-    assert_equal(found.entropy, -torch.xlogy(seen[0], seen[0]).sum(-1))
-    assert_equal(found.top_weights, seen[0].sort(-1, descending=True).values)
+    result = attention_statistics(q, state.keys, causal=False, memory=True, mask=memory.mask, top=5)
+    assert result.by_distance is None
+    assert_equal(result.entropy, -torch.xlogy(seen[0], seen[0]).sum(-1))
+    assert_equal(result.top_weights, seen[0].sort(-1, descending=True).values)
     with pytest.raises(ValueError, match="a memory has no order"):
         attention_statistics(q, state.keys, memory=True)
 
@@ -185,10 +185,10 @@ def test_memory_grows_with_the_length_and_not_with_its_square():
     length = 50_000
     q = torch.randn(1, 1, length, 2)
     with Largest() as largest:
-        found = attention_statistics(q, q, window=100, top=4)
+        result = attention_statistics(q, q, window=100, top=4)
     assert largest.numel <= 256 * 1024
-    torch.testing.assert_close(found.by_distance.sum(), torch.tensor(1.0))
-    assert not found.by_distance[..., 100:].any()
+    torch.testing.assert_close(result.by_distance.sum(), torch.tensor(1.0))
+    assert not result.by_distance[..., 100:].any()
     with Largest() as largest:
         attention_statistics(q[:, :, :700], q, top=4)  # the past of 50,000 positions, all of it
     assert largest.numel <= 256 * 1024
@@ -198,10 +198,10 @@ def test_memory_grows_with_the_length_and_not_with_its_square():
 def test_large_logits(level):
     """Entropy is a difference of large numbers unless they are taken relative to the largest."""
     q, k = torch.tensor([[[[1.0]]]]), torch.tensor([[[[level], [level], [level - 1.0]]]])
-    found = attention_statistics(q[..., :1], k, scale=1.0, top=1)
+    result = attention_statistics(q[..., :1], k, scale=1.0, top=1)
     weights = torch.softmax(torch.tensor([0.0, 0.0, -1.0], dtype=torch.float64), 0)
-    assert float(found.entropy) == pytest.approx(-float(torch.xlogy(weights, weights).sum()), rel=1e-5)
-    assert float(found.largest) == pytest.approx(float(weights[0]), rel=1e-6)
+    assert float(result.entropy) == pytest.approx(-float(torch.xlogy(weights, weights).sum()), rel=1e-5)
+    assert float(result.largest) == pytest.approx(float(weights[0]), rel=1e-6)
 
 
 def test_no_queries_and_no_keys():

@@ -33,14 +33,14 @@ def tasks() -> dict[str, TranslationTask]:
 def test_each_row_of_a_map_is_a_distribution_over_what_is_attended_to(
     tasks: dict[str, TranslationTask], arch: str
 ) -> None:
-    found = attention_maps(tasks[arch], "abc def")
-    over = {m.over for m in found.maps}
+    result = attention_maps(tasks[arch], "abc def")
+    over = {m.over for m in result.maps}
     assert over == ({"source", "source itself", "output itself"} if arch == "transformer" else {"source"})
-    assert found.output[-1] == "</s>"
-    sides = {"source": 7, "source itself": 7, "output itself": len(found.output)}
-    for one in found.maps:
+    assert result.output[-1] == "</s>"
+    sides = {"source": 7, "source itself": 7, "output itself": len(result.output)}
+    for one in result.maps:
         weights = np.array(one.weights)
-        assert weights.shape == (7 if one.over == "source itself" else len(found.output), sides[one.over])
+        assert weights.shape == (7 if one.over == "source itself" else len(result.output), sides[one.over])
         assert np.allclose(weights.sum(1), 1, atol=0.02)  # rounded to three decimals
         assert weights.min() >= 0
         if one.heads:

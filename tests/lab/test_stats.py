@@ -35,20 +35,20 @@ def test_holm_is_the_published_step_down_procedure() -> None:
 def test_the_interval_of_one_architecture_is_students() -> None:
     values = [0.91, 0.94, 0.90, 0.95]
     expected = distributions.ttest_1samp(values, 0).confidence_interval(0.95)
-    found = seed_intervals({"gru": values})["gru"]
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    actual = seed_intervals({"gru": values})["gru"]
+    assert (actual.low, actual.high) == pytest.approx((expected.low, expected.high))
 
 
 def test_one_seed_leaves_the_spread_unknown() -> None:
-    found = seed_intervals({"gru": [0.5], "lstm": [0.7]})["gru"]
-    assert found.mean == 0.5
-    assert (found.low, found.high) == (None, None)
+    result = seed_intervals({"gru": [0.5], "lstm": [0.7]})["gru"]
+    assert result.mean == 0.5
+    assert (result.low, result.high) == (None, None)
 
 
 def test_interval_ends_stay_within_the_metrics_limits() -> None:
-    found = seed_intervals({"gru": [0.99, 1.0]}, limits=(0.0, 1.0))["gru"]
-    assert found.high == 1.0
-    assert found.low > 0.9
+    result = seed_intervals({"gru": [0.99, 1.0]}, limits=(0.0, 1.0))["gru"]
+    assert result.high == 1.0
+    assert result.low > 0.9
 
 
 def test_compatible_variances_are_pooled() -> None:
@@ -76,10 +76,10 @@ def test_over_items_alone_it_agrees_with_scipys_bootstrap() -> None:
     expected = distributions.bootstrap(
         (values[0],), np.mean, n_resamples=4000, method="percentile", rng=np.random.default_rng(2)
     ).confidence_interval
-    found = compare_items({"gru": values}, resamples=4000).scores["gru"]
-    assert found.mean == pytest.approx(values.mean())
-    assert found.low == pytest.approx(expected.low, abs=0.004)
-    assert found.high == pytest.approx(expected.high, abs=0.004)
+    actual = compare_items({"gru": values}, resamples=4000).scores["gru"]
+    assert actual.mean == pytest.approx(values.mean())
+    assert actual.low == pytest.approx(expected.low, abs=0.004)
+    assert actual.high == pytest.approx(expected.high, abs=0.004)
 
 
 def test_pairing_on_the_same_items_shows_what_separate_samples_would_hide() -> None:
@@ -107,10 +107,10 @@ def test_statistics_that_are_not_means_are_scored_from_their_sums() -> None:
 def test_where_smaller_is_better_it_is_the_mirror_image() -> None:
     generator = np.random.default_rng(4)
     errors = {"a": generator.random((3, 50)), "b": generator.random((3, 50)) + 0.2}
-    found = compare_items(errors, Metric("error", "error", higher_is_better=False))
+    result = compare_items(errors, Metric("error", "error", higher_is_better=False))
     turned = compare_items({name: -values for name, values in errors.items()})
-    assert list(found.scores) == list(turned.scores) == ["a", "b"]
-    (pair,), (mirrored,) = found.pairs, turned.pairs
+    assert list(result.scores) == list(turned.scores) == ["a", "b"]
+    (pair,), (mirrored,) = result.pairs, turned.pairs
     assert (pair.first, pair.shown) == (mirrored.first, mirrored.shown) == ("a", True)
     assert pair.difference.mean == pytest.approx(-mirrored.difference.mean)
     low, high = pair.difference.low, pair.difference.high
@@ -144,14 +144,14 @@ def test_equal_architectures_seldom_differ(seeds: int, spread: list[float]) -> N
 
 def test_plain_gaps_are_shown_with_two_seeds() -> None:
     generator = np.random.default_rng(6)
-    found = 0
+    result = 0
     for _ in range(20):
         answers = simulate(generator, 2, 500, [0.99, 0.93, 0.2], [0.1, 0.1, 0.1])
         comparison = compare_items(answers, SHARE, resamples=1000)
         shown = {(pair.first, pair.second): pair.shown for pair in comparison.pairs}
         assert shown["arch0", "arch2"]
-        found += shown["arch0", "arch1"]
-    assert found >= 14
+        result += shown["arch0", "arch1"]
+    assert result >= 14
 
 
 def test_the_same_seed_gives_the_same_comparison() -> None:

@@ -48,12 +48,12 @@ def test_training_runs_on_onednn(name, flags):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_gradients_of_onednn_are_those_of_float64(name, flags):
     subject = Subject(CONFIGS[name])
-    found = []
+    result = []
     for dtype in (torch.float32, torch.float64):
         module, x = subject.module(dtype), subject.x(3, 9, dtype).requires_grad_()
         y = outputs(module, x, flags)
-        found.append([part.double() for part in torch.autograd.grad(y.square().sum(), [x, *module.parameters()])])
-    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-5)
+        result.append([part.double() for part in torch.autograd.grad(y.square().sum(), [x, *module.parameters()])])
+    torch.testing.assert_close(*result, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(("lengths", "packed"), [((4, 9, 3), True), ((9, 9, 8), False), ((2, 9), False)])
@@ -72,11 +72,11 @@ def test_much_padding_is_packed_away(monkeypatch, lengths, packed):
 @pytest.mark.parametrize("flags", list(FLAGS.values())[1:], ids=list(FLAGS)[1:])
 def test_packed_rows_equal_the_kernel(monkeypatch, flags, forget_gate):
     module, x = LSTMConfig(forget_gate=forget_gate).build(8).double(), torch.randn(3, 9, 8, dtype=torch.float64)
-    found = []
+    result = []
     monkeypatch.setattr(lstm, "WORK", 0)
     for rows in (0, 10**9):
         monkeypatch.setattr(lstm, "ROWS", rows)
         y, state = module(x, **flags)
         gradients = torch.autograd.grad(y.square().sum() + state.carried[1].sum(), list(module.parameters()))
-        found.append([y, *state.carried, *gradients])
-    torch.testing.assert_close(*found, rtol=1e-10, atol=1e-10)
+        result.append([y, *state.carried, *gradients])
+    torch.testing.assert_close(*result, rtol=1e-10, atol=1e-10)

@@ -84,8 +84,8 @@ def test_additive_equals_its_transcription_on_a_longer_source(config):
     parameters = {name: value.detach().numpy() for name, value in module.state_dict().items()}
     arrays = Memory(*(None if part is None else part.numpy() for part in memory))
     expected = find_reference(config)(config, parameters, x.numpy(), None, None, arrays)
-    found, _ = module(x, module.initial_state(2, memory))
-    assert np.abs(found.detach().numpy() - expected).max() < 1e-10
+    actual, _ = module(x, module.initial_state(2, memory))
+    assert np.abs(actual.detach().numpy() - expected).max() < 1e-10
 
 
 @pytest.mark.parametrize("mixer", ["rnn", "lstm", "gru"])
@@ -158,8 +158,8 @@ def test_an_lru_keeps_the_power_of_white_input():
     with torch.no_grad():
         _, state = module(x)
         driven = module._driven(x) / module.gamma.exp()
-    found = state.hidden.square().sum(2).mean()
-    assert float(found / driven.abs().square().mean()) == pytest.approx(1.0, abs=0.1)
+    result = state.hidden.square().sum(2).mean()
+    assert float(result / driven.abs().square().mean()) == pytest.approx(1.0, abs=0.1)
 
 
 def test_an_lru_is_stable_whatever_its_parameters():

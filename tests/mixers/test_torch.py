@@ -28,8 +28,8 @@ def randomised(module: nn.Module) -> nn.Module:
     return module
 
 
-def assert_equal(found, expected):
-    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+def assert_equal(actual, expected):
+    torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-10)
 
 
 def split_bias(bias: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -132,11 +132,11 @@ def heads(x, linear, count):
 def test_softmax_equals_sdpa(causal, key_heads):
     ours = randomised(SoftmaxConfig(heads=4, key_heads=key_heads, d_head=3, causal=causal).build(D))
     x = torch.randn(B, T, D, dtype=torch.float64)
-    found = ours(x)[0] if causal else ours(x)
+    result = ours(x)[0] if causal else ours(x)
     part = ours.heads
     q, k, v = heads(x, part.query, 4), heads(x, part.key, key_heads), heads(x, part.value, key_heads)
     y = F.scaled_dot_product_attention(q, k, v, is_causal=causal, enable_gqa=True)
-    assert_equal(found, part.out(y.transpose(1, 2).flatten(2)))
+    assert_equal(result, part.out(y.transpose(1, 2).flatten(2)))
 
 
 def multihead(query: nn.Linear, key: nn.Linear, value: nn.Linear, out: nn.Linear, count: int) -> nn.MultiheadAttention:
@@ -155,10 +155,10 @@ def test_softmax_equals_multihead_attention_with_padding(causal):
     theirs = multihead(part.query, part.key, part.value, part.out, 4)
     x = torch.randn(B, T, D, dtype=torch.float64)
     mask = torch.arange(T) < torch.tensor([9, 4, 6]).unsqueeze(1)
-    found = ours(x, mask=mask)[0] if causal else ours(x, mask)
+    actual = ours(x, mask=mask)[0] if causal else ours(x, mask)
     future = torch.ones(T, T, dtype=torch.bool).triu(1) if causal else None  # there, True = not allowed
     expected, weights = theirs(x, x, x, key_padding_mask=~mask, attn_mask=future, average_attn_weights=False)
-    assert_equal(found[mask], expected[mask])
+    assert_equal(actual[mask], expected[mask])
     seen = []
     handle = ours.weights.register_forward_hook(lambda module, inputs, output: seen.append(output))
     ours(x, mask=mask)

@@ -198,8 +198,8 @@ def test_drawn_futures_have_the_spread_that_theory_gives() -> None:
 
 def test_values_at_levels_lie_on_straight_lines() -> None:
     quantiles = torch.tensor([[1.0, 2.0, 4.0]])
-    found = at_levels(quantiles, torch.tensor([0.25, 0.5, 0.75]), torch.tensor([[0.0, 0.25, 0.375, 0.5, 0.6, 1.0]]))
-    np.testing.assert_allclose(found[0].numpy(), [0.0, 1.0, 1.5, 2.0, 2.8, 6.0], rtol=1e-6)
+    result = at_levels(quantiles, torch.tensor([0.25, 0.5, 0.75]), torch.tensor([[0.0, 0.25, 0.375, 0.5, 0.6, 1.0]]))
+    np.testing.assert_allclose(result[0].numpy(), [0.0, 1.0, 1.5, 2.0, 2.8, 6.0], rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", LAYERED)

@@ -45,8 +45,8 @@ def padded(kind: str, padding: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     return source, mask
 
 
-def assert_close(found, expected):
-    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+def assert_close(actual, expected):
+    torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-10)
 
 
 def assert_padding_changes_nothing(arch: str, kind: str) -> None:
@@ -113,8 +113,8 @@ def test_selected_states_decode_their_own_rows(arch):
     target, index = tokens(len(LENGTHS), 6, seed=1), torch.tensor([2, 0, 0, 1])
     with torch.no_grad():
         _, state = model(arch).decode(target[:, :3], model(arch).initial_state(model(arch).encode(source, mask)))
-        found, _ = model(arch).decode(target[index, 3:], select(state, index))
-        assert_close(found, model(arch)(source[index], mask[index], target[index])[:, 3:])
+        result, _ = model(arch).decode(target[index, 3:], select(state, index))
+        assert_close(result, model(arch)(source[index], mask[index], target[index])[:, 3:])
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)

@@ -83,11 +83,11 @@ def test_an_encoder_sees_both_sides_of_its_document_and_nothing_else(name):
 def test_padding_changes_nothing(name, pooling):
     model, text = encoder(name, outputs=3, pooling=pooling), tokens(3, 7)
     mask = torch.tensor([[1, 1, 1, 1, 1, 0, 0], [0, 0, 0, 1, 1, 1, 1], [0, 0, 0, 0, 0, 0, 0]]).bool()
-    found = model(text, mask)
+    result = model(text, mask)
     for row in range(2):
-        real = found[row : row + 1, mask[row]] if pooling == "none" else found[row : row + 1]
+        real = result[row : row + 1, mask[row]] if pooling == "none" else result[row : row + 1]
         torch.testing.assert_close(real, model(text[row : row + 1, mask[row]]), rtol=1e-10, atol=1e-10)
-    assert found.isfinite().all()
+    assert result.isfinite().all()
 
 
 def test_the_pooled_head_reads_the_mean_of_the_tokens():
@@ -177,7 +177,7 @@ def test_padding_changes_nothing_to_the_bilstm(pooling):
     config = replace(NAMED_ENCODERS["bilstm_attention"], d_model=8, d_embedding=5, pooling=pooling)
     model, text = config.build(VOCABULARY, 3).double().eval(), tokens(2, 7)
     mask = torch.tensor([[1, 1, 1, 1, 1, 0, 0], [0, 0, 0, 1, 1, 1, 1]]).bool()
-    found = model(text, mask)
+    result = model(text, mask)
     for row in range(2):
-        real = found[row : row + 1, mask[row]] if pooling == "none" else found[row : row + 1]
+        real = result[row : row + 1, mask[row]] if pooling == "none" else result[row : row + 1]
         torch.testing.assert_close(real, model(text[row : row + 1, mask[row]]), rtol=1e-10, atol=1e-10)

@@ -332,10 +332,10 @@ def test_tied_weights_are_in_the_file_once_and_load_tied(arch, tmp_path):
     )
     stored = safetensors.torch.load_file(tmp_path / "model.safetensors")
     assert sum(t.numel() for t in stored.values()) == task.parameters
-    found = load_model(tmp_path)
-    assert (found.arch, found.config, found.task, found.options) == (arch, task.config.model, "test", {"a": [1]})
-    assert sum(p.numel() for p in found.model.parameters()) == task.parameters
-    for (name, a), b in zip(task.model.state_dict().items(), found.model.state_dict().values(), strict=True):
+    result = load_model(tmp_path)
+    assert (result.arch, result.config, result.task, result.options) == (arch, task.config.model, "test", {"a": [1]})
+    assert sum(p.numel() for p in result.model.parameters()) == task.parameters
+    for (name, a), b in zip(task.model.state_dict().items(), result.model.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
 
 

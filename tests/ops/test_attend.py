@@ -66,7 +66,7 @@ def test_dense_attention_equals_the_formula(
     probe = Probe("B H T S")
     if listening:
         probe.register_forward_hook(lambda module, inputs, output: None)
-    found = dense_attention(q, k, v, visible=visible, bias=bias, causal=causal, softcap=softcap, probe=probe)
+    actual = dense_attention(q, k, v, visible=visible, bias=bias, causal=causal, softcap=softcap, probe=probe)
     shape = (batch, heads, steps, length)
     allowed = torch.ones(shape, dtype=torch.bool) if visible is None else visible.expand(shape).clone()
     if causal:  # the last query is at the last key
@@ -74,7 +74,7 @@ def test_dense_attention_equals_the_formula(
     zero = torch.zeros(shape, dtype=torch.float64)
     bias = zero if bias is None else bias.expand(shape)
     expected = formula(q, k, v, allowed, bias, 1 / math.sqrt(width), softcap)
-    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-10)
 
 
 def test_weights_are_shift_invariant_and_sum_to_one():
@@ -114,10 +114,10 @@ def test_a_soft_cap_by_blocks_of_queries(kept, monkeypatch):
     q, k, v = (torch.randn(1, 2, steps, 3, dtype=torch.float64, requires_grad=True) for steps in (8, 10, 10))
     slopes = torch.tensor([0.5, 0.25], dtype=torch.float64)
     bias = alibi_bias(slopes, (torch.arange(2, 10).unsqueeze(1) - torch.arange(10)).abs(), torch.float64)[None]
-    found = execute(q, k, v, Plan(Pattern(True), slopes=slopes, softcap=0.7))
+    actual = execute(q, k, v, Plan(Pattern(True), slopes=slopes, softcap=0.7))
     allowed = torch.ones(1, 2, 8, 10, dtype=torch.bool).tril(2)
     expected = formula(q, k, v, allowed, bias, 1 / math.sqrt(3), 0.7)
-    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-10)
     weights = torch.randn(expected.shape, dtype=torch.float64)
-    gradients = [torch.autograd.grad((y * weights).sum(), (q, k, v)) for y in (found, expected)]
+    gradients = [torch.autograd.grad((y * weights).sum(), (q, k, v)) for y in (actual, expected)]
     torch.testing.assert_close(*gradients, rtol=1e-10, atol=1e-10)

@@ -62,12 +62,12 @@ def dense(q, k, v, seen, scale=None, bias=0.0):
     return weights @ v
 
 
-def assert_equal(q, k, v, found, expected, tolerance=1e-10):
+def assert_equal(q, k, v, actual, expected, tolerance=1e-10):
     """Outputs, and gradients of a random projection."""
-    torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
-    weights = torch.randn(expected.shape, generator=torch.Generator().manual_seed(1), dtype=F64).to(found.dtype)
+    torch.testing.assert_close(actual, expected, rtol=tolerance, atol=tolerance)
+    weights = torch.randn(expected.shape, generator=torch.Generator().manual_seed(1), dtype=F64).to(actual.dtype)
     inputs = [q, k, v]
-    gradients = torch.autograd.grad((found * weights).sum(), inputs)
+    gradients = torch.autograd.grad((actual * weights).sum(), inputs)
     expected_gradients = torch.autograd.grad((expected * weights).sum(), inputs)
     for name, one, other in zip("qkv", gradients, expected_gradients, strict=True):
         assert torch.isfinite(one).all()
@@ -99,9 +99,9 @@ def test_windows(steps, cached, window, sinks, causal, masked, documents, groups
     generator, q, k, v = inputs(seed, 2, 2, 2 // groups, steps, length, *widths)
     mask = torch.rand(2, length, generator=generator) > 0.3 if masked else None
     starts = torch.rand(2, length, generator=generator) > 0.9 if documents else None
-    found = attention(q, k, v, causal=causal, window=window, sinks=sinks, mask=mask, starts=starts)
+    result = attention(q, k, v, causal=causal, window=window, sinks=sinks, mask=mask, starts=starts)
     seen = visible(steps, length, causal, window, sinks, None, mask, starts, batch=2)
-    assert_equal(q, k, v, found, dense(q, k, v, seen))
+    assert_equal(q, k, v, result, dense(q, k, v, seen))
 
 
 @settings(max_examples=40)
@@ -122,9 +122,9 @@ def test_block_masks(steps, cached, size, density, causal, masked, documents, se
     blocks = BlockMask(torch.rand(number, number, generator=generator) < density, size)
     mask = torch.rand(2, length, generator=generator) > 0.3 if masked else None
     starts = torch.rand(2, length, generator=generator) > 0.9 if documents else None
-    found = attention(q, k, v, causal=causal, blocks=blocks, mask=mask, starts=starts)
+    result = attention(q, k, v, causal=causal, blocks=blocks, mask=mask, starts=starts)
     seen = visible(steps, length, causal, None, 0, blocks, mask, starts, batch=2)
-    assert_equal(q, k, v, found, dense(q, k, v, seen))
+    assert_equal(q, k, v, result, dense(q, k, v, seen))
 
 
 @settings(max_examples=60)
@@ -147,7 +147,7 @@ def test_named_patterns(kind, steps, cached, size, flags, path, seed):
     with pytest.MonkeyPatch.context() as patch:
         if path == "mask":
             patch.setattr(ops_plan, "available", lambda q: False)
-        found = attention(q, k, v, causal=causal, blocks=layout, mask=mask, starts=starts)
+        result = attention(q, k, v, causal=causal, blocks=layout, mask=mask, starts=starts)
     seen = torch.zeros(2, steps, length, dtype=torch.bool)
     for row in range(2):
         begins = [0, *([] if starts is None else (starts[row, 1:].nonzero().flatten() + 1).tolist()), length]
@@ -158,7 +158,7 @@ def test_named_patterns(kind, steps, cached, size, flags, path, seed):
             seen[row, max(0, begin - cached) : max(0, end - cached), begin:end] = own[max(0, cached - begin) :]
     if mask is not None:
         seen &= mask.unsqueeze(1) & mask[:, cached:].unsqueeze(2)
-    assert_equal(q, k, v, found, dense(q, k, v, seen))
+    assert_equal(q, k, v, result, dense(q, k, v, seen))
 
 
 @pytest.mark.parametrize("trim", [1, 1000], ids=["trimmed", "one-call"])
@@ -171,14 +171,14 @@ def test_causal(monkeypatch, steps, cached, flags, trim):
     generator, q, k, v = inputs(steps, 2, 2, 1, steps, length, 4)
     mask = torch.rand(2, length, generator=generator) > 0.3 if "mask" in flags else None
     starts = torch.rand(2, length, generator=generator) > 0.99 if "starts" in flags else None
-    found = attention(q, k, v, causal=True, mask=mask, starts=starts)
+    result = attention(q, k, v, causal=True, mask=mask, starts=starts)
     seen = torch.ones(steps, length, dtype=torch.bool).tril(cached).expand(2, -1, -1).clone()
     if mask is not None:
         seen &= mask.unsqueeze(1) & mask[:, cached:].unsqueeze(2)
     if starts is not None:
         document = starts.cumsum(1)
         seen &= document.unsqueeze(1) == document[:, cached:].unsqueeze(2)
-    assert_equal(q, k, v, found, dense(q, k, v, seen))
+    assert_equal(q, k, v, result, dense(q, k, v, seen))
 
 
 @pytest.mark.parametrize("path", ["pieces", "mask"])
@@ -212,10 +212,10 @@ def test_alibi(window, masked):
     slopes = alibi_slopes(3)
     distance = (torch.arange(10, 160).unsqueeze(1) - torch.arange(160)).abs()
     for pattern in (Pattern(True, window), Pattern(False, window)):
-        found = execute(q, k, v, Plan(pattern, real, slopes=slopes))
+        result = execute(q, k, v, Plan(pattern, real, slopes=slopes))
         seen = pattern.sees(torch.arange(10, 160).unsqueeze(1), torch.arange(160), 160).expand(2, -1, -1)
         seen = seen if real is None else seen & real.unsqueeze(1)
-        assert_equal(q, k, v, found, dense(q, k, v, seen, bias=-slopes[:, None, None] * distance))
+        assert_equal(q, k, v, result, dense(q, k, v, seen, bias=-slopes[:, None, None] * distance))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
@@ -224,10 +224,10 @@ def test_other_dtypes(dtype):
     _, q, k, v = inputs(7, 1, 2, 2, 300, 300, 16)
     narrow = [x.detach().to(dtype) for x in (q, k, v)]
     exact = attention(*(x.double() for x in narrow), causal=True, window=40)
-    found = attention(*narrow, causal=True, window=40)
-    assert found.dtype == dtype
+    result = attention(*narrow, causal=True, window=40)
+    assert result.dtype == dtype
     tolerance = 1e-6 if dtype == torch.float32 else 2 * torch.finfo(dtype).eps
-    torch.testing.assert_close(found.double(), exact, rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(result.double(), exact, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("options", [{"window": 9, "sinks": 2}, {"window": None}, {"window": 80}], ids=str)

@@ -44,7 +44,7 @@ def test_equals_the_sum_over_the_document(length, width, cut, flags, seed):
         positions, position = advance(position, x[:, part].shape[1], *own)
         y, tail = convolve(x[:, part], weight, tail, positions, *own)
         outputs.append(y)
-    found = torch.cat(outputs, 1)
+    actual = torch.cat(outputs, 1)
     if mask is not None:
-        found = found.masked_fill(~mask.unsqueeze(2), 0.0)
-    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+        actual = actual.masked_fill(~mask.unsqueeze(2), 0.0)
+    torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-12)

@@ -22,14 +22,14 @@ def test_documents_are_those_of_a_loop(batch, steps, seed, given_flags):
                 expected.append((row, True, []))
             if mask is None or mask[row, t]:
                 expected[-1][2].append(row * steps + t)
-    found = split_documents(mask, starts)
+    actual = split_documents(mask, starts)
     listed = [
         (int(row), bool(begins), index[: int(length)].tolist())
-        for row, begins, length, index in zip(found.row, found.begins, found.length, found.index, strict=True)
+        for row, begins, length, index in zip(actual.row, actual.begins, actual.length, actual.index, strict=True)
     ]
     assert listed == expected
-    assert found.valid.sum(1).tolist() == found.length.tolist()
-    assert found.last.tolist() == [max(n for n, (row, *_) in enumerate(expected) if row == r) for r in range(batch)]
+    assert actual.valid.sum(1).tolist() == actual.length.tolist()
+    assert actual.last.tolist() == [max(n for n, (row, *_) in enumerate(expected) if row == r) for r in range(batch)]
 
 
 def test_labels_in_any_chunks():

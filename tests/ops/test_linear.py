@@ -90,10 +90,10 @@ def test_chunks_equal_single_positions_gradients_too(form, normaliser, length, c
     case = Case(form, length, seed, normaliser=normaliser, packed=packed, strong=strong)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ops_linear, "CHUNK", chunk)
-        found = case.run(linear_attention)
-        gradients = case.gradients(found)
+        actual = case.run(linear_attention)
+        gradients = case.gradients(actual)
     expected = case.run(stepwise)
-    equal(found, expected)
+    equal(actual, expected)
     equal(gradients, case.gradients(expected))
 
 
@@ -101,9 +101,9 @@ def test_chunks_equal_single_positions_gradients_too(form, normaliser, length, c
 @pytest.mark.parametrize("form", FORMS)
 def test_chunks_of_the_default_length(form, length):
     case = Case(form, length, packed=length == 127)
-    found, expected = case.run(linear_attention), case.run(stepwise)
-    equal(found, expected)
-    equal(case.gradients(found), case.gradients(expected))
+    actual, expected = case.run(linear_attention), case.run(stepwise)
+    equal(actual, expected)
+    equal(case.gradients(actual), case.gradients(expected))
 
 
 @pytest.mark.parametrize("normaliser", [False, True], ids=["sum", "mean"])
@@ -150,9 +150,9 @@ def test_any_cuts_give_what_the_whole_gives(form, normaliser):
         y, state = linear_attention(**inputs, normaliser=normaliser, starts=case.rest["starts"][:, part], state=state)
         outputs.append(y)
         at += size
-    found = [torch.cat(outputs, 2), *(part for part in state if part is not None)]
-    equal(found, expected)
-    equal(case.gradients(found), case.gradients(expected))
+    actual = [torch.cat(outputs, 2), *(part for part in state if part is not None)]
+    equal(actual, expected)
+    equal(case.gradients(actual), case.gradients(expected))
 
 
 @pytest.mark.parametrize("tile", [4, 8, 24, 64])
@@ -164,9 +164,9 @@ def test_the_size_of_a_tile_changes_nothing(monkeypatch, form, normaliser, tile)
     monkeypatch.setattr(tiles, "TILE", tile)
     for name in ("ROWS", "DELTA_ROWS"):
         monkeypatch.setattr(tiles, name, 1 if tile == 8 else 3)
-    found = case.run(linear_attention)
-    equal(found, expected)
-    equal(case.gradients(found), case.gradients(expected))
+    actual = case.run(linear_attention)
+    equal(actual, expected)
+    equal(case.gradients(actual), case.gradients(expected))
     with torch.no_grad():
         equal(case.run(linear_attention), expected)
 
@@ -226,11 +226,11 @@ def test_a_strong_decay_to_come_leaves_the_past_bit_by_bit_the_same(form, dtype)
 def test_the_recorded_and_the_written_out_backward_agree(monkeypatch, form, normaliser):
     monkeypatch.setattr(ops_linear, "CHUNK", 8)
     case = Case(form, 16, normaliser=normaliser, packed=True)
-    found = case.run(linear_attention)
+    actual = case.run(linear_attention)
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
     expected = case.run(linear_attention)
-    equal(found, expected)
-    equal(case.gradients(found), case.gradients(expected))
+    equal(actual, expected)
+    equal(case.gradients(actual), case.gradients(expected))
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-6)], ids=str)
@@ -241,9 +241,9 @@ def test_shared_queries_and_keys_equal_copied_ones(form, groups, dtype, toleranc
     case = Case(f"shared {form}" if form != "plain" else "shared", 150, packed=True, strong=0.1, dtype=dtype)
     named = {name: x[:, :groups] if name in "qk" else x for name, x in case.named.items()}
     copied = {name: x.repeat_interleave(6 // groups, 1) if name in "qk" else x for name, x in named.items()}
-    found, expected = case.run(linear_attention, named), case.run(linear_attention, copied)
-    equal(found, expected, tolerance)
-    for a, b in zip(case.gradients(found), case.gradients(expected), strict=True):
+    actual, expected = case.run(linear_attention, named), case.run(linear_attention, copied)
+    equal(actual, expected, tolerance)
+    for a, b in zip(case.gradients(actual), case.gradients(expected), strict=True):
         equal([a], [b], tolerance * b.abs().max().item())
     y, _ = linear_attention(named["q"], named["k"], named["v"])
     full = full_linear_attention(named["q"], named["k"], named["v"])

@@ -22,8 +22,8 @@ def inputs(steps, flags, seed=0):
     return (normal(3, steps, 8), normal(3, 4), normal(3, 4)), mask, starts
 
 
-def assert_equal(found, expected):
-    torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-11)
+def assert_equal(actual, expected):
+    torch.testing.assert_close(actual, expected, rtol=1e-11, atol=1e-11)
 
 
 @pytest.mark.parametrize("tile", [1, 30, 10**9])

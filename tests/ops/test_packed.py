@@ -56,8 +56,8 @@ def loop(cell, x, weights, carried, fresh, flags):
     return torch.cat(outputs).view(B, T, H), tuple(torch.cat(part) for part in zip(*ends, strict=True))
 
 
-def assert_equal(found, expected):
-    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+def assert_equal(actual, expected):
+    torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("flags", FLAGS.values(), ids=FLAGS)
@@ -120,8 +120,8 @@ def test_the_plain_form_is_the_fast_one(cell):
     documents = split_documents(MASK, None)
     packing = pack(documents)
     y, *final = packed_composed(cell, packing, x, weights, tuple(part[packing.order] for part in carried))
-    found, ends = run_packed(cell, weights, x, carried, carried, documents)
-    assert_equal(y, found)
+    result, ends = run_packed(cell, weights, x, carried, carried, documents)
+    assert_equal(y, result)
     assert_equal(tuple(final), tuple(part[packing.order] for part in ends))
 
 

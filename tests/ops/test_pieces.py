@@ -55,10 +55,10 @@ def assert_attends(pieces, steps, length, visible, seed):
     _, seen = computed(pieces, steps, length)
     assert torch.equal(seen, visible.long())
     q, k, v = inputs(seed, 2, steps, length)
-    found, expected = attention_by_pieces(q, k, v, pieces, 0.7), dense(q, k, v, visible, 0.7)
-    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
-    weights = torch.randn(found.shape, dtype=F64, generator=torch.Generator().manual_seed(seed))
-    one = torch.autograd.grad((found * weights).sum(), (q, k, v))
+    actual, expected = attention_by_pieces(q, k, v, pieces, 0.7), dense(q, k, v, visible, 0.7)
+    torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-10)
+    weights = torch.randn(actual.shape, dtype=F64, generator=torch.Generator().manual_seed(seed))
+    one = torch.autograd.grad((actual * weights).sum(), (q, k, v))
     other = torch.autograd.grad((expected * weights).sum(), (q, k, v))
     torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
 
@@ -255,8 +255,8 @@ class TestKernel:
         weights = (q @ k.mT * 0.7 - norm.unsqueeze(-1)).exp()
         by_logit = weights * (grad @ v.mT - (grad * y).sum(-1, keepdim=True))
         expected = (0.7 * by_logit @ k, 0.7 * by_logit.mT @ q, weights.mT @ grad)
-        found = self.backward(grad, q, k, v, y, norm, 0.0, False, scale=0.7)
-        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+        actual = self.backward(grad, q, k, v, y, norm, 0.0, False, scale=0.7)
+        torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-12)
 
     @pytest.mark.parametrize("shape", [(1, 1, 5, 6), (1, 3, 5, 6), (1, 3, 1, 6)], ids=str)
     def test_it_broadcasts_masks_and_reads_overlapping_blocks(self, shape):

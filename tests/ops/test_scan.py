@@ -46,8 +46,8 @@ def coefficients(steps, dtype=torch.float64, seed=0):
     return [part.requires_grad_() for part in (a, b, initial)]
 
 
-def assert_equal(found, expected):
-    torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-11)
+def assert_equal(actual, expected):
+    torch.testing.assert_close(actual, expected, rtol=1e-11, atol=1e-11)
 
 
 @pytest.mark.usefixtures("grain")

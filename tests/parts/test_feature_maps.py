@@ -51,10 +51,10 @@ def test_with_many_random_features_it_is_softmax_attention(causal):
     linear = LinearConfig(heads=2, features="performer", random_features=20_000, causal=causal).build(8).double()
     linear.load_state_dict(softmax.state_dict() | {"features.random": linear.features.random})
     x = 0.5 * normal(2, 9, 8)
-    found, expected = linear(x), softmax(x)
+    actual, expected = linear(x), softmax(x)
     if causal:
-        found, expected = found[0], expected[0]
-    assert (found - expected).abs().mean() < 0.02 * expected.abs().mean()
+        actual, expected = actual[0], expected[0]
+    assert (actual - expected).abs().mean() < 0.02 * expected.abs().mean()
 
 
 def test_wide_heads_stay_in_range():

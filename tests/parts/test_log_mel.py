@@ -28,12 +28,12 @@ def of_transformers() -> dict[str, np.ndarray]:
     except ImportError:
         with np.load(STORED) as stored:
             return dict(stored)
-    found = {}
+    result = {}
     for scale in ("slaney", "htk"):
         for rate, fft, mels, low, high in SIZES:
             bank = audio_utils.mel_filter_bank(fft // 2 + 1, mels, low, high, rate, norm="slaney", mel_scale=scale)
-            found[f"filters {scale} {rate} {fft}"] = bank
-        found[f"frames {scale}"] = audio_utils.spectrogram(
+            result[f"filters {scale} {rate} {fft}"] = bank
+        result[f"frames {scale}"] = audio_utils.spectrogram(
             SAMPLES,
             audio_utils.window_function(400, "hann", periodic=True),
             frame_length=400,
@@ -46,7 +46,7 @@ def of_transformers() -> dict[str, np.ndarray]:
             log_mel="log",
             dtype=np.float64,
         ).T
-    return found
+    return result
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +64,10 @@ def test_filters_are_those_of_transformers(theirs, rate, fft, mels, low, high, s
 @pytest.mark.parametrize("scale", ["slaney", "htk"])
 def test_log_mel_is_the_spectrogram_of_transformers(theirs, scale):
     expected = theirs[f"frames {scale}"]
-    found, _ = LogMel(16_000, 400, 160, 40, scale=scale, normalise="none").double()(torch.tensor(SAMPLES)[None])
+    actual, _ = LogMel(16_000, 400, 160, 40, scale=scale, normalise="none").double()(torch.tensor(SAMPLES)[None])
     assert len(expected) == 23
-    np.testing.assert_allclose(found[0, :23].numpy(), expected, rtol=1e-5, atol=1e-5)
-    assert found.shape == (1, 24, 40)  # they leave out the last frame, which ends in 80 zeros here
+    np.testing.assert_allclose(actual[0, :23].numpy(), expected, rtol=1e-5, atol=1e-5)
+    assert actual.shape == (1, 24, 40)  # they leave out the last frame, which ends in 80 zeros here
 
 
 def test_mel_scales():

@@ -25,12 +25,12 @@ def test_alibi_slopes_are_the_published_ones(heads):
 @pytest.mark.parametrize("d_model", [2, 7, 12])
 def test_sinusoid_is_the_paper_s(d_model):
     positions = torch.tensor([[0, 1, 2, 511, 65535]])
-    found = sinusoid(positions, d_model, torch.float64)
+    actual = sinusoid(positions, d_model, torch.float64)
     for place, position in enumerate(positions[0].tolist()):
         for dimension in range(d_model):
             angle = position / 10000 ** (2 * (dimension // 2) / d_model)
             expected = math.sin(angle) if dimension % 2 == 0 else math.cos(angle)
-            assert found[0, place, dimension].item() == pytest.approx(expected, abs=1e-9)
+            assert actual[0, place, dimension].item() == pytest.approx(expected, abs=1e-9)
 
 
 @pytest.mark.parametrize("width", [2, 6, 8])

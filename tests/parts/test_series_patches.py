@@ -20,19 +20,19 @@ def whole(patch: int, stride: int, padding: str = "repeat", channels: int = 1) -
 
 @pytest.mark.parametrize(("steps", "patches"), [(336, 42), (512, 64)])
 def test_the_numbers_of_patches_that_patchtst_is_named_after(steps: int, patches: int) -> None:
-    found, mask = SeriesPatches(1, 16, 8).build(4)(torch.randn(2, steps, 1))
-    assert found.shape == (2, patches, 4)
+    result, mask = SeriesPatches(1, 16, 8).build(4)(torch.randn(2, steps, 1))
+    assert result.shape == (2, patches, 4)
     assert mask is None
 
 
 def test_the_end_is_the_last_value_repeated() -> None:
-    found, _ = whole(4, 2)(torch.arange(1.0, 8.0).reshape(1, 7, 1))
-    assert found[0].tolist() == [[1, 2, 3, 4], [3, 4, 5, 6], [5, 6, 7, 7]]
+    result, _ = whole(4, 2)(torch.arange(1.0, 8.0).reshape(1, 7, 1))
+    assert result[0].tolist() == [[1, 2, 3, 4], [3, 4, 5, 6], [5, 6, 7, 7]]
 
 
 def test_the_last_patch_is_completed_with_zeros() -> None:
-    found, _ = whole(4, 3, "zero")(torch.arange(1.0, 9.0).reshape(1, 8, 1))
-    assert found[0].tolist() == [[1, 2, 3, 4], [4, 5, 6, 7], [7, 8, 0, 0]]
+    result, _ = whole(4, 3, "zero")(torch.arange(1.0, 9.0).reshape(1, 8, 1))
+    assert result[0].tolist() == [[1, 2, 3, 4], [4, 5, 6, 7], [7, 8, 0, 0]]
 
 
 def test_a_row_shorter_than_a_patch() -> None:
@@ -49,13 +49,13 @@ def test_a_row_that_ends_early_has_the_patches_it_would_have_alone(padding: str,
     lengths = torch.tensor([23, 22, 13, 4, 1, 0])
     mask = torch.arange(23) < lengths[:, None]
     poisoned = x.masked_fill(~mask.unsqueeze(2), float("nan"))
-    found, real = front_end(poisoned, mask)
-    assert found.isfinite().all()
+    result, real = front_end(poisoned, mask)
+    assert result.isfinite().all()
     for row, length in enumerate(lengths.tolist()):
         assert real[row].tolist() == sorted(real[row].tolist(), reverse=True)
         alone, _ = front_end(x[row : row + 1, :length])
         assert int(real[row].sum()) == alone.shape[1] == front_end.count(length)
-        torch.testing.assert_close(found[row, : alone.shape[1]], alone[0])
+        torch.testing.assert_close(result[row, : alone.shape[1]], alone[0])
 
 
 def test_a_hole_is_refused() -> None:

@@ -20,10 +20,10 @@ def reference(config, parameters, x, mask=None, starts=None, memory=None):
 
 def seen(config, place, length):
     """The places in a document of `length` that the query at `place` sees."""
-    found = []
+    result = []
     for other in range(length):
         if config.causal and other > place:
             continue
         if abs(other - place) <= config.window - 1 or other < config.sinks:
-            found.append(other)
-    return found
+            result.append(other)
+    return result

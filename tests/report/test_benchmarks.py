@@ -95,6 +95,6 @@ def test_committed_figures_are_those_of_the_committed_results():
 def test_committed_results_are_of_scenarios_that_exist():
     from sightline.lab.bench.table import SCENARIOS
 
-    for found in load_results(ROOT / "benchmarks" / "results"):
-        assert found["schema_version"] == 1
-        assert {row["scenario"] for row in found["results"]} <= set(SCENARIOS)
+    for result in load_results(ROOT / "benchmarks" / "results"):
+        assert result["schema_version"] == 1
+        assert {row["scenario"] for row in result["results"]} <= set(SCENARIOS)

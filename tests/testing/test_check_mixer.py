@@ -178,15 +178,15 @@ def test_comparisons():
 def test_rounded_arrays_round_every_operation():
     a, b = as_bfloat16(np.array([1.0, 3.0])), as_bfloat16(np.array([0.0078125, 1e-3]))
     assert a.tolist() == [1.0, 3.0]
-    for found, exact in (
+    for result, exact in (
         (a + b, np.array([1.0078125, 3.0])),
         (np.exp(a), None),
         (a @ b, None),
         (np.add.reduce(b), None),
     ):
-        bits = torch.from_numpy(np.atleast_1d(np.asarray(found))).to(torch.bfloat16).double().numpy()
-        assert np.array_equal(bits, np.atleast_1d(np.asarray(found)))
-        assert exact is None or np.array_equal(found, exact)
+        bits = torch.from_numpy(np.atleast_1d(np.asarray(result))).to(torch.bfloat16).double().numpy()
+        assert np.array_equal(bits, np.atleast_1d(np.asarray(result)))
+        assert exact is None or np.array_equal(result, exact)
 
 
 class NoState(NamedTuple):

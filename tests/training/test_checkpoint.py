@@ -234,9 +234,9 @@ def test_a_fault_at_any_write_leaves_the_old_checkpoint(finished: Path, tmp_path
             assert (needed in str(error)) == (code == errno.ENOSPC)
         assert [path.name for path in run.glob("checkpoints/*.tmp")] == []
         assert {name: (newest(run) / name).read_bytes() for name in FILES} == before
-        found = checkpoints.newest()
-        assert found is not None
-        assert found.step in (20, 30)
+        result = checkpoints.newest()
+        assert result is not None
+        assert result.step in (20, 30)
         shutil.rmtree(run)
     assert number > 15
 
@@ -295,9 +295,9 @@ def test_a_full_disk_exits_3_and_keeps_the_old_checkpoint(small_disk: Path) -> N
     assert exit_status(caught.value) == 3
     assert str(run) in str(caught.value)
     assert "No space left on device" in str(caught.value)
-    found = Checkpoints(run / "checkpoints").newest()
-    assert found is not None
-    assert found.step == 10
+    result = Checkpoints(run / "checkpoints").newest()
+    assert result is not None
+    assert result.step == 10
     (small_disk / "filler").unlink()
     assert run_toy(run, resume=True).steps == 20
 

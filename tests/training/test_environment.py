@@ -14,11 +14,11 @@ CPU = torch.device("cpu")
 
 
 def test_environment_is_plain_json_and_names_what_results_depend_on() -> None:
-    found = json.loads(json.dumps(environment()))
-    assert found["packages"]["torch"] == torch.__version__
-    assert found["threads"] == torch.get_num_threads()
-    assert found["cores"] >= 1
-    assert found["cpu"]
+    result = json.loads(json.dumps(environment()))
+    assert result["packages"]["torch"] == torch.__version__
+    assert result["threads"] == torch.get_num_threads()
+    assert result["cores"] >= 1
+    assert result["cpu"]
 
 
 def test_devices_that_are_not_there_are_refused() -> None:

@@ -96,9 +96,9 @@ def newest(run: Path) -> int:
     checkpoints = Checkpoints(run / "checkpoints")
     if not checkpoints.steps():
         return -1
-    found = checkpoints.newest()
-    assert found is not None
-    return found.step
+    result = checkpoints.newest()
+    assert result is not None
+    return result.step
 
 
 def test_two_undisturbed_runs_are_equal(forks: Forks, whole: Path, tmp_path: Path) -> None:

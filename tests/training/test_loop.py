@@ -170,10 +170,10 @@ def test_nan_stops_before_the_step_and_keeps_the_last_good_state(tmp_path: Path,
     assert f"step 13: the {'loss' if where == 'loss' else 'gradient norm'} is " in str(caught.value)
     assert f"(rows {', '.join(map(str, batch.rows[:8]))}" in str(caught.value)
     assert all(map(torch.equal, weights(model), weights(good)))
-    found = Checkpoints(tmp_path / "run" / "checkpoints").newest()
-    assert found is not None
-    assert found.step == 12
-    assert torch.equal(found.model["embedding.weight"], good.embedding.weight)
+    result = Checkpoints(tmp_path / "run" / "checkpoints").newest()
+    assert result is not None
+    assert result.step == 12
+    assert torch.equal(result.model["embedding.weight"], good.embedding.weight)
     assert (tmp_path / "run" / "last" / "model.safetensors").exists()
     (record,) = records(tmp_path / "run", "diverged")
     assert record["rows"] == list(batch.rows)
@@ -183,9 +183,9 @@ def test_a_validation_loss_that_is_not_finite_stops_too_and_its_state_is_not_kep
     values = iter([1.0, float("nan")])
     with pytest.raises(Diverged, match="step 20: the validation loss is nan: "):
         run_toy(tmp_path / "run", toy.config(), validate=lambda _: {"loss": next(values)})
-    found = Checkpoints(tmp_path / "run" / "checkpoints").newest()
-    assert found is not None
-    assert found.step == 10
+    result = Checkpoints(tmp_path / "run" / "checkpoints").newest()
+    assert result is not None
+    assert result.step == 10
 
 
 def test_weights_that_became_infinite_are_not_kept(tmp_path: Path) -> None:
@@ -197,9 +197,9 @@ def test_weights_that_became_infinite_are_not_kept(tmp_path: Path) -> None:
     model = toy.Toy()
     with pytest.raises(Diverged, match="step 1: the loss is nan"):
         run_toy(tmp_path / "run", toy.config(), objective, model=model, save_model=toy.save_to(model))
-    found = Checkpoints(tmp_path / "run" / "checkpoints").newest()
-    assert found is not None
-    assert all(tensor.isfinite().all() for tensor in found.model.values())
+    result = Checkpoints(tmp_path / "run" / "checkpoints").newest()
+    assert result is not None
+    assert all(tensor.isfinite().all() for tensor in result.model.values())
     assert not (tmp_path / "run" / "last").exists()
 
 

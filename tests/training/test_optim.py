@@ -25,11 +25,11 @@ def test_inverse_sqrt_is_equation_3_of_the_transformer_paper() -> None:
 
 def test_cosine_warms_up_linearly_and_falls_by_half_a_cosine() -> None:
     config = OptimConfig(lr=2.0, warmup_steps=10, schedule="cosine", final_lr=0.1)
-    found = rates(config, 110)
-    assert found[:10] == pytest.approx([0.2 * t for t in range(1, 11)])
+    result = rates(config, 110)
+    assert result[:10] == pytest.approx([0.2 * t for t in range(1, 11)])
     for step in range(10, 110):
         progress = (step - 10) / 100
-        assert found[step] == pytest.approx(0.2 + 1.8 * (1 + math.cos(math.pi * progress)) / 2)
+        assert result[step] == pytest.approx(0.2 + 1.8 * (1 + math.cos(math.pi * progress)) / 2)
     assert learning_rate(config, 110, 1.0, 10 / 110) == pytest.approx(0.2)
 
 
@@ -52,10 +52,10 @@ def test_linear_and_constant() -> None:
 @pytest.mark.parametrize("schedule", ["cosine", "linear", "inverse_sqrt", "constant"])
 def test_rates_are_positive_until_the_end_even_without_warm_up(schedule: str) -> None:
     config = OptimConfig(lr=1e-3, warmup_steps=0, schedule=schedule)
-    found = rates(config, 50)
-    assert found[0] == pytest.approx(1e-3)
-    assert all(0 < rate <= 1e-3 for rate in found)
-    assert found == sorted(found, reverse=True)
+    result = rates(config, 50)
+    assert result[0] == pytest.approx(1e-3)
+    assert all(0 < rate <= 1e-3 for rate in result)
+    assert result == sorted(result, reverse=True)
 
 
 def test_only_matrices_that_are_no_embeddings_decay() -> None:

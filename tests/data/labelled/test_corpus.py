@@ -61,9 +61,9 @@ def write_pictures(folder: Path) -> None:
 def test_pictures_come_from_folders_and_from_paths_beside_the_table(tmp_path: Path) -> None:
     write_pictures(tmp_path)
     grey = Reading(image=ImageOptions(colour="grey"))
-    found = read_labelled(tmp_path, grey)
-    assert found.kind == "image"
-    assert [int(source[0, 0, 0]) for source in found.sources] == [10, 11, 12, 200, 201, 202]
+    result = read_labelled(tmp_path, grey)
+    assert result.kind == "image"
+    assert [int(source[0, 0, 0]) for source in result.sources] == [10, 11, 12, 200, 201, 202]
     table = tmp_path.parent / f"{tmp_path.name}.csv"
     table.write_text(f"source,label\n{tmp_path.name}/b/1.png,b\n{tmp_path.name}/a/2.png,a\n")
     listed = read_labelled(table, grey)
@@ -184,9 +184,9 @@ def test_equal_sources_are_never_in_two_parts(tmp_path: Path) -> None:
 
 
 def test_digits_are_scikit_learns() -> None:
-    found = load_digits()
-    pictures = np.rint(found.images * 255 / 16).astype(np.uint8)[:, None]
-    known = {source_key(picture): label for picture, label in zip(pictures, found.target, strict=True)}
+    result = load_digits()
+    pictures = np.rint(result.images * 255 / 16).astype(np.uint8)[:, None]
+    known = {source_key(picture): label for picture, label in zip(pictures, result.target, strict=True)}
     data = load_labelled("builtin:digits")
     assert sum(data.sizes.values()) == 1797
     assert data.classes == tuple("0123456789")
@@ -196,7 +196,7 @@ def test_digits_are_scikit_learns() -> None:
         assert np.bincount(numbers, minlength=10).min() >= 0.9 * len(numbers) / 10
     rows = load_labelled("builtin:digits?as=rows")
     ink = sum(source.sum() for part in (rows.train, rows.valid, rows.test) for source in part.sources)
-    assert ink == pytest.approx(found.images.sum() / 16)
+    assert ink == pytest.approx(result.images.sum() / 16)
     assert {source.shape for source in rows.train.sources} == {(8, 8)}
     assert load_labelled("builtin:digits?seed=1").sha256 != data.sha256 == load_labelled("builtin:digits").sha256
 

@@ -27,19 +27,19 @@ def sine(hertz: float, rate: int, seconds: float = 1.0) -> np.ndarray:
 def test_lossless_kinds_give_back_what_was_written(name, subtype, most, tmp_path):
     samples = np.random.default_rng(0).uniform(-0.9, 0.9, 4001).astype(np.float32)
     soundfile.write(tmp_path / name, samples, 8000, subtype=subtype)
-    found = read_audio(tmp_path / name, EXACT)
-    assert found.dtype == np.float32
-    assert found.shape == samples.shape
-    assert np.abs(found - samples).max() <= most
+    result = read_audio(tmp_path / name, EXACT)
+    assert result.dtype == np.float32
+    assert result.shape == samples.shape
+    assert np.abs(result - samples).max() <= most
 
 
 @pytest.mark.parametrize(("name", "subtype"), [("a.ogg", "VORBIS"), ("a.opus", "OPUS")])
 def test_lossy_kinds_come_near(name, subtype, tmp_path):
     samples = sine(440.0, 8000)
     soundfile.write(tmp_path / name, samples, 8000, format="OGG", subtype=subtype)
-    found = read_audio(tmp_path / name, EXACT)
-    assert found.shape == samples.shape
-    assert np.sqrt(np.mean((found - samples)[800:-800] ** 2)) < 0.05
+    result = read_audio(tmp_path / name, EXACT)
+    assert result.shape == samples.shape
+    assert np.sqrt(np.mean((result - samples)[800:-800] ** 2)) < 0.05
 
 
 def test_channels(tmp_path):

@@ -17,8 +17,8 @@ GREY = RGB[:, :, 0]
 
 def test_colours_and_grey_values(tmp_path):
     Image.fromarray(RGB).save(tmp_path / "a.png")
-    found = read_image(tmp_path / "a.png")
-    np.testing.assert_array_equal(found, RGB.transpose(2, 0, 1))
+    result = read_image(tmp_path / "a.png")
+    np.testing.assert_array_equal(result, RGB.transpose(2, 0, 1))
     luma = RGB @ np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
     grey = read_image(tmp_path / "a.png", ImageOptions(colour="grey"))
     assert grey.shape == (1, 5, 7)
@@ -46,9 +46,9 @@ def test_what_is_transparent_shows_the_ground(ground, tmp_path):
     alpha = np.zeros((5, 7, 1), np.uint8)
     alpha[2:] = 255
     Image.fromarray(np.concatenate([RGB, alpha], 2)).save(tmp_path / "a.png")
-    found = read_image(tmp_path / "a.png", ImageOptions(ground=ground))
-    assert (found[:, :2] == ground).all()
-    np.testing.assert_array_equal(found[:, 2:], RGB[2:].transpose(2, 0, 1))
+    result = read_image(tmp_path / "a.png", ImageOptions(ground=ground))
+    assert (result[:, :2] == ground).all()
+    np.testing.assert_array_equal(result[:, 2:], RGB[2:].transpose(2, 0, 1))
 
 
 def test_a_photograph_is_turned_upright(tmp_path):

@@ -37,11 +37,11 @@ SILENCE = sound("FLAC", "PCM_16", np.zeros(40_000, np.float32))
 
 def header(*, rate: int = RATE_HZ, channels: int = 1, size: int = 2 * len(NOISE)) -> bytes:
     """The wav file with other numbers in its header, at the offsets of the canonical 44 bytes."""
-    found = bytearray(WAV)
-    struct.pack_into("<HI", found, 22, channels, rate)
-    struct.pack_into("<H", found, 32, 2 * channels)
-    struct.pack_into("<I", found, 40, size)
-    return bytes(found)
+    result = bytearray(WAV)
+    struct.pack_into("<HI", result, 22, channels, rate)
+    struct.pack_into("<H", result, 32, 2 * channels)
+    struct.pack_into("<I", result, 40, size)
+    return bytes(result)
 
 
 def floats(*at: tuple[int, float]) -> bytes:
@@ -52,10 +52,10 @@ def floats(*at: tuple[int, float]) -> bytes:
 
 
 def spoilt(content: bytes, *, at: float = 0.5, many: int = 100) -> bytes:
-    found = bytearray(content)
-    for place in range(int(at * len(found)), int(at * len(found)) + many):
-        found[place] ^= 0x5A
-    return bytes(found)
+    result = bytearray(content)
+    for place in range(int(at * len(result)), int(at * len(result)) + many):
+        result[place] ^= 0x5A
+    return bytes(result)
 
 
 SOUNDS: dict[str, tuple[str, Content, str]] = {

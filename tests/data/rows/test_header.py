@@ -76,8 +76,8 @@ def columns(path: Path, content: str, header: bool | None = None) -> tuple[list[
     ],
 )
 def test_source_and_target(content: str, names: list[str], note: str, tmp_path: Path) -> None:
-    found, notes = columns(tmp_path / "a.csv", content)
-    assert found == names
+    result, notes = columns(tmp_path / "a.csv", content)
+    assert result == names
     assert any(note in one for one in notes)
 
 

@@ -59,8 +59,8 @@ def test_every_container_gives_the_same_panel(hourly: Path, tmp_path: Path, suff
 def test_a_long_table_is_one_series_for_each_name_in_any_order_of_rows(tmp_path: Path) -> None:
     text = "id,ds,v\nb,2024-01-02,20\na,2024-01-01,1\nb,2024-01-03,30\na,2024-01-02,2\na,2024-01-03,3\n"
     panel = load_panel(written(tmp_path / "a.csv", text), SeriesColumns(series="id"))
-    found = {record.name: (record.start, record.values[:, 0].tolist()) for record in panel.records}
-    assert found == {"b": (1, [20.0, 30.0]), "a": (0, [1.0, 2.0, 3.0])}
+    result = {record.name: (record.start, record.values[:, 0].tolist()) for record in panel.records}
+    assert result == {"b": (1, [20.0, 30.0]), "a": (0, [1.0, 2.0, 3.0])}
     assert panel.grid.every == "1d"
     assert panel.grid.text(2) == "2024-01-03"
     assert panel.label(0, 0) == "b"

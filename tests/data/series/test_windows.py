@@ -39,14 +39,14 @@ def table(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(("horizon", "counts"), [(96, (8209, 2785, 2785)), (720, (7585, 2161, 2161))])
 def test_the_published_split_has_the_published_numbers_of_windows(horizon: int, counts: tuple[int, int, int]) -> None:
     data = load_series("builtin:ar?length=17420&series=1", split=(8640.0, 2880.0, 2880.0))
-    found = make_windows(data, 336, horizon)
-    assert tuple(found.sizes.values()) == counts
+    result = make_windows(data, 336, horizon)
+    assert tuple(result.sizes.values()) == counts
 
 
 def test_no_window_reads_or_says_what_it_should_not(table: Path) -> None:
     data = load_series(table, LONG, split=(60.0, 20.0, 20.0))
-    found = make_windows(data, 8, 5)
-    for part, windows in (("train", found.train), ("valid", found.valid), ("test", found.test)):
+    result = make_windows(data, 8, 5)
+    for part, windows in (("train", result.train), ("valid", result.valid), ("test", result.test)):
         low, high = data.span(part)
         batches = WindowBatches(windows, fit_scaling(data, "none"), size=7, shuffle=False)
         seen = set()
@@ -75,8 +75,8 @@ def test_a_part_without_a_window_says_so(table: Path) -> None:
 
 
 def test_a_limit_keeps_the_first_windows(table: Path) -> None:
-    found = make_windows(load_series(table, LONG), 8, 5, limit=3)
-    assert set(found.sizes.values()) == {3}
+    result = make_windows(load_series(table, LONG), 8, 5, limit=3)
+    assert set(result.sizes.values()) == {3}
 
 
 def test_every_window_comes_once_an_epoch_in_another_order_each_time(table: Path) -> None:
@@ -116,12 +116,12 @@ def test_values_and_covariates_are_scaled_by_training(tmp_path: Path) -> None:
     windows = make_windows(data, 10, 4).test
     batch = next(WindowBatches(windows, fit_scaling(data), size=5, shuffle=False).epoch())
     record = data.panel.records[0]
-    for values, found, steps in (
+    for values, actual, steps in (
         (record.values, batch.values, slice(55, 65)), (record.values, batch.future, slice(65, 69)),
         (record.past, batch.past, slice(55, 65)), (record.known, batch.known, slice(55, 69)),
     ):  # fmt: skip
         expected = (values - values[:50].mean(0)) / values[:50].std(0)
-        np.testing.assert_allclose(found[0].numpy(), expected[steps], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(actual[0].numpy(), expected[steps], rtol=1e-5, atol=1e-6)
 
 
 def test_the_next_window_begins_after_the_last_value_of_each_series() -> None:

@@ -49,11 +49,11 @@ def made(kind, part, **options):
 
 
 def epoch(batches, number: int = 0) -> list[TextBatch]:
-    found = []
+    result = []
     for batch, following in batches.stream(Cursor(number, 0)):
-        found.append(batch)
+        result.append(batch)
         if following.epoch > number:
-            return found
+            return result
     raise AssertionError
 
 
@@ -70,9 +70,9 @@ def test_every_label_comes_once_an_epoch(corpus, kind):
     for text in corpus.train.texts():
         expected.update([*(TextTokenizer(None).encode(text).tolist()), EOS])
     for number in (0, 1):
-        found = epoch(made(kind, corpus.train), number)
-        assert Counter(label for batch in found for _, label, _ in real(batch)) == expected
-        assert sum(batch.size for batch in found) == expected.total()
+        actual = epoch(made(kind, corpus.train), number)
+        assert Counter(label for batch in actual for _, label, _ in real(batch)) == expected
+        assert sum(batch.size for batch in actual) == expected.total()
 
 
 @pytest.mark.parametrize("kind", [PackedRows, Lanes])
@@ -140,9 +140,9 @@ def test_lanes_go_on_where_they_ended(one_text):
 def test_tokens_of_blocks_are_those_of_the_whole(one_text):
     tokenizer = TextTokenizer.train(one_text.train, "bpe", 400)
     whole = tokenizer.encode("".join(one_text.train.texts())).tolist()
-    found = [part.labels for part in stretches(one_text.train.numbered(), tokenizer)]
-    assert len(found) > 5
-    assert np.concatenate(found).tolist() == whole
+    result = [part.labels for part in stretches(one_text.train.numbered(), tokenizer)]
+    assert len(result) > 5
+    assert np.concatenate(result).tolist() == whole
 
 
 def test_a_cursor_of_other_data_is_refused(corpus):
@@ -161,10 +161,10 @@ def test_sizes_must_be_positive(corpus, name):
 def test_windows_score_each_label_once_with_the_context_that_is_there(corpus, length, stride):
     tokenizer = TextTokenizer(None)
     texts = list(islice(corpus.valid.texts(), 3))
-    found = list(windows(stretches(islice(corpus.valid.numbered(), 3), tokenizer), length, stride))
+    result = list(windows(stretches(islice(corpus.valid.numbered(), 3), tokenizer), length, stride))
     for document, text in enumerate(texts):
         labels = [*tokenizer.encode(text).tolist(), EOS]
-        mine = [window for window in found if window.document == document]
+        mine = [window for window in result if window.document == document]
         assert [label for window in mine for label in window.labels[-window.scored :].tolist()] == labels
         end = 0
         for i, window in enumerate(mine):
@@ -178,15 +178,15 @@ def test_windows_score_each_label_once_with_the_context_that_is_there(corpus, le
 def test_windows_of_a_long_text_do_not_see_where_blocks_end(one_text):
     tokenizer = TextTokenizer(None)
     text = "".join(one_text.valid.texts())
-    found = list(windows(stretches(one_text.valid.numbered(), tokenizer), 100, 30))
+    result = list(windows(stretches(one_text.valid.numbered(), tokenizer), 100, 30))
     labels = tokenizer.encode(text).tolist()
-    assert np.concatenate([window.labels[-window.scored :] for window in found]).tolist() == labels
-    assert {len(window.labels) for window in found} <= {100}
+    assert np.concatenate([window.labels[-window.scored :] for window in result]).tolist() == labels
+    assert {len(window.labels) for window in result} <= {100}
 
 
 def test_blocks_that_do_not_follow_each_other_are_documents_apart(one_text):
-    found = list(stretches(one_text.train.numbered([0, 1, 3]), TextTokenizer(None)))
-    assert [(stretch.document, stretch.first == 0, int(stretch.tokens[0]) == BOS) for stretch in found] == [
+    result = list(stretches(one_text.train.numbered([0, 1, 3]), TextTokenizer(None)))
+    assert [(stretch.document, stretch.first == 0, int(stretch.tokens[0]) == BOS) for stretch in result] == [
         (0, True, True), (0, False, False), (1, True, True)
     ]  # fmt: skip
 
@@ -202,11 +202,11 @@ def test_so_many_bytes_and_no_more(corpus):
 
 def test_batches_of_windows_hold_every_window(corpus):
     tokenizer = TextTokenizer(None)
-    found = list(windows(stretches(corpus.valid.numbered(), tokenizer), 64, 16))
-    batches = list(batched(found, 8))
-    assert sum(int(batch.scored.sum()) for batch in batches) == sum(window.scored for window in found)
+    actual = list(windows(stretches(corpus.valid.numbered(), tokenizer), 64, 16))
+    batches = list(batched(actual, 8))
+    assert sum(int(batch.scored.sum()) for batch in batches) == sum(window.scored for window in actual)
     expected, got = Counter(), Counter()
-    for window in found:
+    for window in actual:
         expected.update((window.document, label) for label in window.labels[-window.scored :].tolist())
     for batch in batches:
         for document, labels, scored in zip(batch.documents, batch.labels, batch.scored, strict=True):

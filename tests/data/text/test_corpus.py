@@ -66,10 +66,10 @@ def small_blocks(monkeypatch):
 
 @pytest.mark.parametrize("kind", ["folder", "glob", "jsonl", "jsonl.gz", "parquet"])
 def test_every_document_is_in_one_part_and_the_container_does_not_matter(tmp_path, kind):
-    found = documents(300)
-    corpus = load_text(write(tmp_path, kind, found))
+    result = documents(300)
+    corpus = load_text(write(tmp_path, kind, result))
     parts = all_parts(corpus)
-    assert sorted(chain(*parts)) == sorted(found)
+    assert sorted(chain(*parts)) == sorted(result)
     assert list(corpus.sizes.values()) == [len(part) for part in parts]
     assert 12 < len(parts[1]) < 50  # a tenth of 300, within four deviations
     assert 12 < len(parts[2]) < 50
@@ -78,15 +78,15 @@ def test_every_document_is_in_one_part_and_the_container_does_not_matter(tmp_pat
     ]
     other = tmp_path / "other"
     other.mkdir()
-    same = load_text(write(other, "jsonl", found))
+    same = load_text(write(other, "jsonl", result))
     assert same.sha256 == corpus.sha256
     assert all_parts(same) == parts
 
 
 def test_equal_documents_are_never_in_two_parts(tmp_path):
-    found = documents(60) * 5
-    random.Random(1).shuffle(found)
-    train, valid, test = map(set, all_parts(load_text(write(tmp_path, "jsonl", found))))
+    result = documents(60) * 5
+    random.Random(1).shuffle(result)
+    train, valid, test = map(set, all_parts(load_text(write(tmp_path, "jsonl", result))))
     assert not train & valid
     assert not train & test
     assert not valid & test

@@ -23,9 +23,9 @@ FEW = Settings(pairs=2)
 
 @pytest.mark.parametrize("build", [cases.wrong_gradient, cases.not_a_number, cases.other_shape])
 def test_a_wrong_implementation_is_caught_and_not_timed(build):
-    found = examine(replace(cases.WRONG, build=build), 8, FEW)
-    assert found["status"] == "failed"
-    assert "ours_s" not in found
+    result = examine(replace(cases.WRONG, build=build), 8, FEW)
+    assert result["status"] == "failed"
+    assert "ours_s" not in result
 
 
 def test_the_difference_is_relative_to_the_expected():

@@ -45,9 +45,9 @@ def sources(kind: SourceKind, labels: np.ndarray, random: np.random.Generator) -
 def part(kind: SourceKind, count: int, seed: int, many: bool = False) -> LabelledPart:
     random = np.random.default_rng(seed)
     labels = random.integers(0, 3, count)
-    found = [(WORDS[label], *(["warm"] if label == 0 else [])) if many else (WORDS[label],) for label in labels]
+    result = [(WORDS[label], *(["warm"] if label == 0 else [])) if many else (WORDS[label],) for label in labels]
     places = [f"part {seed}:{row}" for row in range(count)]
-    return LabelledPart(kind, many, sources(kind, labels, random), [tuple(sorted(names)) for names in found], places)
+    return LabelledPart(kind, many, sources(kind, labels, random), [tuple(sorted(names)) for names in result], places)
 
 
 def data(kind: SourceKind = "text", count: int = 120, many: bool = False) -> LabelledCorpus:

@@ -20,21 +20,21 @@ def cases(n: int = 200) -> tuple[np.ndarray, np.ndarray]:
 
 def test_scikit_learn_gives_the_same():
     log_p, labels = cases()
-    found = score_classes(log_p, labels, CLASSES).metrics
+    result = score_classes(log_p, labels, CLASSES).metrics
     p, predicted = np.exp(log_p), log_p.argmax(1)
-    assert found["accuracy"] == pytest.approx(accuracy_score(labels, predicted))
-    assert found["macro_f1"] == pytest.approx(f1_score(labels, predicted, average="macro"))
-    assert found["auroc"] == pytest.approx(roc_auc_score(labels, p, multi_class="ovr", average="macro"))
-    assert found["loss"] == pytest.approx(log_loss(labels, p))
+    assert result["accuracy"] == pytest.approx(accuracy_score(labels, predicted))
+    assert result["macro_f1"] == pytest.approx(f1_score(labels, predicted, average="macro"))
+    assert result["auroc"] == pytest.approx(roc_auc_score(labels, p, multi_class="ovr", average="macro"))
+    assert result["loss"] == pytest.approx(log_loss(labels, p))
 
 
 def test_details_add_up_to_the_metrics():
     log_p, labels = cases()
-    found = score_classes(log_p, labels, CLASSES)
-    counts = np.array(found.details["confusion"]["counts"])
+    result = score_classes(log_p, labels, CLASSES)
+    counts = np.array(result.details["confusion"]["counts"])
     assert counts.sum(1).tolist() == np.bincount(labels, minlength=3).tolist()
-    assert counts.trace() / counts.sum() == pytest.approx(found.metrics["accuracy"])
-    assert sum(one["count"] for one in found.details["reliability"]) == len(labels)
+    assert counts.trace() / counts.sum() == pytest.approx(result.metrics["accuracy"])
+    assert sum(one["count"] for one in result.details["reliability"]) == len(labels)
 
 
 def label_sets(n: int = 100) -> tuple[np.ndarray, np.ndarray]:
@@ -93,10 +93,10 @@ def test_probabilities_that_are_drawn_from_are_calibrated():
 def test_a_label_that_is_not_there_leaves_the_others_their_scores():
     log_p, labels = cases()
     some = labels != 2
-    found = score_classes(log_p[some], labels[some], CLASSES).metrics
+    actual = score_classes(log_p[some], labels[some], CLASSES).metrics
     p = np.exp(log_p[some])
     expected = np.mean([roc_auc_score(labels[some] == c, p[:, c]) for c in range(2)])
-    assert found["auroc"] == pytest.approx(expected)
+    assert actual["auroc"] == pytest.approx(expected)
     one = score_classes(log_p[labels == 0], labels[labels == 0], CLASSES).metrics
     assert np.isnan(one["auroc"])
 
@@ -104,12 +104,12 @@ def test_a_label_that_is_not_there_leaves_the_others_their_scores():
 def test_sets_of_labels():
     odds, labels = label_sets()
     scored = score_label_sets(odds, labels, CLASSES)
-    found, p = scored.metrics, expit(odds)
-    assert found["accuracy"] == pytest.approx(accuracy_score(labels, odds >= 0))
-    assert found["label_accuracy"] == pytest.approx(((odds >= 0) == labels).mean())
-    assert found["macro_f1"] == pytest.approx(f1_score(labels, odds >= 0, average="macro"))
-    assert found["auroc"] == pytest.approx(roc_auc_score(labels, p, average="macro"))
-    assert found["loss"] == pytest.approx(np.mean([log_loss(labels[:, c], p[:, c]) for c in range(3)]))
+    result, p = scored.metrics, expit(odds)
+    assert result["accuracy"] == pytest.approx(accuracy_score(labels, odds >= 0))
+    assert result["label_accuracy"] == pytest.approx(((odds >= 0) == labels).mean())
+    assert result["macro_f1"] == pytest.approx(f1_score(labels, odds >= 0, average="macro"))
+    assert result["auroc"] == pytest.approx(roc_auc_score(labels, p, average="macro"))
+    assert result["loss"] == pytest.approx(np.mean([log_loss(labels[:, c], p[:, c]) for c in range(3)]))
     (tn, fp), (fn, tp) = scored.details["confusions"]["b"]
     assert (tn + fp, fn + tp) == ((~labels[:, 1]).sum(), labels[:, 1].sum())
     assert tn + tp == ((odds[:, 1] >= 0) == labels[:, 1]).sum()

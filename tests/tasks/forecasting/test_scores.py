@@ -38,20 +38,20 @@ def test_errors_are_those_of_scikit_learn() -> None:
     scores = ForecastScores(panel(np.zeros((9, 3))), 6, yardstick(1, 3, quantiles=levels))
     for low in range(0, 20, 7):  # in batches of different sizes
         scores.add(np.zeros(len(truth[low : low + 7]), int), forecasts[low : low + 7], truth[low : low + 7])
-    found = scores.metrics()
+    result = scores.metrics()
     point = forecasts[..., 2]
-    assert found["mse"] == pytest.approx(mean_squared_error(truth.ravel(), point.ravel()))
-    assert found["mae"] == pytest.approx(mean_absolute_error(truth.ravel(), point.ravel()))
+    assert result["mse"] == pytest.approx(mean_squared_error(truth.ravel(), point.ravel()))
+    assert result["mae"] == pytest.approx(mean_absolute_error(truth.ravel(), point.ravel()))
     pinball = [mean_pinball_loss(truth.ravel(), forecasts[..., i].ravel(), alpha=q) for i, q in enumerate(levels)]
-    assert found["pinball"] == pytest.approx(np.mean(pinball))
+    assert result["pinball"] == pytest.approx(np.mean(pinball))
     details = scores.details()
     by_step = [mean_squared_error(truth[:, h].ravel(), point[:, h].ravel()) for h in range(6)]
     assert details["by_step"]["mse"] == pytest.approx(by_step)
     by_column = [mean_absolute_error(truth[..., c].ravel(), point[..., c].ravel()) for c in range(3)]
     assert [row["mae"] for row in details["by_series"]] == pytest.approx(by_column)
     inside = (truth >= forecasts[..., 0]) & (truth <= forecasts[..., 4])
-    assert found["coverage"] == pytest.approx(inside.mean())
-    assert found["interval_width"] == pytest.approx((forecasts[..., 4] - forecasts[..., 0]).mean())
+    assert result["coverage"] == pytest.approx(inside.mean())
+    assert result["interval_width"] == pytest.approx((forecasts[..., 4] - forecasts[..., 0]).mean())
     assert [(i["low"], i["high"]) for i in details["intervals"]] == [(0.05, 0.95), (0.25, 0.75)]
 
 

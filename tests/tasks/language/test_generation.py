@@ -56,7 +56,7 @@ def plain(task: LanguageTask, prompt: str, most: int) -> list[int]:
 def test_greedy_is_what_a_plain_loop_says_alone_and_in_a_batch(corpus, arch):
     task = made(corpus, arch)
     expected = [task.tokenizer.decode(plain(task, prompt, 12)) for prompt in PROMPTS]
-    assert [found.text for found in task.generate(PROMPTS, config())] == expected
+    assert [actual.text for actual in task.generate(PROMPTS, config())] == expected
     assert [task.generate([prompt], config())[0].text for prompt in PROMPTS] == expected
     assert task.predict(PROMPTS[:2], DecodingConfig(max_length=12)) == expected[:2]
 
@@ -84,12 +84,12 @@ def test_a_seed_decides_and_every_output_has_its_own_stream(corpus):
 def test_pieces_as_they_come_add_up_to_the_text(corpus, kind, stop):
     task = made(corpus, kind=kind)
     pieces: dict[int, list[str]] = {i: [] for i in range(8)}
-    found = task.generate(
+    result = task.generate(
         ["the", "x"],
         config(40, sample=True, samples=4, stop=stop, seed=1),
         on_text=lambda i, new: pieces[i].append(new),
     )
-    for one, parts in zip(found, pieces.values(), strict=True):
+    for one, parts in zip(result, pieces.values(), strict=True):
         assert "".join(parts) == one.text
         assert not any(word in one.text for word in stop)
         assert one.ended in ("stop", "end", "limit")
@@ -120,8 +120,8 @@ def say(text: str, stop: tuple[str, ...]) -> tuple[str, list[str], bool]:
     ],
 )
 def test_text_ends_before_a_stop_string_and_none_of_it_is_ever_shown(text, stop, left):
-    found, shown, stopped = say(text, stop)
-    assert found == left
+    result, shown, stopped = say(text, stop)
+    assert result == left
     assert "".join(shown) == left
     assert stopped == (left != text)
 

@@ -6,10 +6,10 @@ from sightline.tasks.texts_out.baselines import nearest_sources, text_baselines
 
 
 def test_each_baseline_follows_its_description() -> None:
-    found = {g.name: g.outputs for g in text_baselines(["ab", "abc", "xyz"], ["1", "2", "2"], ["abcd", "xy", "ab"])}
-    assert found["copy the source"] == ["abcd", "xy", "ab"]
-    assert found["most frequent target"] == ["2", "2", "2"]
-    assert found["nearest training source"] == ["2", "2", "1"]
+    result = {g.name: g.outputs for g in text_baselines(["ab", "abc", "xyz"], ["1", "2", "2"], ["abcd", "xy", "ab"])}
+    assert result["copy the source"] == ["abcd", "xy", "ab"]
+    assert result["most frequent target"] == ["2", "2", "2"]
+    assert result["nearest training source"] == ["2", "2", "1"]
 
 
 def test_a_source_that_occurs_in_training_is_its_own_nearest() -> None:

@@ -57,9 +57,9 @@ def test_word_errors_are_those_of_sacrebleu_where_nothing_is_moved():
 
 
 def test_rates_are_sums_over_sums():
-    found = error_rates(["seven", "eigt", "nine nine"], ["seven", "eight", "nine"])
-    assert found.items["cer"].tolist() == [[0, 5], [1, 5], [5, 4]]
-    assert found.metrics == {"cer": pytest.approx(6 / 14), "wer": pytest.approx(2 / 3)}
+    result = error_rates(["seven", "eigt", "nine nine"], ["seven", "eight", "nine"])
+    assert result.items["cer"].tolist() == [[0, 5], [1, 5], [5, 4]]
+    assert result.metrics == {"cer": pytest.approx(6 / 14), "wer": pytest.approx(2 / 3)}
     assert error_rates(["aaaa"], ["b"]).metrics["cer"] == 4.0
 
 
