@@ -107,7 +107,7 @@ def by_column(cell: object, column: str) -> str:
     Raises:
         ValueError: "'split' is 'tset', expected train, valid (validation, val, dev) or test".
     """
-    name = str(cell).strip().lower()
+    name = "" if cell is None else str(cell).strip().lower()
     if name not in _NAMES:
         raise ValueError(f"{column!r} is {name[:40]!r}, expected train, valid (validation, val, dev) or test")
     return _NAMES[name]

@@ -89,7 +89,7 @@ CASES: dict[str, tuple[str, bytes | Callable[[Path], object], str, str]] = {
     "parquet: cut short": ("a.parquet", damaged_parquet, "", "broken parquet: "),
     "parquet: no such column": ("a.parquet", parquet(source=["a"], targte=["b"]), "", "did you mean 'targte'?"),
     "parquet: numbers": ("a.parquet", parquet(source=["a"], target=[1]), "", "must contain strings, found Int64"),
-    "parquet: null": ("a.parquet", parquet(source=["a", "b"], target=["x", None]), ":2", "target must be a string"),
+    "parquet: null": ("a.parquet", parquet(source=["a", "b"], target=["x", None]), ":2", "the target is empty"),
     "parquet: no rows": ("a.parquet", lambda path: pl.DataFrame(
         schema={"source": pl.String, "target": pl.String}
     ).write_parquet(path), "", "has a header but no rows"),

@@ -42,13 +42,13 @@ def _name(value: Any, *, empty: bool = False) -> str:
         return "true" if value else "false"
     if isinstance(value, int):
         return str(value)
-    if isinstance(value, float) and math.isnan(value):  # pandas' column of numbers with gaps
-        raise ValueError("the label is empty")
+    if value is None or (isinstance(value, float) and math.isnan(value)):  # pandas' column of numbers with gaps
+        value = ""
     if isinstance(value, float | JsonNumber) and _WHOLE.fullmatch(str(value)):
         return str(value).partition(".")[0]
     fraction = isinstance(value, JsonNumber) and not value.lstrip("-").isdecimal()
     if not isinstance(value, str) or fraction:
-        kinds = {"float": "a number with a fraction", "JsonNumber": "a number with a fraction", "NoneType": "null"}
+        kinds = {"float": "a number with a fraction", "JsonNumber": "a number with a fraction"}
         what = kinds.get(type(value).__name__, f"a {type(value).__name__}")
         raise ValueError(f"the label must be a string, an integer or true or false, found {what}")
     name = value.strip()

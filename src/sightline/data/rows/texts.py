@@ -14,9 +14,11 @@ def text_of(value: object, what: str, *, blank: bool = False) -> str:
     blank: whether white space alone is a text
 
     Raises:
-        ValueError: "'text' must be a string, found a number", "'text' is empty", "NUL in 'text'", "'text' contains an
-            unpaired surrogate and cannot be encoded as UTF-8".
+        ValueError: "'text' must be a string, found a number", "'text' is empty" (null is, too), "NUL in 'text'", "'text'
+            contains an unpaired surrogate and cannot be encoded as UTF-8".
     """
+    if value is None:
+        raise ValueError(f"{what} is empty")
     if not isinstance(value, str) or isinstance(value, JsonNumber):
         raise ValueError(f"{what} must be a string, found {type_name(value)}")
     if not value.isascii():
