@@ -199,8 +199,8 @@ class Task(SavedTask, Generic[D, P, R]):
         """A function of the model in training that returns "loss" and the other metrics to show while training."""
         return lambda model: self.measure(part).metrics
 
-    def baselines(self, train: P, part: P) -> list[Baseline]:
-        """Model-free baselines, learned from the training part, with their scores on `part`."""
+    def baselines(self, train: P, valid: P, part: P) -> list[Baseline]:
+        """Model-free baselines with their scores on `part`: learned from `train`, their settings chosen by `valid`."""
         return []
 
     def answer(self, inputs: Sequence[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
