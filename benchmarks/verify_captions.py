@@ -165,7 +165,7 @@ def verify(kind: str, arch: str, parts: dict[str, Path], runs: Path, changes: di
         confused=[(output, reference, count) for (output, reference), count in confused.most_common(10)],
         guesses={
             baseline.name: {name: round(baseline.metrics[name], 4) for name in ("cer", "exact_match")}
-            for baseline in task.baselines(corpus.train, corpus.test)
+            for baseline in task.baselines(corpus.train, corpus.valid, corpus.test)
         },
         settings={key: settings[key] for key in ("picture", "model", "optim", "batch_tokens", "seed")},
         environment=measured(),

@@ -104,7 +104,7 @@ def main() -> None:
             task, data, place, run.training, resume=(place / "checkpoints").exists(), on_progress=on_progress
         )
     evaluation = trained.task.measure(data.test)
-    baselines = {one.name: one.metrics for one in trained.task.baselines(data.train, data.test)}
+    baselines = {one.name: one.metrics for one in trained.task.baselines(data.train, data.valid, data.test)}
     keys = ("epochs", "patch", "stem", "pooling", "d_model", "layers", "lr", "seed")
     settings = {key: getattr(options, key) for key in keys}
     content = {

@@ -112,7 +112,7 @@ def verify(arch: str, folder: Path, runs: Path, changes: dict[str, Any]) -> Outc
         wrong=[(name, output, reference) for name, output, reference in named if output != reference],
         guesses={
             baseline.name: {name: round(baseline.metrics[name], 4) for name in ("cer", "exact_match")}
-            for baseline in task.baselines(corpus.train, corpus.test)
+            for baseline in task.baselines(corpus.train, corpus.valid, corpus.test)
         },
         settings={key: settings[key] for key in ("sound", "model", "optim", "batch_tokens", "label_smoothing", "seed")},
         environment=measured(),

@@ -86,7 +86,7 @@ def trained(options: argparse.Namespace, run: ClassificationRun, data: LabelledC
         "metrics": {name: round(value, 5) for name, value in evaluation.metrics.items()},
         "confusion": evaluation.details["confusion"],
         "items": data.sizes,
-        "baselines": {one.name: one.metrics for one in trained_run.task.baselines(data.train, data.test)},
+        "baselines": {one.name: one.metrics for one in trained_run.task.baselines(data.train, data.valid, data.test)},
         "threads": options.threads,
     }
 

@@ -120,7 +120,7 @@ def main() -> None:
             )
             print(f"seed {seed}: test accuracy {one['accuracy']:.4f}, {details}", flush=True)
     task = ClassificationTask.build(data, ClassificationRun.preset(BILSTM_ATTENTION))
-    baselines = {baseline.name: baseline.metrics for baseline in task.baselines(data.train, data.test)}
+    baselines = {baseline.name: baseline.metrics for baseline in task.baselines(data.train, data.valid, data.test)}
     for name, metrics in baselines.items():
         print(f"{name}: {metrics['accuracy']:.4f}")
     mean = sum(one["accuracy"] for one in record.results) / len(record.results)

@@ -92,13 +92,16 @@ class Metric:
 class Baseline:
     """The scores of a model-free baseline on the test items.
 
+    name, description: for people, the description in one sentence
     bound: whether it is an upper bound of synthetic data rather than a baseline
+    seconds: CPU seconds that it took to learn and to answer; None = not measured
     """
 
     name: str
     description: str
     metrics: Mapping[str, float | None]
     bound: bool = False
+    seconds: float | None = None
 
 
 def defined(value: int | float | None) -> TypeGuard[float]:

@@ -101,7 +101,7 @@ def prepare(job: Job) -> Prepared:
     tested = spaced(data.sizes["test"], config.tested)
     part = data.test.select(tested)
     say("scoring the baselines")
-    baselines = task.baselines(data.train, part)
+    baselines = task.baselines(data.train, data.valid, part)
     known = [baseline.metrics[metric] for baseline in baselines if metric in baseline.metrics]
     if known and not any(map(defined, known)):
         raise InputError(f"{metric} is undefined for these test items", where="--metric")

@@ -281,8 +281,8 @@ class Task(SavedTask, Generic[D, P, R]):
         part = self.spaced(part, at_least_one(share * len(part)))
         return lambda model: self.measure(part).metrics
 
-    def baselines(self, train: P, part: P) -> list[Baseline]:
-        """Model-free baselines, learned from the training part, with their scores on `part`."""
+    def baselines(self, train: P, valid: P, part: P) -> list[Baseline]:
+        """Model-free baselines with their scores on `part`: learned from `train`, their settings chosen by `valid`."""
         return []
 
     def answer(self, inputs: Sequence[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:

@@ -198,7 +198,12 @@ def data_is_described(subject: TaskSubject) -> Iterator[str]:
         sources, lengths = subject.kind.sources(part), subject.kind.lengths(part)
         if not {len(sources), len(lengths)} <= {0, len(part)}:
             yield f"{len(sources)} sources and {len(lengths)} lengths of {len(part)} items"
-    for baseline in task.baselines(data.train, data.test):
+    baselines = task.baselines(data.train, data.valid, data.test)
+    if len({baseline.name for baseline in baselines}) < len(baselines):
+        yield f"baselines of the same name: {', '.join(baseline.name for baseline in baselines)}"
+    for baseline in baselines:
+        if not baseline.description or baseline.seconds is None:
+            yield f"the baseline {baseline.name!r} does not say what it does, or how long it took"
         if unknown := set(baseline.metrics) - set(subject.kind.metrics(data, subject.run)):
             yield f"the baseline {baseline.name!r} has metrics that the task has not: {', '.join(sorted(unknown))}"
 

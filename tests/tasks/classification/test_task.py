@@ -83,7 +83,7 @@ def test_a_label_does_not_depend_on_what_else_is_asked(trained):
 
 def test_baselines_are_measured_alike(trained):
     _, of, task = trained
-    baselines = {baseline.name: baseline for baseline in task.baselines(of.train, of.test)}
+    baselines = {baseline.name: baseline for baseline in task.baselines(of.train, of.valid, of.test)}
     assert baselines["most frequent class"].metrics["accuracy"] < 0.7
     linear = next(baseline for name, baseline in baselines.items() if "logistic" in name)
     assert linear.metrics["accuracy"] > 0.6
@@ -358,7 +358,7 @@ def test_digits_as_pictures_and_as_rows():
         task = ClassificationTask.build(of, run())
         batch, _ = next(task.batches(of.train, seed=0).stream())
         assert task.model(batch.source, batch.source_mask).shape == (16, 10)
-        linear = next(g for g in task.baselines(of.train, of.test) if g.name == "logistic regression")
+        linear = next(g for g in task.baselines(of.train, of.valid, of.test) if g.name == "logistic regression")
         assert linear.metrics["accuracy"] > 0.8
 
 

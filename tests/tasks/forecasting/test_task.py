@@ -52,7 +52,8 @@ def test_a_linear_map_comes_near_the_truth_of_a_season(
     run = small(arch, "builtin:seasonal?length=3000&season=6&series=2&slope=0", budget="250steps", lookback=60)
     task, data = built(run)
     trained = train_task(task, data, tmp_path / "run", run.training).task
-    scores = {baseline.name: baseline.metrics["mse"] for baseline in trained.baselines(data.train, data.test)}
+    measured = trained.baselines(data.train, data.valid, data.test)
+    scores = {baseline.name: baseline.metrics["mse"] for baseline in measured}
     reached = trained.measure(data.test).metrics["mse"]
     assert scores["truth"] == pytest.approx(float(np.mean((0.5 / np.array(task.fitted.spread)) ** 2)), rel=0.12)
     assert scores["truth"] < reached < 1.3 * scores["truth"]

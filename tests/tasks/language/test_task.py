@@ -131,12 +131,17 @@ def test_the_curve_is_the_mean_at_each_place(corpus):
 
 def test_xz_and_the_other_baselines_are_code_lengths(corpus):
     task = made(corpus)
-    found = {baseline.name: baseline.metrics["bits_per_byte"] for baseline in task.baselines(corpus.train, corpus.test)}
+    baselines = task.baselines(corpus.train, corpus.valid, corpus.test)
+    found = {baseline.name: baseline.metrics["bits_per_byte"] for baseline in baselines}
     raw = "".join(corpus.test.texts()).encode()
     assert found["uniform"] == 8.0
-    assert found["xz"] == pytest.approx(
-        8 * len(lzma.compress(raw, preset=9 | lzma.PRESET_EXTREME)) / len(raw), rel=0.01
-    )
+    known = "".join(corpus.train.texts()).encode()
+    size = max(4096, len(known) + len(raw))
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": size}]
+    both, alone = (len(lzma.compress(of, lzma.FORMAT_RAW, filters=filters)) for of in (known + raw, known))
+    assert found["xz after training text"] == pytest.approx(8 * (both - alone) / len(raw), rel=0.01)
+    assert found["xz after training text"] < 8 * len(lzma.compress(raw)) / len(raw)
+    assert found["Kneser-Ney"] < found["byte pairs"]
     assert found["byte pairs"] < found["byte frequencies"] < 8.0
     assert found["byte frequencies"] > 0.9 * entropy(raw)
 

@@ -1,24 +1,41 @@
-"""Baselines for classification: the most frequent class, chance, and linear classifiers of plain features."""
+"""Baselines for classification: the most frequent class, chance, and plain classifiers of plain features."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
+from sightline.core.cpu_clock import CpuClock
 from sightline.core.metrics import Baseline
-from sightline.data.labelled.table import LabelledSource, SourceKind
+from sightline.data.labelled.part import LabelledPart
+from sightline.data.labelled.table import LabelledSource
+from sightline.data.spaced import spaced
 from sightline.parts.audio_frames import AudioFrames
 from sightline.parts.log_mel import LogMel
 from sightline.tasks.classification.metrics import score_classes, score_label_sets
+from sightline.tasks.classification.plain import (
+    Features,
+    Outputs,
+    log_scores,
+    logistic,
+    nearest,
+    one_against_rest,
+    radial_machine,
+)
 from sightline.tasks.outcomes import Measured
 
-MOST_ITEMS = 10_000  # training items that a linear classifier learns from
+# Bounds of what plain classifiers learn from, so that each takes a few seconds of one core.
+MOST_CHOOSING = 2000  # validation items that choose settings
+MOST_CHARACTERS, MOST_IN_WORDS = 2_000_000, 8_000_000  # of texts, to count runs of characters in and words
+MOST_WEIGHTS = 50_000_000  # numbers of a text that are not zero, times classes
+MOST_VALUES, MOST_PRODUCTS = 200_000_000, 20_000_000_000  # of all items times classes; of pairs of items
+STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # C of texts
+VALUE_STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
+RADIAL_STRENGTHS = (1.0, 10.0)
 STRETCHES = 8  # of a sound or of a series whose length varies
-LEAST_PROBABILITY = 1e-6  # so that a baseline that is sure and wrong has a finite loss
 SCORE: dict[bool, Callable[[np.ndarray, np.ndarray, Sequence[str]], Measured]] = {
     False: score_classes,
     True: score_label_sets,
@@ -26,50 +43,34 @@ SCORE: dict[bool, Callable[[np.ndarray, np.ndarray, Sequence[str]], Measured]] =
 
 
 def label_baselines(
-    kind: SourceKind,
-    train: tuple[Sequence[LabelledSource], np.ndarray],
-    tested: tuple[Sequence[LabelledSource], np.ndarray],
-    classes: Sequence[str],
-    sound: AudioFrames,
+    train: LabelledPart, valid: LabelledPart, part: LabelledPart, classes: Sequence[str], sound: AudioFrames
 ) -> list[Baseline]:
-    """The baselines, learned from training sources and the numbers of their labels, on those `tested`.
+    """The baselines on `part`, learned from `train` with settings that `valid` chooses.
 
-    Labels are (N,) int64, or with any number of labels (N, C) bool; `sound` turns sounds into frames.
+    `sound` turns sounds into frames.
     """
-    labels, true = train[1], tested[1]
-    many = labels.ndim == 2
-    shares = labels.mean(0) if many else np.bincount(labels, minlength=len(classes)) / len(labels)
-    prior = np.broadcast_to(_scores(shares, many), (len(true), len(classes)))
+    labels, true = train.numbers(classes), part.numbers(classes)
+    shares = labels.mean(0) if train.many else np.bincount(labels, minlength=len(classes)) / len(labels)
+    prior = np.broadcast_to(log_scores(shares, labels.ndim), (len(true), len(classes)))
     commonest = (
         "each label's training share"
-        if many
+        if train.many
         else f"always {classes[int(shares.argmax())]!r}, the training shares as probabilities"
     )
-    baselines = [Baseline("most frequent class", commonest, SCORE[many](prior, true, classes).metrics)]
-    baselines.append(Baseline("by chance", "labels drawn in the training part's shares", _by_chance(shares, true)))
-    chosen = list(range(0, len(labels), -(-len(labels) // MOST_ITEMS)))
-    among = "" if len(chosen) == len(labels) else f", learned from {len(chosen):,} of the training items"
-    kept, learnt = [train[0][i] for i in chosen], labels[chosen]
-    if kind == "text":
-        scores = _linear_of_texts(kept, learnt, tested[0])
-        description = f"logistic regression of TF-IDF weights of words and pairs of words{among}"
-        baselines.append(
-            Baseline("TF-IDF + logistic regression", description, SCORE[many](scores, true, classes).metrics)
-        )
+    SCORE[train.many](prior, true, classes)  # so that the time of loading scikit-learn is not that of the first
+    clock = CpuClock()
+    scored = SCORE[train.many](prior, true, classes).metrics
+    baselines = [Baseline("most frequent class", commonest, scored, seconds=clock.lap())]
+    drawn = "labels drawn in the training part's shares"
+    baselines.append(Baseline("by chance", drawn, _by_chance(shares, true), seconds=clock.lap()))
+    if len(np.unique(labels, axis=0)) < 2:  # nothing to tell apart
         return baselines
-    view, what = _view(kind, kept, tested[0], sound)
-    x, y = _scaled(view(kept), view(tested[0]))
-    scores = _logistic(x, learnt, y)
-    baselines.append(Baseline("logistic regression", f"of {what}{among}", SCORE[many](scores, true, classes).metrics))
-    if not many:
-        baselines.append(Baseline("nearest centroid", f"of {what}{among}", _nearest_centroid(x, learnt, y, true)))
+    chosen_by = valid.select(spaced(len(valid), MOST_CHOOSING))
+    learned = _of_texts if train.kind == "text" else _of_values
+    for name, description, outputs in learned(train, chosen_by, part, classes, sound):
+        scored = SCORE[train.many](outputs.scores, true, classes).metrics
+        baselines.append(Baseline(name, description, scored, seconds=clock.lap()))
     return baselines
-
-
-def _scores(p: np.ndarray, many: bool) -> np.ndarray:
-    """Log-probabilities, or with any number of labels log-odds."""
-    p = np.clip(p, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
-    return np.log(p) - np.log1p(-p) if many else np.log(p / p.sum(-1, keepdims=True))
 
 
 def _by_chance(shares: np.ndarray, true: np.ndarray) -> dict[str, float]:
@@ -80,79 +81,108 @@ def _by_chance(shares: np.ndarray, true: np.ndarray) -> dict[str, float]:
     return {"accuracy": float(shares[true].mean())}
 
 
-def _linear_of_texts(
-    known: Sequence[LabelledSource], labels: np.ndarray, tested: Sequence[LabelledSource]
-) -> np.ndarray:
+Learned = Iterator[tuple[str, str, Outputs]]  # name, description and outputs
+
+
+def _of_texts(
+    train: LabelledPart, valid: LabelledPart, part: LabelledPart, classes: Sequence[str], sound: AudioFrames
+) -> Learned:
+    total = sum(map(len, train.sources))
+    kept = train.select(spaced(len(train), max(1, len(train) * MOST_IN_WORDS // max(total, 1))))
+    sources = [list(of.sources) for of in (kept, valid, part)]
+    characters = sum(map(len, sources[0])) <= MOST_CHARACTERS
+    x, counted = _weights(sources, characters)
+    features = Features(x[0], x[1], x[2], kept.numbers(classes), valid.numbers(classes), len(classes))
+    if characters and _load(features) > MOST_WEIGHTS:
+        x, counted = _weights(sources, characters=False)
+        features = features._replace(known=x[0], choosing=x[1], tested=x[2])
+    fewer = features.spaced(len(features.labels) * MOST_WEIGHTS // max(_load(features), 1))
+    outputs = one_against_rest(fewer, STRENGTHS)
+    method = f"logistic regression of TF-IDF weights of {counted}, C = {outputs.setting:g} by validation"
+    yield "TF-IDF + logistic regression", f"{method}{_among(len(fewer.labels), len(train))}", outputs
+
+
+def _load(features: Features) -> int:
+    return features.known.nnz * (features.classes if features.classes > 2 else 1)
+
+
+def _weights(sources: Sequence[Sequence[Any]], characters: bool) -> tuple[list[Any], str]:
+    """TF-IDF weights of each part's texts, fitted to the first part, and what they count.
+
+    Words are runs of letters and digits, or single other signs. Runs of characters do not reach beyond the space around
+    a word, and find parts of words, endings, and the words of scripts that are written without spaces.
+    """
+    from scipy import sparse
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    words = TfidfVectorizer(sublinear_tf=True, dtype=np.float32, ngram_range=(1, 2), token_pattern=r"(?u)\b\w+\b")
-    characters = TfidfVectorizer(sublinear_tf=True, dtype=np.float32, analyzer="char")
-    for vectorizer in (words, characters):
-        try:
-            x = vectorizer.fit_transform(known)
-        except ValueError:  # no text contains a word
+    of_words = TfidfVectorizer(
+        sublinear_tf=True, dtype=np.float32, ngram_range=(1, 2), token_pattern=r"(?u)\w+|[^\w\s]"
+    )
+    of_characters = TfidfVectorizer(sublinear_tf=True, dtype=np.float32, ngram_range=(2, 5), analyzer="char_wb")
+    weights, counted = [], []
+    for vectorizer, what in ((of_words, "words, pairs of words"), (of_characters, "runs of 2 to 5 characters")):
+        if vectorizer is of_characters and not characters:
             continue
-        return _logistic(x, labels, vectorizer.transform(tested))
-    return np.zeros((len(tested), int(labels.max()) + 1 if labels.ndim == 1 else labels.shape[1]))
+        try:
+            known = vectorizer.fit_transform(sources[0])
+        except ValueError:  # no text has any
+            continue
+        weights.append([known, *(vectorizer.transform(of) for of in sources[1:])])
+        counted.append(what)
+    if not weights:
+        return [sparse.csr_matrix((len(of), 1), dtype=np.float32) for of in sources], "nothing, as no text has a word"
+    whole = [sparse.csr_matrix(sparse.hstack(columns)) for columns in zip(*weights, strict=True)]
+    return whole, " and ".join(counted)
 
 
-def _logistic(x: Any, labels: np.ndarray, tested: Any) -> np.ndarray:
-    """Log-probabilities (N, C), or log-odds, of `tested`."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.multiclass import OneVsRestClassifier
-
-    model: Any = LogisticRegression(max_iter=200)
-    if labels.ndim == 2:
-        model = OneVsRestClassifier(model)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.filterwarnings("ignore", message="Label .* is present in all training examples")
-        model.fit(x, labels)
-    p = np.asarray(model.predict_proba(tested), np.float64)
-    if labels.ndim == 2:
-        return _scores(p, many=True)
-    whole = np.zeros((len(p), int(max(labels.max(), model.classes_.max())) + 1))
-    whole[:, model.classes_] = p
-    return _scores(whole, many=False)
-
-
-def _nearest_centroid(x: np.ndarray, labels: np.ndarray, tested: np.ndarray, true: np.ndarray) -> dict[str, float]:
-    from sklearn.metrics import f1_score
-    from sklearn.neighbors import NearestCentroid
-
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="self.within_class_std_dev_")  # pixels that never change
-        predicted = NearestCentroid().fit(x, labels).predict(tested)
-    f1 = f1_score(true, predicted, average="macro", zero_division=0)
-    return {"accuracy": float((predicted == true).mean()), "macro_f1": float(f1)}
+def _of_values(
+    train: LabelledPart, valid: LabelledPart, part: LabelledPart, classes: Sequence[str], sound: AudioFrames
+) -> Learned:
+    view, what = _view((train, valid, part), sound)
+    width = len(view(train.sources[0]))
+    kept = train.select(spaced(len(train), max(1, MOST_VALUES // (width * len(classes)))))
+    x = _scaled([np.array([*map(view, of.sources)]).reshape(-1, width) for of in (kept, valid, part)], train.kind)
+    features = Features(x[0], x[1], x[2], kept.numbers(classes), valid.numbers(classes), len(classes))
+    several = len(classes) if train.many else 1
+    fewer = features.spaced(int((MOST_PRODUCTS / (width * several)) ** 0.5))
+    for name, method, of, learn in (
+        ("logistic regression", "", features, lambda of: logistic(of, VALUE_STRENGTHS)),
+        ("support vector machine", "radial kernel ", fewer, lambda of: radial_machine(of, RADIAL_STRENGTHS)),
+        ("nearest neighbour", "least squares ", fewer, nearest),
+    ):
+        outputs = learn(of)
+        chosen = "" if outputs.setting is None else f", C = {outputs.setting:g} by validation"
+        yield name, f"{method}of {what}{chosen}{_among(len(of.labels), len(train))}", outputs
 
 
-def _scaled(x: np.ndarray, tested: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    from sklearn.preprocessing import StandardScaler
-
-    scaler = StandardScaler().fit(x)
-    return scaler.transform(x), scaler.transform(tested)
+def _among(learned: int, total: int) -> str:
+    return "" if learned == total else f", learned from {learned:,} of the {total:,} training items"
 
 
-def _view(
-    kind: SourceKind, known: Sequence[LabelledSource], tested: Sequence[LabelledSource], sound: AudioFrames
-) -> tuple[Callable[[Sequence[LabelledSource]], np.ndarray], str]:
-    """The function from sources to vectors of one length, and its name."""
+def _scaled(parts: Sequence[np.ndarray], kind: str) -> list[np.ndarray]:
+    """Features (N, D) less their means over the first part, and divided by their spread there.
+
+    The pixels of pictures share one spread: what hardly ever changes in training is not blown up.
+    """
+    known = parts[0]
+    center, spread = known.mean(0), known.std(0)
+    spread = np.where(spread > 0, spread, 1.0)
+    if kind == "image":
+        spread = known.std() or 1.0
+    return [(of - center) / spread for of in parts]
+
+
+def _view(parts: Sequence[LabelledPart], sound: AudioFrames) -> tuple[Callable[[LabelledSource], np.ndarray], str]:
+    """The function from a source to a vector, of one length for all, and the name of what is in it."""
+    kind = parts[0].kind
     if kind == "audio":
         heard = LogMel(sound.rate_hz, sound.window, sound.hop, min(sound.mels, 20), sound.low_hz, sound.high_hz)
-        return (
-            lambda sources: np.stack([_bands(heard, s) for s in sources]),
-            f"mean log-mel energies of {STRETCHES} equal stretches",
-        )
-    shapes = {source.shape for side in (known, tested) for source in side if isinstance(source, np.ndarray)}
+        return lambda source: _bands(heard, source), f"mean log-mel energies of {STRETCHES} equal stretches"
+    shapes = {source.shape for of in parts for source in of.sources if isinstance(source, np.ndarray)}
     if len(shapes) == 1:
         what = "pixels" if kind == "image" else "values"
-        return lambda sources: np.stack([np.asarray(s, np.float32).ravel() for s in sources]), f"all {what}"
-    return (
-        lambda sources: np.stack([_stretches(np.asarray(s, np.float32)) for s in sources]),
-        f"means of {STRETCHES} equal stretches",
-    )
+        return lambda source: np.asarray(source, np.float32).ravel(), f"all {what}"
+    return lambda source: _stretches(np.asarray(source, np.float32)), f"means of {STRETCHES} equal stretches"
 
 
 def _bands(log_mel: LogMel, source: LabelledSource) -> np.ndarray:

@@ -166,10 +166,8 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
         references = tuple("|".join(of_item) for of_item in part.labels)
         return Measured(result.metrics, result.items, outputs, references, result.details)
 
-    def baselines(self, train: LabelledPart, part: LabelledPart) -> list[Baseline]:
-        known = train.sources, train.numbers(self.classes)
-        tested = part.sources, part.numbers(self.classes)
-        return label_baselines(self.inputs.kind, known, tested, self.classes, self.config.sound.front_end)
+    def baselines(self, train: LabelledPart, valid: LabelledPart, part: LabelledPart) -> list[Baseline]:
+        return label_baselines(train, valid, part, self.classes, self.config.sound.front_end)
 
     def outputs_of(self, part: LabelledPart) -> list[Any]:
         return [one.labels if self.many else one.labels[0] for one in self.label(part)]

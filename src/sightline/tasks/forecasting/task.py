@@ -188,7 +188,7 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
             scores = self.score(part, self.predictor())
         return Measured(scores.metrics(), scores.items(part.record, part.origin), details=scores.details())
 
-    def baselines(self, train: Windows, part: Windows) -> list[Baseline]:
+    def baselines(self, train: Windows, valid: Windows, part: Windows) -> list[Baseline]:
         batches = list(self._in_order(part).epoch())
         return [
             Baseline(name, description, self.score(part, predictor, batches).metrics(), bound=name == TRUTH)

@@ -1,61 +1,131 @@
-"""Baselines for language models: code lengths of text without a sequence model."""
+"""Baselines for language models: code lengths of text without a neural network."""
 
 from __future__ import annotations
 
 import lzma
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
+from sightline.core.cpu_clock import CpuClock
 from sightline.core.digits import number_of
 from sightline.core.metrics import Baseline
 from sightline.data.text.part import TextPart
+from sightline.data.text.readers import Fragment
+from sightline.tasks.language.kneser_ney import END, SYMBOLS, KneserNey
 
-LEARNED_BYTES = 1 << 23  # of the training part, evenly spaced
-_END = 256  # the symbol that ends a document
+LEARNED_BYTES, CHOOSING_BYTES = 1 << 23, 1 << 18  # of the training and the validation part, evenly spaced
+COMPRESSED_BYTES = 1 << 22  # of the training part that xz reads: it is slow
+MOST_DICTIONARY = 1 << 24  # bytes in which xz looks for repetitions
+ORDERS = (4, 6, 8)
+_STRETCH = 1 << 18  # symbols that are scored at a time
+
+CodeLength = Callable[[np.ndarray, np.ndarray | None], float]  # bits of symbols, given those before them
 
 
-def code_lengths(train: TextPart, part: TextPart) -> list[Baseline]:
-    """Baselines in bits per byte: counts of one byte and of pairs, and a general-purpose compressor."""
-    fragments = train.fragments(train.sample(LEARNED_BYTES), LEARNED_BYTES)
-    single, pairs = np.zeros(_END + 1), np.zeros((_END + 1, _END + 1))
-    for symbols in _symbols((fragment.text, fragment.ends) for fragment in fragments):
-        single += np.bincount(symbols, minlength=_END + 1)
-        np.add.at(pairs, (np.concatenate([[_END], symbols[:-1]]), symbols), 1)
-    one = -np.log2((single + 1) / (single.sum() + len(single)))
+def code_lengths(train: TextPart, valid: TextPart, part: TextPart) -> list[Baseline]:
+    """Baselines in bits per byte: counts of bytes and of n-grams of bytes, and a general-purpose compressor.
+
+    The end of each document is coded too, as it is by models; xz does not code it.
+    """
+    learned = np.concatenate([np.zeros(0, np.int64), *(of for of, _ in _stretches(_sampled(train, LEARNED_BYTES)))])
+    chosen_by = list(_stretches(_sampled(valid, CHOOSING_BYTES)))
+    seen = f"{number_of(len(learned), 'byte')} of the training part"
+    clock = CpuClock()
+
+    def measured(name: str, description: str, bits: float) -> Baseline:
+        score = bits / part.size if part.size else math.nan
+        return Baseline(name, description, {"bits_per_byte": score}, seconds=clock.lap())
+
+    baselines = [measured("uniform", "every byte alike", 8.0 * part.size)]
+    single, pairs = _counted(learned)
+    for name, what, length in (
+        ("byte frequencies", f"how often each byte occurs in {seen}", single),
+        ("byte pairs", f"how often each byte follows another in {seen} (Witten-Bell smoothing)", pairs),
+    ):
+        baselines.append(measured(name, what, _bits(length, _stretches(part.fragments()))))
+    smoothed, order = _smoothed(learned, chosen_by)
+    described = f"n-grams of up to {order} bytes in {seen}, modified Kneser-Ney smoothing, the length by validation"
+    baselines.append(measured("Kneser-Ney", described, _bits(smoothed, _stretches(part.fragments()))))
+    known = [fragment.text.encode() for fragment in _sampled(train, COMPRESSED_BYTES)]
+    described = (
+        f"how much larger {number_of(sum(map(len, known)), 'byte')} of the training part become, compressed with xz, "
+        "when the test part follows them"
+    )
+    baselines.append(measured("xz after training text", described, 8.0 * _compressed_after(known, part)))
+    return baselines
+
+
+def _sampled(part: TextPart, most_bytes: int) -> Iterator[Fragment]:
+    return part.fragments(part.sample(most_bytes), most_bytes) if part.size else iter(())
+
+
+def _stretches(fragments: Iterable[Fragment]) -> Iterator[tuple[np.ndarray, bool]]:
+    """Bytes, with `END` where a document ends, in long stretches, and whether each begins a document."""
+    pieces: list[np.ndarray] = []
+    begins, ended = True, True
+    for fragment in fragments:
+        cut = fragment.begins and not ended
+        if pieces and (cut or sum(map(len, pieces)) >= _STRETCH):
+            yield np.concatenate(pieces), begins
+            pieces, begins = [], fragment.begins
+        pieces.append(np.frombuffer(fragment.text.encode(), dtype=np.uint8).astype(np.int64))
+        ended = fragment.ends
+        if ended:
+            pieces.append(np.array([END]))
+    if pieces:
+        yield np.concatenate(pieces), begins
+
+
+def _bits(length: CodeLength, stretches: Iterable[tuple[np.ndarray, bool]]) -> float:
+    bits, before = 0.0, None
+    for symbols, begins in stretches:
+        bits += length(symbols, None if begins else before)
+        before = symbols
+    return bits
+
+
+def _counted(learned: np.ndarray) -> tuple[CodeLength, CodeLength]:
+    """Code lengths from counts of single symbols, and of pairs."""
+    single = np.bincount(learned, minlength=SYMBOLS).astype(float)
+    before = np.concatenate([[END], learned[:-1]])[: len(learned)]
+    pairs = np.bincount(before * SYMBOLS + learned, minlength=SYMBOLS**2).reshape(SYMBOLS, SYMBOLS)
+    one = -np.log2((single + 1) / (single.sum() + SYMBOLS))
     # Each row of pairs is smoothed towards single bytes with the weight of as many as it has kinds of successors
     # (Witten & Bell 1991, method C).
-    kinds = (pairs > 0).sum(1, keepdims=True)
-    two = -np.log2((pairs + np.maximum(kinds, 1) * 2.0**-one) / (pairs.sum(1, keepdims=True) + np.maximum(kinds, 1)))
-    bits = np.zeros(2)
-    packed, size = lzma.LZMACompressor(preset=9 | lzma.PRESET_EXTREME), 0
-    compressed = 0
-    before = _END
-    for fragment in part.fragments():
-        raw = fragment.text.encode()
-        for symbols in _symbols([(fragment.text, fragment.ends)]):
-            start = _END if fragment.begins else before
-            bits += one[symbols].sum(), two[np.concatenate([[start], symbols[:-1]]), symbols].sum()
-            before = int(symbols[-1])
-        compressed += len(packed.compress(raw))
-        size += len(raw)
-    compressed += len(packed.flush())
-    scores = [8.0, *(bits / size).tolist(), 8.0 * compressed / size] if size else [math.nan] * 4
-    seen = f"{number_of(int(single.sum()), 'byte')} of the training part"
-    names = [
-        ("uniform", "every byte alike"),
-        ("byte frequencies", f"how often each byte occurs in {seen}"),
-        ("byte pairs", f"how often each byte follows another in {seen} (Witten-Bell smoothing)"),
-        ("xz", "the test part itself, compressed with xz -9e"),
-    ]
-    return [Baseline(name, text, {"bits_per_byte": score}) for (name, text), score in zip(names, scores, strict=True)]
+    kinds = np.maximum((pairs > 0).sum(1, keepdims=True), 1)
+    two = -np.log2((pairs + kinds * 2.0**-one) / (pairs.sum(1, keepdims=True) + kinds))
+
+    def of_pairs(symbols: np.ndarray, before: np.ndarray | None) -> float:
+        first = END if before is None or not len(before) else before[-1]
+        return float(two[np.concatenate([[first], symbols[:-1]])[: len(symbols)], symbols].sum())
+
+    return lambda symbols, before: float(one[symbols].sum()), of_pairs
 
 
-def _symbols(texts: Iterable[tuple[str, bool]]) -> Iterable[np.ndarray]:
-    """Bytes and, where a text ends, the symbol for that."""
-    for text, ends in texts:
-        raw = np.frombuffer(text.encode(), dtype=np.uint8).astype(np.int64)
-        symbols = np.concatenate([raw, [_END]]) if ends else raw
-        if len(symbols):
-            yield symbols
+def _smoothed(learned: np.ndarray, chosen_by: Sequence[tuple[np.ndarray, bool]]) -> tuple[CodeLength, int]:
+    """The code length of a Kneser-Ney model, and its order: the one with the shortest code for validation text."""
+
+    def of(model: KneserNey) -> CodeLength:
+        return lambda symbols, before: float(-np.log2(model.probabilities(symbols, before)).sum())
+
+    models = [KneserNey(learned, order) for order in ORDERS]
+    best = min(models, key=lambda model: _bits(of(model), chosen_by))
+    return of(best), best.order
+
+
+def _compressed_after(known: Sequence[bytes], part: TextPart) -> int:
+    """The bytes by which the training text grows, compressed, where the part's text follows it."""
+    size = min(MOST_DICTIONARY, sum(map(len, known)) + part.size)
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": max(size, 4096)}]
+
+    def compressed(texts: Iterable[bytes]) -> int:
+        compressor = lzma.LZMACompressor(format=lzma.FORMAT_RAW, filters=filters)
+        return sum(len(compressor.compress(text)) for text in texts) + len(compressor.flush())
+
+    def both() -> Iterator[bytes]:
+        yield from known
+        yield from (fragment.text.encode() for fragment in part.fragments())
+
+    return compressed(both()) - compressed(known)

@@ -193,8 +193,8 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
         }
         return replace(tally.measured(), details=details)
 
-    def baselines(self, train: TextPart, part: TextPart) -> list[Baseline]:
-        return code_lengths(train, part)
+    def baselines(self, train: TextPart, valid: TextPart, part: TextPart) -> list[Baseline]:
+        return code_lengths(train, valid, part)
 
     def generate(
         self,

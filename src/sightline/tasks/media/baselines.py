@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from sightline.core.cpu_clock import CpuClock
 from sightline.core.digits import number_of
 from sightline.data.media.columns import Column, MediaPart
 from sightline.parts.log_mel import LogMel
@@ -20,9 +21,10 @@ STRETCHES, SIDE = 8, 16  # of a sound, of a picture, as they are compared
 
 def media_baselines(train: MediaPart, part: MediaPart, config: MediaTextConfig) -> list[BaselineOutputs]:
     """The baselines, learned from training items, on `part`."""
+    clock = CpuClock()
     common, count = Counter(train.targets).most_common(1)[0]
     description = f"always the commonest training target ({number_of(count, 'time')})"
-    baselines = [BaselineOutputs("most frequent target", description, [common] * len(part))]
+    baselines = [BaselineOutputs("most frequent target", description, [common] * len(part), clock.lap())]
     texts = next((number for number, column in enumerate(train.columns) if column.kind == "text"), None)
     if texts is not None:
         baselines.append(_by_text(train, part, texts, common))
@@ -33,6 +35,7 @@ def media_baselines(train: MediaPart, part: MediaPart, config: MediaTextConfig) 
 
 def _by_text(train: MediaPart, part: MediaPart, number: int, common: str) -> BaselineOutputs:
     """The most frequent answer to the same text, whatever the sound or picture: the best that a blind model can do."""
+    clock = CpuClock()
     answers: dict[str, Counter[str]] = {}
     for text, target in zip(train.columns[number].texts, train.targets, strict=True):
         answers.setdefault(text, Counter())[target] += 1
@@ -42,12 +45,14 @@ def _by_text(train: MediaPart, part: MediaPart, number: int, common: str) -> Bas
         f"most frequent for the {name}",
         f"the commonest training target of the same {name}, the commonest of all where it is new",
         [best.get(text, common) for text in part.columns[number].texts],
+        clock.lap(),
     )
 
 
 def _by_likeness(train: MediaPart, part: MediaPart, number: int, config: MediaTextConfig) -> BaselineOutputs:
     from sklearn.neighbors import NearestNeighbors
 
+    clock = CpuClock()
     step = -(-len(train) // MOST_NEIGHBOURS)
     known = train.select(range(0, len(train), step))
     kind = train.columns[number].kind
@@ -65,6 +70,7 @@ def _by_likeness(train: MediaPart, part: MediaPart, number: int, config: MediaTe
         "nearest training item",
         f"the target of the most similar of {among} (least squares over {what})",
         [known.targets[place] for place in places],
+        clock.lap(),
     )
 
 

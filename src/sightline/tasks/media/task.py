@@ -185,9 +185,9 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
             raise InputError(f"expected a column {missing!r}, found {', '.join(map(str, entry))}")
         return [entry[name] for name, _ in self.columns]
 
-    def baselines(self, train: MediaPart, part: MediaPart) -> list[Baseline]:
+    def baselines(self, train: MediaPart, valid: MediaPart, part: MediaPart) -> list[Baseline]:
         outputs = media_baselines(train, part, self.config)
-        return [Baseline(one.name, one.description, self.score(one.outputs, part.targets).metrics) for one in outputs]
+        return [one.scored(self.score(one.outputs, part.targets).metrics) for one in outputs]
 
     def facts(self) -> dict[str, str]:
         target = self.tokenizers.target

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, final
 
 import numpy as np
 
+from sightline.core.cpu_clock import CpuClock
 from sightline.core.digits import number_of
+from sightline.core.metrics import Baseline
 
 MOST_NEIGHBOURS = 50_000  # training sources that the nearest one is looked for among
 
@@ -20,11 +22,18 @@ class BaselineOutputs(NamedTuple):
     name: str
     description: str
     outputs: list[str]
+    seconds: float  # of the CPU
+
+    def scored(self, metrics: Mapping[str, float | None]) -> Baseline:
+        """The baseline with the metrics of these outputs."""
+        return Baseline(self.name, self.description, metrics, seconds=self.seconds)
 
 
 def text_baselines(sources: Sequence[str], targets: Sequence[str], tested: Sequence[str]) -> list[BaselineOutputs]:
     """The baselines, learned from training pairs, on the sources `tested`."""
+    clock = CpuClock()
     common, count = Counter(targets).most_common(1)[0]
+    most_frequent_s = clock.lap()
     looked = list(range(0, len(sources), -(-len(sources) // MOST_NEIGHBOURS)))
     nearest = nearest_sources([sources[i] for i in looked], tested)
     among = (
@@ -33,16 +42,18 @@ def text_baselines(sources: Sequence[str], targets: Sequence[str], tested: Seque
         else f"{len(looked):,} of them"
     )
     return [
-        BaselineOutputs("copy the source", "the source itself, unchanged", list(tested)),
+        BaselineOutputs("copy the source", "the source itself, unchanged", list(tested), 0.0),
         BaselineOutputs(
             "most frequent target",
             f"always the commonest training target ({number_of(count, 'time')})",
             [common] * len(tested),
+            most_frequent_s,
         ),
         BaselineOutputs(
             "nearest training source",
             f"the target of the most similar of {among} (cosine of TF-IDF weights of 1 to 3 characters)",
             [targets[looked[i]] for i in nearest],
+            clock.lap(),
         ),
     ]
 

@@ -175,9 +175,9 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
         chosen = [texts] if isinstance(texts, str) else texts
         return self.write_texts(self.part_of(chosen), decoding, first=first)
 
-    def baselines(self, train: Pairs, part: Pairs) -> list[Baseline]:
+    def baselines(self, train: Pairs, valid: Pairs, part: Pairs) -> list[Baseline]:
         outputs = text_baselines(*train.sides, part.sources)
-        return [Baseline(one.name, one.description, self.score(one.outputs, part.targets).metrics) for one in outputs]
+        return [one.scored(self.score(one.outputs, part.targets).metrics) for one in outputs]
 
     def facts(self) -> dict[str, str]:
         tokens = self.tokenizers
