@@ -20,6 +20,7 @@ from rich.console import Console
 
 from sightline.cli.app import COMMANDS, build
 from sightline.core.config import encode
+from sightline.core.front_end import KINDS_IN_WORDS
 from sightline.core.mixer import Memory, SequenceMixer
 from sightline.core.settings import Key, describe_keys, keys_of
 from sightline.core.state import nbytes
@@ -32,6 +33,8 @@ from sightline.models import (
     NAMED_ENCODERS,
     count_parameters,
 )
+from sightline.parts.front_end_choice import FrontEndChoice
+from sightline.parts.front_ends import FRONT_ENDS, front_ends_for
 from sightline.parts.series_patches import SeriesWindows
 from sightline.report.benchmark_figures import draw_figures, figures
 from sightline.report.benchmarks import load_results, performance_page, rows_of
@@ -69,6 +72,27 @@ Named presets of whole models, generated from the tables `ARCHITECTURES`, `LANGU
 `FORECASTERS` of `sightline.models`. A preset named after a paper follows that paper; its description lists every
 deviation. Sizes can be changed or matched to a number of parameters (`--match params=2M`, `match_parameters`).
 """
+
+FRONT_ENDS_HEAD = """\
+# Front ends
+
+A front end turns the input of a model into vectors. Each kind of input has a usual one. `--front-end NAME` chooses
+another, and `--front-end.KEY` sets its own keys:
+
+```text
+sightline train --data reviews.csv --arch lstm --front-end character_cnn --front-end.filters 25
+```
+
+In a file it is a section: `front_end: {name: character_cnn, filters: 25}`. A front end takes other values from the data
+and from the section for its kind of input: `patches` has the patch of `--picture.patch`. Of several sources the choice
+holds for those that it reads. A language model reads what it wrote, so that it takes front ends for tokens only, and
+only those whose positions do not mix. Linear forecasters and autoregressive decoding read the values themselves.
+
+This page is generated from the table `FRONT_ENDS` of `sightline.parts.front_ends`. Every front end obeys the laws of
+`sightline.testing.check_front_end`.
+
+| name | reads | tasks |
+|---|---|---|"""
 
 FAMILIES = {
     "Encoder-decoders": (ARCHITECTURES, 2),
@@ -188,6 +212,24 @@ def architectures() -> str:
     return "\n".join(lines)
 
 
+def front_ends() -> str:
+    """The page of the front ends that tasks choose from, from `FRONT_ENDS`."""
+    lines, reads = [FRONT_ENDS_HEAD], {name: task.Run().settings.reads for name, task in TASKS.items()}
+    chosen = {name: FRONT_ENDS[name] for name in front_ends_for({kind for own in reads.values() for kind in own})}
+    for name, config in chosen.items():
+        tasks = ", ".join(task for task, own in reads.items() if config.accepts in own)
+        lines.append(f"| [`{name}`](#{name.replace('_', '-')}) | {KINDS_IN_WORDS[config.accepts]} | {tasks} |")
+    for name, config in chosen.items():
+        lines += ["", f"## {name}", ""]
+        built = dict.fromkeys(type(example.build(12)) for example in config.examples())
+        for cls in (config, *built):
+            lines += [autodoc(cls), ""]
+        rows = [row for row in describe_keys(type(FrontEndChoice.named(name))) if row.name != "name"]
+        own = key_table(row._replace(name=f"front_end.{row.name}") for row in rows)
+        lines += own if rows else ["It has no keys of its own."]
+    return "\n".join(lines) + "\n"
+
+
 def key_table(rows: Iterable[Key]) -> list[str]:
     """Keys of a configuration as a table; a section's own row is left out."""
     lines = ["| key | values | default | meaning |", "|---|---|---|---|"]
@@ -305,6 +347,7 @@ PAGES = {
     "formats.md": formats,
     "mechanisms.md": mechanisms,
     "architectures.md": architectures,
+    "front_ends.md": front_ends,
     "commands.md": commands,
     "keys/every-task.md": common_keys,
     **{f"keys/{name}.md": partial(task_keys, name) for name in TASKS},

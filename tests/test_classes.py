@@ -24,6 +24,7 @@ EXTENSIBLE = {
     "Corpus": "training, validation and test parts of any task",
     "DataConfig": "the data keys of every task",
     "FilesConfig": "the data keys of tasks whose parts may be files",
+    "FrontEndChoice": "the front end that a task is given, of which every front end makes a section with its keys",
     "LayersConfig": "the options that four kinds of models share",
     "MediaTextTask": "the task behind transcription, captioning and answering",
     "Options": "the stored options of every task",

@@ -10,6 +10,7 @@ import torch
 import sightline.parts.front_ends as front_ends
 import sightline.parts.series_patches as series_patches
 from sightline.parts.audio_frames import AudioFrames
+from sightline.parts.character_cnn import CharacterCNN, CharacterConvolutions
 from sightline.parts.image_patches import GridPositions, ImagePatches
 from sightline.parts.log_mel import LogMel
 from sightline.parts.subsampling import ConvolutionalSubsampling
@@ -61,7 +62,15 @@ def frames_before_the_stride(patch):
     wrap(patch, AudioFrames, "length_out", lambda original, self, length: original(self, length) * self.stride)
 
 
+def letters_beyond_the_end(patch):
+    def maximum(original, self, letters, lengths, convolution):
+        return original(self, letters, lengths + letters.shape[2], convolution)
+
+    wrap(patch, CharacterConvolutions, "_maximum", maximum)
+
+
 MUTANTS = [
+    (letters_beyond_the_end, CharacterCNN(9, 3, (1, 2), 2), "batch order and size"),
     (frames_before_the_stride, SOUND, "length out"),
     (mask_of_frames, SOUND, "shapes and lengths"),
     (hidden_steps_in_patches, SERIES, "content under the mask"),

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from sightline.parts.front_end_choice import FrontEndChoice
 from sightline.tasks.forecasting.forecast import Forecast
 from sightline.tasks.forecasting.task import ForecastingTask
 from sightline.tasks.language.task import LanguageTask
@@ -23,16 +24,16 @@ from tests.tasks.media import small as media
 from tests.tasks.translation import small as pairs
 
 
-def translation(folder: Path) -> TaskSubject:
-    config = pairs.config("gru", 12, batch_tokens=256)
+def translation(folder: Path, **changes: Any) -> TaskSubject:
+    config = pairs.config("gru", 12, batch_tokens=256, **changes)
     whole = pairs.corpus()
     data = replace(whole, valid=whole.valid.select(range(20)), test=whole.test.select(range(20)))
     run = TranslationTask.preset("gru").changed(settings=replace(config, model=replace(config.model, dropout=0.2)))
     return TaskSubject(TranslationTask, run, ["12", "907", "5"], data=data, options=options.pairs(folder))
 
 
-def classification(folder: Path, *, kind: Any = "text", many: bool = False) -> TaskSubject:
-    data, run = labels.data(kind, many=many), labels.run()
+def classification(folder: Path, *, kind: Any = "text", many: bool = False, **changes: Any) -> TaskSubject:
+    data, run = labels.data(kind, many=many), labels.run(**changes)
     run = run.changed(model=replace(run.settings.model, dropout=0.2))
     inputs = {"text": ["red", "the sky of green", "blue blue"], "series": ["1,0.5,2,7", "3,3", "0,0,0,1"]}[kind]
     if kind == "series":
@@ -94,9 +95,12 @@ def media_text(folder: Path, *, kind: str) -> TaskSubject:
     return TaskSubject(media.KINDS[kind], run, lines, options=read)
 
 
+SPELLED = replace(FrontEndChoice.named("character_cnn"), widths=(1, 2), filters=4)
 SUBJECTS: dict[str, Callable[[Path], TaskSubject]] = {
     "translation": translation,
+    "translation of spelled words": partial(translation, front_end=SPELLED),
     "classification": classification,
+    "classification of spelled words": partial(classification, front_end=SPELLED),
     "classification of label sets": partial(classification, many=True),
     "classification of series": partial(classification, kind="series"),
     "classification of sounds": partial(classification_of_files, kind="audio"),

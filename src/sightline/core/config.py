@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origi
 
 from sightline.core.errors import InputError
 from sightline.core.scalars import NOTHING, SCALARS, Unfit, read_literal
-from sightline.core.settings import Choice, choices_of, default_of, flat_parts, keys_of, members_of
+from sightline.core.settings import NamedSection, default_of, flat_parts, keys_of, members_of, named_sections
 from sightline.core.suggest import nearest, suggest
 from sightline.core.yaml12 import dump_yaml, read_yaml, show
 
@@ -140,11 +140,11 @@ def _environment_layer(cls: type, base: Any, environ: Mapping[str, str]) -> _Lay
 
 
 def _nested(cls: type, changes: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    """{"optim.lr": 1} as {"optim": {"lr": 1}}; a `Choice` is set by its name, so that its keys can be set beside it."""
+    """{"optim.lr": 1} as {"optim": {"lr": 1}}; the name alone of a `NamedSection` becomes its key."""
     tree: dict[str, Any] = {}
-    choices = choices_of(cls)
+    sections = named_sections(cls)
     for key, value in changes.items():
-        *parents, name = (f"{key}.name" if key in choices else key).split(".")
+        *parents, name = (f"{key}.name" if key in sections else key).split(".")
         at: Any = tree
         for parent in parents:
             at = at.setdefault(parent, {}) if isinstance(at, dict) else at
@@ -206,8 +206,8 @@ def _field(hint: Any, sources: list[_Layer], default: Any, path: tuple[str, ...]
     nested = type(base) if base is not None else next((m for m in members if dataclasses.is_dataclass(m)), None)
     if nested is not None:
         layers = [layer for layer in sources if layer.values is not None]  # an empty section is ignored
-        if issubclass(nested, Choice):
-            base, layers = _chosen(nested, base, layers, path)
+        if issubclass(nested, NamedSection):
+            base, layers = _named_section(nested, base, layers, path)
             nested = type(base)
         return _build(nested, layers, base, path)
     try:
@@ -216,24 +216,29 @@ def _field(hint: Any, sources: list[_Layer], default: Any, path: tuple[str, ...]
         raise InputError(f"expected {error}, found {show(last.values)}", where=last.place(path)) from None
 
 
-def _chosen(
-    section: type[Choice], base: Choice | None, layers: list[_Layer], path: tuple[str, ...]
-) -> tuple[Choice, list[_Layer]]:
+def _named_section(
+    section: type[NamedSection], base: NamedSection | None, layers: list[_Layer], path: tuple[str, ...]
+) -> tuple[NamedSection, list[_Layer]]:
     """The section that the last layer with a name names, with its defaults, and the layers with every name as a key."""
-    layers = [layer if isinstance(layer.values, Mapping) else layer._replace(values={"name": layer.values})
-              for layer in layers]  # fmt: skip
+    layers = [layer._replace(values=_with_name(layer)) for layer in layers]
     named = next((layer for layer in reversed(layers) if "name" in layer.values), None)
     if named is None:
         return base or section.named(None), layers
     name = named.values["name"]
-    if named.text and isinstance(name, str) and name.lower() in NOTHING:
-        name = None
     if base is not None and base.name == name:
         return base, layers
     try:
         return section.named(None if name is None else str(name)), layers
     except ValueError as error:
         raise InputError(str(error), where=named.place((*path, "name"))) from None
+
+
+def _with_name(layer: _Layer) -> dict[str, Any]:
+    """The values of a layer for a `NamedSection`: a single value is the name, and text may say that there is none."""
+    values = dict(layer.values) if isinstance(layer.values, Mapping) else {"name": layer.values}
+    if layer.text and isinstance(values.get("name"), str) and values["name"].lower() in NOTHING:
+        values["name"] = None
+    return values
 
 
 def _refusal(error: ValueError, layers: list[_Layer], path: tuple[str, ...]) -> InputError:

@@ -12,13 +12,12 @@ from sightline.core.shapes import Mask, MemoryMask, MemoryValues
 
 InputKind = Literal["tokens", "words", "series", "audio", "image", "windows", "several"]
 
-# The kinds of inputs with the shape of a batch, for errors and documentation.
 KINDS_IN_WORDS: dict[InputKind, str] = {
-    "tokens": "token ids (B, T)",
-    "words": "letters of words (B, T, L)",
-    "series": "series (B, T, C)",
-    "audio": "samples of sound (B, T)",
-    "image": "pictures (B, C, H, W)",
+    "tokens": "token ids",  # (B, T)
+    "words": "letters of words",  # (B, T, L), 0 after the end of a word
+    "series": "series",  # (B, T, C)
+    "audio": "sounds",  # (B, T)
+    "image": "pictures",  # (B, C, H, W)
     "windows": "windows of series with covariates",
     "several": "several sources",
 }

@@ -114,7 +114,7 @@ class CheckedConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class Choice(CheckedConfig, ABC):
+class NamedSection(CheckedConfig, ABC):
     """A section of one of several classes, told apart by the key `name`; each has further keys of its own.
 
     Its name alone stands for the section with its defaults: `--front-end pixels` is `--front-end.name pixels`.
@@ -124,7 +124,7 @@ class Choice(CheckedConfig, ABC):
 
     @classmethod
     @abstractmethod
-    def named(cls, name: str | None) -> Choice:
+    def named(cls, name: str | None) -> NamedSection:
         """The section of that name with its defaults; `InputError` for an unknown one."""
 
     @classmethod
@@ -133,12 +133,12 @@ class Choice(CheckedConfig, ABC):
         """The names that such a section of the dataclass `owner` may have, for help and documentation."""
 
 
-def choices_of(cls: type) -> set[str]:
+def named_sections(cls: type) -> set[str]:
     """The keys of a dataclass that are such sections."""
     return {
         key
         for key, hint in keys_of(cls).items()
-        if any(isinstance(member, type) and issubclass(member, Choice) for member in members_of(hint))
+        if any(isinstance(member, type) and issubclass(member, NamedSection) for member in members_of(hint))
     }
 
 
@@ -226,8 +226,8 @@ def _described(cls: type, defaults: Any, path: str, owner: type | None = None) -
         if not sections and dataclasses.is_dataclass(default) and not isinstance(default, type):
             sections = [type(default)]
         words = "section" if sections else " or ".join(dict.fromkeys(map(_words, members_of(hint))))
-        if issubclass(cls, Choice) and field.name == "name":
-            words = ", ".join([*cls.names(owner or cls), "null"])
+        if issubclass(cls, NamedSection) and field.name == "name":
+            words = " or ".join(filter(None, (", ".join(cls.names(owner or cls)), "null")))
         yield Key(
             path + field.name,
             words,

@@ -5,19 +5,20 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Collection, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
 from sightline.core.config import decode, encode
 from sightline.core.errors import InputError
 from sightline.core.front_end import KINDS_IN_WORDS, FrontEndConfig, InputKind
-from sightline.core.settings import Choice, hints_of, key
+from sightline.core.settings import NamedSection, hints_of, key
 from sightline.core.suggest import look_up
 from sightline.parts.front_ends import FRONT_ENDS, front_ends_for
 
 
 @dataclass(frozen=True)
-class FrontEndChoice(Choice):
+class FrontEndChoice(NamedSection):
     """A front end of the table and the values of its own keys; without a name the usual one for the kind of input."""
 
     name: str | None = key(None, "Front end, which turns the input into vectors; null: the usual one for the input.")
@@ -62,18 +63,16 @@ class FrontEndChoice(Choice):
         """Refuse a front end for inputs of other kinds.
 
         Raises:
-            InputError: "front_end: 'audio' reads samples of sound (B, T), but the input is pictures (B, C, H, W):
-                choose patches, pixels".
+            InputError: "front_end: 'audio' reads sounds, but the input is pictures: choose one of patches, pixels".
         """
         if self.suits(kinds):
             return
         if not kinds:
             raise InputError("this task has no choice of front ends: leave it out", where="front_end")
         reads = KINDS_IN_WORDS[FRONT_ENDS[str(self.name)].accepts]
-        offered = " or ".join(KINDS_IN_WORDS[kind] for kind in kinds)
+        offered, known = " or ".join(KINDS_IN_WORDS[kind] for kind in kinds), ", ".join(front_ends_for(kinds))
         raise InputError(
-            f"{self.name!r} reads {reads}, but the input is {offered}: choose {', '.join(front_ends_for(kinds))}",
-            where="front_end",
+            f"{self.name!r} reads {reads}, but the input is {offered}: choose one of {known}", where="front_end"
         )
 
     def inherited(self, usual: str) -> list[str]:
@@ -120,7 +119,12 @@ def decode_choice(values: Mapping[str, Any]) -> FrontEndChoice:
 
 def own_fields(config: type) -> list[str]:
     """The fields of a front end's config that are keys of its own: those that `key` declares."""
-    return [field.name for field in dataclasses.fields(config) if "range" in field.metadata]
+    return [field.name for field in dataclasses.fields(config) if is_own(field)]
+
+
+def is_own(field: dataclasses.Field[Any]) -> bool:
+    """Whether `key` declares the field of a front end's config."""
+    return "range" in field.metadata
 
 
 def _restored(name: str | None, options: dict[str, Any]) -> FrontEndChoice:
@@ -130,17 +134,11 @@ def _restored(name: str | None, options: dict[str, Any]) -> FrontEndChoice:
 @functools.cache
 def _section(name: str, config: type) -> type[FrontEndChoice]:
     """The class of the section of a front end: its name, and its own keys."""
-    declared = {field.name: field for field in dataclasses.fields(config)}
-    own = [
-        (each, hints_of(config)[each], dataclasses.field(
-            default=declared[each].default, default_factory=declared[each].default_factory,
-            metadata=declared[each].metadata,
-        ))
-        for each in own_fields(config)
-    ]  # fmt: skip
+    hints = hints_of(config)
+    own = [(field.name, hints[field.name], copy(field)) for field in dataclasses.fields(config) if is_own(field)]
     named = ("name", str | None, dataclasses.field(default=name))
     section = dataclasses.make_dataclass(
-        f"{config.__name__}Choice", [named, *own], bases=(FrontEndChoice,), frozen=True
+        f"{config.__name__}NamedSection", [named, *own], bases=(FrontEndChoice,), frozen=True
     )
     section.__module__ = __name__
     return section

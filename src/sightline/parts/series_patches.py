@@ -34,7 +34,8 @@ class SeriesPatchEmbedding(FrontEnd):
             raise InputError(f"must be between 1 and the patch of {patch} steps, found {stride}", where="stride")
         if padding not in ("repeat", "zero"):
             raise ValueError(f"padding must be 'repeat' or 'zero', got {padding!r}")
-        self.channels, self.patch, self.stride, self.padding = channels, patch, stride, padding
+        self.channels, self.patch, self.stride = channels, patch, stride
+        self.padding: Padding = padding
         self.d_model = d_model
         self.project = nn.Linear(channels * patch, d_model)
 

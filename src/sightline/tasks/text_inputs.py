@@ -28,6 +28,11 @@ def text_front_end(choice: FrontEndChoice, vocabulary: int) -> FrontEndConfig:
     return choice.fit(USUAL, {"tokens": {"vocabulary": vocabulary}, "words": {"letters": Spelling.size}})
 
 
+def in_tokens(front_end: FrontEndConfig) -> Any:
+    """The size of the vocabulary that a front end reads, or the front end itself where it has none; for errors."""
+    return getattr(front_end, "vocabulary", front_end)
+
+
 def text_reader(choice: FrontEndChoice, tokenizer: Any) -> Any:
     """What makes inputs of texts, by `encode_batch`: the tokenizer, or the spelling of words, lower-cased as it is."""
     return _READERS[choice.kind(USUAL)](tokenizer)

@@ -35,7 +35,7 @@ from sightline.tasks.language.generation import Generated, GenerationConfig, OnT
 from sightline.tasks.language.likelihood import LIKELIHOODS, Scored, Tally, score_carried, score_windows
 from sightline.tasks.outcomes import Answer, Measured
 from sightline.tasks.task import Task
-from sightline.tasks.text_inputs import text_front_end
+from sightline.tasks.text_inputs import in_tokens, text_front_end
 from sightline.training.loss import Loss, cross_entropy
 
 TOKENIZER = "tokenizer.json"
@@ -277,7 +277,8 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
             raise InputError(f"a model of {loaded.source} does not read text", where=directory / CONFIG)
         if (text_front_end(config.front_end, tokenizer.size), tokenizer.size) != (loaded.source, loaded.outputs):
             raise InputError(
-                f"a vocabulary of {tokenizer.size} tokens, but the model has {loaded.source} and {loaded.outputs}",
+                f"a vocabulary of {tokenizer.size} tokens, but the model has {in_tokens(loaded.source)} "
+                f"and {loaded.outputs}",
                 where=directory / TOKENIZER,
             )
         return cls(config, loaded.model, tokenizer, data=options.data)

@@ -19,7 +19,7 @@ from sightline.decoding.engine import DecodingConfig
 from sightline.models import SequenceModel
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.tasks.card import Card
-from sightline.tasks.text_inputs import TEXT_KINDS, text_front_end, text_pieces, text_reader
+from sightline.tasks.text_inputs import TEXT_KINDS, in_tokens, text_front_end, text_pieces, text_reader
 from sightline.tasks.texts_out.baselines import text_baselines
 from sightline.tasks.texts_out.search import TextOutput
 from sightline.tasks.texts_out.task import TOKENIZERS, TextsOutTask
@@ -115,8 +115,8 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
         sizes = text_front_end(config.front_end, tokenizers.source.size), tokenizers.target.size
         if sizes != (loaded.source, loaded.outputs):
             raise InputError(
-                f"vocabularies for {sizes[0]} and {sizes[1]} tokens, but the model has {loaded.source} and "
-                f"{loaded.outputs}",
+                f"vocabularies of {in_tokens(sizes[0])} and {sizes[1]} tokens, but the model has "
+                f"{in_tokens(loaded.source)} and {loaded.outputs}",
                 where=directory / TOKENIZERS,
             )
         return cls(config, loaded.model, tokenizers, longest_output=options.longest_output, data=options.data)
