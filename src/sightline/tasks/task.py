@@ -241,16 +241,22 @@ class Task(SavedTask, Generic[D, P, R]):
         """`build`; the directory may cache what is slow to fit for the next call."""
         return cls.build(data, run)
 
+    @classmethod
+    def create(cls: type[T], data: D, config: Any, *, seed: int = 0, parameters: int | None = None) -> T:
+        """An untrained task with these settings; `parameters` scales the model's widths to about that many."""
+        match = None if parameters is None else f"params={parameters}"
+        return cls.build(data, cls.Run(settings=config).changed(seed=seed, match=match))
+
     @staticmethod
-    def draw(config: Any, sizes: tuple[Any, Any], *, seed: int, parameters: int | None) -> tuple[Any, Any]:
-        """The task's config, its model scaled to `parameters`, and that model with weights drawn from `seed`.
+    def draw(config: Any, sizes: tuple[Any, Any], run: RunConfig) -> tuple[Any, Any]:
+        """The task's config, its model scaled as `match` asks, and that model with weights drawn from the run's seed.
 
         sizes: the arguments of `config.model.build`, a front end and a number of outputs
         """
-        if parameters is not None:
-            config = replace(config, model=match_parameters(config.model, parameters, *sizes))
+        if run.parameters is not None:
+            config = replace(config, model=match_parameters(config.model, run.parameters, *sizes))
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive(seed, "init"))
+            torch.manual_seed(derive(run.training.seed, "init"))
             return config, config.model.build(*sizes)
 
     @classmethod
@@ -322,10 +328,11 @@ class Task(SavedTask, Generic[D, P, R]):
     def like(self, run: R) -> R:
         """The configuration with this model's settings, so that data is read as it was for training."""
         same = run.changed(settings=self.config)
-        return decode(type(run), dict(self.reading), where=f"{CONFIG}: options.reading", base=same)
+        read = decode(type(run), dict(self.reading), where=f"{CONFIG}: options.reading", base=same)
+        return read.changed(**self.settled_reading())
 
     def settled_reading(self) -> dict[str, Any]:
-        """Values of `reading` that the training data has settled, where a key leaves them open."""
+        """Values of keys of the data that the training data has settled, where a key leaves them open."""
         return {}
 
     def lower_inputs(self) -> None:

@@ -83,7 +83,7 @@ class TaggingTask(Task[PairCorpus, Pairs, TaggingRun]):
         known = [word for word, _ in words.most_common(run.settings.vocabulary)]
         tags = sorted({tag for target in data.train.targets for tag in target.split()})
         sizes = Tokens(1 + len(known)), len(tags)
-        config, model = cls.draw(run.settings, sizes, seed=run.training.seed, parameters=run.parameters)
+        config, model = cls.draw(run.settings, sizes, run)
         return cls(config, model, known, tags, cls.trained_on(data))
 
     @classmethod

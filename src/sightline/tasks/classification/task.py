@@ -92,7 +92,7 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
         data.check()
         inputs = LabelledInputs.fit(data.kind, data.train.sources, run.settings, lowercase=run.corpus.lowercase)
         sizes = inputs.front_end, len(data.classes)
-        config, model = cls.draw(inputs.config, sizes, seed=run.training.seed, parameters=run.parameters)
+        config, model = cls.draw(inputs.config, sizes, run)
         weights = class_weights(config, data.train.numbers(data.classes), data.classes)
         return cls(config, model, inputs, data.classes, many=data.many, weights=weights, data=cls.trained_on(data))
 
@@ -117,8 +117,8 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
         model: Any = loaded.model
         return cls(config, model, inputs, classes, many=options.many, weights=options.weights, data=options.data)
 
-    def like(self, run: ClassificationRun) -> ClassificationRun:
-        return super().like(run).changed(source_kind=self.inputs.kind)
+    def settled_reading(self) -> dict[str, Any]:
+        return {"source_kind": self.inputs.kind}
 
     def lower_inputs(self) -> None:
         if self.inputs.words is not None:

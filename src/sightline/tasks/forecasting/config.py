@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, final
+
+import numpy as np
 
 from sightline.core.errors import InputError
 from sightline.core.settings import flat, key
-from sightline.data.series.corpus import SOURCES, SeriesColumns, SeriesData, load_series
+from sightline.data.series.corpus import SOURCES, SeriesColumns, SeriesData, load_panel, load_series
+from sightline.data.series.describe import survey_series
 from sightline.data.series.panel import Evenness, Fill, Resample
+from sightline.data.series.windows import WindowCorpus, Windows, all_windows, make_windows
+from sightline.data.survey import Survey
 from sightline.models import FORECASTERS, SizedConfig
 from sightline.parts.front_end_choice import encode_choice
 from sightline.parts.series_patches import SeriesWindows
-from sightline.tasks.run import DataConfig, RunConfig, TaskConfig
+from sightline.tasks.run import DataConfig, RunConfig, TaskConfig, log_notes
 from sightline.training.optim import OptimConfig
 
 ForecastLoss = Literal["mse", "mae", "quantile"]
@@ -162,3 +167,37 @@ class ForecastingRun(RunConfig):
     corpus: SeriesDataConfig = flat(SeriesDataConfig())
     settings: ForecastingConfig = flat(ForecastingConfig())
     task: str = "forecasting"
+
+    def load(self) -> WindowCorpus:
+        """The windows of the series; raises what `load_series` and `make_windows` raise."""
+        data = self._windows(self.corpus.load())
+        if self.settings.protocol == "every":
+            return data
+        whole = len(data.test) // PUBLISHED_BATCH * PUBLISHED_BATCH
+        if not whole:
+            raise InputError(f"needs {PUBLISHED_BATCH} windows of test, found {len(data.test)}", where="protocol")
+        return replace(data, test=data.test.select(np.arange(whole)))
+
+    def read(self) -> Windows:
+        """All windows of the data as one part; logs notes."""
+        panel = load_panel(self.corpus.data, self.corpus.columns, self.corpus.rules)
+        log_notes(self.corpus.data, panel.notes)
+        return all_windows(panel, self.settings.lookback, self.settings.horizon)
+
+    def survey(self) -> Survey:
+        """A summary of series of any length; whether windows fit is a note."""
+        series = self.corpus.load(short=True)
+        try:
+            notes = self._windows(series).notes
+        except InputError as error:
+            divided = all(series.sizes.values())  # where not, a note says why already
+            notes = (*series.notes, *([f"nothing can be trained on this: {error}"] if divided else []))
+        return survey_series(replace(series, notes=notes))
+
+    def _windows(self, series: SeriesData) -> WindowCorpus:
+        config = self.settings
+        fed_back = getattr(config.model, "decoding", "") == "autoregressive"
+        multiple = getattr(config.model, "patch", 1) if fed_back else 1
+        return make_windows(
+            series, config.lookback, config.horizon, limit=self.corpus.limit, season=config.season, multiple=multiple
+        )

@@ -11,10 +11,11 @@ import numpy as np
 
 from sightline.core.config import decode, encode
 from sightline.core.errors import InputError
+from sightline.core.files import parse_json_object, read_regular
 from sightline.data.series.corpus import SeriesColumns, SeriesData, SeriesScaling, fit_scaling
 from sightline.data.series.panel import Evenness, Panel
 from sightline.data.series.seasons import find_season
-from sightline.models.store import read_regular
+from sightline.tasks.forecasting.metrics import Yardstick
 from sightline.tasks.forecasting.scores import naive_errors
 
 MOST_BYTES = 1 << 28
@@ -86,9 +87,10 @@ class Fitted:
             self._by_name(panel, self.center, center), self._by_name(panel, self.spread, spread), past, ahead
         )
 
-    def naive_of(self, panel: Panel) -> np.ndarray:
-        """`naive` (R, C) of a panel's series by name; 0 for a series that is not in training."""
-        return self._by_name(panel, self.naive, 0.0)
+    def yardstick(self, panel: Panel, levels: tuple[float, ...]) -> Yardstick:
+        """What forecasts of a panel's series at these levels are scored by."""
+        naive = self._by_name(panel, self.naive, 0.0)  # unknown for a series that is not in training
+        return Yardstick(self.scaling(panel), naive, self.season, levels)
 
     def _by_name(self, panel: Panel, values: Matrix, unseen: float) -> np.ndarray:
         """Values (R, C) of a panel's series by name; `unseen` for a series that is not in training."""
@@ -124,14 +126,7 @@ class Fitted:
     @classmethod
     def read(cls, path: Path) -> Fitted:
         """Reads the file of `write`; `InputError` for whatever is wrong with it."""
-        try:
-            content = json.loads(read_regular(path, MOST_BYTES))
-        except (ValueError, RecursionError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"not valid JSON: {' '.join(str(error).split())}", where=path) from None
-        if not isinstance(content, dict):
-            raise InputError("not a JSON object", where=path)
+        content = parse_json_object(read_regular(path, MOST_BYTES), where=path)
         fitted = decode(cls, content, where=str(path))
         targets, series = len(fitted.columns.targets), len(fitted.names)
         shapes = {"center": (series, targets), "spread": (series, targets), "naive": (series, targets)}

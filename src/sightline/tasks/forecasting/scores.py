@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from itertools import groupby
 from typing import Any, final
 
 import numpy as np
+from torch import Tensor
 
+from sightline.core.errors import InputError
 from sightline.core.metrics import Metric, metrics_of
 from sightline.data.series.corpus import ROUNDING
 from sightline.data.series.panel import Panel
+from sightline.data.series.windows import WindowBatch, Windows
 from sightline.tasks.forecasting.metrics import ByColumn, Forecasts, Yardstick
 
 SMALLEST = float(np.finfo(np.float64).tiny) ** 0.5  # where squares, and so the spread of a series, become zero
@@ -117,6 +122,26 @@ class ForecastScores:
         groups = [list(group) for _, group in groupby(range(len(record)), key=lambda i: (record[i], block[i]))]
         series = record[[group[0] for group in groups]]
         return {name: sums.items(groups, series, self.windows) for name, sums in self.known.items()}
+
+
+def score_windows(
+    part: Windows, predictor: Callable[[WindowBatch], Tensor], batches: Iterable[WindowBatch], yardstick: Yardstick
+) -> ForecastScores:
+    """Scores of the forecasts of a part, whose windows are the batches in order.
+
+    A forecast of one level alone is scored as the median.
+    """
+    scores: ForecastScores | None = None
+    for batch in batches:
+        predicted = predictor(batch).float().cpu().numpy()
+        if scores is None:
+            scored = predicted.shape[3] == len(yardstick.quantiles)
+            scores = ForecastScores(part.panel, part.horizon, yardstick if scored else replace(yardstick, quantiles=()))
+        scales = batch.center.numpy(), batch.spread.numpy()
+        scores.add(part.record[list(batch.rows)], predicted, batch.future.cpu().numpy(), scales)
+    if scores is None:
+        raise InputError("no windows to measure on", where=part.panel.name)
+    return scores
 
 
 @final

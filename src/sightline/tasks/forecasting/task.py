@@ -16,20 +16,15 @@ from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.core.metrics import Baseline, metrics_of
 from sightline.core.modes import evaluating
-from sightline.core.seeds import derive
 from sightline.data.rows.given import is_frame
-from sightline.data.series.corpus import SeriesData, load_panel, load_series
-from sightline.data.series.describe import survey_series
-from sightline.data.series.grid import Grid
-from sightline.data.series.panel import Panel, Series
+from sightline.data.series.corpus import load_panel, load_series
+from sightline.data.series.panel import Panel
 from sightline.data.series.windows import (
     WindowBatch,
     WindowBatches,
     WindowCorpus,
     Windows,
-    all_windows,
     forecastable,
-    make_windows,
     next_windows,
 )
 from sightline.data.spaced import at_least_one
@@ -45,12 +40,11 @@ from sightline.tasks.forecasting.config import (
 )
 from sightline.tasks.forecasting.fitted import Fitted
 from sightline.tasks.forecasting.forecast import Forecast
-from sightline.tasks.forecasting.metrics import Yardstick
-from sightline.tasks.forecasting.scores import ForecastScores, kinds_of
+from sightline.tasks.forecasting.predict import panel_of, predictor_of
+from sightline.tasks.forecasting.scores import ForecastScores, kinds_of, score_windows
 from sightline.tasks.given import given_data
 from sightline.tasks.one_or_several import dimensions
 from sightline.tasks.outcomes import Answer, Costs, Measured, median_ms
-from sightline.tasks.run import log_notes
 from sightline.tasks.task import Task
 from sightline.training.loss import Loss
 
@@ -77,40 +71,8 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         self.config, self.model, self.fitted, self.data = config, model, fitted, data
 
     @classmethod
-    def load_data(cls, run: ForecastingRun) -> WindowCorpus:
-        data = cls._windows(run, run.corpus.load())
-        if run.settings.protocol == "every":
-            return data
-        whole = len(data.test) // PUBLISHED_BATCH * PUBLISHED_BATCH
-        if not whole:
-            raise InputError(f"needs {PUBLISHED_BATCH} windows of test, found {len(data.test)}", where="protocol")
-        return replace(data, test=data.test.select(np.arange(whole)))
-
-    @classmethod
-    def _windows(cls, run: ForecastingRun, series: SeriesData) -> WindowCorpus:
-        config = run.settings
-        fed_back = getattr(config.model, "decoding", "") == "autoregressive"
-        multiple = getattr(config.model, "patch", 1) if fed_back else 1
-        return make_windows(
-            series, config.lookback, config.horizon, limit=run.corpus.limit, season=config.season, multiple=multiple
-        )
-
-    @classmethod
     def survey(cls, run: ForecastingRun) -> Survey:
-        """A summary of series of any length; whether windows fit is a note."""
-        series = run.corpus.load(short=True)
-        try:
-            notes = cls._windows(run, series).notes
-        except InputError as error:
-            divided = all(series.sizes.values())  # where not, a note says why already
-            notes = (*series.notes, *([f"nothing can be trained on this: {error}"] if divided else []))
-        return survey_series(replace(series, notes=notes))
-
-    @classmethod
-    def read_part(cls, run: ForecastingRun) -> Windows:
-        panel = load_panel(run.corpus.data, run.corpus.columns, run.corpus.rules)
-        log_notes(run.corpus.data, panel.notes)
-        return all_windows(panel, run.settings.lookback, run.settings.horizon)
+        return run.survey()
 
     @classmethod
     def build(cls, data: WindowCorpus, run: ForecastingRun) -> ForecastingTask:
@@ -124,7 +86,7 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
                 f"{config.arch} does not read covariates; leave them out, or choose another architecture", where="arch"
             )
         source = config.windows(len(panel.targets), len(panel.past), len(panel.known))
-        config, model = cls.draw(config, (source, config.outputs), seed=run.training.seed, parameters=run.parameters)
+        config, model = cls.draw(config, (source, config.outputs), run)
         fitted = Fitted.of(series, run.corpus.columns, run.corpus.rules, scale=config.scale, season=config.season)
         return cls(config, model, fitted, cls.trained_on(data))
 
@@ -172,7 +134,7 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
     def validator(self, part: Windows, share: float = 1.0) -> Callable[[nn.Module], dict[str, float]]:
         """A function of the model: the metrics of forecasts of evenly spaced windows; "loss" is the primary one."""
         part = self.spaced(part, at_least_one(share * min(len(part), self.config.validation_windows)))
-        batches = list(self._in_order(part).epoch())
+        batches = list(self._in_order(part))
 
         def validate(model: nn.Module) -> dict[str, float]:
             metrics = self.score(part, self.predictor(model), batches).metrics()
@@ -189,7 +151,7 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         return Measured(scores.metrics(), scores.items(part.record, part.origin), details=scores.details())
 
     def baselines(self, train: Windows, valid: Windows, part: Windows) -> list[Baseline]:
-        batches = list(self._in_order(part).epoch())
+        batches = list(self._in_order(part))
         return [
             Baseline(name, description, self.score(part, predictor, batches).metrics(), bound=name == TRUTH)
             for name, description, predictor in all_baselines(train, part, self.fitted, self.config)
@@ -218,7 +180,7 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         forecasts = []
         with evaluating(self.model):
             predictor = self.predictor()
-            for batch in self._in_order(windows).epoch():
+            for batch in self._in_order(windows):
                 center, spread = (of[:, None, :, None].numpy() for of in (batch.center, batch.spread))
                 forecasts.append(predictor(batch).cpu().double().numpy() * spread + center)
         return np.concatenate(forecasts)
@@ -246,17 +208,7 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
                     forecast = self.forecast(self._read_panel(given.paths["data"]))
                 forecasts.append(forecast.frame(source, self.fitted.columns.series or "series"))
                 continue
-            values = np.asarray(source, dtype=np.float64)
-            targets = self.fitted.columns.targets
-            if values.ndim == 1 and len(targets) == 1:
-                values = values[:, None]
-            if values.ndim != 2 or values.shape[1] != len(targets):
-                raise InputError(f"expected values of shape (T, {len(targets)}), got {values.shape}")
-            if not np.isfinite(values).all():
-                raise InputError(f"step {int((~np.isfinite(values)).any(1).argmax())} of the values is not finite")
-            empty = np.zeros((len(values), 0))
-            grid = Grid("number", 0, 1)
-            forecast = self.forecast(Panel("values", grid, targets, (), (), (Series("", 0, values, empty, empty),)))
+            forecast = self.forecast(panel_of(source, self.fitted.columns.targets))
             forecasts.append(forecast.quantiles[0] if forecast.levels else forecast.values[0][..., None])
         return forecasts
 
@@ -279,7 +231,7 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         part = self.spaced(part, TIMED)
         batches = WindowBatches(part, self.fitted.scaling(part.panel), size=1, shuffle=False)
         with evaluating(self.model):
-            return Costs(median_ms(partial(self.predictor(), batch) for batch in batches.epoch()))
+            return Costs(median_ms(partial(self.predictor(), batch) for batch in batches))
 
     def describe(self, data: WindowCorpus) -> dict[str, Any]:
         panel = data.series.panel
@@ -319,45 +271,15 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         return self.config.windows(len(columns.targets), len(columns.past), len(columns.known))
 
     def predictor(self, model: nn.Module | None = None) -> Predictor:
-        """Scaled forecasts of the task's model in its current state, or of another.
-
-        Quantiles that cross are put in order, which makes no pinball loss worse (Chernozhukov et al. 2010).
-        """
-        model = self.model if model is None else model
-        sample: Any = getattr(model, "sample", None)  # where patches follow one another
-        paths = getattr(self.config.model, "paths", 0) if self.config.levels and sample else 0
-
-        @torch.no_grad()
-        def forecast(batch: WindowBatch) -> Tensor:
-            batch = batch.to(self.device)
-            if not paths:
-                predicted = model(batch.values, batch.past, batch.known)
-                return predicted.sort(3).values if self.config.levels else predicted
-            generator = torch.Generator(self.device).manual_seed(derive(0, "paths", batch.rows[0]))
-            levels = torch.tensor(self.config.levels, device=self.device)
-            return sample(batch.values, batch.past, batch.known, levels=levels, paths=paths, generator=generator)
-
-        return forecast
+        """Scaled forecasts of the task's model in its current state, or of another."""
+        return predictor_of(self.model if model is None else model, self.config)
 
     def score(
         self, part: Windows, predictor: Predictor, batches: Iterable[WindowBatch] | None = None
     ) -> ForecastScores:
         """Scores of the forecasts of a part; `batches` are its windows in order, if the caller has them already."""
-        batches = self._in_order(part).epoch() if batches is None else batches
-        scaling = self.fitted.scaling(part.panel)
-        yardstick = Yardstick(scaling, self.fitted.naive_of(part.panel), self.fitted.season, self.config.levels)
-        plain = replace(yardstick, quantiles=())
-        scores: ForecastScores | None = None
-        for batch in batches:
-            predicted = predictor(batch).float().cpu().numpy()
-            if scores is None:  # a point forecast is scored as the median, if that is the only level
-                scored = predicted.shape[3] == len(self.config.levels)
-                scores = ForecastScores(part.panel, part.horizon, yardstick if scored else plain)
-            scales = batch.center.numpy(), batch.spread.numpy()
-            scores.add(part.record[list(batch.rows)], predicted, batch.future.cpu().numpy(), scales)
-        if scores is None:
-            raise InputError("no windows to measure on", where=part.panel.name)
-        return scores
+        batches = self._in_order(part) if batches is None else batches
+        return score_windows(part, predictor, batches, self.fitted.yardstick(part.panel, self.config.levels))
 
     def _in_order(self, part: Windows) -> WindowBatches:
         return WindowBatches(part, self.fitted.scaling(part.panel), size=SCORED, shuffle=False)

@@ -80,32 +80,17 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
         super().check_architecture(arch)
 
     @classmethod
-    def build(cls, data: TextCorpus, run: LanguageRun) -> LanguageTask:
-        return cls.create(data, run.settings, seed=run.training.seed, parameters=run.parameters)
-
-    @classmethod
-    def create(
-        cls,
-        corpus: TextCorpus,
-        config: LanguageConfig,
-        *,
-        seed: int = 0,
-        parameters: int | None = None,
-        tokenizer: TextTokenizer | None = None,
-    ) -> LanguageTask:
-        """An untrained task: a tokenizer learned from the training part alone, weights drawn from `seed`.
-
-        `parameters` scales the widths to about that many; the `tokenizer` of another task on the same text may be
-        given.
-        """
-        corpus.check()
+    def build(cls, data: TextCorpus, run: LanguageRun, *, tokenizer: TextTokenizer | None = None) -> LanguageTask:
+        """See `Task.build`; the `tokenizer` of another task on the same text may be given."""
+        data.check()
+        config = run.settings
         cls.check_architecture(config.arch)
-        tokenizer = tokenizer or TextTokenizer.train(corpus.train, **encode(config.tokenizer))
+        tokenizer = tokenizer or TextTokenizer.train(data.train, **encode(config.tokenizer))
         sizes = text_front_end(config.front_end, tokenizer.size), tokenizer.size
-        config, model = cls.draw(config, sizes, seed=seed, parameters=parameters)
+        config, model = cls.draw(config, sizes, run)
         if config.bptt == "stateful":
             model = StatefulDecoder(model, config.rows, config.context)
-        return cls(config, model, tokenizer, data=cls.trained_on(corpus))
+        return cls(config, model, tokenizer, data=cls.trained_on(data))
 
     @classmethod
     def trained_on(cls, data: TextCorpus) -> str:
@@ -123,8 +108,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
             beside = place.with_name(f".{name}.{os.getpid()}")
             TextTokenizer.train(data.train, **encode(config)).save(beside)
             os.replace(beside, place)
-        tokenizer = TextTokenizer.load(place)
-        return cls.create(data, run.settings, seed=run.training.seed, parameters=run.parameters, tokenizer=tokenizer)
+        return cls.build(data, run, tokenizer=TextTokenizer.load(place))
 
     @property
     def decoder(self) -> Decoder:

@@ -85,7 +85,7 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
         texts = [text for column in data.train.columns for text in column.texts]
         tokenizers = cls.learn_tokenizers(texts, data.train.targets, config.tokenizer, lowercase=run.corpus.lowercase)
         sizes = front_end(columns, config, tokenizers), tokenizers.target.size
-        config, model = cls.draw(config, sizes, seed=run.training.seed, parameters=run.parameters)
+        config, model = cls.draw(config, sizes, run)
         longest = cls.room_for(tokenizers, data.train.targets)
         return cls(config, model, tokenizers, columns, longest_output=longest, data=cls.trained_on(data))
 
@@ -111,8 +111,8 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
         assert isinstance(loaded.model, SequenceModel)
         return cls(config, loaded.model, tokenizers, columns, longest_output=options.longest_output, data=options.data)
 
-    def like(self, run: MediaTextRun) -> MediaTextRun:
-        return super().like(run).changed(sources=self._column_names)
+    def settled_reading(self) -> dict[str, Any]:
+        return {"sources": self._column_names}
 
     @classmethod
     def sources(cls, part: MediaPart) -> list[str]:
@@ -205,7 +205,7 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
         }
 
     def more_options(self) -> dict[str, Any]:
-        return {**super().more_options(), "sources": self._column_names}
+        return super().more_options() | self.settled_reading()
 
     def card(self) -> Card:
         target = self.tokenizers.target

@@ -51,10 +51,21 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
     Run: ClassVar[type[TranslationRun]] = TranslationRun
 
     @classmethod
-    def build(cls, data: PairCorpus, run: TranslationRun) -> TranslationTask:
-        return cls.create(
-            data, run.settings, seed=run.training.seed, parameters=run.parameters, lowercase=run.corpus.lowercase
-        )
+    def build(
+        cls, data: PairCorpus, run: TranslationRun, *, tokenizers: TokenizerPair | None = None
+    ) -> TranslationTask:
+        """See `Task.build`; the `tokenizers` of another task on the same data may be given."""
+        data.check()
+        if not data.train.sources:
+            raise InputError("no training pairs", where=data.name)
+        config, lowercase = run.settings, run.corpus.lowercase
+        tokenizers = tokenizers or cls.learn_tokenizers(*data.train.sides, config.tokenizer, lowercase=lowercase)
+        if getattr(config.model, "tie", None) == "all" and not tokenizers.shared:
+            raise InputError(f"{config.arch} ties source and target embeddings: it needs tokenizer.shared")
+        sizes = text_front_end(config.front_end, tokenizers.source.size), tokenizers.target.size
+        config, model = cls.draw(config, sizes, run)
+        longest = cls.room_for(tokenizers, data.train.targets)
+        return cls(config, model, tokenizers, longest_output=longest, data=cls.trained_on(data))
 
     @classmethod
     def load_prepared(cls, run: TranslationRun, directory: Path) -> PairCorpus:
@@ -77,35 +88,7 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
             task = cls.build(data, run)
             task.tokenizers.save(kept)
             return task
-        known = TokenizerPair.load(kept)
-        return cls.create(data, run.settings, seed=run.training.seed, parameters=run.parameters, tokenizers=known)
-
-    @classmethod
-    def create(
-        cls,
-        corpus: PairCorpus,
-        config: TranslationConfig,
-        *,
-        seed: int = 0,
-        parameters: int | None = None,
-        lowercase: bool = False,
-        tokenizers: TokenizerPair | None = None,
-    ) -> TranslationTask:
-        """An untrained task: tokenizers learned from the training part alone, weights drawn from `seed`.
-
-        `parameters` scales the widths to about that many; `lowercase` says that the corpus was lower-cased, which the
-        tokenizers then do to new texts; `tokenizers` of another task on the same data may be given.
-        """
-        corpus.check()
-        if not corpus.train.sources:
-            raise InputError("no training pairs", where=corpus.name)
-        tokenizers = tokenizers or cls.learn_tokenizers(*corpus.train.sides, config.tokenizer, lowercase=lowercase)
-        if getattr(config.model, "tie", None) == "all" and not tokenizers.shared:
-            raise InputError(f"{config.arch} ties source and target embeddings: it needs tokenizer.shared")
-        sizes = text_front_end(config.front_end, tokenizers.source.size), tokenizers.target.size
-        config, model = cls.draw(config, sizes, seed=seed, parameters=parameters)
-        longest = cls.room_for(tokenizers, corpus.train.targets)
-        return cls(config, model, tokenizers, longest_output=longest, data=cls.trained_on(corpus))
+        return cls.build(data, run, tokenizers=TokenizerPair.load(kept))
 
     @classmethod
     def restore(cls, directory: Path, loaded: LoadedModel, config: TranslationConfig, options: Any) -> TranslationTask:
