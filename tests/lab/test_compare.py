@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,43 @@ def test_it_leaves_a_file_that_reads_back_and_runs_that_load(compared: tuple[Res
     assert (out_dir / "runs" / "gru-seed1" / "config.yaml").exists()
     assert not list(out_dir.glob("trials/*"))
     assert not list(out_dir.parent.glob(".*"))
+
+
+TIMES = {
+    "command", "train_s", "cpu_s", "seconds", "cpu_seconds", "tokens_per_s", "ms", "peak_memory_bytes", "warnings",
+    "verdict", "others_cores",
+}  # fmt: skip
+
+
+def _timeless(value: Any) -> Any:
+    """The part of results that no clock decides."""
+    if isinstance(value, dict):
+        return {key: _timeless(part) for key, part in value.items() if key not in TIMES}
+    return [_timeless(part) for part in value] if isinstance(value, list) else value
+
+
+@pytest.mark.slow
+def test_a_comparison_by_the_plan_of_another_repeats_it(pairs: Path, tmp_path: Path) -> None:
+    """A budget in seconds is measured once; with the steps of that measurement the losses are the same, bit for bit."""
+    config = CompareConfig(
+        "translation",
+        str(pairs),
+        ("gru", "bahdanau"),
+        "1s",
+        seeds=1,
+        match="params=30000",
+        search=0.2,
+        rates=2,
+        workers=2,
+    )
+    first = compare(config, tmp_path / "first", display=Display(quiet=True))
+    assert [planned.arch for planned in first.budget.steps] == ["gru", "bahdanau"]
+    for run, planned in zip(first.runs, first.budget.steps, strict=True):
+        assert run.steps == planned.run.steps
+        assert run.planned_s == planned.run.training_s
+    plan = tmp_path / "first" / "results.json"
+    again = compare(replace(config, budget="9s"), tmp_path / "again", display=Display(quiet=True), plan=plan)
+    assert _timeless(again.to_dict()) == _timeless(first.to_dict())
 
 
 def _prepared(**changes: Any) -> Prepared:

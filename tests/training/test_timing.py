@@ -62,9 +62,9 @@ def rehearsal(clock: Clock, model: nn.Module, step_s: Callable[[], float], **opt
     config = toy.config("60s", validate_every=None)
     objective = clock.slowed(step_s, toy.objective)
     stepper = Stepper(model, objective, config.optim, torch.device("cpu"), "float32")
-    return Rehearsal(
-        model, objective, SlowBatches(clock), config, clock.validator, stepper, clock=clock, **{"threads": 1, **options}
-    )
+    timed = Rehearsal(SlowBatches(clock), 0, clock.validator, stepper, clock=clock, **{"threads": 1, **options})
+    timed.warm_up(2.0)
+    return timed
 
 
 def test_it_measures_fetching_stepping_and_validating() -> None:

@@ -21,7 +21,8 @@ def compare(
     ],
     task: str | None = None,
     archs: str | None = None,
-    budget: str = "60s",
+    budget: str | None = None,
+    plan: Path | None = None,
     seeds: int = 3,
     match: str | None = None,
     out_dir: Annotated[Path | None, Parameter(name=["--out-dir", "-o"])] = None,
@@ -53,7 +54,9 @@ def compare(
         task: Task, e.g. classification or language. Default: the task that the data is plainly for, else translation.
         archs: Comma-separated names of architectures; `sightline train --help` lists them. Default: a small set that is
             common for the task.
-        budget: Budget of each run: 60s, 5min, 500steps, 2Mtok or 1e15flop.
+        budget: Budget of each run: 60s, 5min, 500steps, 2Mtok or 1e15flop. Seconds become a number of steps, measured
+            first, so that other work on the machine changes nothing; 60s-wall obeys the clock. Default: 60s.
+        plan: results.json of an earlier comparison with a budget in seconds, whose numbers of steps to take.
         seeds: Number of runs of each architecture; a verdict needs at least 2.
         match: Scale every architecture to this size, e.g. params=2M.
         out_dir: Output directory. Default: a new directory under runs/.
@@ -92,6 +95,8 @@ def compare(
     free = parse_overrides(overrides)
     if twice := next((key for key in free if key in settings), None):
         raise InputError("specified twice", where=f"--{twice.replace('_', '-')}")
+    if budget is not None and plan is not None:
+        raise InputError("--budget and --plan are mutually exclusive")
     if "arch" in free:
         raise InputError("unknown flag, did you mean '--archs'?", where="--arch")
     chosen = compared(task) if archs is None else tuple(part.strip() for part in archs.split(",") if part.strip())
@@ -99,7 +104,7 @@ def compare(
         task=task,
         data=data,
         archs=chosen,
-        budget=budget,
+        budget=budget or "60s",
         seeds=seeds,
         seed=seed,
         match=match,
@@ -112,10 +117,20 @@ def compare(
         dtype=dtype,
         settings={**settings, **free},
     )
-    run(config, out_dir, name=Path(data.split(",")[0]).stem, overwrite=overwrite, json=json, quiet=quiet)
+    name = Path(data.split(",")[0]).stem
+    run(config, out_dir, name=name, overwrite=overwrite, json=json, quiet=quiet, plan=plan)
 
 
-def run(config: CompareConfig, out_dir: Path | None, *, name: str, overwrite: bool, json: bool, quiet: bool) -> None:
+def run(
+    config: CompareConfig,
+    out_dir: Path | None,
+    *,
+    name: str,
+    overwrite: bool,
+    json: bool,
+    quiet: bool,
+    plan: Path | None = None,
+) -> None:
     """Compare and write the report; print the verdict, the table and the report's path, or the results as JSON."""
     import shlex
     import sys
@@ -130,7 +145,9 @@ def run(config: CompareConfig, out_dir: Path | None, *, name: str, overwrite: bo
     command = shlex.join(["sightline", *sys.argv[1:]])
     failure = None
     try:
-        results = run_comparison(config, directory, command=command, overwrite=overwrite, display=Display(quiet=quiet))
+        results = run_comparison(
+            config, directory, command=command, overwrite=overwrite, display=Display(quiet=quiet), plan=plan
+        )
     except NoRunFinished as error:
         results, failure = error.results, error
     report = write_report(results, directory)
@@ -179,7 +196,8 @@ def print_table(results: Results) -> None:
         if score is not None:
             ends = "" if score.low is None else f" [{info.number(score.low)}, {info.number(score.high)}]"
             quality = info.text(score.mean) + ends
-        row = (a.arch, quality, quantity(a.train_s), quantity(a.tokens_per_s), quantity(a.parameters),
+        name = a.arch + "*" * bool(a.cautions)
+        row = (name, quality, quantity(a.train_s), quantity(a.tokens_per_s), quantity(a.parameters),
                size(a.peak_memory_bytes), "—" if a.ms is None else significant(a.ms, 3),
                size(a.state_bytes))  # fmt: skip
         table.add_row(*(Text(visible(cell)) for cell in row))
@@ -189,6 +207,9 @@ def print_table(results: Results) -> None:
     for unfinished in (run for run in results.runs if run.status != "done"):
         text = f"{unfinished.arch}, seed {unfinished.seed}: {unfinished.status}: {unfinished.error}"
         console.print(Text(visible(text)))
-    for warning in results.warnings:
+    for a in results.ranked:
+        if a.cautions:
+            console.print(Text(visible(f"* {a.arch}: {', '.join(a.cautions)}")))
+    for warning in (warning for warning in results.warnings if warning not in results.verdict):
         console.print(Text(visible(warning)))
     console.print()

@@ -52,7 +52,8 @@ def train(
         task: Task, e.g. classification or language. Default: the task that the data is plainly for, else translation.
         out_dir: Directory of the run [default: runs/DATA-ARCH-SEED].
         config: YAML file, such as the config.yaml of a run. Flags override it.
-        budget: Training budget: 60s, 5min, 500steps, 2Mtok or 1e15flop.
+        budget: Training budget: 60s, 5min, 500steps, 2Mtok or 1e15flop. Seconds become a number of steps, measured
+            first, so that other work on the machine changes nothing; 60s-wall obeys the clock.
         max_steps: Same as --budget Nsteps.
         max_tokens: Same as --budget Ntok.
         max_time: Same as --budget with a time such as 60s, 5min or 2h.
@@ -190,7 +191,7 @@ def _budget(budget: str | None, steps: int | None, tokens: int | None, time: str
     flags = [flag for flag, value in values.items() if value is not None]
     if len(flags) > 1:
         raise InputError(f"{' and '.join(flags)} are mutually exclusive")
-    if time is not None and Budget.parse(time, where="--max-time").unit != "seconds":
+    if time is not None and Budget.parse(time, where="--max-time").unit not in ("seconds", "wall"):
         raise InputError(f"expected a time such as 60s, 5min or 2h, found {time!r}", where="--max-time")
     if steps is not None:
         return f"{steps}steps"

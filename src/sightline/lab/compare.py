@@ -13,19 +13,32 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 from sightline.core.errors import Diverged, EnvironmentFault, InputError, Interrupted, SightlineError
 from sightline.core.metrics import find_metric
-from sightline.lab.jobs import DONE, Failure, Job, JobResult, Prepared, read_json
+from sightline.lab.jobs import (
+    DONE,
+    TRIAL_VALIDATIONS,
+    VALIDATIONS,
+    Failure,
+    Job,
+    JobResult,
+    Prepared,
+    Timed,
+    read_json,
+)
+from sightline.lab.load import OthersLoad
 from sightline.lab.plan import CompareConfig, divide
 from sightline.lab.processes import Worker
 from sightline.lab.progress import Display, title
 from sightline.lab.results import BudgetPlan, Results
+from sightline.lab.steps import check_planned, measured_steps, steps_like
 from sightline.lab.summary import Outcome, summarise
+from sightline.training.plan import StepPlan
 
 POLL_S = 0.2
 OURS = ("prepared", "trials", "runs", "figures", "results.json", "report.html")
@@ -46,29 +59,41 @@ class NoRunFinished(SightlineError):
 
 
 def compare(
-    config: CompareConfig, out_dir: Path, *, command: str = "", overwrite: bool = False, display: Display | None = None
+    config: CompareConfig,
+    out_dir: Path,
+    *,
+    command: str = "",
+    overwrite: bool = False,
+    display: Display | None = None,
+    plan: Path | None = None,
 ) -> Results:
     """Train every architecture of `config` with every seed; write `results.json` and the runs to `out_dir`.
 
     Runs that fail or diverge are recorded, never dropped or repeated. `command` is recorded as the command that
-    reproduces the results.
+    reproduces the results. `plan` is the results.json of a comparison whose numbers of steps to take.
 
     Raises:
-        InputError: wrong data, architectures, sizes or metric; what `check_free` raises.
+        InputError: wrong data, architectures, sizes or metric; what `check_free` and `steps_like` raise.
         EnvironmentFault: "OUT: No space left on device".
         Interrupted: after SIGTERM; KeyboardInterrupt after SIGINT. All workers have ended by then.
         NoRunFinished: every run failed or diverged; results.json exists by then.
     """
     check_free(out_dir, overwrite=overwrite)
+    earlier = None if plan is None else Results.load(plan)
+    if plan is not None and earlier is not None:
+        check_planned(earlier, config, where=plan)
+        config = replace(config, budget=earlier.budget.per_run)
+    others = OthersLoad()
     session = _Session(config, out_dir, display or Display())
     with _terminable(), session.display.shown():
         try:
             prepared = session.prepare()
+            session.settle_steps(prepared, earlier, plan)
             session.announce()
             session.train()
         finally:
             session.end()
-    results = summarise(config, session.plan, prepared, session.outcomes, session.rates, command)
+    results = summarise(config, session.plan, prepared, session.outcomes, session.rates, command, others.cores())
     results.save(out_dir / "results.json")
     failures = [outcome.failure for outcome in session.outcomes if outcome.failure is not None]
     if len(failures) == len(session.outcomes):
@@ -151,6 +176,7 @@ class _Session:
     active: list[Worker] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     rates: dict[str, list[Outcome]] = field(default_factory=dict)
+    unmeasured: dict[str, Failure] = field(default_factory=dict)
 
     def prepare(self) -> Prepared:
         """Run the preparing job and wait for it; it finds every error in the user's input.
@@ -182,6 +208,37 @@ class _Session:
         self.plan = _plan(self.config, prepared)
         return prepared
 
+    def settle_steps(self, prepared: Prepared, earlier: Results | None, where: Path | None) -> None:
+        """Turn a budget in seconds into steps: measured under the load of the comparison, or those of an earlier one.
+
+        An architecture that cannot be measured fails here, in the place of its runs.
+        """
+        if prepared.budget_unit != "seconds":
+            return
+        several = 1 if earlier else self.plan.workers
+        self.display.begin(several)
+        budget = "" if earlier else self.plan.final_each
+        for turn in range(several):
+            directory = self.out_dir / "trials" / f"speed-{turn}"
+            job = Job("time", self.config, directory, self.out_dir / "prepared", budget=budget, turn=turn)
+            self.active.append(Worker(job, self.plan.threads))
+        ended: list[Worker] = []
+        while self.active:
+            ended += self._wait_for_one()
+        failures = [failure for worker in ended if (failure := worker.failure()) is not None]
+        if failures:
+            raise _error(failures[0])
+        timed = [read_json(Timed, worker.job.directory / DONE) for worker in ended]
+        shutil.rmtree(self.out_dir / "trials")
+        if earlier is not None and where is not None:
+            steps = steps_like(earlier, prepared.data.sha256, timed[0].batches, where=where)
+        else:
+            steps = measured_steps(self.config, self.plan, timed)
+        self.plan = replace(self.plan, steps=steps)
+        self.unmeasured = {arch: failure for one in timed for arch, failure in one.failures.items()}
+        for arch, failure in self.unmeasured.items():
+            self.display.say(f"{arch}: {failure.kind}: {failure.message}")
+
     def announce(self) -> None:
         """Display the plan."""
         plan, archs = self.plan, self.config.archs
@@ -190,13 +247,18 @@ class _Session:
         self.display.begin(runs + trials)
         grid = f"{len(archs)} architectures × {self.config.seeds} seeds, {plan.per_run} each"
         self.display.say(f"{grid}, {plan.workers} at a time with {plan.threads} thread(s) each")
+        for planned in plan.steps:
+            self.display.say(f"{planned.arch}: {planned.run}")
         if trials:
             self.display.say(f"first {trials} trials of learning rates, {plan.search_each} each, inside the budget")
 
     def train(self) -> None:
         """All trials and runs; a run starts when the trials of its architecture have ended."""
-        trials = [self._trial(arch, factor) for arch in self.config.archs for factor in self.config.factors]
-        runs = [(arch, seed) for seed in self.config.all_seeds for arch in self.config.archs]
+        for arch, failure in self.unmeasured.items():
+            self.outcomes += [Outcome(self._run(arch, seed), None, failure) for seed in self.config.all_seeds]
+        archs = [arch for arch in self.config.archs if arch not in self.unmeasured]
+        trials = [self._trial(arch, factor) for arch in archs for factor in self.config.factors]
+        runs = [(arch, seed) for seed in self.config.all_seeds for arch in archs]
         while trials or runs or self.active:
             while len(self.active) < self.plan.workers and (job := self._next(trials, runs)) is not None:
                 self.active.append(Worker(job, self.plan.threads))
@@ -217,16 +279,19 @@ class _Session:
 
     def _trial(self, arch: str, factor: float) -> Job:
         directory = self.out_dir / "trials" / f"{arch}-x{factor:.3g}"
-        prepared, budget = self.out_dir / "prepared", self.plan.search_each or ""
-        return Job("trial", self.config, directory, prepared, arch, self.config.seed, budget, factor)
+        planned = self.plan.steps_of(arch)
+        length = _length(planned and planned.trial, self.plan.search_each or "", TRIAL_VALIDATIONS)
+        seed, prepared = self.config.seed, self.out_dir / "prepared"
+        return Job("trial", self.config, directory, prepared, arch, seed, lr_factor=factor, **length)
 
     def _run(self, arch: str, seed: int) -> Job:
         directory, prepared = self.out_dir / "runs" / f"{arch}-seed{seed}", self.out_dir / "prepared"
         trials = [(trial.result, trial.job.lr_factor) for trial in self.rates.get(arch, []) if trial.result]
         losses = [(result.loss, factor) for result, factor in trials if result.loss is not None]
         _, factor = min(losses, key=itemgetter(0), default=(None, 1.0))
-        budget, attention = self.plan.final_each, seed == self.config.seed
-        return Job("run", self.config, directory, prepared, arch, seed, budget, factor, attention=attention)
+        planned, attention = self.plan.steps_of(arch), seed == self.config.seed
+        length = _length(planned and planned.run, self.plan.final_each, VALIDATIONS)
+        return Job("run", self.config, directory, prepared, arch, seed, lr_factor=factor, attention=attention, **length)
 
     def _wait_for_one(self) -> list[Worker]:
         """Wait until a worker ends; remove and return all that have ended."""
@@ -267,6 +332,14 @@ class _Session:
         for worker in self.active:
             worker.wait()
         self.active = []
+
+
+def _length(plan: StepPlan | None, budget: str, validations: int) -> dict[str, Any]:
+    """The length of a job's training: by its plan, or by a budget that needs none."""
+    if plan is None:
+        return {"budget": budget, "validations": validations}
+    length = {"validations": plan.validations, "validation_share": plan.validation_share}
+    return {"budget": f"{plan.steps}steps", **length}
 
 
 def _error(failure: Failure) -> Exception:

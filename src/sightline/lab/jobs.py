@@ -13,19 +13,23 @@ from sightline.core.json_text import to_json
 from sightline.core.metrics import Baseline
 from sightline.lab.plan import CompareConfig
 from sightline.lab.results import ArchitectureMaps, Data
+from sightline.training.plan import Speed
 
 T = TypeVar("T")
+
+VALIDATIONS, TRIAL_VALIDATIONS = 10, 2  # of a run, of a trial; at most, where seconds became steps
 
 
 @final
 @dataclass(frozen=True)
 class Job:
-    """The job of one worker process: prepare the data, try a learning rate, or train and evaluate a run.
+    """The job of one worker process: prepare the data, measure speeds, try a learning rate, or train and evaluate.
 
     `directory` belongs to the job, `prepared` to the preparing job. `lr_factor` multiplies the preset's learning rate.
+    `turn`: the number of a measuring job among those that run at once.
     """
 
-    kind: Literal["prepare", "trial", "run"]
+    kind: Literal["prepare", "time", "trial", "run"]
     config: CompareConfig
     directory: Path
     prepared: Path
@@ -34,6 +38,9 @@ class Job:
     budget: str = ""
     lr_factor: float = 1.0
     attention: bool = False
+    validations: int = VALIDATIONS
+    validation_share: float = 1.0
+    turn: int = 0
 
 
 @final
@@ -58,8 +65,29 @@ class Prepared:
 
 @final
 @dataclass(frozen=True)
+class Failure:
+    """The failure of a worker."""
+
+    kind: Literal["failed", "diverged", "interrupted"]
+    message: str
+    exit_code: int = 1
+
+
+@final
+@dataclass(frozen=True)
+class Timed:
+    """The result of a measuring job, by architecture: speeds, what bounds a batch, and how it could not be measured."""
+
+    speeds: dict[str, Speed]
+    batches: dict[str, str]
+    failures: dict[str, Failure] = field(default_factory=dict)
+    validate_every: int | None = None
+
+
+@final
+@dataclass(frozen=True)
 class JobResult:
-    """The result of a training; a trial has only the first four fields."""
+    """The result of a training; a trial has no metrics."""
 
     loss: float | None  # the best validation loss, in the unit of the task
     learning_rate: float
@@ -80,16 +108,8 @@ class JobResult:
     references: list[str] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)  # as the task defines them
     maps: list[ArchitectureMaps] = field(default_factory=list)
-
-
-@final
-@dataclass(frozen=True)
-class Failure:
-    """The failure of a worker."""
-
-    kind: Literal["failed", "diverged", "interrupted"]
-    message: str
-    exit_code: int = 1
+    epochs: int = 0
+    cpu_s: float = 0.0
 
 
 JOB, DONE, FAILED, LOG = "job.json", "result.json", "failure.json", "worker.log"

@@ -21,7 +21,7 @@ RESERVED_NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 class CompareConfig:
     """One comparison.
 
-    budget: for one run of one architecture: 60s, 500steps, 2Mtok, 1e15flop
+    budget: for one run of one architecture: 60s, 60s-wall, 500steps, 2Mtok, 1e15flop
     search: share of the budget of all its runs that goes to the learning-rate search, 0 = the preset's rate
     rates: number of candidate rates; match: size that every architecture is scaled to, such as "params=2M"
     metric: the metric that decides, "auto" = the task's default; tested: most test items to measure
@@ -91,7 +91,7 @@ def divide(config: CompareConfig, amount: float, unit: str, *, workers: int | No
     total = amount * config.seeds
     each = total * share / config.rates
     final = amount * (1 - share)
-    if unit != "seconds":
+    if unit not in ("seconds", "wall"):
         each, final = float(int(each)), float(int(final))
         if final < 1 or (share and each < 1):
             raise InputError(f"too small for {config.rates} candidate learning rates", where="--budget")
@@ -115,7 +115,7 @@ def divide(config: CompareConfig, amount: float, unit: str, *, workers: int | No
 
 def written(amount: float, unit: str) -> str:
     """A budget in the notation of `Budget.parse`."""
-    word = {"steps": "steps", "tokens": "tok", "seconds": "s", "flops": "flop"}[unit]
+    word = {"steps": "steps", "tokens": "tok", "seconds": "s", "wall": "s-wall", "flops": "flop"}[unit]
     return f"{int(amount)}{word}" if amount == int(amount) and amount < 1e15 else f"{amount:.6g}{word}"
 
 

@@ -143,6 +143,8 @@ def title(worker: Worker) -> str:
     job = worker.job
     if job.kind == "prepare":
         return "preparing"
+    if job.kind == "time":
+        return "measuring speeds"
     if job.kind == "trial":
         return f"{job.arch}, trial of learning rate × {job.lr_factor:.3g}"
     return f"{job.arch}, seed {job.seed}"

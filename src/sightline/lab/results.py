@@ -12,6 +12,7 @@ from sightline.core.files import parse_json_object, read_regular, write_file
 from sightline.core.json_text import finite, to_json
 from sightline.core.metrics import Baseline, Metric, defined, find_metric
 from sightline.lab.details import Details
+from sightline.training.plan import StepPlan
 
 SCHEMA_VERSION = 2
 
@@ -49,7 +50,8 @@ class Architecture:
 
     `peak_memory_bytes` is the largest resident set of the worker process, Python and PyTorch included.
     `ms` is the time of one output, or of one of its tokens (`ms_per`), computed one at a time. `state_bytes` is the
-    size of the state that is carried from step to step, at the lengths in `state_of`.
+    size of the state that is carried from step to step, at the lengths in `state_of`. `cautions` has what the warnings
+    say of it, in a few words each.
     """
 
     arch: str
@@ -68,12 +70,18 @@ class Architecture:
     details: Details | None = None
     finished: int = 0
     started: int = 0
+    cautions: list[str] = field(default_factory=list)
 
 
 @final
 @dataclass(frozen=True)
 class Run:
-    """One training. `history`: the records of its metrics.jsonl; `error`: the error message of a run that failed."""
+    """One training. `history`: the records of its metrics.jsonl; `error`: the error message of a run that failed.
+
+    train_s: seconds of its steps and validations; planned_s: those that the plan expected; cpu_s: of them, processor
+        time of the thread that trained
+    epochs: complete passes over the training data
+    """
 
     arch: str
     seed: int
@@ -85,6 +93,9 @@ class Run:
     steps: int | None = None
     tokens: int | None = None
     flops: float | None = None
+    planned_s: float | None = None
+    cpu_s: float | None = None
+    epochs: int | None = None
 
 
 @final
@@ -131,8 +142,25 @@ class Data:
 
 @final
 @dataclass(frozen=True)
+class PlannedSteps:
+    """The steps of one architecture: of each of its runs and of each trial of a learning rate.
+
+    batch: the setting that bounds a batch, such as "batch_tokens 2000"; a step means little without it
+    """
+
+    arch: str
+    batch: str
+    run: StepPlan
+    trial: StepPlan | None = None
+
+
+@final
+@dataclass(frozen=True)
 class BudgetPlan:
-    """The budget of each architecture; `explained` states it in words, with the arithmetic."""
+    """The budget of each architecture; `explained` states it in words, with the arithmetic.
+
+    steps: what a budget in seconds became, measured before the first training; empty for other budgets
+    """
 
     per_run: str
     seeds: list[int]
@@ -144,6 +172,11 @@ class BudgetPlan:
     workers: int = 1
     threads: int = 1
     explained: str = ""
+    steps: list[PlannedSteps] = field(default_factory=list)
+
+    def steps_of(self, arch: str) -> PlannedSteps | None:
+        """The steps of one architecture."""
+        return next((planned for planned in self.steps if planned.arch == arch), None)
 
 
 @final
@@ -205,7 +238,11 @@ class Example:
 @final
 @dataclass(frozen=True)
 class Results:
-    """All results of a comparison."""
+    """All results of a comparison.
+
+    warnings: whole sentences; those about the trainings end the verdict too
+    others_cores: processor cores that other programs kept busy meanwhile, on average
+    """
 
     command: str
     environment: dict[str, Any]
@@ -221,6 +258,7 @@ class Results:
     attention: list[AttentionExample] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    others_cores: float | None = None
     schema_version: int = SCHEMA_VERSION
 
     @property

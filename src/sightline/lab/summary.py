@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
 
 from sightline.core.metrics import defined, find_metric, undefined_notes
 from sightline.data.spaced import spaced
+from sightline.lab.cautions import cautions, marks
 from sightline.lab.details import details_of
 from sightline.lab.jobs import Failure, Job, JobResult, Prepared
 from sightline.lab.plan import CompareConfig
@@ -49,9 +50,15 @@ def summarise(
     outcomes: Sequence[Outcome],
     trials: Mapping[str, Sequence[Outcome]],
     command: str,
+    others_cores: float | None = None,
 ) -> Results:
-    """The results of all finished jobs."""
+    """The results of all finished jobs. `others_cores`: the cores that other programs kept busy meanwhile."""
     results: dict[str, list[JobResult]] = {arch: [] for arch in config.archs}
+    planned = {steps.arch: steps.run.training_s for steps in plan.steps}
+
+    def place(outcome: Outcome) -> tuple[int, int]:
+        return config.archs.index(outcome.job.arch), outcome.job.seed
+
     for outcome in sorted(outcomes, key=lambda outcome: outcome.job.seed):
         if outcome.result is not None:
             results[outcome.job.arch].append(outcome.result)
@@ -60,8 +67,15 @@ def summarise(
     scores, pairs = compare_items(items, find_metric(prepared.metric))
     bins = length_bins(prepared.lengths) if prepared.lengths else []
     others = _other_metrics(prepared.metrics, finished)
+    trained = [_run(outcome, planned) for outcome in sorted(outcomes, key=place)]
+    on_cpu = config.device == "cpu" or not prepared.environment.get("gpus")
+    cores = int(prepared.environment.get("cores", 1))
+    cautious = cautions(trained, plan, on_cpu=on_cpu, others_cores=others_cores, cores=cores)
     architectures = [
-        _architecture(arch, runs, prepared, scores, others, bins, trials.get(arch, []), config)
+        replace(
+            _architecture(arch, runs, prepared, scores, others, bins, trials.get(arch, []), config),
+            cautions=marks(cautious, arch),
+        )
         for arch, runs in results.items()
     ]
     sentence = verdict(
@@ -78,18 +92,17 @@ def summarise(
         environment=prepared.environment,
         data=prepared.data,
         budget=plan,
-        verdict=sentence,
+        verdict=" ".join([sentence, *(caution.sentence for caution in cautious)]),
         architectures=architectures,
-        runs=[
-            _run(outcome) for outcome in sorted(outcomes, key=lambda o: (config.archs.index(o.job.arch), o.job.seed))
-        ],
+        runs=trained,
         primary_metric=prepared.metric,
         pairs=pairs,
         baselines=prepared.baselines,
         lengths=lengths,
         attention=_attention(prepared, finished),
         examples=_examples(prepared, finished, scores),
-        warnings=[*prepared.warnings, *_undefined(finished)],
+        warnings=[*(caution.sentence for caution in cautious), *prepared.warnings, *_undefined(finished)],
+        others_cores=others_cores,
     )
 
 
@@ -188,7 +201,7 @@ def _rate(trial: Outcome, preset: float) -> Rate:
     return Rate(lr, trial.result.loss, "done")
 
 
-def _run(outcome: Outcome) -> Run:
+def _run(outcome: Outcome, planned_s: Mapping[str, float]) -> Run:
     job, result, failure = outcome.job, outcome.result, outcome.failure
     if result is None:
         assert failure is not None
@@ -200,7 +213,10 @@ def _run(outcome: Outcome) -> Run:
         metrics=result.metrics,
         history=result.history,
         train_s=result.train_s,
+        planned_s=planned_s.get(job.arch),
+        cpu_s=result.cpu_s,
         steps=result.steps,
+        epochs=result.epochs,
         tokens=result.tokens,
         flops=result.flops,
     )

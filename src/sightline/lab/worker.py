@@ -28,16 +28,16 @@ from sightline.core.metrics import defined, find_metric
 from sightline.core.processes import peak_memory_bytes
 from sightline.data.spaced import spaced
 from sightline.lab.attention import attention_examples, attention_maps
-from sightline.lab.jobs import DONE, FAILED, Failure, Job, JobResult, Prepared, read_json, write_json
+from sightline.lab.jobs import DONE, FAILED, Failure, Job, JobResult, Prepared, Timed, read_json, write_json
 from sightline.lab.plan import CompareConfig, divide
 from sightline.lab.results import Data
-from sightline.tasks.fit import train_run
+from sightline.tasks.fit import rehearse, train_run
 from sightline.tasks.table import task_class
 from sightline.training.budget import Budget
 from sightline.training.environment import environment
 from sightline.training.state import Progress
+from sightline.training.timing import Rehearsal, measure_speeds, measuring_s
 
-VALIDATIONS = 10
 MOST_RECORDS = 200  # of the training loss of a run, kept in results.json
 REPORT_EVERY_S = 0.5
 
@@ -48,11 +48,9 @@ def main(arguments: list[str]) -> int:
     if "--watch" in arguments:
         threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        write_json(job.directory / DONE, prepare(job) if job.kind == "prepare" else train(job))
+        write_json(job.directory / DONE, WORK[job.kind](job))
     except SightlineError as error:
-        kind = "diverged" if isinstance(error, Diverged) else "failed"
-        kind = "interrupted" if isinstance(error, Interrupted) else kind
-        write_json(job.directory / FAILED, Failure(kind, str(error), exit_status(error)))
+        write_json(job.directory / FAILED, failure_of(error))
         return 1
     except Exception as error:
         traceback.print_exc()
@@ -137,6 +135,46 @@ def prepare(job: Job) -> Prepared:
     )
 
 
+def measure(job: Job) -> Timed:
+    """The speed of every architecture, in turns; without a budget only what bounds their batches.
+
+    An architecture that cannot take a step is left out: its runs fail alone.
+    """
+    config, kind = job.config, task_class(job.config.task)
+    order = [*config.archs[job.turn :], *config.archs[: job.turn]]  # other workers begin with others
+    batches: dict[str, str] = {}
+    failures: dict[str, Failure] = {}
+    ready: dict[str, Rehearsal] = {}
+    for arch in order:
+        say(f"measuring the speed of {arch}")
+        run = run_config(config, arch)
+        data = kind.load_prepared(run, job.prepared)
+        rehearsal = rehearse(kind.build_prepared(data, run, job.prepared), data, run.training)
+        batches[arch] = rehearsal.batch_size
+        if not job.budget:
+            continue
+        try:
+            rehearsal.warm_up(seconds_each(job))
+        except SightlineError as error:
+            failures[arch] = failure_of(error)
+        else:
+            ready[arch] = rehearsal
+    every = run_config(config, config.archs[0]).training.validate_every
+    return Timed(measure_speeds(ready, seconds_each(job)) if ready else {}, batches, failures, every)
+
+
+def seconds_each(job: Job) -> float:
+    """The time to measure an architecture in a job that measures."""
+    return measuring_s(Budget.parse(job.budget).amount)
+
+
+def failure_of(error: SightlineError) -> Failure:
+    """What happened to a job, for the comparing process."""
+    kind = "diverged" if isinstance(error, Diverged) else "failed"
+    kind = "interrupted" if isinstance(error, Interrupted) else kind
+    return Failure(kind, str(error), exit_status(error))
+
+
 def deciding(metrics: Sequence[str], asked: str) -> str:
     """The metric that decides among those that a task reports, of which "auto" is the first.
 
@@ -157,8 +195,8 @@ def train(job: Job) -> JobResult:
     config, kind = job.config, task_class(job.config.task)
     run = run_config(config, job.arch)
     optim = replace(run.training.optim, lr=run.training.optim.lr * job.lr_factor)
-    validations = VALIDATIONS if job.kind == "run" else 2
-    run = run.changed(budget=job.budget, seed=job.seed, optim=optim, validations=validations)
+    settled = {"budget": job.budget, "validations": job.validations, "validation_share": job.validation_share}
+    run = run.changed(seed=job.seed, optim=optim, **settled)
     data = kind.load_prepared(run, job.prepared)
     if job.kind == "run" and data.sha256 != read_json(Prepared, job.prepared / DONE).data.sha256:
         raise InputError("the data has changed since the comparison began", where=data.name)
@@ -174,6 +212,8 @@ def train(job: Job) -> JobResult:
         history=_thinned(training.history),
         steps=training.steps,
         tokens=training.tokens,
+        epochs=training.epochs,
+        cpu_s=training.cpu_seconds,
         flops=float(training.flops),
         parameters=trained.task.parameters,
         peak_memory_bytes=peak,
@@ -232,6 +272,9 @@ def _progress() -> Callable[[Progress], None]:
                 tokens_per_s=progress.tokens_per_s)  # fmt: skip
 
     return report
+
+
+WORK: dict[str, Callable[[Job], Any]] = {"prepare": prepare, "time": measure, "trial": train, "run": train}
 
 
 if __name__ == "__main__":

@@ -20,10 +20,13 @@ from sightline.tasks.run import RunConfig, log_notes
 from sightline.tasks.scores import best_scores
 from sightline.tasks.table import task_class
 from sightline.tasks.task import Task
+from sightline.training.environment import resolve_device, resolve_dtype
 from sightline.training.loop import train
 from sightline.training.progress import reporting
 from sightline.training.rundir import check_run
 from sightline.training.state import Progress, TrainConfig, TrainResult
+from sightline.training.step import Stepper
+from sightline.training.timing import Rehearsal
 
 T = TypeVar("T", bound=Task[Any, Any, Any])
 
@@ -128,6 +131,15 @@ def train_run(
         on_progress=on_progress,
         files=lambda built, settled: run_files(run, data, built.sizes, settled),
     )
+
+
+def rehearse(task: Task[Any, Any, Any], data: Corpus[Any], config: TrainConfig) -> Rehearsal:
+    """The training of `train_task`, to be timed; the task is useless afterwards."""
+    device = resolve_device(config.device)
+    dtype = resolve_dtype(config.dtype, device, task.model)
+    stepper = Stepper(task.model.to(device), task.loss, config.optim, device, dtype)
+    batches = task.batches(data.train, seed=derive(config.seed, "order"))
+    return Rehearsal(batches, config.seed, partial(task.validator, data.valid), stepper)
 
 
 def train_task(

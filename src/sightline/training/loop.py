@@ -160,7 +160,8 @@ class _Trainer:
         with untouched(self.model), self.stop.interruptible():
             # Moments of an optimizer cannot be unset: the timed steps have one of their own.
             stepper = Stepper(self.model, self.objective, self.config.optim, self.stepper.device, self.state.dtype)
-            timed = Rehearsal(self.model, self.objective, self.batches, self.config, self.validator, stepper)
+            timed = Rehearsal(self.batches, self.config.seed, self.validator, stepper)
+            timed.warm_up(measuring_s(budget_s))
             return measure_speeds({"": timed}, measuring_s(budget_s))[""]
 
     def _load(self, checkpoint: Checkpoint) -> None:
@@ -315,7 +316,7 @@ class _Trainer:
         if state.best_step is None:
             self.save_as("best")
         self._log({"event": "end", "status": status, **asdict(state.spent)})
-        best = {"best_metric": state.best_metric, "best_step": state.best_step}
+        best = {"best_metric": state.best_metric, "best_step": state.best_step, "epochs": state.cursor[0]}
         return TrainResult(status, **asdict(state.spent), **best, history=self.history, plan=state.plan)
 
     def _stop(self) -> NoReturn:

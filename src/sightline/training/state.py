@@ -78,7 +78,8 @@ def in_steps(config: TrainConfig, plan: StepPlan) -> TrainConfig:
 class TrainResult:
     """The end of a training; `history` has the records of metrics.jsonl.
 
-    `cpu_seconds` is the processor time of the thread that trained, within `seconds`.
+    `cpu_seconds` is the processor time of the thread that trained, within `seconds`; `epochs` the number of complete
+    passes over the data.
     """
 
     status: Literal["completed", "early_stopped"]
@@ -87,6 +88,7 @@ class TrainResult:
     seconds: float
     flops: int
     cpu_seconds: float
+    epochs: int
     best_metric: float | None
     best_step: int | None
     history: list[dict[str, Any]]

@@ -23,10 +23,9 @@ from sightline.core.seeds import derive
 from sightline.core.weights import own_tensors
 from sightline.data.batches import START, Batches
 from sightline.training.checkpoint import packed_with_hashes
-from sightline.training.loss import Objective
 from sightline.training.memory import MemoryGuard
 from sightline.training.plan import Speed
-from sightline.training.state import TrainConfig, Validate
+from sightline.training.state import Validate
 from sightline.training.step import Stepper
 
 Clock = Callable[[], float]
@@ -91,17 +90,15 @@ class Rehearsal:
 
     def __init__(
         self,
-        model: nn.Module,
-        objective: Objective,
         batches: Batches,
-        config: TrainConfig,
+        seed: int,
         validator: Callable[[float], Validate] | None,
         stepper: Stepper,
         *,
         clock: Clock | None = None,
         threads: int | None = None,
     ) -> None:
-        self._model, self._config, self._validator, self._stepper = model, config, validator, stepper
+        self._model, self._seed, self._validator, self._stepper = stepper.model, seed, validator, stepper
         self._clock = clock or own_clock(stepper.device)
         on_cpu = stepper.device.type == "cpu"
         self._threads = threads or (torch.get_num_threads() if on_cpu else 1)
@@ -112,9 +109,15 @@ class Rehearsal:
         self._speedups: list[float] = []
         self._validation_s = self._save_s = 0.0
 
+    @property
+    def batch_size(self) -> str:
+        """The setting that bounds a batch, and its value."""
+        key, size = self._memory.batches.size_key
+        return f"{key} {size}"
+
     def warm_up(self, seconds: float) -> None:
-        """Fetch the batches of a slice and take a step on each, about `seconds` in all."""
-        began = self._clock()
+        """Fetch the batches of a slice and take a step on each, before anything is timed: a share of `seconds`."""
+        began, seconds = self._clock(), seconds / (2 * (SLICES + 1))
         while len(self._batches) < MOST_BATCHES:
             before = self._clock()
             batch, _ = next(self._stream)
@@ -172,7 +175,7 @@ class Rehearsal:
             return taken
 
     def _step(self, batch: Any) -> None:
-        torch.manual_seed(derive(self._config.seed, "dropout", 0))
+        torch.manual_seed(derive(self._seed, "dropout", 0))
         with self._memory.step(1, batch, lambda: None):
             self._stepper.gradients(batch)
             self._stepper.update(0.0)
@@ -181,10 +184,8 @@ class Rehearsal:
 def measure_speeds(rehearsals: Mapping[N, Rehearsal], seconds: float) -> dict[N, Speed]:
     """The speed of each training, about `seconds` of its own time each: slices in turns, so that all see the same load.
 
-    A rate of zero leaves the weights finite; what else changes is undone by `untouched`.
+    All of them are warm. Their weights may change; `untouched` undoes it.
     """
-    for rehearsal in rehearsals.values():
-        rehearsal.warm_up(seconds / (2 * (SLICES + 1)))
     for _ in range(SLICES):
         for rehearsal in rehearsals.values():
             rehearsal.time_slice()

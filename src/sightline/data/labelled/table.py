@@ -245,7 +245,7 @@ def label_columns(rows: Rows) -> list[str]:
     pairs = {*ROLES["source"].split(), *ROLES["target"].split(), *languages()}
     if usual or len(texts) != 2 or not pairs.isdisjoint(map(str.lower, texts)):
         return usual
-    cells = {name: [row.get(name) for row in records] for name in texts}
+    cells: dict[str, list[Any]] = {name: [row.get(name) for row in records] for name in texts}
     if not all(isinstance(cell, str) and not is_number(cell) for column in cells.values() for cell in column):
         return []
     few = [name for name in texts if repeated(cells[name])]

@@ -1,0 +1,117 @@
+"""What a reader must know before believing a comparison: short runs, starved ones, a busy machine. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import final
+
+from sightline.core.digits import number_of
+from sightline.lab.results import BudgetPlan, Run
+
+FEW_STEPS = 100
+STARVED = 0.8  # processor time of the thread that trains, as a share of the time that passed
+SPREAD = 1.2  # the largest speed of an architecture's runs over the smallest
+BUSY = 0.15  # share of the cores that other programs used
+
+
+@final
+@dataclass(frozen=True)
+class Caution:
+    """A warning in one sentence, and the architectures that it is about, each with a few words for a table."""
+
+    sentence: str
+    marks: dict[str, str]
+
+
+def cautions(
+    runs: Sequence[Run], plan: BudgetPlan, *, on_cpu: bool = True, others_cores: float | None = None, cores: int = 1
+) -> list[Caution]:
+    """All that apply, the gravest first.
+
+    others_cores: the cores that other programs kept busy meanwhile, of `cores`
+    """
+    done = [run for run in runs if run.status == "done"]
+    by_clock = not plan.steps and plan.per_run.endswith("s-wall")
+    harm = "trained less than they would have" if by_clock else "took longer, for the same steps"
+    found = [_few_steps(done), _short_epochs(done)]
+    if on_cpu:
+        found.append(_starved(done, harm))
+    found.append(_uneven(done))
+    busy = None if others_cores is None else others_cores / max(cores, 1)
+    if busy is not None and busy >= BUSY:
+        used = f"other programs used {busy:.0%} of {number_of(cores, 'core')}"
+        found.append(Caution(f"The machine was busy: {used}; runs {harm}.", {}))
+    return [caution for caution in found if caution is not None]
+
+
+def marks(found: Sequence[Caution], arch: str) -> list[str]:
+    """The few words about one architecture."""
+    return [caution.marks[arch] for caution in found if arch in caution.marks]
+
+
+def _few_steps(runs: Sequence[Run]) -> Caution | None:
+    few = _by_arch(runs, lambda run: run.steps is not None and run.steps < FEW_STEPS)
+    if not few:
+        return None
+    fewest = {arch: min(run.steps or 0 for run in of) for arch, of in few.items()}
+    listed = ", ".join(f"{arch} {steps}" for arch, steps in fewest.items())
+    return Caution(
+        f"Fewer than {FEW_STEPS} steps of training ({listed}): too few to rank architectures; give a larger --budget.",
+        {arch: f"{steps} steps" for arch, steps in fewest.items()},
+    )
+
+
+def _short_epochs(runs: Sequence[Run]) -> Caution | None:
+    short = _by_arch(runs, lambda run: run.epochs == 0)
+    if not short:
+        return None
+    sentence = f"Not one pass over the training data by {', '.join(short)}: a larger --budget would show more of it."
+    return Caution(sentence, dict.fromkeys(short, "under one epoch"))
+
+
+def _starved(runs: Sequence[Run], harm: str) -> Caution | None:
+    starved = _by_arch(runs, lambda run: _share(run) is not None and (_share(run) or 0.0) < STARVED)
+    if not starved:
+        return None
+    least = {arch: min(_share(run) or 0.0 for run in of) for arch, of in starved.items()}
+    listed = ", ".join(f"{arch} {share:.0%}" for arch, share in least.items())
+    return Caution(
+        f"Runs had the processor for less than {STARVED:.0%} of their time ({listed}): they {harm}.",
+        {arch: f"had the processor {share:.0%} of the time" for arch, share in least.items()},
+    )
+
+
+def _share(run: Run) -> float | None:
+    """The share of its time for which a run had the processor."""
+    return run.cpu_s / run.train_s if run.cpu_s is not None and run.train_s else None
+
+
+def _uneven(runs: Sequence[Run]) -> Caution | None:
+    uneven = {}
+    for arch, of in _by_arch(runs, lambda run: bool(run.tokens and run.train_s)).items():
+        low, high = speed_range(of)
+        if high > SPREAD * low:
+            uneven[arch] = high / low - 1
+    if not uneven:
+        return None
+    listed = ", ".join(f"{arch} {above:.0%}" for arch, above in uneven.items())
+    return Caution(
+        f"Speeds of runs of one architecture differ by more than {SPREAD - 1:.0%} ({listed}): times are not reliable.",
+        {arch: f"speeds differ by {above:.0%}" for arch, above in uneven.items()},
+    )
+
+
+def speed_range(runs: Iterable[Run]) -> tuple[float, float]:
+    """The lowest and the highest number of tokens per second."""
+    speeds = [run.tokens / run.train_s for run in runs if run.tokens and run.train_s]
+    return min(speeds), max(speeds)
+
+
+def _by_arch(runs: Sequence[Run], chosen: Callable[[Run], bool]) -> dict[str, list[Run]]:
+    """The chosen runs by architecture."""
+    by_arch: dict[str, list[Run]] = {}
+    for run in runs:
+        if chosen(run):
+            by_arch.setdefault(run.arch, []).append(run)
+    return by_arch

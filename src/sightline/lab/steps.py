@@ -1,0 +1,72 @@
+"""The steps of a comparison with a budget in seconds: measured, or those of an earlier one. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sightline.core.errors import InputError
+from sightline.lab.jobs import TRIAL_VALIDATIONS, VALIDATIONS, Timed
+from sightline.lab.plan import CompareConfig
+from sightline.lab.results import BudgetPlan, PlannedSteps, Results
+from sightline.training.budget import Budget
+from sightline.training.plan import StepPlan, median_speed, plan_steps
+
+
+def measured_steps(config: CompareConfig, plan: BudgetPlan, timed: Sequence[Timed]) -> list[PlannedSteps]:
+    """The steps of every architecture, by the medians of the speeds that the workers measured side by side.
+
+    One that no worker could measure has none.
+    """
+    every = timed[0].validate_every
+
+    def planned(arch: str) -> PlannedSteps:
+        speed = median_speed([one.speeds[arch] for one in timed if arch in one.speeds])
+
+        def of(budget: str, validations: int) -> StepPlan:
+            seconds = Budget.parse(budget).amount
+            return plan_steps(seconds, speed, validations=validations, validate_every=every)
+
+        trial = None if plan.search_each is None else of(plan.search_each, TRIAL_VALIDATIONS)
+        return PlannedSteps(arch, timed[0].batches[arch], of(plan.final_each, VALIDATIONS), trial)
+
+    failed = {arch for one in timed for arch in one.failures}
+    return [planned(arch) for arch in config.archs if arch not in failed]
+
+
+def check_planned(earlier: Results, config: CompareConfig, *, where: Path) -> None:
+    """Check that the steps of an earlier comparison can be those of `config`, as far as is known without its data.
+
+    Raises:
+        InputError: "OLD: its budget, 500steps, is not in seconds: there are no steps to take from it"; "OLD: compared
+            gru and lstm, this comparison gru"; "OLD: had --search 0.2 with --rates 3, this comparison …".
+    """
+    budget = earlier.budget
+    if not budget.steps:
+        raise InputError(f"its budget, {budget.per_run}, is not in seconds: it has no steps to take", where=where)
+    before, now = [planned.arch for planned in budget.steps], list(config.archs)
+    if sorted(before) != sorted(now):
+        raise InputError(f"compared {', '.join(before)}, this comparison {', '.join(now)}", where=where)
+    search = (config.search, config.rates) if config.searches else (0.0, 0)
+    if (budget.search_fraction, budget.search_rates) != search:
+        raise InputError(
+            f"had --search {budget.search_fraction:g} and {budget.search_rates} rates, this comparison "
+            f"--search {search[0]:g} and {search[1]}",
+            where=where,
+        )
+
+
+def steps_like(earlier: Results, sha256: str, batches: Mapping[str, str], *, where: Path) -> list[PlannedSteps]:
+    """The steps of an earlier comparison, for data with the hash `sha256` and batches of the sizes `batches`.
+
+    Raises:
+        InputError: "OLD: is of other data (sha256 12ab… there, 34cd… here)"; "OLD: gru had batch_tokens 2000, here
+            batch_tokens 500".
+    """
+    if earlier.data.sha256 != sha256:
+        there, here = earlier.data.sha256[:12], sha256[:12]
+        raise InputError(f"is of other data (sha256 {there}… there, {here}… here)", where=where)
+    for planned in earlier.budget.steps:
+        if planned.batch != batches[planned.arch]:
+            raise InputError(f"{planned.arch} had {planned.batch}, here {batches[planned.arch]}", where=where)
+    return earlier.budget.steps

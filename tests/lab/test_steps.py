@@ -1,0 +1,90 @@
+"""Steps of a comparison: from measured speeds, or from an earlier comparison, whose differences are named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sightline.core.errors import InputError
+from sightline.lab.jobs import Failure, Timed
+from sightline.lab.plan import CompareConfig, divide
+from sightline.lab.results import Data, Results
+from sightline.lab.steps import check_planned, measured_steps, steps_like
+from sightline.training.plan import Speed
+
+CONFIG = CompareConfig(archs=("gru", "lstm"), budget="60s", seeds=2, search=0.2, rates=3)
+BATCHES = {"gru": "batch_tokens 2000", "lstm": "batch_tokens 2000"}
+OLD = Path("old/results.json")
+
+
+def timed(gru_s: float, lstm_s: float) -> Timed:
+    return Timed({"gru": Speed(gru_s), "lstm": Speed(lstm_s)}, BATCHES)
+
+
+def earlier(config: CompareConfig = CONFIG) -> Results:
+    plan = divide(config, 60.0, "seconds")
+    steps = measured_steps(config, plan, [timed(0.01, 0.02)])
+    data = Data("pairs.tsv", "12ab" * 16, train=10, valid=2, test=4, tested=4)
+    return Results("", {}, data, replace(plan, steps=steps), "", [], [])
+
+
+def test_every_architecture_has_the_steps_that_its_seconds_pay_for() -> None:
+    gru, lstm = earlier().budget.steps
+    assert (gru.arch, gru.batch, gru.run.steps) == ("gru", "batch_tokens 2000", 4800)  # 48 s of 10 ms
+    assert (lstm.arch, lstm.run.steps) == ("lstm", 2400)
+    assert gru.trial is not None
+    assert gru.trial.steps == 800  # 2 runs · 12 s over 3 candidates
+    assert gru.trial.validations == 2
+
+
+def test_a_speed_is_the_median_of_the_workers() -> None:
+    plan = divide(CONFIG, 60.0, "seconds")
+    workers = [timed(0.01, 0.02), timed(0.01, 0.02), timed(0.5, 0.5)]  # one was disturbed
+    assert measured_steps(CONFIG, plan, workers) == measured_steps(CONFIG, plan, workers[:1])
+
+
+def test_an_architecture_that_could_not_be_measured_has_no_steps() -> None:
+    broken = Timed({"gru": Speed(0.01)}, BATCHES, {"lstm": Failure("failed", "step 1: out of memory", 3)})
+    steps = measured_steps(CONFIG, divide(CONFIG, 60.0, "seconds"), [broken, timed(0.01, 0.02)])
+    assert [planned.arch for planned in steps] == ["gru"]
+
+
+def test_the_steps_of_the_same_comparison_are_taken() -> None:
+    old = earlier()
+    check_planned(old, CONFIG, where=OLD)
+    check_planned(old, replace(CONFIG, archs=("lstm", "gru"), seeds=5, seed=7), where=OLD)  # more runs of the same
+    assert steps_like(old, old.data.sha256, BATCHES, where=OLD) == old.budget.steps
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"archs": ("gru",)}, "old/results.json: compared gru, lstm, this comparison gru"),
+        ({"archs": ("gru", "rnn")}, "compared gru, lstm, this comparison gru, rnn"),
+        ({"search": 0.0}, "had --search 0.2 and 3 rates, this comparison --search 0 and 0"),
+        ({"rates": 5}, "had --search 0.2 and 3 rates, this comparison --search 0.2 and 5"),
+    ],
+)
+def test_another_comparison_is_refused_with_the_difference(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        check_planned(earlier(), replace(CONFIG, **changes), where=OLD)
+    assert message in str(caught.value)
+
+
+def test_other_data_and_other_batches_are_refused() -> None:
+    old = earlier()
+    with pytest.raises(
+        InputError, match=r"old/results.json: is of other data \(sha256 12ab12ab12ab… there, 34cd34cd34cd… here\)"
+    ):
+        steps_like(old, "34cd" * 16, BATCHES, where=OLD)
+    with pytest.raises(InputError, match="lstm had batch_tokens 2000, here batch_tokens 500"):
+        steps_like(old, old.data.sha256, {**BATCHES, "lstm": "batch_tokens 500"}, where=OLD)
+
+
+def test_a_budget_that_is_not_in_seconds_has_no_steps_to_take() -> None:
+    old = earlier()
+    plain = replace(old, budget=divide(CONFIG, 500.0, "steps"))
+    with pytest.raises(InputError, match=r"its budget, 500steps, is not in seconds: it has no steps to take"):
+        check_planned(plain, CONFIG, where=OLD)
