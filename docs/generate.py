@@ -247,6 +247,15 @@ def part(row: Key, run: RunConfig) -> str:
     return next((one for one in ("corpus", "settings", "training") if name in keys_of(type(getattr(run, one)))), "")
 
 
+def group(row: Key, run: RunConfig) -> str:
+    """The heading that a key has in `--help`."""
+    name = row.name.partition(".")[0]
+    if name in ("arch", "model", "match"):
+        return "Model"
+    headings = {"corpus": "Data", "settings": "Inputs, loss and evaluation"}
+    return headings.get(part(row, run), "Training")
+
+
 def common_keys() -> str:
     """The keys that every task has, for the page of tasks."""
     run = TASKS["translation"].preset("transformer")
@@ -282,14 +291,17 @@ def help_keys() -> str:
     tables = {}
     for name, task in TASKS.items():
         run = task.preset(compared(name)[-1])
+        order = ["Data", "Model", "Inputs, loss and evaluation", "Training"]
+        rows = sorted(describe_keys(type(run), run), key=lambda row: order.index(group(row, run)))
         tables[name] = [
             {
+                "group": group(row, run),
                 "name": row.name,
                 "values": f"{row.type}, {row.allowed}" if row.allowed else row.type,
                 "default": row.default or "",
                 "description": row.description,
             }
-            for row in describe_keys(type(run), run)
+            for row in rows
             if row.type != "section"
         ]
     return json.dumps(tables, indent=1, ensure_ascii=False) + "\n"

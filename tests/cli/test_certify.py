@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -41,7 +42,22 @@ class ShiftConfig:
     def build(self, d_model):
         return Shift(d_model, self.peek)
 
+class Careless(Shift):
+    def forward(self, x, state=None, mask=None, starts=None):
+        if self.peek:
+            raise RuntimeError("not today")
+        y = x @ torch.eye(self.d_model, dtype=x.dtype)
+        return (y if mask is None else torch.where(mask[:, :, None], y, 0)), Stateless()
+
+@dataclass(frozen=True)
+class CarelessConfig:
+    broken: bool = False
+
+    def build(self, d_model):
+        return Careless(d_model, self.broken)
+
 peeking = ShiftConfig(peek=True)
+careless, broken = CarelessConfig(), CarelessConfig(broken=True)
 nothing = 3
 """
 
@@ -75,6 +91,16 @@ def test_a_mixer_of_one_s_own_passes_and_a_peeking_one_leaves_with_5(folder):
         ("own:peeking", "step = parallel"): False,
         ("own:peeking", "batch order and size"): True,
     }
+
+
+def test_a_failure_says_what_was_expected_and_where_an_error_came_from(folder):
+    done = certify(folder, "own:careless", "own:broken", "--law", "shape and dtype")
+    assert done.returncode == 5
+    failures = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
+    expected = r"shape and dtype: FAILS: expected a ValueError for .*, got (no error|RuntimeError: .*)"
+    assert re.fullmatch(rf"FAILED  own:careless \(default\): {expected}", failures[0])
+    place = f"own.py:{OWN[: OWN.index('raise RuntimeError')].count(chr(10)) + 1}"
+    assert failures[1].endswith(f"FAILS: expected a result, got RuntimeError: not today ({place})")
 
 
 def test_the_table_shows_errors_against_tolerances(folder):

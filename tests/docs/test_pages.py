@@ -59,9 +59,15 @@ def write_pairs(folder: Path) -> None:
     (folder / "pairs.csv").write_text(table, encoding="utf-8")
 
 
-def in_console(command: str, folder: Path) -> None:
+def shortened(command: str) -> str:
+    """The command with a budget for a test."""
     for pattern, shorter in SHORTER:
         command = re.sub(pattern, shorter, command)
+    return command
+
+
+def in_console(command: str, folder: Path) -> None:
+    command = shortened(command)
     script = command.replace("sightline ", f"{shlex.quote(sys.executable)} -m sightline ")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
@@ -73,10 +79,11 @@ def in_console(command: str, folder: Path) -> None:
 def together() -> list[list[Path]]:
     """Groups of pages with snippets; the quick start and the README share commands, which run once.
 
-    The page on notebooks runs in a notebook: see test_notebook.py.
+    The page on notebooks runs in a notebook, that on a mechanism in a copy of the checkout: see their own tests.
     """
+    apart = ("notebook", "mechanism")
     first = [page for page in PAGES if page.stem in ("README", "quickstart")]
-    return [first, *([page] for page in PAGES if page not in first and page.stem != "notebook" and snippets(page))]
+    return [first, *([page] for page in PAGES if page not in first and page.stem not in apart and snippets(page))]
 
 
 @pytest.mark.slow
@@ -93,6 +100,14 @@ def test_what_a_page_shows_can_be_run(pages, tmp_path, monkeypatch):
             if re.search(r"(^|\| )sightline ", command) and command not in done:
                 done.add(command)
                 in_console(command, tmp_path)
+
+
+def test_consoles_are_at_most_80_columns_wide():
+    blocks = re.compile(r"^```(?:console|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    texts = {page.name: blocks.findall(page.read_text(encoding="utf-8")) for page in PAGES}
+    lines = [(name, line) for name, found in texts.items() for block in found for line in block.splitlines()]
+    assert lines
+    assert [place for place in lines if len(place[1]) > 80] == []
 
 
 def test_every_link_between_pages_leads_somewhere():

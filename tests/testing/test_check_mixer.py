@@ -119,7 +119,7 @@ def test_an_exception_is_a_failure_that_shows_it():
 
     (result,) = check_mixer(Broken(), laws=["step = parallel"]).results
     assert result.passed is False
-    assert result.detail == "TypeError: 'NoneType' object is not callable"
+    assert result.detail == "expected a result, got TypeError: 'NoneType' object is not callable"
 
 
 def test_unknown_laws_and_things_that_are_no_configs_are_refused():

@@ -44,6 +44,7 @@ COMMANDS = {
     "bench": "Benchmark the mechanisms against other libraries: time, memory, hardware limits.",
     "data": "Show how data is read and split, or write built-in data to a file.",
     "doctor": "Show what this machine can do, and what to install or set.",
+    "completion": "Print a script for bash, zsh or fish that completes commands and flags.",
 }
 
 KEYED = ("train", "compare")  # verbs whose flags are all keys of the configuration

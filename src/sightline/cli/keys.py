@@ -8,23 +8,32 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
+from sightline.tasks.defaults import EXAMPLES
+
 WIDTH = 80
 DEFAULT = "translation"
 
 
 def load_keys() -> dict[str, list[dict[str, Any]]]:
-    """For each task its keys, in order: name, values, default, description (docs/generate.py writes the file)."""
+    """For each task its keys, in order, with group, values, default and description (written by docs/generate.py)."""
     return json.loads((files("sightline.cli") / "keys.json").read_text(encoding="utf-8"))
 
 
 def keys_help(arguments: Sequence[str]) -> str:
-    """All keys of the task that the arguments name (`--task forecasting --help`), else of translation."""
+    """All keys of the task that the arguments name (`--task forecasting --help`), else of translation, in groups, after
+    an example for it.
+    """
     keys = load_keys()
     task = _task_of(arguments)
     task = task if task in keys else DEFAULT
     others = ", ".join(name for name in keys if name != task)
-    lines = textwrap.wrap(f"All keys of {task} (`--task NAME --help` lists those of {others}):", WIDTH)
+    lines = textwrap.wrap(f"Example for {task} (`--task NAME --help` shows {others}):", WIDTH)
+    lines += ["", " \\\n      ".join(textwrap.wrap("  " + EXAMPLES[task], WIDTH - 8, break_on_hyphens=False))]
+    group = ""
     for row in keys[task]:
+        if row["group"] != group:
+            group = row["group"]
+            lines += ["", group, "─" * len(group)]
         default = f" [{row['default']}]" if row["default"] else ""
         head = f"--{row['name'].replace('_', '-')}  {row['values']}{default}"
         lines += ["", *textwrap.wrap(head, WIDTH, subsequent_indent="      ")]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import sysconfig
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -73,11 +76,23 @@ def judge(name: str, find: Callable[[], Iterable[Finding]]) -> LawResult:
     except NotApplicable as reason:
         return result(None, 0.0, 0.0, str(reason))
     except Exception as error:
-        text = str(error).strip() or "no message"
-        return result(False, math.inf, 0.0, f"{type(error).__name__}: {text.splitlines()[0]}")
+        text = (str(error).strip() or "no message").splitlines()[0]
+        return result(False, math.inf, 0.0, f"expected a result, got {type(error).__name__}: {text}{_origin(error)}")
     if finding is None:
         return result(None, 0.0, 0.0, "nothing to compare")
     return result(finding.holds, finding.error, finding.tolerance, finding.what)
+
+
+def _origin(error: Exception) -> str:
+    """The line that an error comes from: the last one of the user's own code, else of this package without the laws."""
+    testing, paths = Path(__file__).parent, sysconfig.get_paths()
+    others = (Path(paths["purelib"]), Path(paths["stdlib"]))
+    frames = traceback.extract_tb(error.__traceback__)
+    for apart in ((testing.parent, *others), (testing, *others)):
+        own = [frame for frame in frames if not any(Path(frame.filename).is_relative_to(one) for one in apart)]
+        if own:
+            return f" ({Path(own[-1].filename).name}:{own[-1].lineno})"
+    return ""
 
 
 @contextmanager

@@ -119,13 +119,16 @@ def true(condition: bool, what: str) -> Finding:
     return Finding(0.0 if condition else 1.0, 0.0, what)
 
 
-def refused(call: object, what: str) -> Finding:
+def refused(call: Callable[[], object], what: str) -> Finding:
     """`call()` raises `ValueError` (or `TypeError`), as bad arguments must."""
     try:
-        call()  # type: ignore[operator]
+        call()
+        outcome = "no error"
     except (ValueError, TypeError):
-        return Finding(0.0, 0.0, what)
-    return Finding(1.0, 0.0, f"{what} was not refused")
+        return Finding(0.0, 0.0, f"a ValueError for {what}")
+    except Exception as error:
+        outcome = f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"
+    return Finding(1.0, 0.0, f"expected a ValueError for {what}, got {outcome}")
 
 
 def refusal(call: Callable[..., object], *arguments: Any) -> str:

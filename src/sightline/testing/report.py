@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, final
 
@@ -38,6 +39,8 @@ class LawResult:
         if self.passed is None:
             return f"{self.law}: n/a, {self.detail}"
         verdict = "holds" if self.passed else "FAILS"
+        if not self.tolerance and self.error in (0.0, 1.0, math.inf):  # a plain yes or no
+            return f"{self.law}: {verdict}: {self.detail}"
         return f"{self.law}: {verdict}, {self.error:.1e} against {self.tolerance:.0e} ({self.detail})"
 
 

@@ -42,16 +42,17 @@ def shape_and_dtype(subject: Subject) -> Iterator[Finding]:
 def _refusals(subject: Subject) -> Iterator[Finding]:
     module, x, memory = subject.module(), subject.x(), subject.memory()
     yield true(module.d_model == subject.d_model, f"attribute d_model is {subject.d_model}")
-    yield refused(lambda: subject.whole(module, x[..., :-1], memory), "x of another width")
-    yield refused(lambda: subject.whole(module, x[0], memory), "x without a batch")
+    length = f"{LENGTH - 1} positions beside an input of {LENGTH}"
+    yield refused(lambda: subject.whole(module, x[..., :-1], memory), f"an input of width {subject.d_model - 1}")
+    yield refused(lambda: subject.whole(module, x[0], memory), f"an input of shape {tuple(x[0].shape)}")
     yield refused(lambda: subject.whole(module, x, memory, mask=ragged().double()), "a mask that is not bool")
-    yield refused(lambda: subject.whole(module, x, memory, mask=ragged()[:, 1:]), "a mask of another length")
+    yield refused(lambda: subject.whole(module, x, memory, mask=ragged()[:, 1:]), f"a mask of {length}")
     yield refused(lambda: subject.whole(module, x, memory, starts=packed().long()), "starts that are not bool")
     if memory is not None:
         yield refused(lambda: module.initial_state(BATCH), "a missing memory")
         if subject.d_memory is not None:
             narrow = memory._replace(values=memory.values[..., :-1])
-            yield refused(lambda: module.initial_state(BATCH, narrow), "a memory of another width")
+            yield refused(lambda: module.initial_state(BATCH, narrow), f"a memory of width {subject.d_memory - 1}")
     elif subject.is_mixer:
         yield same(module(x)[0], subject.whole(module, x)[0], "no state given = the initial state")
 

@@ -1,0 +1,42 @@
+"""The help of each task, and completion in a shell."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+
+import pytest
+
+from sightline.cli.app import main
+from sightline.cli.keys import keys_help
+from sightline.tasks.defaults import EXAMPLES
+from sightline.tasks.recipe import resolve_run
+from sightline.tasks.table import TASKS
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_help_of_a_task_has_an_example_and_groups_of_keys(task):
+    text = keys_help(["train", "--task", task, "--help"])
+    groups = [text.index(f"\n{name}\n──") for name in ("Data", "Model", "Inputs, loss and evaluation", "Training")]
+    assert groups == sorted(groups)
+    assert EXAMPLES[task] in text.replace(" \\\n      ", " ")  # it can be pasted
+    assert max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_example_of_a_task_has_flags_that_the_task_knows(task):
+    _, verb, *rest = shlex.split(EXAMPLES[task])
+    flags = {key.removeprefix("--").replace("-", "_"): value for key, value in zip(rest[::2], rest[1::2], strict=True)}
+    assert verb == "train"
+    assert resolve_run(file=None, environ={}, flags={"task": task, **flags}).task == task
+
+
+@pytest.mark.slow
+def test_the_completion_of_bash_completes_commands_and_flags(capsys):
+    assert main(["completion", "bash"]) == 0
+    script = capsys.readouterr().out
+    for words, expected in ((["sightline", "pre"], "predict"), (["sightline", "eval", "--dev"], "--device")):
+        line = " ".join(f"'{word}'" for word in words)
+        ask = f"{script}\nCOMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _sightline; echo ${{COMPREPLY[*]}}"
+        done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, check=True)
+        assert expected in done.stdout.split()
