@@ -14,7 +14,7 @@ def text_of(value: object, what: str, *, blank: bool = False) -> str:
     blank: whether white space alone is a text
 
     Raises:
-        ValueError: "'text' must be a string, found a number", "'text' is empty" (null is, too), "NUL in 'text'", "'text'
+        ValueError: "'text' must be a string, found a number", "'text' is empty" (so is null), "NUL in 'text'", "'text'
             contains an unpaired surrogate and cannot be encoded as UTF-8".
     """
     if value is None:
