@@ -200,6 +200,8 @@ def _build_empty(config: SizedConfig, source: FrontEndConfig, outputs: int, plac
     try:
         with sizes_only():
             return config.build(source, outputs)
+    except MemoryError:
+        raise
     except Exception as error:
         raise InputError(f"model: these sizes make no model: {_one_line(error)}", where=place) from None
 

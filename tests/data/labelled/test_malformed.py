@@ -263,7 +263,7 @@ CASES: dict[str, tuple[str, bytes | Writer, str, str, dict]] = {
         "a.csv",
         manifest(b"source,label\nmedia/a.png,a\nmedia/b.png,b\n", a_dot_png=png, b_dot_png=lambda p: png(p, 5)),
         ":3",
-        "the picture has 3 x 5 x 4",
+        "the picture has 5 x 4 pixels, the first one has 3 x 4: make them alike by --picture.height 4 --picture.width 4",
         {},
     ),
     "broken sound": (

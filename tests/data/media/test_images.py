@@ -7,8 +7,9 @@ import struct
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
+from sightline.core.errors import InputError, Interrupted
 from sightline.data.media.images import ImageOptions, read_idx, read_image
 
 RGB = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
@@ -78,3 +79,21 @@ def test_idx(name, tmp_path):
     content = b"\0\0\x08\x03" + struct.pack(">III", 2, 3, 4) + values.tobytes()
     (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
     np.testing.assert_array_equal(read_idx(tmp_path / name), values)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), KeyboardInterrupt(), Interrupted("stopped", signal_number=15), AttributeError("a slip")],
+    ids=repr,
+)
+def test_only_what_decoders_raise_means_that_a_picture_is_damaged(error, tmp_path, monkeypatch):
+    def fails(image):
+        raise error
+
+    Image.fromarray(np.zeros((10, 20), np.uint8)).save(tmp_path / "a.png")
+    monkeypatch.setattr(ImageFile.ImageFile, "load", fails)
+    with pytest.raises(type(error)):
+        read_image(tmp_path / "a.png")
+    error = struct.error("short")
+    with pytest.raises(InputError, match=r"a\.png: is cut short or damaged: short"):
+        read_image(tmp_path / "a.png")

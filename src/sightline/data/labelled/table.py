@@ -33,7 +33,7 @@ from sightline.data.labelled.sequences import SUFFIX, LabelFirst, TimeSeriesFile
 from sightline.data.media.audio import AudioOptions
 from sightline.data.media.columns import AudioReader, FileReader, ImageReader
 from sightline.data.media.files import MediaFile, check_base, file_of
-from sightline.data.media.images import ImageOptions
+from sightline.data.media.images import ImageOptions, size_flags
 from sightline.data.rows.files import read_lines
 from sightline.data.rows.formats import open_rows, suffix_of
 from sightline.data.rows.header import languages, repeated
@@ -186,10 +186,10 @@ class _Items:
         if self.table.kind == "series" and source.shape[1] != first.shape[1]:
             raise ValueError(f"the series has {source.shape[1]} channels, the first one has {first.shape[1]}")
         if self.table.kind == "image" and source.shape != first.shape:
-            sizes = [" x ".join(map(str, shape)) for shape in (source.shape, first.shape)]
+            sizes = source.shape[1:], first.shape[1:]
+            own, other = (" x ".join(map(str, size)) for size in sizes)
             raise ValueError(
-                f"the picture has {sizes[0]} channels and pixels, the first one has {sizes[1]}: set --picture.height, "
-                "--picture.width and --picture.fit"
+                f"the picture has {own} pixels, the first one has {other}: make them alike by {size_flags(sizes)}"
             )
 
 

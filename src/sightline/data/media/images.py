@@ -9,7 +9,10 @@ from __future__ import annotations
 import logging
 import math
 import os
+import struct
 import warnings
+import zlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -35,8 +38,21 @@ SUFFIXES = {
 }
 _FORMATS = tuple({name: None for names in SUFFIXES.values() for name in names if name != "MPO"})  # opened as JPEG
 _QUIET = logging.NullHandler()  # Pillow logs what it raises too
+# What Pillow's decoders raise for broken files.
+_DAMAGED = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    EOFError,
+    struct.error,
+    zlib.error,
+)
 MAX_PIXELS = 50_000_000  # of one picture, as its header has it
 MAX_IDX_BYTES = 2 << 30
+_LARGEST_SIDE = 256  # of a size that an error proposes
 _IDX_UNSIGNED_BYTES = 8
 
 Fit = Literal["refuse", "stretch", "pad"]
@@ -102,12 +118,11 @@ def read_image(
     if source.content is None:
         check_file(path)
     known = source.formats(SUFFIXES, "picture")
-    with source.open() as file:
+    with source.open() as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of bombs, whose limit is our own, and of broken EXIF data
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of bombs, whose limit is our own, and of broken EXIF data
-                return _array(_decoded(file, known, options, path, levels), options, path)
-        except (InputError, MemoryError):
+            image = _decoded(file, known, options, path, levels)
+        except InputError:
             raise
         except UnidentifiedImageError:
             raise source.unreadable(file, f"cannot be read as a picture: not {', '.join(_FORMATS)}") from None
@@ -115,9 +130,10 @@ def read_image(
             raise EnvironmentFault(f"{path}: no permission to read it") from None
         except Image.DecompressionBombError:
             raise InputError(f"has too many pixels, at most {MAX_PIXELS} are read", where=path) from None
-        except Exception as error:  # Pillow's decoders raise OSError, ValueError, SyntaxError, struct.error, …
+        except _DAMAGED as error:
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise InputError(f"is cut short or damaged: {reason}", where=path) from None
+        return _array(image, options, path)
 
 
 def _decoded(
@@ -174,11 +190,25 @@ def _fitted(image: Image, options: ImageOptions, path: Path) -> Image:
     height, width = options.size
     if options.fit == "refuse":
         actual = f"{image.height} x {image.width}"
-        raise InputError(f"has {actual} pixels, expected {height} x {width}: set fit to stretch or pad", where=path)
+        raise InputError(
+            f"has {actual} pixels, expected {height} x {width}: set --picture.fit pad, or stretch", where=path
+        )
     if options.fit == "stretch":
         return image.resize((width, height), Image.Resampling.BICUBIC)
     colour = (options.ground,) * 3 if image.mode == "RGB" else options.ground
     return ImageOps.pad(image, (width, height), Image.Resampling.BICUBIC, color=colour)
+
+
+def size_flags(sizes: Iterable[Sequence[int]]) -> str:
+    """The flags that bring pictures of these heights and widths to one size, about the middle one.
+
+    It can be cut into patches, at most eight by eight.
+    """
+    middle = np.median(np.array([*sizes]), 0)
+    middle = middle * min(1, _LARGEST_SIDE / middle.max())
+    patch = math.ceil(middle.max() / 8)
+    height, width = (max(1, round(side / patch)) * patch for side in middle)
+    return f"--picture.height {height} --picture.width {width} --picture.fit pad (or stretch)"
 
 
 def read_idx(path: Path) -> np.ndarray:

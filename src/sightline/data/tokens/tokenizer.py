@@ -186,7 +186,9 @@ class Tokenizer:
             raise InputError(f"not a sightline tokenizer: it uses {', '.join(sorted(parts - _PARTS))}", where=where)
         try:
             backend = tokenizers.Tokenizer.from_str(json.dumps(inner))
-        except Exception as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # tokenizers raises no narrower class
             raise InputError(f"not a tokenizer: {_one_line(error)}", where=where) from None
         vocabulary = backend.get_vocab()
         if sorted(vocabulary.values()) != list(range(len(vocabulary))):

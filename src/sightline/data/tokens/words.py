@@ -98,7 +98,9 @@ class Words:
             raise refuse("it uses other parts than `Words.train`")
         try:
             backend = tokenizers.Tokenizer.from_str(json.dumps(inner))
-        except Exception as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # tokenizers raises no narrower class
             raise refuse(" ".join(str(error).split())[:200]) from None
         vocabulary = backend.get_vocab()
         if sorted(vocabulary.values()) != list(range(len(vocabulary))):

@@ -15,7 +15,7 @@ from sightline.core.settings import CheckedConfig, flat, key
 from sightline.data.media.audio import AudioOptions, Mix, Resampling
 from sightline.data.media.columns import KINDS, MediaKind, MediaPart
 from sightline.data.media.corpus import MediaCorpus, MediaReading
-from sightline.data.media.images import Colour, Fit, Frames, ImageOptions
+from sightline.data.media.images import Colour, Fit, Frames, ImageOptions, size_flags
 from sightline.models import FORMS
 from sightline.parts.audio_frames import AudioFrames
 from sightline.parts.front_end_choice import FrontEndChoice
@@ -152,17 +152,15 @@ class PictureConfig(CheckedConfig):
         has a field for them.
 
         Raises:
-            InputError: "the pictures have 3 sizes (28 x 28, 28 x 30, …): set picture.height, picture.width and …".
+            InputError: "the pictures have 3 sizes (28 x 28, 28 x 30, …): make them alike by --picture.height 28 …".
         """
         height, width = self.height, self.width
         if height is None or width is None:
             sizes = sorted({shape[1:] for shape in shapes})
             if len(sizes) > 1:
                 shown = ", ".join(" x ".join(map(str, size)) for size in sizes[:3]) + (", …" if len(sizes) > 3 else "")
-                raise InputError(
-                    f"the pictures have {len(sizes)} sizes ({shown}): set picture.height and picture.width, and "
-                    "picture.fit to stretch or pad"
-                )
+                flags = size_flags(shape[1:] for shape in shapes)
+                raise InputError(f"the pictures have {len(sizes)} sizes ({shown}): make them alike by {flags}")
             height, width = sizes[0]
         choice = choice.where_suits(("image",))
         cuts = self.patch is None and "patch" in choice.inherited(self.usual)
@@ -178,8 +176,8 @@ def _few(height: int, width: int) -> int:
         if both % side == 0 and height * width <= FEW_PATCHES * side * side:
             return side
     raise InputError(
-        f"{height} x {width} pixels cannot be cut into {FEW_PATCHES} square patches or fewer: set picture.patch to a "
-        f"divisor of {both}, or picture.height and picture.width to a rounder size"
+        f"{height} x {width} pixels cannot be cut into {FEW_PATCHES} square patches or fewer: set "
+        f"{size_flags([(height, width)])}, or --picture.patch {both} for more patches"
     )
 
 
