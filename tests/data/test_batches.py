@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -141,6 +142,20 @@ def test_what_makes_no_batches_is_refused() -> None:
         PairBatches([[5]], [[5]], max_tokens=10, seed=0, max_length=2)
     with pytest.raises(InputError, match="epoch 0 has no batch 7, only 1"):
         next(PairBatches([[5]], [[5]], max_tokens=10, seed=0).stream(Cursor(0, 7)))
+
+
+def test_sources_may_be_arrays() -> None:
+    """Of which each position is a row of numbers: every item comes once, padded with zeros."""
+    sources = [np.arange(1, 1 + 3 * count, dtype=np.int16).reshape(count, 3) for count in (2, 0, 5, 1)]
+    batches = PairBatches(sources, [[7], [8], [9], [6]], max_tokens=12, seed=0)
+    items = {}
+    for batch in batches.epoch():
+        assert batch.source.shape[2] == 3
+        assert not batch.source[~batch.source_mask].any()
+        for row, source, mask in zip(batch.rows, batch.source, batch.source_mask, strict=True):
+            items[row] = source[mask].numpy()
+    assert items.keys() == {0, 1, 2, 3}
+    assert all(np.array_equal(items[row], source) for row, source in enumerate(sources))
 
 
 def test_collate_and_pad() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar, final, runtime_checkable
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, final, runtime_checkable
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from sightline.core.settings import check_in_range
 from sightline.data.tokens.tokenizer import Tokenizer
 
 B = TypeVar("B")
+IdSequences: TypeAlias = Sequence[Sequence[int]] | Sequence[np.ndarray]  # an id, or an array of them, for each position
 
 _WIDTH = 1.25  # a bucket's longest item over its shortest: at most a fifth of a padded batch is padding
 
@@ -165,7 +166,7 @@ def on_device(source: Any, mask: Tensor | None, device: torch.device | str) -> t
     return moved, None if mask is None else mask.to(device)
 
 
-def pad(sequences: Sequence[Sequence[int]] | Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
+def pad(sequences: IdSequences) -> tuple[Tensor, Tensor]:
     """Ids (B, M) long, right-padded with PAD, and their mask (B, M) bool; of arrays (T, …) ids are (B, M, …)."""
     lengths = np.fromiter((len(s) for s in sequences), dtype=np.int64, count=len(sequences))
     width = int(lengths.max(initial=0))
@@ -205,7 +206,7 @@ class PairBatches(BatchStream[Batch]):
 
     def __init__(
         self,
-        source_ids: Sequence[Sequence[int]],
+        source_ids: IdSequences,
         target_ids: Sequence[Sequence[int]],
         *,
         max_tokens: int,
@@ -255,18 +256,18 @@ class PairBatches(BatchStream[Batch]):
 
     def _fit(
         self,
-        source_ids: Sequence[Sequence[int]],
+        source_ids: IdSequences,
         target_ids: Sequence[Sequence[int]],
         max_length: int | None,
         too_long: str,
-    ) -> tuple[list[int], list[Sequence[int]], list[Sequence[int]]]:
+    ) -> tuple[list[int], list[Any], list[Sequence[int]]]:
         """The pairs to use, after `max_length`, with their numbers."""
         if too_long not in ("error", "skip", "truncate"):
             raise InputError(f"unknown too_long {too_long!r}; choose error, skip or truncate")
         if max_length is not None and max_length < 3:
             raise InputError(f"max_length must leave room for BOS, a token and EOS: at least 3, found {max_length}")
         rows: list[int] = []
-        sources: list[Sequence[int]] = []
+        sources: list[Any] = []
         targets: list[Sequence[int]] = []
         for row, (source, target) in enumerate(zip(source_ids, target_ids, strict=True)):
             if max_length is not None and max(len(source), len(target) + 2) > max_length:
@@ -295,7 +296,7 @@ class PairBatches(BatchStream[Batch]):
         return np.split(order, cuts)
 
 
-def _flatten(sequences: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+def _flatten(sequences: IdSequences) -> tuple[np.ndarray, np.ndarray]:
     """All ids in one array, and where each sequence ends in it: a tenth of the memory of lists of lists."""
     ends = np.cumsum(np.fromiter((len(s) for s in sequences), dtype=np.int64, count=len(sequences)))
     if sequences and isinstance(sequences[0], np.ndarray):

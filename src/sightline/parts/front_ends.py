@@ -11,6 +11,7 @@ from sightline.core.front_end import FrontEnd, FrontEndConfig, InputKind
 from sightline.core.suggest import look_up
 from sightline.parts.audio_frames import AudioFrames
 from sightline.parts.character_cnn import CharacterCNN
+from sightline.parts.hashed_ngrams import HashedNGrams
 from sightline.parts.image_patches import ImagePatches, Pixels
 from sightline.parts.series_patches import SeriesPatches, SeriesWindows
 from sightline.parts.several import Several
@@ -19,6 +20,7 @@ from sightline.parts.token_embedding import Tokens
 FRONT_ENDS: dict[str, type[Any]] = {
     "tokens": Tokens,
     "character_cnn": CharacterCNN,
+    "hashed_ngrams": HashedNGrams,
     "audio": AudioFrames,
     "patches": ImagePatches,
     "pixels": Pixels,

@@ -163,26 +163,24 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
         return [one.scored(self.score(one.outputs, part.targets).metrics) for one in outputs]
 
     def facts(self) -> dict[str, str]:
-        tokens = self.tokenizers
-        sizes = f"vocabulary {tokens.source.size:,} source, {tokens.target.size:,} target"
-        return {"tokens": f"{tokens.source.kind}; {sizes}"}
+        sizes = f"vocabulary {self.reader.size:,} source, {self.tokenizers.target.size:,} target"
+        return {"tokens": f"{self.reader.kind}; {sizes}"}
 
     def describe(self, data: PairCorpus) -> dict[str, Any]:
         batches = self.batches(data.train, seed=0)
         return {
-            "vocabularies": [self.tokenizers.source.size, self.tokenizers.target.size],
+            "vocabularies": [self.reader.size, self.tokenizers.target.size],
             "tokens_per_epoch": batches.tokens,
             "batches_per_epoch": len(batches),
         }
 
     def card(self) -> Card:
-        tokens = self.tokenizers
-        sizes = f"{tokens.source.size:,} in the source and {tokens.target.size:,} in the target"
+        sizes = f"{self.reader.size:,} in the source and {self.tokenizers.target.size:,} in the target"
         return Card(
             "text to text",
             "translation",
             'model.predict("a text")',
-            {"Tokens": f"{tokens.source.kind}, {sizes}"},
+            {"Tokens": f"{self.reader.kind}, {sizes}"},
             ", `tokenizer.json` the vocabularies",
         )
 
