@@ -103,11 +103,14 @@ def test_hostile_text_runs_nothing_and_builds_nothing(browser: Any, tmp_path: Pa
     assert all(count == counts[0] for count in counts)
 
 
-def test_it_prints_with_folded_parts_open(browser: Any, report: Path) -> None:
+def test_it_prints_with_folded_tables_open_and_without_folded_maps(browser: Any, report: Path) -> None:
     page, _ = _open(browser, report, 1240, "light")
     assert page.pdf(format="A4").startswith(b"%PDF")
     page.emulate_media(media="print")
-    assert page.evaluate("document.querySelector('#runs details table').getBoundingClientRect().height") > 50
+    height = "document.querySelector('{}').getBoundingClientRect().height"
+    assert page.evaluate(height.format("#runs details table")) > 50
+    assert page.evaluate(height.format("#attention .maps")) > 50
+    assert page.evaluate(height.format("#attention details")) == 0
     page.close()
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -225,3 +227,41 @@ def test_counts_are_short(value: float | None, shown: str) -> None:
 @pytest.mark.parametrize(("budget", "text"), [("40steps", "40 steps"), ("60s", "60 s"), ("2.5Mtok", "2.5 Mtok")])
 def test_a_budget_is_written_with_a_space(budget: str, text: str) -> None:
     assert amount(budget) == text
+
+
+def unlearnt(output: list[str]) -> Results:
+    """Results in which the first architecture of the first example wrote something else, with a row for each piece."""
+    results = make_results()
+    first, *others = results.attention
+    maps = next(one for one in first.architectures if one.maps)
+    width = len(first.pieces)
+    wrong = replace(
+        maps,
+        output=output,
+        prediction="".join(output),
+        maps=[replace(one, weights=[[0.5] * width] * len(output)) for one in maps.maps if one.over == "source"],
+    )
+    return replace(results, attention=[replace(first, architectures=[wrong]), *others])
+
+
+def test_maps_of_what_was_not_learnt_are_folded_capped_and_not_drawn(tmp_path: Path) -> None:
+    results = unlearnt(["¤"] * 300)
+    text = render(results)
+    folded = text[text.index("has not learnt this example") :]
+    assert "The first 48 of 300 rows." in folded
+    assert text.count("<bdi>¤</bdi>") == 48 * len(results.attention[0].architectures[0].maps)
+    assert text.index("<details><summary>", text.index('id="attention"')) < text.index("has not learnt this example")
+    write_report(results, tmp_path)
+    drawn = {path.name for path in (tmp_path / "figures").glob("attention-*.svg")}
+    assert drawn == {"attention-2.svg", "attention-3.svg"}
+
+
+def test_the_page_ends_with_the_command_that_uses_the_winner(tmp_path: Path) -> None:
+    results = make_results()
+    source = results.examples[0].source
+    command = f"sightline predict runs/which {shlex.quote(source)}"
+    page = render(results, Path("runs/which"))
+    assert html.escape(command, quote=False).replace("'", "&#39;") in page[page.index('id="use"') :]
+    assert 'id="use"' not in render(results)
+    failed = replace(results, architectures=[replace(one, finished=0) for one in results.architectures])
+    assert 'id="use"' not in render(failed, Path("runs/which"))

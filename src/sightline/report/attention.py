@@ -1,4 +1,7 @@
-"""Attention maps as PNG and SVG files; the page shows them as HTML tables instead."""
+"""Attention maps as PNG and SVG files; the page shows them as HTML tables instead.
+
+An architecture that has not learnt an example has no map in the files, and a folded one on the page.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,9 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from rapidfuzz import fuzz
 
-from sightline.lab.results import AttentionExample, AttentionMap, Results
+from sightline.lab.results import ArchitectureMaps, AttentionExample, AttentionMap, Results
 from sightline.report.figures import LIGHT, STYLE, save_both
 from sightline.report.text import piece, shortened, visible
 
@@ -24,6 +28,13 @@ FALLBACKS = (
 CELL = 0.17  # inches
 CHARACTER = 0.08  # inches per character of a label at 8 points
 LONGEST = 24  # characters of a label; longer labels would leave no room for the map
+MOST_ROWS = 48  # of a map; an output that does not end has hundreds
+LEARNT = 50.0  # similarity, of 100, of an output to its reference from which its maps are shown
+
+
+def learnt(maps: ArchitectureMaps, reference: str) -> bool:
+    """Whether the output resembles the reference, so that its maps can mean something."""
+    return fuzz.ratio(maps.prediction, reference) >= LEARNT
 
 
 def save_attention(results: Results, directory: Path) -> list[Path]:
@@ -32,6 +43,8 @@ def save_attention(results: Results, directory: Path) -> list[Path]:
     fonts = ["DejaVu Sans", *(name for name in FALLBACKS if name in installed)]
     paths = []
     for number, example in enumerate(results.attention, 1):
+        if not any(learnt(maps, example.reference) for maps in example.architectures):
+            continue
         with mpl.rc_context({**STYLE, "font.family": fonts, "svg.hashsalt": f"attention-{number}"}):
             figure = _draw(example)
             with warnings.catch_warnings():  # letters missing in all installed fonts appear as boxes
@@ -42,15 +55,16 @@ def save_attention(results: Results, directory: Path) -> list[Path]:
 
 def _draw(example: AttentionExample) -> Figure:
     """One panel for each architecture's map over the source, side by side."""
-    panels = [(one, each) for one in example.architectures for each in one.maps if each.over == "source"]
-    rows = max(len(one.output) for one, _ in panels)
+    shown = [one for one in example.architectures if learnt(one, example.reference)]
+    panels = [(one, each) for one in shown for each in one.maps if each.over == "source"]
+    rows = max(min(len(one.output), MOST_ROWS) for one, _ in panels)
     columns = len(example.pieces)
     top_margin = CHARACTER * max(len(_label(text)) for text in example.pieces)
-    left_margin = CHARACTER * max(len(_label(text)) for one, _ in panels for text in one.output)
+    left_margin = CHARACTER * max(len(_label(text)) for one, _ in panels for text in one.output[:MOST_ROWS])
     size = (len(panels) * (CELL * columns + left_margin + 0.6), CELL * rows + top_margin + 0.8)
     figure = Figure(figsize=size, layout="constrained")
     for axes, (one, each) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        _panel(axes, each, example.pieces, one.output)
+        _panel(axes, each, example.pieces, one.output[:MOST_ROWS])
         names = [one.arch] if each.name == "attention" else [one.arch, each.name]
         name = ", ".join(shortened(visible(text), LONGEST) for text in names)
         axes.set_title(name, loc="left", fontsize=9, color=LIGHT.ink)
@@ -59,7 +73,7 @@ def _draw(example: AttentionExample) -> Figure:
 
 def _panel(axes: Axes, attention: AttentionMap, pieces: list[str], output: list[str]) -> None:
     shades = LinearSegmentedColormap.from_list("attention", [LIGHT.paper, "#0054a0"])
-    axes.imshow(attention.weights, cmap=shades, vmin=0, vmax=1, interpolation="nearest")
+    axes.imshow(attention.weights[: len(output)], cmap=shades, vmin=0, vmax=1, interpolation="nearest")
     turned = any(len(text) > 2 for text in pieces)
     axes.set_xticks(range(len(pieces)), [_label(text) for text in pieces], rotation=90 if turned else 0, fontsize=8)
     axes.set_yticks(range(len(output)), [_label(text).replace("⏎", "end") for text in output], fontsize=8)

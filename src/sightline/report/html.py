@@ -23,8 +23,8 @@ from markupsafe import Markup
 from sightline.core.digits import significant
 from sightline.core.files import write_file
 from sightline.core.metrics import Metric, defined
-from sightline.lab.results import Architecture, Example, Pair, Results
-from sightline.report.attention import save_attention
+from sightline.lab.results import Architecture, ArchitectureMaps, AttentionExample, Example, Pair, Results
+from sightline.report.attention import MOST_ROWS, learnt, save_attention
 from sightline.report.details import comparison_drawings, label_figures
 from sightline.report.figures import Drawing, drawings
 from sightline.report.text import amount, piece, quantity, size, visible
@@ -82,6 +82,8 @@ def render(results: Results, directory: Path | None = None) -> str:
             timed=next((a for a in results.architectures if a.ms is not None), None),
             carried=next((a for a in results.architectures if a.state_bytes is not None), None),
             SHADES=SHADES,
+            MOST_ROWS=MOST_ROWS,
+            attention=[_attended(example) for example in results.attention],
         )
     )
 
@@ -139,6 +141,13 @@ def _example(example: Example) -> tuple[Example, list[_Prediction]]:
         archs.setdefault(text, []).append(arch)
     predictions = [_Prediction(text, names, text == example.reference) for text, names in archs.items()]
     return example, sorted(predictions, key=lambda r: not r.right)
+
+
+def _attended(example: AttentionExample) -> tuple[AttentionExample, list[ArchitectureMaps], list[ArchitectureMaps]]:
+    """An example with the architectures that have learnt it, and the others."""
+    mapped = [maps for maps in example.architectures if maps.maps]
+    known = [maps for maps in mapped if learnt(maps, example.reference)]
+    return example, known, [maps for maps in mapped if maps not in known]
 
 
 def _without_attention(results: Results) -> list[str]:
