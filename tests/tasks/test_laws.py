@@ -23,8 +23,11 @@ from tests.recipes.tagging import small
 from tests.recipes.tagging.task import TaggingConfig, TaggingOptions, TaggingRun, TaggingTask
 from tests.tasks.subjects import SUBJECTS
 
+# `make quick` has one subject of each task.
+EACH = [pytest.param(name, marks=pytest.mark.slow if " " in name else ()) for name in SUBJECTS]
 
-@pytest.fixture(scope="module", params=SUBJECTS)
+
+@pytest.fixture(scope="module", params=EACH)
 def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> TaskSubject:
     return SUBJECTS[request.param](tmp_path_factory.mktemp("data"))
 
