@@ -23,8 +23,8 @@ from tests.recipes.tagging import small
 from tests.recipes.tagging.task import TaggingConfig, TaggingOptions, TaggingRun, TaggingTask
 from tests.tasks.subjects import SUBJECTS
 
-# `make quick` has one subject of each task.
-EACH = [pytest.param(name, marks=pytest.mark.slow if " " in name else ()) for name in SUBJECTS]
+QUICK = ("translation", "classification", "forecasting", "language", "captioning")  # the others share their code
+EACH = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in SUBJECTS]
 
 
 @pytest.fixture(scope="module", params=EACH)
