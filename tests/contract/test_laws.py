@@ -13,8 +13,14 @@ from sightline.testing import LAWS, Subject, describe, run_law
 from sightline.testing.reference import find_initial, find_reference, reference_module
 
 CONFIGS = {name: tuple(dict.fromkeys((kind(), *kind.examples()))) for name, kind in MIXERS.items()}
+QUICK = 2  # configurations of each mechanism that `make quick` checks: the default and the first example
 EXAMPLES = [
-    pytest.param(name, number, id=f"{name}-{describe(config)}".replace(" ", ","))
+    pytest.param(
+        name,
+        number,
+        id=f"{name}-{describe(config)}".replace(" ", ","),
+        marks=() if number < QUICK else pytest.mark.slow,
+    )
     for name, configs in CONFIGS.items()
     for number, config in enumerate(configs)
 ]

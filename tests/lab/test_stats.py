@@ -123,6 +123,7 @@ def test_different_test_items_are_refused() -> None:
         compare_items({"a": np.ones((1, 3)), "b": np.ones((1, 4))})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seeds", "spread"),
     [(2, [0.0] * 4), (2, [0.4] * 4), (2, [0.05, 0.05, 0.05, 0.8]), (3, [0.02, 0.1, 0.3, 0.8])],

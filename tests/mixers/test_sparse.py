@@ -60,7 +60,14 @@ def outputs_and_gradient(module, x, mask, starts):
 
 
 @pytest.mark.parametrize("config", [*CAUSAL, *ENCODERS], ids=str)
-@pytest.mark.parametrize("kind", ["", "mask", "mask on the right", "starts", "mask and starts"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "",
+        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("mask", "mask on the right", "starts")),
+        "mask and starts",
+    ],
+)
 def test_blocks_equal_the_explicit_mask(config, kind):
     """With a probe on the weights the mask is explicit and whole."""
     module, x = built(config), torch.randn(B, T, D, dtype=torch.float64, requires_grad=True)

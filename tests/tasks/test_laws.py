@@ -23,8 +23,11 @@ from tests.recipes.tagging import small
 from tests.recipes.tagging.task import TaggingConfig, TaggingOptions, TaggingRun, TaggingTask
 from tests.tasks.subjects import SUBJECTS
 
+QUICK = ("translation", "classification", "forecasting", "language", "captioning")  # the others share their code
+EACH = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in SUBJECTS]
 
-@pytest.fixture(scope="module", params=SUBJECTS)
+
+@pytest.fixture(scope="module", params=EACH)
 def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> TaskSubject:
     return SUBJECTS[request.param](tmp_path_factory.mktemp("data"))
 

@@ -74,7 +74,10 @@ def gradients(arch: str, counted: bool, dtype: torch.dtype = torch.float32) -> t
     return [p.grad for p in model.parameters() if p.grad is not None], flops.of(())
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    "dtype",
+    [pytest.param(torch.float32, id="float32"), pytest.param(torch.bfloat16, id="bfloat16", marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_counting_changes_no_bit_and_finds_all_products(arch: str, dtype: torch.dtype) -> None:
     plain, _ = gradients(arch, counted=False, dtype=dtype)

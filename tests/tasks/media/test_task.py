@@ -142,7 +142,11 @@ def stepwise(task, part, row) -> tuple[float, int]:
     return total, right
 
 
-@pytest.mark.parametrize("kind", KINDS)
+# The tasks share their code: every architecture runs with one of them in `make quick`, with all in `make test`.
+EACH_KIND = [pytest.param(kind, marks=() if kind == "captioning" else pytest.mark.slow) for kind in KINDS]
+
+
+@pytest.mark.parametrize("kind", EACH_KIND)
 @pytest.mark.parametrize("arch", ["gru", "luong", "transformer", "gated_delta"])
 def test_loss_is_that_of_predicting_token_by_token_each_item_alone(kind, arch, files):
     task, data = untrained(kind, files, arch)
@@ -154,7 +158,7 @@ def test_loss_is_that_of_predicting_token_by_token_each_item_alone(kind, arch, f
     assert found["token_accuracy"] == pytest.approx(sum(right for _, right in scores) / tokens)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EACH_KIND)
 @pytest.mark.parametrize("arch", [name for name in ARCHITECTURES if name != "transformer-2017"])
 def test_any_architecture_serves(kind, arch, files):
     task, data = untrained(kind, files, arch)
