@@ -49,7 +49,7 @@ def eval(
     from sightline.cli.messages import messages
     from sightline.cli.overrides import parse_overrides
     from sightline.core.config import override
-    from sightline.core.digits import significant
+    from sightline.core.digits import number_of, significant
     from sightline.core.errors import InputError
     from sightline.core.metrics import defined, undefined_notes
     from sightline.core.settings import check_in_range
@@ -90,7 +90,8 @@ def eval(
         facts = {"task": task.name, "arch": task.arch, "data": measured.name, measured.unit: measured.size}
         print(to_json({"schema_version": 1, **facts, "metrics": evaluation.metrics, **evaluation.details}))
         return
-    print(f"{task.arch} on {measured.name}, {measured.size:,} {measured.unit}")
+    items = number_of(measured.size, measured.unit.removesuffix("s"), measured.unit)
+    print(f"{task.arch} on {measured.name}, {items}")
     signatures = evaluation.details.get("signatures", {})
     for name, value in evaluation.metrics.items():
         number = f"{value:.4f}" if abs(value) >= 0.1 else significant(value) if defined(value) else "undefined"
