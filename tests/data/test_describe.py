@@ -218,11 +218,11 @@ def test_odd_documents_and_sounds_are_named(corpora: Path, capsys: pytest.Captur
 
 
 TOO_SMALL = {
-    "one.csv": ("en,de\na b,c d\n", {"pairs": 1}, "1 different sources cannot be split into 3 parts"),
-    "one.tsv": ("source\ttarget\na\tb\na\tc\n", {"pairs": 2}, "1 different sources cannot be split into 3 parts"),
+    "one.csv": ("en,de\na b,c d\n", {"pairs": 1}, "1 different source cannot be split into 3 parts"),
+    "one.tsv": ("source\ttarget\na\tb\na\tc\n", {"pairs": 2}, "1 different source cannot be split into 3 parts"),
     "one.txt": ("hi", {"documents": 1, "bytes": 2}, "is too short to split off a valid part"),
     "one.jsonl": ('{"text": "a b"}\n', {"documents": 1, "bytes": 3}, "too few different documents for 3 parts"),
-    "one time.csv": ("date,v\n2024-01-01,1\n", {"values": 1, "from": "2024-01-01"}, "1 steps of training, 0 of valid"),
+    "one time.csv": ("date,v\n2024-01-01,1\n", {"values": 1, "from": "2024-01-01"}, "1 step of training, 0 of valid"),
     "four times.csv": (
         "date,v\n" + "".join(f"2024-01-0{i},1\n" for i in range(1, 5)),
         {"values": 4},

@@ -54,9 +54,19 @@ def test_a_confusion_matrix_says_its_numbers():
 
 def test_calibration_is_that_of_the_bins():
     drawing = label_drawings(DETAILS)[1]
-    expected = (10 * 0.3 + 30 * 0.0) / 40
-    assert f"expected calibration error {100 * expected:.1f} %" in drawing.description
-    assert f"calibration error {100 * expected:.1f} %" in texts(drawing.page_svg()[0])
+    # (10 * 0.3 + 30 * 0.0) / 40
+    assert "expected calibration error 7.50 %" in drawing.description
+    assert "calibration error 7.50 %" in texts(drawing.page_svg()[0])
+
+
+def test_a_small_error_is_not_shown_as_none():
+    only = ReliabilityBin(low=0.8, high=1.0, count=1, confidence=0.9, accuracy=0.9004)
+    (drawing,) = label_drawings(Details(reliability=[only]))
+    assert drawing.title.endswith(": 1 prediction")
+    assert (
+        "calibration error 0.0400 %; largest contribution: 90.04 % correct at a confidence of 90.00 %"
+        in drawing.description
+    )
 
 
 def test_many_classes_are_those_with_most_errors():

@@ -30,6 +30,7 @@ def certify(
     import sys
     import time
 
+    from sightline.core.digits import number_of
     from sightline.core.errors import CheckFailed
     from sightline.lab.machine import granted_cores
     from sightline.mixers import MIXERS
@@ -53,8 +54,8 @@ def certify(
     else:
         _print_tables(rows, laws)
         print(
-            f"\n{checked} checks over {len(rows)} configurations in {time.monotonic() - began:.0f} s, "
-            f"{len(failed)} failed"
+            f"\n{number_of(checked, 'check')} over {number_of(len(rows), 'configuration')} in "
+            f"{time.monotonic() - began:.0f} s, {len(failed)} failed"
         )
     if failed:
         row, result = failed[0]

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import final
 
+from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 
 PARTS = ("train", "valid", "test")
@@ -70,7 +71,7 @@ def by_hash(keys: Sequence[str], shares: Mapping[str, float], seed: int) -> list
     numbers = {key: split.u(key) for key in dict.fromkeys(keys)}
     if not split.fill(numbers.values()):
         raise InputError(
-            f"{len(numbers)} different sources cannot be split into {len(shares) + 1} parts; "
+            f"{number_of(len(numbers), 'different source')} cannot be split into {len(shares) + 1} parts; "
             "add rows or name the files of all parts"
         )
     part_of = {key: split.part_at(u) for key, u in numbers.items()}
@@ -129,7 +130,7 @@ def by_time(first: int, end: int, shares: tuple[float, float, float]) -> tuple[i
     elif all(x == int(x) for x in shares):
         ends = [first + int(sum(shares[: i + 1])) for i in range(3)]
         if ends[-1] > end:
-            raise InputError(f"asks for {ends[-1] - first:,} steps of {total:,}", where="split")
+            raise InputError(f"asks for {number_of(ends[-1] - first, 'step')} of {total:,}", where="split")
     else:
         raise InputError(
             f"expected shares of at most 1 together, or whole numbers of steps, found {shares}", where="split"
@@ -137,7 +138,8 @@ def by_time(first: int, end: int, shares: tuple[float, float, float]) -> tuple[i
     sizes = [high - low for low, high in pairwise([first, *ends])]
     if min(sizes) < 1:
         raise InputError(
-            f"{sizes[0]:,} steps of training, {sizes[1]:,} of validation, {sizes[2]:,} of test: each part needs some",
+            f"{number_of(sizes[0], 'step')} of training, {sizes[1]:,} of validation, {sizes[2]:,} of test: "
+            "each part needs some",
             where="split",
         )
     return first, ends[0], ends[1], ends[2]

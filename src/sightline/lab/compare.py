@@ -18,6 +18,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, final
 
+from sightline.core.digits import number_of
 from sightline.core.errors import Diverged, EnvironmentFault, InputError, Interrupted, SightlineError
 from sightline.core.metrics import find_metric
 from sightline.lab.jobs import (
@@ -245,7 +246,7 @@ class _Session:
         runs = len(archs) * self.config.seeds
         trials = len(archs) * plan.search_rates
         self.display.begin(runs + trials)
-        grid = f"{len(archs)} architectures × {self.config.seeds} seeds, {plan.per_run} each"
+        grid = f"{number_of(len(archs), 'architecture')} × {number_of(self.config.seeds, 'seed')}, {plan.per_run} each"
         self.display.say(f"{grid}, {plan.workers} at a time with {plan.threads} thread(s) each")
         for planned in plan.steps:
             self.display.say(f"{planned.arch}: {planned.run}")

@@ -58,8 +58,8 @@ def curve_drawing(curves: Mapping[str, Curve], loss_unit: str, order: Mapping[st
     lines = {arch: points for arch, curve in curves.items() if (points := _points(curve, info.factor))}
     shown = info.apart(points[end][1] / info.factor for points in lines.values() for end in (0, -1))
     endpoints = "; ".join(
-        f"{arch} {shown.text(points[0][1] / info.factor)} at {points[0][0]:g}, "
-        f"{shown.text(points[-1][1] / info.factor)} at {points[-1][0]:g}"
+        f"{arch} {shown.text(points[0][1] / info.factor)} at {points[0][0]:,.12g}, "
+        f"{shown.text(points[-1][1] / info.factor)} at {points[-1][0]:,.12g}"
         for arch, points in lines.items()
     )
     return Drawing("curve", title, visible(f"{title}: {endpoints}"), draw, height=3.6)

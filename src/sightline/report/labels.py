@@ -7,7 +7,7 @@ import math
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from sightline.core.digits import number_of
+from sightline.core.digits import number_of, significant, significant_apart
 from sightline.lab.details import Confusion, Details, ReliabilityBin
 from sightline.report.figures import Drawing, Theme
 from sightline.report.text import shortened, visible
@@ -70,7 +70,7 @@ def reliability_drawing(bins: list[ReliabilityBin], part: str = "test items") ->
     """Fraction of correct predictions by confidence, in bins; a calibrated model is on the diagonal."""
     total = sum(one.count for one in bins)
     ece = sum(one.count * abs(one.accuracy - one.confidence) for one in bins) / max(total, 1)
-    largest = max(one.count for one in bins)
+    error, largest = significant(100 * ece, 3), max(one.count for one in bins)
 
     def draw(axes: Axes, theme: Theme, narrow: bool) -> None:
         axes.plot([0, 1], [0, 1], color=theme.muted, linewidth=0.9, linestyle=(0, (3, 2)), zorder=1)
@@ -95,15 +95,16 @@ def reliability_drawing(bins: list[ReliabilityBin], part: str = "test items") ->
         axes.set_ylabel("fraction of correct predictions")
         axes.grid(color=theme.grid, linewidth=0.6)
         axes.annotate(
-            f"calibration error {100 * ece:.1f} %", (0.03, 0.99), va="top", color=theme.ink, fontsize=9,
+            f"calibration error {error} %", (0.03, 0.99), va="top", color=theme.ink, fontsize=9,
             bbox={"facecolor": theme.paper, "edgecolor": "none", "pad": 1.5},
         )  # fmt: skip
 
-    title = f"Reliability, {part}: {total:,} predictions"
+    title = f"Reliability, {part}: {number_of(total, 'prediction')}"
     worst = max(bins, key=lambda one: abs(one.accuracy - one.confidence) * one.count)
+    correct, confidence = significant_apart([100 * worst.accuracy, 100 * worst.confidence], 2)
     summary = (
-        f"expected calibration error {100 * ece:.1f} %; largest contribution: {100 * worst.accuracy:.0f} % correct "
-        f"at a confidence of {100 * worst.confidence:.0f} %"
+        f"expected calibration error {error} %; largest contribution: {correct} % correct at a confidence of "
+        f"{confidence} %"
     )
     return Drawing("reliability", title, visible(f"{title}: {summary}"), draw, height=4.2)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, final
 
-from sightline.core.digits import significant
+from sightline.core.digits import number_of, significant
 from sightline.core.errors import InputError
 from sightline.core.metrics import defined
 from sightline.tasks.given import given_data
@@ -45,7 +45,8 @@ class Evaluation:
     @property
     def title(self) -> str:
         """The model and the data, in a line."""
-        return f"{self.arch} on {self.data}, {self.size:,} {self.unit}"
+        items = number_of(self.size, self.unit.removesuffix("s"), self.unit)
+        return f"{self.arch} on {self.data}, {items}"
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
         """Each metric's name, value, and the signature of the library that computed it."""

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from sightline.core.config import decode
-from sightline.core.digits import significant
+from sightline.core.digits import number_of, significant
 from sightline.core.errors import InputError
 from sightline.core.metrics import Baseline
 from sightline.core.seeds import derive
@@ -277,7 +277,8 @@ class Task(SavedTask, Generic[D, P, R]):
     @classmethod
     def trained_on(cls, data: D) -> str:
         """The data of a training, in a line."""
-        return f"{data.name}: {data.sizes['train']:,} {cls.unit}, sha256 of the data {data.sha256}"
+        items = number_of(data.sizes["train"], cls.unit.removesuffix("s"), cls.unit)
+        return f"{data.name}: {items}, sha256 of the data {data.sha256}"
 
     def validator(self, part: P, share: float = 1.0) -> Callable[[nn.Module], dict[str, float]]:
         """A function of the model in training that returns "loss" and the other metrics to show while training.

@@ -126,5 +126,5 @@ def test_what_is_too_small_to_train_on_is_described(tmp_path):
         "test": 0,
     }
     for refused in (corpus.check, lambda: SOUNDS.corpus(tmp_path / "t.csv")):
-        with pytest.raises(InputError, match="1 different sources cannot be split into 3 parts"):
+        with pytest.raises(InputError, match="1 different source cannot be split into 3 parts"):
             refused()

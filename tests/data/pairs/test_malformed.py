@@ -129,7 +129,7 @@ def test_bad_data_is_one_line_with_its_place(case: str, tmp_path: Path) -> None:
     ("left", "right", "message"),
     [
         (b"a\nb\nc\n", b"x\ny\n", "a.de, a.en: 3 lines against 2"),
-        (b"a\n", b"x\ny", "a.de, a.en: 1 lines against 2"),
+        (b"a\n", b"x\ny", "a.de, a.en: 1 line against 2"),
         (b"a\nb\n", b"", "a.en: is empty"),
         (b"a\nb\n", b"x\n\n", "a.de, a.en: 2 lines against 1"),
         (b"a\nb\n", b"\nx\n", "a.en:1: the line is empty"),

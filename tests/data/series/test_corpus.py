@@ -140,7 +140,7 @@ def test_parts_are_divided_by_time_alike_for_all_series(tmp_path: Path) -> None:
     assert [rows[:, 0].tolist() for rows in data.values("valid")] == [[10.0, 11, 12, 13]] * 2
     assert [len(rows) for rows in data.values("train")] == [10, 4]
     assert data.panel.end == 18
-    assert data.notes == ("the last 2 of 20 steps are in no part of the split",)
+    assert data.notes == ("the split leaves out the last 2 of 20 steps",)
     assert load_series(path, SeriesColumns(series="id"), split=(0.5, 0.2, 0.3)).bounds == (0, 10, 14, 20)
 
 

@@ -12,6 +12,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple, final
 
+from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.data.rows.files import read_lines, without_blank_end
 from sightline.data.rows.record import Refusals
@@ -101,6 +102,6 @@ def read_parallel(source: Path, target: Path, skip_bad: bool) -> PairTable:
         else:
             table.add(counts[0], *texts)
     if counts[0] != counts[1]:
-        raise InputError(f"{counts[0]} lines against {counts[1]}", where=f"{source}, {target}")
+        raise InputError(f"{number_of(counts[0], 'line')} against {counts[1]:,}", where=f"{source}, {target}")
     table.check_some(table.lines)
     return table

@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.data.rows import files
 from sightline.data.rows.dialect import Dialect, is_plain, unescaped
@@ -100,7 +101,7 @@ class Delimited(Rows):
             if row[2] is None and len(row[1]) != width:
                 line, cells, _, stop = row
                 empty = " (an empty line)" if cells == [""] else ""
-                row = line, cells, f"expected {width} columns, found {len(cells)}{empty}", stop
+                row = line, cells, f"expected {number_of(width, 'column')}, found {len(cells)}{empty}", stop
             yield row
 
     def _rows(self) -> Generator[_Cells, None, None]:

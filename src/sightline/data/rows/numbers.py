@@ -10,6 +10,7 @@ from typing import Any, final
 
 import numpy as np
 
+from sightline.core.digits import number_of as counted
 from sightline.data.rows.json_lines import JsonNumber
 
 # A number with a decimal comma, its thousands perhaps grouped by points.
@@ -93,7 +94,9 @@ def series_of(value: Any, what: str) -> np.ndarray:
         raise ValueError(f"{what} has no channels")
     for number, row in enumerate(rows, 1):
         if len(row) != len(rows[0]):
-            raise ValueError(f"step {number} of {what} has {len(row)} channels, the first one has {len(rows[0])}")
+            raise ValueError(
+                f"step {number} of {what} has {counted(len(row), 'channel')}, the first one has {len(rows[0])}"
+            )
     return np.array(
         [[number_of(x, f"step {number} of {what}") for x in row] for number, row in enumerate(rows, 1)], np.float32
     )
@@ -103,5 +106,5 @@ def joined(channels: Sequence[np.ndarray], names: Sequence[str]) -> np.ndarray:
     """Series (T, ·) side by side; `ValueError` where they differ in length."""
     for channel, name in zip(channels, names, strict=True):
         if len(channel) != len(channels[0]):
-            raise ValueError(f"{name!r} has {len(channel)} steps, {names[0]!r} has {len(channels[0])}")
+            raise ValueError(f"{name!r} has {counted(len(channel), 'step')}, {names[0]!r} has {len(channels[0])}")
     return np.concatenate(channels, 1)

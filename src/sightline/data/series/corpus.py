@@ -124,7 +124,7 @@ def load_series(
     digest = _sha256(panel)
     unused = panel.end - bounds[-1]
     if unused:
-        notes.append(f"the last {unused:,} of {panel.end - panel.start:,} steps are in no part of the split")
+        notes.append(f"the split leaves out the last {unused:,} of {panel.end - panel.start:,} steps")
     return SeriesData(name, cut(panel, bounds[-1]), bounds, digest, tuple(notes), truth)
 
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeVar, final
 
 import numpy as np
 
+from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
 from sightline.core.metrics import Baseline
@@ -163,7 +164,8 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun]):
         for number, row in enumerate(rows, 1):
             if len(row) != len(names):
                 raise InputError(
-                    f"expected {len(names)} values ({', '.join(names)}), found {len(row)}", where=f"input {number}"
+                    f"expected {number_of(len(names), 'value')} ({', '.join(names)}), found {len(row)}",
+                    where=f"input {number}",
                 )
         columns = []
         for place, (name, kind) in enumerate(self.columns):
