@@ -50,6 +50,18 @@ def pairs(folder: Path) -> dict[str, DataOption]:
     return {name: DataOption({**columns, **keys}, data, sources) for name, keys in options.items()}
 
 
+def counted_words(folder: Path) -> dict[str, DataOption]:
+    """Pairs for models that read words: how many there are."""
+    sources = texts()
+    data = table(folder / "counted.tsv", ["source", "target"], [(one, str(len(one.split()))) for one in sources])
+    options: dict[str, dict[str, Any]] = {
+        "as they are": {},
+        "lower case": {"lowercase": True},
+        "a lower-case tokenizer": {"tokenizer.lowercase": True},
+    }
+    return {name: DataOption({"budget": "300steps", **keys}, data, sources) for name, keys in options.items()}
+
+
 def labelled_texts(folder: Path, many: bool) -> dict[str, DataOption]:
     sources = texts()
     labels = [("upper" if source.isupper() else "mixed") + ("/short" * (len(source) < 6) * many) for source in sources]

@@ -29,7 +29,8 @@ def translation(folder: Path, **changes: Any) -> TaskSubject:
     whole = pairs.corpus()
     data = replace(whole, valid=whole.valid.select(range(20)), test=whole.test.select(range(20)))
     run = TranslationTask.preset("gru").changed(settings=replace(config, model=replace(config.model, dropout=0.2)))
-    return TaskSubject(TranslationTask, run, ["12", "907", "5"], data=data, options=options.pairs(folder))
+    read = options.counted_words(folder) if "front_end" in changes else options.pairs(folder)
+    return TaskSubject(TranslationTask, run, ["12", "907", "5"], data=data, options=read)
 
 
 def classification(folder: Path, *, kind: Any = "text", many: bool = False, **changes: Any) -> TaskSubject:
@@ -39,6 +40,8 @@ def classification(folder: Path, *, kind: Any = "text", many: bool = False, **ch
     if kind == "series":
         inputs = [json.dumps([[float(x), 0.0] for x in line.split(",")]) for line in inputs]
     read = options.labelled_texts(folder, many) if kind == "text" else options.labelled_series(folder)
+    if "front_end" in changes:  # one word, to which the option "cut" cuts, is of either label for a model that reads it
+        read = {"lower case": read["lower case"]}
     return TaskSubject(labels.ClassificationTask, run, inputs, data=data, options=read)
 
 

@@ -67,17 +67,20 @@ class CharacterConvolutions(FrontEnd):
         if mask is not None:
             inputs = inputs.masked_fill(~mask.unsqueeze(2), 0)
         words = inputs.flatten(0, 1).long()  # (B·T, L)
+        place = torch.arange(len(words), device=words.device)
+        if len(words):
+            words, place = torch.unique(words, dim=0, return_inverse=True)  # (N, L), each word once
         lengths = (words != 0).sum(1)
         longest = max(int(lengths.max()) if len(words) else 0, *self.widths)
         words = F.pad(words, (0, max(0, longest - words.shape[1])))[:, :longest]
-        letters = self.embedding(words).transpose(1, 2)  # (B·T, d, l)
+        letters = self.embedding(words).transpose(1, 2)  # (N, d, l)
         y = torch.cat([self._maximum(letters, lengths, convolution) for convolution in self.convolutions], 1)
-        x = self.norm(self.project(self.highways(y.tanh())))
+        x = self.norm(self.project(self.highways(y.tanh())))[place]
         return keep(x.unflatten(0, inputs.shape[:2]), mask), mask
 
     def _maximum(self, letters: Tensor, lengths: Tensor, convolution: nn.Module) -> Tensor:
-        """The largest output (B·T, F) of each filter over the windows of a word; tanh, which rises, comes after it."""
-        y = convolution(letters)  # (B·T, F, l - w + 1)
+        """The largest output (N, F) of each filter over the windows of a word; tanh, which rises, comes after it."""
+        y = convolution(letters)  # (N, F, l - w + 1)
         last = (lengths - (letters.shape[2] - y.shape[2] + 1)).clamp(min=0)  # the last window's beginning
         beyond = torch.arange(y.shape[2], device=y.device) > last.unsqueeze(1)
         return y.masked_fill(beyond.unsqueeze(1), -torch.inf).amax(2)

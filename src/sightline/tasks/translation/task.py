@@ -184,5 +184,5 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
             ", `tokenizer.json` the vocabularies",
         )
 
-    def _encode(self, pairs: Pairs) -> tuple[list[list[int]], list[list[int]]]:
+    def _encode(self, pairs: Pairs) -> tuple[list[Any], list[list[int]]]:
         return self.reader.encode_batch(pairs.sources), self.tokenizers.target.encode_batch(pairs.targets)
