@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightline.core.errors import InputError
-from sightline.data.batches import Batch, Cursor, PairBatches, collate, pad
+from sightline.data.batches import Batch, Cursor, PairBatches, pad
 from sightline.data.tokens.tokenizer import Tokenizer
 
 IDS = st.lists(st.integers(4, 99), max_size=12)
@@ -143,8 +143,9 @@ def test_what_makes_no_batches_is_refused() -> None:
         next(PairBatches([[5]], [[5]], max_tokens=10, seed=0).stream(Cursor(0, 7)))
 
 
-def test_collate_and_pad() -> None:
-    batch = collate([[5, 6], []], [[7], []])
+def test_sides_are_padded() -> None:
+    (batch,) = PairBatches([[5, 6], []], [[7], []], max_tokens=9, seed=0, shuffle=False)
+    batch = batch._replace(**{side: getattr(batch, side).flip(0) for side in batch._fields[:4]}, rows=batch.rows[::-1])
     assert batch.source.tolist() == [[5, 6], [0, 0]]
     assert batch.source_mask.tolist() == [[True, True], [False, False]]
     assert batch.target.tolist() == [[1, 7, 2], [1, 2, 0]]

@@ -16,9 +16,8 @@ from sightline.core.front_end import FrontEndConfig
 from sightline.data.labelled.gaps import filled
 from sightline.data.labelled.table import LabelledSource, SourceKind
 from sightline.data.media.columns import AudioReader, ImageReader
-from sightline.data.rows.files import check_file
 from sightline.data.rows.numbers import series_of
-from sightline.data.tokens.tokenizer import Tokenizer
+from sightline.data.tokens.tokenizer import Tokenizer, read_tokenizer_file
 from sightline.data.tokens.words import KIND, Words
 from sightline.parts.audio_frames import AudioFrames
 from sightline.parts.image_patches import ImagePatches, Pixels
@@ -235,12 +234,8 @@ def load_vocabulary(path: Path) -> Words | Tokenizer:
     Raises:
         InputError: "runs/x/tokenizer.json: not a tokenizer file of format 1"; errors of the vocabulary's `from_dict`.
     """
-    check_file(path)
-    try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"not a tokenizer file: {' '.join(str(error).split())[:200]}", where=path) from None
-    if not isinstance(content, dict) or content.get("format") != 1 or not isinstance(content.get("source"), dict):
+    content = read_tokenizer_file(path)
+    if not isinstance(content.get("source"), dict):
         raise InputError("not a tokenizer file of format 1", where=path)
     source = content["source"]
     kind = Words if source.get("kind") == KIND else Tokenizer
