@@ -36,14 +36,14 @@ from sightline.models import (
 from sightline.parts.front_end_choice import FrontEndChoice
 from sightline.parts.front_ends import FRONT_ENDS, front_ends_for
 from sightline.parts.series_patches import SeriesWindows
-from sightline.report.benchmark_figures import draw_figures, figures
-from sightline.report.benchmarks import load_results, performance_page, rows_of
 from sightline.tasks.defaults import compared
 from sightline.tasks.run import RunConfig
 from sightline.tasks.table import TASKS
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "benchmarks")]
+from performance_figures import draw_figures, figures  # noqa: E402
+from performance_page import load_results, performance_page, rows_of  # noqa: E402
 from tests.formats.cases import all_cases, versions  # noqa: E402
 
 RESULTS, FIGURES = HERE.parent / "benchmarks" / "results", HERE / "figures"

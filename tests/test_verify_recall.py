@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import verify_recall as benchmark
-from sightline.data.labelled.multi_query_recall import multi_query_recall
+from multi_query_recall import multi_query_recall
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightline.core.errors import InputError
-from sightline.data.batches import Batch, Cursor, PairBatches, collate, pad
+from sightline.data.batches import Batch, Cursor, PairBatches, pad
 from sightline.data.tokens.tokenizer import Tokenizer
 
 IDS = st.lists(st.integers(4, 99), max_size=12)
@@ -158,8 +158,9 @@ def test_sources_may_be_arrays() -> None:
     assert all(np.array_equal(items[row], source) for row, source in enumerate(sources))
 
 
-def test_collate_and_pad() -> None:
-    batch = collate([[5, 6], []], [[7], []])
+def test_sides_are_padded() -> None:
+    (batch,) = PairBatches([[5, 6], []], [[7], []], max_tokens=9, seed=0, shuffle=False)
+    batch = batch._replace(**{side: getattr(batch, side).flip(0) for side in batch._fields[:4]}, rows=batch.rows[::-1])
     assert batch.source.tolist() == [[5, 6], [0, 0]]
     assert batch.source_mask.tolist() == [[True, True], [False, False]]
     assert batch.target.tolist() == [[1, 7, 2], [1, 2, 0]]

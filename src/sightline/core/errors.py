@@ -75,3 +75,8 @@ class Interrupted(SightlineError):
 def exit_status(error: BaseException) -> int:
     """The exit status of the process for `error`."""
     return error.status if isinstance(error, SightlineError) else 1
+
+
+def one_line(error: BaseException) -> str:
+    """What another library says of a fault, short enough for a line; its type where it says nothing."""
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sightline.core.errors import EnvironmentFault, InputError
+from sightline.core.errors import EnvironmentFault, InputError, one_line
 
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -201,8 +201,7 @@ def parse_json_object(content: bytes, *, where: object) -> dict[str, Any]:
     try:
         value = json.loads(content, object_pairs_hook=_distinct, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise InputError(f"not valid JSON: {reason}", where=where) from None
+        raise InputError(f"not valid JSON: {one_line(error)}", where=where) from None
     if not isinstance(value, dict):
         raise InputError("not a JSON object", where=where)
     return value

@@ -179,14 +179,17 @@ def pad(sequences: IdSequences) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(ids), torch.from_numpy(mask)
 
 
-def collate(
-    source_ids: Sequence[Sequence[int]], target_ids: Sequence[Sequence[int]], rows: Sequence[int] | None = None
-) -> Batch:
-    """A batch of pairs without special tokens; BOS and EOS are put around each target."""
-    source, source_mask = pad(source_ids)
-    target, target_mask = pad([[Tokenizer.BOS, *ids, Tokenizer.EOS] for ids in target_ids])
-    numbers = range(len(source_ids)) if rows is None else rows
-    return Batch(source, source_mask, target, target_mask, tuple(int(row) for row in numbers))
+def pad_arrays(arrays: Sequence[np.ndarray], grain: int = 1) -> tuple[Tensor, Tensor]:
+    """Arrays (T, …) as one tensor (B, M, …), zeros after their ends, and the mask (B, M).
+
+    M is a multiple of `grain`: fewer different shapes are fewer to plan for.
+    """
+    lengths = np.array([len(array) for array in arrays])
+    width = -(-int(lengths.max()) // grain) * grain
+    padded = np.zeros((len(arrays), width, *arrays[0].shape[1:]), arrays[0].dtype)
+    for place, array in zip(padded, arrays, strict=True):
+        place[: len(array)] = array
+    return torch.from_numpy(padded), torch.from_numpy(np.arange(width) < lengths[:, None])
 
 
 @final

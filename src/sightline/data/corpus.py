@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Sequence, Sized
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from sightline.core.digits import number_of
 from sightline.core.errors import InputError
-from sightline.data.split import PARTS
+from sightline.core.settings import check_in_range
+from sightline.data.split import PARTS, SHARES, by_hash, rows_of
 from sightline.data.survey import Survey, histogram, spread
 
 S = TypeVar("S")
@@ -25,6 +26,7 @@ class Items(Protocol):
         ...
 
 
+K = TypeVar("K", bound=Items)
 P = TypeVar("P", bound=Sized)  # of a part; tasks ask for `Items`
 
 
@@ -80,6 +82,11 @@ class Corpus(Generic[P]):
         """The length of every item of a part; empty where items have no length."""
         return ()
 
+    def survey(self, parts: dict[str, dict[str, Any]], **rest: Any) -> Survey:
+        """A summary with these numbers of each part; `rest` are other fields of `Survey`."""
+        rest.setdefault("notes", list(self.notes))
+        return Survey(self.name, self.sha256, parts, **rest)
+
     def describe(self) -> Survey:
         """A summary: sizes, lengths where items have any, and notes."""
         lengths = {name: self.lengths(part) for name, part in self.filled.items()}
@@ -88,7 +95,40 @@ class Corpus(Generic[P]):
         for name, values in lengths.items():
             numbers[name]["length"] = spread(values)
         charts = histogram("Length", "length", lengths, "items") if lengths else []
-        return Survey(self.name, self.sha256, numbers, notes=list(self.notes), charts=charts)
+        return self.survey(numbers, charts=charts)
+
+
+def split_off(
+    parts: Mapping[str, K], keys: Sequence[str], seed: int, *, where: object, trainable: bool
+) -> tuple[dict[str, K], str]:
+    """All parts, those that are missing taken off training by a hash of the `keys` of its items, and the problem.
+
+    trainable: raise the problem, too few items to divide; otherwise they are all training
+    """
+    missing = {name: share for name, share in SHARES.items() if name not in parts}
+    whole, problem = parts["train"], ""
+    if not missing:
+        return dict(parts), problem
+    try:
+        rows = rows_of(by_hash(keys, missing, seed))
+    except InputError as error:
+        problem = f"{where}: {error}"
+        if trainable:
+            raise InputError(problem) from None
+        rows = {"train": [*range(len(whole))]}
+    return {**parts, **{name: whole.select(rows.get(name, [])) for name in ("train", *missing)}}, problem
+
+
+def limited(parts: Mapping[str, K], limit: int | None) -> dict[str, K]:
+    """The first `limit` items of each part, None = all, in the order of `PARTS`.
+
+    Raises:
+        InputError: "limit: must be at least 1, found 0".
+    """
+    if limit is None:
+        return {name: parts[name] for name in PARTS}
+    check_in_range("limit", limit, at_least=1)
+    return {name: parts[name].select(range(min(limit, len(parts[name])))) for name in PARTS}
 
 
 def named_notes(name: str, notes: Iterable[str]) -> list[str]:

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from sightline.core.probe import Probe
+from sightline.data.batches import on_device
 from sightline.data.tokens.tokenizer import Tokenizer
 from sightline.lab.results import ArchitectureMaps, AttentionMap
-from sightline.tasks.texts_out.task import TextsOutTask, on_device
+from sightline.tasks.texts_out.task import TextsOutTask
 
 MOST_HEADS_CELLS = 20_000  # over all heads of one probe; above this only their mean is kept
 

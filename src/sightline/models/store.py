@@ -23,7 +23,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from sightline.core.config import decode, encode
-from sightline.core.errors import EnvironmentFault, InputError
+from sightline.core.errors import EnvironmentFault, InputError, one_line
 from sightline.core.files import parse_json_object, read_regular, write_file
 from sightline.core.front_end import FrontEndConfig
 from sightline.core.suggest import look_up
@@ -172,9 +172,9 @@ def _opened(path: Path) -> Iterator[safe_open]:
     except (FileNotFoundError, NotADirectoryError):
         raise InputError("no such file", where=path) from None
     except OSError as error:
-        raise EnvironmentFault(f"{path}: {error.strerror or _one_line(error)}") from error
+        raise EnvironmentFault(f"{path}: {error.strerror or one_line(error)}") from error
     except SafetensorError as error:
-        raise InputError(f"not a whole safetensors file: {_one_line(error)}", where=path) from None
+        raise InputError(f"not a whole safetensors file: {one_line(error)}", where=path) from None
 
 
 def _check_plausible(stored: Stored, shapes: Mapping[str, tuple[int, ...]], place: Path) -> None:
@@ -203,7 +203,7 @@ def _build_empty(config: SizedConfig, source: FrontEndConfig, outputs: int, plac
     except MemoryError:
         raise
     except Exception as error:
-        raise InputError(f"model: these sizes make no model: {_one_line(error)}", where=place) from None
+        raise InputError(f"model: these sizes make no model: {one_line(error)}", where=place) from None
 
 
 def _check_tensors(
@@ -228,7 +228,3 @@ def _check_hash(path: Path, expected: str) -> None:
     with path.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != expected:
             raise InputError(f"damaged: it is not the file that {CONFIG} was saved with", where=path)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

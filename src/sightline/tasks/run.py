@@ -77,6 +77,13 @@ class FilesConfig(DataConfig):
     skip_bad: bool = key(False, "Leave out rows that cannot be read, and count them; otherwise the first one stops.")
     data_seed: int = key(0, "Seed of the split into training, validation and test.")
 
+    @property
+    def division(self) -> dict[str, Any]:
+        """How the data is divided, as the functions that load a corpus take it."""
+        return {
+            "valid": self.valid, "test": self.test, "limit": self.limit, "seed": self.data_seed, "trainable": False
+        }  # fmt: skip
+
 
 @dataclass(frozen=True)
 class TaskConfig(CheckedConfig):

@@ -21,10 +21,6 @@ class Loss(NamedTuple):
     nll: Tensor  # (): detached, never smoothed, in nats
     count: int  # labels that the sums run over
 
-    def perplexity(self) -> float:
-        """exp of the unsmoothed loss per label; 1 without labels."""
-        return perplexity(float(self.nll) / max(self.count, 1))
-
 
 # objective(model, batch) is the loss that training minimises.
 Objective = Callable[[nn.Module, Any], Loss]

@@ -10,7 +10,7 @@ import torch
 
 from sightline.core.errors import InputError
 from sightline.data.batches import Cursor
-from sightline.tasks.classification.batches import LabelledBatches, pad_rows
+from sightline.tasks.classification.batches import LabelledBatches
 
 
 def batches(count: int = 53, **options) -> LabelledBatches:
@@ -58,13 +58,16 @@ def test_batches_hold_items_of_similar_length():
 
 
 def test_rows_of_one_length_need_no_mask():
-    tensor, mask = pad_rows([np.ones(3), np.zeros(3)])
-    assert mask is None
-    assert tensor.shape == (2, 3)
-    tensor, mask = pad_rows([np.ones((2, 4)), np.ones((0, 4))])
-    assert tensor.tolist() == [[[1.0] * 4] * 2, [[0.0] * 4] * 2]
-    assert mask is not None
-    assert mask.tolist() == [[True, True], [False, False]]
+    def padded(*sources: np.ndarray):
+        return next(LabelledBatches(sources, np.zeros(2, int), batch_size=2, shuffle=False).epoch())
+
+    batch = padded(np.ones(3), np.zeros(3))
+    assert batch.source_mask is None
+    assert batch.source.shape == (2, 3)
+    batch = padded(np.ones((0, 4)), np.ones((2, 4)))
+    assert batch.source.tolist() == [[[0.0] * 4] * 2, [[1.0] * 4] * 2]
+    assert batch.source_mask is not None
+    assert batch.source_mask.tolist() == [[False, False], [True, True]]
 
 
 def test_a_cursor_of_other_data_is_refused():

@@ -11,7 +11,6 @@ from sacrebleu.metrics import BLEU, CHRF
 
 from sightline.core.errors import EnvironmentFault, InputError
 from sightline.core.metrics import find_metric
-from sightline.data.batches import collate
 from sightline.data.pairs.corpus import Pairs
 from sightline.data.tokens.tokenizer import Tokenizer
 from sightline.decoding.engine import DecodingConfig
@@ -74,9 +73,7 @@ def test_loss_and_accuracy_are_those_of_predicting_token_by_token(arch):
 
 def test_smoothing_changes_what_is_minimised_and_not_what_is_reported():
     plain, smooth = untrained("gru"), untrained("gru", label_smoothing=0.2)
-    batch = collate(
-        plain.tokenizers.source.encode_batch(["12", "7"]), plain.tokenizers.target.encode_batch(["bc", "h"])
-    )
+    (batch,) = plain.in_order(Pairs(["12", "7"], ["bc", "h"]))
     plain.model.eval()
     first, second = plain.loss(plain.model, batch), smooth.loss(plain.model, batch)
     assert first.count == second.count == 5

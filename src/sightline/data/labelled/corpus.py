@@ -10,9 +10,8 @@ from typing import final
 
 from sightline.core.digits import number_of
 from sightline.core.errors import InputError
-from sightline.core.settings import check_in_range
 from sightline.data.builtin import parse_name
-from sightline.data.corpus import Corpus, listed, overlap_notes
+from sightline.data.corpus import Corpus, limited, listed, overlap_notes
 from sightline.data.labelled.describe import survey_labelled
 from sightline.data.labelled.digits import digits
 from sightline.data.labelled.labels import Labels, class_names
@@ -72,7 +71,6 @@ def load_labelled(
         InputError: any problem with the files, in one line; "a.csv: only one class, 'yes': …"; "test.csv:17: the
             label 'maybe' does not occur in training".
     """
-    check_in_range("limit", limit, at_least=1)
     reading = reading or Reading()
     name = str(data)
     if not name:
@@ -109,9 +107,9 @@ def load_labelled(
         classes = tuple(sorted({label for of_item in train.labels for label in of_item}))
     notes = [note for table in {table.name: table for table in tables.values()}.values() for note in table.notes()]
     notes += _notes(parts)
-    limited = {part: parts[part].select(range(len(parts[part]))[:limit]) for part in PARTS}
+    parts = limited(parts, limit)
     return LabelledCorpus(
-        name=name, **limited, sha256=content_sha256(limited), notes=tuple(notes), problem=problem, classes=classes
+        name=name, **parts, sha256=content_sha256(parts), notes=tuple(notes), problem=problem, classes=classes
     )
 
 

@@ -43,18 +43,11 @@ def survey_labelled(corpus: Corpus[LabelledPart]) -> Survey:
             described[name]["levels"] = picture_levels(_arrays(part))
     charts = [bars("Labels", counts, "items"), *histogram("Source length", unit, lengths, "items")]
     suspicious = [finding for name, part in filled.items() for finding in _suspicious(name, part, keys[name])]
-    return Survey(
-        corpus.name,
-        corpus.sha256,
-        described,
-        suspicious + _rare(counts.get("train", Counter()), corpus.name),
-        list(corpus.notes),
-        {
-            name: f"{_shown(part.sources[0])} → {', '.join(part.labels[0]) or 'no label'}"
-            for name, part in filled.items()
-        },
-        charts,
-    )
+    suspicious += _rare(counts.get("train", Counter()), corpus.name)
+    examples = {
+        name: f"{_shown(part.sources[0])} → {', '.join(part.labels[0]) or 'no label'}" for name, part in filled.items()
+    }
+    return corpus.survey(described, findings=suspicious, examples=examples, charts=charts)
 
 
 def _arrays(part: LabelledPart) -> Iterator[np.ndarray]:

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
-from sightline.core.errors import InputError
-from sightline.data.corpus import Corpus, overlap_notes
+from sightline.data.corpus import Corpus, limited, overlap_notes, split_off
 from sightline.data.media.audio import AudioOptions
 from sightline.data.media.columns import (
     KEEP_BYTES,
@@ -23,7 +22,6 @@ from sightline.data.media.columns import (
 from sightline.data.media.describe import survey_media
 from sightline.data.media.images import ImageOptions
 from sightline.data.media.manifest import Manifest, read_manifest
-from sightline.data.split import PARTS, SHARES, by_hash, rows_of
 from sightline.data.survey import Survey
 
 _SHOWN = 5
@@ -128,18 +126,8 @@ class MediaReading:
         for name, part in parts.items():
             if name != "train":
                 notes += overlap_notes(name, part.digests(), set(keys), part.places, most=_SHOWN)
-        missing = {name: share for name, share in SHARES.items() if name not in parts}
-        problem = ""
-        if missing:
-            whole = parts["train"]
-            try:
-                rows = rows_of(by_hash(keys, missing, seed))
-            except InputError as error:
-                if trainable:
-                    raise
-                rows, problem = {"train": [*range(len(whole))]}, f"{train}: {error}"
-            parts |= {name: whole.select(rows.get(name, [])) for name in ("train", *missing)}
-        parts = {name: parts[name] for name in PARTS}
+        parts, problem = split_off(parts, keys, seed, where=train, trainable=trainable)
+        parts = limited(parts, None)
         return MediaCorpus(str(train), **parts, sha256=_sha256(parts), notes=tuple(notes), problem=problem)
 
 

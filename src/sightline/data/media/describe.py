@@ -43,15 +43,9 @@ def survey_media(corpus: Corpus[MediaPart]) -> Survey:
     for number, column in enumerate(corpus.train.columns):
         sizes = {name: _sizes(part.columns[number]) for name, part in filled.items()}
         charts += histogram(column.name.capitalize(), _unit(column), sizes, "items")
-    return Survey(
-        corpus.name,
-        corpus.sha256,
-        described,
-        [finding for name, part in filled.items() for finding in _suspicious(name, part, digests[name])],
-        list(corpus.notes),
-        {name: f"{part.places[0]} → {part.targets[0]!r}" for name, part in filled.items()},
-        charts,
-    )
+    suspicious = [finding for name, part in filled.items() for finding in _suspicious(name, part, digests[name])]
+    examples = {name: f"{part.places[0]} → {part.targets[0]!r}" for name, part in filled.items()}
+    return corpus.survey(described, findings=suspicious, examples=examples, charts=charts)
 
 
 def _unit(column: Column) -> str:

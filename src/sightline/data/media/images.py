@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal, final
 
 import numpy as np
 
-from sightline.core.errors import EnvironmentFault, InputError
+from sightline.core.errors import EnvironmentFault, InputError, one_line
 from sightline.data.media.deep import DeepLevels, deep_picture, is_deep
 from sightline.data.media.files import MediaFile, Opened
 from sightline.data.rows.files import check_expansion, check_file, open_bytes, plain_errors
@@ -131,8 +131,7 @@ def read_image(
         except Image.DecompressionBombError:
             raise InputError(f"has too many pixels, at most {MAX_PIXELS} are read", where=path) from None
         except _DAMAGED as error:
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
-            raise InputError(f"is cut short or damaged: {reason}", where=path) from None
+            raise InputError(f"is cut short or damaged: {one_line(error)}", where=path) from None
         return _array(image, options, path)
 
 

@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any, final
 
 from sightline.core.errors import InputError
-from sightline.core.settings import check_in_range
 from sightline.data.builtin import parse_name
-from sightline.data.corpus import Corpus, overlap_notes
+from sightline.data.corpus import Corpus, limited, overlap_notes, split_off
 from sightline.data.pairs.dates import DateOptions, dates
 from sightline.data.pairs.describe import survey_pairs
 from sightline.data.pairs.table import Columns, Pairs, PairTable, read_parallel, read_table
-from sightline.data.split import PARTS, SHARES, by_hash, rows_of
 from sightline.data.survey import Survey
 
 __all__ = ["PairCorpus", "PairTable", "Pairs", "load_corpus", "read", "read_pairs"]
@@ -33,9 +31,25 @@ class PairReading:
     skip_bad: bool = False
 
     def table(self, file: str | Path) -> PairTable:
-        """The pairs of a file with their lines, as the file spells them."""
-        columns = {"source_column": self.source_column, "target_column": self.target_column}
-        return read(file, header=self.header, skip_bad=self.skip_bad, **columns)
+        """The pairs of one file, or of two parallel ones given as `a,b`, with their lines, as the file spells them.
+
+        Columns that are not named, and whether the first row names them, are derived as `open_texts` says.
+
+        Raises:
+            InputError: "pairs.tsv:17: expected 2 columns, found 3" and the like: one line that names file and line.
+            EnvironmentFault: "pairs.tsv: no permission to read it".
+        """
+        text, columns = str(file), Columns(self.source_column, self.target_column, self.header)
+        if not text:
+            raise InputError("no data named: give a file, two parallel files a,b, or builtin:dates")
+        if "," not in text or Path(text).exists():
+            return read_table(Path(text), columns, self.skip_bad)
+        names = text.split(",")
+        if len(names) != 2 or not all(names):
+            raise InputError(f"expected one file, or two parallel ones as a,b, found {len(names)} names", where=text)
+        if any(columns):
+            raise InputError("parallel text files have no columns", where=text)
+        return read_parallel(Path(names[0]), Path(names[1]), self.skip_bad)
 
     def parts(
         self, files: Mapping[str, str | Path], seed: int, *, trainable: bool = True
@@ -46,16 +60,7 @@ class PairReading:
             for texts in (texts for table in tables.values() for texts in table.pairs.sides):
                 texts[:] = [text.lower() for text in texts]
         parts = {part: table.pairs for part, table in tables.items()}
-        problem, missing = "", {part: share for part, share in SHARES.items() if part not in tables}
-        if missing:
-            try:
-                rows = rows_of(by_hash(parts["train"].sources, missing, seed))
-            except InputError as error:
-                problem = f"{tables['train'].name}: {error}"
-                if trainable:
-                    raise InputError(problem) from None
-                rows = {"train": [*range(len(parts["train"]))]}
-            parts |= {part: parts["train"].select(rows.get(part, [])) for part in ("train", *missing)}
+        parts, problem = split_off(parts, parts["train"].sources, seed, where=tables["train"].name, trainable=trainable)
         notes = [note for table in tables.values() for note in table.notes()]
         known = set(parts["train"].sources)
         for part in ("valid", "test"):
@@ -82,37 +87,13 @@ class PairCorpus(Corpus[Pairs]):
         return survey_pairs(self, [self.reading.table(file) for file in self.files])
 
 
-def read(
-    data: str | Path,
-    *,
-    source_column: str | None = None,
-    target_column: str | None = None,
-    header: bool | None = None,
-    skip_bad: bool = False,
-) -> PairTable:
-    """Read one file of pairs, or two parallel ones given as `a,b`, with the line numbers.
-
-    Columns that are not named, and whether the first row names them, are derived as `open_texts` says.
-
-    Raises:
-        InputError: "pairs.tsv:17: expected 2 columns, found 3" and the like: one line that names file and line.
-        EnvironmentFault: "pairs.tsv: no permission to read it".
-    """
-    text = str(data)
-    if not text:
-        raise InputError("no data named: give a file, two parallel files a,b, or builtin:dates")
-    if "," not in text or Path(text).exists():
-        return read_table(Path(text), Columns(source_column, target_column, header), skip_bad)
-    names = text.split(",")
-    if len(names) != 2 or not all(names):
-        raise InputError(f"expected one file, or two parallel ones as a,b, found {len(names)} names", where=text)
-    if source_column or target_column or header:
-        raise InputError("parallel text files have no columns", where=text)
-    return read_parallel(Path(names[0]), Path(names[1]), skip_bad)
+def read(data: str | Path, **options: Any) -> PairTable:
+    """`PairReading.table` with these options."""
+    return PairReading(**options).table(data)
 
 
 def read_pairs(data: str | Path, **options: Any) -> Pairs:
-    """The pairs of `read`, which has the same options."""
+    """The pairs of `read`."""
     return read(data, **options).pairs
 
 
@@ -121,16 +102,12 @@ def load_corpus(
     *,
     valid: str | Path | None = None,
     test: str | Path | None = None,
-    source_column: str | None = None,
-    target_column: str | None = None,
-    header: bool | None = None,
     limit: int | None = None,
     seed: int = 0,
-    lowercase: bool = False,
-    skip_bad: bool = False,
     trainable: bool = True,
+    **options: Any,
 ) -> PairCorpus:
-    """Read and split data.
+    """Read and split data; the other options are those of `PairReading`.
 
     A part that is not given (`valid`, `test`) is a tenth of `data`, chosen by a hash of the source text and `seed`, so
     that equal sources are never in two parts. Use one `seed` for all runs on the same data: it decides what the test
@@ -142,18 +119,17 @@ def load_corpus(
     Raises:
         InputError: any problem with the files, in one line.
     """
-    check_in_range("limit", limit, at_least=1)
-    name = str(data)
-    reading = PairReading(source_column, target_column, header, lowercase, skip_bad)
+    name, reading = str(data), PairReading(**options)
     files: dict[str, str | Path] = {}
     if name.startswith("builtin:"):
-        if valid is not None or test is not None or source_column or target_column or header is not None:
+        columns = (reading.source_column, reading.target_column)
+        if valid is not None or test is not None or any(columns) or reading.header is not None:
             raise InputError("built-in data does not take validation files, test files or columns", where=name)
         parts, notes, problem = _builtin(name), [], ""
     else:
         files = {part: f for part, f in (("train", data), ("valid", valid), ("test", test)) if f is not None}
         parts, notes, problem = reading.parts(files, seed, trainable=trainable)
-    parts = {part: parts[part].select(range(len(parts[part]))[:limit]) for part in PARTS}
+    parts = limited(parts, limit)
     about = {"sha256": _sha256(parts), "notes": tuple(notes), "problem": problem}
     return PairCorpus(name, **parts, **about, files=tuple(files.values()), reading=reading)
 

@@ -18,14 +18,11 @@ TextPair = tuple[str, str]
 def survey_pairs(corpus: Corpus[Pairs], tables: Sequence[PairTable]) -> Survey:
     """Counts, lengths (in characters), repetitions, overlaps, and in `tables` suspicious rows by line."""
     filled = corpus.filled
-    return Survey(
-        corpus.name,
-        corpus.sha256,
+    return corpus.survey(
         {name: _part(pairs, corpus) for name, pairs in corpus.parts.items()},
-        [finding for table in tables for finding in suspicious(table)],
-        list(corpus.notes),
-        {name: f"{pairs.sources[0]!r} → {pairs.targets[0]!r}" for name, pairs in filled.items()},
-        [chart for number, side in enumerate(("Source", "Target")) for chart in _lengths(side, number, filled)],
+        findings=[finding for table in tables for finding in suspicious(table)],
+        examples={name: f"{pairs.sources[0]!r} → {pairs.targets[0]!r}" for name, pairs in filled.items()},
+        charts=[chart for number, side in enumerate(("Source", "Target")) for chart in _lengths(side, number, filled)],
     )
 
 

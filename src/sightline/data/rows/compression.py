@@ -70,7 +70,6 @@ _KINDS: tuple[tuple[bytes, str], ...] = (
     (b"\x7fELF", "a program"),
     (b"version https://git-lfs.github.com/spec/", "only a pointer of Git LFS: fetch the file with git lfs pull"),
 )
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def compression_of(path: Path) -> Compression | None:

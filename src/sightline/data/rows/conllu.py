@@ -8,55 +8,36 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from functools import partial
 from typing import Any, final
 
-from sightline.data.rows.files import Content, TextLine, check_file, read_lines, split_lines
-from sightline.data.rows.json_lines import under
-from sightline.data.rows.record import Record, Rows
+from sightline.data.rows.files import TextLine
+from sightline.data.rows.json_lines import LineRows, record_of
+from sightline.data.rows.record import Record
 
 _COMMENT = re.compile(r"# ?(\S+) = (.*)")
 _COLUMNS = {"form": 1, "lemma": 2, "upos": 3}
 
 
 @final
-class Conllu(Rows):
+class Conllu(LineRows):
     """A file of sentences."""
 
-    def __init__(self, path: Path) -> None:
-        check_file(path)
-        super().__init__(path)
-        self._content = Content(path)
-
-    def records(self, names: Sequence[str] | None = None) -> Iterator[Record]:
-        return _sentences(read_lines(self.path), names)
-
-    def part(self, names: Sequence[str], start: int, stop: int, line: int) -> Iterator[Record]:
-        return _sentences(split_lines(self._content.read(start, stop), line, start), names)
-
-
-def _sentences(lines: Iterable[TextLine], names: Sequence[str] | None) -> Iterator[Record]:
-    block: list[TextLine] = []
-    for line in lines:
-        if line.text or line.error:
-            block.append(line)
-        elif block:
-            yield _record(block, line.stop, names)
-            block = []
-    if block:
-        yield _record(block, block[-1].stop, names)
+    def parse(self, lines: Iterable[TextLine], names: Sequence[str] | None) -> Iterator[Record]:
+        block: list[TextLine] = []
+        for line in lines:
+            if line.text or line.error:
+                block.append(line)
+            elif block:
+                yield _record(block, line.stop, names)
+                block = []
+        if block:
+            yield _record(block, block[-1].stop, names)
 
 
 def _record(block: Sequence[TextLine], stop: int, names: Sequence[str] | None) -> Record:
-    cells, problem = {}, next((f"{line.error} (line {line.number})" for line in block if line.error), None)
-    if problem is None:
-        try:
-            cells = _cells(block)
-            if names is not None:
-                cells = {name: under(cells, name) for name in names}
-        except ValueError as error:
-            cells, problem = {}, str(error)
-    return Record(block[0].number, cells, problem, stop)
+    problem = next((f"{line.error} (line {line.number})" for line in block if line.error), None)
+    return record_of(block[0].number, partial(_cells, block), problem, stop, names)
 
 
 def _cells(block: Sequence[TextLine]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any, final
 
 from sightline.core.errors import InputError
 from sightline.data.rows.files import BOM, MAX_LINE_BYTES, UTF16, check_expansion, check_file, open_bytes, plain_errors
-from sightline.data.rows.json_lines import DECODER, JsonLines, json_object, type_name, under
+from sightline.data.rows.json_lines import DECODER, JsonLines, json_object, record_of, type_name
 from sightline.data.rows.record import Record, Rows
 
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -63,14 +63,8 @@ class JsonArray(Rows):
 
     def records(self, names: Sequence[str] | None = None) -> Iterator[Record]:
         for number, (line, value) in enumerate(self._values(), 1):
-            cells, problem = {}, None
-            try:
-                if not isinstance(value, dict):
-                    raise ValueError(f"expected a JSON object, found {type_name(value)}")
-                cells = value if names is None else {name: under(value, name) for name in names}
-            except ValueError as error:
-                problem = str(error)
-            yield Record(line, cells, problem, number)
+            problem = None if isinstance(value, dict) else f"expected a JSON object, found {type_name(value)}"
+            yield record_of(line, lambda value=value: value, problem, number, names)
 
     def _values(self) -> Iterator[tuple[int, Any]]:
         text = _Text(self.path)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
@@ -16,33 +18,47 @@ class JsonNumber(str):
     """A JSON number as it was written: one of a million digits costs nothing and overflows nothing."""
 
 
-@final
-class JsonLines(Rows):
-    """A table in which each row names its own columns."""
+class LineRows(Rows):
+    """A table of lines of text, in which each row names its own columns."""
 
     def __init__(self, path: Path) -> None:
         check_file(path)
         super().__init__(path)
         self._content = Content(path)
 
+    @abstractmethod
+    def parse(self, lines: Iterable[TextLine], names: Sequence[str] | None) -> Iterator[Record]:
+        """The records in these lines; of their cells those that are named."""
+
     def records(self, names: Sequence[str] | None = None) -> Iterator[Record]:
-        return _records(read_lines(self.path), names)
+        return self.parse(read_lines(self.path), names)
 
     def part(self, names: Sequence[str], start: int, stop: int, line: int) -> Iterator[Record]:
-        return _records(split_lines(self._content.read(start, stop), line, start), names)
+        return self.parse(split_lines(self._content.read(start, stop), line, start), names)
 
 
-def _records(lines: Iterable[TextLine], names: Sequence[str] | None) -> Iterator[Record]:
-    for line, text, problem, stop in without_blank_end(lines):
-        cells: dict[str, Any] = {}
-        if problem is None:
-            try:
-                cells = json_object(text)
-                if names is not None:
-                    cells = {name: under(cells, name) for name in names}
-            except ValueError as error:
-                cells, problem = {}, str(error)
-        yield Record(line, cells, problem, stop)
+@final
+class JsonLines(LineRows):
+    """A table whose rows are JSON objects."""
+
+    def parse(self, lines: Iterable[TextLine], names: Sequence[str] | None) -> Iterator[Record]:
+        for line, text, problem, stop in without_blank_end(lines):
+            yield record_of(line, partial(json_object, text), problem, stop, names)
+
+
+def record_of(
+    line: int, cells: Callable[[], dict[str, Any]], problem: str | None, stop: int, names: Sequence[str] | None
+) -> Record:
+    """The record with these cells, or those of them that are named, unless there is a problem or they have one."""
+    if problem is None:
+        try:
+            read = cells()
+            return Record(
+                line, dict(read) if names is None else {name: under(read, name) for name in names}, None, stop
+            )
+        except ValueError as error:
+            problem = str(error)
+    return Record(line, {}, problem, stop)
 
 
 def json_object(text: str) -> dict[str, Any]:

@@ -70,10 +70,3 @@ def _are_texts(cells: list[object]) -> bool:
         return "\0" not in whole and (whole.isascii() or bool(whole.encode()))
     except UnicodeEncodeError:
         return False
-
-
-def text_rows(rows: Rows, columns: Sequence[tuple[str, str]], table: Refusals) -> Iterator[tuple[int, list[str]]]:
-    """The line and the texts of each row, as `text_chunks` reads them."""
-    for lines, texts in text_chunks(rows, columns, table):
-        for line, *row in zip(lines, *texts, strict=True):
-            yield line, row

@@ -15,7 +15,7 @@ from typing import Literal, final
 from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.core.settings import check_in_range
-from sightline.data.corpus import Corpus
+from sightline.data.corpus import Corpus, limited
 from sightline.data.rows.record import Refusals
 from sightline.data.split import PARTS, HashSplit
 from sightline.data.survey import Survey
@@ -74,7 +74,6 @@ def load_text(
         EnvironmentFault: "corpus.txt: no permission to read it".
     """
     _check_shares(valid_share, test_share)
-    check_in_range("limit", limit, at_least=1)
     name = str(data)
     files_of: dict[str, str | Path | None] = {"valid": valid, "test": test}
     shares = {part: share for part, share in (("test", test_share), ("valid", valid_share)) if files_of[part] is None}
@@ -107,8 +106,7 @@ def load_text(
     for part, files in (("train", data), *files_of.items()):
         if part == "train" or files is not None:
             counted.check_some(parts[part].documents, files, "is empty")
-    if limit is not None:
-        parts = {name: part.select(range(min(limit, len(part)))) for name, part in parts.items()}
+    parts = limited(parts, limit)
     for part in parts.values():
         digest.update(f"{part.name} {part.documents} {part.size}\0".encode())
     return TextCorpus(name, **parts, sha256=digest.hexdigest(), notes=tuple(counted.notes()), problem=problem)

@@ -53,14 +53,12 @@ def survey_text(corpus: Corpus[TextPart]) -> Survey:
         if not look.whole
     ]
     lengths = {name: look.lengths for name, look in read.items() if len(look.lengths) > 1}
-    return Survey(
-        corpus.name,
-        corpus.sha256,
+    return corpus.survey(
         described,
-        [finding for name, look in read.items() for finding in _findings(name, look)],
-        notes,
-        {name: repr(look.begins[:80]) for name, look in read.items() if look.begins},
-        histogram("Document length", "bytes of UTF-8", lengths, "documents") if lengths else [],
+        findings=[finding for name, look in read.items() for finding in _findings(name, look)],
+        notes=notes,
+        examples={name: repr(look.begins[:80]) for name, look in read.items() if look.begins},
+        charts=histogram("Document length", "bytes of UTF-8", lengths, "documents") if lengths else [],
     )
 
 

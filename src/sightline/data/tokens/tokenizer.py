@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, final, get_args
 
-from sightline.core.errors import InputError
+from sightline.core.errors import InputError, one_line
 from sightline.core.files import write_file
 from sightline.data.rows.files import check_file
 
@@ -117,10 +117,6 @@ class Tokenizer:
                 raise InputError(f"token {i} is outside the vocabulary of {self.size}")
         return self._backend.decode(kept, skip_special_tokens=False)
 
-    def decode_batch(self, batch: Iterable[Iterable[int]]) -> list[str]:
-        """`decode` of each sequence."""
-        return [self.decode(ids) for ids in batch]
-
     def pieces(self, ids: Iterable[int]) -> list[str]:
         """The text of each id for display: one string per id, special tokens by name.
 
@@ -189,7 +185,7 @@ class Tokenizer:
         except MemoryError:
             raise
         except Exception as error:  # tokenizers raises no narrower class
-            raise InputError(f"not a tokenizer: {_one_line(error)}", where=where) from None
+            raise InputError(f"not a tokenizer: {one_line(error)}", where=where) from None
         vocabulary = backend.get_vocab()
         if sorted(vocabulary.values()) != list(range(len(vocabulary))):
             raise InputError("not a tokenizer: the ids of its vocabulary have gaps", where=where)
@@ -266,7 +262,7 @@ def read_tokenizer_file(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise InputError(f"not a tokenizer file: {_one_line(error)}", where=path) from None
+        raise InputError(f"not a tokenizer file: {one_line(error)}", where=path) from None
     if not isinstance(content, dict) or content.get("format") != 1:
         raise InputError("not a tokenizer file of format 1", where=path)
     return content
@@ -360,7 +356,3 @@ def _check_text(text: object, number: int) -> None:
         text.encode()
     except UnicodeEncodeError:
         raise InputError(f"text {number} contains an unpaired surrogate and cannot be encoded as UTF-8") from None
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]

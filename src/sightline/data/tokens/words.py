@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
-from sightline.core.errors import InputError
+from sightline.core.errors import InputError, one_line
 from sightline.data.tokens.tokenizer import lowercase_of
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Words:
         except MemoryError:
             raise
         except Exception as error:  # tokenizers raises no narrower class
-            raise refuse(" ".join(str(error).split())[:200]) from None
+            raise refuse(one_line(error)) from None
         vocabulary = backend.get_vocab()
         if sorted(vocabulary.values()) != list(range(len(vocabulary))):
             raise refuse("the ids of its words have gaps")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sightline.core.errors import InputError
-from sightline.data.batches import BatchStream, in_batches
+from sightline.data.batches import BatchStream, in_batches, on_device, pad_arrays
 
 
 class LabelledBatch(NamedTuple):
@@ -34,19 +34,7 @@ class LabelledBatch(NamedTuple):
 
     def to(self, device: torch.device | str) -> LabelledBatch:
         """The same batch on `device`."""
-        mask = None if self.source_mask is None else self.source_mask.to(device)
-        return LabelledBatch(self.source.to(device), mask, self.labels.to(device), self.rows)
-
-
-def pad_rows(rows: Sequence[np.ndarray]) -> tuple[Tensor, Tensor | None]:
-    """Arrays (T, …) as one tensor (B, T, …), zeros after their ends, and the mask (B, T); None where none is padded."""
-    lengths = np.array([len(row) for row in rows])
-    if lengths.min() == lengths.max():
-        return torch.from_numpy(np.stack(rows)), None
-    padded = np.zeros((len(rows), int(lengths.max()), *rows[0].shape[1:]), rows[0].dtype)
-    for place, row in zip(padded, rows, strict=True):
-        place[: len(row)] = row
-    return torch.from_numpy(padded), torch.from_numpy(np.arange(padded.shape[1]) < lengths[:, None])
+        return LabelledBatch(*on_device(self.source, self.source_mask, device), self.labels.to(device), self.rows)
 
 
 @final
@@ -74,5 +62,6 @@ class LabelledBatches(BatchStream[LabelledBatch]):
 
     def batch(self, rows: np.ndarray) -> LabelledBatch:
         sources = [self.sources[row] for row in rows.tolist()]
-        source, mask = (torch.from_numpy(np.stack(sources)), None) if self.pictures else pad_rows(sources)
+        source, mask = (torch.from_numpy(np.stack(sources)), None) if self.pictures else pad_arrays(sources)
+        mask = None if mask is None or mask.all() else mask
         return LabelledBatch(source, mask, torch.from_numpy(self.labels[rows]), tuple(rows.tolist()))

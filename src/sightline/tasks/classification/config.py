@@ -164,15 +164,7 @@ class ClassificationRun(RunConfig):
         """The data; raises what `load_labelled` raises."""
         corpus = self.corpus
         data = corpus.named("a table, a folder that has a folder for each class, or builtin:digits")
-        return load_labelled(
-            data if data.startswith("builtin:") else Path(data),
-            self.reading,
-            valid=corpus.valid,
-            test=corpus.test,
-            limit=corpus.limit,
-            seed=corpus.data_seed,
-            trainable=False,
-        )
+        return load_labelled(data if data.startswith("builtin:") else Path(data), self.reading, **corpus.division)
 
     def read(self) -> LabelledPart:
         """All items of the data as one part; raises what `read_labelled` raises; logs notes."""

@@ -16,10 +16,9 @@ from sightline.core.front_end import FrontEndConfig, InputKind
 from sightline.data.labelled.gaps import filled
 from sightline.data.labelled.table import LabelledSource, SourceKind
 from sightline.data.media.columns import AudioReader, ImageReader
-from sightline.data.rows.files import check_file
 from sightline.data.rows.numbers import series_of
 from sightline.data.tokens.spelling import Spelling
-from sightline.data.tokens.tokenizer import Tokenizer
+from sightline.data.tokens.tokenizer import Tokenizer, read_tokenizer_file
 from sightline.data.tokens.words import Words
 from sightline.tasks.classification.config import READ_AS, ClassificationConfig, TextConfig
 from sightline.tasks.one_or_several import dimensions
@@ -244,12 +243,8 @@ def load_vocabulary(path: Path) -> Vocabulary:
     Raises:
         InputError: "runs/x/tokenizer.json: not a tokenizer file of format 1"; errors of the vocabulary's `from_dict`.
     """
-    check_file(path)
-    try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"not a tokenizer file: {' '.join(str(error).split())[:200]}", where=path) from None
-    if not isinstance(content, dict) or content.get("format") != 1 or not isinstance(content.get("source"), dict):
+    content = read_tokenizer_file(path)
+    if not isinstance(content.get("source"), dict):
         raise InputError("not a tokenizer file of format 1", where=path)
     source = content["source"]
     kinds: dict[Any, type[Vocabulary]] = {Words.kind: Words, Spelling.kind: Spelling}

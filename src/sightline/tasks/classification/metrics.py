@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,8 @@ from sightline.tasks.likelihoods import Likelihoods
 from sightline.tasks.outcomes import Measured
 
 BINS = 15
-KINDS = {False: ("labels", "likelihoods"), True: ("labels", "label sets", "likelihoods")}  # of metrics: any number?
+# The kinds of metrics (`Metric.of`), by whether an item may have any number of labels.
+KINDS = {False: ("labels", "likelihoods"), True: ("labels", "label sets", "likelihoods")}
 
 
 class LabelOutputs(NamedTuple):
@@ -80,7 +82,8 @@ def score_label_sets(log_odds: np.ndarray, labels: np.ndarray, classes: Sequence
 def _scored(many: bool, outputs: LabelOutputs, nats: np.ndarray, details: dict[str, Any]) -> Measured:
     """Every metric of outputs and of the nats (N, M) of M predictions an item; many: whether of label sets."""
     likelihoods = Likelihoods(nats.sum(1), np.full(len(nats), nats.shape[1]))
-    return Measured.of(dict.fromkeys(KINDS[many], (outputs,)) | {"likelihoods": (likelihoods,)}, details=details)
+    measured = Measured.of(dict.fromkeys(KINDS[many], (outputs,)) | {"likelihoods": (likelihoods,)}, details=details)
+    return replace(measured, metrics=measured.metrics | {"loss": float(nats.mean())})  # with fewer roundings
 
 
 def accuracy_rows(outputs: LabelOutputs) -> np.ndarray:

@@ -33,19 +33,9 @@ class RunningTextConfig(FilesConfig):
 
     def load(self) -> TextCorpus:
         """The corpus; raises what `load_text` raises, and `InputError` where no data is named."""
-        return load_text(
-            self.named("a text file, a folder, a glob or builtin:stdlib"),
-            valid=self.valid,
-            test=self.test,
-            column=self.column,
-            split=self.split,
-            valid_share=self.valid_share,
-            test_share=self.test_share,
-            limit=self.limit,
-            seed=self.data_seed,
-            skip_bad=self.skip_bad,
-            trainable=False,
-        )
+        data = self.named("a text file, a folder, a glob or builtin:stdlib")
+        shares = {"split": self.split, "valid_share": self.valid_share, "test_share": self.test_share}
+        return load_text(data, column=self.column, skip_bad=self.skip_bad, **shares, **self.division)
 
     def read(self) -> TextPart:
         """All documents of the data as one part; raises what `load_text` raises; logs notes."""

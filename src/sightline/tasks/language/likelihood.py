@@ -20,7 +20,7 @@ from sightline.data.tokens.text import TextTokenizer
 from sightline.tasks.likelihoods import Likelihoods
 from sightline.tasks.outcomes import Measured
 
-LIKELIHOODS = "running text", "likelihoods", "tokens"  # kinds of metrics
+LIKELIHOODS = "running text", "likelihoods", "tokens"  # kinds of metrics (`Metric.of`)
 ITEM = 1024  # positions: a longer document is several items of a bootstrap
 _CURVE = 1 << 16  # places in a context that are told apart
 _CHUNK = 1024  # positions read at a time where a state is carried

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sightline.core.errors import InputError
-from sightline.data.batches import Batch, BatchStream, PairBatches, pad
+from sightline.data.batches import Batch, BatchStream, PairBatches, pad, pad_arrays
 from sightline.data.media.columns import Column, MediaPart
 from sightline.data.tokens.tokenizer import Tokenizer
 from sightline.parts.several import Masked
@@ -55,17 +55,7 @@ class MediaInputs:
         if column.kind == "image":
             return Masked(torch.from_numpy(np.stack(arrays)))
         frames = self.config.sound.front_end
-        return _padded(arrays, frames.hop * frames.stride)
-
-
-def _padded(sounds: list[np.ndarray], grain: int) -> Masked:
-    """Samples (B, T), T rounded up to a multiple of `grain`: fewer different shapes are fewer to plan for."""
-    lengths = np.array([len(sound) for sound in sounds])
-    width = -(-int(lengths.max()) // grain) * grain
-    samples = np.zeros((len(sounds), width), np.float32)
-    for row, sound in zip(samples, sounds, strict=True):
-        row[: len(sound)] = sound
-    return Masked(torch.from_numpy(samples), torch.from_numpy(np.arange(width) < lengths[:, None]))
+        return Masked(*pad_arrays(arrays, frames.hop * frames.stride))
 
 
 @final

@@ -1,16 +1,33 @@
-"""Search for output texts, given a model and the sources of a batch."""
+"""Search for output texts, given a model and sources."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from torch import Tensor
 
 from sightline.core.modes import evaluating
+from sightline.data.batches import on_device
 from sightline.data.tokens.tokenizer import Tokenizer
 from sightline.decoding.engine import DecodingConfig, decode
 from sightline.models import SequenceModel
 
 NEVER_SAID = (Tokenizer.PAD, Tokenizer.BOS, Tokenizer.UNK)
+
+
+@runtime_checkable
+class Sources(Protocol):
+    """The sources of some items, ready to be put into batches."""
+
+    @property
+    def positions(self) -> list[int]:
+        """The number of positions of each item."""
+        ...
+
+    def batch(self, rows: Sequence[int]) -> tuple[Any, Tensor | None]:
+        """The model's source for these items, and its mask."""
+        ...
 
 
 class TextOutput(NamedTuple):
@@ -21,32 +38,43 @@ class TextOutput(NamedTuple):
     finished: bool  # False: cut off at the length limit
 
 
+def begin(model: SequenceModel, sources: Sources, rows: Sequence[int]) -> Any:
+    """The decoder's state before the first token for these items."""
+    source, mask = on_device(*sources.batch(rows), next(model.parameters()).device)
+    return model.initial_state(model.encode(source, mask))
+
+
 def search(
     model: SequenceModel,
-    begin: Callable[[list[int]], Any],
-    lengths: Sequence[int],
+    sources: Sources,
     tokenizer: Tokenizer,
     decoding: DecodingConfig | None,
     *,
     longest: int,
-    names: Sequence[int],
+    first: int = 0,
 ) -> list[TextOutput]:
-    """An output for each source, in order; greedy without `decoding`. Dropout is off, whatever mode the model is in.
+    """An output for each source, in order, greedy without `decoding`; a source without positions gets an empty one.
 
-    `begin(rows)` gives the decoder's state before the first token for these sources, `lengths` are their positions;
-    `longest` is the most tokens of an output where decoding names no other limit; `names` are the sources' numbers in
-    the random stream.
+    Dropout is off, whatever mode the model is in.
+
+    longest: the most tokens of an output where decoding names no other limit
+    first: the number of the first source in the random stream
     """
+    lengths = sources.positions
+    rows = [row for row, count in enumerate(lengths) if count]
     with evaluating(model):
         hypotheses = decode(
-            begin,
+            lambda chosen: begin(model, sources, [rows[i] for i in chosen]),
             model.step,
-            lengths,
+            [lengths[row] for row in rows],
             decoding or DecodingConfig(),
             bos=Tokenizer.BOS,
             eos=Tokenizer.EOS,
             max_length=longest,
             banned=NEVER_SAID,
-            names=names,
+            names=[first + row for row in rows],
         )
-    return [TextOutput(tokenizer.decode(one.tokens), one.score, one.finished) for one in hypotheses]
+    outputs = [TextOutput("", 0.0, True)] * len(lengths)
+    for row, one in zip(rows, hypotheses, strict=True):
+        outputs[row] = TextOutput(tokenizer.decode(one.tokens), one.score, one.finished)
+    return outputs

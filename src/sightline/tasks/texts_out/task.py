@@ -8,10 +8,10 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sightline.core.config import encode
 from sightline.core.digits import number_of
@@ -20,7 +20,6 @@ from sightline.core.metrics import metrics_of
 from sightline.core.modes import evaluating
 from sightline.core.settings import check_in_range
 from sightline.core.state import nbytes
-from sightline.data.batches import on_device
 from sightline.data.spaced import at_least_one
 from sightline.data.tokens.tokenizer import Tokenizer, TokenizerPair
 from sightline.decoding.engine import DecodingConfig
@@ -34,25 +33,11 @@ from sightline.tasks.texts_out.config import TokenizerConfig
 from sightline.tasks.texts_out.likelihood import LIKELIHOODS, likelihood
 from sightline.tasks.texts_out.scores import score_texts
 from sightline.tasks.texts_out.scripts import metric_for
-from sightline.tasks.texts_out.search import TextOutput, search
+from sightline.tasks.texts_out.search import Sources, TextOutput, begin, search
 from sightline.training.loss import Loss, cross_entropy
 
 TOKENIZERS = "tokenizer.json"
 TIMED = 20  # items
-
-
-@runtime_checkable
-class Sources(Protocol):
-    """The sources of some items, ready to be put into batches."""
-
-    @property
-    def positions(self) -> list[int]:
-        """The number of positions of each item."""
-        ...
-
-    def batch(self, rows: Sequence[int]) -> tuple[Any, Tensor | None]:
-        """The model's source for these items, and its mask."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -159,20 +144,8 @@ class TextsOutTask(Task[D, P, R]):
         return self._written(self.sources_of(part), decoding, first=first)
 
     def _written(self, sources: Sources, decoding: DecodingConfig | None = None, *, first: int = 0) -> list[TextOutput]:
-        rows = [row for row, count in enumerate(sources.positions) if count]
-        written = search(
-            self.model,
-            lambda chosen: self._begin(sources, [rows[i] for i in chosen]),
-            [sources.positions[row] for row in rows],
-            self.tokenizers.target,
-            decoding,
-            longest=self.longest_output,
-            names=[first + row for row in rows],
-        )
-        outputs = [TextOutput("", 0.0, True)] * len(sources.positions)
-        for row, output in zip(rows, written, strict=True):
-            outputs[row] = output
-        return outputs
+        tokenizer, longest = self.tokenizers.target, self.longest_output
+        return search(self.model, sources, tokenizer, decoding, longest=longest, first=first)
 
     def predict_list(self, inputs: list[Any], decoding: DecodingConfig | None = None) -> list[str]:
         """A text for each input; greedy without `decoding`."""
@@ -239,7 +212,7 @@ class TextsOutTask(Task[D, P, R]):
         """Bytes of the decoder's state for one source after its start token and all of `target`."""
         fed = torch.tensor([[Tokenizer.BOS, *target]], device=self.device)  # (1, T)
         with evaluating(self.model):
-            _, state = self.model.decode(fed, self._begin(sources, [row]))
+            _, state = self.model.decode(fed, begin(self.model, sources, [row]))
         return nbytes(state)
 
     @staticmethod
@@ -282,11 +255,6 @@ class TextsOutTask(Task[D, P, R]):
 
     def _texts(self, part: P, decoding: DecodingConfig | None = None) -> list[str]:
         return texts_of(self.write_texts(part, decoding))
-
-    def _begin(self, sources: Sources, rows: Sequence[int]) -> Any:
-        """The decoder's state before the first token for these items."""
-        source, mask = on_device(*sources.batch(rows), self.device)
-        return self.model.initial_state(self.model.encode(source, mask))
 
 
 def texts_of(outputs: Sequence[TextOutput]) -> list[str]:

@@ -22,30 +22,23 @@ class PairsConfig(FilesConfig):
     header: bool | None = key(None, "Whether the first row of a table names its columns; null: as it looks.")
     lowercase: bool = key(False, "Lower-case sources and targets when they are read.")
 
+    @property
+    def reading(self) -> dict[str, Any]:
+        """The options for reading files, see `PairReading`."""
+        names = ("source_column", "target_column", "header", "lowercase", "skip_bad")
+        return {name: getattr(self, name) for name in names}
+
     def load(self) -> PairCorpus:
         """The corpus; raises what `load_corpus` raises, and `InputError` where no data is named."""
-        return load_corpus(
-            self.named("a file, two parallel files a,b, or builtin:dates"),
-            valid=self.valid,
-            test=self.test,
-            source_column=self.source_column,
-            target_column=self.target_column,
-            header=self.header,
-            limit=self.limit,
-            seed=self.data_seed,
-            lowercase=self.lowercase,
-            skip_bad=self.skip_bad,
-            trainable=False,
-        )
+        data = self.named("a file, two parallel files a,b, or builtin:dates")
+        return load_corpus(data, **self.division, **self.reading)
 
     def read(self) -> Pairs:
         """All pairs of the data as one part; raises what `read_pairs` raises; logs notes."""
-        columns = {"source_column": self.source_column, "target_column": self.target_column}
-        table = read(self.data, **columns, header=self.header, skip_bad=self.skip_bad)
+        table = read(self.data, **self.reading)
         log_notes(self.data, table.notes())
-        pairs = table.pairs
         lower = str.lower if self.lowercase else str
-        return Pairs(*([lower(text) for text in texts[: self.limit]] for texts in pairs.sides))
+        return Pairs(*([lower(text) for text in texts[: self.limit]] for texts in table.pairs.sides))
 
 
 @final

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from sightline.report.benchmark_figures import PANELS, REFERENCE, digest, draw_figures, figures
-from sightline.report.benchmarks import load_results, performance_page, rows_of
+from performance_figures import PANELS, REFERENCE, digest, draw_figures, figures
+from performance_page import load_results, performance_page, rows_of
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 HARDWARE = {"cpu": "A processor", "gpus": [], "cores": 2, "packages": {"torch": "2.13.0"}, "git_commit": "0123456789"}
 
 

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from sightline.report.benchmarks import Row
+from performance_page import Row
 from sightline.report.figures import DASHES, LIGHT, MARKERS, STYLE, dress, spread_apart
 
 LengthCurve = list[tuple[int, float]]  # (length, value)

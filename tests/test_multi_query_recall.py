@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from multi_query_recall import IGNORED, multi_query_recall
 from sightline.core.errors import InputError
-from sightline.data.labelled.multi_query_recall import IGNORED, multi_query_recall
 
 ROWS, LENGTH, PAIRS, VOCABULARY = 400, 64, 8, 128
 
