@@ -20,7 +20,7 @@ def verdict(
     baselines: Sequence[Baseline] = (),
     unfinished: Sequence[str] = (),
 ) -> str:
-    """The best architecture and its lead, or that no difference is significant.
+    """The best architecture and its lead, or that no difference is significant; first, whether a baseline is as good.
 
     scores: best first; pairs: first minus second, the better one first, `shown` with Holm's correction
     seeds: the smallest number of finished seeds of an architecture; unfinished: architectures without a finished run
@@ -38,7 +38,7 @@ def verdict(
         known = {name: value for name, value in values.items() if defined(value)}
         trivial = max(known, key=lambda name: sign * known[name], default=None)
         if trivial is not None and defined(top.mean) and sign * known[trivial] >= sign * top.mean:
-            sentence += f" No architecture beats the baseline “{trivial}” ({info.text(known[trivial])})."
+            sentence = f"No architecture beats the baseline “{trivial}” ({info.text(known[trivial])}). {sentence}"
     if unfinished:
         sentence += f" No run of {_join(unfinished)} finished."
     return sentence

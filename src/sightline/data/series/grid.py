@@ -88,6 +88,21 @@ class Grid:
         whole = {"month": 12, "business": 5, "time": 7 * DAY if self.step == DAY else DAY, "number": 1}[self.kind]
         return whole // self.step if whole % self.step == 0 else 1
 
+    @property
+    def seasons(self) -> list[float]:
+        """The steps of the two shortest of a day, a week and a year that have at least two, the shortest first.
+
+        24 and 168 for hours, 7 and 365.25 for days, 5 and 261 for business days, 52.2 for weeks, 12 for months, 4 for
+        quarters; none for plain numbers.
+        """
+        steps = {
+            "time": [DAY / self.step, 7 * DAY / self.step, 365.25 * DAY / self.step],
+            "month": [12 / self.step],
+            "business": [5 / self.step, 365.25 * 5 / 7 / self.step],
+            "number": [],
+        }[self.kind]
+        return [length for length in steps if length >= 2][:2]
+
     def aligned(self) -> Grid:
         """The grid moved back to where whole steps begin: full hours for `1h`, Mondays for `1w`, Januaries for `1y`."""
         if self.kind == "number":

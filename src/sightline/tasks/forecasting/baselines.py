@@ -1,53 +1,83 @@
-"""Baselines of forecasting: repetition of past values, and linear maps."""
+"""Baselines of forecasting: values of the past, the Theta method, and a linear map by ridge regression."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, final
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from sightline.core.digits import number_of
-from sightline.core.seeds import derive
 from sightline.data.series.corpus import SeriesScaling
 from sightline.data.series.windows import WindowBatch, WindowBatches, Windows
-from sightline.models import FORECASTERS
-from sightline.parts.series_patches import SeriesWindows
+from sightline.data.spaced import spaced
 from sightline.tasks.forecasting.config import ForecastingConfig
 from sightline.tasks.forecasting.fitted import Fitted
-from sightline.training.loop import train
-from sightline.training.loss import Loss
-from sightline.training.optim import OptimConfig
-from sightline.training.state import TrainConfig
+from sightline.tasks.forecasting.past import MOST_CYCLES, Predictor, cyclic
+from sightline.tasks.forecasting.theta import ALPHAS, theta
 
-# Bounds of the training of a linear map that nobody asked for: a minute or two of one core.
-EPOCHS, LEAST_STEPS, MOST_STEPS, MOST_FLOPS = 10, 100, 3000, 2e12
-
-Predictor = Callable[[WindowBatch], Tensor]  # (B, H, C, Q)
-
+MOST_CHOOSING = 500  # validation windows that choose a season and a penalty
+MOST_SMOOTHED = 1_000_000_000  # values of test windows times factors of smoothing
+MOST_PRODUCTS = 20_000_000_000  # multiplications for a linear map
+PENALTIES = (1e-6, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # in units of the mean variance of what is read
 
 TRUTH = "truth"
+Loss = Callable[[Predictor], float]
+
+
+@final
+class Candidate(NamedTuple):
+    """A baseline that can forecast the windows of any part."""
+
+    name: str
+    description: str
+    predictor: Callable[[Windows], Predictor]
 
 
 def all_baselines(
-    train: Windows, part: Windows, fitted: Fitted, config: ForecastingConfig
-) -> Iterator[tuple[str, str, Predictor]]:
-    """Every baseline that the data allows for: its name, its description and its forecasts."""
-    horizon, season = config.horizon, fitted.season
-    yield "repeat", "repeats the last value", repeat(horizon)
-    yield "mean", "the mean of the look-back", averaged(horizon)
-    if 1 < season <= config.lookback:
-        how = "set" if config.season else "estimated from training"
-        yield "seasonal naive", f"the value one season before, of {season} steps, {how}", seasonal(horizon, season)
-    for name, label in (("dlinear", "DLinear"), ("nlinear", "NLinear")):
-        predictor, steps = linear(name, train, fitted.scaling(train.panel))
-        yield label, f"one linear map from look-back to horizon, {number_of(steps, 'step')} of training", predictor
+    train: Windows, valid: Windows, part: Windows, fitted: Fitted, config: ForecastingConfig, loss: Loss
+) -> Iterator[Candidate]:
+    """Every baseline that the data allows for, learned from `train`.
+
+    loss: of forecasts of `valid`, which chooses seasons and the penalty
+    """
+    horizon = config.horizon
+    yield Candidate("repeat", "repeats the last value", lambda _: repeat(horizon))
+    yield Candidate("mean", "the mean of the look-back", lambda _: averaged(horizon))
+    seasons, how = seasons_of(part, fitted, config)
+    if seasons:
+        for name, what, cycles in (
+            ("seasonal naive", "the value one season before", 1),
+            ("climatology", f"the mean of the same phase of the last {MOST_CYCLES} seasons", MOST_CYCLES),
+        ):
+            season = min(seasons, key=lambda m: loss(cyclic(valid, m, cycles)))
+            yield Candidate(
+                name, f"{what}, of {season:g} steps, {how}", lambda windows, m=season, n=cycles: cyclic(windows, m, n)
+            )
+    yield smoothed(part, [round(season) for season in seasons], loss)
+    yield linear_map(train, fitted.scaling(train.panel), loss)
     if part.truth is not None:
-        predictor = truth(part, config.levels)
-        yield TRUTH, "the process that made the series: no expected error is lower", predictor
+        described = "the process that made the series: no expected error is lower"
+        yield Candidate(TRUTH, described, lambda windows: truth(windows, config.levels))
+
+
+def seasons_of(part: Windows, fitted: Fitted, config: ForecastingConfig) -> tuple[list[float], str]:
+    """The seasons to try that lie before every window, and where they come from.
+
+    The one that is set; else the one that training shows clearly; else those of the calendar.
+    """
+    if config.season:
+        seasons, how = [float(config.season)], "set"
+    elif fitted.season > 1:
+        seasons, how = [float(fitted.season)], "estimated from training"
+    else:
+        seasons, how = part.panel.grid.seasons, "usual for such steps"
+    before = part.origin.min() if len(part) else 0
+    known = [season for season in seasons if 1 < season <= before]
+    if len(known) > 1:
+        how += ", chosen by validation"
+    return known, how
 
 
 def repeat(horizon: int) -> Predictor:
@@ -55,51 +85,85 @@ def repeat(horizon: int) -> Predictor:
     return lambda batch: batch.values[:, -1:].expand(-1, horizon, -1).unsqueeze(3)
 
 
-def seasonal(horizon: int, season: int) -> Predictor:
-    """Repeats the last season."""
-
-    def forecast(batch: WindowBatch) -> Tensor:
-        last = batch.values[:, -season:]  # (B, m, C)
-        return last[:, torch.arange(horizon) % season].unsqueeze(3)
-
-    return forecast
-
-
 def averaged(horizon: int) -> Predictor:
     """The mean of the look-back."""
     return lambda batch: batch.values.mean(1, keepdim=True).expand(-1, horizon, -1).unsqueeze(3)
 
 
-def squared_error(model: nn.Module, batch: WindowBatch) -> Loss:
-    """The sum of squared errors over all steps and columns."""
-    total = (model(batch.values, batch.past, batch.known)[..., 0] - batch.future).square().sum()
-    return Loss(total, total.detach(), batch.future.numel())
+def smoothed(part: Windows, seasons: list[int], loss: Loss) -> Candidate:
+    """The Theta method on the look-back, with each season that it has twice and without one: the best in validation."""
+    columns = len(part) * len(part.panel.targets) * len(ALPHAS)
+    fitting = [season for season in seasons if 2 * season <= part.lookback]
+    steps = min(part.lookback, max(24, 3 * max(fitting, default=1), MOST_SMOOTHED // max(columns, 1)))
+
+    def of(season: int) -> Predictor:
+        def forecast(batch: WindowBatch) -> Tensor:
+            values = batch.values[:, -steps:].double().numpy()
+            return torch.from_numpy(theta(values, part.horizon, season)).float().unsqueeze(3)
+
+        return forecast
+
+    season = min([1, *fitting], key=lambda season: loss(of(season)))
+    read = "the look-back" if steps == part.lookback else f"the last {steps} steps"
+    kind = f"a season of {season} steps" if season > 1 else "no season"
+    described = f"exponential smoothing with half the slope of {read} (the Theta method), {kind} by validation"
+    return Candidate("Theta", described, lambda _: of(season))
 
 
-def linear(name: str, windows: Windows, scaling: SeriesScaling) -> tuple[Predictor, int]:
-    """`dlinear` or `nlinear` trained on the windows by squared error, and the steps that it took.
+def linear_map(windows: Windows, scaling: SeriesScaling, loss: Loss) -> Candidate:
+    """One linear map from look-back to horizon for all columns, by ridge regression in closed form.
 
-    Adam at 0.005, batches of 32, the rate falling to zero along a cosine over 10 epochs, or 3,000 steps or 2e12
-    operations where that is less, but 100 steps at least; no validation.
+    It reads values, or their differences from the last one (NLinear, Zeng et al. 2023), whichever is better in
+    validation, like the penalty. DLinear and NLinear tend to this solution in training (Toner & Darlow 2024).
     """
-    source = SeriesWindows(windows.lookback, windows.horizon, len(windows.panel.targets))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(0, "init"))
-        model = FORECASTERS[name].build(source, 1)
-    batches = WindowBatches(windows, scaling, size=32)
-    a_step = 6 * 32 * source.channels * sum(parameter.numel() for parameter in model.parameters())
-    steps = min(EPOCHS * len(batches), MOST_STEPS, max(LEAST_STEPS, int(MOST_FLOPS / a_step)))
-    optim = OptimConfig(lr=5e-3, beta2=0.999, weight_decay=0.0, warmup_steps=0, clip_norm=None)
-    settings = TrainConfig(budget=f"{steps}steps", optim=optim, device="cpu", dtype="float32", checkpoint_every_s=1e9)
-    with tempfile.TemporaryDirectory() as place:
-        train(model, squared_error, batches, settings, Path(place) / "run")
-    model.eval()
+    back, ahead, columns = windows.lookback, windows.horizon, len(windows.panel.targets)
+    most = MOST_PRODUCTS // (columns * (back + 1) * (back + ahead + 1))
+    kept = windows.select(spaced(len(windows), max(most, 1)))
+    batches = WindowBatches(kept, scaling, size=256, shuffle=False)
+    maps = {}
+    for differences in (False, True):
+        squares, products = torch.zeros(back + 1, back + 1).double(), torch.zeros(back + 1, ahead).double()
+        for batch in batches.epoch():
+            x, y, _ = _read(batch, differences)
+            squares += (x.T @ x).double()
+            products += (x.T @ y).double()
+        sizes, vectors = torch.linalg.eigh(squares)
+        unit = float(squares.diagonal()[:-1].mean()) or 1.0
+        for penalty in PENALTIES:
+            shrunk = (vectors.T @ products) / (sizes.clamp(min=0) + penalty * unit)[:, None]
+            maps[differences, penalty] = (vectors @ shrunk).float()
 
-    @torch.no_grad()
-    def forecast(batch: WindowBatch) -> Tensor:
-        return model(batch.values, batch.past, batch.known)
+    def of(setting: tuple[bool, float]) -> Predictor:
+        weights, differences = maps[setting], setting[0]
 
-    return forecast, steps
+        def forecast(batch: WindowBatch) -> Tensor:
+            x, _, last = _read(batch, differences)
+            values = (x @ weights + last).unflatten(0, (-1, columns))  # (B, C, H)
+            return values.transpose(1, 2).unsqueeze(3)
+
+        return forecast
+
+    best = min(maps, key=lambda setting: loss(of(setting)))
+    among = "" if len(kept) == len(windows) else f", learned from {len(kept):,} of {len(windows):,} windows"
+    reads = "differences from the last value" if best[0] else "values"
+    described = f"one linear map from look-back to horizon for all columns, ridge regression of {reads}{among}"
+    return Candidate("linear map", described, lambda _: of(best))
+
+
+def _read(batch: WindowBatch, differences: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Each column of each window: values read (B·C, L + 1), the last 1, those to forecast (B·C, H), their offset."""
+    values, future = (of.transpose(1, 2).flatten(0, 1) for of in (batch.values, batch.future))
+    last = values[:, -1:] if differences else torch.zeros_like(values[:, -1:])
+    return torch.cat([values - last, torch.ones_like(last)], 1), future - last, last
+
+
+def with_quantiles(
+    point: Predictor, of_known: Predictor, known: Iterable[WindowBatch], levels: tuple[float, ...]
+) -> Predictor:
+    """Point forecasts with quantiles around them: those of their errors in the windows `known`, by step and column."""
+    errors = [batch.future - of_known(batch).squeeze(3) for batch in known]  # (B, H, C) each
+    marks = torch.from_numpy(np.quantile(torch.cat(errors).double().numpy(), levels, axis=0)).permute(1, 2, 0)
+    return lambda batch: point(batch) + marks
 
 
 def truth(windows: Windows, levels: tuple[float, ...]) -> Predictor:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sightline.core.cpu_clock import CpuClock
 from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.core.metrics import Baseline, metrics_of
@@ -32,7 +33,7 @@ from sightline.data.survey import Survey
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.parts.series_patches import SeriesWindows
 from sightline.tasks.card import Card
-from sightline.tasks.forecasting.baselines import TRUTH, Predictor, all_baselines
+from sightline.tasks.forecasting.baselines import MOST_CHOOSING, TRUTH, all_baselines, with_quantiles
 from sightline.tasks.forecasting.config import (
     PUBLISHED_BATCH,
     ForecastingConfig,
@@ -40,6 +41,7 @@ from sightline.tasks.forecasting.config import (
 )
 from sightline.tasks.forecasting.fitted import Fitted
 from sightline.tasks.forecasting.forecast import Forecast
+from sightline.tasks.forecasting.past import Predictor
 from sightline.tasks.forecasting.predict import panel_of, predictor_of
 from sightline.tasks.forecasting.scores import ForecastScores, kinds_of, score_windows
 from sightline.tasks.given import given_data
@@ -152,10 +154,21 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
 
     def baselines(self, train: Windows, valid: Windows, part: Windows) -> list[Baseline]:
         batches = list(self._in_order(part))
-        return [
-            Baseline(name, description, self.score(part, predictor, batches).metrics(), bound=name == TRUTH)
-            for name, description, predictor in all_baselines(train, part, self.fitted, self.config)
-        ]
+        chosen_by, known = (self.spaced(of, MOST_CHOOSING) for of in (valid, train))
+        held = list(self._in_order(chosen_by))
+        metric = "mae" if self.config.loss == "quantile" else self.config.metric_name
+
+        def loss(predictor: Predictor) -> float:
+            return self.score(chosen_by, predictor, held).metrics()[metric]
+
+        baselines, clock = [], CpuClock()
+        for name, description, predictor in all_baselines(train, chosen_by, part, self.fitted, self.config, loss):
+            forecasts = predictor(part)
+            if self.config.levels and name != TRUTH:
+                forecasts = with_quantiles(forecasts, predictor(known), self._in_order(known), self.config.levels)
+            metrics = self.score(part, forecasts, batches).metrics()
+            baselines.append(Baseline(name, description, metrics, name == TRUTH, clock.lap()))
+        return baselines
 
     def forecast(self, panel: Panel) -> Forecast:
         """The steps after the last value of every series that is long enough; the others are named.
