@@ -104,6 +104,7 @@ def test_a_forecast_is_a_frame_like_the_given_one(given, tmp_path):
     HOURS.to_csv(tmp_path / "a.csv")
     of_file = model.predict(tmp_path / "a.csv")
     assert type(frame) is type(given)
+    assert repr(of_file).startswith("forecast of 1 series, 6 steps of 1h\ntime,column,value,q0.1,q0.5,q0.9\n")
     assert [*frame.columns] == [*given.columns, "load_q0.1", "load_q0.5", "load_q0.9"]
     assert np.allclose(frame["load"].to_numpy(), of_file.values[0, :, 0])
     times = frame.index.to_list() if isinstance(given, pd.DataFrame) else frame["when"].to_list()

@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
+from sightline.core.digits import number_of
 from sightline.data.rows.given import frame_like, polars_frame
 from sightline.data.series.panel import Panel
 
 if TYPE_CHECKING:
     import polars
 
+MOST_SHOWN = 8  # lines of a forecast's rows, the header among them
+
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Forecast:
     """The next steps of every series of a table, in its own units.
 
@@ -37,6 +40,14 @@ class Forecast:
     levels: tuple[float, ...] = ()
     context: int = 0
     left_out: Mapping[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """The series, the steps and the first rows."""
+        series = number_of(self.values.shape[0], "series", "series")
+        steps = number_of(self.values.shape[1], "step")
+        rows = self.csv().splitlines()
+        more = ["…"] if len(rows) > MOST_SHOWN else []
+        return "\n".join([f"forecast of {series}, {steps} of {self.panel.grid.every}", *rows[:MOST_SHOWN], *more])
 
     @property
     def notes(self) -> tuple[str, ...]:

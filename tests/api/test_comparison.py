@@ -1,0 +1,78 @@
+"""The result of a comparison as an object: what it shows, its frames, and the command that repeats it."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pandas as pd
+import polars as pl
+import pytest
+
+import sightline
+from sightline.api.compare import _command
+from sightline.api.comparison import ComparisonResult
+from sightline.cli.overrides import parse_overrides
+from sightline.core.errors import InputError
+from sightline.lab.plan import CompareConfig
+from tests.report.synthetic import make_results
+
+RESULTS = make_results()
+
+
+def result(like=None) -> ComparisonResult:
+    return ComparisonResult(RESULTS, Path("runs/which"), Path("runs/which/report.html"), like)
+
+
+@pytest.mark.parametrize("like", [pl.DataFrame({"a": [1]}), pd.DataFrame({"a": [1]})], ids=["polars", "pandas"])
+def test_the_frames_are_of_the_library_of_the_data(like):
+    table, runs = result(like).table, result(like).runs
+    assert type(table) is type(runs) is type(like)
+    assert [*table["architecture"]] == [one.arch for one in RESULTS.ranked]
+    best = RESULTS.ranked[0].metrics[RESULTS.primary_metric]
+    assert [table[name][0] for name in (RESULTS.primary_metric, "low", "high")] == [best.mean, best.low, best.high]
+    assert [*zip(runs["architecture"], runs["seed"], runs["status"], strict=True)] == [
+        (run.arch, run.seed, run.status) for run in RESULTS.runs
+    ]
+
+
+def test_it_shows_the_verdict_and_every_architecture():
+    for text in (repr(result()), result()._repr_html_()):
+        assert RESULTS.verdict.split(":")[0] in text
+        assert all(one.arch in text for one in RESULTS.architectures)
+        assert "runs/which/report.html" in text
+
+
+def test_the_command_repeats_the_comparison():
+    settings = {"label_column": "a b", "model.d_model": 16, "lowercase": True}
+    config = CompareConfig(
+        task="classification",
+        data="tables/a.parquet",
+        archs=("gru", "lstm"),
+        budget="5steps",
+        seeds=2,
+        settings=settings,
+    )
+    program, verb, *flags = shlex.split(_command(config))
+    assert (program, verb) == ("sightline", "compare")
+    assert parse_overrides(flags) == {
+        "task": "classification", "data": "tables/a.parquet", "archs": "gru,lstm", "budget": "5steps", "seeds": "2",
+        "label_column": "a b", "model.d_model": "16", "lowercase": "true",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"seeds": 0}, "seeds: must be at least 1, found 0"),
+        ({"archs": ["gru", "gru"]}, "archs: gru is listed twice"),
+        ({"task": "classified"}, "task: unknown task 'classified', did you mean 'classification'?"),
+        ({"data": []}, "data: has no rows"),
+    ],
+)
+def test_errors_name_arguments(tmp_path, keys, message):
+    given = {"data": [("a", "b")] * 9, "task": "translation", "out_dir": tmp_path / "runs" / "x", **keys}
+    with pytest.raises(InputError) as caught:
+        sightline.compare(**given)
+    assert str(caught.value) == message
+    assert not (tmp_path / "runs" / "x").exists()
