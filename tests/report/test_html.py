@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from sightline.core.metrics import Baseline
 from sightline.lab.results import Architecture, Estimate, Results
 from sightline.report.html import render, write_report
 from sightline.report.text import amount, quantity, size
@@ -225,3 +226,10 @@ def test_counts_are_short(value: float | None, shown: str) -> None:
 @pytest.mark.parametrize(("budget", "text"), [("40steps", "40 steps"), ("60s", "60 s"), ("2.5Mtok", "2.5 Mtok")])
 def test_a_budget_is_written_with_a_space(budget: str, text: str) -> None:
     assert amount(budget) == text
+
+
+def test_the_time_of_a_baseline_is_shown_where_it_is_known() -> None:
+    """Results of version 0.1.0 have none."""
+    known = [Baseline("new", "", {"exact_match": 0.5}, seconds=2.34), Baseline("old", "", {"exact_match": 0.4})]
+    shown = render(replace(make_results(), baselines=known))
+    assert re.findall(r'data-label="CPU, s">([^<]*)<', shown) == ["2.3", "—"]
