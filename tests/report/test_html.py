@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from sightline.core.metrics import Baseline
 from sightline.lab.results import Architecture, Estimate, Results
 from sightline.report.html import render, write_report
 from sightline.report.text import amount, quantity, size
@@ -265,3 +266,10 @@ def test_the_page_ends_with_the_command_that_uses_the_winner(tmp_path: Path) -> 
     assert 'id="use"' not in render(results)
     failed = replace(results, architectures=[replace(one, finished=0) for one in results.architectures])
     assert 'id="use"' not in render(failed, Path("runs/which"))
+
+
+def test_the_time_of_a_baseline_is_shown_where_it_is_known() -> None:
+    """Results of version 0.1.0 have none."""
+    known = [Baseline("new", "", {"exact_match": 0.5}, seconds=2.34), Baseline("old", "", {"exact_match": 0.4})]
+    shown = render(replace(make_results(), baselines=known))
+    assert re.findall(r'data-label="CPU, s">([^<]*)<', shown) == ["2.3", "—"]

@@ -28,10 +28,10 @@ from sightline.tasks.classification.plain import (
 from sightline.tasks.outcomes import Measured
 
 # Bounds of what plain classifiers learn from, so that each takes a few seconds of one core.
-MOST_CHOOSING = 2000  # validation items that choose settings
+MOST_CHOOSING = 1000  # validation items that choose settings
 MOST_CHARACTERS, MOST_IN_WORDS = 2_000_000, 8_000_000  # of texts, to count runs of characters in and words
 MOST_WEIGHTS = 50_000_000  # numbers of a text that are not zero, times classes
-MOST_VALUES, MOST_PRODUCTS = 200_000_000, 20_000_000_000  # of all items times classes; of pairs of items
+MOST_VALUES, MOST_PRODUCTS = 100_000_000, 20_000_000_000  # of all items times classes; of pairs of items
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # C of texts
 VALUE_STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
 RADIAL_STRENGTHS = (1.0, 10.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -71,7 +71,10 @@ def one_against_rest(features: Features, strengths: Sequence[float]) -> Outputs:
 
 
 def radial_machine(features: Features, strengths: Sequence[float]) -> Outputs:
-    """A support vector machine with a radial kernel of the width of the data (scikit-learn's `gamma="scale"`)."""
+    """A support vector machine with a radial kernel of the width of the data (scikit-learn's `gamma="scale"`).
+
+    It gives no probabilities, so that the errors in validation come before the loss in the choice of its strength.
+    """
     from sklearn.svm import SVC
 
     def fit(strength: float) -> Predict:
@@ -85,7 +88,7 @@ def radial_machine(features: Features, strengths: Sequence[float]) -> Outputs:
 
         return _sharpened(features, decide)
 
-    return _best(features, strengths, fit)
+    return _best(features, strengths, fit, by_errors=True)
 
 
 def nearest(features: Features) -> Outputs:
@@ -158,21 +161,32 @@ def _nats(scores: np.ndarray, labels: np.ndarray) -> float:
     return float(-scores[np.arange(len(labels)), labels].mean())
 
 
-def _best(features: Features, settings: Iterable[float], fit: Callable[[float], Predict]) -> Outputs:
+def _errors(scores: np.ndarray, labels: np.ndarray) -> float:
+    wrong = (scores >= 0) != labels if labels.ndim == 2 else scores.argmax(1) != labels
+    return float(wrong.mean())
+
+
+def _best(
+    features: Features, settings: Sequence[float], fit: Callable[[float], Predict], *, by_errors: bool = False
+) -> Outputs:
     """Outputs of the setting with the least validation loss; none after the first that is worse than one before.
 
     Without validation items it is the one in the middle.
     """
-    settings = list(settings)
     if not len(features.chosen_by):
         middle = settings[len(settings) // 2]
         return Outputs(fit(middle)(features.tested), middle)
+
+    def loss(predict: Predict) -> tuple[float, float]:
+        scores = predict(features.choosing)
+        return _errors(scores, features.chosen_by) if by_errors else 0.0, _nats(scores, features.chosen_by)
+
     best = settings[0], fit(settings[0])
-    least = _nats(best[1](features.choosing), features.chosen_by)
+    least = loss(best[1])
     for setting in settings[1:]:
         predict = fit(setting)
-        loss = _nats(predict(features.choosing), features.chosen_by)
-        if loss > least:
+        reached = loss(predict)
+        if reached > least:
             break
-        least, best = loss, (setting, predict)
+        least, best = reached, (setting, predict)
     return Outputs(best[1](features.tested), best[0])

@@ -27,7 +27,8 @@ CodeLength = Callable[[np.ndarray, np.ndarray | None], float]  # bits of symbols
 def code_lengths(train: TextPart, valid: TextPart, part: TextPart) -> list[Baseline]:
     """Baselines in bits per byte: counts of bytes and of n-grams of bytes, and a general-purpose compressor.
 
-    The end of each document is coded too, as it is by models; xz does not code it.
+    The end of each document is coded too, as it is by models. xz does not code it, and its sizes are whole bytes, which
+    matters for a part of a few hundred bytes.
     """
     learned = np.concatenate([np.zeros(0, np.int64), *(of for of, _ in _stretches(_sampled(train, LEARNED_BYTES)))])
     chosen_by = list(_stretches(_sampled(valid, CHOOSING_BYTES)))
