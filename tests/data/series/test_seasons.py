@@ -26,7 +26,7 @@ def test_a_season_is_found_through_noise_and_slope(season: int, slope: float) ->
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_yearly_curve_with_noise_has_the_season_of_the_year_or_none(seed: int) -> None:
-    """As long as three years are not seen there is none: the ripples of noise on a slow curve are no season."""
+    """As long as three years are not seen there is none: ripples of noise on a slow curve are not a season."""
     t, random = np.arange(1500), np.random.default_rng(seed)
     days = (10 * np.cos(2 * np.pi * t / 365.25) + 3 * random.standard_normal(1500))[:, None]
     assert find_season([days], usual=7) == pytest.approx(365, abs=15)

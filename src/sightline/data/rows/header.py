@@ -87,7 +87,7 @@ def first_row_names(rows: Rows) -> bool | None:
     return False
 
 
-def repeated(cells: Sequence[str]) -> set[str]:
+def repeated(cells: Sequence[object]) -> set[object]:
     """The few values that a column repeats, such as labels; none in a column of other texts."""
     values = set(cells)
     return values if 1 < len(values) <= min(_FEW, len(cells) // _REPEATED) else set()
