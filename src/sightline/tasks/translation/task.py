@@ -28,11 +28,12 @@ from sightline.tasks.translation.config import TranslationConfig, TranslationRun
 
 @final
 class Sentences:
-    """Sources that are token ids, or words by their letters."""
+    """Sources that are token ids, or words by their letters; without a front end each of these is a position."""
 
-    def __init__(self, ids: Sequence[Any], front_end: FrontEndConfig) -> None:
+    def __init__(self, ids: Sequence[Any], front_end: FrontEndConfig | None = None) -> None:
         self.ids = ids
-        self.positions = [front_end.length_out(len(tokens)) for tokens in ids]
+        lengths = [len(tokens) for tokens in ids]
+        self.positions = lengths if front_end is None else list(map(front_end.length_out, lengths))
 
     def batch(self, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Ids (B, M) of these sources, or letters (B, M, L), and the mask."""
