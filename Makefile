@@ -1,5 +1,6 @@
 # Every target sets up what it needs: a fresh machine needs Python >= 3.11 and make.
-#   make demo    compare five architectures on built-in data and write a report: less than seven minutes
+#   make demo    compare five architectures on built-in data and write a report: less than seven minutes; installs no
+#                development tools
 #   make quick   format, lint, types, layers and the fast tests: under three minutes on two cores
 #   make test    all tests; ARGS="tests/ops -k window" for some of them
 #   make check   format, lint, types, layers, documentation
@@ -11,6 +12,7 @@ TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+RUNTIME := $(VENV)/.runtime
 PEERS := $(VENV)/.peers
 TOOLS := .venv-formats
 
@@ -30,17 +32,23 @@ help:
 
 install: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt
+# What the commands need.
+$(RUNTIME): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "make: no Python >= 3.11 found; install one, or name it: make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo "make: $(PYTHON) cannot make virtual environments; on Debian or Ubuntu: apt install python3-venv," >&2; \
 		echo "      or name another: make PYTHON=python3.12" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet "$(TORCH)"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	@touch $(RUNTIME)
+
+# And what tests, checks and the documentation need besides.
+$(STAMP): $(RUNTIME)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	@touch $(STAMP)
 
-demo: install
+demo: $(RUNTIME)
 	$(BIN)/sightline demo $(ARGS)
 
 test: install

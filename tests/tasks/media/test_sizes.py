@@ -36,7 +36,7 @@ def test_patches_are_the_smallest_that_make_at_most_64(size, patch):
     assert all(size[0] * size[1] / side**2 > 64 for side in finer)
 
 
-def test_pictures_that_no_few_patches_make_up_are_told_of():
+def test_pictures_without_a_division_into_few_patches_are_named():
     with pytest.raises(
         InputError, match="97 x 89 pixels cannot be cut into 64 square patches or fewer: set --pict"
     ) as e:
