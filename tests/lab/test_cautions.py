@@ -27,12 +27,12 @@ def test_nothing_is_said_of_runs_that_were_long_enough_and_undisturbed() -> None
 
 @pytest.mark.parametrize(("steps", "warned"), [(99, True), (100, False)])
 def test_fewer_than_a_hundred_steps(steps: int, warned: bool) -> None:
-    found = cautions([GOOD, replace(GOOD, arch="rnn", steps=steps)], PLANNED)
-    assert [caution.marks for caution in found] == ([{"rnn": "99 steps"}] if warned else [])
+    given = cautions([GOOD, replace(GOOD, arch="rnn", steps=steps)], PLANNED)
+    assert [caution.marks for caution in given] == ([{"rnn": "99 steps"}] if warned else [])
     if warned:
-        assert found[0].sentence.startswith("Fewer than 100 steps of training (rnn 99): too few to rank")
-        assert marks(found, "rnn") == ["99 steps"]
-        assert marks(found, "gru") == []
+        assert given[0].sentence.startswith("Fewer than 100 steps of training (rnn 99): too few to rank")
+        assert marks(given, "rnn") == ["99 steps"]
+        assert marks(given, "gru") == []
 
 
 def test_less_than_one_pass_over_the_data() -> None:

@@ -19,7 +19,7 @@ from sacrebleu.metrics import BLEU
 from sightline.cli.app import main
 from sightline.core.errors import InputError
 from sightline.core.metrics import Baseline
-from sightline.lab.compare import check_free, compare, free_directory
+from sightline.lab.compare import _Session, check_free, compare, free_directory
 from sightline.lab.jobs import Failure, Job, JobResult, Prepared
 from sightline.lab.plan import CompareConfig, divide
 from sightline.lab.processes import Worker
@@ -98,7 +98,7 @@ def test_it_leaves_a_file_that_reads_back_and_runs_that_load(compared: tuple[Res
 
 TIMES = {
     "command", "train_s", "cpu_s", "seconds", "cpu_seconds", "tokens_per_s", "ms", "peak_memory_bytes", "warnings",
-    "verdict", "others_cores",
+    "verdict", "cautions", "others_cores",
 }  # fmt: skip
 
 
@@ -203,6 +203,12 @@ def test_bins_are_a_partition_in_order() -> None:
     assert length_bins([3, 3]) == [(3, 3, [0, 1])]
 
 
+def _worker(job: Job) -> Worker:
+    worker = Worker(threads=2)
+    worker.take(job)
+    return worker
+
+
 def _wait(worker: Worker) -> Failure | None:
     wait_until(worker.ended)
     return worker.failure()
@@ -211,7 +217,10 @@ def _wait(worker: Worker) -> Failure | None:
 @pytest.mark.slow
 def test_a_worker_that_cannot_work_says_why_in_one_line(tmp_path: Path) -> None:
     job = Job("run", CompareConfig(archs=("gru",)), tmp_path / "run", tmp_path / "nothing", "gru", 0, "1steps")
-    failure = _wait(Worker(job, threads=1))
+    worker = _worker(job)
+    failure = _wait(worker)
+    worker.stop()
+    worker.wait()
     assert failure is not None
     assert failure.kind == "failed"
     assert "FileNotFoundError" in failure.message
@@ -221,22 +230,61 @@ def test_a_worker_that_cannot_work_says_why_in_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_killed_worker_is_a_failed_run(tmp_path: Path) -> None:
-    worker = Worker(Job("prepare", CompareConfig(), tmp_path, tmp_path), threads=1)
+    worker = _worker(Job("prepare", CompareConfig(), tmp_path, tmp_path))
     os.kill(worker.pid, signal.SIGKILL)
     failure = _wait(worker)
     assert failure == Failure("failed", "the worker process was ended by SIGKILL (out of memory?)")
 
 
-def _working(parent: int) -> list[int]:
-    """Children of a process that have begun to watch it, in a thread of their own."""
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="without safe forks each job has a new process")
+def test_a_job_that_fails_ends_neither_its_process_nor_the_next_job(tmp_path: Path) -> None:
+    config = CompareConfig(archs=("gru",))
+    jobs = [Job("run", config, tmp_path / name, tmp_path / "nothing", "gru", 0, "1steps") for name in ("one", "two")]
+    worker = _worker(jobs[0])
+    pid = worker.pid
+    try:
+        for job in jobs:
+            if worker.job is not job:
+                worker.take(job)
+            failure = _wait(worker)
+            assert failure is not None
+            assert "FileNotFoundError" in failure.message
+            assert worker.alive
+            assert "Traceback" in (job.directory / "worker.log").read_text()  # each job has its own log
+        assert worker.pid == pid
+        assert len(list(Path(f"/proc/{pid}/task").iterdir())) == 1  # a fork of a process with threads may wait for ever
+    finally:
+        worker.stop()
+        worker.wait()
+
+
+@pytest.mark.slow
+def test_a_worker_that_died_is_replaced(tmp_path: Path) -> None:
+    session = _Session(CompareConfig(archs=("gru",)), tmp_path, Display(quiet=True))
+    job = Job("run", session.config, tmp_path / "run", tmp_path / "nothing", "gru", 0, "1steps")
+    session.idle = [Worker(1)]
+    dead = session.idle[0].pid
+    os.kill(dead, signal.SIGKILL)
+    wait_until(lambda: not session.idle[0].alive)
+    try:
+        session._start(job, threads=1)
+        (worker,) = session._wait_for_one()
+        assert worker.pid != dead
+        assert session.idle == ([worker] if hasattr(os, "pidfd_open") else [])
+    finally:
+        session.end()
+    assert not worker.alive
+
+
+def _children(parent: int) -> list[int]:
     children = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rpartition(")")[2].split()
-            threads = len(os.listdir(stat.with_name("task")))
         except OSError:
             continue
-        if int(fields[1]) == parent and fields[0] != "Z" and threads > 1:
+        if int(fields[1]) == parent and fields[0] != "Z":
             children.append(int(stat.parent.name))
     return children
 
@@ -249,7 +297,7 @@ def test_no_worker_outlives_the_comparison(tmp_path: Path, number: signal.Signal
     program = f"import signal, sys; {listening}; from sightline.cli.app import main; sys.exit(main())"
     command = [sys.executable, "-c", program, "compare", "--data", "builtin:dates", "-o", str(tmp_path / "out")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    workers = wait_until(lambda: _working(process.pid))
+    workers = wait_until(lambda: _children(process.pid))
     process.send_signal(number)
     _, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[number]

@@ -173,7 +173,8 @@ def print_table(results: Results) -> None:
     from rich.text import Text
 
     from sightline.core.digits import significant
-    from sightline.report.text import quantity, size, visible
+    from sightline.report.spent import timing, training_each
+    from sightline.report.text import capitalised, quantity, size, visible
 
     info = results.metric
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="")
@@ -203,6 +204,7 @@ def print_table(results: Results) -> None:
         table.add_row(*(Text(visible(cell)) for cell in row))
     console = Console(width=max(Console().width, 100))
     print(visible(results.verdict), end="\n\n", flush=True)
+    print(f"{capitalised(training_each(results))}. {timing(results)}".strip(), flush=True)
     console.print(table)
     for unfinished in (run for run in results.runs if run.status != "done"):
         text = f"{unfinished.arch}, seed {unfinished.seed}: {unfinished.status}: {unfinished.error}"

@@ -143,7 +143,7 @@ def _planned(run: Any, data: Corpus[Any]) -> dict[str, Any]:
 def _outcome(directory: Path, trained: Trained[Any]) -> dict[str, Any]:
     """The facts printed after training; the metrics are those of the best validation."""
     result = trained.training
-    counted = ("event", "steps", "tokens", "seconds", "flops", "best")
+    counted = ("event", "steps", "tokens", "seconds", "cpu_seconds", "flops", "best")
     best = [r for r in result.history if r["event"] == "valid" and r["steps"] == result.best_step]
     return {
         "run": str(directory),

@@ -34,20 +34,20 @@ def cautions(
     done = [run for run in runs if run.status == "done"]
     by_clock = not plan.steps and plan.per_run.endswith("s-wall")
     harm = "trained less than they would have" if by_clock else "took longer, for the same steps"
-    found = [_few_steps(done), _short_epochs(done)]
+    listed = [_few_steps(done), _short_epochs(done)]
     if on_cpu:
-        found.append(_starved(done, harm))
-    found.append(_uneven(done))
+        listed.append(_starved(done, harm))
+    listed.append(_uneven(done))
     busy = None if others_cores is None else others_cores / max(cores, 1)
     if busy is not None and busy >= BUSY:
         used = f"other programs used {busy:.0%} of {number_of(cores, 'core')}"
-        found.append(Caution(f"The machine was busy: {used}; runs {harm}.", {}))
-    return [caution for caution in found if caution is not None]
+        listed.append(Caution(f"The machine was busy: {used}; runs {harm}.", {}))
+    return [caution for caution in listed if caution is not None]
 
 
-def marks(found: Sequence[Caution], arch: str) -> list[str]:
+def marks(listed: Sequence[Caution], arch: str) -> list[str]:
     """The few words about one architecture."""
-    return [caution.marks[arch] for caution in found if arch in caution.marks]
+    return [caution.marks[arch] for caution in listed if arch in caution.marks]
 
 
 def _few_steps(runs: Sequence[Run]) -> Caution | None:

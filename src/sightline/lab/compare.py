@@ -33,7 +33,7 @@ from sightline.lab.jobs import (
     read_json,
 )
 from sightline.lab.load import OthersLoad
-from sightline.lab.plan import CompareConfig, divide
+from sightline.lab.plan import CompareConfig, crew, divide
 from sightline.lab.processes import Worker
 from sightline.lab.progress import Display, title
 from sightline.lab.results import BudgetPlan, Results
@@ -175,6 +175,7 @@ class _Session:
     display: Display
     plan: BudgetPlan = field(default_factory=lambda: BudgetPlan("", []))
     active: list[Worker] = field(default_factory=list)
+    idle: list[Worker] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     rates: dict[str, list[Outcome]] = field(default_factory=dict)
     unmeasured: dict[str, Failure] = field(default_factory=dict)
@@ -190,7 +191,9 @@ class _Session:
         self.display.say(f"preparing {self.config.data}")
         try:
             beside.mkdir(parents=True, exist_ok=True)
-            self.active.append(Worker(Job("prepare", self.config, beside, beside), threads=1))
+            workers, threads = crew(self.config)
+            self.idle = [Worker(threads) for _ in range(workers)]  # all start now, while the first one prepares
+            self._start(Job("prepare", self.config, beside, beside), threads)
             (worker,) = self._wait_for_one()
             if (failure := worker.failure()) is not None:
                 raise _error(failure)
@@ -199,7 +202,6 @@ class _Session:
         except OSError as error:
             raise EnvironmentFault(f"{self.out_dir}: {error.strerror or error}") from error
         finally:
-            self.end()
             shutil.rmtree(beside, ignore_errors=True)
             for parent in created:
                 with suppress(OSError):  # not empty: it contains the comparison
@@ -222,7 +224,7 @@ class _Session:
         for turn in range(several):
             directory = self.out_dir / "trials" / f"speed-{turn}"
             job = Job("time", self.config, directory, self.out_dir / "prepared", budget=budget, turn=turn)
-            self.active.append(Worker(job, self.plan.threads))
+            self._start(job, self.plan.threads)
         ended: list[Worker] = []
         while self.active:
             ended += self._wait_for_one()
@@ -262,7 +264,7 @@ class _Session:
         runs = [(arch, seed) for seed in self.config.all_seeds for arch in archs]
         while trials or runs or self.active:
             while len(self.active) < self.plan.workers and (job := self._next(trials, runs)) is not None:
-                self.active.append(Worker(job, self.plan.threads))
+                self._start(job, self.plan.threads)
                 self.display.say(f"{title(self.active[-1])}: started")
             for worker in self._wait_for_one():
                 self._take(worker)
@@ -294,12 +296,28 @@ class _Session:
         length = _length(planned and planned.run, self.plan.final_each, VALIDATIONS)
         return Job("run", self.config, directory, prepared, arch, seed, lr_factor=factor, attention=attention, **length)
 
+    def _start(self, job: Job, threads: int) -> None:
+        """Give the job to an idle worker, or to a new one where none is left: the others have died or are too slow."""
+        while self.idle:
+            worker = self.idle.pop(0)
+            if worker.threads == threads and worker.alive:
+                with suppress(OSError):  # it has just died
+                    worker.take(job)
+                    break
+            worker.stop()
+            worker.wait()
+        else:
+            worker = Worker(threads)
+            worker.take(job)
+        self.active.append(worker)
+
     def _wait_for_one(self) -> list[Worker]:
-        """Wait until a worker ends; remove and return all that have ended."""
+        """Wait until a job ends; return the workers of all that have, which are idle then unless they died."""
         while not (ended := [worker for worker in self.active if worker.ended()]):
             self.display.update(self.active)
             time.sleep(POLL_S)
         self.active = [worker for worker in self.active if worker not in ended]
+        self.idle += [worker for worker in ended if worker.alive]
         return ended
 
     def _take(self, worker: Worker) -> None:
@@ -327,12 +345,12 @@ class _Session:
         return f"validation loss {find_metric('loss').apart([loss]).number(loss)}"
 
     def end(self) -> None:
-        """Stop the running workers."""
-        for worker in self.active:
+        """Stop all workers."""
+        for worker in [*self.active, *self.idle]:
             worker.stop()
-        for worker in self.active:
+        for worker in [*self.active, *self.idle]:
             worker.wait()
-        self.active = []
+        self.active, self.idle = [], []
 
 
 def _length(plan: StepPlan | None, budget: str, validations: int) -> dict[str, Any]:

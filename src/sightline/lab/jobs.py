@@ -113,6 +113,7 @@ class JobResult:
 
 
 JOB, DONE, FAILED, LOG = "job.json", "result.json", "failure.json", "worker.log"
+ENDED = "ended"  # the stage of the last message of a job
 
 
 def write_json(path: Path, value: Any) -> None:

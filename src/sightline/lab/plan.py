@@ -95,9 +95,7 @@ def divide(config: CompareConfig, amount: float, unit: str, *, workers: int | No
         each, final = float(int(each)), float(int(final))
         if final < 1 or (share and each < 1):
             raise InputError(f"too small for {config.rates} candidate learning rates", where="--budget")
-    runs = len(config.archs) * config.seeds
-    trials = len(config.archs) * config.rates * bool(share)
-    workers = min(config.workers or workers or available_cores(), max(runs, trials))
+    workers, threads = crew(config, workers)
     plan = BudgetPlan(
         per_run=written(amount, unit),
         seeds=config.all_seeds,
@@ -107,10 +105,17 @@ def divide(config: CompareConfig, amount: float, unit: str, *, workers: int | No
         final_each=written(final, unit),
         match=config.match,
         workers=workers,
-        threads=max(1, available_cores() // workers),
+        threads=threads,
         explained="",
     )
     return replace(plan, explained=_explained(plan, written(total, unit)))
+
+
+def crew(config: CompareConfig, workers: int | None = None) -> tuple[int, int]:
+    """The number of processes that work at once, and the threads of each; `workers` by default one per core."""
+    most = len(config.archs) * max(config.seeds, config.rates if config.searches else 0)
+    workers = min(config.workers or workers or available_cores(), most)
+    return workers, max(1, available_cores() // workers)
 
 
 def written(amount: float, unit: str) -> str:

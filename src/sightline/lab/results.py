@@ -48,7 +48,8 @@ class Rate:
 class Architecture:
     """The scores of one architecture over all its seeds; costs are means over the finished runs.
 
-    `peak_memory_bytes` is the largest resident set of the worker process, Python and PyTorch included.
+    `peak_memory_bytes` is the largest resident set of a process that trained a run and did nothing else, Python and
+    PyTorch included.
     `ms` is the time of one output, or of one of its tokens (`ms_per`), computed one at a time. `state_bytes` is the
     size of the state that is carried from step to step, at the lengths in `state_of`. `cautions` has what the warnings
     say of it, in a few words each.

@@ -1,12 +1,17 @@
-"""One process of a comparison: `python -m sightline.lab.worker job.json`.
+"""A process of a comparison, `python -m sightline.lab.worker`: it works on jobs until its standard input ends.
 
-Each training runs in a separate process, so that its threads and memory can be measured and a crash ends only that run.
-Progress goes to standard output, one JSON object per line. The result goes to `result.json` in the job's directory, a
-failure to `failure.json`.
+Each job has a process of its own, so that its threads and memory can be measured and a crash ends only that job. The
+imports take seconds: where the system can fork safely, this process does them once, computes nothing itself, and is
+forked for each job; elsewhere it does one job and ends.
+
+A line of standard input is the path of a job as JSON. Progress goes to standard output, one JSON object per line, and
+last the status of the job's process. The result goes to `result.json` in the job's directory, a failure to
+`failure.json`, everything else to `worker.log`.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -28,8 +33,10 @@ from sightline.core.metrics import defined, find_metric
 from sightline.core.processes import peak_memory_bytes
 from sightline.data.spaced import spaced
 from sightline.lab.attention import attention_examples, attention_maps
-from sightline.lab.jobs import DONE, FAILED, Failure, Job, JobResult, Prepared, Timed, read_json, write_json
+from sightline.lab.jobs import DONE, FAILED, LOG, Failure, Job, JobResult, Prepared, Timed, read_json, write_json
+from sightline.lab.nursery import Nursery
 from sightline.lab.plan import CompareConfig, divide
+from sightline.lab.processes import THREAD_COUNTS
 from sightline.lab.results import Data
 from sightline.tasks.fit import rehearse, train_run
 from sightline.tasks.table import task_class
@@ -43,10 +50,20 @@ REPORT_EVERY_S = 0.5
 
 
 def main(arguments: list[str]) -> int:
-    """Run the job in the file `arguments[0]`; return 0 on success."""
-    job = read_json(Job, Path(arguments[0]))
-    if "--watch" in arguments:
-        threading.Thread(target=_end_with_parent, daemon=True).start()
+    """Work on the jobs of standard input, each with `arguments[0]` threads."""
+    threads = int(arguments[0])
+    if hasattr(os, "pidfd_open"):
+        Nursery(lambda path: work(read_json(Job, path), threads)).serve()
+        return 0
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    return work(read_json(Job, Path(json.loads(sys.stdin.readline()))), threads)
+
+
+def work(job: Job, threads: int) -> int:
+    """Do one job and leave its result or failure in its directory; return 0 on success."""
+    _log_to(job.directory / LOG)
+    os.environ.update(dict.fromkeys(THREAD_COUNTS, str(threads)))  # for libraries that start theirs later
+    torch.set_num_threads(threads)
     try:
         write_json(job.directory / DONE, WORK[job.kind](job))
     except SightlineError as error:
@@ -58,6 +75,13 @@ def main(arguments: list[str]) -> int:
         write_json(job.directory / FAILED, Failure("failed", message))
         return 1
     return 0
+
+
+def _log_to(path: Path) -> None:
+    """Let standard error write to a new file, for libraries in other languages too."""
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    os.dup2(log, sys.stderr.fileno())
+    os.close(log)
 
 
 def _end_with_parent() -> None:

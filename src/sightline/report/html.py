@@ -27,7 +27,8 @@ from sightline.lab.results import Architecture, ArchitectureMaps, AttentionExamp
 from sightline.report.attention import MOST_ROWS, learnt, save_attention
 from sightline.report.details import comparison_drawings, label_figures
 from sightline.report.figures import Drawing, drawings
-from sightline.report.text import amount, piece, quantity, size, visible
+from sightline.report.spent import timing, training_each
+from sightline.report.text import piece, quantity, size, visible
 
 SHADES = 20  # shades of the attention maps
 SQUARE = 3.8  # inches
@@ -66,6 +67,8 @@ def render(results: Results, directory: Path | None = None) -> str:
         .get_template("report.html.j2")
         .render(
             results=results,
+            each=training_each(results),
+            timing=timing(results),
             info=info,
             style=Markup(style),
             style_hash=Markup(f"sha256-{digest}"),
@@ -215,7 +218,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {
         "visible": visible, "piece": piece, "size": size, "quantity": quantity, "fixed": fixed, "significant": shown,
-        "shade": shade, "probability": probability, "long": long, "unbroken": unbroken, "amount": amount,
+        "shade": shade, "probability": probability, "long": long, "unbroken": unbroken,
     }  # fmt: skip
     cast("dict[str, Any]", environment.globals)["measured"] = measured
     return environment

@@ -74,7 +74,7 @@ def plan_steps(
     Validations take at most `VALIDATION_SHARE` of the seconds: there are fewer where all of them, at most
     `MOST_VALIDATIONS`, would take more; where not even three fit, each scores a sample, the same one, so that they can
     be compared. No sample is larger than `most_share` of the items. Validations every `validate_every` steps, where it
-    is given, take place whatever their cost. What is left pays for steps, whose number is rounded to two significant
+    is given, take place whatever their cost. The rest pays for steps, whose number is rounded to two significant
     digits.
     """
     most, share = min(validations, MOST_VALIDATIONS), most_share

@@ -215,9 +215,11 @@ def test_training_learns_and_a_run_can_be_measured_again(path, tmp_path):
     untrained = LanguageTask.build(data, run)
     before = untrained.measure(data.test).metrics["bits_per_byte"]
     assert before == pytest.approx(math.log2(260), rel=0.15)  # every token about alike
-    done = train_task(
-        untrained, data, tmp_path / "run", run.training, files=lambda task: run_files(run, data, task.sizes)
-    )
+
+    def files(task, settled):
+        return run_files(run, data, task.sizes, settled)
+
+    done = train_task(untrained, data, tmp_path / "run", run.training, files=files)
     after = done.task.measure(data.test).metrics
     assert after["bits_per_byte"] < 0.6 * before
     assert set(done.training.history[-2]) >= {"loss", "bits_per_byte", "perplexity"}

@@ -1,0 +1,51 @@
+"""What each run of a comparison had, in words: its training, its share of the search, planned and real seconds."""
+
+from __future__ import annotations
+
+from sightline.lab.cautions import speed_range
+from sightline.lab.plan import written
+from sightline.lab.results import Results, Run
+from sightline.report.text import amount
+from sightline.training.budget import Budget
+
+
+def training_each(results: Results) -> str:
+    """The training of a run, measured where the budget was in seconds: "33 s of training each after 8 s of search"."""
+    plan, whole = results.budget, Budget.parse(results.budget.per_run)
+    final = Budget.parse(plan.final_each or plan.per_run)
+    took = [run.train_s for run in _done(results) if run.train_s is not None]
+    each = _range(took) if took and whole.unit in ("seconds", "wall") else amount(plan.final_each or plan.per_run)
+    search = whole.amount - final.amount
+    unit = "seconds" if whole.unit == "wall" else whole.unit
+    after = f" after {amount(written(search, unit))} of search" if plan.search_each and search > 0 else ""
+    return f"{each} of training each{after}"
+
+
+def timing(results: Results) -> str:
+    """Planned and real seconds, and how evenly runs of one architecture went; nothing where it is not known."""
+    parts, runs = [], _done(results)
+    planned = [run.planned_s for run in runs if run.planned_s is not None]
+    took = [run.train_s for run in runs if run.train_s is not None]
+    if planned and took:
+        own = [run.cpu_s for run in runs if run.cpu_s is not None]
+        processor = f", {_range(own)} of them with the processor" if own and not results.environment.get("gpus") else ""
+        parts.append(f"Planned: {_range(planned)} of training on an idle machine; it took {_range(took)}{processor}.")
+    spread = 0.0
+    for arch in dict.fromkeys(run.arch for run in runs):
+        timed = [run for run in runs if run.arch == arch and run.tokens and run.train_s]
+        if len(timed) > 1:
+            low, high = speed_range(timed)
+            spread = max(spread, high / low - 1)
+    if spread:
+        parts.append(f"Runs of one architecture differ by up to {spread:.0%} in {results.data.speed_unit} per second.")
+    return " ".join(parts)
+
+
+def _done(results: Results) -> list[Run]:
+    return [run for run in results.runs if run.status == "done"]
+
+
+def _range(seconds: list[float]) -> str:
+    """`33 s` or `31–35 s`, whole seconds from ten on."""
+    low, high = (f"{value:.0f}" if value >= 9.5 else f"{value:.2g}" for value in (min(seconds), max(seconds)))
+    return f"{low} s" if low == high else f"{low}–{high} s"

@@ -1,0 +1,71 @@
+"""The head of a report says what each run had."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sightline.lab.results import BudgetPlan, Results, Run
+from sightline.report.html import render
+from sightline.report.spent import timing, training_each
+from tests.report.synthetic import make_results
+
+
+def results(plan: BudgetPlan, *runs: Run) -> Results:
+    return replace(make_results(), budget=plan, runs=list(runs))
+
+
+def run(seed: int, train_s: float, planned_s: float | None = None, tokens: int = 1000) -> Run:
+    return Run("gru", seed, "done", train_s=train_s, planned_s=planned_s, cpu_s=0.9 * train_s, tokens=tokens, steps=500)
+
+
+SEARCH = {"search_fraction": 0.2, "search_rates": 3}
+
+
+@pytest.mark.parametrize(
+    ("plan", "expected"),
+    [
+        (
+            BudgetPlan("40s", [0, 1], search_each="5.33333s", final_each="32s", **SEARCH),
+            "31–35 s of training each after 8 s of search",
+        ),
+        (
+            BudgetPlan("40s-wall", [0, 1], search_each="5.33333s-wall", final_each="32s-wall", **SEARCH),
+            "31–35 s of training each after 8 s of search",
+        ),
+        (BudgetPlan("40s", [0, 1], final_each="40s"), "31–35 s of training each"),
+        (
+            BudgetPlan("500steps", [0, 1], search_each="66steps", final_each="400steps", **SEARCH),
+            "400 steps of training each after 100 steps of search",
+        ),
+    ],
+    ids=lambda value: value.per_run if isinstance(value, BudgetPlan) else "",
+)
+def test_a_run_had_what_it_took_and_its_share_of_the_search(plan: BudgetPlan, expected: str) -> None:
+    assert training_each(results(plan, run(0, 31.2), run(1, 34.8), Run("rnn", 0, "diverged"))) == expected
+
+
+def test_the_head_of_the_page_says_it() -> None:
+    compared = results(BudgetPlan("40s", [0, 1], final_each="40s"), run(0, 31.2, 40.0), run(1, 34.8, 40.0))
+    page = render(compared)
+    assert "2 seeds, 31–35 s of training each</h1>" in page
+    assert "Planned: 40\u00a0s" in page or "Planned: 40 s" in page
+
+
+def test_without_a_finished_run_it_is_what_they_should_have_had() -> None:
+    assert training_each(results(BudgetPlan("40s", [0], final_each="40s"), Run("rnn", 0, "failed"))) == (
+        "40 s of training each"
+    )
+
+
+def test_planned_and_real_seconds_and_the_spread_of_speeds() -> None:
+    sentence = timing(results(BudgetPlan("40s", [0, 1], final_each="40s"), run(0, 40.0, 39.6), run(1, 50.0, 39.6)))
+    assert sentence == (
+        "Planned: 40 s of training on an idle machine; it took 40–50 s, 36–45 s of them with the processor. "
+        "Runs of one architecture differ by up to 25% in tokens per second."
+    )
+
+
+def test_nothing_is_planned_for_other_budgets() -> None:
+    assert timing(results(BudgetPlan("500steps", [0], final_each="500steps"), run(0, 40.0))) == ""
