@@ -52,7 +52,7 @@ class Display:
 
     def _share(self, workers: Sequence[Worker]) -> float:
         """The number of finished jobs, with the fractions of those that run."""
-        return self.done + sum(float(worker.progress.get("fraction") or 0.0) for worker in workers)
+        return float(self.done) + sum(float(worker.progress.get("fraction") or 0.0) for worker in workers)
 
     @contextmanager
     def shown(self) -> Iterator[Display]:
