@@ -67,6 +67,23 @@ def test_the_saved_config_trains_the_same_model_again(place: Path, capsys: pytes
         assert Path("one", name).read_bytes() == Path("two", name).read_bytes()
 
 
+def test_a_budget_in_seconds_is_kept_as_the_steps_that_it_became(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The run's own config trains the same model again, and a resumed run ends where it was to end."""
+    options = ["--data", "pairs.tsv", *SMALL[:-2]]
+    out, err = train(capsys, *options, "--budget", "0.2s", "-o", "one", "--json")
+    steps = json.loads(out)["steps"]
+    assert re.search(rf"sightline: {steps:,} steps? of \S+ ms for 0\.2 s, \d+ validations? of ", err)
+    assert read_yaml(Path("one/config.yaml"))["budget"] == f"{steps}steps"
+    assert json.loads(Path("one/environment.json").read_text())["budget"] == "0.2s"
+    train(capsys, "-c", "one/config.yaml", "-o", "two", "-q")
+    for again in (["--resume"], ["--resume", "--budget", "0.2s"]):
+        out, _ = train(capsys, *again, "-o", "one", "--json", "-q")
+        assert json.loads(out)["steps"] == steps
+    assert Path("one/last/model.safetensors").read_bytes() == Path("two/last/model.safetensors").read_bytes()
+
+
 def test_resume_takes_the_runs_own_config(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--optim.schedule", "constant", "-q"]
     train(capsys, "--data", "pairs.tsv", *SMALL, *options, "-o", "parted")

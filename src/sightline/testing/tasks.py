@@ -147,9 +147,10 @@ def metrics_decide(subject: TaskSubject) -> Iterator[str]:
         twice = np.full((1, rows.shape[1]), 2.0)  # a bootstrap draws some items more than once
         if metric.decides and not _alike(metric.value(rows, twice)[0, 0], metric.value(rows.repeat(2, 1))[0]):
             yield f"{name} of items drawn twice is not that of all items twice"
-    validated = task.validator(data.valid)(task.model)
-    if "loss" not in validated or not all(isinstance(value, float) for value in validated.values()):
-        yield f"a validation gives {validated}, not numbers with 'loss' among them"
+    for share in (1.0, 0.01):
+        validated = task.validator(data.valid, share)(task.model)
+        if "loss" not in validated or not all(isinstance(value, float) for value in validated.values()):
+            yield f"a validation of {share:.0%} of the items gives {validated}, not numbers with 'loss' among them"
 
 
 def evaluation_leaves_no_trace(subject: TaskSubject) -> Iterator[str]:
