@@ -134,6 +134,20 @@ def test_errors_name_arguments_and_rows(change, keys, message):
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        ([f"{i} red" for i in range(40)], [*range(2)] * 20),
+        (np.arange(320.0).reshape(40, 8), np.arange(40) % 2),
+    ],
+    ids=["pairs", "arrays"],
+)
+def test_numbers_beside_sources_are_labels(data):
+    pairs = [*zip(*data, strict=True)] if isinstance(data[0], list) else data
+    for task in (None, "classification"):
+        assert sightline.describe(pairs, task).parts["train"]["labels"] == 2
+
+
 def test_relative_paths_in_a_frame_begin_in_the_working_directory(tmp_path, monkeypatch):
     from PIL import Image
 

@@ -21,7 +21,7 @@ from sightline.core.errors import InputError
 if TYPE_CHECKING:
     import polars
 
-PAIR = ("source", "target")  # the columns of a list of pairs
+PAIR, LABELLED = ("source", "target"), ("source", "label")  # the columns of a list of pairs
 FOLDER = "tables"
 _CAN_BE = "a path, a frame (polars, pandas, pyarrow), arrays, or a list of texts, pairs or dicts"
 
@@ -48,7 +48,7 @@ class Given(NamedTuple):
 def write_given(data: Any, folder: Path, *, argument: str = "data", pair: tuple[str, str] = PAIR) -> Given:
     """Write the table to a file in `folder`; its name is a hash of the content, so that equal tables share a file.
 
-    pair: the columns of a list of pairs or of two arrays
+    pair: the columns of a list of pairs or of two arrays; what is not a text is a label, not a target
 
     Raises:
         InputError: "data: found int: expected a path, a frame …"; "data: row 3 is a str, row 1 a dict"; "data: the
@@ -97,7 +97,7 @@ def polars_frame(data: Any, pair: tuple[str, str] = PAIR, argument: str = "data"
     if isinstance(data, Mapping):
         columns = {str(name): _listed(cells) for name, cells in data.items()}
     elif isinstance(data, tuple) and len(data) == 2 and all(hasattr(one, "__array__") for one in data):
-        columns = dict(zip(pair, (_sources(np.asarray(data[0])), np.asarray(data[1]).tolist()), strict=True))
+        columns = _paired(_sources(np.asarray(data[0])), np.asarray(data[1]).tolist(), pair)
     elif isinstance(data, Iterable) and not isinstance(data, str | bytes):
         columns = _of_rows(list(data), pair, argument)
     else:
@@ -145,8 +145,15 @@ def _of_rows(rows: list[Any], pair: tuple[str, str], argument: str) -> dict[str,
         names = dict.fromkeys(str(name) for row in rows for name in row)
         return {name: [row.get(name) for row in rows] for name in names}
     if kinds[0] == "pair":
-        return {name: [row[place] for row in rows] for place, name in enumerate(pair)}
+        return _paired([row[0] for row in rows], [row[1] for row in rows], pair)
     return {"text": rows}
+
+
+def _paired(first: list[Any], second: list[Any], pair: tuple[str, str]) -> dict[str, list[Any]]:
+    """Two columns of items, named so that the task follows from them where the second one is not of texts."""
+    if not all(isinstance(value, str) for value in second):
+        pair = ("text" if all(isinstance(value, str) for value in first) else LABELLED[0], LABELLED[1])
+    return dict(zip(pair, (first, second), strict=True))
 
 
 def _form(row: Any) -> str | None:

@@ -19,6 +19,7 @@ from sightline.core.modes import evaluating
 from sightline.data.labelled.corpus import LabelledCorpus
 from sightline.data.labelled.part import LabelledPart
 from sightline.data.labelled.table import SourceKind
+from sightline.data.rows.given import LABELLED
 from sightline.data.spaced import at_least_one, spaced
 from sightline.models.encoder_model import EncoderModel
 from sightline.models.store import CONFIG, LoadedModel
@@ -68,7 +69,7 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
     loss_unit = "nats/item"
     counted = "items"
     length_of = "source length (characters or steps)"
-    pair = ("source", "label")
+    pair = LABELLED
     Run: ClassVar[type[ClassificationRun]] = ClassificationRun
     Options = LabelOptions
     no_record: ClassVar[Mapping[str, Any]] = {"label": None, "probabilities": None}
