@@ -80,7 +80,8 @@ A front end turns the input of a model into vectors. Each kind of input has a us
 another, and `--front-end.KEY` sets its own keys:
 
 ```text
-sightline train --data reviews.csv --arch lstm --front-end character_cnn --front-end.filters 25
+sightline train --data reviews.csv --arch lstm \\
+    --front-end character_cnn --front-end.filters 25
 ```
 
 In a file it is a section: `front_end: {name: character_cnn, filters: 25}`. A front end takes other values from the data

@@ -381,4 +381,4 @@ def test_json_prints_the_results_and_nothing_else(
     assert main(["demo", "-o", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert out.startswith(results.verdict)
-    assert out.rstrip().endswith(str(tmp_path / "report.html"))
+    assert f"{tmp_path / 'report.html'}\nuse the winner: sightline predict {tmp_path}" in out

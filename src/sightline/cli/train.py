@@ -142,8 +142,9 @@ def _planned(run: Any, data: Corpus[Any]) -> dict[str, Any]:
 
 def _outcome(directory: Path, trained: Trained[Any]) -> dict[str, Any]:
     """The facts printed after training; the metrics are those of the best validation."""
+    from sightline.tasks.scores import metrics_in
+
     result = trained.training
-    counted = ("event", "steps", "tokens", "seconds", "cpu_seconds", "flops", "best")
     best = [r for r in result.history if r["event"] == "valid" and r["steps"] == result.best_step]
     return {
         "run": str(directory),
@@ -156,7 +157,7 @@ def _outcome(directory: Path, trained: Trained[Any]) -> dict[str, Any]:
         "seconds": result.seconds,
         "flops": result.flops,
         "best_step": result.best_step,
-        "metrics": {name: value for name, value in best[-1].items() if name not in counted} if best else {},
+        "metrics": metrics_in(best[-1]) if best else {},
     }
 
 

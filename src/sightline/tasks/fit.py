@@ -99,7 +99,7 @@ def fit(
         with reporting(run.training.metric, counted=counted, quiet=silent) as bar:
             how = {"resume": resume, "overwrite": overwrite, "on_progress": on_progress or bar}
             trained = train_run(built, read, place, run, **how).task
-        trained.corpus, trained.scores = read, best_scores(place)
+        trained.corpus, trained.validated = read, best_scores(place)
         return trained
 
 

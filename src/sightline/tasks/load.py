@@ -37,7 +37,7 @@ def load(path: str | Path) -> Any:
     if run is not None and run.reading_keys.get("lowercase"):  # a model of version 0.1.0, which does not store it
         task.lower_inputs()
     task.place = directory
-    task.scores = best_scores(directory.parent if directory.name in MODELS else directory)
+    task.validated = best_scores(directory.parent if directory.name in MODELS else directory)
     return task
 
 

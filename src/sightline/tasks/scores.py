@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 LOG = "metrics.jsonl"
-_COUNTED = ("event", "steps", "tokens", "seconds", "flops", "best")
+_COUNTED = ("event", "steps", "tokens", "seconds", "cpu_seconds", "flops", "best")
+
+
+def metrics_in(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The metrics in a line of the log, which has besides what was spent until then; None for an undefined one."""
+    return {name: value for name, value in record.items() if name not in _COUNTED}
 
 
 def best_scores(run: Path) -> dict[str, float]:
@@ -20,4 +26,4 @@ def best_scores(run: Path) -> dict[str, float]:
                 best = record
     except (OSError, ValueError, AttributeError):
         return {}
-    return {name: value for name, value in best.items() if name not in _COUNTED and isinstance(value, float | int)}
+    return {name: value for name, value in metrics_in(best).items() if isinstance(value, float | int)}

@@ -64,7 +64,7 @@ class Task(SavedTask, Generic[D, P, R]):
     same_in_comparison: keys that all architectures of a comparison share, at the task's default
     pair: the columns of data that is given as a list of pairs
     corpus: the data of its training, where this process trained it; place: the directory that it was loaded from
-    scores: the metrics of its best validation, where they are known
+    validated: the metrics of its best validation, where they are known
     """
 
     unit: ClassVar[str] = "items"
@@ -85,7 +85,7 @@ class Task(SavedTask, Generic[D, P, R]):
 
     corpus: Corpus[Any] | None = None
     place: Path | None = None
-    scores: Mapping[str, float] = MappingProxyType({})
+    validated: Mapping[str, float] = MappingProxyType({})
 
     @classmethod
     @abstractmethod
@@ -178,9 +178,9 @@ class Task(SavedTask, Generic[D, P, R]):
         return evaluate(self, data, part, decoding, keys)
 
     def __repr__(self) -> str:
-        """The architecture, its size, its data and its scores."""
+        """The architecture, its size, its data and the metrics of its best validation."""
         facts = [self.arch, f"{self.parameters:,} parameters"]
-        facts += [f"{name} {significant(value)}" for name, value in self.scores.items()]
+        facts += [f"{name} {significant(value)}" for name, value in self.validated.items()]
         data = f"\n  trained on {self.data.partition(', sha256')[0]}" if self.data else ""
         return f"{type(self).__name__}({', '.join(facts)}){data}"
 

@@ -62,7 +62,7 @@ def test_messages_name_rows_of_the_table(tmp_path, argument, place):
     given = write_given(pd.DataFrame({"source": ["a", "b"], "target": ["c", None]}), tmp_path, argument=argument)
     with pytest.raises(InputError) as caught:
         read(given.path)
-    assert given.named(str(caught.value)).startswith(f"{place}the target must be a string")
+    assert given.named(str(caught.value)).startswith(f"{place}the target is empty")
     assert given.named(f"{given.path}: a note") == f"{argument} (DataFrame): a note"
 
 

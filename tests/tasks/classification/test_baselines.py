@@ -14,7 +14,7 @@ from sightline.data.labelled.part import LabelledPart
 from sightline.parts.audio_frames import AudioFrames
 from sightline.tasks.classification import baselines
 from sightline.tasks.classification.baselines import label_baselines
-from sightline.tasks.classification.plain import Features, logistic, nearest, one_against_rest, radial_machine
+from sightline.tasks.classification.plain import SplitFeatures, logistic, nearest, one_against_rest, radial_machine
 
 
 def part(texts: list[str], labels: list[str], *, many: bool = False) -> LabelledPart:
@@ -26,7 +26,7 @@ def scores_of(train: LabelledPart, valid: LabelledPart, test: LabelledPart, clas
     return {one.name: one for one in label_baselines(train, valid, test, classes, AudioFrames())}
 
 
-def features(classes: int = 3, many: bool = False, count: int = 120) -> Features:
+def features(classes: int = 3, many: bool = False, count: int = 120) -> SplitFeatures:
     random = np.random.default_rng(0)
     centers = random.normal(size=(classes, 6))
     labels = random.integers(0, classes, count)
@@ -34,7 +34,9 @@ def features(classes: int = 3, many: bool = False, count: int = 120) -> Features
     if many:
         labels = np.eye(classes, dtype=bool)[labels] | (random.random((count, classes)) < 0.1)
     third = count // 3
-    return Features(x[:third], x[third : 2 * third], x[2 * third :], labels[:third], labels[third : 2 * third], classes)
+    return SplitFeatures(
+        x[:third], x[third : 2 * third], x[2 * third :], labels[:third], labels[third : 2 * third], classes
+    )
 
 
 def test_words_and_characters_in_scikit_learns_own_pipeline() -> None:
@@ -154,7 +156,7 @@ def test_digits_as_scikit_learns_example_has_them() -> None:
     digits = load_digits()
     x, labels = digits.data / 16, digits.target
     half = len(labels) // 2
-    given = Features(x[:700], x[700:half], x[half:], labels[:700], labels[700:half], 10)
+    given = SplitFeatures(x[:700], x[700:half], x[half:], labels[:700], labels[700:half], 10)
     for learn, least in ((radial_machine, 0.95), (logistic, 0.91)):
         outputs = learn(given, (1.0, 10.0))
         assert (outputs.scores.argmax(1) == labels[half:]).mean() > least

@@ -23,6 +23,7 @@ from typing import Any, Literal, final
 
 import numpy as np
 
+from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.data.labelled.choice import MEDIA, Choice, SourceKind, choose
 from sightline.data.labelled.folder import class_files
@@ -184,7 +185,9 @@ class _Items:
         if isinstance(first, str) or isinstance(source, str):
             return
         if self.table.kind == "series" and source.shape[1] != first.shape[1]:
-            raise ValueError(f"the series has {source.shape[1]} channels, the first one has {first.shape[1]}")
+            raise ValueError(
+                f"the series has {number_of(source.shape[1], 'channel')}, the first one has {first.shape[1]}"
+            )
         if self.table.kind == "image" and source.shape != first.shape:
             sizes = source.shape[1:], first.shape[1:]
             own, other = (" x ".join(map(str, size)) for size in sizes)

@@ -17,8 +17,8 @@ from sightline.parts.audio_frames import AudioFrames
 from sightline.parts.log_mel import LogMel
 from sightline.tasks.classification.metrics import score_classes, score_label_sets
 from sightline.tasks.classification.plain import (
-    Features,
     Outputs,
+    SplitFeatures,
     log_scores,
     logistic,
     nearest,
@@ -92,7 +92,7 @@ def _of_texts(
     sources = [list(of.sources) for of in (kept, valid, part)]
     characters = sum(map(len, sources[0])) <= MOST_CHARACTERS
     x, counted = _weights(sources, characters)
-    features = Features(x[0], x[1], x[2], kept.numbers(classes), valid.numbers(classes), len(classes))
+    features = SplitFeatures(x[0], x[1], x[2], kept.numbers(classes), valid.numbers(classes), len(classes))
     if characters and _load(features) > MOST_WEIGHTS:
         x, counted = _weights(sources, characters=False)
         features = features._replace(known=x[0], choosing=x[1], tested=x[2])
@@ -102,7 +102,7 @@ def _of_texts(
     yield "TF-IDF + logistic regression", f"{method}{_among(len(fewer.labels), len(train))}", outputs
 
 
-def _load(features: Features) -> int:
+def _load(features: SplitFeatures) -> int:
     return features.known.nnz * (features.classes if features.classes > 2 else 1)
 
 
@@ -142,7 +142,7 @@ def _of_values(
     width = len(view(train.sources[0]))
     kept = train.select(spaced(len(train), max(1, MOST_VALUES // (width * len(classes)))))
     x = _scaled([np.array([*map(view, of.sources)]).reshape(-1, width) for of in (kept, valid, part)], train.kind)
-    features = Features(x[0], x[1], x[2], kept.numbers(classes), valid.numbers(classes), len(classes))
+    features = SplitFeatures(x[0], x[1], x[2], kept.numbers(classes), valid.numbers(classes), len(classes))
     several = len(classes) if train.many else 1
     fewer = features.spaced(int((MOST_PRODUCTS / (width * several)) ** 0.5))
     for name, method, of, learn in (

@@ -13,7 +13,7 @@ SHARPNESS = tuple(2.0**power for power in range(-3, 5))  # factors from decision
 
 
 @final
-class Features(NamedTuple):
+class SplitFeatures(NamedTuple):
     """Features of the items that are learned from (N, D), that choose settings, and that are tested.
 
     labels, chosen_by: (N,) int64, or with any number of labels (N, C) bool, of the first two; the second may be empty
@@ -26,7 +26,7 @@ class Features(NamedTuple):
     chosen_by: np.ndarray
     classes: int
 
-    def spaced(self, most: int) -> Features:
+    def spaced(self, most: int) -> SplitFeatures:
         """At most `most` of the items to learn from, evenly spaced."""
         step = -(-len(self.labels) // max(1, most))
         return self._replace(known=self.known[::step], labels=self.labels[::step])
@@ -43,7 +43,7 @@ class Outputs(NamedTuple):
     setting: float | None
 
 
-def logistic(features: Features, strengths: Sequence[float]) -> Outputs:
+def logistic(features: SplitFeatures, strengths: Sequence[float]) -> Outputs:
     """Logistic regression; `strengths` are values of C, in ascending order."""
     from sklearn.linear_model import LogisticRegression
 
@@ -54,7 +54,7 @@ def logistic(features: Features, strengths: Sequence[float]) -> Outputs:
     return _best(features, strengths, fit)
 
 
-def one_against_rest(features: Features, strengths: Sequence[float]) -> Outputs:
+def one_against_rest(features: SplitFeatures, strengths: Sequence[float]) -> Outputs:
     """A logistic regression for each class against the others, by dual coordinate descent (Yu, Huang & Lin 2011).
 
     The intercepts are regularised, too. For sparse features and many classes it is much faster than `logistic`.
@@ -70,7 +70,7 @@ def one_against_rest(features: Features, strengths: Sequence[float]) -> Outputs:
     return _best(features, strengths, fit)
 
 
-def radial_machine(features: Features, strengths: Sequence[float]) -> Outputs:
+def radial_machine(features: SplitFeatures, strengths: Sequence[float]) -> Outputs:
     """A support vector machine with a radial kernel of the width of the data (scikit-learn's `gamma="scale"`).
 
     It gives no probabilities, so that the errors in validation come before the loss in the choice of its strength.
@@ -91,7 +91,7 @@ def radial_machine(features: Features, strengths: Sequence[float]) -> Outputs:
     return _best(features, strengths, fit, by_errors=True)
 
 
-def nearest(features: Features) -> Outputs:
+def nearest(features: SplitFeatures) -> Outputs:
     """The labels of the nearest item in Euclidean distance, as sure as such neighbours are right in validation."""
     from sklearn.neighbors import NearestNeighbors
 
@@ -104,7 +104,7 @@ def nearest(features: Features) -> Outputs:
     return Outputs(decide(features.tested), None)
 
 
-def _probable(model: Any, x: Any, features: Features) -> np.ndarray:
+def _probable(model: Any, x: Any, features: SplitFeatures) -> np.ndarray:
     """Scores from a model's probabilities."""
     return log_scores(_all_classes(model, model.predict_proba(x), features, 0.0), features.labels.ndim)
 
@@ -115,7 +115,7 @@ def log_scores(p: np.ndarray, axes: int) -> np.ndarray:
     return np.log(p) - np.log1p(-p) if axes == 2 else np.log(p / p.sum(-1, keepdims=True))
 
 
-def _fitted(model: Any, features: Features) -> Any:
+def _fitted(model: Any, features: SplitFeatures) -> Any:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.multiclass import OneVsRestClassifier
 
@@ -127,7 +127,7 @@ def _fitted(model: Any, features: Features) -> Any:
         return model.fit(features.known, features.labels)
 
 
-def _all_classes(model: Any, values: np.ndarray, features: Features, missing: float) -> np.ndarray:
+def _all_classes(model: Any, values: np.ndarray, features: SplitFeatures, missing: float) -> np.ndarray:
     """Values (N, C) of every class, `missing` for those that no item to learn from has."""
     if features.labels.ndim == 2:
         return np.asarray(values, np.float64).reshape(len(values), features.classes)
@@ -136,7 +136,7 @@ def _all_classes(model: Any, values: np.ndarray, features: Features, missing: fl
     return whole
 
 
-def _sharpened(features: Features, decide: Predict) -> Predict:
+def _sharpened(features: SplitFeatures, decide: Predict) -> Predict:
     """`decide` with its values turned into scores, by the factor that gives validation the least loss."""
     axes = features.labels.ndim
     values = decide(features.choosing) if len(features.chosen_by) else None
@@ -167,7 +167,7 @@ def _errors(scores: np.ndarray, labels: np.ndarray) -> float:
 
 
 def _best(
-    features: Features, settings: Sequence[float], fit: Callable[[float], Predict], *, by_errors: bool = False
+    features: SplitFeatures, settings: Sequence[float], fit: Callable[[float], Predict], *, by_errors: bool = False
 ) -> Outputs:
     """Outputs of the setting with the least validation loss; none after the first that is worse than one before.
 

@@ -23,11 +23,11 @@ MOST_PRODUCTS = 20_000_000_000  # multiplications for a linear map
 PENALTIES = (1e-6, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # in units of the mean variance of what is read
 
 TRUTH = "truth"
-Loss = Callable[[Predictor], float]
+PredictorLoss = Callable[[Predictor], float]
 
 
 @final
-class Candidate(NamedTuple):
+class NamedPredictor(NamedTuple):
     """A baseline that can forecast the windows of any part."""
 
     name: str
@@ -36,15 +36,15 @@ class Candidate(NamedTuple):
 
 
 def all_baselines(
-    train: Windows, valid: Windows, part: Windows, fitted: Fitted, config: ForecastingConfig, loss: Loss
-) -> Iterator[Candidate]:
+    train: Windows, valid: Windows, part: Windows, fitted: Fitted, config: ForecastingConfig, loss: PredictorLoss
+) -> Iterator[NamedPredictor]:
     """Every baseline that the data allows for, learned from `train`.
 
     loss: of forecasts of `valid`, which chooses seasons and the penalty
     """
     horizon = config.horizon
-    yield Candidate("repeat", "repeats the last value", lambda _: repeat(horizon))
-    yield Candidate("mean", "the mean of the look-back", lambda _: averaged(horizon))
+    yield NamedPredictor("repeat", "repeats the last value", lambda _: repeat(horizon))
+    yield NamedPredictor("mean", "the mean of the look-back", lambda _: averaged(horizon))
     seasons, how = seasons_of(part, fitted, config)
     if seasons:
         for name, what, cycles in (
@@ -52,14 +52,14 @@ def all_baselines(
             ("climatology", f"the mean of the same phase of the last {MOST_CYCLES} seasons", MOST_CYCLES),
         ):
             season = min(seasons, key=lambda m: loss(cyclic(valid, m, cycles)))
-            yield Candidate(
+            yield NamedPredictor(
                 name, f"{what}, of {season:g} steps, {how}", lambda windows, m=season, n=cycles: cyclic(windows, m, n)
             )
     yield smoothed(part, [round(season) for season in seasons], loss)
     yield linear_map(train, fitted.scaling(train.panel), loss)
     if part.truth is not None:
         described = "the process that made the series: no expected error is lower"
-        yield Candidate(TRUTH, described, lambda windows: truth(windows, config.levels))
+        yield NamedPredictor(TRUTH, described, lambda windows: truth(windows, config.levels))
 
 
 def seasons_of(part: Windows, fitted: Fitted, config: ForecastingConfig) -> tuple[list[float], str]:
@@ -90,7 +90,7 @@ def averaged(horizon: int) -> Predictor:
     return lambda batch: batch.values.mean(1, keepdim=True).expand(-1, horizon, -1).unsqueeze(3)
 
 
-def smoothed(part: Windows, seasons: list[int], loss: Loss) -> Candidate:
+def smoothed(part: Windows, seasons: list[int], loss: PredictorLoss) -> NamedPredictor:
     """The Theta method on the look-back, with each season that it has twice and without one: the best in validation."""
     columns = len(part) * len(part.panel.targets) * len(ALPHAS)
     fitting = [season for season in seasons if 2 * season <= part.lookback]
@@ -107,10 +107,10 @@ def smoothed(part: Windows, seasons: list[int], loss: Loss) -> Candidate:
     read = "the look-back" if steps == part.lookback else f"the last {steps} steps"
     kind = f"a season of {season} steps" if season > 1 else "no season"
     described = f"exponential smoothing with half the slope of {read} (the Theta method), {kind} by validation"
-    return Candidate("Theta", described, lambda _: of(season))
+    return NamedPredictor("Theta", described, lambda _: of(season))
 
 
-def linear_map(windows: Windows, scaling: SeriesScaling, loss: Loss) -> Candidate:
+def linear_map(windows: Windows, scaling: SeriesScaling, loss: PredictorLoss) -> NamedPredictor:
     """One linear map from look-back to horizon for all columns, by ridge regression in closed form.
 
     It reads values, or their differences from the last one (NLinear, Zeng et al. 2023), whichever is better in
@@ -147,7 +147,7 @@ def linear_map(windows: Windows, scaling: SeriesScaling, loss: Loss) -> Candidat
     among = "" if len(kept) == len(windows) else f", learned from {len(kept):,} of {len(windows):,} windows"
     reads = "differences from the last value" if best[0] else "values"
     described = f"one linear map from look-back to horizon for all columns, ridge regression of {reads}{among}"
-    return Candidate("linear map", described, lambda _: of(best))
+    return NamedPredictor("linear map", described, lambda _: of(best))
 
 
 def _read(batch: WindowBatch, differences: bool) -> tuple[Tensor, Tensor, Tensor]:

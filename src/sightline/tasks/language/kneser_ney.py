@@ -27,7 +27,7 @@ _BITS = 63  # of an n-gram's number
 
 
 @final
-class _Order(NamedTuple):
+class _Grams(NamedTuple):
     """The n-grams of one length as sorted numbers (G,), the oldest symbol in the highest bits.
 
     taken: (G,), each one's discounted count over the sum of its context
@@ -89,7 +89,7 @@ class KneserNey:
         return numbers
 
 
-def _discounted(grams: np.ndarray, counts: np.ndarray, bits: int) -> _Order:
+def _discounted(grams: np.ndarray, counts: np.ndarray, bits: int) -> _Grams:
     discount = _discounts(counts)
     context = grams >> bits
     starts = np.flatnonzero(np.diff(context, prepend=-1))
@@ -97,7 +97,7 @@ def _discounted(grams: np.ndarray, counts: np.ndarray, bits: int) -> _Order:
     off = discount[np.minimum(counts, 3)]
     left = np.add.reduceat(off, starts) / total
     taken = (counts - off) / np.repeat(total, np.diff(starts, append=len(grams)))
-    return _Order(grams, taken, context[starts], left)
+    return _Grams(grams, taken, context[starts], left)
 
 
 def _discounts(counts: np.ndarray) -> np.ndarray:
