@@ -14,7 +14,7 @@ from torch import nn
 
 from sightline.core.weights import own_tensors
 from sightline.data.batches import Cursor
-from sightline.training import Loss, Spent, TrainResult, train
+from sightline.training import Loss, OptimConfig, Spent, TrainConfig, TrainResult, train
 from sightline.training.pace import Pace
 from sightline.training.plan import Speed, StepPlan
 from sightline.training.state import State, Validate
@@ -231,8 +231,7 @@ def test_the_plan_is_in_the_checkpoint_in_plain_json(tmp_path: Path, clock: Cloc
 
 @pytest.mark.parametrize("budget", ["1000tok", "3e6flop"])
 def test_warm_up_as_a_share_reaches_the_peak_at_that_share_of_any_budget(budget: str) -> None:
-    pace = Pace(toy.config(budget))
-    pace = Pace(pace.config.__class__(budget=budget))  # the default: a tenth
+    pace = Pace(TrainConfig(budget=budget, optim=OptimConfig(warmup=0.1)))
     state, unit, total = State(), pace.budget.unit, pace.budget.amount
     rates = []
     for step in range(100):

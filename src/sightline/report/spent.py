@@ -10,10 +10,14 @@ from sightline.training.budget import Budget
 
 
 def training_each(results: Results) -> str:
-    """The training of a run, measured where the budget was in seconds: "33 s of training each after 8 s of search"."""
+    """The training of a run: "33 s of training each after 8 s of search".
+
+    Seconds are those that the runs had: on a CPU, of the processor. Other work makes them take longer, not have more.
+    """
     plan, whole = results.budget, Budget.parse(results.budget.per_run)
     final = Budget.parse(plan.final_each or plan.per_run)
-    took = [run.train_s for run in _done(results) if run.train_s is not None]
+    own = whole.unit == "seconds" and not results.environment.get("gpus")
+    took = [s for run in _done(results) if (s := run.cpu_s if own else run.train_s) is not None]
     each = _range(took) if took and whole.unit in ("seconds", "wall") else amount(plan.final_each or plan.per_run)
     search = whole.amount - final.amount
     unit = "seconds" if whole.unit == "wall" else whole.unit

@@ -31,7 +31,7 @@ class OptimConfig(CheckedConfig):
         0.01, "Decoupled weight decay of matrices; embeddings, biases and norms have none.", at_least=0
     )
     warmup: float = key(
-        0.1, "Share of the budget in which the learning rate rises linearly to its peak.", at_least=0, below=1
+        0.2, "Share of the budget in which the learning rate rises linearly to its peak.", at_least=0, below=1
     )
     warmup_steps: int | None = key(None, "Steps of that rise; null: the share that `warmup` says.", at_least=0)
     schedule: Schedule = key(
