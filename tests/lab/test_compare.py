@@ -68,7 +68,7 @@ def test_it_measures_every_run(compared: tuple[Results, Path]) -> None:
         assert any(record["event"] == "valid" for record in run.history)
     for architecture in results.architectures:
         assert architecture.parameters == pytest.approx(60_000, rel=0.2)
-        assert [rate.status for rate in architecture.rates] == ["done", "done"]
+        assert [rate.status for rate in architecture.rates] == ["done"] * 3  # of two, the best is always at an edge
         assert architecture.learning_rate == min(architecture.rates, key=lambda rate: rate.loss or 0.0).lr
         score = architecture.metrics["exact_match"]
         assert score.low is not None

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sightline.core.errors import InputError
 from sightline.core.processes import available_cores
 from sightline.lab.plan import CompareConfig, divide, written
+from sightline.lab.rates import most_trials
 from sightline.training.budget import Budget
 
 CONFIG = CompareConfig()
@@ -19,10 +20,10 @@ CONFIG = CompareConfig()
 @given(
     amount=st.floats(1, 1e5), seeds=st.integers(1, 9), search=st.floats(0, 0.9), rates=st.integers(2, 7)
 )  # fmt: skip
-def test_the_search_is_paid_for_out_of_the_budget(amount: float, seeds: int, search: float, rates: int) -> None:
+def test_the_longest_search_is_paid_for_out_of_the_budget(amount: float, seeds: int, search: float, rates: int) -> None:
     plan = divide(replace(CONFIG, seeds=seeds, search=search, rates=rates), amount, "seconds")
     each = Budget.parse(plan.search_each).amount if plan.search_each else 0.0
-    spent = plan.search_rates * each + seeds * Budget.parse(plan.final_each).amount
+    spent = (most_trials(rates) if search else 0) * each + seeds * Budget.parse(plan.final_each).amount
     assert spent == pytest.approx(seeds * amount, rel=1e-4)
 
 

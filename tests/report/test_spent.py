@@ -37,7 +37,7 @@ SEARCH = {"search_fraction": 0.2, "search_rates": 3}
         (BudgetPlan("40s", [0, 1], final_each="40s"), "28–31 s of training each"),
         (
             BudgetPlan("500steps", [0, 1], search_each="66steps", final_each="400steps", **SEARCH),
-            "400 steps of training each after 100 steps of search",
+            "400 steps of training each after 99 steps of search",
         ),
     ],
     ids=lambda value: value.per_run if isinstance(value, BudgetPlan) else "",

@@ -61,7 +61,8 @@ def compare(
         match: Scale every architecture to this size, e.g. params=2M.
         out_dir: Output directory. Default: a new directory under runs/.
         search: Fraction of the budget spent on the learning-rate search; 0 uses the presets' rates.
-        rates: Number of learning rates that the search tries, including the preset's.
+        rates: Number of learning rates that the search tries, including the preset's; one more where the largest or
+            the smallest is the best.
         metric: Metric that decides the ranking. auto: the task's default (translation: exact match of single words,
             chrF of targets up to four words, otherwise BLEU).
         tested: Maximum number of test items.

@@ -1,13 +1,14 @@
-"""What a reader must know before believing a comparison: short runs, starved ones, a busy machine. Imports no torch."""
+"""What a reader must know before believing a comparison: short runs, open searches, other load. Imports no torch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
 from sightline.core.digits import number_of
-from sightline.lab.results import BudgetPlan, Run
+from sightline.lab.rates import edge
+from sightline.lab.results import BudgetPlan, Rate, Run
 
 FEW_STEPS = 100
 STARVED = 0.8  # processor time of the thread that trains, as a share of the time that passed
@@ -25,16 +26,23 @@ class Caution:
 
 
 def cautions(
-    runs: Sequence[Run], plan: BudgetPlan, *, on_cpu: bool = True, others_cores: float | None = None, cores: int = 1
+    runs: Sequence[Run],
+    plan: BudgetPlan,
+    rates: Mapping[str, Sequence[Rate]],
+    *,
+    on_cpu: bool = True,
+    others_cores: float | None = None,
+    cores: int = 1,
 ) -> list[Caution]:
     """All that apply, the gravest first.
 
+    rates: the learning rates that were tried, by architecture
     others_cores: the cores that other programs kept busy meanwhile, of `cores`
     """
     done = [run for run in runs if run.status == "done"]
     by_clock = not plan.steps and plan.per_run.endswith("s-wall")
     harm = "trained less than they would have" if by_clock else "took longer, for the same steps"
-    listed = [_few_steps(done), _short_epochs(done)]
+    listed = [_few_steps(done), _short_epochs(done), _open_search(rates, "largest"), _open_search(rates, "smallest")]
     if on_cpu:
         listed.append(_starved(done, harm))
     listed.append(_uneven(done))
@@ -68,6 +76,14 @@ def _short_epochs(runs: Sequence[Run]) -> Caution | None:
         return None
     sentence = f"Not one pass over the training data by {', '.join(short)}: a larger --budget would show more of it."
     return Caution(sentence, dict.fromkeys(short, "under one epoch"))
+
+
+def _open_search(rates: Mapping[str, Sequence[Rate]], side: str) -> Caution | None:
+    archs = [arch for arch, tried in rates.items() if edge({rate.lr: rate.loss for rate in tried}) == side]
+    if not archs:
+        return None
+    sentence = f"{', '.join(archs)}: the {side} learning rate that was tried was the best; raise --rates to try others."
+    return Caution(sentence, dict.fromkeys(archs, f"the {side} rate that was tried was the best"))
 
 
 def _starved(runs: Sequence[Run], harm: str) -> Caution | None:

@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, final
 
@@ -36,6 +35,7 @@ from sightline.lab.load import OthersLoad
 from sightline.lab.plan import CompareConfig, crew, divide
 from sightline.lab.processes import Worker
 from sightline.lab.progress import Display, title
+from sightline.lab.rates import EXTRA, best, beyond
 from sightline.lab.results import BudgetPlan, Results
 from sightline.lab.steps import check_planned, measured_steps, steps_like
 from sightline.lab.summary import Outcome, summarise
@@ -253,7 +253,10 @@ class _Session:
         for planned in plan.steps:
             self.display.say(f"{planned.arch}: {planned.run}")
         if trials:
-            self.display.say(f"first {trials} trials of learning rates, {plan.search_each} each, inside the budget")
+            more = f"{EXTRA} more of an architecture whose best rate is at the edge"
+            self.display.say(
+                f"first {trials} trials of learning rates, {plan.search_each} each, inside the budget; {more}"
+            )
 
     def train(self) -> None:
         """All trials and runs; a run starts when the trials of its architecture have ended."""
@@ -268,6 +271,20 @@ class _Session:
                 self.display.say(f"{title(self.active[-1])}: started")
             for worker in self._wait_for_one():
                 self._take(worker)
+                if worker.job.kind == "trial":
+                    trials += self._beyond(worker.job.arch)
+
+    def _beyond(self, arch: str) -> list[Job]:
+        """The trial that follows from the others of an architecture, if any."""
+        factor = beyond(self._losses(arch), self.config.rates)
+        if factor is None:
+            return []
+        self.display.total += 1
+        return [self._trial(arch, factor)]
+
+    def _losses(self, arch: str) -> dict[float, float | None]:
+        """What the trials of an architecture showed, by factor of the preset's rate."""
+        return {trial.job.lr_factor: trial.result and trial.result.loss for trial in self.rates.get(arch, [])}
 
     def _next(self, trials: list[Job], runs: list[tuple[str, int]]) -> Job | None:
         """Remove and return the next job that can start now."""
@@ -284,14 +301,13 @@ class _Session:
         directory = self.out_dir / "trials" / f"{arch}-x{factor:.3g}"
         planned = self.plan.steps_of(arch)
         length = _length(planned and planned.trial, self.plan.search_each or "", TRIAL_VALIDATIONS)
+        whole = _length(planned and planned.run, self.plan.final_each, VALIDATIONS)["budget"]
         seed, prepared = self.config.seed, self.out_dir / "prepared"
-        return Job("trial", self.config, directory, prepared, arch, seed, lr_factor=factor, **length)
+        return Job("trial", self.config, directory, prepared, arch, seed, lr_factor=factor, run_budget=whole, **length)
 
     def _run(self, arch: str, seed: int) -> Job:
         directory, prepared = self.out_dir / "runs" / f"{arch}-seed{seed}", self.out_dir / "prepared"
-        trials = [(trial.result, trial.job.lr_factor) for trial in self.rates.get(arch, []) if trial.result]
-        losses = [(result.loss, factor) for result, factor in trials if result.loss is not None]
-        _, factor = min(losses, key=itemgetter(0), default=(None, 1.0))
+        factor = best(self._losses(arch)) or 1.0
         planned, attention = self.plan.steps_of(arch), seed == self.config.seed
         length = _length(planned and planned.run, self.plan.final_each, VALIDATIONS)
         return Job("run", self.config, directory, prepared, arch, seed, lr_factor=factor, attention=attention, **length)

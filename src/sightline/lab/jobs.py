@@ -26,6 +26,7 @@ class Job:
     """The job of one worker process: prepare the data, measure speeds, try a learning rate, or train and evaluate.
 
     `directory` belongs to the job, `prepared` to the preparing job. `lr_factor` multiplies the preset's learning rate.
+    `run_budget`: the budget of the run for which a trial tries a rate.
     `turn`: the number of a measuring job among those that run at once.
     """
 
@@ -37,6 +38,7 @@ class Job:
     seed: int = 0
     budget: str = ""
     lr_factor: float = 1.0
+    run_budget: str = ""
     attention: bool = False
     validations: int = VALIDATIONS
     validation_share: float = 1.0
@@ -89,7 +91,7 @@ class Timed:
 class JobResult:
     """The result of a training; a trial has no metrics."""
 
-    loss: float | None  # the best validation loss, in the unit of the task
+    loss: float | None  # the validation loss at the end, in the unit of the task
     learning_rate: float
     train_s: float
     history: list[dict[str, Any]]

@@ -10,9 +10,9 @@ from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.core.processes import available_cores
 from sightline.core.settings import check_in_range
+from sightline.lab.rates import EXTRA, candidates, most_trials
 from sightline.lab.results import BudgetPlan
 
-SEARCH_STEP = 3.0  # candidate learning rates are this factor apart
 RESERVED_NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -23,7 +23,8 @@ class CompareConfig:
 
     budget: for one run of one architecture: 60s, 60s-wall, 500steps, 2Mtok, 1e15flop
     search: share of the budget of all its runs that goes to the learning-rate search, 0 = the preset's rate
-    rates: number of candidate rates; match: size that every architecture is scaled to, such as "params=2M"
+    rates: number of candidate rates, to which one more is added beyond the edge where the best is there
+    match: size that every architecture is scaled to, such as "params=2M"
     metric: the metric that decides, "auto" = the task's default; tested: most test items to measure
     settings: keys of the task's configuration that all architectures share, by dotted name
     """
@@ -75,21 +76,22 @@ class CompareConfig:
     @property
     def factors(self) -> list[float]:
         """Factors of the preset's learning rate that the search tries, ascending, including 1; none without one."""
-        return [SEARCH_STEP ** (i - (self.rates - 1) // 2) for i in range(self.rates) if self.searches]
+        return candidates(self.rates) if self.searches else []
 
 
 def divide(config: CompareConfig, amount: float, unit: str, *, workers: int | None = None) -> BudgetPlan:
     """Divide the budget: `amount` of `unit`, as in `Budget`.
 
-    With b per run and s seeds an architecture has s·b. The share f of it goes to k candidate learning rates, f·s·b/k
-    each, and the rest to the seeds, (1 - f)·b each: the search is part of the budget, not an extra.
+    With b per run and s seeds an architecture has s·b. The share f of it is for k candidate learning rates and e trials
+    beyond the edge, f·s·b/(k + e) each, and the rest for the seeds, (1 - f)·b each: the search is part of the budget,
+    not an extra. A trial beyond the edge that is not needed leaves its amount unspent.
 
     Raises:
         InputError: "--budget: too small for 3 candidate learning rates".
     """
     share = config.search if config.searches else 0.0
     total = amount * config.seeds
-    each = total * share / config.rates
+    each = total * share / most_trials(config.rates)
     final = amount * (1 - share)
     if unit not in ("seconds", "wall"):
         each, final = float(int(each)), float(int(final))
@@ -130,6 +132,7 @@ def _explained(plan: BudgetPlan, total: str) -> str:
     if plan.search_each is None:
         return each + ", at the learning rate of its preset (no search)."
     return (
-        f"{each}. {plan.search_fraction:.0%} of it went to the learning-rate search, {plan.search_rates} candidates of "
-        f"{plan.search_each} each, chosen by validation loss; the rest to the runs, {plan.final_each} each."
+        f"{each}. {plan.search_fraction:.0%} of it is for the learning-rate search: {plan.search_rates} candidates and "
+        f"{EXTRA} more where the best is the largest or the smallest, {plan.search_each} each, compared by the "
+        f"validation loss at their end; the rest is for the runs, {plan.final_each} each."
     )

@@ -39,7 +39,7 @@ class Rate:
     """One candidate of the learning-rate search."""
 
     lr: float
-    loss: float | None  # validation loss; None when the trial failed
+    loss: float | None  # validation loss at the end of its trial; None when the trial failed
     status: Status
 
 

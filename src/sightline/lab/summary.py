@@ -70,14 +70,13 @@ def summarise(
     trained = [_run(outcome, planned) for outcome in sorted(outcomes, key=place)]
     on_cpu = config.device == "cpu" or not prepared.environment.get("gpus")
     cores = int(prepared.environment.get("cores", 1))
-    cautious = cautions(trained, plan, on_cpu=on_cpu, others_cores=others_cores, cores=cores)
     architectures = [
-        replace(
-            _architecture(arch, runs, prepared, scores, others, bins, trials.get(arch, []), config),
-            cautions=marks(cautious, arch),
-        )
+        _architecture(arch, runs, prepared, scores, others, bins, trials.get(arch, []), config)
         for arch, runs in results.items()
     ]
+    rates = {a.arch: a.rates for a in architectures}
+    cautious = cautions(trained, plan, rates, on_cpu=on_cpu, others_cores=others_cores, cores=cores)
+    architectures = [replace(a, cautions=marks(cautious, a.arch)) for a in architectures]
     sentence = verdict(
         prepared.metric,
         scores,

@@ -37,6 +37,7 @@ from sightline.lab.jobs import DONE, FAILED, LOG, Failure, Job, JobResult, Prepa
 from sightline.lab.nursery import Nursery
 from sightline.lab.plan import CompareConfig, divide
 from sightline.lab.processes import THREAD_COUNTS
+from sightline.lab.rates import trial_warmup
 from sightline.lab.results import Data
 from sightline.tasks.fit import rehearse, train_run
 from sightline.tasks.table import task_class
@@ -213,14 +214,23 @@ def deciding(metrics: Sequence[str], asked: str) -> str:
     return asked
 
 
+def training_config(job: Job) -> Any:
+    """The configuration of a trial or a run: its own length and rate; in a trial, warm-up in proportion."""
+    run = run_config(job.config, job.arch)
+    optim = replace(run.training.optim, lr=run.training.optim.lr * job.lr_factor)
+    if job.kind == "trial":
+        whole = Budget.parse(job.run_budget)
+        run_steps = whole.amount if whole.unit == "steps" else None
+        optim = replace(optim, warmup=trial_warmup(optim.warmup, optim.warmup_steps, run_steps), warmup_steps=None)
+    settled = {"budget": job.budget, "validations": job.validations, "validation_share": job.validation_share}
+    return run.changed(seed=job.seed, optim=optim, **settled)
+
+
 def train(job: Job) -> JobResult:
     """Train once and, except in a trial, evaluate."""
     say("starting")
     config, kind = job.config, task_class(job.config.task)
-    run = run_config(config, job.arch)
-    optim = replace(run.training.optim, lr=run.training.optim.lr * job.lr_factor)
-    settled = {"budget": job.budget, "validations": job.validations, "validation_share": job.validation_share}
-    run = run.changed(seed=job.seed, optim=optim, **settled)
+    run = training_config(job)
     data = kind.load_prepared(run, job.prepared)
     if job.kind == "run" and data.sha256 != read_json(Prepared, job.prepared / DONE).data.sha256:
         raise InputError("the data has changed since the comparison began", where=data.name)
@@ -228,10 +238,9 @@ def train(job: Job) -> JobResult:
     trained = train_run(task, data, job.directory, run, on_progress=_progress())
     peak = peak_memory_bytes() or 0
     training = trained.training
-    valid = [record["loss"] for record in training.history if record["event"] == "valid"]
     result = JobResult(
-        loss=min((loss for loss in valid if loss is not None), default=None),
-        learning_rate=optim.lr,
+        loss=last_loss(training.history),
+        learning_rate=run.training.optim.lr,
         train_s=training.seconds,
         history=_thinned(training.history),
         steps=training.steps,
@@ -246,6 +255,11 @@ def train(job: Job) -> JobResult:
     if job.kind == "trial":
         return result
     return _measure(job, trained.task, data.test.select(spaced(data.sizes["test"], config.tested)), result)
+
+
+def last_loss(history: Sequence[dict[str, Any]]) -> float | None:
+    """The validation loss at the end of a training, of its last weights; those of the best step may be older."""
+    return next((record["loss"] for record in reversed(history) if record["event"] == "valid"), None)
 
 
 def _measure(job: Job, task: Any, part: Any, result: JobResult) -> JobResult:

@@ -15,14 +15,22 @@ def training_each(results: Results) -> str:
     Seconds are those that the runs had: on a CPU, of the processor. Other work makes them take longer, not have more.
     """
     plan, whole = results.budget, Budget.parse(results.budget.per_run)
-    final = Budget.parse(plan.final_each or plan.per_run)
     own = whole.unit == "seconds" and not results.environment.get("gpus")
     took = [s for run in _done(results) if (s := run.cpu_s if own else run.train_s) is not None]
     each = _range(took) if took and whole.unit in ("seconds", "wall") else amount(plan.final_each or plan.per_run)
-    search = whole.amount - final.amount
-    unit = "seconds" if whole.unit == "wall" else whole.unit
-    after = f" after {amount(written(search, unit))} of search" if plan.search_each and search > 0 else ""
-    return f"{each} of training each{after}"
+    return f"{each} of training each{_search(results)}"
+
+
+def _search(results: Results) -> str:
+    """A run's share of the trials of its architecture, of which some may have had one more than others."""
+    plan = results.budget
+    trials = {len(a.rates) for a in results.architectures if a.rates}
+    if not trials or plan.search_each is None:
+        return ""
+    each = Budget.parse(plan.search_each)
+    unit = "seconds" if each.unit == "wall" else each.unit
+    shares = [float(f"{count * each.amount / len(plan.seeds):.3g}") for count in (min(trials), max(trials))]
+    return f" after {' to '.join(dict.fromkeys(amount(written(share, unit)) for share in shares))} of search"
 
 
 def timing(results: Results) -> str:

@@ -1,0 +1,71 @@
+"""The search of a learning rate: which rates are tried, and which one is the best. Imports no torch.
+
+`losses` maps each rate that was tried, or its factor of the preset's rate, to the validation loss at the end of its
+trial; None where the trial diverged or failed. A trial is a run in fewer steps, of the same shape: the same share of
+warm-up, then the peak, then the decay of its schedule to the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+STEP = 3.0  # neighbouring candidates are this factor apart
+EXTRA = 1  # trials of an architecture beyond the edge of its candidates, at most; the budget has room for them
+MOST_WARMUP = 0.5  # of a trial, so that it sees the peak of its rate even where its run would not
+
+
+def candidates(count: int) -> list[float]:
+    """The factors of the preset's learning rate that are tried first, ascending, including 1."""
+    return [STEP ** (i - (count - 1) // 2) for i in range(count)]
+
+
+def most_trials(count: int) -> int:
+    """The largest number of trials of one architecture with `count` candidates."""
+    return count + EXTRA
+
+
+def best(losses: Mapping[float, float | None]) -> float | None:
+    """The rate with the smallest loss, the smaller one of equals; None where every trial was lost."""
+    known = [(loss, rate) for rate, loss in losses.items() if loss is not None]
+    return min(known)[1] if known else None
+
+
+def edge(losses: Mapping[float, float | None]) -> Literal["smallest", "largest"] | None:
+    """The edge of the tried rates at which the best one is; None where it has neighbours on both sides.
+
+    A rate whose trial was lost is a neighbour like any other: it shows that the best rate is not beyond it.
+    """
+    chosen = best(losses)
+    if chosen is None:
+        return None
+    if chosen == max(losses):
+        return "largest"
+    return "smallest" if chosen == min(losses) else None
+
+
+def beyond(losses: Mapping[float, float | None], count: int) -> float | None:
+    """The factor to try next, beyond the edge at which the best one is; None where the search has ended.
+
+    It needs all `count` candidates, so that the order in which trials end changes nothing. Where every trial was lost,
+    it is a smaller factor.
+    """
+    if not count <= len(losses) < most_trials(count):
+        return None
+    side = edge(losses) if best(losses) is not None else "smallest"
+    if side is None:
+        return None
+    return max(losses) * STEP if side == "largest" else min(losses) / STEP
+
+
+def trial_warmup(warmup: float, warmup_steps: int | None, run_steps: float | None) -> float:
+    """The share of a trial in which its rate rises: that of its run, at most `MOST_WARMUP` where it is in steps.
+
+    warmup: the share that holds where `warmup_steps` is None; run_steps: the steps of the run, None where its budget
+        counts something else: then it is `warmup`, but zero steps remain zero
+    """
+    if warmup_steps is None:
+        return warmup
+    if warmup_steps == 0:
+        return 0.0
+    return warmup if run_steps is None else min(warmup_steps / run_steps, MOST_WARMUP)
