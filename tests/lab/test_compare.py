@@ -26,6 +26,7 @@ from sightline.lab.processes import Worker
 from sightline.lab.progress import Display
 from sightline.lab.results import Data, Results
 from sightline.lab.summary import Outcome, length_bins, summarise
+from sightline.report.html import render
 from sightline.tasks.texts_out.scores import score_texts
 from tests.waiting import PATIENCE_S, wait_until
 
@@ -168,6 +169,33 @@ def test_failed_and_diverged_runs_are_recorded_and_left_out_of_the_means(tmp_pat
     assert [run.status for run in results.runs] == ["done", "diverged", "failed", "failed"]
     assert results.runs[1].error == "step 3: the loss is nan"
     assert "No run of rnn finished." in results.verdict
+
+
+def test_a_search_is_recorded_and_named_where_its_best_rate_is_at_the_edge(tmp_path: Path) -> None:
+    config = CompareConfig(archs=("gru", "rnn"), seeds=1)
+    good = JobResult(0.1, 9e-3, 5.0, [], {"exact_match": 0.75}, 500, 100, cpu_s=5.0, items=[[1.0, 1.0]] * 4, epochs=1)
+    outcomes = [Outcome(Job("run", config, tmp_path, tmp_path, arch), good, None) for arch in config.archs]
+    shown = {"gru": {3.0: 0.7, 1 / 3: 0.9, 9.0: 0.6, 1.0: 0.8}, "rnn": {1 / 3: 0.9, 1.0: 0.5, 3.0: 0.8}}
+    trials = {
+        arch: [
+            Outcome(Job("trial", config, tmp_path, tmp_path, arch, lr_factor=f), replace(good, loss=loss), None)
+            for f, loss in losses.items()
+        ]
+        for arch, losses in shown.items()
+    }
+    results = summarise(config, divide(config, 60.0, "seconds"), _prepared(), outcomes, trials, "")
+    results.save(tmp_path / "results.json")
+    gru, rnn = Results.load(tmp_path / "results.json").architectures
+    assert [rate.lr for rate in gru.rates] == pytest.approx([1e-3 / 3, 1e-3, 3e-3, 9e-3])
+    assert [rate.loss for rate in gru.rates] == [0.9, 0.8, 0.7, 0.6]
+    sentence = "gru: the largest learning rate that was tried was the best; raise --rates to try others."
+    assert results.warnings == [sentence]
+    assert results.verdict.endswith(sentence)
+    assert gru.cautions == ["the largest rate that was tried was the best"]
+    assert rnn.cautions == []
+    page = render(results)
+    assert page.count(sentence) >= 2  # the verdict and the warnings
+    assert gru.cautions[0] in page
 
 
 def test_the_bleu_of_a_comparison_is_sacrebleus_of_each_seed(tmp_path: Path) -> None:
