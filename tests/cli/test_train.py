@@ -85,7 +85,7 @@ def test_a_budget_in_seconds_is_kept_as_the_steps_that_it_became(
 
 
 def test_resume_takes_the_runs_own_config(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ["--optim.schedule", "constant", "-q"]
+    options = ["--optim.schedule", "constant", "--optim.warmup-steps", "2", "-q"]  # whatever the budget
     train(capsys, "--data", "pairs.tsv", *SMALL, *options, "-o", "parted")
     train(capsys, "--resume", "-o", "parted", "--max-steps", "9", "-q")
     train(capsys, "--data", "pairs.tsv", *SMALL[:-1], "9", *options, "-o", "whole")

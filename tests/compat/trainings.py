@@ -24,7 +24,8 @@ STABLE = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
 }
-SMALL = ["--model.d_model", "16", "--max-steps", "6", "--seed", "3", "--dtype", "float32", "--device", "cpu", "-q"]
+SMALL = [*("--model.d_model", "16", "--max-steps", "6", "--seed", "3", "--dtype", "float32", "--device", "cpu", "-q"),
+         *("--optim.warmup_steps", "100")]  # fmt: skip  # the default of version 0.1.0
 SOUND = ["--sound.rate_hz", "4000", "--sound.mels", "12", "--sound.stride", "2"]
 TRAININGS: dict[str, list[str]] = {
     "translation": ["--data", "pairs.tsv", "--arch", "bahdanau", "--tokenizer.kind", "bpe", "--tokenizer.size", "280"],

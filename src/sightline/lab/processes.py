@@ -11,6 +11,7 @@ import threading
 from contextlib import suppress
 from typing import Any, final
 
+from sightline.core.json_text import to_json
 from sightline.core.processes import ending
 from sightline.lab.jobs import DONE, ENDED, FAILED, JOB, LOG, Failure, Job, read_json, write_json
 
@@ -74,7 +75,7 @@ class Worker:
         write_json(job.directory / JOB, job)
         self._job, self.progress = job, {"stage": "starting"}
         self._status = None
-        self._process.stdin.write(json.dumps(str(job.directory / JOB)).encode() + b"\n")
+        self._process.stdin.write(to_json(str(job.directory / JOB)).encode() + b"\n")
         self._process.stdin.flush()
 
     @property
