@@ -12,7 +12,7 @@ a line of benchmarks/results/study/DATA.jsonl; a training that has one is not ru
 none. `--minutes` starts no training that would end later. The page of results is written by `--summary` and by
 docs/generate.py.
 
-Exit status 1 if a training ended without a result.
+Exit status 1 if a training ended without a result, 130 after an interrupt.
 """
 
 from __future__ import annotations
@@ -207,7 +207,10 @@ def main() -> None:
     if options.dry_run:
         dry_run(study, options.jobs)
         return
-    study.work(options.jobs)
+    try:
+        study.work(options.jobs)
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
     raise SystemExit(1 if study.failed else 0)
 
 

@@ -49,7 +49,6 @@ SPEC_AUGMENT: Options = {
     "wide": {"sound.augment.band_width": 12, "sound.augment.stretch_share": 0.3},
 }
 SOUND_STRIDE: Options = _values("sound.stride", 2, 8)
-PICTURE_STEM: Options = _values("picture.stem", "convolution")
 TEXTS_OUT: dict[str, Options] = {
     "architecture": _archs("gru", "lstm", "bahdanau", "gated_linear"),
     "smoothing": SMOOTHING,
@@ -84,7 +83,10 @@ GROUPS: dict[str, dict[str, Options]] = {
     "pictures": {
         **COMMON,
         "architecture": _archs("lstm", "gru", "gated_linear"),
-        "stem": PICTURE_STEM,
+        "patches": {
+            **_values("picture.patch", 2, 4),
+            "4, convolutions": {"picture.patch": 4, "picture.stem": "convolution"},
+        },
         "augmentation": {"shift 1": {"shift_pixels": 1}, "shift 2": {"shift_pixels": 2}},
         "batch": ITEM_BATCH,
         "smoothing": SMOOTHING,
@@ -109,7 +111,7 @@ GROUPS: dict[str, dict[str, Options]] = {
     "captions": {
         **COMMON,
         **TEXTS_OUT,
-        "stem": PICTURE_STEM,
+        "stem": _values("picture.stem", "convolution"),
         "batch": _values("batch_tokens", 512, 2048),
     },
     "pairs": {

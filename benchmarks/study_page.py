@@ -12,6 +12,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from sightline.core.metrics import find_metric
+from sightline.lab.learning_curve import extrapolate
 from study_results import Line, mean_score, read_lines, value
 
 PAGE = Path(__file__).parents[1] / "docs" / "defaults.md"
@@ -46,6 +47,7 @@ def study_page(lines: Sequence[Line]) -> str:
     parts += ["## Options over all data sets", "", *_options_table(runs), ""]
     for group in dict.fromkeys(line["group"] for line in runs):
         parts += [f"## Ranks: {group}", "", *_ranks_table([line for line in runs if line["group"] == group]), ""]
+    parts += ["## What a longer budget pays", "", *_extrapolations(runs), ""]
     return "\n".join(parts)
 
 
@@ -131,6 +133,31 @@ def _ranks_table(runs: Sequence[Line]) -> list[str]:
         for name, ranks in mean_ranks([line for line in runs if line["budget_s"] == budget_s])[:MOST_ROWS]:
             low, high = bootstrap_interval(ranks)
             rows.append(f"| {budget_s} s | {name} | {np.mean(ranks):.1f} | {low:.1f} to {high:.1f} |")
+    return rows
+
+
+def _extrapolations(runs: Sequence[Line]) -> list[str]:
+    """How often the interval that a training's own curve gives contains what a longer one of the same seed reached."""
+    cells = {(line["data"], line["configuration"], line["seed"], line["budget_s"]): line
+             for line in runs if line.get("curve")}  # fmt: skip
+    inside: dict[tuple[int, int], list[bool | None]] = defaultdict(list)
+    for (*which, short_s), line in sorted(cells.items()):
+        for long_s in sorted({budget_s for *other, budget_s in cells if other == which and budget_s > short_s}):
+            (steps, values), (last, reached) = zip(*line["curve"]), cells[*which, long_s]["curve"][-1]
+            if last >= steps[-1] and reached is not None:
+                expected = extrapolate(steps, values, last / steps[-1], higher_is_better=False, level=LEVEL)
+                outcome = None if expected is None else expected.low <= reached <= expected.high
+                inside[short_s, long_s].append(outcome)
+    rows = [
+        "The validation loss of a training, extrapolated (`sightline.lab.learning_curve`) to the steps of a longer one.",
+        "",
+        f"| from | to | trainings | no answer | in the interval of {LEVEL:.0%} |",
+        "|--:|--:|--:|--:|--:|",
+    ]
+    for (short_s, long_s), outcomes in sorted(inside.items()):
+        known = [outcome for outcome in outcomes if outcome is not None]
+        share = f"{np.mean(known):.0%}" if known else ""
+        rows.append(f"| {short_s} s | {long_s} s | {len(outcomes)} | {len(outcomes) - len(known)} | {share} |")
     return rows
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from sightline.core.errors import Diverged, InputError
+from sightline.core.errors import Diverged
 from sightline.core.files import write_file
 from sightline.core.metrics import defined, find_metric
 from sightline.tasks.fit import train_run
@@ -74,7 +74,7 @@ def measured(run: StudyRun, folder: Path) -> dict[str, Any]:
     try:
         task = kind.build(data, config)
         line |= _baselines(run, task, data) if run.is_baselines else _trained(run, task, data, folder, config)
-    except (Diverged, InputError) as error:  # a result too: the options do not work on this data
+    except (Diverged, ValueError) as error:  # a result too: the options do not work on this data
         line |= {"failure": str(error), "valid": None, "test": None}
     facts = environment()
     machine = {name: facts[name] for name in MACHINE}

@@ -233,6 +233,18 @@ def test_the_page_of_hand_made_lines():
     assert "| rate 0.002 | 2 | 50% | 0% to 100% |" in page
 
 
+def test_the_page_counts_how_often_a_curve_foretold_a_longer_training():
+    """A power law is continued rightly; a loss that grows gives no answer; one that falls off a cliff is missed."""
+
+    def curve(points: int, cliff: float = 0.0, sign: int = 1) -> list[list[float]]:
+        return [[10.0 * n, 1 + sign * n**-0.5 - cliff * (n > 10)] for n in range(1, points + 1)]
+
+    shapes = {DIGITS: {}, DATA_SETS["digits-pixels"]: {"sign": -1}, DATA_SETS["digits"]: {"cliff": 0.3}}
+    lines = [line_of(StudyRun(data, TODAY, budget_s), 0.5, curve=curve(points, **shape))
+             for data, shape in shapes.items() for budget_s, points in ((60, 10), (600, 100))]  # fmt: skip
+    assert "| 60 s | 600 s | 3 | 1 | 50% |" in study_page(lines)
+
+
 def test_the_bootstrap_draws_data_sets():
     """The mean of n draws of 0 and 1 with equal shares is binomial: n = 16, 5 % and 95 % quantiles 5/16 and 11/16."""
     assert bootstrap_interval([0.0, 1.0] * 8) == (5 / 16, 11 / 16)
