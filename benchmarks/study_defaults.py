@@ -52,6 +52,7 @@ class Process:
     stage: str
     folder: tempfile.TemporaryDirectory[str]
     process: subprocess.Popen[bytes]
+    began: float
 
     @classmethod
     def start(cls, run: StudyRun, stage: str) -> Process:
@@ -63,14 +64,15 @@ class Process:
             [*command, folder.name], stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment
         )
         log.close()
-        return cls(run, stage, folder, process)
+        return cls(run, stage, folder, process, time.monotonic())
 
     def result(self) -> dict[str, object] | None:
         """The line of a process that ended; None where it has none."""
         path = Path(self.folder.name) / RESULT
         if self.process.returncode or not path.exists():
             return None
-        return {**json.loads(path.read_text(encoding="utf-8")), "stage": self.stage}
+        line = json.loads(path.read_text(encoding="utf-8"))
+        return {**line, "stage": self.stage, "wall_s": round(time.monotonic() - self.began, 1)}
 
     def last_words(self) -> str:
         path = Path(self.folder.name) / "log"

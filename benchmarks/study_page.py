@@ -149,7 +149,7 @@ def _extrapolations(runs: Sequence[Line]) -> list[str]:
                 outcome = None if expected is None else expected.low <= reached <= expected.high
                 inside[short_s, long_s].append(outcome)
     rows = [
-        "The validation loss of a training, extrapolated (`sightline.lab.learning_curve`) to the steps of a longer one.",
+        "The validation loss of a training, extrapolated by `lab.learning_curve` to the steps of a longer one.",
         "",
         f"| from | to | trainings | no answer | in the interval of {LEVEL:.0%} |",
         "|--:|--:|--:|--:|--:|",

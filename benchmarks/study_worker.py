@@ -11,7 +11,6 @@ import os
 import shutil
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,6 @@ def of_description(values: dict[str, Any]) -> StudyRun:
 
 def measured(run: StudyRun, folder: Path) -> dict[str, Any]:
     """Train, or score the baselines, and return the line without what the study adds."""
-    began = time.perf_counter()
     config = resolve_run(file=None, environ={}, flags=run.flags(run.data.located(folder)))
     kind = task_class(run.data.task)
     data = kind.load_data(config)
@@ -78,7 +76,7 @@ def measured(run: StudyRun, folder: Path) -> dict[str, Any]:
         line |= {"failure": str(error), "valid": None, "test": None}
     facts = environment()
     machine = {name: facts[name] for name in MACHINE}
-    return {**line, "wall_s": round(time.perf_counter() - began, 1), "environment": machine}
+    return {**line, "environment": machine}
 
 
 def _trained(run: StudyRun, task: Any, data: Any, folder: Path, config: Any) -> dict[str, Any]:

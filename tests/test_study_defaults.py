@@ -24,7 +24,7 @@ DIGITS = DATA_SETS["digits-rows"]
 STUB = """
 import json, pathlib, sys
 run, folder = json.loads(sys.argv[1]), pathlib.Path(sys.argv[2])
-line = {"key": run["key"], "data": run["data"], "kind": "run", "wall_s": 1.0, "budget_s": 60, "metric": "accuracy",
+line = {"key": run["key"], "data": run["data"], "kind": "run", "budget_s": 60, "metric": "accuracy",
         "valid": 0.5, "test": 0.5}
 """
 
