@@ -6,6 +6,7 @@
 #   make check   format, lint, types, layers, documentation
 #   make hooks   check the format, lint and types of each commit
 #   make formats [ARGS=pandas_tables]   write the files of tests/formats with the real tools (PostgreSQL, sox from Debian)
+#   make study [ARGS="--stage confirm --minutes 110"]   the study of defaults, which continues where it stopped
 #   make verify-shakespeare (multi30k, jsb, sst, mnist, etth1, spoken-digits …): published numbers on real data
 
 TORCH ?= torch==2.13.0
@@ -25,7 +26,7 @@ CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 TESTS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo quick test hooks check format lint types layers docs certify certify-full bench peers formats generate clean
+.PHONY: help install demo quick test hooks check format lint types layers docs certify certify-full bench peers study formats generate clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -110,6 +111,10 @@ $(TOOLS)/.installed: tests/formats/requirements.txt
 # script. The data is in ../shared/data, or where SIGHTLINE_VERIFY_DATA says.
 verify-%: install
 	$(BIN)/python benchmarks/verify_$(subst -,_,$*).py $(ARGS)
+
+# Hours to days; what has a result is not trained again. ARGS=--dry-run shows what is left, ARGS=--summary the tables.
+study: install
+	$(BIN)/python benchmarks/study_defaults.py $(ARGS)
 
 # The files that tests hold against the code: reference pages and public surface.
 generate: install

@@ -44,6 +44,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "benchmarks")]
 from performance_figures import draw_figures, figures  # noqa: E402
 from performance_page import load_results, performance_page, rows_of  # noqa: E402
+from study_page import load_lines, study_page  # noqa: E402
 from tests.formats.cases import all_cases, versions  # noqa: E402
 
 RESULTS, FIGURES = HERE.parent / "benchmarks" / "results", HERE / "figures"
@@ -354,6 +355,8 @@ def performance() -> str:
     return performance_page(reports, [(f"{FIGURES.name}/{name}.svg", text) for name, (text, _) in drawings.items()])
 
 
+STUDIED = load_lines(RESULTS / "study")
+
 PAGES = {
     "../src/sightline/cli/architectures.py": architecture_names,  # first: the help of `train` lists these names
     "../src/sightline/cli/keys.json": help_keys,
@@ -365,6 +368,7 @@ PAGES = {
     "keys/every-task.md": common_keys,
     **{f"keys/{name}.md": partial(task_keys, name) for name in TASKS},
     "performance.md": performance,
+    **({"defaults.md": partial(study_page, STUDIED)} if STUDIED else {}),
 }
 
 if __name__ == "__main__":

@@ -1,0 +1,190 @@
+"""The page of the study of defaults: Markdown tables from its lines of results."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import rankdata
+
+from sightline.core.metrics import find_metric
+from sightline.lab.learning_curve import extrapolate
+from study_results import Line, mean_score, read_lines, value
+
+PAGE = Path(__file__).parents[1] / "docs" / "defaults.md"
+DEFAULT = "default"
+SHORTEST_S = 60
+MOST_ROWS = 12
+LEVEL = 0.9
+HEAD = """\
+---
+orphan: true
+---
+
+# Defaults for small data
+
+Generated from `benchmarks/results/study`, which `make study` writes. Each training is a process with one thread; its
+budget is in seconds of its own. *Default* is the package's default when the study was made, *chosen* the configuration
+that the stages `choose` and `confirm` selected on the data sets that are not held out, by their validation metric.
+*Best* has the best validation metric of all that were trained on that data set with that budget. Values are means over
+seeds on the test items; the baseline is the strongest one of the task on the same items."""
+
+
+def load_lines(folder: Path) -> list[Line]:
+    """All lines of a folder of results."""
+    return [line for path in sorted(folder.glob("*.jsonl")) for line in read_lines(path)]
+
+
+def study_page(lines: Sequence[Line]) -> str:
+    """The page in Markdown."""
+    runs = [line for line in lines if line["kind"] == "run"]
+    baselines = {line["data"]: line for line in lines if line["kind"] == "baselines"}
+    parts = [HEAD, "", "## Default, chosen, baseline, best", "", *_results_table(runs, baselines), ""]
+    parts += ["## Options over all data sets", "", *_options_table(runs), ""]
+    for group in dict.fromkeys(line["group"] for line in runs):
+        parts += [f"## Ranks: {group}", "", *_ranks_table([line for line in runs if line["group"] == group]), ""]
+    parts += ["## What a longer budget pays", "", *_extrapolations(runs), ""]
+    return "\n".join(parts)
+
+
+def _cells(runs: Sequence[Line]) -> dict[tuple[str, int, str], list[Line]]:
+    """The lines by data set, budget and configuration, which differ in their seed."""
+    cells = defaultdict(list)
+    for line in runs:
+        cells[line["data"], line["budget_s"], line["configuration"]].append(line)
+    return dict(cells)
+
+
+def chosen_by_group(runs: Sequence[Line]) -> dict[str, str]:
+    """The configuration of the final stage by group; the default where no other one is there."""
+    chosen = {line["group"]: DEFAULT for line in runs if line["stage"] == "final"}
+    return chosen | {line["group"]: line["configuration"] for line in runs
+                     if line["stage"] == "final" and line["configuration"] != DEFAULT}  # fmt: skip
+
+
+def _results_table(runs: Sequence[Line], baselines: Mapping[str, Line]) -> list[str]:
+    cells, chosen = _cells(runs), chosen_by_group(runs)
+    groups = {line["data"]: line["group"] for line in runs}
+    rows = [
+        "| data | budget | metric | default | chosen | baseline | best | seeds |",
+        "|---|--:|---|--:|--:|--:|--:|--:|",
+    ]
+    at_or_above: dict[int, list[bool]] = defaultdict(list)
+    held_out = {line["data"] for line in runs if line["held_out"]}
+    for data, budget_s in sorted({(data, budget_s) for data, budget_s, _ in cells}):
+        of_cell = {name: own for (one, budget, name), own in cells.items() if (one, budget) == (data, budget_s)}
+        name = chosen.get(groups[data], "")
+        best = max(of_cell, key=lambda name: mean_score(of_cell[name]))
+        baseline = baselines.get(data)
+        own = of_cell.get(name, [])
+        if baseline is not None and own:
+            at_or_above[budget_s].append(mean_score(own, "test") >= value(baseline, "test"))
+        metric = find_metric(next(iter(of_cell.values()))[0]["metric"])
+        row = [
+            data + (" (held out)" if data in held_out else ""), f"{budget_s} s", metric.label,
+            _mean(of_cell.get(DEFAULT, [])), _mean(own), _baseline(baseline),
+            f"{_mean(of_cell[best])} ({best})", str(len(own or of_cell.get(DEFAULT, []))),
+        ]  # fmt: skip
+        rows.append(f"| {' | '.join(row)} |")
+    for budget_s, outcomes in sorted(at_or_above.items()):
+        share = f"{sum(outcomes)} of {len(outcomes)} data sets"
+        rows += ["", f"At {budget_s} s the chosen configuration is at or above the strongest baseline on {share}."]
+    return rows
+
+
+def _mean(lines: Sequence[Line]) -> str:
+    """The mean over seeds on the test items, in the metric's own direction."""
+    if not lines:
+        return ""
+    values = [line["test"] for line in lines]
+    metric = find_metric(lines[0]["metric"])
+    return "failed" if None in values else metric.number(sum(values) / len(values))
+
+
+def _baseline(line: Line | None) -> str:
+    return "" if line is None or line["test"] is None else f"{_mean([line])} ({line['best']})"
+
+
+def _options_table(runs: Sequence[Line]) -> list[str]:
+    """Every option alone against the default, with the shortest budget and the same seeds, over the data sets."""
+    cells = {(data, name): {line["seed"]: line for line in own}
+             for (data, budget_s, name), own in _cells(runs).items() if budget_s == SHORTEST_S}  # fmt: skip
+    wins: dict[str, list[float]] = defaultdict(list)
+    for (data, name), own in sorted(cells.items()):
+        default = cells.get((data, DEFAULT), {})
+        if name != DEFAULT and " + " not in name and (shared := sorted(own.keys() & default.keys())):
+            gap = mean_score([own[seed] for seed in shared]) - mean_score([default[seed] for seed in shared])
+            wins[name].append(0.5 if math.isnan(gap) or gap == 0 else float(gap > 0))
+    rows = [f"| option | data sets | better than the default on | [{LEVEL:.0%}] |", "|---|--:|--:|--:|"]
+    for name, values in sorted(wins.items(), key=lambda item: -np.mean(item[1])):
+        low, high = bootstrap_interval(values)
+        rows.append(f"| {name} | {len(values)} | {np.mean(values):.0%} | {low:.0%} to {high:.0%} |")
+    return rows
+
+
+def _ranks_table(runs: Sequence[Line]) -> list[str]:
+    """The mean rank of the configurations that were trained on all of a group's data sets, for each budget."""
+    rows = [f"| budget | configuration | mean rank | [{LEVEL:.0%}] |", "|--:|---|--:|--:|"]
+    for budget_s in sorted({line["budget_s"] for line in runs}):
+        for name, ranks in mean_ranks([line for line in runs if line["budget_s"] == budget_s])[:MOST_ROWS]:
+            low, high = bootstrap_interval(ranks)
+            rows.append(f"| {budget_s} s | {name} | {np.mean(ranks):.1f} | {low:.1f} to {high:.1f} |")
+    return rows
+
+
+def _extrapolations(runs: Sequence[Line]) -> list[str]:
+    """How often the interval that a training's own curve gives contains what a longer one of the same seed reached."""
+    cells = {(line["data"], line["configuration"], line["seed"], line["budget_s"]): line
+             for line in runs if line.get("curve")}  # fmt: skip
+    inside: dict[tuple[int, int], list[bool | None]] = defaultdict(list)
+    for (*which, short_s), line in sorted(cells.items()):
+        for long_s in sorted({budget_s for *other, budget_s in cells if other == which and budget_s > short_s}):
+            (steps, values), (last, reached) = zip(*line["curve"]), cells[*which, long_s]["curve"][-1]
+            if last >= steps[-1] and reached is not None:
+                expected = extrapolate(steps, values, last / steps[-1], higher_is_better=False, level=LEVEL)
+                outcome = None if expected is None else expected.low <= reached <= expected.high
+                inside[short_s, long_s].append(outcome)
+    rows = [
+        "The validation loss of a training, extrapolated by `lab.learning_curve` to the steps of a longer one.",
+        "",
+        f"| from | to | trainings | no answer | in the interval of {LEVEL:.0%} |",
+        "|--:|--:|--:|--:|--:|",
+    ]
+    for (short_s, long_s), outcomes in sorted(inside.items()):
+        known = [outcome for outcome in outcomes if outcome is not None]
+        share = f"{np.mean(known):.0%}" if known else ""
+        rows.append(f"| {short_s} s | {long_s} s | {len(outcomes)} | {len(outcomes) - len(known)} | {share} |")
+    return rows
+
+
+def mean_ranks(runs: Sequence[Line]) -> list[tuple[str, list[float]]]:
+    """The ranks of each configuration on the data sets that are not held out, the best mean first.
+
+    Only configurations that were trained on all of these take part, with the seeds that all of them have.
+    """
+    runs = [line for line in runs if not line["held_out"]]
+    cells = {(data, name): own for (data, _, name), own in _cells(runs).items()}
+    data_sets, names = sorted({data for data, _ in cells}), sorted({name for _, name in cells})
+    everywhere = [name for name in names if all((data, name) in cells for data in data_sets)]
+    if not everywhere:
+        return []
+    of_all = [{line["seed"] for line in cells[data, name]} for data in data_sets for name in everywhere]
+    seeds = set.intersection(*of_all)
+    ranks: Any = []
+    for data in data_sets:
+        scores = [mean_score([line for line in cells[data, name] if line["seed"] in seeds]) for name in everywhere]
+        ranks.append(rankdata([-score for score in scores]))
+    by_name = [(name, [float(row[i]) for row in ranks]) for i, name in enumerate(everywhere)]
+    return sorted(by_name, key=lambda item: np.mean(item[1]))
+
+
+def bootstrap_interval(values: Sequence[float], draws: int = 2000) -> tuple[float, float]:
+    """The percentile interval of the mean when the data sets are drawn again."""
+    array = np.asarray(values, dtype=float)
+    chosen = np.random.Generator(np.random.PCG64(0)).integers(len(array), size=(draws, len(array)))
+    low, high = np.quantile(array[chosen].mean(1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)

@@ -1,0 +1,170 @@
+"""Which trainings the study needs, by stage and group: successive halving by rank over the group's data sets.
+
+choose: every option alone for 60 s; the pairs of the best six; the best eight with a second seed, the best four with a
+third. confirm: the best four for 180 s, of which the best three for 600 s. final: the winner, on all data sets, those
+that are held out too, with three seeds. The default takes part throughout. Ranks are by the validation metric.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import rankdata
+
+from study_data import DATA_SETS, DataSet
+from study_factors import GROUPS, Configuration, StudyRun, pairs_of, single_options
+from study_results import StudyResults
+
+STAGES = ("choose", "confirm", "final")
+SHORT_S, BUDGETS_S = 60, (60, 180, 600)
+SEEDS = (0, 1, 2)
+PAIRED, SECOND_SEED, THIRD_SEED, CONFIRMED, LONGEST = 6, 8, 4, 4, 3
+TODAY = Configuration()
+
+
+@dataclass(frozen=True)
+class Round:
+    """Runs that need no results of each other."""
+
+    stage: str
+    name: str
+    group: str
+    runs: tuple[StudyRun, ...]
+
+    def missing(self, results: StudyResults) -> list[StudyRun]:
+        return [run for run in self.runs if run not in results]
+
+
+def data_of(group: str, *, held_out: bool) -> list[DataSet]:
+    """The data sets of a group that are on this machine, with those that are held out or without."""
+    return [one for one in DATA_SETS.values()
+            if one.group == group and one.is_there and (held_out or not one.held_out)]  # fmt: skip
+
+
+def ranked(
+    configurations: Sequence[Configuration],
+    data_sets: Sequence[DataSet],
+    budget_s: int,
+    seeds: Sequence[int],
+    results: StudyResults,
+) -> list[Configuration]:
+    """The configurations by their mean rank over the data sets, the best first; today's default first among equals."""
+    ordered = [TODAY, *(one for one in configurations if one != TODAY)]
+    scores = [[results.score([StudyRun(data, one, budget_s, seed) for seed in seeds]) for one in ordered]
+              for data in data_sets]  # fmt: skip
+    ranks = np.mean([rankdata([-score for score in row]) for row in scores], axis=0)
+    return [ordered[i] for i in np.argsort(ranks, kind="stable")]
+
+
+class GroupPlan:
+    """The rounds of one group: each follows from the results of those before it."""
+
+    def __init__(self, group: str, results: StudyResults) -> None:
+        self.group, self.results = group, results
+        self.data = data_of(group, held_out=False)
+
+    def next_round(self, stage: str) -> Round | None:
+        """The first round of the stage that misses a run; None where the stage is complete.
+
+        Raises:
+            LookupError: an earlier stage is not complete.
+        """
+        candidates: list[Configuration] = []
+        for one in STAGES[: STAGES.index(stage) + 1]:
+            missing, candidates = STAGE_ROUNDS[one](self, candidates)
+            if missing is not None and one != stage:
+                raise LookupError(f"{self.group}: stage {one} is not complete")
+            if missing is not None:
+                return missing
+        return None
+
+    def round_of(
+        self,
+        stage: str,
+        name: str,
+        configurations: Sequence[Configuration],
+        budget_s: int,
+        seeds: Sequence[int],
+        data: Sequence[DataSet] = (),
+    ) -> Round | None:
+        """The round, where a run of it is missing."""
+        together = [TODAY, *(one for one in configurations if one != TODAY)]
+        chosen = data or self.data
+        runs = [StudyRun(one, TODAY, 0) for one in chosen]
+        runs += [StudyRun(one, configuration, budget_s, seed)
+                 for configuration in together for one in chosen for seed in seeds]  # fmt: skip
+        valid = tuple(run for run in runs if run.is_valid)
+        needed = Round(stage, name, self.group, valid)
+        return needed if needed.missing(self.results) else None
+
+    def best(
+        self, configurations: Sequence[Configuration], count: int, budget_s: int, seeds: Sequence[int]
+    ) -> list[Configuration]:
+        """The best of them, without today's default."""
+        order = ranked(configurations, self.data, budget_s, seeds, self.results)
+        return [one for one in order if one != TODAY][:count]
+
+
+Outcome = tuple[Round | None, list[Configuration]]
+
+
+def choosing(plan: GroupPlan, _: list[Configuration]) -> Outcome:
+    """The rounds of `choose`; the configurations to confirm."""
+    candidates = single_options(plan.group)
+    if missing := plan.round_of("choose", "every option", candidates, SHORT_S, SEEDS[:1]):
+        return missing, []
+    order = ranked(candidates, plan.data, SHORT_S, SEEDS[:1], plan.results)
+    better = order[: order.index(TODAY)][:PAIRED]
+    pairs = pairs_of(better)
+    if missing := plan.round_of("choose", "pairs of the best", pairs, SHORT_S, SEEDS[:1]):
+        return missing, []
+    candidates = plan.best([*candidates, *pairs], SECOND_SEED, SHORT_S, SEEDS[:1])
+    if missing := plan.round_of("choose", "second seed", candidates, SHORT_S, SEEDS[:2]):
+        return missing, []
+    candidates = plan.best(candidates, THIRD_SEED, SHORT_S, SEEDS[:2])
+    if missing := plan.round_of("choose", "third seed", candidates, SHORT_S, SEEDS):
+        return missing, []
+    return None, plan.best(candidates, CONFIRMED, SHORT_S, SEEDS)
+
+
+def confirming(plan: GroupPlan, candidates: list[Configuration]) -> Outcome:
+    """The rounds of `confirm`; the winner, which may be today's default."""
+    _, middle, longest = BUDGETS_S
+    if missing := plan.round_of("confirm", f"{middle} s", candidates, middle, SEEDS[:1]):
+        return missing, []
+    candidates = plan.best(candidates, LONGEST, middle, SEEDS[:1])
+    if missing := plan.round_of("confirm", f"{longest} s", candidates, longest, SEEDS[:1]):
+        return missing, []
+    return None, ranked(candidates, plan.data, longest, SEEDS[:1], plan.results)[:1]
+
+
+def final(plan: GroupPlan, candidates: list[Configuration]) -> Outcome:
+    """The rounds of `final`, on all data sets, the shortest budget first."""
+    data = data_of(plan.group, held_out=True)
+    for budget_s in BUDGETS_S:
+        if missing := plan.round_of("final", f"{budget_s} s", candidates, budget_s, SEEDS, data):
+            return missing, []
+    return None, candidates
+
+
+STAGE_ROUNDS = {"choose": choosing, "confirm": confirming, "final": final}
+
+
+def expected_runs(group: str, stage: str) -> list[tuple[int, int]]:
+    """Pairs of a budget in seconds and a number of runs at most, for all rounds of a stage; baselines have budget 0."""
+    count = len(data_of(group, held_out=stage == "final"))
+    if stage == "choose":
+        short = len(single_options(group)) + 1 + math.comb(PAIRED, 2) + SECOND_SEED + 1 + THIRD_SEED + 1
+        return [(SHORT_S, short * count), (0, count)]
+    if stage == "confirm":
+        return [(BUDGETS_S[1], (CONFIRMED + 1) * count), (BUDGETS_S[2], (LONGEST + 1) * count)]
+    return [(budget_s, 2 * len(SEEDS) * count) for budget_s in BUDGETS_S] + [(0, count)]
+
+
+def plans(results: StudyResults) -> list[GroupPlan]:
+    """A plan for each group with data on this machine."""
+    every = [GroupPlan(group, results) for group in GROUPS]
+    return [plan for plan in every if plan.data]

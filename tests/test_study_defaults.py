@@ -1,0 +1,262 @@
+"""The study of defaults (benchmarks/study_defaults.py): its tables, its order, and that it can stop anywhere."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections import Counter
+
+import pytest
+
+import study_defaults
+import study_results
+from sightline.core.metrics import METRICS
+from sightline.tasks.table import TASKS
+from study_data import DATA_SETS
+from study_factors import GROUPS, Configuration, StudyRun, pairs_of, single_options
+from study_page import bootstrap_interval, mean_ranks, study_page
+from study_results import StudyResults
+from study_stages import BUDGETS_S, SEEDS, TODAY, GroupPlan
+from study_worker import described, measured, of_description
+
+DIGITS = DATA_SETS["digits-rows"]
+STUB = """
+import json, pathlib, sys
+run, folder = json.loads(sys.argv[1]), pathlib.Path(sys.argv[2])
+line = {"key": run["key"], "data": run["data"], "kind": "run", "budget_s": 60, "metric": "accuracy",
+        "valid": 0.5, "test": 0.5}
+"""
+
+
+@pytest.fixture
+def without_data(monkeypatch, tmp_path):
+    """No real data on the machine."""
+    monkeypatch.setenv("SIGHTLINE_VERIFY_DATA", str(tmp_path / "nothing"))
+
+
+@pytest.fixture
+def with_folders(monkeypatch, tmp_path):
+    """The folders of the real data, empty."""
+    for data in DATA_SETS.values():
+        (tmp_path / "data" / data.needs).mkdir(parents=True, exist_ok=True)
+    monkeypatch.setenv("SIGHTLINE_VERIFY_DATA", str(tmp_path / "data"))
+
+
+def line_of(run: StudyRun, valid: float | None, test: float | None = None, **more: object) -> dict[str, object]:
+    return {
+        "key": run.key,
+        "kind": "baselines" if run.is_baselines else "run",
+        "data": run.data.name,
+        "group": run.data.group,
+        "held_out": run.data.held_out,
+        "configuration": run.configuration.name,
+        "metric": run.data.metric,
+        "budget_s": run.budget_s,
+        "seed": run.seed,
+        "valid": valid,
+        "test": valid if test is None else test,
+        "wall_s": run.budget_s + 10.0,
+        "stage": "choose",
+        **more,
+    }
+
+
+def test_the_data_covers_all_tasks_and_keeps_some_of_it_back():
+    held_out = [data for data in DATA_SETS.values() if data.held_out]
+    assert len(DATA_SETS) >= 12
+    assert len(held_out) >= 4
+    assert {data.task for data in DATA_SETS.values()} == set(TASKS)
+    assert {data.group for data in DATA_SETS.values() if not data.held_out} == set(GROUPS)
+    for data in DATA_SETS.values():
+        assert 500 <= data.items <= 50_000
+        assert METRICS[data.metric].decides
+
+
+@pytest.mark.parametrize("data", DATA_SETS.values(), ids=lambda data: data.name)
+def test_every_option_is_a_key_of_the_task(data, without_data):
+    """Resolved without reading any data, and different from the default and each other."""
+    default = StudyRun(data, TODAY, 60)
+    keys = [StudyRun(data, configuration, 60).key for configuration in single_options(data.group)]
+    default.resolved()
+    assert max(Counter([default.key, *keys]).values()) == 1
+
+
+def test_a_key_contains_all_that_decides_the_result():
+    runs = [StudyRun(DIGITS, TODAY, budget_s, seed) for budget_s in (0, *BUDGETS_S) for seed in SEEDS]
+    assert len({run.key for run in runs if not run.is_baselines}) == len(BUDGETS_S) * len(SEEDS)
+    assert len({run.key for run in runs if run.is_baselines}) == 1
+    assert all(of_description(json.loads(json.dumps(described(run)))) == run for run in runs)
+
+
+def test_options_of_one_factor_are_not_joined():
+    rates = [Configuration((("rate", rate),)) for rate in ("0.001", "0.002")]
+    assert pairs_of([*rates, Configuration((("depth", "1"),))]) == [
+        Configuration((("depth", "1"), ("rate", "0.001"))),
+        Configuration((("depth", "1"), ("rate", "0.002"))),
+    ]
+
+
+def simulated(results: StudyResults, group: str, stage: str, gains: dict[str, float]) -> set[str]:
+    """Run a stage with scores that are sums of the options' gains; the names of the data sets that it ran on."""
+    plan, ran = GroupPlan(group, results), set()
+    while missing := plan.next_round(stage):
+        for run in missing.missing(results):
+            score = 0.5 + sum(gains.get(f"{factor} {option}", -0.01) for factor, option in run.configuration.options)
+            results.add(line_of(run, score, stage=missing.stage, best="n-grams"))
+            ran.add(run.data.name)
+    return ran
+
+
+def test_halving_finds_the_best_pair_and_trains_on_no_held_out_data(tmp_path, with_folders):
+    results = StudyResults(tmp_path / "results")
+    gains = {"dropout 0.3": 0.05, "tokens char": 0.04, "rate 0.002": 0.01}
+    with pytest.raises(LookupError, match="texts: stage choose is not complete"):
+        GroupPlan("texts", results).next_round("final")
+    chosen_on = simulated(results, "texts", "choose", gains) | simulated(results, "texts", "confirm", gains)
+    assert chosen_on == {"reviews", "sst"}
+    assert simulated(results, "texts", "final", gains) == {"reviews", "sst", "mpqa"}
+    final = [line for line in results.lines.values() if line["data"] == "mpqa" and line["kind"] == "run"]
+    counts = Counter(line["configuration"] for line in final)
+    assert counts == {"default": 9, "dropout 0.3 + tokens char": 9}
+    page = study_page(list(results.lines.values()))
+    assert "| mpqa (held out) | 600 s | accuracy | 50.0 | 59.0 |" in page
+    first = next(row for row in page.splitlines() if row.startswith("| 600 s | "))
+    assert "dropout 0.3 + tokens char | 1.0 | 1.0 to 1.0" in first
+
+
+def stub(monkeypatch, tmp_path, end: str) -> None:
+    worker = tmp_path / "worker.py"
+    worker.write_text(STUB + end, encoding="utf-8")
+    monkeypatch.setattr(study_defaults, "WORKER", worker)
+    monkeypatch.setattr(study_defaults, "POLL_S", 0.01)
+
+
+def study_of(folder, only: str = "digits-rows", minutes: float = 60.0) -> study_defaults.Study:
+    results = StudyResults(folder)
+    study = study_defaults.Study(results, "choose", frozenset({only}), time.monotonic() + 60 * minutes)
+    study.plans = [GroupPlan(DATA_SETS[only].group, results)]
+    return study
+
+
+def test_a_run_with_a_result_is_not_run_again(tmp_path, monkeypatch):
+    stub(monkeypatch, tmp_path, '(folder / "result.json").write_text(json.dumps(line))')
+    folder = tmp_path / "results"
+    study = study_of(folder)
+    expected = study.startable()
+    StudyResults(folder).add(line_of(expected[3], 0.9))
+    study = study_of(folder)
+    assert {run.key for run in study.startable()} == {run.key for run in expected} - {expected[3].key}
+    study.work(jobs=4)
+    assert not study.failed
+    lines = study_results.read_lines(folder / "digits-rows.jsonl")
+    assert sorted(line["key"] for line in lines) == sorted(run.key for run in expected)
+    assert lines[0]["valid"] == 0.9
+    assert study_of(folder).startable() == []
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        'sys.exit("out of memory")',
+        '(folder / "result.json").write_text(json.dumps(line)); import os; os.kill(os.getpid(), 9)',
+    ],
+    ids=["failed", "killed"],
+)
+def test_a_run_that_did_not_end_leaves_no_line(tmp_path, monkeypatch, end):
+    stub(monkeypatch, tmp_path, end)
+    study = study_of(tmp_path / "results")
+    runs = study.startable()
+    study.started |= {run.key for run in runs[1:]}
+    study.work(jobs=1)
+    assert len(study.failed) == 1
+    assert not list((tmp_path / "results").glob("*.jsonl"))
+    assert runs[0] in study_of(tmp_path / "results").startable()
+
+
+def test_a_training_ends_with_the_study(tmp_path):
+    """As after a kill of the study, which closes the pipe that the training reads."""
+    process = study_defaults.Process.start(StudyRun(DIGITS, TODAY, 600), "choose")
+    process.end()
+    assert process.process.returncode == 1
+    assert process.result() is None
+
+
+def test_nothing_is_started_that_would_end_too_late(tmp_path):
+    assert study_of(tmp_path, minutes=1.2).startable()[0].is_baselines
+    assert all(run.is_baselines for run in study_of(tmp_path, minutes=1.2).startable())
+    assert study_of(tmp_path, minutes=0.1).startable() == []
+
+
+def test_a_line_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    results = StudyResults(tmp_path)
+    run, other = StudyRun(DIGITS, TODAY, 60), StudyRun(DIGITS, TODAY, 180)
+    results.add(line_of(run, 0.5))
+    before = (tmp_path / "digits-rows.jsonl").read_bytes()
+
+    def full(descriptor: int, content: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.write", full)
+    with pytest.raises(Exception, match="No space left on device"):
+        results.add(line_of(other, 0.6))
+    assert other not in results
+    assert (tmp_path / "digits-rows.jsonl").read_bytes() == before
+
+
+def test_a_broken_line_is_named(tmp_path):
+    path = tmp_path / "digits.jsonl"
+    path.write_text('{"key": "a", "data": "digits"}\n{"key": "b', encoding="utf-8")
+    with pytest.raises(SystemExit, match=re.escape(f"{path}:2: not a line of results")):
+        StudyResults(tmp_path)
+
+
+def test_the_page_of_hand_made_lines():
+    """An error is better the smaller it is; a failed run is last."""
+    depth = Configuration((("depth", "1"),))
+    rate = Configuration((("rate", "0.002"),))
+    etth1, seasonal = DATA_SETS["etth1"], DATA_SETS["seasonal"]
+    scores = {(etth1, TODAY): 0.5, (etth1, depth): 0.4, (etth1, rate): None,
+              (seasonal, TODAY): 0.3, (seasonal, depth): 0.2, (seasonal, rate): 0.1}  # fmt: skip
+    lines = [line_of(StudyRun(data, one, 60), score) for (data, one), score in scores.items()]
+    lines.append(line_of(StudyRun(etth1, TODAY, 0), None, 0.45, best="DLinear"))
+    lines += [
+        line_of(StudyRun(etth1, one, 60, seed), 0.6, 0.62, stage="final") for one in (TODAY, depth) for seed in (1, 2)
+    ]
+    assert dict(mean_ranks([line for line in lines if line["kind"] == "run"])) == {
+        "depth 1": [1.0, 2.0], "default": [2.0, 3.0], "rate 0.002": [3.0, 1.0],
+    }  # fmt: skip
+    page = study_page(lines)
+    assert "| etth1 | 60 s | MSE | 0.580 | 0.547 | 0.450 (DLinear) | 0.547 (depth 1) | 3 |" in page
+    assert "At 60 s the chosen configuration is at or above the strongest baseline on 0 of 1 data sets." in page
+    assert "| depth 1 | 2 | 100% | 100% to 100% |" in page
+    assert "| rate 0.002 | 2 | 50% | 0% to 100% |" in page
+
+
+def test_the_page_counts_how_often_a_curve_foretold_a_longer_training():
+    """A power law is continued rightly; a loss that grows gives no answer; one that falls off a cliff is missed."""
+
+    def curve(points: int, cliff: float = 0.0, sign: int = 1) -> list[list[float]]:
+        return [[10.0 * n, 1 + sign * n**-0.5 - cliff * (n > 10)] for n in range(1, points + 1)]
+
+    shapes = {DIGITS: {}, DATA_SETS["digits-pixels"]: {"sign": -1}, DATA_SETS["digits"]: {"cliff": 0.3}}
+    lines = [line_of(StudyRun(data, TODAY, budget_s), 0.5, curve=curve(points, **shape))
+             for data, shape in shapes.items() for budget_s, points in ((60, 10), (600, 100))]  # fmt: skip
+    assert "| 60 s | 600 s | 3 | 1 | 50% |" in study_page(lines)
+
+
+def test_the_bootstrap_draws_data_sets():
+    """The mean of n draws of 0 and 1 with equal shares is binomial: n = 16, 5 % and 95 % quantiles 5/16 and 11/16."""
+    assert bootstrap_interval([0.0, 1.0] * 8) == (5 / 16, 11 / 16)
+
+
+@pytest.mark.slow
+def test_a_training_of_the_study(tmp_path):
+    line = measured(StudyRun(DIGITS, Configuration((("depth", "1"),)), 1), tmp_path)
+    assert line["config"]["model"]["layers"] == 1
+    assert line["steps"] >= 1
+    assert 0 < line["cpu_s"] <= line["real_s"] * 1.05
+    assert 0 <= line["valid"] <= 1
+    assert [step for step, _ in line["curve"]][-1] == line["steps"]
+    scored = measured(StudyRun(DIGITS, TODAY, 0), tmp_path)
+    assert scored["test"] == max(values["accuracy"] for values in scored["metrics"].values())
