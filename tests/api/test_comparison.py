@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -41,6 +42,14 @@ def test_it_shows_the_verdict_and_every_architecture():
         assert RESULTS.verdict.split(":")[0] in text
         assert all(one.arch in text for one in RESULTS.architectures)
         assert "runs/which/report.html" in text
+
+
+def test_it_shows_each_warning_once():
+    warning = "The machine was busy."
+    results = replace(RESULTS, verdict=f"{RESULTS.verdict} {warning}", warnings=[warning])
+    shown = ComparisonResult(results, Path("runs/which"), Path("runs/which/report.html"), None)
+    assert repr(shown).count(warning) == shown._repr_html_().count(warning) == 1
+    assert shown.verdict.endswith(warning)
 
 
 def test_the_command_repeats_the_comparison():

@@ -89,7 +89,7 @@ class ComparisonResult:
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         notes = [*self.results.warnings, f"report: {self.report}"]
-        return "\n".join([visible(line) for line in (self.verdict, "", *lines, "", *notes)])
+        return "\n".join([visible(line) for line in (self.results.judgement, "", *lines, "", *notes)])
 
     def _repr_html_(self) -> str:
         head, *rows = self._cells()
@@ -98,7 +98,7 @@ class ComparisonResult:
         notes = "".join(f"<p>{html.escape(warning)}</p>" for warning in self.results.warnings)
         place = html.escape(str(self.report))
         return (
-            f"<p><b>{html.escape(self.verdict)}</b></p><table>{''.join(table)}</table>{notes}"
+            f"<p><b>{html.escape(self.results.judgement)}</b></p><table>{''.join(table)}</table>{notes}"
             f'<p>report: <a href="{place}">{place}</a></p>'
         )
 
