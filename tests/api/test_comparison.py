@@ -45,10 +45,12 @@ def test_it_shows_the_verdict_and_every_architecture():
 
 
 def test_it_shows_each_warning_once():
-    warning = "The machine was busy."
+    warning = "Fewer than 100 steps: give a larger --budget."
     results = replace(RESULTS, verdict=f"{RESULTS.verdict} {warning}", warnings=[warning])
     shown = ComparisonResult(results, Path("runs/which"), Path("runs/which/report.html"), None)
-    assert repr(shown).count(warning) == shown._repr_html_().count(warning) == 1
+    spelled = "Fewer than 100 steps: give a larger budget=…."
+    assert repr(shown).count(spelled) == shown._repr_html_().count(spelled) == 1
+    assert "--budget" not in repr(shown)
     assert shown.verdict.endswith(warning)
 
 
