@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -43,6 +44,16 @@ def test_it_shows_the_verdict_and_every_architecture():
         assert "runs/which/report.html" in text
 
 
+def test_it_shows_each_warning_once():
+    warning = "Fewer than 100 steps: give a larger --budget."
+    results = replace(RESULTS, verdict=f"{RESULTS.verdict} {warning}", warnings=[warning])
+    shown = ComparisonResult(results, Path("runs/which"), Path("runs/which/report.html"), None)
+    spelled = "Fewer than 100 steps: give a larger budget=…."
+    assert repr(shown).count(spelled) == shown._repr_html_().count(spelled) == 1
+    assert "--budget" not in repr(shown)
+    assert shown.verdict.endswith(warning)
+
+
 def test_the_command_repeats_the_comparison():
     settings = {"label_column": "a b", "model.d_model": 16, "lowercase": True}
     config = CompareConfig(
@@ -66,6 +77,8 @@ def test_the_command_repeats_the_comparison():
     [
         ({"seeds": 0}, "seeds: must be at least 1, found 0"),
         ({"archs": ["gru", "gru"]}, "archs: gru is listed twice"),
+        ({"archs": "gru, lstm, gru"}, "archs: gru is listed twice"),
+        ({"seeds": 2.5}, "seeds: expected an integer, written in full, found 2.5"),
         ({"task": "classified"}, "task: unknown task 'classified', did you mean 'classification'?"),
         ({"data": []}, "data: has no rows"),
     ],

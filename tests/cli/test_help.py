@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 
@@ -21,6 +22,15 @@ def test_the_help_of_a_task_has_an_example_and_groups_of_keys(task):
     assert groups == sorted(groups)
     assert EXAMPLES[task] in text.replace(" \\\n      ", " ")  # it can be pasted
     assert max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_help_of_a_comparison_shows_a_comparison_without_the_key_of_one_architecture(task):
+    text = keys_help(["compare", "--task", task, "--help"])
+    assert "\n  sightline compare --data " in text
+    assert "sightline train" not in text
+    assert re.search(r"--arch\b", text) is None
+    assert "\n--model.d-model " in text
 
 
 @pytest.mark.parametrize("task", TASKS)

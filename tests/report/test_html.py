@@ -131,6 +131,18 @@ def test_everything_a_reader_needs_is_there(page: str) -> None:
         assert expected in text, expected
 
 
+def test_warnings_that_end_the_verdict_are_shown_below_it_and_once() -> None:
+    results, warning = make_results(), "Runs had the processor for less than 80% of their time (gru 62%)."
+    starved = replace(results, verdict=f"{results.verdict} {warning}", warnings=[warning, "MASE is undefined."])
+    page = render(starved)
+    text = " ".join("".join(Tree(page).text).split()).replace("\xa0", " ")
+    head = re.search(r'<p class="verdict">(.*?)</p>', page, re.DOTALL)
+    assert head is not None
+    assert "processor" not in head[1]
+    assert text.count(warning) == text.count("MASE is undefined.") == 1
+    assert text.index(warning) < text.index("Quality and cost Mark") < text.index("MASE is undefined.")
+
+
 def test_attention_shows_each_piece_as_text_and_each_weight_as_a_cell(page: str) -> None:
     example = make_results().attention[2]
     body = page[page.index("Example 3") :]

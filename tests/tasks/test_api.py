@@ -72,6 +72,12 @@ def test_a_frame_and_a_file_are_the_same_data(tmp_path):
         assert [n.partition(": ")[2] for n in of_memory.notes] == [n.partition(": ")[2] for n in of_file.notes]
 
 
+def test_a_description_names_arguments_in_python_and_flags_on_the_command_line():
+    description = sightline.describe(HOURS)
+    assert "(lookback=…, horizon=…)" in repr(description)
+    assert "(--lookback, --horizon)" in "\n".join(description.lines())
+
+
 def test_a_frame_trains_evaluates_and_predicts(tmp_path):
     model = sightline.fit(None, LABELLED, "gru", "4steps", out_dir=tmp_path / "runs" / "x", batch_size=8, **TINY)
     assert model.config.batch_size == 8

@@ -44,7 +44,7 @@ def test_pictures_settle_the_side_of_patches_only_for_front_ends_that_cut_them()
 @pytest.mark.parametrize("kind", ["series", "audio", "image"])
 def test_a_front_end_for_another_kind_of_source_is_refused(kind: str) -> None:
     settings = ClassificationConfig(front_end=CNN, picture=PictureConfig(8, 8, patch=4))
-    with pytest.raises(InputError, match="front_end: 'character_cnn' reads letters of words, but the input is"):
+    with pytest.raises(InputError, match="--front-end: 'character_cnn' reads letters of words, but the input is"):
         settings.fitted(kind, **({"channels": 1} if kind == "series" else {}))
 
 
@@ -63,7 +63,7 @@ def test_windows_name_the_front_end_of_their_columns() -> None:
     choice = FrontEndChoice.named("series_patches")
     windows = ForecastingConfig(lookback=24, horizon=6, front_end=choice).windows(2, 0, 1)
     assert windows == SeriesWindows(24, 6, 2, 0, 1, {"name": "series_patches"})
-    with pytest.raises(InputError, match="front_end: a linear forecaster reads the values themselves: leave it out"):
+    with pytest.raises(InputError, match="--front-end: a linear forecaster reads the values themselves: leave it out"):
         DLinearConfig().build(windows)
 
 
@@ -79,7 +79,9 @@ def test_language_models_refuse_front_ends_that_mix_positions_or_have_no_matrix_
     class MixedTokens(SeriesPatches):
         accepts = "tokens"
 
-    with pytest.raises(InputError, match="front_end: MixedTokens mixes positions: the model would see what it should"):
+    with pytest.raises(
+        InputError, match="--front-end: MixedTokens mixes positions: the model would see what it should"
+    ):
         token_ends(MixedTokens(1), 9, 8, tie=False, scale=False)
     with pytest.raises(ValueError, match="a language model reads tokens, got CharacterCNN"):
         token_ends(CharacterCNN(9), 9, 8, tie=False, scale=False)

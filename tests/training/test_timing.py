@@ -102,6 +102,18 @@ def test_a_dear_validation_is_timed_on_a_sample() -> None:
     assert max(shares) < 0.1
 
 
+def test_what_only_the_first_validation_pays_for_does_not_count() -> None:
+    """The first validation imports libraries for 2 s; times the 32 of its share, it would be a minute."""
+    clock, model, imports = Clock(), toy.Toy(), iter([2.0])
+
+    def validator(share: float) -> Validate:
+        return clock.slowed(lambda: share * VALIDATION_S + next(imports, 0.0), toy.validate)
+
+    timed = rehearsal(clock, model, lambda: STEP_S)
+    timed._validator = validator
+    assert measure_speeds({"": timed}, 2.0)[""].validation_s == pytest.approx(VALIDATION_S)
+
+
 def test_several_threads_count_as_much_as_they_speed_up_undisturbed_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two threads are 1.6 times as fast; two thirds of their steps wait for a busy core and take much longer."""
     clock, model, calls, threads = Clock(), toy.Toy(), iter(range(10**6)), [2]

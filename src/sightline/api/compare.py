@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sightline.api.comparison import ComparisonResult
+from sightline.core.config import override
 from sightline.core.settings import keys_of, spelled
 from sightline.data.rows.given import PAIR
 from sightline.lab.compare import NoRunFinished, free_directory
@@ -27,7 +28,7 @@ _OWN = frozenset(keys_of(CompareConfig)) - {"task", "data", "archs", "budget", "
 def compare(
     data: Any,
     task: str | None = None,
-    archs: Sequence[str] | None = None,
+    archs: Sequence[str] | str | None = None,
     budget: str = "60s",
     *,
     valid: Any = None,
@@ -40,7 +41,8 @@ def compare(
 ) -> ComparisonResult:
     """Train several architectures under one budget, and return which is best, with the uncertainty of that verdict.
 
-    Data is given as to `sightline.fit`. `budget` is that of each run. `keys` are the flags of `sightline compare`
+    Data is given as to `sightline.fit`. `archs` are names, or text with commas between them. `budget` is that of each
+    run. `keys` are the flags of `sightline compare`
     (`seeds`, `seed`, `match`, `search`, `rates`, `metric`, `tested`, `workers`, `device`, `dtype`), and keys of the
     task's configuration, which all architectures share; those with dots are in `settings`.
     `out_dir`, by default a new directory in `runs`, gets the report, `results.json` and all runs; a table in memory is
@@ -64,14 +66,10 @@ def compare(
         shared = {**parts, **(settings or {}), **{key: value for key, value in keys.items() if key not in _OWN}}
         if given.tables and "base" in task_class(task).Run().data_keys:
             shared = {"base": str(Path.cwd()), **shared}
-        config = CompareConfig(
-            task=task,
-            data=given.paths["data"],
-            archs=tuple(archs or compared(task)),
-            budget=budget,
-            settings=shared,
-            **{key: value for key, value in keys.items() if key in _OWN},
-        )
+        names = [name.strip() for name in archs.split(",")] if isinstance(archs, str) else archs or compared(task)
+        own = {key: value for key, value in keys.items() if key in _OWN}
+        base = CompareConfig(task=task, data=given.paths["data"], settings=shared)
+        config = override(base, {"archs": list(names), "budget": budget, **own})
         display = Display(quiet=quiet)
         try:
             results = run_comparison(config, directory, command=_command(config), overwrite=overwrite, display=display)

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, final
 
+from sightline.core.spelling import as_arguments
 from sightline.data.rows.given import frame_like
 from sightline.lab.results import Results
 from sightline.report.text import quantity, visible
@@ -88,17 +89,17 @@ class ComparisonResult:
         rows = self._cells()
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        notes = [*self.results.warnings, f"report: {self.report}"]
-        return "\n".join([visible(line) for line in (self.verdict, "", *lines, "", *notes)])
+        notes = [*map(as_arguments, self.results.warnings), f"report: {self.report}"]
+        return "\n".join([visible(line) for line in (self.results.judgement, "", *lines, "", *notes)])
 
     def _repr_html_(self) -> str:
         head, *rows = self._cells()
         table = [f"<tr>{''.join(f'<th>{html.escape(cell)}</th>' for cell in head)}</tr>"]
         table += [f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows]
-        notes = "".join(f"<p>{html.escape(warning)}</p>" for warning in self.results.warnings)
+        notes = "".join(f"<p>{html.escape(as_arguments(warning))}</p>" for warning in self.results.warnings)
         place = html.escape(str(self.report))
         return (
-            f"<p><b>{html.escape(self.verdict)}</b></p><table>{''.join(table)}</table>{notes}"
+            f"<p><b>{html.escape(self.results.judgement)}</b></p><table>{''.join(table)}</table>{notes}"
             f'<p>report: <a href="{place}">{place}</a></p>'
         )
 

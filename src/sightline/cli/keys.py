@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from collections.abc import Sequence
 from importlib.resources import files
@@ -21,16 +22,19 @@ def load_keys() -> dict[str, list[dict[str, Any]]]:
 
 def keys_help(arguments: Sequence[str]) -> str:
     """All keys of the task that the arguments name (`--task forecasting --help`), else of translation, in groups, after
-    an example for it.
+    an example for it. A comparison, whose architectures `--archs` names, has no key `arch`.
     """
+    compares = arguments[0] == "compare"
     keys = load_keys()
     task = _task_of(arguments)
     task = task if task in keys else DEFAULT
     others = ", ".join(name for name in keys if name != task)
     lines = textwrap.wrap(f"Example for {task} (`--task NAME --help` shows {others}):", WIDTH)
-    lines += ["", " \\\n      ".join(textwrap.wrap("  " + EXAMPLES[task], WIDTH - 8, break_on_hyphens=False))]
+    lines += ["", " \\\n      ".join(textwrap.wrap("  " + _example(task, compares), WIDTH - 8, break_on_hyphens=False))]
     group = ""
     for row in keys[task]:
+        if compares and row["name"] == "arch":
+            continue
         if row["group"] != group:
             group = row["group"]
             lines += ["", group, "─" * len(group)]
@@ -39,6 +43,12 @@ def keys_help(arguments: Sequence[str]) -> str:
         lines += ["", *textwrap.wrap(head, WIDTH, subsequent_indent="      ")]
         lines += textwrap.wrap(row["description"], WIDTH, initial_indent="    ", subsequent_indent="    ")
     return "\n".join(lines)
+
+
+def _example(task: str, compares: bool) -> str:
+    """A command line to train with; without its architecture one to compare with."""
+    line = EXAMPLES[task]
+    return re.sub(r" --arch \S+", "", line).replace("sightline train", "sightline compare") if compares else line
 
 
 def _task_of(arguments: Sequence[str]) -> str | None:

@@ -11,6 +11,8 @@ from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
 
+from sightline.core.spelling import as_arguments
+
 Numbers = Sequence[int] | Sequence[float] | np.ndarray
 
 SHOWN = 10  # places of a finding
@@ -74,10 +76,10 @@ class Survey:
         return plain
 
     def __repr__(self) -> str:
-        return "\n".join(self.lines())
+        return "\n".join(self.lines(as_arguments))
 
-    def lines(self) -> Iterator[str]:
-        """The summary as text, line by line."""
+    def lines(self, spell: Callable[[str], str] = str) -> Iterator[str]:
+        """The summary as text, line by line, with keys in notes spelled by `spell`."""
         yield f"{self.data}  sha256 {self.sha256[:16]}"
         yield ""
         names = list(dict.fromkeys(name for part in self.parts.values() for name in part))
@@ -92,8 +94,8 @@ class Survey:
             yield "  ".join(cells).rstrip()
         yield ""
         yield from (f"first of {part}: {example}" for part, example in self.examples.items())
-        yield from (f"note: {note}" for note in self.notes)
-        yield from (f"look at {finding.text()}" for finding in self.findings)
+        yield from (f"note: {spell(note)}" for note in self.notes)
+        yield from (f"look at {spell(finding.text())}" for finding in self.findings)
 
 
 def _known(values: list[float]) -> list[float | None]:

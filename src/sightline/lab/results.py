@@ -273,6 +273,14 @@ class Results:
         return [*measured, *(a for a in self.architectures if a.arch not in known)]
 
     @property
+    def judgement(self) -> str:
+        """The verdict without the warnings that end it."""
+        text = self.verdict
+        for warning in reversed(self.warnings):
+            text = text.removesuffix(f" {warning}")
+        return text
+
+    @property
     def metric(self) -> Metric:
         """The metric that decides."""
         return self.metric_named(self.primary_metric)

@@ -91,7 +91,7 @@ def _chosen_ends(
     front_end = config.build(d_model)
     if not front_end.pointwise:
         raise InputError(
-            f"{type(config).__name__} mixes positions: the model would see what it should predict", where="front_end"
+            f"{type(config).__name__} mixes positions: the model would see what it should predict", where="--front-end"
         )
     if tie or outputs is None:
         raise InputError(

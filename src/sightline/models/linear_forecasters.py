@@ -95,12 +95,12 @@ def as_windows(source: Source, reads: str = "") -> SeriesWindows:
     `reads` says how a forecaster reads values that has no use for a front end.
 
     Raises:
-        InputError: "front_end: a linear forecaster reads the values themselves: leave it out".
+        InputError: "--front-end: a linear forecaster reads the values themselves: leave it out".
     """
     if not isinstance(source, SeriesWindows):
         raise ValueError(f"a forecaster reads windows of series, got {source}")
     if reads and source.front_end:
-        raise InputError(f"{reads}: leave it out", where="front_end")
+        raise InputError(f"{reads}: leave it out", where="--front-end")
     return source
 
 

@@ -63,16 +63,16 @@ class FrontEndChoice(NamedSection):
         """Refuse a front end for inputs of other kinds.
 
         Raises:
-            InputError: "front_end: 'audio' reads sounds, but the input is pictures: choose one of patches, pixels".
+            InputError: "--front-end: 'audio' reads sounds, but the input is pictures: choose one of patches, pixels".
         """
         if self.suits(kinds):
             return
         if not kinds:
-            raise InputError("this task has no choice of front ends: leave it out", where="front_end")
+            raise InputError("this task has no choice of front ends: leave it out", where="--front-end")
         reads = KINDS_IN_WORDS[FRONT_ENDS[str(self.name)].accepts]
         offered, known = " or ".join(KINDS_IN_WORDS[kind] for kind in kinds), ", ".join(front_ends_for(kinds))
         raise InputError(
-            f"{self.name!r} reads {reads}, but the input is {offered}: choose one of {known}", where="front_end"
+            f"{self.name!r} reads {reads}, but the input is {offered}: choose one of {known}", where="--front-end"
         )
 
     def inherited(self, usual: str) -> list[str]:

@@ -24,7 +24,7 @@ from sightline.core.weights import own_tensors
 from sightline.data.batches import START, Batches
 from sightline.training.checkpoint import packed_with_hashes
 from sightline.training.memory import MemoryGuard
-from sightline.training.plan import Speed
+from sightline.training.plan import LEAST_SHARE, Speed
 from sightline.training.state import Validate
 from sightline.training.step import Stepper
 
@@ -143,13 +143,10 @@ class Rehearsal:
             self._save_s = 2 * (self._clock() - began)  # the checkpoint, and the best model
             if self._validator is None:
                 return
+            self._seconds_to_validate(self._validator(LEAST_SHARE))  # the first one imports what scores are made with
             share = FIRST_SHARE
             while True:
-                validate = self._validator(share)
-                with evaluating(self._model), torch.no_grad(), self._stepper.autocast():
-                    began = self._clock()
-                    validate(self._model)
-                    took = self._clock() - began
+                took = self._seconds_to_validate(self._validator(share))
                 self._validation_s = took / share
                 seconds -= took
                 if share == 1 or 4 * took > seconds:
@@ -164,6 +161,12 @@ class Rehearsal:
             threads = min(max(least_disturbed, 1.0), float(self._threads))
         step_s = statistics.median(self._slices) + statistics.median(self._fetches)
         return Speed(step_s / threads, self._validation_s / threads, self._save_s / threads, threads)
+
+    def _seconds_to_validate(self, validate: Validate) -> float:
+        with evaluating(self._model), torch.no_grad(), self._stepper.autocast():
+            began = self._clock()
+            validate(self._model)
+            return self._clock() - began
 
     def _timed_steps(self, threads: int) -> list[float]:
         with _threads(threads):
