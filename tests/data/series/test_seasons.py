@@ -79,3 +79,16 @@ def test_too_little_to_tell() -> None:
     assert find_season([np.zeros((4, 1))]) == 1
     assert find_season([np.ones((100, 1))]) == 1
     assert find_season([np.linspace(0, 1, 200)[:, None]]) == 1
+
+
+def test_markers_of_missing_values_do_not_make_a_season() -> None:
+    t = np.arange(24 * 40)
+    values = 20 + 5 * np.sin(2 * np.pi * t / 24)
+    values[::17] = -9999
+    assert find_season([values[:, None]]) == 24
+
+
+def test_days_on_which_nothing_is_sold_are_a_season() -> None:
+    values = np.random.default_rng(0).normal(900, 20, 7 * 60)
+    values[::7] = 0
+    assert find_season([values[:, None]]) == 7

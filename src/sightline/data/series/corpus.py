@@ -12,6 +12,7 @@ import numpy as np
 from sightline.core.errors import InputError
 from sightline.data.rows.formats import suffix_of, suffixes
 from sightline.data.series.builtin import Truth, generate
+from sightline.data.series.markers import markers
 from sightline.data.series.panel import Evenness, Panel, Series, cut, make_panel
 from sightline.data.series.roles import SeriesColumns
 from sightline.data.series.table import SERIES_FORMS, read_series_table
@@ -133,17 +134,11 @@ def _marker_notes(panel: Panel) -> list[str]:
     notes = []
     for place, column in enumerate(panel.targets):
         values = np.concatenate([record.values[:, place] for record in panel.records])
-        for extreme in np.unique([values.min(), values.max()]):
-            others = values[values != extreme]
-            count = len(values) - len(others)
-            if not 3 <= count <= len(values) // 2 or len(np.unique(others[:1000])) < 3:
-                continue
-            low, high = others.min(), others.max()
-            if max(low - extreme, extreme - high) > high - low:
-                notes.append(
-                    f"{count:,} values of {column!r} are {extreme:g}, far from all others: if this marks missing "
-                    f"values, read it so with --missing={extreme:g}, and fill them with --fill"
-                )
+        for extreme, count in markers(values):
+            notes.append(
+                f"{count:,} values of {column!r} are {extreme:g}, far from all others: if this marks missing "
+                f"values, read it so with --missing={extreme:g}, and fill them with --fill"
+            )
     return notes
 
 

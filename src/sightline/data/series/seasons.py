@@ -7,13 +7,15 @@ from statistics import NormalDist
 
 import numpy as np
 
+from sightline.data.series.markers import unmarked
+
 LEAST = 0.2  # autocorrelation at a season
 CHANCE = 0.05  # that noise seems to have a season
 MOST_STEPS = 20_000
 
 
 def find_season(series: Sequence[np.ndarray], usual: int = 1, most: int = 1000) -> int:
-    """The season in steps of series (T, C), 1 where there is none.
+    """The season in steps of series (T, C), 1 where there is none. Numbers that mark missing values count as the mean.
 
     The first lag from 2 on, of at most a third of the longest series, at which the autocorrelation, averaged over all
     columns after a straight line is taken off each, has a peak within a tenth of the highest peak; noise makes several
@@ -26,7 +28,7 @@ def find_season(series: Sequence[np.ndarray], usual: int = 1, most: int = 1000) 
     if lags < 3:
         return 1
     total, count = np.zeros(lags + 2), 0
-    for rows in series:
+    for rows in unmarked(series):
         rows = rows[-MOST_STEPS:]
         if len(rows) < 3 * lags // 2 + 2:
             continue
