@@ -21,6 +21,7 @@ def normal(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", distribution)[0]).lower()
 
 
+@pytest.mark.slow
 def test_every_import_of_the_package_is_a_declared_dependency():
     declared = {normal(line) for line in PROJECT["project"]["dependencies"]} | {"sightline"}
     known, undeclared = packages_distributions(), set()
@@ -41,6 +42,7 @@ def test_the_package_runs_without_the_checker_of_shapes():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_every_dependency_is_imported_and_pinned():
     pinned = {
         normal(line)

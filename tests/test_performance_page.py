@@ -60,6 +60,7 @@ def test_the_page_shows_rows_without_a_measurement_and_their_reason(status):
     assert "2.50" not in text
 
 
+@pytest.mark.slow
 def test_figures_are_drawn_of_what_there_is(tmp_path):
     names = [REFERENCE, *(name for names in PANELS.values() for name in names)]
     rows = [curve(name, size) for name in names for size in (128, 512)]

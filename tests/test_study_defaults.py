@@ -108,6 +108,7 @@ def simulated(results: StudyResults, group: str, stage: str, gains: dict[str, fl
     return ran
 
 
+@pytest.mark.slow
 def test_halving_finds_the_best_pair_and_trains_on_no_held_out_data(tmp_path, with_folders):
     results = StudyResults(tmp_path / "results")
     gains = {"dropout 0.3": 0.05, "tokens char": 0.04, "rate 0.002": 0.01}
@@ -139,6 +140,7 @@ def study_of(folder, only: str = "digits-rows", minutes: float = 60.0) -> study_
     return study
 
 
+@pytest.mark.slow
 def test_a_run_with_a_result_is_not_run_again(tmp_path, monkeypatch):
     stub(monkeypatch, tmp_path, '(folder / "result.json").write_text(json.dumps(line))')
     folder = tmp_path / "results"
@@ -174,6 +176,7 @@ def test_a_run_that_did_not_end_leaves_no_line(tmp_path, monkeypatch, end):
     assert runs[0] in study_of(tmp_path / "results").startable()
 
 
+@pytest.mark.slow
 def test_a_training_ends_with_the_study(tmp_path):
     """As after a kill of the study, which closes the pipe that the training reads."""
     process = study_defaults.Process.start(StudyRun(DIGITS, TODAY, 600), "choose")

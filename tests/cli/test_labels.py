@@ -25,6 +25,7 @@ def files(tmp_path_factory) -> Path:
     return directory
 
 
+@pytest.mark.slow
 def test_train_eval_predict_on_a_table(files, tmp_path, capsys, monkeypatch):
     run = str(tmp_path / "run")
     train = ["train", "--task", "classification", "--data", str(files / "reviews.csv"), "--arch", "gru", "--quiet"]

@@ -67,6 +67,7 @@ def test_the_saved_config_trains_the_same_model_again(place: Path, capsys: pytes
         assert Path("one", name).read_bytes() == Path("two", name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_budget_in_seconds_is_kept_as_the_steps_that_it_became(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -328,6 +328,7 @@ runs = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(runs)
 def test_encode_then_decode_is_the_identity(run):
     assert decode(Run, encode(run)) == run

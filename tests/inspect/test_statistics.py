@@ -51,6 +51,7 @@ def assert_those_of(result, weights, logits, distances=None):
         assert_equal(result.by_distance, mass / seeing.clamp(min=1)[:, None, None])
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(
     groups=st.integers(1, 2),

@@ -81,6 +81,7 @@ def inputs(seed, batch, heads, key_heads, steps, length, width, value=None):
     return generator, *(x.requires_grad_() for x in (q, k, v))
 
 
+@pytest.mark.slow
 @settings(max_examples=80)
 @given(
     steps=st.integers(1, 70),
@@ -296,6 +297,7 @@ def test_refusals(options, message):
         attention(torch.zeros(1, 1, 6, 2), x, x, causal=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("causal", [False, True], ids=["both sides", "causal"])
 def test_long_rows_with_alibi_form_no_square(causal):
     length = 8200

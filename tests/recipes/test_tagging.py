@@ -52,6 +52,7 @@ def test_it_is_as_short_as_promised() -> None:
     assert sum(counts) <= MOST_LINES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", TASK_LAWS)
 def test_the_law_holds(law: str, tmp_path: Path) -> None:
     check_task(small.subject(tmp_path), [law])

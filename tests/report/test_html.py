@@ -87,6 +87,7 @@ def test_beside_the_deciding_metric_are_the_first_two_others_in_the_task_s_order
     assert headings[1:5] == ["character error rate", headings[2], "word error rate", "exact match"]
 
 
+@pytest.mark.slow
 def test_control_characters_and_overrides_are_shown_not_obeyed() -> None:
     page = render(make_results(lambda _: "a\x1b[31m\u202eb\ud800\x00"))
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", page)
@@ -210,6 +211,7 @@ def test_labels_are_shown_for_every_architecture_best_first(page: str) -> None:
     assert "Loss by position in the context" in page
 
 
+@pytest.mark.slow
 def test_a_loaded_file_gives_the_same_page(tmp_path: Path, page: str) -> None:
     make_results().save(tmp_path / "results.json")
     assert render(Results.load(tmp_path / "results.json")) == page
@@ -257,6 +259,7 @@ def unlearnt(output: list[str]) -> Results:
     return replace(results, attention=[replace(first, architectures=[wrong]), *others])
 
 
+@pytest.mark.slow
 def test_maps_of_what_was_not_learnt_are_folded_capped_and_not_drawn(tmp_path: Path) -> None:
     results = unlearnt(["¤"] * 300)
     text = render(results)
@@ -269,6 +272,7 @@ def test_maps_of_what_was_not_learnt_are_folded_capped_and_not_drawn(tmp_path: P
     assert drawn == {"attention-2.svg", "attention-3.svg"}
 
 
+@pytest.mark.slow
 def test_the_page_ends_with_the_command_that_uses_the_winner(tmp_path: Path) -> None:
     results = make_results()
     source = results.examples[0].source

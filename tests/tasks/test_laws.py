@@ -276,6 +276,7 @@ BUGS: dict[type[TaggingTask], str] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__)
 def test_a_planted_bug_is_found(bug: type[TaggingTask], tmp_path: Path) -> None:
     with pytest.raises(CheckFailed, match=f"^tagging: {BUGS[bug]}: "):
@@ -286,6 +287,7 @@ def test_each_law_finds_a_bug() -> None:
     assert set(BUGS.values()) == set(TASK_LAWS)
 
 
+@pytest.mark.slow
 def test_all_laws_that_fail_are_named(tmp_path: Path) -> None:
     class HasTwoBugs(IgnoresTheSeed, ForgetsTheHash):
         pass

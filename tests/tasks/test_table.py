@@ -21,6 +21,7 @@ def test_what_a_comparison_takes_by_itself_is_an_architecture_of_the_task(name):
         TASKS[name].check_architecture(arch)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", BUILTIN_TASKS)
 def test_built_in_data_is_read_by_its_task(data):
     kind = TASKS[task_for(f"builtin:{data}")]

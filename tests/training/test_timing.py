@@ -186,6 +186,7 @@ def losses(result: TrainResult) -> list[tuple[int, float]]:
     return [(record["steps"], record["loss"]) for record in result.history if record["event"] in ("train", "valid")]
 
 
+@pytest.mark.slow
 def test_a_budget_in_seconds_is_the_run_of_its_steps(tmp_path: Path, clock: Clock) -> None:
     """The law of planning: same losses and weights, bit for bit, as the run that is given the number of steps."""
     planned, given = toy.Toy(), toy.Toy()
@@ -201,6 +202,7 @@ def test_a_budget_in_seconds_is_the_run_of_its_steps(tmp_path: Path, clock: Cloc
     assert all(map(torch.equal, planned.parameters(), given.parameters()))
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_at_the_step_that_was_planned_first(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

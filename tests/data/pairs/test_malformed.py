@@ -204,6 +204,7 @@ def test_no_permission_is_a_fault_of_the_environment(tmp_path: Path, monkeypatch
         read(path)
 
 
+@pytest.mark.slow
 def test_a_100_mb_line_is_refused_in_bounded_memory(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     with path.open("wb") as file:

@@ -23,10 +23,12 @@ from sightline.data.rows.record import Record, Refusals, Rows
 from sightline.testing.rows import ROW_LAWS, check_format
 
 DISTINCT = list({id(entry): suffix for suffix, entry in FORMATS.items()}.values())
+QUICK = (".tsv", ".parquet", ".jsonl", ".ndjson")  # of each kind of reader
+EACH = [pytest.param(suffix, marks=() if suffix in QUICK else pytest.mark.slow) for suffix in DISTINCT]
 
 
 @pytest.mark.parametrize("law", ROW_LAWS)
-@pytest.mark.parametrize("suffix", DISTINCT)
+@pytest.mark.parametrize("suffix", EACH)
 def test_every_format_obeys(suffix: str, law: str) -> None:
     check_format(suffix, laws=[law])
 
@@ -149,6 +151,7 @@ def _(patch):
     wrap(patch, Rows, "column", lambda original, self, name, role=None, any_case=False: name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BUGS)
 def test_planted_bugs_are_seen(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     suffix, law, plant = BUGS[name]
@@ -161,6 +164,7 @@ def test_every_law_sees_some_bug() -> None:
     assert {law for _, law, _ in BUGS.values()} == set(ROW_LAWS)
 
 
+@pytest.mark.slow
 def test_a_format_of_your_own_is_checked_under_its_suffix() -> None:
     own = Format("objects", JsonLines, json_lines.jsonl_bytes)
     check_format(".jsons", own)
@@ -173,6 +177,7 @@ def _reversed(write: Callable[..., bytes], columns: Any) -> bytes:
     return write({name: cells[::-1] for name, cells in columns.items()})
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("suffix", [suffix for suffix in DISTINCT if suffix != ".feather"])  # polars reads it whole
 def test_streams_take_native_memory_for_a_part_of_the_file_only(suffix: str, tmp_path: Path) -> None:
