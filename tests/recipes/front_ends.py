@@ -102,7 +102,7 @@ class RowEmbedding(FrontEnd):
 
 @dataclass(frozen=True)
 class PixelRows(CheckedConfig):
-    """`mean` is no key of its own: it has the value of `--picture.mean`."""
+    """`mean` does not have a key of its own: it has the value of `--picture.mean`."""
 
     accepts: ClassVar[InputKind] = "image"
 
