@@ -47,13 +47,9 @@ def of_description(values: dict[str, Any]) -> StudyRun:
     return StudyRun(DATA_SETS[values["data"]], Configuration(options), values["budget_s"], values["seed"])
 
 
-def measured(run: StudyRun, folder: Path) -> dict[str, Any]:
-    """Train, or score the baselines, and return the line without what the study adds."""
-    config = resolve_run(file=None, environ={}, flags=run.flags(run.data.located(folder)))
-    kind = task_class(run.data.task)
-    data = kind.load_data(config)
-    data.check()
-    line = {
+def head_of(run: StudyRun) -> dict[str, Any]:
+    """What a line says of the run before its results."""
+    return {
         "schema_version": 1,
         "key": run.key,
         "kind": "baselines" if run.is_baselines else "run",
@@ -65,6 +61,17 @@ def measured(run: StudyRun, folder: Path) -> dict[str, Any]:
         "budget_s": run.budget_s,
         "seed": run.seed,
         "metric": run.data.metric,
+    }
+
+
+def measured(run: StudyRun, folder: Path) -> dict[str, Any]:
+    """Train, or score the baselines, and return the line without what the study adds."""
+    config = resolve_run(file=None, environ={}, flags=run.flags(run.data.located(folder)))
+    kind = task_class(run.data.task)
+    data = kind.load_data(config)
+    data.check()
+    line = {
+        **head_of(run),
         "sizes": dict(data.sizes),
         "sha256": data.sha256,
         "config": None if run.is_baselines else run.resolved(),

@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Clock:
-    """Stands in for the module `time` of the code under test."""
+    """Replaces the module `time` of the code under test."""
 
     def __init__(self) -> None:
         self.now = 0.0

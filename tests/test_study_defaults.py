@@ -18,7 +18,7 @@ from study_factors import GROUPS, Configuration, StudyRun, pairs_of, single_opti
 from study_page import bootstrap_interval, mean_ranks, study_page
 from study_results import StudyResults
 from study_stages import BUDGETS_S, SEEDS, TODAY, GroupPlan
-from study_worker import described, measured, of_description
+from study_worker import described, head_of, measured, of_description
 
 DIGITS = DATA_SETS["digits-rows"]
 STUB = """
@@ -45,15 +45,7 @@ def with_folders(monkeypatch, tmp_path):
 
 def line_of(run: StudyRun, valid: float | None, test: float | None = None, **more: object) -> dict[str, object]:
     return {
-        "key": run.key,
-        "kind": "baselines" if run.is_baselines else "run",
-        "data": run.data.name,
-        "group": run.data.group,
-        "held_out": run.data.held_out,
-        "configuration": run.configuration.name,
-        "metric": run.data.metric,
-        "budget_s": run.budget_s,
-        "seed": run.seed,
+        **head_of(run),
         "valid": valid,
         "test": valid if test is None else test,
         "wall_s": run.budget_s + 10.0,

@@ -38,7 +38,7 @@ def test_one_input_gives_one_output(subject: TaskSubject) -> None:
 
 @pytest.mark.parametrize("blank", ["", " \t"])
 def test_an_empty_input_means_the_same_everywhere(subject: TaskSubject, blank: str) -> None:
-    """No output, an empty line; what stands beside it gets what it gets alone. An empty prompt begins a document."""
+    """No output, an empty line; other inputs keep their outputs. An empty prompt begins a document."""
     task, one = subject.built(), subject.inputs[0]
     if task.continues_prompts:
         assert task.predict(blank) == task.predict([blank])[0] == task.answer([blank])[0].text

@@ -117,7 +117,7 @@ class CheckedConfig:
 class NamedSection(CheckedConfig, ABC):
     """A section of one of several classes, told apart by the key `name`; each has further keys of its own.
 
-    Its name alone stands for the section with its defaults: `--front-end pixels` is `--front-end.name pixels`.
+    Its name alone chooses the section with its defaults: `--front-end pixels` is `--front-end.name pixels`.
     """
 
     name: str | None = None

@@ -14,7 +14,7 @@ class Likelihoods(NamedTuple):
     nats, labels: (N,), the sum of -ln p over an item's labels, and their number: classes of items ("likelihoods") or
         tokens ("tokens" too)
     right: (N,), how many of them the model ranks first ("ranked tokens")
-    size: (N,), bytes of UTF-8 that they stand for ("running text")
+    size: (N,), their bytes of UTF-8 ("running text")
     """
 
     nats: np.ndarray

@@ -87,3 +87,10 @@ def test_a_frame_is_made_of_the_library_that_was_given(like):
     made = frame_like({"b": [1, 2]}, like)
     assert type(made) is type(like)
     assert polars_frame(made).to_dict(as_series=False) == {"b": [1, 2]}
+
+
+def test_a_frame_that_no_file_can_store_is_refused_and_leaves_nothing(tmp_path):
+    objects = pl.DataFrame({"source": pl.Series([object()], dtype=pl.Object)})
+    with pytest.raises(InputError, match=r"^data: cannot be stored: cannot write 'Object'"):
+        write_given(objects, tmp_path)
+    assert not [*tmp_path.iterdir()]

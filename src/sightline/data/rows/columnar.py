@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from sightline.core.errors import InputError
+from sightline.core.errors import InputError, one_line
 from sightline.data.rows.compression import compression_of
 from sightline.data.rows.files import MAX_LINE_BYTES, check_expansion, check_file, read_whole
 from sightline.data.rows.record import CHUNK, CellKind, Chunk, Record, Rows
@@ -175,7 +175,7 @@ def _plain_errors(path: Path, kind: str) -> Iterator[None]:
         with no_stderr():
             yield
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise InputError(f"broken {kind}: {' '.join(str(error).split())[:200]}", where=path) from None
+        raise InputError(f"broken {kind}: {one_line(error)}", where=path) from None
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
 
-from sightline.core.errors import InputError
+from sightline.core.errors import InputError, one_line
+from sightline.core.files import write_file
 
 if TYPE_CHECKING:
     import polars
@@ -52,21 +53,24 @@ def write_given(data: Any, folder: Path, *, argument: str = "data", pair: tuple[
 
     Raises:
         InputError: "data: found int: expected a path, a frame …"; "data: row 3 is a str, row 1 a dict"; "data: the
-            column 'x' has values of several types: …".
+            column 'x' has values of several types: …"; "data: cannot be stored: cannot write 'Object' datatype …".
+        EnvironmentFault: the disk is full, or the folder cannot be written to.
     """
+    from polars.exceptions import PolarsError
+
     frame = polars_frame(data, pair, argument)
     if not frame.height or not frame.width:
         raise InputError("has no rows", where=argument)
     buffer = io.BytesIO()
     try:
         frame.write_parquet(buffer, compression="uncompressed")
-    except Exception as error:  # polars has errors of its own, and panics, for types that files cannot store
-        raise InputError(f"cannot be stored: {' '.join(str(error).split())[:200]}", where=argument) from None
+    except PolarsError as error:  # types that files cannot store
+        raise InputError(f"cannot be stored: {one_line(error)}", where=argument) from None
     content = buffer.getvalue()
     path = folder / f"{argument}-{hashlib.sha256(content).hexdigest()[:12]}.parquet"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        write_file(path, content)
     return Given(path, argument, type(data).__name__)
 
 
