@@ -20,6 +20,7 @@ from sightline.tasks.recipe import resolve_run
 from study_data import DATA_SETS, DataSet
 
 DEFAULT = "default"
+STUDY = "2026-11"  # part of each key: results belong to the package's defaults of that time
 ITEMS = {"valid": 500, "test": 1000}  # most items that a trained model is measured on
 
 Options = Mapping[str, Mapping[str, Any]]
@@ -34,115 +35,98 @@ def _archs(*names: str) -> dict[str, dict[str, Any]]:
 
 
 COMMON: dict[str, Options] = {
-    "rate": _values("optim.lr", 0.0005, 0.001, 0.002, 0.004, 0.008),
-    "warm-up": _values("optim.warmup", 0.05, 0.1, 0.2, 0.4),
-    "dropout": _values("model.dropout", 0.0, 0.1, 0.2, 0.3, 0.5),
-    "width": _values("model.d_model", 32, 64, 128, 192),
-    "depth": _values("model.layers", 1, 2, 3),
-    "weight decay": _values("optim.weight_decay", 0.0, 0.01, 0.1),
+    "rate": _values("optim.lr", 0.001, 0.002, 0.008),
+    "warm-up": _values("optim.warmup", 0.05),
+    "dropout": _values("model.dropout", 0.0, 0.3),
+    "width": _values("model.d_model", 128),
+    "depth": _values("model.layers", 1),
 }
-ITEM_BATCH: Options = _values("batch_size", 8, 16, 64, 128)
-SMOOTHING: Options = _values("label_smoothing", 0.05, 0.1)
-POOLING: Options = _values("model.pooling", "last", "cls", "additive")
-SPEC_AUGMENT: Options = {
-    "none": {"sound.augment.bands": 0, "sound.augment.stretches": 0},
-    "wide": {"sound.augment.band_width": 12, "sound.augment.stretch_share": 0.3},
-}
-SOUND_STRIDE: Options = _values("sound.stride", 2, 8)
-TEXTS_OUT: dict[str, Options] = {
-    "architecture": _archs("gru", "lstm", "bahdanau", "gated_linear"),
-    "smoothing": SMOOTHING,
-    "tied": _values("model.tie", "none"),
-}
+SMOOTHING: Options = _values("label_smoothing", 0.1)
+LARGER_BATCH: Options = _values("batch_size", 64)
+SPEC_AUGMENT: Options = {"none": {"sound.augment.bands": 0, "sound.augment.stretches": 0}}
+SOUND_STRIDE: Options = _values("sound.stride", 8)
 
 GROUPS: dict[str, dict[str, Options]] = {
     "texts": {
         **COMMON,
-        "architecture": _archs("lstm", "gru", "bilstm_attention", "gated_linear", "min_gru"),
+        "architecture": _archs("bilstm_attention", "gated_linear"),
         "tokens": {
             "char": {"text.kind": "char"},
-            **{f"bpe {size}": {"text.kind": "bpe", "text.size": size} for size in (500, 2000, 8000)},
+            "bpe 2000": {"text.kind": "bpe", "text.size": 2000},
             "all words": {"text.min_count": 1},
         },
         "front end": {
             "character cnn": {"front_end.name": "character_cnn"},
             "hashed n-grams": {"front_end.name": "hashed_ngrams"},
         },
-        "batch": ITEM_BATCH,
+        "batch": LARGER_BATCH,
         "smoothing": SMOOTHING,
-        "pooling": POOLING,
     },
     "series": {
         **COMMON,
-        "architecture": _archs("lstm", "gru", "gated_linear", "min_gru"),
+        "architecture": _archs("gru", "gated_linear"),
         "patch": _values("series.patch", 2, 4),
-        "batch": ITEM_BATCH,
+        "batch": LARGER_BATCH,
         "smoothing": SMOOTHING,
-        "pooling": POOLING,
     },
     "pictures": {
         **COMMON,
-        "architecture": _archs("lstm", "gru", "gated_linear"),
+        "architecture": _archs("gru", "gated_linear"),
         "patches": {
             **_values("picture.patch", 2, 4),
             "4, convolutions": {"picture.patch": 4, "picture.stem": "convolution"},
         },
-        "augmentation": {"shift 1": {"shift_pixels": 1}, "shift 2": {"shift_pixels": 2}},
-        "batch": ITEM_BATCH,
+        "augmentation": {"shift 1": {"shift_pixels": 1}},
+        "batch": LARGER_BATCH,
         "smoothing": SMOOTHING,
-        "pooling": POOLING,
     },
     "sounds": {
         **COMMON,
-        "architecture": _archs("lstm", "gru", "gated_linear"),
+        "architecture": _archs("gru", "gated_linear"),
         "augmentation": SPEC_AUGMENT,
         "stride": SOUND_STRIDE,
-        "batch": ITEM_BATCH,
+        "batch": LARGER_BATCH,
         "smoothing": SMOOTHING,
-        "pooling": POOLING,
     },
     "speech": {
         **COMMON,
-        **TEXTS_OUT,
+        "architecture": _archs("gru", "bahdanau"),
         "augmentation": SPEC_AUGMENT,
         "stride": SOUND_STRIDE,
-        "batch": _values("batch_tokens", 512, 2048, 4096),
+        "batch": _values("batch_tokens", 2048),
+        "smoothing": SMOOTHING,
     },
     "captions": {
         **COMMON,
-        **TEXTS_OUT,
+        "architecture": _archs("gru", "bahdanau"),
         "stem": _values("picture.stem", "convolution"),
-        "batch": _values("batch_tokens", 512, 2048),
+        "batch": _values("batch_tokens", 2048),
+        "smoothing": SMOOTHING,
     },
     "pairs": {
         **COMMON,
-        **TEXTS_OUT,
-        "tied": {
-            **_values("model.tie", "none"),
-            "all": {"model.tie": "all", "tokenizer.shared": True},
-        },
+        "architecture": _archs("gru", "bahdanau"),
+        "tied": {"all": {"model.tie": "all", "tokenizer.shared": True}},
         "tokens": {
-            f"bpe {size}": {"tokenizer.kind": "bpe", "tokenizer.size": size} for size in (500, 2000, 8000)
+            f"bpe {size}": {"tokenizer.kind": "bpe", "tokenizer.size": size} for size in (500, 4000)
         },
-        "batch": _values("batch_tokens", 512, 1536, 3072),
+        "batch": _values("batch_tokens", 2048),
+        "smoothing": SMOOTHING,
     },
     "running text": {
         **COMMON,
-        "architecture": _archs("lstm", "gru", "gated_linear", "min_gru"),
-        "tokens": {
-            "char": {"tokenizer.kind": "char"},
-            **{f"bpe {size}": {"tokenizer.kind": "bpe", "tokenizer.size": size} for size in (500, 2000)},
-        },
-        "context": _values("context", 64, 256),
-        "tied": _values("model.tie", False),
-        "batch": _values("batch_tokens", 512, 1024, 4096),
+        "architecture": _archs("lstm", "gated_linear"),
+        "tokens": {f"bpe {size}": {"tokenizer.kind": "bpe", "tokenizer.size": size} for size in (500, 2000)},
+        "context": _values("context", 64),
+        "depth": _values("model.layers", 2),
+        "batch": _values("batch_tokens", 1024),
     },
     "forecasts": {
         **COMMON,
-        "architecture": _archs("dlinear", "nlinear", "lstm", "gru", "gated_linear"),
+        "architecture": _archs("dlinear", "nlinear", "lstm"),
         "patch": _values("model.patch", 8, 24),
         "channels": _values("model.channels", "mixed"),
-        "batch": _values("batch_size", 16, 32, 128),
+        "batch": _values("batch_size", 32),
     },
 }  # fmt: skip
 
@@ -180,10 +164,13 @@ def single_options(group: str) -> tuple[Configuration, ...]:
     return tuple(one for one in every if StudyRun(data, one, 60).resolved() != default)
 
 
-def pairs_of(best: Sequence[Configuration]) -> list[Configuration]:
-    """All pairs of options of different factors."""
-    both = (first.with_options(second) for first, second in combinations(best, 2))
-    return [pair for pair in both if pair is not None]
+def joined_options(best: Sequence[Configuration]) -> list[Configuration]:
+    """All pairs of options of different factors, and all of them together: of a factor, the first."""
+    pairs = (first.with_options(second) for first, second in combinations(best, 2))
+    every = Configuration()
+    for one in best:
+        every = every.with_options(one) or every
+    return list(dict.fromkeys([*(pair for pair in pairs if pair is not None), every]))
 
 
 @dataclass(frozen=True)
@@ -214,7 +201,7 @@ class StudyRun:
 
     @property
     def key(self) -> str:
-        """A hash of all that decides the result. A changed default of the package makes it another run."""
+        """A hash of the study's name and of the keys that the run sets. Another default needs another study's name."""
         return _key(self)
 
     @property
@@ -229,8 +216,8 @@ class StudyRun:
 
 @cache
 def _key(run: StudyRun) -> str:
-    decides: list[Any] = [run.data.name, run.data.metric, ITEMS]
-    decides += ["baselines", dict(run.data.keys)] if run.is_baselines else [run.budget_s, run.resolved()]
+    keys = run.data.keys if run.is_baselines else run.flags(run.data.keys)
+    decides = [STUDY, run.data.name, run.data.metric, ITEMS, dict(keys)]
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -1,8 +1,9 @@
 """Which trainings the study needs, by stage and group: successive halving by rank over the group's data sets.
 
-choose: every option alone for 60 s; the pairs of the best six; the best eight with a second seed, the best four with a
-third. confirm: the best four for 180 s, of which the best three for 600 s. final: the winner, on all data sets, those
-that are held out too, with three seeds. The default takes part throughout. Ranks are by the validation metric.
+choose: every option alone for 60 s on the group's first data set, the better ones on the others too; the best three
+together, in pairs and all; the best two and today's default with a second seed. confirm: the best two and the default
+for 180 s. final: the winner with three seeds for 60, 180 and 600 s, on the data sets of the table, which are half held
+out. Ranks are by the validation metric.
 """
 
 from __future__ import annotations
@@ -15,13 +16,18 @@ import numpy as np
 from scipy.stats import rankdata
 
 from study_data import DATA_SETS, DataSet
-from study_factors import GROUPS, Configuration, StudyRun, pairs_of, single_options
+from study_factors import GROUPS, Configuration, StudyRun, joined_options, single_options
 from study_results import StudyResults
 
 STAGES = ("choose", "confirm", "final")
-SHORT_S, BUDGETS_S = 60, (60, 180, 600)
+SHORT_S, MIDDLE_S, BUDGETS_S = 60, 180, (60, 180, 600)
 SEEDS = (0, 1, 2)
-PAIRED, SECOND_SEED, THIRD_SEED, CONFIRMED, LONGEST = 6, 8, 4, 4, 3
+EVERYWHERE = 6  # options at least that all data sets of a group try
+JOINED, CONFIRMED = 3, 2
+TABLE = (
+    "reviews", "mpqa", "digits-pixels", "mnist", "spoken-labels", "spoken-words", "questions",
+    "dates", "lemmas", "shakespeare", "wikitext", "etth1", "ar",
+)  # fmt: skip
 TODAY = Configuration()
 
 
@@ -65,6 +71,7 @@ class GroupPlan:
     def __init__(self, group: str, results: StudyResults) -> None:
         self.group, self.results = group, results
         self.data = data_of(group, held_out=False)
+        self.table = [one for one in data_of(group, held_out=True) if one.name in TABLE]
 
     def next_round(self, stage: str) -> Round | None:
         """The first round of the stage that misses a run; None where the stage is complete.
@@ -89,9 +96,11 @@ class GroupPlan:
         budget_s: int,
         seeds: Sequence[int],
         data: Sequence[DataSet] = (),
+        *,
+        alone: bool = False,
     ) -> Round | None:
-        """The round, where a run of it is missing."""
-        together = [TODAY, *(one for one in configurations if one != TODAY)]
+        """The round, where a run of it is missing. Today's default takes part unless they are to be `alone`."""
+        together = configurations if alone else [TODAY, *(one for one in configurations if one != TODAY)]
         chosen = data or self.data
         runs = [StudyRun(one, TODAY, 0) for one in chosen]
         runs += [StudyRun(one, configuration, budget_s, seed)
@@ -113,39 +122,35 @@ Outcome = tuple[Round | None, list[Configuration]]
 
 def choosing(plan: GroupPlan, _: list[Configuration]) -> Outcome:
     """The rounds of `choose`; the configurations to confirm."""
-    candidates = single_options(plan.group)
-    if missing := plan.round_of("choose", "every option", candidates, SHORT_S, SEEDS[:1]):
+    first, one_seed = plan.data[:1], SEEDS[:1]
+    options = single_options(plan.group)
+    if missing := plan.round_of("choose", "every option", options, SHORT_S, one_seed, first):
         return missing, []
-    order = ranked(candidates, plan.data, SHORT_S, SEEDS[:1], plan.results)
-    better = order[: order.index(TODAY)][:PAIRED]
-    pairs = pairs_of(better)
-    if missing := plan.round_of("choose", "pairs of the best", pairs, SHORT_S, SEEDS[:1]):
+    order = ranked(options, first, SHORT_S, one_seed, plan.results)
+    better = order[: max(order.index(TODAY), EVERYWHERE)]
+    if missing := plan.round_of("choose", "better options", better, SHORT_S, one_seed):
         return missing, []
-    candidates = plan.best([*candidates, *pairs], SECOND_SEED, SHORT_S, SEEDS[:1])
+    best = plan.best(better, JOINED, SHORT_S, one_seed)
+    joined = joined_options(best)
+    if missing := plan.round_of("choose", "best options together", joined, SHORT_S, one_seed):
+        return missing, []
+    candidates = plan.best([*better, *joined], CONFIRMED, SHORT_S, one_seed)
     if missing := plan.round_of("choose", "second seed", candidates, SHORT_S, SEEDS[:2]):
         return missing, []
-    candidates = plan.best(candidates, THIRD_SEED, SHORT_S, SEEDS[:2])
-    if missing := plan.round_of("choose", "third seed", candidates, SHORT_S, SEEDS):
-        return missing, []
-    return None, plan.best(candidates, CONFIRMED, SHORT_S, SEEDS)
+    return None, candidates
 
 
 def confirming(plan: GroupPlan, candidates: list[Configuration]) -> Outcome:
-    """The rounds of `confirm`; the winner, which may be today's default."""
-    _, middle, longest = BUDGETS_S
-    if missing := plan.round_of("confirm", f"{middle} s", candidates, middle, SEEDS[:1]):
+    """The round of `confirm`; the winner, which may be today's default."""
+    if missing := plan.round_of("confirm", f"{MIDDLE_S} s", candidates, MIDDLE_S, SEEDS[:1]):
         return missing, []
-    candidates = plan.best(candidates, LONGEST, middle, SEEDS[:1])
-    if missing := plan.round_of("confirm", f"{longest} s", candidates, longest, SEEDS[:1]):
-        return missing, []
-    return None, ranked(candidates, plan.data, longest, SEEDS[:1], plan.results)[:1]
+    return None, ranked(candidates, plan.data, MIDDLE_S, SEEDS[:1], plan.results)[:1]
 
 
 def final(plan: GroupPlan, candidates: list[Configuration]) -> Outcome:
-    """The rounds of `final`, on all data sets, the shortest budget first."""
-    data = data_of(plan.group, held_out=True)
+    """The rounds of `final`, on the data sets of the table, the shortest budget first."""
     for budget_s in BUDGETS_S:
-        if missing := plan.round_of("final", f"{budget_s} s", candidates, budget_s, SEEDS, data):
+        if missing := plan.round_of("final", f"{budget_s} s", candidates, budget_s, SEEDS, plan.table, alone=True):
             return missing, []
     return None, candidates
 
@@ -155,13 +160,15 @@ STAGE_ROUNDS = {"choose": choosing, "confirm": confirming, "final": final}
 
 def expected_runs(group: str, stage: str) -> list[tuple[int, int]]:
     """Pairs of a budget in seconds and a number of runs at most, for all rounds of a stage; baselines have budget 0."""
-    count = len(data_of(group, held_out=stage == "final"))
+    plan = GroupPlan(group, StudyResults())
+    count = len(plan.data)
     if stage == "choose":
-        short = len(single_options(group)) + 1 + math.comb(PAIRED, 2) + SECOND_SEED + 1 + THIRD_SEED + 1
-        return [(SHORT_S, short * count), (0, count)]
+        together = math.comb(JOINED, 2) + 1 + CONFIRMED + 1
+        options = len(single_options(group))
+        return [(SHORT_S, options * count + 1 + together * count), (0, count)]
     if stage == "confirm":
-        return [(BUDGETS_S[1], (CONFIRMED + 1) * count), (BUDGETS_S[2], (LONGEST + 1) * count)]
-    return [(budget_s, 2 * len(SEEDS) * count) for budget_s in BUDGETS_S] + [(0, count)]
+        return [(MIDDLE_S, (CONFIRMED + 1) * count)]
+    return [(budget_s, len(SEEDS) * len(plan.table)) for budget_s in BUDGETS_S] + [(0, len(plan.table))]
 
 
 def plans(results: StudyResults) -> list[GroupPlan]:
