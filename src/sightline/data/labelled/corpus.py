@@ -14,7 +14,7 @@ from sightline.data.builtin import parse_name
 from sightline.data.corpus import Corpus, limited, listed, overlap_notes
 from sightline.data.labelled.describe import survey_labelled
 from sightline.data.labelled.digits import digits
-from sightline.data.labelled.labels import Labels, class_names
+from sightline.data.labelled.labels import Labels, LabelType, class_names
 from sightline.data.labelled.part import LabelledPart, content_sha256
 from sightline.data.labelled.sequential import SEQUENTIAL, sequential
 from sightline.data.labelled.table import LabelledTable, Reading, SourceKind, read_labelled
@@ -28,9 +28,11 @@ class LabelledCorpus(Corpus[LabelledPart]):
     """Labelled sources for training, validation and test.
 
     classes: the names of the labels, fixed by the training part
+    label_type: of the values that these names had in the training data
     """
 
     classes: tuple[str, ...]
+    label_type: LabelType = "text"
 
     @property
     def kind(self) -> SourceKind:
@@ -108,9 +110,8 @@ def load_labelled(
     notes = [note for table in {table.name: table for table in tables.values()}.values() for note in table.notes()]
     notes += _notes(parts)
     parts = limited(parts, limit)
-    return LabelledCorpus(
-        name=name, **parts, sha256=content_sha256(parts), notes=tuple(notes), problem=problem, classes=classes
-    )
+    about = {"notes": tuple(notes), "problem": problem, "classes": classes, "label_type": train.label_type}
+    return LabelledCorpus(name=name, **parts, sha256=content_sha256(parts), **about)
 
 
 def _builtin(name: str) -> tuple[dict[str, LabelledTable], int]:

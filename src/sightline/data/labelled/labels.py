@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,6 +15,11 @@ from sightline.data.rows.json_lines import JsonNumber
 
 _WHOLE = re.compile(r"-?[0-9]+(\.0+)?")
 Labels = tuple[str, ...]  # of one item: one, or with several labels any number of them
+LabelType = Literal["text", "integer", "number", "boolean"]  # of the values that labels had before they became names
+TYPES: dict[type, LabelType] = {str: "text", int: "integer", float: "number", bool: "boolean"}
+_VALUES: dict[LabelType, Callable[[str], Any]] = {
+    "text": str, "integer": int, "number": float, "boolean": lambda name: {"false": False, "true": True}[name]
+}  # fmt: skip
 
 
 def labels_of(value: Any, separator: str | None = None) -> Labels:
@@ -59,6 +64,21 @@ def _name(value: Any, *, empty: bool = False) -> str:
     if len(name) > 200:
         raise ValueError(f"the label is {len(name)} characters long; at most 200 make a name")
     return name
+
+
+def label_values(names: Sequence[str], kind: LabelType) -> tuple[Any, ...]:
+    """The values that have these names, of the type that the labels of the training data had.
+
+    Raises:
+        InputError: "the label 'abc' is not a value of type integer".
+    """
+    values = []
+    for name in names:
+        try:
+            values.append(_VALUES[kind](name))
+        except (ValueError, KeyError):
+            raise InputError(f"the label {name!r} is not a value of type {kind}") from None
+    return tuple(values)
 
 
 def whole_numbers(labels: list[Labels]) -> tuple[list[Labels], str]:

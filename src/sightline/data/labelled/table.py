@@ -29,7 +29,7 @@ from sightline.data.labelled.choice import MEDIA, Choice, SourceKind, choose
 from sightline.data.labelled.folder import class_files
 from sightline.data.labelled.gaps import Missing
 from sightline.data.labelled.hub import class_labels, named
-from sightline.data.labelled.labels import Labels, labels_of, whole_numbers
+from sightline.data.labelled.labels import TYPES, Labels, LabelType, labels_of, whole_numbers
 from sightline.data.labelled.sequences import SUFFIX, LabelFirst, TimeSeriesFile, without_header
 from sightline.data.media.audio import AudioOptions
 from sightline.data.media.columns import AudioReader, FileReader, ImageReader
@@ -85,11 +85,13 @@ class LabelledTable(Refusals):
 
     parts: the part of each row, where a column names it
     many: whether an item may have any number of labels
+    label_type: of the labels, where the table declares the types of its columns; otherwise text
     remarks: for the user, on how the data was read
     """
 
     kind: SourceKind
     many: bool = False
+    label_type: LabelType = "text"
     sources: list[LabelledSource] = field(default_factory=list)
     labels: list[Labels] = field(default_factory=list)
     places: list[str] = field(default_factory=list)
@@ -272,6 +274,7 @@ def _read_table(path: Path, reading: Reading, items: _Items) -> None:
     index = index_columns(rows) if reading.source_column is None else ()
     table.remarks += index_notes(index)
     names = class_labels(path, reading.label_column)
+    table.label_type = "text" if names else TYPES[rows.cell_type(reading.label_column)]
     choice: Choice | None = None
     for record in rows.records():
         place = f"{path}:{record.line}"

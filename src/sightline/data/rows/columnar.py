@@ -65,6 +65,15 @@ class Columnar(Rows):
             columns = [column.to_list() for column in frame]
             yield Chunk(lines, columns, dict.fromkeys(_long_texts(frame), problem))
 
+    def cell_type(self, name: str) -> type[str | bool | int | float]:
+        import polars as pl
+
+        kind = self._types.get(name)
+        kind = kind.inner if isinstance(kind, pl.List | pl.Array) else kind
+        if kind is None:
+            return str
+        return bool if kind == pl.Boolean else int if kind.is_integer() else float if kind.is_float() else str
+
     def _unfit(self, name: str, content: CellKind) -> str | None:
         import polars as pl
 

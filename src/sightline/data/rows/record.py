@@ -139,6 +139,10 @@ class Rows(ABC):
             if unfit := self._unfit(name, content):
                 raise InputError(f"the column {name!r} must contain {content}, found {unfit}", where=self.where)
 
+    def cell_type(self, name: str) -> type[str | bool | int | float]:
+        """The type of a column's cells, or of the items of its lists, where the format declares one; otherwise str."""
+        return str
+
     def _unfit(self, name: str, content: CellKind) -> str | None:
         """The declared type of a column where it is not of this content."""
         return None

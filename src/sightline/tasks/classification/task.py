@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, final
@@ -17,6 +17,7 @@ from sightline.core.front_end import FrontEndConfig
 from sightline.core.metrics import Baseline, metrics_of
 from sightline.core.modes import evaluating
 from sightline.data.labelled.corpus import LabelledCorpus
+from sightline.data.labelled.labels import LabelType, label_values
 from sightline.data.labelled.part import LabelledPart
 from sightline.data.labelled.table import SourceKind
 from sightline.data.rows.given import LABELLED
@@ -46,13 +47,14 @@ EXAMPLES = {"text": '"a text"', "series": "[[0.1, 0.2, 0.3]]", "audio": '"a.wav"
 @final
 @dataclass(frozen=True)
 class LabelOptions(Options):
-    """Stored options: the kind of source, the classes, and the scaling fitted to the training part."""
+    """Stored options: the kind of source, the classes and their type, and the scaling fitted to the training part."""
 
     kind: SourceKind
     classes: tuple[str, ...]
     many: bool
     weights: tuple[float, ...] | None
     scaling: Scaling | None
+    label_type: LabelType = field(default="text", kw_only=True)  # models of version 0.1.0 do not have it
 
 
 @final
@@ -60,6 +62,7 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
     """A classifier with the names of its classes and its inputs.
 
     classes: the names, fixed by the training part; many: whether an item may have any number of them
+    label_type: of the values that have these names, which `predict` returns
     weights: of the classes in the loss, None = all the same
     """
 
@@ -82,11 +85,13 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
         classes: tuple[str, ...],
         *,
         many: bool = False,
+        label_type: LabelType = "text",
         weights: tuple[float, ...] | None = None,
         data: str = "",
     ) -> None:
         self.config, self.model, self.inputs = config, model, inputs
         self.classes, self.many, self.weights, self.data = classes, many, weights, data
+        self.label_type, self._values = label_type, label_values(classes, label_type)
 
     @classmethod
     def build(cls, data: LabelledCorpus, run: ClassificationRun) -> ClassificationTask:
@@ -95,7 +100,8 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
         sizes = inputs.front_end, len(data.classes)
         config, model = cls.draw(inputs.config, sizes, run)
         weights = class_weights(config, data.train.numbers(data.classes), data.classes)
-        return cls(config, model, inputs, data.classes, many=data.many, weights=weights, data=cls.trained_on(data))
+        labels: dict[str, Any] = {"many": data.many, "label_type": data.label_type, "weights": weights}
+        return cls(config, model, inputs, data.classes, **labels, data=cls.trained_on(data))
 
     @classmethod
     def restore(
@@ -116,7 +122,11 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
         inputs = LabelledInputs(options.kind, config, loaded.source, words, options.scaling)
         inputs.check(place)
         model: Any = loaded.model
-        return cls(config, model, inputs, classes, many=options.many, weights=options.weights, data=options.data)
+        labels: dict[str, Any] = {name: getattr(options, name) for name in ("many", "label_type", "weights")}
+        try:
+            return cls(config, model, inputs, classes, **labels, data=options.data)
+        except InputError as error:
+            raise InputError(str(error), where=place) from None
 
     def settled_reading(self) -> dict[str, Any]:
         return {"source_kind": self.inputs.kind}
@@ -163,7 +173,7 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
         """Accuracy, macro F1, AUROC, loss and calibration error; `details` has `confusion` and `reliability`."""
         labels, scores = part.numbers(self.classes), self._all_scores(part)
         result = SCORE[self.many](scores, labels, self.classes)
-        outputs = tuple("|".join(Labelling.of(row, self.classes, self.many).labels) for row in scores)
+        outputs = tuple("|".join(Labelling.of(row, self.classes, self.many).names) for row in scores)
         references = tuple("|".join(of_item) for of_item in part.labels)
         return Measured(result.metrics, result.items, outputs, references, result.details)
 
@@ -175,13 +185,13 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
 
     def label(self, part: LabelledPart) -> list[Labelling]:
         """The labels of a part's items and the probabilities of all classes; dropout is off."""
-        return [Labelling.of(row, self.classes, self.many) for row in self._all_scores(part)]
+        return [Labelling.of(row, self.classes, self.many, self._values) for row in self._all_scores(part)]
 
     def is_one(self, inputs: Any) -> bool:
         return super().is_one(inputs) or self.inputs.is_one(inputs)
 
     def predict_list(self, inputs: list[Any], decoding: Any = None) -> list[Any]:
-        """The label of each input, or with any number of labels a tuple of them.
+        """The label of each input, of the type that labels had in training, or with any number of labels a tuple.
 
         An input is a text; a series (T, C) as an array or a list; a sound's or a picture's path, or its array.
         """
@@ -237,6 +247,7 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
             "kind": self.inputs.kind,
             "classes": self.classes,
             "many": self.many,
+            "label_type": self.label_type,
             "weights": self.weights,
             "scaling": self.inputs.scaling,
         }
