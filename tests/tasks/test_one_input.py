@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
+import torch
 
+import sightline
 from sightline.core.errors import InputError
 from sightline.testing import TaskSubject
 from tests.tasks.classification import small as labels
@@ -92,6 +98,56 @@ def test_values_of_one_column_are_forecast(tmp_path: Path) -> None:
     assert len(task.predict(np.zeros((2, 30, 1)))) == 2
     with pytest.raises(InputError, match=r"expected values of shape \(T, 1\), got \(30, 2\)"):
         task.predict(np.zeros((30, 2)))
+
+
+COLUMNS: dict[str, Callable[[np.ndarray], Any]] = {
+    "polars": lambda values: pl.DataFrame({"load": values})["load"],
+    "pandas": lambda values: pd.DataFrame({"load": values})["load"],
+    "pandas-nullable": lambda values: pd.Series(values).astype("Float64"),
+    "pyarrow": lambda values: pa.table({"load": values})["load"],
+    "pyarrow-array": pa.array,
+    "torch": torch.from_numpy,
+}
+
+
+@pytest.mark.parametrize("column", COLUMNS.values(), ids=COLUMNS)
+def test_a_column_is_one_series(column: Callable[[np.ndarray], Any], tmp_path: Path) -> None:
+    task: Any = forecasting(tmp_path).built()
+    values = np.sin(np.arange(30.0))
+    one = task.predict(values)
+    np.testing.assert_array_equal(task.predict(column(values)), one)
+    np.testing.assert_array_equal(task.predict([column(values)] * 2), [one] * 2)
+    assert series(1).predict(column(ONE_CHANNEL)) == series(1).predict(ONE_CHANNEL)
+    sound = np.sin(np.arange(600, dtype=np.float32))
+    assert labels.untrained("audio").predict(column(sound)) == labels.untrained("audio").predict(sound)
+
+
+def test_a_gap_in_a_column_is_named(tmp_path: Path) -> None:
+    task: Any = forecasting(tmp_path).built()
+    with pytest.raises(InputError, match="step 3 of the values is not finite"):
+        task.predict(pl.Series([1.0, 2.0, 3.0, None, *range(30)], strict=False))
+
+
+def test_a_column_with_times_in_its_index_is_a_frame() -> None:
+    load = pd.Series(np.sin(np.arange(90.0)), pd.date_range("2026-01-01", periods=90, freq="h"), name="load")
+    sizes: dict[str, Any] = {"lookback": 12, "horizon": 6, "settings": {"model.d_model": 16}}
+    model = sightline.fit("forecasting", load, "gru", "2steps", **sizes)
+    frame = model.predict(load.rename("any"))
+    np.testing.assert_allclose(frame["load"], model.predict(load.to_numpy())[:, 0, 0])
+    assert [*frame.index] == [*pd.date_range("2026-01-04 18:00", periods=6, freq="h")]
+
+
+@pytest.mark.parametrize("column", COLUMNS.values(), ids=COLUMNS)
+def test_a_column_is_data_of_one_series(column: Callable[[np.ndarray], Any]) -> None:
+    values = np.sin(np.arange(60.0))
+    assert sightline.describe(column(values)).parts == sightline.describe(values).parts
+    assert sightline.describe(values.tolist()).parts == sightline.describe(values).parts
+
+
+def test_a_frame_of_one_column_of_numbers_is_a_series_without_times() -> None:
+    values = np.sin(np.arange(60.0))
+    for frame in (pl.DataFrame({"load": values}), pd.DataFrame({"load": values}), {"load": values}):
+        assert sightline.describe(frame, "forecasting").parts == sightline.describe(values, "forecasting").parts
 
 
 def test_a_row_of_a_table_is_one_input(tmp_path: Path) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
 from sightline.core.errors import InputError
+from sightline.data.rows.arrays import array_of, is_table
 
 
 def list_of(inputs: Any) -> list[Any]:
@@ -18,7 +17,7 @@ def list_of(inputs: Any) -> list[Any]:
             table['source']"; "…, found a row (dict): choose a value, as in row['source']"; "…, found int".
     """
     expected = "expected one input or a list of inputs, found"
-    if hasattr(inputs, "columns") or hasattr(inputs, "column_names"):
+    if is_table(inputs):
         name = type(inputs).__name__
         raise InputError(f"{expected} a table ({name}): choose a column, as in table['source']")
     if isinstance(inputs, Mapping):
@@ -34,7 +33,6 @@ def is_blank(value: Any) -> bool:
 
 
 def dimensions(inputs: Any) -> int | None:
-    """The number of axes of an array of numbers, of which a flat list of numbers is one; None for anything else."""
-    if isinstance(inputs, list) and inputs and all(isinstance(value, int | float) for value in inputs):
-        return 1
-    return inputs.ndim if isinstance(inputs, np.ndarray) and inputs.dtype.kind in "fiu" else None
+    """The number of axes of what `array_of` takes for an array of numbers; None for anything else."""
+    array = array_of(inputs)
+    return None if array is None else array.ndim

@@ -18,13 +18,15 @@ import numpy as np
 
 from sightline.core.errors import InputError, one_line
 from sightline.core.files import write_file
+from sightline.data.rows.arrays import array_of
 
 if TYPE_CHECKING:
     import polars
 
 PAIR, LABELLED = ("source", "target"), ("source", "label")  # the columns of a list of pairs
 FOLDER = "tables"
-_CAN_BE = "a path, a frame (polars, pandas, pyarrow), arrays, or a list of texts, pairs or dicts"
+STEPS = "time"  # the column of the numbers of steps, where a series has no times
+_CAN_BE = "a path, a frame or a column (polars, pandas, pyarrow), arrays, or a list of texts, pairs or dicts"
 
 
 @final
@@ -58,7 +60,7 @@ def write_given(data: Any, folder: Path, *, argument: str = "data", pair: tuple[
     """
     from polars.exceptions import PolarsError
 
-    frame = polars_frame(data, pair, argument)
+    frame = _with_steps(polars_frame(data, pair, argument))
     if not frame.height or not frame.width:
         raise InputError("has no rows", where=argument)
     buffer = io.BytesIO()
@@ -95,9 +97,12 @@ def polars_frame(data: Any, pair: tuple[str, str] = PAIR, argument: str = "data"
         timed = nw.from_native(with_times(data), eager_only=True)
         return pl.DataFrame([_column(str(one.name), _cells(one), argument) for one in timed.iter_columns()])
     if isinstance(known, nw.Series):
+        if known.dtype.is_numeric():
+            return polars_frame(as_frame(data), pair, argument)
         data = _cells(known)
-    if isinstance(data, np.ndarray):
-        return pl.DataFrame(_of_array(data, argument))
+    numbers = array_of(data)
+    if numbers is not None or isinstance(data, np.ndarray):
+        return pl.DataFrame(_of_array(data if numbers is None else numbers, argument))
     if isinstance(data, Mapping):
         columns = {str(name): _listed(cells) for name, cells in data.items()}
     elif isinstance(data, tuple) and len(data) == 2 and all(hasattr(one, "__array__") for one in data):
@@ -110,6 +115,23 @@ def polars_frame(data: Any, pair: tuple[str, str] = PAIR, argument: str = "data"
     if len(set(sizes.values())) > 1:
         raise InputError(f"has columns of different lengths: {sizes}", where=argument)
     return pl.DataFrame([_column(name, cells, argument) for name, cells in columns.items()])
+
+
+def _with_steps(frame: polars.DataFrame) -> polars.DataFrame:
+    """A frame of one column of numbers, a series without times, with its steps as times; any other frame as it is."""
+    import polars as pl
+
+    if frame.width != 1 or not frame.dtypes[0].is_numeric() or frame.columns == [STEPS]:
+        return frame
+    return frame.insert_column(0, pl.Series(STEPS, np.arange(frame.height)))
+
+
+def as_frame(column: Any, name: str | None = None) -> Any:
+    """A column of a frame as a frame of the same library; `name` is that of its column, otherwise its own, or value."""
+    import narwhals as nw
+
+    known = nw.from_native(column, series_only=True)
+    return known.alias(name or str(known.name or "value")).to_frame().to_native()
 
 
 def with_times(frame: Any) -> Any:
@@ -178,7 +200,7 @@ def _of_array(values: np.ndarray, argument: str) -> dict[str, Any]:
         )
     channels = values.reshape(len(values), -1).T
     names = ["value"] if len(channels) == 1 else [f"value_{number}" for number in range(1, len(channels) + 1)]
-    return {"time": np.arange(len(values)), **dict(zip(names, channels, strict=True))}
+    return {STEPS: np.arange(len(values)), **dict(zip(names, channels, strict=True))}
 
 
 def _sources(values: np.ndarray) -> list[Any]:

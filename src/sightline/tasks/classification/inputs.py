@@ -16,6 +16,7 @@ from sightline.core.front_end import FrontEndConfig, InputKind
 from sightline.data.labelled.gaps import filled
 from sightline.data.labelled.table import LabelledSource, SourceKind
 from sightline.data.media.columns import AudioReader, ImageReader
+from sightline.data.rows.arrays import array_of
 from sightline.data.rows.numbers import series_of
 from sightline.data.tokens.spelling import Spelling
 from sightline.data.tokens.tokenizer import Tokenizer, read_tokenizer_file
@@ -179,8 +180,8 @@ class LabelledInputs:
         Raises:
             InputError: "expected samples (T,) or a list of them, found shape (2, 16000)".
         """
-        axes = dimensions(value)
-        if axes is None or self.kind == "text":
+        axes = None if self.kind == "text" else dimensions(value)
+        if axes is None:
             return False
         if self.kind == "audio" and axes > 1:
             raise InputError(f"expected samples (T,) or a list of them, found shape {value.shape}")
@@ -196,6 +197,10 @@ class LabelledInputs:
         """
         if isinstance(value, str | Path):
             return self.read(str(value))
+        array = array_of(value)
+        value = value if array is None else array
+        if self.kind == "audio" and array is not None:
+            return np.asarray(array, np.float32)
         if self.kind != "series":
             return value
         try:

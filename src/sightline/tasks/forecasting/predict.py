@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sightline.core.errors import InputError
 from sightline.core.seeds import derive
+from sightline.data.rows.arrays import array_of
 from sightline.data.series.grid import Grid
 from sightline.data.series.panel import Panel, Series
 from sightline.data.series.windows import WindowBatch
@@ -40,8 +41,13 @@ def predictor_of(model: nn.Module, config: ForecastingConfig) -> Predictor:
 
 
 def panel_of(values: Any, targets: tuple[str, ...]) -> Panel:
-    """One series of values (T, C), or of one column (T,), to forecast."""
-    values = np.asarray(values, dtype=np.float64)
+    """One series of values (T, C), or of one column (T,), to forecast.
+
+    Raises:
+        InputError: "expected values of shape (T, 2), got (30,)"; "step 3 of the values is not finite".
+    """
+    array = array_of(values)
+    values = np.asarray(values if array is None else array, dtype=np.float64)
     if values.ndim == 1 and len(targets) == 1:
         values = values[:, None]
     if values.ndim != 2 or values.shape[1] != len(targets):

@@ -17,7 +17,7 @@ from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.core.metrics import Baseline, metrics_of
 from sightline.core.modes import evaluating
-from sightline.data.rows.given import is_frame
+from sightline.data.rows.given import as_frame, index_of_times, is_frame
 from sightline.data.series.corpus import load_panel, load_series
 from sightline.data.series.panel import Panel
 from sightline.data.series.windows import (
@@ -209,21 +209,23 @@ class ForecastingTask(Task[WindowCorpus, Windows, ForecastingRun]):
         """For each file's path a `Forecast`; for each frame a frame of the same library, with its next steps; for each
         array (T, C) of values the next ones (H, C, Q).
 
-        Of one column the values may be an array or a list (T,).
+        Of one target the values may be an array, a list or a column of a frame (T,). A column of pandas whose index
+        contains times is a frame of that target.
         """
-        forecasts: list[Any] = []
-        for source in inputs:
-            if isinstance(source, (str, Path)):
-                forecasts.append(self.forecast(self._read_panel(source)))
-                continue
-            if is_frame(source):
-                with given_data(None, data=source) as given:
-                    forecast = self.forecast(self._read_panel(given.paths["data"]))
-                forecasts.append(forecast.frame(source, self.fitted.columns.series or "series"))
-                continue
-            forecast = self.forecast(panel_of(source, self.fitted.columns.targets))
-            forecasts.append(forecast.quantiles[0] if forecast.levels else forecast.values[0][..., None])
-        return forecasts
+        return [self._predict_one(source) for source in inputs]
+
+    def _predict_one(self, source: Any) -> Any:
+        if isinstance(source, str | Path):
+            return self.forecast(self._read_panel(source))
+        targets = self.fitted.columns.targets
+        if index_of_times(source) and not is_frame(source) and len(targets) == 1:
+            source = as_frame(source, targets[0])
+        if is_frame(source):
+            with given_data(None, data=source) as given:
+                forecast = self.forecast(self._read_panel(given.paths["data"]))
+            return forecast.frame(source, self.fitted.columns.series or "series")
+        forecast = self.forecast(panel_of(source, targets))
+        return forecast.quantiles[0] if forecast.levels else forecast.values[0][..., None]
 
     def answer_list(self, inputs: list[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
         forecasts = [self.forecast(self._read_panel(path)) for path in inputs]
