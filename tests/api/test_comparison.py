@@ -72,6 +72,11 @@ def test_the_command_repeats_the_comparison():
     }  # fmt: skip
 
 
+def test_the_command_names_the_plan_in_place_of_a_budget():
+    flags = parse_overrides(shlex.split(_command(CompareConfig(archs=("gru",)), Path("runs/a b")))[2:])
+    assert (flags["plan"], "budget" in flags) == ("runs/a b", False)
+
+
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
@@ -81,6 +86,17 @@ def test_the_command_repeats_the_comparison():
         ({"seeds": 2.5}, "seeds: expected an integer, written in full, found 2.5"),
         ({"task": "classified"}, "task: unknown task 'classified', did you mean 'classification'?"),
         ({"data": []}, "data: has no rows"),
+        ({"budget": "5s", "plan": "runs/old"}, "budget and plan are mutually exclusive"),
+        ({"plan": "runs/old"}, "runs/old: no such file"),
+        ({"plan": result()}, "runs/which/results.json: no such file"),
+        (
+            {"settings": {"budget": "5s"}},
+            "budget: is a key of the comparison itself, not one of the settings that architectures share",
+        ),
+        (
+            {"settings": {"keep": 3}},
+            "keep: a comparison deletes the checkpoints of its runs and keeps best and last: leave it out",
+        ),
     ],
 )
 def test_errors_name_arguments(tmp_path, keys, message):

@@ -82,3 +82,18 @@ def test_what_makes_no_sense_is_refused(changes: dict[str, object], message: str
 def test_a_budget_that_cannot_be_divided_is_refused() -> None:
     with pytest.raises(InputError, match="--budget: too small for 3 candidate learning rates"):
         divide(replace(CONFIG, seeds=1), 2.0, "steps")
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("arch", "--arch: unknown flag, did you mean '--archs'?"),
+        ("keep", "--keep: a comparison deletes the checkpoints of its runs and keeps best and last: leave it out"),
+        ("budget", "--budget: is a key of the comparison itself, not one of the settings that architectures share"),
+        ("seed", "--seed: is a key of the comparison itself, not one of the settings that architectures share"),
+    ],
+)
+def test_settings_that_a_comparison_would_not_obey_are_refused(key: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        CompareConfig(settings={key: "1"})
+    assert str(caught.value) == message

@@ -39,6 +39,13 @@ def test_every_architecture_has_the_steps_that_its_seconds_pay_for() -> None:
     assert gru.trial.validations == 2
 
 
+def test_validations_are_as_many_as_are_asked_for() -> None:
+    plan = divide(CONFIG, 60.0, "seconds")
+    steps = measured_steps(CONFIG, plan, [timed(0.01, 0.02)], validations=4, validation_share=0.5)
+    assert {(one.run.validations, one.run.validation_share) for one in steps} == {(4, 0.5)}
+    assert {one.trial.validations for one in steps if one.trial} == {2}
+
+
 def test_a_speed_is_the_median_of_the_workers() -> None:
     plan = divide(CONFIG, 60.0, "seconds")
     workers = [timed(0.01, 0.02), timed(0.01, 0.02), timed(0.5, 0.5)]  # one was disturbed

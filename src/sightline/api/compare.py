@@ -10,9 +10,10 @@ from typing import Any
 
 from sightline.api.comparison import ComparisonResult
 from sightline.core.config import override
+from sightline.core.errors import InputError
 from sightline.core.settings import keys_of, spelled
 from sightline.data.rows.given import PAIR
-from sightline.lab.compare import NoRunFinished, free_directory
+from sightline.lab.compare import RESULTS, NoRunFinished, free_directory
 from sightline.lab.compare import compare as run_comparison
 from sightline.lab.plan import CompareConfig
 from sightline.lab.progress import Display
@@ -29,8 +30,9 @@ def compare(
     data: Any,
     task: str | None = None,
     archs: Sequence[str] | str | None = None,
-    budget: str = "60s",
+    budget: str | None = None,
     *,
+    plan: str | Path | ComparisonResult | None = None,
     valid: Any = None,
     test: Any = None,
     out_dir: str | Path | None = None,
@@ -42,7 +44,8 @@ def compare(
     """Train several architectures under one budget, and return which is best, with the uncertainty of that verdict.
 
     Data is given as to `sightline.fit`. `archs` are names, or text with commas between them. `budget` is that of each
-    run. `keys` are the flags of `sightline compare`
+    run, by default 60s; `plan` is an earlier comparison, or its directory, whose numbers of steps to take instead.
+    `keys` are the flags of `sightline compare`
     (`seeds`, `seed`, `match`, `search`, `rates`, `metric`, `tested`, `workers`, `device`, `dtype`), and keys of the
     task's configuration, which all architectures share; those with dots are in `settings`.
     `out_dir`, by default a new directory in `runs`, gets the report, `results.json` and all runs; a table in memory is
@@ -56,6 +59,9 @@ def compare(
         InputError: wrong data, architectures, sizes or metric; `out_dir` contains a comparison.
         EnvironmentFault, Interrupted: as `sightline.lab.compare.compare`; NoRunFinished: every run failed.
     """
+    if budget is not None and plan is not None:
+        raise InputError("budget and plan are mutually exclusive")
+    plan = plan.directory / RESULTS if isinstance(plan, ComparisonResult) else None if plan is None else Path(plan)
     pair = PAIR if task is None else task_class(task, where="task").pair
     named = isinstance(data, str | Path)
     stem = Path(str(data).split(",")[0]).stem if named else "table"
@@ -69,20 +75,22 @@ def compare(
         names = [name.strip() for name in archs.split(",")] if isinstance(archs, str) else archs or compared(task)
         own = {key: value for key, value in keys.items() if key in _OWN}
         base = CompareConfig(task=task, data=given.paths["data"], settings=shared)
-        config = override(base, {"archs": list(names), "budget": budget, **own})
+        config = override(base, {"archs": list(names), "budget": budget or base.budget, **own})
         display = Display(quiet=quiet)
         try:
-            results = run_comparison(config, directory, command=_command(config), overwrite=overwrite, display=display)
+            how: dict[str, Any] = {"command": _command(config, plan), "overwrite": overwrite, "plan": plan}
+            results = run_comparison(config, directory, display=display, **how)
         except NoRunFinished as error:
             write_report(error.results, directory)
             raise
         return ComparisonResult(results, directory, write_report(results, directory), data)
 
 
-def _command(config: CompareConfig) -> str:
+def _command(config: CompareConfig, plan: Path | None = None) -> str:
     """The command line that makes the same comparison."""
     usual = CompareConfig()
-    values = {"task": config.task, "data": config.data, "archs": ",".join(config.archs), "budget": config.budget}
+    length = {"budget": config.budget} if plan is None else {"plan": str(plan)}
+    values = {"task": config.task, "data": config.data, "archs": ",".join(config.archs), **length}
     values |= {key: getattr(config, key) for key in sorted(_OWN) if getattr(config, key) != getattr(usual, key)}
     flags = [(f"--{key.replace('_', '-')}", spelled(value)) for key, value in {**values, **config.settings}.items()]
     return shlex.join(["sightline", "compare", *chain.from_iterable(flags)])

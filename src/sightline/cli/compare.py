@@ -56,7 +56,8 @@ def compare(
             common for the task.
         budget: Budget of each run: 60s, 5min, 500steps, 2Mtok or 1e15flop. Seconds become a number of steps, measured
             first, so that other work on the machine changes nothing; 60s-wall obeys the clock. Default: 60s.
-        plan: results.json of an earlier comparison with a budget in seconds, whose numbers of steps to take.
+        plan: Directory or results.json of an earlier comparison with a budget in seconds, whose numbers of steps to
+            take.
         seeds: Number of runs of each architecture; a verdict needs at least 2.
         match: Scale every architecture to this size, e.g. params=2M.
         out_dir: Output directory. Default: a new directory under runs/.
@@ -98,8 +99,6 @@ def compare(
         raise InputError("specified twice", where=f"--{twice.replace('_', '-')}")
     if budget is not None and plan is not None:
         raise InputError("--budget and --plan are mutually exclusive")
-    if "arch" in free:
-        raise InputError("unknown flag, did you mean '--archs'?", where="--arch")
     chosen = compared(task) if archs is None else tuple(part.strip() for part in archs.split(",") if part.strip())
     config = CompareConfig(
         task=task,

@@ -177,7 +177,7 @@ def _build(cls: type[C], layers: list[_Layer], base: C | None, path: tuple[str, 
             continue
         sources = [layer._replace(values=layer.values[field.name]) for layer in layers if field.name in layer.values]
         if sources:
-            arguments[field.name] = _field(keys[field.name], sources, default, (*path, field.name))
+            arguments[field.name] = _field(keys[field.name], sources, default, (*path, field.name), cls)
         elif default is not dataclasses.MISSING:
             arguments[field.name] = default
         else:
@@ -195,8 +195,8 @@ def _only(layers: list[_Layer], part: type) -> list[_Layer]:
     return [layer._replace(values={key: layer.values[key] for key in layer.values if key in keys}) for layer in layers]
 
 
-def _field(hint: Any, sources: list[_Layer], default: Any, path: tuple[str, ...]) -> Any:
-    """The value of one field: a dataclass from all layers together, anything else from the last one."""
+def _field(hint: Any, sources: list[_Layer], default: Any, path: tuple[str, ...], owner: type) -> Any:
+    """The value of a field of `owner`: a dataclass from all layers together, anything else from the last one."""
     last = sources[-1]
     members = members_of(hint)
     nothing = last.values is None or (last.text and isinstance(last.values, str) and last.values.lower() in NOTHING)
@@ -208,6 +208,7 @@ def _field(hint: Any, sources: list[_Layer], default: Any, path: tuple[str, ...]
         layers = [layer for layer in sources if layer.values is not None]  # an empty section is ignored
         if issubclass(nested, NamedSection):
             base, layers = _named_section(nested, base, layers, path)
+            _check_own_keys(base, layers, path, owner)
             nested = type(base)
         return _build(nested, layers, base, path)
     try:
@@ -231,6 +232,16 @@ def _named_section(
         return section.named(None if name is None else str(name)), layers
     except ValueError as error:
         raise InputError(str(error), where=named.place((*path, "name"))) from None
+
+
+def _check_own_keys(section: NamedSection, layers: list[_Layer], path: tuple[str, ...], owner: type) -> None:
+    """Refuse a key that only sections of other names have, and name these."""
+    for layer in layers:
+        for key in set(layer.values) - set(keys_of(type(section))):
+            if names := type(section).names_with(key, owner):
+                setting = f"{layer.place(path)}=" if layer.text else f"{path[-1]}: "
+                has_none = f"{section.name} has no such key; " if section.name else ""
+                raise InputError(f"{has_none}requires {setting}{' or '.join(names)}", where=layer.place((*path, key)))
 
 
 def _with_name(layer: _Layer) -> dict[str, Any]:

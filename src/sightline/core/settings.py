@@ -132,6 +132,11 @@ class NamedSection(CheckedConfig, ABC):
     def names(cls, owner: type) -> Sequence[str]:
         """The names that such a section of the dataclass `owner` may have, for help and documentation."""
 
+    @classmethod
+    def names_with(cls, key: str, owner: type) -> list[str]:
+        """Those of the names whose section has this key of its own."""
+        return [name for name in cls.names(owner) if key in keys_of(type(cls.named(name)))]
+
 
 def named_sections(cls: type) -> set[str]:
     """The keys of a dataclass that are such sections."""

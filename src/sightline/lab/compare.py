@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,7 +23,6 @@ from sightline.core.metrics import find_metric
 from sightline.lab.jobs import (
     DONE,
     TRIAL_VALIDATIONS,
-    VALIDATIONS,
     Failure,
     Job,
     JobResult,
@@ -42,7 +41,8 @@ from sightline.lab.summary import Outcome, summarise
 from sightline.training.plan import StepPlan
 
 POLL_S = 0.2
-OURS = ("prepared", "trials", "runs", "figures", "results.json", "report.html")
+RESULTS = "results.json"
+OURS = ("prepared", "trials", "runs", "figures", RESULTS, "report.html")
 
 
 @final
@@ -71,7 +71,7 @@ def compare(
     """Train every architecture of `config` with every seed; write `results.json` and the runs to `out_dir`.
 
     Runs that fail or diverge are recorded, never dropped or repeated. `command` is recorded as the command that
-    reproduces the results. `plan` is the results.json of a comparison whose numbers of steps to take.
+    reproduces the results. `plan` is the directory or the results.json of a comparison whose numbers of steps to take.
 
     Raises:
         InputError: wrong data, architectures, sizes or metric; what `check_free` and `steps_like` raise.
@@ -80,6 +80,7 @@ def compare(
         NoRunFinished: every run failed or diverged; results.json exists by then.
     """
     check_free(out_dir, overwrite=overwrite)
+    plan = plan / RESULTS if plan is not None and plan.is_dir() else plan
     earlier = None if plan is None else Results.load(plan)
     if plan is not None and earlier is not None:
         check_planned(earlier, config, where=plan)
@@ -95,7 +96,7 @@ def compare(
         finally:
             session.end()
     results = summarise(config, session.plan, prepared, session.outcomes, session.rates, command, others.cores())
-    results.save(out_dir / "results.json")
+    results.save(out_dir / RESULTS)
     failures = [outcome.failure for outcome in session.outcomes if outcome.failure is not None]
     if len(failures) == len(session.outcomes):
         raise NoRunFinished(failures, results)
@@ -179,6 +180,7 @@ class _Session:
     outcomes: list[Outcome] = field(default_factory=list)
     rates: dict[str, list[Outcome]] = field(default_factory=dict)
     unmeasured: dict[str, Failure] = field(default_factory=dict)
+    validations: dict[str, Any] = field(default_factory=dict)  # of a run, as the settings ask for them
 
     def prepare(self) -> Prepared:
         """Run the preparing job and wait for it; it finds every error in the user's input.
@@ -209,6 +211,7 @@ class _Session:
         prepared = read_json(Prepared, self.out_dir / "prepared" / DONE)
         self.display.metric, self.display.counted = prepared.metric, prepared.data.speed_unit
         self.plan = _plan(self.config, prepared)
+        self.validations = {"validations": prepared.validations, "validation_share": prepared.validation_share}
         return prepared
 
     def settle_steps(self, prepared: Prepared, earlier: Results | None, where: Path | None) -> None:
@@ -236,7 +239,7 @@ class _Session:
         if earlier is not None and where is not None:
             steps = steps_like(earlier, prepared.data.sha256, timed[0].batches, where=where)
         else:
-            steps = measured_steps(self.config, self.plan, timed)
+            steps = measured_steps(self.config, self.plan, timed, **self.validations)
         self.plan = replace(self.plan, steps=steps)
         self.unmeasured = {arch: failure for one in timed for arch, failure in one.failures.items()}
         for arch, failure in self.unmeasured.items():
@@ -300,8 +303,9 @@ class _Session:
     def _trial(self, arch: str, factor: float) -> Job:
         directory = self.out_dir / "trials" / f"{arch}-x{factor:.3g}"
         planned = self.plan.steps_of(arch)
-        length = _length(planned and planned.trial, self.plan.search_each or "", TRIAL_VALIDATIONS)
-        whole = _length(planned and planned.run, self.plan.final_each, VALIDATIONS)["budget"]
+        trial = {**self.validations, "validations": TRIAL_VALIDATIONS}
+        length = _length(planned and planned.trial, self.plan.search_each or "", trial)
+        whole = _length(planned and planned.run, self.plan.final_each, self.validations)["budget"]
         seed, prepared = self.config.seed, self.out_dir / "prepared"
         return Job("trial", self.config, directory, prepared, arch, seed, lr_factor=factor, run_budget=whole, **length)
 
@@ -309,7 +313,7 @@ class _Session:
         directory, prepared = self.out_dir / "runs" / f"{arch}-seed{seed}", self.out_dir / "prepared"
         factor = best(self._losses(arch)) or 1.0
         planned, attention = self.plan.steps_of(arch), seed == self.config.seed
-        length = _length(planned and planned.run, self.plan.final_each, VALIDATIONS)
+        length = _length(planned and planned.run, self.plan.final_each, self.validations)
         return Job("run", self.config, directory, prepared, arch, seed, lr_factor=factor, attention=attention, **length)
 
     def _start(self, job: Job, threads: int) -> None:
@@ -369,10 +373,10 @@ class _Session:
         self.active, self.idle = [], []
 
 
-def _length(plan: StepPlan | None, budget: str, validations: int) -> dict[str, Any]:
-    """The length of a job's training: by its plan, or by a budget that needs none."""
+def _length(plan: StepPlan | None, budget: str, validations: Mapping[str, Any]) -> dict[str, Any]:
+    """The length of a job's training and its validations: by its plan, or by a budget that needs none."""
     if plan is None:
-        return {"budget": budget, "validations": validations}
+        return {"budget": budget, **validations}
     length = {"validations": plan.validations, "validation_share": plan.validation_share}
     return {"budget": f"{plan.steps}steps", **length}
 

@@ -17,7 +17,7 @@ from sightline.training.plan import Speed
 
 T = TypeVar("T")
 
-VALIDATIONS, TRIAL_VALIDATIONS = 10, 2  # of a run, of a trial; at most, where seconds became steps
+VALIDATIONS, TRIAL_VALIDATIONS = 10, 2  # of a run unless it is set, of a trial; at most, where seconds became steps
 
 
 @final
@@ -63,6 +63,8 @@ class Prepared:
     baselines: list[Baseline]
     environment: dict[str, Any]
     warnings: list[str] = field(default_factory=list)
+    validations: int = VALIDATIONS  # of each run, at most, where seconds become steps
+    validation_share: float = 1.0  # of the validation items, at most
 
 
 @final

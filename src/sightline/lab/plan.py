@@ -9,10 +9,15 @@ from typing import Any, Literal, final
 from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.core.processes import available_cores
-from sightline.core.settings import check_in_range
+from sightline.core.settings import check_in_range, keys_of
 from sightline.lab.rates import EXTRA, candidates, most_trials
 from sightline.lab.results import BudgetPlan
 
+# Keys of a training that a comparison does not take, and why.
+UNSHARED = {
+    "arch": "unknown flag, did you mean '--archs'?",
+    "keep": "a comparison deletes the checkpoints of its runs and keeps best and last: leave it out",
+}
 RESERVED_NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -57,11 +62,26 @@ class CompareConfig:
                 raise InputError(f"{arch!r} is not the name of an architecture", where="--archs")
         if not 0 <= self.search < 1:
             raise InputError(f"expected a share from 0 to below 1, found {self.search:g}", where="--search")
+        self._check_settings()
         for flag, value, least in (
             ("--seeds", self.seeds, 1), ("--rates", self.rates, 2), ("--tested", self.tested, 1),
             ("--workers", self.workers, 1), ("--seed", self.seed, 0),
         ):  # fmt: skip
             check_in_range(flag, value, at_least=least)
+
+    def _check_settings(self) -> None:
+        """Refuse settings that a comparison would not obey.
+
+        Raises:
+            InputError: "--arch: unknown flag, did you mean '--archs'?"; "--keep: a comparison deletes …"; "--budget: is
+                a key of the comparison itself, not one of the settings that architectures share".
+        """
+        for key in self.settings:
+            if key in UNSHARED:
+                raise InputError(UNSHARED[key], where=f"--{key}")
+            if key != "settings" and key in keys_of(type(self)):
+                message = "is a key of the comparison itself, not one of the settings that architectures share"
+                raise InputError(message, where=f"--{key}")
 
     @property
     def all_seeds(self) -> list[int]:

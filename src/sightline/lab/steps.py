@@ -13,22 +13,30 @@ from sightline.training.budget import Budget
 from sightline.training.plan import StepPlan, median_speed, plan_steps
 
 
-def measured_steps(config: CompareConfig, plan: BudgetPlan, timed: Sequence[Timed]) -> list[PlannedSteps]:
+def measured_steps(
+    config: CompareConfig,
+    plan: BudgetPlan,
+    timed: Sequence[Timed],
+    *,
+    validations: int = VALIDATIONS,
+    validation_share: float = 1.0,
+) -> list[PlannedSteps]:
     """The steps of every architecture, by the medians of the speeds that the workers measured side by side.
 
-    One that no worker could measure has none.
+    One that no worker could measure has none. `validations` are those of a run, of at most `validation_share` of the
+    items.
     """
     every = timed[0].validate_every
 
     def planned(arch: str) -> PlannedSteps:
         speed = median_speed([one.speeds[arch] for one in timed if arch in one.speeds])
 
-        def of(budget: str, validations: int) -> StepPlan:
+        def of(budget: str, count: int) -> StepPlan:
             seconds = Budget.parse(budget).amount
-            return plan_steps(seconds, speed, validations=validations, validate_every=every)
+            return plan_steps(seconds, speed, validations=count, most_share=validation_share, validate_every=every)
 
         trial = None if plan.search_each is None else of(plan.search_each, TRIAL_VALIDATIONS)
-        return PlannedSteps(arch, timed[0].batches[arch], of(plan.final_each, VALIDATIONS), trial)
+        return PlannedSteps(arch, timed[0].batches[arch], of(plan.final_each, validations), trial)
 
     failed = {arch for one in timed for arch in one.failures}
     return [planned(arch) for arch in config.archs if arch not in failed]

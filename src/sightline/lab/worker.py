@@ -157,6 +157,8 @@ def prepare(job: Job) -> Prepared:
         attended_pieces=pieces,
         baselines=baselines,
         environment=environment() | {"threads": torch.get_num_threads(), "command": ""},
+        validations=runs[0].training.validations,
+        validation_share=runs[0].training.validation_share,
     )
 
 
