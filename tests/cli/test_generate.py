@@ -127,6 +127,14 @@ def test_bad_bytes_on_standard_input(run):
     assert "stdin:2: invalid UTF-8 at byte 3 (0xff)" in error
 
 
+def test_a_prompt_that_names_a_file_is_refused(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "prompt.txt").write_text("the cat")
+    status, out, error = run("prompt.txt")
+    assert (status, out) == (2, "")
+    assert "prompt.txt: is a file, but a text is expected: --prompt-file reads a prompt from a file" in error
+
+
 def test_a_model_of_another_task_is_refused(tmp_path, capsys):
     untrained("lstm", seed=4).save(tmp_path / "model")
     assert main(["generate", str(tmp_path / "model"), "x"]) == 2

@@ -48,6 +48,18 @@ def test_an_empty_line_gives_an_empty_line(run):
     assert (len(lines), lines[1], lines[3], lines[4]) == (5, "", "", "")
 
 
+def test_a_file_is_no_text_but_a_line_of_standard_input_is_one(run, model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    way = "write texts as arguments, or any text one a line on standard input"
+    (tmp_path / "words.tsv").write_text("7\tseven\n")
+    for text, problem in (
+        ("words.tsv", "is a file, but a text is expected"),
+        ("wrods.tsv", "no such file, and not read as a text"),
+    ):
+        assert run("7", text) == (2, "", f"sightline: error: {text}: {problem}: {way}\n")
+        assert run(stdin=f"{text}\n".encode())[:2] == (0, load(model).predict([text])[0] + "\n")
+
+
 @pytest.mark.parametrize("flags", [(), ("--json",)])
 def test_no_input_is_an_error(run, flags):
     """Of any task, and not an empty success: the program before it in a pipe has failed, or `<` has the wrong file."""

@@ -69,6 +69,7 @@ def generate(
     from sightline.decoding.engine import DecodingConfig
     from sightline.tasks.language.generation import GenerationConfig
     from sightline.tasks.load import load
+    from sightline.tasks.not_files import check_not_files
     from sightline.training.environment import resolve_device
 
     if sum((greedy, sample, beam > 1)) > 1:
@@ -88,6 +89,7 @@ def generate(
     config = GenerationConfig(decoding, num_samples, tuple(stop or ()), truncate)
     if prompts and prompt_file is not None:
         raise InputError("pass either prompts or a file", where="--prompt-file")
+    check_not_files(prompts, "--prompt-file reads a prompt from a file, standard input any text")
     with messages():
         task = load(run)
     if not task.continues_prompts:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
+WAY = "write texts as arguments, or any text one a line on standard input"
+
 
 def predict(
     run: Path,
@@ -33,7 +35,8 @@ def predict(
 
     Args:
         run: Directory of a run, of a model, or of a comparison, whose winner is used.
-        inputs: Texts or paths.
+        inputs: Texts, or paths if the model reads files. A text that looks like the name of a file is an error; on
+            standard input any text is one.
         beam: Beam width; 1 is greedy decoding.
         length_penalty: Alpha: the score of n tokens is divided by ((5 + n) / 6)^alpha.
         sample: Sample the output instead of searching for the most likely one.
@@ -58,6 +61,7 @@ def predict(
     from sightline.core.errors import InputError
     from sightline.decoding.engine import DecodingConfig
     from sightline.tasks.load import load
+    from sightline.tasks.not_files import check_not_files
     from sightline.training.environment import resolve_device
 
     searching = {"length_penalty": length_penalty}
@@ -84,6 +88,8 @@ def predict(
         raise InputError(f"predict draws no figures for {task.name}", where="--figures")
 
     terminal = sys.stdout.isatty()
+    if task.reads_texts:
+        check_not_files(inputs, WAY)
     records, first, cut, noted = [], 0, 0, set()
     chunks = iter([list(inputs)] if inputs else arriving(cast(Stream, sys.stdin.buffer)))
     if (begin := next(chunks, None)) is None:

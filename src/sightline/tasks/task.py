@@ -29,6 +29,7 @@ from sightline.data.survey import Survey
 from sightline.models import FORMS, SizedConfig, match_parameters
 from sightline.models.store import CONFIG
 from sightline.tasks.architectures import check_architecture
+from sightline.tasks.not_files import check_not_paths
 from sightline.tasks.one_or_several import is_blank, list_of
 from sightline.tasks.outcomes import Answer, Costs, Measured
 from sightline.tasks.run import RunConfig
@@ -55,6 +56,7 @@ class Task(SavedTask, Generic[D, P, R]):
     accepts_decoding: whether outputs are sequences, searched for or sampled by a `DecodingConfig`
     loss_unit, counted: the unit of the training loss, and the tokens that a budget counts
     length_of: the meaning of `lengths`, such as "source length (characters)"
+    reads_texts: whether an input is a text, and the name of a file is therefore refused
     answers_lines: whether an answer's text is a table, several lines long
     continues_prompts: whether it has `generate`, which continues texts
     draws_answers: whether `report.forecasts` draws the records of answers
@@ -75,6 +77,7 @@ class Task(SavedTask, Generic[D, P, R]):
     length_of: ClassVar[str] = ""
     shows_attention: ClassVar[bool] = False
     same_in_comparison: ClassVar[tuple[str, ...]] = ()
+    reads_texts: bool = False
     answers_lines: ClassVar[bool] = False
     draws_answers: ClassVar[bool] = False
     continues_prompts: ClassVar[bool] = False
@@ -125,9 +128,11 @@ class Task(SavedTask, Generic[D, P, R]):
         task that continues prompts reads one.
 
         Raises:
-            InputError: what `one_or_several.list_of` raises; whatever is wrong with an input; "translation gives no
-                probabilities: see return_dict=True".
+            InputError: what `one_or_several.list_of` and `check_not_paths` raise; whatever is wrong with an input;
+                "translation gives no probabilities: see return_dict=True".
         """
+        if self.reads_texts:
+            check_not_paths(inputs)
         one = self.is_one(inputs)
         several = [inputs] if one else list_of(inputs)
         if proba or return_dict:

@@ -91,6 +91,7 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
     ) -> None:
         self.config, self.model, self.inputs = config, model, inputs
         self.classes, self.many, self.weights, self.data = classes, many, weights, data
+        self.reads_texts = inputs.kind == "text"
         self.label_type, self._values = label_type, label_values(classes, label_type)
 
     @classmethod

@@ -33,6 +33,7 @@ from sightline.tasks.language.baselines import code_lengths
 from sightline.tasks.language.config import LanguageConfig, LanguageRun
 from sightline.tasks.language.generation import Generated, GenerationConfig, OnText, generate
 from sightline.tasks.language.likelihood import LIKELIHOODS, Scored, Tally, score_carried, score_windows
+from sightline.tasks.not_files import check_not_paths
 from sightline.tasks.outcomes import Answer, Measured
 from sightline.tasks.task import Task
 from sightline.tasks.text_inputs import in_tokens, text_front_end
@@ -56,6 +57,7 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
     unit = "documents"
     Run: ClassVar[type[LanguageRun]] = LanguageRun
     accepts_decoding = True
+    reads_texts = True
     continues_prompts = True
     same_in_comparison = ("tokenizer.kind", "tokenizer.size")
     measured_by = ("stride", "evaluate")
@@ -188,7 +190,12 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
         first: int = 0,
         on_text: OnText | None = None,
     ) -> list[Generated]:
-        """Continuations of prompts (see `generation.generate`); dropout is off."""
+        """Continuations of prompts (see `generation.generate`); dropout is off.
+
+        Raises:
+            InputError: what `generation.generate` and `check_not_paths` raise.
+        """
+        check_not_paths(prompts)
         with evaluating(self.model):
             chosen = config or GenerationConfig()
             several = [prompts] if isinstance(prompts, str) else prompts

@@ -45,6 +45,7 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
     """A translation model with its tokenizers."""
 
     name = "translation"
+    reads_texts = True
     unit = "pairs"
     length_of = "source length (characters)"
     shows_attention = True
