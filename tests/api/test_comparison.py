@@ -51,7 +51,7 @@ def test_it_shows_each_warning_once():
     spelled = "Fewer than 100 steps: give a larger budget=…."
     assert repr(shown).count(spelled) == shown._repr_html_().count(spelled) == 1
     assert "--budget" not in repr(shown)
-    assert shown.verdict.endswith(warning)
+    assert shown.verdict.endswith(spelled)
 
 
 def test_the_command_repeats_the_comparison():

@@ -13,7 +13,7 @@ WRONG = {
     "train --seed 1 --seed 2": "parameter --seed specified multiple times.",
     "train --limit 1e5": "--limit: expected an integer, found '1e5'",
     "train --dta pairs.tsv": "--dta: unknown key, did you mean 'data'?",
-    "train pairs.tsv": "unexpected argument 'pairs.tsv'",
+    "train pairs.tsv": "unexpected argument 'pairs.tsv': a flag names data, as in --data pairs.tsv",
     "train -z": "unknown flag '-z'",
     "train --data absent.tsv --arch gru": "absent.tsv: no such file",
     "train --data pairs.tsv --arch grru": "unknown architecture 'grru', did you mean 'gru'?",

@@ -49,6 +49,11 @@ def test_wrong_arguments_are_one_line(arguments, message):
         sightline.fit(*arguments)
 
 
+def test_resuming_needs_a_directory():
+    with pytest.raises(InputError, match=r"^resume: requires out_dir, the run to continue$"):
+        sightline.fit("translation", corpus(), "gru", "2steps", resume=True)
+
+
 LABELLED = pd.DataFrame({"text": [f"{'red' if i % 2 else 'blue'} {i}" for i in range(60)], "label": [*"ab"] * 30})
 HOURS = pd.DataFrame(
     {"load": np.sin(np.arange(300) / 4) + np.arange(300) % 3},
@@ -87,6 +92,23 @@ def test_a_frame_trains_evaluates_and_predicts(tmp_path):
     assert on_test.metrics == sightline.load(tmp_path / "runs" / "x").evaluate().metrics
     assert repr(on_all).startswith("gru on data (DataFrame), 60 items\n  accuracy ")
     assert "<th>accuracy</th>" in on_all._repr_html_()
+
+
+def test_evaluation_takes_the_keys_of_measuring_and_names_a_wrong_part():
+    """Windows that overlap give each token more context, so that other losses result; the model stays as it is."""
+    model = sightline.fit("language", [f"text {i} of {i}" for i in range(60)], "gru", "2steps", context=16, **TINY)
+    texts = ["a longer text than one window of the model, which therefore needs several"]
+    plain, strided, again = model.evaluate(texts), model.evaluate(texts, stride=4), model.evaluate(texts)
+    assert strided.metrics != plain.metrics == again.metrics
+    assert model.evaluate(stride=4).size == model.evaluate().size
+    for keys, message in (
+        ({"part": "vaild"}, "part: must be one of train, valid, test, found 'vaild'"),
+        ({"stride": 0}, "stride: must be at least 1, found 0"),
+        ({"strid": 4}, "data: none is given that strid=… says how to read"),
+    ):
+        with pytest.raises(InputError) as caught:
+            model.evaluate(**keys)
+        assert str(caught.value) == message
 
 
 def test_probabilities_and_records():

@@ -33,7 +33,7 @@ class ComparisonResult:
     @property
     def verdict(self) -> str:
         """Which architecture is best, and how certain that is."""
-        return self.results.verdict
+        return as_arguments(self.results.verdict)
 
     @cached_property
     def best(self) -> Any:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any, final, get_args
 
+from sightline.core.config import override
 from sightline.core.digits import number_of, significant
 from sightline.core.errors import InputError
 from sightline.core.metrics import defined
-from sightline.tasks.given import given_data
+from sightline.tasks.given import GivenData, given_data
 from sightline.tasks.load import Part, PartName, part_of_data, part_of_run
 from sightline.tasks.outcomes import Measured
 
@@ -67,19 +68,31 @@ class Evaluation:
         return f"<p>{html.escape(self.title)}</p><table>{''.join(cells)}</table>"
 
 
-def evaluate(task: Any, data: Any, part: PartName, decoding: Any, keys: dict[str, Any]) -> Evaluation:
+def evaluate(task: Any, data: Any, part: Any, decoding: Any, keys: dict[str, Any]) -> Evaluation:
     """The metrics of a task; see `Task.evaluate`."""
-    with given_data(None, task.pair, data=data) as given:
-        if given.paths:
-            read = {"base": base} if (base := getattr(given.beside(task.run).corpus, "base", None)) else {}
-            chosen = part_of_data(task, task.place, {**read, **keys, **given.paths}, part)
-        elif keys:
-            raise InputError(f"none is given that {next(iter(keys))}=… says how to read", where="data")
-        elif task.corpus is not None:
-            chosen = Part.of(task.corpus, part, task.unit)
-        elif task.place is not None:
-            chosen = part_of_run(task.place, part)
-        else:
-            raise InputError("nothing is known of the data of its training: give some", where="data")
-        measured = task.measure(chosen.items, decoding)
-        return Evaluation.of(task, chosen._replace(name=given.named(chosen.name)), measured)
+    if part not in get_args(PartName):
+        raise InputError(f"must be one of {', '.join(get_args(PartName))}, found {part!r}", where="part")
+    keys, trained = dict(keys), task.config
+    settings = {key: keys.pop(key) for key in task.measured_by if key in keys}
+    try:
+        with given_data(None, task.pair, data=data) as given:
+            task.config = override(trained, settings, prefix="--")
+            return _evaluated(task, given, part, decoding, keys)
+    finally:
+        task.config = trained
+
+
+def _evaluated(task: Any, given: GivenData, part: PartName, decoding: Any, keys: dict[str, Any]) -> Evaluation:
+    if given.paths:
+        read = {"base": base} if (base := getattr(given.beside(task.run).corpus, "base", None)) else {}
+        chosen = part_of_data(task, task.place, {**read, **keys, **given.paths}, part)
+    elif keys:
+        raise InputError(f"none is given that {next(iter(keys))}=… says how to read", where="data")
+    elif task.corpus is not None:
+        chosen = Part.of(task.corpus, part, task.unit)
+    elif task.place is not None:
+        chosen = part_of_run(task.place, part)
+    else:
+        raise InputError("nothing is known of the data of its training: give some", where="data")
+    measured = task.measure(chosen.items, decoding)
+    return Evaluation.of(task, chosen._replace(name=given.named(chosen.name)), measured)

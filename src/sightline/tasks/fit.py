@@ -77,6 +77,8 @@ def fit(
             `overwrite` is given.
         EnvironmentFault, Diverged, Interrupted: as `training.train`.
     """
+    if resume and out_dir is None:
+        raise InputError("requires out_dir, the run to continue", where="resume")
     corpus = data if isinstance(data, Corpus) else None
     flags: dict[str, Any] = {"budget": budget, **({} if task is None else {"task": task}), **(settings or {}), **keys}
     if arch is not None:

@@ -26,7 +26,8 @@ def check_not_files(texts: Iterable[str], way: str) -> None:
         if text.startswith("builtin:"):
             raise InputError(f"is built-in data, but a text is expected: {way}", where=text)
         if _names_file(text):
-            raise InputError(f"is a file, but a text is expected: {way}", where=text)
+            kind = "folder" if Path(text).is_dir() else "file"
+            raise InputError(f"is a {kind}, but a text is expected: {way}", where=text)
         if _ends_like_file(text):
             raise InputError(f"no such file, and not read as a text: {way}", where=text)
 

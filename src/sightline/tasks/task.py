@@ -173,10 +173,12 @@ class Task(SavedTask, Generic[D, P, R]):
     def evaluate(self, data: Any = None, part: PartName = "test", decoding: Any = None, **keys: Any) -> Evaluation:
         """The metrics on data, which is given as to `sightline.fit`; without it on a part of the training's own data.
 
-        `keys` say how the data is read, as in training where they are not named: `label_column="class"`.
+        `keys` say how the data is read, as in training where they are not named: `label_column="class"`; or, where
+        they are in `measured_by`, how it is measured: `stride=64`.
 
         Raises:
-            InputError: whatever is wrong with the data; "data: nothing is known of the data of its training: …".
+            InputError: an unknown part or key; whatever is wrong with the data; "data: nothing is known of the data of
+                its training: …".
         """
         from sightline.tasks.evaluation import evaluate  # it loads data by tasks, which this class is the base of
 

@@ -35,7 +35,7 @@ class TrainConfig(CheckedConfig):
     optim: OptimConfig = key(OptimConfig(), "Optimizer and learning rate.")
     validations: int = key(
         10,
-        "Validations, evenly spaced over the budget; a budget in seconds allows those that take up to 15 % of it.",
+        "Validations, evenly spaced over the budget; a budget in seconds allows 10 that take up to 15 % of it.",
         at_least=1,
     )
     validation_share: float = key(
