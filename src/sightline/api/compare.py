@@ -43,8 +43,8 @@ def compare(
 
     Data is given as to `sightline.fit`. `archs` are names, or text with commas between them. `budget` is that of each
     run. `keys` are the flags of `sightline compare`
-    (`seeds`, `seed`, `match`, `search`, `rates`, `metric`, `tested`, `workers`, `device`, `dtype`), and keys of the
-    task's configuration, which all architectures share; those with dots are in `settings`.
+    (`seeds`, `seed`, `match`, `search`, `rates`, `metric`, `tested`, `workers`, `device`, `dtype`, `prefer`), and keys
+    of the task's configuration, which all architectures share; those with dots are in `settings`.
     `out_dir`, by default a new directory in `runs`, gets the report, `results.json` and all runs; a table in memory is
     kept in the folder `tables` beside it.
 

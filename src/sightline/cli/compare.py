@@ -40,6 +40,7 @@ def compare(
     workers: int | None = None,
     device: str = "auto",
     dtype: Literal["auto", "float32", "bfloat16"] = "auto",
+    prefer: Literal["quality", "speed", "memory", "balanced"] = "quality",
     overwrite: bool = False,
     json: bool = False,
     quiet: Annotated[bool, Parameter(name=["--quiet", "-q"])] = False,
@@ -76,6 +77,7 @@ def compare(
         workers: Number of parallel runs, which share the cores. Default: one per core.
         device: auto, cpu, cuda or mps.
         dtype: auto, float32 or bfloat16.
+        prefer: Priority by which one architecture is recommended; `sightline report` changes it later.
         overwrite: Replace the comparison in --out-dir.
         json: Print the results as one JSON object instead of a table.
         quiet: Show no progress.
@@ -116,6 +118,7 @@ def compare(
         workers=workers,
         device=device,
         dtype=dtype,
+        prefer=prefer,
         settings={**settings, **free},
     )
     name = Path(data.split(",")[0]).stem
@@ -174,6 +177,7 @@ def print_table(results: Results) -> None:
     from rich.text import Text
 
     from sightline.core.digits import significant
+    from sightline.report.recommendation import fronts_line, recommendation_line
     from sightline.report.spent import timing, training_each
     from sightline.report.text import capitalised, quantity, size, visible
 
@@ -215,4 +219,6 @@ def print_table(results: Results) -> None:
             console.print(Text(visible(f"* {a.arch}: {', '.join(a.cautions)}")))
     for warning in (warning for warning in results.warnings if warning not in results.verdict):
         console.print(Text(visible(warning)))
+    for line in filter(None, (fronts_line(results), recommendation_line(results))):
+        print(visible(line), flush=True)
     console.print()
