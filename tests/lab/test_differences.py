@@ -16,6 +16,7 @@ from sightline.lab.results import Estimate, Results, Run
 from tests.lab.test_pareto import made
 
 OLD = made({"gru": {"q": 0.8, "parameters": 100}, "rnn": {"q": 0.5}})
+TEXTS = replace(OLD.data, unit="texts")
 NEW = made({"gru": {"q": 0.9, "parameters": 150}, "lstm": {"q": 0.7}})
 
 
@@ -72,7 +73,7 @@ def test_settings_come_from_the_configurations_where_both_have_them() -> None:
     ("old", "message"),
     [
         (replace(OLD, settings={"task": "language"}), "OLD: is of another task (language there, translation here)"),
-        (replace(OLD, data=replace(OLD.data, unit="texts")), "OLD: is of another task (its items are texts, here pairs)"),
+        (replace(OLD, data=TEXTS), "OLD: is of another task (its items are texts, here pairs)"),
         (replace(OLD, primary_metric="mse"), "OLD: ranks by MSE, this comparison by accuracy"),
     ],
 )  # fmt: skip

@@ -59,7 +59,8 @@ def compare(
             first, so that other work on the machine changes nothing; 60s-wall obeys the clock. Default: 60s.
         plan: results.json of an earlier comparison with a budget in seconds, whose numbers of steps to take.
         seeds: Number of runs of each architecture; a verdict needs at least 2.
-        match: Scale every architecture to this size, e.g. params=2M.
+        match: Scale every architecture to the same size: parameters (params=2M), training operations per token
+            (flops=1.5M) or bytes of state after so many tokens (state=64KB@1024).
         out_dir: Output directory. Default: a new directory under runs/.
         search: Fraction of the budget spent on the learning-rate search; 0 uses the presets' rates.
         rates: Number of learning rates that the search tries, including the preset's; one more where the largest or
