@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from sightline.lab.results import Prefer
+from sightline.lab.results import Prefer, Run
 from sightline.report.fronts import front_drawings
 from sightline.report.html import render
-from sightline.report.recommendation import fronts_line, recommendation_line
+from sightline.report.recommendation import fronts_line, recommendation_line, using_recommended
 from tests.lab.test_pareto import FOUR, WORSE, made
 
 RESULTS = made(FOUR, WORSE)
@@ -52,3 +53,14 @@ def test_every_front_is_a_file_and_a_figure_that_names_what_is_on_it(tmp_path: P
     page = render(RESULTS)
     assert all(page.count(drawing.description) == 1 for drawing in drawn)
     assert recommendation_line(RESULTS) in page.replace("\u00a0", " ")
+
+
+def test_the_recommended_one_is_used_by_its_run_with_the_lowest_validation_loss() -> None:
+    losses = {0: [0.9, 0.4], 1: [0.3, 0.5], 2: [None]}
+    runs = [
+        Run("fast", seed, "done", history=[{"event": "valid", "loss": loss} for loss in own])
+        for seed, own in losses.items()
+    ]
+    results = made(FOUR, WORSE, runs=runs, prefer="speed")
+    assert using_recommended(results, Path("runs/a b")) == "sightline predict 'runs/a b/runs/fast-seed1' INPUT"
+    assert using_recommended(replace(results, prefer="quality"), Path("runs/a b")) == ""

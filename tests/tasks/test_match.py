@@ -92,6 +92,6 @@ def test_a_model_without_a_state_and_a_size_out_of_reach_are_refused(texts: Path
     with pytest.raises(InputError, match=r"--match: state=4B@8 cannot be met within 25%: the nearest is 128 bytes at"):
         _run(texts, "lstm", "state=4B@8")
     labelled = tmp_path / "labelled.csv"
-    labelled.write_text("text,label\n" + "".join(f"word{i % 2} x,{'ab'[i % 2]}\n" for i in range(60)))
+    labelled.write_text("text,label\n" + "".join(f"word{i} x,{'ab'[i % 2]}\n" for i in range(60)))
     with pytest.raises(InputError, match="--match: a model for classification carries no state from token to token"):
         _run(labelled, "gru", "state=64KB@8", task="classification")

@@ -12,8 +12,9 @@ from sightline.api.comparison import ComparisonResult
 from sightline.core.config import override
 from sightline.core.settings import keys_of, spelled
 from sightline.data.rows.given import PAIR
-from sightline.lab.compare import NoRunFinished, free_directory
+from sightline.lab.compare import NoRunFinished
 from sightline.lab.compare import compare as run_comparison
+from sightline.lab.directory import free_directory
 from sightline.lab.plan import CompareConfig
 from sightline.lab.progress import Display
 from sightline.report.html import write_report
@@ -36,6 +37,7 @@ def compare(
     out_dir: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
     overwrite: bool = False,
+    resume: bool = False,
     quiet: bool = False,
     **keys: Any,
 ) -> ComparisonResult:
@@ -46,7 +48,8 @@ def compare(
     (`seeds`, `seed`, `match`, `search`, `rates`, `metric`, `tested`, `workers`, `device`, `dtype`, `prefer`), and keys
     of the task's configuration, which all architectures share; those with dots are in `settings`.
     `out_dir`, by default a new directory in `runs`, gets the report, `results.json` and all runs; a table in memory is
-    kept in the folder `tables` beside it.
+    kept in the folder `tables` beside it. `resume` continues the comparison in `out_dir`, with more architectures or
+    seeds if asked for.
 
         which = sightline.compare(frame, archs=["lstm", "transformer"], budget="60s")
         which.verdict
@@ -72,7 +75,8 @@ def compare(
         config = override(base, {"archs": list(names), "budget": budget, **own})
         display = Display(quiet=quiet)
         try:
-            results = run_comparison(config, directory, command=_command(config), overwrite=overwrite, display=display)
+            how = {"overwrite": overwrite, "resume": resume, "display": display}
+            results = run_comparison(config, directory, command=_command(config), **how)
         except NoRunFinished as error:
             write_report(error.results, directory)
             raise

@@ -41,6 +41,7 @@ def compare(
     device: str = "auto",
     dtype: Literal["auto", "float32", "bfloat16"] = "auto",
     prefer: Literal["quality", "speed", "memory", "balanced"] = "quality",
+    resume: bool = False,
     overwrite: bool = False,
     json: bool = False,
     quiet: Annotated[bool, Parameter(name=["--quiet", "-q"])] = False,
@@ -79,6 +80,8 @@ def compare(
         device: auto, cpu, cuda or mps.
         dtype: auto, float32 or bfloat16.
         prefer: Priority by which one architecture is recommended; `sightline report` changes it later.
+        resume: Continue the comparison in --out-dir after a kill, or add architectures and seeds to it; what has ended
+            is not trained again.
         overwrite: Replace the comparison in --out-dir.
         json: Print the results as one JSON object instead of a table.
         quiet: Show no progress.
@@ -101,6 +104,10 @@ def compare(
         raise InputError("specified twice", where=f"--{twice.replace('_', '-')}")
     if budget is not None and plan is not None:
         raise InputError("--budget and --plan are mutually exclusive")
+    if resume and overwrite:
+        raise InputError("--resume and --overwrite are mutually exclusive")
+    if resume and out_dir is None:
+        raise InputError("needs --out-dir, the directory of the comparison to continue", where="--resume")
     if "arch" in free:
         raise InputError("unknown flag, did you mean '--archs'?", where="--arch")
     chosen = compared(task) if archs is None else tuple(part.strip() for part in archs.split(",") if part.strip())
@@ -123,7 +130,7 @@ def compare(
         settings={**settings, **free},
     )
     name = Path(data.split(",")[0]).stem
-    run(config, out_dir, name=name, overwrite=overwrite, json=json, quiet=quiet, plan=plan)
+    run(config, out_dir, name=name, overwrite=overwrite, json=json, quiet=quiet, plan=plan, resume=resume)
 
 
 def run(
@@ -135,15 +142,18 @@ def run(
     json: bool,
     quiet: bool,
     plan: Path | None = None,
+    resume: bool = False,
 ) -> None:
     """Compare and write the report; print the verdict, the table and the report's path, or the results as JSON."""
     import shlex
     import sys
 
-    from sightline.lab.compare import NoRunFinished, free_directory
+    from sightline.lab.compare import NoRunFinished
     from sightline.lab.compare import compare as run_comparison
+    from sightline.lab.directory import free_directory
     from sightline.lab.progress import Display
     from sightline.report.html import using, write_report
+    from sightline.report.recommendation import using_recommended
     from sightline.report.text import visible
 
     directory = out_dir or free_directory(Path("runs"), f"compare-{name}")
@@ -151,7 +161,13 @@ def run(
     failure = None
     try:
         results = run_comparison(
-            config, directory, command=command, overwrite=overwrite, display=Display(quiet=quiet), plan=plan
+            config,
+            directory,
+            command=command,
+            overwrite=overwrite,
+            resume=resume,
+            display=Display(quiet=quiet),
+            plan=plan,
         )
     except NoRunFinished as error:
         results, failure = error.results, error
@@ -167,6 +183,8 @@ def run(
         print(f"report: {report}")
         if use := using(results, directory):
             print(f"use the winner: {visible(use)}")
+        if use := using_recommended(results, directory):
+            print(f"use the recommended: {visible(use)}")
     if failure is not None:
         raise failure
 

@@ -38,6 +38,7 @@ def report(
     from sightline.lab.results import Results
     from sightline.report.differences import differences_lines
     from sightline.report.html import render, write_report
+    from sightline.report.recommendation import using_recommended
     from sightline.report.text import visible
 
     file = results_file(place)
@@ -67,6 +68,8 @@ def report(
     if changes is not None:
         print("\n".join(visible(line) for line in differences_lines(changes, results)), end="\n\n")
     print(f"report: {page}")
+    if use := using_recommended(results, file.parent):
+        print(f"use the recommended: {visible(use)}")
 
 
 def results_file(place: Path) -> Path:

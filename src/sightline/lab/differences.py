@@ -134,10 +134,12 @@ def _metrics(
     for name in names:
         metric, was, own = new.metric_named(name), then.metrics[name], now.metrics[name]
         metric = metric.apart([was.mean, own.mean])
-        before, after = items
-        paired = name == new.primary_metric and before is not None and after is not None
-        paired = paired and before.shape[1:] == after.shape[1:]
-        change = paired_difference(before, after, metric) if paired else independent_difference(was, own)
+        before, after = items if name == new.primary_metric else (None, None)
+        paired = before is not None and after is not None and before.shape[1:] == after.shape[1:]
+        if before is not None and after is not None and paired:
+            change = paired_difference(before, after, metric)
+        else:
+            change = independent_difference(was, own)
         changes.append(Change(metric, was, own, change, paired))
     return changes
 

@@ -30,7 +30,7 @@ from sightline.report.details import comparison_drawings, label_figures
 from sightline.report.differences import data_line, differences_rows
 from sightline.report.figures import Drawing, drawings
 from sightline.report.fronts import front_drawings
-from sightline.report.recommendation import recommendation_line
+from sightline.report.recommendation import recommendation_line, using_recommended
 from sightline.report.spent import timing, training_each
 from sightline.report.text import piece, quantity, size, visible
 
@@ -88,6 +88,7 @@ def render(results: Results, directory: Path | None = None, against: Differences
             against=against,
             against_data=data_line(against) if against else "",
             against_rows=differences_rows(against, results) if against else [],
+            use_recommended=using_recommended(results, directory) if directory else "",
             recommended=recommendation_line(results),
             fronts=[_beside(d) for d in front_drawings(results)],
             metrics=_other_metrics(results),

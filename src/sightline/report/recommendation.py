@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from sightline.core.digits import number_of, significant
+from sightline.core.metrics import defined
 from sightline.lab.pareto import Cost, Front, fronts
 from sightline.lab.recommend import Recommendation, recommend
-from sightline.lab.results import Architecture, Prefer, Results
+from sightline.lab.results import Architecture, Prefer, Results, Run
 from sightline.report.text import quantity, size
 
 
@@ -68,6 +72,26 @@ def _obstacle(results: Results, made: Recommendation) -> str:
         value = results.metric.text(made.baseline.metrics[results.primary_metric])
         return f"The baseline “{made.baseline.name}” is at least as good ({value}) and needs no training."
     return "No run finished."
+
+
+def using_recommended(results: Results, directory: Path) -> str:
+    """The command line that uses the recommended architecture, where that is not the one with the best mean; else "".
+
+    Of its runs the one with the lowest validation loss, as of the winner.
+    """
+    made = recommend(results)
+    runs = [run for run in results.runs if run.arch == made.arch and run.status == "done"]
+    if made.arch == made.best or not runs:
+        return ""
+    run = min(runs, key=_lowest_loss)
+    example = shlex.quote(results.examples[0].source) if results.examples else "INPUT"
+    place = directory / "runs" / f"{run.arch}-seed{run.seed}"
+    return f"sightline predict {shlex.quote(str(place))} {example}"
+
+
+def _lowest_loss(run: Run) -> float:
+    losses = [record.get("loss") for record in run.history if record.get("event") == "valid"]
+    return min((loss for loss in losses if defined(loss)), default=math.inf)
 
 
 def fronts_line(results: Results) -> str:
