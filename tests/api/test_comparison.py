@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +43,7 @@ def test_it_shows_the_verdict_and_every_architecture():
         assert RESULTS.verdict.split(":")[0] in text
         assert all(one.arch in text for one in RESULTS.architectures)
         assert "runs/which/report.html" in text
+        assert html.unescape(text).count(result().recommendation) == 1
 
 
 def test_it_shows_each_warning_once():

@@ -15,7 +15,8 @@ from sacrebleu.metrics import BLEU
 from sightline.cli.app import main
 from sightline.core.errors import InputError
 from sightline.core.metrics import Baseline
-from sightline.lab.compare import check_free, compare, free_directory
+from sightline.lab.compare import compare
+from sightline.lab.directory import check_free, free_directory
 from sightline.lab.jobs import Failure, Job, JobResult, Prepared
 from sightline.lab.plan import CompareConfig, divide
 from sightline.lab.progress import Display
@@ -88,7 +89,7 @@ def test_it_leaves_a_file_that_reads_back_and_runs_that_load(compared: tuple[Res
     assert Results.load(out_dir / "results.json").to_dict() == results.to_dict()
     assert (out_dir / "runs" / "gru-seed1" / "best" / "model.safetensors").exists()
     assert (out_dir / "runs" / "gru-seed1" / "config.yaml").exists()
-    assert not list(out_dir.glob("trials/*"))
+    assert {path.name for path in out_dir.glob("trials/*/*")} == {"job.json", "result.json"}  # no model
     assert not list(out_dir.parent.glob(".*"))
 
 
@@ -236,7 +237,7 @@ def test_an_occupied_directory_is_left_alone(tmp_path: Path) -> None:
     ):
         check_free(tmp_path, overwrite=True)
     (tmp_path / "thesis.tex").rename(tmp_path / "results.json")
-    with pytest.raises(InputError, match=r"contains a comparison: .* add --overwrite"):
+    with pytest.raises(InputError, match=r"contains a comparison: .* add --resume or --overwrite"):
         check_free(tmp_path, overwrite=False)
     check_free(tmp_path, overwrite=True)
     with pytest.raises(InputError, match="not a directory"):

@@ -70,7 +70,7 @@ def test_it_fits_and_asks_for_nothing(browser: Any, report: Path, width: int, sc
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     measured = "[...document.querySelectorAll('figure svg')].map(e => e.getBoundingClientRect().height)"
     shown = [height for height in page.evaluate(measured) if height]
-    assert len(shown) == 4 + 2 * len(LEVELS)
+    assert len(shown) == 4 + 5 + 2 * len(LEVELS)  # five costs
     assert min(shown) > 100
     page.close()
 

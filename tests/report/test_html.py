@@ -184,6 +184,7 @@ def test_writing_needs_no_torch_and_leaves_page_and_figures(tmp_path: Path) -> N
             "learning-curves",
             "by-length",
             "curve",
+            *(f"front-{cost}" for cost in ("train-s", "ms", "state-bytes", "peak-memory-bytes", "parameters")),
             *(f"attention-{n}" for n in (1, 2, 3)),
             *(f"{what}-{arch}" for what in ("confusion", "reliability") for arch in LEVELS),
         )

@@ -13,8 +13,9 @@ from sightline.core.config import override
 from sightline.core.errors import InputError
 from sightline.core.settings import keys_of, spelled
 from sightline.data.rows.given import PAIR
-from sightline.lab.compare import RESULTS, NoRunFinished, free_directory
+from sightline.lab.compare import NoRunFinished
 from sightline.lab.compare import compare as run_comparison
+from sightline.lab.directory import RESULTS, free_directory
 from sightline.lab.plan import CompareConfig
 from sightline.lab.progress import Display
 from sightline.report.html import write_report
@@ -38,6 +39,7 @@ def compare(
     out_dir: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
     overwrite: bool = False,
+    resume: bool = False,
     quiet: bool = False,
     **keys: Any,
 ) -> ComparisonResult:
@@ -45,11 +47,12 @@ def compare(
 
     Data is given as to `sightline.fit`. `archs` are names, or text with commas between them. `budget` is that of each
     run, by default 60s; `plan` is an earlier comparison, or its directory, whose numbers of steps to take instead.
-    `keys` are the flags of `sightline compare`
-    (`seeds`, `seed`, `match`, `search`, `rates`, `metric`, `tested`, `workers`, `device`, `dtype`), and keys of the
-    task's configuration, which all architectures share; those with dots are in `settings`.
+    `keys` are the flags of `sightline compare` (`seeds`, `seed`, `match`, `search`, `rates`, `metric`, `tested`,
+    `workers`, `device`, `dtype`, `prefer`), and keys of the task's configuration, which all architectures share; those
+    with dots are in `settings`.
     `out_dir`, by default a new directory in `runs`, gets the report, `results.json` and all runs; a table in memory is
-    kept in the folder `tables` beside it.
+    kept in the folder `tables` beside it. `resume` continues the comparison in `out_dir`, with more architectures or
+    seeds if asked for.
 
         which = sightline.compare(frame, archs=["lstm", "transformer"], budget="60s")
         which.verdict
@@ -78,8 +81,8 @@ def compare(
         config = override(base, {"archs": list(names), "budget": budget or base.budget, **own})
         display = Display(quiet=quiet)
         try:
-            how: dict[str, Any] = {"command": _command(config, plan), "overwrite": overwrite, "plan": plan}
-            results = run_comparison(config, directory, display=display, **how)
+            how: dict[str, Any] = {"command": _command(config, plan), "overwrite": overwrite, "resume": resume}
+            results = run_comparison(config, directory, plan=plan, display=display, **how)
         except NoRunFinished as error:
             write_report(error.results, directory)
             raise

@@ -11,6 +11,7 @@ from typing import Any, final
 from sightline.core.spelling import as_arguments
 from sightline.data.rows.given import frame_like
 from sightline.lab.results import Results
+from sightline.report.recommendation import recommendation_line
 from sightline.report.text import quantity, visible
 from sightline.tasks.load import load
 
@@ -34,6 +35,11 @@ class ComparisonResult:
     def verdict(self) -> str:
         """Which architecture is best, and how certain that is."""
         return as_arguments(self.results.verdict)
+
+    @property
+    def recommendation(self) -> str:
+        """Which architecture to take for the priority `prefer`, and why."""
+        return recommendation_line(self.results)
 
     @cached_property
     def best(self) -> Any:
@@ -89,7 +95,7 @@ class ComparisonResult:
         rows = self._cells()
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        notes = [*map(as_arguments, self.results.warnings), f"report: {self.report}"]
+        notes = [*map(as_arguments, self.results.warnings), self.recommendation, f"report: {self.report}"]
         return "\n".join([visible(line) for line in (self.results.judgement, "", *lines, "", *notes)])
 
     def _repr_html_(self) -> str:
@@ -97,6 +103,7 @@ class ComparisonResult:
         table = [f"<tr>{''.join(f'<th>{html.escape(cell)}</th>' for cell in head)}</tr>"]
         table += [f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows]
         notes = "".join(f"<p>{html.escape(as_arguments(warning))}</p>" for warning in self.results.warnings)
+        notes += f"<p>{html.escape(self.recommendation)}</p>"
         place = html.escape(str(self.report))
         return (
             f"<p><b>{html.escape(self.results.judgement)}</b></p><table>{''.join(table)}</table>{notes}"

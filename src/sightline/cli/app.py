@@ -40,6 +40,7 @@ COMMANDS = {
     "predict": "Run a trained model: translate, classify, forecast or transcribe.",
     "generate": "Continue a prompt with a language model.",
     "compare": "Train several architectures under one budget and report which is best, with uncertainty.",
+    "report": "Make the report of a comparison again, and show what changed since another one.",
     "certify": "Verify mechanisms, including your own, against the laws all mechanisms must satisfy.",
     "bench": "Benchmark the mechanisms against other libraries: time, memory, hardware limits.",
     "data": "Show how data is read and split, or write built-in data to a file.",

@@ -40,6 +40,8 @@ def compare(
     workers: int | None = None,
     device: str = "auto",
     dtype: Literal["auto", "float32", "bfloat16"] = "auto",
+    prefer: Literal["quality", "speed", "memory", "balanced"] = "quality",
+    resume: bool = False,
     overwrite: bool = False,
     json: bool = False,
     quiet: Annotated[bool, Parameter(name=["--quiet", "-q"])] = False,
@@ -59,7 +61,8 @@ def compare(
         plan: Directory or results.json of an earlier comparison with a budget in seconds, whose numbers of steps to
             take.
         seeds: Number of runs of each architecture; a verdict needs at least 2.
-        match: Scale every architecture to this size, e.g. params=2M.
+        match: Scale every architecture to the same size: parameters (params=2M), training operations per token
+            (flops=1.5M) or bytes of state after so many tokens (state=64KB@1024).
         out_dir: Output directory. Default: a new directory under runs/.
         search: Fraction of the budget spent on the learning-rate search; 0 uses the presets' rates.
         rates: Number of learning rates that the search tries, including the preset's; one more where the largest or
@@ -77,6 +80,9 @@ def compare(
         workers: Number of parallel runs, which share the cores. Default: one per core.
         device: auto, cpu, cuda or mps.
         dtype: auto, float32 or bfloat16.
+        prefer: Priority by which one architecture is recommended; `sightline report` changes it later.
+        resume: Continue the comparison in --out-dir after a kill, or add architectures and seeds to it; what has ended
+            is not trained again.
         overwrite: Replace the comparison in --out-dir.
         json: Print the results as one JSON object instead of a table.
         quiet: Show no progress.
@@ -99,6 +105,10 @@ def compare(
         raise InputError("specified twice", where=f"--{twice.replace('_', '-')}")
     if budget is not None and plan is not None:
         raise InputError("--budget and --plan are mutually exclusive")
+    if resume and overwrite:
+        raise InputError("--resume and --overwrite are mutually exclusive")
+    if resume and out_dir is None:
+        raise InputError("needs --out-dir, the directory of the comparison to continue", where="--resume")
     chosen = compared(task) if archs is None else tuple(part.strip() for part in archs.split(",") if part.strip())
     config = CompareConfig(
         task=task,
@@ -115,10 +125,11 @@ def compare(
         workers=workers,
         device=device,
         dtype=dtype,
+        prefer=prefer,
         settings={**settings, **free},
     )
     name = Path(data.split(",")[0]).stem
-    run(config, out_dir, name=name, overwrite=overwrite, json=json, quiet=quiet, plan=plan)
+    run(config, out_dir, name=name, overwrite=overwrite, json=json, quiet=quiet, plan=plan, resume=resume)
 
 
 def run(
@@ -130,15 +141,18 @@ def run(
     json: bool,
     quiet: bool,
     plan: Path | None = None,
+    resume: bool = False,
 ) -> None:
     """Compare and write the report; print the verdict, the table and the report's path, or the results as JSON."""
     import shlex
     import sys
 
-    from sightline.lab.compare import NoRunFinished, free_directory
+    from sightline.lab.compare import NoRunFinished
     from sightline.lab.compare import compare as run_comparison
+    from sightline.lab.directory import free_directory
     from sightline.lab.progress import Display
     from sightline.report.html import using, write_report
+    from sightline.report.recommendation import using_recommended
     from sightline.report.text import visible
 
     directory = out_dir or free_directory(Path("runs"), f"compare-{name}")
@@ -146,7 +160,13 @@ def run(
     failure = None
     try:
         results = run_comparison(
-            config, directory, command=command, overwrite=overwrite, display=Display(quiet=quiet), plan=plan
+            config,
+            directory,
+            command=command,
+            overwrite=overwrite,
+            resume=resume,
+            display=Display(quiet=quiet),
+            plan=plan,
         )
     except NoRunFinished as error:
         results, failure = error.results, error
@@ -162,6 +182,8 @@ def run(
         print(f"report: {report}")
         if use := using(results, directory):
             print(f"use the winner: {visible(use)}")
+        if use := using_recommended(results, directory):
+            print(f"use the recommended: {visible(use)}")
     if failure is not None:
         raise failure
 
@@ -173,6 +195,7 @@ def print_table(results: Results) -> None:
     from rich.text import Text
 
     from sightline.core.digits import significant
+    from sightline.report.recommendation import fronts_line, recommendation_line
     from sightline.report.spent import timing, training_each
     from sightline.report.text import capitalised, quantity, size, visible
 
@@ -214,4 +237,6 @@ def print_table(results: Results) -> None:
             console.print(Text(visible(f"* {a.arch}: {', '.join(a.cautions)}")))
     for warning in (warning for warning in results.warnings if warning not in results.verdict):
         console.print(Text(visible(warning)))
+    for line in filter(None, (fronts_line(results), recommendation_line(results))):
+        print(visible(line), flush=True)
     console.print()

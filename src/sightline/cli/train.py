@@ -57,7 +57,8 @@ def train(
         max_steps: Same as --budget Nsteps.
         max_tokens: Same as --budget Ntok.
         max_time: Same as --budget with a time such as 60s, 5min or 2h.
-        match: Scale the widths of the model to a number of parameters, e.g. params=2M.
+        match: Scale the widths of the model to a number of parameters (params=2M), of training operations per token
+            (flops=1.5M) or to bytes of state after so many tokens (state=64KB@1024).
         valid: Validation data. Default: split off from --data.
         test: Test data. Default: split off from --data.
         limit: Use only the first N items of each part.
@@ -80,6 +81,7 @@ def train(
     from sightline.core.errors import InputError
     from sightline.tasks.fit import train_run
     from sightline.tasks.located import located
+    from sightline.tasks.match import matched
     from sightline.tasks.recipe import check_same_run, resolve_run
     from sightline.tasks.table import task_class
     from sightline.training.progress import reporting
@@ -119,15 +121,17 @@ def train(
     counted = kind.counted.split()[-1]
     with messages(quiet=quiet), reporting(run.training.metric, counted=counted, quiet=quiet) as on_progress:
         options = {"resume": resume, "overwrite": overwrite, "on_progress": on_progress}
-        trained = train_run(kind.build(dataset, run), dataset, directory, run, **options)
+        trained = train_run(kind.build(dataset, matched(kind, dataset, run)), dataset, directory, run, **options)
     _print(_outcome(directory, trained), as_json=json)
 
 
 def _planned(run: Any, data: Corpus[Any]) -> dict[str, Any]:
     """The facts that `--dry-run` prints."""
+    from sightline.tasks.match import matched
     from sightline.tasks.table import task_class
 
-    task = task_class(run.task).build(data, run)
+    kind = task_class(run.task)
+    task = kind.build(data, matched(kind, data, run))
     return {
         "run": None,
         "task": run.task,

@@ -5,7 +5,6 @@ This process imports no torch: it starts worker processes, watches them and summ
 
 from __future__ import annotations
 
-import re
 import shutil
 import signal
 import threading
@@ -20,8 +19,10 @@ from typing import Any, final
 from sightline.core.digits import number_of
 from sightline.core.errors import Diverged, EnvironmentFault, InputError, Interrupted, SightlineError
 from sightline.core.metrics import find_metric
+from sightline.lab.directory import RESULTS, check_free, clear
 from sightline.lab.jobs import (
     DONE,
+    FAILED,
     TRIAL_VALIDATIONS,
     Failure,
     Job,
@@ -29,6 +30,7 @@ from sightline.lab.jobs import (
     Prepared,
     Timed,
     read_json,
+    write_json,
 )
 from sightline.lab.load import OthersLoad
 from sightline.lab.plan import CompareConfig, crew, divide
@@ -36,13 +38,12 @@ from sightline.lab.processes import Worker
 from sightline.lab.progress import Display, title
 from sightline.lab.rates import EXTRA, best, beyond
 from sightline.lab.results import BudgetPlan, Results
+from sightline.lab.resume import Begun, keep_result, stored_outcome
 from sightline.lab.steps import check_planned, measured_steps, steps_like
 from sightline.lab.summary import Outcome, summarise
 from sightline.training.plan import StepPlan
 
 POLL_S = 0.2
-RESULTS = "results.json"
-OURS = ("prepared", "trials", "runs", "figures", RESULTS, "report.html")
 
 
 @final
@@ -65,6 +66,7 @@ def compare(
     *,
     command: str = "",
     overwrite: bool = False,
+    resume: bool = False,
     display: Display | None = None,
     plan: Path | None = None,
 ) -> Results:
@@ -72,25 +74,30 @@ def compare(
 
     Runs that fail or diverge are recorded, never dropped or repeated. `command` is recorded as the command that
     reproduces the results. `plan` is the directory or the results.json of a comparison whose numbers of steps to take.
+    `resume` continues the comparison in `out_dir`, if there is one: architectures and seeds may be added; what ended is
+    kept.
 
     Raises:
-        InputError: wrong data, architectures, sizes or metric; what `check_free` and `steps_like` raise.
+        InputError: wrong data, architectures, sizes or metric; what `check_free`, `steps_like` and `Begun` raise.
         EnvironmentFault: "OUT: No space left on device".
         Interrupted: after SIGTERM; KeyboardInterrupt after SIGINT. All workers have ended by then.
         NoRunFinished: every run failed or diverged; results.json exists by then.
     """
-    check_free(out_dir, overwrite=overwrite)
+    check_free(out_dir, overwrite=overwrite or resume)
     plan = plan / RESULTS if plan is not None and plan.is_dir() else plan
     earlier = None if plan is None else Results.load(plan)
     if plan is not None and earlier is not None:
         check_planned(earlier, config, where=plan)
         config = replace(config, budget=earlier.budget.per_run)
+    begun = Begun.load(out_dir) if resume else None
+    config = config if begun is None else begun.joined(config, out_dir)
     others = OthersLoad()
-    session = _Session(config, out_dir, display or Display())
+    session = _Session(config, out_dir, display or Display(), begun)
     with _terminable(), session.display.shown():
         try:
             prepared = session.prepare()
             session.settle_steps(prepared, earlier, plan)
+            Begun(config, session.plan, prepared.data.sha256, prepared.metric).save(out_dir)
             session.announce()
             session.train()
         finally:
@@ -101,46 +108,6 @@ def compare(
     if len(failures) == len(session.outcomes):
         raise NoRunFinished(failures, results)
     return results
-
-
-def check_free(out_dir: Path, *, overwrite: bool) -> None:
-    """Check that `out_dir` is missing or empty, or with `overwrite` contains nothing but a comparison.
-
-    Raises:
-        InputError: "not a directory"; "contains 'x', which is not part of a comparison: choose another directory";
-            "contains a comparison: choose another directory, or add --overwrite".
-    """
-    if not out_dir.exists():
-        return
-    if not out_dir.is_dir():
-        raise InputError("not a directory", where=out_dir)
-    content = sorted(path.name for path in out_dir.iterdir())
-    foreign = [name for name in content if name not in OURS]
-    if foreign:
-        message = f"contains {foreign[0]!r}, which is not part of a comparison: choose another directory"
-        raise InputError(message, where=out_dir)
-    if content and not overwrite:
-        raise InputError("contains a comparison: choose another directory, or add --overwrite", where=out_dir)
-
-
-def clear(out_dir: Path) -> None:
-    """Create the directory, or remove an earlier comparison from it."""
-    out_dir.mkdir(parents=True, exist_ok=True)
-    for name in OURS:
-        path = out_dir / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-
-
-def free_directory(parent: Path, name: str) -> Path:
-    """`parent/name`, or if it exists `parent/name-2`, `parent/name-3`, …"""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "data"
-    number = 1
-    while (path := parent / (name if number == 1 else f"{name}-{number}")).exists():
-        number += 1
-    return path
 
 
 def _plan(config: CompareConfig, prepared: Prepared) -> BudgetPlan:
@@ -174,6 +141,7 @@ class _Session:
     config: CompareConfig
     out_dir: Path
     display: Display
+    begun: Begun | None = None
     plan: BudgetPlan = field(default_factory=lambda: BudgetPlan("", []))
     active: list[Worker] = field(default_factory=list)
     idle: list[Worker] = field(default_factory=list)
@@ -192,6 +160,7 @@ class _Session:
         self.display.begin(1)
         self.display.say(f"preparing {self.config.data}")
         try:
+            shutil.rmtree(beside, ignore_errors=True)  # of a process that was killed
             beside.mkdir(parents=True, exist_ok=True)
             workers, threads = crew(self.config)
             self.idle = [Worker(threads) for _ in range(workers)]  # all start now, while the first one prepares
@@ -199,7 +168,12 @@ class _Session:
             (worker,) = self._wait_for_one()
             if (failure := worker.failure()) is not None:
                 raise _error(failure)
-            clear(self.out_dir)
+            prepared = read_json(Prepared, beside / DONE)
+            if self.begun is None:
+                clear(self.out_dir)
+            else:
+                self.begun.check_data(prepared, self.out_dir)
+                shutil.rmtree(self.out_dir / "prepared", ignore_errors=True)
             beside.rename(self.out_dir / "prepared")
         except OSError as error:
             raise EnvironmentFault(f"{self.out_dir}: {error.strerror or error}") from error
@@ -208,10 +182,11 @@ class _Session:
             for parent in created:
                 with suppress(OSError):  # not empty: it contains the comparison
                     parent.rmdir()
-        prepared = read_json(Prepared, self.out_dir / "prepared" / DONE)
         self.display.metric, self.display.counted = prepared.metric, prepared.data.speed_unit
         self.plan = _plan(self.config, prepared)
         self.validations = {"validations": prepared.validations, "validation_share": prepared.validation_share}
+        if self.begun is not None:
+            self.plan = self.begun.planned(self.plan)
         return prepared
 
     def settle_steps(self, prepared: Prepared, earlier: Results | None, where: Path | None) -> None:
@@ -219,14 +194,16 @@ class _Session:
 
         An architecture that cannot be measured fails here, in the place of its runs.
         """
-        if prepared.budget_unit != "seconds":
+        new = tuple(arch for arch in self.config.archs if self.plan.steps_of(arch) is None)
+        if prepared.budget_unit != "seconds" or not new:
             return
+        config = replace(self.config, archs=new)
         several = 1 if earlier else self.plan.workers
         self.display.begin(several)
         budget = "" if earlier else self.plan.final_each
         for turn in range(several):
             directory = self.out_dir / "trials" / f"speed-{turn}"
-            job = Job("time", self.config, directory, self.out_dir / "prepared", budget=budget, turn=turn)
+            job = Job("time", config, directory, self.out_dir / "prepared", budget=budget, turn=turn)
             self._start(job, self.plan.threads)
         ended: list[Worker] = []
         while self.active:
@@ -235,12 +212,13 @@ class _Session:
         if failures:
             raise _error(failures[0])
         timed = [read_json(Timed, worker.job.directory / DONE) for worker in ended]
-        shutil.rmtree(self.out_dir / "trials")
+        for worker in ended:
+            shutil.rmtree(worker.job.directory)
         if earlier is not None and where is not None:
             steps = steps_like(earlier, prepared.data.sha256, timed[0].batches, where=where)
         else:
-            steps = measured_steps(self.config, self.plan, timed, **self.validations)
-        self.plan = replace(self.plan, steps=steps)
+            steps = measured_steps(config, self.plan, timed, **self.validations)
+        self.plan = replace(self.plan, steps=[*self.plan.steps, *(one for one in steps if one.arch in new)])
         self.unmeasured = {arch: failure for one in timed for arch, failure in one.failures.items()}
         for arch, failure in self.unmeasured.items():
             self.display.say(f"{arch}: {failure.kind}: {failure.message}")
@@ -290,15 +268,27 @@ class _Session:
         return {trial.job.lr_factor: trial.result and trial.result.loss for trial in self.rates.get(arch, [])}
 
     def _next(self, trials: list[Job], runs: list[tuple[str, int]]) -> Job | None:
-        """Remove and return the next job that can start now."""
-        if trials:
-            return trials.pop(0)
+        """Remove and return the next job that can start now; those that ended in an earlier process are recorded."""
+        while trials:
+            job = trials.pop(0)
+            if not self._recorded(job):
+                return job
+            trials += self._beyond(job.arch)
         searching = {worker.job.arch for worker in self.active if worker.job.kind == "trial"}
-        for index, (arch, seed) in enumerate(runs):
-            if arch not in searching:
-                del runs[index]
-                return self._run(arch, seed)
+        for arch, seed in [run for run in runs if run[0] not in searching]:
+            runs.remove((arch, seed))
+            if not self._recorded(job := self._run(arch, seed)):
+                return job
         return None
+
+    def _recorded(self, job: Job) -> bool:
+        """Record how a job ended in an earlier process, if it did; otherwise its directory is free."""
+        outcome = None if self.begun is None else stored_outcome(job)
+        if outcome is None:
+            shutil.rmtree(job.directory, ignore_errors=True)
+            return False
+        self._record(outcome)
+        return True
 
     def _trial(self, arch: str, factor: float) -> Job:
         directory = self.out_dir / "trials" / f"{arch}-x{factor:.3g}"
@@ -333,7 +323,8 @@ class _Session:
 
     def _wait_for_one(self) -> list[Worker]:
         """Wait until a job ends; return the workers of all that have, which are idle then unless they died."""
-        while not (ended := [worker for worker in self.active if worker.ended()]):
+        ended: list[Worker] = []
+        while self.active and not (ended := [worker for worker in self.active if worker.ended()]):
             self.display.update(self.active)
             time.sleep(POLL_S)
         self.active = [worker for worker in self.active if worker not in ended]
@@ -345,14 +336,19 @@ class _Session:
         failure = worker.failure()
         result = None if failure else read_json(JobResult, worker.job.directory / DONE)
         outcome = Outcome(worker.job, result, failure)
-        self.display.done += 1
+        self._record(outcome)
+        self.display.say(f"{title(worker)}: {self._described(outcome)} ({self.display.count(self.active)})")
+        if failure is not None:
+            write_json(worker.job.directory / FAILED, failure)
         if worker.job.kind == "trial":
-            self.rates.setdefault(worker.job.arch, []).append(outcome)
+            keep_result(worker.job.directory)
+
+    def _record(self, outcome: Outcome) -> None:
+        self.display.done += 1
+        if outcome.job.kind == "trial":
+            self.rates.setdefault(outcome.job.arch, []).append(outcome)
         else:
             self.outcomes.append(outcome)
-        self.display.say(f"{title(worker)}: {self._described(outcome)} ({self.display.count(self.active)})")
-        if worker.job.kind == "trial":
-            shutil.rmtree(worker.job.directory, ignore_errors=True)
 
     def _described(self, outcome: Outcome) -> str:
         if outcome.failure is not None:

@@ -11,7 +11,7 @@ from sightline.core.errors import InputError
 from sightline.core.processes import available_cores
 from sightline.core.settings import check_in_range, keys_of
 from sightline.lab.rates import EXTRA, candidates, most_trials
-from sightline.lab.results import BudgetPlan
+from sightline.lab.results import BudgetPlan, Prefer
 
 # Keys of a training that a comparison does not take, and why.
 UNSHARED = {
@@ -31,6 +31,7 @@ class CompareConfig:
     rates: number of candidate rates, to which one more is added beyond the edge where the best is there
     match: size that every architecture is scaled to, such as "params=2M"
     metric: the metric that decides, "auto" = the task's default; tested: most test items to measure
+    prefer: priority by which one is recommended, see `lab.recommend`
     settings: keys of the task's configuration that all architectures share, by dotted name
     """
 
@@ -49,6 +50,7 @@ class CompareConfig:
     workers: int | None = None
     device: str = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    prefer: Prefer = "quality"
     settings: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

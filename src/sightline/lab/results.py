@@ -17,6 +17,7 @@ from sightline.training.plan import StepPlan
 SCHEMA_VERSION = 2
 
 Status = Literal["done", "failed", "diverged", "interrupted"]
+Prefer = Literal["quality", "speed", "memory", "balanced"]
 LengthScores = list[float | None]
 
 
@@ -82,6 +83,7 @@ class Run:
     train_s: seconds of its steps and validations; planned_s: those that the plan expected; cpu_s: of them, processor
         time of the thread that trained
     epochs: complete passes over the training data
+    ms, peak_memory_bytes: as of `Architecture`
     """
 
     arch: str
@@ -97,6 +99,8 @@ class Run:
     planned_s: float | None = None
     cpu_s: float | None = None
     epochs: int | None = None
+    ms: float | None = None
+    peak_memory_bytes: int | None = None
 
 
 @final
@@ -243,6 +247,8 @@ class Results:
 
     warnings: whole sentences; those about the trainings end the verdict too
     others_cores: processor cores that other programs kept busy meanwhile, on average
+    prefer: the priority by which an architecture is recommended
+    settings: the configuration of the comparison, a `CompareConfig` as JSON; empty in files of older versions
     """
 
     command: str
@@ -260,6 +266,8 @@ class Results:
     examples: list[Example] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     others_cores: float | None = None
+    prefer: Prefer = "quality"
+    settings: dict[str, Any] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
     @property

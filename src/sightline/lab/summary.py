@@ -8,6 +8,7 @@ from typing import final
 
 import numpy as np
 
+from sightline.core.config import encode
 from sightline.core.metrics import defined, find_metric, undefined_notes
 from sightline.data.spaced import spaced
 from sightline.lab.cautions import cautions, marks
@@ -102,6 +103,8 @@ def summarise(
         examples=_examples(prepared, finished, scores),
         warnings=[*(caution.sentence for caution in cautious), *prepared.warnings, *_undefined(finished)],
         others_cores=others_cores,
+        prefer=config.prefer,
+        settings=encode(config),
     )
 
 
@@ -218,6 +221,8 @@ def _run(outcome: Outcome, planned_s: Mapping[str, float]) -> Run:
         epochs=result.epochs,
         tokens=result.tokens,
         flops=result.flops,
+        ms=result.ms,
+        peak_memory_bytes=result.peak_memory_bytes or None,
     )
 
 

@@ -40,6 +40,7 @@ from sightline.lab.processes import THREAD_COUNTS
 from sightline.lab.rates import trial_warmup
 from sightline.lab.results import Data
 from sightline.tasks.fit import rehearse, train_run
+from sightline.tasks.match import matched
 from sightline.tasks.table import task_class
 from sightline.training.budget import Budget
 from sightline.training.environment import environment
@@ -103,6 +104,11 @@ def run_config(config: CompareConfig, arch: str) -> Any:
     return override(replace(run, task=config.task), config.settings, prefix="--")
 
 
+def built_for(kind: Any, data: Any, run: Any, directory: Path) -> Any:
+    """The untrained task of a run, of the size that its `match` asks for."""
+    return kind.build_prepared(data, matched(kind, data, run, directory), directory)
+
+
 def prepare(job: Job) -> Prepared:
     """Read the data, check every architecture, and score the baselines, once for all runs."""
     config = job.config
@@ -117,7 +123,7 @@ def prepare(job: Job) -> Prepared:
         if not size:
             raise InputError(f"no {part} {kind.unit}", where=data.name)
     say("checking the architectures")
-    built: list[Any] = [kind.build_prepared(data, run, job.prepared) for run in runs]
+    built: list[Any] = [built_for(kind, data, run, job.prepared) for run in runs]
     task = built[0]
     metrics = kind.metrics(data, runs[0])
     metric = deciding(metrics, config.metric)
@@ -176,7 +182,7 @@ def measure(job: Job) -> Timed:
         say(f"measuring the speed of {arch}")
         run = run_config(config, arch)
         data = kind.load_prepared(run, job.prepared)
-        rehearsal = rehearse(kind.build_prepared(data, run, job.prepared), data, run.training)
+        rehearsal = rehearse(built_for(kind, data, run, job.prepared), data, run.training)
         batches[arch] = rehearsal.batch_size
         if not job.budget:
             continue
@@ -236,7 +242,7 @@ def train(job: Job) -> JobResult:
     data = kind.load_prepared(run, job.prepared)
     if job.kind == "run" and data.sha256 != read_json(Prepared, job.prepared / DONE).data.sha256:
         raise InputError("the data has changed since the comparison began", where=data.name)
-    task = kind.build_prepared(data, run, job.prepared)
+    task = built_for(kind, data, run, job.prepared)
     trained = train_run(task, data, job.directory, run, on_progress=_progress())
     peak = peak_memory_bytes() or 0
     training = trained.training

@@ -23,10 +23,14 @@ from markupsafe import Markup
 from sightline.core.digits import significant
 from sightline.core.files import write_file
 from sightline.core.metrics import Metric, defined
+from sightline.lab.differences import Differences
 from sightline.lab.results import Architecture, ArchitectureMaps, AttentionExample, Example, Pair, Results
 from sightline.report.attention import MOST_ROWS, learnt, save_attention
 from sightline.report.details import comparison_drawings, label_figures
+from sightline.report.differences import data_line, differences_rows
 from sightline.report.figures import Drawing, drawings
+from sightline.report.fronts import front_drawings
+from sightline.report.recommendation import recommendation_line, using_recommended
 from sightline.report.spent import timing, training_each
 from sightline.report.text import piece, quantity, size, visible
 
@@ -35,16 +39,23 @@ SQUARE = 3.8  # inches
 OTHER_METRICS = 2  # columns of the table beside the primary metric
 
 
-def write_report(results: Results, directory: Path) -> Path:
-    """Write `report.html` and the figures as PNG and SVG to `directory`; return the path of the page."""
+def write_report(results: Results, directory: Path, against: Differences | None = None) -> Path:
+    """Write `report.html` and the figures as PNG and SVG to `directory`; return the path of the page.
+
+    against: the differences to another comparison, for a section of the page
+    """
     figures = directory / "figures"
     figures.mkdir(parents=True, exist_ok=True)
-    shown = [*all_drawings(results), *(d for a in results.architectures for d in label_figures(a))]
+    shown = [
+        *all_drawings(results),
+        *front_drawings(results),
+        *(d for a in results.architectures for d in label_figures(a)),
+    ]
     for drawing in shown:
         drawing.save(figures)
     save_attention(results, figures)
     page = directory / "report.html"
-    write_file(page, render(results, directory))
+    write_file(page, render(results, directory, against))
     return page
 
 
@@ -56,7 +67,7 @@ def using(results: Results, directory: Path) -> str:
     return f"sightline predict {shlex.quote(str(directory))} {example}"
 
 
-def render(results: Results, directory: Path | None = None) -> str:
+def render(results: Results, directory: Path | None = None, against: Differences | None = None) -> str:
     """The page as HTML; it ends with the command line that uses the winner where its directory is known."""
     style = _style()
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
@@ -74,6 +85,12 @@ def render(results: Results, directory: Path | None = None) -> str:
             style_hash=Markup(f"sha256-{digest}"),
             figures=figures,
             rows=_rows(results),
+            against=against,
+            against_data=data_line(against) if against else "",
+            against_rows=differences_rows(against, results) if against else [],
+            use_recommended=using_recommended(results, directory) if directory else "",
+            recommended=recommendation_line(results),
+            fronts=[_beside(d) for d in front_drawings(results)],
             metrics=_other_metrics(results),
             series={a.arch: i % 8 for i, a in enumerate(results.architectures)},
             examples=[_example(example) for example in results.examples],

@@ -15,6 +15,7 @@ from sightline.core.seeds import derive
 from sightline.data.corpus import Corpus
 from sightline.data.rows.given import PAIR
 from sightline.tasks.given import given_data
+from sightline.tasks.match import matched
 from sightline.tasks.recipe import check_same_run, resolve_run, run_files
 from sightline.tasks.run import RunConfig, log_notes
 from sightline.tasks.scores import best_scores
@@ -95,7 +96,7 @@ def fit(
         read.check()
         log_notes(read.name, read.notes)
         read = read if out_dir else replace(read, name=given.named(read.name))
-        built = kind.build(read, run)
+        built = kind.build(read, matched(kind, read, run))
         counted = kind.counted.split()[-1]
         silent = quiet or on_progress is not None or not in_notebook()
         with reporting(run.training.metric, counted=counted, quiet=silent) as bar:

@@ -15,6 +15,7 @@ from sightline.data.corpus import named_notes
 from sightline.models import FORMS
 from sightline.parts.front_end_choice import FrontEndChoice
 from sightline.tasks.architectures import check_architecture
+from sightline.tasks.match import parse_match
 from sightline.training.optim import OptimConfig, paper_lr
 from sightline.training.state import TrainConfig
 
@@ -158,7 +159,11 @@ class RunConfig(CheckedConfig):
     settings: TaskConfig = flat()
     training: TrainConfig = flat(TrainConfig())
     task: str = key("translation", "Task that the model is trained for.")
-    match: str | None = key(None, "Scale the model's widths to a number of parameters, as in params=2M.")
+    match: str | None = key(
+        None,
+        "Scale the model's widths to a number of parameters (params=2M), of training operations per token (flops=1.5M) "
+        "or to bytes of state after so many tokens (state=64KB@1024).",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -190,8 +195,9 @@ class RunConfig(CheckedConfig):
 
     @property
     def parameters(self) -> int | None:
-        """The parameter count that `match` asks for."""
-        return parse_match(self.match)
+        """The parameter count that `match` asks for, if it asks for one."""
+        match = parse_match(self.match)
+        return match.amount if match is not None and match.kind == "params" else None
 
     def changed(self: R, **values: Any) -> R:
         """The same with other values of some keys, whichever part they belong to: `run.changed(arch="gru", seed=1)`."""
@@ -213,19 +219,3 @@ def dotted(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in values.items():
         flattened |= dotted(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
     return flattened
-
-
-def parse_match(text: str | None) -> int | None:
-    """`params=2M` as 2,000,000; raises `InputError` where it is neither that nor None."""
-    if text is None:
-        return None
-    name, _, amount = text.partition("=")
-    scale = {"k": 10**3, "K": 10**3, "M": 10**6, "B": 10**9}.get(amount[-1:], 1)
-    digits = amount if scale == 1 else amount[:-1]
-    try:
-        parameters = round(float(digits) * scale)
-    except (ValueError, OverflowError):
-        parameters = 0
-    if name != "params" or parameters < 1:
-        raise InputError(f"expected params=NUMBER, such as params=2M, found {text!r}", where="match")
-    return parameters

@@ -324,6 +324,16 @@ class Task(SavedTask, Generic[D, P, R]):
         """The cost of an output, measured on a few items."""
         return Costs()
 
+    def state_bytes_after(self, length: int) -> int:
+        """Bytes of the state that the model carries after reading and writing `length` tokens.
+
+        Raises:
+            InputError: "--match: a model for classification carries no state from token to token: …".
+        """
+        raise InputError(
+            f"a model for {self.name} carries no state from token to token: match params or flops", where="--match"
+        )
+
     def describe(self, data: D) -> dict[str, Any]:
         """Facts that a dry run shows besides parameters and sizes."""
         return {}

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, final
 
+import torch
 from torch import nn
 
 from sightline.core.config import encode
@@ -16,6 +17,7 @@ from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
 from sightline.core.metrics import Baseline, metrics_of
 from sightline.core.modes import evaluating
+from sightline.core.state import nbytes
 from sightline.data.spaced import at_least_one
 from sightline.data.text.batches import Lanes, PackedRows, TextBatch, TextBatches
 from sightline.data.text.corpus import TextCorpus
@@ -218,6 +220,14 @@ class LanguageTask(Task[TextCorpus, TextPart, LanguageRun]):
 
     def outputs_of(self, part: TextPart) -> list[str]:
         return self.predict_list(list(part.texts()))
+
+    @torch.no_grad()
+    def state_bytes_after(self, length: int) -> int:
+        """Bytes of the state after `length` tokens of text."""
+        tokens = torch.zeros(1, length, dtype=torch.long, device=self.device)
+        with evaluating(self.model):
+            _, state = self.decoder(tokens, self.decoder.initial_state(1))
+        return nbytes(state)
 
     def facts(self) -> dict[str, str]:
         config = self.config

@@ -215,6 +215,16 @@ class TextsOutTask(Task[D, P, R]):
             _, state = self.model.decode(fed, begin(self.model, sources, [row]))
         return nbytes(state)
 
+    @torch.no_grad()
+    def state_bytes_after(self, length: int) -> int:
+        """Bytes of the decoder's state after `length` tokens of a source and `length` tokens of a target."""
+        if self.source.accepts != "tokens":
+            return super().state_bytes_after(length)
+        tokens = torch.zeros(1, length, dtype=torch.long, device=self.device)
+        with evaluating(self.model):
+            _, state = self.model.decode(tokens, self.model.initial_state(self.model.encode(tokens)))
+        return nbytes(state)
+
     @staticmethod
     def learn_tokenizers(
         sources: Sequence[str], targets: Sequence[str], config: TokenizerConfig, *, lowercase: bool

@@ -1,0 +1,79 @@
+"""`sightline report`: the page of a saved comparison, and what changed since another one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+
+def report(
+    place: Path,
+    /,
+    *,
+    against: Path | None = None,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    prefer: Literal["quality", "speed", "memory", "balanced"] | None = None,
+    json: bool = False,
+) -> None:
+    """Make the report of a saved comparison again, from its results.json alone, and show what changed since another.
+
+    Writes report.html and figures beside results.json; trains and loads nothing.
+
+    Args:
+        place: Directory of a comparison, or its results.json.
+        against: An older comparison (directory or results.json) to show the differences to: scores with intervals,
+            costs, settings. Scores are compared on the same test items where both directories have their runs and the
+            data is the same.
+        output: Write the page to this file, and no figures.
+        prefer: Priority by which one architecture is recommended. Default: that of the comparison.
+        json: Print one JSON object with `schema_version`: recommendation, Pareto fronts, differences.
+    """
+    from dataclasses import replace
+
+    from sightline.cli.compare import print_table
+    from sightline.core.files import write_file
+    from sightline.lab.differences import differences, stored_items
+    from sightline.lab.results import Results
+    from sightline.report.differences import differences_lines
+    from sightline.report.html import render, write_report
+    from sightline.report.recommendation import using_recommended
+    from sightline.report.text import visible
+
+    file = results_file(place)
+    results = Results.load(file)
+    results = results if prefer is None else replace(results, prefer=prefer)
+    changes = None
+    if against is not None:
+        other = results_file(against)
+        old = Results.load(other)
+        same = old.data.sha256 == results.data.sha256
+        items = [stored_items(path.parent, its) if same else {} for path, its in ((other, old), (file, results))]
+        changes = differences(old, results, where=against, old_items=items[0], new_items=items[1])
+    if output is None:
+        page = write_report(results, file.parent, changes)
+    else:
+        page = output
+        write_file(output, render(results, file.parent, changes))
+    if json:
+        from sightline.core.json_text import to_json
+        from sightline.report.differences import differences_record
+        from sightline.report.recommendation import choice_record
+
+        record = {"schema_version": 1, "report": str(page), **choice_record(results)}
+        print(to_json(record | ({} if changes is None else {"differences": differences_record(changes)})))
+        return
+    print_table(results)
+    if changes is not None:
+        print("\n".join(visible(line) for line in differences_lines(changes, results)), end="\n\n")
+    print(f"report: {page}")
+    if use := using_recommended(results, file.parent):
+        print(f"use the recommended: {visible(use)}")
+
+
+def results_file(place: Path) -> Path:
+    """The results.json at `place`, a directory or that file."""
+    from sightline.lab.directory import RESULTS
+
+    return place / RESULTS if place.is_dir() else place

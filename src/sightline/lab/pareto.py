@@ -1,0 +1,137 @@
+"""Pareto fronts of a comparison: quality against each cost, with uncertainty. Imports no torch.
+
+An architecture is dominated where another one has at least its mean quality and no higher cost, and is better in one
+of the two beyond its uncertainty: in quality where the pair's difference is shown, in a cost where the difference is at
+least `RESOLUTION` and, if the cost varies from run to run, Welch's t test over the runs shows it (95 %, on logarithms).
+What is not dominated is on the front; architectures that tie are all kept. Costs are tested one pair at a time, without
+correction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from scipy import stats
+
+from sightline.core.metrics import defined
+from sightline.lab.results import Architecture, Results
+
+LEVEL = 0.95
+RESOLUTION = 0.05  # relative difference of costs below which two count as the same
+
+
+@final
+@dataclass(frozen=True)
+class Cost:
+    """One cost of an architecture: a field of `Architecture`, and of `Run` where it differs between runs.
+
+    unit: s, ms, bytes, or "" for a count; measured: whether it varies from run to run
+    """
+
+    name: str
+    label: str
+    unit: str = ""
+    measured: bool = False
+
+    def of(self, architecture: Architecture) -> int | float | None:
+        """The mean over the runs; None where it was not measured."""
+        value = getattr(architecture, self.name)
+        return value if defined(value) else None
+
+    def of_runs(self, results: Results, arch: str) -> list[int | float]:
+        """The values of the finished runs; empty where only the mean is known."""
+        if not self.measured:
+            return []
+        values = [getattr(run, self.name) for run in results.runs if run.arch == arch and run.status == "done"]
+        return [value for value in values if defined(value) and value > 0]
+
+
+COSTS = (
+    Cost("train_s", "training time", "s", measured=True),
+    Cost("ms", "time of an output", "ms", measured=True),
+    Cost("state_bytes", "state", "bytes"),
+    Cost("peak_memory_bytes", "peak memory of training", "bytes", measured=True),
+    Cost("parameters", "parameters"),
+)
+
+
+@final
+@dataclass(frozen=True)
+class Point:
+    """An architecture in the plane of a front; `dominated_by` names those that dominate it."""
+
+    arch: str
+    quality: float
+    cost: float
+    dominated_by: list[str]
+
+
+@final
+@dataclass(frozen=True)
+class Front:
+    """Quality against one cost: all architectures of which both are known, best quality first."""
+
+    cost: Cost
+    points: list[Point]
+
+    @property
+    def kept(self) -> list[str]:
+        """The architectures that no other one dominates."""
+        return [point.arch for point in self.points if not point.dominated_by]
+
+
+def shown_better(results: Results, first: str, second: str) -> bool:
+    """Whether `first` is shown to have a better quality than `second`."""
+    return any(pair.shown and (pair.first, pair.second) == (first, second) for pair in results.pairs)
+
+
+def cheaper(results: Results, cost: Cost, first: Architecture, second: Architecture) -> bool:
+    """Whether a cost of `first` is below that of `second` beyond its uncertainty."""
+    low, high = cost.of(first), cost.of(second)
+    if low is None or high is None or low >= high * (1 - RESOLUTION):
+        return False
+    ours, theirs = cost.of_runs(results, first.arch), cost.of_runs(results, second.arch)
+    if min(len(ours), len(theirs)) < 2:
+        return True
+    if len({*ours}) == len({*theirs}) == 1:  # no spread: the test is undefined
+        return True
+    return bool(stats.ttest_ind(np.log(ours), np.log(theirs), equal_var=False).pvalue <= 1 - LEVEL)
+
+
+def qualities(results: Results) -> dict[str, float]:
+    """The mean of the metric that decides, larger is better, of the architectures that have one; best first."""
+    sign, name = _sign(results), results.primary_metric
+    means = {a.arch: a.metrics[name].mean for a in results.ranked if name in a.metrics}
+    return {arch: sign * mean for arch, mean in means.items() if defined(mean)}
+
+
+def _sign(results: Results) -> int:
+    return 1 if results.metric.higher_is_better else -1
+
+
+def fronts(results: Results) -> list[Front]:
+    """The front of every cost that at least two architectures have; none with fewer than two architectures.
+
+    With one seed the intervals of quality cover test items alone, as in the pairs.
+    """
+    quality, sign = qualities(results), _sign(results)
+    rows = {a.arch: a for a in results.ranked if a.arch in quality}
+    made = []
+    for cost in COSTS:
+        known = [a for a in rows.values() if cost.of(a) is not None]
+        if len(known) < 2:
+            continue
+
+        def dominates(first: Architecture, second: Architecture, cost: Cost = cost) -> bool:
+            if quality[first.arch] < quality[second.arch] or cheaper(results, cost, second, first):
+                return False
+            return shown_better(results, first.arch, second.arch) or cheaper(results, cost, first, second)
+
+        points = []
+        for a in known:
+            by = [other.arch for other in known if other is not a and dominates(other, a)]
+            points.append(Point(a.arch, sign * quality[a.arch], float(cost.of(a) or 0), by))
+        made.append(Front(cost, points))
+    return made

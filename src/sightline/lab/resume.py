@@ -1,0 +1,127 @@
+"""A comparison that continues: after a kill, or with more architectures and seeds. Imports no torch.
+
+`plan.json` in a comparison's directory has its configuration and its plan from the moment they are settled; every job
+that ended has its result in its directory. What is there is not trained again.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, final
+
+from sightline.core.config import encode
+from sightline.core.digits import number_of
+from sightline.core.errors import InputError
+from sightline.core.settings import spelled
+from sightline.lab.directory import PLAN
+from sightline.lab.jobs import DONE, FAILED, JOB, Failure, Job, JobResult, Prepared, read_json, write_json
+from sightline.lab.plan import CompareConfig
+from sightline.lab.results import BudgetPlan
+from sightline.lab.summary import Outcome
+
+MAY_DIFFER = ("archs", "seeds", "workers", "prefer")
+
+
+@final
+@dataclass(frozen=True)
+class Begun:
+    """A comparison that began: its configuration, its plan, the hash of its data and the metric that decides."""
+
+    config: CompareConfig
+    plan: BudgetPlan
+    sha256: str
+    metric: str
+
+    def save(self, directory: Path) -> None:
+        """Write `plan.json`."""
+        write_json(directory / PLAN, self)
+
+    @classmethod
+    def load(cls, directory: Path) -> Begun | None:
+        """The comparison that began in the directory; None where none got as far as its first training.
+
+        Raises:
+            InputError: "OUT: has runs but no plan.json: an older version made it, and nothing can be added to it; …".
+        """
+        file = directory / PLAN
+        if file.is_file():
+            return read_json(cls, file)
+        if (directory / "runs").exists():
+            older = f"has runs but no {PLAN}: an older version made it, and nothing can be added to it"
+            raise InputError(f"{older}; {_INSTEAD}", where=directory)
+        return None
+
+    def joined(self, config: CompareConfig, where: Path) -> CompareConfig:
+        """`config` with the architectures of this comparison before its new ones, and at least as many seeds.
+
+        Raises:
+            InputError: "OUT: the comparison began with --budget 60s, not 30s: choose another directory, or add
+                --overwrite".
+        """
+        before, now = _flat(encode(self.config)), _flat(encode(config))
+        for name in [*before, *(name for name in now if name not in before)]:
+            was, own = spelled(before.get(name)), spelled(now.get(name))
+            if name not in MAY_DIFFER and was != own:
+                flag = f"--{name.removeprefix('settings.').replace('_', '-')}"
+                raise InputError(f"the comparison began with {flag} {was}, not {own}: {_INSTEAD}", where=where)
+        new = tuple(arch for arch in config.archs if arch not in self.config.archs)
+        return replace(config, archs=(*self.config.archs, *new), seeds=max(self.config.seeds, config.seeds))
+
+    def check_data(self, prepared: Prepared, where: Path) -> None:
+        """Check that the data is that of the comparison's beginning.
+
+        Raises:
+            InputError: "OUT: the data has changed since the comparison began (sha256 12ab… then, 34cd… now): …";
+                another metric that decides.
+        """
+        then, now = self.sha256[:12], prepared.data.sha256[:12]
+        if self.sha256 != prepared.data.sha256:
+            changed = f"the data has changed since the comparison began (sha256 {then}… then, {now}… now)"
+            raise InputError(f"{changed}: {_INSTEAD}", where=where)
+        if self.metric != prepared.metric:
+            raise InputError(f"the comparison ranks by {self.metric}, not {prepared.metric}: {_INSTEAD}", where=where)
+
+    def planned(self, fresh: BudgetPlan) -> BudgetPlan:
+        """The plan of this comparison with the seeds and processes of a fresh one; steps and trials stay the same."""
+        added = [seed for seed in fresh.seeds if seed not in self.plan.seeds]
+        explained = self.plan.explained
+        if added:
+            more = number_of(len(added), "more seed")
+            explained += f" {more} for each architecture came later, without another search."
+        return replace(self.plan, seeds=fresh.seeds, workers=fresh.workers, threads=fresh.threads, explained=explained)
+
+
+_INSTEAD = "choose another directory, or add --overwrite"
+
+
+def stored_outcome(job: Job) -> Outcome | None:
+    """How this job ended in an earlier process; None where it did not, was interrupted, or was another job."""
+    directory = job.directory
+    ended = [name for name in (DONE, FAILED) if (directory / name).is_file()]
+    if not ended or not (directory / JOB).is_file() or _essence(read_json(Job, directory / JOB)) != _essence(job):
+        return None
+    if ended[0] == DONE:
+        return Outcome(job, read_json(JobResult, directory / DONE), None)
+    failure = read_json(Failure, directory / FAILED)
+    return None if failure.kind == "interrupted" else Outcome(job, None, failure)
+
+
+def keep_result(directory: Path) -> None:
+    """Remove everything from the directory of a job that ended, its result apart."""
+    for path in directory.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name not in (JOB, DONE, FAILED):
+            path.unlink(missing_ok=True)
+
+
+def _essence(job: Job) -> tuple[Any, ...]:
+    """What decides the result of a job, beside the configuration of its comparison."""
+    return (job.kind, job.arch, job.seed, job.budget, job.lr_factor, job.run_budget, job.validation_share)
+
+
+def _flat(values: dict[str, Any]) -> dict[str, Any]:
+    settings = {f"settings.{name}": value for name, value in values["settings"].items()}
+    return {name: value for name, value in values.items() if name != "settings"} | settings

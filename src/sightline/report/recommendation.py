@@ -1,0 +1,143 @@
+"""A recommendation and Pareto fronts in words."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from sightline.core.digits import number_of, significant
+from sightline.core.metrics import defined
+from sightline.lab.pareto import Cost, Front, fronts
+from sightline.lab.recommend import Recommendation, recommend
+from sightline.lab.results import Architecture, Prefer, Results, Run
+from sightline.report.text import quantity, size
+
+
+def recommendation_line(results: Results, prefer: Prefer | None = None) -> str:
+    """What to take for the priority and why, in a line: "Recommended for speed: gru. …"."""
+    made = recommend(results, prefer)
+    if made.arch is None:
+        return f"Recommended for {made.prefer}: no architecture. {_obstacle(results, made)}"
+    return f"Recommended for {made.prefer}: {made.arch}. {reason(results, made)}"
+
+
+def reason(results: Results, made: Recommendation) -> str:
+    """Why an architecture is recommended, in plain words; why none is."""
+    if made.arch is None or made.best is None:
+        return _obstacle(results, made)
+    info, rows = results.metric, {a.arch: a for a in results.architectures}
+    means = {arch: info.text(a.metrics[info.name].mean) for arch, a in rows.items() if info.name in a.metrics}
+    others = [arch for arch in made.among if arch != made.best]
+    if not others:
+        only = f"It has the best {info.label} ({means[made.best]}), and every other architecture is shown to be worse"
+        return f"{only}."
+    if made.prefer == "quality" or (made.cost is None and made.multiple is None):
+        worse = "is" if len(others) == 1 else "are"
+        return f"It has the best {info.label} ({means[made.best]}); {_join(others)} {worse} not shown to be worse."
+    group = f"the {number_of(len(made.among), 'architecture')} that are best or not shown to be worse than the best"
+    if made.multiple is not None:
+        why = f"Of {group}, it costs the least over all costs: on average {significant(made.multiple, 3)} times the "
+        why += "smallest of each"
+    else:
+        assert made.cost is not None
+        why = f"Of {group}, it has {_least(results, made.cost, rows, made)}"
+    if made.arch == made.best:
+        return f"{why}, and the best {info.label} ({means[made.best]})."
+    return (
+        f"{why}. Its {info.label} is {means[made.arch]}, that of {made.best}, the best, {means[made.best]}: not shown "
+        "to be worse does not mean equal, and more seeds may tell them apart."
+    )
+
+
+def _least(results: Results, cost: Cost, rows: dict[str, Architecture], made: Recommendation) -> str:
+    """Its cost beside that of the best, or of the next candidate where it is the best itself."""
+    assert made.arch is not None
+    own = cost.of(rows[made.arch]) or 0.0
+    other = made.best if made.best != made.arch else next(arch for arch in made.among if arch != made.arch)
+    beside = cost.of(rows[other or made.arch]) or 0.0
+    least = min(cost.of(rows[arch]) or 0.0 for arch in made.among)
+    tie = "the least" if own <= least else "about the least"
+    named = f"{tie} {cost_label(results, cost)}, {written(cost, own)}"
+    return f"{named}; {other} has {written(cost, beside)}"
+
+
+def _obstacle(results: Results, made: Recommendation) -> str:
+    if made.obstacle == "one seed":
+        return "With one seed the spread between trainings is unknown; two seeds or more are needed."
+    if made.obstacle == "baseline" and made.baseline is not None:
+        value = results.metric.text(made.baseline.metrics[results.primary_metric])
+        return f"The baseline “{made.baseline.name}” is at least as good ({value}) and needs no training."
+    return "No run finished."
+
+
+def using_recommended(results: Results, directory: Path) -> str:
+    """The command line that uses the recommended architecture, where that is not the one with the best mean; else "".
+
+    Of its runs the one with the lowest validation loss, as of the winner.
+    """
+    made = recommend(results)
+    runs = [run for run in results.runs if run.arch == made.arch and run.status == "done"]
+    if made.arch == made.best or not runs:
+        return ""
+    run = min(runs, key=_lowest_loss)
+    example = shlex.quote(results.examples[0].source) if results.examples else "INPUT"
+    place = directory / "runs" / f"{run.arch}-seed{run.seed}"
+    return f"sightline predict {shlex.quote(str(place))} {example}"
+
+
+def _lowest_loss(run: Run) -> float:
+    losses = [record.get("loss") for record in run.history if record.get("event") == "valid"]
+    return min((loss for loss in losses if defined(loss)), default=math.inf)
+
+
+def fronts_line(results: Results) -> str:
+    """Which architectures are on a Pareto front, in a line; "" where there is none."""
+    made = fronts(results)
+    if not made:
+        return ""
+    order = [a.arch for a in results.ranked]
+    on = {arch: [front for front in made if arch in front.kept] for arch in order}
+    parts = [f"{arch} ({_costs(results, its, made)})" for arch, its in on.items() if its]
+    left = [arch for arch, its in on.items() if not its and any(arch == p.arch for f in made for p in f.points)]
+    line = f"Pareto fronts of {results.metric.label} against each cost: {', '.join(parts)}"
+    return line + (f"; {_join(left)} on none." if left else ".")
+
+
+def _costs(results: Results, its: Sequence[Front], made: Sequence[Front]) -> str:
+    if len(its) == len(made):
+        return "all"
+    return ", ".join(cost_label(results, front.cost) for front in its)
+
+
+def cost_label(results: Results, cost: Cost) -> str:
+    """The name of a cost, such as "time per token"."""
+    if cost.name != "ms":
+        return cost.label
+    return f"time per {next((a.ms_per for a in results.architectures if a.ms is not None), 'item')}"
+
+
+def written(cost: Cost, value: int | float) -> str:
+    """A value of a cost with its unit."""
+    if cost.unit == "bytes":
+        return size(value)
+    return f"{significant(value, 3)} {cost.unit}" if cost.unit else quantity(value)
+
+
+def _join(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def choice_record(results: Results) -> dict[str, Any]:
+    """The recommendation and the fronts in plain JSON types."""
+    made = recommend(results)
+    return {
+        "recommendation": {"prefer": made.prefer, "arch": made.arch, "reason": reason(results, made)},
+        "fronts": [
+            {"cost": front.cost.name, "kept": front.kept, "points": [asdict(point) for point in front.points]}
+            for front in fronts(results)
+        ],
+    }

@@ -1,0 +1,87 @@
+"""`sightline report`: the page again, other priorities, differences, refusals; without torch."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sightline.cli.app import main
+from tests.lab.test_pareto import FOUR, WORSE, made
+
+RESULTS = made(FOUR, WORSE)
+
+
+@pytest.fixture
+def saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    older = replace(RESULTS, data=replace(RESULTS.data, name="<b>old</b>"))
+    for name, results in (("new", RESULTS), ("old", older)):
+        (tmp_path / name).mkdir()
+        results.save(tmp_path / name / "results.json")
+    return tmp_path
+
+
+def _report(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    status = main(["report", *arguments])
+    printed = capsys.readouterr()
+    return status, printed.out, printed.err
+
+
+def test_another_priority_and_differences_go_to_a_page_of_their_own(
+    saved: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, _ = _report(capsys, "new", "--prefer", "speed", "--against", "old", "-o", "page.html")
+    assert status == 0
+    assert "Recommended for speed: fast." in out
+    assert "the same data" in out
+    assert "best: accuracy 90.0 % → 90.0 %, 0.0 (no interval)" in out
+    page = (saved / "page.html").read_text()
+    assert "Recommended for speed: fast." in page.replace("\u00a0", " ")
+    assert 'id="differences"' in page
+    assert "&lt;b&gt;old&lt;/b&gt;" in page
+    assert sorted(path.name for path in (saved / "new").iterdir()) == ["results.json"]
+
+
+def test_json_has_the_recommendation_the_fronts_and_the_differences(
+    saved: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, out, _ = _report(capsys, "new/results.json", "--json", "--against", "old/results.json", "-o", "page.html")
+    record: dict[str, Any] = json.loads(out)
+    assert record["schema_version"] == 1
+    assert record["recommendation"]["arch"] == "best"
+    assert [front["cost"] for front in record["fronts"]] == ["ms", "state_bytes", "parameters"]
+    assert record["differences"]["same_data"] is True
+    assert record["differences"]["settings"] == {"data": {"then": "<b>old</b>", "now": "d"}}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "nowhere: no such file"),
+        (["new", "--against", "old/x.json"], "old/x.json: no such file"),
+        (["new", "--against", "other"], "other: ranks by MSE, this comparison by accuracy"),
+    ],
+)
+def test_it_refuses_in_one_line(
+    saved: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    (saved / "other").mkdir()
+    made({"a": {"q": 0.1}}, metric="mse").save(saved / "other" / "results.json")
+    status, out, err = _report(capsys, *arguments, "-o", "page.html")
+    assert (status, out) == (2, "")
+    assert err.strip() == f"sightline: error: {message}"
+    assert not (saved / "page.html").exists()
+
+
+@pytest.mark.slow
+def test_it_makes_the_page_and_the_figures_again_without_torch(saved: Path) -> None:
+    program = "import sys; from sightline.cli.app import main; s = main(); sys.exit('torch' in sys.modules or s)"
+    subprocess.run([sys.executable, "-c", program, "report", str(saved / "new")], check=True)
+    assert (saved / "new" / "report.html").stat().st_size > 10_000
+    assert (saved / "new" / "figures" / "front-ms.svg").exists()

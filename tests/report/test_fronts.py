@@ -1,0 +1,66 @@
+"""Fronts and recommendations in words and pictures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sightline.lab.results import Prefer, Run
+from sightline.report.fronts import front_drawings
+from sightline.report.html import render
+from sightline.report.recommendation import fronts_line, recommendation_line, using_recommended
+from tests.lab.test_pareto import FOUR, WORSE, made
+
+RESULTS = made(FOUR, WORSE)
+
+
+@pytest.mark.parametrize(
+    ("prefer", "words"),
+    [
+        ("quality", ["best. It has the best accuracy (90.0 %)", "fast and small are not shown to be worse"]),
+        ("speed", ["fast. Of the 3 architectures", "time per item, 1.00 ms; best has 4.00 ms", "89.0 %", "90.0 %"]),
+        ("memory", ["small. ", "state, 10 B; best has 1 kB"]),
+        ("balanced", ["small. ", "on average 1.59 times the smallest of each"]),
+    ],
+)
+def test_a_recommendation_says_what_why_and_what_it_gives_up(prefer: Prefer, words: list[str]) -> None:
+    line = recommendation_line(RESULTS, prefer)
+    assert line.startswith(f"Recommended for {prefer}: ")
+    for part in words:
+        assert part in line
+
+
+def test_without_a_recommendation_it_says_why() -> None:
+    assert "two seeds or more" in recommendation_line(made({"a": {"q": 0.9, "finished": 1}}))
+
+
+def test_the_line_names_the_fronts_of_each() -> None:
+    line = fronts_line(made({"a": {"q": 0.9, "parameters": 1, "ms": 9.0}, "b": {"q": 0.8, "parameters": 2, "ms": 1.0},
+                             "c": {"q": 0.1, "parameters": 3, "ms": 9.0}}, [("a", "c")]))  # fmt: skip
+    assert line == "Pareto fronts of accuracy against each cost: a (all), b (time per item); c on none."
+
+
+@pytest.mark.slow
+def test_every_front_is_a_file_and_a_figure_that_names_what_is_on_it(tmp_path: Path) -> None:
+    drawn = front_drawings(RESULTS)
+    assert [drawing.name for drawing in drawn] == ["front-ms", "front-state-bytes", "front-parameters"]
+    for drawing in drawn:
+        for path in drawing.save(tmp_path):
+            assert path.stat().st_size > 1000
+    assert "fast 89.0 %, 1.00 ms" in drawn[0].description
+    page = render(RESULTS)
+    assert all(page.count(drawing.description) == 1 for drawing in drawn)
+    assert recommendation_line(RESULTS) in page.replace("\u00a0", " ")
+
+
+def test_the_recommended_one_is_used_by_its_run_with_the_lowest_validation_loss() -> None:
+    losses = {0: [0.9, 0.4], 1: [0.3, 0.5], 2: [None]}
+    runs = [
+        Run("fast", seed, "done", history=[{"event": "valid", "loss": loss} for loss in own])
+        for seed, own in losses.items()
+    ]
+    results = made(FOUR, WORSE, runs=runs, prefer="speed")
+    assert using_recommended(results, Path("runs/a b")) == "sightline predict 'runs/a b/runs/fast-seed1' INPUT"
+    assert using_recommended(replace(results, prefer="quality"), Path("runs/a b")) == ""
