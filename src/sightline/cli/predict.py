@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
+from sightline.cli.plugins import Plugins
+
 
 def predict(
     run: Path,
@@ -22,6 +24,7 @@ def predict(
     seed: int | None = None,
     batch_size: int | None = None,
     device: str = "auto",
+    plugin: Plugins = None,
     figures: Path | None = None,
     json: bool = False,
 ) -> None:
@@ -57,6 +60,7 @@ def predict(
     from sightline.core.config import override
     from sightline.core.errors import InputError
     from sightline.decoding.engine import DecodingConfig
+    from sightline.models.plugins import load_plugins
     from sightline.tasks.load import load
     from sightline.training.environment import resolve_device
 
@@ -76,6 +80,7 @@ def predict(
     optional: dict[str, Any] = {**searching, **sampling, "max_length": max_length, "batch_size": batch_size}
     optional = {name: value for name, value in optional.items() if value is not None}
     decoding = override(DecodingConfig(), {"beam": beam, "sample": sample, **optional}, prefix="--")
+    load_plugins(plugin)
     with messages():
         task = load(run).to(resolve_device(device))
     if not task.accepts_decoding and (optional or sample or beam != 1):
