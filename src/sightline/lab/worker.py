@@ -39,7 +39,7 @@ from sightline.lab.plan import CompareConfig, divide
 from sightline.lab.processes import THREAD_COUNTS
 from sightline.lab.rates import trial_warmup
 from sightline.lab.results import Data
-from sightline.models.plugins import load_plugin, load_plugins
+from sightline.models.plugins import line_of, load_plugin, load_plugins
 from sightline.tasks.fit import rehearse, train_run
 from sightline.tasks.table import task_class
 from sightline.training.budget import Budget
@@ -74,7 +74,8 @@ def work(job: Job, threads: int) -> int:
         return 1
     except Exception as error:
         traceback.print_exc()
-        message = " ".join(f"{type(error).__name__}: {error}".split())
+        place = line_of(error)
+        message = " ".join(f"{type(error).__name__}: {error}{f' (in {place})' if place else ''}".split())
         write_json(job.directory / FAILED, Failure("failed", message))
         return 1
     return 0
@@ -158,11 +159,11 @@ def prepare(job: Job) -> Prepared:
         attended=attended,
         attended_pieces=pieces,
         baselines=baselines,
-        environment=environment() | {"threads": torch.get_num_threads(), "command": ""} | _plugins(config, runs),
+        environment=environment() | {"threads": torch.get_num_threads(), "command": ""} | plugins_of(config, runs),
     )
 
 
-def _plugins(config: CompareConfig, runs: Sequence[Any]) -> dict[str, dict[str, str]]:
+def plugins_of(config: CompareConfig, runs: Sequence[Any]) -> dict[str, dict[str, str]]:
     """The plugins that the comparison uses: by what was named, their versions and the hashes of their sources."""
     used = {one.name for run in runs for one in run.plugins}
     sources = {named: load_plugin(named).source for named in config.plugin}

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import re
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
@@ -161,6 +162,15 @@ def check_named(names: object, *, where: object, problem: str = "") -> None:
                 f"sightline.load_plugin({name!r})",
                 where=where,
             )
+
+
+def line_of(error: BaseException) -> str | None:
+    """The line of a plugin's file that an error comes from, "the plugin 'bag', bag.py:28"; None where there is none."""
+    files = {getattr(plugin.source.module, "__file__", None): name for name, plugin in LOADED.items()}
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if frame.filename in files:
+            return f"the plugin {files[frame.filename]!r}, {Path(frame.filename).name}:{frame.lineno}"
+    return None
 
 
 def _listed(named: object) -> list[str]:
