@@ -53,8 +53,8 @@ def import_plugin(named: str) -> PluginSource:
     Modules are looked up in the working directory too. A file's folder is searched for what the file imports.
 
     Raises:
-        InputError: "plugin 'forgett': no such module, neither here nor among the installed ones"; "plugin 'forget.py':
-            no such file"; what went wrong in its import, with the line.
+        InputError: "plugin 'forgett': no module 'forgett', neither here nor among the installed ones"; "plugin
+            'forget.py': no such file"; what went wrong in its import, with the line.
     """
     if named.endswith(".py"):
         return _import_file(named)
@@ -73,7 +73,7 @@ def import_from_here(name: str, refused: Callable[[str], InputError]) -> ModuleT
     """The module of that name, from the working directory or an installed one.
 
     Raises:
-        InputError: `refused("no such module, neither here nor among the installed ones")`, or of what went wrong.
+        InputError: `refused("no module 'x', neither here nor among the installed ones")`, or of what went wrong.
     """
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))

@@ -78,8 +78,8 @@ LOADED: dict[str, Plugin] = {}  # by import name
 def load_plugin(named: str | Path) -> Plugin:
     """Import a plugin and add its mechanisms and models to the tables, for the rest of this process.
 
-    named: a file that ends in .py, a module of the working directory or an installed one, or the name of an entry point
-    of the group `sightline.mixers`. A plugin that is loaded already stays as it is.
+    `named` is a file that ends in .py, a module of the working directory or an installed one, or the name of an entry
+    point of the group `sightline.mixers`. A plugin that is loaded already stays as it is.
 
         sightline.load_plugin("forget.py")
         sightline.compare("pairs.csv", archs=["forget", "gru"])
