@@ -23,6 +23,7 @@ _NAMES = {
     "describe": "sightline.tasks.describe",
     "fit": "sightline.tasks.fit",
     "load": "sightline.tasks.load",
+    "load_plugin": "sightline.models.plugins",
 }
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "describe",
     "fit",
     "load",
+    "load_plugin",
 ]
 
 
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
     from sightline.core.probe import Probe as Probe
     from sightline.mixers import MIXERS as MIXERS
     from sightline.models import ARCHITECTURES as ARCHITECTURES
+    from sightline.models.plugins import load_plugin as load_plugin
     from sightline.tasks.describe import describe as describe
     from sightline.tasks.fit import fit as fit
     from sightline.tasks.load import load as load

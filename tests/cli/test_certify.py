@@ -119,9 +119,9 @@ def test_the_table_shows_errors_against_tolerances(folder):
     [
         (["lstn"], "unknown mechanism 'lstn', did you mean 'lstm'?"),
         (["--law", "casuality"], "unknown law 'casuality', did you mean 'causality'?"),
-        (["nowhere:Config"], "no module 'nowhere' in "),
+        (["nowhere:Config"], "nowhere: no module 'nowhere', neither here nor among"),
         (["own:ShiftConfg"], "module own has no 'ShiftConfg', did you mean 'ShiftConfig'?"),
-        (["broken:Config"], "importing broken failed: NameError: name 'sightlin' is not defined"),
+        (["broken:Config"], "broken: importing it failed: NameError: name 'sightlin' is not defined (broken.py:"),
         (["own:nothing"], "own:nothing is not a config: expected a dataclass with build(d_model)"),
     ],
 )

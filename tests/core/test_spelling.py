@@ -21,6 +21,10 @@ MESSAGES = {
         "--size: unknown key, did you mean 'batch-size'?",
         "size: unknown key, did you mean 'batch_size'?",
     ),
+    "add --plugin forget, in Python load_plugin('forget')": (
+        "add --plugin forget, in Python load_plugin('forget')",
+        "call load_plugin('forget')",
+    ),
     "a--b_c and x/--y_z are left": ("a--b_c and x/--y_z are left", "a--b_c and x/--y_z are left"),
 }
 

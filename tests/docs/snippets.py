@@ -16,6 +16,12 @@ class Snippet(NamedTuple):
     text: str
 
     @property
+    def file(self) -> str | None:
+        """The name of the Python file that the block is, by its first line: `# ema.py`."""
+        named = re.match(r"# (\w+\.py)\n", self.text)
+        return named and named[1]
+
+    @property
     def commands(self) -> list[str]:
         """The commands of a console block: the text after `$ `, with continued lines joined."""
         joined = self.text.replace("\\\n", " ")

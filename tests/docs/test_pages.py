@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.snippets import snippets
+from tests.plugins import forgotten
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("**/*.md"))]
@@ -92,14 +93,16 @@ def test_what_a_page_shows_can_be_run(pages, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_pairs(tmp_path)
     names, done = {"__name__": "snippets"}, set()
-    for snippet in (snippet for page in pages for snippet in snippets(page)):
-        if snippet.language == "python":
-            exec(compile(snippet.text, f"{snippet.page}:{snippet.line}", "exec"), names)
-            continue
-        for command in snippet.commands:
-            if re.search(r"(^|\| )sightline ", command) and command not in done:
-                done.add(command)
-                in_console(command, tmp_path)
+    with forgotten(tmp_path):
+        for snippet in (snippet for page in pages for snippet in snippets(page)):
+            if snippet.file is not None:
+                (tmp_path / snippet.file).write_text(snippet.text, encoding="utf-8")
+            elif snippet.language == "python":
+                exec(compile(snippet.text, f"{snippet.page}:{snippet.line}", "exec"), names)
+            for command in snippet.commands:
+                if re.search(r"(^|\| )sightline ", command) and command not in done:
+                    done.add(command)
+                    in_console(command, tmp_path)
 
 
 def test_consoles_are_at_most_80_columns_wide():

@@ -36,6 +36,13 @@ def test_architectures_and_seeds_join_and_never_get_fewer(tmp_path: Path) -> Non
     assert _begun().joined(replace(CONFIG, seeds=5), tmp_path).seeds == 5
 
 
+def test_a_plugin_may_join_and_none_may_be_left_out(tmp_path: Path) -> None:
+    begun = _begun(replace(CONFIG, plugin=("a.py",)))
+    assert begun.joined(replace(CONFIG, plugin=("b.py", "a.py")), tmp_path).plugin == ("b.py", "a.py")
+    with pytest.raises(InputError, match="began with --plugin a.py, not "):
+        begun.joined(CONFIG, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -18,6 +18,7 @@ from sightline.lab.compare import compare as run_comparison
 from sightline.lab.directory import RESULTS, free_directory
 from sightline.lab.plan import CompareConfig
 from sightline.lab.progress import Display
+from sightline.models.plugins import LOADED, load_plugins
 from sightline.report.html import write_report
 from sightline.tasks.defaults import compared
 from sightline.tasks.given import given_data
@@ -47,9 +48,9 @@ def compare(
 
     Data is given as to `sightline.fit`. `archs` are names, or text with commas between them. `budget` is that of each
     run, by default 60s; `plan` is an earlier comparison, or its directory, whose numbers of steps to take instead.
-    `keys` are the flags of `sightline compare` (`seeds`, `seed`, `match`, `search`, `rates`, `metric`, `tested`,
-    `workers`, `device`, `dtype`, `prefer`), and keys of the task's configuration, which all architectures share; those
-    with dots are in `settings`.
+    `keys` are the flags of `sightline compare` (`seeds`, `seed`, `match`, `plugin`, `search`, `rates`, `metric`,
+    `tested`, `workers`, `device`, `dtype`, `prefer`), and keys of the task's configuration, which all architectures
+    share; those with dots are in `settings`.
     `out_dir`, by default a new directory in `runs`, gets the report, `results.json` and all runs; a table in memory is
     kept in the folder `tables` beside it. `resume` continues the comparison in `out_dir`, with more architectures or
     seeds if asked for.
@@ -77,6 +78,8 @@ def compare(
             shared = {"base": str(Path.cwd()), **shared}
         names = [name.strip() for name in archs.split(",")] if isinstance(archs, str) else archs or compared(task)
         own = {key: value for key, value in keys.items() if key in _OWN}
+        load_plugins(own.get("plugin"))
+        own["plugin"] = [plugin.source.again for plugin in LOADED.values()]
         base = CompareConfig(task=task, data=given.paths["data"], settings=shared)
         config = override(base, {"archs": list(names), "budget": budget or base.budget, **own})
         display = Display(quiet=quiet)
@@ -95,5 +98,6 @@ def _command(config: CompareConfig, plan: Path | None = None) -> str:
     length = {"budget": config.budget} if plan is None else {"plan": str(plan)}
     values = {"task": config.task, "data": config.data, "archs": ",".join(config.archs), **length}
     values |= {key: getattr(config, key) for key in sorted(_OWN) if getattr(config, key) != getattr(usual, key)}
+    plugins = [("--plugin", named) for named in values.pop("plugin", ())]
     flags = [(f"--{key.replace('_', '-')}", spelled(value)) for key, value in {**values, **config.settings}.items()]
-    return shlex.join(["sightline", "compare", *chain.from_iterable(flags)])
+    return shlex.join(["sightline", "compare", *chain.from_iterable(plugins + flags)])

@@ -28,6 +28,7 @@ from cyclopts import (
 )
 
 from sightline import __version__
+from sightline.cli.plugins import line_of_plugin
 from sightline.core.errors import EnvironmentFault, SightlineError, exit_status
 from sightline.core.spelling import as_flags
 from sightline.core.suggest import unknown
@@ -155,6 +156,9 @@ def _report(error: BaseException) -> int:
         status, message = exit_status(error), as_flags(str(error))
     elif (fault := _environment_fault(error)) is not None:
         status, message = EnvironmentFault.exit_code, fault
+    elif (place := line_of_plugin(error)) is not None:
+        hint = "set SIGHTLINE_TRACEBACK=1 for a traceback"
+        status, message = 2, f"{place}: {type(error).__name__}: {error} ({hint})"
     else:
         status, message = (
             1,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from sightline.cli.plugins import Plugins
+
 
 def bench(
     *,
@@ -13,6 +15,7 @@ def bench(
     pairs: int | None = None,
     quick: bool = False,
     device: str = "auto",
+    plugin: Plugins = None,
     out_dir: Path | None = None,
     json: bool = False,
 ) -> None:
@@ -23,7 +26,8 @@ def bench(
     takes about half an hour; keep the machine idle otherwise.
 
     Args:
-        only: Comma-separated names of scenarios or families. Default: all.
+        only: Comma-separated names of scenarios or families. Default: the mechanisms of the plugins that --plugin
+            names, otherwise all.
         threads: CPU threads. Default: all that this process may use.
         pairs: Minimum number of measurements in turns. Default: 10, or 3 with --quick.
         quick: Measure only the smallest size of each scenario.
@@ -39,13 +43,15 @@ def bench(
     from sightline.core.settings import check_in_range
     from sightline.lab.bench.measure import Settings
     from sightline.lab.bench.run import run_scenarios
-    from sightline.lab.bench.table import find_scenarios
+    from sightline.lab.bench.table import find_scenarios, plugin_scenarios
     from sightline.lab.machine import granted_cores
+    from sightline.models.plugins import load_plugins
     from sightline.training.environment import environment, resolve_device
 
     for flag, value in (("--threads", threads), ("--pairs", pairs)):
         check_in_range(flag, value, at_least=1)
-    scenarios = find_scenarios([name.strip() for name in (only or "").split(",") if name.strip()])
+    more = plugin_scenarios(load_plugins(plugin))
+    scenarios = find_scenarios([name.strip() for name in (only or "").split(",") if name.strip()] or list(more), more)
     threads = threads or min(torch.get_num_threads(), granted_cores())
     settings = Settings(pairs or (3 if quick else 10), threads, str(resolve_device(device)))
     if out_dir is not None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sightline.cli.plugins import Plugins
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -12,7 +14,12 @@ if TYPE_CHECKING:
 
 
 def certify(
-    *mechanisms: str, only: str | None = None, law: tuple[str, ...] = (), full: bool = False, json: bool = False
+    *mechanisms: str,
+    only: str | None = None,
+    law: tuple[str, ...] = (),
+    full: bool = False,
+    plugin: Plugins = None,
+    json: bool = False,
 ) -> None:
     """Verify mechanisms against the laws that all mechanisms must satisfy, and show the largest error of each.
 
@@ -20,7 +27,8 @@ def certify(
     nothing, states are values, results equal an independent reference, and more. Exits with status 5 if a law fails.
 
     Args:
-        mechanisms: Names such as `lstm`, or `module:Config` for your own mixer. Default: all built-in mechanisms.
+        mechanisms: Names such as `lstm`, or `module:Config` for your own mixer. Default: those of the plugins
+            that --plugin names, otherwise all built-in mechanisms.
         only: Comma-separated names, in addition to the arguments.
         law: Check only this law; can be repeated.
         full: Run slow mechanisms over all 65,536 positions of the law on long sequences, which takes minutes. Without
@@ -31,7 +39,7 @@ def certify(
     import time
 
     from sightline.core.digits import number_of
-    from sightline.core.errors import CheckFailed
+    from sightline.core.errors import CheckFailed, InputError
     from sightline.lab.machine import granted_cores
     from sightline.mixers import MIXERS
     from sightline.testing import LAWS
@@ -39,11 +47,19 @@ def certify(
     from sightline.testing.table import find_targets, run_table
 
     named = [*mechanisms, *(name.strip() for name in (only or "").split(",") if name.strip())]
+    again: list[str] = []
+    if plugin:
+        from sightline.models.plugins import load_plugins
+
+        loaded = load_plugins(plugin)
+        again = [one.source.again for one in loaded]
+        if not named and not (named := [name for one in loaded for name in one.mechanisms]):
+            raise InputError(f"has no mechanism in MIXERS: name what to certify ({', '.join(MIXERS)})", where=plugin[0])
     targets = find_targets(list(dict.fromkeys(named)) or list(MIXERS))
     laws, began, rows = [known_law(name) for name in law] or list(LAWS), time.monotonic(), []
     # The slowest first, so that no worker is still busy with one at the end.
     slow_first = sorted(targets, key=lambda target: "additive" not in target.mechanism)
-    for row in run_table(slow_first, laws, granted_cores(), full):
+    for row in run_table(slow_first, laws, granted_cores(), full, again):
         rows.append(row)
         print(f"[{len(rows):>{len(str(len(targets)))}}/{len(targets)}] {_progress(row)}", file=sys.stderr, flush=True)
     rows.sort(key=lambda row: targets.index(row.target))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from sightline.cli.formats import PAIRS_HELP
+from sightline.cli.plugins import Plugins
 
 if TYPE_CHECKING:
     from sightline.lab.plan import CompareConfig
@@ -25,6 +26,7 @@ def compare(
     plan: Path | None = None,
     seeds: int = 3,
     match: str | None = None,
+    plugin: Plugins = None,
     out_dir: Annotated[Path | None, Parameter(name=["--out-dir", "-o"])] = None,
     search: float = 0.2,
     rates: int = 3,
@@ -118,6 +120,7 @@ def compare(
         seeds=seeds,
         seed=seed,
         match=match,
+        plugin=tuple(plugin or ()),
         search=search,
         rates=rates,
         metric=metric,

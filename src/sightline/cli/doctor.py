@@ -16,9 +16,14 @@ def doctor(*, json: bool = False) -> None:
     from pathlib import Path
 
     from sightline import __version__
+    from sightline.core.plugins import installed_plugins
     from sightline.lab.machine import inspect_machine
 
     facts = {"schema_version": 1, **inspect_machine(Path.cwd()), "sightline": __version__}
+    facts["plugins"] = {
+        name: f"{one.value}{f' of {one.dist.name} {one.dist.version}' if one.dist else ''}"
+        for name, one in installed_plugins().items()
+    }
     if json:
         from sightline.core.json_text import to_json
 
@@ -46,6 +51,7 @@ def _lines(facts: dict[str, Any]) -> list[str]:
         ("bfloat16", f"{speed['bfloat16_gflops']:.0f} GFLOP/s"),
         ("copy", f"{speed['copy_gbps']:.0f} GB/s"),
         *((name, version or f"not installed ({OPTIONAL[name]})") for name, version in facts["optional"].items()),
+        *(("plugin", f"{name} ({what}): loaded only by --plugin {name}") for name, what in facts["plugins"].items()),
         *(("advice", line) for line in facts["advice"]),
     ]
     return [f"{name:<13} {text}" for name, text in rows]

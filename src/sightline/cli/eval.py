@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from sightline.cli.plugins import Plugins
+
 
 def eval(
     run: Path,
@@ -20,6 +22,7 @@ def eval(
     max_length: int | None = None,
     batch_size: int | None = None,
     device: str = "auto",
+    plugin: Plugins = None,
     figures: Path | None = None,
     json: bool = False,
 ) -> None:
@@ -53,6 +56,7 @@ def eval(
     from sightline.core.metrics import undefined_notes
     from sightline.core.settings import check_in_range
     from sightline.decoding.engine import DecodingConfig
+    from sightline.models.plugins import load_plugins
     from sightline.tasks.evaluation import Evaluation
     from sightline.tasks.load import load, part_of_data, part_of_run
     from sightline.tasks.winner import chosen_run
@@ -65,6 +69,7 @@ def eval(
     optional: dict[str, Any] = {"length_penalty": length_penalty, "max_length": max_length, "batch_size": batch_size}
     optional = {name: value for name, value in optional.items() if value is not None}
     decoding = override(DecodingConfig(), {"beam": beam, **optional}, prefix="--")
+    load_plugins(plugin)
     with messages():
         run = chosen_run(run)
         task = load(run).to(resolve_device(device))

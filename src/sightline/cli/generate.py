@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+from sightline.cli.plugins import Plugins
+
 
 def generate(
     run: Path,
@@ -28,6 +30,7 @@ def generate(
     truncate: Literal["error", "left"] = "error",
     echo: bool = False,
     device: str = "auto",
+    plugin: Plugins = None,
     json: bool = False,
 ) -> None:
     """Continue prompts with a language model, by sampling unless --greedy or --beam is set.
@@ -67,6 +70,7 @@ def generate(
     from sightline.core.settings import check_in_range
     from sightline.data.rows.files import open_bytes
     from sightline.decoding.engine import DecodingConfig
+    from sightline.models.plugins import load_plugins
     from sightline.tasks.language.generation import GenerationConfig
     from sightline.tasks.load import load
     from sightline.tasks.not_files import check_not_files
@@ -90,6 +94,7 @@ def generate(
     if prompts and prompt_file is not None:
         raise InputError("pass either prompts or a file", where="--prompt-file")
     check_not_files(prompts, "--prompt-file reads a prompt from a file, standard input any text")
+    load_plugins(plugin)
     with messages():
         task = load(run)
     if not task.continues_prompts:

@@ -7,6 +7,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 from importlib.resources import files
+from itertools import pairwise
 from typing import Any
 
 from sightline.tasks.defaults import EXAMPLES
@@ -42,7 +43,23 @@ def keys_help(arguments: Sequence[str]) -> str:
         head = f"--{row['name'].replace('_', '-')}  {row['values']}{default}"
         lines += ["", *textwrap.wrap(head, WIDTH, subsequent_indent="      ")]
         lines += textwrap.wrap(row["description"], WIDTH, initial_indent="    ", subsequent_indent="    ")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_plugins_help(arguments)])
+
+
+def _plugins_help(arguments: Sequence[str]) -> list[str]:
+    """The architectures of the plugins that the arguments name, by form; none are loaded where they name none."""
+    named = _values_of("--plugin", arguments)
+    if not named:
+        return []
+    from sightline.models.plugins import load_plugins
+
+    lines = []
+    for plugin in load_plugins(named):
+        title = f"Plugin {plugin.name}"
+        lines += ["", title, "─" * len(title)]
+        for arch, forms in plugin.forms.items():
+            lines += ["", *textwrap.wrap(f"{arch} ({', '.join(forms)})", WIDTH, subsequent_indent="    ")]
+    return lines
 
 
 def _example(task: str, compares: bool) -> str:
@@ -52,9 +69,10 @@ def _example(task: str, compares: bool) -> str:
 
 
 def _task_of(arguments: Sequence[str]) -> str | None:
-    for place, argument in enumerate(arguments):
-        if argument == "--task":
-            return next(iter(arguments[place + 1 :]), None)
-        if argument.startswith("--task="):
-            return argument.partition("=")[2]
-    return None
+    return next(iter(_values_of("--task", arguments)), None)
+
+
+def _values_of(flag: str, arguments: Sequence[str]) -> list[str]:
+    """All values of a flag, written `--flag value` or `--flag=value`."""
+    values = [after for argument, after in pairwise(arguments) if argument == flag]
+    return values + [argument.partition("=")[2] for argument in arguments if argument.startswith(f"{flag}=")]

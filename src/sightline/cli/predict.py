@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
+from sightline.cli.plugins import Plugins
+
 WAY = "write texts as arguments, or any text one a line on standard input"
 
 
@@ -24,6 +26,7 @@ def predict(
     seed: int | None = None,
     batch_size: int | None = None,
     device: str = "auto",
+    plugin: Plugins = None,
     figures: Path | None = None,
     json: bool = False,
 ) -> None:
@@ -60,6 +63,7 @@ def predict(
     from sightline.core.config import override
     from sightline.core.errors import InputError
     from sightline.decoding.engine import DecodingConfig
+    from sightline.models.plugins import load_plugins
     from sightline.tasks.load import load
     from sightline.tasks.not_files import check_not_files
     from sightline.training.environment import resolve_device
@@ -80,6 +84,7 @@ def predict(
     optional: dict[str, Any] = {**searching, **sampling, "max_length": max_length, "batch_size": batch_size}
     optional = {name: value for name, value in optional.items() if value is not None}
     decoding = override(DecodingConfig(), {"beam": beam, "sample": sample, **optional}, prefix="--")
+    load_plugins(plugin)
     with messages():
         task = load(run).to(resolve_device(device))
     if not task.accepts_decoding and (optional or sample or beam != 1):

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from sightline.cli.architectures import ARCH_HELP
 from sightline.cli.formats import PAIRS_HELP
+from sightline.cli.plugins import Plugins
 
 if TYPE_CHECKING:
     from sightline.data.corpus import Corpus
@@ -29,6 +30,7 @@ def train(
     max_tokens: int | None = None,
     max_time: str | None = None,
     match: str | None = None,
+    plugin: Plugins = None,
     valid: str | None = None,
     test: str | None = None,
     limit: int | None = None,
@@ -87,8 +89,8 @@ def train(
     from sightline.training.progress import reporting
     from sightline.training.rundir import check_run
 
-    named = {"task": task, "data": data, "arch": arch, "match": match, "valid": valid, "test": test, "limit": limit,
-             "seed": seed, "device": device, "dtype": dtype,
+    named = {"task": task, "data": data, "arch": arch, "match": match, "plugin": plugin, "valid": valid, "test": test,
+             "limit": limit, "seed": seed, "device": device, "dtype": dtype,
              "budget": _budget(budget, max_steps, max_tokens, max_time)}  # fmt: skip
     flags = {key: value for key, value in named.items() if value is not None}
     free = parse_overrides(overrides)

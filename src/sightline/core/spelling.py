@@ -14,6 +14,7 @@ from typing import final
 from sightline.core.errors import EnvironmentFault, InputError
 
 _FLAG = re.compile(r"(?<![\w/'-])--(?P<no>no-)?(?P<name>[a-z][\w-]*(?:\.\w[\w-]*)*)(?P<value>=[^\s,;:)]+)?")
+_PLUGIN = re.compile(r"add --plugin \S+, in Python ")  # a message that says how both load a plugin
 _UNKNOWN = re.compile(r"unknown (?:key|flag)\b(.*)")
 # Keys and arguments that are true or false.
 SWITCHES = frozenset(
@@ -42,6 +43,7 @@ def as_arguments(message: str) -> str:
         value = "False" if flag["no"] else (flag["value"] or "")[1:] or ("True" if name in SWITCHES else "…")
         return f'settings={{"{name}": {value}}}' if "." in name else f"{name}={value}"
 
+    message = _PLUGIN.sub("call ", message)
     return _UNKNOWN.sub(_known_keys, _FLAG.sub(argument, message))
 
 

@@ -30,6 +30,7 @@ class CompareConfig:
     search: share of the budget of all its runs that goes to the learning-rate search, 0 = the preset's rate
     rates: number of candidate rates, to which one more is added beyond the edge where the best is there
     match: size that every architecture is scaled to, such as "params=2M"
+    plugin: what every process of the comparison loads first, as `sightline.load_plugin` takes it
     metric: the metric that decides, "auto" = the task's default; tested: most test items to measure
     prefer: priority by which one is recommended, see `lab.recommend`
     settings: keys of the task's configuration that all architectures share, by dotted name
@@ -43,6 +44,7 @@ class CompareConfig:
     seeds: int = 3
     seed: int = 0
     match: str | None = None
+    plugin: tuple[str, ...] = ()
     search: float = 0.2
     rates: int = 3
     metric: str = "auto"

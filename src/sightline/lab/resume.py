@@ -63,7 +63,8 @@ class Begun:
         before, now = _flat(encode(self.config)), _flat(encode(config))
         for name in [*before, *(name for name in now if name not in before)]:
             was, own = spelled(before.get(name)), spelled(now.get(name))
-            if name not in MAY_DIFFER and was != own:
+            grown = name == "plugin" and set(self.config.plugin) <= set(config.plugin)
+            if name not in MAY_DIFFER and was != own and not grown:
                 flag = f"--{name.removeprefix('settings.').replace('_', '-')}"
                 raise InputError(f"the comparison began with {flag} {was}, not {own}: {_INSTEAD}", where=where)
         new = tuple(arch for arch in config.archs if arch not in self.config.archs)

@@ -39,6 +39,7 @@ from sightline.lab.plan import CompareConfig, divide
 from sightline.lab.processes import THREAD_COUNTS
 from sightline.lab.rates import trial_warmup
 from sightline.lab.results import Data
+from sightline.models.plugins import line_of, load_plugin, load_plugins
 from sightline.tasks.fit import rehearse, train_run
 from sightline.tasks.match import matched
 from sightline.tasks.table import task_class
@@ -67,13 +68,15 @@ def work(job: Job, threads: int) -> int:
     os.environ.update(dict.fromkeys(THREAD_COUNTS, str(threads)))  # for libraries that start theirs later
     torch.set_num_threads(threads)
     try:
+        load_plugins(job.config.plugin)
         write_json(job.directory / DONE, WORK[job.kind](job))
     except SightlineError as error:
         write_json(job.directory / FAILED, failure_of(error))
         return 1
     except Exception as error:
         traceback.print_exc()
-        message = " ".join(f"{type(error).__name__}: {error}".split())
+        place = line_of(error)
+        message = " ".join(f"{type(error).__name__}: {error}{f' (in {place})' if place else ''}".split())
         write_json(job.directory / FAILED, Failure("failed", message))
         return 1
     return 0
@@ -162,10 +165,22 @@ def prepare(job: Job) -> Prepared:
         attended=attended,
         attended_pieces=pieces,
         baselines=baselines,
-        environment=environment() | {"threads": torch.get_num_threads(), "command": ""},
+        environment=environment() | {"threads": torch.get_num_threads(), "command": ""} | plugins_of(config, runs),
         validations=runs[0].training.validations,
         validation_share=runs[0].training.validation_share,
     )
+
+
+def plugins_of(config: CompareConfig, runs: Sequence[Any]) -> dict[str, dict[str, str]]:
+    """The plugins that the comparison uses: by what was named, their versions and the hashes of their sources."""
+    used = {one.name for run in runs for one in run.plugins}
+    sources = {named: load_plugin(named).source for named in config.plugin}
+    rows = {
+        named: f"{one.name}{f' {one.version}' if one.version else ''}, sha256 {one.sha256}"
+        for named, one in sources.items()
+        if one.name in used
+    }
+    return {"plugins": rows} if rows else {}
 
 
 def measure(job: Job) -> Timed:

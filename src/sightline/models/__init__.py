@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import Any
 
 from sightline.models.attentive import AttentiveConfig
 from sightline.models.config import ModelConfig, SizedConfig
@@ -21,8 +21,20 @@ from sightline.models.transformer import TransformerConfig
 
 HYBRID = ("window", "gated_delta", "softmax")
 
+
+def residual_models(mixers: tuple[str, ...], **sizes: Any) -> dict[str, Any]:
+    """For each form the preset of residual layers of these mechanisms."""
+    return {
+        "encoder-decoder": EncoderDecoderConfig(mixers, **sizes),
+        "decoder": LanguageModelConfig(mixers, **sizes),
+        "encoder": EncoderConfig(mixers, **sizes),
+        "forecaster": ForecasterConfig(mixers, dropout=0.2, **sizes),
+    }
+
+
 # Every mechanism that reads its own sequence makes an architecture of its name; softmax attention makes a Transformer.
-_NAMED = {"transformer" if name == "softmax" else name: (name,) for name in SELF_MIXERS}
+_RESIDUAL = {"transformer" if name == "softmax" else name: residual_models((name,)) for name in SELF_MIXERS}
+_RESIDUAL["hybrid"] = residual_models(HYBRID, layers=3)
 
 ARCHITECTURES: dict[str, ModelConfig] = {
     "rnn": RecurrentConfig("rnn"),
@@ -42,31 +54,27 @@ ARCHITECTURES: dict[str, ModelConfig] = {
         tie="all",
     ),
 }
-ARCHITECTURES |= {name: EncoderDecoderConfig(_NAMED[name]) for name in _NAMED if name not in ARCHITECTURES}
-ARCHITECTURES["hybrid"] = EncoderDecoderConfig(HYBRID, layers=3)
+ARCHITECTURES |= {name: forms["encoder-decoder"] for name, forms in _RESIDUAL.items() if name not in ARCHITECTURES}
 # Recurrent language models follow their papers: layers without residuals.
 LANGUAGE_MODELS: dict[str, LanguageModelConfig | RecurrentLanguageModelConfig] = {
     "rnn": RecurrentLanguageModelConfig("rnn"),
     "lstm": RecurrentLanguageModelConfig("lstm"),
     "gru": RecurrentLanguageModelConfig("gru"),
 }
-LANGUAGE_MODELS |= {name: LanguageModelConfig(_NAMED[name]) for name in _NAMED if name not in LANGUAGE_MODELS}
-LANGUAGE_MODELS["hybrid"] = LanguageModelConfig(HYBRID, layers=3)
-ENCODERS = {name: EncoderConfig(mixers) for name, mixers in _NAMED.items()}
-ENCODERS["hybrid"] = EncoderConfig(HYBRID, layers=3)
+LANGUAGE_MODELS |= {name: forms["decoder"] for name, forms in _RESIDUAL.items() if name not in LANGUAGE_MODELS}
+ENCODERS: dict[str, EncoderConfig] = {name: forms["encoder"] for name, forms in _RESIDUAL.items()}
 # Over patches of series, beside the linear maps that they are compared with.
 FORECASTERS: dict[str, SizedConfig] = {
     "dlinear": DLinearConfig(),
     "nlinear": NLinearConfig(),
-    **{name: ForecasterConfig(mixers, dropout=0.2) for name, mixers in _NAMED.items()},
-    "hybrid": ForecasterConfig(HYBRID, layers=3, dropout=0.2),
+    **{name: forms["forecaster"] for name, forms in _RESIDUAL.items()},
 }
 
 # Encoders that are not a stack of residual layers.
 NAMED_ENCODERS = {"bilstm_attention": RecurrentEncoderConfig()}
 
 # The forms of models, by the names that config.json stores: every preset builds from a source and outputs.
-FORMS: dict[str, Mapping[str, SizedConfig]] = {
+FORMS: dict[str, dict[str, Any]] = {
     "encoder-decoder": ARCHITECTURES,
     "decoder": LANGUAGE_MODELS,
     "encoder": {**ENCODERS, **NAMED_ENCODERS},
@@ -93,4 +101,5 @@ __all__ = [
     "SizedConfig",
     "count_parameters",
     "match_parameters",
+    "residual_models",
 ]

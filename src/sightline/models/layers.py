@@ -155,12 +155,12 @@ class LayersConfig(CheckedConfig):
         return [Pointwise(make_norm(self.norm, self.d_model), self.d_model)] if self.order == "pre" else []
 
 
-def reads_itself(name: str) -> bool:
-    """Whether the mechanism `name` is causal and reads its own sequence, not a memory: it can be a layer of a stack."""
+def reads_itself(kind: type[Any]) -> bool:
+    """Whether a mechanism, by its config class, is causal and reads its own sequence: it can be a layer."""
     # Not on the meta device, which imports torch's compiler for arithmetic.
     with torch.random.fork_rng(devices=[]):
-        mixer = MIXERS[name]().build(64)
+        mixer = kind().build(64)
     return mixer.causal and mixer.d_memory is None
 
 
-SELF_MIXERS = tuple(name for name in MIXERS if reads_itself(name))
+SELF_MIXERS = [name for name, kind in MIXERS.items() if reads_itself(kind)]

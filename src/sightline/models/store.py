@@ -1,8 +1,10 @@
 """A model in a directory: `config.json`, `model.safetensors`, `README.md`.
 
 Reading trusts nothing. No pickle is opened, no name is imported: the architecture is looked up in the table of its
-form. The model is first built without memory on torch's meta device and compared with the tensors of the file, name by
-name and size by size, so that a config that claims billions of weights costs nothing to refuse.
+form. Where that entry comes from a plugin, the file keeps the plugin's name and hash, and the model is refused until
+its user has loaded the plugin. The model is first built without memory on torch's meta device and compared with the
+tensors of the file, name by name and size by size, so that a config that claims billions of weights costs nothing to
+refuse.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from sightline.core.front_end import FrontEndConfig
 from sightline.core.suggest import look_up
 from sightline.core.weights import HEADER_BYTES, check_safetensors, own_tensors
 from sightline.models import FORMS, SizedConfig
+from sightline.models.plugins import NeededPlugin, check_loaded, used_plugins
 from sightline.models.sizes_only import sizes_only
 from sightline.parts.front_ends import Source, decode_front_end, encode_front_end
 
@@ -57,6 +60,7 @@ class Stored:
     outputs: int
     weights_sha256: str
     options: dict[str, Any] = field(default_factory=dict)
+    plugins: list[NeededPlugin] = field(default_factory=list)
 
 
 class LoadedModel(NamedTuple):
@@ -104,9 +108,13 @@ def save_model(
         outputs=outputs,
         weights_sha256=hashlib.sha256(weights).hexdigest(),
         options=dict(options),
+        plugins=used_plugins(form, arch, config),
     )
+    content = encode(stored)
+    if not stored.plugins:
+        del content["plugins"]  # which versions before plugins do not know
     write_file(directory / WEIGHTS, weights)
-    write_file(directory / CONFIG, json.dumps(encode(stored), indent=2, allow_nan=False) + "\n")
+    write_file(directory / CONFIG, json.dumps(content, indent=2, allow_nan=False) + "\n")
     write_file(directory / CARD, card)
 
 
@@ -115,14 +123,16 @@ def load_model(directory: Path | str) -> LoadedModel:
 
     Raises:
         InputError: one line with the file and what is wrong: missing, not JSON, an unknown key or architecture with
-            the nearest known one, a pickle or an archive (refused unread), truncated, tensors that are missing, left
-            over or of other shapes than the config says, weights that are NaN or infinite.
+            the nearest known one, a plugin that is not loaded (no file loads one), a pickle or an archive (refused
+            unread), truncated, tensors that are missing, left over or of other shapes than the config says, weights
+            that are NaN or infinite.
     """
     directory = Path(directory)
     place = directory / CONFIG
     stored = decode(Stored, _read_config(place), where=str(place))
     if stored.format != FORMAT:
         raise InputError(f"format {stored.format} is unknown; this version reads format {FORMAT}", where=place)
+    check_loaded(stored.plugins, where=place)
     presets = look_up(FORMS, stored.form, "form", where=place)
     preset = look_up(presets, stored.arch, "architecture", where=place)
     config: Any = decode(type(preset), stored.model, where=f"{place}: model")

@@ -64,7 +64,8 @@ def using(results: Results, directory: Path) -> str:
     if not any(architecture.finished for architecture in results.architectures):
         return ""
     example = shlex.quote(results.examples[0].source) if results.examples else "INPUT"
-    return f"sightline predict {shlex.quote(str(directory))} {example}"
+    plugins = "".join(f"--plugin {shlex.quote(named)} " for named in results.environment.get("plugins", {}))
+    return f"sightline predict {plugins}{shlex.quote(str(directory))} {example}"
 
 
 def render(results: Results, directory: Path | None = None, against: Differences | None = None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -24,12 +24,13 @@ class Card:
     facts: Mapping[str, str] = field(default_factory=dict)
     files: str = ""
 
-    def text(self, arch: str, parameters: int, sizes: Mapping[str, Any], data: str) -> str:
-        """The whole README, with the front matter that model hubs read."""
+    def text(self, arch: str, parameters: int, sizes: Mapping[str, Any], data: str, plugins: Sequence[str] = ()) -> str:
+        """The whole README, with the front matter that model hubs read; `plugins` are loaded before the model."""
         rows = {"Architecture": f"`{arch}`", "Parameters": f"{parameters:,}", "Sizes": f"`{json.dumps(dict(sizes))}`"}
         table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
         facts = {**self.facts, "Trained on": data}
         table += "".join(f"\n| {name} | {_cell(value)} |" for name, value in facts.items() if value)
+        loads = "".join(f"sightline.load_plugin({name!r})\n" for name in plugins)
         tag = f"pipeline_tag: {self.pipeline}\n" if self.pipeline else ""
         return f"""---
 library_name: sightline
@@ -45,7 +46,7 @@ library_name: sightline
 ```python
 import sightline
 
-model = sightline.load("path/to/this/directory")
+{loads}model = sightline.load("path/to/this/directory")
 print({self.example})
 ```
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sightline.core.config import resolve, to_yaml
+from sightline.core.config import decode, encode, resolve, to_yaml
 from sightline.core.errors import InputError
+from sightline.core.files import parse_json_object
 from sightline.core.yaml12 import read_yaml
 from sightline.data.corpus import Corpus
 from sightline.models import SizedConfig
+from sightline.models.plugins import NeededPlugin, check_loaded, check_named, load_plugins
 from sightline.tasks.infer import task_for
 from sightline.tasks.run import RunConfig
 from sightline.tasks.table import task_class
@@ -35,17 +38,23 @@ MAY_CHANGE = {
 def resolve_run(*, file: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any]) -> Any:
     """The configuration from all sources: the task's and architecture's preset < file < environment < flags.
 
-    The task is the one that they name, otherwise the one that the data is for (`task_for`).
+    The task is the one that they name, otherwise the one that the data is for (`task_for`). The flag `plugin` loads
+    plugins; a file or the environment that names one only needs it to be loaded.
 
     Raises `InputError` for what is wrong in any of them, with its place: `--optim.lrr: unknown key, did you mean 'lr'?`
     """
     content = {} if file is None else read_yaml(file)
+    load_plugins(flags.get("plugin"))
+    check_named(content.get("plugin"), where=f"{file}: plugin")
+    check_named(environ.get("SIGHTLINE_PLUGIN"), where="SIGHTLINE_PLUGIN")
+    flags = {key: value for key, value in flags.items() if key != "plugin"}
     named = {key: flags.get(key) or environ.get(f"SIGHTLINE_{key.upper()}") or content.get(key) for key in
              ("task", "arch", "data")}  # fmt: skip
     name = str(named["task"] or task_for(str(named["data"] or "")))
     task = task_class(name, where="--task" if flags.get("task") else "task")
     base = task.preset(str(named["arch"] or task.Run().settings.arch))  # type: ignore[attr-defined]
-    return resolve(task.Run, base=replace(base, task=name), file=file, environ=environ, flags=flags)
+    run = resolve(task.Run, base=replace(base, task=name), file=file, environ=environ, flags=flags)
+    return run.with_plugins()
 
 
 def run_files(run: RunConfig, data: Corpus[Any], model: SizedConfig, settled: TrainConfig) -> dict[str, str]:
@@ -58,8 +67,10 @@ def run_files(run: RunConfig, data: Corpus[Any], model: SizedConfig, settled: Tr
         "data": {"name": data.name, "sha256": data.sha256, **data.sizes},
         "budget": run.training.budget,
     }
+    if run.plugins:
+        facts["plugins"] = [encode(one) for one in run.plugins]
     return {
-        "config.yaml": to_yaml(run.changed(model=model, match=None, training=settled)),  # type: ignore[call-arg]
+        "config.yaml": to_yaml(run.changed(model=model, match=None, training=settled).with_plugins()),  # type: ignore[call-arg]
         "environment.json": json.dumps(facts, indent=1, ensure_ascii=False) + "\n",
     }
 
@@ -70,10 +81,11 @@ def check_same_run(place: Path, run: RunConfig, data: Corpus[Any]) -> None:
     How long it trains, where, and how often it looks and saves may change: `MAY_CHANGE`. Keys that say which data it is
     may change as long as the content is the same.
     """
-    try:
-        before = json.loads((place / "environment.json").read_text(encoding="utf-8"))["data"]["sha256"]
-    except (OSError, ValueError, KeyError, TypeError):
-        before = data.sha256  # nothing is known of the data: the checkpoint's own checks must do
+    facts: dict[str, Any] = {}
+    with suppress(OSError, ValueError):  # nothing is known of the data: the checkpoint's own checks must do
+        facts = parse_json_object((place / "environment.json").read_bytes(), where=place)
+    kept = facts.get("data")
+    before = str(kept.get("sha256", data.sha256)) if isinstance(kept, dict) else data.sha256
     if before != data.sha256:
         raise InputError(
             f"the data has changed since the run began (sha256 {before[:12]}… then, {data.sha256[:12]}… now); "
@@ -83,6 +95,8 @@ def check_same_run(place: Path, run: RunConfig, data: Corpus[Any]) -> None:
     if not (place / "config.yaml").exists():
         return
     began = resolve_run(file=place / "config.yaml", environ={}, flags={}).dotted()
+    needed = [decode(NeededPlugin, one, where=f"{place}: plugins") for one in facts.get("plugins", [])]
+    check_loaded(needed, where=place)
     free = MAY_CHANGE | set(run.data_keys) | ({"model"} if run.match else set())
     for key, value in run.dotted().items():
         if key.split(".")[0] not in free and began.get(key) != value:

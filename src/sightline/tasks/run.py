@@ -13,6 +13,7 @@ from sightline.core.front_end import InputKind
 from sightline.core.settings import CheckedConfig, flat, flat_parts, key, keys_of
 from sightline.data.corpus import named_notes
 from sightline.models import FORMS
+from sightline.models.plugins import NeededPlugin, used_plugins
 from sightline.parts.front_end_choice import FrontEndChoice
 from sightline.tasks.architectures import check_architecture
 from sightline.tasks.match import parse_match
@@ -164,6 +165,7 @@ class RunConfig(CheckedConfig):
         "Scale the model's widths to a number of parameters (params=2M), of training operations per token (flops=1.5M) "
         "or to bytes of state after so many tokens (state=64KB@1024).",
     )
+    plugin: tuple[str, ...] = key((), "Plugins that the model needs; a file loads none, only the flag does.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -207,6 +209,15 @@ class RunConfig(CheckedConfig):
             inside = {inner: values.pop(inner) for inner in keys_of(type(part)) if inner in values}
             parts[name] = replace(part, **inside) if inside else part
         return replace(self, **parts, **values)
+
+    @property
+    def plugins(self) -> list[NeededPlugin]:
+        """The loaded plugins that the model needs."""
+        return used_plugins(self.settings.form, vars(self.settings)["arch"], vars(self.settings)["model"])
+
+    def with_plugins(self: R) -> R:
+        """The same with the names of `plugins`."""
+        return replace(self, plugin=tuple(one.name for one in self.plugins))
 
     def dotted(self) -> dict[str, Any]:
         """All values by dotted key."""

@@ -15,6 +15,7 @@ from sightline.core.config import decode, encode
 from sightline.core.errors import InputError
 from sightline.core.files import faults, replacing_directory
 from sightline.core.front_end import FrontEndConfig
+from sightline.models.plugins import used_plugins
 from sightline.models.store import CONFIG, LoadedModel, load_model, save_model
 from sightline.tasks.card import Card
 
@@ -108,6 +109,7 @@ class SavedTask(ABC):
         del settings["arch"]
         reading = {"reading": dict(self.reading)} if self.reading else {}  # unknown of a model of version 0.1.0
         options = self.Options(data=self.data, settings=settings, **reading, **self.more_options())
+        plugins = [one.name for one in used_plugins(self.form, self.arch, self.config.model)]
         save_model(
             directory,
             self.stored_model,
@@ -118,7 +120,7 @@ class SavedTask(ABC):
             arch=self.arch,
             task=self.name,
             options={key: value for key, value in encode(options).items() if key != "reading"} | reading,
-            card=self.card().text(self.arch, self.parameters, sizes, self.data),
+            card=self.card().text(self.arch, self.parameters, sizes, self.data, plugins),
         )
         self.save_files(directory)
 

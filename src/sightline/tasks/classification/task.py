@@ -22,7 +22,6 @@ from sightline.data.labelled.part import LabelledPart
 from sightline.data.labelled.table import SourceKind
 from sightline.data.rows.given import LABELLED
 from sightline.data.spaced import at_least_one, spaced
-from sightline.models.encoder_model import EncoderModel
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.tasks.card import Card
 from sightline.tasks.classification.augment import shifted
@@ -61,6 +60,7 @@ class LabelOptions(Options):
 class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
     """A classifier with the names of its classes and its inputs.
 
+    model: from sources and their mask to a row of numbers for each item, (B, C)
     classes: the names, fixed by the training part; many: whether an item may have any number of them
     label_type: of the values that have these names, which `predict` returns
     weights: of the classes in the loss, None = all the same
@@ -80,7 +80,7 @@ class ClassificationTask(Task[LabelledCorpus, LabelledPart, ClassificationRun]):
     def __init__(
         self,
         config: ClassificationConfig,
-        model: EncoderModel,
+        model: nn.Module,
         inputs: LabelledInputs,
         classes: tuple[str, ...],
         *,

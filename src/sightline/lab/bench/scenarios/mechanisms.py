@@ -48,11 +48,22 @@ def _outputs(module: Any, x: Tensor, memory: Tensor, by_steps: bool) -> Tensor:
     return (steps(module, x, state) if by_steps else module(x, state))[0]
 
 
-SCENARIOS = tuple(
-    Scenario(
+def plugin_mechanism(plugin: str, name: str, size: int, device: torch.device) -> Case:
+    """`mechanism` of a plugin, which a process of its own has to load first."""
+    from sightline.models.plugins import load_plugin
+
+    load_plugin(plugin)
+    return mechanism(name, size, device)
+
+
+def scenario(name: str, plugin: str | None = None) -> Scenario:
+    """The scenario of a mechanism, of the table or of a plugin as `PluginSource.again` names it."""
+    build = partial(mechanism, name) if plugin is None else partial(plugin_mechanism, plugin, name)
+    return Scenario(
         f"mechanism_{name}", "mechanisms", "curve", f"`{name}` with default options", "nothing", LENGTHS,
-        partial(mechanism, name), 70, tolerance=1e-4,
+        build, 70, tolerance=1e-4,
         checked=f"itself in float64 (step by step if it has a step), outputs and gradients, at {CHECKED} positions",
-    )
-    for name in MIXERS
-)  # fmt: skip
+    )  # fmt: skip
+
+
+SCENARIOS = tuple(map(scenario, MIXERS))

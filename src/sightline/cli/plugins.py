@@ -1,0 +1,20 @@
+"""The flag --plugin of the commands."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+from cyclopts import Parameter
+
+PLUGIN_HELP = (
+    "Load mechanisms and models of your own from a Python file, a module, or an installed entry point of the group "
+    "sightline.mixers; can be repeated. No saved model or configuration file loads one by itself."
+)
+Plugins = Annotated[list[str] | None, Parameter(name="--plugin", help=PLUGIN_HELP)]
+
+
+def line_of_plugin(error: BaseException) -> str | None:
+    """`models.plugins.line_of`, without an import of torch where no plugin is loaded."""
+    plugins = sys.modules.get("sightline.models.plugins")
+    return None if plugins is None else plugins.line_of(error)
