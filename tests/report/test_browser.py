@@ -79,7 +79,7 @@ def test_it_fits_and_asks_for_nothing(browser: Any, report: Path, width: int, sc
 def test_a_caution_below_a_name_takes_no_width_from_the_columns(browser: Any, tmp_path: Path, width: int) -> None:
     results = make_results()
     name = results.ranked[0].arch
-    words = ["had the processor 62% of the time", "speeds differ by 38%", "200 steps are less than one pass"]
+    words = ["had the processor 62 % of the time", "speeds differ by 38 %", "200 steps are less than one pass"]
     cautioned = [replace(one, cautions=words * (one.arch == name)) for one in results.architectures]
     page, _ = _open(browser, write_report(replace(results, architectures=cautioned), tmp_path), width, "light")
     wide = "(e => [e.scrollWidth, e.clientWidth])(document.querySelector('#quality .scroll'))"

@@ -133,7 +133,7 @@ def test_everything_a_reader_needs_is_there(page: str) -> None:
 
 
 def test_warnings_that_end_the_verdict_are_shown_below_it_and_once() -> None:
-    results, warning = make_results(), "Runs had the processor for less than 80% of their time (gru 62%)."
+    results, warning = make_results(), "Runs had the processor for less than 80 % of their time (gru 62 %)."
     starved = replace(results, verdict=f"{results.verdict} {warning}", warnings=[warning, "MASE is undefined."])
     page = render(starved)
     text = " ".join("".join(Tree(page).text).split()).replace("\xa0", " ")

@@ -63,7 +63,7 @@ def test_planned_and_real_seconds_and_the_spread_of_speeds() -> None:
     sentence = timing(results(BudgetPlan("40s", [0, 1], final_each="40s"), run(0, 40.0, 39.6), run(1, 50.0, 39.6)))
     assert sentence == (
         "Planned: 40 s of training on an idle machine; it took 40–50 s, 36–45 s of them with the processor. "
-        "Runs of one architecture differ by up to 25% in tokens per second."
+        "Runs of one architecture differ by up to 25 % in tokens per second."
     )
 
 

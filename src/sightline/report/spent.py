@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sightline.core.digits import percent
 from sightline.lab.cautions import speed_range
 from sightline.lab.plan import written
 from sightline.lab.results import Results, Run
@@ -49,7 +50,9 @@ def timing(results: Results) -> str:
             low, high = speed_range(timed)
             spread = max(spread, high / low - 1)
     if spread:
-        parts.append(f"Runs of one architecture differ by up to {spread:.0%} in {results.data.speed_unit} per second.")
+        parts.append(
+            f"Runs of one architecture differ by up to {percent(spread)} in {results.data.speed_unit} per second."
+        )
     return " ".join(parts)
 
 
