@@ -173,7 +173,7 @@ def print_table(results: Results) -> None:
     from rich.text import Text
 
     from sightline.core.digits import significant
-    from sightline.report.spent import timing, training_each
+    from sightline.report.spent import timing, training_cost, training_each
     from sightline.report.text import capitalised, quantity, size, visible
 
     info = results.metric
@@ -198,7 +198,7 @@ def print_table(results: Results) -> None:
             ends = "" if score.low is None else f" [{info.number(score.low)}, {info.number(score.high)}]"
             quality = info.text(score.mean) + ends
         name = a.arch + "*" * bool(a.cautions)
-        row = (name, quality, quantity(a.train_s), quantity(a.tokens_per_s), quantity(a.parameters),
+        row = (name, quality, *map(quantity, training_cost(results, a.arch)), quantity(a.parameters),
                size(a.peak_memory_bytes), "—" if a.ms is None else significant(a.ms, 3),
                size(a.state_bytes))  # fmt: skip
         table.add_row(*(Text(visible(cell)) for cell in row))

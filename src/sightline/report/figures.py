@@ -24,6 +24,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from sightline.core.metrics import Metric, defined
 from sightline.lab.results import Architecture, Results
+from sightline.report.spent import seconds_of_step
 from sightline.report.text import capitalised, visible
 
 SVG = "http://www.w3.org/2000/svg"
@@ -274,12 +275,17 @@ def _learning_curves(results: Results, order: dict[str, int]) -> Drawing | None:
         "": ("seconds", "training time (s)"),
     }
     unit, x_label = next(label for ending, label in labels.items() if results.budget.per_run.endswith(ending))
+    if results.budget.steps:  # by the plan, so that the curves of a busy machine are those of an idle one
+        unit, x_label = "steps", "training time (s), as planned"
+    planned = {run.arch: seconds_of_step(results, run.arch) or 1.0 for run in results.runs}
     valid = [(run.arch, [h for h in run.history if h.get("event") == "valid"]) for run in results.runs]
     metric = results.primary_metric if any(results.primary_metric in h for _, hs in valid for h in hs) else "loss"
     info = results.metric_named(metric)
     curves: list[tuple[str, list[tuple[float, float]]]] = []
     for arch, records in valid:
-        points = [(float(h[unit]), h[metric] * info.factor) for h in records if _both(h.get(unit), h.get(metric))]
+        points = [
+            (h[unit] * planned[arch], h[metric] * info.factor) for h in records if _both(h.get(unit), h.get(metric))
+        ]
         if points:
             curves.append((arch, points))
     if not curves:
