@@ -173,6 +173,7 @@ def print_table(results: Results) -> None:
     from rich.text import Text
 
     from sightline.core.digits import significant
+    from sightline.report.longer import longer_line
     from sightline.report.spent import timing, training_cost, training_each
     from sightline.report.text import capitalised, quantity, size, visible
 
@@ -206,6 +207,8 @@ def print_table(results: Results) -> None:
     print(visible(results.verdict), end="\n\n", flush=True)
     print(f"{capitalised(training_each(results))}. {timing(results)}".strip(), flush=True)
     console.print(table)
+    if line := longer_line(results):
+        console.print(Text(visible(line)))
     for unfinished in (run for run in results.runs if run.status != "done"):
         text = f"{unfinished.arch}, seed {unfinished.seed}: {unfinished.status}: {unfinished.error}"
         console.print(Text(visible(text)))

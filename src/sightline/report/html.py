@@ -27,6 +27,7 @@ from sightline.lab.results import Architecture, ArchitectureMaps, AttentionExamp
 from sightline.report.attention import MOST_ROWS, learnt, save_attention
 from sightline.report.details import comparison_drawings, label_figures
 from sightline.report.figures import Drawing, drawings
+from sightline.report.longer import lengths, longer
 from sightline.report.spent import timing, training_cost, training_each
 from sightline.report.text import piece, quantity, size, visible
 
@@ -69,6 +70,8 @@ def render(results: Results, directory: Path | None = None) -> str:
             results=results,
             each=training_each(results),
             timing=timing(results),
+            longer=longer(results),
+            lengths=lengths(results),
             info=info,
             style=Markup(style),
             style_hash=Markup(f"sha256-{digest}"),
