@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sightline.core.digits import number_of
+from sightline.core.digits import number_of, percent
 
 Row = dict[str, Any]
 
@@ -110,7 +110,7 @@ def _numbers(row: Row) -> list[str]:
         return [row["status"], *[""] * 5]
     peak, limit = row["peak_bytes"], row.get("of_limit")
     ours, theirs = (_mebibytes(peak.get(side)) for side in ("ours", "other"))
-    share = f"{limit['share']:.0%}, {limit['binding']}" if limit else ""
+    share = f"{percent(limit['share'])}, {limit['binding']}" if limit else ""
     return [_ratio(row), _aim(row), f"{1e3 * row['ours_s']['median']:.3g}", ours, theirs, share]
 
 

@@ -272,7 +272,8 @@ def render(translator: Any, node: nodes.Node) -> None:
     """LaTeX as MathML."""
     block = isinstance(node, nodes.math_block)
     markup = latex2mathml.tex2mathml(node.astext(), as_block=block)
-    translator.body.append(f'<div class="formula">{markup}</div>' if block else markup)
+    tag, name = ("div", "formula") if block else ("span", "inline-formula")
+    translator.body.append(f'<{tag} class="{name}">{markup}</{tag}>')
     raise nodes.SkipNode
 
 

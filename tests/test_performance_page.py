@@ -44,7 +44,7 @@ def test_a_row_of_the_page_has_all_numbers():
     text = performance_page([report(row("window_x", "window", 4096, 2.5, aim=aim))], [])
     (line,) = [line for line in text.splitlines() if "window_x`)" in line]
     for part in ("what window_x asks", "somebody (theirs 1.2.3)", "4,096 positions", "2.50 (2.25–2.75)",
-                 "≥ 3, missed", "250",                 "| 7 | 13 |", "41%, copies"):  # fmt: skip
+                 "≥ 3, missed", "250",                 "| 7 | 13 |", "41 %, copies"):  # fmt: skip
         assert part in line
     assert "0 of 1 targets are met. Missed: `window_x` at 4,096." in text
     assert "- the peer: `window_x`; 3e-07" in text

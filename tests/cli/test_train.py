@@ -53,7 +53,7 @@ def test_leaves_a_run_that_predicts(place: Path, capsys: pytest.CaptureFixture[s
         assert sorted(path.name for path in (run / name).iterdir()) == [
             "README.md", "config.json", "model.safetensors", "tokenizer.json",
         ]  # fmt: skip
-    assert "sightline: step 6 · 100%" in err
+    assert "sightline: step 6 · 100 %" in err
     model = sightline.load(run)
     assert model.parameters == facts["parameters"]
     assert len(model.predict(["aei", "bfj"])) == 2

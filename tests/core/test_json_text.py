@@ -48,7 +48,16 @@ def test_a_metric_is_written_with_the_digits_that_tell_values_apart() -> None:
     assert mse.apart([0.5, 0.7]).text(0.5) == "0.500"
     assert find_metric("accuracy").apart([0.93201, 0.93234, None, math.nan]).text(0.93201) == "93.20 %"
     assert decimals([1.0, 1.0], 1) == 1
-    assert decimals([1.0, 1.0 + 1e-15], 3) == 9
+    assert decimals([1.0, 1.0 + 1e-15], 3) == 3
+
+
+def test_errors_of_a_series_without_noise_have_an_exponent_instead_of_many_decimals() -> None:
+    values = (0.4123, 3.21e-9, 0.0)
+    mse = find_metric("mse").apart(values)
+    assert [mse.text(value) for value in values] == ["0.412", "3.21e-09", "0.000"]
+    assert mse.text(-3.21e-9) == "−3.21e-09"
+    assert mse.text(1e-17) == "0.000"  # a difference by rounding
+    assert find_metric("mse").apart([0.5, 0.7]).text(3.21e-9) == "0.000"
 
 
 def test_probabilities_near_one_differ() -> None:

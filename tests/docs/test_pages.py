@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser import opened
 from tests.docs.snippets import snippets
 from tests.plugins import forgotten
 
@@ -135,14 +136,50 @@ def test_the_index_of_the_log_has_every_entry_and_nothing_else():
     assert sorted(listed) == sorted(entries)
 
 
-@pytest.mark.slow
-def test_the_documentation_builds_without_a_warning(tmp_path):
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The documentation as `make docs` builds it: a warning is an error."""
     if shutil.which("sphinx-build", path=str(Path(sys.executable).parent)) is None:
         pytest.fail("Sphinx is not installed: make install")
+    folder = tmp_path_factory.mktemp("docs")
     done = subprocess.run(
-        [sys.executable, "-m", "sphinx", "-q", "-W", "-b", "html", str(ROOT / "docs"), str(tmp_path)],
+        [sys.executable, "-m", "sphinx", "-q", "-W", "-b", "html", str(ROOT / "docs"), str(folder)],
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.slow
+def test_the_documentation_builds_without_a_warning(built):
+    assert (built / "index.html").exists()
+
+
+# What is beyond the right edge of the page, except in a table or a block of code, which scroll by themselves.
+CUT_OFF = """width => {
+  const scrolls = e => e.tagName !== "ARTICLE"
+    && (["auto", "scroll"].includes(getComputedStyle(e).overflowX) || scrolls(e.parentElement));
+  return [...document.querySelectorAll("article *")].filter(e => {
+    const box = e.getBoundingClientRect();
+    return box.height && box.right > width + 1 && !scrolls(e);
+  }).map(e => `${e.tagName}: ${e.textContent.trim().slice(0, 60)}`);
+}"""
+
+
+@pytest.mark.slow
+def test_no_page_is_cut_off_on_a_phone_or_a_laptop(built):
+    pages = [page for page in sorted(built.glob("**/*.html")) if "_static" not in page.parts]
+    assert len(pages) > 20
+    wrong = []
+    with opened() as browser:
+        view = browser.new_page()
+        for page in pages:
+            view.goto(page.as_uri())
+            for width in (400, 1280):
+                view.set_viewport_size({"width": width, "height": 900})
+                scrolled = view.evaluate("document.documentElement.scrollWidth") > width
+                wrong += [(page.name, width, "scrolls")] if scrolled else []
+                wrong += [(page.name, width, text) for text in view.evaluate(CUT_OFF, width)]
+    assert wrong == []

@@ -37,7 +37,7 @@ def test_fewer_than_a_hundred_steps(steps: int, warned: bool) -> None:
 
 def test_less_than_one_pass_over_the_data() -> None:
     (sentence,) = sentences(GOOD, replace(GOOD, seed=1, epochs=0))
-    assert sentence.startswith("Not one pass over the training data by gru")
+    assert sentence.startswith("Less than one pass over the training data (gru): ")
 
 
 @pytest.mark.parametrize(("cpu_s", "warned"), [(47.9, True), (48.1, False)])
@@ -50,8 +50,8 @@ def test_runs_that_had_the_processor_for_less_than_four_fifths_of_their_time(cpu
 def test_a_starved_run_has_its_steps_unless_the_clock_ended_it() -> None:
     starved = replace(GOOD, cpu_s=20.0)
     by_plan, by_clock = sentences(starved), sentences(starved, plan=BudgetPlan("60s-wall", [0]))
-    assert by_plan[0].endswith("(gru 33%): they took longer, for the same steps.")
-    assert by_clock[0].endswith("(gru 33%): they trained less than they would have.")
+    assert by_plan[0].endswith("(gru 33 %): they took longer, for the same steps.")
+    assert by_clock[0].endswith("(gru 33 %): they trained less than they would have.")
 
 
 @pytest.mark.parametrize(("train_s", "warned"), [(71.9, False), (72.1, True)])
@@ -63,7 +63,7 @@ def test_speeds_of_one_architecture_that_differ_by_more_than_a_fifth(train_s: fl
 
 @pytest.mark.parametrize(("others", "warned"), [(0.2, False), (0.4, True), (None, False)])
 def test_a_busy_machine(others: float | None, warned: bool) -> None:
-    expected = ["The machine was busy: other programs used 20% of 2 cores; runs took longer, for the same steps."]
+    expected = ["The machine was busy: other programs used 20 % of 2 cores; runs took longer, for the same steps."]
     assert sentences(GOOD, others_cores=others, cores=2) == (expected if warned else [])
 
 

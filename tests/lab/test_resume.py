@@ -39,7 +39,7 @@ def test_architectures_and_seeds_join_and_never_get_fewer(tmp_path: Path) -> Non
 def test_a_plugin_may_join_and_none_may_be_left_out(tmp_path: Path) -> None:
     begun = _begun(replace(CONFIG, plugin=("a.py",)))
     assert begun.joined(replace(CONFIG, plugin=("b.py", "a.py")), tmp_path).plugin == ("b.py", "a.py")
-    with pytest.raises(InputError, match="began with --plugin a.py, not "):
+    with pytest.raises(InputError, match=r"began with --plugin a\.py, not "):
         begun.joined(CONFIG, tmp_path)
 
 

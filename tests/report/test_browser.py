@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,39 +9,19 @@ from typing import Any
 
 import pytest
 
+from sightline.lab.results import Estimate
 from sightline.report.html import write_report
+from tests.browser import opened
 from tests.report.synthetic import LEVELS, make_results
 from tests.report.test_html import HOSTILE
-from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-if CHROMIUM is None:
-    pytest.skip("no chromium on this machine (Debian: apt-get install chromium)", allow_module_level=True)
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (pip install playwright)")
-
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        profile = str(tmp_path_factory.mktemp("profile"))
-        context = playwright.chromium.launch_persistent_context(
-            profile, executable_path=CHROMIUM, headless=True, args=FLAGS, timeout=1000 * PATIENCE_S
-        )
-        context.set_default_timeout(1000 * PATIENCE_S)
+def browser() -> Iterator[Any]:
+    with opened() as context:
         yield context
-        context.close()
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +58,37 @@ def test_it_fits_and_asks_for_nothing(browser: Any, report: Path, width: int, sc
 def test_a_caution_below_a_name_takes_no_width_from_the_columns(browser: Any, tmp_path: Path, width: int) -> None:
     results = make_results()
     name = results.ranked[0].arch
-    words = ["had the processor 62% of the time", "speeds differ by 38%", "200 steps are less than one pass"]
+    words = ["had the processor 62 % of the time", "speeds differ by 38 %", "200 steps are less than one pass"]
     cautioned = [replace(one, cautions=words * (one.arch == name)) for one in results.architectures]
     page, _ = _open(browser, write_report(replace(results, architectures=cautioned), tmp_path), width, "light")
     wide = "(e => [e.scrollWidth, e.clientWidth])(document.querySelector('#quality .scroll'))"
     content, shown = page.evaluate(wide)
+    assert content <= shown
+    page.close()
+
+
+def test_the_widest_numbers_fit_a_laptop(browser: Any, tmp_path: Path) -> None:
+    results, names = make_results(), {"transformer": "transformer-2017"}
+    six = Estimate(0.281743, 0.280112, 0.283345)
+    wide = [
+        replace(
+            one,
+            arch=names.get(one.arch, one.arch),
+            metrics={
+                "exact_match": replace(six, mean=0.281743 + number * 1e-6),
+                "token_accuracy": six,
+                "perplexity": Estimate(1234.567),
+            },
+            parameters=10_980_000,
+            peak_memory_bytes=1_030_000_000,
+            ms=0.7231,
+            state_bytes=655_000,
+        )
+        for number, one in enumerate(results.architectures)
+    ]
+    pairs = [replace(pair, difference=six, shown=False) for pair in results.pairs]
+    page, _ = _open(browser, write_report(replace(results, architectures=wide, pairs=pairs), tmp_path), 1280, "light")
+    content, shown = page.evaluate("(e => [e.scrollWidth, e.clientWidth])(document.querySelector('#quality .scroll'))")
     assert content <= shown
     page.close()
 

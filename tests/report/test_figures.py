@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from io import BytesIO
 from itertools import pairwise
 from xml.etree import ElementTree
 
+import matplotlib as mpl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
 from sightline.lab.results import Results
-from sightline.report.figures import LIGHT, drawings, spread_apart
+from sightline.report.figures import LIGHT, STYLE, SVG, drawings, page_svg, spread_apart
 from tests.report.synthetic import make_results
+
+NUMBER = r"-?\d+(?:\.\d+)?(?:e-?\d+)?"
 
 
 @given(st.lists(st.floats(-1e3, 1e3), max_size=8).map(sorted), st.floats(0.1, 50))
@@ -65,3 +70,22 @@ def test_the_curves_run_over_what_the_budget_counts() -> None:
     tokens = replace(results, budget=replace(results.budget, per_run="2Mtok"))
     assert "training time (s)" in drawings(results)[1].page_svg()[0]
     assert "target tokens trained on" in drawings(tokens)[1].page_svg()[0]
+
+
+def test_the_page_s_figure_draws_what_matplotlib_drew_in_fewer_bytes() -> None:
+    figure = Figure()
+    axes = figure.add_subplot()
+    axes.plot([0, 1 / 3, 1], [0, 1 / 7, -1 / 9], marker="o")
+    axes.set_title("a figure of 0.123456 with  spaces")
+    buffer = BytesIO()
+    with mpl.rc_context(STYLE):
+        figure.savefig(buffer, format="svg")
+    before, after = (ElementTree.fromstring(svg) for svg in (buffer.getvalue(), page_svg(buffer.getvalue(), "")))
+    for attribute in ("d", "x", "y"):
+        old, new = ([float(number) for one in root.iter() for number in re.findall(NUMBER, one.get(attribute, ""))]
+                    for root in (before, after))  # fmt: skip
+        assert len(new) > 5
+        assert new == pytest.approx(old, abs=0.005001)
+    texts = [[one.text for one in root.iter(f"{{{SVG}}}text")] for root in (before, after)]
+    assert texts[0] == texts[1]
+    assert len(page_svg(buffer.getvalue(), "")) < 0.7 * len(buffer.getvalue())

@@ -17,7 +17,7 @@ import pytest
 
 from sightline.core.metrics import Baseline
 from sightline.lab.results import Architecture, Estimate, Results
-from sightline.report.html import render, write_report
+from sightline.report.html import render, shade, write_report
 from sightline.report.text import amount, quantity, size
 from tests.report.synthetic import LEVELS, SOURCES, make_results
 
@@ -133,7 +133,7 @@ def test_everything_a_reader_needs_is_there(page: str) -> None:
 
 
 def test_warnings_that_end_the_verdict_are_shown_below_it_and_once() -> None:
-    results, warning = make_results(), "Runs had the processor for less than 80% of their time (gru 62%)."
+    results, warning = make_results(), "Runs had the processor for less than 80 % of their time (gru 62 %)."
     starved = replace(results, verdict=f"{results.verdict} {warning}", warnings=[warning, "MASE is undefined."])
     page = render(starved)
     text = " ".join("".join(Tree(page).text).split()).replace("\xa0", " ")
@@ -150,7 +150,9 @@ def test_attention_shows_each_piece_as_text_and_each_weight_as_a_cell(page: str)
     table = body[body.index("<table") : body.index("</table>")]
     heads = re.findall(r'<th scope="col"><bdi>(.*?)</bdi>', table)
     assert heads == [piece.replace(" ", "␣") for piece in example.pieces]
-    assert table.count("<td class=") == len(example.pieces) * len(example.architectures[0].output)
+    weights = [weight for row in example.architectures[0].maps[0].weights for weight in row]
+    assert table.count("<td></td>") == 1 + sum(shade(weight) == 0 for weight in weights)  # and the corner
+    assert re.findall(r'<td class="w(\d+)"', table) == [str(shade(weight)) for weight in weights if shade(weight)]
 
 
 def test_a_comparison_in_which_nothing_finished_still_gives_a_page() -> None:

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from sightline.lab.results import BudgetPlan, Results, Run
+from sightline.lab.results import BudgetPlan, PlannedSteps, Results, Run
+from sightline.report.figures import drawings
 from sightline.report.html import render
-from sightline.report.spent import timing, training_each
+from sightline.report.spent import seconds_of_step, timing, training_cost, training_each
+from sightline.training.plan import Speed, StepPlan
 from tests.report.synthetic import make_results
 
 
@@ -63,9 +65,27 @@ def test_planned_and_real_seconds_and_the_spread_of_speeds() -> None:
     sentence = timing(results(BudgetPlan("40s", [0, 1], final_each="40s"), run(0, 40.0, 39.6), run(1, 50.0, 39.6)))
     assert sentence == (
         "Planned: 40 s of training on an idle machine; it took 40–50 s, 36–45 s of them with the processor. "
-        "Runs of one architecture differ by up to 25% in tokens per second."
+        "Runs of one architecture differ by up to 25 % in tokens per second."
     )
 
 
 def test_nothing_is_planned_for_other_budgets() -> None:
     assert timing(results(BudgetPlan("500steps", [0], final_each="500steps"), run(0, 40.0))) == ""
+
+
+def test_other_work_on_the_machine_changes_neither_cost_nor_curve() -> None:
+    """A run that waited as long as it computed is shown as one that never waited."""
+    speed = Speed(step_s=0.02, validation_s=1.0)
+    plan = BudgetPlan("20s", [0], steps=[PlannedSteps("gru", "batch_size 64", StepPlan(20.0, 500, 10, 1.0, speed))])
+    history = [{"event": "valid", "steps": 100 * t, "seconds": 8.0 * t, "exact_match": t / 10} for t in range(1, 6)]
+    alone = results(plan, replace(run(0, 20.0), cpu_s=20.0, history=history))
+    beside = results(
+        plan, replace(run(0, 40.0), cpu_s=20.0, history=[{**one, "seconds": 16.0 * one["steps"]} for one in history])
+    )
+    assert training_cost(alone, "gru") == training_cost(beside, "gru") == (20.0, 50.0)
+    assert seconds_of_step(beside, "gru") == pytest.approx((500 * 0.02 + 10 * 1.0) / 500)
+    curves = [next(one for one in drawings(of) if one.name == "learning-curves").page_svg() for of in (alone, beside)]
+    assert curves[0] == curves[1]
+    assert "as planned" in curves[0][0]
+    assert training_cost(replace(beside, environment={"gpus": ["one"]}), "gru") == (40.0, 25.0)
+    assert training_cost(beside, "rnn") == (None, None)

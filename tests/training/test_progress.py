@@ -39,8 +39,8 @@ def test_plain_lines_every_tenth_of_the_budget(clock: Clock, capsys: pytest.Capt
     printed = capsys.readouterr()
     lines = printed.err.splitlines()
     assert len(lines) == 10
-    assert lines[0] == "sightline: step 10 · 10% · loss 2.000 · 1,000 tokens/s · 9 s left"
-    assert lines[-1] == "sightline: step 100 · 100% · loss 2.000 · validation bleu 0.5000 · 1,000 tokens/s · 0 s left"
+    assert lines[0] == "sightline: step 10 · 10 % · loss 2.000 · 1,000 tokens/s · 9 s left"
+    assert lines[-1] == "sightline: step 100 · 100 % · loss 2.000 · validation bleu 0.5000 · 1,000 tokens/s · 0 s left"
     assert "\x1b" not in printed.err
     assert printed.out == ""
 

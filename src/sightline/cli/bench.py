@@ -106,6 +106,8 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
+    from sightline.core.digits import percent
+
     if row["status"] != "measured":
         return [row["status"].upper()]
     aim, peak = row.get("aim"), row["peak_bytes"]
@@ -114,5 +116,5 @@ def _cells(row: dict[str, Any]) -> list[str]:
         amount = f"{aim['value']:.3g}" if aim["of"] == "ratio" else f"{aim['value'] / 2**20:,.0f} MiB"
         shown = f"{'≥' if aim['relation'] == 'at least' else '≤'} {amount} {'✓' if aim['met'] else '✗'}"
     mebibytes = ["" if peak.get(side) is None else f"{peak[side] / 2**20:,.0f}" for side in ("ours", "other")]
-    share = f"{row['of_limit']['share']:.0%} {row['of_limit']['binding']}" if "of_limit" in row else ""
+    share = f"{percent(row['of_limit']['share'])} {row['of_limit']['binding']}" if "of_limit" in row else ""
     return [_ratio(row) if "ratio" in row else "", shown, f"{1e3 * row['ours_s']['median']:.3g}", *mebibytes, share]

@@ -198,8 +198,9 @@ def print_table(results: Results) -> None:
     from rich.text import Text
 
     from sightline.core.digits import significant
+    from sightline.report.longer import longer_line
     from sightline.report.recommendation import fronts_line, recommendation_line
-    from sightline.report.spent import timing, training_each
+    from sightline.report.spent import timing, training_cost, training_each
     from sightline.report.text import capitalised, quantity, size, visible
 
     info = results.metric
@@ -224,7 +225,7 @@ def print_table(results: Results) -> None:
             ends = "" if score.low is None else f" [{info.number(score.low)}, {info.number(score.high)}]"
             quality = info.text(score.mean) + ends
         name = a.arch + "*" * bool(a.cautions)
-        row = (name, quality, quantity(a.train_s), quantity(a.tokens_per_s), quantity(a.parameters),
+        row = (name, quality, *map(quantity, training_cost(results, a.arch)), quantity(a.parameters),
                size(a.peak_memory_bytes), "—" if a.ms is None else significant(a.ms, 3),
                size(a.state_bytes))  # fmt: skip
         table.add_row(*(Text(visible(cell)) for cell in row))
@@ -232,6 +233,8 @@ def print_table(results: Results) -> None:
     print(visible(results.verdict), end="\n\n", flush=True)
     print(f"{capitalised(training_each(results))}. {timing(results)}".strip(), flush=True)
     console.print(table)
+    if line := longer_line(results):
+        console.print(Text(visible(line)))
     for unfinished in (run for run in results.runs if run.status != "done"):
         text = f"{unfinished.arch}, seed {unfinished.seed}: {unfinished.status}: {unfinished.error}"
         console.print(Text(visible(text)))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from itertools import pairwise
 
-_MOST = 6  # decimals that are added
+_MOST = 3  # decimals that are added
 
 
 def significant(value: float, digits: int = 4) -> str:
@@ -32,17 +32,24 @@ def number_of(count: int, one: str, several: str = "") -> str:
     return f"{count:,} {one if count == 1 else several or one + 's'}"
 
 
+def percent(share: float) -> str:
+    """A share in whole percent, written as metrics are: 62 % for 0.62."""
+    return f"{100 * share:.0f} %"
+
+
 def decimals(values: Iterable[float], least: int) -> int:
     """The fewest decimals, at least `least`, that show different values differently and none but zero as zero.
 
-    At most six more than `least`.
+    Values that three more decimals than `least` do not tell apart count as equal: 0.4 and 0.4000000001 have no more
+    than `least`.
     """
-    known = sorted({value for value in values if math.isfinite(value)})
-    for digits in range(least, least + _MOST):
+    most = least + _MOST
+    known = sorted({round(value, most) for value in values if math.isfinite(value)})
+    for digits in range(least, most):
         shown = [round(value, digits) for value in known]
         if all(a != b for a, b in pairwise(shown)) and all(s or not v for s, v in zip(shown, known, strict=True)):
             return digits
-    return least + _MOST
+    return most
 
 
 def probability(p: float) -> str:

@@ -14,6 +14,8 @@ from typing import Any, TypeGuard, final
 
 from sightline.core.digits import decimals
 
+SMALL = 1e-4  # smaller values are written with an exponent, once `Metric.apart` has seen one of them
+
 
 @final
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Metric:
     costly: whether the function is slow, so that a bootstrap resamples less often
     decides: False for a value that is good or bad only together with another, so that no comparison may rank by it
     log_scale: whether its learning curve is drawn on a logarithmic axis
+    smallest: times `factor`, the smallest value that is written with an exponent; 0 = none is
     undefined: where it has no value, for a note; it is then NaN, null in JSON, and left out of means
     """
 
@@ -51,13 +54,17 @@ class Metric:
     decides: bool = True
     log_scale: bool = False
     undefined: str = "for these items"
+    smallest: float = 0.0
 
     def number(self, value: int | float | None) -> str:
         """The value without its unit; "undefined" where there is none."""
         if not defined(value):
             return "undefined"
+        scaled = value * self.factor
+        if 0 < self.smallest <= abs(scaled) < SMALL:
+            return f"{'−' * (scaled < 0)}{abs(scaled):.2e}"
         # Adding zero turns a negative zero into zero.
-        return f"{round(value * self.factor, self.digits) + 0.0:.{self.digits}f}".replace("-", "−")
+        return f"{round(scaled, self.digits) + 0.0:.{self.digits}f}".replace("-", "−")
 
     def text(self, value: int | float | None) -> str:
         """The value with its unit, such as `99.6 %`."""
@@ -65,8 +72,14 @@ class Metric:
         return f"{number} {self.unit}" if self.unit and defined(value) else number
 
     def apart(self, values: Iterable[int | float | None]) -> Metric:
-        """The metric with as many decimals as tell these values apart."""
-        return replace(self, digits=decimals([v * self.factor for v in values if defined(v)], self.digits))
+        """The metric with as many decimals as tell these values apart, and with exponents where some are tiny.
+
+        Numbers that are tiny even beside the smallest of them, such as a difference by rounding, get no exponent.
+        """
+        scaled = [abs(value) * self.factor for value in values if defined(value)]
+        digits = decimals([value for value in scaled if not 0 < value < SMALL], self.digits)
+        tiny = [value for value in scaled if 0 < value < SMALL]
+        return replace(self, digits=digits, smallest=min(tiny, default=0.0) / 100)
 
     def in_unit_of(self, loss_unit: str) -> Metric:
         """The metric with the task's unit where it has none of its own."""

@@ -8,6 +8,8 @@ import time
 from importlib import import_module
 from typing import Any, final
 
+from sightline.core.digits import percent
+
 EVERY_S = 0.25  # between two updates
 
 
@@ -36,4 +38,4 @@ class Pane:
 def _content(fraction: float, lines: list[str]) -> dict[str, str]:
     text = "\n".join(lines)
     bar = f'<progress max="1" value="{fraction:.3f}" style="width:24em"></progress>'
-    return {"text/plain": f"{fraction:.0%} {text}", "text/html": f"{bar}<pre>{html.escape(text)}</pre>"}
+    return {"text/plain": f"{percent(fraction)} {text}", "text/html": f"{bar}<pre>{html.escape(text)}</pre>"}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
-from sightline.core.digits import number_of
+from sightline.core.digits import number_of, percent
 from sightline.lab.rates import edge
 from sightline.lab.results import BudgetPlan, Rate, Run
 
@@ -48,7 +48,7 @@ def cautions(
     listed.append(_uneven(done))
     busy = None if others_cores is None else others_cores / max(cores, 1)
     if busy is not None and busy >= BUSY:
-        used = f"other programs used {busy:.0%} of {number_of(cores, 'core')}"
+        used = f"other programs used {percent(busy)} of {number_of(cores, 'core')}"
         listed.append(Caution(f"The machine was busy: {used}; runs {harm}.", {}))
     return [caution for caution in listed if caution is not None]
 
@@ -74,8 +74,8 @@ def _short_epochs(runs: Sequence[Run]) -> Caution | None:
     short = _by_arch(runs, lambda run: run.epochs == 0)
     if not short:
         return None
-    sentence = f"Not one pass over the training data by {', '.join(short)}: a larger --budget would show more of it."
-    return Caution(sentence, dict.fromkeys(short, "under one epoch"))
+    sentence = f"Less than one pass over the training data ({', '.join(short)}): give a larger --budget."
+    return Caution(sentence, dict.fromkeys(short, "less than one pass over the data"))
 
 
 def _open_search(rates: Mapping[str, Sequence[Rate]], side: str) -> Caution | None:
@@ -91,10 +91,10 @@ def _starved(runs: Sequence[Run], harm: str) -> Caution | None:
     if not starved:
         return None
     least = {arch: min(_share(run) or 0.0 for run in of) for arch, of in starved.items()}
-    listed = ", ".join(f"{arch} {share:.0%}" for arch, share in least.items())
+    listed = ", ".join(f"{arch} {percent(share)}" for arch, share in least.items())
     return Caution(
-        f"Runs had the processor for less than {STARVED:.0%} of their time ({listed}): they {harm}.",
-        {arch: f"had the processor {share:.0%} of the time" for arch, share in least.items()},
+        f"Runs had the processor for less than {percent(STARVED)} of their time ({listed}): they {harm}.",
+        {arch: f"had the processor {percent(share)} of the time" for arch, share in least.items()},
     )
 
 
@@ -111,10 +111,11 @@ def _uneven(runs: Sequence[Run]) -> Caution | None:
             uneven[arch] = high / low - 1
     if not uneven:
         return None
-    listed = ", ".join(f"{arch} {above:.0%}" for arch, above in uneven.items())
+    listed = ", ".join(f"{arch} {percent(above)}" for arch, above in uneven.items())
     return Caution(
-        f"Speeds of runs of one architecture differ by more than {SPREAD - 1:.0%} ({listed}): times are not reliable.",
-        {arch: f"speeds differ by {above:.0%}" for arch, above in uneven.items()},
+        f"Speeds of runs of one architecture differ by more than {percent(SPREAD - 1)} ({listed}): "
+        "times are not reliable.",
+        {arch: f"speeds differ by {percent(above)}" for arch, above in uneven.items()},
     )
 
 

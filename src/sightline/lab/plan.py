@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, final
 
-from sightline.core.digits import number_of
+from sightline.core.digits import number_of, percent
 from sightline.core.errors import InputError
 from sightline.core.processes import available_cores
 from sightline.core.settings import check_in_range, keys_of
@@ -156,7 +156,7 @@ def _explained(plan: BudgetPlan, total: str) -> str:
     if plan.search_each is None:
         return each + ", at the learning rate of its preset (no search)."
     return (
-        f"{each}. {plan.search_fraction:.0%} of it is for the learning-rate search: {plan.search_rates} candidates and "
-        f"{EXTRA} more where the best is the largest or the smallest, {plan.search_each} each, compared by the "
-        f"validation loss at their end; the rest is for the runs, {plan.final_each} each."
+        f"{each}. {percent(plan.search_fraction)} of it is for the learning-rate search: {plan.search_rates} "
+        f"candidates and {EXTRA} more where the best is the largest or the smallest, {plan.search_each} each, "
+        f"compared by the validation loss at their end; the rest is for the runs, {plan.final_each} each."
     )

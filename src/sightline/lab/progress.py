@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, final
 
-from sightline.core.digits import significant
+from sightline.core.digits import percent, significant
 from sightline.core.metrics import find_metric
 from sightline.core.notebook import Pane, in_notebook
 
@@ -124,7 +124,7 @@ class Display:
         progress = worker.progress
         words = [str(progress["stage"])]
         if (fraction := progress.get("fraction")) is not None and fraction < 1:
-            words[0] += f" {fraction:.0%}"
+            words[0] += f" {percent(fraction)}"
         if (loss := progress.get("loss")) is not None:
             words.append(f"loss {significant(loss)}")
         for name in (self.metric, "loss"):

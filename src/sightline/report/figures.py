@@ -24,6 +24,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from sightline.core.metrics import Metric, defined
 from sightline.lab.results import Architecture, Results
+from sightline.report.spent import seconds_of_step
 from sightline.report.text import capitalised, visible
 
 SVG = "http://www.w3.org/2000/svg"
@@ -144,19 +145,49 @@ def page_svg(svg: bytes, description: str) -> str:
     for child in list(root):
         if child.tag == f"{{{SVG}}}metadata":
             root.remove(child)
+    used = set(re.findall(r"[\"(]#([\w-]+)", svg.decode()))
     for element in root.iter():
         for definition in [c for c in element if c.tag == f"{{{SVG}}}style"]:
             element.remove(definition)
+        if element.get("id") not in used:
+            element.attrib.pop("id", None)
         _unstyle(element)
+        _shorten(element)
+    _flatten(root)
     for size in ("width", "height"):
         root.attrib.pop(size, None)
     root.set("role", "img")
     root.set("aria-label", description)
     root.set("stroke-linejoin", "round")
     text = ElementTree.tostring(root, encoding="unicode")
-    used = set(re.findall(r"[\"(]#([\w-]+)", text))
-    text = re.sub(r' id="([^"]*)"', lambda m: m[0] if m[1] in used else "", text)
     return re.sub("#0[0-9a-f]{5}", lambda m: VARIABLES.get(m[0], m[0]), text)
+
+
+def _shorten(element: ElementTree.Element) -> None:
+    """Round coordinates to hundredths of a point, and leave out what draws nothing."""
+    if (element.get("transform") or "").startswith("rotate(-0 "):
+        del element.attrib["transform"]
+    for name in ("d", "x", "y", "transform"):
+        if (value := element.get(name)) is not None:
+            value = re.sub(r"-?\d+\.\d+", lambda match: f"{round(float(match[0]), 2) + 0.0:g}", value)
+            element.set(name, " ".join(value.split()))
+    if element.tag != f"{{{SVG}}}text" and not (element.text or "").strip():
+        element.text = None
+    if not (element.tail or "").strip():
+        element.tail = None
+
+
+def _flatten(parent: ElementTree.Element) -> None:
+    """Replace groups without attributes by their content, and remove empty ones."""
+    children = list(parent)
+    for child in children:
+        _flatten(child)
+    flat = [
+        part
+        for child in children
+        for part in (list(child) if child.tag == f"{{{SVG}}}g" and not child.attrib else [child])
+    ]
+    parent[:] = [part for part in flat if len(part) or part.tag not in (f"{{{SVG}}}g", f"{{{SVG}}}defs")]
 
 
 def _unstyle(element: ElementTree.Element) -> None:
@@ -274,12 +305,17 @@ def _learning_curves(results: Results, order: dict[str, int]) -> Drawing | None:
         "": ("seconds", "training time (s)"),
     }
     unit, x_label = next(label for ending, label in labels.items() if results.budget.per_run.endswith(ending))
+    if results.budget.steps:  # by the plan, so that the curves of a busy machine are those of an idle one
+        unit, x_label = "steps", "training time (s), as planned"
+    planned = {run.arch: seconds_of_step(results, run.arch) or 1.0 for run in results.runs}
     valid = [(run.arch, [h for h in run.history if h.get("event") == "valid"]) for run in results.runs]
     metric = results.primary_metric if any(results.primary_metric in h for _, hs in valid for h in hs) else "loss"
     info = results.metric_named(metric)
     curves: list[tuple[str, list[tuple[float, float]]]] = []
     for arch, records in valid:
-        points = [(float(h[unit]), h[metric] * info.factor) for h in records if _both(h.get(unit), h.get(metric))]
+        points = [
+            (h[unit] * planned[arch], h[metric] * info.factor) for h in records if _both(h.get(unit), h.get(metric))
+        ]
         if points:
             curves.append((arch, points))
     if not curves:

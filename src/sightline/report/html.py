@@ -30,8 +30,9 @@ from sightline.report.details import comparison_drawings, label_figures
 from sightline.report.differences import data_line, differences_rows
 from sightline.report.figures import Drawing, drawings
 from sightline.report.fronts import front_drawings
+from sightline.report.longer import lengths, longer
 from sightline.report.recommendation import recommendation_line, using_recommended
-from sightline.report.spent import timing, training_each
+from sightline.report.spent import timing, training_cost, training_each
 from sightline.report.text import piece, quantity, size, visible
 
 SHADES = 20  # shades of the attention maps
@@ -81,6 +82,8 @@ def render(results: Results, directory: Path | None = None, against: Differences
             results=results,
             each=training_each(results),
             timing=timing(results),
+            longer=longer(results),
+            lengths=lengths(results),
             info=info,
             style=Markup(style),
             style_hash=Markup(f"sha256-{digest}"),
@@ -130,10 +133,16 @@ def _figure(drawing: Drawing) -> _Figure:
 
 
 class _Ranked(NamedTuple):
-    """One architecture in the main table; `pair` is its difference to the best one, None for the best one itself."""
+    """One architecture in the main table.
+
+    pair: its difference to the best one, None for the best one itself
+    train_s, tokens_per_s: see `training_cost`
+    """
 
     architecture: Architecture
     pair: Pair | None
+    train_s: float | None
+    tokens_per_s: float | None
 
 
 class _Prediction(NamedTuple):
@@ -147,7 +156,7 @@ class _Prediction(NamedTuple):
 def _rows(results: Results) -> list[_Ranked]:
     ranked = results.ranked
     behind = {pair.second: pair for pair in results.pairs if pair.first == ranked[0].arch}
-    return [_Ranked(architecture, behind.get(architecture.arch)) for architecture in ranked]
+    return [_Ranked(a, behind.get(a.arch), *training_cost(results, a.arch)) for a in ranked]
 
 
 def _other_metrics(results: Results) -> list[Metric]:

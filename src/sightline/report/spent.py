@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sightline.core.digits import percent
 from sightline.lab.cautions import speed_range
 from sightline.lab.plan import written
 from sightline.lab.results import Results, Run
@@ -15,10 +16,33 @@ def training_each(results: Results) -> str:
     Seconds are those that the runs had: on a CPU, of the processor. Other work makes them take longer, not have more.
     """
     plan, whole = results.budget, Budget.parse(results.budget.per_run)
-    own = whole.unit == "seconds" and not results.environment.get("gpus")
-    took = [s for run in _done(results) if (s := run.cpu_s if own else run.train_s) is not None]
+    own = whole.unit == "seconds"
+    took = [s for run in _done(results) if (s := own_s(results, run) if own else run.train_s) is not None]
     each = _range(took) if took and whole.unit in ("seconds", "wall") else amount(plan.final_each or plan.per_run)
     return f"{each} of training each{_search(results)}"
+
+
+def own_s(results: Results, run: Run) -> float | None:
+    """The seconds of a run: of the processor, which other work does not lengthen, or by the clock with a GPU.
+
+    Those of the thread that trains: it computes or waits for the others all the time.
+    """
+    return run.train_s if run.cpu_s is None or results.environment.get("gpus") else run.cpu_s
+
+
+def training_cost(results: Results, arch: str) -> tuple[float | None, float | None]:
+    """The mean of `own_s` over the finished runs of an architecture, and the tokens that it trains on per second."""
+    runs = [(run, s) for run in _done(results) if run.arch == arch and (s := own_s(results, run)) is not None]
+    if not runs:
+        return None, None
+    speeds = [run.tokens / max(seconds, 1e-9) for run, seconds in runs if run.tokens is not None]
+    return sum(seconds for _, seconds in runs) / len(runs), sum(speeds) / len(speeds) if speeds else None
+
+
+def seconds_of_step(results: Results, arch: str) -> float | None:
+    """The planned seconds of a step and its share of the validations; None where seconds did not become steps."""
+    planned = results.budget.steps_of(arch)
+    return None if planned is None else planned.run.training_s / planned.run.steps
 
 
 def _search(results: Results) -> str:
@@ -49,7 +73,9 @@ def timing(results: Results) -> str:
             low, high = speed_range(timed)
             spread = max(spread, high / low - 1)
     if spread:
-        parts.append(f"Runs of one architecture differ by up to {spread:.0%} in {results.data.speed_unit} per second.")
+        parts.append(
+            f"Runs of one architecture differ by up to {percent(spread)} in {results.data.speed_unit} per second."
+        )
     return " ".join(parts)
 
 

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from sightline.core.config import decode, encode, override, to_yaml
+from sightline.core.digits import percent
 from sightline.core.errors import CheckFailed, InputError, SightlineError
 from sightline.core.metrics import find_metric
 from sightline.core.settings import describe_keys, missing_descriptions
@@ -150,7 +151,7 @@ def metrics_decide(subject: TaskSubject) -> Iterator[str]:
     for share in (1.0, 0.01):
         validated = task.validator(data.valid, share)(task.model)
         if "loss" not in validated or not all(isinstance(value, float) for value in validated.values()):
-            yield f"a validation of {share:.0%} of the items gives {validated}, not numbers with 'loss' among them"
+            yield f"a validation of {percent(share)} of the items gives {validated}, not numbers with 'loss' among them"
 
 
 def evaluation_leaves_no_trace(subject: TaskSubject) -> Iterator[str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import final
 
-from sightline.core.digits import significant
+from sightline.core.digits import percent, significant
 from sightline.core.notebook import Pane, in_notebook
 from sightline.training.state import Progress
 
@@ -53,7 +53,7 @@ def _parts(metric: str, counted: str, progress: Progress, averages: _Averages) -
     """The numbers of a line."""
     return [
         f"step {progress.step:,}",
-        f"{progress.fraction:.0%}",
+        f"{percent(progress.fraction)}",
         f"loss {significant(averages.loss)}",
         *([] if progress.metric is None else [f"validation {metric} {significant(progress.metric)}"]),
         f"{averages.tokens_per_s:,.0f} {counted}/s",

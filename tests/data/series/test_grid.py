@@ -126,7 +126,7 @@ def test_filling_is_not_advised_where_most_would_be_invented(tmp_path: Path) -> 
     assert "--fill" not in str(caught.value)
     assert "Name the step (--every) or how times are written (--time-format)" in str(caught.value)
     panel = panel_of(tmp_path, times, Evenness(fill="linear"))
-    assert panel.notes[0].endswith(", 83% of all")
+    assert panel.notes[0].endswith(", 83 % of all")
 
 
 def test_the_only_column_of_type_datetime_is_the_time(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sightline.core.digits import percent
 from sightline.data.corpus import Corpus
 from sightline.data.labelled.part import LabelledPart
 from sightline.data.labelled.table import LabelledSource
@@ -58,7 +59,7 @@ def _commonest(counts: Counter[str], items: int) -> str:
     if not counts:
         return ""
     label, count = counts.most_common(1)[0]
-    return f"{label} ({count / items:.0%})"
+    return f"{label} ({percent(count / items)})"
 
 
 def _length(source: LabelledSource) -> int:

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, final
 
 import numpy as np
 
-from sightline.core.digits import number_of
+from sightline.core.digits import number_of, percent
 from sightline.core.errors import InputError
 from sightline.data.series.grid import Grid, find_grid, parse_every
 from sightline.data.series.table import SeriesTable
@@ -334,7 +334,7 @@ class _Filler:
         if not self.filled:
             return []
         cells = sum(count for _, count in self.filled)
-        share = f", {cells / self.cells:.0%} of all" if cells > self.cells / 2 else ""
+        share = f", {percent(cells / self.cells)} of all" if cells > self.cells / 2 else ""
         lines = sorted({line for line, _ in self.filled})
         shown = ", ".join(map(str, lines[:_SHOWN])) + (", …" if len(lines) > _SHOWN else "")
         places = f"line{'s' * (len(lines) > 1)} {shown}"

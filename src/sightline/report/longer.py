@@ -1,0 +1,69 @@
+"""What the longer trainings of a comparison reached: the runs, beside the shorter trials of their learning rate.
+
+Trials and runs are whole trainings, each with its own warm-up and its own fall of the rate, so that their ends can be
+compared. Within one run they cannot: the end of its curve has smaller rates than a longer run has at that step.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import final
+
+from sightline.core.digits import significant_apart
+from sightline.core.metrics import defined
+from sightline.lab.results import Architecture, Results
+from sightline.report.text import amount
+
+
+@final
+@dataclass(frozen=True)
+class Longer:
+    """The validation loss at the end of the trial with the chosen rate, and at the end of the runs, their mean."""
+
+    arch: str
+    trial: float
+    runs: float
+
+    @property
+    def texts(self) -> tuple[str, str]:
+        """Both losses, with as many digits as tell them apart."""
+        trial, runs = significant_apart([self.trial, self.runs])
+        return trial, runs
+
+
+def longer(results: Results) -> list[Longer]:
+    """The architectures of which both losses are known and of the same validation items, best first."""
+    compared = []
+    for architecture in results.ranked:
+        trial, ends = _trial_loss(architecture), _run_losses(results, architecture.arch)
+        planned = results.budget.steps_of(architecture.arch)
+        same = not planned or not planned.trial or planned.trial.validation_share == planned.run.validation_share
+        if trial is not None and ends and same:
+            compared.append(Longer(architecture.arch, trial, sum(ends) / len(ends)))
+    return compared
+
+
+def lengths(results: Results) -> tuple[str, str]:
+    """The budget of a trial and that of a run, "10 s" and "45 s"; the first is "" without a search."""
+    return amount(results.budget.search_each or ""), amount(results.budget.final_each)
+
+
+def longer_line(results: Results) -> str:
+    """One line: "Validation loss of a trial (10 s) and of the runs (45 s): gru 2.312 → 1.456."; "" without trials."""
+    listed = ", ".join(f"{one.arch} {' → '.join(one.texts)}" for one in longer(results))
+    trial, run = lengths(results)
+    return f"Validation loss of a trial ({trial}) and of the runs ({run}): {listed}." if listed else ""
+
+
+def _trial_loss(architecture: Architecture) -> float | None:
+    chosen = architecture.learning_rate
+    losses = [one.loss for one in architecture.rates if chosen is not None and math.isclose(one.lr, chosen)]
+    return losses[0] if losses and defined(losses[0]) else None
+
+
+def _run_losses(results: Results, arch: str) -> list[float]:
+    """The last validation loss of each finished run."""
+    histories = [run.history for run in results.runs if run.arch == arch and run.status == "done"]
+    lasts = [[one["loss"] for one in history if one.get("event") == "valid"][-1:] for history in histories]
+    return [loss for last in lasts for loss in last if defined(loss)]

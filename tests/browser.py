@@ -1,0 +1,41 @@
+"""A browser for tests that look at pages: Debian's chromium, by playwright. Without them tests are skipped."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.waiting import PATIENCE_S
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@contextmanager
+def opened() -> Iterator[Any]:
+    """A context of a browser, with an empty profile."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed (pip install playwright)"
+    )
+    with tempfile.TemporaryDirectory() as profile, playwright.sync_playwright() as started:
+        context = started.chromium.launch_persistent_context(
+            profile, executable_path=chromium, headless=True, args=FLAGS, timeout=1000 * PATIENCE_S
+        )
+        context.set_default_timeout(1000 * PATIENCE_S)
+        yield context
+        context.close()
