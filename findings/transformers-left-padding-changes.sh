@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# transformers 5.23.0: for RecurrentGemma, xLSTM and MiniMax, generate continues left-padded prompts unlike the same without.
+#
+# All three take attention_mask without a message. In modeling_recurrent_gemma.py only the attention layers see it, not
+# the convolution and the recurrence; in modeling_xlstm.py it disappears in **kwargs; in modeling_minimax.py the prompt
+# is right, but the cache reports length 0 (that of layer 0, which has no keys), so the mask made for each new token
+# covers one position instead of all.
+#
+# Why a good guess is wrong: padding a batch of prompts on the left is what generate asks for, and Mamba, Mamba2, Jamba,
+# Bamba, Zamba2, Falcon-H1, Granite, LFM2, Nemotron-H, Qwen3.5 and OLMo-hybrid continue it like the prompt alone.
+# Generate prompts of one length together.
+set -euo pipefail
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+"${PYTHON:-python3}" -m venv "$folder/venv"
+"$folder/venv/bin/pip" install --quiet --disable-pip-version-check --no-compile torch==2.13.0
+"$folder/venv/bin/pip" install --quiet --disable-pip-version-check --no-compile numpy==2.4.6 transformers==5.23.0
+TRANSFORMERS_VERBOSITY=error "$folder/venv/bin/python" - <<'PY'
+import sys
+
+import torch
+import transformers
+
+small = dict(vocab_size=40, hidden_size=64, num_hidden_layers=4, pad_token_id=0, eos_token_id=None)
+attention = dict(intermediate_size=64, num_attention_heads=4)
+configs = {
+    "Mamba2": transformers.Mamba2Config(**small, num_heads=16, head_dim=8, state_size=8, n_groups=1, chunk_size=8),
+    "Qwen3.5": transformers.Qwen3_5TextConfig(
+        **small, **attention, num_key_value_heads=2, head_dim=8, linear_key_head_dim=8, linear_value_head_dim=8,
+        linear_num_key_heads=2, linear_num_value_heads=4,
+    ),
+    "RecurrentGemma": transformers.RecurrentGemmaConfig(
+        **small, **attention, lru_width=64, attention_window_size=64, tie_word_embeddings=False
+    ),
+    "xLSTM": transformers.xLSTMConfig(**small, num_heads=4, qk_dim_factor=1.0, chunk_size=8),
+    "MiniMax": transformers.MiniMaxConfig(
+        **small, **attention, layer_types=["linear_attention", "full_attention"] * 2, num_local_experts=2,
+        num_key_value_heads=2,
+    ),
+}
+prompts = torch.randint(3, 40, (6, 9), generator=torch.Generator().manual_seed(1))
+padded = torch.cat([torch.zeros(6, 5, dtype=torch.long), prompts], 1)
+mask = (torch.arange(14) >= 5).long().expand(6, 14)
+same = {}
+for name, config in configs.items():
+    torch.manual_seed(0)
+    config._experts_implementation = "eager"
+    model = transformers.AutoModelForCausalLM.from_config(config).eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.ndim > 1:
+                weight.normal_(0, 0.2)
+    options = dict(max_new_tokens=8, do_sample=False)
+    alone = model.generate(prompts, attention_mask=torch.ones_like(prompts), **options)[:, 9:]
+    batch = model.generate(padded, attention_mask=mask, **options)[:, 14:]
+    same[name] = int((alone == batch).all(1).sum())
+    print(f"{name}: {same[name]} of 6 padded prompts continued like the prompt alone")
+right = same.pop("Mamba2") == same.pop("Qwen3.5") == 6
+sys.exit(not (right and max(same.values()) < 6))
+PY
