@@ -42,6 +42,7 @@ COMMANDS = {
     "compare": "Train several architectures under one budget and report which is best, with uncertainty.",
     "certify": "Verify mechanisms, including your own, against the laws all mechanisms must satisfy.",
     "bench": "Benchmark the mechanisms against other libraries: time, memory, hardware limits.",
+    "panel": "Measure bottlenecks: gradient reach, serial work, time and memory by length, saturation.",
     "data": "Show how data is read and split, or write built-in data to a file.",
     "doctor": "Show what this machine can do, and what to install or set.",
     "completion": "Print a script for bash, zsh or fish that completes commands and flags.",
