@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pkgutil import resolve_name
 from typing import Any, TypeGuard, final
 
-from sightline.core.digits import decimals
+from sightline.core.digits import decimals, significant
 
 
 @final
@@ -30,6 +30,8 @@ class Metric:
         to (...), else rows (S, N, K) and weights (R, N) of the items, or None, to (S, R), or (S,)
     costly: whether the function is slow, so that a bootstrap resamples less often
     decides: False for a value that is good or bad only together with another, so that no comparison may rank by it
+    margin: differences up to this much count as practically the same, unless `--margin` says otherwise: an amount of
+        the value, or with `relative_margin` a share of the best architecture's value, for values without a common scale
     log_scale: whether its learning curve is drawn on a logarithmic axis
     undefined: where it has no value, for a note; it is then NaN, null in JSON, and left out of means
     """
@@ -49,6 +51,8 @@ class Metric:
     summed: bool = True
     costly: bool = False
     decides: bool = True
+    margin: float = 0.01
+    relative_margin: bool = True
     log_scale: bool = False
     undefined: str = "for these items"
 
@@ -64,9 +68,22 @@ class Metric:
         number = self.number(value)
         return f"{number} {self.unit}" if self.unit and defined(value) else number
 
+    def amount(self, value: int | float) -> str:
+        """A difference of two values with its unit and two digits, such as `1.0 points` or `0.023 MSE`."""
+        return f"{significant(abs(value * self.factor), 2)} {self.unit_of_difference}"
+
+    @property
+    def unit_of_difference(self) -> str:
+        """The unit of a difference of two values: points for percentages, the metric's name where it has no unit."""
+        return "points" if self.unit == "%" else self.unit or self.label
+
     def apart(self, values: Iterable[int | float | None]) -> Metric:
         """The metric with as many decimals as tell these values apart."""
         return replace(self, digits=decimals([v * self.factor for v in values if defined(v)], self.digits))
+
+    def margin_at(self, best: float) -> float:
+        """The default margin of practical equivalence, where the best architecture has the value `best`."""
+        return self.margin * abs(best) if self.relative_margin else self.margin
 
     def in_unit_of(self, loss_unit: str) -> Metric:
         """The metric with the task's unit where it has none of its own."""
@@ -124,7 +141,7 @@ def ratio(sums: Any) -> Any:
 def _share(
     name: str, label: str, items: str = "right, 1", limits: tuple[float, float] = (0.0, 1.0), **more: Any
 ) -> Metric:
-    return Metric(name, label, "%", 100.0, 1, limits=limits, items=items, **more)
+    return Metric(name, label, "%", 100.0, 1, limits=limits, items=items, relative_margin=False, **more)
 
 
 def _error(
@@ -142,11 +159,11 @@ _ALL = (
     _share("exact_match", "exact match", of="texts", rows=f"{_TEXT_SCORES}:exact_rows"),
     _share("token_accuracy", "token accuracy", "right tokens, tokens", of="ranked tokens",
            rows=f"{_LIKELIHOODS}:right_rows"),
-    Metric("bleu", "BLEU", digits=1, limits=(0.0, 100.0), costly=True, of="texts",
+    Metric("bleu", "BLEU", digits=1, limits=(0.0, 100.0), margin=0.5, relative_margin=False, costly=True, of="texts",
            rows=f"{_TEXT_SCORES}:bleu_rows", function=f"{_TEXT_SCORES}:bleu_of",
            signature=f"{_TEXT_SCORES}:bleu_signature",
            items="length of output and of reference, 4 counts of matching n-grams, 4 of all"),
-    Metric("chrf", "chrF", digits=1, limits=(0.0, 100.0), costly=True, of="texts",
+    Metric("chrf", "chrF", digits=1, limits=(0.0, 100.0), margin=0.5, relative_margin=False, costly=True, of="texts",
            rows=f"{_TEXT_SCORES}:chrf_rows", function=f"{_TEXT_SCORES}:chrf_of",
            signature=f"{_TEXT_SCORES}:chrf_signature",
            items="for n = 1 to 6: n-grams of the output, of the reference, and matching ones"),
@@ -155,8 +172,8 @@ _ALL = (
            rows=f"{_LABEL_SCORES}:label_accuracy_rows"),
     _share("macro_f1", "macro F1", "for each class: 1 where predicted and true, where true, where predicted",
            of="labels", rows=f"{_LABEL_SCORES}:macro_f1_rows", function=f"{_LABEL_SCORES}:macro_f1_of"),
-    Metric("auroc", "AUROC", limits=(0.0, 1.0), costly=True, summed=False, function=f"{_LABEL_SCORES}:auroc_of",
-           of="labels", rows=f"{_LABEL_SCORES}:auroc_rows",
+    Metric("auroc", "AUROC", limits=(0.0, 1.0), relative_margin=False, costly=True, summed=False,
+           function=f"{_LABEL_SCORES}:auroc_of", of="labels", rows=f"{_LABEL_SCORES}:auroc_rows",
            items="for each class: 1 where true; for each class: its probability",
            undefined="where no label occurs in some of the items and lacks in others"),
     _share("ece", "calibration error", "for each bin: right predictions less confidence; predictions",
