@@ -44,6 +44,19 @@ def test_the_interval_near_a_limit_contains_the_truth_as_often_as_it_says(chance
     assert contained >= 275
 
 
+def test_what_varies_between_trainings_and_items_at_once_is_counted_once() -> None:
+    generator, seeds, items = np.random.default_rng(9), 8, 2000
+    guesses = {name: (generator.random((seeds, items)) < 0.5).astype(float) for name in "ab"}
+    (guessed,) = compare_items(guesses, SHARE, resamples=2000).pairs
+    both = (2 * 0.25 / (seeds * items)) ** 0.5  # the true standard error, all of which the seeds' spread has
+    assert guessed.item_error < 0.4 * both
+    assert guessed.seed_spread / seeds**0.5 == pytest.approx(both, rel=0.5)
+    fixed = {name: np.repeat(right[:1], seeds, 0) for name, right in guesses.items()}  # only items vary
+    (certain,) = compare_items(fixed, SHARE, resamples=2000).pairs
+    assert certain.item_error == pytest.approx((2 * 0.25 / items) ** 0.5, rel=0.1)
+    assert certain.seed_spread == 0.0
+
+
 def test_two_that_are_always_right_are_the_same_only_where_there_are_enough_items() -> None:
     few, many = (compare_items({"a": np.ones((3, n)), "b": np.ones((3, n))}, SHARE).pairs[0] for n in (100, 1000))
     assert (few.outcome, many.outcome) == ("not decided", "practically the same")

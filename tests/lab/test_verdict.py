@@ -81,7 +81,8 @@ def test_all_three_outcomes_are_said_in_words() -> None:
     assert verdict("exact_match", SCORES, pairs, seeds=3, margin=0.01) == (
         "Not decided between bahdanau and transformer: exact match 99.6 % and 97.5 % (difference of the first two 2.1 "
         "points, 95 % interval −0.3 to 0.7, margin ±1.0 points); bahdanau and gru are practically the same: exact "
-        "match 99.6 % and 12.0 % (difference of the first two 87.6 points, 95 % interval 84.0–90.0, margin ±1.0 points)."
+        "match 99.6 % and 12.0 % (difference of the first two 87.6 points, 95 % interval 84.0–90.0, margin ±1.0 "
+        "points)."
     )
     pairs = decided(pairs, transformer="practically the same", gru="practically the same")
     assert "transformer and gru are each practically the same as bahdanau: " in verdict(

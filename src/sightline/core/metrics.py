@@ -101,7 +101,11 @@ class Metric:
         function: Callable[..., Any] = resolve_name(self.function)
         if not self.summed:
             return function(items, weights)
-        return function(items.sum(-2) if weights is None else weights @ items)
+        if weights is None:
+            return function(items.sum(-2))
+        trainings, count, columns = items.shape
+        side_by_side = items.swapaxes(0, 1).reshape(count, trainings * columns)  # one product for all trainings
+        return function((weights @ side_by_side).reshape(-1, trainings, columns).swapaxes(0, 1))
 
 
 @final

@@ -61,21 +61,26 @@ class Draws:
     """Draws (R,) of every architecture's score over the same resampled items, and of what its seeds add.
 
     extra: the weight of one more item in each draw; spreads: standard errors over seeds and their degrees of freedom
+    mixed: the part of the variance over items that is part of the variance over seeds too, see `_mixed`
     """
 
     items: dict[str, np.ndarray]
     seeds: dict[str, np.ndarray]
     extra: np.ndarray
     spreads: dict[str, tuple[float, float]]
+    mixed: dict[str, float]
 
     def score(self, name: str, limits: tuple[float, float]) -> Ends:
         """The draws of one score."""
-        return self._ends(self.items[name], self.seeds[name], limits)
+        return self._ends(_less_spread(self.items[name], self.mixed[name]), self.seeds[name], limits)
 
     def difference(self, a: str, b: str, limits: tuple[float, float]) -> Ends:
         """The draws of the score of `a` minus that of `b`."""
         span = limits[1] - limits[0]
-        return self._ends(self.items[a] - self.items[b], self.seeds[a] - self.seeds[b], (-span, span))
+        return self._ends(self._items_of(a, b), self.seeds[a] - self.seeds[b], (-span, span))
+
+    def _items_of(self, a: str, b: str) -> np.ndarray:
+        return _less_spread(self.items[a] - self.items[b], self.mixed[a] + self.mixed[b])
 
     def _ends(self, items: np.ndarray, seeds: np.ndarray, limits: tuple[float, float]) -> Ends:
         low, high = (towards(items, limit, self.extra) + seeds for limit in limits)
@@ -83,8 +88,7 @@ class Draws:
 
     def item_error(self, a: str, b: str) -> float | None:
         """The standard error of the difference from the test items."""
-        delta = self.items[a] - self.items[b]
-        delta = delta[~np.isnan(delta)]
+        delta = _defined(self._items_of(a, b))
         return float(delta.std()) if len(delta) else None
 
     def seed_spread(self, a: str, b: str, counts: Mapping[str, int]) -> float | None:
@@ -115,9 +119,40 @@ def draw(
         extra.append(weights[:, -1] / total)
         own = weights[:, :-1] * (count / (total - weights[:, -1]))[:, None]
         for name, x in items.items():
-            parts[name].append(metric.value(x, own).mean(0))
+            parts[name].append(metric.value(x, own))
     seeds = {
         name: error * generator.standard_t(freedom, resamples) if freedom else np.zeros(resamples)
         for name, (error, freedom) in spreads.items()
     }
-    return Draws({name: np.concatenate(p) for name, p in parts.items()}, seeds, np.concatenate(extra), dict(spreads))
+    scores = {name: np.concatenate(of, axis=1) for name, of in parts.items()}  # (S, R)
+    means = {name: of.mean(0) for name, of in scores.items()}
+    mixed = {name: _mixed(of) for name, of in scores.items()}
+    return Draws(means, seeds, np.concatenate(extra), dict(spreads), mixed)
+
+
+def _mixed(scores: np.ndarray) -> float:
+    """The variance of the mean of draws (S, R) that comes from how differently trainings answer the same items.
+
+    Both other parts contain it. With variances of items i, of trainings s and of both together m, N items and S
+    trainings, the mean has the variance s / S + i / N + m / (S N); trainings differ by s + m / N, from which comes
+    s / S + m / (S N); and the draws of the mean vary by i / N + m / (S N). Adding the two would count m twice (Owen
+    2007, "The pigeonhole bootstrap"). The draws of one training vary by (i + m) / N, and the difference to those of the
+    mean tells m.
+    """
+    if len(scores) < 2:
+        return 0.0
+    each = np.mean([_defined(of).var() if len(_defined(of)) else 0.0 for of in scores])
+    mean = _defined(scores.mean(0))
+    return max(0.0, float(each - mean.var()) / (len(scores) - 1)) if len(mean) else 0.0
+
+
+def _less_spread(draws: np.ndarray, variance: float) -> np.ndarray:
+    """The draws (R,) with so much less variance, around the same mean."""
+    defined = _defined(draws)
+    if not variance or not len(defined) or not (of_draws := defined.var()):
+        return draws
+    return defined.mean() + np.sqrt(max(0.0, 1 - variance / of_draws)) * (draws - defined.mean())
+
+
+def _defined(draws: np.ndarray) -> np.ndarray:
+    return draws[~np.isnan(draws)]

@@ -15,6 +15,8 @@ below its observed value, which limits false positives if one architecture is fa
 scores vary less near their bounds, so the moderated quantity is the variance divided by p(1 - p), where p is the
 position of the score between its bounds.
 
+How differently trainings answer the same items is part of both spreads, and is taken out of that of the items.
+
 Items are resampled by the Bayesian bootstrap (Rubin 1981). Where a score has limits, every draw towards a limit
 contains one item more, at that limit: an item that the test set could have had and does not. So an interval has a width
 even where every item is right, and every resample the same. This is the bound of Gaffke (2005, "Three test statistics
