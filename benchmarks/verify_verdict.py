@@ -13,7 +13,8 @@ recorded: 24 trainings of one network (scikit-learn's, on its handwritten digits
 others: models of easier and harder items, and of trainings that are alike, unlike, or sometimes learn late
 
 Where the architectures are identical, a verdict that one is better is wrong; where they differ by the margin, a verdict
-that they are practically the same is. Exit status 5 if either is said in more than 5 % of the repetitions.
+that they are practically the same is. Exit status 5 if either is said too often: 5 % is below the 95 % interval of its
+rate.
 """
 
 from __future__ import annotations
@@ -218,8 +219,8 @@ def main() -> int:
         result = total(results.matching(name=scenario.name))
         print(printed(scenario, result), flush=True)
         if scenario.wrong:
-            most = LEVEL * result["repetitions"]
-            too_often += [f"{scenario.name}, {way}" for way in WAYS if result[way][scenario.wrong] > most]
+            wrong = {way: binomtest(result[way][scenario.wrong], result["repetitions"], LEVEL) for way in WAYS}
+            too_often += [f"{scenario.name}, {way}" for way in WAYS if wrong[way].proportion_ci().low > LEVEL]
     if too_often:
         print(f"wrong in more than {LEVEL:.0%} of comparisons: {'; '.join(too_often)}", file=sys.stderr)
     return 5 if too_often else 0
