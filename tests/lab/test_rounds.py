@@ -99,6 +99,7 @@ def test_practically_the_same_is_decided_too(monkeypatch: pytest.MonkeyPatch) ->
     assert "margin ±3.0 points" in results.verdict
     assert results.margin == pytest.approx(0.03)
     page = render(results)
+    assert results.power_note.replace(" points", "\u00a0points") in page
     assert "Differences up to 3.0\u00a0points count as practically the same." in page
     assert "<br>practically the same" in page
 
@@ -123,7 +124,7 @@ def test_without_it_the_seeds_are_those_that_were_asked_for(monkeypatch: pytest.
     assert rounds == [[0, 1]]
     assert results.rounds is None
     assert results.power is not None
-    assert results.power.sentence(results.metric) in results.verdict
+    assert results.power_note.startswith("To show a difference of 3.0 points between gru and lstm takes ")
     assert "until the best one is decided" not in results.budget.explained
 
 

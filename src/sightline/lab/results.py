@@ -348,9 +348,8 @@ class Results:
 
     @property
     def power_note(self) -> str:
-        """How many seeds would show a difference as large as the margin; "" where unknown or in the verdict already."""
-        note = "" if self.power is None else self.power.sentence(self.metric)
-        return "" if note in self.verdict else note
+        """How many seeds would show a difference as large as the margin; "" where that is unknown."""
+        return "" if self.power is None else self.power.sentence(self.metric)
 
     @property
     def metric(self) -> Metric:

@@ -86,7 +86,6 @@ def summarise(
         pairs,
         seeds=seeds,
         margin=margin,
-        power=power,
         rounds=rounds,
         baselines=prepared.baselines,
         unfinished=[arch for arch in config.archs if arch not in finished],

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import get_args
 
 from sightline.core.metrics import Baseline, Metric, defined, find_metric
-from sightline.lab.results import Estimate, Outcome, Pair, Power, Rounds
+from sightline.lab.results import Estimate, Outcome, Pair, Rounds
 
 
 def verdict(
@@ -17,7 +17,6 @@ def verdict(
     *,
     seeds: int,
     margin: float | None = None,
-    power: Power | None = None,
     rounds: Rounds | None = None,
     baselines: Sequence[Baseline] = (),
     unfinished: Sequence[str] = (),
@@ -28,14 +27,14 @@ def verdict(
 
     scores: best first; pairs: first minus second, the better one first, with their outcomes
     seeds: the smallest number of finished seeds of an architecture; unfinished: architectures without a finished run
-    margin: of practical equivalence; power: the seeds that it would take; rounds: of seeds that were added
+    margin: of practical equivalence; rounds: of seeds that were added
     """
     shown = [*(score.mean for score in scores.values()), *(baseline.metrics.get(metric) for baseline in baselines)]
     info = find_metric(metric).apart(shown)
     pairs = pairs if info.higher_is_better else [_turned(pair) for pair in pairs]
     sentence = _ranking(info, list(scores.items()), pairs, seeds, margin)
-    if seeds >= 2 and len(scores) > 1:
-        sentence += _seeds_note(info, pairs, seeds, power, rounds)
+    if rounds is not None and seeds >= 2 and len(scores) > 1:
+        sentence += _rounds_note(rounds, seeds)
     if scores and baselines:
         top = next(iter(scores.values()))
         sign = 1 if info.higher_is_better else -1
@@ -54,14 +53,10 @@ def all_decided(pairs: Sequence[Pair]) -> bool:
     return all(_outcome(pair) != "not decided" for pair in pairs if pair.first == pairs[0].first)
 
 
-def _seeds_note(info: Metric, pairs: Sequence[Pair], seeds: int, power: Power | None, rounds: Rounds | None) -> str:
-    """What more seeds did or would do."""
-    if rounds is not None and rounds.decided:
+def _rounds_note(rounds: Rounds, seeds: int) -> str:
+    if rounds.decided:
         return f" Decided with {seeds} seeds each, of at most {rounds.last}."
-    limit = "" if rounds is None else f" {rounds.last} seeds, the most allowed, did not decide this."
-    if power is None or all_decided(pairs):
-        return limit
-    return f"{limit} {power.sentence(info)}"
+    return f" {rounds.last} seeds, the most allowed, did not decide this."
 
 
 def _outcome(pair: Pair) -> Outcome:
@@ -99,36 +94,29 @@ def _ranking(
             f"{best} is best: {info.label} {_with_interval(info, top)}, {_gap(info, nearest)} {side} {nearest.second} "
             f"(95 % interval {_range(info, nearest.difference)})."
         )
-    parts = []
-    within = "" if margin is None else f", margin ±{info.amount(margin)}"
+    parts, values = [], dict(scores)
     if still_open:
         names = [best, *(pair.second for pair in still_open)]
-        open_pairs = _differences(info, names, scores, still_open, pairs, within)
         opening = "No difference shown" if margin is None else "Not decided"
-        parts.append(f"{opening} between {_join(names)}: {open_pairs}")
+        listed = f"{info.label} {_join([info.text(values[name].mean) for name in names])}"
+        parts.append(f"{opening} between {_join(names)}: {listed} ({_difference(info, names, still_open, pairs)})")
     if same:
         names = [best, *(pair.second for pair in same)]
         alike = f"{_join(names)} are" if len(same) == 1 else f"{_join(names[1:])} are each"
         with_best = "" if len(same) == 1 else f" as {best}"
-        alike_pairs = _differences(info, names, scores, same, pairs, within)
-        parts.append(f"{alike} practically the same{with_best}: {alike_pairs}")
+        listed = f"{info.label} {_join([info.text(values[name].mean) for name in names])}"
+        within = "" if margin is None else f", margin ±{info.amount(margin)}"
+        difference = _difference(info, names, same, pairs)
+        parts.append(f"{alike} practically the same{with_best}: {listed} ({difference}{within})")
     if beaten:
         parts.append(f"{best} is {side} {_join([pair.second for pair in beaten])}")
     return "; ".join(parts) + "."
 
 
-def _differences(
-    info: Metric,
-    names: Sequence[str],
-    scores: Sequence[tuple[str, Estimate]],
-    of: Sequence[Pair],
-    pairs: Sequence[Pair],
-    within: str,
-) -> str:
-    """The values of these architectures, and the difference of the first two, which are the pair `of[0]`."""
-    values = _join([info.text(dict(scores)[name].mean) for name in names])
-    difference = f"difference of the first two {_gap(info, of[0])}, {_interval(info, of[0], pairs)}{within}"
-    return f"{info.label} {values} ({difference})"
+def _difference(info: Metric, names: Sequence[str], of: Sequence[Pair], pairs: Sequence[Pair]) -> str:
+    """The difference of the first two names, which are the pair `of[0]`, with its interval."""
+    two = "" if len(names) == 2 else " of the first two"
+    return f"difference{two} {_gap(info, of[0])}, {_interval(info, of[0], pairs)}"
 
 
 def _interval(info: Metric, pair: Pair, pairs: Sequence[Pair]) -> str:
