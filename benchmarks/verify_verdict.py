@@ -197,7 +197,7 @@ def printed(scenario: Scenario, result: dict[str, Any]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repetitions", type=int, default=2000)
-    parser.add_argument("--power-repetitions", type=int, default=300)
+    parser.add_argument("--power-repetitions", type=int, default=300, help="of those that find a lead")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", action="append", choices=[one.name for one in (*SCENARIOS, *POWER)])
     parser.add_argument("--record", action="store_true")

@@ -143,7 +143,7 @@ def test_real_trainings_with_later_seeds_follow_the_same_plan(tmp_path: Path) ->
     data.write_text("".join(f"{a}{b}\t{b}{a}\n" for a in "abcdefghijklmnop" for b in "qrstuvwxyzabcdef"))
     config = CompareConfig(
         "translation", str(data), ("gru", "lstm"), "4steps", seeds=2, search=0.0, match="params=20000", workers=2,
-        until_decided=True, max_seeds=3, margin=0.0, settings={"decoding.beam": 1},
+        until_decided=True, max_seeds=3, margin=0.0,
     )  # fmt: skip
     results = compare(config, tmp_path / "out", display=Display(quiet=True))
     assert [(run.arch, run.seed, run.status, run.steps) for run in results.runs] == [
