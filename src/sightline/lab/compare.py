@@ -236,9 +236,8 @@ class _Session:
             self.display.say(f"{planned.arch}: {planned.run}")
         if trials:
             more = f"{EXTRA} more of an architecture whose best rate is at the edge"
-            self.display.say(
-                f"first {trials} trials of learning rates, {plan.search_each} each, inside the budget; {more}"
-            )
+            first = f"first {trials} trials of learning rates, {plan.search_each} each, inside the budget"
+            self.display.say(f"{first}; {more}")
 
     def train(self, prepared: Prepared) -> None:
         """All trials and runs, and with `until_decided` rounds of one seed more."""
