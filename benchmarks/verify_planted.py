@@ -98,7 +98,7 @@ def table(folder: Path, columns: tuple[str, str], rows: Sequence[tuple[str, str]
 
 TASKS = [
     Planted("recall", "translation", recall, "bahdanau", "gru"),
-    Planted("parity", "classification", parity, "lstm", "transformer", flags=("--tokens", "char")),
+    Planted("parity", "classification", parity, "lstm", "transformer", flags=("--text.kind", "char")),
     Planted("copy", "translation", copy, "lstm", "rnn"),
     Planted("local", "language", local, "window", "transformer", "practically the same", ("--tokens", "char")),
 ]
