@@ -7,6 +7,7 @@
 #   make hooks   check the format, lint and types of each commit
 #   make formats [ARGS=pandas_tables]   write the files of tests/formats with the real tools (PostgreSQL, sox from Debian)
 #   make study [ARGS="--stage confirm --minutes 110"]   the study of defaults, which continues where it stopped
+#   make verify-verdict   how often a comparison's verdict is wrong, simulated; verify-planted: on real tasks, for hours
 #   make verify-shakespeare (multi30k, jsb, sst, mnist, etth1, spoken-digits …): published numbers on real data
 
 TORCH ?= torch==2.13.0

@@ -64,12 +64,15 @@ def test_the_command_repeats_the_comparison():
         archs=("gru", "lstm"),
         budget="5steps",
         seeds=2,
+        until_decided=True,
+        margin=0.5,
         settings=settings,
     )
     program, verb, *flags = shlex.split(_command(config))
     assert (program, verb) == ("sightline", "compare")
     assert parse_overrides(flags) == {
         "task": "classification", "data": "tables/a.parquet", "archs": "gru,lstm", "budget": "5steps", "seeds": "2",
+        "until_decided": "true", "margin": "0.5",
         "label_column": "a b", "model.d_model": "16", "lowercase": "true",
     }  # fmt: skip
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sightline.core.metrics import Baseline, find_metric
-from sightline.lab.results import Estimate, Pair
+from sightline.lab.results import Estimate, Outcome, Pair, Rounds
 from sightline.lab.verdict import verdict
 
 SCORES = {
@@ -34,8 +36,8 @@ def test_a_clear_winner_is_named_with_its_interval_and_its_lead() -> None:
 def test_a_tie_at_the_top_is_no_difference_shown() -> None:
     pairs = [pair("bahdanau", "transformer", -0.01, 0.05, False), *ALL_SHOWN[1:]]
     assert verdict("exact_match", SCORES, pairs, seeds=5) == (
-        "No difference shown between bahdanau and transformer: exact match 99.6 % and 97.5 % (difference of the first "
-        "two 2.1 points, 95 % interval −1.0 to 5.0); bahdanau is above gru."
+        "No difference shown between bahdanau and transformer: exact match 99.6 % and 97.5 % (difference 2.1 "
+        "points, 95 % interval −1.0 to 5.0); bahdanau is above gru."
     )
 
 
@@ -59,9 +61,48 @@ def test_an_interval_above_zero_beside_no_difference_is_explained() -> None:
 def test_the_verdict_says_that_there_is_no_difference() -> None:
     pairs = [pair(p.first, p.second, -1.0, 1.0, False) for p in ALL_SHOWN]
     text = verdict("exact_match", SCORES, pairs, seeds=2)
-    everyone = "No difference shown between bahdanau, transformer and gru: exact match from 12.0 % to 99.6 %"
+    everyone = "No difference shown between bahdanau, transformer and gru: exact match 99.6 %, 97.5 % and 12.0 % (diff"
     assert text.startswith(everyone)
-    assert text.endswith("With 2 seeds only large differences can be shown.")
+
+
+def decided(pairs: list[Pair], **outcomes: Outcome) -> list[Pair]:
+    """The pairs with the outcomes of those with bahdanau."""
+    return [replace(p, outcome=outcomes.get(p.second, "better") if p.first == "bahdanau" else "better") for p in pairs]
+
+
+def test_all_three_outcomes_are_said_in_words() -> None:
+    nearest = pair("bahdanau", "transformer", -0.003, 0.007, False)
+    pairs = decided([nearest, *ALL_SHOWN[1:]], transformer="practically the same")
+    assert verdict("exact_match", SCORES, pairs, seeds=3, margin=0.01) == (
+        "bahdanau and transformer are practically the same: exact match 99.6 % and 97.5 % (difference "
+        "2.1 points, 95 % interval −0.3 to 0.7, margin ±1.0 points); bahdanau is above gru."
+    )
+    pairs = decided(pairs, transformer="not decided", gru="practically the same")
+    assert verdict("exact_match", SCORES, pairs, seeds=3, margin=0.01) == (
+        "Not decided between bahdanau and transformer: exact match 99.6 % and 97.5 % (difference 2.1 "
+        "points, 95 % interval −0.3 to 0.7); bahdanau and gru are practically the same: exact "
+        "match 99.6 % and 12.0 % (difference 87.6 points, 95 % interval 84.0–90.0, margin ±1.0 "
+        "points)."
+    )
+    pairs = decided(pairs, transformer="practically the same", gru="practically the same")
+    assert "transformer and gru are each practically the same as bahdanau: " in verdict(
+        "exact_match", SCORES, pairs, seeds=3, margin=0.01
+    )
+
+
+def test_the_margin_of_an_error_is_written_in_its_unit() -> None:
+    scores = {"gru": Estimate(1.20, 1.15, 1.25), "lstm": Estimate(1.201, 1.15, 1.25)}
+    same = Pair("gru", "lstm", Estimate(-0.001, -0.005, 0.003), 0.8, 0.8, False, "practically the same")
+    text = verdict("mse", scores, [same], seeds=4, margin=0.012)
+    assert text.endswith("(difference 0.001 MSE, 95 % interval −0.003 to 0.005, margin ±0.012 MSE).")
+
+
+def test_what_more_seeds_did_is_said() -> None:
+    still_open = decided(ALL_SHOWN, transformer="not decided")
+    text = verdict("exact_match", SCORES, still_open, seeds=10, margin=0.01, rounds=Rounds(3, 10, False))
+    assert text.endswith("10 seeds, the most allowed, did not decide this.")
+    text = verdict("exact_match", SCORES, ALL_SHOWN, seeds=5, margin=0.01, rounds=Rounds(3, 10, True))
+    assert text.endswith("Decided with 5 seeds each, of at most 10.")
 
 
 def test_one_seed_gives_no_verdict() -> None:

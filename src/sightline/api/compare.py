@@ -49,8 +49,8 @@ def compare(
     Data is given as to `sightline.fit`. `archs` are names, or text with commas between them. `budget` is that of each
     run, by default 60s; `plan` is an earlier comparison, or its directory, whose numbers of steps to take instead.
     `keys` are the flags of `sightline compare` (`seeds`, `seed`, `match`, `plugin`, `search`, `rates`, `metric`,
-    `tested`, `workers`, `device`, `dtype`, `prefer`), and keys of the task's configuration, which all architectures
-    share; those with dots are in `settings`.
+    `tested`, `margin`, `until_decided`, `max_seeds`, `workers`, `device`, `dtype`, `prefer`), and keys of the task's
+    configuration, which all architectures share; those with dots are in `settings`.
     `out_dir`, by default a new directory in `runs`, gets the report, `results.json` and all runs; a table in memory is
     kept in the folder `tables` beside it. `resume` continues the comparison in `out_dir`, with more architectures or
     seeds if asked for.
@@ -99,5 +99,8 @@ def _command(config: CompareConfig, plan: Path | None = None) -> str:
     values = {"task": config.task, "data": config.data, "archs": ",".join(config.archs), **length}
     values |= {key: getattr(config, key) for key in sorted(_OWN) if getattr(config, key) != getattr(usual, key)}
     plugins = [("--plugin", named) for named in values.pop("plugin", ())]
-    flags = [(f"--{key.replace('_', '-')}", spelled(value)) for key, value in {**values, **config.settings}.items()]
-    return shlex.join(["sightline", "compare", *chain.from_iterable(plugins + flags)])
+    flags = [
+        (f"--{key.replace('_', '-')}", *([] if value is True and key in _OWN else [spelled(value)]))
+        for key, value in {**values, **config.settings}.items()
+    ]
+    return shlex.join(["sightline", "compare", *chain.from_iterable([*plugins, *flags])])

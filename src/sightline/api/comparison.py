@@ -91,18 +91,22 @@ class ComparisonResult:
             rows.append((one.arch, text, quantity(one.train_s), quantity(one.parameters)))
         return [("architecture", info.label, "train s", "parameters"), *rows]
 
+    def _notes(self) -> list[str]:
+        note = self.results.power_note
+        return [note, *self.results.warnings] if note else self.results.warnings
+
     def __repr__(self) -> str:
         rows = self._cells()
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        notes = [*map(as_arguments, self.results.warnings), self.recommendation, f"report: {self.report}"]
+        notes = [*map(as_arguments, self._notes()), self.recommendation, f"report: {self.report}"]
         return "\n".join([visible(line) for line in (self.results.judgement, "", *lines, "", *notes)])
 
     def _repr_html_(self) -> str:
         head, *rows = self._cells()
         table = [f"<tr>{''.join(f'<th>{html.escape(cell)}</th>' for cell in head)}</tr>"]
         table += [f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows]
-        notes = "".join(f"<p>{html.escape(as_arguments(warning))}</p>" for warning in self.results.warnings)
+        notes = "".join(f"<p>{html.escape(as_arguments(warning))}</p>" for warning in self._notes())
         notes += f"<p>{html.escape(self.recommendation)}</p>"
         place = html.escape(str(self.report))
         return (

@@ -32,6 +32,9 @@ def compare(
     rates: int = 3,
     metric: str = "auto",
     tested: int = 1000,
+    margin: float | None = None,
+    until_decided: bool = False,
+    max_seeds: int = 10,
     valid: str | None = None,
     test: str | None = None,
     limit: int | None = None,
@@ -62,7 +65,7 @@ def compare(
             first, so that other work on the machine changes nothing; 60s-wall obeys the clock. Default: 60s.
         plan: Directory or results.json of an earlier comparison with a budget in seconds, whose numbers of steps to
             take.
-        seeds: Number of runs of each architecture; a verdict needs at least 2.
+        seeds: Number of runs of each architecture, at first with --until-decided; a verdict needs at least 2.
         match: Scale every architecture to the same size: parameters (params=2M), training operations per token
             (flops=1.5M) or bytes of state after so many tokens (state=64KB@1024).
         out_dir: Output directory. Default: a new directory under runs/.
@@ -72,6 +75,11 @@ def compare(
         metric: Metric that decides the ranking. auto: the task's default (translation: exact match of single words,
             chrF of targets up to four words, otherwise BLEU).
         tested: Maximum number of test items.
+        margin: Differences up to this much, in the unit of the metric, are practically the same. Default: 1 point of
+            percentages, 0.5 of BLEU and chrF, 0.01 of AUROC, 1 % of the best value of errors and losses.
+        until_decided: Add seeds, one of each architecture at a time, until the best one is better than each other one
+            or practically the same, or there are --max-seeds. The verdict is as reliable as with --seeds alone.
+        max_seeds: Most seeds of each architecture with --until-decided.
         valid: Validation data. Default: split off from --data.
         test: Test data. Default: split off from --data.
         limit: Use only the first N items of each part.
@@ -125,6 +133,9 @@ def compare(
         rates=rates,
         metric=metric,
         tested=tested,
+        margin=margin,
+        until_decided=until_decided,
+        max_seeds=max_seeds,
         workers=workers,
         device=device,
         dtype=dtype,
@@ -241,6 +252,8 @@ def print_table(results: Results) -> None:
     for a in results.ranked:
         if a.cautions:
             console.print(Text(visible(f"* {a.arch}: {', '.join(a.cautions)}")))
+    if note := results.power_note:
+        console.print(Text(visible(note)))
     for warning in (warning for warning in results.warnings if warning not in results.verdict):
         console.print(Text(visible(warning)))
     for line in filter(None, (fronts_line(results), recommendation_line(results))):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pkgutil import resolve_name
 from typing import Any, TypeGuard, final
 
-from sightline.core.digits import decimals
+from sightline.core.digits import decimals, significant
 
 SMALL = 1e-4  # smaller values are written with an exponent, once `Metric.apart` has seen one of them
 
@@ -32,6 +32,8 @@ class Metric:
         to (...), else rows (S, N, K) and weights (R, N) of the items, or None, to (S, R), or (S,)
     costly: whether the function is slow, so that a bootstrap resamples less often
     decides: False for a value that is good or bad only together with another, so that no comparison may rank by it
+    margin: differences up to this much count as practically the same, unless `--margin` says otherwise: an amount of
+        the value, or with `relative_margin` a share of the best architecture's value, for values without a common scale
     log_scale: whether its learning curve is drawn on a logarithmic axis
     smallest: times `factor`, the smallest value that is written with an exponent; 0 = none is
     undefined: where it has no value, for a note; it is then NaN, null in JSON, and left out of means
@@ -52,6 +54,8 @@ class Metric:
     summed: bool = True
     costly: bool = False
     decides: bool = True
+    margin: float = 0.01
+    relative_margin: bool = True
     log_scale: bool = False
     undefined: str = "for these items"
     smallest: float = 0.0
@@ -71,6 +75,15 @@ class Metric:
         number = self.number(value)
         return f"{number} {self.unit}" if self.unit and defined(value) else number
 
+    def amount(self, value: int | float) -> str:
+        """A difference of two values with its unit and two digits, such as `1.0 points` or `0.023 MSE`."""
+        return f"{significant(abs(value * self.factor), 2)} {self.unit_of_difference}"
+
+    @property
+    def unit_of_difference(self) -> str:
+        """The unit of a difference of two values: points for percentages, the metric's name where it has no unit."""
+        return "points" if self.unit == "%" else self.unit or self.label
+
     def apart(self, values: Iterable[int | float | None]) -> Metric:
         """The metric with as many decimals as tell these values apart, and with exponents where some are tiny.
 
@@ -80,6 +93,10 @@ class Metric:
         digits = decimals([value for value in scaled if not 0 < value < SMALL], self.digits)
         tiny = [value for value in scaled if 0 < value < SMALL]
         return replace(self, digits=digits, smallest=min(tiny, default=0.0) / 100)
+
+    def margin_at(self, best: float) -> float:
+        """The default margin of practical equivalence, where the best architecture has the value `best`."""
+        return self.margin * abs(best) if self.relative_margin else self.margin
 
     def in_unit_of(self, loss_unit: str) -> Metric:
         """The metric with the task's unit where it has none of its own."""
@@ -97,7 +114,11 @@ class Metric:
         function: Callable[..., Any] = resolve_name(self.function)
         if not self.summed:
             return function(items, weights)
-        return function(items.sum(-2) if weights is None else weights @ items)
+        if weights is None:
+            return function(items.sum(-2))
+        trainings, count, columns = items.shape
+        side_by_side = items.swapaxes(0, 1).reshape(count, trainings * columns)  # one product for all trainings
+        return function((weights @ side_by_side).reshape(-1, trainings, columns).swapaxes(0, 1))
 
 
 @final
@@ -137,7 +158,7 @@ def ratio(sums: Any) -> Any:
 def _share(
     name: str, label: str, items: str = "right, 1", limits: tuple[float, float] = (0.0, 1.0), **more: Any
 ) -> Metric:
-    return Metric(name, label, "%", 100.0, 1, limits=limits, items=items, **more)
+    return Metric(name, label, "%", 100.0, 1, limits=limits, items=items, relative_margin=False, **more)
 
 
 def _error(
@@ -155,11 +176,11 @@ _ALL = (
     _share("exact_match", "exact match", of="texts", rows=f"{_TEXT_SCORES}:exact_rows"),
     _share("token_accuracy", "token accuracy", "right tokens, tokens", of="ranked tokens",
            rows=f"{_LIKELIHOODS}:right_rows"),
-    Metric("bleu", "BLEU", digits=1, limits=(0.0, 100.0), costly=True, of="texts",
+    Metric("bleu", "BLEU", digits=1, limits=(0.0, 100.0), margin=0.5, relative_margin=False, costly=True, of="texts",
            rows=f"{_TEXT_SCORES}:bleu_rows", function=f"{_TEXT_SCORES}:bleu_of",
            signature=f"{_TEXT_SCORES}:bleu_signature",
            items="length of output and of reference, 4 counts of matching n-grams, 4 of all"),
-    Metric("chrf", "chrF", digits=1, limits=(0.0, 100.0), costly=True, of="texts",
+    Metric("chrf", "chrF", digits=1, limits=(0.0, 100.0), margin=0.5, relative_margin=False, costly=True, of="texts",
            rows=f"{_TEXT_SCORES}:chrf_rows", function=f"{_TEXT_SCORES}:chrf_of",
            signature=f"{_TEXT_SCORES}:chrf_signature",
            items="for n = 1 to 6: n-grams of the output, of the reference, and matching ones"),
@@ -168,8 +189,8 @@ _ALL = (
            rows=f"{_LABEL_SCORES}:label_accuracy_rows"),
     _share("macro_f1", "macro F1", "for each class: 1 where predicted and true, where true, where predicted",
            of="labels", rows=f"{_LABEL_SCORES}:macro_f1_rows", function=f"{_LABEL_SCORES}:macro_f1_of"),
-    Metric("auroc", "AUROC", limits=(0.0, 1.0), costly=True, summed=False, function=f"{_LABEL_SCORES}:auroc_of",
-           of="labels", rows=f"{_LABEL_SCORES}:auroc_rows",
+    Metric("auroc", "AUROC", limits=(0.0, 1.0), relative_margin=False, costly=True, summed=False,
+           function=f"{_LABEL_SCORES}:auroc_of", of="labels", rows=f"{_LABEL_SCORES}:auroc_rows",
            items="for each class: 1 where true; for each class: its probability",
            undefined="where no label occurs in some of the items and lacks in others"),
     _share("ece", "calibration error", "for each bin: right predictions less confidence; predictions",

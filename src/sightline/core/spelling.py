@@ -18,7 +18,17 @@ _PLUGIN = re.compile(r"add --plugin \S+, in Python ")  # a message that says how
 _UNKNOWN = re.compile(r"unknown (?:key|flag)\b(.*)")
 # Keys and arguments that are true or false.
 SWITCHES = frozenset(
-    {"overwrite", "resume", "quiet", "skip_bad", "lowercase", "header", "tokenizer.lowercase", "tokenizer.shared"}
+    {
+        "overwrite",
+        "resume",
+        "quiet",
+        "skip_bad",
+        "until_decided",
+        "lowercase",
+        "header",
+        "tokenizer.lowercase",
+        "tokenizer.shared",
+    }
     | {"series.scale", "model.causal"}
 )
 

@@ -40,7 +40,8 @@ from sightline.lab.rates import EXTRA, best, beyond
 from sightline.lab.results import BudgetPlan, Results
 from sightline.lab.resume import Begun, keep_result, stored_outcome
 from sightline.lab.steps import check_planned, measured_steps, steps_like
-from sightline.lab.summary import Outcome, summarise
+from sightline.lab.summary import Outcome, judge, summarise
+from sightline.lab.verdict import all_decided
 from sightline.training.plan import StepPlan
 
 POLL_S = 0.2
@@ -99,7 +100,7 @@ def compare(
             session.settle_steps(prepared, earlier, plan)
             Begun(config, session.plan, prepared.data.sha256, prepared.metric).save(out_dir)
             session.announce()
-            session.train()
+            session.train(prepared)
         finally:
             session.end()
     results = summarise(config, session.plan, prepared, session.outcomes, session.rates, command, others.cores())
@@ -235,17 +236,27 @@ class _Session:
             self.display.say(f"{planned.arch}: {planned.run}")
         if trials:
             more = f"{EXTRA} more of an architecture whose best rate is at the edge"
-            self.display.say(
-                f"first {trials} trials of learning rates, {plan.search_each} each, inside the budget; {more}"
-            )
+            first = f"first {trials} trials of learning rates, {plan.search_each} each, inside the budget"
+            self.display.say(f"{first}; {more}")
 
-    def train(self) -> None:
-        """All trials and runs; a run starts when the trials of its architecture have ended."""
+    def train(self, prepared: Prepared) -> None:
+        """All trials and runs, and with `until_decided` rounds of one seed more."""
+        measured = [arch for arch in self.config.archs if arch not in self.unmeasured]
+        self._train(self.plan.seeds, [self._trial(arch, factor) for arch in measured for factor in self.config.factors])
+        while self.config.until_decided and len(seeds := self.plan.seeds) < self.config.max_seeds:
+            if all_decided(judge(self.config, prepared, self.outcomes, seeds=len(seeds)).pairs):
+                break
+            self.plan = replace(self.plan, seeds=[*seeds, seeds[-1] + 1])
+            self.display.total += len(measured)
+            self.display.say(f"not decided with {len(seeds)} seeds of each architecture: one more")
+            self._train([seeds[-1] + 1])
+
+    def _train(self, seeds: Sequence[int], trials: Sequence[Job] = ()) -> None:
+        """Trials, and runs of every architecture with these seeds; a run starts when its trials have ended."""
         for arch, failure in self.unmeasured.items():
-            self.outcomes += [Outcome(self._run(arch, seed), None, failure) for seed in self.config.all_seeds]
-        archs = [arch for arch in self.config.archs if arch not in self.unmeasured]
-        trials = [self._trial(arch, factor) for arch in archs for factor in self.config.factors]
-        runs = [(arch, seed) for seed in self.config.all_seeds for arch in archs]
+            self.outcomes += [Outcome(self._run(arch, seed), None, failure) for seed in seeds]
+        archs, trials = [arch for arch in self.config.archs if arch not in self.unmeasured], list(trials)
+        runs = [(arch, seed) for seed in seeds for arch in archs]
         while trials or runs or self.active:
             while len(self.active) < self.plan.workers and (job := self._next(trials, runs)) is not None:
                 self._start(job, self.plan.threads)

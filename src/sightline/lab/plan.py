@@ -13,6 +13,7 @@ from sightline.core.settings import check_in_range, keys_of
 from sightline.lab.rates import EXTRA, candidates, most_trials
 from sightline.lab.results import BudgetPlan, Prefer
 
+MOST_SEEDS = 100  # of `until_decided`
 # Keys of a training that a comparison does not take, and why.
 UNSHARED = {
     "arch": "unknown flag, did you mean '--archs'?",
@@ -33,6 +34,10 @@ class CompareConfig:
     plugin: what every process of the comparison loads first, as `sightline.load_plugin` takes it
     metric: the metric that decides, "auto" = the task's default; tested: most test items to measure
     prefer: priority by which one is recommended, see `lab.recommend`
+    margin: differences up to this much are practically the same, in the unit in which the metric is shown; None = the
+        metric's default
+    until_decided: add seeds after `seeds`, one for each architecture at a time, until the best architecture is decided
+        against each other one, or there are `max_seeds`
     settings: keys of the task's configuration that all architectures share, by dotted name
     """
 
@@ -49,6 +54,9 @@ class CompareConfig:
     rates: int = 3
     metric: str = "auto"
     tested: int = 1000
+    margin: float | None = None
+    until_decided: bool = False
+    max_seeds: int = 10
     workers: int | None = None
     device: str = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -69,9 +77,12 @@ class CompareConfig:
         self._check_settings()
         for flag, value, least in (
             ("--seeds", self.seeds, 1), ("--rates", self.rates, 2), ("--tested", self.tested, 1),
-            ("--workers", self.workers, 1), ("--seed", self.seed, 0),
+            ("--workers", self.workers, 1), ("--seed", self.seed, 0), ("--margin", self.margin, 0),
         ):  # fmt: skip
             check_in_range(flag, value, at_least=least)
+        if self.until_decided:
+            check_in_range("--seeds", self.seeds, at_least=2)
+            check_in_range("--max-seeds", self.max_seeds, at_least=self.seeds, at_most=MOST_SEEDS)
 
     def _check_settings(self) -> None:
         """Refuse settings that a comparison would not obey.
@@ -134,7 +145,13 @@ def divide(config: CompareConfig, amount: float, unit: str, *, workers: int | No
         threads=threads,
         explained="",
     )
-    return replace(plan, explained=_explained(plan, written(total, unit)))
+    explained = _explained(plan, written(total, unit))
+    if config.until_decided:
+        explained += (
+            " After these, one seed more of each architecture at a time, with the same training, until the best one is "
+            f"decided against each other one or there are {config.max_seeds} seeds."
+        )
+    return replace(plan, explained=explained)
 
 
 def crew(config: CompareConfig, workers: int | None = None) -> tuple[int, int]:

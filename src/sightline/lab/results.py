@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, final
 
 from sightline.core.config import decode
+from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.core.files import parse_json_object, read_regular, write_file
 from sightline.core.json_text import finite, to_json
@@ -18,6 +19,7 @@ SCHEMA_VERSION = 2
 
 Status = Literal["done", "failed", "diverged", "interrupted"]
 Prefer = Literal["quality", "speed", "memory", "balanced"]
+Outcome = Literal["better", "practically the same", "not decided"]  # of a pair
 LengthScores = list[float | None]
 
 
@@ -106,7 +108,14 @@ class Run:
 @final
 @dataclass(frozen=True)
 class Pair:
-    """The primary metric of `first` minus that of `second` on the same test items."""
+    """The primary metric of `first` minus that of `second` on the same test items.
+
+    shown: whether the difference is significant; p_same: the p-value of practical equivalence, corrected by Holm
+    item_error, seed_spread: standard error of the difference from the test items, and standard deviation of the
+        difference of two trainings, one of each; None where one seed leaves it unknown
+    hedges_g, superiority: effect sizes over seeds, see `sightline.lab.effects`
+    outcome and what follows it: None in files that were written before there was a margin
+    """
 
     first: str
     second: str
@@ -114,6 +123,51 @@ class Pair:
     p: float
     p_holm: float
     shown: bool
+    outcome: Outcome | None = None
+    p_same: float | None = None
+    item_error: float | None = None
+    seed_spread: float | None = None
+    hedges_g: float | None = None
+    superiority: float | None = None
+
+
+@final
+@dataclass(frozen=True)
+class Power:
+    """How many seeds of each architecture would show a `difference` between two of them, in 4 of 5 comparisons.
+
+    seeds: None where no number of seeds would, since the test items alone hide it
+    smallest: the smallest difference that as many seeds as there were (`tried`) would show in 4 of 5 comparisons
+    """
+
+    first: str
+    second: str
+    difference: float
+    seeds: int | None
+    tried: int
+    smallest: float
+
+    def sentence(self, metric: Metric) -> str:
+        """The note in words."""
+        difference = f"a difference of {metric.amount(self.difference)} between {self.first} and {self.second}"
+        smallest = f"{number_of(self.tried, 'seed')} can show {metric.amount(self.smallest)}."
+        if self.seeds is None:
+            return f"To show {difference} takes more test items, not seeds; with these items {smallest}"
+        return f"To show {difference} takes about {number_of(self.seeds, 'seed')} each; {smallest}"
+
+
+@final
+@dataclass(frozen=True)
+class Rounds:
+    """Seeds that were added until every pair with the best architecture was decided: `--until-decided`.
+
+    first, last: the seeds at the first look, and the most that were allowed
+    decided: whether all these pairs were decided
+    """
+
+    first: int
+    last: int
+    decided: bool
 
 
 @final
@@ -249,6 +303,7 @@ class Results:
     others_cores: processor cores that other programs kept busy meanwhile, on average
     prefer: the priority by which an architecture is recommended
     settings: the configuration of the comparison, a `CompareConfig` as JSON; empty in files of older versions
+    margin: differences up to this much are practically the same; None in files from before there was one
     """
 
     command: str
@@ -268,6 +323,9 @@ class Results:
     others_cores: float | None = None
     prefer: Prefer = "quality"
     settings: dict[str, Any] = field(default_factory=dict)
+    margin: float | None = None
+    power: Power | None = None
+    rounds: Rounds | None = None
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -287,6 +345,11 @@ class Results:
         for warning in reversed(self.warnings):
             text = text.removesuffix(f" {warning}")
         return text
+
+    @property
+    def power_note(self) -> str:
+        """How many seeds would show a difference as large as the margin; "" where that is unknown."""
+        return "" if self.power is None else self.power.sentence(self.metric)
 
     @property
     def metric(self) -> Metric:

@@ -15,13 +15,27 @@ below its observed value, which limits false positives if one architecture is fa
 scores vary less near their bounds, so the moderated quantity is the variance divided by p(1 - p), where p is the
 position of the score between its bounds.
 
-Intervals are percentiles of the draws. The p-value of a pair is twice the smaller fraction of draws of the difference
-on either side of zero; Holm's step-down procedure limits the probability of any false positive over all pairs to 5 %.
+How differently trainings answer the same items is part of both spreads, and is taken out of that of the items.
+
+Items are resampled by the Bayesian bootstrap (Rubin 1981). Where a score has limits, every draw towards a limit
+contains one item more, at that limit: an item that the test set could have had and does not. So an interval has a width
+even where every item is right, and every resample the same. This is the bound of Gaffke (2005, "Three test statistics
+for a nonparametric one-sided hypothesis on the mean of a nonnegative variable"; Learned-Miller and Thomas 2019, "A new
+confidence interval for the mean of a bounded random variable"); for one training and items that are right or wrong it
+is the interval of Clopper and Pearson (1934). It is made for means of items; for other bounded scores, such as BLEU and
+F1, the limit has the same weight.
+
+Intervals are percentiles of the draws. The p-value of a difference is twice the smaller fraction of draws on either
+side of zero. Two architectures are practically the same where the interval lies within the margin: the p-value is twice
+the larger fraction of draws beyond either end of the margin (two one-sided tests, Schuirmann 1987, each at 2.5 %, so
+that they agree with the 95 % interval). Holm's step-down procedure limits the probability of any false difference over
+all pairs to 5 %, and that of any false equivalence too. A pair that passes both tests is practically the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import NamedTuple
 
@@ -30,7 +44,10 @@ from scipy import optimize, special
 from scipy import stats as distributions
 
 from sightline.core.metrics import Metric
-from sightline.lab.results import Estimate, Pair
+from sightline.lab.draws import draw, estimate_of, towards
+from sightline.lab.effects import hedges_g, superiority
+from sightline.lab.results import Estimate, Outcome, Pair
+from sightline.lab.sequential import Look
 
 LEVEL = 0.95
 RESAMPLES = 10_000
@@ -39,10 +56,14 @@ MEAN = Metric("mean", "mean")
 
 
 class Comparison(NamedTuple):
-    """Scores of all architectures, best first, and all pairwise differences (better minus worse)."""
+    """Scores of all architectures, best first, and all pairwise differences (better minus worse).
+
+    margin: the margin of practical equivalence, None where the best score is undefined
+    """
 
     scores: dict[str, Estimate]
     pairs: list[Pair]
+    margin: float | None = None
 
 
 def moderated_variances(variances: np.ndarray, freedoms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -92,23 +113,37 @@ def _spread_of_means(
 
 
 def seed_intervals(
-    values: Mapping[str, Sequence[float]], limits: tuple[float, float] = (-np.inf, np.inf)
+    values: Mapping[str, Sequence[float]],
+    limits: tuple[float, float] = (-np.inf, np.inf),
+    items: int | None = None,
 ) -> dict[str, Estimate]:
     """Mean and t interval over the seeds of each architecture, with variances moderated across architectures.
 
-    If all architectures have one seed, low and high are None. Architectures without values are omitted.
+    If all architectures have one seed, low and high are None. Architectures without values are omitted. Where all seeds
+    agree there is no spread to tell what else could have been: the interval is then that of one more of the `items`
+    tested items at each of the limits, as in `compare_items`.
     """
     values = {name: seeds for name, seeds in values.items() if len(seeds)}
+    share = 1 - ((1 - LEVEL) / 2) ** (1 / items) if items else 0.0
     intervals = {}
     for name, (error, freedom) in _spread_of_means(values, limits).items():
         mean = float(np.mean(values[name]))
         half = distributions.t.ppf((1 + LEVEL) / 2, freedom) * error if freedom else np.nan
-        intervals[name] = _estimate(mean, np.clip(np.array([mean - half, mean + half]), *limits))
+        ends = np.clip(np.array([mean - half, mean + half]), *limits)
+        if half == 0.0:
+            ends = np.array([towards(mean, limit, share) for limit in limits])
+        intervals[name] = estimate_of(mean, ends)
     return intervals
 
 
 def compare_items(
-    items: Mapping[str, np.ndarray], metric: Metric = MEAN, *, resamples: int | None = None, seed: int = 0
+    items: Mapping[str, np.ndarray],
+    metric: Metric = MEAN,
+    *,
+    margin: float | None = None,
+    look: Look | None = None,
+    resamples: int | None = None,
+    seed: int = 0,
 ) -> Comparison:
     """Scores and paired differences of architectures that were tested on the same items.
 
@@ -116,8 +151,11 @@ def compare_items(
     `metric.value` is the score. N must be the same for all; the number of seeds may differ. A pair names the better
     architecture first. Interval bounds are clipped to the metric's limits.
 
-    With one seed each, intervals and p-values only cover the variation of the test items. Resamples in which the metric
-    is undefined are left out, such as the AUROC of a resample in which all labels are the same.
+    `margin`: of practical equivalence, in the metric's own unit; by default the metric's.
+    `look`: this look among planned ones at growing numbers of seeds; p-values and intervals are then right for all.
+
+    With one seed each, intervals and p-values only cover the variation of the test items, and no pair is decided.
+    Resamples in which the metric is undefined are left out.
 
     Raises:
         ValueError: "architectures were tested on different numbers of items: [90, 100]".
@@ -129,54 +167,53 @@ def compare_items(
     if not stacked:
         return Comparison({}, [])
     resamples = resamples or (FEW_RESAMPLES if metric.costly else RESAMPLES)
-    limits = metric.limits
     with np.errstate(divide="ignore", invalid="ignore"):
         per_seed = {name: metric.value(x) for name, x in stacked.items()}
-        draws = _draws(stacked, per_seed, metric, resamples, np.random.default_rng(seed))
+        spreads = _spread_of_means(per_seed, metric.limits, next(iter(counts)))
+        draws = draw(stacked, spreads, metric, resamples, np.random.default_rng(seed))
     means = {name: float(values.mean()) for name, values in per_seed.items()}
     order = sorted(means, key=lambda name: -means[name] if metric.higher_is_better else means[name])
-    tails = (100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2)
+    if margin is None:
+        margin = metric.margin_at(means[order[0]])
+    level = 1 - LEVEL if look is None else look.level(1 - LEVEL)
+    scores = {name: draws.score(name, metric.limits).estimate(means[name], level) for name in order}
+    pairs = []
+    for a, b in combinations(order, 2):
+        delta = draws.difference(a, b, metric.limits)
+        sign = 1 if metric.higher_is_better else -1
+        pairs.append(
+            Pair(
+                first=a,
+                second=b,
+                difference=delta.estimate(means[a] - means[b], level),
+                p=_at(look, delta.p_zero()),
+                p_holm=1.0,
+                shown=False,
+                p_same=_at(look, delta.p_beyond(margin)),
+                item_error=draws.item_error(a, b),
+                seed_spread=draws.seed_spread(a, b, {name: len(values) for name, values in per_seed.items()}),
+                hedges_g=hedges_g(per_seed[a], per_seed[b]),
+                superiority=superiority(sign * per_seed[a], sign * per_seed[b]),
+            )
+        )
+    return Comparison(scores, _decided(pairs), margin if np.isfinite(margin) else None)
 
-    def interval(mean: float, values: np.ndarray, low: float, high: float) -> Estimate:
-        values = values[~np.isnan(values)]
-        return _estimate(mean, np.clip(np.percentile(values, tails), low, high) if len(values) else (np.nan, np.nan))
 
-    span = limits[1] - limits[0]
-    differences = []
-    for first, second in combinations(order, 2):
-        delta = draws[first] - draws[second]
-        smaller = min(int((delta <= 0).sum()), int((delta >= 0).sum()))
-        p = min(1.0, 2 * (smaller + 1) / (int((~np.isnan(delta)).sum()) + 1))
-        differences.append((first, second, interval(means[first] - means[second], delta, -span, span), p))
-    adjusted = holm([p for *_, p in differences])
-    pairs = [Pair(*d, q, shown=q <= 1 - LEVEL) for d, q in zip(differences, adjusted, strict=True)]
-    return Comparison({name: interval(means[name], draws[name], *limits) for name in order}, pairs)
+def _at(look: Look | None, p: float) -> float:
+    return p if look is None else look.adjusted(p)
 
 
-def _estimate(mean: float, ends: Iterable[float]) -> Estimate:
-    """The mean with the ends of its interval, None where they are NaN."""
-    return Estimate(mean, *(None if np.isnan(end) else float(end) for end in ends))
-
-
-def _draws(
-    items: Mapping[str, np.ndarray],
-    per_seed: Mapping[str, np.ndarray],
-    metric: Metric,
-    resamples: int,
-    generator: np.random.Generator,
-) -> dict[str, np.ndarray]:
-    """Draws (R,) of every architecture's score: the same resampled items for all, and a t draw for the seeds."""
-    count = next(iter(items.values())).shape[1]
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in items}
-    for start in range(0, resamples, 500):  # in chunks: all weights at once would need much memory
-        weights = generator.multinomial(count, np.full(count, 1 / count), size=min(500, resamples - start))
-        for name, x in items.items():
-            parts[name].append(metric.value(x, weights.astype(float)).mean(0))
-    draws = {name: np.concatenate(pieces) for name, pieces in parts.items()}
-    for name, (error, freedom) in _spread_of_means(per_seed, metric.limits, count).items():
-        if freedom:
-            draws[name] = draws[name] + error * generator.standard_t(freedom, resamples)
-    return draws
+def _decided(pairs: Sequence[Pair]) -> list[Pair]:
+    """The pairs with both p-values corrected for their number, and with their outcomes."""
+    decided = []
+    unequal, same = holm([pair.p for pair in pairs]), holm([1.0 if p.p_same is None else p.p_same for p in pairs])
+    for pair, q, q_same in zip(pairs, unequal, same, strict=True):
+        shown = q <= 1 - LEVEL
+        outcome: Outcome = "not decided"
+        if pair.seed_spread is not None:
+            outcome = "practically the same" if q_same <= 1 - LEVEL else "better" if shown else "not decided"
+        decided.append(replace(pair, p_holm=q, p_same=q_same, shown=shown, outcome=outcome))
+    return decided
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

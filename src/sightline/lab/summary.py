@@ -15,6 +15,7 @@ from sightline.lab.cautions import cautions, marks
 from sightline.lab.details import details_of
 from sightline.lab.jobs import Failure, Job, JobResult, Prepared
 from sightline.lab.plan import CompareConfig
+from sightline.lab.power import power_of
 from sightline.lab.results import (
     Architecture,
     AttentionExample,
@@ -25,10 +26,12 @@ from sightline.lab.results import (
     LengthScores,
     Rate,
     Results,
+    Rounds,
     Run,
 )
-from sightline.lab.stats import compare_items, seed_intervals
-from sightline.lab.verdict import verdict
+from sightline.lab.sequential import Look
+from sightline.lab.stats import LEVEL, Comparison, compare_items, seed_intervals
+from sightline.lab.verdict import all_decided, verdict
 
 MOST_BINS = 5
 MOST_EXAMPLES = 12
@@ -54,35 +57,36 @@ def summarise(
     others_cores: float | None = None,
 ) -> Results:
     """The results of all finished jobs. `others_cores`: the cores that other programs kept busy meanwhile."""
-    results: dict[str, list[JobResult]] = {arch: [] for arch in config.archs}
+    results = _by_arch(config, outcomes)
     planned = {steps.arch: steps.run.training_s for steps in plan.steps}
 
     def place(outcome: Outcome) -> tuple[int, int]:
         return config.archs.index(outcome.job.arch), outcome.job.seed
 
-    for outcome in sorted(outcomes, key=lambda outcome: outcome.job.seed):
-        if outcome.result is not None:
-            results[outcome.job.arch].append(outcome.result)
     finished = {arch: runs for arch, runs in results.items() if runs}
-    items = {arch: _items(runs) for arch, runs in finished.items()}
-    scores, pairs = compare_items(items, find_metric(prepared.metric))
+    scores, pairs, margin = judge(config, prepared, outcomes, seeds=len(plan.seeds))
     bins = length_bins(prepared.lengths) if prepared.lengths else []
-    others = _other_metrics(prepared.metrics, finished)
+    others = _other_metrics(prepared.metrics, finished, prepared.data.tested)
     trained = [_run(outcome, planned) for outcome in sorted(outcomes, key=place)]
     on_cpu = config.device == "cpu" or not prepared.environment.get("gpus")
     cores = int(prepared.environment.get("cores", 1))
     architectures = [
-        _architecture(arch, runs, prepared, scores, others, bins, trials.get(arch, []), config)
+        _architecture(arch, runs, prepared, scores, others, bins, trials.get(arch, []), len(plan.seeds))
         for arch, runs in results.items()
     ]
     rates = {a.arch: a.rates for a in architectures}
     cautious = cautions(trained, plan, rates, on_cpu=on_cpu, others_cores=others_cores, cores=cores)
     architectures = [replace(a, cautions=marks(cautious, a.arch)) for a in architectures]
+    seeds = min(map(len, finished.values()), default=0)
+    power = power_of(pairs, margin, seeds=seeds, level=1 - LEVEL)
+    rounds = Rounds(config.seeds, config.max_seeds, all_decided(pairs)) if config.until_decided else None
     sentence = verdict(
         prepared.metric,
         scores,
         pairs,
-        seeds=min(map(len, finished.values()), default=0),
+        seeds=seeds,
+        margin=margin,
+        rounds=rounds,
         baselines=prepared.baselines,
         unfinished=[arch for arch in config.archs if arch not in finished],
     )
@@ -105,7 +109,28 @@ def summarise(
         others_cores=others_cores,
         prefer=config.prefer,
         settings=encode(config),
+        margin=margin,
+        power=power,
+        rounds=rounds,
     )
+
+
+def judge(config: CompareConfig, prepared: Prepared, outcomes: Sequence[Outcome], *, seeds: int) -> Comparison:
+    """Scores and pairs of the runs that have finished, of `seeds` that were trained of each architecture."""
+    metric = find_metric(prepared.metric)
+    look = Look(seeds, config.seeds, config.max_seeds) if config.until_decided else None
+    margin = None if config.margin is None else config.margin / metric.factor
+    items = {arch: _items(runs) for arch, runs in _by_arch(config, outcomes).items() if runs}
+    return compare_items(items, metric, margin=margin, look=look)
+
+
+def _by_arch(config: CompareConfig, outcomes: Sequence[Outcome]) -> dict[str, list[JobResult]]:
+    """The results of the finished runs of each architecture, in the order of their seeds."""
+    results: dict[str, list[JobResult]] = {arch: [] for arch in config.archs}
+    for outcome in sorted(outcomes, key=lambda outcome: outcome.job.seed):
+        if outcome.result is not None:
+            results[outcome.job.arch].append(outcome.result)
+    return results
 
 
 def _items(runs: Sequence[JobResult]) -> np.ndarray:
@@ -113,14 +138,16 @@ def _items(runs: Sequence[JobResult]) -> np.ndarray:
     return np.array([run.items for run in runs], float)
 
 
-def _other_metrics(order: Sequence[str], finished: Mapping[str, Sequence[JobResult]]) -> dict[str, dict[str, Estimate]]:
+def _other_metrics(
+    order: Sequence[str], finished: Mapping[str, Sequence[JobResult]], items: int
+) -> dict[str, dict[str, Estimate]]:
     """All metrics with t intervals over seeds, by metric and architecture."""
     measured = {name for runs in finished.values() for run in runs for name in run.metrics}
     estimates: dict[str, dict[str, Estimate]] = {}
     for name in [*(name for name in order if name in measured), *sorted(measured.difference(order))]:
         known = {arch: _defined(name, runs) for arch, runs in finished.items()}
         undefined = {arch: Estimate(None) for arch, values in known.items() if not values}
-        estimates[name] = seed_intervals(known, find_metric(name).limits) | undefined
+        estimates[name] = seed_intervals(known, find_metric(name).limits, items) | undefined
     return estimates
 
 
@@ -166,7 +193,7 @@ def _architecture(
     others: Mapping[str, Mapping[str, Estimate]],
     bins: Sequence[Bin],
     trials: Sequence[Outcome],
-    config: CompareConfig,
+    started: int,
 ) -> Architecture:
     metrics = {name: by_arch[arch] for name, by_arch in others.items() if arch in by_arch}
     if arch in scores:
@@ -174,7 +201,7 @@ def _architecture(
     preset = prepared.learning_rates[arch]
     rates = sorted((_rate(trial, preset) for trial in trials), key=lambda rate: rate.lr)
     if not runs:
-        return Architecture(arch, metrics, rates=rates, started=config.seeds)
+        return Architecture(arch, metrics, rates=rates, started=started)
     times = [run.ms for run in runs if run.ms is not None]
     return Architecture(
         arch=arch,
@@ -192,7 +219,7 @@ def _architecture(
         by_length=_by_length(prepared.metric, runs, bins),
         details=details_of(runs[0].details, prepared.metric),
         finished=len(runs),
-        started=config.seeds,
+        started=started,
     )
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import get_args
 
 from sightline.core.metrics import Baseline, Metric, defined, find_metric
-from sightline.lab.results import Estimate, Pair
-
-FEW_SEEDS = 3
+from sightline.lab.results import Estimate, Outcome, Pair, Rounds
 
 
 def verdict(
@@ -17,20 +16,25 @@ def verdict(
     pairs: Sequence[Pair],
     *,
     seeds: int,
+    margin: float | None = None,
+    rounds: Rounds | None = None,
     baselines: Sequence[Baseline] = (),
     unfinished: Sequence[str] = (),
 ) -> str:
-    """The best architecture and its lead, or that no difference is significant; first, whether a baseline is as good.
+    """The best architecture and its lead, or which others are practically the same or not decided against it.
 
-    scores: best first; pairs: first minus second, the better one first, `shown` with Holm's correction
+    First, whether a baseline is as good.
+
+    scores: best first; pairs: first minus second, the better one first, with their outcomes
     seeds: the smallest number of finished seeds of an architecture; unfinished: architectures without a finished run
+    margin: of practical equivalence; rounds: of seeds that were added
     """
     shown = [*(score.mean for score in scores.values()), *(baseline.metrics.get(metric) for baseline in baselines)]
     info = find_metric(metric).apart(shown)
     pairs = pairs if info.higher_is_better else [_turned(pair) for pair in pairs]
-    sentence = _ranking(info, list(scores.items()), pairs, seeds)
-    if 2 <= seeds <= FEW_SEEDS and any(not pair.shown for pair in pairs if pair.first == next(iter(scores))):
-        sentence += f" With {seeds} seeds only large differences can be shown."
+    sentence = _ranking(info, list(scores.items()), pairs, seeds, margin)
+    if rounds is not None and seeds >= 2 and len(scores) > 1:
+        sentence += _rounds_note(rounds, seeds)
     if scores and baselines:
         top = next(iter(scores.values()))
         sign = 1 if info.higher_is_better else -1
@@ -44,6 +48,22 @@ def verdict(
     return sentence
 
 
+def all_decided(pairs: Sequence[Pair]) -> bool:
+    """Whether the best architecture, `first` of the first pair, is decided against each other one."""
+    return all(_outcome(pair) != "not decided" for pair in pairs if pair.first == pairs[0].first)
+
+
+def _rounds_note(rounds: Rounds, seeds: int) -> str:
+    if rounds.decided:
+        return f" Decided with {seeds} seeds each, of at most {rounds.last}."
+    return f" {rounds.last} seeds, the most allowed, did not decide this."
+
+
+def _outcome(pair: Pair) -> Outcome:
+    """The outcome of a pair; results from before there was a margin tell only whether a difference was shown."""
+    return pair.outcome or ("better" if pair.shown else "not decided")
+
+
 def _turned(pair: Pair) -> Pair:
     """The pair with its difference as a lead, for a metric that is better when smaller."""
     lead = pair.difference
@@ -51,7 +71,9 @@ def _turned(pair: Pair) -> Pair:
     return replace(pair, difference=Estimate(None if lead.mean is None else -lead.mean, low, high))
 
 
-def _ranking(info: Metric, scores: list[tuple[str, Estimate]], pairs: Sequence[Pair], seeds: int) -> str:
+def _ranking(
+    info: Metric, scores: list[tuple[str, Estimate]], pairs: Sequence[Pair], seeds: int, margin: float | None
+) -> str:
     if not scores:
         return "No verdict: no run finished."
     best, top = scores[0]
@@ -65,45 +87,48 @@ def _ranking(info: Metric, scores: list[tuple[str, Estimate]], pairs: Sequence[P
         )
     side = "above" if info.higher_is_better else "below"
     rest = [pair for pair in pairs if pair.first == best]
-    ties = [pair for pair in rest if not pair.shown]
-    beaten = [pair.second for pair in rest if pair.shown]
-    if not ties:
+    beaten, same, still_open = ([pair for pair in rest if _outcome(pair) == one] for one in get_args(Outcome))
+    if len(beaten) == len(rest):
         nearest = rest[0]
         return (
             f"{best} is best: {info.label} {_with_interval(info, top)}, {_gap(info, nearest)} {side} {nearest.second} "
             f"(95 % interval {_range(info, nearest.difference)})."
         )
-    if not beaten:
-        others = _join([name for name, _ in scores])
-        nearest = rest[0]
-        return (
-            f"No difference shown between {others}: {info.label} from {info.text(scores[-1][1].mean)} to "
-            f"{info.text(top.mean)}; {best} and {nearest.second} differ by {_gap(info, nearest)} "
-            f"({_uncorrected(info, nearest, pairs)})."
-        )
-    leaders = [best, *(pair.second for pair in ties)]
-    values = _join([info.text(dict(scores)[name].mean) for name in leaders])
-    nearest = ties[0]
-    return (
-        f"No difference shown between {_join(leaders)}: {info.label} {values} (difference of the first two "
-        f"{_gap(info, nearest)}, {_uncorrected(info, nearest, pairs)}); {best} is {side} {_join(beaten)}."
-    )
+    parts, values = [], dict(scores)
+    if still_open:
+        names = [best, *(pair.second for pair in still_open)]
+        opening = "No difference shown" if margin is None else "Not decided"
+        listed = f"{info.label} {_join([info.text(values[name].mean) for name in names])}"
+        parts.append(f"{opening} between {_join(names)}: {listed} ({_difference(info, names, still_open, pairs)})")
+    if same:
+        names = [best, *(pair.second for pair in same)]
+        alike = f"{_join(names)} are" if len(same) == 1 else f"{_join(names[1:])} are each"
+        with_best = "" if len(same) == 1 else f" as {best}"
+        listed = f"{info.label} {_join([info.text(values[name].mean) for name in names])}"
+        within = "" if margin is None else f", margin ±{info.amount(margin)}"
+        difference = _difference(info, names, same, pairs)
+        parts.append(f"{alike} practically the same{with_best}: {listed} ({difference}{within})")
+    if beaten:
+        parts.append(f"{best} is {side} {_join([pair.second for pair in beaten])}")
+    return "; ".join(parts) + "."
 
 
-def _uncorrected(info: Metric, pair: Pair, pairs: Sequence[Pair]) -> str:
-    """The interval of a difference that is not shown, with the reason if the interval excludes zero."""
+def _difference(info: Metric, names: Sequence[str], of: Sequence[Pair], pairs: Sequence[Pair]) -> str:
+    """The difference of the first two names, which are the pair `of[0]`, with its interval."""
+    two = "" if len(names) == 2 else " of the first two"
+    return f"difference{two} {_gap(info, of[0])}, {_interval(info, of[0], pairs)}"
+
+
+def _interval(info: Metric, pair: Pair, pairs: Sequence[Pair]) -> str:
+    """The interval of a difference, with the reason if it excludes zero and yet no difference is shown."""
     low, high, interval = pair.difference.low, pair.difference.high, f"95 % interval {_range(info, pair.difference)}"
-    if low is None or high is None or low <= 0 <= high:
+    if pair.shown or low is None or high is None or low <= 0 <= high:
         return interval
     return f"{interval} for this pair alone; p = {pair.p_holm:.2g} after correction for {len(pairs)} comparisons"
 
 
-def _unit(info: Metric) -> str:
-    return "points" if info.unit == "%" else info.unit or info.label
-
-
 def _gap(info: Metric, pair: Pair) -> str:
-    return f"{info.number(pair.difference.mean)} {_unit(info)}"
+    return f"{info.number(pair.difference.mean)} {info.unit_of_difference}"
 
 
 def _range(info: Metric, estimate: Estimate) -> str:
