@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from sightline.core.metrics import Baseline
 from sightline.lab.pareto import fronts
 from sightline.lab.recommend import recommend
-from sightline.lab.results import Architecture, BudgetPlan, Data, Estimate, Pair, Prefer, Results, Run
+from sightline.lab.results import Architecture, BudgetPlan, Data, Estimate, Outcome, Pair, Prefer, Results, Run
 
 
 def made(
@@ -18,15 +19,20 @@ def made(
     shown: Sequence[tuple[str, str]] = (),
     metric: str = "accuracy",
     runs: Sequence[Run] = (),
+    otherwise: Outcome = "practically the same",
     **more: Any,
 ) -> Results:
-    """Results of architectures with a mean `q` and costs; `shown` pairs are the better one first."""
+    """Results of architectures with a mean `q` and costs; `shown` pairs, the better one first, are better, and the
+    others have the outcome `otherwise`.
+    """
     rows = [
         Architecture(arch, {metric: Estimate(row["q"])}, finished=row.get("finished", 3), started=3,
                      **{k: v for k, v in row.items() if k not in ("q", "finished")})
         for arch, row in archs.items()
     ]  # fmt: skip
-    pairs = [Pair(a, b, Estimate(0.1), 0.01, 0.01, shown=True) for a, b in shown]
+    pairs = [Pair(a, b, Estimate(0.1), 0.01, 0.01, shown=True, outcome="better") for a, b in shown]
+    pairs += [Pair(a, b, Estimate(0.1), 0.5, 0.5, shown=False, outcome=otherwise)
+              for a, b in combinations(archs, 2) if not {(a, b), (b, a)} & {*shown}]  # fmt: skip
     data = Data("d", "0" * 64, 10, 5, 5, 5)
     return Results("", {}, data, BudgetPlan("9s", [0, 1, 2]), "", rows, list(runs), metric, pairs, **more)
 
@@ -118,6 +124,13 @@ def test_nothing_is_recommended_without_a_verdict_or_where_a_baseline_is_as_good
     assert recommend(made(FOUR, baselines=[guess])).obstacle == "baseline"
     bound = Baseline("oracle", "", {"accuracy": 1.0}, bound=True)
     assert recommend(made(FOUR, baselines=[bound])).arch == "best"
+
+
+def test_what_is_not_decided_is_recommended_for_nothing_but_stays_on_the_front() -> None:
+    """The fast one may be much worse: 3 points lower, and not decided."""
+    results = made({"best": {"q": 0.9, "ms": 9.0}, "fast": {"q": 0.87, "ms": 1.0}}, otherwise="not decided")
+    assert recommend(results, "speed").arch == "best"
+    assert _kept(results, "ms") == {"best", "fast"}
 
 
 def test_the_priority_of_the_comparison_is_the_default() -> None:

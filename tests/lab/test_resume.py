@@ -36,6 +36,12 @@ def test_architectures_and_seeds_join_and_never_get_fewer(tmp_path: Path) -> Non
     assert _begun().joined(replace(CONFIG, seeds=5), tmp_path).seeds == 5
 
 
+def test_the_first_look_of_a_comparison_until_decided_stays_where_it_was(tmp_path: Path) -> None:
+    begun = _begun(replace(CONFIG, until_decided=True))
+    with pytest.raises(InputError, match="began with --seeds 2, not 3"):
+        begun.joined(replace(CONFIG, until_decided=True, seeds=3), tmp_path)
+
+
 def test_a_plugin_may_join_and_none_may_be_left_out(tmp_path: Path) -> None:
     begun = _begun(replace(CONFIG, plugin=("a.py",)))
     assert begun.joined(replace(CONFIG, plugin=("b.py", "a.py")), tmp_path).plugin == ("b.py", "a.py")

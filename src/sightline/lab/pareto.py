@@ -1,8 +1,9 @@
 """Pareto fronts of a comparison: quality against each cost, with uncertainty. Imports no torch.
 
 An architecture is dominated where another one has at least its mean quality and no higher cost, and is better in one
-of the two beyond its uncertainty: in quality where the pair's difference is shown, in a cost where the difference is at
-least `RESOLUTION` and, if the cost varies from run to run, Welch's t test over the runs shows it (95 %, on logarithms).
+of the two beyond its uncertainty: in quality where the verdict of the pair is *better*, in a cost where the difference
+is at least `RESOLUTION` and, if the cost varies from run to run, Welch's t test over the runs shows it (95 %, on
+logarithms).
 What is not dominated is on the front; architectures that tie are all kept. Costs are tested one pair at a time, without
 correction.
 """
@@ -16,7 +17,7 @@ import numpy as np
 from scipy import stats
 
 from sightline.core.metrics import defined
-from sightline.lab.results import Architecture, Results
+from sightline.lab.results import Architecture, Pair, Results
 
 LEVEL = 0.95
 RESOLUTION = 0.05  # relative difference of costs below which two count as the same
@@ -83,8 +84,21 @@ class Front:
 
 
 def shown_better(results: Results, first: str, second: str) -> bool:
-    """Whether `first` is shown to have a better quality than `second`."""
-    return any(pair.shown and (pair.first, pair.second) == (first, second) for pair in results.pairs)
+    """Whether the verdict says that `first` has a better quality than `second`."""
+    pair = _pair(results, first, second)
+    if pair is None or pair.first != first:
+        return False
+    return pair.shown if pair.outcome is None else pair.outcome == "better"
+
+
+def shown_alike(results: Results, first: str, second: str) -> bool:
+    """Whether the verdict says that both are practically the same; in results without a margin, that none is better."""
+    pair = _pair(results, first, second)
+    return pair is not None and (not pair.shown if pair.outcome is None else pair.outcome == "practically the same")
+
+
+def _pair(results: Results, first: str, second: str) -> Pair | None:
+    return next((pair for pair in results.pairs if {pair.first, pair.second} == {first, second}), None)
 
 
 def cheaper(results: Results, cost: Cost, first: Architecture, second: Architecture) -> bool:

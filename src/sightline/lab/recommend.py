@@ -1,6 +1,6 @@
 """Which architecture to take for the priority that a user names. Imports no torch.
 
-The candidates are the best architecture and those that are not shown to be worse (`as_good`). Of these
+The candidates are the best architecture and those that are practically the same (`as_good`). Of these
 
 - quality takes the one with the best mean;
 - speed takes the one with the least time of an output; of training where no output was timed;
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Literal, final
 
 from sightline.core.metrics import Baseline, defined
-from sightline.lab.pareto import COSTS, RESOLUTION, Cost, cheaper, qualities, shown_better
+from sightline.lab.pareto import COSTS, RESOLUTION, Cost, cheaper, qualities, shown_alike
 from sightline.lab.results import Architecture, Prefer, Results
 
 COST_OF: dict[str, tuple[str, ...]] = {"speed": ("ms", "train_s"), "memory": ("state_bytes", "peak_memory_bytes")}
@@ -45,10 +45,10 @@ class Recommendation:
 
 
 def as_good(results: Results) -> list[Architecture]:
-    """The best architecture and those that are not shown to be worse than it, best first."""
+    """The best architecture and those that are practically the same by the verdict, best first."""
     known = qualities(results)
     rows = [a for a in results.ranked if a.arch in known]
-    return [a for a in rows if a is rows[0] or not shown_better(results, rows[0].arch, a.arch)]
+    return [a for a in rows if a is rows[0] or shown_alike(results, rows[0].arch, a.arch)]
 
 
 def recommend(results: Results, prefer: Prefer | None = None) -> Recommendation:

@@ -64,7 +64,8 @@ class Begun:
         for name in [*before, *(name for name in now if name not in before)]:
             was, own = spelled(before.get(name)), spelled(now.get(name))
             grown = name == "plugin" and set(self.config.plugin) <= set(config.plugin)
-            if name not in MAY_DIFFER and was != own and not grown:
+            may_differ = name in MAY_DIFFER and not (name == "seeds" and self.config.until_decided)
+            if was != own and not (may_differ or grown):
                 flag = f"--{name.removeprefix('settings.').replace('_', '-')}"
                 raise InputError(f"the comparison began with {flag} {was}, not {own}: {_INSTEAD}", where=where)
         new = tuple(arch for arch in config.archs if arch not in self.config.archs)

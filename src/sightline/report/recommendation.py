@@ -11,7 +11,7 @@ from typing import Any
 
 from sightline.core.digits import number_of, significant
 from sightline.core.metrics import defined
-from sightline.lab.pareto import Cost, Front, fronts
+from sightline.lab.pareto import Cost, Front, fronts, shown_better
 from sightline.lab.recommend import Recommendation, recommend
 from sightline.lab.results import Architecture, Prefer, Results, Run
 from sightline.report.text import quantity, size
@@ -33,12 +33,13 @@ def reason(results: Results, made: Recommendation) -> str:
     means = {arch: info.text(a.metrics[info.name].mean) for arch, a in rows.items() if info.name in a.metrics}
     others = [arch for arch in made.among if arch != made.best]
     if not others:
-        only = f"It has the best {info.label} ({means[made.best]}), and every other architecture is shown to be worse"
-        return f"{only}."
+        worse = all(shown_better(results, made.best, arch) for arch in means if arch != made.best)
+        rest = "every other architecture is worse" if worse else "no other one is shown to be practically the same"
+        return f"It has the best {info.label} ({means[made.best]}), and {rest}."
     if made.prefer == "quality" or (made.cost is None and made.multiple is None):
-        worse = "is" if len(others) == 1 else "are"
-        return f"It has the best {info.label} ({means[made.best]}); {_join(others)} {worse} not shown to be worse."
-    group = f"the {number_of(len(made.among), 'architecture')} that are best or not shown to be worse than the best"
+        same = "is" if len(others) == 1 else "are"
+        return f"It has the best {info.label} ({means[made.best]}); {_join(others)} {same} practically the same."
+    group = f"the {number_of(len(made.among), 'architecture')} that are best or practically the same"
     if made.multiple is not None:
         why = f"Of {group}, it costs the least over all costs: on average {significant(made.multiple, 3)} times the "
         why += "smallest of each"
@@ -47,10 +48,7 @@ def reason(results: Results, made: Recommendation) -> str:
         why = f"Of {group}, it has {_least(results, made.cost, rows, made)}"
     if made.arch == made.best:
         return f"{why}, and the best {info.label} ({means[made.best]})."
-    return (
-        f"{why}. Its {info.label} is {means[made.arch]}, that of {made.best}, the best, {means[made.best]}: not shown "
-        "to be worse does not mean equal, and more seeds may tell them apart."
-    )
+    return f"{why}. Its {info.label} is {means[made.arch]}, that of {made.best}, the best, {means[made.best]}."
 
 
 def _least(results: Results, cost: Cost, rows: dict[str, Architecture], made: Recommendation) -> str:
