@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sightline.core.errors import InputError
 from sightline.core.mixer import Memory, SequenceMixer
+from sightline.core.probe import Probe
 from sightline.core.seeds import derive
 from sightline.core.suggest import unknown
 from sightline.mixers import MIXERS
@@ -23,20 +24,28 @@ class Inputs(NamedTuple):
     memory: Memory | None
 
 
+WEIGHTS = "+weights"  # ends the name of a mechanism that forms its attention weights
+
+
 @final
 @dataclass(frozen=True)
 class Mechanism:
-    """`config.build(d_model)` by a name."""
+    """`config.build(d_model)` by a name; with `materialised` its attention weights are formed, as for a listener."""
 
     name: str
     config: Any
     d_model: int
+    materialised: bool = False
 
     def build(self, seed: int = 0, dtype: torch.dtype = torch.float32) -> Any:
         """The module with weights drawn from the seed, in evaluation mode."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(seed, "initialisation", self.name))
-            return self.config.build(self.d_model).eval().to(dtype)
+            module = self.config.build(self.d_model).eval().to(dtype)
+        if self.materialised:
+            for probe in _probes(module):
+                probe.register_forward_hook(lambda _module, _inputs, _weights: None)
+        return module
 
     def inputs(self, module: Any, batch: int, length: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Inputs:
         """Standard normal inputs of the module, the same for every mechanism."""
@@ -60,17 +69,26 @@ def outputs(module: Any, inputs: Inputs) -> tuple[Tensor, Any]:
 def find_mechanisms(names: Sequence[str], d_model: int, table: Mapping[str, Any] = MIXERS) -> list[Mechanism]:
     """The mechanisms with these names, with default options; all of the table without names.
 
+    A name may end in `+weights`, for the same mechanism when it forms its attention weights instead of fusing them.
+
     Raises:
         InputError: "--mixers: unknown mechanism 'lstmm', did you mean 'lstm'?"; a width that a mechanism cannot have.
     """
     chosen = []
-    for name in names or table:
-        if name not in table:
-            raise InputError(unknown("mechanism", name, table), where="--mixers")
-        mechanism = Mechanism(name, table[name](), d_model)
+    for name in dict.fromkeys(names or table):
+        kind = name.removesuffix(WEIGHTS)
+        if kind not in table:
+            raise InputError(unknown("mechanism", kind, table), where="--mixers")
+        mechanism = Mechanism(name, table[kind](), d_model, materialised=name != kind)
         try:
-            mechanism.build()
+            module = mechanism.build()
         except ValueError as error:
-            raise InputError(f"{name}: {error}", where="--d-model") from error
+            raise InputError(f"{kind}: {error}", where="--d-model") from error
+        if mechanism.materialised and not _probes(module):
+            raise InputError(f"{kind} has no attention weights to form: remove {WEIGHTS}", where="--mixers")
         chosen.append(mechanism)
     return chosen
+
+
+def _probes(module: nn.Module) -> list[Probe]:
+    return [part for part in module.modules() if isinstance(part, Probe)]

@@ -1,0 +1,158 @@
+"""Time and peak memory by length, with fitted exponents: forward, training step, prefill and one step of decoding."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, final
+
+import torch
+
+from sightline.core.mixer import SequenceMixer
+from sightline.core.state import nbytes
+from sightline.lab.bench.timing import seconds
+from sightline.lab.exponents import fit_exponent
+from sightline.lab.live_memory import LiveMemory
+from sightline.lab.mechanism import Mechanism, outputs
+from sightline.lab.panel_results import Cost, Phase
+
+CPU = torch.device("cpu")
+PHASES: tuple[Phase, ...] = ("forward", "training", "prefill", "decode")
+
+
+@final
+@dataclass(frozen=True)
+class Timing:
+    """How often and how long calls are timed.
+
+    rounds: the mechanisms are timed in turns, so often at each length
+    shortest_s: calls that take less are repeated until a round takes this long
+    longest_s: a mechanism is not measured at a length where one call may take longer than this
+    """
+
+    rounds: int = 7
+    shortest_s: float = 0.002
+    longest_s: float = 0.5
+    batch: int = 1
+
+
+class Prepared(NamedTuple):
+    """A call that is ready to be timed, and the bytes of the state that it continues from (decode only)."""
+
+    run: Callable[[], object]
+    state_bytes: int = 0
+
+
+def prepare(mechanism: Mechanism, phase: Phase, length: int, batch: int = 1) -> Prepared | None:
+    """The call of a phase at a length, in float32; None for an encoder where a state is needed.
+
+    forward: outputs with the graph that a backward pass needs. training: with the gradients of the input and all
+    parameters. prefill: outputs and state, without a graph. decode: one step after `length` positions; each call
+    continues from the one before, as decoding does, so that a cache is appended to.
+    """
+    module = mechanism.build()
+    given = mechanism.inputs(module, batch, length)
+    if phase in ("forward", "training"):
+        x = given.x.requires_grad_()
+        learnt = [x, *(p for p in module.parameters() if p.requires_grad)]
+
+        def forward() -> object:
+            return outputs(module, given._replace(x=x))[0]
+
+        def training() -> object:
+            y, _ = outputs(module, given._replace(x=x))
+            return torch.autograd.grad(y.sum(), learnt, allow_unused=True)
+
+        return Prepared(forward if phase == "forward" else training)
+    if not isinstance(module, SequenceMixer):
+        return None
+    if phase == "prefill":
+
+        def prefill() -> object:
+            with torch.inference_mode():
+                return outputs(module, given)
+
+        return Prepared(prefill)
+    with torch.inference_mode():
+        _, state = outputs(module, given)
+    carried, x_t = [state], given.x[:, -1]
+
+    def decode() -> object:
+        with torch.inference_mode():
+            y, carried[0] = module.step(x_t, carried[0])
+        return y
+
+    return Prepared(decode, nbytes(state))
+
+
+def time_in_turns(runs: Sequence[Callable[[], object]], timing: Timing, warm: Sequence[float]) -> list[list[float]]:
+    """Seconds of each call in every round; `warm` are the seconds of one earlier call each."""
+    repeats = [max(1, math.ceil(timing.shortest_s / max(s, 1e-9))) for s in warm]
+    taken: list[list[float]] = [[] for _ in runs]
+    for number in range(timing.rounds):
+        order = list(enumerate(runs))
+        for place, run in order[::-1] if number % 2 else order:
+            taken[place].append(seconds(run, CPU, repeats[place]))
+    return taken
+
+
+def peak_of(prepared: Prepared) -> int:
+    """Peak bytes of tensors in a call; for decode, of the state."""
+    if prepared.state_bytes:
+        return prepared.state_bytes
+    with LiveMemory() as memory:
+        kept = prepared.run()
+    del kept
+    return memory.peak_bytes
+
+
+def measure_costs(
+    mechanisms: Sequence[Mechanism],
+    lengths: Sequence[int],
+    timing: Timing,
+    phases: Sequence[Phase] = PHASES,
+    on_row: Callable[[str], object] = lambda row: None,
+) -> list[Cost]:
+    """The costs of every mechanism in every phase; a mechanism that takes too long stops at a shorter length."""
+    costs = []
+    for phase in phases:
+        rows: dict[str, _Row] = {mechanism.name: _Row(mechanism) for mechanism in mechanisms}
+        for length in lengths:
+            active = [row for row in rows.values() if row.affordable(length, timing.longest_s)]
+            ready = [(row, call) for row in active if (call := row.prepared(phase, length, timing.batch)) is not None]
+            warm = [min(seconds(call.run, CPU) for _ in range(2)) for _, call in ready]
+            taken = time_in_turns([call.run for _, call in ready], timing, warm)
+            for (row, call), rounds in zip(ready, taken, strict=True):
+                row.add(length, rounds, peak_of(call))
+            on_row(f"{phase} at {length}: {len(ready)} mechanisms")
+        costs += [row.cost(phase) for row in rows.values() if row.lengths]
+    return costs
+
+
+@final
+class _Row:
+    """The measurements of one mechanism in one phase."""
+
+    def __init__(self, mechanism: Mechanism) -> None:
+        self.mechanism = mechanism
+        self.lengths: list[int] = []
+        self.seconds: list[list[float]] = []
+        self.bytes: list[int] = []
+
+    def affordable(self, length: int, longest_s: float) -> bool:
+        """Whether one call at this length would take less than `longest_s`, if the time grew quadratically."""
+        return not self.lengths or min(self.seconds[-1]) * (length / self.lengths[-1]) ** 2 <= longest_s
+
+    def prepared(self, phase: Phase, length: int, batch: int) -> Prepared | None:
+        return prepare(self.mechanism, phase, length, batch)
+
+    def add(self, length: int, rounds: list[float], peak: int) -> None:
+        self.lengths.append(length)
+        self.seconds.append([float(f"{value:.5g}") for value in rounds])
+        self.bytes.append(peak)
+
+    def cost(self, phase: Phase) -> Cost:
+        time = fit_exponent(self.lengths, self.seconds)
+        memory = fit_exponent(self.lengths, [[float(value)] for value in self.bytes])
+        return Cost(self.mechanism.name, phase, self.lengths, self.seconds, self.bytes, time, memory)
