@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -62,7 +62,8 @@ def predict(costs: Sequence[Cost]) -> list[Prediction]:
         if not len(changes):
             continue
         at = int(changes[-1])
-        crossing: float = optimize.brentq(lambda n: float(_log_ratio(fits, np.array([n]))[0]), grid[at], grid[at + 1])  # pyrefly: ignore
+        share = ratio[at] / (ratio[at] - ratio[at + 1])
+        crossing = float(grid[at] * (grid[at + 1] / grid[at]) ** share)
         angle = abs(ratio[at + 1] - ratio[at]) / math.log(grid[1] / grid[0])
         cheaper, other = (first, second) if ratio[at + 1] < 0 else (second, first)
         found.append(Prediction(cheaper.name, other.name, first.phase, crossing, angle, lengths))
@@ -128,7 +129,7 @@ def _unseen(length: float, fitted: Sequence[int]) -> int:
 def _crossing(ratios: dict[int, float]) -> float | None:
     """Where the ratio falls through 1 for the last time, between two lengths on a log-log line."""
     lengths = sorted(ratios)
-    for low, high in reversed(list(zip(lengths, lengths[1:]))):
+    for low, high in reversed(list(pairwise(lengths))):
         a, b = math.log(ratios[low]), math.log(ratios[high])
         if a > 0 >= b:
             return math.exp(math.log(low) + (math.log(high) - math.log(low)) * a / (a - b))

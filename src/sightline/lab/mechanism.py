@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, final
@@ -15,6 +16,17 @@ from sightline.core.probe import Probe
 from sightline.core.seeds import derive
 from sightline.core.suggest import unknown
 from sightline.mixers import MIXERS
+
+
+@final
+@dataclass(frozen=True)
+class Given:
+    """A config of a module that exists; every build is a copy of it."""
+
+    module: nn.Module
+
+    def build(self, d_model: int) -> nn.Module:
+        return copy.deepcopy(self.module)
 
 
 class Inputs(NamedTuple):
@@ -83,7 +95,7 @@ def find_mechanisms(names: Sequence[str], d_model: int, table: Mapping[str, Any]
         try:
             module = mechanism.build()
         except ValueError as error:
-            raise InputError(f"{kind}: {error}", where="--d-model") from error
+            raise InputError(f"{kind}: {error}", where="--mixers") from error
         if mechanism.materialised and not _probes(module):
             raise InputError(f"{kind} has no attention weights to form: remove {WEIGHTS}", where="--mixers")
         chosen.append(mechanism)

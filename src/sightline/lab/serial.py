@@ -4,8 +4,8 @@ An operation is one call of a kernel that computes or moves numbers: a matrix pr
 Views, allocations and constants count nothing. The chain of a result is one more than the longest chain of what the
 call read, element by element of memory: a loop that writes into the slots of one buffer is serial only if it also reads
 from them. A prefix scan (`cumsum` and the like) counts ⌈log₂ n⌉, as on a parallel machine; a sum or a product counts
-one, as do torch's fused kernels of attention, whose loop over keys is a sum. Kernels that hide a recurrence are refused;
-on a CPU in float64 there are none, so that recurrences are counted step by step.
+one, as do torch's fused kernels of attention, whose loop over keys is a sum. Kernels that hide a recurrence are
+refused; on a CPU in float64 there are none, so that recurrences are counted step by step.
 """
 
 from __future__ import annotations

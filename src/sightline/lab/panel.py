@@ -1,0 +1,211 @@
+"""The bottleneck panel: reach, serial work, growth and saturation of mechanisms and of trained runs, part by part.
+
+Each part is written to panel.json when it is done, and a panel that was stopped continues with the next one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from sightline.core.errors import InputError
+from sightline.core.modes import evaluating
+from sightline.lab.crossover import check_crossover, measured_ratio, predict
+from sightline.lab.growth import Timing, measure_costs
+from sightline.lab.mechanism import Given, Mechanism, find_mechanisms
+from sightline.lab.panel_results import PanelResults, PartName, Saturation
+from sightline.lab.reach import mechanism_reach
+from sightline.lab.saturation import by_depth, by_layer, by_width
+from sightline.lab.serial import mechanism_chains
+from sightline.lab.trained_reach import Sampled, trained_reach
+from sightline.models.decoder import Decoder
+from sightline.models.encoder_model import EncoderModel
+from sightline.tasks.load import load, part_of_run
+from sightline.tasks.winner import chosen_run
+
+FILE = "panel.json"
+
+Say = Callable[[str], object]
+
+
+@final
+@dataclass(frozen=True)
+class Sizes:
+    """What each part measures; the width is that of untrained mechanisms."""
+
+    reach_length: int = 128
+    sequences: int = 8
+    labels: int = 256
+    narrow: int = 16  # width for reach and serial work, whose numbers depend little on it
+    serial_lengths: tuple[int, ...] = (32, 64, 128, 256, 512)
+    d_model: int = 64
+    lengths: tuple[int, ...] = (128, 256, 512, 1024, 2048)
+    rounds: int = 7
+    longest_s: float = 0.4
+    checks: int = 3  # crossovers that are checked
+    keys: int = 1024
+    layers: int = 6
+    seed: int = 0
+
+
+QUICK = Sizes(
+    reach_length=64, sequences=6, labels=128, serial_lengths=(16, 32, 64, 128), lengths=(64, 128, 256, 512), rounds=3,
+    longest_s=0.1, checks=1, keys=256, layers=3,
+)  # fmt: skip
+
+
+@final
+@dataclass(frozen=True)
+class Run:
+    """A trained run: its task, and the test part of its data."""
+
+    name: str
+    task: Any
+    part: Any
+
+    @property
+    def model(self) -> Any:
+        return getattr(self.task, "decoder", self.task.model)
+
+    @property
+    def layers(self) -> Any:
+        """The layers of the model, between its embedding and its head."""
+        return self.model.mixer if isinstance(self.model, Decoder) else self.model.encoder
+
+    def mechanism(self) -> Mechanism:
+        """The layers as a mechanism; each build is a copy."""
+        return Mechanism(self.name, Given(self.layers), self.layers.d_model)
+
+
+def find_run(path: Path) -> Run:
+    """A run of a language model or of a classifier, and its test part; of a comparison the winner.
+
+    Raises:
+        InputError: what `tasks.load.load` raises; "runs/x: a translation model: the panel measures language models and
+            classifiers".
+    """
+    directory = chosen_run(path)
+    task = load(directory)
+    if not isinstance(getattr(task, "decoder", task.model), Decoder | EncoderModel):
+        raise InputError(f"a {task.name} model: the panel measures language models and classifiers", where=path)
+    return Run(str(path), task, part_of_run(directory, "test").items)
+
+
+def run_panel(
+    names: Sequence[str],
+    runs: Sequence[Run],
+    directory: Path,
+    sizes: Sizes,
+    only: Sequence[PartName],
+    facts: dict[str, Any],
+    say: Say = lambda line: None,
+) -> PanelResults:
+    """Measure the parts `only` of the named mechanisms and of the runs; write panel.json to `directory` after each.
+
+    Parts that the file has already, with the same names and sizes, are not measured again. `facts` has the command and
+    the environment.
+
+    Raises:
+        InputError: "out/panel.json: it has other mechanisms or sizes: choose another --out-dir, or --overwrite".
+    """
+    results = _started(names, runs, directory / FILE, sizes, facts)
+    for part in only:
+        if part in results.seconds:
+            say(f"{part}: measured before")
+            continue
+        began = time.monotonic()
+        results = PARTS[part](results, names, runs, sizes, say)
+        results = replace(results, seconds={**results.seconds, part: round(time.monotonic() - began, 1)})
+        results.save(directory / FILE)
+        say(f"{part}: done in {results.seconds[part]:.0f} s")
+    return results
+
+
+def _started(
+    names: Sequence[str], runs: Sequence[Run], path: Path, sizes: Sizes, facts: dict[str, Any]
+) -> PanelResults:
+    settings = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(sizes).items()}
+    new = PanelResults(facts["command"], facts["environment"], [*names, *(run.name for run in runs)], settings)
+    if not path.exists():
+        return new
+    old = PanelResults.load(path)
+    if (old.names, old.settings) != (new.names, new.settings):
+        raise InputError("it has other mechanisms or sizes: choose another --out-dir, or --overwrite", where=path)
+    return old
+
+
+def _reach(results: PanelResults, names: Sequence[str], runs: Sequence[Run], sizes: Sizes, say: Say) -> PanelResults:
+    rows = []
+    for mechanism in _mechanisms(names, sizes.narrow):
+        if not mechanism.materialised:  # which has the same gradients
+            say(f"reach: {mechanism.name}")
+            rows.append(mechanism_reach(mechanism, sizes.reach_length, sizes.sequences, sizes.seed))
+    for run in runs:
+        say(f"reach: {run.name}")
+        sampled = Sampled(sizes.labels, sizes.sequences, sizes.seed)
+        rows.append(trained_reach(run.name, run.task, run.part, sampled))
+    return replace(results, reach=rows)
+
+
+def _serial(results: PanelResults, names: Sequence[str], runs: Sequence[Run], sizes: Sizes, say: Say) -> PanelResults:
+    rows = []
+    for mechanism in [*_mechanisms(names, sizes.narrow), *(run.mechanism() for run in runs)]:
+        say(f"serial: {mechanism.name}")
+        rows += mechanism_chains(mechanism, sizes.serial_lengths)
+    return replace(results, serial=rows)
+
+
+def _growth(results: PanelResults, names: Sequence[str], runs: Sequence[Run], sizes: Sizes, say: Say) -> PanelResults:
+    timing = Timing(sizes.rounds, longest_s=sizes.longest_s)
+    mechanisms = {m.name: m for m in [*_mechanisms(names, sizes.d_model), *(run.mechanism() for run in runs)]}
+    costs = measure_costs(list(mechanisms.values()), sizes.lengths, timing, on_row=lambda row: say(f"growth: {row}"))
+    checked = []
+    for prediction in predict(costs)[: sizes.checks]:
+        say(f"growth: {prediction.cheaper} against {prediction.other}, {prediction.phase}, at {prediction.length:.0f}")
+        checked.append(check_crossover(prediction, mechanisms, measured_ratio(timing)))
+    return replace(results, growth=costs, crossovers=checked)
+
+
+def _saturation(
+    results: PanelResults, names: Sequence[str], runs: Sequence[Run], sizes: Sizes, say: Say
+) -> PanelResults:
+    rows: list[Saturation] = []
+    if names:
+        say("saturation: by d_k and by layer")
+        rows += by_width(sizes.keys, seed=sizes.seed) + by_depth(sizes.keys, sizes.d_model, sizes.layers, sizes.seed)
+    for run in runs:
+        say(f"saturation: {run.name}")
+        with evaluating(run.model):
+            x = _embedded(run)
+            row = by_layer(run.name, run.layers, partial(run.layers, x), x.shape[1])
+        rows += [] if row is None else [row]
+    return replace(results, saturation=rows)
+
+
+@torch.no_grad()
+def _embedded(run: Run) -> Tensor:
+    """A whole batch of embedded inputs, cut to the shortest one."""
+    batch = next(iter(run.task.batches(run.part, seed=0).epoch(0))).to(run.task.device)
+    if isinstance(run.model, Decoder):
+        return run.model.embedding(batch.tokens)
+    x, mask = run.model.front_end(batch.source, batch.source_mask)
+    return x if mask is None else x[:, : int(mask.sum(1).min())]
+
+
+def _mechanisms(names: Sequence[str], d_model: int) -> list[Mechanism]:
+    return find_mechanisms(names, d_model) if names else []
+
+
+PARTS: dict[PartName, Callable[..., PanelResults]] = {
+    "reach": _reach,
+    "serial": _serial,
+    "growth": _growth,
+    "saturation": _saturation,
+}
