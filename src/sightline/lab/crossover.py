@@ -8,6 +8,7 @@ the largest length at which the two fits cross. It is checked at lengths around 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import combinations, pairwise
 from typing import NamedTuple
@@ -24,6 +25,7 @@ BEYOND = 2.0  # predictions reach so many times the largest measured length
 AROUND = (0.6, 0.8, 1.0, 1.25, 1.6)  # of the prediction, where it is checked
 FARTHER = 3  # further checks where the crossing is not among those
 GRID = 400
+CLEAR = 0.25  # the least difference of the exponents at a crossing: a smaller one is lost in the noise
 
 Measure = Callable[[Mechanism, Mechanism, Phase, int], float]  # the ratio of the first's time to the second's
 
@@ -49,7 +51,10 @@ def fit_time(lengths: Sequence[int], times: Sequence[float]) -> np.ndarray:
 
 
 def predict(costs: Sequence[Cost]) -> list[Prediction]:
-    """Every crossing of two mechanisms in one phase up to `BEYOND` times the largest length, the clearest first."""
+    """Every crossing of two mechanisms in one phase up to `BEYOND` times the largest length.
+
+    Only where the ratio of times falls clearly (`CLEAR`); the clearest of each phase come first.
+    """
     found = []
     for first, second in combinations(costs, 2):
         lengths = [n for n in first.lengths if n in second.lengths]
@@ -65,9 +70,17 @@ def predict(costs: Sequence[Cost]) -> list[Prediction]:
         share = ratio[at] / (ratio[at] - ratio[at + 1])
         crossing = float(grid[at] * (grid[at + 1] / grid[at]) ** share)
         angle = abs(ratio[at + 1] - ratio[at]) / math.log(grid[1] / grid[0])
+        if angle < CLEAR:
+            continue
         cheaper, other = (first, second) if ratio[at + 1] < 0 else (second, first)
         found.append(Prediction(cheaper.name, other.name, first.phase, crossing, angle, lengths))
-    return sorted(found, key=lambda one: -one.angle)
+    found.sort(key=lambda one: -one.angle)
+    rank: Counter[Phase] = Counter()
+    places = []
+    for one in found:
+        rank[one.phase] += 1
+        places.append(rank[one.phase])
+    return [one for _, one in sorted(zip(places, found), key=lambda placed: placed[0])]
 
 
 def check_crossover(prediction: Prediction, mechanisms: dict[str, Mechanism], measure: Measure) -> Crossover:

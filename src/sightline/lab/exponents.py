@@ -13,23 +13,24 @@ GROWN = 3.0  # times the quantity at the smallest length: from here on fixed cos
 RESAMPLES = 1000
 
 
-def fit_exponent(lengths: Sequence[int], rounds: Sequence[Sequence[float]], seed: int = 0) -> Growth:
+def fit_exponent(lengths: Sequence[int], rounds: Sequence[Sequence[float]], seed: int = 0) -> Growth | None:
     """The slope of log quantity over log length, by least squares, over the largest lengths.
 
     rounds: the measurements at each length, of which the median counts. Lengths are used where that median is at least
     `GROWN` times the one at the smallest length, so that fixed costs do not flatten the slope; where fewer than
     `FEWEST` are, the largest `FEWEST` are used, and the result is not `settled`. The 95 % interval is that of a
     bootstrap over the rounds; of a quantity that is counted, not measured, it spans the slopes between neighbours.
+    None for fewer than `FEWEST` lengths.
     """
+    if len(lengths) < FEWEST:
+        return None
     medians = np.array([np.median(values) for values in rounds])
-    grown = np.flatnonzero(medians >= GROWN * medians[0]) if len(medians) and medians[0] > 0 else np.array([], int)
+    grown = np.flatnonzero(medians >= GROWN * medians[0]) if medians[0] > 0 else np.array([], int)
     settled = len(grown) >= FEWEST
     first = int(grown[0]) if settled else max(0, len(medians) - FEWEST)
     used = [int(n) for n in lengths[first:]]
     x = np.log(used)
     y = np.log(np.maximum(medians[first:], 1e-12))
-    if len(used) < 2:
-        return Growth(float("nan"), float("nan"), float("nan"), used, False)
     exponent = _slope(x, y[None])[0]
     if all(len(values) == 1 for values in rounds):
         between = np.diff(y) / np.diff(x)

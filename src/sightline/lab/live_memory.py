@@ -40,7 +40,7 @@ class LiveMemory(TorchDispatchMode):
         self._alive[address] = size
         self.live_bytes += size
         self.peak_bytes = max(self.peak_bytes, self.live_bytes)
-        weakref.finalize(storage, self._release, address).atexit = False
+        weakref.finalize(storage, self._release, address)
 
     def _release(self, address: int) -> None:
         self.live_bytes -= self._alive.pop(address, 0)

@@ -19,6 +19,7 @@ from sightline.core.errors import InputError
 from sightline.core.modes import evaluating
 from sightline.lab.crossover import check_crossover, measured_ratio, predict
 from sightline.lab.growth import Timing, measure_costs
+from sightline.lab.load import OthersLoad
 from sightline.lab.mechanism import Given, Mechanism, find_mechanisms
 from sightline.lab.panel_results import PanelResults, PartName, Saturation
 from sightline.lab.reach import mechanism_reach
@@ -31,6 +32,7 @@ from sightline.tasks.load import load, part_of_run
 from sightline.tasks.winner import chosen_run
 
 FILE = "panel.json"
+BUSY = 0.3  # cores that other programs keep busy, above which times are said to be wrong
 
 Say = Callable[[str], object]
 
@@ -120,8 +122,14 @@ def run_panel(
         if part in results.seconds:
             say(f"{part}: measured before")
             continue
-        began = time.monotonic()
+        began, others = time.monotonic(), OthersLoad()
         results = PARTS[part](results, names, runs, sizes, say)
+        if part == "growth" and (cores := others.cores()) is not None and cores > BUSY:
+            warning = (
+                f"Other programs kept {cores:.1f} cores busy while times were measured: they are too long, unevenly."
+            )
+            results = replace(results, notes=[*results.notes, warning])
+            say(warning)
         results = replace(results, seconds={**results.seconds, part: round(time.monotonic() - began, 1)})
         results.save(directory / FILE)
         say(f"{part}: done in {results.seconds[part]:.0f} s")

@@ -94,7 +94,7 @@ class Chain:
     lengths: list[int]
     operations: list[int]
     total: list[int]  # all operations, dependent or not
-    growth: Growth
+    growth: Growth | None
 
 
 @final
@@ -111,8 +111,8 @@ class Cost:
     lengths: list[int]
     seconds: list[list[float]]
     peak_bytes: list[int]
-    time: Growth
-    memory: Growth
+    time: Growth | None  # None: fewer than three lengths
+    memory: Growth | None
 
 
 @final

@@ -2,8 +2,8 @@
 
 The Jacobian of p = softmax(x) is diag(p) - p pᵀ, whose squared Frobenius norm is Σp² - 2 Σp³ + (Σp²)². The sums of
 powers follow from the logsumexp of scaled logits, Σp^m = exp(lse(m x) - m lse(x)), so that the statistics of
-`inspect.statistics`, which never form the weights, are enough; a norm below 1e-7 is rounding. Vaswani et al. 2017 (§ 3.2.1) divide the logits by √d_k
-because the dot product of standard normal vectors has the variance d_k.
+`inspect.statistics`, which never form the weights, are enough; a norm below 1e-7 is rounding. Vaswani et al. 2017 (§
+3.2.1) divide the logits by √d_k because the dot product of standard normal vectors has the variance d_k.
 """
 
 from __future__ import annotations

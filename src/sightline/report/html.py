@@ -71,12 +71,12 @@ def using(results: Results, directory: Path) -> str:
 
 def render(results: Results, directory: Path | None = None, against: Differences | None = None) -> str:
     """The page as HTML; it ends with the command line that uses the winner where its directory is known."""
-    style = _style()
+    style = style_sheet()
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     figures = {d.name: _figure(d) for d in all_drawings(results)}
     info = results.metric
     return (
-        _environment()
+        templates()
         .get_template("report.html.j2")
         .render(
             results=results,
@@ -235,7 +235,8 @@ def measured(metrics: Mapping[str, float | None], metric: Metric) -> str:
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def templates() -> jinja2.Environment:
+    """The templates of pages; text is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("sightline.report"),
         autoescape=True,
@@ -252,9 +253,10 @@ def _environment() -> jinja2.Environment:
 
 
 @cache
-def _style() -> str:
-    loader = _environment().loader
+def style_sheet() -> str:
+    """The style of every page."""
+    loader = templates().loader
     assert loader is not None
-    source, _, _ = loader.get_source(_environment(), "report.css")
+    source, _, _ = loader.get_source(templates(), "report.css")
     shades = "\n".join(f".w{i}{{background:rgb(var(--heat)/{i / SHADES:g})}}" for i in range(1, SHADES + 1))
     return source + shades

@@ -1,0 +1,126 @@
+"""`sightline panel`: the bottlenecks of mechanisms and of trained models, on the same axes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sightline.lab.panel_results import PanelResults, PartName
+
+
+def panel(
+    *runs: Path,
+    mixers: str | None = None,
+    only: str | None = None,
+    lengths: str | None = None,
+    quick: bool = False,
+    out_dir: Path | None = None,
+    overwrite: bool = False,
+    json: bool = False,
+) -> None:
+    """Measure bottlenecks of mechanisms and trained models: gradient reach, serial work, growth, saturation.
+
+    reach: norms of the gradient from state to state and from output to input by distance; of a trained model also the
+    loss where only the last k positions are read. serial: the longest chain of dependent operations by length. growth:
+    time and memory by length with exponents, and the length at which one mechanism becomes faster than another,
+    predicted and then checked. saturation: entropy, largest weight and gradient of the softmax.
+
+    All mechanisms take about five minutes on two cores, one minute with --quick; keep the machine idle otherwise. A
+    panel that was stopped continues with the part that it stopped in.
+
+    Args:
+        runs: Directories of trained runs of language models or classifiers, or of comparisons, whose winner is used.
+        mixers: Comma-separated mechanisms such as lstm,softmax, untrained and with default options; softmax+weights is
+            softmax attention that forms its weights. Default: all mechanisms without a run, none with one.
+        only: Comma-separated parts of reach, serial, growth, saturation. Default: all.
+        lengths: Comma-separated numbers of positions for growth. Default: 128,256,512,1024,2048.
+        quick: Fewer sequences, shorter lengths and fewer rounds.
+        out_dir: Directory for panel.json, panel.html and figures. Default: panel.
+        overwrite: Replace an earlier panel in that directory.
+        json: Print the results as one JSON object with `schema_version` instead of a table.
+    """
+    import shlex
+    import sys
+    from dataclasses import replace
+
+    from sightline.cli.messages import messages
+    from sightline.core.json_text import to_json
+    from sightline.lab.mechanism import find_mechanisms
+    from sightline.lab.panel import FILE, PARTS, QUICK, Sizes, find_run, run_panel
+    from sightline.mixers import MIXERS
+    from sightline.report.panel import write_panel
+    from sightline.training.environment import environment
+
+    parts = _parts(only, list(PARTS))
+    sizes = QUICK if quick else Sizes()
+    if lengths is not None:
+        sizes = replace(sizes, lengths=_lengths(lengths))
+    names = [name.strip() for name in (mixers or "").split(",") if name.strip()]
+    names = list(dict.fromkeys(names or ([] if runs else MIXERS)))
+    if names:
+        find_mechanisms(names, sizes.narrow)  # refuses unknown names before anything is measured
+    directory = Path("panel") if out_dir is None else out_dir
+    directory.mkdir(parents=True, exist_ok=True)
+    if overwrite:
+        (directory / FILE).unlink(missing_ok=True)
+    with messages():
+        trained = [find_run(run) for run in runs]
+    facts = {"command": shlex.join(["sightline", *sys.argv[1:]]), "environment": environment()}
+    results = run_panel(names, trained, directory, sizes, parts, facts, lambda line: print(line, file=sys.stderr))
+    page = write_panel(results, directory)
+    if json:
+        print(to_json(results.to_dict()))
+        return
+    _print(results)
+    print(f"\n{page}")
+
+
+def _parts(only: str | None, known: list[PartName]) -> list[PartName]:
+    from sightline.core.errors import InputError
+    from sightline.core.suggest import unknown
+
+    chosen = [name.strip() for name in (only or "").split(",") if name.strip()]
+    for name in chosen:
+        if name not in known:
+            raise InputError(unknown("part", name, known), where="--only")
+    return [name for name in known if not chosen or name in chosen]
+
+
+def _lengths(text: str) -> tuple[int, ...]:
+    from sightline.core.errors import InputError
+
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not all(word.isdecimal() and int(word) > 0 for word in words) or len(set(words)) < 3:
+        raise InputError(
+            f"expected at least three numbers of positions such as 128,256,512, found {text!r}", where="--lengths"
+        )
+    return tuple(sorted({int(word) for word in words}))
+
+
+def _print(results: PanelResults) -> None:
+    import re
+
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from sightline.report.panel_text import cost_rows, crossover_text, findings
+
+    console = Console(highlight=False)
+    console.width = max(console.width, 120)  # in 80 columns, the width of a pipe, numbers would be cut off
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("mechanism", no_wrap=True)
+    for name in ("chain", "growth", "training time", "training memory", "decoding time", "state", "reach", "used"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in cost_rows(results):
+        time, memory = row.time, row.memory
+        cells = [time.get("training", ""), memory.get("training", ""), time.get("decode", ""), memory.get("decode", "")]
+        cells = [re.sub(r" \[.*\]", "", cell) for cell in (row.chain_growth, *cells)]  # the page has the intervals
+        table.add_row(row.name, row.chain, *cells, row.reach, row.used)
+    console.print(table)
+    console.print(
+        "Exponents of n, with intervals on the page; in brackets: too little growth to tell it from fixed costs.\n"
+    )
+    for sentence in [*findings(results), *map(crossover_text, results.crossovers)]:
+        console.print(sentence, markup=False, soft_wrap=True)

@@ -1,0 +1,117 @@
+"""One self-contained HTML page from the results of a bottleneck panel. Runs no model, imports no torch."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from sightline.core.files import write_file
+from sightline.lab.panel_results import PanelResults
+from sightline.report.figures import Drawing
+from sightline.report.html import style_sheet, templates
+from sightline.report.panel_figures import TITLES, panel_drawings
+from sightline.report.panel_text import cost_rows, crossover_text, exponent, findings, names_of, reaches, uses
+
+PAGE = "panel.html"
+
+
+class Part(NamedTuple):
+    """A section of the page."""
+
+    key: str
+    heading: str
+    note: str
+
+
+SECTIONS = (
+    Part(
+        "reach",
+        "Gradient reach and used reach",
+        "How much of position t-k reaches position t, by exact vector-Jacobian products in float64: the output y "
+        "by the input x, and the state h by an earlier state. The gain from state to state is the Frobenius norm "
+        "over the root of the number of entries of the earlier state, so that it is 1 at k = 0; a cache keeps its "
+        "past whole, so that its gain stays at least 1. Lines: medians over sequences. Bands: 95 % intervals of "
+        "the median. A gradient says what could matter; for a trained model the loss with its context cut says "
+        "what does.",
+    ),
+    Part(
+        "serial",
+        "Serial work",
+        "The longest chain of dependent operations, counted on the executed graph in float64. One call of a "
+        "kernel that computes or moves numbers is one operation, a fused attention kernel too; views and "
+        "allocations are none, and a prefix scan over n positions counts log₂ n.",
+    ),
+    Part(
+        "growth",
+        "Time and memory",
+        "One row of n positions on this machine. Forward keeps the graph for a backward pass; a training step "
+        "adds the gradients of the input and all parameters; prefill gives outputs and state without a graph; "
+        "decoding is one step after n positions. Times: medians of rounds in turns, bands from quartile to "
+        "quartile. Memory: the largest sum of tensors alive at the same time, without scratch space inside "
+        "kernels; for decoding, the state.",
+    ),
+    Part(
+        "saturation",
+        "Saturation of the softmax",
+        "Of each query: the entropy of its weights as a share of that of uniform weights, the largest weight, and "
+        "the Frobenius norm of the softmax's Jacobian diag(p) - p pᵀ, which every gradient of the logits passes. "
+        "By d_k: standard normal queries and keys, logits divided by √d_k (scaled) or not. Lines: medians over "
+        "queries. Bands: quartiles.",
+    ),
+)
+
+
+def write_panel(results: PanelResults, directory: Path) -> Path:
+    """Write `panel.html`, and the figures as PNG and SVG, to `directory`; return the path of the page."""
+    figures = directory / "figures"
+    figures.mkdir(parents=True, exist_ok=True)
+    for drawings in panel_drawings(results).values():
+        for drawing in drawings:
+            drawing.save(figures)
+    page = directory / PAGE
+    write_file(page, render_panel(results))
+    return page
+
+
+def render_panel(results: PanelResults) -> str:
+    """The page as HTML."""
+    style = style_sheet()
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    drawings = panel_drawings(results)
+    return (
+        templates()
+        .get_template("panel.html.j2")
+        .render(
+            results=results,
+            style=Markup(style),
+            style_hash=Markup(f"sha256-{digest}"),
+            names=names_of(results.names),
+            findings=findings(results),
+            sections=[part for part in SECTIONS if part.key in drawings],
+            figures={part: [_figure(drawing) for drawing in each] for part, each in drawings.items()},
+            rows=cost_rows(results),
+            phases=TITLES,
+            crossovers=[crossover_text(one) for one in results.crossovers],
+            exponent=exponent,
+            reaches=reaches,
+            uses=uses,
+            environment=_environment(results),
+        )
+    )
+
+
+def _figure(drawing: Drawing) -> tuple[str, Markup, Markup]:
+    wide, narrow = drawing.page_svg()
+    return drawing.title, Markup(wide), Markup(narrow)
+
+
+def _environment(results: PanelResults) -> list[tuple[str, str]]:
+    keys = ("cpu", "cores", "threads", "platform", "python", "git_commit")
+    rows = [(key.replace("_", " "), str(results.environment[key])) for key in keys if results.environment.get(key)]
+    packages = results.environment.get("packages", {})
+    took = ", ".join(f"{part} {seconds:g} s" for part, seconds in results.seconds.items())
+    return [*rows, ("packages", ", ".join(f"{k} {v}" for k, v in packages.items())), ("time of each part", took)]

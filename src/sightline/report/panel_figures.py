@@ -1,0 +1,184 @@
+"""The figures of a bottleneck panel, from its results alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, NullFormatter
+
+from sightline.lab.panel_results import Band, PanelResults, Phase, Saturation
+from sightline.report.figures import MARKERS, Drawing, Theme, draw_line, end_labels
+from sightline.report.text import visible
+
+MOST_LINES = 8  # with colours of their own; further lines are thinner
+FLOOR = 1e-9  # norms below it are not shown
+TITLES: dict[Phase, str] = {
+    "forward": "forward",
+    "training": "training step",
+    "prefill": "prefill",
+    "decode": "one step of decoding",
+}
+
+
+STATISTICS = {
+    "entropy": "Entropy, share of that of uniform weights",
+    "largest": "Largest weight",
+    "gradient": "Norm of the softmax's Jacobian",
+}
+
+
+class Line(NamedTuple):
+    """Points with the ends of their intervals."""
+
+    x: list[float]
+    y: list[float]
+    low: list[float]
+    high: list[float]
+
+
+def panel_drawings(results: PanelResults) -> dict[str, list[Drawing]]:
+    """The figures of every part that was measured."""
+    order = {name: place for place, name in enumerate(results.names)}
+    parts = {
+        "reach": _reach(results, order),
+        "serial": _serial(results, order),
+        "growth": _growth(results, order),
+        "saturation": _saturation(results),
+    }
+    return {part: drawings for part, drawings in parts.items() if drawings}
+
+
+def lines(
+    name: str,
+    title: str,
+    labels: tuple[str, str],
+    rows: Mapping[str, Line],
+    order: Mapping[str, int],
+    log_y: bool = True,
+    log_x: bool = True,
+) -> Drawing:
+    """One line for each row, with the band of its interval and its name at its end."""
+
+    def draw(axes: Axes, theme: Theme, narrow: bool) -> None:
+        if log_x:
+            axes.set_xscale("log", base=2)
+            axes.xaxis.set_major_formatter("{x:,.0f}")
+            axes.xaxis.set_minor_formatter(NullFormatter())
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+        if log_y:
+            axes.set_yscale("log")
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter(NullFormatter())
+        ends = {}
+        for row, line in rows.items():
+            index, extra = order.get(row, 0) % MOST_LINES, order.get(row, 0) >= MOST_LINES
+            axes.fill_between(line.x, line.low, line.high, color=theme.series[index], alpha=0.13, linewidth=0)
+            points = list(zip(line.x, line.y, strict=True))
+            draw_line(axes, theme, points, index, MARKERS[index], markersize=4, linewidth=0.8 if extra else 1.5)
+            ends[row] = points[-1]
+        axes.set_xlabel(labels[0])
+        axes.set_ylabel(labels[1])
+        axes.grid(axis="y", color=theme.grid, linewidth=0.6)
+        if ends:
+            end_labels(axes, theme, ends, order)
+
+    points = "; ".join(
+        f"{row} {line.y[0]:.3g} at {line.x[0]:g}, {line.y[-1]:.3g} at {line.x[-1]:g}" for row, line in rows.items()
+    )
+    return Drawing(name, title, visible(f"{title}: {points}"), draw, height=max(3.6, 0.9 + 0.19 * len(rows)))
+
+
+def _line(band: Band, floor: float = -np.inf) -> Line | None:
+    """The points of a band that are known and above the floor, with x > 0."""
+    kept = [
+        (x, y, y if low is None else max(low, floor), y if high is None else high)
+        for x, y, low, high in zip(band.at, band.centre, band.low, band.high)
+        if x > 0 and y is not None and y > floor
+    ]
+    return Line(*map(list, zip(*kept))) if kept else None
+
+
+def _known(rows: Mapping[str, Line | None]) -> dict[str, Line]:
+    return {name: line for name, line in rows.items() if line is not None}
+
+
+def _reach(results: PanelResults, order: Mapping[str, int]) -> list[Drawing]:
+    figures = []
+    inputs = _known({r.name: _line(r.input, FLOOR) for r in results.reach})
+    states = _known({r.name: _line(r.state, FLOOR) for r in results.reach if r.state is not None})
+    used = {r.name: _line(r.used) for r in results.reach if r.used is not None}
+    if inputs:
+        title = "Gradient of the output by its input, by distance"
+        figures.append(lines("reach-input", title, ("distance k", "norm of ∂y(t)/∂x(t-k)"), inputs, order))
+    if states:
+        title = "Gain from state to state, by distance"
+        label = "root mean square gain of ∂h(t)/∂h(t-k)"
+        figures.append(lines("reach-state", title, ("distance k", label), states, order))
+    if used:
+        unit = next(r.loss_unit for r in results.reach if r.used is not None)
+        title = "Loss where only the last k positions are read"
+        figures.append(lines("reach-used", title, ("positions read", f"loss ({unit})"), _known(used), order, False))
+    return figures
+
+
+def _serial(results: PanelResults, order: Mapping[str, int]) -> list[Drawing]:
+    figures = []
+    for phase in ("forward", "training"):
+        rows = {
+            c.name: _exact(c.lengths, [float(steps) for steps in c.operations])
+            for c in results.serial
+            if c.phase == phase
+        }
+        if rows:
+            title = f"Longest chain of dependent operations, {TITLES[phase]}"
+            figures.append(lines(f"serial-{phase}", title, ("positions n", "operations"), rows, order))
+    return figures
+
+
+def _growth(results: PanelResults, order: Mapping[str, int]) -> list[Drawing]:
+    figures = []
+    for phase, words in TITLES.items():
+        costs = [c for c in results.growth if c.phase == phase]
+        if not costs:
+            continue
+        times = {c.name: _spread(c.lengths, c.seconds) for c in costs}
+        figures.append(lines(f"time-{phase}", f"Time of {words}", ("positions n", "milliseconds"), times, order))
+        if phase in ("training", "decode"):
+            what = "Peak memory of a training step" if phase == "training" else "State after n positions"
+            peaks = {c.name: _exact(c.lengths, [b / 1e3 for b in c.peak_bytes]) for c in costs if min(c.peak_bytes)}
+            figures.append(lines(f"memory-{phase}", what, ("positions n", "kB"), peaks, order))
+    return figures
+
+
+def _saturation(results: PanelResults) -> list[Drawing]:
+    figures = []
+    for axis in ("d_k", "layer"):
+        rows = [s for s in results.saturation if s.along == axis]
+        order = {s.name: place for place, s in enumerate(rows)}
+        for field, words in STATISTICS.items():
+            log_y = field == "gradient"
+            shown = _known({s.name: _line(_field(s, field), FLOOR if log_y else -1.0) for s in rows})
+            if shown:
+                labels = axis, words.partition(",")[0]
+                name, title = f"saturation-{axis}-{field}", f"{words}, by {axis}"
+                figures.append(lines(name, title, labels, shown, order, log_y, axis != "layer"))
+    return figures
+
+
+def _field(row: Saturation, name: str) -> Band:
+    return {"entropy": row.entropy, "largest": row.largest, "gradient": row.gradient}[name]
+
+
+def _exact(lengths: Sequence[int], values: Sequence[float]) -> Line:
+    x, y = [float(n) for n in lengths], list(values)
+    return Line(x, y, y, y)
+
+
+def _spread(lengths: Sequence[int], rounds: Sequence[Sequence[float]]) -> Line:
+    """Medians and quartiles in milliseconds."""
+    low, middle, high = (1e3 * np.array([np.quantile(r, (0.25, 0.5, 0.75)) for r in rounds])).T
+    return Line([float(n) for n in lengths], middle.tolist(), low.tolist(), high.tolist())

@@ -1,0 +1,161 @@
+"""What a bottleneck panel found, in numbers for a table and in sentences. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from sightline.core.digits import significant
+from sightline.lab.panel_results import Band, Chain, Cost, Crossover, Growth, PanelResults, Phase, Reach
+from sightline.report.text import visible
+
+SHARE = 0.01  # of the gradient at distance 1: from there on a gradient no longer reaches
+CLOSE = 0.01  # of the loss with the whole context: from there on more context is not used
+
+
+def reaches(band: Band) -> float:
+    """The largest distance at which the centre is at least `SHARE` of that at distance 1, at most the last one."""
+    points = [(at, value) for at, value in zip(band.at, band.centre) if at >= 1 and value is not None]
+    near = points[0][1] if points else 0.0
+    return max((at for at, value in points if value > 0 and value >= SHARE * near), default=0.0)
+
+
+def uses(band: Band) -> float:
+    """The least context with a loss at most `CLOSE` above that with the whole context."""
+    known = [(at, value) for at, value in zip(band.at, band.centre) if value is not None]
+    limit = (1 + CLOSE) * known[-1][1]
+    last = known[-1][0]
+    for at, value in reversed(known):
+        if value > limit:
+            break
+        last = at
+    return last
+
+
+def exponent(growth: Growth) -> str:
+    """The exponent with its interval: "2.01 [1.98, 2.04]"."""
+    low, high = min(growth.low, growth.exponent), max(growth.high, growth.exponent)
+    return f"{_two(growth.exponent)} [{_two(low)}, {_two(high)}]"
+
+
+def _two(value: float) -> str:
+    """Two decimals, and no negative zero."""
+    return f"{round(value, 2) + 0.0:.2f}"
+
+
+class Row(NamedTuple):
+    """One mechanism or run in the table of costs; an empty text is not measured."""
+
+    name: str
+    chain: str
+    chain_growth: str
+    time: dict[Phase, str]
+    memory: dict[Phase, str]
+    reach: str
+    used: str
+
+
+def cost_rows(results: PanelResults) -> list[Row]:
+    """The exponents and reach of every mechanism and run."""
+    chains = {c.name: c for c in results.serial if c.phase == "forward"}
+    reached = {r.name: r for r in results.reach}
+    rows = []
+    for name in results.names:
+        costs = {c.phase: c for c in results.growth if c.name == name}
+        chain, reach = chains.get(name), reached.get(name)
+        rows.append(
+            Row(
+                name,
+                "" if chain is None else f"{chain.operations[-1]:,}",
+                "" if chain is None else _chain_growth(chain),
+                {phase: _marked(cost.time) for phase, cost in costs.items()},
+                {phase: _marked(cost.memory) for phase, cost in costs.items()},
+                "" if reach is None else f"{reaches(reach.input):g}",
+                "" if reach is None or reach.used is None else f"{uses(reach.used):g}",
+            )
+        )
+    return rows
+
+
+def _chain_growth(chain: Chain) -> str:
+    """The word "constant", or the exponent."""
+    if len(set(chain.operations)) == 1:
+        return "constant"
+    return _marked(chain.growth)
+
+
+def _marked(growth: Growth | None) -> str:
+    """The exponent; in brackets where fixed costs may hide a larger one; empty for too few lengths."""
+    if growth is None:
+        return ""
+    return exponent(growth) if growth.settled else f"({exponent(growth)})"
+
+
+def findings(results: PanelResults) -> list[str]:
+    """The main results, a sentence each."""
+    return [*_serial(results.serial), *_growth(results.growth), *_reach(results.reach)]
+
+
+def crossover_text(one: Crossover) -> str:
+    """A prediction and its check: "Training: linear was predicted to take less time than softmax from 812 … on"."""
+    phase = one.phase.capitalize()
+    start = f"{phase}: {visible(one.cheaper)} was predicted to take less time than {visible(one.other)}"
+    if one.measured is None or one.error is None:
+        lengths = f"{one.checked[0]:,} and {one.checked[-1]:,}"
+        return f"{start} from {one.predicted:,.0f} positions on; between {lengths} no crossing was measured."
+    return (
+        f"{start} from {one.predicted:,.0f} positions on; measured at held-out lengths: {one.measured:,.0f}, an error "
+        f"of {one.error:.0%}."
+    )
+
+
+def names_of(names: Iterable[str]) -> str:
+    """Names as a list in words: "a, b and c"."""
+    listed = [visible(name) for name in names]
+    return listed[0] if len(listed) == 1 else f"{', '.join(listed[:-1])} and {listed[-1]}"
+
+
+def _serial(chains: Sequence[Chain]) -> list[str]:
+    forward = [c for c in chains if c.phase == "forward"]
+    constant = [c.name for c in forward if len(set(c.operations)) == 1]
+    linear = [c.name for c in forward if c.growth is not None and c.growth.low > 0.8]
+    sentences = []
+    if linear:
+        sentences.append(f"The chain of dependent operations grows with the length in {names_of(linear)}.")
+    if constant:
+        sentences.append(f"It has the same number of operations at every length in {names_of(constant)}.")
+    return sentences
+
+
+def _growth(costs: Sequence[Cost]) -> list[str]:
+    training = [c for c in costs if c.phase == "training"]
+    sentences = []
+    for what, growths in (
+        ("time", [(c.name, c.time) for c in training]),
+        ("memory", [(c.name, c.memory) for c in training]),
+    ):
+        steep = [f"{name} ({exponent(g)})" for name, g in growths if g is not None and g.settled and g.low > 1.5]
+        if steep:
+            sentences.append(f"The {what} of a training step grows faster than n^1.5 in {names_of(steep)}.")
+    return sentences
+
+
+def _reach(rows: Sequence[Reach]) -> list[str]:
+    sentences = []
+    untrained = [r for r in rows if not r.trained]
+    if untrained:
+        last = max(max(r.input.at) for r in untrained)
+        short = [f"{r.name} ({reaches(r.input):g})" for r in untrained if reaches(r.input) < last]
+        if short:
+            sentences.append(
+                f"Untrained, the gradient falls below a hundredth of that at distance 1 within {last:g} positions in "
+                f"{names_of(short)}; in brackets the last distance above it."
+            )
+    for reach in rows:
+        if reach.used is not None:
+            loss = significant(reach.used.centre[-1] or 0.0)
+            sentences.append(
+                f"{visible(reach.name)}: gradients reach {reaches(reach.input):g} positions back; {uses(reach.used):g} "
+                f"positions of context give the loss of all ({loss} {reach.loss_unit}), to 1 %."
+            )
+    return sentences
