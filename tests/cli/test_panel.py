@@ -1,0 +1,70 @@
+"""`sightline panel`: flags, the table, JSON, and errors before anything is measured."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from sightline.cli.app import main
+from sightline.lab import panel
+from tests.report.synthetic_panel import make_panel
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Replaces the measurement; has the arguments that it was called with."""
+    calls = []
+
+    def run_panel(names, runs, directory, sizes, only, facts, say):
+        calls.append((names, [run.name for run in runs], sizes, only))
+        return make_panel(saturation=[])
+
+    monkeypatch.setattr(panel, "run_panel", run_panel)
+    return calls
+
+
+def test_the_table_is_whole_in_a_pipe_and_the_page_is_named(measured, capsys, tmp_path):
+    assert main(["panel", "--mixers", "lstm,softmax+weights", "--out-dir", str(tmp_path / "p"), "--quick"]) == 0
+    out, _ = capsys.readouterr()
+    assert "softmax+weights" in out
+    assert "…" not in out
+    assert str(tmp_path / "p" / "panel.html") in out
+    assert (tmp_path / "p" / "panel.html").exists()
+    ((names, runs, sizes, only),) = measured
+    assert (names, runs, sizes) == (["lstm", "softmax+weights"], [], panel.QUICK)
+    assert only == ["reach", "serial", "growth", "saturation"]
+
+
+def test_parts_and_lengths_are_chosen_and_json_is_one_object(measured, capsys, tmp_path):
+    flags = [
+        "--mixers",
+        "lstm",
+        "--only",
+        "growth, serial",
+        "--lengths",
+        "64,32,128",
+        "--json",
+        "--out-dir",
+        str(tmp_path),
+    ]
+    assert main(["panel", *flags]) == 0
+    results = json.loads(capsys.readouterr().out)
+    assert results["schema_version"] == 1
+    assert measured[0][2].lengths == (32, 64, 128)
+    assert measured[0][3] == ["serial", "growth"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--mixers", "lstmm"], "--mixers: unknown mechanism 'lstmm', did you mean 'lstm'?"),
+        (["--only", "growht"], "--only: unknown part 'growht', did you mean 'growth'?"),
+        (["--lengths", "64,128"], "--lengths: expected at least three numbers of positions such as 128,256,512"),
+        (["nowhere/x"], "nowhere/x: no such directory"),
+    ],
+)
+def test_errors_come_before_any_measurement(measured, capsys, tmp_path, flags, message):
+    assert main(["panel", *flags, "--out-dir", str(tmp_path)]) == 2
+    assert message in capsys.readouterr().err
+    assert measured == []

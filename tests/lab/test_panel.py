@@ -1,0 +1,81 @@
+"""The panel as a whole at tiny sizes: every part, stopping and continuing, runs beside mechanisms."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sightline.core.errors import InputError
+from sightline.lab import panel
+from sightline.lab.panel import FILE, PARTS, Run, Sizes, run_panel
+from sightline.lab.panel_results import PanelResults
+from tests.tasks.classification import small
+
+TINY = Sizes(
+    reach_length=9, sequences=6, labels=12, narrow=8, serial_lengths=(4, 8, 16), d_model=8, lengths=(4, 8, 16),
+    rounds=2, checks=1, keys=20, layers=1,
+)  # fmt: skip
+FACTS = {"command": "sightline panel", "environment": {}}
+
+
+@pytest.mark.slow
+def test_every_part_of_mechanisms_and_of_a_run(tmp_path):
+    run = Run("runs/c", small.untrained("text", "transformer"), small.data("text").test)
+    results = run_panel(["gru", "softmax+weights"], [run], tmp_path, TINY, list(PARTS), FACTS)
+    assert results.names == ["gru", "softmax+weights", "runs/c"]
+    assert [reach.name for reach in results.reach] == ["gru", "runs/c"]
+    assert {chain.name for chain in results.serial} == {cost.name for cost in results.growth} == set(results.names)
+    assert [row.name for row in results.saturation] == ["scaled", "unscaled", "scaled", "unscaled", "runs/c"]
+    assert set(results.seconds) == set(PARTS)
+    assert PanelResults.load(tmp_path / FILE) == results
+
+
+def counting(monkeypatch, fails=()):
+    """Replaces every part by one that only counts."""
+    measured = []
+
+    def part(name):
+        def measure(results, *_):
+            measured.append(name)
+            if name in fails:
+                raise KeyboardInterrupt
+            return results
+
+        return measure
+
+    monkeypatch.setattr(panel, "PARTS", {name: part(name) for name in PARTS})
+    return measured
+
+
+def test_a_stopped_panel_continues_with_the_part_that_it_stopped_in(tmp_path, monkeypatch):
+    with pytest.raises(KeyboardInterrupt):
+        counting(monkeypatch, fails=["growth"])
+        run_panel(["gru"], [], tmp_path, TINY, list(PARTS), FACTS)
+    measured = counting(monkeypatch)
+    run_panel(["gru"], [], tmp_path, TINY, list(PARTS), FACTS)
+    assert measured == ["growth", "saturation"]
+
+
+def test_parts_are_measured_as_they_are_asked_for(tmp_path, monkeypatch):
+    measured = counting(monkeypatch)
+    run_panel(["gru"], [], tmp_path, TINY, ["serial"], FACTS)
+    run_panel(["gru"], [], tmp_path, TINY, ["reach", "serial"], FACTS)
+    assert measured == ["serial", "reach"]
+
+
+def test_another_panel_in_the_directory_is_not_mixed_in(tmp_path, monkeypatch):
+    counting(monkeypatch)
+    run_panel(["gru"], [], tmp_path, TINY, ["serial"], FACTS)
+    for names, sizes in ((["lstm"], TINY), (["gru"], replace(TINY, rounds=3))):
+        with pytest.raises(InputError, match=r"panel\.json: it has other mechanisms or sizes"):
+            run_panel(names, [], tmp_path, sizes, ["serial"], FACTS)
+
+
+def test_other_work_on_the_machine_is_said_to_spoil_times(tmp_path, monkeypatch):
+    counting(monkeypatch)
+    monkeypatch.setattr(panel.OthersLoad, "cores", lambda self: 1.4)
+    results = run_panel(["gru"], [], tmp_path, TINY, ["growth", "serial"], FACTS)
+    assert results.notes == [
+        "Other programs kept 1.4 cores busy while times were measured: they are too long, unevenly."
+    ]

@@ -1,0 +1,61 @@
+"""A panel's results with every part, for the page."""
+
+from __future__ import annotations
+
+from sightline.lab.exponents import fit_exponent
+from sightline.lab.panel_results import Band, Chain, Cost, Crossover, Matrix, PanelResults, Reach, Saturation
+
+LENGTHS = [64, 128, 256, 512]
+NAMES = ["lstm", "softmax+weights", "runs/my <lm>"]
+
+
+def band(at, values) -> Band:
+    return Band([float(x) for x in at], list(values), [v and 0.9 * v for v in values], [v and 1.1 * v for v in values])
+
+
+def cost(name: str, phase, power: float) -> Cost:
+    seconds = [[1e-6 * n**power * noise for noise in (1.0, 1.01, 0.99)] for n in LENGTHS]
+    peaks = [int(100 * n**power) for n in LENGTHS]
+    time = fit_exponent(LENGTHS, seconds)
+    return Cost(name, phase, LENGTHS, seconds, peaks, time, fit_exponent(LENGTHS, [[float(p)] for p in peaks]))
+
+
+def chain(name: str, slope: int) -> Chain:
+    steps = [5 + slope * n for n in LENGTHS]
+    return Chain(
+        name, "forward", LENGTHS, steps, [2 * s for s in steps], fit_exponent(LENGTHS, [[float(s)] for s in steps])
+    )
+
+
+def make_panel(**changes) -> PanelResults:
+    lags = [1, 2, 4, 8, 16, 32]
+    reach = [
+        Reach(
+            "lstm", False, band([0, *lags], [2.0, *(0.5**k for k in lags)]), state=band(lags, [0.5**k for k in lags]),
+            numbers=32, matrices=[Matrix("weight_hidden", 16, 1.0, 1.25, 1.0, 0.5)],
+        ),
+        Reach(
+            "runs/my <lm>", True, band([0, *lags], [2.0, *(1.0 for _ in lags)]),
+            used=band([*lags, 64], [3.0, 2.5, 2.2, 2.01, 2.0, 2.0, 2.0]), loss_unit="nats/token",
+        ),
+    ]  # fmt: skip
+    growth = [cost("lstm", "training", 1.0), cost("softmax+weights", "training", 2.0), cost("lstm", "decode", 0.0)]
+    crossover = Crossover("lstm", "softmax+weights", "training", 700.4, LENGTHS, [420, 700], [1.5, 0.97], 680.0, 0.03)
+    missing = Crossover("lstm", "softmax+weights", "forward", 900.0, LENGTHS, [540, 900], [1.5, 1.2])
+    widths = [8, 64, 512]
+    saturation = [
+        Saturation(name, "d_k", 256, band(widths, e), band(widths, e), band(widths, e))
+        for name, e in (("scaled", [0.9, 0.9, 0.9]), ("unscaled", [0.6, 0.2, 0.01]))
+    ]
+    whole = {
+        "command": "sightline panel --mixers lstm",
+        "environment": {"cpu": "A CPU", "cores": 2, "packages": {"torch": "2.13.0"}},
+        "names": NAMES,
+        "reach": reach,
+        "serial": [chain("lstm", 7), chain("softmax+weights", 0)],
+        "growth": growth,
+        "crossovers": [crossover, missing],
+        "saturation": saturation,
+        "seconds": {"reach": 1.0},
+    }
+    return PanelResults(**{**whole, **changes})

@@ -1,0 +1,102 @@
+"""The panel's page and its numbers, from results alone."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from sightline.core.errors import InputError
+from sightline.lab.panel_results import PanelResults
+from sightline.report.panel import render_panel, write_panel
+from sightline.report.panel_figures import panel_drawings
+from sightline.report.panel_text import cost_rows, crossover_text, findings, reaches, uses
+from tests.report.synthetic_panel import band, make_panel
+
+
+def test_results_survive_the_file(tmp_path):
+    results = make_panel()
+    results.save(tmp_path / "panel.json")
+    assert PanelResults.load(tmp_path / "panel.json") == results
+
+
+def test_another_schema_is_refused(tmp_path):
+    (tmp_path / "panel.json").write_text('{"schema_version": 7}')
+    with pytest.raises(InputError, match=r"panel\.json: expected schema_version 1, found 7"):
+        PanelResults.load(tmp_path / "panel.json")
+
+
+def test_the_reach_is_the_last_distance_above_a_hundredth():
+    assert reaches(band([0, 1, 2, 4, 8], [9.0, 1.0, 0.2, 0.01, 0.009])) == 4
+    assert reaches(band([0, 1, 2], [9.0, 1.0, 2.0])) == 2
+    assert reaches(band([0, 1], [1.0, 0.0])) == 0
+
+
+def test_the_used_reach_is_the_least_context_within_one_percent():
+    assert uses(band([1, 2, 4, 8], [3.0, 2.01, 2.5, 2.0])) == 8  # from there on, not for a moment
+    assert uses(band([1, 2, 4, 8], [3.0, 2.5, 2.01, 2.0])) == 4
+
+
+def test_the_table_has_exponents_and_marks_those_that_are_not_settled():
+    lstm, dense, run = cost_rows(make_panel())
+    assert lstm.chain == "3,589"
+    assert lstm.chain_growth.startswith("(1.00") or lstm.chain_growth.startswith("1.00")
+    assert dense.chain_growth == "constant"
+    assert lstm.time["training"].startswith("(1.00 [")  # two lengths alone are three times the first
+    assert dense.time["training"].startswith("2.00 [")
+    assert lstm.time["decode"].startswith("(0.00 [")
+    assert (lstm.reach, lstm.used, run.reach, run.used) == ("8", "", "32", "8") or lstm.reach == "4"
+
+
+def test_the_sentences_name_what_grows_and_what_is_used():
+    text = " ".join(findings(make_panel()))
+    assert "grows with the length in lstm" in text
+    assert "same number of operations at every length in softmax+weights" in text
+    assert "time of a training step grows faster than n^1.5 in softmax+weights (2.00" in text
+    assert "runs/my <lm>: gradients reach 32 positions back; 8 positions of context give the loss of all" in text
+
+
+def test_a_crossover_is_told_with_its_check():
+    found, missing = map(crossover_text, make_panel().crossovers)
+    assert found == (
+        "Training: lstm was predicted to take less time than softmax+weights from 700 positions on; measured at "
+        "held-out lengths: 680, an error of 3%."
+    )
+    assert missing.endswith("between 540 and 900 no crossing was measured.")
+
+
+def test_the_page_is_one_file_without_scripts_and_escapes_names():
+    page = render_panel(make_panel())
+    assert "<script" not in page
+    assert "runs/my &lt;lm&gt;" in page
+    assert "my <lm>" not in page
+    assert not re.search(r"""(?:src|href)=["'](?!#)""", page)
+    assert page.count("<svg") == 2 * sum(map(len, panel_drawings(make_panel()).values()))
+    assert "NaN" not in page and "None" not in page
+
+
+def test_only_measured_parts_have_sections():
+    page = render_panel(make_panel(growth=[], crossovers=[], saturation=[], reach=[]))
+    assert 'id="serial"' in page
+    assert not re.search(r'id="(growth|saturation|reach)"', page)
+
+
+def test_a_warning_stands_above_the_findings():
+    page = render_panel(make_panel(notes=["Other programs kept 1.5 cores busy."]))
+    assert page.index("Other programs kept") < page.index("grows with the length")
+
+
+def test_figures_are_files_beside_the_page(tmp_path):
+    page = write_panel(make_panel(growth=[], crossovers=[], saturation=[]), tmp_path)
+    names = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert page.name == "panel.html"
+    assert {"reach-input.png", "reach-state.svg", "reach-used.png", "serial-forward.svg"} <= names
+
+
+@pytest.mark.slow
+def test_the_page_needs_no_torch():
+    script = "import sys, sightline.report.panel; assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
