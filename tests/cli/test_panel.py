@@ -18,7 +18,7 @@ def measured(monkeypatch):
 
     def run_panel(names, runs, directory, sizes, only, facts, say):
         calls.append((names, [run.name for run in runs], sizes, only))
-        return make_panel(saturation=[])
+        return make_panel(saturation=[], reach=[], growth=[], crossovers=[])
 
     monkeypatch.setattr(panel, "run_panel", run_panel)
     return calls
@@ -28,6 +28,7 @@ def test_the_table_is_whole_in_a_pipe_and_the_page_is_named(measured, capsys, tm
     assert main(["panel", "--mixers", "lstm,softmax+weights", "--out-dir", str(tmp_path / "p"), "--quick"]) == 0
     out, _ = capsys.readouterr()
     assert "softmax+weights" in out
+    assert "constant" in out
     assert "…" not in out
     assert str(tmp_path / "p" / "panel.html") in out
     assert (tmp_path / "p" / "panel.html").exists()

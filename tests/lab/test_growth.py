@@ -183,5 +183,10 @@ def test_a_crossing_that_is_not_found_is_said_to_be_missing():
     assert len(checked.checked) == 8
 
 
+def test_times_that_no_fit_describes_have_no_prediction():
+    jumping = cost("linear", lambda n: 3e-3 if n == 128 else linear(n))
+    assert predict([cost("softmax", dense), jumping]) == []
+
+
 def test_curves_that_do_not_cross_have_no_prediction():
     assert predict([cost("a", dense), cost("b", lambda n: 2 * dense(n))]) == []

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from sightline.cli.app import main
 from sightline.core.errors import InputError
 from sightline.lab import panel
-from sightline.lab.panel import FILE, PARTS, Run, Sizes, run_panel
+from sightline.lab.panel import FILE, PARTS, Run, Sizes, find_run, run_panel
 from sightline.lab.panel_results import PanelResults
 from tests.tasks.classification import small
+from tests.tasks.translation import small as pairs
 
 TINY = Sizes(
     reach_length=9, sequences=6, labels=12, narrow=8, serial_lengths=(4, 8, 16), d_model=8, lengths=(4, 8, 16),
@@ -31,6 +34,29 @@ def test_every_part_of_mechanisms_and_of_a_run(tmp_path):
     assert PanelResults.load(tmp_path / FILE) == results
 
 
+@pytest.mark.slow
+def test_a_run_is_found_with_its_test_part(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a.txt").write_text("".join(f"the cat {i} sat on the mat\n\n" for i in range(400)))
+    flags = "--task language --data a.txt --arch lstm --model.d-model 16 --context 16 --budget 2steps --out-dir run"
+    assert main(["train", *flags.split(), "--quiet"]) == 0
+    run = find_run(Path("run"))
+    results = run_panel([], [run], tmp_path / "out", TINY, ["reach", "serial", "saturation"], FACTS)
+    (reach,) = results.reach
+    assert (reach.name, reach.trained, reach.loss_unit) == ("run", True, "nats/token")
+    assert reach.used.at[-1] <= 16
+    assert reach.state is not None
+    assert {chain.phase for chain in results.serial} == {"forward", "training", "decode"}
+    assert results.saturation == []  # no softmax
+
+
+def test_a_model_without_a_measurement_is_refused(monkeypatch):
+    monkeypatch.setattr(panel, "chosen_run", lambda path: path)
+    monkeypatch.setattr(panel, "load", lambda path: pairs.untrained())
+    with pytest.raises(InputError, match="runs/x: a translation model: the panel measures language models and"):
+        find_run(Path("runs/x"))
+
+
 def counting(monkeypatch, fails=()):
     """Replaces every part by one that only counts."""
     measured = []
@@ -49,8 +75,8 @@ def counting(monkeypatch, fails=()):
 
 
 def test_a_stopped_panel_continues_with_the_part_that_it_stopped_in(tmp_path, monkeypatch):
+    counting(monkeypatch, fails=["growth"])
     with pytest.raises(KeyboardInterrupt):
-        counting(monkeypatch, fails=["growth"])
         run_panel(["gru"], [], tmp_path, TINY, list(PARTS), FACTS)
     measured = counting(monkeypatch)
     run_panel(["gru"], [], tmp_path, TINY, list(PARTS), FACTS)

@@ -143,10 +143,16 @@ def test_the_exponent_of_a_power_is_found_where_fixed_costs_are_left_behind():
     assert growth.lengths == [1024, 2048, 4096, 8192]
 
 
-def test_what_does_not_grow_has_exponent_zero_and_is_not_settled():
+def test_a_count_that_follows_one_power_is_settled_and_times_that_do_not_grow_are_not():
     growth = fit_exponent([16, 32, 64, 128], [[7.0]] * 4)
-    assert (growth.exponent, growth.low, growth.high, growth.settled) == (0.0, 0.0, 0.0, False)
+    assert (growth.exponent, growth.low, growth.high, growth.settled) == (0.0, 0.0, 0.0, True)
     assert growth.lengths == [32, 64, 128]
+    assert not fit_exponent([16, 32, 64, 128], [[7.0, 7.1]] * 4).settled
+    assert not fit_exponent([16, 32, 64, 128], [[100.0 + n] for n in (16, 32, 64, 128)]).settled
+
+
+def test_fewer_than_three_lengths_have_no_exponent():
+    assert fit_exponent([16, 32], [[1.0], [2.0]]) is None
 
 
 def test_the_interval_of_noisy_rounds_contains_the_exponent():

@@ -25,6 +25,7 @@ BEYOND = 2.0  # predictions reach so many times the largest measured length
 AROUND = (0.6, 0.8, 1.0, 1.25, 1.6)  # of the prediction, where it is checked
 FARTHER = 3  # further checks where the crossing is not among those
 GRID = 400
+MISFIT = 0.2  # the largest relative error of a fit at a measured length: times are noise above it
 CLEAR = 0.25  # the least difference of the exponents at a crossing: a smaller one is lost in the noise
 
 Measure = Callable[[Mechanism, Mechanism, Phase, int], float]  # the ratio of the first's time to the second's
@@ -53,7 +54,8 @@ def fit_time(lengths: Sequence[int], times: Sequence[float]) -> np.ndarray:
 def predict(costs: Sequence[Cost]) -> list[Prediction]:
     """Every crossing of two mechanisms in one phase up to `BEYOND` times the largest length.
 
-    Only where the ratio of times falls clearly (`CLEAR`); the clearest of each phase come first.
+    Only where the ratio of times falls clearly (`CLEAR`) and both fits describe what was measured (`MISFIT`); the
+    clearest of each phase come first.
     """
     found = []
     for first, second in combinations(costs, 2):
@@ -61,6 +63,8 @@ def predict(costs: Sequence[Cost]) -> list[Prediction]:
         if first.phase != second.phase or len(lengths) < 3:
             continue
         fits = [fit_time(lengths, _medians(cost, lengths)) for cost in (first, second)]
+        if max(map(_misfit, fits, (first, second), (lengths, lengths))) > MISFIT:
+            continue
         grid = np.geomspace(lengths[0], BEYOND * lengths[-1], GRID)
         ratio = _log_ratio(fits, grid)
         changes = np.flatnonzero(np.sign(ratio[1:]) != np.sign(ratio[:-1]))
@@ -126,6 +130,11 @@ def measured_ratio(timing: Timing) -> Measure:
 
 def _medians(cost: Cost, lengths: Sequence[int]) -> list[float]:
     return [float(np.median(cost.seconds[cost.lengths.index(n)])) for n in lengths]
+
+
+def _misfit(fit: np.ndarray, cost: Cost, lengths: Sequence[int]) -> float:
+    n = np.asarray(lengths, float)
+    return float(np.abs(fit @ np.stack([np.ones_like(n), n, n**2]) / _medians(cost, lengths) - 1).max())
 
 
 def _log_ratio(fits: Sequence[np.ndarray], n: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from sightline.lab.panel_results import Growth
 
 FEWEST = 3  # lengths of a fit
 GROWN = 3.0  # times the quantity at the smallest length: from here on fixed costs are less than a third
+STEADY = 0.1  # counted quantities whose slopes differ by no more follow a power at all their lengths
 RESAMPLES = 1000
 
 
@@ -19,8 +20,8 @@ def fit_exponent(lengths: Sequence[int], rounds: Sequence[Sequence[float]], seed
     rounds: the measurements at each length, of which the median counts. Lengths are used where that median is at least
     `GROWN` times the one at the smallest length, so that fixed costs do not flatten the slope; where fewer than
     `FEWEST` are, the largest `FEWEST` are used, and the result is not `settled`. The 95 % interval is that of a
-    bootstrap over the rounds; of a quantity that is counted, not measured, it spans the slopes between neighbours.
-    None for fewer than `FEWEST` lengths.
+    bootstrap over the rounds; of a quantity that is counted, not measured, it spans the slopes between neighbours,
+    and the result is settled too where those hardly differ. None for fewer than `FEWEST` lengths.
     """
     if len(lengths) < FEWEST:
         return None
@@ -34,7 +35,8 @@ def fit_exponent(lengths: Sequence[int], rounds: Sequence[Sequence[float]], seed
     exponent = _slope(x, y[None])[0]
     if all(len(values) == 1 for values in rounds):
         between = np.diff(y) / np.diff(x)
-        return Growth(float(exponent), float(between.min()), float(between.max()), used, settled)
+        steady = between.max() - between.min() <= STEADY
+        return Growth(float(exponent), float(between.min()), float(between.max()), used, bool(settled or steady))
     random = np.random.default_rng(seed)
     draws = np.stack(
         [np.median(random.choice(values, (RESAMPLES, len(values))), 1) for values in map(np.asarray, rounds[first:])], 1

@@ -73,8 +73,8 @@ class Reach:
 class Growth:
     """A fitted exponent: quantity ~ n^exponent over `lengths`, with a 95 % interval.
 
-    settled: whether the quantity grew enough over those lengths for the exponent to be that of large n; otherwise
-        fixed costs hide it, or it does not grow
+    settled: whether the exponent is that of large n: the quantity grew enough over those lengths, or was counted and
+        follows one power; otherwise fixed costs may hide it
     """
 
     exponent: float

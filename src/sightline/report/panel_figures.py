@@ -16,8 +16,8 @@ from sightline.report.text import visible
 MOST_LINES = 8  # with colours of their own; further lines are thinner
 FLOOR = 1e-9  # norms below it are not shown
 TITLES: dict[Phase, str] = {
-    "forward": "forward",
-    "training": "training step",
+    "forward": "a forward pass",
+    "training": "a training step",
     "prefill": "prefill",
     "decode": "one step of decoding",
 }
@@ -134,7 +134,7 @@ def _serial(results: PanelResults, order: Mapping[str, int]) -> list[Drawing]:
             if c.phase == phase
         }
         if rows:
-            title = f"Longest chain of dependent operations, {TITLES[phase]}"
+            title = f"Longest chain of dependent operations of {TITLES[phase]}"
             figures.append(lines(f"serial-{phase}", title, ("positions n", "operations"), rows, order))
     return figures
 
