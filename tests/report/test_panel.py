@@ -60,7 +60,7 @@ def test_the_table_has_exponents_in_brackets_where_they_are_not_settled():
 def test_the_sentences_name_what_grows_and_what_is_used():
     text = " ".join(findings(make_panel()))
     assert "grows with the length in lstm" in text
-    assert "same number of operations at every length in softmax+weights" in text
+    assert "The chain is the same at every length in softmax+weights" in text
     assert "time of a training step grows faster than n^1.5 in softmax+weights (2.00" in text
     assert "runs/my <lm>: gradients reach 32 positions back; 8 positions of context give the loss of all" in text
 

@@ -123,7 +123,7 @@ def _serial(chains: Sequence[Chain]) -> list[str]:
     if linear:
         sentences.append(f"The chain of dependent operations grows with the length in {names_of(linear)}.")
     if constant:
-        sentences.append(f"It has the same number of operations at every length in {names_of(constant)}.")
+        sentences.append(f"The chain is the same at every length in {names_of(constant)}.")
     return sentences
 
 
