@@ -61,7 +61,6 @@ def panel(
     if names:
         find_mechanisms(names, sizes.narrow)  # refuses unknown names before anything is measured
     directory = Path("panel") if out_dir is None else out_dir
-    directory.mkdir(parents=True, exist_ok=True)
     if overwrite:
         (directory / FILE).unlink(missing_ok=True)
     with messages():

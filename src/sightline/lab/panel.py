@@ -16,7 +16,9 @@ import torch
 from torch import Tensor
 
 from sightline.core.errors import InputError
+from sightline.core.files import faults
 from sightline.core.modes import evaluating
+from sightline.data.batches import START
 from sightline.lab.crossover import check_crossover, measured_ratio, predict
 from sightline.lab.growth import Timing, measure_costs
 from sightline.lab.load import OthersLoad
@@ -117,6 +119,8 @@ def run_panel(
     Raises:
         InputError: "out/panel.json: it has other mechanisms or sizes: choose another --out-dir, or --overwrite".
     """
+    with faults(directory):
+        directory.mkdir(parents=True, exist_ok=True)
     results = _started(names, runs, directory / FILE, sizes, facts)
     for part in only:
         if part in results.seconds:
@@ -199,8 +203,9 @@ def _saturation(
 
 @torch.no_grad()
 def _embedded(run: Run) -> Tensor:
-    """A whole batch of embedded inputs, cut to the shortest one."""
-    batch = next(iter(run.task.batches(run.part, seed=0).epoch(0))).to(run.task.device)
+    """A batch of embedded inputs, cut to the shortest one; a row of several documents is read as one."""
+    batch, _ = next(run.task.batches(run.part, seed=0).stream(START))
+    batch = batch.to(run.task.device)
     if isinstance(run.model, Decoder):
         return run.model.embedding(batch.tokens)
     x, mask = run.model.front_end(batch.source, batch.source_mask)
