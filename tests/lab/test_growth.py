@@ -67,7 +67,12 @@ LENGTHS = (128, 256, 512, 1024)
 
 @pytest.mark.parametrize(
     ("name", "longest", "exponent"),
-    [("softmax+weights", 1024, 2.0), ("softmax", 4096, 1.0), ("window", 4096, 1.0), ("linear", 65536, 1.0)],
+    [
+        ("softmax+weights", 1024, 2.0),
+        ("softmax", 4096, 1.0),
+        ("window", 4096, 1.0),
+        pytest.param("linear", 65536, 1.0, marks=pytest.mark.slow),
+    ],
 )
 def test_memory_of_training_grows_as_the_formulas_say(name, longest, exponent):
     """n² for weights that are formed; n for fused attention (Rabe & Staats 2021), windows and linear attention.

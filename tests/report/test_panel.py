@@ -74,6 +74,7 @@ def test_a_crossover_is_told_with_its_check():
     assert missing.endswith("between 540 and 900 no crossing was measured.")
 
 
+@pytest.mark.slow
 def test_the_page_is_one_file_without_scripts_and_escapes_names(page):
     assert "<script" not in page
     assert "runs/my &lt;lm&gt;" in page
