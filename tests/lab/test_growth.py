@@ -15,6 +15,7 @@ from sightline.lab.growth import PHASES, Timing, measure_costs, peak_of, prepare
 from sightline.lab.live_memory import LiveMemory
 from sightline.lab.mechanism import Mechanism, find_mechanisms
 from sightline.lab.panel_results import Cost
+from sightline.mixers.gru import GRUConfig
 
 QUICK = Timing(rounds=3, shortest_s=0.0)
 
@@ -134,6 +135,11 @@ def test_weights_that_a_mechanism_does_not_have_are_refused():
         find_mechanisms(["lstm+weights"], 8)
     with pytest.raises(InputError, match="unknown mechanism 'softmx', did you mean 'softmax'"):
         find_mechanisms(["softmx"], 8)
+
+
+def test_a_table_may_have_configs_with_options_of_their_own():
+    (mechanism,) = find_mechanisms(["mine"], 8, {"mine": GRUConfig(d_hidden=3)})
+    assert mechanism.build().d_out == 3
 
 
 def cost(name, time, lengths=(64, 128, 256, 512)):

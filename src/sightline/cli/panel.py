@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sightline.cli.plugins import Plugins
+
 if TYPE_CHECKING:
     from sightline.lab.panel_results import PanelResults, PartName
 
 
 def panel(
     *runs: Path,
+    plugin: Plugins = None,
     mixers: str | None = None,
     only: str | None = None,
     lengths: str | None = None,
@@ -32,7 +35,8 @@ def panel(
     Args:
         runs: Directories of trained runs of language models or classifiers, or of comparisons, whose winner is used.
         mixers: Comma-separated mechanisms such as lstm,softmax, untrained and with default options; softmax+weights is
-            softmax attention that forms its weights. Default: all mechanisms without a run, none with one.
+            softmax attention that forms its weights. Default: those of the plugins that --plugin names, otherwise all
+            without a run and none with one.
         only: Comma-separated parts of reach, serial, growth, saturation. Default: all.
         lengths: Comma-separated numbers of positions for growth. Default: 128,256,512,1024,2048.
         quick: Fewer sequences, shorter lengths and fewer rounds.
@@ -49,6 +53,7 @@ def panel(
     from sightline.lab.mechanism import find_mechanisms
     from sightline.lab.panel import FILE, PARTS, QUICK, Sizes, find_run, run_panel
     from sightline.mixers import MIXERS
+    from sightline.models.plugins import load_plugins
     from sightline.report.panel import write_panel
     from sightline.training.environment import environment
 
@@ -57,7 +62,8 @@ def panel(
     if lengths is not None:
         sizes = replace(sizes, lengths=_lengths(lengths))
     names = [name.strip() for name in (mixers or "").split(",") if name.strip()]
-    names = list(dict.fromkeys(names or ([] if runs else MIXERS)))
+    own = [name for one in load_plugins(plugin) for name in one.mechanisms]
+    names = list(dict.fromkeys(names or own or ([] if runs else MIXERS)))
     if names:
         find_mechanisms(names, sizes.narrow)  # refuses unknown names before anything is measured
     directory = Path("panel") if out_dir is None else out_dir

@@ -91,7 +91,8 @@ def find_mechanisms(names: Sequence[str], d_model: int, table: Mapping[str, Any]
         kind = name.removesuffix(WEIGHTS)
         if kind not in table:
             raise InputError(unknown("mechanism", kind, table), where="--mixers")
-        mechanism = Mechanism(name, table[kind](), d_model, materialised=name != kind)
+        config = table[kind]() if isinstance(table[kind], type) else table[kind]
+        mechanism = Mechanism(name, config, d_model, materialised=name != kind)
         try:
             module = mechanism.build()
         except ValueError as error:
