@@ -1,15 +1,14 @@
 #!/usr/bin/env bash
-# rapidfuzz 3.14.6 and editdistance 0.8.1: sequences of numbers or tuples that differ have the edit distance 0.
+# rapidfuzz 3.14.6: sequences of floats or tuples that differ have the edit distance 0, as only the hashes are compared.
 #
-# Both compare the elements by their hash alone, and Python gives many values the same hash: -1.0 and -2.0, (-1,) and
-# (-2,), 0.5 and 2**60. editdistance does so for the integers -1 and -2 too, the usual ids of padding and blank.
-# RapidFuzz treats integers apart, but takes a text of one character as its code point, so the tokens ["a"] and [97] are
-# equal.
+# Python gives many values the same hash: -1.0 and -2.0, (-1,) and (-2,), 0.5 and 2**60. RapidFuzz treats integers
+# apart, but takes a text of one character as its code point, so the tokens ["a"] and [97] are equal. editdistance 0.8.1
+# compares hashes too, those of the integers -1 and -2 included; its README says "if object's hash is same, it's same",
+# while RapidFuzz asks for hashable elements without a word on it.
 #
 # Why a good guess is wrong: a hash is only a hint of equality everywhere else in Python (a dictionary compares the
-# values as well), both accept any hashable elements, and chance collisions of 64 bits never happen, but these are
-# fixed. Error rates over quantized or pitch values, or over (time, pitch) pairs, come out too low. Number the distinct
-# elements from 0 first.
+# values as well), and one expects collisions of 64 bits never to happen, but these are fixed. Error rates over
+# quantized or pitch values, or over (time, pitch) pairs, come out too low. Number the distinct elements from 0 first.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
