@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from performance_page import Row
-from sightline.report.figures import DASHES, LIGHT, MARKERS, STYLE, dress, spread_apart
+from sightline.report.drawing import DASHES, LIGHT, MARKERS, STYLE, dress, spread_apart
 
 LengthCurve = list[tuple[int, float]]  # (length, value)
 End = tuple[int | float, float, str, str]  # length, value, name, colour

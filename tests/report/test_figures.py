@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from sightline.lab.results import Results
-from sightline.report.figures import LIGHT, STYLE, SVG, drawings, page_svg, spread_apart
+from sightline.report.drawing import LIGHT, STYLE, SVG, page_svg, spread_apart
+from sightline.report.figures import drawings
 from tests.report.synthetic import make_results
 
 NUMBER = r"-?\d+(?:\.\d+)?(?:e-?\d+)?"

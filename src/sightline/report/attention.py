@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from rapidfuzz import fuzz
 
 from sightline.lab.results import ArchitectureMaps, AttentionExample, AttentionMap, Results
-from sightline.report.figures import LIGHT, STYLE, save_both
+from sightline.report.drawing import LIGHT, STYLE, save_both
 from sightline.report.text import piece, shortened, visible
 
 # For letters missing in the first font; only installed fonts are used.

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from sightline.core.metrics import find_metric
 from sightline.lab.details import Curve, Details
 from sightline.lab.results import Architecture, Results
-from sightline.report.figures import MARKERS, Drawing, Theme, draw_line, label_lines
+from sightline.report.drawing import MARKERS, Drawing, Theme, draw_line, label_lines
 from sightline.report.labels import label_drawings
 from sightline.report.text import capitalised, visible
 

@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from sightline.core.digits import number_of, significant_apart
 from sightline.core.errors import InputError
 from sightline.core.files import write_file
-from sightline.report.figures import LIGHT, VARIABLES, Drawing, Theme
+from sightline.report.drawing import LIGHT, VARIABLES, Drawing, Theme
 from sightline.report.text import visible
 
 MOST = 20  # figures per call

@@ -12,7 +12,7 @@ from sightline.core.digits import significant
 from sightline.core.metrics import Metric
 from sightline.lab.pareto import Front, fronts
 from sightline.lab.results import Estimate, Results
-from sightline.report.figures import MARKERS, Drawing, Theme, axis_label, end_labels, widen
+from sightline.report.drawing import MARKERS, Drawing, Theme, axis_label, end_labels, widen
 from sightline.report.recommendation import cost_label, written
 from sightline.report.text import capitalised, visible
 

@@ -28,7 +28,8 @@ from sightline.lab.results import Architecture, ArchitectureMaps, AttentionExamp
 from sightline.report.attention import MOST_ROWS, learnt, save_attention
 from sightline.report.details import comparison_drawings, label_figures
 from sightline.report.differences import data_line, differences_rows
-from sightline.report.figures import Drawing, drawings
+from sightline.report.drawing import Drawing
+from sightline.report.figures import drawings
 from sightline.report.fronts import front_drawings
 from sightline.report.longer import lengths, longer
 from sightline.report.recommendation import recommendation_line, using_recommended

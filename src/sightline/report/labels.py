@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle
 
 from sightline.core.digits import number_of, significant, significant_apart
 from sightline.lab.details import Confusion, Details, ReliabilityBin
-from sightline.report.figures import Drawing, Theme
+from sightline.report.drawing import Drawing, Theme
 from sightline.report.text import shortened, visible
 
 MOST_CLASSES = 30  # shown in a confusion matrix

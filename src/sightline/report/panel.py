@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from sightline.core.files import write_file
 from sightline.lab.panel_results import PanelResults
-from sightline.report.figures import Drawing
+from sightline.report.drawing import Drawing
 from sightline.report.html import style_sheet, templates
 from sightline.report.panel_figures import TITLES, panel_drawings
 from sightline.report.panel_text import cost_rows, crossover_text, exponent, findings, names_of, reaches, uses

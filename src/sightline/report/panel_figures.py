@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from sightline.lab.panel_results import Band, PanelResults, Phase, Saturation
-from sightline.report.figures import MARKERS, Drawing, Theme, draw_line, end_labels
+from sightline.report.drawing import MARKERS, Drawing, Theme, draw_line, end_labels
 from sightline.report.text import visible
 
 MOST_LINES = 8  # with colours of their own; further lines are thinner

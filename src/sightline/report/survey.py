@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from sightline.data.survey import Chart, Survey
-from sightline.report.figures import DASHES, LIGHT, STYLE, dress, save
+from sightline.report.drawing import DASHES, LIGHT, STYLE, dress, save
 from sightline.report.text import shortened, visible
 
 LONGEST_NAME = 18
