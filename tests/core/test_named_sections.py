@@ -96,10 +96,10 @@ def test_a_file_chooses_by_a_word_and_a_flag_sets_a_key(tmp_path: Path) -> None:
     [
         ({"shape": "cirle"}, "--shape.name: unknown shape 'cirle', did you mean 'circle'?"),
         ({"shape": "circle", "shape.radus": "1"}, "--shape.radus: unknown key, did you mean 'radius'?"),
-        ({"shape": "circle", "shape.side": "1"}, "--shape.side: unknown key; known: name, radius"),
+        ({"shape": "circle", "shape.side": "1"}, "--shape.side: circle has no such key; requires --shape=square"),
         ({"shape": "circle", "shape.radius": "0"}, "--shape.radius: must be positive, found 0.0"),
         ({"shape": "circle", "shape.name": "square"}, "--shape.name: set both as a whole and by sub-key"),
-        ({"shape.radius": "1"}, "--shape.radius: unknown key; known: name"),
+        ({"shape.radius": "1"}, "--shape.radius: requires --shape=circle"),
     ],
     ids=str,
 )

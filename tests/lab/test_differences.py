@@ -47,7 +47,7 @@ def test_the_same_items_make_the_interval_narrower_and_the_sign_is_now_minus_the
     assert paired.low is not None
     assert paired.high is not None
     assert paired.low < paired.high < 0
-    assert paired.high - paired.low < 0.02
+    assert paired.high - paired.low < 0.05  # unpaired, the items alone make it 0.11
 
 
 def test_architectures_costs_and_settings_that_differ_are_listed() -> None:

@@ -10,7 +10,7 @@ import pytest
 from sightline.cli.app import main
 from sightline.core.errors import InputError
 from sightline.lab import panel
-from sightline.lab.panel import FILE, PARTS, Run, Sizes, find_run, run_panel
+from sightline.lab.panel import FILE, PARTS, Sizes, TrainedRun, find_run, run_panel
 from sightline.lab.panel_results import PanelResults
 from tests.tasks.classification import small
 from tests.tasks.translation import small as pairs
@@ -24,7 +24,7 @@ FACTS = {"command": "sightline panel", "environment": {}}
 
 @pytest.mark.slow
 def test_every_part_of_mechanisms_and_of_a_run(tmp_path):
-    run = Run("runs/c", small.untrained("text", "transformer"), small.data("text").test)
+    run = TrainedRun("runs/c", small.untrained("text", "transformer"), small.data("text").test)
     results = run_panel(["gru", "softmax+weights"], [run], tmp_path, TINY, list(PARTS), FACTS)
     assert results.names == ["gru", "softmax+weights", "runs/c"]
     assert [reach.name for reach in results.reach] == ["gru", "runs/c"]

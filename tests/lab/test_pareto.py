@@ -11,7 +11,7 @@ import pytest
 from sightline.core.metrics import Baseline
 from sightline.lab.pareto import fronts
 from sightline.lab.recommend import recommend
-from sightline.lab.results import Architecture, BudgetPlan, Data, Estimate, Outcome, Pair, Prefer, Results, Run
+from sightline.lab.results import Architecture, BudgetPlan, Data, Decision, Estimate, Pair, Prefer, Results, Run
 
 
 def made(
@@ -19,7 +19,7 @@ def made(
     shown: Sequence[tuple[str, str]] = (),
     metric: str = "accuracy",
     runs: Sequence[Run] = (),
-    otherwise: Outcome = "practically the same",
+    otherwise: Decision = "practically the same",
     **more: Any,
 ) -> Results:
     """Results of architectures with a mean `q` and costs; `shown` pairs, the better one first, are better, and the

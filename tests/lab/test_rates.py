@@ -160,7 +160,7 @@ def test_an_unscaled_warmup_would_hide_the_peak() -> None:
 
 def session(tmp_path: Path, budget: float = 600.0, **settings: object) -> _Session:
     config = CompareConfig(archs=("gru", "rnn"), seeds=2, search=0.4, settings=settings)
-    return _Session(config, tmp_path, Display(quiet=True), divide(config, budget, "steps"))
+    return _Session(config, tmp_path, Display(quiet=True), plan=divide(config, budget, "steps"))
 
 
 def ended(job: Job, loss: float | None) -> Outcome:

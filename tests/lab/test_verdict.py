@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sightline.core.metrics import Baseline, find_metric
-from sightline.lab.results import Estimate, Outcome, Pair, Rounds
+from sightline.lab.results import Decision, Estimate, Pair, Rounds
 from sightline.lab.verdict import verdict
 
 SCORES = {
@@ -65,7 +65,7 @@ def test_the_verdict_says_that_there_is_no_difference() -> None:
     assert text.startswith(everyone)
 
 
-def decided(pairs: list[Pair], **outcomes: Outcome) -> list[Pair]:
+def decided(pairs: list[Pair], **outcomes: Decision) -> list[Pair]:
     """The pairs with the outcomes of those with bahdanau."""
     return [replace(p, outcome=outcomes.get(p.second, "better") if p.first == "bahdanau" else "better") for p in pairs]
 

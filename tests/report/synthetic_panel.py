@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from sightline.lab.exponents import fit_exponent
-from sightline.lab.panel_results import Band, Chain, Cost, Crossover, Matrix, PanelResults, Reach, Saturation
+from sightline.lab.panel_results import (
+    Band,
+    Chain,
+    Crossover,
+    PanelResults,
+    PhaseCost,
+    Reach,
+    RecurrentMatrix,
+    Saturation,
+)
 
 LENGTHS = [64, 128, 256, 512]
 NAMES = ["lstm", "softmax+weights", "runs/my <lm>"]
@@ -13,11 +22,11 @@ def band(at, values) -> Band:
     return Band([float(x) for x in at], list(values), [v and 0.9 * v for v in values], [v and 1.1 * v for v in values])
 
 
-def cost(name: str, phase, power: float) -> Cost:
+def cost(name: str, phase, power: float) -> PhaseCost:
     seconds = [[1e-6 * n**power * noise for noise in (1.0, 1.01, 0.99)] for n in LENGTHS]
     peaks = [int(100 * n**power) for n in LENGTHS]
     time = fit_exponent(LENGTHS, seconds)
-    return Cost(name, phase, LENGTHS, seconds, peaks, time, fit_exponent(LENGTHS, [[float(p)] for p in peaks]))
+    return PhaseCost(name, phase, LENGTHS, seconds, peaks, time, fit_exponent(LENGTHS, [[float(p)] for p in peaks]))
 
 
 def chain(name: str, slope: int) -> Chain:
@@ -32,7 +41,7 @@ def make_panel(**changes) -> PanelResults:
     reach = [
         Reach(
             "lstm", False, band([0, *lags], [2.0, *(0.5**k for k in lags)]), state=band(lags, [0.5**k for k in lags]),
-            numbers=32, matrices=[Matrix("weight_hidden", 16, 1.0, 1.25, 1.0, 0.5)],
+            numbers=32, matrices=[RecurrentMatrix("weight_hidden", 16, 1.0, 1.25, 1.0, 0.5)],
         ),
         Reach(
             "runs/my <lm>", True, band([0, *lags], [2.0, *(1.0 for _ in lags)]),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sightline.cli.plugins import Plugins
 
 if TYPE_CHECKING:
-    from sightline.lab.panel_results import PanelResults, PartName
+    from sightline.lab.panel_results import PanelPart, PanelResults
 
 
 def panel(
@@ -81,7 +81,7 @@ def panel(
     print(f"\n{page}")
 
 
-def _parts(only: str | None, known: list[PartName]) -> list[PartName]:
+def _parts(only: str | None, known: list[PanelPart]) -> list[PanelPart]:
     from sightline.core.errors import InputError
     from sightline.core.suggest import unknown
 

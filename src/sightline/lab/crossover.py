@@ -19,7 +19,7 @@ from scipy import optimize
 from sightline.lab.bench.timing import seconds
 from sightline.lab.growth import CPU, Timing, prepare, time_in_turns
 from sightline.lab.mechanism import Mechanism
-from sightline.lab.panel_results import Cost, Crossover, Phase
+from sightline.lab.panel_results import Crossover, Phase, PhaseCost
 
 BEYOND = 2.0  # predictions reach so many times the largest measured length
 AROUND = (0.6, 0.8, 1.0, 1.25, 1.6)  # of the prediction, where it is checked
@@ -51,7 +51,7 @@ def fit_time(lengths: Sequence[int], times: Sequence[float]) -> np.ndarray:
     return found / scale ** np.arange(3)
 
 
-def predict(costs: Sequence[Cost]) -> list[Prediction]:
+def predict(costs: Sequence[PhaseCost]) -> list[Prediction]:
     """Every crossing of two mechanisms in one phase up to `BEYOND` times the largest length.
 
     Only where the ratio of times falls clearly (`CLEAR`) and both fits describe what was measured (`MISFIT`); the
@@ -128,11 +128,11 @@ def measured_ratio(timing: Timing) -> Measure:
     return measure
 
 
-def _medians(cost: Cost, lengths: Sequence[int]) -> list[float]:
+def _medians(cost: PhaseCost, lengths: Sequence[int]) -> list[float]:
     return [float(np.median(cost.seconds[cost.lengths.index(n)])) for n in lengths]
 
 
-def _misfit(fit: np.ndarray, cost: Cost, lengths: Sequence[int]) -> float:
+def _misfit(fit: np.ndarray, cost: PhaseCost, lengths: Sequence[int]) -> float:
     n = np.asarray(lengths, float)
     return float(np.abs(fit @ np.stack([np.ones_like(n), n, n**2]) / _medians(cost, lengths) - 1).max())
 

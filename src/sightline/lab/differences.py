@@ -18,7 +18,7 @@ from sightline.lab.pareto import COSTS, Cost
 from sightline.lab.results import Architecture, Estimate, Results
 from sightline.lab.stats import compare_items
 
-Items = Mapping[str, np.ndarray]  # rows (seeds, N, K) of the metric that decides, by architecture
+StoredItems = Mapping[str, np.ndarray]  # rows (seeds, N, K) of the metric that decides, by architecture
 VOLATILE = ("environment.command",)
 
 
@@ -76,7 +76,12 @@ class Differences:
 
 
 def differences(
-    old: Results, new: Results, *, where: object, old_items: Items | None = None, new_items: Items | None = None
+    old: Results,
+    new: Results,
+    *,
+    where: object,
+    old_items: StoredItems | None = None,
+    new_items: StoredItems | None = None,
 ) -> Differences:
     """The differences of `new` to `old`, which is at `where`.
 

@@ -15,7 +15,7 @@ from sightline.lab.bench.timing import seconds
 from sightline.lab.exponents import fit_exponent
 from sightline.lab.live_memory import LiveMemory
 from sightline.lab.mechanism import Mechanism, outputs
-from sightline.lab.panel_results import Cost, Phase
+from sightline.lab.panel_results import Phase, PhaseCost
 
 CPU = torch.device("cpu")
 PHASES: tuple[Phase, ...] = ("forward", "training", "prefill", "decode")
@@ -37,14 +37,14 @@ class Timing:
     batch: int = 1
 
 
-class Prepared(NamedTuple):
+class PreparedPhase(NamedTuple):
     """A call that is ready to be timed, and the bytes of the state that it continues from (decode only)."""
 
     run: Callable[[], object]
     state_bytes: int = 0
 
 
-def prepare(mechanism: Mechanism, phase: Phase, length: int, batch: int = 1) -> Prepared | None:
+def prepare(mechanism: Mechanism, phase: Phase, length: int, batch: int = 1) -> PreparedPhase | None:
     """The call of a phase at a length, in float32; None for an encoder where a state is needed.
 
     forward: outputs with the graph that a backward pass needs. training: with the gradients of the input and all
@@ -64,7 +64,7 @@ def prepare(mechanism: Mechanism, phase: Phase, length: int, batch: int = 1) -> 
             y, _ = outputs(module, given._replace(x=x))
             return torch.autograd.grad(y.sum(), learnt, allow_unused=True)
 
-        return Prepared(forward if phase == "forward" else training)
+        return PreparedPhase(forward if phase == "forward" else training)
     if not isinstance(module, SequenceMixer):
         return None
     if phase == "prefill":
@@ -73,7 +73,7 @@ def prepare(mechanism: Mechanism, phase: Phase, length: int, batch: int = 1) -> 
             with torch.inference_mode():
                 return outputs(module, given)
 
-        return Prepared(prefill)
+        return PreparedPhase(prefill)
     with torch.inference_mode():
         _, state = outputs(module, given)
     carried, x_t = [state], given.x[:, -1]
@@ -83,7 +83,7 @@ def prepare(mechanism: Mechanism, phase: Phase, length: int, batch: int = 1) -> 
             y, carried[0] = module.step(x_t, carried[0])
         return y
 
-    return Prepared(decode, nbytes(state))
+    return PreparedPhase(decode, nbytes(state))
 
 
 def time_in_turns(runs: Sequence[Callable[[], object]], timing: Timing, warm: Sequence[float]) -> list[list[float]]:
@@ -97,7 +97,7 @@ def time_in_turns(runs: Sequence[Callable[[], object]], timing: Timing, warm: Se
     return taken
 
 
-def peak_of(prepared: Prepared) -> int:
+def peak_of(prepared: PreparedPhase) -> int:
     """Peak bytes of tensors in a call; for decode, of the state."""
     if prepared.state_bytes:
         return prepared.state_bytes
@@ -113,11 +113,11 @@ def measure_costs(
     timing: Timing,
     phases: Sequence[Phase] = PHASES,
     on_row: Callable[[str], object] = lambda row: None,
-) -> list[Cost]:
+) -> list[PhaseCost]:
     """The costs of every mechanism in every phase; a mechanism that takes too long stops at a shorter length."""
     costs = []
     for phase in phases:
-        rows: dict[str, _Row] = {mechanism.name: _Row(mechanism) for mechanism in mechanisms}
+        rows: dict[str, _Measured] = {mechanism.name: _Measured(mechanism) for mechanism in mechanisms}
         for length in lengths:
             active = [row for row in rows.values() if row.affordable(length, timing.longest_s)]
             ready = [(row, call) for row in active if (call := row.prepared(phase, length, timing.batch)) is not None]
@@ -131,7 +131,7 @@ def measure_costs(
 
 
 @final
-class _Row:
+class _Measured:
     """The measurements of one mechanism in one phase."""
 
     def __init__(self, mechanism: Mechanism) -> None:
@@ -144,7 +144,7 @@ class _Row:
         """Whether one call at this length would take less than `longest_s`, if the time grew quadratically."""
         return not self.lengths or min(self.seconds[-1]) * (length / self.lengths[-1]) ** 2 <= longest_s
 
-    def prepared(self, phase: Phase, length: int, batch: int) -> Prepared | None:
+    def prepared(self, phase: Phase, length: int, batch: int) -> PreparedPhase | None:
         return prepare(self.mechanism, phase, length, batch)
 
     def add(self, length: int, rounds: list[float], peak: int) -> None:
@@ -152,7 +152,7 @@ class _Row:
         self.seconds.append([float(f"{value:.5g}") for value in rounds])
         self.bytes.append(peak)
 
-    def cost(self, phase: Phase) -> Cost:
+    def cost(self, phase: Phase) -> PhaseCost:
         time = fit_exponent(self.lengths, self.seconds)
         memory = fit_exponent(self.lengths, [[float(value)] for value in self.bytes])
-        return Cost(self.mechanism.name, phase, self.lengths, self.seconds, self.bytes, time, memory)
+        return PhaseCost(self.mechanism.name, phase, self.lengths, self.seconds, self.bytes, time, memory)

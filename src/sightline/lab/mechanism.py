@@ -20,7 +20,7 @@ from sightline.mixers import MIXERS
 
 @final
 @dataclass(frozen=True)
-class Given:
+class BuiltModule:
     """A config of a module that exists; every build is a copy of it."""
 
     module: nn.Module

@@ -22,8 +22,8 @@ from sightline.data.batches import START
 from sightline.lab.crossover import check_crossover, measured_ratio, predict
 from sightline.lab.growth import Timing, measure_costs
 from sightline.lab.load import OthersLoad
-from sightline.lab.mechanism import Given, Mechanism, find_mechanisms
-from sightline.lab.panel_results import PanelResults, PartName, Saturation
+from sightline.lab.mechanism import BuiltModule, Mechanism, find_mechanisms
+from sightline.lab.panel_results import PanelPart, PanelResults, Saturation
 from sightline.lab.reach import mechanism_reach
 from sightline.lab.saturation import by_depth, by_layer, by_width
 from sightline.lab.serial import mechanism_chains
@@ -67,7 +67,7 @@ QUICK = Sizes(
 
 @final
 @dataclass(frozen=True)
-class Run:
+class TrainedRun:
     """A trained run: its task, and the test part of its data."""
 
     name: str
@@ -85,10 +85,13 @@ class Run:
 
     def mechanism(self) -> Mechanism:
         """The layers as a mechanism; each build is a copy."""
-        return Mechanism(self.name, Given(self.layers), self.layers.d_model)
+        return Mechanism(self.name, BuiltModule(self.layers), self.layers.d_model)
 
 
-def find_run(path: Path) -> Run:
+TrainedRuns = Sequence[TrainedRun]
+
+
+def find_run(path: Path) -> TrainedRun:
     """A run of a language model or of a classifier, and its test part; of a comparison the winner.
 
     Raises:
@@ -99,15 +102,15 @@ def find_run(path: Path) -> Run:
     task = load(directory)
     if not isinstance(getattr(task, "decoder", task.model), Decoder | EncoderModel):
         raise InputError(f"a {task.name} model: the panel measures language models and classifiers", where=path)
-    return Run(str(path), task, part_of_run(directory, "test").items)
+    return TrainedRun(str(path), task, part_of_run(directory, "test").items)
 
 
 def run_panel(
     names: Sequence[str],
-    runs: Sequence[Run],
+    runs: TrainedRuns,
     directory: Path,
     sizes: Sizes,
-    only: Sequence[PartName],
+    only: Sequence[PanelPart],
     facts: dict[str, Any],
     say: Say = lambda line: None,
 ) -> PanelResults:
@@ -140,9 +143,7 @@ def run_panel(
     return results
 
 
-def _started(
-    names: Sequence[str], runs: Sequence[Run], path: Path, sizes: Sizes, facts: dict[str, Any]
-) -> PanelResults:
+def _started(names: Sequence[str], runs: TrainedRuns, path: Path, sizes: Sizes, facts: dict[str, Any]) -> PanelResults:
     settings = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(sizes).items()}
     new = PanelResults(facts["command"], facts["environment"], [*names, *(run.name for run in runs)], settings)
     if not path.exists():
@@ -153,7 +154,7 @@ def _started(
     return old
 
 
-def _reach(results: PanelResults, names: Sequence[str], runs: Sequence[Run], sizes: Sizes, say: Say) -> PanelResults:
+def _reach(results: PanelResults, names: Sequence[str], runs: TrainedRuns, sizes: Sizes, say: Say) -> PanelResults:
     rows = []
     for mechanism in _mechanisms(names, sizes.narrow):
         if not mechanism.materialised:  # which has the same gradients
@@ -166,7 +167,7 @@ def _reach(results: PanelResults, names: Sequence[str], runs: Sequence[Run], siz
     return replace(results, reach=rows)
 
 
-def _serial(results: PanelResults, names: Sequence[str], runs: Sequence[Run], sizes: Sizes, say: Say) -> PanelResults:
+def _serial(results: PanelResults, names: Sequence[str], runs: TrainedRuns, sizes: Sizes, say: Say) -> PanelResults:
     rows = []
     for mechanism in [*_mechanisms(names, sizes.narrow), *(run.mechanism() for run in runs)]:
         say(f"serial: {mechanism.name}")
@@ -174,7 +175,7 @@ def _serial(results: PanelResults, names: Sequence[str], runs: Sequence[Run], si
     return replace(results, serial=rows)
 
 
-def _growth(results: PanelResults, names: Sequence[str], runs: Sequence[Run], sizes: Sizes, say: Say) -> PanelResults:
+def _growth(results: PanelResults, names: Sequence[str], runs: TrainedRuns, sizes: Sizes, say: Say) -> PanelResults:
     timing = Timing(sizes.rounds, longest_s=sizes.longest_s)
     mechanisms = {m.name: m for m in [*_mechanisms(names, sizes.d_model), *(run.mechanism() for run in runs)]}
     costs = measure_costs(list(mechanisms.values()), sizes.lengths, timing, on_row=lambda row: say(f"growth: {row}"))
@@ -185,9 +186,7 @@ def _growth(results: PanelResults, names: Sequence[str], runs: Sequence[Run], si
     return replace(results, growth=costs, crossovers=checked)
 
 
-def _saturation(
-    results: PanelResults, names: Sequence[str], runs: Sequence[Run], sizes: Sizes, say: Say
-) -> PanelResults:
+def _saturation(results: PanelResults, names: Sequence[str], runs: TrainedRuns, sizes: Sizes, say: Say) -> PanelResults:
     rows: list[Saturation] = []
     if names:
         say("saturation: by d_k and by layer")
@@ -202,7 +201,7 @@ def _saturation(
 
 
 @torch.no_grad()
-def _embedded(run: Run) -> Tensor:
+def _embedded(run: TrainedRun) -> Tensor:
     """A batch of embedded inputs, cut to the shortest one; a row of several documents is read as one."""
     batch, _ = next(run.task.batches(run.part, seed=0).stream(START))
     batch = batch.to(run.task.device)
@@ -216,7 +215,7 @@ def _mechanisms(names: Sequence[str], d_model: int) -> list[Mechanism]:
     return find_mechanisms(names, d_model) if names else []
 
 
-PARTS: dict[PartName, Callable[..., PanelResults]] = {
+PARTS: dict[PanelPart, Callable[..., PanelResults]] = {
     "reach": _reach,
     "serial": _serial,
     "growth": _growth,

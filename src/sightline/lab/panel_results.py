@@ -13,7 +13,7 @@ from sightline.core.json_text import finite, to_json
 
 SCHEMA_VERSION = 1
 
-PartName = Literal["reach", "serial", "growth", "saturation"]
+PanelPart = Literal["reach", "serial", "growth", "saturation"]
 Phase = Literal["forward", "training", "prefill", "decode"]
 
 
@@ -30,7 +30,7 @@ class Band:
 
 @final
 @dataclass(frozen=True)
-class Matrix:
+class RecurrentMatrix:
     """Eigenvalues and singular values of a square matrix of weights, or of the Jacobian of one step."""
 
     name: str
@@ -65,7 +65,7 @@ class Reach:
     numbers: int = 0
     used: Band | None = None
     loss_unit: str = ""
-    matrices: list[Matrix] = field(default_factory=list)
+    matrices: list[RecurrentMatrix] = field(default_factory=list)
 
 
 @final
@@ -99,7 +99,7 @@ class Chain:
 
 @final
 @dataclass(frozen=True)
-class Cost:
+class PhaseCost:
     """Time and peak memory at each length.
 
     seconds: the rounds at each length; peak_bytes: the largest sum of live tensors beyond parameters and inputs, for
@@ -165,7 +165,7 @@ class PanelResults:
     settings: dict[str, Any] = field(default_factory=dict)
     reach: list[Reach] = field(default_factory=list)
     serial: list[Chain] = field(default_factory=list)
-    growth: list[Cost] = field(default_factory=list)
+    growth: list[PhaseCost] = field(default_factory=list)
     crossovers: list[Crossover] = field(default_factory=list)
     saturation: list[Saturation] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)

@@ -20,7 +20,7 @@ from sightline.core.seeds import derive
 from sightline.core.state import leaves, map_state
 from sightline.lab.bands import median_band
 from sightline.lab.mechanism import Inputs, Mechanism, outputs
-from sightline.lab.panel_results import Matrix, Reach
+from sightline.lab.panel_results import Reach, RecurrentMatrix
 
 EXACT, PROBES = 256, 64
 
@@ -181,16 +181,16 @@ def _repeated(memory: Memory | None, rows: int) -> Memory | None:
     return map_state(lambda leaf: leaf.expand(rows, *leaf.shape[1:]), memory)
 
 
-def spectrum(name: str, matrix: Tensor) -> Matrix:
+def spectrum(name: str, matrix: Tensor) -> RecurrentMatrix:
     """Eigenvalues and singular values of a square matrix (N, N)."""
     matrix = matrix.detach().double()
     singular = torch.linalg.svdvals(matrix)
     radius = torch.linalg.eigvals(matrix).abs().max()
     values = (radius, singular[0], singular.median(), singular[-1])
-    return Matrix(name, len(matrix), *(value.item() for value in values))
+    return RecurrentMatrix(name, len(matrix), *(value.item() for value in values))
 
 
-def recurrent_matrices(model: nn.Module) -> list[Matrix]:
+def recurrent_matrices(model: nn.Module) -> list[RecurrentMatrix]:
     """The spectra of all hidden-to-hidden weights `weight_hidden` (G·H, H) of a model, gate by gate."""
     found = []
     for path, parameter in model.named_parameters():

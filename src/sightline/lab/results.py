@@ -19,7 +19,7 @@ SCHEMA_VERSION = 2
 
 Status = Literal["done", "failed", "diverged", "interrupted"]
 Prefer = Literal["quality", "speed", "memory", "balanced"]
-Outcome = Literal["better", "practically the same", "not decided"]  # of a pair
+Decision = Literal["better", "practically the same", "not decided"]  # of a pair
 LengthScores = list[float | None]
 
 
@@ -123,7 +123,7 @@ class Pair:
     p: float
     p_holm: float
     shown: bool
-    outcome: Outcome | None = None
+    outcome: Decision | None = None
     p_same: float | None = None
     item_error: float | None = None
     seed_spread: float | None = None

@@ -46,7 +46,7 @@ from scipy import stats as distributions
 from sightline.core.metrics import Metric
 from sightline.lab.draws import draw, estimate_of, towards
 from sightline.lab.effects import hedges_g, superiority
-from sightline.lab.results import Estimate, Outcome, Pair
+from sightline.lab.results import Decision, Estimate, Pair
 from sightline.lab.sequential import Look
 
 LEVEL = 0.95
@@ -209,7 +209,7 @@ def _decided(pairs: Sequence[Pair]) -> list[Pair]:
     unequal, same = holm([pair.p for pair in pairs]), holm([1.0 if p.p_same is None else p.p_same for p in pairs])
     for pair, q, q_same in zip(pairs, unequal, same, strict=True):
         shown = q <= 1 - LEVEL
-        outcome: Outcome = "not decided"
+        outcome: Decision = "not decided"
         if pair.seed_spread is not None:
             outcome = "practically the same" if q_same <= 1 - LEVEL else "better" if shown else "not decided"
         decided.append(replace(pair, p_holm=q, p_same=q_same, shown=shown, outcome=outcome))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import get_args
 
 from sightline.core.metrics import Baseline, Metric, defined, find_metric
-from sightline.lab.results import Estimate, Outcome, Pair, Rounds
+from sightline.lab.results import Decision, Estimate, Pair, Rounds
 
 
 def verdict(
@@ -59,7 +59,7 @@ def _rounds_note(rounds: Rounds, seeds: int) -> str:
     return f" {rounds.last} seeds, the most allowed, did not decide this."
 
 
-def _outcome(pair: Pair) -> Outcome:
+def _outcome(pair: Pair) -> Decision:
     """The outcome of a pair; results from before there was a margin tell only whether a difference was shown."""
     return pair.outcome or ("better" if pair.shown else "not decided")
 
@@ -87,7 +87,7 @@ def _ranking(
         )
     side = "above" if info.higher_is_better else "below"
     rest = [pair for pair in pairs if pair.first == best]
-    beaten, same, still_open = ([pair for pair in rest if _outcome(pair) == one] for one in get_args(Outcome))
+    beaten, same, still_open = ([pair for pair in rest if _outcome(pair) == one] for one in get_args(Decision))
     if len(beaten) == len(rest):
         nearest = rest[0]
         return (

@@ -19,7 +19,7 @@ from sightline.report.panel_text import cost_rows, crossover_text, exponent, fin
 PAGE = "panel.html"
 
 
-class Part(NamedTuple):
+class PanelSection(NamedTuple):
     """A section of the page."""
 
     key: str
@@ -28,7 +28,7 @@ class Part(NamedTuple):
 
 
 SECTIONS = (
-    Part(
+    PanelSection(
         "reach",
         "Gradient reach and used reach",
         "How much of position t-k reaches position t, by exact vector-Jacobian products in float64: the output y "
@@ -38,14 +38,14 @@ SECTIONS = (
         "the median. A gradient says what could matter; for a trained model the loss with its context cut says "
         "what does.",
     ),
-    Part(
+    PanelSection(
         "serial",
         "Serial work",
         "The longest chain of dependent operations, counted on the executed graph in float64. One call of a "
         "kernel that computes or moves numbers is one operation, a fused attention kernel too; views and "
         "allocations are none, and a prefix scan over n positions counts log₂ n.",
     ),
-    Part(
+    PanelSection(
         "growth",
         "Time and memory",
         "One row of n positions on this machine. Forward keeps the graph for a backward pass; a training step "
@@ -54,7 +54,7 @@ SECTIONS = (
         "quartile. Memory: the largest sum of tensors alive at the same time, without scratch space inside "
         "kernels; for decoding, the state.",
     ),
-    Part(
+    PanelSection(
         "saturation",
         "Saturation of the softmax",
         "Of each query: the entropy of its weights as a share of that of uniform weights, the largest weight, and "

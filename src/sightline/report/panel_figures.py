@@ -30,7 +30,7 @@ STATISTICS = {
 }
 
 
-class Line(NamedTuple):
+class BandLine(NamedTuple):
     """Points with the ends of their intervals."""
 
     x: list[float]
@@ -55,7 +55,7 @@ def lines(
     name: str,
     title: str,
     labels: tuple[str, str],
-    rows: Mapping[str, Line],
+    rows: Mapping[str, BandLine],
     order: Mapping[str, int],
     log_y: bool = True,
     log_x: bool = True,
@@ -92,17 +92,17 @@ def lines(
     return Drawing(name, title, visible(f"{title}: {points}"), draw, height=max(3.6, 0.9 + 0.19 * len(rows)))
 
 
-def _line(band: Band, floor: float = -np.inf) -> Line | None:
+def _line(band: Band, floor: float = -np.inf) -> BandLine | None:
     """The points of a band that are known and above the floor, with x > 0."""
     kept = [
         (x, y, y if low is None else max(low, floor), y if high is None else high)
         for x, y, low, high in zip(band.at, band.centre, band.low, band.high)
         if x > 0 and y is not None and y > floor
     ]
-    return Line(*map(list, zip(*kept))) if kept else None
+    return BandLine(*map(list, zip(*kept))) if kept else None
 
 
-def _known(rows: Mapping[str, Line | None]) -> dict[str, Line]:
+def _known(rows: Mapping[str, BandLine | None]) -> dict[str, BandLine]:
     return {name: line for name, line in rows.items() if line is not None}
 
 
@@ -173,12 +173,12 @@ def _field(row: Saturation, name: str) -> Band:
     return {"entropy": row.entropy, "largest": row.largest, "gradient": row.gradient}[name]
 
 
-def _exact(lengths: Sequence[int], values: Sequence[float]) -> Line:
+def _exact(lengths: Sequence[int], values: Sequence[float]) -> BandLine:
     x, y = [float(n) for n in lengths], list(values)
-    return Line(x, y, y, y)
+    return BandLine(x, y, y, y)
 
 
-def _spread(lengths: Sequence[int], rounds: Sequence[Sequence[float]]) -> Line:
+def _spread(lengths: Sequence[int], rounds: Sequence[Sequence[float]]) -> BandLine:
     """Medians and quartiles in milliseconds."""
     low, middle, high = (1e3 * np.array([np.quantile(r, (0.25, 0.5, 0.75)) for r in rounds])).T
-    return Line([float(n) for n in lengths], middle.tolist(), low.tolist(), high.tolist())
+    return BandLine([float(n) for n in lengths], middle.tolist(), low.tolist(), high.tolist())

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from sightline.core.digits import significant
-from sightline.lab.panel_results import Band, Chain, Cost, Crossover, Growth, PanelResults, Phase, Reach
+from sightline.lab.panel_results import Band, Chain, Crossover, Growth, PanelResults, Phase, PhaseCost, Reach
 from sightline.report.text import visible
 
 SHARE = 0.01  # of the gradient at distance 1: from there on a gradient no longer reaches
@@ -127,7 +127,7 @@ def _serial(chains: Sequence[Chain]) -> list[str]:
     return sentences
 
 
-def _growth(costs: Sequence[Cost]) -> list[str]:
+def _growth(costs: Sequence[PhaseCost]) -> list[str]:
     training = [c for c in costs if c.phase == "training"]
     sentences = []
     for what, growths in (
