@@ -1,0 +1,84 @@
+"""Tasks that leave new inputs to an object of their own: the task trains and measures it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+
+from torch import nn
+
+from sightline.core.front_end import FrontEndConfig
+from sightline.tasks.card import Card
+from sightline.tasks.outcomes import Answer
+from sightline.tasks.task import D, P, R, Task
+
+
+@runtime_checkable
+class TrainedModel(Protocol):
+    """A model with what it needs to answer new inputs, such as names of classes or the scales of series.
+
+    It has no loss, no metrics and no training data. Its methods do what those of `Task` with the same names do.
+    """
+
+    config: Any
+    model: nn.Module
+
+    @property
+    def source(self) -> FrontEndConfig: ...
+
+    @property
+    def outputs(self) -> int: ...
+
+    def is_one(self, inputs: Any) -> bool: ...
+
+    def predict_list(self, inputs: list[Any]) -> list[Any]: ...
+
+    def answer_list(self, inputs: list[Any]) -> list[Answer]: ...
+
+    def outputs_of(self, part: Any, /) -> list[Any]: ...
+
+    def facts(self) -> dict[str, str]: ...
+
+    def card(self) -> Card: ...
+
+    def save_files(self, directory: Path) -> None: ...
+
+
+M = TypeVar("M", bound=TrainedModel)
+
+
+class TrainedModelTask(Task[D, P, R], Generic[D, P, R, M]):
+    """A task that trains and measures a `TrainedModel`, which answers for it."""
+
+    def __init__(self, trained: M, data: str = "") -> None:
+        self.trained, self.data = trained, data
+        self.config, self.model = trained.config, trained.model
+
+    @property
+    def source(self) -> FrontEndConfig:
+        return self.trained.source
+
+    @property
+    def outputs(self) -> int:
+        return self.trained.outputs
+
+    def is_one(self, inputs: Any) -> bool:
+        return super().is_one(inputs) or self.trained.is_one(inputs)
+
+    def predict_list(self, inputs: list[Any], decoding: Any = None) -> list[Any]:
+        return self.trained.predict_list(inputs)
+
+    def answer_list(self, inputs: list[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
+        return self.trained.answer_list(inputs)
+
+    def outputs_of(self, part: P) -> list[Any]:
+        return self.trained.outputs_of(part)
+
+    def facts(self) -> dict[str, str]:
+        return self.trained.facts()
+
+    def card(self) -> Card:
+        return self.trained.card()
+
+    def save_files(self, directory: Path) -> None:
+        self.trained.save_files(directory)
