@@ -148,7 +148,7 @@ def verify(arch: str, horizon: int, data: str, runs: Path, seed: int) -> Outcome
             resume=(place / "checkpoints").exists(), on_progress=on_progress,
         )  # fmt: skip
     task, training = trained.task, trained.training
-    scores: Any = errors(task, dataset.test, task.predictor())
+    scores: Any = errors(task, dataset.test, task.trained.predictor())
     return Outcome(
         arch,
         horizon,

@@ -15,6 +15,7 @@ from sightline.data.series.grid import Grid
 from sightline.data.series.times import DAY
 from sightline.data.series.windows import WindowBatches
 from sightline.tasks.forecasting import baselines, theta
+from sightline.tasks.forecasting.forecaster import Forecaster
 from sightline.tasks.forecasting.past import cyclic
 from sightline.tasks.forecasting.task import ForecastingTask
 
@@ -144,7 +145,7 @@ def test_validation_chooses_the_week_where_the_week_matters(tmp_path: Path) -> N
     run = ForecastingTask.preset("nlinear").changed(data=data, device="cpu", lookback=48, horizon=24)
     corpus = ForecastingTask.load_data(run)
     task = ForecastingTask.build(corpus, run)
-    unclear = ForecastingTask(task.config, task.model, replace(task.fitted, season=1))
+    unclear = ForecastingTask(Forecaster(task.config, task.model, replace(task.fitted, season=1)))
     measured = unclear.baselines(corpus.train, corpus.valid, corpus.test)
     naive = next(one for one in measured if one.name == "seasonal naive")
     assert "of 168 steps, usual for such steps, chosen by validation" in naive.description

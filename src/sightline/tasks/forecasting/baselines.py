@@ -9,12 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sightline.core.cpu_clock import CpuClock
+from sightline.core.metrics import Baseline
 from sightline.data.series.corpus import SeriesScaling
 from sightline.data.series.windows import WindowBatch, WindowBatches, Windows
 from sightline.data.spaced import spaced
 from sightline.tasks.forecasting.config import ForecastingConfig
 from sightline.tasks.forecasting.fitted import Fitted
 from sightline.tasks.forecasting.past import MOST_CYCLES, Predictor, cyclic
+from sightline.tasks.forecasting.scores import score_windows
 from sightline.tasks.forecasting.theta import ALPHAS, theta
 
 MOST_CHOOSING = 500  # validation windows that choose a season and a penalty
@@ -33,6 +36,31 @@ class NamedPredictor(NamedTuple):
     name: str
     description: str
     predictor: Callable[[Windows], Predictor]
+
+
+def forecast_baselines(
+    train: Windows, valid: Windows, part: Windows, fitted: Fitted, config: ForecastingConfig
+) -> list[Baseline]:
+    """The baselines on `part`, learned from `train` with settings that `valid` chooses.
+
+    Point forecasts get quantiles from their errors in training, where the model has quantiles.
+    """
+    valid, known = (of.select(spaced(len(of), MOST_CHOOSING)) for of in (valid, train))
+    deciding = "mae" if config.loss == "quantile" else config.metric_name
+
+    def score(windows: Windows, predictor: Predictor, batches: list[WindowBatch]) -> dict[str, float]:
+        return score_windows(windows, predictor, batches, fitted.yardstick(windows.panel, config.levels)).metrics()
+
+    batches, choosing = list(fitted.in_order(part)), list(fitted.in_order(valid))
+    baselines, clock = [], CpuClock()
+    for name, description, predictor in all_baselines(
+        train, valid, part, fitted, config, lambda predictor: score(valid, predictor, choosing)[deciding]
+    ):
+        forecasts = predictor(part)
+        if config.levels and name != TRUTH:
+            forecasts = with_quantiles(forecasts, predictor(known), fitted.in_order(known), config.levels)
+        baselines.append(Baseline(name, description, score(part, forecasts, batches), name == TRUTH, clock.lap()))
+    return baselines
 
 
 def all_baselines(

@@ -15,10 +15,12 @@ from sightline.core.files import parse_json_object, read_regular
 from sightline.data.series.corpus import SeriesColumns, SeriesData, SeriesScaling, fit_scaling
 from sightline.data.series.panel import Evenness, Panel
 from sightline.data.series.seasons import find_season
+from sightline.data.series.windows import WindowBatches, Windows
 from sightline.tasks.forecasting.metrics import Yardstick
 from sightline.tasks.forecasting.scores import naive_errors
 
 MOST_BYTES = 1 << 28
+SCORED = 256  # windows forecast at once where no gradient is kept
 
 Matrix = tuple[tuple[float, ...], ...]
 
@@ -86,6 +88,10 @@ class Fitted:
         return SeriesScaling(
             self._by_name(panel, self.center, center), self._by_name(panel, self.spread, spread), past, ahead
         )
+
+    def in_order(self, windows: Windows) -> WindowBatches:
+        """Scaled batches of windows in order, to forecast."""
+        return WindowBatches(windows, self.scaling(windows.panel), size=SCORED, shuffle=False)
 
     def yardstick(self, panel: Panel, levels: tuple[float, ...]) -> Yardstick:
         """What forecasts of a panel's series at these levels are scored by."""

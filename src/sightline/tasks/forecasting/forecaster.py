@@ -1,0 +1,166 @@
+"""A forecaster: a model that forecasts the next steps of new series."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+from torch import nn
+
+from sightline.core.digits import number_of
+from sightline.core.errors import InputError
+from sightline.core.modes import evaluating
+from sightline.data.rows.given import as_frame, index_of_times, is_frame
+from sightline.data.series.corpus import load_panel, load_series
+from sightline.data.series.panel import Panel
+from sightline.data.series.windows import Windows, forecastable, next_windows
+from sightline.models.store import CONFIG, LoadedModel
+from sightline.parts.series_patches import SeriesWindows
+from sightline.tasks.card import Card
+from sightline.tasks.forecasting.config import PUBLISHED_BATCH, ForecastingConfig
+from sightline.tasks.forecasting.fitted import Fitted
+from sightline.tasks.forecasting.forecast import Forecast
+from sightline.tasks.forecasting.past import Predictor
+from sightline.tasks.forecasting.predict import panel_of, predictor_of
+from sightline.tasks.given import given_data
+from sightline.tasks.one_or_several import dimensions
+from sightline.tasks.outcomes import Answer
+
+SERIES = "series.json"
+
+
+@final
+class Forecaster:
+    """A model with the names, scales and season of the series that it was trained on.
+
+    model: from scaled windows of a look-back (B, L, C) to scaled forecasts (B, H, C, Q)
+    """
+
+    def __init__(self, config: ForecastingConfig, model: nn.Module, fitted: Fitted) -> None:
+        self.config, self.model, self.fitted = config, model, fitted
+
+    @classmethod
+    def restore(cls, directory: Path, loaded: LoadedModel, config: ForecastingConfig) -> Forecaster:
+        """The forecaster of a model directory; `InputError` where model, settings and series do not fit."""
+        if not isinstance(loaded.source, SeriesWindows):
+            raise InputError(f"a model of {loaded.source} does not forecast series", where=directory / CONFIG)
+        restored = cls(config, loaded.model, Fitted.read(directory / SERIES))
+        if (restored.source, restored.outputs) != (loaded.source, loaded.outputs):
+            raise InputError(
+                f"the series and settings ask for {restored.source} and {restored.outputs} outputs, but the model has "
+                f"{loaded.source} and {loaded.outputs}",
+                where=directory / SERIES,
+            )
+        return restored
+
+    @property
+    def source(self) -> SeriesWindows:
+        """The windows that the model reads."""
+        columns = self.fitted.columns
+        return self.config.windows(len(columns.targets), len(columns.past), len(columns.known))
+
+    @property
+    def outputs(self) -> int:
+        return self.config.outputs
+
+    def predictor(self, model: nn.Module | None = None) -> Predictor:
+        """Scaled forecasts of this model in its current state, or of another."""
+        return predictor_of(self.model if model is None else model, self.config)
+
+    def outputs_of(self, windows: Windows) -> list[np.ndarray]:
+        """The forecasts (H, C, Q) of windows, in the units of their series."""
+        forecasts = []
+        with evaluating(self.model):
+            predictor = self.predictor()
+            for batch in self.fitted.in_order(windows):
+                center, spread = (of[:, None, :, None].numpy() for of in (batch.center, batch.spread))
+                forecasts.extend(predictor(batch).cpu().double().numpy() * spread + center)
+        return forecasts
+
+    def forecast(self, panel: Panel) -> Forecast:
+        """The steps after the last value of every series that is long enough; the others are named.
+
+        Raises:
+            InputError: what `forecastable` raises.
+        """
+        panel, left_out = forecastable(panel, self.config.lookback, self.config.horizon)
+        values = np.stack(self.outputs_of(next_windows(panel, self.config.lookback, self.config.horizon)))
+        levels = self.config.levels
+        context = min(self.config.lookback, 4 * self.config.horizon)  # a fifth of a figure at least is the future
+        return Forecast(
+            panel, values[..., values.shape[3] // 2], values if levels else values[..., :0], levels, context, left_out
+        )
+
+    def is_one(self, inputs: Any) -> bool:
+        axes = dimensions(inputs)
+        return is_frame(inputs) or (axes is not None and axes <= 2)
+
+    def predict_list(self, inputs: list[Any]) -> list[Any]:
+        """For each file's path a `Forecast`; for each frame a frame of the same library, with its next steps; for each
+        array (T, C) of values the next ones (H, C, Q).
+
+        Of one target the values may be an array, a list or a column of a frame (T,). A column of pandas whose index
+        contains times is a frame of that target.
+        """
+        return [self._predict_one(source) for source in inputs]
+
+    def _predict_one(self, source: Any) -> Any:
+        if isinstance(source, str | Path):
+            return self.forecast(self._read_panel(source))
+        targets = self.fitted.columns.targets
+        if index_of_times(source) and not is_frame(source) and len(targets) == 1:
+            source = as_frame(source, targets[0])
+        if is_frame(source):
+            with given_data(None, data=source) as given:
+                forecast = self.forecast(self._read_panel(given.paths["data"]))
+            return forecast.frame(source, self.fitted.columns.series or "series")
+        forecast = self.forecast(panel_of(source, targets))
+        return forecast.quantiles[0] if forecast.levels else forecast.values[0][..., None]
+
+    def answer_list(self, inputs: list[str]) -> list[Answer]:
+        """The forecasts of files as tables."""
+        forecasts = [self.forecast(self._read_panel(path)) for path in inputs]
+        return [Answer(one.csv().rstrip("\n"), one.record(), notes=one.notes) for one in forecasts]
+
+    def _read_panel(self, path: str | Path) -> Panel:
+        if str(path).startswith("builtin:"):
+            panel = load_series(path).panel
+        else:
+            panel = load_panel(path, self.fitted.columns, self.fitted.rules)
+        self.fitted.check_step(panel)
+        return panel
+
+    def facts(self) -> dict[str, str]:
+        config = self.config
+        return {
+            "reads": self._reads,
+            "forecasts": f"{number_of(config.horizon, 'step')}, {self._levels or 'one number each'}",
+            "season": f"{number_of(self.fitted.season, 'step')}, {'given' if config.season else 'found in training'}",
+            "windows": "all" if config.protocol == "every" else f"whole batches of {PUBLISHED_BATCH}, as published",
+        }
+
+    def card(self) -> Card:
+        return Card(
+            "a series to its future",
+            "time-series-forecasting",
+            'model.predict("series.csv").csv()',
+            {
+                "Reads": self._reads,
+                "Forecasts": f"{number_of(self.config.horizon, 'step')}, {self._levels or 'one number a step'}",
+                "Columns": ", ".join(self.fitted.columns.targets[:20]),
+            },
+            ", `series.json` the scales of the series",
+        )
+
+    @property
+    def _reads(self) -> str:
+        return f"{number_of(self.config.lookback, 'step')} of {self.fitted.every}"
+
+    @property
+    def _levels(self) -> str:
+        levels = ", ".join(f"{level:g}" for level in self.config.levels)
+        return f"quantiles {levels}" if levels else ""
+
+    def save_files(self, directory: Path) -> None:
+        self.fitted.write(directory / SERIES)
