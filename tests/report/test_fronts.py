@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sightline.lab.results import Prefer, Run
-from sightline.report.fronts import front_drawings
+from sightline.core.metrics import find_metric
+from sightline.lab.results import Estimate, Prefer, Run
+from sightline.report.fronts import front_drawings, quality_range
 from sightline.report.html import render
 from sightline.report.recommendation import fronts_line, recommendation_line, using_recommended
 from tests.lab.test_pareto import FOUR, WORSE, made
@@ -64,3 +65,10 @@ def test_the_recommended_one_is_used_by_its_run_with_the_lowest_validation_loss(
     results = made(FOUR, WORSE, runs=runs, prefer="speed")
     assert using_recommended(results, Path("runs/a b")) == "sightline predict 'runs/a b/runs/fast-seed1' INPUT"
     assert using_recommended(replace(results, prefer="quality"), Path("runs/a b")) == ""
+
+
+def test_the_axis_of_quality_shows_the_marks_and_not_the_whole_range_of_the_metric() -> None:
+    low, high = quality_range(find_metric("accuracy"), [0.983, 0.955], [Estimate(0.983, 0.95, 1.0), Estimate(0.955)])
+    assert 90 < low < 95 < 100 < high < 105
+    low, high = quality_range(find_metric("accuracy"), [0.5, 0.5], [])
+    assert high - low == pytest.approx(1)  # one point at least, so that rounding is not drawn as a difference

@@ -104,7 +104,7 @@ def differences(
         changes.append(
             ArchitectureChange(now.arch, _metrics(then, now, new, pair), [
                 (cost, float(was), float(own)) for cost in COSTS
-                if (was := cost.of(then)) is not None and (own := cost.of(now)) is not None
+                if (was := cost.of(old, then)) is not None and (own := cost.of(new, now)) is not None
             ])
         )  # fmt: skip
     return Differences(

@@ -10,14 +10,16 @@ correction.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import fmean
 from typing import final
 
 import numpy as np
 from scipy import stats
 
 from sightline.core.metrics import defined
-from sightline.lab.results import Architecture, Pair, Results
+from sightline.lab.results import Architecture, Pair, Results, Run
 
 LEVEL = 0.95
 RESOLUTION = 0.05  # relative difference of costs below which two count as the same
@@ -28,32 +30,34 @@ RESOLUTION = 0.05  # relative difference of costs below which two count as the s
 class Cost:
     """One cost of an architecture: a field of `Architecture`, and of `Run` where it differs between runs.
 
-    unit: s, ms, bytes, or "" for a count; measured: whether it varies from run to run
+    unit: s, ms, bytes, or "" for a count; of_run: its value in one run, where it varies from run to run
     """
 
     name: str
     label: str
     unit: str = ""
-    measured: bool = False
+    of_run: Callable[[Results, Run], int | float | None] | None = None
 
-    def of(self, architecture: Architecture) -> int | float | None:
-        """The mean over the runs; None where it was not measured."""
+    def of(self, results: Results, architecture: Architecture) -> int | float | None:
+        """The mean over the finished runs; None where it was not measured."""
+        if values := self.of_runs(results, architecture.arch):
+            return fmean(values)
         value = getattr(architecture, self.name)
         return value if defined(value) else None
 
     def of_runs(self, results: Results, arch: str) -> list[int | float]:
         """The values of the finished runs; empty where only the mean is known."""
-        if not self.measured:
+        if self.of_run is None:
             return []
-        values = [getattr(run, self.name) for run in results.runs if run.arch == arch and run.status == "done"]
+        values = [self.of_run(results, run) for run in results.runs if run.arch == arch and run.status == "done"]
         return [value for value in values if defined(value) and value > 0]
 
 
 COSTS = (
-    Cost("train_s", "training time", "s", measured=True),
-    Cost("ms", "time of an output", "ms", measured=True),
+    Cost("train_s", "training time", "s", Results.own_s),
+    Cost("ms", "time of an output", "ms", lambda _, run: run.ms),
     Cost("state_bytes", "state", "bytes"),
-    Cost("peak_memory_bytes", "peak memory of training", "bytes", measured=True),
+    Cost("peak_memory_bytes", "peak memory of training", "bytes", lambda _, run: run.peak_memory_bytes),
     Cost("parameters", "parameters"),
 )
 
@@ -103,7 +107,7 @@ def _pair(results: Results, first: str, second: str) -> Pair | None:
 
 def cheaper(results: Results, cost: Cost, first: Architecture, second: Architecture) -> bool:
     """Whether a cost of `first` is below that of `second` beyond its uncertainty."""
-    low, high = cost.of(first), cost.of(second)
+    low, high = cost.of(results, first), cost.of(results, second)
     if low is None or high is None or low >= high * (1 - RESOLUTION):
         return False
     ours, theirs = cost.of_runs(results, first.arch), cost.of_runs(results, second.arch)
@@ -134,7 +138,7 @@ def fronts(results: Results) -> list[Front]:
     rows = {a.arch: a for a in results.ranked if a.arch in quality}
     made = []
     for cost in COSTS:
-        known = [a for a in rows.values() if cost.of(a) is not None]
+        known = [a for a in rows.values() if cost.of(results, a) is not None]
         if len(known) < 2:
             continue
 
@@ -146,6 +150,6 @@ def fronts(results: Results) -> list[Front]:
         points = []
         for a in known:
             by = [other.arch for other in known if other is not a and dominates(other, a)]
-            points.append(Point(a.arch, sign * quality[a.arch], float(cost.of(a) or 0), by))
+            points.append(Point(a.arch, sign * quality[a.arch], float(cost.of(results, a) or 0), by))
         made.append(Front(cost, points))
     return made

@@ -71,25 +71,25 @@ def recommend(results: Results, prefer: Prefer | None = None) -> Recommendation:
     if prefer == "quality":
         return Recommendation(prefer, best, best, among)
     if prefer == "balanced":
-        multiples = _multiples(candidates)
+        multiples = _multiples(results, candidates)
         least = min(multiples.values())
         arch = next(name for name, multiple in multiples.items() if multiple * (1 - RESOLUTION) <= least)
         return Recommendation(prefer, arch, best, among, multiple=multiples[arch])
     costs = {cost.name: cost for cost in COSTS}
-    known = [costs[name] for name in COST_OF[prefer] if all(costs[name].of(a) is not None for a in candidates)]
+    known = [costs[name] for name in COST_OF[prefer] if all(costs[name].of(results, a) is not None for a in candidates)]
     if not known:
         return Recommendation(prefer, best, best, among)
     cost = known[0]
-    cheapest = min(candidates, key=lambda a: cost.of(a) or 0.0)
+    cheapest = min(candidates, key=lambda a: cost.of(results, a) or 0.0)
     ties = [a for a in candidates if a is cheapest or not cheaper(results, cost, cheapest, a)]
     return Recommendation(prefer, ties[0].arch, best, among, cost)
 
 
-def _multiples(candidates: list[Architecture]) -> dict[str, float]:
+def _multiples(results: Results, candidates: list[Architecture]) -> dict[str, float]:
     """The geometric mean of each candidate's costs as multiples of the smallest, over costs that all have."""
     logs: dict[str, list[float]] = {a.arch: [] for a in candidates}
     for cost in COSTS:
-        values = {a.arch: value for a in candidates if (value := cost.of(a)) is not None and value > 0}
+        values = {a.arch: value for a in candidates if (value := cost.of(results, a)) is not None and value > 0}
         if len(values) == len(candidates):
             least = min(values.values())
             for arch, value in values.items():

@@ -351,6 +351,13 @@ class Results:
         """How many seeds would show a difference as large as the margin; "" where that is unknown."""
         return "" if self.power is None else self.power.sentence(self.metric)
 
+    def own_s(self, run: Run) -> float | None:
+        """The seconds of a run: of the processor, which other work does not lengthen, or by the clock with a GPU.
+
+        Those of the thread that trains: it computes or waits for the others all the time.
+        """
+        return run.train_s if run.cpu_s is None or self.environment.get("gpus") else run.cpu_s
+
     @property
     def metric(self) -> Metric:
         """The metric that decides."""

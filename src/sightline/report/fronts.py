@@ -12,7 +12,7 @@ from sightline.core.digits import significant
 from sightline.core.metrics import Metric
 from sightline.lab.pareto import Front, fronts
 from sightline.lab.results import Estimate, Results
-from sightline.report.drawing import MARKERS, Drawing, Theme, axis_label, end_labels, widen
+from sightline.report.drawing import MARKERS, Drawing, Theme, axis_label, end_labels
 from sightline.report.recommendation import cost_label, written
 from sightline.report.text import capitalised, visible
 
@@ -82,15 +82,23 @@ def _draw(
         axes.plot(x, y, MARKERS[index], color=colour, markersize=6, markerfacecolor=face, markeredgecolor=colour)
         ends[point.arch] = (x, y)
     _staircase(axes, theme, info, front, scale)
-    axes.margins(y=0.12)
-    widen(axes.get_ylim, axes.set_ylim, info)
+    axes.set_ylim(quality_range(info, [point.quality for point in front.points], list(scores.values())))
     axes.set_xlabel(f"{label} ({unit})" if unit else label)
     axes.set_ylabel(axis_label(info))
     axes.grid(color=theme.grid, linewidth=0.6)
     arrow = "↖" if info.higher_is_better else "↙"
-    corner = (0.02, 0.98, "top") if info.higher_is_better else (0.02, 0.02, "bottom")
-    axes.annotate(f"{arrow} better", corner[:2], xycoords="axes fraction", va=corner[2], color=theme.muted, fontsize=8)
+    axes.annotate(f"{arrow} better", (0.0, 1.03), xycoords="axes fraction", color=theme.muted, fontsize=8)
     end_labels(axes, theme, ends, order)
+
+
+def quality_range(info: Metric, qualities: list[float], scores: list[Estimate]) -> tuple[float, float]:
+    """The ends of the axis of quality: around all marks and intervals, at least a hundredth of a bounded metric."""
+    known = [*qualities, *(end for score in scores for end in (score.low, score.high) if end is not None)]
+    low, high = min(known), max(known)
+    span = info.limits[1] - info.limits[0]
+    least = span / 100 if math.isfinite(span) else 0.02 * abs(high)
+    room = max(0.08 * (high - low), (least - (high - low)) / 2) or 1.0
+    return (low - room) * info.factor, (high + room) * info.factor
 
 
 def _staircase(axes: Axes, theme: Theme, info: Metric, front: Front, scale: float) -> None:

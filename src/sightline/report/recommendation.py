@@ -54,10 +54,10 @@ def reason(results: Results, made: Recommendation) -> str:
 def _least(results: Results, cost: Cost, rows: dict[str, Architecture], made: Recommendation) -> str:
     """Its cost beside that of the best, or of the next candidate where it is the best itself."""
     assert made.arch is not None
-    own = cost.of(rows[made.arch]) or 0.0
+    own = cost.of(results, rows[made.arch]) or 0.0
     other = made.best if made.best != made.arch else next(arch for arch in made.among if arch != made.arch)
-    beside = cost.of(rows[other or made.arch]) or 0.0
-    least = min(cost.of(rows[arch]) or 0.0 for arch in made.among)
+    beside = cost.of(results, rows[other or made.arch]) or 0.0
+    least = min(cost.of(results, rows[arch]) or 0.0 for arch in made.among)
     tie = "the least" if own <= least else "about the least"
     named = f"{tie} {cost_label(results, cost)}, {written(cost, own)}"
     return f"{named}; {other} has {written(cost, beside)}"

@@ -17,22 +17,14 @@ def training_each(results: Results) -> str:
     """
     plan, whole = results.budget, Budget.parse(results.budget.per_run)
     own = whole.unit == "seconds"
-    took = [s for run in _done(results) if (s := own_s(results, run) if own else run.train_s) is not None]
+    took = [s for run in _done(results) if (s := results.own_s(run) if own else run.train_s) is not None]
     each = _range(took) if took and whole.unit in ("seconds", "wall") else amount(plan.final_each or plan.per_run)
     return f"{each} of training each{_search(results)}"
 
 
-def own_s(results: Results, run: Run) -> float | None:
-    """The seconds of a run: of the processor, which other work does not lengthen, or by the clock with a GPU.
-
-    Those of the thread that trains: it computes or waits for the others all the time.
-    """
-    return run.train_s if run.cpu_s is None or results.environment.get("gpus") else run.cpu_s
-
-
 def training_cost(results: Results, arch: str) -> tuple[float | None, float | None]:
-    """The mean of `own_s` over the finished runs of an architecture, and the tokens that it trains on per second."""
-    runs = [(run, s) for run in _done(results) if run.arch == arch and (s := own_s(results, run)) is not None]
+    """The mean of `Results.own_s` over the finished runs of an architecture, and its tokens per second of training."""
+    runs = [(run, s) for run in _done(results) if run.arch == arch and (s := results.own_s(run)) is not None]
     if not runs:
         return None, None
     speeds = [run.tokens / max(seconds, 1e-9) for run, seconds in runs if run.tokens is not None]
