@@ -11,9 +11,11 @@ import torch
 
 from sightline.data.pairs.corpus import PairCorpus, Pairs
 from sightline.lab.attention import attached, attention_examples, attention_maps
-from sightline.tasks.texts_out.search import TextOutput
+from sightline.tasks.texts_out.costs import ms_per_token, state_bytes
+from sightline.tasks.texts_out.writer import TextOutput
 from sightline.tasks.translation.config import TranslationConfig
-from sightline.tasks.translation.task import Sentences, TranslationTask
+from sightline.tasks.translation.sentences import Sentences
+from sightline.tasks.translation.task import TranslationTask
 from tests.clock import Clock
 
 TEXTS = ["abc def", "ghij", "klmno pq", "rst", "uvwxyz"]
@@ -64,7 +66,7 @@ def test_looking_leaves_nothing_attached(tasks: dict[str, TranslationTask]) -> N
 
 def test_the_state_grows_with_what_an_architecture_keeps(tasks: dict[str, TranslationTask]) -> None:
     sizes = {
-        arch: [task.state_bytes(Sentences([[5] * m]), 0, [6] * t) for m, t in ((5, 3), (10, 3), (5, 9))]
+        arch: [state_bytes(task.writer, Sentences([[5] * m]), 0, [6] * t) for m, t in ((5, 3), (10, 3), (5, 9))]
         for arch, task in tasks.items()
     }
     for arch in ("lstm", "gru"):
@@ -78,14 +80,13 @@ def test_the_decoding_time_is_per_token_the_end_included(
 ) -> None:
     clock = Clock()
 
-    def write_texts(task: TranslationTask, part: Pairs) -> list[TextOutput]:
+    def write_texts(part: Pairs) -> list[TextOutput]:
         clock.now += 0.25 * (len(part.sources[0]) + 1)  # a quarter of a second for each letter and for the end
         return [TextOutput(source, 0.0, True) for source in part.sources]
 
-    monkeypatch.setattr(TranslationTask, "write_texts", write_texts)
     monkeypatch.setattr("sightline.tasks.outcomes.time", clock)
     task = tasks["gru"]
-    assert task.ms_per_token(task.part_of(TEXTS)) == 250
+    assert ms_per_token(write_texts, task.part_of(TEXTS), task.tokenizers.target) == 250
 
 
 @pytest.mark.slow

@@ -21,7 +21,6 @@ from sightline.models import ARCHITECTURES
 from sightline.tasks.fit import train_task
 from sightline.tasks.load import load, part_of_data
 from sightline.tasks.media.config import PictureConfig, SoundConfig, parse_sources
-from sightline.tasks.texts_out.search import begin
 from sightline.training.flops import shapes
 from sightline.training.optim import OptimConfig
 from sightline.training.state import TrainConfig
@@ -130,7 +129,7 @@ def stepwise(task, part, row) -> tuple[float, int]:
     labels = [*task.tokenizers.target.encode(part.targets[row]), Tokenizer.EOS]
     task.model.eval()
     with torch.no_grad():
-        state = begin(task.model, task.sources_of(part.select([row])), [0])
+        state = task.writer.begin(task.sources_of(part.select([row])), [0])
         total, right, token = 0.0, 0, Tokenizer.BOS
         for label in labels:
             logits, state = task.model.step(torch.tensor([token]), state)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, final
 
+from sightline.core.config import encode
 from sightline.core.errors import InputError
 from sightline.core.settings import CheckedConfig, flat, key
 from sightline.data.text.batches import GROUP_BYTES
 from sightline.data.text.corpus import TextCorpus, TextSplit, load_text
 from sightline.data.text.part import TextPart
-from sightline.data.tokens.text import TextKind
+from sightline.data.tokens.text import TextKind, TextTokenizer
 from sightline.models import LANGUAGE_MODELS, SizedConfig
 from sightline.models.language_model import LanguageModelConfig
 from sightline.models.recurrent_language_model import RecurrentLanguageModelConfig
@@ -54,6 +56,17 @@ class TextTokenizerConfig(CheckedConfig):
     size: int = key(8000, "Most tokens of the vocabulary, for bpe and unigram.", at_least=1)
     lowercase: bool = key(False, "Lower-case the text before it is split into tokens.")
     sample_bytes: int = key(1 << 24, "Bytes of training text, about, that the vocabulary is learned from.", at_least=1)
+
+    def learn(self, part: TextPart) -> TextTokenizer:
+        """The tokenizer of training text."""
+        return TextTokenizer.train(part, **encode(self))
+
+    def prepared(self, part: TextPart, directory: Path) -> TextTokenizer:
+        """The same, learned once for all calls with the same settings and the same directory, where it is left."""
+        place = directory / f"text-{self.kind}-{self.size}-{self.lowercase}-{self.sample_bytes}.json"
+        if not place.exists():
+            self.learn(part).save(place)
+        return TextTokenizer.load(place)
 
 
 @final
@@ -99,6 +112,18 @@ class LanguageConfig(TaskConfig):
     def carried(self) -> bool:
         """Whether evaluation carries the state along each document."""
         return self.evaluate == "carried" or (self.evaluate == "auto" and self.bptt == "stateful")
+
+    @property
+    def step(self) -> int:
+        """Positions from one evaluated window to the next."""
+        return self.stride or self.context
+
+    @property
+    def evaluated(self) -> str:
+        """How text is read when it is measured, in words."""
+        if self.carried:
+            return "each document once, the state carried along"
+        return f"windows of {self.context} positions, {self.step} apart"
 
     @classmethod
     def own(cls, arch: str) -> dict[str, Any]:

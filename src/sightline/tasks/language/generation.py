@@ -16,6 +16,7 @@ from sightline.decoding.engine import DecodingConfig, decode
 from sightline.decoding.prompt import Prompted, after_prompt
 from sightline.models.decoder import Decoder
 from sightline.parts.positions import AddPositions
+from sightline.tasks.outcomes import Answer
 
 NEW_TOKENS = 200  # by default
 NEVER_SAID = (TextTokenizer.PAD, TextTokenizer.BOS, TextTokenizer.UNK)
@@ -32,6 +33,12 @@ class Generated(NamedTuple):
     tokens: int
     ended: Literal["end", "stop", "limit"]  # by the model, by a stop string, or cut off
     dropped: int = 0  # tokens of the prompt that were not read, with truncate="left"
+
+    def answer(self) -> Answer:
+        """The continuation as the answer to its prompt."""
+        finished = self.ended != "limit"
+        record = {"prompt": self.prompt, "output": self.text, "score": self.score, "finished": finished}
+        return Answer(self.text, record, finished)
 
 
 @final

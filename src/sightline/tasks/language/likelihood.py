@@ -76,6 +76,11 @@ class Tally:
         nats, labels, size = self.rows.T
         return Measured.of(dict.fromkeys(LIKELIHOODS, (Likelihoods(nats, labels, size=size),)))
 
+    def details(self) -> dict[str, Any]:
+        """The sums over all items, and the loss `by_position`."""
+        nats, labels, size = self.rows.sum(0).tolist()
+        return {"by_position": self.by_position(), "nats": nats, "tokens": int(labels), "bytes": int(size)}
+
     def by_position(self) -> list[dict[str, Any]]:
         """The loss by the number of positions that a prediction could see, in steps of about a fifth."""
         seen = np.flatnonzero(self._curve[:, 1])

@@ -241,6 +241,15 @@ class MediaTextConfig(TextsOutConfig):
         if getattr(self.model, "tie", None) == "all":
             raise InputError("all is for texts on both sides: choose none or target", where="model.tie")
 
+    def settled(self, train: MediaPart) -> MediaTextConfig:
+        """The same with sizes for these pictures; raises what `PictureConfig.settled` raises."""
+        config = self
+        for column in train.columns:
+            if column.kind == "image":
+                shapes = [column.shape(row) for row in range(len(column))]
+                config = replace(config, picture=config.picture.settled(shapes, config.front_end))
+        return config
+
     @classmethod
     def own(cls, arch: str) -> dict[str, Any]:
         """A preset that shares embeddings with its source does not here."""

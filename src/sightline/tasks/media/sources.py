@@ -1,28 +1,118 @@
-"""Source columns of a task: reading options, front ends, and checks that new data fits the model."""
+"""Source columns of a model: its front ends, checks that a part fits it, and new inputs read into a part."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, final
 
+from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig, InputKind
-from sightline.data.media.columns import Column, MediaKind, MediaPart
-from sightline.data.tokens.tokenizer import Tokenizer, TokenizerPair
+from sightline.data.media.columns import AudioReader, Column, ImageReader, MediaKind, MediaPart, Store
+from sightline.data.tokens.tokenizer import Tokenizer
 from sightline.parts.several import Several
 from sightline.tasks.media.config import MediaTextConfig
 from sightline.tasks.text_inputs import TEXT_KINDS, text_front_end, text_reader
 
 
-def front_end(
-    sources: Sequence[tuple[str, MediaKind]], config: MediaTextConfig, tokenizers: TokenizerPair
-) -> FrontEndConfig:
-    """The front end for sources of these kinds."""
-    kinds = dict.fromkeys(kind for _, kind in sources)
-    if not any(map(config.front_end.suits, map(_inputs, kinds))):
-        config.front_end.check(tuple(inputs for kind in kinds for inputs in _inputs(kind)))
-    configs = [column_front_end(kind, config, tokenizers.source.size) for _, kind in sources]
-    return configs[0] if len(configs) == 1 else Several(tuple(configs))
+@final
+class SourceColumns:
+    """The columns that a model reads, in order, each a name and a kind, and how `config` says to read them."""
+
+    def __init__(self, columns: Sequence[tuple[str, MediaKind]], config: MediaTextConfig) -> None:
+        self.columns = tuple(columns)
+        self.config = config
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The columns as the setting `sources` names them."""
+        return tuple(f"{name}:{kind}" for name, kind in self.columns)
+
+    def front_end(self, vocabulary: int) -> FrontEndConfig:
+        """The front end of all columns; texts have so many tokens.
+
+        Raises:
+            InputError: a chosen front end that reads none of the columns.
+            ValueError: "the size of pictures is not settled".
+        """
+        choice, kinds = self.config.front_end, dict.fromkeys(kind for _, kind in self.columns)
+        if not any(map(choice.suits, map(_inputs, kinds))):
+            choice.check(tuple(inputs for kind in kinds for inputs in _inputs(kind)))
+        configs = [column_front_end(kind, self.config, vocabulary) for _, kind in self.columns]
+        return configs[0] if len(configs) == 1 else Several(tuple(configs))
+
+    def check(self, part: MediaPart) -> None:
+        """Refuse columns of other kinds, sounds of another rate and pictures of another size than the model reads."""
+        expected, kinds = [kind for _, kind in self.columns], [column.kind for column in part.columns]
+        if kinds != expected:
+            raise InputError(
+                f"expected sources of kind {', '.join(expected)}, found {', '.join(kinds)}", where="sources"
+            )
+        for column in part.columns:
+            if column.kind == "audio":
+                _check_rate(column, self.config.sound.rate_hz)
+            elif column.kind == "image":
+                picture = self.config.picture
+                _check_shapes(column, (picture.reading.channels, picture.height, picture.width), part.places)
+
+    def is_one(self, inputs: Any) -> bool:
+        """Whether these are one input: a path, a row by column, or a tuple with a path or a text for each column."""
+        row = isinstance(inputs, tuple) and len(self.columns) == len(inputs) > 1
+        return isinstance(inputs, str | Path | Mapping) or (row and all(isinstance(v, str | Path) for v in inputs))
+
+    def part_of(self, inputs: Sequence[Any]) -> MediaPart:
+        """Inputs as a part: a path, or for several sources a tuple of paths and texts in order or a row by column."""
+        rows = [self._row(entry) for entry in inputs]
+        places = tuple(f"input {number}" for number in range(1, len(rows) + 1))
+        for row, place in zip(rows, places, strict=True):
+            if len(row) != len(self.columns):
+                names = ", ".join(name for name, _ in self.columns)
+                raise InputError(
+                    f"expected {number_of(len(self.columns), 'value')} ({names}), found {len(row)}", where=place
+                )
+        columns = [
+            self._column(name, kind, [row[n] for row in rows], places) for n, (name, kind) in enumerate(self.columns)
+        ]
+        return MediaPart(tuple(columns), ("",) * len(rows), places)
+
+    def _row(self, entry: Any) -> list[Any]:
+        """The paths and texts of one input, in the order of the columns."""
+        if isinstance(entry, str | Path):
+            return [entry]
+        if not isinstance(entry, Mapping):
+            return list(entry)
+        if missing := next((name for name, _ in self.columns if name not in entry), None):
+            raise InputError(f"expected a column {missing!r}, found {', '.join(map(str, entry))}")
+        return [entry[name] for name, _ in self.columns]
+
+    def _column(self, name: str, kind: MediaKind, values: Sequence[Any], places: Sequence[str]) -> Column:
+        """A column of texts, or of files that are read."""
+        if kind == "text":
+            return Column(name, kind, tuple(map(str, values)))
+        sound, picture = self.config.sound.reading, self.config.picture.reading
+        store = Store(AudioReader(sound) if kind == "audio" else ImageReader(picture))
+        numbers = tuple(store.add(Path(value), place) for value, place in zip(values, places, strict=True))
+        return Column(name, kind, (), store, numbers)
+
+    def described(self) -> str:
+        """The model's inputs from each source, in words, for its README."""
+        sound, picture, choice = self.config.sound, self.config.picture, self.config.front_end
+        seen = f"in patches of {picture.patch} x {picture.patch}" if picture.view == "patches" else "pixel by pixel"
+        seen = seen if choice.name is None else f"by {choice.name}"
+        descriptions = {
+            "text": "text",
+            "audio": f"sound at {sound.rate_hz:,} samples a second, {sound.mels} mel bands, a position every "
+            f"{sound.hop_ms * sound.stride:g} ms",
+            "image": f"{picture.colour} pictures of {picture.height} x {picture.width} pixels, {seen}",
+        }
+        return "; ".join(f"{name}: {descriptions[kind]}" for name, kind in self.columns)
+
+    def example(self) -> str:
+        """An item of these sources as an argument of `predict`."""
+        examples = {"audio": '"clip.wav"', "image": '"picture.png"', "text": '"a question"'}
+        parts = ", ".join(examples[kind] for _, kind in self.columns)
+        return f"({parts})" if len(self.columns) > 1 else parts
 
 
 def column_front_end(kind: MediaKind, config: MediaTextConfig, vocabulary: int) -> FrontEndConfig:
@@ -43,37 +133,16 @@ def _inputs(kind: MediaKind) -> tuple[InputKind, ...]:
     return TEXT_KINDS if kind == "text" else (kind,)
 
 
-def check_reading(column: Column, part: MediaPart, config: MediaTextConfig) -> None:
-    """Refuse sounds of another rate and pictures of another size than the model was trained on."""
-    if column.rate_hz not in (None, config.sound.rate_hz):
+def _check_rate(column: Column, rate_hz: int) -> None:
+    if column.rate_hz not in (None, rate_hz):
         raise InputError(
-            f"sounds were read at {column.rate_hz} samples a second, the model was trained at {config.sound.rate_hz}",
+            f"sounds were read at {column.rate_hz} samples a second, the model was trained at {rate_hz}",
             where="sound.rate_hz",
         )
-    if column.kind == "image":
-        expected = (config.picture.reading.channels, config.picture.height, config.picture.width)
-        for row in range(len(column)):
-            if column.shape(row) != expected:
-                actual, needed = (" x ".join(map(str, shape)) for shape in (column.shape(row), expected))
-                raise InputError(f"has {actual} values, the model was trained on {needed}", where=part.places[row])
 
 
-def described(columns: Sequence[tuple[str, MediaKind]], config: MediaTextConfig) -> str:
-    """The model's inputs from each source, in words, for its README."""
-    sound, picture = config.sound, config.picture
-    seen = f"in patches of {picture.patch} x {picture.patch}" if picture.view == "patches" else "pixel by pixel"
-    seen = seen if config.front_end.name is None else f"by {config.front_end.name}"
-    descriptions = {
-        "text": "text",
-        "audio": f"sound at {sound.rate_hz:,} samples a second, {sound.mels} mel bands, a position every "
-        f"{sound.hop_ms * sound.stride:g} ms",
-        "image": f"{picture.colour} pictures of {picture.height} x {picture.width} pixels, {seen}",
-    }
-    return "; ".join(f"{name}: {descriptions[kind]}" for name, kind in columns)
-
-
-def example(columns: Sequence[tuple[str, MediaKind]]) -> str:
-    """An item of these sources as an argument of `predict`."""
-    examples = {"audio": '"clip.wav"', "image": '"picture.png"', "text": '"a question"'}
-    parts = ", ".join(examples[kind] for _, kind in columns)
-    return f"({parts})" if len(columns) > 1 else parts
+def _check_shapes(column: Column, expected: tuple[int | None, ...], places: Sequence[str]) -> None:
+    for row in range(len(column)):
+        if column.shape(row) != expected:
+            actual, needed = (" x ".join(map(str, shape)) for shape in (column.shape(row), expected))
+            raise InputError(f"has {actual} values, the model was trained on {needed}", where=places[row])

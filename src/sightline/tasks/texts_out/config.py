@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import final
 
+from sightline.core.config import encode
 from sightline.core.settings import CheckedConfig, key
-from sightline.data.tokens.tokenizer import TokenizerKind
+from sightline.data.tokens.tokenizer import Tokenizer, TokenizerKind, TokenizerPair
 from sightline.models import ARCHITECTURES, ModelConfig
 from sightline.tasks.run import TaskConfig
 from sightline.training.loss import Smoothing
@@ -21,6 +23,17 @@ class TokenizerConfig(CheckedConfig):
     size: int = key(8000, "Most tokens of a vocabulary, for bpe and unigram.", at_least=1)
     shared: bool = key(False, "Use one vocabulary for sources and targets.")
     lowercase: bool = key(False, "Lower-case texts before they are split into tokens.")
+
+    def learn(self, sources: Sequence[str], targets: Sequence[str], *, lowercase: bool) -> TokenizerPair:
+        """Tokenizers of sources and targets; one alone where no source is a text.
+
+        lowercase: whether the texts were lower-cased when they were read, which the tokenizers then do to new ones
+        """
+        config = replace(self, lowercase=self.lowercase or lowercase)
+        if sources:
+            return TokenizerPair.train(sources, targets, **encode(config))
+        one = Tokenizer.train(targets, config.kind, config.size, config.lowercase)
+        return TokenizerPair(one, one)
 
 
 @dataclass(frozen=True)

@@ -3,40 +3,31 @@
 from __future__ import annotations
 
 import math
-import statistics
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-import torch
 from torch import nn
 
-from sightline.core.config import encode
 from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.core.metrics import metrics_of
 from sightline.core.modes import evaluating
-from sightline.core.settings import check_in_range
-from sightline.core.state import nbytes
 from sightline.data.spaced import at_least_one
-from sightline.data.tokens.tokenizer import Tokenizer, TokenizerPair
 from sightline.decoding.engine import DecodingConfig
-from sightline.models import SequenceModel
-from sightline.models.store import CONFIG
-from sightline.tasks.outcomes import Answer, Costs, Measured, timed_ms
+from sightline.tasks.outcomes import Answer, Costs, Measured
 from sightline.tasks.run import RunConfig
 from sightline.tasks.saved import Options
 from sightline.tasks.task import D, Task
-from sightline.tasks.texts_out.config import TokenizerConfig
+from sightline.tasks.texts_out.costs import ms_per_token, state_bytes, state_bytes_after
 from sightline.tasks.texts_out.likelihood import LIKELIHOODS, likelihood
 from sightline.tasks.texts_out.scores import score_texts
 from sightline.tasks.texts_out.scripts import metric_for
-from sightline.tasks.texts_out.search import Sources, TextOutput, begin, search
+from sightline.tasks.texts_out.writer import Sources, TextOutput, TextWriter
 from sightline.training.loss import Loss, cross_entropy
 
-TOKENIZERS = "tokenizer.json"
 TIMED = 20  # items
 
 
@@ -52,9 +43,8 @@ R = TypeVar("R", bound=RunConfig)
 
 
 class TextsOutTask(Task[D, P, R]):
-    """An encoder-decoder with its tokenizers.
+    """An encoder-decoder that is trained to write a text for each item; `writer` writes them.
 
-    longest_output: the most tokens of an output where decoding names no other limit
     data: what the model was trained on, in a line
     positions_are: the word for positions of a source in a report
     scored_as: the kinds of metrics of outputs (`Metric.of`); decided_by: metrics before the one that suits the targets
@@ -70,14 +60,17 @@ class TextsOutTask(Task[D, P, R]):
     scored_as: ClassVar[tuple[str, ...]] = ("texts",)
     decided_by: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(
-        self, config: Any, model: SequenceModel, tokenizers: TokenizerPair, *, longest_output: int, data: str = ""
-    ) -> None:
+    def __init__(self, config: Any, writer: TextWriter, *, data: str = "") -> None:
         self.config = config
-        self.model = model
-        self.tokenizers = tokenizers
-        self.longest_output = longest_output
+        self.writer = writer
+        self.model = writer.model
+        self.tokenizers = writer.tokenizers
         self.data = data
+
+    @property
+    def longest_output(self) -> int:
+        """The most tokens of an output where decoding names no other limit."""
+        return self.writer.longest_output
 
     @property
     @abstractmethod
@@ -131,7 +124,7 @@ class TextsOutTask(Task[D, P, R]):
             measured = likelihood(model, batches, self.device).metrics
             if not math.isfinite(measured["loss"]):
                 return measured  # the outputs of a model that has diverged mean nothing
-            return {**measured, **self.score(texts_of(self._written(sources)), decoded.targets).metrics}
+            return {**measured, **self.score(texts_of(self.writer.write(sources)), decoded.targets).metrics}
 
         return validate
 
@@ -141,11 +134,7 @@ class TextsOutTask(Task[D, P, R]):
         `first` is the number of the first item in the random stream, so that texts sampled in several calls get what
         one call would give them. Dropout is off, whatever mode the model is in.
         """
-        return self._written(self.sources_of(part), decoding, first=first)
-
-    def _written(self, sources: Sources, decoding: DecodingConfig | None = None, *, first: int = 0) -> list[TextOutput]:
-        tokenizer, longest = self.tokenizers.target, self.longest_output
-        return search(self.model, sources, tokenizer, decoding, longest=longest, first=first)
+        return self.writer.write(self.sources_of(part), decoding, first=first)
 
     def predict_list(self, inputs: list[Any], decoding: DecodingConfig | None = None) -> list[str]:
         """A text for each input; greedy without `decoding`."""
@@ -157,14 +146,7 @@ class TextsOutTask(Task[D, P, R]):
 
     def answer_list(self, inputs: list[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
         outputs = self.write_texts(self.part_of([self.read_line(line) for line in inputs]), decoding, first=first)
-        return [
-            Answer(
-                output.text,
-                {"source": source, "output": output.text, "score": output.score, "finished": output.finished},
-                output.finished,
-            )
-            for source, output in zip(inputs, outputs, strict=True)
-        ]
+        return [output.answer(source) for source, output in zip(inputs, outputs, strict=True)]
 
     def measure(self, part: P, decoding: Any = None) -> Measured:
         """The metrics of decoded outputs; loss, perplexity and token accuracy of the references under the model."""
@@ -189,61 +171,24 @@ class TextsOutTask(Task[D, P, R]):
         sources = self.sources_of(part)
         positions = sources.positions
         middle = sorted(range(len(positions)), key=lambda row: (positions[row], row))[len(positions) // 2]
-        target = self.tokenizers.target.encode(part.targets[middle])
+        tokenizer = self.tokenizers.target
+        target = tokenizer.encode(part.targets[middle])
         return Costs(
-            self.ms_per_token(self.spaced(part, TIMED)),
+            ms_per_token(self.write_texts, self.spaced(part, TIMED), tokenizer),
             "token",
-            self.state_bytes(sources, middle, target),
+            state_bytes(self.writer, sources, middle, target),
             f"{positions[middle]} {self.positions_are} and {number_of(len(target), 'target token')} in",
         )
 
-    def ms_per_token(self, part: P) -> float:
-        """Median over items of greedy decoding time per output token, end token counted, one item at a time."""
-        self.write_texts(part.select([0]))  # the first call is slower
-        times = []
-        for row in range(len(part.targets)):
-            one = part.select([row])
-            (output,), ms = timed_ms(lambda one=one: self.write_texts(one))
-            times.append(ms / (len(self.tokenizers.target.encode(output.text)) + output.finished or 1))
-        return statistics.median(times)
-
-    @torch.no_grad()
-    def state_bytes(self, sources: Sources, row: int, target: Sequence[int]) -> int:
-        """Bytes of the decoder's state for one source after its start token and all of `target`."""
-        fed = torch.tensor([[Tokenizer.BOS, *target]], device=self.device)  # (1, T)
-        with evaluating(self.model):
-            _, state = self.model.decode(fed, begin(self.model, sources, [row]))
-        return nbytes(state)
-
-    @torch.no_grad()
     def state_bytes_after(self, length: int) -> int:
         """Bytes of the decoder's state after `length` tokens of a source and `length` tokens of a target."""
         if self.source.accepts != "tokens":
             return super().state_bytes_after(length)
-        tokens = torch.zeros(1, length, dtype=torch.long, device=self.device)
-        with evaluating(self.model):
-            _, state = self.model.decode(tokens, self.model.initial_state(self.model.encode(tokens)))
-        return nbytes(state)
+        return state_bytes_after(self.writer, length)
 
-    @staticmethod
-    def learn_tokenizers(
-        sources: Sequence[str], targets: Sequence[str], config: TokenizerConfig, *, lowercase: bool
-    ) -> TokenizerPair:
-        """Tokenizers of sources and targets; one alone where no source is a text.
-
-        lowercase: whether the texts were lower-cased when they were read, which the tokenizers then do to new ones
-        """
-        config = replace(config, lowercase=config.lowercase or lowercase)
-        if sources:
-            return TokenizerPair.train(sources, targets, **encode(config))
-        one = Tokenizer.train(targets, config.kind, config.size, config.lowercase)
-        return TokenizerPair(one, one)
-
-    @staticmethod
-    def room_for(tokenizers: TokenizerPair, targets: Sequence[str]) -> int:
-        """`longest_output` for such targets, with room for what is longer than anything seen in training."""
-        longest = max(map(len, tokenizers.target.encode_batch(targets)))
-        return longest + longest // 4 + 8
+    def describe(self, data: D) -> dict[str, Any]:
+        batches: Any = self.batches(data.train, seed=0)
+        return {"tokens_per_epoch": batches.tokens, "batches_per_epoch": len(batches)}
 
     def lower_inputs(self) -> None:
         self.tokenizers.source.lower_first = self.tokenizers.target.lower_first = True
@@ -251,14 +196,8 @@ class TextsOutTask(Task[D, P, R]):
     def more_options(self) -> dict[str, Any]:
         return {"longest_output": self.longest_output}
 
-    @staticmethod
-    def load_tokenizers(directory: Path, options: TextsOutOptions) -> TokenizerPair:
-        """The tokenizers of a model directory."""
-        check_in_range(f"{directory / CONFIG}: options.longest_output", options.longest_output, at_least=1)
-        return TokenizerPair.load(directory / TOKENIZERS)
-
     def save_files(self, directory: Path) -> None:
-        self.tokenizers.save(directory / TOKENIZERS)
+        self.writer.save_tokenizers(directory)
 
     def outputs_of(self, part: P) -> list[str]:
         return self._texts(part)

@@ -2,42 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, final
 
-from torch import Tensor
-
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
 from sightline.core.metrics import Baseline
-from sightline.data.batches import Batch, PairBatches, pad
+from sightline.data.batches import Batch, PairBatches
 from sightline.data.pairs.corpus import PairCorpus, Pairs
 from sightline.data.tokens.tokenizer import TokenizerPair
 from sightline.decoding.engine import DecodingConfig
-from sightline.models import SequenceModel
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.tasks.card import Card
 from sightline.tasks.text_inputs import TEXT_KINDS, in_tokens, text_front_end, text_pieces, text_reader
 from sightline.tasks.texts_out.baselines import text_baselines
-from sightline.tasks.texts_out.search import TextOutput
-from sightline.tasks.texts_out.task import TOKENIZERS, TextsOutTask
+from sightline.tasks.texts_out.task import TextsOutTask
+from sightline.tasks.texts_out.writer import TOKENIZERS, TextOutput, TextWriter
 from sightline.tasks.translation.config import TranslationConfig, TranslationRun
-
-
-@final
-class Sentences:
-    """Sources that are token ids, or words by their letters; without a front end each of these is a position."""
-
-    def __init__(self, ids: Sequence[Any], front_end: FrontEndConfig | None = None) -> None:
-        self.ids = ids
-        lengths = [len(tokens) for tokens in ids]
-        self.positions = lengths if front_end is None else list(map(front_end.length_out, lengths))
-
-    def batch(self, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Ids (B, M) of these sources, or letters (B, M, L), and the mask."""
-        return pad([self.ids[row] for row in rows])
+from sightline.tasks.translation.prepared import prepared_pairs
+from sightline.tasks.translation.sentences import Sentences
 
 
 @final
@@ -61,27 +45,17 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
         if not data.train.sources:
             raise InputError("no training pairs", where=data.name)
         config, lowercase = run.settings, run.corpus.lowercase
-        tokenizers = tokenizers or cls.learn_tokenizers(*data.train.sides, config.tokenizer, lowercase=lowercase)
+        tokenizers = tokenizers or config.tokenizer.learn(*data.train.sides, lowercase=lowercase)
         if getattr(config.model, "tie", None) == "all" and not tokenizers.shared:
             raise InputError(f"{config.arch} ties source and target embeddings: it needs tokenizer.shared")
         sizes = text_front_end(config.front_end, tokenizers.source.size), tokenizers.target.size
         config, model = cls.draw(config, sizes, run)
-        longest = cls.room_for(tokenizers, data.train.targets)
-        return cls(config, model, tokenizers, longest_output=longest, data=cls.trained_on(data))
+        writer = TextWriter.for_targets(model, tokenizers, data.train.targets)
+        return cls(config, writer, data=cls.trained_on(data))
 
     @classmethod
     def load_prepared(cls, run: TranslationRun, directory: Path) -> PairCorpus:
-        kept = directory / "pairs.json"
-        if not kept.exists():
-            corpus = cls.load_data(run)
-            corpus.check()
-            parts = {part: getattr(corpus, part).sides for part in ("train", "valid", "test")}
-            content = {"name": corpus.name, "sha256": corpus.sha256, "notes": corpus.notes, **parts}
-            kept.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-            return corpus
-        content = json.loads(kept.read_text(encoding="utf-8"))
-        train, valid, test = (Pairs(*content[part]) for part in ("train", "valid", "test"))
-        return PairCorpus(content["name"], train, valid, test, content["sha256"], tuple(content["notes"]))
+        return prepared_pairs(directory, lambda: cls.load_data(run))
 
     @classmethod
     def build_prepared(cls, data: PairCorpus, run: TranslationRun, directory: Path) -> TranslationTask:
@@ -94,17 +68,16 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
 
     @classmethod
     def restore(cls, directory: Path, loaded: LoadedModel, config: TranslationConfig, options: Any) -> TranslationTask:
-        tokenizers = cls.load_tokenizers(directory, options)
-        if not isinstance(loaded.model, SequenceModel) or loaded.source.accepts not in TEXT_KINDS:
+        task = cls(config, TextWriter.load(directory, loaded, options.longest_output), data=options.data)
+        if loaded.source.accepts not in TEXT_KINDS:
             raise InputError(f"a model of {loaded.source} does not translate text", where=directory / CONFIG)
-        sizes = text_front_end(config.front_end, tokenizers.source.size), tokenizers.target.size
-        if sizes != (loaded.source, loaded.outputs):
+        if (task.source, task.outputs) != (loaded.source, loaded.outputs):
             raise InputError(
-                f"vocabularies of {in_tokens(sizes[0])} and {sizes[1]} tokens, but the model has "
+                f"vocabularies of {in_tokens(task.source)} and {task.outputs} tokens, but the model has "
                 f"{in_tokens(loaded.source)} and {loaded.outputs}",
                 where=directory / TOKENIZERS,
             )
-        return cls(config, loaded.model, tokenizers, longest_output=options.longest_output, data=options.data)
+        return task
 
     @classmethod
     def sources(cls, part: Pairs) -> list[str]:
@@ -169,12 +142,8 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
         return {"tokens": f"{self.reader.kind}; {sizes}"}
 
     def describe(self, data: PairCorpus) -> dict[str, Any]:
-        batches = self.batches(data.train, seed=0)
-        return {
-            "vocabularies": [self.reader.size, self.tokenizers.target.size],
-            "tokens_per_epoch": batches.tokens,
-            "batches_per_epoch": len(batches),
-        }
+        vocabularies = [self.reader.size, self.tokenizers.target.size]
+        return {"vocabularies": vocabularies, **super().describe(data)}
 
     def card(self) -> Card:
         sizes = f"{self.reader.size:,} in the source and {self.tokenizers.target.size:,} in the target"

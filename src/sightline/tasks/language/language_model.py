@@ -1,0 +1,121 @@
+"""A causal decoder with its tokenizer: the trained model itself, which scores texts and continues prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import final
+
+import torch
+
+from sightline.core.digits import number_of
+from sightline.core.errors import InputError
+from sightline.core.front_end import FrontEndConfig
+from sightline.core.modes import evaluating
+from sightline.core.state import nbytes
+from sightline.data.text.positions import stretches
+from sightline.data.text.readers import Fragment
+from sightline.data.text.windows import windows
+from sightline.data.tokens.text import TextTokenizer
+from sightline.models.decoder import Decoder
+from sightline.models.store import CONFIG, LoadedModel
+from sightline.parts.front_end_choice import FrontEndChoice
+from sightline.tasks.card import Card
+from sightline.tasks.language.config import LanguageConfig
+from sightline.tasks.language.generation import Generated, GenerationConfig, OnText, generate
+from sightline.tasks.language.likelihood import Tally, score_carried, score_windows
+from sightline.tasks.not_files import check_not_paths
+from sightline.tasks.text_inputs import in_tokens, text_front_end
+
+TOKENIZER = "tokenizer.json"
+_POSITIONS = 64 * 128  # of the windows that are read at a time
+
+
+@final
+class LanguageModel:
+    """A causal decoder with its tokenizer. Dropout is off, whatever mode the decoder is in."""
+
+    def __init__(self, decoder: Decoder, tokenizer: TextTokenizer) -> None:
+        self.decoder = decoder
+        self.tokenizer = tokenizer
+
+    @classmethod
+    def load(cls, directory: Path, loaded: LoadedModel, choice: FrontEndChoice) -> LanguageModel:
+        """The loaded weights with the tokenizer of their directory.
+
+        Raises:
+            InputError: "…/config.json: a model of … does not read text"; "…/tokenizer.json: a vocabulary of 300 tokens,
+                but the model has 260 and 260".
+        """
+        tokenizer = TextTokenizer.load(directory / TOKENIZER)
+        if not isinstance(loaded.model, Decoder) or loaded.source.accepts not in LanguageConfig.reads:
+            raise InputError(f"a model of {loaded.source} does not read text", where=directory / CONFIG)
+        model = cls(loaded.model, tokenizer)
+        if (model.source(choice), tokenizer.size) != (loaded.source, loaded.outputs):
+            raise InputError(
+                f"a vocabulary of {tokenizer.size} tokens, but the model has {in_tokens(loaded.source)} "
+                f"and {loaded.outputs}",
+                where=directory / TOKENIZER,
+            )
+        return model
+
+    def save_tokenizer(self, directory: Path) -> None:
+        """Write the file that `load` finds beside the weights."""
+        self.tokenizer.save(directory / TOKENIZER)
+
+    def card(self, context: int) -> Card:
+        """The README of the saved model; `context` is the length of a training row."""
+        note = f", {self.tokenizer.note}" if self.tokenizer.note else ""
+        return Card(
+            "what comes next in a text",
+            "text-generation",
+            'model.predict("Once upon a time")',
+            {
+                "Tokens": f"{self.tokenizer.kind}, {self.tokenizer.size:,}{note}",
+                "Trained in rows of": number_of(context, "token"),
+            },
+            f", `{TOKENIZER}` the vocabulary",
+        )
+
+    def source(self, choice: FrontEndChoice) -> FrontEndConfig:
+        """The front end for the tokens of its vocabulary."""
+        return text_front_end(choice, self.tokenizer.size)
+
+    def score(self, numbered: Iterator[tuple[int, Fragment]], config: LanguageConfig) -> Tally:
+        """The likelihood of text, given as fragments with their documents' numbers, as the config reads it: in windows,
+        or with the state carried along.
+        """
+        device = next(self.decoder.parameters()).device
+        spans = stretches(numbered, self.tokenizer)
+        tally = Tally(self.tokenizer)
+        with evaluating(self.decoder):
+            if config.carried:
+                scores = score_carried(self.decoder, spans, device)
+            else:
+                rows = max(1, _POSITIONS // config.context)
+                scores = score_windows(self.decoder, windows(spans, config.context, config.step), rows, device)
+            for scored in scores:
+                tally.add(scored)
+        return tally
+
+    def generate(
+        self, prompts: str | Sequence[str], config: GenerationConfig, *, first: int = 0, on_text: OnText | None = None
+    ) -> list[Generated]:
+        """Continuations of prompts, see `generation.generate`.
+
+        Raises:
+            InputError: what `generation.generate` and `check_not_paths` raise.
+        """
+        check_not_paths(prompts)
+        several = [prompts] if isinstance(prompts, str) else prompts
+        with evaluating(self.decoder):
+            return generate(self.decoder, self.tokenizer, several, config, first=first, on_text=on_text)
+
+    @torch.no_grad()
+    def state_bytes_after(self, length: int) -> int:
+        """Bytes of the state after `length` tokens of text."""
+        device = next(self.decoder.parameters()).device
+        tokens = torch.zeros(1, length, dtype=torch.long, device=device)
+        with evaluating(self.decoder):
+            _, state = self.decoder(tokens, self.decoder.initial_state(1))
+        return nbytes(state)

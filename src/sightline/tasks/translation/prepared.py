@@ -1,0 +1,26 @@
+"""Pairs that are read and divided once for all trainings of a comparison."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from sightline.data.pairs.corpus import PairCorpus, Pairs
+
+PARTS = ("train", "valid", "test")
+
+
+def prepared_pairs(directory: Path, load: Callable[[], PairCorpus]) -> PairCorpus:
+    """The corpus of `load`, checked, which is left in the directory for the next call; it raises what these raise."""
+    kept = directory / "pairs.json"
+    if not kept.exists():
+        corpus = load()
+        corpus.check()
+        parts = {part: getattr(corpus, part).sides for part in PARTS}
+        content = {"name": corpus.name, "sha256": corpus.sha256, "notes": corpus.notes, **parts}
+        kept.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+        return corpus
+    content = json.loads(kept.read_text(encoding="utf-8"))
+    train, valid, test = (Pairs(*content[part]) for part in PARTS)
+    return PairCorpus(content["name"], train, valid, test, content["sha256"], tuple(content["notes"]))
