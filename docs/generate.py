@@ -368,7 +368,7 @@ PAGES = {
     "keys/every-task.md": common_keys,
     **{f"keys/{name}.md": partial(task_keys, name) for name in TASKS},
     "performance.md": performance,
-    **({"defaults.md": partial(study_page, STUDIED)} if STUDIED else {}),
+    **({"defaults.md": partial(study_page, STUDIED)} if any(line["stage"] == "final" for line in STUDIED) else {}),
 }
 
 if __name__ == "__main__":
