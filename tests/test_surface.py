@@ -78,5 +78,11 @@ def test_the_surface_is_the_one_that_was_decided_on():
     )
 
 
+def test_every_output_directory_has_the_same_short_flag() -> None:
+    lines = [line for line in SURFACE.read_text(encoding="utf-8").splitlines() if " --out-dir" in line]
+    assert len(lines) >= 5
+    assert [line for line in lines if not line.endswith(" --out-dir -o")] == []
+
+
 if __name__ == "__main__":
     SURFACE.write_text("\n".join(surface()) + "\n", encoding="utf-8")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 
 from sightline.cli.plugins import Plugins
 
@@ -16,7 +18,7 @@ def bench(
     quick: bool = False,
     device: str = "auto",
     plugin: Plugins = None,
-    out_dir: Path | None = None,
+    out_dir: Annotated[Path | None, Parameter(name=["--out-dir", "-o"])] = None,
     json: bool = False,
 ) -> None:
     """Benchmark the mechanisms against other libraries, in one process and in turns, after checking that results agree.

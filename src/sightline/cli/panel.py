@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
 
 from sightline.cli.plugins import Plugins
 
@@ -18,7 +20,7 @@ def panel(
     only: str | None = None,
     lengths: str | None = None,
     quick: bool = False,
-    out_dir: Path | None = None,
+    out_dir: Annotated[Path | None, Parameter(name=["--out-dir", "-o"])] = None,
     overwrite: bool = False,
     json: bool = False,
 ) -> None:
