@@ -31,8 +31,8 @@ def panel(
     time and memory by length with exponents, and the length at which one mechanism becomes faster than another,
     predicted and then checked. saturation: entropy, largest weight and gradient of the softmax.
 
-    All mechanisms take about five minutes on two cores, one minute with --quick; keep the machine idle otherwise. A
-    panel that was stopped continues with the part that it stopped in.
+    All mechanisms take about a minute on two cores, half of it with --quick; keep the machine idle otherwise. A panel
+    that was stopped continues with the part that it stopped in.
 
     Args:
         runs: Directories of trained runs of language models or classifiers, or of comparisons, whose winner is used.
