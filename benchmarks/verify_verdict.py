@@ -43,7 +43,7 @@ RESULTS = Path(__file__).parent / "results"
 OUT, RECORDED = RESULTS / "verdict.json", RESULTS / "verdict-scores.json"
 FIRST, LAST, ITEMS, RESAMPLES = 3, 10, 300, 500  # resamples for each pair
 RECORDINGS = 24
-MARGIN = 0.05  # with 300 items 1 point could never be told from none
+MARGIN = 0.05  # with 300 items 1 point could never be distinguished from none
 SHARE = Metric("accuracy", "accuracy", "%", limits=(0.0, 1.0))
 LEVEL = 0.05
 BLOCK = 100  # repetitions between two writings of the results

@@ -3,7 +3,7 @@
 #
 # After each token, beam search lets beams be replaced by copies of others and calls reorder_cache. MiniMaxCache
 # (modeling_minimax.py) overrides the functions that repeat and select rows, but not this one, so only keys and values
-# move: a beam goes on with its own keys and the state of another beam. The sequences found are worse than without a
+# move: a beam continues with its own keys and the state of another beam. The sequences found are worse than without a
 # cache, and the returned sequences_scores are not the log probabilities of the returned tokens.
 #
 # Why a good guess is wrong: use_cache only saves time. Greedy search and sampling are right, and Jamba, Mamba and other

@@ -233,7 +233,7 @@ def test_the_page_of_hand_made_lines():
     assert "| rate 0.002 | 2 | 50% | 0% to 100% |" in page
 
 
-def test_the_page_counts_how_often_a_curve_foretold_a_longer_training():
+def test_the_page_counts_how_often_a_curve_predicted_a_longer_training():
     """A power law is continued rightly; a loss that grows gives no answer; one that falls off a cliff is missed."""
 
     def curve(points: int, cliff: float = 0.0, sign: int = 1) -> list[list[float]]:
