@@ -31,7 +31,7 @@ class Recommendation:
 
     best: the one with the best mean; among: the candidates, best first; cost: the one that decided, if a single one did
     multiple: of balanced, the geometric mean of the costs as multiples of the smallest
-    obstacle: why there is no recommendation; baseline: the one that no architecture beats
+    obstacle: the reason against any recommendation; baseline: the one that no architecture beats
     """
 
     prefer: Prefer

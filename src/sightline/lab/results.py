@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, final
 
-from sightline.core.config import decode
 from sightline.core.digits import number_of
-from sightline.core.errors import InputError
-from sightline.core.files import parse_json_object, read_regular, write_file
-from sightline.core.json_text import finite, to_json
 from sightline.core.metrics import Baseline, Metric, defined, find_metric
 from sightline.lab.details import Details
+from sightline.lab.stored import load_results, plain_results, save_results
 from sightline.training.plan import StepPlan
 
 SCHEMA_VERSION = 2
@@ -374,22 +371,13 @@ class Results:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types, schema_version first, NaN and infinities as null."""
-        plain = asdict(self)
-        return finite({"schema_version": plain.pop("schema_version"), **plain})
+        return plain_results(self)
 
     def save(self, path: Path) -> None:
         """Write `results.json`, whole or not at all."""
-        write_file(path, to_json(self.to_dict(), indent=1) + "\n")
+        save_results(self, path)
 
     @classmethod
     def load(cls, path: Path) -> Results:
-        """The results in the file `path`.
-
-        Raises:
-            InputError: "no such file"; "not valid JSON: …"; "expected schema_version 2, found 1"; the first field that
-                is wrong.
-        """
-        mapping = parse_json_object(read_regular(path), where=path)
-        if (version := mapping.get("schema_version")) != SCHEMA_VERSION:
-            raise InputError(f"expected schema_version {SCHEMA_VERSION}, found {version!r}", where=path)
-        return decode(cls, mapping, where=str(path))
+        """The results in the file `path`; raises what `load_results` does."""
+        return load_results(cls, path, SCHEMA_VERSION)

@@ -120,7 +120,7 @@ def seed_intervals(
     """Mean and t interval over the seeds of each architecture, with variances moderated across architectures.
 
     If all architectures have one seed, low and high are None. Architectures without values are omitted. Where all seeds
-    agree there is no spread to tell what else could have been: the interval is then that of one more of the `items`
+    agree, their spread says nothing: the interval is then that of one more of the `items`
     tested items at each of the limits, as in `compare_items`.
     """
     values = {name: seeds for name, seeds in values.items() if len(seeds)}
