@@ -225,7 +225,7 @@ def _read_folder(root: Path, reading: Reading, items: _Items) -> None:
             items.take(place, partial(items.file, media), (file.label,))
 
 
-def _open(path: Path, reading: Reading) -> Rows:
+def open_labelled(path: Path, reading: Reading) -> Rows:
     """The rows of a table; of the archives of series with the cells `series` and the label."""
     if suffix_of(path) == SUFFIX:
         return TimeSeriesFile(path, reading.label_column)
@@ -269,7 +269,7 @@ def _labelled_by(rows: Rows, reading: Reading, table: LabelledTable) -> Reading:
 
 def _read_table(path: Path, reading: Reading, items: _Items) -> None:
     table = items.table
-    rows = _open(path, reading)
+    rows = open_labelled(path, reading)
     reading = _labelled_by(rows, reading, table)
     index = index_columns(rows) if reading.source_column is None else ()
     table.remarks += index_notes(index)

@@ -115,6 +115,9 @@ class ForecastingTask(TrainedModelTask[WindowCorpus, Windows, ForecastingRun, Fo
             scores = self.score(part, self.trained.predictor())
         return Measured(scores.metrics(), scores.items(part.record, part.origin), details=scores.details())
 
+    def part_of_values(self, data: Any) -> Windows | None:
+        return self.trained.windows_of(data)
+
     def score(
         self, part: Windows, predictor: Predictor, batches: Iterable[WindowBatch] | None = None
     ) -> ForecastScores:
