@@ -12,7 +12,7 @@ from sightline.cli.app import main
 from sightline.core.errors import InputError
 from sightline.data.inputs import InputTable
 from sightline.tasks.load import load
-from tests.tasks.subjects import forecasting
+from tests.tasks.subjects import classification, forecasting
 from tests.tasks.translation.small import untrained
 
 TEXTS = ["7", "123", "40", "999"]
@@ -49,6 +49,25 @@ def test_an_empty_cell_has_an_empty_line(model, tmp_path, capsys):
     assert lines == [expected[0], "", expected[1], ""]
 
 
+def test_the_column_that_training_derived_is_used_again(model, tmp_path, capsys):
+    """Pairs without names that say which is which: the first one is the source."""
+    file = tmp_path / "new.csv"
+    file.write_text("de,en\n7,seven men\n40,forty men\n".replace("7,", "eins,").replace("40,", "zwei,"))
+    status, out, error = predict(capsys, model, "--data", file)
+    assert (status, out) == (0, "".join(text + "\n" for text in load(model).predict(["eins", "zwei"])))
+    assert f"sightline: {file}: the inputs are 'de' (--source-column names another column)\n" in error
+
+
+def test_labels_of_a_classifier_are_not_read_as_inputs(tmp_path, capsys):
+    task = classification(tmp_path).task
+    task.save(tmp_path / "model")
+    texts = ["red", "blue blue", "the sky"] * 4
+    pl.DataFrame({"review": texts, "sentiment": ["a", "b"] * 6}).write_csv(tmp_path / "new.csv")
+    one_by_one = predict(capsys, tmp_path / "model", *texts)
+    assert one_by_one[0] == 0
+    assert predict(capsys, tmp_path / "model", "--data", tmp_path / "new.csv") == one_by_one
+
+
 def test_the_only_column_of_a_table_without_a_header(model, tmp_path, capsys):
     file = tmp_path / "new.csv"
     file.write_text("".join(text + "\n" for text in TEXTS))
@@ -59,7 +78,7 @@ def test_the_only_column_of_a_table_without_a_header(model, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--data", "new.csv"], "new.csv:1: which of the columns de and en is the source? Name --source-column"),
+        (["--data", "three.csv"], "which of the columns de, en and fr is the source? Name --source-column"),
         (["--data", "new.csv", "--source-column", "dee"], "new.csv:1: no column 'dee' for the source, did you mean"),
         (["--data", "bad.csv", "--source-column", "de"], "bad.csv:3: expected 2 columns, found 3"),
         (["--data", "lines.txt"], "lines of a text file are read from standard input: sightline predict"),
@@ -73,6 +92,7 @@ def test_the_only_column_of_a_table_without_a_header(model, tmp_path, capsys):
 def test_what_cannot_be_read_is_named(arguments, message, model, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("new.csv").write_text("de,en\nein Hund,a dog\nzwei Katzen,two cats\n")
+    Path("three.csv").write_text("de,en,fr\nein Hund,a dog,un chien\nzwei Katzen,two cats,deux chats\n")
     Path("bad.csv").write_text("de,en\nein Hund,a dog\nzwei,drei,vier\n")
     Path("empty.csv").write_text("de,en\n")
     Path("lines.txt").write_text("eins\n")

@@ -112,7 +112,8 @@ def predict(
     if data is not None:
         if inputs:
             raise InputError("inputs and a table are mutually exclusive", where="--data")
-        rows = task.table_inputs(InputTable(data, source_column, header, base))
+        with messages():
+            rows = task.table_inputs(InputTable(data, source_column, header, base))
         chunks = (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK))
     else:
         for flag, value in (("source-column", source_column), ("header", header), ("base", base)):

@@ -243,3 +243,8 @@ def metrics_of(*kinds: str) -> list[Metric]:
 def find_metric(name: str) -> Metric:
     """The metric of this name; one that is not in `METRICS` is a mean of items, the larger the better."""
     return METRICS.get(name, Metric(name, name.replace("_", " ")))
+
+
+def written(name: str, value: int | float | None) -> str:
+    """One value of a metric as text, in its unit and with its digits."""
+    return find_metric(name).apart([value]).text(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from sightline.data.rows.text_columns import open_texts
 from sightline.data.rows.texts import text_of
 
 T = TypeVar("T")
+logger = logging.getLogger("sightline")
 LINES = "; the lines of a text file are read from standard input: sightline predict RUN < FILE"
 
 
@@ -39,9 +41,9 @@ class InputTable:
         return rows.without_header() if self.header is False else rows
 
     def texts(self, usual: str | None = None) -> list[str]:
-        """The texts of the column, an empty cell as an empty text.
+        """The texts of the column, an empty cell as an empty text; logs which column that is, where none is named.
 
-        usual: the column where none is named; None = `text`, or what `open_texts` derives
+        usual: the column where none is named; None = `text`, or the source that `open_texts` derives, of pairs or alone
 
         Raises:
             InputError: "new.csv:1: which of the columns de and en is the source? Name --source-column"; "new.csv:1:
@@ -52,8 +54,22 @@ class InputTable:
         named = self.column or usual or ("text" if "text" in known else None)
         if named is None and len(known) == 1 and self.header:
             named = next(iter(known))
-        rows, [(name, what)] = open_texts(self.path, [("source", named)], self.header)
-        return [*self.each(rows, lambda record: _text(record.cells.get(name), what))]
+        rows, (name, what) = self._source(named)
+        if named is None and name in known and name.lower() != "source":
+            logger.warning("%s: the inputs are %r (--source-column names another column)", self.path, name)
+        return [*self.each(rows, lambda record: text_or_blank(record.cells.get(name), what))]
+
+    def _source(self, named: str | None) -> tuple[Rows, tuple[str, str]]:
+        """The table and its column of sources, with its description in errors."""
+        if named is None:
+            try:
+                rows, [source, _] = open_texts(self.path, [("source", None), ("target", None)], self.header)
+            except InputError:
+                pass  # it has no targets
+            else:
+                return rows, source
+        rows, [source] = open_texts(self.path, [("source", named)], self.header)
+        return rows, source
 
     def each(self, rows: Rows, read: Callable[[Record], T]) -> Iterator[T]:
         """What `read` makes of each row; its errors name the row's place."""
@@ -73,5 +89,6 @@ class InputTable:
         return str(file.path)
 
 
-def _text(value: Any, what: str) -> str:
+def text_or_blank(value: Any, what: str) -> str:
+    """The text in a cell, which may be empty; raises as `text_of`."""
     return "" if value is None or value == "" else text_of(value, what, blank=True)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, final, get_args
 
 from sightline.core.config import override
-from sightline.core.digits import number_of, significant
+from sightline.core.digits import number_of
 from sightline.core.errors import InputError
-from sightline.core.metrics import defined
+from sightline.core.metrics import written
 from sightline.tasks.given import GivenData, given_data
 from sightline.tasks.load import Part, PartName, part_of_data, part_of_run
 from sightline.tasks.outcomes import Measured
@@ -51,11 +51,10 @@ class Evaluation:
         return f"{self.arch} on {self.data}, {items}"
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
-        """Each metric's name, value, and the signature of the library that computed it."""
+        """Each metric's name, its value in its unit, and the signature of the library that computed it."""
         signatures = self.details.get("signatures", {})
         for name, value in self.metrics.items():
-            number = f"{value:.4f}" if abs(value) >= 0.1 else significant(value) if defined(value) else "undefined"
-            yield name, number, signatures.get(name, "")
+            yield name, written(name, value), signatures.get(name, "")
 
     def __repr__(self) -> str:
         rows = [f"  {name:<15} {number:>10}  {signature}".rstrip() for name, number, signature in self.rows()]

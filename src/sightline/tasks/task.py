@@ -17,9 +17,9 @@ import torch
 from torch import nn
 
 from sightline.core.config import decode
-from sightline.core.digits import number_of, significant
+from sightline.core.digits import number_of
 from sightline.core.errors import InputError
-from sightline.core.metrics import Baseline
+from sightline.core.metrics import Baseline, written
 from sightline.core.seeds import derive
 from sightline.data.batches import Batches
 from sightline.data.corpus import Corpus, Items
@@ -192,7 +192,7 @@ class Task(SavedTask, Generic[D, P, R]):
     def __repr__(self) -> str:
         """The architecture, its size, its data and the metrics of its best validation."""
         facts = [self.arch, f"{self.parameters:,} parameters"]
-        facts += [f"{name} {significant(value)}" for name, value in self.validated.items()]
+        facts += [f"{name} {written(name, value)}" for name, value in self.validated.items()]
         data = f"\n  trained on {self.data.partition(', sha256')[0]}" if self.data else ""
         return f"{type(self).__name__}({', '.join(facts)}){data}"
 

@@ -43,7 +43,7 @@ class ForecastingTask(TrainedModelTask[WindowCorpus, Windows, ForecastingRun, Fo
     unit = "windows"
     Run: ClassVar[type[ForecastingRun]] = ForecastingRun
     loss_unit = ""
-    counted = "values to forecast"
+    counted = "forecast values"
     no_record: ClassVar[Mapping[str, Any]] = {"forecast": [], "seen": []}
 
     def __init__(self, trained: Forecaster, data: str = "") -> None:
