@@ -156,7 +156,7 @@ def prepare(job: Job) -> Prepared:
         raise InputError(f"{metric} is undefined for these test items", where="--metric")
     sources = kind.sources(part)
     attended = attention_examples(task, sources) if kind.shows_attention else []
-    pieces = [task.source_pieces(sources[i]) for i in attended]
+    pieces = [task.trained.source_pieces(sources[i]) for i in attended]
     return Prepared(
         data=Data(
             name=data.name,
