@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from sightline.core.digits import significant
 from sightline.core.files import write_file
-from sightline.lab.claims.results import ClaimsResults, Measured
+from sightline.lab.claims.results import ClaimNumber, ClaimsResults
 from sightline.report.claims_figures import claim_drawings
 from sightline.report.drawing import Drawing
 from sightline.report.html import style_sheet, templates
@@ -78,7 +78,7 @@ def notes(results: ClaimsResults) -> list[str]:
     return sentences
 
 
-def number(measured: Measured) -> str:
+def number(measured: ClaimNumber) -> str:
     """A number with its interval and unit."""
     if measured.value is None:
         return "—"

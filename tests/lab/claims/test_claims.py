@@ -11,7 +11,7 @@ import pytest
 from sightline.core.errors import InputError
 from sightline.lab.claims import CLAIMS, run
 from sightline.lab.claims.claim import Claim, Effort
-from sightline.lab.claims.results import ClaimResult, ClaimsResults, Measured
+from sightline.lab.claims.results import ClaimNumber, ClaimResult, ClaimsResults
 from sightline.lab.claims.run import FILE, find_claims, run_claims
 
 FACTS = {"command": "sightline claims", "environment": {}}
@@ -27,7 +27,7 @@ def measure(effort: Effort) -> ClaimResult:
     Not a rule.
     """
     CALLS.append(effort.directory.name)
-    return ClaimResult("C1", "holds", "One.", [Measured("one", 1.0, 0.5, float("nan"), "s", 3)])
+    return ClaimResult("C1", "holds", "One.", [ClaimNumber("one", 1.0, 0.5, float("nan"), "s", 3)])
 
 
 @pytest.fixture
