@@ -8,6 +8,8 @@
 #   make formats [ARGS=pandas_tables]   write the files of tests/formats with the real tools (PostgreSQL, sox from Debian)
 #   make cluster   a comparison on two local nodes of Ray, one of which is killed, has the same results as without
 #   make study [ARGS="--stage confirm --minutes 110"]   the study of defaults, which continues where it stopped
+#   make claims [ARGS=--quick]   every claim about recurrence and attention, measured for docs/claims.md: an hour on two
+#                idle cores, ten minutes with --quick; continues where it stopped, ARGS=--overwrite begins again
 #   make verify-verdict   how often a comparison's verdict is wrong, simulated; verify-planted: on real tasks, for hours
 #   make verify-kills   a comparison of each of three tasks, killed ten times, ends like one that is left alone
 #   make verify-shakespeare (multi30k, jsb, sst, mnist, etth1, spoken-digits …): published numbers on real data
@@ -30,7 +32,7 @@ CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 TESTS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo quick test hooks check format lint types layers docs certify certify-full bench peers study formats cluster generate clean
+.PHONY: help install demo quick test hooks check format lint types layers docs certify certify-full bench peers study formats cluster claims generate clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -94,6 +96,12 @@ certify-full: install
 bench: $(PEERS)
 	@status=0; $(BIN)/sightline bench --out-dir benchmarks/results $(ARGS) || status=$$?; \
 		$(BIN)/python docs/generate.py; exit $$status
+
+# Keep the machine idle meanwhile: some claims are about time.
+claims: install
+	$(BIN)/sightline claims -o benchmarks/claims $(ARGS)
+	cp benchmarks/claims/claims.json benchmarks/results/claims.json
+	$(BIN)/python docs/generate.py
 
 peers: $(PEERS)
 
