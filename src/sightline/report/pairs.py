@@ -36,15 +36,13 @@ def difference_drawing(results: Results) -> Drawing | None:
                 made.mean * info.factor, y, MARKERS[index], color=theme.series[index], markersize=7,
                 markeredgecolor=theme.paper,
             )  # fmt: skip
-            end = max(made.high * info.factor, 0.0)
             axes.annotate(
-                _short(pair), (end, y), (8, 0), textcoords="offset points", va="center", color=theme.muted, fontsize=8
-            )
+                _short(pair), (made.mean * info.factor, y), (0, 6), textcoords="offset points", ha="center",
+                va="bottom", color=theme.muted, fontsize=8,
+            )  # fmt: skip
         axes.set_yticks(range(len(rows)), [visible(pair.second) for pair, _ in rows])
-        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.set_ylim(len(rows) - 0.4, -0.75)
         axes.margins(x=0.06)
-        low, high = axes.get_xlim()
-        axes.set_xlim(low, high + 0.3 * (high - low))  # room for the outcomes
         unit = "points" if info.unit == "%" else info.unit
         axes.set_xlabel(f"{info.label} minus that of {visible(best)}{f' ({unit})' if unit else ''}")
         axes.grid(axis="x", color=theme.grid, linewidth=0.6)
@@ -54,7 +52,7 @@ def difference_drawing(results: Results) -> Drawing | None:
     title = f"Differences to {best} in {info.label}, with 95 % intervals"
     values = "; ".join(f"{pair.second} {difference_text(info, made)}, {outcome_of(pair)}" for pair, made in rows)
     description = visible(f"{title}: {values}. {_margin_words(info, results.margin)}".strip())
-    height = 0.9 + 0.36 * len(rows)
+    height = 0.9 + 0.42 * len(rows)
     return Drawing("differences", visible(title), description, draw, height, difference_chart(results))
 
 
