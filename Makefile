@@ -8,6 +8,7 @@
 #   make formats [ARGS=pandas_tables]   write the files of tests/formats with the real tools (PostgreSQL, sox from Debian)
 #   make study [ARGS="--stage confirm --minutes 110"]   the study of defaults, which continues where it stopped
 #   make verify-verdict   how often a comparison's verdict is wrong, simulated; verify-planted: on real tasks, for hours
+#   make ladder   the ladder on built-in dates and on Multi30k: an hour on two idle cores; ladder-dates, ladder-multi30k: one
 #   make verify-shakespeare (multi30k, jsb, sst, mnist, etth1, spoken-digits …): published numbers on real data
 
 TORCH ?= torch==2.13.0
@@ -27,7 +28,7 @@ CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 TESTS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo quick test hooks check format lint types layers docs certify certify-full bench peers study formats generate clean
+.PHONY: help install demo quick test hooks check format lint types layers docs certify certify-full bench peers study ladder ladder-dates ladder-multi30k formats generate clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -112,6 +113,22 @@ $(TOOLS)/.installed: tests/formats/requirements.txt
 # script. The data is in ../shared/data, or where SIGHTLINE_VERIFY_DATA says.
 verify-%: install
 	$(BIN)/python benchmarks/verify_$(subst -,_,$*).py $(ARGS)
+
+# From recurrence to attention, one change at a time; pages in runs/. A ladder that was stopped continues. Each takes
+# about half an hour on two idle cores, and times mean nothing on a busy machine.
+MULTI30K := $(or $(SIGHTLINE_VERIFY_DATA),../shared/data)/multi30k
+
+ladder: ladder-dates ladder-multi30k
+
+ladder-dates: install
+	$(BIN)/sightline ladder builtin:dates --out-dir runs/ladder-dates --resume --budget 100s --workers 2 $(ARGS)
+
+ladder-multi30k: install
+	$(BIN)/sightline ladder $(MULTI30K)/train.de.gz,$(MULTI30K)/train.en.gz \
+		--valid $(MULTI30K)/val.de.gz,$(MULTI30K)/val.en.gz \
+		--test $(MULTI30K)/test_2016_flickr.de.gz,$(MULTI30K)/test_2016_flickr.en.gz \
+		--lowercase --tokens bpe --vocabulary 4000 --match params=1500k --metric chrf \
+		--out-dir runs/ladder-multi30k --resume --budget 100s --workers 2 $(ARGS)
 
 # Hours to days; what has a result is not trained again. ARGS=--dry-run shows what is left, ARGS=--summary the tables.
 study: install

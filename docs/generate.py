@@ -41,7 +41,9 @@ from sightline.tasks.run import RunConfig
 from sightline.tasks.table import TASKS
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parent), str(HERE.parent / "benchmarks")]
+sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "benchmarks")]
+from rungs_page import rungs_page  # noqa: E402
+
 from performance_figures import draw_figures, figures  # noqa: E402
 from performance_page import load_results, performance_page, rows_of  # noqa: E402
 from study_page import load_lines, study_page  # noqa: E402
@@ -364,6 +366,7 @@ PAGES = {
     "mechanisms.md": mechanisms,
     "architectures.md": architectures,
     "front_ends.md": front_ends,
+    "rungs.md": rungs_page,
     "commands.md": commands,
     "keys/every-task.md": common_keys,
     **{f"keys/{name}.md": partial(task_keys, name) for name in TASKS},
