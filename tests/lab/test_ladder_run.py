@@ -16,9 +16,12 @@ from sightline.core.errors import InputError
 from sightline.lab import ladder as table
 from sightline.lab.directory import RESULTS
 from sightline.lab.jobs import DONE
+from sightline.lab.ladder_claims import ONE_SEED
 from sightline.lab.ladder_results import LADDER, LadderResults
 from sightline.lab.ladder_run import planned
 from sightline.lab.plan import CompareConfig
+from sightline.lab.worker import run_config
+from sightline.tasks.table import TASKS
 
 KEYS: dict[str, Any] = {"search": 0.0, "tested": 20, "workers": 1, "match": "params=9000", "budget": "4steps"}
 SETTINGS = {"batch_tokens": 60, "validation_outputs": 2, "validations": 1}
@@ -48,7 +51,8 @@ def test_a_ladder_is_trained_judged_and_continued_with_more_seeds(pairs: Path, t
     out = tmp_path / "out"
     given = {**KEYS, "out_dir": out, "length": 64, "settings": SETTINGS, "quiet": True}
     first = sightline.ladder(pairs, seeds=1, **given)
-    assert [rung.verdict for rung in first.results.rungs] == [None, "not decided", "not decided"]
+    assert [rung.verdict for rung in first.results.rungs][:2] == [None, "not decided"]
+    assert {claim.missing for claim in first.results.rungs[2].claims if claim.kind == "kept"} == {ONE_SEED}
     assert {path.name for path in out.iterdir()} == {
         "prepared", "runs", "figures", "plan.json", RESULTS, LADDER, "report.html", "ladder.html"
     }  # fmt: skip
@@ -74,6 +78,35 @@ def test_a_ladder_is_trained_judged_and_continued_with_more_seeds(pairs: Path, t
     assert repr(again).startswith(again.verdict)
     with pytest.raises(InputError, match="contains a comparison: choose another directory, or add resume"):
         sightline.ladder(pairs, **given)
+
+
+def _data(task: str, folder: Path) -> str:
+    """A little data for a task."""
+    words = ["alpha beta gamma", "beta gamma", "gamma alpha delta beta", "delta"] * 20
+    rows = {
+        "classification": "text,label\n" + "".join(f"{t} {n},{t.split()[0]}\n" for n, t in enumerate(words)),
+        "language": "\n".join(words * 20),
+        "forecasting": "time,value\n" + "".join(f"{step},{step % 7}\n" for step in range(400)),
+    }
+    path = folder / f"{task}.{'txt' if task == 'language' else 'csv'}"
+    path.write_text(rows[task])
+    return str(path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["classification", "language", "forecasting"])
+def test_every_rung_of_every_task_takes_a_step(task: str, tmp_path: Path) -> None:
+    settings = {"lookback": 64, "horizon": 16} if task == "forecasting" else {}
+    config, ladder = planned(CompareConfig(task, _data(task, tmp_path), match="params=40000", settings=settings))
+    kind = TASKS[task]
+    for name in ladder.names:
+        run = run_config(config, name)
+        data = kind.load_data(run)
+        built: Any = kind.build(data, run)
+        batch, _ = next(iter(built.batches(data.train, seed=0).stream()))
+        loss = built.loss(built.model, batch)
+        (loss.total / loss.count).backward()
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in built.model.parameters())
 
 
 @pytest.mark.parametrize(("arguments", "message"), [

@@ -22,6 +22,7 @@ from sightline.report.ladder_text import (
     outcome_text,
     recipe,
     share_text,
+    speed_text,
 )
 from tests.browser import opened
 from tests.report.synthetic_ladder import make_ladder
@@ -54,6 +55,14 @@ def test_differences_are_signed_and_in_the_unit_of_the_metric() -> None:
     assert outcome_text(replace(results, primary_metric="mse"), results.find("linear")) == "better"
     assert share_text(Estimate(1.2, 0.72, 1.8)) == "+120 % [+72, +180]"
     assert share_text(Estimate(-0.024, -0.05, 0.003)) == "−2.4 % [−5.0, +0.3]"
+
+
+def test_the_speed_on_the_data_is_told_beside_that_of_the_other_rung() -> None:
+    results = make_ladder()
+    assert speed_text(results, results.find("rnn")) == ""
+    assert speed_text(results, results.find("linear")) == (
+        "On this data it trained 0.66 times as fast as + positions: 2,700 and 4,100 tokens per second."
+    )
 
 
 def test_a_claim_is_told_with_what_decided_it() -> None:

@@ -215,8 +215,9 @@ def print_ladder(results: LadderResults) -> None:
     for heading in headings:
         table.add_column(heading, justify="left" if heading in ("rung", "reason") else "right", no_wrap=True)
     for rung in results.rungs:
+        quality = quality_text(results, rung).partition(" [")[0]  # the page has the interval
         table.add_row(
-            rung.title, rung.verdict or "", difference_text(results, rung), quality_text(results, rung),
+            rung.title, rung.verdict or "", difference_text(results, rung), quality,
             quantity(rung.train_s), quantity(rung.speed), quantity(rung.parameters), size(rung.state_bytes),
         )  # fmt: skip
     console = Console(width=max(Console().width, 120))
@@ -228,5 +229,5 @@ def print_ladder(results: LadderResults) -> None:
             for claim in rung.claims:
                 console.print(Text(f"  {claim_line(results, claim)}"))
     for warning in results.warnings:
-        console.print(Text(visible(f"\n{warning}")))
+        console.print(Text(f"\n{visible(warning)}"))
     print(flush=True)

@@ -22,6 +22,7 @@ from sightline.report.ladder_text import (
     outcome_text,
     quality_text,
     recipe,
+    speed_text,
 )
 
 CLASSES = {"holds": "good", "does not hold": "bad", "not decided": "open", None: "open"}
@@ -62,6 +63,7 @@ def render_ladder(results: LadderResults) -> str:
             keys=described,
             recipe=recipe,
             outcome=outcome_text,
+            speed=speed_text,
             margins=margins_text(results),
             environment=environment_rows(results.environment),
         )

@@ -40,6 +40,16 @@ def outcome_text(results: LadderResults, rung: RungResult) -> str:
     return "better" if (gap.mean > 0) == results.metric.higher_is_better else "worse"
 
 
+def speed_text(results: LadderResults, rung: RungResult) -> str:
+    """How fast a rung trains on the data, beside the rung that it is compared with; "" where that is not known."""
+    other = results.find(rung.over) if rung.over else None
+    if other is None or rung.speed is None or other.speed is None:
+        return ""
+    unit = results.data.speed_unit
+    times = f"{significant(rung.speed / other.speed, 2)} times as fast as {other.title}"
+    return f"On this data it trained {times}: {rung.speed:,.0f} and {other.speed:,.0f} {unit} per second."
+
+
 def share_text(share: Estimate) -> str:
     """A ratio less one with its interval: "+31 % [28, 34]"."""
     mean = share.mean
@@ -74,7 +84,11 @@ def evidence_text(results: LadderResults, claim: JudgedClaim) -> str:
 
 def effect_text(claim: JudgedClaim | RungResult) -> str:
     """The effect sizes over seeds: "g 1.9, 100 % of pairs"."""
-    parts = [] if claim.hedges_g is None else [f"g {_signed(significant(claim.hedges_g, 2), claim.hedges_g)}"]
+    parts = (
+        []
+        if claim.hedges_g is None
+        else [f"g {_signed(significant(claim.hedges_g, 2).replace('-', '−'), claim.hedges_g)}"]
+    )
     if claim.superiority is not None:
         parts.append(f"{100 * claim.superiority:.0f} % of pairs")
     return ", ".join(parts)
