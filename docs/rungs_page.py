@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sightline.lab.ladder import LADDERS, Claim, Lineage, described
+from sightline.lab.ladder import LADDERS, Lineage, RungClaim, described
 from sightline.tasks.table import TASKS
 
 HEAD = """\
@@ -46,7 +46,7 @@ def _section(form: str, ladder: Lineage) -> str:
     return "\n".join(lines)
 
 
-def _claim(claim: Claim, over: str) -> str:
+def _claim(claim: RungClaim, over: str) -> str:
     words = WORDS[claim.kind]
     if claim.items == "longest":
         words += " on the longest quarter"

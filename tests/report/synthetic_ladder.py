@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from sightline.lab.ladder import LADDERS, Claim, Rung
+from sightline.lab.ladder import LADDERS, Rung, RungClaim
 from sightline.lab.ladder_results import JudgedClaim, LadderResults, LayerCosts, Quarter, RungResult, Verdict
 from sightline.lab.ladder_run import ladder_verdict
 from sightline.lab.results import BudgetPlan, Data, Estimate
@@ -77,7 +77,7 @@ def _rung(rung: Rung, place: int, foreign: Callable[[str], str]) -> RungResult:
     )
 
 
-def _claim(claim: Claim, rung: Rung, verdict: Verdict, foreign: Callable[[str], str]) -> JudgedClaim:
+def _claim(claim: RungClaim, rung: Rung, verdict: Verdict, foreign: Callable[[str], str]) -> JudgedClaim:
     told = JudgedClaim(claim.kind, foreign(f"{rung.name} against {rung.over}"), verdict, rung.name, rung.over)
     if claim.kind in ("shorter chain", "smaller state"):
         return replace(told, counted=[99, 2653])

@@ -42,6 +42,7 @@ def compare(
     settings: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     resume: bool = False,
+    cluster: str | None = None,
     quiet: bool = False,
     **keys: Any,
 ) -> ComparisonResult:
@@ -54,7 +55,7 @@ def compare(
     configuration, which all architectures share; those with dots are in `settings`.
     `out_dir`, by default a new directory in `runs`, gets the report, `results.json` and all runs; a table in memory is
     kept in the folder `tables` beside it. `resume` continues the comparison in `out_dir`, with more architectures or
-    seeds if asked for.
+    seeds if asked for. `cluster` is the address of a Ray cluster whose nodes do the work, or "auto".
 
         which = sightline.compare(frame, archs=["lstm", "transformer"], budget="60s")
         which.verdict
@@ -73,8 +74,9 @@ def compare(
         config = override(base, {"archs": list(names), "budget": budget or base.budget})
         display = Display(quiet=quiet)
         try:
-            command = command_of("compare", config, plan, archs=",".join(config.archs))
+            command = command_of("compare", config, plan)
             how: dict[str, Any] = {"command": command, "overwrite": overwrite, "resume": resume}
+            how["cluster"] = cluster
             results = run_comparison(config, directory, plan=plan, display=display, **how)
         except NoRunFinished as error:
             write_report(error.results, directory)
@@ -110,15 +112,18 @@ def configured(
 
 
 def command_of(verb: str, config: CompareConfig, plan: Path | None = None, **flags: Any) -> str:
-    """The command line that does the same; `flags` are those of the verb alone. A ladder's data has no flag."""
+    """The command line that does the same; `flags` are those of the verb alone.
+
+    A ladder's data has no flag, and its architectures are no choice.
+    """
     usual = CompareConfig()
     length = {"budget": config.budget} if plan is None else {"plan": str(plan)}
-    data = {"data": config.data} if verb == "compare" else {}
-    values = {"task": config.task, **data, **flags, **length}
+    own = {"data": config.data, "archs": ",".join(config.archs)} if verb == "compare" else {}
+    values = {"task": config.task, **own, **flags, **length}
     values |= {key: getattr(config, key) for key in sorted(_OWN) if getattr(config, key) != getattr(usual, key)}
     plugins = [("--plugin", named) for named in values.pop("plugin", ())]
     words = [
         (f"--{key.replace('_', '-')}", *([] if value is True and key in _OWN else [spelled(value)]))
         for key, value in {**values, **config.settings}.items()
     ]
-    return shlex.join(["sightline", verb, *([] if data else [config.data]), *chain.from_iterable([*plugins, *words])])
+    return shlex.join(["sightline", verb, *([] if own else [config.data]), *chain.from_iterable([*plugins, *words])])

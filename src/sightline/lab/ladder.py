@@ -24,7 +24,7 @@ FREE = ("model.d_model", "optim.lr")
 
 @final
 @dataclass(frozen=True)
-class Claim:
+class RungClaim:
     """One part of a reason that can be measured.
 
     kind: "better" and "kept" compare quality; "faster" training tokens per second of the processor; "shorter chain",
@@ -60,7 +60,7 @@ class Rung:
     keys: tuple[str, ...] = ()
     reason: str = ""
     paper: str = ""
-    claims: tuple[Claim, ...] = ()
+    claims: tuple[RungClaim, ...] = ()
     note: str = ""
 
 
@@ -114,9 +114,9 @@ def lineage(form: str, task: str) -> Lineage:
     return LADDERS[form]
 
 
-BETTER, KEPT = Claim("better"), Claim("kept")
-BETTER_ON_LONG = Claim("better", "longest")
-AT_LENGTH = (Claim("faster at length"), Claim("smaller state"), KEPT)
+BETTER, KEPT = RungClaim("better"), RungClaim("kept")
+BETTER_ON_LONG = RungClaim("better", "longest")
+AT_LENGTH = (RungClaim("faster at length"), RungClaim("smaller state"), KEPT)
 
 _RNN = "A network that reads in order and carries a state from step to step can use what came before."
 _LSTM = (
@@ -154,7 +154,7 @@ CHILD = "Child et al. 2019, arXiv:1904.10509; Beltagy et al. 2020, arXiv:2004.05
 KATHAROPOULOS = "Katharopoulos et al. 2020, arXiv:2006.16236"
 
 # A quality that positions are needed for is compared where there are positions.
-SELF_CLAIMS = (Claim("shorter chain"), Claim("faster"), Claim("kept", of="positions"))
+SELF_CLAIMS = (RungClaim("shorter chain"), RungClaim("faster"), RungClaim("kept", of="positions"))
 SELF_NOTE = (
     "Here one head without positions; whether quality needs no recurrence is judged where heads and positions are "
     "added, two rungs on."
@@ -203,7 +203,7 @@ def _cells(preset: Mapping[str, Mapping[str, Any]], keys: tuple[str, ...]) -> tu
         Rung("lstm", "LSTM", preset["lstm"], "rnn", "LSTM cells in place of plain ones", keys, _LSTM, HOCHREITER,
              (BETTER_ON_LONG,)),
         Rung("gru", "GRU", preset["gru"], "lstm", "GRU cells in place of LSTM cells", keys, _GRU, CHO,
-             (KEPT, Claim("faster"))),
+             (KEPT, RungClaim("faster"))),
     )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from scipy import stats as distributions
 from sightline.core.metrics import Metric, defined
 from sightline.lab.draws import Ends
 from sightline.lab.effects import hedges_g, superiority
-from sightline.lab.ladder import STATISTICAL, Claim, Lineage, Rung
+from sightline.lab.ladder import STATISTICAL, Lineage, Rung, RungClaim
 from sightline.lab.ladder_results import JudgedClaim, LayerCosts, Verdict
 from sightline.lab.results import Decision, Estimate
 from sightline.lab.stats import LEVEL, Sample, holm, sample, spread_of_means
@@ -88,7 +88,7 @@ def reason_verdict(claims: Sequence[JudgedClaim]) -> Verdict:
 def judge(ladder: Lineage, evidence: Evidence) -> dict[str, list[JudgedClaim]]:
     """The claims of every rung, decided."""
     samples = _Samples(evidence)
-    found: list[tuple[str, Claim, ClaimMeasurement | None, JudgedClaim]] = []
+    found: list[tuple[str, RungClaim, ClaimMeasurement | None, JudgedClaim]] = []
     for rung in ladder.rungs:
         for claim in rung.claims:
             found.append((rung.name, claim, *_measured(rung, claim, evidence, samples)))
@@ -124,10 +124,10 @@ def changes(ladder: Lineage, evidence: Evidence) -> dict[str, RungDifference]:
     return result
 
 
-KEPT_EQUAL = Claim("better")  # compared by whether both are the same within the margin
+KEPT_EQUAL = RungClaim("better")  # compared by whether both are the same within the margin
 
 
-def _decided(claim: Claim, gain: float, p: float, p_margin: float) -> Verdict:
+def _decided(claim: RungClaim, gain: float, p: float, p_margin: float) -> Verdict:
     shown, within = p <= 1 - LEVEL, p_margin <= 1 - LEVEL
     if claim.kind == "kept":
         return "holds" if within else "does not hold" if shown and gain < 0 else "not decided"
@@ -137,7 +137,7 @@ def _decided(claim: Claim, gain: float, p: float, p_margin: float) -> Verdict:
 
 
 def _measured(
-    rung: Rung, claim: Claim, evidence: Evidence, samples: _Samples
+    rung: Rung, claim: RungClaim, evidence: Evidence, samples: _Samples
 ) -> tuple[ClaimMeasurement | None, JudgedClaim]:
     """One claim, measured, and how it is told before it is corrected for the others; counted ones are decided."""
     of, over = claim.of or rung.name, claim.over or rung.over
@@ -174,7 +174,7 @@ def _counted(told: JudgedClaim, evidence: Evidence) -> JudgedClaim:
     return replace(told, counted=values, verdict="holds" if values[0] < values[1] else "does not hold")
 
 
-def _statement(claim: Claim, of: str, over: str, where: str, evidence: Evidence) -> str:
+def _statement(claim: RungClaim, of: str, over: str, where: str, evidence: Evidence) -> str:
     label = evidence.metric.label
     at = f"a training step of the layers on {evidence.length:,} positions"
     return {
@@ -200,7 +200,7 @@ class _Samples:
         self.bins: list[Bin] = length_bins(evidence.lengths, QUARTERS) if len(evidence.lengths) else []
         self._drawn: dict[tuple[int, ...], Sample] = {}
 
-    def where(self, claim: Claim) -> str:
+    def where(self, claim: RungClaim) -> str:
         """The items of a claim in words; nothing for all of them."""
         if claim.items == "all" or claim.kind not in ("better", "kept"):
             return ""
@@ -223,7 +223,7 @@ class _Samples:
         """Whether each of them has at least two trainings."""
         return min(len(self.items[name]) for name in names) > 1
 
-    def difference(self, of: str, over: str, items: str | int, claim: Claim) -> ClaimMeasurement:
+    def difference(self, of: str, over: str, items: str | int, claim: RungClaim) -> ClaimMeasurement:
         """The score of `of` minus that of `over` on a set of items."""
         metric, chosen = self.evidence.metric, self.chosen(items)
         key = tuple(chosen)
