@@ -11,6 +11,7 @@
 #   make claims [ARGS=--quick]   every claim about recurrence and attention, measured for docs/claims.md: an hour on two
 #                idle cores, ten minutes with --quick; continues where it stopped, ARGS=--overwrite begins again
 #   make verify-verdict   how often a comparison's verdict is wrong, simulated; verify-planted: on real tasks, for hours
+#   make ladder   the ladder on built-in dates and on Multi30k: an hour on two idle cores; ladder-dates, ladder-multi30k: one
 #   make verify-kills   a comparison of each of three tasks, killed ten times, ends like one that is left alone
 #   make vega    build the script of the charts again, from pinned packages (needs node)
 #   make verify-shakespeare (multi30k, jsb, sst, mnist, etth1, spoken-digits …): published numbers on real data
@@ -33,7 +34,7 @@ CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 TESTS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo quick test hooks check format lint types layers docs certify certify-full bench peers study formats cluster claims generate vega clean
+.PHONY: help install demo quick test hooks check format lint types layers docs certify certify-full bench peers study formats cluster claims ladder ladder-dates ladder-multi30k generate vega clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -135,6 +136,22 @@ $(CLUSTER)/.installed: pyproject.toml constraints.txt
 # script. The data is in ../shared/data, or where SIGHTLINE_VERIFY_DATA says.
 verify-%: install
 	$(BIN)/python benchmarks/verify_$(subst -,_,$*).py $(ARGS)
+
+# From recurrence to attention, one change at a time; pages in runs/. A ladder that was stopped continues. Each takes
+# about half an hour on two idle cores, and times mean nothing on a busy machine.
+MULTI30K := $(or $(SIGHTLINE_VERIFY_DATA),../shared/data)/multi30k
+
+ladder: ladder-dates ladder-multi30k
+
+ladder-dates: install
+	$(BIN)/sightline ladder builtin:dates --out-dir runs/ladder-dates --resume --budget 100s --workers 2 $(ARGS)
+
+ladder-multi30k: install
+	$(BIN)/sightline ladder $(MULTI30K)/train.de.gz,$(MULTI30K)/train.en.gz \
+		--valid $(MULTI30K)/val.de.gz,$(MULTI30K)/val.en.gz \
+		--test $(MULTI30K)/test_2016_flickr.de.gz,$(MULTI30K)/test_2016_flickr.en.gz \
+		--lowercase --tokens bpe --vocabulary 4000 --match params=1500k --metric chrf \
+		--out-dir runs/ladder-multi30k --resume --budget 100s --workers 2 $(ARGS)
 
 # Hours to days; what has a result is not trained again. ARGS=--dry-run shows what is left, ARGS=--summary the tables.
 study: install

@@ -42,7 +42,9 @@ from sightline.tasks.run import RunConfig
 from sightline.tasks.table import TASKS
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parent), str(HERE.parent / "benchmarks")]
+sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "benchmarks")]
+from rungs_page import rungs_page  # noqa: E402
+
 from claims_page import FIGURES as CLAIMS_FIGURES  # noqa: E402
 from claims_page import claims_page, draw_claims  # noqa: E402
 from performance_figures import draw_figures, figures  # noqa: E402
@@ -368,6 +370,7 @@ PAGES = {
     "mechanisms.md": mechanisms,
     "architectures.md": architectures,
     "front_ends.md": front_ends,
+    "rungs.md": rungs_page,
     "commands.md": commands,
     "keys/every-task.md": common_keys,
     **{f"keys/{name}.md": partial(task_keys, name) for name in TASKS},

@@ -22,6 +22,7 @@ _NAMES = {
     "compare": "sightline.api.compare",
     "describe": "sightline.tasks.describe",
     "fit": "sightline.tasks.fit",
+    "ladder": "sightline.api.ladder",
     "load": "sightline.tasks.load",
     "load_plugin": "sightline.models.plugins",
 }
@@ -38,6 +39,7 @@ __all__ = [
     "compare",
     "describe",
     "fit",
+    "ladder",
     "load",
     "load_plugin",
 ]
@@ -57,6 +59,7 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from sightline.api.compare import compare as compare
+    from sightline.api.ladder import ladder as ladder
     from sightline.core.errors import SightlineError as SightlineError
     from sightline.core.mixer import Memory as Memory
     from sightline.core.mixer import SequenceEncoder as SequenceEncoder

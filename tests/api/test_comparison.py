@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 import sightline
-from sightline.api.compare import _command
+from sightline.api.compare import command_of
 from sightline.api.comparison import ComparisonResult
 from sightline.cli.overrides import parse_overrides
 from sightline.core.errors import InputError
@@ -68,7 +68,7 @@ def test_the_command_repeats_the_comparison():
         margin=0.5,
         settings=settings,
     )
-    program, verb, *flags = shlex.split(_command(config))
+    program, verb, *flags = shlex.split(command_of("compare", config))
     assert (program, verb) == ("sightline", "compare")
     assert parse_overrides(flags) == {
         "task": "classification", "data": "tables/a.parquet", "archs": "gru,lstm", "budget": "5steps", "seeds": "2",
@@ -78,7 +78,7 @@ def test_the_command_repeats_the_comparison():
 
 
 def test_the_command_names_the_plan_in_place_of_a_budget():
-    flags = parse_overrides(shlex.split(_command(CompareConfig(archs=("gru",)), Path("runs/a b")))[2:])
+    flags = parse_overrides(shlex.split(command_of("compare", CompareConfig(archs=("gru",)), Path("runs/a b")))[2:])
     assert (flags["plan"], "budget" in flags) == ("runs/a b", False)
 
 
@@ -110,3 +110,11 @@ def test_errors_name_arguments(tmp_path, keys, message):
         sightline.compare(**given)
     assert str(caught.value) == message
     assert not (tmp_path / "runs" / "x").exists()
+
+
+def test_the_command_of_a_ladder_names_its_data_first_and_no_architectures():
+    command = command_of("ladder", CompareConfig("language", "a b.txt", seeds=2, settings={"context": 64}), length=512)
+    assert shlex.split(command) == [
+        "sightline", "ladder", "a b.txt", "--task", "language", "--length", "512", "--budget", "60s", "--seeds", "2",
+        "--context", "64",
+    ]  # fmt: skip

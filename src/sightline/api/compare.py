@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from sightline.tasks.given import given_data
 from sightline.tasks.infer import task_for
 from sightline.tasks.table import task_class
 
-_OWN = frozenset(keys_of(CompareConfig)) - {"task", "data", "archs", "budget", "settings"}
+_OWN = frozenset(keys_of(CompareConfig)) - {"task", "data", "archs", "budget", "settings", "variants"}
 
 
 def compare(
@@ -67,25 +68,14 @@ def compare(
     if budget is not None and plan is not None:
         raise InputError("budget and plan are mutually exclusive")
     plan = plan.directory / RESULTS if isinstance(plan, ComparisonResult) else None if plan is None else Path(plan)
-    pair = PAIR if task is None else task_class(task, where="task").pair
-    named = isinstance(data, str | Path)
-    stem = Path(str(data).split(",")[0]).stem if named else "table"
-    directory = Path(out_dir) if out_dir else free_directory(Path("runs"), f"compare-{stem}")
-    with given_data(directory, pair, data=data, valid=valid, test=test) as given:
-        task = task or task_for(given.paths["data"])
-        parts = {key: path for key, path in given.paths.items() if key != "data"}
-        shared = {**parts, **(settings or {}), **{key: value for key, value in keys.items() if key not in _OWN}}
-        if given.tables and "base" in task_class(task).Run().data_keys:
-            shared = {"base": str(Path.cwd()), **shared}
-        names = [name.strip() for name in archs.split(",")] if isinstance(archs, str) else archs or compared(task)
-        own = {key: value for key, value in keys.items() if key in _OWN}
-        load_plugins(own.get("plugin"))
-        own["plugin"] = [plugin.source.again for plugin in LOADED.values()]
-        base = CompareConfig(task=task, data=given.paths["data"], settings=shared)
-        config = override(base, {"archs": list(names), "budget": budget or base.budget, **own})
+    directory = new_directory(out_dir, data, "compare")
+    with configured(directory, task, settings, keys, data=data, valid=valid, test=test) as base:
+        names = [name.strip() for name in archs.split(",")] if isinstance(archs, str) else archs or compared(base.task)
+        config = override(base, {"archs": list(names), "budget": budget or base.budget})
         display = Display(quiet=quiet)
         try:
-            how: dict[str, Any] = {"command": _command(config, plan), "overwrite": overwrite, "resume": resume}
+            command = command_of("compare", config, plan)
+            how: dict[str, Any] = {"command": command, "overwrite": overwrite, "resume": resume}
             how["cluster"] = cluster
             results = run_comparison(config, directory, plan=plan, display=display, **how)
         except NoRunFinished as error:
@@ -94,15 +84,46 @@ def compare(
         return ComparisonResult(results, directory, write_report(results, directory), data)
 
 
-def _command(config: CompareConfig, plan: Path | None = None) -> str:
-    """The command line that makes the same comparison."""
+def new_directory(out_dir: str | Path | None, data: Any, verb: str) -> Path:
+    """The directory that was asked for, or a new one in `runs`, named for the verb and the data."""
+    stem = Path(str(data).split(",")[0]).stem if isinstance(data, str | Path) else "table"
+    return Path(out_dir) if out_dir else free_directory(Path("runs"), f"{verb}-{stem}")
+
+
+@contextmanager
+def configured(
+    directory: Path, task: str | None, settings: Mapping[str, Any] | None, keys: Mapping[str, Any], **data: Any
+) -> Iterator[CompareConfig]:
+    """The comparison that a call asks for, with the default architectures and budget; tables are files meanwhile.
+
+    keys: of `CompareConfig`, and of the task's configuration; data: see `given_data`
+    """
+    pair = PAIR if task is None else task_class(task, where="task").pair
+    with given_data(directory, pair, **data) as given:
+        task = task or task_for(given.paths["data"])
+        parts = {key: path for key, path in given.paths.items() if key != "data"}
+        shared = {**parts, **(settings or {}), **{key: value for key, value in keys.items() if key not in _OWN}}
+        if given.tables and "base" in task_class(task).Run().data_keys:
+            shared = {"base": str(Path.cwd()), **shared}
+        own = {key: value for key, value in keys.items() if key in _OWN}
+        load_plugins(own.get("plugin"))
+        own["plugin"] = [plugin.source.again for plugin in LOADED.values()]
+        yield override(CompareConfig(task=task, data=given.paths["data"], settings=shared), own)
+
+
+def command_of(verb: str, config: CompareConfig, plan: Path | None = None, **flags: Any) -> str:
+    """The command line that does the same; `flags` are those of the verb alone.
+
+    A ladder's data has no flag, and its architectures are no choice.
+    """
     usual = CompareConfig()
     length = {"budget": config.budget} if plan is None else {"plan": str(plan)}
-    values = {"task": config.task, "data": config.data, "archs": ",".join(config.archs), **length}
+    own = {"data": config.data, "archs": ",".join(config.archs)} if verb == "compare" else {}
+    values = {"task": config.task, **own, **flags, **length}
     values |= {key: getattr(config, key) for key in sorted(_OWN) if getattr(config, key) != getattr(usual, key)}
     plugins = [("--plugin", named) for named in values.pop("plugin", ())]
-    flags = [
+    words = [
         (f"--{key.replace('_', '-')}", *([] if value is True and key in _OWN else [spelled(value)]))
         for key, value in {**values, **config.settings}.items()
     ]
-    return shlex.join(["sightline", "compare", *chain.from_iterable([*plugins, *flags])])
+    return shlex.join(["sightline", verb, *([] if own else [config.data]), *chain.from_iterable([*plugins, *words])])

@@ -41,6 +41,7 @@ COMMANDS = {
     "predict": "Run a trained model: translate, classify, forecast or transcribe.",
     "generate": "Continue a prompt with a language model.",
     "compare": "Train several architectures under one budget and report which is best, with uncertainty.",
+    "ladder": "Climb from RNN to linear attention on your data: does the reason for each step hold here?",
     "report": "Make the report of a comparison again, and show what changed since another one.",
     "certify": "Verify mechanisms, including your own, against the laws all mechanisms must satisfy.",
     "bench": "Benchmark the mechanisms against other libraries: time, memory, hardware limits.",
@@ -51,7 +52,7 @@ COMMANDS = {
     "completion": "Print a script for bash, zsh or fish that completes commands and flags.",
 }
 
-KEYED = ("train", "compare")  # verbs whose flags are all keys of the configuration
+KEYED = ("train", "compare", "ladder")  # verbs whose flags are all keys of the configuration
 
 _KINDS = {int: "an integer", float: "a number", bool: "true or false"}
 

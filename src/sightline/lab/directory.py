@@ -10,7 +10,7 @@ from sightline.core.errors import InputError
 
 PLAN = "plan.json"
 RESULTS = "results.json"
-OURS = ("prepared", "trials", "runs", "figures", PLAN, RESULTS, "report.html")
+OURS = ("prepared", "trials", "runs", "figures", PLAN, RESULTS, "report.html", "ladder.json", "ladder.html")
 
 
 def check_free(out_dir: Path, *, overwrite: bool) -> None:

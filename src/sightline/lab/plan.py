@@ -40,6 +40,8 @@ class CompareConfig:
     until_decided: add seeds after `seeds`, one for each architecture at a time, until the best architecture is decided
         against each other one, or there are `max_seeds`
     settings: keys of the task's configuration that all architectures share, by dotted name
+    variants: architectures under names of the comparison's own, for `archs`: each a preset, "arch", and the keys of the
+        task's configuration in which it differs from that
     """
 
     task: str = "translation"
@@ -63,6 +65,7 @@ class CompareConfig:
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     prefer: Prefer = "quality"
     settings: dict[str, Any] = field(default_factory=dict)
+    variants: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.archs:
@@ -75,6 +78,8 @@ class CompareConfig:
                 raise InputError(f"{arch!r} is not the name of an architecture", where="--archs")
         if not 0 <= self.search < 1:
             raise InputError(f"expected a share from 0 to below 1, found {self.search:g}", where="--search")
+        if self.variants and self.match is not None and not self.match.startswith("params="):
+            raise InputError(f"variants are matched by params=2M alone, found {self.match!r}", where="--match")
         self._check_settings()
         for flag, value, least in (
             ("--seeds", self.seeds, 1), ("--rates", self.rates, 2), ("--tested", self.tested, 1),

@@ -44,7 +44,7 @@ from scipy import optimize, special
 from scipy import stats as distributions
 
 from sightline.core.metrics import Metric
-from sightline.lab.draws import draw, estimate_of, towards
+from sightline.lab.draws import Draws, draw, estimate_of, towards
 from sightline.lab.effects import hedges_g, superiority
 from sightline.lab.results import Decision, Estimate, Pair
 from sightline.lab.sequential import Look
@@ -53,6 +53,18 @@ LEVEL = 0.95
 RESAMPLES = 10_000
 FEW_RESAMPLES = 2000  # of a metric that is slow to compute
 MEAN = Metric("mean", "mean")
+
+
+class Sample(NamedTuple):
+    """The scores of every architecture's trainings (S,), and draws of their means over the same resampled items."""
+
+    per_seed: dict[str, np.ndarray]
+    draws: Draws
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The number of trainings of each."""
+        return {name: len(values) for name, values in self.per_seed.items()}
 
 
 class Comparison(NamedTuple):
@@ -94,10 +106,13 @@ def moderated_variances(variances: np.ndarray, freedoms: np.ndarray) -> tuple[np
     return np.maximum(moderated, own), np.minimum(prior_freedom + freedoms, total)
 
 
-def _spread_of_means(
+def spread_of_means(
     values: Mapping[str, Sequence[float] | np.ndarray], limits: tuple[float, float], items: int = 1000
 ) -> dict[str, tuple[float, float]]:
-    """Standard error of each architecture's mean over its seeds, and its degrees of freedom (0: unknown)."""
+    """Standard error of each architecture's mean over its seeds, and its degrees of freedom (0: unknown).
+
+    items: as many as were tested, which bounds how near to a limit a mean can be
+    """
     low, high = limits
     counts = np.array([len(seeds) for seeds in values.values()])
     spread = np.array([np.var(seeds, ddof=1) if len(seeds) > 1 else 0.0 for seeds in values.values()])
@@ -126,7 +141,7 @@ def seed_intervals(
     values = {name: seeds for name, seeds in values.items() if len(seeds)}
     share = 1 - ((1 - LEVEL) / 2) ** (1 / items) if items else 0.0
     intervals = {}
-    for name, (error, freedom) in _spread_of_means(values, limits).items():
+    for name, (error, freedom) in spread_of_means(values, limits).items():
         mean = float(np.mean(values[name]))
         half = distributions.t.ppf((1 + LEVEL) / 2, freedom) * error if freedom else np.nan
         ends = np.clip(np.array([mean - half, mean + half]), *limits)
@@ -134,6 +149,25 @@ def seed_intervals(
             ends = np.array([towards(mean, limit, share) for limit in limits])
         intervals[name] = estimate_of(mean, ends)
     return intervals
+
+
+def sample(
+    items: Mapping[str, np.ndarray], metric: Metric = MEAN, *, resamples: int | None = None, seed: int = 0
+) -> Sample:
+    """Draws of the scores of architectures that were tested on the same items; arguments as of `compare_items`.
+
+    Raises:
+        ValueError: "architectures were tested on different numbers of items: [90, 100]"; no architecture.
+    """
+    stacked = {name: np.asarray(x, float) for name, x in items.items() if len(x)}
+    stacked = {n: np.stack([x, np.ones_like(x)], -1) if x.ndim == 2 else x for n, x in stacked.items()}
+    if len(counts := {x.shape[1] for x in stacked.values()}) != 1:
+        raise ValueError(f"architectures were tested on different numbers of items: {sorted(counts)}")
+    resamples = resamples or (FEW_RESAMPLES if metric.costly else RESAMPLES)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        per_seed = {name: metric.value(x) for name, x in stacked.items()}
+        spreads = spread_of_means(per_seed, metric.limits, next(iter(counts)))
+        return Sample(per_seed, draw(stacked, spreads, metric, resamples, np.random.default_rng(seed)))
 
 
 def compare_items(
@@ -160,17 +194,9 @@ def compare_items(
     Raises:
         ValueError: "architectures were tested on different numbers of items: [90, 100]".
     """
-    stacked = {name: np.asarray(x, float) for name, x in items.items() if len(x)}
-    stacked = {n: np.stack([x, np.ones_like(x)], -1) if x.ndim == 2 else x for n, x in stacked.items()}
-    if len(counts := {x.shape[1] for x in stacked.values()}) > 1:
-        raise ValueError(f"architectures were tested on different numbers of items: {sorted(counts)}")
-    if not stacked:
+    if not any(len(x) for x in items.values()):
         return Comparison({}, [])
-    resamples = resamples or (FEW_RESAMPLES if metric.costly else RESAMPLES)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        per_seed = {name: metric.value(x) for name, x in stacked.items()}
-        spreads = _spread_of_means(per_seed, metric.limits, next(iter(counts)))
-        draws = draw(stacked, spreads, metric, resamples, np.random.default_rng(seed))
+    per_seed, draws = sampled = sample(items, metric, resamples=resamples, seed=seed)
     means = {name: float(values.mean()) for name, values in per_seed.items()}
     order = sorted(means, key=lambda name: -means[name] if metric.higher_is_better else means[name])
     if margin is None:
@@ -191,7 +217,7 @@ def compare_items(
                 shown=False,
                 p_same=_at(look, delta.p_beyond(margin)),
                 item_error=draws.item_error(a, b),
-                seed_spread=draws.seed_spread(a, b, {name: len(values) for name, values in per_seed.items()}),
+                seed_spread=draws.seed_spread(a, b, sampled.counts),
                 hedges_g=hedges_g(per_seed[a], per_seed[b]),
                 superiority=superiority(sign * per_seed[a], sign * per_seed[b]),
             )

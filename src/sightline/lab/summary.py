@@ -169,9 +169,9 @@ def _undefined(finished: Mapping[str, Sequence[JobResult]]) -> list[str]:
 Bin = tuple[int, int, list[int]]
 
 
-def length_bins(lengths: Sequence[int]) -> list[Bin]:
-    """Test items in at most `MOST_BINS` bins of about as many each, by length: shortest, longest, indices."""
-    edges = np.unique(np.quantile(lengths, np.linspace(0, 1, MOST_BINS + 1)[1:], method="higher"))
+def length_bins(lengths: Sequence[int], most: int = MOST_BINS) -> list[Bin]:
+    """Test items in at most `most` bins of about as many each, by length: shortest, longest, indices."""
+    edges = np.unique(np.quantile(lengths, np.linspace(0, 1, most + 1)[1:], method="higher"))
     places = np.searchsorted(edges, lengths)  # the first edge that is not below
     bins = []
     for place in range(len(edges)):

@@ -114,14 +114,16 @@ def _end_with_parent() -> None:
 
 
 def run_config(config: CompareConfig, arch: str) -> Any:
-    """The preset of the architecture with the data and settings of the comparison."""
+    """The preset of the architecture, or of the variant, with the data and settings of the comparison."""
     kind = task_class(config.task)
-    kind.check_architecture(arch)
+    variant = {"arch": arch, **config.variants.get(arch, {})}
+    preset = variant.pop("arch")
+    kind.check_architecture(preset)
     usual = kind.Run().settings
     common = {key: attrgetter(key)(usual) for key in kind.same_in_comparison}
     common |= {"data": config.data, "device": config.device, "dtype": config.dtype, "match": config.match}
-    run = override(kind.preset(arch), {key: v for key, v in common.items() if v is not None}, prefix="--")
-    return override(replace(run, task=config.task), config.settings, prefix="--")
+    run = override(kind.preset(preset), {key: v for key, v in common.items() if v is not None}, prefix="--")
+    return override(override(replace(run, task=config.task), variant), config.settings, prefix="--")
 
 
 def built_for(kind: Any, data: Any, run: Any, directory: Path) -> Any:
@@ -174,7 +176,7 @@ def prepare(job: Job) -> Prepared:
         ),
         budget_amount=budget.amount,
         budget_unit=budget.unit,
-        learning_rates={run.settings.arch: run.training.optim.lr for run in runs},
+        learning_rates={arch: run.training.optim.lr for arch, run in zip(config.archs, runs, strict=True)},
         metric=metric,
         metrics=list(metrics),
         sources=sources,

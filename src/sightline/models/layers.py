@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import cycle, islice
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import nn
@@ -21,7 +21,7 @@ from sightline.models.stack import AsEncoder, EncoderStack, NormOrder, Pointwise
 from sightline.parts.causal_convolution import CausalConvolution
 from sightline.parts.feed_forward import Activation, FeedForward
 from sightline.parts.norm import Norm, make_norm
-from sightline.parts.positions import PositionEncoding
+from sightline.parts.positions import AddPositions, PositionEncoding
 
 C = TypeVar("C", bound="LayersConfig")
 T = TypeVar("T")
@@ -35,6 +35,7 @@ class LayersConfig(CheckedConfig):
         layer see everything
     options: of a mixer, by its name, as its config has them
     heads, positions: of every mixer that has heads, or positions inside, and no option of its own for them
+    input_positions: added once, to what the first layer reads (Vaswani et al. 2017, § 3.5), for every mechanism
     convolution: k > 0 puts a short convolution over k positions, in a residual of its own, before each mixer
     d_feed_forward: None = 4·d_model, for swiglu 8/3·d_model, which has as many weights; 0 leaves it out
     order: "pre" puts a norm before each sublayer and one after the last, "post" one after each
@@ -48,6 +49,9 @@ class LayersConfig(CheckedConfig):
     layers: int = key(2, "Number of layers.", at_least=1)
     heads: int = key(4, "Number of heads.")
     positions: PositionEncoding = key("rotary", "Position encoding.")
+    input_positions: Literal["none", "sinusoidal", "learned"] = key(
+        "none", "Position encoding that is added once, to the input of the first layer."
+    )
     convolution: int = key(0, "Width of a short causal convolution before each mechanism; 0: none.")
     d_feed_forward: int | None = key(
         None, "Width of the feed-forward layers; null: 4·d_model (swiglu 8/3·d_model); 0: none."
@@ -95,7 +99,7 @@ class LayersConfig(CheckedConfig):
 
         The memory has the width d_model.
         """
-        layers: list[SequenceMixer] = [*below, self._dropout()]
+        layers: list[SequenceMixer] = [*below, *self._input_positions(), self._dropout()]
         for name in self._names():
             if self.convolution:
                 layers.append(self._around(Residual, self._convolution()))
@@ -108,7 +112,9 @@ class LayersConfig(CheckedConfig):
 
     def full_layers(self, below: Sequence[SequenceMixer] = ()) -> EncoderStack:
         """`below` and the layers as an encoder: mechanisms in their two-sided form, or else in both directions."""
-        layers: list[SequenceEncoder] = [AsEncoder(layer) for layer in (*below, self._dropout())]
+        layers: list[SequenceEncoder] = [
+            AsEncoder(layer) for layer in (*below, *self._input_positions(), self._dropout())
+        ]
         for name in self._names():
             if self.convolution:
                 both = self._both_ways(self._convolution(), self._convolution())
@@ -147,6 +153,9 @@ class LayersConfig(CheckedConfig):
 
     def _convolution(self) -> CausalConvolution:
         return CausalConvolution(self.d_model, self.convolution)
+
+    def _input_positions(self) -> list[SequenceMixer]:
+        return [] if self.input_positions == "none" else [AddPositions(self.d_model, self.input_positions)]
 
     def _dropout(self) -> Pointwise:
         return Pointwise(nn.Dropout(self.dropout), self.d_model)

@@ -1,0 +1,118 @@
+"""A ladder from Python: data as a path or in memory, a result to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from sightline.api.compare import command_of, configured, new_directory
+from sightline.core.config import override
+from sightline.core.errors import InputError
+from sightline.core.settings import check_in_range
+from sightline.core.spelling import as_arguments
+from sightline.data.rows.given import frame_like
+from sightline.lab.directory import RESULTS
+from sightline.lab.ladder_results import LadderResults
+from sightline.lab.ladder_run import LENGTH, run_ladder
+from sightline.lab.progress import Display
+from sightline.lab.results import Results
+from sightline.report.html import write_report
+from sightline.report.ladder import write_ladder
+from sightline.report.ladder_text import difference_text, quality_text
+from sightline.report.text import visible
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class LadderResult:
+    """The result of a ladder.
+
+    results: all numbers, the content of ladder.json
+    directory, report: where its files are, and the page for a browser
+    like: the data as it was given, whose library makes the table
+    """
+
+    results: LadderResults
+    directory: Path
+    report: Path
+    like: Any = None
+
+    @property
+    def verdict(self) -> str:
+        """Which of the reasons hold on this data, and which do not."""
+        return as_arguments(self.results.verdict)
+
+    @property
+    def table(self) -> Any:
+        """A frame with a row for each rung: its verdict, its score, the difference from the rung before, and costs."""
+        name, columns = self.results.primary_metric, []
+        for rung in self.results.rungs:
+            score, gap = rung.quality, rung.difference
+            columns.append(
+                {
+                    "rung": rung.name, "over": rung.over or None, "verdict": rung.verdict,
+                    name: score and score.mean, "difference": gap and gap.mean, "low": gap and gap.low,
+                    "high": gap and gap.high, "train_s": rung.train_s, "tokens_per_s": rung.speed,
+                    "parameters": rung.parameters, "state_bytes": rung.state_bytes,
+                }
+            )  # fmt: skip
+        return frame_like({key: [row[key] for row in columns] for key in columns[0]}, self.like)
+
+    def __repr__(self) -> str:
+        results = self.results
+        rows = [("rung", "reason", "difference", results.metric.label)]
+        rows += [(r.title, r.verdict or "", difference_text(results, r), quality_text(results, r))
+                 for r in results.rungs]  # fmt: skip
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        lines += ["", *map(as_arguments, results.warnings), f"report: {self.report}"]
+        return "\n".join(visible(line) for line in (self.verdict, "", *lines))
+
+
+def ladder(
+    data: Any,
+    task: str | None = None,
+    budget: str | None = None,
+    *,
+    plan: str | Path | None = None,
+    valid: Any = None,
+    test: Any = None,
+    out_dir: str | Path | None = None,
+    length: int = LENGTH,
+    settings: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    quiet: bool = False,
+    **keys: Any,
+) -> LadderResult:
+    """Climb from RNN to linear attention on data, one change at a time: does the historical reason for each hold here?
+
+    Arguments are those of `sightline.compare`, except that the architectures are the rungs of the task's ladder and
+    that `archs`, `prefer`, `until_decided` and `max_seeds` have no meaning. `length` is the number of positions at
+    which the rungs' layers are timed alone.
+
+        climbed = sightline.ladder("builtin:dates", budget="60s", out_dir="ladder")
+        climbed.verdict
+        climbed.results.find("attention").verdict
+
+    Raises:
+        InputError: wrong data, sizes or metric; a key in which the rungs differ; `out_dir` contains a comparison.
+        EnvironmentFault, Interrupted, NoRunFinished: as `sightline.compare`.
+    """
+    if budget is not None and plan is not None:
+        raise InputError("budget and plan are mutually exclusive")
+    for key in ("archs", "prefer", "until_decided", "max_seeds"):
+        if key in keys:
+            raise InputError("a ladder has no such argument: its rungs are compared one by one", where=key)
+    check_in_range("length", length, at_least=16)
+    directory = new_directory(out_dir, data, "ladder")
+    plan = None if plan is None else Path(plan)
+    with configured(directory, task, settings, keys, data=data, valid=valid, test=test) as base:
+        config = override(base, {"budget": budget or base.budget})
+        command = command_of("ladder", config, plan, length=length)
+        how: dict[str, Any] = {"overwrite": overwrite, "resume": resume, "display": Display(quiet=quiet), "plan": plan}
+        results = run_ladder(config, directory, command=command, length=length, **how)
+        write_report(Results.load(directory / RESULTS), directory)
+        return LadderResult(results, directory, write_ladder(results, directory), data)

@@ -1,0 +1,233 @@
+"""`sightline ladder`: the lineage of mechanisms as an experiment on the user's data; writes a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from sightline.cli.formats import PAIRS_HELP
+
+if TYPE_CHECKING:
+    from sightline.lab.ladder_results import LadderResults
+    from sightline.lab.plan import CompareConfig
+
+QUICK = {"budget": "10s", "seeds": 2, "search": 0.0, "tested": 300, "length": 512}
+USUAL = {"budget": "60s", "seeds": 3, "search": 0.2, "tested": 1000, "length": 2048}
+
+
+def ladder(
+    data: Annotated[
+        str, Parameter(help=f"Data as `sightline train` reads it: {PAIRS_HELP}, or the format of another task.")
+    ],
+    /,
+    *overrides: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
+    task: str | None = None,
+    budget: str | None = None,
+    plan: Path | None = None,
+    seeds: int | None = None,
+    match: str | None = None,
+    out_dir: Annotated[Path | None, Parameter(name=["--out-dir", "-o"])] = None,
+    search: float | None = None,
+    rates: int = 3,
+    metric: str = "auto",
+    tested: int | None = None,
+    margin: float | None = None,
+    length: int | None = None,
+    valid: str | None = None,
+    test: str | None = None,
+    limit: int | None = None,
+    lowercase: bool = False,
+    tokens: str | None = None,
+    vocabulary: int | None = None,
+    seed: int = 0,
+    workers: int | None = None,
+    device: str = "auto",
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto",
+    quick: bool = False,
+    dry_run: bool = False,
+    resume: bool = False,
+    overwrite: bool = False,
+    json: bool = False,
+    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"])] = False,
+) -> None:
+    """Climb from RNN to linear attention on your data: does the historical reason for each step hold here?
+
+    RNN, LSTM, GRU, attention, residual layers, self-attention, several heads, positions, sparse and linear attention:
+    each rung changes one thing against the one before it, at the same number of parameters and in the same budget. For
+    each the paired difference with its interval, whether the reason holds, does not hold or is not decided, and the
+    cost. Writes ladder.html, ladder.json and figures; beside them report.html and results.json of the comparison
+    behind. Every key of the task's configuration is a flag too, as with `sightline compare`.
+
+    Args:
+        task: Task, e.g. classification or language. Default: the task that the data is plainly for, else translation.
+        budget: Budget of each run: 60s, 5min, 500steps, 2Mtok or 1e15flop. Default: 60s, with --quick 10s.
+        plan: Directory or results.json of an earlier ladder with a budget in seconds, whose numbers of steps to take.
+        seeds: Number of runs of each rung; a verdict needs at least 2. Default: 3, with --quick 2.
+        match: Number of parameters of each rung, such as params=2M. Default: that of the rung with positions, as its
+            preset has it.
+        out_dir: Output directory. Default: a new directory under runs/.
+        search: Fraction of the budget spent on the learning-rate search; 0 uses the presets' rates. Default: 0.2, with
+            --quick 0.
+        rates: Number of learning rates that the search tries.
+        metric: Metric that decides. auto: the task's default.
+        tested: Maximum number of test items. Default: 1000, with --quick 300.
+        margin: Differences up to this much, in the unit of the metric, are practically the same. Default: as with
+            `sightline compare`.
+        length: Positions at which the layers are timed alone. Default: 2048, with --quick 512.
+        valid: Validation data. Default: split off from the data.
+        test: Test data. Default: split off from the data.
+        limit: Use only the first N items of each part.
+        lowercase: Convert all text to lower case.
+        tokens: Tokenizer: char, bpe or unigram.
+        vocabulary: Vocabulary size of bpe and unigram; for translation, of each language.
+        seed: First seed; the others are the numbers after it.
+        workers: Number of parallel runs, which share the cores. Default: one per core.
+        device: auto, cpu, cuda or mps.
+        dtype: auto, float32 or bfloat16.
+        quick: Shorter runs, two seeds and no search, to see what a ladder looks like.
+        dry_run: Read the data, show the rungs and their sizes; write nothing.
+        resume: Continue the ladder in --out-dir after a kill, or add seeds to it.
+        overwrite: Replace the ladder or the comparison in --out-dir.
+        json: Print the results as one JSON object instead of a table.
+        quiet: Show no progress.
+    """
+    from sightline.cli.messages import messages
+    from sightline.cli.overrides import parse_overrides
+    from sightline.core.errors import InputError
+    from sightline.core.settings import check_in_range
+    from sightline.lab.plan import CompareConfig
+    from sightline.tasks.infer import task_for
+
+    with messages():
+        task = task or task_for(data)
+    named = {"valid": valid, "test": test, "limit": limit, "tokenizer.kind": tokens, "tokenizer.size": vocabulary,
+             "lowercase": lowercase or None}  # fmt: skip
+    settings = {key: value for key, value in named.items() if value is not None}
+    free = parse_overrides(overrides)
+    if twice := next((key for key in free if key in settings), None):
+        raise InputError("specified twice", where=f"--{twice.replace('_', '-')}")
+    if budget is not None and plan is not None:
+        raise InputError("--budget and --plan are mutually exclusive")
+    if resume and overwrite:
+        raise InputError("--resume and --overwrite are mutually exclusive")
+    if resume and out_dir is None:
+        raise InputError("needs --out-dir, the directory of the ladder to continue", where="--resume")
+    check_in_range("--length", length, at_least=16)
+    asked: dict[str, Any] = {
+        "budget": budget, "seeds": seeds, "search": search, "tested": tested, "length": length
+    }  # fmt: skip
+    usual = QUICK if quick else USUAL
+    sizes: dict[str, Any] = {key: usual[key] if value is None else value for key, value in asked.items()}
+    positions: int = sizes.pop("length")
+    config = CompareConfig(
+        task=task, data=data, seed=seed, match=match, rates=rates, metric=metric, margin=margin, workers=workers,
+        device=device, dtype=dtype, settings={**settings, **free}, **sizes,
+    )  # fmt: skip
+    if dry_run:
+        with messages(quiet=quiet):
+            _dry(config, json=json)
+        return
+    name = Path(data.split(",")[0]).stem
+    _run(config, out_dir, name, positions, overwrite=overwrite, json=json, quiet=quiet, plan=plan, resume=resume)
+
+
+def _dry(config: CompareConfig, *, json: bool) -> None:
+    """Print the rungs with their changes and sizes."""
+    from sightline.core.json_text import to_json
+    from sightline.lab.ladder_costs import rung_sizes
+    from sightline.lab.ladder_run import planned
+
+    config, lineage = planned(config)
+    sizes = {size.name: size for size in rung_sizes(config, lineage.names)}
+    rows = [
+        {"rung": rung.name, "over": rung.over, "change": rung.change, "keys": list(rung.keys),
+         "parameters": sizes[rung.name].parameters, "d_model": sizes[rung.name].model.d_model}
+        for rung in lineage.rungs
+    ]  # fmt: skip
+    if json:
+        print(to_json({"schema_version": 1, "task": config.task, "match": config.match, "rungs": rows,
+                       "omitted": dict(lineage.omitted)}))  # fmt: skip
+        return
+    print(
+        f"{config.task}, {config.match}, {config.budget} for each run, seeds {config.seeds}; dry run: nothing written"
+    )
+    for row in rows:
+        change = f"against {row['over']}: {row['change']}" if row["over"] else "the first rung"
+        print(f"{row['rung']:<16} {row['parameters']:>10,} parameters, width {row['d_model']:>4}  {change}")
+    for name, reason in lineage.omitted.items():
+        print(f"left out: {name}: {reason}")
+
+
+def _run(
+    config: CompareConfig,
+    out_dir: Path | None,
+    name: str,
+    length: int,
+    *,
+    overwrite: bool,
+    json: bool,
+    quiet: bool,
+    plan: Path | None,
+    resume: bool,
+) -> None:
+    """Climb, write the pages, and print the verdict, the table and the page's path, or the results as JSON."""
+    import shlex
+    import sys
+
+    from sightline.core.json_text import to_json
+    from sightline.lab.directory import RESULTS, free_directory
+    from sightline.lab.ladder_run import run_ladder
+    from sightline.lab.progress import Display
+    from sightline.lab.results import Results
+    from sightline.report.html import write_report
+    from sightline.report.ladder import write_ladder
+
+    directory = out_dir or free_directory(Path("runs"), f"ladder-{name}")
+    command = shlex.join(["sightline", *sys.argv[1:]])
+    how: dict[str, Any] = {"overwrite": overwrite, "resume": resume, "display": Display(quiet=quiet), "plan": plan}
+    results = run_ladder(config, directory, command=command, length=length, **how)
+    write_report(Results.load(directory / RESULTS), directory)
+    page = write_ladder(results, directory)
+    for note in results.data.notes:
+        print(f"sightline: {note}", file=sys.stderr)
+    if json:
+        print(to_json(results.to_dict()))
+        return
+    print_ladder(results)
+    print(f"page: {page}")
+
+
+def print_ladder(results: LadderResults) -> None:
+    """The verdict, the table of rungs, and what decided each."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from sightline.report.ladder_text import claim_line, difference_text, quality_text
+    from sightline.report.text import quantity, size, visible
+
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="")
+    metric = results.metric
+    headings = ("rung", "reason", f"difference, {metric.unit_of_difference} [95 %]", metric.label, "train s",
+                f"{results.data.speed_unit}/s", "params", "state")  # fmt: skip
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading in ("rung", "reason") else "right", no_wrap=True)
+    for rung in results.rungs:
+        quality = quality_text(results, rung).partition(" [")[0]  # the page has the interval
+        table.add_row(
+            rung.title, rung.verdict or "", difference_text(results, rung), quality,
+            quantity(rung.train_s), quantity(rung.speed), quantity(rung.parameters), size(rung.state_bytes),
+        )  # fmt: skip
+    console = Console(width=max(Console().width, 120))
+    print(visible(results.verdict), end="\n\n", flush=True)
+    console.print(table)
+    for rung in results.rungs:
+        if rung.verdict is not None:
+            console.print(Text(f"\n{rung.title}, against {rung.over}: {rung.verdict}. {rung.reason} ({rung.paper})"))
+            for claim in rung.claims:
+                console.print(Text(f"  {claim_line(results, claim)}"))
+    for warning in results.warnings:
+        console.print(Text(f"\n{visible(warning)}"))
+    print(flush=True)

@@ -1,0 +1,107 @@
+"""The figures of a ladder, from its results alone."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from matplotlib.axes import Axes
+
+from sightline.core.metrics import Metric, defined
+from sightline.lab.ladder_results import LadderResults, RungResult, Verdict
+from sightline.lab.results import Estimate
+from sightline.report.drawing import Drawing, Theme, axis_label, widen
+from sightline.report.ladder_text import difference_text, quality_text
+from sightline.report.text import visible
+
+MARKS: dict[Verdict, str] = {"holds": "o", "does not hold": "X", "not decided": "D"}
+INDEX: dict[Verdict, int | None] = {"holds": 2, "does not hold": 7, "not decided": None}  # of the theme's series
+
+
+def ladder_drawings(results: LadderResults) -> list[Drawing]:
+    """The ladder: differences from rung to rung; and the quality of each rung."""
+    drawings = []
+    if any(rung.difference is not None for rung in results.rungs):
+        drawings.append(_differences(results))
+    if any(rung.quality is not None and defined(rung.quality.mean) for rung in results.rungs):
+        drawings.append(_qualities(results))
+    return drawings
+
+
+def _colour(theme: Theme, verdict: Verdict | None) -> str:
+    index = None if verdict is None else INDEX[verdict]
+    return theme.muted if index is None else theme.series[index]
+
+
+def _differences(results: LadderResults) -> Drawing:
+    metric, rungs = results.metric, results.rungs
+
+    def draw(axes: Axes, theme: Theme, narrow: bool) -> None:
+        _rungs(axes, theme, rungs, narrow)
+        axes.axvline(0.0, color=theme.muted, linewidth=0.9)
+        if results.margin is not None:
+            margin = results.margin * metric.factor
+            axes.axvspan(-margin, margin, color=theme.muted, alpha=0.15, linewidth=0)
+        for y, rung in enumerate(rungs):
+            colour = _colour(theme, rung.verdict)
+            if rung.difference is not None and defined(rung.difference.mean):
+                marker = MARKS[rung.verdict] if rung.verdict else "o"
+                _estimate(axes, theme, rung.difference, metric, y, colour, marker)
+        if not metric.higher_is_better:
+            axes.invert_xaxis()
+        axes.margins(x=0.08)
+        direction = "right is better" if metric.higher_is_better else "lower is better, to the right"
+        what = f"difference from the rung before ({metric.unit_of_difference})"
+        axes.set_xlabel(f"{what}\n{direction}" if narrow else f"{what}; {direction}")
+        for y, rung in enumerate(rungs):
+            words = rung.verdict or f"start: {quality_text(results, rung).partition(' [')[0]}"
+            axes.annotate(
+                visible(words), (1.0, y), (6, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
+                va="center", color=_colour(theme, rung.verdict), fontsize=8.5, annotation_clip=False,
+            )  # fmt: skip
+
+    title = f"The ladder: {metric.label} of each rung against the one before it"
+    told = "; ".join(
+        f"{rung.title}: {difference_text(results, rung) or 'start'}, {rung.verdict or quality_text(results, rung)}"
+        for rung in rungs
+    )
+    return Drawing("ladder", title, visible(f"{title}: {told}"), draw, height=1.0 + 0.36 * len(rungs))
+
+
+def _qualities(results: LadderResults) -> Drawing:
+    metric, rungs = results.metric, results.rungs
+
+    def draw(axes: Axes, theme: Theme, narrow: bool) -> None:
+        _rungs(axes, theme, rungs, narrow)
+        for y, rung in enumerate(rungs):
+            if rung.quality is not None and defined(rung.quality.mean):
+                _estimate(axes, theme, rung.quality, metric, y, theme.series[0], "o")
+        axes.margins(x=0.08)
+        widen(axes.get_xlim, axes.set_xlim, metric)
+        axes.set_xlabel(axis_label(metric))
+
+    title = f"{metric.label[:1].upper()}{metric.label[1:]} of each rung on all test items"
+    told = "; ".join(f"{rung.title}: {quality_text(results, rung)}" for rung in rungs)
+    return Drawing("ladder-quality", title, visible(f"{title}: {told}"), draw, height=0.9 + 0.36 * len(rungs))
+
+
+def _rungs(axes: Axes, theme: Theme, rungs: list[RungResult], narrow: bool) -> None:
+    """One row for each rung, the first at the top; where there is room, one that skips rungs names the other."""
+    titles = {rung.name: rung.title for rung in rungs}
+    labels = [rungs[0].title]
+    for before, rung in pairwise(rungs):
+        labels.append(rung.title if rung.over == before.name else f"{rung.title}, against {titles[rung.over]}")
+    axes.set_yticks(range(len(rungs)), [visible(rung.name) for rung in rungs] if narrow else list(map(visible, labels)))
+    axes.set_ylim(len(rungs) - 0.4, -0.6)
+    axes.grid(axis="both", color=theme.grid, linewidth=0.6)
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+
+
+def _estimate(axes: Axes, theme: Theme, estimate: Estimate, metric: Metric, y: int, colour: str, marker: str) -> None:
+    """A mean with its interval."""
+    assert estimate.mean is not None
+    if estimate.low is not None and estimate.high is not None:
+        axes.hlines(y, estimate.low * metric.factor, estimate.high * metric.factor, colour, linewidth=2.2)
+    axes.plot(
+        estimate.mean * metric.factor, y, marker, color=colour, markersize=7, markeredgecolor=theme.paper
+    )  # fmt: skip

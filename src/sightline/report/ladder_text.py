@@ -1,0 +1,136 @@
+"""What a ladder says, in numbers and sentences. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sightline.core.digits import significant
+from sightline.core.metrics import defined
+from sightline.core.settings import spelled
+from sightline.lab.ladder_results import JudgedClaim, LadderResults, RungResult
+from sightline.lab.results import Estimate
+from sightline.report.text import capitalised, size
+
+
+def quality_text(results: LadderResults, rung: RungResult) -> str:
+    """The quality of a rung with its interval: "61.2 % [58.0, 64.1]"."""
+    score, metric = rung.quality, results.metric
+    if score is None or not defined(score.mean):
+        return "no run finished" if not rung.finished else "undefined"
+    ends = "" if score.low is None else f" [{metric.number(score.low)}, {metric.number(score.high)}]"
+    return metric.text(score.mean) + ends
+
+
+def difference_text(results: LadderResults, rung: RungResult) -> str:
+    """The difference from the rung before with its interval, signed: "+12.3 [10.1, 14.9]"."""
+    return "" if rung.difference is None else amount_text(results, rung.difference)
+
+
+def amount_text(results: LadderResults, difference: Estimate) -> str:
+    """A difference of the metric with its interval, signed, without its unit."""
+    metric = results.metric
+    return _with_ends(difference, lambda value: _signed(metric.number(value), value))
+
+
+def outcome_text(results: LadderResults, rung: RungResult) -> str:
+    """Whether a rung is better or worse than the one before it on all items, practically the same, or not decided."""
+    gap = rung.difference
+    if rung.outcome != "better" or gap is None or gap.mean is None:
+        return rung.outcome or ""
+    return "better" if (gap.mean > 0) == results.metric.higher_is_better else "worse"
+
+
+def speed_text(results: LadderResults, rung: RungResult) -> str:
+    """How fast a rung trains on the data, beside the rung that it is compared with; "" where that is not known."""
+    other = results.find(rung.over) if rung.over else None
+    if other is None or rung.speed is None or other.speed is None:
+        return ""
+    unit = results.data.speed_unit
+    times = f"{significant(rung.speed / other.speed, 2)} times as fast as {other.title}"
+    return f"On this data it trained {times}: {rung.speed:,.0f} and {other.speed:,.0f} {unit} per second."
+
+
+def share_text(share: Estimate) -> str:
+    """A ratio less one with its interval: "+31 % [28, 34]"."""
+    mean = share.mean
+    if mean is None:
+        return "—"
+    text = f"{_signed(_percent(mean), mean)} %"
+    if share.low is None or share.high is None:
+        return text
+    return f"{text} [{_signed(_percent(share.low), share.low)}, {_signed(_percent(share.high), share.high)}]"
+
+
+def claim_line(results: LadderResults, claim: JudgedClaim) -> str:
+    """A claim with its verdict and its number, in one line."""
+    return f"{capitalised(claim.verdict)}: {claim.statement}: {evidence_text(results, claim)}."
+
+
+def evidence_text(results: LadderResults, claim: JudgedClaim) -> str:
+    """The number that decided a claim, with the p-value that did."""
+    if claim.counted is not None:
+        own, other = claim.counted
+        if claim.kind == "smaller state":
+            return f"{size(own)} and {size(other)}"
+        return f"{own:,} and {other:,} operations"
+    if claim.difference is None:
+        return claim.missing
+    if claim.kind in ("faster", "faster at length"):
+        text = f"{share_text(claim.difference)} {'of speed' if claim.kind == 'faster' else 'of time'}"
+    else:
+        text = f"{amount_text(results, claim.difference)} {results.metric.unit_of_difference}"
+    return f"{text}; {claim.missing or _decided_by(claim)}"
+
+
+def effect_text(claim: JudgedClaim | RungResult) -> str:
+    """The effect sizes over seeds: "g 1.9, 100 % of pairs"."""
+    parts = (
+        []
+        if claim.hedges_g is None
+        else [f"g {_signed(significant(claim.hedges_g, 2).replace('-', '−'), claim.hedges_g)}"]
+    )
+    if claim.superiority is not None:
+        parts.append(f"{100 * claim.superiority:.0f} % of pairs")
+    return ", ".join(parts)
+
+
+def margins_text(results: LadderResults) -> str:
+    """The margins within which differences count as practically the same."""
+    speed = f"±{100 * results.speed_margin:.0f} % for speeds and times"
+    return speed if results.margin is None else f"±{results.metric.amount(results.margin)} for quality, {speed}"
+
+
+def recipe(results: LadderResults, rung: RungResult) -> str:
+    """The flags of `sightline train` that make this rung, its learning rate and size apart."""
+    words = []
+    for key, value in rung.settings.items():
+        inner = value if isinstance(value, dict) else {}
+        flat = {f"{key}.{name}.{own}": one for name, each in inner.items() for own, one in each.items()}
+        words += [f"--{name.replace('_', '-')} {spelled(one)}" for name, one in (flat or {key: value}).items()]
+    return " ".join(["--task", results.task, *words])
+
+
+def _decided_by(claim: JudgedClaim) -> str:
+    """The p-values of the claim, corrected over the ladder."""
+    within = {"kept": "no worse than the margin"}.get(claim.kind, "the same within the margin")
+    return f"p {_probability(claim.p)} for a difference, p {_probability(claim.p_margin)} for {within}"
+
+
+def _probability(p: float | None) -> str:
+    return "unknown" if p is None else "< 0.001" if p < 0.001 else f"= {p:.3f}"
+
+
+def _with_ends(estimate: Estimate, written: Callable[[float], str]) -> str:
+    if not defined(estimate.mean):
+        return "undefined"
+    if estimate.low is None or estimate.high is None:
+        return written(estimate.mean)
+    return f"{written(estimate.mean)} [{written(estimate.low)}, {written(estimate.high)}]"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}".replace("-", "−") if abs(share) >= 0.095 else f"{100 * share:.1f}".replace("-", "−")
+
+
+def _signed(text: str, value: float) -> str:
+    return f"+{text}" if value > 0 and not text.startswith("−") else text
