@@ -14,7 +14,9 @@ from sightline.lab.panel_results import PanelResults
 from sightline.report.drawing import Drawing
 from sightline.report.html import style_sheet, templates
 from sightline.report.panel_figures import TITLES, panel_drawings
-from sightline.report.panel_text import cost_rows, crossover_text, exponent, findings, names_of, reaches, uses
+from sightline.report.panel_text import cost_rows, crossover_text, exponent, findings, reaches, uses
+from sightline.report.recall_panel import recall_rows, token_rows
+from sightline.report.text import names_of
 
 PAGE = "panel.html"
 
@@ -62,6 +64,16 @@ SECTIONS = (
         "By d_k: standard normal queries and keys, logits divided by √d_k (scaled) or not. Lines: medians over "
         "queries. Bands: quartiles.",
     ),
+    PanelSection(
+        "recall",
+        "Memory of the past",
+        "Planted: a row shows pairs of a key and a value, then asks for the value of each key; small models of a short "
+        "convolution and one layer of the mechanism are trained on it in the stated number of steps. Stored bits: what "
+        "the right answers show that the state contains before the first question, at least (Fano's inequality), per "
+        "byte of this state, measured. Ceiling: the answers that a model can see, guessing the others. Bands: 95 % "
+        "intervals over test rows. On text: the loss of a trained model on tokens that end an n-gram which its context "
+        "has contained before, and by position, beyond the length that it was trained on too; bands over sequences.",
+    ),
 )
 
 
@@ -94,6 +106,8 @@ def render_panel(results: PanelResults) -> str:
             sections=[part for part in SECTIONS if part.key in drawings],
             figures={part: [_figure(drawing) for drawing in each] for part, each in drawings.items()},
             rows=cost_rows(results),
+            recalled=recall_rows(results),
+            tokens=token_rows(results),
             phases=TITLES,
             crossovers=[crossover_text(one) for one in results.crossovers],
             exponent=exponent,

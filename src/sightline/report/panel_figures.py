@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from sightline.lab.panel_results import Band, PanelResults, Phase, Saturation
-from sightline.report.drawing import MARKERS, Drawing, Theme, draw_line, end_labels
-from sightline.report.text import visible
+from sightline.report.drawing import Drawing
+from sightline.report.panel_lines import BandLine, known_line, lines
+from sightline.report.recall_panel import recall_drawings
 
-MOST_LINES = 8  # with colours of their own; further lines are thinner
 FLOOR = 1e-9  # norms below it are not shown
 TITLES: dict[Phase, str] = {
     "forward": "a forward pass",
@@ -30,15 +27,6 @@ STATISTICS = {
 }
 
 
-class BandLine(NamedTuple):
-    """Points with the ends of their intervals."""
-
-    x: list[float]
-    y: list[float]
-    low: list[float]
-    high: list[float]
-
-
 def panel_drawings(results: PanelResults) -> dict[str, list[Drawing]]:
     """The figures of every part that was measured."""
     order = {name: place for place, name in enumerate(results.names)}
@@ -47,59 +35,9 @@ def panel_drawings(results: PanelResults) -> dict[str, list[Drawing]]:
         "serial": _serial(results, order),
         "growth": _growth(results, order),
         "saturation": _saturation(results),
+        "recall": recall_drawings(results, order),
     }
     return {part: drawings for part, drawings in parts.items() if drawings}
-
-
-def lines(
-    name: str,
-    title: str,
-    labels: tuple[str, str],
-    rows: Mapping[str, BandLine],
-    order: Mapping[str, int],
-    log_y: bool = True,
-    log_x: bool = True,
-) -> Drawing:
-    """One line for each row, with the band of its interval and its name at its end."""
-
-    def draw(axes: Axes, theme: Theme, narrow: bool) -> None:
-        if log_x:
-            axes.set_xscale("log", base=2)
-            axes.xaxis.set_major_formatter("{x:,.0f}")
-            axes.xaxis.set_minor_formatter(NullFormatter())
-        else:
-            axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-        if log_y:
-            axes.set_yscale("log")
-            axes.yaxis.set_major_formatter("{x:g}")
-            axes.yaxis.set_minor_formatter(NullFormatter())
-        ends = {}
-        for row, line in rows.items():
-            index, extra = order.get(row, 0) % MOST_LINES, order.get(row, 0) >= MOST_LINES
-            axes.fill_between(line.x, line.low, line.high, color=theme.series[index], alpha=0.13, linewidth=0)
-            points = list(zip(line.x, line.y, strict=True))
-            draw_line(axes, theme, points, index, MARKERS[index], markersize=4, linewidth=0.8 if extra else 1.5)
-            ends[row] = points[-1]
-        axes.set_xlabel(labels[0])
-        axes.set_ylabel(labels[1])
-        axes.grid(axis="y", color=theme.grid, linewidth=0.6)
-        if ends:
-            end_labels(axes, theme, ends, order)
-
-    points = "; ".join(
-        f"{row} {line.y[0]:.3g} at {line.x[0]:g}, {line.y[-1]:.3g} at {line.x[-1]:g}" for row, line in rows.items()
-    )
-    return Drawing(name, title, visible(f"{title}: {points}"), draw, height=max(3.6, 0.9 + 0.19 * len(rows)))
-
-
-def _line(band: Band, floor: float = -np.inf) -> BandLine | None:
-    """The points of a band that are known and above the floor, with x > 0."""
-    kept = [
-        (x, y, y if low is None else max(low, floor), y if high is None else high)
-        for x, y, low, high in zip(band.at, band.centre, band.low, band.high)
-        if x > 0 and y is not None and y > floor
-    ]
-    return BandLine(*map(list, zip(*kept))) if kept else None
 
 
 def _known(rows: Mapping[str, BandLine | None]) -> dict[str, BandLine]:
@@ -108,9 +46,9 @@ def _known(rows: Mapping[str, BandLine | None]) -> dict[str, BandLine]:
 
 def _reach(results: PanelResults, order: Mapping[str, int]) -> list[Drawing]:
     figures = []
-    inputs = _known({r.name: _line(r.input, FLOOR) for r in results.reach})
-    states = _known({r.name: _line(r.state, FLOOR) for r in results.reach if r.state is not None})
-    used = {r.name: _line(r.used) for r in results.reach if r.used is not None}
+    inputs = _known({r.name: known_line(r.input, FLOOR) for r in results.reach})
+    states = _known({r.name: known_line(r.state, FLOOR) for r in results.reach if r.state is not None})
+    used = {r.name: known_line(r.used) for r in results.reach if r.used is not None}
     if inputs:
         title = "Gradient of the output by its input, by distance"
         figures.append(lines("reach-input", title, ("distance k", "norm of ∂y(t)/∂x(t-k)"), inputs, order))
@@ -161,7 +99,7 @@ def _saturation(results: PanelResults) -> list[Drawing]:
         order = {s.name: place for place, s in enumerate(rows)}
         for field, words in STATISTICS.items():
             log_y = field == "gradient"
-            shown = _known({s.name: _line(_field(s, field), FLOOR if log_y else -1.0) for s in rows})
+            shown = _known({s.name: known_line(_field(s, field), FLOOR if log_y else -1.0) for s in rows})
             if shown:
                 labels = axis, words.partition(",")[0]
                 name, title = f"saturation-{axis}-{field}", f"{words}, by {axis}"
