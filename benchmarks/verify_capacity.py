@@ -1,7 +1,7 @@
 """What a byte of state recalls: mechanisms at equal bytes of state, on multi-query associative recall.
 
     python benchmarks/verify_capacity.py --go-on                     # continues where it was stopped
-    python benchmarks/verify_capacity.py --bytes 4000 --seeds 0 --out /tmp/capacity.json
+    python benchmarks/verify_capacity.py --bytes 4000 --seeds 0 --out capacity-4000.json
 
 The models are those of `sightline.lab.capacity`: a short convolution of 3, then one layer of the mechanism with one
 head, width 64. The size of the head is the even one with which the state before the first question of rows of 16 pairs
@@ -138,7 +138,8 @@ def main() -> int:
     options = parser.parse_args()
     torch.set_num_threads(1)
     training = RecallTraining(steps=options.steps)
-    record = Record(options.out, {"pairs": PAIRS, "width": WIDTH, "training": asdict(training)}, go_on=options.go_on)
+    settings = {"pairs": list(PAIRS), "width": WIDTH, "training": {**asdict(training), "rates": []}}  # as JSON has them
+    record = Record(options.out, settings, go_on=options.go_on)
     for seed in map(int, options.seeds.split(",")):
         for wanted in map(int, options.bytes.split(",")):
             for name in options.models.split(","):

@@ -139,8 +139,9 @@ def _print(results: PanelResults) -> None:
         cells = [re.sub(r" \[.*\]", "", cell) for cell in (row.chain_growth, *cells)]  # the page has the intervals
         table.add_row(row.name, row.chain, *cells, row.reach, row.used, row.bits_per_byte)
     console.print(table)
-    console.print(
-        "Exponents of n, with intervals on the page; in brackets: too little growth to tell it from fixed costs.\n"
-    )
+    if results.growth or results.serial:
+        console.print(
+            "Exponents of n, with intervals on the page; in brackets: too little growth to tell it from fixed costs.\n"
+        )
     for sentence in [*findings(results), *map(crossover_text, results.crossovers)]:
         console.print(sentence, markup=False, soft_wrap=True)

@@ -52,9 +52,10 @@ def recall_drawings(results: PanelResults, order: Mapping[str, int]) -> list[Dra
         title = f"Right answers by number of pairs, width {widest[0].d_model}"
         figures.append(lines("recall-accuracy", title, ("pairs", "right answers (%)"), accuracy, order, log_y=False))
     stored = _stored(results.recall)
-    if stored:
+    if any(len(line.x) > 1 for line in stored.values()):  # several widths
         title = "Stored bits by bytes of state, at the number of pairs with the most"
-        figures.append(lines("recall-bits", title, ("bytes of state", "bits, at least"), stored, order))
+        labels = "bytes of state", "bits, at least"
+        figures.append(lines("recall-bits", title, labels, stored, order, log_y=False))
     by_position = {row.name: line for row in results.contexts if (line := known_line(row.by_position)) is not None}
     if by_position:
         labels = "positions seen", f"loss ({results.contexts[0].loss_unit})"
@@ -82,7 +83,7 @@ def _stored(rows: Sequence[Recall]) -> dict[str, BandLine]:
             line = stored.setdefault(row.name, BandLine([], [], [], []))
             line.x.append(float(point.state_bytes))
             for values, bits in zip(line[1:], (point.bits.mean, point.bits.low, point.bits.high)):
-                values.append(max(bits or 0.0, 1e-2))
+                values.append(bits or 0.0)
     return stored
 
 
