@@ -80,9 +80,19 @@ def trained(name: str, wanted: int, rate: float, seed: int, training: RecallTrai
         "seed": seed,
         "loss": one.loss,
         "valid": float(np.mean([right.mean() for right in one.valid])),
-        "right": [[round(share, 4) for share in right.tolist()] for right in one.test],
+        "right": [counts_of(right, task) for task, right in zip(TASKS, one.test)],
         "cpu_s": round(one.cpu_s, 1),
     }
+
+
+def counts_of(right: np.ndarray, task: MultiQueryRecall) -> str:
+    """The numbers of right answers of each row, on one line of the file."""
+    return " ".join(str(round(share * task.items)) for share in right)
+
+
+def shares_of(one: dict[str, Any], place: int) -> np.ndarray:
+    """The shares of right answers (N,) of each row at one number of pairs."""
+    return np.array(one["right"][place].split(), dtype=float) / PAIRS[place]
 
 
 def best_rate(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -102,7 +112,7 @@ def summary(results: Sequence[dict[str, Any]], training: RecallTraining) -> dict
             if of_model:
                 chosen[name] = best_rate(of_model)
                 summed["points"] += points_of(name, wanted, chosen[name], training)
-        right = {name: np.array([one["right"][PAIRS.index(COMPARED)] for one in of]) for name, of in chosen.items()}
+        right = {name: np.array([shares_of(one, PAIRS.index(COMPARED)) for one in of]) for name, of in chosen.items()}
         for pair in compare_items(right, replace(SHARE, relative_margin=False)).pairs:
             if pair.first in ORDER and pair.second in ORDER:
                 agrees = ORDER.index(pair.first) < ORDER.index(pair.second)
@@ -120,7 +130,7 @@ def points_of(name: str, wanted: int, of: Sequence[dict[str, Any]], training: Re
     points = []
     for place, task in enumerate(TASKS):
         seen = rows_for(task, training).seen(visible[: task.length, : task.length])
-        point = recall_point(task, bytes_of(model, task), np.array([one["right"][place] for one in of]), seen)
+        point = recall_point(task, bytes_of(model, task), np.array([shares_of(one, place) for one in of]), seen)
         fixed = {"model": name, "wanted_bytes": wanted, "d_head": of[0]["d_head"], "rate": of[0]["rate"]}
         loss = float(np.mean([one["loss"] for one in of]))
         points.append({**fixed, "loss": loss, **asdict(point), "bits_per_byte": point.bits_per_byte})
@@ -148,7 +158,7 @@ def main() -> int:
                         continue
                     one = trained(name, wanted, rate, seed, training)
                     record.add(one)
-                    shares = ", ".join(f"{np.mean(right):.1%}" for right in one["right"])
+                    shares = ", ".join(f"{shares_of(one, place).mean():.1%}" for place in range(len(PAIRS)))
                     print(f"{name:12s} {wanted} bytes, rate {rate:g}, seed {seed}: {shares}", flush=True)
     found = summary(record.results, training)
     record.write(**found)

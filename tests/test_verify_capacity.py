@@ -12,9 +12,11 @@ FEW = RecallTraining(tested=20)
 
 
 def result(model: str, share: float, rate: float = 0.02, seed: int = 0) -> dict[str, object]:
-    shown = np.random.default_rng(seed).binomial(16, share, (4, 20)) / 16
+    draw = np.random.default_rng(seed)
+    shown = [draw.binomial(task.items, share, 20) / task.items for task in benchmark.TASKS]
+    counts = [benchmark.counts_of(right, task) for task, right in zip(benchmark.TASKS, shown)]
     one = {"model": model, "wanted_bytes": 4600, "d_head": 16, "rate": rate, "seed": seed, "loss": 0.1}
-    return {**one, "valid": share, "right": shown.tolist()}
+    return {**one, "valid": share, "right": counts}
 
 
 @pytest.mark.slow
@@ -23,6 +25,13 @@ def test_states_are_of_equal_size(wanted):
     for name in benchmark.ORDER:
         size = benchmark.bytes_of(benchmark.model_of(name, wanted), benchmark.COMPARED_TASK)
         assert size == pytest.approx(wanted, rel=0.12), name
+
+
+def test_shares_survive_the_file():
+    right = np.array([0.0, 0.25, 1.0])
+    one = {"right": [benchmark.counts_of(right, task) for task in benchmark.TASKS]}
+    for place in range(4):
+        assert benchmark.shares_of(one, place).tolist() == right.tolist()
 
 
 def test_the_rate_with_the_best_validation_rows_is_reported_with_all_seeds():
