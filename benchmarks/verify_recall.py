@@ -44,10 +44,10 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from multi_query_recall import IGNORED, RecallRows, multi_query_recall
 from record import Record, record_options
 from sightline.core.seeds import derive
 from sightline.core.state import nbytes
+from sightline.lab.recall_tasks import IGNORED, RecallRows, multi_query_recall
 from sightline.models import LanguageModelConfig
 from sightline.models.decoder import Decoder
 from sightline.training.optim import OptimConfig, build_optimizer, learning_rate

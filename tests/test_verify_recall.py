@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import verify_recall as benchmark
-from multi_query_recall import multi_query_recall
+from sightline.lab.recall_tasks import multi_query_recall
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ def measured(monkeypatch):
 
     def run_panel(names, runs, directory, sizes, only, facts, say):
         calls.append((names, [run.name for run in runs], sizes, only))
-        return make_panel(saturation=[], reach=[], growth=[], crossovers=[])
+        return make_panel(saturation=[], reach=[], growth=[], crossovers=[], recall=[], contexts=[], gaps=[])
 
     monkeypatch.setattr(panel, "run_panel", run_panel)
     return calls
@@ -34,7 +34,7 @@ def test_the_table_is_whole_in_a_pipe_and_the_page_is_named(measured, capsys, tm
     assert (tmp_path / "p" / "panel.html").exists()
     ((names, runs, sizes, only),) = measured
     assert (names, runs, sizes) == (["lstm", "softmax+weights"], [], panel.QUICK)
-    assert only == ["reach", "serial", "growth", "saturation"]
+    assert only == ["reach", "serial", "growth", "saturation", "recall"]
 
 
 def test_parts_and_lengths_are_chosen_and_json_is_one_object(measured, capsys, tmp_path):

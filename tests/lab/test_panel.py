@@ -17,7 +17,7 @@ from tests.tasks.translation import small as pairs
 
 TINY = Sizes(
     reach_length=9, sequences=6, labels=12, narrow=8, serial_lengths=(4, 8, 16), d_model=8, lengths=(4, 8, 16),
-    rounds=2, checks=1, keys=20, layers=1,
+    rounds=2, checks=1, keys=20, layers=1, recall_pairs=(2,), recall_widths=(8,), recall_steps=2, texts=6,
 )  # fmt: skip
 FACTS = {"command": "sightline panel", "environment": {}}
 
@@ -30,6 +30,8 @@ def test_every_part_of_mechanisms_and_of_a_run(tmp_path):
     assert [reach.name for reach in results.reach] == ["gru", "runs/c"]
     assert {chain.name for chain in results.serial} == {cost.name for cost in results.growth} == set(results.names)
     assert [row.name for row in results.saturation] == ["scaled", "unscaled", "scaled", "unscaled", "runs/c"]
+    assert [row.name for row in results.recall] == ["gru"]
+    assert results.contexts == []  # a classifier
     assert set(results.seconds) == set(PARTS)
     assert PanelResults.load(tmp_path / FILE) == results
 
@@ -41,13 +43,16 @@ def test_a_run_is_found_with_its_test_part(tmp_path, monkeypatch):
     flags = "--task language --data a.txt --arch lstm --model.d-model 16 --context 16 --budget 2steps --out-dir run"
     assert main(["train", *flags.split(), "--quiet"]) == 0
     run = find_run(Path("run"))
-    results = run_panel([], [run], tmp_path / "out", TINY, ["reach", "serial", "saturation"], FACTS)
+    results = run_panel([], [run], tmp_path / "out", TINY, ["reach", "serial", "saturation", "recall"], FACTS)
     (reach,) = results.reach
     assert (reach.name, reach.trained, reach.loss_unit) == ("run", True, "nats/token")
     assert reach.used.at[-1] <= 16
     assert reach.state is not None
     assert {chain.phase for chain in results.serial} == {"forward", "training", "decode"}
     assert results.saturation == []  # no softmax
+    (context,) = results.contexts
+    assert (context.name, context.sequences, context.by_position.at[-1]) == ("run", 6, 64.0)
+    assert sum(kind.tokens for kind in context.classes) == 6 * 16
 
 
 def test_a_model_without_a_measurement_is_refused(monkeypatch):
@@ -80,7 +85,7 @@ def test_a_stopped_panel_continues_with_the_part_that_it_stopped_in(tmp_path, mo
         run_panel(["gru"], [], tmp_path, TINY, list(PARTS), FACTS)
     measured = counting(monkeypatch)
     run_panel(["gru"], [], tmp_path, TINY, list(PARTS), FACTS)
-    assert measured == ["growth", "saturation"]
+    assert measured == ["growth", "saturation", "recall"]
 
 
 def test_parts_are_measured_as_they_are_asked_for(tmp_path, monkeypatch):

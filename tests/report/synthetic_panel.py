@@ -6,13 +6,19 @@ from sightline.lab.exponents import fit_exponent
 from sightline.lab.panel_results import (
     Band,
     Chain,
+    ContextGap,
+    ContextLoss,
     Crossover,
     PanelResults,
     PhaseCost,
     Reach,
+    Recall,
+    RecallPoint,
     RecurrentMatrix,
     Saturation,
+    TokenClass,
 )
+from sightline.lab.results import Estimate
 
 LENGTHS = [64, 128, 256, 512]
 NAMES = ["lstm", "softmax+weights", "runs/my <lm>"]
@@ -34,6 +40,27 @@ def chain(name: str, slope: int) -> Chain:
     return Chain(
         name, "forward", LENGTHS, steps, [2 * s for s in steps], fit_exponent(LENGTHS, [[float(s)] for s in steps])
     )
+
+
+def recall(name: str, width: int, accuracies: list[float], ceilings=(1.0, 1.0), learned=True) -> Recall:
+    points = [
+        RecallPoint(
+            items, 4 * items, 40 * width, Estimate(a, 0.95 * a, min(1.0, 1.05 * a)), ceiling, 8.0 * items,
+            Estimate(8 * items * a, 7 * items * a, 8.0 * items),
+        )
+        for items, a, ceiling in zip((4, 16), accuracies, ceilings)
+    ]  # fmt: skip
+    return Recall(name, "recall", width, 9000, 256, 400, [0], 0.02, [0.02], 1 - accuracies[-1], learned, points, 5.0)
+
+
+def context(name: str, shift: float) -> ContextLoss:
+    classes = [
+        TokenClass("new repeat", 100, Estimate(0.5 + shift, 0.4, 0.9), 0.05),
+        TokenClass("known repeat", 300, Estimate(0.9, 0.8, 1.0), 0.27),
+        TokenClass("rest", 600, Estimate(2.0, 1.9, 2.1), 1.2),
+    ]
+    by_position = band([1, 2, 4, 8, 16, 32], [3.0, 2.5, 2.2, 2.1, 2.0, 2.4])
+    return ContextLoss(name, "nats/token", 2, 16, 40, Estimate(1.52, 1.5, 1.54), classes, by_position, "d")
 
 
 def make_panel(**changes) -> PanelResults:
@@ -65,6 +92,13 @@ def make_panel(**changes) -> PanelResults:
         "growth": growth,
         "crossovers": [crossover, missing],
         "saturation": saturation,
+        "recall": [
+            recall("lstm", 16, [0.2, 0.05], learned=False),
+            recall("softmax+weights", 16, [0.99, 0.5], (1.0, 0.6)),
+            recall("softmax+weights", 32, [1.0, 0.6], (1.0, 0.7)),
+        ],
+        "contexts": [context("runs/my <lm>", 0.0)],
+        "gaps": [ContextGap("runs/my <lm>", "b", Estimate(0.1, 0.05, 0.15), {"new repeat": Estimate(0.5, 0.4, 0.6)})],
         "seconds": {"reach": 1.0},
     }
     return PanelResults(**{**whole, **changes})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -13,8 +14,11 @@ from sightline.lab.panel_results import PanelResults
 from sightline.report.panel import render_panel, write_panel
 from sightline.report.panel_figures import panel_drawings
 from sightline.report.panel_text import cost_rows, crossover_text, findings, reaches, uses
+from sightline.report.recall_panel import gap_text, token_rows
 from tests.report.synthetic_panel import band, make_panel
 from tests.report.test_html import without_scripts
+
+WITHOUT = {part: [] for part in ("growth", "crossovers", "saturation", "reach", "recall", "contexts", "gaps")}
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +70,36 @@ def test_the_sentences_name_what_grows_and_what_is_used():
     assert "runs/my <lm>: gradients reach 32 positions back; 8 positions of context give the loss of all" in text
 
 
+def test_recall_is_told_with_its_ceiling_and_what_was_not_learned():
+    text = " ".join(findings(make_panel()))
+    assert "Of 16 values, models of width 32 recall after 400 steps: softmax+weights (60 %)." in text
+    assert "softmax+weights can see 70 % of these answers at most, and gives 60 %." in text
+    assert "Not learned in 400 steps, so that the numbers do not show what the state could store: lstm." in text
+
+
+def test_repeats_and_gaps_are_told_with_their_intervals():
+    text = " ".join(findings(make_panel()))
+    assert "runs/my <lm>: loss 0.50 nats/token on bigrams that repeat an earlier one of the context" in text
+    assert "runs/my <lm> has a lower loss than b by 0.100 [0.050, 0.150]; repeats that are not in the" in text
+    assert "have 50.0 [40.0, 60.0] % of this gap." in text
+    (gap,) = make_panel().gaps
+    assert gap_text(replace(gap, shares={})).endswith("by 0.100 [0.050, 0.150]; this does not differ from 0.")
+
+
+def test_the_table_has_the_most_bits_per_byte_and_brackets_where_nothing_was_learned():
+    lstm, softmax, run = cost_rows(make_panel())
+    assert lstm.bits_per_byte == "(0.010)"  # 8 · 4 · 0.2 bits in 640 bytes
+    assert softmax.bits_per_byte == "0.10"  # 8 · 16 · 0.5 bits in 640 bytes; the wider model stores fewer per byte
+    assert run.bits_per_byte == ""
+
+
+def test_the_kinds_of_tokens_are_rows_that_add_up():
+    all_tokens, *kinds = token_rows(make_panel())
+    assert all_tokens.loss == "1.520 [1.500, 1.540]"
+    assert [row.share for row in kinds] == ["10.0 %", "30.0 %", "60.0 %"]
+    assert sum(float(row.adds) for row in kinds) == pytest.approx(1.52)
+
+
 def test_a_crossover_is_told_with_its_check():
     found, missing = map(crossover_text, make_panel().crossovers)
     assert found == (
@@ -88,19 +122,21 @@ def test_the_page_is_one_file_with_the_scripts_of_its_charts_and_escapes_names(p
 
 
 def test_only_measured_parts_have_sections():
-    page = render_panel(make_panel(growth=[], crossovers=[], saturation=[], reach=[]))
+    page = render_panel(make_panel(**WITHOUT))
     assert 'id="serial"' in page
-    assert not re.search(r'id="(growth|saturation|reach)"', page)
+    assert not re.search(r'id="(growth|saturation|reach|recall)"', page)
 
 
 def test_a_warning_stands_with_the_findings():
     notes = ["Other programs kept 1.5 cores busy."]
-    page = render_panel(make_panel(growth=[], crossovers=[], saturation=[], reach=[], notes=notes))
+    page = render_panel(make_panel(**WITHOUT, notes=notes))
     assert page.index("grows with the length") < page.index("Other programs kept") < page.index('id="summary"')
 
 
 def test_figures_are_files_beside_the_page(tmp_path):
-    page = write_panel(make_panel(growth=[], crossovers=[], saturation=[], reach=[]), tmp_path)
+    page = write_panel(
+        make_panel(growth=[], crossovers=[], saturation=[], reach=[], recall=[], contexts=[], gaps=[]), tmp_path
+    )
     names = {path.name for path in (tmp_path / "figures").iterdir()}
     assert page.name == "panel.html"
     assert names == {"serial-forward.png", "serial-forward.svg"}

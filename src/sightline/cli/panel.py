@@ -24,24 +24,27 @@ def panel(
     overwrite: bool = False,
     json: bool = False,
 ) -> None:
-    """Measure bottlenecks of mechanisms and trained models: gradient reach, serial work, growth, saturation.
+    """Measure bottlenecks of mechanisms and trained models: gradient reach, serial work, growth, saturation, recall.
 
     reach: norms of the gradient from state to state and from output to input by distance; of a trained model also the
     loss where only the last k positions are read. serial: the longest chain of dependent operations by length. growth:
     time and memory by length with exponents, and the length at which one mechanism becomes faster than another,
-    predicted and then checked. saturation: entropy, largest weight and gradient of the softmax.
+    predicted and then checked. saturation: entropy, largest weight and gradient of the softmax. recall: small models
+    are trained to give back planted values, which shows how many bits a byte of state stores; of a trained language
+    model the loss on what repeats in its context, and by position.
 
-    All mechanisms take about a minute on two cores, half of it with --quick; keep the machine idle otherwise. A panel
-    that was stopped continues with the part that it stopped in.
+    Training the small models takes most of the time, a few minutes for all mechanisms; the other parts take about a
+    minute on two cores, half of it with --quick. Keep the machine idle otherwise. A panel that was stopped continues
+    with the part that it stopped in.
 
     Args:
         runs: Directories of trained runs of language models or classifiers, or of comparisons, whose winner is used.
         mixers: Comma-separated mechanisms such as lstm,softmax, untrained and with default options; softmax+weights is
             softmax attention that forms its weights. Default: those of the plugins that --plugin names, otherwise all
             without a run and none with one.
-        only: Comma-separated parts of reach, serial, growth, saturation. Default: all.
+        only: Comma-separated parts of reach, serial, growth, saturation, recall. Default: all.
         lengths: Comma-separated numbers of positions for growth. Default: 128,256,512,1024,2048.
-        quick: Fewer sequences, shorter lengths and fewer rounds.
+        quick: Fewer sequences, shorter lengths, fewer rounds and steps.
         out_dir: Directory for panel.json, panel.html and figures. Default: panel.
         overwrite: Replace an earlier panel in that directory.
         json: Print the results as one JSON object with `schema_version` instead of a table.
@@ -115,19 +118,30 @@ def _print(results: PanelResults) -> None:
     from sightline.report.panel_text import cost_rows, crossover_text, findings
 
     console = Console(highlight=False)
-    console.width = max(console.width, 120)  # in 80 columns, the width of a pipe, numbers would be cut off
+    console.width = max(console.width, 132)  # in 80 columns, the width of a pipe, numbers would be cut off
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("mechanism", no_wrap=True)
-    for name in ("chain", "growth", "training time", "training memory", "decoding time", "state", "reach", "used"):
+    for name in (
+        "chain",
+        "growth",
+        "training time",
+        "training memory",
+        "decoding time",
+        "state",
+        "reach",
+        "used",
+        "bits/byte",
+    ):
         table.add_column(name, justify="right", no_wrap=True)
     for row in cost_rows(results):
         time, memory = row.time, row.memory
         cells = [time.get("training", ""), memory.get("training", ""), time.get("decode", ""), memory.get("decode", "")]
         cells = [re.sub(r" \[.*\]", "", cell) for cell in (row.chain_growth, *cells)]  # the page has the intervals
-        table.add_row(row.name, row.chain, *cells, row.reach, row.used)
+        table.add_row(row.name, row.chain, *cells, row.reach, row.used, row.bits_per_byte)
     console.print(table)
-    console.print(
-        "Exponents of n, with intervals on the page; in brackets: too little growth to tell it from fixed costs.\n"
-    )
+    if results.growth or results.serial:
+        console.print(
+            "Exponents of n, with intervals on the page; in brackets: too little growth to tell it from fixed costs.\n"
+        )
     for sentence in [*findings(results), *map(crossover_text, results.crossovers)]:
         console.print(sentence, markup=False, soft_wrap=True)

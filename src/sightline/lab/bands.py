@@ -10,6 +10,7 @@ from scipy import stats
 from sightline.lab.panel_results import Band
 
 LEVEL = 0.95
+RESAMPLES = 2000
 SHARE = 0.01  # of the gradient at distance 1: from there on a gradient no longer reaches
 CLOSE = 0.01  # of the loss with the whole context: from there on more context is not used
 
@@ -46,6 +47,32 @@ def mean_band(at: Sequence[float] | Sequence[int], values: np.ndarray) -> Band:
         return Band(list(map(float, at)), centre.tolist(), unknown, unknown)
     half = stats.t.ppf(0.5 + LEVEL / 2, rows - 1) * values.std(0, ddof=1) / np.sqrt(rows)
     return Band(list(map(float, at)), centre.tolist(), (centre - half).tolist(), (centre + half).tolist())
+
+
+def resampling(rows: int, seed: int = 0) -> np.ndarray:
+    """Weights (R, N) of a Bayesian bootstrap over N rows (Rubin 1981), the same for all that is measured on them."""
+    return np.random.default_rng(seed).standard_exponential((RESAMPLES, rows))
+
+
+def ratio_band(
+    at: Sequence[float] | Sequence[int], sums: np.ndarray, counts: np.ndarray, weights: np.ndarray | None = None
+) -> Band:
+    """Σ sums / Σ counts over the N rows of sums and counts (N, K), with the bootstrap's interval; None without counts.
+
+    weights: those of `resampling(N)`, unless they are given
+    """
+    sums, counts = np.asarray(sums, float), np.asarray(counts, float)
+    weights = resampling(len(sums)) if weights is None else weights
+    with np.errstate(divide="ignore", invalid="ignore"):
+        centre, drawn = sums.sum(0) / counts.sum(0), (weights @ sums) / (weights @ counts)
+        low, high = np.percentile(drawn, [50 - 50 * LEVEL, 50 + 50 * LEVEL], axis=0)
+    known = (np.asarray(counts) > 0).sum(0) > 1  # one row alone has no interval
+    return Band(
+        list(map(float, at)),
+        [_number(value) for value in centre],
+        [_number(value) if some else None for value, some in zip(low, known)],
+        [_number(value) if some else None for value, some in zip(high, known)],
+    )
 
 
 def quartile_band(at: Sequence[float] | Sequence[int], values: Sequence[np.ndarray]) -> Band:

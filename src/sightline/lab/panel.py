@@ -1,4 +1,4 @@
-"""The bottleneck panel: reach, serial work, growth and saturation of mechanisms and of trained runs, part by part.
+"""The bottleneck panel: reach, serial work, growth, saturation and recall of mechanisms and trained runs, by part.
 
 Each part is written to panel.json when it is done, and a panel that was stopped continues with the next one.
 """
@@ -19,6 +19,8 @@ from sightline.core.errors import InputError
 from sightline.core.files import faults
 from sightline.core.modes import evaluating
 from sightline.data.batches import START
+from sightline.lab.capacity import RecallTraining, recall_curve
+from sightline.lab.context_loss import context_gaps, context_loss
 from sightline.lab.crossover import check_crossover, measured_ratio, predict
 from sightline.lab.growth import Timing, measure_costs
 from sightline.lab.load import OthersLoad
@@ -30,6 +32,7 @@ from sightline.lab.serial import mechanism_chains
 from sightline.lab.trained_reach import Sampled, trained_reach
 from sightline.models.decoder import Decoder
 from sightline.models.encoder_model import EncoderModel
+from sightline.models.layers import SELF_MIXERS
 from sightline.tasks.load import load, part_of_run
 from sightline.tasks.winner import chosen_run
 
@@ -56,23 +59,28 @@ class Sizes:
     checks: int = 3  # crossovers that are checked
     keys: int = 1024
     layers: int = 6
+    recall_pairs: tuple[int, ...] = (4, 8, 16)
+    recall_widths: tuple[int, ...] = (16, 32)
+    recall_steps: int = 400
+    texts: int = 256  # sequences of a run's text
     seed: int = 0
 
 
 QUICK = Sizes(
     reach_length=64, sequences=6, labels=128, serial_lengths=(16, 32, 64, 128), lengths=(64, 128, 256, 512), rounds=3,
-    longest_s=0.1, checks=1, keys=256, layers=3,
+    longest_s=0.1, checks=1, keys=256, layers=3, recall_pairs=(4, 8), recall_widths=(32,), recall_steps=250, texts=64,
 )  # fmt: skip
 
 
 @final
 @dataclass(frozen=True)
 class TrainedRun:
-    """A trained run: its task, and the test part of its data."""
+    """A trained run: its task, the test part of its data, and the training part of a language model's."""
 
     name: str
     task: Any
     part: Any
+    train: Any = None
 
     @property
     def model(self) -> Any:
@@ -102,7 +110,8 @@ def find_run(path: Path) -> TrainedRun:
     task = load(directory)
     if not isinstance(getattr(task, "decoder", task.model), Decoder | EncoderModel):
         raise InputError(f"a {task.name} model: the panel measures language models and classifiers", where=path)
-    return TrainedRun(str(path), task, part_of_run(directory, "test").items)
+    train = part_of_run(directory, "train").items if hasattr(task, "decoder") else None
+    return TrainedRun(str(path), task, part_of_run(directory, "test").items, train)
 
 
 def run_panel(
@@ -200,6 +209,22 @@ def _saturation(results: PanelResults, names: Sequence[str], runs: TrainedRuns, 
     return replace(results, saturation=rows)
 
 
+def _recall(results: PanelResults, names: Sequence[str], runs: TrainedRuns, sizes: Sizes, say: Say) -> PanelResults:
+    training, rows = RecallTraining(steps=sizes.recall_steps), []
+    for name in names:
+        if name in SELF_MIXERS:  # not those that read a memory or both sides, nor weights that are formed
+            say(f"recall: {name}")
+            widths, pairs = sizes.recall_widths, sizes.recall_pairs
+            rows += recall_curve(name, sizes=pairs, widths=widths, seeds=(sizes.seed,), training=training)
+    losses = []
+    for run in runs:
+        if isinstance(run.model, Decoder):
+            say(f"recall: {run.name}")
+            losses.append(context_loss(run.name, run.task, run.part, run.train, sizes.texts))
+    contexts = [one.result for one in losses]
+    return replace(results, recall=rows, contexts=contexts, gaps=context_gaps(losses))
+
+
 @torch.no_grad()
 def _embedded(run: TrainedRun) -> Tensor:
     """A batch of embedded inputs, cut to the shortest one; a row of several documents is read as one."""
@@ -220,4 +245,5 @@ PARTS: dict[PanelPart, Callable[..., PanelResults]] = {
     "serial": _serial,
     "growth": _growth,
     "saturation": _saturation,
+    "recall": _recall,
 }

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, final
 
+from sightline.lab.results import Estimate
 from sightline.lab.stored import load_results, plain_results, save_results
 
 SCHEMA_VERSION = 1
 
-PanelPart = Literal["reach", "serial", "growth", "saturation"]
+PanelPart = Literal["reach", "serial", "growth", "saturation", "recall"]
 Phase = Literal["forward", "training", "prefill", "decode"]
 
 
@@ -153,6 +154,109 @@ class Saturation:
 
 @final
 @dataclass(frozen=True)
+class RecallPoint:
+    """What trained models of one mechanism recall at one size of a planted task; see `lab.capacity`.
+
+    items: values that a row shows, and questions that it asks; length: positions of a row
+    state_bytes: of the state before the first question, measured
+    accuracy: share of right answers, its interval over test rows and, with several seeds, over trainings
+    ceiling: the most that a model can reach which sees what this one sees and guesses otherwise
+    entropy_bits: of the answers of a row; bits: what the answers show of it, at least
+    """
+
+    items: int
+    length: int
+    state_bytes: int
+    accuracy: Estimate
+    ceiling: float
+    entropy_bits: float
+    bits: Estimate
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Stored bits, at least, per byte of state."""
+        return (self.bits.mean or 0.0) / max(self.state_bytes, 1)
+
+
+@final
+@dataclass(frozen=True)
+class Recall:
+    """What small models of one layer of a mechanism recall after a stated training; see `lab.capacity`.
+
+    values: how many values an answer is one of
+    rate: the best of the learning `rates`, chosen on other rows than those of the points
+    loss: mean training loss of the last tenth of the steps, in nats per answer; 0 is possible, ln(values) is a guess
+    learned: whether the accuracy at the smallest size is near its ceiling; otherwise `steps` did not suffice to learn
+        the task, and the numbers say nothing about the size of the state
+    points: by size of the task, ascending
+    """
+
+    name: str
+    task: str
+    d_model: int
+    parameters: int
+    values: int
+    steps: int
+    seeds: list[int]
+    rate: float
+    rates: list[float]
+    loss: float
+    learned: bool
+    points: list[RecallPoint]
+    cpu_s: float
+
+
+TokenKind = Literal["new repeat", "known repeat", "rest"]
+
+
+@final
+@dataclass(frozen=True)
+class TokenClass:
+    """The tokens of a kind: their number, their mean loss, and what they add to the mean loss of all tokens."""
+
+    kind: TokenKind
+    tokens: int
+    loss: Estimate  # without a mean where there are no tokens
+    adds: float
+
+
+@final
+@dataclass(frozen=True)
+class ContextLoss:
+    """The loss of a language model by what its context contains, and by position; see `lab.context_loss`.
+
+    n: of the n-grams whose repetition is looked for; context: positions up to which `loss` and `classes` count
+    by_position: the loss of the positions up to each place and after the one before, beyond the context too
+    digest: of the tokens that were read; models with the same one are compared in `ContextGap`
+    """
+
+    name: str
+    loss_unit: str
+    n: int
+    context: int
+    sequences: int
+    loss: Estimate
+    classes: list[TokenClass]
+    by_position: Band
+    digest: str
+
+
+@final
+@dataclass(frozen=True)
+class ContextGap:
+    """The difference of two models' losses on the same tokens, and the share of it that each kind of token has.
+
+    shares: they sum to 1; empty where the interval of the gap contains 0
+    """
+
+    better: str
+    worse: str
+    gap: Estimate
+    shares: dict[TokenKind, Estimate]
+
+
+@final
+@dataclass(frozen=True)
 class PanelResults:
     """All that a panel measured. `seconds` is what each part took; `notes` are whole sentences."""
 
@@ -165,6 +269,9 @@ class PanelResults:
     growth: list[PhaseCost] = field(default_factory=list)
     crossovers: list[Crossover] = field(default_factory=list)
     saturation: list[Saturation] = field(default_factory=list)
+    recall: list[Recall] = field(default_factory=list)
+    contexts: list[ContextLoss] = field(default_factory=list)
+    gaps: list[ContextGap] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     schema_version: int = SCHEMA_VERSION

@@ -10,8 +10,10 @@ from sightline.core.files import write_file
 from sightline.lab.panel_results import PanelResults
 from sightline.report.html import page_parts, templates
 from sightline.report.panel_figures import TITLES, panel_drawings
-from sightline.report.panel_text import cost_rows, crossover_text, exponent, findings, names_of
+from sightline.report.panel_text import cost_rows, crossover_text, exponent, findings
+from sightline.report.recall_panel import recall_rows, token_rows
 from sightline.report.sources import locators
+from sightline.report.text import names_of
 
 PAGE = "panel.html"
 
@@ -59,6 +61,16 @@ SECTIONS = (
         "By d_k: standard normal queries and keys, logits divided by √d_k (scaled) or not. Lines: medians over "
         "queries. Bands: quartiles.",
     ),
+    PanelSection(
+        "recall",
+        "Memory of the past",
+        "Planted: a row shows pairs of a key and a value, then asks for the value of each key; small models of a short "
+        "convolution and one layer of the mechanism are trained on it in the stated number of steps. Stored bits: what "
+        "the right answers show that the state contains before the first question, at least (Fano's inequality), per "
+        "byte of this state, measured. Ceiling: the answers that a model can see, guessing the others. Bands: 95 % "
+        "intervals over test rows. On text: the loss of a trained model on tokens that end an n-gram which its context "
+        "has contained before, and by position, beyond the length that it was trained on too; bands over sequences.",
+    ),
 )
 
 
@@ -93,6 +105,8 @@ def render_panel(results: PanelResults, *, linked: bool = False) -> str:
             growth_at={(cost.name, cost.phase): at for at, cost in enumerate(results.growth)},
             serial_at={chain.name: at for at, chain in enumerate(results.serial) if chain.phase == "forward"},
             reach_at={reach.name: at for at, reach in enumerate(results.reach)},
+            recalled=recall_rows(results),
+            tokens=token_rows(results),
             phases=TITLES,
             crossovers=[crossover_text(one) for one in results.crossovers],
             exponent=exponent,

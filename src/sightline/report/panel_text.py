@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from sightline.core.digits import significant
 from sightline.lab.bands import reaches, uses
 from sightline.lab.panel_results import Chain, Crossover, Growth, PanelResults, Phase, PhaseCost, Reach
-from sightline.report.text import visible
+from sightline.report.recall_panel import bits_per_byte, recall_findings
+from sightline.report.text import names_of, visible
 
 
 def exponent(growth: Growth) -> str:
@@ -32,10 +33,11 @@ class Row(NamedTuple):
     memory: dict[Phase, str]
     reach: str
     used: str
+    bits_per_byte: str
 
 
 def cost_rows(results: PanelResults) -> list[Row]:
-    """The exponents and reach of every mechanism and run."""
+    """The exponents, reach and stored bits of every mechanism and run."""
     chains = {c.name: c for c in results.serial if c.phase == "forward"}
     reached = {r.name: r for r in results.reach}
     rows = []
@@ -51,6 +53,7 @@ def cost_rows(results: PanelResults) -> list[Row]:
                 {phase: _marked(cost.memory) for phase, cost in costs.items()},
                 "" if reach is None else f"{reaches(reach.input):g}",
                 "" if reach is None or reach.used is None else f"{uses(reach.used):g}",
+                bits_per_byte(results, name),
             )
         )
     return rows
@@ -72,7 +75,7 @@ def _marked(growth: Growth | None) -> str:
 
 def findings(results: PanelResults) -> list[str]:
     """The main results, a sentence each."""
-    return [*_serial(results.serial), *_growth(results.growth), *_reach(results.reach)]
+    return [*_serial(results.serial), *_growth(results.growth), *_reach(results.reach), *recall_findings(results)]
 
 
 def crossover_text(one: Crossover) -> str:
@@ -86,12 +89,6 @@ def crossover_text(one: Crossover) -> str:
         f"{start} from {one.predicted:,.0f} positions on; measured at held-out lengths: {one.measured:,.0f}, an error "
         f"of {one.error:.0%}."
     )
-
-
-def names_of(names: Iterable[str]) -> str:
-    """Names as a list in words: "a, b and c"."""
-    listed = [visible(name) for name in names]
-    return listed[0] if len(listed) == 1 else f"{', '.join(listed[:-1])} and {listed[-1]}"
 
 
 def _serial(chains: Sequence[Chain]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 
 from sightline.core.digits import significant
 
@@ -55,3 +56,9 @@ def quantity(count: int | float | None) -> str:
 def amount(budget: str) -> str:
     """A budget as text: "40 steps" for 40steps, "60 s" for 60s."""
     return re.sub(r"(?<=[0-9])(?=[A-Za-z])", " ", budget)
+
+
+def names_of(names: Iterable[str]) -> str:
+    """Names as a list in words: "a, b and c"."""
+    listed = [visible(name) for name in names]
+    return listed[0] if len(listed) == 1 else f"{', '.join(listed[:-1])} and {listed[-1]}"
