@@ -74,7 +74,7 @@ def test_a_ladder_is_trained_judged_and_continued_with_more_seeds(pairs: Path, t
     kinds = {claim.kind: claim for claim in linear.claims}
     assert kinds["smaller state"].verdict == "holds"
     assert kinds["faster at length"].p is not None
-    assert again.table["rung"] == ["rnn", "positions", "linear"]
+    assert list(again.table["rung"]) == ["rnn", "positions", "linear"]
     assert repr(again).startswith(again.verdict)
     with pytest.raises(InputError, match="contains a comparison: choose another directory, or add resume"):
         sightline.ladder(pairs, **given)
