@@ -24,6 +24,7 @@ _NAMES = {
     "fit": "sightline.tasks.fit",
     "load": "sightline.tasks.load",
     "load_plugin": "sightline.models.plugins",
+    "scale": "sightline.api.scale",
 }
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "fit",
     "load",
     "load_plugin",
+    "scale",
 ]
 
 
@@ -57,6 +59,7 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from sightline.api.compare import compare as compare
+    from sightline.api.scale import scale as scale
     from sightline.core.errors import SightlineError as SightlineError
     from sightline.core.mixer import Memory as Memory
     from sightline.core.mixer import SequenceEncoder as SequenceEncoder

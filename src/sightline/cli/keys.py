@@ -23,15 +23,18 @@ def load_keys() -> dict[str, list[dict[str, Any]]]:
 
 def keys_help(arguments: Sequence[str]) -> str:
     """All keys of the task that the arguments name (`--task forecasting --help`), else of translation, in groups, after
-    an example for it. A comparison, whose architectures `--archs` names, has no key `arch`.
+    an example for it. A comparison or a ladder of sizes, whose architectures `--archs` names, has no key `arch`.
     """
-    compares = arguments[0] == "compare"
+    compares = arguments[0] != "train"
     keys = load_keys()
     task = _task_of(arguments)
     task = task if task in keys else DEFAULT
     others = ", ".join(name for name in keys if name != task)
     lines = textwrap.wrap(f"Example for {task} (`--task NAME --help` shows {others}):", WIDTH)
-    lines += ["", " \\\n      ".join(textwrap.wrap("  " + _example(task, compares), WIDTH - 8, break_on_hyphens=False))]
+    lines += [
+        "",
+        " \\\n      ".join(textwrap.wrap("  " + _example(task, arguments[0]), WIDTH - 8, break_on_hyphens=False)),
+    ]
     group = ""
     for row in keys[task]:
         if compares and row["name"] == "arch":
@@ -62,10 +65,15 @@ def _plugins_help(arguments: Sequence[str]) -> list[str]:
     return lines
 
 
-def _example(task: str, compares: bool) -> str:
-    """A command line to train with; without its architecture one to compare with."""
+def _example(task: str, verb: str) -> str:
+    """A command line to train with; without its architecture one to compare with, and without its budget of time one
+    to scale with.
+    """
     line = EXAMPLES[task]
-    return re.sub(r" --arch \S+", "", line).replace("sightline train", "sightline compare") if compares else line
+    if verb == "train":
+        return line
+    line = re.sub(r" --arch \S+", "", line).replace("sightline train", f"sightline {verb}")
+    return line if verb == "compare" else re.sub(r" --budget \S+", " --budget 2Mtok", line)
 
 
 def _task_of(arguments: Sequence[str]) -> str | None:

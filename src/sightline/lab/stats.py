@@ -94,7 +94,7 @@ def moderated_variances(variances: np.ndarray, freedoms: np.ndarray) -> tuple[np
     return np.maximum(moderated, own), np.minimum(prior_freedom + freedoms, total)
 
 
-def _spread_of_means(
+def spread_of_means(
     values: Mapping[str, Sequence[float] | np.ndarray], limits: tuple[float, float], items: int = 1000
 ) -> dict[str, tuple[float, float]]:
     """Standard error of each architecture's mean over its seeds, and its degrees of freedom (0: unknown)."""
@@ -126,7 +126,7 @@ def seed_intervals(
     values = {name: seeds for name, seeds in values.items() if len(seeds)}
     share = 1 - ((1 - LEVEL) / 2) ** (1 / items) if items else 0.0
     intervals = {}
-    for name, (error, freedom) in _spread_of_means(values, limits).items():
+    for name, (error, freedom) in spread_of_means(values, limits).items():
         mean = float(np.mean(values[name]))
         half = distributions.t.ppf((1 + LEVEL) / 2, freedom) * error if freedom else np.nan
         ends = np.clip(np.array([mean - half, mean + half]), *limits)
@@ -169,7 +169,7 @@ def compare_items(
     resamples = resamples or (FEW_RESAMPLES if metric.costly else RESAMPLES)
     with np.errstate(divide="ignore", invalid="ignore"):
         per_seed = {name: metric.value(x) for name, x in stacked.items()}
-        spreads = _spread_of_means(per_seed, metric.limits, next(iter(counts)))
+        spreads = spread_of_means(per_seed, metric.limits, next(iter(counts)))
         draws = draw(stacked, spreads, metric, resamples, np.random.default_rng(seed))
     means = {name: float(values.mean()) for name, values in per_seed.items()}
     order = sorted(means, key=lambda name: -means[name] if metric.higher_is_better else means[name])

@@ -102,7 +102,7 @@ def render(results: Results, directory: Path | None = None, against: Differences
             unfinished=[run for run in results.runs if run.status != "done"],
             without_attention=_without_attention(results),
             labels={a.arch: drawn for a in results.ranked if (drawn := [_beside(d) for d in label_figures(a)])},
-            environment=_environment_rows(results.environment),
+            environment=environment_rows(results.environment),
             using=using(results, directory) if directory else "",
             timed=next((a for a in results.architectures if a.ms is not None), None),
             carried=next((a for a in results.architectures if a.state_bytes is not None), None),
@@ -186,7 +186,8 @@ def _without_attention(results: Results) -> list[str]:
     return [a.arch for a in results.architectures if a.finished and a.arch not in mapped]
 
 
-def _environment_rows(environment: dict[str, Any]) -> list[tuple[str, str]]:
+def environment_rows(environment: dict[str, Any]) -> list[tuple[str, str]]:
+    """The facts about machine and versions, as text by name."""
     rows = []
     for key, value in environment.items():
         if isinstance(value, dict):
