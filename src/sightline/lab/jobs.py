@@ -80,12 +80,16 @@ class Failure:
 @final
 @dataclass(frozen=True)
 class Timed:
-    """The result of a measuring job, by architecture: speeds, what bounds a batch, and how it could not be measured."""
+    """The result of a measuring job, by architecture: speeds, what bounds a batch, and how it could not be measured.
+
+    most_steps: see `StepPlan`
+    """
 
     speeds: dict[str, Speed]
     batches: dict[str, str]
     failures: dict[str, Failure] = field(default_factory=dict)
     validate_every: int | None = None
+    most_steps: dict[str, int | None] = field(default_factory=dict)
 
 
 @final

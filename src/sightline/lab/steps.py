@@ -33,7 +33,14 @@ def measured_steps(
 
         def of(budget: str, count: int) -> StepPlan:
             seconds = Budget.parse(budget).amount
-            return plan_steps(seconds, speed, validations=count, most_share=validation_share, validate_every=every)
+            return plan_steps(
+                seconds,
+                speed,
+                validations=count,
+                most_share=validation_share,
+                validate_every=every,
+                most_steps=timed[0].most_steps.get(arch),
+            )
 
         trial = None if plan.search_each is None else of(plan.search_each, TRIAL_VALIDATIONS)
         return PlannedSteps(arch, timed[0].batches[arch], of(plan.final_each, validations), trial)

@@ -45,7 +45,7 @@ from sightline.tasks.match import matched
 from sightline.tasks.table import task_class
 from sightline.training.budget import Budget
 from sightline.training.environment import environment
-from sightline.training.state import Progress
+from sightline.training.state import Progress, most_steps
 from sightline.training.timing import Rehearsal, measure_speeds, measuring_s
 
 MOST_RECORDS = 200  # of the training loss of a run, kept in results.json
@@ -192,13 +192,14 @@ def measure(job: Job) -> Timed:
     order = [*config.archs[job.turn :], *config.archs[: job.turn]]  # other workers begin with others
     batches: dict[str, str] = {}
     failures: dict[str, Failure] = {}
+    most: dict[str, int | None] = {}
     ready: dict[str, Rehearsal] = {}
     for arch in order:
         say(f"measuring the speed of {arch}")
         run = run_config(config, arch)
         data = kind.load_prepared(run, job.prepared)
         rehearsal = rehearse(built_for(kind, data, run, job.prepared), data, run.training)
-        batches[arch] = rehearsal.batch_size
+        batches[arch], most[arch] = rehearsal.batch_size, most_steps(run.training, rehearsal.batches)
         if not job.budget:
             continue
         try:
@@ -208,7 +209,7 @@ def measure(job: Job) -> Timed:
         else:
             ready[arch] = rehearsal
     every = run_config(config, config.archs[0]).training.validate_every
-    return Timed(measure_speeds(ready, seconds_each(job)) if ready else {}, batches, failures, every)
+    return Timed(measure_speeds(ready, seconds_each(job)) if ready else {}, batches, failures, every, most)
 
 
 def seconds_each(job: Job) -> float:

@@ -36,7 +36,16 @@ from sightline.training.pace import Pace
 from sightline.training.plan import Speed, plan_steps
 from sightline.training.rundir import RunDirectory, open_run
 from sightline.training.signals import Stopped, StopRequest
-from sightline.training.state import Progress, Saved, State, TrainConfig, TrainResult, Validate, in_steps
+from sightline.training.state import (
+    Progress,
+    Saved,
+    State,
+    TrainConfig,
+    TrainResult,
+    Validate,
+    in_steps,
+    most_steps,
+)
 from sightline.training.step import Stepper
 from sightline.training.timing import Rehearsal, Timer, measure_speeds, measuring_s, untouched
 
@@ -151,6 +160,7 @@ class _Trainer:
             validations=self.config.validations,
             most_share=self.config.validation_share,
             validate_every=self.config.validate_every,
+            most_steps=most_steps(self.config, self.batches),
         )
         self.config = in_steps(self.config, state.plan)
         self.pace = Pace(self.config)

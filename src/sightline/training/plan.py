@@ -39,13 +39,18 @@ class Speed:
 @final
 @dataclass(frozen=True)
 class StepPlan:
-    """The steps and validations that `seconds` pay for. `validation_share`: the share of items that each one scores."""
+    """The steps and validations that `seconds` pay for.
+
+    validation_share: the share of items that each validation scores
+    most_steps: the steps of `TrainConfig.most_epochs`; None: any number
+    """
 
     seconds: float
     steps: int
     validations: int
     validation_share: float
     speed: Speed
+    most_steps: int | None = None
 
     @property
     def training_s(self) -> float:
@@ -55,8 +60,9 @@ class StepPlan:
 
     def __str__(self) -> str:
         items = "all items" if self.validation_share == 1 else f"{self.validation_share:.2g} of the items"
+        ended = " (fewer than it pays for: most_epochs)" if self.steps == self.most_steps else ""
         return (
-            f"{number_of(self.steps, 'step')} of {1000 * self.speed.step_s:.3g} ms for {self.seconds:.3g} s, "
+            f"{number_of(self.steps, 'step')} of {1000 * self.speed.step_s:.3g} ms for {self.seconds:.3g} s{ended}, "
             f"{number_of(self.validations, 'validation')} of {items}"
         )
 
@@ -68,6 +74,7 @@ def plan_steps(
     validations: int = MOST_VALIDATIONS,
     most_share: float = 1.0,
     validate_every: int | None = None,
+    most_steps: int | None = None,
 ) -> StepPlan:
     """The plan for `seconds` of a training with the measured `speed`.
 
@@ -75,13 +82,14 @@ def plan_steps(
     `MOST_VALIDATIONS`, would take more; where not even three fit, each scores a sample, the same one, so that they can
     be compared. No sample is larger than `most_share` of the items. Validations every `validate_every` steps, where it
     is given, take place whatever their cost. The rest pays for steps, whose number is rounded to two significant
-    digits.
+    digits, and for at most `most_steps`.
     """
+    limit = math.inf if most_steps is None else most_steps
     most, share = min(validations, MOST_VALIDATIONS), most_share
     each = share * speed.validation_s + speed.save_s
     if validate_every is not None:
-        steps = _rounded((seconds - each) / (speed.step_s + each / validate_every))
-        return StepPlan(seconds, steps, math.ceil(steps / validate_every), share, speed)
+        steps = int(min(_rounded((seconds - each) / (speed.step_s + each / validate_every)), limit))
+        return StepPlan(seconds, steps, math.ceil(steps / validate_every), share, speed, most_steps)
     spendable = VALIDATION_SHARE * seconds
     count = most if each * most <= spendable else int(spendable / each)
     fewest = min(FEWEST_VALIDATIONS, most)
@@ -91,8 +99,8 @@ def plan_steps(
         if speed.validation_s > 0:
             share = min(max(float(f"{left / speed.validation_s:.2g}"), LEAST_SHARE), most_share)
     each = share * speed.validation_s + speed.save_s
-    steps = _rounded((seconds - count * each) / speed.step_s)
-    return StepPlan(seconds, steps, min(count, steps), share, speed)
+    steps = int(min(_rounded((seconds - count * each) / speed.step_s), limit))
+    return StepPlan(seconds, steps, min(count, steps), share, speed, most_steps)
 
 
 def median_speed(speeds: Sequence[Speed]) -> Speed:
