@@ -11,9 +11,10 @@ import pytest
 
 from sightline.core.errors import InputError
 from sightline.core.metrics import find_metric
+from sightline.lab.directory import SCALE, size_directory
 from sightline.lab.plan import CompareConfig
 from sightline.lab.progress import Display
-from sightline.lab.scaling import SCALE, ScaleConfig, planned_sizes, scale, size_directory
+from sightline.lab.scaling import ScaleConfig, planned_sizes, scale
 from sightline.lab.scaling_results import ScaleResults
 from sightline.lab.sizes import TOLERANCE, fitted_metric, measure_sizes
 from sightline.models import LANGUAGE_MODELS

@@ -99,7 +99,8 @@ def test_the_figures_are_written_and_described(results, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("count", "text"), [(50_000, "50k"), (1_600_000, "1.6M"), (2.5e9, "2.5G"), (800, "800"), (3e13, "3e+13")]
+    ("count", "text"),
+    [(50_000, "50k"), (1_600_000, "1.6M"), (2.5e9, "2.5G"), (800, "800"), (5e11, "5e11"), (3e13, "3e13")],
 )
 def test_counts_on_axes_are_short(count, text):
     assert short(count) == text
@@ -108,3 +109,9 @@ def test_counts_on_axes_are_short(count, text):
 def test_the_page_is_made_without_torch():
     code = "import sys; import sightline.report.scaling; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_page_says_the_outcome_of_a_pair_once_at_its_head(page):
+    head = page.partition("</header>")[0]
+    assert head.count("falls faster with size than that of lstm") == 1
+    assert "exponent 0.060" in head

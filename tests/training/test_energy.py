@@ -12,7 +12,7 @@ import pytest
 
 from sightline.core.errors import EnvironmentFault
 from sightline.training import energy
-from sightline.training.energy import NoEnergy, check_energy, energy_meter, find_meter
+from sightline.training.energy import NoEnergy, budget_meter, energy_meter, find_meter
 
 RANGE = 262_143_328_850  # of a package, as Linux shows it
 
@@ -83,7 +83,7 @@ def test_a_machine_that_tells_nothing_says_what_was_looked_for(tmp_path):
     with pytest.raises(NoEnergy, match=r"looked for .*/intel-rapl:\*/energy_uj \(none there\)"):
         energy_meter(powercap=tmp_path)
     with pytest.raises(EnvironmentFault) as caught:
-        check_energy("cpu", powercap=tmp_path)
+        budget_meter("cpu", powercap=tmp_path)
     assert str(caught.value) == (
         f"--budget: joules cannot be measured here: no energy counters: looked for {tmp_path}/intel-rapl:*/energy_uj "
         "(none there); give a budget in seconds instead"

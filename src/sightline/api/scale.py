@@ -81,7 +81,7 @@ def scale(
 def _command(config: ScaleConfig) -> str:
     """The command line that makes the same ladder."""
     one, usual = config.comparison, CompareConfig()
-    values = {"task": one.task, "data": one.data, "archs": ",".join(one.archs), "budget": one.budget}
+    values: dict[str, Any] = {"task": one.task, "data": one.data, "archs": ",".join(one.archs), "budget": one.budget}
     values |= {key: getattr(config, key) for key in _LADDER if key != "margin"}
     values |= {key: getattr(one, key) for key in sorted(_COMPARISON) if getattr(one, key) != getattr(usual, key)}
     values["seeds"] = one.seeds

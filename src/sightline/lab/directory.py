@@ -11,6 +11,9 @@ from sightline.core.errors import InputError
 
 PLAN = "plan.json"
 RESULTS = "results.json"
+SCALE, SCALE_PAGE = "scale.json", "scale.html"
+SIZES = "sizes"  # of a ladder of sizes: the folder of the comparisons, one for each size
+LADDER = (SIZES, "figures", SCALE, SCALE_PAGE)
 OURS = ("prepared", "trials", "runs", "figures", PLAN, RESULTS, "report.html")
 
 
@@ -46,6 +49,11 @@ def clear(out_dir: Path, content: Sequence[str] = OURS) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+
+
+def size_directory(out_dir: Path, target: int) -> Path:
+    """The directory of the comparison at one size of a ladder."""
+    return out_dir / SIZES / f"params-{target}"
 
 
 def free_directory(parent: Path, name: str) -> Path:

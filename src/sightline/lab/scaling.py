@@ -22,7 +22,7 @@ from sightline.core.settings import check_in_range
 from sightline.lab.compare import NoRunFinished
 from sightline.lab.compare import compare as run_comparison
 from sightline.lab.differences import stored_items
-from sightline.lab.directory import check_free, clear
+from sightline.lab.directory import LADDER, SCALE, check_free, clear, size_directory
 from sightline.lab.plan import CompareConfig
 from sightline.lab.progress import Display
 from sightline.lab.results import Results, Run
@@ -31,9 +31,6 @@ from sightline.lab.scaling_results import ScaleResults, SizePoint
 from sightline.lab.scaling_verdict import scaling_verdict, scaling_warnings
 from sightline.training.budget import Budget
 
-SCALE, PAGE = "scale.json", "scale.html"
-SIZES = "sizes"  # the folder of the comparisons, one for each size
-CONTENT = (SIZES, "figures", SCALE, PAGE)
 FIXED = ("tokens", "flops")
 
 
@@ -121,12 +118,12 @@ def scale(
         InputError: what `planned_sizes`, `check_free` and `lab.compare.compare` raise.
         EnvironmentFault, Interrupted: as `lab.compare.compare`; NoRunFinished: no run of any size finished.
     """
-    check_free(out_dir, overwrite=overwrite or resume, content=CONTENT, what="a ladder of sizes")
+    check_free(out_dir, overwrite=overwrite or resume, content=LADDER, what="a ladder of sizes")
     metric, points = planned_sizes(config)
     with faults(out_dir):
         out_dir.mkdir(parents=True, exist_ok=True)
         if not resume:
-            clear(out_dir, CONTENT)
+            clear(out_dir, LADDER)
     comparison = replace(config.comparison, metric=metric)
     finished: list[tuple[int, Results, Path]] = []
     failure: NoRunFinished | None = None
@@ -144,11 +141,6 @@ def scale(
     scaled = summarise_sizes(config, metric, points, finished, command)
     scaled.save(out_dir / SCALE)
     return scaled
-
-
-def size_directory(out_dir: Path, target: int) -> Path:
-    """The directory of the comparison at one size."""
-    return out_dir / SIZES / f"params-{target}"
 
 
 def summarise_sizes(

@@ -33,7 +33,7 @@ from sightline.report.figures import drawings
 from sightline.report.fronts import front_drawings
 from sightline.report.longer import lengths, longer
 from sightline.report.recommendation import recommendation_line, using_recommended
-from sightline.report.spent import timing, training_cost, training_each
+from sightline.report.spent import energy, joule_text, timing, training_cost, training_each, training_energy
 from sightline.report.text import piece, quantity, size, visible
 
 SHADES = 20  # shades of the attention maps
@@ -82,7 +82,12 @@ def render(results: Results, directory: Path | None = None, against: Differences
         .render(
             results=results,
             each=training_each(results),
-            timing=timing(results),
+            timing=f"{timing(results)} {energy(results)}".strip(),
+            joules={
+                a.arch: joule_text(j)
+                for a in results.architectures
+                if (j := training_energy(results, a.arch)) is not None
+            },
             longer=longer(results),
             lengths=lengths(results),
             info=info,

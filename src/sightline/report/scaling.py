@@ -11,9 +11,8 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from sightline.core.files import write_file
-from sightline.lab.directory import RESULTS
+from sightline.lab.directory import RESULTS, SCALE_PAGE, SIZES, size_directory
 from sightline.lab.results import Estimate, Results
-from sightline.lab.scaling import PAGE, SIZES, size_directory
 from sightline.lab.scaling_results import ArchitectureLaw, ExponentPair, HeldOut, PowerLaw, ScaleResults, SizePoint
 from sightline.lab.scaling_verdict import interval, pair_sentence
 from sightline.report.drawing import Drawing
@@ -68,7 +67,7 @@ def write_scaling(results: ScaleResults, directory: Path) -> Path:
     figures.mkdir(parents=True, exist_ok=True)
     for drawing in scaling_drawings(results):
         drawing.save(figures)
-    page = directory / PAGE
+    page = directory / SCALE_PAGE
     write_file(page, render_scaling(results))
     return page
 
@@ -87,6 +86,7 @@ def render_scaling(results: ScaleResults) -> str:
             style=Markup(style),
             style_hash=Markup(f"sha256-{digest}"),
             series=colours(results),
+            rest=_rest(results),
             figures=[_figure(drawing) for drawing in scaling_drawings(results)],
             fixed=amount(results.fixed),
             laws=law_rows(results),
@@ -97,6 +97,14 @@ def render_scaling(results: ScaleResults) -> str:
             short=short,
         )
     )
+
+
+def _rest(results: ScaleResults) -> str:
+    """The verdict without its sentences on pairs, which stand above it."""
+    text = results.verdict
+    for pair in results.pairs:
+        text = text.replace(f" {pair_sentence(pair)}", "")
+    return text
 
 
 def colours(results: ScaleResults) -> Mapping[str, int]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from sightline.lab.scaling_results import Along, ArchitectureLaw, ScaleResults, SizePoint
+from sightline.lab.scaling_results import Along, ArchitectureLaw, HeldOut, ScaleResults, SizePoint
 from sightline.report.drawing import MARKERS, Drawing, Theme, axis_label, draw_line, end_labels
 from sightline.report.text import capitalised, visible
 
+PREDICTED_AT = 1.05  # the measured size over that at which its prediction is drawn
+MOST_PREFIXED = 1e10  # larger counts, of FLOPs, are written with an exponent
 AXES: dict[Along, str] = {"parameters": "parameters", "flops": "FLOPs of one training"}
 
 
@@ -23,11 +26,11 @@ def scaling_drawings(results: ScaleResults) -> list[Drawing]:
 
 
 def short(count: int | float) -> str:
-    """A count on an axis: 50k, 1.6M, 3e+13."""
+    """A count on an axis: 50k, 1.6M, 3e13."""
     for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if 1 <= count / factor < 1e3:
+        if 1 <= count / factor < 1e3 and count < MOST_PREFIXED:
             return f"{count / factor:.3g}{unit}"
-    return f"{count:.3g}"
+    return f"{count:.3g}".replace("e+", "e")
 
 
 def _law(results: ScaleResults, along: Along, order: dict[str, int]) -> Drawing:
@@ -45,6 +48,9 @@ def _law(results: ScaleResults, along: Along, order: dict[str, int]) -> Drawing:
                 _draw_law(axes, theme, law, own, index % 8, info.factor)
             for point in own:
                 _draw_point(axes, theme, point, along, index % 8, info.factor)
+            if along == "parameters":
+                for check in (check for check in results.held_out if check.arch == arch):
+                    _draw_prediction(axes, theme, check, index % 8, info.factor)
             if own and own[-1].loss is not None and own[-1].loss.mean is not None:
                 ends[arch] = _x(own[-1], along), own[-1].loss.mean * info.factor
         if along == "parameters":
@@ -84,10 +90,14 @@ def _draw_law(
     assert band is not None
     last = max((_x(point, law.along) for point in own if not point.held_out), default=0.0)
     points = [(x, y * factor) for x, y in zip(band.at, band.centre, strict=True) if y is not None]
-    bounds = [(x, low, high) for x, low, high in zip(band.at, band.low, band.high, strict=True)]
-    known = [(x, low * factor, high * factor) for x, low, high in bounds if low is not None and high is not None]
+    known = [
+        (x, low * factor, high * factor)
+        for x, low, high in zip(band.at, band.low, band.high, strict=True)
+        if low is not None and high is not None
+    ]
     if known:
-        axes.fill_between(*map(list, zip(*known)), color=theme.series[index], alpha=0.13, linewidth=0)
+        x, low, high = map(list, zip(*known))
+        axes.fill_between(x, low, high, color=theme.series[index], alpha=0.13, linewidth=0)
     inside = [point for point in points if point[0] <= last * 1.0001]
     outside = [point for point in points if point[0] >= (inside[-1][0] if inside else 0.0)]
     for part, dash in ((inside, "-"), (outside, (0, (1.5, 1.5)))):
@@ -109,6 +119,17 @@ def _draw_point(axes: Axes, theme: Theme, point: SizePoint, along: Along, index:
         x, loss.mean * factor, MARKERS[index], color=colour, markerfacecolor=face, markeredgecolor=edge,
         markersize=7 if point.held_out else 6, markeredgewidth=1.6 if point.held_out else 0.8, zorder=3,
     )  # fmt: skip
+
+
+def _draw_prediction(axes: Axes, theme: Theme, check: HeldOut, index: int, factor: float) -> None:
+    """The interval of a prediction, a little to the left of what was measured."""
+    low, high = check.predicted.low, check.predicted.high
+    if low is None or high is None or check.predicted.mean is None:
+        return
+    centre = check.predicted.mean * factor
+    ends = [[centre - low * factor], [high * factor - centre]]
+    looks: dict[str, Any] = {"color": theme.series[index], "linewidth": 2.2, "capsize": 4, "capthick": 1.4}
+    axes.errorbar([check.parameters / PREDICTED_AT], [centre], ends, fmt="none", **looks)
 
 
 def _by_position(results: ScaleResults, order: dict[str, int]) -> list[Drawing]:

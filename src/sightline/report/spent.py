@@ -31,6 +31,34 @@ def training_cost(results: Results, arch: str) -> tuple[float | None, float | No
     return sum(seconds for _, seconds in runs) / len(runs), sum(speeds) / len(speeds) if speeds else None
 
 
+def training_energy(results: Results, arch: str) -> float | None:
+    """The mean joules of the finished runs of an architecture; None where the machine does not tell."""
+    joules = [run.energy_j for run in _done(results) if run.arch == arch and run.energy_j is not None]
+    return sum(joules) / len(joules) if joules else None
+
+
+def energy(results: Results) -> str:
+    """What the energy of runs is that of; nothing where the machine does not tell."""
+    joules = [run.energy_j for run in _done(results) if run.energy_j is not None]
+    if not joules:
+        return ""
+    counters = ", ".join(results.environment.get("energy_counters", []))
+    shared = f", an equal share of {results.budget.workers} runs at once" if results.budget.workers > 1 else ""
+    low, high = joule_text(min(joules)), joule_text(max(joules))
+    each = low if low == high else f"{low} to {high}"
+    return f"Energy: {each} for each run ({counters}{shared}; idle power and other programs included)."
+
+
+def joule_text(joules: float | None) -> str:
+    """Joules as text: 850 J, 12.4 kJ, 1.3 MJ; an em dash where they are not known."""
+    if joules is None:
+        return "—"
+    for unit, factor in (("MJ", 1e6), ("kJ", 1e3)):
+        if joules >= factor:
+            return f"{joules / factor:.3g} {unit}"
+    return f"{joules:.3g} J"
+
+
 def seconds_of_step(results: Results, arch: str) -> float | None:
     """The planned seconds of a step and its share of the validations; None where seconds did not become steps."""
     planned = results.budget.steps_of(arch)

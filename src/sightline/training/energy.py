@@ -19,6 +19,7 @@ MICRO, MILLI = 1e-6, 1e-3
 Counter = Callable[[], float]  # joules so far
 
 
+@final
 class NoEnergy(Exception):
     """The machine does not tell its energy; the message says where it was looked for."""
 
@@ -54,7 +55,7 @@ class EnergyMeter:
         return sum(counter() - began for counter, began in zip(self._counters, self._began, strict=True))
 
 
-def energy_meter(device: str = "cpu", *, powercap: Path = POWERCAP) -> EnergyMeter:
+def energy_meter(device: str = "cpu", *, powercap: Path | None = None) -> EnergyMeter:
     """The meter of a training on a device: its GPU's counter, where it is one, and those of the processors.
 
     Raises:
@@ -62,6 +63,7 @@ def energy_meter(device: str = "cpu", *, powercap: Path = POWERCAP) -> EnergyMet
     """
     counters: list[Counter] = []
     sources: list[str] = []
+    powercap = powercap or POWERCAP
     zones = _zones(powercap)
     missing = f"looked for {powercap}/intel-rapl:*/energy_uj ({'not readable' if zones else 'none there'})"
     for zone in zones:
@@ -79,7 +81,7 @@ def energy_meter(device: str = "cpu", *, powercap: Path = POWERCAP) -> EnergyMet
     return EnergyMeter(counters, sources)
 
 
-def find_meter(device: str = "cpu", *, powercap: Path = POWERCAP) -> EnergyMeter | None:
+def find_meter(device: str = "cpu", *, powercap: Path | None = None) -> EnergyMeter | None:
     """`energy_meter`, or None where the machine does not tell."""
     try:
         return energy_meter(device, powercap=powercap)
@@ -87,16 +89,16 @@ def find_meter(device: str = "cpu", *, powercap: Path = POWERCAP) -> EnergyMeter
         return None
 
 
-def check_energy(device: str, where: str = "--budget", *, powercap: Path = POWERCAP) -> None:
-    """Check that a budget in joules can be measured here.
+def budget_meter(device: str, *, powercap: Path | None = None) -> EnergyMeter:
+    """`energy_meter` for a budget in joules.
 
     Raises:
         EnvironmentFault: "--budget: joules cannot be measured here: no energy counters: looked for …: give seconds".
     """
     try:
-        energy_meter(device, powercap=powercap)
+        return energy_meter(device, powercap=powercap)
     except NoEnergy as error:
-        message = f"{where}: joules cannot be measured here: {error}; give a budget in seconds instead"
+        message = f"--budget: joules cannot be measured here: {error}; give a budget in seconds instead"
         raise EnvironmentFault(message) from error
 
 
