@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from sightline.lab.executor import LocalExecutor
-from sightline.lab.jobs import Failure, Job
+from sightline.lab.jobs import Failure, Job, put_job
 from sightline.lab.plan import CompareConfig
-from sightline.lab.processes import Worker
+from sightline.lab.processes import LocalExecutor, Worker
 from tests.waiting import PATIENCE_S, wait_until
 
 
 def _worker(job: Job) -> Worker:
     worker = Worker(threads=2)
+    put_job(job)
     worker.take(job)
     return worker
 
@@ -60,6 +60,7 @@ def test_a_job_that_fails_ends_neither_its_process_nor_the_next_job(tmp_path: Pa
     try:
         for job in jobs:
             if worker.job is not job:
+                put_job(job)
                 worker.take(job)
             failure = _wait(worker)
             assert failure is not None
@@ -77,7 +78,7 @@ def test_a_job_that_fails_ends_neither_its_process_nor_the_next_job(tmp_path: Pa
 def test_a_worker_that_died_is_replaced(tmp_path: Path) -> None:
     executor = LocalExecutor()
     job = Job("run", CompareConfig(archs=("gru",)), tmp_path / "run", tmp_path / "nothing", "gru", 0, "1steps")
-    executor.open(1, threads=1)
+    executor.open(1, threads=1, directory=tmp_path)
     dead = executor.idle[0].pid
     os.kill(dead, signal.SIGKILL)
     wait_until(lambda: not executor.idle[0].alive)

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import final
 
 from sightline.core.errors import Interrupted, SightlineError
+from sightline.lab.cluster import ClusterExecutor
 from sightline.lab.directory import RESULTS, check_free
 from sightline.lab.jobs import Failure
 from sightline.lab.load import OthersLoad
 from sightline.lab.plan import CompareConfig
+from sightline.lab.processes import LocalExecutor
 from sightline.lab.progress import Display
 from sightline.lab.results import Results
 from sightline.lab.resume import Begun
@@ -50,17 +52,20 @@ def compare(
     resume: bool = False,
     display: Display | None = None,
     plan: Path | None = None,
+    cluster: str | None = None,
 ) -> Results:
     """Train every architecture of `config` with every seed; write `results.json` and the runs to `out_dir`.
 
-    Runs that fail or diverge are recorded, never dropped or repeated. `command` is recorded as the command that
-    reproduces the results. `plan` is the directory or the results.json of a comparison whose numbers of steps to take.
+    Runs that fail or diverge are recorded, never dropped or repeated; one whose process dies is started again and
+    continues, at most twice. `command` is recorded as the command that reproduces the results. `plan` is the directory
+    or the results.json of a comparison whose numbers of steps to take.
     `resume` continues the comparison in `out_dir`, if there is one: architectures and seeds may be added; what ended is
-    kept.
+    kept, what was cut short continues. `cluster` is the address of a Ray cluster whose nodes do the work, or "auto" for
+    the one that runs on this machine.
 
     Raises:
         InputError: wrong data, architectures, sizes or metric; what `check_free`, `steps_like` and `Begun` raise.
-        EnvironmentFault: "OUT: No space left on device".
+        EnvironmentFault: "OUT: No space left on device"; what `ClusterExecutor` raises.
         Interrupted: after SIGTERM; KeyboardInterrupt after SIGINT. All workers have ended by then.
         NoRunFinished: every run failed or diverged; results.json exists by then.
     """
@@ -71,19 +76,23 @@ def compare(
         check_planned(earlier, config, where=plan)
         config = replace(config, budget=earlier.budget.per_run)
     begun = Begun.load(out_dir) if resume else None
-    config = config if begun is None else begun.joined(config, out_dir)
+    if begun is not None:
+        config = begun.joined(config, out_dir)
+        command = begun.command if config == begun.config else command
     others = OthersLoad()
-    session = Session(config, out_dir, display or Display(), begun)
+    executor = LocalExecutor() if cluster is None else ClusterExecutor(cluster)
+    session = Session(config, out_dir, display or Display(), begun, executor=executor)
     with _terminable(), session.display.shown():
         try:
             prepared = session.prepare()
             session.settle_steps(prepared, earlier, plan)
-            Begun(config, session.plan, prepared.data.sha256, prepared.metric).save(out_dir)
+            Begun(config, session.plan, prepared.data.sha256, prepared.metric, command).save(out_dir)
             session.announce()
             session.train(prepared)
         finally:
             session.end()
-    results = summarise(config, session.plan, prepared, session.outcomes, session.rates, command, others.cores())
+    load = others.cores() if cluster is None else None
+    results = summarise(config, session.plan, prepared, session.outcomes, session.rates, command, load)
     results.save(out_dir / RESULTS)
     failures = [outcome.failure for outcome in session.outcomes if outcome.failure is not None]
     if len(failures) == len(session.outcomes):

@@ -1,62 +1,96 @@
-"""Where the jobs of a comparison run: worker processes of this machine. Imports no torch."""
+"""Where the jobs of a comparison run: the interface of what starts them and waits for them. Imports no torch."""
 
 from __future__ import annotations
 
-import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from typing import final
+from pathlib import Path
+from typing import Any, Generic, TypeVar
 
-from sightline.lab.jobs import Job
-from sightline.lab.processes import Worker
+from sightline.lab.jobs import Failure, Job
 
-POLL_S = 0.2
+T = TypeVar("T")
+Meanwhile = Callable[[Sequence["Running"]], None]
 
 
-@final
-class LocalExecutor:
-    """Worker processes that are used for one job after another; `active` have a job, `idle` none."""
+class Running(ABC):
+    """A job that was started."""
 
-    def __init__(self) -> None:
-        self.active: list[Worker] = []
-        self.idle: list[Worker] = []
+    @property
+    @abstractmethod
+    def progress(self) -> dict[str, Any]:
+        """Its latest message."""
 
-    def open(self, workers: int, threads: int) -> None:
-        """Start the processes: their imports take seconds."""
-        self.idle = [Worker(threads) for _ in range(workers)]
+    @property
+    @abstractmethod
+    def job(self) -> Job:
+        """The job."""
 
-    def start(self, job: Job, threads: int) -> None:
-        """Give the job to an idle worker, or to a new one where none is left: the others have died or are too slow."""
-        while self.idle:
-            worker = self.idle.pop(0)
-            if worker.threads == threads and worker.alive:
-                with suppress(OSError):  # it has just died
-                    worker.take(job)
-                    break
-            worker.stop()
-            worker.wait()
-        else:
-            worker = Worker(threads)
-            worker.take(job)
-        self.active.append(worker)
+    @property
+    @abstractmethod
+    def died(self) -> bool:
+        """Whether the job ended with neither a result nor a failure: its process was killed, or its machine."""
 
-    def wait_for_one(self, meanwhile: Callable[[Sequence[Worker]], None]) -> list[Worker]:
-        """Wait until a job ends; return the workers of all that have, which are idle then unless they died.
+    @abstractmethod
+    def failure(self) -> Failure | None:
+        """The failure of an ended job; None if it succeeded."""
 
-        `meanwhile` is called again and again with the workers that have a job.
+    @property
+    def node(self) -> str:
+        """The machine that did it, where there are several."""
+        return ""
+
+    @abstractmethod
+    def result(self, kind: type[T]) -> T:
+        """The result of a job that succeeded.
+
+        Raises:
+            InputError: its file is damaged.
         """
-        ended: list[Worker] = []
-        while self.active and not (ended := [worker for worker in self.active if worker.ended()]):
-            meanwhile(self.active)
-            time.sleep(POLL_S)
-        self.active = [worker for worker in self.active if worker not in ended]
-        self.idle += [worker for worker in ended if worker.alive]
-        return ended
 
+
+R = TypeVar("R", bound=Running)
+
+
+class Executor(ABC, Generic[R]):
+    """Starts jobs and waits for them; `active` are those that were started and have not been returned as ended."""
+
+    active: list[R]
+
+    @property
+    @abstractmethod
+    def cores(self) -> list[int]:
+        """The cores of each machine."""
+
+    @property
+    @abstractmethod
+    def gpus(self) -> int:
+        """How many jobs may have a GPU at once, where there is one."""
+
+    def described(self) -> dict[str, Any]:
+        """What the results say of where the jobs run, beside the environment of the preparing one."""
+        return {}
+
+    @abstractmethod
+    def open(self, workers: int, threads: int, directory: Path) -> None:
+        """Prepare for so many jobs at once, of so many threads each, in directories beside `directory`.
+
+        Raises:
+            EnvironmentFault: a machine cannot take part.
+        """
+
+    @abstractmethod
+    def start(self, job: Job, threads: int) -> None:
+        """Start a job.
+
+        Raises:
+            EnvironmentFault: its directory cannot be written.
+        """
+
+    @abstractmethod
+    def wait_for_one(self, meanwhile: Meanwhile) -> list[R]:
+        """Wait until a job ends; return all that have. `meanwhile` is called again and again with the active ones."""
+
+    @abstractmethod
     def end(self) -> None:
-        """Stop all workers."""
-        for worker in [*self.active, *self.idle]:
-            worker.stop()
-        for worker in [*self.active, *self.idle]:
-            worker.wait()
-        self.active, self.idle = [], []
+        """End all jobs and free what they use."""

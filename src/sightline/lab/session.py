@@ -16,30 +16,31 @@ from sightline.core.digits import number_of
 from sightline.core.errors import Diverged, EnvironmentFault, InputError, SightlineError
 from sightline.core.metrics import find_metric
 from sightline.lab.directory import clear
-from sightline.lab.executor import LocalExecutor
+from sightline.lab.executor import Executor, Running
 from sightline.lab.jobs import (
-    DONE,
     FAILED,
+    TRAININGS,
     TRIAL_VALIDATIONS,
     Failure,
     Job,
     JobResult,
     Prepared,
     Timed,
-    read_json,
     write_json,
 )
 from sightline.lab.plan import CompareConfig, crew, divide
-from sightline.lab.processes import Worker
+from sightline.lab.processes import LocalExecutor
 from sightline.lab.progress import Display, title
 from sightline.lab.rates import EXTRA, best, beyond
 from sightline.lab.results import BudgetPlan, Results
-from sightline.lab.resume import Begun, keep_result, stored_outcome
-from sightline.lab.steps import measured_steps, steps_like
+from sightline.lab.resume import Begun, begun_job, keep_result, stored_outcome
+from sightline.lab.steps import measured_steps, slowest_node, steps_like
 from sightline.lab.summary import Outcome, judge
 from sightline.lab.verdict import all_decided
 from sightline.training.budget import MEASURED
 from sightline.training.plan import StepPlan
+
+MOST_DEATHS = 3  # of the process of one job, after which it has failed
 
 
 @final
@@ -52,7 +53,7 @@ class Session:
     display: Display
     begun: Begun | None = None
     plan: BudgetPlan = field(default_factory=lambda: BudgetPlan("", []))
-    executor: LocalExecutor = field(default_factory=LocalExecutor)
+    executor: Executor[Any] = field(default_factory=LocalExecutor)
     outcomes: list[Outcome] = field(default_factory=list)
     rates: dict[str, list[Outcome]] = field(default_factory=dict)
     unmeasured: dict[str, Failure] = field(default_factory=dict)
@@ -70,13 +71,15 @@ class Session:
         try:
             shutil.rmtree(beside, ignore_errors=True)  # of a process that was killed
             beside.mkdir(parents=True, exist_ok=True)
-            workers, threads = crew(self.config)
-            self.executor.open(workers, threads)  # all start now, while the first one prepares
+            workers, threads = crew(self.config, cores=self.executor.cores)
+            self.executor.open(workers, threads, beside)  # all start now, while the first one prepares
             self.executor.start(Job("prepare", self.config, beside, beside), threads)
-            (worker,) = self._wait()
-            if (failure := worker.failure()) is not None:
+            while not (ended := self._wait()):
+                pass  # its process died and was started again
+            if (failure := ended[0].failure()) is not None:
                 raise _error(failure)
-            prepared = read_json(Prepared, beside / DONE)
+            prepared = ended[0].result(Prepared)
+            prepared = replace(prepared, environment=prepared.environment | self.executor.described())
             if self.begun is None:
                 clear(self.out_dir)
             else:
@@ -91,7 +94,7 @@ class Session:
                 with suppress(OSError):  # not empty: it contains the comparison
                     parent.rmdir()
         self.display.metric, self.display.counted = prepared.metric, prepared.data.speed_unit
-        self.plan = _plan(self.config, prepared)
+        self.plan = _plan(self.config, prepared, self.executor)
         self.validations = {"validations": prepared.validations, "validation_share": prepared.validation_share}
         if self.begun is not None:
             self.plan = self.begun.planned(self.plan)
@@ -113,19 +116,26 @@ class Session:
             directory = self.out_dir / "trials" / f"speed-{turn}"
             job = Job("time", config, directory, self.out_dir / "prepared", budget=budget, turn=turn, sharing=several)
             self.executor.start(job, self.plan.threads)
-        ended: list[Worker] = []
+        ended: list[Running] = []
         while self.executor.active:
             ended += self._wait()
         failures = [failure for worker in ended if (failure := worker.failure()) is not None]
         if failures:
             raise _error(failures[0])
-        timed = [read_json(Timed, worker.job.directory / DONE) for worker in ended]
+        timed = [worker.result(Timed) for worker in ended]
+        nodes = [worker.node for worker in ended]
         for worker in ended:
             shutil.rmtree(worker.job.directory)
         if earlier is not None and where is not None:
             steps = steps_like(earlier, prepared.data.sha256, timed[0].batches, where=where)
         else:
-            steps = measured_steps(config, self.plan, timed, **self.validations)
+            slowest = slowest_node(timed, nodes)
+            deciding = [one for one, node in zip(timed, nodes, strict=True) if node == slowest]
+            steps = measured_steps(config, self.plan, deciding, **self.validations)
+            if len(set(nodes)) > 1:
+                chosen = f"The speeds were measured on {len(set(nodes))} nodes; the steps are those of the slowest"
+                self.plan = replace(self.plan, explained=f"{self.plan.explained} {chosen}, {slowest}.")
+                self.display.say(f"{chosen}, {slowest}.")
         self.plan = replace(self.plan, steps=[*self.plan.steps, *(one for one in steps if one.arch in new)])
         self.unmeasured = {arch: failure for one in timed for arch, failure in one.failures.items()}
         for arch, failure in self.unmeasured.items():
@@ -190,20 +200,19 @@ class Session:
         while trials:
             job = trials.pop(0)
             if not self._recorded(job):
-                return job
+                return begun_job(job)
             trials += self._beyond(job.arch)
         searching = {worker.job.arch for worker in self.executor.active if worker.job.kind == "trial"}
         for arch, seed in [run for run in runs if run[0] not in searching]:
             runs.remove((arch, seed))
             if not self._recorded(job := self._run(arch, seed)):
-                return job
+                return begun_job(job)
         return None
 
     def _recorded(self, job: Job) -> bool:
-        """Record how a job ended in an earlier process, if it did; otherwise its directory is free."""
+        """Record how a job ended in an earlier process, if it did."""
         outcome = None if self.begun is None else stored_outcome(job)
         if outcome is None:
-            shutil.rmtree(job.directory, ignore_errors=True)
             return False
         self._record(outcome)
         return True
@@ -225,15 +234,29 @@ class Session:
         return Job("run", self.config, directory, prepared, arch, seed, lr_factor=factor, attention=attention,
                    sharing=self.plan.workers, **length)  # fmt: skip
 
-    def _wait(self) -> list[Worker]:
-        """Wait until a job ends, and show the others meanwhile."""
-        return self.executor.wait_for_one(self.display.update)
+    def _wait(self) -> list[Running]:
+        """Wait until jobs end, and show the others meanwhile; those whose process died are started again."""
+        return [ended for ended in self.executor.wait_for_one(self.display.update) if not self._again(ended)]
 
-    def _take(self, worker: Worker) -> None:
-        """Record the outcome of a worker."""
-        failure = worker.failure()
-        result = None if failure else read_json(JobResult, worker.job.directory / DONE)
-        outcome = Outcome(worker.job, result, failure)
+    def _again(self, ended: Running) -> bool:
+        """Start a job again whose process died, unless it died `MOST_DEATHS` times; a training continues."""
+        job = ended.job
+        if not ended.died or job.deaths + 1 >= MOST_DEATHS:
+            return False
+        failure = ended.failure()
+        self.display.say(f"{title(ended)}: {failure.message if failure else 'died'}: started again")
+        if job.kind not in TRAININGS:
+            shutil.rmtree(job.directory, ignore_errors=True)
+        self.executor.start(replace(job, deaths=job.deaths + 1), self.plan.threads)
+        return True
+
+    def _take(self, worker: Running) -> None:
+        """Record the outcome of a job."""
+        job, failure = worker.job, worker.failure()
+        if failure is not None and worker.died:
+            message = f"its process died {job.deaths + 1} times; the last time {failure.message}"
+            failure = Failure(failure.kind, message, EnvironmentFault.exit_code)
+        outcome = Outcome(job, None if failure else worker.result(JobResult), failure)
         self._record(outcome)
         self.display.say(f"{title(worker)}: {self._described(outcome)} ({self.display.count(self.executor.active)})")
         if failure is not None:
@@ -243,6 +266,8 @@ class Session:
 
     def _record(self, outcome: Outcome) -> None:
         self.display.done += 1
+        if outcome.result is not None:
+            shutil.rmtree(outcome.job.directory / "checkpoints", ignore_errors=True)
         if outcome.job.kind == "trial":
             self.rates.setdefault(outcome.job.arch, []).append(outcome)
         else:
@@ -279,7 +304,8 @@ def _error(failure: Failure) -> Exception:
     return RuntimeError(failure.message)
 
 
-def _plan(config: CompareConfig, prepared: Prepared) -> BudgetPlan:
-    """The budget divided; one worker at a time by default where there is a GPU."""
+def _plan(config: CompareConfig, prepared: Prepared, executor: Executor[Any]) -> BudgetPlan:
+    """The budget divided; one worker at a time by default for each GPU, where there is one."""
     on_gpu = bool(prepared.environment.get("gpus")) and config.device != "cpu"
-    return divide(config, prepared.budget_amount, prepared.budget_unit, workers=1 if on_gpu else None)
+    amount, unit, workers = prepared.budget_amount, prepared.budget_unit, executor.gpus if on_gpu else None
+    return divide(config, amount, unit, workers=workers, cores=executor.cores)

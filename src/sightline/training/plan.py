@@ -22,6 +22,7 @@ FEWEST_VALIDATIONS = 3  # before a validation scores a sample instead of all ite
 MOST_VALIDATIONS = 10  # evenly spaced, so that none comes before a tenth of the steps
 LEAST_SHARE = 0.01  # of the validation items, in a sample
 ROUGH_W = 20.0  # watts of a training, before they are measured
+CHECKPOINT_SHARE = 0.01  # of the time, at most, for checkpoints between validations
 
 
 @final
@@ -87,20 +88,25 @@ def plan_steps(
     most_share: float = 1.0,
     validate_every: int | None = None,
     most_steps: int | None = None,
+    checkpoint_every_s: float = math.inf,
 ) -> StepPlan:
     """The plan for `seconds` of a training with the measured `speed`.
 
     Validations take at most `VALIDATION_SHARE` of the seconds: there are fewer where all of them, at most
     `MOST_VALIDATIONS`, would take more; where not even three fit, each scores a sample, the same one, so that they can
     be compared. No sample is larger than `most_share` of the items. Validations every `validate_every` steps, where it
-    is given, take place whatever their cost. The rest pays for steps, whose number is rounded to two significant
-    digits, and for at most `most_steps`.
+    is given, take place whatever their cost. Checkpoints between them, `checkpoint_every_s` seconds apart, take at most
+    `CHECKPOINT_SHARE` of the rest. What remains pays for steps, whose number is rounded to two significant digits, and
+    for at most `most_steps`.
     """
     limit = math.inf if most_steps is None else most_steps
     most, share = min(validations, MOST_VALIDATIONS), most_share
     each = share * speed.validation_s + speed.save_s
+    saving = min(speed.save_s / 2 / checkpoint_every_s, CHECKPOINT_SHARE)  # half of it is the best model
     if validate_every is not None:
-        steps = int(min(_rounded((seconds - each) / (speed.step_s + each / validate_every)), limit))
+        between = saving if validate_every * speed.step_s > checkpoint_every_s else 0.0
+        steps = _rounded((seconds - each) / (speed.step_s / (1 - between) + each / validate_every))
+        steps = int(min(steps, limit))
         return StepPlan(seconds, steps, math.ceil(steps / validate_every), share, speed, most_steps)
     spendable = VALIDATION_SHARE * seconds
     count = most if each * most <= spendable else int(spendable / each)
@@ -111,7 +117,8 @@ def plan_steps(
         if speed.validation_s > 0:
             share = min(max(float(f"{left / speed.validation_s:.2g}"), LEAST_SHARE), most_share)
     each = share * speed.validation_s + speed.save_s
-    steps = int(min(_rounded((seconds - count * each) / speed.step_s), limit))
+    between = saving if seconds > count * checkpoint_every_s else 0.0
+    steps = int(min(_rounded((seconds - count * each) * (1 - between) / speed.step_s), limit))
     return StepPlan(seconds, steps, min(count, steps), share, speed, most_steps)
 
 

@@ -24,7 +24,7 @@ class TrainConfig(CheckedConfig):
     """Settings of training.
 
     `metric` picks `best/`, in the direction that `core.metrics` says. A checkpoint is saved with each validation and
-    whenever `checkpoint_every_s` seconds have passed.
+    whenever `checkpoint_every_s` seconds have passed, or more where the checkpoints would take over 1 % of the time.
 
     Raises:
         InputError: "keep: must be at least 1, found 0"; what `Budget.parse` raises.
@@ -60,7 +60,9 @@ class TrainConfig(CheckedConfig):
         "more of them overfit it; null: any number.",
         at_least=1,
     )
-    checkpoint_every_s: float = key(60.0, "Most seconds between checkpoints.", above=0)
+    checkpoint_every_s: float = key(
+        60.0, "Seconds between checkpoints, more where they would take over 1 % of the time.", above=0
+    )
     keep: int = key(2, "Newest checkpoints to keep.", at_least=1)
     log_every: int = key(10, "Steps between records of the training loss in metrics.jsonl.", at_least=1)
     device: str = key("auto", "Device: auto, cpu, cuda, cuda:1 or mps.")
