@@ -37,6 +37,12 @@ def training_energy(results: Results, arch: str) -> float | None:
     return sum(joules) / len(joules) if joules else None
 
 
+def energy_places(results: Results, arch: str) -> list[tuple[str | int, ...]]:
+    """Where the joules of `training_energy` stand in results.json."""
+    runs = enumerate(results.runs)
+    return [("runs", at, "energy_j") for at, run in runs if run.arch == arch and run.status == "done"]
+
+
 def energy(results: Results) -> str:
     """What the energy of runs is that of; nothing where the machine does not tell."""
     joules = [run.energy_j for run in _done(results) if run.energy_j is not None]
@@ -57,6 +63,17 @@ def joule_text(joules: float | None) -> str:
         if joules >= factor:
             return f"{joules / factor:.3g} {unit}"
     return f"{joules:.3g} J"
+
+
+def cost_places(results: Results, arch: str) -> tuple[list[tuple[str | int, ...]], list[tuple[str | int, ...]]]:
+    """Where the values of `training_cost` stand in results.json: seconds, and tokens with their seconds in turns."""
+    runs = [(at, run) for at, run in enumerate(results.runs) if run.arch == arch and run.status == "done"]
+    field = "train_s" if results.environment.get("gpus") or any(run.cpu_s is None for _, run in runs) else "cpu_s"
+    seconds: list[tuple[str | int, ...]] = [("runs", at, field) for at, _ in runs]
+    ratios: list[tuple[str | int, ...]] = [
+        ("runs", at, name) for at, run in runs if run.tokens is not None for name in ("tokens", field)
+    ]
+    return seconds, ratios
 
 
 def seconds_of_step(results: Results, arch: str) -> float | None:
