@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import replace
 from itertools import pairwise
@@ -11,11 +12,13 @@ import pytest
 
 from sightline.core.errors import InputError
 from sightline.core.metrics import find_metric
+from sightline.lab import scaling
 from sightline.lab.directory import SCALE, size_directory
 from sightline.lab.plan import CompareConfig
 from sightline.lab.progress import Display
+from sightline.lab.results import Architecture, BudgetPlan, Data, Rate, Results, Run
 from sightline.lab.scaling import ScaleConfig, planned_sizes, scale
-from sightline.lab.scaling_results import ScaleResults
+from sightline.lab.scaling_results import ScaleResults, SizePoint
 from sightline.lab.sizes import TOLERANCE, fitted_metric, measure_sizes
 from sightline.models import LANGUAGE_MODELS
 from sightline.models.match import count_parameters, match_parameters
@@ -110,3 +113,51 @@ def test_two_sizes_with_the_same_parameters_are_refused(text: Path) -> None:
     comparison = CompareConfig("language", str(text), ("transformer",), "1ktok", settings=SETTINGS)
     with pytest.raises(InputError, match=r"--smallest: two sizes of transformer have the same [\d,]+ parameters"):
         planned_sizes(ScaleConfig(comparison, smallest=100_000, ratio=1.01, sizes=3))
+
+
+def compared_at(config: CompareConfig, directory: Path, **how: object) -> Results:
+    """A comparison as it would be left, whose losses follow 2 · N^(−0.1) with a little luck; nothing is trained."""
+    size = int((config.match or "").removeprefix("params="))
+    runs, archs = [], []
+    for arch in config.archs:
+        for seed in config.all_seeds:
+            loss = 2 * (size / 1e5) ** -0.1 * (1 + 0.002 * seed)
+            items = [[loss * 8 + spread, 8.0] for spread in (-1.0, 0.0, 1.0)]
+            place = directory / "runs" / f"{arch}-seed{seed}"
+            place.mkdir(parents=True)
+            (place / "result.json").write_text(json.dumps({"items": items}))
+            metrics = {"bits_per_byte": loss}
+            runs.append(Run(arch, seed, "done", metrics, steps=50, tokens=1000, flops=6e3 * size, epochs=9))
+        rates = [Rate(1e-3, 2.1, "done"), Rate(3e-3, 2.0, "done")]
+        archs.append(Architecture(arch, {}, learning_rate=3e-3, rates=rates, finished=2, started=2))
+    data = Data("text", "0" * 64, 9, 3, 3, 3)
+    return Results("", {}, data, BudgetPlan("1000tok", config.all_seeds), "", archs, runs)
+
+
+def test_the_scores_of_all_sizes_become_laws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    comparison = CompareConfig("language", "text", ("rnn", "gru"), "1ktok", seeds=2)
+    config = ScaleConfig(comparison, smallest=50_000, sizes=5)
+    points = [
+        SizePoint(arch, target, target + 11, 8, 6.0 * target, held_out=target == config.targets[-1])
+        for target in config.targets
+        for arch in comparison.archs
+    ]
+    monkeypatch.setattr(scaling, "planned_sizes", lambda config: ("bits_per_byte", points))
+    monkeypatch.setattr(scaling, "run_comparison", compared_at)
+    results = scale(config, tmp_path / "ladder", command="sightline scale …")
+    assert ScaleResults.load(tmp_path / "ladder" / SCALE) == results
+    for arch in comparison.archs:
+        law = results.law(arch)
+        assert law is not None
+        assert law.law is not None
+        assert law.law.exponent.mean == pytest.approx(0.1, abs=1e-3)
+        assert law.sizes == 4
+    assert [check.holds for check in results.held_out] == [True, True]
+    assert results.points[0].losses == pytest.approx([2 * 2**0.1, 2 * 2**0.1 * 1.002])
+    assert results.points[0].flops == 6e3 * 50_000
+    assert [warning.partition(" (")[0] for warning in results.warnings] == [
+        "Fewer than 100 steps of training",
+        "The largest or smallest learning rate that was tried was the best",
+        "More than 4 passes over the training data",
+    ]
+    assert all("(rnn at all sizes, gru at all sizes)" in warning for warning in results.warnings)
