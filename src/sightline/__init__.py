@@ -25,6 +25,7 @@ _NAMES = {
     "ladder": "sightline.api.ladder",
     "load": "sightline.tasks.load",
     "load_plugin": "sightline.models.plugins",
+    "scale": "sightline.api.scale",
 }
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "ladder",
     "load",
     "load_plugin",
+    "scale",
 ]
 
 
@@ -60,6 +62,7 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from sightline.api.compare import compare as compare
     from sightline.api.ladder import ladder as ladder
+    from sightline.api.scale import scale as scale
     from sightline.core.errors import SightlineError as SightlineError
     from sightline.core.mixer import Memory as Memory
     from sightline.core.mixer import SequenceEncoder as SequenceEncoder

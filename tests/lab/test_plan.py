@@ -27,7 +27,7 @@ def test_the_longest_search_is_paid_for_out_of_the_budget(amount: float, seeds: 
     assert spent == pytest.approx(seeds * amount, rel=1e-4)
 
 
-@pytest.mark.parametrize("text", ["60s", "60s-wall", "500steps", "2Mtok", "1e15flop"])
+@pytest.mark.parametrize("text", ["60s", "60s-wall", "500steps", "2Mtok", "1e15flop", "5kJ", "0.5J"])
 def test_budgets_are_written_as_they_are_read(text: str) -> None:
     budget = Budget.parse(text)
     assert Budget.parse(written(budget.amount, budget.unit)) == budget

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sightline.core.errors import InputError
+from sightline.core.errors import EnvironmentFault, InputError
 from sightline.lab.jobs import Failure, Timed
 from sightline.lab.plan import CompareConfig, divide
 from sightline.lab.results import Data, Results
@@ -44,6 +44,27 @@ def test_validations_are_as_many_as_are_asked_for() -> None:
     steps = measured_steps(CONFIG, plan, [timed(0.01, 0.02)], validations=4, validation_share=0.5)
     assert {(one.run.validations, one.run.validation_share) for one in steps} == {(4, 0.5)}
     assert {one.trial.validations for one in steps if one.trial} == {2}
+
+
+def test_joules_pay_for_steps_by_what_each_step_uses() -> None:
+    """The same architecture with a step of 10 ms: at 20 W, 480 J are 24 s; at 5 W they are 96 s."""
+    config = replace(CONFIG, budget="600J")
+    plan = divide(config, 600.0, "joules")
+    assert plan.final_each == "480J"
+    speeds = {"gru": Speed(0.01, step_j=0.2), "lstm": Speed(0.01, step_j=0.05)}
+    gru, lstm = measured_steps(config, plan, [Timed(speeds, BATCHES)])
+    assert (gru.run.steps, lstm.run.steps) == (2400, 9600)
+    assert (gru.run.seconds, lstm.run.seconds) == (24.0, 96.0)
+    assert gru.trial is not None
+    assert gru.trial.steps == 300  # 60 J
+    assert "2,400 steps of 10 ms and 0.2 J for 24 s" in str(gru.run)
+
+
+@pytest.mark.parametrize("joules", [None, 0.0])
+def test_counters_that_do_not_move_buy_no_steps(joules: float | None) -> None:
+    speeds = {arch: Speed(0.01, step_j=joules) for arch in CONFIG.archs}
+    with pytest.raises(EnvironmentFault, match="--budget: the energy counters did not move while steps were measured"):
+        measured_steps(CONFIG, divide(CONFIG, 600.0, "joules"), [Timed(speeds, BATCHES)])
 
 
 def test_small_data_ends_at_its_epochs() -> None:
@@ -99,5 +120,5 @@ def test_other_data_and_other_batches_are_refused() -> None:
 def test_a_budget_that_is_not_in_seconds_has_no_steps_to_take() -> None:
     old = earlier()
     plain = replace(old, budget=divide(CONFIG, 500.0, "steps"))
-    with pytest.raises(InputError, match=r"its budget, 500steps, is not in seconds: it has no steps to take"):
+    with pytest.raises(InputError, match=r"its budget, 500steps, is not in seconds or joules: it has no steps to take"):
         check_planned(plain, CONFIG, where=OLD)

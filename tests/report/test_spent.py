@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from sightline.lab.results import BudgetPlan, PlannedSteps, Results, Run
 from sightline.report.figures import drawings
 from sightline.report.html import render
-from sightline.report.spent import seconds_of_step, timing, training_cost, training_each
+from sightline.report.spent import energy, seconds_of_step, timing, training_cost, training_each, training_energy
 from sightline.training.plan import Speed, StepPlan
 from tests.report.synthetic import make_results
 
@@ -89,3 +90,19 @@ def test_other_work_on_the_machine_changes_neither_cost_nor_curve() -> None:
     assert "as planned" in curves[0][0]
     assert training_cost(replace(beside, environment={"gpus": ["one"]}), "gru") == (40.0, 25.0)
     assert training_cost(beside, "rnn") == (None, None)
+
+
+def test_energy_is_shown_beside_seconds_where_it_is_known() -> None:
+    plan = BudgetPlan("40s", [0, 1], final_each="40s", workers=2)
+    runs = [replace(run(seed, 31.0), energy_j=joules) for seed, joules in ((0, 850.0), (1, 1250.0))]
+    known = replace(results(plan, *runs), environment={"energy_counters": ["package-0", "dram"]})
+    assert training_energy(known, "gru") == 1050.0
+    assert energy(known) == (
+        "Energy: 850 J to 1.25 kJ for each run (package-0, dram, an equal share of 2 runs at once; idle power and "
+        "other programs included)."
+    )
+    page = render(known)
+    assert re.search(r'<td data-label="energy" data-source="results.json#/runs/0/energy_j [^>]*>1.05 kJ</td>', page)
+    unknown = results(plan, run(0, 31.0))
+    assert energy(unknown) == ""
+    assert 'data-label="energy"' not in render(unknown)

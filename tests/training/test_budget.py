@@ -24,6 +24,9 @@ from sightline.training.budget import Budget, Spent
         (".5s", 0.5, "seconds"),
         ("60s-wall", 60, "wall"),
         ("1.5h-wall", 5400, "wall"),
+        ("5kJ", 5000, "joules"),
+        ("0.5J", 0.5, "joules"),
+        ("1.2MJ", 1_200_000, "joules"),
     ],
 )
 def test_reads_amounts_with_units(text: str, amount: float, unit: str) -> None:

@@ -12,10 +12,11 @@ import pytest
 import torch
 from torch import nn
 
-from sightline.core.errors import InputError
+from sightline.core.errors import EnvironmentFault, InputError
 from sightline.core.weights import own_tensors
 from sightline.data.batches import Cursor
-from sightline.training import Loss, OptimConfig, Spent, TrainConfig, TrainResult, train
+from sightline.training import Loss, OptimConfig, Spent, TrainConfig, TrainResult, energy, loop, train
+from sightline.training.energy import EnergyMeter
 from sightline.training.pace import Pace
 from sightline.training.plan import Speed, StepPlan
 from sightline.training.state import State, Validate
@@ -76,6 +77,49 @@ def test_it_measures_fetching_stepping_and_validating() -> None:
     assert speed.validation_s == pytest.approx(VALIDATION_S)
     assert speed.threads == 1.0
     assert clock.now < 2.0
+
+
+def test_a_step_has_its_share_of_the_joules_that_were_counted() -> None:
+    """20 W while it works, two trainings at once: a step of 10 ms is 0.2 J, its share 0.1 J."""
+    clock, model = Clock(), toy.Toy()
+    meter = EnergyMeter([lambda: 20.0 * clock.now], ["made up"])
+    with untouched(model):
+        timed = {"toy": rehearsal(clock, model, lambda: STEP_S)}
+        speed = measure_speeds(timed, 2.0, meter, sharing=2)["toy"]
+    assert speed.step_j == pytest.approx(0.1)
+    assert speed.watts == pytest.approx(0.1 / (STEP_S + FETCH_S))
+    assert clock.now < 5.0
+
+
+def test_a_training_with_joules_takes_the_steps_that_they_pay_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    steps = [0]
+    update = Stepper.update
+
+    def counted(self: Stepper, lr: float) -> None:
+        steps[0] += 1
+        update(self, lr)
+
+    monkeypatch.setattr(Stepper, "update", counted)
+    monkeypatch.setattr(loop, "budget_meter", lambda device: EnergyMeter([lambda: 0.25 * steps[0]], ["made up"]))
+    monkeypatch.setattr(loop, "measuring_s", lambda seconds: 0.05)
+    model = toy.Toy()
+    how = {"validate": None, "validator": None}
+    result = train(model, toy.objective, toy.batches(), toy.config("10J", validate_every=None), tmp_path / "run", **how)
+    assert result.plan is not None
+    assert result.plan.speed.step_j == pytest.approx(0.25)
+    assert result.steps == result.plan.steps
+    spent = result.steps * 0.25
+    assert 0.5 * 10 <= spent <= 1.1 * 10  # the rest is for checkpoints
+
+
+def test_a_machine_without_counters_refuses_joules_before_anything(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(energy, "POWERCAP", tmp_path / "powercap")
+    with pytest.raises(EnvironmentFault, match=r"--budget: joules cannot be measured here: no energy counters: looked"):
+        train(toy.Toy(), toy.objective, toy.batches(), toy.config("10J", validate_every=None), tmp_path / "run")
 
 
 def test_trainings_take_turns_so_that_a_load_that_changes_meets_all() -> None:

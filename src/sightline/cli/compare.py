@@ -62,8 +62,9 @@ def compare(
         task: Task, e.g. classification or language. Default: the task that the data is plainly for, else translation.
         archs: Comma-separated names of architectures; `sightline train --help` lists them. Default: a small set that is
             common for the task.
-        budget: Budget of each run: 60s, 5min, 500steps, 2Mtok or 1e15flop. Seconds become a number of steps, measured
-            first, so that other work on the machine changes nothing; 60s-wall obeys the clock. Default: 60s.
+        budget: Budget of each run: 60s, 5min, 500steps, 2Mtok, 1e15flop or 5kJ. Seconds and joules become a number of
+            steps, measured first, so that other work on the machine changes nothing later; 60s-wall obeys the clock.
+            Default: 60s.
         plan: Directory or results.json of an earlier comparison with a budget in seconds, whose numbers of steps to
             take.
         seeds: Number of runs of each architecture, at first with --until-decided; a verdict needs at least 2.
@@ -217,16 +218,18 @@ def print_table(results: Results) -> None:
     from sightline.core.digits import significant
     from sightline.report.longer import longer_line
     from sightline.report.recommendation import fronts_line, recommendation_line
-    from sightline.report.spent import timing, training_cost, training_each
+    from sightline.report.spent import energy, joule_text, timing, training_cost, training_each, training_energy
     from sightline.report.text import capitalised, quantity, size, visible
 
     info = results.metric
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="")
     per = next((a.ms_per for a in results.architectures if a.ms is not None), "item")
+    known = any(run.energy_j is not None for run in results.runs)
     headings = (
         "architecture",
         f"{info.label} [95 %]",
         "train s",
+        *(["energy"] if known else []),
         f"{results.data.speed_unit}/s",
         "params",
         "memory",
@@ -242,13 +245,15 @@ def print_table(results: Results) -> None:
             ends = "" if score.low is None else f" [{info.number(score.low)}, {info.number(score.high)}]"
             quality = info.text(score.mean) + ends
         name = a.arch + "*" * bool(a.cautions)
-        row = (name, quality, *map(quantity, training_cost(results, a.arch)), quantity(a.parameters),
+        seconds, speed = training_cost(results, a.arch)
+        joules = [joule_text(training_energy(results, a.arch))] if known else []
+        row = (name, quality, quantity(seconds), *joules, quantity(speed), quantity(a.parameters),
                size(a.peak_memory_bytes), "—" if a.ms is None else significant(a.ms, 3),
                size(a.state_bytes))  # fmt: skip
         table.add_row(*(Text(visible(cell)) for cell in row))
     console = Console(width=max(Console().width, 100))
     print(visible(results.verdict), end="\n\n", flush=True)
-    print(f"{capitalised(training_each(results))}. {timing(results)}".strip(), flush=True)
+    print(f"{capitalised(training_each(results))}. {timing(results)} {energy(results)}".strip(), flush=True)
     console.print(table)
     if line := longer_line(results):
         console.print(Text(visible(line)))

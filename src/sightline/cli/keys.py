@@ -64,11 +64,15 @@ def _plugins_help(arguments: Sequence[str]) -> list[str]:
 
 
 def _example(task: str, verb: str) -> str:
-    """A command line to train with; without its architecture one to compare with, or for a ladder."""
+    """A command line to train with; without its architecture one to compare with, or for a ladder; to scale with, with
+    a budget that every size can have.
+    """
     line = EXAMPLES[task]
     if verb == "train":
         return line
     line = re.sub(r" --arch \S+", "", line).replace("sightline train", f"sightline {verb}")
+    if verb == "scale":
+        line = re.sub(r" --budget \S+", " --budget 2Mtok", line)
     return line.replace(" --data", "") if verb == "ladder" else line
 
 

@@ -54,8 +54,8 @@ def train(
         task: Task, e.g. classification or language. Default: the task that the data is plainly for, else translation.
         out_dir: Directory of the run [default: runs/DATA-ARCH-SEED].
         config: YAML file, such as the config.yaml of a run. Flags override it.
-        budget: Training budget: 60s, 5min, 500steps, 2Mtok or 1e15flop. Seconds become a number of steps, measured
-            first, so that other work on the machine changes nothing; 60s-wall obeys the clock.
+        budget: Training budget: 60s, 5min, 500steps, 2Mtok, 1e15flop or 5kJ. Seconds and joules become a number of
+            steps, measured first, so that other work on the machine changes nothing later; 60s-wall obeys the clock.
         max_steps: Same as --budget Nsteps.
         max_tokens: Same as --budget Ntok.
         max_time: Same as --budget with a time such as 60s, 5min or 2h.

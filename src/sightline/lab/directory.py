@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from sightline.core.errors import InputError
@@ -11,10 +12,15 @@ from sightline.core.errors import InputError
 PLAN = "plan.json"
 RESULTS = "results.json"
 OURS = ("prepared", "trials", "runs", "figures", PLAN, RESULTS, "report.html", "ladder.json", "ladder.html")
+SCALE, SCALE_PAGE = "scale.json", "scale.html"
+SIZES = "sizes"  # of a ladder of sizes: the folder of the comparisons, one for each size
+OF_SIZES = (SIZES, "figures", SCALE, SCALE_PAGE)
 
 
-def check_free(out_dir: Path, *, overwrite: bool) -> None:
+def check_free(out_dir: Path, *, overwrite: bool, content: Sequence[str] = OURS, what: str = "a comparison") -> None:
     """Check that `out_dir` is missing or empty, or with `overwrite` contains nothing but a comparison.
+
+    content, what: the names in such a directory, and what it is called
 
     Raises:
         InputError: "not a directory"; "contains 'x', which is not part of a comparison: choose another directory";
@@ -24,25 +30,30 @@ def check_free(out_dir: Path, *, overwrite: bool) -> None:
         return
     if not out_dir.is_dir():
         raise InputError("not a directory", where=out_dir)
-    content = sorted(path.name for path in out_dir.iterdir())
-    foreign = [name for name in content if name not in OURS]
+    present = sorted(path.name for path in out_dir.iterdir())
+    foreign = [name for name in present if name not in content]
     if foreign:
-        message = f"contains {foreign[0]!r}, which is not part of a comparison: choose another directory"
+        message = f"contains {foreign[0]!r}, which is not part of {what}: choose another directory"
         raise InputError(message, where=out_dir)
-    if content and not overwrite:
-        message = "contains a comparison: choose another directory, or add --resume or --overwrite"
+    if present and not overwrite:
+        message = f"contains {what}: choose another directory, or add --resume or --overwrite"
         raise InputError(message, where=out_dir)
 
 
-def clear(out_dir: Path) -> None:
+def clear(out_dir: Path, content: Sequence[str] = OURS) -> None:
     """Create the directory, or remove an earlier comparison from it."""
     out_dir.mkdir(parents=True, exist_ok=True)
-    for name in OURS:
+    for name in content:
         path = out_dir / name
         if path.is_dir():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+
+
+def size_directory(out_dir: Path, target: int) -> Path:
+    """The directory of the comparison at one size of a ladder."""
+    return out_dir / SIZES / f"params-{target}"
 
 
 def free_directory(parent: Path, name: str) -> Path:

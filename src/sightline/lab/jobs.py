@@ -13,6 +13,7 @@ from sightline.core.json_text import to_json
 from sightline.core.metrics import Baseline
 from sightline.lab.plan import CompareConfig
 from sightline.lab.results import ArchitectureMaps, Data
+from sightline.training.budget import Unit
 from sightline.training.plan import Speed
 
 T = TypeVar("T")
@@ -28,6 +29,7 @@ class Job:
     `directory` belongs to the job, `prepared` to the preparing job. `lr_factor` multiplies the preset's learning rate.
     `run_budget`: the budget of the run for which a trial tries a rate.
     `turn`: the number of a measuring job among those that run at once. `deaths`: how often its process died before.
+    `sharing`: how many jobs run at once, each with an equal share of the machine's energy.
     """
 
     kind: Literal["prepare", "time", "trial", "run"]
@@ -44,6 +46,7 @@ class Job:
     validation_share: float = 1.0
     turn: int = 0
     deaths: int = 0
+    sharing: int = 1
 
 
 @final
@@ -53,7 +56,7 @@ class Prepared:
 
     data: Data
     budget_amount: float
-    budget_unit: str
+    budget_unit: Unit
     learning_rates: dict[str, float]  # the presets' rates, by architecture
     metric: str  # the one that decides
     metrics: list[str]  # all that are measured, in the order of a report
@@ -120,6 +123,7 @@ class JobResult:
     maps: list[ArchitectureMaps] = field(default_factory=list)
     epochs: int = 0
     cpu_s: float = 0.0
+    energy_j: float | None = None
 
 
 JOB, DONE, FAILED, LOG = "job.json", "result.json", "failure.json", "worker.log"

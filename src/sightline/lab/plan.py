@@ -13,6 +13,7 @@ from sightline.core.processes import available_cores
 from sightline.core.settings import check_in_range, keys_of
 from sightline.lab.rates import EXTRA, candidates, most_trials
 from sightline.lab.results import BudgetPlan, Prefer
+from sightline.training.budget import WORDS, Unit
 
 MOST_SEEDS = 100  # of `until_decided`
 # Keys of a training that a comparison does not take, and why.
@@ -28,7 +29,7 @@ RESERVED_NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 class CompareConfig:
     """One comparison.
 
-    budget: for one run of one architecture: 60s, 60s-wall, 500steps, 2Mtok, 1e15flop
+    budget: for one run of one architecture: 60s, 60s-wall, 500steps, 2Mtok, 1e15flop, 5kJ
     search: share of the budget of all its runs that goes to the learning-rate search, 0 = the preset's rate
     rates: number of candidate rates, to which one more is added beyond the edge where the best is there
     match: size that every architecture is scaled to, such as "params=2M"
@@ -121,7 +122,7 @@ class CompareConfig:
 
 
 def divide(
-    config: CompareConfig, amount: float, unit: str, *, workers: int | None = None, cores: Sequence[int] = ()
+    config: CompareConfig, amount: float, unit: Unit, *, workers: int | None = None, cores: Sequence[int] = ()
 ) -> BudgetPlan:
     """Divide the budget: `amount` of `unit`, as in `Budget`.
 
@@ -136,7 +137,7 @@ def divide(
     total = amount * config.seeds
     each = total * share / most_trials(config.rates)
     final = amount * (1 - share)
-    if unit not in ("seconds", "wall"):
+    if unit not in ("seconds", "wall", "joules"):
         each, final = float(int(each)), float(int(final))
         if final < 1 or (share and each < 1):
             raise InputError(f"too small for {config.rates} candidate learning rates", where="--budget")
@@ -174,9 +175,9 @@ def crew(config: CompareConfig, workers: int | None = None, cores: Sequence[int]
     return workers, max(fitting, default=1)
 
 
-def written(amount: float, unit: str) -> str:
+def written(amount: float, unit: Unit) -> str:
     """A budget in the notation of `Budget.parse`."""
-    word = {"steps": "steps", "tokens": "tok", "seconds": "s", "wall": "s-wall", "flops": "flop"}[unit]
+    word = WORDS[unit]
     return f"{int(amount)}{word}" if amount == int(amount) and amount < 1e15 else f"{amount:.6g}{word}"
 
 

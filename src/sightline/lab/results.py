@@ -88,6 +88,8 @@ class Run:
         time of the thread that trained
     epochs: complete passes over the training data
     ms, peak_memory_bytes: as of `Architecture`
+    energy_j: joules during its training, an equal share where several ran at once, see `training.energy`; None where
+        the machine does not tell
     """
 
     arch: str
@@ -105,6 +107,7 @@ class Run:
     epochs: int | None = None
     ms: float | None = None
     peak_memory_bytes: int | None = None
+    energy_j: float | None = None
 
 
 @final

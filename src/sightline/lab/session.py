@@ -37,6 +37,7 @@ from sightline.lab.resume import Begun, begun_job, keep_result, stored_outcome
 from sightline.lab.steps import measured_steps, slowest_node, steps_like
 from sightline.lab.summary import Outcome, judge
 from sightline.lab.verdict import all_decided
+from sightline.training.budget import MEASURED
 from sightline.training.plan import StepPlan
 
 MOST_DEATHS = 3  # of the process of one job, after which it has failed
@@ -100,12 +101,12 @@ class Session:
         return prepared
 
     def settle_steps(self, prepared: Prepared, earlier: Results | None, where: Path | None) -> None:
-        """Turn a budget in seconds into steps: measured under the load of the comparison, or those of an earlier one.
+        """Turn a budget in seconds or joules into steps: measured under this load, or those of an earlier comparison.
 
         An architecture that cannot be measured fails here, in the place of its runs.
         """
         new = tuple(arch for arch in self.config.archs if self.plan.steps_of(arch) is None)
-        if prepared.budget_unit != "seconds" or not new:
+        if prepared.budget_unit not in MEASURED or not new:
             return
         config = replace(self.config, archs=new)
         several = 1 if earlier else self.plan.workers
@@ -113,7 +114,7 @@ class Session:
         budget = "" if earlier else self.plan.final_each
         for turn in range(several):
             directory = self.out_dir / "trials" / f"speed-{turn}"
-            job = Job("time", config, directory, self.out_dir / "prepared", budget=budget, turn=turn)
+            job = Job("time", config, directory, self.out_dir / "prepared", budget=budget, turn=turn, sharing=several)
             self.executor.start(job, self.plan.threads)
         ended: list[Running] = []
         while self.executor.active:
@@ -230,7 +231,8 @@ class Session:
         factor = best(self._losses(arch)) or 1.0
         planned, attention = self.plan.steps_of(arch), seed == self.config.seed
         length = _length(planned and planned.run, self.plan.final_each, self.validations)
-        return Job("run", self.config, directory, prepared, arch, seed, lr_factor=factor, attention=attention, **length)
+        return Job("run", self.config, directory, prepared, arch, seed, lr_factor=factor, attention=attention,
+                   sharing=self.plan.workers, **length)  # fmt: skip
 
     def _wait(self) -> list[Running]:
         """Wait until jobs end, and show the others meanwhile; those whose process died are started again."""

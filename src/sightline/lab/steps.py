@@ -1,4 +1,7 @@
-"""The steps of a comparison with a budget in seconds: measured, or those of an earlier one. Imports no torch."""
+"""The steps of a comparison with a budget in seconds or joules: measured, or those of an earlier one.
+
+Imports no torch.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from sightline.lab.jobs import TRIAL_VALIDATIONS, VALIDATIONS, Timed
 from sightline.lab.plan import CompareConfig
 from sightline.lab.results import BudgetPlan, PlannedSteps, Results
 from sightline.training.budget import Budget
-from sightline.training.plan import StepPlan, median_speed, plan_steps
+from sightline.training.plan import StepPlan, median_speed, plan_steps, planned_seconds
 
 
 def measured_steps(
@@ -33,7 +36,7 @@ def measured_steps(
         speed = median_speed([one.speeds[arch] for one in timed if arch in one.speeds])
 
         def of(budget: str, count: int) -> StepPlan:
-            seconds = Budget.parse(budget).amount
+            seconds = planned_seconds(Budget.parse(budget), speed)
             return plan_steps(
                 seconds,
                 speed,
@@ -68,12 +71,14 @@ def check_planned(earlier: Results, config: CompareConfig, *, where: Path) -> No
     """Check that the steps of an earlier comparison can be those of `config`, as far as is known without its data.
 
     Raises:
-        InputError: "OLD: its budget, 500steps, is not in seconds: there are no steps to take from it"; "OLD: compared
+        InputError: "OLD: its budget, 500steps, is not in seconds or joules: it has no steps to take"; "OLD: compared
             gru and lstm, this comparison gru"; "OLD: had --search 0.2 with --rates 3, this comparison …".
     """
     budget = earlier.budget
     if not budget.steps:
-        raise InputError(f"its budget, {budget.per_run}, is not in seconds: it has no steps to take", where=where)
+        raise InputError(
+            f"its budget, {budget.per_run}, is not in seconds or joules: it has no steps to take", where=where
+        )
     before, now = [planned.arch for planned in budget.steps], list(config.archs)
     if sorted(before) != sorted(now):
         raise InputError(f"compared {', '.join(before)}, this comparison {', '.join(now)}", where=where)

@@ -254,6 +254,7 @@ def _run(outcome: Outcome, planned_s: Mapping[str, float]) -> Run:
         flops=result.flops,
         ms=result.ms,
         peak_memory_bytes=result.peak_memory_bytes or None,
+        energy_j=result.energy_j,
     )
 
 

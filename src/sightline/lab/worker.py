@@ -58,7 +58,9 @@ from sightline.tasks.fit import rehearse, train_run
 from sightline.tasks.match import matched
 from sightline.tasks.table import task_class
 from sightline.training.budget import Budget
-from sightline.training.environment import environment
+from sightline.training.energy import EnergyMeter, budget_meter, find_meter
+from sightline.training.environment import environment, resolve_device
+from sightline.training.plan import rough_seconds
 from sightline.training.state import Progress, most_steps
 from sightline.training.timing import Rehearsal, measure_speeds, measuring_s
 
@@ -136,6 +138,7 @@ def prepare(job: Job) -> Prepared:
     config = job.config
     budget = Budget.parse(config.budget)
     divide(config, budget.amount, budget.unit)
+    meter = (budget_meter if budget.unit == "joules" else find_meter)(str(resolve_device(config.device)))
     runs = [run_config(config, arch) for arch in config.archs]
     kind = task_class(config.task)
     say("reading the data")
@@ -184,7 +187,9 @@ def prepare(job: Job) -> Prepared:
         attended=attended,
         attended_pieces=pieces,
         baselines=baselines,
-        environment=environment() | {"threads": torch.get_num_threads(), "command": ""} | plugins_of(config, runs),
+        environment=environment()
+        | {"threads": torch.get_num_threads(), "command": "", "energy_counters": meter.sources if meter else []}
+        | plugins_of(config, runs),
         validations=runs[0].training.validations,
         validation_share=runs[0].training.validation_share,
     )
@@ -228,13 +233,15 @@ def measure(job: Job) -> Timed:
         else:
             ready[arch] = rehearsal
     training = run_config(config, config.archs[0]).training
-    speeds = measure_speeds(ready, seconds_each(job)) if ready else {}
+    in_joules = bool(job.budget) and Budget.parse(job.budget).unit == "joules"
+    meter = budget_meter(str(resolve_device(config.device))) if in_joules else None
+    speeds = measure_speeds(ready, seconds_each(job), meter, job.sharing) if ready else {}
     return Timed(speeds, batches, failures, training.validate_every, most, training.checkpoint_every_s)
 
 
 def seconds_each(job: Job) -> float:
     """The time to measure an architecture in a job that measures."""
-    return measuring_s(Budget.parse(job.budget).amount)
+    return measuring_s(rough_seconds(Budget.parse(job.budget)))
 
 
 def failure_of(error: SightlineError) -> Failure:
@@ -279,8 +286,9 @@ def train(job: Job) -> JobResult:
     if job.kind == "run" and data.sha256 != read_json(Prepared, job.prepared / DONE).data.sha256:
         raise InputError("the data has changed since the comparison began", where=data.name)
     task = built_for(kind, data, run, job.prepared)
-    resume = continues(job.directory)
-    progress = _progress()
+    resume = continues(job.directory)  # of one that continues, nobody measured the beginning
+    meter = None if resume else find_meter(str(resolve_device(config.device)))
+    progress = _progress(meter)
     trained = train_run(task, data, job.directory, run, resume=resume, overwrite=not resume, on_progress=progress)
     peak = peak_memory_bytes() or 0
     training = trained.training
@@ -296,6 +304,7 @@ def train(job: Job) -> JobResult:
         flops=float(training.flops),
         parameters=trained.task.parameters,
         peak_memory_bytes=peak,
+        energy_j=None if meter is None else meter.read() / job.sharing,
     )
     if job.kind == "trial":
         return result
@@ -343,7 +352,8 @@ def say(stage: str, **values: float | None) -> None:
     print(to_json({"stage": stage, **values}), flush=True)
 
 
-def _progress() -> Callable[[Progress], None]:
+def _progress(meter: EnergyMeter | None) -> Callable[[Progress], None]:
+    """Reports progress, and reads the meter so often that none of its counters wraps twice in between."""
     last = 0.0
 
     def report(progress: Progress) -> None:
@@ -351,6 +361,8 @@ def _progress() -> Callable[[Progress], None]:
         now = time.monotonic()
         if now - last >= REPORT_EVERY_S:
             last = now
+            if meter is not None:
+                meter.read()
             say("validating" if progress.validating else "training", fraction=progress.fraction, loss=progress.loss,
                 tokens_per_s=progress.tokens_per_s)  # fmt: skip
 

@@ -32,7 +32,16 @@ from sightline.report.longer import lengths, longer
 from sightline.report.page import chart_scripts, drawn, explorer, script_policy, small, source_hash
 from sightline.report.recommendation import recommendation_line, using_recommended
 from sightline.report.sources import locators
-from sightline.report.spent import cost_places, timing, training_cost, training_each
+from sightline.report.spent import (
+    cost_places,
+    energy,
+    energy_places,
+    joule_text,
+    timing,
+    training_cost,
+    training_each,
+    training_energy,
+)
 from sightline.report.text import piece, quantity, size, visible
 
 SHADES = 20  # shades of the attention maps
@@ -90,7 +99,12 @@ def render(
             judged=sentences(results.judgement),
             cautions=[warning for warning in results.warnings if warning in results.verdict],
             meaning=meaning(info),
-            timing=timing(results),
+            timing=f"{timing(results)} {energy(results)}".strip(),
+            joules={
+                a.arch: (joule_text(joules), energy_places(results, a.arch))
+                for a in results.architectures
+                if (joules := training_energy(results, a.arch)) is not None
+            },
             longer=longer(results),
             lengths=lengths(results),
             info=info,

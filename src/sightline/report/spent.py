@@ -31,6 +31,40 @@ def training_cost(results: Results, arch: str) -> tuple[float | None, float | No
     return sum(seconds for _, seconds in runs) / len(runs), sum(speeds) / len(speeds) if speeds else None
 
 
+def training_energy(results: Results, arch: str) -> float | None:
+    """The mean joules of the finished runs of an architecture; None where the machine does not tell."""
+    joules = [run.energy_j for run in _done(results) if run.arch == arch and run.energy_j is not None]
+    return sum(joules) / len(joules) if joules else None
+
+
+def energy_places(results: Results, arch: str) -> list[tuple[str | int, ...]]:
+    """Where the joules of `training_energy` stand in results.json."""
+    runs = enumerate(results.runs)
+    return [("runs", at, "energy_j") for at, run in runs if run.arch == arch and run.status == "done"]
+
+
+def energy(results: Results) -> str:
+    """What the energy of runs is that of; nothing where the machine does not tell."""
+    joules = [run.energy_j for run in _done(results) if run.energy_j is not None]
+    if not joules:
+        return ""
+    counters = ", ".join(results.environment.get("energy_counters", []))
+    shared = f", an equal share of {results.budget.workers} runs at once" if results.budget.workers > 1 else ""
+    low, high = joule_text(min(joules)), joule_text(max(joules))
+    each = low if low == high else f"{low} to {high}"
+    return f"Energy: {each} for each run ({counters}{shared}; idle power and other programs included)."
+
+
+def joule_text(joules: float | None) -> str:
+    """Joules as text: 850 J, 12.4 kJ, 1.3 MJ; an em dash where they are not known."""
+    if joules is None:
+        return "—"
+    for unit, factor in (("MJ", 1e6), ("kJ", 1e3)):
+        if joules >= factor:
+            return f"{joules / factor:.3g} {unit}"
+    return f"{joules:.3g} J"
+
+
 def cost_places(results: Results, arch: str) -> tuple[list[tuple[str | int, ...]], list[tuple[str | int, ...]]]:
     """Where the values of `training_cost` stand in results.json: seconds, and tokens with their seconds in turns."""
     runs = [(at, run) for at, run in enumerate(results.runs) if run.arch == arch and run.status == "done"]

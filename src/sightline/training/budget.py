@@ -1,6 +1,7 @@
-"""The budget of a training: steps, target tokens, floating-point operations, or seconds.
+"""The budget of a training: steps, target tokens, floating-point operations, seconds, or joules.
 
-Seconds become a number of steps before a training begins (`training.plan`); with `-wall` the clock decides instead.
+Seconds and joules become a number of steps before a training begins (`training.plan`); with `-wall` the clock decides
+instead.
 """
 
 from __future__ import annotations
@@ -12,17 +13,23 @@ from typing import Literal, final
 
 from sightline.core.errors import InputError
 
-Unit = Literal["steps", "tokens", "seconds", "wall", "flops"]
+Unit = Literal["steps", "tokens", "seconds", "wall", "flops", "joules"]
+
+MEASURED: tuple[Unit, ...] = ("seconds", "joules")  # become steps, by what a step costs on this machine
+WORDS: dict[Unit, str] = {
+    "steps": "steps", "tokens": "tok", "seconds": "s", "wall": "s-wall", "flops": "flop", "joules": "J",
+}  # fmt: skip
 
 PREFIXES = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
 COUNTED: dict[str, Unit] = {
     "step": "steps", "steps": "steps",
     "tok": "tokens", "toks": "tokens", "token": "tokens", "tokens": "tokens",
     "flop": "flops", "flops": "flops", "FLOP": "flops", "FLOPs": "flops",
+    "J": "joules", "joule": "joules", "joules": "joules",
 }  # fmt: skip
 SECONDS = {"s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "m": 60.0, "min": 60.0, "minute": 60.0,
            "minutes": 60.0, "h": 3600.0, "hour": 3600.0, "hours": 3600.0}  # fmt: skip
-FORMS = "write it as 60s, 5min, 2h, 500steps, 2Mtok or 1e15flop"
+FORMS = "write it as 60s, 5min, 2h, 500steps, 2Mtok, 1e15flop or 5kJ"
 WALL = "-wall"
 
 
@@ -48,7 +55,7 @@ class Budget:
 
     @classmethod
     def parse(cls, text: str, *, where: str = "--budget") -> Budget:
-        """`60s`, `5min`, `2h`, `60s-wall`, `500steps`, `2Mtok`, `1e15flop`; prefixes k M G/B T P E on what is counted.
+        """`60s`, `5min`, `2h`, `60s-wall`, `500steps`, `2Mtok`, `1e15flop`, `5kJ`; with prefixes k M G/B T P E.
 
         Raises `InputError`: `--budget: expected an amount with a unit, found 'fast': write it as 60s, …`.
         """
@@ -62,7 +69,7 @@ class Budget:
         amount, unit = _scaled(number, word, text, where)
         if not math.isfinite(amount) or amount <= 0:
             raise InputError(f"a budget must be positive and finite, found {text!r}", where=where)
-        if unit not in ("seconds", "wall"):
+        if unit not in ("seconds", "wall", "joules"):
             amount = float(math.ceil(amount))
         return cls(amount, unit)
 
@@ -75,8 +82,7 @@ class Budget:
         return min(self.used(spent) / self.amount, 1.0)
 
     def __str__(self) -> str:
-        word = {"steps": "steps", "tokens": "tok", "seconds": "s", "wall": "s-wall", "flops": "flop"}[self.unit]
-        whole = int(self.amount)
+        word, whole = WORDS[self.unit], int(self.amount)
         number = str(whole) if whole == self.amount and whole < 10**15 else repr(self.amount)
         return f"{number}{word}"
 

@@ -27,13 +27,14 @@ from sightline.core.files import write_file
 from sightline.core.metrics import find_metric
 from sightline.core.seeds import derive
 from sightline.data.batches import Batches, Cursor
-from sightline.training.budget import Budget
+from sightline.training.budget import MEASURED, Budget
 from sightline.training.checkpoint import Checkpoint, pack, restore_model, restore_optimizer
+from sightline.training.energy import EnergyMeter, budget_meter
 from sightline.training.environment import resolve_device, resolve_dtype
 from sightline.training.loss import Objective, perplexity
 from sightline.training.memory import MemoryGuard
 from sightline.training.pace import Pace
-from sightline.training.plan import CHECKPOINT_SHARE, Speed, plan_steps
+from sightline.training.plan import CHECKPOINT_SHARE, Speed, plan_steps, planned_seconds, rough_seconds
 from sightline.training.rundir import RunDirectory, open_run
 from sightline.training.signals import Stopped, StopRequest
 from sightline.training.state import (
@@ -146,16 +147,17 @@ class _Trainer:
             logger.info("%s: resumed at step %d", self.run.path, self.state.spent.steps)
 
     def _plan(self) -> None:
-        """Turn a budget in seconds into steps, at the speed that was measured when the run began, or is now."""
+        """Turn a budget in seconds or joules into steps, at what was measured when the run began, or is now."""
         budget, state = Budget.parse(self.config.budget), self.state
-        if budget.unit != "seconds":
+        if budget.unit not in MEASURED:
             return
+        meter = budget_meter(str(self.stepper.device)) if budget.unit == "joules" else None
         try:
-            speed = self._measured(budget.amount) if state.plan is None else state.plan.speed
+            speed = self._measured(rough_seconds(budget), meter) if state.plan is None else state.plan.speed
         except Stopped:
             self._stop()
         state.plan = plan_steps(
-            budget.amount,
+            planned_seconds(budget, speed),
             speed,
             validations=self.config.validations,
             most_share=self.config.validation_share,
@@ -167,13 +169,13 @@ class _Trainer:
         self.pace = Pace(self.config)
         logger.info("%s", state.plan)
 
-    def _measured(self, budget_s: float) -> Speed:
+    def _measured(self, budget_s: float, meter: EnergyMeter | None) -> Speed:
         with untouched(self.model), self.stop.interruptible():
             # Moments of an optimizer cannot be unset: the timed steps have one of their own.
             stepper = Stepper(self.model, self.objective, self.config.optim, self.stepper.device, self.state.dtype)
             timed = Rehearsal(self.batches, self.config.seed, self.validator, stepper)
             timed.warm_up(measuring_s(budget_s))
-            return measure_speeds({"": timed}, measuring_s(budget_s))[""]
+            return measure_speeds({"": timed}, measuring_s(budget_s), meter)[""]
 
     def _load(self, checkpoint: Checkpoint) -> None:
         place = checkpoint.path / "state.json"

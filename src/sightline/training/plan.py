@@ -1,4 +1,4 @@
-"""A budget in seconds as a number of steps: a pure function of measured speed. Imports no torch.
+"""A budget in seconds or joules as a number of steps: a pure function of measured costs. Imports no torch.
 
 A second is one that the training would take if it had its cores to itself. `training.timing` measures the speed before
 anything is trained; from there on the training depends on steps alone, so that other work on the machine makes it
@@ -10,15 +10,18 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import final
 
 from sightline.core.digits import number_of
+from sightline.core.errors import EnvironmentFault
+from sightline.training.budget import Budget
 
 VALIDATION_SHARE = 0.15  # of the budget, at most, for validations with their checkpoints
 FEWEST_VALIDATIONS = 3  # before a validation scores a sample instead of all items
 MOST_VALIDATIONS = 10  # evenly spaced, so that none comes before a tenth of the steps
 LEAST_SHARE = 0.01  # of the validation items, in a sample
+ROUGH_W = 20.0  # watts of a training, before they are measured
 CHECKPOINT_SHARE = 0.01  # of the time, at most, for checkpoints between validations
 
 
@@ -29,12 +32,19 @@ class Speed:
 
     step_s: a training step; validation_s: a validation of all its items; save_s: a checkpoint and the best model
     threads: what the threads of a training amount to; 1.6 of 2 where a step is 1.6 times as fast as with one thread
+    step_j: joules of a step, its share where several trainings run at once; None where they were not measured
     """
 
     step_s: float
     validation_s: float = 0.0
     save_s: float = 0.0
     threads: float = 1.0
+    step_j: float | None = None
+
+    @property
+    def watts(self) -> float | None:
+        """Joules of a second of the training; None where they were not measured."""
+        return None if self.step_j is None else self.step_j / self.step_s
 
 
 @final
@@ -62,8 +72,10 @@ class StepPlan:
     def __str__(self) -> str:
         items = "all items" if self.validation_share == 1 else f"{self.validation_share:.2g} of the items"
         ended = " (fewer than it pays for: most_epochs)" if self.steps == self.most_steps else ""
+        joules = "" if self.speed.step_j is None else f" and {self.speed.step_j:.3g} J"
+        each = f"{1000 * self.speed.step_s:.3g} ms{joules}"
         return (
-            f"{number_of(self.steps, 'step')} of {1000 * self.speed.step_s:.3g} ms for {self.seconds:.3g} s{ended}, "
+            f"{number_of(self.steps, 'step')} of {each} for {self.seconds:.3g} s{ended}, "
             f"{number_of(self.validations, 'validation')} of {items}"
         )
 
@@ -110,9 +122,31 @@ def plan_steps(
     return StepPlan(seconds, steps, min(count, steps), share, speed, most_steps)
 
 
+def planned_seconds(budget: Budget, speed: Speed) -> float:
+    """The seconds of a training that a budget in seconds or joules pays for, at its measured speed.
+
+    Raises:
+        EnvironmentFault: "--budget: the energy counters did not move while steps were measured; give seconds".
+    """
+    if budget.unit == "seconds":
+        return budget.amount
+    if not speed.watts or speed.watts < 0:
+        raise EnvironmentFault("--budget: the energy counters did not move while steps were measured; give seconds")
+    return budget.amount / speed.watts
+
+
+def rough_seconds(budget: Budget) -> float:
+    """The seconds of a budget in seconds or joules before anything is measured, to see how long measuring may take."""
+    return budget.amount if budget.unit == "seconds" else budget.amount / ROUGH_W
+
+
 def median_speed(speeds: Sequence[Speed]) -> Speed:
     """The median of each cost over several measurements of one training."""
-    return Speed(*(statistics.median(costs) for costs in zip(*map(astuple, speeds), strict=True)))
+    joules = [one.step_j for one in speeds if one.step_j is not None]
+    times = ((one.step_s, one.validation_s, one.save_s, one.threads) for one in speeds)
+    return Speed(
+        *map(statistics.median, zip(*times, strict=True)), step_j=statistics.median(joules) if joules else None
+    )
 
 
 def _rounded(steps: float) -> int:

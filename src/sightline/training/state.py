@@ -31,7 +31,7 @@ class TrainConfig(CheckedConfig):
     """
 
     budget: str = key(
-        "60s", "Length of the training: 60s, 5min, 500steps, 2Mtok, 1e15flop, or 60s-wall, which obeys the clock."
+        "60s", "Length of the training: 60s, 5min, 500steps, 2Mtok, 1e15flop, 5kJ, or 60s-wall, which obeys the clock."
     )
     seed: int = key(0, "Seed of initial weights, order of batches and dropout.")
     optim: OptimConfig = key(OptimConfig(), "Optimizer and learning rate.")

@@ -23,6 +23,7 @@ from sightline.core.seeds import derive
 from sightline.core.weights import own_tensors
 from sightline.data.batches import START, Batches
 from sightline.training.checkpoint import packed_with_hashes
+from sightline.training.energy import EnergyMeter
 from sightline.training.memory import MemoryGuard
 from sightline.training.plan import LEAST_SHARE, Speed
 from sightline.training.state import Validate
@@ -108,6 +109,7 @@ class Rehearsal:
         self._slices: list[float] = []
         self._speedups: list[float] = []
         self._validation_s = self._save_s = 0.0
+        self._step_j: float | None = None
 
     @property
     def batches(self) -> Batches:
@@ -158,6 +160,19 @@ class Rehearsal:
                     return
                 share = min(4 * share, 1.0)
 
+    def measure_energy(self, seconds: float, meter: EnergyMeter, sharing: int = 1) -> None:
+        """The joules of a step, over steps with all threads that take `seconds` together.
+
+        The counters are those of the machine: a training has an equal share of them beside `sharing` - 1 others.
+        """
+        steps, began, before = 0, self._clock(), meter.read()
+        with _threads(self._threads):
+            while not steps or self._clock() - began < seconds:
+                for batch in self._batches:
+                    self._step(batch)
+                steps += len(self._batches)
+        self._step_j = (meter.read() - before) / steps / sharing
+
     def speed(self) -> Speed:
         """The medians of what was measured."""
         threads = 1.0
@@ -165,7 +180,7 @@ class Rehearsal:
             least_disturbed = sorted(self._speedups)[int(LEAST_DISTURBED * (len(self._speedups) - 1))]
             threads = min(max(least_disturbed, 1.0), float(self._threads))
         step_s = statistics.median(self._slices) + statistics.median(self._fetches)
-        return Speed(step_s / threads, self._validation_s / threads, self._save_s / threads, threads)
+        return Speed(step_s / threads, self._validation_s / threads, self._save_s / threads, threads, self._step_j)
 
     def _seconds_to_validate(self, validate: Validate) -> float:
         with evaluating(self._model), torch.no_grad(), self._stepper.autocast():
@@ -189,16 +204,21 @@ class Rehearsal:
             self._stepper.update(0.0)
 
 
-def measure_speeds(rehearsals: Mapping[N, Rehearsal], seconds: float) -> dict[N, Speed]:
+def measure_speeds(
+    rehearsals: Mapping[N, Rehearsal], seconds: float, meter: EnergyMeter | None = None, sharing: int = 1
+) -> dict[N, Speed]:
     """The speed of each training, about `seconds` of its own time each: slices in turns, so that all see the same load.
 
-    All of them are warm. Their weights may change; `untouched` undoes it.
+    With a meter its joules too, for as long again; `sharing` trainings run at once. All of them are warm. Their weights
+    may change; `untouched` undoes it.
     """
     for _ in range(SLICES):
         for rehearsal in rehearsals.values():
             rehearsal.time_slice()
     for rehearsal in rehearsals.values():
         rehearsal.time_validation(seconds / 2)
+        if meter is not None:
+            rehearsal.measure_energy(seconds, meter, sharing)
     return {name: rehearsal.speed() for name, rehearsal in rehearsals.items()}
 
 

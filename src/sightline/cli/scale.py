@@ -1,0 +1,240 @@
+"""`sightline scale`: architectures at several sizes under the same budget, and the power law of their loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from sightline.cli.formats import PAIRS_HELP
+from sightline.cli.plugins import Plugins
+
+if TYPE_CHECKING:
+    from sightline.lab.scaling import ScaleConfig
+    from sightline.lab.scaling_results import ScaleResults, SizePoint
+
+QUICK = {"budget": "200ktok", "sizes": 4, "seeds": 2}
+FULL = {"budget": "2Mtok", "sizes": 5, "seeds": 3}
+
+
+def scale(
+    *overrides: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
+    data: Annotated[
+        str, Parameter(help=f"Data as `sightline train` reads it: {PAIRS_HELP}, or the format of another task.")
+    ],
+    task: str | None = None,
+    archs: str | None = None,
+    budget: str | None = None,
+    smallest: int = 50_000,
+    ratio: float = 2.0,
+    sizes: int | None = None,
+    held_out: int = 1,
+    seeds: int | None = None,
+    plugin: Plugins = None,
+    out_dir: Annotated[Path | None, Parameter(name=["--out-dir", "-o"])] = None,
+    search: float = 0.2,
+    rates: int = 3,
+    metric: str = "auto",
+    tested: int = 1000,
+    limit: int | None = None,
+    seed: int = 0,
+    workers: int | None = None,
+    device: str = "auto",
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto",
+    quick: bool = False,
+    dry_run: bool = False,
+    resume: bool = False,
+    overwrite: bool = False,
+    json: bool = False,
+    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"])] = False,
+) -> None:
+    """Train architectures at several sizes under the same budget, and fit how fast their loss falls with size.
+
+    The power law is fitted to all sizes but the largest, predicts that one, and is then checked against its
+    measurement. Exponents have intervals over seeds and test items, and so have their differences between
+    architectures. Writes scale.html, scale.json and a comparison for each size. Every other key of the task's
+    configuration is a flag too, as with `sightline train`, and applies to all models.
+
+    Args:
+        task: Task, e.g. language or classification. Default: the task that the data is plainly for, else translation.
+        archs: Comma-separated names of architectures; `sightline train --help` lists them. Default: a small set that is
+            common for the task.
+        budget: Budget of each run at every size, in tokens (2Mtok) or training FLOPs (1e13flop). Default: 2Mtok.
+        smallest: Parameters of the smallest models.
+        ratio: How many times as many parameters each next size has.
+        sizes: Number of sizes. Default: 5.
+        held_out: Number of the largest sizes that no fit sees, against which it is checked.
+        seeds: Number of runs of each architecture at each size; intervals need at least 2. Default: 3.
+        out_dir: Output directory. Default: a new directory under runs/.
+        search: Fraction of the budget spent on the learning-rate search, at each size; 0 uses the presets' rates.
+        rates: Number of learning rates that the search tries, including the preset's; one more where the largest or
+            the smallest is the best.
+        metric: Loss that is fitted. auto: bits per byte of text, the loss where the task's metric grows with quality.
+        tested: Maximum number of test items.
+        limit: Use only the first N items of each part.
+        seed: First seed; the others are the numbers after it.
+        workers: Number of parallel runs, which share the cores. Default: one per core.
+        device: auto, cpu, cuda or mps.
+        dtype: auto, float32 or bfloat16.
+        quick: Four sizes, two seeds and 200ktok, where the flags say nothing else.
+        dry_run: Build every model, show its parameters and the training that it would have; train nothing.
+        resume: Continue the ladder in --out-dir after a kill, or add architectures, seeds and sizes to it.
+        overwrite: Replace the ladder in --out-dir.
+        json: Print the results as one JSON object instead of a table.
+        quiet: Show no progress.
+    """
+    from sightline.cli.messages import messages
+    from sightline.cli.overrides import parse_overrides
+    from sightline.core.errors import InputError
+    from sightline.lab.plan import CompareConfig
+    from sightline.lab.scaling import ScaleConfig
+    from sightline.tasks.defaults import compared
+    from sightline.tasks.infer import task_for
+
+    if resume and overwrite:
+        raise InputError("--resume and --overwrite are mutually exclusive")
+    if resume and out_dir is None:
+        raise InputError("needs --out-dir, the directory of the ladder to continue", where="--resume")
+    with messages():
+        task = task or task_for(data)
+    usual: dict[str, Any] = QUICK if quick else FULL
+    settings = {**({} if limit is None else {"limit": limit}), **parse_overrides(overrides)}
+    comparison = CompareConfig(
+        task=task,
+        data=data,
+        archs=compared(task) if archs is None else tuple(p.strip() for p in archs.split(",") if p.strip()),
+        budget=budget or usual["budget"],
+        seeds=usual["seeds"] if seeds is None else seeds,
+        seed=seed,
+        plugin=tuple(plugin or ()),
+        search=search,
+        rates=rates,
+        metric=metric,
+        tested=tested,
+        workers=workers,
+        device=device,
+        dtype=dtype,
+        settings=settings,
+    )
+    config = ScaleConfig(comparison, smallest, ratio, usual["sizes"] if sizes is None else sizes, held_out)
+    if dry_run:
+        _show_plan(config, json=json)
+        return
+    name = Path(data.split(",")[0]).stem
+    _run(config, out_dir, name=name, resume=resume, overwrite=overwrite, json=json, quiet=quiet)
+
+
+def _run(
+    config: ScaleConfig, out_dir: Path | None, *, name: str, resume: bool, overwrite: bool, json: bool, quiet: bool
+) -> None:
+    """Train the ladder and write all pages; print the verdict and the tables, or the results as JSON."""
+    import shlex
+    import sys
+
+    from sightline.core.json_text import to_json
+    from sightline.lab.directory import free_directory
+    from sightline.lab.progress import Display
+    from sightline.lab.scaling import scale as run_ladder
+    from sightline.report.scaling import write_scaling_pages
+
+    directory = out_dir or free_directory(Path("runs"), f"scale-{name}")
+    command = shlex.join(["sightline", *sys.argv[1:]])
+    results = run_ladder(
+        config,
+        directory,
+        command=command,
+        overwrite=overwrite,
+        resume=resume,
+        display=Display(quiet=quiet),
+        say=(lambda line: None) if quiet else (lambda line: print(line, file=sys.stderr, flush=True)),
+    )
+    page = write_scaling_pages(results, directory)
+    if json:
+        print(to_json(results.to_dict()))
+        return
+    _print(results)
+    print(f"report: {page}")
+
+
+def _show_plan(config: ScaleConfig, *, json: bool) -> None:
+    """The sizes of all models and what their training would be."""
+    from sightline.core.digits import number_of
+    from sightline.core.json_text import to_json
+    from sightline.lab.scaling import planned_sizes
+    from sightline.report.text import amount, quantity
+    from sightline.training.budget import Budget
+
+    metric, points = planned_sizes(config)
+    budget = Budget.parse(config.comparison.budget)
+    each = [point.flops_per_token * budget.amount if budget.unit == "tokens" else budget.amount for point in points]
+    total = config.comparison.seeds * sum(each)
+    if json:
+        rows = [_planned(point, flops) for point, flops in zip(points, each, strict=True)]
+        print(to_json({"schema_version": 1, "metric": metric, "sizes": rows, "flops": total}))
+        return
+    headings = ("architecture", "asked for", "parameters", "d_model", "FLOPs/token", "FLOPs/run", "")
+    rows = [
+        (
+            point.arch, f"{point.target:,}", f"{point.parameters:,}", str(point.d_model),
+            quantity(point.flops_per_token), f"{flops:.2e}", "held out" if point.held_out else "",
+        )
+        for point, flops in zip(points, each, strict=True)
+    ]  # fmt: skip
+    _table(headings, rows)
+    runs = number_of(config.trainings, "run")
+    searched = ", searches for learning rates included" if config.comparison.searches else ""
+    print(f"{runs} of {amount(config.comparison.budget)}, {total:.2e} FLOPs in all{searched}; fitted: {metric}")
+    print("dry run: nothing was trained or written")
+
+
+def _planned(point: SizePoint, flops: float) -> dict[str, object]:
+    names = ("arch", "target", "parameters", "d_model", "flops_per_token", "held_out")
+    return {**{name: getattr(point, name) for name in names}, "flops_per_run": flops}
+
+
+def _print(results: ScaleResults) -> None:
+    """The verdict, the losses by size and the laws."""
+    from sightline.report.scaling import held_out_rows, law_rows, text_of
+    from sightline.report.text import quantity, visible
+
+    info = results.info
+    print(visible(results.verdict), end="\n\n")
+    points = [
+        (
+            point.arch, quantity(point.parameters), "—" if point.flops is None else f"{point.flops:.2e}",
+            text_of(point.loss, info.digits, info.factor) or "no run finished", "held out" if point.held_out else "",
+        )
+        for point in results.points
+    ]  # fmt: skip
+    _table(("architecture", "parameters", "FLOPs/run", f"{info.label} [95 %]", ""), points)
+    laws = [(law.arch, law.along, law.exponent or "—", law.bend or "—", law.note) for law in law_rows(results)]
+    _table(("architecture", "along", "exponent [95 %]", "bend [95 %]", ""), laws)
+    checks = [
+        (one.arch, quantity(one.parameters), one.predicted, one.measured, one.error,
+         "not decided" if one.holds is None else "holds" if one.holds else "does not hold")
+        for one in held_out_rows(results)
+    ]  # fmt: skip
+    if checks:
+        _table(("held out", "parameters", "predicted [95 %]", "measured [95 %]", "error", "the law"), checks)
+    for warning in results.warnings:
+        print(visible(warning))
+
+
+def _table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from sightline.report.text import visible
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
+    for place, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if place and heading else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(visible(cell)) for cell in row))
+    console = Console(highlight=False)
+    console.width = max(console.width, 120)
+    console.print(table)
+    console.print()

@@ -1,0 +1,140 @@
+"""What a ladder of sizes shows, in sentences, and what a reader must know before believing it. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sightline.lab.cautions import FEW_STEPS
+from sightline.lab.rates import edge
+from sightline.lab.results import Estimate, Results, Run
+from sightline.lab.scaling_results import ArchitectureLaw, ExponentPair, HeldOut, PowerLaw, ScaleResults
+
+REPEATED = 4  # passes over the data, from which on more of them are worth less and less (Muennighoff et al. 2023)
+
+
+def interval(estimate: Estimate, digits: int = 3) -> str:
+    """A number with its interval: "0.081 [0.073, 0.089]"."""
+    if estimate.mean is None:
+        return "undefined"
+    ends = "" if estimate.low is None else f" [{_fixed(estimate.low, digits)}, {_fixed(estimate.high or 0.0, digits)}]"
+    return _fixed(estimate.mean, digits) + ends
+
+
+def _fixed(value: float, digits: int) -> str:
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
+
+
+def scaling_verdict(results: ScaleResults) -> str:
+    """The main result: how the loss of each architecture falls, who falls faster, and whether the laws held."""
+    laws = [law for law in results.laws if law.along == "parameters"]
+    sentences = [_law(law, results) for law in laws]
+    sentences += [pair_sentence(pair) for pair in results.pairs]
+    return " ".join([*sentences, *_held(results)])
+
+
+def _law(law: ArchitectureLaw, results: ScaleResults) -> str:
+    own = [point for point in results.points if point.arch == law.arch and point.loss is not None]
+    if law.law is None or not own:
+        return f"{law.arch}: {law.note}."
+    info = results.info
+    ends = [point.loss.mean for point in (own[0], own[-1]) if point.loss is not None]
+    sizes = f"from {own[0].parameters:,} to {own[-1].parameters:,} parameters"
+    change = f"{law.arch}: {info.label} {' to '.join(info.number(end) for end in ends)} {sizes}"
+    if law.law.exponent.low is None:
+        return f"{change}, exponent {interval(law.law.exponent)}, {law.note}."
+    undecided = "" if law.decided else ", which is not shown to differ from 0"
+    return f"{change}, exponent {interval(law.law.exponent)}{_floor(law.law, results)}{undecided}."
+
+
+def _floor(law: PowerLaw, results: ScaleResults) -> str:
+    if law.irreducible is None:
+        return ""
+    return f" above an irreducible {interval(law.irreducible, results.info.digits)}"
+
+
+def pair_sentence(pair: ExponentPair) -> str:
+    """The outcome of a pair with the difference of exponents."""
+    difference = f"difference of exponents {interval(pair.difference)}"
+    if pair.outcome == "falls faster":
+        return f"The loss of {pair.first} falls faster with size than that of {pair.second} ({difference})."
+    if pair.outcome == "practically the same":
+        return f"The losses of {pair.first} and {pair.second} fall practically alike ({difference})."
+    return f"Whether the loss of {pair.first} falls faster than that of {pair.second} is not decided ({difference})."
+
+
+def _held(results: ScaleResults) -> list[str]:
+    checked = [check for check in results.held_out if check.holds is not None]
+    failed = [check for check in checked if not check.holds]
+    if not checked:
+        return []
+    if not failed:
+        return [f"Each law predicted the size that no fit had seen: {'; '.join(map(held_out_words, checked))}."]
+    return [
+        f"The law of {check.arch} did not hold at the size that no fit had seen: {held_out_words(check)}; "
+        "do not extrapolate it."
+        for check in failed
+    ]
+
+
+def held_out_words(check: HeldOut) -> str:
+    """A prediction beside the measurement, as relative error with its interval."""
+    error = check.error
+    percents = [
+        f"{100 * value:+.1f}".replace("-", "−") for value in (error.mean, error.low, error.high) if value is not None
+    ]
+    ends = f" [{percents[1]}, {percents[2]}]" if len(percents) == 3 else ""
+    return f"{check.arch} at {check.parameters:,} parameters, error {percents[0]}{ends} %"
+
+
+def scaling_warnings(results: ScaleResults, sizes: Sequence[tuple[int, Results]]) -> list[str]:
+    """What makes a law less certain than its interval: whole sentences."""
+    few, repeated = _listed(sizes, _few), _listed(sizes, _repeated)
+    lost, open_search = _listed(sizes, _lost), _listed(sizes, _open)
+    warnings = []
+    if lost:
+        warnings.append(f"Runs failed or diverged ({lost}); the laws are those of the others.")
+    if few:
+        warnings.append(f"Fewer than {FEW_STEPS} steps of training ({few}): give a larger --budget.")
+    if open_search:
+        warnings.append(
+            f"The largest or smallest learning rate that was tried was the best ({open_search}): raise --rates."
+        )
+    if repeated:
+        warnings.append(
+            f"More than {REPEATED} passes over the training data ({repeated}): repeated data is worth less than new "
+            "data (Muennighoff et al. 2023), so that a curve may flatten for lack of data."
+        )
+    held = {point.target for point in results.points if point.held_out}
+    if not held:
+        warnings.append("No size was held out: nothing says how far the laws can be extrapolated.")
+    return warnings
+
+
+def _listed(sizes: Sequence[tuple[int, Results]], chosen: Callable[[Results], list[str]]) -> str:
+    """The architectures that `chosen` names at each size, as "lstm at 50,000 and 100,000"."""
+    by_arch: dict[str, list[str]] = {}
+    for target, results in sizes:
+        for arch in chosen(results):
+            by_arch.setdefault(arch, []).append(f"{target:,}")
+    total = len(sizes)
+    return ", ".join(f"{arch} at {'all sizes' if len(at) == total else ', '.join(at)}" for arch, at in by_arch.items())
+
+
+def _few(results: Results) -> list[str]:
+    return _archs(results, lambda run: run.steps is not None and run.steps < FEW_STEPS)
+
+
+def _repeated(results: Results) -> list[str]:
+    return _archs(results, lambda run: run.epochs is not None and run.epochs > REPEATED)
+
+
+def _lost(results: Results) -> list[str]:
+    return list(dict.fromkeys(run.arch for run in results.runs if run.status != "done"))
+
+
+def _open(results: Results) -> list[str]:
+    return [a.arch for a in results.architectures if edge({rate.lr: rate.loss for rate in a.rates}) is not None]
+
+
+def _archs(results: Results, chosen: Callable[[Run], bool]) -> list[str]:
+    return list(dict.fromkeys(run.arch for run in results.runs if run.status == "done" and chosen(run)))

@@ -1,0 +1,187 @@
+"""One self-contained HTML page from the results of a ladder of sizes. Runs no model, imports no torch."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from sightline.core.files import write_file
+from sightline.lab.directory import RESULTS, SCALE_PAGE, SIZES, size_directory
+from sightline.lab.results import Estimate, Results
+from sightline.lab.scaling_results import ArchitectureLaw, ExponentPair, HeldOut, PowerLaw, ScaleResults, SizePoint
+from sightline.lab.scaling_verdict import interval, pair_sentence
+from sightline.report.drawing import Drawing
+from sightline.report.html import environment_rows, style_sheet, templates, write_report
+from sightline.report.scaling_figures import scaling_drawings, short
+from sightline.report.text import amount
+
+
+class LawRow(NamedTuple):
+    """One law in the table: texts with intervals in brackets, empty where there is none."""
+
+    arch: str
+    along: str
+    exponent: str
+    other: str
+    irreducible: str
+    bend: str
+    worst: str
+    note: str
+
+
+class HeldOutRow(NamedTuple):
+    """One check in the table."""
+
+    arch: str
+    parameters: int
+    predicted: str
+    measured: str
+    error: str
+    holds: bool | None
+
+
+class SizeRow(NamedTuple):
+    """One size of one architecture in the table."""
+
+    point: SizePoint
+    loss: str
+    page: str
+
+
+def write_scaling_pages(results: ScaleResults, directory: Path) -> Path:
+    """`write_scaling`, and the report of every size's comparison in `directory`."""
+    for target in dict.fromkeys(point.target for point in results.points):
+        place = size_directory(directory, target)
+        write_report(Results.load(place / RESULTS), place)
+    return write_scaling(results, directory)
+
+
+def write_scaling(results: ScaleResults, directory: Path) -> Path:
+    """Write `scale.html`, and the figures as PNG and SVG, to `directory`; return the path of the page."""
+    figures = directory / "figures"
+    figures.mkdir(parents=True, exist_ok=True)
+    for drawing in scaling_drawings(results):
+        drawing.save(figures)
+    page = directory / SCALE_PAGE
+    write_file(page, render_scaling(results))
+    return page
+
+
+def render_scaling(results: ScaleResults) -> str:
+    """The page as HTML."""
+    style = style_sheet()
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    info = results.info
+    return (
+        templates()
+        .get_template("scale.html.j2")
+        .render(
+            results=results,
+            info=info,
+            style=Markup(style),
+            style_hash=Markup(f"sha256-{digest}"),
+            series=colours(results),
+            rest=_rest(results),
+            figures=[_figure(drawing) for drawing in scaling_drawings(results)],
+            fixed=amount(results.fixed),
+            laws=law_rows(results),
+            held_out=held_out_rows(results),
+            pairs=[(pair_sentence(pair), bend_sentence(pair)) for pair in results.pairs],
+            sizes=[SizeRow(p, text_of(p.loss, info.digits, info.factor), _page(p)) for p in results.points],
+            environment=environment_rows(results.environment),
+            short=short,
+        )
+    )
+
+
+def _rest(results: ScaleResults) -> str:
+    """The verdict without its sentences on pairs, which stand above it."""
+    text = results.verdict
+    for pair in results.pairs:
+        text = text.replace(f" {pair_sentence(pair)}", "")
+    return text
+
+
+def colours(results: ScaleResults) -> Mapping[str, int]:
+    """The number of each architecture's colour."""
+    return {arch: place % 8 for place, arch in enumerate(results.archs)}
+
+
+def text_of(estimate: Estimate | None, digits: int = 3, factor: float = 1.0) -> str:
+    """A number with its interval in brackets; empty where there is none."""
+    if estimate is None or estimate.mean is None:
+        return ""
+    ends = [None if end is None else factor * end for end in (estimate.low, estimate.high)]
+    return interval(Estimate(factor * estimate.mean, *ends), digits)
+
+
+def law_rows(results: ScaleResults) -> list[LawRow]:
+    """The laws along parameters, then those along FLOPs."""
+    return [_law_row(law, results) for law in results.laws]
+
+
+def _law_row(law: ArchitectureLaw, results: ScaleResults) -> LawRow:
+    along = "FLOPs" if law.along == "flops" else law.along
+    bend = text_of(law.bend)
+    if law.law is None:
+        return LawRow(law.arch, along, "", "", "", bend, "", law.note)
+    digits = results.info.digits
+    irreducible = _irreducible(law.law, digits) or (law.other and _irreducible(law.other, digits)) or ""
+    return LawRow(
+        law.arch,
+        along,
+        text_of(law.law.exponent),
+        text_of(law.other.exponent) if law.other else "",
+        irreducible if law.law.irreducible is not None else f"({irreducible})" if irreducible else "",
+        bend,
+        f"{100 * law.law.worst:.1f} %",
+        law.note,
+    )
+
+
+def _irreducible(law: PowerLaw, digits: int) -> str:
+    return text_of(law.irreducible, digits)
+
+
+def held_out_rows(results: ScaleResults) -> list[HeldOutRow]:
+    """The predictions beside what was measured."""
+    return [_held_out(check, results) for check in results.held_out]
+
+
+def _held_out(check: HeldOut, results: ScaleResults) -> HeldOutRow:
+    info = results.info
+    return HeldOutRow(
+        check.arch,
+        check.parameters,
+        text_of(check.predicted, info.digits, info.factor),
+        text_of(check.measured, info.digits, info.factor),
+        f"{text_of(check.error, 1, 100.0)} %",
+        check.holds,
+    )
+
+
+def bend_sentence(pair: ExponentPair) -> str:
+    """Which of the two flattens more, where that is known."""
+    bend = pair.bend
+    if bend is None or bend.mean is None or bend.low is None or bend.high is None:
+        return ""
+    text = f"difference of bends {interval(bend)}"
+    if bend.low > 0:
+        return f"{pair.second} flattens more than {pair.first} ({text})."
+    if bend.high < 0:
+        return f"{pair.first} flattens more than {pair.second} ({text})."
+    return f"Which of {pair.first} and {pair.second} flattens more is not decided ({text})."
+
+
+def _page(point: SizePoint) -> str:
+    return f"{SIZES}/params-{point.target}/report.html"
+
+
+def _figure(drawing: Drawing) -> tuple[str, Markup, Markup]:
+    wide, narrow = drawing.page_svg()
+    return drawing.title, Markup(wide), Markup(narrow)

@@ -1,0 +1,117 @@
+"""The page of a ladder of sizes and its sentences, from results alone."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from sightline.core.errors import InputError
+from sightline.lab.scaling_results import ScaleResults
+from sightline.report.scaling import bend_sentence, held_out_rows, law_rows, render_scaling, write_scaling
+from sightline.report.scaling_figures import scaling_drawings, short
+from tests.lab.planted_sizes import power
+from tests.report.synthetic_scale import make_scale
+
+
+@pytest.fixture(scope="module")
+def results() -> ScaleResults:
+    return make_scale()
+
+
+@pytest.fixture(scope="module")
+def page(results) -> str:
+    return render_scaling(results)
+
+
+def test_results_survive_the_file(results, tmp_path):
+    results.save(tmp_path / "scale.json")
+    assert ScaleResults.load(tmp_path / "scale.json") == results
+
+
+def test_another_schema_is_refused(tmp_path):
+    (tmp_path / "scale.json").write_text('{"schema_version": 7}')
+    with pytest.raises(InputError, match=r"scale\.json: expected schema_version 1, found 7"):
+        ScaleResults.load(tmp_path / "scale.json")
+
+
+def test_the_verdict_says_who_falls_faster_and_whose_law_did_not_hold(results):
+    assert "The loss of my <lm> falls faster with size than that of lstm (difference of exponents 0." in results.verdict
+    assert "The law of lstm did not hold at the size that no fit had seen: lstm at 800,000" in results.verdict
+    assert "do not extrapolate it." in results.verdict
+    assert "The law of my <lm> did not hold" not in results.verdict
+
+
+def test_one_seed_decides_nothing_anywhere():
+    results = make_scale(seeds=1)
+    assert results.verdict.count("not decided") == 3  # two exponents and the pair
+    assert all(check.holds is None for check in results.held_out)
+    page = render_scaling(results)
+    assert "not decided: one seed leaves the spread between seeds unknown" in page
+    assert "does not hold" not in page
+
+
+def test_laws_that_hold_are_said_to():
+    verdict = make_scale((power(0.1), power(0.1))).verdict
+    assert "Each law predicted the size that no fit had seen: lstm at 800,000 parameters, error " in verdict
+
+
+def test_the_api_finds_laws_and_pairs_whichever_is_first(results):
+    assert results.law("lstm").along == "parameters"
+    assert results.law("my <lm>", "flops").along == "flops"
+    assert results.law("gru") is None
+    assert results.pair("lstm", "my <lm>") is results.pair("my <lm>", "lstm")
+    assert results.archs == ["lstm", "my <lm>"]
+
+
+def test_the_one_that_flattens_is_named(results):
+    (pair,) = results.pairs
+    assert bend_sentence(pair).startswith("lstm flattens more than my <lm> (difference of bends 0.")
+
+
+def test_the_tables_have_every_law_and_check(results, page):
+    assert [(row.arch, row.along) for row in law_rows(results)] == [
+        ("lstm", "parameters"), ("my <lm>", "parameters"), ("lstm", "FLOPs"), ("my <lm>", "FLOPs"),
+    ]  # fmt: skip
+    assert [row.holds for row in held_out_rows(results)] == [False, True]
+    assert page.count('<span class="bad">does not hold</span>') == 1
+    assert page.count('<span class="good">holds</span>') == 1
+    assert page.count("sizes/params-800000/report.html") == 2
+
+
+def test_the_page_has_no_script_and_escapes_names(page):
+    assert "<script" not in page
+    assert "my <lm>" not in page
+    assert "my &lt;lm&gt;" in page
+    assert "default-src 'none'" in page
+    assert not re.search(r'(src|href)="(?!#|sizes/)', page)
+
+
+def test_the_figures_are_written_and_described(results, tmp_path):
+    names = [drawing.name for drawing in scaling_drawings(results)]
+    assert names == ["loss-parameters", "loss-flops", "loss-by-position"]
+    assert write_scaling(results, tmp_path).name == "scale.html"
+    files = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert files == {f"{name}.{kind}" for name in names for kind in ("png", "svg")}
+    assert "(held out)" in scaling_drawings(results)[0].description
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(50_000, "50k"), (1_600_000, "1.6M"), (2.5e9, "2.5G"), (800, "800"), (5e11, "5e11"), (3e13, "3e13")],
+)
+def test_counts_on_axes_are_short(count, text):
+    assert short(count) == text
+
+
+def test_the_page_is_made_without_torch():
+    code = "import sys; import sightline.report.scaling; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_page_says_the_outcome_of_a_pair_once_at_its_head(page):
+    head = page.partition("</header>")[0]
+    assert head.count("falls faster with size than that of lstm") == 1
+    assert "exponent 0.060" in head
