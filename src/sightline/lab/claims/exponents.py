@@ -34,13 +34,14 @@ HALF = 0.5
 def quadratic_cost(effort: Effort) -> ClaimResult:
     """C4: the exponents of time and of peak memory of a training step.
 
-    Rule: an exponent is 2 (or 1) if its whole interval is within a half of it, otherwise it is open. The claim holds if
-    on every device time and memory of softmax attention have the exponent 2, fused and with its weights formed, and
-    those of rnn, lstm and gru the exponent 1. It does not hold if the time of neither form of attention has the
-    exponent 2, or no recurrence has 1 in both. Otherwise it depends, above all on whether the weights of attention are
-    formed in memory.
+    Rule: growth is quadratic if the whole interval of its exponent is above 1.5, which is nearer to 2 than to 1 (caches
+    that overflow make it steeper), linear between 0.5 and 1.5, and open across these. The claim holds if on every
+    device time and memory of softmax attention grow quadratically, fused and with its weights formed, and those of rnn,
+    lstm and gru linearly. It does not hold if the time of neither form of attention grows quadratically, or no
+    recurrence grows linearly in both. Otherwise it depends, above all on whether the weights of attention are formed in
+    memory.
     """
-    lengths = effort.choose((512, 1024, 2048, 4096, 8192), (256, 512, 1024, 2048))
+    lengths = effort.choose((512, 1024, 2048, 4096, 8192), (512, 1024, 2048, 4096))
     costs = _costs(effort, "C4", (FORMED, FUSED, *RECURRENT), lengths, ("training",))
     outcome, text = judge_quadratic(costs)
     return ClaimResult(
@@ -67,7 +68,7 @@ def light_attention(effort: Effort) -> ClaimResult:
     time for a step of decoding there. It does not hold if none of them has exponents below 1.5. Otherwise it depends:
     the limit is lifted in the exponent, but what is gained depends on the length, the mechanism or the phase.
     """
-    lengths = effort.choose((256, 512, 1024, 2048, 4096, 8192), (256, 512, 1024, 2048))
+    lengths = effort.choose((256, 512, 1024, 2048, 4096, 8192), (256, 512, 1024, 2048, 4096))
     costs = _costs(effort, "C5", (FUSED, *LIGHT), lengths, ("training", "decode"))
     crossings = []
     for device, each in costs.items():
@@ -97,11 +98,11 @@ def light_attention(effort: Effort) -> ClaimResult:
 
 
 def whole(growth: Growth | None) -> int | None:
-    """The whole number that an exponent is, None where its interval is not within a half of one."""
+    """2 for an exponent whose whole interval is above 1.5, 1 above 0.5 and 0 below; None across one of these."""
     if growth is None:
         return None
-    nearest = round(growth.exponent)
-    return nearest if nearest - HALF < growth.low and growth.high < nearest + HALF else None
+    low, high = (int(end > HALF) + int(end > 1.0 + HALF) for end in (growth.low, growth.high))
+    return low if low == high else None
 
 
 def judge_quadratic(costs: Mapping[str, Sequence[PhaseCost]]) -> tuple[ClaimOutcome, str]:
