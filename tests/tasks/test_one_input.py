@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -174,12 +175,34 @@ def test_what_is_neither_one_nor_several_is_refused(given: Any, problem: str) ->
         pairs.untrained().predict(given)
 
 
-def test_a_table_is_refused_and_its_column_is_read() -> None:
-    polars = pytest.importorskip("polars")
-    table = polars.DataFrame({"source": ["1", "2"]})
-    with pytest.raises(InputError, match=r"found a table \(DataFrame\): choose a column, as in table\['source'\]"):
-        pairs.untrained().predict(table)
-    assert len(pairs.untrained().predict(table["source"])) == 2
+FRAMES: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "polars": pl.DataFrame, "pandas": pd.DataFrame, "pyarrow": pa.table
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
+def test_the_rows_of_a_frame_are_inputs(frame: Callable[[dict[str, Any]], Any]) -> None:
+    """Of texts a column, and of numbers all columns but the labels, as in training."""
+    texts = ["12", "907", "5"]
+    translation, classifier = pairs.untrained(), series(1)
+    assert translation.predict(frame({"source": texts, "n": [1, 2, 3]})) == translation.predict(texts)
+    rows = np.random.default_rng(0).normal(size=(3, 4)).round(2)
+    columns = {"id": [7, 8, 9], **dict(zip("abcd", rows.T.tolist(), strict=True)), "label": ["x", "y", "x"]}
+    expected = classifier.predict([row.tolist() for row in rows], proba=True)
+    records = classifier.predict(frame(columns), return_dict=True)
+    assert [json.loads(record["source"]) for record in records] == rows.tolist()
+    assert classifier.predict(frame(columns), proba=True) == expected
+    assert len({tuple(one.values()) for one in expected}) == 3
+
+
+def test_a_frame_without_a_column_of_inputs_is_refused_in_words_of_python() -> None:
+    with pytest.raises(InputError) as caught:
+        pairs.untrained().predict(pl.DataFrame({"a": ["x"], "b": ["y"], "c": ["z"]}))
+    message = (
+        "inputs (DataFrame): which of the columns a, b and c is the source? Choose a column, as in table['source']"
+    )
+    assert str(caught.value) == message
+    assert len(pairs.untrained().predict(pl.DataFrame({"a": ["1", "2"]})["a"])) == 2
 
 
 def test_a_prompt_and_a_text_are_one_input(tmp_path: Path) -> None:

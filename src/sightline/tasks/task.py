@@ -21,15 +21,17 @@ from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.core.metrics import Baseline, written
 from sightline.core.seeds import derive
+from sightline.core.spelling import respelled
 from sightline.data.batches import Batches
 from sightline.data.corpus import Corpus, Items
 from sightline.data.inputs import InputTable
-from sightline.data.rows.given import PAIR
+from sightline.data.rows.given import PAIR, is_frame
 from sightline.data.spaced import at_least_one, spaced
 from sightline.data.survey import Survey
 from sightline.models import FORMS, SizedConfig, match_parameters
 from sightline.models.store import CONFIG
 from sightline.tasks.architectures import check_architecture
+from sightline.tasks.given import given_data
 from sightline.tasks.not_files import check_not_paths
 from sightline.tasks.one_or_several import is_blank, list_of
 from sightline.tasks.outcomes import Answer, Costs, Measured
@@ -120,7 +122,8 @@ class Task(SavedTask, Generic[D, P, R]):
         """The output for each input, in order, as Python values: texts, labels or arrays."""
 
     def predict(self, inputs: Any, decoding: Any = None, *, proba: bool = False, return_dict: bool = False) -> Any:
-        """The output for one input, or the list of outputs for a list of inputs; see `predict_list`.
+        """The output for one input, or the list of outputs for a list of inputs or the rows of a frame; see
+        `predict_list` and `table_inputs`.
 
         proba: instead of the label, a dict with the probability of each class
         return_dict: instead of the output, a dict of all that `sightline predict --json` prints of it
@@ -135,7 +138,7 @@ class Task(SavedTask, Generic[D, P, R]):
         if self.reads_texts:
             check_not_paths(inputs)
         one = self.is_one(inputs)
-        several = [inputs] if one else list_of(inputs)
+        several = [inputs] if one else self._rows_of(inputs) if is_frame(inputs) else list_of(inputs)
         if proba or return_dict:
             outputs = self.records(several, decoding)
             if proba and any("probabilities" not in record for record in outputs):
@@ -149,6 +152,16 @@ class Task(SavedTask, Generic[D, P, R]):
     def filled(cls, inputs: Sequence[Any]) -> list[Any]:
         """The inputs that have an output."""
         return [one for one in inputs if cls.continues_prompts or not is_blank(one)]
+
+    def _rows_of(self, frame: Any) -> list[Any]:
+        """The inputs in the rows of a frame; paths in it begin in the working directory."""
+
+        def in_python(message: str) -> str:
+            message = message.replace("Name --source-column", "Choose a column, as in table['source']")
+            return message.replace(" (--source-column names another column)", "")
+
+        with given_data(None, self.pair, inputs=frame) as given, respelled(in_python):
+            return self.table_inputs(InputTable(Path(given.paths["inputs"]), base=Path.cwd()))
 
     def _outputs(self, inputs: list[Any], decoding: Any) -> list[Any]:
         filled = self.filled(inputs)

@@ -39,7 +39,9 @@ def labelled_inputs(table: InputTable, inputs: LabelledInputs, reading: Mapping[
         choice = choices[0] if choices else choose(record, inputs.kind, column, others)
         choices[:] = [choice]
         if inputs.kind == "series":
-            return json.dumps(choice.series(record, inputs.config.series.missing).tolist())
+            series = choice.series(record, inputs.config.series.missing)  # (T, C), float32
+            shortest = series.astype(str).astype(float)  # 0.1, not 0.10000000149
+            return json.dumps((shortest[:, 0] if shortest.shape[1] == 1 else shortest).tolist())
         name = choice.columns[0]
         read_cell = text_or_blank if inputs.kind == "text" else table.file
         return read_cell(record.cell(name), repr(name))
