@@ -123,7 +123,7 @@ def scale(
     with faults(out_dir):
         out_dir.mkdir(parents=True, exist_ok=True)
         if not resume:
-            clear(out_dir, LADDER)
+            clear(out_dir, OF_SIZES)
     comparison = replace(config.comparison, metric=metric)
     finished: list[tuple[int, Results, Path]] = []
     failure: NoRunFinished | None = None

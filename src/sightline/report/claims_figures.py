@@ -14,10 +14,18 @@ SHADES = 8  # of a map
 
 
 def claim_drawings(result: ClaimResult) -> list[Drawing]:
-    """The figures of one claim."""
-    charts = [chart_drawing(f"{result.claim.lower()}-{i}", chart) for i, chart in enumerate(result.charts, 1)]
-    maps = [map_drawing(f"{result.claim.lower()}-map-{i}", one) for i, one in enumerate(result.maps, 1)]
-    return [*charts, *maps]
+    """The figures of one claim: charts, then maps."""
+    return [*chart_drawings(result), *map_drawings(result)]
+
+
+def chart_drawings(result: ClaimResult) -> list[Drawing]:
+    """The charts of one claim."""
+    return [chart_drawing(f"{result.claim.lower()}-{i}", chart) for i, chart in enumerate(result.charts, 1)]
+
+
+def map_drawings(result: ClaimResult) -> list[Drawing]:
+    """The maps of one claim."""
+    return [map_drawing(f"{result.claim.lower()}-map-{i}", one) for i, one in enumerate(result.maps, 1)]
 
 
 def chart_drawing(name: str, chart: ClaimChart) -> Drawing:

@@ -38,13 +38,24 @@ BELOW, ABOVE = reached("tanh", 0.8, 1e-9), reached("tanh", 1.5, 1e5)
     ("norms", "lengths", "outcome"),
     [
         ([BELOW, ABOVE], (10, 20), "holds"),
+        ([BELOW, ABOVE], (10,), "holds"),
         ([BELOW, ABOVE], (10, 20, 50), "depends"),
+        ([BELOW, reached("tanh", 1.5, 1.0), reached("quiet tanh", 1.5, 1e5)], (10, 20), "holds"),
         ([BELOW, reached("tanh", 1.5, 1.0)], (10, 20), "depends"),
-        ([BELOW, reached("tanh", 1.5, 1.0)], (10,), "does not hold"),
+        ([BELOW, reached("tanh", 1.5, 1.0)], (20,), "does not hold"),
         ([reached("tanh", 0.8, 0.5), ABOVE], (10, 20), "does not hold"),
         ([reached("tanh", 0.8, 1e-9, met=False), ABOVE], (10, 20), "does not hold"),
     ],
-    ids=["as said", "learned at 50", "does not explode", "neither", "does not vanish", "above the bound"],
+    ids=[
+        "as said",
+        "not learned at the border",
+        "learned at 50",
+        "explodes on quiet inputs",
+        "does not explode",
+        "neither",
+        "does not vanish",
+        "above the bound",
+    ],
 )
 def test_vanishing_and_exploding(norms, lengths, outcome):
     assert vanishing.judge(norms, learnt(*lengths))[0] == outcome

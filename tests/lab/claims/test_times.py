@@ -99,6 +99,12 @@ def test_quadratic_in_time_and_memory(changed, outcome):
     assert exponents.judge_quadratic(quadratic(**changed))[0] == outcome
 
 
+def test_an_exponent_is_the_whole_number_that_its_interval_is_nearest_to():
+    found = [exponents.whole(growth(value)) for value in (0.0, 1.0, 1.9, 2.7, 0.55, 1.45)]
+    assert found == [0, 1, 2, 2, None, None]
+    assert exponents.whole(None) is None
+
+
 def test_memory_that_is_quadratic_only_where_formed_is_named():
     assert "only where the weights are formed" in exponents.judge_quadratic(quadratic(softmax=(1.8, 1.0)))[1]
 

@@ -66,7 +66,7 @@ def both_sides(effort: Effort) -> ClaimResult:
     return ClaimResult(
         "C11",
         outcome,
-        " ".join([text, without_gpu(effort)]).strip(),
+        text,
         numbers=[
             *(replace(one, name=f"both ways / one way: {name}") for name, one in ratios.items()),
             ClaimNumber("both ways / one way: parameters", sizes[0] / sizes[1], unit="times"),
@@ -77,7 +77,10 @@ def both_sides(effort: Effort) -> ClaimResult:
         conditions=f"time: width {width} in each direction, 8 rows of 256 positions; task: {SYMBOLS} symbols, rows of "
         f"{LENGTH}, one layer of 32 units in each direction, {_recipe(effort).steps} steps of {_recipe(effort).batch} "
         f"rows; {effort.conditions()}",
-        limits="A second direction cannot be used to write text from left to right, which needs the past alone.",
+        limits=without_gpu(
+            effort,
+            "A second direction cannot be used to write text from left to right, which needs the past alone.",
+        ),
     )
 
 

@@ -33,7 +33,7 @@ WIDTH = 16  # of untrained mechanisms
 D_MODEL, LAYERS = 32, 2  # of trained models
 ATTENTION, TRANSFORMER = "softmax", "transformer"
 RECURRENT = ("rnn", "lstm", "gru")
-QUICK = ("rnn", "lstm", "gru", "transformer", "window", "linear")
+QUICK = ("rnn", "lstm", "gru", "transformer", "linear", "gated_delta")
 FLOOR = 1e-12  # smaller norms are rounding
 
 
@@ -115,8 +115,8 @@ def judge(untrained: Sequence[Reach], trained: Sequence[Reach]) -> tuple[ClaimOu
         return "holds", text
     if first < EVEN and last < EVEN:
         return "does not hold", text
-    when = "at initialisation, not after training" if first >= EVEN else "after training, not at initialisation"
-    return "depends", f"{text} It does not decay {when}."
+    before_after = ("at initialisation", "after training") if first >= EVEN else ("after training", "at initialisation")
+    return "depends", f"{text} It does not decay {before_after[0]}; {before_after[1]} it does."
 
 
 @cache

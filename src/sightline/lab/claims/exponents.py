@@ -34,24 +34,28 @@ HALF = 0.5
 def quadratic_cost(effort: Effort) -> ClaimResult:
     """C4: the exponents of time and of peak memory of a training step.
 
-    Rule: an exponent is 2 (or 1) if its whole interval is within a half of it, otherwise it is open. The claim holds if
-    on every device time and memory of softmax attention have the exponent 2, fused and with its weights formed, and
-    those of rnn, lstm and gru the exponent 1. It does not hold if the time of neither form of attention has the
-    exponent 2, or no recurrence has 1 in both. Otherwise it depends, above all on whether the weights of attention are
-    formed in memory.
+    Rule: growth is quadratic if the whole interval of its exponent is above 1.5, which is nearer to 2 than to 1 (caches
+    that overflow make it steeper), linear between 0.5 and 1.5, and open across these. The claim holds if on every
+    device time and memory of softmax attention grow quadratically, fused and with its weights formed, and those of rnn,
+    lstm and gru linearly. It does not hold if the time of neither form of attention grows quadratically, or no
+    recurrence grows linearly in both. Otherwise it depends, above all on whether the weights of attention are formed in
+    memory.
     """
-    lengths = effort.choose((512, 1024, 2048, 4096, 8192), (256, 512, 1024, 2048))
+    lengths = effort.choose((512, 1024, 2048, 4096, 8192), (512, 1024, 2048, 4096))
     costs = _costs(effort, "C4", (FORMED, FUSED, *RECURRENT), lengths, ("training",))
     outcome, text = judge_quadratic(costs)
     return ClaimResult(
         "C4",
         outcome,
-        " ".join([text, without_gpu(effort)]).strip(),
+        text,
         numbers=_exponents(costs),
         charts=_charts(costs, ("training",)),
         conditions=_conditions(effort, lengths),
-        limits="Exponents of the measured lengths: the part of the time that is linear in n flattens those of "
-        "attention at short lengths. Memory is that of live tensors, without scratch space inside kernels.",
+        limits=without_gpu(
+            effort,
+            "Exponents of the measured lengths: the part of the time that is linear in n flattens those of "
+            "attention at short lengths. Memory is that of live tensors, without scratch space inside kernels.",
+        ),
     )
 
 
@@ -64,7 +68,7 @@ def light_attention(effort: Effort) -> ClaimResult:
     time for a step of decoding there. It does not hold if none of them has exponents below 1.5. Otherwise it depends:
     the limit is lifted in the exponent, but what is gained depends on the length, the mechanism or the phase.
     """
-    lengths = effort.choose((256, 512, 1024, 2048, 4096, 8192), (256, 512, 1024, 2048))
+    lengths = effort.choose((256, 512, 1024, 2048, 4096, 8192), (256, 512, 1024, 2048, 4096))
     costs = _costs(effort, "C5", (FUSED, *LIGHT), lengths, ("training", "decode"))
     crossings = []
     for device, each in costs.items():
@@ -76,26 +80,29 @@ def light_attention(effort: Effort) -> ClaimResult:
             crossings.append((device, check_crossover(prediction, mechanisms, measured_ratio(timing))))
     outcome, text = judge_light(costs)
     if crossings:
-        text += " Predicted crossovers, checked at held-out lengths: "
+        text += " Crossovers, measured at held-out lengths: "
         text += "; ".join(crossover_words(one) + on(device) for device, one in crossings) + "."
     return ClaimResult(
         "C5",
         outcome,
-        " ".join([text, without_gpu(effort)]).strip(),
+        text,
         numbers=[*_exponents(costs), *(one for d, c in crossings for one in crossover_numbers(c, d))],
         charts=_charts(costs, ("training", "decode")),
         conditions=_conditions(effort, lengths),
-        limits="Mechanisms with their default options, such as a window of 64 positions, which are not equally good "
-        "models: C6 measures what they can recall.",
+        limits=without_gpu(
+            effort,
+            "Mechanisms with their default options, such as a window of 64 positions, which are not equally good "
+            "models: C6 measures what they can recall.",
+        ),
     )
 
 
 def whole(growth: Growth | None) -> int | None:
-    """The whole number that an exponent is, None where its interval is not within a half of one."""
+    """2 for an exponent whose whole interval is above 1.5, 1 above 0.5 and 0 below; None across one of these."""
     if growth is None:
         return None
-    nearest = round(growth.exponent)
-    return nearest if nearest - HALF < growth.low and growth.high < nearest + HALF else None
+    low, high = (int(end > HALF) + int(end > 1.0 + HALF) for end in (growth.low, growth.high))
+    return low if low == high else None
 
 
 def judge_quadratic(costs: Mapping[str, Sequence[PhaseCost]]) -> tuple[ClaimOutcome, str]:
@@ -103,12 +110,13 @@ def judge_quadratic(costs: Mapping[str, Sequence[PhaseCost]]) -> tuple[ClaimOutc
     sentences, statements = [], []
     for device, each in costs.items():
         rows = {cost.name: cost for cost in each}
+        times = _exponents_of([rows[name].time for name in RECURRENT])
+        sizes = _exponents_of([rows[name].memory for name in RECURRENT])
+        formed, fused = rows[FORMED], rows[FUSED]
         sentences.append(
-            f"Exponents of a training step{on(device)}: time of attention {_words(rows[FORMED].time)} with its weights "
-            f"formed and {_words(rows[FUSED].time)} fused; memory {_words(rows[FORMED].memory)} formed and "
-            f"{_words(rows[FUSED].memory)} fused; "
-            + ", ".join(f"{n} {_words(rows[n].time)} and {_words(rows[n].memory)}" for n in RECURRENT)
-            + "."
+            f"Exponents of a training step{on(device)}: attention with its weights formed, time {_words(formed.time)} "
+            f"and memory {_words(formed.memory)}; fused, {_words(fused.time)} and {_words(fused.memory)}; "
+            f"{listed(RECURRENT)}, {_range(times)} and {_range(sizes)}."
         )
         statements.append(
             _Quadratic(
@@ -157,12 +165,13 @@ def judge_light(costs: Mapping[str, Sequence[PhaseCost]]) -> tuple[ClaimOutcome,
             for phase in phases
         }
         faster, decodes = faster + better["training"], decodes + better["decode"]
-        exponents = ", ".join(f"{name} {_words(rows[name, 'training'].time)}" for name in (FUSED, *LIGHT))
+        times = _exponents_of([rows[name, "training"].time for name in LIGHT])
+        dense = rows[FUSED, "training"]
         sentences.append(
-            f"Exponents of the time of a training step{on(device)}: {exponents}. Time and memory grow less than n^1.5 "
-            f"in {listed(own) or 'none'}. At {rows[FUSED, 'training'].lengths[-1]:,} positions less time than dense "
-            f"attention: {listed(better['training']) or 'none'} (training); {listed(better['decode']) or 'none'} "
-            "(decoding)."
+            f"The time of a training step{on(device)} has the exponent {_words(dense.time)} with dense attention and "
+            f"{_range(times)} with the others; {listed(own) or 'none'} grow less than n^1.5 in time and memory. At "
+            f"{dense.lengths[-1]:,} positions {listed(better['training']) or 'none'} take less time than dense "
+            f"attention for a training step, {listed(better['decode']) or 'none'} for a step of decoding."
         )
     text = " ".join(sentences)
     if len(lifted) == len(faster) == len(decodes) == total:
@@ -209,6 +218,15 @@ def _conditions(effort: Effort, lengths: Sequence[int]) -> str:
         f"one layer of width {WIDTH}, one row of {lengths[0]} to {lengths[-1]:,} positions{longer}, float32, rounds in "
         f"turns; {effort.conditions()}"
     )
+
+
+def _exponents_of(fits: Sequence[Growth | None]) -> list[float]:
+    return [fit.exponent for fit in fits if fit is not None]
+
+
+def _range(values: Sequence[float]) -> str:
+    """The least and the largest: "0.61 to 0.98"."""
+    return f"{min(values):.2f} to {max(values):.2f}" if values else "undefined"
 
 
 def _words(growth: Growth | None) -> str:

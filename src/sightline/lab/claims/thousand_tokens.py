@@ -44,7 +44,7 @@ def thousand_tokens(effort: Effort) -> ClaimResult:
     return ClaimResult(
         "C2",
         outcome,
-        " ".join([text, without_gpu(effort)]).strip(),
+        without_gpu(effort, text),
         numbers=list(ratios.values()),
         charts=[_chart(ratios, phase, effort.devices) for phase in PHASES],
         conditions=f"one layer of width {WIDTH}, one row, float32, {rounds} rounds in turns; {effort.conditions()}",

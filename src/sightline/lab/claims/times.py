@@ -61,11 +61,16 @@ def upper_end(measured: ClaimNumber) -> float:
     return float("nan") if end is None else end
 
 
-def mean_share(name: str, values: Sequence[float] | np.ndarray) -> ClaimNumber:
-    """The mean of shares with its interval, of which no end is below 0 or above 1."""
+def mean_within(name: str, values: Sequence[float] | np.ndarray, least: float, most: float) -> ClaimNumber:
+    """The mean of a bounded quantity with its interval, of which no end is outside of the bounds."""
     mean = mean_of(name, values)
-    low, high = (None if end is None else min(max(end, 0.0), 1.0) for end in (mean.low, mean.high))
+    low, high = (None if end is None else min(max(end, least), most) for end in (mean.low, mean.high))
     return replace(mean, low=low, high=high)
+
+
+def mean_share(name: str, values: Sequence[float] | np.ndarray) -> ClaimNumber:
+    """The mean of shares with its interval within 0 and 1."""
+    return mean_within(name, values, 0.0, 1.0)
 
 
 def time_curve(label: str, cost: PhaseCost) -> ClaimCurve:
@@ -91,9 +96,9 @@ def on(device: str) -> str:
     return "" if device == "cpu" else ", GPU"
 
 
-def without_gpu(effort: Effort) -> str:
-    """The sentence that says so where no GPU was measured, else nothing."""
-    return "" if "cuda" in effort.devices else NO_GPU
+def without_gpu(effort: Effort, text: str) -> str:
+    """The text, and a sentence that says so where no GPU was measured."""
+    return text if "cuda" in effort.devices else f"{text} {NO_GPU}"
 
 
 def listed(words: Sequence[str]) -> str:

@@ -68,7 +68,7 @@ def transformer_and_lstm(effort: Effort) -> ClaimResult:
     return ClaimResult(
         "C3",
         outcome,
-        " ".join([text, without_gpu(effort)]).strip(),
+        text,
         numbers=[*ratios.values(), *(number for d, one in crossings for number in crossover_numbers(one, d))],
         charts=[
             ClaimChart(
@@ -84,8 +84,11 @@ def transformer_and_lstm(effort: Effort) -> ClaimResult:
         conditions=f"two layers each, about {parameters:,} parameters without embeddings and head "
         f"({', '.join(f'{m.name} {m.d_model} wide' for m in models.values())}), float32, no dropout; "
         f"{effort.conditions()}",
-        limits="One size of model; larger models and more rows use a wide device better. Times of whole batches "
-        "without padding.",
+        limits=without_gpu(
+            effort,
+            "One size of model; larger models and more rows use a wide device better. Times of whole batches "
+            "without padding.",
+        ),
     )
 
 
