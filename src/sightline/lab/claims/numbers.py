@@ -1,0 +1,36 @@
+"""Means over trainings with intervals, as numbers, curves and words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sightline.lab.bands import mean_band
+from sightline.lab.claims.results import Curve, Measured
+
+
+def mean_of(name: str, values: Sequence[float] | np.ndarray, unit: str = "") -> Measured:
+    """The mean of one number per training, with Student's interval where there are two or more."""
+    values = np.asarray(values, float)
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return Measured(name, None, unit=unit, n=0)
+    band = mean_band([0], values[:, None])
+    return Measured(name, band.centre[0], band.low[0], band.high[0], unit, len(values))
+
+
+def curve_of(label: str, x: Sequence[float], rows: Sequence[Sequence[float]] | np.ndarray) -> Curve:
+    """The mean of rows (seeds, K) at each x, with Student's interval."""
+    band = mean_band(list(x), np.asarray(rows, float))
+    return Curve(label, list(map(float, x)), band.centre, band.low, band.high)
+
+
+def in_words(measured: Measured, digits: int = 2) -> str:
+    """The number and its interval, such as "0.37 (0.35 to 0.39)"."""
+    if measured.value is None:
+        return "undefined"
+    text = f"{measured.value:.{digits}f}"
+    if measured.low is None or measured.high is None:
+        return text
+    return f"{text} ({measured.low:.{digits}f} to {measured.high:.{digits}f})"
