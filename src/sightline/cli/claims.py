@@ -1,0 +1,85 @@
+"""`sightline claims`: what is said of recurrence and attention, measured on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from sightline.lab.claims.results import ClaimsResults
+
+
+def claims(
+    *names: str,
+    quick: bool = False,
+    seed: int = 0,
+    out_dir: Annotated[Path | None, Parameter(name=["--out-dir", "-o"])] = None,
+    overwrite: bool = False,
+    json: bool = False,
+) -> None:
+    """Measure what is said of recurrence and attention: holds, does not hold, or depends, with number and figure.
+
+    Each claim has a rule that turns its numbers into the outcome, written down before the measurement and shown on the
+    page. All claims take up to an hour on two idle cores, ten minutes with --quick. A run that was stopped continues
+    with the claim that it stopped in. Times are measured on the processor, and on a GPU where there is one.
+
+    Args:
+        names: Claims such as C1 C5. Default: all.
+        quick: Fewer seeds, shorter lengths and fewer rounds; intervals are wider.
+        seed: First seed of weights, inputs and data.
+        out_dir: Directory for claims.json, claims.html and figures. Default: claims.
+        overwrite: Replace earlier results in that directory.
+        json: Print the results as one JSON object with `schema_version` instead of a table.
+    """
+    import shlex
+    import sys
+
+    from sightline.core.json_text import to_json
+    from sightline.lab.claims.claim import Effort
+    from sightline.lab.claims.run import FILE, find_claims, run_claims
+    from sightline.report.claims import write_claims
+
+    chosen = find_claims(names)
+    directory = Path("claims") if out_dir is None else out_dir
+    if overwrite:
+        (directory / FILE).unlink(missing_ok=True)
+
+    import torch
+
+    from sightline.training.environment import environment
+
+    effort = Effort(
+        quick=quick,
+        seed=seed,
+        seeds=3 if quick else 5,
+        threads=torch.get_num_threads(),
+        devices=("cpu", "cuda") if torch.cuda.is_available() else ("cpu",),
+        directory=directory,
+        say=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    facts = {"command": shlex.join(["sightline", *sys.argv[1:]]), "environment": environment()}
+    results = run_claims(chosen, directory, effort, facts)
+    page = write_claims(results, directory)
+    if json:
+        print(to_json(results.to_dict()))
+        return
+    _print(results)
+    print(f"\n{page}")
+
+
+def _print(results: ClaimsResults) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    console.width = max(console.width, 120)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("claim", no_wrap=True)
+    table.add_column("outcome", no_wrap=True)
+    table.add_column("what was measured here", overflow="fold")
+    for result in results.results:
+        table.add_row(result.claim, result.outcome, result.measured)
+    console.print(table, markup=False)

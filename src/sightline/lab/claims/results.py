@@ -1,0 +1,146 @@
+"""What the claims measured, as plain values that are stored in claims.json. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, final
+
+from sightline.lab.stored import load_results, plain_results, save_results
+
+SCHEMA_VERSION = 1
+
+ClaimOutcome = Literal["holds", "does not hold", "depends", "not measured"]
+
+
+@final
+@dataclass(frozen=True)
+class Measured:
+    """One number. low, high: the ends of its 95 % interval, None where it has none; n: of how many runs or rows."""
+
+    name: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+    n: int | None = None
+
+
+@final
+@dataclass(frozen=True)
+class Curve:
+    """One line of a chart; low and high are the ends of an interval at each x, or None."""
+
+    label: str
+    x: list[float]
+    y: list[float | None]
+    low: list[float | None] | None = None
+    high: list[float | None] | None = None
+
+
+@final
+@dataclass(frozen=True)
+class ReferenceLine:
+    """A horizontal line with a label."""
+
+    label: str
+    y: float
+
+
+@final
+@dataclass(frozen=True)
+class Chart:
+    """Lines over an axis of numbers; with `categories`, points over names, where x counts them from 0."""
+
+    title: str
+    x_label: str
+    y_label: str
+    curves: list[Curve]
+    log_x: bool = False
+    log_y: bool = False
+    lines: list[ReferenceLine] = field(default_factory=list)
+    categories: list[str] = field(default_factory=list)
+
+
+@final
+@dataclass(frozen=True)
+class InfluenceMap:
+    """A matrix of shares between 0 and 1: rows[i][j] is how much position j counts for position i."""
+
+    title: str
+    x_label: str
+    y_label: str
+    rows: list[list[float]]
+
+
+@final
+@dataclass(frozen=True)
+class ClaimResult:
+    """What one measurement of a claim gave.
+
+    measured: what was measured here, in one or two plain sentences with the number and its interval; for a claim that
+        was not measured the reason
+    conditions: sizes, data, seeds, device; limits: what this does not show
+    command, seconds: what repeats it, and how long it took; `run_claims` writes both
+    """
+
+    claim: str
+    outcome: ClaimOutcome
+    measured: str
+    numbers: list[Measured] = field(default_factory=list)
+    charts: list[Chart] = field(default_factory=list)
+    maps: list[InfluenceMap] = field(default_factory=list)
+    conditions: str = ""
+    limits: str = ""
+    command: str = ""
+    seconds: float = 0.0
+
+
+@final
+@dataclass(frozen=True)
+class Saying:
+    """A claim as it is said, how it is measured, and the rule that turns the numbers into an outcome."""
+
+    name: str
+    statement: str
+    how: str
+    rule: str = ""
+
+
+@final
+@dataclass(frozen=True)
+class ClaimsResults:
+    """All claims that were measured with the same settings, in the order of the table of claims.
+
+    settings: what an `Effort` may use; busy: cores that other programs kept busy while a claim was measured, by name
+    """
+
+    command: str
+    environment: dict[str, Any]
+    settings: dict[str, Any]
+    sayings: list[Saying] = field(default_factory=list)
+    results: list[ClaimResult] = field(default_factory=list)
+    busy: dict[str, float] = field(default_factory=dict)
+    schema_version: int = SCHEMA_VERSION
+
+    def result(self, name: str) -> ClaimResult | None:
+        """The result of the claim with this name, None where there is none."""
+        return next((one for one in self.results if one.claim == name), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types, schema_version first, NaN and infinities as null."""
+        return plain_results(self)
+
+    def save(self, path: Path) -> None:
+        """Write the file `path`, whole or not at all."""
+        save_results(self, path)
+
+    @classmethod
+    def load(cls, path: Path) -> ClaimsResults:
+        """The results in the file `path`; raises what `load_results` does."""
+        return load_results(cls, path, SCHEMA_VERSION)
+
+
+def not_measured(claim: str, reason: str) -> ClaimResult:
+    """The result of a claim that was not measured, with a whole sentence that says why."""
+    return ClaimResult(claim, "not measured", reason)

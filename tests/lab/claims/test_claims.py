@@ -1,0 +1,92 @@
+"""Running claims: the table, resuming, what is stored."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from sightline.core.errors import InputError
+from sightline.lab.claims import CLAIMS, run
+from sightline.lab.claims.claim import Claim, Effort
+from sightline.lab.claims.results import ClaimResult, ClaimsResults, Measured
+from sightline.lab.claims.run import FILE, find_claims, run_claims
+
+FACTS = {"command": "sightline claims", "environment": {}}
+CALLS: list[str] = []
+
+
+def measure(effort: Effort) -> ClaimResult:
+    """A claim for tests.
+
+    Rule: holds always,
+    on two lines.
+
+    Not a rule.
+    """
+    CALLS.append(effort.directory.name)
+    return ClaimResult("C1", "holds", "One.", [Measured("one", 1.0, 0.5, float("nan"), "s", 3)])
+
+
+@pytest.fixture
+def claim(monkeypatch):
+    CALLS.clear()
+    monkeypatch.setattr(Claim, "_function", lambda self: measure)
+    return Claim("C1", "One is one.", "Counted.", "tests:measure")
+
+
+def test_the_claims_are_those_of_the_ledger_in_its_order():
+    assert [claim.name for claim in CLAIMS] == [f"C{i}" for i in range(1, 21)]
+
+
+@pytest.mark.parametrize("claim", [claim for claim in CLAIMS if claim.function], ids=lambda claim: claim.name)
+def test_each_measurement_states_its_rule(claim):
+    rule = claim.saying().rule
+    assert "holds if" in rule
+    assert "does not hold" in rule
+
+
+def test_claims_are_chosen_by_name_in_the_order_of_the_table():
+    assert [claim.name for claim in find_claims(["c5", "C1"])] == ["C1", "C5"]
+    assert len(find_claims([])) == 20
+    with pytest.raises(InputError, match="unknown claim 'C21', did you mean 'C2"):
+        find_claims(["C21"])
+
+
+def test_a_result_of_the_same_settings_is_not_measured_again(claim, tmp_path):
+    first = run_claims([claim], tmp_path, Effort(quick=True), FACTS)
+    again = run_claims([claim], tmp_path, Effort(quick=True), FACTS)
+    assert CALLS == ["C1"]
+    assert again.results == ClaimsResults.load(tmp_path / FILE).results
+    assert first.results[0].numbers[0].high != first.results[0].numbers[0].high  # NaN here, null in the file
+    assert again.results[0].numbers[0].high is None
+    assert first.sayings[0].rule == "holds always, on two lines."
+    assert first.results[0].command == "sightline claims C1 --quick"
+
+
+def test_other_settings_are_refused(claim, tmp_path):
+    run_claims([claim], tmp_path, Effort(quick=True), FACTS)
+    with pytest.raises(InputError, match=r"claims\.json: it was measured with other settings \(quick, seed\)"):
+        run_claims([claim], tmp_path, Effort(seed=1), FACTS)
+
+
+def test_a_claim_that_was_not_measured_is_tried_again(claim, tmp_path, monkeypatch):
+    missing = run_claims([Claim("C1", "One is one.", "Counted.")], tmp_path, Effort(), FACTS)
+    assert missing.results[0].outcome == "not measured"
+    assert missing.results[0].measured == run.NOT_YET
+    assert run_claims([claim], tmp_path, Effort(), FACTS).results[0].outcome == "holds"
+
+
+def test_another_schema_is_refused(tmp_path):
+    (tmp_path / FILE).write_text('{"schema_version": 7}')
+    with pytest.raises(InputError, match=re.escape("expected schema_version 1, found 7")):
+        ClaimsResults.load(tmp_path / FILE)
+
+
+@pytest.mark.slow
+def test_the_table_and_the_page_need_no_torch():
+    script = "import sys, sightline.report.claims, sightline.lab.claims.run; assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
