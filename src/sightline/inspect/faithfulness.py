@@ -130,6 +130,10 @@ def erasure_curves(
 
 def jensen_shannon(p: Tensor, q: Tensor) -> Tensor:
     """The Jensen-Shannon divergence over the last axis in nats, in [0, ln 2]."""
-    middle = 0.5 * (p + q)
-    entropy = torch.special.entr(middle).sum(-1)
-    return (entropy - 0.5 * (torch.special.entr(p).sum(-1) + torch.special.entr(q).sum(-1))).clamp(0.0, math.log(2.0))
+    middle = _nats(0.5 * (p + q))
+    return (middle - 0.5 * (_nats(p) + _nats(q))).clamp(0.0, math.log(2.0))
+
+
+def _nats(p: Tensor) -> Tensor:
+    """The entropy; a probability of 0 has no gradient, where that of -p ln p is infinite."""
+    return torch.special.entr(p.clamp(min=torch.finfo(p.dtype).tiny)).sum(-1)

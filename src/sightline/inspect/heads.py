@@ -97,7 +97,7 @@ def _rare(weights: Tensor, seen: Tensor, tokens: Tensor, real: Tensor) -> Tensor
     queries = (often.masked_fill(~seen, -torch.inf).amax(2, keepdim=True) > least).squeeze(2) & seen.any(2)
     heaviest = weights.argmax(3, keepdim=True)  # (B, H, T, 1)
     hit = rarest.unsqueeze(1).expand(weights.shape).gather(3, heaviest).squeeze(3)
-    return (hit & queries.unsqueeze(1)).sum((0, 2)) / queries.sum()
+    return (hit & queries.unsqueeze(1)).sum((0, 2)).double() / queries.sum()
 
 
 def _spread(weights: Tensor, seen: Tensor, gap: Tensor) -> tuple[Tensor, Tensor]:
@@ -106,7 +106,7 @@ def _spread(weights: Tensor, seen: Tensor, gap: Tensor) -> tuple[Tensor, Tensor]
     queries = (keys > 1).unsqueeze(1)
     even = (gap * seen).sum(2) / keys.clamp(min=1)  # (B, T)
     far = (weights * gap).sum(3) / even.clamp(min=1e-12).unsqueeze(1)
-    nats = torch.special.entr(weights).sum(3) / keys.clamp(min=2).log().unsqueeze(1)
+    nats = torch.special.entr(weights).sum(3) / keys.clamp(min=2).double().log().unsqueeze(1)
     count = queries.sum()
     return (far * queries).sum((0, 2)) / count, (nats * queries).sum((0, 2)) / count
 

@@ -18,6 +18,7 @@ from sightline.lab.stats import LEVEL, compare_items, holm
 
 Standing = Literal["better", "worse", "practically the same", "not decided"]
 RESAMPLES = 2000
+TESTED = 2000  # so many that one item more at a limit of the metric is little beside its margin
 
 
 class Contest(NamedTuple):
@@ -57,7 +58,6 @@ class ContestTask(NamedTuple):
     draw: Draw
     metric: Metric
     enough: float
-    tested: int
 
     def score(self, model: nn.Module, examples: Examples) -> np.ndarray:
         """The score (N,) of each example."""
@@ -67,17 +67,17 @@ class ContestTask(NamedTuple):
         return losses(model, examples).numpy()
 
 
-def accuracy_task(name: str, draw: Draw, enough: float = 0.5, tested: int = 500) -> ContestTask:
+def accuracy_task(name: str, draw: Draw, enough: float = 0.5) -> ContestTask:
     """A task of which the right labels are counted; it is learned where the best model has `enough`."""
-    return ContestTask(name, draw, find_metric("token_accuracy"), enough, tested)
+    return ContestTask(name, draw, find_metric("token_accuracy"), enough)
 
 
-def likelihood_task(name: str, draw: Draw, share: float = 0.7, tested: int = 500) -> ContestTask:
+def likelihood_task(name: str, draw: Draw, share: float = 0.7) -> ContestTask:
     """A language model's task; it is learned where the loss is below `share` of that of the labels' frequencies."""
     examples = held_out(draw, 1, 2000)
     counts = torch.bincount(examples.labels[examples.counted]).double()
     entropy = float(torch.special.entr(counts / counts.sum()).sum())
-    return ContestTask(name, draw, find_metric("loss").in_unit_of("nats"), share * entropy, tested)
+    return ContestTask(name, draw, find_metric("loss").in_unit_of("nats"), share * entropy)
 
 
 def contest(
@@ -88,7 +88,7 @@ def contest(
     say: Callable[[str], object],
 ) -> Contest:
     """Train and test every entrant with every seed."""
-    examples = held_out(task.draw, seeds.start, task.tested)
+    examples = held_out(task.draw, seeds.start, TESTED)
     items = {}
     for name, build in entrants.items():
         rows = []
@@ -102,6 +102,11 @@ def contest(
     means = [float(rows.mean()) for rows in items.values()]
     learned = max(means) >= task.enough if task.metric.higher_is_better else min(means) <= task.enough
     return Contest(task.name, task.metric, items, learned)
+
+
+def unit_of(metric: Metric) -> str:
+    """The unit of a metric's plain value: a share has none."""
+    return (metric.unit or "") if metric.factor == 1.0 else ""
 
 
 def _decided(pair: Pair, q: float, q_same: float) -> Pair:
@@ -126,4 +131,4 @@ def paired(contest: Contest, pair: Pair, name: str) -> Measured:
     low, high = ends if sign > 0 else ends[::-1]
     other = pair.second if pair.first == name else pair.first
     value = None if change.mean is None else sign * change.mean
-    return Measured(f"{contest.task}: {name} less {other}", value, low, high, contest.metric.unit or "")
+    return Measured(f"{contest.task}: {name} less {other}", value, low, high, unit_of(contest.metric))

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from torch import nn
 
 from sightline.lab.claims.claim import Effort
-from sightline.lab.claims.contests import Contest, accuracy_task, contest, likelihood_task, paired, standing
+from sightline.lab.claims.contests import Contest, accuracy_task, contest, likelihood_task, paired, standing, unit_of
 from sightline.lab.claims.fitting import NextToken, Recipe
-from sightline.lab.claims.numbers import curve_of, in_words, mean_of
+from sightline.lab.claims.numbers import in_words, mean_of, points_of
 from sightline.lab.claims.planted import FIRST, date_text, translation
-from sightline.lab.claims.results import Chart, ClaimResult, Measured, Outcome
+from sightline.lab.claims.results import Chart, ClaimOutcome, ClaimResult, Measured
 from sightline.models.match import count_parameters, match_parameters
 from sightline.models.recurrent import RecurrentConfig
 from sightline.models.recurrent_language_model import RecurrentLanguageModelConfig
 
+
+class _Sizes(NamedTuple):
+    width: int
+    steps: int
+    seeds: int
+    longest: int
+
+
+FULL, QUICK = _Sizes(64, 600, 5, 8), _Sizes(48, 300, 2, 6)
 LSTM, WIDE, SIZED = "LSTM", "GRU of its width", "GRU of its parameters"
 
 
@@ -28,15 +38,14 @@ def gru_and_lstm(effort: Effort) -> ClaimResult:
 
     Rule: a GRU does about as well on a task if it is practically the same as the LSTM of its width, by two one-sided
     tests against the margin of the metric (1 % of the loss, 1 point of accuracy), or better. A task counts if the best
-    model learned it (a loss below 0.7 of that of the characters' frequencies, an accuracy of 0.5). Holds if it does so
-    on every task that counts. Does not hold if it is worse on every one of them. Otherwise depends: on the task, or not
-    decided by so few runs.
+    model learned it (a loss below 0.7 of that of the characters' frequencies, an accuracy of 0.5). The claim holds if a
+    GRU does so on every task that counts. It does not hold if it is worse on every one of them. Otherwise it depends:
+    on the task, or not decided by so few runs.
     """
-    width, steps, seeds = effort.choose((64, 600, 5), (48, 300, 2))
-    seeds = range(effort.seed, effort.seed + min(seeds, effort.seeds))
+    width, steps, seeds, longest = effort.choose(FULL, QUICK)
+    seeds = effort.some_seeds(seeds)
     text, characters = date_text()
     symbols = FIRST + 16
-    longest = effort.choose(8, 6)
     language = {cell: RecurrentLanguageModelConfig(cell, width, layers=1, dropout=0.0) for cell in ("lstm", "gru")}
     pairs = {cell: RecurrentConfig(cell, width, dropout=0.0) for cell in ("lstm", "gru")}
     parameters, entrants = [], []
@@ -58,7 +67,7 @@ def gru_and_lstm(effort: Effort) -> ClaimResult:
     outcome, said = judge(contests)
     numbers = _numbers(contests)
     for task, counts in zip(tasks, parameters):
-        numbers += [Measured(f"{task.name}: parameters, {name}", count) for name, count in counts.items()]
+        numbers += [Measured(f"{task.name}: parameters, {name}", float(count)) for name, count in counts.items()]
     return ClaimResult(
         "C10",
         outcome,
@@ -82,7 +91,7 @@ def _builder(config: RecurrentLanguageModelConfig | RecurrentConfig, sizes: tupl
     return build
 
 
-def judge(contests: Sequence[Contest]) -> tuple[Outcome, str]:
+def judge(contests: Sequence[Contest]) -> tuple[ClaimOutcome, str]:
     """The outcome by the rule of `gru_and_lstm`, and what was measured in words."""
     standings, parts = [], []
     for one in contests:
@@ -110,7 +119,7 @@ def judge(contests: Sequence[Contest]) -> tuple[Outcome, str]:
 def _numbers(contests: Sequence[Contest]) -> list[Measured]:
     numbers = []
     for one in contests:
-        unit = one.metric.unit or ""
+        unit = unit_of(one.metric)
         means = one.means()
         numbers += [mean_of(f"{one.task}: {name}", of_seeds, unit) for name, of_seeds in means.items()]
         numbers += [paired(one, pair, name) for name, pair in one.pairs(LSTM).items()]
@@ -123,7 +132,7 @@ def _charts(contests: Sequence[Contest]) -> list[Chart]:
             one.task,
             "",
             one.metric.label,
-            [curve_of(name, [place], rows[:, None]) for place, (name, rows) in enumerate(one.means().items())],
+            [points_of(one.metric.label, list(one.means().values()))],
             categories=list(one.items),
         )
         for one in contests

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import NamedTuple
 
+import numpy as np
 from torch import nn
 
 from sightline.lab.claims.claim import Effort
-from sightline.lab.claims.contests import Contest, accuracy_task, contest, likelihood_task, paired, standing
+from sightline.lab.claims.contests import Contest, accuracy_task, contest, likelihood_task, paired, standing, unit_of
 from sightline.lab.claims.fitting import NextToken, Recipe
 from sightline.lab.claims.numbers import curve_of, in_words, mean_of
 from sightline.lab.claims.planted import FIRST, date_text, many_queries
-from sightline.lab.claims.results import Chart, ClaimResult, Outcome
+from sightline.lab.claims.results import Chart, ClaimOutcome, ClaimResult
 from sightline.models.language_model import LanguageModelConfig
 from sightline.models.match import count_parameters
 
 ONE = "1 head"
+
+
+class _Sizes(NamedTuple):
+    counts: tuple[int, ...]
+    steps: int
+    seeds: int
+    pairs: int
+
+
+FULL, QUICK = _Sizes((1, 2, 4, 8, 16), 600, 3, 8), _Sizes((1, 4, 16), 300, 2, 5)
 
 
 def head_counts(effort: Effort) -> ClaimResult:
@@ -28,13 +40,13 @@ def head_counts(effort: Effort) -> ClaimResult:
 
     Rule: on a task several heads do better than one if some number of heads is better than one head in paired
     differences over seeds and test examples, at 5 % after Holm's correction for the numbers compared. A task counts if
-    the best model learned it (a loss below 0.7 of that of the characters' frequencies, an accuracy of 0.5). Holds if
-    they do so on every task that counts. Does not hold if on every one each number of heads is practically the same as
-    one, within the metric's margin (1 % of the loss, 1 point of accuracy), or worse. Otherwise depends: on the task, or
-    not decided by so few runs.
+    the best model learned it (a loss below 0.7 of that of the characters' frequencies, an accuracy of 0.5). The claim
+    holds if they do so on every task that counts. It does not hold if on every one each number of heads is practically
+    the same as one, within the metric's margin (1 % of the loss, 1 point of accuracy), or worse. Otherwise it depends:
+    on the task, or not decided by so few runs.
     """
-    counts, steps, seeds, pairs = effort.choose(((1, 2, 4, 8, 16), 600, 3, 8), ((1, 4, 16), 300, 2, 5))
-    seeds = range(effort.seed, effort.seed + min(seeds, effort.seeds))
+    counts, steps, seeds, pairs = effort.choose(FULL, QUICK)
+    seeds = effort.some_seeds(seeds)
     text, characters = date_text()
     vocabulary = {"text": characters, "recall": FIRST + 32 + 16}
     tasks = [
@@ -51,7 +63,7 @@ def head_counts(effort: Effort) -> ClaimResult:
     ]
     outcome, said = judge(contests)
     numbers = [
-        mean_of(f"{one.task}: {name}", of_seeds, one.metric.unit or "")
+        mean_of(f"{one.task}: {name}", of_seeds, unit_of(one.metric))
         for one in contests
         for name, of_seeds in one.means().items()
     ]
@@ -67,7 +79,7 @@ def head_counts(effort: Effort) -> ClaimResult:
                 one.task,
                 "heads",
                 one.metric.label,
-                [curve_of(name, [count], rows[:, None]) for count, (name, rows) in zip(counts, one.means().items())],
+                [curve_of(one.metric.label, counts, np.stack(list(one.means().values()), 1))],
                 log_x=True,
             )
             for one in contests
@@ -93,7 +105,7 @@ def _build(count: int, vocabulary: int) -> nn.Module:
     return NextToken(_config(count).build(vocabulary))
 
 
-def judge(contests: Sequence[Contest]) -> tuple[Outcome, str]:
+def judge(contests: Sequence[Contest]) -> tuple[ClaimOutcome, str]:
     """The outcome by the rule of `head_counts`, and what was measured in words."""
     better, none, parts = [], [], []
     for one in contests:
@@ -107,7 +119,7 @@ def judge(contests: Sequence[Contest]) -> tuple[Outcome, str]:
         each = ", ".join(
             f"{name} {in_words(paired(one, pairs[name], name), 3)} ({stands})" for name, stands in standings.items()
         )
-        parts.append(f"{one.task}, less one head: {each} {one.metric.unit_of_difference}")
+        parts.append(f"{one.task}, less one head: {each} {unit_of(one.metric)}")
     said = "; ".join(parts) + "."
     if not better:
         return "depends", f"Not decided: {said}"

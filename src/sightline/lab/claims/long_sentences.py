@@ -12,7 +12,7 @@ from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.fitting import Examples, Recipe, answers, fit, held_out, initialised
 from sightline.lab.claims.numbers import curve_of, in_words, mean_of
 from sightline.lab.claims.planted import FIRST, asked_pair, recall, source_places, translation
-from sightline.lab.claims.results import Chart, ClaimResult, Measured, Outcome
+from sightline.lab.claims.results import Chart, ClaimOutcome, ClaimResult, Measured
 from sightline.mixers import MIXERS
 from sightline.models.decoder import Decoder
 from sightline.models.encoder import RecurrentEncoder
@@ -66,8 +66,8 @@ def long_sentences(effort: Effort) -> ClaimResult:
     Rule: a model loses long sentences if the accuracy in the longest quarter of lengths is 0.10 or more below that in
     the shortest, and loses their beginning if in the longest quarter the first third of the source is 0.05 or more
     below the last third. A cell is judged on a task if with attention it has an accuracy of 0.90 in the shortest
-    quarter. Holds if in every judged pair the model without attention does both and the one with attention neither.
-    Does not hold if no model without attention loses long sentences. Otherwise depends.
+    quarter. The claim holds if in every judged pair the model without attention does both and the one with attention
+    neither. It does not hold if no model without attention loses long sentences. Otherwise it depends.
     """
     found = [
         _measure(effort, task, cell, attention)
@@ -76,7 +76,7 @@ def long_sentences(effort: Effort) -> ClaimResult:
         for attention in (False, True)
     ]
     outcome, text = judge(found)
-    sizes = _Sizes.of(effort)
+    sizes = effort.choose(FULL, QUICK)
     return ClaimResult(
         "C7",
         outcome,
@@ -99,10 +99,8 @@ class _Sizes(NamedTuple):
     seeds: int
     tested: int
 
-    @classmethod
-    def of(cls, effort: Effort) -> _Sizes:
-        seeds = min(effort.seeds, effort.choose(3, 2))
-        return effort.choose(cls(20, 10, 64, 700, seeds, 1500), cls(12, 8, 48, 400, seeds, 1000))
+
+FULL, QUICK = _Sizes(20, 10, 64, 700, 2, 1500), _Sizes(12, 8, 48, 400, 1, 1000)
 
 
 def build(cell: str, attention: bool, width: int, tokens: int, outputs: int) -> SequenceModel:
@@ -116,9 +114,9 @@ def build(cell: str, attention: bool, width: int, tokens: int, outputs: int) -> 
 
 
 def _measure(effort: Effort, task: str, cell: str, attention: bool) -> LengthQuality:
-    sizes = _Sizes.of(effort)
+    sizes = effort.choose(FULL, QUICK)
     by_length, by_place = [], []
-    for seed in range(effort.seed, effort.seed + sizes.seeds):
+    for seed in effort.some_seeds(sizes.seeds):
         effort.say(f"C7: {task}, {cell}, {'with' if attention else 'without'} attention, seed {seed}")
         if task == "translation":
             draw, tokens, outputs = translation(sizes.longest), FIRST + 16, FIRST + 16
@@ -170,7 +168,7 @@ def _share(right: torch.Tensor, chosen: torch.Tensor) -> float:
     return float((right & chosen).sum() / chosen.sum().clamp(min=1))
 
 
-def judge(found: Sequence[LengthQuality]) -> tuple[Outcome, str]:
+def judge(found: Sequence[LengthQuality]) -> tuple[ClaimOutcome, str]:
     """The outcome by the rule of `long_sentences`, and what was measured in words."""
     with_attention = {(one.task, one.cell): one for one in found if one.attention}
     judged = [

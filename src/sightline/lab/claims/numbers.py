@@ -20,9 +20,9 @@ def mean_of(name: str, values: Sequence[float] | np.ndarray, unit: str = "") -> 
     return Measured(name, band.centre[0], band.low[0], band.high[0], unit, len(values))
 
 
-def curve_of(label: str, x: Sequence[float], rows: Sequence[Sequence[float]] | np.ndarray) -> Curve:
+def curve_of(label: str, x: Sequence[float] | Sequence[int], rows: np.ndarray) -> Curve:
     """The mean of rows (seeds, K) at each x, with Student's interval."""
-    band = mean_band(list(x), np.asarray(rows, float))
+    band = mean_band(list(x), rows)
     return Curve(label, list(map(float, x)), band.centre, band.low, band.high)
 
 
@@ -34,3 +34,11 @@ def in_words(measured: Measured, digits: int = 2) -> str:
     if measured.low is None or measured.high is None:
         return text
     return f"{text} ({measured.low:.{digits}f} to {measured.high:.{digits}f})"
+
+
+def points_of(label: str, values: Sequence[Sequence[float] | np.ndarray]) -> Curve:
+    """The mean of each list of numbers with its interval, for a chart over names."""
+    means = [mean_of(label, each) for each in values]
+    places = list(map(float, range(len(means))))
+    low, high = [one.low for one in means], [one.high for one in means]
+    return Curve(label, places, [one.value for one in means], low, high)
