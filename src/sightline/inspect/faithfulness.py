@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from sightline.core.modes import evaluating
 from sightline.inspect.record import embedded_inputs, replaced_attention
 
-Predict = Callable[[Tensor, Tensor], Tensor]
+PredictLogits = Callable[[Tensor, Tensor], Tensor]
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)  # of a row's tokens, as in DeYoung et al. 2020, § 4
 
 
@@ -29,7 +29,7 @@ def total_variation(p: Tensor, q: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def leave_one_out(predict: Predict, tokens: Tensor, mask: Tensor) -> Tensor:
+def leave_one_out(predict: PredictLogits, tokens: Tensor, mask: Tensor) -> Tensor:
     """The total variation (B, T) between the prediction with and without each token; 0 at padding.
 
     Jain & Wallace 2019, algorithm 1.
@@ -44,7 +44,7 @@ def leave_one_out(predict: Predict, tokens: Tensor, mask: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def replacement_effect(predict: Predict, tokens: Tensor, mask: Tensor, others: Sequence[Tensor]) -> Tensor:
+def replacement_effect(predict: PredictLogits, tokens: Tensor, mask: Tensor, others: Sequence[Tensor]) -> Tensor:
     """The mean total variation (B, T) when each token alone is replaced by the token that stands there in `others`.
 
     `others` are rows (B, T) of the same distribution as `tokens`: an intervention, the ground truth for what an answer
@@ -107,7 +107,7 @@ class Erasure(NamedTuple):
 
 @torch.no_grad()
 def erasure_curves(
-    predict: Predict, tokens: Tensor, mask: Tensor, importance: Tensor, shares: Sequence[float] = SHARES
+    predict: PredictLogits, tokens: Tensor, mask: Tensor, importance: Tensor, shares: Sequence[float] = SHARES
 ) -> Erasure:
     """Both curves over shares of each row's tokens, at least one token.
 

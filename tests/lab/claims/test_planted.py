@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from sightline.lab.claims.adding import adding
 from sightline.lab.claims.classifiers import LABELS, TASKS
 from sightline.lab.claims.fitting import Examples, NextToken, Recipe, answers, fit, held_out, initialised, losses
 from sightline.lab.claims.long_sentences import recall_quality, translation_quality
-from sightline.lab.claims.lstm_memory import LongMemory, adding, copying, gradient_ways, unrolled
+from sightline.lab.claims.lstm_memory import LongMemory, copying, gradient_ways, unrolled
 from sightline.lab.claims.planted import (
     FIRST,
     asked_pair,

@@ -24,7 +24,7 @@ from sightline.lab.claims.components import WindowQuality
 from sightline.lab.claims.contests import Contest
 from sightline.lab.claims.head_roles import HeadTable
 from sightline.lab.claims.long_sentences import LengthQuality
-from sightline.lab.claims.lstm_memory import Learned
+from sightline.lab.claims.lstm_memory import TaskError
 from sightline.lab.claims.numbers import mean_of
 from sightline.lab.claims.results import ClaimResult
 from sightline.lab.claims.syntax import ArcAgreement
@@ -75,9 +75,9 @@ def test_long_sentences(found, outcome, words):
 def memory(**errors):
     """LSTMs on adding and copying over 100 steps and on the short task; errors in units of that without memory."""
     relative = {"adding": 0.01, "copying": 0.01, "nothing": 0.01, "hidden": 0.01, "cell": 0.9} | errors
-    long = [Learned(task, 100, True, "nothing", np.array([relative[task]]), 1.0) for task in ("adding", "copying")]
+    long = [TaskError(task, 100, True, "nothing", np.array([relative[task]]), 1.0) for task in ("adding", "copying")]
     return long + [
-        Learned("adding", 25, True, cut, np.array([relative[cut]]), 1.0) for cut in ("nothing", "hidden", "cell")
+        TaskError("adding", 25, True, cut, np.array([relative[cut]]), 1.0) for cut in ("nothing", "hidden", "cell")
     ]
 
 
@@ -249,14 +249,14 @@ def test_cross_and_self(found, outcome, words):
 
 
 TINY = {
-    long_sentences: long_sentences._Sizes(6, 4, 8, 2, 2, 60),
-    lstm_memory: lstm_memory._Sizes(((100, 2, 1),), (100, 2, 1), (6, 2, 1)),
-    gru_lstm: gru_lstm._Sizes(8, 2, 2, 4),
-    head_counts: head_counts._Sizes((1, 4), 2, 2, 3),
-    head_roles: head_roles._Sizes(6, 2, 1),
-    attention_maps: attention_maps._Sizes(2, 1, 8, 2, 1, 2),
-    components: components._Sizes(2, 2, 2, 1, 8),
-    cross_self: cross_self._Sizes(4, 3, 2, 2),
+    long_sentences: long_sentences.SentenceSizes(6, 4, 8, 2, 2, 60),
+    lstm_memory: lstm_memory.MemorySizes(((100, 2, 1),), (100, 2, 1), (6, 2, 1)),
+    gru_lstm: gru_lstm.CellSizes(8, 2, 2, 4),
+    head_counts: head_counts.HeadCountSizes((1, 4), 2, 2, 3),
+    head_roles: head_roles.RoleSizes(6, 2, 1),
+    attention_maps: attention_maps.MapSizes(2, 1, 8, 2, 1, 2),
+    components: components.PartSizes(2, 2, 2, 1, 8),
+    cross_self: cross_self.AttentionKindSizes(4, 3, 2, 2),
 }
 MEASURES = {
     long_sentences: long_sentences.long_sentences,

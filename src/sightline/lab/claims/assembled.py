@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import final
 
 import torch
 from torch import Tensor, nn
@@ -72,6 +73,7 @@ def _feed_forward() -> Pointwise:
     return Pointwise(FeedForward(WIDTH, 4 * WIDTH, "gelu"), WIDTH)
 
 
+@final
 class DecoderOnly(nn.Module):
     """A causal Transformer that reads source and target as one sequence: self-attention without cross-attention.
 

@@ -14,7 +14,7 @@ from sightline.inspect.alternatives import adversarial_attention, answers_with, 
 from sightline.inspect.faithfulness import erasure_curves, kendall, top_hits
 from sightline.inspect.heads import heads_of
 from sightline.lab.claims.claim import Effort
-from sightline.lab.claims.classifiers import MODELS, TASKS, PlantedTask, Trained, importance_maps, trained
+from sightline.lab.claims.classifiers import MODELS, TASKS, LookedAt, PlantedTask, importance_maps, trained
 from sightline.lab.claims.fitting import Recipe
 from sightline.lab.claims.numbers import in_words, mean_of, points_of
 from sightline.lab.claims.results import Chart, ClaimOutcome, ClaimResult, Measured
@@ -25,7 +25,9 @@ LEARNED = 0.95  # accuracy
 SHARES = (0.1, 0.2, 0.5)
 
 
-class _Sizes(NamedTuple):
+class MapSizes(NamedTuple):
+    """How much is trained and tested."""
+
     steps: int
     seeds: int
     tested: int
@@ -34,7 +36,7 @@ class _Sizes(NamedTuple):
     search: int
 
 
-FULL, QUICK = _Sizes(600, 2, 300, 100, 5, 100), _Sizes(300, 1, 150, 25, 3, 50)
+FULL, QUICK = MapSizes(600, 2, 300, 100, 5, 100), MapSizes(300, 1, 150, 25, 3, 50)
 
 
 class MapQuality(NamedTuple):
@@ -110,7 +112,7 @@ def attention_maps(effort: Effort) -> ClaimResult:
     )
 
 
-def _measure(task: PlantedTask, name: str, seed: int, sizes: _Sizes) -> MapQuality:
+def _measure(task: PlantedTask, name: str, seed: int, sizes: MapSizes) -> MapQuality:
     recipe = Recipe(sizes.steps)
     one = trained(task, MODELS[name], recipe, seed, sizes.tested)
     maps = importance_maps(one)
@@ -138,7 +140,7 @@ def _measure(task: PlantedTask, name: str, seed: int, sizes: _Sizes) -> MapQuali
     )
 
 
-def _erasure(one: Trained, maps: dict[str, Tensor], seed: int) -> dict[str, list[float]]:
+def _erasure(one: LookedAt, maps: dict[str, Tensor], seed: int) -> dict[str, list[float]]:
     """The mean of both curves for attention, for leaving out, and for a random order."""
     generator = torch.Generator().manual_seed(derive(seed, "order"))
     orders = {name: maps[name] for name in ("attention", "leave one out")}

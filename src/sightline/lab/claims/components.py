@@ -22,7 +22,7 @@ from sightline.lab.claims.results import Chart, ClaimOutcome, ClaimResult
 WHOLE = "whole"
 
 
-class _Sizes(NamedTuple):
+class PartSizes(NamedTuple):
     """Of the models without a part, and of the classifiers."""
 
     steps: int
@@ -32,7 +32,7 @@ class _Sizes(NamedTuple):
     tested: int
 
 
-FULL, QUICK = _Sizes(600, 3, 600, 2, 300), _Sizes(250, 2, 300, 1, 150)
+FULL, QUICK = PartSizes(600, 3, 600, 2, 300), PartSizes(250, 2, 300, 1, 150)
 PARTS = {"residual": "no residual stream", "norm": "no normalisation", "feed_forward": "no feed-forward layers"}
 ATTENTION = "no attention"
 WINDOW = 0.95  # share of sentences in which a map names the causal word, from which it is a window into the answer

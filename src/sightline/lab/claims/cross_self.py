@@ -15,14 +15,16 @@ from sightline.lab.claims.planted import FIRST, recall, translation
 from sightline.lab.claims.results import Chart, ClaimOutcome, ClaimResult
 
 
-class _Sizes(NamedTuple):
+class AttentionKindSizes(NamedTuple):
+    """How much is trained and tested."""
+
     longest: int
     pairs: int
     steps: int
     seeds: int
 
 
-FULL, QUICK = _Sizes(12, 8, 800, 3), _Sizes(8, 5, 300, 2)
+FULL, QUICK = AttentionKindSizes(12, 8, 800, 3), AttentionKindSizes(8, 5, 300, 2)
 BOTH, NO_CROSS, NO_OWN, DECODER = "both", "no cross-attention", "no self-attention", "decoder only"
 
 

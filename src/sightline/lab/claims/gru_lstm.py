@@ -18,14 +18,16 @@ from sightline.models.recurrent import RecurrentConfig
 from sightline.models.recurrent_language_model import RecurrentLanguageModelConfig
 
 
-class _Sizes(NamedTuple):
+class CellSizes(NamedTuple):
+    """How much is trained and tested."""
+
     width: int
     steps: int
     seeds: int
     longest: int
 
 
-FULL, QUICK = _Sizes(64, 600, 5, 8), _Sizes(48, 300, 2, 6)
+FULL, QUICK = CellSizes(64, 600, 5, 8), CellSizes(48, 300, 2, 6)
 LSTM, WIDE, SIZED = "LSTM", "GRU of its width", "GRU of its parameters"
 
 

@@ -21,14 +21,16 @@ from sightline.models.match import count_parameters
 ONE = "1 head"
 
 
-class _Sizes(NamedTuple):
+class HeadCountSizes(NamedTuple):
+    """How much is trained and tested."""
+
     counts: tuple[int, ...]
     steps: int
     seeds: int
     pairs: int
 
 
-FULL, QUICK = _Sizes((1, 2, 4, 8, 16), 600, 3, 8), _Sizes((1, 4, 16), 300, 2, 5)
+FULL, QUICK = HeadCountSizes((1, 2, 4, 8, 16), 600, 3, 8), HeadCountSizes((1, 4, 16), 300, 2, 5)
 
 
 def head_counts(effort: Effort) -> ClaimResult:

@@ -22,13 +22,15 @@ ROLES = ("previous", "first", "duplicate", "induction", "rare")
 LEARNED = 0.5  # of the loss of an even guess
 
 
-class _Sizes(NamedTuple):
+class RoleSizes(NamedTuple):
+    """How much is trained and tested."""
+
     half: int
     steps: int
     seeds: int
 
 
-FULL, QUICK = _Sizes(16, 1500, 2), _Sizes(12, 500, 1)
+FULL, QUICK = RoleSizes(16, 1500, 2), RoleSizes(12, 500, 1)
 
 
 class HeadTable(NamedTuple):

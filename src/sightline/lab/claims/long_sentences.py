@@ -91,7 +91,9 @@ def long_sentences(effort: Effort) -> ClaimResult:
     )
 
 
-class _Sizes(NamedTuple):
+class SentenceSizes(NamedTuple):
+    """How much is trained and tested."""
+
     longest: int
     pairs: int
     width: int
@@ -100,7 +102,7 @@ class _Sizes(NamedTuple):
     tested: int
 
 
-FULL, QUICK = _Sizes(20, 10, 64, 700, 2, 1500), _Sizes(12, 8, 48, 400, 1, 1000)
+FULL, QUICK = SentenceSizes(20, 10, 64, 700, 2, 1500), SentenceSizes(12, 8, 48, 400, 1, 1000)
 
 
 def build(cell: str, attention: bool, width: int, tokens: int, outputs: int) -> SequenceModel:
@@ -238,7 +240,7 @@ def _numbers(found: Sequence[LengthQuality]) -> list[Measured]:
     return numbers
 
 
-def _charts(found: Sequence[LengthQuality], sizes: _Sizes) -> list[Chart]:
+def _charts(found: Sequence[LengthQuality], sizes: SentenceSizes) -> list[Chart]:
     charts = []
     for task, longest in (("translation", sizes.longest), ("recall", sizes.pairs)):
         models = [one for one in found if one.task == task]

@@ -11,20 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from sightline.core.state import replaced
+from sightline.lab.claims.adding import MEAN_ERROR, adding, adding_error, squared_error
 from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.fitting import Draw, Examples, Recipe, fit, held_out, initialised, losses
 from sightline.lab.claims.numbers import curve_of, in_words, mean_of
 from sightline.lab.claims.results import Chart, ClaimOutcome, ClaimResult, Measured, ReferenceLine
 from sightline.mixers.lstm import LSTM
-from sightline.training.loss import Loss
 
 Cut = Literal["nothing", "hidden", "cell"]
-MEAN_ERROR = 1.0 / 6.0  # mean squared error of the adding problem for the constant answer 1, its variance
 SHARE = 0.1  # of the error without any memory, below which a task is learned
 SYMBOLS, KEPT = 8, 10  # of the copy task
 
 
-class _Sizes(NamedTuple):
+class MemorySizes(NamedTuple):
     """Of each: length, steps of training, and seeds."""
 
     adding: tuple[tuple[int, int, int], ...]
@@ -32,11 +31,11 @@ class _Sizes(NamedTuple):
     ways: tuple[int, int, int]
 
 
-FULL = _Sizes(((100, 2500, 2), (300, 2000, 1), (1000, 500, 1)), (100, 1500, 1), (40, 1000, 2))
-QUICK = _Sizes(((100, 1500, 1),), (100, 300, 1), (25, 500, 1))
+FULL = MemorySizes(((100, 2500, 2), (300, 2000, 1), (1000, 500, 1)), (100, 1500, 1), (40, 1000, 2))
+QUICK = MemorySizes(((100, 1500, 1),), (100, 300, 1), (25, 500, 1))
 
 
-class Learned(NamedTuple):
+class TaskError(NamedTuple):
     """The error of one kind of LSTM on one task after training, a row for each seed.
 
     baseline: the error of the best answer without memory; cut: the way that gradients could not take
@@ -148,20 +147,6 @@ def unrolled(lstm: LSTM, x: Tensor, cut: Cut) -> tuple[list[Tensor], list[Tensor
     return hidden, cells
 
 
-def adding(length: int) -> Draw:
-    """Numbers in [0, 1) and marks (B, T, 2); the label, as a number, is the sum of the two that are marked."""
-
-    def draw(generator: torch.Generator, count: int) -> Examples:
-        value, rows = torch.rand(count, length, generator=generator), torch.arange(count)
-        mark = torch.zeros_like(value)
-        mark[rows, torch.randint(length // 2, (count,), generator=generator)] = 1.0
-        mark[rows, torch.randint(length // 2, length, (count,), generator=generator)] = 1.0
-        total = (value * mark).sum(1)
-        return Examples((torch.stack([value, mark], 2),), total, torch.ones_like(total).bool())
-
-    return draw
-
-
 def copying(length: int) -> Draw:
     """10 symbols of 8, T - 1 blanks, a mark, 10 blanks for the symbols to be repeated in; one-hot (B, T+20, 10)."""
 
@@ -177,20 +162,16 @@ def copying(length: int) -> Draw:
     return draw
 
 
-def squared_error(model: nn.Module, batch: Examples) -> Loss:
-    """The squared error of the one number that the model gives for each row."""
-    total = (model(*batch.inputs)[:, 0] - batch.labels).square().sum()
-    return Loss(total, total.detach(), len(batch.labels))
-
-
-def _train(effort: Effort, task: str, length: int, forget_gate: bool, cut: Cut, recipe: Recipe, seeds: int) -> Learned:
+def _train(
+    effort: Effort, task: str, length: int, forget_gate: bool, cut: Cut, recipe: Recipe, seeds: int
+) -> TaskError:
     errors = []
     for seed in effort.some_seeds(seeds):
         model = _fitted(task, length, forget_gate, cut, recipe, seed)
         errors.append(_error(task, length, model))
         effort.say(f"C9: {task}, {length} steps, forget gate {forget_gate}, {cut} cut, seed {seed}: {errors[-1]:.4f}")
     baseline = MEAN_ERROR if task == "adding" else KEPT * math.log(SYMBOLS) / (length + 2 * KEPT)
-    return Learned(task, length, forget_gate, cut, np.array(errors), baseline)
+    return TaskError(task, length, forget_gate, cut, np.array(errors), baseline)
 
 
 def _fitted(task: str, length: int, forget_gate: bool, cut: Cut, recipe: Recipe, seed: int) -> LongMemory:
@@ -210,8 +191,7 @@ def _fitted(task: str, length: int, forget_gate: bool, cut: Cut, recipe: Recipe,
 @torch.no_grad()
 def _error(task: str, length: int, model: LongMemory) -> float:
     if task == "adding":
-        examples = held_out(adding(length), 0, 500)
-        return float((model(*examples.inputs)[:, 0] - examples.labels).square().mean())
+        return adding_error(model, length)
     return float(losses(model, held_out(copying(length), 0, 300)).mean())
 
 
@@ -249,7 +229,7 @@ def _ways(effort: Effort) -> _Ways:
     return _Ways(numbers, chart)
 
 
-def judge(found: Sequence[Learned]) -> tuple[ClaimOutcome, str]:
+def judge(found: Sequence[TaskError]) -> tuple[ClaimOutcome, str]:
     """The outcome by the rule of `lstm_memory`, and what was measured in words."""
     far = [one for one in found if one.cut == "nothing" and one.length >= 100 and one.forget_gate]
     hundred = [one for one in far if one.length == min(each.length for each in far)]
@@ -276,11 +256,11 @@ def judge(found: Sequence[Learned]) -> tuple[ClaimOutcome, str]:
     return "depends", f"It depends on the task and its length: {text}"
 
 
-def _listed(found: Sequence[Learned]) -> str:
+def _listed(found: Sequence[TaskError]) -> str:
     return ", ".join(f"{one.name} ({float(one.error.mean()):.4f} of {one.baseline:.4f})" for one in found)
 
 
-def _charts(found: Sequence[Learned]) -> list[Chart]:
+def _charts(found: Sequence[TaskError]) -> list[Chart]:
     rows = [one for one in found if one.task == "adding" and one.cut == "nothing"]
     gates = {"with forget gate": True, "without forget gate": False}
     curves = [

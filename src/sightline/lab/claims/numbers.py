@@ -20,9 +20,9 @@ def mean_of(name: str, values: Sequence[float] | np.ndarray, unit: str = "") -> 
     return Measured(name, band.centre[0], band.low[0], band.high[0], unit, len(values))
 
 
-def curve_of(label: str, x: Sequence[float] | Sequence[int], rows: np.ndarray) -> Curve:
+def curve_of(label: str, x: Sequence[float] | Sequence[int], rows: Sequence[Sequence[float]] | np.ndarray) -> Curve:
     """The mean of rows (seeds, K) at each x, with Student's interval."""
-    band = mean_band(list(x), rows)
+    band = mean_band(list(x), np.asarray(rows, float))
     return Curve(label, list(map(float, x)), band.centre, band.low, band.high)
 
 
