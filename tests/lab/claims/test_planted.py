@@ -86,7 +86,7 @@ def test_language_tasks_can_be_known_where_they_count():
 
 
 def test_the_planted_word_decides():
-    for task in TASKS:
+    for task in TASKS[:2]:
         examples = drawn(task.draw, 200)
         tokens, causal = examples.inputs[0], task.causal(examples)
         assert causal.sum(1).tolist() == [1] * 200
@@ -94,8 +94,13 @@ def test_the_planted_word_decides():
         assert int(tokens.max()) < task.vocabulary
         assert set(examples.labels.tolist()) == set(range(LABELS))
     tokens = (examples := drawn(asked_value(3))).inputs[0]
-    place = causal_value(examples).int().argmax(1, keepdim=True)
-    assert torch.equal(tokens.gather(1, place - 1)[:, 0], tokens[:, -1])
+    for row, causal in zip(tokens, causal_value(examples)):
+        key, value, question = causal.nonzero().flatten().tolist()
+        assert question == 6
+        assert row[key] == row[question]
+        assert value == key + 1
+    value = causal_value(examples).int().argmax(1, keepdim=True) + 1
+    assert torch.equal(tokens.gather(1, value)[:, 0] - FIRST, examples.labels)
 
 
 def test_adding_and_copying_by_hand():

@@ -24,7 +24,7 @@ from sightline.lab.claims.components import WindowQuality
 from sightline.lab.claims.contests import Contest
 from sightline.lab.claims.head_roles import HeadTable
 from sightline.lab.claims.long_sentences import LengthQuality
-from sightline.lab.claims.lstm_memory import TaskError
+from sightline.lab.claims.lstm_memory import LearnedMemory
 from sightline.lab.claims.numbers import mean_of
 from sightline.lab.claims.results import ClaimResult
 from sightline.lab.claims.syntax import ArcAgreement
@@ -75,9 +75,11 @@ def test_long_sentences(found, outcome, words):
 def memory(**errors):
     """LSTMs on adding and copying over 100 steps and on the short task; errors in units of that without memory."""
     relative = {"adding": 0.01, "copying": 0.01, "nothing": 0.01, "hidden": 0.01, "cell": 0.9} | errors
-    long = [TaskError(task, 100, True, "nothing", np.array([relative[task]]), 1.0) for task in ("adding", "copying")]
+    long = [
+        LearnedMemory(task, 100, True, "nothing", np.array([relative[task]]), 1.0) for task in ("adding", "copying")
+    ]
     return long + [
-        TaskError("adding", 25, True, cut, np.array([relative[cut]]), 1.0) for cut in ("nothing", "hidden", "cell")
+        LearnedMemory("adding", 25, True, cut, np.array([relative[cut]]), 1.0) for cut in ("nothing", "hidden", "cell")
     ]
 
 
@@ -185,7 +187,7 @@ def maps(hits=1.0, permuted=0.6, accuracy=1.0, model="BiLSTM"):
     ("found", "outcome", "words"),
     [
         ([maps(), maps(permuted=None)], "holds", "mattered: BiLSTM on one trigger"),
-        ([maps(hits=0.5), maps(permuted=0.1)], "does not hold", "It was not"),
+        ([maps(hits=0.5), maps(permuted=0.1)], "does not hold", "They were not"),
         ([maps(), maps(hits=0.5)], "depends", "depends on the model"),
         ([maps(), maps(permuted=0.1)], "depends", "permuted 0.10"),
         ([maps(accuracy=0.5)], "depends", "Not decided"),

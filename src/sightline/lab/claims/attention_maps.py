@@ -14,12 +14,12 @@ from sightline.inspect.alternatives import adversarial_attention, answers_with, 
 from sightline.inspect.faithfulness import erasure_curves, kendall, top_hits
 from sightline.inspect.heads import heads_of
 from sightline.lab.claims.claim import Effort
-from sightline.lab.claims.classifiers import MODELS, TASKS, LookedAt, PlantedTask, importance_maps, trained
+from sightline.lab.claims.classifiers import MODELS, TASKS, InspectedClassifier, PlantedTask, importance_maps, trained
 from sightline.lab.claims.fitting import Recipe
 from sightline.lab.claims.numbers import in_words, mean_of, points_of
 from sightline.lab.claims.results import Chart, ClaimOutcome, ClaimResult, Measured
 
-FINDS = 0.95  # share of sentences in which the heaviest token is the causal one
+FINDS = 0.95  # share of causal words among as many most attended ones
 MATTERS = 0.25  # median change of the answer when the weights are permuted
 LEARNED = 0.95  # accuracy
 SHARES = (0.1, 0.2, 0.5)
@@ -42,8 +42,8 @@ FULL, QUICK = MapSizes(600, 2, 300, 100, 5, 100), MapSizes(300, 1, 150, 25, 3, 5
 class MapQuality(NamedTuple):
     """What the maps of one kind of model on one task are worth; lists have a number for each seed.
 
-    hits: of each map the share of sentences whose most important token is the causal one; agreement: Kendall's τ of
-    attention with gradients and with leaving out; permuted: the median change of the answer, None without one pooled
+    hits: of each map the share of causal words among as many most important ones; agreement: Kendall's τ of attention
+    with gradients and with leaving out; permuted: the median change of the answer, None without one pooled
     attention; adversarial: the mean divergence of the most different weights with the same answer, in nats
     """
 
@@ -70,21 +70,21 @@ class MapQuality(NamedTuple):
 
 
 def attention_maps(effort: Effort) -> ClaimResult:
-    """Attention beside what is known to matter, on tasks whose causal token is planted, for three kinds of models.
+    """Attention beside what is known to matter, on tasks whose causal words are planted, for three kinds of models.
 
     Tasks: one trigger word decides the label; the first of two triggers decides; the value of the key that the last
-    word asks for. Models: additive attention over word vectors, over a bidirectional LSTM, and a two-layer Transformer
-    with a class token, whose map is the mean of its last layer's heads. Each test of the map is calibrated by the
-    planted token: its hits, for attention, gradients, leaving a word out and replacing it. For the pooled models also
-    the tests of Jain & Wallace 2019 (permuted and adversarial attention, the latter with a change of the answer of at
-    most 0.01), even weights, frozen and trained (Wiegreffe & Pinter 2019), and the erasure curves of DeYoung et al.
-    2020.
+    word asks for, to which all three words are causal. Models: additive attention over word vectors, over a
+    bidirectional LSTM, and a two-layer Transformer with a class token, whose map is the mean of its last layer's heads.
+    Each test of the map is calibrated by the planted words: its hits, for attention, gradients, leaving a word out and
+    replacing it. For the pooled models also the tests of Jain & Wallace 2019 (permuted and adversarial attention, the
+    latter with a change of the answer of at most 0.01), even weights, frozen and trained (Wiegreffe & Pinter 2019), and
+    the erasure curves of DeYoung et al. 2020.
 
-    Rule: attention is a map of what mattered for a model on a task if the most attended word is the causal one in 0.95
-    of the sentences and, where one pooled attention exists, permuting its weights changes the answer by a total
-    variation of 0.25 in the median. A model counts on a task that it learned (accuracy 0.95 in every training). The
-    claim holds if attention is such a map wherever a model counts. It does not hold if it is nowhere. Otherwise it
-    depends: on the model and the task, which are named.
+    Rule: attention is a map of what mattered for a model on a task if of the most attended words, as many as are causal
+    in a sentence, a share of 0.95 is causal and, where one pooled attention exists, permuting its weights changes the
+    answer by a total variation of 0.25 in the median. A model counts on a task that it learned (accuracy 0.95 in every
+    training). The claim holds if attention is such a map wherever a model counts. It does not hold if it is nowhere.
+    Otherwise it depends: on the model and the task, which are named.
     """
     sizes = effort.choose(FULL, QUICK)
     seeds = effort.some_seeds(sizes.seeds)
@@ -106,8 +106,8 @@ def attention_maps(effort: Effort) -> ClaimResult:
         conditions=f"width 64; {sizes.steps} steps of 64; {sizes.tested} test sentences; {len(seeds)} seed(s); "
         + effort.conditions(),
         limits=(
-            "Made sentences in which one word decides. On real text what matters is not known, and the tests without a "
-            "planted token are all that remains."
+            "Made sentences in which one word, or three, decide. On real text what matters is not known, and only the "
+            "tests without planted words remain."
         ),
     )
 
@@ -140,7 +140,7 @@ def _measure(task: PlantedTask, name: str, seed: int, sizes: MapSizes) -> MapQua
     )
 
 
-def _erasure(one: LookedAt, maps: dict[str, Tensor], seed: int) -> dict[str, list[float]]:
+def _erasure(one: InspectedClassifier, maps: dict[str, Tensor], seed: int) -> dict[str, list[float]]:
     """The mean of both curves for attention, for leaving out, and for a random order."""
     generator = torch.Generator().manual_seed(derive(seed, "order"))
     orders = {name: maps[name] for name in ("attention", "leave one out")}
@@ -183,8 +183,8 @@ def judge(found: Sequence[MapQuality]) -> tuple[ClaimOutcome, str]:
     said = "; ".join(
         f"{label}: {', '.join(f'{one.model} on {one.task} {_hits(one)}' for one in models)}"
         for label, models in (
-            ("the most attended word was the causal one and mattered", good),
-            ("it was not, or did not", bad),
+            ("the most attended words were the causal ones and mattered", good),
+            ("they were not, or did not", bad),
         )
         if models
     )
@@ -201,7 +201,7 @@ def judge(found: Sequence[MapQuality]) -> tuple[ClaimOutcome, str]:
 
 def _hits(one: MapQuality) -> str:
     hits = in_words(mean_of("", one.hits["attention"]))
-    return f"({hits} of sentences)" if one.permuted is None else f"({hits}; permuted {np.mean(one.permuted):.2f})"
+    return f"({hits})" if one.permuted is None else f"({hits}; permuted {np.mean(one.permuted):.2f})"
 
 
 def _numbers(found: Sequence[MapQuality]) -> list[Measured]:
@@ -225,4 +225,4 @@ def _charts(found: Sequence[MapQuality]) -> list[Chart]:
     names = [f"{one.model}, {one.task}" for one in found]
     maps = ("attention", "gradient", "leave one out", "replacement")
     curves = [points_of(each, [one.hits[each] for one in found]) for each in maps]
-    return [Chart("Sentences whose most important word is the causal one", "", "hits", curves, categories=names)]
+    return [Chart("Causal words among as many most important ones", "", "hits", curves, categories=names)]

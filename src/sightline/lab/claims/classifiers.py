@@ -76,7 +76,7 @@ MODELS: dict[str, Callable[..., EncoderModel]] = {
 }
 
 
-class LookedAt(NamedTuple):
+class InspectedClassifier(NamedTuple):
     """A trained classifier, and sentences that it was not trained on."""
 
     model: EncoderModel
@@ -94,7 +94,7 @@ class LookedAt(NamedTuple):
 
 def trained(
     task: PlantedTask, build: Callable[[int], EncoderModel], recipe: Recipe, seed: int, tested: int
-) -> LookedAt:
+) -> InspectedClassifier:
     """Train a classifier on a task, and draw sentences to look at it."""
     with initialised(seed):
         model = build(task.vocabulary)
@@ -104,10 +104,10 @@ def trained(
     others = [task.draw(generator, tested).inputs[0] for _ in range(4)]
     accuracy = float(answers(model, examples).double().mean())
     tokens, mask = examples.inputs
-    return LookedAt(model.eval(), tokens, mask, task.causal(examples), others, accuracy)
+    return InspectedClassifier(model.eval(), tokens, mask, task.causal(examples), others, accuracy)
 
 
-def importance_maps(one: LookedAt) -> dict[str, Tensor]:
+def importance_maps(one: InspectedClassifier) -> dict[str, Tensor]:
     """Maps of importance (B, T) by name; "attention" is what a reader would be shown.
 
     Of a pooling its weights; of a class token its weights in the last layer, the mean over heads. A Transformer has
@@ -122,7 +122,7 @@ def importance_maps(one: LookedAt) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def _class_token_maps(one: LookedAt) -> dict[str, Tensor]:
+def _class_token_maps(one: InspectedClassifier) -> dict[str, Tensor]:
     layers = heads_of(one.model)
     inputs: dict[str, Tensor] = {}
     handles = []

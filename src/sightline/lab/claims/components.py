@@ -35,7 +35,7 @@ class PartSizes(NamedTuple):
 FULL, QUICK = PartSizes(600, 3, 600, 2, 300), PartSizes(250, 2, 300, 1, 150)
 PARTS = {"residual": "no residual stream", "norm": "no normalisation", "feed_forward": "no feed-forward layers"}
 ATTENTION = "no attention"
-WINDOW = 0.95  # share of sentences in which a map names the causal word, from which it is a window into the answer
+WINDOW = 0.95  # share of causal words among as many most attended ones, from which it is a window into the answer
 MAPS = ("attention", "rollout", "value-weighted")
 
 
@@ -59,13 +59,13 @@ def components(effort: Effort) -> ClaimResult:
     Text: the next character of dates as people write them (`builtin:dates`). Each part is left out of a model of its
     own from the beginning. The second half looks into a two-layer Transformer classifier on the planted tasks of C16:
     raw attention of the last layer, rollout (Abnar & Zuidema 2020) and value-weighted norms (Kobayashi et al. 2020), by
-    their hits of the planted word and by Kendall's τ with the effect of replacing each word.
+    their hits of the planted words and by Kendall's τ with the effect of replacing each word.
 
     Rule: a part matters if the model without it is worse than the whole one in paired differences over seeds and test
     examples, at 5 % after Holm's correction. Raw attention is a window if on every planted task that was learned
-    (accuracy 0.95) the most attended word is the causal one in 0.95 of the sentences. The claim holds if the residual
-    stream, normalisation and feed-forward layers all matter and raw attention is no window. It does not hold if none of
-    the three matters and raw attention is a window. Otherwise it depends: on the part, or on the task.
+    (accuracy 0.95) a share of 0.95 of the most attended words, as many as are causal, is causal. The claim holds if the
+    residual stream, normalisation and feed-forward layers all matter and raw attention is no window. It does not hold
+    if none of the three matters and raw attention is a window. Otherwise it depends: on the part, or on the task.
     """
     steps, seeds = effort.choose(FULL, QUICK)[:2]
     seeds = effort.some_seeds(seeds)
@@ -127,7 +127,7 @@ def judge(removed: Contest, looked: Sequence[WindowQuality]) -> tuple[ClaimOutco
     counted = [one for one in looked if one.learned]
     for one in counted:
         each = ", ".join(f"{name} {in_words(mean_of('', values))}" for name, values in one.hits.items())
-        said.append(f"{one.task}, causal word named first: {each}")
+        said.append(f"{one.task}, causal words named first: {each}")
     text = "; ".join(said) + "."
     text = text[0].upper() + text[1:]
     if not removed.learned or not counted:
@@ -142,7 +142,7 @@ def judge(removed: Contest, looked: Sequence[WindowQuality]) -> tuple[ClaimOutco
     if len(matter) < len(PARTS):
         reasons.append(f"worse with {names_of(matter) or 'none of the three left out'}, not shown for the others")
     if window:
-        reasons.append("raw attention named the causal word wherever it was tried")
+        reasons.append("raw attention named the causal words wherever it was tried")
     return "depends", f"It depends: {'; '.join(reasons)}. {text}"
 
 
@@ -152,5 +152,5 @@ def _charts(removed: Contest, looked: Sequence[WindowQuality]) -> list[Chart]:
     loss = f"loss ({unit_of(removed.metric)})"
     return [
         Chart("Loss without a part", "", loss, [points_of("loss", list(means.values()))], categories=list(means)),
-        Chart("The causal word is named first", "", "hits", hits, categories=[one.task for one in looked]),
+        Chart("Causal words that are named first", "", "hits", hits, categories=[one.task for one in looked]),
     ]

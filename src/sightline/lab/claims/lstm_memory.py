@@ -35,7 +35,7 @@ FULL = MemorySizes(((100, 2500, 2), (300, 2000, 1), (1000, 500, 1)), (100, 1500,
 QUICK = MemorySizes(((100, 1500, 1),), (100, 300, 1), (25, 500, 1))
 
 
-class TaskError(NamedTuple):
+class LearnedMemory(NamedTuple):
     """The error of one kind of LSTM on one task after training, a row for each seed.
 
     baseline: the error of the best answer without memory; cut: the way that gradients could not take
@@ -164,14 +164,14 @@ def copying(length: int) -> Draw:
 
 def _train(
     effort: Effort, task: str, length: int, forget_gate: bool, cut: Cut, recipe: Recipe, seeds: int
-) -> TaskError:
+) -> LearnedMemory:
     errors = []
     for seed in effort.some_seeds(seeds):
         model = _fitted(task, length, forget_gate, cut, recipe, seed)
         errors.append(_error(task, length, model))
         effort.say(f"C9: {task}, {length} steps, forget gate {forget_gate}, {cut} cut, seed {seed}: {errors[-1]:.4f}")
     baseline = MEAN_ERROR if task == "adding" else KEPT * math.log(SYMBOLS) / (length + 2 * KEPT)
-    return TaskError(task, length, forget_gate, cut, np.array(errors), baseline)
+    return LearnedMemory(task, length, forget_gate, cut, np.array(errors), baseline)
 
 
 def _fitted(task: str, length: int, forget_gate: bool, cut: Cut, recipe: Recipe, seed: int) -> LongMemory:
@@ -229,7 +229,7 @@ def _ways(effort: Effort) -> _Ways:
     return _Ways(numbers, chart)
 
 
-def judge(found: Sequence[TaskError]) -> tuple[ClaimOutcome, str]:
+def judge(found: Sequence[LearnedMemory]) -> tuple[ClaimOutcome, str]:
     """The outcome by the rule of `lstm_memory`, and what was measured in words."""
     far = [one for one in found if one.cut == "nothing" and one.length >= 100 and one.forget_gate]
     hundred = [one for one in far if one.length == min(each.length for each in far)]
@@ -256,11 +256,11 @@ def judge(found: Sequence[TaskError]) -> tuple[ClaimOutcome, str]:
     return "depends", f"It depends on the task and its length: {text}"
 
 
-def _listed(found: Sequence[TaskError]) -> str:
+def _listed(found: Sequence[LearnedMemory]) -> str:
     return ", ".join(f"{one.name} ({float(one.error.mean()):.4f} of {one.baseline:.4f})" for one in found)
 
 
-def _charts(found: Sequence[TaskError]) -> list[Chart]:
+def _charts(found: Sequence[LearnedMemory]) -> list[Chart]:
     rows = [one for one in found if one.task == "adding" and one.cut == "nothing"]
     gates = {"with forget gate": True, "without forget gate": False}
     curves = [

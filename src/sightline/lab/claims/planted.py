@@ -194,9 +194,9 @@ def asked_value(pairs: int, keys: int = 12, values: int = 4) -> Draw:
 
 
 def causal_value(examples: Examples) -> Tensor:
-    """The value after the key that is asked for, (B, T) bool; without it the answer cannot be known."""
+    """The last word, the key that it asks for and the value after it, (B, T) bool: all three are needed."""
     tokens = examples.inputs[0]
-    asked = tokens[:, :-1] == tokens[:, -1:]
-    causal = torch.zeros_like(tokens, dtype=torch.bool)
-    causal[:, 1:] = asked
+    key = tokens == tokens[:, -1:]  # in the list, and the question itself
+    causal = key.clone()
+    causal[:, 1:] |= key[:, :-1]
     return causal
