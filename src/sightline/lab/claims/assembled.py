@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from sightline.core.mixer import SequenceEncoder, SequenceMixer
-from sightline.mixers import MIXERS
+from sightline.mixers.cross import CrossAttention
+from sightline.mixers.softmax import FullSoftmaxAttention, SoftmaxAttention
 from sightline.models.decoder import Decoder
 from sightline.models.encoder import FullEncoder
 from sightline.models.sequence_model import SequenceModel
@@ -32,7 +33,7 @@ def language_model(
     for _ in range(LAYERS):
         inner: list[SequenceMixer] = []
         if attention:
-            inner.append(MIXERS["softmax"](HEADS, positions="rotary").build(WIDTH))
+            inner.append(SoftmaxAttention(WIDTH, HEADS, positions="rotary"))
         if feed_forward:
             inner.append(_feed_forward())
         for part in inner:
@@ -52,7 +53,7 @@ def encoder_decoder(
     below: list[SequenceEncoder] = [AsEncoder(AddPositions(WIDTH))]
     for _ in range(LAYERS):
         if own_of_encoder:
-            own = MIXERS["softmax"](HEADS, causal=False).build(WIDTH)
+            own = FullSoftmaxAttention(WIDTH, HEADS)
             below.append(ResidualEncoder(own, make_norm("rms", WIDTH)))
         below.append(ResidualEncoder(AsEncoder(_feed_forward()), make_norm("rms", WIDTH)))
     below.append(AsEncoder(Pointwise(make_norm("rms", WIDTH), WIDTH)))
@@ -60,9 +61,9 @@ def encoder_decoder(
     for _ in range(LAYERS):
         parts: list[SequenceMixer] = []
         if own_of_decoder:
-            parts.append(MIXERS["softmax"](HEADS).build(WIDTH))
+            parts.append(SoftmaxAttention(WIDTH, HEADS))
         if cross:
-            parts.append(MIXERS["cross"](HEADS).build(WIDTH))
+            parts.append(CrossAttention(WIDTH, HEADS))
         layers += [Residual(part, make_norm("rms", WIDTH)) for part in [*parts, _feed_forward()]]
     layers.append(Pointwise(make_norm("rms", WIDTH), WIDTH))
     encoder = FullEncoder(build_front_end(tokens, WIDTH), EncoderStack(below))

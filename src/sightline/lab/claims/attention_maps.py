@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -169,9 +169,9 @@ def _joined(rows: Sequence[MapQuality]) -> MapQuality:
         keys = [key for key in parts[0] if all(key in part for part in parts)]
         return {key: [value for part in parts for value in part[key]] for key in keys}
 
-    named = ("hits", "agreement", "uniform", "erasure")
-    values = {name: lists(name) for name in ("accuracy", "permuted", "adversarial")}
-    return rows[0]._replace(**values, **{name: tables(name) for name in named})
+    values: dict[str, Any] = {name: lists(name) for name in ("accuracy", "permuted", "adversarial")}
+    values |= {name: tables(name) for name in ("hits", "agreement", "uniform", "erasure")}
+    return rows[0]._replace(**values)
 
 
 def judge(found: Sequence[MapQuality]) -> tuple[ClaimOutcome, str]:

@@ -14,11 +14,12 @@ from sightline.core.state import replaced
 from sightline.lab.claims.adding import MEAN_ERROR, adding, adding_error, squared_error
 from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.fitting import Draw, Examples, Recipe, fit, held_out, initialised, losses
-from sightline.lab.claims.numbers import curve_of, in_words, mean_of
+from sightline.lab.claims.numbers import curve_of, in_words, mean_of, points_of
 from sightline.lab.claims.results import Chart, ClaimOutcome, ClaimResult, Measured, ReferenceLine
 from sightline.mixers.lstm import LSTM
 
 Cut = Literal["nothing", "hidden", "cell"]
+CUTS: tuple[Cut, ...] = ("nothing", "hidden", "cell")
 SHARE = 0.1  # of the error without any memory, below which a task is learned
 SYMBOLS, KEPT = 8, 10  # of the copy task
 
@@ -103,15 +104,14 @@ def _trainings(plan: Sequence[tuple[str, int, bool, Cut, Recipe, int]]) -> str:
 
 def _plan(effort: Effort) -> list[tuple[str, int, bool, Cut, Recipe, int]]:
     """Task, length, forget gate, cut, recipe and number of seeds of every training."""
-    sizes = effort.choose(FULL, QUICK)
+    sizes, whole = effort.choose(FULL, QUICK), CUTS[0]
     plan: list[tuple[str, int, bool, Cut, Recipe, int]] = []
     for length, steps, seeds in sizes.adding:
-        plan += [("adding", length, gate, "nothing", Recipe(steps, 32, 1e-2), seeds) for gate in (True, False)]
+        plan += [("adding", length, gate, whole, Recipe(steps, 32, 1e-2), seeds) for gate in (True, False)]
     length, steps, seeds = sizes.copying
-    plan += [("copying", length, gate, "nothing", Recipe(steps, 32, 5e-3), seeds) for gate in (True, False)]
+    plan += [("copying", length, gate, whole, Recipe(steps, 32, 5e-3), seeds) for gate in (True, False)]
     length, steps, seeds = sizes.ways
-    cuts: tuple[Cut, ...] = ("nothing", "hidden", "cell")
-    return plan + [("adding", length, True, cut, Recipe(steps, 32, 1e-2), seeds) for cut in cuts]
+    return plan + [("adding", length, True, cut, Recipe(steps, 32, 1e-2), seeds) for cut in CUTS]
 
 
 @final
@@ -205,7 +205,7 @@ class _Ways(NamedTuple):
 def gradient_ways(model: LongMemory, x: Tensor) -> dict[Cut, np.ndarray]:
     """‖∂L/∂c(T-k)‖ (B, T) for k = 0 … T-1, L the sum of the last outputs, by the way that is cut; "nothing" = all."""
     norms: dict[Cut, np.ndarray] = {}
-    for cut in ("nothing", "hidden", "cell"):
+    for cut in CUTS:
         hidden, cells = unrolled(model.lstm, x, cut)
         gradients = torch.autograd.grad(model.head(hidden[-1]).sum(), cells, allow_unused=True, materialize_grads=True)
         norms[cut] = torch.stack([g.norm(dim=1) for g in reversed(gradients)], 1).double().numpy()
@@ -263,11 +263,9 @@ def _listed(found: Sequence[LearnedMemory]) -> str:
 def _charts(found: Sequence[LearnedMemory]) -> list[Chart]:
     rows = [one for one in found if one.task == "adding" and one.cut == "nothing"]
     gates = {"with forget gate": True, "without forget gate": False}
-    curves = [
-        curve_of(f"{label}, {one.length} steps", [one.length], one.error[:, None])
-        for label, gate in gates.items()
-        for one in rows
-        if one.forget_gate == gate
-    ]
+    curves = []
+    for label, gate in gates.items():
+        of_gate = [one for one in rows if one.forget_gate == gate]
+        curves.append(points_of(label, [one.error for one in of_gate], [one.length for one in of_gate]))
     lines = [ReferenceLine("without memory", MEAN_ERROR)]
     return [Chart("Adding: error by length", "steps", "mean squared error", curves, True, True, lines)]

@@ -36,9 +36,11 @@ def in_words(measured: Measured, digits: int = 2) -> str:
     return f"{text} ({measured.low:.{digits}f} to {measured.high:.{digits}f})"
 
 
-def points_of(label: str, values: Sequence[Sequence[float] | np.ndarray]) -> Curve:
-    """The mean of each list of numbers with its interval, for a chart over names."""
+def points_of(
+    label: str, values: Sequence[Sequence[float] | np.ndarray], x: Sequence[float] | Sequence[int] | None = None
+) -> Curve:
+    """The mean of each list of numbers with its interval, at each x; without x at 0, 1, …, for a chart over names."""
     means = [mean_of(label, each) for each in values]
-    places = list(map(float, range(len(means))))
+    places = list(map(float, range(len(means)) if x is None else x))
     low, high = [one.low for one in means], [one.high for one in means]
     return Curve(label, places, [one.value for one in means], low, high)
