@@ -72,9 +72,15 @@ def test_accuracies_are_counted_by_length_and_by_place_in_the_source():
 
 
 def test_language_tasks_can_be_known_where_they_count():
-    (row,) = (examples := drawn(repeats(5))).inputs
-    assert torch.equal(examples.labels[:, 5:], row[:, 1:6])
-    assert examples.counted.sum(1).unique().tolist() == [5]
+    (row,) = (examples := drawn(repeats(16))).inputs
+    assert torch.equal(examples.labels[:, :-1], row[:, 1:])
+    sizes = set()
+    for tokens, labels, counted in zip(row.tolist(), examples.labels.tolist(), examples.counted):
+        sizes.add(16 - int(counted.sum()) - 1)
+        for place in counted.nonzero().flatten().tolist():
+            before = tokens[:place].index(tokens[place])
+            assert labels[place] == tokens[before + 1]
+    assert sizes == {4, 5, 6, 7, 8}
     (row,) = (examples := drawn(many_queries(4))).inputs
     for b in range(50):
         known = dict(zip(row[b, 0:8:2].tolist(), row[b, 1:8:2].tolist()))

@@ -255,7 +255,7 @@ TINY = {
     lstm_memory: lstm_memory.MemorySizes(((100, 2, 1),), (100, 2, 1), (6, 2, 1)),
     gru_lstm: gru_lstm.CellSizes(8, 2, 2, 4),
     head_counts: head_counts.HeadCountSizes((1, 4), 2, 2, 3),
-    head_roles: head_roles.RoleSizes(6, 2, 1),
+    head_roles: head_roles.RoleSizes(8, 2, 1),
     attention_maps: attention_maps.MapSizes(2, 1, 8, 2, 1, 2),
     components: components.PartSizes(2, 2, 2, 1, 8),
     cross_self: cross_self.AttentionKindSizes(4, 3, 2, 2),

@@ -14,7 +14,7 @@ from sightline.lab.claims.fitting import NextToken, Recipe, fit, held_out, initi
 from sightline.lab.claims.numbers import in_words, mean_of, points_of
 from sightline.lab.claims.planted import FIRST, repeats
 from sightline.lab.claims.results import Chart, ClaimOutcome, ClaimResult, Measured
-from sightline.lab.claims.syntax import ArcAgreement, arc_agreement, treebank
+from sightline.lab.claims.syntax import FOLDER, ArcAgreement, arc_agreement, treebank
 from sightline.models.language_model import LanguageModelConfig
 
 SYMBOLS, TAKEN, FURTHER = 24, 0.5, 1.2
@@ -25,12 +25,12 @@ LEARNED = 0.5  # of the loss of an even guess
 class RoleSizes(NamedTuple):
     """How much is trained and tested."""
 
-    half: int
+    length: int
     steps: int
     seeds: int
 
 
-FULL, QUICK = RoleSizes(16, 1500, 2), RoleSizes(12, 500, 1)
+FULL, QUICK = RoleSizes(32, 1500, 2), RoleSizes(24, 600, 1)
 
 
 class HeadTable(NamedTuple):
@@ -60,9 +60,9 @@ def head_roles(effort: Effort) -> ClaimResult:
     depends: on the role, and on what the text asks for. If the text was not learned (half of the loss of an even
     guess), it is not decided.
     """
-    half, steps, seeds = effort.choose(FULL, QUICK)
+    length, steps, seeds = effort.choose(FULL, QUICK)
     seeds = effort.some_seeds(seeds)
-    tables = [_table(effort, half, steps, seed) for seed in seeds]
+    tables = [_table(effort, length, steps, seed) for seed in seeds]
     arcs = arc_agreement(effort)
     outcome, said = judge(tables, arcs)
     return ClaimResult(
@@ -72,8 +72,9 @@ def head_roles(effort: Effort) -> ClaimResult:
         numbers=_numbers(tables, arcs),
         charts=_charts(tables[0]),
         conditions=(
-            f"{half} of {SYMBOLS} symbols, repeated; two layers of four heads, width 64; {steps} steps of 64; "
-            f"{len(seeds)} seeds; {effort.conditions()}; treebank: {treebank() or 'none'}"
+            f"rows of {length} in which {length // 4} to {length // 2} of {SYMBOLS} symbols are repeated; two layers "
+            f"of four heads, width 64; {steps} steps of 64; {len(seeds)} seeds; {effort.conditions()}; treebank: "
+            f"{FOLDER if treebank() else 'none'}"
         ),
         limits=(
             "A made text of random symbols and a small model: which roles exist follows from what the text asks for."
@@ -82,8 +83,8 @@ def head_roles(effort: Effort) -> ClaimResult:
     )
 
 
-def _table(effort: Effort, half: int, steps: int, seed: int) -> HeadTable:
-    draw = repeats(half, SYMBOLS)
+def _table(effort: Effort, length: int, steps: int, seed: int) -> HeadTable:
+    draw = repeats(length, SYMBOLS)
     examples = held_out(draw, seed, 200)
     (tokens,) = examples.inputs
     config = LanguageModelConfig(d_model=64, layers=2, heads=4, dropout=0.0)

@@ -33,7 +33,7 @@ class MemorySizes(NamedTuple):
 
 
 FULL = MemorySizes(((100, 2500, 2), (300, 2000, 1), (1000, 500, 1)), (100, 1500, 1), (40, 1000, 2))
-QUICK = MemorySizes(((100, 1500, 1),), (100, 300, 1), (25, 500, 1))
+QUICK = MemorySizes(((100, 1500, 1),), (100, 300, 1), (40, 600, 1))
 
 
 class LearnedMemory(NamedTuple):

@@ -79,19 +79,22 @@ def asked_pair(examples: Examples) -> tuple[Tensor, Tensor]:
     return (length - 2) // 2, asked
 
 
-def repeats(half: int, symbols: int = 24) -> Draw:
-    """Random symbols, twice in a row, for a language model: in the second half each next symbol can be known.
+def repeats(length: int, symbols: int = 24) -> Draw:
+    """Rows of `length` symbols in which a block of different symbols, after a mark, is repeated until the row ends.
 
-    The labels are the next symbols; those of the second half count, which only looking back can predict. The task on
-    which induction heads are seen (Olsson et al. 2022, arXiv:2209.11895).
+    For a language model. The block's size is drawn anew for each row, from a quarter to half of the length, so that no
+    fixed distance leads back to what comes next: the labels that count, those from the second block on, follow from
+    what came after the same symbol before. The task on which induction heads are seen (Olsson et al. 2022,
+    arXiv:2209.11895), there with blocks of one size.
     """
 
     def draw(generator: torch.Generator, count: int) -> Examples:
-        once = torch.randint(symbols, (count, half), generator=generator) + FIRST
-        row = torch.cat([torch.full((count, 1), BEGIN), once, once], 1)
-        labels, counted = row[:, 1:], torch.zeros(count, 2 * half, dtype=torch.bool)
-        counted[:, half:] = True
-        return Examples((row[:, :-1],), labels, counted)
+        size = torch.randint(length // 4, length // 2 + 1, (count, 1), generator=generator)
+        block = torch.rand(count, symbols, generator=generator).argsort(1)  # no symbol twice
+        place = torch.arange(length)
+        row = block.gather(1, place % size) + FIRST
+        tokens = torch.cat([torch.full((count, 1), BEGIN), row[:, :-1]], 1)
+        return Examples((tokens,), row, place > size)  # the first symbol of the second block cannot be known
 
     return draw
 
