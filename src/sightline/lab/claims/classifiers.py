@@ -31,21 +31,28 @@ from sightline.parts.front_ends import build_front_end
 from sightline.parts.heads import TokenHead
 from sightline.parts.pooling import POOLINGS
 
-LABELS, WORDS, LENGTH, PAIRS, KEYS = 4, 32, 16, 5, 12
+LABELS, WORDS, LENGTH, PAIRS, KEYS = 4, 32, 16, 3, 6
+FILLERS = (FIRST + LABELS, FIRST + LABELS + WORDS)  # ids of words that decide nothing
 
 
 class PlantedTask(NamedTuple):
-    """A task with known causal tokens."""
+    """A task with known causal words; `fillers` are the ids of words that decide nothing, where it has some."""
 
     name: str
     draw: Draw
     causal: Callable[[Examples], Tensor]  # (B, T) bool
     vocabulary: int
+    fillers: tuple[int, int] | None = None
+
+    def others(self, generator: torch.Generator, count: int) -> Tensor:
+        """Sentences (count, T) whose words replace those of others: without a word that decides, if there can be."""
+        tokens = self.draw(generator, count).inputs[0]
+        return tokens if self.fillers is None else torch.randint(*self.fillers, tokens.shape, generator=generator)
 
 
 TASKS = (
-    PlantedTask("one trigger", trigger(LENGTH, LABELS, WORDS), causal_trigger, FIRST + LABELS + WORDS),
-    PlantedTask("first of two triggers", first_of_two(LENGTH, LABELS, WORDS), causal_first, FIRST + LABELS + WORDS),
+    PlantedTask("one trigger", trigger(LENGTH, LABELS, WORDS), causal_trigger, FILLERS[1], FILLERS),
+    PlantedTask("first of two triggers", first_of_two(LENGTH, LABELS, WORDS), causal_first, FILLERS[1], FILLERS),
     PlantedTask("value of a key", asked_value(PAIRS, KEYS, LABELS), causal_value, FIRST + LABELS + KEYS),
 )
 
@@ -101,7 +108,7 @@ def trained(
     fit(model, task.draw, recipe, seed)
     examples = held_out(task.draw, seed, tested)
     generator = torch.Generator().manual_seed(seed)
-    others = [task.draw(generator, tested).inputs[0] for _ in range(4)]
+    others = [task.others(generator, tested) for _ in range(4)]
     accuracy = float(answers(model, examples).double().mean())
     tokens, mask = examples.inputs
     return InspectedClassifier(model.eval(), tokens, mask, task.causal(examples), others, accuracy)
