@@ -6,8 +6,12 @@
 #   make check   format, lint, types, layers, documentation
 #   make hooks   check the format, lint and types of each commit
 #   make formats [ARGS=pandas_tables]   write the files of tests/formats with the real tools (PostgreSQL, sox from Debian)
+#   make cluster   a comparison on two local nodes of Ray, one of which is killed, has the same results as without
 #   make study [ARGS="--stage confirm --minutes 110"]   the study of defaults, which continues where it stopped
+#   make claims [ARGS=--quick]   every claim about recurrence and attention, measured for docs/claims.md: an hour on two
+#                idle cores, ten minutes with --quick; continues where it stopped, ARGS=--overwrite begins again
 #   make verify-verdict   how often a comparison's verdict is wrong, simulated; verify-planted: on real tasks, for hours
+#   make verify-kills   a comparison of each of three tasks, killed ten times, ends like one that is left alone
 #   make verify-shakespeare (multi30k, jsb, sst, mnist, etth1, spoken-digits …): published numbers on real data
 
 TORCH ?= torch==2.13.0
@@ -17,6 +21,7 @@ STAMP := $(VENV)/.installed
 RUNTIME := $(VENV)/.runtime
 PEERS := $(VENV)/.peers
 TOOLS := .venv-formats
+CLUSTER := .venv-cluster
 
 # The first Python that is new enough; say `make PYTHON=/path/to/python3.12` for another.
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 python,$(shell \
@@ -27,7 +32,7 @@ CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 TESTS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo quick test hooks check format lint types layers docs certify certify-full bench peers study formats generate clean
+.PHONY: help install demo quick test hooks check format lint types layers docs certify certify-full bench peers study formats cluster claims generate clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -92,6 +97,12 @@ bench: $(PEERS)
 	@status=0; $(BIN)/sightline bench --out-dir benchmarks/results $(ARGS) || status=$$?; \
 		$(BIN)/python docs/generate.py; exit $$status
 
+# Keep the machine idle meanwhile: some claims are about time.
+claims: install
+	$(BIN)/sightline claims -o benchmarks/claims $(ARGS)
+	cp benchmarks/claims/claims.json benchmarks/results/claims.json
+	$(BIN)/python docs/generate.py
+
 peers: $(PEERS)
 
 $(PEERS): $(STAMP)
@@ -106,6 +117,17 @@ $(TOOLS)/.installed: tests/formats/requirements.txt
 	@test -n "$(PYTHON)"
 	test -x $(TOOLS)/bin/python || $(PYTHON) -m venv $(TOOLS)
 	$(TOOLS)/bin/python -m pip install --quiet --requirement tests/formats/requirements.txt
+	@touch $@
+
+# Ray would burden the package's own environment. Not for a machine on which other things need the cores.
+cluster: $(CLUSTER)/.installed
+	$(CLUSTER)/bin/python benchmarks/verify_cluster.py
+
+$(CLUSTER)/.installed: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)"
+	test -x $(CLUSTER)/bin/python || $(PYTHON) -m venv $(CLUSTER)
+	$(CLUSTER)/bin/python -m pip install --quiet "$(TORCH)"
+	$(CLUSTER)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[ray]"
 	@touch $@
 
 # Published numbers on real data, `make verify-shakespeare` for benchmarks/verify_shakespeare.py and so on; ARGS go to the
@@ -123,4 +145,4 @@ generate: install
 	$(BIN)/python tests/test_surface.py
 
 clean:
-	rm -rf $(VENV) $(TOOLS) docs/_build build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(TOOLS) $(CLUSTER) docs/_build build dist .pytest_cache .ruff_cache .hypothesis

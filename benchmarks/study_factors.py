@@ -55,6 +55,9 @@ GROUPS: dict[str, dict[str, Options]] = {
             "bpe 2000": {"text.kind": "bpe", "text.size": 2000},
             "all words": {"text.min_count": 1},
         },
+        "epochs": _values("most_epochs", 4, 8),
+        "best by": {"accuracy": {"metric": "accuracy"}},
+        "dropout": _values("model.dropout", 0.0, 0.3, 0.5),
         "front end": {
             "character cnn": {"front_end.name": "character_cnn"},
             "hashed n-grams": {"front_end.name": "hashed_ngrams"},

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
+from learning_curve import extrapolate
 from sightline.core.metrics import find_metric
-from sightline.lab.learning_curve import extrapolate
 from study_results import Line, mean_score, read_lines, value
 
 PAGE = Path(__file__).parents[1] / "docs" / "defaults.md"
@@ -149,7 +149,7 @@ def _extrapolations(runs: Sequence[Line]) -> list[str]:
                 outcome = None if expected is None else expected.low <= reached <= expected.high
                 inside[short_s, long_s].append(outcome)
     rows = [
-        "The validation loss of a training, extrapolated by `lab.learning_curve` to the steps of a longer one.",
+        "The validation loss of a training, extrapolated to the steps of a longer one (`learning_curve.py`).",
         "",
         f"| from | to | trainings | no answer | in the interval of {LEVEL:.0%} |",
         "|--:|--:|--:|--:|--:|",

@@ -24,6 +24,7 @@ from sightline.core.front_end import KINDS_IN_WORDS
 from sightline.core.mixer import Memory, SequenceMixer
 from sightline.core.settings import Key, describe_keys, keys_of
 from sightline.core.state import nbytes
+from sightline.lab.claims.results import ClaimsResults
 from sightline.mixers import MIXERS
 from sightline.models import (
     ARCHITECTURES,
@@ -42,6 +43,8 @@ from sightline.tasks.table import TASKS
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "benchmarks")]
+from claims_page import FIGURES as CLAIMS_FIGURES  # noqa: E402
+from claims_page import claims_page, draw_claims  # noqa: E402
 from performance_figures import draw_figures, figures  # noqa: E402
 from performance_page import load_results, performance_page, rows_of  # noqa: E402
 from study_page import load_lines, study_page  # noqa: E402
@@ -356,6 +359,7 @@ def performance() -> str:
 
 
 STUDIED = load_lines(RESULTS / "study")
+CLAIMED = RESULTS / "claims.json"
 
 PAGES = {
     "../src/sightline/cli/architectures.py": architecture_names,  # first: the help of `train` lists these names
@@ -368,11 +372,14 @@ PAGES = {
     "keys/every-task.md": common_keys,
     **{f"keys/{name}.md": partial(task_keys, name) for name in TASKS},
     "performance.md": performance,
+    **({"claims.md": lambda: claims_page(ClaimsResults.load(CLAIMED))} if CLAIMED.exists() else {}),
     **({"defaults.md": partial(study_page, STUDIED)} if any(line["stage"] == "final" for line in STUDIED) else {}),
 }
 
 if __name__ == "__main__":
     draw_figures(rows_of(load_results(RESULTS)), FIGURES)
+    if CLAIMED.exists():
+        draw_claims(ClaimsResults.load(CLAIMED), HERE / CLAIMS_FIGURES)
     for name, content in PAGES.items():
         (HERE / name).parent.mkdir(exist_ok=True)
         (HERE / name).write_text(content(), encoding="utf-8")

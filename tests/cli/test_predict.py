@@ -50,7 +50,7 @@ def test_an_empty_line_gives_an_empty_line(run):
 
 def test_a_file_is_no_text_but_a_line_of_standard_input_is_one(run, model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    way = "write texts as arguments, or any text one a line on standard input"
+    way = "write texts as arguments, name a table of them by --data, or write any text one a line on standard input"
     (tmp_path / "words.tsv").write_text("7\tseven\n")
     for text, problem in (
         ("words.tsv", "is a file, but a text is expected"),

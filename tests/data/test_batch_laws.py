@@ -185,6 +185,11 @@ class IgnoresTheEpoch(Numbers):
         return in_batches(generator(self.seed).permutation(self.count), self.size)
 
 
+class CountsItsItems(Numbers):
+    def __len__(self) -> int:
+        return self.count
+
+
 class TakesAnyCursor(Numbers):
     def stream(self, cursor: Cursor = START) -> Iterator[tuple[tuple[int, ...], Cursor]]:
         return super().stream(cursor._replace(index=cursor.index % len(self)))
@@ -201,6 +206,7 @@ BUGS: dict[type[Numbers], str] = {
     NamesAnotherKey: "size_key is a key of the run",
     IgnoresTheSeed: "the seed decides the order",
     IgnoresTheEpoch: "the seed decides the order",
+    CountsItsItems: "the length is that of an epoch",
     TakesAnyCursor: "cursors of other data are refused",
 }
 

@@ -22,6 +22,7 @@ from sightline.lab.plan import CompareConfig, divide
 from sightline.lab.progress import Display
 from sightline.lab.results import Data, Results
 from sightline.lab.summary import Outcome, length_bins, summarise
+from sightline.lab.timeless import timeless
 from sightline.report.html import render
 from sightline.tasks.texts_out.scores import score_texts
 
@@ -93,17 +94,8 @@ def test_it_leaves_a_file_that_reads_back_and_runs_that_load(compared: tuple[Res
     assert not list(out_dir.parent.glob(".*"))
 
 
-TIMES = {
-    "command", "train_s", "cpu_s", "seconds", "cpu_seconds", "tokens_per_s", "ms", "peak_memory_bytes", "warnings",
-    "verdict", "cautions", "others_cores",
-}  # fmt: skip
-
-
-def _timeless(value: Any) -> Any:
-    """The part of results that no clock decides."""
-    if isinstance(value, dict):
-        return {key: _timeless(part) for key, part in value.items() if key not in TIMES}
-    return [_timeless(part) for part in value] if isinstance(value, list) else value
+def _comparable(results: Results) -> dict[str, Any]:
+    return {key: value for key, value in timeless(results).items() if key != "command"}
 
 
 @pytest.mark.slow
@@ -130,7 +122,7 @@ def test_a_comparison_by_the_plan_of_another_repeats_it(pairs: Path, tmp_path: P
         assert planned.run.validation_share <= 0.5
     plan = tmp_path / "first"
     again = compare(replace(config, budget="9s"), tmp_path / "again", display=Display(quiet=True), plan=plan)
-    assert _timeless(again.to_dict()) == _timeless(first.to_dict())
+    assert _comparable(again) == _comparable(first)
 
 
 def _prepared(**changes: Any) -> Prepared:

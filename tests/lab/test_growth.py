@@ -112,12 +112,12 @@ def test_a_slow_mechanism_stops_at_a_shorter_length(monkeypatch):
     """A call takes a millisecond for every position, and none may take longer than 20 ms."""
     prepared = []
 
-    def prepare_one(mechanism, phase, length, batch):
+    def prepare_one(mechanism, phase, length, batch, device):
         prepared.append(length)
         return growth.PreparedPhase(lambda: torch.zeros(length).sum())
 
     monkeypatch.setattr(growth, "prepare", prepare_one)
-    monkeypatch.setattr(growth, "seconds", lambda run, device, repeats=1: 1e-3 * prepared[-1])
+    monkeypatch.setattr(growth, "call_seconds", lambda run, device, repeats=1: 1e-3 * prepared[-1])
     (cost,) = measure_costs(find_mechanisms(["gru"], 8), (4, 8, 16, 32), Timing(rounds=2, longest_s=0.02), ["forward"])
     assert cost.lengths == [4, 8]  # at 16, 32 ms if the time grew quadratically
 

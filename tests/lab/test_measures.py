@@ -66,7 +66,7 @@ def test_looking_leaves_nothing_attached(tasks: dict[str, TranslationTask]) -> N
 
 def test_the_state_grows_with_what_an_architecture_keeps(tasks: dict[str, TranslationTask]) -> None:
     sizes = {
-        arch: [state_bytes(task.writer, Sentences([[5] * m]), 0, [6] * t) for m, t in ((5, 3), (10, 3), (5, 9))]
+        arch: [state_bytes(task.trained, Sentences([[5] * m]), 0, [6] * t) for m, t in ((5, 3), (10, 3), (5, 9))]
         for arch, task in tasks.items()
     }
     for arch in ("lstm", "gru"):
@@ -86,7 +86,7 @@ def test_the_decoding_time_is_per_token_the_end_included(
 
     monkeypatch.setattr("sightline.tasks.outcomes.time", clock)
     task = tasks["gru"]
-    assert ms_per_token(write_texts, task.part_of(TEXTS), task.tokenizers.target) == 250
+    assert ms_per_token(write_texts, task.trained.part_of(TEXTS), task.tokenizers.target) == 250
 
 
 @pytest.mark.slow

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline.lab.compare import _Session
 from sightline.lab.jobs import Failure, Job, JobResult
 from sightline.lab.plan import CompareConfig, divide
 from sightline.lab.progress import Display
 from sightline.lab.rates import EXTRA, best, beyond, candidates, edge, most_trials, trial_warmup
+from sightline.lab.session import Session
 from sightline.lab.summary import Outcome
 from sightline.lab.worker import last_loss, training_config
 from sightline.training.budget import Budget, Spent
@@ -158,9 +158,9 @@ def test_an_unscaled_warmup_would_hide_the_peak() -> None:
     assert max(seen(OptimConfig(lr=0.01, warmup_steps=100), "60steps")) == pytest.approx(0.006)
 
 
-def session(tmp_path: Path, budget: float = 600.0, **settings: object) -> _Session:
+def session(tmp_path: Path, budget: float = 600.0, **settings: object) -> Session:
     config = CompareConfig(archs=("gru", "rnn"), seeds=2, search=0.4, settings=settings)
-    return _Session(config, tmp_path, Display(quiet=True), plan=divide(config, budget, "steps"))
+    return Session(config, tmp_path, Display(quiet=True), plan=divide(config, budget, "steps"))
 
 
 def ended(job: Job, loss: float | None) -> Outcome:

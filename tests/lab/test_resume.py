@@ -20,7 +20,8 @@ from sightline.lab.plan import CompareConfig, divide
 from sightline.lab.progress import Display
 from sightline.lab.results import Results
 from sightline.lab.resume import Begun, stored_outcome
-from tests.lab.test_compare import _prepared, _timeless
+from sightline.lab.timeless import timeless
+from tests.lab.test_compare import _prepared
 from tests.waiting import PATIENCE_S, wait_until
 
 CONFIG = CompareConfig(data="pairs.tsv", archs=("gru", "rnn"), budget="20steps", seeds=2, search=0.4, rates=2)
@@ -127,8 +128,7 @@ def _compare(pairs: Path, out_dir: Path, **changes: Any) -> Results:
 
 
 def _comparable(results: Results) -> dict[str, Any]:
-    plain = _timeless(results.to_dict())
-    return {key: value for key, value in plain.items() if key not in ("environment", "settings")}
+    return {key: value for key, value in timeless(results).items() if key not in ("command", "environment", "settings")}
 
 
 @pytest.mark.slow

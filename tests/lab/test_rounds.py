@@ -11,11 +11,12 @@ import pytest
 
 from sightline.core.errors import InputError
 from sightline.lab import stats
-from sightline.lab.compare import _Session, compare
+from sightline.lab.compare import compare
 from sightline.lab.jobs import Failure, Job, JobResult, Prepared
 from sightline.lab.plan import CompareConfig, divide
 from sightline.lab.progress import Display
 from sightline.lab.results import Data, Results, Rounds
+from sightline.lab.session import Session
 from sightline.lab.summary import Outcome, summarise
 from sightline.report.html import render
 
@@ -45,12 +46,12 @@ def trained(
     rounds: list[list[int]] = []
     monkeypatch.setattr(stats, "RESAMPLES", 1000)
 
-    def train(session: _Session, seeds: Sequence[int], trials: Sequence[Job] = ()) -> None:
+    def train(session: Session, seeds: Sequence[int], trials: Sequence[Job] = ()) -> None:
         rounds.append(list(seeds))
         session.outcomes += [outcome(config, arch, seed, accuracy[arch][seed]) for seed in seeds for arch in accuracy]
 
-    monkeypatch.setattr(_Session, "_train", train)
-    session = _Session(config, Path(), Display(quiet=True), plan=divide(config, 60.0, "seconds"))
+    monkeypatch.setattr(Session, "_train", train)
+    session = Session(config, Path(), Display(quiet=True), plan=divide(config, 60.0, "seconds"))
     session.train(PREPARED)
     return summarise(config, session.plan, PREPARED, session.outcomes, {}, ""), rounds
 
@@ -108,12 +109,12 @@ def test_one_architecture_that_always_fails_does_not_add_seeds(monkeypatch: pyte
     config = replace(CONFIG, archs=("gru", "rnn"))
     failure = Failure("failed", "too large", 2)
 
-    def train(session: _Session, seeds: Sequence[int], trials: Sequence[Job] = ()) -> None:
+    def train(session: Session, seeds: Sequence[int], trials: Sequence[Job] = ()) -> None:
         session.outcomes += [outcome(config, "gru", seed, 0.5) for seed in seeds]
         session.outcomes += [Outcome(Job("run", config, Path(), Path(), "rnn", seed), None, failure) for seed in seeds]
 
-    monkeypatch.setattr(_Session, "_train", train)
-    session = _Session(config, Path(), Display(quiet=True), plan=divide(config, 60.0, "seconds"))
+    monkeypatch.setattr(Session, "_train", train)
+    session = Session(config, Path(), Display(quiet=True), plan=divide(config, 60.0, "seconds"))
     session.train(PREPARED)
     assert session.plan.seeds == [0, 1]
 

@@ -46,6 +46,12 @@ def test_validations_are_as_many_as_are_asked_for() -> None:
     assert {one.trial.validations for one in steps if one.trial} == {2}
 
 
+def test_small_data_ends_at_its_epochs() -> None:
+    limited = replace(timed(0.01, 0.02), most_steps={"gru": 3000, "lstm": 3000})
+    gru, lstm = measured_steps(CONFIG, divide(CONFIG, 60.0, "seconds"), [limited])
+    assert (gru.run.steps, lstm.run.steps) == (3000, 2400)
+
+
 def test_a_speed_is_the_median_of_the_workers() -> None:
     plan = divide(CONFIG, 60.0, "seconds")
     workers = [timed(0.01, 0.02), timed(0.01, 0.02), timed(0.5, 0.5)]  # one was disturbed

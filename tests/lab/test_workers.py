@@ -10,16 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from sightline.lab.compare import _Session
-from sightline.lab.jobs import Failure, Job
+from sightline.lab.jobs import Failure, Job, put_job
 from sightline.lab.plan import CompareConfig
-from sightline.lab.processes import Worker
-from sightline.lab.progress import Display
+from sightline.lab.processes import LocalExecutor, Worker
 from tests.waiting import PATIENCE_S, wait_until
 
 
 def _worker(job: Job) -> Worker:
     worker = Worker(threads=2)
+    put_job(job)
     worker.take(job)
     return worker
 
@@ -61,6 +60,7 @@ def test_a_job_that_fails_ends_neither_its_process_nor_the_next_job(tmp_path: Pa
     try:
         for job in jobs:
             if worker.job is not job:
+                put_job(job)
                 worker.take(job)
             failure = _wait(worker)
             assert failure is not None
@@ -76,19 +76,19 @@ def test_a_job_that_fails_ends_neither_its_process_nor_the_next_job(tmp_path: Pa
 
 @pytest.mark.slow
 def test_a_worker_that_died_is_replaced(tmp_path: Path) -> None:
-    session = _Session(CompareConfig(archs=("gru",)), tmp_path, Display(quiet=True))
-    job = Job("run", session.config, tmp_path / "run", tmp_path / "nothing", "gru", 0, "1steps")
-    session.idle = [Worker(1)]
-    dead = session.idle[0].pid
+    executor = LocalExecutor()
+    job = Job("run", CompareConfig(archs=("gru",)), tmp_path / "run", tmp_path / "nothing", "gru", 0, "1steps")
+    executor.open(1, threads=1, directory=tmp_path)
+    dead = executor.idle[0].pid
     os.kill(dead, signal.SIGKILL)
-    wait_until(lambda: not session.idle[0].alive)
+    wait_until(lambda: not executor.idle[0].alive)
     try:
-        session._start(job, threads=1)
-        (worker,) = session._wait_for_one()
+        executor.start(job, threads=1)
+        (worker,) = executor.wait_for_one(lambda _: None)
         assert worker.pid != dead
-        assert session.idle == ([worker] if hasattr(os, "pidfd_open") else [])
+        assert executor.idle == ([worker] if hasattr(os, "pidfd_open") else [])
     finally:
-        session.end()
+        executor.end()
     assert not worker.alive
 
 

@@ -184,3 +184,22 @@ def test_relative_paths_in_a_frame_begin_in_the_working_directory(tmp_path, monk
     monkeypatch.chdir(tmp_path)
     frame = pl.DataFrame({"source": [f"{number}.png" for number in range(30)], "label": [*"ab"] * 15})
     assert sum(part["items"] for part in sightline.describe(frame).parts.values()) == 30
+
+
+def test_an_array_is_evaluated_by_a_model_of_a_named_column():
+    """Its steps are those of training, as in `predict`: the values alone decide."""
+    table = HOURS.iloc[:, :1]
+    model = sightline.fit("forecasting", table, "gru", "2steps", lookback=24, horizon=6, season=24, **TINY)
+    values = table.iloc[:, 0].to_numpy()
+    expected = model.evaluate(table)
+    for data in (values, values[:, None], values.tolist(), pl.Series("other", values)):
+        on_values = model.evaluate(data)
+        assert on_values.metrics == expected.metrics
+        assert (on_values.size, on_values.data) == (expected.size, f"data ({type(data).__name__})")
+    for data, keys, message in (
+        (values, {"targets": "x"}, "data: an array has no columns that targets=… could name"),
+        (np.ones((50, 2)), {}, "expected values of shape (T, 1), got (50, 2)"),
+    ):
+        with pytest.raises(InputError) as caught:
+            model.evaluate(data, **keys)
+        assert str(caught.value) == message

@@ -69,7 +69,7 @@ def test_windows_name_the_front_end_of_their_columns() -> None:
 
 def test_attention_looks_at_the_words_that_are_read() -> None:
     task = untrained("bahdanau", front_end=CNN)
-    assert task.source_pieces("12 ab, 907 3") == ["12", "ab", ",", "907", "3"]
+    assert task.trained.source_pieces("12 ab, 907 3") == ["12", "ab", ",", "907", "3"]
     (one, *_) = attention_maps(task, "12 ab, 907 3").maps
     assert {len(row) for row in one.weights} == {5}
     assert attention_examples(task, ["12 34", "1 2 3 4 5"]) == [1]

@@ -55,6 +55,15 @@ FILES: dict[str, tuple[str, str | None]] = {
         "description,section\n" + "".join(f"text {n} of it,{'libs' if n % 3 else 'utils'}\n" for n in range(30)),
         "classification",
     ),
+    "numbered labels of another name.csv": (
+        "id,description,section\n" + "".join(f"{n},text {n} of it,{'libs' if n % 3 else 'utils'}\n" for n in range(30)),
+        "classification",
+    ),
+    "flowers.csv": (
+        "id,petal,sepal,species\n" + "".join(f"{n},{n % 7}.5,{n % 5},{'ab'[n % 3 > 0]}\n" for n in range(30)),
+        "classification",
+    ),
+    "series of steps.csv": ("store,t,y\n" + "".join(f"{s},{t},{t % 3}\n" for s in "ab" for t in range(15)), None),
     "answers.csv": (
         "question,answer\n" + "".join(f"is {n} odd?,{'no' if n % 2 else 'yes'}\n" for n in range(30)),
         None,

@@ -67,3 +67,12 @@ def test_steps_within_a_tenth_of_the_speed_are_within_a_fifth_of_the_steps(secon
     one, other = plan_steps(seconds, Speed(step_s)), plan_steps(seconds, Speed(1.1 * step_s))
     assert other.steps <= one.steps
     assert other.steps >= int(one.steps / 1.1 * 0.9)
+
+
+def test_at_most_so_many_steps_and_the_schedule_of_the_validations_with_them() -> None:
+    free, short = (plan_steps(60.0, Speed(0.01, 0.1), most_steps=most) for most in (None, 150))
+    assert (free.steps, short.steps) == (5900, 150)
+    assert plan_steps(1.0, Speed(0.01), most_steps=150).steps == 100  # a budget that pays for less
+    assert plan_steps(60.0, Speed(0.01), validate_every=50, most_steps=150).validations == 3
+    assert "most_epochs" in str(short)
+    assert "most_epochs" not in str(free)

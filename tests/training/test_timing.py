@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from sightline.core.errors import InputError
 from sightline.core.weights import own_tensors
 from sightline.data.batches import Cursor
 from sightline.training import Loss, OptimConfig, Spent, TrainConfig, TrainResult, train
@@ -226,6 +227,20 @@ def test_a_resumed_run_ends_at_the_step_that_was_planned_first(
     assert all(map(torch.equal, whole.parameters(), parted.parameters()))
     more = run(tmp_path / "parted", "8s", clock, resume=True)  # twice the seconds at the speed that was measured first
     assert more.steps == pytest.approx(2 * expected.steps, rel=0.1)
+
+
+def test_a_budget_in_seconds_pays_for_at_most_so_many_epochs(tmp_path: Path) -> None:
+    config = toy.config("60s", validate_every=None, most_epochs=2, log_every=1)
+    result = train(toy.Toy(), toy.objective, toy.batches(), config, tmp_path / "run", validate=toy.validate)
+    assert (result.status, result.steps, result.epochs) == ("completed", 2 * len(toy.batches()), 2)
+    rates = [record["lr"] for record in result.history if record["event"] == "train"]
+    assert rates[-1] < 0.1 * max(rates)  # the schedule ends with them
+
+
+def test_epochs_need_batches_that_can_be_counted(tmp_path: Path, clock: Clock) -> None:
+    config = toy.config("60s", most_epochs=2)
+    with pytest.raises(InputError, match="most_epochs: requires batches that have a length"):
+        train(toy.Toy(), toy.objective, SlowBatches(clock), config, tmp_path / "run", validate=toy.validate)
 
 
 def test_a_budget_by_the_clock_plans_nothing(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ def compare(
     settings: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     resume: bool = False,
+    cluster: str | None = None,
     quiet: bool = False,
     **keys: Any,
 ) -> ComparisonResult:
@@ -53,7 +54,7 @@ def compare(
     configuration, which all architectures share; those with dots are in `settings`.
     `out_dir`, by default a new directory in `runs`, gets the report, `results.json` and all runs; a table in memory is
     kept in the folder `tables` beside it. `resume` continues the comparison in `out_dir`, with more architectures or
-    seeds if asked for.
+    seeds if asked for. `cluster` is the address of a Ray cluster whose nodes do the work, or "auto".
 
         which = sightline.compare(frame, archs=["lstm", "transformer"], budget="60s")
         which.verdict
@@ -85,6 +86,7 @@ def compare(
         display = Display(quiet=quiet)
         try:
             how: dict[str, Any] = {"command": _command(config, plan), "overwrite": overwrite, "resume": resume}
+            how["cluster"] = cluster
             results = run_comparison(config, directory, plan=plan, display=display, **how)
         except NoRunFinished as error:
             write_report(error.results, directory)

@@ -74,7 +74,7 @@ def _print(results: ClaimsResults) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     console.width = max(console.width, 120)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("claim", no_wrap=True)
@@ -82,4 +82,4 @@ def _print(results: ClaimsResults) -> None:
     table.add_column("what was measured here", overflow="fold")
     for result in results.results:
         table.add_row(result.claim, result.outcome, result.measured)
-    console.print(table, markup=False)
+    console.print(table)

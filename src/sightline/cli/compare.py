@@ -43,6 +43,7 @@ def compare(
     vocabulary: int | None = None,
     seed: int = 0,
     workers: int | None = None,
+    cluster: str | None = None,
     device: str = "auto",
     dtype: Literal["auto", "float32", "bfloat16"] = "auto",
     prefer: Literal["quality", "speed", "memory", "balanced"] = "quality",
@@ -88,6 +89,8 @@ def compare(
         vocabulary: Vocabulary size of bpe and unigram; for translation, of each language.
         seed: First seed; the others are the numbers after it.
         workers: Number of parallel runs, which share the cores. Default: one per core.
+        cluster: Run on the nodes of a Ray cluster: HOST:PORT, or auto for the one of this machine. They must share
+            --out-dir and the data. Needs `pip install 'sightline[ray]'`.
         device: auto, cpu, cuda or mps.
         dtype: auto, float32 or bfloat16.
         prefer: Priority by which one architecture is recommended; `sightline report` changes it later.
@@ -143,7 +146,8 @@ def compare(
         settings={**settings, **free},
     )
     name = Path(data.split(",")[0]).stem
-    run(config, out_dir, name=name, overwrite=overwrite, json=json, quiet=quiet, plan=plan, resume=resume)
+    where = {"overwrite": overwrite, "plan": plan, "resume": resume, "cluster": cluster}
+    run(config, out_dir, name=name, json=json, quiet=quiet, **where)
 
 
 def run(
@@ -156,6 +160,7 @@ def run(
     quiet: bool,
     plan: Path | None = None,
     resume: bool = False,
+    cluster: str | None = None,
 ) -> None:
     """Compare and write the report; print the verdict, the table and the report's path, or the results as JSON."""
     import shlex
@@ -181,6 +186,7 @@ def run(
             resume=resume,
             display=Display(quiet=quiet),
             plan=plan,
+            cluster=cluster,
         )
     except NoRunFinished as error:
         results, failure = error.results, error

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
+
+from cyclopts import Parameter
 
 from sightline.cli.plugins import Plugins
 
-WAY = "write texts as arguments, or any text one a line on standard input"
+WAY = "write texts as arguments, name a table of them by --data, or write any text one a line on standard input"
+CHUNK = 2000  # rows of a table that are answered at a time
 
 
 def predict(
     run: Path,
     /,
     *inputs: str,
+    data: Path | None = None,
+    source_column: str | None = None,
+    header: Annotated[bool | None, Parameter(negative="--no-header")] = None,
+    base: Path | None = None,
     beam: int = 1,
     length_penalty: float | None = None,
     sample: bool = False,
@@ -30,7 +37,7 @@ def predict(
     figures: Path | None = None,
     json: bool = False,
 ) -> None:
-    """Run a trained model on the inputs, or on standard input line by line if there are none.
+    """Run a trained model on the inputs, on the rows of a table, or else on standard input line by line.
 
     Outputs go to standard output in order, one line per input. An empty input gives an empty line; no input at all is
     an error. Each line is answered as it arrives, so that another program can talk to `predict`. An input is a text, or
@@ -40,6 +47,11 @@ def predict(
         run: Directory of a run, of a model, or of a comparison, whose winner is used.
         inputs: Texts, or paths if the model reads files. A text that looks like the name of a file is an error; on
             standard input any text is one.
+        data: Table with an input in each row, in any format that `sightline train` reads; it needs no labels or
+            targets.
+        source_column: Column of the inputs in the table; several are comma-separated. Default: as in training.
+        header: Whether the first row of the table names its columns. Default: as it looks.
+        base: Folder that paths in the table are relative to. Default: the table's own.
         beam: Beam width; 1 is greedy decoding.
         length_penalty: Alpha: the score of n tokens is divided by ((5 + n) / 6)^alpha.
         sample: Sample the output instead of searching for the most likely one.
@@ -62,6 +74,7 @@ def predict(
     from sightline.cli.stream import Stream, arriving, shown
     from sightline.core.config import override
     from sightline.core.errors import InputError
+    from sightline.data.inputs import InputTable
     from sightline.decoding.engine import DecodingConfig
     from sightline.models.plugins import load_plugins
     from sightline.tasks.load import load
@@ -96,8 +109,20 @@ def predict(
     if task.reads_texts:
         check_not_files(inputs, WAY)
     records, first, cut, noted = [], 0, 0, set()
-    chunks = iter([list(inputs)] if inputs else arriving(cast(Stream, sys.stdin.buffer)))
+    if data is not None:
+        if inputs:
+            raise InputError("inputs and a table are mutually exclusive", where="--data")
+        with messages():
+            rows = task.table_inputs(InputTable(data, source_column, header, base))
+        chunks = (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK))
+    else:
+        for flag, value in (("source-column", source_column), ("header", header), ("base", base)):
+            if value is not None:
+                raise InputError("requires --data", where=f"--{flag}")
+        chunks = iter([list(inputs)] if inputs else arriving(cast(Stream, sys.stdin.buffer)))
     if (begin := next(chunks, None)) is None:
+        if data is not None:
+            raise InputError("has no rows", where=data)
         raise InputError("no input: name inputs after the run, or write one a line", where="stdin")
     for lines in chain([begin], chunks):
         outputs = task.answer(lines, decoding if task.accepts_decoding else None, first=first)

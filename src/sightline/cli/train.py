@@ -168,6 +168,8 @@ def _outcome(directory: Path, trained: Trained[Any]) -> dict[str, Any]:
 
 
 def _print(facts: dict[str, Any], *, as_json: bool) -> None:
+    from sightline.core.metrics import written
+
     if as_json:
         from sightline.core.json_text import to_json
 
@@ -175,7 +177,8 @@ def _print(facts: dict[str, Any], *, as_json: bool) -> None:
         return
     for name, value in facts.items():
         if isinstance(value, dict):
-            value = ", ".join(f"{key} {'undefined' if part is None else _number(part)}" for key, part in value.items())
+            spell = written if name == "metrics" else lambda _, count: _number(count)
+            value = ", ".join(f"{key} {spell(key, part)}" for key, part in value.items())
         elif isinstance(value, list):
             value = ", ".join(map(_number, value))
         if value not in (None, ""):

@@ -37,19 +37,20 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def decimals(values: Iterable[float], least: int) -> int:
+def decimals(values: Iterable[float], least: int, most: int | None = None) -> int:
     """The fewest decimals, at least `least`, that show different values differently and none but zero as zero.
 
     Values that three more decimals than `least` do not tell apart count as equal: 0.4 and 0.4000000001 have no more
-    than `least`.
+    than `least`. So do values that `most` decimals do not tell apart.
     """
-    most = least + _MOST
-    known = sorted({round(value, most) for value in values if math.isfinite(value)})
-    for digits in range(least, most):
-        shown = [round(value, digits) for value in known]
-        if all(a != b for a, b in pairwise(shown)) and all(s or not v for s, v in zip(shown, known, strict=True)):
+    last = least + _MOST
+    known = sorted({round(value, last) for value in values if math.isfinite(value)})
+    different = sorted({round(value, min(last, last if most is None else most)) for value in known})
+    for digits in range(least, last):
+        apart = all(a != b for a, b in pairwise(round(value, digits) for value in different))
+        if apart and all(round(value, digits) or not value for value in known):
             return digits
-    return most
+    return last
 
 
 def probability(p: float) -> str:

@@ -84,13 +84,25 @@ class Metric:
         """The unit of a difference of two values: points for percentages, the metric's name where it has no unit."""
         return "points" if self.unit == "%" else self.unit or self.label
 
-    def apart(self, values: Iterable[int | float | None]) -> Metric:
+    def apart(
+        self, values: Iterable[int | float | None], spreads: Iterable[int | float | None] | None = None
+    ) -> Metric:
         """The metric with as many decimals as tell these values apart, and with exponents where some are tiny.
 
         Numbers that are tiny even beside the smallest of them, such as a difference by rounding, get no exponent.
+
+        spreads: half the interval of each value, None where it is unknown; decimals then stop at the second digit of
+            the smallest, or of the default margin of practical equivalence where all are unknown. None = no such limit
         """
-        scaled = [abs(value) * self.factor for value in values if defined(value)]
-        digits = decimals([value for value in scaled if not 0 < value < SMALL], self.digits)
+        numbers = [value for value in values if defined(value)]
+        scaled = [abs(value) * self.factor for value in numbers]
+        most = None
+        if spreads is not None:
+            known = [spread for spread in spreads if defined(spread) and spread > 0] or [
+                margin for value in numbers if (margin := self.margin_at(value)) > 0
+            ]
+            most = max(self.digits, 1 - math.floor(math.log10(min(known) * self.factor))) if known else None
+        digits = decimals([value for value in scaled if not 0 < value < SMALL], self.digits, most)
         tiny = [value for value in scaled if 0 < value < SMALL]
         return replace(self, digits=digits, smallest=min(tiny, default=0.0) / 100)
 
@@ -231,3 +243,8 @@ def metrics_of(*kinds: str) -> list[Metric]:
 def find_metric(name: str) -> Metric:
     """The metric of this name; one that is not in `METRICS` is a mean of items, the larger the better."""
     return METRICS.get(name, Metric(name, name.replace("_", " ")))
+
+
+def written(name: str, value: int | float | None) -> str:
+    """One value of a metric as text, in its unit and with its digits."""
+    return find_metric(name).apart([value]).text(value)

@@ -59,12 +59,12 @@ def attached(model: nn.Module) -> Iterator[dict[str, Recorded]]:
             handle.remove()
 
 
-def attention_examples(task: TextsOutTask[Any, Any, Any], sources: list[str]) -> list[int]:
+def attention_examples(task: TextsOutTask[Any, Any, Any, Any], sources: list[str]) -> list[int]:
     """Three test sources: one of median length, one with many non-Latin letters, and a long one.
 
     Only sources of 4 to 48 pieces qualify, so that their maps are readable; the result may be shorter than three.
     """
-    lengths = task.sources_of(task.part_of(sources)).positions
+    lengths = task.trained.sources_of(task.trained.part_of(sources)).positions
     readable = [i for i, length in enumerate(lengths) if 4 <= length <= 48]
     if not readable:
         return []
@@ -76,14 +76,15 @@ def attention_examples(task: TextsOutTask[Any, Any, Any], sources: list[str]) ->
 
 
 @torch.no_grad()
-def attention_maps(task: TextsOutTask[Any, Any, Any], source: str) -> ArchitectureMaps:
+def attention_maps(task: TextsOutTask[Any, Any, Any, Any], source: str) -> ArchitectureMaps:
     """Attention maps of the model when fed its own prediction (teacher forcing), including the end token.
 
     Row t shows the weights used to generate piece t. `maps` is empty for an architecture without attention.
     """
     prediction = task.predict([source])[0]
     output_ids = task.tokenizers.target.encode(prediction)
-    inputs, mask = on_device(*task.sources_of(task.part_of([source])).batch([0]), task.device)
+    inputs, mask = task.trained.sources_of(task.trained.part_of([source])).batch([0])
+    inputs, mask = on_device(inputs, mask, task.device)
     target_ids = torch.tensor([[Tokenizer.BOS, *output_ids]], device=task.device)  # (1, T)
     task.model.eval()
     with attached(task.model) as recorded:

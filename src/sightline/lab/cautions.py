@@ -33,10 +33,12 @@ def cautions(
     on_cpu: bool = True,
     others_cores: float | None = None,
     cores: int = 1,
+    deaths: Mapping[str, int] | None = None,
 ) -> list[Caution]:
     """All that apply, the gravest first.
 
     rates: the learning rates that were tried, by architecture
+    deaths: how often processes of an architecture's runs and trials died and were started again
     others_cores: the cores that other programs kept busy meanwhile, of `cores`
     """
     done = [run for run in runs if run.status == "done"]
@@ -46,6 +48,7 @@ def cautions(
     if on_cpu:
         listed.append(_starved(done, harm))
     listed.append(_uneven(done))
+    listed.append(_died(deaths or {}))
     busy = None if others_cores is None else others_cores / max(cores, 1)
     if busy is not None and busy >= BUSY:
         used = f"other programs used {percent(busy)} of {number_of(cores, 'core')}"
@@ -116,6 +119,17 @@ def _uneven(runs: Sequence[Run]) -> Caution | None:
         f"Speeds of runs of one architecture differ by more than {percent(SPREAD - 1)} ({listed}): "
         "times are not reliable.",
         {arch: f"speeds differ by {percent(above)}" for arch, above in uneven.items()},
+    )
+
+
+def _died(deaths: Mapping[str, int]) -> Caution | None:
+    if not deaths:
+        return None
+    listed = ", ".join(f"{arch} {number_of(times, 'time')}" for arch, times in deaths.items())
+    return Caution(
+        f"Processes died, for lack of memory perhaps, and were started again from their newest checkpoints ({listed}); "
+        "results are the same, times are not reliable.",
+        {arch: f"a process died {number_of(times, 'time')}" for arch, times in deaths.items()},
     )
 
 

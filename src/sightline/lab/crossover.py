@@ -14,10 +14,11 @@ from itertools import combinations, pairwise
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from scipy import optimize
 
-from sightline.lab.bench.timing import seconds
-from sightline.lab.growth import CPU, Timing, prepare, time_in_turns
+from sightline.lab.bench.timing import call_seconds
+from sightline.lab.growth import Timing, prepare, time_in_turns
 from sightline.lab.mechanism import Mechanism
 from sightline.lab.panel_results import Crossover, Phase, PhaseCost
 
@@ -119,9 +120,10 @@ def measured_ratio(timing: Timing) -> Measure:
     """Measures two mechanisms in turns: the median ratio of their times."""
 
     def measure(first: Mechanism, second: Mechanism, phase: Phase, length: int) -> float:
-        calls = [prepare(mechanism, phase, length, timing.batch) for mechanism in (first, second)]
+        device = torch.device(timing.device)
+        calls = [prepare(mechanism, phase, length, timing.batch, device) for mechanism in (first, second)]
         runs = [call.run for call in calls if call is not None]
-        warm = [min(seconds(run, CPU) for _ in range(2)) for run in runs]
+        warm = [min(call_seconds(run, device) for _ in range(2)) for run in runs]
         ours, theirs = time_in_turns(runs, timing, warm)
         return float(np.median(np.array(ours) / np.array(theirs)))
 

@@ -138,7 +138,7 @@ def _metrics(
     changes = []
     for name in names:
         metric, was, own = new.metric_named(name), then.metrics[name], now.metrics[name]
-        metric = metric.apart([was.mean, own.mean])
+        metric = metric.apart([was.mean, own.mean], [was.spread, own.spread])
         before, after = items if name == new.primary_metric else (None, None)
         paired = before is not None and after is not None and before.shape[1:] == after.shape[1:]
         if before is not None and after is not None and paired:

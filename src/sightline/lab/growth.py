@@ -10,8 +10,8 @@ from typing import NamedTuple, final
 import torch
 
 from sightline.core.mixer import SequenceMixer
-from sightline.core.state import nbytes
-from sightline.lab.bench.timing import seconds
+from sightline.core.state import map_state, nbytes
+from sightline.lab.bench.timing import call_seconds
 from sightline.lab.exponents import fit_exponent
 from sightline.lab.live_memory import LiveMemory
 from sightline.lab.mechanism import Mechanism, outputs
@@ -29,12 +29,14 @@ class Timing:
     rounds: the mechanisms are timed in turns, so often at each length
     shortest_s: calls that take less are repeated until a round takes this long
     longest_s: a mechanism is not measured at a length where one call may take longer than this
+    device: name of torch's device
     """
 
     rounds: int = 7
     shortest_s: float = 0.002
     longest_s: float = 0.5
     batch: int = 1
+    device: str = "cpu"
 
 
 class PreparedPhase(NamedTuple):
@@ -44,15 +46,17 @@ class PreparedPhase(NamedTuple):
     state_bytes: int = 0
 
 
-def prepare(mechanism: Mechanism, phase: Phase, length: int, batch: int = 1) -> PreparedPhase | None:
+def prepare(
+    mechanism: Mechanism, phase: Phase, length: int, batch: int = 1, device: torch.device = CPU
+) -> PreparedPhase | None:
     """The call of a phase at a length, in float32; None for an encoder where a state is needed.
 
     forward: outputs with the graph that a backward pass needs. training: with the gradients of the input and all
     parameters. prefill: outputs and state, without a graph. decode: one step after `length` positions; each call
     continues from the one before, as decoding does, so that a cache is appended to.
     """
-    module = mechanism.build()
-    given = mechanism.inputs(module, batch, length)
+    module = mechanism.build().to(device)
+    given = map_state(lambda leaf: leaf.to(device), mechanism.inputs(module, batch, length))
     if phase in ("forward", "training"):
         x = given.x.requires_grad_()
         learnt = [x, *(p for p in module.parameters() if p.requires_grad)]
@@ -88,12 +92,13 @@ def prepare(mechanism: Mechanism, phase: Phase, length: int, batch: int = 1) -> 
 
 def time_in_turns(runs: Sequence[Callable[[], object]], timing: Timing, warm: Sequence[float]) -> list[list[float]]:
     """Seconds of each call in every round; `warm` are the seconds of one earlier call each."""
+    device = torch.device(timing.device)
     repeats = [max(1, math.ceil(timing.shortest_s / max(s, 1e-9))) for s in warm]
     taken: list[list[float]] = [[] for _ in runs]
     for number in range(timing.rounds):
         order = list(enumerate(runs))
         for place, run in order[::-1] if number % 2 else order:
-            taken[place].append(seconds(run, CPU, repeats[place]))
+            taken[place].append(call_seconds(run, device, repeats[place]))
     return taken
 
 
@@ -115,13 +120,14 @@ def measure_costs(
     on_row: Callable[[str], object] = lambda row: None,
 ) -> list[PhaseCost]:
     """The costs of every mechanism in every phase; a mechanism that takes too long stops at a shorter length."""
-    costs = []
+    costs, device = [], torch.device(timing.device)
     for phase in phases:
         rows: dict[str, _Measured] = {mechanism.name: _Measured(mechanism) for mechanism in mechanisms}
         for length in lengths:
             active = [row for row in rows.values() if row.affordable(length, timing.longest_s)]
-            ready = [(row, call) for row in active if (call := row.prepared(phase, length, timing.batch)) is not None]
-            warm = [min(seconds(call.run, CPU) for _ in range(2)) for _, call in ready]
+            calls = [(row, prepare(row.mechanism, phase, length, timing.batch, device)) for row in active]
+            ready = [(row, call) for row, call in calls if call is not None]
+            warm = [min(call_seconds(call.run, device) for _ in range(2)) for _, call in ready]
             taken = time_in_turns([call.run for _, call in ready], timing, warm)
             for (row, call), rounds in zip(ready, taken, strict=True):
                 row.add(length, rounds, peak_of(call))
@@ -143,9 +149,6 @@ class _Measured:
     def affordable(self, length: int, longest_s: float) -> bool:
         """Whether one call at this length would take less than `longest_s`, if the time grew quadratically."""
         return not self.lengths or min(self.seconds[-1]) * (length / self.lengths[-1]) ** 2 <= longest_s
-
-    def prepared(self, phase: Phase, length: int, batch: int) -> PreparedPhase | None:
-        return prepare(self.mechanism, phase, length, batch)
 
     def add(self, length: int, rounds: list[float], peak: int) -> None:
         self.lengths.append(length)

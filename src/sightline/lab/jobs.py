@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar, final
 
 from sightline.core.config import decode, encode
-from sightline.core.files import write_file
+from sightline.core.files import faults, parse_json_object, read_regular, write_file
 from sightline.core.json_text import to_json
 from sightline.core.metrics import Baseline
 from sightline.lab.plan import CompareConfig
@@ -27,7 +27,7 @@ class Job:
 
     `directory` belongs to the job, `prepared` to the preparing job. `lr_factor` multiplies the preset's learning rate.
     `run_budget`: the budget of the run for which a trial tries a rate.
-    `turn`: the number of a measuring job among those that run at once.
+    `turn`: the number of a measuring job among those that run at once. `deaths`: how often its process died before.
     """
 
     kind: Literal["prepare", "time", "trial", "run"]
@@ -43,6 +43,7 @@ class Job:
     validations: int = VALIDATIONS
     validation_share: float = 1.0
     turn: int = 0
+    deaths: int = 0
 
 
 @final
@@ -80,12 +81,17 @@ class Failure:
 @final
 @dataclass(frozen=True)
 class Timed:
-    """The result of a measuring job, by architecture: speeds, what bounds a batch, and how it could not be measured."""
+    """The result of a measuring job, by architecture: speeds, what bounds a batch, and how it could not be measured.
+
+    most_steps: see `StepPlan`
+    """
 
     speeds: dict[str, Speed]
     batches: dict[str, str]
     failures: dict[str, Failure] = field(default_factory=dict)
     validate_every: int | None = None
+    most_steps: dict[str, int | None] = field(default_factory=dict)
+    checkpoint_every_s: float = math.inf
 
 
 @final
@@ -118,6 +124,8 @@ class JobResult:
 
 JOB, DONE, FAILED, LOG = "job.json", "result.json", "failure.json", "worker.log"
 ENDED = "ended"  # the stage of the last message of a job
+FAILING = "failing"  # the stage of the message that has a failure: its file may not fit on a full disk
+TRAININGS = ("trial", "run")  # the kinds of jobs that leave checkpoints
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -126,5 +134,22 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(cls: type[T], path: Path) -> T:
-    """Read a file written by `write_json`."""
-    return decode(cls, json.loads(path.read_text(encoding="utf-8")), where=str(path))
+    """Read a file written by `write_json`.
+
+    Raises:
+        InputError: "no such file"; "not valid JSON: …"; the first field that is wrong.
+    """
+    return decode(cls, parse_json_object(read_regular(path), where=path), where=str(path))
+
+
+def put_job(job: Job) -> None:
+    """Write a job into its directory, where nothing is left of how it ended before.
+
+    Raises:
+        EnvironmentFault: "OUT/runs/gru-seed0: Permission denied".
+    """
+    with faults(job.directory):
+        job.directory.mkdir(parents=True, exist_ok=True)
+        for name in (DONE, FAILED, LOG):
+            (job.directory / name).unlink(missing_ok=True)
+    write_json(job.directory / JOB, job)

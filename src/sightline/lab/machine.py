@@ -17,7 +17,7 @@ from sightline.training.environment import cpuinfo, environment, has_bfloat16, i
 OPTIONAL = {
     "transformers": "comparison with other libraries",
     "tensorboard": "training curves in TensorBoard",
-    "ray": "searches over several machines",
+    "ray": "comparisons over several machines",
     "playwright": "tests of reports in a browser",
 }
 # CPU features that determine the speed of matrix products and of bfloat16.

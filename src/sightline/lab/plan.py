@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, final
 
@@ -114,7 +115,9 @@ class CompareConfig:
         return candidates(self.rates) if self.searches else []
 
 
-def divide(config: CompareConfig, amount: float, unit: str, *, workers: int | None = None) -> BudgetPlan:
+def divide(
+    config: CompareConfig, amount: float, unit: str, *, workers: int | None = None, cores: Sequence[int] = ()
+) -> BudgetPlan:
     """Divide the budget: `amount` of `unit`, as in `Budget`.
 
     With b per run and s seeds an architecture has s·b. The share f of it is for k candidate learning rates and e trials
@@ -132,7 +135,7 @@ def divide(config: CompareConfig, amount: float, unit: str, *, workers: int | No
         each, final = float(int(each)), float(int(final))
         if final < 1 or (share and each < 1):
             raise InputError(f"too small for {config.rates} candidate learning rates", where="--budget")
-    workers, threads = crew(config, workers)
+    workers, threads = crew(config, workers, cores)
     plan = BudgetPlan(
         per_run=written(amount, unit),
         seeds=config.all_seeds,
@@ -154,11 +157,16 @@ def divide(config: CompareConfig, amount: float, unit: str, *, workers: int | No
     return replace(plan, explained=explained)
 
 
-def crew(config: CompareConfig, workers: int | None = None) -> tuple[int, int]:
-    """The number of processes that work at once, and the threads of each; `workers` by default one per core."""
+def crew(config: CompareConfig, workers: int | None = None, cores: Sequence[int] = ()) -> tuple[int, int]:
+    """The number of processes that work at once, and the threads of each; `workers` by default one per core.
+
+    cores: of each machine, by default of this one; no process has threads on two machines
+    """
+    cores = cores or [available_cores()]
     most = len(config.archs) * max(config.seeds, config.rates if config.searches else 0)
-    workers = min(config.workers or workers or available_cores(), most)
-    return workers, max(1, available_cores() // workers)
+    workers = min(config.workers or workers or sum(cores), most)
+    fitting = [threads for threads in range(1, max(cores) + 1) if sum(own // threads for own in cores) >= workers]
+    return workers, max(fitting, default=1)
 
 
 def written(amount: float, unit: str) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Group
     from rich.live import Live
 
-    from sightline.lab.processes import Worker
+    from sightline.lab.executor import Running
 
 LINE_EVERY_S = 10.0
 
@@ -41,7 +41,7 @@ class Display:
         """Start counting `total` jobs."""
         self.done, self.total, self._began = 0, total, time.monotonic()
 
-    def count(self, workers: Sequence[Worker] = ()) -> str:
+    def count(self, workers: Sequence[Running] = ()) -> str:
         """The number of finished jobs and the estimated time of the others."""
         share = self._share(workers)
         text = f"{self.done} of {self.total} done"
@@ -50,7 +50,7 @@ class Display:
         left = (time.monotonic() - self._began) / share * (self.total - share)
         return f"{text}, about {f'{left / 60:.0f} min' if left >= 90 else f'{left:.0f} s'} left"
 
-    def _share(self, workers: Sequence[Worker]) -> float:
+    def _share(self, workers: Sequence[Running]) -> float:
         """The number of finished jobs, with the fractions of those that run."""
         return float(self.done) + sum(float(worker.progress.get("fraction") or 0.0) for worker in workers)
 
@@ -88,7 +88,7 @@ class Display:
         else:
             print(text, file=sys.stderr, flush=True)
 
-    def update(self, workers: Sequence[Worker]) -> None:
+    def update(self, workers: Sequence[Running]) -> None:
         """Show the progress of the workers."""
         if self._quiet:
             return
@@ -103,7 +103,7 @@ class Display:
             for worker in workers:
                 self.say(f"  {title(worker)}: {', '.join(self._state(worker))}")
 
-    def _table(self, workers: Sequence[Worker]) -> Group:
+    def _table(self, workers: Sequence[Running]) -> Group:
         from rich.console import Group
         from rich.progress_bar import ProgressBar
         from rich.table import Table
@@ -119,7 +119,7 @@ class Display:
             )
         return Group(table, Text(self.count(workers)))
 
-    def _state(self, worker: Worker) -> list[str]:
+    def _state(self, worker: Running) -> list[str]:
         """The state of a worker in words."""
         progress = worker.progress
         words = [str(progress["stage"])]
@@ -138,7 +138,7 @@ class Display:
         return words
 
 
-def title(worker: Worker) -> str:
+def title(worker: Running) -> str:
     """The name of a worker's job."""
     job = worker.job
     if job.kind == "prepare":
@@ -150,7 +150,7 @@ def title(worker: Worker) -> str:
     return f"{job.arch}, seed {job.seed}"
 
 
-def _latest(worker: Worker, name: str) -> float | None:
+def _latest(worker: Running, name: str) -> float | None:
     """The metric at the latest validation in the log of the worker's run."""
     value: Any = None
     try:

@@ -32,6 +32,11 @@ class Estimate:
     low: float | None = None
     high: float | None = None
 
+    @property
+    def spread(self) -> float | None:
+        """Half the interval; None where it is unknown."""
+        return None if self.low is None or self.high is None else (self.high - self.low) / 2
+
 
 @final
 @dataclass(frozen=True)
@@ -363,11 +368,12 @@ class Results:
     def metric_named(self, name: str) -> Metric:
         """A metric, in the unit of the training loss if it has none of its own.
 
-        It is written with the digits that tell the architectures and baselines apart.
+        It is written with the digits that tell the architectures and baselines apart, as far as their intervals allow.
         """
-        values = [a.metrics[name].mean for a in self.architectures if name in a.metrics]
-        values += [baseline.metrics.get(name) for baseline in self.baselines]
-        return find_metric(name).in_unit_of(self.data.loss_unit).apart(values)
+        scores = [a.metrics[name] for a in self.architectures if name in a.metrics]
+        values = [*(score.mean for score in scores), *(baseline.metrics.get(name) for baseline in self.baselines)]
+        metric = find_metric(name).in_unit_of(self.data.loss_unit)
+        return metric.apart(values, [score.spread for score in scores])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types, schema_version first, NaN and infinities as null."""

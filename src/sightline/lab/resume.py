@@ -6,6 +6,7 @@ that ended has its result in its directory. What is there is not trained again.
 
 from __future__ import annotations
 
+import logging
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,26 +14,28 @@ from typing import Any, final
 
 from sightline.core.config import encode
 from sightline.core.digits import number_of
-from sightline.core.errors import InputError
+from sightline.core.errors import EnvironmentFault, InputError
 from sightline.core.settings import spelled
 from sightline.lab.directory import PLAN
-from sightline.lab.jobs import DONE, FAILED, JOB, Failure, Job, JobResult, Prepared, read_json, write_json
+from sightline.lab.jobs import DONE, FAILED, JOB, TRAININGS, Failure, Job, JobResult, Prepared, read_json, write_json
 from sightline.lab.plan import CompareConfig
 from sightline.lab.results import BudgetPlan
 from sightline.lab.summary import Outcome
 
 MAY_DIFFER = ("archs", "seeds", "workers", "prefer")
+logger = logging.getLogger("sightline")
 
 
 @final
 @dataclass(frozen=True)
 class Begun:
-    """A comparison that began: its configuration, its plan, the hash of its data and the metric that decides."""
+    """A comparison that began: its configuration, plan and command, the hash of its data, the metric that decides."""
 
     config: CompareConfig
     plan: BudgetPlan
     sha256: str
     metric: str
+    command: str = ""
 
     def save(self, directory: Path) -> None:
         """Write `plan.json`."""
@@ -99,15 +102,46 @@ _INSTEAD = "choose another directory, or add --overwrite"
 
 
 def stored_outcome(job: Job) -> Outcome | None:
-    """How this job ended in an earlier process; None where it did not, was interrupted, or was another job."""
+    """How this job ended in an earlier process.
+
+    None where it did not end, was interrupted, lacked disk or memory, was another job, or what is stored is damaged.
+    """
     directory = job.directory
     ended = [name for name in (DONE, FAILED) if (directory / name).is_file()]
-    if not ended or not (directory / JOB).is_file() or _essence(read_json(Job, directory / JOB)) != _essence(job):
+    began = stored_job(job)
+    if not ended or began is None:
         return None
-    if ended[0] == DONE:
-        return Outcome(job, read_json(JobResult, directory / DONE), None)
-    failure = read_json(Failure, directory / FAILED)
-    return None if failure.kind == "interrupted" else Outcome(job, None, failure)
+    job = replace(job, deaths=began.deaths)
+    try:
+        if ended[0] == DONE:
+            return Outcome(job, read_json(JobResult, directory / DONE), None)
+        failure = read_json(Failure, directory / FAILED)
+    except InputError as error:
+        logger.warning("%s; trained again", error)
+        return None
+    again = failure.kind == "interrupted" or failure.exit_code == EnvironmentFault.exit_code
+    return None if again else Outcome(job, None, failure)
+
+
+def stored_job(job: Job) -> Job | None:
+    """The job in the directory of `job`, if it gives the same result; None where it is damaged."""
+    try:
+        began = read_json(Job, job.directory / JOB)
+    except InputError:
+        return None
+    return began if _essence(began) == _essence(job) else None
+
+
+def begun_job(job: Job) -> Job:
+    """`job` as it began in an earlier process: its training continues, its deaths count.
+
+    Where another job, or none, left something in its directory, that is removed.
+    """
+    began = stored_job(job)
+    if began is None or job.kind not in TRAININGS:
+        shutil.rmtree(job.directory, ignore_errors=True)
+        return job
+    return job if (job.directory / FAILED).exists() else replace(job, deaths=began.deaths)
 
 
 def keep_result(directory: Path) -> None:
@@ -121,7 +155,8 @@ def keep_result(directory: Path) -> None:
 
 def _essence(job: Job) -> tuple[Any, ...]:
     """What decides the result of a job, beside the configuration of its comparison."""
-    return (job.kind, job.arch, job.seed, job.budget, job.lr_factor, job.run_budget, job.validation_share)
+    length = (job.budget, job.run_budget, job.validations, job.validation_share)
+    return (job.kind, job.arch, job.seed, job.lr_factor, *length)
 
 
 def _flat(values: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -26,20 +27,41 @@ def measured_steps(
     One that no worker could measure has none. `validations` are those of a run, of at most `validation_share` of the
     items.
     """
-    every = timed[0].validate_every
+    every = {"validate_every": timed[0].validate_every, "checkpoint_every_s": timed[0].checkpoint_every_s}
 
     def planned(arch: str) -> PlannedSteps:
         speed = median_speed([one.speeds[arch] for one in timed if arch in one.speeds])
 
         def of(budget: str, count: int) -> StepPlan:
             seconds = Budget.parse(budget).amount
-            return plan_steps(seconds, speed, validations=count, most_share=validation_share, validate_every=every)
+            return plan_steps(
+                seconds,
+                speed,
+                validations=count,
+                most_share=validation_share,
+                most_steps=timed[0].most_steps.get(arch),
+                **every,
+            )
 
         trial = None if plan.search_each is None else of(plan.search_each, TRIAL_VALIDATIONS)
         return PlannedSteps(arch, timed[0].batches[arch], of(plan.final_each, validations), trial)
 
     failed = {arch for one in timed for arch in one.failures}
     return [planned(arch) for arch in config.archs if arch not in failed]
+
+
+def slowest_node(timed: Sequence[Timed], nodes: Sequence[str]) -> str:
+    """The node on which steps take longest, over the architectures that every worker measured, by geometric mean.
+
+    With its steps no run exceeds its seconds on another node. `nodes` are those of the measurements.
+    """
+    everywhere = set.intersection(*(set(one.speeds) for one in timed))
+
+    def cost(node: str) -> float:
+        own = [one for one, place in zip(timed, nodes, strict=True) if place == node]
+        return sum(math.log(median_speed([one.speeds[arch] for one in own]).step_s) for arch in everywhere)
+
+    return max(sorted(set(nodes)), key=cost)
 
 
 def check_planned(earlier: Results, config: CompareConfig, *, where: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import final
@@ -75,7 +76,10 @@ def summarise(
         for arch, runs in results.items()
     ]
     rates = {a.arch: a.rates for a in architectures}
-    cautious = cautions(trained, plan, rates, on_cpu=on_cpu, others_cores=others_cores, cores=cores)
+    everything = [*outcomes, *(trial for tried in trials.values() for trial in tried)]
+    deaths = Counter({arch: sum(o.job.deaths for o in everything if o.job.arch == arch) for arch in config.archs})
+    load = {"on_cpu": on_cpu, "others_cores": others_cores, "cores": cores}
+    cautious = cautions(trained, plan, rates, **load, deaths=+deaths)
     architectures = [replace(a, cautions=marks(cautious, a.arch)) for a in architectures]
     seeds = min(map(len, finished.values()), default=0)
     power = power_of(pairs, margin, seeds=seeds, level=1 - LEVEL)

@@ -30,7 +30,7 @@ def verdict(
     margin: of practical equivalence; rounds: of seeds that were added
     """
     shown = [*(score.mean for score in scores.values()), *(baseline.metrics.get(metric) for baseline in baselines)]
-    info = find_metric(metric).apart(shown)
+    info = find_metric(metric).apart(shown, [score.spread for score in scores.values()])
     pairs = pairs if info.higher_is_better else [_turned(pair) for pair in pairs]
     sentence = _ranking(info, list(scores.items()), pairs, seeds, margin)
     if rounds is not None and seeds >= 2 and len(scores) > 1:

@@ -6,19 +6,19 @@ forked for each job; elsewhere it does one job and ends.
 
 A line of standard input is the path of a job as JSON. Progress goes to standard output, one JSON object per line, and
 last the status of the job's process. The result goes to `result.json` in the job's directory, a failure to
-`failure.json`, everything else to `worker.log`.
+`failure.json` and to standard output, everything else to `worker.log`.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
@@ -26,14 +26,28 @@ from typing import Any
 
 import torch
 
-from sightline.core.config import override
-from sightline.core.errors import Diverged, InputError, Interrupted, SightlineError, exit_status
+from sightline.core.config import encode, override
+from sightline.core.errors import Diverged, EnvironmentFault, InputError, Interrupted, SightlineError, exit_status
+from sightline.core.files import faults
 from sightline.core.json_text import to_json
 from sightline.core.metrics import defined, find_metric
 from sightline.core.processes import peak_memory_bytes
 from sightline.data.spaced import spaced
 from sightline.lab.attention import attention_examples, attention_maps
-from sightline.lab.jobs import DONE, FAILED, LOG, Failure, Job, JobResult, Prepared, Timed, read_json, write_json
+from sightline.lab.continuing import continues
+from sightline.lab.jobs import (
+    DONE,
+    FAILED,
+    FAILING,
+    LOG,
+    Failure,
+    Job,
+    JobResult,
+    Prepared,
+    Timed,
+    read_json,
+    write_json,
+)
 from sightline.lab.nursery import Nursery
 from sightline.lab.plan import CompareConfig, divide
 from sightline.lab.processes import THREAD_COUNTS
@@ -45,7 +59,7 @@ from sightline.tasks.match import matched
 from sightline.tasks.table import task_class
 from sightline.training.budget import Budget
 from sightline.training.environment import environment
-from sightline.training.state import Progress
+from sightline.training.state import Progress, most_steps
 from sightline.training.timing import Rehearsal, measure_speeds, measuring_s
 
 MOST_RECORDS = 200  # of the training loss of a run, kept in results.json
@@ -64,22 +78,25 @@ def main(arguments: list[str]) -> int:
 
 def work(job: Job, threads: int) -> int:
     """Do one job and leave its result or failure in its directory; return 0 on success."""
-    _log_to(job.directory / LOG)
     os.environ.update(dict.fromkeys(THREAD_COUNTS, str(threads)))  # for libraries that start theirs later
     torch.set_num_threads(threads)
     try:
+        with faults(job.directory / LOG):
+            _log_to(job.directory / LOG)
         load_plugins(job.config.plugin)
         write_json(job.directory / DONE, WORK[job.kind](job))
+        return 0
     except SightlineError as error:
-        write_json(job.directory / FAILED, failure_of(error))
-        return 1
+        failure = failure_of(error)
     except Exception as error:
         traceback.print_exc()
         place = line_of(error)
         message = " ".join(f"{type(error).__name__}: {error}{f' (in {place})' if place else ''}".split())
-        write_json(job.directory / FAILED, Failure("failed", message))
-        return 1
-    return 0
+        failure = Failure("failed", message)
+    print(to_json({"stage": FAILING, "failure": encode(failure)}), flush=True)
+    with suppress(EnvironmentFault):  # the comparing process writes it too, and stops where it cannot
+        write_json(job.directory / FAILED, failure)
+    return 1
 
 
 def _log_to(path: Path) -> None:
@@ -139,7 +156,7 @@ def prepare(job: Job) -> Prepared:
         raise InputError(f"{metric} is undefined for these test items", where="--metric")
     sources = kind.sources(part)
     attended = attention_examples(task, sources) if kind.shows_attention else []
-    pieces = [task.source_pieces(sources[i]) for i in attended]
+    pieces = [task.trained.source_pieces(sources[i]) for i in attended]
     return Prepared(
         data=Data(
             name=data.name,
@@ -192,13 +209,14 @@ def measure(job: Job) -> Timed:
     order = [*config.archs[job.turn :], *config.archs[: job.turn]]  # other workers begin with others
     batches: dict[str, str] = {}
     failures: dict[str, Failure] = {}
+    most: dict[str, int | None] = {}
     ready: dict[str, Rehearsal] = {}
     for arch in order:
         say(f"measuring the speed of {arch}")
         run = run_config(config, arch)
         data = kind.load_prepared(run, job.prepared)
         rehearsal = rehearse(built_for(kind, data, run, job.prepared), data, run.training)
-        batches[arch] = rehearsal.batch_size
+        batches[arch], most[arch] = rehearsal.batch_size, most_steps(run.training, rehearsal.batches)
         if not job.budget:
             continue
         try:
@@ -207,8 +225,9 @@ def measure(job: Job) -> Timed:
             failures[arch] = failure_of(error)
         else:
             ready[arch] = rehearsal
-    every = run_config(config, config.archs[0]).training.validate_every
-    return Timed(measure_speeds(ready, seconds_each(job)) if ready else {}, batches, failures, every)
+    training = run_config(config, config.archs[0]).training
+    speeds = measure_speeds(ready, seconds_each(job)) if ready else {}
+    return Timed(speeds, batches, failures, training.validate_every, most, training.checkpoint_every_s)
 
 
 def seconds_each(job: Job) -> float:
@@ -250,7 +269,7 @@ def training_config(job: Job) -> Any:
 
 
 def train(job: Job) -> JobResult:
-    """Train once and, except in a trial, evaluate."""
+    """Train once and, except in a trial, evaluate; a training that was cut short continues, to the bit."""
     say("starting")
     config, kind = job.config, task_class(job.config.task)
     run = training_config(job)
@@ -258,7 +277,9 @@ def train(job: Job) -> JobResult:
     if job.kind == "run" and data.sha256 != read_json(Prepared, job.prepared / DONE).data.sha256:
         raise InputError("the data has changed since the comparison began", where=data.name)
     task = built_for(kind, data, run, job.prepared)
-    trained = train_run(task, data, job.directory, run, on_progress=_progress())
+    resume = continues(job.directory)
+    progress = _progress()
+    trained = train_run(task, data, job.directory, run, resume=resume, overwrite=not resume, on_progress=progress)
     peak = peak_memory_bytes() or 0
     training = trained.training
     result = JobResult(
@@ -274,7 +295,6 @@ def train(job: Job) -> JobResult:
         parameters=trained.task.parameters,
         peak_memory_bytes=peak,
     )
-    shutil.rmtree(job.directory / "checkpoints", ignore_errors=True)
     if job.kind == "trial":
         return result
     return _measure(job, trained.task, data.test.select(spaced(data.sizes["test"], config.tested)), result)

@@ -10,14 +10,14 @@ from markupsafe import Markup
 
 from sightline.core.digits import significant
 from sightline.core.files import write_file
-from sightline.lab.claims.results import ClaimsResults, Measured
-from sightline.report.claims_figures import claim_drawings
+from sightline.lab.claims.results import ClaimNumber, ClaimsResults
+from sightline.report.claims_figures import chart_drawings, claim_drawings, map_drawings
 from sightline.report.drawing import Drawing
 from sightline.report.html import style_sheet, templates
 
 PAGE = "claims.html"
 BUSY = 0.3  # cores that other programs keep busy, above which times are said to be wrong
-OUTCOMES = ("holds", "does not hold", "depends", "not measured")
+OUTCOMES = {"holds": "hold", "does not hold": "do not hold", "depends": "depend", "not measured": "not measured"}
 
 
 def write_claims(results: ClaimsResults, directory: Path) -> Path:
@@ -46,7 +46,10 @@ def render_claims(results: ClaimsResults) -> str:
             style_hash=Markup(f"sha256-{digest}"),
             heading=heading(results),
             notes=notes(results),
-            rows=[(sayings[one.claim], one, [_figure(d) for d in claim_drawings(one)]) for one in results.results],
+            rows=[
+                (sayings[one.claim], one, [*map(_figure, chart_drawings(one))], [*map(_figure, map_drawings(one))])
+                for one in results.results
+            ],
             number=number,
             environment=environment_rows(results),
         )
@@ -56,7 +59,7 @@ def render_claims(results: ClaimsResults) -> str:
 def heading(results: ClaimsResults) -> str:
     """How many claims have each outcome, in words."""
     counts = {outcome: sum(one.outcome == outcome for one in results.results) for outcome in OUTCOMES}
-    parts = [f"{count} {outcome}" for outcome, count in counts.items() if count]
+    parts = [f"{count} {outcome if count == 1 else OUTCOMES[outcome]}" for outcome, count in counts.items() if count]
     total = len(results.results)
     return f"{total} claim{'s' if total != 1 else ''}: {', '.join(parts)}" if parts else "No claim was measured."
 
@@ -70,15 +73,15 @@ def notes(results: ClaimsResults) -> list[str]:
     if busy:
         most = max(busy.values())
         sentences.append(
-            f"Other programs kept up to {most:.1f} cores busy during {', '.join(busy)}: times there are too long, "
-            "unevenly. Counts, gradients and accuracies do not depend on that."
+            f"Other programs kept up to {most:.1f} cores busy during {', '.join(busy)}: times there are less "
+            "exact. Counts, gradients and accuracies do not depend on that."
         )
     if "cuda" not in results.settings.get("devices", []):
         sentences.append("No GPU was at hand: all times are of the processor, and the columns of a GPU are missing.")
     return sentences
 
 
-def number(measured: Measured) -> str:
+def number(measured: ClaimNumber) -> str:
     """A number with its interval and unit."""
     if measured.value is None:
         return "—"

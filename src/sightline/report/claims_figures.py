@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter
 
-from sightline.lab.claims.results import Chart, ClaimResult, Curve, InfluenceMap
+from sightline.lab.claims.results import ClaimChart, ClaimCurve, ClaimResult, InfluenceMap
 from sightline.report.drawing import MARKERS, Drawing, Theme, draw_line, end_labels
 from sightline.report.text import visible
 
@@ -14,13 +14,21 @@ SHADES = 8  # of a map
 
 
 def claim_drawings(result: ClaimResult) -> list[Drawing]:
-    """The figures of one claim."""
-    charts = [chart_drawing(f"{result.claim.lower()}-{i}", chart) for i, chart in enumerate(result.charts, 1)]
-    maps = [map_drawing(f"{result.claim.lower()}-map-{i}", one) for i, one in enumerate(result.maps, 1)]
-    return [*charts, *maps]
+    """The figures of one claim: charts, then maps."""
+    return [*chart_drawings(result), *map_drawings(result)]
 
 
-def chart_drawing(name: str, chart: Chart) -> Drawing:
+def chart_drawings(result: ClaimResult) -> list[Drawing]:
+    """The charts of one claim."""
+    return [chart_drawing(f"{result.claim.lower()}-{i}", chart) for i, chart in enumerate(result.charts, 1)]
+
+
+def map_drawings(result: ClaimResult) -> list[Drawing]:
+    """The maps of one claim."""
+    return [map_drawing(f"{result.claim.lower()}-map-{i}", one) for i, one in enumerate(result.maps, 1)]
+
+
+def chart_drawing(name: str, chart: ClaimChart) -> Drawing:
     """One line for each curve, with the band of its interval, its name at its end, and labelled reference lines."""
     known = {curve.label: _known(curve, chart) for curve in chart.curves}
     known = {label: points for label, points in known.items() if points}
@@ -87,7 +95,7 @@ def map_drawing(name: str, one: InfluenceMap) -> Drawing:
     return Drawing(name, one.title, visible(f"{one.title}: a map of {size} positions"), draw, height=3.4)
 
 
-def _known(curve: Curve, chart: Chart) -> list[tuple[float, float, float, float]]:
+def _known(curve: ClaimCurve, chart: ClaimChart) -> list[tuple[float, float, float, float]]:
     """The points of a curve that can be drawn, each with the ends of its interval."""
     points = []
     for i, (x, y) in enumerate(zip(curve.x, curve.y, strict=True)):
@@ -99,7 +107,7 @@ def _known(curve: Curve, chart: Chart) -> list[tuple[float, float, float, float]
     return points
 
 
-def _scales(axes: Axes, chart: Chart, narrow: bool) -> None:
+def _scales(axes: Axes, chart: ClaimChart, narrow: bool) -> None:
     if chart.categories:
         axes.xaxis.set_major_locator(FixedLocator(range(len(chart.categories))))
         axes.set_xticks(range(len(chart.categories)), chart.categories)
@@ -118,5 +126,5 @@ def _scales(axes: Axes, chart: Chart, narrow: bool) -> None:
         axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _place(chart: Chart, x: float) -> str:
+def _place(chart: ClaimChart, x: float) -> str:
     return chart.categories[int(x)] if chart.categories else f"{x:g}"

@@ -93,10 +93,13 @@ class Drawing:
         """The SVG element for narrow pages, or for two figures side by side."""
         return self._inline(3.7, narrow=True)
 
-    def save(self, directory: Path) -> list[Path]:
-        """Write `<name>.png` and `<name>.svg`."""
+    def save(self, directory: Path, kinds: Sequence[str] = ("png", "svg")) -> list[Path]:
+        """Write `<name>.png` and `<name>.svg`, or one of them."""
         with self._figure(7.6, LIGHT, narrow=False, title=True) as figure:
-            return save_both(figure, directory / self.name)
+            paths = [directory / f"{self.name}.{kind}" for kind in kinds]
+            for path in paths:
+                save(figure, path)
+            return paths
 
     def _inline(self, width: float, *, narrow: bool) -> str:
         buffer = BytesIO()

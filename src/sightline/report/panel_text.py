@@ -6,30 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from sightline.core.digits import significant
-from sightline.lab.panel_results import Band, Chain, Crossover, Growth, PanelResults, Phase, PhaseCost, Reach
+from sightline.lab.bands import reaches, uses
+from sightline.lab.panel_results import Chain, Crossover, Growth, PanelResults, Phase, PhaseCost, Reach
 from sightline.report.text import visible
-
-SHARE = 0.01  # of the gradient at distance 1: from there on a gradient no longer reaches
-CLOSE = 0.01  # of the loss with the whole context: from there on more context is not used
-
-
-def reaches(band: Band) -> float:
-    """The largest distance at which the centre is at least `SHARE` of that at distance 1, at most the last one."""
-    points = [(at, value) for at, value in zip(band.at, band.centre) if at >= 1 and value is not None]
-    near = points[0][1] if points else 0.0
-    return max((at for at, value in points if value > 0 and value >= SHARE * near), default=0.0)
-
-
-def uses(band: Band) -> float:
-    """The least context with a loss at most `CLOSE` above that with the whole context."""
-    known = [(at, value) for at, value in zip(band.at, band.centre) if value is not None]
-    limit = (1 + CLOSE) * known[-1][1]
-    last = known[-1][0]
-    for at, value in reversed(known):
-        if value > limit:
-            break
-        last = at
-    return last
 
 
 def exponent(growth: Growth) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, final, get_args
 
 from sightline.core.config import override
-from sightline.core.digits import number_of, significant
+from sightline.core.digits import number_of
 from sightline.core.errors import InputError
-from sightline.core.metrics import defined
+from sightline.core.metrics import written
 from sightline.tasks.given import GivenData, given_data
 from sightline.tasks.load import Part, PartName, part_of_data, part_of_run
 from sightline.tasks.outcomes import Measured
@@ -50,11 +51,10 @@ class Evaluation:
         return f"{self.arch} on {self.data}, {items}"
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
-        """Each metric's name, value, and the signature of the library that computed it."""
+        """Each metric's name, its value in its unit, and the signature of the library that computed it."""
         signatures = self.details.get("signatures", {})
         for name, value in self.metrics.items():
-            number = f"{value:.4f}" if abs(value) >= 0.1 else significant(value) if defined(value) else "undefined"
-            yield name, number, signatures.get(name, "")
+            yield name, written(name, value), signatures.get(name, "")
 
     def __repr__(self) -> str:
         rows = [f"  {name:<15} {number:>10}  {signature}".rstrip() for name, number, signature in self.rows()]
@@ -75,11 +75,25 @@ def evaluate(task: Any, data: Any, part: Any, decoding: Any, keys: dict[str, Any
     keys, trained = dict(keys), task.config
     settings = {key: keys.pop(key) for key in task.measured_by if key in keys}
     try:
+        with given_data(None):  # for the words of errors
+            if (of_values := _of_values(task, data, decoding, keys)) is not None:
+                return of_values
         with given_data(None, task.pair, data=data) as given:
             task.config = override(trained, settings, prefix="--")
             return _evaluated(task, given, part, decoding, keys)
     finally:
         task.config = trained
+
+
+def _of_values(task: Any, data: Any, decoding: Any, keys: dict[str, Any]) -> Evaluation | None:
+    """The metrics on data that names no columns and that the task reads as it is; None of other data."""
+    part = None if data is None or isinstance(data, str | Path) else task.part_of_values(data)
+    if part is None:
+        return None
+    if keys:
+        raise InputError(f"an array has no columns that {next(iter(keys))}=… could name", where="data")
+    chosen = Part(f"data ({type(data).__name__})", part, len(part), task.unit, None)
+    return Evaluation.of(task, chosen, task.measure(part, decoding))
 
 
 def _evaluated(task: Any, given: GivenData, part: PartName, decoding: Any, keys: dict[str, Any]) -> Evaluation:

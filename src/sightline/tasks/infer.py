@@ -149,7 +149,8 @@ def _of_table(path: Path) -> Inferred | None:
             return Inferred("forecasting", f"a table with the column of times {times[0]!r} and numbers")
     if label is None and kind not in _OF_MEDIA and (rows.without_header() is rows or first_row_names(rows)):
         for name in label_columns(rows):
-            return Inferred("classification", f"texts and the column {name!r}, which repeats a few values")
+            sources = "numbers" if numeric else "texts"
+            return Inferred("classification", f"{sources} and the column {name!r}, which repeats a few values")
     if len(columns) == 1 and texts:
         return Inferred("language", f"a table with the column {texts[0]!r}")
     return None

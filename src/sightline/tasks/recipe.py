@@ -27,6 +27,7 @@ MAY_CHANGE = {
     "validations",
     "validation_share",
     "patience",
+    "most_epochs",
     "checkpoint_every_s",
     "keep",
     "log_every",

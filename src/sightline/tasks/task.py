@@ -17,12 +17,13 @@ import torch
 from torch import nn
 
 from sightline.core.config import decode
-from sightline.core.digits import number_of, significant
+from sightline.core.digits import number_of
 from sightline.core.errors import InputError
-from sightline.core.metrics import Baseline
+from sightline.core.metrics import Baseline, written
 from sightline.core.seeds import derive
 from sightline.data.batches import Batches
 from sightline.data.corpus import Corpus, Items
+from sightline.data.inputs import InputTable
 from sightline.data.rows.given import PAIR
 from sightline.data.spaced import at_least_one, spaced
 from sightline.data.survey import Survey
@@ -184,10 +185,14 @@ class Task(SavedTask, Generic[D, P, R]):
 
         return evaluate(self, data, part, decoding, keys)
 
+    def part_of_values(self, data: Any) -> P | None:
+        """Items to measure on from data that names no columns, as an array; None where it is read as a table."""
+        return None
+
     def __repr__(self) -> str:
         """The architecture, its size, its data and the metrics of its best validation."""
         facts = [self.arch, f"{self.parameters:,} parameters"]
-        facts += [f"{name} {significant(value)}" for name, value in self.validated.items()]
+        facts += [f"{name} {written(name, value)}" for name, value in self.validated.items()]
         data = f"\n  trained on {self.data.partition(', sha256')[0]}" if self.data else ""
         return f"{type(self).__name__}({', '.join(facts)}){data}"
 
@@ -299,7 +304,7 @@ class Task(SavedTask, Generic[D, P, R]):
         """Model-free baselines with their scores on `part`: learned from `train`, their settings chosen by `valid`."""
         return []
 
-    def answer(self, inputs: Sequence[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
+    def answer(self, inputs: Sequence[Any], decoding: Any = None, *, first: int = 0) -> list[Answer]:
         """An output for each input, in order: a line of text, or a file's path where the source is not text.
 
         `first` is the number of the first one in the random stream, in which those that are not `filled` do not count.
@@ -311,7 +316,15 @@ class Task(SavedTask, Generic[D, P, R]):
             return list(answers)
         return [Answer("", {"source": one, **self.no_record}) if is_blank(one) else next(answers) for one in inputs]
 
-    def answer_list(self, inputs: list[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
+    def table_inputs(self, table: InputTable) -> list[Any]:
+        """The inputs in the rows of a table, in order, as `answer` takes them: texts, unless the task has its own.
+
+        Raises:
+            InputError: what `InputTable.texts` raises.
+        """
+        return table.texts(self.reading.get("source_column"))
+
+    def answer_list(self, inputs: list[Any], decoding: Any = None, *, first: int = 0) -> list[Answer]:
         """The answers for inputs that are filled."""
         outputs = self.predict_list(inputs)
         return [Answer(str(out), {"source": one, "output": out}) for one, out in zip(inputs, outputs, strict=True)]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from torch import nn
 
 from sightline.core.front_end import FrontEndConfig
+from sightline.data.inputs import InputTable
 from sightline.tasks.card import Card
 from sightline.tasks.outcomes import Answer
 from sightline.tasks.task import D, P, R, Task
@@ -17,11 +19,14 @@ from sightline.tasks.task import D, P, R, Task
 class TrainedModel(Protocol):
     """A model with what it needs to answer new inputs, such as names of classes or the scales of series.
 
-    It has no loss, no metrics and no training data. Its methods do what those of `Task` with the same names do.
+    It has no loss, no metrics and no training data. Its methods do what those of `Task` with the same names do; one
+    whose outputs are not searched for ignores `decoding` and `first`.
     """
 
     config: Any
-    model: nn.Module
+
+    @property
+    def model(self) -> nn.Module: ...
 
     @property
     def source(self) -> FrontEndConfig: ...
@@ -31,11 +36,15 @@ class TrainedModel(Protocol):
 
     def is_one(self, inputs: Any) -> bool: ...
 
-    def predict_list(self, inputs: list[Any]) -> list[Any]: ...
+    def predict_list(self, inputs: list[Any], decoding: Any = None) -> list[Any]: ...
 
-    def answer_list(self, inputs: list[Any]) -> list[Answer]: ...
+    def answer_list(self, inputs: list[Any], decoding: Any = None, *, first: int = 0) -> list[Answer]: ...
 
     def outputs_of(self, part: Any, /) -> list[Any]: ...
+
+    def table_inputs(self, table: InputTable, reading: Mapping[str, Any]) -> list[Any]:
+        """See `Task.table_inputs`; `reading` is how the training data was read, by key of the data."""
+        ...
 
     def facts(self) -> dict[str, str]: ...
 
@@ -66,13 +75,16 @@ class TrainedModelTask(Task[D, P, R], Generic[D, P, R, M]):
         return super().is_one(inputs) or self.trained.is_one(inputs)
 
     def predict_list(self, inputs: list[Any], decoding: Any = None) -> list[Any]:
-        return self.trained.predict_list(inputs)
+        return self.trained.predict_list(inputs, decoding)
 
-    def answer_list(self, inputs: list[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
-        return self.trained.answer_list(inputs)
+    def answer_list(self, inputs: list[Any], decoding: Any = None, *, first: int = 0) -> list[Answer]:
+        return self.trained.answer_list(inputs, decoding, first=first)
 
     def outputs_of(self, part: P) -> list[Any]:
         return self.trained.outputs_of(part)
+
+    def table_inputs(self, table: InputTable) -> list[Any]:
+        return self.trained.table_inputs(table, self.reading)
 
     def facts(self) -> dict[str, str]:
         return self.trained.facts()

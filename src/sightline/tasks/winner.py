@@ -31,12 +31,17 @@ def chosen_run(path: Path) -> Path:
     results = parse_json_object(read_regular(file), where=file)
     try:
         name = results["primary_metric"]
-        means = {one["arch"]: one["metrics"].get(name, {}).get("mean") for one in results["architectures"]}
+        scores = {one["arch"]: one["metrics"].get(name, {}) for one in results["architectures"]}
+        means = {arch: score.get("mean") for arch, score in scores.items()}
         seeds: dict[str, list[int]] = {}
         for run in results["runs"]:
             if run["status"] == "done":
                 seeds.setdefault(run["arch"], []).append(run["seed"])
-        metric = find_metric(name).in_unit_of(results["data"]["loss_unit"]).apart(means.values())
+        metric = (
+            find_metric(name)
+            .in_unit_of(results["data"]["loss_unit"])
+            .apart(means.values(), [_spread(score.get("low"), score.get("high")) for score in scores.values()])
+        )
     except (KeyError, TypeError, AttributeError):
         raise InputError("not the results of a comparison", where=file) from None
     measured = {arch: mean for arch, mean in means.items() if defined(mean) and arch in seeds}
@@ -51,6 +56,10 @@ def chosen_run(path: Path) -> Path:
         path, arch, metric.label, metric.text(measured[arch]), run, why,
     )  # fmt: skip
     return run
+
+
+def _spread(low: float | None, high: float | None) -> float | None:
+    return None if low is None or high is None else (high - low) / 2
 
 
 def _validation_loss(run: Path) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sized
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, final
@@ -110,6 +110,15 @@ def order_from_the_seed(subject: StreamSubject) -> Iterator[str]:
         yield "two epochs have the same order"
 
 
+def length_of_an_epoch(subject: StreamSubject) -> Iterator[str]:
+    """The length of a stream that has one is the number of batches of its first epoch."""
+    for size in subject.sizes:
+        stream = subject.make(size, 0)
+        count = sum(1 for cursor, _, _ in subject.taken(size) if cursor.epoch == 0)
+        if isinstance(stream, Sized) and len(stream) != count:
+            yield f"of size {size}, the length is {len(stream)}, the first epoch has {count} batches"
+
+
 def refuses_other_cursors(subject: StreamSubject) -> Iterator[str]:
     """A cursor beyond the data is an `InputError`."""
     for cursor in (Cursor(0, 10**12), Cursor(1, -1)):
@@ -123,6 +132,7 @@ BATCH_LAWS: dict[str, Callable[[StreamSubject], Iterator[str]]] = {
     "any batch size": any_size,
     "size_key is a key of the run": size_key_of_the_run,
     "the seed decides the order": order_from_the_seed,
+    "the length is that of an epoch": length_of_an_epoch,
     "cursors of other data are refused": refuses_other_cursors,
 }
 

@@ -22,6 +22,7 @@ from sightline.core.errors import CheckFailed, InputError, SightlineError
 from sightline.core.metrics import find_metric
 from sightline.core.settings import describe_keys, missing_descriptions
 from sightline.core.yaml12 import parse_yaml
+from sightline.data.inputs import InputTable
 from sightline.models import FORMS
 from sightline.tasks.architectures import check_architecture
 from sightline.tasks.fit import train_run
@@ -84,7 +85,7 @@ def used_as_evaluated(subject: TaskSubject) -> Iterator[str]:
     """Under each option of the data, an evaluation of a file has the outputs that `predict` gives for its content.
 
     The model is one that has been trained, saved and loaded. Its evaluation reads the file by the configuration of the
-    training, and by what the saved model alone knows.
+    training, and by what the saved model alone knows. The rows of the file, read as inputs, have these outputs too.
     """
     for name, option in subject.options.items():
         run = override(subject.run, {"data": option.data, **_BRIEF, **option.keys})
@@ -94,6 +95,9 @@ def used_as_evaluated(subject: TaskSubject) -> Iterator[str]:
             task = subject.kind.load(Path(folder, "run", "best"))
         predicted = [subject.plain(output) for output in task.predict(option.inputs)]
         changed = {"data": option.evaluated or option.data}
+        rows = task.table_inputs(InputTable(Path(changed["data"])))  # of series the table itself is one input
+        if rows != [changed["data"]] and not _alike([subject.plain(one) for one in task.predict(rows)], predicted):
+            yield f"{name}: predictions of the rows of the table differ"
         known = {"the training": task.like(run).changed(**changed), "the saved model": task.run.changed(**changed)}
         for where, config in known.items():
             outputs = task.outputs_of(task.read_part(config))

@@ -33,10 +33,19 @@ from sightline.training.environment import resolve_device, resolve_dtype
 from sightline.training.loss import Objective, perplexity
 from sightline.training.memory import MemoryGuard
 from sightline.training.pace import Pace
-from sightline.training.plan import Speed, plan_steps
+from sightline.training.plan import CHECKPOINT_SHARE, Speed, plan_steps
 from sightline.training.rundir import RunDirectory, open_run
 from sightline.training.signals import Stopped, StopRequest
-from sightline.training.state import Progress, Saved, State, TrainConfig, TrainResult, Validate, in_steps
+from sightline.training.state import (
+    Progress,
+    Saved,
+    State,
+    TrainConfig,
+    TrainResult,
+    Validate,
+    in_steps,
+    most_steps,
+)
 from sightline.training.step import Stepper
 from sightline.training.timing import Rehearsal, Timer, measure_speeds, measuring_s, untouched
 
@@ -113,7 +122,7 @@ class _Trainer:
         self.stepper = Stepper(model, objective, config.optim, device, dtype)
         self.state = State(dtype=dtype)
         self.history: list[dict[str, Any]] = []
-        self.saved_at, self.saved_step = time.perf_counter(), -1
+        self.saved_at, self.saved_step, self.saving_s = time.perf_counter(), -1, 0.0
         self.last_progress: Progress | None = None
 
     def begin(self, resume: bool, files: Callable[[TrainConfig], Mapping[str, str]]) -> None:
@@ -151,6 +160,8 @@ class _Trainer:
             validations=self.config.validations,
             most_share=self.config.validation_share,
             validate_every=self.config.validate_every,
+            most_steps=most_steps(self.config, self.batches),
+            checkpoint_every_s=self.config.checkpoint_every_s,
         )
         self.config = in_steps(self.config, state.plan)
         self.pace = Pace(self.config)
@@ -201,7 +212,8 @@ class _Trainer:
                     self._step(stream)
                 if status is not None:
                     return self._end(status)
-                if time.perf_counter() - self.saved_at > self.config.checkpoint_every_s:
+                every = max(self.config.checkpoint_every_s, self.saving_s / CHECKPOINT_SHARE)
+                if time.perf_counter() - self.saved_at > every:
                     self.save()
         except Stopped:
             self._stop()
@@ -298,10 +310,12 @@ class _Trainer:
         """Save a checkpoint, unless one of this step exists."""
         if self.saved_step == self.state.spent.steps:
             return
+        began = time.perf_counter()
         self.state.metrics_bytes = self.run.logged_bytes()
         content = {"format": FORMAT, "state": asdict(self.state), "config": asdict(self.config)}
         self.run.checkpoints.save(self.state.spent.steps, pack(self.model, self.stepper.optimizer, content))
         self.saved_at, self.saved_step = time.perf_counter(), self.state.spent.steps
+        self.saving_s = self.saved_at - began
 
     def save_as(self, name: str) -> None:
         """Write the current model to `best/` or `last/`."""

@@ -19,6 +19,7 @@ VALIDATION_SHARE = 0.15  # of the budget, at most, for validations with their ch
 FEWEST_VALIDATIONS = 3  # before a validation scores a sample instead of all items
 MOST_VALIDATIONS = 10  # evenly spaced, so that none comes before a tenth of the steps
 LEAST_SHARE = 0.01  # of the validation items, in a sample
+CHECKPOINT_SHARE = 0.01  # of the time, at most, for checkpoints between validations
 
 
 @final
@@ -39,13 +40,18 @@ class Speed:
 @final
 @dataclass(frozen=True)
 class StepPlan:
-    """The steps and validations that `seconds` pay for. `validation_share`: the share of items that each one scores."""
+    """The steps and validations that `seconds` pay for.
+
+    validation_share: the share of items that each validation scores
+    most_steps: the steps of `TrainConfig.most_epochs`; None: any number
+    """
 
     seconds: float
     steps: int
     validations: int
     validation_share: float
     speed: Speed
+    most_steps: int | None = None
 
     @property
     def training_s(self) -> float:
@@ -55,8 +61,9 @@ class StepPlan:
 
     def __str__(self) -> str:
         items = "all items" if self.validation_share == 1 else f"{self.validation_share:.2g} of the items"
+        ended = " (fewer than it pays for: most_epochs)" if self.steps == self.most_steps else ""
         return (
-            f"{number_of(self.steps, 'step')} of {1000 * self.speed.step_s:.3g} ms for {self.seconds:.3g} s, "
+            f"{number_of(self.steps, 'step')} of {1000 * self.speed.step_s:.3g} ms for {self.seconds:.3g} s{ended}, "
             f"{number_of(self.validations, 'validation')} of {items}"
         )
 
@@ -68,20 +75,27 @@ def plan_steps(
     validations: int = MOST_VALIDATIONS,
     most_share: float = 1.0,
     validate_every: int | None = None,
+    most_steps: int | None = None,
+    checkpoint_every_s: float = math.inf,
 ) -> StepPlan:
     """The plan for `seconds` of a training with the measured `speed`.
 
     Validations take at most `VALIDATION_SHARE` of the seconds: there are fewer where all of them, at most
     `MOST_VALIDATIONS`, would take more; where not even three fit, each scores a sample, the same one, so that they can
     be compared. No sample is larger than `most_share` of the items. Validations every `validate_every` steps, where it
-    is given, take place whatever their cost. The rest pays for steps, whose number is rounded to two significant
-    digits.
+    is given, take place whatever their cost. Checkpoints between them, `checkpoint_every_s` seconds apart, take at most
+    `CHECKPOINT_SHARE` of the rest. What remains pays for steps, whose number is rounded to two significant digits, and
+    for at most `most_steps`.
     """
+    limit = math.inf if most_steps is None else most_steps
     most, share = min(validations, MOST_VALIDATIONS), most_share
     each = share * speed.validation_s + speed.save_s
+    saving = min(speed.save_s / 2 / checkpoint_every_s, CHECKPOINT_SHARE)  # half of it is the best model
     if validate_every is not None:
-        steps = _rounded((seconds - each) / (speed.step_s + each / validate_every))
-        return StepPlan(seconds, steps, math.ceil(steps / validate_every), share, speed)
+        between = saving if validate_every * speed.step_s > checkpoint_every_s else 0.0
+        steps = _rounded((seconds - each) / (speed.step_s / (1 - between) + each / validate_every))
+        steps = int(min(steps, limit))
+        return StepPlan(seconds, steps, math.ceil(steps / validate_every), share, speed, most_steps)
     spendable = VALIDATION_SHARE * seconds
     count = most if each * most <= spendable else int(spendable / each)
     fewest = min(FEWEST_VALIDATIONS, most)
@@ -91,8 +105,9 @@ def plan_steps(
         if speed.validation_s > 0:
             share = min(max(float(f"{left / speed.validation_s:.2g}"), LEAST_SHARE), most_share)
     each = share * speed.validation_s + speed.save_s
-    steps = _rounded((seconds - count * each) / speed.step_s)
-    return StepPlan(seconds, steps, min(count, steps), share, speed)
+    between = saving if seconds > count * checkpoint_every_s else 0.0
+    steps = int(min(_rounded((seconds - count * each) * (1 - between) / speed.step_s), limit))
+    return StepPlan(seconds, steps, min(count, steps), share, speed, most_steps)
 
 
 def median_speed(speeds: Sequence[Speed]) -> Speed:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, final
 
 from torch import nn
 
+from sightline.core.errors import InputError
 from sightline.core.settings import CheckedConfig, key
+from sightline.data.batches import Batches
 from sightline.training.budget import Budget, Spent
 from sightline.training.optim import OptimConfig
 from sightline.training.plan import StepPlan
@@ -22,7 +24,7 @@ class TrainConfig(CheckedConfig):
     """Settings of training.
 
     `metric` picks `best/`, in the direction that `core.metrics` says. A checkpoint is saved with each validation and
-    whenever `checkpoint_every_s` seconds have passed.
+    whenever `checkpoint_every_s` seconds have passed, or more where the checkpoints would take over 1 % of the time.
 
     Raises:
         InputError: "keep: must be at least 1, found 0"; what `Budget.parse` raises.
@@ -52,7 +54,15 @@ class TrainConfig(CheckedConfig):
     patience: int | None = key(
         None, "Validations in a row without a better one after which training stops; null: never.", at_least=1
     )
-    checkpoint_every_s: float = key(60.0, "Most seconds between checkpoints.", above=0)
+    most_epochs: int | None = key(
+        None,
+        "Passes over the training data that a budget in seconds pays for at most: small data is learnt in few, and "
+        "more of them overfit it; null: any number.",
+        at_least=1,
+    )
+    checkpoint_every_s: float = key(
+        60.0, "Seconds between checkpoints, more where they would take over 1 % of the time.", above=0
+    )
     keep: int = key(2, "Newest checkpoints to keep.", at_least=1)
     log_every: int = key(10, "Steps between records of the training loss in metrics.jsonl.", at_least=1)
     device: str = key("auto", "Device: auto, cpu, cuda, cuda:1 or mps.")
@@ -61,6 +71,19 @@ class TrainConfig(CheckedConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         Budget.parse(self.budget, where="budget")
+
+
+def most_steps(config: TrainConfig, batches: Batches) -> int | None:
+    """The steps of `most_epochs`, by the batches of the first epoch; None: any number.
+
+    Raises:
+        InputError: "most_epochs: requires batches that have a length, those of an epoch".
+    """
+    if config.most_epochs is None:
+        return None
+    if not isinstance(batches, Sized):
+        raise InputError("requires batches that have a length, those of an epoch", where="most_epochs")
+    return config.most_epochs * len(batches)
 
 
 def in_steps(config: TrainConfig, plan: StepPlan) -> TrainConfig:

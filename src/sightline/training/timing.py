@@ -110,9 +110,14 @@ class Rehearsal:
         self._validation_s = self._save_s = 0.0
 
     @property
+    def batches(self) -> Batches:
+        """All batches of the training."""
+        return self._memory.batches
+
+    @property
     def batch_size(self) -> str:
         """The setting that bounds a batch, and its value."""
-        key, size = self._memory.batches.size_key
+        key, size = self.batches.size_key
         return f"{key} {size}"
 
     def warm_up(self, seconds: float) -> None:

@@ -236,3 +236,13 @@ def test_the_range_of_deep_pictures_is_described(tmp_path):
     assert "set --picture.white 4095 to use the whole range" in dark.describe().notes[0]
     full = load_labelled(tmp_path, Reading(image=ImageOptions(colour="grey", white=4095.0)))
     assert {part["levels"] for part in full.describe().parts.values()} == {"0 to 255"}
+
+
+def test_a_column_that_numbers_the_rows_is_no_step_of_series(tmp_path):
+    rows = [f"{n},{n % 7}.5,{n % 5},{'iris' if n % 3 else 'rose'}" for n in range(60)]
+    (tmp_path / "a.csv").write_text("\n".join(["ID,petal,sepal,species", *rows]))
+    data = load_labelled(tmp_path / "a.csv")
+    assert (data.classes, {source.shape for source in data.train.sources}) == (("iris", "rose"), {(2, 1)})
+    assert f"{tmp_path / 'a.csv'}: the column 'ID' only numbers the rows and is left out" in data.notes
+    named = load_labelled(tmp_path / "a.csv", Reading(source_column="ID:sepal", label_column="species"))
+    assert {source.shape for source in named.train.sources} == {(3, 1)}

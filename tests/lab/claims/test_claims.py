@@ -11,7 +11,7 @@ import pytest
 from sightline.core.errors import InputError
 from sightline.lab.claims import CLAIMS, run
 from sightline.lab.claims.claim import Claim, Effort
-from sightline.lab.claims.results import ClaimResult, ClaimsResults, Measured
+from sightline.lab.claims.results import ClaimNumber, ClaimResult, ClaimsResults
 from sightline.lab.claims.run import FILE, find_claims, run_claims
 
 FACTS = {"command": "sightline claims", "environment": {}}
@@ -27,7 +27,7 @@ def measure(effort: Effort) -> ClaimResult:
     Not a rule.
     """
     CALLS.append(effort.directory.name)
-    return ClaimResult("C1", "holds", "One.", [Measured("one", 1.0, 0.5, float("nan"), "s", 3)])
+    return ClaimResult("C1", "holds", "One.", [ClaimNumber("one", 1.0, 0.5, float("nan"), "s", 3)])
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_the_claims_are_those_of_the_ledger_in_its_order():
 @pytest.mark.parametrize("claim", [claim for claim in CLAIMS if claim.function], ids=lambda claim: claim.name)
 def test_each_measurement_states_its_rule(claim):
     rule = claim.saying().rule
-    assert "holds if" in rule
+    assert "olds if" in rule
     assert "does not hold" in rule
 
 
@@ -62,7 +62,7 @@ def test_a_result_of_the_same_settings_is_not_measured_again(claim, tmp_path):
     assert again.results == ClaimsResults.load(tmp_path / FILE).results
     assert first.results[0].numbers[0].high != first.results[0].numbers[0].high  # NaN here, null in the file
     assert again.results[0].numbers[0].high is None
-    assert first.sayings[0].rule == "holds always, on two lines."
+    assert first.sayings[0].rule == "Holds always, on two lines."
     assert first.results[0].command == "sightline claims C1 --quick"
 
 

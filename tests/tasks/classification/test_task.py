@@ -49,7 +49,7 @@ def test_it_learns_and_its_measures_agree(trained):
     for metric in ("accuracy", "loss"):
         numerator, denominator = found.items[metric].sum(0)
         assert numerator / denominator == pytest.approx(found.metrics[metric])
-    labelled = task.label(of.test)
+    labelled = task.trained.label(of.test)
     assert ["|".join(one.labels) for one in labelled] == list(found.outputs)
     right = [one.labels == of_item for one, of_item in zip(labelled, of.test.labels, strict=True)]
     assert np.mean(right) == pytest.approx(found.metrics["accuracy"])
@@ -67,7 +67,7 @@ def test_a_saved_model_says_the_same(trained, tmp_path):
     for place in (directory, tmp_path / "model"):
         again = load(place)
         assert isinstance(again, ClassificationTask)
-        assert again.label(of.test) == task.label(of.test)
+        assert again.trained.label(of.test) == task.trained.label(of.test)
         assert again.classes == task.classes
         assert again.weights == task.weights
         assert "Loading runs no code" in (tmp_path / "model" / "README.md").read_text()
@@ -75,8 +75,8 @@ def test_a_saved_model_says_the_same(trained, tmp_path):
 
 def test_a_label_does_not_depend_on_what_else_is_asked(trained):
     _, of, task = trained
-    alone = [task.label(of.test.select([i]))[0] for i in range(5)]
-    for one, among in zip(alone, task.label(of.test), strict=False):
+    alone = [task.trained.label(of.test.select([i]))[0] for i in range(5)]
+    for one, among in zip(alone, task.trained.label(of.test), strict=False):
         assert one.labels == among.labels
         assert one.probabilities == pytest.approx(among.probabilities, abs=1e-4)
 

@@ -75,7 +75,7 @@ def test_what_was_saved_says_the_same(trained, tmp_path):
     task.save(tmp_path / "copy")
     again = load(tmp_path / "copy")
     card = (tmp_path / "copy" / "README.md").read_text()
-    assert f"{' and '.join(kind for _, kind in task.columns)} to text" in card
+    assert f"{' and '.join(kind for _, kind in task.trained.columns.columns)} to text" in card
     for name, tensor in again.model.state_dict().items():
         assert torch.equal(tensor, task.model.state_dict()[name])
     assert again.run.corpus.sources == task.run.corpus.sources
@@ -114,14 +114,15 @@ def test_sampling_does_not_depend_on_how_inputs_are_cut(trained, files):
     _, _, result, data = trained
     part = data.test.select(range(4))
     decoding = DecodingConfig(sample=True, temperature=3.0, seed=5)
-    whole = [found.text for found in result.task.write_texts(part, decoding)]
-    halves = [
-        found.text
-        for first in (0, 2)
-        for found in result.task.write_texts(part.select([first, first + 1]), decoding, first=first)
-    ]
-    assert whole == halves
-    assert whole != [found.text for found in result.task.write_texts(part, replace(decoding, seed=6))]
+    writer = result.task.trained
+
+    def texts(decoding, rows, first=0):
+        outputs = writer.write(writer.sources_of(part.select(rows)), decoding, first=first)
+        return [output.text for output in outputs]
+
+    whole = texts(decoding, range(4))
+    assert whole == texts(decoding, [0, 1]) + texts(decoding, [2, 3], first=2)
+    assert whole != texts(replace(decoding, seed=6), range(4))
 
 
 def stepwise(task, part, row) -> tuple[float, int]:
@@ -129,7 +130,7 @@ def stepwise(task, part, row) -> tuple[float, int]:
     labels = [*task.tokenizers.target.encode(part.targets[row]), Tokenizer.EOS]
     task.model.eval()
     with torch.no_grad():
-        state = task.writer.begin(task.sources_of(part.select([row])), [0])
+        state = task.trained.begin(task.trained.sources_of(part.select([row])), [0])
         total, right, token = 0.0, 0, Tokenizer.BOS
         for label in labels:
             logits, state = task.model.step(torch.tensor([token]), state)
@@ -314,7 +315,7 @@ def test_files_that_were_meddled_with_are_refused(change, message, files, tmp_pa
     task.save(tmp_path / "model")
     changed(tmp_path / "model", change)
     if not message:  # a model of several sources is one whatever its task is called
-        assert load(tmp_path / "model").columns == task.columns
+        assert load(tmp_path / "model").trained.columns.columns == task.trained.columns.columns
         return
     with pytest.raises(InputError) as caught:
         load(tmp_path / "model")

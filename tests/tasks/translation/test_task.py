@@ -184,7 +184,7 @@ def test_an_output_ends_at_the_limit_and_says_so():
     task = untrained("gru")
     cut = task.translate(["123"], DecodingConfig(max_length=1))
     assert len(task.tokenizers.target.encode(cut[0].text)) <= 1
-    assert task.longest_output >= 3 + 1
+    assert task.trained.longest_output >= 3 + 1
 
 
 def test_corpus_scores_are_sacrebleus_and_add_up_from_items(trained):
@@ -249,7 +249,11 @@ def test_saving_and_loading_change_nothing(arch, tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["model"]
     assert sorted(os.listdir(tmp_path / "model")) == ["README.md", "config.json", "model.safetensors", "tokenizer.json"]
     found = load(tmp_path / "model")
-    assert (found.config, found.longest_output, found.data) == (task.config, task.longest_output, task.data)
+    assert (found.config, found.trained.longest_output, found.data) == (
+        task.config,
+        task.trained.longest_output,
+        task.data,
+    )
     assert found.translate(TEXTS) == task.translate(TEXTS)
     for (name, a), b in zip(task.model.state_dict().items(), found.model.state_dict().values(), strict=True):
         assert torch.equal(a, b), name

@@ -17,7 +17,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, Literal, final
 
@@ -38,8 +38,8 @@ from sightline.data.media.images import ImageOptions, size_flags
 from sightline.data.rows.files import read_lines
 from sightline.data.rows.formats import open_rows, suffix_of
 from sightline.data.rows.header import languages, repeated
-from sightline.data.rows.index import index_columns, index_notes
-from sightline.data.rows.numbers import is_number
+from sightline.data.rows.index import identity_columns, index_notes
+from sightline.data.rows.numbers import is_number, parsed
 from sightline.data.rows.record import Record, Refusals, Rows, missing
 from sightline.data.rows.text_columns import ROLES
 from sightline.data.rows.texts import text_of
@@ -225,7 +225,7 @@ def _read_folder(root: Path, reading: Reading, items: _Items) -> None:
             items.take(place, partial(items.file, media), (file.label,))
 
 
-def _open(path: Path, reading: Reading) -> Rows:
+def open_labelled(path: Path, reading: Reading) -> Rows:
     """The rows of a table; of the archives of series with the cells `series` and the label."""
     if suffix_of(path) == SUFFIX:
         return TimeSeriesFile(path, reading.label_column)
@@ -239,18 +239,28 @@ def _open(path: Path, reading: Reading) -> Rows:
 
 
 def label_columns(rows: Rows) -> list[str]:
-    """The columns that have a usual name of labels; else, of two columns of texts, the one that repeats a few values.
+    """The columns that have a usual name of labels; else, of two columns of texts, the one that repeats a few values,
+    and beside several columns of numbers the only one of texts, if it repeats a few.
 
-    Languages, questions with answers and the like are pairs, whatever they repeat.
+    Languages, questions with answers and the like are pairs, whatever they repeat. Where a column of numbers rises in
+    all rows of the first text, it probably has times, and the texts name series.
     """
     records = [record.cells for record in islice(rows.records(), _SAMPLED_ROWS) if not record.problem]
     names = rows.columns or [*(records[0] if records else ())]
     usual = [name for name in names if name.lower() in LABELS]
-    texts = [name for name in names if name not in index_columns(rows)]
+    numbering = identity_columns(rows)
+    texts = [name for name in names if name not in numbering]
     pairs = {*ROLES["source"].split(), *ROLES["target"].split(), *languages()}
+    cells: dict[str, list[Any]] = {name: [row.get(name) for row in records] for name in texts}
+    numbers = {name: [float(n) for n in map(parsed, cells[name]) if n is not None] for name in texts}
+    numbers = {name: column for name, column in numbers.items() if records and len(column) == len(records)}
+    if not usual and len(numbers) > 1 and len(texts) == len(numbers) + 1:
+        name = next(name for name in texts if name not in numbers)
+        first = [row for row, cell in enumerate(cells[name]) if cell == cells[name][0]]
+        rise = any(all(column[a] < column[b] for a, b in pairwise(first)) for column in numbers.values())
+        return [name] if repeated(cells[name]) and not rise else []
     if usual or len(texts) != 2 or not pairs.isdisjoint(map(str.lower, texts)):
         return usual
-    cells: dict[str, list[Any]] = {name: [row.get(name) for row in records] for name in texts}
     if not all(isinstance(cell, str) and not is_number(cell) for column in cells.values() for cell in column):
         return []
     few = [name for name in texts if repeated(cells[name])]
@@ -269,9 +279,9 @@ def _labelled_by(rows: Rows, reading: Reading, table: LabelledTable) -> Reading:
 
 def _read_table(path: Path, reading: Reading, items: _Items) -> None:
     table = items.table
-    rows = _open(path, reading)
+    rows = open_labelled(path, reading)
     reading = _labelled_by(rows, reading, table)
-    index = index_columns(rows) if reading.source_column is None else ()
+    index = identity_columns(rows) if reading.source_column is None else ()
     table.remarks += index_notes(index)
     names = class_labels(path, reading.label_column)
     table.label_type = "text" if names else TYPES[rows.cell_type(reading.label_column)]

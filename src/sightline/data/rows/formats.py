@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -78,12 +79,15 @@ def open_rows(path: Path, forms: Iterable[Form] = FORMS, hint: str = "") -> Rows
     """The table in a file, whose name says its format.
 
     Raises:
-        InputError: a problem of the whole file, such as "a.xlsx: unknown format '.xlsx': the name must end in …".
+        InputError: a problem of the whole file, such as "a.xlsx: unknown format '.xlsx': the name must end in …",
+            "clips: is a directory, and a table is expected: …".
         EnvironmentFault: "a.csv: no permission to read it".
     """
     suffix = suffix_of(path)
     if suffix not in FORMATS or FORMATS[suffix].form not in forms:
-        check_file(path)
         endings = f"{suffixes(forms)} (or one of these and {COMPRESSED})"
+        if os.path.isdir(path):  # Path.is_dir raises where a name is too long
+            raise InputError(f"is a directory, and a table is expected: name a file that ends in {endings}", where=path)
+        check_file(path)
         raise InputError(f"unknown format {suffix!r}: the name must end in {endings}{hint}", where=path)
     return FORMATS[suffix].open(path)

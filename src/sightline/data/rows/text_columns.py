@@ -43,7 +43,7 @@ def open_texts(
     rows = open_rows(path, hint="; two parallel text files are given as a,b" if suffix_of(path) in (".txt", "") else "")
     bare = rows.without_header()
     has_header = bare is not rows
-    if has_header and len(rows.columns) == 1:
+    if has_header and len(rows.columns) < min(len(columns), 2):
         raise InputError("expected at least 2 columns, found 1", where=rows.where)
     if header is False and not has_header:
         raise InputError("names its columns itself: remove --no-header", where=path)
@@ -52,10 +52,10 @@ def open_texts(
     if has_header and header is None and not named and not set(roles) <= {name.lower() for name in rows.columns}:
         header = first_row_names(rows)
         if header is None:
-            first = _listed([repr(name) for name in rows.columns])
-            raise InputError(
-                f"are {first} names of columns, or data? Say --header or --no-header{_NOT_PAIRS}", where=rows.where
-            )
+            first, several = _listed([repr(name) for name in rows.columns]), len(rows.columns) > 1
+            question = f"are {first} names of columns" if several else f"is {first} the name of a column"
+            hint = _NOT_PAIRS if len(roles) > 1 else ""
+            raise InputError(f"{question}, or data? Say --header or --no-header{hint}", where=rows.where)
     names = [name or role for role, name in columns]
     if header is False:
         rows = bare
@@ -99,9 +99,8 @@ def _derived(rows: Rows, roles: Sequence[str]) -> list[str]:
         chosen = next((names for names in (columns, texts) if len(names) == len(roles)), [])
     if not chosen:
         flags = _listed([f"--{role}-column" for role in roles])
-        raise InputError(
-            f"which of the columns {_listed(columns)} is which? Name {flags}{_NOT_PAIRS}", where=rows.where
-        )
+        role, hint = ("which", _NOT_PAIRS) if len(roles) > 1 else (f"the {roles[0]}", "")
+        raise InputError(f"which of the columns {_listed(columns)} is {role}? Name {flags}{hint}", where=rows.where)
     rows.notes += (", ".join(f"the {role} is {name!r}" for role, name in zip(roles, chosen, strict=True)),)
     return chosen
 

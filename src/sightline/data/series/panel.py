@@ -53,6 +53,7 @@ class Panel:
 
     notes: the changes to the data, a line each
     time_column: the name of the times in the table
+    timed: whether its times are known; otherwise its steps are those of whatever model reads it
     """
 
     name: str
@@ -63,6 +64,7 @@ class Panel:
     records: tuple[Series, ...]
     notes: tuple[str, ...] = ()
     time_column: str = "time"
+    timed: bool = True
 
     @property
     def start(self) -> int:

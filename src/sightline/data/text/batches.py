@@ -85,6 +85,10 @@ class TextBatches(ABC):
     def batches(self, blocks: np.ndarray, epoch: int, group: int) -> Iterator[TextBatch]:
         """The batches of a group."""
 
+    def __len__(self) -> int:
+        """Batches in the first epoch, counted by making them, which reads the whole part."""
+        return sum(1 for number, blocks in enumerate(self.groups(0)) for _ in self.batches(blocks, 0, number))
+
     def stream(self, cursor: Cursor = START) -> Iterator[tuple[TextBatch, Cursor]]:
         """Endless batches from `cursor` on, each with the cursor of the batch after it.
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from sightline.core.cpu_clock import CpuClock
 from sightline.lab.bench.scenario import Computation
 
 SHORTEST_S = 0.02  # shorter calls are repeated until they take this long
@@ -32,6 +33,16 @@ def seconds(run: Callable[[], object], device: torch.device, repeats: int = 1) -
         run()
     synchronize(device)
     return (perf_counter() - began) / repeats
+
+
+def call_seconds(run: Callable[[], object], device: torch.device, repeats: int = 1) -> float:
+    """Seconds of one call; with one thread on a CPU its CPU seconds, which other programs do not lengthen."""
+    if device.type != "cpu" or torch.get_num_threads() > 1:
+        return seconds(run, device, repeats)
+    clock = CpuClock()
+    for _ in range(repeats):
+        run()
+    return clock.lap() / repeats
 
 
 def in_turns(

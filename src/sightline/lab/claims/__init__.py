@@ -16,21 +16,25 @@ CLAIMS: tuple[Claim, ...] = (
         "C2",
         "Processing 1000 tokens through an RNN on a GPU takes about as long as one token, with more overhead.",
         "The time of 1000 positions over the time of one, for every mechanism and device.",
+        "thousand_tokens:thousand_tokens",
     ),
     Claim(
         "C3",
         "A 512-token sequence takes a Transformer a fraction of an LSTM's time.",
         "Time of a forward pass and of a training step at equal parameters by length, per device, with the crossover.",
+        "transformer_lstm:transformer_and_lstm",
     ),
     Claim(
         "C4",
         "Self-attention costs quadratically in time and memory; RNNs linearly.",
         "Fitted exponents of time and of peak memory, of attention with and without its weights in memory.",
+        "exponents:quadratic_cost",
     ),
     Claim(
         "C5",
         "Sparse and linear attention lift the quadratic limit.",
         "The same exponents; the length from which each is faster than dense attention, predicted and then checked.",
+        "exponents:light_attention",
     ),
     Claim(
         "C6",
@@ -48,6 +52,7 @@ CLAIMS: tuple[Claim, ...] = (
         "In a vanilla RNN gradients vanish when the largest singular value of the recurrent matrix is below one and "
         "explode above; dependencies beyond 10–20 steps are not learned.",
         "The norm of ∂h(t)/∂h(t-k) by k and by the largest singular value; the adding problem by length.",
+        "vanishing:vanishing_gradients",
     ),
     Claim(
         "C9",
@@ -65,16 +70,19 @@ CLAIMS: tuple[Claim, ...] = (
         "C11",
         "A bidirectional LSTM doubles the computation and sees both sides.",
         "Time and parameters; accuracy on a task whose answer stands to the right.",
+        "both_sides:both_sides",
     ),
     Claim(
         "C12",
         "With attention any position is one step from any other, so the gradient does not decay with distance.",
         "The norm of the gradient of the input by distance, at initialisation and after training; the context used.",
+        "distance:gradient_by_distance",
     ),
     Claim(
         "C13",
         "Without 1/√d_k the softmax saturates and its gradient dies.",
         "Entropy, largest weight and gradient of the softmax by d_k, scaled and unscaled; training with and without.",
+        "scaled_logits:scaled_logits",
     ),
     Claim(
         "C14",
@@ -111,6 +119,7 @@ CLAIMS: tuple[Claim, ...] = (
         "Each position reads the whole sequence in both directions (encoder), where a left-to-right network sees only "
         "its past.",
         "The influence of every position on every other, for RNN, BiLSTM, causal and full attention.",
+        "influence:influence_maps",
     ),
     Claim(
         "C20",

@@ -17,7 +17,7 @@ from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.classifiers import MODELS, TASKS, InspectedClassifier, PlantedTask, importance_maps, trained
 from sightline.lab.claims.fitting import Recipe
 from sightline.lab.claims.numbers import in_words, mean_of, points_of
-from sightline.lab.claims.results import Chart, ClaimOutcome, ClaimResult, Measured
+from sightline.lab.claims.results import ClaimChart, ClaimNumber, ClaimOutcome, ClaimResult
 
 FINDS = 0.95  # share of causal words among as many most attended ones
 MATTERS = 0.25  # median change of the answer when the weights are permuted
@@ -204,7 +204,7 @@ def _hits(one: MapQuality) -> str:
     return f"({hits})" if one.permuted is None else f"({hits}; permuted {np.mean(one.permuted):.2f})"
 
 
-def _numbers(found: Sequence[MapQuality]) -> list[Measured]:
+def _numbers(found: Sequence[MapQuality]) -> list[ClaimNumber]:
     numbers = []
     for one in found:
         name = f"{one.task}, {one.model}"
@@ -221,8 +221,8 @@ def _numbers(found: Sequence[MapQuality]) -> list[Measured]:
     return numbers
 
 
-def _charts(found: Sequence[MapQuality]) -> list[Chart]:
+def _charts(found: Sequence[MapQuality]) -> list[ClaimChart]:
     names = [f"{one.model}, {one.task}" for one in found]
     maps = ("attention", "gradient", "leave one out", "replacement")
     curves = [points_of(each, [one.hits[each] for one in found]) for each in maps]
-    return [Chart("Causal words among as many most important ones", "", "hits", curves, categories=names)]
+    return [ClaimChart("Causal words among as many most important ones", "", "hits", curves, categories=names)]

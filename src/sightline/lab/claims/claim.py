@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar, final
 
+from sightline.core.digits import number_of
 from sightline.lab.claims.results import ClaimResult, Saying
 
 T = TypeVar("T")
@@ -54,7 +55,8 @@ class Effort:
     def conditions(self) -> str:
         """Effort, seeds, threads and devices in words."""
         kind = "quick form, with wider intervals" if self.quick else "full form"
-        return f"{kind}; first seed {self.seed}; {self.threads} thread(s); {', '.join(self.devices)}"
+        devices = "processor" if self.devices == ("cpu",) else "processor and GPU"
+        return f"{kind}; first seed {self.seed}; {devices}, {number_of(self.threads, 'thread')}"
 
 
 @final
@@ -88,4 +90,5 @@ def rule_of(function: Callable[..., Any]) -> str:
     """The paragraph of the docstring that begins with "Rule: ", on one line and without that word."""
     paragraphs = (inspect.getdoc(function) or "").split("\n\n")
     rule = next((part for part in paragraphs if part.startswith(RULE)), RULE)
-    return " ".join(rule.removeprefix(RULE).split())
+    text = " ".join(rule.removeprefix(RULE).split())
+    return text[:1].upper() + text[1:]

@@ -17,7 +17,7 @@ from sightline.lab.claims.contests import Contest, contest, likelihood_task, pai
 from sightline.lab.claims.fitting import NextToken, Recipe
 from sightline.lab.claims.numbers import in_words, mean_of, points_of
 from sightline.lab.claims.planted import date_text
-from sightline.lab.claims.results import Chart, ClaimOutcome, ClaimResult
+from sightline.lab.claims.results import ClaimChart, ClaimOutcome, ClaimResult
 
 WHOLE = "whole"
 
@@ -32,7 +32,7 @@ class PartSizes(NamedTuple):
     tested: int
 
 
-FULL, QUICK = PartSizes(600, 3, 600, 2, 300), PartSizes(250, 2, 300, 1, 150)
+FULL, QUICK = PartSizes(600, 2, 600, 2, 300), PartSizes(200, 2, 300, 1, 100)
 PARTS = {"residual": "no residual stream", "norm": "no normalisation", "feed_forward": "no feed-forward layers"}
 ATTENTION = "no attention"
 WINDOW = 0.95  # share of causal words among as many most attended ones, from which it is a window into the answer
@@ -73,7 +73,7 @@ def components(effort: Effort) -> ClaimResult:
     entrants = {WHOLE: partial(_build, characters)}
     entrants |= {label: partial(_build, characters, **{part: False}) for part, label in PARTS.items()}
     entrants[ATTENTION] = partial(_build, characters, attention=False)
-    recipe = Recipe(steps)
+    recipe = Recipe(steps, 32)
     removed = contest(likelihood_task("next character of dates", text), entrants, recipe, seeds, effort.say)
     looked = [_window(effort, place) for place in range(len(TASKS))]
     outcome, said = judge(removed, looked)
@@ -146,11 +146,11 @@ def judge(removed: Contest, looked: Sequence[WindowQuality]) -> tuple[ClaimOutco
     return "depends", f"It depends: {'; '.join(reasons)}. {text}"
 
 
-def _charts(removed: Contest, looked: Sequence[WindowQuality]) -> list[Chart]:
+def _charts(removed: Contest, looked: Sequence[WindowQuality]) -> list[ClaimChart]:
     means = removed.means()
     hits = [points_of(name, [one.hits[name] for one in looked]) for name in MAPS]
     loss = f"loss ({unit_of(removed.metric)})"
     return [
-        Chart("Loss without a part", "", loss, [points_of("loss", list(means.values()))], categories=list(means)),
-        Chart("Causal words that are named first", "", "hits", hits, categories=[one.task for one in looked]),
+        ClaimChart("Loss without a part", "", loss, [points_of("loss", list(means.values()))], categories=list(means)),
+        ClaimChart("Causal words that are named first", "", "hits", hits, categories=[one.task for one in looked]),
     ]

@@ -12,7 +12,7 @@ from torch import nn
 
 from sightline.core.metrics import Metric, find_metric
 from sightline.lab.claims.fitting import Draw, Examples, Recipe, answers, fit, held_out, initialised, losses
-from sightline.lab.claims.results import Measured
+from sightline.lab.claims.results import ClaimNumber
 from sightline.lab.results import Decision, Pair
 from sightline.lab.stats import LEVEL, compare_items, holm
 
@@ -124,11 +124,11 @@ def standing(pair: Pair, name: str) -> Standing:
     return pair.outcome or "not decided"
 
 
-def paired(contest: Contest, pair: Pair, name: str) -> Measured:
+def paired(contest: Contest, pair: Pair, name: str) -> ClaimNumber:
     """The score of `name` minus that of the other of the pair, with its paired interval."""
     sign, change = (1.0 if pair.first == name else -1.0), pair.difference
     ends = [None if end is None else sign * end for end in (change.low, change.high)]
     low, high = ends if sign > 0 else ends[::-1]
     other = pair.second if pair.first == name else pair.first
     value = None if change.mean is None else sign * change.mean
-    return Measured(f"{contest.task}: {name} less {other}", value, low, high, unit_of(contest.metric))
+    return ClaimNumber(f"{contest.task}: {name} less {other}", value, low, high, unit_of(contest.metric))

@@ -12,7 +12,7 @@ from sightline.lab.claims.contests import Contest, accuracy_task, contest, paire
 from sightline.lab.claims.fitting import Recipe
 from sightline.lab.claims.numbers import in_words, mean_of, points_of
 from sightline.lab.claims.planted import FIRST, recall, translation
-from sightline.lab.claims.results import Chart, ClaimOutcome, ClaimResult
+from sightline.lab.claims.results import ClaimChart, ClaimOutcome, ClaimResult
 
 
 class AttentionKindSizes(NamedTuple):
@@ -24,7 +24,7 @@ class AttentionKindSizes(NamedTuple):
     seeds: int
 
 
-FULL, QUICK = AttentionKindSizes(12, 8, 800, 3), AttentionKindSizes(8, 5, 300, 2)
+FULL, QUICK = AttentionKindSizes(10, 6, 600, 2), AttentionKindSizes(6, 4, 250, 2)
 BOTH, NO_CROSS, NO_OWN, DECODER = "both", "no cross-attention", "no self-attention", "decoder only"
 
 
@@ -47,7 +47,7 @@ def cross_and_self(effort: Effort) -> ClaimResult:
         (accuracy_task("translation", translation(longest)), symbols, symbols),
         (accuracy_task("recall", recall(pairs)), listed, 8),
     ]
-    recipe = Recipe(steps)
+    recipe = Recipe(steps, 32)
     contests = [
         contest(
             task,
@@ -74,7 +74,7 @@ def cross_and_self(effort: Effort) -> ClaimResult:
         said,
         numbers=numbers,
         charts=[
-            Chart(
+            ClaimChart(
                 one.task,
                 "",
                 one.metric.label,

@@ -12,7 +12,7 @@ from sightline.lab.claims.contests import Contest, accuracy_task, contest, likel
 from sightline.lab.claims.fitting import NextToken, Recipe
 from sightline.lab.claims.numbers import in_words, mean_of, points_of
 from sightline.lab.claims.planted import FIRST, date_text, translation
-from sightline.lab.claims.results import Chart, ClaimOutcome, ClaimResult, Measured
+from sightline.lab.claims.results import ClaimChart, ClaimNumber, ClaimOutcome, ClaimResult
 from sightline.models.match import count_parameters, match_parameters
 from sightline.models.recurrent import RecurrentConfig
 from sightline.models.recurrent_language_model import RecurrentLanguageModelConfig
@@ -69,7 +69,7 @@ def gru_and_lstm(effort: Effort) -> ClaimResult:
     outcome, said = judge(contests)
     numbers = _numbers(contests)
     for task, counts in zip(tasks, parameters):
-        numbers += [Measured(f"{task.name}: parameters, {name}", float(count)) for name, count in counts.items()]
+        numbers += [ClaimNumber(f"{task.name}: parameters, {name}", float(count)) for name, count in counts.items()]
     return ClaimResult(
         "C10",
         outcome,
@@ -118,7 +118,7 @@ def judge(contests: Sequence[Contest]) -> tuple[ClaimOutcome, str]:
     return "depends", f"{reason[0].upper()}{reason[1:]}: {said}"
 
 
-def _numbers(contests: Sequence[Contest]) -> list[Measured]:
+def _numbers(contests: Sequence[Contest]) -> list[ClaimNumber]:
     numbers = []
     for one in contests:
         unit = unit_of(one.metric)
@@ -128,9 +128,9 @@ def _numbers(contests: Sequence[Contest]) -> list[Measured]:
     return numbers
 
 
-def _charts(contests: Sequence[Contest]) -> list[Chart]:
+def _charts(contests: Sequence[Contest]) -> list[ClaimChart]:
     return [
-        Chart(
+        ClaimChart(
             one.task,
             "",
             one.metric.label,

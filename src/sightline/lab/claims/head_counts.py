@@ -14,7 +14,7 @@ from sightline.lab.claims.contests import Contest, accuracy_task, contest, likel
 from sightline.lab.claims.fitting import NextToken, Recipe
 from sightline.lab.claims.numbers import curve_of, in_words, mean_of
 from sightline.lab.claims.planted import FIRST, date_text, many_queries
-from sightline.lab.claims.results import Chart, ClaimOutcome, ClaimResult
+from sightline.lab.claims.results import ClaimChart, ClaimOutcome, ClaimResult
 from sightline.models.language_model import LanguageModelConfig
 from sightline.models.match import count_parameters
 
@@ -58,7 +58,7 @@ def head_counts(effort: Effort) -> ClaimResult:
     parameters = {count_parameters(_config(count), vocabulary["text"]) for count in counts}
     if len(parameters) > 1:
         raise AssertionError(f"heads change the number of parameters: {sorted(parameters)}")
-    recipe = Recipe(steps)
+    recipe = Recipe(steps, 32)
     contests = [
         contest(task, {name_of(count): partial(_build, count, size) for count in counts}, recipe, seeds, effort.say)
         for task, size in zip(tasks, vocabulary.values())
@@ -77,7 +77,7 @@ def head_counts(effort: Effort) -> ClaimResult:
         said,
         numbers=numbers,
         charts=[
-            Chart(
+            ClaimChart(
                 one.task,
                 "heads",
                 one.metric.label,

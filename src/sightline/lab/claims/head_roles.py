@@ -13,13 +13,13 @@ from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.fitting import NextToken, Recipe, fit, held_out, initialised, losses
 from sightline.lab.claims.numbers import in_words, mean_of, points_of
 from sightline.lab.claims.planted import FIRST, repeats
-from sightline.lab.claims.results import Chart, ClaimOutcome, ClaimResult, Measured
+from sightline.lab.claims.results import ClaimChart, ClaimNumber, ClaimOutcome, ClaimResult
 from sightline.lab.claims.syntax import FOLDER, ArcAgreement, arc_agreement, treebank
 from sightline.models.language_model import LanguageModelConfig
 
-SYMBOLS, TAKEN, FURTHER = 24, 0.5, 1.2
+SYMBOLS, TAKEN, FURTHER = 16, 0.5, 1.2
 ROLES = ("previous", "first", "duplicate", "induction", "rare")
-LEARNED = 0.5  # of the loss of an even guess
+LEARNED = 0.1  # of the loss of an even guess
 
 
 class RoleSizes(NamedTuple):
@@ -30,7 +30,7 @@ class RoleSizes(NamedTuple):
     seeds: int
 
 
-FULL, QUICK = RoleSizes(32, 1500, 2), RoleSizes(24, 600, 1)
+FULL, QUICK = RoleSizes(24, 2500, 2), RoleSizes(16, 1200, 1)
 
 
 class HeadTable(NamedTuple):
@@ -57,8 +57,8 @@ def head_roles(effort: Effort) -> ClaimResult:
     weights would, and the median head and all heads before training do not; syntax, if the interval of the difference
     to the best offset lies above zero. The claim holds if the four roles that it names (previous, syntax, long-range,
     rare) are taken. It does not hold if none is and none of first, duplicate and induction either. Otherwise it
-    depends: on the role, and on what the text asks for. If the text was not learned (half of the loss of an even
-    guess), it is not decided.
+    depends: on the role, and on what the text asks for. If the text was not learned (a loss below a tenth of that of
+    an even guess), it is not decided.
     """
     length, steps, seeds = effort.choose(FULL, QUICK)
     seeds = effort.some_seeds(seeds)
@@ -73,7 +73,7 @@ def head_roles(effort: Effort) -> ClaimResult:
         charts=_charts(tables[0]),
         conditions=(
             f"rows of {length} in which {length // 4} to {length // 2} of {SYMBOLS} symbols are repeated; two layers "
-            f"of four heads, width 64; {steps} steps of 64; {len(seeds)} seeds; {effort.conditions()}; treebank: "
+            f"of four heads, width 64; {steps} steps of 32; {len(seeds)} seeds; {effort.conditions()}; treebank: "
             f"{FOLDER if treebank() else 'none'}"
         ),
         limits=(
@@ -95,7 +95,7 @@ def _table(effort: Effort, length: int, steps: int, seed: int) -> HeadTable:
         return losses(model, examples)
 
     before = head_scores(model, tokens, run)
-    fit(model, draw, Recipe(steps), seed)
+    fit(model, draw, Recipe(steps, 32), seed)
     after = head_scores(model, tokens, run)
     importance = head_importance(model, run, mean_outputs(model, run))
     layers = {name: f"layer {number}" for number, name in enumerate(after, 1)}
@@ -153,7 +153,7 @@ def judge(tables: Sequence[HeadTable], arcs: ArcAgreement | None) -> tuple[Claim
     return "depends", f"It depends on the role. {text}"
 
 
-def _numbers(tables: Sequence[HeadTable], arcs: ArcAgreement | None) -> list[Measured]:
+def _numbers(tables: Sequence[HeadTable], arcs: ArcAgreement | None) -> list[ClaimNumber]:
     numbers = []
     for role in (*ROLES, "distance", "entropy"):
         numbers.append(mean_of(f"{role}: best head", [table.after[role].max() for table in tables]))
@@ -166,10 +166,10 @@ def _numbers(tables: Sequence[HeadTable], arcs: ArcAgreement | None) -> list[Mea
     return numbers + ([] if arcs is None else arcs.numbers())
 
 
-def _charts(table: HeadTable) -> list[Chart]:
+def _charts(table: HeadTable) -> list[ClaimChart]:
     roles = [points_of(role, list(table.after[role][:, None])) for role in ROLES]
     lost = [points_of("loss without the head", list(table.importance[:, None]))]
     return [
-        Chart("Scores of the heads", "", "score", roles, categories=table.names),
-        Chart("What each head is needed for", "", "rise of the loss (nats)", lost, categories=table.names),
+        ClaimChart("Scores of the heads", "", "score", roles, categories=table.names),
+        ClaimChart("What each head is needed for", "", "rise of the loss (nats)", lost, categories=table.names),
     ]

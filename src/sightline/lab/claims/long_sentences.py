@@ -13,7 +13,7 @@ from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.fitting import Examples, Recipe, answers, fit, held_out, initialised
 from sightline.lab.claims.numbers import curve_of, in_words, mean_of
 from sightline.lab.claims.planted import FIRST, asked_pair, recall, source_places, translation
-from sightline.lab.claims.results import Chart, ClaimOutcome, ClaimResult, Measured
+from sightline.lab.claims.results import ClaimChart, ClaimNumber, ClaimOutcome, ClaimResult
 from sightline.mixers import MIXERS
 from sightline.models.decoder import Decoder
 from sightline.models.encoder import RecurrentEncoder
@@ -228,7 +228,7 @@ def _lost(judged: Sequence[tuple[LengthQuality, LengthQuality]]) -> str:
     )
 
 
-def _numbers(found: Sequence[LengthQuality]) -> list[Measured]:
+def _numbers(found: Sequence[LengthQuality]) -> list[ClaimNumber]:
     numbers = []
     for one in found:
         name = f"{one.task}, {one.cell}, {'with' if one.attention else 'without'} attention"
@@ -241,7 +241,7 @@ def _numbers(found: Sequence[LengthQuality]) -> list[Measured]:
     return numbers
 
 
-def _charts(found: Sequence[LengthQuality], sizes: SentenceSizes) -> list[Chart]:
+def _charts(found: Sequence[LengthQuality], sizes: SentenceSizes) -> list[ClaimChart]:
     charts = []
     for task, longest in (("translation", sizes.longest), ("recall", sizes.pairs)):
         models = [one for one in found if one.task == task]
@@ -250,6 +250,10 @@ def _charts(found: Sequence[LengthQuality], sizes: SentenceSizes) -> list[Chart]
         unit = "symbols" if task == "translation" else "pairs"
         by_length = [curve_of(label, middles, one.by_length) for label, one in zip(labels, models)]
         by_place = [curve_of(label, [1, 2, 3], one.by_place) for label, one in zip(labels, models)]
-        charts.append(Chart(f"{task}: accuracy by length", f"length of the source ({unit})", "accuracy", by_length))
-        charts.append(Chart(f"{task}: accuracy by place in long sources", "third of the source", "accuracy", by_place))
+        charts.append(
+            ClaimChart(f"{task}: accuracy by length", f"length of the source ({unit})", "accuracy", by_length)
+        )
+        charts.append(
+            ClaimChart(f"{task}: accuracy by place in long sources", "third of the source", "accuracy", by_place)
+        )
     return charts

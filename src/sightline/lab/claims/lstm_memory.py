@@ -15,7 +15,7 @@ from sightline.lab.claims.adding import MEAN_ERROR, adding, adding_error, square
 from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.fitting import Draw, Examples, Recipe, fit, held_out, initialised, losses
 from sightline.lab.claims.numbers import curve_of, in_words, mean_of, points_of
-from sightline.lab.claims.results import Chart, ClaimOutcome, ClaimResult, Measured, ReferenceLine
+from sightline.lab.claims.results import ClaimChart, ClaimNumber, ClaimOutcome, ClaimResult, ReferenceLine
 from sightline.mixers.lstm import LSTM
 
 Cut = Literal["nothing", "hidden", "cell"]
@@ -86,7 +86,7 @@ def lstm_memory(effort: Effort) -> ClaimResult:
         outcome,
         text,
         numbers=[mean_of(f"{one.name}: error", one.error) for one in found]
-        + [Measured(f"{one.name}: error without memory", one.baseline) for one in found if one.cut == "nothing"]
+        + [ClaimNumber(f"{one.name}: error without memory", one.baseline) for one in found if one.cut == "nothing"]
         + ways.numbers,
         charts=[*_charts(found), ways.chart],
         conditions=f"{_trainings(plan)}; 48 units; {effort.conditions()}",
@@ -198,8 +198,8 @@ def _error(task: str, length: int, model: LongMemory) -> float:
 class _Ways(NamedTuple):
     """The gradient that takes each way, in numbers and as a chart."""
 
-    numbers: list[Measured]
-    chart: Chart
+    numbers: list[ClaimNumber]
+    chart: ClaimChart
 
 
 def gradient_ways(model: LongMemory, x: Tensor) -> dict[Cut, np.ndarray]:
@@ -223,7 +223,7 @@ def _ways(effort: Effort) -> _Ways:
     curves = [curve_of(labels[cut], distances, np.maximum(rows, 1e-30)) for cut, rows in norms.items()]
     far = length * 3 // 4
     numbers = [mean_of(f"norm of ∂L/∂c at distance {far}, {labels[cut]}", rows[:, far]) for cut, rows in norms.items()]
-    chart = Chart(
+    chart = ClaimChart(
         "Gradient by the way it takes, after training", "distance (steps)", "‖∂L/∂c(T-k)‖", curves, log_y=True
     )
     return _Ways(numbers, chart)
@@ -260,7 +260,7 @@ def _listed(found: Sequence[LearnedMemory]) -> str:
     return ", ".join(f"{one.name} ({float(one.error.mean()):.4f} of {one.baseline:.4f})" for one in found)
 
 
-def _charts(found: Sequence[LearnedMemory]) -> list[Chart]:
+def _charts(found: Sequence[LearnedMemory]) -> list[ClaimChart]:
     rows = [one for one in found if one.task == "adding" and one.cut == "nothing"]
     gates = {"with forget gate": True, "without forget gate": False}
     curves = []
@@ -268,4 +268,4 @@ def _charts(found: Sequence[LearnedMemory]) -> list[Chart]:
         of_gate = [one for one in rows if one.forget_gate == gate]
         curves.append(points_of(label, [one.error for one in of_gate], [one.length for one in of_gate]))
     lines = [ReferenceLine("without memory", MEAN_ERROR)]
-    return [Chart("Adding: error by length", "steps", "mean squared error", curves, True, True, lines)]
+    return [ClaimChart("Adding: error by length", "steps", "mean squared error", curves, True, True, lines)]

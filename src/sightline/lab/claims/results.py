@@ -15,7 +15,7 @@ ClaimOutcome = Literal["holds", "does not hold", "depends", "not measured"]
 
 @final
 @dataclass(frozen=True)
-class Measured:
+class ClaimNumber:
     """One number. low, high: the ends of its 95 % interval, None where it has none; n: of how many runs or rows."""
 
     name: str
@@ -28,7 +28,7 @@ class Measured:
 
 @final
 @dataclass(frozen=True)
-class Curve:
+class ClaimCurve:
     """One line of a chart; low and high are the ends of an interval at each x, or None."""
 
     label: str
@@ -49,13 +49,13 @@ class ReferenceLine:
 
 @final
 @dataclass(frozen=True)
-class Chart:
+class ClaimChart:
     """Lines over an axis of numbers; with `categories`, points over names, where x counts them from 0."""
 
     title: str
     x_label: str
     y_label: str
-    curves: list[Curve]
+    curves: list[ClaimCurve]
     log_x: bool = False
     log_y: bool = False
     lines: list[ReferenceLine] = field(default_factory=list)
@@ -87,8 +87,8 @@ class ClaimResult:
     claim: str
     outcome: ClaimOutcome
     measured: str
-    numbers: list[Measured] = field(default_factory=list)
-    charts: list[Chart] = field(default_factory=list)
+    numbers: list[ClaimNumber] = field(default_factory=list)
+    charts: list[ClaimChart] = field(default_factory=list)
     maps: list[InfluenceMap] = field(default_factory=list)
     conditions: str = ""
     limits: str = ""

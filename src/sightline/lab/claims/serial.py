@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sightline.lab.claims.claim import Effort
-from sightline.lab.claims.results import Chart, ClaimOutcome, ClaimResult, Curve, Measured
+from sightline.lab.claims.results import ClaimChart, ClaimCurve, ClaimNumber, ClaimOutcome, ClaimResult
 from sightline.lab.mechanism import find_mechanisms
 from sightline.lab.panel_results import Chain
 from sightline.lab.serial import mechanism_chains
@@ -36,19 +36,19 @@ def serial_steps(effort: Effort) -> ClaimResult:
         outcome,
         measured,
         numbers=[
-            *(Measured(f"{c.name}, operations per position", per_position(c), unit="operations") for c in forward),
+            *(ClaimNumber(f"{c.name}, operations per position", per_position(c), unit="operations") for c in forward),
             *(
-                Measured(f"{c.name}, one step of decoding", c.operations[-1], unit="operations")
+                ClaimNumber(f"{c.name}, one step of decoding", c.operations[-1], unit="operations")
                 for c in chains
                 if c.phase == "decode"
             ),
         ],
         charts=[
-            Chart(
+            ClaimChart(
                 "Longest chain of dependent operations of a forward pass",
                 "positions n",
                 "operations",
-                [Curve(c.name, [*map(float, c.lengths)], [*map(float, c.operations)]) for c in forward],
+                [ClaimCurve(c.name, [*map(float, c.lengths)], [*map(float, c.operations)]) for c in forward],
                 log_x=True,
                 log_y=True,
             )

@@ -17,7 +17,7 @@ from sightline.inspect.record import recorded_attention
 from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.fitting import Draw, Examples, Recipe, answers, fit, initialised
 from sightline.lab.claims.numbers import in_words
-from sightline.lab.claims.results import Measured
+from sightline.lab.claims.results import ClaimNumber
 from sightline.lab.stats import compare_items
 from sightline.models.encoder_model import EncoderConfig
 
@@ -29,9 +29,9 @@ HEAD, OFFSET = "head", "offset"
 class ArcAgreement(NamedTuple):
     """Of held-out sentences: shares of arcs that the best head and the best offset find, and of right labels."""
 
-    head: Measured
-    offset: Measured
-    difference: Measured
+    head: ClaimNumber
+    offset: ClaimNumber
+    difference: ClaimNumber
     labels: float
 
     @property
@@ -46,9 +46,9 @@ class ArcAgreement(NamedTuple):
             f"{in_words(self.offset)}"
         )
 
-    def numbers(self) -> list[Measured]:
+    def numbers(self) -> list[ClaimNumber]:
         """All numbers."""
-        return [self.head, self.offset, self.difference, Measured("relations labelled right", self.labels)]
+        return [self.head, self.offset, self.difference, ClaimNumber("relations labelled right", self.labels)]
 
 
 def treebank() -> Path | None:
@@ -96,12 +96,12 @@ def agreement(train: Sequence[Parsed], test: Sequence[Parsed], recipe: Recipe, e
     ends = sorted(sign * end for end in (change.low, change.high) if end is not None)
     number = len(items[HEAD][0])
     head, of_offset = (
-        Measured(
+        ClaimNumber(
             label, compared.scores[name].mean or 0.0, compared.scores[name].low, compared.scores[name].high, n=number
         )
         for label, name in (("arcs found by the best head", HEAD), (f"arcs found by the offset {offset}", OFFSET))
     )
-    difference = Measured("best head less best offset", sign * (change.mean or 0.0), ends[0], ends[-1], n=number)
+    difference = ClaimNumber("best head less best offset", sign * (change.mean or 0.0), ends[0], ends[-1], n=number)
     right = answers(model, checked)
     return ArcAgreement(head, of_offset, difference, float(right.sum() / checked.counted.sum()))
 

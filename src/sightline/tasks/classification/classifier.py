@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
@@ -14,6 +14,7 @@ from torch import nn
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
 from sightline.core.modes import evaluating
+from sightline.data.inputs import InputTable
 from sightline.data.labelled.labels import LabelType, label_values
 from sightline.data.labelled.part import LabelledPart
 from sightline.data.labelled.table import SourceKind
@@ -21,6 +22,7 @@ from sightline.models.store import CONFIG, LoadedModel
 from sightline.tasks.card import Card
 from sightline.tasks.classification.batches import LabelledBatches
 from sightline.tasks.classification.config import ClassificationConfig
+from sightline.tasks.classification.input_table import labelled_inputs
 from sightline.tasks.classification.inputs import VOCABULARY, LabelledInputs, Scaling, load_vocabulary
 from sightline.tasks.classification.labelling import Labelling
 from sightline.tasks.outcomes import Answer
@@ -106,14 +108,14 @@ class Classifier:
     def is_one(self, inputs: Any) -> bool:
         return self.inputs.is_one(inputs)
 
-    def predict_list(self, inputs: list[Any]) -> list[Any]:
+    def predict_list(self, inputs: list[Any], decoding: Any = None) -> list[Any]:
         """The label of each input, of the type that labels had in training, or with any number of labels a tuple.
 
         An input is a text; a series (T, C) as an array or a list; a sound's or a picture's path, or its array.
         """
         return self.outputs_of(self._part(inputs))
 
-    def answer_list(self, inputs: list[Any]) -> list[Answer]:
+    def answer_list(self, inputs: list[Any], decoding: Any = None, *, first: int = 0) -> list[Answer]:
         """A label and its probability, tab-separated; of several labels `a|b` and `0.9000|0.7000`."""
         labellings = self.label(self._part(inputs))
         return [one.answer(source, self.many) for one, source in zip(labellings, inputs, strict=True)]
@@ -186,6 +188,16 @@ class Classifier:
             f"model.predict({EXAMPLES[kind]})",
             {"Labels": ", ".join(self.classes[:CARD_CLASSES]) + more},
         )
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The fields of `LabelOptions` that `restore` takes."""
+        kind, scaling = self.inputs.kind, self.inputs.scaling
+        labels = {"classes": self.classes, "many": self.many, "label_type": self.label_type}
+        return {"kind": kind, **labels, "scaling": scaling}
+
+    def table_inputs(self, table: InputTable, reading: Mapping[str, Any]) -> list[str]:
+        return labelled_inputs(table, self.inputs, reading)
 
     def save_files(self, directory: Path) -> None:
         self.inputs.save(directory)

@@ -72,14 +72,7 @@ class ClassificationTask(TrainedModelTask[LabelledCorpus, LabelledPart, Classifi
         return cls(Classifier.restore(directory, loaded, config, options), options.weights, options.data)
 
     def more_options(self) -> dict[str, Any]:
-        return {
-            "kind": self.inputs.kind,
-            "classes": self.classes,
-            "many": self.many,
-            "label_type": self.trained.label_type,
-            "weights": self.weights,
-            "scaling": self.inputs.scaling,
-        }
+        return {**self.trained.options, "weights": self.weights}
 
     def settled_reading(self) -> dict[str, Any]:
         return {"source_kind": self.inputs.kind}
@@ -131,11 +124,7 @@ class ClassificationTask(TrainedModelTask[LabelledCorpus, LabelledPart, Classifi
     def costs(self, part: LabelledPart) -> Costs:
         """The time of one label, items asked for one at a time."""
         single = (part.select([row]) for row in spaced(len(part), TIMED))
-        return Costs(median_ms(partial(self.label, one) for one in single))
-
-    def label(self, part: LabelledPart) -> list[Labelling]:
-        """The labels of a part's items, see `Classifier.label`."""
-        return self.trained.label(part)
+        return Costs(median_ms(partial(self.trained.label, one) for one in single))
 
     def record_list(self, inputs: list[Any], decoding: Any = None) -> list[dict[str, Any]]:
         return [answer.record for answer in self.trained.answer_list(inputs)]

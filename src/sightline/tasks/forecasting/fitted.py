@@ -114,8 +114,8 @@ class Fitted:
                 raise InputError(f"the {role} are {names}, but the model was trained on {expected}", where=panel.name)
 
     def check_step(self, panel: Panel) -> None:
-        """Raises `InputError` where a panel has another step than the training series."""
-        if panel.grid.every != self.every:
+        """Raises `InputError` where a panel has another step than the training series; one without times has theirs."""
+        if panel.timed and panel.grid.every != self.every:
             raise InputError(
                 f"the step is {panel.grid.every}, but the model was trained on steps of {self.every}", where=panel.name
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, final
 
@@ -11,10 +12,11 @@ from torch import nn
 from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.core.modes import evaluating
+from sightline.data.inputs import InputTable
 from sightline.data.rows.given import as_frame, index_of_times, is_frame
 from sightline.data.series.corpus import load_panel, load_series
 from sightline.data.series.panel import Panel
-from sightline.data.series.windows import Windows, forecastable, next_windows
+from sightline.data.series.windows import Windows, all_windows, forecastable, next_windows
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.parts.series_patches import SeriesWindows
 from sightline.tasks.card import Card
@@ -96,7 +98,7 @@ class Forecaster:
         axes = dimensions(inputs)
         return is_frame(inputs) or (axes is not None and axes <= 2)
 
-    def predict_list(self, inputs: list[Any]) -> list[Any]:
+    def predict_list(self, inputs: list[Any], decoding: Any = None) -> list[Any]:
         """For each file's path a `Forecast`; for each frame a frame of the same library, with its next steps; for each
         array (T, C) of values the next ones (H, C, Q).
 
@@ -118,7 +120,20 @@ class Forecaster:
         forecast = self.forecast(panel_of(source, targets))
         return forecast.quantiles[0] if forecast.levels else forecast.values[0][..., None]
 
-    def answer_list(self, inputs: list[str]) -> list[Answer]:
+    def windows_of(self, data: Any) -> Windows | None:
+        """All windows of an array, or of a column without times, (T, C) or (T,); None of other data."""
+        if is_frame(data) or index_of_times(data) or not self.is_one(data):
+            return None
+        return all_windows(panel_of(data, self.fitted.columns.targets), self.config.lookback, self.config.horizon)
+
+    def table_inputs(self, table: InputTable, reading: Mapping[str, Any]) -> list[str]:
+        """The table itself: all of its rows are one input."""
+        for flag, value in (("source-column", table.column), ("header", table.header), ("base", table.base)):
+            if value is not None:
+                raise InputError("a series is read as in training", where=f"--{flag}")
+        return [str(table.path)]
+
+    def answer_list(self, inputs: list[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
         """The forecasts of files as tables."""
         forecasts = [self.forecast(self._read_panel(path)) for path in inputs]
         return [Answer(one.csv().rstrip("\n"), one.record(), notes=one.notes) for one in forecasts]

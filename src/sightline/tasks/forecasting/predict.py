@@ -41,7 +41,7 @@ def predictor_of(model: nn.Module, config: ForecastingConfig) -> Predictor:
 
 
 def panel_of(values: Any, targets: tuple[str, ...]) -> Panel:
-    """One series of values (T, C), or of one column (T,), to forecast.
+    """One series of values (T, C), or of one column (T,), without times.
 
     Raises:
         InputError: "expected values of shape (T, 2), got (30,)"; "step 3 of the values is not finite".
@@ -55,4 +55,5 @@ def panel_of(values: Any, targets: tuple[str, ...]) -> Panel:
     if not np.isfinite(values).all():
         raise InputError(f"step {int((~np.isfinite(values)).any(1).argmax())} of the values is not finite")
     empty = np.zeros((len(values), 0))
-    return Panel("values", Grid("number", 0, 1), targets, (), (), (Series("", 0, values, empty, empty),))
+    series = Series("", 0, values, empty, empty)
+    return Panel("values", Grid("number", 0, 1), targets, (), (), (series,), timed=False)

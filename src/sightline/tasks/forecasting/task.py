@@ -43,7 +43,7 @@ class ForecastingTask(TrainedModelTask[WindowCorpus, Windows, ForecastingRun, Fo
     unit = "windows"
     Run: ClassVar[type[ForecastingRun]] = ForecastingRun
     loss_unit = ""
-    counted = "values to forecast"
+    counted = "forecast values"
     no_record: ClassVar[Mapping[str, Any]] = {"forecast": [], "seen": []}
 
     def __init__(self, trained: Forecaster, data: str = "") -> None:
@@ -114,6 +114,9 @@ class ForecastingTask(TrainedModelTask[WindowCorpus, Windows, ForecastingRun, Fo
         with evaluating(self.model):
             scores = self.score(part, self.trained.predictor())
         return Measured(scores.metrics(), scores.items(part.record, part.origin), details=scores.details())
+
+    def part_of_values(self, data: Any) -> Windows | None:
+        return self.trained.windows_of(data)
 
     def score(
         self, part: Windows, predictor: Predictor, batches: Iterable[WindowBatch] | None = None

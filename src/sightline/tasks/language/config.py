@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, final
@@ -21,6 +22,7 @@ from sightline.training.optim import OptimConfig
 
 Bptt = Literal["rows", "stateful"]
 Evaluate = Literal["auto", "windows", "carried"]
+BOTH_WAYS = ("bidirectional", "encoder", "bert", "bilstm", "bigru", "birnn")  # names that people try
 
 
 @final
@@ -153,3 +155,13 @@ class LanguageRun(RunConfig):
     corpus: RunningTextConfig = flat(RunningTextConfig())
     settings: LanguageConfig = flat(LanguageConfig())
     task: str = "language"
+
+
+def check_causal(arch: str, names: Iterable[str]) -> None:
+    """Refuse architectures that people try and that see the future; `names` are those that do not."""
+    if arch in BOTH_WAYS:
+        raise InputError(
+            f"{arch!r} sees what it should predict: language modelling needs a causal architecture, one of "
+            f"{', '.join(names)}",
+            where="arch",
+        )

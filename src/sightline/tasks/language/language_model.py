@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import torch
 
@@ -13,34 +13,37 @@ from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig
 from sightline.core.modes import evaluating
 from sightline.core.state import nbytes
+from sightline.data.inputs import InputTable
+from sightline.data.text.part import TextPart
 from sightline.data.text.positions import stretches
 from sightline.data.text.readers import Fragment
 from sightline.data.text.windows import windows
 from sightline.data.tokens.text import TextTokenizer
+from sightline.decoding.engine import DecodingConfig
 from sightline.models.decoder import Decoder
 from sightline.models.store import CONFIG, LoadedModel
-from sightline.parts.front_end_choice import FrontEndChoice
 from sightline.tasks.card import Card
 from sightline.tasks.language.config import LanguageConfig
 from sightline.tasks.language.generation import Generated, GenerationConfig, OnText, generate
 from sightline.tasks.language.likelihood import Tally, score_carried, score_windows
 from sightline.tasks.not_files import check_not_paths
+from sightline.tasks.outcomes import Answer
 from sightline.tasks.text_inputs import in_tokens, text_front_end
 
 TOKENIZER = "tokenizer.json"
+KINDS = {"byte": "bytes", "char": "characters", "bpe": "byte-pair encoding", "unigram": "unigram pieces"}  # of tokens
 _POSITIONS = 64 * 128  # of the windows that are read at a time
 
 
 @final
 class LanguageModel:
-    """A causal decoder with its tokenizer. Dropout is off, whatever mode the decoder is in."""
+    """A causal decoder with its tokenizer. Dropout is off, whatever mode it is in."""
 
-    def __init__(self, decoder: Decoder, tokenizer: TextTokenizer) -> None:
-        self.decoder = decoder
-        self.tokenizer = tokenizer
+    def __init__(self, config: LanguageConfig, decoder: Decoder, tokenizer: TextTokenizer) -> None:
+        self.config, self.model, self.tokenizer = config, decoder, tokenizer
 
     @classmethod
-    def load(cls, directory: Path, loaded: LoadedModel, choice: FrontEndChoice) -> LanguageModel:
+    def restore(cls, directory: Path, loaded: LoadedModel, config: LanguageConfig) -> LanguageModel:
         """The loaded weights with the tokenizer of their directory.
 
         Raises:
@@ -50,8 +53,8 @@ class LanguageModel:
         tokenizer = TextTokenizer.load(directory / TOKENIZER)
         if not isinstance(loaded.model, Decoder) or loaded.source.accepts not in LanguageConfig.reads:
             raise InputError(f"a model of {loaded.source} does not read text", where=directory / CONFIG)
-        model = cls(loaded.model, tokenizer)
-        if (model.source(choice), tokenizer.size) != (loaded.source, loaded.outputs):
+        model = cls(config, loaded.model, tokenizer)
+        if (model.source, model.outputs) != (loaded.source, loaded.outputs):
             raise InputError(
                 f"a vocabulary of {tokenizer.size} tokens, but the model has {in_tokens(loaded.source)} "
                 f"and {loaded.outputs}",
@@ -59,12 +62,11 @@ class LanguageModel:
             )
         return model
 
-    def save_tokenizer(self, directory: Path) -> None:
-        """Write the file that `load` finds beside the weights."""
+    def save_files(self, directory: Path) -> None:
+        """Write the file that `restore` finds beside the weights."""
         self.tokenizer.save(directory / TOKENIZER)
 
-    def card(self, context: int) -> Card:
-        """The README of the saved model; `context` is the length of a training row."""
+    def card(self) -> Card:
         note = f", {self.tokenizer.note}" if self.tokenizer.note else ""
         return Card(
             "what comes next in a text",
@@ -72,28 +74,40 @@ class LanguageModel:
             'model.predict("Once upon a time")',
             {
                 "Tokens": f"{self.tokenizer.kind}, {self.tokenizer.size:,}{note}",
-                "Trained in rows of": number_of(context, "token"),
+                "Trained in rows of": number_of(self.config.context, "token"),
             },
             f", `{TOKENIZER}` the vocabulary",
         )
 
-    def source(self, choice: FrontEndChoice) -> FrontEndConfig:
+    @property
+    def source(self) -> FrontEndConfig:
         """The front end for the tokens of its vocabulary."""
-        return text_front_end(choice, self.tokenizer.size)
+        return text_front_end(self.config.front_end, self.tokenizer.size)
+
+    @property
+    def outputs(self) -> int:
+        return self.tokenizer.size
+
+    def is_one(self, inputs: Any) -> bool:
+        return False
+
+    def facts(self) -> dict[str, str]:
+        kind = KINDS[self.tokenizer.kind]
+        return {"tokens": f"{kind}, {self.tokenizer.size:,}", "context": str(self.config.context)}
 
     def score(self, numbered: Iterator[tuple[int, Fragment]], config: LanguageConfig) -> Tally:
         """The likelihood of text, given as fragments with their documents' numbers, as the config reads it: in windows,
         or with the state carried along.
         """
-        device = next(self.decoder.parameters()).device
+        device = next(self.model.parameters()).device
         spans = stretches(numbered, self.tokenizer)
         tally = Tally(self.tokenizer)
-        with evaluating(self.decoder):
+        with evaluating(self.model):
             if config.carried:
-                scores = score_carried(self.decoder, spans, device)
+                scores = score_carried(self.model, spans, device)
             else:
                 rows = max(1, _POSITIONS // config.context)
-                scores = score_windows(self.decoder, windows(spans, config.context, config.step), rows, device)
+                scores = score_windows(self.model, windows(spans, config.context, config.step), rows, device)
             for scored in scores:
                 tally.add(scored)
         return tally
@@ -108,14 +122,29 @@ class LanguageModel:
         """
         check_not_paths(prompts)
         several = [prompts] if isinstance(prompts, str) else prompts
-        with evaluating(self.decoder):
-            return generate(self.decoder, self.tokenizer, several, config, first=first, on_text=on_text)
+        with evaluating(self.model):
+            return generate(self.model, self.tokenizer, several, config, first=first, on_text=on_text)
+
+    def answer_list(self, inputs: list[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
+        generations = self.generate(inputs, GenerationConfig(decoding or DecodingConfig()), first=first)
+        return [one.answer() for one in generations]
+
+    def predict_list(self, inputs: list[str], decoding: DecodingConfig | None = None) -> list[str]:
+        """A continuation of each text; greedy without `decoding`."""
+        return [answer.text for answer in self.answer_list(inputs, decoding)]
+
+    def outputs_of(self, part: TextPart) -> list[str]:
+        return self.predict_list(list(part.texts()))
+
+    def table_inputs(self, table: InputTable, reading: Mapping[str, Any]) -> list[str]:
+        column = reading.get("column", "text")
+        return table.texts(None if column == "text" else column)
 
     @torch.no_grad()
     def state_bytes_after(self, length: int) -> int:
         """Bytes of the state after `length` tokens of text."""
-        device = next(self.decoder.parameters()).device
+        device = next(self.model.parameters()).device
         tokens = torch.zeros(1, length, dtype=torch.long, device=device)
-        with evaluating(self.decoder):
-            _, state = self.decoder(tokens, self.decoder.initial_state(1))
+        with evaluating(self.model):
+            _, state = self.model(tokens, self.model.initial_state(1))
         return nbytes(state)

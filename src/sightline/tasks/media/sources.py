@@ -9,7 +9,11 @@ from typing import Any, final
 from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig, InputKind
+from sightline.data.inputs import InputTable
 from sightline.data.media.columns import AudioReader, Column, ImageReader, MediaKind, MediaPart, Store
+from sightline.data.media.manifest import ALIASES
+from sightline.data.rows.record import Record
+from sightline.data.rows.texts import text_of
 from sightline.data.tokens.tokenizer import Tokenizer
 from sightline.parts.several import Several
 from sightline.tasks.media.config import MediaTextConfig
@@ -94,6 +98,31 @@ class SourceColumns:
         store = Store(AudioReader(sound) if kind == "audio" else ImageReader(picture))
         numbers = tuple(store.add(Path(value), place) for value, place in zip(values, places, strict=True))
         return Column(name, kind, (), store, numbers)
+
+    def in_table(self, table: InputTable) -> list[list[str]]:
+        """The paths and texts of each row of a table, in the order of the columns.
+
+        Raises:
+            InputError: "new.csv:1: no column 'image' for the source, …"; "new.csv:17: the source is empty".
+        """
+        rows = table.open()
+        names = table.column.split(",") if table.column else [name for name, _ in self.columns]
+        if len(names) != len(self.columns):
+            expected = ", ".join(self.named)
+            raise InputError(f"names {number_of(len(names), 'column')}, the model reads {expected}", where=table.path)
+        known = rows.columns or next(iter(rows.records()), Record(0, {})).cells
+        if names == ["source"] and "source" not in known:
+            names = [next((name for name in ALIASES["source"] if name in known), "source")]
+        names = [rows.column(name, "source") for name in names]
+
+        def read(record: Record) -> list[str]:
+            cells = zip(names, self.columns, strict=True)
+            return [
+                text_of(record.cell(name), repr(name)) if kind == "text" else table.file(record.cell(name), repr(name))
+                for name, (_, kind) in cells
+            ]
+
+        return [*table.each(rows, read)]
 
     def described(self) -> str:
         """The model's inputs from each source, in words, for its README."""

@@ -30,7 +30,7 @@ def ms_per_token(write: Callable[[Any], list[TextOutput]], part: Any, tokenizer:
 
 
 @torch.no_grad()
-def state_bytes(writer: TextWriter, sources: Sources, row: int, target: Sequence[int]) -> int:
+def state_bytes(writer: TextWriter[Any], sources: Sources, row: int, target: Sequence[int]) -> int:
     """Bytes of the decoder's state for one source after its start token and all of `target`."""
     model = writer.model
     fed = torch.tensor([[Tokenizer.BOS, *target]], device=next(model.parameters()).device)  # (1, T)
@@ -40,7 +40,7 @@ def state_bytes(writer: TextWriter, sources: Sources, row: int, target: Sequence
 
 
 @torch.no_grad()
-def state_bytes_after(writer: TextWriter, length: int) -> int:
+def state_bytes_after(writer: TextWriter[Any], length: int) -> int:
     """Bytes of the decoder's state after `length` tokens of a source and `length` tokens of a target."""
     model = writer.model
     tokens = torch.zeros(1, length, dtype=torch.long, device=next(model.parameters()).device)

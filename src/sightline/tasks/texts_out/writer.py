@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, final, runtime_checkable
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor
 
 from sightline.core.errors import InputError
+from sightline.core.front_end import FrontEndConfig
 from sightline.core.modes import evaluating
 from sightline.core.settings import check_in_range
 from sightline.data.batches import on_device
+from sightline.data.inputs import InputTable
 from sightline.data.tokens.tokenizer import Tokenizer, TokenizerPair
 from sightline.decoding.engine import DecodingConfig, decode
 from sightline.models import SequenceModel
 from sightline.models.store import CONFIG, LoadedModel
+from sightline.tasks.card import Card
 from sightline.tasks.outcomes import Answer
 
 TOKENIZERS = "tokenizer.json"
@@ -49,41 +53,51 @@ class TextOutput(NamedTuple):
         return Answer(self.text, record, self.finished)
 
 
-@final
-class TextWriter:
-    """An encoder-decoder with its tokenizers. Dropout is off, whatever mode the model is in.
+P = TypeVar("P", bound=Any)  # a part, with `targets`
+
+
+class TextWriter(ABC, Generic[P]):
+    """An encoder-decoder with its tokenizers, which writes a text for each item of a part; a `TrainedModel`.
+
+    Dropout is off, whatever mode the model is in.
 
     longest_output: the most tokens of an output where decoding names no other limit
     """
 
-    def __init__(self, model: SequenceModel, tokenizers: TokenizerPair, longest_output: int) -> None:
-        self.model = model
-        self.tokenizers = tokenizers
-        self.longest_output = longest_output
+    def __init__(self, config: Any, model: SequenceModel, tokenizers: TokenizerPair, longest_output: int) -> None:
+        self.config, self.model, self.tokenizers, self.longest_output = config, model, tokenizers, longest_output
 
-    @classmethod
-    def for_targets(cls, model: SequenceModel, tokenizers: TokenizerPair, targets: Sequence[str]) -> TextWriter:
-        """A writer of texts like these, with room for what is longer than anything seen in training."""
-        longest = max(map(len, tokenizers.target.encode_batch(targets)))
-        return cls(model, tokenizers, longest + longest // 4 + 8)
+    @property
+    @abstractmethod
+    def source(self) -> FrontEndConfig:
+        """The model's front end."""
 
-    @classmethod
-    def load(cls, directory: Path, loaded: LoadedModel, longest_output: int) -> TextWriter:
-        """The loaded weights with the tokenizers of their directory.
+    @property
+    def outputs(self) -> int:
+        return self.tokenizers.target.size
 
-        Raises:
-            InputError: "…/config.json: options.longest_output: must be at least 1, found 0"; what `TokenizerPair.load`
-                raises; a model that writes no text.
-        """
-        check_in_range(f"{directory / CONFIG}: options.longest_output", longest_output, at_least=1)
-        tokenizers = TokenizerPair.load(directory / TOKENIZERS)
-        if not isinstance(loaded.model, SequenceModel):
-            raise InputError(f"a model of {loaded.source} does not write text", where=directory / CONFIG)
-        return cls(loaded.model, tokenizers, longest_output)
+    @abstractmethod
+    def sources_of(self, part: P) -> Sources:
+        """The sources of a part's items."""
 
-    def save_tokenizers(self, directory: Path) -> None:
-        """Write the file that `load` finds beside the weights."""
-        self.tokenizers.save(directory / TOKENIZERS)
+    @abstractmethod
+    def part_of(self, inputs: Sequence[Any]) -> P:
+        """New inputs as a part whose targets are empty."""
+
+    @abstractmethod
+    def facts(self) -> dict[str, str]:
+        """See `Task.facts`."""
+
+    @abstractmethod
+    def card(self) -> Card:
+        """See `SavedTask.card`."""
+
+    def is_one(self, inputs: Any) -> bool:
+        return False
+
+    def read_line(self, line: str) -> Any:
+        """The input for `predict` from a line of text."""
+        return line
 
     def begin(self, sources: Sources, rows: Sequence[int]) -> Any:
         """The decoder's state before the first token for these items."""
@@ -93,7 +107,8 @@ class TextWriter:
     def write(self, sources: Sources, decoding: DecodingConfig | None = None, *, first: int = 0) -> list[TextOutput]:
         """An output for each source, in order, greedy without `decoding`; a source without positions gets an empty one.
 
-        first: the number of the first source in the random stream
+        `first` is the number of the first source in the random stream, so that texts sampled in several calls get what
+        one call would give them.
         """
         lengths = sources.positions
         rows = [row for row, count in enumerate(lengths) if count]
@@ -113,3 +128,47 @@ class TextWriter:
         for row, one in zip(rows, hypotheses, strict=True):
             outputs[row] = TextOutput(self.tokenizers.target.decode(one.tokens), one.score, one.finished)
         return outputs
+
+    def outputs_of(self, part: P, decoding: DecodingConfig | None = None) -> list[str]:
+        """The text for each item of a part."""
+        return texts_of(self.write(self.sources_of(part), decoding))
+
+    def predict_list(self, inputs: list[Any], decoding: DecodingConfig | None = None) -> list[str]:
+        """A text for each input; greedy without `decoding`."""
+        return self.outputs_of(self.part_of(inputs), decoding)
+
+    def answer_list(self, inputs: list[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
+        sources = self.sources_of(self.part_of([self.read_line(line) for line in inputs]))
+        outputs = self.write(sources, decoding, first=first)
+        return [output.answer(source) for source, output in zip(inputs, outputs, strict=True)]
+
+    def table_inputs(self, table: InputTable, reading: Mapping[str, Any]) -> list[Any]:
+        return table.texts(reading.get("source_column"))
+
+    def save_files(self, directory: Path) -> None:
+        self.tokenizers.save(directory / TOKENIZERS)
+
+
+def texts_of(outputs: Sequence[TextOutput]) -> list[str]:
+    """Their texts."""
+    return [output.text for output in outputs]
+
+
+def longest_output(tokenizers: TokenizerPair, targets: Sequence[str]) -> int:
+    """The most tokens of an output of a model of such targets: room for what is longer than anything in training."""
+    longest = max(map(len, tokenizers.target.encode_batch(targets)))
+    return longest + longest // 4 + 8
+
+
+def restored(directory: Path, loaded: LoadedModel, longest: int) -> tuple[SequenceModel, TokenizerPair, int]:
+    """The arguments of a `TextWriter` of a model directory: the model, its tokenizers and the longest output.
+
+    Raises:
+        InputError: "…/config.json: options.longest_output: must be at least 1, found 0"; what `TokenizerPair.load`
+            raises; a model that writes no text.
+    """
+    check_in_range(f"{directory / CONFIG}: options.longest_output", longest, at_least=1)
+    tokenizers = TokenizerPair.load(directory / TOKENIZERS)
+    if not isinstance(loaded.model, SequenceModel):
+        raise InputError(f"a model of {loaded.source} does not write text", where=directory / CONFIG)
+    return loaded.model, tokenizers, longest

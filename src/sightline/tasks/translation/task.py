@@ -7,26 +7,24 @@ from pathlib import Path
 from typing import Any, ClassVar, final
 
 from sightline.core.errors import InputError
-from sightline.core.front_end import FrontEndConfig
 from sightline.core.metrics import Baseline
 from sightline.data.batches import Batch, PairBatches
 from sightline.data.pairs.corpus import PairCorpus, Pairs
 from sightline.data.tokens.tokenizer import TokenizerPair
 from sightline.decoding.engine import DecodingConfig
-from sightline.models.store import CONFIG, LoadedModel
-from sightline.tasks.card import Card
-from sightline.tasks.text_inputs import TEXT_KINDS, in_tokens, text_front_end, text_pieces, text_reader
+from sightline.models.store import LoadedModel
+from sightline.tasks.text_inputs import text_front_end
 from sightline.tasks.texts_out.baselines import text_baselines
 from sightline.tasks.texts_out.task import TextsOutTask
-from sightline.tasks.texts_out.writer import TOKENIZERS, TextOutput, TextWriter
+from sightline.tasks.texts_out.writer import TextOutput, longest_output
 from sightline.tasks.translation.config import TranslationConfig, TranslationRun
 from sightline.tasks.translation.prepared import prepared_pairs
-from sightline.tasks.translation.sentences import Sentences
+from sightline.tasks.translation.translator import Translator
 
 
 @final
-class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
-    """A translation model with its tokenizers."""
+class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun, Translator]):
+    """Training and measurement of a translator."""
 
     name = "translation"
     reads_texts = True
@@ -50,8 +48,8 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
             raise InputError(f"{config.arch} ties source and target embeddings: it needs tokenizer.shared")
         sizes = text_front_end(config.front_end, tokenizers.source.size), tokenizers.target.size
         config, model = cls.draw(config, sizes, run)
-        writer = TextWriter.for_targets(model, tokenizers, data.train.targets)
-        return cls(config, writer, data=cls.trained_on(data))
+        longest = longest_output(tokenizers, data.train.targets)
+        return cls(Translator(config, model, tokenizers, longest), cls.trained_on(data))
 
     @classmethod
     def load_prepared(cls, run: TranslationRun, directory: Path) -> PairCorpus:
@@ -68,16 +66,7 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
 
     @classmethod
     def restore(cls, directory: Path, loaded: LoadedModel, config: TranslationConfig, options: Any) -> TranslationTask:
-        task = cls(config, TextWriter.load(directory, loaded, options.longest_output), data=options.data)
-        if loaded.source.accepts not in TEXT_KINDS:
-            raise InputError(f"a model of {loaded.source} does not translate text", where=directory / CONFIG)
-        if (task.source, task.outputs) != (loaded.source, loaded.outputs):
-            raise InputError(
-                f"vocabularies of {in_tokens(task.source)} and {task.outputs} tokens, but the model has "
-                f"{in_tokens(loaded.source)} and {loaded.outputs}",
-                where=directory / TOKENIZERS,
-            )
-        return task
+        return cls(Translator.restore(directory, loaded, config, options.longest_output), options.data)
 
     @classmethod
     def sources(cls, part: Pairs) -> list[str]:
@@ -90,15 +79,6 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
     @property
     def validation_size(self) -> int:
         return self.config.validation_pairs
-
-    @property
-    def source(self) -> FrontEndConfig:
-        return text_front_end(self.config.front_end, self.tokenizers.source.size)
-
-    @property
-    def reader(self) -> Any:
-        """What makes the model's inputs of sources."""
-        return text_reader(self.config.front_end, self.tokenizers.source)
 
     def batches(self, part: Pairs, *, seed: int) -> PairBatches:
         """Shuffled training batches of the pairs."""
@@ -116,44 +96,20 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun]):
         largest = max(self.config.batch_tokens, longest)
         return list(PairBatches(source_ids, target_ids, max_tokens=largest, seed=0, shuffle=False))
 
-    def sources_of(self, part: Pairs) -> Sentences:
-        return Sentences(self.reader.encode_batch(part.sources), self.source)
-
-    def source_pieces(self, text: str) -> list[str]:
-        """What each position of a source shows, for maps of attention."""
-        return text_pieces(self.source, self.tokenizers.source, text)
-
-    def part_of(self, inputs: Sequence[str]) -> Pairs:
-        return Pairs(list(inputs), [""] * len(inputs))
-
     def translate(
         self, texts: Sequence[str], decoding: DecodingConfig | None = None, *, first: int = 0
     ) -> list[TextOutput]:
-        """An output for each text, as `write_texts`; a text without tokens gives an empty one."""
-        chosen = [texts] if isinstance(texts, str) else texts
-        return self.write_texts(self.part_of(chosen), decoding, first=first)
+        """An output for each text, see `TextWriter.write`; a text without tokens gives an empty one."""
+        part = self.trained.part_of([texts] if isinstance(texts, str) else texts)
+        return self.trained.write(self.trained.sources_of(part), decoding, first=first)
 
     def baselines(self, train: Pairs, valid: Pairs, part: Pairs) -> list[Baseline]:
         outputs = text_baselines(*train.sides, part.sources)
         return [one.scored(self.score(one.outputs, part.targets).metrics) for one in outputs]
 
-    def facts(self) -> dict[str, str]:
-        sizes = f"vocabulary {self.reader.size:,} source, {self.tokenizers.target.size:,} target"
-        return {"tokens": f"{self.reader.kind}; {sizes}"}
-
     def describe(self, data: PairCorpus) -> dict[str, Any]:
-        vocabularies = [self.reader.size, self.tokenizers.target.size]
+        vocabularies = [self.trained.reader.size, self.tokenizers.target.size]
         return {"vocabularies": vocabularies, **super().describe(data)}
 
-    def card(self) -> Card:
-        sizes = f"{self.reader.size:,} in the source and {self.tokenizers.target.size:,} in the target"
-        return Card(
-            "text to text",
-            "translation",
-            'model.predict("a text")',
-            {"Tokens": f"{self.reader.kind}, {sizes}"},
-            ", `tokenizer.json` the vocabularies",
-        )
-
     def _encode(self, pairs: Pairs) -> tuple[list[Any], list[list[int]]]:
-        return self.reader.encode_batch(pairs.sources), self.tokenizers.target.encode_batch(pairs.targets)
+        return self.trained.reader.encode_batch(pairs.sources), self.tokenizers.target.encode_batch(pairs.targets)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sightline.lab import learning_curve
-from sightline.lab.learning_curve import Expected
+import learning_curve
+from learning_curve import Expected
 
 STEPS = np.arange(1, 11) * 40.0
 

@@ -1,0 +1,110 @@
+"""The jobs of a comparison on the nodes of a Ray cluster: the side of a node. Imports neither torch nor Ray's names.
+
+Ray calls these functions in processes of its own. A job is done by a worker process, which such a process keeps for its
+next job: its imports take seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import sightline
+from sightline.core.config import decode, encode
+from sightline.core.errors import EnvironmentFault
+from sightline.core.json_text import to_json
+from sightline.lab.jobs import DONE, Failure, Job, put_job
+from sightline.lab.processes import POLL_S, Worker
+
+PROGRESS = "progress.json"
+TELL_EVERY_S = 1.0
+_workers: dict[tuple[int, str], Worker] = {}
+
+
+def needed(token: Path) -> tuple[str, str, str, str]:
+    """What `unfit` compares a node with: a file of the comparing process, its directory and its versions."""
+    return str(token), os.getcwd(), sightline.__version__, _torch()
+
+
+def unfit(token: str, directory: str, own: str, torch: str) -> str | None:
+    """Why this node cannot do jobs of a comparison; None where it can."""
+    if sightline.__version__ != own:
+        return f"has sightline {sightline.__version__}, this machine {own}"
+    if _torch() != torch:
+        return f"has torch {_torch()}, this machine {torch}"
+    for path in (directory, token):
+        if not Path(path).exists():
+            shared = path if path == directory else Path(path).parent
+            return f"does not see {shared}: all nodes must share it under this path, by NFS for instance"
+    return None
+
+
+def _torch() -> str:
+    with suppress(PackageNotFoundError):
+        return version("torch")
+    return "(none)"
+
+
+def do(fields: dict[str, Any], threads: int, directory: str) -> dict[str, Any]:
+    """Do a job in a process with so many threads, started in `directory`.
+
+    Returns its node, with its result as JSON text, its failure, or how its process died.
+    """
+    job = decode(Job, fields, where="a job")
+    worker = None
+    try:
+        put_job(job)
+        worker = _given(job, threads, directory)
+        told = 0.0
+        while not worker.ended():
+            time.sleep(POLL_S)
+            if time.monotonic() - told >= TELL_EVERY_S:
+                told = time.monotonic()
+                _tell(job.directory / PROGRESS, worker.progress)
+        return _answer(worker)
+    except EnvironmentFault as error:
+        return _with_node({"failure": encode(Failure("failed", str(error), error.status)), "result": None})
+    except BaseException:  # cancelled, for instance
+        if worker is not None:
+            worker.stop()
+            worker.wait()
+        raise
+    finally:
+        with suppress(OSError):
+            (job.directory / PROGRESS).unlink(missing_ok=True)
+
+
+def _given(job: Job, threads: int, directory: str) -> Worker:
+    """A worker process that has begun the job: the one that did the last job here, or a new one."""
+    worker = _workers.pop((threads, directory), None)
+    if worker is not None and worker.alive:
+        with suppress(OSError):  # it has just died
+            worker.take(job)
+            _workers[threads, directory] = worker
+            return worker
+    worker = _workers[threads, directory] = Worker(threads, cwd=directory)
+    worker.take(job)
+    return worker
+
+
+def _answer(worker: Worker) -> dict[str, Any]:
+    failure = worker.failure()
+    if failure is not None and worker.died:
+        return _with_node({"died": failure.message})
+    text = None if failure else (worker.job.directory / DONE).read_text(encoding="utf-8")
+    return _with_node({"failure": encode(failure) if failure else None, "result": text})
+
+
+def _with_node(answer: dict[str, Any]) -> dict[str, Any]:
+    return {**answer, "node": import_module("ray").get_runtime_context().get_node_id()}
+
+
+def _tell(path: Path, progress: dict[str, Any]) -> None:
+    """Write the progress for whoever displays it; half a file is no harm."""
+    with suppress(OSError):
+        path.write_text(to_json(progress), encoding="utf-8")

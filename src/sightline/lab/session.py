@@ -1,0 +1,309 @@
+"""The jobs of one comparison, from the preparing one to the last run: what starts when, and how each ended.
+
+Imports no torch.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, final
+
+from sightline.core.digits import number_of
+from sightline.core.errors import Diverged, EnvironmentFault, InputError, SightlineError
+from sightline.core.metrics import find_metric
+from sightline.lab.directory import clear
+from sightline.lab.executor import Executor, Running
+from sightline.lab.jobs import (
+    FAILED,
+    TRAININGS,
+    TRIAL_VALIDATIONS,
+    Failure,
+    Job,
+    JobResult,
+    Prepared,
+    Timed,
+    write_json,
+)
+from sightline.lab.plan import CompareConfig, crew, divide
+from sightline.lab.processes import LocalExecutor
+from sightline.lab.progress import Display, title
+from sightline.lab.rates import EXTRA, best, beyond
+from sightline.lab.results import BudgetPlan, Results
+from sightline.lab.resume import Begun, begun_job, keep_result, stored_outcome
+from sightline.lab.steps import measured_steps, slowest_node, steps_like
+from sightline.lab.summary import Outcome, judge
+from sightline.lab.verdict import all_decided
+from sightline.training.plan import StepPlan
+
+MOST_DEATHS = 3  # of the process of one job, after which it has failed
+
+
+@final
+@dataclass
+class Session:
+    """The jobs of one comparison: running ones, and the outcomes of the others."""
+
+    config: CompareConfig
+    out_dir: Path
+    display: Display
+    begun: Begun | None = None
+    plan: BudgetPlan = field(default_factory=lambda: BudgetPlan("", []))
+    executor: Executor[Any] = field(default_factory=LocalExecutor)
+    outcomes: list[Outcome] = field(default_factory=list)
+    rates: dict[str, list[Outcome]] = field(default_factory=dict)
+    unmeasured: dict[str, Failure] = field(default_factory=dict)
+    validations: dict[str, Any] = field(default_factory=dict)  # of a run, as the settings ask for them
+
+    def prepare(self) -> Prepared:
+        """Run the preparing job and wait for it; it finds every error in the user's input.
+
+        It works next to the output directory, so that wrong input leaves no files and keeps an earlier comparison.
+        """
+        beside = self.out_dir.with_name(f".{self.out_dir.name}.preparing")
+        created = [parent for parent in beside.parents if not parent.exists()]
+        self.display.begin(1)
+        self.display.say(f"preparing {self.config.data}")
+        try:
+            shutil.rmtree(beside, ignore_errors=True)  # of a process that was killed
+            beside.mkdir(parents=True, exist_ok=True)
+            workers, threads = crew(self.config, cores=self.executor.cores)
+            self.executor.open(workers, threads, beside)  # all start now, while the first one prepares
+            self.executor.start(Job("prepare", self.config, beside, beside), threads)
+            while not (ended := self._wait()):
+                pass  # its process died and was started again
+            if (failure := ended[0].failure()) is not None:
+                raise _error(failure)
+            prepared = ended[0].result(Prepared)
+            prepared = replace(prepared, environment=prepared.environment | self.executor.described())
+            if self.begun is None:
+                clear(self.out_dir)
+            else:
+                self.begun.check_data(prepared, self.out_dir)
+                shutil.rmtree(self.out_dir / "prepared", ignore_errors=True)
+            beside.rename(self.out_dir / "prepared")
+        except OSError as error:
+            raise EnvironmentFault(f"{self.out_dir}: {error.strerror or error}") from error
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+            for parent in created:
+                with suppress(OSError):  # not empty: it contains the comparison
+                    parent.rmdir()
+        self.display.metric, self.display.counted = prepared.metric, prepared.data.speed_unit
+        self.plan = _plan(self.config, prepared, self.executor)
+        self.validations = {"validations": prepared.validations, "validation_share": prepared.validation_share}
+        if self.begun is not None:
+            self.plan = self.begun.planned(self.plan)
+        return prepared
+
+    def settle_steps(self, prepared: Prepared, earlier: Results | None, where: Path | None) -> None:
+        """Turn a budget in seconds into steps: measured under the load of the comparison, or those of an earlier one.
+
+        An architecture that cannot be measured fails here, in the place of its runs.
+        """
+        new = tuple(arch for arch in self.config.archs if self.plan.steps_of(arch) is None)
+        if prepared.budget_unit != "seconds" or not new:
+            return
+        config = replace(self.config, archs=new)
+        several = 1 if earlier else self.plan.workers
+        self.display.begin(several)
+        budget = "" if earlier else self.plan.final_each
+        for turn in range(several):
+            directory = self.out_dir / "trials" / f"speed-{turn}"
+            job = Job("time", config, directory, self.out_dir / "prepared", budget=budget, turn=turn)
+            self.executor.start(job, self.plan.threads)
+        ended: list[Running] = []
+        while self.executor.active:
+            ended += self._wait()
+        failures = [failure for worker in ended if (failure := worker.failure()) is not None]
+        if failures:
+            raise _error(failures[0])
+        timed = [worker.result(Timed) for worker in ended]
+        nodes = [worker.node for worker in ended]
+        for worker in ended:
+            shutil.rmtree(worker.job.directory)
+        if earlier is not None and where is not None:
+            steps = steps_like(earlier, prepared.data.sha256, timed[0].batches, where=where)
+        else:
+            slowest = slowest_node(timed, nodes)
+            deciding = [one for one, node in zip(timed, nodes, strict=True) if node == slowest]
+            steps = measured_steps(config, self.plan, deciding, **self.validations)
+            if len(set(nodes)) > 1:
+                chosen = f"The speeds were measured on {len(set(nodes))} nodes; the steps are those of the slowest"
+                self.plan = replace(self.plan, explained=f"{self.plan.explained} {chosen}, {slowest}.")
+                self.display.say(f"{chosen}, {slowest}.")
+        self.plan = replace(self.plan, steps=[*self.plan.steps, *(one for one in steps if one.arch in new)])
+        self.unmeasured = {arch: failure for one in timed for arch, failure in one.failures.items()}
+        for arch, failure in self.unmeasured.items():
+            self.display.say(f"{arch}: {failure.kind}: {failure.message}")
+
+    def announce(self) -> None:
+        """Display the plan."""
+        plan, archs = self.plan, self.config.archs
+        runs = len(archs) * self.config.seeds
+        trials = len(archs) * plan.search_rates
+        self.display.begin(runs + trials)
+        grid = f"{number_of(len(archs), 'architecture')} × {number_of(self.config.seeds, 'seed')}, {plan.per_run} each"
+        self.display.say(f"{grid}, {plan.workers} at a time with {plan.threads} thread(s) each")
+        for planned in plan.steps:
+            self.display.say(f"{planned.arch}: {planned.run}")
+        if trials:
+            more = f"{EXTRA} more of an architecture whose best rate is at the edge"
+            first = f"first {trials} trials of learning rates, {plan.search_each} each, inside the budget"
+            self.display.say(f"{first}; {more}")
+
+    def train(self, prepared: Prepared) -> None:
+        """All trials and runs, and with `until_decided` rounds of one seed more."""
+        measured = [arch for arch in self.config.archs if arch not in self.unmeasured]
+        self._train(self.plan.seeds, [self._trial(arch, factor) for arch in measured for factor in self.config.factors])
+        while self.config.until_decided and len(seeds := self.plan.seeds) < self.config.max_seeds:
+            if all_decided(judge(self.config, prepared, self.outcomes, seeds=len(seeds)).pairs):
+                break
+            self.plan = replace(self.plan, seeds=[*seeds, seeds[-1] + 1])
+            self.display.total += len(measured)
+            self.display.say(f"not decided with {len(seeds)} seeds of each architecture: one more")
+            self._train([seeds[-1] + 1])
+
+    def _train(self, seeds: Sequence[int], trials: Sequence[Job] = ()) -> None:
+        """Trials, and runs of every architecture with these seeds; a run starts when its trials have ended."""
+        for arch, failure in self.unmeasured.items():
+            self.outcomes += [Outcome(self._run(arch, seed), None, failure) for seed in seeds]
+        archs, trials = [arch for arch in self.config.archs if arch not in self.unmeasured], list(trials)
+        runs = [(arch, seed) for seed in seeds for arch in archs]
+        while trials or runs or self.executor.active:
+            while len(self.executor.active) < self.plan.workers and (job := self._next(trials, runs)) is not None:
+                self.executor.start(job, self.plan.threads)
+                self.display.say(f"{title(self.executor.active[-1])}: started")
+            for worker in self._wait():
+                self._take(worker)
+                if worker.job.kind == "trial":
+                    trials += self._beyond(worker.job.arch)
+
+    def _beyond(self, arch: str) -> list[Job]:
+        """The trial that follows from the others of an architecture, if any."""
+        factor = beyond(self._losses(arch), self.config.rates)
+        if factor is None:
+            return []
+        self.display.total += 1
+        return [self._trial(arch, factor)]
+
+    def _losses(self, arch: str) -> dict[float, float | None]:
+        """What the trials of an architecture showed, by factor of the preset's rate."""
+        return {trial.job.lr_factor: trial.result and trial.result.loss for trial in self.rates.get(arch, [])}
+
+    def _next(self, trials: list[Job], runs: list[tuple[str, int]]) -> Job | None:
+        """Remove and return the next job that can start now; those that ended in an earlier process are recorded."""
+        while trials:
+            job = trials.pop(0)
+            if not self._recorded(job):
+                return begun_job(job)
+            trials += self._beyond(job.arch)
+        searching = {worker.job.arch for worker in self.executor.active if worker.job.kind == "trial"}
+        for arch, seed in [run for run in runs if run[0] not in searching]:
+            runs.remove((arch, seed))
+            if not self._recorded(job := self._run(arch, seed)):
+                return begun_job(job)
+        return None
+
+    def _recorded(self, job: Job) -> bool:
+        """Record how a job ended in an earlier process, if it did."""
+        outcome = None if self.begun is None else stored_outcome(job)
+        if outcome is None:
+            return False
+        self._record(outcome)
+        return True
+
+    def _trial(self, arch: str, factor: float) -> Job:
+        directory = self.out_dir / "trials" / f"{arch}-x{factor:.3g}"
+        planned = self.plan.steps_of(arch)
+        trial = {**self.validations, "validations": TRIAL_VALIDATIONS}
+        length = _length(planned and planned.trial, self.plan.search_each or "", trial)
+        whole = _length(planned and planned.run, self.plan.final_each, self.validations)["budget"]
+        seed, prepared = self.config.seed, self.out_dir / "prepared"
+        return Job("trial", self.config, directory, prepared, arch, seed, lr_factor=factor, run_budget=whole, **length)
+
+    def _run(self, arch: str, seed: int) -> Job:
+        directory, prepared = self.out_dir / "runs" / f"{arch}-seed{seed}", self.out_dir / "prepared"
+        factor = best(self._losses(arch)) or 1.0
+        planned, attention = self.plan.steps_of(arch), seed == self.config.seed
+        length = _length(planned and planned.run, self.plan.final_each, self.validations)
+        return Job("run", self.config, directory, prepared, arch, seed, lr_factor=factor, attention=attention, **length)
+
+    def _wait(self) -> list[Running]:
+        """Wait until jobs end, and show the others meanwhile; those whose process died are started again."""
+        return [ended for ended in self.executor.wait_for_one(self.display.update) if not self._again(ended)]
+
+    def _again(self, ended: Running) -> bool:
+        """Start a job again whose process died, unless it died `MOST_DEATHS` times; a training continues."""
+        job = ended.job
+        if not ended.died or job.deaths + 1 >= MOST_DEATHS:
+            return False
+        failure = ended.failure()
+        self.display.say(f"{title(ended)}: {failure.message if failure else 'died'}: started again")
+        if job.kind not in TRAININGS:
+            shutil.rmtree(job.directory, ignore_errors=True)
+        self.executor.start(replace(job, deaths=job.deaths + 1), self.plan.threads)
+        return True
+
+    def _take(self, worker: Running) -> None:
+        """Record the outcome of a job."""
+        job, failure = worker.job, worker.failure()
+        if failure is not None and worker.died:
+            message = f"its process died {job.deaths + 1} times; the last time {failure.message}"
+            failure = Failure(failure.kind, message, EnvironmentFault.exit_code)
+        outcome = Outcome(job, None if failure else worker.result(JobResult), failure)
+        self._record(outcome)
+        self.display.say(f"{title(worker)}: {self._described(outcome)} ({self.display.count(self.executor.active)})")
+        if failure is not None:
+            write_json(worker.job.directory / FAILED, failure)
+        if worker.job.kind == "trial":
+            keep_result(worker.job.directory)
+
+    def _record(self, outcome: Outcome) -> None:
+        self.display.done += 1
+        if outcome.result is not None:
+            shutil.rmtree(outcome.job.directory / "checkpoints", ignore_errors=True)
+        if outcome.job.kind == "trial":
+            self.rates.setdefault(outcome.job.arch, []).append(outcome)
+        else:
+            self.outcomes.append(outcome)
+
+    def _described(self, outcome: Outcome) -> str:
+        if outcome.failure is not None:
+            return f"{outcome.failure.kind}: {outcome.failure.message}"
+        assert outcome.result is not None
+        if (value := outcome.result.metrics.get(self.display.metric or "")) is not None:
+            metric = find_metric(self.display.metric or "").apart([value])
+            return f"test {metric.label} {metric.text(value)} after {outcome.result.train_s:.0f} s of training"
+        loss = outcome.result.loss
+        return f"validation loss {find_metric('loss').apart([loss]).number(loss)}"
+
+    def end(self) -> None:
+        """Stop all workers."""
+        self.executor.end()
+
+
+def _length(plan: StepPlan | None, budget: str, validations: Mapping[str, Any]) -> dict[str, Any]:
+    """The length of a job's training and its validations: by its plan, or by a budget that needs none."""
+    if plan is None:
+        return {"budget": budget, **validations}
+    length = {"validations": plan.validations, "validation_share": plan.validation_share}
+    return {"budget": f"{plan.steps}steps", **length}
+
+
+def _error(failure: Failure) -> Exception:
+    """The exception for the failure of the preparing job."""
+    kinds: dict[int, type[SightlineError]] = {2: InputError, 3: EnvironmentFault, 4: Diverged}
+    if failure.exit_code in kinds:
+        return kinds[failure.exit_code](failure.message)
+    return RuntimeError(failure.message)
+
+
+def _plan(config: CompareConfig, prepared: Prepared, executor: Executor[Any]) -> BudgetPlan:
+    """The budget divided; one worker at a time by default for each GPU, where there is one."""
+    on_gpu = bool(prepared.environment.get("gpus")) and config.device != "cpu"
+    amount, unit, workers = prepared.budget_amount, prepared.budget_unit, executor.gpus if on_gpu else None
+    return divide(config, amount, unit, workers=workers, cores=executor.cores)

@@ -1,0 +1,47 @@
+"""New inputs of a classifier in the rows of a table, whose labels, if it has some, are not read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sightline.core.errors import InputError
+from sightline.data.inputs import InputTable, text_or_blank
+from sightline.data.labelled.choice import Choice, choose
+from sightline.data.labelled.table import Reading, label_columns, open_labelled
+from sightline.data.rows.index import identity_columns
+from sightline.data.rows.record import Record
+from sightline.tasks.classification.inputs import LabelledInputs
+
+
+def labelled_inputs(table: InputTable, inputs: LabelledInputs, reading: Mapping[str, Any]) -> list[str]:
+    """The inputs as `LabelledInputs.read` takes them: texts, paths, or series as JSON lists.
+
+    reading: how the training data was read, by key of the data
+
+    Raises:
+        InputError: what `InputTable.texts` and `choose` raise; "new.csv:1: no column 'x9', …".
+    """
+    column = table.column or reading.get("source_column")
+    if table.header is False:
+        if inputs.kind == "text":
+            return table.texts(column)
+        raise InputError("a table of files or series names its columns", where="--no-header")
+    label = reading.get("label_column", Reading.label_column)
+    rows = open_labelled(table.path, Reading(source_column=column, label_column=label))
+    others = {label, reading.get("split_column"), *identity_columns(rows)}
+    others |= set() if column else set(label_columns(rows))
+
+    choices: list[Choice] = []  # that of the first row
+
+    def read(record: Record) -> str:
+        choice = choices[0] if choices else choose(record, inputs.kind, column, others)
+        choices[:] = [choice]
+        if inputs.kind == "series":
+            return json.dumps(choice.series(record, inputs.config.series.missing).tolist())
+        name = choice.columns[0]
+        read_cell = text_or_blank if inputs.kind == "text" else table.file
+        return read_cell(record.cell(name), repr(name))
+
+    return [*table.each(rows, read)]

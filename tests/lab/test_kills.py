@@ -1,0 +1,23 @@
+"""Kills of a comparison, its workers and its jobs change nothing but times: the short form of `make verify-kills`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from verify_kills import Compared, pairs, verified
+
+FLAGS = ("--archs", "gru", "--match", "params=9000", "--batch-tokens", "100", "--validation-outputs", "5")
+ONE_RUN = ("--log-every", "1", "--seeds", "1", "--search", "0", "--workers", "1", "--tested", "10", "--limit", "60")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+def test_a_comparison_that_is_killed_ends_with_the_results_of_one_left_alone(tmp_path: Path) -> None:
+    compared = Compared("translation", pairs, (*FLAGS, "--budget", "60steps"), common=ONE_RUN)
+    outcome = verified(compared, 3, 2, tmp_path)
+    assert outcome["kills"] == 3
+    assert outcome["ways"] == {"all": 1, "comparing": 1, "worker": 1}
+    assert outcome["equal"], outcome["differs"]
