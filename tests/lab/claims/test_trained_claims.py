@@ -276,6 +276,8 @@ MEASURES = {
 def test_a_tiny_run_measures_and_does_not_decide(module, monkeypatch):
     monkeypatch.setattr(module, "QUICK", TINY[module])
     monkeypatch.setattr(contests, "TESTED", 40)
+    if hasattr(module, "TASKS"):
+        monkeypatch.setattr(module, "TASKS", module.TASKS[:1])
     torch.manual_seed(0)
     before = torch.rand(1)
     torch.manual_seed(0)
