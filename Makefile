@@ -12,6 +12,7 @@
 #                idle cores, ten minutes with --quick; continues where it stopped, ARGS=--overwrite begins again
 #   make verify-verdict   how often a comparison's verdict is wrong, simulated; verify-planted: on real tasks, for hours
 #   make verify-kills   a comparison of each of three tasks, killed ten times, ends like one that is left alone
+#   make vega    build the script of the charts again, from pinned packages (needs node)
 #   make verify-shakespeare (multi30k, jsb, sst, mnist, etth1, spoken-digits …): published numbers on real data
 
 TORCH ?= torch==2.13.0
@@ -32,7 +33,7 @@ CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 TESTS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo quick test hooks check format lint types layers docs certify certify-full bench peers study formats cluster claims generate clean
+.PHONY: help install demo quick test hooks check format lint types layers docs certify certify-full bench peers study formats cluster claims generate vega clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -143,6 +144,14 @@ study: install
 generate: install
 	$(BIN)/python docs/generate.py
 	$(BIN)/python tests/test_surface.py
+
+# The script of the charts from pinned packages of npm (needs node); `git diff` is empty where it comes out the same.
+BUNDLE := src/sightline/report/bundle
+vega:
+	mkdir -p build/vega
+	cp $(BUNDLE)/package*.json $(BUNDLE)/*.mjs build/vega
+	cd build/vega && npm ci --ignore-scripts --no-audit --no-fund && node build.mjs ../../$(BUNDLE)
+	git --no-pager diff --stat -- $(BUNDLE)
 
 clean:
 	rm -rf $(VENV) $(TOOLS) $(CLUSTER) docs/_build build dist .pytest_cache .ruff_cache .hypothesis

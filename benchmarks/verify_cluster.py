@@ -24,7 +24,7 @@ from record import write
 from sightline.lab.results import Results
 from sightline.lab.timeless import timeless
 from sightline.training.environment import installed_version
-from verify_kills import COMPARED, Comparison, children
+from verify_kills import COMPARED, MOST_DIFFERENCES, Comparison, children, differences
 
 OUT = Path(__file__).parent / "results" / "cluster.json"
 STORE_BYTES = 80 * 2**20  # of each node, close to the least that Ray takes
@@ -72,21 +72,19 @@ def main() -> int:
         with two_nodes() as (address, node):
             whole = on_cluster(folder / "whole", address)
             killed = on_cluster(folder / "killed", address, node, total // 2)
-    same = {name: equal(expected, results) for name, results in (("two nodes", whole), ("one killed", killed))}
+    same = {name: differing(expected, results) for name, results in (("two nodes", whole), ("one killed", killed))}
     lost = [warning for warning in killed.warnings if "died" in warning]
-    outcome = {"equal": same, "warnings": lost, "nodes": whole.environment["cluster"], "ray": installed_version("ray")}
+    nodes = whole.environment["cluster"]
+    outcome = {"differences": same, "warnings": lost, "nodes": nodes, "ray": installed_version("ray")}
     write(OUT, {"results": [outcome]})
     print(json.dumps(outcome, indent=1))
-    return 0 if all(same.values()) and lost else 5
+    return 5 if any(same.values()) or not lost else 0
 
 
-def equal(expected: Results, results: Results) -> bool:
-    """Whether the results are the same, the command aside, which names the cluster; says what differs."""
+def differing(expected: Results, results: Results) -> list[str]:
+    """Where the results differ, the command aside, which names the cluster."""
     plain, other = ({**timeless(one), "command": ""} for one in (expected, results))
-    differing = [key for key in plain if plain[key] != other[key]]
-    for key in differing:
-        print(f"{key} differs:\n{json.dumps(plain[key])[:2000]}\n{json.dumps(other[key])[:2000]}", file=sys.stderr)
-    return not differing
+    return differences(plain, other)[:MOST_DIFFERENCES]
 
 
 if __name__ == "__main__":

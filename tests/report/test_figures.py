@@ -61,16 +61,18 @@ def _names(results: Results) -> list[str]:
 
 def test_only_figures_with_numbers_are_drawn() -> None:
     results = make_results()
-    assert _names(results) == ["scores", "learning-curves", "by-length"]
-    assert _names(replace(results, lengths=[])) == ["scores", "learning-curves"]
-    assert _names(replace(results, runs=[replace(run, history=[]) for run in results.runs])) == ["scores", "by-length"]
+    assert _names(results) == ["scores", "differences", "learning-curves", "by-length"]
+    assert _names(replace(results, lengths=[])) == ["scores", "differences", "learning-curves"]
+    silent = replace(results, runs=[replace(run, history=[]) for run in results.runs])
+    assert _names(silent) == ["scores", "differences", "by-length"]
+    assert _names(replace(results, pairs=[])) == ["scores", "learning-curves", "by-length"]
 
 
 def test_the_curves_run_over_what_the_budget_counts() -> None:
     results = make_results()
     tokens = replace(results, budget=replace(results.budget, per_run="2Mtok"))
-    assert "training time (s)" in drawings(results)[1].page_svg()[0]
-    assert "target tokens trained on" in drawings(tokens)[1].page_svg()[0]
+    assert "training time (s)" in drawings(results)[2].page_svg()[0]
+    assert "target tokens trained on" in drawings(tokens)[2].page_svg()[0]
 
 
 def test_the_page_s_figure_draws_what_matplotlib_drew_in_fewer_bytes() -> None:

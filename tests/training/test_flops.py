@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,9 +10,12 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from sightline.data.batches import Batch, PairBatches
 from sightline.models import ARCHITECTURES
 from sightline.training.flops import FORMULAS, StepFlops, count_flops, shapes
-from sightline.training.loss import cross_entropy
+from sightline.training.loop import train
+from sightline.training.loss import Loss, cross_entropy
+from tests.training import toy
 
 B, T, D, H = 3, 5, 8, 6
 
@@ -67,7 +71,7 @@ def gradients(arch: str, counted: bool, dtype: torch.dtype = torch.float32) -> t
     mask = torch.arange(6) < torch.tensor([[6], [4], [1]])
     flops = StepFlops()
     if not counted:
-        flops._known[()] = 0
+        flops.known["()"] = 0
     torch.manual_seed(1)
     with flops.counting(()), torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
         cross_entropy(model(source, mask, target[:, :-1]), target[:, 1:]).total.backward()
@@ -116,3 +120,26 @@ def test_counts_each_shape_once_and_remembers_it() -> None:
     with flops.counting(shapes((torch.randn(2, D),))):
         layer(torch.randn(7, D))  # not of that shape, and not counted: the shape is known
     assert flops.of(((2, D),)) == 2 * 2 * D * H
+
+
+def test_a_resumed_training_counts_what_it_would_have_counted(tmp_path: Path) -> None:
+    """One shape whose operations depend on its content, as recurrences on the CPU do: the first step's count stands."""
+    sources = [[4 + i % 8, 5, 6] for i in range(24)]
+    matrix = torch.ones(2, 2)
+
+    def objective(model: nn.Module, batch: Batch) -> Loss:
+        for _ in range(int(batch.source[0, 0])):
+            matrix @ matrix
+        return toy.objective(model, batch)
+
+    def trained(run: Path, steps: int, **how: bool) -> list[float]:
+        batches = PairBatches(sources, sources, max_tokens=8, seed=3)
+        config = toy.config(f"{steps}steps", log_every=1, validate_every=4)
+        history = train(toy.Toy(), objective, batches, config, run, validate=toy.validate, **how).history
+        return [record["flops"] for record in history if record["event"] == "train"]
+
+    whole = trained(tmp_path / "whole", 12)
+    assert whole == [whole[0] * step for step in range(1, 13)]
+    for steps in (1, 2, 3, 5):  # at least one of them is followed by other content than that of the first step
+        trained(tmp_path / str(steps), steps)
+        assert trained(tmp_path / str(steps), 12, resume=True) == whole

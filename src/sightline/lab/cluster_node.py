@@ -14,7 +14,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import sightline
 from sightline.core.config import decode, encode
 from sightline.core.errors import EnvironmentFault
 from sightline.core.json_text import to_json
@@ -28,15 +27,14 @@ _workers: dict[tuple[int, str], Worker] = {}
 
 def needed(token: Path) -> tuple[str, str, str, str]:
     """What `unfit` compares a node with: a file of the comparing process, its directory and its versions."""
-    return str(token), os.getcwd(), sightline.__version__, _torch()
+    return str(token), os.getcwd(), _version("sightline"), _version("torch")
 
 
 def unfit(token: str, directory: str, own: str, torch: str) -> str | None:
     """Why this node cannot do jobs of a comparison; None where it can."""
-    if sightline.__version__ != own:
-        return f"has sightline {sightline.__version__}, this machine {own}"
-    if _torch() != torch:
-        return f"has torch {_torch()}, this machine {torch}"
+    for name, expected in (("sightline", own), ("torch", torch)):
+        if _version(name) != expected:
+            return f"has {name} {_version(name)}, this machine {expected}"
     for path in (directory, token):
         if not Path(path).exists():
             shared = path if path == directory else Path(path).parent
@@ -44,9 +42,9 @@ def unfit(token: str, directory: str, own: str, torch: str) -> str | None:
     return None
 
 
-def _torch() -> str:
+def _version(package: str) -> str:
     with suppress(PackageNotFoundError):
-        return version("torch")
+        return version(package)
     return "(none)"
 
 

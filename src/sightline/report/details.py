@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from sightline.core.metrics import find_metric
 from sightline.lab.details import Curve, Details
 from sightline.lab.results import Architecture, Results
+from sightline.report.comparison_charts import curve_chart
 from sightline.report.drawing import MARKERS, Drawing, Theme, draw_line, label_lines
 from sightline.report.labels import label_drawings
 from sightline.report.text import capitalised, visible
@@ -39,6 +40,8 @@ def curve_drawing(curves: Mapping[str, Curve], loss_unit: str, order: Mapping[st
     first = next(iter(curves.values()))
     info = find_metric(first.metric).in_unit_of(loss_unit)
 
+    logarithmic = bool(first.at) and first.at[-1] >= WIDE * max(first.at[0], 1.0)
+
     def draw(axes: Axes, theme: Theme, narrow: bool) -> None:
         ends = {}
         for arch, curve in curves.items():
@@ -49,7 +52,7 @@ def curve_drawing(curves: Mapping[str, Curve], loss_unit: str, order: Mapping[st
             mark = MARKERS[index] if len(points) <= MOST_MARKS else "none"
             draw_line(axes, theme, points, index, mark, markersize=4)
             ends[arch] = points[-1]
-        if first.at and first.at[-1] >= WIDE * max(first.at[0], 1.0):
+        if logarithmic:
             axes.set_xscale("log")
             axes.xaxis.set_major_formatter("{x:,.0f}")
         label_lines(axes, theme, info, ends, order, first.along)
@@ -62,7 +65,8 @@ def curve_drawing(curves: Mapping[str, Curve], loss_unit: str, order: Mapping[st
         f"{shown.text(points[-1][1] / info.factor)} at {points[-1][0]:,.12g}"
         for arch, points in lines.items()
     )
-    return Drawing("curve", title, visible(f"{title}: {endpoints}"), draw, height=3.6)
+    chart = curve_chart(curves, info, list(order), logarithmic)
+    return Drawing("curve", title, visible(f"{title}: {endpoints}"), draw, 3.6, chart)
 
 
 def label_figures(architecture: Architecture) -> list[Drawing]:

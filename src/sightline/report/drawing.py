@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
 from sightline.core.metrics import Metric
+from sightline.report.charts import InteractiveChart
 from sightline.report.text import visible
 
 SVG = "http://www.w3.org/2000/svg"
@@ -77,13 +78,17 @@ STYLE = {
 @final
 @dataclass(frozen=True)
 class Drawing:
-    """One figure: the name of its files, a title, a description in words, and a drawing function."""
+    """One figure: the name of its files, a title, a description in words, and a drawing function.
+
+    chart: the interactive chart that a page shows in its place
+    """
 
     name: str
     title: str
     description: str
     draw: Callable[[Axes, Theme, bool], None]
     height: float = 3.4
+    chart: InteractiveChart | None = None
 
     def page_svg(self) -> tuple[str, str]:
         """The SVG elements for wide and narrow pages."""

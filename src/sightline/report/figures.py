@@ -9,7 +9,9 @@ from matplotlib.ticker import MaxNLocator
 
 from sightline.core.metrics import Metric, defined
 from sightline.lab.results import Architecture, Results
+from sightline.report.comparison_charts import learning_chart, length_chart
 from sightline.report.drawing import MARKERS, Drawing, Theme, axis_label, draw_line, label_lines, widen
+from sightline.report.pairs import difference_drawing
 from sightline.report.spent import seconds_of_step
 from sightline.report.text import capitalised, visible
 
@@ -21,6 +23,8 @@ def drawings(results: Results) -> list[Drawing]:
     figures = []
     if any(_mean(a, results.primary_metric) is not None for a in results.architectures):
         figures.append(_scores(results, info, order))
+    if results.pairs and (differences := difference_drawing(results)) is not None:
+        figures.append(differences)
     if (curves := _learning_curves(results, order)) is not None:
         figures.append(curves)
     if len(results.lengths) > 1 and any(a.by_length for a in results.architectures):
@@ -64,9 +68,10 @@ def _scores(results: Results, info: Metric, order: dict[str, int]) -> Drawing:
         axes.set_ylim(len(rows) - 0.4, -0.6)
         if best is not None:
             axes.axvline(best * info.factor, color=theme.muted, linewidth=0.9, linestyle=(0, (3, 2)), zorder=0)
+            left = bounded and best > top / 2
             axes.annotate(
-                "best baseline", (best * info.factor, len(rows) - 0.4), (4, 3),
-                textcoords="offset points", color=theme.muted, fontsize=8,
+                "best baseline", (best * info.factor, len(rows) - 0.4), (-4 if left else 4, 3), color=theme.muted,
+                textcoords="offset points", fontsize=8, ha="right" if left else "left",
             )  # fmt: skip
         axes.set_xlabel(axis_label(info))
         axes.margins(x=0.08 if bounded else 0.14)
@@ -122,7 +127,10 @@ def _learning_curves(results: Results, order: dict[str, int]) -> Drawing | None:
         axes.xaxis.set_major_locator(MaxNLocator(5 if narrow else 8, steps=[1, 2, 5, 10]))
 
     title = f"Learning curves: validation {info.label}, one line per run"
-    return Drawing("learning-curves", title, title, draw, height=3.6)
+    lasts = info.apart(points[-1][1] / info.factor for _, points in curves)
+    ends = "; ".join(f"{arch} ends at {lasts.text(points[-1][1] / info.factor)}" for arch, points in curves)
+    chart = learning_chart(results, unit, x_label, metric)
+    return Drawing("learning-curves", title, visible(f"{title}: {ends}"), draw, 3.6, chart)
 
 
 def _both(*values: object) -> bool:
@@ -131,6 +139,7 @@ def _both(*values: object) -> bool:
 
 def _lengths(results: Results, info: Metric, order: dict[str, int]) -> Drawing:
     bins = results.lengths
+    labels = [f"{b.low}–{b.high}" if b.low != b.high else str(b.low) for b in bins]
 
     def draw(axes: Axes, theme: Theme, narrow: bool) -> None:
         ends = {}
@@ -142,10 +151,15 @@ def _lengths(results: Results, info: Metric, order: dict[str, int]) -> Drawing:
             draw_line(axes, theme, points, index, MARKERS[index])
             ends[row.arch] = points[-1]
         label_lines(axes, theme, info, ends, order, results.data.length_of)
-        labels = [f"{b.low}–{b.high}" if b.low != b.high else str(b.low) for b in bins]
         axes.set_xticks(range(len(bins)), [f"{t}\nn={b.items}" for t, b in zip(labels, bins, strict=True)])
         if narrow:
             axes.tick_params(axis="x", labelsize=7)
 
     title = f"{capitalised(info.label)} by {results.data.length_of.partition(' (')[0]}"
-    return Drawing("by-length", title, title, draw, height=3.6)
+    spans = "; ".join(
+        f"{row.arch} {info.text(row.by_length[0])} at {labels[0]}, {info.text(row.by_length[-1])} at {labels[-1]}"
+        for row in results.architectures
+        if row.by_length
+    )
+    chart = length_chart(results, info, labels)
+    return Drawing("by-length", title, visible(f"{title}: {spans}"), draw, 3.6, chart)

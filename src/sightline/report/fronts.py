@@ -12,6 +12,8 @@ from sightline.core.digits import significant
 from sightline.core.metrics import Metric
 from sightline.lab.pareto import Front, fronts
 from sightline.lab.results import Estimate, Results
+from sightline.report.charts import InteractiveChart
+from sightline.report.comparison_charts import front_chart
 from sightline.report.drawing import MARKERS, Drawing, Theme, axis_label, end_labels
 from sightline.report.recommendation import cost_label, written
 from sightline.report.text import capitalised, visible
@@ -27,6 +29,18 @@ def front_drawings(results: Results) -> list[Drawing]:
     """One figure for each front."""
     order = {architecture.arch: i for i, architecture in enumerate(results.architectures)}
     return [_drawing(results, front, order) for front in fronts(results)]
+
+
+def front_explorer(results: Results) -> tuple[InteractiveChart, str] | None:
+    """The chart of any two metrics and costs, with its description; None where there is no front of two or more."""
+    made = fronts(results)
+    if not any(len(front.points) > 1 for front in made):
+        return None
+    names = [a.arch for a in results.architectures]
+    kept = {arch for front in made for arch in front.kept}
+    hollow = {arch: arch not in kept for arch in names}
+    description = f"Any two of the metrics and costs of {', '.join(names)}; hollow marks are on no Pareto front."
+    return front_chart(results, hollow), visible(description)
 
 
 def _drawing(results: Results, front: Front, order: dict[str, int]) -> Drawing:

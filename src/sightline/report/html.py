@@ -1,19 +1,16 @@
 """One self-contained HTML page from the results of a comparison. Runs no model, imports no torch.
 
-The page contains no script and fetches nothing. Its content security policy is `default-src 'none'` and allows only
-the style sheet with the given hash. The template engine escapes all foreign text.
+The page fetches nothing. Its content security policy is `default-src 'none'` and allows only the style sheet and the
+scripts with the given hashes. The template engine escapes all foreign text.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import math
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -30,14 +27,15 @@ from sightline.report.details import comparison_drawings, label_figures
 from sightline.report.differences import data_line, differences_rows
 from sightline.report.drawing import Drawing
 from sightline.report.figures import drawings
-from sightline.report.fronts import front_drawings
+from sightline.report.fronts import front_drawings, front_explorer
 from sightline.report.longer import lengths, longer
+from sightline.report.page import chart_scripts, drawn, explorer, script_policy, small, source_hash
 from sightline.report.recommendation import recommendation_line, using_recommended
-from sightline.report.spent import timing, training_cost, training_each
+from sightline.report.sources import locators
+from sightline.report.spent import cost_places, timing, training_cost, training_each
 from sightline.report.text import piece, quantity, size, visible
 
 SHADES = 20  # shades of the attention maps
-SQUARE = 3.8  # inches
 OTHER_METRICS = 2  # columns of the table beside the primary metric
 
 
@@ -57,7 +55,7 @@ def write_report(results: Results, directory: Path, against: Differences | None 
         drawing.save(figures)
     save_attention(results, figures)
     page = directory / "report.html"
-    write_file(page, render(results, directory, against))
+    write_file(page, render(results, directory, against, linked=True))
     return page
 
 
@@ -70,39 +68,50 @@ def using(results: Results, directory: Path) -> str:
     return f"sightline predict {plugins}{shlex.quote(str(directory))} {example}"
 
 
-def render(results: Results, directory: Path | None = None, against: Differences | None = None) -> str:
-    """The page as HTML; it ends with the command line that uses the winner where its directory is known."""
-    style = style_sheet()
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    figures = {d.name: _figure(d) for d in all_drawings(results)}
+def render(
+    results: Results, directory: Path | None = None, against: Differences | None = None, *, linked: bool = False
+) -> str:
+    """The page as HTML; it ends with the command line that uses the winner where its directory is known.
+
+    linked: whether results.json is beside the page, for a link to it
+    """
+    figures = {d.name: d for d in all_drawings(results)}
     info = results.metric
+    plain = results.to_dict()
     return (
         templates()
         .get_template("report.html.j2")
         .render(
+            **page_parts(charts=any(drawing.chart for drawing in figures.values())),
+            **locators("results.json", plain),
+            linked=linked,
             results=results,
             each=training_each(results),
+            judged=sentences(results.judgement),
+            cautions=[warning for warning in results.warnings if warning in results.verdict],
+            meaning=meaning(info),
             timing=timing(results),
             longer=longer(results),
             lengths=lengths(results),
             info=info,
-            style=Markup(style),
-            style_hash=Markup(f"sha256-{digest}"),
             figures=figures,
             rows=_rows(results),
+            place={a.arch: i for i, a in enumerate(results.architectures)},
+            brief=partial(brief, results),
             against=against,
             against_data=data_line(against) if against else "",
             against_rows=differences_rows(against, results) if against else [],
             use_recommended=using_recommended(results, directory) if directory else "",
             recommended=recommendation_line(results),
-            fronts=[_beside(d) for d in front_drawings(results)],
+            fronts=front_drawings(results),
+            explored=front_explorer(results),
             metrics=_other_metrics(results),
             series={a.arch: i % 8 for i, a in enumerate(results.architectures)},
             examples=[_example(example) for example in results.examples],
             unfinished=[run for run in results.runs if run.status != "done"],
             without_attention=_without_attention(results),
-            labels={a.arch: drawn for a in results.ranked if (drawn := [_beside(d) for d in label_figures(a)])},
-            environment=_environment_rows(results.environment),
+            labels={a.arch: made for a in results.ranked if (made := label_figures(a))},
+            environment=environment_rows(results.environment),
             using=using(results, directory) if directory else "",
             timed=next((a for a in results.architectures if a.ms is not None), None),
             carried=next((a for a in results.architectures if a.state_bytes is not None), None),
@@ -113,37 +122,31 @@ def render(results: Results, directory: Path | None = None, against: Differences
     )
 
 
+def page_parts(*, charts: bool) -> dict[str, Any]:
+    """What `page.html.j2` needs: style and policy, and the scripts where the page has charts."""
+    style = style_sheet()
+    return {"style": Markup(style), "style_hash": Markup(source_hash(style)), "charts": charts}
+
+
 def all_drawings(results: Results) -> list[Drawing]:
     """The figures of the whole comparison."""
     return [*drawings(results), *comparison_drawings(results)]
 
 
-class _Figure(NamedTuple):
-    title: str
-    wide: Markup
-    narrow: Markup
-
-
-def _beside(drawing: Drawing) -> tuple[str, Markup]:
-    """Title and picture of a figure next to another one, at most as high as wide."""
-    return drawing.title, Markup(replace(drawing, height=min(drawing.height, SQUARE)).narrow_svg())
-
-
-def _figure(drawing: Drawing) -> _Figure:
-    return _Figure(drawing.title, *map(Markup, drawing.page_svg()))
-
-
 class _Ranked(NamedTuple):
     """One architecture in the main table.
 
-    pair: its difference to the best one, None for the best one itself
-    train_s, tokens_per_s: see `training_cost`
+    pair: its difference to the best one, None for the best one itself; pair_at: its place in results.json
+    train_s, tokens_per_s: see `training_cost`; train_from, speed_from: their places in results.json
     """
 
     architecture: Architecture
     pair: Pair | None
+    pair_at: int
     train_s: float | None
     tokens_per_s: float | None
+    train_from: list[tuple[str | int, ...]]
+    speed_from: list[tuple[str | int, ...]]
 
 
 class _Prediction(NamedTuple):
@@ -156,14 +159,29 @@ class _Prediction(NamedTuple):
 
 def _rows(results: Results) -> list[_Ranked]:
     ranked = results.ranked
-    behind = {pair.second: pair for pair in results.pairs if pair.first == ranked[0].arch}
-    return [_Ranked(a, behind.get(a.arch), *training_cost(results, a.arch)) for a in ranked]
+    behind = {pair.second: (pair, at) for at, pair in enumerate(results.pairs) if pair.first == ranked[0].arch}
+    return [
+        _Ranked(a, *behind.get(a.arch, (None, 0)), *training_cost(results, a.arch), *cost_places(results, a.arch))
+        for a in ranked
+    ]
 
 
 def _other_metrics(results: Results) -> list[Metric]:
     """The first of the further metrics, in the task's order."""
     names = dict.fromkeys(name for architecture in results.architectures for name in architecture.metrics)
     return [results.metric_named(name) for name in names if name != results.primary_metric][:OTHER_METRICS]
+
+
+def brief(results: Results, metric: Metric, architecture: Architecture) -> str:
+    """A further metric of an architecture with three significant digits, four where three show all the same."""
+    values = {a.arch: e.mean for a in results.architectures if (e := a.metrics.get(metric.name)) is not None}
+    known = {arch: value * metric.factor for arch, value in values.items() if defined(value)}
+    if architecture.arch not in known:
+        return metric.number(None) if architecture.arch in values else "—"
+    texts = {arch: significant(value, 3) for arch, value in known.items()}
+    if len(set(texts.values())) == 1:
+        texts = {arch: significant(value, 4) for arch, value in known.items()}
+    return texts[architecture.arch].replace("-", "−")
 
 
 def _example(example: Example) -> tuple[Example, list[_Prediction]]:
@@ -186,7 +204,8 @@ def _without_attention(results: Results) -> list[str]:
     return [a.arch for a in results.architectures if a.finished and a.arch not in mapped]
 
 
-def _environment_rows(environment: dict[str, Any]) -> list[tuple[str, str]]:
+def environment_rows(environment: dict[str, Any]) -> list[tuple[str, str]]:
+    """The facts of a machine and its software, as a page lists them."""
     rows = []
     for key, value in environment.items():
         if isinstance(value, dict):
@@ -205,9 +224,29 @@ def fixed(value: int | float | None, digits: int = 1) -> str:
     return "—" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
 
 
-def shown(value: int | float | None) -> str:
-    """A number with four significant digits, or an em dash."""
-    return significant(value) if defined(value) else "—"
+def shown(value: int | float | None, digits: int = 4) -> str:
+    """A number with so many significant digits, or an em dash."""
+    return significant(value, digits).replace("-", "−") if defined(value) else "—"
+
+
+def sentences(text: str) -> list[str]:
+    """A verdict in sentences, so that the first can stand out."""
+    return re.split(r"(?<=\.) (?=\S)", visible(text))
+
+
+def asides(sentence: str) -> Markup:
+    """The sentence with what is in parentheses in smaller letters, and units beside their numbers."""
+    parts = re.split(r"(\([^()]*\)|\[[^\[\]]*\])", unbroken(sentence))
+    return Markup("").join(Markup("<small>{}</small>").format(part) if i % 2 else part for i, part in enumerate(parts))
+
+
+def meaning(metric: Metric) -> str:
+    """What values of a metric mean, in a sentence."""
+    better = "More is better." if metric.higher_is_better else "Less is better."
+    unit = f" in {metric.unit}" if metric.unit else ""
+    best = metric.limits[1] if metric.higher_is_better else metric.limits[0]
+    ideal = f" The best possible value is {metric.number(best)}." if math.isfinite(best) else ""
+    return f"The score that decides{unit}. {better}{ideal}"
 
 
 def shade(weight: int | float) -> int:
@@ -247,9 +286,12 @@ def templates() -> jinja2.Environment:
     )
     environment.filters |= {
         "visible": visible, "piece": piece, "size": size, "quantity": quantity, "fixed": fixed, "significant": shown,
-        "shade": shade, "probability": probability, "long": long, "unbroken": unbroken,
+        "shade": shade, "probability": probability, "long": long, "unbroken": unbroken, "asides": asides,
     }  # fmt: skip
-    cast("dict[str, Any]", environment.globals)["measured"] = measured
+    cast("dict[str, Any]", environment.globals).update(
+        measured=measured, drawn=drawn, small=small, explorer=explorer, chart_scripts=chart_scripts,
+        script_policy=script_policy,
+    )  # fmt: skip
     return environment
 
 

@@ -7,7 +7,7 @@ compared. Within one run they cannot: the end of its curve has smaller rates tha
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import final
 
 from sightline.core.digits import significant_apart
@@ -19,11 +19,16 @@ from sightline.report.text import amount
 @final
 @dataclass(frozen=True)
 class Longer:
-    """The validation loss at the end of the trial with the chosen rate, and at the end of the runs, their mean."""
+    """The validation loss at the end of the trial with the chosen rate, and at the end of the runs, their mean.
+
+    trial_from, runs_from: their places in results.json
+    """
 
     arch: str
     trial: float
     runs: float
+    trial_from: list[tuple[str | int, ...]] = field(default_factory=list, compare=False)
+    runs_from: list[tuple[str | int, ...]] = field(default_factory=list, compare=False)
 
     @property
     def texts(self) -> tuple[str, str]:
@@ -36,11 +41,14 @@ def longer(results: Results) -> list[Longer]:
     """The architectures of which both losses are known and of the same validation items, best first."""
     compared = []
     for architecture in results.ranked:
-        trial, ends = _trial_loss(architecture), _run_losses(results, architecture.arch)
+        trials, lasts = _trial_losses(architecture), _run_losses(results, architecture.arch)
+        trial, ends = next(iter(trials.values()), None), [loss for loss in lasts.values() if defined(loss)]
         planned = results.budget.steps_of(architecture.arch)
         same = not planned or not planned.trial or planned.trial.validation_share == planned.run.validation_share
         if trial is not None and ends and same:
-            compared.append(Longer(architecture.arch, trial, sum(ends) / len(ends)))
+            at = results.architectures.index(architecture)
+            places: list[tuple[str | int, ...]] = [("architectures", at, "rates", rate, "loss") for rate in trials]
+            compared.append(Longer(architecture.arch, trial, sum(ends) / len(ends), places, list(lasts)))
     return compared
 
 
@@ -56,14 +64,18 @@ def longer_line(results: Results) -> str:
     return f"Validation loss of a trial ({trial}) and of the runs ({run}): {listed}." if listed else ""
 
 
-def _trial_loss(architecture: Architecture) -> float | None:
+def _trial_losses(architecture: Architecture) -> dict[int, float]:
+    """The loss of the trial with the chosen rate, by its place among the rates."""
     chosen = architecture.learning_rate
-    losses = [one.loss for one in architecture.rates if chosen is not None and math.isclose(one.lr, chosen)]
-    return losses[0] if losses and defined(losses[0]) else None
+    losses = [(at, one.loss) for at, one in enumerate(architecture.rates) if chosen and math.isclose(one.lr, chosen)]
+    return {at: loss for at, loss in losses[:1] if defined(loss)}
 
 
-def _run_losses(results: Results, arch: str) -> list[float]:
-    """The last validation loss of each finished run."""
-    histories = [run.history for run in results.runs if run.arch == arch and run.status == "done"]
-    lasts = [[one["loss"] for one in history if one.get("event") == "valid"][-1:] for history in histories]
-    return [loss for last in lasts for loss in last if defined(loss)]
+def _run_losses(results: Results, arch: str) -> dict[tuple[str | int, ...], float]:
+    """The last validation loss of each finished run, by its place in results.json."""
+    lasts: dict[tuple[str | int, ...], float] = {}
+    for at, run in enumerate(results.runs):
+        valid = [(place, one) for place, one in enumerate(run.history) if one.get("event") == "valid"]
+        if run.arch == arch and run.status == "done" and valid and defined(valid[-1][1].get("loss")):
+            lasts["runs", at, "history", valid[-1][0], "loss"] = valid[-1][1]["loss"]
+    return lasts

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
-
-from markupsafe import Markup
 
 from sightline.core.files import write_file
 from sightline.lab.panel_results import PanelResults
-from sightline.report.drawing import Drawing
-from sightline.report.html import style_sheet, templates
+from sightline.report.html import page_parts, templates
 from sightline.report.panel_figures import TITLES, panel_drawings
-from sightline.report.panel_text import cost_rows, crossover_text, exponent, findings, names_of, reaches, uses
+from sightline.report.panel_text import cost_rows, crossover_text, exponent, findings, names_of
+from sightline.report.sources import locators
 
 PAGE = "panel.html"
 
@@ -31,7 +28,7 @@ SECTIONS = (
     PanelSection(
         "reach",
         "Gradient reach and used reach",
-        "How much of position t-k reaches position t, by exact vector-Jacobian products in float64: the output y "
+        "How much of position t − k reaches position t, by exact vector-Jacobian products in float64: the output y "
         "by the input x, and the state h by an earlier state. The gain from state to state is the Frobenius norm "
         "over the root of the number of entries of the earlier state, so that it is 1 at k = 0; a cache keeps its "
         "past whole, so that its gain stays at least 1. Lines: medians over sequences. Bands: 95 % intervals of "
@@ -73,40 +70,36 @@ def write_panel(results: PanelResults, directory: Path) -> Path:
         for drawing in drawings:
             drawing.save(figures)
     page = directory / PAGE
-    write_file(page, render_panel(results))
+    write_file(page, render_panel(results, linked=True))
     return page
 
 
-def render_panel(results: PanelResults) -> str:
-    """The page as HTML."""
-    style = style_sheet()
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+def render_panel(results: PanelResults, *, linked: bool = False) -> str:
+    """The page as HTML; linked: whether panel.json is beside the page, for a link to it."""
     drawings = panel_drawings(results)
     return (
         templates()
         .get_template("panel.html.j2")
         .render(
+            **page_parts(charts=bool(drawings)),
+            **locators("panel.json", results.to_dict()),
+            linked=linked,
             results=results,
-            style=Markup(style),
-            style_hash=Markup(f"sha256-{digest}"),
             names=names_of(results.names),
             findings=findings(results),
             sections=[part for part in SECTIONS if part.key in drawings],
-            figures={part: [_figure(drawing) for drawing in each] for part, each in drawings.items()},
+            figures=drawings,
             rows=cost_rows(results),
+            growth_at={(cost.name, cost.phase): at for at, cost in enumerate(results.growth)},
+            serial_at={chain.name: at for at, chain in enumerate(results.serial) if chain.phase == "forward"},
+            reach_at={reach.name: at for at, reach in enumerate(results.reach)},
             phases=TITLES,
             crossovers=[crossover_text(one) for one in results.crossovers],
             exponent=exponent,
-            reaches=reaches,
-            uses=uses,
+            median=median,
             environment=_environment(results),
         )
     )
-
-
-def _figure(drawing: Drawing) -> tuple[str, Markup, Markup]:
-    wide, narrow = drawing.page_svg()
-    return drawing.title, Markup(wide), Markup(narrow)
 
 
 def _environment(results: PanelResults) -> list[tuple[str, str]]:

@@ -7,13 +7,15 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
+from sightline.core.digits import significant
 from sightline.lab.panel_results import Band, PanelResults, Phase, Saturation
+from sightline.report.charts import ChartAxis, InteractiveChart
 from sightline.report.drawing import MARKERS, Drawing, Theme, draw_line, end_labels
-from sightline.report.text import visible
+from sightline.report.text import capitalised, visible
 
-MOST_LINES = 8  # with colours of their own; further lines are thinner
+MOST_LINES = 8  # with colours of their own; further lines are thinner and dashed
 FLOOR = 1e-9  # norms below it are not shown
 TITLES: dict[Phase, str] = {
     "forward": "a forward pass",
@@ -71,14 +73,15 @@ def lines(
             axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         if log_y:
             axes.set_yscale("log")
-            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: power(value)))
             axes.yaxis.set_minor_formatter(NullFormatter())
         ends = {}
         for row, line in rows.items():
             index, extra = order.get(row, 0) % MOST_LINES, order.get(row, 0) >= MOST_LINES
             axes.fill_between(line.x, line.low, line.high, color=theme.series[index], alpha=0.13, linewidth=0)
             points = list(zip(line.x, line.y, strict=True))
-            draw_line(axes, theme, points, index, MARKERS[index], markersize=4, linewidth=0.8 if extra else 1.5)
+            looks = {"linewidth": 1.0, "linestyle": (0, (3, 3))} if extra else {}
+            draw_line(axes, theme, points, index, MARKERS[index], markersize=4, **looks)
             ends[row] = points[-1]
         axes.set_xlabel(labels[0])
         axes.set_ylabel(labels[1])
@@ -89,7 +92,34 @@ def lines(
     points = "; ".join(
         f"{row} {line.y[0]:.3g} at {line.x[0]:g}, {line.y[-1]:.3g} at {line.x[-1]:g}" for row, line in rows.items()
     )
-    return Drawing(name, title, visible(f"{title}: {points}"), draw, height=max(3.6, 0.9 + 0.19 * len(rows)))
+    height = max(3.6, 0.9 + 0.19 * len(rows))
+    chart = _chart(labels, rows, order, log_y, log_x)
+    return Drawing(name, title, visible(f"{title}: {points}"), draw, height, chart)
+
+
+def _chart(
+    labels: tuple[str, str], rows: Mapping[str, BandLine], order: Mapping[str, int], log_y: bool, log_x: bool
+) -> InteractiveChart:
+    """The same lines, with the names of the axes in each point's text."""
+    points = []
+    for name, line in rows.items():
+        for x, y, low, high in zip(*line):
+            band = "" if low == y == high else f" [{significant(low, 3)}, {significant(high, 3)}]"
+            text = f"{name}\n{labels[0]} {x:,.12g}\n{labels[1]} {significant(y, 3)}{band}"
+            ends = {"y_low": low, "y_high": high} if band else {}
+            points.append({"series": name, "x": x, "y": y, **ends, "text": text})
+    x, y = (capitalised(label) for label in labels)
+    axes = ChartAxis("x", x, log=2 * log_x), ChartAxis("y", y, log=10 * log_y, grid=True)
+    return InteractiveChart("lines", points, list(order), [axes[0]], [axes[1]], height=340)
+
+
+def power(value: float) -> str:
+    """A power of ten as a label: 0.01, 1, 1,000, and 10⁻⁵ or 10⁶ where that is shorter."""
+    if 1e-3 <= value < 1e5:
+        return f"{value:,g}"
+    mantissa, exponent = f"{value:.0e}".split("e")
+    digits = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"10{digits}" if mantissa == "1" else f"{mantissa}·10{digits}"
 
 
 def _line(band: Band, floor: float = -np.inf) -> BandLine | None:
@@ -113,10 +143,10 @@ def _reach(results: PanelResults, order: Mapping[str, int]) -> list[Drawing]:
     used = {r.name: _line(r.used) for r in results.reach if r.used is not None}
     if inputs:
         title = "Gradient of the output by its input, by distance"
-        figures.append(lines("reach-input", title, ("distance k", "norm of ∂y(t)/∂x(t-k)"), inputs, order))
+        figures.append(lines("reach-input", title, ("distance k", "norm of ∂y(t)/∂x(t−k)"), inputs, order))
     if states:
         title = "Gain from state to state, by distance"
-        label = "root mean square gain of ∂h(t)/∂h(t-k)"
+        label = "root mean square gain of ∂h(t)/∂h(t−k)"
         figures.append(lines("reach-state", title, ("distance k", label), states, order))
     if used:
         unit = next(r.loss_unit for r in results.reach if r.used is not None)

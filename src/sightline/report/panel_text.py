@@ -19,7 +19,7 @@ def exponent(growth: Growth) -> str:
 
 def _two(value: float) -> str:
     """Two decimals, and no negative zero."""
-    return f"{round(value, 2) + 0.0:.2f}"
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
 
 
 class Row(NamedTuple):

@@ -31,6 +31,17 @@ def training_cost(results: Results, arch: str) -> tuple[float | None, float | No
     return sum(seconds for _, seconds in runs) / len(runs), sum(speeds) / len(speeds) if speeds else None
 
 
+def cost_places(results: Results, arch: str) -> tuple[list[tuple[str | int, ...]], list[tuple[str | int, ...]]]:
+    """Where the values of `training_cost` stand in results.json: seconds, and tokens with their seconds in turns."""
+    runs = [(at, run) for at, run in enumerate(results.runs) if run.arch == arch and run.status == "done"]
+    field = "train_s" if results.environment.get("gpus") or any(run.cpu_s is None for _, run in runs) else "cpu_s"
+    seconds: list[tuple[str | int, ...]] = [("runs", at, field) for at, _ in runs]
+    ratios: list[tuple[str | int, ...]] = [
+        ("runs", at, name) for at, run in runs if run.tokens is not None for name in ("tokens", field)
+    ]
+    return seconds, ratios
+
+
 def seconds_of_step(results: Results, arch: str) -> float | None:
     """The planned seconds of a step and its share of the validations; None where seconds did not become steps."""
     planned = results.budget.steps_of(arch)

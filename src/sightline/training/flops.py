@@ -96,22 +96,23 @@ class StepFlops:
 
     Counting costs about 15 microseconds per operation, once per shape; no step runs twice for it. A count is exact if
     the operations of a step follow from its shapes. Recurrences on the CPU skip padding: the count is then that of the
-    first step, and steps of the same shapes with more or less padding differ from it.
+    first step, and steps of the same shapes with more or less padding differ from it. A resumed training therefore
+    needs what was `known` before: the count of each key, as text.
     """
 
     def __init__(self) -> None:
-        self._known: dict[Hashable, int] = {}
+        self.known: dict[str, int] = {}
 
     @contextmanager
     def counting(self, key: Hashable) -> Iterator[None]:
         """Count the operations inside, unless `key` is known."""
-        if key in self._known:
+        if str(key) in self.known:
             yield
             return
         with _Counter() as counter:
             yield
-        self._known[key] = counter.total
+        self.known[str(key)] = counter.total
 
     def of(self, key: Hashable) -> int:
         """The operations of a step of the shapes `key`, counted before."""
-        return self._known[key]
+        return self.known[str(key)]

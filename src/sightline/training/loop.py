@@ -183,6 +183,7 @@ class _Trainer:
         self._check_same_run(saved.config, place)
         self.state = saved.state
         self.stepper.dtype = self.state.dtype
+        self.stepper.flops.known = dict(self.state.flops_known)
         restore_model(self.model, checkpoint.model, checkpoint.path / "model.safetensors")
         optimizer = checkpoint.path / "optimizer.safetensors"
         restore_optimizer(self.model, self.stepper.optimizer, checkpoint.optimizer, optimizer)
@@ -312,6 +313,7 @@ class _Trainer:
             return
         began = time.perf_counter()
         self.state.metrics_bytes = self.run.logged_bytes()
+        self.state.flops_known = self.stepper.flops.known
         content = {"format": FORMAT, "state": asdict(self.state), "config": asdict(self.config)}
         self.run.checkpoints.save(self.state.spent.steps, pack(self.model, self.stepper.optimizer, content))
         self.saved_at, self.saved_step = time.perf_counter(), self.state.spent.steps

@@ -155,6 +155,7 @@ class State:
     window_s: float = 0.0
     metrics_bytes: int = 0
     dtype: str = "float32"
+    flops_known: dict[str, int] = field(default_factory=dict)  # see `StepFlops`
 
 
 @final

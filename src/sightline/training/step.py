@@ -41,7 +41,7 @@ class Stepper:
         self.model, self.objective, self.config, self.device, self.dtype = model, objective, config, device, dtype
         self.optimizer = build_optimizer(model, config)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self._flops = StepFlops()
+        self.flops = StepFlops()
 
     def gradients(self, batch: Any) -> Gradients:
         """Gradients of the mean loss of a batch, clipped."""
@@ -49,7 +49,7 @@ class Stepper:
         batch = batch.to(self.device)
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
-        with self._flops.counting(key):
+        with self.flops.counting(key):
             with self.autocast():
                 loss = self.objective(self.model, batch)
             (loss.total / max(loss.count, 1)).backward()
@@ -57,7 +57,7 @@ class Stepper:
         if self.config.clip_norm is not None:
             nn.utils.clip_grads_with_norm_(self.parameters, self.config.clip_norm, norm)
         total, norm_value, nll = torch.stack([loss.total.detach().float(), norm.float(), loss.nll.float()]).tolist()
-        return Gradients(total, norm_value, nll, loss.count, self._flops.of(key))
+        return Gradients(total, norm_value, nll, loss.count, self.flops.of(key))
 
     def update(self, lr: float) -> None:
         """Change the parameters by their gradients."""

@@ -1,0 +1,115 @@
+"""The cells of a page's tables, and whether each number in them is what stands at the place that it names."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from statistics import fmean, median
+from typing import Any, NamedTuple
+
+NUMBER = re.compile(r"[−-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
+SUFFIXES = {"kB": 1e-3, "MB": 1e-6, "GB": 1e-9, "M": 1e-6}
+SCALES = (1.0, 100.0, 1000.0)  # percentages, and seconds in milliseconds
+VOID = {"br", "img", "input", "meta", "link"}
+
+
+class CellText(NamedTuple):
+    """Text of a cell, with the sources and the way of the nearest element around it that has some."""
+
+    text: str
+    sources: tuple[str, ...]
+    how: str
+    words: bool
+
+
+class Cells(HTMLParser):
+    """The pieces of all cells of the tables of class `data`, except those of class `derived`."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.pieces: list[CellText] = []
+        self.stack: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in VOID:
+            self.stack.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        while self.stack and self.stack.pop()[0] != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        tables = [attrs.get("class") or "" for tag, attrs in self.stack if tag == "table"]
+        cells = [at for at, (tag, _) in enumerate(self.stack) if tag == "td"]
+        if not tables or not cells or "data" not in tables[0].split() or "derived" in tables[0].split():
+            return
+        inside = [attrs for _, attrs in self.stack[cells[-1] :]]
+        near = next((attrs for attrs in reversed(inside) if attrs.get("data-source")), {})
+        sources = tuple((near.get("data-source") or "").split())
+        words = "words" in (inside[0].get("class") or "").split()
+        piece = CellText(data, sources, near.get("data-how") or "", words)
+        last = self.pieces[-1] if self.pieces else None
+        if last and sources and last.sources == sources:
+            self.pieces[-1] = piece._replace(text=last.text + data)
+        else:
+            self.pieces.append(piece)
+
+
+def wrong_cells(page: str, file: str, plain: dict[str, Any]) -> tuple[int, list[str]]:
+    """How many numbers of the page were found at their places, and what is wrong with the others."""
+    content, right, wrong = json.loads(json.dumps(plain)), 0, []
+    for piece in Cells(page).pieces:
+        numbers = list(NUMBER.finditer(piece.text))
+        if not piece.sources:
+            if numbers and not piece.words:
+                wrong.append(f"no source: {piece.text!r}")
+            continue
+        assert all(source.startswith(f"{file}#/") for source in piece.sources), piece
+        values = [_at(content, source.partition("#")[2]) for source in piece.sources]
+        if piece.how == "derived":
+            right += 1
+            continue
+        wanted = _derived(piece.how, values)
+        if len(numbers) != len(wanted) or not all(
+            _shows(piece.text, n, v) for n, v in zip(numbers, wanted, strict=True)
+        ):
+            wrong.append(f"{piece.text!r} is not {wanted} ({' '.join(piece.sources)})")
+        right += len(numbers)
+    return right, wrong
+
+
+def _at(content: Any, pointer: str) -> Any:
+    for part in pointer.split("/")[1:]:
+        part = part.replace("~1", "/").replace("~0", "~")
+        content = content[int(part)] if isinstance(content, list) else content[part]
+    return content
+
+
+def _derived(how: str, values: list[Any]) -> list[float]:
+    match how:
+        case "":
+            return values
+        case "minus":
+            return [-values[0]]
+        case "mean":
+            return [fmean(values)]
+        case "median":
+            return [median(values[0])]
+        case "mean of ratios":
+            return [fmean(a / b for a, b in zip(values[::2], values[1::2], strict=True))]
+    raise AssertionError(how)
+
+
+def _shows(text: str, number: re.Match[str], value: float) -> bool:
+    """Whether the number in the text is the value, rounded to its last digit."""
+    shown = float(number[0].replace("−", "-").replace(",", ""))
+    if text.strip().startswith("<"):
+        return value < shown
+    mantissa, _, power = number[0].partition("e")
+    digit = 10.0 ** (int(power or 0) - len(mantissa.partition(".")[2]))
+    suffix = re.match(r"\s*(kB|MB|GB|M)\b", text[number.end() :])
+    scales = (SUFFIXES[suffix[1]],) if suffix else SCALES
+    return any(abs(scale * value - shown) <= 0.5 * digit * (1 + 1e-6) + 1e-12 * abs(shown) for scale in scales)

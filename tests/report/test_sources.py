@@ -1,0 +1,65 @@
+"""Every number in a table stands in the file of results, at the place that the cell names."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sightline.lab.results import Estimate
+from sightline.report.html import render
+from sightline.report.panel import render_panel
+from sightline.report.sources import locators, pointer
+from tests.report.cells import wrong_cells
+from tests.report.synthetic import make_results
+from tests.report.synthetic_panel import make_panel
+
+
+def timed():
+    """Results whose runs have processor times, as new ones have."""
+    results = make_results()
+    return replace(results, runs=[replace(run, cpu_s=run.train_s and 0.9 * run.train_s) for run in results.runs])
+
+
+@pytest.fixture(scope="module")
+def page():
+    return render(timed())
+
+
+def test_a_pointer_escapes_what_it_must():
+    assert pointer("architectures", 2, "a/b~c") == "/architectures/2/a~1b~0c"
+
+
+def test_unknown_values_have_no_source():
+    at = locators("r.json", {"a": [1, None]})["at"]
+    assert at("a", 0) == ' data-source="r.json#/a/0" title="r.json#/a/0"'
+    assert at("a", -2) == at(("a",), 0)
+    assert at("a", 1) == at("a", 7) == at("b") == ""
+
+
+def test_every_number_of_a_comparison_is_in_its_results(page):
+    right, wrong = wrong_cells(page, "results.json", timed().to_dict())
+    assert wrong == []
+    assert right > 200
+
+
+def test_a_number_that_is_not_in_the_results_is_found(page):
+    results = timed()
+    first = results.architectures[0]
+    changed = replace(first, metrics={**first.metrics, "exact_match": Estimate(0.5, 0.4, 0.6)}, parameters=7)
+    other = replace(results, architectures=[changed, *results.architectures[1:]])
+    _, wrong = wrong_cells(page, "results.json", other.to_dict())
+    assert len(wrong) == 4  # mean and both ends, and parameters
+
+
+def test_every_number_of_a_panel_is_in_its_results():
+    panel = make_panel()
+    right, wrong = wrong_cells(render_panel(panel), "panel.json", panel.to_dict())
+    assert wrong == []
+    assert right > 80
+
+
+def test_the_file_is_linked_where_it_is_beside_the_page(page):
+    empty = make_panel(growth=[], crossovers=[], saturation=[], reach=[], serial=[])
+    assert '<a href="panel.json" download>panel.json</a>' in render_panel(empty, linked=True)
+    assert 'href="results.json"' not in page
