@@ -30,7 +30,7 @@ class HeadCountSizes(NamedTuple):
     pairs: int
 
 
-FULL, QUICK = HeadCountSizes((1, 2, 4, 8, 16), 600, 3, 8), HeadCountSizes((1, 4, 16), 300, 2, 5)
+FULL, QUICK = HeadCountSizes((1, 2, 4, 8, 16), 400, 2, 6), HeadCountSizes((1, 4, 16), 150, 2, 4)
 
 
 def head_counts(effort: Effort) -> ClaimResult:
