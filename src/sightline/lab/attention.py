@@ -10,9 +10,9 @@ from typing import Any, Literal, NamedTuple, final
 import torch
 from torch import Tensor, nn
 
-from sightline.core.probe import Probe
 from sightline.data.batches import on_device
 from sightline.data.tokens.tokenizer import Tokenizer
+from sightline.inspect.record import POOLED, attention_probes
 from sightline.lab.results import ArchitectureMaps, AttentionMap
 from sightline.tasks.texts_out.task import TextsOutTask
 
@@ -38,10 +38,10 @@ def attached(model: nn.Module) -> Iterator[dict[str, Recorded]]:
     """
     recorded: dict[str, Recorded] = {}
     handles = []
-    for name, module in model.named_modules():
-        if not isinstance(module, Probe) or module.shape.split()[-1:] not in (["M"], ["S"]):
+    for name, probe in attention_probes(model).items():
+        if probe.shape == POOLED:
             continue
-        over: Over = "source" if module.shape.endswith("M") else "output itself"
+        over: Over = "source" if probe.shape.endswith("M") else "output itself"
         if name.startswith("encoder"):
             over = "source itself"
 
@@ -51,7 +51,7 @@ def attached(model: nn.Module) -> Iterator[dict[str, Recorded]]:
                 weights = torch.cat([recorded[name].weights, weights], -2)
             recorded[name] = Recorded(over, weights)
 
-        handles.append(module.register_forward_hook(hook))
+        handles.append(probe.register_forward_hook(hook))
     try:
         yield recorded
     finally:

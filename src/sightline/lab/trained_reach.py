@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -18,12 +17,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sightline.core.errors import InputError
-from sightline.core.front_end import FrontEnd
 from sightline.core.modes import evaluating
 from sightline.core.seeds import derive
 from sightline.data.spaced import spaced
 from sightline.data.text.positions import stretches
 from sightline.data.text.windows import windows
+from sightline.inspect.record import embedded_inputs
 from sightline.lab.bands import mean_band, median_band
 from sightline.lab.panel_results import Reach
 from sightline.lab.reach import (
@@ -182,7 +181,7 @@ def _class_reach(model: nn.Module, batch: Any, lags: Sequence[int]) -> np.ndarra
     """‖∂ logits/∂x_{end-k}‖_F (B, K) at k = 0 and every lag; NaN before the beginning of an item."""
     wide, mask = copy.deepcopy(model).double(), _mask(batch)
     source = batch.source.double() if batch.source.is_floating_point() else batch.source
-    with torch.enable_grad(), _embedded(wide) as embedded:
+    with torch.enable_grad(), embedded_inputs(wide) as embedded:
         logits = wide(source, mask)
         squares = torch.zeros(mask.shape, dtype=torch.float64)
         for column in logits.unbind(1):
@@ -192,23 +191,6 @@ def _class_reach(model: nn.Module, batch: Any, lags: Sequence[int]) -> np.ndarra
     place = ends.unsqueeze(1) - torch.tensor([0, *lags])
     norms = squares.sqrt().gather(1, place.clamp(min=0))
     return torch.where(place >= 0, norms, torch.nan).numpy()
-
-
-@contextmanager
-def _embedded(model: nn.Module) -> Iterator[list[Tensor]]:
-    """The vectors of a model's first front end, as nodes of the graph, once the model is called."""
-    front_end = next(module for module in model.modules() if isinstance(module, FrontEnd))
-    vectors: list[Tensor] = []
-
-    def hook(_module: nn.Module, _inputs: Any, result: tuple[Tensor, Tensor | None]) -> tuple[Tensor, Tensor | None]:
-        vectors.append(result[0].detach().requires_grad_())
-        return vectors[0], result[1]
-
-    handle = front_end.register_forward_hook(hook)
-    try:
-        yield vectors
-    finally:
-        handle.remove()
 
 
 def _rows(*columns: Tensor) -> Iterator[tuple[Tensor, ...]]:

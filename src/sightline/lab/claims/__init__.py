@@ -45,6 +45,7 @@ CLAIMS: tuple[Claim, ...] = (
         "C7",
         "An encoder–decoder without attention loses the beginning of long sentences; with attention it does not.",
         "Quality by source length, trained on the same data, without and with attention.",
+        "long_sentences:long_sentences",
     ),
     Claim(
         "C8",
@@ -57,11 +58,13 @@ CLAIMS: tuple[Claim, ...] = (
         "C9",
         "LSTMs learn dependencies over 100 to 1000 steps; the additive cell state is why.",
         "Adding and copying over 100 to 1000 steps, with and without the forget gate; gradients through c and h.",
+        "lstm_memory:lstm_memory",
     ),
     Claim(
         "C10",
         "A GRU does about as well as an LSTM with fewer parameters.",
         "Runs at equal width and at equal parameters, several seeds, paired intervals.",
+        "gru_lstm:gru_and_lstm",
     ),
     Claim(
         "C11",
@@ -85,18 +88,26 @@ CLAIMS: tuple[Claim, ...] = (
         "C14",
         "Different heads specialise: previous token, syntax, long-range, rare.",
         "Scores of each head, agreement with dependency arcs against a positional baseline, ablation of each head.",
+        "head_roles:head_roles",
     ),
-    Claim("C15", "Several heads do better than one.", "1, 2, 4, 8 and 16 heads at equal parameters, several seeds."),
+    Claim(
+        "C15",
+        "Several heads do better than one.",
+        "1, 2, 4, 8 and 16 heads at equal parameters, several seeds.",
+        "head_counts:head_counts",
+    ),
     Claim(
         "C16",
         "Attention weights can be read as a map of what mattered.",
         "Rank correlation with gradients and with leaving tokens out, on tasks whose causal tokens are planted.",
+        "attention_maps:attention_maps",
     ),
     Claim(
         "C17",
         "The residual stream, normalisation and feed-forward layers matter too: attention is a component, not a "
         "window into reasoning.",
         "Each is removed; raw attention, rollout and value-weighted norms against the causal effect.",
+        "components:components",
     ),
     Claim(
         "C18",
@@ -114,5 +125,6 @@ CLAIMS: tuple[Claim, ...] = (
         "C20",
         "Most modern architectures use both self- and cross-attention.",
         "The encoder–decoder with each removed.",
+        "cross_self:cross_and_self",
     ),
 )

@@ -38,6 +38,10 @@ class Effort:
         """The value for this effort."""
         return quick if self.quick else full
 
+    def some_seeds(self, most: int) -> range:
+        """The seeds of a training that is repeated at most so often."""
+        return range(self.seed, self.seed + min(most, self.seeds))
+
     def settings(self) -> dict[str, Any]:
         """What a result depends on, in plain JSON types."""
         return {

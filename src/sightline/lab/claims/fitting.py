@@ -80,7 +80,7 @@ def fit(model: nn.Module, draw: Draw, recipe: Recipe, seed: int, objective: Obje
             if result.fault is not None:
                 raise Diverged(f"step {step + 1}: {result.fault}")
             done = step / recipe.steps
-            stepper.update(learning_rate(config, step, done, min(done, recipe.warmup), recipe.steps))
+            stepper.update(learning_rate(config, step, done, min(done, recipe.warmup), float(recipe.steps)))
     model.eval()
 
 

@@ -20,7 +20,9 @@ def mean_of(name: str, values: Sequence[float] | np.ndarray, unit: str = "") -> 
     return ClaimNumber(name, band.centre[0], band.low[0], band.high[0], unit, len(values))
 
 
-def curve_of(label: str, x: Sequence[float], rows: Sequence[Sequence[float]] | np.ndarray) -> ClaimCurve:
+def curve_of(
+    label: str, x: Sequence[float] | Sequence[int], rows: Sequence[Sequence[float]] | np.ndarray
+) -> ClaimCurve:
     """The mean of rows (seeds, K) at each x, with Student's interval."""
     band = mean_band(list(x), np.asarray(rows, float))
     return ClaimCurve(label, list(map(float, x)), band.centre, band.low, band.high)
@@ -34,3 +36,13 @@ def in_words(measured: ClaimNumber, digits: int = 2) -> str:
     if measured.low is None or measured.high is None:
         return text
     return f"{text} ({measured.low:.{digits}f} to {measured.high:.{digits}f})"
+
+
+def points_of(
+    label: str, values: Sequence[Sequence[float] | np.ndarray], x: Sequence[float] | Sequence[int] | None = None
+) -> ClaimCurve:
+    """The mean of each list of numbers with its interval, at each x; without x at 0, 1, …, for a chart over names."""
+    means = [mean_of(label, each) for each in values]
+    places = list(map(float, range(len(means)) if x is None else x))
+    low, high = [one.low for one in means], [one.high for one in means]
+    return ClaimCurve(label, places, [one.value for one in means], low, high)

@@ -1,0 +1,83 @@
+"""Attention weights read or replaced at a model's probes, during ordinary calls of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sightline.core.front_end import FrontEnd
+from sightline.core.probe import Probe
+
+READ_AXES = ("S", "M")  # the last axis of weights over an own sequence and over a memory
+POOLED = "B T"  # weights of a pooling
+
+
+def attention_probes(model: nn.Module) -> dict[str, Probe]:
+    """The probes of attention weights by their path in the model, in the order in which modules are defined.
+
+    Their shapes are (B, H, T, S), (B, H, T, M), (B, T, M), or (B, T) of a pooling.
+    """
+    probes = {name: module for name, module in model.named_modules() if isinstance(module, Probe)}
+    return {
+        name: probe for name, probe in probes.items() if probe.shape == POOLED or probe.shape.split()[-1] in READ_AXES
+    }
+
+
+@contextmanager
+def recorded_attention(model: nn.Module) -> Iterator[dict[str, Tensor]]:
+    """The weights of every call inside the block, by the probe's path, with their graph where gradients are recorded.
+
+    Several calls of one probe, as in decoding step by step, are joined along the queries, the last axis but one.
+    Recording never changes an output beyond rounding.
+    """
+    weights: dict[str, Tensor] = {}
+    handles = []
+    for name, probe in attention_probes(model).items():
+
+        def hook(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor, name: str = name) -> None:
+            weights[name] = torch.cat([weights[name], output], -2) if name in weights else output
+
+        handles.append(probe.register_forward_hook(hook))
+    try:
+        yield weights
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def replaced_attention(model: nn.Module, replace: Callable[[str, Tensor], Tensor]) -> Iterator[None]:
+    """Inside the block the model computes with `replace(path, weights)` in place of every probe's weights."""
+    handles = []
+    for name, probe in attention_probes(model).items():
+
+        def hook(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor, name: str = name) -> Tensor:
+            return replace(name, output)
+
+        handles.append(probe.register_forward_hook(hook))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def embedded_inputs(model: nn.Module) -> Iterator[list[Tensor]]:
+    """The vectors of a model's first front end, as nodes of the graph, once the model is called inside the block."""
+    front_end = next(module for module in model.modules() if isinstance(module, FrontEnd))
+    vectors: list[Tensor] = []
+
+    def hook(_module: nn.Module, _inputs: Any, result: tuple[Tensor, Tensor | None]) -> tuple[Tensor, Tensor | None]:
+        vectors.append(result[0].detach().requires_grad_())
+        return vectors[-1], result[1]
+
+    handle = front_end.register_forward_hook(hook)
+    try:
+        yield vectors
+    finally:
+        handle.remove()

@@ -1,0 +1,50 @@
+"""Attention of several layers as one map: rollout, and weights by the length of what they carry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def attention_rollout(weights: Sequence[Tensor], residual: float = 0.5) -> Tensor:
+    """How much of each input position reaches each position of the last layer, (B, T, T); rows sum to 1.
+
+    Abnar & Zuidema 2020 ("Quantifying attention flow in transformers", arXiv:2005.00928, § 3):
+    Ā_l = (1 - r) · mean over heads of A_l + r · I and R_l = Ā_l R_{l-1}, with r = `residual` for the residual
+    connection, 1/2 in the paper. weights: of each layer, first layer first, (B, H, T, T), or (B, T, T) without heads;
+    their rows must sum to 1. `residual` = 0 is the plain product of the maps.
+
+    Raises:
+        ValueError: "no layers"; "the residual's share must be from 0 to 1, got 1.5"; "a rollout needs maps of a
+            sequence over itself, got (2, 5, 7)".
+    """
+    if not weights:
+        raise ValueError("no layers")
+    if not 0.0 <= residual <= 1.0:
+        raise ValueError(f"the residual's share must be from 0 to 1, got {residual:g}")
+    total: Tensor | None = None
+    for layer in weights:
+        mean = layer.mean(1) if layer.dim() == 4 else layer
+        if mean.dim() != 3 or mean.shape[1] != mean.shape[2]:
+            raise ValueError(f"a rollout needs maps of a sequence over itself, got {tuple(mean.shape)}")
+        identity = torch.eye(mean.shape[1], dtype=mean.dtype, device=mean.device)
+        mixed = (1.0 - residual) * mean + residual * identity
+        total = mixed if total is None else mixed @ total
+    assert total is not None
+    return total
+
+
+def value_weighted_norms(weights: Tensor, values: Tensor, out: Tensor) -> Tensor:
+    """‖Σ_h α_hts W_O^h v_hs‖ (B, T, S): the length of what every key adds to every output.
+
+    Kobayashi, Kuribayashi, Yokoi & Inui 2020 ("Attention is not only a weight", arXiv:2004.10102, eq. 4 summed over
+    heads): a large weight on a short vector says little. weights (B, H, T, S); values (B, G, S, V), each key head
+    serving H/G consecutive heads; out (D, H·V), the weight of the output projection. The projection's bias is no key's.
+    """
+    heads = weights.shape[1]
+    values = values.repeat_interleave(heads // values.shape[1], 1)
+    by_head = out.unflatten(1, (heads, -1))  # (D, H, V)
+    carried = torch.einsum("bhsv,dhv->bhsd", values, by_head)
+    return torch.einsum("bhts,bhsd->btsd", weights, carried).norm(dim=3)
