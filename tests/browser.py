@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, wait_until
 
 FLAGS = [
     "--no-sandbox",
@@ -21,6 +21,11 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+def wait_for(page: Any, expression: str) -> None:
+    """Wait until an expression is true; a page's own wait would evaluate text, which its security policy forbids."""
+    wait_until(lambda: page.evaluate(expression))
 
 
 @contextmanager

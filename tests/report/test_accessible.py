@@ -14,7 +14,7 @@ from sightline.lab.differences import differences
 from sightline.lab.results import Estimate, Results
 from sightline.report.html import write_report
 from sightline.report.panel import write_panel
-from tests.browser import opened
+from tests.browser import opened, wait_for
 from tests.report.synthetic import make_results
 from tests.report.synthetic_panel import make_panel
 from tests.report.test_browser import draw_all
@@ -158,9 +158,9 @@ def test_an_architecture_is_hidden_by_its_box_and_shown_again(report: Any) -> No
     assert report.evaluate(lines) == 9  # of ten runs one diverged before it was validated
     report.focus("#learning-curves .legend input[data-series=lstm]")
     report.keyboard.press("Space")
-    report.wait_for_function(f"{lines} == 7")
+    wait_for(report, f"{lines} == 7")
     report.keyboard.press("Space")
-    report.wait_for_function(f"{lines} == 9")
+    wait_for(report, f"{lines} == 9")
 
 
 def test_the_axes_of_a_chart_are_chosen_in_lists(report: Any) -> None:
@@ -168,13 +168,13 @@ def test_the_axes_of_a_chart_are_chosen_in_lists(report: Any) -> None:
     assert report.evaluate(titles) == ["Training time (s)", "Exact match (%)"]
     report.select_option(".explore select >> nth=0", label="Perplexity")
     report.select_option(".explore select >> nth=1", label="Parameters")
-    report.wait_for_function(f"{titles}.join() == 'Parameters,Perplexity'")
+    wait_for(report, f"{titles}.join() == 'Parameters,Perplexity'")
 
 
 def test_differences_are_shown_to_the_architecture_that_is_chosen(report: Any) -> None:
     report.select_option("#pairs select", label="gru")
     report.focus("#pairs .stage")
-    report.wait_for_function("document.querySelectorAll('#pairs .canvas .mark-text.role-mark text').length == 4")
+    wait_for(report, "document.querySelectorAll('#pairs .canvas .mark-text.role-mark text').length == 4")
     report.keyboard.press("ArrowDown")
     assert tip(report, "#pairs")[0].endswith("minus gru")
 

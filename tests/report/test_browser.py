@@ -11,7 +11,7 @@ import pytest
 
 from sightline.lab.results import Estimate
 from sightline.report.html import write_report
-from tests.browser import opened
+from tests.browser import opened, wait_for
 from tests.report.synthetic import LEVELS, make_results
 from tests.report.test_html import HOSTILE
 
@@ -44,7 +44,7 @@ def draw_all(page: Any) -> None:
     """Scroll each chart into view, so that it is drawn."""
     for figure in page.query_selector_all("figure.chart"):
         figure.scroll_into_view_if_needed()
-    page.wait_for_function("document.querySelectorAll('figure.chart:not([data-ready])').length == 0")
+    wait_for(page, "document.querySelectorAll('figure.chart:not([data-ready])').length == 0")
 
 
 @pytest.mark.parametrize("width", [1240, 390, 320])

@@ -17,6 +17,7 @@ from sightline.training.environment import cpuinfo, environment, has_bfloat16, i
 OPTIONAL = {
     "transformers": "comparison with other libraries",
     "tensorboard": "training curves in TensorBoard",
+    "nvidia-ml-py": "budgets and costs in joules on an NVIDIA GPU",
     "ray": "comparisons over several machines",
     "playwright": "tests of reports in a browser",
 }

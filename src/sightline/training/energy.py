@@ -8,6 +8,7 @@ its memory where there is a zone `dram`. NVML counts millijoules of one GPU sinc
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, final
 
@@ -117,10 +118,9 @@ def _zones(powercap: Path) -> list[Path]:
 def _gpu_counter(device: str) -> Counter:
     """The joules of a GPU."""
     try:
-        import pynvml  # pyrefly: ignore [missing-import]
+        nvml: Any = import_module("pynvml")
     except ImportError:
-        raise NoEnergy("no energy counters: looked for NVML (the package nvidia-ml-py is not installed)") from None
-    nvml: Any = pynvml
+        raise NoEnergy("no energy counters: looked for NVML (pip install 'sightline[energy]')") from None
     try:
         nvml.nvmlInit()
         handle = nvml.nvmlDeviceGetHandleByIndex(_index(device))
