@@ -39,7 +39,8 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         "C6",
         "A fixed-size state must lose information: a 256–512-number vector cannot hold a document's facts.",
-        "Accuracy of associative recall by the number of pairs and the bytes of the state.",
+        "Accuracy of associative recall by the number of facts, with states of 256 to 512 numbers; stored bits.",
+        "fixed_state:fixed_state",
     ),
     Claim(
         "C7",
