@@ -113,7 +113,8 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         "C18",
         "Attention scaled: loss keeps falling with size and data where recurrence flattens.",
-        "Loss by parameters and by compute over a ladder of sizes, with a fitted power law.",
+        "Loss by parameters over a ladder of sizes at equal tokens, with fitted power laws and their difference.",
+        "size_ladder:size_ladder",
     ),
     Claim(
         "C19",
