@@ -33,7 +33,8 @@ QUICK = LadderSizes(40_000, 50_000, 3, 0, 2, 60)
 def size_ladder(effort: Effort) -> ClaimResult:
     """C18: L(N) = A·N^(−α) (Kaplan et al. 2020, eq. 1.1) of both architectures at equal tokens; see `lab.scaling`.
 
-    Language models of the source code of Python's standard library (`builtin:stdlib`), every size at the same number of tokens.
+    Language models of the source code of Python's standard library (`builtin:stdlib`), all sizes at the same number of
+    tokens.
 
     Rule: by the pair of exponents along parameters, whose difference has an interval over seeds and test items. The
     claim holds if the Transformer's loss falls faster with size: the interval of the difference lies above 0 and they
@@ -62,8 +63,8 @@ def size_ladder(effort: Effort) -> ClaimResult:
         text,
         numbers=_numbers(results),
         charts=[_chart(results)],
-        conditions=f"source code, {config.targets[0]:,} to {config.targets[-1]:,} parameters, {sizes.tokens:,} tokens for "
-        f"each run, {comparison.seeds} seeds; {effort.conditions()}",
+        conditions=f"source code, {config.targets[0]:,} to {config.targets[-1]:,} parameters, {sizes.tokens:,} tokens "
+        f"for each run, {comparison.seeds} seeds; {effort.conditions()}",
         limits="A small range of sizes, and far fewer tokens than such studies use; equal tokens, not equal time.",
     )
 
