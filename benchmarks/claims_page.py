@@ -16,8 +16,8 @@ HEAD = """\
 # Claims
 
 What is said of recurrence and attention, measured: `sightline claims` on your machine, `make claims` for this page. The
-outcome follows from the numbers by a rule that was written down before the measurement; each claim below shows its
-rule. Generated from `benchmarks/results/claims.json`."""
+outcome follows from the numbers by a rule, which each claim below shows; `LOG.md` says which rules were changed after a
+first look at numbers. Generated from `benchmarks/results/claims.json`."""
 
 
 def claims_page(results: ClaimsResults) -> str:
