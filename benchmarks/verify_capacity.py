@@ -5,7 +5,7 @@
 
 The models are those of `sightline.lab.capacity`: a short convolution of 3, then one layer of the mechanism with one
 head, width 64. The size of the head is the even one with which the state before the first question of rows of 16 pairs
-is nearest to the wanted number of bytes, measured; 512 bytes of it are the convolution's. One training has rows of 4,
+is nearest to the target number of bytes, measured; 512 bytes of it are the convolution's. One training has rows of 4,
 8, 16 and 32 pairs out of 255 keys and 256 values, in the first half of the steps rows of 4 pairs. Each learning rate is
 tried with every seed; the one with the best accuracy on validation rows is reported. 20 minutes on one core.
 
@@ -57,24 +57,24 @@ TASKS = [MultiQueryRecall(pairs) for pairs in PAIRS]
 COMPARED_TASK = TASKS[PAIRS.index(COMPARED)]
 
 
-def model_of(name: str, wanted: int) -> RecallModel:
-    """The model with a state nearest to the wanted bytes."""
+def model_of(name: str, target: int) -> RecallModel:
+    """The model with a state nearest to the target bytes."""
     mixer, options = MODELS[name]
     models = [RecallModel(mixer, {**options, "d_head": size}, WIDTH) for size in HEADS]
-    return min(models, key=lambda model: abs(bytes_of(model, COMPARED_TASK) - wanted))
+    return min(models, key=lambda model: abs(bytes_of(model, COMPARED_TASK) - target))
 
 
 def bytes_of(model: RecallModel, task: MultiQueryRecall) -> int:
     return stored_bytes(model.build(task.vocabulary, 0), task)
 
 
-def trained(name: str, wanted: int, rate: float, seed: int, training: RecallTraining) -> dict[str, Any]:
+def trained(name: str, target: int, rate: float, seed: int, training: RecallTraining) -> dict[str, Any]:
     """One training: accuracy at each number of pairs, and the shares of right answers of rows of 16 pairs."""
-    model = model_of(name, wanted)
+    model = model_of(name, target)
     one = trial(model, TASKS, rate, seed, training)
     return {
         "model": name,
-        "wanted_bytes": wanted,
+        "target_bytes": target,
         "d_head": model.options["d_head"],
         "rate": rate,
         "seed": seed,
@@ -105,18 +105,18 @@ def best_rate(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def summary(results: Sequence[dict[str, Any]], training: RecallTraining) -> dict[str, Any]:
     """Points and ceilings of each model, and the outcome of each pair in the expected order, by bytes."""
     summed: dict[str, Any] = {"points": [], "order": [], "wrong": []}
-    for wanted in sorted({one["wanted_bytes"] for one in results}):
+    for target in sorted({one["target_bytes"] for one in results}):
         chosen = {}
         for name in MODELS:
-            of_model = [one for one in results if (one["model"], one["wanted_bytes"]) == (name, wanted)]
+            of_model = [one for one in results if (one["model"], one["target_bytes"]) == (name, target)]
             if of_model:
                 chosen[name] = best_rate(of_model)
-                summed["points"] += points_of(name, wanted, chosen[name], training)
+                summed["points"] += points_of(name, target, chosen[name], training)
         right = {name: np.array([shares_of(one, PAIRS.index(COMPARED)) for one in of]) for name, of in chosen.items()}
         for pair in compare_items(right, replace(SHARE, relative_margin=False)).pairs:
             if pair.first in ORDER and pair.second in ORDER:
                 agrees = ORDER.index(pair.first) < ORDER.index(pair.second)
-                summed["order"].append({"wanted_bytes": wanted, "as_expected": agrees, **asdict(pair)})
+                summed["order"].append({"target_bytes": target, "as_expected": agrees, **asdict(pair)})
     for point in summed["points"]:
         low, ceiling = point["accuracy"]["low"], point["ceiling"]  # what is above it is not chance
         if low is not None and low > ceiling:
@@ -124,14 +124,14 @@ def summary(results: Sequence[dict[str, Any]], training: RecallTraining) -> dict
     return summed
 
 
-def points_of(name: str, wanted: int, of: Sequence[dict[str, Any]], training: RecallTraining) -> list[dict[str, Any]]:
-    model = model_of(name, wanted)
+def points_of(name: str, target: int, of: Sequence[dict[str, Any]], training: RecallTraining) -> list[dict[str, Any]]:
+    model = model_of(name, target)
     visible = visibility(model.build(TASKS[0].vocabulary, 0), TASKS[-1].length)
     points = []
     for place, task in enumerate(TASKS):
         seen = rows_for(task, training).seen(visible[: task.length, : task.length])
         point = recall_point(task, bytes_of(model, task), np.array([shares_of(one, place) for one in of]), seen)
-        fixed = {"model": name, "wanted_bytes": wanted, "d_head": of[0]["d_head"], "rate": of[0]["rate"]}
+        fixed = {"model": name, "target_bytes": target, "d_head": of[0]["d_head"], "rate": of[0]["rate"]}
         loss = float(np.mean([one["loss"] for one in of]))
         points.append({**fixed, "loss": loss, **asdict(point), "bits_per_byte": point.bits_per_byte})
     return points
@@ -151,15 +151,15 @@ def main() -> int:
     settings = {"pairs": list(PAIRS), "width": WIDTH, "training": {**asdict(training), "rates": []}}  # as JSON has them
     record = Record(options.out, settings, go_on=options.go_on)
     for seed in map(int, options.seeds.split(",")):
-        for wanted in map(int, options.bytes.split(",")):
+        for target in map(int, options.bytes.split(",")):
             for name in options.models.split(","):
                 for rate in map(float, options.rates.split(",")):
-                    if record.matching(model=name, wanted_bytes=wanted, rate=rate, seed=seed):
+                    if record.matching(model=name, target_bytes=target, rate=rate, seed=seed):
                         continue
-                    one = trained(name, wanted, rate, seed, training)
+                    one = trained(name, target, rate, seed, training)
                     record.add(one)
                     shares = ", ".join(f"{shares_of(one, place).mean():.1%}" for place in range(len(PAIRS)))
-                    print(f"{name:12s} {wanted} bytes, rate {rate:g}, seed {seed}: {shares}", flush=True)
+                    print(f"{name:12s} {target} bytes, rate {rate:g}, seed {seed}: {shares}", flush=True)
     found = summary(record.results, training)
     record.write(**found)
     for point in found["points"]:
@@ -167,7 +167,7 @@ def main() -> int:
             print(f"{point['model']:12s} {point['state_bytes']:6d} bytes  {point['accuracy']['mean']:6.1%}  "
                   f"ceiling {point['ceiling']:6.1%}  {point['bits_per_byte']:.3f} bits per byte")  # fmt: skip
     for pair in found["order"]:
-        print(f"{pair['wanted_bytes']} bytes: {pair['first']} over {pair['second']}: {pair['outcome']}"
+        print(f"{pair['target_bytes']} bytes: {pair['first']} over {pair['second']}: {pair['outcome']}"
               f"{'' if pair['as_expected'] else ', against the expected order'}")  # fmt: skip
     print("\n".join(found["wrong"]), file=sys.stderr)
     return 5 if found["wrong"] else 0

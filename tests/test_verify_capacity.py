@@ -15,16 +15,16 @@ def result(model: str, share: float, rate: float = 0.02, seed: int = 0) -> dict[
     draw = np.random.default_rng(seed)
     shown = [draw.binomial(task.items, share, 20) / task.items for task in benchmark.TASKS]
     counts = [benchmark.counts_of(right, task) for task, right in zip(benchmark.TASKS, shown)]
-    one = {"model": model, "wanted_bytes": 4600, "d_head": 16, "rate": rate, "seed": seed, "loss": 0.1}
+    one = {"model": model, "target_bytes": 4600, "d_head": 16, "rate": rate, "seed": seed, "loss": 0.1}
     return {**one, "valid": share, "right": counts}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("wanted", [2500, 8700])
-def test_states_are_of_equal_size(wanted):
+@pytest.mark.parametrize("target", [2500, 8700])
+def test_states_are_of_equal_size(target):
     for name in benchmark.ORDER:
-        size = benchmark.bytes_of(benchmark.model_of(name, wanted), benchmark.COMPARED_TASK)
-        assert size == pytest.approx(wanted, rel=0.12), name
+        size = benchmark.bytes_of(benchmark.model_of(name, target), benchmark.COMPARED_TASK)
+        assert size == pytest.approx(target, rel=0.12), name
 
 
 def test_shares_survive_the_file():

@@ -170,10 +170,10 @@ def _recalled(rows: Sequence[Recall]) -> list[str]:
     if learned:
         items = learned[0].points[-1].items
         ordered = sorted(learned, key=lambda row: -(row.points[-1].accuracy.mean or 0.0))
-        told = [f"{row.name} ({100 * (row.points[-1].accuracy.mean or 0.0):.0f} %)" for row in ordered]
+        shares = [f"{row.name} ({100 * (row.points[-1].accuracy.mean or 0.0):.0f} %)" for row in ordered]
         sentences.append(
             f"Of {items} values, models of width {learned[0].d_model} recall after {learned[0].steps} steps: "
-            f"{names_of(told)}."
+            f"{names_of(shares)}."
         )
         limited = [row for row in learned if row.points[-1].ceiling < 0.995]
         for row in limited:

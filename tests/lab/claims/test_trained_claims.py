@@ -67,9 +67,9 @@ def lengths(without, attentive, beginning, learned=1.0):
     ],
 )
 def test_long_sentences(found, outcome, words):
-    result, said = long_sentences.judge(found)
+    result, summary = long_sentences.judge(found)
     assert result == outcome
-    assert words in said
+    assert words in summary
 
 
 def memory(**errors):
@@ -95,9 +95,9 @@ def memory(**errors):
     ],
 )
 def test_lstm_memory(found, outcome, words):
-    result, said = lstm_memory.judge(found)
+    result, summary = lstm_memory.judge(found)
     assert result == outcome
-    assert words in said
+    assert words in summary
 
 
 def grus(lstm, wide, *, learned=True, seeds=6):
@@ -195,9 +195,9 @@ def maps(hits=1.0, permuted=0.6, accuracy=1.0, model="BiLSTM"):
     ],
 )
 def test_attention_maps(found, outcome, words):
-    result, said = attention_maps.judge(found)
+    result, summary = attention_maps.judge(found)
     assert result == outcome
-    assert words in said
+    assert words in summary
 
 
 def parts(*losses, learned=True):
@@ -245,9 +245,9 @@ def attentions(cross, own, only, learned=True, task="recall"):
     ],
 )
 def test_cross_and_self(found, outcome, words):
-    result, said = cross_self.judge(found)
+    result, summary = cross_self.judge(found)
     assert result == outcome
-    assert words in said
+    assert words in summary
 
 
 TINY = {

@@ -96,11 +96,11 @@ def attention_maps(effort: Effort) -> ClaimResult:
                 rows.append(_measure(task, name, seed, sizes))
                 effort.say(f"C16: {task.name}, {name}, seed {seed}: accuracy {rows[-1].accuracy[0]:.3f}")
             found.append(_joined(rows))
-    outcome, said = judge(found)
+    outcome, summary = judge(found)
     return ClaimResult(
         "C16",
         outcome,
-        said,
+        summary,
         numbers=_numbers(found),
         charts=_charts(found),
         conditions=f"width 64; {sizes.steps} steps of 64; {sizes.tested} test sentences; {len(seeds)} seed(s); "
@@ -180,7 +180,7 @@ def judge(found: Sequence[MapQuality]) -> tuple[ClaimOutcome, str]:
     if not counted:
         return "depends", "Not decided: no model learned a task."
     good, bad = [one for one in counted if one.faithful], [one for one in counted if not one.faithful]
-    said = "; ".join(
+    summary = "; ".join(
         f"{label}: {', '.join(f'{one.model} on {one.task} {_hits(one)}' for one in models)}"
         for label, models in (
             ("the most attended words were the causal ones and mattered", good),
@@ -190,8 +190,8 @@ def judge(found: Sequence[MapQuality]) -> tuple[ClaimOutcome, str]:
     )
     far = [value for one in counted if one.adversarial for value in one.adversarial]
     if far:
-        said += f"; the same answers were possible with weights {np.mean(far):.2f} of {np.log(2):.2f} nats away"
-    text = said[0].upper() + said[1:] + "."
+        summary += f"; the same answers were possible with weights {np.mean(far):.2f} of {np.log(2):.2f} nats away"
+    text = summary[0].upper() + summary[1:] + "."
     if not bad:
         return "holds", text
     if not good:

@@ -76,7 +76,7 @@ def components(effort: Effort) -> ClaimResult:
     recipe = Recipe(steps, 32)
     removed = contest(likelihood_task("next character of dates", text), entrants, recipe, seeds, effort.say)
     looked = [_window(effort, place) for place in range(len(TASKS))]
-    outcome, said = judge(removed, looked)
+    outcome, summary = judge(removed, looked)
     numbers = [
         mean_of(f"loss, {name}", of_seeds, unit_of(removed.metric)) for name, of_seeds in removed.means().items()
     ]
@@ -87,7 +87,7 @@ def components(effort: Effort) -> ClaimResult:
     return ClaimResult(
         "C17",
         outcome,
-        said,
+        summary,
         numbers=numbers,
         charts=_charts(removed, looked),
         conditions=(
@@ -123,12 +123,12 @@ def judge(removed: Contest, looked: Sequence[WindowQuality]) -> tuple[ClaimOutco
     """The outcome by the rule of `components`, and what was measured in words."""
     pairs = removed.pairs(WHOLE)
     changes = ", ".join(f"{name} {in_words(paired(removed, pair, name), 3)}" for name, pair in pairs.items())
-    said = [f"the loss rose by ({unit_of(removed.metric)}): {changes}"]
+    summary = [f"the loss rose by ({unit_of(removed.metric)}): {changes}"]
     counted = [one for one in looked if one.learned]
     for one in counted:
         each = ", ".join(f"{name} {in_words(mean_of('', values))}" for name, values in one.hits.items())
-        said.append(f"{one.task}, causal words named first: {each}")
-    text = "; ".join(said) + "."
+        summary.append(f"{one.task}, causal words named first: {each}")
+    text = "; ".join(summary) + "."
     text = text[0].upper() + text[1:]
     if not removed.learned or not counted:
         return "depends", f"Not decided, as a task was not learned: {text}"

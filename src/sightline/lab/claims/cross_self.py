@@ -63,7 +63,7 @@ def cross_and_self(effort: Effort) -> ClaimResult:
         )
         for task, *sizes in tasks
     ]
-    outcome, said = judge(contests)
+    outcome, summary = judge(contests)
     numbers = []
     for one in contests:
         numbers += [mean_of(f"{one.task}: {name}", of_seeds) for name, of_seeds in one.means().items()]
@@ -71,7 +71,7 @@ def cross_and_self(effort: Effort) -> ClaimResult:
     return ClaimResult(
         "C20",
         outcome,
-        said,
+        summary,
         numbers=numbers,
         charts=[
             ClaimChart(
@@ -103,18 +103,18 @@ def judge(contests: Sequence[Contest]) -> tuple[ClaimOutcome, str]:
                 needed.append(one.task)
         each = ", ".join(f"{name} {in_words(paired(one, pairs[name], name))}" for name in (NO_CROSS, NO_OWN, DECODER))
         parts.append(f"{one.task}, accuracy less that with both: {each} {unit_of(one.metric)}".strip())
-    said = "; ".join(parts) + "."
+    summary = "; ".join(parts) + "."
     if not counted:
-        return "depends", f"Not decided: {said}"
+        return "depends", f"Not decided: {summary}"
     needs_both = [task for task in cross if task in own]
     if len(needs_both) == len(only) == len(counted):
-        return "holds", f"Both were needed, and a decoder alone did worse: {said}"
+        return "holds", f"Both were needed, and a decoder alone did worse: {summary}"
     if not needs_both:
-        return "does not hold", f"No task needed both: {said}"
+        return "does not hold", f"No task needed both: {summary}"
     reasons = []
     if len(needs_both) < len(counted):
         reasons.append(f"both were needed for {names_of(needs_both)} only")
     if len(only) < len(counted):
         did = [one.task for one in counted if one.task not in only]
         reasons.append(f"a decoder alone, without cross-attention, was not shown to be worse at {names_of(did)}")
-    return "depends", f"It depends: {'; '.join(reasons)}. {said[0].upper()}{said[1:]}"
+    return "depends", f"It depends: {'; '.join(reasons)}. {summary[0].upper()}{summary[1:]}"

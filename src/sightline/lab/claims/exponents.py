@@ -74,8 +74,8 @@ def light_attention(effort: Effort) -> ClaimResult:
     for device, each in costs.items():
         timing = _timing(effort, device)
         mechanisms = {mechanism.name: mechanism for mechanism in find_mechanisms((FUSED, *LIGHT), WIDTH)}
-        wanted = [one for one in predict(each) if one.other == FUSED]
-        for prediction in wanted[: effort.choose(8, 3)]:
+        predictions = [one for one in predict(each) if one.other == FUSED]
+        for prediction in predictions[: effort.choose(8, 3)]:
             effort.say(f"C5: check of {prediction.cheaper} at {prediction.length:.0f} ({prediction.phase})")
             crossings.append((device, check_crossover(prediction, mechanisms, measured_ratio(timing))))
     outcome, text = judge_light(costs)

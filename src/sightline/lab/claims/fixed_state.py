@@ -74,7 +74,7 @@ def judge(rows: Sequence[Recall]) -> tuple[ClaimOutcome, str]:
     fixed, growing = [r for r in learned if is_fixed(r)], [r for r in learned if not is_fixed(r)]
     facts = rows[0].points[-1].items
     missed = [row.name for row in rows if not row.learned]
-    text = f"Of {facts} facts: {'; '.join(_told(row) for row in [*growing, *fixed])}." if learned else ""
+    text = f"Of {facts} facts: {'; '.join(_described(row) for row in [*growing, *fixed])}." if learned else ""
     if missed:
         text += f" Not learned in {rows[0].steps} steps, so that it does not count: {', '.join(missed)}."
     kept = [row.name for row in fixed if _low(row.points[-1].accuracy) >= KEPT]
@@ -88,7 +88,7 @@ def judge(rows: Sequence[Recall]) -> tuple[ClaimOutcome, str]:
     return "depends", f"It depends on the mechanism: facts are lost by {', '.join(lost) or 'none for certain'}. {text}"
 
 
-def _told(row: Recall) -> str:
+def _described(row: Recall) -> str:
     last, most = row.points[-1], _fullest(row)
     if is_fixed(row):
         size = f"{last.state_bytes // NUMBER_BYTES} numbers"

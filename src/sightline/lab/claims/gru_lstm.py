@@ -66,14 +66,14 @@ def gru_and_lstm(effort: Effort) -> ClaimResult:
     ]
     recipe = Recipe(steps)
     contests = [contest(task, each, recipe, seeds, effort.say) for task, each in zip(tasks, entrants)]
-    outcome, said = judge(contests)
+    outcome, summary = judge(contests)
     numbers = _numbers(contests)
     for task, counts in zip(tasks, parameters):
         numbers += [ClaimNumber(f"{task.name}: parameters, {name}", float(count)) for name, count in counts.items()]
     return ClaimResult(
         "C10",
         outcome,
-        said,
+        summary,
         numbers=numbers,
         charts=_charts(contests),
         conditions=(
@@ -107,15 +107,15 @@ def judge(contests: Sequence[Contest]) -> tuple[ClaimOutcome, str]:
             f"{one.task}: GRU less LSTM {in_words(wide, 3)} {wide.unit} at equal width ({standings[-1]}), "
             f"{in_words(sized, 3)} at equal parameters ({standing(pairs[SIZED], SIZED)})"
         )
-    said = "; ".join(parts) + "."
+    summary = "; ".join(parts) + "."
     if not standings:
-        return "depends", f"Not decided: {said}"
+        return "depends", f"Not decided: {summary}"
     if all(each in ("better", "practically the same") for each in standings):
-        return "holds", f"With a quarter fewer recurrent weights a GRU did as well: {said}"
+        return "holds", f"With a quarter fewer recurrent weights a GRU did as well: {summary}"
     if all(each == "worse" for each in standings):
-        return "does not hold", f"The GRU did worse: {said}"
+        return "does not hold", f"The GRU did worse: {summary}"
     reason = "not decided by so few runs" if "not decided" in standings else "depends on the task"
-    return "depends", f"{reason[0].upper()}{reason[1:]}: {said}"
+    return "depends", f"{reason[0].upper()}{reason[1:]}: {summary}"
 
 
 def _numbers(contests: Sequence[Contest]) -> list[ClaimNumber]:

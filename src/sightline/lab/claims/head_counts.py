@@ -63,7 +63,7 @@ def head_counts(effort: Effort) -> ClaimResult:
         contest(task, {name_of(count): partial(_build, count, size) for count in counts}, recipe, seeds, effort.say)
         for task, size in zip(tasks, vocabulary.values())
     ]
-    outcome, said = judge(contests)
+    outcome, summary = judge(contests)
     numbers = [
         mean_of(f"{one.task}: {name}", of_seeds, unit_of(one.metric))
         for one in contests
@@ -74,7 +74,7 @@ def head_counts(effort: Effort) -> ClaimResult:
     return ClaimResult(
         "C15",
         outcome,
-        said,
+        summary,
         numbers=numbers,
         charts=[
             ClaimChart(
@@ -122,12 +122,12 @@ def judge(contests: Sequence[Contest]) -> tuple[ClaimOutcome, str]:
             f"{name} {in_words(paired(one, pairs[name], name), 3)} ({stands})" for name, stands in standings.items()
         )
         parts.append(f"{one.task}, less one head: {each} {unit_of(one.metric)}")
-    said = "; ".join(parts) + "."
+    summary = "; ".join(parts) + "."
     if not better:
-        return "depends", f"Not decided: {said}"
+        return "depends", f"Not decided: {summary}"
     if all(better):
-        return "holds", f"Several heads did better than one: {said}"
+        return "holds", f"Several heads did better than one: {summary}"
     if all(none):
-        return "does not hold", f"Several heads did no better than one: {said}"
+        return "does not hold", f"Several heads did no better than one: {summary}"
     reason = "It depends on the task" if any(better) else "Not decided by so few runs"
-    return "depends", f"{reason}: {said}"
+    return "depends", f"{reason}: {summary}"

@@ -64,11 +64,11 @@ def head_roles(effort: Effort) -> ClaimResult:
     seeds = effort.some_seeds(seeds)
     tables = [_table(effort, length, steps, seed) for seed in seeds]
     arcs = arc_agreement(effort)
-    outcome, said = judge(tables, arcs)
+    outcome, summary = judge(tables, arcs)
     return ClaimResult(
         "C14",
         outcome,
-        said,
+        summary,
         numbers=_numbers(tables, arcs),
         charts=_charts(tables[0]),
         conditions=(
@@ -134,17 +134,17 @@ def judge(tables: Sequence[HeadTable], arcs: ArcAgreement | None) -> tuple[Claim
     best = {role: mean_of("", [table.after[role].max() for table in tables]) for role in ROLES}
     found = [role for role, is_taken in roles.items() if is_taken]
     others = [role for role, is_taken in roles.items() if not is_taken]
-    said = (
+    summary = (
         f"roles with a head of their own: {', '.join(found) or 'none'}; without: {', '.join(others) or 'none'} "
         f"(best head: {', '.join(f'{role} {in_words(value)}' for role, value in best.items())})"
     )
     loss = np.mean([[np.sort(table.importance)[-1], np.median(table.importance)] for table in tables], 0)
-    said += (
+    summary += (
         f"; without its most important head the loss rose by {loss[0]:.2f} nats, without the median one {loss[1]:.2f}"
     )
     if arcs is not None:
-        said += f"; {arcs.words()}"
-    text = said[0].upper() + said[1:] + "."
+        summary += f"; {arcs.words()}"
+    text = summary[0].upper() + summary[1:] + "."
     syntax = arcs is not None and arcs.better
     if syntax and all(roles[role] for role in ("previous", "long-range", "rare")):
         return "holds", text

@@ -75,10 +75,13 @@ def judge(results: ScaleResults) -> tuple[ClaimOutcome, str]:
     if pair is None:
         return "depends", "Not decided: one of the two has no law of its loss."
     laws = {arch: results.law(arch) for arch in (ATTENTION, RECURRENCE)}
-    told = ", ".join(
+    exponents = ", ".join(
         f"{arch} {_words(law.law.exponent)}" for arch, law in laws.items() if law is not None and law.law is not None
     )
-    text = f"Exponents of the loss along parameters: {told}; {pair.first} less {pair.second} {_words(pair.difference)}."
+    text = (
+        f"Exponents of the loss along parameters: {exponents}; {pair.first} less {pair.second} "
+        f"{_words(pair.difference)}."
+    )
     if pair.outcome == "falls faster":
         return ("holds" if pair.first == ATTENTION else "does not hold"), text
     if pair.outcome == "practically the same":
