@@ -194,7 +194,7 @@ def test_a_run_that_was_cut_short_continues_to_the_same_result(
         put_job(job)
     whole = worker.train(jobs[0])
 
-    def killing() -> Callable[[Progress], None]:
+    def killing(meter: object) -> Callable[[Progress], None]:
         def at_step_seven(progress: Progress) -> None:
             if progress.step == 7:
                 raise Killed

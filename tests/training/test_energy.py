@@ -138,7 +138,7 @@ def test_a_gpu_counts_beside_the_processors(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("module", "message"),
-    [(None, "sightline[energy]"), (nvml([0], works=False), "NVML says Not Supported")],
+    [(None, r"sightline\[energy\]"), (nvml([0], works=False), "NVML says Not Supported")],
     ids=["no package", "no counter"],
 )
 def test_a_gpu_that_tells_nothing_is_no_meter(tmp_path, monkeypatch, module, message):
