@@ -25,7 +25,7 @@ class StateSizes(NamedTuple):
     seeds: int
 
 
-FULL, QUICK = StateSizes((4, 8, 16, 32, 64), 800, 3), StateSizes((4, 8, 16, 32), 300, 1)
+FULL, QUICK = StateSizes((2, 4, 8, 16, 32, 64), 1600, 3), StateSizes((2, 4, 8, 16, 32), 800, 1)
 # By mechanism the width at which its state has 256 to 512 numbers; that of attention grows at any width.
 WIDTHS = {"softmax": 32, "linear": 16, "gated_delta": 16, "gru": 256, "lstm": 256}
 

@@ -104,7 +104,8 @@ def judge(contests: Sequence[Contest]) -> tuple[ClaimOutcome, str]:
         standings.append(standing(pairs[WIDE], WIDE))
         wide, sized = (paired(one, pairs[name], name) for name in (WIDE, SIZED))
         parts.append(
-            f"{one.task}: GRU less LSTM {in_words(wide, 3)} {wide.unit} at equal width ({standings[-1]}), "
+            f"{one.task}: GRU less LSTM {in_words(wide, 3)}{wide.unit and ' ' + wide.unit} at equal width "
+            f"({standings[-1]}), "
             f"{in_words(sized, 3)} at equal parameters ({standing(pairs[SIZED], SIZED)})"
         )
     summary = "; ".join(parts) + "."

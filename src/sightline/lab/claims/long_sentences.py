@@ -223,7 +223,7 @@ def _lost(judged: Sequence[tuple[LengthQuality, LengthQuality]]) -> str:
         mean_of("", np.concatenate([pair[side].lost_with_length for pair in judged])) for side in (0, 1)
     )
     return (
-        f"from short to long sentences accuracy fell by {in_words(without)} without attention and by "
+        f"From short to long sentences accuracy fell by {in_words(without)} without attention and by "
         f"{in_words(attentive)} with it (means over {without.n} trainings of either kind)."
     )
 
