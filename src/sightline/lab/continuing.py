@@ -15,19 +15,19 @@ logger = logging.getLogger("sightline")
 def continues(directory: Path) -> bool:
     """Whether the run in the directory has a checkpoint that verifies, and the whole log up to it.
 
-    Where there is none, or it is damaged, the training begins anew, which gives the same result later; the reason is
+    Where there is none, or it is damaged, the training starts again, which gives the same result later; the reason is
     logged.
     """
     try:
         checkpoint = Checkpoints(directory / "checkpoints").newest()
     except InputError as error:
-        logger.warning("%s; the training begins anew", error)
+        logger.warning("%s; the training starts again", error)
         return False
     if checkpoint is None:
         return False
     log = directory / "metrics.jsonl"
     if not _whole(log, int(checkpoint.state["state"]["metrics_bytes"])):
-        logger.warning("%s: damaged; the training begins anew", log)
+        logger.warning("%s: damaged; the training starts again", log)
         return False
     return True
 
