@@ -16,7 +16,16 @@ from sightline.inspect.heads import heads_of
 from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.classifiers import MODELS, TASKS, InspectedClassifier, PlantedTask, importance_maps, trained
 from sightline.lab.claims.fitting import Recipe
-from sightline.lab.claims.numbers import in_words, mean_of, points_of
+from sightline.lab.claims.numbers import (
+    CORRELATION,
+    POSITIVE,
+    SHARE,
+    in_words,
+    mean_of,
+    mean_share,
+    mean_within,
+    points_of,
+)
 from sightline.lab.claims.results import ClaimChart, ClaimNumber, ClaimOutcome, ClaimResult
 
 FINDS = 0.95  # share of causal words among as many most attended ones
@@ -200,7 +209,7 @@ def judge(found: Sequence[MapQuality]) -> tuple[ClaimOutcome, str]:
 
 
 def _hits(one: MapQuality) -> str:
-    hits = in_words(mean_of("", one.hits["attention"]))
+    hits = in_words(mean_share("", one.hits["attention"]))
     return f"({hits})" if one.permuted is None else f"({hits}; permuted {np.mean(one.permuted):.2f})"
 
 
@@ -208,14 +217,17 @@ def _numbers(found: Sequence[MapQuality]) -> list[ClaimNumber]:
     numbers = []
     for one in found:
         name = f"{one.task}, {one.model}"
-        numbers.append(mean_of(f"{name}: accuracy", one.accuracy))
-        numbers += [mean_of(f"{name}: hits of {each}", values) for each, values in one.hits.items()]
-        numbers += [mean_of(f"{name}: τ of attention and {each}", values) for each, values in one.agreement.items()]
+        numbers.append(mean_share(f"{name}: accuracy", one.accuracy))
+        numbers += [mean_share(f"{name}: hits of {each}", values) for each, values in one.hits.items()]
+        numbers += [
+            mean_within(f"{name}: τ of attention and {each}", values, CORRELATION)
+            for each, values in one.agreement.items()
+        ]
         for label, values, unit in (
             ("permuted attention", one.permuted, ""),
             ("adversarial attention", one.adversarial, "nats"),
         ):
-            numbers += [] if values is None else [mean_of(f"{name}: {label}", values, unit)]
+            numbers += [] if values is None else [mean_within(f"{name}: {label}", values, POSITIVE, unit)]
         numbers += [mean_of(f"{name}: even weights, {each}", values) for each, values in one.uniform.items()]
         numbers += [mean_of(f"{name}: {each}", values) for each, values in one.erasure.items()]
     return numbers
@@ -224,5 +236,5 @@ def _numbers(found: Sequence[MapQuality]) -> list[ClaimNumber]:
 def _charts(found: Sequence[MapQuality]) -> list[ClaimChart]:
     names = [f"{one.model}, {one.task}" for one in found]
     maps = ("attention", "gradient", "leave one out", "replacement")
-    curves = [points_of(each, [one.hits[each] for one in found]) for each in maps]
+    curves = [points_of(each, [one.hits[each] for one in found], limits=SHARE) for each in maps]
     return [ClaimChart("Causal words among as many most important ones", "", "hits", curves, categories=names)]

@@ -11,9 +11,9 @@ import torch
 
 from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.fitting import Draw, Examples, Recipe, answers, fit, held_out, initialised
-from sightline.lab.claims.numbers import in_words
+from sightline.lab.claims.numbers import in_words, mean_share
 from sightline.lab.claims.results import ClaimChart, ClaimCurve, ClaimNumber, ClaimOutcome, ClaimResult, ReferenceLine
-from sightline.lab.claims.times import TimedCall, lower_end, mean_share, on, paired_ratio, upper_end, without_gpu
+from sightline.lab.claims.times import TimedCall, lower_end, on, paired_ratio, upper_end, without_gpu
 from sightline.lab.growth import Timing
 from sightline.lab.mechanism import Mechanism
 from sightline.lab.panel_results import Phase

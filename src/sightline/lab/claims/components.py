@@ -15,7 +15,7 @@ from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.classifiers import TASKS, importance_maps, trained, transformer
 from sightline.lab.claims.contests import Contest, contest, likelihood_task, paired, standing, unit_of
 from sightline.lab.claims.fitting import NextToken, Recipe
-from sightline.lab.claims.numbers import in_words, mean_of, points_of
+from sightline.lab.claims.numbers import CORRELATION, SHARE, in_words, mean_of, mean_share, mean_within, points_of
 from sightline.lab.claims.planted import date_text
 from sightline.lab.claims.results import ClaimChart, ClaimOutcome, ClaimResult
 
@@ -82,8 +82,11 @@ def components(effort: Effort) -> ClaimResult:
     ]
     numbers += [paired(removed, pair, name) for name, pair in removed.pairs(WHOLE).items()]
     for one in looked:
-        numbers += [mean_of(f"{one.task}: hits of {name}", values) for name, values in one.hits.items()]
-        numbers += [mean_of(f"{one.task}: τ of {name} and effect", values) for name, values in one.agreement.items()]
+        numbers += [mean_share(f"{one.task}: hits of {name}", values) for name, values in one.hits.items()]
+        numbers += [
+            mean_within(f"{one.task}: τ of {name} and effect", values, CORRELATION)
+            for name, values in one.agreement.items()
+        ]
     return ClaimResult(
         "C17",
         outcome,
@@ -126,7 +129,7 @@ def judge(removed: Contest, looked: Sequence[WindowQuality]) -> tuple[ClaimOutco
     summary = [f"the loss rose by ({unit_of(removed.metric)}): {changes}"]
     counted = [one for one in looked if one.learned]
     for one in counted:
-        each = ", ".join(f"{name} {in_words(mean_of('', values))}" for name, values in one.hits.items())
+        each = ", ".join(f"{name} {in_words(mean_share('', values))}" for name, values in one.hits.items())
         summary.append(f"{one.task}, causal words named first: {each}")
     text = "; ".join(summary) + "."
     text = text[0].upper() + text[1:]
@@ -148,7 +151,7 @@ def judge(removed: Contest, looked: Sequence[WindowQuality]) -> tuple[ClaimOutco
 
 def _charts(removed: Contest, looked: Sequence[WindowQuality]) -> list[ClaimChart]:
     means = removed.means()
-    hits = [points_of(name, [one.hits[name] for one in looked]) for name in MAPS]
+    hits = [points_of(name, [one.hits[name] for one in looked], limits=SHARE) for name in MAPS]
     loss = f"loss ({unit_of(removed.metric)})"
     return [
         ClaimChart("Loss without a part", "", loss, [points_of("loss", list(means.values()))], categories=list(means)),

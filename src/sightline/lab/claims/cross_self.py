@@ -10,7 +10,7 @@ from sightline.lab.claims.assembled import LAYERS, WIDTH, DecoderOnly, encoder_d
 from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.contests import Contest, accuracy_task, contest, paired, standing, unit_of
 from sightline.lab.claims.fitting import Recipe
-from sightline.lab.claims.numbers import in_words, mean_of, points_of
+from sightline.lab.claims.numbers import in_words, mean_within, points_of
 from sightline.lab.claims.planted import FIRST, recall, translation
 from sightline.lab.claims.results import ClaimChart, ClaimOutcome, ClaimResult
 
@@ -66,7 +66,9 @@ def cross_and_self(effort: Effort) -> ClaimResult:
     outcome, summary = judge(contests)
     numbers = []
     for one in contests:
-        numbers += [mean_of(f"{one.task}: {name}", of_seeds) for name, of_seeds in one.means().items()]
+        numbers += [
+            mean_within(f"{one.task}: {name}", of_seeds, one.metric.limits) for name, of_seeds in one.means().items()
+        ]
         numbers += [paired(one, pair, name) for name, pair in one.pairs(BOTH).items()]
     return ClaimResult(
         "C20",
@@ -78,7 +80,7 @@ def cross_and_self(effort: Effort) -> ClaimResult:
                 one.task,
                 "",
                 one.metric.label,
-                [points_of(one.metric.label, list(one.means().values()))],
+                [points_of(one.metric.label, list(one.means().values()), limits=one.metric.limits)],
                 categories=list(one.items),
             )
             for one in contests

@@ -10,7 +10,7 @@ from torch import nn
 from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.contests import Contest, accuracy_task, contest, likelihood_task, paired, standing, unit_of
 from sightline.lab.claims.fitting import NextToken, Recipe
-from sightline.lab.claims.numbers import in_words, mean_of, points_of
+from sightline.lab.claims.numbers import in_words, mean_within, points_of
 from sightline.lab.claims.planted import FIRST, date_text, translation
 from sightline.lab.claims.results import ClaimChart, ClaimNumber, ClaimOutcome, ClaimResult
 from sightline.models.match import count_parameters, match_parameters
@@ -124,7 +124,9 @@ def _numbers(contests: Sequence[Contest]) -> list[ClaimNumber]:
     for one in contests:
         unit = unit_of(one.metric)
         means = one.means()
-        numbers += [mean_of(f"{one.task}: {name}", of_seeds, unit) for name, of_seeds in means.items()]
+        numbers += [
+            mean_within(f"{one.task}: {name}", of_seeds, one.metric.limits, unit) for name, of_seeds in means.items()
+        ]
         numbers += [paired(one, pair, name) for name, pair in one.pairs(LSTM).items()]
     return numbers
 
@@ -135,7 +137,7 @@ def _charts(contests: Sequence[Contest]) -> list[ClaimChart]:
             one.task,
             "",
             one.metric.label,
-            [points_of(one.metric.label, list(one.means().values()))],
+            [points_of(one.metric.label, list(one.means().values()), limits=one.metric.limits)],
             categories=list(one.items),
         )
         for one in contests

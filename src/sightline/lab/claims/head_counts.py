@@ -12,7 +12,7 @@ from torch import nn
 from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.contests import Contest, accuracy_task, contest, likelihood_task, paired, standing, unit_of
 from sightline.lab.claims.fitting import NextToken, Recipe
-from sightline.lab.claims.numbers import curve_of, in_words, mean_of
+from sightline.lab.claims.numbers import curve_of, in_words, mean_within
 from sightline.lab.claims.planted import FIRST, date_text, many_queries
 from sightline.lab.claims.results import ClaimChart, ClaimOutcome, ClaimResult
 from sightline.models.language_model import LanguageModelConfig
@@ -65,7 +65,7 @@ def head_counts(effort: Effort) -> ClaimResult:
     ]
     outcome, summary = judge(contests)
     numbers = [
-        mean_of(f"{one.task}: {name}", of_seeds, unit_of(one.metric))
+        mean_within(f"{one.task}: {name}", of_seeds, one.metric.limits, unit_of(one.metric))
         for one in contests
         for name, of_seeds in one.means().items()
     ]
@@ -81,7 +81,7 @@ def head_counts(effort: Effort) -> ClaimResult:
                 one.task,
                 "heads",
                 one.metric.label,
-                [curve_of(one.metric.label, counts, np.stack(list(one.means().values()), 1))],
+                [curve_of(one.metric.label, counts, np.stack(list(one.means().values()), 1), one.metric.limits)],
                 log_x=True,
             )
             for one in contests
@@ -121,7 +121,7 @@ def judge(contests: Sequence[Contest]) -> tuple[ClaimOutcome, str]:
         each = ", ".join(
             f"{name} {in_words(paired(one, pairs[name], name), 3)} ({stands})" for name, stands in standings.items()
         )
-        parts.append(f"{one.task}, less one head: {each} {unit_of(one.metric)}")
+        parts.append(f"{one.task}, less one head: {each} {unit_of(one.metric)}".strip())
     summary = "; ".join(parts) + "."
     if not better:
         return "depends", f"Not decided: {summary}"

@@ -11,7 +11,7 @@ import torch
 from sightline.inspect.heads import Head, HeadScores, head_importance, head_scores, mean_outputs
 from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.fitting import NextToken, Recipe, fit, held_out, initialised, losses
-from sightline.lab.claims.numbers import in_words, mean_of, points_of
+from sightline.lab.claims.numbers import POSITIVE, SHARE, in_words, mean_of, mean_share, mean_within, points_of
 from sightline.lab.claims.planted import FIRST, repeats
 from sightline.lab.claims.results import ClaimChart, ClaimNumber, ClaimOutcome, ClaimResult
 from sightline.lab.claims.syntax import FOLDER, ArcAgreement, arc_agreement, treebank
@@ -131,7 +131,7 @@ def judge(tables: Sequence[HeadTable], arcs: ArcAgreement | None) -> tuple[Claim
         return "depends", f"Not decided: the text was not learned (a loss of {worst:.2f} of {even:.2f} nats)."
     roles = {role: all(taken(table, role) for table in tables) for role in ROLES}
     roles["long-range"] = all(far_reaching(table) for table in tables)
-    best = {role: mean_of("", [table.after[role].max() for table in tables]) for role in ROLES}
+    best = {role: mean_share("", [table.after[role].max() for table in tables]) for role in ROLES}
     found = [role for role, is_taken in roles.items() if is_taken]
     others = [role for role, is_taken in roles.items() if not is_taken]
     summary = (
@@ -156,9 +156,12 @@ def judge(tables: Sequence[HeadTable], arcs: ArcAgreement | None) -> tuple[Claim
 def _numbers(tables: Sequence[HeadTable], arcs: ArcAgreement | None) -> list[ClaimNumber]:
     numbers = []
     for role in (*ROLES, "distance", "entropy"):
-        numbers.append(mean_of(f"{role}: best head", [table.after[role].max() for table in tables]))
-        numbers.append(mean_of(f"{role}: median head", [np.median(table.after[role]) for table in tables]))
-        numbers.append(mean_of(f"{role}: best head, untrained", [table.before[role].max() for table in tables]))
+        limits = SHARE if role in ROLES else POSITIVE
+        numbers.append(mean_within(f"{role}: best head", [table.after[role].max() for table in tables], limits))
+        numbers.append(mean_within(f"{role}: median head", [np.median(table.after[role]) for table in tables], limits))
+        numbers.append(
+            mean_within(f"{role}: best head, untrained", [table.before[role].max() for table in tables], limits)
+        )
     numbers.append(
         mean_of("rise of the loss without the most important head", [t.importance.max() for t in tables], "nats")
     )

@@ -11,7 +11,7 @@ import torch
 from sightline.core.mixer import SequenceMixer
 from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.fitting import Examples, Recipe, answers, fit, held_out, initialised
-from sightline.lab.claims.numbers import curve_of, in_words, mean_of
+from sightline.lab.claims.numbers import SHARE, curve_of, in_words, mean_of, mean_share
 from sightline.lab.claims.planted import FIRST, asked_pair, recall, source_places, translation
 from sightline.lab.claims.results import ClaimChart, ClaimNumber, ClaimOutcome, ClaimResult
 from sightline.mixers import MIXERS
@@ -233,10 +233,10 @@ def _numbers(found: Sequence[LengthQuality]) -> list[ClaimNumber]:
     for one in found:
         name = f"{one.task}, {one.cell}, {'with' if one.attention else 'without'} attention"
         numbers += [
-            mean_of(f"{name}: accuracy, shortest quarter", one.by_length[:, 0]),
-            mean_of(f"{name}: accuracy, longest quarter", one.by_length[:, -1]),
-            mean_of(f"{name}: first third of long sources", one.by_place[:, 0]),
-            mean_of(f"{name}: last third of long sources", one.by_place[:, -1]),
+            mean_share(f"{name}: accuracy, shortest quarter", one.by_length[:, 0]),
+            mean_share(f"{name}: accuracy, longest quarter", one.by_length[:, -1]),
+            mean_share(f"{name}: first third of long sources", one.by_place[:, 0]),
+            mean_share(f"{name}: last third of long sources", one.by_place[:, -1]),
         ]
     return numbers
 
@@ -248,8 +248,8 @@ def _charts(found: Sequence[LengthQuality], sizes: SentenceSizes) -> list[ClaimC
         labels = [f"{one.cell}{' + attention' if one.attention else ''}" for one in models]
         middles = [2 + (longest - 1) * (part + 0.5) / QUARTERS for part in range(QUARTERS)]
         unit = "symbols" if task == "translation" else "pairs"
-        by_length = [curve_of(label, middles, one.by_length) for label, one in zip(labels, models)]
-        by_place = [curve_of(label, [1, 2, 3], one.by_place) for label, one in zip(labels, models)]
+        by_length = [curve_of(label, middles, one.by_length, SHARE) for label, one in zip(labels, models)]
+        by_place = [curve_of(label, [1, 2, 3], one.by_place, SHARE) for label, one in zip(labels, models)]
         charts.append(
             ClaimChart(f"{task}: accuracy by length", f"length of the source ({unit})", "accuracy", by_length)
         )

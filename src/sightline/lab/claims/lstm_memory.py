@@ -14,7 +14,7 @@ from sightline.core.state import replaced
 from sightline.lab.claims.adding import MEAN_ERROR, adding, adding_error, squared_error
 from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.fitting import Draw, Examples, Recipe, fit, held_out, initialised, losses
-from sightline.lab.claims.numbers import curve_of, in_words, mean_of, points_of
+from sightline.lab.claims.numbers import POSITIVE, curve_of, in_words, mean_of, mean_within, points_of
 from sightline.lab.claims.results import ClaimChart, ClaimNumber, ClaimOutcome, ClaimResult, ReferenceLine
 from sightline.mixers.lstm import LSTM
 
@@ -85,7 +85,7 @@ def lstm_memory(effort: Effort) -> ClaimResult:
         "C9",
         outcome,
         text,
-        numbers=[mean_of(f"{one.name}: error", one.error) for one in found]
+        numbers=[mean_within(f"{one.name}: error", one.error, POSITIVE) for one in found]
         + [ClaimNumber(f"{one.name}: error without memory", one.baseline) for one in found if one.cut == "nothing"]
         + ways.numbers,
         charts=[*_charts(found), ways.chart],
@@ -239,7 +239,7 @@ def judge(found: Sequence[LearnedMemory]) -> tuple[ClaimOutcome, str]:
     learned, missed = [one for one in long if one.learned], [one for one in long if not one.learned]
     parts = [f"learned: {_listed(learned)}" if learned else "no task of 100 steps or more was learned"]
     parts += [f"not learned in these steps of training: {_listed(missed)}"] if missed else []
-    cell, hidden = (in_words(mean_of("", ways[cut].error), 4) for cut in ("hidden", "cell"))
+    cell, hidden = (in_words(mean_within("", ways[cut].error, POSITIVE), 4) for cut in ("hidden", "cell"))
     parts.append(
         f"over {ways['hidden'].length} steps gradients through c alone left an error of {cell}, those through h alone "
         f"{hidden} (without memory {MEAN_ERROR:.3f})"
@@ -266,6 +266,6 @@ def _charts(found: Sequence[LearnedMemory]) -> list[ClaimChart]:
     curves = []
     for label, gate in gates.items():
         of_gate = [one for one in rows if one.forget_gate == gate]
-        curves.append(points_of(label, [one.error for one in of_gate], [one.length for one in of_gate]))
+        curves.append(points_of(label, [one.error for one in of_gate], [one.length for one in of_gate], POSITIVE))
     lines = [ReferenceLine("without memory", MEAN_ERROR)]
     return [ClaimChart("Adding: error by length", "steps", "mean squared error", curves, True, True, lines)]

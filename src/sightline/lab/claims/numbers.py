@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,12 +22,32 @@ def mean_of(name: str, values: Sequence[float] | np.ndarray, unit: str = "") -> 
     return ClaimNumber(name, band.centre[0], band.low[0], band.high[0], unit, len(values))
 
 
+ValueLimits = tuple[float, float]
+SHARE: ValueLimits = (0.0, 1.0)
+CORRELATION: ValueLimits = (-1.0, 1.0)
+POSITIVE: ValueLimits = (0.0, math.inf)
+
+
+def mean_within(name: str, values: Sequence[float] | np.ndarray, limits: ValueLimits, unit: str = "") -> ClaimNumber:
+    """The mean of a bounded quantity with its interval, of which no end is outside of the limits."""
+    mean = mean_of(name, values, unit)
+    low, high = (None if end is None else min(max(end, limits[0]), limits[1]) for end in (mean.low, mean.high))
+    return replace(mean, low=low, high=high)
+
+
+def mean_share(name: str, values: Sequence[float] | np.ndarray) -> ClaimNumber:
+    """The mean of shares with its interval within 0 and 1."""
+    return mean_within(name, values, SHARE)
+
+
 def curve_of(
-    label: str, x: Sequence[float] | Sequence[int], rows: Sequence[Sequence[float]] | np.ndarray
+    label: str,
+    x: Sequence[float] | Sequence[int],
+    rows: Sequence[Sequence[float]] | np.ndarray,
+    limits: ValueLimits = (-math.inf, math.inf),
 ) -> ClaimCurve:
-    """The mean of rows (seeds, K) at each x, with Student's interval."""
-    band = mean_band(list(x), np.asarray(rows, float))
-    return ClaimCurve(label, list(map(float, x)), band.centre, band.low, band.high)
+    """The mean of rows (seeds, K) at each x, with Student's interval within the limits."""
+    return points_of(label, list(np.asarray(rows, float).T), x, limits)
 
 
 def in_words(measured: ClaimNumber, digits: int = 2) -> str:
@@ -39,10 +61,13 @@ def in_words(measured: ClaimNumber, digits: int = 2) -> str:
 
 
 def points_of(
-    label: str, values: Sequence[Sequence[float] | np.ndarray], x: Sequence[float] | Sequence[int] | None = None
+    label: str,
+    values: Sequence[Sequence[float] | np.ndarray],
+    x: Sequence[float] | Sequence[int] | None = None,
+    limits: ValueLimits = (-math.inf, math.inf),
 ) -> ClaimCurve:
     """The mean of each list of numbers with its interval, at each x; without x at 0, 1, …, for a chart over names."""
-    means = [mean_of(label, each) for each in values]
+    means = [mean_within(label, each, limits) for each in values]
     places = list(map(float, range(len(means)) if x is None else x))
     low, high = [one.low for one in means], [one.high for one in means]
     return ClaimCurve(label, places, [one.value for one in means], low, high)

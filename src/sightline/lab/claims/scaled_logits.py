@@ -13,9 +13,8 @@ from torch.nn.utils import parametrize
 
 from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.fitting import Draw, Examples, Recipe, answers, fit, held_out, initialised, losses
-from sightline.lab.claims.numbers import in_words, mean_of
+from sightline.lab.claims.numbers import in_words, mean_of, mean_share
 from sightline.lab.claims.results import ClaimChart, ClaimCurve, ClaimNumber, ClaimOutcome, ClaimResult
-from sightline.lab.claims.times import mean_share
 from sightline.lab.panel_results import Band, Saturation
 from sightline.lab.saturation import WIDTHS, by_layer, by_width
 from sightline.models.encoder_model import EncoderConfig, EncoderModel

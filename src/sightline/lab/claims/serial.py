@@ -20,9 +20,10 @@ def serial_steps(effort: Effort) -> ClaimResult:
     """C1: n serial steps for a recurrence, a constant number of operations for attention.
 
     Rule: holds if in a forward pass each further position adds at least one operation to the chain of the rnn, lstm and
-    gru, and the chain of softmax attention (fused and with its weights formed) and of cross-attention is the same at
-    every length; depends if that is so for some of either kind; otherwise it does not hold. Other mechanisms are shown
-    and do not count: additive attention is that of Bahdanau et al. 2015, whose decoder is recurrent.
+    gru, and the chain of softmax attention (fused and with its weights formed) and of cross-attention is no longer at
+    the largest length than at the shortest; depends if that is so for some of either kind; otherwise it does not hold.
+    Other mechanisms are shown and do not count: additive attention is that of Bahdanau et al. 2015, whose decoder is
+    recurrent.
     """
     lengths = effort.choose((32, 64, 128, 256, 512, 1024), (16, 32, 64, 128))
     chains = []
@@ -76,15 +77,25 @@ def judge(chains: Sequence[Chain]) -> tuple[ClaimOutcome, str]:
     serial = [forward[name] for name in RECURRENT]
     constant = [forward[name] for name in DENSE]
     grow = [chain.name for chain in serial if per_position(chain) >= PER_POSITION]
-    same = [chain.name for chain in constant if len(set(chain.operations)) == 1]
+    same = [chain.name for chain in constant if chain.operations[-1] <= chain.operations[0]]
     n = serial[0].lengths[-1]
     recurrences = ", ".join(f"{c.name} {c.operations[-1]:,} ({per_position(c):.3g} per position)" for c in serial)
-    attention = ", ".join(f"{c.name} {c.operations[-1]:,}" for c in constant)
+    attention = ", ".join(f"{c.name} {c.operations[-1]:,}{_between(c)}" for c in constant)
     text = f"Longest chain at n = {n:,}: {recurrences}; {attention}. "
     if len(grow) == len(serial) and len(same) == len(constant):
         others = [name for name, c in forward.items() if name not in (*RECURRENT, *DENSE) and per_position(c) < 0.5]
-        text += "The chain is the same at every length in dense attention; it grows by less than half an operation per "
+        text += (
+            "The chain does not grow with the length in dense attention; it grows by less than half an operation per "
+        )
         return "holds", text + f"position in {', '.join(others) or 'no other mechanism'} too."
     if grow and same:
-        return "depends", text + f"It grows with n in {', '.join(grow)}; it is constant in {', '.join(same)}."
+        return "depends", text + f"It grows with n in {', '.join(grow)}; it does not grow in {', '.join(same)}."
     return "does not hold", text
+
+
+def _between(chain: Chain) -> str:
+    """A longer chain at a length between the first and the last, for which the layer may choose another kernel."""
+    most = max(chain.operations)
+    if most <= max(chain.operations[0], chain.operations[-1]):
+        return ""
+    return f" ({most:,} at n = {chain.lengths[chain.operations.index(most)]:,})"

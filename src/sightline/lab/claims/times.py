@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +11,6 @@ import torch
 from sightline.lab.bands import median_band, quartile_band
 from sightline.lab.bench.timing import call_seconds
 from sightline.lab.claims.claim import Effort
-from sightline.lab.claims.numbers import mean_of
 from sightline.lab.claims.results import ClaimCurve, ClaimNumber
 from sightline.lab.growth import Timing, prepare, time_in_turns
 from sightline.lab.mechanism import Mechanism
@@ -59,18 +57,6 @@ def upper_end(measured: ClaimNumber) -> float:
     """The upper end of the interval, the value where there is none, NaN without a value."""
     end = measured.value if measured.high is None else measured.high
     return float("nan") if end is None else end
-
-
-def mean_within(name: str, values: Sequence[float] | np.ndarray, least: float, most: float) -> ClaimNumber:
-    """The mean of a bounded quantity with its interval, of which no end is outside of the bounds."""
-    mean = mean_of(name, values)
-    low, high = (None if end is None else min(max(end, least), most) for end in (mean.low, mean.high))
-    return replace(mean, low=low, high=high)
-
-
-def mean_share(name: str, values: Sequence[float] | np.ndarray) -> ClaimNumber:
-    """The mean of shares with its interval within 0 and 1."""
-    return mean_within(name, values, 0.0, 1.0)
 
 
 def time_curve(label: str, cost: PhaseCost) -> ClaimCurve:

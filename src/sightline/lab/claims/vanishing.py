@@ -15,8 +15,9 @@ from sightline.lab.bands import median_band
 from sightline.lab.claims.adding import MEAN_ERROR, adding, adding_error, squared_error
 from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.fitting import Recipe, fit, initialised
+from sightline.lab.claims.numbers import POSITIVE, mean_within
 from sightline.lab.claims.results import ClaimChart, ClaimCurve, ClaimNumber, ClaimOutcome, ClaimResult, ReferenceLine
-from sightline.lab.claims.times import listed, mean_within
+from sightline.lab.claims.times import listed
 from sightline.lab.reach import distances, spectrum, state_reach
 from sightline.mixers.rnn import RNN
 
@@ -283,7 +284,7 @@ def _norm_number(one: GradientNorms) -> ClaimNumber:
 
 
 def _error_number(name: str, one: AddingError) -> ClaimNumber:
-    return mean_within(name, one.errors, 0.0, float("inf"))
+    return mean_within(name, one.errors, POSITIVE)
 
 
 def _norm_chart(reached: Sequence[GradientNorms], matrix: str, kind: str) -> ClaimChart:
