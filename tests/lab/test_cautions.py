@@ -8,7 +8,7 @@ import pytest
 
 from sightline.lab.cautions import cautions, marks
 from sightline.lab.load import Counters, OthersLoad, busy_ticks, read_counters
-from sightline.lab.results import BudgetPlan, PlannedSteps, Rate, Run
+from sightline.lab.results import Architecture, BudgetPlan, PlannedSteps, Rate, Run
 from sightline.training.plan import Speed, plan_steps
 
 PLANNED = BudgetPlan(
@@ -18,7 +18,7 @@ GOOD = Run("gru", 0, "done", train_s=60.0, cpu_s=59.0, steps=6000, epochs=3, tok
 
 
 def sentences(*runs: Run, plan: BudgetPlan = PLANNED, **machine: object) -> list[str]:
-    return [caution.sentence for caution in cautions(runs, plan, {}, **machine)]
+    return [caution.sentence for caution in cautions(runs, plan, **machine)]
 
 
 def test_nothing_is_said_of_runs_that_were_long_enough_and_undisturbed() -> None:
@@ -27,7 +27,7 @@ def test_nothing_is_said_of_runs_that_were_long_enough_and_undisturbed() -> None
 
 @pytest.mark.parametrize(("steps", "warned"), [(99, True), (100, False)])
 def test_fewer_than_a_hundred_steps(steps: int, warned: bool) -> None:
-    given = cautions([GOOD, replace(GOOD, arch="rnn", steps=steps)], PLANNED, {})
+    given = cautions([GOOD, replace(GOOD, arch="rnn", steps=steps)], PLANNED)
     assert [caution.marks for caution in given] == ([{"rnn": "99 steps"}] if warned else [])
     if warned:
         assert given[0].sentence.startswith("Fewer than 100 steps of training (rnn 99): too few to rank")
@@ -75,7 +75,7 @@ def test_a_search_whose_best_rate_has_no_neighbour_on_one_side() -> None:
         "rnn": [middle, replace(high, loss=1.5)],
         "linear": [],
     }
-    given = cautions([GOOD], PLANNED, rates)
+    given = cautions([GOOD], PLANNED, [Architecture(arch, {}, rates=tried) for arch, tried in rates.items()])
     assert [caution.sentence for caution in given] == [
         "gru: the largest learning rate that was tried was the best; raise --rates to try others.",
         "rnn: the smallest learning rate that was tried was the best; raise --rates to try others.",

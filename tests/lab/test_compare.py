@@ -23,7 +23,7 @@ from sightline.lab.progress import Display
 from sightline.lab.results import Data, Results
 from sightline.lab.summary import Outcome, length_bins, summarise
 from sightline.lab.timeless import timeless
-from sightline.report.html import render
+from sightline.report.html import render, write_report
 from sightline.tasks.texts_out.scores import score_texts
 
 
@@ -123,6 +123,40 @@ def test_a_comparison_by_the_plan_of_another_repeats_it(pairs: Path, tmp_path: P
     plan = tmp_path / "first"
     again = compare(replace(config, budget="9s"), tmp_path / "again", display=Display(quiet=True), plan=plan)
     assert _comparable(again) == _comparable(first)
+
+
+@pytest.mark.slow
+def test_sizes_are_searched_with_their_rates(pairs: Path, tmp_path: Path) -> None:
+    """A budget in seconds: every size has its own steps; the runs have the size of the best of the longest trials."""
+    config = CompareConfig(
+        "translation",
+        str(pairs),
+        ("gru",),
+        "2s",
+        seeds=2,
+        search=0.5,
+        rates=2,
+        sizes=2,
+        workers=2,
+        settings={"model.d_model": "16", "validations": "2"},
+    )
+    results = compare(config, tmp_path / "first", display=Display(quiet=True))
+    (gru,) = results.architectures
+    sizes = sorted({rate.parameters for rate in gru.rates if rate.parameters})
+    assert len(sizes) == 2
+    assert sizes[1] == pytest.approx(4 * sizes[0], rel=0.3)
+    assert sorted(planned.parameters or 0 for planned in results.budget.steps) == sizes
+    assert sorted(rate.share for rate in gru.rates) == [1.0, 1.0, 1.0, 1.0, 3.0, 3.0]
+    best = min((rate for rate in gru.rates if rate.share == 3), key=lambda rate: rate.loss or 0.0)
+    assert (gru.parameters, gru.learning_rate) == (best.parameters, best.lr)
+    planned = results.planned("gru")
+    assert planned is not None
+    assert {run.steps for run in results.runs} == {planned.run.steps}
+    again = compare(config, tmp_path / "again", display=Display(quiet=True), plan=tmp_path / "first")
+    assert _comparable(again) == _comparable(results)
+    report = write_report(results, tmp_path / "first").read_text(encoding="utf-8")
+    assert "Search of size and learning rate" in report
+    assert compare(config, tmp_path / "first", display=Display(quiet=True), resume=True).runs == results.runs
 
 
 def _prepared(**changes: Any) -> Prepared:

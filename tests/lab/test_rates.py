@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sightline.lab.halving import SearchCandidate
 from sightline.lab.jobs import Failure, Job, JobResult
 from sightline.lab.plan import CompareConfig, divide
 from sightline.lab.progress import Display
@@ -172,13 +173,15 @@ def ended(job: Job, loss: float | None) -> Outcome:
 def test_a_comparison_trains_its_runs_at_the_rate_that_its_trials_showed(tmp_path: Path) -> None:
     """The trials of two architectures end in turns; the search of each is its own."""
     lab, optima = session(tmp_path), {"gru": 5.0, "rnn": 0.9}
-    jobs = [lab._trial(arch, factor) for factor in lab.config.factors for arch in lab.config.archs]
+    jobs = [
+        lab._trial(arch, SearchCandidate(None, factor)) for factor in lab.config.factors for arch in lab.config.archs
+    ]
     tried: list[tuple[str, float]] = []
     while jobs:
         job = jobs.pop()
         tried.append((job.arch, job.lr_factor))
-        lab.rates.setdefault(job.arch, []).append(ended(job, bowl(optima[job.arch])(job.lr_factor)))
-        jobs += lab._beyond(job.arch)
+        lab.search.record(ended(job, bowl(optima[job.arch])(job.lr_factor)))
+        jobs += lab._further(job.arch)
     assert sorted(tried) == [("gru", pytest.approx(f)) for f in (1 / 3, 1, 3, 9)] + [
         ("rnn", pytest.approx(f)) for f in (1 / 3, 1, 3)
     ]
@@ -193,7 +196,8 @@ def test_a_trial_shows_the_loss_at_its_end_not_the_best_on_its_way() -> None:
 
 def test_where_every_trial_diverged_the_runs_have_the_presets_rate(tmp_path: Path) -> None:
     lab = session(tmp_path)
-    lab.rates["gru"] = [ended(lab._trial("gru", factor), None) for factor in (1 / 3, 1.0, 3.0, 1 / 9)]
+    for factor in (1 / 3, 1.0, 3.0, 1 / 9):
+        lab.search.record(ended(lab._trial("gru", SearchCandidate(None, factor)), None))
     assert lab._run("gru", 0).lr_factor == 1.0
 
 
@@ -202,7 +206,7 @@ def test_the_trials_of_a_comparison_warm_up_in_proportion_to_their_steps(
     tmp_path: Path, steps: str, share: float
 ) -> None:
     lab = session(tmp_path, **{"optim.warmup_steps": steps})
-    trial, run = training_config(lab._trial("gru", 3.0)), training_config(lab._run("gru", 0))
+    trial, run = training_config(lab._trial("gru", SearchCandidate(None, 3.0))), training_config(lab._run("gru", 0))
     assert (trial.training.budget, run.training.budget) == ("120steps", "360steps")
     assert (run.training.optim.warmup_steps, trial.training.optim.warmup_steps) == (int(steps), None)
     assert trial.training.optim.warmup == pytest.approx(share)

@@ -50,9 +50,9 @@ def compare(
 
     Data is given as to `sightline.fit`. `archs` are names, or text with commas between them. `budget` is that of each
     run, by default 60s; `plan` is an earlier comparison, or its directory, whose numbers of steps to take instead.
-    `keys` are the flags of `sightline compare` (`seeds`, `seed`, `match`, `plugin`, `search`, `rates`, `metric`,
-    `tested`, `margin`, `until_decided`, `max_seeds`, `workers`, `device`, `dtype`, `prefer`), and keys of the task's
-    configuration, which all architectures share; those with dots are in `settings`.
+    `keys` are the flags of `sightline compare` (`seeds`, `seed`, `match`, `plugin`, `search`, `rates`, `sizes`,
+    `metric`, `tested`, `margin`, `until_decided`, `max_seeds`, `workers`, `device`, `dtype`, `prefer`), and keys of the
+    task's configuration, which all architectures share; those with dots are in `settings`.
     `out_dir`, by default a new directory in `runs`, gets the report, `results.json` and all runs; a table in memory is
     kept in the folder `tables` beside it. `resume` continues the comparison in `out_dir`, with more architectures or
     seeds if asked for. `cluster` is the address of a Ray cluster whose nodes do the work, or "auto".

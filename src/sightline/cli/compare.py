@@ -30,6 +30,7 @@ def compare(
     out_dir: Annotated[Path | None, Parameter(name=["--out-dir", "-o"])] = None,
     search: float = 0.2,
     rates: int = 3,
+    sizes: int = 1,
     metric: str = "auto",
     tested: int = 1000,
     margin: float | None = None,
@@ -74,6 +75,8 @@ def compare(
         search: Fraction of the budget spent on the learning-rate search; 0 uses the presets' rates.
         rates: Number of learning rates that the search tries, including the preset's; one more where the largest or
             the smallest is the best.
+        sizes: Number of sizes that the search tries with each rate, a factor of 4 in parameters apart, by successive
+            halving; 1 keeps the preset's.
         metric: Metric that decides the ranking. auto: the task's default (translation: exact match of single words,
             chrF of targets up to four words, otherwise BLEU).
         tested: Maximum number of test items.
@@ -135,6 +138,7 @@ def compare(
         plugin=tuple(plugin or ()),
         search=search,
         rates=rates,
+        sizes=sizes,
         metric=metric,
         tested=tested,
         margin=margin,

@@ -8,7 +8,7 @@ from typing import final
 
 from sightline.core.digits import number_of, percent
 from sightline.lab.rates import edge
-from sightline.lab.results import BudgetPlan, Rate, Run
+from sightline.lab.results import Architecture, BudgetPlan, Run
 
 FEW_STEPS = 100
 STARVED = 0.8  # processor time of the thread that trains, as a share of the time that passed
@@ -28,7 +28,7 @@ class Caution:
 def cautions(
     runs: Sequence[Run],
     plan: BudgetPlan,
-    rates: Mapping[str, Sequence[Rate]],
+    architectures: Sequence[Architecture] = (),
     *,
     on_cpu: bool = True,
     others_cores: float | None = None,
@@ -37,14 +37,16 @@ def cautions(
 ) -> list[Caution]:
     """All that apply, the gravest first.
 
-    rates: the learning rates that were tried, by architecture
+    architectures: with the trials of each
     deaths: how often processes of an architecture's runs and trials died and were started again
     others_cores: the cores that other programs kept busy meanwhile, of `cores`
     """
     done = [run for run in runs if run.status == "done"]
     by_clock = not plan.steps and plan.per_run.endswith("s-wall")
     harm = "trained less than they would have" if by_clock else "took longer, for the same steps"
-    listed = [_few_steps(done), _short_epochs(done), _open_search(rates, "largest"), _open_search(rates, "smallest")]
+    listed = [_few_steps(done), _short_epochs(done)]
+    listed += [_open_search(architectures, side) for side in ("largest", "smallest")]
+    listed += [_open_sizes(architectures, side) for side in ("largest", "smallest")]
     if on_cpu:
         listed.append(_starved(done, harm))
     listed.append(_uneven(done))
@@ -81,12 +83,22 @@ def _short_epochs(runs: Sequence[Run]) -> Caution | None:
     return Caution(sentence, dict.fromkeys(short, "less than one pass over the data"))
 
 
-def _open_search(rates: Mapping[str, Sequence[Rate]], side: str) -> Caution | None:
-    archs = [arch for arch, tried in rates.items() if edge({rate.lr: rate.loss for rate in tried}) == side]
+def _open_search(architectures: Sequence[Architecture], side: str) -> Caution | None:
+    archs = [a.arch for a in architectures if edge(a.tried_rates) == side]
     if not archs:
         return None
     sentence = f"{', '.join(archs)}: the {side} learning rate that was tried was the best; raise --rates to try others."
     return Caution(sentence, dict.fromkeys(archs, f"the {side} rate that was tried was the best"))
+
+
+def _open_sizes(architectures: Sequence[Architecture], side: str) -> Caution | None:
+    """Of those whose runs have the largest or the smallest size: what longer trials chose, not the shortest alone."""
+    end = max if side == "largest" else min
+    archs = [a.arch for a in architectures if len(a.tried_sizes) > 1 and a.parameters == end(a.tried_sizes)]
+    if not archs:
+        return None
+    sentence = f"{', '.join(archs)}: the {side} size that was tried was chosen; raise --sizes to try others."
+    return Caution(sentence, dict.fromkeys(archs, f"the {side} size that was tried was chosen"))
 
 
 def _starved(runs: Sequence[Run], harm: str) -> Caution | None:

@@ -92,7 +92,7 @@ def compare(
         finally:
             session.end()
     load = others.cores() if cluster is None else None
-    results = summarise(config, session.plan, prepared, session.outcomes, session.rates, command, load)
+    results = summarise(config, session.plan, prepared, session.outcomes, session.search.trials, command, load)
     results.save(out_dir / RESULTS)
     failures = [outcome.failure for outcome in session.outcomes if outcome.failure is not None]
     if len(failures) == len(session.outcomes):

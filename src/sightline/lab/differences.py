@@ -207,7 +207,8 @@ def _facts(results: Results, archs: set[str], settings: bool) -> dict[str, Any]:
     own |= {"tested": data.tested, "workers": plan.workers, "threads": plan.threads}
     facts = {name: value for name, value in _flat(own).items() if value is not None}
     facts |= {f"data.{name}": value for name, value in data.facts.items()}
-    facts |= {f"{planned.arch}.steps": planned.run.steps for planned in plan.steps if planned.arch in archs}
+    planned = {arch: steps for arch in sorted(archs) if (steps := results.planned(arch)) is not None}
+    facts |= {f"{arch}.steps": steps.run.steps for arch, steps in planned.items()}
     rates = {a.arch: a.learning_rate for a in results.architectures if a.arch in archs}
     facts |= {f"{arch}.learning_rate": rate for arch, rate in rates.items() if rate is not None}
     return facts | _flat(results.environment, "environment.")

@@ -27,6 +27,7 @@ class Job:
     """The job of one worker process: prepare the data, measure speeds, try a learning rate, or train and evaluate.
 
     `directory` belongs to the job, `prepared` to the preparing job. `lr_factor` multiplies the preset's learning rate.
+    `parameters`: the size of the model, where sizes are searched. `stage`: that of a trial, see `lab.halving`.
     `run_budget`: the budget of the run for which a trial tries a rate.
     `turn`: the number of a measuring job among those that run at once. `deaths`: how often its process died before.
     `sharing`: how many jobs run at once, each with an equal share of the machine's energy.
@@ -47,6 +48,8 @@ class Job:
     turn: int = 0
     deaths: int = 0
     sharing: int = 1
+    parameters: int | None = None
+    stage: int = 0
 
 
 @final
@@ -69,6 +72,8 @@ class Prepared:
     warnings: list[str] = field(default_factory=list)
     validations: int = VALIDATIONS  # of each run, at most, where seconds become steps
     validation_share: float = 1.0  # of the validation items, at most
+    presets: dict[str, int] = field(default_factory=dict)  # parameters of the presets, by architecture
+    sizes: dict[str, list[int]] = field(default_factory=dict)  # those that a search tries, the preset's among them
 
 
 @final

@@ -11,6 +11,7 @@ from sightline.core.digits import number_of, percent
 from sightline.core.errors import InputError
 from sightline.core.processes import available_cores
 from sightline.core.settings import check_in_range, keys_of
+from sightline.lab.halving import KEPT, effort, stage_counts
 from sightline.lab.rates import EXTRA, candidates, most_trials
 from sightline.lab.results import BudgetPlan, Prefer
 from sightline.training.budget import WORDS, Unit
@@ -32,6 +33,7 @@ class CompareConfig:
     budget: for one run of one architecture: 60s, 60s-wall, 500steps, 2Mtok, 1e15flop, 5kJ
     search: share of the budget of all its runs that goes to the learning-rate search, 0 = the preset's rate
     rates: number of candidate rates, to which one more is added beyond the edge where the best is there
+    sizes: number of sizes that the search tries with each rate, by successive halving; 1 = the preset's alone
     match: size that every architecture is scaled to, such as "params=2M"
     plugin: what every process of the comparison loads first, as `sightline.load_plugin` takes it
     metric: the metric that decides, "auto" = the task's default; tested: most test items to measure
@@ -56,6 +58,7 @@ class CompareConfig:
     plugin: tuple[str, ...] = ()
     search: float = 0.2
     rates: int = 3
+    sizes: int = 1
     metric: str = "auto"
     tested: int = 1000
     margin: float | None = None
@@ -81,10 +84,15 @@ class CompareConfig:
             raise InputError(f"expected a share from 0 to below 1, found {self.search:g}", where="--search")
         if self.variants and self.match is not None and not self.match.startswith("params="):
             raise InputError(f"variants are matched by params=2M alone, found {self.match!r}", where="--match")
+        if self.sizes > 1 and self.match is not None:
+            raise InputError("with --match every architecture has that size: leave out one of the two", where="--sizes")
+        if self.sizes > 1 and not self.searches:
+            raise InputError("sizes are chosen in the search, for which --search 0 leaves nothing", where="--sizes")
         self._check_settings()
         for flag, value, least in (
-            ("--seeds", self.seeds, 1), ("--rates", self.rates, 2), ("--tested", self.tested, 1),
-            ("--workers", self.workers, 1), ("--seed", self.seed, 0), ("--margin", self.margin, 0),
+            ("--seeds", self.seeds, 1), ("--rates", self.rates, 2), ("--sizes", self.sizes, 1),
+            ("--tested", self.tested, 1), ("--workers", self.workers, 1), ("--seed", self.seed, 0),
+            ("--margin", self.margin, 0),
         ):  # fmt: skip
             check_in_range(flag, value, at_least=least)
         if self.until_decided:
@@ -120,6 +128,15 @@ class CompareConfig:
         """Factors of the preset's learning rate that the search tries, ascending, including 1; none without one."""
         return candidates(self.rates) if self.searches else []
 
+    @property
+    def candidates(self) -> int:
+        """The number of trials of one architecture that the search begins with."""
+        return self.sizes * self.rates if self.searches else 0
+
+    def variant(self, arch: str) -> dict[str, Any]:
+        """The preset of an architecture, "arch", and the keys in which it differs from that."""
+        return {"arch": arch, **self.variants.get(arch, {})}
+
 
 def divide(
     config: CompareConfig, amount: float, unit: Unit, *, workers: int | None = None, cores: Sequence[int] = ()
@@ -128,25 +145,30 @@ def divide(
 
     With b per run and s seeds an architecture has s·b. The share f of it is for k candidate learning rates and e trials
     beyond the edge, f·s·b/(k + e) each, and the rest for the seeds, (1 - f)·b each: the search is part of the budget,
-    not an extra. A trial beyond the edge that is not needed leaves its amount unspent.
+    not an extra. A trial beyond the edge that is not needed leaves its amount unspent. With several sizes the share is
+    for the stages of `lab.halving`.
 
     Raises:
         InputError: "--budget: too small for 3 candidate learning rates".
     """
     share = config.search if config.searches else 0.0
     total = amount * config.seeds
-    each = total * share / most_trials(config.rates)
+    trials = effort(config.candidates) if config.sizes > 1 else most_trials(config.rates)
+    each = total * share / trials
     final = amount * (1 - share)
     if unit not in ("seconds", "wall", "joules"):
         each, final = float(int(each)), float(int(final))
         if final < 1 or (share and each < 1):
-            raise InputError(f"too small for {config.rates} candidate learning rates", where="--budget")
+            searched = f"{config.rates} candidate learning rates"
+            searched += f" at {config.sizes} sizes" if config.sizes > 1 else ""
+            raise InputError(f"too small for {searched}", where="--budget")
     workers, threads = crew(config, workers, cores)
     plan = BudgetPlan(
         per_run=written(amount, unit),
         seeds=config.all_seeds,
         search_fraction=share,
         search_rates=config.rates if share else 0,
+        search_sizes=config.sizes,
         search_each=written(each, unit) if share else None,
         final_each=written(final, unit),
         match=config.match,
@@ -169,7 +191,7 @@ def crew(config: CompareConfig, workers: int | None = None, cores: Sequence[int]
     cores: of each machine, by default of this one; no process has threads on two machines
     """
     cores = cores or [available_cores()]
-    most = len(config.archs) * max(config.seeds, config.rates if config.searches else 0)
+    most = len(config.archs) * max(config.seeds, config.candidates)
     workers = min(config.workers or workers or sum(cores), most)
     fitting = [threads for threads in range(1, max(cores) + 1) if sum(own // threads for own in cores) >= workers]
     return workers, max(fitting, default=1)
@@ -186,6 +208,17 @@ def _explained(plan: BudgetPlan, total: str) -> str:
     each = f"{plan.per_run} for each run and {number_of(seeds, 'seed')} make {total} for each architecture"
     if plan.search_each is None:
         return each + ", at the learning rate of its preset (no search)."
+    if plan.search_sizes > 1:
+        count = plan.search_sizes * plan.search_rates
+        later = "".join(
+            f", then the best {number} for {amount} times as long"
+            for number, amount in ((number, KEPT**stage) for stage, number in enumerate(stage_counts(count)) if stage)
+        )
+        return (
+            f"{each}. {percent(plan.search_fraction)} of it is for the search of size and learning rate: {count} "
+            f"candidates ({plan.search_sizes} sizes with {plan.search_rates} rates each), {plan.search_each} each"
+            f"{later}, compared by the validation loss at their end; the rest is for the runs, {plan.final_each} each."
+        )
     return (
         f"{each}. {percent(plan.search_fraction)} of it is for the learning-rate search: {plan.search_rates} "
         f"candidates and {EXTRA} more where the best is the largest or the smallest, {plan.search_each} each, "

@@ -146,8 +146,13 @@ def title(worker: Running) -> str:
     if job.kind == "time":
         return "measuring speeds"
     if job.kind == "trial":
-        return f"{job.arch}, trial of learning rate × {job.lr_factor:.3g}"
+        return f"{title_of(job.arch, job.parameters)}, trial of learning rate × {job.lr_factor:.3g}"
     return f"{job.arch}, seed {job.seed}"
+
+
+def title_of(arch: str, parameters: int | None) -> str:
+    """An architecture, with its size where several are tried."""
+    return arch if parameters is None else f"{arch} with {parameters:,} parameters"
 
 
 def _latest(worker: Running, name: str) -> float | None:

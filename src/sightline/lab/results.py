@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, final
 
 from sightline.core.digits import number_of
 from sightline.core.metrics import Baseline, Metric, defined, find_metric
+from sightline.lab.budget_plan import BudgetPlan, PlannedSteps
 from sightline.lab.details import Details
 from sightline.lab.stored import load_results, plain_results, save_results
-from sightline.training.plan import StepPlan
 
 SCHEMA_VERSION = 2
 
@@ -41,11 +42,18 @@ class Estimate:
 @final
 @dataclass(frozen=True)
 class Rate:
-    """One candidate of the learning-rate search."""
+    """One trial of the search.
+
+    loss: the validation loss at its end; None where it failed
+    parameters: of the model, where sizes were searched too
+    share: its length as a multiple of `BudgetPlan.search_each`
+    """
 
     lr: float
-    loss: float | None  # validation loss at the end of its trial; None when the trial failed
+    loss: float | None
     status: Status
+    parameters: int | None = None
+    share: float = 1.0
 
 
 @final
@@ -77,6 +85,24 @@ class Architecture:
     finished: int = 0
     started: int = 0
     cautions: list[str] = field(default_factory=list)
+
+    @property
+    def tried_rates(self) -> dict[float, float | None]:
+        """The losses of the trials at the chosen size, by learning rate: those of equal length."""
+        return {rate.lr: rate.loss for rate in self.rates if self._chosen_size(rate) and rate.share == 1}
+
+    @property
+    def tried_sizes(self) -> dict[int, float | None]:
+        """The losses of the trials with the chosen rate, by parameters; empty where sizes were not searched."""
+        chosen = self.learning_rate
+        return {
+            rate.parameters: rate.loss
+            for rate in self.rates
+            if rate.parameters is not None and rate.share == 1 and chosen and math.isclose(rate.lr, chosen)
+        }
+
+    def _chosen_size(self, rate: Rate) -> bool:
+        return rate.parameters is None or rate.parameters == self.parameters
 
 
 @final
@@ -206,45 +232,6 @@ class Data:
 
 @final
 @dataclass(frozen=True)
-class PlannedSteps:
-    """The steps of one architecture: of each of its runs and of each trial of a learning rate.
-
-    batch: the setting that bounds a batch, such as "batch_tokens 2000"; a step means little without it
-    """
-
-    arch: str
-    batch: str
-    run: StepPlan
-    trial: StepPlan | None = None
-
-
-@final
-@dataclass(frozen=True)
-class BudgetPlan:
-    """The budget of each architecture; `explained` states it in words, with the arithmetic.
-
-    steps: what a budget in seconds became, measured before the first training; empty for other budgets
-    """
-
-    per_run: str
-    seeds: list[int]
-    search_fraction: float = 0.0
-    search_rates: int = 0
-    search_each: str | None = None
-    final_each: str = ""
-    match: str | None = None
-    workers: int = 1
-    threads: int = 1
-    explained: str = ""
-    steps: list[PlannedSteps] = field(default_factory=list)
-
-    def steps_of(self, arch: str) -> PlannedSteps | None:
-        """The steps of one architecture."""
-        return next((planned for planned in self.steps if planned.arch == arch), None)
-
-
-@final
-@dataclass(frozen=True)
 class LengthBin:
     """Test items by source length in characters, both ends included."""
 
@@ -342,6 +329,11 @@ class Results:
         measured = [a for a in self.architectures if a.arch in known]
         measured.sort(key=lambda a: known[a.arch], reverse=metric.higher_is_better)
         return [*measured, *(a for a in self.architectures if a.arch not in known)]
+
+    def planned(self, arch: str) -> PlannedSteps | None:
+        """The steps of an architecture at the size of its runs."""
+        parameters = next((a.parameters for a in self.architectures if a.arch == arch), None)
+        return self.budget.steps_of(arch, parameters)
 
     @property
     def judgement(self) -> str:

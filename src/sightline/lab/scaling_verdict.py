@@ -133,7 +133,7 @@ def _lost(results: Results) -> list[str]:
 
 
 def _open(results: Results) -> list[str]:
-    return [a.arch for a in results.architectures if edge({rate.lr: rate.loss for rate in a.rates}) is not None]
+    return [a.arch for a in results.architectures if edge(a.tried_rates) is not None]
 
 
 def _archs(results: Results, chosen: Callable[[Run], bool]) -> list[str]:

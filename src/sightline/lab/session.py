@@ -17,6 +17,7 @@ from sightline.core.errors import Diverged, EnvironmentFault, InputError, Sightl
 from sightline.core.metrics import find_metric
 from sightline.lab.directory import clear
 from sightline.lab.executor import Executor, Running
+from sightline.lab.halving import SearchCandidate, length
 from sightline.lab.jobs import (
     FAILED,
     TRAININGS,
@@ -28,16 +29,17 @@ from sightline.lab.jobs import (
     Timed,
     write_json,
 )
-from sightline.lab.plan import CompareConfig, crew, divide
+from sightline.lab.plan import CompareConfig, crew, divide, written
 from sightline.lab.processes import LocalExecutor
-from sightline.lab.progress import Display, title
-from sightline.lab.rates import EXTRA, best, beyond
+from sightline.lab.progress import Display, title, title_of
+from sightline.lab.rates import EXTRA
 from sightline.lab.results import BudgetPlan, Results
 from sightline.lab.resume import Begun, begun_job, keep_result, stored_outcome
+from sightline.lab.search import Search
 from sightline.lab.steps import measured_steps, slowest_node, steps_like
 from sightline.lab.summary import Outcome, judge
 from sightline.lab.verdict import all_decided
-from sightline.training.budget import MEASURED
+from sightline.training.budget import MEASURED, Budget
 from sightline.training.plan import StepPlan
 
 MOST_DEATHS = 3  # of the process of one job, after which it has failed
@@ -55,9 +57,12 @@ class Session:
     plan: BudgetPlan = field(default_factory=lambda: BudgetPlan("", []))
     executor: Executor[Any] = field(default_factory=LocalExecutor)
     outcomes: list[Outcome] = field(default_factory=list)
-    rates: dict[str, list[Outcome]] = field(default_factory=dict)
     unmeasured: dict[str, Failure] = field(default_factory=dict)
     validations: dict[str, Any] = field(default_factory=dict)  # of a run, as the settings ask for them
+    search: Search = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.search = Search(self.config)
 
     def prepare(self) -> Prepared:
         """Run the preparing job and wait for it; it finds every error in the user's input.
@@ -96,6 +101,10 @@ class Session:
         self.display.metric, self.display.counted = prepared.metric, prepared.data.speed_unit
         self.plan = _plan(self.config, prepared, self.executor)
         self.validations = {"validations": prepared.validations, "validation_share": prepared.validation_share}
+        self.search = Search(self.config, prepared.presets, prepared.sizes)
+        for arch, sizes in prepared.sizes.items():
+            if len(sizes) < self.config.sizes:
+                self.display.say(f"{arch}: {number_of(len(sizes), 'size')} to try; no other width has the others")
         if self.begun is not None:
             self.plan = self.begun.planned(self.plan)
         return prepared
@@ -105,10 +114,15 @@ class Session:
 
         An architecture that cannot be measured fails here, in the place of its runs.
         """
-        new = tuple(arch for arch in self.config.archs if self.plan.steps_of(arch) is None)
+        known = {planned.arch for planned in self.plan.steps}
+        new = [arch for arch in self.config.archs if arch not in known]
         if prepared.budget_unit not in MEASURED or not new:
             return
-        config = replace(self.config, archs=new)
+        names = self.search.names(new)
+        variants = {}
+        for name, (arch, size) in names.items():
+            variants |= self.search.configured(arch, size, name=name).variants
+        config = replace(self.config, archs=tuple(names), variants=variants)
         several = 1 if earlier else self.plan.workers
         self.display.begin(several)
         budget = "" if earlier else self.plan.final_each
@@ -136,22 +150,28 @@ class Session:
                 chosen = f"The speeds were measured on {len(set(nodes))} nodes; the steps are those of the slowest"
                 self.plan = replace(self.plan, explained=f"{self.plan.explained} {chosen}, {slowest}.")
                 self.display.say(f"{chosen}, {slowest}.")
+            steps = [replace(one, arch=names[one.arch][0], parameters=names[one.arch][1]) for one in steps]
         self.plan = replace(self.plan, steps=[*self.plan.steps, *(one for one in steps if one.arch in new)])
-        self.unmeasured = {arch: failure for one in timed for arch, failure in one.failures.items()}
-        for arch, failure in self.unmeasured.items():
-            self.display.say(f"{arch}: {failure.kind}: {failure.message}")
+        lost = {name: failure for one in timed for name, failure in one.failures.items()}
+        for name, failure in lost.items():
+            self.display.say(f"{name}: {failure.kind}: {failure.message}")
+        measured = {arch for name, (arch, _) in names.items() if name not in lost}
+        self.unmeasured = {names[name][0]: failure for name, failure in lost.items() if names[name][0] not in measured}
 
     def announce(self) -> None:
         """Display the plan."""
         plan, archs = self.plan, self.config.archs
         runs = len(archs) * self.config.seeds
-        trials = len(archs) * plan.search_rates
+        trials = sum(len(self.search.beginning(arch)) for arch in archs)
         self.display.begin(runs + trials)
         grid = f"{number_of(len(archs), 'architecture')} × {number_of(self.config.seeds, 'seed')}, {plan.per_run} each"
         self.display.say(f"{grid}, {plan.workers} at a time with {plan.threads} thread(s) each")
         for planned in plan.steps:
-            self.display.say(f"{planned.arch}: {planned.run}")
-        if trials:
+            self.display.say(f"{title_of(planned.arch, planned.parameters)}: {planned.run}")
+        if trials and self.config.sizes > 1:
+            first = f"first {trials} trials of sizes and learning rates, {plan.search_each} each, inside the budget"
+            self.display.say(f"{first}; then longer ones of the best third")
+        elif trials:
             more = f"{EXTRA} more of an architecture whose best rate is at the edge"
             first = f"first {trials} trials of learning rates, {plan.search_each} each, inside the budget"
             self.display.say(f"{first}; {more}")
@@ -159,7 +179,8 @@ class Session:
     def train(self, prepared: Prepared) -> None:
         """All trials and runs, and with `until_decided` rounds of one seed more."""
         measured = [arch for arch in self.config.archs if arch not in self.unmeasured]
-        self._train(self.plan.seeds, [self._trial(arch, factor) for arch in measured for factor in self.config.factors])
+        first = [(arch, candidate) for arch in measured for candidate in self.search.beginning(arch)]
+        self._train(self.plan.seeds, [self._trial(arch, candidate) for arch, candidate in first])
         while self.config.until_decided and len(seeds := self.plan.seeds) < self.config.max_seeds:
             if all_decided(judge(self.config, prepared, self.outcomes, seeds=len(seeds)).pairs):
                 break
@@ -181,19 +202,14 @@ class Session:
             for worker in self._wait():
                 self._take(worker)
                 if worker.job.kind == "trial":
-                    trials += self._beyond(worker.job.arch)
+                    trials += self._further(worker.job.arch)
 
-    def _beyond(self, arch: str) -> list[Job]:
-        """The trial that follows from the others of an architecture, if any."""
-        factor = beyond(self._losses(arch), self.config.rates)
-        if factor is None:
-            return []
-        self.display.total += 1
-        return [self._trial(arch, factor)]
-
-    def _losses(self, arch: str) -> dict[float, float | None]:
-        """What the trials of an architecture showed, by factor of the preset's rate."""
-        return {trial.job.lr_factor: trial.result and trial.result.loss for trial in self.rates.get(arch, [])}
+    def _further(self, arch: str) -> list[Job]:
+        """The trials that follow from the others of an architecture, if any."""
+        stage = self.search.stage(arch)
+        jobs = [self._trial(arch, candidate, stage) for candidate in self.search.further(arch)]
+        self.display.total += len(jobs)
+        return jobs
 
     def _next(self, trials: list[Job], runs: list[tuple[str, int]]) -> Job | None:
         """Remove and return the next job that can start now; those that ended in an earlier process are recorded."""
@@ -201,7 +217,7 @@ class Session:
             job = trials.pop(0)
             if not self._recorded(job):
                 return begun_job(job)
-            trials += self._beyond(job.arch)
+            trials += self._further(job.arch)
         searching = {worker.job.arch for worker in self.executor.active if worker.job.kind == "trial"}
         for arch, seed in [run for run in runs if run[0] not in searching]:
             runs.remove((arch, seed))
@@ -217,22 +233,24 @@ class Session:
         self._record(outcome)
         return True
 
-    def _trial(self, arch: str, factor: float) -> Job:
-        directory = self.out_dir / "trials" / f"{arch}-x{factor:.3g}"
-        planned = self.plan.steps_of(arch)
+    def _trial(self, arch: str, candidate: SearchCandidate, stage: int = 0) -> Job:
+        size, factor = candidate
+        name = arch if size is None else f"{arch}-{size}-stage{stage}"
+        directory, prepared = self.out_dir / "trials" / f"{name}-x{factor:.3g}", self.out_dir / "prepared"
+        planned, config = self.plan.steps_of(arch, size), self.search.configured(arch, size)
         trial = {**self.validations, "validations": TRIAL_VALIDATIONS}
-        length = _length(planned and planned.trial, self.plan.search_each or "", trial)
-        whole = _length(planned and planned.run, self.plan.final_each, self.validations)["budget"]
-        seed, prepared = self.config.seed, self.out_dir / "prepared"
-        return Job("trial", self.config, directory, prepared, arch, seed, lr_factor=factor, run_budget=whole, **length)
+        duration = _duration(planned and planned.trial, self.plan.search_each or "", trial, times=length(stage))
+        whole = _duration(planned and planned.run, self.plan.final_each, self.validations)["budget"]
+        return Job("trial", config, directory, prepared, arch, self.config.seed, lr_factor=factor, run_budget=whole,
+                   parameters=size, stage=stage, **duration)  # fmt: skip
 
     def _run(self, arch: str, seed: int) -> Job:
         directory, prepared = self.out_dir / "runs" / f"{arch}-seed{seed}", self.out_dir / "prepared"
-        factor = best(self._losses(arch)) or 1.0
-        planned, attention = self.plan.steps_of(arch), seed == self.config.seed
-        length = _length(planned and planned.run, self.plan.final_each, self.validations)
-        return Job("run", self.config, directory, prepared, arch, seed, lr_factor=factor, attention=attention,
-                   sharing=self.plan.workers, **length)  # fmt: skip
+        size, factor = self.search.chosen(arch)
+        planned, config = self.plan.steps_of(arch, size), self.search.configured(arch, size)
+        duration = _duration(planned and planned.run, self.plan.final_each, self.validations)
+        return Job("run", config, directory, prepared, arch, seed, lr_factor=factor, parameters=size,
+                   attention=seed == self.config.seed, sharing=self.plan.workers, **duration)  # fmt: skip
 
     def _wait(self) -> list[Running]:
         """Wait until jobs end, and show the others meanwhile; those whose process died are started again."""
@@ -269,7 +287,7 @@ class Session:
         if outcome.result is not None:
             shutil.rmtree(outcome.job.directory / "checkpoints", ignore_errors=True)
         if outcome.job.kind == "trial":
-            self.rates.setdefault(outcome.job.arch, []).append(outcome)
+            self.search.record(outcome)
         else:
             self.outcomes.append(outcome)
 
@@ -288,12 +306,16 @@ class Session:
         self.executor.end()
 
 
-def _length(plan: StepPlan | None, budget: str, validations: Mapping[str, Any]) -> dict[str, Any]:
-    """The length of a job's training and its validations: by its plan, or by a budget that needs none."""
+def _duration(plan: StepPlan | None, budget: str, validations: Mapping[str, Any], *, times: int = 1) -> dict[str, Any]:
+    """The length of a job's training and its validations: by its plan, or by a budget that needs none.
+
+    times: a multiple of either, at most the steps of the epochs that a training may have
+    """
     if plan is None:
-        return {"budget": budget, **validations}
-    length = {"validations": plan.validations, "validation_share": plan.validation_share}
-    return {"budget": f"{plan.steps}steps", **length}
+        given = Budget.parse(budget)
+        return {"budget": budget if times == 1 else written(times * given.amount, given.unit), **validations}
+    steps = times * plan.steps if plan.most_steps is None else min(times * plan.steps, plan.most_steps)
+    return {"budget": f"{steps}steps", "validations": plan.validations, "validation_share": plan.validation_share}
 
 
 def _error(failure: Failure) -> Exception:

@@ -79,7 +79,7 @@ def check_planned(earlier: Results, config: CompareConfig, *, where: Path) -> No
         raise InputError(
             f"its budget, {budget.per_run}, is not in seconds or joules: it has no steps to take", where=where
         )
-    before, now = [planned.arch for planned in budget.steps], list(config.archs)
+    before, now = list(dict.fromkeys(planned.arch for planned in budget.steps)), list(config.archs)
     if sorted(before) != sorted(now):
         raise InputError(f"compared {', '.join(before)}, this comparison {', '.join(now)}", where=where)
     search = (config.search, config.rates) if config.searches else (0.0, 0)
@@ -89,6 +89,8 @@ def check_planned(earlier: Results, config: CompareConfig, *, where: Path) -> No
             f"--search {search[0]:g} and {search[1]}",
             where=where,
         )
+    if budget.search_sizes != config.sizes:
+        raise InputError(f"had --sizes {budget.search_sizes}, this comparison {config.sizes}", where=where)
 
 
 def steps_like(earlier: Results, sha256: str, batches: Mapping[str, str], *, where: Path) -> list[PlannedSteps]:
@@ -102,6 +104,9 @@ def steps_like(earlier: Results, sha256: str, batches: Mapping[str, str], *, whe
         there, here = earlier.data.sha256[:12], sha256[:12]
         raise InputError(f"is of other data (sha256 {there}… there, {here}… here)", where=where)
     for planned in earlier.budget.steps:
-        if planned.batch != batches[planned.arch]:
-            raise InputError(f"{planned.arch} had {planned.batch}, here {batches[planned.arch]}", where=where)
+        here = batches.get(planned.name)
+        if here is None:
+            raise InputError(f"{planned.arch} had {planned.parameters:,} parameters, no size here has", where=where)
+        if planned.batch != here:
+            raise InputError(f"{planned.arch} had {planned.batch}, here {here}", where=where)
     return earlier.budget.steps

@@ -14,6 +14,7 @@ from sightline.core.metrics import defined, find_metric, undefined_notes
 from sightline.data.spaced import spaced
 from sightline.lab.cautions import cautions, marks
 from sightline.lab.details import details_of
+from sightline.lab.halving import length
 from sightline.lab.jobs import Failure, Job, JobResult, Prepared
 from sightline.lab.plan import CompareConfig
 from sightline.lab.power import power_of
@@ -59,7 +60,6 @@ def summarise(
 ) -> Results:
     """The results of all finished jobs. `others_cores`: the cores that other programs kept busy meanwhile."""
     results = _by_arch(config, outcomes)
-    planned = {steps.arch: steps.run.training_s for steps in plan.steps}
 
     def place(outcome: Outcome) -> tuple[int, int]:
         return config.archs.index(outcome.job.arch), outcome.job.seed
@@ -68,18 +68,17 @@ def summarise(
     scores, pairs, margin = judge(config, prepared, outcomes, seeds=len(plan.seeds))
     bins = length_bins(prepared.lengths) if prepared.lengths else []
     others = _other_metrics(prepared.metrics, finished, prepared.data.tested)
-    trained = [_run(outcome, planned) for outcome in sorted(outcomes, key=place)]
+    trained = [_run(outcome, plan) for outcome in sorted(outcomes, key=place)]
     on_cpu = config.device == "cpu" or not prepared.environment.get("gpus")
     cores = int(prepared.environment.get("cores", 1))
     architectures = [
         _architecture(arch, runs, prepared, scores, others, bins, trials.get(arch, []), len(plan.seeds))
         for arch, runs in results.items()
     ]
-    rates = {a.arch: a.rates for a in architectures}
     everything = [*outcomes, *(trial for tried in trials.values() for trial in tried)]
     deaths = Counter({arch: sum(o.job.deaths for o in everything if o.job.arch == arch) for arch in config.archs})
     load = {"on_cpu": on_cpu, "others_cores": others_cores, "cores": cores}
-    cautious = cautions(trained, plan, rates, **load, deaths=+deaths)
+    cautious = cautions(trained, plan, architectures, **load, deaths=+deaths)
     architectures = [replace(a, cautions=marks(cautious, a.arch)) for a in architectures]
     seeds = min(map(len, finished.values()), default=0)
     power = power_of(pairs, margin, seeds=seeds, level=1 - LEVEL)
@@ -203,7 +202,9 @@ def _architecture(
     if arch in scores:
         metrics[prepared.metric] = scores[arch]  # over test items too
     preset = prepared.learning_rates[arch]
-    rates = sorted((_rate(trial, preset) for trial in trials), key=lambda rate: rate.lr)
+    rates = sorted(
+        (_rate(trial, preset) for trial in trials), key=lambda rate: (rate.parameters or 0, rate.lr, rate.share)
+    )
     if not runs:
         return Architecture(arch, metrics, rates=rates, started=started)
     times = [run.ms for run in runs if run.ms is not None]
@@ -228,17 +229,17 @@ def _architecture(
 
 
 def _rate(trial: Outcome, preset: float) -> Rate:
-    lr = preset * trial.job.lr_factor
-    if trial.result is None:
-        return Rate(lr, None, trial.failure.kind if trial.failure else "failed")
-    return Rate(lr, trial.result.loss, "done")
+    job, result = trial.job, trial.result
+    loss, status = (result.loss, "done") if result else (None, trial.failure.kind if trial.failure else "failed")
+    return Rate(preset * job.lr_factor, loss, status, job.parameters, float(length(job.stage)))
 
 
-def _run(outcome: Outcome, planned_s: Mapping[str, float]) -> Run:
+def _run(outcome: Outcome, plan: BudgetPlan) -> Run:
     job, result, failure = outcome.job, outcome.result, outcome.failure
     if result is None:
         assert failure is not None
         return Run(job.arch, job.seed, failure.kind, error=failure.message)
+    planned = plan.steps_of(job.arch, job.parameters)
     return Run(
         arch=job.arch,
         seed=job.seed,
@@ -246,7 +247,7 @@ def _run(outcome: Outcome, planned_s: Mapping[str, float]) -> Run:
         metrics=result.metrics,
         history=result.history,
         train_s=result.train_s,
-        planned_s=planned_s.get(job.arch),
+        planned_s=planned and planned.run.training_s,
         cpu_s=result.cpu_s,
         steps=result.steps,
         epochs=result.epochs,

@@ -35,6 +35,7 @@ from sightline.core.processes import peak_memory_bytes
 from sightline.data.spaced import spaced
 from sightline.lab.attention import attention_examples, attention_maps
 from sightline.lab.continuing import continues
+from sightline.lab.halving import size_factors
 from sightline.lab.jobs import (
     DONE,
     FAILED,
@@ -118,7 +119,7 @@ def _end_with_parent() -> None:
 def run_config(config: CompareConfig, arch: str) -> Any:
     """The preset of the architecture, or of the variant, with the data and settings of the comparison."""
     kind = task_class(config.task)
-    variant = {"arch": arch, **config.variants.get(arch, {})}
+    variant = config.variant(arch)
     preset = variant.pop("arch")
     kind.check_architecture(preset)
     usual = kind.Run().settings
@@ -149,6 +150,8 @@ def prepare(job: Job) -> Prepared:
             raise InputError(f"no {part} {kind.unit}", where=data.name)
     say("checking the architectures")
     built: list[Any] = [built_for(kind, data, run, job.prepared) for run in runs]
+    presets = {arch: task.parameters for arch, task in zip(config.archs, built, strict=True)}
+    sizes = {arch: tried_sizes(kind, data, config, arch, preset, job.prepared) for arch, preset in presets.items()}
     task = built[0]
     metrics = kind.metrics(data, runs[0])
     metric = deciding(metrics, config.metric)
@@ -192,7 +195,22 @@ def prepare(job: Job) -> Prepared:
         | plugins_of(config, runs),
         validations=runs[0].training.validations,
         validation_share=runs[0].training.validation_share,
+        presets=presets,
+        sizes=sizes if config.sizes > 1 else {},
     )
+
+
+def tried_sizes(kind: Any, data: Any, config: CompareConfig, arch: str, preset: int, directory: Path) -> list[int]:
+    """The parameters of the sizes that a search tries, ascending, `preset` among them.
+
+    Widths come in steps: a size that is too narrow, or equal to another one, is left out.
+    """
+    sizes = {preset}
+    for factor in size_factors(config.sizes):
+        run = run_config(config, arch).changed(match=f"params={round(factor * preset)}")
+        with suppress(InputError):  # the architecture has no width, or none that small
+            sizes.add(preset if factor == 1 else built_for(kind, data, run, directory).parameters)
+    return sorted(sizes)
 
 
 def plugins_of(config: CompareConfig, runs: Sequence[Any]) -> dict[str, dict[str, str]]:

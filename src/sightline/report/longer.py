@@ -43,7 +43,7 @@ def longer(results: Results) -> list[Longer]:
     for architecture in results.ranked:
         trials, lasts = _trial_losses(architecture), _run_losses(results, architecture.arch)
         trial, ends = next(iter(trials.values()), None), [loss for loss in lasts.values() if defined(loss)]
-        planned = results.budget.steps_of(architecture.arch)
+        planned = results.planned(architecture.arch)
         same = not planned or not planned.trial or planned.trial.validation_share == planned.run.validation_share
         if trial is not None and ends and same:
             at = results.architectures.index(architecture)
@@ -67,7 +67,12 @@ def longer_line(results: Results) -> str:
 def _trial_losses(architecture: Architecture) -> dict[int, float]:
     """The loss of the trial with the chosen rate, by its place among the rates."""
     chosen = architecture.learning_rate
-    losses = [(at, one.loss) for at, one in enumerate(architecture.rates) if chosen and math.isclose(one.lr, chosen)]
+    losses = [
+        (at, one.loss)
+        for at, one in enumerate(architecture.rates)
+        if chosen and math.isclose(one.lr, chosen)
+        if one.share == 1 and one.parameters in (None, architecture.parameters)
+    ]
     return {at: loss for at, loss in losses[:1] if defined(loss)}
 
 

@@ -78,14 +78,14 @@ def cost_places(results: Results, arch: str) -> tuple[list[tuple[str | int, ...]
 
 def seconds_of_step(results: Results, arch: str) -> float | None:
     """The planned seconds of a step and its share of the validations; None where seconds did not become steps."""
-    planned = results.budget.steps_of(arch)
+    planned = results.planned(arch)
     return None if planned is None else planned.run.training_s / planned.run.steps
 
 
 def _search(results: Results) -> str:
     """A run's share of the trials of its architecture, of which some may have had one more than others."""
     plan = results.budget
-    trials = {len(a.rates) for a in results.architectures if a.rates}
+    trials = {sum(rate.share for rate in a.rates) for a in results.architectures if a.rates}
     if not trials or plan.search_each is None:
         return ""
     each = Budget.parse(plan.search_each)

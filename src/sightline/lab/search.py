@@ -1,0 +1,80 @@
+"""The search of a comparison, by architecture: of learning rates, or of sizes and rates together. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import final
+
+from sightline.lab.budget_plan import sized_name
+from sightline.lab.halving import SearchCandidate, best_candidate, following
+from sightline.lab.plan import CompareConfig
+from sightline.lab.rates import best, beyond
+from sightline.lab.summary import Outcome
+
+
+@final
+@dataclass
+class Search:
+    """The trials that have ended, and those that follow from them.
+
+    presets: the parameters of the presets; sizes: those that are tried, empty where sizes are not searched
+    """
+
+    config: CompareConfig
+    presets: dict[str, int] = field(default_factory=dict)
+    sizes: dict[str, list[int]] = field(default_factory=dict)
+    trials: dict[str, list[Outcome]] = field(default_factory=dict)
+
+    def record(self, outcome: Outcome) -> None:
+        """Take in how a trial ended."""
+        self.trials.setdefault(outcome.job.arch, []).append(outcome)
+
+    def sizes_of(self, arch: str) -> Sequence[int | None]:
+        """The sizes of an architecture in parameters; None where they are not searched."""
+        return self.sizes.get(arch) or [None]
+
+    def names(self, archs: Sequence[str]) -> dict[str, tuple[str, int | None]]:
+        """Every size of these architectures, by a name of its own."""
+        sized = [(arch, size) for arch in archs for size in self.sizes_of(arch)]
+        return {arch if size is None else sized_name(arch, size): (arch, size) for arch, size in sized}
+
+    def configured(self, arch: str, size: int | None, *, name: str | None = None) -> CompareConfig:
+        """The comparison with an architecture at one of its sizes, under its own or another name."""
+        if size is None:
+            return self.config
+        variant = self.config.variant(arch)
+        if size != self.presets[arch]:
+            variant["match"] = f"params={size}"
+        return replace(self.config, variants={**self.config.variants, name or arch: variant})
+
+    def beginning(self, arch: str) -> list[SearchCandidate]:
+        """The candidates that are tried first."""
+        return [SearchCandidate(size, factor) for factor in self.config.factors for size in self.sizes_of(arch)]
+
+    def further(self, arch: str) -> list[SearchCandidate]:
+        """The candidates that follow from the trials so far, if any."""
+        if arch in self.sizes:
+            return following(self._stages(arch), len(self.beginning(arch)))
+        factor = beyond(self._losses(arch), self.config.rates)
+        return [] if factor is None else [SearchCandidate(None, factor)]
+
+    def stage(self, arch: str) -> int:
+        """The stage of the candidates that follow."""
+        return len(self._stages(arch)) if arch in self.sizes else 0
+
+    def chosen(self, arch: str) -> SearchCandidate:
+        """The best candidate; where every trial was lost, the preset's."""
+        if arch in self.sizes:
+            return best_candidate(self._stages(arch)) or SearchCandidate(self.presets[arch], 1.0)
+        return SearchCandidate(None, best(self._losses(arch)) or 1.0)
+
+    def _losses(self, arch: str) -> dict[float, float | None]:
+        return {trial.job.lr_factor: trial.result and trial.result.loss for trial in self.trials.get(arch, [])}
+
+    def _stages(self, arch: str) -> list[dict[SearchCandidate, float | None]]:
+        stages: dict[int, dict[SearchCandidate, float | None]] = {}
+        for trial in self.trials.get(arch, []):
+            candidate = SearchCandidate(trial.job.parameters, trial.job.lr_factor)
+            stages.setdefault(trial.job.stage, {})[candidate] = trial.result and trial.result.loss
+        return [stages[stage] for stage in sorted(stages)]
