@@ -45,7 +45,7 @@ class MapSizes(NamedTuple):
     search: int
 
 
-FULL, QUICK = MapSizes(600, 2, 300, 100, 5, 100), MapSizes(300, 1, 100, 25, 3, 50)
+FULL, QUICK = MapSizes(600, 4, 300, 100, 5, 100), MapSizes(300, 1, 100, 25, 3, 50)
 
 
 class MapQuality(NamedTuple):

@@ -32,7 +32,7 @@ class PartSizes(NamedTuple):
     tested: int
 
 
-FULL, QUICK = PartSizes(500, 2, 600, 2, 300), PartSizes(150, 2, 250, 1, 80)
+FULL, QUICK = PartSizes(500, 3, 600, 4, 300), PartSizes(150, 2, 250, 1, 80)
 PARTS = {"residual": "no residual stream", "norm": "no normalisation", "feed_forward": "no feed-forward layers"}
 ATTENTION = "no attention"
 WINDOW = 0.95  # share of causal words among as many most attended ones, from which it is a window into the answer

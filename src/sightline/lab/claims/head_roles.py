@@ -30,7 +30,7 @@ class RoleSizes(NamedTuple):
     seeds: int
 
 
-FULL, QUICK = RoleSizes(24, 2500, 2), RoleSizes(16, 1200, 1)
+FULL, QUICK = RoleSizes(24, 2500, 4), RoleSizes(16, 1200, 1)
 
 
 class HeadTable(NamedTuple):

@@ -32,7 +32,7 @@ class MemorySizes(NamedTuple):
     ways: tuple[int, int, int]
 
 
-FULL = MemorySizes(((100, 2500, 2), (300, 2000, 1), (1000, 500, 1)), (100, 1500, 1), (40, 1000, 2))
+FULL = MemorySizes(((100, 2500, 2), (300, 2000, 1), (1000, 500, 1)), (100, 1500, 1), (40, 1000, 4))
 QUICK = MemorySizes(((100, 1500, 1),), (100, 300, 1), (40, 600, 1))
 
 
