@@ -153,7 +153,7 @@ def test_everything_a_reader_needs_is_there(page: str) -> None:
     assert results.verdict.replace("%", "%") in text.replace("\xa0", " ")
     for expected in (
         *LEVELS, *(source for source, _ in SOURCES), "diverged: step 213: the loss is nan (rows 3, 17)",
-        "nearest training source", results.data.sha256, results.command, results.budget.explained,
+        "nearest training source", results.data.sha256, results.command, amount(results.budget.explained),
         "Example Processor 3000", "702 MB", "1.98 M", "1 of 10 runs did not finish",
         "rnn, lstm, gru have no attention", "exact match on 1000 test items".capitalize(),
     ):  # fmt: skip
@@ -271,7 +271,10 @@ def test_counts_are_short(value: float | None, shown: str) -> None:
     assert quantity(value) == shown
 
 
-@pytest.mark.parametrize(("budget", "text"), [("40steps", "40 steps"), ("60s", "60 s"), ("2.5Mtok", "2.5 Mtok")])
+@pytest.mark.parametrize(
+    ("budget", "text"),
+    [("40steps", "40 steps"), ("60s", "60 s"), ("2.5Mtok", "2.5 Mtok"), ("3e15flop each", "3e15 flop each")],
+)
 def test_a_budget_is_written_with_a_space(budget: str, text: str) -> None:
     assert amount(budget) == text
 

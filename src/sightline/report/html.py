@@ -42,7 +42,7 @@ from sightline.report.spent import (
     training_each,
     training_energy,
 )
-from sightline.report.text import piece, quantity, size, visible
+from sightline.report.text import amount, piece, quantity, size, visible
 
 SHADES = 20  # shades of the attention maps
 OTHER_METRICS = 2  # columns of the table beside the primary metric
@@ -301,6 +301,7 @@ def templates() -> jinja2.Environment:
     environment.filters |= {
         "visible": visible, "piece": piece, "size": size, "quantity": quantity, "fixed": fixed, "significant": shown,
         "shade": shade, "probability": probability, "long": long, "unbroken": unbroken, "asides": asides,
+        "amount": amount,
     }  # fmt: skip
     cast("dict[str, Any]", environment.globals).update(
         measured=measured, drawn=drawn, small=small, explorer=explorer, chart_scripts=chart_scripts,

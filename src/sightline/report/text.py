@@ -54,8 +54,8 @@ def quantity(count: int | float | None) -> str:
 
 
 def amount(budget: str) -> str:
-    """A budget as text: "40 steps" for 40steps, "60 s" for 60s."""
-    return re.sub(r"(?<=[0-9])(?=[A-Za-z])", " ", budget)
+    """Budgets in a text, with a space: "40 steps" for 40steps, "1e15 flop" for 1e15flop."""
+    return re.sub(r"(?<=[0-9])(?=[A-Za-z])(?!e[0-9])", " ", budget)
 
 
 def names_of(names: Iterable[str]) -> str:
