@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -70,10 +72,82 @@ def test_ray_that_is_not_installed_is_one_line(monkeypatch: pytest.MonkeyPatch) 
         connected("auto")
 
 
-def test_an_address_where_nothing_listens_is_one_line() -> None:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return free.getsockname()[1]
+
+
+class Ray:
+    """Stands for Ray, whose `auto` is the cluster at `latest`, and whose connection fails after all attempts."""
+
+    class exceptions:
+        RayError = OSError
+
+    def __init__(self, latest: str | None) -> None:
+        self.latest, self.attempts = latest, list[str]()
+
+    def canonicalize_bootstrap_address(self, address: str) -> str:
+        if self.latest is None:
+            raise ConnectionError("Could not find any running Ray instance. Please specify the one to connect to.")
+        return self.latest
+
+    def init(self, address: str, **options: Any) -> None:
+        self.attempts.append(os.environ["RAY_NUM_REDIS_GET_RETRIES"])
+        if self.latest is None:
+            self.canonicalize_bootstrap_address(address)
+        raise RuntimeError("Failed to connect to GCS. Last connection error: Traceback …")
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], Ray]:
+    """Installs such a Ray."""
+
+    def install(latest: str | None) -> Ray:
+        ray = Ray(latest)
+        monkeypatch.setitem(sys.modules, "ray", ray)  # type: ignore[arg-type]
+        monkeypatch.setitem(sys.modules, "ray._private.services", ray)  # type: ignore[arg-type]
+        return ray
+
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    monkeypatch.setenv("RAY_NUM_REDIS_GET_RETRIES", "1")  # so that it is restored
+    monkeypatch.delenv("RAY_NUM_REDIS_GET_RETRIES")
+    return install
+
+
+def test_the_latest_cluster_of_this_machine_may_have_crashed(installed: Callable[[str | None], Ray]) -> None:
+    """Ray would try its address for a quarter of an hour."""
+    port = free_port()
+    ray = installed(f"127.0.0.1:{port}")
+    refused = rf"^--cluster auto: no Ray cluster answers at 127\.0\.0\.1:{port} \(Connection refused\): start one with"
+    with pytest.raises(EnvironmentFault, match=refused):
+        connected("auto")
+    assert ray.attempts == []
+
+
+def test_what_listens_and_is_no_cluster_is_tried_once(installed: Callable[[str | None], Ray]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        ray = installed(address)
+        for named in ("auto", address):
+            with pytest.raises(
+                EnvironmentFault, match=rf"^--cluster {named}: no Ray cluster answers \(Failed to connect"
+            ):
+                connected(named)
+    assert ray.attempts == ["1", "1"]
+
+
+def test_where_no_cluster_was_ever_started_ray_says_so(installed: Callable[[str | None], Ray]) -> None:
+    installed(None)
+    with pytest.raises(
+        EnvironmentFault, match=r"^--cluster auto: no Ray cluster answers \(Could not find any running Ray"
+    ):
+        connected("auto")
+
+
+def test_an_address_where_nothing_listens_is_one_line() -> None:
+    port = free_port()
     with pytest.raises(EnvironmentFault, match=rf"^--cluster 127\.0\.0\.1:{port}: no Ray cluster answers \(Connection"):
         connected(f"127.0.0.1:{port}")
     for address in ("local", "host:", ":6379", "host:port"):

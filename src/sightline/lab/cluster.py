@@ -220,13 +220,18 @@ def connected(address: str) -> Any:
         message = "Ray's client is not supported: run this on a node of the cluster, with --cluster auto"
         raise InputError(message, where=f"{FLAG} {address}")
     if address != "auto":
-        _check_answers(address)
+        _check_answers(address, address)
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault(
+        "RAY_NUM_REDIS_GET_RETRIES", "1"
+    )  # of 40 s each, else 20 where something listens but is no Ray
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else it warns of what it will do one day
     try:
         ray: Any = import_module("ray")
     except ImportError:
         raise EnvironmentFault(f"{FLAG} needs Ray: pip install 'sightline[ray]'") from None
+    if address == "auto" and (latest := _latest()) is not None:
+        _check_answers(address, latest)
     try:
         with _own_signals():
             ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, include_dashboard=False)
@@ -236,21 +241,31 @@ def connected(address: str) -> Any:
     return ray
 
 
-def _check_answers(address: str) -> None:
-    """Check that something listens at HOST:PORT: Ray would try again for minutes.
+def _latest() -> str | None:
+    """The HOST:PORT that Ray takes "auto" for: of RAY_ADDRESS, or of the cluster that was started last on this machine,
+    though it may have crashed since. None where there was none, or where this version of Ray does not say.
+    """
+    with suppress(ImportError, AttributeError, TypeError, ConnectionError):
+        return import_module("ray._private.services").canonicalize_bootstrap_address("auto")
+    return None
+
+
+def _check_answers(address: str, place: str) -> None:
+    """Check that something listens at `place`, HOST:PORT, which `address` means: Ray would try again for minutes.
 
     Raises:
         InputError: "--cluster x: expected auto or HOST:PORT".
-        EnvironmentFault: "--cluster host:6379: Connection refused: …".
+        EnvironmentFault: "--cluster auto: no Ray cluster answers at host:6379 (Connection refused): start one …".
     """
-    host, colon, port = address.rpartition(":")
+    host, colon, port = place.rpartition(":")
     if not (host and colon and port.isdigit()):
         raise InputError("expected auto or HOST:PORT", where=f"{FLAG} {address}")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE_S).close()
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise EnvironmentFault(f"{FLAG} {address}: no Ray cluster answers ({reason}): {_ADVICE}") from None
+        at = "" if place == address else f" at {place}"
+        raise EnvironmentFault(f"{FLAG} {address}: no Ray cluster answers{at} ({reason}): {_ADVICE}") from None
 
 
 _ADVICE = "start one with 'ray start --head', and more nodes with 'ray start --address HOST:PORT'"
