@@ -18,8 +18,8 @@ def measured(monkeypatch):
     """Replaces the measurement; has the arguments that it was called with."""
     calls = []
 
-    def run_claims(claims, directory, effort, facts):
-        calls.append(([claim.name for claim in claims], effort, (directory / FILE).exists()))
+    def run_claims(claims, directory, effort, facts, *, overwrite):
+        calls.append(([claim.name for claim in claims], effort, overwrite))
         results = make_claims()
         return replace(results, results=[replace(one, charts=[], maps=[]) for one in results.results])
 
@@ -50,7 +50,7 @@ def test_earlier_results_stay_unless_they_are_to_be_replaced(measured, capsys, t
     (tmp_path / FILE).touch()
     main(["claims", "C1", "-o", str(tmp_path)])
     main(["claims", "C1", "-o", str(tmp_path), "--overwrite"])
-    assert [there for _, _, there in measured] == [True, False]
+    assert [overwrite for _, _, overwrite in measured] == [False, True]
 
 
 def test_an_unknown_claim_is_refused_before_anything_is_removed(measured, capsys, tmp_path):

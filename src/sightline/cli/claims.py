@@ -18,33 +18,35 @@ def claims(
     out_dir: Annotated[Path | None, Parameter(name=["--out-dir", "-o"])] = None,
     overwrite: bool = False,
     json: bool = False,
+    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"])] = False,
 ) -> None:
     """Measure what is said of recurrence and attention: holds, does not hold, or depends, with number and figure.
 
-    Each claim has a rule that turns its numbers into the outcome, written down before the measurement and shown on the
-    page. All claims take up to an hour on two idle cores, ten minutes with --quick. A run that was stopped continues
-    with the claim that it stopped in. Times are measured on the processor, and on a GPU where there is one.
+    Each claim has a rule, shown on the page, that turns its numbers into the outcome. The rules are part of this
+    version and do not change with your numbers; some were changed after a first look at ours (see the claims page of
+    the documentation). All claims take up to an hour on two idle cores, ten minutes with --quick. Results are kept
+    after each claim: the same command, after a kill too, measures only those that are left. Times are measured on the
+    processor, and on a GPU where there is one.
 
     Args:
         names: Claims such as C1 C5. Default: all.
         quick: Fewer seeds, shorter lengths and fewer rounds; intervals are wider.
         seed: First seed of weights, inputs and data.
         out_dir: Directory for claims.json, claims.html and figures. Default: claims.
-        overwrite: Replace earlier results in that directory.
+        overwrite: Measure these claims again. Results with other settings in that directory are all removed.
         json: Print the results as one JSON object with `schema_version` instead of a table.
+        quiet: Show no progress.
     """
     import shlex
     import sys
 
     from sightline.core.json_text import to_json
     from sightline.lab.claims.claim import Effort
-    from sightline.lab.claims.run import FILE, find_claims, run_claims
+    from sightline.lab.claims.run import find_claims, run_claims
     from sightline.report.claims import write_claims
 
     chosen = find_claims(names)
     directory = Path("claims") if out_dir is None else out_dir
-    if overwrite:
-        (directory / FILE).unlink(missing_ok=True)
 
     import torch
 
@@ -57,16 +59,16 @@ def claims(
         threads=torch.get_num_threads(),
         devices=("cpu", "cuda") if torch.cuda.is_available() else ("cpu",),
         directory=directory,
-        say=lambda line: print(line, file=sys.stderr, flush=True),
+        say=(lambda line: None) if quiet else (lambda line: print(line, file=sys.stderr, flush=True)),
     )
     facts = {"command": shlex.join(["sightline", *sys.argv[1:]]), "environment": environment()}
-    results = run_claims(chosen, directory, effort, facts)
+    results = run_claims(chosen, directory, effort, facts, overwrite=overwrite)
     page = write_claims(results, directory)
     if json:
         print(to_json(results.to_dict()))
         return
     _print(results)
-    print(f"\n{page}")
+    print(f"page: {page}")
 
 
 def _print(results: ClaimsResults) -> None:

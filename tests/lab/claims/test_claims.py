@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -27,7 +28,7 @@ def measure(effort: Effort) -> ClaimResult:
     Not a rule.
     """
     CALLS.append(effort.directory.name)
-    return ClaimResult("C1", "holds", "One.", [ClaimNumber("one", 1.0, 0.5, float("nan"), "s", 3)])
+    return ClaimResult(effort.directory.name, "holds", "One.", [ClaimNumber("one", 1.0, 0.5, float("nan"), "s", 3)])
 
 
 @pytest.fixture
@@ -68,8 +69,49 @@ def test_a_result_of_the_same_settings_is_not_measured_again(claim, tmp_path):
 
 def test_other_settings_are_refused(claim, tmp_path):
     run_claims([claim], tmp_path, Effort(quick=True), FACTS)
-    with pytest.raises(InputError, match=r"claims\.json: it was measured with other settings \(quick, seed\)"):
-        run_claims([claim], tmp_path, Effort(seed=1), FACTS)
+    before = (tmp_path / FILE).read_bytes()
+    with pytest.raises(InputError) as refused:
+        run_claims([claim], tmp_path, Effort(seed=1, seeds=3, devices=("cpu", "cuda"), threads=2), FACTS)
+    assert str(refused.value) == (
+        f"{tmp_path / FILE}: was measured in the quick form and with seed 0 and with 1 thread and on cpu, not in the "
+        "full form and with seed 1 and with 2 threads and on cpu and cuda: choose another --out-dir, or add --overwrite"
+    )
+    assert (tmp_path / FILE).read_bytes() == before
+
+
+def test_overwrite_measures_the_named_claims_again_and_keeps_the_others(claim, tmp_path):
+    other = replace(claim, name="C2")
+    run_claims([claim, other], tmp_path, Effort(quick=True), FACTS)
+    again = run_claims([other], tmp_path, Effort(quick=True), FACTS, overwrite=True)
+    assert CALLS == ["C1", "C2", "C2"]
+    assert [one.claim for one in again.results] == ["C1", "C2"]
+    assert [one.claim for one in run_claims([other], tmp_path, Effort(), FACTS, overwrite=True).results] == ["C2"]
+    (tmp_path / FILE).write_text("{")
+    assert len(run_claims([claim], tmp_path, Effort(), FACTS, overwrite=True).results) == 1
+
+
+def test_a_run_says_what_is_measured_already_and_how_long_the_rest_takes(claim, tmp_path):
+    lines = []
+    claims = [replace(claim, name=name, quick_s=50, full_s=400) for name in ("C1", "C2", "C3")]
+    run_claims(claims, tmp_path, Effort(quick=True, say=lines.append), FACTS)
+    assert lines[0] == "3 claims to measure, about 3 minutes on two idle cores in the quick form: C1, C2, C3"
+    assert lines[1] == "C1 (1 of 3): Counted."
+    assert re.fullmatch(r"C1: holds \(\d+ s\)", lines[2])
+    assert lines[-2] == "C3 (3 of 3): Counted."
+    lines.clear()
+    run_claims([*claims, replace(claim, name="C4", quick_s=10)], tmp_path, Effort(quick=True, say=lines.append), FACTS)
+    assert lines[:2] == [
+        f"{tmp_path / FILE}: 3 claims measured before: C1, C2, C3",
+        "1 claim to measure, about 1 minute on two idle cores in the quick form: C4",
+    ]
+    lines.clear()
+    run_claims(claims, tmp_path, Effort(quick=True, say=lines.append), FACTS)
+    assert lines[1:] == ["nothing is left to measure; --overwrite measures again"]
+
+
+def test_all_claims_together_take_an_hour_or_ten_minutes_at_most():
+    assert 20 * 60 < sum(claim.full_s for claim in CLAIMS) <= 3600
+    assert 5 * 60 < sum(claim.quick_s for claim in CLAIMS) <= 600
 
 
 def test_a_claim_that_was_not_measured_is_tried_again(claim, tmp_path, monkeypatch):

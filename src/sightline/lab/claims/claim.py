@@ -66,12 +66,16 @@ class Claim:
 
     The function takes an `Effort` and returns a `ClaimResult`. Its docstring has a paragraph that begins with "Rule: ".
     Empty where the claim has no measurement yet.
+
+    full_s, quick_s: about how long it takes on two idle cores, in either form
     """
 
     name: str
     statement: str
     how: str
     function: str = ""
+    full_s: int = 180
+    quick_s: int = 30
 
     def measure(self, effort: Effort) -> ClaimResult:
         """Measure the claim."""

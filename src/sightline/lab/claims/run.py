@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import time
 from collections.abc import Sequence
@@ -9,8 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from sightline.core.digits import number_of
 from sightline.core.errors import InputError
-from sightline.core.files import faults
+from sightline.core.files import faults, locked
 from sightline.core.suggest import unknown
 from sightline.lab.claims import CLAIMS
 from sightline.lab.claims.claim import Claim, Effort
@@ -35,24 +37,57 @@ def find_claims(names: Sequence[str]) -> list[Claim]:
     return [claim for claim in CLAIMS if not chosen or claim.name in chosen]
 
 
-def run_claims(claims: Sequence[Claim], directory: Path, effort: Effort, facts: dict[str, Any]) -> ClaimsResults:
+def run_claims(
+    claims: Sequence[Claim], directory: Path, effort: Effort, facts: dict[str, Any], *, overwrite: bool = False
+) -> ClaimsResults:
     """Measure the claims and write claims.json to `directory` after each; `facts` has the command and the environment.
 
-    A claim with a result of the same settings in the file is not measured again.
+    A claim with a result of the same settings in the file is not measured again, except with `overwrite`, which also
+    removes results of other settings.
 
     Raises:
-        InputError: "out/claims.json: it was measured with other settings (quick): choose another --out-dir, or
-            --overwrite".
+        InputError: "out/claims.json: was measured in the quick form, not in the full form: choose another --out-dir, or
+            add --overwrite".
+        EnvironmentFault: another process measures in it, see `locked`.
     """
     with faults(directory):
         directory.mkdir(parents=True, exist_ok=True)
-    results = _started(directory / FILE, effort, facts)
-    for claim in claims:
-        before = results.result(claim.name)
-        if before is not None and before.outcome != "not measured":
-            effort.say(f"{claim.name}: measured before")
-            continue
-        effort.say(f"{claim.name}: {claim.how}")
+    with locked(directory):
+        results = _started(directory / FILE, effort, facts, overwrite=overwrite)
+        left = list(claims) if overwrite else [claim for claim in claims if not _has(results, claim)]
+        for line in _plan(claims, left, effort, directory / FILE):
+            effort.say(line)
+        return _measured(left, directory, effort, results)
+
+
+def _has(results: ClaimsResults, claim: Claim) -> bool:
+    """Whether a claim is measured."""
+    before = results.result(claim.name)
+    return before is not None and before.outcome != "not measured"
+
+
+def _plan(claims: Sequence[Claim], left: Sequence[Claim], effort: Effort, path: Path) -> list[str]:
+    """What is measured already, what is left, and about how long that takes, in words."""
+    lines = []
+    before = [claim for claim in claims if claim not in left]
+    if before:
+        lines.append(f"{path}: {number_of(len(before), 'claim')} measured before: {_names(before)}")
+    if not left:
+        return [*lines, "nothing is left to measure; --overwrite measures again"]
+    seconds = sum(effort.choose(claim.full_s, claim.quick_s) for claim in left)
+    form = effort.choose("full", "quick")
+    takes = f"about {number_of(math.ceil(seconds / 60), 'minute')} on two idle cores in the {form} form"
+    return [*lines, f"{number_of(len(left), 'claim')} to measure, {takes}: {_names(left)}"]
+
+
+def _names(claims: Sequence[Claim]) -> str:
+    return ", ".join(claim.name for claim in claims)
+
+
+def _measured(claims: Sequence[Claim], directory: Path, effort: Effort, results: ClaimsResults) -> ClaimsResults:
+    """The results with these claims, each stored when it is measured."""
+    for number, claim in enumerate(claims, 1):
+        effort.say(f"{claim.name} ({number} of {len(claims)}): {claim.how}")
         began, others = time.monotonic(), OthersLoad()
         if claim.function:
             result = claim.measure(replace(effort, directory=directory / "runs" / claim.name))
@@ -62,7 +97,7 @@ def run_claims(claims: Sequence[Claim], directory: Path, effort: Effort, facts: 
         result = replace(result, command=command_of(claim, effort), seconds=took)
         results = _with(results, claim, result, others.cores())
         results.save(directory / FILE)
-        effort.say(f"{claim.name}: {result.outcome}, in {took:.0f} s")
+        effort.say(f"{claim.name}: {result.outcome} ({took:.0f} s)")
     return results
 
 
@@ -73,16 +108,39 @@ def command_of(claim: Claim, effort: Effort) -> str:
     return shlex.join(["sightline", "claims", claim.name, *flags])
 
 
-def _started(path: Path, effort: Effort, facts: dict[str, Any]) -> ClaimsResults:
+def _started(path: Path, effort: Effort, facts: dict[str, Any], *, overwrite: bool) -> ClaimsResults:
+    """The results in the file where they have the same settings; new ones where there is none, or with `overwrite`."""
     new = ClaimsResults(facts["command"], facts["environment"], effort.settings())
     if not path.exists():
         return new
-    old = ClaimsResults.load(path)
+    try:
+        old = ClaimsResults.load(path)
+    except InputError:
+        if overwrite:
+            return new
+        raise
     other = [name for name, value in new.settings.items() if old.settings.get(name) != value]
-    if other:
-        message = f"it was measured with other settings ({', '.join(other)}): choose another --out-dir, or --overwrite"
-        raise InputError(message, where=path)
-    return old
+    if not other:
+        return old
+    if overwrite:
+        return new
+    other = [name for name in other if name != "seeds" or "quick" not in other]  # they follow from the form
+    was, now = ([_spelled(name, each.settings.get(name)) for name in other] for each in (old, new))
+    message = f"was measured {' and '.join(was)}, not {' and '.join(now)}"
+    raise InputError(f"{message}: choose another --out-dir, or add --overwrite", where=path)
+
+
+def _spelled(name: str, value: Any) -> str:
+    """A setting of an effort in words."""
+    match name:
+        case "quick":
+            return f"in the {'quick' if value else 'full'} form"
+        case "devices":
+            return f"on {' and '.join(value)}"
+        case "threads":
+            return f"with {number_of(value, 'thread')}"
+        case _:
+            return f"with {name} {value}"
 
 
 def _with(results: ClaimsResults, claim: Claim, result: ClaimResult, busy: float | None) -> ClaimsResults:
