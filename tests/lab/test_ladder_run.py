@@ -54,7 +54,7 @@ def test_a_ladder_is_trained_judged_and_continued_with_more_seeds(pairs: Path, t
     assert [rung.verdict for rung in first.results.rungs][:2] == [None, "not decided"]
     assert {claim.missing for claim in first.results.rungs[2].claims if claim.kind == "kept"} == {ONE_SEED}
     assert {path.name for path in out.iterdir()} == {
-        "prepared", "runs", "figures", "plan.json", RESULTS, LADDER, "report.html", "ladder.html"
+        ".lock", "prepared", "runs", "figures", "plan.json", RESULTS, LADDER, "report.html", "ladder.html"
     }  # fmt: skip
     stored = (out / "runs" / "rnn-seed0" / DONE).read_bytes()
     again = sightline.ladder(pairs, seeds=2, **given, resume=True)

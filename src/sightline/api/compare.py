@@ -16,7 +16,7 @@ from sightline.core.settings import keys_of, spelled
 from sightline.data.rows.given import PAIR
 from sightline.lab.compare import NoRunFinished
 from sightline.lab.compare import compare as run_comparison
-from sightline.lab.directory import RESULTS, free_directory
+from sightline.lab.directory import RESULTS, free_directory, occupied
 from sightline.lab.plan import CompareConfig
 from sightline.lab.progress import Display
 from sightline.models.plugins import LOADED, load_plugins
@@ -73,15 +73,16 @@ def compare(
         names = [name.strip() for name in archs.split(",")] if isinstance(archs, str) else archs or compared(base.task)
         config = override(base, {"archs": list(names), "budget": budget or base.budget})
         display = Display(quiet=quiet)
-        try:
-            command = command_of("compare", config, plan)
-            how: dict[str, Any] = {"command": command, "overwrite": overwrite, "resume": resume}
-            how["cluster"] = cluster
-            results = run_comparison(config, directory, plan=plan, display=display, **how)
-        except NoRunFinished as error:
-            write_report(error.results, directory)
-            raise
-        return ComparisonResult(results, directory, write_report(results, directory), data)
+        command = command_of("compare", config, plan)
+        how: dict[str, Any] = {"command": command, "overwrite": overwrite, "resume": resume}
+        how["cluster"] = cluster
+        with occupied(directory, overwrite=overwrite or resume):
+            try:
+                results = run_comparison(config, directory, plan=plan, display=display, **how)
+            except NoRunFinished as error:
+                write_report(error.results, directory)
+                raise
+            return ComparisonResult(results, directory, write_report(results, directory), data)
 
 
 def new_directory(out_dir: str | Path | None, data: Any, verb: str) -> Path:

@@ -13,7 +13,7 @@ from sightline.core.errors import InputError
 from sightline.core.settings import check_in_range
 from sightline.core.spelling import as_arguments
 from sightline.data.rows.given import frame_like
-from sightline.lab.directory import RESULTS
+from sightline.lab.directory import RESULTS, occupied
 from sightline.lab.ladder_results import LadderResults
 from sightline.lab.ladder_run import LENGTH, run_ladder
 from sightline.lab.progress import Display
@@ -113,6 +113,7 @@ def ladder(
         config = override(base, {"budget": budget or base.budget})
         command = command_of("ladder", config, plan, length=length)
         how: dict[str, Any] = {"overwrite": overwrite, "resume": resume, "display": Display(quiet=quiet), "plan": plan}
-        results = run_ladder(config, directory, command=command, length=length, **how)
-        write_report(Results.load(directory / RESULTS), directory)
-        return LadderResult(results, directory, write_ladder(results, directory), data)
+        with occupied(directory, overwrite=overwrite or resume):
+            results = run_ladder(config, directory, command=command, length=length, **how)
+            write_report(Results.load(directory / RESULTS), directory)
+            return LadderResult(results, directory, write_ladder(results, directory), data)

@@ -11,7 +11,7 @@ from typing import Any
 from sightline.core.config import override
 from sightline.core.settings import keys_of, spelled
 from sightline.data.rows.given import PAIR
-from sightline.lab.directory import free_directory
+from sightline.lab.directory import LADDER_OF_SIZES, free_directory, occupied
 from sightline.lab.plan import CompareConfig
 from sightline.lab.progress import Display
 from sightline.lab.scaling import ScaleConfig
@@ -73,8 +73,9 @@ def scale(
         base = CompareConfig(task=task, data=given.paths["data"], settings={**(settings or {}), **shared})
         config = ScaleConfig(override(base, {"archs": list(names), "budget": budget, **own}), **ladder)
         how: dict[str, Any] = {"command": _command(config), "overwrite": overwrite, "resume": resume}
-        results = run_ladder(config, directory, display=Display(quiet=quiet), **how)
-        write_scaling_pages(results, directory)
+        with occupied(directory, overwrite=overwrite or resume, what=LADDER_OF_SIZES):
+            results = run_ladder(config, directory, display=Display(quiet=quiet), **how)
+            write_scaling_pages(results, directory)
         return results
 
 

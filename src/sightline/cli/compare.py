@@ -173,7 +173,7 @@ def run(
 
     from sightline.lab.compare import NoRunFinished
     from sightline.lab.compare import compare as run_comparison
-    from sightline.lab.directory import free_directory
+    from sightline.lab.directory import free_directory, occupied
     from sightline.lab.progress import Display
     from sightline.report.html import using, write_report
     from sightline.report.recommendation import using_recommended
@@ -182,20 +182,21 @@ def run(
     directory = out_dir or free_directory(Path("runs"), f"compare-{name}")
     command = shlex.join(["sightline", *sys.argv[1:]])
     failure = None
-    try:
-        results = run_comparison(
-            config,
-            directory,
-            command=command,
-            overwrite=overwrite,
-            resume=resume,
-            display=Display(quiet=quiet),
-            plan=plan,
-            cluster=cluster,
-        )
-    except NoRunFinished as error:
-        results, failure = error.results, error
-    report = write_report(results, directory)
+    with occupied(directory, overwrite=overwrite or resume):
+        try:
+            results = run_comparison(
+                config,
+                directory,
+                command=command,
+                overwrite=overwrite,
+                resume=resume,
+                display=Display(quiet=quiet),
+                plan=plan,
+                cluster=cluster,
+            )
+        except NoRunFinished as error:
+            results, failure = error.results, error
+        report = write_report(results, directory)
     for note in results.data.notes:
         print(f"sightline: {note}", file=sys.stderr)
     if json:

@@ -177,7 +177,7 @@ def _run(
     import sys
 
     from sightline.core.json_text import to_json
-    from sightline.lab.directory import RESULTS, free_directory
+    from sightline.lab.directory import RESULTS, free_directory, occupied
     from sightline.lab.ladder_run import run_ladder
     from sightline.lab.progress import Display
     from sightline.lab.results import Results
@@ -187,9 +187,10 @@ def _run(
     directory = out_dir or free_directory(Path("runs"), f"ladder-{name}")
     command = shlex.join(["sightline", *sys.argv[1:]])
     how: dict[str, Any] = {"overwrite": overwrite, "resume": resume, "display": Display(quiet=quiet), "plan": plan}
-    results = run_ladder(config, directory, command=command, length=length, **how)
-    write_report(Results.load(directory / RESULTS), directory)
-    page = write_ladder(results, directory)
+    with occupied(directory, overwrite=overwrite or resume):
+        results = run_ladder(config, directory, command=command, length=length, **how)
+        write_report(Results.load(directory / RESULTS), directory)
+        page = write_ladder(results, directory)
     for note in results.data.notes:
         print(f"sightline: {note}", file=sys.stderr)
     if json:

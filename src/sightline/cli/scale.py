@@ -134,23 +134,24 @@ def _run(
     import sys
 
     from sightline.core.json_text import to_json
-    from sightline.lab.directory import free_directory
+    from sightline.lab.directory import LADDER_OF_SIZES, free_directory, occupied
     from sightline.lab.progress import Display
     from sightline.lab.scaling import scale as run_ladder
     from sightline.report.scaling import write_scaling_pages
 
     directory = out_dir or free_directory(Path("runs"), f"scale-{name}")
     command = shlex.join(["sightline", *sys.argv[1:]])
-    results = run_ladder(
-        config,
-        directory,
-        command=command,
-        overwrite=overwrite,
-        resume=resume,
-        display=Display(quiet=quiet),
-        say=(lambda line: None) if quiet else (lambda line: print(line, file=sys.stderr, flush=True)),
-    )
-    page = write_scaling_pages(results, directory)
+    with occupied(directory, overwrite=overwrite or resume, what=LADDER_OF_SIZES):
+        results = run_ladder(
+            config,
+            directory,
+            command=command,
+            overwrite=overwrite,
+            resume=resume,
+            display=Display(quiet=quiet),
+            say=(lambda line: None) if quiet else (lambda line: print(line, file=sys.stderr, flush=True)),
+        )
+        page = write_scaling_pages(results, directory)
     if json:
         print(to_json(results.to_dict()))
         return

@@ -18,6 +18,7 @@ from sightline.core.errors import EnvironmentFault, InputError, one_line
 
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
 FULL = (errno.ENOSPC, errno.EDQUOT)
+LOCK = ".lock"
 
 
 def write_file(path: Path, content: bytes | str) -> None:
@@ -149,23 +150,25 @@ def _free(path: Path) -> str:
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Keep `directory` for this process; the lock ends with the process, however that ends.
+    """Keep `directory` for this thread, which may do so again inside; the lock ends with the process, however it ends.
 
     Raises:
-        EnvironmentFault: "runs/x: in use by process 4242 on host h".
+        EnvironmentFault: "runs/x: in use by process 4242 on host h: wait until it ends, or choose another directory".
     """
     from filelock import FileLock, Timeout
 
-    path = directory / ".lock"
-    lock = FileLock(path, blocking=False)
+    path = directory / LOCK
+    lock = FileLock(path.absolute(), blocking=False, is_singleton=True)
     try:
         with faults(path):
             try:
                 lock.acquire()
             except Timeout:  # an OSError
                 holder = path.read_text(errors="replace").strip()
-                raise EnvironmentFault(f"{directory}: in use by {holder or 'another process'}") from None
-            path.write_text(f"process {os.getpid()} on host {socket.gethostname()}\n")
+                instead = "wait until it ends, or choose another directory"
+                raise EnvironmentFault(f"{directory}: in use by {holder or 'another process'}: {instead}") from None
+            if lock.lock_counter == 1:
+                path.write_text(f"process {os.getpid()} on host {socket.gethostname()}\n")
         yield
     finally:
         lock.release()

@@ -16,7 +16,7 @@ from typing import final
 
 from sightline.core.errors import Interrupted, SightlineError
 from sightline.lab.cluster import ClusterExecutor
-from sightline.lab.directory import RESULTS, check_free
+from sightline.lab.directory import RESULTS, occupied
 from sightline.lab.jobs import Failure
 from sightline.lab.load import OthersLoad
 from sightline.lab.plan import CompareConfig
@@ -64,12 +64,26 @@ def compare(
     the one that runs on this machine.
 
     Raises:
-        InputError: wrong data, architectures, sizes or metric; what `check_free`, `steps_like` and `Begun` raise.
-        EnvironmentFault: "OUT: No space left on device"; what `ClusterExecutor` raises.
+        InputError: wrong data, architectures, sizes or metric; what `occupied`, `steps_like` and `Begun` raise.
+        EnvironmentFault: "OUT: No space left on device"; "OUT: in use by process 4242 on host h: …"; what
+            `ClusterExecutor` raises.
         Interrupted: after SIGTERM; KeyboardInterrupt after SIGINT. All workers have ended by then.
         NoRunFinished: every run failed or diverged; results.json exists by then.
     """
-    check_free(out_dir, overwrite=overwrite or resume)
+    with occupied(out_dir, overwrite=overwrite or resume):
+        return _compared(config, out_dir, command, resume, display or Display(), plan, cluster)
+
+
+def _compared(
+    config: CompareConfig,
+    out_dir: Path,
+    command: str,
+    resume: bool,
+    display: Display,
+    plan: Path | None,
+    cluster: str | None,
+) -> Results:
+    """`compare` in a directory that this process has for itself."""
     plan = plan / RESULTS if plan is not None and plan.is_dir() else plan
     earlier = None if plan is None else Results.load(plan)
     if plan is not None and earlier is not None:
@@ -81,7 +95,7 @@ def compare(
         command = begun.command if config == begun.config else command
     others = OthersLoad()
     executor = LocalExecutor() if cluster is None else ClusterExecutor(cluster)
-    session = Session(config, out_dir, display or Display(), begun, executor=executor)
+    session = Session(config, out_dir, display, begun, executor=executor)
     with _terminable(), session.display.shown():
         try:
             prepared = session.prepare()

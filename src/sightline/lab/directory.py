@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sightline.core.errors import InputError
+from sightline.core.files import LOCK, faults, locked
 
 PLAN = "plan.json"
 RESULTS = "results.json"
@@ -15,29 +17,57 @@ OURS = ("prepared", "trials", "runs", "figures", PLAN, RESULTS, "report.html", "
 SCALE, SCALE_PAGE = "scale.json", "scale.html"
 SIZES = "sizes"  # of a ladder of sizes: the folder of the comparisons, one for each size
 OF_SIZES = (SIZES, "figures", SCALE, SCALE_PAGE)
+COMPARISON, LADDER_OF_SIZES = "a comparison", "a ladder of sizes"
+CONTENT = {COMPARISON: OURS, LADDER_OF_SIZES: OF_SIZES}
 
 
-def check_free(out_dir: Path, *, overwrite: bool, content: Sequence[str] = OURS, what: str = "a comparison") -> None:
-    """Check that `out_dir` is missing or empty, or with `overwrite` contains nothing but a comparison.
-
-    content, what: the names in such a directory, and what it is called
+def check_free(out_dir: Path, *, overwrite: bool, what: str = COMPARISON) -> None:
+    """Check that `out_dir` is missing or empty, or with `overwrite` contains nothing but `what`, a key of `CONTENT`.
 
     Raises:
         InputError: "not a directory"; "contains 'x', which is not part of a comparison: choose another directory";
             "contains a comparison: choose another directory, or add --resume or --overwrite".
+        EnvironmentFault: another process works in it, see `locked`.
     """
     if not out_dir.exists():
         return
     if not out_dir.is_dir():
         raise InputError("not a directory", where=out_dir)
-    present = sorted(path.name for path in out_dir.iterdir())
-    foreign = [name for name in present if name not in content]
+    present = sorted(path.name for path in out_dir.iterdir() if path.name != LOCK)
+    foreign = [name for name in present if name not in CONTENT[what]]
     if foreign:
         message = f"contains {foreign[0]!r}, which is not part of {what}: choose another directory"
         raise InputError(message, where=out_dir)
     if present and not overwrite:
+        if (out_dir / LOCK).exists():
+            with locked(out_dir):
+                pass
         message = f"contains {what}: choose another directory, or add --resume or --overwrite"
         raise InputError(message, where=out_dir)
+
+
+@contextmanager
+def occupied(out_dir: Path, *, overwrite: bool, what: str = COMPARISON) -> Iterator[None]:
+    """Keep `out_dir` for this process, which creates it; removed at the end if nothing came into it.
+
+    Raises:
+        InputError, EnvironmentFault: as `check_free`, whose arguments these are; it cannot be created.
+    """
+    check_free(out_dir, overwrite=overwrite, what=what)
+    lock = out_dir / LOCK
+    missing = [path for path in (lock, out_dir, *out_dir.parents) if not path.exists()]
+    with faults(out_dir):
+        out_dir.mkdir(parents=True, exist_ok=True)
+    with locked(out_dir):
+        try:
+            check_free(out_dir, overwrite=overwrite, what=what)  # another process may have ended in it
+            yield
+        finally:
+            if missing and list(out_dir.iterdir()) == [lock]:
+                lock.unlink()
+                for directory in missing[1:]:
+                    with suppress(OSError):  # not empty
+                        directory.rmdir()
 
 
 def clear(out_dir: Path, content: Sequence[str] = OURS) -> None:

@@ -15,7 +15,7 @@ from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.core.metrics import defined
 from sightline.lab.compare import compare
-from sightline.lab.directory import check_free
+from sightline.lab.directory import occupied
 from sightline.lab.jobs import DONE, JobResult, Prepared, read_json
 from sightline.lab.ladder import Lineage, lineage
 from sightline.lab.ladder_claims import (
@@ -81,19 +81,19 @@ def run_ladder(
     Raises:
         InputError, EnvironmentFault, Interrupted, NoRunFinished: as `compare`; what `planned` raises.
     """
-    check_free(out_dir, overwrite=overwrite or resume)
     display = display or Display()
-    config, ladder = planned(config, out_dir if resume else None)
-    (out_dir / LADDER).unlink(missing_ok=True)  # of fewer seeds
-    how: dict[str, Any] = {"overwrite": overwrite, "resume": resume, "display": display, "plan": plan}
-    results = compare(config, out_dir, command=command, **how)
-    sizes = rung_sizes(config, ladder.names)
-    chain_length = min(length, CHAIN_LENGTH)
-    with one_thread():
-        costs = layer_costs(ladder, sizes, length, chain_length, display.say)
-    evidence = gathered(results, out_dir, costs, length, chain_length)
-    climbed = ladder_results(ladder, results, evidence, sizes, config.task)
-    climbed.save(out_dir / LADDER)
+    with occupied(out_dir, overwrite=overwrite or resume):
+        config, ladder = planned(config, out_dir if resume else None)
+        (out_dir / LADDER).unlink(missing_ok=True)  # of fewer seeds
+        how: dict[str, Any] = {"overwrite": overwrite, "resume": resume, "display": display, "plan": plan}
+        results = compare(config, out_dir, command=command, **how)
+        sizes = rung_sizes(config, ladder.names)
+        chain_length = min(length, CHAIN_LENGTH)
+        with one_thread():
+            costs = layer_costs(ladder, sizes, length, chain_length, display.say)
+        evidence = gathered(results, out_dir, costs, length, chain_length)
+        climbed = ladder_results(ladder, results, evidence, sizes, config.task)
+        climbed.save(out_dir / LADDER)
     return climbed
 
 

@@ -22,7 +22,7 @@ from sightline.core.settings import check_in_range
 from sightline.lab.compare import NoRunFinished
 from sightline.lab.compare import compare as run_comparison
 from sightline.lab.differences import stored_items
-from sightline.lab.directory import OF_SIZES, SCALE, check_free, clear, size_directory
+from sightline.lab.directory import LADDER_OF_SIZES, OF_SIZES, SCALE, clear, occupied, size_directory
 from sightline.lab.plan import CompareConfig
 from sightline.lab.progress import Display
 from sightline.lab.results import Results, Run
@@ -115,14 +115,25 @@ def scale(
     With `resume` what ended is not trained again; architectures, seeds and sizes may be added.
 
     Raises:
-        InputError: what `planned_sizes`, `check_free` and `lab.compare.compare` raise.
+        InputError: what `planned_sizes`, `occupied` and `lab.compare.compare` raise.
         EnvironmentFault, Interrupted: as `lab.compare.compare`; NoRunFinished: no run of any size finished.
     """
-    check_free(out_dir, overwrite=overwrite or resume, content=OF_SIZES, what="a ladder of sizes")
+    with occupied(out_dir, overwrite=overwrite or resume, what=LADDER_OF_SIZES):
+        return _scaled(config, out_dir, command, resume, display, say)
+
+
+def _scaled(
+    config: ScaleConfig,
+    out_dir: Path,
+    command: str,
+    resume: bool,
+    display: Display | None,
+    say: Callable[[str], object],
+) -> ScaleResults:
+    """`scale` in a directory that this process has for itself."""
     metric, points = planned_sizes(config)
-    with faults(out_dir):
-        out_dir.mkdir(parents=True, exist_ok=True)
-        if not resume:
+    if not resume:
+        with faults(out_dir):
             clear(out_dir, OF_SIZES)
     comparison = replace(config.comparison, metric=metric)
     finished: list[tuple[int, Results, Path]] = []

@@ -14,7 +14,7 @@ from typing import Any, final
 from safetensors import SafetensorError
 
 from sightline.core.errors import EnvironmentFault, InputError
-from sightline.core.files import faults, locked, recover_directory, remove_unfinished, replacing_directory, sync
+from sightline.core.files import LOCK, faults, locked, recover_directory, remove_unfinished, replacing_directory, sync
 from sightline.training.checkpoint import Checkpoints
 
 OURS = ("metrics.jsonl", "checkpoints", "best", "last", "config.yaml", "environment.json", "report.html")
@@ -78,7 +78,7 @@ class RunDirectory:
 def check_run(path: Path, *, resume: bool, overwrite: bool) -> None:
     """Raise what `open_run` would raise, before data is prepared."""
     _check_place(path, resume, overwrite)
-    if (path / ".lock").exists():
+    if (path / LOCK).exists():
         with locked(path):
             _existing(path, resume, overwrite)
     else:
