@@ -156,5 +156,5 @@ def test_all_rungs_have_the_size_of_the_reference_unless_one_is_named(pairs: Pat
 
 @pytest.mark.parametrize("key", ["archs", "prefer", "until_decided"])
 def test_arguments_without_a_meaning_are_refused(key: str) -> None:
-    with pytest.raises(InputError, match=f"{key}: a ladder has no such argument"):
+    with pytest.raises(InputError, match=f"^{key}: has no meaning for a ladder: .*[a-z…]$"):
         sightline.ladder("builtin:dates", **{key: "gru"})

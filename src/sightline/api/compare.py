@@ -70,8 +70,7 @@ def compare(
     plan = plan.directory / RESULTS if isinstance(plan, ComparisonResult) else None if plan is None else Path(plan)
     directory = new_directory(out_dir, data, "compare")
     with configured(directory, task, settings, keys, data=data, valid=valid, test=test) as base:
-        names = [name.strip() for name in archs.split(",")] if isinstance(archs, str) else archs or compared(base.task)
-        config = override(base, {"archs": list(names), "budget": budget or base.budget})
+        config = override(base, {"archs": names_of(archs, base.task), "budget": budget or base.budget})
         display = Display(quiet=quiet)
         command = command_of("compare", config, plan)
         how: dict[str, Any] = {"command": command, "overwrite": overwrite, "resume": resume}
@@ -83,6 +82,11 @@ def compare(
                 write_report(error.results, directory)
                 raise
             return ComparisonResult(results, directory, write_report(results, directory), data)
+
+
+def names_of(archs: Sequence[str] | str | None, task: str) -> list[str]:
+    """The architectures that were asked for, as names or as text with commas between them, or the task's usual ones."""
+    return [name.strip() for name in archs.split(",")] if isinstance(archs, str) else list(archs or compared(task))
 
 
 def new_directory(out_dir: str | Path | None, data: Any, verb: str) -> Path:
@@ -119,7 +123,7 @@ def command_of(verb: str, config: CompareConfig, plan: Path | None = None, **fla
     """
     usual = CompareConfig()
     length = {"budget": config.budget} if plan is None else {"plan": str(plan)}
-    own = {"data": config.data, "archs": ",".join(config.archs)} if verb == "compare" else {}
+    own = {} if verb == "ladder" else {"data": config.data, "archs": ",".join(config.archs)}
     values = {"task": config.task, **own, **flags, **length}
     values |= {key: getattr(config, key) for key in sorted(_OWN) if getattr(config, key) != getattr(usual, key)}
     plugins = [("--plugin", named) for named in values.pop("plugin", ())]

@@ -11,9 +11,10 @@ from sightline.api.compare import command_of, configured, new_directory
 from sightline.core.config import override
 from sightline.core.errors import InputError
 from sightline.core.settings import check_in_range
-from sightline.core.spelling import as_arguments
+from sightline.core.spelling import as_arguments, respelled
 from sightline.data.rows.given import frame_like
 from sightline.lab.directory import RESULTS, occupied
+from sightline.lab.ladder import check_meant
 from sightline.lab.ladder_results import LadderResults
 from sightline.lab.ladder_run import LENGTH, run_ladder
 from sightline.lab.progress import Display
@@ -84,6 +85,7 @@ def ladder(
     settings: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     resume: bool = False,
+    cluster: str | None = None,
     quiet: bool = False,
     **keys: Any,
 ) -> LadderResult:
@@ -91,7 +93,7 @@ def ladder(
 
     Arguments are those of `sightline.compare`, except that the architectures are the rungs of the task's ladder and
     that `archs`, `prefer`, `until_decided` and `max_seeds` have no meaning. `length` is the number of positions at
-    which the rungs' layers are timed alone.
+    which the rungs' layers are timed alone, on this machine.
 
         climbed = sightline.ladder("builtin:dates", budget="60s", out_dir="ladder")
         climbed.verdict
@@ -103,9 +105,8 @@ def ladder(
     """
     if budget is not None and plan is not None:
         raise InputError("budget and plan are mutually exclusive")
-    for key in ("archs", "prefer", "until_decided", "max_seeds"):
-        if key in keys:
-            raise InputError("a ladder has no such argument: its rungs are compared one by one", where=key)
+    with respelled(as_arguments):
+        check_meant(keys)
     check_in_range("length", length, at_least=16)
     directory = new_directory(out_dir, data, "ladder")
     plan = None if plan is None else Path(plan)
@@ -113,6 +114,7 @@ def ladder(
         config = override(base, {"budget": budget or base.budget})
         command = command_of("ladder", config, plan, length=length)
         how: dict[str, Any] = {"overwrite": overwrite, "resume": resume, "display": Display(quiet=quiet), "plan": plan}
+        how["cluster"] = cluster
         with occupied(directory, overwrite=overwrite or resume):
             results = run_ladder(config, directory, command=command, length=length, **how)
             write_report(Results.load(directory / RESULTS), directory)

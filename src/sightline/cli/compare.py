@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from sightline.cli.formats import PAIRS_HELP
+from sightline.cli import flags
 from sightline.cli.plugins import Plugins
 
 if TYPE_CHECKING:
@@ -17,41 +17,39 @@ if TYPE_CHECKING:
 
 def compare(
     *overrides: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
-    data: Annotated[
-        str, Parameter(help=f"Data as `sightline train` reads it: {PAIRS_HELP}, or the format of another task.")
-    ],
-    task: str | None = None,
-    archs: str | None = None,
+    data: flags.DataPlace,
+    task: flags.TaskName = None,
+    archs: flags.Archs = None,
     budget: str | None = None,
     plan: Path | None = None,
     seeds: int = 3,
     match: str | None = None,
     plugin: Plugins = None,
-    out_dir: Annotated[Path | None, Parameter(name=["--out-dir", "-o"])] = None,
-    search: float = 0.2,
-    rates: int = 3,
+    out_dir: flags.OutDir = None,
+    search: flags.SearchShare = 0.2,
+    rates: flags.RateCount = 3,
     sizes: int = 1,
     metric: str = "auto",
-    tested: int = 1000,
-    margin: float | None = None,
+    tested: flags.Tested = 1000,
+    margin: flags.Margin = None,
     until_decided: bool = False,
     max_seeds: int = 10,
-    valid: str | None = None,
-    test: str | None = None,
-    limit: int | None = None,
-    lowercase: bool = False,
-    tokens: str | None = None,
-    vocabulary: int | None = None,
-    seed: int = 0,
-    workers: int | None = None,
-    cluster: str | None = None,
-    device: str = "auto",
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto",
+    valid: flags.Valid = None,
+    test: flags.Test = None,
+    limit: flags.Limit = None,
+    lowercase: flags.Lowercase = False,
+    tokens: flags.TokenizerWord = None,
+    vocabulary: flags.VocabularySize = None,
+    seed: flags.Seed = 0,
+    workers: flags.Workers = None,
+    cluster: flags.Cluster = None,
+    device: flags.Device = "auto",
+    dtype: flags.Dtype = "auto",
     prefer: Literal["quality", "speed", "memory", "balanced"] = "quality",
     resume: bool = False,
     overwrite: bool = False,
-    json: bool = False,
-    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"])] = False,
+    json: flags.Json = False,
+    quiet: flags.Quiet = False,
 ) -> None:
     """Train several architectures under one budget and report which is best, with the uncertainty of that verdict.
 
@@ -60,9 +58,6 @@ def compare(
     instance.
 
     Args:
-        task: Task, e.g. classification or language. Default: the task that the data is plainly for, else translation.
-        archs: Comma-separated names of architectures; `sightline train --help` lists them. Default: a small set that is
-            common for the task.
         budget: Budget of each run: 60s, 5min, 500steps, 2Mtok, 1e15flop or 5kJ. Seconds and joules become a number of
             steps, measured first, so that other work on the machine changes nothing later; 60s-wall obeys the clock.
             Default: 60s.
@@ -71,66 +66,27 @@ def compare(
         seeds: Number of runs of each architecture, at first with --until-decided; a verdict needs at least 2.
         match: Scale every architecture to the same size: parameters (params=2M), training operations per token
             (flops=1.5M) or bytes of state after so many tokens (state=64KB@1024).
-        out_dir: Output directory. Default: a new directory under runs/.
-        search: Fraction of the budget spent on the learning-rate search; 0 uses the presets' rates.
-        rates: Number of learning rates that the search tries, including the preset's; one more where the largest or
-            the smallest is the best.
         sizes: Number of sizes that the search tries with each rate, a factor of 4 in parameters apart, by successive
             halving; 1 keeps the preset's.
         metric: Metric that decides the ranking. auto: the task's default (translation: exact match of single words,
             chrF of targets up to four words, otherwise BLEU).
-        tested: Maximum number of test items.
-        margin: Differences up to this much, in the unit of the metric, are practically the same. Default: 1 point of
-            percentages, 0.5 of BLEU and chrF, 0.01 of AUROC, 1 % of the best value of errors and losses.
         until_decided: Add seeds, one of each architecture at a time, until the best one is better than each other one
             or practically the same, or there are --max-seeds. The verdict is as reliable as with --seeds alone.
         max_seeds: Most seeds of each architecture with --until-decided.
-        valid: Validation data. Default: split off from --data.
-        test: Test data. Default: split off from --data.
-        limit: Use only the first N items of each part.
-        lowercase: Convert all text to lower case.
-        tokens: Tokenizer: char, bpe or unigram.
-        vocabulary: Vocabulary size of bpe and unigram; for translation, of each language.
-        seed: First seed; the others are the numbers after it.
-        workers: Number of parallel runs, which share the cores. Default: one per core.
-        cluster: Run on the nodes of a Ray cluster: HOST:PORT, or auto for the one of this machine. They must share
-            --out-dir and the data. Needs `pip install 'sightline[ray]'`.
-        device: auto, cpu, cuda or mps.
-        dtype: auto, float32 or bfloat16.
         prefer: Priority by which one architecture is recommended; `sightline report` changes it later.
         resume: Continue the comparison in --out-dir after a kill, or add architectures and seeds to it; what has ended
             is not trained again.
         overwrite: Replace the comparison in --out-dir.
-        json: Print the results as one JSON object instead of a table.
-        quiet: Show no progress.
     """
-    from sightline.cli.messages import messages
-    from sightline.cli.overrides import parse_overrides
-    from sightline.core.errors import InputError
-    from sightline.lab.plan import CompareConfig
-    from sightline.tasks.defaults import compared
-    from sightline.tasks.infer import task_for
-
-    with messages():
-        task = task or task_for(data)
-    named = {"valid": valid, "test": test, "limit": limit, "tokenizer.kind": tokens, "tokenizer.size": vocabulary}
-    settings = {key: value for key, value in named.items() if value is not None}
-    if lowercase:
-        settings["lowercase"] = True
-    free = parse_overrides(overrides)
-    if twice := next((key for key in free if key in settings), None):
-        raise InputError("specified twice", where=f"--{twice.replace('_', '-')}")
-    if budget is not None and plan is not None:
-        raise InputError("--budget and --plan are mutually exclusive")
-    if resume and overwrite:
-        raise InputError("--resume and --overwrite are mutually exclusive")
-    if resume and out_dir is None:
-        raise InputError("needs --out-dir, the directory of the comparison to continue", where="--resume")
-    chosen = compared(task) if archs is None else tuple(part.strip() for part in archs.split(",") if part.strip())
-    config = CompareConfig(
-        task=task,
-        data=data,
-        archs=chosen,
+    flags.check_exclusive(
+        out_dir=out_dir, resume=resume, overwrite=overwrite, what="comparison", budget=budget, plan=plan
+    )
+    text = {"valid": valid, "test": test, "limit": limit, "lowercase": lowercase}
+    config = flags.comparison_of(
+        data,
+        task,
+        archs,
+        settings=flags.settings_of(overrides, tokens=tokens, vocabulary=vocabulary, **text),
         budget=budget or "60s",
         seeds=seeds,
         seed=seed,
@@ -148,7 +104,6 @@ def compare(
         device=device,
         dtype=dtype,
         prefer=prefer,
-        settings={**settings, **free},
     )
     name = Path(data.split(",")[0]).stem
     where = {"overwrite": overwrite, "plan": plan, "resume": resume, "cluster": cluster}

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
+from sightline.cli import flags
 
 
 def demo(
     *,
-    out_dir: Annotated[Path | None, Parameter(name=["--out-dir", "-o"])] = None,
+    out_dir: flags.OutDir = None,
     budget: str = "65s",
     seeds: int = 2,
-    seed: int = 0,
-    workers: int | None = None,
+    seed: flags.Seed = 0,
+    workers: flags.Workers = None,
     overwrite: bool = False,
-    json: bool = False,
-    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"])] = False,
+    json: flags.Json = False,
+    quiet: flags.Quiet = False,
 ) -> None:
     """Compare five architectures at converting human-written dates of many languages to ISO 8601.
 
@@ -25,14 +22,9 @@ def demo(
     than seven minutes on two cores.
 
     Args:
-        out_dir: Output directory. Default: a new directory under runs/.
         budget: Budget of each run.
         seeds: Number of runs of each architecture.
-        seed: First seed; the others are the numbers after it.
-        workers: Number of parallel runs, which share the cores. Default: one per core.
         overwrite: Replace the comparison in --out-dir.
-        json: Print the results as one JSON object instead of a table.
-        quiet: Show no progress.
     """
     from sightline.cli.compare import run
     from sightline.lab.plan import CompareConfig

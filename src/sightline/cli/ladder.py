@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from sightline.cli.formats import PAIRS_HELP
+from sightline.cli import flags
 
 if TYPE_CHECKING:
     from sightline.lab.ladder_results import LadderResults
@@ -18,39 +18,40 @@ USUAL = {"budget": "60s", "seeds": 3, "search": 0.2, "tested": 1000, "length": 2
 
 
 def ladder(
-    data: Annotated[
-        str, Parameter(help=f"Data as `sightline train` reads it: {PAIRS_HELP}, or the format of another task.")
-    ],
+    data: flags.DataPlace,
     /,
     *overrides: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
-    task: str | None = None,
+    task: flags.TaskName = None,
     budget: str | None = None,
     plan: Path | None = None,
     seeds: int | None = None,
     match: str | None = None,
-    out_dir: Annotated[Path | None, Parameter(name=["--out-dir", "-o"])] = None,
-    search: float | None = None,
-    rates: int = 3,
+    out_dir: flags.OutDir = None,
+    search: Annotated[float | None, Parameter(help=f"{flags.SEARCH_HELP} Default: 0.2, with --quick 0.")] = None,
+    rates: flags.RateCount = 3,
     metric: str = "auto",
-    tested: int | None = None,
-    margin: float | None = None,
+    tested: Annotated[int | None, Parameter(help=f"{flags.TESTED_HELP} Default: 1000, with --quick 300.")] = None,
+    margin: flags.Margin = None,
     length: int | None = None,
-    valid: str | None = None,
-    test: str | None = None,
-    limit: int | None = None,
-    lowercase: bool = False,
-    tokens: str | None = None,
-    vocabulary: int | None = None,
-    seed: int = 0,
-    workers: int | None = None,
-    device: str = "auto",
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto",
+    valid: flags.Valid = None,
+    test: flags.Test = None,
+    limit: flags.Limit = None,
+    lowercase: flags.Lowercase = False,
+    tokens: flags.TokenizerWord = None,
+    vocabulary: flags.VocabularySize = None,
+    seed: flags.Seed = 0,
+    workers: flags.Workers = None,
+    cluster: Annotated[
+        str | None, Parameter(help=f"{flags.CLUSTER_HELP} Layers alone are timed on this machine.")
+    ] = None,
+    device: flags.Device = "auto",
+    dtype: flags.Dtype = "auto",
     quick: bool = False,
     dry_run: bool = False,
     resume: bool = False,
     overwrite: bool = False,
-    json: bool = False,
-    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"])] = False,
+    json: flags.Json = False,
+    quiet: flags.Quiet = False,
 ) -> None:
     """Climb from RNN to linear attention on your data: does the historical reason for each step hold here?
 
@@ -61,59 +62,23 @@ def ladder(
     behind. Every key of the task's configuration is a flag too, as with `sightline compare`.
 
     Args:
-        task: Task, e.g. classification or language. Default: the task that the data is plainly for, else translation.
         budget: Budget of each run: 60s, 5min, 500steps, 2Mtok or 1e15flop. Default: 60s, with --quick 10s.
         plan: Directory or results.json of an earlier ladder with a budget in seconds, whose numbers of steps to take.
         seeds: Number of runs of each rung; a verdict needs at least 2. Default: 3, with --quick 2.
         match: Number of parameters of each rung, such as params=2M. Default: that of the rung with positions, as its
             preset has it.
-        out_dir: Output directory. Default: a new directory under runs/.
-        search: Fraction of the budget spent on the learning-rate search; 0 uses the presets' rates. Default: 0.2, with
-            --quick 0.
-        rates: Number of learning rates that the search tries.
         metric: Metric that decides. auto: the task's default.
-        tested: Maximum number of test items. Default: 1000, with --quick 300.
-        margin: Differences up to this much, in the unit of the metric, are practically the same. Default: as with
-            `sightline compare`.
         length: Positions at which the layers are timed alone. Default: 2048, with --quick 512.
-        valid: Validation data. Default: split off from the data.
-        test: Test data. Default: split off from the data.
-        limit: Use only the first N items of each part.
-        lowercase: Convert all text to lower case.
-        tokens: Tokenizer: char, bpe or unigram.
-        vocabulary: Vocabulary size of bpe and unigram; for translation, of each language.
-        seed: First seed; the others are the numbers after it.
-        workers: Number of parallel runs, which share the cores. Default: one per core.
-        device: auto, cpu, cuda or mps.
-        dtype: auto, float32 or bfloat16.
         quick: Shorter runs, two seeds and no search, to see what a ladder looks like.
         dry_run: Read the data, show the rungs and their sizes; write nothing.
         resume: Continue the ladder in --out-dir after a kill, or add seeds to it.
         overwrite: Replace the ladder or the comparison in --out-dir.
-        json: Print the results as one JSON object instead of a table.
-        quiet: Show no progress.
     """
     from sightline.cli.messages import messages
-    from sightline.cli.overrides import parse_overrides
-    from sightline.core.errors import InputError
     from sightline.core.settings import check_in_range
-    from sightline.lab.plan import CompareConfig
-    from sightline.tasks.infer import task_for
+    from sightline.lab.ladder import check_meant
 
-    with messages():
-        task = task or task_for(data)
-    named = {"valid": valid, "test": test, "limit": limit, "tokenizer.kind": tokens, "tokenizer.size": vocabulary,
-             "lowercase": lowercase or None}  # fmt: skip
-    settings = {key: value for key, value in named.items() if value is not None}
-    free = parse_overrides(overrides)
-    if twice := next((key for key in free if key in settings), None):
-        raise InputError("specified twice", where=f"--{twice.replace('_', '-')}")
-    if budget is not None and plan is not None:
-        raise InputError("--budget and --plan are mutually exclusive")
-    if resume and overwrite:
-        raise InputError("--resume and --overwrite are mutually exclusive")
-    if resume and out_dir is None:
-        raise InputError("needs --out-dir, the directory of the ladder to continue", where="--resume")
+    flags.check_exclusive(out_dir=out_dir, resume=resume, overwrite=overwrite, what="ladder", budget=budget, plan=plan)
     check_in_range("--length", length, at_least=16)
     asked: dict[str, Any] = {
         "budget": budget, "seeds": seeds, "search": search, "tested": tested, "length": length
@@ -121,16 +86,21 @@ def ladder(
     usual = QUICK if quick else USUAL
     sizes: dict[str, Any] = {key: usual[key] if value is None else value for key, value in asked.items()}
     positions: int = sizes.pop("length")
-    config = CompareConfig(
-        task=task, data=data, seed=seed, match=match, rates=rates, metric=metric, margin=margin, workers=workers,
-        device=device, dtype=dtype, settings={**settings, **free}, **sizes,
+    settings = flags.settings_of(
+        overrides, tokens=tokens, vocabulary=vocabulary, valid=valid, test=test, limit=limit, lowercase=lowercase
+    )
+    check_meant(settings)
+    config = flags.comparison_of(
+        data, task, settings=settings, seed=seed, match=match, rates=rates, metric=metric,
+        margin=margin, workers=workers, device=device, dtype=dtype, **sizes,
     )  # fmt: skip
     if dry_run:
         with messages(quiet=quiet):
             _dry(config, json=json)
         return
     name = Path(data.split(",")[0]).stem
-    _run(config, out_dir, name, positions, overwrite=overwrite, json=json, quiet=quiet, plan=plan, resume=resume)
+    how: dict[str, Any] = {"overwrite": overwrite, "plan": plan, "resume": resume, "cluster": cluster}
+    _run(config, out_dir, name, positions, json=json, quiet=quiet, how=how)
 
 
 def _dry(config: CompareConfig, *, json: bool) -> None:
@@ -166,11 +136,9 @@ def _run(
     name: str,
     length: int,
     *,
-    overwrite: bool,
     json: bool,
     quiet: bool,
-    plan: Path | None,
-    resume: bool,
+    how: dict[str, Any],
 ) -> None:
     """Climb, write the pages, and print the verdict, the table and the page's path, or the results as JSON."""
     import shlex
@@ -186,9 +154,8 @@ def _run(
 
     directory = out_dir or free_directory(Path("runs"), f"ladder-{name}")
     command = shlex.join(["sightline", *sys.argv[1:]])
-    how: dict[str, Any] = {"overwrite": overwrite, "resume": resume, "display": Display(quiet=quiet), "plan": plan}
-    with occupied(directory, overwrite=overwrite or resume):
-        results = run_ladder(config, directory, command=command, length=length, **how)
+    with occupied(directory, overwrite=how["overwrite"] or how["resume"]):
+        results = run_ladder(config, directory, command=command, length=length, display=Display(quiet=quiet), **how)
         write_report(Results.load(directory / RESULTS), directory)
         page = write_ladder(results, directory)
     for note in results.data.notes:

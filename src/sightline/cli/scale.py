@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from sightline.cli.formats import PAIRS_HELP
+from sightline.cli import flags
 from sightline.cli.plugins import Plugins
 
 if TYPE_CHECKING:
@@ -21,11 +21,9 @@ FULL = {"budget": "2Mtok", "sizes": 5, "seeds": 3}
 
 def scale(
     *overrides: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
-    data: Annotated[
-        str, Parameter(help=f"Data as `sightline train` reads it: {PAIRS_HELP}, or the format of another task.")
-    ],
-    task: str | None = None,
-    archs: str | None = None,
+    data: flags.DataPlace,
+    task: flags.TaskName = None,
+    archs: flags.Archs = None,
     budget: str | None = None,
     smallest: int = 50_000,
     ratio: float = 2.0,
@@ -33,22 +31,23 @@ def scale(
     held_out: int = 1,
     seeds: int | None = None,
     plugin: Plugins = None,
-    out_dir: Annotated[Path | None, Parameter(name=["--out-dir", "-o"])] = None,
-    search: float = 0.2,
-    rates: int = 3,
+    out_dir: flags.OutDir = None,
+    search: Annotated[float, Parameter(help=f"{flags.SEARCH_HELP} Each size has its own search.")] = 0.2,
+    rates: flags.RateCount = 3,
     metric: str = "auto",
-    tested: int = 1000,
-    limit: int | None = None,
-    seed: int = 0,
-    workers: int | None = None,
-    device: str = "auto",
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto",
+    tested: flags.Tested = 1000,
+    limit: flags.Limit = None,
+    seed: flags.Seed = 0,
+    workers: flags.Workers = None,
+    cluster: flags.Cluster = None,
+    device: flags.Device = "auto",
+    dtype: flags.Dtype = "auto",
     quick: bool = False,
     dry_run: bool = False,
     resume: bool = False,
     overwrite: bool = False,
-    json: bool = False,
-    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"])] = False,
+    json: flags.Json = False,
+    quiet: flags.Quiet = False,
 ) -> None:
     """Train architectures at several sizes under the same budget, and fit how fast their loss falls with size.
 
@@ -58,53 +57,27 @@ def scale(
     configuration is a flag too, as with `sightline train`, and applies to all models.
 
     Args:
-        task: Task, e.g. language or classification. Default: the task that the data is plainly for, else translation.
-        archs: Comma-separated names of architectures; `sightline train --help` lists them. Default: a small set that is
-            common for the task.
         budget: Budget of each run at every size, in tokens (2Mtok) or training FLOPs (1e13flop). Default: 2Mtok.
         smallest: Parameters of the smallest models.
         ratio: How many times as many parameters each next size has.
         sizes: Number of sizes. Default: 5.
         held_out: Number of the largest sizes that no fit sees, against which it is checked.
         seeds: Number of runs of each architecture at each size; intervals need at least 2. Default: 3.
-        out_dir: Output directory. Default: a new directory under runs/.
-        search: Fraction of the budget spent on the learning-rate search, at each size; 0 uses the presets' rates.
-        rates: Number of learning rates that the search tries, including the preset's; one more where the largest or
-            the smallest is the best.
         metric: Loss that is fitted. auto: bits per byte of text, the loss where the task's metric grows with quality.
-        tested: Maximum number of test items.
-        limit: Use only the first N items of each part.
-        seed: First seed; the others are the numbers after it.
-        workers: Number of parallel runs, which share the cores. Default: one per core.
-        device: auto, cpu, cuda or mps.
-        dtype: auto, float32 or bfloat16.
         quick: Four sizes, two seeds and 200ktok, where the flags say nothing else.
         dry_run: Build every model, show its parameters and the training that it would have; train nothing.
         resume: Continue the ladder in --out-dir after a kill, or add architectures, seeds and sizes to it.
         overwrite: Replace the ladder in --out-dir.
-        json: Print the results as one JSON object instead of a table.
-        quiet: Show no progress.
     """
-    from sightline.cli.messages import messages
-    from sightline.cli.overrides import parse_overrides
-    from sightline.core.errors import InputError
-    from sightline.lab.plan import CompareConfig
     from sightline.lab.scaling import ScaleConfig
-    from sightline.tasks.defaults import compared
-    from sightline.tasks.infer import task_for
 
-    if resume and overwrite:
-        raise InputError("--resume and --overwrite are mutually exclusive")
-    if resume and out_dir is None:
-        raise InputError("needs --out-dir, the directory of the ladder to continue", where="--resume")
-    with messages():
-        task = task or task_for(data)
+    flags.check_exclusive(out_dir=out_dir, resume=resume, overwrite=overwrite, what="ladder")
     usual: dict[str, Any] = QUICK if quick else FULL
-    settings = {**({} if limit is None else {"limit": limit}), **parse_overrides(overrides)}
-    comparison = CompareConfig(
-        task=task,
-        data=data,
-        archs=compared(task) if archs is None else tuple(p.strip() for p in archs.split(",") if p.strip()),
+    comparison = flags.comparison_of(
+        data,
+        task,
+        archs,
+        settings=flags.settings_of(overrides, limit=limit),
         budget=budget or usual["budget"],
         seeds=usual["seeds"] if seeds is None else seeds,
         seed=seed,
@@ -116,18 +89,26 @@ def scale(
         workers=workers,
         device=device,
         dtype=dtype,
-        settings=settings,
     )
     config = ScaleConfig(comparison, smallest, ratio, usual["sizes"] if sizes is None else sizes, held_out)
     if dry_run:
         _show_plan(config, json=json)
         return
     name = Path(data.split(",")[0]).stem
-    _run(config, out_dir, name=name, resume=resume, overwrite=overwrite, json=json, quiet=quiet)
+    how = {"resume": resume, "overwrite": overwrite, "cluster": cluster}
+    _run(config, out_dir, name=name, json=json, quiet=quiet, **how)
 
 
 def _run(
-    config: ScaleConfig, out_dir: Path | None, *, name: str, resume: bool, overwrite: bool, json: bool, quiet: bool
+    config: ScaleConfig,
+    out_dir: Path | None,
+    *,
+    name: str,
+    resume: bool,
+    overwrite: bool,
+    cluster: str | None,
+    json: bool,
+    quiet: bool,
 ) -> None:
     """Train the ladder and write all pages; print the verdict and the tables, or the results as JSON."""
     import shlex
@@ -148,6 +129,7 @@ def _run(
             command=command,
             overwrite=overwrite,
             resume=resume,
+            cluster=cluster,
             display=Display(quiet=quiet),
             say=(lambda line: None) if quiet else (lambda line: print(line, file=sys.stderr, flush=True)),
         )

@@ -7,7 +7,7 @@ reason is tested. Imports no torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, final
 
@@ -20,6 +20,18 @@ STATISTICAL: tuple[ClaimKind, ...] = ("better", "kept", "faster", "faster at len
 # Keys that may differ on every rung without being its change: the width follows from the equal size, the learning rate
 # is where the search begins.
 FREE = ("model.d_model", "optim.lr")
+
+_SEEDS = (
+    "seeds are added until one architecture is decided against all others, and a ladder compares each rung with the "
+    "one before it: take more --seeds"
+)
+# Keys of a comparison that mean nothing here, and why.
+UNMEANT = {
+    "archs": "its architectures are the rungs",
+    "prefer": "it judges reasons and recommends nothing",
+    "until_decided": _SEEDS,
+    "max_seeds": _SEEDS,
+}
 
 
 @final
@@ -101,6 +113,17 @@ class Lineage:
         for key in settings:
             if key in own or any(one.startswith(f"{key}.") or key.startswith(f"{one}.") for one in own):
                 raise InputError("the rungs of the ladder differ in it: leave it out", where=f"--{key}")
+
+
+def check_meant(keys: Iterable[str]) -> None:
+    """Refuse keys of a comparison that mean nothing for a ladder.
+
+    Raises:
+        InputError: "--archs: has no meaning for a ladder: its architectures are the rungs".
+    """
+    for key in keys:
+        if key in UNMEANT:
+            raise InputError(f"has no meaning for a ladder: {UNMEANT[key]}", where=f"--{key}")
 
 
 def lineage(form: str, task: str) -> Lineage:

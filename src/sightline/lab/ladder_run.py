@@ -70,6 +70,7 @@ def run_ladder(
     resume: bool = False,
     display: Display | None = None,
     plan: Path | None = None,
+    cluster: str | None = None,
     length: int = LENGTH,
 ) -> LadderResults:
     """Train all rungs with every seed as `lab.compare.compare` does, and judge the reason of each; write `ladder.json`.
@@ -86,6 +87,7 @@ def run_ladder(
         config, ladder = planned(config, out_dir if resume else None)
         (out_dir / LADDER).unlink(missing_ok=True)  # of fewer seeds
         how: dict[str, Any] = {"overwrite": overwrite, "resume": resume, "display": display, "plan": plan}
+        how["cluster"] = cluster
         results = compare(config, out_dir, command=command, **how)
         sizes = rung_sizes(config, ladder.names)
         chain_length = min(length, CHAIN_LENGTH)

@@ -107,19 +107,21 @@ def scale(
     command: str = "",
     overwrite: bool = False,
     resume: bool = False,
+    cluster: str | None = None,
     display: Display | None = None,
     say: Callable[[str], object] = lambda line: None,
 ) -> ScaleResults:
     """Train the ladder and fit its laws; write `scale.json` and a comparison for each size to `out_dir`.
 
-    With `resume` what ended is not trained again; architectures, seeds and sizes may be added.
+    With `resume` what ended is not trained again; architectures, seeds and sizes may be added. `cluster` is as in
+    `lab.compare.compare`.
 
     Raises:
         InputError: what `planned_sizes`, `occupied` and `lab.compare.compare` raise.
         EnvironmentFault, Interrupted: as `lab.compare.compare`; NoRunFinished: no run of any size finished.
     """
     with occupied(out_dir, overwrite=overwrite or resume, what=LADDER_OF_SIZES):
-        return _scaled(config, out_dir, command, resume, display, say)
+        return _scaled(config, out_dir, command, resume, cluster, display, say)
 
 
 def _scaled(
@@ -127,6 +129,7 @@ def _scaled(
     out_dir: Path,
     command: str,
     resume: bool,
+    cluster: str | None,
     display: Display | None,
     say: Callable[[str], object],
 ) -> ScaleResults:
@@ -143,7 +146,8 @@ def _scaled(
         directory = size_directory(out_dir, target)
         try:
             sized = replace(comparison, match=f"params={target}")
-            results = run_comparison(sized, directory, command=command, resume=resume, display=display)
+            how: dict[str, Any] = {"resume": resume, "cluster": cluster, "display": display}
+            results = run_comparison(sized, directory, command=command, **how)
         except NoRunFinished as error:
             failure, results = error, error.results
         finished.append((target, results, directory))
