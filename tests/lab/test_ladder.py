@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import chain
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -15,8 +16,10 @@ from sightline.lab.ladder_run import planned
 from sightline.lab.plan import CompareConfig
 from sightline.lab.worker import run_config
 from sightline.models import FORMS
+from sightline.models.plugins import load_plugin
 from sightline.parts.token_embedding import Tokens
 from sightline.tasks.table import TASKS
+from tests.plugins import ECHO, forgotten
 
 RUNGS = [(task, rung.name) for task, kind in TASKS.items() for rung in LADDERS[kind.form].rungs if rung.over]
 SOURCE: FrontEndConfig = Tokens(11)
@@ -48,6 +51,30 @@ def test_a_rung_differs_from_the_one_before_in_exactly_the_keys_that_it_states(t
     rung = _ladder(task).find(name)
     before, after = _resolved(task, rung.over).dotted(), _resolved(task, name).dotted()
     assert changed_keys(before, after) == set(rung.keys)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_mechanism_of_a_plugin_is_one_more_rung_that_differs_in_the_mechanism(task: str, tmp_path: Path) -> None:
+    (tmp_path / "echo.py").write_text(ECHO, encoding="utf-8")
+    with forgotten(tmp_path):
+        load_plugin(tmp_path / "echo.py")
+        ladder = _ladder(task).with_plugins({"echo": ["echo"]})
+        *before, own = ladder.rungs
+        assert before == list(_ladder(task).rungs)
+        config = CompareConfig(task, "x", ladder.names, variants=ladder.variants)
+        models = [run_config(config, name).dotted() for name in (own.over, own.name)]
+        assert changed_keys(*models) == set(own.keys) == {"model.mixers"}
+        assert models[1]["model.mixers"] == ["echo"]
+        assert own.claims == ladder.find("linear").claims
+
+
+def test_a_plugin_without_such_a_mechanism_has_no_rung_and_names_are_taken_once() -> None:
+    ladder = _ladder("translation")
+    with_bag = ladder.with_plugins({"bag": []})
+    assert with_bag.rungs == ladder.rungs
+    assert "no mechanism" in with_bag.omitted["bag"]
+    with pytest.raises(InputError, match="--plugin: the ladder has a rung 'heads' already"):
+        ladder.with_plugins({"mine": ["echo", "heads"]})
 
 
 def test_a_second_change_would_be_seen() -> None:

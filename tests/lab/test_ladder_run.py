@@ -22,6 +22,7 @@ from sightline.lab.ladder_run import planned
 from sightline.lab.plan import CompareConfig
 from sightline.lab.worker import run_config
 from sightline.tasks.table import TASKS
+from tests.plugins import ECHO, forgotten
 
 KEYS: dict[str, Any] = {"search": 0.0, "tested": 20, "workers": 1, "match": "params=9000", "budget": "4steps"}
 SETTINGS = {"batch_tokens": 60, "validation_outputs": 2, "validations": 1}
@@ -80,6 +81,26 @@ def test_a_ladder_is_trained_judged_and_continued_with_more_seeds(pairs: Path, t
         sightline.ladder(pairs, **given)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("short")
+def test_a_mechanism_of_ones_own_becomes_a_rung_of_a_ladder_that_began_without_it(
+    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("echo.py").write_text(ECHO, encoding="utf-8")
+    given = {**KEYS, "out_dir": Path("out"), "length": 64, "settings": SETTINGS, "quiet": True, "seeds": 1}
+    with forgotten(tmp_path):
+        sightline.ladder(pairs, **given)
+        stored = (Path("out") / "runs" / "rnn-seed0" / DONE).read_bytes()
+        climbed = sightline.ladder(pairs, **given, plugin="echo.py", resume=True)
+    assert (Path("out") / "runs" / "rnn-seed0" / DONE).read_bytes() == stored
+    own = climbed.results.rungs[-1]
+    assert (own.name, own.over, own.finished) == ("echo", "positions", 1)
+    kinds = {claim.kind: claim.verdict for claim in own.claims}
+    assert kinds["smaller state"] == "holds"  # of a GRU, against that of attention at 64 positions
+    assert "echo in place of softmax attention" in climbed.report.read_text()
+
+
 def _data(task: str, folder: Path) -> str:
     """A little data for a task."""
     words = ["alpha beta gamma", "beta gamma", "gamma alpha delta beta", "delta"] * 20
@@ -111,7 +132,7 @@ def test_every_rung_of_every_task_takes_a_step(task: str, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (["--model.heads", "2"], "--model.heads: the rungs of the ladder differ in it: leave it out"),
-    (["--archs", "gru"], "--archs: is a key of the comparison itself, not one of the settings that"),
+    (["--archs", "gru"], "--archs: has no meaning for a ladder: its architectures are the rungs"),
     (["--match", "flops=1M"], "--match: a ladder is matched by params=2M alone, found 'flops=1M'"),
     (["--budget", "3s", "--plan", "x"], "--budget and --plan are mutually exclusive"),
     (["--resume"], "--resume: needs --out-dir, the directory of the ladder to continue"),
@@ -154,7 +175,7 @@ def test_all_rungs_have_the_size_of_the_reference_unless_one_is_named(pairs: Pat
     assert int(config.match.removeprefix("params=")) > 50_000
 
 
-@pytest.mark.parametrize("key", ["archs", "prefer", "until_decided"])
+@pytest.mark.parametrize("key", ["archs", "prefer", "sizes", "until_decided"])
 def test_arguments_without_a_meaning_are_refused(key: str) -> None:
     with pytest.raises(InputError, match=f"^{key}: has no meaning for a ladder: .*[a-z…]$"):
         sightline.ladder("builtin:dates", **{key: "gru"})

@@ -46,6 +46,12 @@ def test_the_first_look_of_a_comparison_until_decided_stays_where_it_was(tmp_pat
 def test_a_plugin_may_join_and_none_may_be_left_out(tmp_path: Path) -> None:
     begun = _begun(replace(CONFIG, plugin=("a.py",)))
     assert begun.joined(replace(CONFIG, plugin=("b.py", "a.py")), tmp_path).plugin == ("b.py", "a.py")
+    variants = {"one": {"arch": "gru", "model.options": {"window": {"window": 8}}}}
+    named = replace(_begun(), config=replace(CONFIG, variants=variants))
+    grown = replace(CONFIG, variants={**variants, "two": {"arch": "lstm"}})
+    assert named.joined(grown, tmp_path).variants == grown.variants
+    with pytest.raises(InputError, match="the comparison began with --variants"):
+        named.joined(replace(CONFIG, variants={"one": {"arch": "lstm"}}), tmp_path)
     with pytest.raises(InputError, match=r"began with --plugin a\.py, not "):
         begun.joined(CONFIG, tmp_path)
 

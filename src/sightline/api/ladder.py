@@ -92,8 +92,9 @@ def ladder(
     """Climb from RNN to linear attention on data, one change at a time: does the historical reason for each hold here?
 
     Arguments are those of `sightline.compare`, except that the architectures are the rungs of the task's ladder and
-    that `archs`, `prefer`, `until_decided` and `max_seeds` have no meaning. `length` is the number of positions at
-    which the rungs' layers are timed alone, on this machine.
+    that `archs`, `sizes`, `prefer`, `until_decided` and `max_seeds` have no meaning. `length` is the number of
+    positions at which the rungs' layers are timed alone, on this machine. Each mechanism of the loaded plugins is one
+    more rung.
 
         climbed = sightline.ladder("builtin:dates", budget="60s", out_dir="ladder")
         climbed.verdict

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from sightline.cli import flags
+from sightline.cli.plugins import PLUGIN_HELP, Plugins
 
 if TYPE_CHECKING:
     from sightline.lab.ladder_results import LadderResults
@@ -26,6 +27,7 @@ def ladder(
     plan: Path | None = None,
     seeds: int | None = None,
     match: str | None = None,
+    plugin: Annotated[Plugins, Parameter(help=f"{PLUGIN_HELP} Each mechanism is one more rung.")] = None,
     out_dir: flags.OutDir = None,
     search: Annotated[float | None, Parameter(help=f"{flags.SEARCH_HELP} Default: 0.2, with --quick 0.")] = None,
     rates: flags.RateCount = 3,
@@ -91,7 +93,7 @@ def ladder(
     )
     check_meant(settings)
     config = flags.comparison_of(
-        data, task, settings=settings, seed=seed, match=match, rates=rates, metric=metric,
+        data, task, settings=settings, seed=seed, match=match, plugin=tuple(plugin or ()), rates=rates, metric=metric,
         margin=margin, workers=workers, device=device, dtype=dtype, **sizes,
     )  # fmt: skip
     if dry_run:

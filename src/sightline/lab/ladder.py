@@ -8,7 +8,7 @@ reason is tested. Imports no torch.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, final
 
 from sightline.core.errors import InputError
@@ -29,6 +29,7 @@ _SEEDS = (
 UNMEANT = {
     "archs": "its architectures are the rungs",
     "prefer": "it judges reasons and recommends nothing",
+    "sizes": "all its rungs have the same size, see --match",
     "until_decided": _SEEDS,
     "max_seeds": _SEEDS,
 }
@@ -103,6 +104,23 @@ class Lineage:
         """The rungs as a comparison takes them, see `CompareConfig`."""
         return {rung.name: dict(rung.settings) for rung in self.rungs}
 
+    def with_plugins(self, mechanisms: Mapping[str, Sequence[str]]) -> Lineage:
+        """This ladder with a last rung for each mechanism of the plugins, by the name of the plugin.
+
+        Raises:
+            InputError: "--plugin: the ladder has a rung 'heads' already: choose another name for the mechanism".
+        """
+        base, rungs, omitted = self.find(self.reference), list(self.rungs), dict(self.omitted)
+        for plugin, names in mechanisms.items():
+            if not names:
+                omitted[plugin] = "the plugin has no mechanism that can take the place of attention"
+            for name in names:
+                if name in self.names:
+                    taken = f"the ladder has a rung {name!r} already: choose another name for the mechanism"
+                    raise InputError(taken, where="--plugin")
+                rungs.append(_own_rung(name, plugin, base))
+        return replace(self, rungs=tuple(rungs), omitted=omitted)
+
     def check_settings(self, settings: Mapping[str, Any]) -> None:
         """Refuse keys that the rungs set themselves, by which they would become equal.
 
@@ -113,6 +131,13 @@ class Lineage:
         for key in settings:
             if key in own or any(one.startswith(f"{key}.") or key.startswith(f"{one}.") for one in own):
                 raise InputError("the rungs of the ladder differ in it: leave it out", where=f"--{key}")
+
+
+def _own_rung(name: str, plugin: str, base: Rung) -> Rung:
+    """The rung of a plugin's mechanism, in place of the attention of `base`."""
+    change = f"{name} in place of softmax attention"
+    settings = {**base.settings, "model.mixers": [name]}
+    return Rung(name, name, settings, base.name, change, ("model.mixers",), _OWN, f"the plugin {plugin}", AT_LENGTH)
 
 
 def check_meant(keys: Iterable[str]) -> None:
@@ -166,6 +191,8 @@ _LINEAR = (
     "Feature maps in place of the exponential turn attention into a recurrence with a state of fixed size: linear time "
     "at the same quality."
 )
+
+_OWN = "A mechanism of your own is worth it where it works at long inputs in less time and memory, at the same quality."
 
 ELMAN = "Elman 1990, Finding structure in time"
 HOCHREITER = "Hochreiter & Schmidhuber 1997, Long short-term memory"

@@ -34,6 +34,8 @@ from sightline.lab.progress import Display
 from sightline.lab.results import Results
 from sightline.lab.resume import Begun
 from sightline.lab.summary import length_bins
+from sightline.models.layers import SELF_MIXERS
+from sightline.models.plugins import load_plugins
 from sightline.tasks.table import task_class
 
 LENGTH, CHAIN_LENGTH = 2048, 128  # positions at which layers are timed, and at which their chains are counted
@@ -42,13 +44,17 @@ LENGTH, CHAIN_LENGTH = 2048, 128  # positions at which layers are timed, and at 
 def planned(config: CompareConfig, out_dir: Path | None = None) -> tuple[CompareConfig, Lineage]:
     """The comparison of a task's rungs: all of them, at the size that `match` asks for, or that of the reference rung.
 
+    Each mechanism of the plugins, which are loaded, is one more rung.
+
     out_dir: of a ladder that is continued, whose size is kept
 
     Raises:
         InputError: "--match: a ladder is matched by params=2M alone, found 'flops=1M'"; what `lineage` and
-            `Lineage.check_settings` raise; wrong data.
+            `Lineage.check_settings`, `Lineage.with_plugins` and `load_plugins` raise; wrong data.
     """
     ladder = lineage(task_class(config.task).form, config.task)
+    own = {one.name: [name for name in one.mechanisms if name in SELF_MIXERS] for one in load_plugins(config.plugin)}
+    ladder = ladder.with_plugins(own)
     ladder.check_settings(config.settings)
     if config.match is not None and not config.match.startswith("params="):
         raise InputError(f"a ladder is matched by params=2M alone, found {config.match!r}", where="--match")

@@ -66,7 +66,9 @@ class Begun:
         before, now = _flat(encode(self.config)), _flat(encode(config))
         for name in [*before, *(name for name in now if name not in before)]:
             was, own = spelled(before.get(name)), spelled(now.get(name))
-            grown = name == "plugin" and set(self.config.plugin) <= set(config.plugin)
+            grown = (name == "plugin" and set(self.config.plugin) <= set(config.plugin)) or (
+                name == "variants" and self.config.variants.items() <= config.variants.items()
+            )
             may_differ = name in MAY_DIFFER and not (name == "seeds" and self.config.until_decided)
             if was != own and not (may_differ or grown):
                 flag = f"--{name.removeprefix('settings.').replace('_', '-')}"
