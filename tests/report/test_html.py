@@ -19,7 +19,8 @@ import pytest
 
 from sightline.core.metrics import Baseline
 from sightline.lab.results import Architecture, Estimate, Results
-from sightline.report.html import render, shade, write_report
+from sightline.report.frame import shade
+from sightline.report.html import render, write_report
 from sightline.report.page import chart_script
 from sightline.report.text import amount, quantity, size
 from tests.report.synthetic import LEVELS, SOURCES, make_results

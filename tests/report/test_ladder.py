@@ -26,7 +26,8 @@ from sightline.report.ladder_text import (
 )
 from tests.browser import opened
 from tests.report.synthetic_ladder import make_ladder
-from tests.report.test_browser import _open
+from tests.report.test_browser import _open, draw_all
+from tests.report.test_html import without_scripts
 
 
 def test_results_survive_the_file_and_another_schema_is_refused(tmp_path: Path) -> None:
@@ -93,9 +94,9 @@ def test_a_rung_is_trained_alone_with_the_flags_of_its_settings() -> None:
     )
 
 
-def test_the_page_is_one_file_without_scripts_that_tells_every_rung_and_escapes_names() -> None:
+def test_the_page_is_one_file_that_tells_every_rung_and_escapes_names() -> None:
     results = make_ladder(lambda text: f"{text} <b>&")
-    page = render_ladder(results)
+    page = without_scripts(render_ladder(results))
     assert "<script" not in page
     assert "<b>" not in page
     assert "pairs.tsv &lt;b&gt;&amp;" in page
@@ -108,6 +109,21 @@ def test_the_page_is_one_file_without_scripts_that_tells_every_rung_and_escapes_
     assert (
         page.index("Of 9 reasons") < page.index('id="ladder"') < page.index('id="rungs"') < page.index('id="methods"')
     )
+
+
+def test_the_charts_have_every_rung_with_the_texts_of_the_tables() -> None:
+    results = make_ladder()
+    differences, costs = (drawing.chart for drawing in ladder_drawings(results))
+    assert [row["line"] for row in differences.rows] == [rung.name for rung in results.rungs[1:]]
+    row = differences.rows[2]
+    assert (row["series"], row["note"], row["difference"]) == ("holds", "holds", pytest.approx(82.5))
+    assert row["text"].split("\n")[:2] == ["+ attention, against GRU", "+82.5 [+80.5, +84.5] points: better"]
+    assert differences.bands == [(-1.0, 1.0)]
+    assert [axis.field for axis in costs.x] == ["exact_match", "train_s", "steps", "speed", "parameters", "state_bytes"]
+    assert costs.x[-1].log == 10
+    assert "100,000 parameters" in costs.rows[0]["text"]
+    (turned,) = ladder_drawings(replace(results, primary_metric="mse"))[0].chart.x
+    assert turned.reverse
 
 
 def test_a_ladder_of_which_nothing_finished_has_a_page() -> None:
@@ -139,6 +155,7 @@ def test_it_fits_every_width_and_asks_for_nothing(tmp_path: Path) -> None:
         for width, scheme in ((1240, "light"), (390, "dark"), (320, "light")):
             page, complaints = _open(browser, path, width, scheme)
             page.evaluate("document.querySelectorAll('details').forEach(element => element.open = true)")
+            draw_all(page)
             assert complaints == []
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             page.close()

@@ -26,6 +26,8 @@ class ChartAxis:
     kind: "numbers", or "names" in the order of the rows
     log: the base of a logarithmic axis; values up to zero are left out. 0 = linear
     zero: whether the axis includes zero
+    reverse: whether it runs from right to left
+    labels: names of the whole numbers from 0 on, in place of numbers; give the domain with them
     domain: the ends of the axis, where they are not those of the rows
     """
 
@@ -35,6 +37,8 @@ class ChartAxis:
     log: int = 0
     zero: bool = False
     grid: bool = False
+    reverse: bool = False
+    labels: Sequence[str] = ()
     domain: tuple[float, float] | None = None
 
 
@@ -45,12 +49,15 @@ class InteractiveChart:
 
     rows: each has `series`, a value for the field of every axis (a row without one is not shown there), and `text`:
         what is known of the point, a line for each fact, in the formats of the tables. It may have `<field>_low` and
-        `<field>_high`, the ends of an interval; `line`, where a series has several lines; `group`; `hollow`; and, of
-        intervals, `note`, which is written beside them
+        `<field>_high`, the ends of an interval; `line`, where a series has several lines; `group`; `hollow`; of
+        intervals `note`, which is written beside them; and of lines `dotted`, and `part`, where a row is only a place
+        on the "line", a "point" of its own, or an "interval" without a point
     series: names in the order of their colours
+    looks: the colour and the mark of each series, where they are not those of its place; a colour below 0 is that of
+        notes
     x, y: the axes that a reader can choose from, the first one shown
     groups: values of the rows' `group` of which one is shown at a time; group_label: what they are
-    bands, rules: stretches and places on the axis that intervals lie along
+    bands, rules: stretches and places on the axis that intervals lie along; rule_labels: what horizontal rules are
     """
 
     kind: Literal["lines", "points", "intervals"]
@@ -62,6 +69,8 @@ class InteractiveChart:
     group_label: str = ""
     bands: Sequence[tuple[float, float]] = ()
     rules: Sequence[float] = ()
+    rule_labels: Sequence[str] = ()
+    looks: Sequence[tuple[int, int]] = ()
     height: int = 300
     legend: bool = True
 
@@ -69,6 +78,7 @@ class InteractiveChart:
         """The chart as JSON for a script element: no text in it can end the element or begin a comment."""
         plain = asdict(self) | {"rows": [_plain(row) for row in self.rows], "description": description}
         plain["series"] = [visible(name) for name in self.series]
+        plain["rule_labels"] = [visible(label) for label in self.rule_labels]
         text = json.dumps(plain, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 

@@ -9,12 +9,12 @@ from matplotlib.axes import Axes
 from sightline.core.metrics import Metric, defined
 from sightline.lab.ladder_results import LadderResults, RungResult, Verdict
 from sightline.lab.results import Estimate
-from sightline.report.drawing import Drawing, Theme, axis_label, widen
+from sightline.report.drawing import MARKERS, Drawing, Theme, axis_label, widen
+from sightline.report.ladder_charts import cost_chart, difference_chart
 from sightline.report.ladder_text import difference_text, quality_text
-from sightline.report.text import visible
+from sightline.report.text import capitalised, visible
 
-MARKS: dict[Verdict, str] = {"holds": "o", "does not hold": "X", "not decided": "D"}
-INDEX: dict[Verdict, int | None] = {"holds": 2, "does not hold": 7, "not decided": None}  # of the theme's series
+LOOKS: dict[Verdict, tuple[int, int]] = {"holds": (2, 0), "does not hold": (7, 6), "not decided": (-1, 3)}
 
 
 def ladder_drawings(results: LadderResults) -> list[Drawing]:
@@ -28,8 +28,8 @@ def ladder_drawings(results: LadderResults) -> list[Drawing]:
 
 
 def _colour(theme: Theme, verdict: Verdict | None) -> str:
-    index = None if verdict is None else INDEX[verdict]
-    return theme.muted if index is None else theme.series[index]
+    index = -1 if verdict is None else LOOKS[verdict][0]
+    return theme.muted if index < 0 else theme.series[index]
 
 
 def _differences(results: LadderResults) -> Drawing:
@@ -44,7 +44,7 @@ def _differences(results: LadderResults) -> Drawing:
         for y, rung in enumerate(rungs):
             colour = _colour(theme, rung.verdict)
             if rung.difference is not None and defined(rung.difference.mean):
-                marker = MARKS[rung.verdict] if rung.verdict else "o"
+                marker = MARKERS[LOOKS[rung.verdict][1] if rung.verdict else 0]
                 _estimate(axes, theme, rung.difference, metric, y, colour, marker)
         if not metric.higher_is_better:
             axes.invert_xaxis()
@@ -64,7 +64,8 @@ def _differences(results: LadderResults) -> Drawing:
         f"{rung.title}: {difference_text(results, rung) or 'start'}, {rung.verdict or quality_text(results, rung)}"
         for rung in rungs
     )
-    return Drawing("ladder", title, visible(f"{title}: {told}"), draw, height=1.0 + 0.36 * len(rungs))
+    chart = difference_chart(results, list(LOOKS), list(LOOKS.values()))
+    return Drawing("ladder", title, visible(f"{title}: {told}"), draw, height=1.0 + 0.36 * len(rungs), chart=chart)
 
 
 def _qualities(results: LadderResults) -> Drawing:
@@ -79,9 +80,10 @@ def _qualities(results: LadderResults) -> Drawing:
         widen(axes.get_xlim, axes.set_xlim, metric)
         axes.set_xlabel(axis_label(metric))
 
-    title = f"{metric.label[:1].upper()}{metric.label[1:]} of each rung on all test items"
+    title = f"{capitalised(metric.label)} of each rung on all test items"
     told = "; ".join(f"{rung.title}: {quality_text(results, rung)}" for rung in rungs)
-    return Drawing("ladder-quality", title, visible(f"{title}: {told}"), draw, height=0.9 + 0.36 * len(rungs))
+    words, height = visible(f"{title}: {told}"), 0.9 + 0.36 * len(rungs)
+    return Drawing("ladder-quality", title, words, draw, height=height, chart=cost_chart(results))
 
 
 def _rungs(axes: Axes, theme: Theme, rungs: list[RungResult], narrow: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from sightline.core.digits import significant
 from sightline.core.metrics import defined
@@ -66,20 +67,38 @@ def claim_line(results: LadderResults, claim: JudgedClaim) -> str:
     return f"{capitalised(claim.verdict)}: {claim.statement}: {evidence_text(results, claim)}."
 
 
+class EvidencePart(NamedTuple):
+    """A part of the evidence of a claim, and the places in the claim that its numbers have."""
+
+    text: str
+    fields: tuple[tuple[str | int, ...], ...] = ()
+
+    def places(self, of: tuple[str | int, ...]) -> list[tuple[str | int, ...]]:
+        """The places of the numbers, for the claim at the place `of`."""
+        return [of + field for field in self.fields]
+
+
 def evidence_text(results: LadderResults, claim: JudgedClaim) -> str:
     """The number that decided a claim, with the p-value that did."""
+    return "".join(part.text for part in evidence(results, claim))
+
+
+def evidence(results: LadderResults, claim: JudgedClaim) -> list[EvidencePart]:
+    """The parts of `evidence_text`."""
     if claim.counted is not None:
         own, other = claim.counted
-        if claim.kind == "smaller state":
-            return f"{size(own)} and {size(other)}"
-        return f"{own:,} and {other:,} operations"
+        counts = f"{size(own)} and {size(other)}" if claim.kind == "smaller state" else f"{own:,} and {other:,}"
+        shown = EvidencePart(counts, (("counted", 0), ("counted", 1)))
+        return [shown] if claim.kind == "smaller state" else [shown, EvidencePart(" operations")]
     if claim.difference is None:
-        return claim.missing
+        return [EvidencePart(claim.missing)]
     if claim.kind in ("faster", "faster at length"):
-        text = f"{share_text(claim.difference)} {'of speed' if claim.kind == 'faster' else 'of time'}"
+        text, unit = share_text(claim.difference), "of speed" if claim.kind == "faster" else "of time"
     else:
-        text = f"{amount_text(results, claim.difference)} {results.metric.unit_of_difference}"
-    return f"{text}; {claim.missing or _decided_by(claim)}"
+        text, unit = amount_text(results, claim.difference), results.metric.unit_of_difference
+    shown = EvidencePart(text, tuple(("difference", end) for end in ("mean", "low", "high")))
+    decided = [EvidencePart(claim.missing)] if claim.missing else _decided_by(claim)
+    return [shown, EvidencePart(f" {unit}; "), *decided]
 
 
 def effect_text(claim: JudgedClaim | RungResult) -> str:
@@ -110,10 +129,16 @@ def recipe(results: LadderResults, rung: RungResult) -> str:
     return " ".join(["--task", results.task, *words])
 
 
-def _decided_by(claim: JudgedClaim) -> str:
+def _decided_by(claim: JudgedClaim) -> list[EvidencePart]:
     """The p-values of the claim, corrected over the ladder."""
     within = {"kept": "no worse than the margin"}.get(claim.kind, "the same within the margin")
-    return f"p {_probability(claim.p)} for a difference, p {_probability(claim.p_margin)} for {within}"
+    return [
+        EvidencePart("p "),
+        EvidencePart(_probability(claim.p), (("p",),)),
+        EvidencePart(" for a difference, p "),
+        EvidencePart(_probability(claim.p_margin), (("p_margin",),)),
+        EvidencePart(f" for {within}"),
+    ]
 
 
 def _probability(p: float | None) -> str:

@@ -6,13 +6,11 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from sightline.core.files import write_file
 from sightline.lab.panel_results import PanelResults
-from sightline.report.html import page_parts, templates
+from sightline.report.frame import environment_rows, render_page, write_page
 from sightline.report.panel_figures import TITLES, panel_drawings
 from sightline.report.panel_text import cost_rows, crossover_text, exponent, findings
 from sightline.report.recall_panel import recall_rows, token_rows
-from sightline.report.sources import locators
 from sightline.report.text import names_of
 
 PAGE = "panel.html"
@@ -76,49 +74,37 @@ SECTIONS = (
 
 def write_panel(results: PanelResults, directory: Path) -> Path:
     """Write `panel.html`, and the figures as PNG and SVG, to `directory`; return the path of the page."""
-    figures = directory / "figures"
-    figures.mkdir(parents=True, exist_ok=True)
-    for drawings in panel_drawings(results).values():
-        for drawing in drawings:
-            drawing.save(figures)
-    page = directory / PAGE
-    write_file(page, render_panel(results, linked=True))
-    return page
+    drawings = [drawing for part in panel_drawings(results).values() for drawing in part]
+    return write_page(directory, PAGE, render_panel(results, linked=True), drawings)
 
 
 def render_panel(results: PanelResults, *, linked: bool = False) -> str:
     """The page as HTML; linked: whether panel.json is beside the page, for a link to it."""
     drawings = panel_drawings(results)
-    return (
-        templates()
-        .get_template("panel.html.j2")
-        .render(
-            **page_parts(charts=bool(drawings)),
-            **locators("panel.json", results.to_dict()),
-            linked=linked,
-            results=results,
-            names=names_of(results.names),
-            findings=findings(results),
-            sections=[part for part in SECTIONS if part.key in drawings],
-            figures=drawings,
-            rows=cost_rows(results),
-            growth_at={(cost.name, cost.phase): at for at, cost in enumerate(results.growth)},
-            serial_at={chain.name: at for at, chain in enumerate(results.serial) if chain.phase == "forward"},
-            reach_at={reach.name: at for at, reach in enumerate(results.reach)},
-            recalled=recall_rows(results),
-            tokens=token_rows(results),
-            phases=TITLES,
-            crossovers=[crossover_text(one) for one in results.crossovers],
-            exponent=exponent,
-            median=median,
-            environment=_environment(results),
-        )
+    return render_page(
+        "panel.html.j2",
+        "panel.json",
+        results,
+        [drawing for part in drawings.values() for drawing in part],
+        linked=linked,
+        names=names_of(results.names),
+        findings=findings(results),
+        sections=[part for part in SECTIONS if part.key in drawings],
+        figures=drawings,
+        rows=cost_rows(results),
+        growth_at={(cost.name, cost.phase): at for at, cost in enumerate(results.growth)},
+        serial_at={chain.name: at for at, chain in enumerate(results.serial) if chain.phase == "forward"},
+        reach_at={reach.name: at for at, reach in enumerate(results.reach)},
+        recalled=recall_rows(results),
+        tokens=token_rows(results),
+        phases=TITLES,
+        crossovers=[crossover_text(one) for one in results.crossovers],
+        exponent=exponent,
+        median=median,
+        environment=_environment(results),
     )
 
 
 def _environment(results: PanelResults) -> list[tuple[str, str]]:
-    keys = ("cpu", "cores", "threads", "platform", "python", "git_commit")
-    rows = [(key.replace("_", " "), str(results.environment[key])) for key in keys if results.environment.get(key)]
-    packages = results.environment.get("packages", {})
     took = ", ".join(f"{part} {seconds:g} s" for part, seconds in results.seconds.items())
-    return [*rows, ("packages", ", ".join(f"{k} {v}" for k, v in packages.items())), ("time of each part", took)]
+    return [*environment_rows(results.environment), ("time of each part", took)]

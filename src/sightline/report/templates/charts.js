@@ -9,9 +9,13 @@
   ];
   const DASHES = [[1, 0], [7.5, 2.5], [2.5, 2.5], [9, 2.5, 2.5, 2.5], [1, 0], [1, 0], [1, 0], [1, 0]];
   const COLOURS = 8;
-  const colour = (index) => `var(--s${index % COLOURS})`;
+  const LETTER = 6.6; // pixels of a character of an axis, about
+  const colour = (index) => (index < 0 ? "var(--muted)" : `var(--s${index % COLOURS})`);
   // Beyond the colours of their own, series repeat them with another line.
   const dash = (index) => (index < COLOURS ? DASHES[index] : [4, 4]);
+
+  /** The colour and the mark of a series. */
+  const look = (chart, index) => chart.looks[index] ?? [index, index];
 
   const make = (tag, attributes = {}, ...children) => {
     const svg = ["svg", "path", "line"].includes(tag);
@@ -36,42 +40,65 @@
   };
 
   const power = (value) => {
-    if (value >= 1e-3 && value < 1e6) return value.toLocaleString("en", { maximumSignificantDigits: 3 });
+    if (value >= 1e-3 && value < 1e6) return value.toLocaleString("en", { maximumSignificantDigits: Number.isInteger(value) ? 7 : 3 });
     const [mantissa, exponent] = value.toExponential(0).split("e");
     const raised = String(Number(exponent)).replace(/./g, (c) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(c)]);
     return mantissa === "1" ? `10${raised}` : `${mantissa}·10${raised}`;
   };
 
-  /** The ticks of a logarithmic axis: powers of its base, or 1, 2 and 5 times powers of ten on a short one. */
-  const ticks = (axis, rows) => {
-    const ends = rows.flatMap((row) => [row[axis.field], row[`${axis.field}_low`], row[`${axis.field}_high`]]).filter((v) => v > 0);
+  /** About five round numbers in equal steps. */
+  const steps = (low, high) => {
+    const rough = (high - low) / 5 || Math.abs(low) / 5 || 1, unit = 10 ** Math.floor(Math.log10(rough));
+    const step = unit * [1, 2, 5, 10].find((times) => times * unit >= rough * 0.999), first = Math.ceil(low / step);
+    return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, i) => (first + i) * step);
+  };
+
+  /** The ticks of a logarithmic axis: powers of its base; on a short one 1, 2 and 5 times powers of ten, or equal steps. */
+  const ticks = (axis, rows, more) => {
+    const ends = [...more, ...rows.flatMap((row) => [row[axis.field], row[`${axis.field}_low`], row[`${axis.field}_high`]])].filter((v) => v > 0);
     const low = Math.min(...ends), high = Math.max(...ends), log = (v) => Math.log(v) / Math.log(axis.log);
     const first = Math.floor(log(low)), last = Math.ceil(log(high)), every = Math.max(Math.ceil((last - first) / 9), 1);
     const powers = Array.from({ length: Math.floor((last - first) / every) + 1 }, (_, i) => axis.log ** (first + i * every));
     const fine = axis.log === 10 && last - first < 3 ? powers.flatMap((v) => [v, 2 * v, 5 * v]) : powers;
-    const values = fine.map((v) => Number(v.toPrecision(12)));
+    const shown = fine.filter((v) => v >= low && v <= high);
+    const values = (shown.length < 3 ? steps(low, high) : fine).map((v) => Number(v.toPrecision(12)));
     const names = Object.fromEntries(values.map((v) => [v, power(v)]));
     return { values, labelExpr: `${JSON.stringify(names)}[datum.value]` };
   };
 
-  const encoding = (axis, count, rows) => ({
+  /** The title in lines of at most so many characters, where its words allow it. */
+  const wrapped = (title, most) => title.split(" ").reduce((lines, word) => {
+    const longer = lines.length ? `${lines.at(-1)} ${word}` : word;
+    return lines.length && longer.length <= most ? [...lines.slice(0, -1), longer] : [...lines, word];
+  }, []);
+
+  /** An axis of names at the whole numbers from 0 on. */
+  const named = (axis, wide) => ({
+    values: axis.labels.map((_, index) => index), labelExpr: `${JSON.stringify(axis.labels)}[datum.value]`,
+    labelSeparation: -1000, // all of them are shown
+    labelAngle: Math.max(...axis.labels.map((label) => label.length + 2)) * axis.labels.length * LETTER > wide ? -40 : 0,
+  });
+
+  const encoding = (axis, count, rows, most, more = []) => ({
     field: axis.field,
     type: axis.kind === "names" ? "ordinal" : "quantitative",
-    title: axis.title,
+    title: wrapped(axis.title, most),
     sort: null,
     scale: axis.kind === "names" ? { type: "point", padding: 0.5 } : {
-      ...(axis.log ? { type: "log", base: axis.log, nice: false, padding: 8 } : { type: "linear", zero: axis.zero, nice: true }),
-      ...(axis.domain && { domain: axis.domain }),
+      ...(axis.log ? { type: "log", base: axis.log, nice: false, padding: 8 } : { type: "linear", zero: axis.zero, nice: true, reverse: axis.reverse }),
+      ...(axis.domain && { domain: axis.domain, nice: false, zero: false }),
     },
     axis: {
-      ...(axis.kind === "names" && { labelAngle: 0 }), ...(axis.log && ticks(axis, rows)),
-      grid: axis.grid, labelOverlap: true, tickCount: count,
+      ...(axis.kind === "names" && { labelAngle: 0 }), ...(axis.log && ticks(axis, rows, more)),
+      grid: axis.grid, labelOverlap: true, tickCount: count, ...(axis.labels.length && named(axis, most * LETTER)),
     },
   });
 
   /** The chart as Vega-Lite, with the chosen axes. */
   const specification = (chart, x, y, width) => {
     const counts = { x: Math.max(Math.round(width / 110), 3), y: 5 };
+    const names = y.kind === "names" ? Math.max(...chart.rows.map((row) => String(row[y.field] ?? "").length)) : 6;
+    const most = { x: Math.max((width - LETTER * Math.min(names, 32)) / LETTER, 16), y: Math.max(chart.height / LETTER, 16) };
     const along = chart.kind === "intervals" ? x : y; // the axis that intervals lie along
     const channel = along === x ? "x" : "y";
     const bounded = chart.rows.some((row) => row[`${along.field}_low`] !== undefined);
@@ -80,11 +107,10 @@
     const rows = chart.rows.filter((row) => [x, y].every((axis) => row[axis.field] !== undefined &&
       !(axis.log && row[axis.field] <= 0)));
     const opacity = (full) => ({ condition: { test: "focus == '' || focus == datum.series", value: full }, value: 0.12 });
-    const domain = chart.series, range = domain.map((_, index) => index);
+    const domain = chart.series, range = domain.map((_, index) => look(chart, index));
     const scaled = (value) => ({ field: "series", type: "nominal", scale: { domain, range: range.map(value) }, legend: null });
-    const shared = { color: scaled(colour), detail: [{ field: "line", type: "nominal" }] };
+    const shared = { color: scaled(([index]) => colour(index)), detail: [{ field: "line", type: "nominal" }] };
     const flat = { value: null };
-    const interval = { [channel]: { ...encoding(along, counts[channel], rows), field: low }, [`${channel}2`]: { field: high } };
     const layer = [];
     for (const [from, to] of chart.bands) {
       layer.push({ data: { values: [{ from, to }] }, mark: { type: "rect", color: "var(--grid)", opacity: 0.6 },
@@ -94,23 +120,35 @@
       layer.push({ data: { values: [{ at }] }, mark: { type: "rule", color: "var(--muted)", strokeDash: [3, 2] },
         encoding: { [channel]: { field: "at", type: "quantitative" } } });
     }
-    const positions = { x: encoding(x, counts.x, rows), y: encoding(y, counts.y, rows) };
+    for (const [index, label] of chart.rule_labels.entries()) { // of horizontal rules
+      layer.push({ data: { values: [{ at: chart.rules[index], label }] },
+        mark: { type: "text", align: "left", baseline: "bottom", dx: 3, dy: -2, fontSize: 11, color: "var(--muted)" },
+        encoding: { x: { value: 0 }, y: { field: "at", type: "quantitative" }, text: { field: "label" } } });
+    }
+    const more = { x: [], y: [], [channel]: [...chart.rules, ...chart.bands.flat()] };
+    const positions = { x: encoding(x, counts.x, rows, most.x, more.x), y: encoding(y, counts.y, rows, most.y, more.y) };
+    const interval = { [channel]: { ...positions[channel], field: low }, [`${channel}2`]: { field: high } };
+    const parts = (...kinds) => [{ filter: `indexof(${JSON.stringify(kinds)}, datum.part || 'both') >= 0` }];
     if (bounded && chart.kind === "lines") {
-      layer.push({ mark: { type: "area", clip: true }, encoding: { ...positions, ...interval, ...shared, opacity: opacity(0.13) } });
+      layer.push({ transform: parts("both", "line"), mark: { type: "area", clip: true },
+        encoding: { ...positions, ...interval, ...shared, opacity: opacity(0.13) } });
+      layer.push({ transform: parts("point", "interval"), mark: { type: "rule", clip: true }, encoding: { ...positions, ...interval, ...shared,
+        strokeWidth: { condition: { test: "datum.part == 'interval'", value: 3.5 }, value: 1.4 }, opacity: opacity(1) } });
     } else if (bounded) {
       layer.push({ mark: { type: "rule", strokeWidth: 2.2, clip: true }, encoding: { ...positions, ...interval, ...shared, opacity: opacity(1) } });
     }
     if (chart.kind === "lines") {
-      layer.push({ mark: { type: "line", strokeWidth: 1.6, clip: true }, encoding: { ...positions, ...shared,
+      layer.push({ transform: parts("both", "line"), mark: { type: "line", strokeWidth: 1.6, clip: true }, encoding: { ...positions, ...shared,
         order: { field: x.field, type: x.kind === "names" ? "ordinal" : "quantitative", sort: null },
-        strokeDash: scaled(dash), opacity: opacity(1) } });
+        strokeDash: { condition: { test: "datum.dotted", value: [1.5, 3] }, ...scaled(([index]) => dash(index)) }, opacity: opacity(1) } });
     }
-    const marks = chart.kind === "lines" ? 22 : 70;
-    layer.push({ mark: { type: "point", filled: true, strokeWidth: 1.2, size: marks, clip: false }, encoding: { ...positions, detail: shared.detail,
-      shape: scaled((index) => SHAPES[index % COLOURS]), opacity: opacity(1), stroke: shared.color,
+    const marks = { condition: { test: "datum.part == 'point'", value: 60 }, value: chart.kind === "lines" ? 22 : 70 };
+    layer.push({ transform: parts("both", "point"), mark: { type: "point", filled: true, strokeWidth: 1.2, clip: false }, encoding: { ...positions,
+      detail: shared.detail, size: marks,
+      shape: scaled(([, mark]) => SHAPES[mark % COLOURS]), opacity: opacity(1), stroke: shared.color,
       fill: { condition: { test: "datum.hollow", value: "var(--paper)" }, ...shared.color } } });
     if (chart.kind === "intervals") {
-      layer.push({ mark: { type: "text", dy: -11, fontSize: 11, color: "var(--muted)" },
+      layer.push({ transform: [{ filter: "isValid(datum.note)" }], mark: { type: "text", dy: -11, fontSize: 11, color: "var(--muted)" },
         encoding: { ...positions, text: { field: "note" } } });
     }
     return {
@@ -126,7 +164,7 @@
     };
   };
 
-  const swatch = (index, kind) => {
+  const swatch = ([index, mark], kind) => {
     const box = make("svg", { viewBox: "-14 -6 28 12", width: 28, height: 12, "aria-hidden": "true" });
     if (kind === "lines") box.append(make("line", { x1: -13, x2: 13, y1: 0, y2: 0, stroke: colour(index), "stroke-width": 2, "stroke-dasharray": dash(index).join(" ") }));
     const paths = {
@@ -134,7 +172,7 @@
       diamond: "M0-1.2L1,0L0,1.2L-1,0Z", "triangle-down": "M0,1L1-.8H-1Z",
       cross: "M-.35-1H.35V-.35H1V.35H.35V1H-.35V.35H-1V-.35H-.35Z",
     };
-    const shape = SHAPES[index % COLOURS];
+    const shape = SHAPES[mark % COLOURS];
     box.append(make("path", { d: paths[shape] ?? shape, transform: "scale(4)", fill: colour(index) }));
     return box;
   };
@@ -168,14 +206,14 @@
       const choices = [];
       if (chart.y.length > 1) choices.push(choice("vertical", chart.y.map((axis) => axis.title), pick("y")));
       if (chart.x.length > 1) choices.push(choice("horizontal", chart.x.map((axis) => axis.title), pick("x")));
-      if (chart.groups.length > 1) choices.push(choice(chart.group_label, chart.groups, pick("group")));
+      if (chart.groups.length > 1) choices.push(choice(chart.group_label, chart.groups.map((name) => name || "all"), pick("group")));
       const parts = choices.length ? [make("div", { class: "choices" }, ...choices)] : [];
       const listed = chart.legend ? chart.series.map((name, index) => [name, index])
         .filter(([name]) => chart.rows.some((row) => row.series === name)) : [];
       if (listed.length < 2) return parts;
       this.boxes = listed.map(([name]) => make("input", { type: "checkbox", checked: "", "data-series": name }));
       const labels = listed.map(([name, index], place) => {
-        const box = this.boxes[place], label = make("label", {}, box, swatch(index, chart.kind), name);
+        const box = this.boxes[place], label = make("label", {}, box, swatch(look(chart, index), chart.kind), name);
         box.addEventListener("change", () => { this.hidden[box.checked ? "delete" : "add"](name); this.hide(); });
         for (const event of ["pointerenter", "focusin"]) label.addEventListener(event, () => this.focus(box.checked ? name : ""));
         for (const event of ["pointerleave", "focusout"]) label.addEventListener(event, () => this.focus(""));
@@ -209,6 +247,10 @@
       const [x, y] = this.axes;
       this.show(null);
       this.view?.finalize();
+      const group = this.chart.groups[this.chosen.group];
+      for (const box of this.boxes ?? []) {
+        box.parentElement.hidden = !this.chart.rows.some((row) => row.series === box.dataset.series && (!group || row.group === group));
+      }
       if (!this.live.isConnected) { this.figure.append(this.live); this.figure.classList.add("drawn"); }
       const { spec } = compile(specification(this.chart, x, y, this.canvas.clientWidth));
       this.view = new View(parse(spec, null, { ast: true }), { expr: expressionInterpreter, renderer: "svg", hover: false });
@@ -225,7 +267,7 @@
     places() {
       const [x, y] = this.axes, group = this.chart.groups[this.chosen.group];
       const scales = [this.view.scale("x"), this.view.scale("y")], pad = this.view.padding(), origin = this.view.origin();
-      return this.chart.rows.filter((row) => !this.hidden.has(row.series) && (group === undefined || row.group === group) &&
+      return this.chart.rows.filter((row) => !this.hidden.has(row.series) && (!group || row.group === group) &&
         [x, y].every((axis) => row[axis.field] !== undefined && !(axis.log && row[axis.field] <= 0)))
         .map((row) => ({ row, left: pad.left + origin[0] + scales[0](row[x.field]), top: pad.top + origin[1] + scales[1](row[y.field]) }));
     }
