@@ -11,9 +11,13 @@ import pytest
 from sightline.core.errors import InputError
 from sightline.lab.scaling_results import ScaleResults
 from sightline.report.scaling import bend_sentence, held_out_rows, law_rows, render_scaling, write_scaling
-from sightline.report.scaling_figures import scaling_drawings, short
+from sightline.report.scaling_figures import scaling_drawings
+from sightline.report.text import short
+from tests.browser import opened
 from tests.lab.planted_sizes import power
 from tests.report.synthetic_scale import make_scale
+from tests.report.test_browser import _open, draw_all
+from tests.report.test_html import without_scripts
 
 
 @pytest.fixture(scope="module")
@@ -81,12 +85,13 @@ def test_the_tables_have_every_law_and_check(results, page):
     assert page.count("sizes/params-800000/report.html") == 2
 
 
-def test_the_page_has_no_script_and_escapes_names(page):
+def test_the_page_is_one_file_and_escapes_names(page):
+    page = without_scripts(page)
     assert "<script" not in page
     assert "my <lm>" not in page
     assert "my &lt;lm&gt;" in page
     assert "default-src 'none'" in page
-    assert not re.search(r'(src|href)="(?!#|sizes/)', page)
+    assert not re.search(r'\b(src|href)="(?!#|sizes/)', page)
 
 
 def test_the_figures_are_written_and_described(results, tmp_path):
@@ -106,12 +111,39 @@ def test_counts_on_axes_are_short(count, text):
     assert short(count) == text
 
 
+def test_the_chart_of_a_law_has_its_points_its_dotted_end_and_what_it_predicted(results):
+    chart = scaling_drawings(results)[0].chart
+    of = [row for row in chart.rows if row["series"] == "lstm"]
+    points = [row for row in of if row["part"] == "point"]
+    assert [row["x"] for row in points] == [p.parameters for p in results.points if p.arch == "lstm"]
+    assert [bool(row["hollow"]) for row in points] == [False] * 4 + [True]
+    (predicted,) = (row for row in of if row["part"] == "interval")
+    assert predicted["y"] == pytest.approx(results.held_out[0].predicted.mean)
+    assert predicted["text"].endswith("the law does not hold")
+    fitted, beyond = ([row for row in of if row["line"] == line] for line in ("lstm, law", "lstm, law beyond"))
+    assert len(fitted) + len(beyond) == len(results.law("lstm").band.at) + 1  # they share the last fitted size
+    assert max(row["x"] for row in fitted) == min(row["x"] for row in beyond) < points[-1]["x"]
+    assert all(row["dotted"] for row in beyond)
+
+
+@pytest.mark.slow
+def test_it_fits_every_width_and_asks_for_nothing(results, tmp_path):
+    path = write_scaling(results, tmp_path)
+    with opened() as browser:
+        for width, scheme in ((1240, "light"), (390, "dark")):
+            page, complaints = _open(browser, path, width, scheme)
+            draw_all(page)
+            assert complaints == []
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            page.close()
+
+
 def test_the_page_is_made_without_torch():
     code = "import sys; import sightline.report.scaling; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_page_says_the_outcome_of_a_pair_once_at_its_head(page):
-    head = page.partition("</header>")[0]
+    head = page.partition('id="evidence"')[0]
     assert head.count("falls faster with size than that of lstm") == 1
     assert "exponent 0.060" in head

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from markupsafe import Markup
-
-from sightline.core.files import write_file
-from sightline.lab.directory import RESULTS, SCALE_PAGE, SIZES, size_directory
+from sightline.lab.directory import RESULTS, SCALE, SCALE_PAGE, SIZES, size_directory
 from sightline.lab.results import Estimate, Results
 from sightline.lab.scaling_results import ArchitectureLaw, ExponentPair, HeldOut, PowerLaw, ScaleResults, SizePoint
 from sightline.lab.scaling_verdict import interval, pair_sentence
-from sightline.report.drawing import Drawing
-from sightline.report.html import environment_rows, style_sheet, templates, write_report
-from sightline.report.scaling_figures import scaling_drawings, short
+from sightline.report.frame import environment_rows, render_page, write_page
+from sightline.report.html import write_report
+from sightline.report.scaling_figures import scaling_drawings
 from sightline.report.text import amount
 
 
 class LawRow(NamedTuple):
-    """One law in the table: texts with intervals in brackets, empty where there is none."""
+    """One law in the table: texts with intervals in brackets, empty where there is none.
+
+    irreducible_of: the form that has the irreducible loss
+    """
 
     arch: str
     along: str
@@ -32,6 +30,7 @@ class LawRow(NamedTuple):
     bend: str
     worst: str
     note: str
+    irreducible_of: Literal["law", "other"] = "law"
 
 
 class HeldOutRow(NamedTuple):
@@ -63,39 +62,28 @@ def write_scaling_pages(results: ScaleResults, directory: Path) -> Path:
 
 def write_scaling(results: ScaleResults, directory: Path) -> Path:
     """Write `scale.html`, and the figures as PNG and SVG, to `directory`; return the path of the page."""
-    figures = directory / "figures"
-    figures.mkdir(parents=True, exist_ok=True)
-    for drawing in scaling_drawings(results):
-        drawing.save(figures)
-    page = directory / SCALE_PAGE
-    write_file(page, render_scaling(results))
-    return page
+    return write_page(directory, SCALE_PAGE, render_scaling(results, linked=True), scaling_drawings(results))
 
 
-def render_scaling(results: ScaleResults) -> str:
-    """The page as HTML."""
-    style = style_sheet()
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    info = results.info
-    return (
-        templates()
-        .get_template("scale.html.j2")
-        .render(
-            results=results,
-            info=info,
-            style=Markup(style),
-            style_hash=Markup(f"sha256-{digest}"),
-            series=colours(results),
-            rest=_rest(results),
-            figures=[_figure(drawing) for drawing in scaling_drawings(results)],
-            fixed=amount(results.fixed),
-            laws=law_rows(results),
-            held_out=held_out_rows(results),
-            pairs=[(pair_sentence(pair), bend_sentence(pair)) for pair in results.pairs],
-            sizes=[SizeRow(p, text_of(p.loss, info.digits, info.factor), _page(p)) for p in results.points],
-            environment=environment_rows(results.environment),
-            short=short,
-        )
+def render_scaling(results: ScaleResults, *, linked: bool = False) -> str:
+    """The page as HTML; linked: whether scale.json is beside the page, for a link to it."""
+    info, figures = results.info, scaling_drawings(results)
+    return render_page(
+        "scale.html.j2",
+        SCALE,
+        results,
+        figures,
+        linked=linked,
+        info=info,
+        series=colours(results),
+        rest=_rest(results),
+        figures=figures,
+        fixed=amount(results.fixed),
+        laws=law_rows(results),
+        held_out=held_out_rows(results),
+        pairs=[(pair_sentence(pair), bend_sentence(pair)) for pair in results.pairs],
+        sizes=[SizeRow(p, text_of(p.loss, info.digits, info.factor), _page(p)) for p in results.points],
+        environment=environment_rows(results.environment),
     )
 
 
@@ -141,6 +129,7 @@ def _law_row(law: ArchitectureLaw, results: ScaleResults) -> LawRow:
         bend,
         f"{100 * law.law.worst:.1f} %",
         law.note,
+        "other" if law.law.irreducible is None else "law",
     )
 
 
@@ -180,8 +169,3 @@ def bend_sentence(pair: ExponentPair) -> str:
 
 def _page(point: SizePoint) -> str:
     return f"{SIZES}/params-{point.target}/report.html"
-
-
-def _figure(drawing: Drawing) -> tuple[str, Markup, Markup]:
-    wide, narrow = drawing.page_svg()
-    return drawing.title, Markup(wide), Markup(narrow)

@@ -10,11 +10,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 
 from sightline.lab.scaling_results import Along, ArchitectureLaw, HeldOut, ScaleResults, SizePoint
 from sightline.report.drawing import MARKERS, Drawing, Theme, axis_label, draw_line, end_labels
-from sightline.report.text import capitalised, visible
-
-PREDICTED_AT = 1.05  # the measured size over that at which its prediction is drawn
-MOST_PREFIXED = 1e10  # larger counts, of FLOPs, are written with an exponent
-AXES: dict[Along, str] = {"parameters": "parameters", "flops": "FLOPs of one training"}
+from sightline.report.scaling_charts import AXES, PREDICTED_AT, law_chart, place_of, position_chart
+from sightline.report.text import capitalised, short, visible
 
 
 def scaling_drawings(results: ScaleResults) -> list[Drawing]:
@@ -23,14 +20,6 @@ def scaling_drawings(results: ScaleResults) -> list[Drawing]:
     axes: tuple[Along, ...] = ("parameters", "flops")
     figures = [_law(results, along, order) for along in axes if any(law.along == along for law in results.laws)]
     return [*figures, *_by_position(results, order)]
-
-
-def short(count: int | float) -> str:
-    """A count on an axis: 50k, 1.6M, 3e13."""
-    for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if 1 <= count / factor < 1e3 and count < MOST_PREFIXED:
-            return f"{count / factor:.3g}{unit}"
-    return f"{count:.3g}".replace("e+", "e")
 
 
 def _law(results: ScaleResults, along: Along, order: dict[str, int]) -> Drawing:
@@ -52,7 +41,7 @@ def _law(results: ScaleResults, along: Along, order: dict[str, int]) -> Drawing:
                 for check in (check for check in results.held_out if check.arch == arch):
                     _draw_prediction(axes, theme, check, index % 8, info.factor)
             if own and own[-1].loss is not None and own[-1].loss.mean is not None:
-                ends[arch] = _x(own[-1], along), own[-1].loss.mean * info.factor
+                ends[arch] = place_of(own[-1], along), own[-1].loss.mean * info.factor
         if along == "parameters":
             targets = sorted({float(point.target) for point in measured})
             axes.xaxis.set_major_locator(FixedLocator(targets[:: 2 if narrow and len(targets) > 4 else 1]))
@@ -71,15 +60,12 @@ def _law(results: ScaleResults, along: Along, order: dict[str, int]) -> Drawing:
 
     title = f"{capitalised(info.label)} over {AXES[along]}, with power laws"
     values = "; ".join(
-        f"{point.arch} {info.number(point.loss.mean)} at {short(_x(point, along))}{' (held out)' * point.held_out}"
+        f"{point.arch} {info.number(point.loss.mean)} at {short(place_of(point, along))}"
+        f"{' (held out)' * point.held_out}"
         for point in measured
         if point.loss is not None
     )
-    return Drawing(f"loss-{along}", title, visible(f"{title}: {values}"), draw, height=4.2)
-
-
-def _x(point: SizePoint, along: Along) -> float:
-    return float(point.parameters if along == "parameters" else point.flops or point.flops_per_token)
+    return Drawing(f"loss-{along}", title, visible(f"{title}: {values}"), draw, 4.2, law_chart(results, along))
 
 
 def _draw_law(
@@ -88,7 +74,7 @@ def _draw_law(
     """The law with its band: solid over the sizes that it was fitted to, dotted beyond."""
     band = law.band
     assert band is not None
-    last = max((_x(point, law.along) for point in own if not point.held_out), default=0.0)
+    last = max((place_of(point, law.along) for point in own if not point.held_out), default=0.0)
     points = [(x, y * factor) for x, y in zip(band.at, band.centre, strict=True) if y is not None]
     known = [
         (x, low * factor, high * factor)
@@ -110,7 +96,7 @@ def _draw_point(axes: Axes, theme: Theme, point: SizePoint, along: Along, index:
     loss = point.loss
     if loss is None or loss.mean is None:
         return
-    x, colour = _x(point, along), theme.series[index]
+    x, colour = place_of(point, along), theme.series[index]
     if loss.low is not None and loss.high is not None:
         axes.vlines(x, loss.low * factor, loss.high * factor, colour, linewidth=1.2)
     face = theme.paper if point.held_out else colour
@@ -166,4 +152,4 @@ def _by_position(results: ScaleResults, order: dict[str, int]) -> list[Drawing]:
         for name, point in chosen.items()
         if point.by_position is not None and point.by_position.values[-1] is not None
     )
-    return [Drawing("loss-by-position", title, visible(f"{title}: {ends}"), draw, height=3.8)]
+    return [Drawing("loss-by-position", title, visible(f"{title}: {ends}"), draw, 3.8, position_chart(results, chosen))]

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from sightline.core.digits import significant
 
+MOST_PREFIXED = 1e10  # larger counts, of FLOPs, are written with an exponent
 # Control characters and marks that change the direction of surrounding text: shown as codes instead of obeyed.
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]")
 
@@ -51,6 +52,14 @@ def quantity(count: int | float | None) -> str:
     if count >= 1e6:
         return f"{count / 1e6:.{2 if count < 1e7 else 1 if count < 1e8 else 0}f} M"
     return f"{count:,.0f}" if count >= 10 or count == int(count) else significant(count, 2)
+
+
+def short(count: int | float) -> str:
+    """A count on an axis: 50k, 1.6M, 3e13."""
+    for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if 1 <= count / factor < 1e3 and count < MOST_PREFIXED:
+            return f"{count / factor:.3g}{unit}"
+    return f"{count:.3g}".replace("e+", "e")
 
 
 def amount(budget: str) -> str:
