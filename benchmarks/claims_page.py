@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sightline.lab.claims.results import ClaimResult, ClaimsResults, Saying
-from sightline.report.claims import environment_rows, heading, notes, number
+from sightline.report.claims import environment, heading, notes, number
 from sightline.report.claims_figures import claim_drawings
 from sightline.report.drawing import Drawing
 
@@ -33,7 +33,7 @@ def claims_page(results: ClaimsResults) -> str:
     for one in results.results:
         lines += ["", *_section(one, sayings[one.claim])]
     lines += ["", "## Machine", "", "| | |", "|---|---|"]
-    lines += [f"| {name} | {_cell(value)} |" for name, value in environment_rows(results)]
+    lines += [f"| {name} | {_cell(value)} |" for name, value in environment(results)]
     return "\n".join(lines) + "\n"
 
 

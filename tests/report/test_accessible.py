@@ -12,11 +12,17 @@ import pytest
 from sightline.core.metrics import Baseline
 from sightline.lab.differences import differences
 from sightline.lab.results import Estimate, Results
+from sightline.report.claims import write_claims
 from sightline.report.html import write_report
+from sightline.report.ladder import write_ladder
 from sightline.report.panel import write_panel
+from sightline.report.scaling import write_scaling
 from tests.browser import opened, wait_for
 from tests.report.synthetic import make_results
+from tests.report.synthetic_claims import make_claims
+from tests.report.synthetic_ladder import make_ladder
 from tests.report.synthetic_panel import make_panel
+from tests.report.synthetic_scale import make_scale
 from tests.report.test_browser import draw_all
 
 pytestmark = pytest.mark.slow
@@ -57,6 +63,9 @@ PAGES = {
     "nothing finished": lambda at: write_report(failed(), at),
     "changes": lambda at: write_report(make_results(), at, differences(make_results(), changed(), where="old")),
     "panel": lambda at: write_panel(make_panel(), at),
+    "claims": lambda at: write_claims(make_claims(), at),
+    "ladder": lambda at: write_ladder(make_ladder(), at),
+    "scale": lambda at: write_scaling(make_scale(), at),
 }
 
 
@@ -76,7 +85,9 @@ def show(browser: Any, path: Path, scheme: str = "light", width: int = 1240) -> 
     return page
 
 
-@pytest.mark.parametrize(("kind", "scheme"), [*((kind, "light") for kind in PAGES), ("translation", "dark")])
+@pytest.mark.parametrize(
+    ("kind", "scheme"), [*((kind, "light") for kind in PAGES), ("translation", "dark"), ("ladder", "dark")]
+)
 def test_no_rule_of_wcag_is_broken(browser: Any, tmp_path: Path, kind: str, scheme: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python")
     page = show(browser, PAGES[kind](tmp_path), scheme)
@@ -195,6 +206,21 @@ def test_sources_are_shown_where_the_reader_asks_for_them(report: Any) -> None:
     report.keyboard.press("Space")
     assert "results.json#/architectures/" in report.evaluate(content)
     report.keyboard.press("Space")
+
+
+def test_arrow_keys_read_the_rungs_of_a_ladder(browser: Any, tmp_path: Path) -> None:
+    page = show(browser, write_ladder(make_ladder(), tmp_path))
+    page.focus("#ladder figure:nth-of-type(1) .stage")
+    page.keyboard.press("ArrowDown")
+    assert tip(page, "#ladder")[0] == "LSTM, against RNN"
+    page.keyboard.press("ArrowDown")
+    assert tip(page, "#ladder")[:2] == ["GRU, against LSTM", "+2.5 [+0.5, +4.5] points: better"]
+    page.keyboard.press("End")
+    assert tip(page, "#ladder")[-1] == "its reason: holds"
+    page.select_option("#ladder select", label="Parameters")
+    titles = "[...document.querySelectorAll('#ladder .role-axis-title text')].map(e => e.textContent)"
+    wait_for(page, f"{titles}.includes('Parameters')")
+    page.close()
 
 
 def test_without_a_script_and_in_print_the_picture_is_shown(browser: Any, tmp_path: Path) -> None:

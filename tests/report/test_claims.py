@@ -15,6 +15,7 @@ from sightline.report.claims import heading, notes, number, render_claims, write
 from sightline.report.claims_figures import claim_drawings
 from tests.browser import opened
 from tests.report.synthetic_claims import HOSTILE, make_claims
+from tests.report.test_browser import draw_all
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,9 +33,9 @@ def test_results_survive_the_file(tmp_path):
 
 def test_each_claim_has_a_row_and_a_section_with_its_rule(page):
     assert re.findall(r'<section id="(C\d+)">', page) == ["C1", "C2", "C3"]
-    assert page.count("<strong>holds</strong>") == 1
+    assert page.count('<strong class="good">holds</strong>') == 1
     assert "holds if A." in page
-    assert "0.2500 [0.2000, 0.3000] times" in page
+    assert "<span>0.2500 <small>[0.2000, 0.3000]</small></span>" in page
     assert "Nothing measures this claim yet." in page
 
 
@@ -68,6 +69,18 @@ def test_the_figures_are_charts_then_maps_with_their_numbers_in_words():
     assert "lstm 1 at 64, 4 at 256" in lines.description
     assert "3 at 256, 3 at 256" in lines.description  # zero and missing values are not drawn on a logarithmic axis
     assert "one way 0.1 at right, 0.9 at left" in points.description
+
+
+def test_the_charts_have_the_points_of_the_figures_and_their_reference_lines():
+    lines, points = (drawing.chart for drawing in claim_drawings(make_claims().results[0])[:2])
+    assert [(row["series"], row["x"], row["y"]) for row in lines.rows] == [
+        ("lstm", 64.0, 1.0), ("lstm", 128.0, 2.0), ("lstm", 256.0, 4.0), (HOSTILE, 256.0, 3.0),
+    ]  # fmt: skip
+    assert lines.rows[1]["text"] == "lstm\npositions n 128\nmilliseconds 2.000 [1.800, 2.200]"
+    assert (lines.rules, lines.rule_labels) == ([1000.0], ["one second"])
+    assert points.x[0].labels == ("right", "left")
+    assert [row["x"] for row in points.rows] == pytest.approx([-0.04, 0.96, 0.04, 1.04])
+    assert points.rows[1]["text"].split("\n")[1] == "side left"
 
 
 def test_figures_are_files_beside_the_page(tmp_path):
@@ -108,6 +121,7 @@ def test_the_page_fits_and_asks_for_nothing(browser, tmp_path, width, scheme):
     shown.emulate_media(color_scheme=scheme)
     shown.goto(path.as_uri())
     shown.evaluate("document.querySelectorAll('details').forEach(element => element.open = true)")
+    draw_all(shown)
     assert complaints == []
     assert shown.evaluate("document.documentElement.scrollWidth") <= width
     shown.close()

@@ -19,10 +19,10 @@ import pytest
 
 from sightline.core.metrics import Baseline
 from sightline.lab.results import Architecture, Estimate, Results
-from sightline.report.frame import shade
+from sightline.report.frame import asides, shade
 from sightline.report.html import render, write_report
 from sightline.report.page import chart_script
-from sightline.report.text import amount, quantity, size
+from sightline.report.text import amount, capitalised, quantity, size
 from tests.report.synthetic import LEVELS, SOURCES, make_results
 
 HOSTILE = [
@@ -325,3 +325,14 @@ def test_the_time_of_a_baseline_is_shown_where_it_is_known() -> None:
     known = [Baseline("new", "", {"exact_match": 0.5}, seconds=2.34), Baseline("old", "", {"exact_match": 0.4})]
     shown = render(replace(make_results(), baselines=known))
     assert re.findall(r'data-label="CPU, s"[^>]*>([^<]*)<', shown) == ["2.3", "—"]
+
+
+def test_what_is_in_parentheses_is_small_with_the_parentheses_in_it() -> None:
+    assert asides("2 hold (GRU, sparse (window)); 1 not [a, b].") == (
+        "2 hold <small>(GRU, sparse (window))</small>; 1 not <small>[a, b]</small>."
+    )
+
+
+@pytest.mark.parametrize(("text", "title"), [("loss (nats)", "Loss (nats)"), ("kB", "kB"), ("d_k", "d_k"), ("", "")])
+def test_titles_begin_with_a_capital_unless_with_a_symbol(text: str, title: str) -> None:
+    assert capitalised(text) == title

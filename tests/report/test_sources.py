@@ -7,12 +7,18 @@ from dataclasses import replace
 import pytest
 
 from sightline.lab.results import Estimate
+from sightline.report.claims import render_claims
 from sightline.report.html import render
+from sightline.report.ladder import render_ladder
 from sightline.report.panel import render_panel
+from sightline.report.scaling import render_scaling
 from sightline.report.sources import locators, pointer
 from tests.report.cells import wrong_cells
 from tests.report.synthetic import make_results
+from tests.report.synthetic_claims import make_claims
+from tests.report.synthetic_ladder import make_ladder
 from tests.report.synthetic_panel import make_panel
+from tests.report.synthetic_scale import make_scale
 
 
 def timed():
@@ -57,6 +63,32 @@ def test_every_number_of_a_panel_is_in_its_results():
     right, wrong = wrong_cells(render_panel(panel), "panel.json", panel.to_dict())
     assert wrong == []
     assert right > 80
+
+
+def test_every_number_of_a_ladder_is_in_its_results():
+    ladder = make_ladder()
+    right, wrong = wrong_cells(render_ladder(ladder), "ladder.json", ladder.to_dict())
+    assert wrong == []
+    assert right > 200
+
+
+def test_every_number_of_a_ladder_of_sizes_is_in_its_results():
+    scale = make_scale()
+    right, wrong = wrong_cells(render_scaling(scale), "scale.json", scale.to_dict())
+    assert wrong == []
+    assert right > 100
+
+
+def test_every_number_of_the_claims_is_in_their_results():
+    claims = make_claims()
+    page = render_claims(claims)
+    right, wrong = wrong_cells(page, "claims.json", claims.to_dict())
+    assert wrong == []
+    assert right >= 6
+    first, *rest = claims.results
+    numbers = [replace(first.numbers[0], value=0.5), *first.numbers[1:]]
+    other = replace(claims, results=[replace(first, measured="A | B is 2.", numbers=numbers), *rest])
+    assert len(wrong_cells(page, "claims.json", other.to_dict())[1]) == 2
 
 
 def test_the_file_is_linked_where_it_is_beside_the_page(page):

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from pathlib import Path
 
-from markupsafe import Markup
-
 from sightline.core.digits import significant
-from sightline.core.files import write_file
 from sightline.lab.claims.results import ClaimNumber, ClaimsResults
 from sightline.report.claims_figures import chart_drawings, claim_drawings, map_drawings
-from sightline.report.drawing import Drawing
-from sightline.report.html import style_sheet, templates
+from sightline.report.frame import environment_rows, render_page, write_page
 
 PAGE = "claims.html"
 BUSY = 0.3  # cores that other programs keep busy, above which times are said to be wrong
@@ -22,37 +16,25 @@ OUTCOMES = {"holds": "hold", "does not hold": "do not hold", "depends": "depend"
 
 def write_claims(results: ClaimsResults, directory: Path) -> Path:
     """Write `claims.html`, and the figures as PNG and SVG, to `directory`; return the path of the page."""
-    figures = directory / "figures"
-    figures.mkdir(parents=True, exist_ok=True)
-    for result in results.results:
-        for drawing in claim_drawings(result):
-            drawing.save(figures)
-    page = directory / PAGE
-    write_file(page, render_claims(results))
-    return page
+    figures = [drawing for result in results.results for drawing in claim_drawings(result)]
+    return write_page(directory, PAGE, render_claims(results, linked=True), figures)
 
 
-def render_claims(results: ClaimsResults) -> str:
-    """The page as HTML."""
-    style = style_sheet()
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+def render_claims(results: ClaimsResults, *, linked: bool = False) -> str:
+    """The page as HTML; linked: whether claims.json is beside the page, for a link to it."""
     sayings = {saying.name: saying for saying in results.sayings}
-    return (
-        templates()
-        .get_template("claims.html.j2")
-        .render(
-            results=results,
-            style=Markup(style),
-            style_hash=Markup(f"sha256-{digest}"),
-            heading=heading(results),
-            notes=notes(results),
-            rows=[
-                (sayings[one.claim], one, [*map(_figure, chart_drawings(one))], [*map(_figure, map_drawings(one))])
-                for one in results.results
-            ],
-            number=number,
-            environment=environment_rows(results),
-        )
+    rows = [(sayings[one.claim], one, chart_drawings(one), map_drawings(one)) for one in results.results]
+    return render_page(
+        "claims.html.j2",
+        "claims.json",
+        results,
+        [drawing for _, _, charts, _ in rows for drawing in charts],
+        linked=linked,
+        heading=heading(results),
+        notes=notes(results),
+        rows=rows,
+        amount=amount,
+        environment=environment(results),
     )
 
 
@@ -83,26 +65,20 @@ def notes(results: ClaimsResults) -> list[str]:
 
 def number(measured: ClaimNumber) -> str:
     """A number with its interval and unit."""
+    return f"{amount(measured)} {measured.unit if measured.value is not None else ''}".rstrip()
+
+
+def amount(measured: ClaimNumber) -> str:
+    """A number with its interval, without its unit."""
     if measured.value is None:
         return "—"
-    text = significant(measured.value)
-    if measured.low is not None and measured.high is not None:
-        text += f" [{significant(measured.low)}, {significant(measured.high)}]"
-    return f"{text} {measured.unit}".rstrip()
+    if measured.low is None or measured.high is None:
+        return significant(measured.value)
+    return f"{significant(measured.value)} [{significant(measured.low)}, {significant(measured.high)}]"
 
 
-def environment_rows(results: ClaimsResults) -> list[tuple[str, str]]:
-    """What the numbers were measured on."""
-    facts = results.environment
-    keys = ("cpu", "cores", "threads", "platform", "python", "git_commit")
-    rows: list[tuple[str, str]] = [(key.replace("_", " "), str(facts[key])) for key in keys if facts.get(key)]
-    packages = facts.get("packages", {})
-    rows.append(("GPU", ", ".join(facts.get("gpus", [])) or "none"))
-    rows.append(("packages", ", ".join(f"{name} {version}" for name, version in packages.items())))
-    rows.append(("time of all claims", f"{sum(one.seconds for one in results.results):.0f} s"))
-    return rows
-
-
-def _figure(drawing: Drawing) -> tuple[str, Markup, Markup]:
-    wide, narrow = drawing.page_svg()
-    return drawing.title, Markup(wide), Markup(narrow)
+def environment(results: ClaimsResults) -> list[tuple[str, str]]:
+    """What the numbers were measured on, and for how long."""
+    took = f"{sum(one.seconds for one in results.results):.0f} s"
+    no_gpu = [] if results.environment.get("gpus") else [("GPU", "none")]
+    return [*environment_rows(results.environment), *no_gpu, ("time of all claims", took)]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter
 
-from sightline.lab.claims.results import ClaimChart, ClaimCurve, ClaimResult, InfluenceMap
+from sightline.lab.claims.results import ClaimChart, ClaimResult, InfluenceMap
+from sightline.report.claims_charts import beside, claim_chart, known_points, place_name
 from sightline.report.drawing import MARKERS, Drawing, Theme, draw_line, end_labels
+from sightline.report.line_groups import MOST_LINES, draw_others, grouped, line_groups, same_scales
 from sightline.report.text import visible
 
-COLOURS = 8  # of a theme; further lines repeat them, thinner
 SHADES = 8  # of a map
 
 
@@ -29,12 +32,15 @@ def map_drawings(result: ClaimResult) -> list[Drawing]:
 
 
 def chart_drawing(name: str, chart: ClaimChart) -> Drawing:
-    """One line for each curve, with the band of its interval, its name at its end, and labelled reference lines."""
-    known = {curve.label: _known(curve, chart) for curve in chart.curves}
+    """One line for each curve, with the band of its interval, its name at its end, and labelled reference lines; many
+    lines in groups.
+    """
+    known = {curve.label: known_points(curve, chart) for curve in chart.curves}
     known = {label: points for label, points in known.items() if points}
     order = {label: place for place, label in enumerate(known)}
+    groups = line_groups(list(known), known)
 
-    def draw(axes: Axes, theme: Theme, narrow: bool) -> None:
+    def draw(group: list[str], axes: Axes, theme: Theme, narrow: bool) -> None:
         _scales(axes, chart, narrow)
         for line in chart.lines:
             axes.axhline(line.y, color=theme.muted, linewidth=0.9, linestyle=(0, (4, 3)))
@@ -42,36 +48,41 @@ def chart_drawing(name: str, chart: ClaimChart) -> Drawing:
                 line.label, (0.0, line.y), (3, 3), xycoords=("axes fraction", "data"), textcoords="offset points",
                 fontsize=7.5, color=theme.muted,
             )  # fmt: skip
+        if len(groups) > 1:
+            draw_others(axes, theme, ([point[:2] for point in known[label]] for label in known if label not in group))
+            places = [point for points in known.values() for point in points]
+            same_scales(axes, [point[0] for point in places], [y for point in places for y in point[1:]])
         ends = {}
-        for label, points in known.items():
-            place = order[label] % COLOURS
+        for label in group:
+            points, place = known[label], order[label] % MOST_LINES
             x, y, low, high = (list(column) for column in zip(*points, strict=True))
-            thin = 0.9 if order[label] >= COLOURS else 1.5
             if chart.categories:
-                shift = 0.08 * (order[label] - (len(known) - 1) / 2)
-                x = [value + shift for value in x]
+                x = [value + beside(order[label], len(known)) for value in x]
                 wings = [[b - a for a, b in zip(low, y)], [b - a for a, b in zip(y, high)]]
                 axes.errorbar(x, y, wings, fmt="none", ecolor=theme.series[place], elinewidth=1.2)
                 draw_line(axes, theme, list(zip(x, y)), place, MARKERS[place], linestyle="none", label=label)
             else:
                 axes.fill_between(x, low, high, color=theme.series[place], alpha=0.13, linewidth=0)
-                draw_line(axes, theme, list(zip(x, y)), place, MARKERS[place], markersize=4, linewidth=thin)
+                draw_line(axes, theme, list(zip(x, y)), place, MARKERS[place], markersize=4)
                 ends[label] = (x[-1], y[-1])
         axes.set_xlabel(chart.x_label)
         axes.set_ylabel(chart.y_label)
         axes.grid(axis="y", color=theme.grid, linewidth=0.6)
         if ends:
             end_labels(axes, theme, ends, order)
-        elif len(known) > 1:
+        elif len(group) > 1:
             axes.legend(frameon=False, fontsize=8, labelcolor=theme.ink)
 
     words = "; ".join(
-        f"{label} {points[0][1]:.3g} at {_place(chart, points[0][0])}, {points[-1][1]:.3g} at "
-        f"{_place(chart, points[-1][0])}"
+        f"{label} {points[0][1]:.3g} at {place_name(chart, points[0][0])}, {points[-1][1]:.3g} at "
+        f"{place_name(chart, points[-1][0])}"
         for label, points in known.items()
     )
-    height = max(3.4, 0.9 + 0.19 * len(known))
-    return Drawing(name, chart.title, visible(f"{chart.title}: {words}"), draw, height=height)
+    first, *parts = (partial(draw, group) for group in groups)
+    interactive = grouped(claim_chart(chart, known), groups) if known else None
+    return Drawing(
+        name, chart.title, visible(f"{chart.title}: {words}"), first, 2.8 if parts else 3.4, interactive, parts
+    )
 
 
 def map_drawing(name: str, one: InfluenceMap) -> Drawing:
@@ -95,18 +106,6 @@ def map_drawing(name: str, one: InfluenceMap) -> Drawing:
     return Drawing(name, one.title, visible(f"{one.title}: a map of {size} positions"), draw, height=3.4)
 
 
-def _known(curve: ClaimCurve, chart: ClaimChart) -> list[tuple[float, float, float, float]]:
-    """The points of a curve that can be drawn, each with the ends of its interval."""
-    points = []
-    for i, (x, y) in enumerate(zip(curve.x, curve.y, strict=True)):
-        if y is None or (chart.log_y and y <= 0) or (chart.log_x and x <= 0):
-            continue
-        low, high = (None if ends is None else ends[i] for ends in (curve.low, curve.high))
-        low, high = y if low is None else low, y if high is None else high
-        points.append((x, y, max(low, 1e-3 * y) if chart.log_y else low, high))
-    return points
-
-
 def _scales(axes: Axes, chart: ClaimChart, narrow: bool) -> None:
     if chart.categories:
         axes.xaxis.set_major_locator(FixedLocator(range(len(chart.categories))))
@@ -124,7 +123,3 @@ def _scales(axes: Axes, chart: ClaimChart, narrow: bool) -> None:
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter(NullFormatter())
-
-
-def _place(chart: ClaimChart, x: float) -> str:
-    return chart.categories[int(x)] if chart.categories else f"{x:g}"

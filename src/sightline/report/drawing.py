@@ -80,7 +80,9 @@ STYLE = {
 class Drawing:
     """One figure: the name of its files, a title, a description in words, and a drawing function.
 
+    height: in inches, of each part
     chart: the interactive chart that a page shows in its place
+    parts: functions that draw further parts beside the first, for lines that are too many for one
     """
 
     name: str
@@ -89,6 +91,7 @@ class Drawing:
     draw: Callable[[Axes, Theme, bool], None]
     height: float = 3.4
     chart: InteractiveChart | None = None
+    parts: Sequence[Callable[[Axes, Theme, bool], None]] = ()
 
     def page_svg(self) -> tuple[str, str]:
         """The SVG elements for wide and narrow pages."""
@@ -116,12 +119,16 @@ class Drawing:
     def _figure(self, width: float, theme: Theme, *, narrow: bool, title: bool) -> Iterator[Figure]:
         salt = f"{self.name}-{width}"  # ids differ between the figures of a page but not between runs
         with mpl.rc_context({**STYLE, "svg.hashsalt": salt}):
-            figure = Figure(figsize=(width, self.height), layout="constrained")
-            axes = figure.add_subplot()
-            dress(axes, theme)
-            self.draw(axes, theme, narrow)
+            draws = [self.draw, *self.parts]
+            columns = 1 if narrow or len(draws) == 1 else 2
+            rows = -(-len(draws) // columns)
+            figure = Figure(figsize=(width, self.height * rows), layout="constrained")
+            for place, draw in enumerate(draws, 1):
+                axes = figure.add_subplot(rows, columns, place)
+                dress(axes, theme)
+                draw(axes, theme, narrow or columns > 1)
             if title:
-                axes.set_title(self.title, loc="left", fontsize=10, color=theme.ink)
+                figure.axes[0].set_title(self.title, loc="left", fontsize=10, color=theme.ink)
             yield figure
 
 

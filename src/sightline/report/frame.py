@@ -122,7 +122,7 @@ def environment_rows(environment: dict[str, Any]) -> list[tuple[str, str]]:
             value = ", ".join(map(str, value))
         elif key.endswith("_bytes") and isinstance(value, int):
             key, value = key.removesuffix("_bytes"), size(value)
-        if value not in (None, ""):
+        if value not in (None, "") and value is not False:
             rows.append((key.replace("_", " "), str(value)))
     return rows
 
@@ -139,7 +139,7 @@ def shown(value: int | float | None, digits: int = 4) -> str:
 
 def asides(sentence: str) -> Markup:
     """The sentence with what is in parentheses in smaller letters, and units beside their numbers."""
-    parts = re.split(r"(\([^()]*\)|\[[^\[\]]*\])", unbroken(sentence))
+    parts = re.split(r"(\((?:[^()]|\([^()]*\))*\)|\[[^\[\]]*\])", unbroken(sentence))
     return Markup("").join(Markup("<small>{}</small>").format(part) if i % 2 else part for i, part in enumerate(parts))
 
 

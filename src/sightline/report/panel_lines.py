@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -13,9 +14,8 @@ from sightline.core.digits import significant
 from sightline.lab.panel_results import Band
 from sightline.report.charts import ChartAxis, InteractiveChart
 from sightline.report.drawing import MARKERS, Drawing, Theme, draw_line, end_labels
+from sightline.report.line_groups import MOST_LINES, draw_others, grouped, line_groups, same_scales
 from sightline.report.text import capitalised, visible
-
-MOST_LINES = 8  # with colours of their own; further lines are thinner and dashed
 
 
 class BandLine(NamedTuple):
@@ -36,9 +36,10 @@ def lines(
     log_y: bool = True,
     log_x: bool = True,
 ) -> Drawing:
-    """One line for each row, with the band of its interval and its name at its end."""
+    """One line for each row, with the band of its interval and its name at its end; many lines in groups."""
+    groups = line_groups(list(dict.fromkeys([*order, *rows])), rows)
 
-    def draw(axes: Axes, theme: Theme, narrow: bool) -> None:
+    def draw(group: list[str], axes: Axes, theme: Theme, narrow: bool) -> None:
         if log_x:
             axes.set_xscale("log", base=2)
             axes.xaxis.set_major_formatter("{x:,.0f}")
@@ -49,12 +50,21 @@ def lines(
             axes.set_yscale("log")
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: power(value)))
             axes.yaxis.set_minor_formatter(NullFormatter())
+        if len(groups) > 1:
+            draw_others(axes, theme, (list(zip(line.x, line.y)) for row, line in rows.items() if row not in group))
+            every = list(rows.values())
+            same_scales(
+                axes,
+                [x for line in every for x in line.x],
+                [y for line in every for y in (*line.low, *line.high) if y > 0 or not log_y],
+            )
         ends = {}
-        for row, line in rows.items():
-            index, extra = order.get(row, 0) % MOST_LINES, order.get(row, 0) >= MOST_LINES
+        for row in group:
+            line = rows[row]
+            index, place = order.get(row, 0) % MOST_LINES, order.get(row, 0)
             axes.fill_between(line.x, line.low, line.high, color=theme.series[index], alpha=0.13, linewidth=0)
             points = list(zip(line.x, line.y, strict=True))
-            looks = {"linewidth": 1.0, "linestyle": (0, (3, 3))} if extra else {}
+            looks = {"linewidth": 1.0, "linestyle": (0, (3, 3))} if place >= MOST_LINES and len(groups) == 1 else {}
             draw_line(axes, theme, points, index, MARKERS[index], markersize=4, **looks)
             ends[row] = points[-1]
         axes.set_xlabel(labels[0])
@@ -66,9 +76,9 @@ def lines(
     points = "; ".join(
         f"{row} {line.y[0]:.3g} at {line.x[0]:g}, {line.y[-1]:.3g} at {line.x[-1]:g}" for row, line in rows.items()
     )
-    height = max(3.6, 0.9 + 0.19 * len(rows))
-    chart = _chart(labels, rows, order, log_y, log_x)
-    return Drawing(name, title, visible(f"{title}: {points}"), draw, height, chart)
+    chart = grouped(_chart(labels, rows, order, log_y, log_x), groups)
+    first, *parts = (partial(draw, group) for group in groups)
+    return Drawing(name, title, visible(f"{title}: {points}"), first, 2.8 if parts else 3.6, chart, parts)
 
 
 def _chart(

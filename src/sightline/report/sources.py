@@ -2,7 +2,7 @@
 
 A cell's `data-source` lists one pointer or several, separated by spaces; the numbers of the cell are their values, in
 this order. `data-how` says how one number follows from them where it is not the value itself: "minus", "mean",
-"median", "mean of ratios" (of values two by two), or "derived".
+"median", "mean of ratios" (of values two by two), "text" (the cell is a text of the file), or "derived".
 """
 
 from __future__ import annotations

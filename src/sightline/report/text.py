@@ -24,8 +24,9 @@ def shortened(text: str, most: int) -> str:
 
 
 def capitalised(text: str) -> str:
-    """The text with its first letter in upper case."""
-    return text[:1].upper() + text[1:]
+    """The text with its first letter in upper case, unless it begins with a symbol such as d_k or kB."""
+    symbol = text[1:2].isupper() or text[1:2] == "_"
+    return text if symbol else text[:1].upper() + text[1:]
 
 
 def piece(text: str) -> str:

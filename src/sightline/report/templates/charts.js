@@ -75,7 +75,7 @@
   /** An axis of names at the whole numbers from 0 on. */
   const named = (axis, wide) => ({
     values: axis.labels.map((_, index) => index), labelExpr: `${JSON.stringify(axis.labels)}[datum.value]`,
-    labelSeparation: -1000, // all of them are shown
+    labelOverlap: false, tickCount: null, // a count would leave every second name out
     labelAngle: Math.max(...axis.labels.map((label) => label.length + 2)) * axis.labels.length * LETTER > wide ? -40 : 0,
   });
 
