@@ -61,7 +61,7 @@
     const powers = Array.from({ length: Math.floor((last - first) / every) + 1 }, (_, i) => axis.log ** (first + i * every));
     const fine = axis.log === 10 && last - first < 3 ? powers.flatMap((v) => [v, 2 * v, 5 * v]) : powers;
     const shown = fine.filter((v) => v >= low && v <= high);
-    const values = (shown.length < 3 ? steps(low, high) : fine).map((v) => Number(v.toPrecision(12)));
+    const values = (shown.length < 3 && high > low ? steps(low, high) : fine).map((v) => Number(v.toPrecision(12)));
     const names = Object.fromEntries(values.map((v) => [v, power(v)]));
     return { values, labelExpr: `${JSON.stringify(names)}[datum.value]` };
   };
