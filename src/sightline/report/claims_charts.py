@@ -11,10 +11,10 @@ from sightline.report.charts import ChartAxis, InteractiveChart
 from sightline.report.text import capitalised, visible
 
 APART = 0.08  # of the distance of two names, between the curves that have a point at both
-Point: TypeAlias = tuple[float, float, float, float]
+ClaimPoint: TypeAlias = tuple[float, float, float, float]
 
 
-def claim_chart(chart: ClaimChart, known: Mapping[str, Sequence[Point]]) -> InteractiveChart:
+def claim_chart(chart: ClaimChart, known: Mapping[str, Sequence[ClaimPoint]]) -> InteractiveChart:
     """Lines, or points over names, with their intervals and the reference lines. known: the points of each curve."""
     rows = [
         _row(chart, label, point, beside(place, len(known)) if chart.categories else 0.0)
@@ -33,7 +33,7 @@ def claim_chart(chart: ClaimChart, known: Mapping[str, Sequence[Point]]) -> Inte
     )  # fmt: skip
 
 
-def _row(chart: ClaimChart, label: str, point: Point, shift: float) -> dict[str, Any]:
+def _row(chart: ClaimChart, label: str, point: ClaimPoint, shift: float) -> dict[str, Any]:
     x, y, low, high = point
     bounded = (low, high) != (y, y)
     interval = f" [{significant(low)}, {significant(high)}]" if bounded else ""
@@ -53,7 +53,7 @@ def place_name(chart: ClaimChart, x: float) -> str:
     return chart.categories[int(x)] if chart.categories else f"{x:g}"
 
 
-def known_points(curve: ClaimCurve, chart: ClaimChart) -> list[Point]:
+def known_points(curve: ClaimCurve, chart: ClaimChart) -> list[ClaimPoint]:
     """The points of a curve that can be drawn: x, y, and the ends of its interval, which are y where it has none."""
     points = []
     for i, (x, y) in enumerate(zip(curve.x, curve.y, strict=True)):
