@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter
 
-from sightline.lab.claims.results import ClaimChart, ClaimCurve, ClaimResult, InfluenceMap
+from sightline.lab.claims.results import ClaimChart, ClaimCurve, ClaimMap, ClaimResult
 from sightline.report.drawing import MARKERS, Drawing, Theme, draw_line, end_labels
 from sightline.report.text import visible
 
@@ -74,7 +74,7 @@ def chart_drawing(name: str, chart: ClaimChart) -> Drawing:
     return Drawing(name, chart.title, visible(f"{chart.title}: {words}"), draw, height=height)
 
 
-def map_drawing(name: str, one: InfluenceMap) -> Drawing:
+def map_drawing(name: str, one: ClaimMap) -> Drawing:
     """A square of cells, darker where the share is larger; a share of exactly zero stays paper."""
     size = len(one.rows)
 

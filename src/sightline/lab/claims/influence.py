@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sightline.core.seeds import derive
 from sightline.lab.claims.claim import Effort
-from sightline.lab.claims.results import ClaimChart, ClaimCurve, ClaimNumber, ClaimOutcome, ClaimResult, InfluenceMap
+from sightline.lab.claims.results import ClaimChart, ClaimCurve, ClaimMap, ClaimNumber, ClaimOutcome, ClaimResult
 from sightline.lab.mechanism import Inputs, Mechanism, outputs
 from sightline.lab.reach import input_reach
 from sightline.mixers.bidirectional import BidirectionalConfig
@@ -60,7 +60,7 @@ def influence_maps(effort: Effort) -> ClaimResult:
             )
         ],
         maps=[
-            InfluenceMap(f"Influence in {name}", "position j that is read", "position i", share.tolist())
+            ClaimMap(f"Influence in {name}", "position j that is read", "position i", share.tolist())
             for name, share in shares.items()
         ],
         conditions=f"one untrained layer of width {WIDTH}, {POSITIONS} positions, float64, mean over "
