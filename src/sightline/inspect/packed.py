@@ -118,8 +118,9 @@ def _stored(cls: type) -> type:
         hint = hints[one.name]
         if "numbers" in one.metadata:
             hint = PackedArray | None if one.default is None else PackedArray
-        factory = {} if one.default_factory is MISSING else {"default_factory": one.default_factory}
-        default = factory or ({} if one.default is MISSING else {"default": one.default})
+        default: dict[str, Any] = {} if one.default is MISSING else {"default": one.default}
+        if one.default_factory is not MISSING:
+            default = {"default_factory": one.default_factory}
         columns.append((one.name, _stored_hint(hint), field(**default)))
     return make_dataclass(cls.__name__, columns, frozen=True)
 
@@ -127,13 +128,14 @@ def _stored(cls: type) -> type:
 def _stored_hint(hint: Any) -> Any:
     if is_dataclass(hint) and hint is not PackedArray:
         return _stored(hint)
+    origin: Any = get_origin(hint)
     arguments = tuple(_stored_hint(part) for part in get_args(hint))
-    if get_origin(hint) in (Union, UnionType):
+    if origin in (Union, UnionType):
         return reduce(or_, arguments)
-    return hint.__origin__[arguments] if get_origin(hint) in (list, dict) else hint
+    return origin[arguments] if origin in (list, dict) else hint
 
 
-def _unpacked(cls: type[T], stored: Any) -> T:
+def _unpacked(cls: Any, stored: Any) -> Any:
     hints = get_type_hints(cls)
     return cls(**{one.name: _value(hints[one.name], getattr(stored, one.name)) for one in fields(cls)})
 
