@@ -16,27 +16,30 @@ READ_AXES = ("S", "M")  # the last axis of weights over an own sequence and over
 POOLED = "B T"  # weights of a pooling
 
 
-def attention_probes(model: nn.Module) -> dict[str, Probe]:
+def attention_probes(model: nn.Module, *, signed: bool = False) -> dict[str, Probe]:
     """The probes of attention weights by their path in the model, in the order in which modules are defined.
 
-    Their shapes are (B, H, T, S), (B, H, T, M), (B, T, M), or (B, T) of a pooling.
+    Their shapes are (B, H, T, S), (B, H, T, M), (B, T, M), or (B, T) of a pooling. `signed` adds those of matrices that
+    recurrences apply to their values, which may be negative.
     """
     probes = {name: module for name, module in model.named_modules() if isinstance(module, Probe)}
     return {
-        name: probe for name, probe in probes.items() if probe.shape == POOLED or probe.shape.split()[-1] in READ_AXES
+        name: probe
+        for name, probe in probes.items()
+        if (probe.shape == POOLED or probe.shape.split()[-1] in READ_AXES) and (signed or not probe.signed)
     }
 
 
 @contextmanager
-def recorded_attention(model: nn.Module) -> Iterator[dict[str, Tensor]]:
+def recorded_attention(model: nn.Module, *, signed: bool = False) -> Iterator[dict[str, Tensor]]:
     """The weights of every call inside the block, by the probe's path, with their graph where gradients are recorded.
 
     Several calls of one probe, as in decoding step by step, are joined along the queries, the last axis but one.
-    Recording never changes an output beyond rounding.
+    Recording never changes an output beyond rounding. `signed` as in `attention_probes`.
     """
     weights: dict[str, Tensor] = {}
     handles = []
-    for name, probe in attention_probes(model).items():
+    for name, probe in attention_probes(model, signed=signed).items():
 
         def hook(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor, name: str = name) -> None:
             weights[name] = torch.cat([weights[name], output], -2) if name in weights else output
