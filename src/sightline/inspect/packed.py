@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, make_dataclass
 from functools import cache, reduce
 from operator import or_
-from types import UnionType
+from types import GenericAlias, UnionType
 from typing import Any, Literal, TypeVar, Union, final, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -132,7 +132,7 @@ def _stored_hint(hint: Any) -> Any:
     arguments = tuple(_stored_hint(part) for part in get_args(hint))
     if origin in (Union, UnionType):
         return reduce(or_, arguments)
-    return origin[arguments] if origin in (list, dict) else hint
+    return GenericAlias(origin, arguments) if origin in (list, dict) else hint
 
 
 def _unpacked(cls: Any, stored: Any) -> Any:

@@ -34,15 +34,19 @@ def attention_probes(model: nn.Module, *, signed: bool = False) -> dict[str, Pro
 def recorded_attention(model: nn.Module, *, signed: bool = False) -> Iterator[dict[str, Tensor]]:
     """The weights of every call inside the block, by the probe's path, with their graph where gradients are recorded.
 
-    Several calls of one probe, as in decoding step by step, are joined along the queries, the last axis but one.
-    Recording never changes an output beyond rounding. `signed` as in `attention_probes`.
+    Several calls of one probe, as in decoding step by step, are joined along the queries, the last axis but one, where
+    they read the same keys; calls that read others than the first one did are left out. Recording never changes an
+    output beyond rounding. `signed` as in `attention_probes`.
     """
     weights: dict[str, Tensor] = {}
     handles = []
     for name, probe in attention_probes(model, signed=signed).items():
 
         def hook(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor, name: str = name) -> None:
-            weights[name] = torch.cat([weights[name], output], -2) if name in weights else output
+            if name not in weights:
+                weights[name] = output
+            elif weights[name].shape[-1] == output.shape[-1]:
+                weights[name] = torch.cat([weights[name], output], -2)
 
         handles.append(probe.register_forward_hook(hook))
     try:
@@ -70,17 +74,28 @@ def replaced_attention(model: nn.Module, replace: Callable[[str, Tensor], Tensor
 
 
 @contextmanager
+def replaced_outputs(module: nn.Module, replace: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Inside the block `module` gives `replace(vectors)` where it gave vectors, alone or with a mask or a state."""
+
+    def hook(_module: nn.Module, _inputs: Any, result: Any) -> Any:
+        return replace(result) if isinstance(result, Tensor) else (replace(result[0]), *result[1:])
+
+    handle = module.register_forward_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@contextmanager
 def embedded_inputs(model: nn.Module) -> Iterator[list[Tensor]]:
     """The vectors of a model's first front end, as nodes of the graph, once the model is called inside the block."""
     front_end = next(module for module in model.modules() if isinstance(module, FrontEnd))
     vectors: list[Tensor] = []
 
-    def hook(_module: nn.Module, _inputs: Any, result: tuple[Tensor, Tensor | None]) -> tuple[Tensor, Tensor | None]:
-        vectors.append(result[0].detach().requires_grad_())
-        return vectors[-1], result[1]
+    def as_node(x: Tensor) -> Tensor:
+        vectors.append(x.detach().requires_grad_())
+        return vectors[-1]
 
-    handle = front_end.register_forward_hook(hook)
-    try:
+    with replaced_outputs(front_end, as_node):
         yield vectors
-    finally:
-        handle.remove()

@@ -48,8 +48,8 @@ class Retention(SequenceMixer[RetentionState]):
 
     Queries and keys are rotated by rotary positions (the paper's e^{inθ}), keys divided by √d_head. γ = 1 - 2^(-5-h) of
     head h = 0, 1, … is fixed, not trained. The norm is over each head's values, without scale and offset, as in the
-    authors' code; no projection has a bias; values are twice as wide as keys. The matrix A of Y = A v over the positions
-    of a call is formed only for a hook on `self.weights`, shape (B, H, T, S).
+    authors' code; no projection has a bias; values are twice as wide as keys. The matrix A of Y = A v over the
+    positions of a call is formed only for a hook on `self.weights`, shape (B, H, T, S).
 
     Deviations: scores are not divided by √Σγ^(n-m) and max(|Σ|, 1), factors that the norm cancels; rotary pairs are
     (i, i + K/2), not neighbours, which is another order of the same weights.
