@@ -52,7 +52,7 @@ def test_norms_equal_finite_differences(name: str, rows: int) -> None:
         if not isinstance(module, SequenceMixer):
             return module(given)
         state = module.initial_state(1, one)
-        return module(given, type(state)(*map(lambda leaf: repeated(leaf, len(given)), state)))[0]
+        return module(given, type(state)(*(repeated(leaf, len(given)) for leaf in state)))[0]
 
     norms = jacobian_norms(function, x, rows=rows)
     with torch.no_grad():

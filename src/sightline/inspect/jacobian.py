@@ -80,10 +80,10 @@ def mixing_layers(model: nn.Module) -> dict[str, nn.Module]:
     found: dict[str, nn.Module] = {}
 
     def look(path: str, module: nn.Module) -> None:
-        if isinstance(module, SequenceMixer | SequenceEncoder) and not isinstance(module, COMPOSITES):
-            if not any(isinstance(part, Probe) for part in module.modules()):
-                found[path] = module
-                return
+        layer = isinstance(module, SequenceMixer | SequenceEncoder) and not isinstance(module, COMPOSITES)
+        if layer and not any(isinstance(part, Probe) for part in module.modules()):
+            found[path] = module
+            return
         for name, child in module.named_children():
             look(f"{path}.{name}" if path else name, child)
 
