@@ -2,13 +2,13 @@
 
 Achtibat, Hatefi, Dreyer, Jain, Wiegand, Lapuschkin & Samek 2024 ("AttnLRP: Attention-aware layer-wise relevance
 propagation for transformers", arXiv:2402.05602). Every rule is the gradient of a changed operation times its input, the
-form of Arras et al. 2025 (arXiv:2502.15886, § 4), so that one backward pass propagates the relevance of one output:
+form of Arras et al. 2025 (arXiv:2502.15886), so that one backward pass propagates the relevance of one output:
 
 - linear maps and sums: the ε-rule with ε = 0, the plain gradient; biases and added constants absorb their share
-- activations: the identity rule, f(x) = x · (f(x) / x) with the quotient held constant (§ 3.2)
-- products of two inputs, weights times values, queries times keys, gates: the uniform rule, half to each (§ 3.3.2)
-- softmax: x_i (R_i - s_i Σ_j R_j), the plain gradient (§ 3.3.1); it does not conserve relevance
-- norms: the identity rule (§ 3.4) with mean and deviation held constant; the bias of a layer norm absorbs its share
+- activations: the identity rule, f(x) = x · (f(x) / x) with the quotient held constant
+- products of two inputs, weights times values, queries times keys, gates: the uniform rule, half to each
+- softmax: x_i (R_i - s_i Σ_j R_j), the plain gradient; it does not conserve relevance
+- norms: the identity rule with mean and deviation held constant; the bias of a layer norm absorbs its share
 
 Deviations: ε = 0; the subtraction of the mean in a layer norm is a linear map, which conserves the same sum; the
 weights of a pooling by attention are held constant, which conserves relevance.
