@@ -90,8 +90,8 @@ class InspectedOutput:
 class InfluenceMap:
     """How much each column counts for each row, in one layer or in the whole model.
 
-    name: the path of the probe or layer in the model, or "model" for a map of the whole model
-    layer: its number among the layers with maps of this kind, from 0; -1 for the whole model
+    name: the path of the probe or layer in the model, "layers" for all together, "model" for the whole model
+    layer: its number among the layers with maps of this method, from 0; -1 where it is not of one layer
     kind: "self" is a map of a sequence over itself, "cross" of one over another
     rows, columns: which sequence they are: the positions of `input.pieces` ("source") or of the output ("output"): in
         rows what is written, `output.pieces`; in columns of a map of the output over itself what is read, `output.read`
@@ -130,13 +130,17 @@ class InfluenceMap:
 @final
 @dataclass(frozen=True, eq=False)
 class Inspection:
-    """Influence maps of one model for one input. `command` repeats it."""
+    """Influence maps of one model for one input.
+
+    command: what repeats it; notes: which methods or layers have no map here, and why
+    """
 
     model: InspectedModel
     input: InspectedInput
     output: InspectedOutput
     maps: list[InfluenceMap]
     command: str = ""
+    notes: list[str] = field(default_factory=list)
     schema_version: int = SCHEMA_VERSION
 
     def plain(self) -> dict[str, Any]:

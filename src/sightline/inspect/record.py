@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -51,6 +51,24 @@ def recorded_attention(model: nn.Module, *, signed: bool = False) -> Iterator[di
         handles.append(probe.register_forward_hook(hook))
     try:
         yield weights
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def recorded_inputs(modules: Mapping[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
+    """The first argument of each module's first call inside the block, by the names that the modules are given."""
+    inputs: dict[str, Tensor] = {}
+    handles = []
+    for name, module in modules.items():
+
+        def hook(_module: nn.Module, given: tuple[Any, ...], name: str = name) -> None:
+            inputs.setdefault(name, given[0])
+
+        handles.append(module.register_forward_pre_hook(hook))
+    try:
+        yield inputs
     finally:
         for handle in handles:
             handle.remove()
