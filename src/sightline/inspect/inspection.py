@@ -334,7 +334,7 @@ def _with_nodes(look: _Look, sides: dict[MapSide, OpenedSide], nodes: dict[MapSi
 
 def _relevance(look: _Look) -> list[InfluenceMap]:
     labels = look.opened.labels
-    vectors = {name: side.vectors for name, side in look.sides() if side.vectors is not None}
+    vectors: dict[str, nn.Module] = {name: side.vectors for name, side in look.sides() if side.vectors is not None}
     if labels is None or not vectors:
         raise InputError("relevance is of the logits of classes, by the vectors of positions")
     found = relevances(look.model, lambda: _of_labels(look.run()[0], labels), vectors)
@@ -427,7 +427,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Vectors may cancel each other, and what passes the layer by is not shown.",
     ),
     "rollout": (
-        "How much of each input position reaches each position of the last layer, if half of every output is its input.",
+        "How much of each position's input reaches each position of the last layer, if half of every output is input.",
         "Values, feed-forward layers and layers without attention are passed over.",
     ),
     "implicit": (
@@ -439,7 +439,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "It is exact for small changes of this input, and says nothing of large ones.",
     ),
     "effect": (
-        "How much the probabilities (total variation) or the forecast (mean difference) change if a column is replaced.",
+        "How much the probabilities (total variation) or the forecast (mean difference) change if it is replaced.",
         "Where several positions say the same, replacing one of them changes little.",
     ),
     "gradient": (
