@@ -162,6 +162,26 @@ def test_any_number_of_labels_and_a_series(tmp_path: Path) -> None:
     assert found.input.spans[-1][1] == 9
 
 
+@pytest.mark.parametrize("kind", ["audio", "image"])
+def test_a_sound_and_a_picture(kind: str, tmp_path: Path) -> None:
+    subject = subjects.classification_of_files(tmp_path, kind=kind)
+    task = subject.task.build(subject.task.load_data(subject.run), subject.run)
+    found = influence(task, subject.inputs[0], [*QUICK, "effect"], replacements=2)
+    check(found)
+    assert found.input.kind == kind
+    assert found.output.pieces == [task.predict(subject.inputs[0])]
+    effect = next(one for one in found.maps if one.method == "effect")
+    assert effect.weights.max() > 0.0
+    found.save(tmp_path / "a.json")
+    read = load_inspection(tmp_path / "a.json").input
+    if kind == "audio":
+        assert read.spectrogram.shape == (8, read.spans[-1][1])
+        assert read.frame_s > 0.0
+    else:
+        assert read.pixels.shape[:2] == (8, 8)
+        assert read.grid == [2, 2]
+
+
 @pytest.mark.parametrize("arch", ["lstm", "transformer"])
 def test_running_text(arch: str, tmp_path: Path) -> None:
     subject = subjects.language(tmp_path)

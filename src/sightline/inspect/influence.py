@@ -52,7 +52,7 @@ class InspectedInput:
     spans: of each position the first and the end of what it covers: values of a series, frames of the spectrogram
     values: (T, C) of a series; channels: their C names
     spectrogram: (F, frames) of a sound, the lowest frequency first; frame_s: the seconds from frame to frame
-    pixels: (height, width, 1 or 3) of an image; grid: its rows and columns of patches, row by row in `pieces`
+    pixels: (height, width, 1 or 3) of an image; grid: its rows and columns of patches, row by row the last `pieces`
     """
 
     kind: InspectedKind
@@ -91,7 +91,8 @@ class InfluenceMap:
     """How much each column counts for each row, in one layer or in the whole model.
 
     name: the path of the probe or layer in the model, "layers" for all together, "model" for the whole model
-    layer: its number among the layers with maps of this method, from 0; -1 where it is not of one layer
+    layer: its number among the layers with maps of this method over the same rows and columns, from 0; -1 where it is
+        not of one layer
     kind: "self" is a map of a sequence over itself, "cross" of one over another
     rows, columns: which sequence they are: the positions of `input.pieces` ("source") or of the output ("output"): in
         rows what is written, `output.pieces`; in columns of a map of the output over itself what is read, `output.read`

@@ -39,7 +39,10 @@ class OpenedInput(NamedTuple):
     outputs: what each of the T positions of the answer is; labels: (T,) the class of each, of the logits (T, C) of an
         answer; None where an answer is of numbers
     writer: the module whose maps of a sequence over itself are of the output
-    spans, values, channels: of a series: the steps that each position covers, the numbers (T, C), their names
+    spans: of each position what it covers, the added ones not counted: steps of a series, frames of a spectrogram
+    values, channels: of a series the numbers (T, C), and their names
+    spectrogram, frame_s: of a sound (F, frames), and the seconds from frame to frame
+    pixels, grid: of a picture (height, width, C) bytes, and the rows and columns of its patches
     forecast: (H, C) in the units of the series
     """
 
@@ -53,6 +56,10 @@ class OpenedInput(NamedTuple):
     spans: Sequence[tuple[int, int]] = ()
     values: np.ndarray | None = None
     channels: Sequence[str] = ()
+    spectrogram: np.ndarray | None = None
+    frame_s: float | None = None
+    pixels: np.ndarray | None = None
+    grid: tuple[int, int] | None = None
     forecast: np.ndarray | None = None
 
 
@@ -80,6 +87,27 @@ def replaced_stretches(values: Tensor, spans: Sequence[tuple[int, int]]) -> Repl
         changed = values.repeat(number, *[1] * (values.dim() - 1))
         for row, start in enumerate(starts.tolist()):
             changed[row, first:end] = values[0, start : start + end - first]
+        return changed
+
+    return replaced
+
+
+def replaced_patches(picture: Tensor, side: int) -> Replaced:
+    """Other patches of the same picture (1, C, H, W) in the place of each, the same ones every time."""
+    columns = picture.shape[3] // side
+    count = picture.shape[2] // side * columns
+
+    def at(place: int) -> tuple[slice, slice]:
+        row, column = place // columns * side, place % columns * side
+        return slice(row, row + side), slice(column, column + side)
+
+    def replaced(position: int, number: int) -> Tensor:
+        generator = torch.Generator().manual_seed(derive(0, "replacement", position))
+        others = torch.randint(max(count - 1, 1), (number,), generator=generator)
+        changed = picture.repeat(number, 1, 1, 1)
+        for row, other in enumerate(others.tolist()):
+            other = min(other + (other >= position), count - 1)
+            changed[row][(slice(None), *at(position))] = picture[0][(slice(None), *at(other))]
         return changed
 
     return replaced
