@@ -111,6 +111,20 @@ def test_what_a_window_does_not_look_at_is_skipped():
     assert all(one.skipped is None for one in found.maps if one.kind == "cross")
 
 
+@pytest.mark.parametrize("projections", ["shared", "separate"])
+def test_what_a_pattern_of_blocks_does_not_look_at_is_skipped(projections: str) -> None:
+    options = {"pattern": "longformer", "block": 2, "local": 1, "globals": 1, "global_projections": projections}
+    config = EncoderConfig(("block_sparse",), {"block_sparse": options}, d_model=8, heads=2, layers=1, pooling="mean")
+    found = influence(config.build(11, 3), torch.randint(11, (1, 9)), ["softmax", "rollout"])
+    check(found)
+    attention, rollout = found.maps  # one of the layer, also where global rows have projections of their own
+    block = np.arange(9) // 2
+    seen = (block[:, None] == block) | (block == 0) | (block[:, None] == 0)
+    assert np.array_equal(attention.skipped, ~seen)
+    assert np.array_equal(attention.weights[0] > 0.0, seen)
+    assert rollout.skipped is None
+
+
 @pytest.mark.parametrize("mixer", ["lstm", "retention"])
 def test_layers_that_read_from_the_end_are_turned_round(mixer: str) -> None:
     model = EncoderConfig((mixer,), d_model=8, heads=2, layers=1, pooling="none").build(11, 3).double()

@@ -82,8 +82,8 @@ class OpenedModel:
 
     @cached_property
     def recorded(self) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
-        """Of one call the weights of every probe, and of layers with heads what their values are of, and their outputs
-        before the last projection.
+        """Of one call the weights of every layer by its first probe, and of layers with heads what their values are of,
+        and their outputs before the last projection.
         """
         heads = heads_of(self.model)
         sources = {name: layer.value for name, layer in heads.items()}
@@ -91,7 +91,7 @@ class OpenedModel:
         with recorded_attention(self.model, signed=True) as weights:
             with recorded_inputs(sources) as read, recorded_inputs(joined) as written:
                 self.run()
-        return weights, read, written
+        return joined_rows(weights), read, written
 
     def sides(self) -> list[tuple[MapSide, OpenedSide]]:
         sides: list[tuple[MapSide, OpenedSide]] = [("source", self.opened.source)]
@@ -160,6 +160,24 @@ class OpenedModel:
         forecast = None if opened.forecast is None else np.asarray(opened.forecast, np.float32)
         read = [] if opened.read is None else opened.read.pieces
         return InspectedOutput(opened.outputs, read, probability, forecast)
+
+
+def joined_rows(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of probes of one module as one where each row is at one of them alone, as of global rows."""
+    joined: dict[str, Tensor] = {}
+    for name, own in weights.items():
+        beside = (other for other in joined if other.rpartition(".")[0] == name.rpartition(".")[0])
+        first = next((other for other in beside if _apart(joined[other], own)), None)
+        if first is None:
+            joined[name] = own
+        else:
+            joined[first] = joined[first] + own
+    return joined
+
+
+def _apart(one: Tensor, other: Tensor) -> bool:
+    """Whether each row of weights is 0 in one of the two."""
+    return one.shape == other.shape and not bool((one.any(-1) & other.any(-1)).any())
 
 
 def of_labels(answer: Tensor, labels: Tensor) -> Tensor:
