@@ -7,10 +7,10 @@ from typing import Any
 from sightline.lab.claims.results import (
     ClaimChart,
     ClaimCurve,
+    ClaimMap,
     ClaimNumber,
     ClaimResult,
     ClaimsResults,
-    InfluenceMap,
     ReferenceLine,
     Saying,
     not_measured,
@@ -43,7 +43,7 @@ def make_claims(**changed: Any) -> ClaimsResults:
         ],
         categories=["right", "left"],
     )
-    maps = [InfluenceMap("Influence", "j", "i", [[1.0, 0.0], [0.4, 1.0]])]
+    maps = [ClaimMap("Influence", "j", "i", [[1.0, 0.0], [0.4, 1.0]])]
     numbers = [
         ClaimNumber("ratio", 0.25, 0.2, 0.3, "times", 7),
         ClaimNumber("missing", None),

@@ -14,11 +14,14 @@ class Probe(nn.Module):
     `shape` spells the tensor's axes in the alphabet of `core.mixer`. Read the tensor with an ordinary forward hook,
     replace it by returning a tensor from the hook. A module asks `attached` before it leaves its fused path for one
     that forms the tensor; attaching never changes an output beyond rounding.
+
+    implicit: the tensor is the matrix that a recurrence applies to its values, formed for nobody but a hook
+    signed: its entries may be negative and its rows need not sum to 1, as those of attention weights do
     """
 
-    def __init__(self, shape: str) -> None:
+    def __init__(self, shape: str, *, implicit: bool = False, signed: bool = False) -> None:
         super().__init__()
-        self.shape = shape
+        self.shape, self.implicit, self.signed = shape, implicit, signed
 
     @property
     def attached(self) -> bool:

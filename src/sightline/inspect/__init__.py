@@ -3,6 +3,8 @@
 from sightline.inspect.alternatives import adversarial_attention, permuted_attention
 from sightline.inspect.faithfulness import erasure_curves, gradient_importance, leave_one_out, replacement_effect
 from sightline.inspect.heads import HeadScores, ablated_heads, head_importance, head_scores, score_heads
+from sightline.inspect.inspection import influence
+from sightline.inspect.jacobian import jacobian_norms, layer_jacobians
 from sightline.inspect.record import recorded_attention, replaced_attention
 from sightline.inspect.rollout import attention_rollout, value_weighted_norms
 from sightline.inspect.statistics import AttentionStatistics, attention_statistics
@@ -18,6 +20,9 @@ __all__ = [
     "gradient_importance",
     "head_importance",
     "head_scores",
+    "influence",
+    "jacobian_norms",
+    "layer_jacobians",
     "leave_one_out",
     "permuted_attention",
     "recorded_attention",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,34 +16,59 @@ READ_AXES = ("S", "M")  # the last axis of weights over an own sequence and over
 POOLED = "B T"  # weights of a pooling
 
 
-def attention_probes(model: nn.Module) -> dict[str, Probe]:
+def attention_probes(model: nn.Module, *, signed: bool = False) -> dict[str, Probe]:
     """The probes of attention weights by their path in the model, in the order in which modules are defined.
 
-    Their shapes are (B, H, T, S), (B, H, T, M), (B, T, M), or (B, T) of a pooling.
+    Their shapes are (B, H, T, S), (B, H, T, M), (B, T, M), or (B, T) of a pooling. `signed` adds those of matrices that
+    recurrences apply to their values, which may be negative.
     """
     probes = {name: module for name, module in model.named_modules() if isinstance(module, Probe)}
     return {
-        name: probe for name, probe in probes.items() if probe.shape == POOLED or probe.shape.split()[-1] in READ_AXES
+        name: probe
+        for name, probe in probes.items()
+        if (probe.shape == POOLED or probe.shape.split()[-1] in READ_AXES) and (signed or not probe.signed)
     }
 
 
 @contextmanager
-def recorded_attention(model: nn.Module) -> Iterator[dict[str, Tensor]]:
+def recorded_attention(model: nn.Module, *, signed: bool = False) -> Iterator[dict[str, Tensor]]:
     """The weights of every call inside the block, by the probe's path, with their graph where gradients are recorded.
 
-    Several calls of one probe, as in decoding step by step, are joined along the queries, the last axis but one.
-    Recording never changes an output beyond rounding.
+    Several calls of one probe, as in decoding step by step, are joined along the queries, the last axis but one, where
+    they read the same keys; calls that read others than the first one did are left out. Recording never changes an
+    output beyond rounding. `signed` as in `attention_probes`.
     """
     weights: dict[str, Tensor] = {}
     handles = []
-    for name, probe in attention_probes(model).items():
+    for name, probe in attention_probes(model, signed=signed).items():
 
         def hook(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor, name: str = name) -> None:
-            weights[name] = torch.cat([weights[name], output], -2) if name in weights else output
+            if name not in weights:
+                weights[name] = output
+            elif weights[name].shape[-1] == output.shape[-1]:
+                weights[name] = torch.cat([weights[name], output], -2)
 
         handles.append(probe.register_forward_hook(hook))
     try:
         yield weights
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def recorded_inputs(modules: Mapping[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
+    """The first argument of each module's first call inside the block, by the names that the modules are given."""
+    inputs: dict[str, Tensor] = {}
+    handles = []
+    for name, module in modules.items():
+
+        def hook(_module: nn.Module, given: tuple[Any, ...], name: str = name) -> None:
+            inputs.setdefault(name, given[0])
+
+        handles.append(module.register_forward_pre_hook(hook))
+    try:
+        yield inputs
     finally:
         for handle in handles:
             handle.remove()
@@ -67,17 +92,28 @@ def replaced_attention(model: nn.Module, replace: Callable[[str, Tensor], Tensor
 
 
 @contextmanager
+def replaced_outputs(module: nn.Module, replace: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Inside the block `module` gives `replace(vectors)` where it gave vectors, alone or with a mask or a state."""
+
+    def hook(_module: nn.Module, _inputs: Any, result: Any) -> Any:
+        return replace(result) if isinstance(result, Tensor) else (replace(result[0]), *result[1:])
+
+    handle = module.register_forward_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@contextmanager
 def embedded_inputs(model: nn.Module) -> Iterator[list[Tensor]]:
     """The vectors of a model's first front end, as nodes of the graph, once the model is called inside the block."""
     front_end = next(module for module in model.modules() if isinstance(module, FrontEnd))
     vectors: list[Tensor] = []
 
-    def hook(_module: nn.Module, _inputs: Any, result: tuple[Tensor, Tensor | None]) -> tuple[Tensor, Tensor | None]:
-        vectors.append(result[0].detach().requires_grad_())
-        return vectors[-1], result[1]
+    def as_node(x: Tensor) -> Tensor:
+        vectors.append(x.detach().requires_grad_())
+        return vectors[-1]
 
-    handle = front_end.register_forward_hook(hook)
-    try:
+    with replaced_outputs(front_end, as_node):
         yield vectors
-    finally:
-        handle.remove()

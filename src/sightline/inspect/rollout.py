@@ -43,8 +43,24 @@ def value_weighted_norms(weights: Tensor, values: Tensor, out: Tensor) -> Tensor
     heads): a large weight on a short vector says little. weights (B, H, T, S); values (B, G, S, V), each key head
     serving H/G consecutive heads; out (D, H·V), the weight of the output projection. The projection's bias is no key's.
     """
+    carried = _carried(weights, values, out)
+    return torch.einsum("bhts,bhsd->btsd", weights, carried).norm(dim=3)
+
+
+def value_weighted_heads(weights: Tensor, values: Tensor, out: Tensor) -> tuple[Tensor, Tensor]:
+    """‖α_hts W_O^h v_hs‖ (B, H, T, S) of every head (Kobayashi et al. 2020, eq. 4), and Σ_s α_hts v_hs (B, T, H·V).
+
+    The latter is what the output projection reads where weights and values are all of a layer. Arguments as in
+    `value_weighted_norms`.
+    """
+    norms = weights.abs() * _carried(weights, values, out).norm(dim=3).unsqueeze(2)
+    values = values.repeat_interleave(weights.shape[1] // values.shape[1], 1)
+    return norms, (weights.to(values) @ values).transpose(1, 2).flatten(2)
+
+
+def _carried(weights: Tensor, values: Tensor, out: Tensor) -> Tensor:
+    """W_O^h v_hs (B, H, S, D)."""
     heads = weights.shape[1]
     values = values.repeat_interleave(heads // values.shape[1], 1)
     by_head = out.unflatten(1, (heads, -1))  # (D, H, V)
-    carried = torch.einsum("bhsv,dhv->bhsd", values, by_head)
-    return torch.einsum("bhts,bhsd->btsd", weights, carried).norm(dim=3)
+    return torch.einsum("bhsv,dhv->bhsd", values, by_head)

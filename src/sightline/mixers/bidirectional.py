@@ -57,6 +57,11 @@ class Bidirectional(SequenceEncoder):
         self.d_model = forward_mixer.d_model
         self.d_out = forward_mixer.d_out + backward_mixer.d_out
 
+    @property
+    def from_end(self) -> SequenceMixer:
+        """The part that reads its input from the end."""
+        return self.backwards
+
     def forward(self, x: Sequences, mask: Mask | None = None, starts: Starts | None = None) -> MixedSequences:
         check_inputs(x, self.d_model, mask, starts)
         ahead, _ = self.forwards(x, mask=mask, starts=starts)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sightline.core.probe import Probe
 from sightline.core.shapes import Mask, MixedSequences, Sequences, Starts
 from sightline.ops.linear import LinearState, linear_attention
 from sightline.parts.attention_heads import head_size, hide, join_heads, split_heads
@@ -54,7 +55,8 @@ class GatedDelta(ConvolvedRecurrence):
     q, k and v are read through a short convolution over `convolution` positions and silu (0 = silu alone). q and k then
     have length 1 in each head, so that a key removes the share β_t = σ(w_β · x_t) of the value stored for it.
     α_t = exp(-A Δ_t) is `parts.decay.HeadDecay`'s, 1 without `decay`; without `gate` the norm's output is the result.
-    The norm is over each head's values; all heads share its scale. No projection has a bias.
+    The norm is over each head's values; all heads share its scale. No projection has a bias. The matrix A of o = A v
+    over the positions of a call is formed only for a hook on `self.weights`, shape (B, H, T, S).
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class GatedDelta(ConvolvedRecurrence):
         for linear in (self.read, self.rate, self.gate, self.out):
             if linear is not None:
                 nn.init.xavier_uniform_(linear.weight)
+        self.weights = Probe("B H T S", implicit=True, signed=True)
 
     def recur(
         self, x: Sequences, read: Tensor, memory: LinearState, mask: Mask | None, starts: Starts | None
@@ -97,6 +100,7 @@ class GatedDelta(ConvolvedRecurrence):
             beta=hide(torch.sigmoid(self.rate(x).to(wide)).transpose(1, 2), mask),
             state=memory,
             starts=starts,
+            probe=self.weights,
         )
         y = join_heads(self.norm(y))
         if self.gate is not None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, keep
+from sightline.core.probe import Probe
 from sightline.core.shapes import Mask, MixedPosition, MixedSequences, Position, Sequences, Starts
 from sightline.ops.linear import LinearState, initial_linear_state, linear_attention, linear_attention_step
 from sightline.parts.attention_heads import head_size, hide, join_heads, split_heads
@@ -57,7 +58,8 @@ class GatedLinearAttention(SequenceMixer[LinearState]):
     """W_O (swish(W_r x + b_r) ∘ LN(o)), o_t = q_t S_t, S_t = diag(α_t) S_{t-1} + k_tᵀ v_t for each head (§ 4.1, 4.4).
 
     α_t = σ(W_2 W_1 x_t + b)^{1/16} with W_1 of `gate_rank` rows. LN is over each head's values; all heads share its
-    scale and offset. Queries are not scaled, and q, k and v have no bias, as in the paper.
+    scale and offset. Queries are not scaled, and q, k and v have no bias, as in the paper. The matrix A of o = A v over
+    the positions of a call is formed only for a hook on `self.weights`, shape (B, H, T, S).
     """
 
     TEMPERATURE = 16.0
@@ -82,6 +84,7 @@ class GatedLinearAttention(SequenceMixer[LinearState]):
             nn.init.xavier_uniform_(linear.weight)
             if linear.bias is not None:
                 nn.init.zeros_(linear.bias)
+        self.weights = Probe("B H T S", implicit=True, signed=True)
 
     def initial_state(self, batch: int, memory: Memory | None = None) -> LinearState:
         return initial_linear_state(batch, self.heads, self.d_head, self.d_value, like=self.key.weight)
@@ -93,10 +96,13 @@ class GatedLinearAttention(SequenceMixer[LinearState]):
         state = self.initial_state(x.shape[0]) if state is None else state
         x = keep(x, mask)
         q, k, v, decay = self._read(x)
-        y, state = linear_attention(q, hide(k, mask), v, decay=hide(decay, mask), state=state, starts=starts)
+        decay = hide(decay, mask)
+        y, state = linear_attention(q, hide(k, mask), v, decay=decay, state=state, starts=starts, probe=self.weights)
         return keep(self._write(x, join_heads(self.norm(y))), mask), state
 
     def step(self, x_t: Position, state: LinearState) -> tuple[MixedPosition, LinearState]:
+        if self.weights.attached:
+            return super().step(x_t, state)
         q, k, v, decay = (part.squeeze(2) for part in self._read(x_t.unsqueeze(1)))
         y, state = linear_attention_step(q, k, v, decay=decay, state=state)
         return self._write(x_t, self.norm(y).flatten(1)), state
@@ -120,7 +126,8 @@ class StateSpaceDual(ConvolvedRecurrence):
     h_t = exp(-A Δ_t) h_{t-1} + Δ_t B_tᵀ u_t and y_t = C_t h_t for each head: linear attention with q = C, k = B and
     v = Δ u. B and C (B, T, K) are shared by all heads, u (B, H, T, V) is each head's own; u, B and C are read through
     one short convolution over `convolution` positions and silu (0 = silu alone). A and Δ are those of
-    `parts.decay.HeadDecay`; d is one number per head, initially 1; the norm is over all heads together.
+    `parts.decay.HeadDecay`; d is one number per head, initially 1; the norm is over all heads together. The matrix A of
+    y = A v over the positions of a call is formed only for a hook on `self.weights`, shape (B, H, T, S).
     """
 
     def __init__(
@@ -141,6 +148,7 @@ class StateSpaceDual(ConvolvedRecurrence):
         self.out = nn.Linear(inner, d_model, bias=False)
         for linear in (self.gate, self.read, self.out):
             nn.init.xavier_uniform_(linear.weight)
+        self.weights = Probe("B H T S", implicit=True, signed=True)
 
     def recur(
         self, x: Sequences, read: Tensor, memory: LinearState, mask: Mask | None, starts: Starts | None
@@ -149,6 +157,7 @@ class StateSpaceDual(ConvolvedRecurrence):
         u, k, q = split_heads(u, self.heads), hide(k.unsqueeze(1), mask), q.unsqueeze(1)
         decay, step = self.decay(x)
         v = step.unsqueeze(3) * u
-        y, memory = linear_attention(q, k, v, decay=hide(decay, mask), state=memory, starts=starts)
+        decay = hide(decay, mask)
+        y, memory = linear_attention(q, k, v, decay=decay, state=memory, starts=starts, probe=self.weights)
         y = join_heads(y + self.skip[:, None, None] * u).to(x.dtype)
         return self.out(self.norm(y * F.silu(self.gate(x)))), memory

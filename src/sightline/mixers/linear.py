@@ -73,7 +73,7 @@ class _FeatureAttention(nn.Module, ABC):
         self.d_model = self.d_out = d_model
         self.heads = AttentionHeads(d_model, heads, None, d_head, bias=bias)
         self.features = FeatureMap(features, self.heads.d_head, random_features)
-        self.weights = Probe("B H T S")
+        self.weights = Probe("B H T S", implicit=True)
 
     def project(self, x: Sequences, mask: Mask | None) -> tuple[Tensor, Tensor, Tensor]:
         """φ(q), φ(k) (B, H, T, ·) and v (B, H, T, V) of x (B, T, D); keys at masked positions are 0."""
@@ -108,9 +108,7 @@ class LinearAttention(_FeatureAttention, SequenceMixer[LinearState]):
         check_inputs(x, self.d_model, mask, starts)
         state = self.initial_state(x.shape[0]) if state is None else state
         q, k, v = self.project(x, mask)
-        y, after = linear_attention(q, k, v, normaliser=True, state=state, starts=starts)
-        if self.weights.attached:
-            y = self._weighted(q, k, v, state, starts)
+        y, after = linear_attention(q, k, v, normaliser=True, state=state, starts=starts, probe=self.weights)
         return self.heads.join(y, mask), after
 
     def step(self, x_t: Position, state: LinearState) -> tuple[MixedPosition, LinearState]:
@@ -119,17 +117,6 @@ class LinearAttention(_FeatureAttention, SequenceMixer[LinearState]):
         q, k, v = (part.squeeze(2) for part in self.project(x_t.unsqueeze(1), None))
         y, state = linear_attention_step(q, k, v, state=state)
         return self.heads.out(y.flatten(1)), state
-
-    def _weighted(self, q: Tensor, k: Tensor, v: Tensor, state: LinearState, starts: Tensor | None) -> Tensor:
-        """The outputs (B, H, T, V) by way of the weights."""
-        products = products_within(q, k, starts).tril()
-        if starts is not None:  # nothing before a call's first document is visible after it
-            q = q.masked_fill((starts.cumsum(1) > 0)[:, None, :, None], 0.0)
-        total, before = products.sum(3, keepdim=True), q @ state.memory.to(q.dtype)
-        if state.keys is not None:
-            total = total + (q * state.keys.to(q.dtype).unsqueeze(2)).sum(3, keepdim=True)
-        weights = self.weights(normalised(products, total))
-        return (weights @ v.to(weights.dtype) + normalised(before, total)).to(v.dtype)
 
 
 @final

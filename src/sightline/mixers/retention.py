@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, keep
+from sightline.core.probe import Probe
 from sightline.core.shapes import Mask, MixedPosition, MixedSequences, Position, Sequences, Starts
 from sightline.ops.linear import LinearState, initial_linear_state, linear_attention, linear_attention_step
 from sightline.parts.attention_heads import head_size, hide, join_heads, split_heads
@@ -47,7 +48,8 @@ class Retention(SequenceMixer[RetentionState]):
 
     Queries and keys are rotated by rotary positions (the paper's e^{inθ}), keys divided by √d_head. γ = 1 - 2^(-5-h) of
     head h = 0, 1, … is fixed, not trained. The norm is over each head's values, without scale and offset, as in the
-    authors' code; no projection has a bias; values are twice as wide as keys.
+    authors' code; no projection has a bias; values are twice as wide as keys. The matrix A of Y = A v over the
+    positions of a call is formed only for a hook on `self.weights`, shape (B, H, T, S).
 
     Deviations: scores are not divided by √Σγ^(n-m) and max(|Σ|, 1), factors that the norm cancels; rotary pairs are
     (i, i + K/2), not neighbours, which is another order of the same weights.
@@ -66,6 +68,7 @@ class Retention(SequenceMixer[RetentionState]):
         self.out = nn.Linear(heads * self.d_value, d_model, bias=False)
         for linear in (self.query, self.key, self.value, self.gate, self.out):
             nn.init.xavier_uniform_(linear.weight)
+        self.weights = Probe("B H T S", implicit=True, signed=True)
 
     def initial_state(self, batch: int, memory: Memory | None = None) -> RetentionState:
         like = self.key.weight
@@ -83,10 +86,13 @@ class Retention(SequenceMixer[RetentionState]):
         decay = self.log_decay(x.device)
         if mask is not None:  # padding forgets nothing
             decay = hide(decay[:, None].expand(x.shape[0], -1, x.shape[1]), mask)
-        y, carried = linear_attention(q, hide(k, mask), v, decay=decay, state=LinearState(state.memory), starts=starts)
+        k, memory = hide(k, mask), LinearState(state.memory)
+        y, carried = linear_attention(q, k, v, decay=decay, state=memory, starts=starts, probe=self.weights)
         return keep(self._write(x, join_heads(self._norm(y))), mask), RetentionState(carried.memory, after)
 
     def step(self, x_t: Position, state: RetentionState) -> tuple[MixedPosition, RetentionState]:
+        if self.weights.attached:
+            return super().step(x_t, state)
         q, k, v = self._read(x_t.unsqueeze(1), state.position.unsqueeze(1), state.memory.dtype)
         y, carried = linear_attention_step(
             q.squeeze(2), k.squeeze(2), v.squeeze(2), decay=self.log_decay(x_t.device), state=LinearState(state.memory)

@@ -68,6 +68,11 @@ class RecurrentEncoder(Encoder):
         self.d_memory = mixer.d_out
         self.d_summary = sum(leaf.shape[1] for leaf in leaves(mixer.initial_state(0)))
 
+    @property
+    def from_end(self) -> SequenceMixer | None:
+        """The part that reads its input from the end."""
+        return self.mixer if self.reverse else None
+
     def forward(self, source: Any, mask: Tensor | None = None) -> Memory:
         x, mask = self.front_end(source, mask)
         x = self.dropout(x)

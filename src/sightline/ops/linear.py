@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sightline.core.probe import Probe
 from sightline.core.shapes import Attended, Float, HeadValues, Rates, SharedQueries, Starts
 from sightline.ops.chunked_linear import reciprocal
 from sightline.ops.chunks import LinearInputs
@@ -53,6 +54,7 @@ def linear_attention(
     state: LinearState | None = None,
     starts: Starts | None = None,
     stepwise: bool = False,
+    probe: Probe | None = None,
 ) -> tuple[Attended, LinearState]:
     """Causal linear attention: y_t = q_t S_t (B, H, T, V) and the state after the last position.
 
@@ -70,6 +72,9 @@ def linear_attention(
     Computed in float32, or wider as the inputs are, by chunks of `CHUNK` positions, with beta of `DELTA_CHUNK`, or
     `stepwise`: slow, without chunks. y has the dtype of v.
 
+    y is linear in v: y_t = Σ_s A_ts v_s, plus what the given state adds. With a hook on `probe` A (B, H, T, T) passes
+    through it and y is computed from what comes out; this takes time and memory that grow with T².
+
     Raises:
         ValueError: shapes that do not fit, such as "expected decay of shape (H,), (B, H, T) or (B, H, T, K) …".
     """
@@ -83,10 +88,17 @@ def linear_attention(
     if v.numel() == 0 or d_key == 0:
         return torch.zeros_like(v), state
     if length == 1 or stepwise:
-        return _by_positions(q, k, v, decay, beta, state, starts)
-    if groups != v.shape[1]:
-        return _shared_by_chunks(q, k, v, decay, state, starts)
-    return _by_chunks(q, k, v, decay, beta, state, starts)
+        call = _by_positions
+    else:
+        call = _shared_by_chunks if groups != v.shape[1] else _by_chunks
+    y, after = call(q, k, v, decay, beta, state, starts)
+    if probe is None or not probe.attached:
+        return y, after
+    identity = torch.eye(length, dtype=dtype, device=v.device).expand(batch, v.shape[1], -1, -1)
+    zeros = torch.zeros_like(state.memory[..., :1]).expand(-1, -1, -1, length)
+    weights, _ = call(q, k, identity, decay, beta, LinearState(zeros, state.keys), starts)
+    before, _ = call(q, k, torch.zeros_like(v), decay, beta, state, starts)
+    return (probe(weights) @ v.to(dtype) + before).to(v.dtype), after
 
 
 def linear_attention_step(
@@ -203,7 +215,7 @@ def _by_chunks(
 
 
 def _shared_by_chunks(
-    q: Tensor, k: Tensor, v: Tensor, decay: Tensor | None, state: LinearState, starts: Tensor | None
+    q: Tensor, k: Tensor, v: Tensor, decay: Maybe, beta: Maybe, state: LinearState, starts: Maybe
 ) -> tuple[Tensor, LinearState]:
     """`linear_attention` for T > 1 and heads that share queries and keys, groups and batch as rows."""
     batch, groups, length, _ = q.shape

@@ -7,7 +7,7 @@ from functools import partial
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter
 
-from sightline.lab.claims.results import ClaimChart, ClaimResult, InfluenceMap
+from sightline.lab.claims.results import ClaimChart, ClaimMap, ClaimResult
 from sightline.report.claims_charts import beside, claim_chart, known_points, place_name
 from sightline.report.drawing import MARKERS, Drawing, Theme, draw_line, end_labels
 from sightline.report.line_groups import MOST_LINES, draw_others, grouped, line_groups, same_scales
@@ -85,7 +85,7 @@ def chart_drawing(name: str, chart: ClaimChart) -> Drawing:
     )
 
 
-def map_drawing(name: str, one: InfluenceMap) -> Drawing:
+def map_drawing(name: str, one: ClaimMap) -> Drawing:
     """A square of cells, darker where the share is larger; a share of exactly zero stays paper."""
     size = len(one.rows)
 

@@ -34,6 +34,7 @@ from sightline.tasks.architectures import check_architecture
 from sightline.tasks.given import given_data
 from sightline.tasks.not_files import check_not_paths
 from sightline.tasks.one_or_several import is_blank, list_of
+from sightline.tasks.opened import OpenedInput
 from sightline.tasks.outcomes import Answer, Costs, Measured
 from sightline.tasks.run import RunConfig
 from sightline.tasks.saved import SavedTask
@@ -341,6 +342,14 @@ class Task(SavedTask, Generic[D, P, R]):
         """The answers for inputs that are filled."""
         outputs = self.predict_list(inputs)
         return [Answer(str(out), {"source": one, "output": out}) for one, out in zip(inputs, outputs, strict=True)]
+
+    def open_input(self, given: Any) -> OpenedInput:
+        """An input as `predict` takes it, opened for inspection, with the model's answer; dropout is off.
+
+        Raises:
+            InputError: "captioning cannot be inspected yet"; whatever is wrong with the input.
+        """
+        raise InputError(f"{self.name} cannot be inspected yet")
 
     def facts(self) -> dict[str, str]:
         """Facts about how the data was read, a few words each, for a report."""

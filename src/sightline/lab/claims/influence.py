@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from sightline.core.seeds import derive
+from sightline.inspect.jacobian import jacobian_norms
 from sightline.lab.claims.claim import Effort
-from sightline.lab.claims.results import ClaimChart, ClaimCurve, ClaimNumber, ClaimOutcome, ClaimResult, InfluenceMap
+from sightline.lab.claims.results import ClaimChart, ClaimCurve, ClaimMap, ClaimNumber, ClaimOutcome, ClaimResult
 from sightline.lab.mechanism import Inputs, Mechanism, outputs
-from sightline.lab.reach import input_reach
 from sightline.mixers.bidirectional import BidirectionalConfig
 from sightline.mixers.rnn import RNNConfig
 from sightline.mixers.softmax import SoftmaxConfig
@@ -60,7 +59,7 @@ def influence_maps(effort: Effort) -> ClaimResult:
             )
         ],
         maps=[
-            InfluenceMap(f"Influence in {name}", "position j that is read", "position i", share.tolist())
+            ClaimMap(f"Influence in {name}", "position j that is read", "position i", share.tolist())
             for name, share in shares.items()
         ],
         conditions=f"one untrained layer of width {WIDTH}, {POSITIONS} positions, float64, mean over "
@@ -75,18 +74,8 @@ def influence(mechanism: Mechanism, sequences: int, seed: int) -> Tensor:
     given = mechanism.inputs(module, sequences, POSITIONS, derive(seed, "influence"), torch.float64)
     total = torch.zeros(POSITIONS, POSITIONS, dtype=torch.float64)
     for row in given.x:
-        total += _norms(module, row)
+        total += jacobian_norms(lambda x: outputs(module, Inputs(x, None))[0], row.unsqueeze(0))
     return total / total.amax(1, keepdim=True)
-
-
-def _norms(module: Any, row: Tensor) -> Tensor:
-    """‖∂y(i)/∂x(j)‖_F (T, T) of one row (T, D)."""
-    x = row.expand(module.d_out, -1, -1).clone().requires_grad_()
-    norms = []
-    for i in range(len(row)):
-        y, _ = outputs(module, Inputs(x, None))
-        norms.append(input_reach(y[:, i], x, torch.eye(module.d_out, dtype=x.dtype)))
-    return torch.stack(norms)
 
 
 def judge(shares: Mapping[str, Tensor]) -> tuple[ClaimOutcome, str]:

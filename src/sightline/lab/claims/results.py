@@ -64,7 +64,7 @@ class ClaimChart:
 
 @final
 @dataclass(frozen=True)
-class InfluenceMap:
+class ClaimMap:
     """A matrix of shares between 0 and 1: rows[i][j] is how much position j counts for position i."""
 
     title: str
@@ -89,7 +89,7 @@ class ClaimResult:
     measured: str
     numbers: list[ClaimNumber] = field(default_factory=list)
     charts: list[ClaimChart] = field(default_factory=list)
-    maps: list[InfluenceMap] = field(default_factory=list)
+    maps: list[ClaimMap] = field(default_factory=list)
     conditions: str = ""
     limits: str = ""
     command: str = ""

@@ -109,6 +109,11 @@ class LabelledInputs:
         """Channels of series, 0 of other sources."""
         return getattr(self.front_end, "channels", 0) if self.kind == "series" else 0
 
+    def pieces(self, text: str) -> list[str]:
+        """What each position of a text shows; `words` must be there."""
+        words: Any = self.words
+        return words.pieces(words.encode(text)) if isinstance(words, Tokenizer) else words.pieces(text)
+
     def arrays(self, sources: Sequence[LabelledSource], place: Callable[[int], str] | None = None) -> list[np.ndarray]:
         """The arrays of batches: ids (T,), series (T, C), samples (T,), pictures (C, H, W).
 

@@ -25,6 +25,8 @@ from sightline.tasks.classification.inputs import LabelledInputs
 from sightline.tasks.classification.labelling import Labelling
 from sightline.tasks.classification.loss import class_weights, label_loss
 from sightline.tasks.classification.metrics import KINDS
+from sightline.tasks.classification.opened import open_item
+from sightline.tasks.opened import OpenedInput
 from sightline.tasks.outcomes import Costs, Measured, median_ms
 from sightline.tasks.trained import TrainedModelTask
 from sightline.training.loss import Loss
@@ -137,6 +139,9 @@ class ClassificationTask(TrainedModelTask[LabelledCorpus, LabelledPart, Classifi
     def lengths(cls, part: LabelledPart) -> list[int]:
         """Of texts in characters and of series in steps; sounds and pictures have none."""
         return [len(source) for source in part.sources] if part.kind in ("text", "series") else []
+
+    def open_input(self, given: Any) -> OpenedInput:
+        return open_item(self.trained, given)
 
     def describe(self, data: LabelledCorpus) -> dict[str, Any]:
         counts = dict.fromkeys(self.classes, 0)

@@ -110,15 +110,28 @@ class Forecaster:
     def _predict_one(self, source: Any) -> Any:
         if isinstance(source, str | Path):
             return self.forecast(self._read_panel(source))
-        targets = self.fitted.columns.targets
-        if index_of_times(source) and not is_frame(source) and len(targets) == 1:
-            source = as_frame(source, targets[0])
+        forecast = self.forecast(self.panel(source))
+        source = self._as_frame(source)
+        if is_frame(source):
+            return forecast.frame(source, self.fitted.columns.series or "series")
+        return forecast.quantiles[0] if forecast.levels else forecast.values[0][..., None]
+
+    def panel(self, source: Any) -> Panel:
+        """The series of a file, a frame or an array, as `predict_list` takes them."""
+        if isinstance(source, str | Path):
+            return self._read_panel(source)
+        source = self._as_frame(source)
         if is_frame(source):
             with given_data(None, data=source) as given:
-                forecast = self.forecast(self._read_panel(given.paths["data"]))
-            return forecast.frame(source, self.fitted.columns.series or "series")
-        forecast = self.forecast(panel_of(source, targets))
-        return forecast.quantiles[0] if forecast.levels else forecast.values[0][..., None]
+                return self._read_panel(given.paths["data"])
+        return panel_of(source, self.fitted.columns.targets)
+
+    def _as_frame(self, source: Any) -> Any:
+        """A column whose index contains times as a frame of the one target; anything else as it is."""
+        targets = self.fitted.columns.targets
+        if index_of_times(source) and not is_frame(source) and len(targets) == 1:
+            return as_frame(source, targets[0])
+        return source
 
     def windows_of(self, data: Any) -> Windows | None:
         """All windows of an array, or of a column without times, (T, C) or (T,); None of other data."""

@@ -23,8 +23,10 @@ from sightline.tasks.forecasting.config import ForecastingConfig, ForecastingRun
 from sightline.tasks.forecasting.fitted import Fitted
 from sightline.tasks.forecasting.forecaster import Forecaster
 from sightline.tasks.forecasting.loss import forecast_loss
+from sightline.tasks.forecasting.opened import open_series
 from sightline.tasks.forecasting.past import Predictor
 from sightline.tasks.forecasting.scores import ForecastScores, kinds_of, score_windows
+from sightline.tasks.opened import OpenedInput
 from sightline.tasks.outcomes import Costs, Measured, median_ms
 from sightline.tasks.trained import TrainedModelTask
 from sightline.training.loss import Loss
@@ -134,6 +136,9 @@ class ForecastingTask(TrainedModelTask[WindowCorpus, Windows, ForecastingRun, Fo
         batches = WindowBatches(part, self.fitted.scaling(part.panel), size=1, shuffle=False)
         with evaluating(self.model):
             return Costs(median_ms(partial(self.trained.predictor(), batch) for batch in batches))
+
+    def open_input(self, given: Any) -> OpenedInput:
+        return open_series(self.trained, given)
 
     def describe(self, data: WindowCorpus) -> dict[str, Any]:
         panel = data.series.panel

@@ -24,6 +24,8 @@ from sightline.tasks.language.config import LanguageConfig, LanguageRun, check_c
 from sightline.tasks.language.generation import Generated, GenerationConfig, OnText
 from sightline.tasks.language.language_model import LanguageModel
 from sightline.tasks.language.likelihood import LIKELIHOODS
+from sightline.tasks.language.opened import open_text
+from sightline.tasks.opened import OpenedInput
 from sightline.tasks.outcomes import Measured
 from sightline.tasks.text_inputs import text_front_end
 from sightline.tasks.trained import TrainedModelTask
@@ -130,6 +132,9 @@ class LanguageTask(TrainedModelTask[TextCorpus, TextPart, LanguageRun, LanguageM
 
     def state_bytes_after(self, length: int) -> int:
         return self.trained.state_bytes_after(length)
+
+    def open_input(self, given: Any) -> OpenedInput:
+        return open_text(self.trained, given)
 
     def describe(self, data: TextCorpus) -> dict[str, Any]:
         parts = (data.train, data.valid, data.test)

@@ -1,0 +1,174 @@
+"""What an inspection of one input gives: influence maps of a model, the content of `--json`. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, final
+
+import numpy as np
+
+from sightline.core.errors import InputError
+from sightline.core.files import parse_json_object, read_regular, write_file
+from sightline.core.json_text import finite, to_json
+from sightline.inspect.packed import array_field, decode_with_arrays, plain_with_arrays
+
+SCHEMA_VERSION = 1
+
+InspectedKind = Literal["text", "series", "audio", "image"]
+InfluenceMethod = Literal[
+    "softmax",
+    "value_weighted",
+    "rollout",
+    "implicit",
+    "jacobian",
+    "effect",
+    "relevance",
+    "integrated_gradients",
+    "gradient",
+]
+MapSide = Literal["output", "source"]
+
+
+@final
+@dataclass(frozen=True)
+class InspectedModel:
+    """The model: the name of its run, its architecture and task as the tables name them, its number of parameters."""
+
+    name: str
+    architecture: str
+    task: str
+    parameters: int
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class InspectedInput:
+    """What the model read.
+
+    pieces: of each position of the model a label: tokens of a text; for other inputs what the position covers
+    text: the text as it was given; of other inputs their name
+    spans: of each position the first and the end of what it covers: values of a series, frames of the spectrogram
+    values: (T, C) of a series; channels: their C names
+    spectrogram: (F, frames) of a sound, the lowest frequency first; frame_s: the seconds from frame to frame
+    pixels: (height, width, 1 or 3) of an image; grid: its rows and columns of patches, row by row the last `pieces`
+    """
+
+    kind: InspectedKind
+    pieces: list[str]
+    text: str = ""
+    spans: list[list[int]] = field(default_factory=list)
+    values: np.ndarray | None = array_field("float32", optional=True)
+    channels: list[str] = field(default_factory=list)
+    spectrogram: np.ndarray | None = array_field("float16", optional=True)
+    frame_s: float | None = None
+    pixels: np.ndarray | None = array_field("uint8", optional=True)
+    grid: list[int] = field(default_factory=list)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class InspectedOutput:
+    """What the model answered.
+
+    pieces: of each position of the output a label: tokens of a text, the label of a class, steps of a forecast
+    read: where the model reads its own output while it writes, what it reads at each position: a start token, then
+        the pieces before. Columns of maps of the output over itself are these. Empty elsewhere
+    probability: of each piece, None where the model gives none
+    values: (steps, C) of a forecast
+    """
+
+    pieces: list[str]
+    read: list[str] = field(default_factory=list)
+    probability: list[float | None] = field(default_factory=list)
+    values: np.ndarray | None = array_field("float32", optional=True)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class InfluenceMap:
+    """How much each column counts for each row, in one layer or in the whole model.
+
+    name: the path of the probe or layer in the model, "layers" for all together, "model" for the whole model
+    layer: its number among the layers with maps of this method over the same rows and columns, from 0; -1 where it is
+        not of one layer
+    kind: "self" is a map of a sequence over itself, "cross" of one over another
+    rows, columns: which sequence they are: the positions of `input.pieces` ("source") or of the output ("output"): in
+        rows what is written, `output.pieces`; in columns of a map of the output over itself what is read, `output.read`
+    weights: (heads, rows, columns), finite; one head where the layer has no heads
+    skipped: (rows, columns), True where a window or a sparse pattern does not look. Later positions that a causal layer
+        cannot see are not marked: their weights are 0
+    signed: whether weights may be negative
+    meaning, limits: one sentence each: the quantity shown, and what it does not mean
+
+    Raises:
+        ValueError: "weights must be (heads, rows, columns), got (4, 7)"; "weights must be finite"; "skipped must be
+            (7, 7), got (7, 6)".
+    """
+
+    name: str
+    layer: int
+    method: InfluenceMethod
+    kind: Literal["self", "cross"]
+    rows: MapSide
+    columns: MapSide
+    weights: np.ndarray = array_field("float16")
+    skipped: np.ndarray | None = array_field("bits", optional=True)
+    signed: bool = False
+    meaning: str = ""
+    limits: str = ""
+
+    def __post_init__(self) -> None:
+        if self.weights.ndim != 3:
+            raise ValueError(f"weights must be (heads, rows, columns), got {self.weights.shape}")
+        if not np.isfinite(self.weights).all():
+            raise ValueError("weights must be finite")
+        if self.skipped is not None and self.skipped.shape != self.weights.shape[1:]:
+            raise ValueError(f"skipped must be {self.weights.shape[1:]}, got {self.skipped.shape}")
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """Influence maps of one model for one input.
+
+    command: what repeats it; notes: which methods or layers have no map here, and why
+    """
+
+    model: InspectedModel
+    input: InspectedInput
+    output: InspectedOutput
+    maps: list[InfluenceMap]
+    command: str = ""
+    notes: list[str] = field(default_factory=list)
+    schema_version: int = SCHEMA_VERSION
+
+    def plain(self) -> dict[str, Any]:
+        """Plain JSON types, schema_version first; arrays as `packed.PackedArray` has them."""
+        plain = plain_with_arrays(self)
+        return finite({"schema_version": plain.pop("schema_version"), "command": plain.pop("command"), **plain})
+
+    def save(self, path: Path) -> None:
+        """Write the inspection as JSON to the file `path`, whole or not at all."""
+        write_file(path, to_json(self.plain(), indent=1) + "\n")
+
+
+def inspection_of(mapping: Mapping[str, Any], *, where: str = "inspection") -> Inspection:
+    """The inspection of which `Inspection.plain` made the mapping.
+
+    Raises:
+        InputError: "expected schema_version 1, found 2"; the first field that is wrong.
+    """
+    if (version := mapping.get("schema_version")) != SCHEMA_VERSION:
+        raise InputError(f"expected schema_version {SCHEMA_VERSION}, found {version!r}", where=where)
+    return decode_with_arrays(Inspection, mapping, where=where)
+
+
+def load_inspection(path: Path) -> Inspection:
+    """The inspection that `Inspection.save` wrote to the file `path`.
+
+    Raises:
+        InputError: "no such file"; "not valid JSON: …"; and those of `inspection_of`.
+    """
+    return inspection_of(parse_json_object(read_regular(path), where=path), where=str(path))

@@ -1,0 +1,62 @@
+"""`sightline inspect`: maps of a saved model as a table and as JSON, and refusals in one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sightline.cli.app import main
+from sightline.inspect.influence import load_inspection
+from tests.tasks.translation import small
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    small.untrained("transformer").save(tmp_path / "model")
+    return tmp_path
+
+
+def inspected(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    status = main(["inspect", *arguments])
+    printed = capsys.readouterr()
+    return status, printed.out, printed.err
+
+
+def test_a_text_is_inspected(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    methods = "softmax,effect,relevance"
+    status, out, err = inspected(capsys, "model", "907", "--methods", methods, "--json", "maps.json")
+    assert (status, err) == (0, "")
+    assert "input   9 0 7\n" in out
+    lines = [line.split() for line in out.splitlines() if line.startswith(("softmax", "effect", "relevance"))]
+    assert [line[0] for line in lines] == ["softmax"] * 3 + ["effect"] * 2 + ["relevance"] * 2
+    assert "source  source   2 × 3 × 3     encoder" in out
+    found = load_inspection(model / "maps.json")
+    assert found.command == f"sightline inspect model 907 --methods {methods}"
+    assert found.model.name == "model"
+    assert json.loads((model / "maps.json").read_text())["schema_version"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["model", "907", "--methods", "sofmax"], "unknown method 'sofmax', did you mean 'softmax'?"),
+        (["model", "907", "--replacements", "0"], "--replacements: must be at least 1, found 0"),
+        (["nowhere", "907"], "nowhere: no such directory"),
+        (["model", ""], "the text has no tokens"),
+    ],
+)
+def test_refusals_are_one_line(model: Path, capsys, arguments: list[str], message: str) -> None:
+    status, out, err = inspected(capsys, *arguments)
+    assert (status, out) == (2, "")
+    assert err == f"sightline: error: {message}\n"
+
+
+def test_methods_that_a_model_has_not_are_named(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small.untrained("gru").save(model / "gru")
+    status, out, err = inspected(capsys, "gru", "9", "--replacements", "1")
+    assert status == 0
+    assert "jacobian" in out
+    assert "relevance has rules for Transformers of softmax attention, and none for GRU" in err
