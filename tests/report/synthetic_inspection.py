@@ -81,7 +81,7 @@ def translation(
     probability = [0.5 + 0.49 * np.cos(i) ** 2 for i in range(m)]
     return Inspection(
         InspectedModel(name, "transformer", "translation", 1_234_567),
-        InspectedInput("text", source, " ".join(source[:-1])),
+        InspectedInput("text", source, (" " if max(map(len, source[:-1])) > 1 else "").join(source[:-1])),
         InspectedOutput(target, ["<s>", *target[:-1]], probability),
         maps,
         command=f"sightline inspect {name} 'the black cat sat on the mat .' -o page.html",

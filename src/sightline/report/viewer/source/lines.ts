@@ -5,11 +5,16 @@ import { fitted, type Surface, widthOf } from "./surface.ts";
 import { axisTitle, type Cell, gutter, LABEL, limited, ROW, type Scene, type View } from "./view.ts";
 
 const STEP = 24; // pixels from token to token where there is room
-const MOST_LINES = 4000;
+export const MOST_LINES = 1000;
+const MOST_WIDE = 150; // the largest of them, as wide as they are large
 const MOST_OF_ROW = 40;
 export const FAINTEST = 0.02; // of the largest: weights below have no line
 const BUCKETS = 10; // of opacity and width, drawn together
 const WIDEST = 420; // of the lines
+
+interface Line extends Cell {
+  value: number;
+}
 
 export class LinesView implements View {
   private factor = 1;
@@ -73,28 +78,39 @@ export class LinesView implements View {
     const { grid, cell, scale } = scene;
     if (this.of !== grid) [this.of, this.heaviest] = [grid, []];
     const [first, end] = this.span("row", grid.rows);
-    const each = limited(Math.floor(MOST_LINES / Math.max(1, end - first)), 2, MOST_OF_ROW);
-    const kept = Math.max(...[scale.top * FAINTEST, 0]);
-    const buckets: number[][][] = Array.from({ length: 4 * BUCKETS }, () => []);
-    const add = (row: number, column: number, strong: boolean) => {
+    const each = limited(Math.floor((4 * MOST_LINES) / Math.max(1, end - first)), 1, MOST_OF_ROW);
+    const kept = scale.top * FAINTEST;
+    const lines: Line[] = [];
+    const add = (row: number, column: number) => {
       const value = grid.at(row, column);
-      if (Math.abs(value) < kept || value === 0) return;
-      const bucket = Math.min(BUCKETS - 1, Math.floor(fraction(value, scale) * BUCKETS));
-      const place = bucket + (value < 0 ? BUCKETS : 0) + (strong ? 2 * BUCKETS : 0);
-      buckets[place].push([this.area.left, this.place("column", column), this.area.right, this.place("row", row)]);
+      if (value !== 0 && Math.abs(value) >= kept) lines.push({ row, column, value });
     };
     for (let row = first; row < end; row++) {
-      if (cell?.row === row) continue;
-      for (const column of (this.heaviest[row] ??= grid.heaviest(row, MOST_OF_ROW)).slice(0, each)) add(row, column, false);
+      if (cell?.row !== row) for (const column of (this.heaviest[row] ??= grid.heaviest(row, MOST_OF_ROW)).slice(0, each)) add(row, column);
     }
-    if (cell) for (const column of grid.heaviest(cell.row, 400)) add(cell.row, column, true);
-    buckets.forEach((ends, place) => {
-      if (!ends.length) return;
-      const strength = ((place % BUCKETS) + 0.6) / BUCKETS, strong = place >= 2 * BUCKETS;
-      const stroke = place % (2 * BUCKETS) >= BUCKETS ? surface.theme.against : surface.theme.line;
-      const faint = cell && !strong ? 0.12 : 1;
-      surface.curves(ends, stroke, 0.6 + 3.6 * strength, (0.18 + 0.82 * strength) * faint);
+    this.stroke(surface, scene, lines, cell ? 0.12 : 1);
+    if (!cell) return;
+    lines.length = 0;
+    for (const column of grid.heaviest(cell.row, MOST_WIDE)) add(cell.row, column);
+    this.stroke(surface, scene, lines, 1);
+  }
+
+  /** The largest of the lines, in groups of about the same strength. */
+  private stroke(surface: Surface, scene: Scene, lines: Line[], opacity: number): void {
+    const largest = lines.sort((a, b) => Math.abs(b.value) - Math.abs(a.value)).slice(0, MOST_LINES);
+    const groups = new Map<string, number[][]>();
+    largest.forEach(({ row, column, value }, rank) => {
+      const key = `${Math.min(BUCKETS - 1, Math.floor(fraction(value, scene.scale) * BUCKETS))} ${value < 0} ${rank < MOST_WIDE}`;
+      const ends = groups.get(key) ?? [];
+      ends.push([this.area.left, this.place("column", column), this.area.right, this.place("row", row)]);
+      groups.set(key, ends);
     });
+    for (const [key, ends] of [...groups].reverse()) {
+      const [bucket, negative, wide] = key.split(" ");
+      const strength = (Number(bucket) + 0.6) / BUCKETS;
+      const stroke = negative === "true" ? surface.theme.against : surface.theme.line;
+      surface.curves(ends, stroke, wide === "true" ? 0.6 + 3.6 * strength : Math.min(1, 0.6 + 3.6 * strength), (0.18 + 0.82 * strength) * opacity);
+    }
   }
 
   private labels(surface: Surface, scene: Scene, axis: "row" | "column", x: number, room: number): void {

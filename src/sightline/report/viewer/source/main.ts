@@ -3,20 +3,19 @@ import { DARK, LIGHT } from "./colours.ts";
 import { type PageData, unpack } from "./data.ts";
 import { choice, make, Radios } from "./page.ts";
 import { Pane, SCALES, type Setting, type ViewName } from "./pane.ts";
-import { fontOf } from "./surface.ts";
+import { useFonts } from "./surface.ts";
 
 const INPUT_VIEWS = { text: "Text", series: "Series", audio: "Sound", image: "Picture" };
 
 async function start(): Promise<void> {
   const place = document.getElementById("viewer")!;
   const data = await unpack(document.getElementById("inspections")!.textContent!);
-  await document.fonts.load(fontOf(12), data.letters).catch(() => []);
-  const panes = build(place, data);
-  document.fonts.addEventListener("loadingdone", () => panes.forEach((pane) => pane.update(false)));
+  await useFonts(data.letters);
+  build(place, data);
   place.dataset.ready = "";
 }
 
-function build(place: HTMLElement, { inspections }: PageData): Pane[] {
+function build(place: HTMLElement, { inspections }: PageData): void {
   const dark = matchMedia("(prefers-color-scheme: dark)"), print = matchMedia("print");
   const setting: Setting = { view: "matrix", scale: 0, query: "", theme: dark.matches ? DARK : LIGHT };
   let linked = inspections.length > 1;
@@ -74,7 +73,6 @@ function build(place: HTMLElement, { inspections }: PageData): Pane[] {
   };
   dark.addEventListener("change", themed);
   print.addEventListener("change", themed);
-  return panes;
 }
 
 start().catch((error: unknown) => {

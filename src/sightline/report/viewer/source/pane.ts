@@ -1,13 +1,13 @@
 // One inspection: the choice of a map, the map in the chosen view, what it says, and files of it.
 import { colourOf, css, fraction, LIGHT, type Scale, type Theme } from "./colours.ts";
 import { headName, type InspectionData, labelsOf, layerName, type Measure, measuresOf, shown } from "./data.ts";
-import { LinesView } from "./lines.ts";
+import { FAINTEST, LinesView, MOST_LINES } from "./lines.ts";
 import { MatrixView } from "./matrix.ts";
 import { hasPicture, MediaView, PATCH_SHADE } from "./media.ts";
 import { Overview, type Shown } from "./overview.ts";
 import { button, choice, make } from "./page.ts";
 import { CanvasSurface, type Surface, SvgSurface, widthOf } from "./surface.ts";
-import { TEXT_SHADE, TextView } from "./text.ts";
+import { joined, TEXT_SHADE, TextView } from "./text.ts";
 import { type Cell, limited, type Scene, type View } from "./view.ts";
 
 export const SCALES = ["to the largest value of the map", "to the largest value of all heads and layers", "small values visible (square root)"];
@@ -79,7 +79,7 @@ export class Pane {
     const { labels, values } = this.inspection.output;
     if (!labels.length || values) return "";
     const spaced = labels.some((label) => [...label].length > 2);
-    const text = labels.slice(0, MOST_ANSWER).join(spaced ? " " : "") + (labels.length > MOST_ANSWER ? " …" : "");
+    const text = labels.slice(0, MOST_ANSWER).map(joined).join(spaced ? " " : "") + (labels.length > MOST_ANSWER ? " …" : "");
     return make("p", { class: "answer" }, "Output: ", make("bdi", {}, text));
   }
 
@@ -219,7 +219,7 @@ export class Pane {
     const numbers = (grid.signed ? [-1, 0, 1] : [0, 0.5, 1]).map((part) => make("span", {}, shown(value(part))));
     const parts: Node[] = [make("div", { class: "scale-of" }, bar, make("div", { class: "numbers" }, ...numbers))];
     if (grid.skipped) parts.push(make("span", { class: "swatch" }, make("span", { class: "hatched" }), "skipped: the model does not look there"));
-    if (this.setting.view === "lines") parts.push(make("span", {}, "Lines: the largest weights of each row; those below 2 % of the largest are left out."));
+    if (this.setting.view === "lines") parts.push(make("span", {}, `Lines: at most the ${MOST_LINES.toLocaleString("en")} largest weights; those below ${100 * FAINTEST} % of the largest are left out.`));
     this.legend.replaceChildren(...parts);
   }
 

@@ -1,7 +1,14 @@
 // Where a view draws: a canvas, or an SVG file with the same content.
 import { LIGHT, type Theme } from "./colours.ts";
 
-const FONT = getComputedStyle(document.documentElement).fontFamily;
+let font = "sans-serif";
+
+/** Load the page's own fonts, then name them (viewer.css). */
+export async function useFonts(letters: string): Promise<void> {
+  await document.fonts.load("12px sightline", letters).catch(() => []);
+  document.documentElement.classList.add("fonts");
+  font = getComputedStyle(document.documentElement).fontFamily;
+}
 
 export interface TextStyle {
   size: number;
@@ -44,7 +51,7 @@ export function direction(text: string): "ltr" | "rtl" {
 const measuring = document.createElement("canvas").getContext("2d")!;
 
 export function fontOf(size: number, bold = false): string {
-  return `${bold ? "600 " : ""}${size}px ${FONT}`;
+  return `${bold ? "600 " : ""}${size}px ${font}`;
 }
 
 export function widthOf(text: string, size: number): number {
@@ -103,14 +110,19 @@ export class CanvasSurface implements Surface {
     this.stroke(stroke, width, opacity);
   }
 
+  /** Thin curves as one path; wide ones, which browsers fill slowly where they overlap, each alone. */
   curves(ends: number[][], stroke: string, width: number, opacity: number): void {
-    this.context.beginPath();
+    const { context } = this;
+    context.beginPath();
     for (const [x1, y1, x2, y2] of ends) {
       const bend = (x2 - x1) / 2;
-      this.context.moveTo(x1, y1);
-      this.context.bezierCurveTo(x1 + bend, y1, x2 - bend, y2, x2, y2);
+      context.moveTo(x1, y1);
+      context.bezierCurveTo(x1 + bend, y1, x2 - bend, y2, x2, y2);
+      if (width <= 1) continue;
+      this.stroke(stroke, width, opacity);
+      context.beginPath();
     }
-    this.stroke(stroke, width, opacity);
+    if (width <= 1) this.stroke(stroke, width, opacity);
   }
 
   private stroke(stroke: string, width: number, opacity: number): void {
@@ -281,7 +293,7 @@ export class SvgSurface implements Surface {
   file(): string {
     const { skipped, hatch } = this.theme;
     return `<svg xmlns="http://www.w3.org/2000/svg" width="${number(this.width)}" height="${number(this.height)}" ` +
-      `viewBox="0 0 ${number(this.width)} ${number(this.height)}" font-family="${escaped(FONT)}" role="img"><title>${escaped(this.title)}</title>` +
+      `viewBox="0 0 ${number(this.width)} ${number(this.height)}" font-family="${escaped(font)}" role="img"><title>${escaped(this.title)}</title>` +
       `<defs><pattern id="skipped" width="6" height="6" patternUnits="userSpaceOnUse"><rect width="6" height="6" fill="${skipped}"/>` +
       `<path d="M-1 1L1 -1M-1 7L7 -1M5 7L7 5" stroke="${hatch}"/></pattern></defs>${this.parts.join("")}</svg>`;
   }

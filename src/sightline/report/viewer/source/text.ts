@@ -8,6 +8,11 @@ const MOST = 5000; // tokens that are shown as text
 export const TEXT_SHADE = 0.45; // opacity of a shade, so that a token on it is legible in both themes
 const LINE = 30;
 
+/** A label within running text: a mark follows its letter, not the place that a label alone gives it. */
+export function joined(label: string): string {
+  return label.replace(/^◌(?=\p{M})/u, "");
+}
+
 /** A strip of tokens as the browser lays out text, in the direction of its first letter. */
 class Strip {
   readonly element = document.createElement("div");
@@ -37,7 +42,7 @@ class Strip {
     this.text.dir = "auto";
     this.tokens = labels.slice(0, MOST).map((label, index) => {
       const element = document.createElement("span");
-      element.textContent = label;
+      element.textContent = joined(label);
       element.dataset.index = String(index);
       return element;
     });
