@@ -84,6 +84,7 @@ def translation(
         InspectedInput("text", source, (" " if max(map(len, source[:-1])) > 1 else "").join(source[:-1])),
         InspectedOutput(target, ["<s>", *target[:-1]], probability),
         maps,
+        notes=["jacobian: the model has no recurrent layer"],
         command=f"sightline inspect {name} 'the black cat sat on the mat .' -o page.html",
     )
 

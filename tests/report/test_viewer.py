@@ -197,6 +197,12 @@ def test_each_map_says_what_it_shows_and_what_it_does_not(page: Any) -> None:
     page.select_option(".pane .choices select", index=0)
 
 
+def test_what_has_no_map_is_said(page: Any) -> None:
+    page.click("text=Not shown, and why")
+    assert page.is_visible("text=jacobian: the model has no recurrent layer")
+    page.click("text=Not shown, and why")
+
+
 def test_what_is_skipped_is_hatched_and_said(page: Any) -> None:
     page.select_option(".pane .choices select", index=2)
     assert "skipped" in page.evaluate("document.querySelector('.key').textContent")
@@ -257,6 +263,7 @@ def test_zooming_and_back_gives_the_same_picture(page: Any) -> None:
 def test_a_token_chosen_in_the_text_view_is_the_row_that_is_shaded(page: Any) -> None:
     choose_view(page, 2)
     page.click(".strip >> nth=0 >> span >> nth=2")
+    settle(page)
     weights = np.float16(translation().maps[0].weights).astype(float).mean(0)[2]
     titles = page.evaluate("[...document.querySelectorAll('.strip')[1].querySelectorAll('span')].map(e => e.title)")
     assert [float(text.replace("−", "-")) for text in titles] == pytest.approx(weights, rel=6e-2)
@@ -413,7 +420,8 @@ def with_texts(texts: list[str]) -> Inspection:
     ]
     model = replace(base.model, architecture=next(given), task=next(given))
     return replace(
-        base, model=model, maps=maps, command=next(given), input=replace(base.input, text=" ".join(texts)),
+        base, model=model, maps=maps, command=next(given), notes=texts[:3],
+        input=replace(base.input, text=" ".join(texts)),
         output=replace(base.output, read=texts[1:61]),
     )  # fmt: skip
 

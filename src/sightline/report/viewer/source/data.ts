@@ -50,6 +50,7 @@ export interface InspectionData {
     values: PackedArray | null;
   };
   maps: MapData[];
+  notes: string[];
 }
 
 export interface PageData {
@@ -233,7 +234,8 @@ export function measuresOf(inspection: InspectionData): Measure[] {
 }
 
 export function layerName(layer: Layer): string {
-  return layer.data.layer < 0 ? "whole model" : `layer ${layer.data.layer + 1}`;
+  const { layer: number, name } = layer.data;
+  return number >= 0 ? `layer ${number + 1}` : name === "layers" ? "all layers together" : "whole model";
 }
 
 export function headName(head: number): string {

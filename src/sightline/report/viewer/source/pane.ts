@@ -66,7 +66,7 @@ export class Pane {
       button("Copy PNG", "Copy the map as PNG", () => void this.copy("png")), button("Save PNG", "Save the map as a PNG file", () => void this.save("png")),
       this.message);
     this.element = make("section", { class: "pane", "aria-labelledby": heading.id },
-      make("div", { class: "head" }, heading, make("p", { class: "note" }, about.join(" · ")), this.answer(), make("div", { class: "choices" }, measure.element)),
+      make("div", { class: "head" }, heading, make("p", { class: "note" }, about.join(" · ")), this.answer(), make("div", { class: "choices" }, measure.element), this.notes()),
       make("div", { class: "chosen-from" }, this.choosing),
       make("div", { class: "about" }, this.title, this.meaning, this.limits),
       make("div", { class: "map-of" }, this.stage, this.reading, this.legend, tools));
@@ -81,6 +81,13 @@ export class Pane {
     const spaced = labels.some((label) => [...label].length > 2);
     const text = labels.slice(0, MOST_ANSWER).map(joined).join(spaced ? " " : "") + (labels.length > MOST_ANSWER ? " …" : "");
     return make("p", { class: "answer" }, "Output: ", make("bdi", {}, text));
+  }
+
+  /** Which methods or layers have no map, and why. */
+  private notes(): HTMLElement | string {
+    const { notes } = this.inspection;
+    if (!notes.length) return "";
+    return make("details", {}, make("summary", {}, "Not shown, and why"), make("ul", { class: "note" }, ...notes.map((note) => make("li", {}, note))));
   }
 
   /** The chosen cell, with the labels along both axes, by which another pane finds its own. */
@@ -431,7 +438,7 @@ export class Pane {
 
   private get name(): string {
     const { layer, head } = this.chosen;
-    const parts = [this.inspection.model.architecture, layer.data.method, layer.data.layer < 0 ? "model" : `layer${layer.data.layer + 1}`, ...(layer.heads > 1 ? [head < 0 ? "mean" : `head${head + 1}`] : [])];
+    const parts = [this.inspection.model.architecture, layer.data.method, layerName(layer).replaceAll(" ", ""), ...(layer.heads > 1 ? [head < 0 ? "mean" : `head${head + 1}`] : [])];
     return parts.join("-").replace(/[^\w-]+/g, "-");
   }
 
