@@ -14,6 +14,7 @@
 #   make ladder   the ladder on built-in dates and on Multi30k: an hour on two idle cores; ladder-dates, ladder-multi30k: one
 #   make verify-kills   a comparison of each of three tasks, killed ten times, ends like one that is left alone
 #   make vega    build the script of the charts again, from pinned packages (needs node)
+#   make viewer  build the script of influence maps again, from pinned packages (needs node); make fonts: their fonts
 #   make verify-shakespeare (multi30k, jsb, sst, mnist, etth1, spoken-digits …): published numbers on real data
 
 TORCH ?= torch==2.13.0
@@ -34,7 +35,7 @@ CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 TESTS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo quick test hooks check format lint types layers docs certify certify-full bench peers study formats cluster claims ladder ladder-dates ladder-multi30k generate vega clean
+.PHONY: help install demo quick test hooks check format lint types layers docs certify certify-full bench peers study formats cluster claims ladder ladder-dates ladder-multi30k generate vega viewer fonts clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -170,5 +171,29 @@ vega:
 	cd build/vega && npm ci --ignore-scripts --no-audit --no-fund && node build.mjs ../../$(BUNDLE)
 	git --no-pager diff --stat -- $(BUNDLE)
 
+# The script of influence maps: types are checked, then Vite makes one file of the sources.
+VIEWER := src/sightline/report/viewer
+viewer:
+	rm -rf build/viewer/source
+	mkdir -p build/viewer
+	cp -R $(VIEWER)/package*.json $(VIEWER)/tsconfig.json $(VIEWER)/*.mjs $(VIEWER)/vite.config.js $(VIEWER)/source build/viewer
+	cd build/viewer && npm ci --ignore-scripts --no-audit --no-fund && npm run build && node build.mjs ../../$(VIEWER)
+	git --no-pager diff --stat -- $(VIEWER)
+
+# The fonts of labels: the letters of pinned packages of npm that src/sightline/report/fonts needs.
+FONTS := .venv-fonts
+fonts: $(FONTS)/.installed
+	mkdir -p build/fonts
+	cp tests/fonts/package*.json build/fonts
+	cd build/fonts && npm ci --ignore-scripts --no-audit --no-fund
+	$(FONTS)/bin/python tests/fonts/write.py build/fonts/node_modules src/sightline/report/fonts
+	git --no-pager diff --stat -- src/sightline/report/fonts
+
+$(FONTS)/.installed: tests/fonts/requirements.txt
+	@test -n "$(PYTHON)"
+	test -x $(FONTS)/bin/python || $(PYTHON) -m venv $(FONTS)
+	$(FONTS)/bin/python -m pip install --quiet --requirement tests/fonts/requirements.txt
+	@touch $@
+
 clean:
-	rm -rf $(VENV) $(TOOLS) $(CLUSTER) docs/_build build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(TOOLS) $(CLUSTER) $(FONTS) docs/_build build dist .pytest_cache .ruff_cache .hypothesis
