@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sightline.cli.app import main
-from sightline.inspect.influence import load_inspection
+from sightline.inspect.influence_map import load_inspection
 from tests.tasks.translation import small
 
 
@@ -52,6 +52,25 @@ def test_refusals_are_one_line(model: Path, capsys, arguments: list[str], messag
     status, out, err = inspected(capsys, *arguments)
     assert (status, out) == (2, "")
     assert err == f"sightline: error: {message}\n"
+
+
+def test_two_models_are_shown_beside_each_other(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small.untrained("gru").save(model / "gru")
+    flags = ("--replacements", "1", "--beside", "gru")
+    status, out, _ = inspected(capsys, "model", "907", *flags, "-o", "page.html")
+    assert status == 0
+    assert out.endswith("page: page.html\n")
+    assert "gru: gru, translation" in out
+    page = (model / "page.html").read_text(encoding="utf-8")
+    assert "What model and gru look at" in page
+    assert "sightline inspect gru 907" in page
+    for more, message in (
+        ((), "--beside: needs --out, the page that shows both models"),
+        (("-o", "x.html", "--json", "x.json"), "--beside: --json has the maps of one model: leave out one of the two"),
+    ):
+        status, _, err = inspected(capsys, "model", "907", *flags, *more)
+        assert status == 2
+        assert err.endswith(f"sightline: error: {message}\n")
 
 
 def test_methods_that_a_model_has_not_are_named(model: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sightline.core.errors import InputError
 from sightline.core.probe import Probe
 from sightline.inspect import influence
-from sightline.inspect.influence import Inspection, load_inspection
+from sightline.inspect.influence_map import Inspection, load_inspection
 from sightline.inspect.integrated import has_captum
 from sightline.mixers import MIXERS
 from sightline.models.encoder_model import EncoderConfig

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sightline.inspect.influence import InfluenceMap, InspectedInput, InspectedModel, InspectedOutput, Inspection
+from sightline.inspect.influence_map import InfluenceMap, InspectedInput, InspectedModel, InspectedOutput, Inspection
 
 SOURCE = ["the", "black", "cat", "sat", "on", "the", "mat", ".", "</s>"]
 TARGET = ["die", "schwarze", "Katze", "saß", "auf", "der", "Matte", ".", "</s>"]

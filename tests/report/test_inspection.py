@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from sightline.data.pairs.dates import LOCALES, forms_of
-from sightline.inspect.influence import inspection_of
+from sightline.inspect.influence_map import inspection_of
 from sightline.report.fonts import covered, covers, font_faces
 from sightline.report.inspection import label, notebook_page, render_inspections, viewer_script, write_page
 from sightline.report.page import source_hash

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from sightline.data.pairs.dates import forms_of
-from sightline.inspect.influence import Inspection
+from sightline.inspect.influence_map import Inspection
 from sightline.report.inspection import write_page
 from tests.browser import opened, wait_for
 from tests.report.synthetic_inspection import SOURCE, TARGET, image, long, recurrent, series, sound, translation

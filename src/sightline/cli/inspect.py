@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
 
 from sightline.cli.plugins import Plugins
 
 if TYPE_CHECKING:
-    from sightline.inspect.influence import Inspection
+    from sightline.inspect.influence_map import Inspection
 
 WAY = "write the text itself"
 
@@ -20,6 +22,8 @@ def inspect(
     *,
     methods: str | None = None,
     replacements: int = 8,
+    beside: Path | None = None,
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
     json: Path | None = None,
     device: str = "auto",
     plugin: Plugins = None,
@@ -37,24 +41,44 @@ def inspect(
         given: The input: a text, numbers, or a file, as for `sightline predict`.
         methods: Comma-separated methods. Default: all that the model has.
         replacements: How often each position is replaced for the effect.
+        beside: Directory of a second model, whose maps for the same input the page shows beside those of the first.
+        out: Write a page that shows all maps to this file, such as page.html.
         json: Write all maps to this file, as JSON with `schema_version`.
         device: auto, cpu, cuda or mps.
         plugin: Files, modules or names of plugins that the model needs.
     """
+    from sightline.core.errors import InputError
+    from sightline.models.plugins import load_plugins
+
+    if replacements < 1:
+        raise InputError(f"must be at least 1, found {replacements}", where="--replacements")
+    if beside is not None and out is None:
+        raise InputError("needs --out, the page that shows both models", where="--beside")
+    if beside is not None and json is not None:
+        raise InputError("--json has the maps of one model: leave out one of the two", where="--beside")
+    load_plugins(plugin)
+    found = [_inspected(one, given, methods, replacements, device) for one in (run, beside) if one is not None]
+    if json is not None:
+        found[0].save(json)
+    for one in found:
+        print_maps(one)
+    if out is not None:
+        from sightline.report.inspection import write_page
+
+        print(f"page: {write_page(found, out)}")
+
+
+def _inspected(run: Path, given: str, methods: str | None, replacements: int, device: str) -> Inspection:
+    """The maps of one model."""
     import shlex
     from dataclasses import replace
 
     from sightline.cli.messages import messages
-    from sightline.core.errors import InputError
     from sightline.inspect import influence
-    from sightline.models.plugins import load_plugins
     from sightline.tasks.load import load
     from sightline.tasks.not_files import check_not_files
     from sightline.training.environment import resolve_device
 
-    if replacements < 1:
-        raise InputError(f"must be at least 1, found {replacements}", where="--replacements")
-    load_plugins(plugin)
     with messages():
         task = load(run).to(resolve_device(device))
     if task.reads_texts:
@@ -62,10 +86,7 @@ def inspect(
     chosen = None if methods is None else [name.strip() for name in methods.split(",")]
     found = influence(task, given, chosen, replacements=replacements)
     command = ["sightline", "inspect", str(run), given, *([] if methods is None else ["--methods", methods])]
-    found = replace(found, model=replace(found.model, name=str(run)), command=shlex.join(command))
-    if json is not None:
-        found.save(json)
-    print_maps(found)
+    return replace(found, model=replace(found.model, name=str(run)), command=shlex.join(command))
 
 
 def print_maps(found: Inspection) -> None:

@@ -12,7 +12,7 @@ from torch import nn
 from sightline.core.errors import EnvironmentFault, InputError
 from sightline.core.modes import evaluating
 from sightline.core.suggest import look_up
-from sightline.inspect.influence import InfluenceMap, InspectedModel, Inspection
+from sightline.inspect.influence_map import InfluenceMap, InspectedModel, Inspection
 from sightline.inspect.layer_maps import implicit_maps, jacobian_maps, rollout_maps, softmax_maps, value_weighted_maps
 from sightline.inspect.model_maps import effect_maps, gradient_maps, integrated_gradients_maps, relevance_maps
 from sightline.inspect.opened_model import OpenedModel

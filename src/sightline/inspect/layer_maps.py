@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.inspect.heads import heads_of
-from sightline.inspect.influence import InfluenceMap, InfluenceMethod
+from sightline.inspect.influence_map import InfluenceMap, InfluenceMethod
 from sightline.inspect.jacobian import layer_jacobians
 from sightline.inspect.opened_model import MapPlace, OpenedModel
 from sightline.inspect.record import POOLED, attention_probes

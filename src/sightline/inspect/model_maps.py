@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sightline.core.errors import InputError
 from sightline.inspect.effects import effects_of_replacing, numbers_moved, probabilities_moved
-from sightline.inspect.influence import InfluenceMap, InfluenceMethod, MapSide
+from sightline.inspect.influence_map import InfluenceMap, InfluenceMethod, MapSide
 from sightline.inspect.integrated import integrated_gradients
 from sightline.inspect.opened_model import MapPlace, OpenedModel, of_labels
 from sightline.inspect.record import replaced_outputs

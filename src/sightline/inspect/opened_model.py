@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from sightline.inspect.heads import heads_of
-from sightline.inspect.influence import InfluenceMap, InfluenceMethod, InspectedInput, InspectedOutput, MapSide
+from sightline.inspect.influence_map import InfluenceMap, InfluenceMethod, InspectedInput, InspectedOutput, MapSide
 from sightline.inspect.record import POOLED, recorded_attention, recorded_inputs
 from sightline.tasks.opened import OpenedInput, OpenedSide
 

@@ -21,9 +21,9 @@ from markupsafe import Markup
 
 from sightline.core.files import write_file
 from sightline.core.json_text import to_json
-from sightline.inspect.influence import Inspection
+from sightline.inspect.influence_map import Inspection
 from sightline.report.fonts import font_faces
-from sightline.report.html import style_sheet, templates
+from sightline.report.frame import style_sheet, templates
 from sightline.report.page import source_hash
 from sightline.report.text import names_of, piece, shortened, visible
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from sightline.core.errors import InputError
-from sightline.inspect.influence import (
+from sightline.inspect.influence_map import (
     InfluenceMap,
     InspectedInput,
     InspectedModel,
