@@ -327,7 +327,8 @@ def test_json_prints_the_results_and_nothing_else(
     monkeypatch.setattr("sightline.lab.compare.compare", lambda *_, **__: results)
     assert main(["compare", "--data", "x.tsv", "-o", str(tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == results.to_dict()
-    assert main(["demo", "-o", str(tmp_path)]) == 0
+    demo = tmp_path / "demo"
+    assert main(["demo", "-o", str(demo)]) == 0
     out = capsys.readouterr().out
     assert out.startswith(results.verdict)
-    assert f"{tmp_path / 'report.html'}\nuse the winner: sightline predict {tmp_path}" in out
+    assert f"{demo / 'report.html'}\nuse the winner: sightline predict {demo}" in out

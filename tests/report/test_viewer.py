@@ -435,6 +435,7 @@ def test_hostile_text_stays_text(browser: Any, tmp_path: Path) -> None:
             choose_view(page, view)
             page.focus(".stage")
             page.keyboard.press("ArrowDown")
+            settle(page)
             trees[-1].append(page.evaluate("[...document.querySelectorAll('*')].map(e => e.tagName + e.className)"))
         assert page.evaluate("document.querySelectorAll('.strip')[1].querySelectorAll('span').length") == 200
         with page.expect_download() as waiting:

@@ -27,7 +27,7 @@ from sightline.parts.self_attention import SelfAttention
 
 WIDTHS = (8, 16, 32, 64, 128, 256, 512, 1024)
 QUERIES = 64  # the last positions, whose statistics are shown
-DRAWN = 1024  # standard normal queries; unscaled, quartiles of the gradient span orders of magnitude
+DRAWN = 1024  # standard normal queries, at most one for each key: unscaled, their gradients span orders of magnitude
 
 
 class SoftmaxStatistics(NamedTuple):
@@ -64,7 +64,7 @@ def by_width(keys: int, widths: Sequence[int] = WIDTHS, seed: int = 0) -> list[S
     rows: dict[str, list[SoftmaxStatistics]] = {"scaled": [], "unscaled": []}
     for width in widths:
         generator = torch.Generator().manual_seed(derive(seed, "saturation", width))
-        q = torch.randn(1, 1, DRAWN, width, generator=generator, dtype=torch.float64)
+        q = torch.randn(1, 1, min(DRAWN, keys), width, generator=generator, dtype=torch.float64)
         k = torch.randn(1, 1, keys, width, generator=generator, dtype=torch.float64)
         for name, scale in (("scaled", 1.0 / math.sqrt(width)), ("unscaled", 1.0)):
             rows[name].append(softmax_statistics(q, k, scale, causal=False))
