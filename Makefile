@@ -14,7 +14,7 @@
 #   make ladder   the ladder on built-in dates and on Multi30k: an hour on two idle cores; ladder-dates, ladder-multi30k: one
 #   make verify-kills   a comparison of each of three tasks, killed ten times, ends like one that is left alone
 #   make vega    build the script of the charts again, from pinned packages (needs node)
-#   make viewer  build the script of influence maps again, from pinned packages (needs node); make fonts: their fonts
+#   make viewer viewer-packages  build the script of influence maps again, from pinned packages (needs node); make fonts: their fonts
 #   make verify-shakespeare (multi30k, jsb, sst, mnist, etth1, spoken-digits …): published numbers on real data
 
 TORCH ?= torch==2.13.0
@@ -35,7 +35,7 @@ CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 TESTS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo quick test hooks check format lint types layers docs certify certify-full bench peers study formats cluster claims ladder ladder-dates ladder-multi30k generate vega viewer fonts clean
+.PHONY: help install demo quick test hooks check format lint types layers docs certify certify-full bench peers study formats cluster claims ladder ladder-dates ladder-multi30k generate vega viewer viewer-packages fonts clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -173,12 +173,19 @@ vega:
 
 # The script of influence maps: types are checked, then Vite makes one file of the sources.
 VIEWER := src/sightline/report/viewer
-viewer:
+viewer: viewer-packages
 	rm -rf build/viewer/source
-	mkdir -p build/viewer
-	cp -R $(VIEWER)/package*.json $(VIEWER)/tsconfig.json $(VIEWER)/*.mjs $(VIEWER)/vite.config.js $(VIEWER)/source build/viewer
-	cd build/viewer && npm ci --ignore-scripts --no-audit --no-fund && npm run build && node build.mjs ../../$(VIEWER)
+	cp -R $(VIEWER)/tsconfig.json $(VIEWER)/*.mjs $(VIEWER)/vite.config.js $(VIEWER)/source build/viewer
+	cd build/viewer && npm run build && node build.mjs ../../$(VIEWER)
 	git --no-pager diff --stat -- $(VIEWER)
+
+viewer-packages: build/viewer/node_modules
+
+build/viewer/node_modules: $(VIEWER)/package-lock.json
+	mkdir -p build/viewer
+	cp $(VIEWER)/package*.json build/viewer
+	cd build/viewer && npm ci --ignore-scripts --no-audit --no-fund
+	touch $@
 
 # The fonts of labels: the letters of pinned packages of npm that src/sightline/report/fonts needs.
 FONTS := .venv-fonts
