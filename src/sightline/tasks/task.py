@@ -220,11 +220,7 @@ class Task(SavedTask, Generic[D, P, R]):
 
     @classmethod
     def preset(cls, arch: str) -> R:
-        """The default training of the named architecture.
-
-        Raises:
-            InputError: "arch: unknown architecture 'lstmm', did you mean 'lstm'?"
-        """
+        """The default training of the named architecture; `InputError` where there is none of that name."""
         cls.check_architecture(arch)
         return replace(cls.Run.preset(arch), task=cls.name)
 
@@ -344,11 +340,7 @@ class Task(SavedTask, Generic[D, P, R]):
         return [Answer(str(out), {"source": one, "output": out}) for one, out in zip(inputs, outputs, strict=True)]
 
     def open_input(self, given: Any) -> OpenedInput:
-        """An input as `predict` takes it, opened for inspection, with the model's answer; dropout is off.
-
-        Raises:
-            InputError: "captioning cannot be inspected yet"; whatever is wrong with the input.
-        """
+        """An input as `predict` takes it, opened for inspection; raises `InputError` where that is not built."""
         raise InputError(f"{self.name} cannot be inspected yet")
 
     def facts(self) -> dict[str, str]:
