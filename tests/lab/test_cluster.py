@@ -79,7 +79,7 @@ def free_port() -> int:
 
 
 class Ray:
-    """Stands for Ray, whose `auto` is the cluster at `latest`, and whose connection fails after all attempts."""
+    """A stand-in for Ray, whose `auto` is the cluster at `latest`, and whose connection fails after all attempts."""
 
     class exceptions:
         RayError = OSError

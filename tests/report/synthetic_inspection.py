@@ -70,12 +70,12 @@ def translation(
         InfluenceMap(
             "model", -1, "gradient", "cross", "output", "source", signed, None, True,
             "The change of the output's logit for a small step along the input's vector.",
-            "A small gradient is no proof that a token is not used: the model may be saturated.",
+            "A small gradient does not prove that a token is unused: the model may be saturated.",
         ),
         InfluenceMap(
             "model", -1, "effect", "cross", "output", "source", effect, None, False,
             "How much the log-probability of each output falls when a token is replaced.",
-            "Two tokens that can stand in for each other both seem not to count.",
+            "Of two tokens that can replace each other, neither seems to count.",
         ),
     ]  # fmt: skip
     probability = [0.5 + 0.49 * np.cos(i) ** 2 for i in range(m)]

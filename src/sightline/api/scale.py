@@ -54,7 +54,7 @@ def scale(
     ladder = {key: keys.pop(key) for key in _LADDER if key in keys}
     with configured(directory, task, settings, keys, data=data) as base:
         config = ScaleConfig(override(base, {"archs": names_of(archs, base.task), "budget": budget}), **ladder)
-        own = {key: getattr(config, key) for key in _LADDER if key != "margin"}  # which is no flag of the command
+        own = {key: getattr(config, key) for key in _LADDER if key != "margin"}  # the command has no flag for it
         command = command_of("scale", config.comparison, seeds=config.comparison.seeds, **own)
         how: dict[str, Any] = {"command": command, "overwrite": overwrite, "resume": resume, "cluster": cluster}
         with occupied(directory, overwrite=overwrite or resume, what=LADDER_OF_SIZES):

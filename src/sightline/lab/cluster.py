@@ -222,9 +222,7 @@ def connected(address: str) -> Any:
     if address != "auto":
         _check_answers(address, address)
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ.setdefault(
-        "RAY_NUM_REDIS_GET_RETRIES", "1"
-    )  # of 40 s each, else 20 where something listens but is no Ray
+    os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")  # of 40 s each, else 20 where what listens is not Ray
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else it warns of what it will do one day
     try:
         ray: Any = import_module("ray")
