@@ -70,6 +70,8 @@ def test_a_ladder_too_small_for_its_widths_is_refused(text: Path) -> None:
     config = CompareConfig("language", str(text), ("transformer",), "1ktok", settings=SETTINGS)
     with pytest.raises(InputError, match=r"--smallest: transformer has [\d,]+ parameters where the ladder asks for 25"):
         measure_sizes(config, [25_000])
+    with pytest.raises(InputError, match=r"--smallest: transformer: params=300 is too small for this input"):
+        measure_sizes(config, [300])
 
 
 @pytest.mark.slow

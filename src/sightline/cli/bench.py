@@ -90,17 +90,17 @@ def _ratio(row: dict[str, Any]) -> str:
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
-    console.width = max(console.width, 120)  # in 80 columns, the width of a pipe, numbers would be cut off
+    from sightline.cli.tables import console_for
+
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("scenario", no_wrap=True)
     for name in ("size", "theirs / ours (quartiles)", "target", "ours, ms", "MiB", "theirs", "of the limit"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(row["scenario"], f"{row['size']:,}", *_cells(row))
+    console = console_for(table, 120)
     console.print(table)
     console.print("Growth: time at the larger size / time at the smaller size. MiB: peak memory beyond the inputs.")
     for detail in dict.fromkeys(f"{row['status']}: {row['detail']}" for row in rows if row["status"] != "measured"):

@@ -171,10 +171,10 @@ def run(
 
 def print_table(results: Results) -> None:
     """The verdict and the table of architectures, best first."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from sightline.cli.tables import console_for
     from sightline.core.digits import significant
     from sightline.report.longer import longer_line
     from sightline.report.recommendation import fronts_line, recommendation_line
@@ -211,7 +211,7 @@ def print_table(results: Results) -> None:
                size(a.peak_memory_bytes), "—" if a.ms is None else significant(a.ms, 3),
                size(a.state_bytes))  # fmt: skip
         table.add_row(*(Text(visible(cell)) for cell in row))
-    console = Console(width=max(Console().width, 100))
+    console = console_for(table, 100)
     print(visible(results.verdict), end="\n\n", flush=True)
     print(f"{capitalised(training_each(results))}. {timing(results)} {energy(results)}".strip(), flush=True)
     console.print(table)

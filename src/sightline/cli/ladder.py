@@ -171,10 +171,10 @@ def _run(
 
 def print_ladder(results: LadderResults) -> None:
     """The verdict, the table of rungs, and what decided each."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from sightline.cli.tables import console_for
     from sightline.report.ladder_text import claim_line, difference_text, quality_text
     from sightline.report.text import quantity, size, visible
 
@@ -190,7 +190,7 @@ def print_ladder(results: LadderResults) -> None:
             rung.title, rung.verdict or "", difference_text(results, rung), quality,
             quantity(rung.train_s), quantity(rung.speed), quantity(rung.parameters), size(rung.state_bytes),
         )  # fmt: skip
-    console = Console(width=max(Console().width, 120))
+    console = console_for(table, 120)
     print(visible(results.verdict), end="\n\n", flush=True)
     console.print(table)
     for rung in results.rungs:

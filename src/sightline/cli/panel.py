@@ -112,13 +112,11 @@ def _print(results: PanelResults) -> None:
     import re
 
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
+    from sightline.cli.tables import console_for
     from sightline.report.panel_text import cost_rows, crossover_text, findings
 
-    console = Console(highlight=False)
-    console.width = max(console.width, 132)  # in 80 columns, the width of a pipe, numbers would be cut off
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("mechanism", no_wrap=True)
     for name in (
@@ -138,6 +136,7 @@ def _print(results: PanelResults) -> None:
         cells = [time.get("training", ""), memory.get("training", ""), time.get("decode", ""), memory.get("decode", "")]
         cells = [re.sub(r" \[.*\]", "", cell) for cell in (row.chain_growth, *cells)]  # the page has the intervals
         table.add_row(row.name, row.chain, *cells, row.reach, row.used, row.bits_per_byte)
+    console = console_for(table, 132)
     console.print(table)
     if results.growth or results.serial:
         console.print(

@@ -206,10 +206,10 @@ def _print(results: ScaleResults) -> None:
 
 
 def _table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from sightline.cli.tables import console_for
     from sightline.report.text import visible
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
@@ -217,7 +217,6 @@ def _table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
         table.add_column(heading, justify="right" if place and heading else "left", no_wrap=True)
     for row in rows:
         table.add_row(*(Text(visible(cell)) for cell in row))
-    console = Console(highlight=False)
-    console.width = max(console.width, 120)
+    console = console_for(table, 120)
     console.print(table)
     console.print()

@@ -48,7 +48,12 @@ def measure_sizes(config: CompareConfig, targets: Sequence[int]) -> MeasuredSize
             matched = replace(config, match=f"params={target}")
             for arch in config.archs:
                 run = run_config(matched, arch)
-                task = built_for(kind, data, run, Path(temporary))
+                try:
+                    task = built_for(kind, data, run, Path(temporary))
+                except InputError as error:
+                    if error.where != "--match":
+                        raise
+                    raise InputError(f"{arch}: {str(error).removeprefix('--match: ')}", where="--smallest") from error
                 count = task.parameters
                 if abs(count - target) > TOLERANCE * target:
                     raise InputError(
