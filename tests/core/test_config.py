@@ -250,6 +250,22 @@ def test_a_wrong_override_names_the_flag(changes, message):
     assert message in str(raised.value)
 
 
+@dataclass(frozen=True)
+class Mixed:
+    options: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("8", 8), ("1e-3", 1e-3), ("0.5", 0.5), ("true", True), ("null", None), ("none", "none"), ("no", "no"), ("", ""),
+     ("[1", "[1"), ("a: b", "a: b"), ("0x", "0x")],
+)  # fmt: skip
+def test_text_of_a_flag_for_a_value_of_any_type_is_read_as_yaml_reads_it(text, value):
+    (read,) = override(Mixed(), {"options.window.size": text}).options["window"].values()
+    assert read == value
+    assert type(read) is type(value)
+
+
 def test_an_override_changes_nothing_else_and_not_the_given_one():
     run = Run("x", optim=Optim(lr=5.0, clip_norm=2.0))
     assert override(run, {"optim.lr": 1.0}) == Run("x", optim=Optim(lr=1.0, clip_norm=2.0))

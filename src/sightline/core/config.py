@@ -17,7 +17,7 @@ from sightline.core.errors import InputError
 from sightline.core.scalars import NOTHING, SCALARS, Unfit, read_literal
 from sightline.core.settings import NamedSection, default_of, flat_parts, keys_of, members_of, named_sections
 from sightline.core.suggest import nearest, suggest
-from sightline.core.yaml12 import dump_yaml, read_yaml, show
+from sightline.core.yaml12 import dump_yaml, read_scalar, read_yaml, show
 
 C = TypeVar("C")
 
@@ -268,7 +268,7 @@ def _value(hint: Any, value: Any, text: bool) -> Any:
     """`value` as the type `hint`, converted from text if `text`. Raises `Unfit`."""
     origin, arguments = get_origin(hint), get_args(hint)
     if hint is Any:
-        return value
+        return read_scalar(value) if text and isinstance(value, str) else value
     if origin in (Union, types.UnionType):
         return _union(arguments, value, text)
     if origin is Literal:

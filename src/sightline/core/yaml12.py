@@ -55,6 +55,18 @@ def parse_yaml(text: str, *, where: str = "config.yaml") -> dict[str, Any]:
     return loaded
 
 
+def read_scalar(text: str) -> Any:
+    """The number, truth value or null that YAML reads in a text; any other text is itself."""
+    import yaml
+
+    try:
+        loaded = yaml.load(text, Loader=_classes()[0])  # derives from SafeLoader
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return text
+    plain = isinstance(loaded, bool | int | float) or (loaded is None and bool(text.strip()))
+    return loaded if plain else text
+
+
 def dump_yaml(values: dict[str, Any]) -> str:
     """YAML text that `parse_yaml` reads back to equal values."""
     import yaml
