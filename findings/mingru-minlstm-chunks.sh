@@ -4,7 +4,8 @@
 # Both modules take prev_hidden and compute one position by the recurrence, several by a scan in logarithms, which begins
 # with the logarithm of the state. minGRU takes prev_hidden.log(). minLSTM takes log_g(prev_hidden), the logarithm of the
 # activation of new inputs (minLSTM.py): g(h) = h + 0.5, since hidden states are positive. So a call of several positions
-# with a state differs from the same positions one by one, without a message.
+# with a state differs from the same positions one by one, without a message. (minGRU had the same until issue 9 of its
+# repository; minLSTM came later, with the formula of the paper's listing.)
 #
 # Why a good guess is wrong: the two classes have the same interface and almost the same code, from one paper; minGRU
 # obeys, and minLSTM does too from an empty state and for single steps, which is how generation uses it. Truncated
