@@ -19,6 +19,7 @@ def certify(
     law: tuple[str, ...] = (),
     full: bool = False,
     plugin: Plugins = None,
+    adapter: tuple[str, ...] = (),
     json: bool = False,
 ) -> None:
     """Verify mechanisms against the laws that all mechanisms must satisfy, and show the largest error of each.
@@ -33,8 +34,19 @@ def certify(
         law: Check only this law; can be repeated.
         full: Run slow mechanisms over all 65,536 positions of the law on long sequences, which takes minutes. Without
             it they stop after some seconds and report the position reached.
+        adapter: Check a module of another library instead: module:Adapter or file.py:Adapter, a class derived from
+            `sightline.testing.foreign.Adapter`; can be repeated. Its laws ask only for what the module offers.
         json: Print one JSON object with `schema_version` instead of a table.
     """
+    if adapter:
+        if mechanisms or only or plugin or full:
+            from sightline.core.errors import InputError
+
+            raise InputError(
+                "has laws of its own: leave out mechanisms, --only, --plugin and --full", where="--adapter"
+            )
+        _certify_foreign(adapter, law, json=json)
+        return
     import sys
     import time
 
@@ -77,6 +89,25 @@ def certify(
         row, result = failed[0]
         more = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
         raise CheckFailed(f"{row.target.mechanism} ({row.target.options}): {result}{more}")
+
+
+def _certify_foreign(adapters: tuple[str, ...], laws: tuple[str, ...], *, json: bool) -> None:
+    """The laws over modules of other libraries."""
+    from sightline.core.errors import CheckFailed
+    from sightline.core.json_text import to_json
+    from sightline.testing.foreign.check import check_foreign
+    from sightline.testing.foreign.find import find_adapter
+
+    reports = [check_foreign(one, laws or None) for one in [find_adapter(named) for named in adapters]]
+    violated = [f"{report.subject}: {cell}" for report in reports for cell in report.violated]
+    if json:
+        rows = [report.to_dict() for report in reports]
+        print(to_json({"schema_version": 1, "command": "certify", "passed": not violated, "subjects": rows}))
+    else:
+        print("\n\n".join(map(str, reports)))
+    if violated:
+        more = f", and {len(violated) - 1} more" if len(violated) > 1 else ""
+        raise CheckFailed(f"{violated[0]}{more}")
 
 
 def _progress(row: CertifiedConfig) -> str:

@@ -1,0 +1,133 @@
+"""Hold somebody else's module to the laws: `check_foreign`."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any, Literal, final
+
+import torch
+
+from sightline.core.errors import InputError
+from sightline.core.suggest import unknown
+from sightline.testing.foreign.adapter import Adapter, NotOffered
+from sightline.testing.foreign.laws import FOREIGN_LAWS
+from sightline.testing.foreign.subject import Difference, ForeignSubject
+
+SCHEMA_VERSION = 1
+
+CellOutcome = Literal["holds", "violated", "refused", "not offered"]
+
+
+@final
+@dataclass(frozen=True)
+class LawCell:
+    """One law over one subject.
+
+    holds: every difference is within the tolerance; violated: `error` is the largest, `position` the first one beyond
+    refused: the subject raised; `detail` has the error's class and first line, and the line of code
+    not offered: by its documentation; `detail` says what
+    """
+
+    law: str
+    outcome: CellOutcome
+    error: float | None = None
+    position: int | None = None
+    detail: str = ""
+
+    def __str__(self) -> str:
+        if self.outcome == "violated":
+            place = "" if self.position is None else f", from position {self.position} on"
+            return f"{self.law}: violated, {self.error:.1e}{place}"
+        if self.outcome == "holds":
+            return f"{self.law}: holds, {self.error:.1e}"
+        return f"{self.law}: {self.outcome}: {self.detail}"
+
+
+@final
+@dataclass(frozen=True)
+class ForeignReport:
+    """The laws over one subject."""
+
+    subject: str
+    package: str
+    version: str
+    tolerance: float
+    cells: tuple[LawCell, ...]
+
+    @property
+    def violated(self) -> tuple[LawCell, ...]:
+        return tuple(cell for cell in self.cells if cell.outcome == "violated")
+
+    def cell(self, law: str) -> LawCell:
+        """The cell of a law. Raises `KeyError` for one that was not checked."""
+        return next((cell for cell in self.cells if cell.law == law), None) or _missing(law)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it; an infinite error is null, with `outcome` "violated"."""
+        cells = [{**vars(cell), "error": _finite(cell.error)} for cell in self.cells]
+        return {"schema_version": SCHEMA_VERSION, **vars(self), "cells": cells}
+
+    def __str__(self) -> str:
+        head = f"{self.subject} ({self.package} {self.version}), tolerance {self.tolerance:.0e}"
+        return "\n".join([head, *(f"  {cell}" for cell in self.cells)])
+
+
+def _missing(law: str) -> LawCell:
+    raise KeyError(law)
+
+
+def _finite(error: float | None) -> float | None:
+    return error if error is not None and error < float("inf") else None
+
+
+def check_foreign(adapter: Adapter, laws: Iterable[str] | None = None, *, seeds: Iterable[int] = (0,)) -> ForeignReport:
+    """The laws over a subject: see `Adapter`, and `FOREIGN_LAWS` for their names; None = all.
+
+    A law is violated if it is with the weights and inputs of any of the seeds. The laws run without gradients, but for
+    those about gradients, and as the subject is built: in evaluation mode.
+
+    Raises:
+        InputError: "unknown law 'step', did you mean 'steps'?"; "nn.LSTM: build failed: …".
+    """
+    names = list(FOREIGN_LAWS) if laws is None else list(laws)
+    for name in names:
+        if name not in FOREIGN_LAWS:
+            raise InputError(unknown("law", name, FOREIGN_LAWS, cutoff=0.4))
+    try:
+        subjects = [ForeignSubject(adapter, seed) for seed in seeds]
+    except Exception as error:
+        raise InputError(f"build failed: {_shown(error)}", where=adapter.name) from error
+    try:
+        version = metadata.version(adapter.package)
+    except metadata.PackageNotFoundError:
+        version = "not installed"
+    with torch.no_grad():
+        cells = tuple(_judged(name, subjects) for name in names)
+    return ForeignReport(adapter.name, adapter.package, version, adapter.offers.tolerance, cells)
+
+
+def _judged(name: str, subjects: list[ForeignSubject]) -> LawCell:
+    """A law over the subject with the weights of every seed."""
+    differences: list[Difference] = []
+    try:
+        for subject in subjects:
+            differences += FOREIGN_LAWS[name].check(subject)
+    except NotOffered as reason:
+        return LawCell(name, "not offered", detail=str(reason))
+    except Exception as error:  # the subject's own
+        return LawCell(name, "refused", detail=_shown(error))
+    worst = max(differences, key=lambda difference: difference.error)
+    if worst.error <= subjects[0].offers.tolerance:
+        return LawCell(name, "holds", worst.error)
+    places = [difference.position for difference in differences if difference.position is not None]
+    return LawCell(name, "violated", worst.error, min(places, default=None))
+
+
+def _shown(error: Exception) -> str:
+    """The class and the first line of an error, and the line of code that raised it."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    first = (str(error).strip().splitlines() or ["no message"])[0][:200]
+    return f"{type(error).__name__}: {first} ({frame.filename.rpartition('/')[2]}:{frame.lineno})"
