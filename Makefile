@@ -8,6 +8,7 @@
 #   make formats [ARGS=pandas_tables]   write the files of tests/formats with the real tools (PostgreSQL, sox from Debian)
 #   make cluster   a comparison on two local nodes of Ray, one of which is killed, has the same results as without
 #   make study [ARGS="--stage confirm --minutes 110"]   the study of defaults, which continues where it stopped
+#   make conformance   public implementations of other libraries under the laws, each in an environment of its own
 #   make claims [ARGS=--quick]   every claim about recurrence and attention, measured for docs/claims.md: an hour on two
 #                idle cores, ten minutes with --quick; continues where it stopped, ARGS=--overwrite begins again
 #   make verify-verdict   how often a comparison's verdict is wrong, simulated; verify-planted: on real tasks, for hours
@@ -35,7 +36,7 @@ CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 TESTS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo quick test hooks check format lint types layers docs certify certify-full bench peers study formats cluster claims ladder ladder-dates ladder-multi30k generate vega viewer viewer-packages fonts clean
+.PHONY: help install demo quick test hooks check format lint types layers docs certify certify-full bench peers study formats cluster conformance claims ladder ladder-dates ladder-multi30k generate vega viewer viewer-packages fonts clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -138,6 +139,10 @@ $(CLUSTER)/.installed: pyproject.toml constraints.txt
 verify-%: install
 	$(BIN)/python benchmarks/verify_$(subst -,_,$*).py $(ARGS)
 
+# Other libraries' modules under the laws; a file that has its results is left out: ARGS="--only mingru --again".
+conformance: install
+	$(BIN)/python conformance/run.py $(ARGS)
+
 # From recurrence to attention, one change at a time; pages in runs/. A ladder that was stopped continues. Each takes
 # about half an hour on two idle cores, and times mean nothing on a busy machine.
 MULTI30K := $(or $(SIGHTLINE_VERIFY_DATA),../shared/data)/multi30k
@@ -203,4 +208,4 @@ $(FONTS)/.installed: tests/fonts/requirements.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(TOOLS) $(CLUSTER) $(FONTS) docs/_build build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(TOOLS) $(CLUSTER) $(FONTS) .venv-conformance docs/_build build dist .pytest_cache .ruff_cache .hypothesis

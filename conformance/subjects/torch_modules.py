@@ -10,6 +10,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from sightline.testing.foreign import Adapter, Offers
 
+REQUIREMENTS: tuple[str, ...] = ()  # beside torch
 SIZE = 8
 
 

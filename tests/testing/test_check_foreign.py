@@ -181,6 +181,16 @@ def test_a_planted_fault_violates_its_law(kind: type[Adapter], law: str) -> None
     assert check_foreign(kind(), [law]).cell(law).outcome == "violated"
 
 
+def test_a_module_that_takes_one_position_at_a_time_is_asked_for_no_more() -> None:
+    class OneByOne(Sums):
+        offers: ClassVar[Offers] = Offers("tokens", 11, 2, several=False)
+
+    report = check_foreign(OneByOne())
+    assert report.cell("chunks 5 + 8").detail == "calls of several positions with a state"
+    for law in ("steps", "prompt, then steps", "fork", "two in turn", "selected rows", "state is a value"):
+        assert report.cell(law).outcome == "holds"
+
+
 def test_nan_counts_as_an_infinite_error_and_the_first_position_is_named() -> None:
     cell = check_foreign(GivesNan(), ["chunks 5 + 8"]).cell("chunks 5 + 8")
     assert (cell.error, cell.position) == (float("inf"), 0)
@@ -202,6 +212,13 @@ def test_wrong_uses_are_refused_in_one_line() -> None:
         check_foreign(TorchGRU(), ["step"])
     with pytest.raises(InputError, match=r"tolerance = 2\.0 is not between 0 and 1"):
         Offers(tolerance=2.0)
+
+    class Mistaken(TorchGRU):
+        def forward(self, model: Any, x: Tensor, state: Any = None, *rest: Any) -> tuple[Tensor, Any]:
+            return model(x)[0], {"h": state}["c"]
+
+    with pytest.raises(InputError, match=r"nn\.GRU: steps: the adapter itself failed: KeyError: 'c'"):
+        check_foreign(Mistaken(), ["steps"])
 
     class Unbuilt(TorchGRU):
         def build(self, seed: int) -> nn.Module:

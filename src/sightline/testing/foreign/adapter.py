@@ -28,6 +28,7 @@ class Offers:
     state: what a call returns for the next one: a "value" that no later call changes, a cache that the next call
         updates "in place", which is a design and no fault, or "none"
     chunk: positions of a call come in multiples of it
+    several: a call with a state may bring several positions, not one alone
     mask: on which sides a mask (B, T), True = real, may hide positions
     documents: several documents may stand in a row, each blind to those before it
     gradients: flow through the state from call to call
@@ -42,6 +43,7 @@ class Offers:
     causal: bool = True
     state: Literal["value", "in place", "none"] = "value"
     chunk: int = 1
+    several: bool = True
     mask: tuple[Literal["left", "right"], ...] = ()
     documents: bool = False
     gradients: bool = True

@@ -117,13 +117,24 @@ def _judged(name: str, subjects: list[ForeignSubject]) -> LawCell:
             differences += FOREIGN_LAWS[name].check(subject)
     except NotOffered as reason:
         return LawCell(name, "not offered", detail=str(reason))
-    except Exception as error:  # the subject's own
+    except Exception as error:
+        if _own(error, subjects[0].adapter):
+            raise InputError(
+                f"{name}: the adapter itself failed: {_shown(error)}", where=subjects[0].adapter.name
+            ) from error
         return LawCell(name, "refused", detail=_shown(error))
     worst = max(differences, key=lambda difference: difference.error)
     if worst.error <= subjects[0].offers.tolerance:
         return LawCell(name, "holds", worst.error)
     places = [difference.position for difference in differences if difference.position is not None]
     return LawCell(name, "violated", worst.error, min(places, default=None))
+
+
+def _own(error: Exception, adapter: Adapter) -> bool:
+    """Whether the adapter's own line raised, not what it called."""
+    fault: BaseException = error.__cause__ if isinstance(error.__cause__, StopIteration) else error
+    frames = [frame for frame, _ in traceback.walk_tb(fault.__traceback__)]
+    return frames[-1].f_locals.get("self") is adapter
 
 
 def _shown(error: Exception) -> str:

@@ -47,6 +47,15 @@ def _steps(s: ForeignSubject) -> Iterator[Difference]:
     yield s.compared(s.fed(x, [1] * x.shape[1]), s.whole(x))
 
 
+def _prompt(s: ForeignSubject) -> Iterator[Difference]:
+    """A prompt in one call, then steps, as generation does."""
+    _causal(s)
+    if s.offers.chunk > 1:
+        raise NotOffered(f"calls of one position: they come in multiples of {s.offers.chunk}")
+    x = s.inputs("x")
+    yield s.compared(s.fed(x, [5] + [1] * (x.shape[1] - 5)), s.whole(x))
+
+
 def _chunks(*multiples: int) -> Check:
     def law(s: ForeignSubject) -> Iterator[Difference]:
         _causal(s)
@@ -92,10 +101,9 @@ def _value(s: ForeignSubject) -> Iterator[Difference]:
     x = s.inputs("x")
     first, second = s.sizes(5, 9)
     state = s.after(x[:, :first])
-    s.adapter.forward(s.model, x[:, first:second], state)
-    again, _ = s.adapter.forward(s.model, x[:, second:], state)
-    fresh, _ = s.adapter.forward(s.model, x[:, second:], s.after(x[:, :first]))
-    yield s.compared(again, fresh)
+    s.rest(x[:, first:second], state)
+    again = s.rest(x[:, second:], state)
+    yield s.compared(again, s.rest(x[:, second:], s.after(x[:, :first])))
 
 
 def _fork(s: ForeignSubject) -> Iterator[Difference]:
@@ -105,8 +113,8 @@ def _fork(s: ForeignSubject) -> Iterator[Difference]:
     (first,) = s.sizes(5)
     state = s.after(x[:, :first])
     kept = s.adapter.clone(state)
-    s.adapter.forward(s.model, other[:, first:], state)
-    yield s.compared(s.adapter.forward(s.model, x[:, first:], kept)[0], s.whole(x)[:, first:])
+    s.rest(other[:, first:], state)
+    yield s.compared(s.rest(x[:, first:], kept), s.whole(x)[:, first:])
 
 
 def _turns(s: ForeignSubject) -> Iterator[Difference]:
@@ -117,7 +125,7 @@ def _turns(s: ForeignSubject) -> Iterator[Difference]:
     (first,) = s.sizes(5)
     states = [s.after(one[:, :first]), s.after(other[:, :first])]
     for row, state in ((one, states[0]), (other, states[1])):
-        yield s.compared(s.adapter.forward(s.model, row[:, first:], state)[0], s.whole(row)[:, first:])
+        yield s.compared(s.rest(row[:, first:], state), s.whole(row)[:, first:])
 
 
 def _selected(s: ForeignSubject) -> Iterator[Difference]:
@@ -254,6 +262,7 @@ def _strided(s: ForeignSubject) -> Iterator[Difference]:
 FOREIGN_LAWS: dict[str, ForeignLaw] = {
     "control": ForeignLaw(_control, "a plain call twice, and of a second module of the same seed, gives the same"),
     "steps": ForeignLaw(_steps, "one position at a time gives what the whole sequence gives"),
+    "prompt, then steps": ForeignLaw(_prompt, "a prompt in one call, then steps, give what the whole sequence gives"),
     "chunks 5 + 8": ForeignLaw(_chunks(5, 8), "two calls give what one gives"),
     "chunks 5 + 1 + 7": ForeignLaw(
         _chunks(5, 1, 7), "a call of several positions after a step gives what one call gives"

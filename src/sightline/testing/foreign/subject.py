@@ -66,6 +66,9 @@ class ForeignSubject:
         """
         if self.offers.state == "none":
             raise NotOffered("a state")
+        later = sizes if state is not None else sizes[1:]
+        if not self.offers.several and any(size != 1 for size in later):
+            raise NotOffered("calls of several positions with a state")
         state, outputs, at = self.start(len(x)) if state is None else state, [], 0
         for size in sizes:
             chunk = x[:, at : at + size]
@@ -74,6 +77,12 @@ class ForeignSubject:
             outputs.append(y)
             at += size
         return torch.cat(outputs, 1)
+
+    def rest(self, x: Tensor, state: Any) -> Tensor:
+        """The outputs of positions that follow a state: in one call, or step by step where it takes no other."""
+        if self.offers.several:
+            return self.adapter.forward(self.model, x, state)[0]
+        return self.fed(x, [1] * x.shape[1], state)
 
     def sizes(self, *multiples: int) -> list[int]:
         """Sizes of calls, in multiples of the subject's chunk."""
