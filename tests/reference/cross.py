@@ -10,7 +10,9 @@ from .rows import capped, head_normed, linear, real_memory, softmax
 def reference(config, parameters, x, mask=None, starts=None, memory=None):
     heads, key_heads = config.heads, config.key_heads or config.heads
     parameters = {name.removeprefix("heads."): value for name, value in parameters.items()}
-    d_head = parameters["query.weight"].shape[0] // heads
+    kept = range(heads) if config.kept is None else config.kept
+    used = sorted({head // (heads // key_heads) for head in kept})
+    d_head = config.d_head or x.shape[2] // heads
     out = np.zeros(x.shape)
     for row in range(x.shape[0]):
         source = real_memory(memory, row)
@@ -19,9 +21,9 @@ def reference(config, parameters, x, mask=None, starts=None, memory=None):
                 continue
             query = linear(parameters, "query", x[row, t])
             joined = []
-            for head in range(heads):
-                shared = head // (heads // key_heads)  # consecutive query heads share a key head
-                own, theirs = slice(head * d_head, (head + 1) * d_head), slice(shared * d_head, (shared + 1) * d_head)
+            for number, head in enumerate(kept):
+                shared = used.index(head // (heads // key_heads))  # consecutive query heads share a key head
+                own, theirs = (slice(i * d_head, (i + 1) * d_head) for i in (number, shared))
                 asking = head_normed(config, parameters, "query", query[own])
                 keys = [head_normed(config, parameters, "key", linear(parameters, "key", h)[theirs]) for h in source]
                 values = [linear(parameters, "value", h)[theirs] for h in source]

@@ -23,11 +23,13 @@ def reference(config, parameters, x, mask=None, starts=None, memory=None):
 def attend(config, parameters, inputs, place, seen):
     """The output of the query at `place` over the keys `seen`."""
     heads, key_heads = config.heads, config.key_heads or config.heads
-    d_head = parameters["query.weight"].shape[0] // heads
-    joined = []
-    for head in range(heads):
-        shared = head // (heads // key_heads)
-        own, theirs = slice(head * d_head, (head + 1) * d_head), slice(shared * d_head, (shared + 1) * d_head)
+    kept = head_numbers(config)
+    used = sorted({head // (heads // key_heads) for head in kept})  # key heads
+    d_head = config.d_head or len(inputs[0]) // heads
+    joined = [np.zeros(0)]
+    for row, head in enumerate(kept):
+        shared = used.index(head // (heads // key_heads))
+        own, theirs = slice(row * d_head, (row + 1) * d_head), slice(shared * d_head, (shared + 1) * d_head)
         query = head_normed(config, parameters, "query", linear(parameters, "query", inputs[place])[own])
         scores, values = [], []
         for other in seen:
@@ -43,6 +45,12 @@ def attend(config, parameters, inputs, place, seen):
             values.append(linear(parameters, "value", inputs[other])[theirs])
         joined.append(sum(weight * value for weight, value in zip(softmax(scores), values, strict=True)))
     return linear(parameters, "out", np.concatenate(joined))
+
+
+def head_numbers(config):
+    """The heads that a layer has, by the numbers that they had before others were pruned."""
+    kept = getattr(config, "kept", None)
+    return range(config.heads) if kept is None else kept
 
 
 def added(config, parameters, x, place):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
@@ -122,6 +123,11 @@ class FullBlockSparseAttention(_BlockSparse, FullAttention):
             common = (self.heads.query, self.heads.key, self.heads.value)
             self.global_query, self.global_key, self.global_value = (copy.deepcopy(linear) for linear in common)
             self.global_weights = Probe("B H T S")
+
+    def keep_heads(self, numbers: Sequence[int]) -> None:
+        if self.separate:
+            raise ValueError("heads with global projections of their own cannot be removed")
+        super().keep_heads(numbers)
 
     def forward(self, x: Sequences, mask: Mask | None = None, starts: Starts | None = None) -> MixedSequences:
         x, positions, _ = self.place(x, mask, starts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
@@ -11,13 +12,16 @@ from sightline.core.mixer import Memory, SequenceMixer, check_inputs, check_memo
 from sightline.core.probe import Probe
 from sightline.core.shapes import Mask, MixedSequences, Sequences, Starts
 from sightline.ops.dense import dense_attention
-from sightline.parts.attention_heads import AttentionHeads, QKNorm, check_softcap
+from sightline.parts.attention_heads import AttentionHeads, PrunableHeads, QKNorm, check_softcap, with_heads
 
 
 @final
 @dataclass(frozen=True)
 class CrossConfig:
-    """Options of `CrossAttention`; None means heads (key_heads), D/H (d_head), D (d_memory)."""
+    """Options of `CrossAttention`; None means heads (key_heads), D/H (d_head), D (d_memory), all heads (kept).
+
+    kept: numbers of the heads that are left, of those that `heads` counts; the others are removed
+    """
 
     heads: int = 4
     key_heads: int | None = None
@@ -26,9 +30,11 @@ class CrossConfig:
     bias: bool = True
     qk_norm: QKNorm = "none"
     softcap: float | None = None
+    kept: tuple[int, ...] | None = None
 
     def build(self, d_model: int) -> CrossAttention:
-        return CrossAttention(d_model, **vars(self))
+        options = {name: value for name, value in vars(self).items() if name != "kept"}
+        return with_heads(CrossAttention(d_model, **options), self.kept)
 
     @classmethod
     def examples(cls) -> tuple[CrossConfig, ...]:
@@ -36,6 +42,7 @@ class CrossConfig:
             cls(heads=2),
             cls(heads=4, key_heads=2, d_head=3, d_memory=5, bias=False),
             cls(heads=2, qk_norm="rms", softcap=1.5),
+            cls(heads=3, d_head=2, kept=(0, 2)),
         )
 
 
@@ -48,7 +55,7 @@ class CrossState(NamedTuple):
 
 
 @final
-class CrossAttention(SequenceMixer[CrossState]):
+class CrossAttention(SequenceMixer[CrossState], PrunableHeads):
     """softmax(Q Kᵀ / √d_head) V with queries from the input and keys and values from the memory.
 
     Positions of the input do not mix, so that `starts` changes nothing: all documents of a row read the row's memory.
@@ -72,6 +79,9 @@ class CrossAttention(SequenceMixer[CrossState]):
         self.heads = AttentionHeads(d_model, heads, key_heads, d_head, self.d_memory, bias, qk_norm)
         self.softcap = check_softcap(softcap)
         self.weights = Probe("B H T M")
+
+    def keep_heads(self, numbers: Sequence[int]) -> None:
+        super().keep_heads(numbers)
 
     def initial_state(self, batch: int, memory: Memory | None = None) -> CrossState:
         values, mask, _ = check_memory(memory, batch, self.d_memory, None, "CrossAttention")

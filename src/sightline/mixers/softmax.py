@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import final
 
 from sightline.ops.pattern import Pattern
-from sightline.parts.attention_heads import QKNorm
+from sightline.parts.attention_heads import QKNorm, with_heads
 from sightline.parts.positions import PositionEncoding
 from sightline.parts.self_attention import CausalAttention, FullAttention
 
@@ -14,7 +14,10 @@ from sightline.parts.self_attention import CausalAttention, FullAttention
 @final
 @dataclass(frozen=True)
 class SoftmaxConfig:
-    """Options of `SoftmaxAttention` (causal) and `FullSoftmaxAttention`; key_heads None = heads, d_head None = D/H."""
+    """Options of `SoftmaxAttention` (causal) and `FullSoftmaxAttention`; key_heads None = heads, d_head None = D/H.
+
+    kept: numbers of the heads that are left, of those that `heads` counts; the others are removed. None = all
+    """
 
     heads: int = 4
     key_heads: int | None = None
@@ -24,11 +27,13 @@ class SoftmaxConfig:
     bias: bool = True
     qk_norm: QKNorm = "none"
     softcap: float | None = None
+    kept: tuple[int, ...] | None = None
 
     def build(self, d_model: int) -> SoftmaxAttention | FullSoftmaxAttention:
         kind = SoftmaxAttention if self.causal else FullSoftmaxAttention
         sizes = (self.heads, self.key_heads, self.d_head)
-        return kind(d_model, *sizes, self.positions, self.bias, self.qk_norm, self.softcap)
+        layer = kind(d_model, *sizes, self.positions, self.bias, self.qk_norm, self.softcap)
+        return with_heads(layer, self.kept)
 
     @classmethod
     def examples(cls) -> tuple[SoftmaxConfig, ...]:
@@ -40,6 +45,7 @@ class SoftmaxConfig:
             cls(heads=2, positions="learned"),
             cls(heads=2, positions="rotary", qk_norm="rms"),
             cls(heads=3, softcap=1.5, positions="alibi"),
+            cls(heads=6, key_heads=3, d_head=2, positions="alibi", kept=(1, 4)),
             cls(heads=2, causal=False),
             cls(heads=4, key_heads=1, d_head=5, causal=False, positions="rotary"),
             cls(heads=3, d_head=2, causal=False, positions="alibi"),

@@ -32,6 +32,7 @@ from sightline.core.suggest import look_up
 from sightline.core.weights import HEADER_BYTES, check_safetensors, own_tensors
 from sightline.models import FORMS, SizedConfig
 from sightline.models.plugins import NeededPlugin, check_loaded, used_plugins
+from sightline.models.pruned import keep_heads, kept_heads
 from sightline.models.sizes_only import sizes_only
 from sightline.parts.front_ends import Source, decode_front_end, encode_front_end
 
@@ -48,7 +49,8 @@ DTYPES = {torch.float32: "F32", torch.float64: "F64", torch.bool: "BOOL", torch.
 class Stored:
     """The contents of config.json. `options` belong to the task; the hash tells a damaged file from a whole one.
 
-    The model is `FORMS[form][arch]` with the values of `model`, built for the front end `source` and `outputs`.
+    The model is `FORMS[form][arch]` with the values of `model`, built for the front end `source` and `outputs`, then
+    with the heads of `kept_heads` alone in the layers that it names (see `models.pruned`).
     """
 
     format: int
@@ -61,6 +63,7 @@ class Stored:
     weights_sha256: str
     options: dict[str, Any] = field(default_factory=dict)
     plugins: list[NeededPlugin] = field(default_factory=list)
+    kept_heads: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 class LoadedModel(NamedTuple):
@@ -109,10 +112,12 @@ def save_model(
         weights_sha256=hashlib.sha256(weights).hexdigest(),
         options=dict(options),
         plugins=used_plugins(form, arch, config),
+        kept_heads=kept_heads(model),
     )
     content = encode(stored)
-    if not stored.plugins:
-        del content["plugins"]  # which versions before plugins do not know
+    for name in ("plugins", "kept_heads"):  # which earlier versions do not know
+        if not content[name]:
+            del content[name]
     write_file(directory / WEIGHTS, weights)
     write_file(directory / CONFIG, json.dumps(content, indent=2, allow_nan=False) + "\n")
     write_file(directory / CARD, card)
@@ -141,11 +146,12 @@ def load_model(directory: Path | str) -> LoadedModel:
     with _opened(weights) as file:
         shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
         _check_plausible(stored, shapes, place)
-        empty = _build_empty(config, source, stored.outputs, place)
+        empty = _build_empty(config, source, stored, place)
         _check_tensors(empty, shapes, {name: file.get_slice(name).get_dtype() for name in shapes}, weights)
         _check_hash(weights, stored.weights_sha256)
         with torch.random.fork_rng(devices=[]):
             model = config.build(source, stored.outputs)
+        keep_heads(model, stored.kept_heads)
         tensors = {name: file.get_tensor(name) for name in shapes}
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
@@ -205,15 +211,21 @@ def _check_plausible(stored: Stored, shapes: Mapping[str, tuple[int, ...]], plac
             raise InputError(f"{name} is {value}, but {WEIGHTS} contains {most:,} {what}", where=place)
 
 
-def _build_empty(config: SizedConfig, source: FrontEndConfig, outputs: int, place: Path) -> nn.Module:
-    """The model without memory for its weights; an error in its sizes is the file's fault."""
+def _build_empty(config: SizedConfig, source: FrontEndConfig, stored: Stored, place: Path) -> nn.Module:
+    """The model without memory for its weights; an error in its sizes or heads is the file's fault."""
     try:
         with sizes_only():
-            return config.build(source, outputs)
+            model = config.build(source, stored.outputs)
     except MemoryError:
         raise
     except Exception as error:
         raise InputError(f"model: these sizes make no model: {one_line(error)}", where=place) from None
+    try:
+        with sizes_only():
+            keep_heads(model, stored.kept_heads)
+    except ValueError as error:
+        raise InputError(f"kept_heads: {one_line(error)}", where=place) from None
+    return model
 
 
 def _check_tensors(

@@ -31,9 +31,9 @@ def dense_attention(
     that sees no key gets zeros and finite gradients. `softcap` c bounds the logits before the bias: c · tanh(scale · q
     kᵀ / c) (Gemma 2, arXiv:2408.00118). With a soft cap or a listener on `probe`, the weights pass through the probe.
     """
-    groups, steps, length = q.shape[1] // k.shape[1], q.shape[2], k.shape[2]
-    if length == 0 or q.numel() == 0:
+    if k.shape[2] == 0 or q.numel() == 0:
         return q.new_zeros(*q.shape[:3], v.shape[3]) + 0.0 * (q.sum() + v.sum())
+    groups, steps, length = q.shape[1] // k.shape[1], q.shape[2], k.shape[2]
     scale = 1.0 / math.sqrt(q.shape[3]) if scale is None else scale
     listened = probe is not None and probe.attached
     plain = softcap is not None or listened

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, final
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Literal, TypeVar, final
 
 from torch import Tensor, nn
 
@@ -11,6 +13,7 @@ from sightline.core.shapes import Attended, Keys, Mask, Queries, Sequences, Valu
 from sightline.parts.norm import make_norm
 
 QKNorm = Literal["none", "layer", "rms"]
+P = TypeVar("P", bound="PrunableHeads")
 
 
 @final
@@ -21,6 +24,8 @@ class AttentionHeads(nn.Module):
     None means `heads` (key_heads), D/H (d_head) and D (d_source). `qk_norm` normalises every query and key over its K
     numbers, with a gain (and a bias for `layer`) that the heads share, so that logits cannot grow with the weights
     (Dehghani et al. 2023, arXiv:2302.05442, § 2, with LayerNorm; RMSNorm: Team OLMo 2024, arXiv:2501.00656).
+
+    `kept` has the numbers of the heads that are left after pruning, of those that it was built with; None = all.
 
     Raises:
         ValueError: "d_model = 10 is not divisible by heads = 4: …"; "heads = 4 is not a multiple of key_heads = 3".
@@ -45,6 +50,7 @@ class AttentionHeads(nn.Module):
         if heads % self.key_heads:
             raise ValueError(f"heads = {heads} is not a multiple of key_heads = {self.key_heads}")
         self.d_head = d_head or d_model // heads
+        self.kept: tuple[int, ...] | None = None
         d_source = d_source or d_model
         self.query = nn.Linear(d_model, heads * self.d_head, bias)
         self.key = nn.Linear(d_source, self.key_heads * self.d_head, bias)
@@ -61,16 +67,50 @@ class AttentionHeads(nn.Module):
 
     def queries(self, x: Sequences) -> Queries:
         """Queries (B, H, T, K) of x (B, T, D)."""
-        return _normed(self.query_norm, split_heads(self.query(x), self.heads))
+        return _normed(self.query_norm, split_heads(self.query(x), self.heads, self.d_head))
 
     def keys_values(self, source: Tensor) -> tuple[Keys, Values]:
         """Keys and values (B, G, S, K) of source (B, S, d_source)."""
-        keys = _normed(self.key_norm, split_heads(self.key(source), self.key_heads))
-        return keys, split_heads(self.value(source), self.key_heads)
+        keys = _normed(self.key_norm, split_heads(self.key(source), self.key_heads, self.d_head))
+        return keys, split_heads(self.value(source), self.key_heads, self.d_head)
 
     def none(self, batch: int) -> Keys:
         """Keys or values of no position yet, (B, G, 0, K)."""
         return self.key.weight.new_zeros(batch, self.key_heads, 0, self.d_head)
+
+    def keep_heads(self, numbers: Sequence[int]) -> None:
+        """Remove all heads but those with these numbers, 0 to heads - 1, from the projections; new parameters.
+
+        A key head that no query head is left for goes too. The others must serve equally many query heads.
+
+        Raises:
+            ValueError: "kept heads must be different numbers from 0 to 3 in ascending order, got [2, 9]"; "kept heads
+                [0, 1, 2] leave key heads with different numbers of query heads (2, 1): keep as many of each, or none".
+        """
+        numbers = list(numbers)
+        if numbers != sorted({number for number in numbers if 0 <= number < self.heads}):
+            raise ValueError(
+                f"kept heads must be different numbers from 0 to {self.heads - 1} in ascending order, got {numbers}"
+            )
+        shared = [number // (self.heads // self.key_heads) for number in numbers]
+        groups = list(dict.fromkeys(shared))
+        if len({shared.count(group) for group in groups}) > 1:
+            each = ", ".join(str(shared.count(group)) for group in groups)
+            raise ValueError(
+                f"kept heads {numbers} leave key heads with different numbers of query heads ({each}): "
+                "keep as many of each, or none"
+            )
+        rows, key_rows = (_rows_of(chosen, self.d_head) for chosen in (numbers, groups))
+        for linear, chosen in ((self.query, rows), (self.key, key_rows), (self.value, key_rows)):
+            linear.weight = nn.Parameter(linear.weight.detach()[chosen])
+            if linear.bias is not None:
+                linear.bias = nn.Parameter(linear.bias.detach()[chosen])
+            linear.out_features = len(chosen)
+        self.out.weight = nn.Parameter(self.out.weight.detach()[:, rows])
+        self.out.in_features = len(rows)
+        before = range(self.heads) if self.kept is None else self.kept
+        self.kept = tuple(before[number] for number in numbers)
+        self.heads, self.key_heads = len(numbers), len(groups)
 
     def join(self, y: Attended, mask: Mask | None) -> Sequences:
         """Head outputs (B, H, T, K) to (B, T, D), zero at masked positions."""
@@ -89,9 +129,37 @@ def check_softcap(softcap: float | None) -> float | None:
     return softcap
 
 
-def split_heads(x: Tensor, heads: int) -> Tensor:
-    """x (B, T, H·K) as (B, H, T, K)."""
-    return x.unflatten(2, (heads, -1)).transpose(1, 2)
+def _rows_of(heads: Sequence[int], size: int) -> list[int]:
+    """The rows of a projection that belong to heads of this size."""
+    return [row for head in heads for row in range(head * size, (head + 1) * size)]
+
+
+class PrunableHeads(ABC):
+    """A mixer or encoder whose heads can be removed one by one, each computing for itself what it did before."""
+
+    heads: AttentionHeads
+
+    @abstractmethod
+    def keep_heads(self, numbers: Sequence[int]) -> None:
+        """Remove all heads but those with these numbers; raises as `AttentionHeads.keep_heads`.
+
+        The layer computes what it did with the outputs of the others replaced by zeros before the output projection.
+        Without any head that is the projection's bias. Parameters are new, so an optimizer of the old ones is not of
+        these.
+        """
+        self.heads.keep_heads(numbers)
+
+
+def with_heads(layer: P, kept: Sequence[int] | None) -> P:
+    """The layer with the heads of these numbers alone, None = with all; raises as `AttentionHeads.keep_heads`."""
+    if kept is not None:
+        layer.keep_heads(kept)
+    return layer
+
+
+def split_heads(x: Tensor, heads: int, size: int = -1) -> Tensor:
+    """x (B, T, H·K) as (B, H, T, K); the size K follows from x unless there may be no head."""
+    return x.unflatten(2, (heads, size)).transpose(1, 2)
 
 
 def join_heads(y: Tensor) -> Tensor:

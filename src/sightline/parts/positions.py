@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal, NamedTuple, final
 
 import torch
@@ -118,6 +119,10 @@ class AttentionPositions(nn.Module):
         self.kind = kind
         self.added = AddPositions(d_model, kind) if kind in ("sinusoidal", "learned") else None
         self.register_buffer("slopes", alibi_slopes(heads) if kind == "alibi" else None, persistent=False)
+
+    def keep_heads(self, numbers: Sequence[int]) -> None:
+        """Leave the slopes of the heads with these numbers alone; see `parts.attention_heads.PrunableHeads`."""
+        self.slopes = None if self.slopes is None else self.slopes[list(numbers)]
 
     def add(self, x: Sequences, positions: TokenPositions) -> Sequences:
         """The layer's input x (B, T, D), with encodings added where the kind is sinusoidal or learned."""

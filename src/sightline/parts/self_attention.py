@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -14,7 +15,7 @@ from sightline.core.shapes import Counts, Mask, MixedSequences, Sequences, Start
 from sightline.ops.execute import execute
 from sightline.ops.pattern import Pattern
 from sightline.ops.plan import Plan
-from sightline.parts.attention_heads import AttentionHeads, QKNorm, check_softcap
+from sightline.parts.attention_heads import AttentionHeads, PrunableHeads, QKNorm, check_softcap
 from sightline.parts.key_value_cache import KeyValueCache, attend_cache, empty_cache, extend_cache
 from sightline.parts.positions import AttentionPositions, PositionEncoding, advance
 
@@ -29,7 +30,7 @@ class Projected(NamedTuple):
     after: Tensor  # (B,) the position that follows
 
 
-class SelfAttention(nn.Module, ABC):
+class SelfAttention(nn.Module, PrunableHeads, ABC):
     """Projections of an input and the logits' options; a mechanism adds who sees whom, and a state if it is causal.
 
     The arguments are those of `mixers.softmax.SoftmaxAttention`. The weights are `self.weights`, shape (B, H, T, S).
@@ -52,6 +53,10 @@ class SelfAttention(nn.Module, ABC):
         self.positions = AttentionPositions(positions, d_model, heads)
         self.softcap = check_softcap(softcap)
         self.weights = Probe("B H T S")
+
+    def keep_heads(self, numbers: Sequence[int]) -> None:
+        super().keep_heads(numbers)
+        self.positions.keep_heads(numbers)
 
     @property
     @abstractmethod

@@ -78,7 +78,7 @@ class Subject:
         with torch.no_grad():
             for parameter in module.parameters():
                 noise = torch.randn(parameter.shape, generator=generator)
-                fan_in = parameter.shape[-1] if parameter.dim() > 1 else 1
+                fan_in = max(parameter.shape[-1], 1) if parameter.dim() > 1 else 1
                 parameter.add_(noise, alpha=0.3 / math.sqrt(fan_in))
         return module.to(dtype)
 
