@@ -23,10 +23,25 @@ def test_words_heads_and_relations_are_read_and_ranges_skipped(tmp_path):
     file = tmp_path / "a.conllu.gz"
     file.write_bytes(gzip.compress((conllu(ROWS) + conllu(split)).encode()))
     first, second = read_arcs(file)
-    assert first == (["The", "dog", "barks", "loud"], [1, 2, -1, 2], ["det", "nsubj", "root", "advmod"])
+    assert first[:3] == (["The", "dog", "barks", "loud"], [1, 2, -1, 2], ["det", "nsubj", "root", "advmod"])
     assert second.words == ["de", "le", "pain"]
     assert second.relations[1] == "det"  # without its subtype
     assert read_arcs(file, limit=1) == [first]
+    assert (first.text, first.spans[1]) == ("The dog barks loud", (4, 7))
+    assert (second.text, second.spans) == ("du pain", [(0, 2), (0, 2), (3, 7)])
+
+
+def test_empty_nodes_are_left_out_and_texts_are_put_together_from_tokens(tmp_path):
+    file = tmp_path / "a.conllu"
+    file.write_text(
+        "1-2\tdon't\t_\t_\t_\t_\t_\t_\t_\tSpaceAfter=No\n"
+        "1\tdo\t_\t_\t_\t_\t0\troot\t_\t_\n"
+        "2\tn't\t_\t_\t_\t_\t1\tadvmod:neg\t_\t_\n"
+        "2.1\tgo\t_\t_\t_\t_\t_\t_\t1:conj\t_\n"
+        "3\t!\t_\t_\t_\t_\t1\tpunct\t_\t_\n"
+    )
+    (sentence,) = read_arcs(file)
+    assert sentence == (["do", "n't", "!"], [-1, 0, 0], ["root", "advmod", "punct"], "don't!", [(0, 2), (2, 5), (5, 6)])
 
 
 @pytest.mark.parametrize(
@@ -35,6 +50,14 @@ def test_words_heads_and_relations_are_read_and_ranges_skipped(tmp_path):
         ("1\tThe\n\n", r"a\.conllu:1: expected 10 columns, found 2"),
         (conllu([("1", "The", "7", "det")]), r"a\.conllu:2: expected a head from 0 to 1, found '7'"),
         (conllu([("1", "The", "_", "det")]), r"a\.conllu:2: expected a head from 0 to 1, found '_'"),
+        (conllu([("1", "The", "²", "det")]), r"a\.conllu:2: expected a head from 0 to 1, found '²'"),
+        (conllu([("1", "The", "1", "det")]), r"a\.conllu:2: a word cannot be its own head"),
+        (conllu([("x", "The", "0", "root")]), r"a\.conllu:2: expected the number of a word, found 'x'"),
+        (conllu([("1", "The", "0", "root"), ("3", "dog", "1", "det")]), r"a\.conllu:3: expected word 2, found '3'"),
+        (conllu([("2-3", "du", "_", "_"), *ROWS]), r"a\.conllu:2: expected words after 0, found '2-3'"),
+        (conllu([("1-9", "du", "_", "_"), *ROWS]), r"a\.conllu:2: expected words after 0, found '1-9'"),
+        (conllu([("1.1", "du", "_", "_")]), r"a\.conllu:2: a sentence without words"),
+        ("# text = nothing\n\n", r"a\.conllu: has no sentences"),
     ],
 )
 def test_a_wrong_row_is_named(tmp_path, text, problem):

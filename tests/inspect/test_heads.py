@@ -8,17 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from sightline.inspect.heads import (
-    ROLES,
-    Head,
-    ablated_heads,
-    head_importance,
-    head_scores,
-    heads_of,
-    mean_outputs,
-    score_heads,
-)
+from sightline.inspect.heads import Head, ablated_heads, head_importance, head_scores, heads_of, mean_outputs
 from sightline.inspect.record import attention_probes, recorded_attention, replaced_attention
+from sightline.inspect.roles import ROLES, score_heads
 from sightline.mixers.softmax import SoftmaxConfig
 from sightline.models.language_model import LanguageModelConfig
 

@@ -183,16 +183,30 @@ class Largest(TorchDispatchMode):
 
 @pytest.mark.slow
 def test_memory_grows_with_the_length_and_not_with_its_square():
-    length = 50_000
+    length = 100_000
     q = torch.randn(1, 1, length, 2)
     with Largest() as largest:
         result = attention_statistics(q, q, window=100, top=4)
-    assert largest.numel <= 256 * 1024
+    assert largest.numel <= 4 * length  # the four keys of every query
     torch.testing.assert_close(result.by_distance.sum(), torch.tensor(1.0))
     assert not result.by_distance[..., 100:].any()
     with Largest() as largest:
-        attention_statistics(q[:, :, :700], q, top=4)  # the past of 50,000 positions, all of it
+        attention_statistics(q[:, :, :700], q, top=4)  # the past of 100,000 positions, all of it
     assert largest.numel <= 256 * 1024
+
+
+def test_they_equal_those_of_the_whole_matrix_at_2000():
+    generator = torch.Generator().manual_seed(0)
+    q, k = (torch.randn(1, 1, 2000, 4, generator=generator, dtype=torch.float64) for _ in range(2))
+    logits = (q @ k.mT / 2.0).masked_fill(torch.ones(2000, 2000, dtype=torch.bool).triu(1), -math.inf)
+    weights = logits.softmax(3)
+    result = attention_statistics(q, k, top=3)
+    assert_equal(result.entropy, -torch.xlogy(weights, weights).sum(3))
+    assert_equal(result.largest, weights.amax(3))
+    assert_equal(result.logsumexp, logits.logsumexp(3))
+    assert_equal(result.top_weights[:, :, 2:], weights.topk(3, 3).values[:, :, 2:])
+    by_distance = torch.stack([weights.diagonal(-d, 2, 3).sum(2) for d in range(2000)], 2) / 2000
+    assert_equal(result.by_distance, by_distance)
 
 
 @pytest.mark.parametrize("level", [1e4, -1e4])

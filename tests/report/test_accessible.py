@@ -13,6 +13,7 @@ from sightline.core.metrics import Baseline
 from sightline.lab.differences import differences
 from sightline.lab.results import Estimate, Results
 from sightline.report.claims import write_claims
+from sightline.report.heads import write_heads
 from sightline.report.html import write_report
 from sightline.report.ladder import write_ladder
 from sightline.report.panel import write_panel
@@ -20,6 +21,7 @@ from sightline.report.scaling import write_scaling
 from tests.browser import opened, wait_for
 from tests.report.synthetic import make_results
 from tests.report.synthetic_claims import make_claims
+from tests.report.synthetic_heads import make_heads
 from tests.report.synthetic_ladder import make_ladder
 from tests.report.synthetic_panel import make_panel
 from tests.report.synthetic_scale import make_scale
@@ -66,6 +68,7 @@ PAGES = {
     "claims": lambda at: write_claims(make_claims(), at),
     "ladder": lambda at: write_ladder(make_ladder(), at),
     "scale": lambda at: write_scaling(make_scale(), at),
+    "heads": lambda at: write_heads(make_heads(), at / "heads.html"),
 }
 
 
@@ -86,7 +89,8 @@ def show(browser: Any, path: Path, scheme: str = "light", width: int = 1240) -> 
 
 
 @pytest.mark.parametrize(
-    ("kind", "scheme"), [*((kind, "light") for kind in PAGES), ("translation", "dark"), ("ladder", "dark")]
+    ("kind", "scheme"),
+    [*((kind, "light") for kind in PAGES), ("translation", "dark"), ("ladder", "dark"), ("heads", "dark")],
 )
 def test_no_rule_of_wcag_is_broken(browser: Any, tmp_path: Path, kind: str, scheme: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -17,7 +17,7 @@ WAY = "write the text itself"
 
 def inspect(
     run: Path,
-    given: str,
+    given: str | None = None,
     /,
     *,
     methods: str | None = None,
@@ -25,6 +25,14 @@ def inspect(
     beside: Path | None = None,
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
     json: Path | None = None,
+    heads: bool = False,
+    prune: str | None = None,
+    data: str | None = None,
+    items: int | None = None,
+    metric: str | None = None,
+    importance: Literal["ablation", "gradient"] = "ablation",
+    dependencies: Path | None = None,
+    out_dir: Path | None = None,
     device: str = "auto",
     plugin: Plugins = None,
 ) -> None:
@@ -36,6 +44,9 @@ def inspect(
     relevance by layers (relevance), and slopes along the way from a neutral input (integrated_gradients, which needs
     `pip install 'sightline[inspect]'`). Looking never changes the answer.
 
+    With --heads, not one input but data: what every attention head does, and what the model loses without it. With
+    --prune, a smaller model without the heads that matter least.
+
     Args:
         run: Directory of a run, of a model, or of a comparison, whose winner is used.
         given: The input: a text, numbers, or a file, as for `sightline predict`.
@@ -43,20 +54,38 @@ def inspect(
         replacements: How often each position is replaced for the effect.
         beside: Directory of a second model, whose maps for the same input the page shows beside those of the first.
         out: Write a page that shows all maps to this file, such as page.html.
-        json: Write all maps to this file, as JSON with `schema_version`.
+        json: Write all maps, or all results of --heads, to this file, as JSON with `schema_version`.
+        heads: Show the roles of all attention heads, their importance, and what pruning costs.
+        prune: Remove so many heads, such as 3 or 25%, the least important first, and write the model to --out-dir.
+        data: Data that heads are judged on, as `sightline eval` reads it. Default: the run's validation part.
+        items: Items of the data, evenly spaced. Default: 200.
+        metric: Metric of pruning curves. Default: the first that the task measures.
+        importance: By which heads are pruned: the rise of the loss without a head, or the gradient (Michel 2019).
+        dependencies: Treebank (CoNLL-U) with whose dependency arcs heads are compared.
+        out_dir: Directory for the smaller model.
         device: auto, cpu, cuda or mps.
         plugin: Files, modules or names of plugins that the model needs.
     """
     from sightline.core.errors import InputError
     from sightline.models.plugins import load_plugins
 
+    load_plugins(plugin)
+    if heads or prune is not None:
+        from sightline.cli.inspect_heads import HeadFlags, inspect_heads_or_prune
+
+        if given is not None:
+            raise InputError(f"{'--heads' if heads else '--prune'} takes no input, found {given!r}: name --data")
+        chosen = (data, items, metric, importance, dependencies, out, out_dir, json, device)
+        inspect_heads_or_prune(HeadFlags(run, heads, prune, *chosen))
+        return
+    if given is None:
+        raise InputError("no input given: write a text, numbers or a file after the run, or name --heads")
     if replacements < 1:
         raise InputError(f"must be at least 1, found {replacements}", where="--replacements")
     if beside is not None and out is None:
         raise InputError("needs --out, the page that shows both models", where="--beside")
     if beside is not None and json is not None:
         raise InputError("--json has the maps of one model: leave out one of the two", where="--beside")
-    load_plugins(plugin)
     found = [_inspected(one, given, methods, replacements, device) for one in (run, beside) if one is not None]
     if json is not None:
         found[0].save(json)

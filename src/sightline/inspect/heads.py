@@ -1,37 +1,21 @@
-"""What attention heads do: scores of known roles for every head, and what a model loses without a head.
-
-Weights are (B, H, T, S) of causal or full self-attention with T = S; all scores are means over the queries that can
-play the role, from 0 (never) to 1 (all weight, always), NaN where no query can. Tokens of a row that are padding must
-be marked in `mask`.
-"""
+"""What a model loses without a head: heads taken out or weighed, by loss and by gradient, and scores of all layers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple, cast
+from typing import NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from sightline.core.modes import evaluating
 from sightline.inspect.record import attention_probes, recorded_attention
+from sightline.inspect.roles import HeadScores, score_heads
 from sightline.parts.attention_heads import AttentionHeads
 
-
-class HeadScores(NamedTuple):
-    """Scores (H,) of the heads of one layer."""
-
-    previous: Tensor  # weight on the position before
-    first: Tensor  # weight on the first position of the row, of the other queries
-    duplicate: Tensor  # weight on earlier occurrences of the query's own token
-    induction: Tensor  # weight on the positions after earlier occurrences of the query's token
-    rare: Tensor  # share of queries whose heaviest key is the rarest token in view
-    distance: Tensor  # mean |t - s| by weight, in units of what even weights over the same keys would have
-    entropy: Tensor  # of the weights, in units of the logarithm of the number of keys in view
-
-
-ROLES = ("previous", "first", "duplicate", "induction", "rare")
+B = TypeVar("B")
 
 
 class Head(NamedTuple):
@@ -42,73 +26,6 @@ class Head(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.layer} head {self.number}"
-
-
-def score_heads(weights: Tensor, tokens: Tensor, mask: Tensor | None = None, *, causal: bool = True) -> HeadScores:
-    """Scores of the H heads that gave weights (B, H, T, T) for tokens (B, T); mask (B, T), True = real.
-
-    previous, duplicate and induction (prefix matching) are the scores of Olsson et al. 2022 ("In-context learning and
-    induction heads", arXiv:2209.11895, § "Argument 1" and its appendix); first is the weight on a sink (Xiao et al.
-    2023, arXiv:2309.17453); rare is the role of Voita et al. 2019 (arXiv:1905.09418, § 5.2), with ranks of frequency
-    in `tokens` themselves. Queries that see one key only say nothing and are left out of distance and entropy.
-
-    Raises:
-        ValueError: "expected weights (B, H, T, T) for tokens (2, 9), got (2, 4, 9, 8)".
-    """
-    rows, length = tokens.shape
-    if weights.dim() != 4 or (weights.shape[0], *weights.shape[2:]) != (rows, length, length):
-        raise ValueError(f"expected weights (B, H, T, T) for tokens {tuple(tokens.shape)}, got {tuple(weights.shape)}")
-    weights = weights.detach().double()
-    place = torch.arange(length, device=tokens.device)
-    real = torch.ones_like(tokens, dtype=torch.bool) if mask is None else mask
-    seen = real[:, :, None] & real[:, None, :]  # (B, T, S)
-    if causal:
-        seen = seen & (place[:, None] >= place)
-    gap = place[:, None] - place  # (T, S)
-    same = (tokens[:, :, None] == tokens[:, None, :]) & seen & (gap > 0)
-    after = torch.zeros_like(same)
-    after[:, :, 1:] = same[:, :, :-1]
-    after &= seen & (gap >= 0)
-    distance, entropy = _spread(weights, seen, gap.abs().double())
-    return HeadScores(
-        previous=_weight_on(weights, seen & (gap == 1)),
-        first=_weight_on(weights, seen & (place == 0) & (place[:, None] > 0)),
-        duplicate=_weight_on(weights, same),
-        induction=_weight_on(weights, after),
-        rare=_rare(weights, seen, tokens, real),
-        distance=distance,
-        entropy=entropy,
-    )
-
-
-def _weight_on(weights: Tensor, chosen: Tensor) -> Tensor:
-    """The mean weight (H,) on the chosen keys (B, T, S), over the queries that have one."""
-    queries = chosen.any(2)  # (B, T)
-    total = (weights * chosen.unsqueeze(1)).sum(3)  # (B, H, T)
-    return (total * queries.unsqueeze(1)).sum((0, 2)) / queries.sum()
-
-
-def _rare(weights: Tensor, seen: Tensor, tokens: Tensor, real: Tensor) -> Tensor:
-    """Share (H,) of queries whose heaviest key is the rarest token in view; of queries that see two tokens at least."""
-    counts = torch.bincount(tokens[real], minlength=int(tokens.max()) + 1)
-    often = counts[tokens].double()[:, None, :].expand(seen.shape).masked_fill(~seen, torch.inf)  # (B, T, S)
-    least = often.amin(2, keepdim=True)
-    rarest = (often == least) & seen
-    queries = (often.masked_fill(~seen, -torch.inf).amax(2, keepdim=True) > least).squeeze(2) & seen.any(2)
-    heaviest = weights.argmax(3, keepdim=True)  # (B, H, T, 1)
-    hit = rarest.unsqueeze(1).expand(weights.shape).gather(3, heaviest).squeeze(3)
-    return (hit & queries.unsqueeze(1)).sum((0, 2)).double() / queries.sum()
-
-
-def _spread(weights: Tensor, seen: Tensor, gap: Tensor) -> tuple[Tensor, Tensor]:
-    """Relative distance and relative entropy (H,), over queries that see more than one key."""
-    keys = seen.sum(2)  # (B, T)
-    queries = (keys > 1).unsqueeze(1)
-    even = (gap * seen).sum(2) / keys.clamp(min=1)  # (B, T)
-    far = (weights * gap).sum(3) / even.clamp(min=1e-12).unsqueeze(1)
-    nats = torch.special.entr(weights).sum(3) / keys.clamp(min=2).double().log().unsqueeze(1)
-    count = queries.sum()
-    return (far * queries).sum((0, 2)) / count, (nats * queries).sum((0, 2)) / count
 
 
 @torch.no_grad()
@@ -202,3 +119,65 @@ def head_importance(
                 with ablated_heads(model, [head], means):
                     importance[head] = cast(Tensor, loss()) - whole
     return importance
+
+
+def head_gradients(model: nn.Module, loss: Callable[[B], Tensor], batches: Iterable[B]) -> dict[Head, float]:
+    """E_x |∂L(x) / ∂ξ_h| for each head, ξ_h = 1 being a factor of its output (Michel et al. 2019, eq. 2).
+
+    loss: the sum () of the losses L of a batch's rows, none of which depends on another row. x is a row, such as a pair
+        of sentences or, of packed text, a row of several documents.
+
+    Scores of several layers are compared after a division by the ℓ2 norm of the layer's (`layer_normalised`), as the
+    paper does (§ 4.1, after Molchanov et al. 2017).
+    """
+    layers = heads_of(model)
+    totals = {name: torch.zeros(layer.heads, dtype=torch.double) for name, layer in layers.items()}
+    rows = dict.fromkeys(layers, 0)
+    with evaluating(model), torch.enable_grad():
+        for batch in batches:
+            with gated_heads(model) as gates:
+                total = loss(batch)
+            used = list(gates.values())
+            slopes = torch.autograd.grad(total, used, allow_unused=True, materialize_grads=True) if used else ()
+            for name, slope in zip(gates, slopes):
+                totals[name] += slope.abs().sum(0).double().cpu()
+                rows[name] += len(slope)
+    return {
+        Head(name, number): float(score) / max(rows[name], 1)
+        for name, scores in totals.items()
+        for number, score in enumerate(scores)
+    }
+
+
+@contextmanager
+def gated_heads(model: nn.Module) -> Iterator[dict[str, Tensor]]:
+    """Inside the block every head's output is multiplied by a factor, 1, for each row: (B, H) by layer, with gradients.
+
+    The factors of a layer are there once it has been called.
+    """
+    gates: dict[str, Tensor] = {}
+    handles = []
+    for name, layer in heads_of(model).items():
+
+        def hook(
+            _module: nn.Module, inputs: tuple[Tensor, ...], name: str = name, layer: AttentionHeads = layer
+        ) -> tuple[Tensor]:
+            by_head = inputs[0].unflatten(-1, (layer.heads, layer.d_head))  # (B, T, H, V)
+            if name not in gates:
+                gates[name] = by_head.new_ones(len(by_head), layer.heads).requires_grad_()
+            return ((by_head * gates[name][:, None, :, None]).flatten(-2),)
+
+        handles.append(layer.out.register_forward_pre_hook(hook))
+    try:
+        yield gates
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def layer_normalised(importance: Mapping[Head, float]) -> dict[Head, float]:
+    """The scores divided by the ℓ2 norm of those of the same layer; 0 where all of a layer are 0."""
+    norms: dict[str, float] = {}
+    for head, score in importance.items():
+        norms[head.layer] = math.hypot(norms.get(head.layer, 0.0), score)
+    return {head: score / (norms[head.layer] or 1.0) for head, score in importance.items()}

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from sightline.inspect.heads import Head, HeadScores, head_importance, head_scores, mean_outputs
+from sightline.inspect.heads import Head, head_importance, head_scores, mean_outputs
+from sightline.inspect.roles import ROLES, HeadScores
 from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.fitting import NextToken, Recipe, fit, held_out, initialised, losses
 from sightline.lab.claims.numbers import POSITIVE, SHARE, in_words, mean_of, mean_share, mean_within, points_of
@@ -18,7 +19,6 @@ from sightline.lab.claims.syntax import FOLDER, ArcAgreement, arc_agreement, tre
 from sightline.models.language_model import LanguageModelConfig
 
 SYMBOLS, TAKEN, FURTHER = 16, 0.5, 1.2
-ROLES = ("previous", "first", "duplicate", "induction", "rare")
 LEARNED = 0.1  # of the loss of an even guess
 
 

@@ -1,0 +1,201 @@
+"""What an inspection of heads gives: scores, importance, pruning curves and agreement with syntax. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, final
+
+from sightline.core.config import decode
+from sightline.core.errors import InputError
+from sightline.core.files import parse_json_object, read_regular, write_file
+from sightline.core.json_text import finite, to_json
+from sightline.inspect.influence_map import InspectedModel
+
+SCHEMA_VERSION = 1
+
+PruningOrder = Literal["ablation", "gradient", "random"]
+
+
+@final
+@dataclass(frozen=True)
+class LayerOfHeads:
+    """A layer with heads.
+
+    path: of its probe in the model; name: "full self 1", "causal self 2", "cross 1", numbered within their kind
+    kept: of a pruned layer the numbers that its heads had before
+    even: the scores of even weights over the keys in view, by name, None where nothing can play the role
+    """
+
+    path: str
+    name: str
+    kind: Literal["self", "cross"]
+    causal: bool
+    heads: int
+    kept: list[int] = field(default_factory=list)
+    even: dict[str, float | None] = field(default_factory=dict)
+
+
+@final
+@dataclass(frozen=True)
+class InspectedHead:
+    """A head: number `number`, from 0, of the layer with the index `layer`.
+
+    scores: by name, see `inspect.roles.HeadScores`; None where nothing can play the role
+    role: the role that is clear, or "" (`inspect.roles.clear_role`)
+    before, after: shares of weight by the bins of distance, on keys at or before the query and after it; empty of a
+        layer over a memory
+    entropy: mean entropy relative to even weights, by the bins of the query's position
+    ablation: rise of the loss when the head's output is replaced by zeros (Michel et al. 2019, § 3.2)
+    gradient: E_x |∂L(x)/∂ξ_h|, per counted token or item (eq. 2)
+    """
+
+    layer: int
+    number: int
+    scores: dict[str, float | None]
+    role: str
+    before: list[float | None]
+    after: list[float | None]
+    entropy: list[float | None]
+    ablation: float | None
+    gradient: float | None
+
+
+@final
+@dataclass(frozen=True)
+class PruningPoint:
+    """The model without some heads: loss and metric; of random orders the mean of all with its 95 % interval."""
+
+    removed: int
+    loss: float | None
+    metric: float | None
+    loss_low: float | None = None
+    loss_high: float | None = None
+    metric_low: float | None = None
+    metric_high: float | None = None
+
+
+@final
+@dataclass(frozen=True)
+class PruningCurve:
+    """Loss and metric by the number of heads removed, the least important first, or in random orders."""
+
+    order: PruningOrder
+    orders: int
+    points: list[PruningPoint]
+
+
+@final
+@dataclass(frozen=True)
+class ArcShare:
+    """How many arcs of a relation one head finds: its share, and its difference from the best fixed offset.
+
+    head: its index in `HeadsReport.heads`; low, high: the 95 % interval of the difference, over sentences
+    """
+
+    head: int
+    share: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+
+
+@final
+@dataclass(frozen=True)
+class ArcRelation:
+    """Agreement of heads with the arcs of a relation, "" = of all relations.
+
+    arcs: arcs that are measured on; offset: the fixed distance that finds most arcs of the other sentences, and its
+        share of these; best: the index, in `HeadsReport.heads`, of the head that finds most arcs of the other sentences
+    """
+
+    relation: str
+    arcs: int
+    offset: int
+    offset_share: float | None
+    best: int
+    heads: list[ArcShare]
+
+    @property
+    def of_best(self) -> ArcShare:
+        """The agreement of the head that was chosen on the other sentences."""
+        return next(one for one in self.heads if one.head == self.best)
+
+
+@final
+@dataclass(frozen=True)
+class SyntaxAgreement:
+    """Agreement of heads with the dependency arcs of a treebank.
+
+    sentences: that are measured on; chosen_on: sentences on which the best heads and offsets are chosen; left_out:
+        sentences whose words the model's tokens do not match
+    """
+
+    treebank: str
+    sentences: int
+    chosen_on: int
+    left_out: int
+    relations: list[ArcRelation]
+
+
+@final
+@dataclass(frozen=True)
+class HeadsReport:
+    """What the heads of a model do on some data, and what they are needed for.
+
+    data: what it was; items: how many; unit: the word for them
+    loss, loss_unit: of the whole model; metric: the name of the task's metric, value: that of the whole model
+    bins: the smallest and the largest distance, or position, of each bin of the profiles
+    """
+
+    model: InspectedModel
+    data: str
+    items: int
+    unit: str
+    loss: float | None
+    loss_unit: str
+    metric: str
+    value: float | None
+    bins: list[list[int]]
+    layers: list[LayerOfHeads]
+    heads: list[InspectedHead]
+    curves: list[PruningCurve] = field(default_factory=list)
+    arcs: SyntaxAgreement | None = None
+    notes: list[str] = field(default_factory=list)
+    command: str = ""
+    schema_version: int = SCHEMA_VERSION
+
+    def head_name(self, index: int) -> str:
+        """A head by its layer's name and its number: "causal self 1.3"."""
+        head = self.heads[index]
+        return f"{self.layers[head.layer].name}.{head.number}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types, schema_version first."""
+        plain = asdict(self)
+        return finite({"schema_version": plain.pop("schema_version"), "command": plain.pop("command"), **plain})
+
+    def save(self, path: Path) -> None:
+        """Write the report as JSON to the file `path`, whole or not at all."""
+        write_file(path, to_json(self.to_dict(), indent=1) + "\n")
+
+
+def heads_report_of(mapping: Mapping[str, Any], *, where: str = "heads") -> HeadsReport:
+    """The report of which `HeadsReport.to_dict` made the mapping.
+
+    Raises:
+        InputError: "expected schema_version 1, found 2"; the first field that is wrong.
+    """
+    if (version := mapping.get("schema_version")) != SCHEMA_VERSION:
+        raise InputError(f"expected schema_version {SCHEMA_VERSION}, found {version!r}", where=where)
+    return decode(HeadsReport, mapping, where=where)
+
+
+def load_heads_report(path: Path) -> HeadsReport:
+    """The report that `HeadsReport.save` wrote to the file `path`.
+
+    Raises:
+        InputError: "no such file"; "not valid JSON: …"; and those of `heads_report_of`.
+    """
+    return heads_report_of(parse_json_object(read_regular(path), where=path), where=str(path))

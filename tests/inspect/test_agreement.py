@@ -1,0 +1,113 @@
+"""Words find their tokens, and a planted syntactic head is found, with an interval above the best offset."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+import sightline.inspect.agreement as agreement
+from sightline.core.errors import InputError
+from sightline.inspect.agreement import bootstrap_shares, syntax_agreement
+from sightline.inspect.words import token_spans, tokens_of_words, word_weights
+from tests.inspect.test_arcs import conllu
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces", "spans"),
+    [
+        ("The dog", ["The", " d", "og"], [(0, 3), (3, 4), (4, 6)]),
+        ("The dog", ["the", "dog"], [(0, 3), (3, 6)]),  # lower-cased
+        ("a dog's", ["<unk>", "<unk>", "'", "s"], [(0, 1), (1, 4), (4, 5), (5, 6)]),
+        ("naïve", ["na", "<C3>", "<AF>ve"], [(0, 2), (2, 3), (3, 6)]),
+        ("日本", ["<s>", "日", "本"], [(0, 0), (0, 3), (3, 6)]),
+        ("a <E6> b", ["a", " <E6>", " b"], [(0, 1), (1, 5), (5, 6)]),  # a text that looks like a byte
+        ("a b", ["a", " ", "b", "</s>"], [(0, 1), (1, 1), (1, 2), (2, 2)]),
+        ("a b", ["a", "c"], None),
+        ("a b", ["a"], None),
+    ],
+)
+def test_pieces_cover_the_bytes_of_a_text(text, pieces, spans):
+    assert token_spans(text, pieces) == spans
+
+
+def test_words_cover_tokens_and_weights_are_summed_to_and_averaged_from_them():
+    covers = tokens_of_words("I don't", [(0, 1), (2, 4), (4, 7)], ["I", " do", "n", "'t"])
+    assert covers.int().tolist() == [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 1]]
+    shared = tokens_of_words("du pain", [(0, 2), (0, 2), (3, 7)], ["du", " pain"])  # two words of one token
+    assert shared.int().tolist() == [[1, 0], [1, 0], [0, 1]]
+    assert tokens_of_words("I do", [(0, 1), (2, 4)], ["I", " go"]) is None
+    weights = torch.rand(2, 4, 4).softmax(2)
+    found = word_weights(weights, covers)
+    assert found.shape == (2, 3, 3)
+    torch.testing.assert_close(found[1, 2, 2], weights[1, 2:, 2:].sum(1).mean())
+    torch.testing.assert_close(found.sum(2), torch.ones(2, 3))
+
+
+def sentences(count):
+    """Words that in turn belong to the next word and to the one before the last."""
+    generator = np.random.default_rng(0)
+    text = ""
+    for _ in range(count):
+        length = int(generator.integers(4, 9))
+        root = int(generator.integers(1, length + 1))
+        rows = [(str(i), f"w{i}", "0", "root") for i in range(1, length + 1)]
+        for i in range(1, length + 1):
+            if i != root:
+                far = int(generator.choice([j for j in range(1, length + 1) if j != i]))
+                near = i + 1 if i < length else i - 1
+                rows[i - 1] = (str(i), f"w{i}", str(far if i % 2 else near), "obj" if i % 2 else "det:x")
+        text += conllu(rows)
+    return text
+
+
+def test_a_planted_syntactic_head_beats_the_best_offset(tmp_path, monkeypatch):
+    file = tmp_path / "ud.conllu"
+    file.write_text(sentences(60))
+
+    def planted(_task, sentence):
+        size = len(sentence.words)
+        by_arc, following = torch.zeros(size, size), torch.zeros(size, size)
+        for place, head in enumerate(sentence.heads):
+            by_arc[place, max(head, 0)] = 1.0
+            following[place, min(place + 1, size - 1)] = 1.0
+        return {} if size == 4 else {"a": torch.stack([following, by_arc]), "b": following.unsqueeze(0)}
+
+    monkeypatch.setattr(agreement, "_weights", planted)
+    found = syntax_agreement(None, file, {"a": [0, 1], "b": [2]})
+    assert found.left_out > 0
+    assert found.sentences + found.chosen_on + found.left_out == 60
+    every, det, obj = found.relations
+    assert [one.relation for one in found.relations] == ["", "det", "obj"]
+    assert every.best == det.best == obj.best == 1
+    assert every.arcs == det.arcs + obj.arcs
+    assert (every.of_best.share, det.of_best.share) == (1.0, 1.0)
+    assert det.offset == 1
+    assert obj.of_best.low > 0.5
+    for relation in found.relations:
+        following = relation.heads[0]
+        assert following.share == pytest.approx(relation.heads[2].share)
+        if relation.offset == 1:  # that head is the baseline
+            assert following.difference == pytest.approx(0.0, abs=0.05)  # but for last words
+
+
+def test_few_sentences_are_refused(tmp_path, monkeypatch):
+    file = tmp_path / "ud.conllu"
+    file.write_text(sentences(6))
+    monkeypatch.setattr(agreement, "_weights", lambda _task, _sentence: {})
+    with pytest.raises(InputError, match=r"--dependencies: 0 of 6 sentences of .*ud\.conllu have tokens that match"):
+        syntax_agreement(None, file, {})
+
+
+def test_intervals_are_those_of_scipy():
+    generator = np.random.default_rng(1)
+    counts = generator.integers(1, 9, 80).astype(float)
+    sums = np.stack([generator.binomial(counts.astype(int), p) for p in (0.3, 0.9)], 1).astype(float)
+    low, high = bootstrap_shares(sums, counts)
+    for column in range(2):
+        expected = stats.bootstrap(
+            (sums[:, column], counts), lambda x, n, axis: x.sum(axis) / n.sum(axis), paired=True, vectorized=True,
+            n_resamples=4000, method="percentile", rng=np.random.default_rng(2),
+        ).confidence_interval  # fmt: skip
+        assert (low[column], high[column]) == pytest.approx(tuple(expected), abs=0.01)
