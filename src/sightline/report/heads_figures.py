@@ -61,14 +61,16 @@ def profile_drawings(report: HeadsReport) -> list[Drawing]:
     signed = [*(_signed(high, low, "−") for low, high in reversed(report.bins[1:])), "0"]
     signed += [_signed(low, high, "+") for low, high in report.bins[1:]]
     both = any(any(head.after) for head in report.heads)
-    distances = {head_key(head): _by_distance(head, len(names), both) for head in report.heads if head.before}
+    distances = {head_key(head): _by_distance(head, report.bins, both) for head in report.heads if head.before}
     entropies = {
         head_key(head): [(float(place), value) for place, value in enumerate(head.entropy) if value is not None]
         for head in report.heads
     }
+    places = signed if both else signed[: len(names)]
+    of_distance = ("distance of the key", "share of weight at each distance")
+    title = "Share of weight by distance from the query, of each head"
     drawings = [
-        _profiles(report, "heads-distance", "Share of weight by distance from the query, of each head",
-                  ("distance of the key", "share of weight"), signed if both else signed[: len(names)], distances),
+        _profiles(report, "heads-distance", title, of_distance, places, distances),
         _profiles(report, "heads-entropy", "Entropy by the position of the query, of each head",
                   ("position of the query", "entropy, 1 = even weights"), names, entropies, 1.0),
     ]  # fmt: skip
@@ -90,11 +92,15 @@ def _signed(first: int, last: int, sign: str) -> str:
     return f"{sign}{first}" if first == last else f"{sign}{first}…{sign}{last}"
 
 
-def _by_distance(head: InspectedHead, bins: int, both: bool) -> Points:
-    """Shares by place on the axis: the farthest earlier key first."""
-    before = [(float(bins - 1 - place), value or 0.0) for place, value in enumerate(head.before)]
-    after = [(float(bins - 1 + place), value or 0.0) for place, value in enumerate(head.after) if place and both]
-    return sorted(before) + after
+def _by_distance(head: InspectedHead, bins: Sequence[Sequence[int]], both: bool) -> Points:
+    """Shares by place on the axis, the farthest earlier key first; of a bin of several distances their mean."""
+    widths = [high - low + 1 for low, high in bins]
+    before, after = (
+        [(value or 0.0) / width for value, width in zip(side, widths)] for side in (head.before, head.after)
+    )
+    last = len(bins) - 1
+    later = [(float(last + place), value) for place, value in enumerate(after) if place and both]
+    return sorted((float(last - place), value) for place, value in enumerate(before)) + later
 
 
 def _profiles(
