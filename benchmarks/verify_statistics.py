@@ -6,7 +6,7 @@
 First the statistics of 2,000 tokens are compared with those of the whole matrix. Then those of one causal head over all
 tokens are computed; the largest tensor of any operation, and the memory that the process needed more, must be at most
 what is linear in the tokens. The weights of the last query are checked against all keys at once. Exit status 5 if
-something does not hold. About five minutes on one core.
+something does not hold. About two minutes on one core.
 """
 
 from __future__ import annotations

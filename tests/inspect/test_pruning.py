@@ -11,6 +11,8 @@ from scipy import stats
 
 from sightline.core.errors import InputError
 from sightline.data.batches import START, Cursor
+from sightline.decoding.engine import DecodingConfig
+from sightline.inspect import influence
 from sightline.inspect.heads import Head, ablated_heads, head_gradients, heads_of, layer_normalised
 from sightline.inspect.pruning import (
     IMPORTANCE,
@@ -108,6 +110,15 @@ def test_heads_that_are_not_there_or_cannot_go_are_refused(model):
     config = LanguageModelConfig(d_model=16, layers=1, heads=4, options={"softmax": {"key_heads": 2}})
     with pytest.raises(InputError, match=r"--prune: mixer.*different numbers of query heads \(1, 2\)"):
         prune(config.build(7), [Head(name, 0)])
+
+
+def test_a_model_without_any_head_in_a_layer_is_inspected_and_decodes():
+    task = untrained("transformer")
+    encoder, own, cross = heads_of(task.model)
+    prune(task.model, [*(Head(name, number) for name in (encoder, own) for number in range(2)), Head(cross, 0)])
+    found = influence(task, "907", ["softmax", "value_weighted", "relevance"])
+    assert [one.name for one in found.maps] == [cross, cross, "model", "model"]
+    assert len(task.predict(["12", "345"], DecodingConfig(beam=2))) == 2
 
 
 @pytest.mark.parametrize(("text", "number"), [("3", 3), ("25%", 3), (" 4 % ", 1), ("100%", 13), ("13", 13)])

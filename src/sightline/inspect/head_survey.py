@@ -69,7 +69,11 @@ def inspect_heads(
         [_trimmed(head, bins) for head in heads],
         pruning_curves(task.model, measured.quality, orders, draws=draws, points=points),
         None if treebank is None else syntax_agreement(task, treebank, columns, sentences),
-        [f"no scores of {name}: it was called with keys of earlier calls" for name in columns if name not in tallies],
+        [
+            f"no scores of {path}: it read keys of earlier calls"
+            for path, of in columns.items()
+            if of and path not in tallies
+        ],
     )
 
 
