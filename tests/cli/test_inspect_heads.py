@@ -35,7 +35,7 @@ def inspected(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int,
 
 
 def test_heads_are_shown_as_a_table_as_json_and_on_a_page(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    flags = ["--heads", "--data", "data.tsv", "--items", "30", "--metric", "token_accuracy"]
+    flags = ["--heads", "--data", "data.tsv", "--items", "30", "--metric", "token_accuracy", "--orders", "2"]
     status, out, _ = inspected(capsys, "model", *flags, "--json", "heads.json", "-o", "page.html")
     assert status == 0
     assert "data.tsv, 30 pairs: loss " in out
@@ -44,7 +44,7 @@ def test_heads_are_shown_as_a_table_as_json_and_on_a_page(model: Path, capsys: p
         "full self 1.0", "full self 1.1", "causal self 1", "causal self 1", "cross 1.0", "cross 1.1",
     ]  # fmt: skip
     found = load_heads_report(model / "heads.json")
-    assert found.command == "sightline inspect model --heads --data data.tsv --items 30 --metric token_accuracy"
+    assert found.command == f"sightline inspect model {' '.join(flags)}"
     assert (found.items, found.unit, found.metric, len(found.heads)) == (30, "pairs", "token_accuracy", 6)
     assert [(layer.kind, layer.causal) for layer in found.layers] == [("self", False), ("self", True), ("cross", True)]
     for head in found.heads:
@@ -77,7 +77,7 @@ def test_a_pruned_model_is_written_and_measures_as_it_says(model: Path, capsys: 
     assert len(pruned.predict(["12", "907"])) == 2
     kept = json.loads((model / "small" / "config.json").read_text())["kept_heads"]
     assert sum(map(len, kept.values())) + 2 * (3 - len(kept)) == 3
-    status, out, _ = inspected(capsys, "small", "--heads", "--data", "data.tsv", "--items", "5")
+    status, out, _ = inspected(capsys, "small", "--heads", "--data", "data.tsv", "--items", "5", "--orders", "0")
     assert status == 0
     status, out, err = inspected(capsys, "model", *flags)
     assert (status, out, err) == (2, "", "sightline: error: small: already exists\n")
@@ -91,7 +91,9 @@ def test_a_treebank_is_compared_with_the_heads_of_a_classifier(tmp_path, monkeyp
     flags = ["--task", "classification", "--arch", "transformer", "--max-steps", "1", "--out-dir", "run", "-q"]
     assert main(["train", "--data", "texts.tsv", *flags]) == 0
     capsys.readouterr()
-    status, out, err = inspected(capsys, "run", "--heads", "--dependencies", "ud.conllu", "--json", "heads.json")
+    status, out, err = inspected(
+        capsys, "run", "--heads", "--dependencies", "ud.conllu", "--orders", "0", "--json", "heads.json"
+    )
     assert (status, err) == (0, "")
     found = load_heads_report(tmp_path / "heads.json").arcs
     assert found is not None
@@ -147,7 +149,7 @@ def test_heads_of_pictures_have_no_scores_of_tokens(tmp_path, monkeypatch, capsy
     flags = ["--task", "classification", "--arch", "transformer", "--max-steps", "1", "--out-dir", "run", "-q"]
     assert main(["train", "--data", "pictures", *flags]) == 0
     capsys.readouterr()
-    status, _, _ = inspected(capsys, "run", "--heads", "--json", "heads.json")
+    status, _, _ = inspected(capsys, "run", "--heads", "--orders", "0", "--json", "heads.json")
     assert status == 0
     found = load_heads_report(tmp_path / "heads.json")
     assert found.metric == "accuracy"

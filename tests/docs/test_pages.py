@@ -31,7 +31,8 @@ SHORTER = [
     (r"(compare .*--tested \d+ .*)--tested \d+", r"\1"),
     (r"--limit \d+", "--limit 3"),
     (r"--archs (\w+)(,\w+)*", r"--archs \1"),
-    (r"(--heads|--prune \S+) --data", r"\1 --items 4 --data"),
+    (r"(--prune \S+) --data", r"\1 --items 4 --data"),
+    (r"--heads --data", "--heads --items 4 --orders 0 --data"),
 ]
 
 

@@ -152,6 +152,7 @@ def test_curves_follow_their_orders_and_random_ones_have_an_interval(model):
     assert [point.loss, point.loss_low, point.loss_high] == pytest.approx([sum(drawn) / 4, *interval])
     assert random.points[0].loss_low == random.points[0].loss_high == 0.0
     assert len(asked) == len({frozenset(removed) for removed in asked})  # nothing is measured twice
+    assert pruning_curves(model, quality, {"ablation": by_importance(costs)}, draws=0, points=5) == [own]
 
 
 class TwoBatches:

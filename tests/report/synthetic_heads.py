@@ -70,6 +70,6 @@ def _syntax() -> SyntaxAgreement:
 
     relations = [("", 900, 1, 0.45), ("det", 200, 1, 0.8), ("nsubj", 150, 2, 0.3)]
     return SyntaxAgreement(
-        "en_ewt-ud-dev.conllu.gz", 200, 200, 3,
+        "en_ewt-ud-dev.conllu.gz", 200, 200, 3, True,
         [ArcRelation(name, arcs, offset, 0.4, 0, shares(best)) for name, arcs, offset, best in relations],
     )  # fmt: skip

@@ -30,6 +30,7 @@ def inspect(
     data: str | None = None,
     items: int | None = None,
     metric: str | None = None,
+    orders: int = 5,
     importance: Literal["ablation", "gradient"] = "ablation",
     dependencies: Path | None = None,
     out_dir: Path | None = None,
@@ -60,6 +61,7 @@ def inspect(
         data: Data that heads are judged on, as `sightline eval` reads it. Default: the run's validation part.
         items: Items of the data, evenly spaced. Default: 200.
         metric: Metric of pruning curves. Default: the first that the task measures.
+        orders: Random orders that pruning curves are shown beside; 0: none.
         importance: By which heads are pruned: the rise of the loss without a head, or the gradient (Michel 2019).
         dependencies: Treebank (CoNLL-U) with whose dependency arcs heads are compared.
         out_dir: Directory for the smaller model.
@@ -75,7 +77,7 @@ def inspect(
 
         if given is not None:
             raise InputError(f"{'--heads' if heads else '--prune'} takes no input, found {given!r}: name --data")
-        chosen = (data, items, metric, importance, dependencies, out, out_dir, json, device)
+        chosen = (data, items, metric, orders, importance, dependencies, out, out_dir, json, device)
         inspect_heads_or_prune(HeadFlags(run, heads, prune, *chosen))
         return
     if given is None:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from sightline.inspect.head_report import HeadsReport
 
 ITEMS = 200  # unless --items says otherwise
+ORDERS = 5
 
 
 class HeadFlags(NamedTuple):
@@ -20,6 +21,7 @@ class HeadFlags(NamedTuple):
     data: str | None
     items: int | None
     metric: str | None
+    orders: int
     importance: Literal["ablation", "gradient"]
     dependencies: Path | None
     out: Path | None
@@ -34,6 +36,7 @@ def inspect_heads_or_prune(flags: HeadFlags) -> None:
     from sightline.core.settings import check_in_range
 
     check_in_range("--items", flags.items, at_least=1)
+    check_in_range("--orders", flags.orders, at_least=0)
     if flags.heads and flags.prune is not None:
         raise InputError("leave out one of --heads and --prune", where="--prune")
     for name, value, needs in (
@@ -77,9 +80,9 @@ def _show(flags: HeadFlags) -> None:
     from sightline.inspect.head_survey import inspect_heads
 
     task, part = _opened(flags)
-    found = inspect_heads(task, part, metric=flags.metric, treebank=flags.dependencies)
+    found = inspect_heads(task, part, metric=flags.metric, draws=flags.orders, treebank=flags.dependencies)
     words = {"--data": flags.data, "--items": flags.items, "--metric": flags.metric}
-    words |= {"--dependencies": flags.dependencies}
+    words |= {"--orders": None if flags.orders == ORDERS else flags.orders, "--dependencies": flags.dependencies}
     given = [word for flag, value in words.items() if value is not None for word in (flag, str(value))]
     command = shlex.join(["sightline", "inspect", str(flags.run), "--heads", *given])
     found = replace(found, model=replace(found.model, name=str(flags.run)), command=command)

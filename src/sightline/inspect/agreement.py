@@ -7,7 +7,7 @@ baseline.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from sightline.core.errors import InputError
 from sightline.core.modes import evaluating
 from sightline.core.seeds import derive
 from sightline.inspect.arcs import Parsed, arc_hits, arc_relations, best_offset, offset_hits, read_arcs
+from sightline.inspect.head_calls import is_causal
 from sightline.inspect.head_report import ArcRelation, ArcShare, SyntaxAgreement
 from sightline.inspect.heads import heads_of
 from sightline.inspect.opened_model import OpenedModel
@@ -46,19 +47,23 @@ def syntax_agreement(
         report. Layers over other sequences than the text are left out, and so are sentences whose words the tokens do
         not match
 
-    Attention from word to word is that of `words.word_weights`; a word's weight on itself does not count.
+    Attention from word to word is that of `words.word_weights`; a word's weight on itself does not count. Where every
+    layer hides later words, as in a language model, only arcs to earlier words count, for heads and offsets.
 
     Raises:
         InputError: "--dependencies: no sentence of ud.conllu has …"; what `arcs.read_arcs` and the task raise.
     """
     parsed = [one for one in read_arcs(treebank, limit) if 2 <= len(one.words) <= LONGEST]
-    found, order, left_out = [], [], 0
+    found, order, left_out, earlier = [], [], 0, False
     for sentence in parsed:
         weights = _weights(task, sentence)
         if not weights:
             left_out += 1
             continue
         order = [index for name in weights for index in columns[name]]
+        if earlier := _hide_later(task, weights):
+            seen = [head if head < place else -1 for place, head in enumerate(sentence.heads)]
+            sentence = sentence._replace(heads=seen)
         found.append(_Sentence(sentence, arc_hits(torch.cat(list(weights.values())), sentence)))
     if len(found) < 4:
         raise InputError(
@@ -69,7 +74,11 @@ def syntax_agreement(
     chosen, measured = found[0::2], found[1::2]
     names = [None, *sorted({relation for one in found for relation in arc_relations(one.parsed)})]
     relations = [_relation(name, chosen, measured, order) for name in names if _enough(name, chosen, measured)]
-    return SyntaxAgreement(treebank.name, len(measured), len(chosen), left_out, relations)
+    return SyntaxAgreement(treebank.name, len(measured), len(chosen), left_out, earlier, relations)
+
+
+def _hide_later(task: Any, layers: Iterable[str]) -> bool:
+    return all(is_causal(task.stored_model, name) for name in layers)
 
 
 def _weights(task: Any, sentence: Parsed) -> dict[str, Tensor]:

@@ -130,12 +130,14 @@ class SyntaxAgreement:
 
     sentences: that are measured on; chosen_on: sentences on which the best heads and offsets are chosen; left_out:
         sentences whose words the model's tokens do not match
+    earlier: whether only arcs to earlier words count, because every layer hides later ones
     """
 
     treebank: str
     sentences: int
     chosen_on: int
     left_out: int
+    earlier: bool
     relations: list[ArcRelation]
 
 

@@ -134,10 +134,12 @@ def pruning_curves(
         curves.append(
             PruningCurve(name, 1, [PruningPoint(n, *map(float, each)) for n, each in zip(numbers, qualities)])
         )
+    if not draws:
+        return curves
     random = np.random.default_rng(derive(0, "pruning orders"))
     shuffled = [[heads[place] for place in random.permutation(len(heads))] for _ in range(draws)]
     means = [_mean_point(number, [quality(order[:number]) for order in shuffled]) for number in numbers]
-    return [*curves, PruningCurve("random", draws, means)] if draws else curves
+    return [*curves, PruningCurve("random", draws, means)]
 
 
 def _mean_point(number: int, qualities: Sequence[Quality]) -> PruningPoint:

@@ -55,12 +55,14 @@ def verdict(report: HeadsReport) -> str:
     metric = find_metric(report.metric)
     if report.curves and defined(report.value):
         margin = metric.margin_at(report.value)
-        best = max((removable(report, curve, margin), ORDERS[curve.order]) for curve in report.curves[:-1])
-        by_chance = removable(report, report.curves[-1], margin)
-        sentences.append(
+        counts = {curve.order: removable(report, curve, margin) for curve in report.curves}
+        by_chance = counts.pop("random", None)
+        best = max((count, ORDERS[order]) for order, count in counts.items())
+        sentence = (
             f"{best[0]} can be removed, {best[1]}, before {metric.label} falls by more than {metric.amount(margin)} "
-            f"from {metric.text(report.value)}; in random order {by_chance or 'none'} can."
+            f"from {metric.text(report.value)}"
         )
+        sentences.append(sentence + ("." if by_chance is None else f"; in random order {by_chance or 'none'} can."))
     if report.arcs is not None:
         better = [one for one in report.arcs.relations if one.relation and (one.of_best.low or 0.0) > 0.0]
         every = [one for one in report.arcs.relations if one.relation]
