@@ -175,6 +175,28 @@ def image() -> Inspection:
     )  # fmt: skip
 
 
+def question() -> Inspection:
+    """A picture of 2 × 2 patches and a question of two words, which one encoder reads."""
+    pixels = np.kron(np.array([[230, 60], [90, 30]], np.uint8), np.ones((4, 4), np.uint8))[..., None]
+    weights = np.array([[[0.4, 0.1, 0.05, 0.05, 0.35, 0.05], [0.1, 0.1, 0.1, 0.1, 0.1, 0.5]]])
+    own = softmax(np.random.default_rng(5).normal(0, 1, (2, 6, 6)))
+    return Inspection(
+        InspectedModel("runs/answering", "transformer", "answering", 12_345),
+        InspectedInput(
+            "image", ["1, 1", "1, 2", "2, 1", "2, 2", "row", "?"], "0.png · row?",
+            [[0, 1], [1, 2], [2, 3], [3, 4], [0, 0], [0, 0]], pixels=pixels, grid=[2, 2],
+        ),
+        InspectedOutput(["n", "</s>"], ["<s>", "n"], [0.9, 0.8]),
+        [
+            InfluenceMap("decoder.weights", 0, "softmax", "cross", "output", "source", weights, meaning=MEANING,
+                         limits=LIMITS),
+            InfluenceMap("encoder.weights", 0, "softmax", "self", "source", "source", own, meaning=MEANING,
+                         limits=LIMITS),
+        ],
+        command="sightline inspect runs/answering $'0.png\\trow?'",
+    )  # fmt: skip
+
+
 def long(length: int = 2000) -> Inspection:
     """One head over `length` tokens, of which those before a window are skipped."""
     tokens = [f"w{i % 97}" for i in range(length)]

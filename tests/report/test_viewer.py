@@ -18,7 +18,17 @@ from sightline.data.pairs.dates import forms_of
 from sightline.inspect.influence_map import Inspection
 from sightline.report.inspection import write_page
 from tests.browser import opened, wait_for
-from tests.report.synthetic_inspection import SOURCE, TARGET, image, long, recurrent, series, sound, translation
+from tests.report.synthetic_inspection import (
+    SOURCE,
+    TARGET,
+    image,
+    long,
+    question,
+    recurrent,
+    series,
+    sound,
+    translation,
+)
 from tests.report.test_accessible import RULES
 
 pytestmark = pytest.mark.slow
@@ -31,6 +41,7 @@ KINDS = {
     "series": lambda: [series()],
     "audio": lambda: [sound()],
     "image": lambda: [image()],
+    "question": lambda: [question()],
 }
 
 
@@ -305,21 +316,6 @@ def test_the_map_is_copied_as_svg_and_png(browser: Any, tmp_path: Path) -> None:
     wait_for(page, f"{said} == 'copied as PNG'")
     kinds = page.evaluate("navigator.clipboard.read().then(items => items.flatMap(item => item.types))")
     assert kinds == ["image/png"]
-    page.close()
-
-
-def test_two_models_follow_each_other(browser: Any, tmp_path: Path) -> None:
-    page = show(browser, [recurrent(), translation()], tmp_path)
-    page.locator(".stage").first.focus()
-    for key in ["ArrowDown", "ArrowDown", "ArrowRight"]:
-        page.keyboard.press(key)
-    places = "[...document.querySelectorAll('.reading')].map(e => e.textContent.replace(/[,:].*/, ''))"
-    assert page.evaluate(places) == ["‘\u2068black\u2069’ (input 2) on ‘\u2068schwarze\u2069’ (output 2"] * 2
-    tops = page.evaluate("[...document.querySelectorAll('.stage')].map(e => e.getBoundingClientRect().top)")
-    assert tops[0] == pytest.approx(tops[1], abs=2)
-    page.uncheck("input[type=checkbox]")
-    page.keyboard.press("ArrowRight")
-    assert page.evaluate(places)[1].startswith("‘\u2068black\u2069’")
     page.close()
 
 

@@ -233,6 +233,14 @@ export function measuresOf(inspection: InspectionData): Measure[] {
   return [...measures.values()];
 }
 
+/** The measure that each of several inspections begins with: that of the same title, best the effect on the output. */
+export function firstOf(inspections: InspectionData[]): number[] {
+  const titles = inspections.map((inspection) => measuresOf(inspection).map(({ title }) => title));
+  const common = titles[0].filter((title) => titles.every((others) => others.includes(title)));
+  const best = inspections.length > 1 ? (common.find((title) => title === `${METHODS.effect}: the output over the input`) ?? common[0]) : titles[0][0];
+  return titles.map((own) => Math.max(0, own.indexOf(best)));
+}
+
 export function layerName(layer: Layer): string {
   const { layer: number, name } = layer.data;
   return number >= 0 ? `layer ${number + 1}` : name === "layers" ? "all layers together" : "whole model";

@@ -1,6 +1,6 @@
 // The page: one or two inspections side by side, with one choice of view, colours and search for both.
 import { DARK, LIGHT } from "./colours.ts";
-import { type PageData, unpack } from "./data.ts";
+import { firstOf, type PageData, unpack } from "./data.ts";
 import { choice, make, Radios } from "./page.ts";
 import { Pane, SCALES, type Setting, type ViewName } from "./pane.ts";
 import { useFonts } from "./surface.ts";
@@ -27,7 +27,8 @@ function build(place: HTMLElement, { inspections }: PageData): void {
     for (const pane of panes) if (pane !== from) pane.follow(from.place);
     following = false;
   };
-  inspections.forEach((inspection, index) => panes.push(new Pane(inspection, index + 1, setting, moved)));
+  const first = firstOf(inspections);
+  inspections.forEach((inspection, index) => panes.push(new Pane(inspection, index + 1, first[index], setting, moved)));
 
   const update = (theme = false) => panes.forEach((pane) => pane.update(theme));
   const names: [ViewName, string][] = [["matrix", "Matrix"], ["lines", "Lines"], ["input", INPUT_VIEWS[inspections[0].input.kind]]];

@@ -17,6 +17,14 @@ export function hasPicture(scene: Scene): boolean {
   return (kind === "series" && values !== null) || (kind === "audio" && spectrogram !== null) || (kind === "image" && pixels !== null && grid.length === 2);
 }
 
+/** The patch of the picture, or where in it the stretch begins, that a position covers; -1 of one beside it, such as a class token. */
+export function pictured(scene: Scene, index: number): number {
+  const { spans, grid } = scene.inspection.input;
+  const span = spans[index];
+  if (span) return span[1] > span[0] ? span[0] : -1;
+  return grid.length === 2 ? index - (scene.columns.length - grid[0] * grid[1]) : index;
+}
+
 export class MediaView implements View {
   private factor = 1;
   private left = 0; // the part before the view, of the whole length
@@ -92,6 +100,7 @@ export class MediaView implements View {
     const skipped: Box[] = [];
     for (let column = 0; column < grid.columns; column++) {
       const [first, end] = this.span(scene.inspection.input, column, grid.columns, own);
+      if (end <= first) continue;
       const left = this.x(first), right = this.x(end);
       if (right < this.plot.x || left > this.plot.x + this.plot.width) continue;
       const wide = Math.max(right - left, 0.5);
@@ -245,7 +254,7 @@ export class MediaView implements View {
   /** The place of a patch; null of a position that is no patch, such as a class token. */
   private patch(scene: Scene, index: number): Box | null {
     const [rows, columns] = scene.inspection.input.grid as [number, number];
-    const at = index - (scene.grid.columns - rows * columns);
+    const at = pictured(scene, index);
     if (at < 0) return null;
     const wide = this.plot.width / columns, high = this.plot.height / rows;
     return { x: this.plot.x + (at % columns) * wide, y: this.plot.y + Math.floor(at / columns) * high, width: wide, height: high };

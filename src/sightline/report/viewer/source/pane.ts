@@ -46,9 +46,9 @@ export class Pane {
   private planned = 0;
   private largest = new Map<Measure, number>();
 
-  constructor(readonly inspection: InspectionData, number: number, private readonly setting: Setting, private readonly moved: (from: Pane) => void) {
+  constructor(readonly inspection: InspectionData, number: number, first: number, private readonly setting: Setting, private readonly moved: (from: Pane) => void) {
     this.measures = measuresOf(inspection);
-    this.measure = this.measures[0];
+    this.measure = this.measures[first];
     this.chosen = { layer: this.measure.layers[0], head: this.measure.layers[0].first };
     this.views = { matrix: new MatrixView(), lines: new LinesView(), input: new MediaView() };
     this.text = new TextView((row, column) => this.go(this.partial({ row, column }), false));
@@ -58,6 +58,7 @@ export class Pane {
     const heading = make("h2", { id: `model-${number}` }, model.name || model.architecture);
     const about = [model.architecture, model.task, `${model.parameters.toLocaleString("en")} parameters`].filter((part) => part && part !== model.name);
     const measure = choice("Map", this.measures.map(({ title }) => title), (index) => this.turn(this.measures[index]));
+    measure.select.selectedIndex = first;
     this.choosing = make("details", { class: "heads-of", open: "" }, make("summary", {}, "Layers and heads"), this.overview.element);
     const tools = make("div", { class: "tools" },
       button("+", "Zoom in", () => this.zoom(1.5)), button("−", "Zoom out", () => this.zoom(1 / 1.5)), button("Fit", "Show the whole map", () => this.fit()),

@@ -1,6 +1,7 @@
 // Running text: the positions that read, of which one is chosen, and what it reads, shaded by its weights.
 import { fraction } from "./colours.ts";
 import { shown } from "./data.ts";
+import { pictured } from "./media.ts";
 import { direction, type Surface, widthOf } from "./surface.ts";
 import { axisTitle, type Scene } from "./view.ts";
 
@@ -63,25 +64,27 @@ export class TextView {
     this.element.append(this.above.element, this.below.element);
   }
 
-  /** `media`: the columns are shown otherwise. */
+  /** `media`: a picture shows the positions of the input, but for those beside it. */
   show(scene: Scene, media: boolean): void {
     const row = scene.cell?.row ?? 0;
     const chosen = this.above.show(scene.rows);
     this.above.heading.textContent = `${axisTitle(scene, "rows")} (choose one)`;
     chosen.forEach((token, index) => {
       token.className = `${index === row ? "chosen" : ""}${scene.found.has(`row ${index}`) ? " found" : ""}`;
+      token.hidden = media && scene.map.rows === "source" && pictured(scene, index) >= 0;
     });
-    this.below.element.hidden = media;
-    this.above.element.hidden = media && scene.map.rows === "source";
-    if (media) return;
+    this.above.element.hidden = chosen.every((token) => token.hidden);
     this.below.heading.textContent = axisTitle(scene, "columns");
-    this.below.show(scene.columns).forEach((token, column) => {
+    const read = this.below.show(scene.columns);
+    read.forEach((token, column) => {
       const value = scene.grid.at(row, column), skipped = scene.grid.isSkipped(row, column);
       const shade = skipped ? 0 : TEXT_SHADE * fraction(value, scene.scale);
       token.style.backgroundColor = shade > 0.004 ? `rgb(var(${value < 0 ? "--against" : "--heat"}) / ${shade.toFixed(3)})` : "";
       token.className = `${skipped ? "skipped" : ""}${column === scene.cell?.column ? " read" : ""}${scene.found.has(`column ${column}`) ? " found" : ""}`;
       token.title = skipped ? "skipped" : shown(value);
+      token.hidden = media && pictured(scene, column) >= 0;
     });
+    this.below.element.hidden = read.every((token) => token.hidden);
   }
 
   /** The lines of both strips for a file: places of tokens, from right to left where the text runs so. */
