@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +18,10 @@ from sightline.inspect.influence_map import Inspection, load_inspection
 from sightline.inspect.integrated import has_captum
 from sightline.mixers import MIXERS
 from sightline.models.encoder_model import EncoderConfig
+from sightline.tasks.forecasting.opened import open_series
 from sightline.tasks.forecasting.task import ForecastingTask
 from sightline.tasks.language.task import LanguageTask
+from sightline.tasks.opened import OpenedSide
 from tests.tasks import subjects
 from tests.tasks.translation import small
 
@@ -229,6 +232,52 @@ def test_a_series_and_its_forecast(arch: str, tmp_path: Path) -> None:
     assert np.array_equal(found.input.values[:, 0], np.float32(values[-24:]))
     effect = next(one for one in found.maps if one.method == "effect")
     assert effect.weights.max() > 0.0
+
+
+@pytest.mark.parametrize("arch", ["gru", "transformer"])
+def test_a_forecaster_that_reads_its_own_patches(arch: str, tmp_path: Path) -> None:
+    subject = subjects.forecasting(tmp_path)
+    settings = replace(
+        ForecastingTask.preset(arch).settings.model, d_model=8, layers=1, heads=2, decoding="autoregressive", patch=4
+    )
+    run = ForecastingTask.preset(arch).changed(
+        data=subject.run.corpus.data, lookback=24, horizon=6, season=6, model=replace(settings, stride=None)
+    )
+    task = ForecastingTask.build(ForecastingTask.load_data(run), run)
+    values = np.sin(np.arange(40.0))
+    found = influence(task, values, [*QUICK, "effect", "gradient"], replacements=2)
+    check(found)
+    assert found.input.spans == [[first, first + 4] for first in range(0, 24, 4)]
+    layer = {"gru": "jacobian", "transformer": "softmax"}[arch]
+    (within,) = (one for one in found.maps if one.method == layer)
+    assert within.weights.shape[1:] == (6, 6)  # of the look-back; what is fed back is read later
+    assert np.triu(within.weights[0], 1).max() == 0.0
+    # The slope along a patch times it, through all that is fed back, by the difference quotient of a scaled patch.
+    gradient = next(one for one in found.maps if one.method == "gradient").weights[0]
+    model = task.model.double()
+    opened = open_series(task.trained, values).source
+    for patch in range(6):
+        ends = [answer_with_scaled(model, opened, patch, 1.0 + step) for step in (1e-5, -1e-5)]
+        assert np.allclose(gradient[:, patch], abs(ends[0] - ends[1]).numpy() / 2e-5, rtol=1e-3, atol=1e-5)
+
+
+@torch.no_grad()
+def answer_with_scaled(model: Any, side: OpenedSide, patch: int, factor: float) -> Tensor:
+    """The forecast of one channel when a patch of the look-back, not of what is fed back, is scaled."""
+    calls: list[Tensor] = []
+
+    def hook(_module: nn.Module, _inputs: Any, x: Tensor) -> Tensor:
+        calls.append(x)
+        if len(calls) == 1:
+            x = x.clone()
+            x[:, patch] *= factor
+        return x
+
+    handle = model.eval().front_end.register_forward_hook(hook)
+    answer = side.answer(side.given.double())[0, :, 0]
+    handle.remove()
+    assert len(calls) == 2  # horizon 6, in patches of 4
+    return answer
 
 
 class Own(nn.Module):

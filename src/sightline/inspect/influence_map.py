@@ -49,10 +49,12 @@ class InspectedInput:
 
     pieces: of each position of the model a label: tokens of a text; for other inputs what the position covers
     text: the text as it was given; of other inputs their name
-    spans: of each position the first and the end of what it covers: values of a series, frames of the spectrogram
+    spans: of each position the first and the end of what it covers: values of a series, frames of the spectrogram,
+        patches of the picture by number; [0, 0] of a position that covers none of it, such as a word of a question
     values: (T, C) of a series; channels: their C names
     spectrogram: (F, frames) of a sound, the lowest frequency first; frame_s: the seconds from frame to frame
-    pixels: (height, width, 1 or 3) of an image; grid: its rows and columns of patches, row by row the last `pieces`
+    pixels: (height, width, 1 or 3) of an image; grid: its rows and columns of patches, which are numbered row by row;
+        without `spans` they are the last `pieces`
     """
 
     kind: InspectedKind

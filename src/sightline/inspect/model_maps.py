@@ -12,7 +12,7 @@ from sightline.inspect.effects import effects_of_replacing, numbers_moved, proba
 from sightline.inspect.influence_map import InfluenceMap, InfluenceMethod, MapSide
 from sightline.inspect.integrated import integrated_gradients
 from sightline.inspect.opened_model import MapPlace, OpenedModel, of_labels
-from sightline.inspect.record import replaced_outputs
+from sightline.inspect.record import first_call, replaced_outputs
 from sightline.inspect.relevance import relevances
 from sightline.tasks.opened import OpenedSide
 
@@ -76,7 +76,7 @@ def _with_nodes(look: OpenedModel, sides: dict[MapSide, OpenedSide], nodes: dict
         return nodes[name]
 
     assert side.vectors is not None
-    with replaced_outputs(side.vectors, as_node):
+    with replaced_outputs(side.vectors, first_call(as_node)):
         return _with_nodes(look, dict(rest), nodes)
 
 
@@ -124,7 +124,7 @@ def integrated_gradients_maps(look: OpenedModel) -> list[InfluenceMap]:
     for t in range(len(look.opened.outputs)):
 
         def score(vectors: Tensor, t: int = t) -> Tensor:
-            with replaced_outputs(module, lambda _: vectors):
+            with replaced_outputs(module, first_call(lambda _: vectors)):
                 answer = side.answer(side.given.expand(len(vectors), *side.given.shape[1:]))[:, t]
             return answer.sum(-1) if labels is None else answer.softmax(-1)[:, labels[t]]
 

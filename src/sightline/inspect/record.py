@@ -105,6 +105,12 @@ def replaced_outputs(module: nn.Module, replace: Callable[[Tensor], Tensor]) -> 
         handle.remove()
 
 
+def first_call(replace: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """`replace` for the first call of a module; later ones, of what a model feeds back, keep their vectors."""
+    waiting = [replace]
+    return lambda x: waiting.pop()(x) if waiting else x
+
+
 @contextmanager
 def embedded_inputs(model: nn.Module) -> Iterator[list[Tensor]]:
     """The vectors of a model's first front end, as nodes of the graph, once the model is called inside the block."""

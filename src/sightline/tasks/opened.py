@@ -39,7 +39,8 @@ class OpenedInput(NamedTuple):
     outputs: what each of the T positions of the answer is; labels: (T,) the class of each, of the logits (T, C) of an
         answer; None where an answer is of numbers
     writer: the module whose maps of a sequence over itself are of the output
-    spans: of each position what it covers, the added ones not counted: steps of a series, frames of a spectrogram
+    spans: of each position what it covers, the added ones not counted: steps of a series, frames of a spectrogram,
+        patches of a picture by number; (0, 0) of a position of another source
     values, channels: of a series the numbers (T, C), and their names
     spectrogram, frame_s: of a sound (F, frames), and the seconds from frame to frame
     pixels, grid: of a picture (height, width, C) bytes, and the rows and columns of its patches

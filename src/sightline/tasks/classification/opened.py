@@ -12,17 +12,9 @@ from torch import Tensor
 
 from sightline.core.errors import InputError
 from sightline.core.modes import evaluating
-from sightline.data.tokens.tokenizer import SPECIALS
 from sightline.tasks.classification.classifier import Classifier
-from sightline.tasks.opened import (
-    OpenedInput,
-    OpenedSide,
-    Replaced,
-    patch_spans,
-    replaced_patches,
-    replaced_stretches,
-    replaced_tokens,
-)
+from sightline.tasks.opened import OpenedInput, OpenedSide, patch_spans, replaced_stretches
+from sightline.tasks.opened_positions import OpenedPositions, picture_positions, sound_positions, text_positions
 
 LIKELY = 0.5  # probability from which a label of several is shown
 
@@ -58,58 +50,40 @@ def open_item(classifier: Classifier, given: Any) -> OpenedInput:
     pooling, front_end = getattr(model, "pooling", None), getattr(model, "front_end", None)
     nothing = torch.zeros(1, 0, getattr(pooling, "d_model", 0), device=read.device)
     added = 0 if pooling is None else pooling.prepare(nothing)[0].shape[1]
-    pieces, replaced, facts = _POSITIONS[inputs.kind](classifier, source, read)
+    positions = _POSITIONS[inputs.kind](classifier, source, read)
     return OpenedInput(
         inputs.kind,
         str(given) if isinstance(given, str | Path) else "",
-        OpenedSide(["<class>"] * added + pieces, read, answer, replaced, front_end, added),
+        OpenedSide(["<class>"] * added + positions.pieces, read, answer, positions.replaced, front_end, added),
         [classifier.classes[index] for index in chosen.tolist()],
         labels,
-        **facts,
+        **positions.facts,
     )
 
 
-Positions = tuple[list[str], Replaced, dict[str, Any]]  # what each shows, replacements, and further facts of the input
+def _text(classifier: Classifier, source: str, read: Tensor) -> OpenedPositions:
+    return text_positions(classifier.source, classifier.inputs.pieces(source)[: read.shape[1]], read)
 
 
-def _text(classifier: Classifier, source: str, read: Tensor) -> Positions:
-    pieces, words = classifier.inputs.pieces(source)[: read.shape[1]], classifier.inputs.words
-    if read.dim() == 2 and words is not None:
-        return pieces, replaced_tokens(read, min(len(SPECIALS), words.size - 1), words.size), {}
-    return pieces, replaced_stretches(read, [(place, place + 1) for place in range(len(pieces))]), {}  # by letters
-
-
-def _series(classifier: Classifier, source: np.ndarray, read: Tensor) -> Positions:
+def _series(classifier: Classifier, source: np.ndarray, read: Tensor) -> OpenedPositions:
     config, length = classifier.source, read.shape[1]
     spans = patch_spans(length, getattr(config, "patch", 1), getattr(config, "stride", 1), config.length_out(length))
     pieces = [f"{first}–{end - 1}" if end - first > 1 else str(first) for first, end in spans]
     channels = [str(number) for number in range(1, classifier.inputs.channels + 1)]
-    return pieces, replaced_stretches(read, spans), {"spans": spans, "values": source, "channels": channels}
+    facts = {"spans": spans, "values": source, "channels": channels}
+    return OpenedPositions(pieces, replaced_stretches(read, spans), facts)
 
 
-def _audio(classifier: Classifier, _source: np.ndarray, read: Tensor) -> Positions:
-    config: Any = classifier.source
+def _audio(classifier: Classifier, _source: np.ndarray, read: Tensor) -> OpenedPositions:
     model: Any = classifier.model
-    count, step = config.length_out(read.shape[1]), config.stride * config.hop
-    samples = patch_spans(read.shape[1], step, step, count)
-    frames = model.front_end.log_mel(read, None)[0][0]  # (frames, F)
-    facts = {
-        "spans": patch_spans(len(frames), config.stride, config.stride, count),
-        "spectrogram": frames.T.cpu().numpy(),
-        "frame_s": config.hop / config.rate_hz,
-    }
-    return [f"{first / config.rate_hz:.2f} s" for first, _ in samples], replaced_stretches(read, samples), facts
+    return sound_positions(classifier.source, model.front_end, read)
 
 
-def _image(classifier: Classifier, source: np.ndarray, read: Tensor) -> Positions:
-    side = getattr(classifier.source, "patch", 1)
-    rows, columns = read.shape[2] // side, read.shape[3] // side
-    levels = source if source.dtype == np.uint8 else np.clip(np.rint(source * 255.0), 0, 255).astype(np.uint8)
-    pieces = [f"{row + 1}, {column + 1}" for row in range(rows) for column in range(columns)]
-    return pieces, replaced_patches(read, side), {"pixels": levels.transpose(1, 2, 0), "grid": (rows, columns)}
+def _image(classifier: Classifier, source: np.ndarray, read: Tensor) -> OpenedPositions:
+    return picture_positions(classifier.source, source, read)
 
 
-_POSITIONS: dict[str, Callable[[Classifier, Any, Tensor], Positions]] = {
+_POSITIONS: dict[str, Callable[[Classifier, Any, Tensor], OpenedPositions]] = {
     "text": _text,
     "series": _series,
     "audio": _audio,

@@ -18,6 +18,8 @@ from sightline.tasks.opened import OpenedInput, OpenedSide, patch_spans, replace
 def open_series(forecaster: Forecaster, given: Any) -> OpenedInput:
     """The look-back of the first series of a file, or of an array, and the steps after it; of quantiles the middle one.
 
+    A model that forecasts patch after patch reads the middle one again, as with `paths` = 0: it draws no futures.
+
     Raises:
         InputError: what `Forecaster.panel` and `forecastable` raise.
     """
@@ -32,9 +34,12 @@ def open_series(forecaster: Forecaster, given: Any) -> OpenedInput:
         quantiles = model(changed, past, known)  # (R, H, C, Q)
         return quantiles[..., quantiles.shape[3] // 2]
 
-    front_end = next((part for part in model.modules() if isinstance(part, FrontEnd)), None)
-    patch, stride = getattr(front_end, "patch", 1), getattr(front_end, "stride", 1)
-    count = getattr(front_end, "count", lambda steps: steps)(config.lookback)
+    front_end = next(
+        (part for part in model.modules() if isinstance(part, FrontEnd)), getattr(model, "front_end", None)
+    )
+    patch = getattr(front_end, "patch", getattr(model, "patch", 1))
+    stride = getattr(front_end, "stride", patch)
+    count = getattr(front_end, "count", lambda steps: steps // stride)(config.lookback)
     spans = patch_spans(config.lookback, patch, stride, count)
     with evaluating(model):
         scaled = answer(batch.values)[0].double().cpu()  # (H, C)

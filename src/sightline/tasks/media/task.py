@@ -16,8 +16,10 @@ from sightline.models.store import LoadedModel
 from sightline.tasks.media.baselines import media_baselines
 from sightline.tasks.media.batches import MediaBatches
 from sightline.tasks.media.config import MediaTextConfig, MediaTextRun, parse_sources
+from sightline.tasks.media.opened import open_item
 from sightline.tasks.media.sources import SourceColumns
 from sightline.tasks.media.writer import MediaWriter
+from sightline.tasks.opened import OpenedInput
 from sightline.tasks.texts_out.task import TextsOutOptions, TextsOutTask
 from sightline.tasks.texts_out.writer import longest_output
 
@@ -89,6 +91,9 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun, MediaWrit
     def baselines(self, train: MediaPart, valid: MediaPart, part: MediaPart) -> list[Baseline]:
         outputs = media_baselines(train, part, self.config)
         return [one.scored(self.score(one.outputs, part.targets).metrics) for one in outputs]
+
+    def open_input(self, given: Any) -> OpenedInput:
+        return open_item(self.trained, given)
 
     def describe(self, data: MediaCorpus) -> dict[str, Any]:
         positions = self.trained.sources_of(data.train).positions
