@@ -57,15 +57,18 @@ def test_refusals_are_one_line(model: Path, capsys, arguments: list[str], messag
 def test_two_models_are_shown_beside_each_other(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small.untrained("gru").save(model / "gru")
     flags = ("--replacements", "1", "--beside", "gru")
-    status, out, _ = inspected(capsys, "model", "907", *flags, "-o", "page.html")
+    methods = ("--methods", "effect,gradient")
+    status, out, _ = inspected(capsys, "model", "907", *flags, *methods, "-o", "page.html", "--png", "map.svg")
     assert status == 0
-    assert out.endswith("page: page.html\n")
+    assert out.endswith("page: page.html\npicture: map.svg\n")
+    assert (model / "map.svg").read_text(encoding="utf-8").count("Causal effect") == 4  # of two models and two sides
     assert "gru: gru, translation" in out
     page = (model / "page.html").read_text(encoding="utf-8")
     assert "What model and gru look at" in page
     assert "sightline inspect gru 907" in page
     for more, message in (
-        ((), "--beside: needs --out, the page that shows both models"),
+        ((), "--beside: needs --out, the page that shows both models, or --png"),
+        (("--png", "map.jpg"), "--png: a picture's name ends in .png or .svg, found map.jpg"),
         (("-o", "x.html", "--json", "x.json"), "--beside: --json has the maps of one model: leave out one of the two"),
     ):
         status, _, err = inspected(capsys, "model", "907", *flags, *more)

@@ -37,11 +37,13 @@ FONTS = {
         | block(0xFF01, 0xFF5E)),
     "hangul": ("noto-sans-kr", "NotoSansKR", HANGUL),
 }  # fmt: skip
+# Those that pictures need besides that of matplotlib, which reads no woff2.
+IN_PICTURES = ("devanagari", "bengali", "thai", "kana-han", "hangul")
 JOINING = ("arabic", "bengali", "devanagari", "hebrew", "thai")
 
 
 def main(modules: Path, folder: Path) -> None:
-    """Write `<name>.woff2` of every font, what each covers, and the licence of all."""
+    """Write each font as woff2, those for pictures as ttf too, what each covers, and the licence of all."""
     covers: dict[str, list[str]] = {}
     owners: dict[str, list[str]] = {}
     terms = ""
@@ -55,6 +57,9 @@ def main(modules: Path, folder: Path) -> None:
         subsetter.populate(unicodes=letters | (COMMON if name in JOINING else set()))
         subsetter.subset(font)
         subset.save_font(font, folder / f"{name}.woff2", options)
+        if name in IN_PICTURES:
+            options.flavor = None
+            subset.save_font(font, folder / f"{name}.ttf", options)
         spaces = {0x20, 0xA0} if name in JOINING else set()
         covers[name] = ranges(sorted(set(font.getBestCmap()) - spaces))
         owner, _, terms = (place / "LICENSE_FONT").read_text().partition("\n")

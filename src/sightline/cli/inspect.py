@@ -24,6 +24,7 @@ def inspect(
     replacements: int = 8,
     beside: Path | None = None,
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    png: Path | None = None,
     json: Path | None = None,
     heads: bool = False,
     prune: str | None = None,
@@ -55,6 +56,7 @@ def inspect(
         replacements: How often each position is replaced for the effect.
         beside: Directory of a second model, whose maps for the same input the page shows beside those of the first.
         out: Write a page that shows all maps to this file, such as page.html.
+        png: Draw the maps as one picture in this file, map.png or map.svg. Several heads are shown by their mean.
         json: Write all maps, or all results of --heads, to this file, as JSON with `schema_version`.
         heads: Show the roles of all attention heads, their importance, and what pruning costs.
         prune: Remove so many heads, such as 3 or 25%, the least important first, and write the model to --out-dir.
@@ -84,8 +86,12 @@ def inspect(
         raise InputError("no input given: write a text, numbers or a file after the run, or name --heads")
     if replacements < 1:
         raise InputError(f"must be at least 1, found {replacements}", where="--replacements")
-    if beside is not None and out is None:
-        raise InputError("needs --out, the page that shows both models", where="--beside")
+    if beside is not None and out is None and png is None:
+        raise InputError("needs --out, the page that shows both models, or --png", where="--beside")
+    if png is not None:
+        from sightline.report.map_picture import check_picture
+
+        check_picture(png, where="--png")
     if beside is not None and json is not None:
         raise InputError("--json has the maps of one model: leave out one of the two", where="--beside")
     found = [_inspected(one, given, methods, replacements, device) for one in (run, beside) if one is not None]
@@ -97,6 +103,10 @@ def inspect(
         from sightline.report.inspection import write_page
 
         print(f"page: {write_page(found, out)}")
+    if png is not None:
+        from sightline.report.map_picture import save_maps
+
+        print(f"picture: {save_maps(found, png)}")
 
 
 def _inspected(run: Path, given: str, methods: str | None, replacements: int, device: str) -> Inspection:

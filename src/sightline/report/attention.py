@@ -5,26 +5,18 @@ An architecture that has not learnt an example has no map in the files, and a fo
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
-import matplotlib as mpl
-from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from rapidfuzz import fuzz
 
 from sightline.lab.results import ArchitectureMaps, AttentionExample, AttentionMap, Results
-from sightline.report.drawing import LIGHT, STYLE, save_both
+from sightline.report.drawing import LIGHT, save_both
+from sightline.report.picture_fonts import every_script
 from sightline.report.text import piece, shortened, visible
 
-# For letters missing in the first font; only installed fonts are used.
-FALLBACKS = (
-    "Noto Sans", "Noto Sans Arabic", "Noto Naskh Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari",
-    "Noto Sans Bengali", "Noto Sans Thai", "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans JP", "Hiragino Sans",
-    "Arial Unicode MS", "Microsoft YaHei", "WenQuanYi Zen Hei", "Droid Sans Fallback",
-)  # fmt: skip
 CELL = 0.17  # inches
 CHARACTER = 0.08  # inches per character of a label at 8 points
 LONGEST = 24  # characters of a label; longer labels would leave no room for the map
@@ -39,17 +31,12 @@ def learnt(maps: ArchitectureMaps, reference: str) -> bool:
 
 def save_attention(results: Results, directory: Path) -> list[Path]:
     """Write `attention-<n>.png` and `.svg` for each example, with every architecture's attention to the source."""
-    installed = {font.name for font in font_manager.fontManager.ttflist}
-    fonts = ["DejaVu Sans", *(name for name in FALLBACKS if name in installed)]
     paths = []
     for number, example in enumerate(results.attention, 1):
         if not any(learnt(maps, example.reference) for maps in example.architectures):
             continue
-        with mpl.rc_context({**STYLE, "font.family": fonts, "svg.hashsalt": f"attention-{number}"}):
-            figure = _draw(example)
-            with warnings.catch_warnings():  # letters missing in all installed fonts appear as boxes
-                warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-                paths += save_both(figure, directory / f"attention-{number}")
+        with every_script(f"attention-{number}"):
+            paths += save_both(_draw(example), directory / f"attention-{number}")
     return paths
 
 
