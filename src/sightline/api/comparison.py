@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, final
 
+from sightline.core.notebook import html_lines, html_table
 from sightline.core.spelling import as_arguments
 from sightline.data.rows.given import frame_like
 from sightline.lab.results import Results
@@ -104,13 +105,10 @@ class ComparisonResult:
 
     def _repr_html_(self) -> str:
         head, *rows = self._cells()
-        table = [f"<tr>{''.join(f'<th>{html.escape(cell)}</th>' for cell in head)}</tr>"]
-        table += [f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows]
-        notes = "".join(f"<p>{html.escape(as_arguments(warning))}</p>" for warning in self._notes())
-        notes += f"<p>{html.escape(self.recommendation)}</p>"
+        notes = html_lines([*map(as_arguments, self._notes()), self.recommendation])
         place = html.escape(str(self.report))
         return (
-            f"<p><b>{html.escape(self.results.judgement)}</b></p><table>{''.join(table)}</table>{notes}"
+            f"<p><b>{html.escape(self.results.judgement)}</b></p>{html_table(head, rows)}{notes}"
             f'<p>report: <a href="{place}">{place}</a></p>'
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, final
 from sightline.api.compare import command_of, configured, new_directory
 from sightline.core.config import override
 from sightline.core.errors import InputError
+from sightline.core.notebook import html_lines, html_table
 from sightline.core.settings import check_in_range
 from sightline.core.spelling import as_arguments, respelled
 from sightline.data.rows.given import frame_like
@@ -61,15 +63,26 @@ class LadderResult:
             )  # fmt: skip
         return frame_like({key: [row[key] for row in columns] for key in columns[0]}, self.like)
 
-    def __repr__(self) -> str:
+    def _cells(self) -> list[tuple[str, ...]]:
         results = self.results
-        rows = [("rung", "reason", "difference", results.metric.label)]
-        rows += [(r.title, r.verdict or "", difference_text(results, r), quality_text(results, r))
-                 for r in results.rungs]  # fmt: skip
+        rows = [(r.title, r.verdict or "", difference_text(results, r), quality_text(results, r))
+                for r in results.rungs]  # fmt: skip
+        return [("rung", "reason", "difference", results.metric.label), *rows]
+
+    def __repr__(self) -> str:
+        results, rows = self.results, self._cells()
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         lines += ["", *map(as_arguments, results.warnings), f"report: {self.report}"]
         return "\n".join(visible(line) for line in (self.verdict, "", *lines))
+
+    def _repr_html_(self) -> str:
+        head, *rows = self._cells()
+        place = html.escape(str(self.report))
+        notes = html_lines(map(as_arguments, self.results.warnings))
+        return (
+            f'{html_lines([self.verdict])}{html_table(head, rows)}{notes}<p>report: <a href="{place}">{place}</a></p>'
+        )
 
 
 def ladder(

@@ -1,10 +1,11 @@
-"""A display in a notebook that is replaced in place, so that progress is one bar and not hundreds of lines."""
+"""For notebooks: tables, and a display that is replaced in place, so that progress is one bar and not many lines."""
 
 from __future__ import annotations
 
 import html
 import sys
 import time
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import Any, final
 
@@ -39,3 +40,17 @@ def _content(fraction: float, lines: list[str]) -> dict[str, str]:
     text = "\n".join(lines)
     bar = f'<progress max="1" value="{fraction:.3f}" style="width:24em"></progress>'
     return {"text/plain": f"{percent(fraction)} {text}", "text/html": f"{bar}<pre>{html.escape(text)}</pre>"}
+
+
+def html_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of cells, which stay text."""
+    return f"<table>{''.join([_row(head, 'th'), *(_row(row, 'td') for row in rows)])}</table>"
+
+
+def html_lines(lines: Iterable[str]) -> str:
+    """A paragraph for each line, which stays text."""
+    return "".join(f"<p>{html.escape(line)}</p>" for line in lines)
+
+
+def _row(cells: Sequence[str], kind: str) -> str:
+    return f"<tr>{''.join(f'<{kind}>{html.escape(cell)}</{kind}>' for cell in cells)}</tr>"

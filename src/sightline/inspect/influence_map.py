@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, final
 
@@ -12,6 +13,7 @@ import numpy as np
 from sightline.core.errors import InputError
 from sightline.core.files import parse_json_object, read_regular, write_file
 from sightline.core.json_text import finite, to_json
+from sightline.core.notebook import html_lines
 from sightline.inspect.packed import array_field, decode_with_arrays, plain_with_arrays
 
 SCHEMA_VERSION = 1
@@ -131,9 +133,9 @@ class InfluenceMap:
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Inspection:
-    """Influence maps of one model for one input.
+    """Influence maps of one model for one input, which a notebook shows as the page of `sightline inspect -o`.
 
     command: what repeats it; notes: which methods or layers have no map here, and why
     """
@@ -146,6 +148,20 @@ class Inspection:
     notes: list[str] = field(default_factory=list)
     schema_version: int = SCHEMA_VERSION
 
+    def __repr__(self) -> str:
+        methods = ", ".join(dict.fromkeys(one.method for one in self.maps)) or "no method has one"
+        positions = f"{len(self.input.pieces)} positions in, {len(self.output.pieces)} out"
+        return (
+            f"Inspection({self.model.name or self.model.architecture}: {len(self.maps)} maps by {methods}; {positions})"
+        )
+
+    def _repr_html_(self) -> str:
+        return _page_of([self]) if self.maps else html_lines([repr(self), *self.notes])
+
+    def beside(self, other: Inspection) -> InspectionPair:
+        """This model and another, for a notebook, linked token by token."""
+        return InspectionPair(self, other)
+
     def plain(self) -> dict[str, Any]:
         """Plain JSON types, schema_version first; arrays as `packed.PackedArray` has them."""
         plain = plain_with_arrays(self)
@@ -154,6 +170,23 @@ class Inspection:
     def save(self, path: Path) -> None:
         """Write the inspection as JSON to the file `path`, whole or not at all."""
         write_file(path, to_json(self.plain(), indent=1) + "\n")
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class InspectionPair:
+    """Two models and the same input, which a notebook shows side by side, as `sightline inspect --beside` does."""
+
+    first: Inspection
+    second: Inspection
+
+    def _repr_html_(self) -> str:
+        return _page_of([self.first, self.second])
+
+
+def _page_of(inspections: list[Inspection]) -> str:
+    """The page in a frame. The report reads these objects, and is loaded when a notebook asks for it, not before."""
+    return import_module("sightline.report.inspection").notebook_page(inspections)
 
 
 def inspection_of(mapping: Mapping[str, Any], *, where: str = "inspection") -> Inspection:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, final
 
 from sightline.core.metrics import Metric, find_metric
+from sightline.core.notebook import html_lines, html_table
 from sightline.lab.details import Curve
 from sightline.lab.panel_results import Band
 from sightline.lab.results import Data, Estimate
@@ -171,6 +172,13 @@ class ScaleResults:
         """The pair of two architectures, whichever is first."""
         return next((pair for pair in self.pairs if {pair.first, pair.second} == {one, other}), None)
 
+    def _repr_html_(self) -> str:
+        rows = [
+            (law.arch, law.along, *_ends(law.law and law.law.exponent), str(law.sizes), law.note) for law in self.laws
+        ]
+        head = ("architecture", "along", "exponent", "low", "high", "sizes", "")
+        return html_lines([self.verdict]) + html_table(head, rows) + html_lines(self.warnings)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types, schema_version first, NaN and infinities as null."""
         return plain_results(self)
@@ -183,3 +191,9 @@ class ScaleResults:
     def load(cls, path: Path) -> ScaleResults:
         """The results in the file `path`; raises what `load_results` does."""
         return load_results(cls, path, SCHEMA_VERSION)
+
+
+def _ends(estimate: Estimate | None) -> tuple[str, str, str]:
+    """A mean and the ends of its interval, as text."""
+    ends = (None, None, None) if estimate is None else (estimate.mean, estimate.low, estimate.high)
+    return tuple("" if end is None else f"{end:.3f}" for end in ends)  # type: ignore[return-value]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from sightline.core.digits import number_of
+from sightline.core.notebook import html_lines, html_table
 from sightline.data.rows.given import frame_like, polars_frame
 from sightline.data.series.panel import Panel
 
@@ -43,11 +44,20 @@ class Forecast:
 
     def __repr__(self) -> str:
         """The series, the steps and the first rows."""
-        series = number_of(self.values.shape[0], "series", "series")
-        steps = number_of(self.values.shape[1], "step")
         rows = self.csv().splitlines()
         more = ["…"] if len(rows) > MOST_SHOWN else []
-        return "\n".join([f"forecast of {series}, {steps} of {self.panel.grid.every}", *rows[:MOST_SHOWN], *more])
+        return "\n".join([self.title, *rows[:MOST_SHOWN], *more])
+
+    def _repr_html_(self) -> str:
+        head, *rows = csv.reader(io.StringIO(self.csv()))
+        more = [["…"] * len(head)] if len(rows) >= MOST_SHOWN else []
+        return html_lines([self.title]) + html_table(head, [*rows[: MOST_SHOWN - 1], *more])
+
+    @property
+    def title(self) -> str:
+        """The number of series and of steps, in a line."""
+        series = number_of(self.values.shape[0], "series", "series")
+        return f"forecast of {series}, {number_of(self.values.shape[1], 'step')} of {self.panel.grid.every}"
 
     @property
     def notes(self) -> tuple[str, ...]:

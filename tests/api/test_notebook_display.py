@@ -1,0 +1,107 @@
+"""What a notebook shows of each result object: its numbers in a table, and foreign text as text."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import html
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sightline.api.comparison import ComparisonResult
+from sightline.api.ladder import LadderResult
+from sightline.data.series.grid import Grid
+from sightline.data.series.panel import Panel, Series
+from sightline.tasks.evaluation import Evaluation
+from sightline.tasks.forecasting.forecast import Forecast
+from tests.report.synthetic import make_results
+from tests.report.synthetic_inspection import recurrent, translation
+from tests.report.synthetic_ladder import make_ladder
+from tests.report.synthetic_scale import make_scale
+
+HOSTILE = "<script>alert('x')</script>"
+
+
+class Tables(HTMLParser):
+    """The cells of tables by row, and the names of all elements."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.rows: list[list[str]] = []
+        self.elements: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.elements.add(tag)
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_data(self, data: str) -> None:
+        if self.rows and self.rows[-1]:
+            self.rows[-1][-1] += data
+
+
+def hostile(text: str) -> str:
+    return f"{text}{HOSTILE}"
+
+
+def forecast() -> Forecast:
+    """Twelve steps of one column."""
+    empty = np.zeros((2, 0))
+    panel = Panel("x", Grid("number", 0, 1), (hostile("a"),), (), (), (Series("", 0, np.zeros((2, 1)), empty, empty),))
+    return Forecast(panel, np.arange(12.0).reshape(1, 12, 1), np.zeros((1, 12, 1, 0)))
+
+
+RESULTS = {
+    "comparison": lambda: ComparisonResult(replace(make_results(), verdict=HOSTILE), Path("a"), Path("a/report.html")),
+    "ladder": lambda: LadderResult(make_ladder(hostile), Path("a"), Path("a/ladder.html")),
+    "sizes": lambda: replace(make_scale(), verdict=HOSTILE),
+    "evaluation": lambda: Evaluation("translation", "gru", HOSTILE, "pairs", 7, {"bleu": 31.25}),
+    "forecast": forecast,
+}
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_every_result_is_a_table_of_text(name: str) -> None:
+    shown = Tables(RESULTS[name]()._repr_html_())
+    assert shown.elements <= {"p", "b", "table", "tr", "th", "td", "a"}
+    assert {len(row) for row in shown.rows} == {len(shown.rows[0])}
+    assert len(shown.rows) > 1 or name == "evaluation"
+
+
+def test_a_forecast_shows_its_first_steps() -> None:
+    shown = Tables(forecast()._repr_html_())
+    assert shown.rows[0] == ["time", "column", "value"]
+    assert [row[2] for row in shown.rows[1:]] == [*map(str, range(7)), "…"]
+
+
+def test_laws_of_sizes_show_their_exponents() -> None:
+    results = make_scale()
+    rows = Tables(results._repr_html_()).rows
+    law = results.law("my <lm>")
+    assert [f"{law.law.exponent.mean:.3f}" in row for row in rows if row[:2] == ["my <lm>", "parameters"]] == [True]
+
+
+def embedded(frame: str) -> list[str]:
+    """The names of the models of the page in a frame."""
+    page = html.unescape(re.search(r'srcdoc="([^"]*)"', frame)[1])
+    packed = re.search(r'id="inspections">([^<]*)<', page)[1]
+    return [one["model"]["name"] for one in json.loads(gzip.decompress(base64.b64decode(packed)))["inspections"]]
+
+
+def test_influence_maps_show_their_page_in_a_frame() -> None:
+    assert embedded(recurrent()._repr_html_()) == ["runs/lstm"]
+    assert embedded(recurrent().beside(translation())._repr_html_()) == ["runs/lstm", "runs/transformer"]
+    assert Tables(recurrent()._repr_html_()).elements == {"iframe"}
+    without = replace(recurrent(), maps=[], notes=[HOSTILE])._repr_html_()
+    assert Tables(without).elements == {"p"}
+    assert repr(recurrent()) == "Inspection(runs/lstm: 1 maps by jacobian; 9 positions in, 9 out)"
