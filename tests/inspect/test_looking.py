@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +17,9 @@ from sightline.parts.series_patches import SeriesWindows
 
 WORDS, OUTPUTS = 11, 7
 PRESETS = [(form, name) for form, presets in FORMS.items() for name in presets]
-CLOSE = {"rtol": 1e-4, "atol": 1e-5}
+ALWAYS = ("B T M", "B T")  # shapes of weights that are formed whether or not somebody looks
+BESIDE = ("retention", "gated_linear")  # whose implicit matrix nothing is computed from
+EPS = torch.finfo(torch.float32).eps
 
 
 def built(form: str, name: str) -> tuple[nn.Module, Callable[[nn.Module], Tensor]]:
@@ -37,7 +40,7 @@ def built(form: str, name: str) -> tuple[nn.Module, Callable[[nn.Module], Tensor
         "encoder-decoder": lambda model: model(tokens, None, target),
         "decoder": lambda model: model(tokens, None)[0],
         "encoder": lambda model: model(tokens),
-        "forecaster": lambda model: model(values),
+        "forecaster": lambda model: model(values.to(next(model.parameters()))),
     }
     return model, calls[form]
 
@@ -45,14 +48,35 @@ def built(form: str, name: str) -> tuple[nn.Module, Callable[[nn.Module], Tensor
 @torch.no_grad()
 @pytest.mark.parametrize(("form", "name"), PRESETS)
 def test_outputs_are_the_same_with_every_probe_read(form: str, name: str) -> None:
+    """Bit for bit where the same kernel runs: no probe; weights that are always formed (additive attention, poolings);
+    matrices that are formed beside the recurrence (retention, gated linear attention).
+
+    Elsewhere another kernel forms the weights, and sums in another order. Its error against float64 then is about that
+    of the fast kernel: at most three times as large, and half a unit in the last place of the output, the rounding of
+    one number. The ratio is measured as .6 to 1.4, and up to 1.9 with the delta rule, whose matrix solves triangular
+    systems. In float64 itself, where sums of these lengths round by less, both agree to 1e-13.
+    """
     model, call = built(form, name)
+    plain, seen = both(model, call)
+    probes = attention_probes(model, signed=True)
+    if all(probe.shape in ALWAYS or (probe.implicit and name in BESIDE) for probe in probes.values()):
+        assert torch.equal(seen, plain)
+        return
+    exact, seen_exact = both(deepcopy(model).double(), call)
+    scale = rms(exact)
+    assert (seen_exact - exact).abs().max() <= 1e-13 * scale
+    assert rms(seen - exact) <= 3 * rms(plain - exact) + EPS / 2 * scale
+
+
+def both(model: nn.Module, call: Callable[[nn.Module], Tensor]) -> tuple[Tensor, Tensor]:
+    """The answer unseen, which stays what it was, and the answer with every probe read."""
     plain = call(model)
     with recorded_attention(model, signed=True) as weights:
         seen = call(model)
-    probes = attention_probes(model, signed=True)
-    assert set(weights) == set(probes)
-    if all(probe.shape in ("B T M", "B T") for probe in probes.values()):
-        assert torch.equal(seen, plain)  # weights that are always formed, or none: the same kernels run
-    else:
-        assert torch.allclose(seen, plain, **CLOSE)
+    assert set(weights) == set(attention_probes(model, signed=True))
     assert torch.equal(call(model), plain)
+    return plain, seen
+
+
+def rms(x: Tensor) -> float:
+    return float(x.double().square().mean().sqrt())
