@@ -29,6 +29,7 @@ from sightline.report.text import names_of, piece, shortened, visible
 
 LONGEST_TEXT = 2000  # characters of the input above the maps
 NOTEBOOK_HEIGHT = 900  # pixels
+FRAMED = "header, main > nav { display: none; }"  # a notebook has headings of its own
 _AROUND = re.compile(r"^\s+|\s+$")
 
 
@@ -45,15 +46,15 @@ def write_page(inspections: Sequence[Inspection], path: Path) -> Path:
 
 def notebook_page(inspections: Sequence[Inspection]) -> str:
     """The page inside a frame, for the `_repr_html_` of a notebook."""
-    page = html.escape(render_inspections(inspections), quote=True)
+    page = html.escape(render_inspections(inspections, more_style=FRAMED), quote=True)
     return (
         f'<iframe srcdoc="{page}" sandbox="allow-scripts allow-downloads" title="Influence maps" '
         f'style="width:100%;height:{NOTEBOOK_HEIGHT}px;border:0"></iframe>'
     )
 
 
-def render_inspections(inspections: Sequence[Inspection]) -> str:
-    """The page as HTML."""
+def render_inspections(inspections: Sequence[Inspection], *, more_style: str = "") -> str:
+    """The page as HTML; more_style: rules after its own."""
     if not 1 <= len(inspections) <= 2:
         raise ValueError(f"a page shows one or two inspections, got {len(inspections)}")
     for one in inspections:
@@ -63,7 +64,7 @@ def render_inspections(inspections: Sequence[Inspection]) -> str:
     texts = list(dict.fromkeys(shortened(visible(one.input.text), LONGEST_TEXT) for one in inspections))
     letters = _letters([plain, texts])
     packed = gzip.compress(to_json({"inspections": plain, "letters": letters}).encode(), 9, mtime=0)
-    style = "\n".join([style_sheet(), _template("viewer.css"), font_faces(letters)])
+    style = "\n".join([style_sheet(), _template("viewer.css"), font_faces(letters), more_style])
     return (
         templates()
         .get_template("inspection.html.j2")
