@@ -17,6 +17,7 @@ from sightline.cli.app import main
 from tests.browser import opened
 from tests.docs.snippets import snippets
 from tests.plugins import forgotten
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("**/*.md"))]
@@ -190,3 +191,31 @@ def test_no_page_is_cut_off_on_a_phone_or_a_laptop(built):
                 wrong += [(page.name, width, "scrolls")] if scrolled else []
                 wrong += [(page.name, width, text) for text in view.evaluate(CUT_OFF, width)]
     assert wrong == []
+
+
+@pytest.mark.slow
+def test_the_notebook_shows_maps_that_do_not_disturb_each_other(built):
+    """A page that was executed: two frames of maps, each with a state of its own, and no request."""
+    page, asked = built / "tutorials" / "looking.html", []
+    with opened() as browser:
+        view = browser.new_page()
+        view.on("request", lambda request: asked.append(request.url))
+        view.goto(page.as_uri())
+        ready = "document.querySelector('#viewer')?.dataset.ready !== undefined"
+        wait_until(lambda: len(view.frames) == 3 and all(frame.evaluate(ready) for frame in view.frames[1:]))
+        pair, single = view.frames[1:]
+        titles = "[...document.querySelectorAll('.pane h3')].map(e => e.textContent.split(',')[0])"
+        assert pair.evaluate(titles) == ["Causal effect: the output over the input"] * 2
+        state = "['.views [aria-checked=true]', '.pane h3', '.reading'].map(e => document.querySelector(e).textContent)"
+        before = single.evaluate(state)
+        pair.click(".views button >> nth=2")
+        pair.click(".strip >> nth=1 >> span >> nth=2")
+        readings = pair.evaluate("[...document.querySelectorAll('.reading')].map(e => e.textContent.split(' on ')[0])")
+        assert len(set(readings)) == 1
+        assert "(input 3)" in readings[0]
+        assert single.evaluate(state) == before
+        assert pair.evaluate(state)[0] != before[0]
+    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:", "about:"))] == []
+    shown = page.read_text(encoding="utf-8")
+    assert "of 100 new sentences right" in shown
+    assert "Traceback" not in shown
