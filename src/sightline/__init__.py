@@ -21,7 +21,7 @@ _NAMES = {
     "SightlineError": "sightline.core.errors",
     "compare": "sightline.api.compare",
     "describe": "sightline.tasks.describe",
-    "fit": "sightline.tasks.fit",
+    "fit": "sightline.api.fit",
     "ladder": "sightline.api.ladder",
     "load": "sightline.tasks.load",
     "load_plugin": "sightline.models.plugins",
@@ -61,6 +61,7 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from sightline.api.compare import compare as compare
+    from sightline.api.fit import fit as fit
     from sightline.api.ladder import ladder as ladder
     from sightline.api.scale import scale as scale
     from sightline.core.errors import SightlineError as SightlineError
@@ -72,5 +73,4 @@ if TYPE_CHECKING:
     from sightline.models import ARCHITECTURES as ARCHITECTURES
     from sightline.models.plugins import load_plugin as load_plugin
     from sightline.tasks.describe import describe as describe
-    from sightline.tasks.fit import fit as fit
     from sightline.tasks.load import load as load

@@ -23,6 +23,7 @@ def inspect(
     methods: str | None = None,
     replacements: int = 8,
     beside: Path | None = None,
+    training: Annotated[bool, Parameter(negative=())] = False,
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
     png: Path | None = None,
     json: Path | None = None,
@@ -51,10 +52,11 @@ def inspect(
 
     Args:
         run: Directory of a run, of a model, or of a comparison, whose winner is used.
-        given: The input: a text, numbers, or a file, as for `sightline predict`.
+        given: The input: a text, numbers, or a file, as for `sightline predict`. Not with --training.
         methods: Comma-separated methods. Default: all that the model has.
         replacements: How often each position is replaced for the effect.
         beside: Directory of a second model, whose maps for the same input the page shows beside those of the first.
+        training: Show instead what attention, gradients and gates did in a run that was trained with --watch.
         out: Write a page that shows all maps to this file, such as page.html.
         png: Draw the maps as one picture in this file, map.png or map.svg. Several heads are shown by their mean.
         json: Write all maps, or all results of --heads, to this file, as JSON with `schema_version`.
@@ -73,6 +75,11 @@ def inspect(
     from sightline.core.errors import InputError
     from sightline.models.plugins import load_plugins
 
+    if training:
+        from sightline.cli.inspect_training import inspect_training
+
+        inspect_training(run, given, out, json)
+        return
     load_plugins(plugin)
     if heads or prune is not None:
         from sightline.cli.inspect_heads import HeadFlags, inspect_heads_or_prune

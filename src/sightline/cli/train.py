@@ -37,6 +37,7 @@ def train(
     seed: int | None = None,
     device: str | None = None,
     dtype: str | None = None,
+    watch: Annotated[bool, Parameter(negative=())] = False,
     resume: bool = False,
     overwrite: bool = False,
     dry_run: bool = False,
@@ -67,6 +68,8 @@ def train(
         seed: Seed of the initial weights, the data order and dropout.
         device: auto, cpu, cuda or mps.
         dtype: auto, float32 or bfloat16.
+        watch: Record what attention, gradients and gates do while it trains; `inspect RUN --training` shows it. Changes
+            no result, and takes about 5 % more time at most.
         resume: Continue from the newest intact checkpoint. Without --config, use the run's own config.yaml.
         overwrite: Replace the run in --out-dir.
         dry_run: Read the data, build the model, show what would be trained; write nothing.
@@ -90,7 +93,7 @@ def train(
     from sightline.training.rundir import check_run
 
     named = {"task": task, "data": data, "arch": arch, "match": match, "plugin": plugin, "valid": valid, "test": test,
-             "limit": limit, "seed": seed, "device": device, "dtype": dtype,
+             "limit": limit, "seed": seed, "device": device, "dtype": dtype, "watch": watch or None,
              "budget": _budget(budget, max_steps, max_tokens, max_time)}  # fmt: skip
     flags = {key: value for key, value in named.items() if value is not None}
     free = parse_overrides(overrides)
@@ -122,8 +125,13 @@ def train(
         check_same_run(directory, run, dataset)
     counted = kind.counted.split()[-1]
     with messages(quiet=quiet), reporting(run.training.metric, counted=counted, quiet=quiet) as on_progress:
-        options = {"resume": resume, "overwrite": overwrite, "on_progress": on_progress}
-        trained = train_run(kind.build(dataset, matched(kind, dataset, run)), dataset, directory, run, **options)
+        built = kind.build(dataset, matched(kind, dataset, run))
+        options: dict[str, Any] = {"resume": resume, "overwrite": overwrite, "on_progress": on_progress}
+        if run.training.watch:
+            from sightline.lab.watching import watcher
+
+            options["watch"] = watcher(built, dataset.valid)
+        trained = train_run(built, dataset, directory, run, **options)
     _print(_outcome(directory, trained), as_json=json)
 
 

@@ -80,11 +80,9 @@ def by_layer(name: str, model: nn.Module, run: Callable[[], object], keys: int) 
 
     def hook(layer: nn.Module, inputs: tuple[Any, ...], _output: object) -> None:
         assert isinstance(layer, SelfAttention)
-        (pattern, *_), slopes, projected = layer.plan, layer.plan.slopes, layer.project(inputs[0])
-        if pattern.blocks is None and layer.softcap is None:
-            q, scale = projected.q[:, :, -QUERIES:], 1.0 / math.sqrt(layer.heads.d_head)
-            hidden = {"causal": pattern.causal, "window": pattern.window}
-            found.append(softmax_statistics(q, projected.k, scale, slopes=slopes, **hidden))
+        statistics = layer_statistics(layer, inputs[0])
+        if statistics is not None:
+            found.append(statistics)
 
     with ExitStack() as hooks, torch.no_grad():
         for module in model.modules():
@@ -92,6 +90,27 @@ def by_layer(name: str, model: nn.Module, run: Callable[[], object], keys: int) 
                 hooks.callback(module.register_forward_hook(hook).remove)
         run()
     return _along(name, "layer", range(1, len(found) + 1), keys, found) if found else None
+
+
+def layer_statistics(
+    layer: SelfAttention, x: Tensor, mask: Tensor | None = None, starts: Tensor | None = None
+) -> SoftmaxStatistics | None:
+    """Statistics of the last `QUERIES` positions of a layer's input x (B, T, D); None for blocks and soft caps."""
+    (pattern, *_), slopes = layer.plan, layer.plan.slopes
+    if pattern.blocks is not None or layer.softcap is not None:
+        return None
+    q, k, *_ = layer.project(x, mask, starts)
+    hidden = {"causal": pattern.causal, "window": pattern.window, "mask": mask, "starts": starts}
+    return softmax_statistics(q[:, :, -QUERIES:], k, 1.0 / math.sqrt(layer.heads.d_head), slopes=slopes, **hidden)
+
+
+def weight_statistics(weights: Tensor, seen: Tensor) -> SoftmaxStatistics:
+    """Statistics of weights (…, S) themselves; `seen` (…, S), which broadcasts to them, marks the keys in view."""
+    p, count = weights.double(), seen.expand_as(weights).sum(-1)
+    squares, cubes = p.square().sum(-1), p.pow(3).sum(-1)
+    gradient = (squares - 2 * cubes + squares.square()).clamp(min=0).sqrt()
+    entropy = torch.special.entr(p).sum(-1) / count.clamp(min=2).log()
+    return SoftmaxStatistics(*(part[count > 1].cpu().numpy() for part in (entropy, p.amax(-1), gradient)))
 
 
 def by_depth(keys: int, d_model: int, layers: int, seed: int = 0) -> list[Saturation]:

@@ -54,6 +54,7 @@ from sightline.lab.plan import CompareConfig, divide
 from sightline.lab.processes import THREAD_COUNTS
 from sightline.lab.rates import trial_warmup
 from sightline.lab.results import Data
+from sightline.lab.watching import watcher
 from sightline.models.plugins import line_of, load_plugin, load_plugins
 from sightline.tasks.fit import rehearse, train_run
 from sightline.tasks.match import matched
@@ -307,7 +308,9 @@ def train(job: Job) -> JobResult:
     resume = continues(job.directory)  # of one that continues, nobody measured the beginning
     meter = None if resume else find_meter(str(resolve_device(config.device)))
     progress = _progress(meter)
-    trained = train_run(task, data, job.directory, run, resume=resume, overwrite=not resume, on_progress=progress)
+    watch = watcher(task, data.valid) if run.training.watch and job.kind == "run" else None
+    options = {"on_progress": progress, "watch": watch}
+    trained = train_run(task, data, job.directory, run, resume=resume, overwrite=not resume, **options)
     peak = peak_memory_bytes() or 0
     training = trained.training
     result = JobResult(

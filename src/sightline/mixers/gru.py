@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, final
 
 import torch
 from torch import Tensor, nn
 
-from sightline.core.shapes import Counts, HiddenSequences, MixedPosition, Position, Sequences
+from sightline.core.shapes import Counts, Hidden, HiddenSequences, MixedPosition, Position, Sequences
 from sightline.core.state import replaced
 from sightline.ops.cells import Cell, GRUCell
 from sightline.ops.documents import Carried, Documents, at_length
@@ -44,6 +45,8 @@ class GRU(Recurrent):
     `reset="after"` `bias_candidate` c_n (H,), which the reset gate keeps from being redundant. The output is h_t.
     """
 
+    gate_order = ("reset", "update", "candidate")
+
     def __init__(
         self,
         d_model: int,
@@ -60,6 +63,12 @@ class GRU(Recurrent):
         self.bias = nn.Parameter(torch.zeros(3 * self.d_hidden))
         if reset == "after":
             self.bias_candidate = nn.Parameter(torch.zeros(self.d_hidden))
+
+    def gates(self, x: Position, hidden: Hidden) -> Mapping[str, Tensor]:
+        both = slice(2 * self.d_hidden)
+        gates = x @ self.weight_input[both].T + hidden @ self.weight_hidden[both].T + self.bias[both]
+        reset, update = torch.sigmoid(gates).chunk(2, 1)
+        return {"reset": reset, "update": update}
 
     def packed(self, x: Sequences, documents: Documents | None) -> tuple[Cell, CellWeights] | None:
         if self.reset == "before" or (documents is None and not self.differentiated(x)):

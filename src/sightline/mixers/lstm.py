@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, final
 
 import torch
 from torch import Tensor, nn
 
-from sightline.core.shapes import Counts, HiddenSequences, MixedPosition, Position, Sequences
+from sightline.core.shapes import Counts, Hidden, HiddenSequences, MixedPosition, Position, Sequences
 from sightline.core.state import replaced
 from sightline.ops.cells import Cell, LSTMCell
 from sightline.ops.documents import Carried, Documents, at_length
@@ -77,6 +78,7 @@ class LSTM(Recurrent):
         super().__init__(d_model, d_hidden, d_summary)
         if heads < 1 or self.d_hidden % heads:
             raise ValueError(f"d_hidden = {self.d_hidden} is not a multiple of heads = {heads}")
+        self.gate_order = ("input", *(["forget"] if forget_gate else []), "candidate", "output")
         self.forget_gate, self.heads, self.d_head = forget_gate, heads, self.d_hidden // heads
         gates = 4 if forget_gate else 3
         self.weight_input = input_weight(gates, self.d_hidden, d_model)
@@ -84,6 +86,11 @@ class LSTM(Recurrent):
         self.bias = nn.Parameter(torch.zeros(gates * self.d_hidden))
         if forget_gate:
             nn.init.ones_(self.bias[self.d_hidden : 2 * self.d_hidden])
+
+    def gates(self, x: Position, hidden: Hidden) -> Mapping[str, Tensor]:
+        gates = x @ self.weight_input.T + self._mixed(hidden) + self.bias
+        named = zip(self.gate_order, gates.chunk(len(self.gate_order), 1), strict=True)
+        return {name: torch.sigmoid(gate) for name, gate in named if name != "candidate"}
 
     def packed(self, x: Sequences, documents: Documents | None) -> tuple[Cell, CellWeights] | None:
         if documents is None or self.heads > 1 or not self.differentiated(x):

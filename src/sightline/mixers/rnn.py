@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from sightline.core.shapes import Counts, HiddenSequences, MixedPosition, Position, Sequences
+from sightline.core.shapes import Counts, Hidden, HiddenSequences, MixedPosition, Position, Sequences
 from sightline.core.state import replaced
 from sightline.ops.cells import Cell, ElmanCell
 from sightline.ops.documents import Carried, Documents, at_length
@@ -40,11 +41,18 @@ class RNN(Recurrent):
     `weight_hidden` U (H, H), `bias` b (H,).
     """
 
+    gate_order = ("hidden",)
+
     def __init__(self, d_model: int, d_hidden: int | None = None, d_summary: int | None = None) -> None:
         super().__init__(d_model, d_hidden, d_summary)
         self.weight_input = input_weight(1, self.d_hidden, d_model)
         self.weight_hidden = recurrent_weight(1, self.d_hidden)
         self.bias = nn.Parameter(torch.zeros(self.d_hidden))
+
+    def gates(self, x: Position, hidden: Hidden) -> Mapping[str, Tensor]:
+        """The new hidden state, moved from (-1, 1) to (0, 1)."""
+        h = torch.tanh(x @ self.weight_input.T + hidden @ self.weight_hidden.T + self.bias)
+        return {"hidden": (1 + h) / 2}
 
     def packed(self, x: Sequences, documents: Documents | None) -> tuple[Cell, CellWeights] | None:
         if documents is None and not self.differentiated(x):

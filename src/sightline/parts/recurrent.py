@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from sightline.core.mixer import Memory, SequenceMixer, check_inputs, check_memory
-from sightline.core.shapes import Counts, HiddenSequences, Mask, MixedSequences, Sequences, Starts
+from sightline.core.shapes import (
+    Counts,
+    Hidden,
+    HiddenSequences,
+    Mask,
+    MixedSequences,
+    Position,
+    Sequences,
+    Starts,
+)
 from sightline.core.state import replaced
 from sightline.ops.cells import Cell
 from sightline.ops.documents import Carried, Documents, run_documents, split_documents
@@ -33,6 +42,8 @@ class Recurrent(SequenceMixer[RecurrentState]):
 
     carries: ClassVar[int] = 1
 
+    gate_order: tuple[str, ...] = ()  # what the blocks of `weight_hidden` compute
+
     def __init__(self, d_model: int, d_hidden: int | None, d_summary: int | None) -> None:
         super().__init__()
         self.d_model = d_model
@@ -44,6 +55,10 @@ class Recurrent(SequenceMixer[RecurrentState]):
     @abstractmethod
     def run(self, x: Sequences, carried: Carried, length: Counts | None) -> tuple[HiddenSequences, Carried]:
         """Outputs (B, T, H), T >= 1, and the state after `length` (B,) positions, None = T."""
+
+    def gates(self, x: Position, hidden: Hidden) -> Mapping[str, Tensor]:
+        """What the squashing functions of a step give, by name, in (0, 1): x (N, D), hidden state before it (N, H)."""
+        return {}
 
     def packed(self, x: Sequences, documents: Documents | None) -> tuple[Cell, CellWeights] | None:
         """The cell and weights for packed rows, None where `run` is as fast; documents None = one document per row."""

@@ -33,6 +33,7 @@ MAY_CHANGE = {
     "log_every",
     "device",
     "match",
+    "watch",
 }
 
 

@@ -24,6 +24,7 @@ from torch import nn
 from sightline.core.config import decode
 from sightline.core.errors import Diverged, EnvironmentFault, InputError, Interrupted
 from sightline.core.files import write_file
+from sightline.core.json_text import finite
 from sightline.core.metrics import find_metric
 from sightline.core.seeds import derive
 from sightline.data.batches import Batches, Cursor
@@ -31,6 +32,7 @@ from sightline.training.budget import MEASURED, Budget
 from sightline.training.checkpoint import Checkpoint, pack, restore_model, restore_optimizer
 from sightline.training.energy import EnergyMeter, budget_meter
 from sightline.training.environment import resolve_device, resolve_dtype
+from sightline.training.looks import Looks, Watch
 from sightline.training.loss import Objective, perplexity
 from sightline.training.memory import MemoryGuard
 from sightline.training.pace import Pace
@@ -68,14 +70,16 @@ def train(
     overwrite: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
     files: Callable[[TrainConfig], Mapping[str, str]] | None = None,
+    watch: Watch | None = None,
 ) -> TrainResult:
     """Train `model` until the budget is used up, and leave a run in `run_dir`.
 
     `objective(model, batch)` gives a `Loss`; `validate(model)` a dict with the key "loss" at least, called in
     evaluation mode without gradients; `validator(share)`, instead, makes one for a share of the validation items.
     `save_model(directory)` writes the current model into an empty directory, for `best/` and `last/`. The texts by name
-    of `files(config)` are written into the run directory; in that config a budget in seconds has become steps. The
-    caller initialises the model from the seed.
+    of `files(config)` are written into the run directory; in that config a budget in seconds has become steps. What
+    `watch(model)` returns, numbers by name, is recorded at the steps of `training.looks`. The caller initialises the
+    model from the seed.
 
     Raises:
         InputError: the directory contains a run and neither `resume` nor `overwrite` is given; no checkpoint verifies.
@@ -94,6 +98,7 @@ def train(
         trainer = _Trainer(model.to(device), objective, batches, config, run, stop, device, dtype)
         trainer.validator = validator or (None if validate is None else lambda share: validate)
         trainer.save_model, trainer.on_progress = save_model, on_progress
+        trainer.looks = None if watch is None else Looks(watch)
         trainer.begin(resume, files or (lambda _: {}))
         return trainer.run_to_end()
 
@@ -119,6 +124,7 @@ class _Trainer:
         self.validate: Validate | None = None
         self.save_model: Callable[[Path], None] | None = None
         self.on_progress: Callable[[Progress], None] | None = None
+        self.looks: Looks | None = None
         self.pace, self.memory = Pace(config), MemoryGuard(batches)
         self.stepper = Stepper(model, objective, config.optim, device, dtype)
         self.state = State(dtype=dtype)
@@ -209,6 +215,10 @@ class _Trainer:
                 if self.stop.signal_number is not None:
                     self._stop()
                 status = self.pace.status(self.state)
+                if self.looks is not None and self.looks.due(self.pace, self.state, last=status is not None):
+                    with self.stop.interruptible():
+                        record = self.looks.take(self.model, self.pace, self.state)
+                    self._log(record)
                 if self.validate is not None and self.pace.validation_due(self.state, last=status is not None):
                     self._validate()
                 elif status is None:
@@ -288,7 +298,7 @@ class _Trainer:
         state.validation_s += seconds
         state.validated = state.spent
         better = self._is_best(values)
-        self._log({"event": "valid", **asdict(state.spent), **_finite(values), "best": better})
+        self._log({"event": "valid", **asdict(state.spent), **finite(values), "best": better})
         self.save()
         if better:
             self.save_as("best")
@@ -364,7 +374,7 @@ class _Trainer:
             "tokens_per_s": state.window_labels / max(state.window_s, 1e-9),
         }
         state.window_nll, state.window_labels, state.window_s = 0.0, 0, 0.0
-        self._log({"event": "train", **asdict(state.spent), **_finite(values)})
+        self._log({"event": "train", **asdict(state.spent), **finite(values)})
 
     def _report(self, loss: float, tokens_per_s: float, lr: float) -> None:
         if self.on_progress is None:
@@ -379,8 +389,3 @@ class _Trainer:
     def _report_validating(self) -> None:
         if self.on_progress is not None and self.last_progress is not None:
             self.on_progress(replace(self.last_progress, validating=True))
-
-
-def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
-    """The values for JSON, which has no NaN and no infinity: null instead."""
-    return {name: value if math.isfinite(value) else None for name, value in values.items()}
