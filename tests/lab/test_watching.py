@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from sightline.core.mixer import Memory, SequenceMixer
 from sightline.data.text.batches import TextBatch
 from sightline.data.text.corpus import load_text
 from sightline.lab.reach import largest_singular_value, spectral_radius
@@ -27,6 +26,7 @@ from sightline.tasks.fit import train_task
 from sightline.tasks.language.config import LanguageConfig
 from sightline.tasks.language.task import LanguageTask
 from sightline.training import TrainConfig
+from tests.lab.test_reach import LinearRNN
 from tests.tasks.classification import small
 from tests.tasks.translation import small as pairs
 
@@ -36,36 +36,11 @@ def seen_of(task: Any, part: Any) -> dict[str, Any]:
     return dict(watcher(task, part)(task.model))
 
 
-class Linear(NamedTuple):
-    """The state of a linear recurrence."""
-
-    hidden: Tensor
-
-
-class LinearRNN(SequenceMixer[Linear]):
-    """h_t = U h_{t-1} + x_t."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.d_model = self.d_out = width
-        self.weight = nn.Parameter(torch.randn(width, width) / math.sqrt(width))
-
-    def initial_state(self, batch: int, memory: Memory | None = None) -> Linear:
-        return Linear(torch.zeros(batch, self.d_model, dtype=self.weight.dtype))
-
-    def forward(self, x: Tensor, state: Any = None, mask: Any = None, starts: Any = None) -> tuple[Tensor, Linear]:
-        hidden, outputs = state.hidden, []
-        for x_t in x.unbind(1):
-            hidden = hidden @ self.weight.T + x_t
-            outputs.append(hidden)
-        return torch.stack(outputs, 1), Linear(hidden)
-
-
 @pytest.mark.parametrize("classes", [3, 8])
 def test_a_linear_recurrence_has_the_gradient_of_the_product(classes: int) -> None:
     """∂ logits_T/∂x_{T-k} = V Uᵏ; of a document that began later nothing before its start counts."""
     torch.manual_seed(3)
-    mixer = LinearRNN(6)
+    mixer = LinearRNN(torch.randn(6, 6) / math.sqrt(6))
     model = Decoder(TokenEmbedding(classes, 6), mixer, TokenHead(6, classes)).double()
     tokens = torch.randint(classes, (3, 9))
     starts = torch.zeros_like(tokens, dtype=torch.bool)
@@ -74,7 +49,7 @@ def test_a_linear_recurrence_has_the_gradient_of_the_product(classes: int) -> No
     output = model.head(torch.eye(6).double()) - model.head(torch.zeros(6).double())  # Vᵀ, the bias taken off
     assert found["at"] == [0, 1, 2, 3, 4, 6, 8]
     for k, norm in zip(found["at"], found["norm"], strict=True):
-        assert norm == pytest.approx((output.T @ mixer.weight.matrix_power(k)).norm().item(), rel=1e-9)
+        assert norm == pytest.approx((output.T @ mixer.weight_hidden.matrix_power(k)).norm().item(), rel=1e-9)
     starts[:, 5] = True
     late = by_distance(read_decoder(model, batch))
     assert late["norm"][:4] == found["norm"][:4]
@@ -83,12 +58,14 @@ def test_a_linear_recurrence_has_the_gradient_of_the_product(classes: int) -> No
 
 def test_signs_estimate_the_norm_of_many_outputs() -> None:
     torch.manual_seed(4)
-    model = Decoder(TokenEmbedding(500, 12), LinearRNN(12), TokenHead(12, 500)).double()
+    model = Decoder(
+        TokenEmbedding(500, 12), LinearRNN(torch.randn(12, 12) / math.sqrt(12)), TokenHead(12, 500)
+    ).double()
     tokens = torch.randint(500, (16, 5))
     found = by_distance(read_decoder(model, TextBatch(tokens, tokens, None, None, tuple(range(16)))))
     output = model.head(torch.eye(12).double()) - model.head(torch.zeros(12).double())
     for k, norm in zip(found["at"], found["norm"], strict=True):
-        exact = (output.T @ model.mixer.weight.matrix_power(k)).norm().item()
+        exact = (output.T @ model.mixer.weight_hidden.matrix_power(k)).norm().item()
         assert norm == pytest.approx(exact, rel=0.25)  # the same eight signs for all rows: 12 dimensions at most
 
 

@@ -19,7 +19,7 @@ from sightline.lab.stored import load_results, plain_results, save_results
 SCHEMA_VERSION = 1
 LOG, CONFIG = "metrics.jsonl", "config.yaml"
 
-Over = Literal["self", "memory", "pooling"]
+AttendedTo = Literal["self", "memory", "pooling"]
 
 
 @final
@@ -43,7 +43,7 @@ class AttentionCourse:
 
     name: str
     path: str
-    over: Over
+    over: AttendedTo
     entropy: Band
     largest: Band
     gradient: Band

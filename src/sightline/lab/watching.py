@@ -30,7 +30,7 @@ from sightline.models.encoder_model import EncoderModel
 from sightline.models.sequence_model import SequenceModel
 from sightline.parts.recurrent import Recurrent
 from sightline.parts.self_attention import SelfAttention
-from sightline.training.looks import Watch
+from sightline.training.looks import WatchModel
 
 ITEMS = 8  # of the validation part
 SIGNS = 8  # random combinations of the outputs, where there are more outputs
@@ -50,7 +50,7 @@ class Read(NamedTuple):
     real: Tensor
 
 
-def watcher(task: Any, part: Any) -> Watch:
+def watcher(task: Any, part: Any) -> WatchModel:
     """A function of the task's model in training that returns what it sees on items of `part`, as plain numbers."""
     batch = _sample(task, part)
     model = getattr(task, "decoder", task.model)  # of text that continues, the part that keeps no state

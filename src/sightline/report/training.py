@@ -255,8 +255,7 @@ def training_findings(dynamics: TrainingDynamics) -> list[str]:
             f"The entropy of attention changed most in {visible(row.name)}: it {word} from {first:.2f} to {last:.2f} "
             f"of that of even weights{by}.{all_of}"
         )
-    sentences += _gradient_sentence(dynamics)
-    sentences += _gate_sentence(dynamics)
+    sentences += _gate_sentence(dynamics) + _gradient_sentence(dynamics)
     return sentences or ["No layer of this model is watched: see its loss."]
 
 

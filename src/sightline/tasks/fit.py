@@ -15,7 +15,7 @@ from sightline.tasks.recipe import check_same_run, run_files
 from sightline.tasks.run import RunConfig
 from sightline.tasks.task import Task
 from sightline.training.environment import resolve_device, resolve_dtype
-from sightline.training.looks import Watch
+from sightline.training.looks import WatchModel
 from sightline.training.loop import train
 from sightline.training.state import Progress, TrainConfig, TrainResult
 from sightline.training.step import Stepper
@@ -42,7 +42,7 @@ def train_run(
     resume: bool = False,
     overwrite: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
-    watch: Watch | None = None,
+    watch: WatchModel | None = None,
 ) -> Trained[T]:
     """`train_task` by a whole configuration, which the run keeps, with the data's hash, as config.yaml.
 
@@ -84,7 +84,7 @@ def train_task(
     overwrite: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
     files: Callable[[T, TrainConfig], Mapping[str, str]] | None = None,
-    watch: Watch | None = None,
+    watch: WatchModel | None = None,
 ) -> Trained[T]:
     """Trains an untrained task within the budget and leaves a run in `run_dir`.
 

@@ -20,7 +20,7 @@ from sightline.training.pace import Pace
 from sightline.training.state import State
 from sightline.training.timing import Timer, untouched
 
-Watch = Callable[[nn.Module], Mapping[str, Any]]
+WatchModel = Callable[[nn.Module], Mapping[str, Any]]
 
 FIRST = (1, 2, 4, 8, 16, 32)  # steps
 SHARE = 0.05  # of the time of training, at most, for the looks after the first ones
@@ -31,7 +31,7 @@ MOST = 32  # looks after the first ones
 class Looks:
     """What `watch(model)` sees, at the steps of the plan. Time that it takes is not on the clock of the training."""
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: WatchModel) -> None:
         self.watch = watch
 
     def due(self, pace: Pace, state: State, *, last: bool) -> bool:

@@ -32,7 +32,7 @@ from sightline.training.budget import MEASURED, Budget
 from sightline.training.checkpoint import Checkpoint, pack, restore_model, restore_optimizer
 from sightline.training.energy import EnergyMeter, budget_meter
 from sightline.training.environment import resolve_device, resolve_dtype
-from sightline.training.looks import Looks, Watch
+from sightline.training.looks import Looks, WatchModel
 from sightline.training.loss import Objective, perplexity
 from sightline.training.memory import MemoryGuard
 from sightline.training.pace import Pace
@@ -70,7 +70,7 @@ def train(
     overwrite: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
     files: Callable[[TrainConfig], Mapping[str, str]] | None = None,
-    watch: Watch | None = None,
+    watch: WatchModel | None = None,
 ) -> TrainResult:
     """Train `model` until the budget is used up, and leave a run in `run_dir`.
 
