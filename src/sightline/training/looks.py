@@ -16,6 +16,7 @@ from typing import Any, final
 from torch import nn
 
 from sightline.core.json_text import finite
+from sightline.training.budget import Spent
 from sightline.training.pace import Pace
 from sightline.training.state import State
 from sightline.training.timing import Timer, untouched
@@ -33,10 +34,15 @@ class Looks:
 
     def __init__(self, watch: WatchModel) -> None:
         self.watch = watch
+        self._before = Spent()  # when `due` was asked last
+        self._step_s = self._look_s = math.inf  # the fastest: early steps count operations, and the first look warms up
 
     def due(self, pace: Pace, state: State, *, last: bool) -> bool:
         """Whether to look before the next step, or at the end of the run."""
         step, before = state.spent.steps, state.looked
+        if step == self._before.steps + 1:
+            self._step_s = min(self._step_s, state.spent.seconds - self._before.seconds)
+        self._before = state.spent
         if step == before.steps:
             return False
         if last or step in FIRST:
@@ -55,10 +61,12 @@ class Looks:
             model.eval()
             seen = self.watch(model)
         seconds, _ = timer.read()
+        self._look_s = min(self._look_s, seconds)
         if state.looks is None and state.spent.steps >= FIRST[-1]:
-            now, before = pace.fraction(state), pace.fraction(state, state.looked)
-            whole_s = (state.spent.seconds - state.looked.seconds) / max(now - before, 1e-9)
-            state.looks = planned_looks(now, whole_s, seconds)
+            steps, now = state.spent.steps - state.looked.steps, pace.fraction(state)
+            whole = steps / max(now - pace.fraction(state, state.looked), 1e-9)  # steps of the budget
+            step_s = min(self._step_s, (state.spent.seconds - state.looked.seconds) / steps)
+            state.looks = planned_looks(now, whole * step_s, self._look_s)
         state.looked = state.spent
         return finite({"event": "watch", **asdict(state.spent), "watch_s": seconds, **seen})
 
