@@ -17,12 +17,14 @@ from sightline.report.html import write_report
 from sightline.report.ladder import write_ladder
 from sightline.report.panel import write_panel
 from sightline.report.scaling import write_scaling
+from sightline.report.swap import write_swap
 from tests.browser import opened, wait_for
 from tests.report.synthetic import make_results
 from tests.report.synthetic_claims import make_claims
 from tests.report.synthetic_ladder import make_ladder
 from tests.report.synthetic_panel import make_panel
 from tests.report.synthetic_scale import make_scale
+from tests.report.synthetic_swap import make_swap
 from tests.report.test_browser import draw_all
 
 pytestmark = pytest.mark.slow
@@ -66,6 +68,7 @@ PAGES = {
     "claims": lambda at: write_claims(make_claims(), at),
     "ladder": lambda at: write_ladder(make_ladder(), at),
     "scale": lambda at: write_scaling(make_scale(), at),
+    "swap": lambda at: write_swap(make_swap(), at),
 }
 
 
