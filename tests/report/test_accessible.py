@@ -18,6 +18,7 @@ from sightline.report.html import write_report
 from sightline.report.ladder import write_ladder
 from sightline.report.panel import write_panel
 from sightline.report.scaling import write_scaling
+from sightline.report.swap import write_swap
 from tests.browser import opened, wait_for
 from tests.report.synthetic import make_results
 from tests.report.synthetic_claims import make_claims
@@ -25,6 +26,7 @@ from tests.report.synthetic_heads import make_heads
 from tests.report.synthetic_ladder import make_ladder
 from tests.report.synthetic_panel import make_panel
 from tests.report.synthetic_scale import make_scale
+from tests.report.synthetic_swap import make_swap
 from tests.report.test_browser import draw_all
 
 pytestmark = pytest.mark.slow
@@ -69,6 +71,7 @@ PAGES = {
     "ladder": lambda at: write_ladder(make_ladder(), at),
     "scale": lambda at: write_scaling(make_scale(), at),
     "heads": lambda at: write_heads(make_heads(), at / "heads.html"),
+    "swap": lambda at: write_swap(make_swap(), at),
 }
 
 

@@ -13,12 +13,14 @@ from sightline.report.ladder import render_ladder
 from sightline.report.panel import render_panel
 from sightline.report.scaling import render_scaling
 from sightline.report.sources import locators, pointer
+from sightline.report.swap import render_swap
 from tests.report.cells import wrong_cells
 from tests.report.synthetic import make_results
 from tests.report.synthetic_claims import make_claims
 from tests.report.synthetic_ladder import make_ladder
 from tests.report.synthetic_panel import make_panel
 from tests.report.synthetic_scale import make_scale
+from tests.report.synthetic_swap import make_swap
 
 
 def timed():
@@ -77,6 +79,13 @@ def test_every_number_of_a_ladder_of_sizes_is_in_its_results():
     right, wrong = wrong_cells(render_scaling(scale), "scale.json", scale.to_dict())
     assert wrong == []
     assert right > 100
+
+
+def test_every_number_of_a_swap_is_in_its_results():
+    swap = make_swap()
+    right, wrong = wrong_cells(render_swap(swap), "swap.json", swap.to_dict())
+    assert wrong == []
+    assert right > 50
 
 
 def test_every_number_of_the_claims_is_in_their_results():

@@ -17,12 +17,15 @@ OURS = ("prepared", "trials", "runs", "figures", PLAN, RESULTS, "report.html", "
 SCALE, SCALE_PAGE = "scale.json", "scale.html"
 SIZES = "sizes"  # of a ladder of sizes: the folder of the comparisons, one for each size
 OF_SIZES = (SIZES, "figures", SCALE, SCALE_PAGE)
-COMPARISON, LADDER_OF_SIZES = "a comparison", "a ladder of sizes"
-CONTENT = {COMPARISON: OURS, LADDER_OF_SIZES: OF_SIZES}
+SWAPPED = ("best", "config.yaml", "environment.json", "figures", "swap.json", "swap.html")
+COMPARISON, LADDER_OF_SIZES, SWAP = "a comparison", "a ladder of sizes", "a swapped model"
+CONTENT = {COMPARISON: OURS, LADDER_OF_SIZES: OF_SIZES, SWAP: SWAPPED}
 
 
-def check_free(out_dir: Path, *, overwrite: bool, what: str = COMPARISON) -> None:
+def check_free(out_dir: Path, *, overwrite: bool, what: str = COMPARISON, resumable: bool = True) -> None:
     """Check that `out_dir` is missing or empty, or with `overwrite` contains nothing but `what`, a key of `CONTENT`.
+
+    resumable: whether it can be continued, for the error
 
     Raises:
         InputError: "not a directory"; "contains 'x', which is not part of a comparison: choose another directory";
@@ -42,7 +45,8 @@ def check_free(out_dir: Path, *, overwrite: bool, what: str = COMPARISON) -> Non
         if (out_dir / LOCK).exists():
             with locked(out_dir):
                 pass
-        message = f"contains {what}: choose another directory, or add --resume or --overwrite"
+        ways = "--resume or --overwrite" if resumable else "--overwrite"
+        message = f"contains {what}: choose another directory, or add {ways}"
         raise InputError(message, where=out_dir)
 
 

@@ -17,6 +17,7 @@ from sightline.core.shapes import Mask, MixedSequences, Sequences, Starts
 from sightline.ops.linear import LinearState, linear_attention
 from sightline.parts.attention_heads import head_size, hide, join_heads, split_heads
 from sightline.parts.decay import HeadDecay
+from sightline.parts.projections import Projections
 from sightline.parts.short_convolution import ConvolvedRecurrence, ShortConvolution
 
 
@@ -86,6 +87,20 @@ class GatedDelta(ConvolvedRecurrence):
             if linear is not None:
                 nn.init.xavier_uniform_(linear.weight)
         self.weights = Probe("B H T S", implicit=True, signed=True)
+
+    def start_from(self, trained: Projections) -> list[str]:
+        """See `parts.projections.StartsFrom`; the short convolution then begins as the identity."""
+        weights = {"query": trained.query, "key": trained.key, "value": trained.value}
+        parts = self.read.weight.split(self.sizes)
+        places = [(name, own, weights[name]) for name, own in zip(weights, parts, strict=True)]
+        places.append(("out", self.out.weight, trained.out))
+        copied = [(name, own, weight) for name, own, weight in places if own.shape == weight.shape]
+        with torch.no_grad():
+            for _, own, weight in copied:
+                own.copy_(weight)
+        if copied:
+            self.convolution.be_identity()
+        return [name for name, _, _ in copied]
 
     def recur(
         self, x: Sequences, read: Tensor, memory: LinearState, mask: Mask | None, starts: Starts | None

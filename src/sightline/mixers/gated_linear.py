@@ -18,6 +18,7 @@ from sightline.core.shapes import Mask, MixedPosition, MixedSequences, Position,
 from sightline.ops.linear import LinearState, initial_linear_state, linear_attention, linear_attention_step
 from sightline.parts.attention_heads import head_size, hide, join_heads, split_heads
 from sightline.parts.decay import HeadDecay
+from sightline.parts.projections import Projections, fill_projections
 from sightline.parts.short_convolution import ConvolvedRecurrence, ShortConvolution
 
 
@@ -106,6 +107,10 @@ class GatedLinearAttention(SequenceMixer[LinearState]):
         q, k, v, decay = (part.squeeze(2) for part in self._read(x_t.unsqueeze(1)))
         y, state = linear_attention_step(q, k, v, decay=decay, state=state)
         return self._write(x_t, self.norm(y).flatten(1)), state
+
+    def start_from(self, trained: Projections) -> list[str]:
+        """See `parts.projections.StartsFrom`."""
+        return fill_projections(trained, self.query, self.key, self.value, self.out)
 
     def _read(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """q, k, v and ln α (B, H, T, ·), the last in float32 or wider."""

@@ -16,6 +16,7 @@ from sightline.core.shapes import Mask, MixedPosition, MixedSequences, Position,
 from sightline.ops.linear import LinearState, initial_linear_state, linear_attention, linear_attention_step
 from sightline.parts.attention_heads import head_size, hide, join_heads, split_heads
 from sightline.parts.positions import advance, rotate
+from sightline.parts.projections import Projections, fill_projections
 
 
 @final
@@ -98,6 +99,10 @@ class Retention(SequenceMixer[RetentionState]):
             q.squeeze(2), k.squeeze(2), v.squeeze(2), decay=self.log_decay(x_t.device), state=LinearState(state.memory)
         )
         return self._write(x_t, self._norm(y).flatten(1)), RetentionState(carried.memory, state.position + 1)
+
+    def start_from(self, trained: Projections) -> list[str]:
+        """See `parts.projections.StartsFrom`."""
+        return fill_projections(trained, self.query, self.key, self.value, self.out)
 
     def log_decay(self, device: torch.device | None = None) -> Tensor:
         """ln γ of each head (H,), in float64 whatever the module's dtype: γ is close to 1."""

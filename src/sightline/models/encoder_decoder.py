@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import final
 
+from sightline.core.settings import key
 from sightline.models.decoder import Decoder
 from sightline.models.encoder import FullEncoder
 from sightline.models.layers import LayersConfig
@@ -21,10 +22,24 @@ class EncoderDecoderConfig(LayersConfig):
 
     The embeddings of tokens are multiplied by √d_model (Vaswani et al. 2017, § 3.4); those of the target are the output
     weights too. With `mixers=("softmax",)` it is a Transformer.
+
+    encoder_mixers: as `mixers`, of the encoder's layers alone
     """
 
+    encoder_mixers: tuple[str, ...] = key((), "Mechanism of each layer of the encoder; empty: as in the decoder.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.encoder_layers()
+
+    def encoder_layers(self) -> LayersConfig:
+        """The options of the encoder's layers."""
+        options = {field.name: getattr(self, field.name) for field in fields(LayersConfig)}
+        return LayersConfig(**options | {"mixers": self.encoder_mixers or self.mixers})
+
     def build(self, source: Source, outputs: int) -> SequenceModel:
-        encoder = FullEncoder(build_front_end(source, self.d_model, scale=True), self.full_layers())
+        layers = self.encoder_layers().full_layers()
+        encoder = FullEncoder(build_front_end(source, self.d_model, scale=True), layers)
         target = TokenEmbedding(outputs, self.d_model, scale=True)
         head = TokenHead(self.d_model, outputs, tied=target.weight, bias=False)
         decoder = Decoder(target, self.causal_layers(reads_memory=True), head)

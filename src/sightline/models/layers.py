@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import cycle, islice
 from typing import Any, Literal, TypeVar
@@ -100,7 +100,7 @@ class LayersConfig(CheckedConfig):
         The memory has the width d_model.
         """
         layers: list[SequenceMixer] = [*below, *self._input_positions(), self._dropout()]
-        for name in self._names():
+        for name in self.layer_mixers:
             if self.convolution:
                 layers.append(self._around(Residual, self._convolution()))
             layers.append(self._around(Residual, self.mixer_config(name).build(self.d_model)))
@@ -115,7 +115,7 @@ class LayersConfig(CheckedConfig):
         layers: list[SequenceEncoder] = [
             AsEncoder(layer) for layer in (*below, *self._input_positions(), self._dropout())
         ]
-        for name in self._names():
+        for name in self.layer_mixers:
             if self.convolution:
                 both = self._both_ways(self._convolution(), self._convolution())
                 layers.append(self._around(ResidualEncoder, both))
@@ -124,8 +124,16 @@ class LayersConfig(CheckedConfig):
                 layers.append(self._around(ResidualEncoder, AsEncoder(self._feed_forward())))
         return EncoderStack([*layers, *(AsEncoder(norm) for norm in self._last())])
 
-    def _names(self) -> Iterator[str]:
-        return islice(cycle(self.mixers), self.layers)
+    @property
+    def layer_mixers(self) -> tuple[str, ...]:
+        """The mechanism of each layer."""
+        return tuple(islice(cycle(self.mixers), self.layers))
+
+    def layer_places(self, *, reads_memory: bool = False) -> list[int]:
+        """The place of each layer's mechanism among the parts of `causal_layers` or `full_layers`."""
+        before = int(self.convolution > 0)
+        first = (self.input_positions != "none") + 1 + before
+        return [first + layer * (before + 1 + reads_memory + (self._d_hidden > 0)) for layer in range(self.layers)]
 
     def _full(self, name: str) -> SequenceEncoder:
         config = self.mixer_config(name, causal=False)

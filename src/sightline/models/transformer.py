@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Literal, final
 
 from sightline.core.errors import InputError
@@ -10,6 +10,7 @@ from sightline.core.mixer import SequenceMixer
 from sightline.core.settings import key
 from sightline.models.decoder import Decoder
 from sightline.models.encoder import FullEncoder
+from sightline.models.encoder_decoder import EncoderDecoderConfig
 from sightline.models.layers import LayersConfig
 from sightline.models.sequence_model import SequenceModel
 from sightline.parts.feed_forward import Activation
@@ -67,6 +68,23 @@ class TransformerConfig:
         stack = layers.causal_layers(self._positions(), reads_memory=True)
         head = TokenHead(self.d_model, outputs, tied=embed.weight if tied else None, bias=not tied)
         return SequenceModel(encoder, Decoder(embed, stack, head))
+
+    def as_layers(self) -> EncoderDecoderConfig:
+        """The same model as one of layers of any mechanism: its parameters have the same names and places.
+
+        Raises:
+            InputError: "model.tie: 'all' has no counterpart in a model of several mechanisms, which has 'target'".
+        """
+        for name, value, only in (("tie", self.tie, "target"), ("scale_embedding", self.scale_embedding, True)):
+            if value != only:
+                raise InputError(
+                    f"{value!r} has no counterpart in a model of several mechanisms, which has {only!r}",
+                    where=f"model.{name}",
+                )
+        layers = self._layers()
+        options = {field.name: getattr(layers, field.name) for field in fields(layers)}
+        added = self.positions if self.positions in ADDED else "none"
+        return EncoderDecoderConfig(**options | {"input_positions": added})
 
     def _layers(self) -> LayersConfig:
         """The options of encoder and decoder; positions inside the attention alone."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from sightline.core.mixer import keep
 from sightline.core.shapes import Attended, Keys, Mask, Queries, Sequences, Values
 from sightline.parts.norm import make_norm
+from sightline.parts.projections import Projections, fill_projections
 
 QKNorm = Literal["none", "layer", "rms"]
 P = TypeVar("P", bound="PrunableHeads")
@@ -73,6 +74,37 @@ class AttentionHeads(nn.Module):
         """Keys and values (B, G, S, K) of source (B, S, d_source)."""
         keys = _normed(self.key_norm, split_heads(self.key(source), self.key_heads, self.d_head))
         return keys, split_heads(self.value(source), self.key_heads, self.d_head)
+
+    def projections(self) -> Projections:
+        """The weights, with shared keys and values repeated for each head."""
+        key, value = (self._repeated(linear) for linear in (self.key, self.value))
+        weights = (self.query.weight, key[0], value[0], self.out.weight)
+        return Projections(*weights, self.query.bias, key[1], value[1], self.out.bias)
+
+    def start_from(self, trained: Projections) -> list[str]:
+        """See `parts.projections.StartsFrom`; shared ones begin with the mean (Ainslie et al. 2023, § 2.1)."""
+        shared = trained._replace(
+            key=self._shared(trained.key),
+            value=self._shared(trained.value),
+            key_bias=None if trained.key_bias is None else self._shared(trained.key_bias),
+            value_bias=None if trained.value_bias is None else self._shared(trained.value_bias),
+        )
+        return fill_projections(shared, self.query, self.key, self.value, self.out)
+
+    def _repeated(self, linear: nn.Linear) -> tuple[Tensor, Tensor | None]:
+        times = self.heads // self.key_heads
+        weight, bias = linear.weight, linear.bias
+        of_heads = weight.unflatten(0, (self.key_heads, -1)).repeat_interleave(times, 0).flatten(0, 1)
+        if bias is None:
+            return of_heads, None
+        return of_heads, bias.unflatten(0, (self.key_heads, -1)).repeat_interleave(times, 0).flatten(0, 1)
+
+    def _shared(self, of_heads: Tensor) -> Tensor:
+        """The mean (G·K, …) over the heads that share a key, of (H·K, …)."""
+        if self.key_heads == self.heads or len(of_heads) % self.heads:
+            return of_heads
+        grouped = of_heads.unflatten(0, (self.key_heads, self.heads // self.key_heads, -1))
+        return grouped.mean(1).flatten(0, 1)
 
     def none(self, batch: int) -> Keys:
         """Keys or values of no position yet, (B, G, 0, K)."""

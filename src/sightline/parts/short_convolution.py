@@ -44,6 +44,14 @@ class ShortConvolution(nn.Module):
             self.weight = nn.Parameter(torch.empty(channels, width).uniform_(-bound, bound))
             self.bias = nn.Parameter(torch.zeros(channels)) if bias else None
 
+    @torch.no_grad()
+    def be_identity(self) -> None:
+        """Let each position read itself alone, so that only silu changes it."""
+        if self.weight is not None:
+            self.weight.zero_()[:, -1] = 1.0
+            if self.bias is not None:
+                self.bias.zero_()
+
     def initial_state(self, memory: Tensor) -> ConvolvedState:
         """The state that has seen nothing, around an initial memory (B, H, K, V)."""
         if self.weight is None:

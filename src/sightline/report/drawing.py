@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
 from sightline.core.metrics import Metric
+from sightline.lab.results import Estimate
 from sightline.report.charts import InteractiveChart
 from sightline.report.text import visible
 
@@ -253,6 +254,18 @@ def draw_line(
         **options,
     }
     axes.plot(*zip(*points, strict=True), color=theme.series[index], marker=marker, **looks)
+
+
+def draw_estimate(
+    axes: Axes, theme: Theme, estimate: Estimate, metric: Metric, y: int, colour: str, marker: str
+) -> None:
+    """A mean with its interval along the x axis."""
+    assert estimate.mean is not None
+    if estimate.low is not None and estimate.high is not None:
+        axes.hlines(y, estimate.low * metric.factor, estimate.high * metric.factor, colour, linewidth=2.2)
+    axes.plot(
+        estimate.mean * metric.factor, y, marker, color=colour, markersize=7, markeredgecolor=theme.paper
+    )  # fmt: skip
 
 
 def label_lines(

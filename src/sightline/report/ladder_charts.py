@@ -7,9 +7,9 @@ from typing import Any
 
 from sightline.core.metrics import Metric, defined
 from sightline.lab.ladder_results import LadderResults, RungResult
-from sightline.lab.results import Estimate
 from sightline.report.charts import ChartAxis, InteractiveChart
 from sightline.report.comparison_charts import metric_axis
+from sightline.report.estimates import ends
 from sightline.report.ladder_text import difference_text, effect_text, outcome_text, quality_text
 from sightline.report.text import quantity, size
 
@@ -29,7 +29,7 @@ def difference_chart(
     rows = [
         {
             "series": rung.verdict or verdicts[-1], "line": rung.name, "name": rung.title, "note": rung.verdict,
-            **_ends("difference", rung.difference, metric.factor), "text": _difference_facts(results, rung),
+            **ends("difference", rung.difference, metric.factor), "text": _difference_facts(results, rung),
         }
         for rung in results.rungs
         if rung.difference is not None and defined(rung.difference.mean)
@@ -84,17 +84,10 @@ def _cost_row(results: LadderResults, rung: RungResult, metric: Metric, costs: d
     }
     values = {field: getattr(rung, field) for field in costs}
     told = [rung.title, quality_text(results, rung), *(facts[name] for name, value in values.items() if defined(value))]
-    quality = _ends(metric.name, rung.quality, metric.factor)
+    quality = ends(metric.name, rung.quality, metric.factor)
     return {
         "series": metric.label, "line": rung.name, "name": rung.title, **quality, **values, "text": "\n".join(told),
     }  # fmt: skip
-
-
-def _ends(field: str, estimate: Estimate | None, factor: float) -> dict[str, float | None]:
-    if estimate is None:
-        return {field: None}
-    ends = {"": estimate.mean, "_low": estimate.low, "_high": estimate.high}
-    return {f"{field}{end}": None if value is None else value * factor for end, value in ends.items()}
 
 
 def _wide(rows: Sequence[dict[str, Any]], field: str) -> bool:

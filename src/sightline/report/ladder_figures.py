@@ -6,10 +6,9 @@ from itertools import pairwise
 
 from matplotlib.axes import Axes
 
-from sightline.core.metrics import Metric, defined
+from sightline.core.metrics import defined
 from sightline.lab.ladder_results import LadderResults, RungResult, Verdict
-from sightline.lab.results import Estimate
-from sightline.report.drawing import MARKERS, Drawing, Theme, axis_label, widen
+from sightline.report.drawing import MARKERS, Drawing, Theme, axis_label, draw_estimate, widen
 from sightline.report.ladder_charts import cost_chart, difference_chart
 from sightline.report.ladder_text import difference_text, quality_text
 from sightline.report.text import capitalised, visible
@@ -45,7 +44,7 @@ def _differences(results: LadderResults) -> Drawing:
             colour = _colour(theme, rung.verdict)
             if rung.difference is not None and defined(rung.difference.mean):
                 marker = MARKERS[LOOKS[rung.verdict][1] if rung.verdict else 0]
-                _estimate(axes, theme, rung.difference, metric, y, colour, marker)
+                draw_estimate(axes, theme, rung.difference, metric, y, colour, marker)
         if not metric.higher_is_better:
             axes.invert_xaxis()
         axes.margins(x=0.08)
@@ -75,7 +74,7 @@ def _qualities(results: LadderResults) -> Drawing:
         _rungs(axes, theme, rungs, narrow)
         for y, rung in enumerate(rungs):
             if rung.quality is not None and defined(rung.quality.mean):
-                _estimate(axes, theme, rung.quality, metric, y, theme.series[0], "o")
+                draw_estimate(axes, theme, rung.quality, metric, y, theme.series[0], "o")
         axes.margins(x=0.08)
         widen(axes.get_xlim, axes.set_xlim, metric)
         axes.set_xlabel(axis_label(metric))
@@ -97,13 +96,3 @@ def _rungs(axes: Axes, theme: Theme, rungs: list[RungResult], narrow: bool) -> N
     axes.grid(axis="both", color=theme.grid, linewidth=0.6)
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
-
-
-def _estimate(axes: Axes, theme: Theme, estimate: Estimate, metric: Metric, y: int, colour: str, marker: str) -> None:
-    """A mean with its interval."""
-    assert estimate.mean is not None
-    if estimate.low is not None and estimate.high is not None:
-        axes.hlines(y, estimate.low * metric.factor, estimate.high * metric.factor, colour, linewidth=2.2)
-    axes.plot(
-        estimate.mean * metric.factor, y, marker, color=colour, markersize=7, markeredgecolor=theme.paper
-    )  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from sightline.core.digits import significant
@@ -10,6 +9,7 @@ from sightline.core.metrics import defined
 from sightline.core.settings import spelled
 from sightline.lab.ladder_results import JudgedClaim, LadderResults, RungResult
 from sightline.lab.results import Estimate
+from sightline.report.estimates import amount_of, signed
 from sightline.report.text import capitalised, size
 
 
@@ -29,8 +29,7 @@ def difference_text(results: LadderResults, rung: RungResult) -> str:
 
 def amount_text(results: LadderResults, difference: Estimate) -> str:
     """A difference of the metric with its interval, signed, without its unit."""
-    metric = results.metric
-    return _with_ends(difference, lambda value: _signed(metric.number(value), value))
+    return amount_of(results.metric, difference)
 
 
 def outcome_text(results: LadderResults, rung: RungResult) -> str:
@@ -56,10 +55,10 @@ def share_text(share: Estimate) -> str:
     mean = share.mean
     if mean is None:
         return "—"
-    text = f"{_signed(_percent(mean), mean)} %"
+    text = f"{signed(_percent(mean), mean)} %"
     if share.low is None or share.high is None:
         return text
-    return f"{text} [{_signed(_percent(share.low), share.low)}, {_signed(_percent(share.high), share.high)}]"
+    return f"{text} [{signed(_percent(share.low), share.low)}, {signed(_percent(share.high), share.high)}]"
 
 
 def claim_line(results: LadderResults, claim: JudgedClaim) -> str:
@@ -106,7 +105,7 @@ def effect_text(claim: JudgedClaim | RungResult) -> str:
     parts = (
         []
         if claim.hedges_g is None
-        else [f"g {_signed(significant(claim.hedges_g, 2).replace('-', '−'), claim.hedges_g)}"]
+        else [f"g {signed(significant(claim.hedges_g, 2).replace('-', '−'), claim.hedges_g)}"]
     )
     if claim.superiority is not None:
         parts.append(f"{100 * claim.superiority:.0f} % of pairs")
@@ -145,17 +144,5 @@ def _probability(p: float | None) -> str:
     return "unknown" if p is None else "< 0.001" if p < 0.001 else f"= {p:.3f}"
 
 
-def _with_ends(estimate: Estimate, written: Callable[[float], str]) -> str:
-    if not defined(estimate.mean):
-        return "undefined"
-    if estimate.low is None or estimate.high is None:
-        return written(estimate.mean)
-    return f"{written(estimate.mean)} [{written(estimate.low)}, {written(estimate.high)}]"
-
-
 def _percent(share: float) -> str:
     return f"{100 * share:.0f}".replace("-", "−") if abs(share) >= 0.095 else f"{100 * share:.1f}".replace("-", "−")
-
-
-def _signed(text: str, value: float) -> str:
-    return f"+{text}" if value > 0 and not text.startswith("−") else text

@@ -73,6 +73,17 @@ def cross_entropy(
     return Loss(total, nll.detach(), gold.numel())
 
 
+def divergence(logits: Tensor, reference: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Σ KL(softmax(reference) ‖ softmax(logits)) over real positions, in nats: the soft labels of another model
+    (Hinton, Vinyals & Dean 2015, arXiv:1503.02531, § 2, at temperature 1). Arguments as of `cross_entropy`.
+    """
+    if mask is not None:
+        logits, reference = logits[mask], reference[mask]  # (N, V)
+    wide = torch.promote_types(logits.dtype, torch.float32)
+    log_p, log_q = (torch.log_softmax(part, -1, dtype=wide) for part in (logits, reference))
+    return (log_q.exp() * (log_q - log_p)).sum()
+
+
 def perplexity(nats_per_label: float) -> float:
     """exp(nats per label), infinite where that overflows."""
     try:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from sightline.core.config import nearest
 from sightline.core.errors import InputError
 from sightline.tasks.classification.config import ClassificationConfig
-from sightline.training.loss import Loss, cross_entropy
+from sightline.training.loss import Loss, cross_entropy, divergence
 
 
 def class_weights(config: ClassificationConfig, labels: np.ndarray, classes: Sequence[str]) -> tuple[float, ...] | None:
@@ -57,3 +57,13 @@ def label_loss(
     plain = F.cross_entropy(logits, labels, reduction="sum").detach()
     total = F.cross_entropy(logits, labels, weight, label_smoothing=smoothing, reduction="sum")
     return Loss(total, plain, len(labels))
+
+
+def label_divergence(logits: Tensor, reference: Tensor, labels: Tensor) -> Tensor:
+    """Σ KL of the probabilities by logits (B, C) from those of another model, in nats; of labels (B, C) bool, where
+    there may be any number of them, over every class.
+    """
+    if labels.dtype != torch.bool:
+        return divergence(logits, reference)
+    pairs = [torch.stack([torch.zeros_like(part), part], -1) for part in (logits, reference)]  # (B, C, 2)
+    return divergence(pairs[0], pairs[1])

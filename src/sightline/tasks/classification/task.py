@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, final
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from sightline.core.metrics import Baseline, metrics_of
 from sightline.data.labelled.corpus import LabelledCorpus
@@ -23,7 +23,7 @@ from sightline.tasks.classification.classifier import Classifier, LabelOptions
 from sightline.tasks.classification.config import ClassificationConfig, ClassificationRun
 from sightline.tasks.classification.inputs import LabelledInputs
 from sightline.tasks.classification.labelling import Labelling
-from sightline.tasks.classification.loss import class_weights, label_loss
+from sightline.tasks.classification.loss import class_weights, label_divergence, label_loss
 from sightline.tasks.classification.metrics import KINDS
 from sightline.tasks.classification.opened import open_item
 from sightline.tasks.opened import OpenedInput
@@ -97,6 +97,10 @@ class ClassificationTask(TrainedModelTask[LabelledCorpus, LabelledPart, Classifi
         if model.training and self.inputs.kind == "image":
             source = shifted(source, self.config.shift_pixels, self.config.picture.ground)
         return label_loss(model(source, batch.source_mask), batch.labels, self.weights, self.config.label_smoothing)
+
+    def divergence(self, outputs: Tensor, reference: Tensor, batch: LabelledBatch) -> Tensor:
+        """How far the outputs for a batch are from those of another model, see `label_divergence`."""
+        return label_divergence(outputs, reference, batch.labels)
 
     def validator(self, part: LabelledPart, share: float = 1.0) -> Callable[[nn.Module], dict[str, float]]:
         """A function of the model: loss, accuracy and macro F1 on evenly spaced items."""

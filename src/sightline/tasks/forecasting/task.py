@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, final
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sightline.core.errors import InputError
 from sightline.core.metrics import Baseline, metrics_of
@@ -97,6 +97,10 @@ class ForecastingTask(TrainedModelTask[WindowCorpus, Windows, ForecastingRun, Fo
         predicted = model(batch.values, batch.past, batch.known, batch.future)  # (B, n, C, Q), the last n steps
         targets = torch.cat([batch.values, batch.future], 1)[:, -predicted.shape[1] :]
         return forecast_loss(predicted, targets, self.config)
+
+    def divergence(self, outputs: Tensor, reference: Tensor, batch: WindowBatch) -> Tensor:
+        """How far forecasts of a batch are from those of another model: squared differences, summed as the loss is."""
+        return (outputs - reference).float().square().mean(3).sum()
 
     def validator(self, part: Windows, share: float = 1.0) -> Callable[[nn.Module], dict[str, float]]:
         """A function of the model: the metrics of forecasts of evenly spaced windows; "loss" is the primary one."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, final
 
-from torch import nn
+from torch import Tensor, nn
 
 from sightline.core.digits import number_of
 from sightline.core.errors import InputError
@@ -29,7 +29,7 @@ from sightline.tasks.opened import OpenedInput
 from sightline.tasks.outcomes import Measured
 from sightline.tasks.text_inputs import text_front_end
 from sightline.tasks.trained import TrainedModelTask
-from sightline.training.loss import Loss, cross_entropy
+from sightline.training.loss import Loss, cross_entropy, divergence
 
 
 @final
@@ -102,6 +102,10 @@ class LanguageTask(TrainedModelTask[TextCorpus, TextPart, LanguageRun, LanguageM
         """Cross entropy of each next token, given those before it in its document."""
         logits, _ = model(batch.tokens, None, batch.mask, batch.starts)  # (B, T, V)
         return cross_entropy(logits, batch.labels, batch.mask)
+
+    def divergence(self, outputs: Any, reference: Any, batch: TextBatch) -> Tensor:
+        """How far the outputs for a batch are from those of another model, in nats, summed as the loss is."""
+        return divergence(outputs[0], reference[0], batch.mask)
 
     def validator(self, part: TextPart, share: float = 1.0) -> Callable[[nn.Module], dict[str, float]]:
         """A function of the model: loss, bits per byte and perplexity of `validation_bytes`, evenly spaced."""

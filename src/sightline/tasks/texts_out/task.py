@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from sightline.core.digits import number_of
 from sightline.core.errors import InputError
@@ -25,7 +25,7 @@ from sightline.tasks.texts_out.scores import score_texts
 from sightline.tasks.texts_out.scripts import metric_for
 from sightline.tasks.texts_out.writer import P, TextOutput, TextWriter, texts_of
 from sightline.tasks.trained import TrainedModelTask
-from sightline.training.loss import Loss, cross_entropy
+from sightline.training.loss import Loss, cross_entropy, divergence
 
 TIMED = 20  # items
 
@@ -89,6 +89,10 @@ class TextsOutTask(TrainedModelTask[D, P, R, W]):
         logits = model(batch.source, batch.source_mask, batch.target[:, :-1])  # (B, T, V)
         labels, mask = batch.target[:, 1:], batch.target_mask[:, 1:]
         return cross_entropy(logits, labels, mask, epsilon=self.config.label_smoothing, smoothing=self.config.smoothing)
+
+    def divergence(self, outputs: Tensor, reference: Tensor, batch: Any) -> Tensor:
+        """How far the outputs for a batch are from those of another model, in nats, summed as the loss is."""
+        return divergence(outputs, reference, batch.target_mask[:, 1:])
 
     def validator(self, part: P, share: float = 1.0) -> Callable[[nn.Module], dict[str, float]]:
         """A function of the model: the metrics of `measure`, on evenly spaced items and greedy outputs of some."""

@@ -1,0 +1,161 @@
+"""The results of a swap: the content of `swap.json` and the input of its page. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, final
+
+from sightline.core.metrics import Metric, find_metric
+from sightline.lab.results import Estimate
+from sightline.lab.stored import load_results, plain_results, save_results
+
+SCHEMA_VERSION = 1
+RESULTS, PAGE = "swap.json", "swap.html"
+
+SwapVerdict = Literal["kept", "lost", "not decided"]
+LostFrom = Literal["original", "control"]
+
+
+@final
+@dataclass(frozen=True)
+class SwapPlan:
+    """How a swapped model is distilled, and what is measured.
+
+    layer_steps, layer_lr: of the first stage, in which each new layer alone learns the output of the one it replaces
+    tune_steps, tune_lr: of the second, in which the whole model learns the task's loss plus `kl` times the divergence
+        from the original's outputs
+    length: positions after which states are measured, and steps are timed
+    """
+
+    layer_steps: int = 200
+    tune_steps: int = 200
+    layer_lr: float = 3e-3
+    tune_lr: float = 1e-3
+    kl: float = 1.0
+    length: int = 1024
+    seed: int = 0
+
+
+@final
+@dataclass(frozen=True)
+class LayerSwap:
+    """One layer and what takes its place; numbers of layers begin at 1.
+
+    copied: the projections that the new layer begins with; fresh: parameters that begin as the mechanism draws them
+    error_start, error_matched: |y' - y|² / |y|² of the new layer's output y' on inputs of the original on validation
+        data, before and after the first stage
+    state_before, state_after: bytes of the layer's state for one row after `SwapPlan.length` positions, measured; None
+        in an encoder, which carries none
+    step_before_us, step_after_us: CPU microseconds of one step of the layer there
+    """
+
+    layer: int
+    mechanism: str
+    copied: list[str]
+    fresh: list[str]
+    error_start: float
+    error_matched: float
+    state_before: int | None = None
+    state_after: int | None = None
+    step_before_us: float | None = None
+    step_after_us: float | None = None
+
+    @property
+    def saved_bytes(self) -> int | None:
+        """Bytes of state that the swap saves; negative where the new state is larger."""
+        if self.state_before is None or self.state_after is None:
+            return None
+        return self.state_before - self.state_after
+
+
+@final
+@dataclass(frozen=True)
+class SwapRow:
+    """One model: these layers replaced, all others as they were.
+
+    replaced, matched, tuned: the metric without distillation, after the first stage, and after the second
+    lost_replaced, lost_matched: worse than the original by so much; lost: than the reference, see `SwapResults`
+    saved_bytes: of state, of all these layers together
+    """
+
+    layers: list[int]
+    replaced: Estimate
+    matched: Estimate
+    tuned: Estimate
+    lost_replaced: Estimate
+    lost_matched: Estimate
+    lost: Estimate
+    saved_bytes: int | None
+    verdict: SwapVerdict
+
+    @property
+    def lost_per_mb(self) -> float | None:
+        """Quality lost for each million bytes of state saved; None where none is saved."""
+        if self.saved_bytes is None or self.saved_bytes <= 0 or self.lost.mean is None:
+            return None
+        return 1e6 * self.lost.mean / self.saved_bytes
+
+
+@final
+@dataclass(frozen=True)
+class SwapResults:
+    """All results of a swap.
+
+    run, arch: the model that it began with; side: the half of it whose layers are replaced
+    target, settings: the mechanism, and all of its settings
+    tested: items of the test part, each a `unit`; resampled: items of the bootstrap, of running text stretches of it
+    original: the metric of the model as it was; control: of the model after as many further steps of the second stage
+        without a swap; reference: the better of the two, by which quality lost is counted
+    rows: each layer alone, then all of them together; the last one is the model that was written
+    mechanisms: of every layer of that model
+    margin: of practical equivalence, None where the metric is undefined
+    """
+
+    command: str
+    environment: dict[str, Any]
+    run: str
+    task: str
+    arch: str
+    parameters: int
+    data: str
+    data_sha256: str | None
+    tested: int
+    resampled: int
+    unit: str
+    loss_unit: str
+    side: str
+    target: str
+    settings: dict[str, Any]
+    plan: SwapPlan
+    primary_metric: str
+    original: Estimate
+    control: Estimate
+    control_gain: Estimate
+    reference: LostFrom
+    layers: list[LayerSwap]
+    rows: list[SwapRow]
+    mechanisms: list[str]
+    margin: float | None
+    notes: list[str] = field(default_factory=list)
+    seconds: float | None = None
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def metric(self) -> Metric:
+        """The metric, with the digits that tell the models apart."""
+        values = [self.original.mean, self.control.mean, *(row.tuned.mean for row in self.rows)]
+        return find_metric(self.primary_metric).in_unit_of(self.loss_unit).apart(values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types, schema_version first, NaN and infinities as null."""
+        return plain_results(self)
+
+    def save(self, path: Path) -> None:
+        """Write `swap.json`, whole or not at all."""
+        save_results(self, path)
+
+    @classmethod
+    def load(cls, path: Path) -> SwapResults:
+        """The results in the file `path`; raises what `load_results` does."""
+        return load_results(cls, path, SCHEMA_VERSION)

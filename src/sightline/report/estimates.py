@@ -1,0 +1,35 @@
+"""Means with their intervals: as text, and as fields of a chart. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sightline.core.metrics import Metric, defined
+from sightline.lab.results import Estimate
+
+
+def signed(text: str, value: float) -> str:
+    """The text of a number with a plus sign where it is positive."""
+    return f"+{text}" if value > 0 and not text.startswith("−") else text
+
+
+def with_ends(estimate: Estimate, written: Callable[[float], str]) -> str:
+    """A mean and its interval, each as `written`: "61.2 [58.0, 64.1]"; "undefined" where there is none."""
+    if not defined(estimate.mean):
+        return "undefined"
+    if estimate.low is None or estimate.high is None:
+        return written(estimate.mean)
+    return f"{written(estimate.mean)} [{written(estimate.low)}, {written(estimate.high)}]"
+
+
+def amount_of(metric: Metric, difference: Estimate) -> str:
+    """A difference of the metric with its interval, signed, without its unit: "+12.3 [+10.1, +14.9]"."""
+    return with_ends(difference, lambda value: signed(metric.number(value), value))
+
+
+def ends(field: str, estimate: Estimate | None, factor: float) -> dict[str, float | None]:
+    """The fields of a chart's row for a mean and its interval."""
+    if estimate is None:
+        return {field: None}
+    known = {"": estimate.mean, "_low": estimate.low, "_high": estimate.high}
+    return {f"{field}{end}": None if value is None else value * factor for end, value in known.items()}

@@ -1,0 +1,134 @@
+"""What a swap says, in numbers and sentences. Imports no torch."""
+
+from __future__ import annotations
+
+from sightline.core.digits import significant
+from sightline.core.metrics import defined
+from sightline.lab.results import Estimate
+from sightline.lab.swap.results import LayerSwap, SwapResults, SwapRow, SwapVerdict
+from sightline.report.estimates import amount_of, with_ends
+from sightline.report.text import names_of, size
+
+REFERENCES = {"original": "the original", "control": "the original, trained as long"}
+WORDS: tuple[SwapVerdict, ...] = ("kept", "lost", "not decided")
+
+
+def row_name(row: SwapRow, results: SwapResults) -> str:
+    """The layers of a row: "layer 2", "layers 1 and 2"; "all 4 layers"."""
+    if len(row.layers) == 1:
+        return f"layer {row.layers[0]}"
+    if len(row.layers) == len(results.mechanisms):
+        return f"all {len(row.layers)} layers"
+    return f"layers {names_of(map(str, row.layers))}"
+
+
+def score_text(results: SwapResults, score: Estimate) -> str:
+    """The metric with its interval: "1.832 [1.790, 1.871]"."""
+    return with_ends(score, results.metric.number)
+
+
+def lost_text(results: SwapResults, lost: Estimate) -> str:
+    """Quality lost with its interval, positive where it is worse, without its unit."""
+    return amount_of(results.metric, lost)
+
+
+def lost_per_mb_text(results: SwapResults, row: SwapRow) -> str:
+    """Quality lost for each MB of state saved; an em dash where nothing is saved."""
+    value = row.lost_per_mb
+    return "—" if value is None else significant(value * results.metric.factor, 2).replace("-", "−")
+
+
+def saved_text(saved: int | None) -> str:
+    """Bytes of state saved; what is not saved but added has a sign."""
+    if saved is None:
+        return "—"
+    return size(saved) if saved >= 0 else f"−{size(-saved)}"
+
+
+def share_text(results: SwapResults, row: SwapRow) -> str:
+    """The share of these layers' state that is saved, "" where it is unknown."""
+    before = sum(layer.state_before or 0 for layer in results.layers if layer.layer in row.layers)
+    return "" if not before or row.saved_bytes is None else f"{100 * row.saved_bytes / before:.1f} %".replace("-", "−")
+
+
+def step_text(layer: LayerSwap) -> str:
+    """The time of a step of the layer, before and after: "181 → 154 µs"."""
+    before, after = layer.step_before_us, layer.step_after_us
+    if before is None or after is None:
+        return "—"
+    return f"{significant(before, 3)} → {significant(after, 3)} µs"
+
+
+def error_text(layer: LayerSwap) -> str:
+    """The error of the layer's output, before and after the first stage: "83 % → 12 %"."""
+    return f"{_percent(layer.error_start)} → {_percent(layer.error_matched)}"
+
+
+def _percent(share: float) -> str:
+    if not share:
+        return "0 %"
+    return f"{significant(100 * share, 2)} %" if share >= 1e-5 else f"{100 * share:.0e} %"
+
+
+def verdict(results: SwapResults) -> str:
+    """Which layers can be replaced at which cost, in whole sentences."""
+    alone = [row for row in results.rows if len(row.layers) == 1]
+    named: dict[SwapVerdict, list[str]] = {word: [] for word in WORDS}
+    for row in alone:
+        named[row.verdict].append(str(row.layers[0]))
+    parts = []
+    unit, margin = results.metric.unit_of_difference, results.margin
+    within = "" if margin is None else f" within the margin of {results.metric.amount(margin)}"
+    if named["kept"]:
+        parts.append(f"{_layers(named['kept'])} can become {results.target}: quality is kept{within}")
+    if named["lost"]:
+        costs = [lost_text(results, row.lost) for row in alone if row.verdict == "lost"]
+        verb = "loses" if len(costs) == 1 else "lose"
+        parts.append(f"{_layers(named['lost'])} {verb} quality ({'; '.join(costs)} {unit})")
+    if named["not decided"]:
+        parts.append(f"for {_layers(named['not decided'], 'layer')} it is not decided")
+    sentence = "; ".join(parts)
+    return f"{sentence[:1].upper()}{sentence[1:]}. {_together(results)}".strip()
+
+
+def _together(results: SwapResults) -> str:
+    """The last sentence: what the model that was written loses and saves."""
+    row = results.rows[-1]
+    saved = ""
+    if row.saved_bytes is not None and row.saved_bytes > 0:
+        share = share_text(results, row)
+        saved = f" and saves {size(row.saved_bytes)} of state, {share}, after {results.plan.length:,} positions"
+    elif row.saved_bytes is not None:
+        saved = f" and saves no state after {results.plan.length:,} positions"
+    what = "The model" if len(results.rows) == 1 else f"With {row_name(row, results)} replaced, the model"
+    return f"{what} loses {lost_text(results, row.lost)} {results.metric.unit_of_difference}{saved}."
+
+
+def _layers(numbers: list[str], word: str = "layer") -> str:
+    return f"{word}{'s' if len(numbers) > 1 else ''} {names_of(numbers)}"
+
+
+def terms(results: SwapResults) -> str:
+    """What the words of the verdict mean."""
+    margin = "unknown" if results.margin is None else results.metric.amount(results.margin)
+    return (
+        f"Lost: how much worse the model is on the same test items than {REFERENCES[results.reference]}, with its 95 % "
+        f"interval over items; below zero it is better. Kept: the interval ends within the margin ({margin}). "
+        "Lost: it begins beyond it."
+    )
+
+
+def copied_text(layer: LayerSwap) -> str:
+    """What the new layer began with."""
+    return ", ".join(dict.fromkeys(layer.copied)) or "nothing"
+
+
+def settings_text(results: SwapResults) -> str:
+    """The settings of the new layers, as options."""
+    shown = {name: value for name, value in results.settings.items() if value is not None and name != "causal"}
+    return ", ".join(f"{name} {value}" for name, value in shown.items())
+
+
+def known(estimate: Estimate) -> bool:
+    """Whether there is a mean to draw."""
+    return defined(estimate.mean)
