@@ -8,6 +8,7 @@ from typing import Literal, final
 import torch
 from torch import nn
 
+from sightline.core.front_end import FrontEnd
 from sightline.core.mixer import SequenceEncoder, SequenceMixer
 from sightline.core.settings import key
 from sightline.mixers import MIXERS
@@ -18,6 +19,15 @@ from sightline.parts.front_ends import Source, build_front_end
 from sightline.parts.heads import TokenHead
 from sightline.parts.pooling import POOLINGS
 from sightline.parts.token_embedding import EmbeddedTokens
+
+
+def drawn_front_end(source: Source, d_embedding: int, std: float) -> FrontEnd:
+    """The front end of a source, its embeddings, if it has any, drawn with standard deviation `std`."""
+    front_end = build_front_end(source, d_embedding)
+    if isinstance(front_end, EmbeddedTokens):
+        with torch.no_grad():
+            front_end.embedding.weight.mul_(std)
+    return front_end
 
 
 @final
@@ -46,10 +56,7 @@ class RecurrentEncoderConfig:
 
     def build(self, source: Source, outputs: int) -> EncoderModel:
         """A model of `outputs` numbers for each position, or, pooled, for each row."""
-        front_end = build_front_end(source, self.d_embedding)
-        if isinstance(front_end, EmbeddedTokens):
-            with torch.no_grad():
-                front_end.embedding.weight.mul_(self.embedding_std)
+        front_end = drawn_front_end(source, self.d_embedding, self.embedding_std)
         pooling = None if self.pooling == "none" else POOLINGS[self.pooling](self.d_model)
         return EncoderModel(front_end, self._layers(), TokenHead(self.d_model, outputs), pooling)
 
