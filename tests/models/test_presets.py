@@ -171,6 +171,17 @@ def test_the_bilstm_with_additive_attention_is_that_of_the_paper():
     assert count_parameters(match_parameters(config, 500_000, 1000, 2), 1000, 2) == pytest.approx(500_000, rel=0.2)
 
 
+def test_options_of_its_mechanism_reach_both_directions_of_the_bilstm():
+    preset = replace(NAMED_ENCODERS["bilstm_attention"], d_model=64)
+    uniform = replace(preset, options={"lstm": {"initial": "uniform"}})
+    for config, open_gates in ((preset, True), (uniform, False), (replace(uniform, mixer="gru"), False)):
+        biases = [p for name, p in config.build(VOCABULARY, 2).encoder.named_parameters() if name.endswith(".bias")]
+        assert len(biases) == 2
+        assert [bool((bias == 1.0).any()) for bias in biases] == [open_gates] * 2
+    with pytest.raises(InputError, match=r"options\.lstm: initials: unknown key, did you mean 'initial'"):
+        replace(preset, options={"lstm": {"initials": "uniform"}}).build(VOCABULARY, 2)
+
+
 def test_the_projection_with_additive_attention_is_that_of_the_paper():
     config = NAMED_ENCODERS["projection_attention"]
     model = config.build(VOCABULARY, 2)
