@@ -17,61 +17,28 @@ Writes the results to benchmarks/results/sst.json; `--go-on` trains only missing
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from record import Record, record_options
-from sightline.data.labelled.corpus import LabelledCorpus, load_labelled
-from sightline.data.labelled.part import LabelledPart
-from sightline.data.labelled.table import Reading
-from sightline.tasks.classification.config import BILSTM_ATTENTION, ClassificationRun, TextConfig
+from sightline.data.labelled.corpus import LabelledCorpus
+from sightline.tasks.classification.config import ClassificationRun
 from sightline.tasks.classification.task import ClassificationTask
-from sightline.tasks.fit import train_task
-from sightline.training.progress import reporting
+from sst import BILSTM, PATIENCE, sentences, sst_run, train_sst, wrong_accuracy, wrong_sizes
 
 RESULTS = Path(__file__).parent / "results" / "sst.json"
-PUBLISHED, GATE, TEST_ITEMS = 0.808, (0.79, 0.83), 1725
-SHORTEST = 5  # words; sentences need more
-EPOCHS, VALIDATIONS = 8, 4  # at most; per epoch
-
-
-def chosen(part: LabelledPart) -> LabelledPart:
-    """The sentences of more than 5 words, without the longest ones."""
-    lengths = [len(source.split()) for source in part.sources if isinstance(source, str)]
-    return part.select(i for i, length in enumerate(lengths) if SHORTEST < length < max(lengths))
-
-
-def sentences(root: Path) -> LabelledCorpus:
-    """The three published parts."""
-    data = load_labelled(root / "sst" / "sst_dataset.csv", Reading(split_column="exp_split"))
-    return replace(data, train=chosen(data.train), valid=chosen(data.valid), test=chosen(data.test))
+PUBLISHED = 0.808
 
 
 def trained(data: LabelledCorpus, seed: int, options: argparse.Namespace, place: Path) -> dict[str, Any]:
     """Train once; the settings and the metrics on the test part."""
-    preset = ClassificationRun.preset(BILSTM_ATTENTION)
-    batches = -(-len(data.train.sources) // preset.settings.batch_size)
-    model: Any = preset.settings.model
-    model = replace(model, dropout=options.dropout)
-    run = preset.changed(
-        model=model,
-        text=TextConfig(min_count=options.min_count),
-        seed=seed,
-        budget=f"{EPOCHS * batches}steps",
-        validate_every=batches // VALIDATIONS,
-        metric="accuracy",
-        patience=options.patience,
-        checkpoint_every_s=600.0,
-        dtype="float32",
-    )
+    changes = {"dropout": options.dropout, "min_count": options.min_count}
+    run = sst_run(data, seed, patience=options.patience, **changes)
     task = ClassificationTask.build(data, run)
-    with reporting(run.training.metric) as on_progress:
-        trained_run = train_task(task, data, place, run.training, on_progress=on_progress, overwrite=True)
+    trained_run = train_sst(task, data, run, place)
     best = next(
         r
         for r in trained_run.training.history
@@ -80,8 +47,7 @@ def trained(data: LabelledCorpus, seed: int, options: argparse.Namespace, place:
     evaluation = trained_run.task.measure(data.test)
     return {
         "seed": seed,
-        "dropout": options.dropout,
-        "min_count": options.min_count,
+        **changes,
         "parameters": task.parameters,
         "vocabulary": 0 if task.inputs.words is None else task.inputs.words.size,
         "steps": trained_run.training.steps,
@@ -99,12 +65,12 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--min-count", type=int, default=1)
-    parser.add_argument("--patience", type=int, default=6, help="validations without improvement")
+    parser.add_argument("--patience", type=int, default=PATIENCE, help="validations without improvement")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     record_options(parser, RESULTS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    data = sentences(Path(os.environ.get("SIGHTLINE_VERIFY_DATA", "../shared/data")))
+    data = sentences()
     print("items:", data.sizes)
     settings = {"items": data.sizes, "sha256": data.sha256, "published": PUBLISHED, "threads": options.threads}
     record = Record(options.out, settings, go_on=options.go_on)
@@ -119,17 +85,13 @@ def main() -> None:
                 f"dev {one['dev_accuracy']:.4f}, step {one['best_step']} of {one['steps']}, {one['train_s']:.0f} s"
             )
             print(f"seed {seed}: test accuracy {one['accuracy']:.4f}, {details}", flush=True)
-    task = ClassificationTask.build(data, ClassificationRun.preset(BILSTM_ATTENTION))
+    task = ClassificationTask.build(data, ClassificationRun.preset(BILSTM))
     baselines = {baseline.name: baseline.metrics for baseline in task.baselines(data.train, data.valid, data.test)}
     for name, metrics in baselines.items():
         print(f"{name}: {metrics['accuracy']:.4f}")
     mean = sum(one["accuracy"] for one in record.results) / len(record.results)
     record.write(mean_accuracy=round(mean, 4), baselines=baselines)
-    wrong = []
-    if data.sizes["test"] != TEST_ITEMS:
-        wrong.append(f"{data.sizes['test']} test items, not {TEST_ITEMS}")
-    if not GATE[0] <= mean <= GATE[1]:
-        wrong.append(f"a mean accuracy of {mean:.4f} is outside {GATE[0]} to {GATE[1]}")
+    wrong = wrong_sizes(data) + wrong_accuracy(mean)
     print(f"n = {data.sizes['test']}, mean accuracy {mean:.4f} (published {PUBLISHED})")
     print("\n".join(wrong) or "all checks passed")
     raise SystemExit(5 if wrong else 0)

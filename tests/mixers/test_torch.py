@@ -175,3 +175,17 @@ def test_cross_equals_multihead_attention():
     mask = torch.arange(M) < torch.tensor([5, 2, 4]).unsqueeze(1)
     y, _ = ours(x, ours.initial_state(B, Memory(values, mask)))
     assert_equal(y, theirs(x, values, values, key_padding_mask=~mask)[0])
+
+
+@pytest.mark.parametrize("forget_gate", [True, False])
+def test_uniform_initial_values_are_those_of_torch(forget_gate):
+    """Bounds and variances of torch.nn.LSTM's: its two biases of variance 1/(3H) each are one here."""
+    ours = LSTMConfig(d_hidden=100, forget_gate=forget_gate, initial="uniform").build(80)
+    theirs = torch.nn.LSTM(80, 100)
+    bias = theirs.bias_ih_l0 + theirs.bias_hh_l0
+    for one, other in ((ours.weight_input, theirs.weight_ih_l0), (ours.weight_hidden, theirs.weight_hh_l0)):
+        assert one.abs().max() <= 0.1
+        torch.testing.assert_close(one.std(), other.std(), rtol=0.02, atol=0.0)
+    assert 0.1 < ours.bias.abs().max() <= 0.2
+    torch.testing.assert_close(ours.bias.std(), bias.std(), rtol=0.15, atol=0.0)
+    assert ours.bias.mean().abs() < 0.02  # no gate is opened

@@ -171,10 +171,44 @@ def test_the_bilstm_with_additive_attention_is_that_of_the_paper():
     assert count_parameters(match_parameters(config, 500_000, 1000, 2), 1000, 2) == pytest.approx(500_000, rel=0.2)
 
 
+def test_options_of_its_mechanism_reach_both_directions_of_the_bilstm():
+    preset = replace(NAMED_ENCODERS["bilstm_attention"], d_model=64)
+    uniform = replace(preset, options={"lstm": {"initial": "uniform"}})
+    for config, open_gates in ((preset, True), (uniform, False), (replace(uniform, mixer="gru"), False)):
+        biases = [p for name, p in config.build(VOCABULARY, 2).encoder.named_parameters() if name.endswith(".bias")]
+        assert len(biases) == 2
+        assert [bool((bias == 1.0).any()) for bias in biases] == [open_gates] * 2
+    with pytest.raises(InputError, match=r"options\.lstm: initials: unknown key, did you mean 'initial'"):
+        replace(preset, options={"lstm": {"initials": "uniform"}}).build(VOCABULARY, 2)
+
+
+def test_the_projection_with_additive_attention_is_that_of_the_paper():
+    config = NAMED_ENCODERS["projection_attention"]
+    model = config.build(VOCABULARY, 2)
+    assert sum(p.numel() for p in model.encoder.parameters()) == 300 * 128 + 128
+    assert sum(p.numel() for p in model.pooling.parameters()) == 128 * 64 + 64 + 64
+    assert sum(p.numel() for p in model.head.parameters()) == 128 * 2 + 2
+    assert model.front_end.embedding.weight.shape == (VOCABULARY, 300)
+    assert decode(type(config), encode(config)) == config
+    assert count_parameters(match_parameters(config, 500_000, 1000, 2), 1000, 2) == pytest.approx(500_000, rel=0.2)
+
+
+def test_no_position_of_the_projection_sees_another_one():
+    model = replace(NAMED_ENCODERS["projection_attention"], d_model=8, d_embedding=5, pooling="none").build(
+        VOCABULARY, 3
+    )
+    text = tokens(2, 7)
+    changed = text.clone()
+    changed[:, 4] = (changed[:, 4] + 1) % VOCABULARY
+    same = (model(text) == model(changed)).all(2)
+    assert same.tolist() == [[place != 4 for place in range(7)]] * 2
+
+
+@pytest.mark.parametrize("name", NAMED_ENCODERS)
 @pytest.mark.parametrize("pooling", ["none", "mean", "additive"])
-def test_padding_changes_nothing_to_the_bilstm(pooling):
+def test_padding_changes_nothing_to_encoders_of_papers(name, pooling):
     torch.manual_seed(0)
-    config = replace(NAMED_ENCODERS["bilstm_attention"], d_model=8, d_embedding=5, pooling=pooling)
+    config = replace(NAMED_ENCODERS[name], d_model=8, d_embedding=5, pooling=pooling)
     model, text = config.build(VOCABULARY, 3).double().eval(), tokens(2, 7)
     mask = torch.tensor([[1, 1, 1, 1, 1, 0, 0], [0, 0, 0, 1, 1, 1, 1]]).bool()
     result = model(text, mask)

@@ -30,13 +30,14 @@ def pooled_attention(model: nn.Module, tokens: Tensor, mask: Tensor) -> PooledAt
     Raises:
         ValueError: "expected one probe of pooled attention, found 0".
     """
-    _only_pooled(model)
+    check_pooled(model)
     with evaluating(model), recorded_attention(model) as weights:
         answers = model(tokens, mask).softmax(1)
     return PooledAttention(next(iter(weights.values())), answers)
 
 
-def _only_pooled(model: nn.Module) -> None:
+def check_pooled(model: nn.Module) -> None:
+    """Raises `ValueError` unless the model has one probe of attention, and that of a pooling."""
     probes = attention_probes(model)
     pooled = [probe for probe in probes.values() if probe.shape == POOLED]
     if len(pooled) != 1 or len(probes) != 1:
@@ -102,7 +103,7 @@ def adversarial_attention(
     """
     own = pooled_attention(model, tokens, mask)
     rows = len(tokens)
-    tokens, real = tokens.repeat(starts, 1), mask.repeat(starts, 1)
+    tokens, real = torch.cat([tokens] * starts), mask.repeat(starts, 1)
     weights, answers = own.weights.repeat(starts, 1), own.answers.repeat(starts, 1)
     logits = torch.randn(weights.shape, generator=generator).requires_grad_()
     optimizer = torch.optim.Adam([logits], lr)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import ClassVar, Literal, final
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from sightline.ops.documents import Carried, Documents, at_length
 from sightline.ops.packed import CellWeights
 from sightline.parts.recurrent import Recurrent, RecurrentState, input_weight, recurrent_weight
 
+Initial = Literal["orthogonal", "uniform"]
 SHUT = 1e4  # a gate's pre-activation at which the sigmoid is exactly 0 (negative) or 1 in every dtype
 ROWS, WORK = 64, 8192  # rows, and numbers per step, from which packed rows train faster than oneDNN's kernel
 PADDED = 1.2  # positions per real position from which they do
@@ -30,9 +31,10 @@ class LSTMConfig:
     d_summary: int | None = None
     forget_gate: bool = True
     heads: int = 1
+    initial: Initial = "orthogonal"
 
     def build(self, d_model: int) -> LSTM:
-        return LSTM(d_model, self.d_hidden, self.d_summary, self.forget_gate, self.heads)
+        return LSTM(d_model, self.d_hidden, self.d_summary, self.forget_gate, self.heads, self.initial)
 
     @classmethod
     def examples(cls) -> tuple[LSTMConfig, ...]:
@@ -50,6 +52,8 @@ class LSTM(Recurrent):
     """c_t = f ∘ c_{t-1} + i ∘ g, h_t = o ∘ tanh(c_t); i, f, o = σ(W x_t + U h_{t-1} + b), g = tanh of the same form.
 
     No peepholes. One bias, whose forget part starts at 1 (Jozefowicz et al. 2015); torch.nn.LSTM has two that add up.
+    `initial="uniform"` starts as torch.nn.LSTM does: all weights from U(-1/√H, 1/√H), the bias the sum of two such, so
+    that a unit forgets half of its cell at every step.
     `forget_gate=False` is the cell of 1997, c_t = c_{t-1} + i ∘ g. `heads` > 1 makes U block-diagonal: the H units form
     heads of K = H / heads, and a unit's gates see the hidden state of its own head alone (the memory mixing of Beck et
     al. 2024, arXiv:2405.04517, § 2.2, and of Pöppel et al. 2024, arXiv:2412.07752); W stays dense. Parameters, gates in
@@ -62,7 +66,8 @@ class LSTM(Recurrent):
     is a call of the same kernel. Many wide rows of which much is padding run without it on the CPU (`ops.packed`).
 
     Raises:
-        ValueError: "d_hidden = 10 is not a multiple of heads = 4".
+        ValueError: "d_hidden = 10 is not a multiple of heads = 4"; "initial must be 'orthogonal' or 'uniform', got
+            'zeros'".
     """
 
     carries: ClassVar[int] = 2
@@ -74,6 +79,7 @@ class LSTM(Recurrent):
         d_summary: int | None = None,
         forget_gate: bool = True,
         heads: int = 1,
+        initial: Initial = "orthogonal",
     ) -> None:
         super().__init__(d_model, d_hidden, d_summary)
         if heads < 1 or self.d_hidden % heads:
@@ -84,8 +90,19 @@ class LSTM(Recurrent):
         self.weight_input = input_weight(gates, self.d_hidden, d_model)
         self.weight_hidden = recurrent_weight(gates * heads, self.d_head)
         self.bias = nn.Parameter(torch.zeros(gates * self.d_hidden))
-        if forget_gate:
+        if initial not in ("orthogonal", "uniform"):
+            raise ValueError(f"initial must be 'orthogonal' or 'uniform', got {initial!r}")
+        if initial == "uniform":
+            self._draw_uniformly()
+        elif forget_gate:
             nn.init.ones_(self.bias[self.d_hidden : 2 * self.d_hidden])
+
+    @torch.no_grad()
+    def _draw_uniformly(self) -> None:
+        bound = self.d_hidden**-0.5
+        for parameter in (self.weight_input, self.weight_hidden, self.bias):
+            parameter.uniform_(-bound, bound)
+        self.bias.add_(torch.empty_like(self.bias).uniform_(-bound, bound))
 
     def gates(self, x: Position, hidden: Hidden) -> Mapping[str, Tensor]:
         gates = x @ self.weight_input.T + self._mixed(hidden) + self.bias

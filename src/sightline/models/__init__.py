@@ -13,6 +13,7 @@ from sightline.models.language_model import LanguageModelConfig
 from sightline.models.layers import SELF_MIXERS
 from sightline.models.linear_forecasters import DLinearConfig, NLinearConfig
 from sightline.models.match import count_parameters, match_parameters
+from sightline.models.projection_encoder import ProjectionEncoderConfig
 from sightline.models.recurrent import RecurrentConfig
 from sightline.models.recurrent_encoder import RecurrentEncoderConfig
 from sightline.models.recurrent_language_model import RecurrentLanguageModelConfig
@@ -71,7 +72,7 @@ FORECASTERS: dict[str, SizedConfig] = {
 }
 
 # Encoders that are not a stack of residual layers.
-NAMED_ENCODERS = {"bilstm_attention": RecurrentEncoderConfig()}
+NAMED_ENCODERS = {"bilstm_attention": RecurrentEncoderConfig(), "projection_attention": ProjectionEncoderConfig()}
 
 # The forms of models, by the names that config.json stores: every preset builds from a source and outputs.
 FORMS: dict[str, dict[str, Any]] = {
@@ -95,6 +96,7 @@ __all__ = [
     "LanguageModelConfig",
     "ModelConfig",
     "NLinearConfig",
+    "ProjectionEncoderConfig",
     "RecurrentEncoderConfig",
     "RecurrentLanguageModelConfig",
     "SequenceModel",

@@ -13,7 +13,7 @@ from sightline.data.labelled.corpus import LabelledCorpus, load_labelled
 from sightline.data.labelled.gaps import Missing
 from sightline.data.labelled.part import LabelledPart
 from sightline.data.labelled.table import Reading, SourceKind, read_labelled
-from sightline.models import FORMS, SizedConfig
+from sightline.models import FORMS, NAMED_ENCODERS, SizedConfig
 from sightline.tasks.media.config import PictureConfig, SoundConfig
 from sightline.tasks.run import FilesConfig, RunConfig, TaskConfig, log_notes
 from sightline.tasks.text_inputs import TEXT_KINDS, text_front_end
@@ -22,7 +22,11 @@ from sightline.training.optim import OptimConfig
 READ_AS: dict[SourceKind, tuple[InputKind, ...]] = {
     "text": TEXT_KINDS, "series": ("series",), "audio": ("audio",), "image": ("image",)
 }  # fmt: skip
-BILSTM_ATTENTION = "bilstm_attention"
+# The presets after Jain & Wallace 2019 are trained with the rate and the decay of their code.
+PAPER_OPTIMIZERS = dict.fromkeys(
+    NAMED_ENCODERS,
+    OptimConfig(lr=1e-3, weight_decay=1e-5, schedule="constant", warmup_steps=0, clip_norm=None),
+)
 
 
 def _pooled(arch: str) -> Any:
@@ -128,10 +132,8 @@ class ClassificationConfig(TaskConfig):
 
     @classmethod
     def optimizer(cls, arch: str) -> OptimConfig:
-        """For `bilstm_attention` with the rate and the decay of Jain & Wallace 2019's code."""
-        if arch == BILSTM_ATTENTION:
-            return OptimConfig(lr=1e-3, weight_decay=1e-5, schedule="constant", warmup_steps=0, clip_norm=None)
-        return super().optimizer(arch)
+        """That of the paper for a preset that carries a paper's name."""
+        return PAPER_OPTIMIZERS.get(arch) or super().optimizer(arch)
 
 
 @final
