@@ -50,7 +50,9 @@ def open_item(classifier: Classifier, given: Any) -> OpenedInput:
         chosen = labels = logits.argmax().unsqueeze(0)
 
     def answer(changed: Tensor) -> Tensor:
-        scores = model(changed)
+        return shaped(model(changed))
+
+    def shaped(scores: Tensor) -> Tensor:
         if not classifier.many:
             return scores.unsqueeze(1)  # (R, 1, C)
         return torch.stack([scores[:, chosen], torch.zeros_like(scores[:, chosen])], 2)  # (R, T, 2): it, or not it
@@ -58,13 +60,20 @@ def open_item(classifier: Classifier, given: Any) -> OpenedInput:
     pooling, front_end = getattr(model, "pooling", None), getattr(model, "front_end", None)
     nothing = torch.zeros(1, 0, getattr(pooling, "d_model", 0), device=read.device)
     added = 0 if pooling is None else pooling.prepare(nothing)[0].shape[1]
+
+    def masked(changed: Tensor, kept: Tensor) -> Tensor:
+        return shaped(model(changed, kept))
+
     pieces, replaced, facts = _POSITIONS[inputs.kind](classifier, source, read)
+    one = getattr(pooling, "reads", None)
+    whole = inputs.words is not None and len(pieces) == read.shape[1]  # a mask of tokens is one of positions
     return OpenedInput(
         inputs.kind,
         str(given) if isinstance(given, str | Path) else "",
-        OpenedSide(["<class>"] * added + pieces, read, answer, replaced, front_end, added),
+        OpenedSide(["<class>"] * added + pieces, read, answer, replaced, front_end, added, masked if whole else None),
         [classifier.classes[index] for index in chosen.tolist()],
         labels,
+        reads=[] if one is None else [one % (added + len(pieces))] * len(chosen),
         **facts,
     )
 

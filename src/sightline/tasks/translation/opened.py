@@ -32,6 +32,9 @@ def open_source(translator: Translator, text: str) -> OpenedInput:
     def of_source(changed: Tensor) -> Tensor:
         return model(changed, None, read.expand(len(changed), -1))
 
+    def without(changed: Tensor, kept: Tensor) -> Tensor:
+        return model(changed, kept, read.expand(len(changed), -1))
+
     def of_read(changed: Tensor) -> Tensor:
         return model(inputs.expand(len(changed), *inputs.shape[1:]), None, changed)
 
@@ -46,7 +49,9 @@ def open_source(translator: Translator, text: str) -> OpenedInput:
     return OpenedInput(
         "text",
         text,
-        OpenedSide(pieces, inputs, of_source, replaced, front_end),
+        OpenedSide(
+            pieces, inputs, of_source, replaced, front_end, masked=without if len(pieces) == inputs.shape[1] else None
+        ),
         target.pieces(ids),
         torch.tensor(ids, device=device),
         OpenedSide(
