@@ -143,10 +143,10 @@ def print_tests(found: Faithfulness) -> None:
     print(f"{found.items} {found.unit} of {visible(found.data)}")
     for one in found.maps:
         print(f"\n{visible(named[one.name])}: {one.outcome}")
-        print(f"{'test':<28}{'score':<21}{'hit rate':<17}{'false alarms':<16}{'faithful items'}")
+        print(f"{'test':<31}{'score':<21}{'hit rate':<17}{'false alarms':<16}{'faithful items'}")
         for _, _, test, score in rows_of(one, found.tests):
             rates = f"{rate_text(test.hit):<17}{rate_text(test.false_alarm):<16}"
-            print(f"{test.name:<28}{score_text(score):<21}{rates}{share_text(score)}")
+            print(f"{test.name:<31}{score_text(score):<21}{rates}{share_text(score)}")
     print(f"\n{visible(found.verdict)}")
 
 

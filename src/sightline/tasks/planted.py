@@ -98,7 +98,7 @@ class Planted(NamedTuple):
         return torch.stack(marked).any(0)
 
 
-Drawing = Callable[[np.random.Generator], Drawn]
+ProblemDraw = Callable[[np.random.Generator], Drawn]
 NONE = MARKS  # the number of the answer where there is no mark
 BLANK = 0.2  # share of the training items without a mark, so that an answer is lost with its mark
 
@@ -144,7 +144,7 @@ def _with(numbers: np.ndarray, place: int, number: int) -> np.ndarray:
 
 
 # The problems by name: how one item is drawn, and what is planted.
-TOKEN_PROBLEMS: dict[str, tuple[Drawing, str]] = {
+TOKEN_PROBLEMS: dict[str, tuple[ProblemDraw, str]] = {
     "token lookup": (lookup, "One of four marks among fillers, anywhere, is the answer."),
     "first occurrence": (first_of_two, "Of two different marks among fillers the first is the answer."),
     "key-value recall": (value_of_a_key, "After pairs of a key and a mark the last key asks for its mark."),
@@ -154,7 +154,7 @@ OWN = "trigger in this data"
 OWN_MEANING = "In inputs of this data one place, anywhere, is one of four triggers, which is the answer."
 
 
-def drawn(draw: Drawing, seed: int, name: str, sizes: PlantedSizes) -> tuple[list[Drawn], list[Drawn]]:
+def drawn(draw: ProblemDraw, seed: int, name: str, sizes: PlantedSizes) -> tuple[list[Drawn], list[Drawn]]:
     """Items to train on, a share of those of `lookup` without a mark, and items to check and calibrate on."""
     random = np.random.default_rng(derive(seed, "planted", name))
     blank = BLANK if draw is lookup else 0.0
