@@ -6,6 +6,7 @@
 #   make check   format, lint, types, layers, documentation
 #   make hooks   check the format, lint and types of each commit
 #   make formats [ARGS=pandas_tables]   write the files of tests/formats with the real tools (PostgreSQL, sox from Debian)
+#   make quantus   our figures of faithfulness and those of Quantus agree on the same model and maps
 #   make cluster   a comparison on two local nodes of Ray, one of which is killed, has the same results as without
 #   make study [ARGS="--stage confirm --minutes 110"]   the study of defaults, which continues where it stopped
 #   make conformance   public implementations of other libraries under the laws, each in an environment of its own
@@ -27,6 +28,7 @@ RUNTIME := $(VENV)/.runtime
 PEERS := $(VENV)/.peers
 TOOLS := .venv-formats
 CLUSTER := .venv-cluster
+QUANTUS := .venv-quantus
 
 # The first Python that is new enough; say `make PYTHON=/path/to/python3.12` for another.
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 python,$(shell \
@@ -37,7 +39,7 @@ CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 TESTS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo quick test hooks check format lint types layers docs certify certify-full bench peers study formats cluster conformance claims ladder ladder-dates ladder-multi30k generate vega viewer viewer-packages fonts clean
+.PHONY: help install demo quick test hooks check format lint types layers docs certify certify-full bench peers study formats quantus cluster conformance claims ladder ladder-dates ladder-multi30k generate vega viewer viewer-packages fonts clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -133,6 +135,18 @@ $(CLUSTER)/.installed: pyproject.toml constraints.txt
 	test -x $(CLUSTER)/bin/python || $(PYTHON) -m venv $(CLUSTER)
 	$(CLUSTER)/bin/python -m pip install --quiet "$(TORCH)"
 	$(CLUSTER)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[ray]"
+	@touch $@
+
+# Quantus would burden the package's own environment.
+quantus: $(QUANTUS)/.installed
+	$(QUANTUS)/bin/python tests/quantus/check.py
+
+$(QUANTUS)/.installed: pyproject.toml constraints.txt tests/quantus/requirements.txt
+	@test -n "$(PYTHON)"
+	test -x $(QUANTUS)/bin/python || $(PYTHON) -m venv $(QUANTUS)
+	$(QUANTUS)/bin/python -m pip install --quiet "$(TORCH)"
+	$(QUANTUS)/bin/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(QUANTUS)/bin/python -m pip install --quiet --requirement tests/quantus/requirements.txt
 	@touch $@
 
 # Published numbers on real data, `make verify-shakespeare` for benchmarks/verify_shakespeare.py and so on; ARGS go to the

@@ -46,6 +46,14 @@ def test_a_text_is_inspected(model: Path, capsys: pytest.CaptureFixture[str]) ->
         (["model", "907", "--replacements", "0"], "--replacements: must be at least 1, found 0"),
         (["nowhere", "907"], "nowhere: no such directory"),
         (["model", ""], "the text has no tokens"),
+        (["model"], "no input given: write a text, numbers or a file after the run, or name --heads or --faithfulness"),
+        (
+            ["model", "9", "--faithfulness"],
+            "--faithfulness: tests items of --data, not one input: leave out one of the two",
+        ),
+        (["model", "9", "--data", "a.tsv"], "--data: is for --heads, --prune and --faithfulness, not for one input"),
+        (["model", "--faithfulness", "--items", "0"], "--items: must be at least 1, found 0"),
+        (["model", "--faithfulness", "--methods", "softmax"], "--methods: is for one input, not for --faithfulness"),
     ],
 )
 def test_refusals_are_one_line(model: Path, capsys, arguments: list[str], message: str) -> None:

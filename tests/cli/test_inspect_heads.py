@@ -108,7 +108,7 @@ def test_a_treebank_is_compared_with_the_heads_of_a_classifier(tmp_path, monkeyp
     ("arguments", "message"),
     [
         (["907", "--heads", "--data", "data.tsv"], "--heads takes no input, found '907': name --data"),
-        ([], "no input given: write a text, numbers or a file after the run, or name --heads"),
+        ([], "no input given: write a text, numbers or a file after the run, or name --heads or --faithfulness"),
         (["--heads"], "model: no config.yaml here says what it was trained on: name the --data to measure on"),
         (["--heads", "--prune", "3"], "--prune: leave out one of --heads and --prune"),
         (["--heads", "--out-dir", "x", "--data", "data.tsv"], "--out-dir: is for --prune"),

@@ -27,6 +27,8 @@ def inspect(
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
     png: Path | None = None,
     json: Path | None = None,
+    faithfulness: Annotated[bool, Parameter(negative=())] = False,
+    seed: int = 0,
     heads: bool = False,
     prune: str | None = None,
     data: str | None = None,
@@ -48,22 +50,28 @@ def inspect(
     `pip install 'sightline[inspect]'`). Looking never changes the answer.
 
     With --heads, not one input but data: what every attention head does, and what the model loses without it. With
-    --prune, a smaller model without the heads that matter least.
+    --prune, a smaller model without the heads that matter least. With --faithfulness, whether the maps of the layers
+    may be shown as explanations of the model's answers to some data: many tests, each first calibrated on problems
+    whose causal positions are planted.
 
     Args:
         run: Directory of a run, of a model, or of a comparison, whose winner is used.
-        given: The input: a text, numbers, or a file, as for `sightline predict`. Not with --training.
+        given: The input: a text, numbers, or a file, as for `sightline predict`. Not with --training, --heads, --prune
+            or --faithfulness.
         methods: Comma-separated methods. Default: all that the model has.
         replacements: How often each position is replaced for the effect.
         beside: Directory of a second model, whose maps for the same input the page shows beside those of the first.
         training: Show instead what attention, gradients and gates did in a run that was trained with --watch.
         out: Write a page that shows all maps to this file, such as page.html.
         png: Draw the maps as one picture in this file, map.png or map.svg. Several heads are shown by their mean.
-        json: Write all maps, or all results of --heads, to this file, as JSON with `schema_version`.
+        json: Write all maps, or all results of --heads or --faithfulness, to this file, as JSON with `schema_version`.
+        faithfulness: Test whether the maps are faithful, over items of data in place of one input.
+        seed: Seed of what --faithfulness draws.
         heads: Show the roles of all attention heads, their importance, and what pruning costs.
         prune: Remove so many heads, such as 3 or 25%, the least important first, and write the model to --out-dir.
-        data: Data that heads are judged on, as `sightline eval` reads it. Default: the run's validation part.
-        items: Items of the data, evenly spaced. Default: 200.
+        data: Data that heads are judged on, as `sightline eval` reads it, or items for --faithfulness. Default: the
+            run's validation part for heads, its test part for --faithfulness.
+        items: Items of the data, evenly spaced. Default: 200 for heads, 100 for --faithfulness.
         metric: Metric of pruning curves. Default: the first that the task measures.
         orders: Random orders that pruning curves are shown beside; 0: none.
         importance: By which heads are pruned: the rise of the loss without a head, or the gradient (Michel 2019).
@@ -89,8 +97,22 @@ def inspect(
         chosen = (data, items, metric, orders, importance, dependencies, out, out_dir, json, device)
         inspect_heads_or_prune(HeadFlags(run, heads, prune, *chosen))
         return
+    if faithfulness:
+        from sightline.cli.inspect_faithfulness import FaithfulnessFlags, inspect_faithfulness
+
+        for flag, value in (("--beside", beside), ("--methods", methods), ("--png", png)):
+            if value is not None:
+                raise InputError("is for one input, not for --faithfulness", where=flag)
+        if given is not None:
+            raise InputError("tests items of --data, not one input: leave out one of the two", where="--faithfulness")
+        inspect_faithfulness(FaithfulnessFlags(run, data, items, seed, replacements, out, json, device))
+        return
     if given is None:
-        raise InputError("no input given: write a text, numbers or a file after the run, or name --heads")
+        raise InputError(
+            "no input given: write a text, numbers or a file after the run, or name --heads or --faithfulness"
+        )
+    if data is not None:
+        raise InputError("is for --heads, --prune and --faithfulness, not for one input", where="--data")
     if replacements < 1:
         raise InputError(f"must be at least 1, found {replacements}", where="--replacements")
     if beside is not None and out is None and png is None:

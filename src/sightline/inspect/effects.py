@@ -23,6 +23,29 @@ def numbers_moved(changed: Tensor, whole: Tensor) -> Tensor:
 
 
 @torch.no_grad()
+def changes_of_replacing(
+    answer: Callable[[Tensor], Tensor],
+    inputs: Tensor,
+    replaced: Callable[[int], Tensor],
+    positions: int,
+    moved: Callable[[Tensor, Tensor], Tensor] = probabilities_moved,
+    *,
+    rows: int = ROWS,
+) -> list[Tensor]:
+    """How much each replacement of each of the `positions` moves each of T outputs: of each position (N, T).
+
+    answer: inputs (R, …), each row for itself, to logits or numbers (R, T, C)
+    inputs: the one input (1, …); replaced: the inputs (N, …) in which a position alone is replaced
+    moved: the size of the change, of answers (R, T, C) from the answer (1, T, C) to the input
+    """
+    whole = answer(inputs)
+    found: list[list[Tensor]] = [[whole.new_zeros(0, whole.shape[1])] for _ in range(positions)]
+    for places, changed in _chunks(replaced, positions, rows):
+        for place, change in zip(places, moved(answer(changed), whole).to(whole), strict=True):
+            found[place].append(change.unsqueeze(0))
+    return [torch.cat(changes) for changes in found]
+
+
 def effects_of_replacing(
     answer: Callable[[Tensor], Tensor],
     inputs: Tensor,
@@ -32,22 +55,12 @@ def effects_of_replacing(
     *,
     rows: int = ROWS,
 ) -> Tensor:
-    """How much replacing each of the `positions` moves each of T outputs, (T, positions): the mean over replacements.
-
-    answer: inputs (R, …), each row for itself, to logits or numbers (R, T, C)
-    inputs: the one input (1, …); replaced: the inputs (N, …) in which a position alone is replaced
-    moved: the size of the change, of answers (R, T, C) from the answer (1, T, C) to the input
+    """The mean change (T, positions) of `changes_of_replacing` over replacements; 0 without any.
 
     An intervention: unlike a weight or a slope it says what the answer depends on, for these replacements.
     """
-    whole = answer(inputs)
-    total = whole.new_zeros(whole.shape[1], positions)
-    counts = whole.new_zeros(positions)
-    for places, changed in _chunks(replaced, positions, rows):
-        at = torch.tensor(places, device=whole.device)
-        total.index_add_(1, at, moved(answer(changed), whole).T.to(total))
-        counts.index_add_(0, at, torch.ones_like(at, dtype=counts.dtype))
-    return total / counts.clamp(min=1)
+    changes = changes_of_replacing(answer, inputs, replaced, positions, moved, rows=rows)
+    return torch.stack([of_one.sum(0) / max(len(of_one), 1) for of_one in changes], 1)
 
 
 def _chunks(replaced: Callable[[int], Tensor], positions: int, rows: int) -> Iterator[tuple[list[int], Tensor]]:

@@ -35,12 +35,17 @@ class IntegratedGradients(NamedTuple):
 
 
 def integrated_gradients(
-    score: Callable[[Tensor], Tensor], x: Tensor, baseline: Tensor | None = None, *, steps: int = STEPS
+    score: Callable[[Tensor], Tensor],
+    x: Tensor,
+    baseline: Tensor | None = None,
+    *,
+    steps: int = STEPS,
+    most: int = MOST_STEPS,
 ) -> IntegratedGradients:
     """(x - x') ∘ ∫₀¹ ∂score(x' + a (x - x')) / ∂x da for x (1, S, D), and whether it is complete.
 
     Sundararajan, Taly & Yan 2017 ("Axiomatic attribution for deep networks", arXiv:1703.01365, eq. 1), by
-    Gauss-Legendre quadrature; points are doubled, up to `MOST_STEPS`, until the values sum to the change of the score
+    Gauss-Legendre quadrature; points are doubled, up to `most`, until the values sum to the change of the score
     (proposition 1). `score` maps vectors (R, S, D) to a number for each row, (R,), and must be in evaluation mode.
 
     A baseline of zeros does not suit a network whose first operation is a norm: it gives the same for all a x but the
@@ -60,7 +65,7 @@ def integrated_gradients(
         values = method.attribute(x, start, n_steps=steps, method="gausslegendre", internal_batch_size=ROWS)
         values = values.detach()[0]
         found = IntegratedGradients(values, change, abs(change - float(values.sum())), steps)
-        if found.complete or 2 * steps > MOST_STEPS:
+        if found.complete or 2 * steps > most:
             return found
         steps *= 2
 

@@ -129,7 +129,7 @@ def integrated_gradients_maps(look: OpenedModel) -> list[InfluenceMap]:
             return answer.sum(-1) if labels is None else answer.softmax(-1)[:, labels[t]]
 
         with torch.enable_grad():
-            found = integrated_gradients(score, x, baseline)
+            found = integrated_gradients(score, x, baseline, most=look.points)
         rows.append(found.values.sum(1))
         gaps.append(found.gap / max(abs(found.change), 1e-6))
     limits = (

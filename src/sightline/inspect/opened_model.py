@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sightline.inspect.heads import heads_of
 from sightline.inspect.influence_map import InfluenceMap, InfluenceMethod, InspectedInput, InspectedOutput, MapSide
+from sightline.inspect.integrated import MOST_STEPS
 from sightline.inspect.record import POOLED, recorded_attention, recorded_inputs
 from sightline.tasks.opened import OpenedInput, OpenedSide
 
@@ -65,10 +66,13 @@ class MapPlace(NamedTuple):
 
 @final
 class OpenedModel:
-    """A model and an opened input, with what several methods read: the answer, and what the layers did."""
+    """A model and an opened input, with what several methods read: the answer, and what the layers did.
 
-    def __init__(self, model: nn.Module, opened: OpenedInput, replacements: int) -> None:
-        self.model, self.opened, self.replacements = model, opened, replacements
+    points: the most points of the integral of integrated gradients
+    """
+
+    def __init__(self, model: nn.Module, opened: OpenedInput, replacements: int, *, points: int = MOST_STEPS) -> None:
+        self.model, self.opened, self.replacements, self.points = model, opened, replacements, points
         self.notes: list[str] = []
         self._counts: Counter[Any] = Counter()
 

@@ -7,7 +7,7 @@ the vector nor a gradient.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,12 @@ from sightline.core.shapes import Mask, Position, Sequences
 
 
 class Pooling(nn.Module, ABC):
-    """One vector (B, D) of the vectors (B, T, D) that an encoder gives."""
+    """One vector (B, D) of the vectors (B, T, D) that an encoder gives.
+
+    reads: the one position that it is, counted from the end where it is negative; None where it is of all positions
+    """
+
+    reads: ClassVar[int | None] = None
 
     def __init__(self, d_model: int) -> None:
         super().__init__()
@@ -48,6 +53,8 @@ class MeanPooling(Pooling):
 class LastPooling(Pooling):
     """The last real position: the output of a forward recurrence after the whole sequence."""
 
+    reads: ClassVar[int | None] = -1
+
     def forward(self, x: Sequences, mask: Mask | None = None) -> Position:
         check_inputs(x, self.d_model, mask)
         if not x.shape[1]:
@@ -64,6 +71,8 @@ class ClassToken(Pooling):
 
     Drawn with standard deviation 0.02, as in both. It is real in every row, so that even an empty one has a vector.
     """
+
+    reads: ClassVar[int | None] = 0
 
     def __init__(self, d_model: int) -> None:
         super().__init__(d_model)

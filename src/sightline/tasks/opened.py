@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from sightline.core.seeds import derive
 
 OpenedKind = Literal["text", "series", "audio", "image"]
+COVERING = 8  # replacements by which it is seen what a position covers
 Replaced = Callable[[int, int], Tensor]  # a position and a number N to inputs (N, …) in which it alone is replaced
 
 
@@ -22,6 +23,8 @@ class OpenedSide(NamedTuple):
     given: (1, …) the input; answer: inputs (R, …) in its place, each row for itself, to logits or numbers (R, T, C)
     replaced: inputs in which what one position covers, the added ones not counted, is replaced
     vectors: the module that gives the vectors (·, M, D) of the positions; None where nothing does
+    masked: inputs (R, …) and masks (R, S) of the positions, the added ones not counted, True = kept, to answers as if
+        the other positions were not there; None where the model has no such mask
     """
 
     pieces: list[str]
@@ -30,6 +33,7 @@ class OpenedSide(NamedTuple):
     replaced: Replaced
     vectors: nn.Module | None = None
     added: int = 0
+    masked: Callable[[Tensor, Tensor], Tensor] | None = None
 
 
 class OpenedInput(NamedTuple):
@@ -39,6 +43,8 @@ class OpenedInput(NamedTuple):
     outputs: what each of the T positions of the answer is; labels: (T,) the class of each, of the logits (T, C) of an
         answer; None where an answer is of numbers
     writer: the module whose maps of a sequence over itself are of the output
+    reads: of each position of the answer the position of the source at which it is read, the added ones counted; empty
+        where it is read from all of them
     spans: of each position what it covers, the added ones not counted: steps of a series, frames of a spectrogram,
         patches of a picture by number; (0, 0) of a position of another source
     values, channels: of a series the numbers (T, C), and their names
@@ -54,6 +60,7 @@ class OpenedInput(NamedTuple):
     labels: Tensor | None = None
     read: OpenedSide | None = None
     writer: nn.Module | None = None
+    reads: Sequence[int] = ()
     spans: Sequence[tuple[int, int]] = ()
     values: np.ndarray | None = None
     channels: Sequence[str] = ()
@@ -112,6 +119,14 @@ def replaced_patches(picture: Tensor, side: int) -> Replaced:
         return changed
 
     return replaced
+
+
+def covered(side: OpenedSide, changed: Tensor) -> Tensor:
+    """Which positions (S,), the added ones not counted, cover a place where `changed` (1, …) differs from the input."""
+    differs = changed != side.given
+    positions = range(len(side.pieces) - side.added)
+    own = [(side.replaced(position, COVERING) != side.given).any(0, keepdim=True) for position in positions]
+    return torch.stack([(one & differs).any() for one in own])
 
 
 def patch_spans(length: int, patch: int, stride: int, count: int) -> list[tuple[int, int]]:

@@ -7,7 +7,7 @@ A task has a source and a target: text to text, text to a label, a series to its
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -36,6 +36,7 @@ from sightline.tasks.not_files import check_not_paths
 from sightline.tasks.one_or_several import is_blank, list_of
 from sightline.tasks.opened import OpenedInput
 from sightline.tasks.outcomes import Answer, Costs, Measured
+from sightline.tasks.planted import SIZES, Planted, PlantedSizes
 from sightline.tasks.run import RunConfig
 from sightline.tasks.saved import SavedTask
 from sightline.training.loss import Loss
@@ -342,6 +343,19 @@ class Task(SavedTask, Generic[D, P, R]):
     def open_input(self, given: Any) -> OpenedInput:
         """An input as `predict` takes it, opened for inspection; raises `InputError` where that is not built."""
         raise InputError(f"{self.name} cannot be inspected yet")
+
+    def open_items(self, part: P, most: int) -> Iterator[OpenedInput]:
+        """At most `most` items of a part, evenly spaced, opened; those that are empty are left out."""
+        for one in self.filled(self.sources(self.spaced(part, most))):
+            yield self.open_input(one)
+
+    def plant(self, part: P, seed: int, sizes: PlantedSizes = SIZES) -> list[Planted]:
+        """Planted problems for models of this architecture, one of them in the items of a part where that can be.
+
+        Raises:
+            InputError: "captioning has no planted problems yet".
+        """
+        raise InputError(f"{self.name} has no planted problems yet")
 
     def facts(self) -> dict[str, str]:
         """Facts about how the data was read, a few words each, for a report."""

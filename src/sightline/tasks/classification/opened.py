@@ -42,7 +42,9 @@ def open_item(classifier: Classifier, given: Any) -> OpenedInput:
         chosen = labels = logits.argmax().unsqueeze(0)
 
     def answer(changed: Tensor) -> Tensor:
-        scores = model(changed)
+        return shaped(model(changed))
+
+    def shaped(scores: Tensor) -> Tensor:
         if not classifier.many:
             return scores.unsqueeze(1)  # (R, 1, C)
         return torch.stack([scores[:, chosen], torch.zeros_like(scores[:, chosen])], 2)  # (R, T, 2): it, or not it
@@ -50,13 +52,21 @@ def open_item(classifier: Classifier, given: Any) -> OpenedInput:
     pooling, front_end = getattr(model, "pooling", None), getattr(model, "front_end", None)
     nothing = torch.zeros(1, 0, getattr(pooling, "d_model", 0), device=read.device)
     added = 0 if pooling is None else pooling.prepare(nothing)[0].shape[1]
+
+    def masked(changed: Tensor, kept: Tensor) -> Tensor:
+        return shaped(model(changed, kept))
+
     positions = _POSITIONS[inputs.kind](classifier, source, read)
+    pieces = ["<class>"] * added + positions.pieces
+    one = getattr(pooling, "reads", None)
+    whole = inputs.words is not None and len(positions.pieces) == read.shape[1]  # a mask of tokens is one of positions
     return OpenedInput(
         inputs.kind,
         str(given) if isinstance(given, str | Path) else "",
-        OpenedSide(["<class>"] * added + positions.pieces, read, answer, positions.replaced, front_end, added),
+        OpenedSide(pieces, read, answer, positions.replaced, front_end, added, masked if whole else None),
         [classifier.classes[index] for index in chosen.tolist()],
         labels,
+        reads=[] if one is None else [one % len(pieces)] * len(chosen),
         **positions.facts,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, final
@@ -26,8 +26,10 @@ from sightline.tasks.classification.labelling import Labelling
 from sightline.tasks.classification.loss import class_weights, label_divergence, label_loss
 from sightline.tasks.classification.metrics import KINDS
 from sightline.tasks.classification.opened import open_item
+from sightline.tasks.classification.planted import planted_items
 from sightline.tasks.opened import OpenedInput
 from sightline.tasks.outcomes import Costs, Measured, median_ms
+from sightline.tasks.planted import SIZES, Planted, PlantedSizes
 from sightline.tasks.trained import TrainedModelTask
 from sightline.training.loss import Loss
 
@@ -146,6 +148,13 @@ class ClassificationTask(TrainedModelTask[LabelledCorpus, LabelledPart, Classifi
 
     def open_input(self, given: Any) -> OpenedInput:
         return open_item(self.trained, given)
+
+    def open_items(self, part: LabelledPart, most: int) -> Iterator[OpenedInput]:
+        for one in self.filled(self.spaced(part, most).sources):
+            yield self.open_input(one)
+
+    def plant(self, part: LabelledPart, seed: int, sizes: PlantedSizes = SIZES) -> list[Planted]:
+        return planted_items(self, part, seed, sizes)
 
     def describe(self, data: LabelledCorpus) -> dict[str, Any]:
         counts = dict.fromkeys(self.classes, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from sightline.core.front_end import FrontEnd
 from sightline.core.modes import evaluating
-from sightline.data.series.windows import forecastable, next_windows
+from sightline.data.series.windows import WindowBatch, forecastable, next_windows
 from sightline.tasks.forecasting.forecaster import Forecaster
 from sightline.tasks.opened import OpenedInput, OpenedSide, patch_spans, replaced_stretches
 
@@ -23,10 +24,28 @@ def open_series(forecaster: Forecaster, given: Any) -> OpenedInput:
     Raises:
         InputError: what `Forecaster.panel` and `forecastable` raise.
     """
-    config, model = forecaster.config, forecaster.model
+    config = forecaster.config
     panel, _ = forecastable(forecaster.panel(given), config.lookback, config.horizon)
     windows = next_windows(panel, config.lookback, config.horizon).select([0])
-    batch = next(iter(forecaster.fitted.in_order(windows))).to(next(model.parameters()).device)
+    batch = next(iter(forecaster.fitted.in_order(windows)))
+    series = panel.records[0]
+    times = [panel.grid.text(series.end - config.lookback + step) for step in range(config.lookback)]
+    ahead = [panel.grid.text(series.end + step) for step in range(config.horizon)]
+    opened = open_window(forecaster, batch, times, ahead)
+    return opened._replace(
+        text=series.name or panel.name, values=series.values[-config.lookback :], channels=panel.targets
+    )
+
+
+@torch.no_grad()
+def open_window(
+    forecaster: Forecaster, batch: WindowBatch, times: Sequence[str] = (), ahead: Sequence[str] = ()
+) -> OpenedInput:
+    """One scaled window; the steps of look-back and horizon are shown by these times, or by their numbers."""
+    config, model = forecaster.config, forecaster.model
+    batch = batch.to(next(model.parameters()).device)
+    times = times or [str(step) for step in range(1, config.lookback + 1)]
+    ahead = ahead or [str(config.lookback + step) for step in range(1, config.horizon + 1)]
 
     def answer(changed: Tensor) -> Tensor:
         rows = len(changed)
@@ -44,11 +63,9 @@ def open_series(forecaster: Forecaster, given: Any) -> OpenedInput:
     with evaluating(model):
         scaled = answer(batch.values)[0].double().cpu()  # (H, C)
     forecast = scaled * batch.spread + batch.center
-    series = panel.records[0]
-    times = [panel.grid.text(series.end - config.lookback + step) for step in range(config.lookback)]
     return OpenedInput(
         "series",
-        series.name or panel.name,
+        "",
         OpenedSide(
             [times[first] if end - first == 1 else f"{times[first]} – {times[end - 1]}" for first, end in spans],
             batch.values,
@@ -56,9 +73,9 @@ def open_series(forecaster: Forecaster, given: Any) -> OpenedInput:
             replaced_stretches(batch.values, spans),
             front_end,
         ),
-        [panel.grid.text(series.end + step) for step in range(config.horizon)],
+        list(ahead),
         spans=spans,
-        values=series.values[-config.lookback :],
-        channels=panel.targets,
+        values=(batch.values[0].double().cpu() * batch.spread + batch.center).numpy(),
+        channels=forecaster.fitted.columns.targets,
         forecast=forecast.numpy(),
     )

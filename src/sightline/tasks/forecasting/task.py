@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,11 +23,13 @@ from sightline.tasks.forecasting.config import ForecastingConfig, ForecastingRun
 from sightline.tasks.forecasting.fitted import Fitted
 from sightline.tasks.forecasting.forecaster import Forecaster
 from sightline.tasks.forecasting.loss import forecast_loss
-from sightline.tasks.forecasting.opened import open_series
+from sightline.tasks.forecasting.opened import open_series, open_window
 from sightline.tasks.forecasting.past import Predictor
+from sightline.tasks.forecasting.planted import planted_windows
 from sightline.tasks.forecasting.scores import ForecastScores, kinds_of, score_windows
 from sightline.tasks.opened import OpenedInput
 from sightline.tasks.outcomes import Costs, Measured, median_ms
+from sightline.tasks.planted import SIZES, Planted, PlantedSizes
 from sightline.tasks.trained import TrainedModelTask
 from sightline.training.loss import Loss
 
@@ -114,8 +116,7 @@ class ForecastingTask(TrainedModelTask[WindowCorpus, Windows, ForecastingRun, Fo
         return validate
 
     def measure(self, part: Windows, decoding: Any = None) -> Measured:
-        if (part.lookback, part.horizon) != (self.config.lookback, self.config.horizon):
-            part = part.of_size(self.config.lookback, self.config.horizon)
+        part = self._sized(part)
         self.fitted.check_step(part.panel)
         with evaluating(self.model):
             scores = self.score(part, self.trained.predictor())
@@ -143,6 +144,20 @@ class ForecastingTask(TrainedModelTask[WindowCorpus, Windows, ForecastingRun, Fo
 
     def open_input(self, given: Any) -> OpenedInput:
         return open_series(self.trained, given)
+
+    def open_items(self, part: Windows, most: int) -> Iterator[OpenedInput]:
+        part = self.spaced(self._sized(part), most)
+        for row in range(len(part)):
+            window = part.select([row])
+            yield open_window(self.trained, next(iter(self.fitted.in_order(window))))
+
+    def plant(self, part: Windows, seed: int, sizes: PlantedSizes = SIZES) -> list[Planted]:
+        return planted_windows(self, self._sized(part), seed, sizes)
+
+    def _sized(self, part: Windows) -> Windows:
+        """The windows of a part in the sizes of the model."""
+        sizes = self.config.lookback, self.config.horizon
+        return part if (part.lookback, part.horizon) == sizes else part.of_size(*sizes)
 
     def describe(self, data: WindowCorpus) -> dict[str, Any]:
         panel = data.series.panel

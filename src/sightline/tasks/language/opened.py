@@ -32,7 +32,7 @@ def open_text(language_model: LanguageModel, text: str) -> OpenedInput:
         model.embedding,
     )
     outputs = [piece(tokenizer, index) for index in labels]
-    return OpenedInput("text", text, side, outputs, torch.tensor(labels, device=read.device))
+    return OpenedInput("text", text, side, outputs, torch.tensor(labels, device=read.device), reads=range(len(labels)))
 
 
 def piece(tokenizer: TextTokenizer, index: int) -> str:

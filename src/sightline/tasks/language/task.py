@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, final
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.core.metrics import Baseline, metrics_of
-from sightline.data.spaced import at_least_one
+from sightline.data.spaced import at_least_one, spaced
 from sightline.data.text.batches import Lanes, PackedRows, TextBatch, TextBatches
 from sightline.data.text.corpus import TextCorpus
 from sightline.data.text.part import TextPart
@@ -25,11 +25,16 @@ from sightline.tasks.language.generation import Generated, GenerationConfig, OnT
 from sightline.tasks.language.language_model import LanguageModel
 from sightline.tasks.language.likelihood import LIKELIHOODS
 from sightline.tasks.language.opened import open_text
+from sightline.tasks.language.planted import planted_texts
 from sightline.tasks.opened import OpenedInput
 from sightline.tasks.outcomes import Measured
+from sightline.tasks.planted import SIZES, Planted, PlantedSizes
 from sightline.tasks.text_inputs import text_front_end
 from sightline.tasks.trained import TrainedModelTask
 from sightline.training.loss import Loss, cross_entropy, divergence
+
+STRETCH_TOKENS = 64  # of a text that is looked at
+MOST_BYTES = 1 << 20  # of a part that is read for it
 
 
 @final
@@ -136,6 +141,23 @@ class LanguageTask(TrainedModelTask[TextCorpus, TextPart, LanguageRun, LanguageM
 
     def state_bytes_after(self, length: int) -> int:
         return self.trained.state_bytes_after(length)
+
+    def open_items(self, part: TextPart, most: int) -> Iterator[OpenedInput]:
+        for text in self._stretches(part, most):
+            yield self.open_input(text)
+
+    def plant(self, part: TextPart, seed: int, sizes: PlantedSizes = SIZES) -> list[Planted]:
+        return planted_texts(self, self._stretches(part, 1000), seed, sizes)
+
+    def _stretches(self, part: TextPart, most: int) -> list[str]:
+        """Evenly spaced stretches of the part's texts, each of at most half a context, and of 64 tokens."""
+        length = min(STRETCH_TOKENS, max(1, self.config.context // 2))
+        found = []
+        for text in part.texts() if part.size <= MOST_BYTES else part.fragments(part.sample(MOST_BYTES), MOST_BYTES):
+            ids = self.tokenizer.encode(text if isinstance(text, str) else text.text)
+            found += [self.tokenizer.decode(ids[first : first + length]) for first in range(0, len(ids), length)]
+        found = [text for text in found if text.strip()]
+        return [found[number] for number in spaced(len(found), most)] if found else []
 
     def open_input(self, given: Any) -> OpenedInput:
         return open_text(self.trained, given)

@@ -23,11 +23,13 @@ def open_written(
     given: Tensor,
     positions: OpenedPositions,
     source_of: Callable[[Tensor], Any] = lambda given: given,
+    *,
+    masked: bool = False,
 ) -> OpenedInput:
     """One source with the writer's own output, which it then reads as in training (teacher forcing).
 
     sources: the source alone; given: (1, …) the source, every position of it real; source_of: inputs (R, …) as what the
-    model reads
+    model reads; masked: whether a mask of the source is one of its positions
     """
     model, target = writer.model, writer.tokenizers.target
     device = given.device
@@ -37,6 +39,9 @@ def open_written(
     def of_source(changed: Tensor) -> Tensor:
         return model(source_of(changed), None, read.expand(len(changed), -1))
 
+    def without(changed: Tensor, kept: Tensor) -> Tensor:
+        return model(source_of(changed), kept, read.expand(len(changed), -1))
+
     def of_read(changed: Tensor) -> Tensor:
         return model(source_of(given.expand(len(changed), *given.shape[1:])), None, changed)
 
@@ -45,7 +50,14 @@ def open_written(
     return OpenedInput(
         kind,
         text,
-        OpenedSide(positions.pieces, given, of_source, positions.replaced, front_end),
+        OpenedSide(
+            positions.pieces,
+            given,
+            of_source,
+            positions.replaced,
+            front_end,
+            masked=without if masked else None,
+        ),
         target.pieces(ids),
         torch.tensor(ids, device=device),
         OpenedSide(

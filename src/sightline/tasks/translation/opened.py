@@ -21,4 +21,5 @@ def open_source(translator: Translator, text: str) -> OpenedInput:
         raise InputError("the text has no tokens")
     inputs, _ = on_device(*sources.batch([0]), next(translator.model.parameters()).device)
     positions = text_positions(translator.source, translator.source_pieces(text), inputs)
-    return open_written(translator, sources, "text", text, inputs, positions)
+    whole = len(positions.pieces) == inputs.shape[1]  # a mask of tokens is one of positions
+    return open_written(translator, sources, "text", text, inputs, positions, masked=whole)

@@ -14,12 +14,14 @@ from sightline.data.tokens.tokenizer import TokenizerPair
 from sightline.decoding.engine import DecodingConfig
 from sightline.models.store import LoadedModel
 from sightline.tasks.opened import OpenedInput
+from sightline.tasks.planted import SIZES, Planted, PlantedSizes
 from sightline.tasks.text_inputs import text_front_end
 from sightline.tasks.texts_out.baselines import text_baselines
 from sightline.tasks.texts_out.task import TextsOutTask
 from sightline.tasks.texts_out.writer import TextOutput, longest_output
 from sightline.tasks.translation.config import TranslationConfig, TranslationRun
 from sightline.tasks.translation.opened import open_source
+from sightline.tasks.translation.planted import planted_pairs
 from sightline.tasks.translation.prepared import prepared_pairs
 from sightline.tasks.translation.translator import Translator
 
@@ -111,6 +113,9 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun, Translator
 
     def open_input(self, given: Any) -> OpenedInput:
         return open_source(self.trained, given)
+
+    def plant(self, part: Pairs, seed: int, sizes: PlantedSizes = SIZES) -> list[Planted]:
+        return planted_pairs(self, part, seed, sizes)
 
     def describe(self, data: PairCorpus) -> dict[str, Any]:
         vocabularies = [self.trained.reader.size, self.tokenizers.target.size]

@@ -1,0 +1,83 @@
+"""`sightline inspect RUN --faithfulness`: whether the maps of a model may be shown as explanations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from sightline.inspect.faithfulness_results import Faithfulness
+
+ITEMS = 100
+
+
+class FaithfulnessFlags(NamedTuple):
+    """The flags of `sightline inspect` that --faithfulness obeys."""
+
+    run: Path
+    data: str | None
+    items: int | None
+    seed: int
+    replacements: int
+    out: Path | None
+    json: Path | None
+    device: str
+
+
+def inspect_faithfulness(flags: FaithfulnessFlags) -> None:
+    """Print, and write to `out` and `json`, the tests of every map."""
+    from sightline.core.errors import InputError
+
+    items = ITEMS if flags.items is None else flags.items
+    if items < 1:
+        raise InputError(f"must be at least 1, found {items}", where="--items")
+    if flags.replacements < 1:
+        raise InputError(f"must be at least 1, found {flags.replacements}", where="--replacements")
+    tested = _tested(flags.run, flags.data, items, flags.seed, flags.replacements, flags.device)
+    if flags.json is not None:
+        tested.save(flags.json)
+    print_tests(tested)
+    if flags.out is not None:
+        from sightline.report.faithfulness import write_faithfulness
+
+        print(f"page: {write_faithfulness(tested, flags.out)}")
+
+
+def _tested(run: Path, data: str | None, items: int, seed: int, replacements: int, device: str) -> Faithfulness:
+    """The tests of one model."""
+    import shlex
+    import sys
+    from dataclasses import replace
+
+    from sightline.cli.messages import messages
+    from sightline.inspect.battery import faithfulness
+    from sightline.tasks.load import load
+    from sightline.training.environment import resolve_device
+
+    def say(text: str) -> None:
+        print(f"sightline: {text}", file=sys.stderr, flush=True)
+
+    with messages():
+        task = load(run).to(resolve_device(device))
+        found = faithfulness(task, data, items=items, seed=seed, replacements=replacements, say=say)
+    flags = {"--data": data, "--items": items, "--seed": seed, "--replacements": replacements}
+    named = [part for flag, value in flags.items() if value is not None for part in (flag, str(value))]
+    command = shlex.join(["sightline", "inspect", str(run), "--faithfulness", *named])
+    return replace(found, model=replace(found.model, name=str(run)), command=command)
+
+
+def print_tests(found: Faithfulness) -> None:
+    """A line for each test of each map, and the verdict."""
+    from sightline.report.faithfulness import map_words, rate_text, rows_of, score_text, share_text
+    from sightline.report.text import visible
+
+    model, named = found.model, map_words(found.maps)
+    print(f"{visible(model.name)}: {model.architecture}, {model.task}, {model.parameters:,} parameters")
+    print(f"{found.items} {found.unit} of {visible(found.data)}")
+    for one in found.maps:
+        print(f"\n{visible(named[one.name])}: {one.outcome}")
+        print(f"{'test':<31}{'score':<21}{'hit rate':<17}{'false alarms':<16}{'faithful items'}")
+        for _, _, test, score in rows_of(one, found.tests):
+            rates = f"{rate_text(test.hit):<17}{rate_text(test.false_alarm):<16}"
+            print(f"{test.name:<31}{score_text(score):<21}{rates}{share_text(score)}")
+    print(f"\n{visible(found.verdict)}")

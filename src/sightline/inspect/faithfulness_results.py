@@ -1,0 +1,203 @@
+"""What the battery of faithfulness tests gives for a model and data: the content of `--json`. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, final
+
+from sightline.core.config import decode, encode
+from sightline.core.errors import InputError
+from sightline.core.files import parse_json_object, read_regular, write_file
+from sightline.core.json_text import finite, to_json
+from sightline.inspect.influence_map import InspectedModel
+
+SCHEMA_VERSION = 1
+
+ShownOutcome = Literal["may", "may not", "cannot be told"]
+
+
+@final
+@dataclass(frozen=True)
+class CallRate:
+    """The share of the maps of some kind that a test calls faithful, with its 95 % interval; None where n is 0.
+
+    n: items that such maps are of; an item with several has their mean
+    """
+
+    kind: str
+    share: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+
+
+@final
+@dataclass(frozen=True)
+class CalibratedTest:
+    """A test, and what its word is worth.
+
+    definition, applies, faithful: as `faithfulness_tests.FaithfulnessTest` has them
+    threshold: the score from which (with "low" up to which) the test calls a map faithful, chosen on half of the
+        planted items; None without scores there
+    hit, false_alarm: on the other half, how often it calls a map faithful that points at the planted positions, and
+        one that does not; kinds: the same by kind of map
+    control, shuffled: on the data itself how often it calls the effect faithful, and the effect in a random order
+    counts: whether the test tells maps apart, so that it counts for the verdict; reason: why not
+    """
+
+    name: str
+    group: str
+    definition: str
+    applies: str
+    faithful: Literal["high", "low"]
+    threshold: float | None
+    hit: CallRate
+    false_alarm: CallRate
+    kinds: list[CallRate]
+    control: CallRate
+    shuffled: CallRate
+    counts: bool
+    reason: str = ""
+
+
+@final
+@dataclass(frozen=True)
+class ItemScores:
+    """The scores of a map by one test over items.
+
+    mean, low, high: with the 95 % interval over the n items that have a score
+    passed: the share of all items in which the test calls the map faithful
+    share, share_low, share_high: the estimated share of items in which the map is faithful, from `passed` and the
+        test's hit and false-alarm rates; None for a test that does not count
+    values: of each item in order
+    """
+
+    test: str
+    mean: float | None
+    low: float | None
+    high: float | None
+    n: int
+    passed: float | None
+    share: float | None = None
+    share_low: float | None = None
+    share_high: float | None = None
+    values: list[float | None] = field(default_factory=list)
+
+
+@final
+@dataclass(frozen=True)
+class JudgedMap:
+    """A map of the model that may be shown to a reader, and whether it may be shown as an explanation."""
+
+    name: str
+    method: str
+    path: str
+    layer: int
+    outcome: ShownOutcome
+    sentence: str
+    scores: list[ItemScores]
+
+
+@final
+@dataclass(frozen=True)
+class PlantedResult:
+    """One planted problem, and a model of the same architecture that was trained on it.
+
+    used: whether the tests are calibrated on it: the model has learned it, and uses the planted positions
+    reason: why not; own: planted in the user's own data
+    accuracy: on held-out items; effect_hit, leave_one_out_hit: the share of planted positions among as many that these
+        find most important, None where the model has no mask; map_hits: the same of its own maps by name
+    """
+
+    name: str
+    meaning: str
+    own: bool
+    used: bool
+    reason: str
+    accuracy: float
+    effect_hit: float | None
+    leave_one_out_hit: float | None
+    map_hits: dict[str, float]
+    steps: int
+    parameters: int
+    items: int
+
+
+@final
+@dataclass(frozen=True)
+class ErasureCurve:
+    """What the answer loses over shares of the positions: the mean over items with its 95 % interval.
+
+    way: removal or replacement; measure: comprehensiveness or sufficiency; order: the name of a map, random or effect
+    """
+
+    way: str
+    measure: str
+    order: str
+    shares: list[float]
+    mean: list[float | None]
+    low: list[float | None]
+    high: list[float | None]
+
+
+@final
+@dataclass(frozen=True)
+class MethodPair:
+    """Kendall's τ of two importances: the mean over n items with its 95 % interval."""
+
+    first: str
+    second: str
+    tau: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+
+@final
+@dataclass(frozen=True)
+class Faithfulness:
+    """Whether the maps of a model may be shown as explanations of its answers on some data.
+
+    data: the items' name; unit: the word for them; items: how many were looked at; positions: their mean number
+    outcome, verdict: of attention, in a word and in one sentence
+    """
+
+    model: InspectedModel
+    data: str
+    unit: str
+    items: int
+    positions: float
+    seed: int
+    outcome: ShownOutcome
+    verdict: str
+    maps: list[JudgedMap]
+    tests: list[CalibratedTest]
+    planted: list[PlantedResult]
+    curves: list[ErasureCurve]
+    pairs: list[MethodPair]
+    notes: list[str] = field(default_factory=list)
+    command: str = ""
+    schema_version: int = SCHEMA_VERSION
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types, schema_version first."""
+        plain = finite(encode(self))
+        return {"schema_version": plain.pop("schema_version"), "command": plain.pop("command"), **plain}
+
+    def save(self, path: Path) -> None:
+        """Write the result as JSON to the file `path`, whole or not at all."""
+        write_file(path, to_json(self.to_dict(), indent=1) + "\n")
+
+
+def load_faithfulness(path: Path) -> Faithfulness:
+    """The result that `Faithfulness.save` wrote to the file `path`.
+
+    Raises:
+        InputError: "no such file"; "not valid JSON: …"; "expected schema_version 1, found 2"; the first field that is
+            wrong.
+    """
+    mapping = parse_json_object(read_regular(path), where=path)
+    if (version := mapping.get("schema_version")) != SCHEMA_VERSION:
+        raise InputError(f"expected schema_version {SCHEMA_VERSION}, found {version!r}", where=path)
+    return decode(Faithfulness, mapping, where=str(path))

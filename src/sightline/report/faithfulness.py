@@ -1,0 +1,151 @@
+"""The page of the battery of faithfulness tests, from its result alone. Runs no model, imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sightline.core.files import write_file
+from sightline.inspect.faithfulness_results import (
+    CalibratedTest,
+    CallRate,
+    ErasureCurve,
+    Faithfulness,
+    ItemScores,
+    JudgedMap,
+    MethodPair,
+)
+from sightline.lab.claims.results import ClaimChart, ClaimCurve
+from sightline.report.claims_figures import chart_drawing
+from sightline.report.drawing import Drawing
+from sightline.report.frame import render_page
+
+# What the page calls the methods, the groups of tests and the orders of a curve.
+WORDS = {
+    "softmax": "attention weights",
+    "value_weighted": "weights times values",
+    "rollout": "rollout",
+    "implicit": "implicit attention",
+    "jacobian": "slopes of the layer",
+    "gradient": "gradient",
+    "integrated_gradients": "integrated gradients",
+    "relevance": "relevance",
+    "leave_one_out": "leave one out",
+    "effect": "effect",
+    "random": "random order",
+}
+GROUPS = {
+    "agreement": "Agreement with other importances",
+    "erasure": "Erasure",
+    "swap": "Counterfactual swaps",
+    "weights": "Other weights in the layer",
+}
+OUTCOMES = {"may": "good", "may not": "bad", "cannot be told": "open"}
+MEASURES = {
+    "comprehensiveness": "What the answer loses without the most important positions",
+    "sufficiency": "What the answer loses with the most important positions alone",
+}
+MOST_MAPS = 6  # in a chart, beside random orders and the order of effects
+
+
+def write_faithfulness(results: Faithfulness, path: Path) -> Path:
+    """Write the page to the file `path`."""
+    write_file(path, render_faithfulness(results))
+    return path
+
+
+def render_faithfulness(results: Faithfulness) -> str:
+    """The page as HTML."""
+    figures = faithfulness_drawings(results)
+    return render_page(
+        "faithfulness.html.j2",
+        "the file of --json",
+        results,
+        figures,
+        figures=figures,
+        tables=[(one, number, rows_of(one, results.tests)) for number, one in enumerate(results.maps)],
+        groups=GROUPS,
+        classes=OUTCOMES,
+        mapped=map_words(results.maps),
+        methods=agreement_rows(results),
+        words=WORDS,
+        rate=rate_text,
+        score=score_text,
+        share=share_text,
+        percent=percent,
+    )
+
+
+def map_words(maps: Sequence[JudgedMap]) -> dict[str, str]:
+    """What the page calls each map: its method, and the number of its layer, from 1, where the method has several."""
+    methods = [one.method for one in maps]
+    return {
+        one.name: f"{WORDS[one.method]} {one.layer + 1}" if methods.count(one.method) > 1 else WORDS[one.method]
+        for one in maps
+    }
+
+
+def rows_of(one: JudgedMap, tests: Sequence[CalibratedTest]) -> list[tuple[int, int, CalibratedTest, ItemScores]]:
+    """The tests that have a score of a map, with the numbers of score and test in the file."""
+    known = {test.name: (number, test) for number, test in enumerate(tests)}
+    found = [(number, *known[score.test], score) for number, score in enumerate(one.scores) if score.n]
+    return [(number, place, test, score) for number, place, test, score in found]
+
+
+def agreement_rows(results: Faithfulness) -> tuple[list[str], list[list[tuple[int, MethodPair] | None]]]:
+    """The names of methods, and for each pair its number in the file and its agreement; None on the diagonal."""
+    names = list(dict.fromkeys(name for pair in results.pairs for name in (pair.first, pair.second)))
+    by_names = {frozenset((pair.first, pair.second)): (number, pair) for number, pair in enumerate(results.pairs)}
+    return names, [[by_names.get(frozenset((row, column))) for column in names] for row in names]
+
+
+def faithfulness_drawings(results: Faithfulness) -> list[Drawing]:
+    """The erasure curves, for each way of erasing and each measure."""
+    named = map_words(results.maps) | WORDS
+    kinds = list(dict.fromkeys((curve.way, curve.measure) for curve in results.curves))
+    return [_curves([curve for curve in results.curves if (curve.way, curve.measure) == kind], named) for kind in kinds]
+
+
+def _curves(curves: Sequence[ErasureCurve], named: dict[str, str]) -> Drawing:
+    way, measure = curves[0].way, curves[0].measure
+    *maps, random, effect = curves
+    lines = [
+        ClaimCurve(named[one.order], [100 * share for share in one.shares], one.mean, one.low, one.high)
+        for one in (effect, random, *maps[:MOST_MAPS])
+    ]
+    direction = "higher is better" if measure == "comprehensiveness" else "lower is better"
+    chart = ClaimChart(
+        f"{MEASURES[measure]}, by {way} ({direction})", "share of the positions (%)", "loss of the answer", lines
+    )
+    return chart_drawing(f"{measure}-{way}", chart)
+
+
+def percent(value: float | None) -> str:
+    """A share in percent, or an em dash."""
+    return "—" if value is None else f"{100 * value:.0f} %"
+
+
+def rate_text(rate: CallRate) -> str:
+    """A rate with its interval in percent."""
+    if rate.share is None or rate.low is None or rate.high is None:
+        return "—"
+    return f"{100 * rate.share:.0f} % [{100 * rate.low:.0f}, {100 * rate.high:.0f}]"
+
+
+def score_text(score: ItemScores) -> str:
+    """A mean score with its interval."""
+    if score.mean is None:
+        return "—"
+    ends = "" if score.low is None or score.high is None else f" [{_short(score.low)}, {_short(score.high)}]"
+    return f"{_short(score.mean)}{ends}"
+
+
+def share_text(score: ItemScores) -> str:
+    """The estimated share of items in which the map is faithful, with its interval, in percent."""
+    if score.share is None or score.share_low is None or score.share_high is None:
+        return "—"
+    return f"{100 * score.share:.0f} % [{100 * score.share_low:.0f}, {100 * score.share_high:.0f}]"
+
+
+def _short(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−")

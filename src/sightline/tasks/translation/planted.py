@@ -1,0 +1,35 @@
+"""Planted problems for a translator: the translation is the answer alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sightline.core.seeds import derive
+from sightline.data.batches import START
+from sightline.data.pairs.corpus import PairCorpus, Pairs
+from sightline.tasks.opened import OpenedInput
+from sightline.tasks.planted import Planted, PlantedItem, PlantedSizes, PlantedTexts, text_problems
+
+if TYPE_CHECKING:
+    from sightline.tasks.translation.task import TranslationTask
+
+
+def planted_pairs(task: TranslationTask, part: Pairs, seed: int, sizes: PlantedSizes) -> list[Planted]:
+    """The problems, those in the user's own data planted in the sources of `part`."""
+    return [_built(task, one, seed, sizes) for one in text_problems(part.sources, seed, sizes)]
+
+
+def _built(task: TranslationTask, problem: PlantedTexts, seed: int, sizes: PlantedSizes) -> Planted:
+    def part(items: list[PlantedItem]) -> Pairs:
+        return Pairs([item.given for item in items], [problem.answers[item.answer] for item in items])
+
+    train, held = part(problem.train), part(problem.items)
+    run = task.run.changed(seed=derive(seed, problem.name), match=None, label_smoothing=0.0)
+    built = type(task).build(PairCorpus(problem.name, train, held, held, ""), run)
+
+    def right(opened: OpenedInput, item: PlantedItem) -> bool:
+        return "".join(opened.outputs[:-1]).strip(" ▁␣") == problem.answers[item.answer]
+
+    batches = (batch for batch, _ in built.batches(train, seed=seed).stream(START))
+    about = problem.name, problem.meaning, problem.own
+    return Planted(*about, built, batches, built.loss, problem.items, built.open_input, right, sizes)

@@ -1,0 +1,48 @@
+"""The page of the battery: every number beside its rates, and no foreign text as markup."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from sightline.inspect.faithfulness_results import Faithfulness, load_faithfulness
+from sightline.report.faithfulness import agreement_rows, map_words, render_faithfulness, write_faithfulness
+from tests.report.synthetic_faithfulness import HOSTILE, results
+
+
+def test_every_score_stands_beside_the_rates_of_its_test():
+    page = render_faithfulness(results())
+    row = next(part for part in page.split("<tr>") if 'href="#test-test_of_erasure"' in part)
+    for text in ("0.40", "[0.30, 0.50]", "95 %", "[85, 100]", "5 %", "[0, 15]", "72 %", "[60, 83]"):
+        assert text in row, text
+    assert "does not count" in next(part for part in page.split("<tr>") if 'href="#test-test_of_agreement"' in part)
+    assert page.index("Attention may be shown as an explanation") < page.index("Maps of the model")
+
+
+def test_foreign_text_is_text():
+    page = render_faithfulness(results())
+    assert HOSTILE not in page
+    assert "&lt;script&gt;alert(1)" in page
+    assert not re.search(r'(src|href)="https?:', page)
+
+
+def test_every_pair_of_methods_is_in_the_table_twice():
+    names, cells = agreement_rows(results())
+    assert names == ["softmax pooling.weights", "jacobian encoder", "effect"]
+    assert [[cell is None for cell in row] for row in cells] == [
+        [row == column for column in range(3)] for row in range(3)
+    ]
+    assert cells[0][2] == cells[2][0]
+
+
+def test_a_method_with_several_layers_names_them():
+    found = results()
+    assert map_words(found.maps)["softmax pooling.weights"] == "attention weights"
+    assert map_words([found.maps[0], found.maps[0]])["softmax pooling.weights"] == "attention weights 1"
+
+
+def test_the_result_is_read_back_and_written_as_a_page(tmp_path: Path) -> None:
+    found: Faithfulness = results()
+    found.save(tmp_path / "a.json")
+    assert load_faithfulness(tmp_path / "a.json") == found
+    assert write_faithfulness(found, tmp_path / "a.html").read_text("utf-8").count("<h1>") == 1

@@ -1,0 +1,132 @@
+"""Planted problems: the answer follows from the planted positions, those where an item and a variant differ."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sightline.core.errors import InputError
+from sightline.data.pairs.corpus import Pairs
+from sightline.tasks.planted import (
+    MARKS,
+    NONE,
+    OWN,
+    Planted,
+    PlantedSizes,
+    drawn,
+    first_of_two,
+    lookup,
+    rare_letters,
+    text_problems,
+    value_of_a_key,
+)
+from tests.tasks import subjects
+from tests.tasks.classification import small as labels
+from tests.tasks.translation import small as pairs
+
+FEW = PlantedSizes(150, 4, 6)
+
+
+def test_the_answer_follows_from_the_numbers_by_the_rule_of_each_problem():
+    random = np.random.default_rng(0)
+    for _ in range(200):
+        one = lookup(random)
+        assert [number for number in one.numbers if number < MARKS] == [one.answer]
+        two = first_of_two(random)
+        assert next(number for number in two.numbers if number < MARKS) == two.answer
+        assert (two.numbers < MARKS).sum() == 2
+        asked = value_of_a_key(random)
+        keys, values, question = asked.numbers[0:-1:2], asked.numbers[1::2], asked.numbers[-1]
+        assert values[keys == question].tolist() == [asked.answer]
+        for item, causal in ((one, 1), (two, 1), (asked, 3)):
+            differs = np.stack([variant != item.numbers for variant in item.variants])
+            assert differs.sum(1).tolist() == [1] * causal
+            assert differs.any(0).sum() == causal
+
+
+def test_a_share_of_lookups_in_training_has_no_mark():
+    train, held = drawn(lookup, 0, "lookup", PlantedSizes())
+    share = np.mean([item.answer == NONE for item in train])
+    assert 0.15 < share < 0.25
+    assert all((item.numbers >= MARKS).all() == (item.answer == NONE) for item in train)
+    assert all(item.answer != NONE for item in held)
+
+
+def test_a_trigger_is_no_character_of_the_data():
+    letters = rare_letters(["§ and x", "¶"], MARKS)
+    assert len(set(letters)) == MARKS
+    assert not {"§", "¶", "X"} & set(letters)
+
+
+def test_a_trigger_is_planted_in_texts_of_the_data():
+    texts = [f"the {number} of these is {number} or {number}" for number in range(60)]
+    own = text_problems(texts, 0, FEW)[-1]
+    assert own.name == OWN
+    held = {item.given for item in own.items}
+    assert not held & {item.given for item in own.train}
+    for item in own.items:
+        words, changed = item.given.split(), item.variants[0].split()
+        assert sum(a != b for a, b in zip(words, changed, strict=True)) == 1
+    assert len(text_problems(texts[:15], 0, FEW)) == 3  # too few
+
+
+def opened_rightly(planted: Planted, *causal: int) -> None:
+    """The positions where items and variants differ are so many, and a batch has a loss."""
+    item = planted.items[0]
+    opened = planted.open(item.given)
+    found = planted.causal(item, opened)
+    assert found.shape == (len(opened.source.pieces) - opened.source.added,)
+    assert int(found.sum()) in causal
+    loss = planted.loss(planted.task.model, next(planted.batches))
+    assert torch.isfinite(loss.total)
+    assert planted.right(opened, item) in (True, False)
+
+
+CAUSAL = {"token lookup": 1, "first occurrence": 1, "key-value recall": 3, OWN: 1}
+
+
+def test_problems_for_a_classifier_of_texts():
+    for planted in labels.untrained("text").plant(labels.part("text", 60, 7), 0, FEW):
+        opened_rightly(planted, CAUSAL[planted.name])
+
+
+@pytest.mark.parametrize("kind", ["series", "image"])
+def test_problems_for_series_and_pictures(kind: Any) -> None:
+    task = labels.untrained(kind)
+    found = task.plant(labels.part(kind, 40, 7), 0, FEW)
+    assert [one.name for one in found] == ["token lookup", "first occurrence", OWN]
+    for planted in found:
+        opened_rightly(planted, 1)
+        assert (planted.items[0].given != planted.items[0].variants[0]).any()
+
+
+def test_problems_for_a_translator():
+    texts = [f"{number} and {number + 1}" for number in range(40)]
+    found = pairs.untrained("gru").plant(Pairs(texts, texts), 0, FEW)
+    assert [one.name for one in found] == list(CAUSAL)
+    for planted in found:
+        opened_rightly(planted, CAUSAL[planted.name])
+
+
+def test_problems_for_a_language_model_have_the_mark_at_the_end_too(tmp_path: Path) -> None:
+    subject = subjects.language(tmp_path)
+    for planted in subject.built().plant(subject.corpus.train, 0, FEW):
+        opened_rightly(planted, CAUSAL[planted.name] + 1)
+        assert planted.row == -1
+
+
+def test_problems_for_a_forecaster_and_a_look_back_that_is_too_short(tmp_path: Path) -> None:
+    subject = subjects.forecasting(tmp_path)
+    short = replace(subject, run=subject.run.changed(lookback=16)).built()
+    with pytest.raises(InputError, match=r"a look-back of . patches is too short for planted problems"):
+        short.plant(subject.corpus.train, 0, FEW)
+    subject = replace(subject, run=subject.run.changed(lookback=64))
+    found = subject.built().plant(subject.corpus.train, 0, FEW)
+    assert [one.name for one in found] == ["token lookup", "first occurrence", OWN]
+    for planted in found:
+        opened_rightly(planted, 1, 2, 3)  # patches overlap
