@@ -93,7 +93,7 @@ docs: install
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build/html
 
 certify: install
-	$(BIN)/sightline certify
+	$(BIN)/sightline certify $(ARGS)
 
 # Every mechanism along all 65,536 positions, however long that takes.
 certify-full: install

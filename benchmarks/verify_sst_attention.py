@@ -12,8 +12,8 @@ Intervals are of 95 %, over items (Bayesian bootstrap) and seeds (moderated t), 
 
 The settings are those of verify_sst.py with what else the paper's code has: torch's initial values of the LSTM, and
 Adam's β2 of .999. Its embeddings are pretrained; here they are drawn, with a standard deviation of .3, and words that
-occur once share the vector of unknown words. These were chosen among some ten settings on the development part, after the
-preset as it is had a τ near 0 at the same accuracy.
+occur once share the vector of unknown words. These were chosen among some ten settings on the development part, after
+the preset as it is had a τ near 0 at the same accuracy.
 
 Writes the results to benchmarks/results/sst-attention.json. The models stay in `--runs`; `--go-on` trains only missing
 ones. Exit status 5 if there are not 1,725 test items, if the BiLSTM's mean accuracy is outside .79 to .83 or its τ with

@@ -26,7 +26,7 @@ PAGES = [page for page in PAGES if "_build" not in page.parts]
 SHORTER = [
     (r"(compare .*)--budget \S+", r"\1--budget 3steps --search 0 --quiet"),
     (r"(train .*)--budget \S+", r"\1--budget 3steps --quiet"),
-    (r"(swap .*)-o ", r"\1--layer-steps 2 --tune-steps 2 --tested 5 --quiet -o "),
+    (r"(swap .*)-o ", r"\1--layers 1 --layer-steps 2 --tune-steps 2 --tested 5 --quiet -o "),
     (r"--seeds \d+", "--seeds 1"),
     (r"(compare .*)--out-dir", r"\1--tested 10 --seeds 1 --out-dir"),
     (r"(compare .*--seeds \d+ .*)--seeds 1", r"\1"),

@@ -48,7 +48,9 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("short")
-def test_a_ladder_is_trained_judged_and_continued_with_more_seeds(pairs: Path, tmp_path: Path) -> None:
+def test_a_ladder_is_trained_judged_and_continued_with_more_seeds_and_a_mechanism_of_ones_own(
+    pairs: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     given = {**KEYS, "out_dir": out, "length": 64, "settings": SETTINGS, "quiet": True}
     first = sightline.ladder(pairs, seeds=1, **given)
@@ -79,23 +81,13 @@ def test_a_ladder_is_trained_judged_and_continued_with_more_seeds(pairs: Path, t
     assert repr(again).startswith(again.verdict)
     with pytest.raises(InputError, match="contains a comparison: choose another directory, or add resume"):
         sightline.ladder(pairs, **given)
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("short")
-def test_a_mechanism_of_ones_own_becomes_a_rung_of_a_ladder_that_began_without_it(
-    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("echo.py").write_text(ECHO, encoding="utf-8")
-    given = {**KEYS, "out_dir": Path("out"), "length": 64, "settings": SETTINGS, "quiet": True, "seeds": 1}
+    # A mechanism of one's own becomes a rung of a ladder that began without it.
+    (tmp_path / "echo.py").write_text(ECHO, encoding="utf-8")
     with forgotten(tmp_path):
-        sightline.ladder(pairs, **given)
-        stored = (Path("out") / "runs" / "rnn-seed0" / DONE).read_bytes()
-        climbed = sightline.ladder(pairs, **given, plugin="echo.py", resume=True)
-    assert (Path("out") / "runs" / "rnn-seed0" / DONE).read_bytes() == stored
+        climbed = sightline.ladder(pairs, seeds=2, **given, plugin=str(tmp_path / "echo.py"), resume=True)
+    assert (out / "runs" / "rnn-seed0" / DONE).read_bytes() == stored
     own = climbed.results.rungs[-1]
-    assert (own.name, own.over, own.finished) == ("echo", "positions", 1)
+    assert (own.name, own.over, own.finished) == ("echo", "positions", 2)
     kinds = {claim.kind: claim.verdict for claim in own.claims}
     assert kinds["smaller state"] == "holds"  # of a GRU, against that of attention at 64 positions
     assert "echo in place of softmax attention" in climbed.report.read_text()

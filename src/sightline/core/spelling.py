@@ -26,6 +26,7 @@ SWITCHES = frozenset(
         "until_decided",
         "lowercase",
         "header",
+        "watch",
         "tokenizer.lowercase",
         "tokenizer.shared",
     }
