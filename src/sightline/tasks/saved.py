@@ -9,12 +9,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
+import torch
 from torch import nn
 
 from sightline.core.config import decode, encode
 from sightline.core.errors import InputError
 from sightline.core.files import faults, replacing_directory
 from sightline.core.front_end import FrontEndConfig
+from sightline.models.config import SizedConfig
 from sightline.models.plugins import used_plugins
 from sightline.models.store import CONFIG, LoadedModel, load_model, save_model
 from sightline.tasks.card import Card
@@ -52,6 +54,21 @@ class SavedTask(ABC):
     model: Any  # the `nn.Module`
     data: str
     reading: Mapping[str, Any] = MappingProxyType({})
+
+    @property
+    def sizes(self) -> SizedConfig:
+        """The model's config as it was built."""
+        return self.config.model
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the weights."""
+        return next(self.model.parameters()).device
+
+    def to(self: S, device: torch.device | str) -> S:
+        """Move the weights; returns itself."""
+        self.model.to(device)
+        return self
 
     @property
     @abstractmethod

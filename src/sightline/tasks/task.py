@@ -396,18 +396,3 @@ class Task(SavedTask, Generic[D, P, R]):
 
     def lower_inputs(self) -> None:
         """Lower-case every text before the model reads it."""
-
-    @property
-    def sizes(self) -> SizedConfig:
-        """The model's config as it was built."""
-        return self.config.model
-
-    @property
-    def device(self) -> torch.device:
-        """The device of the weights."""
-        return next(self.model.parameters()).device
-
-    def to(self: T, device: torch.device | str) -> T:
-        """Move the weights; returns itself."""
-        self.model.to(device)
-        return self
