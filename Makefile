@@ -1,7 +1,7 @@
 # Every target sets up what it needs: a fresh machine needs Python >= 3.11 and make.
 #   make demo    compare five architectures on built-in data and write a report: less than seven minutes; installs no
 #                development tools
-#   make quick   format, lint, types, layers and the fast tests: under three minutes on two cores
+#   make quick   format, lint, types, layers and the fast tests: four and a half minutes on two cores
 #   make test    all tests; ARGS="tests/ops -k window" for some of them
 #   make check   format, lint, types, layers, documentation
 #   make hooks   check the format, lint and types of each commit

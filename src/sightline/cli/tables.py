@@ -12,7 +12,7 @@ WIDEST = 10_000
 
 
 def console_for(table: Table, least: int) -> Console:
-    """A console at least `least` columns wide, and as wide as the table where the output is no terminal.
+    """A console at least `least` columns wide, and as wide as the table where the output is not a terminal.
 
     Without a terminal rich takes a width of 80 and ends cells that do not fit in an ellipsis.
     """

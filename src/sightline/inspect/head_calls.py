@@ -1,4 +1,4 @@
-"""What every layer of heads did in a call of a model: its weights, and what stood at its positions."""
+"""What every layer of heads did in a call of a model: its weights, and the tokens at its positions."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ def train_adversary(
 
     Wiegreffe & Pinter 2019, § 4, by `adversary_loss`. It is a whole model with parameters of its own, drawn by the
     caller, so that its weights come from its inputs by one rule for all items: unlike `adversarial_attention`, which
-    searches anew for every item, it is a model that could have been trained. A copy of `base` is a poor start, where
+    searches again for every item, it is a model that could have been trained. A copy of `base` is a poor start, where
     the divergence has no slope. Deviations: a number of epochs instead of stopping after ten without a lower loss, and
     Adam without decay.
 
