@@ -7,7 +7,7 @@ a ratio: the sum of the first column over the sum of the second.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pkgutil import resolve_name
 from typing import Any, TypeGuard, final
@@ -238,6 +238,11 @@ METRICS = {metric.name: metric for metric in _ALL}
 def metrics_of(*kinds: str) -> list[Metric]:
     """The metrics that are measured of outputs of these kinds (`Metric.of`), in the order of the table."""
     return [metric for metric in METRICS.values() if metric.of in kinds]
+
+
+def names_of(*kinds: str, first: Sequence[str]) -> tuple[str, ...]:
+    """These names, then those of the other metrics of outputs of these kinds, in the order of the table."""
+    return tuple(dict.fromkeys([*first, *(metric.name for metric in metrics_of(*kinds))]))
 
 
 def find_metric(name: str) -> Metric:

@@ -344,9 +344,13 @@ class Task(SavedTask, Generic[D, P, R]):
         """An input as `predict` takes it, opened for inspection; raises `InputError` where that is not built."""
         raise InputError(f"{self.name} cannot be inspected yet")
 
+    def inputs_of(self, part: P, most: int) -> list[Any]:
+        """The inputs of at most `most` items of a part, evenly spaced; those that are empty are left out."""
+        return self.filled(self.sources(self.spaced(part, most)))
+
     def open_items(self, part: P, most: int) -> Iterator[OpenedInput]:
-        """At most `most` items of a part, evenly spaced, opened; those that are empty are left out."""
-        for one in self.filled(self.sources(self.spaced(part, most))):
+        """The `inputs_of` a part, opened."""
+        for one in self.inputs_of(part, most):
             yield self.open_input(one)
 
     def plant(self, part: P, seed: int, sizes: PlantedSizes = SIZES) -> list[Planted]:

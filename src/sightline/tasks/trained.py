@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 from torch import nn
 
 from sightline.core.front_end import FrontEndConfig
 from sightline.data.inputs import InputTable
+from sightline.models.store import LoadedModel
 from sightline.tasks.card import Card
+from sightline.tasks.opened import OpenedInput
 from sightline.tasks.outcomes import Answer
 from sightline.tasks.task import D, P, R, Task
 
@@ -54,14 +56,30 @@ class TrainedModel(Protocol):
 
 
 M = TypeVar("M", bound=TrainedModel)
+T = TypeVar("T", bound="TrainedModelTask[Any, Any, Any, Any]")
 
 
 class TrainedModelTask(Task[D, P, R], Generic[D, P, R, M]):
-    """A task that trains and measures a `TrainedModel`, which answers for it."""
+    """A task that trains and measures a `TrainedModel`, which answers for it.
+
+    Trained: its type, whose `restore` takes what that of the task takes
+    opened_by: opens an input of the trained model, as `open_input` returns it; None where that is not built
+    """
+
+    Trained: ClassVar[type[Any]]
+    opened_by: ClassVar[Callable[[Any, Any], OpenedInput] | None] = None
 
     def __init__(self, trained: M, data: str = "") -> None:
         self.trained, self.data = trained, data
         self.config, self.model = trained.config, trained.model
+
+    @classmethod
+    def restore(cls: type[T], directory: Path, loaded: LoadedModel, config: Any, options: Any) -> T:
+        return cls(cls.Trained.restore(directory, loaded, config, options), data=options.data)
+
+    @property
+    def stored_model(self) -> nn.Module:
+        return self.trained.model
 
     @property
     def source(self) -> FrontEndConfig:
@@ -85,6 +103,9 @@ class TrainedModelTask(Task[D, P, R], Generic[D, P, R, M]):
 
     def table_inputs(self, table: InputTable) -> list[Any]:
         return self.trained.table_inputs(table, self.reading)
+
+    def open_input(self, given: Any) -> OpenedInput:
+        return super().open_input(given) if self.opened_by is None else self.opened_by(self.trained, given)
 
     def facts(self) -> dict[str, str]:
         return self.trained.facts()

@@ -69,7 +69,7 @@ def test_a_saved_model_says_the_same(trained, tmp_path):
         assert isinstance(again, ClassificationTask)
         assert again.trained.label(of.test) == task.trained.label(of.test)
         assert again.classes == task.classes
-        assert again.weights == task.weights
+        assert again.trained.weights == task.trained.weights
         assert "Loading runs no code" in (tmp_path / "model" / "README.md").read_text()
 
 

@@ -60,6 +60,7 @@ class Classifier:
     model: from sources and their mask to a row of numbers for each item, (B, C)
     classes: the names, fixed by the training part; many: whether an item may have any number of them
     label_type: of the values that have these names, which `predict_list` returns
+    weights: of the classes in the training loss, None = all the same
     """
 
     def __init__(
@@ -71,9 +72,10 @@ class Classifier:
         *,
         many: bool = False,
         label_type: LabelType = "text",
+        weights: tuple[float, ...] | None = None,
     ) -> None:
         self.config, self.model, self.inputs = config, model, inputs
-        self.classes, self.many = classes, many
+        self.classes, self.many, self.weights = classes, many, weights
         self.label_type, self._values = label_type, label_values(classes, label_type)
 
     @classmethod
@@ -92,8 +94,9 @@ class Classifier:
         inputs = LabelledInputs(options.kind, config, loaded.source, words, options.scaling)
         inputs.check(place)
         model: Any = loaded.model
+        labels: Any = {"many": options.many, "label_type": options.label_type, "weights": options.weights}
         try:
-            return cls(config, model, inputs, options.classes, many=options.many, label_type=options.label_type)
+            return cls(config, model, inputs, options.classes, **labels)
         except InputError as error:
             raise InputError(str(error), where=place) from None
 
@@ -193,7 +196,7 @@ class Classifier:
     def options(self) -> dict[str, Any]:
         """The fields of `LabelOptions` that `restore` takes."""
         kind, scaling = self.inputs.kind, self.inputs.scaling
-        labels = {"classes": self.classes, "many": self.many, "label_type": self.label_type}
+        labels = {"classes": self.classes, "many": self.many, "label_type": self.label_type, "weights": self.weights}
         return {"kind": kind, **labels, "scaling": scaling}
 
     def table_inputs(self, table: InputTable, reading: Mapping[str, Any]) -> list[str]:

@@ -22,6 +22,7 @@ from sightline.tasks.planted import (
     NONE,
     OWN,
     OWN_MEANING,
+    SIZES,
     STRETCH_PROBLEMS,
     Drawn,
     Planted,
@@ -40,7 +41,9 @@ NOISE = 0.3
 SHADES, GREYS = (80, 160), (0, 50, 200, 255)  # of noise in a picture, and of marks of one pixel
 
 
-def planted_items(task: ClassificationTask, part: LabelledPart, seed: int, sizes: PlantedSizes) -> list[Planted]:
+def planted_items(
+    task: ClassificationTask, part: LabelledPart, seed: int, sizes: PlantedSizes = SIZES
+) -> list[Planted]:
     """The problems, those in the user's own data planted in the items of `part`.
 
     Raises:

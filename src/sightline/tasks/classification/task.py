@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any, ClassVar, final
 
 import numpy as np
 from torch import Tensor, nn
 
-from sightline.core.metrics import Baseline, metrics_of
+from sightline.core.metrics import Baseline, names_of
 from sightline.data.labelled.corpus import LabelledCorpus
 from sightline.data.labelled.part import LabelledPart
 from sightline.data.rows.given import LABELLED
 from sightline.data.spaced import at_least_one, spaced
-from sightline.models.store import LoadedModel
 from sightline.tasks.classification.augment import shifted
 from sightline.tasks.classification.baselines import SCORE, label_baselines
 from sightline.tasks.classification.batches import LabelledBatch, LabelledBatches
 from sightline.tasks.classification.classifier import Classifier, LabelOptions
-from sightline.tasks.classification.config import ClassificationConfig, ClassificationRun
+from sightline.tasks.classification.config import ClassificationRun
 from sightline.tasks.classification.inputs import LabelledInputs
 from sightline.tasks.classification.labelling import Labelling
 from sightline.tasks.classification.loss import class_weights, label_divergence, label_loss
 from sightline.tasks.classification.metrics import KINDS
 from sightline.tasks.classification.opened import open_item
 from sightline.tasks.classification.planted import planted_items
-from sightline.tasks.opened import OpenedInput
 from sightline.tasks.outcomes import Costs, Measured, median_ms
-from sightline.tasks.planted import SIZES, Planted, PlantedSizes
 from sightline.tasks.trained import TrainedModelTask
 from sightline.training.loss import Loss
 
@@ -38,10 +35,7 @@ TIMED = 20  # items
 
 @final
 class ClassificationTask(TrainedModelTask[LabelledCorpus, LabelledPart, ClassificationRun, Classifier]):
-    """Training and measurement of a classifier.
-
-    weights: of the classes in the loss, None = all the same
-    """
+    """Training and measurement of a classifier."""
 
     name = "classification"
     form = "encoder"
@@ -52,11 +46,14 @@ class ClassificationTask(TrainedModelTask[LabelledCorpus, LabelledPart, Classifi
     pair = LABELLED
     Run: ClassVar[type[ClassificationRun]] = ClassificationRun
     Options = LabelOptions
+    Trained = Classifier
+    opened_by = staticmethod(open_item)
+    plant = planted_items
     no_record: ClassVar[Mapping[str, Any]] = {"label": None, "probabilities": None}
 
-    def __init__(self, trained: Classifier, weights: tuple[float, ...] | None = None, data: str = "") -> None:
+    def __init__(self, trained: Classifier, data: str = "") -> None:
         super().__init__(trained, data)
-        self.inputs, self.classes, self.many, self.weights = trained.inputs, trained.classes, trained.many, weights
+        self.inputs, self.classes, self.many = trained.inputs, trained.classes, trained.many
         self.reads_texts = trained.inputs.kind == "text"
 
     @classmethod
@@ -66,17 +63,11 @@ class ClassificationTask(TrainedModelTask[LabelledCorpus, LabelledPart, Classifi
         sizes = inputs.front_end, len(data.classes)
         config, model = cls.draw(inputs.config, sizes, run)
         weights = class_weights(config, data.train.numbers(data.classes), data.classes)
-        trained = Classifier(config, model, inputs, data.classes, many=data.many, label_type=data.label_type)
-        return cls(trained, weights, cls.trained_on(data))
-
-    @classmethod
-    def restore(
-        cls, directory: Path, loaded: LoadedModel, config: ClassificationConfig, options: LabelOptions
-    ) -> ClassificationTask:
-        return cls(Classifier.restore(directory, loaded, config, options), options.weights, options.data)
+        labels = {"many": data.many, "label_type": data.label_type, "weights": weights}
+        return cls(Classifier(config, model, inputs, data.classes, **labels), cls.trained_on(data))
 
     def more_options(self) -> dict[str, Any]:
-        return {**self.trained.options, "weights": self.weights}
+        return self.trained.options
 
     def settled_reading(self) -> dict[str, Any]:
         return {"source_kind": self.inputs.kind}
@@ -87,8 +78,7 @@ class ClassificationTask(TrainedModelTask[LabelledCorpus, LabelledPart, Classifi
 
     @classmethod
     def metrics(cls, data: LabelledCorpus, run: ClassificationRun) -> tuple[str, ...]:
-        known = metrics_of(*KINDS[data.many])
-        return tuple(dict.fromkeys(["accuracy", "macro_f1", "auroc", "loss", *(metric.name for metric in known)]))
+        return names_of(*KINDS[data.many], first=["accuracy", "macro_f1", "auroc", "loss"])
 
     def batches(self, part: LabelledPart, *, seed: int) -> LabelledBatches:
         return self.trained.batches(part, seed=seed)
@@ -98,7 +88,9 @@ class ClassificationTask(TrainedModelTask[LabelledCorpus, LabelledPart, Classifi
         source = batch.source
         if model.training and self.inputs.kind == "image":
             source = shifted(source, self.config.shift_pixels, self.config.picture.ground)
-        return label_loss(model(source, batch.source_mask), batch.labels, self.weights, self.config.label_smoothing)
+        return label_loss(
+            model(source, batch.source_mask), batch.labels, self.trained.weights, self.config.label_smoothing
+        )
 
     def divergence(self, outputs: Tensor, reference: Tensor, batch: LabelledBatch) -> Tensor:
         """How far the outputs for a batch are from those of another model, see `label_divergence`."""
@@ -146,20 +138,10 @@ class ClassificationTask(TrainedModelTask[LabelledCorpus, LabelledPart, Classifi
         """Of texts in characters and of series in steps; sounds and pictures have none."""
         return [len(source) for source in part.sources] if part.kind in ("text", "series") else []
 
-    def open_input(self, given: Any) -> OpenedInput:
-        return open_item(self.trained, given)
-
-    def open_items(self, part: LabelledPart, most: int) -> Iterator[OpenedInput]:
-        for one in self.filled(self.spaced(part, most).sources):
-            yield self.open_input(one)
-
-    def plant(self, part: LabelledPart, seed: int, sizes: PlantedSizes = SIZES) -> list[Planted]:
-        return planted_items(self, part, seed, sizes)
+    def inputs_of(self, part: LabelledPart, most: int) -> list[Any]:
+        return self.filled(self.spaced(part, most).sources)
 
     def describe(self, data: LabelledCorpus) -> dict[str, Any]:
-        counts = dict.fromkeys(self.classes, 0)
-        for of_item in data.train.labels:
-            for name in of_item:
-                counts[name] += 1
-        facts: dict[str, Any] = {"source": self.inputs.kind, "labels": counts}
+        counts = Counter(name for of_item in data.train.labels for name in of_item)
+        facts: dict[str, Any] = {"source": self.inputs.kind, "labels": {name: counts[name] for name in self.classes}}
         return facts | ({"vocabulary": self.inputs.words.size} if self.inputs.words is not None else {})

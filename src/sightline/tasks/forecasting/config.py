@@ -133,6 +133,18 @@ class ForecastingConfig(TaskConfig):
         """The quantiles that the model predicts; empty for a point forecast."""
         return self.quantiles if self.loss == "quantile" else ()
 
+    def fitted(self, train: Windows) -> ForecastingConfig:
+        """The same with the look-back and the horizon of these windows, where it has none.
+
+        Raises:
+            InputError: "arch: dlinear does not read covariates; leave them out, or choose another architecture".
+        """
+        if self.arch in LINEAR and (train.panel.past or train.panel.known):
+            raise InputError(
+                f"{self.arch} does not read covariates; leave them out, or choose another architecture", where="arch"
+            )
+        return replace(self, lookback=self.lookback or train.lookback, horizon=self.horizon or train.horizon)
+
     def windows(self, channels: int, past: int, known: int) -> SeriesWindows:
         """The input of the model: its windows with columns of these kinds, and the front end that embeds them."""
         return SeriesWindows(self.lookback, self.horizon, channels, past, known, encode_choice(self.front_end))

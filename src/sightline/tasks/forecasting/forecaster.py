@@ -43,7 +43,7 @@ class Forecaster:
         self.config, self.model, self.fitted = config, model, fitted
 
     @classmethod
-    def restore(cls, directory: Path, loaded: LoadedModel, config: ForecastingConfig) -> Forecaster:
+    def restore(cls, directory: Path, loaded: LoadedModel, config: ForecastingConfig, options: Any) -> Forecaster:
         """The forecaster of a model directory; `InputError` where model, settings and series do not fit."""
         if not isinstance(loaded.source, SeriesWindows):
             raise InputError(f"a model of {loaded.source} does not forecast series", where=directory / CONFIG)

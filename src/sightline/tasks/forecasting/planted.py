@@ -19,6 +19,7 @@ from sightline.tasks.planted import (
     NONE,
     OWN,
     OWN_MEANING,
+    SIZES,
     Planted,
     PlantedItem,
     PlantedSizes,
@@ -36,7 +37,7 @@ LOOKUP = "One stretch of four possible levels in noise, anywhere, decides the le
 FIRST = "Of two stretches with different levels in noise the first decides the level of the forecast."
 
 
-def planted_windows(task: ForecastingTask, part: Windows, seed: int, sizes: PlantedSizes) -> list[Planted]:
+def planted_windows(task: ForecastingTask, part: Windows, seed: int, sizes: PlantedSizes = SIZES) -> list[Planted]:
     """The problems, the last one planted in windows of `part`; all in scaled units.
 
     Raises:
@@ -58,6 +59,7 @@ def planted_windows(task: ForecastingTask, part: Windows, seed: int, sizes: Plan
         _built(task, ("token lookup", LOOKUP, False), lookups, seed, sizes),
         _built(task, ("first occurrence", FIRST, False), firsts, seed, sizes),
     ]
+    part = task.sized(part)
     if len(part) < 2 * sizes.held:
         return found
     some = task.spaced(part, sizes.train)

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor, nn
 
-from sightline.core.errors import InputError
-from sightline.core.metrics import Baseline, metrics_of
+from sightline.core.metrics import Baseline, names_of
 from sightline.core.modes import evaluating
 from sightline.data.series.windows import WindowBatch, WindowBatches, WindowCorpus, Windows
 from sightline.data.spaced import at_least_one
 from sightline.data.survey import Survey
-from sightline.models.store import LoadedModel
 from sightline.tasks.forecasting.baselines import forecast_baselines
-from sightline.tasks.forecasting.config import ForecastingConfig, ForecastingRun
+from sightline.tasks.forecasting.config import ForecastingRun
 from sightline.tasks.forecasting.fitted import Fitted
 from sightline.tasks.forecasting.forecaster import Forecaster
 from sightline.tasks.forecasting.loss import forecast_loss
@@ -29,7 +25,6 @@ from sightline.tasks.forecasting.planted import planted_windows
 from sightline.tasks.forecasting.scores import ForecastScores, kinds_of, score_windows
 from sightline.tasks.opened import OpenedInput
 from sightline.tasks.outcomes import Costs, Measured, median_ms
-from sightline.tasks.planted import SIZES, Planted, PlantedSizes
 from sightline.tasks.trained import TrainedModelTask
 from sightline.training.loss import Loss
 
@@ -46,6 +41,9 @@ class ForecastingTask(TrainedModelTask[WindowCorpus, Windows, ForecastingRun, Fo
     draws_answers = True
     unit = "windows"
     Run: ClassVar[type[ForecastingRun]] = ForecastingRun
+    Trained = Forecaster
+    opened_by = staticmethod(open_series)
+    plant = planted_windows
     loss_unit = ""
     counted = "forecast values"
     no_record: ClassVar[Mapping[str, Any]] = {"forecast": [], "seen": []}
@@ -60,23 +58,11 @@ class ForecastingTask(TrainedModelTask[WindowCorpus, Windows, ForecastingRun, Fo
 
     @classmethod
     def build(cls, data: WindowCorpus, run: ForecastingRun) -> ForecastingTask:
-        series, panel = data.series, data.series.panel
-        sizes = data.train.lookback, data.train.horizon
-        config = replace(
-            run.settings, lookback=run.settings.lookback or sizes[0], horizon=run.settings.horizon or sizes[1]
-        )
-        if config.arch in ("dlinear", "nlinear") and (panel.past or panel.known):
-            raise InputError(
-                f"{config.arch} does not read covariates; leave them out, or choose another architecture", where="arch"
-            )
+        config, panel = run.settings.fitted(data.train), data.series.panel
         source = config.windows(len(panel.targets), len(panel.past), len(panel.known))
         config, model = cls.draw(config, (source, config.outputs), run)
-        fitted = Fitted.of(series, run.corpus.columns, run.corpus.rules, scale=config.scale, season=config.season)
+        fitted = Fitted.of(data.series, run.corpus.columns, run.corpus.rules, scale=config.scale, season=config.season)
         return cls(Forecaster(config, model, fitted), cls.trained_on(data))
-
-    @classmethod
-    def restore(cls, directory: Path, loaded: LoadedModel, config: ForecastingConfig, options: Any) -> ForecastingTask:
-        return cls(Forecaster.restore(directory, loaded, config), options.data)
 
     def settled_reading(self) -> dict[str, Any]:
         return {"targets": self.fitted.columns.targets}
@@ -84,8 +70,7 @@ class ForecastingTask(TrainedModelTask[WindowCorpus, Windows, ForecastingRun, Fo
     @classmethod
     def metrics(cls, data: WindowCorpus, run: ForecastingRun) -> tuple[str, ...]:
         """The metrics, first the one that is trained for: mse, mae or pinball."""
-        known = metrics_of(*kinds_of(run.settings.levels))
-        return tuple(dict.fromkeys([run.settings.metric_name, "mae", "mase", *(metric.name for metric in known)]))
+        return names_of(*kinds_of(run.settings.levels), first=[run.settings.metric_name, "mae", "mase"])
 
     def batches(self, part: Windows, *, seed: int) -> WindowBatches:
         return WindowBatches(part, self.fitted.scaling(part.panel), size=self.config.batch_size, seed=seed)
@@ -116,7 +101,7 @@ class ForecastingTask(TrainedModelTask[WindowCorpus, Windows, ForecastingRun, Fo
         return validate
 
     def measure(self, part: Windows, decoding: Any = None) -> Measured:
-        part = self._sized(part)
+        part = self.sized(part)
         self.fitted.check_step(part.panel)
         with evaluating(self.model):
             scores = self.score(part, self.trained.predictor())
@@ -142,19 +127,13 @@ class ForecastingTask(TrainedModelTask[WindowCorpus, Windows, ForecastingRun, Fo
         with evaluating(self.model):
             return Costs(median_ms(partial(self.trained.predictor(), batch) for batch in batches))
 
-    def open_input(self, given: Any) -> OpenedInput:
-        return open_series(self.trained, given)
-
     def open_items(self, part: Windows, most: int) -> Iterator[OpenedInput]:
-        part = self.spaced(self._sized(part), most)
+        part = self.spaced(self.sized(part), most)
         for row in range(len(part)):
             window = part.select([row])
             yield open_window(self.trained, next(iter(self.fitted.in_order(window))))
 
-    def plant(self, part: Windows, seed: int, sizes: PlantedSizes = SIZES) -> list[Planted]:
-        return planted_windows(self, self._sized(part), seed, sizes)
-
-    def _sized(self, part: Windows) -> Windows:
+    def sized(self, part: Windows) -> Windows:
         """The windows of a part in the sizes of the model."""
         sizes = self.config.lookback, self.config.horizon
         return part if (part.lookback, part.horizon) == sizes else part.of_size(*sizes)

@@ -43,7 +43,7 @@ class LanguageModel:
         self.config, self.model, self.tokenizer = config, decoder, tokenizer
 
     @classmethod
-    def restore(cls, directory: Path, loaded: LoadedModel, config: LanguageConfig) -> LanguageModel:
+    def restore(cls, directory: Path, loaded: LoadedModel, config: LanguageConfig, options: Any) -> LanguageModel:
         """The loaded weights with the tokenizer of their directory.
 
         Raises:

@@ -6,9 +6,26 @@ import torch
 from torch import Tensor
 
 from sightline.core.modes import evaluating
+from sightline.data.spaced import spaced
+from sightline.data.text.part import TextPart
 from sightline.data.tokens.text import SPECIALS, TextTokenizer
 from sightline.tasks.language.language_model import LanguageModel
 from sightline.tasks.opened import OpenedInput, OpenedSide, replaced_tokens
+
+STRETCH_TOKENS = 64  # of a text that is looked at
+MOST_BYTES = 1 << 20  # of a part that is read for it
+
+
+def stretches(language_model: LanguageModel, part: TextPart, most: int) -> list[str]:
+    """Evenly spaced stretches of the part's texts, each of at most half a context, and of 64 tokens."""
+    tokenizer = language_model.tokenizer
+    length = min(STRETCH_TOKENS, max(1, language_model.config.context // 2))
+    cut = []
+    for text in part.texts() if part.size <= MOST_BYTES else part.fragments(part.sample(MOST_BYTES), MOST_BYTES):
+        ids = tokenizer.encode(text if isinstance(text, str) else text.text)
+        cut += [tokenizer.decode(ids[first : first + length]) for first in range(0, len(ids), length)]
+    filled = [text for text in cut if text.strip()]
+    return [filled[number] for number in spaced(len(filled), most)] if filled else []
 
 
 @torch.no_grad()

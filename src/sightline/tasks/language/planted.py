@@ -12,6 +12,8 @@ from torch import nn
 from sightline.core.errors import InputError
 from sightline.core.seeds import derive
 from sightline.data.text.batches import TextBatch
+from sightline.data.text.part import TextPart
+from sightline.tasks.language.opened import stretches
 from sightline.tasks.opened import OpenedInput
 from sightline.tasks.planted import (
     BLANK,
@@ -20,6 +22,7 @@ from sightline.tasks.planted import (
     NONE,
     OWN,
     OWN_MEANING,
+    SIZES,
     TOKEN_PROBLEMS,
     Drawn,
     Planted,
@@ -52,8 +55,8 @@ class _Alphabet(NamedTuple):
         return self.gap + self.symbols[number]  # that of `NONE` is the first filler
 
 
-def planted_texts(task: LanguageTask, part: Sequence[str], seed: int, sizes: PlantedSizes) -> list[Planted]:
-    """The problems, those in the user's own data planted in stretches of these texts.
+def planted_texts(task: LanguageTask, part: TextPart, seed: int, sizes: PlantedSizes = SIZES) -> list[Planted]:
+    """The problems, those in the user's own data planted in stretches of the part's texts.
 
     Raises:
         InputError: "the vocabulary has too few single characters for planted problems".
@@ -61,9 +64,9 @@ def planted_texts(task: LanguageTask, part: Sequence[str], seed: int, sizes: Pla
     alphabet = _alphabet(task)
     found = []
     for name, (draw, meaning) in TOKEN_PROBLEMS.items():
-        train, items = ([_item(alphabet, one) for one in part] for part in drawn(draw, seed, name, sizes))
+        train, items = ([_item(alphabet, one) for one in items] for items in drawn(draw, seed, name, sizes))
         found.append(_built(task, alphabet, (name, meaning, False), train, items, seed, sizes))
-    own = _own(task, part, seed, sizes)
+    own = _own(task, stretches(task.trained, part, 1000), seed, sizes)
     return found if own is None else [*found, own]
 
 
@@ -133,8 +136,8 @@ def _own(task: LanguageTask, texts: Sequence[str], seed: int, sizes: PlantedSize
     ]
     own = _Alphabet(alphabet.gap, rare)
     random = np.random.default_rng(derive(seed, "planted", OWN))
-    stretches = [ids for text in texts if len(ids := task.tokenizer.encode(text)[:STRETCH]) == STRETCH]
-    if len(stretches) < 2 * sizes.held or len(rare) < MARKS + 2:
+    cut = [ids for text in texts if len(ids := task.tokenizer.encode(text)[:STRETCH]) == STRETCH]
+    if len(cut) < 2 * sizes.held or len(rare) < MARKS + 2:
         return None
 
     def item(ids: np.ndarray, blank: float = 0.0) -> PlantedItem:
@@ -151,6 +154,6 @@ def _own(task: LanguageTask, texts: Sequence[str], seed: int, sizes: PlantedSize
         variants = [written((answer + 1) % MARKS, rare[-1]), written(answer, rare[-2])]
         return PlantedItem(written(answer, rare[-1]), variants, answer)
 
-    held, rest = stretches[: sizes.held], stretches[sizes.held :]
+    held, rest = cut[: sizes.held], cut[sizes.held :]
     train = [item(rest[int(random.integers(len(rest)))], BLANK) for _ in range(sizes.train)]
     return _built(task, own, (OWN, OWN_MEANING, True), train, [item(ids) for ids in held], seed, sizes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, final
@@ -11,30 +11,24 @@ from torch import Tensor, nn
 
 from sightline.core.digits import number_of
 from sightline.core.errors import InputError
-from sightline.core.metrics import Baseline, metrics_of
-from sightline.data.spaced import at_least_one, spaced
+from sightline.core.metrics import Baseline, names_of
+from sightline.data.spaced import at_least_one
 from sightline.data.text.batches import Lanes, PackedRows, TextBatch, TextBatches
 from sightline.data.text.corpus import TextCorpus
 from sightline.data.text.part import TextPart
 from sightline.data.tokens.text import TextTokenizer
 from sightline.models.stateful import StatefulDecoder
-from sightline.models.store import LoadedModel
 from sightline.tasks.language.baselines import code_lengths
-from sightline.tasks.language.config import LanguageConfig, LanguageRun, check_causal
+from sightline.tasks.language.config import LanguageRun, check_causal
 from sightline.tasks.language.generation import Generated, GenerationConfig, OnText
 from sightline.tasks.language.language_model import LanguageModel
 from sightline.tasks.language.likelihood import LIKELIHOODS
-from sightline.tasks.language.opened import open_text
+from sightline.tasks.language.opened import open_text, stretches
 from sightline.tasks.language.planted import planted_texts
-from sightline.tasks.opened import OpenedInput
 from sightline.tasks.outcomes import Measured
-from sightline.tasks.planted import SIZES, Planted, PlantedSizes
 from sightline.tasks.text_inputs import text_front_end
 from sightline.tasks.trained import TrainedModelTask
 from sightline.training.loss import Loss, cross_entropy, divergence
-
-STRETCH_TOKENS = 64  # of a text that is looked at
-MOST_BYTES = 1 << 20  # of a part that is read for it
 
 
 @final
@@ -49,6 +43,9 @@ class LanguageTask(TrainedModelTask[TextCorpus, TextPart, LanguageRun, LanguageM
     form = "decoder"
     unit = "documents"
     Run: ClassVar[type[LanguageRun]] = LanguageRun
+    Trained = LanguageModel
+    opened_by = staticmethod(open_text)
+    plant = planted_texts
     accepts_decoding = True
     reads_texts = True
     continues_prompts = True
@@ -72,8 +69,7 @@ class LanguageTask(TrainedModelTask[TextCorpus, TextPart, LanguageRun, LanguageM
         config = run.settings
         cls.check_architecture(config.arch)
         tokenizer = tokenizer or config.tokenizer.learn(data.train)
-        sizes = text_front_end(config.front_end, tokenizer.size), tokenizer.size
-        config, model = cls.draw(config, sizes, run)
+        config, model = cls.draw(config, (text_front_end(config.front_end, tokenizer.size), tokenizer.size), run)
         task = cls(LanguageModel(config, model, tokenizer), cls.trained_on(data))
         if config.bptt == "stateful":
             task.model = StatefulDecoder(model, config.rows, config.context)
@@ -92,8 +88,7 @@ class LanguageTask(TrainedModelTask[TextCorpus, TextPart, LanguageRun, LanguageM
 
     @classmethod
     def metrics(cls, data: TextCorpus, run: LanguageRun) -> tuple[str, ...]:
-        known = metrics_of(*LIKELIHOODS)
-        return tuple(dict.fromkeys(["bits_per_byte", "perplexity", *(metric.name for metric in known)]))
+        return names_of(*LIKELIHOODS, first=["bits_per_byte", "perplexity"])
 
     def batches(self, part: TextPart, *, seed: int) -> TextBatches:
         """Packed rows; for stateful training, lanes that continue from batch to batch."""
@@ -142,39 +137,13 @@ class LanguageTask(TrainedModelTask[TextCorpus, TextPart, LanguageRun, LanguageM
     def state_bytes_after(self, length: int) -> int:
         return self.trained.state_bytes_after(length)
 
-    def open_items(self, part: TextPart, most: int) -> Iterator[OpenedInput]:
-        for text in self._stretches(part, most):
-            yield self.open_input(text)
-
-    def plant(self, part: TextPart, seed: int, sizes: PlantedSizes = SIZES) -> list[Planted]:
-        return planted_texts(self, self._stretches(part, 1000), seed, sizes)
-
-    def _stretches(self, part: TextPart, most: int) -> list[str]:
-        """Evenly spaced stretches of the part's texts, each of at most half a context, and of 64 tokens."""
-        length = min(STRETCH_TOKENS, max(1, self.config.context // 2))
-        found = []
-        for text in part.texts() if part.size <= MOST_BYTES else part.fragments(part.sample(MOST_BYTES), MOST_BYTES):
-            ids = self.tokenizer.encode(text if isinstance(text, str) else text.text)
-            found += [self.tokenizer.decode(ids[first : first + length]) for first in range(0, len(ids), length)]
-        found = [text for text in found if text.strip()]
-        return [found[number] for number in spaced(len(found), most)] if found else []
-
-    def open_input(self, given: Any) -> OpenedInput:
-        return open_text(self.trained, given)
+    def inputs_of(self, part: TextPart, most: int) -> list[str]:
+        return stretches(self.trained, part, most)
 
     def describe(self, data: TextCorpus) -> dict[str, Any]:
-        parts = (data.train, data.valid, data.test)
         return {
-            "bytes": {part.name: part.size for part in parts},
+            "bytes": {part.name: part.size for part in (data.train, data.valid, data.test)},
             "vocabulary": self.tokenizer.size,
             "tokenizer": self.tokenizer.note or self.tokenizer.kind,
             "rows": self.config.rows,
         }
-
-    @property
-    def stored_model(self) -> nn.Module:
-        return self.decoder
-
-    @classmethod
-    def restore(cls, directory: Path, loaded: LoadedModel, config: LanguageConfig, options: Any) -> LanguageTask:
-        return cls(LanguageModel.restore(directory, loaded, config), options.data)

@@ -19,7 +19,6 @@ from sightline.tasks.media.config import MediaTextConfig, MediaTextRun, parse_so
 from sightline.tasks.media.opened import open_item
 from sightline.tasks.media.sources import SourceColumns
 from sightline.tasks.media.writer import MediaWriter
-from sightline.tasks.opened import OpenedInput
 from sightline.tasks.texts_out.task import TextsOutOptions, TextsOutTask
 from sightline.tasks.texts_out.writer import longest_output
 
@@ -40,6 +39,7 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun, MediaWrit
     unit = "items"
     Run: ClassVar[type[MediaTextRun]] = MediaTextRun
     Options = MediaOptions
+    opened_by = staticmethod(open_item)
     scored_as = ("texts", "transcripts")
     default_sources: ClassVar[tuple[str, ...]]
     pipeline: ClassVar[str]  # the model hubs' name for the job
@@ -91,9 +91,6 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun, MediaWrit
     def baselines(self, train: MediaPart, valid: MediaPart, part: MediaPart) -> list[Baseline]:
         outputs = media_baselines(train, part, self.config)
         return [one.scored(self.score(one.outputs, part.targets).metrics) for one in outputs]
-
-    def open_input(self, given: Any) -> OpenedInput:
-        return open_item(self.trained, given)
 
     def describe(self, data: MediaCorpus) -> dict[str, Any]:
         positions = self.trained.sources_of(data.train).positions

@@ -8,13 +8,13 @@ from sightline.core.seeds import derive
 from sightline.data.batches import START
 from sightline.data.pairs.corpus import PairCorpus, Pairs
 from sightline.tasks.opened import OpenedInput
-from sightline.tasks.planted import Planted, PlantedItem, PlantedSizes, PlantedTexts, text_problems
+from sightline.tasks.planted import SIZES, Planted, PlantedItem, PlantedSizes, PlantedTexts, text_problems
 
 if TYPE_CHECKING:
     from sightline.tasks.translation.task import TranslationTask
 
 
-def planted_pairs(task: TranslationTask, part: Pairs, seed: int, sizes: PlantedSizes) -> list[Planted]:
+def planted_pairs(task: TranslationTask, part: Pairs, seed: int, sizes: PlantedSizes = SIZES) -> list[Planted]:
     """The problems, those in the user's own data planted in the sources of `part`."""
     return [_built(task, one, seed, sizes) for one in text_problems(part.sources, seed, sizes)]
 

@@ -12,14 +12,11 @@ from sightline.data.batches import Batch, PairBatches
 from sightline.data.pairs.corpus import PairCorpus, Pairs
 from sightline.data.tokens.tokenizer import TokenizerPair
 from sightline.decoding.engine import DecodingConfig
-from sightline.models.store import LoadedModel
-from sightline.tasks.opened import OpenedInput
-from sightline.tasks.planted import SIZES, Planted, PlantedSizes
 from sightline.tasks.text_inputs import text_front_end
 from sightline.tasks.texts_out.baselines import text_baselines
 from sightline.tasks.texts_out.task import TextsOutTask
 from sightline.tasks.texts_out.writer import TextOutput, longest_output
-from sightline.tasks.translation.config import TranslationConfig, TranslationRun
+from sightline.tasks.translation.config import TranslationRun
 from sightline.tasks.translation.opened import open_source
 from sightline.tasks.translation.planted import planted_pairs
 from sightline.tasks.translation.prepared import prepared_pairs
@@ -37,6 +34,9 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun, Translator
     shows_attention = True
     positions_are = "source"
     Run: ClassVar[type[TranslationRun]] = TranslationRun
+    Trained = Translator
+    opened_by = staticmethod(open_source)
+    plant = planted_pairs
 
     @classmethod
     def build(
@@ -67,10 +67,6 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun, Translator
             task.tokenizers.save(kept)
             return task
         return cls.build(data, run, tokenizers=TokenizerPair.load(kept))
-
-    @classmethod
-    def restore(cls, directory: Path, loaded: LoadedModel, config: TranslationConfig, options: Any) -> TranslationTask:
-        return cls(Translator.restore(directory, loaded, config, options.longest_output), options.data)
 
     @classmethod
     def sources(cls, part: Pairs) -> list[str]:
@@ -110,12 +106,6 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun, Translator
     def baselines(self, train: Pairs, valid: Pairs, part: Pairs) -> list[Baseline]:
         outputs = text_baselines(*train.sides, part.sources)
         return [one.scored(self.score(one.outputs, part.targets).metrics) for one in outputs]
-
-    def open_input(self, given: Any) -> OpenedInput:
-        return open_source(self.trained, given)
-
-    def plant(self, part: Pairs, seed: int, sizes: PlantedSizes = SIZES) -> list[Planted]:
-        return planted_pairs(self, part, seed, sizes)
 
     def describe(self, data: PairCorpus) -> dict[str, Any]:
         vocabularies = [self.trained.reader.size, self.tokenizers.target.size]

@@ -22,9 +22,9 @@ class Translator(TextWriter[Pairs]):
     """A translation model with its tokenizers."""
 
     @classmethod
-    def restore(cls, directory: Path, loaded: LoadedModel, config: TranslationConfig, longest: int) -> Translator:
+    def restore(cls, directory: Path, loaded: LoadedModel, config: TranslationConfig, options: Any) -> Translator:
         """The translator of a model directory; `InputError` where model, settings and vocabularies do not fit."""
-        translator = cls(config, *restored(directory, loaded, longest))
+        translator = cls(config, *restored(directory, loaded, options.longest_output))
         if loaded.source.accepts not in TEXT_KINDS:
             raise InputError(f"a model of {loaded.source} does not translate text", where=directory / CONFIG)
         if (translator.source, translator.outputs) != (loaded.source, loaded.outputs):
