@@ -30,6 +30,7 @@ EXTENSIBLE = {
     "Options": "the stored options of every task",
     "Refusals": "the skipped rows of every table",
     "RunConfig": "the configuration of every task",
+    "SavedResults": "what the results of all studies have in common",
     "SightlineError": "what the errors behind the exit codes have in common",
     "TaskConfig": "the model settings of every task",
     "TextsOutConfig": "the model settings of tasks that write text",

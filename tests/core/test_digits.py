@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sightline.core.digits import number_of, percent, significant_apart
+from sightline.core.digits import and_joined, number_of, percent, significant_apart
 from sightline.core.metrics import find_metric
 
 CLOSE = [0.983170, 0.983172]
@@ -36,6 +36,11 @@ def test_decimals_stop_at_the_second_digit_of_the_uncertainty() -> None:
     assert f1.apart([0.9831, 0.9833], [0.002, 0.003]).text(0.9833) == "98.33 %"
     assert mse.apart([0.00121, 0.00132], [None, None]).text(0.00121) == "0.0012"
     assert mse.apart([0.5121, 0.5122], [0.05, 0.05]).text(0.5121) == "0.512"
+
+
+def test_words_in_a_row() -> None:
+    rows = [], ["a"], ["a", "b"], ["a", "b", "c"]
+    assert [and_joined(words) for words in rows] == ["", "a", "a and b", "a, b and c"]
 
 
 def test_uncertainty_never_makes_a_value_zero() -> None:

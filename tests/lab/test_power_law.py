@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import curve_fit
 
-from sightline.lab.power_law import fit_laws, local_exponents
+from sightline.lab.power_law import fit_laws
 
 SIZES = np.array([5e4, 1e5, 2e5, 4e5, 8e5])
 
@@ -49,11 +49,6 @@ def test_noisy_points_get_the_least_squares_law_of_scipy():
             ours.at(SIZES)[row], theirs[0] + theirs[1] * (SIZES / ours.centre) ** -theirs[2]
         )]  # fmt: skip
         assert rest[0] <= rest[1] * (1 + 1e-6) + 1e-15
-
-
-def test_local_exponents_are_the_exponent_of_a_law():
-    losses = (3 * SIZES**-0.25)[None]
-    assert local_exponents(SIZES, losses) == pytest.approx(np.full((1, 4), 0.25))
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from sightline.lab.ladder import LADDERS, Rung, RungClaim
-from sightline.lab.ladder_results import JudgedClaim, LadderResults, LayerCosts, Quarter, RungResult, Verdict
+from sightline.lab.ladder_results import JudgedClaim, LadderResults, LayerCosts, RungResult, Verdict
 from sightline.lab.ladder_run import ladder_verdict
-from sightline.lab.results import BudgetPlan, Data, Estimate
+from sightline.lab.results import BudgetPlan, Data, Estimate, LengthBin
 
 LADDER = LADDERS["encoder-decoder"]
 LEVELS = {"rnn": 0.021, "lstm": 0.093, "gru": 0.118, "attention": 0.943, "layers": 0.957, "self-attention": 0.312,
@@ -36,7 +36,7 @@ def make_ladder(foreign: Callable[[str], str] = lambda text: text) -> LadderResu
         speed_margin=0.05,
         length=2048,
         chain_length=128,
-        quarters=[Quarter(4 + 5 * place, 8 + 5 * place, 50) for place in range(4)],
+        quarters=[LengthBin(4 + 5 * place, 8 + 5 * place, 50) for place in range(4)],
         warnings=[foreign("The machine was busy: runs took longer, for the same steps.")],
         omitted={"a rung": "all have it"},
     )

@@ -12,6 +12,7 @@ from sightline.core.notebook import html_lines, html_table
 from sightline.core.spelling import as_arguments
 from sightline.data.rows.given import frame_like
 from sightline.lab.results import Results
+from sightline.report.estimates import score_of
 from sightline.report.recommendation import recommendation_line
 from sightline.report.text import quantity, visible
 from sightline.tasks.load import load
@@ -86,9 +87,7 @@ class ComparisonResult:
         rows = []
         for one in self.results.ranked:
             score = one.metrics.get(info.name)
-            text = "no run finished" if score is None else info.text(score.mean)
-            if score is not None and score.low is not None:
-                text += f" [{info.number(score.low)}, {info.number(score.high)}]"
+            text = "no run finished" if score is None else score_of(info, score)
             rows.append((one.arch, text, quantity(one.train_s), quantity(one.parameters)))
         return [("architecture", info.label, "train s", "parameters"), *rows]
 

@@ -176,6 +176,7 @@ def print_table(results: Results) -> None:
 
     from sightline.cli.tables import console_for
     from sightline.core.digits import significant
+    from sightline.report.estimates import score_of
     from sightline.report.longer import longer_line
     from sightline.report.recommendation import fronts_line, recommendation_line
     from sightline.report.spent import energy, joule_text, timing, training_cost, training_each, training_energy
@@ -200,10 +201,7 @@ def print_table(results: Results) -> None:
         table.add_column(heading, justify="left" if heading == "architecture" else "right", no_wrap=True)
     for a in results.ranked:
         score = a.metrics.get(results.primary_metric)
-        quality = "no run finished"
-        if score is not None:
-            ends = "" if score.low is None else f" [{info.number(score.low)}, {info.number(score.high)}]"
-            quality = info.text(score.mean) + ends
+        quality = "no run finished" if score is None else score_of(info, score)
         name = a.arch + "*" * bool(a.cautions)
         seconds, speed = training_cost(results, a.arch)
         joules = [joule_text(training_energy(results, a.arch))] if known else []

@@ -28,7 +28,7 @@ def keys_help(arguments: Sequence[str]) -> str:
     verb = arguments[0]
     compares = verb != "train"
     keys = load_keys()
-    task = _task_of(arguments)
+    task = next(iter(_values_of("--task", arguments)), None)
     task = task if task in keys else DEFAULT
     others = ", ".join(name for name in keys if name != task)
     lines = textwrap.wrap(f"Example for {task} (`--task NAME --help` shows {others}):", WIDTH)
@@ -74,10 +74,6 @@ def _example(task: str, verb: str) -> str:
     if verb == "scale":
         line = re.sub(r" --budget \S+", " --budget 2Mtok", line)
     return line.replace(" --data", "") if verb == "ladder" else line
-
-
-def _task_of(arguments: Sequence[str]) -> str | None:
-    return next(iter(_values_of("--task", arguments)), None)
 
 
 def _values_of(flag: str, arguments: Sequence[str]) -> list[str]:

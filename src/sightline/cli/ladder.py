@@ -100,9 +100,32 @@ def ladder(
         with messages(quiet=quiet):
             _dry(config, json=json)
         return
-    name = Path(data.split(",")[0]).stem
+
+    import shlex
+    import sys
+
+    from sightline.core.json_text import to_json
+    from sightline.lab.directory import RESULTS, free_directory, occupied
+    from sightline.lab.ladder_run import run_ladder
+    from sightline.lab.progress import Display
+    from sightline.lab.results import Results
+    from sightline.report.html import write_report
+    from sightline.report.ladder import write_ladder
+
+    directory = out_dir or free_directory(Path("runs"), f"ladder-{Path(data.split(',')[0]).stem}")
     how: dict[str, Any] = {"overwrite": overwrite, "plan": plan, "resume": resume, "cluster": cluster}
-    _run(config, out_dir, name, positions, json=json, quiet=quiet, how=how)
+    command = shlex.join(["sightline", *sys.argv[1:]])
+    with occupied(directory, overwrite=overwrite or resume):
+        results = run_ladder(config, directory, command=command, length=positions, display=Display(quiet=quiet), **how)
+        write_report(Results.load(directory / RESULTS), directory)
+        page = write_ladder(results, directory)
+    for note in results.data.notes:
+        print(f"sightline: {note}", file=sys.stderr)
+    if json:
+        print(to_json(results.to_dict()))
+        return
+    print_ladder(results)
+    print(f"page: {page}")
 
 
 def _dry(config: CompareConfig, *, json: bool) -> None:
@@ -130,43 +153,6 @@ def _dry(config: CompareConfig, *, json: bool) -> None:
         print(f"{row['rung']:<16} {row['parameters']:>10,} parameters, width {row['d_model']:>4}  {change}")
     for name, reason in lineage.omitted.items():
         print(f"left out: {name}: {reason}")
-
-
-def _run(
-    config: CompareConfig,
-    out_dir: Path | None,
-    name: str,
-    length: int,
-    *,
-    json: bool,
-    quiet: bool,
-    how: dict[str, Any],
-) -> None:
-    """Climb, write the pages, and print the verdict, the table and the page's path, or the results as JSON."""
-    import shlex
-    import sys
-
-    from sightline.core.json_text import to_json
-    from sightline.lab.directory import RESULTS, free_directory, occupied
-    from sightline.lab.ladder_run import run_ladder
-    from sightline.lab.progress import Display
-    from sightline.lab.results import Results
-    from sightline.report.html import write_report
-    from sightline.report.ladder import write_ladder
-
-    directory = out_dir or free_directory(Path("runs"), f"ladder-{name}")
-    command = shlex.join(["sightline", *sys.argv[1:]])
-    with occupied(directory, overwrite=how["overwrite"] or how["resume"]):
-        results = run_ladder(config, directory, command=command, length=length, display=Display(quiet=quiet), **how)
-        write_report(Results.load(directory / RESULTS), directory)
-        page = write_ladder(results, directory)
-    for note in results.data.notes:
-        print(f"sightline: {note}", file=sys.stderr)
-    if json:
-        print(to_json(results.to_dict()))
-        return
-    print_ladder(results)
-    print(f"page: {page}")
 
 
 def print_ladder(results: LadderResults) -> None:

@@ -94,23 +94,7 @@ def scale(
     if dry_run:
         _show_plan(config, json=json)
         return
-    name = Path(data.split(",")[0]).stem
-    how = {"resume": resume, "overwrite": overwrite, "cluster": cluster}
-    _run(config, out_dir, name=name, json=json, quiet=quiet, **how)
 
-
-def _run(
-    config: ScaleConfig,
-    out_dir: Path | None,
-    *,
-    name: str,
-    resume: bool,
-    overwrite: bool,
-    cluster: str | None,
-    json: bool,
-    quiet: bool,
-) -> None:
-    """Train the ladder and write all pages; print the verdict and the tables, or the results as JSON."""
     import shlex
     import sys
 
@@ -120,13 +104,12 @@ def _run(
     from sightline.lab.scaling import scale as run_ladder
     from sightline.report.scaling import write_scaling_pages
 
-    directory = out_dir or free_directory(Path("runs"), f"scale-{name}")
-    command = shlex.join(["sightline", *sys.argv[1:]])
+    directory = out_dir or free_directory(Path("runs"), f"scale-{Path(data.split(',')[0]).stem}")
     with occupied(directory, overwrite=overwrite or resume, what=LADDER_OF_SIZES):
         results = run_ladder(
             config,
             directory,
-            command=command,
+            command=shlex.join(["sightline", *sys.argv[1:]]),
             overwrite=overwrite,
             resume=resume,
             cluster=cluster,

@@ -1,9 +1,9 @@
-"""Numbers as text: with the digits that tell neighbours apart, and with the noun that they count."""
+"""Numbers as text: with the digits that tell neighbours apart, and with the noun that they count; words in a row."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 _MOST = 3  # decimals that are added
@@ -30,6 +30,11 @@ def significant_apart(values: Iterable[float], least: int = 4) -> list[str]:
 def number_of(count: int, one: str, several: str = "") -> str:
     """A count with its noun: "1 column", "2,000 columns"; `several` is the plural where it is not `one` with an s."""
     return f"{count:,} {one if count == 1 else several or one + 's'}"
+
+
+def and_joined(words: Sequence[str]) -> str:
+    """Words in a row: "a, b and c"."""
+    return " and ".join([*filter(None, [", ".join(words[:-1])]), *words[-1:]])
 
 
 def percent(share: float) -> str:

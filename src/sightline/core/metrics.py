@@ -240,7 +240,7 @@ def metrics_of(*kinds: str) -> list[Metric]:
     return [metric for metric in METRICS.values() if metric.of in kinds]
 
 
-def names_of(*kinds: str, first: Sequence[str]) -> tuple[str, ...]:
+def metric_names(*kinds: str, first: Sequence[str]) -> tuple[str, ...]:
     """These names, then those of the other metrics of outputs of these kinds, in the order of the table."""
     return tuple(dict.fromkeys([*first, *(metric.name for metric in metrics_of(*kinds))]))
 

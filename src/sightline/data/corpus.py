@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
@@ -129,6 +130,16 @@ def limited(parts: Mapping[str, K], limit: int | None) -> dict[str, K]:
         return {name: parts[name] for name in PARTS}
     check_in_range("limit", limit, at_least=1)
     return {name: parts[name].select(range(min(limit, len(parts[name])))) for name in PARTS}
+
+
+def sha256_of(parts: Mapping[str, Sequence[tuple[str, str]]]) -> str:
+    """The hash of the two texts of every item of each part, in order; NUL, which no text contains, ends each."""
+    digest = hashlib.sha256()
+    for name, rows in parts.items():
+        digest.update(f"{name} {len(rows)}\0".encode())
+        for one, other in rows:
+            digest.update(f"{one}\0{other}\0".encode())
+    return digest.hexdigest()
 
 
 def named_notes(name: str, notes: Iterable[str]) -> list[str]:

@@ -66,7 +66,6 @@ class ClusterJob(Running):
 
     @property
     def job(self) -> Job:
-        """The job."""
         return self._job
 
     @property
@@ -84,14 +83,12 @@ class ClusterJob(Running):
         return "died" in self._answer
 
     def failure(self) -> Failure | None:
-        """The failure of an ended job; None if it succeeded."""
         if self.died:
             return Failure("failed", self._answer["died"])
         failure = self._answer["failure"]
         return None if failure is None else decode(Failure, failure, where="the answer of a node")
 
     def result(self, kind: type[T]) -> T:
-        """The result of a job that succeeded."""
         place = self.job.directory
         return decode(kind, parse_json_object(self._answer["result"].encode(), where=place), where=str(place))
 

@@ -71,47 +71,34 @@ def compare(
         NoRunFinished: every run failed or diverged; results.json exists by then.
     """
     with occupied(out_dir, overwrite=overwrite or resume):
-        return _compared(config, out_dir, command, resume, display or Display(), plan, cluster)
-
-
-def _compared(
-    config: CompareConfig,
-    out_dir: Path,
-    command: str,
-    resume: bool,
-    display: Display,
-    plan: Path | None,
-    cluster: str | None,
-) -> Results:
-    """`compare` in a directory that this process has for itself."""
-    plan = plan / RESULTS if plan is not None and plan.is_dir() else plan
-    earlier = None if plan is None else Results.load(plan)
-    if plan is not None and earlier is not None:
-        check_planned(earlier, config, where=plan)
-        config = replace(config, budget=earlier.budget.per_run)
-    begun = Begun.load(out_dir) if resume else None
-    if begun is not None:
-        config = begun.joined(config, out_dir)
-        command = begun.command if config == begun.config else command
-    others = OthersLoad()
-    executor = LocalExecutor() if cluster is None else ClusterExecutor(cluster)
-    session = Session(config, out_dir, display, begun, executor=executor)
-    with _terminable(), session.display.shown():
-        try:
-            prepared = session.prepare()
-            session.settle_steps(prepared, earlier, plan)
-            Begun(config, session.plan, prepared.data.sha256, prepared.metric, command).save(out_dir)
-            session.announce()
-            session.train(prepared)
-        finally:
-            session.end()
-    load = others.cores() if cluster is None else None
-    results = summarise(config, session.plan, prepared, session.outcomes, session.search.trials, command, load)
-    results.save(out_dir / RESULTS)
-    failures = [outcome.failure for outcome in session.outcomes if outcome.failure is not None]
-    if len(failures) == len(session.outcomes):
-        raise NoRunFinished(failures, results)
-    return results
+        plan = plan / RESULTS if plan is not None and plan.is_dir() else plan
+        earlier = None if plan is None else Results.load(plan)
+        if plan is not None and earlier is not None:
+            check_planned(earlier, config, where=plan)
+            config = replace(config, budget=earlier.budget.per_run)
+        begun = Begun.load(out_dir) if resume else None
+        if begun is not None:
+            config = begun.joined(config, out_dir)
+            command = begun.command if config == begun.config else command
+        others = OthersLoad()
+        executor = LocalExecutor() if cluster is None else ClusterExecutor(cluster)
+        session = Session(config, out_dir, display or Display(), begun, executor=executor)
+        with _terminable(), session.display.shown():
+            try:
+                prepared = session.prepare()
+                session.settle_steps(prepared, earlier, plan)
+                Begun(config, session.plan, prepared.data.sha256, prepared.metric, command).save(out_dir)
+                session.announce()
+                session.train(prepared)
+            finally:
+                session.end()
+        load = others.cores() if cluster is None else None
+        results = summarise(config, session.plan, prepared, session.outcomes, session.search.trials, command, load)
+        results.save(out_dir / RESULTS)
+        failures = [outcome.failure for outcome in session.outcomes if outcome.failure is not None]
+        if len(failures) == len(session.outcomes):
+            raise NoRunFinished(failures, results)
+        return results
 
 
 @contextmanager

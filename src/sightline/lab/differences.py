@@ -152,11 +152,7 @@ def _metrics(
 def paired_difference(before: np.ndarray, after: np.ndarray, metric: Metric) -> Estimate:
     """The difference of two groups of trainings that were tested on the same items, rows (seeds, N, K); see `stats`."""
     (pair,) = compare_items({"after": after, "before": before}, metric).pairs
-    change = pair.difference
-    if pair.first == "after":
-        return change
-    low, high = (None if end is None else -end for end in (change.high, change.low))
-    return Estimate(None if change.mean is None else -change.mean, low, high)
+    return pair.difference if pair.first == "after" else pair.difference.turned()
 
 
 def independent_difference(was: Estimate, own: Estimate) -> Estimate:

@@ -14,9 +14,8 @@ from sightline.core.errors import InputError
 from sightline.core.files import read_regular
 from sightline.core.yaml12 import read_yaml
 from sightline.lab.panel_results import Band
-from sightline.lab.stored import load_results, plain_results, save_results
+from sightline.lab.stored import SavedResults
 
-SCHEMA_VERSION = 1
 LOG, CONFIG = "metrics.jsonl", "config.yaml"
 
 AttendedTo = Literal["self", "memory", "pooling"]
@@ -75,7 +74,7 @@ class MatrixCourse:
 
 @final
 @dataclass(frozen=True)
-class TrainingDynamics:
+class TrainingDynamics(SavedResults):
     """What was seen of a model while it trained, a number for each look, and the losses beside it.
 
     training_s: seconds of all steps and validations
@@ -100,20 +99,6 @@ class TrainingDynamics:
     distances: list[int] = field(default_factory=list)
     gradients: list[list[float | None]] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
-    schema_version: int = SCHEMA_VERSION
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types, schema_version first, NaN and infinities as null."""
-        return plain_results(self)
-
-    def save(self, path: Path) -> None:
-        """Write the file `path`, whole or not at all."""
-        save_results(self, path)
-
-    @classmethod
-    def load(cls, path: Path) -> TrainingDynamics:
-        """The dynamics in the file `path`; raises what `load_results` does."""
-        return load_results(cls, path, SCHEMA_VERSION)
 
 
 def training_dynamics(run: Path, command: str = "") -> TrainingDynamics:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, final
 
+from sightline.core.digits import and_joined
 from sightline.core.errors import InputError
 
 ClaimKind = Literal["better", "kept", "faster", "shorter chain", "faster at length", "smaller state"]
@@ -362,5 +363,4 @@ LADDERS: Mapping[str, Lineage] = {
 
 def described(keys: Sequence[str]) -> str:
     """The keys that differ, in words: "arch and all of model"."""
-    spelled = ["all of model" if key == "model" else key for key in keys]
-    return spelled[0] if len(spelled) == 1 else f"{', '.join(spelled[:-1])} and {spelled[-1]}"
+    return and_joined(["all of model" if key == "model" else key for key in keys])

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, final
 
 from sightline.core.metrics import Metric, find_metric
 from sightline.lab.ladder import ClaimKind
-from sightline.lab.results import BudgetPlan, Data, Decision, Estimate
-from sightline.lab.stored import load_results, plain_results, save_results
+from sightline.lab.results import BudgetPlan, Data, Decision, Estimate, LengthBin
+from sightline.lab.stored import SavedResults
 
-SCHEMA_VERSION = 1
 LADDER = "ladder.json"
 PAGE = "ladder.html"
 
@@ -108,17 +106,7 @@ class RungResult:
 
 @final
 @dataclass(frozen=True)
-class Quarter:
-    """A quarter of the test items by length, both ends included."""
-
-    low: int
-    high: int
-    items: int
-
-
-@final
-@dataclass(frozen=True)
-class LadderResults:
+class LadderResults(SavedResults):
     """All results of a ladder; those of its comparison are in `results.json` beside it.
 
     length: positions at which the layers were timed; chain_length: at which their chains were counted
@@ -139,11 +127,10 @@ class LadderResults:
     speed_margin: float
     length: int
     chain_length: int
-    quarters: list[Quarter] = field(default_factory=list)
+    quarters: list[LengthBin] = field(default_factory=list)
     omitted: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
-    schema_version: int = SCHEMA_VERSION
 
     @property
     def metric(self) -> Metric:
@@ -154,16 +141,3 @@ class LadderResults:
     def find(self, name: str) -> RungResult:
         """The rung of that name."""
         return next(rung for rung in self.rungs if rung.name == name)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types, schema_version first, NaN and infinities as null."""
-        return plain_results(self)
-
-    def save(self, path: Path) -> None:
-        """Write `ladder.json`, whole or not at all."""
-        save_results(self, path)
-
-    @classmethod
-    def load(cls, path: Path) -> LadderResults:
-        """The results in the file `path`; raises what `load_results` does."""
-        return load_results(cls, path, SCHEMA_VERSION)

@@ -28,10 +28,10 @@ from sightline.lab.ladder_claims import (
     reason_verdict,
 )
 from sightline.lab.ladder_costs import RungSize, layer_costs, rung_sizes
-from sightline.lab.ladder_results import LADDER, JudgedClaim, LadderResults, LayerCosts, Quarter, RungResult, Verdict
+from sightline.lab.ladder_results import LADDER, JudgedClaim, LadderResults, LayerCosts, RungResult, Verdict
 from sightline.lab.plan import CompareConfig
 from sightline.lab.progress import Display
-from sightline.lab.results import Results
+from sightline.lab.results import LengthBin, Results
 from sightline.lab.resume import Begun
 from sightline.lab.summary import length_bins
 from sightline.models.layers import SELF_MIXERS
@@ -183,7 +183,7 @@ def ladder_results(
         speed_margin=SPEED_MARGIN,
         length=evidence.length,
         chain_length=evidence.chain_length,
-        quarters=[Quarter(low, high, len(chosen)) for low, high, chosen in bins] if len(bins) > 1 else [],
+        quarters=[LengthBin(low, high, len(chosen)) for low, high, chosen in bins] if len(bins) > 1 else [],
         omitted=dict(ladder.omitted),
         warnings=[*_unlearnt(results), *results.warnings],
         settings=results.settings,
@@ -220,16 +220,11 @@ def _rung(
     own = [s for run in runs if (s := results.own_s(run)) is not None]
     steps, speeds = [run.steps for run in runs if run.steps is not None], list(evidence.speeds.get(name, ()))
     changed: dict[str, Any] = {} if difference is None else difference._asdict()
+    words = ("name", "title", "over", "change", "reason", "paper", "note")
     return RungResult(
-        name=name,
-        title=rung.title,
-        over=rung.over,
-        change=rung.change,
+        **{word: getattr(rung, word) for word in words},
         keys=list(rung.keys),
         settings=dict(rung.settings),
-        reason=rung.reason,
-        paper=rung.paper,
-        note=rung.note,
         verdict=reason_verdict(claims) if claims else None,
         claims=claims,
         quality=architecture.metrics.get(results.primary_metric),

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, final
 
 from sightline.lab.results import Estimate
-from sightline.lab.stored import load_results, plain_results, save_results
-
-SCHEMA_VERSION = 1
+from sightline.lab.stored import SavedResults
 
 PanelPart = Literal["reach", "serial", "growth", "saturation", "recall"]
 Phase = Literal["forward", "training", "prefill", "decode"]
@@ -205,6 +202,11 @@ class Recall:
     points: list[RecallPoint]
     cpu_s: float
 
+    @property
+    def fullest(self) -> RecallPoint:
+        """The point with the most stored bits."""
+        return max(self.points, key=lambda point: point.bits.mean or 0.0)
+
 
 TokenKind = Literal["new repeat", "known repeat", "rest"]
 
@@ -257,7 +259,7 @@ class ContextGap:
 
 @final
 @dataclass(frozen=True)
-class PanelResults:
+class PanelResults(SavedResults):
     """All that a panel measured. `seconds` is what each part took; `notes` are whole sentences."""
 
     command: str
@@ -274,17 +276,3 @@ class PanelResults:
     gaps: list[ContextGap] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    schema_version: int = SCHEMA_VERSION
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types, schema_version first, NaN and infinities as null."""
-        return plain_results(self)
-
-    def save(self, path: Path) -> None:
-        """Write `panel.json`, whole or not at all."""
-        save_results(self, path)
-
-    @classmethod
-    def load(cls, path: Path) -> PanelResults:
-        """The results in the file `path`; raises what `load_results` does."""
-        return load_results(cls, path, SCHEMA_VERSION)

@@ -73,11 +73,6 @@ def fit_laws(x: np.ndarray, y: np.ndarray, *, with_floor: bool) -> Laws:
     return Laws(centre, exponent, level, floor, at_edge, with_floor)
 
 
-def local_exponents(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """−Δ log L / Δ log x between neighbours: (R, K − 1) of losses (R, K) over ascending sizes (K,)."""
-    return -np.diff(np.log(y), axis=1) / np.diff(np.log(np.asarray(x, float)))
-
-
 def _residuals(exponents: np.ndarray, ratio: np.ndarray, y: np.ndarray, with_floor: bool) -> np.ndarray:
     """The least sum of squares (R, G) of each row (R, K) for each exponent (G,)."""
     shapes = np.exp(-exponents[:, None] * ratio)  # (G, K)

@@ -112,7 +112,6 @@ class Worker(Running):
         return self._status is not None or not self.alive
 
     def failure(self) -> Failure | None:
-        """The failure of an ended job; None if it succeeded."""
         if self._done:
             return None
         if self._failure is not None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, final
 
 from sightline.core.digits import number_of
 from sightline.core.metrics import Baseline, Metric, defined, find_metric
 from sightline.lab.budget_plan import BudgetPlan, PlannedSteps
 from sightline.lab.details import Details
-from sightline.lab.stored import load_results, plain_results, save_results
+from sightline.lab.stored import SavedResults
 
 SCHEMA_VERSION = 2
 
@@ -37,6 +36,10 @@ class Estimate:
     def spread(self) -> float | None:
         """Half the interval; None where it is unknown."""
         return None if self.low is None or self.high is None else (self.high - self.low) / 2
+
+    def turned(self) -> Estimate:
+        """That of the quantity with the other sign."""
+        return Estimate(*(None if value is None else -value for value in (self.mean, self.high, self.low)))
 
 
 @final
@@ -89,7 +92,8 @@ class Architecture:
     @property
     def tried_rates(self) -> dict[float, float | None]:
         """The losses of the trials at the chosen size, by learning rate: those of equal length."""
-        return {rate.lr: rate.loss for rate in self.rates if self._chosen_size(rate) and rate.share == 1}
+        own = (None, self.parameters)
+        return {rate.lr: rate.loss for rate in self.rates if rate.parameters in own and rate.share == 1}
 
     @property
     def tried_sizes(self) -> dict[int, float | None]:
@@ -100,9 +104,6 @@ class Architecture:
             for rate in self.rates
             if rate.parameters is not None and rate.share == 1 and chosen and math.isclose(rate.lr, chosen)
         }
-
-    def _chosen_size(self, rate: Rate) -> bool:
-        return rate.parameters is None or rate.parameters == self.parameters
 
 
 @final
@@ -288,7 +289,7 @@ class Example:
 
 @final
 @dataclass(frozen=True)
-class Results:
+class Results(SavedResults):
     """All results of a comparison.
 
     warnings: whole sentences; those about the trainings end the verdict too
@@ -318,7 +319,7 @@ class Results:
     margin: float | None = None
     power: Power | None = None
     rounds: Rounds | None = None
-    schema_version: int = SCHEMA_VERSION
+    schema_version: int = field(default=SCHEMA_VERSION, kw_only=True)
 
     @property
     def ranked(self) -> list[Architecture]:
@@ -369,16 +370,3 @@ class Results:
         values = [*(score.mean for score in scores), *(baseline.metrics.get(name) for baseline in self.baselines)]
         metric = find_metric(name).in_unit_of(self.data.loss_unit)
         return metric.apart(values, [score.spread for score in scores])
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types, schema_version first, NaN and infinities as null."""
-        return plain_results(self)
-
-    def save(self, path: Path) -> None:
-        """Write `results.json`, whole or not at all."""
-        save_results(self, path)
-
-    @classmethod
-    def load(cls, path: Path) -> Results:
-        """The results in the file `path`; raises what `load_results` does."""
-        return load_results(cls, path, SCHEMA_VERSION)

@@ -121,41 +121,28 @@ def scale(
         EnvironmentFault, Interrupted: as `lab.compare.compare`; NoRunFinished: no run of any size finished.
     """
     with occupied(out_dir, overwrite=overwrite or resume, what=LADDER_OF_SIZES):
-        return _scaled(config, out_dir, command, resume, cluster, display, say)
-
-
-def _scaled(
-    config: ScaleConfig,
-    out_dir: Path,
-    command: str,
-    resume: bool,
-    cluster: str | None,
-    display: Display | None,
-    say: Callable[[str], object],
-) -> ScaleResults:
-    """`scale` in a directory that this process has for itself."""
-    metric, points = planned_sizes(config)
-    if not resume:
-        with faults(out_dir):
-            clear(out_dir, OF_SIZES)
-    comparison = replace(config.comparison, metric=metric)
-    finished: list[tuple[int, Results, Path]] = []
-    failure: NoRunFinished | None = None
-    for number, target in enumerate(config.targets, 1):
-        say(f"size {number} of {config.sizes}: {target:,} parameters")
-        directory = size_directory(out_dir, target)
-        try:
-            sized = replace(comparison, match=f"params={target}")
-            how: dict[str, Any] = {"resume": resume, "cluster": cluster, "display": display}
-            results = run_comparison(sized, directory, command=command, **how)
-        except NoRunFinished as error:
-            failure, results = error, error.results
-        finished.append((target, results, directory))
-    if failure is not None and not any(run.status == "done" for _, results, _ in finished for run in results.runs):
-        raise failure
-    scaled = summarise_sizes(config, metric, points, finished, command)
-    scaled.save(out_dir / SCALE)
-    return scaled
+        metric, points = planned_sizes(config)
+        if not resume:
+            with faults(out_dir):
+                clear(out_dir, OF_SIZES)
+        comparison = replace(config.comparison, metric=metric)
+        finished: list[tuple[int, Results, Path]] = []
+        failure: NoRunFinished | None = None
+        for number, target in enumerate(config.targets, 1):
+            say(f"size {number} of {config.sizes}: {target:,} parameters")
+            directory = size_directory(out_dir, target)
+            try:
+                sized = replace(comparison, match=f"params={target}")
+                how: dict[str, Any] = {"resume": resume, "cluster": cluster, "display": display}
+                results = run_comparison(sized, directory, command=command, **how)
+            except NoRunFinished as error:
+                failure, results = error, error.results
+            finished.append((target, results, directory))
+        if failure is not None and not any(run.status == "done" for _, results, _ in finished for run in results.runs):
+            raise failure
+        scaled = summarise_sizes(config, metric, points, finished, command)
+        scaled.save(out_dir / SCALE)
+        return scaled
 
 
 def summarise_sizes(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, final
 
 from sightline.core.metrics import Metric, find_metric
@@ -11,9 +10,7 @@ from sightline.core.notebook import html_lines, html_table
 from sightline.lab.details import Curve
 from sightline.lab.panel_results import Band
 from sightline.lab.results import Data, Estimate
-from sightline.lab.stored import load_results, plain_results, save_results
-
-SCHEMA_VERSION = 1
+from sightline.lab.stored import SavedResults
 
 Along = Literal["parameters", "flops"]
 Trend = Literal["falls faster", "practically the same", "not decided"]  # of the first of two architectures
@@ -128,7 +125,7 @@ class ExponentPair:
 
 @final
 @dataclass(frozen=True)
-class ScaleResults:
+class ScaleResults(SavedResults):
     """All that a ladder of sizes measured.
 
     metric: the loss that is fitted; fixed: the budget of each run, the same at every size
@@ -151,7 +148,6 @@ class ScaleResults:
     verdict: str = ""
     warnings: list[str] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
-    schema_version: int = SCHEMA_VERSION
 
     @property
     def archs(self) -> list[str]:
@@ -178,19 +174,6 @@ class ScaleResults:
         ]
         head = ("architecture", "along", "exponent", "low", "high", "sizes", "")
         return html_lines([self.verdict]) + html_table(head, rows) + html_lines(self.warnings)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types, schema_version first, NaN and infinities as null."""
-        return plain_results(self)
-
-    def save(self, path: Path) -> None:
-        """Write `scale.json`, whole or not at all."""
-        save_results(self, path)
-
-    @classmethod
-    def load(cls, path: Path) -> ScaleResults:
-        """The results in the file `path`; raises what `load_results` does."""
-        return load_results(cls, path, SCHEMA_VERSION)
 
 
 def _ends(estimate: Estimate | None) -> tuple[str, str, str]:

@@ -222,24 +222,27 @@ def compare_items(
                 superiority=superiority(sign * per_seed[a], sign * per_seed[b]),
             )
         )
-    return Comparison(scores, _decided(pairs), margin if np.isfinite(margin) else None)
+    return Comparison(scores, decided(pairs), margin if np.isfinite(margin) else None)
 
 
 def _at(look: Look | None, p: float) -> float:
     return p if look is None else look.adjusted(p)
 
 
-def _decided(pairs: Sequence[Pair]) -> list[Pair]:
-    """The pairs with both p-values corrected for their number, and with their outcomes."""
-    decided = []
+def decided(pairs: Sequence[Pair]) -> list[Pair]:
+    """The pairs with both p-values corrected for their number, and with their outcomes.
+
+    A pair is not decided where one seed leaves the spread between seeds unknown.
+    """
+    corrected = []
     unequal, same = holm([pair.p for pair in pairs]), holm([1.0 if p.p_same is None else p.p_same for p in pairs])
     for pair, q, q_same in zip(pairs, unequal, same, strict=True):
         shown = q <= 1 - LEVEL
         outcome: Decision = "not decided"
         if pair.seed_spread is not None:
             outcome = "practically the same" if q_same <= 1 - LEVEL else "better" if shown else "not decided"
-        decided.append(replace(pair, p_holm=q, p_same=q_same, shown=shown, outcome=outcome))
-    return decided
+        corrected.append(replace(pair, p_holm=q, p_same=q_same, shown=shown, outcome=outcome))
+    return corrected
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ from sightline.core.files import parse_json_object, read_regular, write_file
 from sightline.core.json_text import finite, to_json
 
 T = TypeVar("T")
+S = TypeVar("S", bound="SavedResults")
 
 
 def plain_results(results: Any) -> dict[str, Any]:
@@ -36,3 +37,23 @@ def load_results(cls: type[T], path: Path, schema_version: int) -> T:
     if (version := mapping.get("schema_version")) != schema_version:
         raise InputError(f"expected schema_version {schema_version}, found {version!r}", where=path)
     return decode(cls, mapping, where=str(path))
+
+
+@dataclass(frozen=True)
+class SavedResults:
+    """Results that are kept in a JSON file, with the version of its schema, which a subclass may have changed."""
+
+    schema_version: int = field(default=1, kw_only=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types, schema_version first, NaN and infinities as null."""
+        return plain_results(self)
+
+    def save(self, path: Path) -> None:
+        """Write the file `path`, whole or not at all."""
+        save_results(self, path)
+
+    @classmethod
+    def load(cls: type[S], path: Path) -> S:
+        """The results in the file `path`; raises what `load_results` does."""
+        return load_results(cls, path, cls.schema_version)

@@ -94,6 +94,7 @@ def summarise(
         unfinished=[arch for arch in config.archs if arch not in finished],
     )
     lengths = [LengthBin(low, high, len(chosen)) for low, high, chosen in bins]
+    undefined = [note for runs in finished.values() for run in runs for note in undefined_notes(run.metrics)]
     return Results(
         command=command,
         environment=prepared.environment,
@@ -108,7 +109,7 @@ def summarise(
         lengths=lengths,
         attention=_attention(prepared, finished),
         examples=_examples(prepared, finished, scores),
-        warnings=[*(caution.sentence for caution in cautious), *prepared.warnings, *_undefined(finished)],
+        warnings=[*(caution.sentence for caution in cautious), *prepared.warnings, *dict.fromkeys(undefined)],
         others_cores=others_cores,
         prefer=config.prefer,
         settings=encode(config),
@@ -157,12 +158,6 @@ def _other_metrics(
 def _defined(name: str, runs: Sequence[JobResult]) -> list[float]:
     """The values of a metric in the runs in which it is defined."""
     return [value for run in runs if defined(value := run.metrics.get(name))]
-
-
-def _undefined(finished: Mapping[str, Sequence[JobResult]]) -> list[str]:
-    """Notes on metrics that are undefined in some run."""
-    notes = [note for runs in finished.values() for run in runs for note in undefined_notes(run.metrics)]
-    return list(dict.fromkeys(notes))
 
 
 Bin = tuple[int, int, list[int]]

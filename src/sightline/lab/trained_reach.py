@@ -84,7 +84,8 @@ def _language(name: str, task: Any, model: Decoder, part: Any, sampled: Sampled)
     lags = distances(length)
     reads = [*lags, length]
     losses = [torch.cat([_last_loss(model, *rows) for rows in _rows(tokens[:, -k:], labels)]) for k in reads]
-    wide, generator = copy.deepcopy(model).double(), _generator(sampled)
+    wide = copy.deepcopy(model).double()
+    generator = torch.Generator().manual_seed(derive(sampled.seed, "cotangents"))
     gradients: list[Tensor] = []
     states: list[StateReach | None] = []
     for row in range(min(sampled.sequences, len(tokens))):
@@ -195,10 +196,6 @@ def _class_reach(model: nn.Module, batch: Any, lags: Sequence[int]) -> np.ndarra
 
 def _rows(*columns: Tensor) -> Iterator[tuple[Tensor, ...]]:
     yield from zip(*(column.split(ROWS) for column in columns))
-
-
-def _generator(sampled: Sampled) -> torch.Generator:
-    return torch.Generator().manual_seed(derive(sampled.seed, "cotangents"))
 
 
 MEASURED = {Decoder: _language, EncoderModel: _labels}

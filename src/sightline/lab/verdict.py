@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import get_args
 
+from sightline.core.digits import and_joined
 from sightline.core.metrics import Baseline, Metric, defined, find_metric
 from sightline.lab.results import Decision, Estimate, Pair, Rounds
 
@@ -31,10 +32,12 @@ def verdict(
     """
     shown = [*(score.mean for score in scores.values()), *(baseline.metrics.get(metric) for baseline in baselines)]
     info = find_metric(metric).apart(shown, [score.spread for score in scores.values()])
-    pairs = pairs if info.higher_is_better else [_turned(pair) for pair in pairs]
+    if not info.higher_is_better:
+        pairs = [replace(pair, difference=pair.difference.turned()) for pair in pairs]  # as leads
     sentence = _ranking(info, list(scores.items()), pairs, seeds, margin)
     if rounds is not None and seeds >= 2 and len(scores) > 1:
-        sentence += _rounds_note(rounds, seeds)
+        ended = f"{rounds.last} seeds, the most allowed, did not decide this."
+        sentence += f" Decided with {seeds} seeds each, of at most {rounds.last}." if rounds.decided else f" {ended}"
     if scores and baselines:
         top = next(iter(scores.values()))
         sign = 1 if info.higher_is_better else -1
@@ -44,7 +47,7 @@ def verdict(
         if trivial is not None and defined(top.mean) and sign * known[trivial] >= sign * top.mean:
             sentence = f"No architecture beats the baseline “{trivial}” ({info.text(known[trivial])}). {sentence}"
     if unfinished:
-        sentence += f" No run of {_join(unfinished)} finished."
+        sentence += f" No run of {and_joined(unfinished)} finished."
     return sentence
 
 
@@ -53,22 +56,9 @@ def all_decided(pairs: Sequence[Pair]) -> bool:
     return all(_outcome(pair) != "not decided" for pair in pairs if pair.first == pairs[0].first)
 
 
-def _rounds_note(rounds: Rounds, seeds: int) -> str:
-    if rounds.decided:
-        return f" Decided with {seeds} seeds each, of at most {rounds.last}."
-    return f" {rounds.last} seeds, the most allowed, did not decide this."
-
-
 def _outcome(pair: Pair) -> Decision:
     """The outcome of a pair; results from before there was a margin tell only whether a difference was shown."""
     return pair.outcome or ("better" if pair.shown else "not decided")
-
-
-def _turned(pair: Pair) -> Pair:
-    """The pair with its difference as a lead, for a metric that is better when smaller."""
-    lead = pair.difference
-    low, high = (None if end is None else -end for end in (lead.high, lead.low))
-    return replace(pair, difference=Estimate(None if lead.mean is None else -lead.mean, low, high))
 
 
 def _ranking(
@@ -98,18 +88,18 @@ def _ranking(
     if still_open:
         names = [best, *(pair.second for pair in still_open)]
         opening = "No difference shown" if margin is None else "Not decided"
-        listed = f"{info.label} {_join([info.text(values[name].mean) for name in names])}"
-        parts.append(f"{opening} between {_join(names)}: {listed} ({_difference(info, names, still_open, pairs)})")
+        listed = f"{info.label} {and_joined([info.text(values[name].mean) for name in names])}"
+        parts.append(f"{opening} between {and_joined(names)}: {listed} ({_difference(info, names, still_open, pairs)})")
     if same:
         names = [best, *(pair.second for pair in same)]
-        alike = f"{_join(names)} are" if len(same) == 1 else f"{_join(names[1:])} are each"
+        alike = f"{and_joined(names)} are" if len(same) == 1 else f"{and_joined(names[1:])} are each"
         with_best = "" if len(same) == 1 else f" as {best}"
-        listed = f"{info.label} {_join([info.text(values[name].mean) for name in names])}"
+        listed = f"{info.label} {and_joined([info.text(values[name].mean) for name in names])}"
         within = "" if margin is None else f", margin ±{info.amount(margin)}"
         difference = _difference(info, names, same, pairs)
         parts.append(f"{alike} practically the same{with_best}: {listed} ({difference}{within})")
     if beaten:
-        parts.append(f"{best} is {side} {_join([pair.second for pair in beaten])}")
+        parts.append(f"{best} is {side} {and_joined([pair.second for pair in beaten])}")
     return "; ".join(parts) + "."
 
 
@@ -140,7 +130,3 @@ def _with_interval(info: Metric, estimate: Estimate) -> str:
     if estimate.low is None:
         return info.text(estimate.mean)
     return f"{info.text(estimate.mean)} [{_range(info, estimate)}]"
-
-
-def _join(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -202,7 +202,7 @@ def _looking(model: nn.Module) -> Iterator[dict[str, list[Any]]]:
         for path, module in model.named_modules():
             for kind, look in LAYERS.items():
                 if isinstance(module, kind):
-                    hook = partial(_hooked, look=look, path=path, seen=seen)
+                    hook = partial(_hooked, partial(look, path=path, seen=seen))
                     hooks.callback(module.register_forward_hook(hook, with_kwargs=True).remove)
         for name, probe in attention_probes(model).items():
             owner = name.rpartition(".")[0]
@@ -218,35 +218,24 @@ def _arguments(module: nn.Module, given: tuple[Any, ...], named: Mapping[str, An
     return inspect.signature(module.forward).bind(*given, **named).arguments
 
 
-def _hooked(
-    module: nn.Module,
-    given: tuple[Any, ...],
-    named: Mapping[str, Any],
-    result: Any,
-    *,
-    look: Callable[..., None],
-    path: str,
-    seen: dict[str, list[Any]],
-) -> None:
-    arguments = _arguments(module, given, named)
+def _hooked(look: Callable[..., None], module: nn.Module, given: Any, named: Mapping[str, Any], result: Any) -> None:
     with torch.no_grad():
-        look(module, path, result, arguments["x"], arguments.get("mask"), arguments.get("starts"), seen)
+        look(module, result, _arguments(module, given, named))
 
 
 def _self_attention(
-    layer: SelfAttention, path: str, _result: Any, x: Tensor, mask: Any, starts: Any, seen: dict[str, list[Any]]
+    layer: SelfAttention, _result: Any, given: Mapping[str, Any], *, path: str, seen: dict[str, list[Any]]
 ) -> None:
-    statistics = layer_statistics(layer, x, mask, starts)
+    statistics = layer_statistics(layer, given["x"], given.get("mask"), given.get("starts"))
     if statistics is None:
         seen["left_out"].append(path)
     else:
         seen["attention"] += _quartiles(path, "self", statistics)
 
 
-def _gates(
-    layer: Recurrent, path: str, result: Any, x: Tensor, mask: Any, starts: Any, seen: dict[str, list[Any]]
-) -> None:
+def _gates(layer: Recurrent, result: Any, given: Mapping[str, Any], *, path: str, seen: dict[str, list[Any]]) -> None:
     """Of the positions after the first one of each document, whose state before them is the output before them."""
+    x, mask, starts = given["x"], given.get("mask"), given.get("starts")
     follows = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device) if mask is None else mask.clone()
     follows[:, 1:] &= follows[:, :-1].clone()
     follows[:, :1] = False

@@ -13,6 +13,7 @@ from sightline.lab.pareto import COSTS, Cost
 from sightline.lab.results import Estimate, Pair, Results
 from sightline.report.charts import ChartAxis, InteractiveChart
 from sightline.report.drawing import axis_label
+from sightline.report.estimates import ends
 from sightline.report.recommendation import cost_label, written
 from sightline.report.spent import seconds_of_step
 from sightline.report.text import capitalised, quantity
@@ -115,20 +116,16 @@ def difference_chart(results: Results) -> InteractiveChart:
 
 def _difference_row(info: Metric, pair: Pair, sign: int, base: str, other: str) -> dict[str, Any]:
     """The row of `other` minus `base`; sign: of the pair's difference."""
-    made = pair.difference
-    mean, ends = sign * (made.mean or 0.0), (made.low, made.high)
-    low, high = (None, None) if None in ends else sorted(sign * (end or 0.0) for end in ends)
+    made = pair.difference if sign > 0 else pair.difference.turned()
     outcome = pair.outcome or ("better" if pair.shown else "not decided")
     note = outcome
     if outcome == "better":
         outcome, note = f"{pair.first} is better", "better" if pair.first == other else "worse"
     return {
         "note": note,
-        "series": other, "group": base, "name": other, "difference": mean * info.factor,
-        "difference_low": None if low is None else low * info.factor,
-        "difference_high": None if high is None else high * info.factor,
+        "series": other, "group": base, "name": other, **ends("difference", made, info.factor),
         "text": _lines(
-            f"{other} minus {base}", difference_text(info, Estimate(mean, low, high)),
+            f"{other} minus {base}", difference_text(info, made),
             f"p {'< 0.001' if pair.p_holm < 0.001 else f'= {pair.p_holm:.3f}'} after correction", outcome,
         ),
     }  # fmt: skip
@@ -157,8 +154,7 @@ def front_chart(results: Results, hollow: Mapping[str, bool]) -> InteractiveChar
         facts = [a.arch]
         for info in infos:
             if info.name in a.metrics and defined((estimate := a.metrics[info.name]).mean):
-                for end, value in (("", estimate.mean), ("_low", estimate.low), ("_high", estimate.high)):
-                    row[f"{info.name}{end}"] = None if value is None else value * info.factor
+                row |= ends(info.name, estimate, info.factor)
                 facts.append(f"{info.label} {info.text(estimate.mean)}")
         for cost in costs:
             if value := cost.of(results, a):

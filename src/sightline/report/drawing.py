@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Literal, final
 from xml.etree import ElementTree
 
 import matplotlib as mpl
@@ -254,6 +254,17 @@ def draw_line(
         **options,
     }
     axes.plot(*zip(*points, strict=True), color=theme.series[index], marker=marker, **looks)
+
+
+def name_rows(
+    axes: Axes, theme: Theme, names: Sequence[str], *, grid: Literal["x", "both"] = "x", top: float = -0.6
+) -> None:
+    """A row for each name, the first at the top, between the lines of a grid."""
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, top)
+    axes.grid(axis=grid, color=theme.grid, linewidth=0.6)
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
 
 
 def draw_estimate(

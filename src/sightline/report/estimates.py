@@ -22,6 +22,13 @@ def with_ends(estimate: Estimate, written: Callable[[float], str]) -> str:
     return f"{written(estimate.mean)} [{written(estimate.low)}, {written(estimate.high)}]"
 
 
+def score_of(metric: Metric, score: Estimate) -> str:
+    """A score of the metric with its interval: "61.2 % [58.0, 64.1]"."""
+    if score.low is None or score.high is None:
+        return metric.text(score.mean)
+    return f"{metric.text(score.mean)} [{metric.number(score.low)}, {metric.number(score.high)}]"
+
+
 def amount_of(metric: Metric, difference: Estimate) -> str:
     """A difference of the metric with its interval, signed, without its unit: "+12.3 [+10.1, +14.9]"."""
     return with_ends(difference, lambda value: signed(metric.number(value), value))

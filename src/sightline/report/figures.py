@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from sightline.core.metrics import Metric, defined
 from sightline.lab.results import Architecture, Results
 from sightline.report.comparison_charts import learning_chart, length_chart
-from sightline.report.drawing import MARKERS, Drawing, Theme, axis_label, draw_line, label_lines, widen
+from sightline.report.drawing import MARKERS, Drawing, Theme, axis_label, draw_line, label_lines, name_rows, widen
 from sightline.report.pairs import difference_drawing
 from sightline.report.spent import seconds_of_step
 from sightline.report.text import capitalised, visible
@@ -64,8 +64,7 @@ def _scores(results: Results, info: Metric, order: dict[str, int]) -> Drawing:
                 (-9 if left else 9, 0), textcoords="offset points", ha="right" if left else "left", va="center",
                 color=theme.ink, bbox={"facecolor": theme.paper, "edgecolor": "none", "pad": 1.5},
             )  # fmt: skip
-        axes.set_yticks(range(len(rows)), [visible(row.arch) for row in rows])
-        axes.set_ylim(len(rows) - 0.4, -0.6)
+        name_rows(axes, theme, [visible(row.arch) for row in rows])
         if best is not None:
             axes.axvline(best * info.factor, color=theme.muted, linewidth=0.9, linestyle=(0, (3, 2)), zorder=0)
             left = bounded and best > top / 2
@@ -76,9 +75,6 @@ def _scores(results: Results, info: Metric, order: dict[str, int]) -> Drawing:
         axes.set_xlabel(axis_label(info))
         axes.margins(x=0.08 if bounded else 0.14)
         widen(axes.get_xlim, axes.set_xlim, info)
-        axes.grid(axis="x", color=theme.grid, linewidth=0.6)
-        axes.spines["left"].set_visible(False)
-        axes.tick_params(axis="y", length=0)
 
     values = "; ".join(f"{arch} {info.text(mean)}" for arch, mean in means.items())
     title = f"{capitalised(info.label)} on the test items, with 95 % intervals"

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import jinja2
 from markupsafe import Markup
@@ -34,6 +34,14 @@ class StoredResults(Protocol):
     def to_dict(self) -> dict[str, Any]:
         """The content of their file."""
         ...
+
+
+class PageSection(NamedTuple):
+    """A section of a page: its key, its heading, and what is said below that."""
+
+    key: str
+    heading: str
+    note: str
 
 
 def write_page(directory: Path, name: str, html: str, drawings: Iterable[Drawing]) -> Path:

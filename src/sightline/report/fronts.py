@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
@@ -46,6 +45,46 @@ def front_explorer(results: Results) -> tuple[InteractiveChart, str] | None:
 def _drawing(results: Results, front: Front, order: dict[str, int]) -> Drawing:
     info, label = results.metric, cost_label(results, front.cost)
     scores = {a.arch: a.metrics[info.name] for a in results.architectures if info.name in a.metrics}
+
+    def draw(axes: Axes, theme: Theme, narrow: bool) -> None:
+        scale, unit = _scale(front)
+        costs = [point.cost / scale for point in front.points]
+        logarithmic = min(costs) > 0 and max(costs) >= WIDE * min(costs)
+        if logarithmic:
+            axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if max(costs) > 100 * min(costs) else (1.0, 2.0, 5.0)))
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.xaxis.set_minor_formatter(NullFormatter())
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: significant(value, 1 if logarithmic else 3)))
+        low, high = min(costs), max(costs)
+        if logarithmic:
+            axes.set_xlim(low / (high / low) ** 0.08, high * (high / low) ** 0.08)
+        else:
+            room = max(0.08 * (high - low), NEAR * high - (high - low) / 2) or 1.0
+            axes.set_xlim(max(low - room, 0.0), high + room)
+        ends = {}
+        for point in front.points:
+            x, y, index = point.cost / scale, point.quality * info.factor, order[point.arch] % 8
+            shade = DOMINATED if point.dominated_by else 1.0
+            estimate, colour = scores[point.arch], theme.series[index]
+            if estimate.low is not None and estimate.high is not None:
+                axes.vlines(
+                    x, estimate.low * info.factor, estimate.high * info.factor, colour, linewidth=1.6, alpha=shade
+                )
+            face = theme.paper if point.dominated_by else colour
+            axes.plot(x, y, MARKERS[index], color=colour, markersize=6, markerfacecolor=face, markeredgecolor=colour)
+            ends[point.arch] = (x, y)
+        _staircase(axes, theme, info, front, scale)
+        axes.set_ylim(quality_range(info, [point.quality for point in front.points], list(scores.values())))
+        axes.set_xlabel(f"{label} ({unit})" if unit else label)
+        axes.set_ylabel(axis_label(info))
+        axes.grid(color=theme.grid, linewidth=0.6)
+        arrow = "↖" if info.higher_is_better else "↙"
+        axes.annotate(f"{arrow} better", (0.0, 1.03), xycoords="axes fraction", color=theme.muted, fontsize=8)
+        end_labels(axes, theme, ends, order)
+
     title = f"{capitalised(info.label)} against {label}"
     kept = "; ".join(
         f"{point.arch} {info.text(point.quality)}, {written(front.cost, point.cost)}"
@@ -53,56 +92,7 @@ def _drawing(results: Results, front: Front, order: dict[str, int]) -> Drawing:
         if point.arch in front.kept
     )
     description = visible(f"{title}. On the front: {kept}")
-    draw = partial(_draw, info=info, front=front, label=label, scores=scores, order=order)
     return Drawing(f"front-{front.cost.name.replace('_', '-')}", title, description, draw, height=2.7)
-
-
-def _draw(
-    axes: Axes,
-    theme: Theme,
-    narrow: bool,
-    *,
-    info: Metric,
-    front: Front,
-    label: str,
-    scores: dict[str, Estimate],
-    order: dict[str, int],
-) -> None:
-    scale, unit = _scale(front)
-    costs = [point.cost / scale for point in front.points]
-    logarithmic = min(costs) > 0 and max(costs) >= WIDE * min(costs)
-    if logarithmic:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if max(costs) > 100 * min(costs) else (1.0, 2.0, 5.0)))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_minor_formatter(NullFormatter())
-    else:
-        axes.xaxis.set_major_locator(MaxNLocator(4))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: significant(value, 1 if logarithmic else 3)))
-    low, high = min(costs), max(costs)
-    if logarithmic:
-        axes.set_xlim(low / (high / low) ** 0.08, high * (high / low) ** 0.08)
-    else:
-        room = max(0.08 * (high - low), NEAR * high - (high - low) / 2) or 1.0
-        axes.set_xlim(max(low - room, 0.0), high + room)
-    ends = {}
-    for point in front.points:
-        x, y, index = point.cost / scale, point.quality * info.factor, order[point.arch] % 8
-        shade = DOMINATED if point.dominated_by else 1.0
-        estimate, colour = scores[point.arch], theme.series[index]
-        if estimate.low is not None and estimate.high is not None:
-            axes.vlines(x, estimate.low * info.factor, estimate.high * info.factor, colour, linewidth=1.6, alpha=shade)
-        face = theme.paper if point.dominated_by else colour
-        axes.plot(x, y, MARKERS[index], color=colour, markersize=6, markerfacecolor=face, markeredgecolor=colour)
-        ends[point.arch] = (x, y)
-    _staircase(axes, theme, info, front, scale)
-    axes.set_ylim(quality_range(info, [point.quality for point in front.points], list(scores.values())))
-    axes.set_xlabel(f"{label} ({unit})" if unit else label)
-    axes.set_ylabel(axis_label(info))
-    axes.grid(color=theme.grid, linewidth=0.6)
-    arrow = "↖" if info.higher_is_better else "↙"
-    axes.annotate(f"{arrow} better", (0.0, 1.03), xycoords="axes fraction", color=theme.muted, fontsize=8)
-    end_labels(axes, theme, ends, order)
 
 
 def quality_range(info: Metric, qualities: list[float], scores: list[Estimate]) -> tuple[float, float]:

@@ -64,7 +64,8 @@ def render_inspections(inspections: Sequence[Inspection], *, more_style: str = "
     texts = list(dict.fromkeys(shortened(visible(one.input.text), LONGEST_TEXT) for one in inspections))
     letters = _letters([plain, texts])
     packed = gzip.compress(to_json({"inspections": plain, "letters": letters}).encode(), 9, mtime=0)
-    style = "\n".join([style_sheet(), _template("viewer.css"), font_faces(letters), more_style])
+    viewer = files("sightline.report").joinpath("templates/viewer.css").read_text("utf-8")
+    style = "\n".join([style_sheet(), viewer, font_faces(letters), more_style])
     return (
         templates()
         .get_template("inspection.html.j2")
@@ -125,7 +126,3 @@ def _letters(value: Any) -> str:
     if isinstance(value, list):
         return "".join(sorted(set().union(*map(_letters, value)))) if value else ""
     return "".join(sorted(set(value))) if isinstance(value, str) else ""
-
-
-def _template(name: str) -> str:
-    return files("sightline.report").joinpath(f"templates/{name}").read_text("utf-8")

@@ -6,19 +6,9 @@ from pathlib import Path
 
 from sightline.lab.ladder import described
 from sightline.lab.ladder_results import LADDER, PAGE, LadderResults
+from sightline.report import ladder_text
 from sightline.report.frame import environment_rows, render_page, write_page
 from sightline.report.ladder_figures import ladder_drawings
-from sightline.report.ladder_text import (
-    amount_text,
-    difference_text,
-    effect_text,
-    evidence,
-    margins_text,
-    outcome_text,
-    quality_text,
-    recipe,
-    speed_text,
-)
 
 CLASSES = {"holds": "good", "does not hold": "bad", "not decided": "open", None: "open"}
 
@@ -41,16 +31,8 @@ def render_ladder(results: LadderResults, *, linked: bool = False) -> str:
         figures=figures,
         titles={rung.name: rung.title for rung in results.rungs},
         classes=CLASSES,
-        difference=difference_text,
-        amount=amount_text,
-        quality=quality_text,
-        evidence=evidence,
-        effect=effect_text,
         keys=described,
-        recipe=recipe,
-        outcome=outcome_text,
-        speed=speed_text,
-        margins=margins_text(results),
+        text=ladder_text,
         rounds=next((len(rung.costs.step_s) for rung in results.rungs if rung.costs is not None), 0),
         environment=environment_rows(results.environment),
     )

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from sightline.core.metrics import defined
 from sightline.lab.ladder_results import LadderResults, RungResult, Verdict
-from sightline.report.drawing import MARKERS, Drawing, Theme, axis_label, draw_estimate, widen
+from sightline.report.drawing import MARKERS, Drawing, Theme, axis_label, draw_estimate, name_rows, widen
 from sightline.report.ladder_charts import cost_chart, difference_chart
 from sightline.report.ladder_text import difference_text, quality_text
 from sightline.report.text import capitalised, visible
@@ -91,8 +91,5 @@ def _rungs(axes: Axes, theme: Theme, rungs: list[RungResult], narrow: bool) -> N
     labels = [rungs[0].title]
     for before, rung in pairwise(rungs):
         labels.append(rung.title if rung.over == before.name else f"{rung.title}, against {titles[rung.over]}")
-    axes.set_yticks(range(len(rungs)), [visible(rung.name) for rung in rungs] if narrow else list(map(visible, labels)))
-    axes.set_ylim(len(rungs) - 0.4, -0.6)
-    axes.grid(axis="both", color=theme.grid, linewidth=0.6)
-    axes.spines["left"].set_visible(False)
-    axes.tick_params(axis="y", length=0)
+    names = [rung.name for rung in rungs] if narrow else labels
+    name_rows(axes, theme, list(map(visible, names)), grid="both")

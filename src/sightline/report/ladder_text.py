@@ -9,17 +9,15 @@ from sightline.core.metrics import defined
 from sightline.core.settings import spelled
 from sightline.lab.ladder_results import JudgedClaim, LadderResults, RungResult
 from sightline.lab.results import Estimate
-from sightline.report.estimates import amount_of, signed
+from sightline.report.estimates import amount_of, score_of, signed
 from sightline.report.text import capitalised, size
 
 
 def quality_text(results: LadderResults, rung: RungResult) -> str:
     """The quality of a rung with its interval: "61.2 % [58.0, 64.1]"."""
-    score, metric = rung.quality, results.metric
-    if score is None or not defined(score.mean):
+    if rung.quality is None or not defined(rung.quality.mean):
         return "no run finished" if not rung.finished else "undefined"
-    ends = "" if score.low is None else f" [{metric.number(score.low)}, {metric.number(score.high)}]"
-    return metric.text(score.mean) + ends
+    return score_of(results.metric, rung.quality)
 
 
 def difference_text(results: LadderResults, rung: RungResult) -> str:

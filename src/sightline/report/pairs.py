@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 
-from sightline.core.metrics import Metric
-from sightline.lab.results import Estimate, Pair, Results
+from sightline.lab.results import Pair, Results
 from sightline.report.comparison_charts import difference_chart, difference_text
-from sightline.report.drawing import MARKERS, Drawing, Theme
+from sightline.report.drawing import MARKERS, Drawing, Theme, draw_estimate, name_rows
 from sightline.report.text import visible
 
 
@@ -20,7 +19,7 @@ def difference_drawing(results: Results) -> Drawing | None:
         return None
     order = {a.arch: i for i, a in enumerate(results.architectures)}
     margin = None if results.margin is None else results.margin * info.factor
-    rows = [(pair, _turned(pair.difference)) for pair in behind]
+    rows = [(pair, pair.difference.turned()) for pair in behind]  # second minus first
 
     def draw(axes: Axes, theme: Theme, narrow: bool) -> None:
         if margin is not None:
@@ -28,30 +27,22 @@ def difference_drawing(results: Results) -> Drawing | None:
         axes.axvline(0, color=theme.muted, linewidth=0.9, linestyle=(0, (3, 2)), zorder=1)
         for y, (pair, made) in enumerate(rows):
             index = order[pair.second] % 8
-            assert made.low is not None
-            assert made.high is not None
             assert made.mean is not None
-            axes.hlines(y, made.low * info.factor, made.high * info.factor, theme.series[index], linewidth=2.2)
-            axes.plot(
-                made.mean * info.factor, y, MARKERS[index], color=theme.series[index], markersize=7,
-                markeredgecolor=theme.paper,
-            )  # fmt: skip
+            draw_estimate(axes, theme, made, info, y, theme.series[index], MARKERS[index])
             axes.annotate(
                 _short(pair), (made.mean * info.factor, y), (0, 6), textcoords="offset points", ha="center",
                 va="bottom", color=theme.muted, fontsize=8,
             )  # fmt: skip
-        axes.set_yticks(range(len(rows)), [visible(pair.second) for pair, _ in rows])
-        axes.set_ylim(len(rows) - 0.4, -0.75)
+        name_rows(axes, theme, [visible(pair.second) for pair, _ in rows], top=-0.75)
         axes.margins(x=0.06)
         unit = "points" if info.unit == "%" else info.unit
         axes.set_xlabel(f"{info.label} minus that of {visible(best)}{f' ({unit})' if unit else ''}")
-        axes.grid(axis="x", color=theme.grid, linewidth=0.6)
-        axes.spines["left"].set_visible(False)
-        axes.tick_params(axis="y", length=0)
 
     title = f"Differences to {best} in {info.label}, with 95 % intervals"
     values = "; ".join(f"{pair.second} {difference_text(info, made)}, {outcome_of(pair)}" for pair, made in rows)
-    description = visible(f"{title}: {values}. {_margin_words(info, results.margin)}".strip())
+    description = visible(f"{title}: {values}.")
+    if results.margin is not None:
+        description += f" Differences up to {info.amount(results.margin)} count as practically the same."
     height = 0.9 + 0.42 * len(rows)
     return Drawing("differences", visible(title), description, draw, height, difference_chart(results))
 
@@ -65,13 +56,3 @@ def outcome_of(pair: Pair) -> str:
 
 def _short(pair: Pair) -> str:
     return "worse" if (pair.outcome == "better" or (pair.outcome is None and pair.shown)) else outcome_of(pair)
-
-
-def _turned(difference: Estimate) -> Estimate:
-    """The difference as second minus first."""
-    low, high = (None if end is None else -end for end in (difference.high, difference.low))
-    return Estimate(None if difference.mean is None else -difference.mean, low, high)
-
-
-def _margin_words(info: Metric, margin: float | None) -> str:
-    return "" if margin is None else f"Differences up to {info.amount(margin)} count as practically the same."

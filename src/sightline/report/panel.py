@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
 
 from sightline.lab.panel_results import PanelResults
-from sightline.report.frame import environment_rows, render_page, write_page
+from sightline.report.frame import PageSection, environment_rows, render_page, write_page
 from sightline.report.panel_figures import TITLES, panel_drawings
 from sightline.report.panel_text import cost_rows, crossover_text, exponent, findings
 from sightline.report.recall_panel import recall_rows, token_rows
@@ -16,16 +15,8 @@ from sightline.report.text import names_of
 PAGE = "panel.html"
 
 
-class PanelSection(NamedTuple):
-    """A section of the page."""
-
-    key: str
-    heading: str
-    note: str
-
-
 SECTIONS = (
-    PanelSection(
+    PageSection(
         "reach",
         "Gradient reach and used reach",
         "How much of position t − k reaches position t, by exact vector-Jacobian products in float64: the output y "
@@ -35,14 +26,14 @@ SECTIONS = (
         "the median. A gradient says what could matter; for a trained model the loss with its context cut says "
         "what does.",
     ),
-    PanelSection(
+    PageSection(
         "serial",
         "Serial work",
         "The longest chain of dependent operations, counted on the executed graph in float64. One call of a "
         "kernel that computes or moves numbers is one operation, a fused attention kernel too; views and "
         "allocations are none, and a prefix scan over n positions counts log₂ n.",
     ),
-    PanelSection(
+    PageSection(
         "growth",
         "Time and memory",
         "One row of n positions on this machine. Forward keeps the graph for a backward pass; a training step "
@@ -51,7 +42,7 @@ SECTIONS = (
         "quartile. Memory: the largest sum of tensors alive at the same time, without scratch space inside "
         "kernels; for decoding, the state.",
     ),
-    PanelSection(
+    PageSection(
         "saturation",
         "Saturation of the softmax",
         "Of each query: the entropy of its weights as a share of that of uniform weights, the largest weight, and "
@@ -59,7 +50,7 @@ SECTIONS = (
         "By d_k: standard normal queries and keys, logits divided by √d_k (scaled) or not. Lines: medians over "
         "queries. Bands: quartiles.",
     ),
-    PanelSection(
+    PageSection(
         "recall",
         "Memory of the past",
         "Planted: a row shows pairs of a key and a value, then asks for the value of each key; small models of a short "
@@ -81,6 +72,7 @@ def write_panel(results: PanelResults, directory: Path) -> Path:
 def render_panel(results: PanelResults, *, linked: bool = False) -> str:
     """The page as HTML; linked: whether panel.json is beside the page, for a link to it."""
     drawings = panel_drawings(results)
+    took = ", ".join(f"{part} {seconds:g} s" for part, seconds in results.seconds.items())
     return render_page(
         "panel.html.j2",
         "panel.json",
@@ -101,10 +93,5 @@ def render_panel(results: PanelResults, *, linked: bool = False) -> str:
         crossovers=[crossover_text(one) for one in results.crossovers],
         exponent=exponent,
         median=median,
-        environment=_environment(results),
+        environment=[*environment_rows(results.environment), ("time of each part", took)],
     )
-
-
-def _environment(results: PanelResults) -> list[tuple[str, str]]:
-    took = ", ".join(f"{part} {seconds:g} s" for part, seconds in results.seconds.items())
-    return [*environment_rows(results.environment), ("time of each part", took)]

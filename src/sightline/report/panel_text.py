@@ -48,7 +48,7 @@ def cost_rows(results: PanelResults) -> list[Row]:
             Row(
                 name,
                 "" if chain is None else f"{chain.operations[-1]:,}",
-                "" if chain is None else _chain_growth(chain),
+                "" if chain is None else "constant" if len(set(chain.operations)) == 1 else _marked(chain.growth),
                 {phase: _marked(cost.time) for phase, cost in costs.items()},
                 {phase: _marked(cost.memory) for phase, cost in costs.items()},
                 "" if reach is None else f"{reaches(reach.input):g}",
@@ -57,13 +57,6 @@ def cost_rows(results: PanelResults) -> list[Row]:
             )
         )
     return rows
-
-
-def _chain_growth(chain: Chain) -> str:
-    """The word "constant", or the exponent."""
-    if len(set(chain.operations)) == 1:
-        return "constant"
-    return _marked(chain.growth)
 
 
 def _marked(growth: Growth | None) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from sightline.core.digits import significant
-from sightline.lab.panel_results import ContextGap, ContextLoss, PanelResults, Recall, RecallPoint
+from sightline.lab.panel_results import ContextGap, ContextLoss, PanelResults, Recall
 from sightline.lab.results import Estimate
 from sightline.report.drawing import Drawing
+from sightline.report.estimates import with_ends
 from sightline.report.panel_lines import BandLine, known_line, lines
 from sightline.report.text import names_of, visible
 
@@ -73,16 +74,11 @@ def _accuracy(row: Recall) -> BandLine:
     return BandLine(x, *([100 * (getattr(point.accuracy, end) or 0.0) for point in row.points] for end in ends))
 
 
-def fullest(row: Recall) -> RecallPoint:
-    """The point with the most stored bits."""
-    return max(row.points, key=lambda point: point.bits.mean or 0.0)
-
-
 def _stored(rows: Sequence[Recall]) -> dict[str, BandLine]:
     """By mechanism the most stored bits of each width that learned the task."""
     stored: dict[str, BandLine] = {}
     for row in rows:
-        point = fullest(row)
+        point = row.fullest
         if row.learned and (point.bits.mean or 0) > 0:
             line = stored.setdefault(row.name, BandLine([], [], [], []))
             line.x.append(float(point.state_bytes))
@@ -96,8 +92,8 @@ def bits_per_byte(results: PanelResults, name: str) -> str:
     rows = [row for row in results.recall if row.name == name]
     if not rows:
         return ""
-    row = max(rows, key=lambda row: (row.learned, fullest(row).bits_per_byte))
-    text = significant(fullest(row).bits_per_byte, 2)
+    row = max(rows, key=lambda row: (row.learned, row.fullest.bits_per_byte))
+    text = significant(row.fullest.bits_per_byte, 2)
     return text if row.learned else f"({text})"
 
 
@@ -218,9 +214,4 @@ def _percent(estimate: Estimate) -> str:
 
 def _interval(estimate: Estimate, digits: int) -> str:
     """The mean with its interval: "2.01 [1.98, 2.04]"."""
-    if estimate.mean is None:
-        return "—"
-    text = f"{estimate.mean:.{digits}f}"
-    if estimate.low is None or estimate.high is None:
-        return text
-    return f"{text} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+    return "—" if estimate.mean is None else with_ends(estimate, lambda value: f"{value:.{digits}f}")

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sightline.core.digits import number_of, significant
+from sightline.core.digits import and_joined, number_of, significant
 from sightline.core.metrics import defined
 from sightline.lab.pareto import Cost, Front, fronts, shown_better
 from sightline.lab.recommend import Recommendation, recommend
@@ -38,7 +38,7 @@ def reason(results: Results, made: Recommendation) -> str:
         return f"It has the best {info.label} ({means[made.best]}), and {rest}."
     if made.prefer == "quality" or (made.cost is None and made.multiple is None):
         same = "is" if len(others) == 1 else "are"
-        return f"It has the best {info.label} ({means[made.best]}); {_join(others)} {same} practically the same."
+        return f"It has the best {info.label} ({means[made.best]}); {and_joined(others)} {same} practically the same."
     group = f"the {number_of(len(made.among), 'architecture')} that are best or practically the same"
     if made.multiple is not None:
         why = f"Of {group}, it costs the least over all costs: on average {significant(made.multiple, 3)} times the "
@@ -102,7 +102,7 @@ def fronts_line(results: Results) -> str:
     parts = [f"{arch} ({_costs(results, its, made)})" for arch, its in on.items() if its]
     left = [arch for arch, its in on.items() if not its and any(arch == p.arch for f in made for p in f.points)]
     line = f"Pareto fronts of {results.metric.label} against each cost: {', '.join(parts)}"
-    return line + (f"; {_join(left)} on none." if left else ".")
+    return line + (f"; {and_joined(left)} on none." if left else ".")
 
 
 def _costs(results: Results, its: Sequence[Front], made: Sequence[Front]) -> str:
@@ -123,10 +123,6 @@ def written(cost: Cost, value: int | float) -> str:
     if cost.unit == "bytes":
         return size(value)
     return f"{significant(value, 3)} {cost.unit}" if cost.unit else quantity(value)
-
-
-def _join(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def choice_record(results: Results) -> dict[str, Any]:

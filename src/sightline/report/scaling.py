@@ -82,7 +82,10 @@ def render_scaling(results: ScaleResults, *, linked: bool = False) -> str:
         laws=law_rows(results),
         held_out=held_out_rows(results),
         pairs=[(pair_sentence(pair), bend_sentence(pair)) for pair in results.pairs],
-        sizes=[SizeRow(p, text_of(p.loss, info.digits, info.factor), _page(p)) for p in results.points],
+        sizes=[
+            SizeRow(p, text_of(p.loss, info.digits, info.factor), f"{SIZES}/params-{p.target}/report.html")
+            for p in results.points
+        ],
         environment=environment_rows(results.environment),
     )
 
@@ -165,7 +168,3 @@ def bend_sentence(pair: ExponentPair) -> str:
     if bend.high < 0:
         return f"{pair.first} flattens more than {pair.second} ({text})."
     return f"Which of {pair.first} and {pair.second} flattens more is not decided ({text})."
-
-
-def _page(point: SizePoint) -> str:
-    return f"{SIZES}/params-{point.target}/report.html"

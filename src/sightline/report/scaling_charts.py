@@ -11,6 +11,7 @@ from sightline.lab.results import Estimate
 from sightline.lab.scaling_results import Along, ArchitectureLaw, HeldOut, ScaleResults, SizePoint
 from sightline.report.charts import ChartAxis, InteractiveChart
 from sightline.report.drawing import axis_label
+from sightline.report.estimates import ends, score_of
 from sightline.report.text import capitalised, short
 
 PREDICTED_AT = 1.05  # the measured size over that at which its prediction is drawn
@@ -46,22 +47,22 @@ def _measured(point: SizePoint, along: Along, info: Metric) -> dict[str, Any]:
     facts = [
         f"{point.arch}, measured" + ", held out" * point.held_out,
         f"{short(x)} {AXES[along]}",
-        f"{info.label} {_loss(point.loss, info)}",
+        f"{info.label} {score_of(info, point.loss)}",
     ]
     row = {"series": point.arch, "line": point.arch, "part": "point", "hollow": point.held_out or None, "x": x}
-    return row | _ends(point.loss, info.factor) | {"text": "\n".join(facts)}
+    return row | ends("y", point.loss, info.factor) | {"text": "\n".join(facts)}
 
 
 def _predicted(check: HeldOut, info: Metric) -> dict[str, Any]:
     facts = [
         f"{check.arch}, predicted from the smaller sizes",
         f"{short(check.parameters)} parameters",
-        f"{info.label} {_loss(check.predicted, info)}",
+        f"{info.label} {score_of(info, check.predicted)}",
         "not decided" if check.holds is None else "the law holds" if check.holds else "the law does not hold",
     ]
     x = check.parameters / PREDICTED_AT
     row = {"series": check.arch, "line": f"{check.arch}, predicted", "part": "interval", "x": x}
-    return row | _ends(check.predicted, info.factor) | {"text": "\n".join(facts)}
+    return row | ends("y", check.predicted, info.factor) | {"text": "\n".join(facts)}
 
 
 def _law(law: ArchitectureLaw, last: float, info: Metric) -> Iterator[dict[str, Any]]:
@@ -71,23 +72,12 @@ def _law(law: ArchitectureLaw, last: float, info: Metric) -> Iterator[dict[str, 
     places = [(x, Estimate(y, low, high)) for x, y, low, high in band if y is not None]
     joint = max((x for x, _ in places if x <= last * 1.0001), default=0.0)
     for x, loss in places:
-        facts = [f"{law.arch}, its law", f"{short(x)} {AXES[law.along]}", f"{info.label} {_loss(loss, info)}"]
-        row = {"series": law.arch, "part": "line", "x": x, **_ends(loss, info.factor), "text": "\n".join(facts)}
+        facts = [f"{law.arch}, its law", f"{short(x)} {AXES[law.along]}", f"{info.label} {score_of(info, loss)}"]
+        row = {"series": law.arch, "part": "line", "x": x, **ends("y", loss, info.factor), "text": "\n".join(facts)}
         if x <= joint:
             yield row | {"line": f"{law.arch}, law"}
         if x >= joint:
             yield row | {"line": f"{law.arch}, law beyond", "dotted": True}
-
-
-def _loss(loss: Estimate, info: Metric) -> str:
-    if loss.low is None or loss.high is None:
-        return info.text(loss.mean)
-    return f"{info.text(loss.mean)} [{info.number(loss.low)}, {info.number(loss.high)}]"
-
-
-def _ends(loss: Estimate, factor: float) -> dict[str, float | None]:
-    ends = {"y": loss.mean, "y_low": loss.low, "y_high": loss.high}
-    return {name: None if value is None else value * factor for name, value in ends.items()}
 
 
 def position_chart(results: ScaleResults, chosen: Mapping[str, SizePoint]) -> InteractiveChart:

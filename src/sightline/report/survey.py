@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from sightline.data.survey import Chart, Survey
-from sightline.report.drawing import DASHES, LIGHT, STYLE, dress, save
+from sightline.report.drawing import DASHES, LIGHT, STYLE, dress, name_rows, save
 from sightline.report.text import shortened, visible
 
 LONGEST_NAME = 18
@@ -66,11 +66,7 @@ def _bars(axes: Axes, chart: Chart) -> None:
     for number, (name, values) in enumerate(chart.series.items()):
         axes.barh(places, values, left=left, color=LIGHT.series[number], height=0.7, label=name)
         left = left + np.asarray(values)
-    axes.set_yticks(places, [shortened(visible(str(name)), LONGEST_NAME) for name in chart.x])
-    axes.set_ylim(len(chart.x) - 0.4, -0.6)
+    name_rows(axes, LIGHT, [shortened(visible(str(name)), LONGEST_NAME) for name in chart.x])
     axes.set_xlabel(visible(chart.y_label))
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.xaxis.set_major_formatter("{x:,.0f}")
-    axes.grid(axis="x", color=LIGHT.grid, linewidth=0.6)
-    axes.spines["left"].set_visible(False)
-    axes.tick_params(axis="y", length=0)

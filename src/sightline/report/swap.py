@@ -5,23 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from sightline.lab.swap.results import PAGE, RESULTS, SwapResults
+from sightline.report import swap_text
 from sightline.report.frame import environment_rows, render_page, write_page
 from sightline.report.swap_figures import swap_drawings
-from sightline.report.swap_text import (
-    REFERENCES,
-    copied_text,
-    error_text,
-    lost_per_mb_text,
-    lost_text,
-    row_name,
-    saved_text,
-    score_text,
-    settings_text,
-    share_text,
-    step_text,
-    terms,
-    verdict,
-)
 
 CLASSES = {"kept": "good", "lost": "bad", "not decided": "open"}
 
@@ -42,19 +28,7 @@ def render_swap(results: SwapResults, *, linked: bool = False) -> str:
         linked=linked,
         metric=results.metric,
         figures=figures,
-        verdict=verdict(results),
-        terms=terms(results),
+        text=swap_text,
         classes=CLASSES,
-        name=row_name,
-        score=score_text,
-        lost=lost_text,
-        per_mb=lost_per_mb_text,
-        saved=saved_text,
-        share=share_text,
-        step=step_text,
-        error=error_text,
-        copied=copied_text,
-        settings=settings_text(results),
-        reference=REFERENCES[results.reference],
         environment=environment_rows(results.environment),
     )

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from sightline.lab.swap.results import SwapResults, SwapRow, SwapVerdict
 from sightline.report.charts import ChartAxis, InteractiveChart
-from sightline.report.drawing import MARKERS, Drawing, Theme, draw_estimate, end_labels
+from sightline.report.drawing import MARKERS, Drawing, Theme, draw_estimate, end_labels, name_rows
 from sightline.report.estimates import ends
 from sightline.report.swap_text import (
     error_text,
@@ -53,11 +53,7 @@ def _losses(results: SwapResults) -> Drawing:
                 row.verdict, (1.0, y), (6, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
                 va="center", color=_colour(theme, row.verdict), fontsize=8.5, annotation_clip=False,
             )  # fmt: skip
-        axes.set_yticks(range(len(rows)), [visible(row_name(row, results)) for row in rows])
-        axes.set_ylim(len(rows) - 0.4, -0.6)
-        axes.grid(axis="both", color=theme.grid, linewidth=0.6)
-        axes.spines["left"].set_visible(False)
-        axes.tick_params(axis="y", length=0)
+        name_rows(axes, theme, [visible(row_name(row, results)) for row in rows], grid="both")
         axes.margins(x=0.08)
         axes.set_xlabel(f"quality lost ({unit}); left is better")
 

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterable
 
-from sightline.core.digits import significant
+from sightline.core.digits import and_joined, significant
 
 MOST_PREFIXED = 1e10  # larger counts, of FLOPs, are written with an exponent
 # Control characters and marks that change the direction of surrounding text: shown as codes instead of obeyed.
@@ -70,5 +70,4 @@ def amount(budget: str) -> str:
 
 def names_of(names: Iterable[str]) -> str:
     """Names as a list in words: "a, b and c"."""
-    listed = [visible(name) for name in names]
-    return listed[0] if len(listed) == 1 else f"{', '.join(listed[:-1])} and {listed[-1]}"
+    return and_joined([visible(name) for name in names])

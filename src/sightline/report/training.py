@@ -15,7 +15,7 @@ from sightline.lab.dynamics import AttentionCourse, GateCourse, LossCurve, Matri
 from sightline.lab.panel_results import Band
 from sightline.report.charts import ChartAxis
 from sightline.report.drawing import Drawing
-from sightline.report.frame import render_page
+from sightline.report.frame import PageSection, render_page
 from sightline.report.panel_figures import FLOOR, STATISTICS
 from sightline.report.panel_lines import BandLine, known_line, lines
 from sightline.report.text import visible
@@ -25,17 +25,9 @@ DISTANCES = 8  # lines of the gradient
 MOMENTS = 5  # looks whose gradient is shown by distance
 
 
-class TrainingSection(NamedTuple):
-    """A section of the page."""
-
-    key: str
-    heading: str
-    note: str
-
-
 SECTIONS = (
-    TrainingSection("loss", "Loss", "What the model had learned by each step."),
-    TrainingSection(
+    PageSection("loss", "Loss", "What the model had learned by each step."),
+    PageSection(
         "attention",
         "Attention",
         "The weights of each query, on the same few validation items at every look: their entropy as a share of that "
@@ -44,7 +36,7 @@ SECTIONS = (
         "then passes to queries and keys. Lines: medians over queries and heads. Bands: quartiles. Low entropy says "
         "that attention is sharp, not that it is right.",
     ),
-    TrainingSection(
+    PageSection(
         "gradients",
         "Gradient by distance",
         "The Frobenius norm of the derivative of the logits by the input vector k positions before the end: of a "
@@ -52,14 +44,14 @@ SECTIONS = (
         "those of the first target token, with k counted from the end of the source. Medians over items. It says what "
         "a small change of the input would do, not what the model uses.",
     ),
-    TrainingSection(
+    PageSection(
         "gates",
         "Gates",
         "Shares of units whose gate is in the lowest 5 % (shut) or the highest 5 % (open) of its range, over positions "
         "and items. The slope of a sigmoid is less than a fifth of its largest there. An open forget gate keeps the "
         "state of the cell. A hidden state is a tanh, moved to the same range.",
     ),
-    TrainingSection(
+    PageSection(
         "matrices",
         "Recurrent matrices",
         "The largest singular value and the spectral radius of the hidden-to-hidden weights of each gate. The gradient "
@@ -142,9 +134,7 @@ def _gradients(dynamics: TrainingDynamics, steps: Sequence[float]) -> list[Drawi
     if not dynamics.distances:
         return []
     known = [place for place, _ in enumerate(dynamics.distances) if any(row[place] for row in dynamics.gradients)]
-    chosen = (
-        sorted({known[round(at)] for at in np.linspace(0, len(known) - 1, min(DISTANCES, len(known)))}) if known else []
-    )
+    chosen = [known[place] for place in _evenly(len(known), DISTANCES)]
     rows = {
         f"k = {dynamics.distances[place]}": _line(steps, [row[place] for row in dynamics.gradients], FLOOR)
         for place in chosen

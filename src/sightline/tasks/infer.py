@@ -70,7 +70,8 @@ def infer(data: str) -> Inferred | None:
         if path.is_dir():
             return _of_folder(path)
         if not path.is_file():
-            return Inferred("language", "a pattern of text files") if _is_glob(data) else None
+            pattern = not set("*?[").isdisjoint(data) and "," not in data
+            return Inferred("language", "a pattern of text files") if pattern else None
         suffix = suffix_of(path)
         if suffix in _OF_SUFFIX:
             return Inferred(*_OF_SUFFIX[suffix])
@@ -83,10 +84,6 @@ def infer(data: str) -> Inferred | None:
     except (SightlineError, OSError, ValueError):
         return None  # reported with its place when the data is read
     return Inferred("language", "one text file") if suffix in _TEXT_SUFFIXES else None
-
-
-def _is_glob(data: str) -> bool:
-    return not set("*?[").isdisjoint(data) and "," not in data
 
 
 def _of_folder(folder: Path) -> Inferred | None:

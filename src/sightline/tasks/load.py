@@ -77,10 +77,6 @@ def run_config(run: Path) -> Any:
     return None if file is None else resolve_run(file=file, environ={}, flags={})
 
 
-def _run_directory(run: Path) -> Path:
-    return run if (run / RUN_CONFIG).is_file() else run.parent
-
-
 def part_of_run(run: Path, part: PartName = "test", limit: int | None = None) -> Part:
     """A part of the very data that a run trained on, split as it was then; `limit` keeps its first items; logs notes.
 
@@ -90,7 +86,8 @@ def part_of_run(run: Path, part: PartName = "test", limit: int | None = None) ->
     config = run_config(run)
     if config is None:
         raise InputError(f"no {RUN_CONFIG} here says what it was trained on: name the --data to measure on", where=run)
-    return _part(located(config, _run_directory(run)), part, limit)
+    directory = run if (run / RUN_CONFIG).is_file() else run.parent
+    return _part(located(config, directory), part, limit)
 
 
 def part_of_data(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
 
 from sightline.core.errors import InputError
 from sightline.core.files import parse_json_object, read_regular
@@ -49,7 +48,7 @@ def chosen_run(path: Path) -> Path:
         raise InputError("no run of this comparison finished", where=path)
     arch = (max if metric.higher_is_better else min)(measured, key=lambda one: measured[one])
     runs = [path / RUNS / f"{arch}-seed{seed}" for seed in seeds[arch]]
-    run = min(runs, key=_validation_loss)
+    run = min(runs, key=lambda run: best_scores(run).get("loss", float("inf")))
     why = "" if len(runs) == 1 else f", of its {len(runs)} runs the one with the lowest validation loss"
     logger.warning(
         "%s: the winner of this comparison is %s (%s %s); using %s%s",
@@ -60,7 +59,3 @@ def chosen_run(path: Path) -> Path:
 
 def _spread(low: float | None, high: float | None) -> float | None:
     return None if low is None or high is None else (high - low) / 2
-
-
-def _validation_loss(run: Path) -> Any:
-    return best_scores(run).get("loss", float("inf"))

@@ -7,7 +7,7 @@ import pytest
 
 from sightline.lab.claims import both_sides, exponents, thousand_tokens, transformer_lstm
 from sightline.lab.claims.results import ClaimNumber
-from sightline.lab.claims.times import TimedCall, listed, lower_end, paired_ratio, upper_end
+from sightline.lab.claims.times import TimedCall, lower_end, paired_ratio, upper_end
 from sightline.lab.growth import Timing
 from sightline.lab.mechanism import find_mechanisms
 from sightline.lab.panel_results import Growth, PhaseCost
@@ -36,9 +36,6 @@ def test_an_encoder_cannot_decode():
 def test_ends_of_a_number_without_interval_are_the_number():
     assert (lower_end(ClaimNumber("x", 2.0)), upper_end(ClaimNumber("x", 2.0))) == (2.0, 2.0)
     assert np.isnan(lower_end(ClaimNumber("x", None)))
-    assert listed(["a"]) == "a"
-    assert listed(["a", "b", "c"]) == "a, b and c"
-    assert listed([]) == ""
 
 
 def thousand(**values):

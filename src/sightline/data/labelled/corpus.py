@@ -19,7 +19,7 @@ from sightline.data.labelled.part import LabelledPart, content_sha256
 from sightline.data.labelled.sequential import SEQUENTIAL, sequential
 from sightline.data.labelled.table import LabelledTable, Reading, SourceKind, read_labelled
 from sightline.data.split import PARTS, SHARES, by_label, rows_of
-from sightline.data.survey import SHOWN, Survey
+from sightline.data.survey import SHOWN
 
 
 @final
@@ -44,9 +44,7 @@ class LabelledCorpus(Corpus[LabelledPart]):
         """Whether an item may have any number of labels."""
         return self.train.many
 
-    def describe(self) -> Survey:
-        """Counts, label balance, lengths, repetitions and overlaps, and suspicious items, with their places."""
-        return survey_labelled(self)
+    describe = survey_labelled
 
 
 def load_labelled(

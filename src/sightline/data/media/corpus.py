@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
-from sightline.data.corpus import Corpus, limited, overlap_notes, split_off
+from sightline.data.corpus import Corpus, limited, overlap_notes, sha256_of, split_off
 from sightline.data.media.audio import AudioOptions
 from sightline.data.media.columns import (
     KEEP_BYTES,
@@ -22,7 +21,6 @@ from sightline.data.media.columns import (
 from sightline.data.media.describe import survey_media
 from sightline.data.media.images import ImageOptions
 from sightline.data.media.manifest import Manifest, read_manifest
-from sightline.data.survey import Survey
 
 _SHOWN = 5
 
@@ -32,9 +30,7 @@ _SHOWN = 5
 class MediaCorpus(Corpus[MediaPart]):
     """Items for training, validation and test; `sha256` is of samples, pixels and texts, whatever their files."""
 
-    def describe(self) -> Survey:
-        """Counts, durations in seconds or sizes in pixels, target lengths, repetitions, and suspicious items."""
-        return survey_media(self)
+    describe = survey_media
 
 
 @final
@@ -128,13 +124,5 @@ class MediaReading:
                 notes += overlap_notes(name, part.digests(), set(keys), part.places, most=_SHOWN)
         parts, problem = split_off(parts, keys, seed, where=train, trainable=trainable)
         parts = limited(parts, None)
-        return MediaCorpus(str(train), **parts, sha256=_sha256(parts), notes=tuple(notes), problem=problem)
-
-
-def _sha256(parts: dict[str, MediaPart]) -> str:
-    digest = hashlib.sha256()
-    for name, part in parts.items():
-        digest.update(f"{name} {len(part)}\0".encode())
-        for key, target in zip(part.digests(), part.targets, strict=True):
-            digest.update(f"{key}\0{target}\0".encode())
-    return digest.hexdigest()
+        sha256 = sha256_of({n: list(zip(part.digests(), part.targets, strict=True)) for n, part in parts.items()})
+        return MediaCorpus(str(train), **parts, sha256=sha256, notes=tuple(notes), problem=problem)

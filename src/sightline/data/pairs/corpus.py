@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any, final
 
 from sightline.core.errors import InputError
 from sightline.data.builtin import parse_name
-from sightline.data.corpus import Corpus, limited, overlap_notes, split_off
+from sightline.data.corpus import Corpus, limited, overlap_notes, sha256_of, split_off
 from sightline.data.pairs.dates import DateOptions, dates
 from sightline.data.pairs.describe import survey_pairs
 from sightline.data.pairs.table import Columns, Pairs, PairTable, read_parallel, read_table
@@ -130,7 +129,8 @@ def load_corpus(
         files = {part: f for part, f in (("train", data), ("valid", valid), ("test", test)) if f is not None}
         parts, notes, problem = reading.parts(files, seed, trainable=trainable)
     parts = limited(parts, limit)
-    about = {"sha256": _sha256(parts), "notes": tuple(notes), "problem": problem}
+    sha256 = sha256_of({part: list(zip(*pairs.sides, strict=True)) for part, pairs in parts.items()})
+    about = {"sha256": sha256, "notes": tuple(notes), "problem": problem}
     return PairCorpus(name, **parts, **about, files=tuple(files.values()), reading=reading)
 
 
@@ -139,13 +139,3 @@ def _builtin(name: str) -> dict[str, Pairs]:
     _, query = parse_name(name, ("dates",))
     parts = dates(DateOptions.parse(query))._asdict()
     return {part: Pairs([source for source, _ in rows], [target for _, target in rows]) for part, rows in parts.items()}
-
-
-def _sha256(parts: Mapping[str, Pairs]) -> str:
-    """Hash of all texts; NUL, which no text contains, ends each."""
-    digest = hashlib.sha256()
-    for part, pairs in parts.items():
-        digest.update(f"{part} {len(pairs)}\0".encode())
-        for source, target in zip(*pairs.sides, strict=True):
-            digest.update(f"{source}\0{target}\0".encode())
-    return digest.hexdigest()

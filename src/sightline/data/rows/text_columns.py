@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from sightline.core.digits import and_joined
 from sightline.core.errors import InputError
 from sightline.data.rows.formats import open_rows, suffix_of
 from sightline.data.rows.header import first_row_names
@@ -52,7 +53,7 @@ def open_texts(
     if has_header and header is None and not named and not set(roles) <= {name.lower() for name in rows.columns}:
         header = first_row_names(rows)
         if header is None:
-            first, several = _listed([repr(name) for name in rows.columns]), len(rows.columns) > 1
+            first, several = and_joined([repr(name) for name in rows.columns[:8]]), len(rows.columns) > 1
             question = f"are {first} names of columns" if several else f"is {first} the name of a column"
             hint = _NOT_PAIRS if len(roles) > 1 else ""
             raise InputError(f"{question}, or data? Say --header or --no-header{hint}", where=rows.where)
@@ -62,7 +63,7 @@ def open_texts(
         if not named:
             _refuse_numbers(bare, len(columns))
             names = list(bare.columns[: len(columns)])
-            rows.notes += (f"no header: the first row is data, and its first cells are {_listed(roles)}",)
+            rows.notes += (f"no header: the first row is data, and its first cells are {and_joined(roles[:8])}",)
     else:
         rows.notes += tuple(index_notes(index_columns(rows)))
         names = names if named else _derived(rows, roles)
@@ -98,9 +99,11 @@ def _derived(rows: Rows, roles: Sequence[str]) -> list[str]:
     else:
         chosen = next((names for names in (columns, texts) if len(names) == len(roles)), [])
     if not chosen:
-        flags = _listed([f"--{role}-column" for role in roles])
+        flags = and_joined([f"--{role}-column" for role in roles])
         role, hint = ("which", _NOT_PAIRS) if len(roles) > 1 else (f"the {roles[0]}", "")
-        raise InputError(f"which of the columns {_listed(columns)} is {role}? Name {flags}{hint}", where=rows.where)
+        raise InputError(
+            f"which of the columns {and_joined(columns[:8])} is {role}? Name {flags}{hint}", where=rows.where
+        )
     rows.notes += (", ".join(f"the {role} is {name!r}" for role, name in zip(roles, chosen, strict=True)),)
     return chosen
 
@@ -116,8 +119,3 @@ def _flat(cells: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str) and not isinstance(value, JsonNumber) and not is_number(value)
-
-
-def _listed(names: Sequence[str]) -> str:
-    *others, last = names[:8]
-    return f"{', '.join(others)} and {last}" if others else last

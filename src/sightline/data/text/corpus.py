@@ -18,7 +18,6 @@ from sightline.core.settings import check_in_range
 from sightline.data.corpus import Corpus, limited
 from sightline.data.rows.record import Refusals
 from sightline.data.split import PARTS, HashSplit
-from sightline.data.survey import Survey
 from sightline.data.text.describe import survey_text
 from sightline.data.text.files import STDLIB, text_files
 from sightline.data.text.part import PartBlock, TextPart
@@ -38,9 +37,7 @@ class TextCorpus(Corpus[TextPart]):
         same way, have the same hash whatever files they came in
     """
 
-    def describe(self) -> Survey:
-        """Counts, lengths, repetitions, overlaps and suspicious content; documents are numbered from 1 in a part."""
-        return survey_text(self)
+    describe = survey_text
 
 
 def load_text(

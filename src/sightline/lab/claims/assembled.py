@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import final
 
 import torch
@@ -92,10 +91,3 @@ class DecoderOnly(nn.Module):
         real = torch.cat([mask, torch.ones_like(target, dtype=torch.bool)], 1)
         logits, _ = self.decoder(joined, None, real)
         return logits[:, source.shape[1] :, : self.outputs]
-
-
-def names_of(contests: Sequence[str]) -> str:
-    """Names in a row: "a, b and c"."""
-    if len(contests) < 2:
-        return "".join(contests)
-    return f"{', '.join(contests[:-1])} and {contests[-1]}"

@@ -11,8 +11,8 @@ import torch
 
 from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.fitting import Draw, Examples, Recipe, answers, fit, held_out, initialised
-from sightline.lab.claims.numbers import in_words, mean_share
-from sightline.lab.claims.results import ClaimChart, ClaimCurve, ClaimNumber, ClaimOutcome, ClaimResult, ReferenceLine
+from sightline.lab.claims.numbers import SHARE, in_words, mean_share, points_of
+from sightline.lab.claims.results import ClaimChart, ClaimNumber, ClaimOutcome, ClaimResult, ReferenceLine
 from sightline.lab.claims.times import TimedCall, lower_end, on, paired_ratio, upper_end, without_gpu
 from sightline.lab.growth import Timing
 from sightline.lab.mechanism import Mechanism
@@ -147,11 +147,10 @@ def judge(ratios: Mapping[str, ClaimNumber], parameters: float, accuracy: SidesA
 
 def _chart(accuracy: SidesAccuracy) -> ClaimChart:
     sides = list(SIDES)
-    curves = []
-    for name, rows in ((ONE_WAY, accuracy.one_way), (BOTH_WAYS, accuracy.both_ways)):
-        means = [mean_share("", rows[side]) for side in sides]
-        ends = [[one.low for one in means], [one.high for one in means]]
-        curves.append(ClaimCurve(name, [0.0, 1.0], [one.value for one in means], *ends))
+    curves = [
+        points_of(name, [rows[side] for side in sides], limits=SHARE)
+        for name, rows in ((ONE_WAY, accuracy.one_way), (BOTH_WAYS, accuracy.both_ways))
+    ]
     return ClaimChart(
         "Accuracy by the side on which the answer stands",
         "side of the answer",

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from torch import nn
 
+from sightline.core.digits import and_joined
 from sightline.inspect.faithfulness import kendall, top_hits
-from sightline.lab.claims.assembled import LAYERS, WIDTH, language_model, names_of
+from sightline.lab.claims.assembled import LAYERS, WIDTH, language_model
 from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.classifiers import TASKS, importance_maps, trained, transformer
 from sightline.lab.claims.contests import Contest, contest, likelihood_task, paired, standing, unit_of
@@ -80,7 +81,7 @@ def components(effort: Effort) -> ClaimResult:
     numbers = [
         mean_of(f"loss, {name}", of_seeds, unit_of(removed.metric)) for name, of_seeds in removed.means().items()
     ]
-    numbers += [paired(removed, pair, name) for name, pair in removed.pairs(WHOLE).items()]
+    numbers += removed.differences(WHOLE)
     for one in looked:
         numbers += [mean_share(f"{one.task}: hits of {name}", values) for name, values in one.hits.items()]
         numbers += [
@@ -143,7 +144,7 @@ def judge(removed: Contest, looked: Sequence[WindowQuality]) -> tuple[ClaimOutco
         return "does not hold", text
     reasons = []
     if len(matter) < len(PARTS):
-        reasons.append(f"worse with {names_of(matter) or 'none of the three left out'}, not shown for the others")
+        reasons.append(f"worse with {and_joined(matter) or 'none of the three left out'}, not shown for the others")
     if window:
         reasons.append("raw attention named the causal words wherever it was tried")
     return "depends", f"It depends: {'; '.join(reasons)}. {text}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -12,9 +11,10 @@ from torch import nn
 
 from sightline.core.metrics import Metric, find_metric
 from sightline.lab.claims.fitting import Draw, Examples, Recipe, answers, fit, held_out, initialised, losses
-from sightline.lab.claims.results import ClaimNumber
-from sightline.lab.results import Decision, Pair
-from sightline.lab.stats import LEVEL, compare_items, holm
+from sightline.lab.claims.numbers import estimated, mean_within, points_of
+from sightline.lab.claims.results import ClaimChart, ClaimNumber
+from sightline.lab.results import Pair
+from sightline.lab.stats import compare_items, decided
 
 Standing = Literal["better", "worse", "practically the same", "not decided"]
 RESAMPLES = 2000
@@ -38,17 +38,26 @@ class Contest(NamedTuple):
         others = [name for name in self.items if name != against]
         rows = [{name: self.items[name], against: self.items[against]} for name in others]
         pairs = [compare_items(each, self.metric, resamples=RESAMPLES).pairs[0] for each in rows]
-        unequal, same = (
-            holm([one.p for one in pairs]),
-            holm([1.0 if one.p_same is None else one.p_same for one in pairs]),
-        )
-        return {
-            name: _decided(pair, q, q_same) for name, pair, q, q_same in zip(others, pairs, unequal, same, strict=True)
-        }
+        return dict(zip(others, decided(pairs), strict=True))
 
     def means(self) -> dict[str, np.ndarray]:
         """The score of every training, (seeds,)."""
         return {name: rows.mean(1) for name, rows in self.items.items()}
+
+    def numbers(self) -> list[ClaimNumber]:
+        """The mean score of every model."""
+        unit = unit_of(self.metric)
+        return [mean_within(f"{self.task}: {name}", of, self.metric.limits, unit) for name, of in self.means().items()]
+
+    def differences(self, against: str) -> list[ClaimNumber]:
+        """The score of every other model less that of `against`."""
+        return [paired(self, pair, name) for name, pair in self.pairs(against).items()]
+
+    def chart(self) -> ClaimChart:
+        """The mean scores over the names of the models."""
+        label, limits = self.metric.label, self.metric.limits
+        curve = points_of(label, list(self.means().values()), limits=limits)
+        return ClaimChart(self.task, "", label, [curve], categories=list(self.items))
 
 
 class ContestTask(NamedTuple):
@@ -109,14 +118,6 @@ def unit_of(metric: Metric) -> str:
     return (metric.unit or "") if metric.factor == 1.0 else ""
 
 
-def _decided(pair: Pair, q: float, q_same: float) -> Pair:
-    """The pair with its corrected p-values and its outcome; undecided where one seed leaves the spread unknown."""
-    outcome: Decision = "not decided"
-    if pair.seed_spread is not None:
-        outcome = "practically the same" if q_same <= 1 - LEVEL else "better" if q <= 1 - LEVEL else "not decided"
-    return replace(pair, p_holm=q, p_same=q_same, shown=q <= 1 - LEVEL, outcome=outcome)
-
-
 def standing(pair: Pair, name: str) -> Standing:
     """How the model `name` stands to the other of the pair."""
     if pair.outcome == "better":
@@ -126,9 +127,5 @@ def standing(pair: Pair, name: str) -> Standing:
 
 def paired(contest: Contest, pair: Pair, name: str) -> ClaimNumber:
     """The score of `name` minus that of the other of the pair, with its paired interval."""
-    sign, change = (1.0 if pair.first == name else -1.0), pair.difference
-    ends = [None if end is None else sign * end for end in (change.low, change.high)]
-    low, high = ends if sign > 0 else ends[::-1]
-    other = pair.second if pair.first == name else pair.first
-    value = None if change.mean is None else sign * change.mean
-    return ClaimNumber(f"{contest.task}: {name} less {other}", value, low, high, unit_of(contest.metric))
+    change, other = (pair.difference, pair.second) if pair.first == name else (pair.difference.turned(), pair.first)
+    return estimated(f"{contest.task}: {name} less {other}", change, unit_of(contest.metric))

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
-from sightline.lab.claims.assembled import LAYERS, WIDTH, DecoderOnly, encoder_decoder, names_of
+from sightline.core.digits import and_joined
+from sightline.lab.claims.assembled import LAYERS, WIDTH, DecoderOnly, encoder_decoder
 from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.contests import Contest, accuracy_task, contest, paired, standing, unit_of
 from sightline.lab.claims.fitting import Recipe
-from sightline.lab.claims.numbers import in_words, mean_within, points_of
+from sightline.lab.claims.numbers import in_words
 from sightline.lab.claims.planted import FIRST, recall, translation
-from sightline.lab.claims.results import ClaimChart, ClaimOutcome, ClaimResult
+from sightline.lab.claims.results import ClaimOutcome, ClaimResult
 
 
 class AttentionKindSizes(NamedTuple):
@@ -66,25 +67,13 @@ def cross_and_self(effort: Effort) -> ClaimResult:
     outcome, summary = judge(contests)
     numbers = []
     for one in contests:
-        numbers += [
-            mean_within(f"{one.task}: {name}", of_seeds, one.metric.limits) for name, of_seeds in one.means().items()
-        ]
-        numbers += [paired(one, pair, name) for name, pair in one.pairs(BOTH).items()]
+        numbers += one.numbers() + one.differences(BOTH)
     return ClaimResult(
         "C20",
         outcome,
         summary,
         numbers=numbers,
-        charts=[
-            ClaimChart(
-                one.task,
-                "",
-                one.metric.label,
-                [points_of(one.metric.label, list(one.means().values()), limits=one.metric.limits)],
-                categories=list(one.items),
-            )
-            for one in contests
-        ],
+        charts=[one.chart() for one in contests],
         conditions=(
             f"{LAYERS} layers of width {WIDTH}; {steps} steps of {recipe.batch}; {len(seeds)} seeds; "
             f"{effort.conditions()}"
@@ -115,8 +104,8 @@ def judge(contests: Sequence[Contest]) -> tuple[ClaimOutcome, str]:
         return "does not hold", f"No task needed both: {summary}"
     reasons = []
     if len(needs_both) < len(counted):
-        reasons.append(f"both were needed for {names_of(needs_both)} only")
+        reasons.append(f"both were needed for {and_joined(needs_both)} only")
     if len(only) < len(counted):
         did = [one.task for one in counted if one.task not in only]
-        reasons.append(f"a decoder alone, without cross-attention, was not shown to be worse at {names_of(did)}")
+        reasons.append(f"a decoder alone, without cross-attention, was not shown to be worse at {and_joined(did)}")
     return "depends", f"It depends: {'; '.join(reasons)}. {summary[0].upper()}{summary[1:]}"

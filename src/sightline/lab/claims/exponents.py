@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from sightline.core.digits import and_joined
 from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.numbers import in_words
 from sightline.lab.claims.results import ClaimChart, ClaimNumber, ClaimOutcome, ClaimResult
@@ -12,7 +13,6 @@ from sightline.lab.claims.times import (
     crossover_numbers,
     crossover_words,
     exponent,
-    listed,
     memory_curve,
     on,
     time_curve,
@@ -116,7 +116,7 @@ def judge_quadratic(costs: Mapping[str, Sequence[PhaseCost]]) -> tuple[ClaimOutc
         sentences.append(
             f"Exponents of a training step{on(device)}: attention with its weights formed, time {_words(formed.time)} "
             f"and memory {_words(formed.memory)}; fused, {_words(fused.time)} and {_words(fused.memory)}; "
-            f"{listed(RECURRENT)}, {_range(times)} and {_range(sizes)}."
+            f"{and_joined(RECURRENT)}, {_range(times)} and {_range(sizes)}."
         )
         statements.append(
             _Quadratic(
@@ -169,9 +169,9 @@ def judge_light(costs: Mapping[str, Sequence[PhaseCost]]) -> tuple[ClaimOutcome,
         dense = rows[FUSED, "training"]
         sentences.append(
             f"The time of a training step{on(device)} has the exponent {_words(dense.time)} with dense attention and "
-            f"{_range(times)} with the others; {listed(own) or 'none'} grow less than n^1.5 in time and memory. At "
-            f"{dense.lengths[-1]:,} positions {listed(better['training']) or 'none'} take less time than dense "
-            f"attention for a training step, {listed(better['decode']) or 'none'} for a step of decoding."
+            f"{_range(times)} with the others; {and_joined(own) or 'none'} grow less than n^1.5 in time and memory. At "
+            f"{dense.lengths[-1]:,} positions {and_joined(better['training']) or 'none'} take less time than dense "
+            f"attention for a training step, {and_joined(better['decode']) or 'none'} for a step of decoding."
         )
     text = " ".join(sentences)
     if len(lifted) == len(faster) == len(decodes) == total:

@@ -9,8 +9,9 @@ from typing import NamedTuple
 from sightline.core.digits import significant
 from sightline.lab.capacity import RecallTraining, recall_curve
 from sightline.lab.claims.claim import Effort
+from sightline.lab.claims.numbers import curve_through, estimated
 from sightline.lab.claims.results import ClaimChart, ClaimCurve, ClaimNumber, ClaimOutcome, ClaimResult
-from sightline.lab.panel_results import Recall, RecallPoint
+from sightline.lab.panel_results import Recall
 from sightline.lab.results import Estimate
 
 KEPT = 0.9  # of all answers; guessing gives 1/256
@@ -89,17 +90,13 @@ def judge(rows: Sequence[Recall]) -> tuple[ClaimOutcome, str]:
 
 
 def _described(row: Recall) -> str:
-    last, most = row.points[-1], _fullest(row)
+    last, most = row.points[-1], row.fullest
     if is_fixed(row):
         size = f"{last.state_bytes // NUMBER_BYTES} numbers"
     else:
         size = f"{last.state_bytes // NUMBER_BYTES:,} numbers that grow with the facts"
     shown = significant(most.bits.mean or 0.0, 3)
     return f"{row.name} ({size}) recalls {_percent(last.accuracy)}, at least {shown} bits at {most.items} facts"
-
-
-def _fullest(row: Recall) -> RecallPoint:
-    return max(row.points, key=lambda point: point.bits.mean or 0.0)
 
 
 def _percent(estimate: Estimate) -> str:
@@ -118,14 +115,11 @@ def _high(estimate: Estimate) -> float:
 
 
 def _numbers(row: Recall) -> list[ClaimNumber]:
-    last, most = row.points[-1], _fullest(row)
+    last, most = row.points[-1], row.fullest
     count = len(row.seeds)
-    accuracy, bits = last.accuracy, most.bits
     return [
-        ClaimNumber(
-            f"{row.name}: right answers of {last.items} facts", accuracy.mean, accuracy.low, accuracy.high, n=count
-        ),
-        ClaimNumber(f"{row.name}: stored, at least", bits.mean, bits.low, bits.high, "bits", count),
+        estimated(f"{row.name}: right answers of {last.items} facts", last.accuracy, n=count),
+        estimated(f"{row.name}: stored, at least", most.bits, "bits", count),
         ClaimNumber(f"{row.name}: state at {last.items} facts", float(last.state_bytes), unit="bytes"),
         ClaimNumber(f"{row.name}: stored per byte of state, at least", most.bits_per_byte, unit="bits"),
     ]
@@ -159,5 +153,4 @@ def _charts(rows: Sequence[Recall]) -> list[ClaimChart]:
 
 def _curve(row: Recall, estimates: Sequence[Estimate]) -> ClaimCurve:
     name = row.name if row.learned else f"{row.name} (not learned)"
-    x = [float(point.items) for point in row.points]
-    return ClaimCurve(name, x, [e.mean for e in estimates], [e.low for e in estimates], [e.high for e in estimates])
+    return curve_through(name, [estimated("", one) for one in estimates], [point.items for point in row.points])

@@ -8,11 +8,11 @@ from typing import NamedTuple
 from torch import nn
 
 from sightline.lab.claims.claim import Effort
-from sightline.lab.claims.contests import Contest, accuracy_task, contest, likelihood_task, paired, standing, unit_of
+from sightline.lab.claims.contests import Contest, accuracy_task, contest, likelihood_task, paired, standing
 from sightline.lab.claims.fitting import NextToken, Recipe
-from sightline.lab.claims.numbers import in_words, mean_within, points_of
+from sightline.lab.claims.numbers import in_words
 from sightline.lab.claims.planted import FIRST, date_text, translation
-from sightline.lab.claims.results import ClaimChart, ClaimNumber, ClaimOutcome, ClaimResult
+from sightline.lab.claims.results import ClaimNumber, ClaimOutcome, ClaimResult
 from sightline.models.match import count_parameters, match_parameters
 from sightline.models.recurrent import RecurrentConfig
 from sightline.models.recurrent_language_model import RecurrentLanguageModelConfig
@@ -67,7 +67,7 @@ def gru_and_lstm(effort: Effort) -> ClaimResult:
     recipe = Recipe(steps)
     contests = [contest(task, each, recipe, seeds, effort.say) for task, each in zip(tasks, entrants)]
     outcome, summary = judge(contests)
-    numbers = _numbers(contests)
+    numbers = [number for one in contests for number in one.numbers() + one.differences(LSTM)]
     for task, counts in zip(tasks, parameters):
         numbers += [ClaimNumber(f"{task.name}: parameters, {name}", float(count)) for name, count in counts.items()]
     return ClaimResult(
@@ -75,7 +75,7 @@ def gru_and_lstm(effort: Effort) -> ClaimResult:
         outcome,
         summary,
         numbers=numbers,
-        charts=_charts(contests),
+        charts=[one.chart() for one in contests],
         conditions=(
             f"one layer, width {width} for LSTM; {steps} steps of {recipe.batch}; {len(seeds)} seeds; "
             f"{effort.conditions()}"
@@ -117,28 +117,3 @@ def judge(contests: Sequence[Contest]) -> tuple[ClaimOutcome, str]:
         return "does not hold", f"The GRU did worse: {summary}"
     reason = "not decided by so few runs" if "not decided" in standings else "depends on the task"
     return "depends", f"{reason[0].upper()}{reason[1:]}: {summary}"
-
-
-def _numbers(contests: Sequence[Contest]) -> list[ClaimNumber]:
-    numbers = []
-    for one in contests:
-        unit = unit_of(one.metric)
-        means = one.means()
-        numbers += [
-            mean_within(f"{one.task}: {name}", of_seeds, one.metric.limits, unit) for name, of_seeds in means.items()
-        ]
-        numbers += [paired(one, pair, name) for name, pair in one.pairs(LSTM).items()]
-    return numbers
-
-
-def _charts(contests: Sequence[Contest]) -> list[ClaimChart]:
-    return [
-        ClaimChart(
-            one.task,
-            "",
-            one.metric.label,
-            [points_of(one.metric.label, list(one.means().values()), limits=one.metric.limits)],
-            categories=list(one.items),
-        )
-        for one in contests
-    ]

@@ -12,7 +12,7 @@ from torch import nn
 from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.contests import Contest, accuracy_task, contest, likelihood_task, paired, standing, unit_of
 from sightline.lab.claims.fitting import NextToken, Recipe
-from sightline.lab.claims.numbers import curve_of, in_words, mean_within
+from sightline.lab.claims.numbers import curve_of, in_words
 from sightline.lab.claims.planted import FIRST, date_text, many_queries
 from sightline.lab.claims.results import ClaimChart, ClaimOutcome, ClaimResult
 from sightline.models.language_model import LanguageModelConfig
@@ -64,13 +64,8 @@ def head_counts(effort: Effort) -> ClaimResult:
         for task, size in zip(tasks, vocabulary.values())
     ]
     outcome, summary = judge(contests)
-    numbers = [
-        mean_within(f"{one.task}: {name}", of_seeds, one.metric.limits, unit_of(one.metric))
-        for one in contests
-        for name, of_seeds in one.means().items()
-    ]
-    for one in contests:
-        numbers += [paired(one, pair, name) for name, pair in one.pairs(ONE).items()]
+    numbers = [number for one in contests for number in one.numbers()]
+    numbers += [number for one in contests for number in one.differences(ONE)]
     return ClaimResult(
         "C15",
         outcome,

@@ -81,7 +81,7 @@ def influence(mechanism: Mechanism, sequences: int, seed: int) -> Tensor:
 def judge(shares: Mapping[str, Tensor]) -> tuple[ClaimOutcome, str]:
     """The outcome, and what was measured in words."""
     blind = all(float(_later(shares[name]).max()) == 0.0 for name in LEFT_TO_RIGHT)
-    full, both = (float(_elsewhere(shares[name]).min()) for name in (FULL, BILSTM))
+    full, both = (float(share[~torch.eye(len(share)).bool()].min()) for share in (shares[FULL], shares[BILSTM]))
     text = (
         f"A later position counts {'nothing' if blind else 'something'} for the RNN and causal attention. The smallest "
         f"influence of one position on another, as a share of the largest on it, is {full:.2g} in full attention and "
@@ -97,11 +97,6 @@ def judge(shares: Mapping[str, Tensor]) -> tuple[ClaimOutcome, str]:
 def _later(share: Tensor) -> Tensor:
     """The shares of positions j > i."""
     return share[torch.ones_like(share, dtype=torch.bool).triu(1)]
-
-
-def _elsewhere(share: Tensor) -> Tensor:
-    """The shares of positions j other than i."""
-    return share[~torch.eye(len(share), dtype=torch.bool)]
 
 
 def _by_distance(name: str, share: Tensor) -> ClaimCurve:

@@ -80,15 +80,15 @@ def lstm_memory(effort: Effort) -> ClaimResult:
     plan = _plan(effort)
     found = [_train(effort, *each) for each in plan]
     outcome, text = judge(found)
-    ways = _ways(effort)
+    ways, chart = _ways(effort)
     return ClaimResult(
         "C9",
         outcome,
         text,
         numbers=[mean_within(f"{one.name}: error", one.error, POSITIVE) for one in found]
         + [ClaimNumber(f"{one.name}: error without memory", one.baseline) for one in found if one.cut == "nothing"]
-        + ways.numbers,
-        charts=[*_charts(found), ways.chart],
+        + ways,
+        charts=[*_charts(found), chart],
         conditions=f"{_trainings(plan)}; 48 units; {effort.conditions()}",
         limits=(
             "A task that is not learned in these steps of training may be learned in more. Gradients are those of one "
@@ -195,13 +195,6 @@ def _error(task: str, length: int, model: LongMemory) -> float:
     return float(losses(model, held_out(copying(length), 0, 300)).mean())
 
 
-class _Ways(NamedTuple):
-    """The gradient that takes each way, in numbers and as a chart."""
-
-    numbers: list[ClaimNumber]
-    chart: ClaimChart
-
-
 def gradient_ways(model: LongMemory, x: Tensor) -> dict[Cut, np.ndarray]:
     """‖∂L/∂c(T-k)‖ (B, T) for k = 0 … T-1, L the sum of the last outputs, by the way that is cut; "nothing" = all."""
     norms: dict[Cut, np.ndarray] = {}
@@ -212,8 +205,8 @@ def gradient_ways(model: LongMemory, x: Tensor) -> dict[Cut, np.ndarray]:
     return norms
 
 
-def _ways(effort: Effort) -> _Ways:
-    """Gradients at distance in the trained model of the shortest adding problem."""
+def _ways(effort: Effort) -> tuple[list[ClaimNumber], ClaimChart]:
+    """Gradients at distance in the trained model of the shortest adding problem, in numbers and as a chart."""
     length, steps, _ = effort.choose(FULL, QUICK).ways
     model = _fitted("adding", length, True, "nothing", Recipe(steps, 32, 1e-2), effort.seed)
     examples = held_out(adding(length), 0, 32)
@@ -226,7 +219,7 @@ def _ways(effort: Effort) -> _Ways:
     chart = ClaimChart(
         "Gradient by the way it takes, after training", "distance (steps)", "‖∂L/∂c(T-k)‖", curves, log_y=True
     )
-    return _Ways(numbers, chart)
+    return numbers, chart
 
 
 def judge(found: Sequence[LearnedMemory]) -> tuple[ClaimOutcome, str]:

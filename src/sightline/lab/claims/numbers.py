@@ -10,6 +10,7 @@ import numpy as np
 
 from sightline.lab.bands import mean_band
 from sightline.lab.claims.results import ClaimCurve, ClaimNumber
+from sightline.lab.results import Estimate
 
 
 def mean_of(name: str, values: Sequence[float] | np.ndarray, unit: str = "") -> ClaimNumber:
@@ -67,7 +68,18 @@ def points_of(
     limits: ValueLimits = (-math.inf, math.inf),
 ) -> ClaimCurve:
     """The mean of each list of numbers with its interval, at each x; without x at 0, 1, …, for a chart over names."""
-    means = [mean_within(label, each, limits) for each in values]
-    places = list(map(float, range(len(means)) if x is None else x))
-    low, high = [one.low for one in means], [one.high for one in means]
-    return ClaimCurve(label, places, [one.value for one in means], low, high)
+    return curve_through(label, [mean_within(label, each, limits) for each in values], x)
+
+
+def curve_through(
+    label: str, numbers: Sequence[ClaimNumber], x: Sequence[float] | Sequence[int] | None = None
+) -> ClaimCurve:
+    """The numbers with their intervals at each x; without x at 0, 1, …, for a chart over names."""
+    places = list(map(float, range(len(numbers)) if x is None else x))
+    columns = ([getattr(one, name) for one in numbers] for name in ("value", "low", "high"))
+    return ClaimCurve(label, places, *columns)
+
+
+def estimated(name: str, estimate: Estimate, unit: str = "", n: int | None = None) -> ClaimNumber:
+    """An estimate as a number."""
+    return ClaimNumber(name, estimate.mean, estimate.low, estimate.high, unit, n)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, final
 
-from sightline.lab.stored import load_results, plain_results, save_results
-
-SCHEMA_VERSION = 1
+from sightline.lab.stored import SavedResults
 
 ClaimOutcome = Literal["holds", "does not hold", "depends", "not measured"]
 
@@ -109,7 +106,7 @@ class Saying:
 
 @final
 @dataclass(frozen=True)
-class ClaimsResults:
+class ClaimsResults(SavedResults):
     """All claims that were measured with the same settings, in the order of the table of claims.
 
     settings: what an `Effort` may use; busy: cores that other programs kept busy while a claim was measured, by name
@@ -121,24 +118,10 @@ class ClaimsResults:
     sayings: list[Saying] = field(default_factory=list)
     results: list[ClaimResult] = field(default_factory=list)
     busy: dict[str, float] = field(default_factory=dict)
-    schema_version: int = SCHEMA_VERSION
 
     def result(self, name: str) -> ClaimResult | None:
         """The result of the claim with this name, None where there is none."""
         return next((one for one in self.results if one.claim == name), None)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types, schema_version first, NaN and infinities as null."""
-        return plain_results(self)
-
-    def save(self, path: Path) -> None:
-        """Write the file `path`, whole or not at all."""
-        save_results(self, path)
-
-    @classmethod
-    def load(cls, path: Path) -> ClaimsResults:
-        """The results in the file `path`; raises what `load_results` does."""
-        return load_results(cls, path, SCHEMA_VERSION)
 
 
 def not_measured(claim: str, reason: str) -> ClaimResult:

@@ -13,7 +13,7 @@ from torch.nn.utils import parametrize
 
 from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.fitting import Draw, Examples, Recipe, answers, fit, held_out, initialised, losses
-from sightline.lab.claims.numbers import in_words, mean_of, mean_share
+from sightline.lab.claims.numbers import in_words, mean_of, mean_share, points_of
 from sightline.lab.claims.results import ClaimChart, ClaimCurve, ClaimNumber, ClaimOutcome, ClaimResult
 from sightline.lab.panel_results import Band, Saturation
 from sightline.lab.saturation import WIDTHS, by_layer, by_width
@@ -204,13 +204,7 @@ def _charts(statistics: Sequence[Saturation]) -> list[ClaimChart]:
 
 
 def _training_chart(trained: Sequence[ScaledTraining]) -> ClaimChart:
-    curves = []
-    for one in trained:
-        rows = [mean_of("", one.gradient[:, i]) for i in (0, 1)]
-        ends = [[row.low for row in rows], [row.high for row in rows]]
-        curves.append(
-            ClaimCurve("scaled" if one.scaled else "unscaled", [0.0, 1.0], [row.value for row in rows], *ends)
-        )
+    curves = [points_of("scaled" if one.scaled else "unscaled", list(one.gradient.T)) for one in trained]
     return ClaimChart(
         f"Norm of the softmax's Jacobian in training, d_k = {D_HEAD}",
         "training",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from sightline.lab.claims.claim import Effort
-from sightline.lab.claims.results import ClaimChart, ClaimCurve, ClaimNumber, ClaimOutcome, ClaimResult
+from sightline.lab.claims.numbers import curve_through, estimated, in_words
+from sightline.lab.claims.results import ClaimChart, ClaimNumber, ClaimOutcome, ClaimResult
 from sightline.lab.plan import CompareConfig
 from sightline.lab.progress import Display
 from sightline.lab.results import Estimate
@@ -90,12 +91,7 @@ def judge(results: ScaleResults) -> tuple[ClaimOutcome, str]:
 
 
 def _words(estimate: Estimate) -> str:
-    if estimate.mean is None:
-        return "undefined"
-    text = f"{estimate.mean:.3f}"
-    if estimate.low is None or estimate.high is None:
-        return text
-    return f"{text} ({estimate.low:.3f} to {estimate.high:.3f})"
+    return in_words(estimated("", estimate), 3)
 
 
 def _numbers(results: ScaleResults) -> list[ClaimNumber]:
@@ -107,33 +103,18 @@ def _numbers(results: ScaleResults) -> list[ClaimNumber]:
             ("exponent of the larger half less that of the smaller", None if law is None else law.bend),
         ):
             if estimate is not None:
-                ends = estimate.mean, estimate.low, estimate.high
-                numbers.append(ClaimNumber(f"{arch}: {what}", *ends, n=len(results.seeds)))
-    numbers += [
-        ClaimNumber(f"{check.arch}: error of the prediction at {check.parameters:,} parameters", *_ends(check.error))
+                numbers.append(estimated(f"{arch}: {what}", estimate, n=len(results.seeds)))
+    return numbers + [
+        estimated(f"{check.arch}: error of the prediction at {check.parameters:,} parameters", check.error)
         for check in results.held_out
     ]
-    return numbers
-
-
-def _ends(estimate: Estimate) -> tuple[float | None, float | None, float | None]:
-    return estimate.mean, estimate.low, estimate.high
 
 
 def _chart(results: ScaleResults) -> ClaimChart:
     curves = []
     for arch in results.archs:
-        points = [point for point in results.points if point.arch == arch and point.loss is not None]
-        losses = [point.loss for point in points if point.loss is not None]
-        curves.append(
-            ClaimCurve(
-                arch,
-                [float(point.parameters) for point in points],
-                [loss.mean for loss in losses],
-                [loss.low for loss in losses],
-                [loss.high for loss in losses],
-            )
-        )
+        losses = {p.parameters: p.loss for p in results.points if p.arch == arch and p.loss is not None}
+        curves.append(curve_through(arch, [estimated("", loss) for loss in losses.values()], list(losses)))
     unit = results.data.loss_unit
     return ClaimChart(
         "Test loss by size", "parameters", f"{results.metric} ({unit})" if unit else results.metric, curves,

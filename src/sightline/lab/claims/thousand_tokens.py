@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sightline.lab.claims.claim import Effort
-from sightline.lab.claims.numbers import in_words
-from sightline.lab.claims.results import ClaimChart, ClaimCurve, ClaimNumber, ClaimOutcome, ClaimResult, ReferenceLine
+from sightline.lab.claims.numbers import curve_through, in_words
+from sightline.lab.claims.results import ClaimChart, ClaimNumber, ClaimOutcome, ClaimResult, ReferenceLine
 from sightline.lab.claims.times import DEVICES, TimedCall, lower_end, on, paired_ratio, upper_end, without_gpu
 from sightline.lab.growth import Timing
 from sightline.lab.mechanism import find_mechanisms
@@ -75,12 +75,7 @@ def judge(ratios: Mapping[RatioKey, ClaimNumber]) -> tuple[ClaimOutcome, str]:
 
 def _chart(ratios: Mapping[RatioKey, ClaimNumber], phase: Phase, devices: Sequence[str]) -> ClaimChart:
     names = list(dict.fromkeys(name for name, _, _ in ratios))
-    curves = []
-    for device in devices:
-        rows = [ratios[name, phase, device] for name in names]
-        x = [float(i) for i in range(len(names))]
-        ends = [[one.low for one in rows], [one.high for one in rows]]
-        curves.append(ClaimCurve(DEVICES[device], x, [one.value for one in rows], *ends))
+    curves = [curve_through(DEVICES[device], [ratios[name, phase, device] for name in names]) for device in devices]
     return ClaimChart(
         f"Time of {LONG} positions over the time of one: {'a training step' if phase == 'training' else 'forward'}",
         "mechanism",

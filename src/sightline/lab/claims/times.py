@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -85,11 +84,6 @@ def on(device: str) -> str:
 def without_gpu(effort: Effort, text: str) -> str:
     """The text, and a sentence that says so where no GPU was measured."""
     return text if "cuda" in effort.devices else f"{text} {NO_GPU}"
-
-
-def listed(words: Sequence[str]) -> str:
-    """Words in a row: "a, b and c"."""
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else list(words))
 
 
 def crossover_numbers(one: Crossover, device: str) -> list[ClaimNumber]:

@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sightline.core.digits import and_joined
 from sightline.core.mixer import Memory, SequenceMixer
 from sightline.core.seeds import derive
 from sightline.lab.bands import median_band
 from sightline.lab.claims.adding import MEAN_ERROR, adding, adding_error, squared_error
 from sightline.lab.claims.claim import Effort
 from sightline.lab.claims.fitting import Recipe, fit, initialised
-from sightline.lab.claims.numbers import POSITIVE, mean_within
+from sightline.lab.claims.numbers import POSITIVE, mean_within, points_of
 from sightline.lab.claims.results import ClaimChart, ClaimCurve, ClaimNumber, ClaimOutcome, ClaimResult, ReferenceLine
-from sightline.lab.claims.times import listed
 from sightline.lab.reach import distances, spectrum, state_reach
 from sightline.mixers.rnn import RNN
 
@@ -129,7 +129,7 @@ def vanishing_gradients(effort: Effort) -> ClaimResult:
             ClaimNumber("largest relative error of the linear network to ‖U^k‖", max(linear)),
             *(_norm_number(one) for one in reached),
             *(ClaimNumber(f"{one.name}: spectral radius", one.radius) for one in reached if one.kind == "tanh"),
-            *(_error_number(f"adding problem, T = {one.length}: error", one) for one in learnt),
+            *(mean_within(f"adding problem, T = {one.length}: error", one.errors, POSITIVE) for one in learnt),
         ],
         charts=[_norm_chart(reached, "orthogonal", "tanh"), _adding_chart(learnt), *more],
         conditions=f"{WIDTH} units, float64, {_sequences(effort)} sequences of {LENGTH + 1} positions for the norms; "
@@ -254,7 +254,7 @@ def judge(reached: Sequence[GradientNorms], learnt: Sequence[AddingError]) -> tu
         return "holds", text
     if not vanish or not (exploding or as_said):
         return "does not hold", text
-    lengths = f"learned at T = {listed([str(n) for n in learned])}" if learned else "learned at no length"
+    lengths = f"learned at T = {and_joined([str(n) for n in learned])}" if learned else "learned at no length"
     return "depends", f"{text} The adding problem was {lengths}."
 
 
@@ -283,10 +283,6 @@ def _norm_number(one: GradientNorms) -> ClaimNumber:
     return ClaimNumber(name, band.centre[0], band.low[0], band.high[0], n=len(one.norms))
 
 
-def _error_number(name: str, one: AddingError) -> ClaimNumber:
-    return mean_within(name, one.errors, POSITIVE)
-
-
 def _norm_chart(reached: Sequence[GradientNorms], matrix: str, kind: str) -> ClaimChart:
     curves = []
     for one in reached:
@@ -307,14 +303,11 @@ def _norm_chart(reached: Sequence[GradientNorms], matrix: str, kind: str) -> Cla
 
 
 def _adding_chart(learnt: Sequence[AddingError]) -> ClaimChart:
-    rows = [_error_number("", one) for one in learnt]
-    x = [float(place) for place in range(len(learnt))]
-    means, low, high = ([getattr(row, field) for row in rows] for field in ("value", "low", "high"))
     return ClaimChart(
         "Adding problem: error of a trained vanilla RNN",
         "steps T",
         "mean squared error",
-        [ClaimCurve("vanilla RNN", x, means, low, high)],
+        [points_of("vanilla RNN", [one.errors for one in learnt], limits=POSITIVE)],
         categories=[str(one.length) for one in learnt],
         lines=[ReferenceLine("without memory", MEAN_ERROR), ReferenceLine("one of the two numbers", MEAN_ERROR / 2)],
     )

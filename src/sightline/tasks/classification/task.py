@@ -10,7 +10,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 from torch import Tensor, nn
 
-from sightline.core.metrics import Baseline, names_of
+from sightline.core.metrics import Baseline, metric_names
 from sightline.data.labelled.corpus import LabelledCorpus
 from sightline.data.labelled.part import LabelledPart
 from sightline.data.rows.given import LABELLED
@@ -78,7 +78,7 @@ class ClassificationTask(TrainedModelTask[LabelledCorpus, LabelledPart, Classifi
 
     @classmethod
     def metrics(cls, data: LabelledCorpus, run: ClassificationRun) -> tuple[str, ...]:
-        return names_of(*KINDS[data.many], first=["accuracy", "macro_f1", "auroc", "loss"])
+        return metric_names(*KINDS[data.many], first=["accuracy", "macro_f1", "auroc", "loss"])
 
     def batches(self, part: LabelledPart, *, seed: int) -> LabelledBatches:
         return self.trained.batches(part, seed=seed)

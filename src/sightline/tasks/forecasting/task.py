@@ -9,7 +9,7 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor, nn
 
-from sightline.core.metrics import Baseline, names_of
+from sightline.core.metrics import Baseline, metric_names
 from sightline.core.modes import evaluating
 from sightline.data.series.windows import WindowBatch, WindowBatches, WindowCorpus, Windows
 from sightline.data.spaced import at_least_one
@@ -70,7 +70,7 @@ class ForecastingTask(TrainedModelTask[WindowCorpus, Windows, ForecastingRun, Fo
     @classmethod
     def metrics(cls, data: WindowCorpus, run: ForecastingRun) -> tuple[str, ...]:
         """The metrics, first the one that is trained for: mse, mae or pinball."""
-        return names_of(*kinds_of(run.settings.levels), first=[run.settings.metric_name, "mae", "mase"])
+        return metric_names(*kinds_of(run.settings.levels), first=[run.settings.metric_name, "mae", "mase"])
 
     def batches(self, part: Windows, *, seed: int) -> WindowBatches:
         return WindowBatches(part, self.fitted.scaling(part.panel), size=self.config.batch_size, seed=seed)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sightline.core.digits import number_of
 from sightline.core.errors import InputError
-from sightline.core.metrics import Baseline, names_of
+from sightline.core.metrics import Baseline, metric_names
 from sightline.data.spaced import at_least_one
 from sightline.data.text.batches import Lanes, PackedRows, TextBatch, TextBatches
 from sightline.data.text.corpus import TextCorpus
@@ -88,7 +88,7 @@ class LanguageTask(TrainedModelTask[TextCorpus, TextPart, LanguageRun, LanguageM
 
     @classmethod
     def metrics(cls, data: TextCorpus, run: LanguageRun) -> tuple[str, ...]:
-        return names_of(*LIKELIHOODS, first=["bits_per_byte", "perplexity"])
+        return metric_names(*LIKELIHOODS, first=["bits_per_byte", "perplexity"])
 
     def batches(self, part: TextPart, *, seed: int) -> TextBatches:
         """Packed rows; for stateful training, lanes that continue from batch to batch."""

@@ -80,7 +80,6 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun, MediaWrit
         return self.config.validation_items
 
     def batches(self, part: MediaPart, *, seed: int) -> MediaBatches:
-        """Shuffled training batches of the items."""
         return self._batches(part, self.config.batch_tokens, seed=seed)
 
     def in_order(self, part: MediaPart) -> MediaBatches:

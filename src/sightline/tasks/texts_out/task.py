@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sightline.core.digits import number_of
 from sightline.core.errors import InputError
-from sightline.core.metrics import names_of
+from sightline.core.metrics import metric_names
 from sightline.core.modes import evaluating
 from sightline.data.spaced import at_least_one
 from sightline.tasks.outcomes import Costs, Measured
@@ -81,7 +81,7 @@ class TextsOutTask(TrainedModelTask[D, P, R, W]):
         """The metrics, first the one that suits the targets (`scripts.metric_for`)."""
         first = [*cls.decided_by, metric_for(data.train.targets)]
         usual = ["exact_match", "chrf", "perplexity", "bleu", "loss", "token_accuracy"]
-        return names_of(*cls.scored_as, *LIKELIHOODS, first=[*first, *usual])
+        return metric_names(*cls.scored_as, *LIKELIHOODS, first=[*first, *usual])
 
     def loss(self, model: nn.Module, batch: Any) -> Loss:
         """Cross entropy of each next target token, given the source and the tokens before it (teacher forcing)."""

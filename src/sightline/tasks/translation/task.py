@@ -81,7 +81,6 @@ class TranslationTask(TextsOutTask[PairCorpus, Pairs, TranslationRun, Translator
         return self.config.validation_pairs
 
     def batches(self, part: Pairs, *, seed: int) -> PairBatches:
-        """Shuffled training batches of the pairs."""
         return PairBatches(
             *self._encode(part),
             max_tokens=self.config.batch_tokens,
