@@ -28,6 +28,7 @@ from cyclopts import (
 )
 
 from sightline import __version__
+from sightline.cli.own_process import before_call, settle
 from sightline.cli.plugins import line_of_plugin
 from sightline.core.errors import EnvironmentFault, SightlineError, exit_status
 from sightline.core.spelling import as_flags
@@ -56,6 +57,7 @@ COMMANDS = {
 }
 
 KEYED = ("train", "compare", "ladder", "scale")  # verbs whose flags are all keys of the configuration
+LIGHT = ("report", "certify", "data", "doctor", "completion")  # verbs that run no model in this process
 
 _KINDS = {int: "an integer", float: "a number", bool: "true or false"}
 
@@ -133,10 +135,17 @@ def _is_number(text: str, kind: type[int] | type[float]) -> bool:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status (see `core.errors`); this function raises nothing."""
+    """Run the command line and return its exit status (see `core.errors`); this function raises nothing.
+
+    Without `arguments` this process is the command's own, and its settings are those of `cli.own_process`.
+    """
     try:
+        own = arguments is None
         arguments = sys.argv[1:] if arguments is None else list(arguments)
-        outcome = build(arguments)(arguments, verbose=False)
+        app = build(arguments)
+        if own and arguments and arguments[0] in COMMANDS and arguments[0] not in LIGHT:
+            before_call(app[arguments[0]], settle)
+        outcome = app(arguments, verbose=False)
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader, such as `head`, has closed the pipe. Python would report that again when it closes stdout.

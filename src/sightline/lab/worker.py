@@ -32,6 +32,7 @@ from sightline.core.files import faults
 from sightline.core.json_text import to_json
 from sightline.core.metrics import defined, find_metric
 from sightline.core.processes import peak_memory_bytes
+from sightline.core.subnormals import flush_subnormals
 from sightline.data.spaced import spaced
 from sightline.lab.attention import attention_examples, attention_maps
 from sightline.lab.continuing import continues
@@ -84,6 +85,7 @@ def work(job: Job, threads: int) -> int:
     """Do one job and leave its result or failure in its directory; return 0 on success."""
     os.environ.update(dict.fromkeys(THREAD_COUNTS, str(threads)))  # for libraries that start theirs later
     torch.set_num_threads(threads)
+    flush_subnormals()
     try:
         with faults(job.directory / LOG):
             _log_to(job.directory / LOG)

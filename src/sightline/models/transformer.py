@@ -57,13 +57,14 @@ class TransformerConfig:
                 f"all needs one vocabulary for both sides, found {as_config(source)} and {outputs} target tokens",
                 where="model.tie",
             )
-        embed = TokenEmbedding(outputs, self.d_model, scale=self.scale_embedding)
+        tied = self.tie != "none"
+        embed = TokenEmbedding(outputs, self.d_model, scale=self.scale_embedding, tied=tied)
         of_source = (
             EmbeddedTokens(embed)
             if self.tie == "all"
             else build_front_end(source, self.d_model, scale=self.scale_embedding)
         )
-        layers, tied = self._layers(), self.tie != "none"
+        layers = self._layers()
         encoder = FullEncoder(of_source, layers.full_layers(self._positions()))
         stack = layers.causal_layers(self._positions(), reads_memory=True)
         head = TokenHead(self.d_model, outputs, tied=embed.weight if tied else None, bias=not tied)

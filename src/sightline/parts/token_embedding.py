@@ -17,14 +17,17 @@ from sightline.core.shapes import Mask, MemoryMask, MemoryValues
 class TokenEmbedding(nn.Module):
     """Embeds token ids (B, T) as (B, T, D); `scale` multiplies by √D (Vaswani et al. 2017, § 3.4).
 
-    Rows are drawn with standard deviation D^-1/2 when scaled, so that inputs start with unit variance and a tied
-    output layer with unit logits, and with 1/√D · √D = 1 when not. The row `padding` is zero and stays zero.
+    Rows are drawn with standard deviation D^-1/2 when scaled, so that inputs start with unit variance, and when `tied`
+    to an output layer, so that its logits do: with logits of √D most of its gradients would be subnormal numbers.
+    Otherwise it is 1. The row `padding` is zero and stays zero.
     """
 
-    def __init__(self, vocabulary: int, d_model: int, *, scale: bool = False, padding: int | None = 0) -> None:
+    def __init__(
+        self, vocabulary: int, d_model: int, *, scale: bool = False, tied: bool = False, padding: int | None = 0
+    ) -> None:
         super().__init__()
         self.table = nn.Embedding(vocabulary, d_model, padding_idx=padding)
-        nn.init.normal_(self.table.weight, std=d_model**-0.5 if scale else 1.0)
+        nn.init.normal_(self.table.weight, std=d_model**-0.5 if scale or tied else 1.0)
         if padding is not None:
             nn.init.zeros_(self.table.weight[padding])
         self.factor = math.sqrt(d_model) if scale else 1.0

@@ -21,6 +21,7 @@ _NAMES = {
     "cross_entropy": "sightline.training.loss",
     "paper_lr": "sightline.training.optim",
     "perplexity": "sightline.training.loss",
+    "subnormals_flushed": "sightline.core.subnormals",
     "train": "sightline.training.loop",
 }
 
@@ -36,6 +37,7 @@ __all__ = [
     "cross_entropy",
     "paper_lr",
     "perplexity",
+    "subnormals_flushed",
     "train",
 ]
 
@@ -49,6 +51,7 @@ def __getattr__(name: str) -> Any:
 
 
 if TYPE_CHECKING:
+    from sightline.core.subnormals import subnormals_flushed as subnormals_flushed
     from sightline.training.budget import Budget as Budget
     from sightline.training.budget import Spent as Spent
     from sightline.training.loop import train as train

@@ -14,6 +14,7 @@ from torch import nn
 
 from sightline.core.errors import EnvironmentFault, InputError
 from sightline.core.processes import available_cores
+from sightline.core.subnormals import flushes_subnormals
 
 PACKAGES = ("numpy", "safetensors", "tokenizers", "sacrebleu", "scipy")
 WIDE = 256
@@ -34,6 +35,7 @@ def environment() -> dict[str, Any]:
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "cores": available_cores(),
         "threads": torch.get_num_threads(),
+        "subnormals": "flushed" if flushes_subnormals() else "kept",
         "memory_bytes": _memory_bytes(),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "git_commit": _git("rev-parse", "HEAD"),

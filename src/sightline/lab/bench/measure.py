@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar, final
 import torch
 
 from sightline.core.processes import CallFailed, in_child
+from sightline.core.subnormals import flush_subnormals
 from sightline.lab.bench.equality import check_case
 from sightline.lab.bench.limits import Limits
 from sightline.lab.bench.memory import peak_bytes
@@ -67,7 +68,13 @@ def measure(scenario: Scenario, size: int, settings: Settings) -> dict[str, Any]
 
 def _apart(function: Callable[..., T], *arguments: Any) -> T:
     """`function(*arguments)` in a process of its own; nothing is computed in the process that it is forked from."""
-    return in_child(function, *arguments, passing=(Unavailable,), preload=["sightline.lab.bench.table"])
+    return in_child(_flushed, function, *arguments, passing=(Unavailable,), preload=["sightline.lab.bench.table"])
+
+
+def _flushed(function: Callable[..., T], *arguments: Any) -> T:
+    """`function(*arguments)`, with subnormal numbers as commands treat them."""
+    flush_subnormals()
+    return function(*arguments)
 
 
 def examine(scenario: Scenario, size: int, settings: Settings) -> dict[str, Any]:

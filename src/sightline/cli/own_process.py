@@ -1,0 +1,32 @@
+"""Settings of a command's own process, which a library must not choose for the program that uses it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from cyclopts import App
+
+
+def before_call(command: App, settle: Callable[[], None]) -> None:
+    """Let the command, or each of its subcommands, call `settle` before it runs."""
+    for nested in (command[name] for name in command if not name.startswith("-")):
+        before_call(nested, settle)
+    function = command.default_command
+    if function is None:
+        return
+
+    @functools.wraps(function)
+    def settled(*arguments: Any, **options: Any) -> Any:
+        settle()
+        return function(*arguments, **options)
+
+    command.default_command = settled
+
+
+def settle() -> None:
+    """Flush subnormal numbers (see `core.subnormals`)."""
+    from sightline.core.subnormals import flush_subnormals
+
+    flush_subnormals()
