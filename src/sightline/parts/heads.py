@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import final
 
 from torch import Tensor, nn
+
+from sightline.parts.lazy_logits import LazyLogits
 
 
 @final
@@ -13,6 +17,7 @@ class TokenHead(nn.Module):
 
     def __init__(self, d_model: int, vocabulary: int, *, tied: nn.Parameter | None = None, bias: bool = True) -> None:
         super().__init__()
+        self.lazy = False
         self.linear = nn.Linear(d_model, vocabulary, bias)
         if tied is None:
             nn.init.xavier_uniform_(self.linear.weight)
@@ -24,4 +29,17 @@ class TokenHead(nn.Module):
             nn.init.zeros_(self.linear.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.linear(x)
+        return LazyLogits.of(x, self.linear) if self.lazy else self.linear(x)
+
+
+@contextmanager
+def lazy_heads(model: nn.Module) -> Iterator[None]:
+    """Inside the block the logits of the model's heads are computed when somebody reads them; see `LazyLogits`."""
+    heads = [head for head in model.modules() if isinstance(head, TokenHead)]
+    for head in heads:
+        head.lazy = True
+    try:
+        yield
+    finally:
+        for head in heads:
+            head.lazy = False

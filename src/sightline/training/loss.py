@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, final
+from typing import Any, NamedTuple, final, get_args
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-Smoothing = Literal["uniform", "others", "others_but_pad"]
+from sightline.ops.projected_loss import SmoothedLabel, Smoothing, projected_cross_entropy
+from sightline.parts.lazy_logits import projection_of
+
+WHOLE_BYTES = 2**23  # of float32 logits that are computed whole: for so few, chunks gain nothing
 
 
 @final
@@ -45,15 +48,25 @@ def cross_entropy(
 
     logits (..., V) of any float dtype, summed in float32 at least; labels (...) int64; mask (...) bool, True = counts.
     Masked positions, NaN included, reach neither the loss nor a gradient; without real positions the loss is 0.
+    Logits that are not computed yet (`parts.heads.lazy_heads`) are projected some positions at a time, real ones only,
+    and are never in memory together.
     """
     if not 0.0 <= epsilon < 1.0:
         raise ValueError(f"label smoothing must be in [0, 1), got {epsilon}")
+    if smoothing not in get_args(Smoothing):
+        raise ValueError(f"smoothing must be 'uniform', 'others' or 'others_but_pad', got {smoothing!r}")
+    if mask is not None and (mask.dtype != torch.bool or mask.shape != labels.shape):
+        raise ValueError(f"mask must be bool of shape {tuple(labels.shape)}, got {mask.dtype} {tuple(mask.shape)}")
+    projection = projection_of(logits)
+    if projection is not None and 4 * labels.numel() * projection.linear.out_features > WHOLE_BYTES:
+        x, linear = projection
+        chosen, gold = (x.flatten(0, -2), labels.flatten()) if mask is None else (x[mask], labels[mask])
+        target = SmoothedLabel.of(epsilon, smoothing, linear.out_features, pad)
+        return Loss(*projected_cross_entropy(chosen, linear.weight, linear.bias, gold, target), gold.numel())
     classes = logits.shape[-1]
     if mask is None:
         real, gold = logits.reshape(-1, classes), labels.reshape(-1)
     else:
-        if mask.dtype != torch.bool or mask.shape != labels.shape:
-            raise ValueError(f"mask must be bool of shape {tuple(labels.shape)}, got {mask.dtype} {tuple(mask.shape)}")
         real, gold = logits[mask], labels[mask]  # (N, V), (N,)
     log_p = torch.log_softmax(real, -1, dtype=torch.promote_types(real.dtype, torch.float32))
     gold_log_p = log_p.gather(-1, gold.unsqueeze(-1)).squeeze(-1)  # (N,)
@@ -65,11 +78,9 @@ def cross_entropy(
             total = (1.0 - epsilon) * nll - epsilon / classes * (others - nll)
         elif smoothing == "others":
             total = (1.0 - epsilon) * nll - epsilon / (classes - 1) * others
-        elif smoothing == "others_but_pad":
+        else:
             pads = torch.where(gold == pad, 0.0, log_p[:, pad]).sum()
             total = (1.0 - epsilon) * nll - epsilon / (classes - 2) * (others - pads)
-        else:
-            raise ValueError(f"smoothing must be 'uniform', 'others' or 'others_but_pad', got {smoothing!r}")
     return Loss(total, nll.detach(), gold.numel())
 
 

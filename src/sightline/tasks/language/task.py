@@ -18,6 +18,7 @@ from sightline.data.text.corpus import TextCorpus
 from sightline.data.text.part import TextPart
 from sightline.data.tokens.text import TextTokenizer
 from sightline.models.stateful import StatefulDecoder
+from sightline.parts.heads import lazy_heads
 from sightline.tasks.language.baselines import code_lengths
 from sightline.tasks.language.config import LanguageRun, check_causal
 from sightline.tasks.language.generation import Generated, GenerationConfig, OnText
@@ -100,7 +101,8 @@ class LanguageTask(TrainedModelTask[TextCorpus, TextPart, LanguageRun, LanguageM
 
     def loss(self, model: nn.Module, batch: TextBatch) -> Loss:
         """Cross entropy of each next token, given those before it in its document."""
-        logits, _ = model(batch.tokens, None, batch.mask, batch.starts)  # (B, T, V)
+        with lazy_heads(model):
+            logits, _ = model(batch.tokens, None, batch.mask, batch.starts)  # (B, T, V)
         return cross_entropy(logits, batch.labels, batch.mask)
 
     def divergence(self, outputs: Any, reference: Any, batch: TextBatch) -> Tensor:

@@ -15,6 +15,7 @@ from sightline.core.errors import InputError
 from sightline.core.metrics import metric_names
 from sightline.core.modes import evaluating
 from sightline.data.spaced import at_least_one
+from sightline.parts.heads import lazy_heads
 from sightline.tasks.outcomes import Costs, Measured
 from sightline.tasks.run import RunConfig
 from sightline.tasks.saved import Options
@@ -85,7 +86,8 @@ class TextsOutTask(TrainedModelTask[D, P, R, W]):
 
     def loss(self, model: nn.Module, batch: Any) -> Loss:
         """Cross entropy of each next target token, given the source and the tokens before it (teacher forcing)."""
-        logits = model(batch.source, batch.source_mask, batch.target[:, :-1])  # (B, T, V)
+        with lazy_heads(model):
+            logits = model(batch.source, batch.source_mask, batch.target[:, :-1])  # (B, T, V)
         labels, mask = batch.target[:, 1:], batch.target_mask[:, 1:]
         return cross_entropy(logits, labels, mask, epsilon=self.config.label_smoothing, smoothing=self.config.smoothing)
 

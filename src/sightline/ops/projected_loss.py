@@ -1,0 +1,161 @@
+"""Cross entropy fused with the output projection: the logits of some positions at a time, never all of them.
+
+The logits (N, V) are usually the largest tensor of a training step: 134 MB for 4,096 positions and 8,192 tokens,
+several times over. Here a chunk of them is made, turned into losses and gradients while it is in the cache, and
+dropped. The gradients are computed with the losses, so that nothing is computed twice.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple, final
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+Smoothing = Literal["uniform", "others", "others_but_pad"]
+
+CHUNK_BYTES = {"cpu": 2**23}  # of a chunk's logits in float32, which the caches of a processor hold
+DEVICE_CHUNK_BYTES = 2**28
+FEWEST = 64  # positions of a chunk: fewer make the products slow
+
+
+class SmoothedLabel(NamedTuple):
+    """The target distribution of a label: `gold` on the label and `other` on every other class.
+
+    pad: this class gets nothing, unless it is the label; None = no such class
+    """
+
+    gold: float
+    other: float
+    pad: int | None = None
+
+    @classmethod
+    def of(cls, epsilon: float, smoothing: Smoothing, classes: int, pad: int) -> SmoothedLabel:
+        """The distributions of `training.loss.cross_entropy`."""
+        if epsilon == 0.0:
+            return cls(1.0, 0.0)
+        if smoothing == "uniform":
+            return cls(1.0 - epsilon + epsilon / classes, epsilon / classes)
+        if smoothing == "others":
+            return cls(1.0 - epsilon, epsilon / (classes - 1))
+        return cls(1.0 - epsilon, epsilon / (classes - 2), pad)
+
+
+def projected_cross_entropy(
+    x: Tensor, weight: Tensor, bias: Tensor | None, labels: Tensor, target: SmoothedLabel, *, chunk: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """The sums over N positions of -Σ q log p and of -log p(label), p = softmax(x Wᵀ + b) and q the target.
+
+    x (N, D), weight (V, D), bias (V,), labels (N,) int64. The products are in autocast's dtype where it is on, all else
+    in float32 at least. The second sum has no gradient, the first has gradients of first order. `chunk` positions are
+    projected at a time, None = as many as fit into the caches.
+    """
+    kind = x.device.type
+    product = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+    if chunk is None:
+        chunk = max(FEWEST, CHUNK_BYTES.get(kind, DEVICE_CHUNK_BYTES) // (4 * len(weight)))
+    total, nll = _ProjectedCrossEntropy.apply(x, weight, bias, labels, target, chunk, product)
+    return total, nll
+
+
+@final
+class _ProjectedCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        labels: Tensor,
+        target: SmoothedLabel,
+        chunk: int,
+        product: Any,
+    ) -> tuple[Tensor, Tensor]:
+        with torch.autocast(x.device.type, enabled=False):
+            sums = _ChunkSums(x, weight, bias, target, product, any(ctx.needs_input_grad))
+            for first in range(0, len(x), chunk):
+                sums.add(slice(first, min(first + chunk, len(x))), labels)
+        ctx.save_for_backward(*(sums.gradients or ()))
+        ctx.has_bias = bias is not None
+        ctx.mark_non_differentiable(sums.nll)
+        return sums.total, sums.nll
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_total: Tensor, of_nll: Tensor) -> tuple[Any, ...]:  # type: ignore[bad-override]
+        of_x, of_weight, *of_bias = (gradient * of_total.to(gradient.dtype) for gradient in ctx.saved_tensors)
+        return of_x, of_weight, of_bias[0] if ctx.has_bias else None, None, None, None, None
+
+
+@final
+class _ChunkSums:
+    """Both sums, and the gradients of the first, over the chunks so far; buffers that all chunks share."""
+
+    def __init__(
+        self, x: Tensor, weight: Tensor, bias: Tensor | None, target: SmoothedLabel, product: torch.dtype, learnt: bool
+    ) -> None:
+        self.x, self.weight = x.to(product), weight.to(product)
+        self.bias, self.target = bias, target
+        self.wide = torch.promote_types(product, torch.float32)
+        self.total, self.nll = x.new_zeros((), dtype=self.wide), x.new_zeros((), dtype=self.wide)
+        self.gradients: tuple[Tensor, ...] | None = None
+        if learnt:
+            self.gradients = (torch.empty_like(x), torch.zeros_like(weight))
+            self.gradients += () if bias is None else (torch.zeros_like(bias),)
+        self._buffers: dict[str, Tensor] = {}
+
+    def add(self, rows: slice, labels: Tensor) -> None:
+        """Add the losses and gradients of the positions `rows`."""
+        x, gold = self.x[rows], labels[rows].unsqueeze(1)
+        logits = torch.mm(x, self.weight.T, out=self._buffer("product", len(x), self.x.dtype))
+        if logits.dtype != self.wide:
+            logits = self._buffer("logits", len(x), self.wide).copy_(logits)
+        if self.bias is not None:
+            logits += self.bias
+        p = torch.softmax(logits, 1, out=self._buffer("p", len(x), self.wide))
+        log_z = logits.amax(1) - p.amax(1).log()  # (rows,) the largest p is at least 1/V
+        gold_nll = (log_z - logits.gather(1, gold).squeeze(1)).sum()
+        self.nll += gold_nll
+        self._add_total(logits, log_z, gold, gold_nll)
+        if self.gradients is not None:
+            self._add_gradients(rows, x, p, gold)
+
+    def _add_total(self, logits: Tensor, log_z: Tensor, gold: Tensor, gold_nll: Tensor) -> None:
+        on, other, pad = self.target
+        if other == 0.0:
+            self.total += gold_nll
+            return
+        every = logits.shape[1] * log_z.sum() - logits.sum()  # -Σ log p over all classes
+        if pad is not None:
+            every = every - torch.where(gold.squeeze(1) == pad, 0.0, log_z - logits[:, pad]).sum()
+        self.total += (on - other) * gold_nll + other * every
+
+    def _add_gradients(self, rows: slice, x: Tensor, p: Tensor, gold: Tensor) -> None:
+        """From p - q, or Σq · p - q where q does not add up to 1."""
+        assert self.gradients is not None
+        on, other, pad = self.target
+        if pad is not None:  # for the label `pad` no class is left out, and q adds up to 1 + other
+            is_pad = (gold == pad).to(p.dtype)  # (rows, 1)
+            p *= 1.0 + other * is_pad
+            p[:, pad] += other * (1.0 - is_pad.squeeze(1))
+        if other:
+            p -= other
+        p.scatter_add_(1, gold, p.new_full((1, 1), other - on).expand_as(gold))
+        of_x, of_weight, *of_bias = self.gradients
+        for of in of_bias:
+            of += p.sum(0)
+        of_logits = p if p.dtype == x.dtype else self._buffer("product", len(x), x.dtype).copy_(p)
+        if of_x.dtype == x.dtype:
+            torch.mm(of_logits, self.weight, out=of_x[rows])
+        else:
+            of_x[rows] = torch.mm(of_logits, self.weight)
+        if of_weight.dtype == x.dtype:
+            torch.addmm(of_weight, of_logits.T, x, out=of_weight)
+        else:
+            of_weight += torch.mm(of_logits.T, x)
+
+    def _buffer(self, name: str, rows: int, dtype: torch.dtype) -> Tensor:
+        if name not in self._buffers:
+            self._buffers[name] = self.x.new_empty(rows, len(self.weight), dtype=dtype)
+        return self._buffers[name][:rows]

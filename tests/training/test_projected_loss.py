@@ -1,0 +1,159 @@
+"""The loss that projects some positions at a time equals the loss of whole logits, gradients too."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sightline.models.language_model import LanguageModelConfig
+from sightline.models.transformer import TransformerConfig
+from sightline.ops.projected_loss import SmoothedLabel, Smoothing, projected_cross_entropy
+from sightline.parts.heads import TokenHead, lazy_heads
+from sightline.parts.lazy_logits import LazyLogits, projection_of
+from sightline.parts.token_embedding import Tokens
+from sightline.training import loss as module
+from sightline.training.loss import Loss, cross_entropy
+
+CLASSES, WIDTH, POSITIONS = 11, 6, 23
+
+
+@pytest.fixture(autouse=True)
+def always_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WHOLE_BYTES", 0)
+
+
+def example(dtype: torch.dtype, bias: bool = True) -> tuple[Tensor, nn.Linear, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    x = 3 * torch.randn(POSITIONS, WIDTH, generator=generator, dtype=torch.float64)
+    linear = nn.Linear(WIDTH, CLASSES, bias).to(dtype)
+    with torch.no_grad():
+        for parameter in linear.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
+    labels = torch.randint(CLASSES, (POSITIONS,), generator=generator)
+    labels[:3] = 0  # the padding token as a label
+    return x.to(dtype).requires_grad_(), linear, labels
+
+
+def gradients(loss: Loss, *inputs: Tensor) -> tuple[Tensor, ...]:
+    return torch.autograd.grad(0.7 * loss.total, inputs)
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 23, 64])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("smoothing", "epsilon"), [("uniform", 0.0), *((name, 0.1) for name in get_args(Smoothing))])
+@pytest.mark.parametrize(("dtype", "most"), [(torch.float64, 1e-12), (torch.float32, 2e-6)])
+def test_equals_the_loss_of_whole_logits(
+    chunk: int, bias: bool, smoothing: Smoothing, epsilon: float, dtype: torch.dtype, most: float
+) -> None:
+    x, linear, labels = example(dtype, bias)
+    expected = cross_entropy(linear(x), labels, epsilon=epsilon, smoothing=smoothing)
+    target = SmoothedLabel.of(epsilon, smoothing, CLASSES, 0)
+    found = projected_cross_entropy(x, linear.weight, linear.bias, labels, target, chunk=chunk)
+    torch.testing.assert_close(found, expected[:2], rtol=most, atol=0.0)
+    inputs = (x, *linear.parameters())
+    of_found = gradients(Loss(*found, 0), *inputs)
+    for ours, theirs in zip(of_found, gradients(expected, *inputs), strict=True):
+        assert (ours - theirs).norm() <= most * theirs.norm()
+
+
+def test_in_bfloat16_it_is_as_close_to_the_exact_loss_as_whole_logits() -> None:
+    x, linear, labels = example(torch.float32)
+    exact = cross_entropy(linear.double()(x.double()), labels)
+    of_exact = gradients(exact, x, *linear.parameters())
+    linear.float()
+    errors = []
+    for lazy in (True, False):
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = LazyLogits.of(x, linear) if lazy else linear(x)
+            loss = cross_entropy(logits, labels)
+        assert loss.total.dtype == torch.float32
+        each = zip(gradients(loss, x, *linear.parameters()), of_exact, strict=True)
+        errors.append([float((loss.nll - exact.nll).abs() / exact.nll)]
+                      + [float((ours - theirs).norm() / theirs.norm()) for ours, theirs in each])  # fmt: skip
+    for ours, whole in zip(*errors, strict=True):
+        assert ours <= max(1.5 * whole, 1e-2)
+
+
+def test_positions_under_the_mask_reach_neither_loss_nor_gradients() -> None:
+    x, linear, labels = example(torch.float64)
+    mask = torch.arange(POSITIONS) % 3 > 0
+    dirty = x.detach().masked_fill(~mask.unsqueeze(1), float("nan")).requires_grad_()
+    expected = cross_entropy(linear(x), labels, mask)
+    found = cross_entropy(LazyLogits.of(dirty, linear), labels, mask)
+    assert found.count == expected.count == int(mask.sum())
+    torch.testing.assert_close(found[:2], expected[:2], rtol=1e-12, atol=0.0)
+    of_x = gradients(found, dirty)[0]
+    torch.testing.assert_close(of_x, gradients(expected, x)[0], rtol=1e-12, atol=1e-14)
+    assert not of_x[~mask].any()
+    nothing = cross_entropy(LazyLogits.of(dirty, linear), labels, torch.zeros_like(mask), epsilon=0.1)
+    nothing.total.backward()
+    assert (float(nothing.total.detach()), nothing.count) == (0.0, 0)
+    assert not dirty.grad.any()
+
+
+def test_a_tied_matrix_gets_the_gradients_of_both_ends() -> None:
+    model = LanguageModelConfig(d_model=8, layers=1, heads=2, dropout=0.0).build(Tokens(CLASSES)).double()
+    tokens = torch.arange(14).reshape(2, 7) % CLASSES
+    grads = []
+    for lazy in (True, False):
+        model.zero_grad()
+        with lazy_heads(model) if lazy else torch.enable_grad():
+            logits = model(tokens, None)[0]
+        assert isinstance(logits, LazyLogits) == lazy
+        cross_entropy(logits, tokens.roll(-1, 1), epsilon=0.1).total.backward()
+        grads.append([p.grad for p in model.parameters()])
+    assert model.head.linear.weight is model.embedding.weight
+    torch.testing.assert_close(*grads, rtol=1e-11, atol=1e-13)
+
+
+def test_the_whole_logits_are_never_in_memory() -> None:
+    positions, classes = 512, 4096
+    x, linear = torch.randn(positions, 8, requires_grad=True), nn.Linear(8, classes)
+    sizes: list[int] = []
+
+    class Sizes(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            out = func(*args, **(kwargs or {}))
+            sizes.append(out.numel() if isinstance(out, Tensor) else 0)
+            return out
+
+    with Sizes():
+        loss = projected_cross_entropy(x, linear.weight, linear.bias, torch.zeros(positions, dtype=torch.long),
+                                       SmoothedLabel.of(0.0, "uniform", classes, 0), chunk=64)[0]  # fmt: skip
+        loss.backward()
+    assert max(sizes) == 64 * classes
+
+
+def test_logits_are_like_any_others_to_who_reads_them() -> None:
+    head = TokenHead(WIDTH, CLASSES)
+    x = torch.randn(2, 3, WIDTH)
+    with lazy_heads(nn.ModuleList([head])):
+        lazy = head(x)
+    expected = head(x)
+    assert projection_of(lazy) is not None
+    assert lazy.shape == (2, 3, CLASSES)
+    assert projection_of(lazy) is None, "they have been computed: a loss uses them"
+    assert torch.equal(lazy.argmax(-1), expected.argmax(-1))
+    assert torch.equal(torch.cat([lazy, lazy]), torch.cat([expected, expected]))
+    assert torch.equal(lazy[0, 1], expected[0, 1])
+    assert not isinstance(expected, LazyLogits)
+
+
+def test_a_layer_that_somebody_listens_to_is_called() -> None:
+    head, heard = TokenHead(WIDTH, CLASSES), []
+    head.linear.register_forward_hook(lambda _module, _inputs, output: heard.append(output))
+    with lazy_heads(head):
+        logits = head(torch.randn(4, WIDTH))
+    cross_entropy(logits, torch.zeros(4, dtype=torch.long)).total.backward()
+    assert len(heard) == 1
+
+
+def test_heads_are_as_before_after_an_error() -> None:
+    model = TransformerConfig(d_model=8, layers=1, heads=2).build(Tokens(CLASSES), CLASSES)
+    with pytest.raises(KeyError), lazy_heads(model):
+        raise KeyError
+    tokens = torch.ones(1, 3, dtype=torch.long)
+    assert not isinstance(model(tokens, None, tokens), LazyLogits)
