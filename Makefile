@@ -39,7 +39,7 @@ CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 TESTS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo quick test hooks check format lint types layers docs certify certify-full bench peers study formats quantus cluster conformance claims ladder ladder-dates ladder-multi30k generate vega viewer viewer-packages fonts clean
+.PHONY: help install demo quick test hooks check format lint types layers docs certify certify-full bench bench-decoding peers study formats quantus cluster conformance claims ladder ladder-dates ladder-multi30k generate vega viewer viewer-packages fonts clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -103,6 +103,11 @@ certify-full: install
 bench: $(PEERS)
 	@status=0; $(BIN)/sightline bench --out-dir benchmarks/results $(ARGS) || status=$$?; \
 		$(BIN)/python docs/generate.py; exit $$status
+
+# Whole models beside transformers and CTranslate2: ten minutes on an idle core; ARGS="--only one-beam --pairs 3" for less.
+bench-decoding: $(PEERS)
+	$(BIN)/python benchmarks/bench_decoding.py $(ARGS)
+	$(BIN)/python docs/generate.py
 
 # Keep the machine idle meanwhile: some claims are about time.
 claims: install

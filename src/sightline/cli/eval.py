@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from sightline.cli.plugins import Plugins
+from sightline.core.precision import Precision
 
 
 def eval(
@@ -21,6 +22,7 @@ def eval(
     length_penalty: float | None = None,
     max_length: int | None = None,
     batch_size: int | None = None,
+    precision: Precision | None = None,
     device: str = "auto",
     plugin: Plugins = None,
     figures: Path | None = None,
@@ -42,6 +44,7 @@ def eval(
         length_penalty: Alpha: the score of n tokens is divided by ((5 + n) / 6)^alpha.
         max_length: Maximum number of tokens of an output.
         batch_size: Maximum number of inputs decoded together.
+        precision: Of the products of the model: float32, bf16 or int8; the narrower, the faster (int8 needs a CPU).
         device: auto, cpu, cuda or mps.
         figures: Write figures as PNG and SVG to this directory: confusion matrix and reliability diagram
             (classification), loss by position (language), error by step (forecasting).
@@ -66,7 +69,12 @@ def eval(
     if length_penalty is not None and beam < 2:
         raise InputError("requires --beam 2 or more", where="--length-penalty")
     keys = parse_overrides(overrides)
-    optional: dict[str, Any] = {"length_penalty": length_penalty, "max_length": max_length, "batch_size": batch_size}
+    optional: dict[str, Any] = {
+        "length_penalty": length_penalty,
+        "max_length": max_length,
+        "batch_size": batch_size,
+        "precision": precision,
+    }
     optional = {name: value for name, value in optional.items() if value is not None}
     decoding = override(DecodingConfig(), {"beam": beam, **optional}, prefix="--")
     load_plugins(plugin)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sightline.cli.plugins import Plugins
+from sightline.core.precision import Precision
 
 
 def generate(
@@ -28,6 +29,7 @@ def generate(
     num_samples: int = 1,
     batch_size: int | None = None,
     truncate: Literal["error", "left"] = "error",
+    precision: Precision | None = None,
     echo: bool = False,
     device: str = "auto",
     plugin: Plugins = None,
@@ -58,6 +60,7 @@ def generate(
         batch_size: Maximum number of outputs generated together.
         truncate: How to handle a prompt that is too long for the model: fail (error) or drop its beginning (left).
         echo: Print each prompt before its output.
+        precision: Of the products of the model: float32, bf16 or int8; the narrower, the faster (int8 needs a CPU).
         device: auto, cpu, cuda or mps.
         json: Print one JSON object with `schema_version`.
     """
@@ -88,7 +91,11 @@ def generate(
     if length_penalty is not None and beam < 2:
         raise InputError("requires --beam 2 or more", where="--length-penalty")
     optional: dict[str, Any] = {**sampling, "length_penalty": length_penalty, "max_length": max_new_tokens}
-    optional = {name: value for name, value in {**optional, "batch_size": batch_size}.items() if value is not None}
+    optional = {
+        name: value
+        for name, value in {**optional, "batch_size": batch_size, "precision": precision}.items()
+        if value is not None
+    }
     decoding = override(DecodingConfig(), {"beam": beam, "sample": sampled, **optional}, prefix="--")
     config = GenerationConfig(decoding, num_samples, tuple(stop or ()), truncate)
     if prompts and prompt_file is not None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, cast
 from cyclopts import Parameter
 
 from sightline.cli.plugins import Plugins
+from sightline.core.precision import Precision
 
 WAY = "write texts as arguments, name a table of them by --data, or write any text one a line on standard input"
 CHUNK = 2000  # rows of a table that are answered at a time
@@ -32,6 +33,7 @@ def predict(
     max_length: int | None = None,
     seed: int | None = None,
     batch_size: int | None = None,
+    precision: Precision | None = None,
     device: str = "auto",
     plugin: Plugins = None,
     figures: Path | None = None,
@@ -63,6 +65,7 @@ def predict(
         max_length: Maximum number of tokens of an output.
         seed: Seed of the sampling.
         batch_size: Maximum number of inputs decoded together.
+        precision: Of the products of the model: float32, bf16 or int8; the narrower, the faster (int8 needs a CPU).
         device: auto, cpu, cuda or mps.
         figures: For forecasts: write an SVG figure of each series to this directory.
         json: Print one JSON object with `schema_version` instead of lines.
@@ -94,7 +97,13 @@ def predict(
         for name, value in options.items():
             if value is not None and missing:
                 raise InputError(f"requires {needs}", where=f"--{name.replace('_', '-')}")
-    optional: dict[str, Any] = {**searching, **sampling, "max_length": max_length, "batch_size": batch_size}
+    optional: dict[str, Any] = {
+        **searching,
+        **sampling,
+        "max_length": max_length,
+        "batch_size": batch_size,
+        "precision": precision,
+    }
     optional = {name: value for name, value in optional.items() if value is not None}
     decoding = override(DecodingConfig(), {"beam": beam, "sample": sample, **optional}, prefix="--")
     load_plugins(plugin)

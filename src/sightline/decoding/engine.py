@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, final
 import torch
 
 from sightline.core.errors import InputError
+from sightline.core.precision import Precision
 from sightline.core.settings import check_in_range
 from sightline.decoding.beam import LENGTH_PENALTY, beam
 from sightline.decoding.greedy import Watch, greedy
@@ -26,6 +27,7 @@ class DecodingConfig:
     max_length: maximum number of tokens of an output, including the end token; None leaves it to the caller.
     batch_size: maximum number of sources in a batch.
     batch_tokens: maximum number of padded source tokens in a batch, times the beam width.
+    precision: of the products of linear layers; the caller prepares the model for it (`models.inference`).
     """
 
     beam: int = 1
@@ -40,6 +42,7 @@ class DecodingConfig:
     max_length: int | None = None
     batch_size: int = 256
     batch_tokens: int = 4096
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         if self.beam > 1 and self.sample:

@@ -15,6 +15,7 @@ from sightline.data.tokens.text import TextTokenizer
 from sightline.decoding.engine import DecodingConfig, decode
 from sightline.decoding.prompt import Prompted, after_prompt
 from sightline.models.decoder import Decoder
+from sightline.models.inference import for_inference
 from sightline.parts.positions import AddPositions
 from sightline.tasks.outcomes import Answer
 
@@ -97,6 +98,7 @@ def generate(
     def watch(chosen: list[tuple[int, int]]) -> list[int]:
         return [row for row, token in chosen if listeners[row].hear(token)]
 
+    model = for_inference(model, decoding.precision)
     hypotheses = decode(
         lambda chosen: read_prompts(model, [ids[rows[i]] for i in chosen]),
         after_prompt(model.step),

@@ -18,6 +18,7 @@ from sightline.data.inputs import InputTable
 from sightline.data.tokens.tokenizer import Tokenizer, TokenizerPair
 from sightline.decoding.engine import DecodingConfig, decode
 from sightline.models import SequenceModel
+from sightline.models.inference import for_inference
 from sightline.models.store import CONFIG, LoadedModel
 from sightline.tasks.card import Card
 from sightline.tasks.outcomes import Answer
@@ -101,8 +102,7 @@ class TextWriter(ABC, Generic[P]):
 
     def begin(self, sources: Sources, rows: Sequence[int]) -> Any:
         """The decoder's state before the first token for these items."""
-        source, mask = on_device(*sources.batch(rows), next(self.model.parameters()).device)
-        return self.model.initial_state(self.model.encode(source, mask))
+        return begin(self.model, sources, rows)
 
     def write(self, sources: Sources, decoding: DecodingConfig | None = None, *, first: int = 0) -> list[TextOutput]:
         """An output for each source, in order, greedy without `decoding`; a source without positions gets an empty one.
@@ -112,12 +112,14 @@ class TextWriter(ABC, Generic[P]):
         """
         lengths = sources.positions
         rows = [row for row, count in enumerate(lengths) if count]
+        decoding = decoding or DecodingConfig()
         with evaluating(self.model):
+            model = for_inference(self.model, decoding.precision)
             hypotheses = decode(
-                lambda chosen: self.begin(sources, [rows[i] for i in chosen]),
-                self.model.step,
+                lambda chosen: begin(model, sources, [rows[i] for i in chosen]),
+                model.step,
                 [lengths[row] for row in rows],
-                decoding or DecodingConfig(),
+                decoding,
                 bos=Tokenizer.BOS,
                 eos=Tokenizer.EOS,
                 max_length=self.longest_output,
@@ -147,6 +149,12 @@ class TextWriter(ABC, Generic[P]):
 
     def save_files(self, directory: Path) -> None:
         self.tokenizers.save(directory / TOKENIZERS)
+
+
+def begin(model: SequenceModel, sources: Sources, rows: Sequence[int]) -> Any:
+    """The state of the model's decoder before the first token for these items."""
+    source, mask = on_device(*sources.batch(rows), next(model.parameters()).device)
+    return model.initial_state(model.encode(source, mask))
 
 
 def texts_of(outputs: Sequence[TextOutput]) -> list[str]:

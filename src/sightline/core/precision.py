@@ -1,0 +1,7 @@
+"""The precisions of a model's products when it predicts."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Precision = Literal["float32", "bf16", "int8"]

@@ -1,0 +1,112 @@
+"""Copies for inference compute what the model does, in each precision as well as the precision can."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from sightline.core.errors import InputError
+from sightline.models.inference import for_inference
+from sightline.ops import fastest as choice
+from sightline.parts.packed_linear import KINDS, Int8Linear, check_precision
+
+SHAPES = [(7, 13), (64, 48), (256, 1000)]
+ERRORS = {"float32": 1e-6, "bf16": 1e-2, "int8": 2e-2}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_chosen_before(monkeypatch):
+    monkeypatch.setattr(choice, "_chosen", {})
+
+
+@pytest.mark.parametrize("way", [0, 1])
+@pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
+@pytest.mark.parametrize("precision", KINDS)
+def test_a_packed_layer_is_as_near_as_its_precision_allows(precision, bias, way, monkeypatch):
+    monkeypatch.setattr(choice, "_measured", lambda ways: min(way, len(ways) - 1))
+    torch.manual_seed(0)
+    for size_in, size_out in SHAPES:
+        linear = nn.Linear(size_in, size_out, bias)
+        packed = KINDS[precision](linear)
+        for shape in ((1,), (5,), (2, 3), (70,)):
+            x = torch.randn(*shape, size_in) * 3
+            with torch.inference_mode():
+                expected, y = linear(x), packed(x)
+            assert (y.shape, y.dtype) == (expected.shape, torch.float32)
+            error = (y - expected).square().mean().sqrt() / expected.square().mean().sqrt()
+            assert error < ERRORS[precision]
+
+
+def test_a_row_in_int8_depends_on_no_other_row():
+    packed = Int8Linear(nn.Linear(16, 8))
+    x = torch.randn(6, 16)
+    x[3] *= 1e4
+    x[5] = 0.0
+    with torch.inference_mode():
+        whole = packed(x)
+        assert torch.equal(whole[:3], packed(x[:3]))
+        assert torch.equal(whole[5], packed.bias)
+
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.dropout = nn.Linear(4, 4), nn.Sequential(nn.Linear(4, 2)), nn.Dropout(0.5)
+        self.second[0].weight = nn.Parameter(torch.ones(2, 4))
+
+    def forward(self, x):
+        return self.second(self.dropout(self.first(x)))
+
+
+def test_a_copy_is_kept_until_the_model_changes():
+    model = Model().train()
+    copy = for_inference(model)
+    assert model.training
+    assert not copy.training
+    assert for_inference(model) is copy
+    assert for_inference(model, "bf16") is not copy
+    assert copy.first.weight is model.first.weight
+    x = torch.randn(3, 4)
+    with torch.no_grad():
+        before = copy(x)
+        model.first.weight.mul_(2.0)
+        again = for_inference(model)
+        torch.testing.assert_close(again(x), model.eval()(x))
+        assert not torch.equal(again(x), before)
+        model.second = nn.Sequential(nn.Linear(4, 2))
+        torch.testing.assert_close(for_inference(model)(x), model(x))
+
+
+def test_hooks_of_a_model_are_heard():
+    model = Model().eval()
+    for_inference(model)
+    heard = []
+    handle = model.first.register_forward_hook(lambda *_: heard.append(1))
+    with torch.no_grad():
+        for_inference(model)(torch.randn(1, 4))
+    assert heard == [1]
+    handle.remove()
+    assert for_inference(model) is not model
+
+
+@pytest.mark.parametrize(
+    ("precision", "device", "message"),
+    [
+        ("int4", "cpu", "--precision: must be float32, bf16 or int8, found 'int4'"),
+        ("int8", "cuda", "--precision: int8 needs a CPU, found cuda"),
+    ],
+)
+def test_a_precision_that_cannot_be_had_is_named(precision, device, message):
+    with pytest.raises(InputError, match=message):
+        check_precision(precision, torch.device(device))
+
+
+def test_the_fastest_way_is_measured_once():
+    calls = []
+    ways = (lambda: (calls.append("slow"), list(range(30000)))[0], lambda: calls.append("fast"))
+    choice.fastest("key", ways)
+    assert calls.count("slow") == choice.ROUNDS + 1
+    assert calls[-1] == "fast"
+    choice.fastest("key", ways)
+    assert calls.count("slow") == choice.ROUNDS + 1
