@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # inherited by the processes that tests start
 os.environ.setdefault("MKL_NUM_THREADS", "1")
@@ -13,6 +14,7 @@ import jaxtyping
 jaxtyping.install_import_hook("sightline", "beartype.beartype")
 
 import hypothesis  # noqa: E402
+import pytest  # noqa: E402
 import torch  # noqa: E402
 
 torch.set_num_threads(1)
@@ -26,3 +28,11 @@ hypothesis.settings.register_profile(
     database=None,
 )
 hypothesis.settings.load_profile("sightline")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _workers() -> Iterator[None]:
+    from tests.kept_workers import kept_workers
+
+    with kept_workers():
+        yield

@@ -34,7 +34,7 @@ def pairs(folder: Path) -> dict[str, DataOption]:
     sources = texts()
     rows = [(source[::-1].swapcase(), "x", source) for source in sources]
     data = table(folder / "pairs.tsv", ["out", "other", "in"], rows)
-    columns = {"source_column": "in", "target_column": "out"}
+    columns = {"source_column": "in", "target_column": "out", "budget": "100steps"}
     options = {
         "columns": {},
         "lower case": {"lowercase": True},
@@ -66,7 +66,8 @@ def labelled_texts(folder: Path, many: bool) -> dict[str, DataOption]:
     sources = texts()
     labels = [("upper" if source.isupper() else "mixed") + ("/short" * (len(source) < 6) * many) for source in sources]
     data = table(folder / "labels.tsv", ["class", "said"], list(zip(labels, sources, strict=True)))
-    columns = {"label_column": "class", "source_column": "said", **({"label_separator": "/"} if many else {})}
+    columns = {"label_column": "class", "source_column": "said"}
+    columns |= {"label_separator": "/", "budget": "100steps"} if many else {}
     options = {
         "lower case": {"lowercase": True},
         "lower case of characters": {"lowercase": True, "text.kind": "char"},
@@ -125,7 +126,7 @@ PICTURE_OPTIONS: dict[str, dict[str, Any]] = {
     "stretched": {"picture.height": 8, "picture.width": 8, "picture.fit": "stretch", "picture.patch": 4},
     "padded": {
         "picture.height": 12, "picture.width": 12, "picture.fit": "pad", "picture.ground": 200, "picture.colour": "rgb",
-        "picture.patch": 4, "picture.mean": 0.3,
+        "picture.patch": 4, "picture.mean": 0.3, "budget": "100steps",
     },
     "levels": {
         "picture.height": 4, "picture.width": 4, "picture.fit": "stretch", "picture.view": "levels",

@@ -11,6 +11,7 @@ last the status of the job's process. The result goes to `result.json` in the jo
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -75,6 +76,7 @@ def main(arguments: list[str]) -> int:
     """Work on the jobs of standard input, each with `arguments[0]` threads."""
     threads = int(arguments[0])
     if hasattr(os, "pidfd_open"):
+        importlib.import_module("torch._dynamo")  # which every optimizer needs: a second that no job has to spend
         Nursery(lambda path: work(read_json(Job, path), threads)).serve()
         return 0
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -130,7 +130,15 @@ class Drawing:
                 draw(axes, theme, narrow or columns > 1)
             if title:
                 figure.axes[0].set_title(self.title, loc="left", fontsize=10, color=theme.ink)
+            lay_out(figure)
+            figure.set_layout_engine(None)  # saving would compute it again, and draw everything twice for it
             yield figure
+
+
+def lay_out(figure: Figure) -> None:
+    """Compute the places of all axes; nothing is drawn."""
+    if (engine := figure.get_layout_engine()) is not None:
+        engine.execute(figure)
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -301,7 +309,7 @@ def end_labels(axes: Axes, theme: Theme, ends: dict[str, tuple[float, float]], o
     """Write names to the right of the line ends, moved apart to avoid overlaps."""
     figure = axes.figure
     names = sorted(ends, key=lambda name: ends[name][1])
-    figure.draw_without_rendering()  # type: ignore[union-attr]  # computes the layout, so that pixel positions are valid
+    lay_out(figure)  # type: ignore[arg-type]  # so that pixel positions are valid
     to_pixels, to_data = axes.transData, axes.transData.inverted()
     gap = 12.5 * figure.dpi / 72
     height = [float(to_pixels.transform(ends[name])[1]) for name in names]

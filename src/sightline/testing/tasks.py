@@ -31,7 +31,14 @@ from sightline.testing.findings import refusal
 from sightline.testing.task_subject import TaskSubject
 
 _SHOWN = 3  # problems of a law
-_BRIEF = {"budget": "100steps", "optim.lr": 1e-2, "optim.warmup_steps": 0, "device": "cpu", "dtype": "float32"}
+_BRIEF = {
+    "budget": "30steps",
+    "validations": 1,
+    "optim.lr": 1e-2,
+    "optim.warmup_steps": 0,
+    "device": "cpu",
+    "dtype": "float32",
+}
 _ROUNDING = 1e-4  # relative, between batches of other sizes
 _STREAM_LAWS = ("resumes at every cursor", "the seed decides the order", "cursors of other data are refused")
 
