@@ -95,9 +95,9 @@ class StepFlops:
     """The operations of training steps, counted while the first step of each shape runs and remembered after.
 
     Counting costs about 15 microseconds per operation, once per shape; no step runs twice for it. A count is exact if
-    the operations of a step follow from its shapes. Recurrences on the CPU and the loss of large logits skip padding: the
-    count is then that of the first step, and steps of the same shapes with more or less padding differ from it. A resumed training therefore
-    needs what was `known` before: the count of each key, as text.
+    the operations of a step follow from its shapes. Recurrences on the CPU and the loss of large logits skip padding:
+    the count is then that of the first step, and steps of the same shapes with more or less padding differ from it. A
+    resumed training therefore needs what was `known` before: the count of each key, as text.
     """
 
     def __init__(self) -> None:

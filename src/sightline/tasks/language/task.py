@@ -78,8 +78,7 @@ class LanguageTask(TrainedModelTask[TextCorpus, TextPart, LanguageRun, LanguageM
 
     @classmethod
     def trained_on(cls, data: TextCorpus) -> str:
-        part = data.train
-        size = f"{number_of(part.documents, 'document')} of {number_of(part.size, 'byte')}"
+        size = f"{number_of(data.train.documents, 'document')} of {number_of(data.train.size, 'byte')}"
         return f"{data.name}: {size}, sha256 of the data {data.sha256}"
 
     @classmethod
