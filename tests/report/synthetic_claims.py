@@ -59,8 +59,10 @@ def make_claims(**changed: Any) -> ClaimsResults:
             Saying("C3", "Not measured.", "It is not."),
         ],
         "results": [
-            ClaimResult("C1", "holds", "A | B is 1.", numbers, [lines, points], maps, "two rows", "no GPU", "c", 1.2),
-            ClaimResult("C2", "depends", HOSTILE, [], [points], command="sightline claims C2", seconds=0.4),
+            ClaimResult(
+                "holds", "A | B is 1.", numbers, [lines, points], maps, "two rows", "no GPU", "c", 1.2, claim="C1"
+            ),
+            ClaimResult("depends", HOSTILE, [], [points], claim="C2", command="sightline claims C2", seconds=0.4),
             not_measured("C3", "Nothing measures this claim yet."),
         ],
         "busy": {"C1": 0.1, "C2": 1.5},

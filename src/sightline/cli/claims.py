@@ -37,10 +37,10 @@ def claims(
         json: Print the results as one JSON object with `schema_version` instead of a table.
         quiet: Show no progress.
     """
-    import shlex
     import sys
 
-    from sightline.core.json_text import to_json
+    from sightline.cli.messages import command_line
+    from sightline.cli.tables import show_results
     from sightline.lab.claims.claim import Effort
     from sightline.lab.claims.run import find_claims, run_claims
     from sightline.report.claims import write_claims
@@ -61,14 +61,10 @@ def claims(
         directory=directory,
         say=(lambda line: None) if quiet else (lambda line: print(line, file=sys.stderr, flush=True)),
     )
-    facts = {"command": shlex.join(["sightline", *sys.argv[1:]]), "environment": environment()}
+    facts = {"command": command_line(), "environment": environment()}
     results = run_claims(chosen, directory, effort, facts, overwrite=overwrite)
     page = write_claims(results, directory)
-    if json:
-        print(to_json(results.to_dict()))
-        return
-    _print(results)
-    print(f"page: {page}")
+    show_results(results, _print, f"page: {page}", json=json)
 
 
 def _print(results: ClaimsResults) -> None:

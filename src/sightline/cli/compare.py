@@ -123,9 +123,9 @@ def run(
     cluster: str | None = None,
 ) -> None:
     """Compare and write the report; print the verdict, the table and the report's path, or the results as JSON."""
-    import shlex
     import sys
 
+    from sightline.cli.messages import command_line
     from sightline.lab.compare import NoRunFinished
     from sightline.lab.compare import compare as run_comparison
     from sightline.lab.directory import free_directory, occupied
@@ -135,14 +135,13 @@ def run(
     from sightline.report.text import visible
 
     directory = out_dir or free_directory(Path("runs"), f"compare-{name}")
-    command = shlex.join(["sightline", *sys.argv[1:]])
     failure = None
     with occupied(directory, overwrite=overwrite or resume):
         try:
             results = run_comparison(
                 config,
                 directory,
-                command=command,
+                command=command_line(),
                 overwrite=overwrite,
                 resume=resume,
                 display=Display(quiet=quiet),

@@ -76,7 +76,7 @@ def ladder(
         resume: Continue the ladder in --out-dir after a kill, or add seeds to it.
         overwrite: Replace the ladder or the comparison in --out-dir.
     """
-    from sightline.cli.messages import messages
+    from sightline.cli.messages import command_line, messages
     from sightline.core.settings import check_in_range
     from sightline.lab.ladder import check_meant
 
@@ -101,10 +101,9 @@ def ladder(
             _dry(config, json=json)
         return
 
-    import shlex
     import sys
 
-    from sightline.core.json_text import to_json
+    from sightline.cli.tables import show_results
     from sightline.lab.directory import RESULTS, free_directory, occupied
     from sightline.lab.ladder_run import run_ladder
     from sightline.lab.progress import Display
@@ -114,18 +113,14 @@ def ladder(
 
     directory = out_dir or free_directory(Path("runs"), f"ladder-{Path(data.split(',')[0]).stem}")
     how: dict[str, Any] = {"overwrite": overwrite, "plan": plan, "resume": resume, "cluster": cluster}
-    command = shlex.join(["sightline", *sys.argv[1:]])
+    command = command_line()
     with occupied(directory, overwrite=overwrite or resume):
         results = run_ladder(config, directory, command=command, length=positions, display=Display(quiet=quiet), **how)
         write_report(Results.load(directory / RESULTS), directory)
         page = write_ladder(results, directory)
     for note in results.data.notes:
         print(f"sightline: {note}", file=sys.stderr)
-    if json:
-        print(to_json(results.to_dict()))
-        return
-    print_ladder(results)
-    print(f"page: {page}")
+    show_results(results, print_ladder, f"page: {page}", json=json)
 
 
 def _dry(config: CompareConfig, *, json: bool) -> None:

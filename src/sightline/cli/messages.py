@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,11 @@ from contextlib import contextmanager
 class _Printer(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         print(f"sightline: {record.getMessage()}", file=sys.stderr)  # sys.stderr may have been replaced since the start
+
+
+def command_line() -> str:
+    """The command line of this process, as a shell reads it."""
+    return shlex.join(["sightline", *sys.argv[1:]])
 
 
 @contextmanager

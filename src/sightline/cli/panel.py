@@ -49,12 +49,11 @@ def panel(
         overwrite: Replace an earlier panel in that directory.
         json: Print the results as one JSON object with `schema_version` instead of a table.
     """
-    import shlex
     import sys
     from dataclasses import replace
 
-    from sightline.cli.messages import messages
-    from sightline.core.json_text import to_json
+    from sightline.cli.messages import command_line, messages
+    from sightline.cli.tables import show_results
     from sightline.lab.mechanism import find_mechanisms
     from sightline.lab.panel import FILE, PARTS, QUICK, Sizes, find_run, run_panel
     from sightline.mixers import MIXERS
@@ -76,14 +75,10 @@ def panel(
         (directory / FILE).unlink(missing_ok=True)
     with messages():
         trained = [find_run(run) for run in runs]
-    facts = {"command": shlex.join(["sightline", *sys.argv[1:]]), "environment": environment()}
+    facts = {"command": command_line(), "environment": environment()}
     results = run_panel(names, trained, directory, sizes, parts, facts, lambda line: print(line, file=sys.stderr))
     page = write_panel(results, directory)
-    if json:
-        print(to_json(results.to_dict()))
-        return
-    _print(results)
-    print(f"\n{page}")
+    show_results(results, _print, f"\n{page}", json=json)
 
 
 def _parts(only: str | None, known: list[PanelPart]) -> list[PanelPart]:

@@ -95,10 +95,10 @@ def scale(
         _show_plan(config, json=json)
         return
 
-    import shlex
     import sys
 
-    from sightline.core.json_text import to_json
+    from sightline.cli.messages import command_line
+    from sightline.cli.tables import show_results
     from sightline.lab.directory import LADDER_OF_SIZES, free_directory, occupied
     from sightline.lab.progress import Display
     from sightline.lab.scaling import scale as run_ladder
@@ -109,7 +109,7 @@ def scale(
         results = run_ladder(
             config,
             directory,
-            command=shlex.join(["sightline", *sys.argv[1:]]),
+            command=command_line(),
             overwrite=overwrite,
             resume=resume,
             cluster=cluster,
@@ -117,11 +117,7 @@ def scale(
             say=(lambda line: None) if quiet else (lambda line: print(line, file=sys.stderr, flush=True)),
         )
         page = write_scaling_pages(results, directory)
-    if json:
-        print(to_json(results.to_dict()))
-        return
-    _print(results)
-    print(f"report: {page}")
+    show_results(results, _print, f"report: {page}", json=json)
 
 
 def _show_plan(config: ScaleConfig, *, json: bool) -> None:

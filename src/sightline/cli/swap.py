@@ -60,13 +60,10 @@ def swap(
         seed: Seed of new weights, order of batches and dropout.
         overwrite: Replace the swapped run in --out-dir.
     """
-    import shlex
-    import sys
-
-    from sightline.cli.messages import messages
+    from sightline.cli.messages import command_line, messages
     from sightline.cli.overrides import parse_overrides
+    from sightline.cli.tables import show_results
     from sightline.core.errors import InputError
-    from sightline.core.json_text import to_json
     from sightline.lab.directory import free_directory
     from sightline.lab.swap.prepare import SwapConfig
     from sightline.lab.swap.results import SwapPlan
@@ -83,14 +80,10 @@ def swap(
     plan = SwapPlan(layer_steps, tune_steps, layer_lr, tune_lr, kl, length, seed)
     config = SwapConfig(to, layer, side, settings, plan, metric, tested, device)
     directory = out_dir or free_directory(Path("runs"), f"{run.name}-{to}")
-    command = shlex.join(["sightline", *sys.argv[1:]])
+    command = command_line()
     with messages(quiet=quiet):
         results = run_swap(run, directory, config, command=command, overwrite=overwrite, page=write_swap)
-    if json:
-        print(to_json(results.to_dict()))
-        return
-    print_swap(results)
-    print(f"page: {directory / 'swap.html'}")
+    show_results(results, print_swap, f"page: {directory / 'swap.html'}", json=json)
 
 
 def print_swap(results: SwapResults) -> None:

@@ -1,8 +1,9 @@
-"""Tables on standard output, of which a pipe or a file gets every cell whole."""
+"""Results on standard output: as JSON, or as tables, of which a pipe or a file gets every cell whole."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,3 +25,14 @@ def console_for(table: Table, least: int) -> Console:
         whole = console.measure(table, options=console.options.update(width=WIDEST)).maximum
         console.width = max(console.width, whole)
     return console
+
+
+def show_results(results: Any, print_table: Callable[[Any], None], ending: str, *, json: bool) -> None:
+    """Print the results as one JSON object, or as a table with an ending."""
+    if json:
+        from sightline.core.json_text import to_json
+
+        print(to_json(results.to_dict()))
+        return
+    print_table(results)
+    print(ending)

@@ -265,7 +265,6 @@ def study(
     trials = {rate: [trial(model, tasks, rate, seed, training) for seed in seeds] for rate in training.rates}
     rate = max(trials, key=lambda rate: np.mean([right.mean() for one in trials[rate] for right in one.valid]))
     chosen, built = trials[rate], model.build(tasks[0].vocabulary, 0)
-    parameters = sum(parameter.numel() for parameter in built.parameters())
     sizes = [stored_bytes(built, task) for task in tasks]
     visible = visibility(built, max(task.length for task in tasks))
     points = []
@@ -277,7 +276,7 @@ def study(
         name=name,
         task=kind,
         d_model=model.d_model,
-        parameters=parameters,
+        parameters=sum(parameter.numel() for parameter in built.parameters()),
         values=tasks[0].values,
         steps=training.steps,
         seeds=list(seeds),

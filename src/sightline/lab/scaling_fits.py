@@ -176,12 +176,11 @@ def _identified(laws: Laws) -> bool:
 def _power_law(one: _Series, law: Laws, draws: Laws, *, interval: bool) -> PowerLaw:
     exponent, floor = float(law.exponent[0]), float(law.floor[0])
     loss = one.loss[one.fitted]
-    worst = float(np.abs(law.at(one.x[one.fitted])[0] / loss - 1).max())
     return PowerLaw(
         exponent=_estimate(exponent, draws.exponent) if interval else Estimate(exponent),
         coefficient=float(law.coefficient[0]),
         irreducible=None if not law.with_floor else _estimate(floor, draws.floor) if interval else Estimate(floor),
-        worst=worst,
+        worst=float(np.abs(law.at(one.x[one.fitted])[0] / loss - 1).max()),
     )
 
 

@@ -93,7 +93,6 @@ def summarise(
         baselines=prepared.baselines,
         unfinished=[arch for arch in config.archs if arch not in finished],
     )
-    lengths = [LengthBin(low, high, len(chosen)) for low, high, chosen in bins]
     undefined = [note for runs in finished.values() for run in runs for note in undefined_notes(run.metrics)]
     return Results(
         command=command,
@@ -106,7 +105,7 @@ def summarise(
         primary_metric=prepared.metric,
         pairs=pairs,
         baselines=prepared.baselines,
-        lengths=lengths,
+        lengths=[LengthBin(low, high, len(chosen)) for low, high, chosen in bins],
         attention=_attention(prepared, finished),
         examples=_examples(prepared, finished, scores),
         warnings=[*(caution.sentence for caution in cautious), *prepared.warnings, *dict.fromkeys(undefined)],

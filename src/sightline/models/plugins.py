@@ -30,6 +30,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # of a mechanism or an archite
 DECLARED = ("MIXERS", "FORMS")
 LONGEST = 200  # characters of an import name that a file may have
 
+Refused = Callable[[str], InputError]  # makes the errors about one plugin
+
 logger = logging.getLogger("sightline")
 
 
@@ -88,12 +90,15 @@ def load_plugin(named: str | Path) -> Plugin:
         InputError: "plugin 'forget': no module 'forget', neither here nor among the installed ones"; "plugin
             'forget.py': 'gru' is a mechanism of sightline: choose another name"; whatever else is wrong with it.
     """
+
+    def refused(problem: str) -> InputError:
+        return InputError(f"plugin {str(named)!r}: {problem}")
+
     source = import_plugin(str(named))
     if (before := LOADED.get(source.name)) is not None:
         if before.source.sha256 != source.sha256:
-            raise InputError(f"plugin {str(named)!r}: has changed since it was loaded: start Python again")
+            raise refused("has changed since it was loaded: start Python again")
         return before
-    refused = _Refusal(str(named))
     mechanisms, own = _mechanisms(source.module, refused), _models(source.module, refused)
     if not mechanisms and not any(own.values()):
         raise refused(f'has neither {" nor ".join(DECLARED)}, such as MIXERS = {{"forget": ForgetConfig}}')
@@ -179,18 +184,7 @@ def _listed(named: object) -> list[str]:
     return [str(one) for one in several if isinstance(one, str | Path)]
 
 
-@final
-class _Refusal:
-    """Makes the errors about one plugin."""
-
-    def __init__(self, named: str) -> None:
-        self.named = named
-
-    def __call__(self, problem: str) -> InputError:
-        return InputError(f"plugin {self.named!r}: {problem}")
-
-
-def _mechanisms(module: Any, refused: _Refusal) -> dict[str, type[Any]]:
+def _mechanisms(module: Any, refused: Refused) -> dict[str, type[Any]]:
     """The configs of `MIXERS` in a module."""
     table = getattr(module, "MIXERS", None)
     if table is None or table is MIXERS:  # imported to look something up
@@ -204,7 +198,7 @@ def _mechanisms(module: Any, refused: _Refusal) -> dict[str, type[Any]]:
     return dict(table)
 
 
-def _models(module: Any, refused: _Refusal) -> dict[str, dict[str, SizedConfig]]:
+def _models(module: Any, refused: Refused) -> dict[str, dict[str, SizedConfig]]:
     """The presets of `FORMS` in a module, with an entry for every form."""
     table = getattr(module, "FORMS", None)
     own: dict[str, dict[str, SizedConfig]] = {form: {} for form in FORMS}
@@ -225,7 +219,7 @@ def _models(module: Any, refused: _Refusal) -> dict[str, dict[str, SizedConfig]]
     return own
 
 
-def _references(module: Any, mechanisms: Mapping[str, Any], refused: _Refusal) -> dict[str, Callable[..., Any]]:
+def _references(module: Any, mechanisms: Mapping[str, Any], refused: Refused) -> dict[str, Callable[..., Any]]:
     table = getattr(module, "REFERENCES", {})
     for name in table:
         if name not in mechanisms:
@@ -233,7 +227,7 @@ def _references(module: Any, mechanisms: Mapping[str, Any], refused: _Refusal) -
     return dict(table)
 
 
-def _is_layer(name: str, kind: type[Any], refused: _Refusal) -> bool:
+def _is_layer(name: str, kind: type[Any], refused: Refused) -> bool:
     """Whether the mechanism can be a layer of a model; refuses one that cannot be built with its defaults."""
     try:
         return reads_itself(kind)
@@ -242,12 +236,12 @@ def _is_layer(name: str, kind: type[Any], refused: _Refusal) -> bool:
         raise refused(f"MIXERS: {name!r}: {kind.__name__}().build(64) makes no mechanism: {failure}") from error
 
 
-def _check_name(table: str, name: object, refused: _Refusal) -> None:
+def _check_name(table: str, name: object, refused: Refused) -> None:
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise refused(f"{table}: expected a name of letters, digits, '_', '-' and '.', found {name!r}")
 
 
-def _check_free(name: str, refused: _Refusal) -> None:
+def _check_free(name: str, refused: Refused) -> None:
     """Refuse a name that sightline or another plugin has given already."""
     for plugin in LOADED.values():
         if name in plugin.mechanisms or any(name in presets for presets in plugin.architectures.values()):

@@ -49,6 +49,7 @@ T = TypeVar("T", bound="Task[Any, Any, Any]")
 D = TypeVar("D", bound=Corpus[Any])  # all of a task's data
 P = TypeVar("P", bound=Items)  # one part of it
 R = TypeVar("R", bound=RunConfig)
+A = TypeVar("A")  # an answer
 
 
 class Task(SavedTask, Generic[D, P, R]):
@@ -147,7 +148,9 @@ class Task(SavedTask, Generic[D, P, R]):
                 raise InputError(f"{self.name} gives no probabilities: see return_dict=True", where="proba")
             outputs = [record["probabilities"] for record in outputs] if proba else outputs
         else:
-            outputs = self._outputs(several, decoding)
+            filled = self.filled(several)
+            answers = self.predict_list(filled, decoding) if filled else []
+            outputs = self._with_blanks(several, answers, lambda _: self.no_output)
         return outputs[0] if one else outputs
 
     @classmethod
@@ -165,20 +168,17 @@ class Task(SavedTask, Generic[D, P, R]):
         with given_data(None, self.pair, inputs=frame) as given, respelled(in_python):
             return self.table_inputs(InputTable(Path(given.paths["inputs"]), base=Path.cwd()))
 
-    def _outputs(self, inputs: list[Any], decoding: Any) -> list[Any]:
-        filled = self.filled(inputs)
-        if len(filled) == len(inputs):
-            return self.predict_list(inputs, decoding)
-        outputs = iter(self.predict_list(filled, decoding) if filled else [])
-        return [self.no_output if is_blank(one) else next(outputs) for one in inputs]
+    @staticmethod
+    def _with_blanks(inputs: Sequence[Any], answers: Sequence[A], blank: Callable[[Any], A]) -> list[A]:
+        """The answers of the inputs that are filled, and `blank` of the others, in order."""
+        left, blanks = iter(answers), len(answers) < len(inputs)
+        return [blank(one) if blanks and is_blank(one) else next(left) for one in inputs]
 
     def records(self, inputs: list[Any], decoding: Any = None) -> list[dict[str, Any]]:
         """For each input a dict with its output and all else that is known of that; `no_record` for an empty text."""
         filled = self.filled(inputs)
-        records = iter(self.record_list(filled, decoding) if filled else [])
-        if len(filled) == len(inputs):
-            return list(records)
-        return [{"source": one, **self.no_record} if is_blank(one) else next(records) for one in inputs]
+        records = self.record_list(filled, decoding) if filled else []
+        return self._with_blanks(inputs, records, lambda one: {"source": one, **self.no_record})
 
     def record_list(self, inputs: list[Any], decoding: Any = None) -> list[dict[str, Any]]:
         """The records of inputs that are filled."""
@@ -322,10 +322,8 @@ class Task(SavedTask, Generic[D, P, R]):
         Dropout is off.
         """
         filled = self.filled(inputs)
-        answers = iter(self.answer_list(filled, decoding, first=first) if filled else [])
-        if len(filled) == len(inputs):
-            return list(answers)
-        return [Answer("", {"source": one, **self.no_record}) if is_blank(one) else next(answers) for one in inputs]
+        answers = self.answer_list(filled, decoding, first=first) if filled else []
+        return self._with_blanks(inputs, answers, lambda one: Answer("", {"source": one, **self.no_record}))
 
     def table_inputs(self, table: InputTable) -> list[Any]:
         """The inputs in the rows of a table, in order, as `answer` takes them: texts, unless the task has its own.

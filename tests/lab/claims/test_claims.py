@@ -28,7 +28,7 @@ def measure(effort: Effort) -> ClaimResult:
     Not a rule.
     """
     CALLS.append(effort.directory.name)
-    return ClaimResult(effort.directory.name, "holds", "One.", [ClaimNumber("one", 1.0, 0.5, float("nan"), "s", 3)])
+    return ClaimResult("holds", "One.", [ClaimNumber("one", 1.0, 0.5, float("nan"), "s", 3)])
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightline.core.errors import InputError
+from sightline.parts.front_end_choice import FrontEndChoice
 from sightline.tasks.media.config import PictureConfig
 
 
@@ -24,14 +25,14 @@ def test_the_proposed_size_works(sizes):
     shapes = [(3, *size) for size in sizes]
     with pytest.raises(InputError, match=r"the pictures have \d sizes .*: make them alike by") as caught:
         PictureConfig().settled(shapes)
-    assert proposed(caught.value).settled(shapes).front_end.count <= 64
+    assert proposed(caught.value).settled(shapes).fitted(FrontEndChoice()).count <= 64
 
 
 @pytest.mark.parametrize(("size", "patch"), [((28, 28), 4), ((8, 8), 1), ((224, 224), 28), ((30, 20), 5), ((7, 9), 1)])
 def test_patches_are_the_smallest_that_make_at_most_64(size, patch):
     found = PictureConfig(colour="grey").settled([(1, *size)])
     assert found.patch == patch
-    assert found.front_end.count <= 64
+    assert found.fitted(FrontEndChoice()).count <= 64
     finer = [side for side in range(1, patch) if not (size[0] % side or size[1] % side)]
     assert all(size[0] * size[1] / side**2 > 64 for side in finer)
 
@@ -42,6 +43,6 @@ def test_pictures_without_a_division_into_few_patches_are_named():
     ) as e:
         PictureConfig().settled([(3, 97, 89)])
     proposed(e.value).settled([(3, 97, 89)])
-    assert PictureConfig(view="pixels").settled([(3, 97, 89)]).front_end.count == 97 * 89
+    assert PictureConfig(view="pixels").settled([(3, 97, 89)]).fitted(FrontEndChoice()).count == 97 * 89
     with pytest.raises(InputError, match="patch: must divide height and width, found 0 for 8 x 8 pixels"):
         PictureConfig(patch=0).settled([(3, 8, 8)])

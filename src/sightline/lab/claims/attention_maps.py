@@ -105,11 +105,8 @@ def attention_maps(effort: Effort) -> ClaimResult:
                 rows.append(_measure(task, name, seed, sizes))
                 effort.say(f"C16: {task.name}, {name}, seed {seed}: accuracy {rows[-1].accuracy[0]:.3f}")
             found.append(_joined(rows))
-    outcome, summary = judge(found)
     return ClaimResult(
-        "C16",
-        outcome,
-        summary,
+        *judge(found),
         numbers=_numbers(found),
         charts=_charts(found),
         conditions=f"width 64; {sizes.steps} steps of 64; {sizes.tested} test sentences; {len(seeds)} seed(s); "
@@ -156,7 +153,7 @@ def _erasure(one: InspectedClassifier, maps: dict[str, Tensor], seed: int) -> di
     orders["random order"] = torch.rand(one.tokens.shape, generator=generator)
     means = {}
     for name, of_map in orders.items():
-        curves = erasure_curves(one.predict, one.tokens, one.mask, of_map, SHARES)
+        curves = erasure_curves(one.model, one.tokens, one.mask, of_map, SHARES)
         means[f"comprehensiveness, {name}"] = [_mean(curves.comprehensiveness)]
         means[f"sufficiency, {name}"] = [_mean(curves.sufficiency)]
     return means

@@ -62,11 +62,8 @@ def both_sides(effort: Effort) -> ClaimResult:
             ratios[name] = paired_ratio(name, ours, theirs, timing)
     sizes = [sum(p.numel() for p in m.build().parameters()) for m in (two, one)]
     accuracy = measure_accuracy(effort)
-    outcome, text = judge(ratios, sizes[0] / sizes[1], accuracy)
     return ClaimResult(
-        "C11",
-        outcome,
-        text,
+        *judge(ratios, sizes[0] / sizes[1], accuracy),
         numbers=[
             *(replace(one, name=f"both ways / one way: {name}") for name, one in ratios.items()),
             ClaimNumber("both ways / one way: parameters", sizes[0] / sizes[1], unit="times"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar, final
@@ -79,7 +79,7 @@ class Claim:
 
     def measure(self, effort: Effort) -> ClaimResult:
         """Measure the claim."""
-        return self._function()(effort)
+        return replace(self._function()(effort), claim=self.name)
 
     def saying(self) -> Saying:
         """The claim with the rule of its function."""

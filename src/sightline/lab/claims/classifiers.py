@@ -93,11 +93,6 @@ class InspectedClassifier(NamedTuple):
     others: list[Tensor]  # each (B, T): sentences to replace tokens from
     accuracy: float
 
-    @property
-    def predict(self) -> Callable[[Tensor, Tensor], Tensor]:
-        """The model's logits (B, C) in evaluation mode."""
-        return self.model
-
 
 def trained(
     task: PlantedTask, build: Callable[[int], EncoderModel], recipe: Recipe, seed: int, tested: int
@@ -123,8 +118,8 @@ def importance_maps(one: InspectedClassifier) -> dict[str, Tensor]:
     maps = _class_token_maps(one) if heads_of(one.model) else {"attention": pooled_attention(*one[:3]).weights}
     return maps | {
         "gradient": gradient_importance(one.model, one.tokens, one.mask),
-        "leave one out": leave_one_out(one.predict, one.tokens, one.mask),
-        "replacement": replacement_effect(one.predict, one.tokens, one.mask, one.others),
+        "leave one out": leave_one_out(one.model, one.tokens, one.mask),
+        "replacement": replacement_effect(one.model, one.tokens, one.mask, one.others),
     }
 
 

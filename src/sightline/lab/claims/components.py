@@ -77,7 +77,6 @@ def components(effort: Effort) -> ClaimResult:
     recipe = Recipe(steps, 32)
     removed = contest(likelihood_task("next character of dates", text), entrants, recipe, seeds, effort.say)
     looked = [_window(effort, place) for place in range(len(TASKS))]
-    outcome, summary = judge(removed, looked)
     numbers = [
         mean_of(f"loss, {name}", of_seeds, unit_of(removed.metric)) for name, of_seeds in removed.means().items()
     ]
@@ -89,9 +88,7 @@ def components(effort: Effort) -> ClaimResult:
             for name, values in one.agreement.items()
         ]
     return ClaimResult(
-        "C17",
-        outcome,
-        summary,
+        *judge(removed, looked),
         numbers=numbers,
         charts=_charts(removed, looked),
         conditions=(

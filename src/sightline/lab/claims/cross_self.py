@@ -64,14 +64,11 @@ def cross_and_self(effort: Effort) -> ClaimResult:
         )
         for task, *sizes in tasks
     ]
-    outcome, summary = judge(contests)
     numbers = []
     for one in contests:
         numbers += one.numbers() + one.differences(BOTH)
     return ClaimResult(
-        "C20",
-        outcome,
-        summary,
+        *judge(contests),
         numbers=numbers,
         charts=[one.chart() for one in contests],
         conditions=(

@@ -56,11 +56,8 @@ def gradient_by_distance(effort: Effort) -> ClaimResult:
         untrained.append(mechanism_reach(mechanism, length, effort.choose(12, 6), effort.seed))
     archs = effort.choose(tuple(name for name in LANGUAGE_MODELS if name != "hybrid"), QUICK)
     trained = [_trained(effort, arch, length) for arch in archs]
-    outcome, text = judge(untrained, trained)
     return ClaimResult(
-        "C12",
-        outcome,
-        text,
+        *judge(untrained, trained),
         numbers=[
             *(share(one, "at initialisation") for one in untrained),
             *(share(one, "after training") for one in trained),

@@ -43,11 +43,8 @@ def quadratic_cost(effort: Effort) -> ClaimResult:
     """
     lengths = effort.choose((512, 1024, 2048, 4096, 8192), (512, 1024, 2048, 4096))
     costs = _costs(effort, "C4", (FORMED, FUSED, *RECURRENT), lengths, ("training",))
-    outcome, text = judge_quadratic(costs)
     return ClaimResult(
-        "C4",
-        outcome,
-        text,
+        *judge_quadratic(costs),
         numbers=_exponents(costs),
         charts=_charts(costs, ("training",)),
         conditions=_conditions(effort, lengths),
@@ -83,7 +80,6 @@ def light_attention(effort: Effort) -> ClaimResult:
         text += " Crossovers, measured at held-out lengths: "
         text += "; ".join(crossover_words(one) + on(device) for device, one in crossings) + "."
     return ClaimResult(
-        "C5",
         outcome,
         text,
         numbers=[*_exponents(costs), *(one for d, c in crossings for one in crossover_numbers(c, d))],

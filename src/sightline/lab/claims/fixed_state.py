@@ -50,11 +50,8 @@ def fixed_state(effort: Effort) -> ClaimResult:
     for name, width in WIDTHS.items():
         effort.say(f"C6: {name}")
         rows += recall_curve(name, sizes=facts, widths=(width,), seeds=effort.some_seeds(seeds), training=training)
-    outcome, text = judge(rows)
     return ClaimResult(
-        "C6",
-        outcome,
-        text,
+        *judge(rows),
         numbers=[number for row in rows for number in _numbers(row)],
         charts=_charts(rows),
         conditions=f"one layer, {steps} steps of {training.tokens} positions, AdamW at {training.rates[0]:g}, "

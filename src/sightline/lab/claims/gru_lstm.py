@@ -66,14 +66,11 @@ def gru_and_lstm(effort: Effort) -> ClaimResult:
     ]
     recipe = Recipe(steps)
     contests = [contest(task, each, recipe, seeds, effort.say) for task, each in zip(tasks, entrants)]
-    outcome, summary = judge(contests)
     numbers = [number for one in contests for number in one.numbers() + one.differences(LSTM)]
     for task, counts in zip(tasks, parameters):
         numbers += [ClaimNumber(f"{task.name}: parameters, {name}", float(count)) for name, count in counts.items()]
     return ClaimResult(
-        "C10",
-        outcome,
-        summary,
+        *judge(contests),
         numbers=numbers,
         charts=[one.chart() for one in contests],
         conditions=(

@@ -63,13 +63,10 @@ def head_counts(effort: Effort) -> ClaimResult:
         contest(task, {name_of(count): partial(_build, count, size) for count in counts}, recipe, seeds, effort.say)
         for task, size in zip(tasks, vocabulary.values())
     ]
-    outcome, summary = judge(contests)
     numbers = [number for one in contests for number in one.numbers()]
     numbers += [number for one in contests for number in one.differences(ONE)]
     return ClaimResult(
-        "C15",
-        outcome,
-        summary,
+        *judge(contests),
         numbers=numbers,
         charts=[
             ClaimChart(

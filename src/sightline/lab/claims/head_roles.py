@@ -64,11 +64,8 @@ def head_roles(effort: Effort) -> ClaimResult:
     seeds = effort.some_seeds(seeds)
     tables = [_table(effort, length, steps, seed) for seed in seeds]
     arcs = arc_agreement(effort)
-    outcome, summary = judge(tables, arcs)
     return ClaimResult(
-        "C14",
-        outcome,
-        summary,
+        *judge(tables, arcs),
         numbers=_numbers(tables, arcs),
         charts=_charts(tables[0]),
         conditions=(

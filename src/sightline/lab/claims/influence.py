@@ -35,11 +35,8 @@ def influence_maps(effort: Effort) -> ClaimResult:
     for name, config in {**LEFT_TO_RIGHT, **BOTH_WAYS}.items():
         effort.say(f"C19: {name}")
         shares[name] = influence(Mechanism(name, config, WIDTH), effort.choose(16, 4), effort.seed)
-    outcome, text = judge(shares)
     return ClaimResult(
-        "C19",
-        outcome,
-        text,
+        *judge(shares),
         numbers=[
             number
             for name, share in shares.items()

@@ -76,12 +76,9 @@ def long_sentences(effort: Effort) -> ClaimResult:
         for cell in CELLS
         for attention in (False, True)
     ]
-    outcome, text = judge(found)
     sizes = effort.choose(FULL, QUICK)
     return ClaimResult(
-        "C7",
-        outcome,
-        text,
+        *judge(found),
         numbers=_numbers(found),
         charts=_charts(found, sizes),
         conditions=(

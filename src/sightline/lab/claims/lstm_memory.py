@@ -79,12 +79,9 @@ def lstm_memory(effort: Effort) -> ClaimResult:
     """
     plan = _plan(effort)
     found = [_train(effort, *each) for each in plan]
-    outcome, text = judge(found)
     ways, chart = _ways(effort)
     return ClaimResult(
-        "C9",
-        outcome,
-        text,
+        *judge(found),
         numbers=[mean_within(f"{one.name}: error", one.error, POSITIVE) for one in found]
         + [ClaimNumber(f"{one.name}: error without memory", one.baseline) for one in found if one.cut == "nothing"]
         + ways,

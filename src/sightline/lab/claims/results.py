@@ -75,13 +75,14 @@ class ClaimMap:
 class ClaimResult:
     """What one measurement of a claim gave.
 
+    claim: its name, which `Claim.measure` writes
     measured: what was measured here, in one or two plain sentences with the number and its interval; for a claim that
         was not measured the reason
     conditions: sizes, data, seeds, device; limits: what this does not show
     command, seconds: what repeats it, and how long it took; `run_claims` writes both
     """
 
-    claim: str
+    claim: str = field(default="", kw_only=True)
     outcome: ClaimOutcome
     measured: str
     numbers: list[ClaimNumber] = field(default_factory=list)
@@ -126,4 +127,4 @@ class ClaimsResults(SavedResults):
 
 def not_measured(claim: str, reason: str) -> ClaimResult:
     """The result of a claim that was not measured, with a whole sentence that says why."""
-    return ClaimResult(claim, "not measured", reason)
+    return ClaimResult("not measured", reason, claim=claim)

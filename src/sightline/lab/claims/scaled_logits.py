@@ -53,11 +53,8 @@ def scaled_logits(effort: Effort) -> ClaimResult:
     keys = effort.choose(1024, 256)
     statistics = by_width(keys, seed=effort.seed)
     trained = [_train(effort, scaled) for scaled in (True, False)]
-    outcome, text = judge(statistics, trained)
     return ClaimResult(
-        "C13",
-        outcome,
-        text,
+        *judge(statistics, trained),
         numbers=[*_statistics(statistics), *_trainings(trained)],
         charts=[*_charts(statistics), _training_chart(trained)],
         conditions=f"statistics: {keys} keys, d_k = {WIDTHS[0]} to {WIDTHS[-1]}; training: {KEYS} keys, {VALUES} "

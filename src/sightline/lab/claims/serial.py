@@ -30,12 +30,9 @@ def serial_steps(effort: Effort) -> ClaimResult:
     for mechanism in find_mechanisms([*find_names(), "softmax+weights"], WIDTH):
         effort.say(f"C1: {mechanism.name}")
         chains += mechanism_chains(mechanism, lengths, ("forward", "decode"))
-    outcome, measured = judge(chains)
     forward = [chain for chain in chains if chain.phase == "forward"]
     return ClaimResult(
-        "C1",
-        outcome,
-        measured,
+        *judge(chains),
         numbers=[
             *(ClaimNumber(f"{c.name}, operations per position", per_position(c), unit="operations") for c in forward),
             *(

@@ -57,11 +57,8 @@ def size_ladder(effort: Effort) -> ClaimResult:
     config = ScaleConfig(comparison, smallest=sizes.smallest, sizes=sizes.sizes, held_out=sizes.held_out)
     display = Display(quiet=True)
     results = scale(config, effort.directory / "sizes", overwrite=True, display=display, say=effort.say)
-    outcome, text = judge(results)
     return ClaimResult(
-        "C18",
-        outcome,
-        text,
+        *judge(results),
         numbers=_numbers(results),
         charts=[_chart(results)],
         conditions=f"source code, {config.targets[0]:,} to {config.targets[-1]:,} parameters, {sizes.tokens:,} tokens "

@@ -42,7 +42,6 @@ def thousand_tokens(effort: Effort) -> ClaimResult:
                 ratios[mechanism.name, phase, device] = paired_ratio(name, long, one, timing)
     outcome, text = judge(ratios)
     return ClaimResult(
-        "C2",
         outcome,
         without_gpu(effort, text),
         numbers=list(ratios.values()),

@@ -66,7 +66,6 @@ def transformer_and_lstm(effort: Effort) -> ClaimResult:
     if crossings:
         text += f" Crossover: {'; '.join(crossover_words(one) for _, one in crossings)}."
     return ClaimResult(
-        "C3",
         outcome,
         text,
         numbers=[*ratios.values(), *(number for d, one in crossings for number in crossover_numbers(one, d))],

@@ -115,16 +115,13 @@ def vanishing_gradients(effort: Effort) -> ClaimResult:
     """
     reached = measure_norms(effort)
     learnt = measure_adding(effort)
-    outcome, text = judge(reached, learnt)
     more = [
         _norm_chart(reached, matrix, kind)
         for matrix, kind in (("orthogonal", "quiet tanh"), ("gaussian", "tanh"), ("gaussian", "quiet tanh"))
     ]
     linear = [one.error for one in reached if one.error is not None]
     return ClaimResult(
-        "C8",
-        outcome,
-        text,
+        *judge(reached, learnt),
         numbers=[
             ClaimNumber("largest relative error of the linear network to ‖U^k‖", max(linear)),
             *(_norm_number(one) for one in reached),

@@ -131,11 +131,6 @@ class PictureConfig(CheckedConfig):
         embedding = "levels" if self.view == "levels" else "linear"
         return {**values, "channels": self.reading.channels, "embedding": embedding}
 
-    @property
-    def front_end(self) -> FrontEndConfig:
-        """The usual front end for pictures, once the sizes are settled."""
-        return self.fitted(FrontEndChoice())
-
     def fitted(self, choice: FrontEndChoice) -> FrontEndConfig:
         """The chosen front end for pictures, once the sizes are settled."""
         given = self.given
