@@ -8,11 +8,30 @@ from typing import Any
 
 import torch
 
+from sightline.core.digits import number_of
 from sightline.core.modes import evaluating
 from sightline.core.state import nbytes
 from sightline.data.tokens.tokenizer import Tokenizer
-from sightline.tasks.outcomes import timed_ms
+from sightline.tasks.outcomes import Costs, timed_ms
 from sightline.tasks.texts_out.writer import Sources, TextOutput, TextWriter
+
+
+def writing_costs(writer: TextWriter[Any], part: Any, timed: Any, positions_are: str) -> Costs:
+    """Greedy decoding per output token of the items `timed`, reading and encoding included, and the decoder's state for
+    the item of the part of the middle length after all of its target.
+
+    positions_are: the word for positions of a source
+    """
+    sources, tokenizer = writer.sources_of(part), writer.tokenizers.target
+    positions = sources.positions
+    middle = sorted(range(len(positions)), key=lambda row: (positions[row], row))[len(positions) // 2]
+    target = tokenizer.encode(part.targets[middle])
+    return Costs(
+        ms_per_token(lambda one: writer.write(writer.sources_of(one)), timed, tokenizer),
+        "token",
+        state_bytes(writer, sources, middle, target),
+        f"{positions[middle]} {positions_are} and {number_of(len(target), 'target token')} in",
+    )
 
 
 def ms_per_token(write: Callable[[Any], list[TextOutput]], part: Any, tokenizer: Tokenizer) -> float:

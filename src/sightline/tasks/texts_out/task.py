@@ -10,7 +10,6 @@ from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor, nn
 
-from sightline.core.digits import number_of
 from sightline.core.errors import InputError
 from sightline.core.metrics import metric_names
 from sightline.core.modes import evaluating
@@ -20,11 +19,11 @@ from sightline.tasks.outcomes import Costs, Measured
 from sightline.tasks.run import RunConfig
 from sightline.tasks.saved import Options
 from sightline.tasks.task import D
-from sightline.tasks.texts_out.costs import ms_per_token, state_bytes, state_bytes_after
+from sightline.tasks.texts_out.costs import state_bytes_after, writing_costs
 from sightline.tasks.texts_out.likelihood import LIKELIHOODS, likelihood
 from sightline.tasks.texts_out.scores import score_texts
 from sightline.tasks.texts_out.scripts import metric_for
-from sightline.tasks.texts_out.writer import P, TextOutput, TextWriter, texts_of
+from sightline.tasks.texts_out.writer import P, TextWriter, texts_of
 from sightline.tasks.trained import TrainedModelTask
 from sightline.training.loss import Loss, cross_entropy, divergence
 
@@ -128,20 +127,7 @@ class TextsOutTask(TrainedModelTask[D, P, R, W]):
         )
 
     def costs(self, part: P) -> Costs:
-        """Greedy decoding per output token, reading and encoding included, and the decoder's state for the item of the
-        middle length after all of its target.
-        """
-        sources = self.trained.sources_of(part)
-        positions = sources.positions
-        middle = sorted(range(len(positions)), key=lambda row: (positions[row], row))[len(positions) // 2]
-        tokenizer = self.tokenizers.target
-        target = tokenizer.encode(part.targets[middle])
-        return Costs(
-            ms_per_token(self._write, self.spaced(part, TIMED), tokenizer),
-            "token",
-            state_bytes(self.trained, sources, middle, target),
-            f"{positions[middle]} {self.positions_are} and {number_of(len(target), 'target token')} in",
-        )
+        return writing_costs(self.trained, part, self.spaced(part, TIMED), self.positions_are)
 
     def state_bytes_after(self, length: int) -> int:
         """Bytes of the decoder's state after `length` tokens of a source and `length` tokens of a target."""
@@ -158,6 +144,3 @@ class TextsOutTask(TrainedModelTask[D, P, R, W]):
 
     def more_options(self) -> dict[str, Any]:
         return {"longest_output": self.trained.longest_output}
-
-    def _write(self, part: P) -> list[TextOutput]:
-        return self.trained.write(self.trained.sources_of(part))
