@@ -51,11 +51,12 @@ def cautions(
         listed.append(_starved(done, harm))
     listed.append(_uneven(done))
     listed.append(_died(deaths or {}))
+    cautious = [caution for caution in listed if caution.marks]
     busy = None if others_cores is None else others_cores / max(cores, 1)
     if busy is not None and busy >= BUSY:
         used = f"other programs used {percent(busy)} of {number_of(cores, 'core')}"
-        listed.append(Caution(f"The machine was busy: {used}; runs {harm}.", {}))
-    return [caution for caution in listed if caution is not None]
+        cautious.append(Caution(f"The machine was busy: {used}; runs {harm}.", {}))
+    return cautious
 
 
 def marks(listed: Sequence[Caution], arch: str) -> list[str]:
@@ -63,10 +64,8 @@ def marks(listed: Sequence[Caution], arch: str) -> list[str]:
     return [caution.marks[arch] for caution in listed if arch in caution.marks]
 
 
-def _few_steps(runs: Sequence[Run]) -> Caution | None:
+def _few_steps(runs: Sequence[Run]) -> Caution:
     few = _by_arch(runs, lambda run: run.steps is not None and run.steps < FEW_STEPS)
-    if not few:
-        return None
     fewest = {arch: min(run.steps or 0 for run in of) for arch, of in few.items()}
     listed = ", ".join(f"{arch} {steps}" for arch, steps in fewest.items())
     return Caution(
@@ -75,36 +74,28 @@ def _few_steps(runs: Sequence[Run]) -> Caution | None:
     )
 
 
-def _short_epochs(runs: Sequence[Run]) -> Caution | None:
+def _short_epochs(runs: Sequence[Run]) -> Caution:
     short = _by_arch(runs, lambda run: run.epochs == 0)
-    if not short:
-        return None
     sentence = f"Less than one pass over the training data ({', '.join(short)}): give a larger --budget."
     return Caution(sentence, dict.fromkeys(short, "less than one pass over the data"))
 
 
-def _open_search(architectures: Sequence[Architecture], side: str) -> Caution | None:
+def _open_search(architectures: Sequence[Architecture], side: str) -> Caution:
     archs = [a.arch for a in architectures if edge(a.tried_rates) == side]
-    if not archs:
-        return None
     sentence = f"{', '.join(archs)}: the {side} learning rate that was tried was the best; raise --rates to try others."
     return Caution(sentence, dict.fromkeys(archs, f"the {side} rate that was tried was the best"))
 
 
-def _open_sizes(architectures: Sequence[Architecture], side: str) -> Caution | None:
+def _open_sizes(architectures: Sequence[Architecture], side: str) -> Caution:
     """Of those whose runs have the largest or the smallest size: what longer trials chose, not the shortest alone."""
     end = max if side == "largest" else min
     archs = [a.arch for a in architectures if len(a.tried_sizes) > 1 and a.parameters == end(a.tried_sizes)]
-    if not archs:
-        return None
     sentence = f"{', '.join(archs)}: the {side} size that was tried was chosen; raise --sizes to try others."
     return Caution(sentence, dict.fromkeys(archs, f"the {side} size that was tried was chosen"))
 
 
-def _starved(runs: Sequence[Run], harm: str) -> Caution | None:
+def _starved(runs: Sequence[Run], harm: str) -> Caution:
     starved = _by_arch(runs, lambda run: _share(run) is not None and (_share(run) or 0.0) < STARVED)
-    if not starved:
-        return None
     least = {arch: min(_share(run) or 0.0 for run in of) for arch, of in starved.items()}
     listed = ", ".join(f"{arch} {percent(share)}" for arch, share in least.items())
     return Caution(
@@ -118,14 +109,12 @@ def _share(run: Run) -> float | None:
     return run.cpu_s / run.train_s if run.cpu_s is not None and run.train_s else None
 
 
-def _uneven(runs: Sequence[Run]) -> Caution | None:
+def _uneven(runs: Sequence[Run]) -> Caution:
     uneven = {}
     for arch, of in _by_arch(runs, lambda run: bool(run.tokens and run.train_s)).items():
         low, high = speed_range(of)
         if high > SPREAD * low:
             uneven[arch] = high / low - 1
-    if not uneven:
-        return None
     listed = ", ".join(f"{arch} {percent(above)}" for arch, above in uneven.items())
     return Caution(
         f"Speeds of runs of one architecture differ by more than {percent(SPREAD - 1)} ({listed}): "
@@ -134,9 +123,7 @@ def _uneven(runs: Sequence[Run]) -> Caution | None:
     )
 
 
-def _died(deaths: Mapping[str, int]) -> Caution | None:
-    if not deaths:
-        return None
+def _died(deaths: Mapping[str, int]) -> Caution:
     listed = ", ".join(f"{arch} {number_of(times, 'time')}" for arch, times in deaths.items())
     return Caution(
         f"Processes died, for lack of memory perhaps, and were started again from their newest checkpoints ({listed}); "
