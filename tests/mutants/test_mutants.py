@@ -12,7 +12,7 @@ from sightline.testing import LAWS, LawResult, Subject, run_law
 from sightline.testing.reference import find_initial, find_reference
 from tests.unchecked import unchecked
 
-from . import attention, linear_family, recurrences, sparse  # noqa: F401 (importing them registers their bugs)
+from . import attention, field, linear_family, recurrences, sparse  # noqa: F401 (importing them registers their bugs)
 from .planting import MUTANTS, Mutant
 
 
@@ -38,7 +38,7 @@ def test_killed(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not [str(result) for result in found.values() if re.match(r"\w+(Error|Warning): ", result.detail)]
 
 
-# These two take seconds, and certify runs them without any bug (tests/contract).
+# These two take seconds, and run without any bug in `.ci/run` and tests/contract.
 CHEAP = [law for law in LAWS if law not in ("long and large", "compiled = eager")]
 
 

@@ -58,7 +58,7 @@ class BlockSparseConfig:
             cls("longformer", block=3, local=2, globals=1, heads=3, positions="rotary"),
             cls("strided", block=1, local=3, heads=2, positions="sinusoidal"),
             cls("fixed", block=2, local=2, globals=1, heads=2, positions="learned"),
-            cls("bigbird", block=2, local=1, globals=1, random=1, heads=2, causal=False),
+            cls("bigbird", block=2, local=1, globals=1, random=1, seed=1, heads=2, causal=False),
             cls("longformer", block=2, local=3, globals=1, heads=3, causal=False, global_projections="separate"),
         )
 

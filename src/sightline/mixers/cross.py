@@ -42,7 +42,7 @@ class CrossConfig:
             cls(heads=2),
             cls(heads=4, key_heads=2, d_head=3, d_memory=5, bias=False),
             cls(heads=2, qk_norm="rms", softcap=1.5),
-            cls(heads=3, d_head=2, kept=(0, 2)),
+            cls(heads=3, d_head=2, qk_norm="layer", kept=(0, 2)),
         )
 
 

@@ -43,7 +43,7 @@ class LSTMConfig:
             cls(d_hidden=5, d_summary=7),
             cls(forget_gate=False),
             cls(heads=4),
-            cls(d_hidden=6, d_summary=7, forget_gate=False, heads=3),
+            cls(d_hidden=6, d_summary=7, forget_gate=False, heads=3, initial="uniform"),
         )
 
 

@@ -44,7 +44,7 @@ class WindowConfig:
             cls(window=3, sinks=2, heads=4, key_heads=2, d_head=3, positions="rotary"),
             cls(window=1, sinks=1, heads=2, positions="sinusoidal"),
             cls(window=5, heads=3, d_head=1, positions="alibi"),
-            cls(window=3, heads=2, causal=False),
+            cls(window=3, heads=2, causal=False, positions="learned"),
             cls(window=4, heads=4, key_heads=1, d_head=5, causal=False, positions="rotary"),
             cls(window=2, heads=3, d_head=2, causal=False, positions="alibi"),
         )

@@ -29,12 +29,13 @@ def batch_order_and_size(subject: Subject) -> Iterator[Finding]:
 
 
 def purity(subject: Subject) -> Iterator[Finding]:
-    """No call changes its state argument or stores one; interleaved forks from one state do not affect each other."""
+    """No call changes its state argument or stores one; forks, and two batches in turn, do not affect each other."""
     subject.need_mixer("state")
     for mode in (torch.no_grad, torch.inference_mode, nullcontext):
         with mode():
             yield from _forks(subject)
             yield from _given_states(subject)
+    yield from _two_in_turn(subject)
     yield from _across_modes(subject)
 
 
@@ -56,6 +57,29 @@ def _forks(subject: Subject) -> Iterator[Finding]:
             yield close(torch.stack(outputs[side], 1), expected[side], f"the {name} of two interleaved forks")
         again, _ = feed(module, left, root, (2, 4))
         yield close(again, expected[0], "a third fork, in chunks, after the two")
+
+
+def _two_in_turn(subject: Subject) -> Iterator[Finding]:
+    """Two batches of other sequences and sizes, in turn through one module: each gives what it gives alone."""
+    module, sizes = subject.module(), (3, 1, 2, 1, 4)
+    mask, starts = ragged(), packed()
+    both = [
+        (subject.x(), subject.memory(), mask, starts),
+        (subject.x(2, name="another"), subject.memory(2), None, None),
+    ]
+    with torch.no_grad():
+        expected = [subject.whole(module, *one) for one in both]
+        states, outputs, at = [module.initial_state(len(x), memory) for x, memory, _, _ in both], ([], []), 0
+        for size in sizes:
+            part = (slice(None), slice(at, at + size))
+            for turn, (x, _, *flags) in enumerate(both):
+                y, states[turn] = module(x[part], states[turn], *rows(tuple(flags), part))
+                outputs[turn].append(y)
+            at += size
+    for turn, name in enumerate(("first", "second")):
+        y, state = expected[turn]
+        yield close(torch.cat(outputs[turn], 1), y, f"the {name} of two batches in turn")
+        yield close(leaves(states[turn]), leaves(state), f"state of the {name} of two batches in turn")
 
 
 def _given_states(subject: Subject) -> Iterator[Finding]:

@@ -23,6 +23,7 @@ from sightline.testing.subject import (
     packed,
     ragged,
     rows,
+    steps,
 )
 
 
@@ -50,13 +51,13 @@ def causality(subject: Subject) -> Iterator[Finding]:
 
 
 def padding(subject: Subject) -> Iterator[Finding]:
-    """Padding anywhere (left, right, in holes) gives the outputs of each row alone, the next step included."""
+    """Padding anywhere (left, right, in holes) gives the outputs of each row alone, two more steps included."""
     lengths = (LENGTH, 6, 3, 0)
     wide = LENGTH + 2
     for dtype in DTYPES:
         module, memory = subject.module(dtype), subject.memory(len(lengths), dtype)
         tokens = subject.x(len(lengths), LENGTH, dtype, "tokens")
-        following = subject.x(len(lengths), 1, dtype, "the next token")
+        following = subject.x(len(lengths), 2, dtype, "the next tokens")
         for kind in ("left", "right", "holes"):
             x = 3 * subject.x(len(lengths), wide, dtype, "padding")
             mask = torch.zeros(len(lengths), wide, dtype=torch.bool)
@@ -65,14 +66,14 @@ def padding(subject: Subject) -> Iterator[Finding]:
                 x[row, mask[row]] = tokens[row, :length]
             y, state = subject.whole(module, x, memory, mask)
             yield zero(y[~mask], f"outputs at {kind} padding")
+            stepped = steps(module, following, state)[0] if subject.is_mixer else y
             for row, length in enumerate(lengths):
                 own = rows(memory, slice(row, row + 1))
                 alone, final = subject.whole(module, tokens[row : row + 1, :length], own)
                 yield close(y[row, mask[row]], alone[0], f"{length} of {wide} positions, padded: {kind}")
                 if subject.is_mixer:
-                    expected, _ = module.step(following[row : row + 1, 0], final)
-                    stepped, _ = module.step(following[:, 0], state)
-                    yield close(stepped[row], expected[0], f"the step after {length} of {wide}, padded: {kind}")
+                    expected, _ = steps(module, following[row : row + 1], final)
+                    yield close(stepped[row], expected[0], f"two steps after {length} of {wide}, padded: {kind}")
     yield from _padded_memory(subject)
 
 

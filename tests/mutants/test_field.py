@@ -1,0 +1,57 @@
+"""Violations found in other libraries' sequence modules: for each the bug planted here, and a law that kills it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from . import attention, field, linear_family, recurrences, sparse  # noqa: F401 (importing them registers their bugs)
+from .planting import MUTANTS
+
+FINDINGS = Path(__file__).parents[2] / "findings"
+# Every finding of these libraries is here; torch's other findings are about speed, counting and drawing.
+LIBRARIES = ("transformers", "local-attention", "mingru", "x-transformers", "torch-encoder")
+
+VIOLATIONS: tuple[tuple[str, str, str], ...] = (
+    ("local-attention-rotates-again", "keys of the cache turned again at every call", "step = parallel"),
+    ("mingru-minlstm-chunks", "a call of several positions continues from g(h) instead of h", "any chunks = whole"),
+    ("torch-encoder-bias-as-mask", "a bias taken for a mask where no gradients are recorded", "purity of states"),
+    ("transformers-alibi-float64-nan", "a fully masked row divides by zero", "content under the mask"),
+    ("transformers-left-padding-changes", "a cache that forgets the mask of its prompt", "padding"),
+    ("transformers-left-padding-changes", "the convolution counts padding", "padding"),
+    ("transformers-left-padding-changes", "padding counted as positions", "padding"),
+    ("transformers-left-padding-changes", "the second token after a padded prompt is one position late", "padding"),
+    ("transformers-mamba-chunks-restart", "state ignored when more than one token is fed", "any chunks = whole"),
+    (
+        "transformers-mamba-mask-erases-token",
+        "a mask beside a state that has begun erases real tokens",
+        "any chunks = whole",
+    ),
+    ("transformers-minimax-beams-lose-state", "reorder misses one leaf: the cell", "select commutes"),
+    ("transformers-packed-documents-leak", "documents leak into each other where a cache has keys", "packed = alone"),
+    ("transformers-packed-documents-leak", "document starts ignored", "packed = alone"),
+    ("transformers-packed-documents-leak", "the convolution reads the document before", "packed = alone"),
+    ("transformers-recurrentgemma-half-cache", "half of the state kept on the module", "purity of states"),
+    ("transformers-recurrentgemma-half-cache", "state kept on the module", "purity of states"),
+    ("transformers-rwkv-mixes-rows", "rows mixed in a step of one position", "step = parallel"),
+    ("transformers-steps-at-position-0", "positions not continued from the state", "step = parallel"),
+    ("transformers-time-step-unbounded", "a bound on numbers that a step leaves out", "step = parallel"),
+    ("x-transformers-cache-with-shift", "the convolution forgets at a call", "step = parallel"),
+)
+
+
+@pytest.mark.parametrize(("finding", "bug", "law"), VIOLATIONS, ids=lambda value: value.replace(" ", "-"))
+def test_a_violation_of_the_field_is_a_bug_that_a_law_kills(finding: str, bug: str, law: str) -> None:
+    assert (FINDINGS / f"{finding}.sh").exists()
+    assert [law in mutant.laws for mutant in MUTANTS if mutant.bug == bug] == [True]
+
+
+def test_every_violation_that_was_found_is_here() -> None:
+    found = {path.stem for path in FINDINGS.glob("*.sh") if path.stem.startswith(LIBRARIES)}
+    assert found == {finding for finding, _, _ in VIOLATIONS}
+
+
+def test_every_bug_of_the_field_is_a_violation_that_was_found() -> None:
+    own = {mutant.bug for mutant in MUTANTS if mutant.plant.__module__ == field.__name__}
+    assert own <= {bug for _, bug, _ in VIOLATIONS}
