@@ -31,6 +31,7 @@ SHORTER = [
     (r"(compare .*)--out-dir", r"\1--tested 10 --seeds 1 --out-dir"),
     (r"(compare .*--seeds \d+ .*)--seeds 1", r"\1"),
     (r"(compare .*--tested \d+ .*)--tested \d+", r"\1"),
+    (r"certify --plugin", "certify --law padding --plugin"),
     (r"--limit \d+", "--limit 3"),
     (r"--archs (\w+)(,\w+)*", r"--archs \1"),
     (r"(--prune \S+) --data", r"\1 --items 4 --data"),

@@ -39,8 +39,14 @@ def reference(config, parameters, x, mask=None, starts=None, memory=None):
 
 
 def initial(config, parameters):
-    """The forget gate's bias starts at 1, once (Gers et al. 2000; Jozefowicz et al. 2015, § 2.2); the others at 0."""
+    """The forget gate's bias starts at 1, once (Gers et al. 2000; Jozefowicz et al. 2015, § 2.2); the others at 0.
+
+    "uniform": weights within ±1/√H, the bias within twice that; what is outside differs from what it is clipped to.
+    """
     H = parameters["bias"].shape[0] // (4 if config.forget_gate else 3)
+    if config.initial == "uniform":
+        bounds = {"weight_input": H**-0.5, "weight_hidden": H**-0.5, "bias": 2 * H**-0.5}
+        return {name: np.clip(parameters[name], -bound, bound) for name, bound in bounds.items()}
     bias = np.zeros(parameters["bias"].shape)
     if config.forget_gate:
         bias[H : 2 * H] = 1.0

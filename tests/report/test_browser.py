@@ -9,13 +9,20 @@ from typing import Any
 
 import pytest
 
-from sightline.lab.results import Estimate
-from sightline.report.html import write_report
+from sightline.lab.results import Estimate, Results
+from sightline.report.html import render
 from tests.browser import opened, wait_for
 from tests.report.synthetic import LEVELS, make_results
 from tests.report.test_html import HOSTILE
 
 pytestmark = pytest.mark.slow
+
+
+def written(results: Results, folder: Path) -> Path:
+    """The page alone, without its figures as files."""
+    folder.mkdir(exist_ok=True)
+    (folder / "report.html").write_text(render(results), encoding="utf-8")
+    return folder / "report.html"
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +33,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_report(make_results(), tmp_path_factory.mktemp("report"))
+    return written(make_results(), tmp_path_factory.mktemp("report"))
 
 
 def _open(browser: Any, path: Path, width: int, scheme: str) -> tuple[Any, list[str]]:
@@ -70,7 +77,7 @@ def test_a_caution_below_a_name_takes_no_width_from_the_columns(browser: Any, tm
     name = results.ranked[0].arch
     words = ["had the processor 62 % of the time", "speeds differ by 38 %", "200 steps are less than one pass"]
     cautioned = [replace(one, cautions=words * (one.arch == name)) for one in results.architectures]
-    page, _ = _open(browser, write_report(replace(results, architectures=cautioned), tmp_path), width, "light")
+    page, _ = _open(browser, written(replace(results, architectures=cautioned), tmp_path), width, "light")
     wide = "(e => [e.scrollWidth, e.clientWidth])(document.querySelector('#quality .scroll'))"
     content, shown = page.evaluate(wide)
     assert content <= shown
@@ -97,7 +104,7 @@ def test_the_widest_numbers_fit_a_laptop(browser: Any, tmp_path: Path) -> None:
         for number, one in enumerate(results.architectures)
     ]
     pairs = [replace(pair, difference=six, shown=False) for pair in results.pairs]
-    page, _ = _open(browser, write_report(replace(results, architectures=wide, pairs=pairs), tmp_path), 1280, "light")
+    page, _ = _open(browser, written(replace(results, architectures=wide, pairs=pairs), tmp_path), 1280, "light")
     content, shown = page.evaluate("(e => [e.scrollWidth, e.clientWidth])(document.querySelector('#quality .scroll'))")
     assert content <= shown
     page.close()
@@ -124,7 +131,7 @@ def test_ink_and_paper_follow_the_scheme_and_contrast(browser: Any, report: Path
 def test_hostile_text_runs_nothing_and_builds_nothing(browser: Any, tmp_path: Path) -> None:
     counts = []
     for index, text in enumerate(["benign text", "".join(HOSTILE)]):
-        path = write_report(make_results(lambda _, text=text: text), tmp_path / str(index))
+        path = written(make_results(lambda _, text=text: text), tmp_path / str(index))
         page, complaints = _open(browser, path, 1240, "light")
         draw_all(page)
         assert complaints == []
