@@ -1,73 +1,17 @@
-"""Decoders of `transformers` with a cache: attention, recurrences and hybrids, tiny and random.
-
-Called as the library's documentation of caches shows it: token ids, the attention mask of all positions so far, and the
-cache of the call before. Positions are given, as `generate` gives them: counted from the first real token of each row.
-Weights are drawn with a standard deviation of 0.2, since the library's 0.02 would hide differences behind the residual
-stream. Norms and rotary angles are computed in float32 whatever the dtype, hence the tolerance.
-"""
+"""Decoders of `transformers` with attention and a cache of keys and values."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
 import torch
-import transformers
-from torch import Tensor, nn
+from torch import Tensor
+from transformers import DynamicCache, EncoderDecoderCache
 
-from sightline.testing.foreign import Adapter, NotOffered, Offers
+from conformance.subjects._transformers import FLOAT32, GROUPED, HEADS, CachedDecoder
+from sightline.testing.foreign import Offers
 
 REQUIREMENTS = ("transformers==5.24.0",)
-SIZE = 40
-SMALL: dict[str, Any] = {"vocab_size": SIZE, "hidden_size": 32, "num_hidden_layers": 2, "pad_token_id": 0}
-HEADS: dict[str, Any] = {"num_attention_heads": 4, "intermediate_size": 48}
-GROUPED: dict[str, Any] = {**HEADS, "num_key_value_heads": 2}
-
-
-class CachedDecoder(Adapter):
-    """A model of `transformers` from its configuration class and options.
-
-    cache: what its argument and its result are called; positions: whether it takes `position_ids`
-    """
-
-    package = "transformers"
-    offers: ClassVar[Offers] = Offers("tokens", SIZE, first=3, state="in place", mask=("left",), tolerance=2e-5)
-    config: ClassVar[str]
-    options: ClassVar[dict[str, Any]] = {}
-    cache: ClassVar[str] = "past_key_values"
-    positions: ClassVar[bool] = True
-
-    def build(self, seed: int) -> nn.Module:
-        torch.manual_seed(seed)
-        config = getattr(transformers, self.config)(**{**SMALL, **self.options})
-        model = transformers.AutoModel.from_config(config).double().eval()
-        with torch.no_grad():
-            for name, weight in model.named_parameters():
-                if weight.ndim > 1 and "norm" not in name:
-                    weight.normal_(0, 0.2)
-        return model
-
-    def initial_state(self, model: Any, batch: int) -> Any:
-        return None, torch.ones(batch, 0, dtype=torch.long)
-
-    def forward(
-        self, model: Any, x: Tensor, state: Any = None, mask: Tensor | None = None, starts: Tensor | None = None
-    ) -> tuple[Tensor, Any]:
-        cache, seen = state
-        seen = torch.cat([seen, torch.ones_like(x) if mask is None else mask.long()], 1)
-        how: dict[str, Any] = {"use_cache": True, self.cache: cache}
-        if not seen.all():  # without padding the mask may be left out
-            how["attention_mask"] = seen
-        if self.positions:
-            how["position_ids"] = (seen.cumsum(1) - 1).clamp(min=0)[:, seen.shape[1] - x.shape[1] :]
-        result = model(input_ids=x, **how)
-        return result.last_hidden_state, (getattr(result, self.cache, cache), seen)
-
-    def select(self, model: Any, state: Any, rows: Tensor) -> Any:
-        cache, seen = state
-        if not hasattr(cache, "reorder_cache"):
-            raise NotOffered("selection of rows of its cache")
-        cache.reorder_cache(rows)
-        return cache, seen[rows]
 
 
 class Llama(CachedDecoder):
@@ -88,6 +32,27 @@ class GPT2(CachedDecoder):
     options: ClassVar[dict[str, Any]] = {"n_embd": 32, "n_layer": 2, "n_head": 4, "hidden_size": 32}
 
 
+class GPTNeo(CachedDecoder):
+    name = "GPTNeoModel, every second layer with a window of 4"
+    config = "GPTNeoConfig"
+    options: ClassVar[dict[str, Any]] = {
+        "num_layers": 2, "num_heads": 4, "attention_types": [[["global", "local"], 1]], "window_size": 4,
+        "max_position_embeddings": 64,
+    }  # fmt: skip
+
+
+class GPTJ(CachedDecoder):
+    name = "GPTJModel"
+    config = "GPTJConfig"
+    options: ClassVar[dict[str, Any]] = {"n_embd": 32, "n_layer": 2, "n_head": 4, "rotary_dim": 4}
+
+
+class CodeGen(CachedDecoder):
+    name = "CodeGenModel"
+    config = "CodeGenConfig"
+    options: ClassVar[dict[str, Any]] = {"n_embd": 32, "n_layer": 2, "n_head": 4, "rotary_dim": 4}
+
+
 class GPTNeoX(CachedDecoder):
     name = "GPTNeoXModel"
     config = "GPTNeoXConfig"
@@ -100,16 +65,50 @@ class Gemma2(CachedDecoder):
     options: ClassVar[dict[str, Any]] = {**GROUPED, "head_dim": 8, "sliding_window": 4}
 
 
+class Gemma2Float32(Gemma2):
+    name = "Gemma2Model, window of 4, float32"
+    dtype = torch.float32
+    offers: ClassVar[Offers] = FLOAT32
+
+
 class Gemma3(CachedDecoder):
     name = "Gemma3TextModel, window of 4"
     config = "Gemma3TextConfig"
     options: ClassVar[dict[str, Any]] = {**GROUPED, "head_dim": 8, "sliding_window": 4}
 
 
+class Qwen2(CachedDecoder):
+    name = "Qwen2Model, second layer with a window of 4"
+    config = "Qwen2Config"
+    options: ClassVar[dict[str, Any]] = {
+        **GROUPED, "use_sliding_window": True, "sliding_window": 4, "max_window_layers": 1,
+    }  # fmt: skip
+
+
 class Qwen3(CachedDecoder):
     name = "Qwen3Model"
     config = "Qwen3Config"
     options: ClassVar[dict[str, Any]] = {**GROUPED, "head_dim": 8}
+
+
+class Phi(CachedDecoder):
+    name = "PhiModel"
+    config = "PhiConfig"
+    options: ClassVar[dict[str, Any]] = HEADS
+
+
+class Mixtral(CachedDecoder):
+    name = "MixtralModel, window of 4"
+    config = "MixtralConfig"
+    options: ClassVar[dict[str, Any]] = {**GROUPED, "num_local_experts": 4, "sliding_window": 4}
+
+
+class GptOss(CachedDecoder):
+    name = "GptOssModel, window of 4"
+    config = "GptOssConfig"
+    options: ClassVar[dict[str, Any]] = {
+        **GROUPED, "head_dim": 8, "num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 4,
+    }  # fmt: skip
 
 
 class Bloom(CachedDecoder):
@@ -119,118 +118,127 @@ class Bloom(CachedDecoder):
     options: ClassVar[dict[str, Any]] = {"n_layer": 2, "n_head": 4}
 
 
+class BloomFloat32(Bloom):
+    name = "BloomModel, float32"
+    dtype = torch.float32
+    offers: ClassVar[Offers] = FLOAT32
+
+
+class Mpt(CachedDecoder):
+    name = "MptModel"
+    config = "MptConfig"
+    positions = False
+    options: ClassVar[dict[str, Any]] = {"d_model": 32, "n_layers": 2, "n_heads": 4, "max_seq_len": 64}
+
+
+class MptFloat32(Mpt):
+    name = "MptModel, float32"
+    dtype = torch.float32
+    offers: ClassVar[Offers] = FLOAT32
+
+
+class Falcon(CachedDecoder):
+    name = "FalconModel"
+    config = "FalconConfig"
+    options: ClassVar[dict[str, Any]] = HEADS
+
+
+class FalconAlibi(CachedDecoder):
+    name = "FalconModel, alibi"
+    config = "FalconConfig"
+    options: ClassVar[dict[str, Any]] = {**HEADS, "alibi": True}
+
+
 class Opt(CachedDecoder):
     name = "OPTModel"
     config = "OPTConfig"
     options: ClassVar[dict[str, Any]] = {"num_attention_heads": 4, "ffn_dim": 48, "word_embed_proj_dim": 32}
 
 
-class Mamba(CachedDecoder):
-    name = "MambaModel"
-    config = "MambaConfig"
-    cache = "cache_params"
-    positions = False
-    options: ClassVar[dict[str, Any]] = {"state_size": 8}
+class BioGpt(CachedDecoder):
+    name = "BioGptModel"
+    config = "BioGptConfig"
+    options: ClassVar[dict[str, Any]] = HEADS
 
 
-class FalconMamba(CachedDecoder):
-    name = "FalconMambaModel"
-    config = "FalconMambaConfig"
-    cache = "cache_params"
-    positions = False
-    options: ClassVar[dict[str, Any]] = {"state_size": 8}
+class Xglm(CachedDecoder):
+    name = "XGLMModel, float32"
+    config = "XGLMConfig"
+    dtype = torch.float32  # in float64 every call raises: the least float64 is no float32
+    offers: ClassVar[Offers] = FLOAT32
+    options: ClassVar[dict[str, Any]] = {"d_model": 32, "num_layers": 2, "attention_heads": 4, "ffn_dim": 48}
 
 
-class Mamba2(CachedDecoder):
-    name = "Mamba2Model"
-    config = "Mamba2Config"
-    cache = "cache_params"
+class Bert(CachedDecoder):
+    name = "BertModel, as a decoder"
+    config = "BertConfig"
+    options: ClassVar[dict[str, Any]] = {**HEADS, "is_decoder": True, "max_position_embeddings": 64}
+
+
+class RoFormer(CachedDecoder):
+    name = "RoFormerModel, as a decoder"
+    config = "RoFormerConfig"
     positions = False
     options: ClassVar[dict[str, Any]] = {
-        "num_heads": 8, "head_dim": 8, "state_size": 8, "n_groups": 1, "chunk_size": 8,
+        **HEADS, "is_decoder": True, "max_position_embeddings": 64, "embedding_size": 32,
     }  # fmt: skip
 
 
-class Jamba(CachedDecoder):
-    name = "JambaModel"
-    config = "JambaConfig"
+class Xlm(CachedDecoder):
+    """Each call brings all tokens so far, from which the model takes those that its cache does not have."""
+
+    name = "XLMModel, causal"
+    config = "XLMConfig"
     options: ClassVar[dict[str, Any]] = {
-        **GROUPED, "use_mamba_kernels": False, "num_experts": 1, "attn_layer_period": 2, "attn_layer_offset": 1,
-        "mamba_d_state": 8,
-    }  # fmt: skip
-
-
-class Rwkv(CachedDecoder):
-    name = "RwkvModel"
-    config = "RwkvConfig"
-    cache = "state"
-    positions = False
-    options: ClassVar[dict[str, Any]] = {"attention_hidden_size": 32}
-    offers: ClassVar[Offers] = Offers("tokens", SIZE, first=3, state="in place", tolerance=2e-5)
-
-
-class RecurrentGemma(CachedDecoder):
-    name = "RecurrentGemmaModel"
-    config = "RecurrentGemmaConfig"
-    cache = "cache"
-    options: ClassVar[dict[str, Any]] = {
-        **HEADS, "num_hidden_layers": 3, "lru_width": 32, "attention_window_size": 64, "num_key_value_heads": 1,
+        "emb_dim": 32, "n_layers": 2, "n_heads": 4, "max_position_embeddings": 64, "causal": True,
     }  # fmt: skip
 
     def initial_state(self, model: Any, batch: int) -> Any:
-        return transformers.DynamicCache(config=model.config), super().initial_state(model, batch)[1]
+        cache = EncoderDecoderCache(DynamicCache(config=model.config), DynamicCache(config=model.config))
+        return cache, torch.ones(batch, 0, dtype=torch.long), torch.ones(batch, 0, dtype=torch.long)
 
+    def forward(
+        self, model: Any, x: Tensor, state: Any = None, mask: Tensor | None = None, starts: Tensor | None = None
+    ) -> tuple[Tensor, Any]:
+        cache, tokens, seen = state
+        tokens = torch.cat([tokens, x], 1)
+        seen = torch.cat([seen, torch.ones_like(x) if mask is None else mask.long()], 1)
+        positions = (seen.cumsum(1) - 1).clamp(min=0)
+        result = model(input_ids=tokens, attention_mask=seen, position_ids=positions, cache=cache)
+        return result.last_hidden_state, (cache, tokens, seen)
 
-class Qwen3Next(CachedDecoder):
-    name = "Qwen3NextModel"
-    config = "Qwen3NextConfig"
-    options: ClassVar[dict[str, Any]] = {
-        **GROUPED, "head_dim": 8, "linear_key_head_dim": 8, "linear_value_head_dim": 8, "linear_num_key_heads": 2,
-        "linear_num_value_heads": 4, "num_hidden_layers": 4, "num_experts": 0, "mlp_only_layers": [0, 1, 2, 3],
-    }  # fmt: skip
-
-
-class Lfm2(CachedDecoder):
-    name = "Lfm2Model"
-    config = "Lfm2Config"
-    options: ClassVar[dict[str, Any]] = {**GROUPED, "layer_types": ["conv", "full_attention"]}
-
-
-class Bamba(CachedDecoder):
-    name = "BambaModel"
-    config = "BambaConfig"
-    options: ClassVar[dict[str, Any]] = {
-        **GROUPED, "attn_layer_indices": [1], "mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 8,
-        "mamba_n_groups": 1, "mamba_chunk_size": 8,
-    }  # fmt: skip
-
-
-class XLSTM(CachedDecoder):
-    name = "xLSTMModel"
-    config = "xLSTMConfig"
-    cache = "cache_params"
-    positions = False
-    options: ClassVar[dict[str, Any]] = {"hidden_size": 64, "num_heads": 4, "qk_dim_factor": 1.0, "chunk_size": 8}
+    def select(self, model: Any, state: Any, rows: Tensor) -> Any:
+        cache, tokens, seen = state
+        cache.reorder_cache(rows)
+        return cache, tokens[rows], seen[rows]
 
 
 SUBJECTS = (
     Llama,
     Mistral,
     GPT2,
+    GPTNeo,
+    GPTJ,
+    CodeGen,
     GPTNeoX,
     Gemma2,
+    Gemma2Float32,
     Gemma3,
+    Qwen2,
     Qwen3,
+    Phi,
+    Mixtral,
+    GptOss,
     Bloom,
+    BloomFloat32,
+    Mpt,
+    MptFloat32,
+    Falcon,
+    FalconAlibi,
     Opt,
-    Mamba,
-    FalconMamba,
-    Mamba2,
-    Jamba,
-    Rwkv,
-    RecurrentGemma,
-    Qwen3Next,
-    Lfm2,
-    Bamba,
-    XLSTM,
+    BioGpt,
+    Xglm,
+    Bert,
+    RoFormer,
+    Xlm,
 )
