@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# transformers 5.23.0: for RecurrentGemma, xLSTM and MiniMax, generate continues left-padded prompts unlike the same without.
+# transformers 5.24.0: for RecurrentGemma, xLSTM, MiniMax and causal XLM, left-padded prompts are continued unlike the same
+# without padding.
 #
-# All three take attention_mask without a message. In modeling_recurrent_gemma.py only the attention layers see it, not
+# All four take attention_mask without a message. In modeling_recurrent_gemma.py only the attention layers see it, not
 # the convolution and the recurrence; in modeling_xlstm.py it disappears in **kwargs; in modeling_minimax.py the prompt
 # is right, but the cache reports length 0 (that of layer 0, which has no keys), so the mask made for each new token
-# covers one position instead of all.
+# covers one position instead of all. XLM with causal=True makes the causal mask in place of the padding mask
+# (modeling_xlm.py, line 71), so the tokens attend to the padding; its logits are compared in one call below.
 #
 # Why a good guess is wrong: padding a batch of prompts on the left is what generate asks for, and Mamba, Mamba2, Jamba,
 # Bamba, Zamba2, Falcon-H1, Granite, LFM2, Nemotron-H, Qwen3.5 and OLMo-hybrid continue it like the prompt alone.
@@ -14,7 +16,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3}" -m venv "$folder/venv"
 "$folder/venv/bin/pip" install --quiet --disable-pip-version-check --no-compile torch==2.13.0
-"$folder/venv/bin/pip" install --quiet --disable-pip-version-check --no-compile numpy==2.4.6 transformers==5.23.0
+"$folder/venv/bin/pip" install --quiet --disable-pip-version-check --no-compile numpy==2.4.6 transformers==5.24.0
 TRANSFORMERS_VERBOSITY=error "$folder/venv/bin/python" - <<'PY'
 import sys
 
@@ -55,6 +57,18 @@ for name, config in configs.items():
     batch = model.generate(padded, attention_mask=mask, **options)[:, 14:]
     same[name] = int((alone == batch).all(1).sum())
     print(f"{name}: {same[name]} of 6 padded prompts continued like the prompt alone")
+torch.manual_seed(0)
+config = transformers.XLMConfig(vocab_size=40, emb_dim=64, n_layers=4, n_heads=4, pad_index=0, causal=True)
+model = transformers.XLMWithLMHeadModel(config).eval()
+with torch.no_grad():
+    for weight in model.parameters():
+        if weight.ndim > 1 and weight.requires_grad:
+            weight.normal_(0, 0.2)
+    alone = model(prompts, attention_mask=torch.ones_like(prompts)).logits
+    places = (mask.cumsum(1) - 1).clamp(min=0)
+    batch = model(padded, attention_mask=mask, position_ids=places).logits[:, 5:]
+xlm = float((batch - alone).abs().max() / alone.abs().max())
+print(f"XLM, causal: the logits of padded prompts differ from those of the prompt alone by {xlm:.0e}")
 right = same.pop("Mamba2") == same.pop("Qwen3.5") == 6
-sys.exit(not (right and max(same.values()) < 6))
+sys.exit(not (right and max(same.values()) < 6 and xlm > 0.01))
 PY

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# transformers 5.23.0: MambaModel and FalconMambaModel, given the mask of a left-padded batch, ignore every new token.
+# transformers 5.24.0: MambaModel and FalconMambaModel, given the mask of a left-padded batch, ignore every new token.
 #
 # A call with a cache and the attention_mask of all tokens so far (as Llama and the cached hybrids need it) multiplies
 # the one new token by the whole mask. Broadcasting turns one position into many, of which the first is used: the mask
@@ -13,7 +13,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3}" -m venv "$folder/venv"
 "$folder/venv/bin/pip" install --quiet --disable-pip-version-check --no-compile torch==2.13.0
-"$folder/venv/bin/pip" install --quiet --disable-pip-version-check --no-compile numpy==2.4.6 transformers==5.23.0
+"$folder/venv/bin/pip" install --quiet --disable-pip-version-check --no-compile numpy==2.4.6 transformers==5.24.0
 TRANSFORMERS_VERBOSITY=error "$folder/venv/bin/python" - <<'PY'
 import sys
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# transformers 5.23.0: beam search on MiniMax keeps the linear-attention states where they are when it reorders the beams.
+# transformers 5.24.0: beam search on MiniMax keeps the linear-attention states where they are when it reorders the beams.
 #
 # After each token, beam search lets beams be replaced by copies of others and calls reorder_cache. MiniMaxCache
 # (modeling_minimax.py) overrides the functions that repeat and select rows, but not this one, so only keys and values
@@ -13,7 +13,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3}" -m venv "$folder/venv"
 "$folder/venv/bin/pip" install --quiet --disable-pip-version-check --no-compile torch==2.13.0
-"$folder/venv/bin/pip" install --quiet --disable-pip-version-check --no-compile numpy==2.4.6 transformers==5.23.0
+"$folder/venv/bin/pip" install --quiet --disable-pip-version-check --no-compile numpy==2.4.6 transformers==5.24.0
 TRANSFORMERS_VERBOSITY=error "$folder/venv/bin/python" - <<'PY'
 import sys
 

@@ -1,20 +1,22 @@
 #!/usr/bin/env bash
-# transformers 5.23.0: packed documents, told apart by position_ids, leak in Llama unless use_cache=False, in hybrids always.
+# transformers 5.24.0: packed documents, told apart by position_ids, leak in Llama unless use_cache=False, and in GPT-OSS,
+# OPT and hybrids always.
 #
 # Two documents lie in one row, with positions 0 1 2 ... 0 1 2 ...: the mask that keeps them apart is built only where
 # there is no cache (masking_utils.py), and use_cache is on by default, in train mode too. With it the second document
-# attends to the first. In models with recurrent layers (below LFM2 and Granite) the mask is built, but the state and
+# attends to the first. GPT-OSS, OPT, BioGPT and XGLM do not hand position_ids to the function that makes the mask
+# (modeling_gpt_oss.py, line 461; modeling_opt.py, line 363), so they leak either way. In models with recurrent layers (below LFM2 and Granite) the mask is built, but the state and
 # the convolution run on across the border either way.
 #
 # Why a good guess is wrong: restarted positions are how padding-free collators mark documents, a first forward call
 # stores nothing that it would need to see, and the loss looks normal. Pass use_cache=False, and do not pack for
-# recurrent layers.
+# recurrent layers, nor for the others: one document a row.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3}" -m venv "$folder/venv"
 "$folder/venv/bin/pip" install --quiet --disable-pip-version-check --no-compile torch==2.13.0
-"$folder/venv/bin/pip" install --quiet --disable-pip-version-check --no-compile numpy==2.4.6 transformers==5.23.0
+"$folder/venv/bin/pip" install --quiet --disable-pip-version-check --no-compile numpy==2.4.6 transformers==5.24.0
 TRANSFORMERS_VERBOSITY=error "$folder/venv/bin/python" - <<'PY'
 import sys
 
@@ -28,6 +30,11 @@ granite = ["mamba", "attention", "mamba"]
 mamba = dict(mamba_n_heads=8, mamba_d_head=8, mamba_d_state=8, mamba_chunk_size=8)
 configs = {
     "Llama": transformers.LlamaConfig(**small),
+    "GPT-OSS": transformers.GptOssConfig(**small, head_dim=8, num_local_experts=4, num_experts_per_tok=2),
+    "OPT": transformers.OPTConfig(
+        vocab_size=40, hidden_size=32, ffn_dim=64, num_hidden_layers=3, num_attention_heads=4, word_embed_proj_dim=32,
+        dropout=0.0,
+    ),
     "LFM2": transformers.Lfm2Config(**small, layer_types=layers),
     "Granite": transformers.GraniteMoeHybridConfig(**small, **mamba, layers_block_type=granite, num_local_experts=0),
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# transformers 5.23.0: RecurrentGemmaModel keeps half of its cache in the module: two sequences in turn continue each other.
+# transformers 5.24.0: RecurrentGemmaModel keeps half of its cache in the module: two sequences in turn continue each other.
 #
 # past_key_values has the keys and values of the attention layers only. The states of the recurrence and the convolution
 # are attributes of the layers (modeling_recurrent_gemma.py), overwritten by whichever call comes next. A copy of the
@@ -14,7 +14,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3}" -m venv "$folder/venv"
 "$folder/venv/bin/pip" install --quiet --disable-pip-version-check --no-compile torch==2.13.0
-"$folder/venv/bin/pip" install --quiet --disable-pip-version-check --no-compile numpy==2.4.6 transformers==5.23.0
+"$folder/venv/bin/pip" install --quiet --disable-pip-version-check --no-compile numpy==2.4.6 transformers==5.24.0
 TRANSFORMERS_VERBOSITY=error "$folder/venv/bin/python" - <<'PY'
 import copy
 import sys

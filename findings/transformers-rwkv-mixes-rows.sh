@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# transformers 5.23.0: RwkvForCausalLM.generate mixes the rows of a batch: prompts together are continued unlike each alone.
+# transformers 5.24.0: RwkvForCausalLM.generate mixes the rows of a batch: prompts together are continued unlike each alone.
 #
 # RWKV mixes each token with the one before it. For one new token with a state, modeling_rwkv.py takes the token before
 # from the state as (batch, width) and adds it to the new token of (batch, 1, width): broadcasting gives (batch, batch,
@@ -14,7 +14,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3}" -m venv "$folder/venv"
 "$folder/venv/bin/pip" install --quiet --disable-pip-version-check --no-compile torch==2.13.0
-"$folder/venv/bin/pip" install --quiet --disable-pip-version-check --no-compile numpy==2.4.6 transformers==5.23.0
+"$folder/venv/bin/pip" install --quiet --disable-pip-version-check --no-compile numpy==2.4.6 transformers==5.24.0
 TRANSFORMERS_VERBOSITY=error "$folder/venv/bin/python" - <<'PY'
 import sys
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# transformers 5.23.0: in a loop with past_key_values, Bamba, MiniMax and a RoBERTa decoder place every new token at position 0.
+# transformers 5.24.0: in a loop with past_key_values, Bamba, MiniMax and a RoBERTa decoder place every new token at position 0.
 #
 # The whole sequence and the same tokens one at a time give other outputs, without a message. Bamba counts positions
 # from 0 in every call (modeling_bamba.py). MiniMax asks its cache for its length, which is the length of layer 0; layer
@@ -13,7 +13,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3}" -m venv "$folder/venv"
 "$folder/venv/bin/pip" install --quiet --disable-pip-version-check --no-compile torch==2.13.0
-"$folder/venv/bin/pip" install --quiet --disable-pip-version-check --no-compile numpy==2.4.6 transformers==5.23.0
+"$folder/venv/bin/pip" install --quiet --disable-pip-version-check --no-compile numpy==2.4.6 transformers==5.24.0
 TRANSFORMERS_VERBOSITY=error "$folder/venv/bin/python" - <<'PY'
 import sys
 

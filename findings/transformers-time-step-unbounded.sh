@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# transformers 5.23.0: Zamba2 and Nemotron-H bound the time step of their recurrence for several tokens, but not for one.
+# transformers 5.24.0: Zamba2 and Nemotron-H bound the time step of their recurrence for several tokens, but not for one.
 #
 # Both configurations have time_step_min=0.001, and for a sequence the time step of every head is raised to it. For a
 # single new token with a cache, modeling_zamba2.py and modeling_nemotron_h.py call the update of the state without the
@@ -14,7 +14,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3}" -m venv "$folder/venv"
 "$folder/venv/bin/pip" install --quiet --disable-pip-version-check --no-compile torch==2.13.0
-"$folder/venv/bin/pip" install --quiet --disable-pip-version-check --no-compile numpy==2.4.6 transformers==5.23.0
+"$folder/venv/bin/pip" install --quiet --disable-pip-version-check --no-compile numpy==2.4.6 transformers==5.24.0
 TRANSFORMERS_VERBOSITY=error "$folder/venv/bin/python" - <<'PY'
 import sys
 

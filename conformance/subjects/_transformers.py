@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from sightline.testing.foreign import Adapter, NotOffered, Offers
 
 SIZE = 40
-TOLERANCE = 2e-5
+TOLERANCE = 1e-5
 FLOAT32_TOLERANCE = 2e-4
 SMALL: dict[str, Any] = {"vocab_size": SIZE, "hidden_size": 32, "num_hidden_layers": 2, "pad_token_id": 0}
 HEADS: dict[str, Any] = {"num_attention_heads": 4, "intermediate_size": 48}

@@ -164,14 +164,6 @@ class FalconNew(CachedDecoder):
     }  # fmt: skip
 
 
-class MambaChunksOff(CachedDecoder):
-    name = "MambaModel, sequential scan"
-    config = "MambaConfig"
-    positions = False
-    masked = "first call"
-    options: ClassVar[dict[str, Any]] = {"state_size": 8, "use_associative_scan": False}
-
-
 SUBJECTS = (
     LlamaEager,
     LlamaEagerFloat32,
@@ -191,5 +183,4 @@ SUBJECTS = (
     Phi3Long,
     GPT2Upcast,
     FalconNew,
-    MambaChunksOff,
 )

@@ -88,6 +88,22 @@ class Opt(PackedDecoder):
     options: ClassVar[dict[str, Any]] = {"num_attention_heads": 4, "ffn_dim": 48, "word_embed_proj_dim": 32}
 
 
+class BioGpt(PackedDecoder):
+    name = "BioGptModel, packed rows, use_cache=False"
+    config = "BioGptConfig"
+    call: ClassVar[dict[str, Any]] = UNCACHED
+    options: ClassVar[dict[str, Any]] = HEADS
+
+
+class GptOss(PackedDecoder):
+    name = "GptOssModel, packed rows, use_cache=False, window of 4"
+    config = "GptOssConfig"
+    call: ClassVar[dict[str, Any]] = UNCACHED
+    options: ClassVar[dict[str, Any]] = {
+        **GROUPED, "head_dim": 8, "num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 4,
+    }  # fmt: skip
+
+
 class FalconAlibi(PackedDecoder):
     name = "FalconModel, alibi, packed rows, use_cache=False"
     config = "FalconConfig"
@@ -143,6 +159,8 @@ SUBJECTS = (
     GPTNeo,
     GPTJ,
     Opt,
+    BioGpt,
+    GptOss,
     FalconAlibi,
     Lfm2,
     GraniteHybrid,
