@@ -5,12 +5,14 @@
 # Two documents lie in one row, with positions 0 1 2 ... 0 1 2 ...: the mask that keeps them apart is built only where
 # there is no cache (masking_utils.py), and use_cache is on by default, in train mode too. With it the second document
 # attends to the first. GPT-OSS, OPT, BioGPT and XGLM do not hand position_ids to the function that makes the mask
-# (modeling_gpt_oss.py, line 461; modeling_opt.py, line 363), so they leak either way. In models with recurrent layers (below LFM2 and Granite) the mask is built, but the state and
-# the convolution run on across the border either way.
+# (modeling_gpt_oss.py, line 461; modeling_opt.py, line 363), so they leak either way. In models with recurrent layers
+# (below LFM2 and Granite) the mask is built, but the state and the convolution run on across the border either way.
+# Given seq_idx and cu_seq_lens too, which DataCollatorWithFlattening returns on request, they raise an error where the
+# causal_conv1d kernels are missing.
 #
 # Why a good guess is wrong: restarted positions are how padding-free collators mark documents, a first forward call
-# stores nothing that it would need to see, and the loss looks normal. Pass use_cache=False, and do not pack for
-# recurrent layers, nor for the others: one document a row.
+# stores nothing that it would need to see, and the loss looks normal. Pass use_cache=False, give hybrids seq_idx and
+# cu_seq_lens, and do not pack for the others.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -116,6 +116,26 @@ class PackedDecoder(TransformersAdapter):
         return model(input_ids=x, position_ids=places, **self.call).last_hidden_state, None
 
 
+class FlattenedDecoder(PackedDecoder):
+    """All rows in one, with every argument that `DataCollatorWithFlattening` can return: `cu_seq_lens`, `seq_idx`."""
+
+    def forward(
+        self, model: Any, x: Tensor, state: Any = None, mask: Tensor | None = None, starts: Tensor | None = None
+    ) -> tuple[Tensor, Any]:
+        if starts is None:
+            return super().forward(model, x)
+        flat = starts.reshape(1, -1)
+        borders = torch.cat([flat[0].nonzero().flatten(), torch.tensor([flat.numel()])]).int()
+        longest = int(borders.diff().amax())
+        places = torch.arange(flat.numel()).unsqueeze(0)
+        result = model(
+            input_ids=x.reshape(1, -1), position_ids=places - torch.where(flat, places, 0).cummax(1).values,
+            seq_idx=flat.cumsum(1).int() - 1, cu_seq_lens_q=borders, cu_seq_lens_k=borders, max_length_q=longest,
+            max_length_k=longest, **self.call,
+        )  # fmt: skip
+        return result.last_hidden_state.reshape(*x.shape, -1), None
+
+
 class PaddedEncoder(TransformersAdapter):
     """An encoder in which every position sees all of its row, with a mask that hides padding on the right."""
 

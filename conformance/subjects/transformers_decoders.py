@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, EncoderDecoderCache
 
-from conformance.subjects._transformers import FLOAT32, GROUPED, HEADS, CachedDecoder
+from conformance.subjects._transformers import FLOAT32, GROUPED, HEADS, UNMASKED, CachedDecoder
 from sightline.testing.foreign import Offers
 
 REQUIREMENTS = ("transformers==5.24.0",)
@@ -175,6 +175,26 @@ class Bert(CachedDecoder):
     options: ClassVar[dict[str, Any]] = {**HEADS, "is_decoder": True, "max_position_embeddings": 64}
 
 
+class Roberta(CachedDecoder):
+    name = "RobertaModel, as a decoder"
+    config = "RobertaConfig"
+    positions = False
+    offers: ClassVar[Offers] = UNMASKED
+    options: ClassVar[dict[str, Any]] = {**HEADS, "is_decoder": True, "max_position_embeddings": 64}
+
+
+class RobertaEmbedded(Roberta):
+    name = "RobertaModel, as a decoder, inputs_embeds"
+
+    def forward(
+        self, model: Any, x: Tensor, state: Any = None, mask: Tensor | None = None, starts: Tensor | None = None
+    ) -> tuple[Tensor, Any]:
+        cache, seen = state
+        embedded = model.get_input_embeddings()(x)
+        result = model(inputs_embeds=embedded, use_cache=True, cache=cache)
+        return result.last_hidden_state, (result.cache, torch.cat([seen, torch.ones_like(x)], 1))
+
+
 class RoFormer(CachedDecoder):
     name = "RoFormerModel, as a decoder"
     config = "RoFormerConfig"
@@ -239,6 +259,8 @@ SUBJECTS = (
     BioGpt,
     Xglm,
     Bert,
+    Roberta,
+    RobertaEmbedded,
     RoFormer,
     Xlm,
 )

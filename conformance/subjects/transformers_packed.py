@@ -1,10 +1,13 @@
-"""Documents packed in a row for `transformers` decoders: `position_ids` begin again at 0, and no mask is given."""
+"""Documents packed in a row for `transformers` decoders: `position_ids` begin again at 0, and no mask is given.
+
+"Flattened": all rows in one, with the borders that `DataCollatorWithFlattening` returns on request.
+"""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from conformance.subjects._transformers import GROUPED, HEADS, PackedDecoder
+from conformance.subjects._transformers import GROUPED, HEADS, FlattenedDecoder, PackedDecoder
 
 REQUIREMENTS = ("transformers==5.24.0",)
 UNCACHED: dict[str, Any] = {"use_cache": False}
@@ -147,6 +150,26 @@ class RecurrentGemma(PackedDecoder):
     }  # fmt: skip
 
 
+class LlamaFlattened(FlattenedDecoder, Llama):
+    name = "LlamaModel, flattened rows, use_cache=False"
+
+
+class GptOssFlattened(FlattenedDecoder, GptOss):
+    name = "GptOssModel, flattened rows, use_cache=False, window of 4"
+
+
+class Lfm2Flattened(FlattenedDecoder, Lfm2):
+    name = "Lfm2Model, flattened rows, use_cache=False"
+
+
+class GraniteHybridFlattened(FlattenedDecoder, GraniteHybrid):
+    name = "GraniteMoeHybridModel, flattened rows, use_cache=False"
+
+
+class Qwen35Flattened(FlattenedDecoder, Qwen35):
+    name = "Qwen3_5TextModel, flattened rows, use_cache=False"
+
+
 SUBJECTS = (
     Llama,
     LlamaDefault,
@@ -166,4 +189,9 @@ SUBJECTS = (
     GraniteHybrid,
     Qwen35,
     RecurrentGemma,
+    LlamaFlattened,
+    GptOssFlattened,
+    Lfm2Flattened,
+    GraniteHybridFlattened,
+    Qwen35Flattened,
 )
