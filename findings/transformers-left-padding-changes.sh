@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# transformers 5.24.0: for RecurrentGemma, xLSTM, MiniMax and causal XLM, left-padded prompts are continued unlike the same
-# without padding.
+# transformers 5.24.0: for DeepSeek-V4, RecurrentGemma, xLSTM, MiniMax and causal XLM, left-padded prompts are continued
+# unlike the same without padding.
 #
-# All four take attention_mask without a message. In modeling_recurrent_gemma.py only the attention layers see it, not
-# the convolution and the recurrence; in modeling_xlstm.py it disappears in **kwargs; in modeling_minimax.py the prompt
-# is right, but the cache reports length 0 (that of layer 0, which has no keys), so the mask made for each new token
-# covers one position instead of all. XLM with causal=True makes the causal mask in place of the padding mask
-# (modeling_xlm.py, line 71), so the tokens attend to the padding; its logits are compared in one call below.
+# All five take attention_mask without a message. In modeling_deepseek_v4.py the compressed keys are made of every four
+# positions of the row, padding among them (lines 419 and 649), and which of them a token may see is counted without the
+# padding (line 449). In modeling_recurrent_gemma.py only the attention layers see the mask, not the convolution and the
+# recurrence; in modeling_xlstm.py it disappears in **kwargs; in modeling_minimax.py the prompt is right, but the cache
+# reports length 0 (that of layer 0, which has no keys), so the mask made for each new token covers one position instead
+# of all. XLM with causal=True makes the causal mask in place of the padding mask (modeling_xlm.py, line 71), so the
+# tokens attend to the padding; its logits are compared in one call below.
 #
 # Why a good guess is wrong: padding a batch of prompts on the left is what generate asks for, and Mamba, Mamba2, Jamba,
 # Bamba, Zamba2, Falcon-H1, Granite, LFM2, Nemotron-H, Qwen3.5 and OLMo-hybrid continue it like the prompt alone.
@@ -30,6 +32,11 @@ configs = {
     "Qwen3.5": transformers.Qwen3_5TextConfig(
         **small, **attention, num_key_value_heads=2, head_dim=8, linear_key_head_dim=8, linear_value_head_dim=8,
         linear_num_key_heads=2, linear_num_value_heads=4,
+    ),
+    "DeepSeek-V4": transformers.DeepseekV4Config(
+        **small, num_attention_heads=4, head_dim=16, q_lora_rank=16, moe_intermediate_size=32, n_routed_experts=4,
+        num_experts_per_tok=2, sliding_window=8, o_groups=2, o_lora_rank=8, index_n_heads=2, index_head_dim=8, index_topk=4,
+        partial_rotary_factor=0.5, layer_types=["compressed_sparse_attention"] * 4,
     ),
     "RecurrentGemma": transformers.RecurrentGemmaConfig(
         **small, **attention, lru_width=64, attention_window_size=64, tie_word_embeddings=False

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # transformers 5.24.0: packed documents, told apart by position_ids, leak in Llama unless use_cache=False, and in GPT-OSS,
-# OPT and hybrids always.
+# OPT, DeepSeek-V4 and hybrids always.
 #
 # Two documents lie in one row, with positions 0 1 2 ... 0 1 2 ...: the mask that keeps them apart is built only where
 # there is no cache (masking_utils.py), and use_cache is on by default, in train mode too. With it the second document
 # attends to the first. GPT-OSS, OPT, BioGPT and XGLM do not hand position_ids to the function that makes the mask
-# (modeling_gpt_oss.py, line 461; modeling_opt.py, line 363), so they leak either way. In models with recurrent layers
+# (modeling_gpt_oss.py, line 461; modeling_opt.py, line 363), so they leak either way. In DeepSeek-V4 the tokens of the
+# second document see the compressed keys of the first (modeling_deepseek_v4.py, line 449). In models with recurrent layers
 # (below LFM2 and Granite) the mask is built, but the state and the convolution run on across the border either way.
 # Given seq_idx and cu_seq_lens too, which DataCollatorWithFlattening returns on request, they raise an error where the
 # causal_conv1d kernels are missing.
@@ -36,6 +37,12 @@ configs = {
     "OPT": transformers.OPTConfig(
         vocab_size=40, hidden_size=32, ffn_dim=64, num_hidden_layers=3, num_attention_heads=4, word_embed_proj_dim=32,
         dropout=0.0,
+    ),
+    "DeepSeek-V4": transformers.DeepseekV4Config(
+        vocab_size=40, hidden_size=32, num_hidden_layers=3, num_attention_heads=4, head_dim=16, q_lora_rank=16,
+        moe_intermediate_size=32, n_routed_experts=4, num_experts_per_tok=2, sliding_window=8, o_groups=2, o_lora_rank=8,
+        index_n_heads=2, index_head_dim=8, index_topk=4, partial_rotary_factor=0.5,
+        layer_types=["compressed_sparse_attention"] * 3,
     ),
     "LFM2": transformers.Lfm2Config(**small, layer_types=layers),
     "Granite": transformers.GraniteMoeHybridConfig(**small, **mamba, layers_block_type=granite, num_local_experts=0),

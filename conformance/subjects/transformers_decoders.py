@@ -111,6 +111,28 @@ class GptOss(CachedDecoder):
     }  # fmt: skip
 
 
+class DeepseekV3(CachedDecoder):
+    name = "DeepseekV3Model"
+    config = "DeepseekV3Config"
+    options: ClassVar[dict[str, Any]] = {
+        **HEADS, "num_key_value_heads": 4, "q_lora_rank": 8, "kv_lora_rank": 8, "qk_rope_head_dim": 4,
+        "qk_nope_head_dim": 4, "v_head_dim": 8, "n_routed_experts": 4, "n_group": 1, "topk_group": 1,
+        "num_experts_per_tok": 2, "moe_intermediate_size": 24, "first_k_dense_replace": 1,
+    }  # fmt: skip
+
+
+class DeepseekV4(CachedDecoder):
+    name = "DeepseekV4Model, compressed by 4"
+    config = "DeepseekV4Config"
+    options: ClassVar[dict[str, Any]] = {
+        "num_attention_heads": 4, "head_dim": 16, "q_lora_rank": 8, "moe_intermediate_size": 24,
+        "n_routed_experts": 4, "num_experts_per_tok": 2, "sliding_window": 4, "o_groups": 2, "o_lora_rank": 8,
+        "index_n_heads": 2, "index_head_dim": 8, "index_topk": 2, "partial_rotary_factor": 0.5,
+        "layer_types": ["heavily_compressed_attention", "compressed_sparse_attention"],
+        "compress_rates": {"heavily_compressed_attention": 4, "compressed_sparse_attention": 4},
+    }  # fmt: skip
+
+
 class Bloom(CachedDecoder):
     name = "BloomModel"
     config = "BloomConfig"
@@ -249,6 +271,8 @@ SUBJECTS = (
     Phi,
     Mixtral,
     GptOss,
+    DeepseekV3,
+    DeepseekV4,
     Bloom,
     BloomFloat32,
     Mpt,

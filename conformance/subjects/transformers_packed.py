@@ -114,6 +114,19 @@ class FalconAlibi(PackedDecoder):
     options: ClassVar[dict[str, Any]] = {**HEADS, "alibi": True}
 
 
+class DeepseekV4(PackedDecoder):
+    name = "DeepseekV4Model, packed rows, use_cache=False, compressed by 4"
+    config = "DeepseekV4Config"
+    call: ClassVar[dict[str, Any]] = UNCACHED
+    options: ClassVar[dict[str, Any]] = {
+        "num_attention_heads": 4, "head_dim": 16, "q_lora_rank": 8, "moe_intermediate_size": 24,
+        "n_routed_experts": 4, "num_experts_per_tok": 2, "sliding_window": 4, "o_groups": 2, "o_lora_rank": 8,
+        "index_n_heads": 2, "index_head_dim": 8, "index_topk": 2, "partial_rotary_factor": 0.5,
+        "layer_types": ["heavily_compressed_attention", "compressed_sparse_attention"],
+        "compress_rates": {"heavily_compressed_attention": 4, "compressed_sparse_attention": 4},
+    }  # fmt: skip
+
+
 class Lfm2(PackedDecoder):
     name = "Lfm2Model, packed rows, use_cache=False"
     config = "Lfm2Config"
@@ -185,6 +198,7 @@ SUBJECTS = (
     BioGpt,
     GptOss,
     FalconAlibi,
+    DeepseekV4,
     Lfm2,
     GraniteHybrid,
     Qwen35,
