@@ -15,11 +15,15 @@ def main() -> None:
 
     import torch
 
+    from conformance.planted import planted
     from sightline.testing.foreign import check_foreign
 
     torch.set_num_threads(1)
     module = importlib.import_module(f"conformance.subjects.{sys.argv[1]}")
-    reports = [check_foreign(kind()).to_dict() for kind in module.SUBJECTS]
+    reports = []
+    for kind in module.SUBJECTS:
+        report = check_foreign(kind())
+        reports.append({**report.to_dict(), "planted": planted(kind(), report)._asdict()})
     print(json.dumps({"torch": torch.__version__, "subjects": reports}))
 
 

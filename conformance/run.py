@@ -3,10 +3,11 @@
     python conformance/run.py                        # continues where it stopped
     python conformance/run.py --only mingru --again
 
-Each file of conformance/subjects has REQUIREMENTS, pinned, and SUBJECTS. Files with the same requirements share an
-environment in .venv-conformance/. Each file is judged twice, in processes of their own, and both must agree. Writes
-conformance/results/NAME.json; a file that has its results is left out, unless `--again`. Exit status 5 if two runs of a
-file differ, or if a control does not hold.
+Each file of conformance/subjects has REQUIREMENTS, pinned, and SUBJECTS. Each list of requirements has an environment
+in .venv-conformance/, which shares torch with the others. Each file is judged twice, in processes of their own, and
+both must agree. Writes conformance/results/NAME.json; a file whose results are newer than itself is left out, unless
+`--again`. Prints a line per file with its time, without that of the environment. Exit status 5 if two runs of a file
+differ, a control does not hold, or a planted fault is not seen; 1 if a file could not be judged.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -32,23 +34,35 @@ def main() -> int:
     parser.add_argument("--only", action="append", choices=names)
     parser.add_argument("--again", action="store_true", help="judge files that have results, too")
     options = parser.parse_args()
-    faults = []
+    faults, broken = [], []
     for name in options.only or names:
-        out = HERE / "results" / f"{name}.json"
-        if out.exists() and not options.again:
+        subjects, out = HERE / "subjects" / f"{name}.py", HERE / "results" / f"{name}.json"
+        if out.exists() and not options.again and out.stat().st_mtime >= subjects.stat().st_mtime:
             continue
-        pinned = requirements(HERE / "subjects" / f"{name}.py")
-        print(f"{name}: {', '.join(pinned) or TORCH}", file=sys.stderr, flush=True)
-        python = environment(pinned)
-        first, second = judged(python, name), judged(python, name)
+        pinned = requirements(subjects)
+        try:
+            python = environment(pinned)
+            began = time.monotonic()
+            first, second = judged(python, name), judged(python, name)
+        except subprocess.CalledProcessError as error:
+            broken.append(f"{name}: {' '.join(map(str, error.cmd[1:4]))} ended with status {error.returncode}")
+            print(broken[-1], file=sys.stderr, flush=True)
+            continue
+        print(
+            f"{name}: {len(first['subjects'])} subjects, {time.monotonic() - began:.0f} s for two runs "
+            f"({', '.join([TORCH, *pinned])})",
+            flush=True,
+        )
         faults += [f"{name}: two runs differ"] * (first != second)
         faults += [f"{name}: the control of {subject} does not hold" for subject in without_control(first)]
+        faults += [f"{name}: the fault planted in {one['subject']} is not seen" for one in unseen(first)]
         out.parent.mkdir(exist_ok=True)
         part = out.with_suffix(".part")
-        part.write_text(json.dumps({"schema_version": 1, "requirements": pinned, **first}, indent=1) + "\n")
+        result = {"schema_version": 1, "requirements": pinned, "runs_agree": first == second, **first}
+        part.write_text(json.dumps(result, indent=1) + "\n")
         part.replace(out)
-    print("\n".join(faults), file=sys.stderr)
-    return 5 if faults else 0
+    print("\n".join([*broken, *faults]), file=sys.stderr)
+    return 1 if broken else 5 if faults else 0
 
 
 def requirements(path: Path) -> list[str]:
@@ -61,15 +75,30 @@ def requirements(path: Path) -> list[str]:
 
 
 def environment(pinned: list[str]) -> Path:
-    """The interpreter of an environment with these distributions, made where there is none."""
-    folder = ENVIRONMENTS / hashlib.sha256(" ".join(pinned).encode()).hexdigest()[:12]
-    python = folder / "bin" / "python"
+    """The interpreter of an environment with these distributions, made where there is none.
+
+    All see the packages of the one without requirements, which has torch: it would take 1 GB in each.
+    """
+    base = made(ENVIRONMENTS / "torch", [[TORCH], list(ALWAYS)])  # torch first: a range would bring CUDA
+    if not pinned:
+        return base / "bin" / "python"
+    shared = next((base / "lib").glob("python*/site-packages"))
+    name = hashlib.sha256(" ".join(pinned).encode()).hexdigest()[:12]
+    return made(ENVIRONMENTS / name, [[TORCH, *pinned]], shared) / "bin" / "python"
+
+
+def made(folder: Path, installed: list[list[str]], shared: Path | None = None) -> Path:
+    """An environment in a folder; `shared` are packages of another one that it sees behind its own."""
     if not (folder / "installed").exists():
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        for wanted in ([TORCH], [*ALWAYS, *pinned]):  # torch first: a range would bring CUDA
-            subprocess.run([python, "-m", "pip", "install", "--quiet", *wanted], check=True)
+        if shared is not None:
+            own = next((folder / "lib").glob("python*/site-packages"))
+            (own / "shared.pth").write_text(f"{shared}\n")
+        for distributions in installed:
+            install = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", *distributions]
+            subprocess.run(install, check=True)
         (folder / "installed").touch()
-    return python
+    return folder
 
 
 def judged(python: Path, name: str) -> dict[str, Any]:
@@ -89,6 +118,11 @@ def without_control(reports: dict[str, Any]) -> list[str]:
         for report in reports["subjects"]
         if any(cell["law"] == "control" and cell["outcome"] != "holds" for cell in report["cells"])
     ]
+
+
+def unseen(reports: dict[str, Any]) -> list[dict[str, Any]]:
+    """The subjects in which a planted fault violated no law that holds without it."""
+    return [report for report in reports["subjects"] if report["planted"]["seen"] == "no"]
 
 
 if __name__ == "__main__":

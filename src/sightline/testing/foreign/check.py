@@ -26,7 +26,8 @@ CellOutcome = Literal["holds", "violated", "refused", "not offered"]
 class LawCell:
     """One law over one subject.
 
-    holds: every difference is within the tolerance; violated: `error` is the largest, `position` the first one beyond
+    holds: every difference is within the tolerance; violated: `error` is the largest, `position` the first one beyond,
+        and `detail` says what is infinite about an infinite one
     refused: the subject raised; `detail` has the error's class and first line, and the line of code
     not offered: by its documentation; `detail` says what
     """
@@ -40,7 +41,7 @@ class LawCell:
     def __str__(self) -> str:
         if self.outcome == "violated":
             place = "" if self.position is None else f", from position {self.position} on"
-            return f"{self.law}: violated, {self.error:.1e}{place}"
+            return f"{self.law}: violated, {self.error:.1e}{place}{self.detail and f': {self.detail}'}"
         if self.outcome == "holds":
             return f"{self.law}: holds, {self.error:.1e}"
         return f"{self.law}: {self.outcome}: {self.detail}"
@@ -127,7 +128,7 @@ def _judged(name: str, subjects: list[ForeignSubject]) -> LawCell:
     if worst.error <= subjects[0].offers.tolerance:
         return LawCell(name, "holds", worst.error)
     places = [difference.position for difference in differences if difference.position is not None]
-    return LawCell(name, "violated", worst.error, min(places, default=None))
+    return LawCell(name, "violated", worst.error, min(places, default=None), worst.detail)
 
 
 def _own(error: Exception, adapter: Adapter) -> bool:

@@ -250,7 +250,7 @@ def _kept(s: ForeignSubject) -> Iterator[Difference]:
     s.whole(s.inputs("x"))
     after: dict[str, Any] = s.model.state_dict()
     same = before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
-    yield Difference(0.0 if same else float("inf"))
+    yield Difference(0.0 if same else float("inf"), detail="" if same else "weights or buffers changed")
 
 
 def _strided(s: ForeignSubject) -> Iterator[Difference]:

@@ -19,10 +19,12 @@ class Difference(NamedTuple):
     """How far outputs are from what was expected, relative to the largest |expected|; inf for NaN and other shapes.
 
     position: the first one beyond the tolerance, None where there is none or the shapes differ
+    detail: what is infinite about it: NaN, or another shape
     """
 
     error: float
     position: int | None = None
+    detail: str = ""
 
 
 @final
@@ -91,7 +93,8 @@ class ForeignSubject:
     def compared(self, actual: Tensor, expected: Tensor) -> Difference:
         """How far outputs (B, T, …) are from the expected ones."""
         if actual.shape != expected.shape:
-            return Difference(float("inf"))
+            shapes = (tuple(tensor.shape) for tensor in (actual, expected))
+            return Difference(float("inf"), detail="outputs of shape {} instead of {}".format(*shapes))
         actual, expected = actual.detach().double(), expected.detach().double()
         largest = expected.abs().amax() if expected.numel() else torch.tensor(1.0)
         error = (actual - expected).abs() / largest.clamp(min=torch.finfo(torch.float64).tiny)
@@ -100,4 +103,5 @@ class ForeignSubject:
             return Difference(0.0)
         beyond = (error > self.offers.tolerance).movedim(1, 0).flatten(1).any(1) if error.dim() > 1 else None
         places = [] if beyond is None else beyond.nonzero().flatten().tolist()
-        return Difference(float(error.amax()), places[0] if places else None)
+        detail = "outputs are not finite" if not actual.isfinite().all() else ""
+        return Difference(float(error.amax()), places[0] if places else None, detail)
