@@ -43,6 +43,7 @@ from sightline.tasks.table import TASKS
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "benchmarks")]
+from conformance_page import conformance_page  # noqa: E402
 from rungs_page import rungs_page  # noqa: E402
 
 from claims_page import FIGURES as CLAIMS_FIGURES  # noqa: E402
@@ -371,6 +372,7 @@ PAGES = {
     "architectures.md": architectures,
     "front_ends.md": front_ends,
     "rungs.md": rungs_page,
+    "conformance.md": conformance_page,
     "commands.md": commands,
     "keys/every-task.md": common_keys,
     **{f"keys/{name}.md": partial(task_keys, name) for name in TASKS},

@@ -134,8 +134,9 @@ def _judged(name: str, subjects: list[ForeignSubject]) -> LawCell:
 def _own(error: Exception, adapter: Adapter) -> bool:
     """Whether the adapter's own line raised, not what it called."""
     fault: BaseException = error.__cause__ if isinstance(error.__cause__, StopIteration) else error
-    frames = [frame for frame, _ in traceback.walk_tb(fault.__traceback__)]
-    return frames[-1].f_locals.get("self") is adapter
+    frame = [frame for frame, _ in traceback.walk_tb(fault.__traceback__)][-1]
+    name, module = frame.f_code.co_qualname, frame.f_globals.get("__name__")  # a comprehension has no `self`
+    return any(name.startswith(f"{kind.__qualname__}.") and module == kind.__module__ for kind in type(adapter).__mro__)
 
 
 def _shown(error: Exception) -> str:

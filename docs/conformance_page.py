@@ -1,0 +1,229 @@
+"""The page of conformance: public implementations under the laws, from the results and notes of `make conformance`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sightline.core.yaml12 import parse_yaml, read_yaml
+from sightline.testing.foreign import FOREIGN_LAWS
+
+CONFORMANCE = Path(__file__).parent.parent / "conformance"
+OUTCOMES = {"holds": "✓", "violated": "✗", "refused": "!", "not offered": "–"}
+HEAD = """\
+# Conformance
+
+Which public implementations obey the [laws on other modules](foreign.md), and where they do not: {subjects} subjects of
+{packages} packages, {laws} laws, {cells} cells. Generated from `conformance/results` and `conformance/notes`.
+
+## How it was measured
+
+Each subject is a small adapter in `conformance/subjects`: a tiny model with random weights, called as the documentation
+of its library shows, in evaluation mode on a CPU. Options are subjects of their own. Versions are pinned, and each list of
+requirements has an environment of its own; all use torch {torch}.
+
+A cell has one of four words. {outcome_words}
+
+- **{mark_holds} holds**: the largest difference is within the tolerance.
+- **{mark_violated} violated**: it is not. The size is the largest difference, relative to the largest expected value; a value
+  that is not finite, or another shape, is infinite.
+- **{mark_refused} refused**: the call raised an error. An error is not a wrong number.
+- **{mark_not} not offered**: the documentation of the library has no such thing, or the law has no meaning for the subject.
+
+How each cell was checked:
+
+- The suite ran every file twice, in two processes; a difference of one digit between them fails the run.
+- The control, a plain call twice and of a second module of the same seed, holds for every subject.
+- A fault was planted in every subject: the state lacks the last token of every call; where there is no state, or no
+  law is left that could see that, an output has a tenth of those of the row before. The column *fault seen* says whether
+  a law that holds without the fault is violated with it.
+- Each violation was reproduced without the harness, its cause was read in the source of that version, and the tracker of the
+  library was searched for a report. Where a valid call gives wrong numbers without an error, a script in `findings/` shows
+  it without sightline.
+
+## What the cells do not say
+
+- They say nothing about accuracy, speed or how a model trains, and nothing about an option that is not named.
+- Weights are random and models tiny: a difference that is 1e-3 here can be larger or smaller in a trained model.
+- *Holds* is a statement about one set of random inputs of {positions} positions and three rows, not a proof.
+- A cache that is updated in place is a design: *state is a value* is then *not offered*.
+- Not obeying a law can be a decision of the authors. The notes say what is documented.
+- An adapter can be wrong. Each is one file: please report it.
+"""
+
+
+class Note(NamedTuple):
+    """What is known of violated cells: of each of these subjects under each of these laws."""
+
+    subjects: list[str]
+    laws: list[str]
+    cause: str
+    instead: str
+    reported: str
+    finding: str = ""
+    checked: str = ""
+
+
+def load_results(folder: Path = CONFORMANCE / "results") -> dict[str, dict[str, Any]]:
+    """The results of every file of subjects, by its name."""
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
+
+
+def load_notes(folder: Path = CONFORMANCE / "notes") -> list[Note]:
+    """The notes of all files, in the order of their names."""
+    texts = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.yaml"))]
+    return [Note(**one) for text in texts for one in parse_yaml(f"notes:\n{text}")["notes"] or []]
+
+
+def conformance_page() -> str:
+    """The page in Markdown."""
+    reports = [report for one in load_results().values() for report in one["subjects"]]
+    lines = [_head(reports), *_overview(reports), *_violations(reports), *_subjects(reports), *_not_judged()]
+    return "\n".join(lines) + "\n"
+
+
+def _head(reports: list[dict[str, Any]]) -> str:
+    torch = {one["torch"].partition("+")[0] for one in load_results().values()}
+    return HEAD.format(
+        subjects=len(reports),
+        packages=len({report["package"] for report in reports}),
+        laws=len(FOREIGN_LAWS),
+        cells=sum(len(report["cells"]) for report in reports),
+        torch=" and ".join(sorted(torch)),
+        outcome_words="The mark is that of the tables below.",
+        mark_holds=OUTCOMES["holds"],
+        mark_violated=OUTCOMES["violated"],
+        mark_refused=OUTCOMES["refused"],
+        mark_not=OUTCOMES["not offered"],
+        positions=13,
+    )
+
+
+def _packages(reports: list[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """Subjects by package and version, in the order of names."""
+    packages: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for report in reports:
+        packages.setdefault((report["package"], report["version"].partition("+")[0]), []).append(report)
+    return dict(sorted(packages.items()))
+
+
+def _of(report: dict[str, Any], outcome: str) -> list[dict[str, Any]]:
+    return [cell for cell in report["cells"] if cell["outcome"] == outcome]
+
+
+def _overview(reports: list[dict[str, Any]]) -> Iterator[str]:
+    yield from ("## Packages", "", "In the order of their names. Numbers are cells.", "")
+    yield "| package | version | subjects | holds | violated | refused | not offered |"
+    yield "|---|---|--:|--:|--:|--:|--:|"
+    for (package, version), own in _packages(reports).items():
+        counts = (str(sum(len(_of(report, outcome)) for report in own)) for outcome in OUTCOMES)
+        yield f"| [{package}](#{_anchor(package)}) | {version} | {len(own)} | {' | '.join(counts)} |"
+
+
+def _violations(reports: list[dict[str, Any]]) -> Iterator[str]:
+    """A section per note, in the order of packages."""
+    by_name = {report["subject"]: report for report in reports}
+    yield from ("", "## Violations", "")
+    yield "Each with its cause, what to do instead, and whether it was reported. A position is counted from 0, from the"
+    yield "first output that is compared; *inf* stands for outputs that are not finite or have another shape."
+    for note in sorted(load_notes(), key=lambda note: by_name[note.subjects[0]]["package"]):
+        first = by_name[note.subjects[0]]
+        title = f"{first['package']}: {_listed(note.subjects, 2)}"
+        yield from ("", f"### {_text(title)}", "", "| subject | law | size | first position |", "|---|---|--:|--:|")
+        for subject in note.subjects:
+            cells = {cell["law"]: cell for cell in by_name[subject]["cells"]}
+            for law in note.laws:
+                yield f"| {_text(subject)} | {law} | {_size(cells[law])} | {_position(cells[law])} |"
+        yield from ("", f"**Cause.** {note.cause.strip()}", "", f"**Instead.** {note.instead.strip()}", "")
+        yield f"**Reported.** {note.reported.strip()}"
+        yield from ("", f"**Checked.** {_checked(note)}")
+
+
+def _checked(note: Note) -> str:
+    ways = ["Two runs of the suite"]
+    if note.finding:
+        ways.append(f"`findings/{note.finding}.sh`, without sightline")
+    if note.checked:
+        ways.append(note.checked.strip().rstrip("."))
+    return "; ".join(ways) + "."
+
+
+def _size(cell: dict[str, Any]) -> str:
+    if cell["error"] is not None:
+        return f"{cell['error']:.1e}"
+    return f"inf ({_text(cell['detail'])})" if cell["detail"] else "inf"
+
+
+def _position(cell: dict[str, Any]) -> str:
+    return "" if cell["position"] is None else str(cell["position"])
+
+
+def _subjects(reports: list[dict[str, Any]]) -> Iterator[str]:
+    """For each package a table in words, and every cell as a mark."""
+    yield from ("", "## Subjects", "", "Laws have these numbers in the tables of all cells:", "")
+    yield ", ".join(f"{number} {law}" for number, law in enumerate(FOREIGN_LAWS, 1)) + "."
+    for (package, version), own in _packages(reports).items():
+        yield from ("", f"### {package}", "", f"Version {version}.", "")
+        yield "| subject | violated | refused | holds | not offered | fault seen |"
+        yield "|---|---|---|--:|--:|---|"
+        for report in own:
+            named = [", ".join(cell["law"] for cell in _of(report, word)) or "none" for word in ("violated", "refused")]
+            numbers = [str(len(_of(report, word))) for word in ("holds", "not offered")]
+            yield f"| {' | '.join([_text(report['subject']), *named, *numbers, report['planted']['seen']])} |"
+        yield from ("", *_errors(own), *_matrix(package, own))
+
+
+def _errors(own: list[dict[str, Any]]) -> Iterator[str]:
+    """What was refused, and with which error."""
+    refusals: dict[str, list[str]] = {}
+    for report in own:
+        for cell in _of(report, "refused"):
+            refusals.setdefault(cell["detail"], []).append(f"{report['subject']}: {cell['law']}")
+    if refusals:
+        yield from ('<details class="cells"><summary>Errors of refused calls</summary>', "<ul>")
+        for detail, cells in refusals.items():
+            yield f"<li><code>{escape(detail)}</code><br>{escape(_listed(cells, 4))}</li>"
+        yield from ("</ul></details>", "")
+
+
+def _matrix(package: str, own: list[dict[str, Any]]) -> Iterator[str]:
+    legend = ", ".join(f"{mark} {word}" for word, mark in OUTCOMES.items())
+    yield f'<details class="cells"><summary>All cells of {escape(package)}</summary>'
+    yield f'<p>{legend}.</p><div class="table-wrapper"><table class="matrix"><thead><tr><th scope="col">subject</th>'
+    yield from (
+        f'<th scope="col"><abbr title="{escape(law)}">{number}</abbr></th>'
+        for number, law in enumerate(FOREIGN_LAWS, 1)
+    )
+    yield "</tr></thead><tbody>"
+    for report in own:
+        words = {cell["law"]: cell["outcome"] for cell in report["cells"]}
+        cells = "".join(
+            f'<td class="{words[law].replace(" ", "-")}" title="{escape(law)}: {words[law]}">{OUTCOMES[words[law]]}</td>'
+            for law in FOREIGN_LAWS
+        )
+        yield f'<tr><th scope="row">{escape(report["subject"])}</th>{cells}</tr>'
+    yield from ("</tbody></table></div></details>", "")
+
+
+def _not_judged() -> Iterator[str]:
+    path = CONFORMANCE / "not_judged.yaml"
+    yield from ("", "## Not judged", "", "Packages that were tried and have no row, and why.", "")
+    yield from ("| package | why |", "|---|---|")
+    for package, reason in read_yaml(path).items():
+        yield f"| {package} | {_text(reason)} |"
+
+
+def _listed(names: list[str], most: int) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _text(text: str) -> str:
+    """For a cell of a table, or a heading."""
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*").replace("_", "\\_")
+
+
+def _anchor(title: str) -> str:
+    return title.lower()
