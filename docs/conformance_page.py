@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from sightline.core.yaml12 import parse_yaml, read_yaml
 from sightline.testing.foreign import FOREIGN_LAWS
+from sightline.testing.foreign.subject import POSITIONS, ROWS
 
 CONFORMANCE = Path(__file__).parent.parent / "conformance"
 OUTCOMES = {"holds": "✓", "violated": "✗", "refused": "!", "not offered": "–"}
@@ -22,35 +23,35 @@ Which public implementations obey the [laws on other modules](foreign.md), and w
 ## How it was measured
 
 Each subject is a small adapter in `conformance/subjects`: a tiny model with random weights, called as the documentation
-of its library shows, in evaluation mode on a CPU. Options are subjects of their own. Versions are pinned, and each list of
-requirements has an environment of its own; all use torch {torch}.
+of its library shows, in evaluation mode on a CPU. Options are subjects of their own. Versions are pinned, and each list
+of requirements has an environment of its own; all use torch {torch}. `make conformance` repeats it.
 
-A cell has one of four words. {outcome_words}
+A cell has one of four words; the mark is that of the tables below.
 
-- **{mark_holds} holds**: the largest difference is within the tolerance.
-- **{mark_violated} violated**: it is not. The size is the largest difference, relative to the largest expected value; a value
-  that is not finite, or another shape, is infinite.
-- **{mark_refused} refused**: the call raised an error. An error is not a wrong number.
-- **{mark_not} not offered**: the documentation of the library has no such thing, or the law has no meaning for the subject.
+- **{holds} holds**: the largest difference is within the tolerance.
+- **{violated} violated**: it is not. The size is the largest difference, relative to the largest expected value. Outputs
+  that are not finite, or have another shape, count as infinite.
+- **{refused} refused**: the call raised an error. An error is not a wrong number.
+- **{not_offered} not offered**: the documentation has no such thing, or the law has no meaning for the subject.
 
 How each cell was checked:
 
-- The suite ran every file twice, in two processes; a difference of one digit between them fails the run.
+- Every file was run twice, in two processes. A difference in one digit would fail the run.
 - The control, a plain call twice and of a second module of the same seed, holds for every subject.
-- A fault was planted in every subject: the state lacks the last token of every call; where there is no state, or no
-  law is left that could see that, an output has a tenth of those of the row before. The column *fault seen* says whether
-  a law that holds without the fault is violated with it.
-- Each violation was reproduced without the harness, its cause was read in the source of that version, and the tracker of the
-  library was searched for a report. Where a valid call gives wrong numbers without an error, a script in `findings/` shows
-  it without sightline.
+- A fault was planted in every subject: its state lacks the last token of every call. Where there is no state, or no law
+  is left that could see that, an output has a tenth of the row before instead. *Fault seen* says whether a law that
+  holds without the fault is violated with it.
+- Each violation was reproduced without the harness, its cause was read in the source of that version, and the tracker
+  of the library was searched for a report. Where a valid call gives wrong numbers without an error, a script in
+  `findings/` shows it without sightline.
 
 ## What the cells do not say
 
-- They say nothing about accuracy, speed or how a model trains, and nothing about an option that is not named.
-- Weights are random and models tiny: a difference that is 1e-3 here can be larger or smaller in a trained model.
-- *Holds* is a statement about one set of random inputs of {positions} positions and three rows, not a proof.
+- Nothing about accuracy, speed or how a model trains, and nothing about an option that is not named.
+- Weights are random and models tiny: a difference of 1e-3 here can be larger or smaller in a trained model.
+- *Holds* is a statement about random inputs of {positions} positions and {rows} rows, not a proof.
 - A cache that is updated in place is a design: *state is a value* is then *not offered*.
-- Not obeying a law can be a decision of the authors. The notes say what is documented.
+- Not to obey a law can be a decision of the authors. The notes say what is documented.
 - An adapter can be wrong. Each is one file: please report it.
 """
 
@@ -91,14 +92,11 @@ def _head(reports: list[dict[str, Any]]) -> str:
         subjects=len(reports),
         packages=len({report["package"] for report in reports}),
         laws=len(FOREIGN_LAWS),
-        cells=sum(len(report["cells"]) for report in reports),
+        cells=f"{sum(len(report['cells']) for report in reports):,}",
         torch=" and ".join(sorted(torch)),
-        outcome_words="The mark is that of the tables below.",
-        mark_holds=OUTCOMES["holds"],
-        mark_violated=OUTCOMES["violated"],
-        mark_refused=OUTCOMES["refused"],
-        mark_not=OUTCOMES["not offered"],
-        positions=13,
+        positions=POSITIONS,
+        rows=ROWS,
+        **{word.replace(" ", "_"): mark for word, mark in OUTCOMES.items()},
     )
 
 
@@ -200,12 +198,13 @@ def _matrix(package: str, own: list[dict[str, Any]]) -> Iterator[str]:
     yield "</tr></thead><tbody>"
     for report in own:
         words = {cell["law"]: cell["outcome"] for cell in report["cells"]}
-        cells = "".join(
-            f'<td class="{words[law].replace(" ", "-")}" title="{escape(law)}: {words[law]}">{OUTCOMES[words[law]]}</td>'
-            for law in FOREIGN_LAWS
-        )
+        cells = "".join(_mark(law, words[law]) for law in FOREIGN_LAWS)
         yield f'<tr><th scope="row">{escape(report["subject"])}</th>{cells}</tr>'
     yield from ("</tbody></table></div></details>", "")
+
+
+def _mark(law: str, word: str) -> str:
+    return f'<td class="{word.replace(" ", "-")}" title="{escape(law)}: {word}">{OUTCOMES[word]}</td>'
 
 
 def _not_judged() -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""`BlockRecurrentTransformer` of `block-recurrent-transformer-pytorch`: memories and states are handed in and come back.
+"""`BlockRecurrentTransformer` of `block-recurrent-transformer-pytorch`: memories and states go in and come back.
 
 It computes block by block, so calls come in multiples of `block_width`.
 """

@@ -1,4 +1,4 @@
-"""`FeedbackTransformer` of `feedback-transformer-pytorch`: calls come in multiples of `seq_len`, the memory comes back."""
+"""`FeedbackTransformer` of `feedback-transformer-pytorch`: calls are multiples of `seq_len`, the memory comes back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`InfiniTransformer` of `infini-transformer-pytorch`: keys and values are cached within a segment, one token at a time.
+"""`InfiniTransformer` of `infini-transformer-pytorch`: a cache within a segment, one token at a time.
 
 Every call brings all tokens of the segment so far, as its `generate` does, and a cache brings back the last one alone.
 """

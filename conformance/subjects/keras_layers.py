@@ -1,4 +1,4 @@
-"""Recurrent and attention layers of `keras` on torch: `mask` hides positions on either side, `initial_state` continues."""
+"""Recurrent and attention layers of `keras` on torch: `mask` hides either side, `initial_state` continues."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Stacks of `mambapy`: `forward` over a whole sequence, `step` with a list of caches over one position.
 
-`forward` returns no state: its `generate` feeds the prompt by steps too, and so the state after a call is that of steps.
+`forward` returns no state: its `generate` feeds the prompt by steps too, so the state after a call is that of steps.
 """
 
 from __future__ import annotations

@@ -93,4 +93,18 @@ class LTCWired(Liquid):
         return AutoNCP(12, 3)
 
 
-SUBJECTS = (PlainCfC, CfCPure, CfCNoGate, CfCMixed, CfCProjected, CfCWired, PlainLTC, LTCMixed, LTCWired)
+class CfCTimes(Liquid):
+    """With the time since the position before as (B, T); here it follows from the inputs. As many units as rows."""
+
+    name = "CfC, timespans, units=3"
+
+    def units(self) -> Any:
+        return 3
+
+    def forward(
+        self, model: Any, x: Tensor, state: Any = None, mask: Tensor | None = None, starts: Tensor | None = None
+    ) -> tuple[Tensor, Any]:
+        return model(x, state, timespans=0.5 + x[:, :, 0].sigmoid())
+
+
+SUBJECTS = (PlainCfC, CfCPure, CfCNoGate, CfCMixed, CfCProjected, CfCWired, CfCTimes, PlainLTC, LTCMixed, LTCWired)

@@ -47,4 +47,9 @@ class Generalized(Performer):
     options: ClassVar[dict[str, Any]] = {"generalized_attention": True}
 
 
-SUBJECTS = (Both, Causal, Generalized)
+class CausalGeneralized(Causal):
+    name = "PerformerLM(causal=True, generalized_attention=True)"
+    options: ClassVar[dict[str, Any]] = {"causal": True, "generalized_attention": True}
+
+
+SUBJECTS = (Both, Causal, Generalized, CausalGeneralized)

@@ -1,4 +1,4 @@
-"""`RecurrentMemoryTransformer` of `recurrent-memory-transformer-pytorch`, whose wrapper reads long sequences by segments.
+"""`RecurrentMemoryTransformer` of `recurrent-memory-transformer-pytorch`, whose wrapper reads by segments.
 
 Calls come in multiples of a segment; the memories that come back are handed to the next call.
 """

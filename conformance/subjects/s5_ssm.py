@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sightline.testing.foreign import Adapter, Offers
 
-REQUIREMENTS = ("s5-pytorch==0.2.1", "jax")
+REQUIREMENTS = ("s5-pytorch==0.2.1",)
 SIZE = 8
 
 

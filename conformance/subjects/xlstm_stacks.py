@@ -1,4 +1,4 @@
-"""Stacks of `xlstm` with its backends for the CPU: `forward` over a whole sequence, `step` with a state over one position.
+"""Stacks of `xlstm` with its backends for the CPU: `forward` over a sequence, `step` with a state over a position.
 
 `forward` of a block stack returns no state, so the state after a call is that of steps. `xLSTMLarge` in the mode
 "inference", which is not for training, takes tokens and a state, and updates it in place.
