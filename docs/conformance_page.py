@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
@@ -13,6 +14,7 @@ from sightline.testing.foreign import FOREIGN_LAWS
 from sightline.testing.foreign.subject import POSITIONS, ROWS
 
 CONFORMANCE = Path(__file__).parent.parent / "conformance"
+_LINK = re.compile(r"https://[^ ]+")
 OUTCOMES = {"holds": "✓", "violated": "✗", "refused": "!", "not offered": "–"}
 HEAD = """\
 # Conformance
@@ -29,8 +31,8 @@ of requirements has an environment of its own; all use torch {torch}. `make conf
 A cell has one of four words; the mark is that of the tables below.
 
 - **{holds} holds**: the largest difference is within the tolerance.
-- **{violated} violated**: it is not. The size is the largest difference, relative to the largest expected value. Outputs
-  that are not finite, or have another shape, count as infinite.
+- **{violated} violated**: it is not. The size is the largest difference, relative to the largest expected value.
+  Outputs that are not finite, or have another shape, count as infinite.
 - **{refused} refused**: the call raised an error. An error is not a wrong number.
 - **{not_offered} not offered**: the documentation has no such thing, or the law has no meaning for the subject.
 
@@ -125,19 +127,22 @@ def _violations(reports: list[dict[str, Any]]) -> Iterator[str]:
     """A section per note, in the order of packages."""
     by_name = {report["subject"]: report for report in reports}
     yield from ("", "## Violations", "")
-    yield "Each with its cause, what to do instead, and whether it was reported. A position is counted from 0, from the"
-    yield "first output that is compared; *inf* stands for outputs that are not finite or have another shape."
+    yield "Each with its size, its cause, what to do instead, and whether it was reported. Positions are counted from"
+    yield "0, from the first output that is compared."
     for note in sorted(load_notes(), key=lambda note: by_name[note.subjects[0]]["package"]):
         first = by_name[note.subjects[0]]
         title = f"{first['package']}: {_listed(note.subjects, 2)}"
-        yield from ("", f"### {_text(title)}", "", "| subject | law | size | first position |", "|---|---|--:|--:|")
+        yield from ("", f"### {_text(title)}", "")
         for subject in note.subjects:
             cells = {cell["law"]: cell for cell in by_name[subject]["cells"]}
-            for law in note.laws:
-                yield f"| {_text(subject)} | {law} | {_size(cells[law])} | {_position(cells[law])} |"
+            yield f"- {_text(subject)}: {'; '.join(f'*{law}* {_size(cells[law])}' for law in note.laws)}."
         yield from ("", f"**Cause.** {note.cause.strip()}", "", f"**Instead.** {note.instead.strip()}", "")
-        yield f"**Reported.** {note.reported.strip()}"
+        yield f"**Reported.** {_LINK.sub(_linked, note.reported.strip())}."
         yield from ("", f"**Checked.** {_checked(note)}")
+
+
+def _linked(found: re.Match[str]) -> str:
+    return f"<{found[0]}>"
 
 
 def _checked(note: Note) -> str:
@@ -150,13 +155,9 @@ def _checked(note: Note) -> str:
 
 
 def _size(cell: dict[str, Any]) -> str:
-    if cell["error"] is not None:
-        return f"{cell['error']:.1e}"
-    return f"inf ({_text(cell['detail'])})" if cell["detail"] else "inf"
-
-
-def _position(cell: dict[str, Any]) -> str:
-    return "" if cell["position"] is None else str(cell["position"])
+    """The size of a violation and where it begins: `0.23 from position 5`."""
+    size = f"inf ({cell['detail']})" if cell["error"] is None else f"{cell['error']:.2g}"
+    return size if cell["position"] is None else f"{size} from position {cell['position']}"
 
 
 def _subjects(reports: list[dict[str, Any]]) -> Iterator[str]:
@@ -165,13 +166,19 @@ def _subjects(reports: list[dict[str, Any]]) -> Iterator[str]:
     yield ", ".join(f"{number} {law}" for number, law in enumerate(FOREIGN_LAWS, 1)) + "."
     for (package, version), own in _packages(reports).items():
         yield from ("", f"### {package}", "", f"Version {version}.", "")
-        yield "| subject | violated | refused | holds | not offered | fault seen |"
-        yield "|---|---|---|--:|--:|---|"
+        yield "| subject | fault seen | holds | not offered | violated or refused |"
+        yield "|---|---|--:|--:|---|"
         for report in own:
-            named = [", ".join(cell["law"] for cell in _of(report, word)) or "none" for word in ("violated", "refused")]
             numbers = [str(len(_of(report, word))) for word in ("holds", "not offered")]
-            yield f"| {' | '.join([_text(report['subject']), *named, *numbers, report['planted']['seen']])} |"
+            row = [_text(report["subject"]), report["planted"]["seen"], *numbers, _not_obeyed(report)]
+            yield f"| {' | '.join(row)} |"
         yield from ("", *_errors(own), *_matrix(package, own))
+
+
+def _not_obeyed(report: dict[str, Any]) -> str:
+    """The laws that a subject violates, and those whose calls it refuses."""
+    named = {word: "; ".join(cell["law"] for cell in _of(report, word)) for word in ("violated", "refused")}
+    return "<br>".join(f"**{word}**: {laws}" for word, laws in named.items() if laws) or "none"
 
 
 def _errors(own: list[dict[str, Any]]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sightline.testing.foreign import Adapter, Offers
 
-REQUIREMENTS = ("recurrent-memory-transformer-pytorch==0.7.0",)
+REQUIREMENTS = ("recurrent-memory-transformer-pytorch==0.7.0", "packaging==26.4")
 SIZE = 40
 
 
