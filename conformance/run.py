@@ -5,7 +5,7 @@
 
 Each file of conformance/subjects has REQUIREMENTS, pinned, and SUBJECTS. Each list of requirements has an environment
 in .venv-conformance/, which shares torch with the others. Each file is judged twice, in processes of their own, and
-both must agree. Writes conformance/results/NAME.json; a file whose results are newer than itself is left out, unless
+both must agree. Writes conformance/results/NAME.json; a file that has not changed since its results is left out, unless
 `--again`. Prints a line per file with its time, without that of the environment. Exit status 5 if two runs of a file
 differ, a control does not hold, or a planted fault is not seen; 1 if a file could not be judged.
 """
@@ -37,7 +37,8 @@ def main() -> int:
     faults, broken = [], []
     for name in options.only or names:
         subjects, out = HERE / "subjects" / f"{name}.py", HERE / "results" / f"{name}.json"
-        if out.exists() and not options.again and out.stat().st_mtime >= subjects.stat().st_mtime:
+        digest = hashlib.sha256(subjects.read_bytes()).hexdigest()
+        if not options.again and out.exists() and json.loads(out.read_text("utf-8")).get("subjects_sha256") == digest:
             continue
         pinned = requirements(subjects)
         try:
@@ -58,8 +59,8 @@ def main() -> int:
         faults += [f"{name}: the fault planted in {one['subject']} is not seen" for one in unseen(first)]
         out.parent.mkdir(exist_ok=True)
         part = out.with_suffix(".part")
-        result = {"schema_version": 1, "requirements": pinned, "runs_agree": first == second, **first}
-        part.write_text(json.dumps(result, indent=1) + "\n")
+        about = {"schema_version": 1, "requirements": pinned, "subjects_sha256": digest, "runs_agree": first == second}
+        part.write_text(json.dumps({**about, **first}, indent=1) + "\n")
         part.replace(out)
     print("\n".join([*broken, *faults]), file=sys.stderr)
     return 1 if broken else 5 if faults else 0

@@ -162,15 +162,14 @@ def _size(cell: dict[str, Any]) -> str:
 
 def _subjects(reports: list[dict[str, Any]]) -> Iterator[str]:
     """For each package a table in words, and every cell as a mark."""
-    yield from ("", "## Subjects", "", "Laws have these numbers in the tables of all cells:", "")
-    yield ", ".join(f"{number} {law}" for number, law in enumerate(FOREIGN_LAWS, 1)) + "."
+    yield from ("", "## Subjects")
     for (package, version), own in _packages(reports).items():
         yield from ("", f"### {package}", "", f"Version {version}.", "")
-        yield "| subject | fault seen | holds | not offered | violated or refused |"
+        yield "| subject | violated or refused | holds | not offered | fault seen |"
         yield "|---|---|--:|--:|---|"
         for report in own:
             numbers = [str(len(_of(report, word))) for word in ("holds", "not offered")]
-            row = [_text(report["subject"]), report["planted"]["seen"], *numbers, _not_obeyed(report)]
+            row = [_text(report["subject"]), _not_obeyed(report), *numbers, report["planted"]["seen"]]
             yield f"| {' | '.join(row)} |"
         yield from ("", *_errors(own), *_matrix(package, own))
 
@@ -197,7 +196,8 @@ def _errors(own: list[dict[str, Any]]) -> Iterator[str]:
 def _matrix(package: str, own: list[dict[str, Any]]) -> Iterator[str]:
     legend = ", ".join(f"{mark} {word}" for word, mark in OUTCOMES.items())
     yield f'<details class="cells"><summary>All cells of {escape(package)}</summary>'
-    yield f'<p>{legend}.</p><div class="table-wrapper"><table class="matrix"><thead><tr><th scope="col">subject</th>'
+    yield f"<p>{legend}. {', '.join(f'{number} {escape(law)}' for number, law in enumerate(FOREIGN_LAWS, 1))}.</p>"
+    yield '<div class="table-wrapper"><table class="matrix"><thead><tr><th scope="col">subject</th>'
     yield from (
         f'<th scope="col"><abbr title="{escape(law)}">{number}</abbr></th>'
         for number, law in enumerate(FOREIGN_LAWS, 1)

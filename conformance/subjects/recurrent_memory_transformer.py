@@ -5,6 +5,7 @@ Calls come in multiples of a segment; the memories that come back are handed to 
 
 from __future__ import annotations
 
+import random
 from typing import Any, ClassVar
 
 import torch
@@ -24,6 +25,7 @@ class Memories(Adapter):
 
     def build(self, seed: int) -> nn.Module:
         torch.manual_seed(seed)
+        random.seed(seed)  # the order of its residual streams
         sizes = {"num_tokens": SIZE, "num_memory_tokens": 3, "dim": 16, "depth": 2, "heads": 2, "dim_head": 8}
         model = RecurrentMemoryTransformer(seq_len=4, **sizes, **self.options)
         return RecurrentMemoryTransformerWrapper(model).eval()
@@ -56,4 +58,29 @@ class WrittenAgain(Memories):
     options: ClassVar[dict[str, Any]] = {"add_write_to_next_write_mem": True, "next_write_mem_stop_grad": False}
 
 
-SUBJECTS = (Plain, Rotary, Flash, WrittenAgain)
+class Generated(Memories):
+    """Continued as its `generate` continues: by the transformer, with its memories and those of Transformer-XL."""
+
+    name = "RecurrentMemoryTransformerWrapper, continued as by generate"
+
+    def forward(
+        self, model: Any, x: Tensor, state: Any = None, mask: Tensor | None = None, starts: Tensor | None = None
+    ) -> tuple[Tensor, Any]:
+        memories, old = (None, None) if state is None else state
+        outputs = []
+        for segment in x.split(model.seq_len, 1):
+            y, memories, old = model.transformer(segment, memories, xl_memories=old)
+            outputs.append(y)
+        return model(x)[0] if state is None else torch.cat(outputs, 1), (memories, old)
+
+    def select(self, model: Any, state: Any, rows: Tensor) -> Any:
+        memories, old = state
+        return memories[rows], [part[:, rows] for part in old or ()]
+
+
+class GeneratedWithout(Generated):
+    name = "RecurrentMemoryTransformerWrapper(use_xl_memories=False), continued as by generate"
+    options: ClassVar[dict[str, Any]] = {"use_xl_memories": False}
+
+
+SUBJECTS = (Plain, Rotary, Flash, WrittenAgain, Generated, GeneratedWithout)
