@@ -15,6 +15,7 @@ from sightline.testing.foreign.subject import POSITIONS, ROWS
 
 CONFORMANCE = Path(__file__).parent.parent / "conformance"
 _LINK = re.compile(r"https://[^ ]+")
+NOT_PLANTED = {"seen": "not planted"}  # results of before faults were planted
 OUTCOMES = {"holds": "✓", "violated": "✗", "refused": "!", "not offered": "–"}
 HEAD = """\
 # Conformance
@@ -169,7 +170,7 @@ def _subjects(reports: list[dict[str, Any]]) -> Iterator[str]:
         yield "|---|---|--:|--:|---|"
         for report in own:
             numbers = [str(len(_of(report, word))) for word in ("holds", "not offered")]
-            row = [_text(report["subject"]), _not_obeyed(report), *numbers, report["planted"]["seen"]]
+            row = [_text(report["subject"]), _not_obeyed(report), *numbers, report.get("planted", NOT_PLANTED)["seen"]]
             yield f"| {' | '.join(row)} |"
         yield from ("", *_errors(own), *_matrix(package, own))
 
