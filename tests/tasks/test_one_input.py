@@ -16,6 +16,7 @@ import torch
 
 import sightline
 from sightline.core.errors import InputError
+from sightline.data.media.files import MediaFile
 from sightline.testing import TaskSubject
 from tests.tasks.classification import small as labels
 from tests.tasks.subjects import SUBJECTS, forecasting, media_text
@@ -41,6 +42,29 @@ def test_one_input_gives_one_output(subject: TaskSubject) -> None:
     several = task.predict([one])
     assert isinstance(several, list)
     assert str(task.predict(one)) == str(several[0])
+
+
+def test_the_bytes_of_a_file_mean_what_the_file_means(subject: TaskSubject) -> None:
+    """Sounds and pictures arrive as bytes where there is no file, as over a network."""
+    task, one = subject.built(), subject.inputs[0]
+    kinds = list(task.input_sources.values())
+    if not {"audio", "image"} & set(kinds):
+        pytest.skip("it reads no sounds and no pictures")
+    values = one if isinstance(one, tuple) else (one,)
+    given = tuple(
+        MediaFile(Path("a file"), Path(value).read_bytes()) if kind in ("audio", "image") else value
+        for kind, value in zip(kinds, values, strict=True)
+    )
+    given = given if isinstance(one, tuple) else given[0]
+    assert task.predict(given) == task.predict(one)
+    assert task.answer([given])[0].text == task.answer([one])[0].text
+    assert task.open_input(given).outputs == task.open_input(one).outputs
+
+
+def test_a_text_model_refuses_the_bytes_of_a_file() -> None:
+    task = labels.ClassificationTask.build(labels.data("text"), labels.run())
+    with pytest.raises(InputError, match="expected text, found a file"):
+        task.predict(MediaFile(Path("a.png"), b"x"))
 
 
 @pytest.mark.parametrize("blank", ["", " \t"])

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
 import torch
 from torch import nn
@@ -25,6 +25,7 @@ from sightline.core.spelling import respelled
 from sightline.data.batches import Batches
 from sightline.data.corpus import Corpus, Items
 from sightline.data.inputs import InputTable
+from sightline.data.media.files import MediaFile
 from sightline.data.rows.given import PAIR, is_frame
 from sightline.data.spaced import at_least_one, spaced
 from sightline.data.survey import Survey
@@ -50,6 +51,7 @@ D = TypeVar("D", bound=Corpus[Any])  # all of a task's data
 P = TypeVar("P", bound=Items)  # one part of it
 R = TypeVar("R", bound=RunConfig)
 A = TypeVar("A")  # an answer
+InputSource: TypeAlias = Literal["text", "series", "audio", "image", "table"]
 
 
 class Task(SavedTask, Generic[D, P, R]):
@@ -213,7 +215,12 @@ class Task(SavedTask, Generic[D, P, R]):
 
     def is_one(self, inputs: Any) -> bool:
         """Whether the argument of `predict` is one input, not several."""
-        return isinstance(inputs, str | Path)
+        return isinstance(inputs, str | Path | MediaFile)
+
+    @property
+    def input_sources(self) -> Mapping[str, InputSource]:
+        """The sources of one input by name, in order, and the kind of each; a table is the file of a series."""
+        return MappingProxyType({"text": "text"})
 
     def outputs_of(self, part: P) -> list[Any]:
         """The outputs for a part's items, as `predict` gives them for the same inputs."""

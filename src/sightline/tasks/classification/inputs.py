@@ -16,6 +16,7 @@ from sightline.core.front_end import FrontEndConfig, InputKind
 from sightline.data.labelled.gaps import filled
 from sightline.data.labelled.table import LabelledSource, SourceKind
 from sightline.data.media.columns import AudioReader, ImageReader
+from sightline.data.media.files import MediaFile
 from sightline.data.rows.arrays import array_of
 from sightline.data.rows.numbers import series_of
 from sightline.data.tokens.spelling import Spelling
@@ -169,10 +170,8 @@ class LabelledInputs:
         """
         if self.kind == "text":
             return line
-        if self.kind == "audio":
-            return AudioReader(self.config.sound.reading)(Path(line))
-        if self.kind == "image":
-            return ImageReader(self.config.picture.reading)(Path(line))
+        if self.kind in ("audio", "image"):
+            return self._of_file(MediaFile(Path(line)))
         try:
             values = line if line.lstrip()[:1] == "[" else line.split(",")
             return series_of(filled(values, self.config.series.missing, "the series"), "the series")
@@ -195,13 +194,16 @@ class LabelledInputs:
         return axes <= {"series": 1, "audio": 1, "image": 3}[self.kind]
 
     def accept(self, value: Any) -> LabelledSource:
-        """An input as `predict` takes it: a text or a path as in `read`, an array, or a series (T, C) as nested lists.
+        """An input as `predict` takes it: a text or a path as in `read`, a file's bytes, an array, or nested lists of
+        a series (T, C).
 
         Raises:
             InputError: as `read`; "expected series of numbers, (T,) or (T, C)".
         """
         if isinstance(value, str | Path):
             return self.read(str(value))
+        if isinstance(value, MediaFile):
+            return self._of_file(value)
         array = array_of(value)
         value = value if array is None else array
         if self.kind == "audio" and array is not None:
@@ -216,6 +218,14 @@ class LabelledInputs:
         if series.ndim not in (1, 2) or not len(series) or not np.isfinite(series).all():
             raise InputError(f"expected finite series (T,) or (T, C), found shape {series.shape}")
         return series if series.ndim == 2 else series[:, None]
+
+    def _of_file(self, file: MediaFile) -> np.ndarray:
+        """The samples of a sound, or the pixels of a picture."""
+        if self.kind == "audio":
+            return AudioReader(self.config.sound.reading)(file)
+        if self.kind == "image":
+            return ImageReader(self.config.picture.reading)(file)
+        raise InputError(f"expected {self.kind}, found a file")
 
     def check(self, place: str) -> None:
         """Refuses, of a model's file, a front end that is not for this kind of source or not that of the settings, and

@@ -27,6 +27,7 @@ from sightline.tasks.classification.metrics import KINDS
 from sightline.tasks.classification.opened import open_item
 from sightline.tasks.classification.planted import planted_items
 from sightline.tasks.outcomes import Costs, Measured, median_ms
+from sightline.tasks.task import InputSource
 from sightline.tasks.trained import TrainedModelTask
 from sightline.training.loss import Loss
 
@@ -68,6 +69,10 @@ class ClassificationTask(TrainedModelTask[LabelledCorpus, LabelledPart, Classifi
 
     def more_options(self) -> dict[str, Any]:
         return self.trained.options
+
+    @property
+    def input_sources(self) -> Mapping[str, InputSource]:
+        return {self.inputs.kind: self.inputs.kind}
 
     def settled_reading(self) -> dict[str, Any]:
         return {"source_kind": self.inputs.kind}

@@ -146,9 +146,9 @@ class Forecaster:
                 raise InputError("a series is read as in training", where=f"--{flag}")
         return [str(table.path)]
 
-    def answer_list(self, inputs: list[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
-        """The forecasts of files as tables."""
-        forecasts = [self.forecast(self._read_panel(path)) for path in inputs]
+    def answer_list(self, inputs: list[Any], decoding: Any = None, *, first: int = 0) -> list[Answer]:
+        """The forecasts of files, frames or arrays as tables."""
+        forecasts = [self.forecast(self.panel(one)) for one in inputs]
         return [Answer(one.csv().rstrip("\n"), one.record(), notes=one.notes) for one in forecasts]
 
     def _read_panel(self, path: str | Path) -> Panel:

@@ -25,6 +25,7 @@ from sightline.tasks.forecasting.planted import planted_windows
 from sightline.tasks.forecasting.scores import ForecastScores, kinds_of, score_windows
 from sightline.tasks.opened import OpenedInput
 from sightline.tasks.outcomes import Costs, Measured, median_ms
+from sightline.tasks.task import InputSource
 from sightline.tasks.trained import TrainedModelTask
 from sightline.training.loss import Loss
 
@@ -63,6 +64,10 @@ class ForecastingTask(TrainedModelTask[WindowCorpus, Windows, ForecastingRun, Fo
         config, model = cls.draw(config, (source, config.outputs), run)
         fitted = Fitted.of(data.series, run.corpus.columns, run.corpus.rules, scale=config.scale, season=config.season)
         return cls(Forecaster(config, model, fitted), cls.trained_on(data))
+
+    @property
+    def input_sources(self) -> Mapping[str, InputSource]:
+        return {"table": "table"}
 
     def settled_reading(self) -> dict[str, Any]:
         return {"targets": self.fitted.columns.targets}

@@ -11,6 +11,7 @@ from sightline.core.errors import InputError
 from sightline.core.front_end import FrontEndConfig, InputKind
 from sightline.data.inputs import InputTable
 from sightline.data.media.columns import AudioReader, Column, ImageReader, MediaKind, MediaPart, Store
+from sightline.data.media.files import MediaFile
 from sightline.data.media.manifest import ALIASES
 from sightline.data.rows.record import Record
 from sightline.data.rows.texts import text_of
@@ -63,10 +64,13 @@ class SourceColumns:
     def is_one(self, inputs: Any) -> bool:
         """Whether these are one input: a path, a row by column, or a tuple with a path or a text for each column."""
         row = isinstance(inputs, tuple) and len(self.columns) == len(inputs) > 1
-        return isinstance(inputs, str | Path | Mapping) or (row and all(isinstance(v, str | Path) for v in inputs))
+        one = str, Path, MediaFile
+        return isinstance(inputs, (*one, Mapping)) or (row and all(isinstance(value, one) for value in inputs))
 
     def part_of(self, inputs: Sequence[Any]) -> MediaPart:
-        """Inputs as a part: a path, or for several sources a tuple of paths and texts in order or a row by column."""
+        """Inputs as a part: a path or a file's bytes, or for several sources a tuple of paths, files and texts in order
+        or a row by column.
+        """
         rows = [self._row(entry) for entry in inputs]
         places = tuple(f"input {number}" for number in range(1, len(rows) + 1))
         for row, place in zip(rows, places, strict=True):
@@ -82,7 +86,7 @@ class SourceColumns:
 
     def _row(self, entry: Any) -> list[Any]:
         """The paths and texts of one input, in the order of the columns."""
-        if isinstance(entry, str | Path):
+        if isinstance(entry, str | Path | MediaFile):
             return [entry]
         if not isinstance(entry, Mapping):
             return list(entry)
@@ -96,7 +100,8 @@ class SourceColumns:
             return Column(name, kind, tuple(map(str, values)))
         sound, picture = self.config.sound.reading, self.config.picture.reading
         store = Store(AudioReader(sound) if kind == "audio" else ImageReader(picture))
-        numbers = tuple(store.add(Path(value), place) for value, place in zip(values, places, strict=True))
+        files = (value if isinstance(value, MediaFile) else Path(value) for value in values)
+        numbers = tuple(store.add(file, place) for file, place in zip(files, places, strict=True))
         return Column(name, kind, (), store, numbers)
 
     def in_table(self, table: InputTable) -> list[list[str]]:

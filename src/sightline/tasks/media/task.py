@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, final
@@ -19,6 +20,7 @@ from sightline.tasks.media.config import MediaTextConfig, MediaTextRun, parse_so
 from sightline.tasks.media.opened import open_item
 from sightline.tasks.media.sources import SourceColumns
 from sightline.tasks.media.writer import MediaWriter
+from sightline.tasks.task import InputSource
 from sightline.tasks.texts_out.task import TextsOutOptions, TextsOutTask
 from sightline.tasks.texts_out.writer import longest_output
 
@@ -90,6 +92,10 @@ class MediaTextTask(TextsOutTask[MediaCorpus, MediaPart, MediaTextRun, MediaWrit
     def baselines(self, train: MediaPart, valid: MediaPart, part: MediaPart) -> list[Baseline]:
         outputs = media_baselines(train, part, self.config)
         return [one.scored(self.score(one.outputs, part.targets).metrics) for one in outputs]
+
+    @property
+    def input_sources(self) -> Mapping[str, InputSource]:
+        return dict(self.trained.columns.columns)
 
     def describe(self, data: MediaCorpus) -> dict[str, Any]:
         positions = self.trained.sources_of(data.train).positions

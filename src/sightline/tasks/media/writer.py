@@ -81,8 +81,8 @@ class MediaWriter(TextWriter[MediaPart]):
     def is_one(self, inputs: Any) -> bool:
         return self.columns.is_one(inputs)
 
-    def read_line(self, line: str | list[str]) -> list[str]:
-        """Splits a line of several sources, paths and texts, at tabs; the row of a table is split already."""
+    def read_line(self, line: Any) -> Any:
+        """Splits a line of several sources, paths and texts, at tabs; what is not a line is split already."""
         return line.split("\t") if isinstance(line, str) else line
 
     def table_inputs(self, table: InputTable, reading: Mapping[str, Any]) -> list[Any]:

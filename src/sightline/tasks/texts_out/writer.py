@@ -48,7 +48,7 @@ class TextOutput(NamedTuple):
     score: float  # the model's log-probability of it, in nats
     finished: bool  # False: cut off at the length limit
 
-    def answer(self, source: str) -> Answer:
+    def answer(self, source: Any) -> Answer:
         """The output as the answer to this line of input."""
         record = {"source": source, "output": self.text, "score": self.score, "finished": self.finished}
         return Answer(self.text, record, self.finished)
@@ -96,8 +96,8 @@ class TextWriter(ABC, Generic[P]):
     def is_one(self, inputs: Any) -> bool:
         return False
 
-    def read_line(self, line: str) -> Any:
-        """The input for `predict` from a line of text."""
+    def read_line(self, line: Any) -> Any:
+        """The input for `predict` from a line of text; anything else as it is."""
         return line
 
     def begin(self, sources: Sources, rows: Sequence[int]) -> Any:
@@ -139,7 +139,7 @@ class TextWriter(ABC, Generic[P]):
         """A text for each input; greedy without `decoding`."""
         return self.outputs_of(self.part_of(inputs), decoding)
 
-    def answer_list(self, inputs: list[str], decoding: Any = None, *, first: int = 0) -> list[Answer]:
+    def answer_list(self, inputs: list[Any], decoding: Any = None, *, first: int = 0) -> list[Answer]:
         sources = self.sources_of(self.part_of([self.read_line(line) for line in inputs]))
         outputs = self.write(sources, decoding, first=first)
         return [output.answer(source) for source, output in zip(inputs, outputs, strict=True)]
