@@ -3,6 +3,7 @@
 #                development tools
 #   make quick   format, lint, types, layers and the fast tests: four and a half minutes on two cores
 #   make test    all tests; ARGS="tests/ops -k window" for some of them
+#   make test-extras   the tests that need the extra "serve"; verify-serve: a server under load, for three minutes
 #   make check   format, lint, types, layers, documentation
 #   make hooks   check the format, lint and types of each commit
 #   make formats [ARGS=pandas_tables]   write the files of tests/formats with the real tools (PostgreSQL, sox from Debian)
@@ -29,6 +30,7 @@ PEERS := $(VENV)/.peers
 TOOLS := .venv-formats
 CLUSTER := .venv-cluster
 QUANTUS := .venv-quantus
+EXTRAS := .venv-extras
 
 # The first Python that is new enough; say `make PYTHON=/path/to/python3.12` for another.
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 python,$(shell \
@@ -39,7 +41,7 @@ CORES := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 TESTS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo quick test hooks check format lint types layers docs certify certify-full bench bench-decoding peers study formats quantus cluster conformance claims ladder ladder-dates ladder-multi30k generate vega viewer viewer-packages fonts clean
+.PHONY: help install demo quick test test-extras verify-serve hooks check format lint types layers docs certify certify-full bench bench-decoding peers study formats quantus cluster conformance claims ladder ladder-dates ladder-multi30k generate vega viewer viewer-packages fonts clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -67,6 +69,22 @@ demo: $(RUNTIME)
 
 test: install
 	$(TESTS) $(ARGS)
+
+# The other tests run without extras, so that nothing needs them unnoticed. This environment sees the packages of .venv.
+test-extras: $(EXTRAS)/.installed
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(EXTRAS)/bin/python -m pytest -n $(CORES) --dist worksteal tests/serve $(ARGS)
+
+$(EXTRAS)/.installed: $(STAMP) tests/serve/requirements.txt
+	$(BIN)/python -m venv $(EXTRAS)
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> "$$($(EXTRAS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/packages_of_development.pth"
+	$(EXTRAS)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[serve]" \
+		--requirement tests/serve/requirements.txt
+	@touch $@
+
+# A hundred clients for a minute, wrong requests by the thousand, and SIGTERM under load.
+verify-serve: $(EXTRAS)/.installed
+	$(EXTRAS)/bin/python benchmarks/verify_serve.py $(ARGS)
 
 quick: format lint types layers
 	$(TESTS) -m "not slow" $(ARGS)
@@ -228,4 +246,4 @@ $(FONTS)/.installed: tests/fonts/requirements.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(TOOLS) $(CLUSTER) $(FONTS) .venv-conformance docs/_build build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(TOOLS) $(CLUSTER) $(EXTRAS) $(FONTS) .venv-conformance docs/_build build dist .pytest_cache .ruff_cache .hypothesis

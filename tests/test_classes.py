@@ -38,8 +38,13 @@ EXTENSIBLE = {
 }
 
 
+NEEDS = {"sightline.serve": "fastapi"}  # packages of an extra
+
+
 def modules(package: str) -> Iterator[str]:
     """The names of a package and of all modules in it."""
+    if package in NEEDS:
+        pytest.importorskip(NEEDS[package], reason=f"{package} needs {NEEDS[package]}")
     root = importlib.import_module(package)
     yield package
     for module in pkgutil.walk_packages(root.__path__, f"{package}."):

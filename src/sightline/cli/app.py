@@ -41,6 +41,7 @@ COMMANDS = {
     "eval": "Evaluate a trained model on its test data or on other data.",
     "predict": "Run a trained model: translate, classify, forecast or transcribe.",
     "generate": "Continue a prompt with a language model.",
+    "serve": "Serve trained models over HTTP, with a page to try them.",
     "compare": "Train several architectures under one budget and report which is best, with uncertainty.",
     "ladder": "Climb from RNN to linear attention on your data: does the reason for each step hold here?",
     "inspect": "Show what a trained model's answer to one input depends on, and what its layers look at.",

@@ -19,6 +19,7 @@ OPTIONAL = {
     "tensorboard": "training curves in TensorBoard",
     "nvidia-ml-py": "budgets and costs in joules on an NVIDIA GPU",
     "ray": "comparisons over several machines",
+    "fastapi": "serving models over HTTP",
     "playwright": "tests of reports in a browser",
 }
 # CPU features that determine the speed of matrix products and of bfloat16.

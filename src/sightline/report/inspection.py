@@ -53,8 +53,11 @@ def notebook_page(inspections: Sequence[Inspection]) -> str:
     )
 
 
-def render_inspections(inspections: Sequence[Inspection], *, more_style: str = "") -> str:
-    """The page as HTML; more_style: rules after its own."""
+def render_inspections(inspections: Sequence[Inspection], *, more_style: str = "", more_script: str = "") -> str:
+    """The page as HTML.
+
+    more_style: rules after its own; more_script: a script after its own
+    """
     if not 1 <= len(inspections) <= 2:
         raise ValueError(f"a page shows one or two inspections, got {len(inspections)}")
     for one in inspections:
@@ -77,6 +80,8 @@ def render_inspections(inspections: Sequence[Inspection], *, more_style: str = "
             style_hash=Markup(source_hash(style)),
             script=Markup(viewer_script()),
             script_hash=Markup(source_hash(viewer_script())),
+            more_script=Markup(more_script),
+            more_script_hash=Markup(source_hash(more_script)),
             packed=base64.b64encode(packed).decode(),
             charts=False,
         )

@@ -1,0 +1,92 @@
+"""`sightline serve`: trained models over HTTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from sightline.cli.plugins import Plugins
+
+
+def serve(
+    *runs: Path,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    token: Annotated[str | None, Parameter(env_var="SIGHTLINE_TOKEN")] = None,
+    allowed_host: list[str] | None = None,
+    queue: int = 256,
+    batch_size: int = 64,
+    wait_ms: float = 2.0,
+    timeout: float = 30.0,
+    body_mb: float = 8.0,
+    max_characters: int = 20_000,
+    max_new_tokens: int = 1024,
+    connections: int = 512,
+    device: str = "auto",
+    plugin: Plugins = None,
+) -> int:
+    """Serve trained models over HTTP, with a page to try them in a browser.
+
+    Only this machine reaches the server unless --host says otherwise, and then every client needs a token. The page is
+    at /, the description of the API at /docs. SIGTERM or Ctrl-C ends the server: it accepts nothing more, answers what
+    it has accepted, and stops. Needs `pip install 'sightline[serve]'`.
+
+    Args:
+        runs: Directories of runs, of models, or of comparisons, whose winners are used. A model's name is that of its
+            directory.
+        host: Address to listen on; 0.0.0.0 is every address of the machine.
+        port: Port to listen on; 0 is any that is free.
+        token: Secret that every client must send, needed beyond this machine. Better set SIGHTLINE_TOKEN, as others
+            on the machine can read a command line.
+        allowed_host: Another name that clients may call the server by, such as that of a proxy; can be repeated.
+        queue: Inputs that may wait for a model; more are refused.
+        batch_size: Inputs that are computed together, at most.
+        wait_ms: Milliseconds that a batch waits for more inputs.
+        timeout: Seconds after which a request is given up.
+        body_mb: Megabytes of a request, at most.
+        max_characters: Characters of a text, at most.
+        max_new_tokens: Tokens of an output, at most.
+        connections: Open connections, at most.
+        device: auto, cpu, cuda or mps.
+        plugin: Files, modules or names of plugins that the models need.
+    """
+    import sys
+
+    from sightline.cli.messages import messages
+    from sightline.core.errors import EnvironmentFault, InputError
+    from sightline.models.plugins import load_plugins
+    from sightline.tasks.load import load
+    from sightline.training.environment import resolve_device
+
+    if not runs:
+        raise InputError("name the directory of a run to serve")
+    try:
+        from sightline.serve.limits import ServerLimits
+        from sightline.serve.server import address_of, application, listening, run_server
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("sightline"):
+            raise
+        raise EnvironmentFault(f"serve needs {error.name}: pip install 'sightline[serve]'") from None
+
+    limits = ServerLimits(
+        queue=queue,
+        batch_size=batch_size,
+        wait_ms=wait_ms,
+        timeout_s=timeout,
+        body_bytes=round(body_mb * (1 << 20)),
+        characters=max_characters,
+        new_tokens=max_new_tokens,
+        connections=connections,
+    )
+    load_plugins(plugin)
+    with messages():
+        tasks = [load(run).to(resolve_device(device)) for run in runs]
+    app = application(runs, tasks, limits, host=host, token=token, allowed_hosts=allowed_host or ())
+    listener = listening(host, port)
+    with messages():
+        print(f"serving at {address_of(host, listener)} (the API: /docs)", flush=True)
+        status = run_server(app, listener, limits)
+    print("sightline: stopped; all that was accepted is answered", file=sys.stderr)
+    return status

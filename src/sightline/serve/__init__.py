@@ -1,0 +1,1 @@
+"""Trained models over HTTP: `sightline serve`. Needs FastAPI and uvicorn, `pip install 'sightline[serve]'`."""

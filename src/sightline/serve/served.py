@@ -1,0 +1,116 @@
+"""The models of a server: a trained task with its queue, under a name."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, final
+
+from torch import nn
+
+from sightline.core.suggest import unknown
+from sightline.serve.batching import Batcher, PendingJob, Work
+from sightline.serve.limits import ServerLimits
+from sightline.serve.metrics import Measurements
+from sightline.serve.refusal import Refusal
+from sightline.tasks.load import MODELS
+
+
+def names_of_runs(runs: Sequence[Path]) -> list[str]:
+    """A name for each run: that of its directory, with its parents' where two are the same."""
+    parts = [run.absolute().parts for run in runs]
+    parts = [of_run[:-1] if of_run[-1] in MODELS and len(of_run) > 2 else of_run for of_run in parts]
+    names = ["/".join(of_run[-1:]) for of_run in parts]
+    depth = 2
+    while len(set(names)) < len(names) and depth <= max(map(len, parts)):
+        twice = {name for name in names if names.count(name) > 1}
+        names = [
+            "/".join(of_run[-depth:]) if name in twice else name for name, of_run in zip(names, parts, strict=True)
+        ]
+        depth += 1
+    return [name if names.count(name) == 1 else f"{name}#{place}" for place, name in enumerate(names, 1)]
+
+
+@final
+class ServedModel:
+    """A trained task, its name and its queue."""
+
+    def __init__(self, name: str, task: Any, limits: ServerLimits, measurements: Measurements) -> None:
+        self.name, self.task, self._limits = name, task, limits
+        self.created = int(time.time())
+        self._measurements = measurements
+        self.batcher: Batcher | None = None
+
+    def start(self) -> None:
+        """Begin to compute; in a running event loop."""
+        batcher = self.batcher = Batcher(self.name, self.task, self._limits, self._measurements.batches(self.name))
+        self._measurements.watch(self.name, lambda: batcher.waiting)
+        for module in self.task.model.modules():
+            if isinstance(module, nn.Embedding):  # every decoder asks one at every step
+                module.register_forward_pre_hook(lambda *_: batcher.check_wanted())
+        batcher.start()
+
+    async def stop(self) -> None:
+        """End its thread after what it computes."""
+        if self.batcher is not None:
+            await self.batcher.stop()
+
+    async def result(self, job: PendingJob) -> Any:
+        """The result of a job that was added; see `Batcher.answer`."""
+        assert self.batcher is not None
+        return await self.batcher.answer(job)
+
+    def add(
+        self,
+        work: Work,
+        inputs: Sequence[Any],
+        timeout_s: float | None = None,
+        hear: Callable[[int, str], None] | None = None,
+    ) -> PendingJob:
+        """Put inputs into the queue; raises `Refusal` where it is full."""
+        assert self.batcher is not None
+        most = self._limits.timeout_s
+        job = PendingJob(work, inputs, min(timeout_s or most, most), hear)
+        self.batcher.add(job)
+        return job
+
+    def facts(self) -> dict[str, Any]:
+        """What `/v1/models` says of it."""
+        return {
+            "id": self.name,
+            "object": "model",
+            "created": self.created,
+            "owned_by": "sightline",
+            "task": self.task.name,
+            "architecture": self.task.arch,
+            "parameters": self.task.parameters,
+            "sources": [{"name": name, "kind": kind} for name, kind in self.task.input_sources.items()],
+            "continues_prompts": self.task.continues_prompts,
+            "accepts_decoding": self.task.accepts_decoding,
+        }
+
+
+@final
+class ServedModels:
+    """All models of a server, by name."""
+
+    def __init__(self, models: Sequence[ServedModel]) -> None:
+        self._models = {model.name: model for model in models}
+
+    def __iter__(self) -> Any:
+        return iter(self._models.values())
+
+    def named(self, name: str | None) -> ServedModel:
+        """The model of that name; without one the only one.
+
+        Raises:
+            Refusal: 404 "unknown model 'datez', did you mean 'dates'?"; 422 "model: name one of a, b".
+        """
+        if name is None:
+            if len(self._models) > 1:
+                raise Refusal(422, f"model: name one of {', '.join(self._models)}", param="model")
+            return next(iter(self._models.values()))
+        if name not in self._models:
+            raise Refusal(404, unknown("model", name, self._models), param="model")
+        return self._models[name]

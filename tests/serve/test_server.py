@@ -1,0 +1,193 @@
+"""A server on a port: clients that leave, its end under load, and OpenAI's own client."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from sightline.cli.app import main
+from tests.serve.models import Slow, numbers
+from tests.tasks.subjects import SUBJECTS
+from tests.waiting import wait_until
+
+httpx: Any = pytest.importorskip("httpx", reason="pip install httpx")
+serving: Any = pytest.importorskip("tests.serve.serving", reason="pip install 'sightline[serve]'")
+
+
+@pytest.fixture(scope="module")
+def stories(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return SUBJECTS["language"](tmp_path_factory.mktemp("data")).built()
+
+
+def post(address: str, path: str, body: Any, token: str = "") -> socket.socket:
+    """A connection on which a request was sent."""
+    place = urlsplit(address)
+    content = json.dumps(body).encode()
+    head = [f"POST {path} HTTP/1.1", f"Host: {place.netloc}", "Content-Type: application/json"]
+    head += [f"Content-Length: {len(content)}", "Connection: close", f"Authorization: Bearer {token}"]
+    connection = socket.create_connection((place.hostname, place.port), timeout=60)
+    connection.sendall("\r\n".join([*head, "", ""]).encode() + content)
+    return connection
+
+
+def answer_of(connection: socket.socket) -> tuple[int, Any]:
+    content = b""
+    with connection:
+        while chunk := connection.recv(1 << 16):
+            content += chunk
+    head, _, body = content.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)
+
+
+def waiting(address: str) -> float:
+    """The inputs in the queue."""
+    lines = httpx.get(f"{address}/metrics").text.splitlines()
+    return float(next(line for line in lines if line.startswith("sightline_waiting_inputs")).split()[1])
+
+
+def test_a_client_that_leaves_frees_its_place_at_once() -> None:
+    slow = Slow(3.0)
+    with serving.running({"it": slow}, serving.ServerLimits(queue=1, inputs=1, wait_ms=0.0)) as address:
+        first = post(address, "/v1/predict", {"inputs": ["first"]})
+        wait_until(lambda: slow.batches)
+        leaves = post(address, "/v1/predict", {"inputs": ["leaves"]})
+        wait_until(lambda: waiting(address) == 1)
+        assert answer_of(post(address, "/v1/predict", {"inputs": ["x"]}))[0] == 429
+        leaves.close()
+        wait_until(lambda: waiting(address) == 0)
+        assert slow.batches == [["first"]]  # which is still computed
+        stays = post(address, "/v1/predict", {"inputs": ["stays"]})
+        assert answer_of(first)[1]["predictions"][0]["output"] == "tsrif"
+        assert answer_of(stays)[0] == 200
+    assert slow.batches == [["first"], ["stays"]]
+
+
+def test_a_generation_whose_client_leaves_ends(stories: Any) -> None:
+    steps = []
+    hook = stories.model.embedding.register_forward_hook(lambda *_: steps.append(1))
+    with serving.running({"stories": stories}, serving.ServerLimits(new_tokens=100_000, timeout_s=600.0)) as address:
+        body = {"prompt": "1", "max_new_tokens": 100_000, "seed": 1, "stop": ["never at all"]}
+        connection = post(address, "/v1/generate", body)
+        assert b"data: " in connection.recv(1 << 16)
+        connection.close()
+        wait_until(lambda: _still(steps))
+        assert answer_of(post(address, "/v1/generate", {"prompt": "1", "max_new_tokens": 1, "stream": False}))[0] == 200
+    hook.remove()
+    assert len(steps) < 100_000
+
+
+def _still(steps: list[int]) -> bool:
+    before = len(steps)
+    time.sleep(0.3)
+    return len(steps) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_all_that_was_accepted_is_answered_after_a_signal(number: int, tmp_path: Path) -> None:
+    numbers().save(tmp_path / "numbers")
+    expected = {str(n): numbers().predict(str(n)) for n in range(10)}
+    command = [sys.executable, "-m", "sightline", "serve", str(tmp_path / "numbers"), "--port", "0"]
+    environment = {**os.environ, "SIGHTLINE_TOKEN": serving.TOKEN}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    try:
+        address = process.stdout.readline().split()[2]
+        answers: list[Any] = []
+        unanswered: list[str] = []
+        stopped = threading.Event()
+
+        def client(text: str) -> None:
+            while not stopped.is_set():
+                try:
+                    connection = post(address, "/v1/predict", {"inputs": [text]}, serving.TOKEN)
+                except OSError:
+                    return  # not accepted
+                try:
+                    answers.append((text, *answer_of(connection)))
+                except (OSError, IndexError) as error:
+                    unanswered.append(repr(error))
+                    return
+
+        threads = [threading.Thread(target=client, args=(text,)) for text in expected]
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: len(answers) > 30)
+        process.send_signal(number)
+        _, log = process.communicate(timeout=120)
+        stopped.set()
+        for thread in threads:
+            thread.join()
+    finally:
+        process.kill()
+    assert process.returncode == 128 + number
+    assert "all that was accepted is answered" in log
+    assert "Traceback" not in log
+    assert {status for _, status, _ in answers} == {200}
+    assert all(body["predictions"][0]["output"] == expected[text] for text, _, body in answers)
+    assert len(unanswered) <= len(threads)  # connections that the system took and the server never saw
+    assert not [
+        one for one in unanswered if "IndexError" in one
+    ]  # a closed connection without a reset: was it accepted?
+
+
+def test_beyond_loopback_a_token_is_needed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    numbers().save(tmp_path / "numbers")
+    assert main(["serve", str(tmp_path / "numbers"), "--host", "0.0.0.0"]) == 2
+    assert "--host: others reach 0.0.0.0: set SIGHTLINE_TOKEN, or --token" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ([], "name the directory of a run to serve"),
+        (["nothing"], "nothing: no such directory"),
+        (["numbers", "--port", "PORT"], "is in use: choose another"),
+        (["numbers", "--host", "no.such.host.invalid", "--token", "0123456789abcdef"], "no address of this machine"),
+        (["numbers", "--queue", "0"], "queue: must be at least 1"),
+    ],
+)
+def test_a_wrong_command_is_an_error_in_one_line(
+    arguments: list[str], problem: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    numbers().save(tmp_path / "numbers")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert main(["serve", *(port if one == "PORT" else one for one in arguments)]) == 2
+    error = capsys.readouterr().err
+    assert problem in error
+    assert len(error.splitlines()) == 1
+
+
+def test_the_client_of_openai(stories: Any) -> None:
+    openai = pytest.importorskip("openai", reason="pip install openai")
+    from sightline.decoding.engine import DecodingConfig
+    from sightline.tasks.language.generation import GenerationConfig
+
+    with serving.running({"stories": stories}, token=serving.TOKEN) as address:
+        client = openai.OpenAI(base_url=f"{address}/v1", api_key=serving.TOKEN, max_retries=0, timeout=60)
+        assert [model.id for model in client.models.list()] == ["stories"]
+        asked = {"model": "stories", "prompt": "1 times", "max_tokens": 8, "seed": 3, "temperature": 0.7}
+        whole = client.completions.create(**asked)
+        config = GenerationConfig(DecodingConfig(sample=True, temperature=0.7, seed=3, max_length=8))
+        assert whole.choices[0].text == stories.generate(["1 times"], config)[0].text
+        assert whole.usage.completion_tokens == 8 or whole.choices[0].finish_reason == "stop"
+        stream = client.completions.create(**asked, stream=True)
+        assert "".join(chunk.choices[0].text for chunk in stream) == whole.choices[0].text
+        with pytest.raises(openai.NotFoundError, match="unknown model 'storys', did you mean 'stories'"):
+            client.completions.create(**{**asked, "model": "storys"})
+        with pytest.raises(openai.UnprocessableEntityError, match="logprobs: is not built"):
+            client.completions.create(**asked, logprobs=2)
+        stranger = openai.OpenAI(base_url=f"{address}/v1", api_key="wrong", max_retries=0)
+        with pytest.raises(openai.AuthenticationError):
+            stranger.models.list()
