@@ -11,9 +11,9 @@ from tests.tasks.translation import small as pairs
 
 
 @cache
-def numbers() -> Any:
+def numbers(seed: int = 0) -> Any:
     """A model that spells numbers in letters, untrained."""
-    return pairs.untrained("gru")
+    return pairs.untrained("gru", seed=seed)
 
 
 class Slow:

@@ -46,6 +46,7 @@ class ServedModel:
         """Begin to compute; in a running event loop."""
         batcher = self.batcher = Batcher(self.name, self.task, self._limits, self._measurements.batches(self.name))
         self._measurements.watch(self.name, lambda: batcher.waiting)
+        self.task.model.eval()
         for module in self.task.model.modules():
             if isinstance(module, nn.Embedding):  # every decoder asks one at every step
                 module.register_forward_pre_hook(lambda *_: batcher.check_wanted())
