@@ -244,6 +244,21 @@ def test_a_page_of_maps_for_one_model_or_two(stories: Any) -> None:
     assert gone.status_code == 404
 
 
+def test_old_pages_of_maps_make_room() -> None:
+    async def ask() -> list[int]:
+        async with serving.started({"a": numbers()}, serving.ServerLimits(pages=2)) as client:
+            body = {"models": ["a"], "input": "12"}
+            pages = [(await client.post("/v1/maps", json=body)).json()["page"] for _ in range(3)]
+            return [(await client.get(page)).status_code for page in pages]
+
+    async def refused() -> int:
+        async with serving.started({"a": numbers()}, serving.ServerLimits(pages_bytes=1000)) as client:
+            return (await client.post("/v1/maps", json={"models": ["a"], "input": "12"})).status_code
+
+    assert asyncio.run(ask()) == [404, 200, 200]
+    assert asyncio.run(refused()) == 413
+
+
 def test_the_page_of_the_api_has_every_endpoint_with_an_example() -> None:
     page, document = serving.asked({"it": numbers()}, [("/docs", None), ("/openapi.json", None)])
     for path in document.json()["paths"]:

@@ -110,7 +110,7 @@ WRONG: dict[str, tuple[str, Any, int, str]] = {
     "too many samples": (COMPLETE, {"model": "stories", "prompt": "a", "n": 17}, 413, "n: has 17"),
     "too many stops": (COMPLETE, {"model": "stories", "prompt": "a", "stop": ["a"] * 9}, 422, "stop"),
     "maps of three": (MAPS, {"models": ["numbers"] * 3, "input": "1"}, 422, "models"),
-    "maps of a long text": (MAPS, {"models": ["numbers"], "input": "1" * 1001}, 413, "at most 1000"),
+    "maps of a long text": (MAPS, {"models": ["numbers"], "input": "1" * 401}, 413, "at most 400"),
     "maps of nothing": (MAPS, {"models": ["numbers"], "input": " "}, 422, "the text is empty"),
     "maps of a path": (MAPS, {"models": ["pictures"], "input": "/etc/passwd"}, 422, "the bytes of a file"),
     "no such place": ("/v1/nothing", {}, 404, "Not Found"),

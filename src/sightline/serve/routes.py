@@ -78,10 +78,16 @@ class Serving:
     pages: OrderedDict[str, str] = field(default_factory=OrderedDict)
 
     def keep_page(self, page: str) -> str:
-        """A secret name for a page, which takes the place of the oldest one where there are too many."""
+        """A secret name for a page, which takes the place of the oldest ones where there are too many.
+
+        Raises:
+            Refusal: 413 "the maps of this input are too large: shorten it".
+        """
+        if len(page) > self.limits.pages_bytes:
+            raise Refusal(413, "the maps of this input are too large: shorten it", param="input")
         name = token_urlsafe(24)
         self.pages[name] = page
-        while len(self.pages) > self.limits.pages:
+        while len(self.pages) > self.limits.pages or sum(map(len, self.pages.values())) > self.limits.pages_bytes:
             self.pages.popitem(last=False)
         return name
 
