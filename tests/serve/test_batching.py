@@ -11,6 +11,7 @@ from typing import Any, final
 import pytest
 
 from sightline.core.errors import InputError
+from sightline.core.interruption import interruption_point
 from sightline.serve.batching import Batcher, PendingJob, Work
 from sightline.serve.limits import ServerLimits
 from sightline.serve.refusal import Refusal
@@ -32,8 +33,8 @@ class Upper(Work):
         task.batches.append([one for job in jobs for one in job.inputs])
         task.begun.set()
         task.go.wait(60)
-        while task.until_wanted and not task.stopped:
-            task.batcher.check_wanted()
+        while task.until_wanted:
+            interruption_point()
         if any("bad" in one for job in jobs for one in job.inputs):
             raise InputError("bad is bad")
         return [[one.upper() + self.by for one in job.inputs] for job in jobs]
@@ -43,7 +44,7 @@ class Held:
     def __init__(self, **limits: Any) -> None:
         self.batches: list[list[str]] = []
         self.begun, self.go = threading.Event(), threading.Event()
-        self.until_wanted = self.stopped = False
+        self.until_wanted = False
         self.limits = ServerLimits(**{"wait_ms": 0.0, **limits})
         self.batcher = Batcher("model", self, self.limits, lambda size, seconds: None)
 

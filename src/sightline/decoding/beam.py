@@ -8,6 +8,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from sightline.core.interruption import interruption_point
 from sightline.decoding.hypothesis import Hypothesis, Step, permit, precise, reorder, row_limits, state_device
 
 LENGTH_PENALTY = 0.6  # alpha of Vaswani et al. 2017, section 6.1
@@ -61,6 +62,7 @@ def beam(
     scores = torch.zeros(len(active), dtype=precise(device), device=device)  # (N,)
     history = torch.full((len(active), 1), bos, dtype=torch.long, device=device)  # (N, 1 + t)
     while active:
+        interruption_point()
         logits, state = step(history[:, -1], state)
         logits, normaliser = permit(logits, banned)
         best, parent, token = _expand(logits, scores - normaliser, owner, slot, len(active), width)  # (R, K) each

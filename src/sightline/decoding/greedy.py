@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from sightline.core.interruption import interruption_point
 from sightline.decoding.hypothesis import Hypothesis, Step, permit, precise, reorder, row_limits, state_device
 
 # Chooses the next tokens (N,) from the permitted logits (N, V), their rows (N,), the step number t, and the tokens that
@@ -75,6 +76,7 @@ def unroll(
     live = limits > 0  # (N,)
     tokens = torch.full((batch,), bos, dtype=torch.long, device=device)
     for t in range(longest):
+        interruption_point()
         ended = int((~live).sum())
         if ended == len(rows):
             break

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from sightline.core.interruption import interruption_point
 from sightline.inspect.faithfulness import total_variation
 
 ROWS = 64  # changed inputs that are answered at once
@@ -41,6 +42,7 @@ def changes_of_replacing(
     whole = answer(inputs)
     found: list[list[Tensor]] = [[whole.new_zeros(0, whole.shape[1])] for _ in range(positions)]
     for places, changed in _chunks(replaced, positions, rows):
+        interruption_point()
         for place, change in zip(places, moved(answer(changed), whole).to(whole), strict=True):
             found[place].append(change.unsqueeze(0))
     return [torch.cat(changes) for changes in found]

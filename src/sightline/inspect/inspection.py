@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from sightline.core.errors import EnvironmentFault, InputError
+from sightline.core.interruption import interruption_point
 from sightline.core.modes import evaluating
 from sightline.core.suggest import look_up
 from sightline.inspect.influence_map import InfluenceMap, InspectedModel, Inspection
@@ -76,6 +77,7 @@ def influence(
     maps, notes = [], []
     with evaluating(model):
         for method in METHODS if methods is None else dict.fromkeys(methods):
+            interruption_point()
             try:
                 maps += METHODS[method](look)
             except (InputError, EnvironmentFault) as error:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from sightline.core.interruption import interruption_point
 from sightline.core.mixer import SequenceEncoder, SequenceMixer
 from sightline.core.modes import evaluating
 from sightline.core.probe import Probe
@@ -38,6 +39,7 @@ def jacobian_norms(function: Callable[[Tensor], Tensor], x: Tensor, *, rows: int
         _, steps, width = function(x).shape
     total = x.new_zeros(steps, x.shape[1])
     for first in range(0, width, rows):
+        interruption_point()
         count = min(rows, width - first)
         copies = x.detach().expand(count, -1, -1).clone().requires_grad_()
         with torch.enable_grad():

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, final
 
 from sightline.core.errors import InputError
+from sightline.core.interruption import interruptible
 from sightline.serve.limits import ServerLimits
 from sightline.serve.refusal import Refusal
 
@@ -188,7 +189,8 @@ class Batcher:
     def _compute(self, jobs: Sequence[PendingJob]) -> list[Any]:
         """The result, or the exception, of each job; where one input is refused, each job is computed alone."""
         try:
-            return jobs[0].work.run(self._task, jobs)
+            with interruptible(self.check_wanted):
+                return jobs[0].work.run(self._task, jobs)
         except Abandoned as error:
             return [error] * len(jobs)
         except InputError as error:
@@ -200,7 +202,7 @@ class Batcher:
             return [error]
 
     def check_wanted(self) -> None:
-        """Stop the batch that is computed if nobody waits for it; the model calls this at every step.
+        """Stop the batch that is computed if nobody waits for it; called at every step of it.
 
         Raises:
             Abandoned: everybody has left.

@@ -7,9 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, final
 
-from torch import nn
-
-from sightline.core.front_end import FrontEnd
 from sightline.core.suggest import unknown
 from sightline.serve.batching import Batcher, PendingJob, Work
 from sightline.serve.limits import ServerLimits
@@ -48,9 +45,6 @@ class ServedModel:
         batcher = self.batcher = Batcher(self.name, self.task, self._limits, self._measurements.batches(self.name))
         self._measurements.watch(self.name, lambda: batcher.waiting)
         self.task.model.eval()
-        for module in self.task.model.modules():
-            if isinstance(module, nn.Embedding | FrontEnd):  # one is called at every step, and for every input
-                module.register_forward_pre_hook(lambda *_: batcher.check_wanted())
         batcher.start()
 
     async def stop(self) -> None:
