@@ -109,9 +109,8 @@ def work(job: Job, threads: int) -> int:
 
 def _log_to(path: Path) -> None:
     """Let standard error write to a new file, for libraries in other languages too."""
-    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
-    os.dup2(log, sys.stderr.fileno())
-    os.close(log)
+    with path.open("wb") as log:
+        os.dup2(log.fileno(), sys.stderr.fileno())
 
 
 def _end_with_parent() -> None:

@@ -19,7 +19,7 @@ from sightline.core.errors import EnvironmentFault, InputError
 from sightline.data.media.files import MediaFile
 from sightline.serve.limits import ServerLimits
 from sightline.serve.refusal import Refusal
-from sightline.tasks.task import InputSource
+from sightline.tasks.input_source import InputSource
 
 MOST_RATE_HZ = 192_000
 TABLE = "series.csv"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from sightline.core.errors import InputError
 from sightline.data.rows.arrays import array_of, is_table
+
+A = TypeVar("A")  # an answer
 
 
 def list_of(inputs: Any) -> list[Any]:
@@ -30,6 +32,12 @@ def list_of(inputs: Any) -> list[Any]:
 def is_blank(value: Any) -> bool:
     """Whether an input is a text of nothing but blanks."""
     return isinstance(value, str) and not value.strip()
+
+
+def with_blanks(inputs: Sequence[Any], answers: Sequence[A], blank: Callable[[Any], A]) -> list[A]:
+    """The answers of the inputs that are filled, and `blank` of the others, in order."""
+    left, blanks = iter(answers), len(answers) < len(inputs)
+    return [blank(one) if blanks and is_blank(one) else next(left) for one in inputs]
 
 
 def dimensions(inputs: Any) -> int | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import torch
 from torch import nn
@@ -33,8 +33,9 @@ from sightline.models import FORMS, SizedConfig, match_parameters
 from sightline.models.store import CONFIG
 from sightline.tasks.architectures import check_architecture
 from sightline.tasks.given import given_data
+from sightline.tasks.input_source import InputSource
 from sightline.tasks.not_files import check_not_paths
-from sightline.tasks.one_or_several import is_blank, list_of
+from sightline.tasks.one_or_several import is_blank, list_of, with_blanks
 from sightline.tasks.opened import OpenedInput
 from sightline.tasks.outcomes import Answer, Costs, Measured
 from sightline.tasks.planted import SIZES, Planted, PlantedSizes
@@ -50,8 +51,6 @@ T = TypeVar("T", bound="Task[Any, Any, Any]")
 D = TypeVar("D", bound=Corpus[Any])  # all of a task's data
 P = TypeVar("P", bound=Items)  # one part of it
 R = TypeVar("R", bound=RunConfig)
-A = TypeVar("A")  # an answer
-InputSource: TypeAlias = Literal["text", "series", "audio", "image", "table"]
 
 
 class Task(SavedTask, Generic[D, P, R]):
@@ -152,7 +151,7 @@ class Task(SavedTask, Generic[D, P, R]):
         else:
             filled = self.filled(several)
             answers = self.predict_list(filled, decoding) if filled else []
-            outputs = self._with_blanks(several, answers, lambda _: self.no_output)
+            outputs = with_blanks(several, answers, lambda _: self.no_output)
         return outputs[0] if one else outputs
 
     @classmethod
@@ -170,17 +169,11 @@ class Task(SavedTask, Generic[D, P, R]):
         with given_data(None, self.pair, inputs=frame) as given, respelled(in_python):
             return self.table_inputs(InputTable(Path(given.paths["inputs"]), base=Path.cwd()))
 
-    @staticmethod
-    def _with_blanks(inputs: Sequence[Any], answers: Sequence[A], blank: Callable[[Any], A]) -> list[A]:
-        """The answers of the inputs that are filled, and `blank` of the others, in order."""
-        left, blanks = iter(answers), len(answers) < len(inputs)
-        return [blank(one) if blanks and is_blank(one) else next(left) for one in inputs]
-
     def records(self, inputs: list[Any], decoding: Any = None) -> list[dict[str, Any]]:
         """For each input a dict with its output and all else that is known of that; `no_record` for an empty text."""
         filled = self.filled(inputs)
         records = self.record_list(filled, decoding) if filled else []
-        return self._with_blanks(inputs, records, lambda one: {"source": one, **self.no_record})
+        return with_blanks(inputs, records, lambda one: {"source": one, **self.no_record})
 
     def record_list(self, inputs: list[Any], decoding: Any = None) -> list[dict[str, Any]]:
         """The records of inputs that are filled."""
@@ -330,7 +323,7 @@ class Task(SavedTask, Generic[D, P, R]):
         """
         filled = self.filled(inputs)
         answers = self.answer_list(filled, decoding, first=first) if filled else []
-        return self._with_blanks(inputs, answers, lambda one: Answer("", {"source": one, **self.no_record}))
+        return with_blanks(inputs, answers, lambda one: Answer("", {"source": one, **self.no_record}))
 
     def table_inputs(self, table: InputTable) -> list[Any]:
         """The inputs in the rows of a table, in order, as `answer` takes them: texts, unless the task has its own.

@@ -26,8 +26,8 @@ from sightline.tasks.classification.loss import class_weights, label_divergence,
 from sightline.tasks.classification.metrics import KINDS
 from sightline.tasks.classification.opened import open_item
 from sightline.tasks.classification.planted import planted_items
+from sightline.tasks.input_source import InputSource
 from sightline.tasks.outcomes import Costs, Measured, median_ms
-from sightline.tasks.task import InputSource
 from sightline.tasks.trained import TrainedModelTask
 from sightline.training.loss import Loss
 

@@ -23,9 +23,9 @@ from sightline.tasks.forecasting.opened import open_series, open_window
 from sightline.tasks.forecasting.past import Predictor
 from sightline.tasks.forecasting.planted import planted_windows
 from sightline.tasks.forecasting.scores import ForecastScores, kinds_of, score_windows
+from sightline.tasks.input_source import InputSource
 from sightline.tasks.opened import OpenedInput
 from sightline.tasks.outcomes import Costs, Measured, median_ms
-from sightline.tasks.task import InputSource
 from sightline.tasks.trained import TrainedModelTask
 from sightline.training.loss import Loss
 

@@ -14,13 +14,13 @@ from sightline.core.metrics import Baseline
 from sightline.data.media.columns import MediaPart
 from sightline.data.media.corpus import MediaCorpus
 from sightline.models.store import LoadedModel
+from sightline.tasks.input_source import InputSource
 from sightline.tasks.media.baselines import media_baselines
 from sightline.tasks.media.batches import MediaBatches
 from sightline.tasks.media.config import MediaTextConfig, MediaTextRun, parse_sources
 from sightline.tasks.media.opened import open_item
 from sightline.tasks.media.sources import SourceColumns
 from sightline.tasks.media.writer import MediaWriter
-from sightline.tasks.task import InputSource
 from sightline.tasks.texts_out.task import TextsOutOptions, TextsOutTask
 from sightline.tasks.texts_out.writer import longest_output
 
