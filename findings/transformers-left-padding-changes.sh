@@ -35,7 +35,7 @@ configs = {
     ),
     "DeepSeek-V4": transformers.DeepseekV4Config(
         **small, num_attention_heads=4, head_dim=16, q_lora_rank=16, moe_intermediate_size=32, n_routed_experts=4,
-        num_experts_per_tok=2, sliding_window=8, o_groups=2, o_lora_rank=8, index_n_heads=2, index_head_dim=8, index_topk=4,
+        num_experts_per_tok=2, sliding_window=8, o_groups=2, o_lora_rank=8, index_n_heads=16, index_head_dim=8, index_topk=4,
         partial_rotary_factor=0.5, layer_types=["compressed_sparse_attention"] * 4,
     ),
     "RecurrentGemma": transformers.RecurrentGemmaConfig(

@@ -1,4 +1,8 @@
-"""Decoders of `transformers` with attention and a cache of keys and values."""
+"""Decoders of `transformers` with attention and a cache of keys and values.
+
+Models that choose keys by an indexer have 16 heads in it: with few, many scores are exactly 0 after their ReLU, and
+which of equal scores are chosen may differ from call to call.
+"""
 
 from __future__ import annotations
 
@@ -121,13 +125,21 @@ class DeepseekV3(CachedDecoder):
     }  # fmt: skip
 
 
+class DeepseekV32(CachedDecoder):
+    name = "DeepseekV32Model, 3 keys for each query"
+    config = "DeepseekV32Config"
+    options: ClassVar[dict[str, Any]] = {
+        **DeepseekV3.options, "index_topk": 3, "index_n_heads": 16, "index_head_dim": 8,
+    }  # fmt: skip
+
+
 class DeepseekV4(CachedDecoder):
     name = "DeepseekV4Model, compressed by 4"
     config = "DeepseekV4Config"
     options: ClassVar[dict[str, Any]] = {
         "num_attention_heads": 4, "head_dim": 16, "q_lora_rank": 8, "moe_intermediate_size": 24,
         "n_routed_experts": 4, "num_experts_per_tok": 2, "sliding_window": 4, "o_groups": 2, "o_lora_rank": 8,
-        "index_n_heads": 2, "index_head_dim": 8, "index_topk": 2, "partial_rotary_factor": 0.5,
+        "index_n_heads": 16, "index_head_dim": 8, "index_topk": 2, "partial_rotary_factor": 0.5,
         "layer_types": ["heavily_compressed_attention", "compressed_sparse_attention"],
         "compress_rates": {"heavily_compressed_attention": 4, "compressed_sparse_attention": 4},
     }  # fmt: skip
@@ -272,6 +284,7 @@ SUBJECTS = (
     Mixtral,
     GptOss,
     DeepseekV3,
+    DeepseekV32,
     DeepseekV4,
     Bloom,
     BloomFloat32,

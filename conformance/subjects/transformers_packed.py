@@ -121,7 +121,7 @@ class DeepseekV4(PackedDecoder):
     options: ClassVar[dict[str, Any]] = {
         "num_attention_heads": 4, "head_dim": 16, "q_lora_rank": 8, "moe_intermediate_size": 24,
         "n_routed_experts": 4, "num_experts_per_tok": 2, "sliding_window": 4, "o_groups": 2, "o_lora_rank": 8,
-        "index_n_heads": 2, "index_head_dim": 8, "index_topk": 2, "partial_rotary_factor": 0.5,
+        "index_n_heads": 16, "index_head_dim": 8, "index_topk": 2, "partial_rotary_factor": 0.5,
         "layer_types": ["heavily_compressed_attention", "compressed_sparse_attention"],
         "compress_rates": {"heavily_compressed_attention": 4, "compressed_sparse_attention": 4},
     }  # fmt: skip
