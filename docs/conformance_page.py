@@ -60,7 +60,7 @@ How each cell was checked:
 
 
 class Note(NamedTuple):
-    """What is known of violated cells: of each of these subjects under each of these laws."""
+    """What is known of violated cells, or refused ones: of each of these subjects under each of these laws."""
 
     subjects: list[str]
     laws: list[str]
@@ -129,7 +129,7 @@ def _violations(reports: list[dict[str, Any]]) -> Iterator[str]:
     by_name = {report["subject"]: report for report in reports}
     yield from ("", "## Violations", "")
     yield "Each with its size, its cause, what to do instead, and whether it was reported. Positions are counted from"
-    yield "0, from the first output that is compared."
+    yield "0, from the first output that is compared. Refused calls whose error does not say why are here, too."
     for note in sorted(load_notes(), key=lambda note: by_name[note.subjects[0]]["package"]):
         first = by_name[note.subjects[0]]
         title = f"{first['package']}: {_listed(note.subjects, 2)}"
@@ -156,7 +156,9 @@ def _checked(note: Note) -> str:
 
 
 def _size(cell: dict[str, Any]) -> str:
-    """The size of a violation and where it begins: `0.23 from position 5`."""
+    """The size of a violation and where it begins: `0.23 from position 5`; or that a call is refused."""
+    if cell["outcome"] == "refused":
+        return f"refused ({_text(cell['detail'])})"
     size = f"inf ({cell['detail']})" if cell["error"] is None else f"{cell['error']:.2g}"
     return size if cell["position"] is None else f"{size} from position {cell['position']}"
 
