@@ -132,7 +132,7 @@ def _violations(reports: list[dict[str, Any]]) -> Iterator[str]:
     yield "0, from the first output that is compared. Refused calls whose error does not say why are here, too."
     for note in sorted(load_notes(), key=lambda note: by_name[note.subjects[0]]["package"]):
         first = by_name[note.subjects[0]]
-        title = f"{first['package']}: {_listed(note.subjects, 2)}"
+        title = f"{first['package']}: {_listed(note.subjects, 1)}: {_listed(note.laws, 1)}"
         yield from ("", f"### {_text(title)}", "")
         for subject in note.subjects:
             cells = {cell["law"]: cell for cell in by_name[subject]["cells"]}
@@ -214,7 +214,8 @@ def _matrix(package: str, own: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _mark(law: str, word: str) -> str:
-    return f'<td class="{word.replace(" ", "-")}" title="{escape(law)}: {word}">{OUTCOMES[word]}</td>'
+    about = f' class="{word}" title="{escape(law)}: {word}"' if word in ("violated", "refused") else ""
+    return f"<td{about}>{OUTCOMES[word]}</td>"
 
 
 def _not_judged() -> Iterator[str]:
@@ -226,7 +227,7 @@ def _not_judged() -> Iterator[str]:
 
 
 def _listed(names: list[str], most: int) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    return "; ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _text(text: str) -> str:
