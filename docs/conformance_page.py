@@ -43,7 +43,7 @@ How each cell was checked:
 - The control, a plain call twice and of a second module of the same seed, holds for every subject.
 - A fault was planted in every subject: its state lacks the last token of every call. Where there is no state, or no law
   is left that could see that, an output has a tenth of the row before instead. *Fault seen* says whether a law that
-  holds without the fault is violated with it.
+  holds without the fault is violated with it; *not planted* stands for results of before this check.
 - Each violation was reproduced without the harness, its cause was read in the source of that version, and the tracker
   of the library was searched for a report. Where a valid call gives wrong numbers without an error, a script in
   `findings/` shows it without sightline.
@@ -159,7 +159,8 @@ def _size(cell: dict[str, Any]) -> str:
     """The size of a violation and where it begins: `0.23 from position 5`; or that a call is refused."""
     if cell["outcome"] == "refused":
         return f"refused ({_text(cell['detail'])})"
-    size = f"inf ({cell['detail']})" if cell["error"] is None else f"{cell['error']:.2g}"
+    infinite = f"inf ({cell['detail']})" if cell["detail"] else "inf"
+    size = infinite if cell["error"] is None else f"{cell['error']:.2g}"
     return size if cell["position"] is None else f"{size} from position {cell['position']}"
 
 
